@@ -1,0 +1,63 @@
+"""Which public port to ask for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted.internet.interfaces import IReactorTime
+
+from bore.wire.errors import BindFailed, PortForbidden, PortInUse, PortNotAllowed, Refusal
+
+#: How long a client insists on the random port that it had when it is told that the port is in use, in seconds. The
+#: one who uses it may be our own lost session: a server needs about ten seconds to notice that.
+INSIST: Final = 12.0
+
+
+class PublicPort:
+    """
+    Remembers the public port, so that the tunnel comes back where it was.
+
+    A port that the user has asked for is asked for always. One that the server chose is asked for again, and given
+    up when the server will not have it.
+
+    :param asked: what the user has asked for; 0 for any port.
+    """
+
+    def __init__(self, clock: IReactorTime, asked: int) -> None:
+        self._clock = clock
+        self._asked = asked
+        self._had = 0
+        self._refusedSince: float | None = None
+
+    @property
+    def wanted(self) -> int:
+        """The port to ask for now; 0 for any."""
+        return self._asked or self._had
+
+    def opened(self, port: int) -> None:
+        """The tunnel is up on this port."""
+        self._had = port
+        self._refusedSince = None
+
+    def refused(self, refusal: Refusal) -> bool:
+        """
+        The server has refused.
+
+        :returns: whether the port that we had was given up, so that asking again at once makes sense.
+        """
+        if self._asked or not self._had:
+            return False
+        match refusal:
+            case PortInUse():
+                now = self._clock.seconds()
+                if self._refusedSince is None:
+                    self._refusedSince = now
+                if now - self._refusedSince < INSIST:
+                    return False
+            case PortNotAllowed() | PortForbidden() | BindFailed():
+                pass
+            case _:
+                return False
+        self._had = 0
+        self._refusedSince = None
+        return True

@@ -1,0 +1,230 @@
+"""Visitors, as the client sees them: for each one a connection to the server and one to the local service."""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+from uuid import UUID
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone, TimeoutError
+from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from bore.relay.face import Ending, Relay, Stream
+from bore.streams.dial import Dialer
+from bore.streams.reactor import IReactor
+from bore.wire.clientsession import DataSession
+from bore.wire.errors import WireError
+from bore.wire.limits import ACCEPT_TIMEOUT, MAX_FRAME
+from bore.wire.secret import Secret
+
+#: Visitors that may be on their way to the local service at the same time. A server that announces more gets no
+#: connection for them, and drops them when their time is over.
+MAX_DIALLING: Final = 1024
+
+
+class Visitors:
+    """
+    Brings visitors to the local service.
+
+    :param local: dials the local service.
+    :param localName: how the log calls it.
+    """
+
+    log = Logger()
+
+    def __init__(self, reactor: IReactor, relay: Relay, local: Dialer, localName: str, secret: Secret | None) -> None:
+        self.reactor = reactor
+        self.relay = relay
+        self.local = local
+        self.localName = localName
+        self.secret = secret
+        self._dialling: set[_Visitor] = set()
+        self._crowded = False
+
+    def came(self, id: UUID, server: Dialer) -> None:
+        """
+        Serve a visitor.
+
+        :param server: dials the server that has announced it.
+        """
+        if len(self._dialling) < MAX_DIALLING:
+            self._crowded = False
+            visitor = _Visitor(self, id)
+            self._dialling.add(visitor)
+            visitor.start(server)
+        elif not self._crowded:
+            self._crowded = True
+            self.log.warn("{limit} visitors are being connected, more are left out", limit=MAX_DIALLING)
+
+    def stop(self) -> None:
+        """Let go of the visitors that are not connected yet."""
+        for visitor in list(self._dialling):
+            visitor.stop()
+
+    def settled(self, visitor: _Visitor) -> None:
+        """This visitor is connected, or will never be."""
+        self._dialling.discard(visitor)
+
+
+class _Visitor:
+    """
+    One visitor on its way.
+
+    Both connections are made at the same time. The visitor is accepted even if the local service cannot be reached:
+    only then can it be told at once, by closing.
+    """
+
+    def __init__(self, visitors: Visitors, id: UUID) -> None:
+        self._visitors = visitors
+        self._id = id
+        self._server: Stream | None = None
+        self._local: socket.socket | None = None
+        self._refused = False
+        self._stopped = False
+        self._steps: list[Deferred[None]] = []
+
+    def start(self, server: Dialer) -> None:
+        self._visitors.log.debug("visitor {id}", id=self._id)
+        self._steps = [
+            self._visitors.local.dial().addCallbacks(self._localReached, self._localFailed),
+            server.dial().addCallback(self._accept).addCallbacks(self._accepted, self._acceptFailed),
+        ]
+
+    def stop(self) -> None:
+        """Close what is open."""
+        self._stopped = True
+        self._visitors.settled(self)
+        for step in self._steps:
+            step.cancel()
+        if self._server is not None:
+            self._server.socket.close()
+        if self._local is not None:
+            self._local.close()
+
+    def _accept(self, sock: socket.socket) -> Deferred[Stream]:
+        return _Accepting(self._visitors.reactor, sock, DataSession(self._id, self._visitors.secret)).done
+
+    def _accepted(self, server: Stream) -> None:
+        self._server = server
+        self._join()
+
+    def _acceptFailed(self, reason: Failure) -> None:
+        if self._stopped:
+            return
+        self._visitors.log.warn(
+            "visitor {id}: no data connection: {error}", id=self._id, error=reason.getErrorMessage()
+        )
+        self.stop()
+
+    def _localReached(self, local: socket.socket) -> None:
+        self._local = local
+        self._join()
+
+    def _localFailed(self, reason: Failure) -> None:
+        if self._stopped:
+            return
+        self._visitors.log.warn(
+            "visitor {id}: cannot connect to {local}: {error}",
+            id=self._id,
+            local=self._visitors.localName,
+            error=reason.getErrorMessage(),
+        )
+        self._refused = True
+        self._join()
+
+    def _join(self) -> None:
+        """Go on, if both connections have got as far as they can."""
+        if self._server is None:
+            return
+        if self._refused:
+            self.stop()
+        elif self._local is not None:
+            self._visitors.settled(self)
+            self._visitors.relay.join(self._server, Stream(self._local)).addCallback(self._left)
+
+    def _left(self, ending: Ending) -> None:
+        self._visitors.log.debug(
+            "visitor {id} is gone: {reason}; {fromVisitor} bytes from it, {toVisitor} to it",
+            id=self._id,
+            reason=ending.reason.value,
+            fromVisitor=ending.toRight,
+            toVisitor=ending.toLeft,
+        )
+
+
+@implementer(IReadDescriptor)
+class _Accepting:
+    """
+    Says Accept on a fresh data connection, and proves the secret before that if there is one.
+
+    What is said is so little that a fresh socket takes it at once.
+    """
+
+    def __init__(self, reactor: IReactor, sock: socket.socket, session: DataSession) -> None:
+        self._reactor = reactor
+        self._socket = sock
+        self._session = session
+        self._timeout: IDelayedCall | None = None
+        self.done: Deferred[Stream] = Deferred(lambda _: self._close())
+        greeting = session.greeting()
+        if greeting:
+            self._finish(greeting)
+        else:
+            self._timeout = reactor.callLater(ACCEPT_TIMEOUT, self._timedOut)
+            reactor.addReader(self)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def logPrefix(self) -> str:
+        return "Accepting"
+
+    def doRead(self) -> None:
+        try:
+            data = self._socket.recv(MAX_FRAME)
+            if not data:
+                raise ConnectionDone
+            words = self._session.feed(data)
+        except BlockingIOError:
+            return
+        except (OSError, WireError, ConnectionDone) as e:
+            self._fail(e)
+            return
+        if words is not None:
+            self._reactor.removeReader(self)
+            self._finish(words)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The poll says that something is wrong with the socket, or the reactor ends."""
+        self._fail(reason.value)
+
+    def _finish(self, words: bytes) -> None:
+        """Say the last words, behind which the connection is the visitor's."""
+        try:
+            if self._socket.send(words) < len(words):
+                raise BlockingIOError
+        except OSError as e:
+            self._fail(e)
+            return
+        self._cancelTimeout()
+        self.done.callback(Stream(self._socket, self._session.takeRest()))
+
+    def _timedOut(self) -> None:
+        self._fail(TimeoutError())
+
+    def _fail(self, error: BaseException | None) -> None:
+        self._close()
+        self.done.errback(Failure(error))
+
+    def _close(self) -> None:
+        self._cancelTimeout()
+        self._reactor.removeReader(self)
+        self._socket.close()
+
+    def _cancelTimeout(self) -> None:
+        if self._timeout is not None and self._timeout.active():
+            self._timeout.cancel()

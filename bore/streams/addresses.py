@@ -1,0 +1,88 @@
+"""Hosts and ports as people write them."""
+
+from __future__ import annotations
+
+import socket
+from ipaddress import IPv6Address, ip_address
+from typing import Any, TypeAlias
+
+#: An address as the socket module gives and takes it: ``(host, port)``, or ``(host, port, flow, scope)`` for IPv6.
+SocketAddress: TypeAlias = tuple[Any, ...]
+
+
+def hostPort(host: str, port: int) -> str:
+    """Write a host and a port the usual way: ``example.com:80``, ``[::1]:80``."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def isLiteral(host: str) -> bool:
+    """Whether a host is an IP address (with or without a scope, as in ``fe80::1%eth0``) and not a name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def socketAddress(address: SocketAddress) -> str:
+    """Write the address of a socket the usual way; an IPv4 address that came through an IPv6 socket as IPv4."""
+    host = str(address[0])
+    if host.startswith("::ffff:"):
+        mapped = IPv6Address(host).ipv4_mapped
+        host = host if mapped is None else str(mapped)
+    return hostPort(host, int(address[1]))
+
+
+def peerOf(sock: socket.socket) -> tuple[str, int]:
+    """
+    The IP address (with its scope, if it has one) and the port that a socket is connected to.
+
+    :raises OSError: when it is not connected any more.
+    """
+    host, port, *more = sock.getpeername()
+    scope = more[1] if more else 0
+    return (f"{host}%{scope}" if scope else host), port
+
+
+def literalAddress(host: str, port: int) -> tuple[socket.AddressFamily, SocketAddress]:
+    """
+    Turn an IP address into what a socket takes.
+
+    :raises OSError: when the host is no IP address, or its scope does not exist.
+    """
+    family, _, _, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    )[0]
+    return family, address
+
+
+def parseHostPort(text: str) -> tuple[str, int | None]:
+    """
+    Read ``host``, ``host:port``, ``[address]`` or ``[address]:port``; a bare IPv6 address is a host.
+
+    :raises ValueError: when it is none of these; its text says what would be right.
+    """
+    if text.startswith("["):
+        host, bracket, port = text[1:].partition("]")
+        if not bracket or not isLiteral(host) or (port and not port.startswith(":")):
+            raise ValueError("an address in brackets is written [2001:db8::1] or [2001:db8::1]:7835")
+        return host, parsePort(port[1:]) if port else None
+    if text.count(":") > 1:
+        if not isLiteral(text):
+            raise ValueError("give a name, an IPv4 or an IPv6 address, and a port behind it as in [2001:db8::1]:7835")
+        return text, None
+    host, colon, port = text.partition(":")
+    if not host or any(c.isspace() or c in "/@" or not c.isprintable() for c in host):
+        raise ValueError("give a name or an address, as in example.com, 192.0.2.7 or [2001:db8::1]:7835")
+    return host, parsePort(port) if colon else None
+
+
+def parsePort(text: str, lowest: int = 1) -> int:
+    """
+    Read a port.
+
+    :raises ValueError: when it is not a number from ``lowest`` to 65535; its text says what would be right.
+    """
+    if text.isascii() and text.isdigit() and len(text) < 10 and lowest <= int(text) <= 65535:
+        return int(text)
+    raise ValueError(f"give a number from {lowest} to 65535")

@@ -1,0 +1,153 @@
+"""Listening sockets that never give up."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from bore.streams.addresses import SocketAddress, literalAddress, socketAddress
+from bore.streams.reactor import IReactor
+from bore.streams.sockets import prepareStream
+
+Accepted: TypeAlias = Callable[[socket.socket, SocketAddress], None]
+
+#: Connections that the kernel may hold for us; the kernel's own limit (net.core.somaxconn) applies as well.
+_BACKLOG: Final = 1024
+
+#: Connections taken in one turn of the reactor, so that a flood of them cannot stop everything else.
+_BATCH: Final = 64
+
+#: How long a listener rests when it cannot accept, in seconds.
+_REST: Final = 0.25
+
+#: These end one connection that was about to be accepted, or say that there is none, and mean nothing for the next.
+_HARMLESS: Final = frozenset(
+    getattr(errno, name)
+    for name in (
+        "EAGAIN EWOULDBLOCK EINTR ECONNABORTED ECONNRESET EPROTO EPERM ENETDOWN ENOPROTOOPT EHOSTDOWN ENONET "
+        "EHOSTUNREACH EOPNOTSUPP ENETUNREACH ETIMEDOUT"
+    ).split()
+    if hasattr(errno, name)
+)
+
+
+def bindSocket(host: str, port: int) -> socket.socket:
+    """
+    Make a listening socket.
+
+    :param host: an IP address; ``::`` takes both families.
+    :param port: 0 lets the system choose.
+    :raises OSError: when the system refuses; the errno says why.
+    """
+    family, address = literalAddress(host, port)
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        if os.name == "posix":
+            # What is left of earlier connections does not keep the port from us; another listener does.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        elif sys.platform == "win32":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        sock.bind(address)
+        sock.listen(_BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+@implementer(IReadDescriptor)
+class Listener:
+    """
+    Accepts the connections of one listening socket until it is told to stop.
+
+    An accept that fails ends nothing. When there are no descriptors or no memory left it is logged once, the
+    listener rests, and goes on when there are some again; meanwhile the kernel holds the connections.
+
+    :param sock: a listening socket; it belongs to the listener from now on.
+    :param accepted: called with each new connection, which does not block, and with its peer's address.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: IReactor, sock: socket.socket, accepted: Accepted) -> None:
+        self._reactor = reactor
+        self._socket = sock
+        self._accepted = accepted
+        self._resting: IDelayedCall | None = None
+        self._starved = False
+        self.address: SocketAddress = sock.getsockname()
+        sock.setblocking(False)
+        prepareStream(sock)
+        reactor.addReader(self)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        return int(self.address[1])
+
+    def stop(self) -> None:
+        """Close the listening socket. Whoever waits in it is reset by the kernel. May be called twice."""
+        if self._socket.fileno() < 0:
+            return
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+        self._reactor.removeReader(self)
+        self._socket.close()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def logPrefix(self) -> str:
+        return "Listener"
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor ends."""
+        self.stop()
+
+    def doRead(self) -> None:
+        for _ in range(_BATCH):
+            try:
+                sock, address = self._socket.accept()
+            except OSError as e:
+                if e.errno in (errno.EAGAIN, errno.EWOULDBLOCK):
+                    return
+                if e.errno in _HARMLESS:
+                    continue
+                self._rest(e)
+                return
+            if self._starved:
+                self._starved = False
+                self._log.info("accepting again on {at}", at=socketAddress(self.address))
+            sock.setblocking(False)
+            if sys.platform != "linux":
+                prepareStream(sock)
+            self._accepted(sock, address)
+            if self._socket.fileno() < 0:
+                return
+
+    def _rest(self, error: OSError) -> None:
+        if not self._starved:
+            self._starved = True
+            self._log.warn(
+                "cannot accept on {at}: {error}; new connections wait",
+                at=socketAddress(self.address),
+                error=error.strerror,
+            )
+        self._reactor.removeReader(self)
+        self._resting = self._reactor.callLater(_REST, self._wake)
+
+    def _wake(self) -> None:
+        self._resting = None
+        self._reactor.addReader(self)

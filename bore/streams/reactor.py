@@ -1,0 +1,14 @@
+"""What this program needs of a reactor."""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IReactorFDSet, IReactorPluggableNameResolver, IReactorTCP, IReactorTime
+
+
+class IReactor(IReactorTime, IReactorFDSet, IReactorTCP, IReactorPluggableNameResolver):
+    """
+    Time, descriptors, connections and names.
+
+    Every reactor that watches descriptors has all of it (epoll, kqueue, poll, select, and asyncio's on a selector
+    loop); no Twisted type says so in one word. The entrances cast theirs once.
+    """

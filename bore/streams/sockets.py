@@ -1,0 +1,58 @@
+"""What the kernel is told about a socket."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import Final
+
+#: A control connection is given up when its peer has not acknowledged anything for so long, in seconds: soon enough
+#: that a vanished client's port is free again while its user still looks at the screen, and long enough for a lossy
+#: link's retransmissions.
+PEER_TIMEOUT: Final = 9
+
+#: When nothing is under way the kernel asks the peer after so many seconds, and then again at this interval.
+_KEEPALIVE_IDLE: Final = 4
+_KEEPALIVE_INTERVAL: Final = 2
+_KEEPALIVE_COUNT: Final = 3
+
+#: Streams may be silent for long, and a slow reader is no dead one: they are only asked now and then, which frees what
+#: a vanished peer left behind within two minutes and keeps the mapping in a NAT alive.
+_STREAM_KEEPALIVE_IDLE: Final = 60
+_STREAM_KEEPALIVE_INTERVAL: Final = 15
+_STREAM_KEEPALIVE_COUNT: Final = 4
+
+
+def watchPeer(sock: socket.socket) -> None:
+    """
+    Have the kernel notice a vanished peer within about ten seconds, both while data is under way and while none is.
+
+    For control connections only: TCP_USER_TIMEOUT would end a stream whose reader is slow. Where the kernel has no
+    such option keepalive alone has to do.
+    """
+    _keepalive(sock, _KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT)
+    if sys.platform == "linux":
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_TIMEOUT * 1000)
+
+
+def prepareStream(sock: socket.socket) -> None:
+    """
+    Have the kernel send small messages at once, and ask a silent peer now and then.
+
+    On Linux, accepted sockets inherit this from the listening one.
+    """
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    _keepalive(sock, _STREAM_KEEPALIVE_IDLE, _STREAM_KEEPALIVE_INTERVAL, _STREAM_KEEPALIVE_COUNT)
+
+
+def _keepalive(sock: socket.socket, idle: int, interval: int, count: int) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", idle),
+        ("TCP_KEEPALIVE", idle),  # what macOS calls TCP_KEEPIDLE
+        ("TCP_KEEPINTVL", interval),
+        ("TCP_KEEPCNT", count),
+    ):
+        option = getattr(socket, name, None)
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)

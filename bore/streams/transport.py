@@ -1,0 +1,73 @@
+"""A connected socket as a Twisted transport, and back."""
+
+from __future__ import annotations
+
+import socket
+
+from twisted.internet import tcp
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import (
+    IConsumer,
+    IProtocol,
+    IPushProducer,
+    IReactorFDSet,
+    ISystemHandle,
+    ITCPTransport,
+)
+from zope.interface import implementer
+
+
+class IStreamTransport(ITCPTransport, ISystemHandle, IConsumer, IPushProducer):
+    """All that a connected stream socket can do as a Twisted transport."""
+
+    def getHandle() -> socket.socket:
+        """The socket."""
+
+
+class IDetachable(IStreamTransport):
+    """A transport whose socket can be taken away from it."""
+
+    def detach() -> socket.socket:
+        """
+        Take the socket away from the transport, which is dead then and tells its protocol nothing more.
+
+        Only for a transport that has nothing left to write.
+        """
+
+
+@implementer(IDetachable)
+class SocketTransport(tcp.Connection):
+    """
+    A Twisted transport over a socket that is connected already.
+
+    :param sock: belongs to the transport from now on, until :meth:`detach`.
+    """
+
+    def __init__(self, sock: socket.socket, protocol: IProtocol, reactor: IReactorFDSet) -> None:
+        super().__init__(sock, protocol, reactor)
+        self.logstr = self._getLogPrefix(protocol)
+        self.connected = 1
+
+    def start(self) -> None:
+        """Make the connection known to the protocol, and read from it."""
+        tcp.Connection.startReading(self)
+        self.protocol.makeConnection(self)
+
+    def detach(self) -> socket.socket:
+        """See :meth:`IDetachable.detach`."""
+        tcp.Connection.stopReading(self)
+        tcp.Connection.stopWriting(self)
+        self.connected = 0
+        self.disconnected = 1
+        return self.socket
+
+    def getPeer(self) -> IPv4Address | IPv6Address:
+        return _address(self.socket.getpeername())
+
+    def getHost(self) -> IPv4Address | IPv6Address:
+        return _address(self.socket.getsockname())
+
+
+def _address(name: tuple[str, int] | tuple[str, int, int, int]) -> IPv4Address | IPv6Address:
+    kind = IPv6Address if len(name) == 4 else IPv4Address
+    return kind("TCP", *name)

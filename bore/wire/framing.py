@@ -1,0 +1,61 @@
+"""Frames: texts that each end with one NUL byte."""
+
+from __future__ import annotations
+
+from bore.wire.errors import FrameTooLong
+from bore.wire.limits import MAX_FRAME
+
+_NUL = b"\0"
+
+
+class FrameDecoder:
+    """
+    Cuts a stream of bytes into frames.
+
+    Frames are taken one by one, so that the bytes behind the last frame that matters can be handed to whoever comes
+    next: after Accept they are the visitor's.
+
+    :param maxLength: the longest frame, in bytes without its NUL.
+    """
+
+    def __init__(self, maxLength: int = MAX_FRAME) -> None:
+        self.maxLength = maxLength
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Add bytes that came from the peer, in any portions."""
+        self._buffer += data
+
+    def nextFrame(self) -> bytes | None:
+        """
+        Take the next whole frame, without its NUL, or None if its end has not come yet.
+
+        :raises FrameTooLong: when more than ``maxLength`` bytes came without a NUL.
+        """
+        end = self._buffer.find(_NUL, 0, self.maxLength + 1)
+        if end >= 0:
+            frame = bytes(self._buffer[:end])
+            del self._buffer[: end + 1]
+            return frame
+        if len(self._buffer) > self.maxLength:
+            raise FrameTooLong(f"more than {self.maxLength} bytes without an end")
+        return None
+
+    def takeRest(self) -> bytes:
+        """Take all bytes that no frame has used. Afterwards the decoder is empty."""
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        return rest
+
+
+def encodeFrame(text: str, maxLength: int = MAX_FRAME) -> bytes:
+    """
+    Make one frame of a text.
+
+    :param text: a JSON text: it cannot contain a NUL.
+    :raises FrameTooLong: when the frame would have more than ``maxLength`` bytes.
+    """
+    frame = text.encode()
+    if len(frame) > maxLength:
+        raise FrameTooLong(f"{len(frame)} bytes do not fit a frame of {maxLength}")
+    return frame + _NUL

@@ -1,0 +1,42 @@
+"""The shared secret, and the proof of it."""
+
+from __future__ import annotations
+
+import hmac
+from binascii import Error as NotHex
+from binascii import unhexlify
+from hashlib import sha256
+from uuid import UUID
+
+
+class Secret:
+    """
+    A secret that both ends know.
+
+    Its proof is HMAC-SHA256 over the 16 bytes of the challenge's UUID, keyed with the SHA-256 of the secret's UTF-8
+    bytes, in lower-case hex.
+
+    :param text: the secret; an empty one is a secret, too.
+    :raises UnicodeEncodeError: when the text has no UTF-8 form.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._key = sha256(text.encode()).digest()
+
+    def __repr__(self) -> str:
+        return "<Secret>"
+
+    def prove(self, challenge: UUID) -> str:
+        """The answer to a challenge: 64 lower-case hex digits."""
+        return self._tag(challenge).hex()
+
+    def proves(self, challenge: UUID, proof: str) -> bool:
+        """Whether a proof answers a challenge. Takes the same time for every proof of the right length."""
+        try:
+            given = unhexlify(proof.encode())
+        except NotHex:
+            return False
+        return hmac.compare_digest(given, self._tag(challenge))
+
+    def _tag(self, challenge: UUID) -> bytes:
+        return hmac.digest(self._key, challenge.bytes, "sha256")
