@@ -100,6 +100,7 @@ class ControlFactory(ReconnectingClientFactory):
     """
     Makes the control connection, and makes it again when it is lost.
 
+    :ivar firstOpened: fires with the public port when the tunnel is up for the first time.
     :ivar gaveUp: fails with the reason when no further attempt is made.
     """
 
@@ -117,6 +118,7 @@ class ControlFactory(ReconnectingClientFactory):
         self.visitors = visitors
         self.publicPort = PublicPort(reactor, settings.port)
         self.probes = settings.secret is not None
+        self.firstOpened: Deferred[int] = Deferred()
         self.gaveUp: Deferred[None] = Deferred()
         self._cap = settings.maxReconnectDelay / (1 + _JITTER)
         self._announced = 0
@@ -143,6 +145,8 @@ class ControlFactory(ReconnectingClientFactory):
             local=self.visitors.localName,
         )
         self._announced = port
+        if not self.firstOpened.called:
+            self.firstOpened.callback(port)
 
     def ending(self, why: Exception) -> None:
         """The connection is about to be cut, for this reason."""

@@ -27,6 +27,7 @@ class ClientService(Service):
     """
     The whole client.
 
+    :ivar opened: fires with the public port when the tunnel is up for the first time.
     :ivar gaveUp: fails with the reason when the client makes no further attempt: a
         :class:`bore.wire.errors.AuthenticationFailed`, or anything else that ``reconnect=False`` makes final.
     """
@@ -44,6 +45,7 @@ class ClientService(Service):
         )
         self._factory = ControlFactory(reactor, settings, self._visitors)
         self._connector = EndpointConnector(_endpoint(reactor, settings), self._factory)
+        self.opened: Deferred[int] = self._factory.firstOpened
         self.gaveUp: Deferred[None] = self._factory.gaveUp
 
     def startService(self) -> None:
@@ -62,7 +64,7 @@ class ClientService(Service):
         self._connector.disconnect()
         self._visitors.stop()
         if self._relay:
-            self._log.info("{count} visitors may go on for {seconds} s", count=len(self._relay), seconds=DRAIN_TIMEOUT)
+            self._log.info("running visitors may go on for {seconds} s: {count}", count=len(self._relay), seconds=DRAIN_TIMEOUT)
         return self._relay.drain(DRAIN_TIMEOUT)
 
 

@@ -87,7 +87,7 @@ class ServerService(Service):
         self._listeners.clear()
         self._factory.shutDown()
         if self._relay:
-            self._log.info("{count} visitors may go on for {seconds} s", count=len(self._relay), seconds=DRAIN_TIMEOUT)
+            self._log.info("running visitors may go on for {seconds} s: {count}", count=len(self._relay), seconds=DRAIN_TIMEOUT)
         return self._relay.drain(DRAIN_TIMEOUT)
 
     def _bind(self) -> socket.socket:

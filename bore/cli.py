@@ -1,0 +1,144 @@
+"""The ``bore`` command."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+USAGE_TEXT = """\
+usage: bore COMMAND ...
+
+A self-hosted TCP tunnel.
+
+commands:
+  local    Show a local port to the world through a server
+  server   Run the server: it listens on public ports on behalf of its clients
+  demo     Show a built-in web page through a server and a client on this machine
+
+'bore COMMAND --help' tells the options of a command, 'bore --version' the version.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """
+    Run ``bore``.
+
+    :param arguments: the command line without the program's name; the process's own by default.
+    :returns: the exit code; :mod:`bore.exits` has their meanings.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    match words:
+        case ["-h" | "--help" | "help", *_]:
+            print(USAGE_TEXT, end="")  # noqa: T201
+            return 0
+        case ["-V" | "--version", *_]:
+            from bore import __version__
+
+            print(f"txbore {__version__}")  # noqa: T201
+            return 0
+        case ["server" | "local" | "demo" as name, *rest]:
+            return _command(name, rest)
+        case []:
+            return _complain("bore", "a command is missing: give one of local, server, demo; 'bore --help' explains", 2)
+    return _complain("bore", f"{words[0]!r} is no command: give one of local, server, demo", 2)
+
+
+def _command(name: str, arguments: Sequence[str]) -> int:
+    # Imported late: bore --version is to be quick.
+    from bore import exits
+    from bore.options import UsageError
+
+    runners: dict[str, Callable[[str, Sequence[str]], int]] = {"server": _server, "local": _local, "demo": _demo}
+    program = f"bore {name}"
+    try:
+        return runners[name](program, arguments)
+    except UsageError as e:
+        return _complain(program, f"{e} ('{program} --help' explains)", exits.USAGE)
+
+
+def _server(program: str, arguments: Sequence[str]) -> int:
+    from twisted.internet import reactor
+
+    from bore import exits
+    from bore.observers import beginLogging
+    from bore.options import serverCommand
+    from bore.process import inheritedSockets, raiseDescriptorLimit
+    from bore.server.service import CannotListen, ServerService
+    from bore.streams.reactor import IReactor
+
+    command = serverCommand(program).parse(arguments)
+    raiseDescriptorLimit()
+    beginLogging(command.log)
+    service = ServerService(cast(IReactor, reactor), command.settings, inheritedSockets())
+    try:
+        service.startService()
+    except CannotListen as e:
+        return _complain(program, str(e), exits.FAILURE)
+    _runUntilSignal(service)
+    return exits.OK
+
+
+def _local(program: str, arguments: Sequence[str]) -> int:
+    from twisted.internet import reactor
+    from twisted.python.failure import Failure
+
+    from bore import exits
+    from bore.client.service import ClientService
+    from bore.observers import beginLogging
+    from bore.options import clientCommand
+    from bore.process import raiseDescriptorLimit
+    from bore.streams.reactor import IReactor
+
+    command = clientCommand(program).parse(arguments)
+    raiseDescriptorLimit()
+    beginLogging(command.log)
+    service = ClientService(cast(IReactor, reactor), command.settings)
+    code = exits.OK
+
+    def gaveUp(reason: Failure) -> None:
+        nonlocal code
+        code = _complain(program, reason.getErrorMessage(), exits.codeFor(reason.value))
+        reactor.stop()
+
+    service.gaveUp.addErrback(gaveUp)
+    reactor.callWhenRunning(service.startService)
+    _runUntilSignal(service)
+    return code
+
+
+def _demo(program: str, arguments: Sequence[str]) -> int:
+    from twisted.internet import reactor
+
+    from bore.demo import Demo
+    from bore.observers import beginLogging
+    from bore.options import demoCommand
+    from bore.streams.reactor import IReactor
+
+    command = demoCommand(program).parse(arguments)
+    beginLogging(command.log)
+    demo = Demo(cast(IReactor, reactor), reactor.stop, command.port, command.once)
+    reactor.callWhenRunning(demo.startService)
+    _runUntilSignal(demo)
+    return demo.code
+
+
+def _runUntilSignal(service: Any) -> None:
+    """Run the reactor until a signal ends it, then stop the service in order; a second signal ends the process."""
+    from twisted.internet import reactor
+
+    def stop() -> object:
+        for name in ("SIGINT", "SIGTERM"):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+        return service.stopService() if service.running else None
+
+    reactor.addSystemEventTrigger("before", "shutdown", stop)
+    reactor.run()
+
+
+def _complain(program: str, text: str, code: int) -> int:
+    """Print one line on standard error."""
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    print(f"{program}: {line}", file=sys.stderr)  # noqa: T201
+    return code

@@ -1,0 +1,137 @@
+"""The whole of it on one machine: a web page, a server, a client, and a fetch through the tunnel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.client import Agent, readBody
+from twisted.web.resource import Resource
+from twisted.web.server import Request, Site
+
+from bore import exits
+from bore.client.service import ClientService
+from bore.client.settings import ClientSettings
+from bore.server.service import ServerService
+from bore.server.settings import ServerSettings
+from bore.streams.reactor import IReactor
+
+_LOOPBACK: Final = "127.0.0.1"
+
+#: The fetch has to succeed within so many seconds.
+_PATIENCE: Final = 10.0
+
+PAGE: Final = b"""<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>It works</title>
+<style>
+  body { font: 18px/1.5 system-ui, sans-serif; max-width: 34em; margin: 15vh auto; padding: 0 1em }
+  code { background: #8882; padding: .1em .3em; border-radius: .2em }
+  @media (prefers-color-scheme: dark) { body { background: #111; color: #eee } }
+</style>
+<h1>It works</h1>
+<p>This page came through a bore tunnel: your browser asked the <em>server</em>, which passed the connection to the
+<em>client</em>, which passed it to a small web server that nobody else can reach.</p>
+<p>On two machines: <code>bore server</code> on the one that the world can reach, and
+<code>bore local 8000 --to SERVER</code> beside what you want to show.</p>
+</html>
+"""
+
+
+class _Page(Resource):
+    """The built-in web page, under every path."""
+
+    isLeaf = True
+
+    def __init__(self) -> None:
+        Resource.__init__(self)
+
+    def render_GET(self, request: Request) -> bytes:
+        request.setHeader(b"Content-Type", b"text/html; charset=utf-8")
+        return PAGE
+
+
+class Demo(MultiService):
+    """
+    Shows the page through the tunnel and fetches it once.
+
+    :param stop: ends the process.
+    :param port: the public port; 0 for any.
+    :param once: whether to stop after the fetch.
+    :ivar code: the exit code, when it has ended.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: IReactor, stop: Callable[[], None], port: int, once: bool) -> None:
+        MultiService.__init__(self)
+        self._reactor = reactor
+        self._stopProcess = stop
+        self._port = port
+        self._once = once
+        self.code = exits.OK
+        self._web: IListeningPort | None = None
+
+    def startService(self) -> None:
+        """Start everything, then fetch."""
+        MultiService.startService(self)
+        done = Deferred.fromCoroutine(self._show()).addTimeout(_PATIENCE, self._reactor)
+        done.addErrback(self._failed).addCallback(lambda _: self._finish())
+
+    async def _show(self) -> None:
+        site = Site(_Page())
+        site.noisy = False
+        self._web = web = await TCP4ServerEndpoint(self._reactor, 0, interface=_LOOPBACK).listen(site)
+        server = ServerService(self._reactor, ServerSettings(bindAddr=_LOOPBACK, bindTunnels=_LOOPBACK, controlPort=0))
+        MultiService.addService(self, server)
+        client = ClientService(
+            self._reactor,
+            ClientSettings(
+                localPort=web.getHost().port,
+                localHost=_LOOPBACK,
+                server=_LOOPBACK,
+                port=self._port,
+                controlPort=server.controlPort,
+                reconnect=False,
+            ),
+        )
+        MultiService.addService(self, client)
+        client.gaveUp.addErrback(self._failed).addCallback(lambda _: self._stop())
+        url = f"http://{_LOOPBACK}:{await client.opened}/"
+        self._log.info("the page is at {url}", announce=True, url=url)
+        response = await Agent(self._reactor).request(b"GET", url.encode())
+        body = await readBody(response)
+        if response.code != 200 or body != PAGE:
+            raise RuntimeError(f"fetched {url}, and got {response.code} and {len(body)} other bytes")
+        self._log.info(
+            "fetched it through the tunnel: 200, {size} bytes, as they were sent", announce=True, size=len(body)
+        )
+        if not self._once:
+            self._log.info("Ctrl-C ends it", announce=True)
+
+    def stopService(self) -> Deferred[None]:
+        """Stop everything."""
+        stopped: Deferred[None] = MultiService.stopService(self)
+        if self._web is not None:
+            self._web.stopListening()
+        return stopped
+
+    def _failed(self, reason: Failure) -> None:
+        self._log.error("the demonstration failed: {error}", error=reason.getErrorMessage() or str(reason.value))
+        self.code = exits.FAILURE
+
+    def _finish(self) -> None:
+        if self._once or self.code != exits.OK:
+            self._stop()
+
+    def _stop(self) -> None:
+        if self.running:
+            self._stopProcess()

@@ -1,0 +1,37 @@
+"""``twistd bore-client``."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from twisted.application.service import IService
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from bore import exits, tap
+from bore.client.service import ClientService
+from bore.options import ClientCommand, clientCommand
+from bore.process import raiseDescriptorLimit
+from bore.streams.reactor import IReactor
+
+
+class Options(tap.Options[ClientCommand]):
+    """The client's options."""
+
+    line = clientCommand("twistd bore-client")
+
+
+def makeService(options: Options) -> IService:
+    """Make the client that the options describe. The process ends when it gives up, with the code that says why."""
+    from twisted.internet import reactor
+
+    def gaveUp(reason: Failure) -> None:
+        Logger().critical("{error}", error=reason.getErrorMessage())
+        exits.leaveWith(exits.codeFor(reason.value))
+        reactor.stop()
+
+    raiseDescriptorLimit()
+    command = options.command
+    service = ClientService(cast(IReactor, reactor), command.settings)
+    service.gaveUp.addErrback(gaveUp)
+    return tap.Daemon(service, command.log, options.parent)
