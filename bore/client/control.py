@@ -18,7 +18,7 @@ from bore.client.visitors import Visitors
 from bore.streams.addresses import hostPort, peerOf
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import watchPeer
+from bore.streams.sockets import prepareControl
 from bore.streams.transport import IStreamTransport
 from bore.wire.clientsession import Alive, ControlSession, Say, TunnelOpened, Unexpected, VisitorCame
 from bore.wire.errors import AuthenticationFailed, LateChallenge, Refusal, Violation, WireError
@@ -53,9 +53,12 @@ class ControlProtocol(Protocol):
     def connectionMade(self) -> None:
         reactor = self._factory.reactor
         sock = self.transport.getHandle()
-        watchPeer(sock)
-        self.transport.setTcpNoDelay(True)
-        self._server = Dialer(reactor, *peerOf(sock))
+        prepareControl(sock)
+        try:
+            self._server = Dialer(reactor, *peerOf(sock))
+        except OSError as e:  # reset while we were told of it
+            self._end(e)
+            return
         self.transport.write(self._session.greeting())
         self._silence = reactor.callLater(SILENCE_TIMEOUT, self._silent)
         if self._factory.probes:

@@ -20,7 +20,7 @@ from bore.server.tunnel import Tunnel, WaitingRoom
 from bore.streams.addresses import SocketAddress, socketAddress
 from bore.streams.deadlines import Deadlines
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import watchPeer
+from bore.streams.sockets import prepareControl
 from bore.streams.transport import IDetachable, SocketTransport
 from bore.wire.errors import Refusal, ShuttingDown, Violation
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT, HEARTBEAT_INTERVAL
@@ -114,7 +114,7 @@ class ControlProtocol(Protocol):
         self._factory.tunnels.add(self)
         port = self._tunnel.port
         self._log.info("port {port}: opened for {peer}", port=port, peer=self._peer)
-        watchPeer(self.transport.getHandle())
+        prepareControl(self.transport.getHandle())
         self.transport.registerProducer(self, True)
         self.transport.write(encode(Hello(port)))
         self._heartbeats = LoopingCall(self.transport.write, _HEARTBEAT)
@@ -144,7 +144,6 @@ class ControlProtocol(Protocol):
 
     def _refuse(self, refusal: Refusal) -> None:
         self._closeTunnel()
-        self.transport.unregisterProducer()
         self.transport.write(encode(Error(str(refusal))))
         self.transport.loseConnection()
 
@@ -156,6 +155,7 @@ class ControlProtocol(Protocol):
         if self._tunnel is not None:
             self._tunnel.close()
             self._tunnel = None
+            self.transport.unregisterProducer()  # a transport that has a producer would not close
 
     def _heartbeatsFailed(self, reason: Failure) -> None:
         self._heartbeats = None

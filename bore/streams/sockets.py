@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 from typing import Final
@@ -23,16 +24,17 @@ _STREAM_KEEPALIVE_INTERVAL: Final = 15
 _STREAM_KEEPALIVE_COUNT: Final = 4
 
 
-def watchPeer(sock: socket.socket) -> None:
+def prepareControl(sock: socket.socket) -> None:
     """
-    Have the kernel notice a vanished peer within about ten seconds, both while data is under way and while none is.
+    Have the kernel send each frame at once, and notice a vanished peer within about ten seconds, both while data is
+    under way and while none is.
 
     For control connections only: TCP_USER_TIMEOUT would end a stream whose reader is slow. Where the kernel has no
     such option keepalive alone has to do.
     """
-    _keepalive(sock, _KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT)
+    _prepare(sock, _KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT)
     if sys.platform == "linux":
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_TIMEOUT * 1000)
+        _set(sock, socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_TIMEOUT * 1000)
 
 
 def prepareStream(sock: socket.socket) -> None:
@@ -41,12 +43,12 @@ def prepareStream(sock: socket.socket) -> None:
 
     On Linux, accepted sockets inherit this from the listening one.
     """
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    _keepalive(sock, _STREAM_KEEPALIVE_IDLE, _STREAM_KEEPALIVE_INTERVAL, _STREAM_KEEPALIVE_COUNT)
+    _prepare(sock, _STREAM_KEEPALIVE_IDLE, _STREAM_KEEPALIVE_INTERVAL, _STREAM_KEEPALIVE_COUNT)
 
 
-def _keepalive(sock: socket.socket, idle: int, interval: int, count: int) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+def _prepare(sock: socket.socket, idle: int, interval: int, count: int) -> None:
+    _set(sock, socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    _set(sock, socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in (
         ("TCP_KEEPIDLE", idle),
         ("TCP_KEEPALIVE", idle),  # what macOS calls TCP_KEEPIDLE
@@ -55,4 +57,10 @@ def _keepalive(sock: socket.socket, idle: int, interval: int, count: int) -> Non
     ):
         option = getattr(socket, name, None)
         if option is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+            _set(sock, socket.IPPROTO_TCP, option, value)
+
+
+def _set(sock: socket.socket, level: int, option: int, value: int) -> None:
+    # Some systems refuse options to a socket whose peer is gone already: reading from it will tell.
+    with contextlib.suppress(OSError):
+        sock.setsockopt(level, option, value)

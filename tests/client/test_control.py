@@ -1,0 +1,352 @@
+"""The control connection, with time and transports of the test's own."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+from twisted.internet.error import ConnectionDone, ConnectionLost, ConnectionRefusedError
+from twisted.logger import formatEvent, globalLogPublisher
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.client.control import ControlFactory, ControlProtocol, ServerUnreachable
+from bore.client.settings import ClientSettings
+from bore.client.visitors import Visitors
+from bore.streams.dial import Dialer
+from bore.streams.reactor import IReactor
+from bore.wire.errors import AuthenticationFailed, PortInUse
+from bore.wire.messages import Challenge, Connection, Error, Heartbeat, Hello, Message, encode
+from bore.wire.secret import Secret
+from tests.fakes import FakeReactor, FakeTransport
+
+
+class FakeConnector:
+    """Counts what it is told."""
+
+    def __init__(self) -> None:
+        self.attempts = 0
+
+    def connect(self) -> None:
+        self.attempts += 1
+
+    def stopConnecting(self) -> None: ...
+
+    def disconnect(self) -> None: ...
+
+
+class FakeVisitors:
+    """Writes down who came."""
+
+    localName = "localhost:8000"
+
+    def __init__(self) -> None:
+        self.ids: list[UUID] = []
+
+    def came(self, id: UUID, server: Dialer) -> None:
+        self.ids.append(id)
+
+
+class ControlCase(SynchronousTestCase):
+    """A client without a network."""
+
+    def make(self, **settings: Any) -> None:
+        self.reactor = FakeReactor()
+        self.visitors = FakeVisitors()
+        self.connector = FakeConnector()
+        self.factory = ControlFactory(
+            cast(IReactor, self.reactor),
+            ClientSettings(8000, "example.com", **settings),
+            cast(Visitors, self.visitors),
+        )
+        self.logged: list[str] = []
+        self.announced: list[str] = []
+        globalLogPublisher.addObserver(self._observe)
+        self.addCleanup(globalLogPublisher.removeObserver, self._observe)
+
+    def _observe(self, event: Any) -> None:
+        self.logged.append(formatEvent(event))
+        if event.get("announce"):
+            self.announced.append(formatEvent(event))
+
+    def setUp(self) -> None:
+        self.make()
+
+    def connect(self) -> tuple[ControlProtocol, FakeTransport]:
+        protocol = self.factory.buildProtocol(None)
+        transport = FakeTransport()
+        listener = socket.create_server(("127.0.0.1", 0))
+        transport.socket.connect(listener.getsockname())
+        self.addCleanup(listener.close)
+        self.addCleanup(transport.socket.close)
+        protocol.makeConnection(transport)
+        return protocol, transport
+
+    def receive(self, protocol: ControlProtocol, *messages: Message) -> None:
+        protocol.dataReceived(b"".join(map(encode, messages)))
+
+    def lose(self, protocol: ControlProtocol, reason: Exception | None = None) -> None:
+        failure = Failure(reason or ConnectionDone())
+        protocol.connectionLost(failure)
+        self.factory.clientConnectionLost(cast(Any, self.connector), failure)
+
+    def fail(self) -> None:  # type: ignore[override]
+        self.factory.clientConnectionFailed(cast(Any, self.connector), Failure(ConnectionRefusedError()))
+
+    def delayToNextAttempt(self) -> float:
+        """Wait for the next attempt, and say how long it took."""
+        before, begin = self.connector.attempts, self.reactor.seconds()
+        for _ in range(1000):
+            if self.connector.attempts > before:
+                return self.reactor.seconds() - begin
+            self.reactor.advance(0.1)
+        raise AssertionError("no further attempt")
+
+    def gaveUp(self) -> BaseException | None:
+        reasons: list[Failure] = []
+        self.factory.gaveUp.addErrback(reasons.append)
+        return reasons[0].value if reasons else None
+
+
+class OpeningTests(ControlCase):
+    """Asking for a tunnel."""
+
+    def test_helloIsSaidAtOnce(self) -> None:
+        _, transport = self.connect()
+        self.assertEqual(transport.takeWritten(), encode(Hello(0)))
+
+    def test_theTunnelIsAnnouncedInOneLine(self) -> None:
+        protocol, _ = self.connect()
+        self.receive(protocol, Hello(20001), Heartbeat())
+        self.assertEqual(self.announced, ["listening at example.com:20001 -> localhost:8000"])
+        self.assertEqual(self.successResultOf(self.factory.firstOpened), 20001)
+
+    def test_anIPv6ServerIsAnnouncedInBrackets(self) -> None:
+        self.factory.settings = ClientSettings(8000, "2001:db8::1")
+        protocol, _ = self.connect()
+        self.receive(protocol, Hello(20001))
+        self.assertEqual(self.announced, ["listening at [2001:db8::1]:20001 -> localhost:8000"])
+
+    def test_onlyWhatChangesIsAnnouncedAgain(self) -> None:
+        for port in (20001, 20001, 20002):
+            protocol, _ = self.connect()
+            self.receive(protocol, Hello(port))
+            self.lose(protocol)
+        self.assertEqual([line.split()[2] for line in self.announced], ["example.com:20001", "example.com:20002"])
+        self.assertIn("the public port changed from 20001 to 20002", self.logged)
+
+    def test_visitorsAreServed(self) -> None:
+        protocol, _ = self.connect()
+        ids = [uuid4(), uuid4()]
+        self.receive(protocol, Hello(20001), *map(Connection, ids))
+        self.assertEqual(self.visitors.ids, ids)
+
+    def test_thePeerIsWatched(self) -> None:
+        _, transport = self.connect()
+        self.assertEqual(transport.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT), 9000)
+
+
+class SilenceTests(ControlCase):
+    """A server that says nothing."""
+
+    def test_eightSecondsWithoutAFrameEndTheConnection(self) -> None:
+        protocol, transport = self.connect()
+        self.receive(protocol, Hello(20001))
+        for _ in range(40):
+            self.reactor.advance(0.5)
+            self.receive(protocol, Heartbeat())
+        self.assertFalse(transport.aborted)
+        self.reactor.advance(7.9)
+        self.assertFalse(transport.aborted)
+        self.reactor.advance(0.2)
+        self.assertTrue(transport.aborted)
+        self.lose(protocol)
+        self.assertIn("lost example.com:7835: nothing came from it for 8 s", self.logged)
+
+    def test_bytesThatMakeNoFrameAreNoSignOfLife(self) -> None:
+        protocol, transport = self.connect()
+        self.receive(protocol, Hello(20001))
+        for _ in range(81):
+            self.reactor.advance(0.1)
+            protocol.dataReceived(b" ")
+        self.assertTrue(transport.aborted)
+
+    def test_aServerThatNeverAnswersIsGivenUp(self) -> None:
+        _, transport = self.connect()
+        self.reactor.advance(8.1)
+        self.assertTrue(transport.aborted)
+
+    def test_noTimerIsLeftBehind(self) -> None:
+        self.make(secret=Secret("x"))
+        protocol, _ = self.connect()
+        protocol.connectionLost()
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+
+class RetryTests(ControlCase):
+    """Trying again."""
+
+    def test_theDelayDoublesUpToTheLimit(self) -> None:
+        self.make(maxReconnectDelay=10.0)
+        delays = []
+        for _ in range(8):
+            self.fail()
+            delays.append(self.delayToNextAttempt())
+        for delay, nominal in zip(delays, [1, 2, 4, 8, 8.3, 8.3, 8.3, 8.3], strict=True):
+            self.assertTrue(nominal * 0.8 - 0.01 <= delay <= nominal * 1.2 + 0.11, (nominal, delays))
+            self.assertLessEqual(delay, 10.11)
+
+    def test_theDelayIsSpread(self) -> None:
+        delays = set()
+        for _ in range(20):
+            self.make()
+            self.fail()
+            delays.add(round(self.delayToNextAttempt(), 1))
+        self.assertGreater(len(delays), 2)
+
+    def test_theDelayIsResetWhenATunnelIsConfirmedAndNotBefore(self) -> None:
+        for _ in range(4):
+            protocol, _ = self.connect()
+            self.lose(protocol)
+            delay = self.delayToNextAttempt()
+        self.assertGreater(delay, 6)
+        protocol, _ = self.connect()
+        self.receive(protocol, Hello(20001))
+        self.lose(protocol)
+        self.assertLess(self.delayToNextAttempt(), 1.4)
+
+    def test_everythingButAuthenticationIsTriedAgain(self) -> None:
+        for text in ("port already in use", "server is shutting down", "permission denied", "no idea"):
+            self.make()
+            protocol, transport = self.connect()
+            self.receive(protocol, Error(text))
+            self.assertTrue(transport.aborted)
+            self.lose(protocol)
+            self.assertIn(f"no tunnel from example.com:7835: server error: {text}", self.logged)
+            self.delayToNextAttempt()
+
+    def test_garbageIsTriedAgain(self) -> None:
+        protocol, transport = self.connect()
+        protocol.dataReceived(b"HTTP/1.1 400 Bad Request\r\n\r\n\0")
+        self.assertTrue(transport.aborted)
+        self.lose(protocol)
+        self.delayToNextAttempt()
+
+    def test_aRandomPortIsAskedForAgain(self) -> None:
+        protocol, _ = self.connect()
+        self.receive(protocol, Hello(20001))
+        self.lose(protocol, ConnectionLost())
+        _, transport = self.connect()
+        self.assertEqual(transport.takeWritten(), encode(Hello(20001)))
+
+    def test_anotherPortIsTakenAtOnceWhenTheOldOneCannotBeHad(self) -> None:
+        protocol, _ = self.connect()
+        self.receive(protocol, Hello(20001))
+        self.lose(protocol)
+        refused = 0
+        while True:
+            protocol, transport = self.connect()
+            if transport.takeWritten() == encode(Hello(0)):
+                break
+            refused += 1
+            self.receive(protocol, Error("port already in use"))
+            attempts = self.connector.attempts
+            self.lose(protocol)
+            if self.connector.attempts == attempts:
+                self.delayToNextAttempt()
+        self.assertLess(self.reactor.seconds(), 25)
+        self.assertGreater(refused, 2)
+        self.assertIn("the public port cannot be had back, any other will do", self.logged)
+
+    def test_stoppingEndsAllAttempts(self) -> None:
+        self.fail()
+        self.factory.stop()
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.fail()
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_aTunnelThatOpensWhileStoppingRevivesNothing(self) -> None:
+        protocol, _ = self.connect()
+        self.factory.stop()
+        self.receive(protocol, Hello(20001))
+        self.lose(protocol)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+
+class NoReconnectTests(ControlCase):
+    """--no-reconnect."""
+
+    def setUp(self) -> None:
+        self.make(reconnect=False)
+
+    def test_aServerThatCannotBeReachedIsFinal(self) -> None:
+        self.fail()
+        error = self.gaveUp()
+        self.assertIsInstance(error, ServerUnreachable)
+        self.assertEqual(str(error), "cannot reach example.com:7835: connection refused")
+
+    def test_aLostServerIsFinal(self) -> None:
+        protocol, _ = self.connect()
+        self.receive(protocol, Hello(20001))
+        self.lose(protocol, ConnectionLost())
+        self.assertEqual(str(self.gaveUp()), "lost example.com:7835: the connection was cut")
+
+    def test_aRefusalIsFinalAndKeepsItsKind(self) -> None:
+        protocol, _ = self.connect()
+        self.receive(protocol, Error("port already in use"))
+        self.lose(protocol)
+        self.assertIsInstance(self.gaveUp(), PortInUse)
+
+
+class AuthenticationTests(ControlCase):
+    """All three ways not to share a secret are final at once."""
+
+    def assertFinal(self, protocol: ControlProtocol, text: str) -> None:
+        self.lose(protocol)
+        error = self.gaveUp()
+        self.assertIsInstance(error, AuthenticationFailed)
+        self.assertEqual(str(error), text)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_aWrongSecretIsFinal(self) -> None:
+        self.make(secret=Secret("wrong"))
+        protocol, _ = self.connect()
+        self.receive(protocol, Challenge(uuid4()), Error("invalid secret"))
+        self.assertFinal(protocol, "invalid secret")
+
+    def test_aChallengeWithoutASecretIsFinal(self) -> None:
+        protocol, _ = self.connect()
+        self.receive(protocol, Challenge(uuid4()))
+        self.assertFinal(protocol, "server requires authentication, but no client secret was provided")
+
+    def test_aServerWithoutASecretIsFinalForAClientWithOne(self) -> None:
+        self.make(secret=Secret("x"))
+        protocol, transport = self.connect()
+        self.assertEqual(transport.takeWritten(), b"")
+        self.reactor.advance(1.6)
+        self.assertEqual(transport.takeWritten(), encode(Hello(0)))
+        self.receive(protocol, Hello(20001))
+        self.assertFinal(protocol, "expected authentication challenge, but no secret was required")
+
+    def test_aServerThatOnlyClosesIsTriedAgain(self) -> None:
+        self.make(secret=Secret("x"))
+        protocol, _ = self.connect()
+        self.reactor.advance(3)
+        self.lose(protocol)
+        self.delayToNextAttempt()
+
+    def test_aLateChallengeIsTriedAgainWithMorePatience(self) -> None:
+        self.make(secret=Secret("x"))
+        protocol, transport = self.connect()
+        self.reactor.advance(1.6)
+        self.receive(protocol, Challenge(uuid4()))
+        self.assertTrue(transport.aborted)
+        self.lose(protocol)
+        self.delayToNextAttempt()
+        protocol, transport = self.connect()
+        self.reactor.advance(7)
+        self.assertEqual(transport.takeWritten(), b"")
+        self.receive(protocol, Challenge(uuid4()), Hello(20001))
+        self.assertTrue(self.announced)
+

@@ -1,0 +1,66 @@
+"""Which public port to ask for."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.client.publicport import INSIST, PublicPort
+from bore.wire.errors import BindFailed, NoFreePort, PortForbidden, PortInUse, PortNotAllowed, Refusal, ShuttingDown
+
+
+class PublicPortTests(SynchronousTestCase):
+    """The tunnel comes back where it was, if it can."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+
+    def test_aPortThatTheUserWantsIsAskedForAlways(self) -> None:
+        port = PublicPort(self.clock, 8000)
+        for refusal in (PortInUse(), PortNotAllowed(), PortForbidden(), BindFailed(), NoFreePort(), Refusal("?")):
+            self.assertFalse(port.refused(refusal))
+            self.clock.advance(INSIST)
+            self.assertEqual(port.wanted, 8000)
+
+    def test_aRandomPortIsAskedForAgain(self) -> None:
+        port = PublicPort(self.clock, 0)
+        self.assertEqual(port.wanted, 0)
+        port.opened(20001)
+        self.assertEqual(port.wanted, 20001)
+
+    def test_aRandomPortThatIsInUseIsInsistedOnForAWhile(self) -> None:
+        port = PublicPort(self.clock, 0)
+        port.opened(20001)
+        self.assertFalse(port.refused(PortInUse()))
+        self.clock.advance(INSIST - 1)
+        self.assertFalse(port.refused(PortInUse()))
+        self.assertEqual(port.wanted, 20001)
+        self.clock.advance(1)
+        self.assertTrue(port.refused(PortInUse()))
+        self.assertEqual(port.wanted, 0)
+
+    def test_eachTimeOfNeedIsCountedFromItsOwnBegin(self) -> None:
+        port = PublicPort(self.clock, 0)
+        port.opened(20001)
+        port.refused(PortInUse())
+        self.clock.advance(5)
+        port.opened(20001)
+        self.clock.advance(1000)
+        self.assertFalse(port.refused(PortInUse()))
+
+    def test_aRandomPortThatCannotBeHadIsGivenUpAtOnce(self) -> None:
+        for refusal in (PortNotAllowed(), PortForbidden(), BindFailed()):
+            port = PublicPort(self.clock, 0)
+            port.opened(20001)
+            self.assertTrue(port.refused(refusal))
+            self.assertEqual(port.wanted, 0)
+
+    def test_aRefusalThatIsNotAboutThePortChangesNothing(self) -> None:
+        port = PublicPort(self.clock, 0)
+        port.opened(20001)
+        for refusal in (ShuttingDown(), NoFreePort(), Refusal("server is full")):
+            self.assertFalse(port.refused(refusal))
+        self.assertEqual(port.wanted, 20001)
+
+    def test_withoutAPortThereIsNothingToGiveUp(self) -> None:
+        self.assertFalse(PublicPort(self.clock, 0).refused(PortInUse()))

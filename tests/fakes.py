@@ -1,0 +1,39 @@
+"""The few things that tests pretend to be."""
+
+from __future__ import annotations
+
+import socket
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+
+
+class FakeTransport(StringTransport):
+    """A transport without a network, over a socket that is connected to nobody."""
+
+    def __init__(self) -> None:
+        super().__init__(peerAddress=IPv4Address("TCP", "192.0.2.1", 7835))
+        self.socket = socket.socket()
+        self.aborted = False
+        self.detached = False
+
+    def getHandle(self) -> socket.socket:
+        return self.socket
+
+    def abortConnection(self) -> None:
+        self.aborted = True
+        self.disconnecting = True
+
+    def detach(self) -> socket.socket:
+        self.detached = True
+        return self.socket
+
+    def takeWritten(self) -> bytes:
+        """What was written since the last call."""
+        data: bytes = self.value()
+        self.clear()
+        return data
+
+
+class FakeReactor(MemoryReactorClock):
+    """Time that stands still, and descriptors that nobody watches."""

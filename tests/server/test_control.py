@@ -1,0 +1,282 @@
+"""The control port, with time and transports of the test's own."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+from twisted.internet.error import ConnectionDone
+from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.relay.face import Ending, Pair, Reason, Relay, Stream
+from bore.server import control, tunnel
+from bore.server.control import ControlFactory, ControlProtocol
+from bore.server.settings import ServerSettings
+from bore.streams.reactor import IReactor
+from bore.wire.messages import Accept, Authenticate, Connection, Hello, decodeServerMessage, encode
+from bore.wire.secret import Secret
+from tests.fakes import FakeReactor, FakeTransport
+from tests.support import connect, freePort, isOpen, loopbackHost
+
+HEARTBEAT = b'"Heartbeat"\0'
+
+
+class FakePair(Pair):
+    def stop(self) -> None:
+        self.ended.callback(Ending(Reason.STOPPED, 0, 0))
+
+
+class FakeRelay(Relay):
+    """Keeps what it was asked to join."""
+
+    def __init__(self, reactor: IReactor) -> None:
+        super().__init__(reactor)
+        self.joined: list[tuple[Stream, Stream]] = []
+
+    def _makePair(self, left: Stream, right: Stream) -> Pair:
+        self.joined.append((left, right))
+        return FakePair()
+
+
+class ControlCase(SynchronousTestCase):
+    """A control port without a network; the tunnels' ports are real."""
+
+    secret: Secret | None = None
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.host = loopbackHost()
+        self.relay = FakeRelay(cast(IReactor, self.reactor))
+        settings = ServerSettings(bindTunnels=self.host, secret=self.secret)
+        self.factory = ControlFactory(cast(IReactor, self.reactor), settings, self.relay)
+        self.addCleanup(self._leaveNothing)
+        self.logged: list[Any] = []
+        globalLogPublisher.addObserver(self.logged.append)
+        self.addCleanup(globalLogPublisher.removeObserver, self.logged.append)
+
+    def _leaveNothing(self) -> None:
+        self.factory.shutDown()
+        self.reactor.advance(20)
+        self.assertEqual(self.reactor.getDelayedCalls(), [], "timers were left")
+        self.assertEqual(self.reactor.getReaders(), [], "listeners were left")
+
+    def connect(self) -> tuple[ControlProtocol, FakeTransport]:
+        protocol, transport = self.factory.buildProtocol(None), FakeTransport()
+        self.addCleanup(transport.socket.close)
+        protocol.makeConnection(transport)
+        return protocol, transport
+
+    def openTunnel(self, port: int | None = None) -> tuple[ControlProtocol, FakeTransport, int]:
+        protocol, transport = self.connect()
+        port = freePort(self.host) if port is None else port
+        protocol.dataReceived(encode(Hello(port)))
+        frame = transport.takeWritten().split(b"\0")[0]
+        answer = decodeServerMessage(frame)
+        assert isinstance(answer, Hello), frame
+        return protocol, transport, answer.port
+
+    def visit(self, port: int) -> socket.socket:
+        visitor = connect(self.host, port)
+        self.addCleanup(visitor.close)
+        for listener in self.reactor.getReaders():
+            listener.doRead()
+        return visitor
+
+    def announced(self, transport: FakeTransport) -> list[UUID]:
+        frames = transport.takeWritten().split(b"\0")[:-1]
+        messages = [decodeServerMessage(frame) for frame in frames]
+        return [message.id for message in messages if isinstance(message, Connection)]
+
+
+class HelloTests(ControlCase):
+    """A control connection from Hello on."""
+
+    def test_helloIsAnsweredWithThePortAndAHeartbeatAtOnce(self) -> None:
+        protocol, transport = self.connect()
+        port = freePort(self.host)
+        protocol.dataReceived(encode(Hello(port)))
+        self.assertEqual(transport.takeWritten(), encode(Hello(port)) + HEARTBEAT)
+        self.assertTrue(isOpen(self.host, port))
+
+    def test_heartbeatsComeEveryHalfSecond(self) -> None:
+        _, transport, _ = self.openTunnel()
+        transport.takeWritten()
+        self.reactor.pump([0.1] * 30)
+        self.assertEqual(transport.takeWritten(), HEARTBEAT * 6)
+
+    def test_anyPortIsGivenForZero(self) -> None:
+        _, _, port = self.openTunnel(0)
+        self.assertTrue(1024 <= port <= 65535)
+
+    def test_whatFollowsHelloIsThrownAway(self) -> None:
+        protocol, transport, port = self.openTunnel()
+        protocol.dataReceived(b"x" * 100_000 + b"\0" + encode(Hello(0)))
+        self.assertFalse(transport.disconnecting)
+        self.assertTrue(isOpen(self.host, port))
+
+    def test_thePortIsFreeAtOnceWhenTheClientIsGone(self) -> None:
+        protocol, _, port = self.openTunnel()
+        protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertFalse(isOpen(self.host, port))
+        self.openTunnel(port)
+
+    def test_aTakenPortIsRefusedWithTheOriginalsText(self) -> None:
+        _, _, port = self.openTunnel()
+        protocol, transport = self.connect()
+        protocol.dataReceived(encode(Hello(port)))
+        self.assertEqual(transport.takeWritten(), b'{"Error":"port already in use"}\0')
+        self.assertTrue(transport.disconnecting)
+
+    def test_thePeerIsWatchedFromHelloOn(self) -> None:
+        protocol, transport = self.connect()
+        option = socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT
+        self.assertEqual(transport.socket.getsockopt(*option), 0)
+        protocol.dataReceived(encode(Hello(0)))
+        self.assertEqual(transport.socket.getsockopt(*option), 9000)
+        self.assertTrue(transport.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+
+    def test_aClientThatDoesNotReadIsDropped(self) -> None:
+        protocol, transport, _ = self.openTunnel()
+        self.assertIs(transport.producer, protocol)
+        protocol.pauseProducing()
+        self.assertTrue(transport.aborted)
+
+
+class FirstMessageTests(ControlCase):
+    """Connections that do not say what they want."""
+
+    def test_aSilentConnectionIsClosedAfterThreeSecondsWithoutAWord(self) -> None:
+        _, transport = self.connect()
+        self.reactor.pump([0.1] * 29)
+        self.assertFalse(transport.disconnecting)
+        self.reactor.advance(0.2)
+        self.assertTrue(transport.disconnecting)
+        self.assertEqual(transport.takeWritten(), b"")
+
+    def test_aFrameThatTricklesInIsBoundedAsAWhole(self) -> None:
+        protocol, transport = self.connect()
+        for byte in encode(Hello(0))[:10]:
+            protocol.dataReceived(bytes([byte]))
+            self.reactor.advance(0.29)
+        self.assertFalse(transport.disconnecting)
+        self.reactor.advance(0.2)
+        self.assertTrue(transport.disconnecting)
+
+    def test_garbageIsClosedWithoutAWord(self) -> None:
+        for garbage in (b"junk\0", b'{"Hello":70000}\0', b"x" * 257, encode(Authenticate("00" * 32)), encode(Accept(uuid4()))):
+            protocol, transport = self.connect()
+            protocol.dataReceived(garbage)
+            self.assertEqual((transport.takeWritten(), transport.disconnecting), (b"", True), garbage)
+
+    def test_whenThereAreTooManyTheOldestAreClosed(self) -> None:
+        self.patch(control, "MAX_UNSETTLED", 5)
+        ends = [socket.socketpair() for _ in range(8)]
+        for near, far in ends:
+            self.addCleanup(near.close)
+            self.factory.accepted(far, ("192.0.2.1", 4711))
+        self.assertEqual(len(self.factory.unsettled), 5)
+        self.reactor.advance(0)
+        self.assertEqual([far.fileno() < 0 for _, far in ends], [True] * 3 + [False] * 5)
+        self.assertEqual([e["log_level"].name for e in self.logged], ["warn"])
+        for transport in list(self.reactor.getReaders()):
+            transport.connectionLost(Failure(ConnectionDone()))
+
+
+class SecretTests(ControlCase):
+    """A server with a secret."""
+
+    secret = Secret("my secret")
+
+    def challenged(self) -> tuple[ControlProtocol, FakeTransport, UUID]:
+        protocol, transport = self.connect()
+        challenge = decodeServerMessage(transport.takeWritten()[:-1])
+        return protocol, transport, cast(UUID, getattr(challenge, "id"))  # noqa: B009
+
+    def test_theRightProofOpensTheTunnel(self) -> None:
+        protocol, transport, id = self.challenged()
+        assert self.secret is not None
+        protocol.dataReceived(encode(Authenticate(self.secret.prove(id))) + encode(Hello(0)))
+        self.assertTrue(transport.takeWritten().startswith(b'{"Hello":'))
+
+    def test_theWrongProofIsRefused(self) -> None:
+        protocol, transport, id = self.challenged()
+        protocol.dataReceived(encode(Authenticate(Secret("another").prove(id))) + encode(Hello(0)))
+        self.assertEqual(transport.takeWritten(), b'{"Error":"invalid secret"}\0')
+        self.assertTrue(transport.disconnecting)
+
+    def test_aSilentConnectionIsToldWhy(self) -> None:
+        _, transport, _ = self.challenged()
+        self.reactor.advance(3)
+        self.assertEqual(transport.takeWritten(), b'{"Error":"timed out waiting for initial message"}\0')
+        self.assertTrue(transport.disconnecting)
+
+
+class VisitorTests(ControlCase):
+    """Visitors of a tunnel."""
+
+    def test_aVisitorIsAnnouncedAndJoinedWhenItIsAccepted(self) -> None:
+        _, transport, port = self.openTunnel()
+        visitor = self.visit(port)
+        [id] = self.announced(transport)
+        data, dataTransport = self.connect()
+        data.dataReceived(encode(Accept(id)) + b"early bytes")
+        [(left, right)] = self.relay.joined
+        self.assertEqual(left.socket.getpeername(), visitor.getsockname())
+        self.assertEqual((left.early, right), (b"", Stream(dataTransport.socket, b"early bytes")))
+        self.assertTrue(dataTransport.detached)
+        left.socket.close()
+
+    def test_aVisitorIsTakenOnce(self) -> None:
+        _, transport, port = self.openTunnel()
+        self.visit(port)
+        [id] = self.announced(transport)
+        for expected in (False, True):
+            data, dataTransport = self.connect()
+            data.dataReceived(encode(Accept(id)))
+            self.assertEqual(dataTransport.disconnecting, expected)
+        self.relay.joined[0][0].socket.close()
+
+    def test_aVisitorThatNobodyTakesIsDroppedAfterTenSeconds(self) -> None:
+        _, transport, port = self.openTunnel()
+        visitor = self.visit(port)
+        [id] = self.announced(transport)
+        self.reactor.pump([0.5] * 19)
+        self.assertEqual(len(self.factory.room), 1)
+        self.reactor.advance(1)
+        self.assertEqual(visitor.recv(1), b"")
+        data, dataTransport = self.connect()
+        data.dataReceived(encode(Accept(id)))
+        self.assertTrue(dataTransport.disconnecting)
+
+    def test_whoWaitsIsClosedWhenTheClientIsGone(self) -> None:
+        protocol, _, port = self.openTunnel()
+        visitors = [self.visit(port) for _ in range(3)]
+        protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual([visitor.recv(1) for visitor in visitors], [b""] * 3)
+        self.assertEqual(len(self.factory.room), 0)
+
+    def test_moreVisitorsThanMayWaitAreClosed(self) -> None:
+        self.patch(tunnel, "MAX_WAITING", 2)
+        _, transport, port = self.openTunnel()
+        visitors = [self.visit(port) for _ in range(4)]
+        self.assertEqual(len(self.announced(transport)), 2)
+        self.assertEqual([visitor.recv(1) for visitor in visitors[2:]], [b"", b""])
+        self.assertEqual(sum(e["log_level"].name == "warn" for e in self.logged), 1)
+
+
+class ShutDownTests(ControlCase):
+    """The end of the server."""
+
+    def test_clientsAreToldAndPortsAreFree(self) -> None:
+        _, transport, port = self.openTunnel()
+        transport.takeWritten()
+        _, silent = self.connect()
+        self.factory.shutDown()
+        self.assertEqual(transport.takeWritten(), b'{"Error":"server is shutting down"}\0')
+        self.assertTrue(transport.disconnecting)
+        self.assertIsNone(transport.producer)
+        self.assertTrue(silent.aborted)
+        self.assertFalse(isOpen(self.host, port))

@@ -1,0 +1,65 @@
+"""Hosts and ports as people write them."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.streams.addresses import hostPort, isLiteral, literalAddress, parseHostPort, parsePort, socketAddress
+
+
+class HostPortTests(SynchronousTestCase):
+    """Reading and writing hosts and ports."""
+
+    def test_everyUsualFormIsUnderstood(self) -> None:
+        for text, expected in {
+            "example.com": ("example.com", None),
+            "example.com:7000": ("example.com", 7000),
+            "192.0.2.7": ("192.0.2.7", None),
+            "192.0.2.7:1": ("192.0.2.7", 1),
+            "::1": ("::1", None),
+            "2001:db8::1": ("2001:db8::1", None),
+            "[::1]": ("::1", None),
+            "[2001:db8::1]:65535": ("2001:db8::1", 65535),
+            "fe80::1%lo": ("fe80::1%lo", None),
+            "my_host-2.local.": ("my_host-2.local.", None),
+        }.items():
+            self.assertEqual(parseHostPort(text), expected, text)
+
+    def test_everythingElseIsRefusedWithAHint(self) -> None:
+        for text in (
+            "", ":7835", "a b", "a:b", "a:0", "a:65536", "a:-1", "[::1", "::1]", "[::1]7835", "[::1]:", "[a]:1",
+            "1:2:3", "http://example.com", "user@example.com", "a:1e3", "a:\u0661", "a\n", "a:", "[]",
+        ):  # fmt: skip
+            with self.assertRaises(ValueError) as caught:
+                parseHostPort(text)
+            self.assertIn("give" if "[" not in text else "", str(caught.exception), text)
+
+    @given(st.text(max_size=30))
+    def test_anyTextIsReadOrRefused(self, text: str) -> None:
+        try:
+            host, port = parseHostPort(text)
+        except ValueError:
+            return
+        self.assertTrue(host)
+        self.assertTrue(port is None or 1 <= port <= 65535)
+
+    @given(st.ip_addresses().map(str), st.integers(1, 65535))
+    def test_whatIsWrittenIsReadBack(self, host: str, port: int) -> None:
+        self.assertEqual(parseHostPort(hostPort(host, port)), (host, port))
+
+    def test_portsHaveTheRangeThatIsAskedFor(self) -> None:
+        self.assertEqual([parsePort("1"), parsePort("65535"), parsePort("0", lowest=0)], [1, 65535, 0])
+        for text in ("0", "65536", "", " 1", "1.0", "+1", "1_000", "9" * 5000):
+            self.assertRaises(ValueError, parsePort, text)
+
+    def test_namesAreNoLiterals(self) -> None:
+        self.assertEqual([isLiteral(h) for h in ("::", "127.0.0.1", "localhost", "1.2.3", "")], [True, True, False, False, False])
+
+    def test_anIPv4AddressThatCameThroughIPv6IsShownAsIPv4(self) -> None:
+        self.assertEqual(socketAddress(("::ffff:192.0.2.7", 80, 0, 0)), "192.0.2.7:80")
+        self.assertEqual(socketAddress(("2001:db8::7", 80, 0, 0)), "[2001:db8::7]:80")
+
+    def test_namesAreNeverLookedUpForALiteral(self) -> None:
+        self.assertRaises(OSError, literalAddress, "localhost", 80)

@@ -1,0 +1,139 @@
+"""A reconnecting factory on an endpoint."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone, ConnectionRefusedError, NotConnectingError, UserError
+from twisted.internet.interfaces import IConnector, IProtocol, IProtocolFactory
+from twisted.internet.protocol import ClientFactory, Protocol
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+from twisted.internet.interfaces import IStreamClientEndpoint
+
+from bore.streams.connector import EndpointConnector
+
+
+@implementer(IStreamClientEndpoint)
+class Endpoint:
+    """Connects when the test says so."""
+
+    def __init__(self) -> None:
+        self.attempts: list[tuple[IProtocolFactory, Deferred[IProtocol]]] = []
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        attempt: Deferred[IProtocol] = Deferred()
+        self.attempts.append((protocolFactory, attempt))
+        return attempt
+
+    def succeed(self) -> IProtocol:
+        factory, attempt = self.attempts[-1]
+        protocol = factory.buildProtocol(None)
+        assert protocol is not None
+        protocol.makeConnection(StringTransport())
+        attempt.callback(protocol)
+        return protocol
+
+    def fail(self, error: Exception) -> None:
+        self.attempts[-1][1].errback(error)
+
+
+class Recorder(ClientFactory):
+    """Writes down what it is told."""
+
+    noisy = False
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+        self.received = b""
+
+    def startedConnecting(self, connector: IConnector) -> None:
+        self.told.append("started")
+
+    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
+        self.told.append(reason.type)
+
+    def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
+        self.told += ["lost", reason.type]
+
+    def startFactory(self) -> None:
+        self.told.append("startFactory")
+
+    def stopFactory(self) -> None:
+        self.told.append("stopFactory")
+
+    def buildProtocol(self, addr: object) -> Protocol:
+        recorder = self
+
+        class Receiver(Protocol):
+            def dataReceived(self, data: bytes) -> None:
+                recorder.received += data
+
+            def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
+                recorder.told.append("protocol lost")
+
+        return Receiver()
+
+
+class EndpointConnectorTests(SynchronousTestCase):
+    """The connector for an endpoint."""
+
+    def setUp(self) -> None:
+        self.endpoint = Endpoint()
+        self.factory = Recorder()
+        self.connector = EndpointConnector(self.endpoint, self.factory)
+
+    def test_itIsAConnector(self) -> None:
+        verifyObject(IConnector, self.connector)
+
+    def test_aFailedAttemptReachesTheFactory(self) -> None:
+        self.connector.connect()
+        self.endpoint.fail(ConnectionRefusedError())
+        self.assertEqual(self.factory.told, ["startFactory", "started", ConnectionRefusedError, "stopFactory"])
+
+    def test_aLostConnectionReachesTheFactoryBehindItsProtocol(self) -> None:
+        self.connector.connect()
+        protocol = self.endpoint.succeed()
+        protocol.dataReceived(b"hello")
+        protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.factory.received, b"hello")
+        self.assertEqual(
+            self.factory.told, ["startFactory", "started", "protocol lost", "lost", ConnectionDone, "stopFactory"]
+        )
+
+    def test_everyAttemptAsksTheEndpointAnew(self) -> None:
+        for _ in range(3):
+            self.connector.connect()
+            self.endpoint.fail(ConnectionRefusedError())
+        self.assertEqual(len(self.endpoint.attempts), 3)
+
+    def test_theFactoryMayConnectAgainWhileItHearsOfTheLoss(self) -> None:
+        self.factory.clientConnectionLost = lambda connector, reason: connector.connect()  # type: ignore[method-assign]
+        self.connector.connect()
+        self.endpoint.succeed().connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(len(self.endpoint.attempts), 2)
+        self.assertNotIn("stopFactory", self.factory.told)
+
+    def test_stoppingAnAttemptIsAUserError(self) -> None:
+        self.connector.connect()
+        self.connector.stopConnecting()
+        self.assertEqual(self.factory.told[2:], [UserError, "stopFactory"])
+        self.assertRaises(NotConnectingError, self.connector.stopConnecting)
+
+    def test_disconnectingEndsWhateverThereIs(self) -> None:
+        self.connector.disconnect()
+        self.connector.connect()
+        self.connector.disconnect()
+        self.assertIn(UserError, self.factory.told)
+        self.connector.connect()
+        protocol = self.endpoint.succeed()
+        self.connector.disconnect()
+        self.assertTrue(protocol.transport.disconnecting)  # type: ignore[attr-defined]
+
+    def test_thereIsOneAttemptAtATime(self) -> None:
+        self.connector.connect()
+        self.assertRaises(RuntimeError, self.connector.connect)
+        self.endpoint.succeed()
+        self.assertRaises(RuntimeError, self.connector.connect)

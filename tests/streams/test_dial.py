@@ -1,0 +1,154 @@
+"""Dialling."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any, cast
+
+from twisted.internet import reactor
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import CancelledError
+from twisted.internet.error import DNSLookupError
+from twisted.internet.interfaces import IHostResolution, IResolutionReceiver
+from twisted.trial.unittest import TestCase
+
+from bore.streams.dial import Dialer
+from bore.streams.reactor import IReactor
+from tests.support import freePort
+
+
+class Names:
+    """Answers with addresses of the test's choice, and counts the questions."""
+
+    def __init__(self, *hosts: str) -> None:
+        self.hosts: Sequence[str] = hosts
+        self.asked = 0
+
+    def resolveHostName(
+        self, receiver: IResolutionReceiver, hostName: str, portNumber: int = 0, *more: object
+    ) -> IHostResolution:
+        self.asked += 1
+        receiver.resolutionBegan(cast(IHostResolution, self))
+        for host in self.hosts:
+            kind = IPv6Address if ":" in host else IPv4Address
+            receiver.addressResolved(kind("TCP", host, portNumber))
+        receiver.resolutionComplete()
+        return cast(IHostResolution, self)
+
+
+class NamedReactor:
+    """The real reactor, with names of the test's choice."""
+
+    def __init__(self, names: Names) -> None:
+        self.nameResolver = names
+        self.later = 0.0
+
+    def seconds(self) -> float:
+        return time.monotonic() + self.later
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(reactor, name)
+
+
+class DialTests(TestCase):
+    """A connected socket, in no more time than it takes."""
+
+    def setUp(self) -> None:
+        self.names = Names()
+        self.reactor = NamedReactor(self.names)
+
+    def listen(self, host: str = "127.0.0.1", port: int = 0) -> socket.socket:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family)
+        self.addCleanup(listener.close)
+        return listener
+
+    def dialer(self, host: str, port: int) -> Dialer:
+        return Dialer(cast(IReactor, self.reactor), host, port)
+
+    async def connected(self, dialer: Dialer) -> Any:
+        sock = await dialer.dial()
+        self.addCleanup(sock.close)
+        self.assertFalse(sock.getblocking())
+        return sock.getpeername()[0]
+
+    async def test_anAddressIsDialledWithoutALookUp(self) -> None:
+        for host in ("127.0.0.1", "::1"):
+            port = self.listen(host).getsockname()[1]
+            self.assertEqual(await self.connected(self.dialer(host, port)), host)
+        self.assertEqual(self.names.asked, 0)
+
+    async def test_anAddressThatRefusesCostsNoTime(self) -> None:
+        self.names.hosts = ["::1", "127.0.0.3", "127.0.0.1"]
+        dialer = self.dialer("localhost", self.listen().getsockname()[1])
+        begin = time.monotonic()
+        self.assertEqual(await self.connected(dialer), "127.0.0.1")
+        self.assertLess(time.monotonic() - begin, 0.2)
+
+    async def test_theAddressThatAnsweredIsTriedFirstTheNextTime(self) -> None:
+        self.names.hosts = ["127.0.0.3", "127.0.0.1"]
+        port = self.listen().getsockname()[1]
+        dialer = self.dialer("localhost", port)
+        self.assertEqual(await self.connected(dialer), "127.0.0.1")
+        self.listen("127.0.0.3", port)
+        self.assertEqual(await self.connected(dialer), "127.0.0.1")
+
+    async def test_anAddressThatDoesNotAnswerIsOvertaken(self) -> None:
+        full = socket.create_server(("127.0.0.4", 0), backlog=0)
+        self.addCleanup(full.close)
+        port = full.getsockname()[1]
+        held = [socket.socket() for _ in range(4)]
+        for sock in held:  # nobody accepts: when the queue is full, further ones get no answer
+            sock.setblocking(False)
+            sock.connect_ex(("127.0.0.4", port))
+            self.addCleanup(sock.close)
+        self.listen("127.0.0.1", port)
+        self.names.hosts = ["127.0.0.4", "127.0.0.1"]
+        begin = time.monotonic()
+        self.assertEqual(await self.connected(self.dialer("localhost", port)), "127.0.0.1")
+        self.assertLess(time.monotonic() - begin, 2)
+
+    async def test_aNameIsNotLookedUpForEveryDial(self) -> None:
+        self.names.hosts = ["127.0.0.1"]
+        dialer = self.dialer("localhost", self.listen().getsockname()[1])
+        for _ in range(3):
+            await self.connected(dialer)
+        self.assertEqual(self.names.asked, 1)
+        self.reactor.later = 31
+        await self.connected(dialer)
+        self.assertEqual(self.names.asked, 2)
+
+    async def test_aNameIsLookedUpAgainWhenItsAddressesFail(self) -> None:
+        port = self.listen().getsockname()[1]
+        self.names.hosts = ["127.0.0.3"]
+        dialer = self.dialer("localhost", port)
+        with self.assertRaises(OSError):
+            await dialer.dial()
+        self.names.hosts = ["127.0.0.1"]
+        self.assertEqual(await self.connected(dialer), "127.0.0.1")
+
+    async def test_refusalByAllAddressesFailsWithTheReason(self) -> None:
+        self.names.hosts = ["127.0.0.3", "127.0.0.1"]
+        with self.assertRaises(OSError) as caught:
+            await self.dialer("localhost", freePort()).dial()
+        self.assertEqual(caught.exception.errno, errno.ECONNREFUSED)
+
+    async def test_aNameWithoutAnAddressFails(self) -> None:
+        with self.assertRaises(DNSLookupError):
+            await self.dialer("nowhere.invalid", 80).dial()
+
+    async def test_cancellingClosesWhatWasUnderWay(self) -> None:
+        full = socket.create_server(("127.0.0.4", 0), backlog=0)
+        self.addCleanup(full.close)
+        held = [socket.socket() for _ in range(4)]
+        for sock in held:
+            sock.setblocking(False)
+            sock.connect_ex(full.getsockname())
+            self.addCleanup(sock.close)
+        dialling = self.dialer(*full.getsockname()).dial()
+        dialling.cancel()
+        with self.assertRaises(CancelledError):
+            await dialling

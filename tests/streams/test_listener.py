@@ -1,0 +1,171 @@
+"""Listening sockets that never give up."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import Any, cast
+
+from twisted.internet import reactor
+from twisted.internet.threads import deferToThread
+from twisted.logger import globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from bore.streams.addresses import SocketAddress
+from bore.streams.listener import Listener, bindSocket
+from bore.streams.reactor import IReactor
+from tests.fakes import FakeReactor
+from tests.support import connect, freePort, isOpen
+
+
+class BindTests(SynchronousTestCase):
+    """Making a listening socket."""
+
+    def bind(self, host: str, port: int = 0) -> socket.socket:
+        sock = bindSocket(host, port)
+        self.addCleanup(sock.close)
+        return sock
+
+    def test_bothFamiliesComeThroughTheIPv6Wildcard(self) -> None:
+        port = self.bind("::").getsockname()[1]
+        self.assertTrue(isOpen("127.0.0.1", port))
+        self.assertTrue(isOpen("::1", port))
+
+    def test_anAddressOfOneFamilyListensThereAlone(self) -> None:
+        port = self.bind("127.0.0.1").getsockname()[1]
+        self.assertTrue(isOpen("127.0.0.1", port))
+        self.assertFalse(isOpen("127.0.0.2", port))
+
+    def test_aPortThatSomebodyListensOnIsRefused(self) -> None:
+        taken = self.bind("127.0.0.1")
+        with self.assertRaises(OSError) as caught:
+            bindSocket("127.0.0.1", taken.getsockname()[1])
+        self.assertEqual(caught.exception.errno, errno.EADDRINUSE)
+
+    def test_whatIsLeftOfOldConnectionsDoesNotKeepThePort(self) -> None:
+        port = freePort()
+        first = bindSocket("127.0.0.1", port)
+        visitor = connect("127.0.0.1", port)
+        accepted, _ = first.accept()
+        first.close()
+        accepted.close()  # closes first, and so stays behind in TIME_WAIT
+        visitor.close()
+        self.bind("127.0.0.1", port)
+
+    def test_anAddressThatIsNotOursIsRefused(self) -> None:
+        self.assertRaises(OSError, bindSocket, "192.0.2.1", 0)
+
+
+class StarvedSocket:
+    """A listening socket for which there are no descriptors."""
+
+    def __init__(self, *outcomes: object) -> None:
+        self.outcomes = list(outcomes)
+        self.closed = False
+
+    def accept(self) -> tuple[socket.socket, SocketAddress]:
+        outcome = self.outcomes.pop(0) if self.outcomes else BlockingIOError(errno.EAGAIN, "")
+        if isinstance(outcome, Exception):
+            raise outcome
+        return cast(Any, outcome), ("192.0.2.1", 4711)
+
+    def getsockname(self) -> SocketAddress:
+        return "127.0.0.1", 7835
+
+    def setblocking(self, flag: bool) -> None: ...
+
+    def setsockopt(self, *args: object) -> None: ...
+
+    def fileno(self) -> int:
+        return -1 if self.closed else 99
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def noDescriptors() -> OSError:
+    return OSError(errno.EMFILE, "Too many open files")
+
+
+class StarvationTests(SynchronousTestCase):
+    """What a listener does when it cannot accept."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.accepted: list[socket.socket] = []
+        self.logged: list[str] = []
+        observer = lambda event: self.logged.append(event["log_level"].name)  # noqa: E731
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+
+    def listen(self, *outcomes: object) -> Listener:
+        sock = cast(socket.socket, StarvedSocket(*outcomes))
+        return Listener(cast(IReactor, self.reactor), sock, lambda s, _: self.accepted.append(s))
+
+    def test_itRestsAndGoesOn(self) -> None:
+        visitor = socket.socket()
+        self.addCleanup(visitor.close)
+        listener = self.listen(noDescriptors(), noDescriptors(), visitor)
+        listener.doRead()
+        self.assertEqual(self.reactor.getReaders(), [])
+        self.reactor.advance(0.25)
+        self.assertEqual(self.reactor.getReaders(), [listener])
+        listener.doRead()
+        self.assertEqual((self.reactor.getReaders(), self.accepted), ([], []))
+        self.reactor.advance(0.25)
+        listener.doRead()
+        self.assertEqual((self.reactor.getReaders(), self.accepted), ([listener], [visitor]))
+        listener.stop()
+
+    def test_itSaysSoOnceForEachTimeOfNeed(self) -> None:
+        visitor = socket.socket()
+        self.addCleanup(visitor.close)
+        listener = self.listen(*[noDescriptors()] * 5, visitor, noDescriptors())
+        for _ in range(7):
+            listener.doRead()
+            self.reactor.advance(0.25)
+        self.assertEqual(self.logged, ["warn", "info", "warn"])
+        listener.stop()
+
+    def test_aConnectionThatWasGoneAlreadyMeansNothing(self) -> None:
+        visitor = socket.socket()
+        self.addCleanup(visitor.close)
+        listener = self.listen(OSError(errno.ECONNABORTED, ""), OSError(errno.EPROTO, ""), visitor)
+        listener.doRead()
+        self.assertEqual((self.accepted, self.logged), ([visitor], []))
+        listener.stop()
+
+    def test_stoppingWhileItRestsLeavesNothingBehind(self) -> None:
+        listener = self.listen(noDescriptors())
+        listener.doRead()
+        listener.stop()
+        listener.stop()
+        self.assertEqual((self.reactor.getDelayedCalls(), self.reactor.getReaders()), ([], []))
+
+
+class AcceptTests(TestCase):
+    """Accepting on real sockets."""
+
+    async def test_acceptedSocketsHaveWhatTheListeningOneWasTold(self) -> None:
+        accepted: list[tuple[socket.socket, SocketAddress]] = []
+        listener = Listener(
+            cast(IReactor, reactor), bindSocket("127.0.0.1", 0), lambda sock, address: accepted.append((sock, address))
+        )
+        self.addCleanup(listener.stop)
+
+        def visit() -> None:
+            visitor = connect("127.0.0.1", listener.port)
+            name = visitor.getsockname()
+            while not accepted:
+                pass
+            sock, address = accepted[0]
+            self.assertEqual(address, name)
+            self.assertFalse(sock.getblocking())
+            self.assertTrue(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            self.assertTrue(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+            self.assertEqual(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE), 60)
+            self.assertEqual(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT), 0)
+            visitor.close()
+            sock.close()
+
+        await deferToThread(visit)

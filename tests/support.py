@@ -1,0 +1,246 @@
+"""What the tests share: ports, programs, and the few fakes."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import os
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+#: How long a test waits for something that should happen at once, in seconds. Machines are slow at times.
+PATIENCE: Final = 20.0
+
+CHECKOUT: Final = Path(__file__).resolve().parent.parent
+
+_hosts = itertools.count(1)
+
+
+def loopbackHost() -> str:
+    """
+    An address of this machine that no other test uses, not even one in another process.
+
+    Original peers always use port 7835: with a host of its own for each test they need not take turns.
+    """
+    pid = os.getpid()
+    return f"127.{100 + pid // 250 % 100}.{1 + pid % 250}.{next(_hosts)}"
+
+
+def freePort(host: str = "127.0.0.1") -> int:
+    """A port that is free at this moment."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, 0))
+        return int(sock.getsockname()[1])
+
+
+def eventually(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> float:
+    """Wait until something is so, and say how long it took; fail when it does not come about."""
+    begin = time.monotonic()
+    while not condition():
+        if time.monotonic() - begin > seconds:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.02)
+    return time.monotonic() - begin
+
+
+def connect(host: str, port: int, timeout: float = PATIENCE) -> socket.socket:
+    """A connected blocking socket."""
+    sock = socket.create_connection((host, port), timeout=timeout)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def isOpen(host: str, port: int) -> bool:
+    """Whether somebody listens."""
+    try:
+        connect(host, port, 2.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def receiveAll(sock: socket.socket) -> bytes:
+    """Everything up to the end of the stream."""
+    parts = []
+    while part := sock.recv(1 << 16):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def receiveExactly(sock: socket.socket, size: int) -> bytes:
+    """So many bytes, or fewer if the stream ends before."""
+    data = b""
+    while len(data) < size and (part := sock.recv(size - len(data))):
+        data += part
+    return data
+
+
+def pattern(seed: int, size: int) -> bytes:
+    """Bytes that do not repeat, and are the same for the same seed."""
+    return random.Random(seed).randbytes(size)
+
+
+def digest(data: bytes) -> str:
+    """What to compare instead of a hundred megabytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+class LocalService:
+    """
+    A local service with a thread for each connection.
+
+    :param serve: talks to one connection; the socket is closed behind it.
+    """
+
+    def __init__(self, serve: Callable[[socket.socket], None], host: str = "127.0.0.1") -> None:
+        self._serve = serve
+        self._listener = socket.create_server((host, 0), backlog=1024)
+        self.host = host
+        self.port: int = self._listener.getsockname()[1]
+        self.served = 0
+        self.errors: list[BaseException] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            self.served += 1
+            threading.Thread(target=self._one, args=(sock,), daemon=True).start()
+
+    def _one(self, sock: socket.socket) -> None:
+        sock.settimeout(PATIENCE)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            self._serve(sock)
+        except BaseException as e:
+            self.errors.append(e)
+        finally:
+            sock.close()
+
+
+def echo(sock: socket.socket) -> None:
+    """Send everything back, and end when the other side has ended."""
+    while data := sock.recv(1 << 16):
+        sock.sendall(data)
+    sock.shutdown(socket.SHUT_WR)
+
+
+class Program:
+    """
+    A program in a process of its own, whose output is read as it comes.
+
+    :param words: the command line.
+    """
+
+    def __init__(self, words: Sequence[str], environment: dict[str, str] | None = None, cwd: str | None = None) -> None:
+        self.words = list(words)
+        base = {k: v for k, v in os.environ.items() if not k.startswith("BORE_") and k != "LISTEN_FDS"}
+        self.process = subprocess.Popen(
+            self.words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=base | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1"} | (environment or {}),
+            cwd=cwd,
+        )
+        self.out: list[str] = []
+        self.err: list[str] = []
+        self._readers = [
+            threading.Thread(target=self._read, args=(pipe, lines), daemon=True)
+            for pipe, lines in ((self.process.stdout, self.out), (self.process.stderr, self.err))
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, pipe: object, lines: list[str]) -> None:
+        for line in pipe:  # type: ignore[attr-defined]
+            lines.append(line.decode(errors="replace").rstrip("\n"))
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def waitFor(self, text: str, seconds: float = PATIENCE, after: int = 0) -> str:
+        """The first line of output with this text, behind so many others that have it."""
+        found: list[str] = []
+
+        def seen() -> bool:
+            found[:] = [line for line in [*self.out, *self.err] if text in line][after:]
+            return bool(found) or self.process.poll() is not None
+
+        try:
+            eventually(seen, f"{text!r} from {self.words}", seconds)
+        except AssertionError as e:
+            raise AssertionError(f"{e}\n{self.transcript()}") from None
+        if not found:
+            for reader in self._readers:
+                reader.join(2)
+            seen()
+        if not found:
+            raise AssertionError(f"ended with {self.process.returncode} before {text!r}\n{self.transcript()}")
+        return found[0]
+
+    def wait(self, seconds: float = PATIENCE) -> int:
+        """The exit code, when the program has ended by itself."""
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running after {seconds} s\n{self.transcript()}") from None
+        for reader in self._readers:
+            reader.join(2)
+        return code
+
+    def kill(self) -> None:
+        """End the program, if it has not ended."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for reader in self._readers:
+            reader.join(2)
+        for pipe in (self.process.stdout, self.process.stderr):
+            assert pipe is not None
+            pipe.close()
+
+    def transcript(self) -> str:
+        return "\n".join([" ".join(self.words), *("out: " + x for x in self.out), *("err: " + x for x in self.err)])
+
+    def descriptors(self) -> int:
+        """How many descriptors the program has open (Linux)."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+
+def bore(*words: str, environment: dict[str, str] | None = None) -> Program:
+    """Our own ``bore``, as the interpreter of the tests runs it."""
+    return Program([sys.executable, "-m", "bore", *words], environment, str(CHECKOUT))
+
+
+def twistd(*words: str, environment: dict[str, str] | None = None, cwd: str | None = None) -> Program:
+    """``twistd``, from the checkout."""
+    path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
+    return Program([sys.executable, "-m", "twisted", *words], {"PYTHONPATH": path} | (environment or {}), cwd)
+
+
+@contextlib.contextmanager
+def running(program: Program) -> Iterator[Program]:
+    """A program that has ended when the block has."""
+    try:
+        yield program
+    finally:
+        program.kill()
