@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _command(name: str, arguments: Sequence[str]) -> int:
     # Imported late: bore --version is to be quick.
     from bore import exits
-    from bore.options import UsageError
+    from bore.commandline import UsageError
 
     runners: dict[str, Callable[[str, Sequence[str]], int]] = {"server": _server, "local": _local, "demo": _demo}
     program = f"bore {name}"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import socket
+from typing import cast
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
 
 
 class FakeTransport(StringTransport):
@@ -37,3 +40,17 @@ class FakeTransport(StringTransport):
 
 class FakeReactor(MemoryReactorClock):
     """Time that stands still, and descriptors that nobody watches."""
+
+
+def logObserver(events: list[LogEvent]) -> ILogObserver:
+    """An observer that keeps every event."""
+    return cast(ILogObserver, events.append)
+
+
+def captureLog(case: SynchronousTestCase) -> list[LogEvent]:
+    """All that is logged from now on, until the test has ended."""
+    events: list[LogEvent] = []
+    observer = logObserver(events)
+    globalLogPublisher.addObserver(observer)
+    case.addCleanup(globalLogPublisher.removeObserver, observer)
+    return events

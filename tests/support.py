@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 #: How long a test waits for something that should happen at once, in seconds. Machines are slow at times.
 PATIENCE: Final = 20.0
@@ -165,13 +165,14 @@ class Program:
         self._readers = [
             threading.Thread(target=self._read, args=(pipe, lines), daemon=True)
             for pipe, lines in ((self.process.stdout, self.out), (self.process.stderr, self.err))
+            if pipe is not None
         ]
         for reader in self._readers:
             reader.start()
 
-    def _read(self, pipe: object, lines: list[str]) -> None:
-        for line in pipe:  # type: ignore[attr-defined]
-            lines.append(line.decode(errors="replace").rstrip("\n"))
+    def _read(self, pipe: IO[bytes], lines: list[str]) -> None:
+        # As they come: extend() takes them one by one.
+        lines.extend(line.decode(errors="replace").rstrip("\n") for line in pipe)
 
     @property
     def pid(self) -> int:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.logger import Logger
 
 from bore.client.control import ControlFactory
 from bore.client.settings import ClientSettings
 from bore.client.visitors import Visitors
+from bore.relay.face import DRAIN_TIMEOUT
 from bore.relay.portable import PortableRelay
 from bore.streams.addresses import hostPort, isLiteral
 from bore.streams.connector import EndpointConnector
 from bore.streams.dial import DIAL_TIMEOUT, Dialer
 from bore.streams.reactor import IReactor
-
-#: How long running visitors may go on when the client is told to stop, in seconds.
-DRAIN_TIMEOUT: Final = 5.0
 
 
 class ClientService(Service):
@@ -31,8 +26,6 @@ class ClientService(Service):
     :ivar gaveUp: fails with the reason when the client makes no further attempt: a
         :class:`bore.wire.errors.AuthenticationFailed`, or anything else that ``reconnect=False`` makes final.
     """
-
-    _log = Logger()
 
     def __init__(self, reactor: IReactor, settings: ClientSettings) -> None:
         self._relay = PortableRelay(reactor)
@@ -63,8 +56,6 @@ class ClientService(Service):
         self._factory.stop()
         self._connector.disconnect()
         self._visitors.stop()
-        if self._relay:
-            self._log.info("running visitors may go on for {seconds} s: {count}", count=len(self._relay), seconds=DRAIN_TIMEOUT)
         return self._relay.drain(DRAIN_TIMEOUT)
 
 

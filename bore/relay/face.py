@@ -6,9 +6,14 @@ import socket
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+#: How long running pairs may go on when the program is told to stop, in seconds.
+DRAIN_TIMEOUT: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,8 @@ class Relay(ABC):
     passed on as a reset. When both directions have ended, both sockets are closed.
     """
 
+    _log = Logger()
+
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._pairs: set[Pair] = set()
@@ -97,6 +104,7 @@ class Relay(ABC):
         assert self._drained is None, "draining already"
         if not self._pairs:
             return succeed(None)
+        self._log.info("running visitors may go on for {seconds} s: {count}", seconds=seconds, count=len(self))
         self._drained = Deferred()
         self._cutting = self._clock.callLater(seconds, self._cut)
         return self._drained

@@ -5,21 +5,18 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
-from typing import Final
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from bore.relay.face import DRAIN_TIMEOUT
 from bore.relay.portable import PortableRelay
 from bore.server.control import ControlFactory
 from bore.server.settings import ServerSettings
 from bore.streams.addresses import hostPort, socketAddress
 from bore.streams.listener import Listener, bindSocket
 from bore.streams.reactor import IReactor
-
-#: How long running visitors may go on when the server is told to stop, in seconds.
-DRAIN_TIMEOUT: Final = 5.0
 
 
 class CannotListen(Exception):
@@ -86,8 +83,6 @@ class ServerService(Service):
             listener.stop()
         self._listeners.clear()
         self._factory.shutDown()
-        if self._relay:
-            self._log.info("running visitors may go on for {seconds} s: {count}", count=len(self._relay), seconds=DRAIN_TIMEOUT)
         return self._relay.drain(DRAIN_TIMEOUT)
 
     def _bind(self) -> socket.socket:

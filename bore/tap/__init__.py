@@ -14,8 +14,9 @@ from twisted.python import usage
 from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
 
+from bore.commandline import Command, UsageError
 from bore.observers import observer
-from bore.options import Command, LogSettings, UsageError
+from bore.options import LogSettings
 
 C = TypeVar("C")
 

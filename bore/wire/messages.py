@@ -159,8 +159,7 @@ def _port(content: object) -> int:
 
 #: The four ways to write a UUID that the original understands.
 _UUID = re.compile(
-    r"H{32}|(urn:uuid:)?H{8}-H{4}-H{4}-H{4}-H{12}|\{H{8}-H{4}-H{4}-H{4}-H{12}\}".replace("H", "[0-9a-f]"),
-    re.IGNORECASE | re.ASCII,
+    r"H{32}|(urn:uuid:)?H{8}-H{4}-H{4}-H{4}-H{12}|\{H{8}-H{4}-H{4}-H{4}-H{12}\}".replace("H", "[0-9A-Fa-f]")
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 from twisted.internet.error import ConnectionDone, ConnectionLost, ConnectionRefusedError
-from twisted.logger import formatEvent, globalLogPublisher
+from twisted.logger import formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -19,7 +19,7 @@ from bore.streams.reactor import IReactor
 from bore.wire.errors import AuthenticationFailed, PortInUse
 from bore.wire.messages import Challenge, Connection, Error, Heartbeat, Hello, Message, encode
 from bore.wire.secret import Secret
-from tests.fakes import FakeReactor, FakeTransport
+from tests.fakes import FakeReactor, FakeTransport, captureLog
 
 
 class FakeConnector:
@@ -60,15 +60,15 @@ class ControlCase(SynchronousTestCase):
             ClientSettings(8000, "example.com", **settings),
             cast(Visitors, self.visitors),
         )
-        self.logged: list[str] = []
-        self.announced: list[str] = []
-        globalLogPublisher.addObserver(self._observe)
-        self.addCleanup(globalLogPublisher.removeObserver, self._observe)
+        self._events = captureLog(self)
 
-    def _observe(self, event: Any) -> None:
-        self.logged.append(formatEvent(event))
-        if event.get("announce"):
-            self.announced.append(formatEvent(event))
+    @property
+    def logged(self) -> list[str]:
+        return [formatEvent(event) for event in self._events]
+
+    @property
+    def announced(self) -> list[str]:
+        return [formatEvent(event) for event in self._events if event.get("announce")]
 
     def setUp(self) -> None:
         self.make()
@@ -349,4 +349,3 @@ class AuthenticationTests(ControlCase):
         self.assertEqual(transport.takeWritten(), b"")
         self.receive(protocol, Challenge(uuid4()), Hello(20001))
         self.assertTrue(self.announced)
-

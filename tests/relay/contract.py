@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.threads import blockingCallFromThread, deferToThread
 from twisted.trial.unittest import TestCase
 
@@ -19,7 +20,10 @@ from bore.relay.face import Ending, Reason, Relay, Stream
 from bore.streams.reactor import IReactor
 from tests.support import PATIENCE, digest, pattern, receiveAll, receiveExactly
 
-T = TypeVar("T")
+
+def inReactor(call: Callable[..., Any], *arguments: Any) -> Any:
+    """Call something in the reactor's thread, and wait for its result."""
+    return blockingCallFromThread(cast(IReactorFromThreads, reactor), call, *arguments)
 
 
 def tcpPair(small: bool = False) -> tuple[socket.socket, socket.socket]:
@@ -72,7 +76,7 @@ class Joined:
             ended = self._relay.join(Stream(self.innerLeft, earlyLeft), Stream(self.innerRight, earlyRight))
             ended.addCallback(self._done)
 
-        blockingCallFromThread(reactor, join)
+        inReactor(join)
 
     def _done(self, ending: Ending) -> None:
         assert self._ending is None
@@ -94,7 +98,7 @@ class Joined:
                 sock.close()
 
 
-class RelayContract:
+class RelayContract(TestCase):
     """The tests. :meth:`makeRelay` gives the body that is tested."""
 
     relay: Relay
@@ -106,12 +110,11 @@ class RelayContract:
         self.relay = self.makeRelay(cast(IReactor, reactor))
         self._joined: list[Joined] = []
 
-    def tearDown(self) -> Deferred[None]:
-        case = cast(TestCase, self)
+    def tearDown(self) -> Deferred[None]:  # type: ignore[override]  # trial waits for it, whatever unittest says
         for joined in self._joined:
             joined.close()
         left = len(self.relay)
-        return self.relay.drain(0).addCallback(lambda _: case.assertEqual(left, 0, "pairs were left"))
+        return self.relay.drain(0).addCallback(lambda _: self.assertEqual(left, 0, "pairs were left"))
 
     def joined(self, **how: Any) -> Joined:
         made = Joined(self.relay, **how)
@@ -119,10 +122,13 @@ class RelayContract:
         return made
 
 
-def inThread(test: Callable[[Any], None]) -> Callable[[Any], Coroutine[Any, Any, None]]:
+C = TypeVar("C", bound=RelayContract)
+
+
+def inThread(test: Callable[[C], None]) -> Callable[[C], Coroutine[Any, Any, None]]:
     """Run a test beside the reactor, so that it may block."""
 
-    async def run(self: Any) -> None:
+    async def run(self: C) -> None:
         await deferToThread(test, self)
 
     run.__name__ = test.__name__
@@ -134,7 +140,7 @@ class BytesContract(RelayContract):
     """What happens to bytes."""
 
     @inThread
-    def test_smallMessagesPassBothWays(self: Any) -> None:
+    def test_smallMessagesPassBothWays(self) -> None:
         pair = self.joined()
         for n in range(50):
             pair.left.sendall(b"question %d" % n)
@@ -147,17 +153,17 @@ class BytesContract(RelayContract):
         self.assertIs(pair.ending().reason, Reason.FINISHED)
 
     @inThread
-    def test_bulkPassesBothWaysAtTheSameTimeUnaltered(self: Any) -> None:
+    def test_bulkPassesBothWaysAtTheSameTimeUnaltered(self) -> None:
         pair = self.joined()
         size = 20_000_000
         there, back = pattern(1, size), pattern(2, size)
         senders = [
-            threading.Thread(target=lambda s=sock, d=data: (s.sendall(d), s.shutdown(socket.SHUT_WR)))  # type: ignore[misc]
+            threading.Thread(target=lambda s=sock, d=data: (s.sendall(d), s.shutdown(socket.SHUT_WR)))
             for sock, data in ((pair.left, there), (pair.right, back))
         ]
         got: dict[str, bytes] = {}
         readers = [
-            threading.Thread(target=lambda n=name, s=sock: got.__setitem__(n, receiveAll(s)))  # type: ignore[misc]
+            threading.Thread(target=lambda n=name, s=sock: got.__setitem__(n, receiveAll(s)))
             for name, sock in (("there", pair.right), ("back", pair.left))
         ]
         for thread in (*senders, *readers):
@@ -169,7 +175,7 @@ class BytesContract(RelayContract):
         self.assertEqual(pair.ending(), Ending(Reason.FINISHED, size, size))
 
     @inThread
-    def test_bytesThatWereReadBeforeComeFirst(self: Any) -> None:
+    def test_bytesThatWereReadBeforeComeFirst(self) -> None:
         pair = self.joined(earlyLeft=b"early from the left, ", earlyRight=b"early from the right, ")
         pair.left.sendall(b"late")
         pair.right.sendall(b"late")
@@ -180,7 +186,7 @@ class BytesContract(RelayContract):
         self.assertEqual(pair.ending(), Ending(Reason.FINISHED, 25, 26))
 
     @inThread
-    def test_aLotMayHaveBeenReadBefore(self: Any) -> None:
+    def test_aLotMayHaveBeenReadBefore(self) -> None:
         early = pattern(3, 3_000_000)
         pair = self.joined(earlyLeft=early, small=True)
         pair.left.sendall(b"and more")
@@ -190,7 +196,7 @@ class BytesContract(RelayContract):
         self.assertEqual(pair.ending(), Ending(Reason.FINISHED, 3_000_008, 0))
 
     @inThread
-    def test_aSlowReaderSlowsTheWriterAndLosesNothing(self: Any) -> None:
+    def test_aSlowReaderSlowsTheWriterAndLosesNothing(self) -> None:
         pair = self.joined(small=True)
         data = pattern(4, 8_000_000)
         pair.left.settimeout(0.5)
@@ -201,7 +207,12 @@ class BytesContract(RelayContract):
         # Two kernel buffers at each end, doubled by Linux, and what the relay itself may hold.
         self.assertLess(sent, 3_000_000, "the writer was not slowed")
         pair.left.settimeout(PATIENCE)
-        writer = threading.Thread(target=lambda: (pair.left.sendall(data[sent:]), pair.left.shutdown(socket.SHUT_WR)))
+
+        def write() -> None:
+            pair.left.sendall(data[sent:])
+            pair.left.shutdown(socket.SHUT_WR)
+
+        writer = threading.Thread(target=write)
         writer.start()
         self.assertEqual(digest(receiveAll(pair.right)), digest(data))
         writer.join(PATIENCE)
@@ -209,7 +220,7 @@ class BytesContract(RelayContract):
         self.assertEqual(pair.ending(), Ending(Reason.FINISHED, len(data), 0))
 
     @inThread
-    def test_aStalledDirectionDoesNotStopTheOtherOne(self: Any) -> None:
+    def test_aStalledDirectionDoesNotStopTheOtherOne(self) -> None:
         pair = self.joined(small=True)
         pair.left.settimeout(0.3)
         with contextlib.suppress(TimeoutError):
@@ -233,7 +244,7 @@ class EndingContract(RelayContract):
     """How streams end."""
 
     @inThread
-    def test_theEndOfOneDirectionLeavesTheOtherOneOpen(self: Any) -> None:
+    def test_theEndOfOneDirectionLeavesTheOtherOneOpen(self) -> None:
         for first, second in (("left", "right"), ("right", "left")):
             pair = self.joined()
             one, other = getattr(pair, first), getattr(pair, second)
@@ -249,7 +260,7 @@ class EndingContract(RelayContract):
             self.assertIs(pair.ending().reason, Reason.FINISHED)
 
     @inThread
-    def test_aStreamThatHadEndedBeforeItWasJoinedIsServed(self: Any) -> None:
+    def test_aStreamThatHadEndedBeforeItWasJoinedIsServed(self) -> None:
         pair = self.joined(join=False)
         pair.left.sendall(b"request")
         pair.left.shutdown(socket.SHUT_WR)
@@ -262,7 +273,7 @@ class EndingContract(RelayContract):
         self.assertEqual(pair.ending(), Ending(Reason.FINISHED, 7, 6))
 
     @inThread
-    def test_aResetIsPassedOnAsAReset(self: Any) -> None:
+    def test_aResetIsPassedOnAsAReset(self) -> None:
         for first, second, reason in (("left", "right", Reason.LEFT_CUT), ("right", "left", Reason.RIGHT_CUT)):
             pair = self.joined()
             one, other = getattr(pair, first), getattr(pair, second)
@@ -274,7 +285,7 @@ class EndingContract(RelayContract):
             self.assertIs(pair.ending().reason, reason)
 
     @inThread
-    def test_aStreamThatWasResetBeforeItWasJoinedResetsTheOther(self: Any) -> None:
+    def test_aStreamThatWasResetBeforeItWasJoinedResetsTheOther(self) -> None:
         pair = self.joined(join=False)
         reset(pair.left)
         time.sleep(0.1)
@@ -284,7 +295,7 @@ class EndingContract(RelayContract):
         self.assertIs(pair.ending().reason, Reason.LEFT_CUT)
 
     @inThread
-    def test_aResetBehindAHalfCloseIsPassedOn(self: Any) -> None:
+    def test_aResetBehindAHalfCloseIsPassedOn(self) -> None:
         pair = self.joined()
         pair.left.shutdown(socket.SHUT_WR)
         self.assertEqual(receiveAll(pair.right), b"")
@@ -294,7 +305,7 @@ class EndingContract(RelayContract):
         self.assertIs(pair.ending().reason, Reason.RIGHT_CUT)
 
     @inThread
-    def test_whoKeepsWritingToAStreamThatIsGoneIsReset(self: Any) -> None:
+    def test_whoKeepsWritingToAStreamThatIsGoneIsReset(self) -> None:
         pair = self.joined()
         pair.right.shutdown(socket.SHUT_WR)
         self.assertEqual(receiveAll(pair.left), b"")
@@ -306,7 +317,7 @@ class EndingContract(RelayContract):
         self.assertIs(pair.ending().reason, Reason.RIGHT_CUT)
 
     @inThread
-    def test_bothSocketsAreClosedWhenThePairHasEnded(self: Any) -> None:
+    def test_bothSocketsAreClosedWhenThePairHasEnded(self) -> None:
         pair = self.joined()
         pair.left.close()
         self.assertEqual(receiveAll(pair.right), b"")
@@ -316,7 +327,7 @@ class EndingContract(RelayContract):
         self.assertEqual(len(self.relay), 0)
 
     @inThread
-    def test_manyPairsRunBesideEachOther(self: Any) -> None:
+    def test_manyPairsRunBesideEachOther(self) -> None:
         pairs = [self.joined() for _ in range(100)]
         self.assertEqual(len(self.relay), 100)
         for n, pair in enumerate(pairs):
@@ -332,14 +343,14 @@ class DrainContract(RelayContract):
     """How the relay as a whole ends."""
 
     @inThread
-    def test_drainingIsDoneAtOnceWhenNothingRuns(self: Any) -> None:
-        blockingCallFromThread(reactor, self.relay.drain, 60)
+    def test_drainingIsDoneAtOnceWhenNothingRuns(self) -> None:
+        inReactor(self.relay.drain, 60)
 
     @inThread
-    def test_drainingWaitsForRunningPairs(self: Any) -> None:
+    def test_drainingWaitsForRunningPairs(self) -> None:
         pair = self.joined()
         done = threading.Event()
-        blockingCallFromThread(reactor, lambda: self.relay.drain(60).addCallback(lambda _: done.set()) and None)
+        inReactor(lambda: bool(self.relay.drain(60).addCallback(lambda _: done.set())))
         pair.left.sendall(b"still here")
         self.assertEqual(receiveExactly(pair.right, 10), b"still here")
         self.assertFalse(done.is_set())
@@ -349,9 +360,9 @@ class DrainContract(RelayContract):
         self.assertIs(pair.ending().reason, Reason.FINISHED)
 
     @inThread
-    def test_drainingCutsWhatDoesNotEndInTime(self: Any) -> None:
+    def test_drainingCutsWhatDoesNotEndInTime(self) -> None:
         pair = self.joined()
-        blockingCallFromThread(reactor, self.relay.drain, 0.1)
+        inReactor(self.relay.drain, 0.1)
         self.assertEqual(pair.ending(), Ending(Reason.STOPPED, 0, 0))
         for sock in (pair.left, pair.right):
             with self.assertRaises(ConnectionResetError):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from twisted.trial.unittest import TestCase
-
 from bore.relay.face import Relay
 from bore.relay.portable import PortableRelay
 from bore.streams.reactor import IReactor
-from tests.relay.contract import BytesContract, DrainContract, EndingContract
+from tests.relay import contract
 
 
 class _Portable:
@@ -15,13 +13,13 @@ class _Portable:
         return PortableRelay(reactor)
 
 
-class PortableBytesTests(_Portable, BytesContract, TestCase):
+class PortableBytesTests(_Portable, contract.BytesContract):
     """Bytes through the portable body."""
 
 
-class PortableEndingTests(_Portable, EndingContract, TestCase):
+class PortableEndingTests(_Portable, contract.EndingContract):
     """Ends of streams in the portable body."""
 
 
-class PortableDrainTests(_Portable, DrainContract, TestCase):
+class PortableDrainTests(_Portable, contract.DrainContract):
     """The end of the portable body itself."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import socket
-from typing import Any, cast
+from typing import cast
 from uuid import UUID, uuid4
 
 from twisted.internet.error import ConnectionDone
-from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -18,7 +17,7 @@ from bore.server.settings import ServerSettings
 from bore.streams.reactor import IReactor
 from bore.wire.messages import Accept, Authenticate, Connection, Hello, decodeServerMessage, encode
 from bore.wire.secret import Secret
-from tests.fakes import FakeReactor, FakeTransport
+from tests.fakes import FakeReactor, FakeTransport, captureLog
 from tests.support import connect, freePort, isOpen, loopbackHost
 
 HEARTBEAT = b'"Heartbeat"\0'
@@ -53,9 +52,7 @@ class ControlCase(SynchronousTestCase):
         settings = ServerSettings(bindTunnels=self.host, secret=self.secret)
         self.factory = ControlFactory(cast(IReactor, self.reactor), settings, self.relay)
         self.addCleanup(self._leaveNothing)
-        self.logged: list[Any] = []
-        globalLogPublisher.addObserver(self.logged.append)
-        self.addCleanup(globalLogPublisher.removeObserver, self.logged.append)
+        self.logged = captureLog(self)
 
     def _leaveNothing(self) -> None:
         self.factory.shutDown()
@@ -166,7 +163,13 @@ class FirstMessageTests(ControlCase):
         self.assertTrue(transport.disconnecting)
 
     def test_garbageIsClosedWithoutAWord(self) -> None:
-        for garbage in (b"junk\0", b'{"Hello":70000}\0', b"x" * 257, encode(Authenticate("00" * 32)), encode(Accept(uuid4()))):
+        for garbage in (
+            b"junk\0",
+            b'{"Hello":70000}\0',
+            b"x" * 257,
+            encode(Authenticate("00" * 32)),
+            encode(Accept(uuid4())),
+        ):
             protocol, transport = self.connect()
             protocol.dataReceived(garbage)
             self.assertEqual((transport.takeWritten(), transport.disconnecting), (b"", True), garbage)

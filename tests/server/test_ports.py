@@ -55,7 +55,7 @@ class OpenPortTests(SynchronousTestCase):
 
     def test_afterAHundredAndFiftyTriesThereIsNone(self) -> None:
         with socket.create_server((self.host, 0)) as taken:
-            port = taken.getsockname()[1]
+            port: int = taken.getsockname()[1]
             tries: list[int] = []
 
             def draw(lowest: int, highest: int) -> int:

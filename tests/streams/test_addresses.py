@@ -55,7 +55,9 @@ class HostPortTests(SynchronousTestCase):
             self.assertRaises(ValueError, parsePort, text)
 
     def test_namesAreNoLiterals(self) -> None:
-        self.assertEqual([isLiteral(h) for h in ("::", "127.0.0.1", "localhost", "1.2.3", "")], [True, True, False, False, False])
+        self.assertEqual(
+            [isLiteral(h) for h in ("::", "127.0.0.1", "localhost", "1.2.3", "")], [True, True, False, False, False]
+        )
 
     def test_anIPv4AddressThatCameThroughIPv6IsShownAsIPv4(self) -> None:
         self.assertEqual(socketAddress(("::ffff:192.0.2.7", 80, 0, 0)), "192.0.2.7:80")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionRefusedError, NotConnectingError, UserError
-from twisted.internet.interfaces import IConnector, IProtocol, IProtocolFactory
+from twisted.internet.interfaces import IConnector, IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import ClientFactory, Protocol
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
-from twisted.internet.interfaces import IStreamClientEndpoint
 
 from bore.streams.connector import EndpointConnector
 
@@ -30,7 +30,7 @@ class Endpoint:
 
     def succeed(self) -> IProtocol:
         factory, attempt = self.attempts[-1]
-        protocol = factory.buildProtocol(None)
+        protocol = factory.buildProtocol(IPv4Address("TCP", "192.0.2.1", 7835))
         assert protocol is not None
         protocol.makeConnection(StringTransport())
         attempt.callback(protocol)

@@ -56,7 +56,11 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
 
     def test_whatExpiresMayAddAndTake(self) -> None:
-        kept: Deadlines[int, int] = Deadlines(self.clock, 1, lambda key, value: (kept.take(2), kept.add(key + 10, 0)) and None)
+        def expired(key: int, value: int) -> None:
+            kept.take(2)
+            kept.add(key + 10, 0)
+
+        kept = Deadlines(self.clock, 1, expired)
         kept.add(1, 0)
         kept.add(2, 0)
         self.clock.advance(1)

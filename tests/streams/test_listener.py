@@ -8,13 +8,12 @@ from typing import Any, cast
 
 from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
-from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from bore.streams.addresses import SocketAddress
 from bore.streams.listener import Listener, bindSocket
 from bore.streams.reactor import IReactor
-from tests.fakes import FakeReactor
+from tests.fakes import FakeReactor, captureLog
 from tests.support import connect, freePort, isOpen
 
 
@@ -93,10 +92,7 @@ class StarvationTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = FakeReactor()
         self.accepted: list[socket.socket] = []
-        self.logged: list[str] = []
-        observer = lambda event: self.logged.append(event["log_level"].name)  # noqa: E731
-        globalLogPublisher.addObserver(observer)
-        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        self.logged = captureLog(self)
 
     def listen(self, *outcomes: object) -> Listener:
         sock = cast(socket.socket, StarvedSocket(*outcomes))
@@ -124,7 +120,8 @@ class StarvationTests(SynchronousTestCase):
         for _ in range(7):
             listener.doRead()
             self.reactor.advance(0.25)
-        self.assertEqual(self.logged, ["warn", "info", "warn"])
+        levels = [event["log_level"].name for event in self.logged]
+        self.assertEqual(levels, ["warn", "info", "warn"])
         listener.stop()
 
     def test_aConnectionThatWasGoneAlreadyMeansNothing(self) -> None:

@@ -1,0 +1,193 @@
+"""The command lines."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from uuid import UUID
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.client.settings import ClientSettings
+from bore.commandline import UsageError
+from bore.options import ClientCommand, ServerCommand, clientCommand, demoCommand, serverCommand
+from bore.server.settings import ServerSettings
+from bore.wire.secret import Secret
+
+CHALLENGE = UUID(int=1)
+
+
+def server(*words: str, **environment: str) -> ServerCommand:
+    return serverCommand("bore server").parse(words, environment)
+
+
+def local(*words: str, **environment: str) -> ClientCommand:
+    return clientCommand("bore local").parse(words, environment)
+
+
+def proof(secret: Secret | None) -> str | None:
+    return None if secret is None else secret.prove(CHALLENGE)
+
+
+class OptionsCase(SynchronousTestCase):
+    """Reading command lines."""
+
+    def assertUsageError(self, text: str, *words: str, command: str = "local", **environment: str) -> None:
+        """The error names what is wrong, in one line."""
+        parse = server if command == "server" else local
+        with self.assertRaises(UsageError) as caught:
+            parse(*words, **environment)
+        self.assertIn(text, str(caught.exception))
+        self.assertNotIn("\n", str(caught.exception))
+
+    def file(self, content: bytes) -> str:
+        path = Path(self.mktemp())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return str(path)
+
+
+class ServerOptionsTests(OptionsCase):
+    """bore server."""
+
+    def test_theDefaultsAreTheOriginals(self) -> None:
+        self.assertEqual(server().settings, ServerSettings(1024, 65535, None, "0.0.0.0", "0.0.0.0", 7835))
+
+    def test_everyOptionIsUnderstood(self) -> None:
+        settings = server(
+            "--min-port", "2000", "--max-port=3000", "--bind-addr", "::1", "--bind-tunnels", "::", "--control-port", "0"
+        ).settings
+        self.assertEqual(settings, ServerSettings(2000, 3000, None, "::1", "::", 0))
+
+    def test_tunnelsAreBoundWhereTheControlPortIs(self) -> None:
+        self.assertEqual(server("--bind-addr", "::").settings.bindTunnels, "::")
+
+    def test_theEnvironmentIsUnderstoodAndAFlagBeatsIt(self) -> None:
+        environment = {
+            "BORE_MIN_PORT": "2000",
+            "BORE_MAX_PORT": "3000",
+            "BORE_CONTROL_PORT": "7000",
+            "BORE_SECRET": "x",
+        }
+        settings = server(**environment).settings
+        self.assertEqual((settings.minPort, settings.maxPort, settings.controlPort), (2000, 3000, 7000))
+        self.assertEqual(proof(settings.secret), proof(Secret("x")))
+        settings = server(
+            "--min-port", "1", "--max-port", "2", "--control-port", "3", "-s", "y", **environment
+        ).settings
+        self.assertEqual((settings.minPort, settings.maxPort, settings.controlPort), (1, 2, 3))
+        self.assertEqual(proof(settings.secret), proof(Secret("y")))
+
+    def test_mistakesAreNamed(self) -> None:
+        for text, words in {
+            "--min-port: '0': give a number from 1 to 65535": ["--min-port", "0"],
+            "--max-port: 'x'": ["--max-port", "x"],
+            "--min-port 3 is above --max-port 2": ["--min-port", "3", "--max-port", "2"],
+            "--bind-addr: 'example.com': give an IP address": ["--bind-addr", "example.com"],
+            "--log-level: 'loud': give one of debug, info, warn, error": ["--log-level", "loud"],
+            "--log-format: 'xml': give one of text, json": ["--log-format", "xml"],
+            "unrecognized arguments: --frob": ["--frob"],
+            "unrecognized arguments: --min": ["--min", "5"],
+            "--control-port: expected one argument": ["--control-port"],
+        }.items():
+            self.assertUsageError(text, *words, command="server")
+        self.assertUsageError("environment variable BORE_MIN_PORT: give", command="server", BORE_MIN_PORT="x")
+
+
+class ClientOptionsTests(OptionsCase):
+    """bore local."""
+
+    def test_theDefaultsAreTheOriginals(self) -> None:
+        self.assertEqual(
+            local("8000", "--to", "example.com").settings,
+            ClientSettings(8000, "example.com", "localhost", 0, None, 7835, True, 64.0),
+        )
+
+    def test_everyOptionIsUnderstoodInAnyOrder(self) -> None:
+        settings = local(
+            "-t", "example.com", "-l", "10.0.0.1", "8000", "-p", "9000", "--control-port", "7000",
+            "--no-reconnect", "--max-reconnect-delay", "5",
+        ).settings  # fmt: skip
+        self.assertEqual(settings, ClientSettings(8000, "example.com", "10.0.0.1", 9000, None, 7000, False, 5.0))
+
+    def test_theEnvironmentIsUnderstoodAndAFlagBeatsIt(self) -> None:
+        environment = {"BORE_LOCAL_PORT": "8000", "BORE_SERVER": "a.example", "BORE_CONTROL_PORT": "7000"}
+        settings = local(**environment).settings
+        self.assertEqual((settings.localPort, settings.server, settings.controlPort), (8000, "a.example", 7000))
+        settings = local("80", "--to", "b.example", "--control-port", "1", **environment).settings
+        self.assertEqual((settings.localPort, settings.server, settings.controlPort), (80, "b.example", 1))
+
+    def test_theControlPortMayStandInTheServersName(self) -> None:
+        for to, environment, expected in (
+            ("a:1", {}, ("a", 1)),
+            ("[::1]:2", {}, ("::1", 2)),
+            ("::1", {}, ("::1", 7835)),
+            ("a:1", {"BORE_CONTROL_PORT": "5"}, ("a", 1)),
+        ):
+            settings = local("80", "-t", to, **environment).settings
+            self.assertEqual((settings.server, settings.controlPort), expected)
+        settings = local("80", "--control-port", "6", BORE_SERVER="a:1").settings
+        self.assertEqual((settings.server, settings.controlPort), ("a", 6))
+        self.assertEqual(local("80", "-t", "a:6", "--control-port", "6").settings.controlPort, 6)
+        self.assertUsageError("--to names port 1 and --control-port 6", "80", "-t", "a:1", "--control-port", "6")
+
+    def test_mistakesAreNamed(self) -> None:
+        for text, words in {
+            "PORT is missing": ["--to", "x"],
+            "--to is missing": ["80"],
+            "PORT: '0': give a number from 1 to 65535": ["0", "--to", "x"],
+            "unrecognized arguments: 81": ["80", "81", "--to", "x"],
+            "--to: 'a b': give a name": ["80", "--to", "a b"],
+            "--port: '65536': give a number from 0 to 65535": ["80", "--to", "x", "-p", "65536"],
+            "--local-host: 'x:80': give a name or an IP address without a port": ["80", "-t", "x", "-l", "x:80"],
+            "--max-reconnect-delay: '0': give a number of seconds": ["80", "-t", "x", "--max-reconnect-delay", "0"],
+            "--max-reconnect-delay: 'nan': give": ["80", "-t", "x", "--max-reconnect-delay", "nan"],
+        }.items():
+            self.assertUsageError(text, *words)
+        self.assertUsageError("environment variable BORE_LOCAL_PORT", "-t", "x", BORE_LOCAL_PORT="http")
+
+
+class SecretOptionsTests(OptionsCase):
+    """Where the secret comes from."""
+
+    def secretOf(self, *words: str, **environment: str) -> str | None:
+        return proof(server(*words, **environment).settings.secret)
+
+    def test_aNewlineAtTheEndOfTheFileIsNoPartOfIt(self) -> None:
+        for content in (b"hush", b"hush\n", b"hush\r\n"):
+            self.assertEqual(self.secretOf("--secret-file", self.file(content)), proof(Secret("hush")))
+        self.assertEqual(self.secretOf("--secret-file", self.file(b"hush\n\n")), proof(Secret("hush\n")))
+        self.assertEqual(self.secretOf("--secret-file", self.file(b" h\xc3\xbcsh ")), proof(Secret(" h\u00fcsh ")))
+
+    def test_anEmptySecretIsASecret(self) -> None:
+        self.assertEqual(self.secretOf("-s", ""), proof(Secret("")))
+        self.assertEqual(self.secretOf(BORE_SECRET=""), proof(Secret("")))
+        self.assertEqual(self.secretOf("--secret-file", self.file(b"")), proof(Secret("")))
+        self.assertIsNone(self.secretOf())
+
+    def test_aFlagBeatsTheEnvironment(self) -> None:
+        self.assertEqual(self.secretOf("-s", "flag", BORE_SECRET="env"), proof(Secret("flag")))
+        self.assertEqual(self.secretOf("--secret-file", self.file(b"file"), BORE_SECRET="env"), proof(Secret("file")))
+
+    def test_mistakesAreNamed(self) -> None:
+        for text, words in {
+            "--secret-file: '/nonexistent': cannot be read (No such file": ["--secret-file", "/nonexistent"],
+            "is not UTF-8": ["--secret-file", self.file(b"\xff\xfe")],
+            "is longer than 4096 characters": ["--secret-file", self.file(b"x" * 5000)],
+            "--secret and --secret-file: give one": ["-s", "x", "--secret-file", self.file(b"x")],
+            "--secret: give a text in UTF-8": ["-s", os.fsdecode(b"\xff")],
+        }.items():
+            self.assertUsageError(text, *words, command="server")
+
+
+class HelpTests(OptionsCase):
+    """What --help tells."""
+
+    def test_everyOptionIsInTheHelpWithItsDefaultAndItsVariable(self) -> None:
+        for command in (serverCommand("x"), clientCommand("x"), demoCommand("x")):
+            text = " ".join(command.help().split())
+            for option in command.options:
+                self.assertIn(option.metavar if option.positional else option.flags[-1], text)
+                if option.environment:
+                    self.assertIn(f"[env: {option.environment}]", text)
+        self.assertIn("[default: 1024]", serverCommand("x").help())

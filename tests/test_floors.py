@@ -1,0 +1,60 @@
+"""Imports go down the floors only: never up, and never sideways between server and client."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support import CHECKOUT
+
+#: What each room may import from the rest of the package. The entrances may import everything.
+ALLOWED = {
+    "wire": {"wire"},
+    "streams": {"streams"},
+    "relay": {"relay", "streams"},
+    "server": {"server", "relay", "streams", "wire"},
+    "client": {"client", "relay", "streams", "wire"},
+}
+
+#: The wire floor is pure.
+FORBIDDEN_ON_WIRE = {"socket", "twisted", "time", "select", "asyncio", "threading", "os"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+class FloorsTests(SynchronousTestCase):
+    """The shape of the house."""
+
+    def test_everyRoomImportsOnlyFromBelow(self) -> None:
+        for room, allowed in ALLOWED.items():
+            files = list((CHECKOUT / "bore" / room).glob("*.py"))
+            self.assertTrue(files, room)
+            for file in files:
+                for name in imports(file):
+                    parts = name.split(".")
+                    if parts[0] == "bore":
+                        self.assertIn(parts[1], allowed, f"{file} imports {name}")
+
+    def test_theWireKnowsNeitherSocketsNorTime(self) -> None:
+        for file in (CHECKOUT / "bore" / "wire").glob("*.py"):
+            for name in imports(file):
+                self.assertNotIn(name.split(".")[0], FORBIDDEN_ON_WIRE, f"{file} imports {name}")
+
+    def test_onlyTheEntrancesImportTheReactor(self) -> None:
+        for file in (CHECKOUT / "bore").rglob("*.py"):
+            room = file.relative_to(CHECKOUT / "bore").parts[0]
+            if room in ALLOWED:
+                self.assertNotIn("twisted.internet.reactor", set(imports(file)), str(file))
+
+    def test_nothingInThePackageNamesItsTests(self) -> None:
+        for file in (CHECKOUT / "bore").rglob("*.py"):
+            self.assertFalse([name for name in imports(file) if name.startswith("tests")], str(file))

@@ -1,0 +1,441 @@
+"""Messages become frames, and frames become messages or are refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Final
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.wire.errors import FrameTooLong, MalformedMessage
+from bore.wire.messages import (
+    Accept,
+    Authenticate,
+    Challenge,
+    ClientMessage,
+    Connection,
+    Error,
+    Heartbeat,
+    Hello,
+    Message,
+    ServerMessage,
+    decodeClientMessage,
+    decodeServerMessage,
+    encode,
+)
+from tests.wire.strategies import (
+    CLIENT_MESSAGES,
+    JSON_TEXTS,
+    JUNK,
+    MESSAGES,
+    SERVER_MESSAGES,
+    TEXTS,
+    UNHURRIED,
+    spelledOut,
+    uuidSpellings,
+)
+
+ID: Final = UUID("e4a5288b-95cd-4e87-b945-492a30b38528")
+PROOF: Final = "2689b476701a21e26f25bdd038fddf59e59eb32616f1442ee206043efc9ee518"
+
+DECODERS: Final[tuple[Callable[[bytes], Message], ...]] = (decodeClientMessage, decodeServerMessage)
+
+
+class MessageTestCase(SynchronousTestCase):
+    """What the tests of messages have in common."""
+
+    def assertRefused(self, frames: Iterable[bytes], *decoders: Callable[[bytes], Message]) -> None:
+        """None of these frames is a message for these decoders, by default for neither side."""
+        for frame in frames:
+            for decode in decoders or DECODERS:
+                with self.assertRaises(MalformedMessage, msg=f"{decode.__name__} of {frame[:100]!r}"):
+                    decode(frame)
+
+    def assertUnderstood(
+        self, frames: Iterable[bytes], message: Message, *decoders: Callable[[bytes], Message]
+    ) -> None:
+        """Each of these frames means this message."""
+        for frame in frames:
+            for decode in decoders:
+                self.assertEqual(decode(frame), message, f"{decode.__name__} of {frame!r}")
+
+
+class EncodingTests(MessageTestCase):
+    """Messages are written byte for byte as the original writes them."""
+
+    def test_everyMessageHasTheBytesOfTheOriginal(self) -> None:
+        expected: list[tuple[Message, bytes]] = [
+            (Challenge(ID), b'{"Challenge":"e4a5288b-95cd-4e87-b945-492a30b38528"}\0'),
+            (Authenticate(PROOF), b'{"Authenticate":"' + PROOF.encode() + b'"}\0'),
+            (Hello(8000), b'{"Hello":8000}\0'),
+            (Heartbeat(), b'"Heartbeat"\0'),
+            (Connection(ID), b'{"Connection":"e4a5288b-95cd-4e87-b945-492a30b38528"}\0'),
+            (Accept(ID), b'{"Accept":"e4a5288b-95cd-4e87-b945-492a30b38528"}\0'),
+            (Error("port already in use"), b'{"Error":"port already in use"}\0'),
+        ]
+        for message, frame in expected:
+            self.assertEqual(encode(message), frame)
+
+    def test_portsAreWrittenInDecimal(self) -> None:
+        self.assertEqual(encode(Hello(0)), b'{"Hello":0}\0')
+        self.assertEqual(encode(Hello(65535)), b'{"Hello":65535}\0')
+
+    def test_textsAreEscapedAsLittleAsJsonAllows(self) -> None:
+        self.assertEqual(
+            encode(Error('"\\/\n\t\x00\x1f\x7fé😀')),
+            b'{"Error":"\\"\\\\/\\n\\t\\u0000\\u001f\x7f\xc3\xa9\xf0\x9f\x98\x80"}\0',
+        )
+
+    def test_noFrameHasANulBeforeItsEnd(self) -> None:
+        self.assertEqual(encode(Error("a\0b")).index(b"\0"), len(encode(Error("a\0b"))) - 1)
+
+    def test_aTextThatFitsNoFrameIsNotWritten(self) -> None:
+        longest = "x" * (256 - len('{"Error":""}'))
+        self.assertEqual(len(encode(Error(longest))), 257)
+        self.assertRaises(FrameTooLong, encode, Error(longest + "x"))
+        self.assertRaises(FrameTooLong, encode, Authenticate("x" * 257))
+
+    @UNHURRIED
+    @given(CLIENT_MESSAGES)
+    def test_whatAClientSaysIsWhatAServerHears(self, message: ClientMessage) -> None:
+        self.assertEqual(decodeClientMessage(encode(message)[:-1]), message)
+
+    @UNHURRIED
+    @given(SERVER_MESSAGES)
+    def test_whatAServerSaysIsWhatAClientHears(self, message: ServerMessage) -> None:
+        self.assertEqual(decodeServerMessage(encode(message)[:-1]), message)
+
+    @UNHURRIED
+    @given(MESSAGES)
+    def test_everyMessageIsOneFrameOfPlainJson(self, message: Message) -> None:
+        frame = encode(message)
+        self.assertEqual(frame.find(b"\0"), len(frame) - 1)
+        self.assertEqual(
+            json.dumps(json.loads(frame[:-1]), ensure_ascii=False, separators=(",", ":")).encode(), frame[:-1]
+        )
+
+
+class UnderstandingTests(MessageTestCase):
+    """Whatever means a message in JSON is that message, as for the original."""
+
+    def test_whiteSpaceAroundTokensMeansNothing(self) -> None:
+        self.assertUnderstood(
+            [b' \t\r\n{ \t\r\n"Hello" \t\r\n: \t\r\n8000 \t\r\n} \t\r\n', b'{"Hello":8000} '], Hello(8000), *DECODERS
+        )
+
+    def test_onlyJsonsOwnFourAreWhiteSpace(self) -> None:
+        for space in ("\x0b", "\x0c", "\xa0", "\u2003", "\u2028", "\ufeff"):
+            self.assertRefused(
+                text.encode() for text in (space + '{"Hello":1}', '{"Hello":1}' + space, '{"Hello":' + space + "1}")
+            )
+
+    def test_aNameAloneMayBeWrittenWithNullAsItsValue(self) -> None:
+        self.assertUnderstood([b'"Heartbeat"', b'{"Heartbeat":null}'], Heartbeat(), decodeServerMessage)
+
+    def test_namesMayBeWrittenWithEscapes(self) -> None:
+        self.assertUnderstood([b'{"\\u0048ello":1}'], Hello(1), *DECODERS)
+        self.assertUnderstood([b'"Heart\\u0062eat"'], Heartbeat(), decodeServerMessage)
+
+    def test_aUuidMayBeWrittenInFourFormsAndEitherCase(self) -> None:
+        for text in (
+            "e4a5288b-95cd-4e87-b945-492a30b38528",
+            "E4A5288B-95CD-4E87-B945-492A30B38528",
+            "e4a5288B-95Cd-4e87-b945-492a30b38528",
+            "e4a5288b95cd4e87b945492a30b38528",
+            "urn:uuid:e4a5288b-95cd-4e87-b945-492a30b38528",
+            "urn:uuid:E4A5288B-95CD-4E87-B945-492A30B38528",
+            "{e4a5288b-95cd-4e87-b945-492a30b38528}",
+        ):
+            self.assertUnderstood([f'{{"Accept":"{text}"}}'.encode()], Accept(ID), decodeClientMessage)
+            self.assertUnderstood([f'{{"Challenge":"{text}"}}'.encode()], Challenge(ID), decodeServerMessage)
+            self.assertUnderstood([f'{{"Connection":"{text}"}}'.encode()], Connection(ID), decodeServerMessage)
+
+    def test_everyPortIsUnderstood(self) -> None:
+        for port in range(65536):
+            self.assertEqual(decodeClientMessage(b'{"Hello":%d}' % port), Hello(port))
+
+    def test_aPairOfSurrogateEscapesIsOneCharacter(self) -> None:
+        self.assertUnderstood([b'{"Error":"\\ud83d\\ude00"}'], Error("😀"), decodeServerMessage)
+
+    def test_aTextMayBeEmptyAndMayHoldANulAsAnEscape(self) -> None:
+        self.assertUnderstood([b'{"Error":""}'], Error(""), decodeServerMessage)
+        self.assertUnderstood([b'{"Error":"a\\u0000b"}'], Error("a\0b"), decodeServerMessage)
+
+    def test_theProofIsATextThatNobodyHasLookedAtYet(self) -> None:
+        self.assertUnderstood([b'{"Authenticate":"no hex"}'], Authenticate("no hex"), decodeClientMessage)
+
+    @UNHURRIED
+    @given(CLIENT_MESSAGES.flatmap(lambda message: st.tuples(st.just(message), spelledOut(message))))
+    def test_aServerUnderstandsEverySpellingOfAClientsMessage(self, spelled: tuple[ClientMessage, bytes]) -> None:
+        message, frame = spelled
+        self.assertEqual(decodeClientMessage(frame), message)
+
+    @UNHURRIED
+    @given(SERVER_MESSAGES.flatmap(lambda message: st.tuples(st.just(message), spelledOut(message))))
+    def test_aClientUnderstandsEverySpellingOfAServersMessage(self, spelled: tuple[ServerMessage, bytes]) -> None:
+        message, frame = spelled
+        self.assertEqual(decodeServerMessage(frame), message)
+
+
+class SidesTests(MessageTestCase):
+    """A client's messages and a server's are two different sets."""
+
+    def test_aServerRefusesWhatOnlyAServerSays(self) -> None:
+        said: list[ServerMessage] = [Challenge(ID), Heartbeat(), Connection(ID), Error("no")]
+        self.assertRefused([encode(message)[:-1] for message in said], decodeClientMessage)
+        self.assertRefused([b'{"Heartbeat":null}'], decodeClientMessage)
+
+    def test_aClientRefusesWhatOnlyAClientSays(self) -> None:
+        said: list[ClientMessage] = [Authenticate(PROOF), Accept(ID)]
+        self.assertRefused([encode(message)[:-1] for message in said], decodeServerMessage)
+
+    def test_bothSayHello(self) -> None:
+        self.assertUnderstood([b'{"Hello":1}'], Hello(1), *DECODERS)
+
+
+class HostileTests(MessageTestCase):
+    """Whatever is no message is refused, and nothing else happens."""
+
+    def test_nothingIsNoMessage(self) -> None:
+        self.assertRefused([b"", b" ", b"\n", b"\0"])
+
+    def test_unknownNamesAreRefused(self) -> None:
+        names = ["", "hello", "HELLO", "Hello ", " Hello", "Hello\0", "Нello", "Open", "__class__", "0"]
+        self.assertRefused(f'{{"{name}":8000}}'.encode() for name in names)
+        self.assertRefused(f'"{name}"'.encode() for name in ["", "heartbeat", "Heartbeat ", "Alive", "\\ud800"])
+
+    def test_aNameWithAValueCannotStandAlone(self) -> None:
+        names = ["Challenge", "Authenticate", "Hello", "Connection", "Accept", "Error"]
+        self.assertRefused(f'"{name}"'.encode() for name in names)
+        self.assertRefused(f'{{"{name}":null}}'.encode() for name in names)
+
+    def test_aHeartbeatHasNoValue(self) -> None:
+        for value in (b"0", b"1", b'""', b"[]", b"{}", b"false", b"true", b"NaN", b'"Heartbeat"'):
+            self.assertRefused([b'{"Heartbeat":%s}' % value])
+
+    def test_onlyAnObjectWithOneNameIsAMessage(self) -> None:
+        self.assertRefused(
+            [
+                b"{}",
+                b"[]",
+                b"null",
+                b"true",
+                b"0",
+                b"8000",
+                b'["Hello",8000]',
+                b'[["Hello",8000]]',
+                b'[{"Hello":8000}]',
+                b'["Heartbeat"]',
+                b'{"Hello":8000,"Error":"no"}',
+                b'{"Hello":8000,"extra":null}',
+                b'{"Heartbeat":null,"Hello":8000}',
+            ]
+        )
+
+    def test_aRepeatedNameIsRefused(self) -> None:
+        self.assertRefused(
+            [b'{"Hello":8000,"Hello":8000}', b'{"Hello":1,"\\u0048ello":2}', b'{"Heartbeat":null,"Heartbeat":null}']
+        )
+
+    def test_aPortIsANumberFrom0To65535(self) -> None:
+        for value in (
+            "65536",
+            "70000",
+            "4294967297",
+            "-1",
+            "-8000",
+            "-0",
+            "-0.0",
+            "0.0",
+            "8000.0",
+            "8000.5",
+            "8e3",
+            "8E+3",
+            "1e400",
+            "-1e400",
+            "1e-400",
+            "true",
+            "false",
+            "null",
+            '"8000"',
+            '""',
+            "[8000]",
+            "[]",
+            "{}",
+            '{"Hello":8000}',
+            '{"port":8000}',
+        ):
+            self.assertRefused([f'{{"Hello":{value}}}'.encode()])
+
+    def test_numbersThatJsonDoesNotKnowAreRefused(self) -> None:
+        for value in ("NaN", "Infinity", "-Infinity", "nan", "+1", "01", "-01", "00", "0x10", "1_000", ".5", "1.", "١"):
+            self.assertRefused([value.encode(), f'{{"Hello":{value}}}'.encode(), f'{{"Error":{value}}}'.encode()])
+
+    def test_hugeNumbersAreRefused(self) -> None:
+        for digits in (20, 240, 4080, 4300, 4301, 10_000, 1_000_000):
+            self.assertRefused(
+                [b'{"Hello":' + b"9" * digits + b"}", b"9" * digits, b'{"Hello":-' + b"9" * digits + b"}"]
+            )
+        self.assertRefused([b'{"Hello":0.' + b"9" * 4080 + b"}", b'{"Hello":1e' + b"9" * 4080 + b"}"])
+
+    def test_deepNestingIsRefused(self) -> None:
+        for depth in (30, 130, 1000, 4096, 100_000):
+            self.assertRefused([b"[" * depth, b"[" * depth + b"]" * depth, b'{"Hello":' + b"[" * depth])
+        for depth in (40, 200, 800, 100_000):
+            opened = b'{"a":' * depth
+            self.assertRefused([opened, opened + b"0" + b"}" * depth, b'{"Hello":' * depth + b"1" + b"}" * depth])
+        self.assertRefused([b'[{"a":' * 600, b'{"Error":' * 450])
+
+    def test_whatWasRefusedForItsDepthLeavesNoTrace(self) -> None:
+        self.assertRefused([b"[" * 100_000])
+        self.assertEqual(decodeClientMessage(b'{"Hello":8000}'), Hello(8000))
+
+    def test_aTextIsAJsonString(self) -> None:
+        for value in (b"0", b"1.5", b"true", b"null", b"[]", b'["no"]', b"{}", b'{"text":"no"}', b"no"):
+            self.assertRefused([b'{"Error":%s}' % value, b'{"Authenticate":%s}' % value])
+
+    def test_halfASurrogatePairIsNoText(self) -> None:
+        for value in (b"\\ud800", b"\\udfff", b"a\\uD83Db", b"\\ude00\\ud83d", b"\\ud83d\\ud83d\\ude00"):
+            self.assertRefused([b'{"Error":"%s"}' % value, b'{"Authenticate":"%s"}' % value, b'"%s"' % value])
+
+    def test_controlCharactersMustBeEscaped(self) -> None:
+        for code in range(32):
+            self.assertRefused([b'{"Error":"a%cb"}' % code, b'{"Authenticate":"a%cb"}' % code, b'"Heartbeat%c"' % code])
+
+    def test_badEscapesAreRefused(self) -> None:
+        for escape in (b"\\x41", b"\\u12", b"\\u 123", b"\\u+123", b"\\u12g4", b"\\'", b"\\0", b"\\"):
+            self.assertRefused([b'{"Error":"%s"}' % escape, b'{"Authenticate":"%s"}' % escape])
+
+    def test_invalidUtf8IsRefused(self) -> None:
+        for text in (b"\xff", b"\x80", b"\xc3", b"\xc0\x80", b"\xe2\x82", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"):
+            self.assertRefused([text, b'{"Error":"%s"}' % text, b'{"Authenticate":"%s"}' % text, b'{"Hello":1}' + text])
+
+    def test_otherEncodingsAreRefused(self) -> None:
+        for text in ('{"Hello":8000}', '"Heartbeat"'):
+            self.assertRefused(
+                text.encode(name) for name in ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32")
+            )
+
+    def test_trailingGarbageIsRefused(self) -> None:
+        for garbage in (b"x", b"}", b",", b"\0", b"{}", b"null", b'{"Hello":8000}', b"//", b"\xff"):
+            self.assertRefused([b'{"Hello":8000}' + garbage, b'{"Hello":8000} ' + garbage, b'"Heartbeat"' + garbage])
+
+    def test_whatIsNearlyJsonIsRefused(self) -> None:
+        self.assertRefused(
+            [
+                b"{'Hello':8000}",
+                b"{Hello:8000}",
+                b'{"Hello":8000,}',
+                b'{,"Hello":8000}',
+                b'{"Hello":8000',
+                b'"Hello":8000}',
+                b'{"Hello"}',
+                b'{"Hello":}',
+                b'{"Hello" 8000}',
+                b'{"Hello"::8000}',
+                b"{null:8000}",
+                b'/**/{"Hello":8000}',
+                b'"Heartbeat',
+                b"Heartbeat",
+                b"'Heartbeat'",
+                b'\x1e"Heartbeat"',
+            ]
+        )
+
+    def test_whatIsNearlyAUuidIsRefused(self) -> None:
+        for text in (
+            "",
+            "0",
+            "e4a5288b-95cd-4e87-b945-492a30b3852",
+            "e4a5288b-95cd-4e87-b945-492a30b385280",
+            "e4a5288b-95cd-4e87-b945-492a30b3852g",
+            "e4a5288b-95cd-4e87-b945-492a30b3852\uff18",
+            "e4a5288b-95cd-4e87-b945492a30b38528",
+            "e4a5288-b95cd-4e87-b945-492a30b38528",
+            "e-4-a-5-2-8-8-b-95cd4e87b945492a30b38528",
+            "e4a5288b_95cd_4e87_b945_492a30b38528",
+            " e4a5288b-95cd-4e87-b945-492a30b38528",
+            "e4a5288b-95cd-4e87-b945-492a30b38528\\n",
+            "e4a5288b95cd4e87b945492a30b3852",
+            "e4a5288b95cd4e87b945492a30b385280",
+            "0xe4a5288b95cd4e87b945492a30b385",
+            "+e4a5288b95cd4e87b945492a30b3852",
+            "{e4a5288b95cd4e87b945492a30b38528}",
+            "{e4a5288b-95cd-4e87-b945-492a30b38528",
+            "e4a5288b-95cd-4e87-b945-492a30b38528}",
+            "{{e4a5288b-95cd-4e87-b945-492a30b38528}}",
+            "(e4a5288b-95cd-4e87-b945-492a30b38528)",
+            "urn:uuid:e4a5288b95cd4e87b945492a30b38528",
+            "urn:uuid:{e4a5288b-95cd-4e87-b945-492a30b38528}",
+            "urn:e4a5288b-95cd-4e87-b945-492a30b38528",
+            "uuid:e4a5288b-95cd-4e87-b945-492a30b38528",
+            "urn:uuid:urn:uuid:e4a5288b-95cd-4e87-b945-492a30b38528",
+        ):
+            self.assertUuidRefused(f'"{text}"')
+
+    def test_thePrefixOfAUuidIsWrittenInLowerCase(self) -> None:
+        for prefix in ("URN:UUID:", "urn:UUID:", "Urn:uuid:"):
+            self.assertUuidRefused(f'"{prefix}{ID}"')
+
+    def test_aUuidIsAJsonString(self) -> None:
+        for value in (
+            "0",
+            str(ID.int),
+            "null",
+            "true",
+            "[]",
+            f'["{ID}"]',
+            str(list(ID.bytes)),
+            "{}",
+            f'{{"id":"{ID}"}}',
+        ):
+            self.assertUuidRefused(value)
+
+    def test_whatIsRefusedIsQuotedShortAndInAscii(self) -> None:
+        for decode in DECODERS:
+            for frame in (
+                b"\x1b[2J\r\n\xff" * 1000,
+                '{"Hello":"€😀\u2028"}'.encode() * 100,
+                b'{"Hello":"%s"}' % (b"\x7f" * 200),
+            ):
+                text = str(self.assertRaises(MalformedMessage, decode, frame))
+                self.assertTrue(text.isascii() and text.isprintable(), text)
+                self.assertLess(len(text), 300)
+
+    @UNHURRIED
+    @given(st.binary(max_size=300) | JUNK)
+    def test_arbitraryBytesAreAMessageOrRefused(self, frame: bytes) -> None:
+        self.assertMessageOrRefused(frame)
+
+    @UNHURRIED
+    @given(JSON_TEXTS)
+    def test_arbitraryJsonIsAMessageOrRefused(self, frame: bytes) -> None:
+        self.assertMessageOrRefused(frame)
+
+    @UNHURRIED
+    @given(st.uuids(), TEXTS)
+    def test_anythingAroundAUuidSpoilsIt(self, id: UUID, text: str) -> None:
+        for spelling in uuidSpellings(id):
+            for spoilt in (text + spelling, spelling + text):
+                if spoilt not in uuidSpellings(id):
+                    self.assertUuidRefused(json.dumps(spoilt))
+
+    def assertUuidRefused(self, value: str) -> None:
+        """This JSON text is no UUID, in none of the three messages that have one."""
+        self.assertRefused([f'{{"Accept":{value}}}'.encode()], decodeClientMessage)
+        self.assertRefused(
+            [f'{{"{name}":{value}}}'.encode() for name in ("Challenge", "Connection")], decodeServerMessage
+        )
+
+    def assertMessageOrRefused(self, frame: bytes) -> None:
+        """Either these bytes are refused, or they mean what their message means when it is written anew."""
+        for decode in DECODERS:
+            try:
+                message = decode(frame)
+            except MalformedMessage:
+                continue
+            self.assertEqual(decode(encode(message)[:-1]), message)
