@@ -232,10 +232,14 @@ def bore(*words: str, environment: dict[str, str] | None = None) -> Program:
     return Program([sys.executable, "-m", "bore", *words], environment, str(CHECKOUT))
 
 
+#: python -m twisted is another program, twist.
+_TWISTD: Final = "from twisted.scripts.twistd import run; run()"
+
+
 def twistd(*words: str, environment: dict[str, str] | None = None, cwd: str | None = None) -> Program:
     """``twistd``, from the checkout."""
     path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
-    return Program([sys.executable, "-m", "twisted", *words], {"PYTHONPATH": path} | (environment or {}), cwd)
+    return Program([sys.executable, "-c", _TWISTD, *words], {"PYTHONPATH": path} | (environment or {}), cwd)
 
 
 @contextlib.contextmanager

@@ -136,11 +136,10 @@ class ControlFactory(ReconnectingClientFactory):
         """The tunnel is up."""
         if not self._stopped:
             ReconnectingClientFactory.resetDelay(self)
-        had = self.publicPort.wanted
         self.publicPort.opened(port)
         self._up = True
-        if had and port != had:
-            self._log.warn("the public port changed from {had} to {port}", had=had, port=port)
+        if self._announced and port != self._announced:
+            self._log.warn("the public port changed from {had} to {port}", had=self._announced, port=port)
         self._log.info(
             "listening at {public} -> {local}",
             announce=port != self._announced,

@@ -10,7 +10,7 @@ from bore.wire.errors import BindFailed, PortForbidden, PortInUse, PortNotAllowe
 
 #: How long a client insists on the random port that it had when it is told that the port is in use, in seconds. The
 #: one who uses it may be our own lost session: a server needs about ten seconds to notice that.
-INSIST: Final = 12.0
+INSIST: Final = 10.0
 
 
 class PublicPort:

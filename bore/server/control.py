@@ -6,6 +6,7 @@ import socket
 from typing import Final
 from uuid import UUID
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IPushProducer
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import LoopingCall
@@ -79,6 +80,7 @@ class ControlProtocol(Protocol):
         if self._tunnel is not None:
             self._log.info("port {port}: {peer} is gone", port=self._tunnel.port, peer=self._peer)
         self._closeTunnel()
+        self._factory.gone(self)
 
     def unsettledTooLong(self) -> None:
         """Nothing said what this connection is for in time."""
@@ -185,6 +187,8 @@ class ControlFactory(Factory):
             reactor, FIRST_MESSAGE_TIMEOUT, lambda _, protocol: protocol.unsettledTooLong()
         )
         self._crowded = False
+        self._leaving: set[ControlProtocol] = set()
+        self._left: Deferred[None] | None = None
 
     def buildProtocol(self, addr: IAddress | None, peer: str = "somebody") -> ControlProtocol:
         """Make the protocol of one connection; ``peer`` is how the log calls the other side."""
@@ -198,12 +202,28 @@ class ControlFactory(Factory):
             self._crowded = False
         SocketTransport(sock, self.buildProtocol(None, socketAddress(address)), self.reactor).start()
 
-    def shutDown(self) -> None:
-        """Tell all clients that the server stops, and close what belongs to no running visitor."""
-        for protocol in list(self.tunnels):
-            protocol.shutDown()
+    def shutDown(self) -> Deferred[None]:
+        """
+        Tell all clients that the server stops, and close what belongs to no running visitor.
+
+        :returns: fires when what was said to them is with the kernel.
+        """
         for protocol in self.unsettled.takeAll():
             protocol.drop()
+        self._leaving = set(self.tunnels)
+        for protocol in list(self.tunnels):
+            protocol.shutDown()
+        if not self._leaving:
+            return succeed(None)
+        self._left = Deferred()
+        return self._left
+
+    def gone(self, protocol: ControlProtocol) -> None:
+        """A connection is closed."""
+        self._leaving.discard(protocol)
+        if self._left is not None and not self._leaving:
+            left, self._left = self._left, None
+            left.callback(None)
 
     def _makeRoom(self) -> None:
         self.unsettled.takeOldest().drop()

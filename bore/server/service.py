@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
+from typing import Final
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, TimeoutError, gatherResults
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from bore.relay.face import DRAIN_TIMEOUT
 from bore.relay.portable import PortableRelay
@@ -17,6 +19,9 @@ from bore.server.settings import ServerSettings
 from bore.streams.addresses import hostPort, socketAddress
 from bore.streams.listener import Listener, bindSocket
 from bore.streams.reactor import IReactor
+
+#: How long clients have to take note that the server stops, in seconds.
+_FAREWELL_TIMEOUT: Final = 2.0
 
 
 class CannotListen(Exception):
@@ -54,7 +59,7 @@ class ServerService(Service):
         if not self._sockets:
             self._sockets.append(self._bind())
         while self._sockets:
-            listener = Listener(self._reactor, self._sockets.pop(0), self._factory.accepted)
+            listener = Listener(self._reactor, self._sockets.pop(0), self._factory.accepted, self._factory.room.shrink)
             self._listeners.append(listener)
             self._log.info(
                 "listening on {at}, tunnels on {host} {minPort}-{maxPort}{secret}",
@@ -82,8 +87,13 @@ class ServerService(Service):
         for listener in self._listeners:
             listener.stop()
         self._listeners.clear()
-        self._factory.shutDown()
-        return self._relay.drain(DRAIN_TIMEOUT)
+        told = self._factory.shutDown().addTimeout(_FAREWELL_TIMEOUT, self._reactor)
+        told.addErrback(self._untold)
+        return gatherResults([told, self._relay.drain(DRAIN_TIMEOUT)]).addCallback(lambda _: None)
+
+    def _untold(self, reason: Failure) -> None:
+        reason.trap(TimeoutError)
+        self._log.warn("not every client has taken note that the server stops")
 
     def _bind(self) -> socket.socket:
         host, port = self._settings.bindAddr, self._settings.controlPort

@@ -24,9 +24,10 @@ MAX_WAITING: Final = 1024
 class Visitor:
     """Somebody who has connected to a public port."""
 
-    __slots__ = ("address", "socket", "tunnel")
+    __slots__ = ("address", "id", "socket", "tunnel")
 
     def __init__(self, sock: socket.socket, address: SocketAddress, tunnel: Tunnel) -> None:
+        self.id = uuid4()
         self.socket = sock
         self.address = address
         self.tunnel = tunnel
@@ -47,12 +48,10 @@ class WaitingRoom:
     def __len__(self) -> int:
         return len(self._visitors)
 
-    def add(self, visitor: Visitor) -> UUID:
-        """Let a visitor wait; gives the id that stands for it."""
-        id = uuid4()
-        self._visitors.add(id, visitor)
-        visitor.tunnel.waiting.add(id)
-        return id
+    def add(self, visitor: Visitor) -> None:
+        """Let a visitor wait."""
+        self._visitors.add(visitor.id, visitor)
+        visitor.tunnel.waiting.add(visitor.id)
 
     def take(self, id: UUID) -> Visitor | None:
         """Take a visitor out; None if nobody waits under this id, or no more."""
@@ -60,6 +59,20 @@ class WaitingRoom:
         if visitor is not None:
             visitor.tunnel.waiting.discard(id)
         return visitor
+
+    def shrink(self) -> bool:
+        """
+        Close half of the visitors, those that came last, and say whether there was one.
+
+        When visitors have taken the last descriptors there is none for the connections that would take them on: all
+        would wait in vain. This way half of them are served.
+        """
+        count = (len(self._visitors) + 1) // 2
+        for _ in range(count):
+            visitor = self._visitors.takeNewest()
+            visitor.tunnel.waiting.discard(visitor.id)
+            visitor.socket.close()
+        return count > 0
 
     def dismiss(self, tunnel: Tunnel) -> None:
         """Close everybody who waits for one tunnel's client."""
@@ -117,6 +130,9 @@ class Tunnel:
                 self._log.warn("port {port}: {limit} visitors wait, more are closed", port=self.port, limit=MAX_WAITING)
             return
         self._crowded = False
-        id = self._room.add(Visitor(sock, address, self))
-        self._log.debug("port {port}: visitor {visitor} is {id}", port=self.port, visitor=socketAddress(address), id=id)
-        self._announce(id)
+        visitor = Visitor(sock, address, self)
+        self._room.add(visitor)
+        self._log.debug(
+            "port {port}: visitor {visitor} is {id}", port=self.port, visitor=socketAddress(address), id=visitor.id
+        )
+        self._announce(visitor.id)

@@ -55,6 +55,14 @@ class Deadlines(Generic[K, V]):
             raise KeyError("nothing is kept") from None
         return self._kept.pop(key)[1]
 
+    def takeNewest(self) -> V:
+        """
+        Take the value out that came last.
+
+        :raises KeyError: when there is none.
+        """
+        return self._kept.popitem()[1][1]
+
     def takeAll(self) -> list[V]:
         """Take everything out, and end the timer."""
         values = [value for _, value in self._kept.values()]

@@ -29,6 +29,10 @@ _BATCH: Final = 64
 #: How long a listener rests when it cannot accept, in seconds.
 _REST: Final = 0.25
 
+#: A listener that could accept for so long is said to have recovered, in seconds: until then further failures belong
+#: to the same time of need, and are not logged.
+_CALM: Final = 10.0
+
 #: These end one connection that was about to be accepted, or say that there is none, and mean nothing for the next.
 _HARMLESS: Final = frozenset(
     getattr(errno, name)
@@ -76,16 +80,24 @@ class Listener:
 
     :param sock: a listening socket; it belongs to the listener from now on.
     :param accepted: called with each new connection, which does not block, and with its peer's address.
+    :param relieve: called when there are no descriptors left; frees some, and says whether it could.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: IReactor, sock: socket.socket, accepted: Accepted) -> None:
+    def __init__(
+        self,
+        reactor: IReactor,
+        sock: socket.socket,
+        accepted: Accepted,
+        relieve: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._reactor = reactor
         self._socket = sock
         self._accepted = accepted
+        self._relieve = relieve
         self._resting: IDelayedCall | None = None
-        self._starved = False
+        self._starved: IDelayedCall | None = None
         self.address: SocketAddress = sock.getsockname()
         sock.setblocking(False)
         prepareStream(sock)
@@ -100,9 +112,9 @@ class Listener:
         """Close the listening socket. Whoever waits in it is reset by the kernel. May be called twice."""
         if self._socket.fileno() < 0:
             return
-        if self._resting is not None:
-            self._resting.cancel()
-            self._resting = None
+        for timer in (self._resting, self._starved):
+            if timer is not None and timer.active():
+                timer.cancel()
         self._reactor.removeReader(self)
         self._socket.close()
 
@@ -125,11 +137,11 @@ class Listener:
                     return
                 if e.errno in _HARMLESS:
                     continue
-                self._rest(e)
+                self._complain(e)
+                if self._relieve():
+                    continue
+                self._rest()
                 return
-            if self._starved:
-                self._starved = False
-                self._log.info("accepting again on {at}", at=socketAddress(self.address))
             sock.setblocking(False)
             if sys.platform != "linux":
                 prepareStream(sock)
@@ -137,14 +149,20 @@ class Listener:
             if self._socket.fileno() < 0:
                 return
 
-    def _rest(self, error: OSError) -> None:
-        if not self._starved:
-            self._starved = True
-            self._log.warn(
-                "cannot accept on {at}: {error}; new connections wait",
-                at=socketAddress(self.address),
-                error=error.strerror,
-            )
+    def _complain(self, error: OSError) -> None:
+        if self._starved is not None:
+            self._starved.reset(_CALM)
+            return
+        self._starved = self._reactor.callLater(_CALM, self._recovered)
+        self._log.warn(
+            "cannot accept on {at}: {error}; new connections wait", at=socketAddress(self.address), error=error.strerror
+        )
+
+    def _recovered(self) -> None:
+        self._starved = None
+        self._log.info("accepting again on {at}", at=socketAddress(self.address))
+
+    def _rest(self) -> None:
         self._reactor.removeReader(self)
         self._resting = self._reactor.callLater(_REST, self._wake)
 

@@ -283,3 +283,26 @@ class ShutDownTests(ControlCase):
         self.assertIsNone(transport.producer)
         self.assertTrue(silent.aborted)
         self.assertFalse(isOpen(self.host, port))
+
+    def test_theEndWaitsUntilClientsHaveBeenTold(self) -> None:
+        protocol, _, _ = self.openTunnel()
+        told = self.factory.shutDown()
+        self.assertNoResult(told)
+        protocol.connectionLost(Failure(ConnectionDone()))
+        self.successResultOf(told)
+
+    def test_withoutClientsThereIsNothingToWaitFor(self) -> None:
+        self.successResultOf(self.factory.shutDown())
+
+
+class StarvationTests(ControlCase):
+    """No descriptors for data connections, as visitors have taken them all."""
+
+    def test_theHalfThatCameLastIsGivenUpForTheOthers(self) -> None:
+        _, transport, port = self.openTunnel()
+        visitors = [self.visit(port) for _ in range(5)]
+        ids = self.announced(transport)
+        self.assertTrue(self.factory.room.shrink())
+        self.assertEqual([visitor.recv(1) for visitor in visitors[2:]], [b""] * 3)
+        self.assertEqual([self.factory.room.take(id) is not None for id in ids], [True, True, False, False, False])
+        self.assertFalse(self.factory.room.shrink())

@@ -120,8 +120,22 @@ class StarvationTests(SynchronousTestCase):
         for _ in range(7):
             listener.doRead()
             self.reactor.advance(0.25)
+        self.reactor.advance(10)
+        cast(Any, listener)._socket.outcomes.append(noDescriptors())
+        listener.doRead()
         levels = [event["log_level"].name for event in self.logged]
         self.assertEqual(levels, ["warn", "info", "warn"])
+        listener.stop()
+
+    def test_itGoesOnAtOnceWhenSomethingCouldBeFreed(self) -> None:
+        visitor = socket.socket()
+        self.addCleanup(visitor.close)
+        sock = cast(socket.socket, StarvedSocket(noDescriptors(), visitor))
+        listener = Listener(
+            cast(IReactor, self.reactor), sock, lambda s, _: self.accepted.append(s), relieve=lambda: True
+        )
+        listener.doRead()
+        self.assertEqual(self.accepted, [visitor])
         listener.stop()
 
     def test_aConnectionThatWasGoneAlreadyMeansNothing(self) -> None:

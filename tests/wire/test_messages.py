@@ -52,8 +52,11 @@ class MessageTestCase(SynchronousTestCase):
         """None of these frames is a message for these decoders, by default for neither side."""
         for frame in frames:
             for decode in decoders or DECODERS:
-                with self.assertRaises(MalformedMessage, msg=f"{decode.__name__} of {frame[:100]!r}"):
-                    decode(frame)
+                try:
+                    message = decode(frame)
+                except MalformedMessage:
+                    continue
+                self.fail(f"{decode.__name__} takes {frame[:100]!r} for {message}")
 
     def assertUnderstood(
         self, frames: Iterable[bytes], message: Message, *decoders: Callable[[bytes], Message]
@@ -204,7 +207,7 @@ class HostileTests(MessageTestCase):
         self.assertRefused([b"", b" ", b"\n", b"\0"])
 
     def test_unknownNamesAreRefused(self) -> None:
-        names = ["", "hello", "HELLO", "Hello ", " Hello", "Hello\0", "Нello", "Open", "__class__", "0"]
+        names = ["", "hello", "HELLO", "Hello ", " Hello", "Hello\0", "\u041dello", "Open", "__class__", "0"]
         self.assertRefused(f'{{"{name}":8000}}'.encode() for name in names)
         self.assertRefused(f'"{name}"'.encode() for name in ["", "heartbeat", "Heartbeat ", "Alive", "\\ud800"])
 
@@ -272,7 +275,21 @@ class HostileTests(MessageTestCase):
             self.assertRefused([f'{{"Hello":{value}}}'.encode()])
 
     def test_numbersThatJsonDoesNotKnowAreRefused(self) -> None:
-        for value in ("NaN", "Infinity", "-Infinity", "nan", "+1", "01", "-01", "00", "0x10", "1_000", ".5", "1.", "١"):
+        for value in (
+            "NaN",
+            "Infinity",
+            "-Infinity",
+            "nan",
+            "+1",
+            "01",
+            "-01",
+            "00",
+            "0x10",
+            "1_000",
+            ".5",
+            "1.",
+            "\u0661",
+        ):
             self.assertRefused([value.encode(), f'{{"Hello":{value}}}'.encode(), f'{{"Error":{value}}}'.encode()])
 
     def test_hugeNumbersAreRefused(self) -> None:

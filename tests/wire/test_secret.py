@@ -83,7 +83,7 @@ class ProvesTests(SynchronousTestCase):
 
     def test_aProofThatIsNotAsciiIsWrong(self) -> None:
         fullWidth = "".join(chr(ord(digit) + 0xFEE0) for digit in PROOF)
-        for proof in (fullWidth, "é" * 32, "é" * 64, PROOF[:-1] + "é", PROOF[:-1] + "８", "😀" * 16):
+        for proof in (fullWidth, "é" * 32, "é" * 64, PROOF[:-1] + "é", PROOF[:-1] + "\uff18", "😀" * 16):
             self.assertNoProof(proof)
 
     def test_everyDigitCounts(self) -> None:

@@ -1,0 +1,339 @@
+"""``bore server`` and ``bore local`` as people use them: processes, output, signals and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support import (
+    CHECKOUT,
+    LocalService,
+    Program,
+    bore,
+    connect,
+    echo,
+    eventually,
+    freePort,
+    isOpen,
+    loopbackHost,
+    receiveAll,
+    receiveExactly,
+    running,
+)
+
+
+class ProcessCase(SynchronousTestCase):
+    """Starts processes, and ends them."""
+
+    def setUp(self) -> None:
+        self.host = loopbackHost()
+        self.service = LocalService(echo)
+        self.addCleanup(self.service.close)
+
+    def start(self, program: Program) -> Program:
+        self.addCleanup(program.kill)
+        return program
+
+    def server(self, *words: str, port: int = 0) -> tuple[Program, int]:
+        program = self.start(bore("server", "--bind-addr", self.host, "--control-port", str(port), *words))
+        line = program.waitFor("listening on ")
+        return program, int(line.split(",")[0].rsplit(":", 1)[1])
+
+    def client(self, controlPort: int, *words: str) -> tuple[Program, int]:
+        to = f"{self.host}:{controlPort}"
+        program = self.start(bore("local", str(self.service.port), "-l", "127.0.0.1", "-t", to, *words))
+        line = program.waitFor("listening at ")
+        return program, int(line.split(" ->")[0].rsplit(":", 1)[1])
+
+    def ask(self, port: int, question: bytes = b"hello") -> bytes:
+        with connect(self.host, port) as visitor:
+            visitor.sendall(question)
+            visitor.shutdown(socket.SHUT_WR)
+            return receiveAll(visitor)
+
+    def assertServes(self, port: int) -> None:
+        self.assertEqual(self.ask(port), b"hello")
+
+
+class OutputTests(ProcessCase):
+    """What a person sees."""
+
+    def test_theClientPrintsOneLineAndNothingElseOnStandardOutput(self) -> None:
+        _, control = self.server()
+        client, port = self.client(control)
+        for _ in range(3):
+            self.assertServes(port)
+        client.process.send_signal(signal.SIGTERM)
+        self.assertEqual(client.wait(), 0)
+        self.assertEqual(client.out, [f"listening at {self.host}:{port} -> 127.0.0.1:{self.service.port}"])
+        self.assertEqual(client.err, [])
+
+    def test_bothRolesEndWithZeroOnCtrlCAndOnTerm(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            server, control = self.server()
+            client, _ = self.client(control)
+            for program in (client, server):
+                program.process.send_signal(number)
+                self.assertEqual(program.wait(), 0, program.transcript())
+
+    def test_whatChangesIsToldOnceAndTheAddressOnStandardOutput(self) -> None:
+        server, control = self.server("--min-port", "20000", "--max-port", "60000")
+        client, first = self.client(control)
+        server.kill()
+        client.waitFor("lost ")
+        with socket.create_server((self.host, first)):
+            server, _ = self.server("--min-port", "1024", "--max-port", "19999", port=control)
+            client.waitFor("the public port changed")
+            second = int(client.waitFor("listening at ", after=1).split(" ->")[0].rsplit(":", 1)[1])
+        self.assertEqual(len(client.out), 2)
+        self.assertTrue(1024 <= second <= 19999)
+        self.assertServes(second)
+
+    def test_logsAreJSONWhenAskedFor(self) -> None:
+        server, control = self.server("--log-format", "json", "--log-level", "debug")
+        _, port = self.client(control)
+        self.assertServes(port)
+        eventually(lambda: any("is gone" in line for line in server.err), "the visitor's end in the log")
+        entries = [json.loads(line) for line in server.err]
+        self.assertEqual({entry["level"] for entry in entries}, {"debug", "info"})
+        self.assertIn(port, [entry.get("port") for entry in entries])
+
+    def test_everyCommandHasHelpAndAVersion(self) -> None:
+        for words in (["--help"], ["server", "--help"], ["local", "-h"], ["demo", "--help"], ["--version"]):
+            program = self.start(bore(*words))
+            self.assertEqual((program.wait(), program.err), (0, []), words)
+            self.assertTrue(program.out)
+
+    def test_theReaderOfStandardOutputMayGoAway(self) -> None:
+        _, control = self.server()
+        words = [sys.executable, "-m", "bore", "local", str(self.service.port), "-t", f"{self.host}:{control}"]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=CHECKOUT) as client:
+            assert client.stdout is not None
+            line = client.stdout.readline().decode()
+            client.stdout.close()
+            self.assertServes(int(line.split(" ->")[0].rsplit(":", 1)[1]))
+            client.terminate()
+            client.wait()
+
+
+class ExitTests(ProcessCase):
+    """Errors are one line, and exit codes tell them apart."""
+
+    def assertEnds(self, code: int, text: str, *words: str) -> None:
+        program = self.start(bore(*words))
+        self.assertEqual(program.wait(), code, program.transcript())
+        self.assertEqual(len(program.err), 1, program.transcript())
+        self.assertIn(text, program.err[0])
+        self.assertEqual(program.out, [])
+
+    def test_wrongUsageIsTwo(self) -> None:
+        self.assertEnds(
+            2, "bore local: -p/--port: 'x': give a number from 0 to 65535", "local", "80", "-t", "a", "--port", "x"
+        )
+        self.assertEnds(2, "a command is missing")
+        self.assertEnds(2, "'serve' is no command", "serve")
+
+    def test_notReachableIs69WithoutReconnect(self) -> None:
+        port = freePort(self.host)
+        self.assertEnds(
+            69, f"cannot reach {self.host}:{port}: connection refused",
+            "local", "80", "-t", f"{self.host}:{port}", "--no-reconnect",
+        )  # fmt: skip
+        self.assertEnds(69, "its name cannot be looked up", "local", "80", "-t", "nowhere.invalid", "--no-reconnect")
+
+    def test_allThreeWaysNotToShareASecretAre77AtOnce(self) -> None:
+        _, withSecret = self.server("--secret", "right")
+        _, without = self.server()
+        for text, port, words in (
+            ("invalid secret", withSecret, ["-s", "wrong"]),
+            ("server requires authentication, but no client secret was provided", withSecret, []),
+            ("expected authentication challenge, but no secret was required", without, ["-s", "some"]),
+        ):
+            self.assertEnds(77, text, "local", "80", "-t", f"{self.host}:{port}", *words)
+
+    def test_aRefusedPortIsOneWithoutReconnect(self) -> None:
+        _, control = self.server()
+        _, port = self.client(control)
+        self.assertEnds(
+            1, "port already in use", "local", "80", "-t", f"{self.host}:{control}", "-p", str(port), "--no-reconnect"
+        )
+
+    def test_aControlPortThatIsTakenIsOne(self) -> None:
+        _, control = self.server()
+        self.assertEnds(
+            1, f"cannot listen on {self.host}:{control}: Address already in use",
+            "server", "--bind-addr", self.host, "--control-port", str(control),
+        )  # fmt: skip
+
+
+class SecretTests(ProcessCase):
+    """A tunnel with a secret."""
+
+    def test_theSecretMayComeFromAFileOrTheEnvironment(self) -> None:
+        path = Path(self.mktemp())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("hush\n")
+        _, control = self.server("--secret-file", str(path.resolve()))
+        to = f"{self.host}:{control}"
+        for words, environment in ((["--secret", "hush"], {}), ([], {"BORE_SECRET": "hush"})):
+            client = bore("local", str(self.service.port), "-t", to, *words, environment=environment)
+            with running(client):
+                port = int(client.waitFor("listening at ").split(" ->")[0].rsplit(":", 1)[1])
+                self.assertServes(port)
+
+
+class LossTests(ProcessCase):
+    """What happens when one side is lost."""
+
+    def test_bothTunnelsAreBackOnTheirPortsAfterTheServerWasKilled(self) -> None:
+        server, control = self.server()
+        chosen = freePort(self.host)
+        (first, random), (second, _) = self.client(control), self.client(control, "-p", str(chosen))
+        server.kill()
+        for client in (first, second):
+            client.waitFor("lost ")
+        self.server(port=control)
+        took = eventually(lambda: isOpen(self.host, random) and isOpen(self.host, chosen), "both ports are back")
+        self.assertLess(took, 5)
+        self.assertServes(random)
+        self.assertServes(chosen)
+
+    def test_thePortIsFreeAtOnceWhenTheClientWasKilled(self) -> None:
+        _, control = self.server()
+        client, port = self.client(control)
+        client.kill()
+        self.assertLess(eventually(lambda: not isOpen(self.host, port), "the port is free"), 1)
+        _, again = self.client(control, "-p", str(port))
+        self.assertEqual(again, port)
+
+    def test_theServerTellsItsClientsThatItStops(self) -> None:
+        server, control = self.server()
+        client, _ = self.client(control)
+        server.process.send_signal(signal.SIGTERM)
+        self.assertEqual(server.wait(), 0)
+        client.waitFor("server is shutting down")
+
+    def test_runningVisitorsMayFinishWhenTheServerStops(self) -> None:
+        server, control = self.server()
+        client, port = self.client(control)
+        with connect(self.host, port) as visitor:
+            visitor.sendall(b"one")
+            self.assertEqual(receiveExactly(visitor, 3), b"one")
+            server.process.send_signal(signal.SIGTERM)
+            client.waitFor("server is shutting down")
+            visitor.sendall(b"two")
+            self.assertEqual(receiveExactly(visitor, 3), b"two")
+            self.assertFalse(isOpen(self.host, port))
+            self.assertIsNone(server.process.poll())
+        self.assertEqual(server.wait(4), 0)
+
+    def test_aVisitorThatDoesNotFinishDoesNotKeepTheServer(self) -> None:
+        server, control = self.server()
+        _, port = self.client(control)
+        with connect(self.host, port) as visitor:
+            visitor.sendall(b"one")
+            receiveExactly(visitor, 3)
+            server.process.send_signal(signal.SIGTERM)
+            self.assertEqual(server.wait(9), 0)
+            with self.assertRaises(ConnectionResetError):
+                visitor.recv(1)
+
+    def test_aSecondSignalEndsTheServerAtOnce(self) -> None:
+        server, control = self.server()
+        client, port = self.client(control)
+        with connect(self.host, port) as visitor:
+            visitor.sendall(b"one")
+            receiveExactly(visitor, 3)
+            server.process.send_signal(signal.SIGINT)
+            client.waitFor("server is shutting down")
+            server.process.send_signal(signal.SIGINT)
+            self.assertEqual(server.wait(2), -signal.SIGINT)
+
+
+class StarvationTests(ProcessCase):
+    """No descriptors left."""
+
+    def test_theServerLivesOnWithoutDescriptorsAndServesAgainWithThem(self) -> None:
+        import resource
+
+        server, control = self.server()
+        _, port = self.client(control)
+        limit = server.descriptors() + 20
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (limit, limit))
+        held = [connect(self.host, port) for _ in range(60)]
+        server.waitFor("cannot accept on")
+        for visitor in held:
+            visitor.close()
+        eventually(lambda: self._serves(port), "new visitors are served", 8)
+        complaints = [line for line in server.err if "cannot accept on" in line]
+        self.assertLessEqual(len(complaints), 2, "once for the control port, once for the tunnel's")
+
+    def _serves(self, port: int) -> bool:
+        try:
+            with connect(self.host, port, 1.0) as visitor:
+                visitor.sendall(b"hello")
+                return receiveExactly(visitor, 5) == b"hello"
+        except OSError:
+            return False
+
+
+class LocalServiceTests(ProcessCase):
+    """What the local service does."""
+
+    def test_aLocalServiceThatIsDownClosesTheVisitorAtOnce(self) -> None:
+        _, control = self.server()
+        client, port = self.client(control)
+        self.service.close()
+        with connect(self.host, port) as visitor:
+            self.assertEqual(receiveAll(visitor), b"")
+        self.assertIn("Connection refused", client.waitFor("cannot connect to"))
+        self.assertIsNone(client.process.poll())
+
+    def test_aServerOnTheIPv6WildcardServesBothFamilies(self) -> None:
+        server = self.start(bore("server", "--bind-addr", "::", "--control-port", "0"))
+        control = server.waitFor("listening on ").split(",")[0].rsplit(":", 1)[1]
+        for to in ("127.0.0.1", "[::1]"):
+            with running(bore("local", str(self.service.port), "-t", f"{to}:{control}")) as client:
+                line = client.waitFor("listening at ")
+                self.assertIn(f"listening at {to}:", line)
+                port = int(line.split(" ->")[0].rsplit(":", 1)[1])
+                for host in ("127.0.0.1", "::1"):
+                    with connect(host, port) as visitor:
+                        visitor.sendall(b"hi")
+                        self.assertEqual(receiveExactly(visitor, 2), b"hi")
+
+
+class DemoTests(SynchronousTestCase):
+    """bore demo."""
+
+    def test_onceEndsWithZeroAfterTheFetch(self) -> None:
+        with running(bore("demo", "--once")) as demo:
+            self.assertEqual(demo.wait(), 0, demo.transcript())
+            self.assertIn("fetched it through the tunnel: 200", "\n".join(demo.out))
+            self.assertEqual(demo.err, [])
+
+    def test_aFetchThatFailsIsNotZero(self) -> None:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as taken,
+            running(bore("demo", "--once", "--port", str(taken.getsockname()[1]))) as demo,
+        ):
+            self.assertEqual(demo.wait(), 1, demo.transcript())
+            self.assertIn("port already in use", "\n".join(demo.err))
+
+    def test_itServesUntilCtrlC(self) -> None:
+        with running(bore("demo")) as demo:
+            url = demo.waitFor("the page is at").split()[-1]
+            demo.waitFor("Ctrl-C")
+            host, port = url.removeprefix("http://").rstrip("/").split(":")
+            with connect(host, int(port)) as visitor:
+                visitor.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                self.assertIn(b"It works", receiveAll(visitor))
+            os.kill(demo.pid, signal.SIGINT)
+            self.assertEqual(demo.wait(), 0, demo.transcript())

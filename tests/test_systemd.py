@@ -1,0 +1,204 @@
+"""The units for systemd: systemd finds them right and safe, and they say what the program understands."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final, TypeVar
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore import exits
+from bore.commandline import Command
+from bore.options import clientCommand, serverCommand
+from bore.relay.face import DRAIN_TIMEOUT
+from bore.wire.limits import CONTROL_PORT
+from tests.support import CHECKOUT, Program, running
+from tests.test_floors import imports
+
+C = TypeVar("C")
+
+UNITS: Final = CHECKOUT / "systemd"
+
+SERVER: Final = UNITS / "bore-server.service"
+CLIENT: Final = UNITS / "bore-client@.service"
+SOCKET: Final = UNITS / "bore-server.socket"
+
+#: Where the units expect the program.
+PROGRAM: Final = "/opt/txbore/bin/twistd"
+
+#: What systemd-analyze may find open at most, from 0 (shut) to 10 (a process like any other).
+MAX_EXPOSURE: Final = 2.0
+
+#: What to import for TLS.
+TLS: Final = r"^(OpenSSL|twisted\.internet\.(ssl|_sslverify|endpoints\.(wrap|SSL))|twisted\.protocols\.tls)"
+
+#: The first systemd-analyze that checks files without asking a running systemd.
+LEAST_VERSION: Final = 250
+
+
+def whyNoSystemd() -> str | None:
+    """Why systemd cannot be asked here; None when it can be."""
+    path = shutil.which("systemd-analyze")
+    if path is None:
+        return "there is no systemd-analyze on this machine"
+    shown = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+    version = re.match(r"systemd (\d+)", shown)
+    if version is None or int(version[1]) < LEAST_VERSION:
+        return f"systemd-analyze {LEAST_VERSION} or later is needed"
+    return None
+
+
+def analyze(*words: str) -> subprocess.CompletedProcess[str]:
+    """Ask systemd-analyze, and have its answer and its complaints in one."""
+    return subprocess.run(
+        ["systemd-analyze", "--no-pager", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def values(unit: Path, key: str) -> list[str]:
+    """What a unit says under a key, each time that it says it."""
+    lines = unit.read_text(encoding="utf-8").splitlines()
+    return [line.removeprefix(f"{key}=") for line in lines if line.startswith(f"{key}=")]
+
+
+def advised(unit: Path, key: str) -> list[str]:
+    """What the comments of a unit have the operator write under a key."""
+    lines = unit.read_text(encoding="utf-8").splitlines()
+    return [line.removeprefix(f"#   {key}=") for line in lines if line.startswith(f"#   {key}=")]
+
+
+def lines(unit: Path) -> list[str]:
+    """All command lines that a unit has or advises to have."""
+    return [line for line in (*values(unit, "ExecStart"), *advised(unit, "ExecStart")) if line]
+
+
+class SystemdTests(SynchronousTestCase):
+    """What systemd says of the units."""
+
+    skip = whyNoSystemd()
+
+    def setUp(self) -> None:
+        # The program need not be installed here. Nothing but its path is replaced, by that of one that is there.
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir(parents=True)
+        for unit in UNITS.iterdir():
+            text = unit.read_text(encoding="utf-8").replace(PROGRAM, sys.executable)
+            (self.folder / unit.name).write_text(text, encoding="utf-8")
+
+    def verify(self, name: str) -> subprocess.CompletedProcess[str]:
+        return analyze("verify", "--man=no", "--recursive-errors=no", str((self.folder / name).resolve()))
+
+    def test_everyUnitIsVerifiedBySystemd(self) -> None:
+        for unit in (SERVER, CLIENT, SOCKET):
+            found = self.verify(unit.name)
+            self.assertEqual((found.returncode, found.stdout), (0, ""), unit.name)
+
+    def test_aUnitWithAMisspeltKeyIsNotVerified(self) -> None:
+        unit = self.folder / SERVER.name
+        unit.write_text(unit.read_text(encoding="utf-8").replace("\nProtectHome=", "\nProtectHomes="), encoding="utf-8")
+        found = self.verify(unit.name)
+        self.assertNotEqual(found.returncode, 0)
+        self.assertIn("ProtectHomes", found.stdout)
+
+    def test_noServiceIsExposed(self) -> None:
+        for unit in (SERVER, CLIENT):
+            found = analyze("security", "--offline=yes", str((self.folder / unit.name).resolve()))
+            overall = re.search(r"Overall exposure level for \S+: (\d+\.\d+)", found.stdout)
+            assert overall is not None, found.stdout
+            self.assertLessEqual(float(overall[1]), MAX_EXPOSURE, found.stdout)
+
+
+class UnitsTests(SynchronousTestCase):
+    """What the units say, beside what the program says."""
+
+    def setUp(self) -> None:
+        self.credentials = Path(self.mktemp())
+        self.credentials.mkdir(parents=True)
+        (self.credentials / "secret").write_text("of both\n", encoding="utf-8")
+
+    def words(self, line: str, options: str) -> list[str]:
+        """A command line as systemd hands it over, with what the operator has put into OPTIONS."""
+        given = line.replace("${CREDENTIALS_DIRECTORY}", str(self.credentials)).replace("$OPTIONS", options)
+        self.assertNotIn("$", given)
+        return shlex.split(given)
+
+    def parsed(self, unit: Path, command: Command[C], environment: dict[str, str]) -> list[C]:
+        """All that the program makes of a unit's command lines, with each of the options that its comments show."""
+        shown = advised(unit, "OPTIONS")
+        self.assertTrue(shown)
+        made: list[C] = []
+        for line in lines(unit):
+            for options in ("", *shown):
+                program, *words = self.words(line, options)
+                self.assertEqual(program, PROGRAM)
+                made.append(command.parse(words[words.index(command.name) + 1 :], environment))
+        return made
+
+    def test_theServerUnderstandsItsCommandLines(self) -> None:
+        made = self.parsed(SERVER, serverCommand("bore-server"), {"BORE_MIN_PORT": "20000"})
+        self.assertEqual([command.settings.secret is None for command in made], [False, False, True, True])
+
+    def test_theClientUnderstandsItsCommandLines(self) -> None:
+        environment = {"BORE_LOCAL_PORT": "8000", "BORE_SERVER": "tunnel.example.com"}
+        made = self.parsed(CLIENT, clientCommand("bore-client"), environment)
+        self.assertEqual([command.settings.secret is None for command in made], [False, False, True, True])
+
+    def test_twistdUnderstandsWhatStandsBeforeThat(self) -> None:
+        path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
+        twistd = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
+        for unit in (SERVER, CLIENT):
+            for line in lines(unit):
+                words = self.words(line, "")
+                with running(Program([*twistd, *words[1:], "--help"], {"PYTHONPATH": path})) as program:
+                    self.assertEqual(program.wait(), 0, program.transcript())
+                    program.waitFor("usage: twistd bore-")
+
+    def test_everyVariableThatIsNamedIsKnown(self) -> None:
+        for unit, command in (
+            (SERVER, serverCommand("x")),
+            (SOCKET, serverCommand("x")),
+            (CLIENT, clientCommand("x")),
+        ):
+            known = {option.environment for option in command.options}
+            named = set(re.findall(r"\bBORE_\w+", unit.read_text(encoding="utf-8")))
+            self.assertTrue(named)
+            self.assertEqual(named - known, set(), unit.name)
+
+    def test_theClientIsStartedAgainUnlessItsSecretIsRefused(self) -> None:
+        self.assertEqual(values(CLIENT, "Restart"), ["always"])
+        self.assertEqual(values(CLIENT, "RestartPreventExitStatus"), [str(exits.NO_PERMISSION)])
+
+    def test_theServerIsStartedAgainWhateverHappens(self) -> None:
+        self.assertEqual(values(SERVER, "Restart"), ["always"])
+        self.assertEqual(values(SERVER, "RestartPreventExitStatus"), [])
+
+    def test_startingAgainIsNeverGivenUp(self) -> None:
+        for unit in (SERVER, CLIENT):
+            self.assertEqual(values(unit, "StartLimitIntervalSec"), ["0"])
+
+    def test_runningVisitorsHaveTheirTimeToEnd(self) -> None:
+        for unit in (SERVER, CLIENT):
+            (timeout,) = values(unit, "TimeoutStopSec")
+            self.assertGreater(float(timeout.removesuffix("s")), DRAIN_TIMEOUT)
+
+    def test_systemdListensWhereTheServerWould(self) -> None:
+        self.assertEqual(values(SOCKET, "ListenStream"), [str(CONTROL_PORT)])
+
+    def test_memoryIsWrittenOrExecutedAsLongAsThereIsNoTLS(self) -> None:
+        """pyOpenSSL's callbacks need memory that is both: whoever adds TLS has to take the line out of the units."""
+        if not any(values(unit, "MemoryDenyWriteExecute") == ["yes"] for unit in (SERVER, CLIENT)):
+            return
+        for file in (CHECKOUT / "bore").rglob("*.py"):
+            for name in imports(file):
+                self.assertNotRegex(name, TLS, str(file))
