@@ -98,11 +98,11 @@ class LocalService:
     """
     A local service with a thread for each connection.
 
-    :param serve: talks to one connection; the socket is closed behind it.
+    :ivar serve: talks to one connection; the socket is closed behind it.
     """
 
     def __init__(self, serve: Callable[[socket.socket], None], host: str = "127.0.0.1") -> None:
-        self._serve = serve
+        self.serve = serve
         self._listener = socket.create_server((host, 0), backlog=1024)
         self.host = host
         self.port: int = self._listener.getsockname()[1]
@@ -128,7 +128,7 @@ class LocalService:
         sock.settimeout(PATIENCE)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            self._serve(sock)
+            self.serve(sock)
         except BaseException as e:
             self.errors.append(e)
         finally:

@@ -210,6 +210,7 @@ class ControlFactory(Factory):
         """
         for protocol in self.unsettled.takeAll():
             protocol.drop()
+        self.room.close()
         self._leaving = set(self.tunnels)
         for protocol in list(self.tunnels):
             protocol.shutDown()

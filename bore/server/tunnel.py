@@ -81,6 +81,12 @@ class WaitingRoom:
             if visitor is not None:
                 visitor.socket.close()
 
+    def close(self) -> None:
+        """Close everybody who waits."""
+        for visitor in self._visitors.takeAll():
+            visitor.tunnel.waiting.discard(visitor.id)
+            visitor.socket.close()
+
     def _expired(self, id: UUID, visitor: Visitor) -> None:
         visitor.tunnel.waiting.discard(id)
         visitor.socket.close()

@@ -244,6 +244,7 @@ class RetryTests(ControlCase):
         protocol, _ = self.connect()
         self.receive(protocol, Hello(20001))
         self.lose(protocol)
+        self.delayToNextAttempt()
         refused = 0
         while True:
             protocol, transport = self.connect()
