@@ -146,6 +146,6 @@ def _isJournal(file: TextIO) -> bool:
     """Whether the journal reads this file (systemd.exec(5), $JOURNAL_STREAM)."""
     try:
         found = os.fstat(file.fileno())
-    except (OSError, ValueError):
+    except (AttributeError, OSError, ValueError):  # as twistd's log files, or what stands in for one
         return False
     return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"

@@ -7,14 +7,18 @@ import hashlib
 import itertools
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Final
+
+from twisted.trial.unittest import SynchronousTestCase
 
 #: How long a test waits for something that should happen at once, in seconds. Machines are slow at times.
 PATIENCE: Final = 20.0
@@ -32,6 +36,13 @@ def loopbackHost() -> str:
     """
     pid = os.getpid()
     return f"127.{100 + pid // 250 % 100}.{1 + pid % 250}.{next(_hosts)}"
+
+
+def temporaryFolder(case: SynchronousTestCase) -> Path:
+    """A folder that is gone when the test has ended."""
+    folder = tempfile.mkdtemp(prefix="bore-")
+    case.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def freePort(host: str = "127.0.0.1") -> int:

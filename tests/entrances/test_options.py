@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from uuid import UUID
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -13,6 +12,7 @@ from bore.commandline import UsageError
 from bore.options import ClientCommand, ServerCommand, clientCommand, demoCommand, serverCommand
 from bore.server.settings import ServerSettings
 from bore.wire.secret import Secret
+from tests.support import temporaryFolder
 
 CHALLENGE = UUID(int=1)
 
@@ -41,8 +41,7 @@ class OptionsCase(SynchronousTestCase):
         self.assertNotIn("\n", str(caught.exception))
 
     def file(self, content: bytes) -> str:
-        path = Path(self.mktemp())
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = temporaryFolder(self) / "secret"
         path.write_bytes(content)
         return str(path)
 

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -26,6 +25,7 @@ from tests.support import (
     receiveAll,
     receiveExactly,
     running,
+    temporaryFolder,
 )
 
 
@@ -177,10 +177,9 @@ class SecretTests(ProcessCase):
     """A tunnel with a secret."""
 
     def test_theSecretMayComeFromAFileOrTheEnvironment(self) -> None:
-        path = Path(self.mktemp())
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = temporaryFolder(self) / "secret"
         path.write_text("hush\n")
-        _, control = self.server("--secret-file", str(path.resolve()))
+        _, control = self.server("--secret-file", str(path))
         to = f"{self.host}:{control}"
         for words, environment in ((["--secret", "hush"], {}), ([], {"BORE_SECRET": "hush"})):
             client = bore("local", str(self.service.port), "-t", to, *words, environment=environment)

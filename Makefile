@@ -1,0 +1,68 @@
+# make demo    see it work: server, client and a web page on this machine (ONCE=1: end after one fetch)
+# make test    run all tests
+# make check   ruff, mypy --strict, and the documentation
+# make wheel   build the wheel, and try it in an environment of its own
+#
+# Everything is installed into .venv, at the first call.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help demo test check wheel clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+demo: $(VENV)/installed
+	@$(BIN)/bore demo $(if $(ONCE),--once)
+
+test: $(VENV)/installed-test
+	@$(BIN)/python -m pytest -q -n 4 --dist loadscope -rs
+
+check: $(VENV)/installed-dev $(VENV)/installed-test
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/docutils --strict --report=info README.rst $(VENV)/README.html
+	@$(BIN)/docutils --strict --report=info CHANGELOG.rst $(VENV)/CHANGELOG.html
+	@$(BIN)/python -m pytest -q tests/test_documentation.py
+
+wheel: $(VENV)/installed-dev
+	@rm -rf dist build $(VENV)/wheel
+	@$(BIN)/python -m build --wheel > $(VENV)/wheel.log 2>&1 || { cat $(VENV)/wheel.log; exit 1; }
+	@$(BIN)/python -m venv $(VENV)/wheel
+	@$(VENV)/wheel/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	@cd / && $(CURDIR)/$(VENV)/wheel/bin/bore --version
+	@cd / && $(CURDIR)/$(VENV)/wheel/bin/python -m bore demo --once
+	@cd / && $(CURDIR)/$(VENV)/wheel/bin/twistd bore-server --help > /dev/null
+	@cd / && $(CURDIR)/$(VENV)/wheel/bin/twistd bore-client --help > /dev/null
+	@cd / && $(CURDIR)/$(VENV)/wheel/bin/python -c 'import importlib.resources as r; assert (r.files("bore") / "py.typed").is_file()'
+	@cd / && ! $(CURDIR)/$(VENV)/wheel/bin/python -c 'import tests' 2> /dev/null
+	@ls dist/*.whl
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null || { \
+	    echo "Python 3.11 or later is needed, and $(PYTHON) is: $$($(PYTHON) --version 2>&1)." \
+	         "Name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { \
+	    echo "$(PYTHON) cannot make virtual environments." \
+	         "On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Setting up $(VENV), once ..."
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(BIN)/python setup.cfg pyproject.toml
+	@$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	@$(INSTALL) --editable '.[test]'
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	@$(INSTALL) --editable '.[dev]'
+	@touch $@

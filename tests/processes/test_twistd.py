@@ -1,0 +1,179 @@
+"""``twistd bore-server`` and ``twistd bore-client``, from the checkout."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support import (
+    CHECKOUT,
+    LocalService,
+    Program,
+    connect,
+    echo,
+    eventually,
+    freePort,
+    isOpen,
+    loopbackHost,
+    receiveExactly,
+    temporaryFolder,
+    twistd,
+)
+
+
+class TwistdCase(SynchronousTestCase):
+    """Runs twistd in a folder of its own."""
+
+    def setUp(self) -> None:
+        self.host = loopbackHost()
+        self.port = freePort(self.host)
+        self.folder = temporaryFolder(self)
+        self.service = LocalService(echo)
+        self.addCleanup(self.service.close)
+
+    def start(self, *words: str, **environment: str) -> Program:
+        program = twistd(*words, environment=environment, cwd=str(self.folder))
+        self.addCleanup(program.kill)
+        return program
+
+    def serverWords(self) -> list[str]:
+        return ["bore-server", "--bind-addr", self.host, "--control-port", str(self.port)]
+
+    def clientWords(self, *more: str) -> list[str]:
+        to = f"{self.host}:{self.port}"
+        return ["bore-client", str(self.service.port), "-l", "127.0.0.1", "--to", to, *more]
+
+    def assertServes(self, port: int) -> None:
+        eventually(lambda: isOpen(self.host, port), "the tunnel is up")
+        with connect(self.host, port) as visitor:
+            visitor.sendall(b"hello")
+            self.assertEqual(receiveExactly(visitor, 5), b"hello")
+
+
+class ForegroundTests(TwistdCase):
+    """twistd -n."""
+
+    def test_aTunnelWorksAndTermEndsBoth(self) -> None:
+        server = self.start("-n", "--pidfile=", *self.serverWords())
+        server.waitFor("listening on")
+        public = freePort(self.host)
+        client = self.start("-n", "--pidfile=", *self.clientWords("-p", str(public)))
+        client.waitFor(f"listening at {self.host}:{public}")
+        self.assertServes(public)
+        for program in (client, server):
+            program.process.send_signal(signal.SIGTERM)
+            self.assertEqual(program.wait(), -signal.SIGTERM)
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_aBindFailureIsNotZero(self) -> None:
+        with socket.create_server((self.host, self.port)):
+            server = self.start("-n", "--pidfile=", *self.serverWords())
+            self.assertEqual(server.wait(), 1, server.transcript())
+            self.assertIn("Address already in use", server.transcript())
+
+    def test_usageErrorsNameTheOption(self) -> None:
+        server = self.start("-n", "--pidfile=", "bore-server", "--min-port", "x")
+        self.assertEqual(server.wait(), 1)
+        self.assertIn("--min-port: 'x': give a number from 1 to 65535", server.transcript())
+
+    def test_bothCommandsHaveHelp(self) -> None:
+        for command in ("bore-server", "bore-client"):
+            program = self.start(command, "--help")
+            self.assertEqual(program.wait(), 0, program.transcript())
+            self.assertIn("--secret-file PATH", "\n".join(program.out))
+
+    def test_aRefusedSecretEndsTheClientWith77(self) -> None:
+        self.start("-n", "--pidfile=", *self.serverWords(), "--secret", "right").waitFor("listening on")
+        client = self.start("-n", "--pidfile=", *self.clientWords("--secret", "wrong"))
+        self.assertEqual(client.wait(), 77, client.transcript())
+        self.assertIn("invalid secret", client.transcript())
+
+    def test_theLogHasOurFormatAndLevel(self) -> None:
+        server = self.start("-n", "--pidfile=", *self.serverWords(), "--log-format", "json")
+        server.waitFor('"message": "listening on')
+        self.assertTrue(all(line.startswith("{") for line in server.out), server.transcript())
+
+
+class AsyncioTests(TwistdCase):
+    """Another reactor."""
+
+    def test_aTunnelWorksOnTheAsyncioReactor(self) -> None:
+        self.start("-n", "--pidfile=", "--reactor=asyncio", *self.serverWords()).waitFor("listening on")
+        public = freePort(self.host)
+        self.start("-n", "--pidfile=", "--reactor=asyncio", *self.clientWords("-p", str(public))).waitFor(
+            "listening at"
+        )
+        self.assertServes(public)
+
+
+class DaemonTests(TwistdCase):
+    """twistd in the background."""
+
+    def daemon(self, name: str, *words: str) -> int:
+        """Start a daemon, and give its process id."""
+        pidfile = self.folder / f"{name}.pid"
+        launcher = self.start(f"--pidfile={pidfile}", f"--logfile={self.folder}/{name}.log", *words)
+        self.assertEqual(launcher.wait(), 0, launcher.transcript())
+        pid = int(pidfile.read_text())
+        self.addCleanup(self.end, pid, pidfile)
+        return pid
+
+    def end(self, pid: int, pidfile: Path) -> None:
+        try:
+            os.kill(pid, signal.SIGTERM)
+        except ProcessLookupError:
+            return
+        eventually(lambda: not pidfile.exists(), "the daemon has ended")
+
+    def test_bothDaemonsWorkAndLeaveNoPidfile(self) -> None:
+        server = self.daemon("server", *self.serverWords())
+        public = freePort(self.host)
+        client = self.daemon("client", *self.clientWords("-p", str(public)))
+        self.assertServes(public)
+        for name, pid in (("client", client), ("server", server)):
+            self.end(pid, self.folder / f"{name}.pid")
+        self.assertIn("listening on", (self.folder / "server.log").read_text())
+        self.assertIn("listening at", (self.folder / "client.log").read_text())
+
+    def test_aBindFailureIsNotZero(self) -> None:
+        with socket.create_server((self.host, self.port)):
+            launcher = self.start("--pidfile=twistd.pid", *self.serverWords())
+            self.assertEqual(launcher.wait(), 1, launcher.transcript())
+        self.assertFalse((self.folder / "twistd.pid").exists())
+
+
+#: Does what systemd does for a service with a socket: the descriptor is 3, and the variables name this process.
+ACTIVATE = """
+import os, socket, sys
+listener = socket.create_server((sys.argv[1], int(sys.argv[2])))
+os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_FDS="1", LISTEN_FDNAMES="control", LISTEN_PID=str(os.getpid()))
+os.execv(sys.executable, [sys.executable, *sys.argv[3:]])
+"""
+
+
+class SocketActivationTests(TwistdCase):
+    """A listening socket from systemd."""
+
+    def test_theServerListensOnTheSocketThatItIsGiven(self) -> None:
+        for words in (
+            ["-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=", "bore-server"],
+            ["-m", "bore", "server"],
+        ):
+            self.port = freePort(self.host)
+            program = Program(
+                [sys.executable, "-c", ACTIVATE, self.host, str(self.port), *words, "--bind-tunnels", self.host],
+                {"PYTHONPATH": str(CHECKOUT)},
+                str(self.folder),
+            )
+            self.addCleanup(program.kill)
+            program.waitFor(f"listening on {self.host}:{self.port}")
+            public = freePort(self.host)
+            self.start("-n", "--pidfile=", *self.clientWords("-p", str(public))).waitFor("listening at")
+            self.assertServes(public)

@@ -1,0 +1,104 @@
+"""README.rst says what the program does."""
+
+from __future__ import annotations
+
+import re
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore import exits
+from bore.commandline import Command, Option
+from bore.options import clientCommand, demoCommand, serverCommand
+from bore.relay.face import DRAIN_TIMEOUT
+from bore.wire import errors, limits
+from tests.support import CHECKOUT
+
+README = (CHECKOUT / "README.rst").read_text(encoding="utf-8")
+
+#: README.rst as a long line of words, so that it does not matter how they are broken into lines.
+WORDS = " ".join(README.split())
+
+
+def rows(section: str) -> list[str]:
+    """The rows of the tables in a section."""
+    behind = README.split(f"\n{section}\n", 1)[1]
+    text = re.split(r"\n\n[^\n]+\n-{4,}\n|\n\n\n", behind)[0]
+    return [line for line in text.splitlines() if line.startswith("``")]
+
+
+def firstColumn(row: str) -> str:
+    """What stands before the first gap: one word in double quotes, or two with a comma between them."""
+    found = re.match(r"``[^`]+``(, ``[^`]+``)?", row)
+    assert found is not None, row
+    return found.group()
+
+
+class OptionsTests(SynchronousTestCase):
+    """Every option is in its table."""
+
+    def assertRow(self, option: Option, *sections: str) -> None:
+        flag = option.metavar if option.positional else option.flags[-1]
+        found = [row for section in sections for row in rows(section) if f"``{flag}``" in firstColumn(row)]
+        self.assertEqual(len(found), 1, f"{flag} in {sections}")
+        if option.environment:
+            self.assertIn(f"``{option.environment}``", found[0])
+        if option.default is not None:
+            self.assertIn(
+                f" {option.default:g}" if isinstance(option.default, float) else f" {option.default}", found[0]
+            )
+
+    def test_everyOptionIsThereWithItsVariableAndDefault(self) -> None:
+        commands: dict[str, Command[object]] = {
+            "``bore server``": serverCommand("x"),  # type: ignore[dict-item]
+            "``bore local PORT``": clientCommand("x"),  # type: ignore[dict-item]
+        }
+        for section, command in commands.items():
+            for option in command.options:
+                self.assertRow(option, section, "Both")
+        for option in demoCommand("x").options:
+            self.assertIn(f"``{option.flags[0]}``", WORDS)
+
+    def test_noOptionIsThereThatDoesNotExist(self) -> None:
+        ours = {
+            flag for make in (serverCommand, clientCommand, demoCommand) for o in make("x").options for flag in o.flags
+        }
+        others = {
+            "--help", "-h", "--version", "-V",
+            "--nodaemon", "--pidfile", "--logfile",  # twistd's
+            "--now",  # systemctl's
+            "--strict",  # mypy's
+        }  # fmt: skip
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
+        self.assertEqual(named - ours - others, set())
+
+
+class FactsTests(SynchronousTestCase):
+    """Numbers and texts."""
+
+    def test_everyExitCodeIsThere(self) -> None:
+        codes = {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
+        section = README.split("Output and exit codes\n")[1].split("\n\nWhen it is told")[0]
+        self.assertEqual({int(code) for code in re.findall(r"^(\d+) ", section, re.MULTILINE)}, codes)
+
+    def test_everyRefusalIsThere(self) -> None:
+        said = {kind.text for kind in errors._BY_TEXT.values()}
+        for text in said:
+            self.assertIn(f"``{text}``", WORDS)
+
+    def test_theLimitsAreThere(self) -> None:
+        for text in (
+            f"control port, {limits.CONTROL_PORT}.",
+            f"at most {limits.MAX_FRAME} bytes",
+            f"every {limits.HEARTBEAT_INTERVAL * 1000:.0f} ms",
+            f"nothing for {limits.FIRST_MESSAGE_TIMEOUT:.0f} seconds",
+            f"within {limits.ACCEPT_TIMEOUT:.0f} seconds",
+            f"{limits.PORT_TRIES} random ones",
+            f"said nothing for {limits.SILENCE_TIMEOUT:.0f} seconds",
+            f"for a challenge for {limits.CHALLENGE_PATIENCE} seconds",
+            f"go on for {DRAIN_TIMEOUT:.0f} seconds",
+        ):
+            self.assertIn(text, WORDS)
+
+    def test_everyFileThatIsNamedExists(self) -> None:
+        for name in re.findall(r"``((?:bore|systemd)/[\w./-]*|LICENSE)``", README):
+            self.assertTrue((CHECKOUT / name).exists(), name)
