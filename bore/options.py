@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from bore.client.settings import ClientSettings
 from bore.commandline import Command, Option, UsageError
+from bore.relay.face import HALF_OPEN_TIMEOUT
 from bore.server.settings import ServerSettings
 from bore.streams.addresses import isLiteral, parseHostPort, parsePort
 from bore.wire.limits import CONTROL_PORT
@@ -43,7 +44,7 @@ def _host(text: str) -> str:
     return host
 
 
-def _delay(text: str) -> float:
+def _seconds(text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
@@ -92,6 +93,14 @@ _COMMON: Final = (
     ),
     Option(
         ("--secret-file",), "File that holds the secret; a newline at its end is no part of it", _secretFile, "PATH"
+    ),
+    Option(
+        ("--half-open-timeout",),
+        "How long a visitor may be silent when the other direction has ended, in seconds",
+        _seconds,
+        "SECONDS",
+        HALF_OPEN_TIMEOUT,
+        shown="600",
     ),
     Option(
         ("--log-level",),
@@ -156,6 +165,7 @@ def _buildServer(values: dict[str, Any], given: dict[str, Any]) -> ServerCommand
         bindAddr=values["bind_addr"],
         bindTunnels=values["bind_tunnels"] or values["bind_addr"],
         controlPort=values["control_port"],
+        halfOpenTimeout=values["half_open_timeout"],
     )
     return ServerCommand(settings, _log(values))
 
@@ -181,6 +191,7 @@ def _buildClient(values: dict[str, Any], given: dict[str, Any]) -> ClientCommand
         controlPort=control,
         reconnect=not values["no_reconnect"],
         maxReconnectDelay=values["max_reconnect_delay"],
+        halfOpenTimeout=values["half_open_timeout"],
     )
     return ClientCommand(settings, _log(values))
 
@@ -258,7 +269,7 @@ def clientCommand(name: str) -> Command[ClientCommand]:
             Option(
                 ("--max-reconnect-delay",),
                 "Longest time between two attempts to connect, in seconds",
-                _delay,
+                _seconds,
                 "SECONDS",
                 64.0,
                 shown="64",

@@ -10,8 +10,8 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from bore.client.control import ControlFactory
 from bore.client.settings import ClientSettings
 from bore.client.visitors import Visitors
+from bore.relay.body import makeRelay
 from bore.relay.face import DRAIN_TIMEOUT
-from bore.relay.portable import PortableRelay
 from bore.streams.addresses import hostPort, isLiteral
 from bore.streams.connector import EndpointConnector
 from bore.streams.dial import DIAL_TIMEOUT, Dialer
@@ -28,7 +28,7 @@ class ClientService(Service):
     """
 
     def __init__(self, reactor: IReactor, settings: ClientSettings) -> None:
-        self._relay = PortableRelay(reactor)
+        self._relay = makeRelay(reactor, settings.halfOpenTimeout)
         self._visitors = Visitors(
             reactor,
             self._relay,

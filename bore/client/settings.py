@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bore.relay.face import HALF_OPEN_TIMEOUT
 from bore.wire.limits import CONTROL_PORT
 from bore.wire.secret import Secret
 
@@ -21,6 +22,7 @@ class ClientSettings:
     :ivar controlPort: the server's control port.
     :ivar reconnect: whether to try again when the server cannot be reached or is lost.
     :ivar maxReconnectDelay: the longest time between two attempts, in seconds.
+    :ivar halfOpenTimeout: how long a visitor may be silent when the other direction has ended, in seconds.
     """
 
     localPort: int
@@ -31,3 +33,4 @@ class ClientSettings:
     controlPort: int = CONTROL_PORT
     reconnect: bool = True
     maxReconnectDelay: float = 64.0
+    halfOpenTimeout: float = HALF_OPEN_TIMEOUT

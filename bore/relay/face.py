@@ -15,6 +15,12 @@ from twisted.logger import Logger
 #: How long running pairs may go on when the program is told to stop, in seconds.
 DRAIN_TIMEOUT: Final = 5.0
 
+#: How long a half-open pair may be silent, in seconds, unless the user decides otherwise.
+HALF_OPEN_TIMEOUT: Final = 600.0
+
+#: The silence of half-open pairs is looked at so many times within its bound: no timer is needed for each pair.
+_TICKS: Final = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Stream:
@@ -35,6 +41,7 @@ class Reason(Enum):
     FINISHED = "both directions ended in order"
     LEFT_CUT = "the left stream was cut"
     RIGHT_CUT = "the right stream was cut"
+    HALF_OPEN = "one direction had ended, and the other was silent for too long"
     STOPPED = "the relay was stopped"
 
 
@@ -53,13 +60,24 @@ class Ending:
 
 
 class Pair(ABC):
-    """Two joined streams."""
+    """
+    Two joined streams.
+
+    :ivar ended: fires when both are closed.
+    """
+
+    __slots__ = ("ended",)
 
     def __init__(self) -> None:
         self.ended: Deferred[Ending] = Deferred()
 
+    @property
     @abstractmethod
-    def stop(self) -> None:
+    def moved(self) -> int:
+        """The bytes taken from both streams."""
+
+    @abstractmethod
+    def stop(self, reason: Reason) -> None:
         """Cut both streams."""
 
 
@@ -70,13 +88,19 @@ class Relay(ABC):
     Bytes pass unaltered and in order. A slow reader on one side slows the writer on the other, and the relay holds
     a bounded number of bytes meanwhile. The end of one direction is passed on while the other goes on. A reset is
     passed on as a reset. When both directions have ended, both sockets are closed.
+
+    :param halfOpenTimeout: a pair one direction of which has ended is cut when the other one is silent for so many
+        seconds, or up to an eighth longer. Fully open pairs may be silent for ever.
     """
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, halfOpenTimeout: float) -> None:
         self._clock = clock
+        self._tick = halfOpenTimeout / _TICKS
         self._pairs: set[Pair] = set()
+        self._halfOpen: dict[Pair, tuple[int, int]] = {}
+        self._ticking: IDelayedCall | None = None
         self._drained: Deferred[None] | None = None
         self._cutting: IDelayedCall | None = None
 
@@ -96,32 +120,59 @@ class Relay(ABC):
 
     def drain(self, seconds: float) -> Deferred[None]:
         """
-        Let the running pairs end by themselves, and cut those that have not after a while.
+        Let the running pairs end by themselves, cut those that have not after a while, and close.
 
         :param seconds: how long they have.
         :returns: fires when no pair is left.
         """
         assert self._drained is None, "draining already"
         if not self._pairs:
+            self.close()
             return succeed(None)
         self._log.info("running visitors may go on for {seconds} s: {count}", seconds=seconds, count=len(self))
         self._drained = Deferred()
-        self._cutting = self._clock.callLater(seconds, self._cut)
+        self._cutting = self._clock.callLater(seconds, self._cutAll)
         return self._drained
+
+    def close(self) -> None:
+        """Give back what is held for pairs to come. None may be running."""
+        if self._ticking is not None:
+            self._ticking.cancel()
+            self._ticking = None
 
     @abstractmethod
     def _makePair(self, left: Stream, right: Stream) -> Pair:
         """Start to move bytes."""
 
+    def _halfOpened(self, pair: Pair) -> None:
+        """One direction of a pair has ended."""
+        self._halfOpen[pair] = (pair.moved, 0)
+        if self._ticking is None:
+            self._ticking = self._clock.callLater(self._tick, self._findSilent)
+
+    def _findSilent(self) -> None:
+        self._ticking = None
+        for pair, (moved, ticks) in list(self._halfOpen.items()):
+            if pair.moved != moved:
+                self._halfOpen[pair] = (pair.moved, 0)
+            elif ticks < _TICKS:
+                self._halfOpen[pair] = (moved, ticks + 1)
+            else:
+                pair.stop(Reason.HALF_OPEN)
+        if self._halfOpen:
+            self._ticking = self._clock.callLater(self._tick, self._findSilent)
+
     def _forget(self, ending: Ending, pair: Pair) -> Ending:
         self._pairs.discard(pair)
+        self._halfOpen.pop(pair, None)
         if self._drained is not None and not self._pairs:
             drained, self._drained = self._drained, None
             if self._cutting is not None and self._cutting.active():
                 self._cutting.cancel()
+            self.close()
             drained.callback(None)
         return ending
 
-    def _cut(self) -> None:
+    def _cutAll(self) -> None:
         for pair in list(self._pairs):
-            pair.stop()
+            pair.stop(Reason.STOPPED)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -15,19 +17,20 @@ from bore.streams.transport import IStreamTransport, SocketTransport
 class PortableRelay(Relay):
     """Joins streams by reading and writing in user space."""
 
-    def __init__(self, reactor: IReactor) -> None:
-        super().__init__(reactor)
+    def __init__(self, reactor: IReactor, halfOpenTimeout: float) -> None:
+        super().__init__(reactor, halfOpenTimeout)
         self._reactor = reactor
 
     def _makePair(self, left: Stream, right: Stream) -> Pair:
-        return _PortablePair(self._reactor, left, right)
+        return _PortablePair(self._reactor, left, right, self._halfOpened)
 
 
 class _PortablePair(Pair):
     """Two halves, and how they end together."""
 
-    def __init__(self, reactor: IReactor, left: Stream, right: Stream) -> None:
+    def __init__(self, reactor: IReactor, left: Stream, right: Stream, halfOpened: Callable[[Pair], None]) -> None:
         super().__init__()
+        self._halfOpened = halfOpened
         self._reason: Reason | None = None
         self._left = _Half(self, left, reactor)
         self._right = _Half(self, right, reactor)
@@ -36,8 +39,12 @@ class _PortablePair(Pair):
         for half, stream in ((self._left, left), (self._right, right)):
             half.begin(stream.early)
 
-    def stop(self) -> None:
-        self._cut(Reason.STOPPED)
+    @property
+    def moved(self) -> int:
+        return self._left.taken + self._right.taken
+
+    def stop(self, reason: Reason) -> None:
+        self._cut(reason)
 
     def halfEnded(self) -> None:
         """One direction has ended."""
@@ -45,6 +52,8 @@ class _PortablePair(Pair):
             self._reason = self._reason or Reason.FINISHED
             self._left.close()
             self._right.close()
+        else:
+            self._halfOpened(self)
 
     def halfLost(self, half: _Half) -> None:
         """One stream is gone, for whatever reason."""

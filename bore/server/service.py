@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred, TimeoutError, gatherResults
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from bore.relay.body import makeRelay
 from bore.relay.face import DRAIN_TIMEOUT
-from bore.relay.portable import PortableRelay
 from bore.server.control import ControlFactory
 from bore.server.settings import ServerSettings
 from bore.streams.addresses import hostPort, socketAddress
@@ -41,7 +41,7 @@ class ServerService(Service):
         self._reactor = reactor
         self._settings = settings
         self._sockets = list(sockets)
-        self._relay = PortableRelay(reactor)
+        self._relay = makeRelay(reactor, settings.halfOpenTimeout)
         self._factory = ControlFactory(reactor, settings, self._relay)
         self._listeners: list[Listener] = []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bore.relay.face import HALF_OPEN_TIMEOUT
 from bore.wire.limits import CONTROL_PORT
 from bore.wire.secret import Secret
 
@@ -19,6 +20,7 @@ class ServerSettings:
     :ivar bindAddr: the IP address of the control port.
     :ivar bindTunnels: the IP address of the clients' ports.
     :ivar controlPort: the control port; 0 lets the system choose.
+    :ivar halfOpenTimeout: how long a visitor may be silent when the other direction has ended, in seconds.
     """
 
     minPort: int = 1024
@@ -27,3 +29,4 @@ class ServerSettings:
     bindAddr: str = "0.0.0.0"
     bindTunnels: str = "0.0.0.0"
     controlPort: int = CONTROL_PORT
+    halfOpenTimeout: float = HALF_OPEN_TIMEOUT

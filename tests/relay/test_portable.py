@@ -10,7 +10,7 @@ from tests.relay import contract
 
 class _Portable:
     def makeRelay(self, reactor: IReactor) -> Relay:
-        return PortableRelay(reactor)
+        return PortableRelay(reactor, 600)
 
 
 class PortableBytesTests(_Portable, contract.BytesContract):

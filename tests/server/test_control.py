@@ -24,15 +24,17 @@ HEARTBEAT = b'"Heartbeat"\0'
 
 
 class FakePair(Pair):
-    def stop(self) -> None:
-        self.ended.callback(Ending(Reason.STOPPED, 0, 0))
+    moved = 0
+
+    def stop(self, reason: Reason) -> None:
+        self.ended.callback(Ending(reason, 0, 0))
 
 
 class FakeRelay(Relay):
     """Keeps what it was asked to join."""
 
     def __init__(self, reactor: IReactor) -> None:
-        super().__init__(reactor)
+        super().__init__(reactor, 600)
         self.joined: list[tuple[Stream, Stream]] = []
 
     def _makePair(self, left: Stream, right: Stream) -> Pair:

@@ -1,0 +1,30 @@
+"""Which body the relay has on this machine."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+
+from twisted.logger import Logger
+
+from bore.relay.face import Relay
+from bore.relay.portable import PortableRelay
+from bore.streams.reactor import IReactor
+
+_log = Logger()
+
+
+def makeRelay(reactor: IReactor, halfOpenTimeout: float) -> Relay:
+    """
+    Make the relay: by splice where there is splice and epoll, which is on Linux; portable elsewhere.
+
+    The environment variable BORE_RELAY=portable forces the portable one, for tests and for comparison.
+    """
+    if os.environ.get("BORE_RELAY") != "portable":
+        if sys.platform == "linux" and hasattr(os, "splice") and hasattr(select, "epoll"):
+            from bore.relay.splice import SpliceRelay
+
+            return SpliceRelay(reactor, halfOpenTimeout)
+        _log.info("this system has no splice or no epoll: bytes are moved through the program's memory")
+    return PortableRelay(reactor, halfOpenTimeout)

@@ -1,0 +1,86 @@
+"""Pipes for os.splice: bytes pass through them without leaving the kernel."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import Final
+
+#: What a pipe should hold, in bytes: more saves system calls, and this is what Linux gives to everybody
+#: (fs.pipe-max-size).
+PIPE_SIZE: Final = 1 << 20
+
+#: A pipe that holds less is not worth its system calls. A user who has used up fs.pipe-user-pages-soft gets such.
+_LEAST_SIZE: Final = 1 << 16
+
+#: Pipes in use at the same time. Each may hold PIPE_SIZE bytes for a stream whose reader has stalled: this bounds the
+#: memory, and is what fs.pipe-user-pages-soft allows by default. Streams that get none are moved by read and write.
+MAX_PIPES: Final = 64
+
+#: Empty pipes that are kept for the next stream.
+_SPARE_PIPES: Final = 8
+
+
+class Pipe:
+    """
+    A pipe that does not block.
+
+    :ivar size: how many bytes it takes at most.
+    :ivar fill: how many bytes are in it.
+    """
+
+    __slots__ = ("fill", "reader", "size", "writer")
+
+    def __init__(self) -> None:
+        self.reader, self.writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.fill = 0
+        self.size = fcntl.fcntl(self.writer, fcntl.F_GETPIPE_SZ)
+        size = PIPE_SIZE
+        while size > self.size:
+            try:
+                self.size = fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, size)
+            except PermissionError:
+                size >>= 1
+
+    def close(self) -> None:
+        """Give the descriptors back, and lose what is in it."""
+        os.close(self.reader)
+        os.close(self.writer)
+
+
+class PipePool:
+    """Pipes are only held by streams that are moving; the rest of them share these."""
+
+    def __init__(self) -> None:
+        self._spare: list[Pipe] = []
+        self._used = 0
+
+    def take(self) -> Pipe | None:
+        """An empty pipe; None if there are too many already, or the system will not give one of a useful size."""
+        if self._spare:
+            self._used += 1
+            return self._spare.pop()
+        if self._used >= MAX_PIPES:
+            return None
+        try:
+            pipe = Pipe()
+        except OSError:
+            return None
+        if pipe.size < _LEAST_SIZE:
+            pipe.close()
+            return None
+        self._used += 1
+        return pipe
+
+    def give(self, pipe: Pipe) -> None:
+        """Give a pipe back; what is still in it is lost."""
+        self._used -= 1
+        if pipe.fill or len(self._spare) >= _SPARE_PIPES:
+            pipe.close()
+        else:
+            self._spare.append(pipe)
+
+    def close(self) -> None:
+        """Close the spare pipes."""
+        while self._spare:
+            self._spare.pop().close()
