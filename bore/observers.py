@@ -22,6 +22,7 @@ from twisted.logger import (
 from zope.interface import implementer
 
 from bore.options import LogSettings
+from bore.streams.visitorlog import VisitorLog
 
 #: What systemd's journal calls our levels (sd-daemon(3)).
 _PRIORITIES: Final = {"debug": 7, "info": 6, "warn": 4, "error": 3, "critical": 2}
@@ -130,6 +131,7 @@ def observer(settings: LogSettings, file: TextIO) -> ILogObserver:
     made: ILogObserver
     made = JSONObserver(file) if settings.format == "json" else TextObserver(file, _isJournal(file))
     level = LogLevel.levelWithName(settings.level)
+    VisitorLog.wanted = level is LogLevel.debug
     predicate = LogLevelFilterPredicate(max(level, LogLevel.warn))  # Twisted's own events matter when they warn
     predicate.setLogLevelForNamespace("bore", level)
     return FilteringLogObserver(made, [predicate])

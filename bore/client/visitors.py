@@ -8,14 +8,14 @@ from uuid import UUID
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, TimeoutError
-from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
-from twisted.logger import Logger
+from twisted.internet.interfaces import IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bore.relay.face import Ending, Relay, Stream
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
+from bore.streams.visitorlog import VisitorLog
 from bore.wire.clientsession import DataSession
 from bore.wire.errors import WireError
 from bore.wire.limits import ACCEPT_TIMEOUT, MAX_FRAME
@@ -34,7 +34,7 @@ class Visitors:
     :param localName: how the log calls it.
     """
 
-    log = Logger()
+    log = VisitorLog()
 
     def __init__(self, reactor: IReactor, relay: Relay, local: Dialer, localName: str, secret: Secret | None) -> None:
         self.reactor = reactor
@@ -78,6 +78,8 @@ class _Visitor:
     only then can it be told at once, by closing.
     """
 
+    __slots__ = ("_id", "_local", "_refused", "_server", "_steps", "_stopped", "_visitors")
+
     def __init__(self, visitors: Visitors, id: UUID) -> None:
         self._visitors = visitors
         self._id = id
@@ -88,11 +90,18 @@ class _Visitor:
         self._steps: list[Deferred[None]] = []
 
     def start(self, server: Dialer) -> None:
-        self._visitors.log.debug("visitor {id}", id=self._id)
-        self._steps = [
-            self._visitors.local.dial().addCallbacks(self._localReached, self._localFailed),
-            server.dial().addCallback(self._accept).addCallbacks(self._accepted, self._acceptFailed),
-        ]
+        if VisitorLog.wanted:
+            self._visitors.log.debug("visitor {id}", id=self._id)
+        local = self._visitors.local.dial()
+        if isinstance(local, Deferred):
+            self._steps.append(local.addCallbacks(self._localReached, self._localFailed))
+        else:
+            self._local = local
+        remote = server.dial()
+        if isinstance(remote, Deferred):
+            self._steps.append(remote.addCallback(self._accept).addErrback(self._acceptFailed))
+        else:
+            self._accept(remote)
 
     def stop(self) -> None:
         """Close what is open."""
@@ -105,8 +114,21 @@ class _Visitor:
         if self._local is not None:
             self._local.close()
 
-    def _accept(self, sock: socket.socket) -> Deferred[Stream]:
-        return _Accepting(self._visitors.reactor, sock, DataSession(self._id, self._visitors.secret)).done
+    def _accept(self, sock: socket.socket) -> None:
+        """Say Accept on the new data connection."""
+        session = DataSession(self._id, self._visitors.secret)
+        words = session.greeting()
+        if words:
+            try:
+                _say(sock, words)
+            except OSError as e:
+                sock.close()
+                self._acceptFailed(Failure(e))
+                return
+            self._accepted(Stream(sock))
+        else:
+            proving = _Proving(self._visitors.reactor, sock, session).done
+            self._steps.append(proving.addCallbacks(self._accepted, self._acceptFailed))
 
     def _accepted(self, server: Stream) -> None:
         self._server = server
@@ -115,9 +137,8 @@ class _Visitor:
     def _acceptFailed(self, reason: Failure) -> None:
         if self._stopped:
             return
-        self._visitors.log.warn(
-            "visitor {id}: no data connection: {error}", id=self._id, error=reason.getErrorMessage()
-        )
+        error = reason.getErrorMessage()
+        self._visitors.log.warn("visitor {id}: no data connection: {error}", id=self._id, error=error)
         self.stop()
 
     def _localReached(self, local: socket.socket) -> None:
@@ -144,44 +165,46 @@ class _Visitor:
             self.stop()
         elif self._local is not None:
             self._visitors.settled(self)
-            self._visitors.relay.join(self._server, Stream(self._local)).addCallback(self._left)
+            self._visitors.relay.join(self._server, Stream(self._local), self._left)
 
     def _left(self, ending: Ending) -> None:
-        self._visitors.log.debug(
-            "visitor {id} is gone: {reason}; {fromVisitor} bytes from it, {toVisitor} to it",
-            id=self._id,
-            reason=ending.reason.value,
-            fromVisitor=ending.toRight,
-            toVisitor=ending.toLeft,
-        )
+        if VisitorLog.wanted:
+            self._visitors.log.debug(
+                "visitor {id} is gone: {reason}; {fromVisitor} bytes from it, {toVisitor} to it",
+                id=self._id,
+                reason=ending.reason.value,
+                fromVisitor=ending.toRight,
+                toVisitor=ending.toLeft,
+            )
+
+
+def _say(sock: socket.socket, words: bytes) -> None:
+    """
+    Say something on a fresh connection, which takes so little at once.
+
+    :raises OSError: when it does not.
+    """
+    if sock.send(words) < len(words):
+        raise BlockingIOError("a fresh connection takes nothing")
 
 
 @implementer(IReadDescriptor)
-class _Accepting:
-    """
-    Says Accept on a fresh data connection, and proves the secret before that if there is one.
-
-    What is said is so little that a fresh socket takes it at once.
-    """
+class _Proving:
+    """Waits for the challenge on a fresh data connection, and answers it with the proof and Accept."""
 
     def __init__(self, reactor: IReactor, sock: socket.socket, session: DataSession) -> None:
         self._reactor = reactor
         self._socket = sock
         self._session = session
-        self._timeout: IDelayedCall | None = None
         self.done: Deferred[Stream] = Deferred(lambda _: self._close())
-        greeting = session.greeting()
-        if greeting:
-            self._finish(greeting)
-        else:
-            self._timeout = reactor.callLater(ACCEPT_TIMEOUT, self._timedOut)
-            reactor.addReader(self)
+        self._timeout = reactor.callLater(ACCEPT_TIMEOUT, self._timedOut)
+        reactor.addReader(self)
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
     def logPrefix(self) -> str:
-        return "Accepting"
+        return "Proving"
 
     def doRead(self) -> None:
         try:
@@ -203,14 +226,12 @@ class _Accepting:
         self._fail(reason.value)
 
     def _finish(self, words: bytes) -> None:
-        """Say the last words, behind which the connection is the visitor's."""
         try:
-            if self._socket.send(words) < len(words):
-                raise BlockingIOError
+            _say(self._socket, words)
         except OSError as e:
             self._fail(e)
             return
-        self._cancelTimeout()
+        self._timeout.cancel()
         self.done.callback(Stream(self._socket, self._session.takeRest()))
 
     def _timedOut(self) -> None:
@@ -221,10 +242,7 @@ class _Accepting:
         self.done.errback(Failure(error))
 
     def _close(self) -> None:
-        self._cancelTimeout()
+        if self._timeout.active():
+            self._timeout.cancel()
         self._reactor.removeReader(self)
         self._socket.close()
-
-    def _cancelTimeout(self) -> None:
-        if self._timeout is not None and self._timeout.active():
-            self._timeout.cancel()

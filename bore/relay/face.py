@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -60,16 +61,9 @@ class Ending:
 
 
 class Pair(ABC):
-    """
-    Two joined streams.
+    """Two joined streams."""
 
-    :ivar ended: fires when both are closed.
-    """
-
-    __slots__ = ("ended",)
-
-    def __init__(self) -> None:
-        self.ended: Deferred[Ending] = Deferred()
+    __slots__ = ()
 
     @property
     @abstractmethod
@@ -98,7 +92,7 @@ class Relay(ABC):
     def __init__(self, clock: IReactorTime, halfOpenTimeout: float) -> None:
         self._clock = clock
         self._tick = halfOpenTimeout / _TICKS
-        self._pairs: set[Pair] = set()
+        self._pairs: dict[Pair, Callable[[Ending], None]] = {}
         self._halfOpen: dict[Pair, tuple[int, int]] = {}
         self._ticking: IDelayedCall | None = None
         self._drained: Deferred[None] | None = None
@@ -108,15 +102,15 @@ class Relay(ABC):
         """How many pairs are running."""
         return len(self._pairs)
 
-    def join(self, left: Stream, right: Stream) -> Deferred[Ending]:
+    def join(self, left: Stream, right: Stream, ended: Callable[[Ending], None]) -> None:
         """
         Join two streams.
 
-        :returns: fires once, when both are closed; it never fails.
+        :param ended: called once, when both are closed; that may be before this method returns.
         """
         pair = self._makePair(left, right)
-        self._pairs.add(pair)
-        return pair.ended.addCallback(self._forget, pair)
+        self._pairs[pair] = ended
+        self._begin(pair)
 
     def drain(self, seconds: float) -> Deferred[None]:
         """
@@ -142,10 +136,14 @@ class Relay(ABC):
 
     @abstractmethod
     def _makePair(self, left: Stream, right: Stream) -> Pair:
+        """Take two streams, and do nothing yet."""
+
+    @abstractmethod
+    def _begin(self, pair: Pair) -> None:
         """Start to move bytes."""
 
-    def _halfOpened(self, pair: Pair) -> None:
-        """One direction of a pair has ended."""
+    def halfOpened(self, pair: Pair) -> None:
+        """Said by a pair: one direction has ended."""
         self._halfOpen[pair] = (pair.moved, 0)
         if self._ticking is None:
             self._ticking = self._clock.callLater(self._tick, self._findSilent)
@@ -162,16 +160,17 @@ class Relay(ABC):
         if self._halfOpen:
             self._ticking = self._clock.callLater(self._tick, self._findSilent)
 
-    def _forget(self, ending: Ending, pair: Pair) -> Ending:
-        self._pairs.discard(pair)
+    def pairEnded(self, pair: Pair, ending: Ending) -> None:
+        """Said by a pair: both streams are closed."""
+        ended = self._pairs.pop(pair)
         self._halfOpen.pop(pair, None)
+        ended(ending)
         if self._drained is not None and not self._pairs:
             drained, self._drained = self._drained, None
             if self._cutting is not None and self._cutting.active():
                 self._cutting.cancel()
             self.close()
             drained.callback(None)
-        return ending
 
     def _cutAll(self) -> None:
         for pair in list(self._pairs):

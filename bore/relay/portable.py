@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -22,22 +20,28 @@ class PortableRelay(Relay):
         self._reactor = reactor
 
     def _makePair(self, left: Stream, right: Stream) -> Pair:
-        return _PortablePair(self._reactor, left, right, self._halfOpened)
+        return _PortablePair(self, self._reactor, left, right)
+
+    def _begin(self, pair: Pair) -> None:
+        assert isinstance(pair, _PortablePair)
+        pair.begin()
 
 
 class _PortablePair(Pair):
     """Two halves, and how they end together."""
 
-    def __init__(self, reactor: IReactor, left: Stream, right: Stream, halfOpened: Callable[[Pair], None]) -> None:
-        super().__init__()
-        self._halfOpened = halfOpened
+    def __init__(self, relay: PortableRelay, reactor: IReactor, left: Stream, right: Stream) -> None:
+        self._relay = relay
         self._reason: Reason | None = None
         self._left = _Half(self, left, reactor)
         self._right = _Half(self, right, reactor)
         self._left.join(self._right)
         self._right.join(self._left)
-        for half, stream in ((self._left, left), (self._right, right)):
-            half.begin(stream.early)
+
+    def begin(self) -> None:
+        """Start to move bytes."""
+        self._left.begin()
+        self._right.begin()
 
     @property
     def moved(self) -> int:
@@ -53,7 +57,7 @@ class _PortablePair(Pair):
             self._left.close()
             self._right.close()
         else:
-            self._halfOpened(self)
+            self._relay.halfOpened(self)
 
     def halfLost(self, half: _Half) -> None:
         """One stream is gone, for whatever reason."""
@@ -61,7 +65,8 @@ class _PortablePair(Pair):
             self._cut(Reason.LEFT_CUT if half is self._left else Reason.RIGHT_CUT)
         if self._left.lost and self._right.lost:
             assert self._reason is not None
-            self.ended.callback(Ending(self._reason, toRight=self._left.taken, toLeft=self._right.taken))
+            ending = Ending(self._reason, toRight=self._left.taken, toLeft=self._right.taken)
+            self._relay.pairEnded(self, ending)
 
     def _cut(self, reason: Reason) -> None:
         self._reason = reason
@@ -81,6 +86,7 @@ class _Half(Protocol):
 
     def __init__(self, pair: _PortablePair, stream: Stream, reactor: IReactor) -> None:
         self._pair = pair
+        self._early = stream.early
         transport = SocketTransport(stream.socket, self, reactor)
         self._start = transport.start
         self._stream: IStreamTransport = transport
@@ -94,11 +100,12 @@ class _Half(Protocol):
         self._other = other
         other._stream.registerProducer(self, True)
 
-    def begin(self, early: bytes) -> None:
+    def begin(self) -> None:
         """Read, and pass on what was read before the streams were joined: it is first, as nothing was read yet."""
         self._start()
-        if early:
-            self.dataReceived(early)
+        if self._early:
+            self.dataReceived(self._early)
+            self._early = b""
 
     def dataReceived(self, data: bytes) -> None:
         self.taken += len(data)

@@ -98,7 +98,6 @@ class _SplicePair(Pair):
     __slots__ = ("left", "relay", "right")
 
     def __init__(self, relay: SpliceRelay, left: Stream, right: Stream) -> None:
-        super().__init__()
         self.relay = relay
         self.left = _End(self, left)
         self.right = _End(self, right)
@@ -195,10 +194,13 @@ class SpliceRelay(Relay):
             self._epoll.register(end.fd, _ALL)  # tells of what is readable already
         return pair
 
+        return pair
+
+    def _begin(self, pair: Pair) -> None:
+        assert isinstance(pair, _SplicePair)
         for end in (pair.left, pair.right):
             if end.held and not end.finished:
                 self._deliver(end)
-        return pair
 
     def end(self, pair: _SplicePair, reason: Reason) -> None:
         """Close both streams; by a reset, unless they have finished."""
@@ -214,7 +216,7 @@ class SpliceRelay(Relay):
             if reason is not Reason.FINISHED:
                 end.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             end.socket.close()
-        pair.ended.callback(Ending(reason, toRight=pair.left.taken, toLeft=pair.right.taken))
+        self.pairEnded(pair, Ending(reason, toRight=pair.left.taken, toLeft=pair.right.taken))
 
     def _cut(self, end: _End) -> None:
         """The peer of this end has cut its stream: cut the other one, too."""
@@ -326,4 +328,4 @@ class SpliceRelay(Relay):
         if end.other.finished:
             self.end(end.pair, Reason.FINISHED)
         else:
-            self._halfOpened(end.pair)
+            self.halfOpened(end.pair)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -17,20 +18,27 @@ from zope.interface import implementer
 from bore.relay.face import Ending, Relay, Stream
 from bore.server.ports import openPort
 from bore.server.settings import ServerSettings
-from bore.server.tunnel import Tunnel, WaitingRoom
+from bore.server.tunnel import Tunnel, Visitor, WaitingRoom
 from bore.streams.addresses import SocketAddress, socketAddress
 from bore.streams.deadlines import Deadlines
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import prepareControl
 from bore.streams.transport import IDetachable, SocketTransport
+from bore.streams.visitorlog import VisitorLog
 from bore.wire.errors import Refusal, ShuttingDown, Violation
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT, HEARTBEAT_INTERVAL
 from bore.wire.messages import Connection, Error, Heartbeat, Hello, encode
-from bore.wire.serversession import PortAsked, ServerSession, VisitorTaken
+from bore.wire.serversession import PortAsked, Request, ServerSession, VisitorTaken
 
 #: Connections to the control port that have not said yet what they want. When there are more, the oldest is closed:
 #: a client says it within a round trip, so it is those that say nothing who lose.
 MAX_UNSETTLED: Final = 1024
+
+#: So much of what a new connection has said is read at once: whatever the first frame is, it is in there.
+_FIRST_READ: Final = 4096
+
+#: How a data connection begins, white space apart.
+_ACCEPT: Final = b'{"Accept":'
 
 _HEARTBEAT: Final = encode(Heartbeat())
 
@@ -60,14 +68,9 @@ class ControlProtocol(Protocol):
     def dataReceived(self, data: bytes) -> None:
         try:
             request = self._session.feed(data)
-            if request is None:
-                return
-            self._factory.unsettled.take(self)
-            match request:
-                case PortAsked(port):
-                    self._openTunnel(port)
-                case VisitorTaken(id, rest):
-                    self._joinVisitor(id, rest)
+            if request is not None:
+                self._factory.unsettled.take(self)
+                self._serve(request)
         except Refusal as e:
             self._log.info("{peer} refused: {error}", peer=self._peer, error=e)
             self._refuse(e)
@@ -110,6 +113,14 @@ class ControlProtocol(Protocol):
     def stopProducing(self) -> None:
         """The connection is lost: connectionLost tells."""
 
+    def _serve(self, request: Request) -> None:
+        match request:
+            case PortAsked(port):
+                self._openTunnel(port)
+            case VisitorTaken(id, rest):
+                visitor = self._factory.takeVisitor(id)
+                self._factory.join(visitor, Stream(self.transport.detach(), rest))
+
     def _openTunnel(self, asked: int) -> None:
         sock = openPort(self._factory.settings, asked)
         self._tunnel = Tunnel(self._factory.reactor, sock, self._factory.room, self._announce)
@@ -125,24 +136,6 @@ class ControlProtocol(Protocol):
 
     def _announce(self, id: UUID) -> None:
         self.transport.write(encode(Connection(id)))
-
-    def _joinVisitor(self, id: UUID, rest: bytes) -> None:
-        visitor = self._factory.room.take(id)
-        if visitor is None:
-            raise Violation(f"no visitor {id} waits")
-        self._log.debug("{peer} takes the visitor {id}", peer=self._peer, id=id)
-        client = Stream(self.transport.detach(), rest)
-        ended = self._factory.relay.join(Stream(visitor.socket), client)
-        ended.addCallback(self._visitorLeft, id)
-
-    def _visitorLeft(self, ending: Ending, id: UUID) -> None:
-        self._log.debug(
-            "the visitor {id} is gone: {reason}; {toClient} bytes to the client, {toVisitor} to the visitor",
-            id=id,
-            reason=ending.reason.value,
-            toClient=ending.toRight,
-            toVisitor=ending.toLeft,
-        )
 
     def _refuse(self, refusal: Refusal) -> None:
         self._closeTunnel()
@@ -174,7 +167,7 @@ class ControlFactory(Factory):
     :ivar room: the visitors that wait for a client.
     """
 
-    _log = Logger()
+    _log = VisitorLog()
     noisy = False
 
     def __init__(self, reactor: IReactor, settings: ServerSettings, relay: Relay) -> None:
@@ -196,11 +189,62 @@ class ControlFactory(Factory):
 
     def accepted(self, sock: socket.socket, address: SocketAddress) -> None:
         """Serve a connection that was accepted on the control port."""
+        first = b"" if self.settings.secret else self._readFirst(sock)
+        if first.startswith(_ACCEPT) and self._joinAtOnce(sock, first):
+            return
         if len(self.unsettled) >= MAX_UNSETTLED:
             self._makeRoom()
         else:
             self._crowded = False
-        SocketTransport(sock, self.buildProtocol(None, socketAddress(address)), self.reactor).start()
+        protocol = self.buildProtocol(None, socketAddress(address))
+        SocketTransport(sock, protocol, self.reactor).start()
+        if first:
+            protocol.dataReceived(first)
+
+    def takeVisitor(self, id: UUID) -> Visitor:
+        """
+        Take a visitor that waits.
+
+        :raises Violation: when nobody waits under this id.
+        """
+        visitor = self.room.take(id)
+        if visitor is None:
+            raise Violation(f"no visitor {id} waits")
+        return visitor
+
+    def join(self, visitor: Visitor, client: Stream) -> None:
+        """Join a visitor with the data connection that its client has made for it."""
+        if VisitorLog.wanted:
+            self._log.debug("the visitor {id} is taken", id=visitor.id)
+        self.relay.join(Stream(visitor.socket), client, partial(self._visitorLeft, visitor.id))
+
+    def _readFirst(self, sock: socket.socket) -> bytes:
+        """What a client has said already: without a secret it is the client who speaks first."""
+        try:
+            return sock.recv(_FIRST_READ)
+        except OSError:
+            return b""  # nothing yet, or nothing ever: the transport will find out
+
+    def _joinAtOnce(self, sock: socket.socket, first: bytes) -> bool:
+        """Serve a data connection that has said Accept already: it needs no transport and no timer."""
+        try:
+            request = ServerSession(None).feed(first)
+            if isinstance(request, VisitorTaken):
+                self.join(self.takeVisitor(request.id), Stream(sock, request.rest))
+                return True
+        except Violation:
+            pass  # the protocol will say the same
+        return False
+
+    def _visitorLeft(self, id: UUID, ending: Ending) -> None:
+        if VisitorLog.wanted:
+            self._log.debug(
+                "the visitor {id} is gone: {reason}; {toClient} bytes to the client, {toVisitor} to the visitor",
+                id=id,
+                reason=ending.reason.value,
+                toClient=ending.toRight,
+                toVisitor=ending.toLeft,
+            )
 
     def shutDown(self) -> Deferred[None]:
         """

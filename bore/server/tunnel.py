@@ -14,6 +14,7 @@ from bore.streams.addresses import SocketAddress, socketAddress
 from bore.streams.deadlines import Deadlines
 from bore.streams.listener import Listener
 from bore.streams.reactor import IReactor
+from bore.streams.visitorlog import VisitorLog
 from bore.wire.limits import ACCEPT_TIMEOUT
 
 #: Visitors of one tunnel that may wait for its client at the same time. A client that lives takes one within a round
@@ -107,7 +108,7 @@ class Tunnel:
     :ivar waiting: the ids of this tunnel's visitors that wait.
     """
 
-    _log = Logger()
+    _log = VisitorLog()
 
     def __init__(
         self, reactor: IReactor, sock: socket.socket, room: WaitingRoom, announce: Callable[[UUID], None]
@@ -138,7 +139,8 @@ class Tunnel:
         self._crowded = False
         visitor = Visitor(sock, address, self)
         self._room.add(visitor)
-        self._log.debug(
-            "port {port}: visitor {visitor} is {id}", port=self.port, visitor=socketAddress(address), id=visitor.id
-        )
+        if VisitorLog.wanted:
+            self._log.debug(
+                "port {port}: visitor {visitor} is {id}", port=self.port, visitor=socketAddress(address), id=visitor.id
+            )
         self._announce(visitor.id)

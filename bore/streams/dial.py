@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.error import DNSLookupError
 from twisted.internet.interfaces import (
     IAddress,
@@ -34,6 +34,9 @@ DIAL_TIMEOUT: Final = 10.0
 #: When an address has not answered after so many seconds the next one is tried beside it (RFC 8305, section 5).
 _ATTEMPT_DELAY: Final = 0.25
 
+#: What connect(2) says when it is not done yet, or is.
+_UNDER_WAY: Final = (0, errno.EINPROGRESS, errno.EWOULDBLOCK)
+
 #: How long the addresses of a name are believed, in seconds.
 _NAME_LIFETIME: Final = 30.0
 
@@ -53,44 +56,77 @@ class Dialer:
         self._host = host
         self._port = port
         self._places: list[Place] = []
-        self._looked = float("-inf")
+        self._expires = 0.0
+        if isLiteral(host):
+            self._places = [literalAddress(host, port)]
+            self._expires = float("inf")
 
-    def dial(self) -> Deferred[socket.socket]:
+    def dial(self) -> socket.socket | Deferred[socket.socket]:
         """
         Connect once.
 
-        :returns: the connected socket, which does not block. Fails with OSError, or with DNSLookupError when the
-            name has no address. Cancelling ends the attempt.
+        :returns: the connected socket, which does not block: at once where that takes no waiting, as it does within
+            a machine, and a Deferred of it elsewhere, which fails with OSError, or with DNSLookupError when the name
+            has no address. Cancelling it ends the attempt.
         """
-        return self._lookUp().addCallback(self._connect)
+        if self._reactor.seconds() >= self._expires:
+            return _resolve(self._reactor, self._host, self._port).addCallback(self._resolved)
+        return self._connect()
 
-    def _connect(self, places: list[Place]) -> Deferred[socket.socket]:
-        dialling = _Dialling(self._reactor, places)
+    def _connect(self) -> socket.socket | Deferred[socket.socket]:
+        place = self._places[0]
+        try:
+            first = _begin(place)
+        except OSError as e:
+            dialling = _Dialling(self._reactor, self._places[1:], None, e)
+        else:
+            if _isConnected(first):
+                return first
+            dialling = _Dialling(self._reactor, self._places[1:], (place, first))
         return dialling.done.addCallbacks(self._won, self._failed)
 
     def _won(self, result: tuple[Place, socket.socket]) -> socket.socket:
         place, sock = result
-        if self._places and self._places[0] != place and place in self._places:
+        if self._places[0] != place and place in self._places:
             self._places.remove(place)
             self._places.insert(0, place)
         return sock
 
     def _failed(self, reason: Failure) -> Failure:
-        self._looked = float("-inf")
+        if self._expires != float("inf"):
+            self._expires = 0.0
         return reason
 
-    def _lookUp(self) -> Deferred[list[Place]]:
-        if isLiteral(self._host):
-            self._places = [literalAddress(self._host, self._port)]
-        elif self._reactor.seconds() - self._looked > _NAME_LIFETIME:
-            return _resolve(self._reactor, self._host, self._port).addCallback(self._resolved)
-        return succeed(self._places)
-
-    def _resolved(self, places: list[Place]) -> list[Place]:
-        self._looked = self._reactor.seconds()
+    def _resolved(self, places: list[Place]) -> socket.socket | Deferred[socket.socket]:
         preferred = self._places[:1]
         self._places = sorted(places, key=lambda place: place not in preferred)
-        return self._places
+        self._expires = self._reactor.seconds() + _NAME_LIFETIME
+        return self._connect()
+
+
+def _begin(place: Place) -> socket.socket:
+    """A socket that is connected, or on its way."""
+    family, address = place
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        prepareStream(sock)
+        code = sock.connect_ex(address)
+        if code not in _UNDER_WAY:
+            raise OSError(code, os.strerror(code))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _isConnected(sock: socket.socket) -> bool:
+    """Whether a connection was made while it was asked for: within a machine it always is."""
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 @implementer(IResolutionReceiver)
@@ -127,32 +163,44 @@ def _resolve(reactor: IReactor, host: str, port: int) -> Deferred[list[Place]]:
 class _Dialling:
     """Tries the addresses of one dial, each a little after the one before, or as soon as that one has failed."""
 
-    def __init__(self, reactor: IReactor, places: Sequence[Place]) -> None:
+    def __init__(
+        self,
+        reactor: IReactor,
+        places: Sequence[Place],
+        first: tuple[Place, socket.socket] | None,
+        error: OSError | None = None,
+    ) -> None:
         self._reactor = reactor
         self._places = list(places)
         self._attempts: set[_Attempt] = set()
-        self._error: OSError = OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+        self._error = error or _noAnswer()
         self._next: IDelayedCall | None = None
         self.done: Deferred[tuple[Place, socket.socket]] = Deferred(lambda _: self._end())
         self._timeout = reactor.callLater(DIAL_TIMEOUT, self._timedOut)
-        self._tryNext()
+        if first is None:
+            self._tryNext()
+        else:
+            self._await(*first)
 
     def _tryNext(self) -> None:
         self._next = None
         while self._places:
             place = self._places.pop(0)
             try:
-                attempt = _Attempt(self._reactor, self, place)
+                sock = _begin(place)
             except OSError as e:
                 self._error = e
                 continue
-            self._attempts.add(attempt)
-            if self._places:
-                self._next = self._reactor.callLater(_ATTEMPT_DELAY, self._tryNext)
+            self._await(place, sock)
             return
         if not self._attempts:
             self._end()
             self.done.errback(self._error)
+
+    def _await(self, place: Place, sock: socket.socket) -> None:
+        self._attempts.add(_Attempt(self._reactor, self, place, sock))
+        if self._places:
+            self._next = self._reactor.callLater(_ATTEMPT_DELAY, self._tryNext)
 
     def succeeded(self, attempt: _Attempt) -> None:
         self._attempts.discard(attempt)
@@ -168,7 +216,7 @@ class _Dialling:
 
     def _timedOut(self) -> None:
         self._end()
-        self.done.errback(OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
+        self.done.errback(_noAnswer())
 
     def _end(self) -> None:
         for timer in (self._next, self._timeout):
@@ -180,25 +228,19 @@ class _Dialling:
         self._attempts.clear()
 
 
+def _noAnswer() -> OSError:
+    return OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+
+
 @implementer(IWriteDescriptor)
 class _Attempt:
     """One socket on its way to one address."""
 
-    def __init__(self, reactor: IReactor, dialling: _Dialling, place: Place) -> None:
+    def __init__(self, reactor: IReactor, dialling: _Dialling, place: Place, sock: socket.socket) -> None:
         self._reactor = reactor
         self._dialling = dialling
         self.place = place
-        family, address = place
-        self.socket = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            self.socket.setblocking(False)
-            prepareStream(self.socket)
-            code = self.socket.connect_ex(address)
-            if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
-                raise OSError(code, os.strerror(code))
-        except BaseException:
-            self.socket.close()
-            raise
+        self.socket = sock
         reactor.addWriter(self)
 
     def fileno(self) -> int:

@@ -24,6 +24,25 @@ _STREAM_KEEPALIVE_INTERVAL: Final = 15
 _STREAM_KEEPALIVE_COUNT: Final = 4
 
 
+def _options(idle: int, interval: int, count: int) -> tuple[tuple[int, int, int], ...]:
+    """Small messages are sent at once, and a silent peer is asked, as far as the system can."""
+    named = (
+        ("TCP_KEEPIDLE", idle),
+        ("TCP_KEEPALIVE", idle),  # what macOS calls TCP_KEEPIDLE
+        ("TCP_KEEPINTVL", interval),
+        ("TCP_KEEPCNT", count),
+    )
+    return (
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        *((socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in named if hasattr(socket, name)),
+    )
+
+
+_CONTROL_OPTIONS: Final = _options(_KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT)
+_STREAM_OPTIONS: Final = _options(_STREAM_KEEPALIVE_IDLE, _STREAM_KEEPALIVE_INTERVAL, _STREAM_KEEPALIVE_COUNT)
+
+
 def prepareControl(sock: socket.socket) -> None:
     """
     Have the kernel send each frame at once, and notice a vanished peer within about ten seconds, both while data is
@@ -32,9 +51,9 @@ def prepareControl(sock: socket.socket) -> None:
     For control connections only: TCP_USER_TIMEOUT would end a stream whose reader is slow. Where the kernel has no
     such option keepalive alone has to do.
     """
-    _prepare(sock, _KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT)
+    _set(sock, _CONTROL_OPTIONS)
     if sys.platform == "linux":
-        _set(sock, socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_TIMEOUT * 1000)
+        _set(sock, ((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_TIMEOUT * 1000),))
 
 
 def prepareStream(sock: socket.socket) -> None:
@@ -43,24 +62,11 @@ def prepareStream(sock: socket.socket) -> None:
 
     On Linux, accepted sockets inherit this from the listening one.
     """
-    _prepare(sock, _STREAM_KEEPALIVE_IDLE, _STREAM_KEEPALIVE_INTERVAL, _STREAM_KEEPALIVE_COUNT)
+    _set(sock, _STREAM_OPTIONS)
 
 
-def _prepare(sock: socket.socket, idle: int, interval: int, count: int) -> None:
-    _set(sock, socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    _set(sock, socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (
-        ("TCP_KEEPIDLE", idle),
-        ("TCP_KEEPALIVE", idle),  # what macOS calls TCP_KEEPIDLE
-        ("TCP_KEEPINTVL", interval),
-        ("TCP_KEEPCNT", count),
-    ):
-        option = getattr(socket, name, None)
-        if option is not None:
-            _set(sock, socket.IPPROTO_TCP, option, value)
-
-
-def _set(sock: socket.socket, level: int, option: int, value: int) -> None:
+def _set(sock: socket.socket, options: tuple[tuple[int, int, int], ...]) -> None:
     # Some systems refuse options to a socket whose peer is gone already: reading from it will tell.
     with contextlib.suppress(OSError):
-        sock.setsockopt(level, option, value)
+        for level, option, value in options:
+            sock.setsockopt(level, option, value)

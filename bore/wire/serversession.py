@@ -17,6 +17,7 @@ from bore.wire.errors import (
     SecretMissing,
     UnreadableProof,
     Violation,
+    WireError,
 )
 from bore.wire.framing import FrameDecoder
 from bore.wire.messages import Accept, Authenticate, Challenge, Hello, decodeClientMessage, encode
@@ -59,7 +60,8 @@ class ServerSession:
     REQUEST    violation           SETTLED: PortAsked,            violation
                                    VisitorTaken
     SETTLED    bytes of a control connection are thrown away, as the original never reads
-               them; those of a data connection are no longer the session's
+               them, and so are those behind a refusal or a violation; those of a data
+               connection are no longer the session's
     ========== =================== ============================== =======================
 
     :param secret: what the client has to know, or None if everybody may come.
@@ -86,9 +88,13 @@ class ServerSession:
         if self._state is _State.SETTLED:
             return None
         self._decoder.feed(data)
-        if self._state is _State.PROOF and not self._readProof():
-            return None
-        return self._readRequest()
+        try:
+            if self._state is _State.PROOF and not self._readProof():
+                return None
+            return self._readRequest()
+        except WireError:
+            self._state = _State.SETTLED
+            raise
 
     def timedOut(self) -> Refusal | None:
         """Why the connection is closed when the client has not said what it wants in time; None: without a word."""

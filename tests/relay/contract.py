@@ -73,8 +73,7 @@ class Joined:
     def join(self) -> None:
         def join() -> None:
             earlyLeft, earlyRight = self._early
-            ended = self._relay.join(Stream(self.innerLeft, earlyLeft), Stream(self.innerRight, earlyRight))
-            ended.addCallback(self._done)
+            self._relay.join(Stream(self.innerLeft, earlyLeft), Stream(self.innerRight, earlyRight), self._done)
 
         inReactor(join)
 

@@ -26,8 +26,11 @@ HEARTBEAT = b'"Heartbeat"\0'
 class FakePair(Pair):
     moved = 0
 
+    def __init__(self, relay: FakeRelay) -> None:
+        self.relay = relay
+
     def stop(self, reason: Reason) -> None:
-        self.ended.callback(Ending(reason, 0, 0))
+        self.relay.pairEnded(self, Ending(reason, 0, 0))
 
 
 class FakeRelay(Relay):
@@ -39,7 +42,9 @@ class FakeRelay(Relay):
 
     def _makePair(self, left: Stream, right: Stream) -> Pair:
         self.joined.append((left, right))
-        return FakePair()
+        return FakePair(self)
+
+    def _begin(self, pair: Pair) -> None: ...
 
 
 class ControlCase(SynchronousTestCase):
@@ -181,6 +186,7 @@ class FirstMessageTests(ControlCase):
         ends = [socket.socketpair() for _ in range(8)]
         for near, far in ends:
             self.addCleanup(near.close)
+            far.setblocking(False)
             self.factory.accepted(far, ("192.0.2.1", 4711))
         self.assertEqual(len(self.factory.unsettled), 5)
         self.reactor.advance(0)

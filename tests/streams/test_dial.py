@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.error import DNSLookupError
 from twisted.internet.interfaces import IHostResolution, IResolutionReceiver
 from twisted.trial.unittest import TestCase
@@ -70,7 +70,8 @@ class DialTests(TestCase):
         return Dialer(cast(IReactor, self.reactor), host, port)
 
     async def connected(self, dialer: Dialer) -> Any:
-        sock = await dialer.dial()
+        dialled = dialer.dial()
+        sock = await dialled if isinstance(dialled, Deferred) else dialled
         self.addCleanup(sock.close)
         self.assertFalse(sock.getblocking())
         return sock.getpeername()[0]
@@ -126,19 +127,19 @@ class DialTests(TestCase):
         self.names.hosts = ["127.0.0.3"]
         dialer = self.dialer("localhost", port)
         with self.assertRaises(OSError):
-            await dialer.dial()
+            await maybeDeferred(dialer.dial)
         self.names.hosts = ["127.0.0.1"]
         self.assertEqual(await self.connected(dialer), "127.0.0.1")
 
     async def test_refusalByAllAddressesFailsWithTheReason(self) -> None:
         self.names.hosts = ["127.0.0.3", "127.0.0.1"]
         with self.assertRaises(OSError) as caught:
-            await self.dialer("localhost", freePort()).dial()
+            await maybeDeferred(self.dialer("localhost", freePort()).dial)
         self.assertEqual(caught.exception.errno, errno.ECONNREFUSED)
 
     async def test_aNameWithoutAnAddressFails(self) -> None:
         with self.assertRaises(DNSLookupError):
-            await self.dialer("nowhere.invalid", 80).dial()
+            await maybeDeferred(self.dialer("nowhere.invalid", 80).dial)
 
     async def test_cancellingClosesWhatWasUnderWay(self) -> None:
         full = socket.create_server(("127.0.0.4", 0), backlog=0)
@@ -149,6 +150,7 @@ class DialTests(TestCase):
             sock.connect_ex(full.getsockname())
             self.addCleanup(sock.close)
         dialling = self.dialer(*full.getsockname()).dial()
+        assert isinstance(dialling, Deferred)
         dialling.cancel()
         with self.assertRaises(CancelledError):
             await dialling

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import FrozenInstanceError, fields
 from typing import Final
 from uuid import UUID
 
@@ -120,6 +121,13 @@ class EncodingTests(MessageTestCase):
         self.assertEqual(
             json.dumps(json.loads(frame[:-1]), ensure_ascii=False, separators=(",", ":")).encode(), frame[:-1]
         )
+
+    def test_messagesDoNotChangeAndMayBeKeptInSets(self) -> None:
+        said: list[Message] = [Challenge(ID), Authenticate(""), Hello(1), Connection(ID), Accept(ID), Error("")]
+        for message in said:
+            (name,) = (each.name for each in fields(message))
+            self.assertRaises(FrozenInstanceError, setattr, message, name, getattr(message, name))
+        self.assertEqual(len({*said, *said, Heartbeat(), Heartbeat()}), 7)
 
 
 class UnderstandingTests(MessageTestCase):
@@ -422,6 +430,18 @@ class HostileTests(MessageTestCase):
                 text = str(self.assertRaises(MalformedMessage, decode, frame))
                 self.assertTrue(text.isascii() and text.isprintable(), text)
                 self.assertLess(len(text), 300)
+
+    def test_whatIsRefusedSaysWhyAndHowItBegins(self) -> None:
+        for frame, why in (
+            (b"x" * 256, f"not a JSON text: '{'x' * 60}'"),
+            (b"[]", "neither a name nor an object with one name: '[]'"),
+            (b'{"Open":1}', """unknown message: '{"Open":1}'"""),
+            (b'{"Hello":-1}', """not a port from 0 to 65535: '{"Hello":-1}'"""),
+            (b'{"Challenge":1}', """not a UUID: '{"Challenge":1}'"""),
+            (b'{"Error":1}', """not a text: '{"Error":1}'"""),
+            (b'{"Heartbeat":1}', """a heartbeat has no value: '{"Heartbeat":1}'"""),
+        ):
+            self.assertEqual(str(self.assertRaises(MalformedMessage, decodeServerMessage, frame)), why)
 
     @UNHURRIED
     @given(st.binary(max_size=300) | JUNK)
