@@ -47,7 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(name: str, arguments: Sequence[str]) -> int:
     # Imported late: bore --version is to be quick.
-    from bore import exits
     from bore.commandline import UsageError
 
     runners: dict[str, Callable[[str, Sequence[str]], int]] = {"server": _server, "local": _local, "demo": _demo}
@@ -55,18 +54,20 @@ def _command(name: str, arguments: Sequence[str]) -> int:
     try:
         return runners[name](program, arguments)
     except UsageError as e:
-        return _complain(program, f"{e} ('{program} --help' explains)", exits.USAGE)
+        return _complain(program, f"{e} ('{program} --help' explains)", 2)
 
 
 def _server(program: str, arguments: Sequence[str]) -> int:
-    from twisted.internet import reactor
+    from bore.process import inheritedSockets, raiseDescriptorLimit, withoutOpenSSL
 
-    from bore import exits
-    from bore.observers import beginLogging
-    from bore.options import serverCommand
-    from bore.process import inheritedSockets, raiseDescriptorLimit
-    from bore.server.service import CannotListen, ServerService
-    from bore.streams.reactor import IReactor
+    with withoutOpenSSL():
+        from twisted.internet import reactor
+
+        from bore import exits
+        from bore.observers import beginLogging
+        from bore.options import serverCommand
+        from bore.server.service import CannotListen, ServerService
+        from bore.streams.reactor import IReactor
 
     command = serverCommand(program).parse(arguments)
     raiseDescriptorLimit()
@@ -81,15 +82,17 @@ def _server(program: str, arguments: Sequence[str]) -> int:
 
 
 def _local(program: str, arguments: Sequence[str]) -> int:
-    from twisted.internet import reactor
-    from twisted.python.failure import Failure
+    from bore.process import raiseDescriptorLimit, withoutOpenSSL
 
-    from bore import exits
-    from bore.client.service import ClientService
-    from bore.observers import beginLogging
-    from bore.options import clientCommand
-    from bore.process import raiseDescriptorLimit
-    from bore.streams.reactor import IReactor
+    with withoutOpenSSL():
+        from twisted.internet import reactor
+        from twisted.python.failure import Failure
+
+        from bore import exits
+        from bore.client.service import ClientService
+        from bore.observers import beginLogging
+        from bore.options import clientCommand
+        from bore.streams.reactor import IReactor
 
     command = clientCommand(program).parse(arguments)
     raiseDescriptorLimit()
@@ -128,12 +131,15 @@ def _runUntilSignal(service: Any) -> None:
     """Run the reactor until a signal ends it, then stop the service in order; a second signal ends the process."""
     from twisted.internet import reactor
 
+    from bore.process import settle
+
     def stop() -> object:
         for name in ("SIGINT", "SIGTERM"):
             signal.signal(getattr(signal, name), signal.SIG_DFL)
         return service.stopService() if service.running else None
 
     reactor.addSystemEventTrigger("before", "shutdown", stop)
+    reactor.callWhenRunning(settle)
     reactor.run()
 
 

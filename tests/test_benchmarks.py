@@ -1,0 +1,328 @@
+"""What the benchmark makes of the output of others, and of its own samples. Nothing is measured here."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from contextlib import redirect_stderr
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from benchmarks.__main__ import FOLDER, folderFor, options
+from benchmarks.bench import Trouble
+from benchmarks.cases import CASES, FULL, QUICK, unreachable
+from benchmarks.figures import FIGURES, Sample, Spread, cutOff, spread, summarize
+from benchmarks.goals import GOALS, standings
+from benchmarks.measure import Cpu, descendants, listeners, parseSizes, parseStat
+from benchmarks.outputs import Requests, parseAb, parseIperf, parseWrk, percentile
+from benchmarks.profile import boxes, ownShares
+from benchmarks.programs import BenchmarkError
+from benchmarks.results import Results, load
+from benchmarks.subjects import SUBJECTS
+from benchmarks.tables import details, fragment, replaceBetween, simpleTable
+
+AB = """\
+This is ApacheBench, Version 2.3 <$Revision: 1903618 $>
+Benchmarking 127.33.0.2 (be patient).....done
+
+Server Software:        nginx/1.22.1
+Server Port:            18080
+
+Concurrency Level:      32
+Time taken for tests:   1.004 seconds
+Complete requests:      17472
+Failed requests:        3
+   (Connect: 0, Receive: 1, Length: 1, Exceptions: 1)
+Total transferred:      21979776 bytes
+Requests per second:    17396.90 [#/sec] (mean)
+Time per request:       1.839 [ms] (mean)
+
+Percentage of the requests served within a certain time (ms)
+  50%      1
+  99%      6
+ 100%     14 (longest request)
+"""
+
+AB_PERCENTILES = "Percentage served,Time in ms\n0,0.621\n1,0.912\n50,1.362\n51,1.367\n98,5.638\n99,5.993\n100,14.233\n"
+
+WRK = """\
+Running 1s test @ http://127.33.0.2:18080/
+  2 threads and 16 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency     1.02ms    1.39ms  11.29ms   85.29%
+    Req/Sec    15.53k     3.59k   22.22k    70.00%
+  Latency Distribution
+     50%  322.00us
+     75%    1.37ms
+     90%    3.02ms
+     99%    5.91ms
+  31052 requests in 1.01s, 37.40MB read
+Requests/sec:  30890.04
+Transfer/sec:     37.21MB
+"""
+
+IPERF = """\
+{"start": {"version": "iperf 3.12"}, "intervals": [],
+ "end": {
+  "sum_sent": {"start": 0, "end": 1.000016, "bytes": 2079588352, "bits_per_second": 16636440632.9, "sender": false},
+  "sum_received": {"start": 0, "end": 1.0005, "bytes": 2085355520, "bits_per_second": 16674490240.3, "sender": false},
+  "cpu_utilization_percent": {"host_total": 48.2}}}
+"""
+
+STAT = (
+    "7522 (a) ) (name) S 7518 7518 7518 0 -1 4194368 1125 7 0 0 351 1249 20 30 20 0 4 0 90123 "
+    "15343616 970 18446744073709551615 1 1 0 0 0 0 0 1073745920 402745863 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
+)
+
+SMAPS_ROLLUP = """\
+55d5c6c1c000-7ffd6e9d4000 ---p 00000000 00:00 0                          [rollup]
+Rss:                4048 kB
+Pss:                1189 kB
+Pss_Dirty:           456 kB
+"""
+
+NET_TCP = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0200217F:46A0 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12345 1 0000000000000000 100
+   1: 00000000:1E9B 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12346 1 0000000000000000 100
+   2: 0100007F:D431 0200217F:46A0 01 00000000:00000000 00:00000000 00000000     0        0 12347 1 0000000000000000 20
+"""
+
+GRAPH = """\
+<svg id="frames"><g><title>main (a.py:1) (8 samples, 80.00%)</title><rect x="0.0000%" y="52" width="80.0000%" \
+height="15" fill="rgb(227,0,7)" fg:x="0" fg:w="8"/><text x="0.25%" y="62.50"></text></g>\
+<g><title>&lt;lambda&gt; (b.py:2) (5 samples, 50.00%)</title><rect x="10.0000%" y="68" width="50.0000%" height="15" \
+fill="rgb(0,0,7)" fg:x="1" fg:w="5"/></g>\
+<g><title>other (c.py:3) (2 samples, 20.00%)</title><rect x="80.0000%" y="52" width="20.0000%" height="15" \
+fill="rgb(0,0,7)" fg:x="8" fg:w="2"/></g>\
+<g><title>all (10 samples, 100%)</title><rect x="0.0000%" y="36" width="100.0000%" height="15" fill="rgb(1,1,1)" \
+fg:x="0" fg:w="10"/></g></svg>
+"""
+
+
+class OutputsTests(SynchronousTestCase):
+    """Output of ab, wrk and iperf3, as recorded."""
+
+    def test_abCountsAndItsFileHasTheExactTimes(self) -> None:
+        self.assertEqual(parseAb(AB, AB_PERCENTILES), Requests(17472, 3, 17396.90, 1.362, 5.993))
+
+    def test_abWithoutItsFileIsAnError(self) -> None:
+        self.assertRaises(BenchmarkError, parseAb, AB, "Percentage served,Time in ms\n")
+
+    def test_abThatGaveUpIsAnError(self) -> None:
+        text = "Benchmarking 127.33.0.2 (be patient)\nTotal of 12 requests completed\n"
+        self.assertRaises(BenchmarkError, parseAb, text, AB_PERCENTILES)
+
+    def test_wrkGivesItsTimesInDifferentUnits(self) -> None:
+        self.assertEqual(parseWrk(WRK), Requests(31052, 0, 30890.04, 0.322, 5.91))
+
+    def test_wrkCountsSocketErrorsAndRefusalsAsFailed(self) -> None:
+        text = WRK + "  Socket errors: connect 1, read 2, write 3, timeout 4\n  Non-2xx or 3xx responses: 5\n"
+        self.assertEqual(parseWrk(text).failed, 15)
+
+    def test_wrkThatGaveUpIsAnError(self) -> None:
+        self.assertRaises(BenchmarkError, parseWrk, "unable to connect to 127.33.0.2:1 Connection refused\n")
+
+    def test_iperfIsReadAtTheReceiver(self) -> None:
+        transfer = parseIperf(IPERF)
+        self.assertEqual(transfer.size, 2085355520)
+        self.assertAlmostEqual(transfer.rate, 16.6744902403)
+
+    def test_whatIperfSaysOfItsFailureIsTheError(self) -> None:
+        with self.assertRaises(BenchmarkError) as caught:
+            parseIperf('{"start": {}, "error": "unable to connect to server: Connection refused"}')
+        self.assertIn("Connection refused", str(caught.exception))
+
+    def test_noJsonNoEndAndNoBytesAreErrors(self) -> None:
+        for text in ("", "[]", '{"end": {}}', IPERF.replace("2085355520", "0")):
+            self.assertRaises(BenchmarkError, parseIperf, text)
+
+    def test_aPercentileIsOneOfTheValues(self) -> None:
+        values = [float(n) for n in range(200, 0, -1)]
+        self.assertEqual((percentile(values, 50), percentile(values, 99), percentile([7.0], 99)), (101.0, 199.0, 7.0))
+
+
+class MeasureTests(SynchronousTestCase):
+    """Files of /proc, as recorded."""
+
+    def test_aProcessNameMayHaveBlanksAndParentheses(self) -> None:
+        stat = parseStat(STAT, 100)
+        self.assertEqual((stat.parent, stat.cpu, stat.born), (7518, Cpu(3.51, 12.49), 90123))
+
+    def test_cpuTimesAreAddedAndSubtracted(self) -> None:
+        self.assertEqual(Cpu(3.0, 5.0) - Cpu(1.0, 2.0) + Cpu(1.0, 1.0), Cpu(3.0, 4.0))
+        self.assertEqual((Cpu(3.0, 5.0) * 2).total, 16.0)
+
+    def test_sizesAreThoseThatHaveAUnit(self) -> None:
+        self.assertEqual(parseSizes(SMAPS_ROLLUP), {"Rss": 4048, "Pss": 1189, "Pss_Dirty": 456})
+
+    def test_onlyListenersListen(self) -> None:
+        self.assertEqual(listeners(NET_TCP), {("127.33.0.2", 18080), ("0.0.0.0", 7835)})
+
+    def test_aFamilyHasChildrenAndGrandchildren(self) -> None:
+        self.assertEqual(descendants(5, {1: 0, 5: 1, 6: 5, 7: 6, 8: 1, 9: 5}), [5, 6, 9, 7])
+
+
+def sample(subject: str, round: int, rate: float, case: str = "bulk", point: str = "1 stream in") -> Sample:
+    return Sample(case, point, subject, round, {"rate": rate})
+
+
+class FiguresTests(SynchronousTestCase):
+    """Medians and ratios."""
+
+    def test_theMedianHasTheLowestAndTheHighestBesideIt(self) -> None:
+        self.assertEqual(spread([3.0, 9.0, 1.0]), Spread(3.0, 1.0, 9.0, 3))
+        self.assertEqual(spread([1.0, 2.0]).median, 1.5)
+
+    def test_theRatioIsTakenWithinARound(self) -> None:
+        # The machine was ten times as fast in the second round: the medians' ratio would be 1.
+        samples = [
+            sample(subject, round, rate)
+            for round, rates in ((1, (2.0, 1.0)), (2, (20.0, 10.0)), (3, (1.0, 2.0)))
+            for subject, rate in zip(("splice", "original"), rates, strict=True)
+        ]
+        summary = summarize(samples, ["original"])[("bulk", "1 stream in", "splice", "rate")]
+        self.assertEqual(summary.value, Spread(2.0, 1.0, 20.0, 3))
+        self.assertEqual(summary.ratios["original"], Spread(2.0, 0.5, 2.0, 3))
+
+    def test_aRoundThatOneOfBothLacksDoesNotCount(self) -> None:
+        samples = [sample("splice", 1, 4.0), sample("splice", 2, 9.0), sample("original", 1, 2.0)]
+        samples.append(sample("original", 3, 1.0))
+        summary = summarize(samples, ["original"])[("bulk", "1 stream in", "splice", "rate")]
+        self.assertEqual(summary.ratios["original"], Spread(2.0, 2.0, 2.0, 1))
+
+    def test_withoutAReferenceThereIsNoRatio(self) -> None:
+        samples = [sample("splice", 1, 4.0), sample("original", 1, 0.0)]
+        summary = summarize(samples, ["original", "haproxy"])[("bulk", "1 stream in", "splice", "rate")]
+        self.assertEqual(summary.ratios, {})
+
+    def test_anotherPointIsNoReference(self) -> None:
+        samples = [sample("splice", 1, 4.0), sample("original", 1, 2.0, point="4 streams in")]
+        summary = summarize(samples, ["original"])[("bulk", "1 stream in", "splice", "rate")]
+        self.assertEqual(summary.ratios, {})
+
+    def test_onlyABarThatHidesAllOthersIsCutOff(self) -> None:
+        self.assertEqual(cutOff([1.0, 2.0, 37.0]), 4.0)
+        self.assertEqual(cutOff([1.0, 2.0, 11.0]), 11.0)
+        self.assertEqual(cutOff([37.0]), 37.0)
+        self.assertEqual(cutOff([0.0, 37.0]), 37.0)
+
+
+class CasesTests(SynchronousTestCase):
+    """What is measured."""
+
+    def test_everyCaseHasFiguresAndPoints(self) -> None:
+        keys = {case.key for case in CASES}
+        for table in (FIGURES, FULL.points, QUICK.points):
+            self.assertEqual(set(table), keys)
+
+    def test_whatTheQuickRunMeasuresTheFullOneDoes(self) -> None:
+        for case, points in QUICK.points.items():
+            self.assertTrue(set(points) <= set(FULL.points[case]), case)
+
+    def test_everyGoalIsMeasured(self) -> None:
+        subjects = {subject.key for subject in SUBJECTS}
+        for goal in GOALS:
+            self.assertIn(goal.figure, FIGURES[goal.case])
+            self.assertTrue(set(goal.points) <= set(FULL.points[goal.case]), goal.title)
+            self.assertIn(goal.reference, subjects | {None})
+
+    def test_aPointThatNeedsTooManyDescriptorsIsSkipped(self) -> None:
+        self.assertIn("20000 are needed", (unreachable("memory", "8000", 4096) or "").replace("17024", "20000"))
+        self.assertIsNone(unreachable("memory", "8000", 20000))
+        self.assertIsNone(unreachable("visitors", "256", 1024))
+
+
+def results(*samples: Sample) -> Results:
+    machine = {
+        "cores": 2,
+        "cpu": "A CPU",
+        "kernel": "6.1",
+        "python": "3.11.7",
+        "date": "2026-01-02 03:04",
+        "packages": {"Twisted": "26.10.0"},
+        "subjects": {subject.key: "1.0" for subject in SUBJECTS},
+    }
+    return Results(machine, 2, 3, {"ssh": "apt install it"}, [Trouble("bulk", "", "rathole", 1, "why")], samples)
+
+
+RESULTS = results(
+    sample("direct", 1, 40.0), sample("splice", 1, 12.0), sample("original", 1, 8.0), sample("splice", 2, 14.0)
+)
+
+
+class ResultsTests(SynchronousTestCase):
+    """JSON, tables and the README."""
+
+    def test_whatIsSavedIsLoaded(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            RESULTS.save(Path(folder) / "new")
+            found = load(Path(folder) / "new")
+        self.assertEqual(found.summaries, RESULTS.summaries)
+        self.assertEqual((found.troubles, found.machine), (RESULTS.troubles, RESULTS.machine))
+
+    def test_aTableIsAsWideAsItsCells(self) -> None:
+        self.assertEqual(
+            simpleTable(["what", "no\ntunnel"], [["a long label", "1"], ["b", ""]]),
+            "============ ======\n"
+            "what         no\n"
+            "             tunnel\n"
+            "============ ======\n"
+            "a long label 1\n"
+            "b\n"
+            "============ ======\n",
+        )
+
+    def test_theFragmentHasMediansAndRatiosOfThoseWhoWereMeasured(self) -> None:
+        text = fragment(RESULTS)
+        self.assertIn("Gbit/s in, 1 stream 40.0 (5.00) 13.0 (1.50) 8.0", text)
+        self.assertIn("ours (splice) 1.0, original bore 1.0. Medians of 2", " ".join(text.split()))
+        self.assertNotIn("HAProxy", text)
+        self.assertNotIn("visitors/s", text)
+        self.assertTrue(all(len(line) <= 120 for line in text.splitlines()))
+
+    def test_theDetailsHaveTheSpread(self) -> None:
+        text = details(RESULTS)
+        self.assertIn("13.0 [12.0, 14.0] x 1.50", text)
+        self.assertIn("* bulk, rathole: ``why``", text)
+
+    def test_onlyWhatIsBetweenTheCommentsIsReplaced(self) -> None:
+        text = "before\n\n.. benchmark begin\n\nold\n\n.. benchmark end\n\nbehind\n"
+        expected = "before\n\n.. benchmark begin\n\nnew\n\n.. benchmark end\n\nbehind\n"
+        self.assertEqual(replaceBetween(text, "new\n"), expected)
+        self.assertEqual(replaceBetween(expected, "new\n"), expected)
+
+    def test_aReadmeWithoutTheCommentsIsLeftAlone(self) -> None:
+        for text in ("nothing\n", "\n.. benchmark end\n\n.. benchmark begin\n", "\n.. benchmark begin\n"):
+            self.assertRaises(ValueError, replaceBetween, text, "new")
+
+    def test_aGoalIsJudgedByTheMedianRatio(self) -> None:
+        found = {standing.goal.title: standing for standing in standings(RESULTS.summaries)}
+        self.assertEqual(set(found), {"bulk, to the original"})
+        self.assertEqual(found["bulk, to the original"].value, 1.5)
+        self.assertTrue(found["bulk, to the original"].reached)
+
+    def test_whatIsNoWholeRunDoesNotWriteOverOne(self) -> None:
+        for words, folder in (
+            ([], FOLDER),
+            (["--rounds", "3"], FOLDER),
+            (["--quick"], FOLDER / "quick"),
+            (["--only", "bulk"], FOLDER / "partial"),
+            (["--without", "ssh"], FOLDER / "partial"),
+            (["--only", "bulk", "--results", "/elsewhere"], Path("/elsewhere")),
+        ):
+            self.assertEqual(folderFor(options(words)), folder)
+
+    def test_wrongOptionsAreRefused(self) -> None:
+        for words in (["--rounds", "0"], ["--only", "nonsense"], ["--without", "nonsense"]):
+            with redirect_stderr(io.StringIO()):
+                self.assertRaises(SystemExit, options, words)
+
+
+class ProfileTests(SynchronousTestCase):
+    """A flame graph of py-spy's, as recorded."""
+
+    def test_aLinesOwnTimeIsWithoutWhatItHasCalled(self) -> None:
+        shares = dict(ownShares(boxes(GRAPH)))
+        self.assertEqual(shares, {"<lambda> (b.py:2)": 0.5, "main (a.py:1)": 0.3, "other (c.py:3)": 0.2})

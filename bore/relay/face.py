@@ -5,9 +5,8 @@ from __future__ import annotations
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -23,8 +22,7 @@ HALF_OPEN_TIMEOUT: Final = 600.0
 _TICKS: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(NamedTuple):
     """
     One end of a pair.
 
@@ -46,8 +44,7 @@ class Reason(Enum):
     STOPPED = "the relay was stopped"
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """
     How a pair ended.
 

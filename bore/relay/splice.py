@@ -212,11 +212,14 @@ class SpliceRelay(Relay):
                 end.pipe = None
             end.finished = True
             end.readable = False
+            end.held = b""
             del self._ends[end.fd]
             if reason is not Reason.FINISHED:
                 end.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             end.socket.close()
         self.pairEnded(pair, Ending(reason, toRight=pair.left.taken, toLeft=pair.right.taken))
+        # Without these cycles they are gone at once, and the garbage collector has nothing to look for.
+        del pair.left.other, pair.left.pair, pair.right.other, pair.right.pair
 
     def _cut(self, end: _End) -> None:
         """The peer of this end has cut its stream: cut the other one, too."""
@@ -320,12 +323,12 @@ class SpliceRelay(Relay):
         """Nothing more comes from this end, and all that came was passed on: pass the end on."""
         end.finished = True
         end.readable = False
+        if end.other.finished:
+            self.end(end.pair, Reason.FINISHED)  # to close is to end, where nothing is left to read
+            return
         try:
             end.other.socket.shutdown(socket.SHUT_WR)
         except OSError:
             self._cut(end.other)
-            return
-        if end.other.finished:
-            self.end(end.pair, Reason.FINISHED)
         else:
             self.halfOpened(end.pair)

@@ -24,6 +24,12 @@ def isLiteral(host: str) -> bool:
     return True
 
 
+def isLoopback(address: SocketAddress) -> bool:
+    """Whether the address of a socket is within this machine."""
+    host = str(address[0])
+    return host.startswith("127.") or host == "::1"
+
+
 def socketAddress(address: SocketAddress) -> str:
     """Write the address of a socket the usual way; an IPv4 address that came through an IPv6 socket as IPv4."""
     host = str(address[0])

@@ -21,7 +21,7 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from bore.streams.addresses import SocketAddress, isLiteral, literalAddress
+from bore.streams.addresses import SocketAddress, isLiteral, isLoopback, literalAddress
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import prepareStream
 
@@ -110,7 +110,10 @@ def _begin(place: Place) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
-        prepareStream(sock)
+        if isLoopback(address):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # nobody vanishes within a machine
+        else:
+            prepareStream(sock)
         code = sock.connect_ex(address)
         if code not in _UNDER_WAY:
             raise OSError(code, os.strerror(code))

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from bore import exits, tap
 from bore.client.service import ClientService
 from bore.options import ClientCommand, clientCommand
-from bore.process import raiseDescriptorLimit
+from bore.process import raiseDescriptorLimit, settle
 from bore.streams.reactor import IReactor
 
 
@@ -31,6 +31,7 @@ def makeService(options: Options) -> IService:
         reactor.stop()
 
     raiseDescriptorLimit()
+    reactor.callWhenRunning(settle)
     command = options.command
     service = ClientService(cast(IReactor, reactor), command.settings)
     service.gaveUp.addErrback(gaveUp)

@@ -8,7 +8,7 @@ from twisted.application.service import IService
 
 from bore import tap
 from bore.options import ServerCommand, serverCommand
-from bore.process import inheritedSockets, raiseDescriptorLimit
+from bore.process import inheritedSockets, raiseDescriptorLimit, settle
 from bore.server.service import ServerService
 from bore.streams.reactor import IReactor
 
@@ -24,6 +24,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     raiseDescriptorLimit()
+    reactor.callWhenRunning(settle)
     command = options.command
     service = ServerService(cast(IReactor, reactor), command.settings, inheritedSockets())
     return tap.Daemon(service, command.log, options.parent)

@@ -69,13 +69,13 @@ class ServerSession:
 
     def __init__(self, secret: Secret | None) -> None:
         self._secret = secret
-        self._challenge = uuid4()
+        self._challenge = None if secret is None else uuid4()
         self._decoder = FrameDecoder()
         self._state = _State.REQUEST if secret is None else _State.PROOF
 
     def greeting(self) -> bytes:
         """What the server says unasked: the challenge, or nothing."""
-        return b"" if self._secret is None else encode(Challenge(self._challenge))
+        return b"" if self._challenge is None else encode(Challenge(self._challenge))
 
     def feed(self, data: bytes) -> Request | None:
         """
@@ -101,7 +101,7 @@ class ServerSession:
         return ProofTimeout() if self._state is _State.PROOF else None
 
     def _readProof(self) -> bool:
-        assert self._secret is not None
+        assert self._secret is not None and self._challenge is not None
         try:
             frame = self._decoder.nextFrame()
             if frame is None:
