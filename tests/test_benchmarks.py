@@ -229,7 +229,7 @@ class CasesTests(SynchronousTestCase):
             self.assertIn(goal.reference, subjects | {None})
 
     def test_aPointThatNeedsTooManyDescriptorsIsSkipped(self) -> None:
-        self.assertIn("20000 are needed", (unreachable("memory", "8000", 4096) or "").replace("17024", "20000"))
+        self.assertIn("17024 are needed", unreachable("memory", "8000", 4096) or "")
         self.assertIsNone(unreachable("memory", "8000", 20000))
         self.assertIsNone(unreachable("visitors", "256", 1024))
 

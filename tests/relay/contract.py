@@ -102,11 +102,14 @@ class RelayContract(TestCase):
 
     relay: Relay
 
-    def makeRelay(self, reactor: IReactor) -> Relay:
+    #: How long half-open pairs may be silent, in seconds.
+    halfOpenTimeout = 600.0
+
+    def makeRelay(self, reactor: IReactor, halfOpenTimeout: float) -> Relay:
         raise NotImplementedError
 
     def setUp(self) -> None:
-        self.relay = self.makeRelay(cast(IReactor, reactor))
+        self.relay = self.makeRelay(cast(IReactor, reactor), self.halfOpenTimeout)
         self._joined: list[Joined] = []
 
     def tearDown(self) -> Deferred[None]:  # type: ignore[override]  # trial waits for it, whatever unittest says
@@ -366,3 +369,77 @@ class DrainContract(RelayContract):
         for sock in (pair.left, pair.right):
             with self.assertRaises(ConnectionResetError):
                 sock.recv(1)
+
+
+class HalfOpenContract(RelayContract):
+    """Pairs of which one direction has ended."""
+
+    halfOpenTimeout = 0.8
+
+    @inThread
+    def test_oneThatFallsSilentIsCut(self) -> None:
+        for first, second in (("left", "right"), ("right", "left")):
+            pair = self.joined()
+            one, other = getattr(pair, first), getattr(pair, second)
+            one.shutdown(socket.SHUT_WR)
+            self.assertEqual(receiveAll(other), b"")
+            begin = time.monotonic()
+            with self.assertRaises(ConnectionResetError):
+                one.recv(1)
+            self.assertTrue(0.6 < time.monotonic() - begin < 3, time.monotonic() - begin)
+            self.assertIs(pair.ending().reason, Reason.HALF_OPEN)
+
+    @inThread
+    def test_oneThatIsBusyLivesOn(self) -> None:
+        pair = self.joined()
+        pair.left.shutdown(socket.SHUT_WR)
+        self.assertEqual(receiveAll(pair.right), b"")
+        for _ in range(8):
+            time.sleep(0.3)
+            pair.right.sendall(b"still here")
+            self.assertEqual(receiveExactly(pair.left, 10), b"still here")
+        pair.right.close()
+        self.assertEqual(receiveAll(pair.left), b"")
+        self.assertIs(pair.ending().reason, Reason.FINISHED)
+
+    @inThread
+    def test_aFullyOpenOneMayBeSilentForEver(self) -> None:
+        pair = self.joined()
+        time.sleep(2.4)
+        pair.left.sendall(b"hello again")
+        self.assertEqual(receiveExactly(pair.right, 11), b"hello again")
+        pair.left.close()
+        pair.right.close()
+        self.assertIs(pair.ending().reason, Reason.FINISHED)
+
+
+class ChurnContract(RelayContract):
+    """Descriptors that are closed and used again at once."""
+
+    @inThread
+    def test_pairsMayBeJoinedWhileOthersEnd(self) -> None:
+        done = threading.Event()
+        heard: list[bytes] = []
+
+        def again(number: int) -> None:
+            """In the reactor: join a pair over fresh sockets, which have the descriptors of those just closed."""
+            if number == 300:
+                done.set()
+                return
+            left, innerLeft = tcpPair()
+            right, innerRight = tcpPair()
+            left.sendall(b"%d" % number)
+            left.shutdown(socket.SHUT_WR)
+            right.shutdown(socket.SHUT_WR)
+
+            def ended(ending: Ending) -> None:
+                heard.append(receiveAll(right))
+                left.close()
+                right.close()
+                again(number + 1)
+
+            self.relay.join(Stream(innerLeft), Stream(innerRight), ended)
+
+        inReactor(again, 0)
+        self.assertTrue(done.wait(PATIENCE), f"stuck after {len(heard)}")
+        self.assertEqual(heard, [b"%d" % n for n in range(300)])

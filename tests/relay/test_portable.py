@@ -9,8 +9,8 @@ from tests.relay import contract
 
 
 class _Portable:
-    def makeRelay(self, reactor: IReactor) -> Relay:
-        return PortableRelay(reactor, 600)
+    def makeRelay(self, reactor: IReactor, halfOpenTimeout: float) -> Relay:
+        return PortableRelay(reactor, halfOpenTimeout)
 
 
 class PortableBytesTests(_Portable, contract.BytesContract):
@@ -23,3 +23,11 @@ class PortableEndingTests(_Portable, contract.EndingContract):
 
 class PortableDrainTests(_Portable, contract.DrainContract):
     """The end of the portable body itself."""
+
+
+class PortableHalfOpenTests(_Portable, contract.HalfOpenContract):
+    """Half-open pairs in the portable body."""
+
+
+class PortableChurnTests(_Portable, contract.ChurnContract):
+    """Descriptors used again in the portable body."""

@@ -1,22 +1,38 @@
-"""The splice body keeps the relay's promises."""
+"""The splice body keeps the relay's promises, whatever the kernel does."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import gc
+import os
+import socket
 import sys
+import tracemalloc
+from typing import Any, cast
 
-from bore.relay.face import Relay
+from twisted.internet import reactor
+from twisted.trial.unittest import SynchronousTestCase
+
+if sys.platform != "linux":
+    from twisted.trial.unittest import SkipTest
+
+    raise SkipTest("there is no splice on this system")
+
+from bore.relay import body, pipes, splice
+from bore.relay.face import Ending, Relay, Stream
+from bore.relay.pipes import Pipe, PipePool
+from bore.relay.portable import PortableRelay
+from bore.relay.splice import SpliceRelay
 from bore.streams.reactor import IReactor
+from tests.fakes import FakeReactor
 from tests.relay import contract
+from tests.relay.contract import tcpPair
 
 
 class _Splice:
-    if sys.platform != "linux":
-        skip = "there is no splice on this system"
-
-    def makeRelay(self, reactor: IReactor) -> Relay:
-        from bore.relay.splice import SpliceRelay
-
-        return SpliceRelay(reactor, 600)
+    def makeRelay(self, reactor: IReactor, halfOpenTimeout: float) -> Relay:
+        return SpliceRelay(reactor, halfOpenTimeout)
 
 
 class SpliceBytesTests(_Splice, contract.BytesContract):
@@ -29,3 +45,243 @@ class SpliceEndingTests(_Splice, contract.EndingContract):
 
 class SpliceDrainTests(_Splice, contract.DrainContract):
     """The end of the splice body itself."""
+
+
+class SpliceHalfOpenTests(_Splice, contract.HalfOpenContract):
+    """Half-open pairs in the splice body."""
+
+
+class SpliceChurnTests(_Splice, contract.ChurnContract):
+    """Descriptors used again in the splice body."""
+
+
+class WithoutPipesTests(_Splice, contract.BytesContract):
+    """Bytes when no pipe can be had."""
+
+    def setUp(self) -> None:
+        self.patch(pipes, "MAX_PIPES", 0)
+        super().setUp()
+
+
+class SmallPipesTests(_Splice, contract.BytesContract):
+    """Bytes through pipes of the least size."""
+
+    def setUp(self) -> None:
+        self.patch(pipes, "PIPE_SIZE", 1 << 16)
+        super().setUp()
+
+
+class SmallTurnsTests(_Splice, contract.BytesContract):
+    """Bytes when every stream has to wait for its next turn all the time."""
+
+    def setUp(self) -> None:
+        self.patch(splice, "_TURN", 1)
+        self.patch(splice, "_LEAST_SHARE", 1)
+        super().setUp()
+
+
+class PipePoolTests(SynchronousTestCase):
+    """Pipes, as long as there are some."""
+
+    def setUp(self) -> None:
+        self.pool = PipePool()
+        self.addCleanup(self.pool.close)
+
+    def test_aPipeHoldsAMegabyte(self) -> None:
+        pipe = self.pool.take()
+        assert pipe is not None
+        self.assertEqual(pipe.size, fcntl.fcntl(pipe.writer, fcntl.F_GETPIPE_SZ))
+        self.assertEqual(pipe.size, 1 << 20)
+        self.pool.give(pipe)
+
+    def test_anEmptyPipeIsUsedAgainAndAFullOneIsNot(self) -> None:
+        pipe = self.pool.take()
+        assert pipe is not None
+        self.pool.give(pipe)
+        self.assertIs(self.pool.take(), pipe)
+        pipe.fill = os.write(pipe.writer, b"left over")
+        self.pool.give(pipe)
+        self.assertIsNot(self.pool.take(), pipe)
+
+    def test_thereAreOnlySoMany(self) -> None:
+        taken = [self.pool.take() for _ in range(pipes.MAX_PIPES)]
+        self.assertIsNone(self.pool.take())
+        for pipe in taken:
+            self.pool.give(cast(Pipe, pipe))
+        self.assertIsNotNone(self.pool.take())
+
+    def test_fewAreKept(self) -> None:
+        before = len(os.listdir("/proc/self/fd"))
+        for pipe in [self.pool.take() for _ in range(30)]:
+            self.pool.give(cast(Pipe, pipe))
+        self.assertLessEqual(len(os.listdir("/proc/self/fd")) - before, 16)
+
+    def test_withoutDescriptorsThereIsNone(self) -> None:
+        def noDescriptors(flags: int) -> tuple[int, int]:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        self.patch(os, "pipe2", noDescriptors)
+        self.assertIsNone(self.pool.take())
+
+    def test_aUserWhoHasUsedUpHisPagesGetsSmallerOnesThenNone(self) -> None:
+        real = fcntl.fcntl
+
+        def limited(most: int) -> Any:
+            def call(fd: int, command: int, size: int = 0) -> int:
+                if command == fcntl.F_SETPIPE_SZ and size > most:
+                    raise PermissionError(errno.EPERM, "Operation not permitted")
+                return min(most, real(fd, command, size)) if command == fcntl.F_GETPIPE_SZ else real(fd, command, size)
+
+            return call
+
+        self.patch(fcntl, "fcntl", limited(1 << 18))
+        pipe = self.pool.take()
+        assert pipe is not None
+        self.assertEqual(pipe.size, 1 << 18)
+        self.patch(fcntl, "fcntl", limited(8192))
+        before = len(os.listdir("/proc/self/fd"))
+        self.assertIsNone(self.pool.take())
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+        pipe.close()
+
+
+class TurnTests(SynchronousTestCase):
+    """One turn of the relay, and what a pair holds between its turns."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.relay = SpliceRelay(cast(IReactor, self.reactor), 600)
+        self.addCleanup(self._close)
+        self.sockets: list[socket.socket] = []
+        self.endings: list[Ending] = []
+
+    def _close(self) -> None:
+        self.relay.drain(0)
+        self.reactor.advance(0)
+        for sock in self.sockets:
+            sock.close()
+
+    def pair(self) -> tuple[socket.socket, socket.socket]:
+        left, innerLeft = tcpPair()
+        right, innerRight = tcpPair()
+        self.sockets += [left, right]
+        self.relay.join(Stream(innerLeft), Stream(innerRight), self.endings.append)
+        return left, right
+
+    def fill(self, sock: socket.socket) -> int:
+        sock.setblocking(False)
+        sent = 0
+        try:
+            while True:
+                sent += sock.send(bytes(1 << 16))
+        except BlockingIOError:
+            return sent
+
+    def test_aTurnMovesABoundedNumberOfBytes(self) -> None:
+        left, _ = self.pair()
+        sent = self.fill(left)
+        self.assertGreater(sent, 2 << 20)
+        self.relay.doRead()
+        [pair] = list(self.relay._pairs)
+        self.assertGreater(pair.moved, 0)
+        self.assertLessEqual(pair.moved, (1 << 20) + pipes.PIPE_SIZE)
+
+    def test_bulkIsSpliced(self) -> None:
+        spliced: list[int] = []
+        real = os.splice
+
+        def counting(*arguments: Any, **more: Any) -> int:
+            count = real(*arguments, **more)
+            spliced.append(count)
+            return count
+
+        self.patch(os, "splice", counting)
+        left, _ = self.pair()
+        sent = self.fill(left)
+        self.relay.doRead()
+        self.reactor.advance(0)
+        self.assertGreater(sum(spliced), sent // 4)
+        spliced.clear()
+        left2, _ = self.pair()
+        left2.send(b"a small message")
+        self.relay.doRead()
+        self.assertEqual(spliced, [])
+
+    def test_anIdlePairHoldsNoPipe(self) -> None:
+        left, right = self.pair()
+        self.fill(left)
+        right.settimeout(0.2)
+        got = 0
+        while True:
+            self.relay.doRead()
+            self.reactor.advance(0)
+            try:
+                got += len(right.recv(1 << 20))
+            except TimeoutError:
+                break
+        [pair] = list(self.relay._pairs)
+        self.assertEqual((pair.moved, pair.left.pipe, pair.right.pipe), (got, None, None))  # type: ignore[attr-defined]
+        self.assertEqual(self.relay._pipes._used, 0)
+
+    def test_anIdlePairCostsLittleMemory(self) -> None:
+        ends = [(tcpPair(), tcpPair()) for _ in range(300)]
+        self.sockets += [sock for pair in ends for near, far in pair for sock in (near, far)]
+        ended = self.endings.append
+        for (_, left), (_, right) in ends[:100]:
+            self.relay.join(Stream(left), Stream(right), ended)
+        gc.collect()
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        before = tracemalloc.get_traced_memory()[0]
+        for (_, left), (_, right) in ends[100:]:
+            self.relay.join(Stream(left), Stream(right), ended)
+        self.relay.doRead()
+        each = (tracemalloc.get_traced_memory()[0] - before) / 200
+        self.assertLess(each, 2048 - 2 * 100, "with room for the two socket objects, which were made before")
+
+    def test_anEventForADescriptorThatIsNoLongerOursMeansNothing(self) -> None:
+        class Stale:
+            """An epoll that tells of things that are long over."""
+
+            def __init__(self, real: Any, fds: list[int]) -> None:
+                self.real = real
+                self.fds = fds
+
+            def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
+                self.real.poll(timeout, most)
+                return [(fd, 0x1 | 0x4 | 0x10 | 0x2000) for fd in self.fds]
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(self.real, name)
+
+        left, right = self.pair()
+        [pair] = list(self.relay._pairs)
+        fds = [pair.left.fd, pair.right.fd, 99999]  # type: ignore[attr-defined]
+        self.relay._epoll = cast(Any, Stale(self.relay._epoll, fds))
+        self.relay.doRead()
+        self.relay.doRead()
+        self.assertEqual(self.endings, [])
+        left.sendall(b"still joined")
+        self.relay.doRead()
+        self.assertEqual(right.recv(100), b"still joined")
+        self.relay._epoll = cast(Any, self.relay._epoll).real
+
+
+class BodyTests(SynchronousTestCase):
+    """Which body there is."""
+
+    def make(self) -> Relay:
+        return body.makeRelay(cast(IReactor, reactor), 600)
+
+    def test_spliceIsUsedWhereThereIsOne(self) -> None:
+        self.patch(os, "environ", {})
+        self.assertIsInstance(self.make(), SpliceRelay)
+
+    def test_theEnvironmentForcesThePortableOne(self) -> None:
+        self.patch(os, "environ", {"BORE_RELAY": "portable"})
+        self.assertIsInstance(self.make(), PortableRelay)
+
+    def test_elsewhereThePortableOneIsUsed(self) -> None:
+        self.patch(os, "environ", {})
+        self.patch(sys, "platform", "darwin")
+        self.assertIsInstance(self.make(), PortableRelay)
