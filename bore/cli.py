@@ -58,7 +58,7 @@ def _command(name: str, arguments: Sequence[str]) -> int:
 
 
 def _server(program: str, arguments: Sequence[str]) -> int:
-    from bore.process import inheritedSockets, raiseDescriptorLimit, withoutOpenSSL
+    from bore.process import BadSocket, inheritedSockets, raiseDescriptorLimit, withoutOpenSSL
 
     with withoutOpenSSL():
         from twisted.internet import reactor
@@ -72,10 +72,10 @@ def _server(program: str, arguments: Sequence[str]) -> int:
     command = serverCommand(program).parse(arguments)
     raiseDescriptorLimit()
     beginLogging(command.log)
-    service = ServerService(cast(IReactor, reactor), command.settings, inheritedSockets())
     try:
+        service = ServerService(cast(IReactor, reactor), command.settings, inheritedSockets())
         service.startService()
-    except CannotListen as e:
+    except (BadSocket, CannotListen) as e:
         return _complain(program, str(e), exits.FAILURE)
     _runUntilSignal(service)
     return exits.OK
@@ -89,6 +89,7 @@ def _local(program: str, arguments: Sequence[str]) -> int:
         from twisted.python.failure import Failure
 
         from bore import exits
+        from bore.client.control import describe
         from bore.client.service import ClientService
         from bore.observers import beginLogging
         from bore.options import clientCommand
@@ -102,7 +103,7 @@ def _local(program: str, arguments: Sequence[str]) -> int:
 
     def gaveUp(reason: Failure) -> None:
         nonlocal code
-        code = _complain(program, reason.getErrorMessage(), exits.codeFor(reason.value))
+        code = _complain(program, describe(reason.value), exits.codeFor(reason.value))
         reactor.stop()
 
     service.gaveUp.addErrback(gaveUp)

@@ -147,7 +147,7 @@ def _secret(values: dict[str, Any], given: dict[str, Any]) -> Secret | None:
     try:
         return Secret(text)
     except UnicodeEncodeError:
-        raise UsageError("--secret: give a text in UTF-8") from None
+        raise UsageError("the secret is not UTF-8: give a text") from None
 
 
 def _log(values: dict[str, Any]) -> LogSettings:

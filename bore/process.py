@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Final, cast
 
@@ -23,6 +24,8 @@ def withoutOpenSSL() -> Iterator[None]:
     That is a third of the memory of its process at rest. The secret's hash has an implementation without it.
     """
     absent = [name for name in _NEED_OPENSSL if name not in sys.modules]
+    if find_spec("_sha256") is None and find_spec("_sha2") is None:
+        absent.remove("_hashlib")  # this Python has its hashes from OpenSSL alone
     for name in absent:
         sys.modules[name] = cast(ModuleType, None)  # the import system takes it for a module that does not exist
     try:
@@ -60,9 +63,30 @@ def raiseDescriptorLimit() -> None:
                 return
 
 
-def inheritedSockets() -> list[socket.socket]:
-    """The listening sockets that systemd has passed to this process (sd_listen_fds(3)), none elsewhere."""
-    from twisted.python.systemd import ListenFDs
+class BadSocket(Exception):
+    """What was passed to this process is no listening TCP socket."""
 
-    sockets = [socket.socket(fileno=fd) for fd in ListenFDs.fromEnvironment().inheritedDescriptors()]
-    return [sock for sock in sockets if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)]
+
+def inheritedSockets() -> list[socket.socket]:
+    """
+    The listening sockets that systemd has passed to this process (sd_listen_fds(3)), none elsewhere.
+
+    :raises BadSocket: when one of them is something else.
+    """
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    first = 3
+    count = int(os.environ.get("LISTEN_FDS", "0"))
+    return [_listening(fd) for fd in range(first, first + count)]
+
+
+def _listening(fd: int) -> socket.socket:
+    try:
+        sock = socket.socket(fileno=fd)
+        if sock.family in (socket.AF_INET, socket.AF_INET6) and sock.getsockopt(
+            socket.SOL_SOCKET, socket.SO_ACCEPTCONN
+        ):
+            return sock
+    except OSError:
+        pass
+    raise BadSocket(f"descriptor {fd}, passed by systemd, is no listening TCP socket: give a ListenStream with a port")

@@ -21,8 +21,17 @@ from bore.streams.reactor import IReactor
 from bore.streams.sockets import prepareControl
 from bore.streams.transport import IStreamTransport
 from bore.wire.clientsession import Alive, ControlSession, Say, TunnelOpened, Unexpected, VisitorCame
-from bore.wire.errors import AuthenticationFailed, LateChallenge, Refusal, Violation, WireError
+from bore.wire.errors import (
+    AuthenticationFailed,
+    ClientHasNoSecret,
+    LateChallenge,
+    Refusal,
+    ServerHasNoSecret,
+    Violation,
+    WireError,
+)
 from bore.wire.limits import CHALLENGE_PATIENCE, SILENCE_TIMEOUT
+from bore.wire.messages import ServerMessage
 
 #: The first delay is a second, as the base class has it, and each further one is twice as long. Each is up to so much
 #: shorter or longer, so that clients that lost their server together do not come back together.
@@ -49,6 +58,7 @@ class ControlProtocol(Protocol):
         self._server: Dialer | None = None
         self._silence: IDelayedCall | None = None
         self._probe: IDelayedCall | None = None
+        self._warned = False
 
     def connectionMade(self) -> None:
         reactor = self._factory.reactor
@@ -79,7 +89,7 @@ class ControlProtocol(Protocol):
                     case TunnelOpened(port):
                         self._factory.opened(port)
                     case Unexpected(message):
-                        self._log.warn("the server said {message}: ignored", message=message)
+                        self._ignored(message)
         except WireError as e:
             self._end(e)
 
@@ -87,6 +97,11 @@ class ControlProtocol(Protocol):
         for timer in (self._silence, self._probe):
             if timer is not None and timer.active():
                 timer.cancel()
+
+    def _ignored(self, message: ServerMessage) -> None:
+        if not self._warned:
+            self._warned = True
+            self._log.warn("the server said {message}: ignored, and so are others like it", message=message)
 
     def _noChallenge(self) -> None:
         self.transport.write(self._session.noChallenge())
@@ -160,12 +175,19 @@ class ControlFactory(ReconnectingClientFactory):
         ReconnectingClientFactory.stopTrying(self)
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
+        self.publicPort.interrupted()
         self._next(connector, "cannot reach", reason.value)
 
     def clientConnectionLost(self, connector: IConnector, unused_reason: Failure) -> None:
         why, self._why = self._why or unused_reason.value, None
         up, self._up = self._up, False
-        self._next(connector, "lost" if up else "no tunnel from", why)
+        if not isinstance(why, Refusal):
+            self.publicPort.interrupted()
+        if not up and isinstance(why, Refusal) and self.publicPort.refused(why) and self.settings.reconnect:
+            self._log.warn("{why}: the public port cannot be had back, any other will do", why=describe(why))
+            connector.connect()
+        else:
+            self._next(connector, "lost" if up else "no tunnel from", why)
 
     def retry(self, connector: IConnector | None = None) -> None:
         """Make the next attempt after the current delay, give or take the jitter, but never above the user's limit."""
@@ -190,12 +212,8 @@ class ControlFactory(ReconnectingClientFactory):
         self._log.warn("{what} {server}: {why}", what=what, server=server, why=describe(why))
         if isinstance(why, LateChallenge):
             self.probes = False
-        if isinstance(why, Refusal) and self.publicPort.refused(why):
-            self._log.warn("the public port cannot be had back, any other will do")
-            connector.connect()
-        else:
-            self.connector = connector
-            self.retry()
+        self.connector = connector
+        self.retry()
 
     def _giveUp(self, why: Exception) -> None:
         self._stopped = True
@@ -215,6 +233,6 @@ _REASONS: Final[dict[type[Exception], str]] = {
 
 def describe(why: BaseException | None) -> str:
     """Say in a few words what happened to a connection."""
-    if isinstance(why, Refusal):
+    if isinstance(why, Refusal) and not isinstance(why, ClientHasNoSecret | ServerHasNoSecret):
         return f"server error: {why}"
     return _REASONS.get(cast("type[Exception]", type(why)), str(why))

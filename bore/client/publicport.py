@@ -39,6 +39,10 @@ class PublicPort:
         self._had = port
         self._refusedSince = None
 
+    def interrupted(self) -> None:
+        """The server could not be asked: how long the port has been refused is unknown again."""
+        self._refusedSince = None
+
     def refused(self, refusal: Refusal) -> bool:
         """
         The server has refused.

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bore.relay.face import Ending, Relay, Stream
+from bore.streams.bursts import Burst
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
 from bore.streams.visitorlog import VisitorLog
@@ -32,6 +33,8 @@ class Visitors:
 
     :param local: dials the local service.
     :param localName: how the log calls it.
+    :ivar unaccepted: visitors for whom no data connection could be made.
+    :ivar unserved: visitors for whom the local service could not be reached.
     """
 
     log = VisitorLog()
@@ -43,7 +46,9 @@ class Visitors:
         self.localName = localName
         self.secret = secret
         self._dialling: set[_Visitor] = set()
-        self._crowded = False
+        self._crowd = Burst(reactor)
+        self.unaccepted = Burst(reactor)
+        self.unserved = Burst(reactor)
 
     def came(self, id: UUID, server: Dialer) -> None:
         """
@@ -52,12 +57,10 @@ class Visitors:
         :param server: dials the server that has announced it.
         """
         if len(self._dialling) < MAX_DIALLING:
-            self._crowded = False
             visitor = _Visitor(self, id)
             self._dialling.add(visitor)
             visitor.start(server)
-        elif not self._crowded:
-            self._crowded = True
+        elif self._crowd.begins():
             self.log.warn("{limit} visitors are being connected, more are left out", limit=MAX_DIALLING)
 
     def stop(self) -> None:
@@ -137,8 +140,9 @@ class _Visitor:
     def _acceptFailed(self, reason: Failure) -> None:
         if self._stopped:
             return
-        error = reason.getErrorMessage()
-        self._visitors.log.warn("visitor {id}: no data connection: {error}", id=self._id, error=error)
+        if self._visitors.unaccepted.begins():
+            error = reason.getErrorMessage()
+            self._visitors.log.warn("visitor {id}: no data connection: {error}", id=self._id, error=error)
         self.stop()
 
     def _localReached(self, local: socket.socket) -> None:
@@ -148,12 +152,13 @@ class _Visitor:
     def _localFailed(self, reason: Failure) -> None:
         if self._stopped:
             return
-        self._visitors.log.warn(
-            "visitor {id}: cannot connect to {local}: {error}",
-            id=self._id,
-            local=self._visitors.localName,
-            error=reason.getErrorMessage(),
-        )
+        if self._visitors.unserved.begins():
+            self._visitors.log.warn(
+                "visitor {id}: cannot connect to {local}: {error}",
+                id=self._id,
+                local=self._visitors.localName,
+                error=reason.getErrorMessage(),
+            )
         self._refused = True
         self._join()
 

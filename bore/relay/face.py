@@ -42,6 +42,7 @@ class Reason(Enum):
     RIGHT_CUT = "the right stream was cut"
     HALF_OPEN = "one direction had ended, and the other was silent for too long"
     STOPPED = "the relay was stopped"
+    FAILED = "the system could not serve it"
 
 
 class Ending(NamedTuple):
@@ -105,7 +106,14 @@ class Relay(ABC):
 
         :param ended: called once, when both are closed; that may be before this method returns.
         """
-        pair = self._makePair(left, right)
+        try:
+            pair = self._makePair(left, right)
+        except OSError as e:
+            self._log.warn("streams could not be joined: {error}", error=e)
+            left.socket.close()
+            right.socket.close()
+            ended(Ending(Reason.FAILED, 0, 0))
+            return
         self._pairs[pair] = ended
         self._begin(pair)
 

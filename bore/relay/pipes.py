@@ -39,7 +39,7 @@ class Pipe:
         while size > self.size:
             try:
                 self.size = fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, size)
-            except PermissionError:
+            except OSError:  # beyond what this user may have, or what there is
                 size >>= 1
 
     def close(self) -> None:

@@ -40,10 +40,11 @@ _LEAST_SHARE: Final = 1 << 17
 #: Events that are taken from the kernel at once.
 _EVENTS: Final = 512
 
-_READABLE: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
-_ENDED: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+# Urgent data (EPOLLPRI) ends a read early, and a splice as if the stream had ended: no short read is trusted then.
+_ENDED: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR | select.EPOLLPRI
+_READABLE: Final = select.EPOLLIN | _ENDED
 _WRITABLE: Final = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
-_ALL: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+_ALL: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLPRI | select.EPOLLET
 
 _NONBLOCK: Final = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
 
@@ -55,7 +56,8 @@ class _End:
     One stream of a pair, and the direction from it to the other one.
 
     :ivar readable: reading may give something.
-    :ivar ending: the peer has ended or cut the stream: behind the last bytes comes the end, without a further event.
+    :ivar ending: the peer has ended or cut the stream, or has sent urgent data: behind what a read gives there may be
+        more, without a further event.
     :ivar held: bytes that were read and that the other stream has not taken yet. While there are some, or a pipe, no
         more are read.
     :ivar pipe: holds spliced bytes that the other stream has not taken yet.
@@ -119,7 +121,7 @@ class SpliceRelay(Relay):
     def __init__(self, reactor: IReactor, halfOpenTimeout: float) -> None:
         super().__init__(reactor, halfOpenTimeout)
         self._reactor = reactor
-        self._epoll: select.epoll | None = None
+        self._epoll = select.epoll()
         self._ends: dict[int, _End] = {}
         self._pipes = PipePool()
         self._buffer = bytearray(_BUFFER_SIZE)
@@ -127,9 +129,10 @@ class SpliceRelay(Relay):
         self._ready: list[_End] = []
         self._share = _TURN
         self._nextTurn: IDelayedCall | None = None
+        reactor.addReader(self)
 
     def fileno(self) -> int:
-        return -1 if self._epoll is None else self._epoll.fileno()
+        return self._epoll.fileno()
 
     def logPrefix(self) -> str:
         return "SpliceRelay"
@@ -144,56 +147,62 @@ class SpliceRelay(Relay):
         if self._nextTurn is not None:
             self._nextTurn.cancel()
             self._nextTurn = None
-        if self._epoll is not None and not self._ends:
+        if not self._epoll.closed:
             self._reactor.removeReader(self)
             self._epoll.close()
-            self._epoll = None
             self._pipes.close()
 
     def doRead(self) -> None:
         """Serve the streams to which something has happened, then those that had not come to an end before."""
-        assert self._epoll is not None
         ready, self._ready = self._ready, []
         self._share = max(_LEAST_SHARE, _TURN // (1 + len(ready)))
-        ends = self._ends
         for fd, event in self._epoll.poll(0, _EVENTS):
-            end = ends.get(fd)
-            if end is None:
-                continue
-            if not end.finished:
-                if event & _READABLE:
-                    end.readable = True
-                    if event & _ENDED:
-                        end.ending = True
-            elif event & select.EPOLLERR and end.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                self._cut(end)
-                continue
-            other = end.other
-            if event & _WRITABLE and (other.held or other.pipe is not None):
-                self._pump(other)
-            if end.readable:
-                self._pump(end)
+            end = self._ends.get(fd)
+            if end is not None:
+                try:
+                    self._serve(end, event)
+                except Exception:
+                    self._broken(end)
         for end in ready:
             end.queued = False
-            self._pump(end)
+            try:
+                self._pump(end)
+            except Exception:
+                self._broken(end)
         if self._ready and self._nextTurn is None:
             self._nextTurn = self._reactor.callLater(0, self._turn)
 
+    def _serve(self, end: _End, event: int) -> None:
+        unread = end.finished or end.held or end.pipe is not None
+        if event & select.EPOLLERR and unread and end.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self._cut(end)  # nobody reads from it just now, and so nobody else would find out
+            return
+        if event & _READABLE and not end.finished:
+            end.readable = True
+            if event & _ENDED:
+                end.ending = True
+        other = end.other
+        if event & _WRITABLE and (other.held or other.pipe is not None):
+            self._pump(other)
+        if end.readable:
+            self._pump(end)
+
+    def _broken(self, end: _End) -> None:
+        """A fault of ours: it costs this pair, and no other."""
+        self._log.failure("a pair failed")
+        if self._ends.get(end.fd) is end:
+            self.end(end.pair, Reason.FAILED)
+
     def _turn(self) -> None:
         self._nextTurn = None
-        if self._epoll is not None:
-            self.doRead()
+        self.doRead()
 
     def _makePair(self, left: Stream, right: Stream) -> Pair:
-        if self._epoll is None:
-            self._epoll = select.epoll()
-            self._reactor.addReader(self)
         pair = _SplicePair(self, left, right)
         for end in (pair.left, pair.right):
-            self._ends[end.fd] = end
             self._epoll.register(end.fd, _ALL)  # tells of what is readable already
-        return pair
-
+        for end in (pair.left, pair.right):
+            self._ends[end.fd] = end
         return pair
 
     def _begin(self, pair: Pair) -> None:
@@ -280,16 +289,15 @@ class SpliceRelay(Relay):
         try:
             count = os.splice(end.fd, pipe.writer, pipe.size, flags=_NONBLOCK)
         except BlockingIOError:
-            end.readable = False
-            self._pipes.give(pipe)
-            return
+            count = 0
         except OSError:
             self._pipes.give(pipe)
             self._cut(end)
             return
         if count == 0:
+            # Nothing more, for now or for ever; or a mark of urgent data, at which splice stops: recv tells.
             self._pipes.give(pipe)
-            self._finish(end)
+            self._moveSmall(end)
             return
         end.taken += count
         end.bulk = count >= _TRICKLE

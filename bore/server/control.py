@@ -20,6 +20,7 @@ from bore.server.ports import openPort
 from bore.server.settings import ServerSettings
 from bore.server.tunnel import Tunnel, Visitor, WaitingRoom
 from bore.streams.addresses import SocketAddress, socketAddress
+from bore.streams.bursts import Burst
 from bore.streams.deadlines import Deadlines
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import prepareControl
@@ -179,7 +180,7 @@ class ControlFactory(Factory):
         self.unsettled: Deadlines[ControlProtocol, ControlProtocol] = Deadlines(
             reactor, FIRST_MESSAGE_TIMEOUT, lambda _, protocol: protocol.unsettledTooLong()
         )
-        self._crowded = False
+        self._crowd = Burst(reactor)
         self._leaving: set[ControlProtocol] = set()
         self._left: Deferred[None] | None = None
 
@@ -189,13 +190,11 @@ class ControlFactory(Factory):
 
     def accepted(self, sock: socket.socket, address: SocketAddress) -> None:
         """Serve a connection that was accepted on the control port."""
-        first = b"" if self.settings.secret else self._readFirst(sock)
+        first = self._readFirst(sock) if self.settings.secret is None else b""
         if first.startswith(_ACCEPT) and self._joinAtOnce(sock, first):
             return
         if len(self.unsettled) >= MAX_UNSETTLED:
             self._makeRoom()
-        else:
-            self._crowded = False
         protocol = self.buildProtocol(None, socketAddress(address))
         SocketTransport(sock, protocol, self.reactor).start()
         if first:
@@ -270,10 +269,21 @@ class ControlFactory(Factory):
             left, self._left = self._left, None
             left.callback(None)
 
+    def relieve(self) -> bool:
+        """
+        Free descriptors, as there are none left for new connections to the control port.
+
+        :returns: whether some are free already.
+        """
+        if self.room.shrink():
+            return True
+        if len(self.unsettled):
+            self.unsettled.takeOldest().drop()
+        return False
+
     def _makeRoom(self) -> None:
         self.unsettled.takeOldest().drop()
-        if not self._crowded:
-            self._crowded = True
+        if self._crowd.begins():
             self._log.warn(
                 "{limit} connections to the control port have said nothing yet: the oldest are closed",
                 limit=MAX_UNSETTLED,

@@ -59,7 +59,7 @@ class ServerService(Service):
         if not self._sockets:
             self._sockets.append(self._bind())
         while self._sockets:
-            listener = Listener(self._reactor, self._sockets.pop(0), self._factory.accepted, self._factory.room.shrink)
+            listener = Listener(self._reactor, self._sockets.pop(0), self._factory.accepted, self._factory.relieve)
             self._listeners.append(listener)
             self._log.info(
                 "listening on {at}, tunnels on {host} {minPort}-{maxPort}{secret}",

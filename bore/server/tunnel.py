@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from bore.streams.addresses import SocketAddress, socketAddress
+from bore.streams.bursts import Burst
 from bore.streams.deadlines import Deadlines
 from bore.streams.listener import Listener
 from bore.streams.reactor import IReactor
@@ -91,12 +92,13 @@ class WaitingRoom:
     def _expired(self, id: UUID, visitor: Visitor) -> None:
         visitor.tunnel.waiting.discard(id)
         visitor.socket.close()
-        self._log.warn(
-            "port {port}: the client did not take the visitor {visitor} in {seconds} s",
-            port=visitor.tunnel.port,
-            visitor=socketAddress(visitor.address),
-            seconds=ACCEPT_TIMEOUT,
-        )
+        if visitor.tunnel.neglect.begins():
+            self._log.warn(
+                "port {port}: the client did not take the visitor {visitor} in {seconds} s",
+                port=visitor.tunnel.port,
+                visitor=socketAddress(visitor.address),
+                seconds=ACCEPT_TIMEOUT,
+            )
 
 
 class Tunnel:
@@ -106,6 +108,7 @@ class Tunnel:
     :param sock: the listening socket.
     :param announce: tells the client the id of each visitor.
     :ivar waiting: the ids of this tunnel's visitors that wait.
+    :ivar neglect: visitors that the client has not taken.
     """
 
     _log = VisitorLog()
@@ -115,7 +118,8 @@ class Tunnel:
     ) -> None:
         self._room = room
         self._announce = announce
-        self._crowded = False
+        self._crowd = Burst(reactor)
+        self.neglect = Burst(reactor)
         self.waiting: set[UUID] = set()
         self._listener = Listener(reactor, sock, self._visitorCame)
 
@@ -132,11 +136,9 @@ class Tunnel:
     def _visitorCame(self, sock: socket.socket, address: SocketAddress) -> None:
         if len(self.waiting) >= MAX_WAITING:
             sock.close()
-            if not self._crowded:
-                self._crowded = True
+            if self._crowd.begins():
                 self._log.warn("port {port}: {limit} visitors wait, more are closed", port=self.port, limit=MAX_WAITING)
             return
-        self._crowded = False
         visitor = Visitor(sock, address, self)
         self._room.add(visitor)
         if VisitorLog.wanted:

@@ -80,6 +80,10 @@ def parseHostPort(text: str) -> tuple[str, int | None]:
     host, colon, port = text.partition(":")
     if not host or any(c.isspace() or c in "/@" or not c.isprintable() for c in host):
         raise ValueError("give a name or an address, as in example.com, 192.0.2.7 or [2001:db8::1]:7835")
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise ValueError("give a name whose parts have 1 to 63 characters, or an address") from None
     return host, parsePort(port) if colon else None
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import DNSLookupError
 from twisted.internet.interfaces import (
     IAddress,
@@ -57,9 +57,7 @@ class Dialer:
         self._port = port
         self._places: list[Place] = []
         self._expires = 0.0
-        if isLiteral(host):
-            self._places = [literalAddress(host, port)]
-            self._expires = float("inf")
+        self._asked: list[Deferred[None]] | None = None
 
     def dial(self) -> socket.socket | Deferred[socket.socket]:
         """
@@ -70,8 +68,37 @@ class Dialer:
             has no address. Cancelling it ends the attempt.
         """
         if self._reactor.seconds() >= self._expires:
-            return _resolve(self._reactor, self._host, self._port).addCallback(self._resolved)
+            if isLiteral(self._host):
+                try:
+                    self._places = [literalAddress(self._host, self._port)]
+                except OSError as e:  # an interface that does not exist, or not yet
+                    return fail(e)
+                self._expires = float("inf")
+            else:
+                return self._lookUp().addCallback(lambda _: self._connect())
         return self._connect()
+
+    def _lookUp(self) -> Deferred[None]:
+        """Have the name looked up, once for all who ask meanwhile."""
+        waiting: Deferred[None] = Deferred()
+        if self._asked is not None:
+            self._asked.append(waiting)
+            return waiting
+        self._asked = [waiting]
+        found = _resolve(self._reactor, self._host, self._port).addTimeout(DIAL_TIMEOUT, self._reactor)
+        found.addCallback(self._found).addBoth(self._tell)
+        return waiting
+
+    def _found(self, places: list[Place]) -> None:
+        preferred = self._places[:1]
+        self._places = sorted(places, key=lambda place: place not in preferred)
+        self._expires = self._reactor.seconds() + _NAME_LIFETIME
+
+    def _tell(self, result: Failure | None) -> None:
+        asked, self._asked = self._asked, None
+        for waiting in asked or ():
+            if not waiting.called:  # cancelled
+                waiting.callback(result)  # a Failure makes it fail
 
     def _connect(self) -> socket.socket | Deferred[socket.socket]:
         place = self._places[0]
@@ -96,12 +123,6 @@ class Dialer:
         if self._expires != float("inf"):
             self._expires = 0.0
         return reason
-
-    def _resolved(self, places: list[Place]) -> socket.socket | Deferred[socket.socket]:
-        preferred = self._places[:1]
-        self._places = sorted(places, key=lambda place: place not in preferred)
-        self._expires = self._reactor.seconds() + _NAME_LIFETIME
-        return self._connect()
 
 
 def _begin(place: Place) -> socket.socket:
@@ -159,7 +180,10 @@ class _Resolution:
 
 def _resolve(reactor: IReactor, host: str, port: int) -> Deferred[list[Place]]:
     resolution = _Resolution(host)
-    reactor.nameResolver.resolveHostName(resolution, host, port, [IPv4Address, IPv6Address], "TCP")
+    try:
+        reactor.nameResolver.resolveHostName(resolution, host, port, [IPv4Address, IPv6Address], "TCP")
+    except UnicodeError:
+        return fail(DNSLookupError(f"{host} is no name"))
     return resolution.done
 
 

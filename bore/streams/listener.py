@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import sys
 from collections.abc import Callable
@@ -137,6 +138,8 @@ class Listener:
                     return
                 if e.errno in _HARMLESS:
                     continue
+                if not self._isAsked():
+                    return
                 self._complain(e)
                 if self._relieve():
                     continue
@@ -145,9 +148,22 @@ class Listener:
             sock.setblocking(False)
             if sys.platform != "linux":
                 prepareStream(sock)
-            self._accepted(sock, address)
+            try:
+                self._accepted(sock, address)
+            except Exception:
+                # A fault of ours: it costs this connection, and not the listening socket.
+                self._log.failure("the connection from {peer} failed", peer=socketAddress(address))
+                sock.close()
             if self._socket.fileno() < 0:
                 return
+
+    def _isAsked(self) -> bool:
+        """Whether a connection waits: Linux says that it has no descriptor for one before it looks for one."""
+        if not hasattr(select, "poll"):
+            return True
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(0))
 
     def _complain(self, error: OSError) -> None:
         if self._starved is not None:

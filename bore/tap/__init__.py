@@ -17,6 +17,7 @@ from twisted.python.logfile import LogFile
 from bore.commandline import Command, UsageError
 from bore.observers import observer
 from bore.options import LogSettings
+from bore.streams.visitorlog import VisitorLog
 
 C = TypeVar("C")
 
@@ -56,6 +57,7 @@ class Daemon(MultiService):
     def __init__(self, service: IService, log: LogSettings, twistd: Mapping[str, Any] | None) -> None:
         MultiService.__init__(self)
         self._log = log
+        VisitorLog.wanted = log.level == "debug"
         self._twistd = {} if twistd is None else twistd
         service.setServiceParent(self)
 

@@ -9,6 +9,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bore import exits, tap
+from bore.client.control import describe
 from bore.client.service import ClientService
 from bore.options import ClientCommand, clientCommand
 from bore.process import raiseDescriptorLimit, settle
@@ -26,9 +27,9 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     def gaveUp(reason: Failure) -> None:
-        Logger().critical("{error}", error=reason.getErrorMessage())
+        Logger().critical("{error}", error=describe(reason.value))
         exits.leaveWith(exits.codeFor(reason.value))
-        reactor.stop()
+        reactor.callWhenRunning(reactor.stop)
 
     raiseDescriptorLimit()
     reactor.callWhenRunning(settle)

@@ -258,7 +258,38 @@ class RetryTests(ControlCase):
                 self.delayToNextAttempt()
         self.assertLess(self.reactor.seconds(), 19)
         self.assertGreater(refused, 2)
-        self.assertIn("the public port cannot be had back, any other will do", self.logged)
+        self.assertIn(
+            "server error: port already in use: the public port cannot be had back, any other will do", self.logged
+        )
+
+    def test_aServerThatOpensAndRefusesAtOnceIsNotHammered(self) -> None:
+        for text in ("permission denied", "failed to bind to port", "port already in use"):
+            self.make()
+            protocol, _ = self.connect()
+            self.receive(protocol, Hello(20001))
+            self.lose(protocol)
+            self.delayToNextAttempt()
+            for _ in range(5):
+                protocol, _ = self.connect()
+                self.receive(protocol, Hello(20001), Error(text))
+                attempts = self.connector.attempts
+                self.lose(protocol)
+                self.assertEqual(self.connector.attempts, attempts)
+                self.assertGreater(self.delayToNextAttempt(), 0.7)
+
+    def test_unexpectedMessagesAreLoggedOnce(self) -> None:
+        protocol, transport = self.connect()
+        self.receive(protocol, Hello(20001))
+        for _ in range(100):
+            self.receive(protocol, Hello(1), Challenge(uuid4()))
+        self.assertFalse(transport.aborted)
+        self.assertEqual(sum("ignored" in line for line in self.logged), 1)
+
+    def test_aServerThatGivesPortZeroIsRefused(self) -> None:
+        protocol, transport = self.connect()
+        self.receive(protocol, Hello(0))
+        self.assertTrue(transport.aborted)
+        self.assertEqual(self.announced, [])
 
     def test_stoppingEndsAllAttempts(self) -> None:
         self.refuseConnection()

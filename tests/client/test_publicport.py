@@ -64,3 +64,11 @@ class PublicPortTests(SynchronousTestCase):
 
     def test_withoutAPortThereIsNothingToGiveUp(self) -> None:
         self.assertFalse(PublicPort(self.clock, 0).refused(PortInUse()))
+
+    def test_aServerThatCouldNotBeAskedStartsTheTimeAnew(self) -> None:
+        port = PublicPort(self.clock, 0)
+        port.opened(20001)
+        port.refused(PortInUse())
+        port.interrupted()
+        self.clock.advance(INSIST)
+        self.assertFalse(port.refused(PortInUse()))

@@ -174,7 +174,7 @@ class SecretOptionsTests(OptionsCase):
             "is not UTF-8": ["--secret-file", self.file(b"\xff\xfe")],
             "is longer than 4096 characters": ["--secret-file", self.file(b"x" * 5000)],
             "--secret and --secret-file: give one": ["-s", "x", "--secret-file", self.file(b"x")],
-            "--secret: give a text in UTF-8": ["-s", os.fsdecode(b"\xff")],
+            "the secret is not UTF-8: give a text": ["-s", os.fsdecode(b"\xff")],
         }.items():
             self.assertUsageError(text, *words, command="server")
 

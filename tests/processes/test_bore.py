@@ -172,6 +172,13 @@ class ExitTests(ProcessCase):
             "server", "--bind-addr", self.host, "--control-port", str(control),
         )  # fmt: skip
 
+    def test_aSocketFromSystemdThatIsNoneIsOne(self) -> None:
+        code = "import os, sys; os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid())); os.dup2(1, 3); "
+        code += "os.execv(sys.executable, [sys.executable, '-m', 'bore', 'server'])"
+        program = self.start(Program([sys.executable, "-c", code], cwd=str(CHECKOUT)))
+        self.assertEqual(program.wait(), 1, program.transcript())
+        self.assertIn("passed by systemd, is no listening TCP socket", program.err[0])
+
 
 class SecretTests(ProcessCase):
     """A tunnel with a secret."""

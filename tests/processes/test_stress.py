@@ -6,6 +6,7 @@ A lot through a whole tunnel, on both bodies of the relay.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
@@ -122,10 +123,8 @@ class BytesTests(TunnelCase):
             sender = Sender(sock, seed + 1000, size)
             sender.start()
             result = None
-            try:
+            with contextlib.suppress(ConnectionResetError):
                 result = receive(sock)
-            except ConnectionResetError:
-                pass
             sender.join()
             # The kernel tells of a reset once: to the one who reads, or to the one who writes.
             heard[seed] = result if sender.error is None else None

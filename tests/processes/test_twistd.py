@@ -93,6 +93,10 @@ class ForegroundTests(TwistdCase):
         self.assertEqual(client.wait(), 77, client.transcript())
         self.assertIn("invalid secret", client.transcript())
 
+    def test_aClientThatGivesUpAtOnceEnds(self) -> None:
+        client = self.start("-n", "--pidfile=", *self.clientWords("--no-reconnect"))
+        self.assertEqual(client.wait(), 69, client.transcript())
+
     def test_theLogHasOurFormatAndLevel(self) -> None:
         server = self.start("-n", "--pidfile=", *self.serverWords(), "--log-format", "json")
         server.waitFor('"message": "listening on')
@@ -153,7 +157,7 @@ import os, socket, sys
 listener = socket.create_server((sys.argv[1], int(sys.argv[2])))
 os.dup2(listener.fileno(), 3)
 os.set_inheritable(3, True)
-os.environ.update(LISTEN_FDS="1", LISTEN_FDNAMES="control", LISTEN_PID=str(os.getpid()))
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
 os.execv(sys.executable, [sys.executable, *sys.argv[3:]])
 """
 

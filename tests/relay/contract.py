@@ -188,6 +188,26 @@ class BytesContract(RelayContract):
         self.assertEqual(pair.ending(), Ending(Reason.FINISHED, 25, 26))
 
     @inThread
+    def test_urgentDataDoesNotHoldUpWhatIsBehindIt(self) -> None:
+        pair = self.joined()
+        pair.left.sendall(b"abc")
+        pair.left.send(b"!", socket.MSG_OOB)
+        pair.left.sendall(b"def")
+        self.assertEqual(receiveExactly(pair.right, 6), b"abcdef")
+        bulk = pattern(9, 3_000_000)
+        for _ in range(3):
+            writer = threading.Thread(target=pair.left.sendall, args=(bulk,))
+            writer.start()
+            self.assertEqual(digest(receiveExactly(pair.right, len(bulk))), digest(bulk))
+            writer.join(PATIENCE)
+            pair.left.send(b"!", socket.MSG_OOB)
+        pair.left.sendall(bulk[:400_000])
+        pair.left.shutdown(socket.SHUT_WR)
+        self.assertEqual(digest(receiveAll(pair.right)), digest(bulk[:400_000]))
+        pair.right.close()
+        self.assertIs(pair.ending().reason, Reason.FINISHED)
+
+    @inThread
     def test_aLotMayHaveBeenReadBefore(self) -> None:
         early = pattern(3, 3_000_000)
         pair = self.joined(earlyLeft=early, small=True)

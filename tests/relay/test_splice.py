@@ -20,7 +20,7 @@ if sys.platform != "linux":
     raise SkipTest("there is no splice on this system")
 
 from bore.relay import body, pipes, splice
-from bore.relay.face import Ending, Relay, Stream
+from bore.relay.face import Ending, Reason, Relay, Stream
 from bore.relay.pipes import Pipe, PipePool
 from bore.relay.portable import PortableRelay
 from bore.relay.splice import SpliceRelay
@@ -145,6 +145,15 @@ class PipePoolTests(SynchronousTestCase):
         pipe.close()
 
 
+class Refusing:
+    """An epoll that has no room left."""
+
+    closed = True
+
+    def register(self, fd: int, mask: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
 class TurnTests(SynchronousTestCase):
     """One turn of the relay, and what a pair holds between its turns."""
 
@@ -239,6 +248,44 @@ class TurnTests(SynchronousTestCase):
         each = (tracemalloc.get_traced_memory()[0] - before) / 200
         self.assertLess(each, 2048 - 2 * 100, "with room for the two socket objects, which were made before")
 
+    def test_aResetIsNoticedWhileNobodyReads(self) -> None:
+        left, _ = self.pair()
+        self.fill(left)
+        for _ in range(20):
+            self.relay.doRead()
+            self.reactor.advance(0)
+        contract.reset(left)
+        self.relay.doRead()
+        self.assertEqual([ending.reason for ending in self.endings], [Reason.LEFT_CUT])
+
+    def test_aFaultOfOursCostsOnePairAndNoOther(self) -> None:
+        class Faulty(Exception):
+            pass
+
+        def fail(end: Any) -> None:
+            raise Faulty
+
+        left, right = self.pair()
+        self.patch(self.relay, "_moveSmall", fail)
+        left.sendall(b"x")
+        self.relay.doRead()
+        self.assertEqual([ending.reason for ending in self.endings], [Reason.FAILED])
+        self.assertEqual(len(self.flushLoggedErrors(Faulty)), 1)
+        del self.relay._moveSmall
+        left, right = self.pair()
+        left.sendall(b"the next one")
+        self.relay.doRead()
+        self.assertEqual(right.recv(100), b"the next one")
+
+    def test_streamsThatTheSystemWillNotServeAreClosed(self) -> None:
+        self.relay.close()
+        near, far = tcpPair()
+        self.sockets.append(near)
+        self.relay._epoll = cast(Any, Refusing())
+        self.relay.join(Stream(far), Stream(tcpPair()[1]), self.endings.append)
+        self.assertEqual([ending.reason for ending in self.endings], [Reason.FAILED])
+        self.assertEqual((far.fileno(), len(self.relay)), (-1, 0))
+
     def test_anEventForADescriptorThatIsNoLongerOursMeansNothing(self) -> None:
         class Stale:
             """An epoll that tells of things that are long over."""
@@ -271,7 +318,9 @@ class BodyTests(SynchronousTestCase):
     """Which body there is."""
 
     def make(self) -> Relay:
-        return body.makeRelay(cast(IReactor, reactor), 600)
+        relay = body.makeRelay(cast(IReactor, reactor), 600)
+        relay.close()
+        return relay
 
     def test_spliceIsUsedWhereThereIsOne(self) -> None:
         self.patch(os, "environ", {})

@@ -30,7 +30,7 @@ class HostPortTests(SynchronousTestCase):
     def test_everythingElseIsRefusedWithAHint(self) -> None:
         for text in (
             "", ":7835", "a b", "a:b", "a:0", "a:65536", "a:-1", "[::1", "::1]", "[::1]7835", "[::1]:", "[a]:1",
-            "1:2:3", "http://example.com", "user@example.com", "a:1e3", "a:\u0661", "a\n", "a:", "[]",
+            "1:2:3", "a..b", "x" * 64, "http://example.com", "user@example.com", "a:1e3", "a:\u0661", "a\n", "a:", "[]",
         ):  # fmt: skip
             with self.assertRaises(ValueError) as caught:
                 parseHostPort(text)

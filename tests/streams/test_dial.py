@@ -10,11 +10,12 @@ from typing import Any, cast
 
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, maybeDeferred
 from twisted.internet.error import DNSLookupError
 from twisted.internet.interfaces import IHostResolution, IResolutionReceiver
 from twisted.trial.unittest import TestCase
 
+from bore.streams import dial
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
 from tests.support import freePort
@@ -26,17 +27,30 @@ class Names:
     def __init__(self, *hosts: str) -> None:
         self.hosts: Sequence[str] = hosts
         self.asked = 0
+        self.slow = False
+        self.waiting: list[tuple[IResolutionReceiver, int]] = []
 
     def resolveHostName(
         self, receiver: IResolutionReceiver, hostName: str, portNumber: int = 0, *more: object
     ) -> IHostResolution:
         self.asked += 1
         receiver.resolutionBegan(cast(IHostResolution, self))
+        self.waiting.append((receiver, portNumber))
+        if not self.slow:
+            self.answer()
+        return cast(IHostResolution, self)
+
+    def answer(self) -> None:
+        """Give the addresses to everybody who has asked."""
+        for receiver, port in self.waiting:
+            self._tell(receiver, port)
+        self.waiting.clear()
+
+    def _tell(self, receiver: IResolutionReceiver, port: int) -> None:
         for host in self.hosts:
             kind = IPv6Address if ":" in host else IPv4Address
-            receiver.addressResolved(kind("TCP", host, portNumber))
+            receiver.addressResolved(kind("TCP", host, port))
         receiver.resolutionComplete()
-        return cast(IHostResolution, self)
 
 
 class NamedReactor:
@@ -136,6 +150,36 @@ class DialTests(TestCase):
         with self.assertRaises(OSError) as caught:
             await maybeDeferred(self.dialer("localhost", freePort()).dial)
         self.assertEqual(caught.exception.errno, errno.ECONNREFUSED)
+
+    async def test_aNameIsLookedUpOnceForAllWhoWait(self) -> None:
+        self.names.hosts = ["127.0.0.1"]
+        self.names.slow = True
+        dialer = self.dialer("localhost", self.listen().getsockname()[1])
+        dials = [dialer.dial() for _ in range(20)]
+        assert isinstance(dials[3], Deferred)
+        dials[3].cancel()
+        self.assertEqual(self.names.asked, 1)
+        self.names.answer()
+        for n, dialled in enumerate(dials):
+            assert isinstance(dialled, Deferred)
+            if n == 3:
+                with self.assertRaises(CancelledError):
+                    await dialled
+            else:
+                (await dialled).close()
+
+    async def test_aLookUpThatGetsNoAnswerFails(self) -> None:
+        self.names.slow = True
+        self.patch(dial, "DIAL_TIMEOUT", 0.1)
+        dialer = self.dialer("localhost", 80)
+        for _ in range(2):
+            with self.assertRaises(TimeoutError):
+                await maybeDeferred(dialer.dial)
+        self.assertEqual(self.names.asked, 2)
+
+    async def test_anInterfaceThatDoesNotExistFailsTheDial(self) -> None:
+        with self.assertRaises(OSError):
+            await maybeDeferred(self.dialer("fe80::1%nowhere", 80).dial)
 
     async def test_aNameWithoutAnAddressFails(self) -> None:
         with self.assertRaises(DNSLookupError):

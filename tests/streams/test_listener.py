@@ -14,7 +14,7 @@ from bore.streams.addresses import SocketAddress
 from bore.streams.listener import Listener, bindSocket
 from bore.streams.reactor import IReactor
 from tests.fakes import FakeReactor, captureLog
-from tests.support import connect, freePort, isOpen
+from tests.support import connect, eventually, freePort, isOpen
 
 
 class BindTests(SynchronousTestCase):
@@ -95,6 +95,7 @@ class StarvationTests(SynchronousTestCase):
         self.logged = captureLog(self)
 
     def listen(self, *outcomes: object) -> Listener:
+        self.patch(Listener, "_isAsked", lambda _: True)
         sock = cast(socket.socket, StarvedSocket(*outcomes))
         return Listener(cast(IReactor, self.reactor), sock, lambda s, _: self.accepted.append(s))
 
@@ -130,6 +131,7 @@ class StarvationTests(SynchronousTestCase):
     def test_itGoesOnAtOnceWhenSomethingCouldBeFreed(self) -> None:
         visitor = socket.socket()
         self.addCleanup(visitor.close)
+        self.patch(Listener, "_isAsked", lambda _: True)
         sock = cast(socket.socket, StarvedSocket(noDescriptors(), visitor))
         listener = Listener(
             cast(IReactor, self.reactor), sock, lambda s, _: self.accepted.append(s), relieve=lambda: True
@@ -156,6 +158,46 @@ class StarvationTests(SynchronousTestCase):
 
 class AcceptTests(TestCase):
     """Accepting on real sockets."""
+
+    async def test_aFaultOfOursCostsOneConnectionAndNotTheListener(self) -> None:
+        accepted: list[socket.socket] = []
+
+        def accept(sock: socket.socket, address: SocketAddress) -> None:
+            accepted.append(sock)
+            if len(accepted) == 1:
+                raise ZeroDivisionError
+
+        listener = Listener(cast(IReactor, reactor), bindSocket("127.0.0.1", 0), accept)
+        self.addCleanup(listener.stop)
+
+        def visit() -> None:
+            with connect("127.0.0.1", listener.port) as first:
+                self.assertEqual(first.recv(1), b"")
+            with connect("127.0.0.1", listener.port):
+                eventually(lambda: len(accepted) == 2, "the second is accepted")
+
+        await deferToThread(visit)
+        accepted[1].close()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    async def test_noConnectionAndNoDescriptorIsNoNeed(self) -> None:
+        sock = bindSocket("127.0.0.1", 0)
+        listener = Listener(cast(IReactor, reactor), sock, lambda *_: None, relieve=lambda: self.fail("in need"))
+        self.addCleanup(listener.stop)
+        logged = captureLog(self)
+
+        class Full:
+            """The descriptors are used up, and nobody waits."""
+
+            def accept(self) -> None:
+                raise noDescriptors()
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(sock, name)
+
+        listener._socket = cast(socket.socket, Full())
+        listener.doRead()
+        self.assertEqual(logged, [])
 
     async def test_acceptedSocketsHaveWhatTheListeningOneWasTold(self) -> None:
         accepted: list[tuple[socket.socket, SocketAddress]] = []
