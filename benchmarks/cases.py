@@ -1,0 +1,222 @@
+"""How each case is measured."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks import idletunnels, services
+from benchmarks.measure import Cpu
+from benchmarks.outputs import Requests, parseAb, parseIperf, parseWrk, percentile
+from benchmarks.programs import BenchmarkError, Program, Programs, run
+from benchmarks.services import tool
+from benchmarks.tunnels import Address, Tunnel
+from benchmarks.visitors import IdleVisitors, firstBytes
+
+#: What a load generator may take longer than the time for which it generates load, in seconds.
+_GRACE: Final = 20.0
+
+#: Behind a load, until the next one may begin: connections in TIME_WAIT can be used again after a second.
+_SETTLE: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """
+    How much is done for one figure.
+
+    :ivar seconds: how long a load lasts.
+    :ivar firstBytes: visitors whose first byte is timed.
+    :ivar limit: how long all may last, in seconds; not if a number of rounds was asked for.
+    :ivar points: the variants of each case that are measured.
+    """
+
+    seconds: int
+    firstBytes: int
+    limit: float
+    points: Mapping[str, Sequence[str]]
+
+
+FULL: Final = Effort(
+    2,
+    200,
+    1500.0,
+    {
+        "bulk": ("1 stream in", "1 stream out", "4 streams in", "4 streams out"),
+        "visitors": ("32", "256"),
+        "requests": ("16", "128"),
+        "first": ("idle",),
+        "memory": ("0", "1000", "4000", "8000"),
+        "growth": ("1", "100", "1000"),
+    },
+)
+
+QUICK: Final = Effort(
+    1,
+    100,
+    150.0,
+    {
+        "bulk": ("1 stream in", "4 streams out"),
+        "visitors": ("32",),
+        "requests": ("16",),
+        "first": ("idle",),
+        "memory": ("0", "1000"),
+        "growth": ("1", "100"),
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """
+    What is measured, and how.
+
+    :ivar tools: the programs that it needs.
+    :ivar service: what the tunnels show; None if the measurement starts it itself.
+    :ivar measure: takes the figures of one subject at one point.
+    :ivar isFor: whether a subject takes part, by its key.
+    :ivar rounds: in how many rounds it is measured at most.
+    """
+
+    key: str
+    title: str
+    tools: tuple[str, ...]
+    service: Callable[[Programs, Sequence[Address]], Program] | None
+    measure: Callable[[Programs, Tunnel, str, Effort], dict[str, float]]
+    isFor: Callable[[str], bool] = lambda subject: True
+    rounds: int = 1000
+
+
+def _costs(before: Mapping[str, Cpu], after: Mapping[str, Cpu], factor: float) -> dict[str, float]:
+    """What both ends have used, as the figures of a case: the CPU time times a factor."""
+    used = {role: (after[role] - before[role]) * factor for role in before}
+    found = {f"{role}User": cpu.user for role, cpu in used.items()}
+    found |= {f"{role}System": cpu.system for role, cpu in used.items()}
+    return found | ({"cpu": sum(cpu.total for cpu in used.values())} if used else {})
+
+
+def _bulk(programs: Programs, tunnel: Tunnel, point: str, effort: Effort) -> dict[str, float]:
+    service = services.iperf(programs, tunnel.local)
+    streams, _, direction = point.split()
+    words = [tool("iperf3"), "--json", "-c", tunnel.public.host, "-p", str(tunnel.public.port), "-P", streams]
+    words += ["-t", str(effort.seconds), *(["--reverse"] if direction == "out" else [])]
+    try:
+        before = tunnel.cpu()
+        transfer = parseIperf(run(words, effort.seconds + _GRACE))
+        return {"rate": transfer.rate} | _costs(before, tunnel.cpu(), 1e9 / transfer.size)
+    finally:
+        service.end()
+
+
+def _visit(programs: Programs, address: Address, atOnce: str, seconds: int) -> Requests:
+    file = programs.folder / "ab.csv"
+    # -n comes behind -t, which would set it, and is out of reach.
+    words = [tool("ab"), "-q", "-r", "-s", "10", "-t", str(seconds), "-n", "1000000", "-c", atOnce, "-e", str(file)]
+    output = run([*words, f"http://{address}/"], seconds + _GRACE)
+    found = parseAb(output, file.read_text())
+    if found.count == 0 or found.failed > found.count // 100:
+        raise BenchmarkError(f"{found.failed} of {found.count} visits have failed")
+    return found
+
+
+def _warmUp(tunnel: Tunnel, atOnce: str) -> None:
+    """A first few visitors, whom nobody counts."""
+    run([tool("ab"), "-q", "-s", "10", "-n", "500", "-c", atOnce, f"http://{tunnel.public}/"], _GRACE)
+
+
+def _visitors(programs: Programs, tunnel: Tunnel, point: str, effort: Effort) -> dict[str, float]:
+    _warmUp(tunnel, point)
+    time.sleep(_SETTLE)
+    before = tunnel.cpu()
+    found = _visit(programs, tunnel.public, point, effort.seconds)
+    costs = _costs(before, tunnel.cpu(), 1e6 / found.count)
+    return {"rate": found.rate, "p50": found.p50, "p99": found.p99, "failed": float(found.failed)} | costs
+
+
+def _requests(programs: Programs, tunnel: Tunnel, point: str, effort: Effort) -> dict[str, float]:
+    _warmUp(tunnel, point)
+    words = [tool("wrk"), "--latency", "-t", "2", "-c", point, "-d", f"{effort.seconds}s", f"http://{tunnel.public}/"]
+    before = tunnel.cpu()
+    found = parseWrk(run(words, effort.seconds + _GRACE))
+    costs = _costs(before, tunnel.cpu(), 1e6 / max(found.count, 1))
+    if found.count == 0 or found.failed > found.count // 100:
+        raise BenchmarkError(f"{found.failed} of {found.count} requests have failed")
+    return {"rate": found.rate, "p50": found.p50, "p99": found.p99, "failed": float(found.failed)} | costs
+
+
+def _first(programs: Programs, tunnel: Tunnel, point: str, effort: Effort) -> dict[str, float]:
+    firstBytes(tunnel.local, tunnel.public, 10)
+    direct, found = firstBytes(tunnel.local, tunnel.public, effort.firstBytes)
+    figures = {f"total{share}": percentile(found, share) for share in (50, 99)}
+    if tunnel.ends:
+        # To what is usual without a tunnel: two 99ths, each from its own bad moments, have no meaningful difference.
+        usual = percentile(direct, 50)
+        figures |= {f"p{share}": percentile(found, share) - usual for share in (50, 99)}
+    return figures
+
+
+def _memory(programs: Programs, tunnel: Tunnel, point: str, effort: Effort) -> dict[str, float]:
+    with IdleVisitors(*tunnel.public) as visitors:
+        visitors.grow(int(point))
+        time.sleep(_SETTLE)
+        found = tunnel.memory()
+    return {
+        "rss": sum(memory.rss for memory in found.values()),
+        "pss": sum(memory.pss for memory in found.values()),
+        **{f"{role}Rss": memory.rss for role, memory in found.items()},
+    }
+
+
+def _growth(programs: Programs, tunnel: Tunnel, point: str, effort: Effort) -> dict[str, float]:
+    assert tunnel.control is not None
+    more = int(point) - 1
+    words = [sys.executable, "-m", "benchmarks.idletunnels", *map(str, tunnel.control), str(more)]
+    idle = programs.start(words)
+    try:
+        idle.waitUntil(lambda: idletunnels.READY in idle.lastWords(), f"{more} more tunnels", 60)
+        _warmUp(tunnel, "32")
+        time.sleep(_SETTLE)
+        start = time.monotonic()
+        rest = tunnel.serverTime()
+        time.sleep(max(1.0, effort.seconds / 2))
+        before, begin = tunnel.serverTime(), time.monotonic()
+        found = _visit(programs, tunnel.public, "32", effort.seconds)
+        after, end = tunnel.serverTime(), time.monotonic()
+    finally:
+        idle.end()
+    perSecond = (before - rest) / (begin - start)
+    server = after - before - perSecond * (end - begin)
+    return {
+        "rate": found.rate,
+        "p99": found.p99,
+        "failed": float(found.failed),
+        "server": server * 1e6 / found.count,
+        "idle": perSecond * 1000,
+    }
+
+
+#: Everything that is measured, in this order in each round.
+CASES: Final = (
+    Case("bulk", "Bulk", ("iperf3",), None, _bulk),
+    Case("visitors", "New visitors", ("ab", "nginx"), services.web, _visitors),
+    Case("requests", "Small requests", ("ab", "wrk", "nginx"), services.web, _requests),
+    Case("first", "First byte", (), services.greeter, _first),
+    # It takes long, and hardly varies.
+    Case("memory", "Memory", (), services.greeter, _memory, lambda subject: subject != "direct", rounds=2),
+    Case("growth", "Growth", ("ab", "nginx"), services.web, _growth, lambda subject: subject in ("splice", "original")),
+)
+
+
+def unreachable(case: str, point: str, descriptors: int) -> str | None:
+    """
+    Why a point cannot be measured with so many descriptors in a process; None if it can.
+
+    A tunnel's process has two of them for each visitor, and the server one or two for each idle tunnel.
+    """
+    wanted = {"memory": 2, "growth": 2}.get(case, 0) * int(point) + 1024 if case in ("memory", "growth") else 0
+    if wanted <= descriptors:
+        return None
+    return f"a process may have {descriptors} descriptors here, and {wanted} are needed (ulimit -Hn)"

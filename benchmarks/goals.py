@@ -1,0 +1,80 @@
+"""The ratios that this project wants to reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.figures import Summaries
+from benchmarks.subjects import ORIGINAL
+
+_BULK: Final = ("1 stream in", "1 stream out", "4 streams in", "4 streams out")
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """
+    A bound on a figure of ours.
+
+    :ivar reference: the subject to which the ratio is taken; None if the figure itself is bounded.
+    :ivar atLeast: whether the figure should be high.
+    """
+
+    title: str
+    case: str
+    points: tuple[str, ...]
+    figure: str
+    reference: str | None
+    atLeast: bool
+    bound: float
+
+
+GOALS: Final = (
+    Goal("CPU time per GB, to the original", "bulk", _BULK, "cpu", ORIGINAL, False, 0.55),
+    Goal("bulk, to the original", "bulk", _BULK, "rate", ORIGINAL, True, 1.15),
+    Goal("new visitors, to the original", "visitors", ("32", "256"), "rate", ORIGINAL, True, 1.4),
+    Goal("CPU time per visitor, to the original", "visitors", ("32", "256"), "cpu", ORIGINAL, False, 0.75),
+    Goal("small requests, to the original", "requests", ("16", "128"), "rate", ORIGINAL, True, 1.0),
+    Goal("memory with 4000 idle visitors, to the original", "memory", ("4000",), "rss", ORIGINAL, False, 0.4),
+    Goal("bulk, to two HAProxies", "bulk", _BULK, "rate", "haproxy", True, 0.95),
+    Goal("small requests, to two HAProxies", "requests", ("16", "128"), "rate", "haproxy", True, 0.85),
+    Goal("new visitors, to two HAProxies", "visitors", ("32", "256"), "rate", "haproxy", True, 0.7),
+    Goal("server's memory at rest, in MiB", "memory", ("0",), "serverRss", None, False, 30),
+    Goal("client's memory at rest, in MiB", "memory", ("0",), "clientRss", None, False, 30),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a goal is reached at one point."""
+
+    goal: Goal
+    point: str
+    value: float
+
+    @property
+    def reached(self) -> bool:
+        """Whether the goal is."""
+        return self.value >= self.goal.bound if self.goal.atLeast else self.value <= self.goal.bound
+
+
+def standings(summaries: Summaries, subject: str = "splice") -> Iterator[Standing]:
+    """Where a subject is, for all goals and points that were measured."""
+    for goal in GOALS:
+        for point in goal.points:
+            summary = summaries.get((goal.case, point, subject, goal.figure))
+            if summary is None:
+                continue
+            if goal.reference is None:
+                yield Standing(goal, point, summary.value.median)
+            elif goal.reference in summary.ratios:
+                yield Standing(goal, point, summary.ratios[goal.reference].median)
+
+
+def inWords(standing: Standing) -> str:
+    """One line."""
+    goal = standing.goal
+    mark = "reached" if standing.reached else "NOT YET"
+    bound = f"{'at least' if goal.atLeast else 'at most'} {goal.bound:g}"
+    return f"  {mark}  {standing.value:7.3f}, {bound:13}  {goal.title} ({standing.point})"

@@ -1,0 +1,214 @@
+"""The figures as tables in reST: the ones of the README, and one of everything for each case."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from benchmarks.bench import Trouble
+from benchmarks.cases import CASES
+from benchmarks.figures import FIGURES, Spread
+from benchmarks.results import Results
+from benchmarks.subjects import ORIGINAL, SUBJECTS
+
+#: The comments in the README between which the fragment is.
+BEGIN: Final = ".. benchmark begin"
+END: Final = ".. benchmark end"
+
+#: A row of the README's tables: its label, and the case, point and figure that it shows.
+Row = tuple[str, str, str, str]
+
+#: Where more is better.
+MORE: Final[tuple[Row, ...]] = (
+    ("Gbit/s in, 1 stream", "bulk", "1 stream in", "rate"),
+    ("Gbit/s in, 4 streams", "bulk", "4 streams in", "rate"),
+    ("Gbit/s out, 1 stream", "bulk", "1 stream out", "rate"),
+    ("Gbit/s out, 4 streams", "bulk", "4 streams out", "rate"),
+    ("new visitors/s, 32 at once", "visitors", "32", "rate"),
+    ("new visitors/s, 256 at once", "visitors", "256", "rate"),
+    ("the same, 1000 tunnels open", "growth", "1000", "rate"),
+    ("requests/s, 16 connections", "requests", "16", "rate"),
+    ("requests/s, 128 connections", "requests", "128", "rate"),
+)
+
+#: Where less is better.
+LESS: Final[tuple[Row, ...]] = (
+    ("CPU s per GB in, 1 stream", "bulk", "1 stream in", "cpu"),
+    ("CPU s per GB out, 4 streams", "bulk", "4 streams out", "cpu"),
+    ("CPU µs per new visitor", "visitors", "32", "cpu"),
+    ("CPU µs per request", "requests", "16", "cpu"),
+    ("ms to the first byte, added", "first", "idle", "p50"),
+    ("ms of a visit, 99 in 100", "visitors", "32", "p99"),
+    ("ms of a request, 99 in 100", "requests", "16", "p99"),
+    ("MiB at rest", "memory", "0", "rss"),
+    ("MiB with 1000 idle visitors", "memory", "1000", "rss"),
+    ("MiB with 4000 idle visitors", "memory", "4000", "rss"),
+    ("MiB with 8000 idle visitors", "memory", "8000", "rss"),
+)
+
+
+def simpleTable(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """
+    A reST table.
+
+    :param header: the columns' titles; a newline breaks a title into lines.
+    """
+    split = [title.split("\n") for title in header]
+    height = max(len(lines) for lines in split)
+    # A blank first cell continues the row above: so a title is broken, and so no other first cell may be blank.
+    titles = [[lines[at] if at < len(lines) else "" for lines in split] for at in range(height)]
+    widths = [max(len(row[at]) for row in [*titles, *rows]) for at in range(len(header))]
+    rule = " ".join("=" * width for width in widths)
+
+    def line(row: Sequence[str]) -> str:
+        return " ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+    return "\n".join([rule, *map(line, titles), rule, *map(line, rows), rule, ""])
+
+
+def _number(value: float, decimals: int) -> str:
+    return f"{value:.{decimals}f}"
+
+
+def _readmeTable(results: Results, rows: Sequence[Row]) -> str:
+    subjects = [subject for subject in SUBJECTS if subject.key in results.subjects]
+    body = []
+    for label, case, point, figure in rows:
+        cells = []
+        for subject in subjects:
+            summary = results.summaries.get((case, point, subject.key, figure))
+            if summary is None:
+                cells.append("")
+                continue
+            text = _number(summary.value.median, FIGURES[case][figure].decimals)
+            if subject.key != ORIGINAL and ORIGINAL in summary.ratios:
+                text += f" ({summary.ratios[ORIGINAL].median:.2f})"
+            cells.append(text)
+        if any(cells):
+            body.append([label, *cells])
+    return (
+        simpleTable(["what", *("\n".join(subject.title.rsplit(" ", 1)) for subject in subjects)], body) if body else ""
+    )
+
+
+def conditions(results: Results) -> str:
+    """Where the figures come from, as sentences."""
+    machine = results.machine
+    versions = [
+        f"{subject.title} {machine['subjects'][subject.key]}"
+        for subject in SUBJECTS
+        if subject.key in results.subjects and subject.key not in ("direct", "portable")
+    ]
+    rounds = f"{results.rounds} rounds" if results.rounds > 1 else "one round"
+    return (
+        f"Everything on one machine, over loopback: {machine['cores']} cores ({machine['cpu']}), Linux "
+        f"{machine['kernel']}, Python {machine['python']}, Twisted {machine['packages']['Twisted']}. "
+        f"{', '.join(versions)}. Medians of {rounds} with {results.seconds} s for each figure, {machine['date'][:10]}."
+    )
+
+
+def fragment(results: Results) -> str:
+    """What the README shows."""
+    parts = [
+        _wrapped(conditions(results)),
+        _wrapped(
+            "In parentheses is the ratio to the original, the median of the ratios within each round. CPU time and "
+            "memory are those of both ends together; in is from the visitor to the service."
+        ),
+    ]
+    for title, rows in (("More is better:", MORE), ("Less is better:", LESS)):
+        table = _readmeTable(results, rows)
+        if table:
+            parts += [title, table.rstrip()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _wrapped(text: str) -> str:
+
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
+
+
+def _range(spread: Spread, decimals: int) -> str:
+    if spread.count == 1:
+        return _number(spread.median, decimals)
+    low, high = _number(spread.low, decimals), _number(spread.high, decimals)
+    return f"{_number(spread.median, decimals)} [{low}, {high}]"
+
+
+def details(results: Results) -> str:
+    """Every figure with its spread, and the ratio to the original with its own."""
+    parts = ["=======\nResults\n=======", _wrapped(conditions(results)), _wrapped(
+        "Each figure is a median, with the lowest and the highest in brackets; behind x, and the same way, its ratio "
+        "to the original's in the same round."
+    )]  # fmt: skip
+    for case in CASES:
+        points = results.points(case.key)
+        if not points:
+            continue
+        parts.append(f"{case.title}\n{'=' * len(case.title)}")
+        for point in points:
+            parts.append(f"{case.title}: {point}\n{'-' * len(f'{case.title}: {point}')}")
+            parts.append(_detailTable(results, case.key, point).rstrip())
+    if results.troubles:
+        parts.append("Not measured\n============")
+        parts.append("\n".join(f"* {trouble}" for trouble in dict.fromkeys(map(inWords, results.troubles))))
+    return "\n\n".join(parts) + "\n"
+
+
+def inWords(trouble: Trouble) -> str:
+    """What is missing, and why."""
+
+    where = ", ".join(filter(None, [trouble.case, trouble.point, trouble.subject]))
+    return f"{where}: ``{trouble.reason}``"
+
+
+def _detailTable(results: Results, case: str, point: str) -> str:
+    subjects = [
+        subject
+        for subject in SUBJECTS
+        if any((case, point, subject.key, figure) in results.summaries for figure in FIGURES[case])
+    ]
+    rows = []
+    for name, figure in FIGURES[case].items():
+        cells = []
+        for subject in subjects:
+            summary = results.summaries.get((case, point, subject.key, name))
+            if summary is None:
+                cells.append("")
+                continue
+            text = _range(summary.value, figure.decimals)
+            if subject.key != ORIGINAL and ORIGINAL in summary.ratios:
+                text += f" x {_range(summary.ratios[ORIGINAL], 2)}"
+            cells.append(text)
+        if any(cells):
+            rows.append([f"{figure.title}, {figure.unit}".removesuffix(", "), *cells])
+    return simpleTable(["figure", *(subject.title for subject in subjects)], rows)
+
+
+def replaceBetween(text: str, new: str) -> str:
+    """
+    A document with something new between the two comments.
+
+    :raises ValueError: if it does not have each of them once, in order.
+    """
+    if text.count(f"\n{BEGIN}\n") != 1 or text.count(f"\n{END}\n") != 1 or text.index(BEGIN) > text.index(END):
+        raise ValueError(f"it needs a line {BEGIN!r} and below it a line {END!r}")
+    before, rest = text.split(f"\n{BEGIN}\n")
+    return f"{before}\n{BEGIN}\n\n{new.strip()}\n\n{END}\n" + rest.split(f"\n{END}\n")[1]
+
+
+def intoReadme(results: Results, readme: Path) -> None:
+    """
+    Let the README show these results.
+
+    :raises ValueError: if it does not say where.
+    """
+    readme.write_text(replaceBetween(readme.read_text(encoding="utf-8"), fragment(results)), encoding="utf-8")
+
+
+def write(results: Results, folder: Path) -> None:
+    """Write ``table.rst``, which the README has, too, and ``details.rst``."""
+    (folder / "table.rst").write_text(fragment(results), encoding="utf-8")
+    (folder / "details.rst").write_text(details(results), encoding="utf-8")
