@@ -53,6 +53,8 @@ def _command(name: str, arguments: Sequence[str]) -> int:
     program = f"bore {name}"
     try:
         return runners[name](program, arguments)
+    except KeyboardInterrupt:
+        return 0  # on purpose, before anything was up
     except UsageError as e:
         return _complain(program, f"{e} ('{program} --help' explains)", 2)
 

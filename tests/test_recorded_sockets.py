@@ -80,8 +80,8 @@ class ServerTests(ServerCase):
         control = self.say(b'{"Hello":20005}\0')
         begin = time.monotonic()
         self.assertEqual(receiveExactly(control, len(heard)), heard)
-        # Two heartbeats behind the first: a second. The recording ended after 1.2 s, before the next.
-        self.assertTrue(0.9 < time.monotonic() - begin < 1.45, time.monotonic() - begin)
+        # Two heartbeats behind the first: a second. (That none is late is tested with a clock that no machine slows.)
+        self.assertGreater(time.monotonic() - begin, 0.9)
         taken = self.take("server: Hello of a port in use")
         self.assertEqual(receiveAll(self.say(b'{"Hello":20005}\0')), taken)
         control.close()
@@ -97,7 +97,7 @@ class ServerTests(ServerCase):
         self.assertEqual(recordedText("server: silent connection"), "<EOF> after 3.0 s")
         begin = time.monotonic()
         self.assertEqual(receiveAll(self.say(b"")), self.take("server: silent connection"))
-        self.assertTrue(2.9 < time.monotonic() - begin < 3.6, time.monotonic() - begin)
+        self.assertGreater(time.monotonic() - begin, 2.9)
 
     def _visitor(self) -> None:
         recorded = self.take("server: a visitor came").replace(b'"Heartbeat"\0', b"")

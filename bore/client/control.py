@@ -129,9 +129,7 @@ class ControlFactory(ReconnectingClientFactory):
 
     def __init__(self, reactor: IReactor, settings: ClientSettings, visitors: Visitors) -> None:
         self.reactor = reactor
-        self.clock = cast(
-            Any, reactor
-        )  # what the base class wants is the whole of Twisted's reactor, and uses callLater
+        self.clock = cast(Any, reactor)  # the base class asks for more of a reactor than it uses
         self.settings = settings
         self.visitors = visitors
         self.publicPort = PublicPort(reactor, settings.port)
@@ -183,11 +181,11 @@ class ControlFactory(ReconnectingClientFactory):
         up, self._up = self._up, False
         if not isinstance(why, Refusal):
             self.publicPort.interrupted()
-        if not up and isinstance(why, Refusal) and self.publicPort.refused(why) and self.settings.reconnect:
+        elif not up and self.publicPort.refused(why) and self.settings.reconnect and not self._stopped:
             self._log.warn("{why}: the public port cannot be had back, any other will do", why=describe(why))
             connector.connect()
-        else:
-            self._next(connector, "lost" if up else "no tunnel from", why)
+            return
+        self._next(connector, "lost" if up else "no tunnel from", why)
 
     def retry(self, connector: IConnector | None = None) -> None:
         """Make the next attempt after the current delay, give or take the jitter, but never above the user's limit."""

@@ -108,7 +108,7 @@ class Relay(ABC):
         """
         try:
             pair = self._makePair(left, right)
-        except OSError as e:
+        except (OSError, ValueError) as e:  # the system has no room for them, or the relay is closed already
             self._log.warn("streams could not be joined: {error}", error=e)
             left.socket.close()
             right.socket.close()

@@ -133,7 +133,9 @@ class ControlSession:
                 yield Say(encode(Authenticate(self._secret.prove(id))) + self._hello)
             case _State.CHALLENGE, _:
                 raise ServerHasNoSecret
-            case _State.ANSWER, Hello(port) if port > 0:
+            case _State.ANSWER, Hello(0):
+                raise Violation("a tunnel on port 0")
+            case _State.ANSWER, Hello(port):
                 self._state = _State.OPEN
                 yield TunnelOpened(port)
             case _State.ANSWER, Challenge() if self._secret is None:

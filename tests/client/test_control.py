@@ -285,6 +285,18 @@ class RetryTests(ControlCase):
         self.assertFalse(transport.aborted)
         self.assertEqual(sum("ignored" in line for line in self.logged), 1)
 
+    def test_aRefusalWhileStoppingStartsNothing(self) -> None:
+        protocol, _ = self.connect()
+        self.receive(protocol, Hello(20001))
+        self.lose(protocol)
+        self.delayToNextAttempt()
+        protocol, _ = self.connect()
+        self.receive(protocol, Error("permission denied"))
+        self.factory.stop()
+        attempts = self.connector.attempts
+        self.lose(protocol)
+        self.assertEqual((self.connector.attempts, self.reactor.getDelayedCalls()), (attempts, []))
+
     def test_aServerThatGivesPortZeroIsRefused(self) -> None:
         protocol, transport = self.connect()
         self.receive(protocol, Hello(0))

@@ -275,4 +275,4 @@ class TroubleTests(PairingCase):
         client = self.client("original", host, service.port)
         port = publicPort(client, host)
         client.kill()
-        self.assertLess(eventually(lambda: not isOpen(host, port), "the port is free"), 1)
+        self.assertLess(eventually(lambda: not isOpen(host, port), "the port is free"), 3)
