@@ -136,7 +136,7 @@ class SpliceRelay(Relay):
         reactor.addReader(self)
 
     def fileno(self) -> int:
-        return self._epoll.fileno()
+        return -1 if self._epoll.closed else self._epoll.fileno()
 
     def logPrefix(self) -> str:
         return "SpliceRelay"
@@ -160,9 +160,11 @@ class SpliceRelay(Relay):
         """Serve the streams to which something has happened, then those that had not come to an end before."""
         ready, self._ready = self._ready, []
         self._share = max(_LEAST_SHARE, _TURN // (1 + len(ready)))
-        poll, get, serve = self._epoll.poll, self._ends.get, self._serve
+        epoll, get, serve = self._epoll, self._ends.get, self._serve
         for _ in range(_ROUNDS):
-            events = poll(0, _EVENTS)
+            if epoll.closed:  # the last pair has ended, and with it the relay
+                return
+            events = epoll.poll(0, _EVENTS)
             for fd, event in events:
                 end = get(fd)
                 if end is not None:

@@ -12,6 +12,8 @@ import tracemalloc
 from typing import Any, cast
 
 from twisted.internet import reactor
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 if sys.platform != "linux":
@@ -165,7 +167,8 @@ class TurnTests(SynchronousTestCase):
         self.endings: list[Ending] = []
 
     def _close(self) -> None:
-        self.relay.drain(0)
+        if self.relay._drained is None:
+            self.relay.drain(0)
         self.reactor.advance(0)
         for sock in self.sockets:
             sock.close()
@@ -285,6 +288,16 @@ class TurnTests(SynchronousTestCase):
         self.relay.join(Stream(far), Stream(tcpPair()[1]), self.endings.append)
         self.assertEqual([ending.reason for ending in self.endings], [Reason.FAILED])
         self.assertEqual((far.fileno(), len(self.relay)), (-1, 0))
+
+    def test_itMayCloseInTheMiddleOfATurn(self) -> None:
+        left, right = self.pair()
+        self.relay.drain(60)
+        left.close()
+        right.close()
+        self.relay.doRead()
+        self.assertEqual([ending.reason for ending in self.endings], [Reason.FINISHED])
+        self.assertEqual((self.relay.fileno(), self.reactor.getReaders()), (-1, []))
+        self.relay.connectionLost(Failure(ConnectionDone()))
 
     def test_anEventForADescriptorThatIsNoLongerOursMeansNothing(self) -> None:
         class Stale:
