@@ -18,7 +18,7 @@ from bore.commandline import Command
 from bore.options import clientCommand, serverCommand
 from bore.relay.face import DRAIN_TIMEOUT
 from bore.wire.limits import CONTROL_PORT
-from tests.support import CHECKOUT, Program, running
+from tests.support import CHECKOUT, Program, running, temporaryFolder
 from tests.test_floors import imports
 
 C = TypeVar("C")
@@ -90,8 +90,7 @@ class SystemdTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         # The program need not be installed here. Nothing but its path is replaced, by that of one that is there.
-        self.folder = Path(self.mktemp())
-        self.folder.mkdir(parents=True)
+        self.folder = temporaryFolder(self)
         for unit in UNITS.iterdir():
             text = unit.read_text(encoding="utf-8").replace(PROGRAM, sys.executable)
             (self.folder / unit.name).write_text(text, encoding="utf-8")
@@ -123,8 +122,7 @@ class UnitsTests(SynchronousTestCase):
     """What the units say, beside what the program says."""
 
     def setUp(self) -> None:
-        self.credentials = Path(self.mktemp())
-        self.credentials.mkdir(parents=True)
+        self.credentials = temporaryFolder(self)
         (self.credentials / "secret").write_text("of both\n", encoding="utf-8")
 
     def words(self, line: str, options: str) -> list[str]:
