@@ -244,7 +244,7 @@ class FairnessTests(TunnelCase):
         flooding = threading.Thread(target=flood, daemon=True)
         flooding.start()
         # What else the machine does can only make it worse: the best of some tries is what the relay does.
-        tries = [self._worst(host, port) for _ in range(5)]
+        tries = [self._worst(host, port) for _ in range(10)]
         stop.set()
         flooding.join(10)
         self.assertLess(min(tries), 0.005, f"p99 of each try, in seconds: {tries}")
