@@ -148,6 +148,7 @@ def _runUntilSignal(service: Any) -> None:
 
 def _complain(program: str, text: str, code: int) -> int:
     """Print one line on standard error."""
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    print(f"{program}: {line}", file=sys.stderr)  # noqa: T201
+    from bore.commandline import printable
+
+    print(f"{program}: {printable(text)}", file=sys.stderr)  # noqa: T201
     return code

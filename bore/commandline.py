@@ -18,6 +18,11 @@ from bore import __version__
 VERSION_TEXT: Final = f"txbore {__version__}"
 
 
+def printable(text: str) -> str:
+    """The text on one line, with every character escaped that would do something to a terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 class UsageError(Exception):
     """The command line, or the environment, is wrong; the text says what would be right."""
 

@@ -21,6 +21,7 @@ from twisted.logger import (
 )
 from zope.interface import implementer
 
+from bore.commandline import printable
 from bore.options import LogSettings
 from bore.streams.visitorlog import VisitorLog
 
@@ -40,7 +41,7 @@ def text(event: LogEvent) -> str:
     What came from the network may stand in it: characters that would do something to a terminal are escaped. Only the
     traceback of a fault in the program itself has further lines.
     """
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in formatEvent(event))
+    line = printable(formatEvent(event))
     failure = event.get("log_failure")
     return line if failure is None else f"{line}\n{_traceback(failure)}"
 
@@ -131,7 +132,6 @@ def observer(settings: LogSettings, file: TextIO) -> ILogObserver:
     made: ILogObserver
     made = JSONObserver(file) if settings.format == "json" else TextObserver(file, _isJournal(file))
     level = LogLevel.levelWithName(settings.level)
-    VisitorLog.wanted = level is LogLevel.debug
     predicate = LogLevelFilterPredicate(max(level, LogLevel.warn))  # Twisted's own events matter when they warn
     predicate.setLogLevelForNamespace("bore", level)
     return FilteringLogObserver(made, [predicate])
@@ -139,6 +139,7 @@ def observer(settings: LogSettings, file: TextIO) -> ILogObserver:
 
 def beginLogging(settings: LogSettings) -> None:
     """Log to standard error, and announce on standard output."""
+    VisitorLog.wanted = settings.level == "debug"
     others = observer(settings, sys.stderr)
     announcer = Announcer(sys.stdout, others, shared=settings.format == "text")
     globalLogBeginner.beginLoggingTo([announcer], redirectStandardIO=False)

@@ -23,9 +23,9 @@ def withoutOpenSSL() -> Iterator[None]:
 
     That is a third of the memory of its process at rest. The secret's hash has an implementation without it.
     """
-    absent = [name for name in _NEED_OPENSSL if name not in sys.modules]
+    absent = {name for name in _NEED_OPENSSL if name not in sys.modules}
     if find_spec("_sha256") is None and find_spec("_sha2") is None:
-        absent.remove("_hashlib")  # this Python has its hashes from OpenSSL alone
+        absent.discard("_hashlib")  # this Python has its hashes from OpenSSL alone
     for name in absent:
         sys.modules[name] = cast(ModuleType, None)  # the import system takes it for a module that does not exist
     try:

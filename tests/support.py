@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -208,6 +209,13 @@ class Program:
         if not found:
             raise AssertionError(f"ended with {self.process.returncode} before {text!r}\n{self.transcript()}")
         return found[0]
+
+    def port(self, text: str, after: int = 0) -> int:
+        """The port in the line that tells where the program listens; see :meth:`waitFor`."""
+        line = self.waitFor(text, after=after)
+        found = re.search(r":(\d+)(?:,| ->)", line)
+        assert found is not None, line
+        return int(found.group(1))
 
     def wait(self, seconds: float = PATIENCE) -> int:
         """The exit code, when the program has ended by itself."""

@@ -44,14 +44,12 @@ class ProcessCase(SynchronousTestCase):
 
     def server(self, *words: str, port: int = 0) -> tuple[Program, int]:
         program = self.start(bore("server", "--bind-addr", self.host, "--control-port", str(port), *words))
-        line = program.waitFor("listening on ")
-        return program, int(line.split(",")[0].rsplit(":", 1)[1])
+        return program, program.port("listening on ")
 
     def client(self, controlPort: int, *words: str) -> tuple[Program, int]:
         to = f"{self.host}:{controlPort}"
         program = self.start(bore("local", str(self.service.port), "-l", "127.0.0.1", "-t", to, *words))
-        line = program.waitFor("listening at ")
-        return program, int(line.split(" ->")[0].rsplit(":", 1)[1])
+        return program, program.port("listening at ")
 
     def ask(self, port: int, question: bytes = b"hello") -> bytes:
         with connect(self.host, port) as visitor:
@@ -92,7 +90,7 @@ class OutputTests(ProcessCase):
         with socket.create_server((self.host, first)):
             server, _ = self.server("--min-port", "1024", "--max-port", "19999", port=control)
             client.waitFor("the public port changed")
-            second = int(client.waitFor("listening at ", after=1).split(" ->")[0].rsplit(":", 1)[1])
+            second = client.port("listening at ", after=1)
         self.assertEqual(len(client.out), 2)
         self.assertTrue(1024 <= second <= 19999)
         self.assertServes(second)
@@ -205,7 +203,7 @@ class SecretTests(ProcessCase):
         for words, environment in ((["--secret", "hush"], {}), ([], {"BORE_SECRET": "hush"})):
             client = bore("local", str(self.service.port), "-t", to, *words, environment=environment)
             with running(client):
-                port = int(client.waitFor("listening at ").split(" ->")[0].rsplit(":", 1)[1])
+                port = client.port("listening at ")
                 self.assertServes(port)
 
 
@@ -318,12 +316,11 @@ class LocalServiceTests(ProcessCase):
 
     def test_aServerOnTheIPv6WildcardServesBothFamilies(self) -> None:
         server = self.start(bore("server", "--bind-addr", "::", "--control-port", "0"))
-        control = server.waitFor("listening on ").split(",")[0].rsplit(":", 1)[1]
+        control = server.port("listening on ")
         for to in ("127.0.0.1", "[::1]"):
             with running(bore("local", str(self.service.port), "-t", f"{to}:{control}")) as client:
-                line = client.waitFor("listening at ")
-                self.assertIn(f"listening at {to}:", line)
-                port = int(line.split(" ->")[0].rsplit(":", 1)[1])
+                port = client.port("listening at ")
+                self.assertIn(f"listening at {to}:", client.out[0])
                 for host in ("127.0.0.1", "::1"):
                     with connect(host, port) as visitor:
                         visitor.sendall(b"hi")

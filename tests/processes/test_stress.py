@@ -101,12 +101,12 @@ class TunnelCase(SynchronousTestCase):
         host = loopbackHost()
         server = bore("server", "--bind-addr", host, "--control-port", "0", environment=environment)
         self.addCleanup(server.kill)
-        control = server.waitFor("listening on").split(",")[0].rsplit(":", 1)[1]
+        control = server.port("listening on")
         to = f"{host}:{control}"
         client = bore("local", str(service.port), "-l", "127.0.0.1", "-t", to, environment=environment)
         self.addCleanup(client.kill)
         self.addCleanup(service.close)
-        port = int(client.waitFor("listening at").split(" ->")[0].rsplit(":", 1)[1])
+        port = client.port("listening at")
         return host, port, server, client
 
 
