@@ -148,7 +148,8 @@ class DaemonTests(TwistdCase):
         with socket.create_server((self.host, self.port)):
             launcher = self.start("--pidfile=twistd.pid", *self.serverWords())
             self.assertEqual(launcher.wait(), 1, launcher.transcript())
-        self.assertFalse((self.folder / "twistd.pid").exists())
+            # The launcher ends when the daemon has told it of the failure, and the daemon a moment later.
+            eventually(lambda: not (self.folder / "twistd.pid").exists(), "the daemon has taken its pidfile away")
 
 
 #: Does what systemd does for a service with a socket: the descriptor is 3, and the variables name this process.
