@@ -8,20 +8,20 @@ from enum import Enum, auto
 from typing import TypeAlias
 from uuid import UUID
 
-from bore.wire.errors import ClientHasNoSecret, LateChallenge, ServerHasNoSecret, Violation, refusalFor
-from bore.wire.framing import FrameDecoder
-from bore.wire.messages import (
-    Accept,
-    Authenticate,
-    Challenge,
-    Connection,
-    Error,
-    Heartbeat,
-    Hello,
-    ServerMessage,
-    decodeServerMessage,
-    encode,
+from bore.wire import extension, messages
+from bore.wire.errors import (
+    ClientHasNoSecret,
+    LateChallenge,
+    ServerHasNoSecret,
+    ServerLeft,
+    Violation,
+    refusalFor,
+    refusalForCode,
 )
+from bore.wire.extension import Extended, Goodbye, Open, Opened, Refused, Source, Visitor
+from bore.wire.framing import FrameDecoder
+from bore.wire.limits import MAX_EXTENDED_FRAME
+from bore.wire.messages import Accept, Authenticate, Challenge, Connection, Error, Heartbeat, Hello
 from bore.wire.secret import Secret
 
 
@@ -34,42 +34,58 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class TunnelOpened:
-    """The server listens on this port for us."""
+    """
+    The server listens on this port for us.
+
+    :ivar resume: the token for which the tunnel can be had back; None with a server that knows no such thing.
+    """
 
     port: int
+    resume: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Alive:
+class Heard:
     """The server lives."""
 
 
 @dataclass(frozen=True, slots=True)
 class VisitorCame:
-    """A visitor waits for a data connection that says Accept with this id."""
+    """
+    A visitor waits for a data connection that says Accept with this id.
+
+    :ivar source: where it comes from, if the server tells.
+    """
 
     id: UUID
+    source: Source | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Unexpected:
     """A message that has no meaning here. The original ignores it, and so do we; it deserves a line in the log."""
 
-    message: ServerMessage
+    message: messages.ServerMessage
 
 
-Event: TypeAlias = Say | TunnelOpened | Alive | VisitorCame | Unexpected
+Event: TypeAlias = Say | TunnelOpened | Heard | VisitorCame | Unexpected
+
+_ALIVE = Say(extension.encode(extension.Alive()))
 
 
 class _State(Enum):
     CHALLENGE = auto()  # we have a secret and wait to be asked for it
-    ANSWER = auto()  # Hello is out
-    OPEN = auto()  # the tunnel is up
+    ANSWER = auto()  # the marked Hello is out
+    OPEN = auto()  # the tunnel is up, on the base protocol
+    OPENING = auto()  # the server knows the extension, and Open is out
+    EXTENDED = auto()  # the tunnel is up
 
 
 class ControlSession:
     """
     What is said on the control connection.
+
+    With a server of the base protocol:
 
     ========== ==================== ================= ============== ============ ============ ============
     state      Challenge            Hello             Heartbeat      Connection   Error        no message
@@ -79,19 +95,39 @@ class ControlSession:
     ANSWER     refusal: client has  OPEN:             violation      violation    refusal      violation
                no secret, or        TunnelOpened
                violation
-    OPEN       Unexpected           Unexpected        Alive          VisitorCame  refusal      violation
+    OPEN       Unexpected           Unexpected        Heard          VisitorCame  refusal      violation
     ========== ==================== ================= ============== ============ ============ ============
+
+    With one that knows the extension (in CHALLENGE and OPEN, a message of the extension is no message):
+
+    ========== ============ ============= ============= ============= ============= ============ ============
+    state      Extended     Opened        Heartbeat     Visitor       Refused       Goodbye      no message
+    ========== ============ ============= ============= ============= ============= ============ ============
+    ANSWER     OPENING:     violation     violation     violation     violation     violation    violation
+               Say Open
+    OPENING    violation    EXTENDED:     violation     violation     refusal       server left  violation
+                            TunnelOpened
+    EXTENDED   violation    violation     Heard and     VisitorCame   refusal       server left  violation
+                                          Say Alive
+    ========== ============ ============= ============= ============= ============= ============ ============
 
     :param port: the port to ask for, 0 for any.
     :param secret: what we share with the server, or None.
+    :param resume: the token of the tunnel that we had, if there is one.
     """
 
-    def __init__(self, port: int, secret: Secret | None) -> None:
-        self._hello = encode(Hello(port))
+    def __init__(self, port: int, secret: Secret | None, resume: str | None = None) -> None:
+        self._hello = extension.markedHello(port)
+        self._open = extension.encode(Open(port, resume))
         self._secret = secret
         self._decoder = FrameDecoder()
         self._state = _State.ANSWER if secret is None else _State.CHALLENGE
         self._probed = False
+
+    @property
+    def extended(self) -> bool:
+        """Whether the server knows the extension."""
+        return self._state in (_State.OPENING, _State.EXTENDED)
 
     def greeting(self) -> bytes:
         """What the client says unasked: Hello, unless it has to wait for the challenge first."""
@@ -108,20 +144,30 @@ class ControlSession:
         if self._state is not _State.CHALLENGE:
             return b""
         self._probed = True
-        return encode(Hello(0))
+        return messages.encode(Hello(0))
+
+    def goodbye(self) -> bytes:
+        """What to say when the client ends the session on purpose; nothing to a server that would not understand."""
+        return extension.encode(Goodbye()) if self.extended else b""
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """
         Take bytes from the server, and tell one by one what follows from them.
 
         :raises Refusal: when the server has refused, :class:`bore.wire.errors.AuthenticationFailed` above all.
+        :raises ServerLeft: when the server has ended the session on purpose.
         :raises Violation: when the server does not speak the protocol.
         """
         self._decoder.feed(data)
         while (frame := self._decoder.nextFrame()) is not None:
-            yield from self._receive(decodeServerMessage(frame))
+            if self.extended:
+                yield from self._receiveExtended(extension.decodeServerMessage(frame))
+            elif self._state is _State.ANSWER:
+                yield from self._receiveAnswer(extension.decodeAnswer(frame))
+            else:
+                yield from self._receive(messages.decodeServerMessage(frame))
 
-    def _receive(self, message: ServerMessage) -> Iterator[Event]:
+    def _receive(self, message: messages.ServerMessage) -> Iterator[Event]:
         match self._state, message:
             case _, Error(text):
                 raise refusalFor(text)
@@ -130,24 +176,52 @@ class ControlSession:
                     raise LateChallenge("the challenge came only after a plain Hello had been sent")
                 assert self._secret is not None
                 self._state = _State.ANSWER
-                yield Say(encode(Authenticate(self._secret.prove(id))) + self._hello)
+                yield Say(messages.encode(Authenticate(self._secret.prove(id))) + self._hello)
             case _State.CHALLENGE, _:
                 raise ServerHasNoSecret
-            case _State.ANSWER, Hello(0):
+            case _, Connection(id):
+                yield VisitorCame(id)
+            case _, Heartbeat():
+                yield Heard()
+            case _:
+                yield Unexpected(message)
+
+    def _receiveAnswer(self, message: messages.ServerMessage | Extended) -> Iterator[Event]:
+        match message:
+            case Error(text):
+                raise refusalFor(text)
+            case Hello(0):
                 raise Violation("a tunnel on port 0")
-            case _State.ANSWER, Hello(port):
+            case Hello(port):
                 self._state = _State.OPEN
                 yield TunnelOpened(port)
-            case _State.ANSWER, Challenge() if self._secret is None:
+            case Extended():
+                self._state = _State.OPENING
+                self._decoder.maxLength = MAX_EXTENDED_FRAME
+                yield Say(self._open)
+            case Challenge() if self._secret is None:
                 raise ClientHasNoSecret
-            case _State.ANSWER, _:
+            case _:
                 raise Violation(f"{type(message).__name__} where Hello belongs")
-            case _State.OPEN, Connection(id):
-                yield VisitorCame(id)
-            case _State.OPEN, Heartbeat():
-                yield Alive()
-            case _State.OPEN, _:
-                yield Unexpected(message)
+
+    def _receiveExtended(self, message: extension.ExtendedServerMessage) -> Iterator[Event]:
+        match self._state, message:
+            case _, Refused(code, text, retry):
+                raise refusalForCode(code, text, retry)
+            case _, Goodbye():
+                raise ServerLeft("it said goodbye")
+            case _State.OPENING, Opened(0):
+                raise Violation("a tunnel on port 0")
+            case _State.OPENING, Opened(port, resume):
+                self._state = _State.EXTENDED
+                yield TunnelOpened(port, resume)
+            case _State.EXTENDED, Visitor(id, source):
+                yield VisitorCame(id, source)
+            case _State.EXTENDED, Heartbeat():
+                yield _ALIVE
+                yield Heard()
+            case _:
+                raise Violation(f"{type(message).__name__} does not belong here")
 
 
 class DataSession:
@@ -159,7 +233,7 @@ class DataSession:
     """
 
     def __init__(self, id: UUID, secret: Secret | None) -> None:
-        self._accept = encode(Accept(id))
+        self._accept = messages.encode(Accept(id))
         self._secret = secret
         self._decoder = FrameDecoder()
 
@@ -180,9 +254,9 @@ class DataSession:
         frame = self._decoder.nextFrame()
         if frame is None:
             return None
-        match decodeServerMessage(frame):
+        match messages.decodeServerMessage(frame):
             case Challenge(id):
-                return encode(Authenticate(self._secret.prove(id))) + self._accept
+                return messages.encode(Authenticate(self._secret.prove(id))) + self._accept
             case Error(text):
                 raise refusalFor(text)
             case other:

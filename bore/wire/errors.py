@@ -1,12 +1,13 @@
 """
 Everything that can be wrong on the wire, as classes.
 
-The original knows errors as strings. They are mapped here, in both directions, and nowhere else.
+The original knows errors as strings, the extension as codes. They are mapped here, in both directions, and nowhere
+else.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class WireError(Exception):
@@ -25,19 +26,32 @@ class MalformedMessage(Violation):
     """A frame is not a message that this side may receive."""
 
 
+class UnknownMessage(MalformedMessage):
+    """A frame is a message, but none that this side knows."""
+
+
+class ServerLeft(WireError):
+    """The server has said Goodbye."""
+
+
 class LateChallenge(Violation):
     """The server has a secret after all, and needed longer to say so than the client had patience for."""
 
 
 class Refusal(WireError):
     """
-    The server says no, in an Error frame, and closes.
+    The server says no, in an Error frame or as Refused, and closes.
 
-    Without an argument a refusal carries the original's text. A text that the original does not have stays a plain
-    ``Refusal``.
+    A text or a code that this side does not know stays a plain ``Refusal``.
+
+    :cvar text: what people read; the original's, where it has one.
+    :cvar code: what programs read, in the extension.
+    :ivar retry: whether the same request may be granted later.
     """
 
     text: ClassVar[str] = "request refused"
+    code: str = "refused"
+    retry: bool = True
 
     def __init__(self, text: str | None = None) -> None:
         super().__init__(self.text if text is None else text)
@@ -47,40 +61,104 @@ class PortNotAllowed(Refusal):
     """The port is outside the server's range."""
 
     text = "client port number not in allowed range"
+    code = "port-not-allowed"
+    retry = False
 
 
 class PortInUse(Refusal):
     """Somebody else listens on the port: another tunnel, or another program."""
 
     text = "port already in use"
+    code = "port-in-use"
 
 
 class PortForbidden(Refusal):
     """The server has not the right to listen on the port."""
 
     text = "permission denied"
+    code = "permission-denied"
+    retry = False
 
 
 class BindFailed(Refusal):
     """The server could not listen on the port for any other reason."""
 
     text = "failed to bind to port"
+    code = "bind-failed"
 
 
 class NoFreePort(Refusal):
     """None of the random ports that the server tried was free."""
 
     text = "failed to find an available port"
+    code = "no-free-port"
 
 
 class ShuttingDown(Refusal):
     """The server was told to stop. The original never says so, and its client prints the text."""
 
     text = "server is shutting down"
+    code = "draining"
+
+
+class TooManyPending(Refusal):
+    """Too many connections to the control port have not said yet what they want, and this is the oldest."""
+
+    text = "too many connections that say nothing"
+    code = "too-many-pending"
+
+
+class TooManyTunnels(Refusal):
+    """The server has as many tunnels as it may have."""
+
+    text = "too many tunnels"
+    code = "too-many-tunnels"
+
+
+class TooManyTunnelsFromSource(Refusal):
+    """The client's address has as many tunnels as it may have."""
+
+    text = "too many tunnels from your address"
+    code = "too-many-tunnels-from-address"
+
+
+class NoAnswer(Refusal):
+    """The client has not answered the server's heartbeats."""
+
+    text = "no answer to heartbeats"
+    code = "no-answer"
+
+
+class TakenOver(Refusal):
+    """Another session has come with the token of this one, and has its tunnel now."""
+
+    text = "another session has taken the tunnel over"
+    code = "taken-over"
+
+
+class OpenTimeout(Refusal):
+    """The client asked for the extension, and then for no tunnel."""
+
+    text = "timed out waiting for Open"
+    code = "timeout"
+
+
+class BrokenRule(Refusal):
+    """The client sent what it must not, within the extension; the codes are those of the cases."""
+
+    code = "unexpected-message"
+    retry = False
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class AuthenticationFailed(Refusal):
     """The two ends do not share a secret. Trying again cannot help."""
+
+    code = "secret-refused"
+    retry = False
 
 
 class InvalidSecret(AuthenticationFailed):
@@ -125,22 +203,26 @@ class ProofTimeout(Refusal):
     text = "timed out waiting for initial message"
 
 
-_BY_TEXT: dict[str, type[Refusal]] = {
-    kind.text: kind
-    for kind in (
-        PortNotAllowed,
-        PortInUse,
-        PortForbidden,
-        BindFailed,
-        NoFreePort,
-        ShuttingDown,
-        InvalidSecret,
-        SecretMissing,
-        UnreadableProof,
-        OverlongProof,
-        ProofTimeout,
-    )
-}
+_EXTENDED: Final = (
+    PortNotAllowed,
+    PortInUse,
+    PortForbidden,
+    BindFailed,
+    NoFreePort,
+    ShuttingDown,
+    TooManyPending,
+    TooManyTunnels,
+    TooManyTunnelsFromSource,
+    NoAnswer,
+    TakenOver,
+    OpenTimeout,
+)
+
+_BASE: Final = (InvalidSecret, SecretMissing, UnreadableProof, OverlongProof, ProofTimeout)
+
+_BY_TEXT: Final[dict[str, type[Refusal]]] = {kind.text: kind for kind in (*_EXTENDED, *_BASE)}
+
+_BY_CODE: Final[dict[str, type[Refusal]]] = {kind.code: kind for kind in _EXTENDED}
 
 
 def refusalFor(text: str) -> Refusal:
@@ -150,3 +232,17 @@ def refusalFor(text: str) -> Refusal:
     :param text: what the server wrote; unknown texts give a plain :class:`Refusal` that carries them.
     """
     return _BY_TEXT.get(text, Refusal)(text)
+
+
+def refusalForCode(code: str, text: str, retry: bool) -> Refusal:
+    """
+    Turn what a Refused message says into the refusal that it stands for.
+
+    :param code: the server's word; unknown ones give a plain :class:`Refusal` that carries it.
+    :param text: what people read.
+    :param retry: whether the same request may be granted later.
+    """
+    refusal = _BY_CODE.get(code, Refusal)(text)
+    refusal.code = code
+    refusal.retry = retry
+    return refusal

@@ -10,11 +10,17 @@ CONTROL_PORT: Final = 7835
 #: The longest frame, without its NUL: what the original's decoder takes.
 MAX_FRAME: Final = 256
 
+#: The longest frame of the extension, without its NUL.
+MAX_EXTENDED_FRAME: Final = 4096
+
 #: A connection to the control port that has not said Hello or Accept by then is closed.
 FIRST_MESSAGE_TIMEOUT: Final = 3.0
 
 #: How often the server says that it lives.
 HEARTBEAT_INTERVAL: Final = 0.5
+
+#: A client of the extension that has answered none of so many heartbeats in a row is gone: four seconds of them.
+MAX_UNANSWERED: Final = 8
 
 #: A control connection without any frame for so long is dead: sixteen heartbeats are missing.
 SILENCE_TIMEOUT: Final = 8.0

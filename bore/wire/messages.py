@@ -1,20 +1,18 @@
 """
 The vocabulary of the base protocol.
 
-A message is written the way Rust's serde writes an enum: ``"Heartbeat"`` for a name alone, ``{"Hello":8000}`` for a
-name with a value. What a client may say and what a server may say are two different sets.
+``"Heartbeat"`` is a name alone, ``{"Hello":8000}`` a name with a value. What a client may say and what a server may
+say are two different sets.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import Final, TypeAlias
 from uuid import UUID
 
-from bore.wire.errors import MalformedMessage
+from bore.wire import serde
 from bore.wire.framing import encodeFrame
 
 
@@ -85,7 +83,7 @@ def encode(message: Message) -> bytes:
         case Challenge(id) | Connection(id) | Accept(id):
             return encodeFrame(f'{{"{name}":"{id}"}}')
         case Authenticate(text) | Error(text):
-            return encodeFrame(f'{{"{name}":{json.dumps(text, ensure_ascii=False)}}}')
+            return encodeFrame(f'{{"{name}":{serde.quote(text)}}}')
 
 
 def decodeClientMessage(frame: bytes) -> ClientMessage:
@@ -95,7 +93,7 @@ def decodeClientMessage(frame: bytes) -> ClientMessage:
     :param frame: a frame without its NUL.
     :raises MalformedMessage: when it is anything else than one message of a client.
     """
-    return _decode(_CLIENT_MESSAGES, frame)
+    return serde.decode(CLIENT_MESSAGES, frame)
 
 
 def decodeServerMessage(frame: bytes) -> ServerMessage:
@@ -105,97 +103,25 @@ def decodeServerMessage(frame: bytes) -> ServerMessage:
     :param frame: a frame without its NUL.
     :raises MalformedMessage: when it is anything else than one message of a server.
     """
-    return _decode(_SERVER_MESSAGES, frame)
+    return serde.decode(SERVER_MESSAGES, frame)
 
 
-_M = TypeVar("_M")
+def heartbeat(content: object) -> Heartbeat:
+    """Read a heartbeat, which has no value."""
+    serde.nothing(content)
+    return Heartbeat()
 
 
-def _decode(vocabulary: dict[str, Callable[[object], _M]], frame: bytes) -> _M:
-    try:
-        value = _json.decode(frame.decode("utf-8"))
-    except (ValueError, RecursionError) as e:
-        raise MalformedMessage(f"not a JSON text: {_excerpt(frame)}") from e
-    if isinstance(value, str):
-        name, content = value, None
-    elif isinstance(value, _Object) and len(value) == 1:
-        name, content = value[0]
-    else:
-        raise MalformedMessage(f"neither a name nor an object with one name: {_excerpt(frame)}")
-    try:
-        return vocabulary[name](content)
-    except KeyError:
-        raise MalformedMessage(f"unknown message: {_excerpt(frame)}") from None
-    except _BadContent as e:
-        raise MalformedMessage(f"{e}: {_excerpt(frame)}") from None
-
-
-def _excerpt(frame: bytes) -> str:
-    """The beginning of what a peer sent, fit for a log."""
-    return ascii(frame[:60])[1:]
-
-
-class _Object(list[tuple[str, object]]):
-    """A JSON object with its keys as they came, a repeated key included."""
-
-
-def _integer(digits: str) -> object:
-    """serde, too, reads ``-0`` as a fraction, which is no port."""
-    return -0.0 if digits == "-0" else int(digits)
-
-
-_json = json.JSONDecoder(object_pairs_hook=_Object, parse_int=_integer)
-
-
-class _BadContent(Exception):
-    """A message's name came with a value that it cannot have."""
-
-
-def _port(content: object) -> int:
-    if type(content) is int and 0 <= content <= 65535:
-        return content
-    raise _BadContent("not a port from 0 to 65535")
-
-
-#: The four ways to write a UUID that the original understands.
-_UUID = re.compile(
-    r"H{32}|(urn:uuid:)?H{8}-H{4}-H{4}-H{4}-H{12}|\{H{8}-H{4}-H{4}-H{4}-H{12}\}".replace("H", "[0-9A-Fa-f]")
-)
-
-
-def _uuid(content: object) -> UUID:
-    if isinstance(content, str) and _UUID.fullmatch(content):
-        return UUID(content)
-    raise _BadContent("not a UUID")
-
-
-def _text(content: object) -> str:
-    if isinstance(content, str):
-        try:
-            content.encode()
-        except UnicodeEncodeError:
-            pass  # a JSON escape can write half a surrogate pair, which is no character
-        else:
-            return content
-    raise _BadContent("not a text")
-
-
-def _heartbeat(content: object) -> Heartbeat:
-    if content is None:
-        return Heartbeat()
-    raise _BadContent("a heartbeat has no value")
-
-
-_CLIENT_MESSAGES: dict[str, Callable[[object], ClientMessage]] = {
-    "Authenticate": lambda content: Authenticate(_text(content)),
-    "Hello": lambda content: Hello(_port(content)),
-    "Accept": lambda content: Accept(_uuid(content)),
+CLIENT_MESSAGES: Final[dict[str, Callable[[object], ClientMessage]]] = {
+    "Authenticate": lambda content: Authenticate(serde.text(content)),
+    "Hello": lambda content: Hello(serde.port(content)),
+    "Accept": lambda content: Accept(serde.uuid(content)),
 }
 
-_SERVER_MESSAGES: dict[str, Callable[[object], ServerMessage]] = {
-    "Challenge": lambda content: Challenge(_uuid(content)),
-    "Hello": lambda content: Hello(_port(content)),
-    "Heartbeat": _heartbeat,
-    "Connection": lambda content: Connection(_uuid(content)),
-    "Error": lambda content: Error(_text(content)),
+SERVER_MESSAGES: Final[dict[str, Callable[[object], ServerMessage]]] = {
+    "Challenge": lambda content: Challenge(serde.uuid(content)),
+    "Hello": lambda content: Hello(serde.port(content)),
+    "Heartbeat": heartbeat,
+    "Connection": lambda content: Connection(serde.uuid(content)),
+    "Error": lambda content: Error(serde.text(content)),
 }

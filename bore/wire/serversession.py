@@ -1,34 +1,52 @@
-"""The server's side of one connection to its control port, from the first byte to the last frame that matters."""
+"""The server's side of one connection to its control port."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeAlias
 from uuid import UUID, uuid4
 
+from bore.wire import extension, messages
 from bore.wire.errors import (
+    BrokenRule,
     FrameTooLong,
     InvalidSecret,
     MalformedMessage,
+    OpenTimeout,
     OverlongProof,
     ProofTimeout,
     Refusal,
     SecretMissing,
+    UnknownMessage,
     UnreadableProof,
     Violation,
     WireError,
 )
+from bore.wire.extension import Alive, Extended, Goodbye, Open, Opened, Refused, Source, Visitor
 from bore.wire.framing import FrameDecoder
-from bore.wire.messages import Accept, Authenticate, Challenge, Hello, decodeClientMessage, encode
+from bore.wire.limits import MAX_EXTENDED_FRAME
+from bore.wire.messages import Accept, Authenticate, Challenge, Connection, Error, Hello
 from bore.wire.secret import Secret
+
+#: The version of the extension that this server speaks.
+_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class PortAsked:
+class Say:
+    """These bytes are to be sent to the client."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelAsked:
     """The connection is a control connection: its client wants a tunnel on this port (0: any)."""
 
     port: int
+    resume: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,32 +57,50 @@ class VisitorTaken:
     rest: bytes
 
 
-Request: TypeAlias = PortAsked | VisitorTaken
+@dataclass(frozen=True, slots=True)
+class ClientAlive:
+    """The client has answered a heartbeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLeft:
+    """The client has ended the session on purpose."""
+
+
+Event: TypeAlias = Say | TunnelAsked | VisitorTaken | ClientAlive | ClientLeft
 
 
 class _State(Enum):
     PROOF = auto()  # the challenge is out, only the proof may come
     REQUEST = auto()  # the first message proper may come
-    SETTLED = auto()  # what the connection is for is known: no frame is read any more
+    OPENING = auto()  # the client knows the extension, and may ask for its tunnel
+    OPEN = auto()  # it has asked
+    SETTLED = auto()  # no frame is read any more
 
 
 class ServerSession:
     """
-    Tells what a connection to the control port is for.
+    Tells what a connection to the control port is for, and what its client says.
 
-    ========== =================== ============================== =======================
-    state      Authenticate        Hello, Accept                  no message, or too long
-    ========== =================== ============================== =======================
-    PROOF      right: REQUEST,     refused: no secret provided    refused: unreadable
-               wrong: refused
-    REQUEST    violation           SETTLED: PortAsked,            violation
-                                   VisitorTaken
-    SETTLED    bytes of a control connection are thrown away, as the original never reads
-               them, and so are those behind a refusal or a violation; those of a data
-               connection are no longer the session's
-    ========== =================== ============================== =======================
+    ========== ================== ========= ================ =============== =============== ============= ===========
+    state      Authenticate       Accept    Hello            Open            Alive           Goodbye       no message
+    ========== ================== ========= ================ =============== =============== ============= ===========
+    PROOF      right: REQUEST,    refused: no secret         refused: unreadable
+               wrong: refused     provided
+    REQUEST    violation          SETTLED:  SETTLED:         violation
+                                  Visitor-  TunnelAsked;
+                                  Taken     marked: OPENING:
+                                            Say Extended
+    OPENING    refused: unknown message                      OPEN:           refused:        SETTLED:      refused
+                                                             TunnelAsked     unexpected      ClientLeft
+    OPEN       refused: unknown message                      refused:        ClientAlive     SETTLED:      refused
+                                                             unexpected                      ClientLeft
+    SETTLED    bytes of a base control connection are thrown away, as the original never reads them, and so are
+               those behind Goodbye, a refusal or a violation; those of a data connection are not the session's
+    ========== ================== ========= ================ =============== =============== ============= ===========
 
     :param secret: what the client has to know, or None if everybody may come.
+    :ivar extended: whether client and server speak the extension with each other.
     """
 
     def __init__(self, secret: Secret | None) -> None:
@@ -72,43 +108,89 @@ class ServerSession:
         self._challenge = None if secret is None else uuid4()
         self._decoder = FrameDecoder()
         self._state = _State.REQUEST if secret is None else _State.PROOF
+        self.extended = False
 
     def greeting(self) -> bytes:
         """What the server says unasked: the challenge, or nothing."""
-        return b"" if self._challenge is None else encode(Challenge(self._challenge))
+        return b"" if self._challenge is None else messages.encode(Challenge(self._challenge))
 
-    def feed(self, data: bytes) -> Request | None:
+    def feed(self, data: bytes) -> Iterator[Event]:
         """
-        Take bytes from the client.
+        Take bytes from the client, and tell one by one what follows from them.
 
-        :returns: what the client wants, once, when it has said so.
         :raises Refusal: when the client is to be told why the connection is closed.
         :raises Violation: when the connection is to be closed without a word.
         """
-        if self._state is _State.SETTLED:
-            return None
+        if self._settled:
+            return
         self._decoder.feed(data)
         try:
-            if self._state is _State.PROOF and not self._readProof():
-                return None
-            return self._readRequest()
+            while not self._settled and (frame := self._nextFrame()) is not None:
+                yield from self._receive(frame)
         except WireError:
             self._state = _State.SETTLED
             raise
 
     def timedOut(self) -> Refusal | None:
         """Why the connection is closed when the client has not said what it wants in time; None: without a word."""
-        return ProofTimeout() if self._state is _State.PROOF else None
+        match self._state:
+            case _State.PROOF:
+                return ProofTimeout()
+            case _State.OPENING:
+                return OpenTimeout()
+            case _:
+                return None
 
-    def _readProof(self) -> bool:
+    def opened(self, port: int, resume: str, lease: int) -> bytes:
+        """
+        Tell the client that it has its tunnel.
+
+        :param resume: the token for which it can be had back.
+        :param lease: for how many seconds, once the session is lost.
+        """
+        if self.extended:
+            return extension.encode(Opened(port, resume, lease))
+        return messages.encode(Hello(port))
+
+    def visitor(self, id: UUID, source: Source) -> bytes:
+        """Tell the client that a visitor came."""
+        if self.extended:
+            return extension.encode(Visitor(id, source))
+        return messages.encode(Connection(id))
+
+    def refusal(self, refusal: Refusal) -> bytes:
+        """Tell the client why the connection is closed."""
+        if self.extended:
+            return extension.encode(Refused(refusal.code, str(refusal), refusal.retry))
+        return messages.encode(Error(str(refusal)))
+
+    @property
+    def _settled(self) -> bool:
+        return self._state is _State.SETTLED
+
+    def _nextFrame(self) -> bytes | None:
+        try:
+            return self._decoder.nextFrame()
+        except FrameTooLong as e:
+            if self._state is _State.PROOF:
+                raise OverlongProof from None
+            if self.extended:
+                raise BrokenRule("frame-too-long", str(e)) from None
+            raise
+
+    def _receive(self, frame: bytes) -> Iterator[Event]:
+        match self._state:
+            case _State.PROOF:
+                self._readProof(frame)
+            case _State.REQUEST:
+                yield self._readRequest(frame)
+            case _:
+                yield self._readExtended(frame)
+
+    def _readProof(self, frame: bytes) -> None:
         assert self._secret is not None and self._challenge is not None
         try:
-            frame = self._decoder.nextFrame()
-            if frame is None:
-                return False
-            message = decodeClientMessage(frame)
-        except FrameTooLong:
-            raise OverlongProof from None
+            message = messages.decodeClientMessage(frame)
         except MalformedMessage:
             raise UnreadableProof from None
         match message:
@@ -116,21 +198,41 @@ class ServerSession:
                 if not self._secret.proves(self._challenge, proof):
                     raise InvalidSecret
                 self._state = _State.REQUEST
-                return True
             case Hello() | Accept():
                 raise SecretMissing
 
-    def _readRequest(self) -> Request | None:
-        frame = self._decoder.nextFrame()
-        if frame is None:
-            return None
-        match decodeClientMessage(frame):
+    def _readRequest(self, frame: bytes) -> Event:
+        match messages.decodeClientMessage(frame):
+            case Hello() if extension.isMarked(frame):
+                self._state = _State.OPENING
+                self.extended = True
+                self._decoder.maxLength = MAX_EXTENDED_FRAME
+                return Say(extension.encode(Extended(_VERSION)))
             case Hello(port):
                 self._state = _State.SETTLED
                 self._decoder.takeRest()
-                return PortAsked(port)
+                return TunnelAsked(port)
             case Accept(id):
                 self._state = _State.SETTLED
                 return VisitorTaken(id, self._decoder.takeRest())
             case Authenticate():
                 raise Violation("a proof, and nobody asked for one")
+
+    def _readExtended(self, frame: bytes) -> Event:
+        try:
+            message = extension.decodeClientMessage(frame)
+        except UnknownMessage as e:
+            raise BrokenRule("unknown-message", str(e)) from None
+        except MalformedMessage as e:
+            raise BrokenRule("malformed-message", str(e)) from None
+        match self._state, message:
+            case _State.OPENING, Open(port, resume):
+                self._state = _State.OPEN
+                return TunnelAsked(port, resume)
+            case _State.OPEN, Alive():
+                return ClientAlive()
+            case _, Goodbye():
+                self._state = _State.SETTLED
+                return ClientLeft()
+            case _:
+                raise BrokenRule("unexpected-message", f"{type(message).__name__} does not belong here")

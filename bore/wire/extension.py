@@ -1,0 +1,230 @@
+"""
+The vocabulary of the extension, which an original peer never sees (README, "The extension").
+
+A client that knows the extension marks its Hello with one space behind it; white space means nothing to an original
+server. A server that knows it answers with Extended. From there on frames may be longer, and both sides use the
+messages below. Unknown keys in their objects are ignored, so that they can grow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+from uuid import UUID
+
+from bore.wire import messages, serde
+from bore.wire.framing import encodeFrame
+from bore.wire.limits import MAX_EXTENDED_FRAME
+from bore.wire.messages import Heartbeat, Hello
+
+#: What the marked Hello ends with.
+_MARK: Final = b" "
+
+#: Where a visitor comes from: an IP address as text, and a port.
+Source: TypeAlias = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Extended:
+    """Server, in answer to a marked Hello: the extension it is, in this version."""
+
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Client: I want a tunnel on this port (0: any), if possible the one that I had under this token."""
+
+    port: int
+    resume: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Server: you have a tunnel, and with this token you can have it back for so many seconds after it is lost."""
+
+    port: int
+    resume: str | None
+    lease: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Server: no. It closes then. The code is for programs; ``retry`` says whether the same may work later."""
+
+    code: str
+    message: str
+    retry: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """Client, in answer to each Heartbeat: so am I."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Server: a visitor came, from this address, if it has one."""
+
+    id: UUID
+    source: Source | None
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """Either: I end this on purpose. The port is free at once."""
+
+
+ExtendedClientMessage: TypeAlias = Open | Alive | Goodbye
+ExtendedServerMessage: TypeAlias = Extended | Opened | Refused | Visitor | Heartbeat | Goodbye
+
+
+def markedHello(port: int) -> bytes:
+    """The Hello of a client that knows the extension, as a frame."""
+    return messages.encode(Hello(port)).replace(b"\0", _MARK + b"\0")
+
+
+def isMarked(frame: bytes) -> bool:
+    """Whether a Hello, given as a frame without its NUL, comes from a client that knows the extension."""
+    return frame.endswith(_MARK)
+
+
+def encode(message: ExtendedClientMessage | ExtendedServerMessage) -> bytes:
+    """
+    Write a message as a frame.
+
+    :raises bore.wire.errors.FrameTooLong: when a text does not fit a frame.
+    """
+    name = type(message).__name__
+    match message:
+        case Alive() | Heartbeat() | Goodbye():
+            text = f'"{name}"'
+        case Visitor(id, source):
+            where = "null" if source is None else f'["{source[0]}",{source[1]}]'
+            text = f'{{"{name}":{{"id":"{id}","from":{where}}}}}'
+        case Extended(version):
+            text = f'{{"{name}":{{"version":{version}}}}}'
+        case Open(port, resume):
+            text = f'{{"{name}":{{"port":{port},"resume":{_orNull(resume)}}}}}'
+        case Opened(port, resume, lease):
+            text = f'{{"{name}":{{"port":{port},"resume":{_orNull(resume)},"lease":{lease}}}}}'
+        case Refused(code, reason, retry):
+            may = "true" if retry else "false"
+            text = f'{{"{name}":{{"code":{serde.quote(code)},"message":{serde.quote(reason)},"retry":{may}}}}}'
+    return encodeFrame(text, MAX_EXTENDED_FRAME)
+
+
+def _orNull(text: str | None) -> str:
+    return "null" if text is None else serde.quote(text)
+
+
+def decodeClientMessage(frame: bytes) -> ExtendedClientMessage:
+    """
+    Read what a client said.
+
+    :param frame: a frame without its NUL.
+    :raises UnknownMessage: when it is none of a client's messages.
+    :raises MalformedMessage: when it is no message, or has a value that it cannot have.
+    """
+    return serde.decode(_CLIENT_MESSAGES, frame)
+
+
+def decodeServerMessage(frame: bytes) -> ExtendedServerMessage:
+    """
+    Read what a server said.
+
+    :param frame: a frame without its NUL.
+    :raises UnknownMessage: when it is none of a server's messages.
+    :raises MalformedMessage: when it is no message, or has a value that it cannot have.
+    """
+    return serde.decode(_SERVER_MESSAGES, frame)
+
+
+def decodeAnswer(frame: bytes) -> messages.ServerMessage | Extended:
+    """
+    Read what a server answers to a marked Hello: a message of the base protocol, or Extended.
+
+    :raises MalformedMessage: when it is neither.
+    """
+    return serde.decode(_ANSWERS, frame)
+
+
+#: 128 random bits need 22 characters at least; what they look like is the server's affair.
+_TOKEN = re.compile(r"[0-9A-Za-z_-]{16,64}")
+
+_MAX_LEASE: Final = 1 << 31
+
+
+def isToken(text: str) -> bool:
+    """Whether a text can be a token."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def _token(content: object) -> str | None:
+    if content is None or (isinstance(content, str) and isToken(content)):
+        return content
+    raise serde.BadContent("not a token")
+
+
+def _extended(content: object) -> Extended:
+    (version,) = serde.fields(content, "version")
+    return Extended(serde.integer(version, 65535, "not a version"))
+
+
+def _open(content: object) -> Open:
+    port, resume = serde.fields(content, "port", "resume")
+    return Open(serde.port(port), _token(resume))
+
+
+def _opened(content: object) -> Opened:
+    port, resume, lease = serde.fields(content, "port", "resume", "lease")
+    return Opened(serde.port(port), _token(resume), serde.integer(lease, _MAX_LEASE, "not a number of seconds"))
+
+
+def _refused(content: object) -> Refused:
+    code, message, retry = serde.fields(content, "code", "message", "retry")
+    return Refused(serde.text(code), serde.text(message), serde.boolean(retry))
+
+
+def _visitor(content: object) -> Visitor:
+    id, source = serde.fields(content, "id", "from")
+    return Visitor(serde.uuid(id), None if source is None else _source(source))
+
+
+def _source(content: object) -> Source:
+    if isinstance(content, list) and len(content) == 2:
+        return serde.ipAddress(content[0]), serde.port(content[1])
+    raise serde.BadContent("not an address and a port")
+
+
+def _alive(content: object) -> Alive:
+    serde.nothing(content)
+    return Alive()
+
+
+def _goodbye(content: object) -> Goodbye:
+    serde.nothing(content)
+    return Goodbye()
+
+
+_CLIENT_MESSAGES: Final[dict[str, Callable[[object], ExtendedClientMessage]]] = {
+    "Open": _open,
+    "Alive": _alive,
+    "Goodbye": _goodbye,
+}
+
+_SERVER_MESSAGES: Final[dict[str, Callable[[object], ExtendedServerMessage]]] = {
+    "Extended": _extended,
+    "Opened": _opened,
+    "Refused": _refused,
+    "Visitor": _visitor,
+    "Heartbeat": messages.heartbeat,
+    "Goodbye": _goodbye,
+}
+
+_ANSWERS: Final[dict[str, Callable[[object], messages.ServerMessage | Extended]]] = {
+    **messages.SERVER_MESSAGES,
+    "Extended": _extended,
+}

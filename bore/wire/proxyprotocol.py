@@ -1,0 +1,60 @@
+"""
+The header of the PROXY protocol, which tells a service where a connection really comes from.
+
+The source is HAProxy's specification, ``doc/proxy-protocol.txt``, sections 2.1 (version 1, a line of text) and 2.2
+(version 2, binary).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from struct import pack
+from typing import Final, TypeAlias
+
+#: An IP address as text, and a port.
+Address: TypeAlias = tuple[str, int]
+
+_SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
+_LOCAL: Final = 0x20
+_PROXY: Final = 0x21
+_TCP4: Final = 0x11
+_TCP6: Final = 0x21
+
+
+class Version(Enum):
+    """The two forms of the header."""
+
+    V1 = "v1"
+    V2 = "v2"
+
+
+def header(version: Version, source: Address | None, destination: Address) -> bytes:
+    """
+    Write the header of one connection.
+
+    :param source: where the connection comes from; None if that is not known: UNKNOWN in version 1, LOCAL in
+        version 2.
+    :param destination: where it went to. An address of another family than the source's is written as the
+        unspecified one: a header has room for one family only.
+    :raises ValueError: when an address is no IP address.
+    """
+    if source is None:
+        return b"PROXY UNKNOWN\r\n" if version is Version.V1 else _SIGNATURE + pack("!BBH", _LOCAL, 0, 0)
+    here, there = _plain(source[0]), _plain(destination[0])
+    if here.version != there.version:
+        there = type(here)(0)
+    if version is Version.V1:
+        return f"PROXY TCP{here.version} {here} {there} {source[1]} {destination[1]}\r\n".encode("ascii")
+    addresses = here.packed + there.packed + pack("!HH", source[1], destination[1])
+    return _SIGNATURE + pack("!BBH", _PROXY, _TCP4 if here.version == 4 else _TCP6, len(addresses)) + addresses
+
+
+def _plain(host: str) -> IPv4Address | IPv6Address:
+    """An address without its scope, and an IPv4 address that came in the clothes of IPv6 as IPv4."""
+    address = ip_address(host)
+    if isinstance(address, IPv4Address):
+        return address
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return IPv6Address(int(address)) if address.scope_id is not None else address
