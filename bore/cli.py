@@ -67,7 +67,7 @@ def _server(program: str, arguments: Sequence[str]) -> int:
 
         from bore import exits
         from bore.observers import beginLogging
-        from bore.options import serverCommand
+        from bore.options.server import serverCommand
         from bore.server.service import CannotListen, ServerService
         from bore.streams.reactor import IReactor
 
@@ -91,10 +91,10 @@ def _local(program: str, arguments: Sequence[str]) -> int:
         from twisted.python.failure import Failure
 
         from bore import exits
-        from bore.client.control import describe
+        from bore.client.reasons import describe
         from bore.client.service import ClientService
         from bore.observers import beginLogging
-        from bore.options import clientCommand
+        from bore.options.client import clientCommand
         from bore.streams.reactor import IReactor
 
     command = clientCommand(program).parse(arguments)
@@ -119,7 +119,7 @@ def _demo(program: str, arguments: Sequence[str]) -> int:
 
     from bore.demo import Demo
     from bore.observers import beginLogging
-    from bore.options import demoCommand
+    from bore.options.demo import demoCommand
     from bore.streams.reactor import IReactor
 
     command = demoCommand(program).parse(arguments)

@@ -37,6 +37,8 @@ class Option:
     :ivar parse: makes the value of a text; a ValueError says what would be right. None: a flag that takes no value.
     :ivar default: the value when neither the flag nor the variable is given.
     :ivar shown: how the default is written in the help, where it is not plain.
+    :ivar many: whether the flag may be given more than once: the value is a list. In the variable there are commas
+        between the values.
     """
 
     flags: tuple[str, ...]
@@ -46,6 +48,7 @@ class Option:
     default: object = None
     shown: str | None = None
     environment: str | None = None
+    many: bool = False
 
     @property
     def name(self) -> str:
@@ -107,8 +110,11 @@ class Command(Generic[C]):
         if option.name in given:
             return given[option.name]
         if option.parse is not None and option.environment is not None and option.environment in environment:
+            text = environment[option.environment]
             try:
-                return option.parse(environment[option.environment])
+                if option.many:
+                    return [option.parse(part.strip()) for part in text.split(",")]
+                return option.parse(text)
             except ValueError as e:
                 raise UsageError(f"environment variable {option.environment}: {e}") from e
         return option.default
@@ -127,6 +133,7 @@ class Command(Generic[C]):
             else:
                 parser.add_argument(
                     *option.flags,
+                    action="append" if option.many else "store",
                     dest=option.name,
                     metavar=option.metavar,
                     type=_argument(option),

@@ -17,7 +17,7 @@ from twisted.web.server import Request, Site
 
 from bore import exits
 from bore.client.service import ClientService
-from bore.client.settings import ClientSettings
+from bore.client.settings import ClientSettings, ServerAddress
 from bore.server.service import ServerService
 from bore.server.settings import ServerSettings
 from bore.streams.reactor import IReactor
@@ -97,9 +97,8 @@ class Demo(MultiService):
             ClientSettings(
                 localPort=web.getHost().port,
                 localHost=_LOOPBACK,
-                server=_LOOPBACK,
+                servers=(ServerAddress(_LOOPBACK, server.controlPort),),
                 port=self._port,
-                controlPort=server.controlPort,
                 reconnect=False,
             ),
         )

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Final
 
-from bore.client.control import ServerUnreachable
+from bore.client.reasons import ServerUnreachable
 from bore.wire.errors import AuthenticationFailed
 
 #: Ended on purpose.

@@ -22,7 +22,7 @@ from twisted.logger import (
 from zope.interface import implementer
 
 from bore.commandline import printable
-from bore.options import LogSettings
+from bore.options.common import LogSettings
 from bore.streams.visitorlog import VisitorLog
 
 #: What systemd's journal calls our levels (sd-daemon(3)).

@@ -7,8 +7,9 @@ import gc
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import Final, cast
 
@@ -33,6 +34,23 @@ def withoutOpenSSL() -> Iterator[None]:
     finally:
         for name in absent:
             del sys.modules[name]
+
+
+def stateFolder(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """
+    Where a program of this user keeps what it is to remember: what systemd gives it (StateDirectory), else by the XDG
+    Base Directory Specification; None if there is no such place.
+    """
+    folder = environment.get("STATE_DIRECTORY", "").split(":")[0]
+    if folder:
+        return Path(folder)
+    home = environment.get("XDG_STATE_HOME", "")
+    if os.path.isabs(home):  # the specification has others ignored
+        return Path(home, "txbore")
+    try:
+        return Path.home() / ".local" / "state" / "txbore"
+    except RuntimeError:
+        return None
 
 
 def settle() -> None:

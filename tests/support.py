@@ -28,6 +28,9 @@ CHECKOUT: Final = Path(__file__).resolve().parent.parent
 
 _hosts = itertools.count(1)
 
+#: Where programs keep their state that are not told where: each has a folder of its own.
+_stateHomes = tempfile.TemporaryDirectory(prefix="bore-")
+
 
 def loopbackHost() -> str:
     """
@@ -163,13 +166,14 @@ class Program:
 
     def __init__(self, words: Sequence[str], environment: dict[str, str] | None = None, cwd: str | None = None) -> None:
         self.words = list(words)
+        stateHome = os.path.join(_stateHomes.name, str(next(_hosts)))
         base = {k: v for k, v in os.environ.items() if not k.startswith("BORE_") and k != "LISTEN_FDS"}
         self.process = subprocess.Popen(
             self.words,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=base | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1"} | (environment or {}),
+            env=base | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "XDG_STATE_HOME": stateHome} | (environment or {}),
             cwd=cwd,
         )
         self.out: list[str] = []

@@ -8,7 +8,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore import exits
 from bore.commandline import Command, Option
-from bore.options import clientCommand, demoCommand, serverCommand
+from bore.options.client import clientCommand
+from bore.options.demo import demoCommand
+from bore.options.server import serverCommand
 from bore.relay.face import DRAIN_TIMEOUT
 from bore.wire import errors, limits
 from tests.support import CHECKOUT

@@ -15,7 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore import exits
 from bore.commandline import Command
-from bore.options import clientCommand, serverCommand
+from bore.options.client import clientCommand
+from bore.options.server import serverCommand
 from bore.relay.face import DRAIN_TIMEOUT
 from bore.wire.limits import CONTROL_PORT
 from tests.support import CHECKOUT, Program, running, temporaryFolder

@@ -1,4 +1,4 @@
-"""Which public port to ask for."""
+"""Which public port to ask a server for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
-from bore.wire.errors import BindFailed, PortForbidden, PortInUse, PortNotAllowed, Refusal
+from bore.client.state import Memory, Remembered
+from bore.wire.errors import BindFailed, PortForbidden, PortInUse, PortNotAllowed, Refusal, TakenOver
 
 #: How long a client insists on the random port that it had when it is told that the port is in use, in seconds. The
 #: one who uses it may be our own lost session: a server needs about ten seconds to notice that.
@@ -15,29 +16,46 @@ INSIST: Final = 10.0
 
 class PublicPort:
     """
-    Remembers the public port, so that the tunnel comes back where it was.
+    Remembers the public port at one server, so that the tunnel comes back where it was.
 
     A port that the user has asked for is asked for always. One that the server chose is asked for again, and given
     up when the server will not have it.
 
     :param asked: what the user has asked for; 0 for any port.
+    :param memory: what is remembered beyond the end of the process.
+    :ivar resume: the token of the tunnel that we had, or None.
     """
 
-    def __init__(self, clock: IReactorTime, asked: int) -> None:
+    def __init__(self, clock: IReactorTime, asked: int, memory: Memory) -> None:
         self._clock = clock
         self._asked = asked
+        self._memory = memory
         self._had = 0
+        self._loaded = False
         self._refusedSince: float | None = None
+        self.resume: str | None = None
 
     @property
     def wanted(self) -> int:
         """The port to ask for now; 0 for any."""
         return self._asked or self._had
 
-    def opened(self, port: int) -> None:
+    def recall(self) -> None:
+        """Read what is remembered, before the server is asked for the first time."""
+        if self._loaded:
+            return
+        self._loaded = True
+        tunnel = self._memory.load()
+        if tunnel is not None and self._asked in (0, tunnel.port):
+            self._had = tunnel.port
+            self.resume = tunnel.resume
+
+    def opened(self, port: int, resume: str | None) -> None:
         """The tunnel is up on this port."""
         self._had = port
+        self.resume = resume
         self._refusedSince = None
+        self._memory.save(Remembered(port, resume))
 
     def interrupted(self) -> None:
         """The server could not be asked: how long the port has been refused is unknown again."""
@@ -49,6 +67,8 @@ class PublicPort:
 
         :returns: whether the port that we had was given up, so that asking again at once makes sense.
         """
+        if isinstance(refusal, TakenOver):
+            self.resume = None  # whoever has taken it would only be driven out by us again, and we by it
         if self._asked or not self._had:
             return False
         match refusal:
@@ -63,5 +83,6 @@ class PublicPort:
             case _:
                 return False
         self._had = 0
+        self.resume = None
         self._refusedSince = None
         return True

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from twisted.application.service import Service
-from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
-from twisted.internet.interfaces import IStreamClientEndpoint
+from typing import Final
 
-from bore.client.control import ControlFactory
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, TimeoutError, gatherResults
+
+from bore.client.reconnecting import ControlFactory
+from bore.client.servers import Servers
 from bore.client.settings import ClientSettings
 from bore.client.visitors import Visitors
 from bore.relay.body import makeRelay
 from bore.relay.face import DRAIN_TIMEOUT
-from bore.streams.addresses import hostPort, isLiteral
 from bore.streams.connector import EndpointConnector
-from bore.streams.dial import DIAL_TIMEOUT, Dialer
 from bore.streams.reactor import IReactor
+
+#: How long the server has to take note that the client stops, in seconds.
+_FAREWELL_TIMEOUT: Final = 2.0
 
 
 class ClientService(Service):
@@ -24,20 +26,16 @@ class ClientService(Service):
 
     :ivar opened: fires with the public port when the tunnel is up for the first time.
     :ivar gaveUp: fails with the reason when the client makes no further attempt: a
-        :class:`bore.wire.errors.AuthenticationFailed`, or anything else that ``reconnect=False`` makes final.
+        :class:`bore.wire.errors.AuthenticationFailed`, or anything else that is final.
     """
 
     def __init__(self, reactor: IReactor, settings: ClientSettings) -> None:
+        self._reactor = reactor
         self._relay = makeRelay(reactor, settings.halfOpenTimeout)
-        self._visitors = Visitors(
-            reactor,
-            self._relay,
-            Dialer(reactor, settings.localHost, settings.localPort),
-            hostPort(settings.localHost, settings.localPort),
-            settings.secret,
-        )
-        self._factory = ControlFactory(reactor, settings, self._visitors)
-        self._connector = EndpointConnector(_endpoint(reactor, settings), self._factory)
+        self._visitors = Visitors(reactor, self._relay, settings)
+        servers = Servers(reactor, settings)
+        self._factory = ControlFactory(reactor, settings, servers, self._visitors)
+        self._connector = EndpointConnector(servers, self._factory)
         self.opened: Deferred[int] = self._factory.firstOpened
         self.gaveUp: Deferred[None] = self._factory.gaveUp
 
@@ -53,16 +51,8 @@ class ClientService(Service):
         :returns: fires when nothing is left.
         """
         Service.stopService(self)
-        self._factory.stop()
+        told = self._factory.stop().addTimeout(_FAREWELL_TIMEOUT, self._reactor)
+        told.addErrback(lambda reason: reason.trap(TimeoutError))
         self._connector.disconnect()
         self._visitors.stop()
-        return self._relay.drain(DRAIN_TIMEOUT)
-
-
-def _endpoint(reactor: IReactor, settings: ClientSettings) -> IStreamClientEndpoint:
-    """Dial both address families of a name, and the one of an address."""
-    host, port = settings.server, settings.controlPort
-    if not isLiteral(host):
-        return HostnameEndpoint(reactor, host, port, timeout=DIAL_TIMEOUT)
-    kind = TCP6ClientEndpoint if ":" in host else TCP4ClientEndpoint
-    return kind(reactor, host, port, timeout=int(DIAL_TIMEOUT))
+        return gatherResults([told, self._relay.drain(DRAIN_TIMEOUT)]).addCallback(lambda _: None)

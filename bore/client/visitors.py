@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import Final
 from uuid import UUID
 
@@ -12,15 +13,15 @@ from twisted.internet.interfaces import IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from bore.client.settings import ClientSettings
 from bore.relay.face import Ending, Relay, Stream
-from bore.streams.bursts import Burst
+from bore.streams.bursts import Burst, Overflow
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
 from bore.streams.visitorlog import VisitorLog
 from bore.wire.clientsession import DataSession
 from bore.wire.errors import WireError
 from bore.wire.limits import ACCEPT_TIMEOUT, MAX_FRAME
-from bore.wire.secret import Secret
 
 #: Visitors that may be on their way to the local service at the same time. A server that announces more gets no
 #: connection for them, and drops them when their time is over.
@@ -32,45 +33,57 @@ class Visitors:
     Brings visitors to the local service.
 
     :param local: dials the local service.
-    :param localName: how the log calls it.
+    :ivar witness: called for each visitor that has come through to this client.
     :ivar unaccepted: visitors for whom no data connection could be made.
     :ivar unserved: visitors for whom the local service could not be reached.
     """
 
     log = VisitorLog()
 
-    def __init__(self, reactor: IReactor, relay: Relay, local: Dialer, localName: str, secret: Secret | None) -> None:
+    def __init__(self, reactor: IReactor, relay: Relay, settings: ClientSettings) -> None:
         self.reactor = reactor
         self.relay = relay
-        self.local = local
-        self.localName = localName
-        self.secret = secret
-        self._dialling: set[_Visitor] = set()
-        self._crowd = Burst(reactor)
+        self.local = Dialer(reactor, settings.localHost, settings.localPort)
+        self.localName = settings.local
+        self.secret = settings.secret
+        self.witness: Callable[[], None] | None = None
+        self._maxVisitors = settings.maxVisitors
+        self._dialling: dict[UUID, _Visitor] = {}
+        self._crowd = Overflow(reactor, "{limit} visitors are being connected, more are left out")
+        self._throng = Overflow(reactor, "{limit} visitors are being served, more are left out")
         self.unaccepted = Burst(reactor)
         self.unserved = Burst(reactor)
 
-    def came(self, id: UUID, server: Dialer) -> None:
+    def came(self, id: UUID, server: Dialer, header: bytes = b"") -> None:
         """
         Serve a visitor.
 
         :param server: dials the server that has announced it.
+        :param header: what the local service is told first.
         """
-        if len(self._dialling) < MAX_DIALLING:
-            visitor = _Visitor(self, id)
-            self._dialling.add(visitor)
+        if id in self._dialling:
+            return  # announced again, by a session that took over
+        if len(self._dialling) >= MAX_DIALLING:
+            self._crowd.happened(limit=MAX_DIALLING)
+        elif 0 < self._maxVisitors <= len(self._dialling) + len(self.relay):
+            self._throng.happened(limit=self._maxVisitors)
+        else:
+            visitor = self._dialling[id] = _Visitor(self, id, header)
             visitor.start(server)
-        elif self._crowd.begins():
-            self.log.warn("{limit} visitors are being connected, more are left out", limit=MAX_DIALLING)
 
     def stop(self) -> None:
         """Let go of the visitors that are not connected yet."""
-        for visitor in list(self._dialling):
+        for visitor in list(self._dialling.values()):
             visitor.stop()
 
-    def settled(self, visitor: _Visitor) -> None:
+    def accepted(self) -> None:
+        """A visitor has come through to this client."""
+        if self.witness is not None:
+            self.witness()
+
+    def settled(self, id: UUID) -> None:
         """This visitor is connected, or will never be."""
-        self._dialling.discard(visitor)
+        self._dialling.pop(id, None)
 
 
 class _Visitor:
@@ -81,11 +94,12 @@ class _Visitor:
     only then can it be told at once, by closing.
     """
 
-    __slots__ = ("_id", "_local", "_refused", "_server", "_steps", "_stopped", "_visitors")
+    __slots__ = ("_header", "_id", "_local", "_refused", "_server", "_steps", "_stopped", "_visitors")
 
-    def __init__(self, visitors: Visitors, id: UUID) -> None:
+    def __init__(self, visitors: Visitors, id: UUID, header: bytes) -> None:
         self._visitors = visitors
         self._id = id
+        self._header = header
         self._server: Stream | None = None
         self._local: socket.socket | None = None
         self._refused = False
@@ -109,7 +123,7 @@ class _Visitor:
     def stop(self) -> None:
         """Close what is open."""
         self._stopped = True
-        self._visitors.settled(self)
+        self._visitors.settled(self._id)
         for step in self._steps:
             step.cancel()
         if self._server is not None:
@@ -135,6 +149,7 @@ class _Visitor:
 
     def _accepted(self, server: Stream) -> None:
         self._server = server
+        self._visitors.accepted()
         self._join()
 
     def _acceptFailed(self, reason: Failure) -> None:
@@ -169,8 +184,9 @@ class _Visitor:
         if self._refused:
             self.stop()
         elif self._local is not None:
-            self._visitors.settled(self)
-            self._visitors.relay.join(self._server, Stream(self._local), self._left)
+            self._visitors.settled(self._id)
+            server = Stream(self._server.socket, self._header + self._server.early)
+            self._visitors.relay.join(server, Stream(self._local), self._left)
 
     def _left(self, ending: Ending) -> None:
         if VisitorLog.wanted:

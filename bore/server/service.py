@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from bore.relay.body import makeRelay
 from bore.relay.face import DRAIN_TIMEOUT
-from bore.server.control import ControlFactory
+from bore.server.controlport import ControlFactory
 from bore.server.settings import ServerSettings
 from bore.streams.addresses import hostPort, socketAddress
 from bore.streams.listener import Listener, bindSocket

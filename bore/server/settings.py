@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bore.relay.face import HALF_OPEN_TIMEOUT
 from bore.wire.limits import CONTROL_PORT
 from bore.wire.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """
+    How much a server takes on. A bound of 0 is none, except for ``waiting``.
+
+    :ivar pending: connections to the control port that have not said yet what they want.
+    :ivar pendingPerSource: the same from one source address, as long as it has no tunnel.
+    :ivar tunnels: tunnels, those included whose client is away.
+    :ivar tunnelsPerSource: the same from one source address.
+    :ivar visitors: visitors of one tunnel.
+    :ivar waiting: visitors of one tunnel that wait while its client is away; 0: nobody may.
+    :ivar visitorRate: new visitors per second from one source address.
+    """
+
+    pending: int = 1024
+    pendingPerSource: int = 256
+    tunnels: int = 4096
+    tunnelsPerSource: int = 100
+    visitors: int = 10_000
+    waiting: int = 128
+    visitorRate: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +43,8 @@ class ServerSettings:
     :ivar bindAddr: the IP address of the control port.
     :ivar bindTunnels: the IP address of the clients' ports.
     :ivar controlPort: the control port; 0 lets the system choose.
+    :ivar lease: how long a port is kept for a client that was lost, in whole seconds; 0: not at all.
+    :ivar bounds: how much it takes on.
     :ivar halfOpenTimeout: how long a visitor may be silent when the other direction has ended, in seconds.
     """
 
@@ -29,4 +54,6 @@ class ServerSettings:
     bindAddr: str = "0.0.0.0"
     bindTunnels: str = "0.0.0.0"
     controlPort: int = CONTROL_PORT
+    lease: int = 60
+    bounds: Bounds = field(default_factory=Bounds)
     halfOpenTimeout: float = HALF_OPEN_TIMEOUT

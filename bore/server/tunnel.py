@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID, uuid4
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 
-from bore.streams.addresses import SocketAddress, socketAddress
-from bore.streams.bursts import Burst
+from bore.server.rate import VisitorRate
+from bore.server.settings import Bounds
+from bore.streams.addresses import SocketAddress, plainHost, socketAddress, sourceOf
+from bore.streams.bursts import Overflow
 from bore.streams.deadlines import Deadlines
 from bore.streams.listener import Listener
 from bore.streams.reactor import IReactor
 from bore.streams.visitorlog import VisitorLog
+from bore.wire.errors import Refusal
+from bore.wire.extension import Source
 from bore.wire.limits import ACCEPT_TIMEOUT
+from bore.wire.token import newToken
 
-#: Visitors of one tunnel that may wait for its client at the same time. A client that lives takes one within a round
-#: trip; behind one that does not, no more descriptors than these are held.
-MAX_WAITING: Final = 1024
+#: Visitors of one tunnel that may wait for a client that is there. One that lives takes each within a round trip;
+#: behind one that does not, no more descriptors than these are held.
+MAX_ANNOUNCED: Final = 1024
 
 
 class Visitor:
@@ -34,6 +37,11 @@ class Visitor:
         self.address = address
         self.tunnel = tunnel
 
+    @property
+    def source(self) -> Source:
+        """Where the visitor comes from."""
+        return plainHost(self.address), int(self.address[1])
+
 
 class WaitingRoom:
     """
@@ -41,8 +49,6 @@ class WaitingRoom:
 
     A client takes a visitor on a new connection that says nothing but the id: so the room is one for all tunnels.
     """
-
-    _log = Logger()
 
     def __init__(self, clock: IReactorTime) -> None:
         self._visitors: Deadlines[UUID, Visitor] = Deadlines(clock, ACCEPT_TIMEOUT, self._expired)
@@ -53,13 +59,13 @@ class WaitingRoom:
     def add(self, visitor: Visitor) -> None:
         """Let a visitor wait."""
         self._visitors.add(visitor.id, visitor)
-        visitor.tunnel.waiting.add(visitor.id)
+        visitor.tunnel.waiting[visitor.id] = visitor
 
     def take(self, id: UUID) -> Visitor | None:
         """Take a visitor out; None if nobody waits under this id, or no more."""
         visitor = self._visitors.take(id)
         if visitor is not None:
-            visitor.tunnel.waiting.discard(id)
+            del visitor.tunnel.waiting[id]
         return visitor
 
     def shrink(self) -> bool:
@@ -71,56 +77,72 @@ class WaitingRoom:
         """
         count = (len(self._visitors) + 1) // 2
         for _ in range(count):
-            visitor = self._visitors.takeNewest()
-            visitor.tunnel.waiting.discard(visitor.id)
-            visitor.socket.close()
+            self._close(self._visitors.takeNewest())
         return count > 0
 
     def dismiss(self, tunnel: Tunnel) -> None:
         """Close everybody who waits for one tunnel's client."""
-        for id in list(tunnel.waiting):
-            visitor = self.take(id)
-            if visitor is not None:
-                visitor.socket.close()
+        for visitor in list(tunnel.waiting.values()):
+            self._visitors.take(visitor.id)
+            self._close(visitor)
 
     def close(self) -> None:
         """Close everybody who waits."""
         for visitor in self._visitors.takeAll():
-            visitor.tunnel.waiting.discard(visitor.id)
-            visitor.socket.close()
+            self._close(visitor)
+
+    def _close(self, visitor: Visitor) -> None:
+        del visitor.tunnel.waiting[visitor.id]
+        visitor.socket.close()
 
     def _expired(self, id: UUID, visitor: Visitor) -> None:
-        visitor.tunnel.waiting.discard(id)
-        visitor.socket.close()
-        if visitor.tunnel.neglect.begins():
-            self._log.warn(
-                "port {port}: the client did not take the visitor {visitor} in {seconds} s",
-                port=visitor.tunnel.port,
-                visitor=socketAddress(visitor.address),
-                seconds=ACCEPT_TIMEOUT,
-            )
+        self._close(visitor)
+        visitor.tunnel.neglected(visitor)
+
+
+class Client(Protocol):
+    """Whoever serves a tunnel's visitors: a control connection."""
+
+    def announce(self, visitor: Visitor) -> None:
+        """Tell the client of a visitor."""
+
+    def end(self, refusal: Refusal) -> None:
+        """Tell the client that it has lost the tunnel, and why, and close the connection."""
 
 
 class Tunnel:
     """
-    One client's public port.
+    One public port. It can be without a client for a while.
 
     :param sock: the listening socket.
-    :param announce: tells the client the id of each visitor.
-    :ivar waiting: the ids of this tunnel's visitors that wait.
-    :ivar neglect: visitors that the client has not taken.
+    :param source: whom the client's address belongs to.
+    :ivar token: for this a client gets the tunnel back.
+    :ivar client: who serves the visitors; None while the client is away.
+    :ivar waiting: the visitors that no client has taken, by id; the oldest first.
+    :ivar running: how many visitors are being served.
     """
 
     _log = VisitorLog()
 
     def __init__(
-        self, reactor: IReactor, sock: socket.socket, room: WaitingRoom, announce: Callable[[UUID], None]
+        self, reactor: IReactor, sock: socket.socket, room: WaitingRoom, bounds: Bounds, source: str, client: Client
     ) -> None:
         self._room = room
-        self._announce = announce
-        self._crowd = Burst(reactor)
-        self.neglect = Burst(reactor)
-        self.waiting: set[UUID] = set()
+        self._bounds = bounds
+        self._rate = VisitorRate(reactor, bounds.visitorRate)
+        self._neglect = Overflow(
+            reactor, "port {port}: the client did not take the visitor {visitor} in {seconds:.0f} s"
+        )
+        self._crowd = Overflow(reactor, "port {port}: {limit} visitors wait, more are closed")
+        self._throng = Overflow(reactor, "port {port}: {limit} visitors are being served, more are closed")
+        self._rush = Overflow(
+            reactor, "port {port}: more than {limit} new visitors per second from {source}, they are closed"
+        )
+        self.token = newToken()
+        self.source = source
+        self.client: Client | None = client
+        self.waiting: dict[UUID, Visitor] = {}
+        self.running = 0
         self._listener = Listener(reactor, sock, self._visitorCame)
 
     @property
@@ -128,16 +150,25 @@ class Tunnel:
         """The public port."""
         return self._listener.port
 
+    def announceAll(self) -> None:
+        """Tell a client that is new to the tunnel of everybody who waits."""
+        assert self.client is not None
+        for visitor in self.waiting.values():
+            self.client.announce(visitor)
+
     def close(self) -> None:
         """Give the port back, and close who waits."""
+        self.client = None
         self._listener.stop()
         self._room.dismiss(self)
 
+    def neglected(self, visitor: Visitor) -> None:
+        """Nobody has taken a visitor, and it is closed."""
+        self._neglect.happened(port=self.port, visitor=socketAddress(visitor.address), seconds=ACCEPT_TIMEOUT)
+
     def _visitorCame(self, sock: socket.socket, address: SocketAddress) -> None:
-        if len(self.waiting) >= MAX_WAITING:
+        if not self._hasRoom(address):
             sock.close()
-            if self._crowd.begins():
-                self._log.warn("port {port}: {limit} visitors wait, more are closed", port=self.port, limit=MAX_WAITING)
             return
         visitor = Visitor(sock, address, self)
         self._room.add(visitor)
@@ -145,4 +176,20 @@ class Tunnel:
             self._log.debug(
                 "port {port}: visitor {visitor} is {id}", port=self.port, visitor=socketAddress(address), id=visitor.id
             )
-        self._announce(visitor.id)
+        if self.client is not None:
+            self.client.announce(visitor)
+
+    def _hasRoom(self, address: SocketAddress) -> bool:
+        bounds = self._bounds
+        if self._rate.perSecond and not self._rate.allows(source := sourceOf(address)):
+            self._rush.happened(port=self.port, limit=bounds.visitorRate, source=source)
+            return False
+        waiting = len(self.waiting)
+        limit = MAX_ANNOUNCED if self.client is not None else bounds.waiting
+        if waiting >= limit:
+            self._crowd.happened(port=self.port, limit=limit)
+            return False
+        if 0 < bounds.visitors <= waiting + self.running:
+            self._throng.happened(port=self.port, limit=bounds.visitors)
+            return False
+        return True

@@ -30,13 +30,29 @@ def isLoopback(address: SocketAddress) -> bool:
     return host.startswith("127.") or host == "::1"
 
 
-def socketAddress(address: SocketAddress) -> str:
-    """Write the address of a socket the usual way; an IPv4 address that came through an IPv6 socket as IPv4."""
+def plainHost(address: SocketAddress) -> str:
+    """The host of a socket's address; an IPv4 address that came through an IPv6 socket as IPv4."""
     host = str(address[0])
     if host.startswith("::ffff:"):
         mapped = IPv6Address(host).ipv4_mapped
-        host = host if mapped is None else str(mapped)
-    return hostPort(host, int(address[1]))
+        return host if mapped is None else str(mapped)
+    return host
+
+
+def sourceOf(address: SocketAddress) -> str:
+    """
+    Whom an address belongs to, as far as can be told: itself for IPv4, its network of 64 bits for IPv6, where
+    everybody has as many addresses as they like.
+    """
+    host = plainHost(address)
+    if ":" not in host:
+        return host
+    return str(IPv6Address(int(IPv6Address(host)) >> 64 << 64))
+
+
+def socketAddress(address: SocketAddress) -> str:
+    """Write the address of a socket the usual way; an IPv4 address that came through an IPv6 socket as IPv4."""
+    return hostPort(plainHost(address), int(address[1]))
 
 
 def peerOf(sock: socket.socket) -> tuple[str, int]:

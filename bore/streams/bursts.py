@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 #: Trouble of the same kind within so many seconds of the last belongs to the same burst.
 _CALM: Final = 10.0
@@ -23,3 +24,43 @@ class Burst:
         begins = now - self._last >= _CALM
         self._last = now
         return begins
+
+
+class Overflow:
+    """
+    Counts what is over a bound, and logs it twice per burst: its begin, and how many there were when it is over.
+
+    :param text: what is logged at the begin, with the fields that :meth:`happened` is given.
+    :ivar total: how many there were since the start.
+    """
+
+    _log = Logger()
+
+    def __init__(self, clock: IReactorTime, text: str) -> None:
+        self._clock = clock
+        self._text = text
+        self._last = float("-inf")
+        self._before = 0
+        self._watched = False
+        self._fields: dict[str, object] = {}
+        self.total = 0
+
+    def happened(self, **fields: object) -> None:
+        """Count one more."""
+        self.total += 1
+        self._last = self._clock.seconds()
+        if not self._watched:
+            self._watched = True
+            self._before = self.total - 1
+            self._fields = fields
+            self._log.warn(self._text, **fields)
+            self._clock.callLater(_CALM, self._look)
+
+    def _look(self) -> None:
+        rest = self._last + _CALM - self._clock.seconds()
+        if rest > 0:
+            self._clock.callLater(rest, self._look)
+            return
+        self._watched = False
+        if self.total - self._before > 1:
+            self._log.warn(self._text + " ({count} times)", count=self.total - self._before, **self._fields)

@@ -43,17 +43,20 @@ class Deadlines(Generic[K, V]):
         entry = self._kept.pop(key, None)
         return None if entry is None else entry[1]
 
-    def takeOldest(self) -> V:
+    def oldest(self) -> K:
         """
-        Take the value out that has been here for the longest time.
+        The key of the value that has been here for the longest time.
 
         :raises KeyError: when there is none.
         """
         try:
-            key = next(iter(self._kept))
+            return next(iter(self._kept))
         except StopIteration:
             raise KeyError("nothing is kept") from None
-        return self._kept.pop(key)[1]
+
+    def keys(self) -> list[K]:
+        """All keys, the oldest first."""
+        return list(self._kept)
 
     def takeNewest(self) -> V:
         """

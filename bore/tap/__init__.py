@@ -16,7 +16,7 @@ from twisted.python.logfile import LogFile
 
 from bore.commandline import Command, UsageError
 from bore.observers import observer
-from bore.options import LogSettings
+from bore.options.common import LogSettings
 from bore.streams.visitorlog import VisitorLog
 
 C = TypeVar("C")

@@ -9,9 +9,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bore import exits, tap
-from bore.client.control import describe
+from bore.client.reasons import describe
 from bore.client.service import ClientService
-from bore.options import ClientCommand, clientCommand
+from bore.options.client import ClientCommand, clientCommand
 from bore.process import raiseDescriptorLimit, settle
 from bore.streams.reactor import IReactor
 

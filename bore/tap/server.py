@@ -7,7 +7,7 @@ from typing import cast
 from twisted.application.service import IService
 
 from bore import tap
-from bore.options import ServerCommand, serverCommand
+from bore.options.server import ServerCommand, serverCommand
 from bore.process import inheritedSockets, raiseDescriptorLimit, settle
 from bore.server.service import ServerService
 from bore.streams.reactor import IReactor

@@ -11,8 +11,11 @@ from twisted.logger import formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.client.control import ControlFactory, ControlProtocol, ServerUnreachable
-from bore.client.settings import ClientSettings
+from bore.client.control import ControlProtocol
+from bore.client.reasons import ServerUnreachable
+from bore.client.reconnecting import ControlFactory
+from bore.client.servers import Servers
+from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.visitors import Visitors
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
@@ -39,27 +42,26 @@ class FakeConnector:
 class FakeVisitors:
     """Writes down who came."""
 
-    localName = "localhost:8000"
-
     def __init__(self) -> None:
         self.ids: list[UUID] = []
+        self.headers: list[bytes] = []
 
-    def came(self, id: UUID, server: Dialer) -> None:
+    def came(self, id: UUID, server: Dialer, header: bytes) -> None:
         self.ids.append(id)
+        self.headers.append(header)
 
 
 class ControlCase(SynchronousTestCase):
     """A client without a network."""
 
-    def make(self, **settings: Any) -> None:
+    def make(self, *hosts: str, **settings: Any) -> None:
         self.reactor = FakeReactor()
+        reactor = cast(IReactor, self.reactor)
+        servers = tuple(map(ServerAddress, hosts or ("example.com",)))
+        made = ClientSettings(8000, servers, **settings)
         self.visitors = FakeVisitors()
         self.connector = FakeConnector()
-        self.factory = ControlFactory(
-            cast(IReactor, self.reactor),
-            ClientSettings(8000, "example.com", **settings),
-            cast(Visitors, self.visitors),
-        )
+        self.factory = ControlFactory(reactor, made, Servers(reactor, made), cast(Visitors, self.visitors))
         self._events = captureLog(self)
 
     @property
@@ -114,7 +116,7 @@ class OpeningTests(ControlCase):
 
     def test_helloIsSaidAtOnce(self) -> None:
         _, transport = self.connect()
-        self.assertEqual(transport.takeWritten(), encode(Hello(0)))
+        self.assertEqual(transport.takeWritten(), markedHello(0))
 
     def test_theTunnelIsAnnouncedInOneLine(self) -> None:
         protocol, _ = self.connect()
@@ -123,7 +125,7 @@ class OpeningTests(ControlCase):
         self.assertEqual(self.successResultOf(self.factory.firstOpened), 20001)
 
     def test_anIPv6ServerIsAnnouncedInBrackets(self) -> None:
-        self.factory.settings = ClientSettings(8000, "2001:db8::1")
+        self.make("2001:db8::1")
         protocol, _ = self.connect()
         self.receive(protocol, Hello(20001))
         self.assertEqual(self.announced, ["listening at [2001:db8::1]:20001 -> localhost:8000"])

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from bore.observers import Announcer, JSONObserver, TextObserver, observer
-from bore.options import LogSettings
+from bore.options.common import LogSettings
 from tests.fakes import logObserver
 
 

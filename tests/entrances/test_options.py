@@ -9,7 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.settings import ClientSettings
 from bore.commandline import UsageError
-from bore.options import ClientCommand, ServerCommand, clientCommand, demoCommand, serverCommand
+from bore.options.client import ClientCommand, clientCommand
+from bore.options.demo import demoCommand
+from bore.options.server import ServerCommand, serverCommand
 from bore.server.settings import ServerSettings
 from bore.wire.secret import Secret
 from tests.support import temporaryFolder

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.relay.face import Ending, Pair, Reason, Relay, Stream
 from bore.server import control, tunnel
-from bore.server.control import ControlFactory, ControlProtocol
+from bore.server.controlport import ControlFactory, ControlProtocol
 from bore.server.settings import ServerSettings
 from bore.streams.reactor import IReactor
 from bore.wire.messages import Accept, Authenticate, Connection, Hello, decodeServerMessage, encode

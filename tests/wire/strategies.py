@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
-from typing import Final
+from itertools import chain, pairwise
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
+from bore.wire import extension, messages
+from bore.wire.extension import (
+    Alive,
+    Extended,
+    ExtendedClientMessage,
+    ExtendedServerMessage,
+    Goodbye,
+    Open,
+    Opened,
+    Refused,
+    Source,
+    Visitor,
+)
 from bore.wire.messages import (
     Accept,
     Authenticate,
@@ -22,14 +35,24 @@ from bore.wire.messages import (
     Hello,
     Message,
     ServerMessage,
-    encode,
 )
 
 #: A slow machine is no fault of the code under test.
 UNHURRIED: Final = settings(deadline=None)
 
+#: A message of any vocabulary.
+AnyMessage: TypeAlias = Message | ExtendedClientMessage | ExtendedServerMessage
+
 PORTS: Final = st.integers(0, 65535)
 UUIDS: Final = st.uuids()
+TOKENS: Final = st.text("0123456789ABCXYZabcxyz_-", min_size=16, max_size=64)
+
+#: IP addresses in their shortest form, link-local ones of an interface included.
+ADDRESSES: Final = st.one_of(
+    st.ip_addresses().map(str),
+    st.builds(lambda low, scope: f"fe80::{low:x}%{scope}", st.integers(1, 0xFFFF), st.sampled_from(["eth0", "2"])),
+)
+SOURCES: Final[SearchStrategy[Source]] = st.tuples(ADDRESSES, PORTS)
 
 #: Any text that UTF-8 can write, short enough for a frame even if every character is escaped.
 TEXTS: Final = st.text(max_size=18)
@@ -49,7 +72,34 @@ SERVER_MESSAGES: Final[SearchStrategy[ServerMessage]] = st.one_of(
 )
 MESSAGES: Final[SearchStrategy[Message]] = st.one_of(CLIENT_MESSAGES, SERVER_MESSAGES)
 
-_NAMES: Final = st.sampled_from(["Challenge", "Authenticate", "Hello", "Heartbeat", "Connection", "Accept", "Error"])
+EXTENDED_CLIENT_MESSAGES: Final[SearchStrategy[ExtendedClientMessage]] = st.one_of(
+    st.builds(Open, PORTS, st.none() | TOKENS), st.builds(Alive), st.builds(Goodbye)
+)
+EXTENDED_SERVER_MESSAGES: Final[SearchStrategy[ExtendedServerMessage]] = st.one_of(
+    st.builds(Extended, st.integers(0, 65535)),
+    st.builds(Opened, PORTS, st.none() | TOKENS, st.integers(0, 1 << 31)),
+    st.builds(Refused, TEXTS, TEXTS, st.booleans()),
+    st.builds(Visitor, UUIDS, st.none() | SOURCES),
+    st.builds(Heartbeat),
+    st.builds(Goodbye),
+)
+
+ANY_MESSAGES: Final[SearchStrategy[AnyMessage]] = st.one_of(
+    MESSAGES, EXTENDED_CLIENT_MESSAGES, EXTENDED_SERVER_MESSAGES
+)
+
+_NAMES: Final = st.sampled_from(
+    "Challenge Authenticate Hello Heartbeat Connection Accept Error Extended Open Opened Refused Alive Visitor "
+    "Goodbye".split()
+)
+
+#: The names before values that are UUIDs.
+_UUID_NAMES: Final = ("Challenge", "Connection", "Accept", "id")
+
+
+def frameOf(message: AnyMessage) -> bytes:
+    """A message of any vocabulary, encoded."""
+    return messages.encode(message) if isinstance(message, Message) else extension.encode(message)
 
 
 def uuidSpellings(id: UUID) -> list[str]:
@@ -69,26 +119,41 @@ def spellings(text: str) -> SearchStrategy[str]:
 
 
 @st.composite
-def spelledOut(draw: DrawFn, message: Message) -> bytes:
+def spelledOut(draw: DrawFn, message: AnyMessage) -> bytes:
     """A frame without its NUL that means this message, in any of the ways that JSON has for it."""
-    name = draw(spellings(type(message).__name__))
-    match message:
-        case Heartbeat():
-            if draw(st.booleans()):
-                return _spaced(draw, name)
-            value = "null"
-        case Hello(port):
-            value = str(port)
-        case Challenge(id) | Connection(id) | Accept(id):
-            value = draw(st.sampled_from(uuidSpellings(id)).flatmap(spellings))
-        case Authenticate(text) | Error(text):
-            value = draw(spellings(text))
-    return _spaced(draw, "{", name, ":", value, "}")
-
-
-def _spaced(draw: DrawFn, *tokens: str) -> bytes:
+    name = type(message).__name__
+    said = json.loads(frameOf(message)[:-1])
+    spelled = draw(spellings(name))
+    tokens = [spelled] if said == name else ["{", spelled, ":", *_spelledValue(draw, name, said[name]), "}"]
+    if said == name and draw(st.booleans()):
+        tokens = ["{", spelled, ":", "null", "}"]
     space = draw(st.text(" \t\r\n", max_size=3))
     return (space + space.join(tokens) + space).encode()
+
+
+def _spelledValue(draw: DrawFn, name: str, value: object) -> list[str]:
+    """The tokens of the value of this name."""
+    if isinstance(value, dict):
+        return ["{", *_spelledFields(draw, value), "}"]
+    if isinstance(value, list):
+        elements = [[",", *_spelledValue(draw, "", element)] for element in value]
+        return ["[", *list(chain(*elements))[1:], "]"]
+    if isinstance(value, str):
+        forms = uuidSpellings(UUID(value)) if name in _UUID_NAMES else [value]
+        return [draw(st.sampled_from(forms).flatmap(spellings))]
+    return [json.dumps(value)]
+
+
+def _spelledFields(draw: DrawFn, known: dict[str, object]) -> list[str]:
+    """The tokens of these fields: in any order, a null perhaps left out, and others among them that nobody knows."""
+    fields = [
+        [",", draw(spellings(name)), ":", *_spelledValue(draw, name, value)]
+        for name, value in known.items()
+        if value is not None or draw(st.booleans())
+    ]
+    unknown = draw(st.lists(st.tuples(TEXTS.filter(lambda name: name not in known), VALUES), max_size=2))
+    fields += [[",", draw(spellings(name)), ":", json.dumps(value)] for name, value in unknown]
+    return list(chain(*draw(st.permutations(fields))))[1:]
 
 
 @st.composite
@@ -111,28 +176,34 @@ _SCALARS: Final[SearchStrategy[object]] = st.one_of(
 )
 
 #: What a JSON text may mean, NaN and the infinities included, which Python writes though JSON has no word for them.
-_VALUES: Final[SearchStrategy[object]] = st.recursive(
+VALUES: Final[SearchStrategy[object]] = st.recursive(
     _SCALARS,
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(_CODE_POINTS | _NAMES, inner, max_size=3)),
     max_leaves=6,
 )
 
 #: Names of messages with values that they mostly cannot have.
-_ALMOST_MESSAGES: Final = st.dictionaries(_NAMES, _VALUES, min_size=1, max_size=2)
+_ALMOST_MESSAGES: Final = st.dictionaries(_NAMES, VALUES, min_size=1, max_size=2)
 
 #: Any JSON text, with a liking for those that are nearly messages.
-JSON_TEXTS: Final[SearchStrategy[bytes]] = st.one_of(_VALUES, _ALMOST_MESSAGES).map(lambda v: json.dumps(v).encode())
+JSON_TEXTS: Final[SearchStrategy[bytes]] = st.one_of(VALUES, _ALMOST_MESSAGES).map(lambda v: json.dumps(v).encode())
 
-#: What may come instead of a frame, without a NUL of its own or with some.
+#: What may come instead of a frame, without a NUL of its own or with some. The extension has longer frames.
 JUNK: Final[SearchStrategy[bytes]] = st.one_of(
     st.binary(max_size=300),
+    st.builds(lambda size: b"x" * size, st.integers(250, 4200)),
     JSON_TEXTS,
-    MESSAGES.flatmap(spelledOut).flatmap(damaged),
+    ANY_MESSAGES.flatmap(spelledOut).flatmap(damaged),
 )
 
 #: What a peer may send: whole messages of either side, and anything else, most of it cut into frames.
 STREAMS: Final[SearchStrategy[bytes]] = st.lists(
-    st.one_of(MESSAGES.map(encode), MESSAGES.flatmap(spelledOut).map(lambda text: text + b"\0"), JUNK, st.just(b"\0")),
+    st.one_of(
+        ANY_MESSAGES.map(frameOf),
+        st.builds(lambda frame: frame + b"\0", ANY_MESSAGES.flatmap(spelledOut)),
+        JUNK,
+        st.sampled_from([b"\0", b'{"Hello":0} \0', b'{"Extended":{"version":1}}\0']),
+    ),
     max_size=5,
 ).map(b"".join)
 

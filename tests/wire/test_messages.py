@@ -439,7 +439,7 @@ class HostileTests(MessageTestCase):
             (b'{"Hello":-1}', """not a port from 0 to 65535: '{"Hello":-1}'"""),
             (b'{"Challenge":1}', """not a UUID: '{"Challenge":1}'"""),
             (b'{"Error":1}', """not a text: '{"Error":1}'"""),
-            (b'{"Heartbeat":1}', """a heartbeat has no value: '{"Heartbeat":1}'"""),
+            (b'{"Heartbeat":1}', """this message has no value: '{"Heartbeat":1}'"""),
         ):
             self.assertEqual(str(self.assertRaises(MalformedMessage, decodeServerMessage, frame)), why)
 

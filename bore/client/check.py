@@ -1,0 +1,97 @@
+"""The end-to-end check: the client visits its own public port."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from bore.client.visitors import Visitors
+from bore.streams.dial import Dialer
+from bore.streams.reactor import IReactor
+from bore.wire.limits import ACCEPT_TIMEOUT
+
+#: So many checks in a row have to fail before anything is done about it.
+_PATIENCE: Final = 3
+
+
+class Check:
+    """
+    Connects to the public port now and then, and sees whether a visitor comes through.
+
+    Any visitor that comes meanwhile is as good a proof as the check's own: a tunnel that brings visitors works.
+
+    :param seconds: how often, and how long one check may take at most.
+    :param public: dials the public port.
+    :param passed: called after each check that has succeeded.
+    :param failed: called with the last reason when three in a row have not.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: IReactor,
+        seconds: float,
+        public: Dialer,
+        visitors: Visitors,
+        passed: Callable[[], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        self._reactor = reactor
+        self._timeout = min(seconds, ACCEPT_TIMEOUT)
+        self._public = public
+        self._visitors = visitors
+        self._passed = passed
+        self._failed = failed
+        self._failures = 0
+        self._running: Deferred[None] | None = None
+        self._loop = LoopingCall(self._once)
+        self._loop.clock = reactor
+        self._loop.start(seconds, now=False)
+
+    def stop(self) -> None:
+        """Check no more."""
+        if self._loop.running:
+            self._loop.stop()
+        if self._running is not None:
+            self._running.cancel()
+
+    def _once(self) -> Deferred[None]:
+        running = Deferred.fromCoroutine(self._visit()).addTimeout(self._timeout, self._reactor)
+        self._running = running.addCallbacks(self._succeeded, self._noted)
+        return self._running
+
+    async def _visit(self) -> None:
+        came: Deferred[None] = Deferred()
+        self._visitors.witness = lambda: None if came.called else came.callback(None)
+        try:
+            dialling = self._public.dial()
+            sock: socket.socket = await dialling if isinstance(dialling, Deferred) else dialling
+            try:
+                await came
+            finally:
+                sock.close()
+        finally:
+            self._visitors.witness = None
+
+    def _succeeded(self, _: None) -> None:
+        self._running = None
+        self._failures = 0
+        self._passed()
+
+    def _noted(self, reason: Failure) -> None:
+        self._running = None
+        if reason.check(CancelledError) or not self._loop.running:
+            return
+        text = "nobody came through" if reason.check(TimeoutError) else reason.getErrorMessage()
+        self._failures += 1
+        self._log.warn("check {count} of {of}: {why}", count=self._failures, of=_PATIENCE, why=text)
+        if self._failures == _PATIENCE:
+            self.stop()
+            self._failed(text)

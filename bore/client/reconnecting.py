@@ -1,0 +1,177 @@
+"""Makes the control connection, and makes it again when it is lost."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IAddress, IConnector
+from twisted.internet.protocol import ReconnectingClientFactory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from bore.client.control import ControlProtocol
+from bore.client.publicport import PublicPort
+from bore.client.reasons import CheckFailed, NoVisitorAddresses, ServerUnreachable, describe
+from bore.client.servers import Servers
+from bore.client.settings import ClientSettings
+from bore.client.visitors import Visitors
+from bore.streams.addresses import hostPort
+from bore.streams.reactor import IReactor
+from bore.wire.errors import AuthenticationFailed, LateChallenge, Refusal, Violation
+
+
+class ControlFactory(ReconnectingClientFactory):
+    """
+    Keeps a control connection to one of the servers.
+
+    :ivar firstOpened: fires with the public port when the tunnel is up for the first time.
+    :ivar gaveUp: fails with the reason when no further attempt is made.
+    """
+
+    _log = Logger()
+    noisy = False
+    initialDelay = 1.0
+    factor = 2.0
+    jitter = 0.0  # retry() has its own, which keeps to the user's limit
+
+    def __init__(self, reactor: IReactor, settings: ClientSettings, servers: Servers, visitors: Visitors) -> None:
+        self.reactor = reactor
+        self.clock = cast(Any, reactor)  # the base class asks for more of a reactor than it uses
+        self.settings = settings
+        self.visitors = visitors
+        self.probes = settings.secret is not None
+        self.firstOpened: Deferred[int] = Deferred()
+        self.gaveUp: Deferred[None] = Deferred()
+        self.delay = min(self.initialDelay, settings.maxReconnectDelay)
+        self._servers = servers
+        self._announced = ""
+        self._control: ControlProtocol | None = None
+        self._up = False
+        self._stopped = False
+        self._failures = 0
+        self._tried = 0
+        self._final = 0
+        self._why: Exception | None = None
+        self._left: Deferred[None] | None = None
+
+    @property
+    def publicPort(self) -> PublicPort:
+        """The public port to ask for."""
+        return self._servers.publicPort
+
+    def buildProtocol(self, addr: IAddress | None) -> ControlProtocol:
+        self._control = ControlProtocol(self)
+        return self._control
+
+    def opened(self, port: int, resume: str | None) -> None:
+        """The tunnel is up."""
+        if not self._stopped:
+            ReconnectingClientFactory.resetDelay(self)
+        self.delay = min(self.delay, self.settings.maxReconnectDelay)
+        self._tried = self._final = 0
+        if not self.settings.checkEvery:
+            self._failures = 0
+        self.publicPort.opened(port, resume)
+        self._up = True
+        public = hostPort(self._servers.address.host, port)
+        if self._announced and public != self._announced:
+            self._log.warn("the public address changed from {had} to {public}", had=self._announced, public=public)
+        self._log.info(
+            "listening at {public} -> {local}",
+            announce=public != self._announced,
+            public=public,
+            local=self.settings.local,
+        )
+        self._announced = public
+        if not self.firstOpened.called:
+            self.firstOpened.callback(port)
+
+    def checked(self) -> None:
+        """A check has shown that visitors come through."""
+        self._failures = 0
+
+    def ending(self, why: Exception) -> None:
+        """The connection is about to be cut, for this reason."""
+        self._why = self._why or why
+
+    def stop(self) -> Deferred[None]:
+        """
+        Make no further attempt, and end the connection on purpose.
+
+        :returns: fires when the server has been told, or cannot be.
+        """
+        self._stopped = True
+        ReconnectingClientFactory.stopTrying(self)
+        if self._control is None:
+            return succeed(None)
+        self._control.leave()
+        self._left = Deferred()
+        return self._left
+
+    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
+        self.publicPort.interrupted()
+        self._next(connector, "cannot reach", reason.value)
+
+    def clientConnectionLost(self, connector: IConnector, unused_reason: Failure) -> None:
+        why, self._why = self._why or unused_reason.value, None
+        up, self._up = self._up, False
+        self._control = None
+        if self._left is not None:
+            self._left.callback(None)
+        if not isinstance(why, Refusal):
+            self.publicPort.interrupted()
+        elif self.publicPort.refused(why) and not up and self.settings.reconnect and not self._stopped:
+            self._log.warn("{why}: the public port cannot be had back, any other will do", why=describe(why))
+            connector.connect()
+            return
+        self._next(connector, "lost" if up else "no tunnel from", why)
+
+    def retry(self, connector: IConnector | None = None) -> None:
+        """
+        Make the next attempt after the current delay, or after the second half of it, at random.
+
+        So clients that lost their server together do not come back together. A server that was not tried yet since
+        the last one was lost is tried in the first half second.
+        """
+        delay = self.delay
+        fresh = self._tried % len(self._servers) != 0
+        self.delay = random.uniform(0.0, 0.5) if fresh else random.uniform(0.5, 1.0) * delay
+        self._log.info("next attempt in {delay} s", delay=round(self.delay, 1))
+        ReconnectingClientFactory.retry(self, connector)
+        self.delay = delay if fresh else min(delay * self.factor, self.settings.maxReconnectDelay)
+
+    def _next(self, connector: IConnector, what: str, why: BaseException | None) -> None:
+        """Decide what follows when there is no connection, or no longer one."""
+        if self._stopped:
+            return
+        server = str(self._servers.address)
+        text = f"{what} {server}: {describe(why)}"
+        self._tried += 1
+        self._failures += what != "lost" or isinstance(why, CheckFailed)
+        if self._isFinal(why):
+            self._giveUp(cast(Exception, why))
+        elif not self.settings.reconnect:
+            self._giveUp(why if isinstance(why, Refusal | Violation) else ServerUnreachable(text))
+        elif 0 < self.settings.exitAfterFailures <= self._failures:
+            self._giveUp(ServerUnreachable(f"{self._failures} failures in a row, the last one: {text}"))
+        else:
+            self._log.warn("{what} {server}: {why}", what=what, server=server, why=describe(why))
+            if isinstance(why, LateChallenge):
+                self.probes = False
+            self._servers.moveOn()
+            self.connector = connector
+            self.retry()
+
+    def _isFinal(self, why: BaseException | None) -> bool:
+        """Whether nothing but the user can help: each of the servers has said so."""
+        hopeless = isinstance(why, AuthenticationFailed | NoVisitorAddresses)
+        if isinstance(why, Refusal) and not why.retry and not self.firstOpened.called:
+            hopeless = True
+        self._final = self._final + 1 if hopeless else 0
+        return self._final >= len(self._servers)
+
+    def _giveUp(self, why: Exception) -> None:
+        self._stopped = True
+        self.gaveUp.errback(why)

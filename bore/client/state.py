@@ -1,0 +1,162 @@
+"""What a client remembers when it is started again: its public port, and the token for which it can have it back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import stat
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from twisted.logger import Logger
+
+from bore.wire.extension import isToken
+
+#: More than any file that was written here.
+_LONGEST: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """
+    One tunnel.
+
+    :ivar port: its public port.
+    :ivar resume: its token, if the server gives such things.
+    """
+
+    port: int
+    resume: str | None
+
+
+class Memory(Protocol):
+    """Keeps what is to be remembered of one server and one local port."""
+
+    def load(self) -> Remembered | None:
+        """What was saved last, if it is still there."""
+
+    def save(self, tunnel: Remembered) -> None:
+        """Keep this instead."""
+
+
+class NoMemory:
+    """Remembers nothing."""
+
+    def load(self) -> Remembered | None:
+        """Nothing."""
+        return None
+
+    def save(self, tunnel: Remembered) -> None:
+        """Forget it."""
+
+
+class StateFile:
+    """
+    A file for one server and one local port, for the user's eyes only: who has the token can have the tunnel.
+
+    Nothing about it is fatal: what cannot be read is ignored, what cannot be written is done without, each with a
+    warning. While one client uses the file others do without theirs.
+
+    :param folder: where the file is; made, if it is not there.
+    :param server: the server, as people write it.
+    :param local: the local service, as people write it.
+    """
+
+    _log = Logger()
+
+    def __init__(self, folder: Path, server: str, local: str) -> None:
+        self._names = {"server": server, "local": local}
+        self._path = folder / f"{_plain(server)}-{_plain(local)}.json"
+        self._saved: Remembered | None = None
+        self._lock: int | None = None
+        self._ours = True
+
+    def load(self) -> Remembered | None:
+        """What was saved last; None if there is nothing, or it is of no use."""
+        if not self._take():
+            return None
+        try:
+            self._saved = self._read()
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as e:
+            reason = e.strerror if isinstance(e, OSError) else e
+            self._log.warn("{path} is ignored: {reason}", path=str(self._path), reason=reason)
+        return self._saved
+
+    def save(self, tunnel: Remembered) -> None:
+        """Write the file anew, as a whole or not at all."""
+        if not self._ours or tunnel == self._saved:
+            return
+        try:
+            self._write(json.dumps({**self._names, **asdict(tunnel)}) + "\n")
+        except OSError as e:
+            if self._saved is None:
+                self._log.warn("{path} cannot be written: {reason}", path=str(self._path), reason=e.strerror)
+        self._saved = tunnel
+
+    def _take(self) -> bool:
+        """Keep other clients away from the file, and say whether it is ours; the system lets go of it at our end."""
+        try:
+            import fcntl
+        except ImportError:
+            return True  # Windows: two clients of the same port are not told apart
+        if self._lock is None:
+            try:
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+                self._lock = os.open(self._path.with_suffix(".lock"), flags, 0o600)
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._log.info("another client shows {local} through {server}: this one is new to it", **self._names)
+                self._ours = False
+            except OSError as e:
+                self._log.warn("{path} cannot be used: {reason}", path=str(self._path), reason=e.strerror)
+                self._ours = False
+        return self._ours
+
+    def _read(self) -> Remembered:
+        flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        with open(os.open(self._path, flags), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError("it is no file")
+            if os.name == "posix" and (status.st_uid != os.geteuid() or status.st_mode & 0o077):
+                raise ValueError("it is somebody else's, or others may read it")
+            return self._parse(file.read(_LONGEST))
+
+    def _parse(self, data: bytes) -> Remembered:
+        try:
+            content = json.loads(data)
+        except (ValueError, RecursionError):
+            raise ValueError("it is damaged") from None
+        match content:
+            case {"server": server, "local": local, "port": int(port), "resume": str() | None as resume} if (
+                {"server": server, "local": local} == self._names
+                and 0 < port <= 65535
+                and (resume is None or isToken(resume))
+            ):
+                return Remembered(port, resume)
+        raise ValueError("it is damaged, or of something else")
+
+    def _write(self, text: str) -> None:
+        descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=".new-")
+        try:
+            with open(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(descriptor)
+            os.replace(name, self._path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
+
+
+def _plain(name: str) -> str:
+    """The name with nothing in it that a file system would object to; a hash would hide whose file it is."""
+    return re.sub(r"[^0-9A-Za-z._\[\]-]", "_", name)[:100]

@@ -1,0 +1,89 @@
+"""What both ends can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bore.commandline import Option, UsageError
+from bore.options import values
+from bore.relay.face import HALF_OPEN_TIMEOUT
+from bore.wire.limits import CONTROL_PORT
+from bore.wire.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """What is logged, and how."""
+
+    level: str
+    format: str
+
+
+#: The log of either end.
+LOG: Final = (
+    Option(
+        ("--log-level",),
+        "What to log: debug, info, warn or error",
+        values.oneOf("debug", "info", "warn", "error"),
+        "LEVEL",
+        "info",
+    ),
+    Option(("--log-format",), "How to log: text or json", values.oneOf("text", "json"), "FORMAT", "text"),
+)
+
+#: All that both ends have in common.
+BOTH: Final = (
+    Option(
+        ("-s", "--secret"),
+        "Secret that both ends must know; every user of this machine can read it in the list of processes",
+        str,
+        "SECRET",
+        environment="BORE_SECRET",
+    ),
+    Option(
+        ("--secret-file",),
+        "File that holds the secret; a newline at its end is no part of it",
+        values.secretFile,
+        "PATH",
+    ),
+    Option(
+        ("--max-visitors",),
+        "Visitors that one tunnel may have at the same time; 0 is any number",
+        values.count,
+        "NUMBER",
+        10_000,
+    ),
+    Option(
+        ("--half-open-timeout",),
+        "How long a visitor may be silent when the other direction has ended, in seconds",
+        values.seconds,
+        "SECONDS",
+        HALF_OPEN_TIMEOUT,
+        shown="600",
+    ),
+    *LOG,
+)
+
+
+def controlPort(help: str, parse: Any) -> Option:
+    """The control port, which each end has its own words for."""
+    return Option(("--control-port",), help, parse, "PORT", CONTROL_PORT, environment="BORE_CONTROL_PORT")
+
+
+def secret(found: dict[str, Any], given: dict[str, Any]) -> Secret | None:
+    """The secret, wherever it comes from."""
+    if "secret" in given and "secret_file" in given:
+        raise UsageError("--secret and --secret-file: give one of them")
+    text = found["secret_file"] if "secret_file" in given else found["secret"]
+    if text is None:
+        return None
+    try:
+        return Secret(text)
+    except UnicodeEncodeError:
+        raise UsageError("the secret is not UTF-8: give a text") from None
+
+
+def log(found: dict[str, Any]) -> LogSettings:
+    """How to log."""
+    return LogSettings(found["log_level"], found["log_format"])

@@ -1,0 +1,123 @@
+"""What a server can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bore.commandline import Command, Option, UsageError
+from bore.options import common, values
+from bore.server.settings import Bounds, ServerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCommand:
+    """What ``bore server`` was told."""
+
+    settings: ServerSettings
+    log: common.LogSettings
+
+
+_BOUNDS: Final = Bounds()
+
+_OPTIONS: Final = (
+    Option(
+        ("--min-port",), "Lowest port that a client may have", values.port, "PORT", 1024, environment="BORE_MIN_PORT"
+    ),
+    Option(
+        ("--max-port",), "Highest port that a client may have", values.port, "PORT", 65535, environment="BORE_MAX_PORT"
+    ),
+    Option(
+        ("--bind-addr",),
+        "IP address of the control port; :: serves IPv4 and IPv6",
+        values.address,
+        "ADDRESS",
+        "0.0.0.0",
+    ),
+    Option(
+        ("--bind-tunnels",),
+        "IP address of the clients' ports",
+        values.address,
+        "ADDRESS",
+        shown="what --bind-addr is",
+    ),
+    common.controlPort(
+        "Port that clients connect to; 0 lets the system choose. Original clients know 7835 only", values.portOrAny
+    ),
+    Option(
+        ("--lease",),
+        "How long the port of a client that was lost is kept for it, in seconds; 0: not at all",
+        values.wholeSeconds,
+        "SECONDS",
+        60,
+    ),
+    Option(
+        ("--max-waiting",),
+        "Visitors of one tunnel that may wait while its client is away; 0: nobody",
+        values.count,
+        "NUMBER",
+        _BOUNDS.waiting,
+    ),
+    Option(
+        ("--visitor-rate",),
+        "New visitors per second that one address may send to one tunnel; 0 is any number",
+        values.count,
+        "NUMBER",
+        _BOUNDS.visitorRate,
+    ),
+    Option(("--max-tunnels",), "Tunnels, all together; 0 is any number", values.count, "NUMBER", _BOUNDS.tunnels),
+    Option(
+        ("--max-tunnels-per-source",),
+        "Tunnels of clients from one address; 0 is any number",
+        values.count,
+        "NUMBER",
+        _BOUNDS.tunnelsPerSource,
+    ),
+    Option(
+        ("--max-pending",),
+        "Connections that have not said yet what they want; 0 is any number",
+        values.count,
+        "NUMBER",
+        _BOUNDS.pending,
+    ),
+    Option(
+        ("--max-pending-per-source",),
+        "The same from one address that has no tunnel; 0 is any number",
+        values.count,
+        "NUMBER",
+        _BOUNDS.pendingPerSource,
+    ),
+    *common.BOTH,
+)
+
+
+def serverCommand(name: str) -> Command[ServerCommand]:
+    """The server's command line, under the name by which the user calls it."""
+    return Command(name, "Run the server: it listens on public ports on behalf of its clients.", _OPTIONS, _build)
+
+
+def _build(found: dict[str, Any], given: dict[str, Any]) -> ServerCommand:
+    lowest, highest = found["min_port"], found["max_port"]
+    if lowest > highest:
+        raise UsageError(f"--min-port {lowest} is above --max-port {highest}: the range of ports is empty")
+    bounds = Bounds(
+        pending=found["max_pending"],
+        pendingPerSource=found["max_pending_per_source"],
+        tunnels=found["max_tunnels"],
+        tunnelsPerSource=found["max_tunnels_per_source"],
+        visitors=found["max_visitors"],
+        waiting=found["max_waiting"],
+        visitorRate=found["visitor_rate"],
+    )
+    settings = ServerSettings(
+        minPort=lowest,
+        maxPort=highest,
+        secret=common.secret(found, given),
+        bindAddr=found["bind_addr"],
+        bindTunnels=found["bind_tunnels"] or found["bind_addr"],
+        controlPort=found["control_port"],
+        lease=found["lease"],
+        bounds=bounds,
+        halfOpenTimeout=found["half_open_timeout"],
+    )
+    return ServerCommand(settings, common.log(found))

@@ -1,0 +1,155 @@
+"""The control port: what all connections to it share."""
+
+from __future__ import annotations
+
+import socket
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory
+
+from bore.relay.face import Ending, Relay, Stream
+from bore.server.control import ControlProtocol
+from bore.server.pending import Pending
+from bore.server.settings import ServerSettings
+from bore.server.tunnel import Visitor, WaitingRoom
+from bore.server.tunnels import Tunnels
+from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
+from bore.streams.reactor import IReactor
+from bore.streams.transport import SocketTransport
+from bore.streams.visitorlog import VisitorLog
+from bore.wire.errors import Violation
+from bore.wire.serversession import ServerSession, VisitorTaken
+
+#: So much of what a new connection has said is read at once: whatever the first frame is, it is in there.
+_FIRST_READ: Final = 4096
+
+#: How a data connection begins, white space apart.
+_ACCEPT: Final = b'{"Accept":'
+
+
+class ControlFactory(Factory):
+    """
+    Serves the connections to the control port.
+
+    :ivar pending: those that have not said yet what they want.
+    :ivar tunnels: the tunnels of all clients.
+    :ivar room: the visitors that wait for a client.
+    """
+
+    _log = VisitorLog()
+    noisy = False
+
+    def __init__(self, reactor: IReactor, settings: ServerSettings, relay: Relay) -> None:
+        self.reactor = reactor
+        self.settings = settings
+        self.relay = relay
+        self.room = WaitingRoom(reactor)
+        self.tunnels = Tunnels(reactor, settings, self.room)
+        self.pending = Pending(reactor, settings.bounds, self.tunnels.hasSome)
+        self._clients: set[ControlProtocol] = set()
+        self._left: Deferred[None] | None = None
+
+    def buildProtocol(
+        self, addr: IAddress | None, peer: str = "somebody", source: str = "somewhere"
+    ) -> ControlProtocol:
+        """Make the protocol of one connection."""
+        return ControlProtocol(self, peer, source)
+
+    def accepted(self, sock: socket.socket, address: SocketAddress) -> None:
+        """Serve a connection that was accepted on the control port."""
+        first = self._readFirst(sock) if self.settings.secret is None else b""
+        if first.startswith(_ACCEPT) and self._joinAtOnce(sock, first):
+            return
+        protocol = self.buildProtocol(None, socketAddress(address), sourceOf(address))
+        SocketTransport(sock, protocol, self.reactor).start()
+        if first:
+            protocol.dataReceived(first)
+
+    def takeVisitor(self, id: UUID) -> Visitor:
+        """
+        Take a visitor that waits.
+
+        :raises Violation: when nobody waits under this id.
+        """
+        visitor = self.room.take(id)
+        if visitor is None:
+            raise Violation(f"no visitor {id} waits")
+        return visitor
+
+    def join(self, visitor: Visitor, client: Stream) -> None:
+        """Join a visitor with the data connection that its client has made for it."""
+        if VisitorLog.wanted:
+            self._log.debug("the visitor {id} is taken", id=visitor.id)
+        visitor.tunnel.running += 1
+        self.relay.join(Stream(visitor.socket), client, partial(self._visitorLeft, visitor))
+
+    def opened(self, connection: ControlProtocol) -> None:
+        """A connection has got a tunnel."""
+        self._clients.add(connection)
+
+    def gone(self, connection: ControlProtocol) -> None:
+        """A connection is closed."""
+        self._clients.discard(connection)
+        if self._left is not None and not self._clients:
+            left, self._left = self._left, None
+            left.callback(None)
+
+    def shutDown(self) -> Deferred[None]:
+        """
+        Tell all clients that the server stops, and close what belongs to no running visitor.
+
+        :returns: fires when what was said to them is with the kernel.
+        """
+        self.pending.close()
+        for client in list(self._clients):
+            client.shutDown()
+        self.tunnels.closeAll()
+        self.room.close()
+        if not self._clients:
+            return succeed(None)
+        self._left = Deferred()
+        return self._left
+
+    def relieve(self) -> bool:
+        """
+        Free descriptors, as there are none left for new connections to the control port.
+
+        :returns: whether some are free already.
+        """
+        if self.room.shrink():
+            return True
+        self.pending.dropOldest()
+        return False
+
+    def _readFirst(self, sock: socket.socket) -> bytes:
+        """What a client has said already: without a secret it is the client who speaks first."""
+        try:
+            return sock.recv(_FIRST_READ)
+        except OSError:
+            return b""  # nothing yet, or nothing ever: the transport will find out
+
+    def _joinAtOnce(self, sock: socket.socket, first: bytes) -> bool:
+        """Serve a data connection that has said Accept already: it needs no transport and no timer."""
+        try:
+            for event in ServerSession(None).feed(first):
+                if isinstance(event, VisitorTaken):
+                    self.join(self.takeVisitor(event.id), Stream(sock, event.rest))
+                    return True
+        except Violation:
+            pass  # the protocol will say the same
+        return False
+
+    def _visitorLeft(self, visitor: Visitor, ending: Ending) -> None:
+        visitor.tunnel.running -= 1
+        if VisitorLog.wanted:
+            self._log.debug(
+                "the visitor {id} is gone: {reason}; {toClient} bytes to the client, {toVisitor} to the visitor",
+                id=visitor.id,
+                reason=ending.reason.value,
+                toClient=ending.toRight,
+                toVisitor=ending.toLeft,
+            )

@@ -1,0 +1,232 @@
+"""Those who mean ill, or nothing at all."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import re
+import socket
+import struct
+import threading
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from tests.lab.burdens import served
+from tests.lab.fault import Fault, Outcome
+from tests.lab.measure import descriptors, memory, secondsUntil
+from tests.lab.pairings import CONTROL_PORT, FROM_ORIGINAL, ORIGINAL, OURS, Site, lines
+
+#: What the attacker's connections come from, as there are bounds for each source.
+SOURCES: Final = 8
+
+_BIND_ADDRESS_NO_PORT: Final = 24
+
+
+def giveAddresses(site: Site) -> list[str]:
+    """Give the attacker's host some addresses, and ports as fast as it takes them."""
+    base = site.lab.address("attacker").rsplit(".", 1)[0]
+    addresses = [f"{base}.{10 + n}" for n in range(SOURCES)]
+    for address in addresses:
+        site.lab.ip("attacker", "address", "add", f"{address}/24", "dev", "up0")
+    site.lab.set("attacker", "net/ipv4/ip_local_port_range", "2048 65000")
+    site.lab.set("attacker", "net/ipv4/tcp_tw_reuse", "1")
+    return addresses
+
+
+@dataclass(frozen=True)
+class SilentConnections(Fault):
+    """Connections that say next to nothing."""
+
+    name = "silent-connections"
+    fault = "{connections} connections to the control port that say one byte a second, for {seconds} s"
+    promise = "visitors are served within 2 s; a new client has its tunnel within 3 s; the server grows by at most 16 MiB"
+    how = "They come from 8 addresses, and each that the server closes comes anew. The new client starts in the middle."
+    pairings = (OURS, FROM_ORIGINAL, ORIGINAL)
+    hosts = ("attacker",)
+
+    connections: int = 2000
+    seconds: float = 20
+
+    def inject(self, site: Site, outcome: Outcome) -> None:
+        number = site.start()
+        time.sleep(1)
+        before = memory(site.server)
+        with Dripping(site, self.connections) as attack:
+            secondsUntil(lambda: attack.open >= self.connections * 0.95, 10)
+            visits = site.visits(number)
+            time.sleep(self.seconds / 2)
+            begin = time.monotonic()
+            client = site.startClient(state="second", place="visitor")
+            came = secondsUntil(lambda: bool(lines(client, "listening at")), 20)
+            outcome.seconds("new client", None if came is None else time.monotonic() - begin, 3, 20)
+            time.sleep(max(0.0, self.seconds / 2 - (came or 20)))
+            grown = (memory(site.server) - before) / 1024
+            visits.stop()
+            outcome.says(f"{attack.made} connections in all")
+        lost = len(visits.lost())
+        outcome.holds(f"{lost} of {len(visits.all)} visitors lost", not lost)
+        outcome.seconds("longest wait", max((v.waited for v in visits.all if v.served), default=None), 2)
+        outcome.holds(f"server grown by {grown:.1f} MiB", grown <= 16)
+
+
+class Dripping:
+    """
+    Keeps connections open, and says one byte a second on each.
+
+    :ivar open: how many there are.
+    :ivar made: how many there have been.
+    """
+
+    def __init__(self, site: Site, count: int) -> None:
+        self._addresses = giveAddresses(site)
+        self._site = site
+        self._count = count
+        self._stop = threading.Event()
+        self.open = self.made = 0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Dripping:
+        with self._site.lab.inside("attacker"):
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        sockets: list[socket.socket] = []
+        while not self._stop.is_set():
+            begin = time.monotonic()
+            sockets = [sock for sock in sockets if drip(sock)]
+            for _ in range(self._count - len(sockets)):
+                sock = socket.socket()
+                sock.setblocking(False)
+                sock.bind((self._addresses[self.made % SOURCES], 0))
+                sock.connect_ex((self._site.host, CONTROL_PORT))
+                self.made += 1
+                sockets.append(sock)
+            self.open = len(sockets)
+            self._stop.wait(begin + 1 - time.monotonic())
+        for sock in sockets:
+            sock.close()
+
+
+def drip(sock: socket.socket) -> bool:
+    """Say one byte; gives whether the connection is there still."""
+    try:
+        with contextlib.suppress(BlockingIOError):
+            sock.send(b" ")
+        with contextlib.suppress(BlockingIOError):
+            if not sock.recv(4096):
+                raise ConnectionAbortedError
+    except OSError:
+        sock.close()
+        return False
+    return True
+
+
+#: What the attacker starts from.
+_SEEDS: Final = (
+    b'{"Hello":0}\0',
+    b'{"Hello":0} \0{"Open":{"port":0,"resume":null}}\0',
+    b'{"Hello":0} \0{"Open":{"port":0,"resume":"0123456789abcdef0123456789abcdef"}}\0"Alive"\0"Goodbye"\0',
+    b'{"Accept":"e4a5288b-95cd-4e87-b945-492a30b38528"}\0some bytes',
+    b'{"Authenticate":"2689b476701a21e26f25bdd038fddf59e59eb32616f1442ee206043efc9ee518"}\0{"Hello":1}\0',
+    b'{"Lane":"0123456789abcdef0123456789abcdef"}\0\1\0\0\0\2{}',
+    b"GET / HTTP/1.1\r\nHost: tunnel.example\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+)
+
+
+def nonsense(draw: random.Random) -> bytes:
+    """Random bytes, or something sensible with a few changes."""
+    kind = draw.random()
+    if kind < 0.3:
+        return draw.randbytes(int(2 ** draw.uniform(0, 13)))
+    data = bytearray(draw.choice(_SEEDS))
+    for _ in range(draw.choice((0, 1, 1, 2, 8))):
+        at = draw.randrange(len(data))
+        change = draw.randrange(3)
+        if change == 0:
+            data[at] = draw.randrange(256)
+        elif change == 1:
+            data[at : at + draw.randrange(8)] = b""
+        else:
+            data[at:at] = data[at : at + draw.randrange(64)] * draw.randrange(4)
+        if not data:
+            data += b"\0"
+    return bytes(data)
+
+
+@dataclass(frozen=True)
+class RandomBytes(Fault):
+    """Nonsense at both ports."""
+
+    name = "random-bytes"
+    fault = "{connections} connections with random and mutated bytes, to the control port and as visitors"
+    promise = "no exception is logged, no descriptor is left, memory grows by at most 16 MiB; visitors are served"
+    how = (
+        "From 8 addresses, by 6 threads. What they say are random bytes of up to 8 KiB, or messages of the protocol, "
+        "HTTP and TLS with up to eight changes; a third of them leave by a reset, a third read until they are closed. One "
+        "in four goes to the tunnel's own port, as a visitor. The lease is 2 s, as some of it does open tunnels."
+    )
+    pairings = (OURS, FROM_ORIGINAL, ORIGINAL)
+    hosts = ("attacker",)
+
+    connections: int = 100_000
+
+    def inject(self, site: Site, outcome: Outcome) -> None:
+        number = site.start(["--max-tunnels-per-source", "0", "--lease", "2"])
+        addresses = giveAddresses(site)
+        throw(site, number, addresses, self.connections // 50)  # what is made at first is made once
+        time.sleep(5)
+        programs = {"server": site.server, "client": site.client}
+        before = {who: (descriptors(program), memory(program)) for who, program in programs.items()}
+        begin = time.monotonic()
+        throw(site, number, addresses, self.connections)
+        outcome.says(f"{self.connections / (time.monotonic() - begin):.0f} connections a second")
+        for who, program in programs.items():
+            secondsUntil(lambda p=program, b=before[who][0]: descriptors(p) <= b, 15)  # type: ignore[misc]
+            if program.process.poll() is not None:
+                outcome.holds(f"the {who} has ended", False)
+                continue
+            left, grown = descriptors(program) - before[who][0], (memory(program) - before[who][1]) / 1024
+            text = f"{who}: {left:+} descriptors, {grown:+.1f} MiB"
+            outcome.holds(text, left <= 0 and grown <= 16)
+        told = [line for p in programs.values() for line in p.err if re.search(r"Traceback|Unhandled|panicked", line)]
+        outcome.holds(f"{len(told)} exceptions logged", not told)
+        good = served(site, number)
+        outcome.holds("visitors are served" if good else "no visitor is served", good)
+
+
+def throw(site: Site, number: int, addresses: list[str], count: int) -> None:
+    """Make connections that say nonsense."""
+    targets = [(site.host, CONTROL_PORT)] * 3 + [(site.host, number)]
+    threads = [
+        threading.Thread(target=_throw, args=(targets, addresses, count // 6, random.Random(n)), daemon=True)
+        for n in range(6)
+    ]
+    with site.lab.inside("attacker"):
+        for thread in threads:
+            thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _throw(targets: list[tuple[str, int]], addresses: list[str], count: int, draw: random.Random) -> None:
+    for _ in range(count):
+        with contextlib.suppress(OSError), socket.socket() as sock:
+            sock.settimeout(0.05)
+            sock.setsockopt(socket.SOL_IP, _BIND_ADDRESS_NO_PORT, 1)
+            sock.bind((draw.choice(addresses), 0))
+            sock.connect(draw.choice(targets))
+            sock.sendall(nonsense(draw))
+            match draw.randrange(3):
+                case 0:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                case 1:
+                    sock.shutdown(socket.SHUT_WR)
+                    while sock.recv(1 << 16):
+                        pass

@@ -1,0 +1,216 @@
+"""Many at once, and many one after another."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tests.lab.deaths import events, moments
+from tests.lab.fault import Fault, Outcome
+from tests.lab.measure import ask, descriptors, memory, secondsUntil
+from tests.lab.pairings import OURS, TO_ORIGINAL, Site, lines
+from tests.support import Program
+
+
+#: How long the ends have to let go of what has gone, in seconds.
+QUIET: Final = 3.0
+
+
+class Stayers:
+    """
+    Visitors who stay, each on a connection of its own.
+
+    :ivar broken: how many have lost their connection, or got a wrong answer.
+    """
+
+    def __init__(self) -> None:
+        self._connections: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self.broken = 0
+
+    async def come(self, host: str, ports: list[int], each: int) -> None:
+        """So many come to each port."""
+        room = asyncio.Semaphore(300)
+
+        async def one(port: int) -> None:
+            async with room:
+                try:
+                    async with asyncio.timeout(30):
+                        self._connections.append(connection := await asyncio.open_connection(host, port))
+                        await self._ask(*connection)
+                except (OSError, TimeoutError, asyncio.IncompleteReadError):
+                    self.broken += 1
+
+        await asyncio.gather(*(one(port) for _ in range(each) for port in ports))
+
+    async def askAll(self) -> None:
+        """Have each ask once more."""
+        kept = []
+        for start in range(0, len(self._connections), 500):
+            group = self._connections[start : start + 500]
+            answers = await asyncio.gather(*(self._ask(*one) for one in group), return_exceptions=True)
+            kept += [one for one, answer in zip(group, answers, strict=True) if not isinstance(answer, BaseException)]
+        self.broken += len(self._connections) - len(kept)
+        self._connections = kept
+
+    async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        question = os.urandom(8)
+        writer.write(question)
+        async with asyncio.timeout(30):
+            if await reader.readexactly(8) != question:
+                raise ConnectionAbortedError
+
+    def leave(self) -> None:
+        """All go."""
+        for _, writer in self._connections:
+            writer.transport.abort()
+
+
+def onHost(site: Site, place: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a coroutine on a host."""
+    with site.lab.inside(place):
+        asyncio.run(work())
+
+
+@dataclass(frozen=True)
+class Multitude(Fault):
+    """Many tunnels, many visitors, and cuts."""
+
+    name = "multitude"
+    fault = "{tunnels} tunnels with {visitors} visitors at once; all control connections cut and healed {cuts} times"
+    promise = "no joined stream breaks; no visitor that waited under 10 s is lost; all tunnels back within 5 s of each cut"
+    how = (
+        "The clients are in one process. The visitors stay, and each asks again after each cut; {fresh} further ones come "
+        "within the second after each cut, to tunnels that are down at that moment."
+    )
+    pairings = (OURS, TO_ORIGINAL)
+
+    tunnels: int = 1000
+    visitors: int = 10_000
+    cuts: int = 10
+    fresh: int = 100
+
+    def inject(self, site: Site, outcome: Outcome) -> None:
+        site.startService()
+        site.startServer("--max-tunnels-per-source", "0")
+        crowd = site.startCrowd(self.tunnels)
+        ports = list(events(crowd, "opened", 0))
+        stayers, results, slowest = Stayers(), list[tuple[str | None, float]](), [0.0]
+
+        async def work() -> None:
+            begin = time.monotonic()
+            await stayers.come(site.host, ports, self.visitors // self.tunnels)
+            outcome.seconds("visitors there", time.monotonic() - begin)
+            for n in range(self.cuts):
+                slowest.append(await self._cut(site, crowd, ports[n * 7 :] + ports[: n * 7], results))
+                await stayers.askAll()
+            stayers.leave()
+
+        onHost(site, "visitor", work)
+        outcome.holds(f"{stayers.broken} of {self.visitors} joined streams broken", not stayers.broken)
+        lost = sorted(f"{trouble} after {waited:.1f} s" for trouble, waited in results if trouble and waited < 9.9)
+        text = f"{len(lost)} of {len(results)} waiting visitors lost" + (f" ({lost[0]} … {lost[-1]})" if lost else "")
+        outcome.holds(text, not lost)
+        outcome.seconds("longest wait", max((waited for _, waited in results), default=None))
+        outcome.seconds("all tunnels back, at most", None if float("inf") in slowest else max(slowest), 5, 30)
+
+    async def _cut(
+        self, site: Site, crowd: Program, ports: list[int], results: list[tuple[str | None, float]]
+    ) -> float:
+        """Cut, have some come at once, and wait until all is back; gives how long that took."""
+        begin = time.monotonic()
+        crowd.process.send_signal(signal.SIGUSR1)
+        await asyncio.to_thread(secondsUntil, lambda: bool(moments(crowd, "cut", begin)), 10)
+
+        async def visit(port: int, later: float) -> None:
+            await asyncio.sleep(later)
+            came = time.monotonic()
+            trouble = await ask(site.host, port)
+            results.append((trouble, time.monotonic() - came))
+
+        visits = [visit(ports[n % len(ports)], n / self.fresh) for n in range(self.fresh)]
+        healed = asyncio.to_thread(secondsUntil, lambda: len(events(crowd, "opened", begin)) >= self.tunnels, 30)
+        *_, full = await asyncio.gather(*visits, healed)
+        return float("inf") if full is None else full
+
+
+@dataclass(frozen=True)
+class Churn(Fault):
+    """Many visitors and reconnects, and what is left of them."""
+
+    name = "churn"
+    fault = "{visitors} visitors and {reconnects} reconnects"
+    promise = "descriptors, timers and memory are as at the start (within 5 %)"
+    how = (
+        "{clients} clients in one process; all control connections are cut again and again while visitors come and go, "
+        "64 at a time. Start is when a twentieth of them has come. Timers are counted by the reactor of each end."
+    )
+
+    visitors: int = 100_000
+    reconnects: int = 1000
+    clients: int = 20
+
+    def inject(self, site: Site, outcome: Outcome) -> None:
+        site.startService()
+        site.server = site.lab.python("server", "tests.lab.timers", "server")
+        site.server.waitFor("listening on")
+        crowd = site.startCrowd(self.clients)
+        programs = {"server": site.server, "clients": crowd}
+        ports = list(events(crowd, "opened", 0))
+        self._round(site, crowd, ports, self.visitors // 20, 2)
+        before = {who: rest(program) for who, program in programs.items()}
+        begin = time.monotonic()
+        lost = self._round(site, crowd, ports, self.visitors, self.reconnects // self.clients)
+        outcome.says(f"{self.visitors / (time.monotonic() - begin):.0f} visitors a second, {lost} lost")
+        for who, program in programs.items():
+            then = before[who]
+            secondsUntil(lambda p=program, t=then: descriptors(p) <= t[0], 15)  # type: ignore[misc]
+            now = rest(program)
+            text = (
+                f"{who}: descriptors {then[0]}, then {now[0]}; timers {then[1]}, then {now[1]}; "
+                f"memory {then[2] / 1024:.1f} MiB, then {now[2] / 1024:.1f}"
+            )
+            outcome.holds(text, now[0] <= then[0] and now[1] <= then[1] * 1.05 + 2 and now[2] <= then[2] * 1.05 + 300)
+
+    def _round(self, site: Site, crowd: Program, ports: list[int], visitors: int, cuts: int) -> int:
+        """Have visitors come while connections are cut; gives how many of them were lost."""
+        over = threading.Event()
+        lost = 0
+
+        def cutting() -> None:
+            for _ in range(cuts):
+                begin = time.monotonic()
+                crowd.process.send_signal(signal.SIGUSR1)
+                secondsUntil(lambda b=begin: len(events(crowd, "opened", b)) >= self.clients, 20)  # type: ignore[misc]
+            over.set()
+
+        async def coming(share: int) -> None:
+            nonlocal lost
+            count = 0
+            while count < share or not over.is_set():
+                lost += await ask(site.host, ports[count % len(ports)]) is not None
+                count += 1
+
+        async def all() -> None:
+            await asyncio.gather(*(coming(visitors // 64) for _ in range(64)))
+
+        thread = threading.Thread(target=cutting, daemon=True)
+        thread.start()
+        onHost(site, "visitor", all)
+        thread.join()
+        time.sleep(QUIET)
+        return lost
+
+
+def rest(program: Program) -> tuple[int, int, int]:
+    """Descriptors, timers, and memory in KiB, when all is quiet."""
+    before = len(lines(program, "^timers"))
+    program.process.send_signal(signal.SIGUSR2)
+    program.waitFor("timers", after=before)
+    timers = int(lines(program, "^timers")[-1].split()[2])
+    return descriptors(program), timers, memory(program)

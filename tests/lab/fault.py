@@ -1,0 +1,99 @@
+"""One row of the matrix: a fault, what is promised about it, and what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple
+
+from tests.lab.pairings import OURS, Pairing, Site
+
+
+class Finding(NamedTuple):
+    """
+    Something that was measured.
+
+    :ivar kept: whether it is as promised; None where nothing is promised.
+    """
+
+    text: str
+    kept: bool | None
+
+
+@dataclass
+class Outcome:
+    """
+    What was measured of one fault in one pairing.
+
+    :ivar slack: how much longer than promised something may take, in seconds, as the machine may be busy.
+    :ivar figures: what is shown as it is, behind the row's notes.
+    """
+
+    slack: float = 0.0
+    findings: list[Finding] = field(default_factory=list)
+    figures: list[str] = field(default_factory=list)
+
+    def seconds(self, what: str, seconds: float | None, most: float | None = None, watched: float = 0.0) -> None:
+        """
+        A time was measured.
+
+        :param most: what is promised, or None.
+        :param watched: how long it was waited for, if it did not come about.
+        """
+        if seconds is None:
+            text = f"{what}: not within {watched:.0f} s" if watched else f"{what}: never"
+        else:
+            text = f"{what}: {seconds:.1f} s"
+        kept = seconds is not None and most is not None and seconds <= most + self.slack
+        self.findings.append(Finding(text, None if most is None else kept))
+
+    def holds(self, text: str, kept: bool) -> None:
+        """Something was checked that is promised."""
+        self.findings.append(Finding(text, kept))
+
+    def says(self, text: str) -> None:
+        """Something was measured that nothing is promised about."""
+        self.findings.append(Finding(text, None))
+
+    @property
+    def broken(self) -> list[str]:
+        """What is not as promised."""
+        return [finding.text for finding in self.findings if finding.kept is False]
+
+
+class Fault:
+    """
+    A row. A subclass is a dataclass of its numbers, and its texts may name them in braces.
+
+    :cvar name: how it is called on the command line.
+    :cvar fault: what is done.
+    :cvar promise: what is promised of ours with ours.
+    :cvar how: what exactly is done, for who wants to know.
+    :cvar pairings: in which it makes sense.
+    :cvar idle: whether it mostly waits, and may do so beside others.
+    """
+
+    name: ClassVar[str]
+    fault: ClassVar[str]
+    promise: ClassVar[str]
+    how: ClassVar[str]
+    pairings: ClassVar[Sequence[Pairing]] = (OURS,)
+    idle: ClassVar[bool] = False
+
+    #: Further hosts, beside server, client and visitor.
+    hosts: ClassVar[Sequence[str]] = ()
+
+    def inject(self, site: Site, outcome: Outcome) -> None:
+        """Do it, and measure."""
+        raise NotImplementedError
+
+    def say(self, text: str) -> str:
+        """A text, with this row's numbers."""
+        return text.format(**{name: f"{value:,g}".replace(",", " ") for name, value in vars(self).items()})
+
+    def measure(self, pairing: Pairing = OURS, slack: float = 0.0) -> Outcome:
+        """Make a laboratory, and measure in it."""
+        outcome = Outcome(slack)
+        with Site(pairing, self.name[:12], *self.hosts) as site:
+            self.inject(site, outcome)
+        return outcome

@@ -1,0 +1,83 @@
+"""
+``python -m tests.lab.manyclients HOST LOCAL_PORT COUNT``: many clients in one process.
+
+It prints a line for everything that happens, with the time of the system's monotonic clock: ``attempt TIME`` and
+``opened TIME PORT``. SIGUSR1 cuts all control connections (``cut TIME``); SIGUSR2 has it say ``timers TIME COUNT``.
+"""
+
+from __future__ import annotations
+
+import gc
+import re
+import signal
+import sys
+import time
+from typing import Any, cast
+
+from twisted.internet import epollreactor
+from twisted.internet.interfaces import IConnector
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+
+from tests.lab.timers import sayTimers
+
+
+class WatchedReactor:
+    """The reactor, which notes each attempt to connect, and can cut what was connected."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._connectors: set[IConnector] = set()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._reactor, name)
+
+    def connectTCP(self, *words: Any, **named: Any) -> IConnector:
+        say("attempt", time.monotonic())
+        connector: IConnector = self._reactor.connectTCP(*words, **named)
+        self._connectors.add(connector)
+        return connector
+
+    def cut(self) -> None:
+        """Cut all control connections."""
+        connectors, self._connectors = self._connectors, set()
+        say("cut", time.monotonic())
+        for connector in cast("set[Any]", connectors):
+            if connector.state == "connected":
+                connector.transport.abortConnection()
+
+
+def say(*words: object) -> None:
+    """A line for whoever has started us."""
+    print(*words, flush=True)  # noqa: T201
+
+
+def observe(event: LogEvent) -> None:
+    """Say when a tunnel is up."""
+    if "listening at" in (event.get("log_format") or ""):
+        found = re.search(r":(\d+) ->", formatEvent(event))
+        assert found is not None
+        say("opened", time.monotonic(), found.group(1))
+
+
+def main() -> None:
+    host, local, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    epollreactor.install()
+    from twisted.internet import reactor as real
+
+    from bore.client.service import ClientService
+    from bore.client.settings import ClientSettings
+
+    reactor: Any = WatchedReactor(real)
+    globalLogPublisher.addObserver(observe)
+    for n in range(count):
+        service = ClientService(reactor, ClientSettings(localPort=local, server=host, localHost="127.0.0.1"))
+        # Not all at once: this is not what is tested.
+        reactor.callLater(n / 200, service.startService)
+    signal.signal(signal.SIGUSR1, lambda *_: reactor.callFromThread(reactor.cut))
+    sayTimers(reactor)
+    gc.freeze()
+    reactor.run()
+
+
+if __name__ == "__main__":
+    main()

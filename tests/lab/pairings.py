@@ -1,0 +1,146 @@
+"""Who is on which side: ours, or the original."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Final, NamedTuple
+
+from tests.interop.test_original import original
+from tests.lab.link import Link
+from tests.lab.measure import Talk, Visits, secondsUntil
+from tests.lab.network import Lab
+from tests.support import Program
+
+#: The control port, and the port of the local service.
+CONTROL_PORT: Final = 7835
+SERVICE_PORT: Final = 9000
+
+
+class Pairing(NamedTuple):
+    """Who is the server, and who the client: ``ours`` or ``original``."""
+
+    server: str
+    client: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.server}-{self.client}"
+
+    @property
+    def title(self) -> str:
+        return {
+            OURS: "Ours with ours",
+            TO_ORIGINAL: "Server: original, client: ours",
+            FROM_ORIGINAL: "Server: ours, client: original",
+            ORIGINAL: "The original with itself",
+        }[self]
+
+
+OURS: Final = Pairing("ours", "ours")
+FROM_ORIGINAL: Final = Pairing("ours", "original")
+TO_ORIGINAL: Final = Pairing("original", "ours")
+ORIGINAL: Final = Pairing("original", "original")
+PAIRINGS: Final = (OURS, FROM_ORIGINAL, TO_ORIGINAL, ORIGINAL)
+
+
+class Site:
+    """
+    A laboratory with a server on one host, a client and a local service on another, and visitors on a third.
+
+    :ivar server: the server's program, once it was started; so is ``client``.
+    """
+
+    def __init__(self, pairing: Pairing, name: str, *further: str) -> None:
+        self.pairing = pairing
+        self._paths = {"original": [original()]} if "original" in pairing else {}
+        self._paths["ours"] = [sys.executable, "-m", "bore"]
+        self.lab = Lab(name, ("server", "client", "visitor", *further))
+        self.link = Link(self.lab, "client")
+        self.host = self.lab.address("server")
+        self.server: Program
+        self.client: Program
+
+    def __enter__(self) -> Site:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.lab.close()
+
+    @property
+    def isOurs(self) -> bool:
+        """Whether both sides are ours."""
+        return self.pairing == OURS
+
+    def startService(self) -> None:
+        """Start the local service, an echo."""
+        self.lab.python("client", "tests.lab.echo", "127.0.0.1", str(SERVICE_PORT)).waitFor("ready")
+
+    def startServer(self, *ours: str, place: str = "server") -> Program:
+        """
+        Start the server, and wait until it listens.
+
+        :param ours: options that only ours knows.
+        """
+        kind = self.pairing.server
+        words = [*self._paths[kind], "server", *(ours if kind == "ours" else ())]
+        self.server = self.lab.start(place, *words)
+        address = self.lab.address(place)
+        if secondsUntil(lambda: self.lab.isOpen("visitor", address, CONTROL_PORT), 20) is None:
+            raise AssertionError(f"the server does not listen\n{self.server.transcript()}")
+        return self.server
+
+    def startClient(self, *ours: str, place: str = "client", to: str = "", state: str = "") -> Program:
+        """
+        Start a client.
+
+        :param ours: options that only ours knows.
+        :param state: its state folder, which is that of its host by default.
+        """
+        kind = self.pairing.client
+        words = [*self._paths[kind], "local", str(SERVICE_PORT), "--local-host", "127.0.0.1", "--to", to or self.host]
+        program = self.lab.start(place, *words, *(ours if kind == "ours" else ()), state=state)
+        if place == "client":
+            self.client = program
+        return program
+
+    def startCrowd(self, clients: int) -> Program:
+        """Start many clients in one process, and wait until their tunnels are up; see tests.lab.manyclients."""
+        words = (self.host, str(SERVICE_PORT), str(clients))
+        crowd = self.lab.python("client", "tests.lab.manyclients", *words)
+        crowd.waitFor("opened", 30 + clients / 20, after=clients - 1)
+        return crowd
+
+    def start(self, serverOptions: Sequence[str] = (), clientOptions: Sequence[str] = ()) -> int:
+        """Start everything; gives the public port."""
+        self.startService()
+        self.startServer(*serverOptions)
+        return port(self.startClient(*clientOptions))
+
+    def visits(self, port: int, interval: float = 0.25) -> Visits:
+        """Have visitors come."""
+        return Visits(self.lab, "visitor", self.host, port, interval)
+
+    def talk(self, port: int) -> Talk:
+        """Have a visitor come and stay."""
+        return Talk(self.lab, "visitor", self.host, port)
+
+
+def ports(program: Program) -> list[int]:
+    """The ports that a client has said it is seen at, each time that its tunnel came up."""
+    # Ours says it in its log each time, and on standard output when it is another one.
+    lines = program.err if any("listening at" in line for line in program.err) else program.out
+    return [int(found.group(1)) for line in lines if (found := re.search(r"listening at \S*?:(\d+)", line))]
+
+
+def port(program: Program) -> int:
+    """The client's public port, when its tunnel is up."""
+    program.waitFor("listening at")
+    return ports(program)[-1]
+
+
+def lines(program: Program, pattern: str, start: int = 0) -> list[str]:
+    """The lines of a program's output, from its n-th on, that match."""
+    return [line for line in [*program.err[start:], *program.out[start:]] if re.search(pattern, line)]

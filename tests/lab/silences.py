@@ -1,0 +1,208 @@
+"""Networks that go silent, change, or are bad."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tests.lab.fault import Fault, Outcome
+from tests.lab.measure import Visits, secondsUntil, sleepUntil
+from tests.lab.pairings import PAIRINGS, Site, lines, ports
+from tests.support import Program
+
+#: What the server says when it has noticed that a client is no longer there.
+SERVER_NOTICES = r"does not answer|is gone"
+
+#: What the client says.
+CLIENT_NOTICES = r"lost "
+
+
+def noticed(program: Program, pattern: str, since: float, start: int, longest: float) -> float | None:
+    """How long after a moment a program said something new."""
+    if secondsUntil(lambda: bool(lines(program, pattern, start)), longest) is None:
+        return None
+    return time.monotonic() - since
+
+
+def portAfterwards(site: Site, outcome: Outcome, port: int) -> None:
+    """Whether the tunnel came back at its port."""
+    now = ports(site.client)[-1]
+    outcome.holds("same port" if now == port else "another port", now == port)
+
+
+@dataclass(frozen=True)
+class Silence(Fault):
+    """The network is silent for some seconds."""
+
+    name = "silence"
+    fault = "the client's network is silent for {seconds} s"
+    promise = (
+        "noticed by the server in 5 s, by the client in 9 s; the port is kept; served again within 6 s of the network's "
+        "return; same port; visitors of the last 10 s before that are served; nothing of a running stream is lost"
+    )
+    how = (
+        "The router drops everything from and to the client's host. Four visitors a second come from another host, "
+        "each with a question, and wait up to 20 s for its answer; one more has come before, and talks all the time."
+    )
+    pairings = PAIRINGS
+    idle = True
+    mute: ClassVar[bool] = True
+    deaf: ClassVar[bool] = True
+
+    seconds: float = 12
+
+    def inject(self, site: Site, outcome: Outcome) -> None:
+        port = site.start()
+        visits, talk = site.visits(port), site.talk(port)
+        time.sleep(2)
+        marks = len(site.server.err), len(site.client.err)
+        begin = time.monotonic()
+        self._fail(site, True)
+        server = noticed(site.server, SERVER_NOTICES, begin, marks[0], self.seconds / 2)
+        outcome.seconds("noticed by the server", server, 5, self.seconds / 2)
+        left = self.seconds - (time.monotonic() - begin) - 0.5
+        client = noticed(site.client, CLIENT_NOTICES, begin, marks[1], left)
+        outcome.seconds("by the client", client, 9, self.seconds)
+        kept = site.lab.isOpen("visitor", site.host, port)
+        outcome.holds("port kept" if kept else "port closed", kept)
+        sleepUntil(begin + self.seconds)
+        self._fail(site, False)
+        self._afterwards(site, outcome, visits, port, begin)
+        outcome.holds(f"running stream: {talk.finish()}", talk.whole)
+
+    def _fail(self, site: Site, yes: bool) -> None:
+        if self.mute:
+            site.link.mute(yes)
+        if self.deaf:
+            site.link.deafen(yes)
+
+    def _afterwards(self, site: Site, outcome: Outcome, visits: Visits, port: int, begin: float) -> None:
+        back = time.monotonic()
+        # Who was on the way already when the network fell silent may be served by retransmissions.
+        again = visits.servedAfter(back, 40, begin + 0.1)
+        outcome.seconds("served again", again, 6, 40)
+        time.sleep(1)
+        visits.stop()
+        portAfterwards(site, outcome, port)
+        served = back + (again or 0)
+        came, lost = visits.between(served - 9.5, served), visits.lost(served - 9.5, served)
+        outcome.holds(f"{len(lost)} of the {len(came)} visitors of the 10 s before that lost", not lost)
+        outcome.says(f"{len(visits.lost())} lost in all")
+
+
+class HalfSilence(Silence):
+    """Nothing of what the client says arrives."""
+
+    name = "muted"
+    fault = "nothing from the client arrives for {seconds} s, everything to it does"
+    how = "As above, but the router drops in one direction only."
+    deaf = False
+
+
+class OtherHalfSilence(Silence):
+    """Nothing of what is said to the client arrives."""
+
+    name = "deafened"
+    fault = "nothing to the client arrives for {seconds} s, everything from it does"
+    how = "As above, in the other direction."
+    mute = False
+
+
+@dataclass(frozen=True)
+class LongSilence(Fault):
+    """The lease runs out."""
+
+    name = "long-silence"
+    fault = "the client's network is silent for {seconds} s: the lease of {lease} s has run out"
+    promise = "the port is free then; served again within the current retry delay, and the time of one attempt; same port"
+    how = (
+        "As above; visitors come once a second. The retry delay is what the client has said last, at most "
+        "{delay} s; an attempt takes up to 10 s."
+    )
+    pairings = PAIRINGS
+    idle = True
+
+    seconds: float = 300
+    lease: float = 60
+    delay: float = 64
+
+    def inject(self, site: Site, outcome: Outcome) -> None:
+        lease, delay = f"{self.lease:g}", f"{self.delay:g}"
+        port = site.start(["--lease", lease], ["--max-reconnect-delay", delay])
+        begin = time.monotonic()
+        site.link.silence()
+        free = secondsUntil(lambda: not site.lab.isOpen("visitor", site.host, port), self.seconds - 5)
+        outcome.seconds("port free", free, 5 + self.lease + 2, self.seconds - 5)
+        sleepUntil(begin + self.seconds)
+        delays = [float(x) for line in site.client.err for x in re.findall(r"next attempt in ([\d.]+) s", line)]
+        bound = (delays[-1] if delays else 0) + 10
+        visits = site.visits(port, 1.0)
+        back = time.monotonic()
+        site.link.silence(False)
+        again = visits.servedAfter(back, 120)
+        outcome.seconds(f"served again (delay {bound - 10:.1f} s)", again, bound, 120)
+        portAfterwards(site, outcome, port)
+        visits.stop()
+
+
+@dataclass(frozen=True)
+class Move(Fault):
+    """The client's address changes."""
+
+    name = "new-address"
+    fault = "the client's address changes"
+    promise = 'served again within 10 s; never "port already in use"; same port'
+    how = (
+        "The client's host gets another address, and the router drops everything from and to the old one: no FIN, no "
+        "reset, as with a new mapping in a NAT or another wireless network."
+    )
+    pairings = PAIRINGS
+    idle = True
+
+    def inject(self, site: Site, outcome: Outcome) -> None:
+        port = site.start()
+        visits = site.visits(port)
+        time.sleep(1)
+        begin = time.monotonic()
+        site.link.move(site.link.address[:-1] + "7")
+        again = visits.servedAfter(begin, 40, begin + 0.1)
+        outcome.seconds("served again", again, 10, 40)
+        time.sleep(1)
+        visits.stop()
+        refused = lines(site.client, "already in use")
+        outcome.holds(f"{len(refused)} times \"port already in use\"", not refused)
+        portAfterwards(site, outcome, port)
+        outcome.says(f"{len(visits.lost())} of {len(visits.all)} visitors lost")
+
+
+@dataclass(frozen=True)
+class BadLink(Fault):
+    """Delay and loss."""
+
+    name = "bad-link"
+    fault = "{delay} s of delay each way and {percent} % of loss on the client's link, for {seconds} s"
+    promise = "the session is not lost, nor any visitor, nor a byte of a running stream"
+    how = "All packets from and to the client's host go through a program that holds them back, or drops them."
+    pairings = PAIRINGS
+    idle = True
+
+    seconds: float = 60
+    delay: float = 0.1
+    percent: float = 5
+
+    def inject(self, site: Site, outcome: Outcome) -> None:
+        port = site.start()
+        site.link.impair(self.delay, self.percent / 100)
+        marks = len(site.server.err), len(site.client.err)
+        visits, talk = site.visits(port, 0.5), site.talk(port)
+        time.sleep(self.seconds)
+        visits.stop()
+        told = lines(site.server, SERVER_NOTICES, marks[0]) + lines(site.client, CLIENT_NOTICES, marks[1])
+        outcome.holds("session lost" if told else "session kept", not told)
+        outcome.holds(f"{len(visits.lost())} of {len(visits.all)} visitors lost", not visits.lost())
+        waits = sorted(visit.waited for visit in visits.all)
+        outcome.seconds("answer after, median", waits[len(waits) // 2])
+        outcome.seconds("longest", waits[-1])
+        outcome.holds(f"running stream: {talk.finish()}", talk.whole)

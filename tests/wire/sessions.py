@@ -1,0 +1,197 @@
+"""Sessions of both sides in every state, every message that they may hear there, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol, TypeAlias, TypeGuard, TypeVar
+from uuid import UUID
+
+from bore.wire import clientsession, serversession
+from bore.wire.clientsession import ControlSession, TunnelOpened
+from bore.wire.errors import BrokenRule, WireError
+from bore.wire.extension import (
+    Alive,
+    Extended,
+    Goodbye,
+    Open,
+    Opened,
+    Refused,
+    Source,
+    Visitor,
+    markedHello,
+)
+from bore.wire.messages import (
+    Accept,
+    Authenticate,
+    Challenge,
+    Connection,
+    Error,
+    Heartbeat,
+    Hello,
+    decodeServerMessage,
+    encode,
+)
+from bore.wire.secret import Secret
+from bore.wire.serversession import ClientLeft, ServerSession, TunnelAsked, VisitorTaken
+from tests.wire.strategies import AnyMessage, frameOf
+
+SECRET: Final = Secret("my secret")
+ID: Final = UUID("00000000-0000-4000-8000-000000000001")
+OTHER: Final = UUID("00000000-0000-4000-8000-000000000002")
+TOKEN: Final = "0123456789abcdef0123456789abcdef"
+SOURCE: Final[Source] = ("203.0.113.9", 50123)
+
+_E = TypeVar("_E", covariant=True)
+_T = TypeVar("_T")
+
+#: What the end of a session is compared by: its class; a broken rule has many cases, and is known by its code.
+End: TypeAlias = type[WireError] | str
+
+
+class Session(Protocol[_E]):
+    """A session of either side."""
+
+    def feed(self, data: bytes) -> Iterator[_E]:
+        """Take bytes, and tell what follows."""
+
+
+def hears(session: Session[_E], *portions: bytes) -> list[_E | End]:
+    """What follows from these bytes: events, and in the end what was raised, if it was."""
+    outcomes: list[_E | End] = []
+    try:
+        for portion in portions:
+            for event in session.feed(portion):
+                outcomes.append(event)  # noqa: PERF402 - what came before the error counts
+    except WireError as e:
+        outcomes.append(e.code if isinstance(e, BrokenRule) else type(e))
+    return outcomes
+
+
+def isEnd(outcome: object) -> TypeGuard[End]:
+    """Whether this was raised, and is no event."""
+    return isinstance(outcome, type | str)
+
+
+ServerOutcomes: TypeAlias = list[serversession.Event | End]
+ServerRow: TypeAlias = dict[str, ServerOutcomes]
+ClientOutcomes: TypeAlias = list[clientsession.Event | End]
+ClientRow: TypeAlias = dict[str, ClientOutcomes]
+
+
+def challengeOf(session: ServerSession) -> UUID:
+    """The challenge that a session greets with."""
+    message = decodeServerMessage(session.greeting().removesuffix(b"\0"))
+    assert isinstance(message, Challenge)
+    return message.id
+
+
+def rightProof(session: ServerSession) -> bytes:
+    """The frame that proves our secret to a session; to one without a challenge, nothing."""
+    return encode(Authenticate(SECRET.prove(challengeOf(session)))) if session.greeting() else b""
+
+
+def padded(message: AnyMessage, size: int) -> bytes:
+    """A frame of exactly so many bytes without its NUL, which means this message."""
+    return frameOf(message).rjust(size + 1)
+
+
+def _server(secret: Secret | None, *heard: bytes, last: object = None) -> ServerSession:
+    """A server's session that has had its proof, and has heard this."""
+    session = ServerSession(secret)
+    outcomes = hears(session, rightProof(session), *heard)
+    assert last is None or outcomes[-1] == last, outcomes
+    return session
+
+
+_OPEN: Final = frameOf(Open(8000, TOKEN))
+
+#: The rows of the table in ServerSession's docstring.
+SERVER_STATES: Final[dict[str, Callable[[], ServerSession]]] = {
+    "PROOF": lambda: ServerSession(SECRET),
+    "REQUEST": lambda: _server(None),
+    "REQUEST after the proof": lambda: _server(SECRET),
+    "OPENING": lambda: _server(None, markedHello(1)),
+    "OPENING after the proof": lambda: _server(SECRET, markedHello(1)),
+    "OPEN": lambda: _server(SECRET, markedHello(1), _OPEN, last=TunnelAsked(8000, TOKEN)),
+    "SETTLED by Hello": lambda: _server(SECRET, encode(Hello(1)), last=TunnelAsked(1)),
+    "SETTLED by Accept": lambda: _server(None, encode(Accept(OTHER)), last=VisitorTaken(OTHER, b"")),
+    "SETTLED by Goodbye": lambda: _server(None, markedHello(1), _OPEN, frameOf(Goodbye()), last=ClientLeft()),
+    "SETTLED by a refusal": lambda: _server(None, markedHello(1), b"junk\0", last="malformed-message"),
+}
+
+
+def _client(secret: Secret | None, *heard: AnyMessage, last: object = None) -> ControlSession:
+    """A client's session that has answered its challenge, and has heard this."""
+    session = ControlSession(8000, secret)
+    greeted = [] if secret is None else [encode(Challenge(OTHER))]
+    outcomes = hears(session, *greeted, *map(frameOf, heard))
+    assert last is None or outcomes[-1] == last, outcomes
+    return session
+
+
+def _probed() -> ControlSession:
+    """A client with a secret that has waited for the challenge, and has asked whether there is none."""
+    session = ControlSession(8000, SECRET)
+    assert session.noChallenge() == encode(Hello(0))
+    return session
+
+
+_OPENED: Final = Opened(8000, TOKEN, 60)
+
+#: The rows of the tables in ControlSession's docstring.
+CLIENT_STATES: Final[dict[str, Callable[[], ControlSession]]] = {
+    "CHALLENGE": lambda: ControlSession(8000, SECRET),
+    "CHALLENGE, probed": _probed,
+    "ANSWER": lambda: _client(None),
+    "ANSWER after the proof": lambda: _client(SECRET),
+    "OPEN": lambda: _client(None, Hello(8000), last=TunnelOpened(8000)),
+    "OPEN after the proof": lambda: _client(SECRET, Hello(8000), last=TunnelOpened(8000)),
+    "OPENING": lambda: _client(None, Extended(1)),
+    "OPENING after the proof": lambda: _client(SECRET, Extended(1)),
+    "EXTENDED": lambda: _client(None, Extended(1), _OPENED, last=TunnelOpened(8000, TOKEN)),
+    "EXTENDED after the proof": lambda: _client(SECRET, Extended(1), _OPENED, last=TunnelOpened(8000, TOKEN)),
+}
+
+#: One of every message of both vocabularies. Authenticate is none that is right anywhere.
+MESSAGES: Final[dict[str, bytes]] = {
+    **{
+        type(message).__name__: frameOf(message)
+        for message in (
+            Challenge(ID),
+            Authenticate(Secret("").prove(ID)),
+            Hello(20001),
+            Heartbeat(),
+            Connection(ID),
+            Accept(ID),
+            Error("port already in use"),
+            Extended(1),
+            Open(20001, TOKEN),
+            Opened(20001, TOKEN, 60),
+            Refused("port-in-use", "zu spät", False),
+            Alive(),
+            Visitor(ID, SOURCE),
+            Goodbye(),
+        )
+    },
+    "marked Hello": markedHello(20001),
+}
+
+#: What is no message in any state, by its reason.
+NO_MESSAGES: Final[dict[str, list[bytes]]] = {
+    "bad JSON": [b"\0", b"junk\0", b"\xff\0", b"[]\0", b'{"Hello":1,"Open":2}\0', b"x" * 256 + b"\0"],
+    "unknown name": [b'"Nothing"\0', b'{"Lane":"x"}\0', b'{"hello":1}\0', b'{"\\ud800":1}\0'],
+    "wrong Hello": [b'"Hello"\0', b'{"Hello":70000}\0', b'{"Hello":-1} \0', b'{"Hello":{"port":1}}\0'],
+    "257 bytes": [b"x" * 257 + b"\0"],
+    "257 bytes without an end": [b"x" * 257, b'{"Hello":8000}'.ljust(257)],
+    "4097 bytes": [b"x" * 4097 + b"\0", b"x" * 4097, b"x" * 10_000],
+    "no end": [b"", b'{"Hello":8000}', b"x" * 256],
+}
+
+#: All of it: the columns that both machines have.
+COLUMNS: Final[dict[str, list[bytes]]] = {**{name: [frame] for name, frame in MESSAGES.items()}, **NO_MESSAGES}
+
+
+def row(otherwise: list[_T], cells: dict[str, list[_T]]) -> dict[str, list[_T]]:
+    """A row of a table: what follows from every column, and what follows from those that are not named."""
+    assert cells.keys() <= COLUMNS.keys(), cells.keys() - COLUMNS.keys()
+    return {**dict.fromkeys(COLUMNS, otherwise), **cells}

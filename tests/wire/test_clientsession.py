@@ -1,0 +1,283 @@
+"""The client's side of its control connection, without a connection."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.wire.clientsession import ControlSession, Heard, Say, TunnelOpened, Unexpected, VisitorCame
+from bore.wire.errors import (
+    ClientHasNoSecret,
+    FrameTooLong,
+    LateChallenge,
+    MalformedMessage,
+    PortInUse,
+    Refusal,
+    SecretMissing,
+    ServerHasNoSecret,
+    ServerLeft,
+    UnknownMessage,
+    Violation,
+)
+from bore.wire.extension import Alive, Extended, Open, Opened, Refused, Visitor, markedHello
+from bore.wire.messages import Authenticate, Challenge, Connection, Error, Heartbeat, Hello, ServerMessage, encode
+from bore.wire.secret import Secret
+from bore.wire.serversession import ServerSession, TunnelAsked
+from tests.wire.sessions import (
+    CLIENT_STATES,
+    COLUMNS,
+    ID,
+    OTHER,
+    SECRET,
+    SOURCE,
+    TOKEN,
+    ClientRow,
+    hears,
+    row,
+)
+from tests.wire.strategies import SERVER_MESSAGES, TEXTS, UNHURRIED, AnyMessage, frameOf
+
+_NO_MESSAGE: Final[ClientRow] = {
+    "bad JSON": [MalformedMessage],
+    "wrong Hello": [MalformedMessage],
+    "257 bytes": [FrameTooLong],
+    "257 bytes without an end": [FrameTooLong],
+    "4097 bytes": [FrameTooLong],
+    "no end": [],
+}
+_NO_EXTENDED_MESSAGE: Final[ClientRow] = {
+    "bad JSON": [MalformedMessage],
+    "257 bytes": [MalformedMessage],
+    "257 bytes without an end": [],
+    "4097 bytes": [FrameTooLong],
+    "no end": [],
+}
+_CHALLENGE_ROW: Final[ClientRow] = row(
+    [UnknownMessage],
+    {
+        "Challenge": [Say(encode(Authenticate(SECRET.prove(ID))) + markedHello(8000))],
+        "Hello": [ServerHasNoSecret],
+        "marked Hello": [ServerHasNoSecret],
+        "Heartbeat": [ServerHasNoSecret],
+        "Connection": [ServerHasNoSecret],
+        "Error": [PortInUse],
+        **_NO_MESSAGE,
+    },
+)
+_ANSWER_ROW: Final[ClientRow] = row(
+    [UnknownMessage],
+    {
+        "Challenge": [ClientHasNoSecret],
+        "Hello": [TunnelOpened(20001)],
+        "marked Hello": [TunnelOpened(20001)],
+        "Heartbeat": [Violation],
+        "Connection": [Violation],
+        "Error": [PortInUse],
+        "Extended": [Say(frameOf(Open(8000)))],
+        **_NO_MESSAGE,
+    },
+)
+_OPEN_ROW: Final[ClientRow] = row(
+    [UnknownMessage],
+    {
+        "Challenge": [Unexpected(Challenge(ID))],
+        "Hello": [Unexpected(Hello(20001))],
+        "marked Hello": [Unexpected(Hello(20001))],
+        "Heartbeat": [Heard()],
+        "Connection": [VisitorCame(ID)],
+        "Error": [PortInUse],
+        **_NO_MESSAGE,
+    },
+)
+_OPENING_ROW: Final[ClientRow] = row(
+    [UnknownMessage],
+    {
+        "Extended": [Violation],
+        "Opened": [TunnelOpened(20001, TOKEN)],
+        "Heartbeat": [Violation],
+        "Visitor": [Violation],
+        "Refused": [PortInUse],
+        "Goodbye": [ServerLeft],
+        **_NO_EXTENDED_MESSAGE,
+    },
+)
+_EXTENDED_ROW: Final[ClientRow] = {
+    **_OPENING_ROW,
+    "Opened": [Violation],
+    "Heartbeat": [Say(frameOf(Alive())), Heard()],
+    "Visitor": [VisitorCame(ID, SOURCE)],
+}
+
+#: The cells of the tables in ControlSession's docstring.
+TABLE: Final[dict[str, ClientRow]] = {
+    "CHALLENGE": _CHALLENGE_ROW,
+    "CHALLENGE, probed": {**_CHALLENGE_ROW, "Challenge": [LateChallenge]},
+    "ANSWER": _ANSWER_ROW,
+    "ANSWER after the proof": {**_ANSWER_ROW, "Challenge": [Violation]},
+    "OPEN": _OPEN_ROW,
+    "OPEN after the proof": _OPEN_ROW,
+    "OPENING": _OPENING_ROW,
+    "OPENING after the proof": _OPENING_ROW,
+    "EXTENDED": _EXTENDED_ROW,
+    "EXTENDED after the proof": _EXTENDED_ROW,
+}
+
+
+def inState(name: str) -> ControlSession:
+    """A session in this state."""
+    return CLIENT_STATES[name]()
+
+
+class TableTests(SynchronousTestCase):
+    """Every state answers every message."""
+
+    def test_everyStateAnswersEveryMessageAsTheTablesSay(self) -> None:
+        self.assertEqual(list(TABLE), list(CLIENT_STATES))
+        for state, cells in TABLE.items():
+            for column, expected in cells.items():
+                for data in COLUMNS[column]:
+                    self.assertEqual(hears(inState(state), data), expected, f"{state}: {column} {data[:80]!r}")
+
+    def test_aWrongValueOfAMessageOfTheExtensionIsMalformed(self) -> None:
+        for frame in (
+            b'"Opened"\0',
+            b'{"Opened":8000}\0',
+            b'{"Opened":{"port":1,"resume":null}}\0',
+            b'{"Refused":"port-in-use"}\0',
+            b'{"Visitor":{"id":1,"from":null}}\0',
+            b'{"Heartbeat":1}\0',
+            b'{"Goodbye":{}}\0',
+            b'{"Extended":1}\0',
+        ):
+            for state in ("OPENING", "EXTENDED"):
+                self.assertEqual(hears(inState(state), frame), [MalformedMessage], frame)
+
+    def test_noTunnelIsOnPort0(self) -> None:
+        for state, message in (("ANSWER", Hello(0)), ("OPENING", Opened(0, TOKEN, 60))):
+            self.assertEqual(hears(inState(state), frameOf(message)), [Violation])
+
+
+class GreetingTests(SynchronousTestCase):
+    """A client asks for its tunnel."""
+
+    def test_aClientWithoutASecretAsksAtOnceAndOneWithASecretWaits(self) -> None:
+        self.assertEqual(inState("ANSWER").greeting(), b'{"Hello":8000} \0')
+        self.assertEqual(inState("CHALLENGE").greeting(), b"")
+
+    def test_anEmptySecretIsASecret(self) -> None:
+        session = ControlSession(0, Secret(""))
+        self.assertEqual(session.greeting(), b"")
+        self.assertEqual(
+            hears(session, encode(Challenge(ID))),
+            [Say(encode(Authenticate(Secret("").prove(ID))) + b'{"Hello":0} \0')],
+        )
+
+    def test_theServersPortCountsAndNotTheOneAskedFor(self) -> None:
+        self.assertEqual(hears(inState("ANSWER"), encode(Hello(9))), [TunnelOpened(9)])
+        self.assertEqual(hears(inState("OPENING"), frameOf(Opened(9, None, 60))), [TunnelOpened(9)])
+
+    def test_theTokenOfAnEarlierTunnelIsShownToAServerThatKnowsTheExtension(self) -> None:
+        session = ControlSession(8000, None, TOKEN)
+        self.assertEqual(session.greeting(), b'{"Hello":8000} \0')
+        self.assertEqual(hears(session, frameOf(Extended(1))), [Say(frameOf(Open(8000, TOKEN)))])
+
+    def test_onlyWhoWaitsForAChallengeAsksWhetherThereIsNone(self) -> None:
+        for state in CLIENT_STATES:
+            expected = b'{"Hello":0}\0' if state.startswith("CHALLENGE") else b""
+            self.assertEqual(inState(state).noChallenge(), expected, state)
+
+    def test_askingTooLateWhetherThereIsNoChallengeChangesNothing(self) -> None:
+        session = inState("ANSWER after the proof")
+        session.noChallenge()
+        self.assertEqual(hears(session, encode(Hello(7))), [TunnelOpened(7)])
+
+    def test_aServerWithoutASecretAnswersTheQuestion(self) -> None:
+        client, server = inState("CHALLENGE"), ServerSession(None)
+        self.assertEqual(hears(server, client.greeting()), [])
+        self.assertEqual(hears(server, client.noChallenge()), [TunnelAsked(0)])
+        self.assertEqual(hears(client, encode(Hello(20001))), [ServerHasNoSecret])
+
+    def test_aChallengeBehindTheQuestionIsLateAndIsNotAnswered(self) -> None:
+        client, server = inState("CHALLENGE"), ServerSession(SECRET)
+        question = client.noChallenge()
+        self.assertEqual(hears(client, server.greeting()), [LateChallenge])
+        self.assertEqual(hears(server, question), [SecretMissing])
+
+
+class ListeningTests(SynchronousTestCase):
+    """A client understands what its server says."""
+
+    def test_anOpenTunnelStaysOpenWhateverIsIgnored(self) -> None:
+        session = inState("OPEN")
+        ignored: list[ServerMessage] = [Challenge(ID), Hello(1)]
+        self.assertEqual(hears(session, *map(encode, ignored)), [Unexpected(message) for message in ignored])
+        self.assertEqual(hears(session, encode(Connection(ID)), encode(Heartbeat())), [VisitorCame(ID), Heard()])
+
+    @UNHURRIED
+    @given(st.lists(SERVER_MESSAGES.filter(lambda message: not isinstance(message, Error)), max_size=8))
+    def test_anOpenTunnelLivesThroughAnyMessagesButError(
+        self, said: list[Challenge | Hello | Heartbeat | Connection]
+    ) -> None:
+        events = hears(inState("OPEN"), b"".join(map(encode, said)))
+        self.assertEqual(len(events), len(said))
+        for event in events:
+            self.assertIsInstance(event, Heard | VisitorCame | Unexpected)
+
+    def test_manyMessagesMayComeInOneSegment(self) -> None:
+        proof = Say(encode(Authenticate(SECRET.prove(ID))) + markedHello(8000))
+        base: list[AnyMessage] = [Challenge(ID), Hello(7), Heartbeat(), Connection(ID), Connection(OTHER)]
+        self.assertEqual(
+            hears(inState("CHALLENGE"), b"".join(map(frameOf, base))),
+            [proof, TunnelOpened(7), Heard(), VisitorCame(ID), VisitorCame(OTHER)],
+        )
+        extended: list[AnyMessage] = [Challenge(ID), Extended(1), Opened(7, TOKEN, 60), Visitor(ID, None), Heartbeat()]
+        self.assertEqual(
+            hears(inState("CHALLENGE"), b"".join(map(frameOf, extended))),
+            [
+                proof,
+                Say(frameOf(Open(8000))),
+                TunnelOpened(7, TOKEN),
+                VisitorCame(ID),
+                Say(frameOf(Alive())),
+                Heard(),
+            ],
+        )
+
+    def test_eventsAreToldOneByOneAndWhatIsWrongOnlyInItsTurn(self) -> None:
+        events = inState("ANSWER").feed(encode(Hello(7)) + encode(Heartbeat()) + b"junk\0" + encode(Heartbeat()))
+        self.assertEqual(next(events), TunnelOpened(7))
+        self.assertEqual(next(events), Heard())
+        self.assertRaises(MalformedMessage, next, events)
+
+    def test_aServerThatKnowsTheExtensionIsToldGoodbyeAndNoOther(self) -> None:
+        for state in CLIENT_STATES:
+            extended = state.startswith(("OPENING", "EXTENDED"))
+            self.assertIs(inState(state).extended, extended, state)
+            self.assertEqual(inState(state).goodbye(), b'"Goodbye"\0' if extended else b"", state)
+
+
+class RefusedTests(SynchronousTestCase):
+    """A client hears that it is refused."""
+
+    @UNHURRIED
+    @given(TEXTS)
+    def test_aRefusalCarriesTheServersWords(self, text: str) -> None:
+        for state in ("CHALLENGE", "ANSWER", "OPEN"):
+            error = self.assertRaises(Refusal, list, inState(state).feed(encode(Error(text))))
+            self.assertEqual(str(error), text)
+
+    @UNHURRIED
+    @given(TEXTS, TEXTS, st.booleans())
+    def test_inTheExtensionItCarriesACodeAndWhetherToTryAgain(self, code: str, text: str, retry: bool) -> None:
+        for state in ("OPENING", "EXTENDED"):
+            error = self.assertRaises(Refusal, list, inState(state).feed(frameOf(Refused(code, text, retry))))
+            self.assertEqual((error.code, str(error), error.retry), (code, text, retry))
+
+    def test_whatAClientFindsOutForItselfIsSaidInTheOriginalsWords(self) -> None:
+        error = self.assertRaises(Refusal, list, inState("ANSWER").feed(encode(Challenge(ID))))
+        self.assertEqual(str(error), "server requires authentication, but no client secret was provided")
+        error = self.assertRaises(Refusal, list, inState("CHALLENGE").feed(encode(Hello(1))))
+        self.assertEqual(str(error), "expected authentication challenge, but no secret was required")

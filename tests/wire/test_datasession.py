@@ -1,0 +1,102 @@
+"""The client's side of a data connection, without a connection."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.wire.clientsession import DataSession
+from bore.wire.errors import FrameTooLong, MalformedMessage, PortInUse, Refusal, UnknownMessage, Violation, WireError
+from bore.wire.messages import Accept, Authenticate, Challenge, Error, Heartbeat, encode
+from bore.wire.secret import Secret
+from bore.wire.serversession import ServerSession, VisitorTaken
+from tests.wire.sessions import COLUMNS, ID, OTHER, SECRET, hears, row
+from tests.wire.strategies import STREAMS, UNHURRIED, UUIDS, inPortions
+
+Outcome: TypeAlias = bytes | type[WireError] | None
+
+
+def heard(session: DataSession, data: bytes) -> Outcome:
+    """What follows on a data connection: the last words, the class of what is raised, or nothing yet."""
+    try:
+        return session.feed(data)
+    except WireError as e:
+        return type(e)
+
+
+LAST_WORDS = encode(Authenticate(SECRET.prove(ID))) + encode(Accept(OTHER))
+
+
+class DataSessionTests(SynchronousTestCase):
+    """Challenge, proof and Accept; behind them all bytes are the visitor's."""
+
+    def test_withoutASecretAcceptIsAllThatIsSaid(self) -> None:
+        session = DataSession(ID, None)
+        self.assertEqual(session.greeting(), b'{"Accept":"00000000-0000-4000-8000-000000000001"}\0')
+        self.assertEqual(session.takeRest(), b"")
+
+    def test_withASecretTheChallengeComesFirst(self) -> None:
+        self.assertEqual(DataSession(ID, SECRET).greeting(), b"")
+        self.assertEqual(DataSession(ID, Secret("")).greeting(), b"")
+
+    def test_everyMessageIsAnsweredAsItShould(self) -> None:
+        expected = row(
+            [UnknownMessage],
+            {
+                "Challenge": [LAST_WORDS],
+                "Hello": [Violation],
+                "marked Hello": [Violation],
+                "Heartbeat": [Violation],
+                "Connection": [Violation],
+                "Error": [PortInUse],
+                "bad JSON": [MalformedMessage],
+                "wrong Hello": [MalformedMessage],
+                "257 bytes": [FrameTooLong],
+                "257 bytes without an end": [FrameTooLong],
+                "4097 bytes": [FrameTooLong],
+                "no end": [None],
+            },
+        )
+        for column, outcomes in expected.items():
+            for data in COLUMNS[column]:
+                self.assertEqual([heard(DataSession(OTHER, SECRET), data)], outcomes, f"{column} {data[:80]!r}")
+
+    def test_aRefusalCarriesTheServersWords(self) -> None:
+        error = self.assertRaises(Refusal, DataSession(ID, SECRET).feed, encode(Error("go away")))
+        self.assertEqual((type(error), str(error)), (Refusal, "go away"))
+
+    def test_bytesBehindTheChallengeAreTheVisitors(self) -> None:
+        early = encode(Heartbeat()) + b"\0\xff" + b"x" * 1000
+        session = DataSession(OTHER, SECRET)
+        self.assertEqual(session.feed(encode(Challenge(ID)) + early), LAST_WORDS)
+        self.assertEqual(session.takeRest(), early)
+        self.assertEqual(session.takeRest(), b"")
+
+    @UNHURRIED
+    @given(st.text(), UUIDS, st.binary())
+    def test_aServerWithTheSameSecretHandsTheVisitorOver(self, secret: str, visitor: UUID, early: bytes) -> None:
+        client, server = DataSession(visitor, Secret(secret)), ServerSession(Secret(secret))
+        said = client.feed(server.greeting())
+        assert said is not None
+        self.assertEqual(hears(server, said + early), [VisitorTaken(visitor, early)])
+
+    @UNHURRIED
+    @given(inPortions(st.builds(lambda id, behind: encode(Challenge(id)) + behind, UUIDS, st.binary()) | STREAMS))
+    def test_aServersBytesMayArriveInAnyPortions(self, sent: tuple[bytes, list[bytes]]) -> None:
+        stream, arriving = sent
+        whole, session = DataSession(OTHER, SECRET), DataSession(OTHER, SECRET)
+        taken = 0
+        outcome: Outcome = None
+        for portion in arriving:
+            taken += len(portion)
+            outcome = heard(session, portion)
+            if outcome is not None:
+                break
+        self.assertEqual(outcome, heard(whole, stream))
+        if isinstance(outcome, bytes):
+            self.assertEqual(session.takeRest() + stream[taken:], stream[stream.index(b"\0") + 1 :])
+            self.assertEqual(whole.takeRest(), stream[stream.index(b"\0") + 1 :])

@@ -1,0 +1,58 @@
+"""How long a frame may be, on either side, before and behind the agreement on the extension."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.wire import clientsession, serversession
+from bore.wire.clientsession import TunnelOpened
+from bore.wire.errors import FrameTooLong, OverlongProof, Refusal
+from bore.wire.extension import Extended, Open, Opened, markedHello
+from bore.wire.limits import MAX_EXTENDED_FRAME, MAX_FRAME
+from bore.wire.messages import Error, Hello
+from bore.wire.serversession import ServerSession, TunnelAsked
+from tests.wire.sessions import CLIENT_STATES, SECRET, SERVER_STATES, TOKEN, hears, padded
+from tests.wire.strategies import frameOf
+
+
+class FrameLengthTests(SynchronousTestCase):
+    """Frames of up to 4096 bytes are taken once the extension is agreed upon; before, up to 256."""
+
+    def test_theLimitsAreWhatTheProtocolSays(self) -> None:
+        self.assertEqual((MAX_FRAME, MAX_EXTENDED_FRAME), (256, 4096))
+
+    def test_aServerTakesLongFramesBehindAMarkedHelloOnly(self) -> None:
+        hello = padded(Hello(1), 256)
+        self.assertEqual(hears(ServerSession(None), hello), [TunnelAsked(1)])
+        self.assertEqual(hears(ServerSession(None), b" " + hello), [FrameTooLong])
+        self.assertEqual(hears(ServerSession(SECRET), b" " * 257), [OverlongProof])
+        agreed = serversession.Say(frameOf(Extended(1)))
+        for size in (256, 257, 4096):
+            for portions in ([markedHello(1) + padded(Open(1), size)], [markedHello(1), padded(Open(1), size)]):
+                self.assertEqual(hears(ServerSession(None), *portions), [agreed, TunnelAsked(1)])
+        for tooLong in (padded(Open(1), 4097), b" " * 4097):
+            for state in ("OPENING", "OPEN"):
+                self.assertEqual(hears(SERVER_STATES[state](), tooLong), ["frame-too-long"])
+
+    def test_aClientTakesLongFramesBehindExtendedOnly(self) -> None:
+        for state in ("CHALLENGE", "ANSWER", "OPEN"):
+            longest = padded(Error("no"), 256)
+            self.assertEqual(hears(CLIENT_STATES[state](), longest), [Refusal])
+            self.assertEqual(hears(CLIENT_STATES[state](), b" " + longest), [FrameTooLong])
+        agreed, asking, opened = frameOf(Extended(1)), clientsession.Say(frameOf(Open(8000))), Opened(1, TOKEN, 60)
+        for size in (256, 257, 4096):
+            for portions in ([agreed + padded(opened, size)], [agreed, padded(opened, size)]):
+                self.assertEqual(hears(CLIENT_STATES["ANSWER"](), *portions), [asking, TunnelOpened(1, TOKEN)])
+        for state in ("OPENING", "EXTENDED"):
+            for tooLong in (padded(opened, 4097), b" " * 4097):
+                self.assertEqual(hears(CLIENT_STATES[state](), tooLong), [FrameTooLong])
+
+    def test_extendedItselfIsAShortFrame(self) -> None:
+        self.assertEqual(
+            hears(CLIENT_STATES["ANSWER"](), padded(Extended(1), 256)), [clientsession.Say(frameOf(Open(8000)))]
+        )
+        self.assertEqual(hears(CLIENT_STATES["ANSWER"](), padded(Extended(1), 257)), [FrameTooLong])
+
+    def test_aPlainHelloKeepsFramesShort(self) -> None:
+        session = CLIENT_STATES["ANSWER"]()
+        self.assertEqual(hears(session, frameOf(Hello(1)) + padded(Error("no"), 257)), [TunnelOpened(1), FrameTooLong])

@@ -1,0 +1,241 @@
+"""The server's side of a connection to its control port, without a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+from uuid import UUID
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.wire.errors import (
+    FrameTooLong,
+    InvalidSecret,
+    MalformedMessage,
+    OpenTimeout,
+    OverlongProof,
+    ProofTimeout,
+    Refusal,
+    SecretMissing,
+    UnknownMessage,
+    UnreadableProof,
+    Violation,
+)
+from bore.wire.extension import Extended, Goodbye, Open, markedHello
+from bore.wire.messages import Accept, Authenticate, Hello, encode
+from bore.wire.secret import Secret
+from bore.wire.serversession import ClientAlive, ClientLeft, Say, ServerSession, TunnelAsked, VisitorTaken
+from tests.wire.sessions import (
+    COLUMNS,
+    ID,
+    OTHER,
+    SECRET,
+    SERVER_STATES,
+    TOKEN,
+    ServerOutcomes,
+    ServerRow,
+    challengeOf,
+    hears,
+    isEnd,
+    rightProof,
+    row,
+)
+from tests.wire.strategies import frameOf
+
+_PROOF_ROW: Final[ServerRow] = row(
+    [UnreadableProof],
+    {
+        "Authenticate": [InvalidSecret],
+        "Accept": [SecretMissing],
+        "Hello": [SecretMissing],
+        "marked Hello": [SecretMissing],
+        "257 bytes": [OverlongProof],
+        "257 bytes without an end": [OverlongProof],
+        "4097 bytes": [OverlongProof],
+        "no end": [],
+    },
+)
+_REQUEST_ROW: Final[ServerRow] = row(
+    [UnknownMessage],
+    {
+        "Authenticate": [Violation],
+        "Accept": [VisitorTaken(ID, b"")],
+        "Hello": [TunnelAsked(20001)],
+        "marked Hello": [Say(frameOf(Extended(1)))],
+        "bad JSON": [MalformedMessage],
+        "wrong Hello": [MalformedMessage],
+        "257 bytes": [FrameTooLong],
+        "257 bytes without an end": [FrameTooLong],
+        "4097 bytes": [FrameTooLong],
+        "no end": [],
+    },
+)
+_OPENING_ROW: Final[ServerRow] = row(
+    ["unknown-message"],
+    {
+        "Open": [TunnelAsked(20001, TOKEN)],
+        "Alive": ["unexpected-message"],
+        "Goodbye": [ClientLeft()],
+        "bad JSON": ["malformed-message"],
+        "257 bytes": ["malformed-message"],
+        "257 bytes without an end": [],
+        "4097 bytes": ["frame-too-long"],
+        "no end": [],
+    },
+)
+_OPEN_ROW: Final[ServerRow] = {**_OPENING_ROW, "Open": ["unexpected-message"], "Alive": [ClientAlive()]}
+
+#: The cells of the table in ServerSession's docstring.
+TABLE: Final[dict[str, ServerRow]] = {
+    "PROOF": _PROOF_ROW,
+    "REQUEST": _REQUEST_ROW,
+    "REQUEST after the proof": _REQUEST_ROW,
+    "OPENING": _OPENING_ROW,
+    "OPENING after the proof": _OPENING_ROW,
+    "OPEN": _OPEN_ROW,
+    "SETTLED by Hello": row([], {}),
+    "SETTLED by Accept": row([], {}),
+    "SETTLED by Goodbye": row([], {}),
+    "SETTLED by a refusal": row([], {}),
+}
+
+
+def inState(name: str) -> ServerSession:
+    """A session in this state."""
+    return SERVER_STATES[name]()
+
+
+class TableTests(SynchronousTestCase):
+    """Every state answers every message."""
+
+    def test_everyStateAnswersEveryMessageAsTheTableSays(self) -> None:
+        self.assertEqual(list(TABLE), list(SERVER_STATES))
+        for state, cells in TABLE.items():
+            for column, expected in cells.items():
+                for data in COLUMNS[column]:
+                    self.assertEqual(hears(inState(state), data), expected, f"{state}: {column} {data[:80]!r}")
+
+    def test_whoseConnectionIsToBeClosedIsNotHeardAnyMore(self) -> None:
+        for state, cells in TABLE.items():
+            for column in [column for column, outcomes in cells.items() if outcomes and isEnd(outcomes[-1])]:
+                session = inState(state)
+                hears(session, COLUMNS[column][0])
+                more = b"\0" + rightProof(session) + encode(Hello(1)) + frameOf(Goodbye())
+                self.assertEqual(hears(session, more, b"x" * 5000), [], f"{state}: {column}")
+
+    def test_aWrongValueOfAMessageOfTheExtensionIsMalformedAndNotUnknown(self) -> None:
+        for frame in (
+            b'"Open"\0',
+            b'{"Open":8000}\0',
+            b'{"Open":{"port":70000,"resume":null}}\0',
+            b'{"Open":{"port":1,"resume":"short"}}\0',
+            b'{"Alive":1}\0',
+            b'{"Goodbye":{}}\0',
+        ):
+            for state in ("OPENING", "OPEN"):
+                self.assertEqual(hears(inState(state), frame), ["malformed-message"], frame)
+            self.assertEqual(hears(inState("REQUEST"), frame), [UnknownMessage])
+
+
+class ProofTests(SynchronousTestCase):
+    """A server with a secret lets in who knows it."""
+
+    def test_aServerWithASecretGreetsWithAChallengeAndOneWithoutSaysNothing(self) -> None:
+        self.assertRegex(
+            inState("PROOF").greeting(), rb'\A\{"Challenge":"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"\}\0\Z'
+        )
+        self.assertEqual(inState("REQUEST").greeting(), b"")
+
+    def test_everySessionHasAChallengeOfItsOwnAndKeepsIt(self) -> None:
+        sessions = [ServerSession(SECRET) for _ in range(100)]
+        self.assertEqual(len({challengeOf(session) for session in sessions}), 100)
+        self.assertEqual(sessions[0].greeting(), sessions[0].greeting())
+        self.assertEqual(challengeOf(sessions[0]).version, 4)
+
+    def test_aProofIsRightInEitherCase(self) -> None:
+        session = ServerSession(SECRET)
+        proof = encode(Authenticate(SECRET.prove(challengeOf(session)).upper()))
+        self.assertEqual(hears(session, proof + encode(Hello(1))), [TunnelAsked(1)])
+
+    def test_aProofCanBeWrongInEveryWay(self) -> None:
+        wrongs: list[Callable[[UUID], str]] = [
+            lambda challenge: SECRET.prove(OTHER),
+            lambda challenge: Secret("").prove(challenge),
+            lambda challenge: SECRET.prove(challenge)[:-1],
+            lambda challenge: "",
+            lambda challenge: "no hex",
+            lambda challenge: "é",
+        ]
+        for wrong in wrongs:
+            session = ServerSession(SECRET)
+            self.assertEqual(hears(session, encode(Authenticate(wrong(challengeOf(session))))), [InvalidSecret])
+
+    def test_aProofForAnotherConnectionIsWrong(self) -> None:
+        self.assertEqual(hears(ServerSession(SECRET), rightProof(ServerSession(SECRET))), [InvalidSecret])
+
+    def test_anEmptySecretHasToBeProvenToo(self) -> None:
+        self.assertEqual(hears(ServerSession(Secret("")), encode(Hello(1))), [SecretMissing])
+        session = ServerSession(Secret(""))
+        proof = encode(Authenticate(Secret("").prove(challengeOf(session))))
+        self.assertEqual(hears(session, proof + encode(Hello(1))), [TunnelAsked(1)])
+
+    def test_proofAndRequestMayComeInOneSegment(self) -> None:
+        for request, event in (
+            (encode(Hello(8000)), TunnelAsked(8000)),
+            (encode(Accept(ID)), VisitorTaken(ID, b"")),
+            (markedHello(8000), Say(frameOf(Extended(1)))),
+        ):
+            session = ServerSession(SECRET)
+            self.assertEqual(hears(session, rightProof(session) + request), [event])
+
+    def test_theProofIsAskedForOnce(self) -> None:
+        session = ServerSession(SECRET)
+        self.assertEqual(hears(session, rightProof(session) * 2), [Violation])
+
+    def test_whatFollowsAWrongProofIsNotRead(self) -> None:
+        session = ServerSession(SECRET)
+        wrong = encode(Authenticate("00" * 32))
+        self.assertEqual(hears(session, wrong + rightProof(session) + encode(Hello(1))), [InvalidSecret])
+
+    def test_whatFollowsTheProofIsReadByTheRulesOfTheRequest(self) -> None:
+        cases: list[tuple[bytes, ServerOutcomes]] = [
+            (b"junk\0", [MalformedMessage]),
+            (b"x" * 257, [FrameTooLong]),
+            (b"x" * 256, []),
+        ]
+        for data, outcomes in cases:
+            session = ServerSession(SECRET)
+            self.assertEqual(hears(session, rightProof(session) + data), outcomes)
+
+    def test_refusalsHaveTheOriginalsWords(self) -> None:
+        for data, text in (
+            (encode(Authenticate("00" * 32)), "invalid secret"),
+            (encode(Hello(1)), "server requires secret, but no secret was provided"),
+            (encode(Accept(ID)), "server requires secret, but no secret was provided"),
+            (b"junk\0", "unable to parse message"),
+            (b"x" * 257, "frame error, invalid byte length"),
+        ):
+            self.assertEqual(str(self.assertRaises(Refusal, list, ServerSession(SECRET).feed(data))), text)
+
+    def test_violationsAreNoRefusals(self) -> None:
+        for data in (b"junk\0", b"x" * 257, encode(Authenticate("00" * 32))):
+            self.assertNotIsInstance(self.assertRaises(Violation, list, ServerSession(None).feed(data)), Refusal)
+
+
+class TimeTests(SynchronousTestCase):
+    """What is said when a client has not said in time what it wants."""
+
+    def test_onlyWhoOwesAProofOrAnOpenIsToldThatTimeIsUp(self) -> None:
+        kinds = {"PROOF": ProofTimeout, "OPENING": OpenTimeout, "OPENING after the proof": OpenTimeout}
+        for state in SERVER_STATES:
+            self.assertIs(type(inState(state).timedOut()), kinds.get(state, type(None)), state)
+
+    def test_halfAProofIsStillNone(self) -> None:
+        session = ServerSession(SECRET)
+        self.assertEqual(hears(session, rightProof(session)[:-1]), [])
+        self.assertIsInstance(session.timedOut(), ProofTimeout)
+
+    def test_halfAnOpenIsStillNone(self) -> None:
+        session = inState("OPENING")
+        self.assertEqual(hears(session, frameOf(Open(1))[:-1]), [])
+        self.assertIsInstance(session.timedOut(), OpenTimeout)

@@ -1,0 +1,165 @@
+"""What a connection to the control port turns out to be for, and what the server says on it then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.wire import messages
+from bore.wire.errors import BrokenRule, PortInUse, PortNotAllowed, Refusal, Violation
+from bore.wire.extension import (
+    Alive,
+    Extended,
+    Goodbye,
+    Open,
+    Opened,
+    Refused,
+    Source,
+    Visitor,
+    decodeServerMessage,
+    markedHello,
+)
+from bore.wire.framing import FrameDecoder
+from bore.wire.messages import Accept, Connection, Error, Heartbeat, Hello, encode
+from bore.wire.serversession import ClientAlive, ClientLeft, Say, ServerSession, TunnelAsked, VisitorTaken
+from tests.wire.sessions import ID, SECRET, SERVER_STATES, SOURCE, TOKEN, hears, rightProof
+from tests.wire.strategies import PORTS, SOURCES, STREAMS, TOKENS, UNHURRIED, UUIDS, frameOf, inPortions
+
+
+class RequestTests(SynchronousTestCase):
+    """A connection is for a tunnel or for a visitor."""
+
+    def test_everyPortMayBeAskedFor(self) -> None:
+        for port in (0, 1, 1023, 1024, 65535):
+            self.assertEqual(hears(ServerSession(None), encode(Hello(port))), [TunnelAsked(port)])
+            self.assertEqual(hears(SERVER_STATES["OPENING"](), frameOf(Open(port))), [TunnelAsked(port)])
+
+    def test_bytesBehindAcceptBelongToTheVisitor(self) -> None:
+        early = b'early\0\xff bytes\0{"Hello":1}\0' + b"x" * 10_000
+        for session in (ServerSession(None), ServerSession(SECRET)):
+            data = rightProof(session) + encode(Accept(ID)) + early
+            self.assertEqual(hears(session, data), [VisitorTaken(ID, early)])
+
+    def test_aMarkBehindAnotherMessageThanHelloMeansNothing(self) -> None:
+        session = ServerSession(SECRET)
+        proof = rightProof(session).replace(b"\0", b" \0")
+        self.assertEqual(hears(session, proof, encode(Hello(1))), [TunnelAsked(1)])
+        accept = encode(Accept(ID)).replace(b"\0", b" \0")
+        self.assertEqual(hears(ServerSession(None), accept), [VisitorTaken(ID, b"")])
+
+    def test_bytesBehindAnUnmarkedHelloAreThrownAway(self) -> None:
+        for behind in (encode(Hello(2)), encode(Accept(ID)), markedHello(2), b"junk\0", b"x" * 10_000):
+            session = ServerSession(None)
+            self.assertEqual(hears(session, encode(Hello(1)) + behind, b"\0"), [TunnelAsked(1)])
+
+    def test_aMarkedHelloOpensNoTunnelByItself(self) -> None:
+        session = ServerSession(None)
+        self.assertEqual(hears(session, markedHello(8000)), [Say(b'{"Extended":{"version":1}}\0')])
+        self.assertEqual(hears(session, frameOf(Open(9000, TOKEN))), [TunnelAsked(9000, TOKEN)])
+
+    def test_aClientOfTheExtensionIsHeardToTheEnd(self) -> None:
+        said = markedHello(1) + frameOf(Open(1)) + frameOf(Alive()) * 2 + frameOf(Goodbye()) + frameOf(Alive())
+        self.assertEqual(
+            hears(ServerSession(None), said),
+            [Say(frameOf(Extended(1))), TunnelAsked(1), ClientAlive(), ClientAlive(), ClientLeft()],
+        )
+
+    def test_eventsAreToldOneByOneAndWhatIsWrongOnlyInItsTurn(self) -> None:
+        events = SERVER_STATES["OPEN"]().feed(frameOf(Alive()) + b"junk\0" + frameOf(Alive()))
+        self.assertEqual(next(events), ClientAlive())
+        self.assertRaises(BrokenRule, next, events)
+
+    @UNHURRIED
+    @given(
+        st.sampled_from([state for name, state in SERVER_STATES.items() if name.startswith("SETTLED")]),
+        inPortions(STREAMS),
+    )
+    def test_arbitraryBytesMeanNothingToASettledSession(
+        self, state: Callable[[], ServerSession], sent: tuple[bytes, list[bytes]]
+    ) -> None:
+        self.assertEqual(hears(state(), *sent[1]), [])
+
+
+class WordsTests(SynchronousTestCase):
+    """A server speaks the base protocol, and the extension only with a client that knows it."""
+
+    def setUp(self) -> None:
+        self.base = SERVER_STATES["SETTLED by Hello"]()
+        self.extended = SERVER_STATES["OPEN"]()
+
+    def test_onlyAMarkedHelloMakesASessionOfTheExtension(self) -> None:
+        extended = {name for name, state in SERVER_STATES.items() if state().extended}
+        self.assertEqual(
+            extended, {"OPENING", "OPENING after the proof", "OPEN", "SETTLED by Goodbye", "SETTLED by a refusal"}
+        )
+
+    def test_theTunnelIsToldWithItsTokenOrWithItsPortAlone(self) -> None:
+        self.assertEqual(self.base.opened(8000, TOKEN, 60), encode(Hello(8000)))
+        self.assertEqual(self.extended.opened(8000, TOKEN, 60), frameOf(Opened(8000, TOKEN, 60)))
+
+    def test_aVisitorIsToldWithItsAddressOrWithItsIdAlone(self) -> None:
+        self.assertEqual(self.base.visitor(ID, SOURCE), encode(Connection(ID)))
+        self.assertEqual(self.extended.visitor(ID, SOURCE), frameOf(Visitor(ID, SOURCE)))
+
+    def test_aRefusalIsToldWithItsCodeOrWithItsTextAlone(self) -> None:
+        for refusal, refused in (
+            (PortInUse(), Refused("port-in-use", "port already in use", True)),
+            (PortNotAllowed("not that one"), Refused("port-not-allowed", "not that one", False)),
+            (Refusal(), Refused("refused", "request refused", True)),
+        ):
+            self.assertEqual(self.base.refusal(refusal), encode(Error(refused.message)))
+            self.assertEqual(self.extended.refusal(refusal), frameOf(refused))
+
+    def test_beforeAnyHelloARefusalIsAnError(self) -> None:
+        for state in ("PROOF", "REQUEST", "REQUEST after the proof"):
+            self.assertEqual(SERVER_STATES[state]().refusal(PortInUse()), encode(Error("port already in use")))
+
+    @UNHURRIED
+    @given(STREAMS)
+    def test_whateverAClientSaysItCanBeToldWhyItIsRefusedAndInTheExtensionItAlwaysIs(self, stream: bytes) -> None:
+        for name, state in SERVER_STATES.items():
+            session = state()
+            try:
+                list(session.feed(stream))
+            except Refusal as e:
+                frame = session.refusal(e).removesuffix(b"\0")
+                if session.extended:
+                    self.assertEqual(decodeServerMessage(frame), Refused(e.code, str(e), e.retry), name)
+                else:
+                    self.assertEqual(messages.decodeServerMessage(frame), Error(str(e)), name)
+            except Violation:
+                self.assertFalse(session.extended, name)
+
+
+class BaseClientTests(SynchronousTestCase):
+    """A client of the base protocol never hears a byte of the extension."""
+
+    @UNHURRIED
+    @given(st.booleans(), PORTS, STREAMS, UUIDS, SOURCES, TOKENS)
+    def test_whoSaidAnUnmarkedHelloHearsTheBaseProtocolOnly(
+        self, secret: bool, port: int, behind: bytes, id: UUID, source: Source, token: str
+    ) -> None:
+        session = ServerSession(SECRET if secret else None)
+        heard = session.greeting()
+        events = hears(session, rightProof(session), encode(Hello(port)) + behind, behind)
+        self.assertEqual(events, [TunnelAsked(port)])
+        heard += session.opened(port, token, 60) + encode(Heartbeat()) + session.visitor(id, source)
+        heard += session.refusal(PortInUse())
+        decoder = FrameDecoder()
+        decoder.feed(heard)
+        said = [messages.decodeServerMessage(frame) for frame in iter(decoder.nextFrame, None)]
+        self.assertEqual(said[secret:], [Hello(port), Heartbeat(), Connection(id), Error("port already in use")])
+        self.assertEqual(decoder.takeRest(), b"")
+
+    @UNHURRIED
+    @given(st.booleans(), STREAMS)
+    def test_withoutAMarkedHelloNoSessionSaysAnything(self, secret: bool, stream: bytes) -> None:
+        # Nothing in a stream without spaces can be a mark.
+        session = ServerSession(SECRET if secret else None)
+        outcomes = hears(session, rightProof(session), stream.replace(b" ", b""))
+        self.assertFalse([outcome for outcome in outcomes if isinstance(outcome, Say)])
+        self.assertFalse(session.extended)
