@@ -87,6 +87,11 @@ class FactsTests(SynchronousTestCase):
         for text in said:
             self.assertIn(f"``{text}``", WORDS)
 
+    def test_everyCodeOfTheExtensionIsThereAndNoOther(self) -> None:
+        source = (CHECKOUT / "bore" / "wire" / "serversession.py").read_text()
+        codes = set(errors._BY_CODE) | set(re.findall(r'BrokenRule\("([a-z-]+)"', source))
+        self.assertEqual({firstColumn(row).strip("`") for row in rows("The extension\n-------------") if "-" in firstColumn(row) or "timeout" in row or "draining" in row}, codes)
+
     def test_theLimitsAreThere(self) -> None:
         for text in (
             f"control port, {limits.CONTROL_PORT}.",
@@ -96,6 +101,9 @@ class FactsTests(SynchronousTestCase):
             f"within {limits.ACCEPT_TIMEOUT:.0f} seconds",
             f"{limits.PORT_TRIES} random ones",
             f"said nothing for {limits.SILENCE_TIMEOUT:.0f} seconds",
+            f"at most {limits.MAX_EXTENDED_FRAME} bytes",
+            f"After {limits.MAX_UNANSWERED} Heartbeats in a row",
+            f"not answered for {limits.MAX_UNANSWERED * limits.HEARTBEAT_INTERVAL:.0f}",
             f"for a challenge for {limits.CHALLENGE_PATIENCE} seconds",
             f"go on for {DRAIN_TIMEOUT:.0f} seconds",
         ):

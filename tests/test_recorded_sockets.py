@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from bore.client.service import ClientService
-from bore.client.settings import ClientSettings
+from bore.client.settings import ClientSettings, ServerAddress
 from bore.server.service import ServerService
 from bore.server.settings import ServerSettings
 from bore.streams.reactor import IReactor
@@ -206,7 +206,7 @@ class ClientTests(TestCase):
         client = ClientService(
             cast(IReactor, reactor),
             ClientSettings(
-                freePort(), host, localHost="127.0.0.1", controlPort=server.port, reconnect=False, **settings
+                freePort(), (ServerAddress(host, server.port),), localHost="127.0.0.1", reconnect=False, **settings
             ),
         )
         reasons: list[BaseException] = []

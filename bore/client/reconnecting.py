@@ -160,16 +160,15 @@ class ControlFactory(ReconnectingClientFactory):
             self._log.warn("{what} {server}: {why}", what=what, server=server, why=describe(why))
             if isinstance(why, LateChallenge):
                 self.probes = False
+            if isinstance(why, Refusal) and not why.retry:
+                self.delay = self.settings.maxReconnectDelay  # it would say the same again soon
             self._servers.moveOn()
             self.connector = connector
             self.retry()
 
     def _isFinal(self, why: BaseException | None) -> bool:
         """Whether nothing but the user can help: each of the servers has said so."""
-        hopeless = isinstance(why, AuthenticationFailed | NoVisitorAddresses)
-        if isinstance(why, Refusal) and not why.retry and not self.firstOpened.called:
-            hopeless = True
-        self._final = self._final + 1 if hopeless else 0
+        self._final = self._final + 1 if isinstance(why, AuthenticationFailed | NoVisitorAddresses) else 0
         return self._final >= len(self._servers)
 
     def _giveUp(self, why: Exception) -> None:

@@ -203,7 +203,8 @@ class ProofTimeout(Refusal):
     text = "timed out waiting for initial message"
 
 
-_EXTENDED: Final = (
+#: What is said on either wire.
+_COMMON: Final = (
     PortNotAllowed,
     PortInUse,
     PortForbidden,
@@ -213,16 +214,16 @@ _EXTENDED: Final = (
     TooManyPending,
     TooManyTunnels,
     TooManyTunnelsFromSource,
-    NoAnswer,
-    TakenOver,
-    OpenTimeout,
 )
 
-_BASE: Final = (InvalidSecret, SecretMissing, UnreadableProof, OverlongProof, ProofTimeout)
+#: What belongs to the proof of the secret, which comes before the extension.
+_PROOF: Final = (InvalidSecret, SecretMissing, UnreadableProof, OverlongProof, ProofTimeout)
 
-_BY_TEXT: Final[dict[str, type[Refusal]]] = {kind.text: kind for kind in (*_EXTENDED, *_BASE)}
+_EXTENDED: Final = (NoAnswer, TakenOver, OpenTimeout)
 
-_BY_CODE: Final[dict[str, type[Refusal]]] = {kind.code: kind for kind in _EXTENDED}
+_BY_TEXT: Final[dict[str, type[Refusal]]] = {kind.text: kind for kind in (*_COMMON, *_PROOF)}
+
+_BY_CODE: Final[dict[str, type[Refusal]]] = {kind.code: kind for kind in (*_COMMON, *_EXTENDED)}
 
 
 def refusalFor(text: str) -> Refusal:

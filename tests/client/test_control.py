@@ -20,6 +20,7 @@ from bore.client.visitors import Visitors
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
 from bore.wire.errors import AuthenticationFailed, PortInUse
+from bore.wire.extension import markedHello
 from bore.wire.messages import Challenge, Connection, Error, Heartbeat, Hello, Message, encode
 from bore.wire.secret import Secret
 from tests.fakes import FakeReactor, FakeTransport, captureLog
@@ -136,7 +137,7 @@ class OpeningTests(ControlCase):
             self.receive(protocol, Hello(port))
             self.lose(protocol)
         self.assertEqual([line.split()[2] for line in self.announced], ["example.com:20001", "example.com:20002"])
-        self.assertIn("the public port changed from 20001 to 20002", self.logged)
+        self.assertIn("the public address changed from example.com:20001 to example.com:20002", self.logged)
 
     def test_visitorsAreServed(self) -> None:
         protocol, _ = self.connect()
@@ -195,9 +196,8 @@ class RetryTests(ControlCase):
         for _ in range(8):
             self.refuseConnection()
             delays.append(self.delayToNextAttempt())
-        for delay, nominal in zip(delays, [1, 2, 4, 8, 8.3, 8.3, 8.3, 8.3], strict=True):
-            self.assertTrue(nominal * 0.8 - 0.01 <= delay <= nominal * 1.2 + 0.11, (nominal, delays))
-            self.assertLessEqual(delay, 10.11)
+        for delay, nominal in zip(delays, [1, 2, 4, 8, 10, 10, 10, 10], strict=True):
+            self.assertTrue(nominal * 0.5 - 0.01 <= delay <= nominal + 0.11, (nominal, delays))
 
     def test_theDelayIsSpread(self) -> None:
         delays = set()
@@ -212,11 +212,11 @@ class RetryTests(ControlCase):
             protocol, _ = self.connect()
             self.lose(protocol)
             delay = self.delayToNextAttempt()
-        self.assertGreater(delay, 6)
+        self.assertGreater(delay, 3.9)
         protocol, _ = self.connect()
         self.receive(protocol, Hello(20001))
         self.lose(protocol)
-        self.assertLess(self.delayToNextAttempt(), 1.4)
+        self.assertLess(self.delayToNextAttempt(), 1.2)
 
     def test_everythingButAuthenticationIsTriedAgain(self) -> None:
         for text in ("port already in use", "server is shutting down", "permission denied", "no idea"):
@@ -240,7 +240,7 @@ class RetryTests(ControlCase):
         self.receive(protocol, Hello(20001))
         self.lose(protocol, ConnectionLost())
         _, transport = self.connect()
-        self.assertEqual(transport.takeWritten(), encode(Hello(20001)))
+        self.assertEqual(transport.takeWritten(), markedHello(20001))
 
     def test_anotherPortIsTakenAtOnceWhenTheOldOneCannotBeHad(self) -> None:
         protocol, _ = self.connect()
@@ -250,7 +250,7 @@ class RetryTests(ControlCase):
         refused = 0
         while True:
             protocol, transport = self.connect()
-            if transport.takeWritten() == encode(Hello(0)):
+            if transport.takeWritten() == markedHello(0):
                 break
             refused += 1
             self.receive(protocol, Error("port already in use"))
@@ -258,7 +258,7 @@ class RetryTests(ControlCase):
             self.lose(protocol)
             if self.connector.attempts == attempts:
                 self.delayToNextAttempt()
-        self.assertLess(self.reactor.seconds(), 19)
+        self.assertLess(self.reactor.seconds(), 32)
         self.assertGreater(refused, 2)
         self.assertIn(
             "server error: port already in use: the public port cannot be had back, any other will do", self.logged
@@ -277,7 +277,7 @@ class RetryTests(ControlCase):
                 attempts = self.connector.attempts
                 self.lose(protocol)
                 self.assertEqual(self.connector.attempts, attempts)
-                self.assertGreater(self.delayToNextAttempt(), 0.7)
+                self.assertGreater(self.delayToNextAttempt(), 0.4)
 
     def test_unexpectedMessagesAreLoggedOnce(self) -> None:
         protocol, transport = self.connect()

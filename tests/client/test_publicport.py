@@ -6,6 +6,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.publicport import INSIST, PublicPort
+from bore.client.state import NoMemory
 from bore.wire.errors import BindFailed, NoFreePort, PortForbidden, PortInUse, PortNotAllowed, Refusal, ShuttingDown
 
 
@@ -16,21 +17,21 @@ class PublicPortTests(SynchronousTestCase):
         self.clock = Clock()
 
     def test_aPortThatTheUserWantsIsAskedForAlways(self) -> None:
-        port = PublicPort(self.clock, 8000)
+        port = PublicPort(self.clock, 8000, NoMemory())
         for refusal in (PortInUse(), PortNotAllowed(), PortForbidden(), BindFailed(), NoFreePort(), Refusal("?")):
             self.assertFalse(port.refused(refusal))
             self.clock.advance(INSIST)
             self.assertEqual(port.wanted, 8000)
 
     def test_aRandomPortIsAskedForAgain(self) -> None:
-        port = PublicPort(self.clock, 0)
+        port = PublicPort(self.clock, 0, NoMemory())
         self.assertEqual(port.wanted, 0)
-        port.opened(20001)
+        port.opened(20001, None)
         self.assertEqual(port.wanted, 20001)
 
     def test_aRandomPortThatIsInUseIsInsistedOnForAWhile(self) -> None:
-        port = PublicPort(self.clock, 0)
-        port.opened(20001)
+        port = PublicPort(self.clock, 0, NoMemory())
+        port.opened(20001, None)
         self.assertFalse(port.refused(PortInUse()))
         self.clock.advance(INSIST - 1)
         self.assertFalse(port.refused(PortInUse()))
@@ -40,34 +41,34 @@ class PublicPortTests(SynchronousTestCase):
         self.assertEqual(port.wanted, 0)
 
     def test_eachTimeOfNeedIsCountedFromItsOwnBegin(self) -> None:
-        port = PublicPort(self.clock, 0)
-        port.opened(20001)
+        port = PublicPort(self.clock, 0, NoMemory())
+        port.opened(20001, None)
         port.refused(PortInUse())
         self.clock.advance(5)
-        port.opened(20001)
+        port.opened(20001, None)
         self.clock.advance(1000)
         self.assertFalse(port.refused(PortInUse()))
 
     def test_aRandomPortThatCannotBeHadIsGivenUpAtOnce(self) -> None:
         for refusal in (PortNotAllowed(), PortForbidden(), BindFailed()):
-            port = PublicPort(self.clock, 0)
-            port.opened(20001)
+            port = PublicPort(self.clock, 0, NoMemory())
+            port.opened(20001, None)
             self.assertTrue(port.refused(refusal))
             self.assertEqual(port.wanted, 0)
 
     def test_aRefusalThatIsNotAboutThePortChangesNothing(self) -> None:
-        port = PublicPort(self.clock, 0)
-        port.opened(20001)
+        port = PublicPort(self.clock, 0, NoMemory())
+        port.opened(20001, None)
         for refusal in (ShuttingDown(), NoFreePort(), Refusal("server is full")):
             self.assertFalse(port.refused(refusal))
         self.assertEqual(port.wanted, 20001)
 
     def test_withoutAPortThereIsNothingToGiveUp(self) -> None:
-        self.assertFalse(PublicPort(self.clock, 0).refused(PortInUse()))
+        self.assertFalse(PublicPort(self.clock, 0, NoMemory()).refused(PortInUse()))
 
     def test_aServerThatCouldNotBeAskedStartsTheTimeAnew(self) -> None:
-        port = PublicPort(self.clock, 0)
-        port.opened(20001)
+        port = PublicPort(self.clock, 0, NoMemory())
+        port.opened(20001, None)
         port.refused(PortInUse())
         port.interrupted()
         self.clock.advance(INSIST)

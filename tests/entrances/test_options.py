@@ -7,12 +7,13 @@ from uuid import UUID
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.client.settings import ClientSettings
+from bore.client.settings import ClientSettings, ServerAddress
 from bore.commandline import UsageError
 from bore.options.client import ClientCommand, clientCommand
 from bore.options.demo import demoCommand
 from bore.options.server import ServerCommand, serverCommand
 from bore.server.settings import ServerSettings
+from bore.wire.proxyprotocol import Version
 from bore.wire.secret import Secret
 from tests.support import temporaryFolder
 
@@ -100,23 +101,28 @@ class ClientOptionsTests(OptionsCase):
 
     def test_theDefaultsAreTheOriginals(self) -> None:
         self.assertEqual(
-            local("8000", "--to", "example.com").settings,
-            ClientSettings(8000, "example.com", "localhost", 0, None, 7835, True, 64.0),
+            local("8000", "--to", "example.com", "--no-state").settings,
+            ClientSettings(8000, (ServerAddress("example.com", 7835),), "localhost", 0, None, True, 64.0),
         )
 
     def test_everyOptionIsUnderstoodInAnyOrder(self) -> None:
         settings = local(
             "-t", "example.com", "-l", "10.0.0.1", "8000", "-p", "9000", "--control-port", "7000",
-            "--no-reconnect", "--max-reconnect-delay", "5",
+            "--no-reconnect", "--max-reconnect-delay", "5", "--no-state", "--check-every", "30", "--exit-after-failures", "7",
+            "--proxy-protocol", "v2", "--max-visitors", "50", "--half-open-timeout", "60",
         ).settings  # fmt: skip
-        self.assertEqual(settings, ClientSettings(8000, "example.com", "10.0.0.1", 9000, None, 7000, False, 5.0))
+        servers = (ServerAddress("example.com", 7000),)
+        expected = ClientSettings(
+            8000, servers, "10.0.0.1", 9000, None, False, 5.0, 7, 30.0, Version.V2, None, 50, 60.0
+        )
+        self.assertEqual(settings, expected)
 
     def test_theEnvironmentIsUnderstoodAndAFlagBeatsIt(self) -> None:
         environment = {"BORE_LOCAL_PORT": "8000", "BORE_SERVER": "a.example", "BORE_CONTROL_PORT": "7000"}
         settings = local(**environment).settings
-        self.assertEqual((settings.localPort, settings.server, settings.controlPort), (8000, "a.example", 7000))
+        self.assertEqual((settings.localPort, settings.servers), (8000, (("a.example", 7000),)))
         settings = local("80", "--to", "b.example", "--control-port", "1", **environment).settings
-        self.assertEqual((settings.localPort, settings.server, settings.controlPort), (80, "b.example", 1))
+        self.assertEqual((settings.localPort, settings.servers), (80, (("b.example", 1),)))
 
     def test_theControlPortMayStandInTheServersName(self) -> None:
         for to, environment, expected in (
@@ -126,15 +132,24 @@ class ClientOptionsTests(OptionsCase):
             ("a:1", {"BORE_CONTROL_PORT": "5"}, ("a", 1)),
         ):
             settings = local("80", "-t", to, **environment).settings
-            self.assertEqual((settings.server, settings.controlPort), expected)
+            self.assertEqual(settings.servers, (expected,))
         settings = local("80", "--control-port", "6", BORE_SERVER="a:1").settings
-        self.assertEqual((settings.server, settings.controlPort), ("a", 6))
-        self.assertEqual(local("80", "-t", "a:6", "--control-port", "6").settings.controlPort, 6)
+        self.assertEqual(settings.servers, (("a", 6),))
+        self.assertEqual(local("80", "-t", "a:6", "--control-port", "6").settings.servers, (("a", 6),))
         self.assertUsageError("--to names port 1 and --control-port 6", "80", "-t", "a:1", "--control-port", "6")
+
+    def test_severalServersAreAListInTheOrderGiven(self) -> None:
+        servers = (("a", 7835), ("b", 1), ("::1", 7835))
+        self.assertEqual(local("80", "-t", "a", "--to", "b:1", "-t", "::1").settings.servers, servers)
+        self.assertEqual(local("80", BORE_SERVER="a, b:1,::1").settings.servers, servers)
+        self.assertUsageError("--to names the same server twice", "80", "-t", "a", "-t", "a:7835")
 
     def test_mistakesAreNamed(self) -> None:
         for text, words in {
             "PORT is missing": ["--to", "x"],
+            "--proxy-protocol: 'v3': give one of v1, v2": ["80", "--to", "x", "--proxy-protocol", "v3"],
+            "--check-every: '0': give a number of seconds": ["80", "--to", "x", "--check-every", "0"],
+            "--exit-after-failures: '-1'": ["80", "--to", "x", "--exit-after-failures=-1"],
             "--to is missing": ["80"],
             "PORT: '0': give a number from 1 to 65535": ["0", "--to", "x"],
             "unrecognized arguments: 81": ["80", "81", "--to", "x"],

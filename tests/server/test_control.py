@@ -8,91 +8,15 @@ from uuid import UUID, uuid4
 
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
 
-from bore.relay.face import Ending, Pair, Reason, Relay, Stream
-from bore.server import control, tunnel
-from bore.server.controlport import ControlFactory, ControlProtocol
-from bore.server.settings import ServerSettings
-from bore.streams.reactor import IReactor
-from bore.wire.messages import Accept, Authenticate, Connection, Hello, decodeServerMessage, encode
+from bore.relay.face import Stream
+from bore.server import tunnel
+from bore.server.control import ControlProtocol
+from bore.wire.messages import Accept, Authenticate, Hello, decodeServerMessage, encode
 from bore.wire.secret import Secret
-from tests.fakes import FakeReactor, FakeTransport, captureLog
-from tests.support import connect, freePort, isOpen, loopbackHost
-
-HEARTBEAT = b'"Heartbeat"\0'
-
-
-class FakePair(Pair):
-    moved = 0
-
-    def __init__(self, relay: FakeRelay) -> None:
-        self.relay = relay
-
-    def stop(self, reason: Reason) -> None:
-        self.relay.pairEnded(self, Ending(reason, 0, 0))
-
-
-class FakeRelay(Relay):
-    """Keeps what it was asked to join."""
-
-    def __init__(self, reactor: IReactor) -> None:
-        super().__init__(reactor, 600)
-        self.joined: list[tuple[Stream, Stream]] = []
-
-    def _makePair(self, left: Stream, right: Stream) -> Pair:
-        self.joined.append((left, right))
-        return FakePair(self)
-
-    def _begin(self, pair: Pair) -> None: ...
-
-
-class ControlCase(SynchronousTestCase):
-    """A control port without a network; the tunnels' ports are real."""
-
-    secret: Secret | None = None
-
-    def setUp(self) -> None:
-        self.reactor = FakeReactor()
-        self.host = loopbackHost()
-        self.relay = FakeRelay(cast(IReactor, self.reactor))
-        settings = ServerSettings(bindTunnels=self.host, secret=self.secret)
-        self.factory = ControlFactory(cast(IReactor, self.reactor), settings, self.relay)
-        self.addCleanup(self._leaveNothing)
-        self.logged = captureLog(self)
-
-    def _leaveNothing(self) -> None:
-        self.factory.shutDown()
-        self.reactor.advance(20)
-        self.assertEqual(self.reactor.getDelayedCalls(), [], "timers were left")
-        self.assertEqual(self.reactor.getReaders(), [], "listeners were left")
-
-    def connect(self) -> tuple[ControlProtocol, FakeTransport]:
-        protocol, transport = self.factory.buildProtocol(None), FakeTransport()
-        self.addCleanup(transport.socket.close)
-        protocol.makeConnection(transport)
-        return protocol, transport
-
-    def openTunnel(self, port: int | None = None) -> tuple[ControlProtocol, FakeTransport, int]:
-        protocol, transport = self.connect()
-        port = freePort(self.host) if port is None else port
-        protocol.dataReceived(encode(Hello(port)))
-        frame = transport.takeWritten().split(b"\0")[0]
-        answer = decodeServerMessage(frame)
-        assert isinstance(answer, Hello), frame
-        return protocol, transport, answer.port
-
-    def visit(self, port: int) -> socket.socket:
-        visitor = connect(self.host, port)
-        self.addCleanup(visitor.close)
-        for listener in self.reactor.getReaders():
-            listener.doRead()
-        return visitor
-
-    def announced(self, transport: FakeTransport) -> list[UUID]:
-        frames = transport.takeWritten().split(b"\0")[:-1]
-        messages = [decodeServerMessage(frame) for frame in frames]
-        return [message.id for message in messages if isinstance(message, Connection)]
+from tests.fakes import FakeTransport
+from tests.server.case import HEARTBEAT, ControlCase
+from tests.support import freePort, isOpen
 
 
 class HelloTests(ControlCase):
@@ -181,20 +105,6 @@ class FirstMessageTests(ControlCase):
             protocol.dataReceived(garbage)
             self.assertEqual((transport.takeWritten(), transport.disconnecting), (b"", True), garbage)
 
-    def test_whenThereAreTooManyTheOldestAreClosed(self) -> None:
-        self.patch(control, "MAX_UNSETTLED", 5)
-        ends = [socket.socketpair() for _ in range(8)]
-        for near, far in ends:
-            self.addCleanup(near.close)
-            far.setblocking(False)
-            self.factory.accepted(far, ("192.0.2.1", 4711))
-        self.assertEqual(len(self.factory.unsettled), 5)
-        self.reactor.advance(0)
-        self.assertEqual([far.fileno() < 0 for _, far in ends], [True] * 3 + [False] * 5)
-        self.assertEqual([e["log_level"].name for e in self.logged], ["warn"])
-        for transport in list(self.reactor.getReaders()):
-            transport.connectionLost(Failure(ConnectionDone()))
-
 
 class SecretTests(ControlCase):
     """A server with a secret."""
@@ -238,7 +148,6 @@ class VisitorTests(ControlCase):
         self.assertEqual(left.socket.getpeername(), visitor.getsockname())
         self.assertEqual((left.early, right), (b"", Stream(dataTransport.socket, b"early bytes")))
         self.assertTrue(dataTransport.detached)
-        left.socket.close()
 
     def test_aVisitorIsTakenOnce(self) -> None:
         _, transport, port = self.openTunnel()
@@ -248,7 +157,6 @@ class VisitorTests(ControlCase):
             data, dataTransport = self.connect()
             data.dataReceived(encode(Accept(id)))
             self.assertEqual(dataTransport.disconnecting, expected)
-        self.relay.joined[0][0].socket.close()
 
     def test_aVisitorThatNobodyTakesIsDroppedAfterTenSeconds(self) -> None:
         _, transport, port = self.openTunnel()
@@ -270,7 +178,7 @@ class VisitorTests(ControlCase):
         self.assertEqual(len(self.factory.room), 0)
 
     def test_moreVisitorsThanMayWaitAreClosed(self) -> None:
-        self.patch(tunnel, "MAX_WAITING", 2)
+        self.patch(tunnel, "MAX_ANNOUNCED", 2)
         _, transport, port = self.openTunnel()
         visitors = [self.visit(port) for _ in range(4)]
         self.assertEqual(len(self.announced(transport)), 2)

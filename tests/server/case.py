@@ -1,0 +1,149 @@
+"""What the tests of the server have in common."""
+
+from __future__ import annotations
+
+import socket
+from typing import cast
+from uuid import UUID
+
+from twisted.internet.error import ConnectionDone
+from twisted.logger import formatEvent
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.relay.face import Ending, Pair, Reason, Relay, Stream
+from bore.server.control import ControlProtocol
+from bore.server.controlport import ControlFactory
+from bore.server.settings import Bounds, ServerSettings
+from bore.streams.reactor import IReactor
+from bore.wire import extension
+from bore.wire.extension import Alive, Extended, ExtendedServerMessage, Open, Opened, Refused, markedHello
+from bore.wire.messages import Connection, Heartbeat, Hello, decodeServerMessage, encode
+from bore.wire.secret import Secret
+from tests.fakes import FakeReactor, FakeTransport, captureLog
+from tests.support import connect, freePort, loopbackHost
+
+HEARTBEAT = b'"Heartbeat"\0'
+ALIVE = extension.encode(Alive())
+
+
+class FakePair(Pair):
+    moved = 0
+
+    def __init__(self, relay: FakeRelay) -> None:
+        self.relay = relay
+
+    def stop(self, reason: Reason) -> None:
+        self.relay.pairEnded(self, Ending(reason, 0, 0))
+
+
+class FakeRelay(Relay):
+    """Keeps what it was asked to join."""
+
+    def __init__(self, reactor: IReactor) -> None:
+        super().__init__(reactor, 600)
+        self.joined: list[tuple[Stream, Stream]] = []
+        self.pairs: list[FakePair] = []
+
+    def _makePair(self, left: Stream, right: Stream) -> Pair:
+        self.joined.append((left, right))
+        self.pairs.append(FakePair(self))
+        return self.pairs[-1]
+
+    def _begin(self, pair: Pair) -> None: ...
+
+
+class ControlCase(SynchronousTestCase):
+    """A control port without a network; the tunnels' ports are real."""
+
+    secret: Secret | None = None
+    bounds = Bounds()
+    lease = 60
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.host = loopbackHost()
+        self.relay = FakeRelay(cast(IReactor, self.reactor))
+        settings = ServerSettings(bindTunnels=self.host, secret=self.secret, bounds=self.bounds, lease=self.lease)
+        self.factory = ControlFactory(cast(IReactor, self.reactor), settings, self.relay)
+        self.addCleanup(self._leaveNothing)
+        self.logged = captureLog(self)
+
+    def _leaveNothing(self) -> None:
+        self.factory.shutDown()
+        self.reactor.advance(20)
+        for left, _ in self.relay.joined:
+            left.socket.close()
+        self.assertEqual(self.reactor.getDelayedCalls(), [], "timers were left")
+        self.assertEqual(self.reactor.getReaders(), [], "listeners were left")
+
+    @property
+    def warnings(self) -> list[str]:
+        return [formatEvent(e) for e in self.logged if e["log_level"].name == "warn"]
+
+    def connect(self, source: str = "192.0.2.1") -> tuple[ControlProtocol, FakeTransport]:
+        protocol, transport = self.factory.buildProtocol(None, f"{source}:4711", source), FakeTransport()
+        self.addCleanup(transport.socket.close)
+        protocol.makeConnection(transport)
+        return protocol, transport
+
+    def lose(self, protocol: ControlProtocol) -> None:
+        protocol.connectionLost(Failure(ConnectionDone()))
+
+    def openTunnel(self, port: int | None = None) -> tuple[ControlProtocol, FakeTransport, int]:
+        """Have a tunnel on the base protocol."""
+        protocol, transport = self.connect()
+        port = freePort(self.host) if port is None else port
+        protocol.dataReceived(encode(Hello(port)))
+        frame = transport.takeWritten().split(b"\0")[0]
+        answer = decodeServerMessage(frame)
+        assert isinstance(answer, Hello), frame
+        return protocol, transport, answer.port
+
+    def visit(self, port: int) -> socket.socket:
+        visitor = connect(self.host, port)
+        self.addCleanup(visitor.close)
+        for listener in self.reactor.getReaders():
+            listener.doRead()
+        return visitor
+
+    def announced(self, transport: FakeTransport) -> list[UUID]:
+        frames = transport.takeWritten().split(b"\0")[:-1]
+        messages = [decodeServerMessage(frame) for frame in frames]
+        return [message.id for message in messages if isinstance(message, Connection)]
+
+
+class SessionCase(ControlCase):
+    """Clients that know the extension."""
+
+    def said(self, transport: FakeTransport) -> list[ExtendedServerMessage]:
+        """What the server has said since the last call, without heartbeats."""
+        frames = transport.takeWritten().split(b"\0")[:-1]
+        return [message for message in map(extension.decodeServerMessage, frames) if message != Heartbeat()]
+
+    def begin(self, source: str = "192.0.2.1") -> tuple[ControlProtocol, FakeTransport]:
+        protocol, transport = self.connect(source)
+        protocol.dataReceived(markedHello(0))
+        self.assertEqual(self.said(transport), [Extended(1)])
+        return protocol, transport
+
+    def session(
+        self, port: int | None = None, resume: str | None = None, source: str = "192.0.2.1"
+    ) -> tuple[ControlProtocol, FakeTransport, Opened]:
+        protocol, transport = self.begin(source)
+        protocol.dataReceived(extension.encode(Open(freePort(self.host) if port is None else port, resume)))
+        [opened] = self.said(transport)
+        assert isinstance(opened, Opened), opened
+        return protocol, transport, opened
+
+    def refusal(self, transport: FakeTransport) -> str:
+        """The code of the one refusal that the server has said."""
+        [refused] = [message for message in self.said(transport) if isinstance(message, Refused)]
+        self.assertTrue(transport.disconnecting)
+        return refused.code
+
+    def live(self, protocol: ControlProtocol, seconds: float) -> None:
+        """Let time pass for a client that answers."""
+        for _ in range(int(seconds * 2)):
+            self.reactor.advance(0.5)
+            protocol.dataReceived(ALIVE)

@@ -1,0 +1,139 @@
+"""Sessions of clients that know the extension: proof of life, and who takes over."""
+
+from __future__ import annotations
+
+from bore.wire.extension import Goodbye, Open, Visitor, encode
+from tests.server.case import ALIVE, SessionCase
+from tests.support import freePort, isOpen
+
+
+class OpeningTests(SessionCase):
+    """Asking for a tunnel."""
+
+    def test_aMarkedHelloOpensNothing(self) -> None:
+        self.begin()
+        self.assertEqual(self.reactor.getReaders(), [])
+
+    def test_theTunnelIsOpenedWithATokenAndALease(self) -> None:
+        port = freePort(self.host)
+        _, _, opened = self.session(port)
+        self.assertEqual((opened.port, opened.lease), (port, 60))
+        assert opened.resume is not None
+        self.assertEqual(len(opened.resume), 32)
+        self.assertTrue(isOpen(self.host, port))
+
+    def test_aClientThatAsksForNothingIsClosedAfterThreeSeconds(self) -> None:
+        _, transport = self.begin()
+        self.reactor.advance(3)
+        self.assertEqual(self.refusal(transport), "timeout")
+
+    def test_aTakenPortIsRefusedWithACode(self) -> None:
+        _, _, opened = self.session()
+        protocol, transport = self.begin()
+        protocol.dataReceived(encode(Open(opened.port)))
+        self.assertEqual(self.refusal(transport), "port-in-use")
+
+    def test_anUnknownMessageIsRefusedAndThePortIsFree(self) -> None:
+        protocol, transport, opened = self.session()
+        protocol.dataReceived(b'{"Dance":1}\0')
+        self.assertEqual(self.refusal(transport), "unknown-message")
+        self.assertFalse(isOpen(self.host, opened.port))
+
+    def test_visitorsAreAnnouncedWithTheirAddress(self) -> None:
+        _, transport, opened = self.session()
+        visitor = self.visit(opened.port)
+        [message] = self.said(transport)
+        assert isinstance(message, Visitor)
+        self.assertEqual(message.source, visitor.getsockname())
+
+
+class ProofOfLifeTests(SessionCase):
+    """A client answers heartbeats, or is gone."""
+
+    def test_aClientThatAnswersStays(self) -> None:
+        protocol, transport, opened = self.session()
+        self.live(protocol, 60)
+        self.assertFalse(transport.disconnecting)
+        self.assertTrue(isOpen(self.host, opened.port))
+
+    def test_aClientThatDoesNotAnswerIsGoneInFourSeconds(self) -> None:
+        _, transport, _ = self.session()
+        self.reactor.pump([0.1] * 39)
+        self.assertFalse(transport.disconnecting)
+        self.reactor.pump([0.1] * 3)
+        self.assertEqual(self.refusal(transport), "no-answer")
+
+    def test_timeInWhichTheServerSaidNothingDoesNotCount(self) -> None:
+        protocol, transport, _ = self.session()
+        for _ in range(5):
+            self.reactor.advance(30)  # as if the server had been stopped
+            protocol.dataReceived(ALIVE)
+        self.assertFalse(transport.disconnecting)
+
+    def test_anOriginalClientNeedNotAnswer(self) -> None:
+        _, transport, port = self.openTunnel()
+        self.reactor.pump([0.5] * 100)
+        self.assertFalse(transport.disconnecting)
+        self.assertTrue(isOpen(self.host, port))
+
+
+class TakeOverTests(SessionCase):
+    """A client that comes back while its old session seems to live."""
+
+    def test_theNewSessionWinsAtOnce(self) -> None:
+        _, old, opened = self.session()
+        _, new, reopened = self.session(0, opened.resume)
+        self.assertEqual(reopened, opened)
+        self.assertEqual(self.refusal(old), "taken-over")
+        self.visit(opened.port)
+        self.assertEqual([type(message) for message in self.said(new)], [Visitor])
+        self.assertEqual(self.said(old), [])
+
+    def test_theEndOfTheOldConnectionChangesNothing(self) -> None:
+        protocol, _, opened = self.session()
+        again, _, _ = self.session(0, opened.resume)
+        self.lose(protocol)
+        self.live(again, 100)
+        self.assertTrue(isOpen(self.host, opened.port))
+
+    def test_anotherPortThanTheTunnelsIsANewTunnel(self) -> None:
+        _, old, opened = self.session()
+        wanted = freePort(self.host)
+        _, _, reopened = self.session(wanted, opened.resume)
+        self.assertEqual(reopened.port, wanted)
+        self.assertNotEqual(reopened.resume, opened.resume)
+        self.assertEqual(self.refusal(old), "taken-over")
+        self.assertFalse(isOpen(self.host, opened.port))
+
+    def test_anUnknownTokenIsNoToken(self) -> None:
+        port = freePort(self.host)
+        _, _, opened = self.session(port, "f" * 32)
+        self.assertEqual(opened.port, port)
+        self.assertNotEqual(opened.resume, "f" * 32)
+
+    def test_aTunnelGoesAlongWithTheAddressOfItsClient(self) -> None:
+        _, _, opened = self.session(source="192.0.2.1")
+        self.session(0, opened.resume, source="198.51.100.7")
+        self.assertEqual([self.factory.tunnels.hasSome(s) for s in ("192.0.2.1", "198.51.100.7")], [False, True])
+
+    def test_theTokenIsWorthNothingAfterTheEnd(self) -> None:
+        protocol, _, opened = self.session()
+        protocol.dataReceived(encode(Goodbye()))
+        _, _, reopened = self.session(0, opened.resume)
+        self.assertNotEqual(reopened.resume, opened.resume)
+
+
+class DrainingTests(SessionCase):
+    """A server that is told to stop."""
+
+    def test_itSaysSoAndFreesThePorts(self) -> None:
+        _, transport, opened = self.session()
+        self.factory.shutDown()
+        self.assertEqual(self.refusal(transport), "draining")
+        self.assertFalse(isOpen(self.host, opened.port))
+
+    def test_visitorsThatWaitAreClosed(self) -> None:
+        _, _, opened = self.session()
+        visitor = self.visit(opened.port)
+        self.factory.shutDown()
+        self.assertEqual(visitor.recv(1), b"")
