@@ -99,6 +99,12 @@ class StateFile:
                 self._log.warn("{path} cannot be written: {reason}", path=str(self._path), reason=e.strerror)
         self._saved = tunnel
 
+    def close(self) -> None:
+        """Let another client use the file."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
     def _take(self) -> bool:
         """Keep other clients away from the file, and say whether it is ours; the system lets go of it at our end."""
         try:
@@ -127,9 +133,11 @@ class StateFile:
                 raise ValueError("it is no file")
             if os.name == "posix" and (status.st_uid != os.geteuid() or status.st_mode & 0o077):
                 raise ValueError("it is somebody else's, or others may read it")
-            return self._parse(file.read(_LONGEST))
+            return self._parse(file.read(_LONGEST + 1))
 
     def _parse(self, data: bytes) -> Remembered:
+        if len(data) > _LONGEST:
+            raise ValueError("it is damaged")
         try:
             content = json.loads(data)
         except (ValueError, RecursionError):
@@ -137,6 +145,7 @@ class StateFile:
         match content:
             case {"server": server, "local": local, "port": int(port), "resume": str() | None as resume} if (
                 {"server": server, "local": local} == self._names
+                and type(port) is int
                 and 0 < port <= 65535
                 and (resume is None or isToken(resume))
             ):

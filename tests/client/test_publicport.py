@@ -6,8 +6,65 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.publicport import INSIST, PublicPort
-from bore.client.state import NoMemory
-from bore.wire.errors import BindFailed, NoFreePort, PortForbidden, PortInUse, PortNotAllowed, Refusal, ShuttingDown
+from bore.client.state import NoMemory, Remembered
+from bore.wire.errors import (
+    BindFailed,
+    NoFreePort,
+    PortForbidden,
+    PortInUse,
+    PortNotAllowed,
+    Refusal,
+    ShuttingDown,
+    TakenOver,
+)
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+class FakeMemory:
+    """Remembers in the open."""
+
+    def __init__(self, tunnel: Remembered | None = None) -> None:
+        self.tunnel = tunnel
+
+    def load(self) -> Remembered | None:
+        return self.tunnel
+
+    def save(self, tunnel: Remembered) -> None:
+        self.tunnel = tunnel
+
+
+class MemoryTests(SynchronousTestCase):
+    """What is remembered is asked for."""
+
+    def test_theRememberedPortAndTokenAreAskedForInTheNextRun(self) -> None:
+        memory = FakeMemory()
+        port = PublicPort(Clock(), 0, memory)
+        port.recall()
+        self.assertEqual((port.wanted, port.resume), (0, None))
+        port.opened(20001, TOKEN)
+        again = PublicPort(Clock(), 0, memory)
+        again.recall()
+        self.assertEqual((again.wanted, again.resume), (20001, TOKEN))
+
+    def test_theTokenOfAnotherPortThanTheOneWantedIsOfNoUse(self) -> None:
+        for asked, resume in ((20001, TOKEN), (20002, None)):
+            port = PublicPort(Clock(), asked, FakeMemory(Remembered(20001, TOKEN)))
+            port.recall()
+            self.assertEqual((port.wanted, port.resume), (asked, resume))
+
+    def test_whatWasRememberedIsGivenUpWhenItCannotBeHad(self) -> None:
+        port = PublicPort(Clock(), 0, FakeMemory(Remembered(20001, TOKEN)))
+        port.recall()
+        self.assertTrue(port.refused(PortNotAllowed()))
+        port.recall()
+        self.assertEqual((port.wanted, port.resume), (0, None))
+
+    def test_whoWasTakenOverHasNoTokenAnyMore(self) -> None:
+        port = PublicPort(Clock(), 8000, NoMemory())
+        port.opened(8000, TOKEN)
+        self.assertFalse(port.refused(TakenOver()))
+        self.assertEqual((port.wanted, port.resume), (8000, None))
 
 
 class PublicPortTests(SynchronousTestCase):

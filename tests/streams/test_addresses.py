@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.streams.addresses import hostPort, isLiteral, literalAddress, parseHostPort, parsePort, socketAddress
+from bore.streams.addresses import (
+    hostPort,
+    isLiteral,
+    literalAddress,
+    parseHostPort,
+    parsePort,
+    socketAddress,
+    sourceOf,
+)
 
 
 class HostPortTests(SynchronousTestCase):
@@ -65,3 +73,17 @@ class HostPortTests(SynchronousTestCase):
 
     def test_namesAreNeverLookedUpForALiteral(self) -> None:
         self.assertRaises(OSError, literalAddress, "localhost", 80)
+
+
+class SourceTests(SynchronousTestCase):
+    """Whom an address belongs to."""
+
+    def test_anIPv4AddressIsItself(self) -> None:
+        self.assertEqual(sourceOf(("192.0.2.7", 1)), "192.0.2.7")
+        self.assertEqual(sourceOf(("::ffff:192.0.2.7", 1, 0, 0)), "192.0.2.7")
+
+    def test_anIPv6AddressIsItsNetwork(self) -> None:
+        for host in ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::", "2001:db8:1:2:ffff::1"):
+            self.assertEqual(sourceOf((host, 1, 0, 0)), "2001:db8:1:2::")
+        self.assertEqual(sourceOf(("fe80::1%eth0", 1, 0, 2)), "fe80::")
+        self.assertNotEqual(sourceOf(("2001:db8:1:3::", 1, 0, 0)), "2001:db8:1:2::")

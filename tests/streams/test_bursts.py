@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from twisted.internet.task import Clock
+from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.streams.bursts import Burst
+from bore.streams.bursts import Burst, Overflow
+from tests.fakes import captureLog
 
 
 class BurstTests(SynchronousTestCase):
@@ -19,3 +21,38 @@ class BurstTests(SynchronousTestCase):
             clock.advance(pause)
             told.append(burst.begins())
         self.assertEqual(told, [True, False, False, False, False, True, False, True])
+
+
+class OverflowTests(SynchronousTestCase):
+    """Two lines for a burst, however long it is."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.events = captureLog(self)
+        self.overflow = Overflow(self.clock, "{limit} is too much for {whom}")
+
+    @property
+    def logged(self) -> list[str]:
+        return [formatEvent(event) for event in self.events]
+
+    def test_theBeginIsLoggedAtOnceAndTheNumberAtTheEnd(self) -> None:
+        for _ in range(50):
+            self.overflow.happened(limit=3, whom="us")
+            self.clock.advance(1)
+        self.assertEqual(self.logged, ["3 is too much for us"])
+        self.clock.pump([1] * 10)
+        self.assertEqual(self.logged, ["3 is too much for us", "3 is too much for us (50 times)"])
+        self.assertEqual((self.overflow.total, self.clock.getDelayedCalls()), (50, []))
+
+    def test_onceIsLoggedOnce(self) -> None:
+        self.overflow.happened(limit=3, whom="us")
+        self.clock.advance(10)
+        self.assertEqual((self.logged, self.clock.getDelayedCalls()), (["3 is too much for us"], []))
+
+    def test_eachBurstHasItsOwnNumber(self) -> None:
+        for _ in range(2):
+            for _ in range(3):
+                self.overflow.happened(limit=3, whom="us")
+            self.clock.pump([1] * 11)
+        self.assertEqual(self.logged, ["3 is too much for us", "3 is too much for us (3 times)"] * 2)
+        self.assertEqual(self.overflow.total, 6)

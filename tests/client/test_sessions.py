@@ -1,0 +1,206 @@
+"""The client with servers that know the extension, and with several of them."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from bore.client.control import ControlProtocol
+from bore.client.reasons import NoVisitorAddresses, ServerUnreachable
+from bore.wire.errors import AuthenticationFailed
+from bore.wire.extension import Alive, Extended, Goodbye, Open, Opened, Refused, Visitor, encode, markedHello
+from bore.wire.messages import Error, Heartbeat, Hello
+from bore.wire.proxyprotocol import Version, header
+from tests.client.case import ControlCase
+from tests.fakes import FakeTransport
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+class SessionCase(ControlCase):
+    """A client whose server knows the extension."""
+
+    def begin(self) -> tuple[ControlProtocol, FakeTransport]:
+        protocol, transport = self.connect()
+        self.hear(protocol, Extended(1))
+        return protocol, transport
+
+    def session(self, port: int = 20001) -> tuple[ControlProtocol, FakeTransport]:
+        protocol, transport = self.begin()
+        self.hear(protocol, Opened(port, TOKEN, 60))
+        transport.takeWritten()
+        return protocol, transport
+
+
+class OpeningTests(SessionCase):
+    """Asking for a tunnel, and having it back."""
+
+    def test_theTunnelIsAskedForWhenTheServerKnowsTheExtension(self) -> None:
+        protocol, transport = self.connect()
+        self.assertEqual(transport.takeWritten(), markedHello(0))
+        self.hear(protocol, Extended(1))
+        self.assertEqual(transport.takeWritten(), encode(Open(0, None)))
+        self.hear(protocol, Opened(20001, TOKEN, 60))
+        self.assertEqual(self.announced, ["listening at example.com:20001 -> localhost:8000"])
+
+    def test_heartbeatsAreAnswered(self) -> None:
+        protocol, transport = self.session()
+        self.hear(protocol, Heartbeat(), Heartbeat())
+        self.assertEqual(transport.takeWritten(), encode(Alive()) * 2)
+
+    def test_theTokenIsShownWhenTheTunnelIsWantedBack(self) -> None:
+        protocol, _ = self.session()
+        self.lose(protocol)
+        _, transport = self.begin()
+        self.assertEqual(transport.takeWritten(), markedHello(20001) + encode(Open(20001, TOKEN)))
+
+    def test_whoWasTakenOverDoesNotTakeBack(self) -> None:
+        protocol, _ = self.session()
+        self.hear(protocol, Refused("taken-over", "another session has taken the tunnel over", True))
+        self.lose(protocol)
+        _, transport = self.begin()
+        self.assertEqual(transport.takeWritten(), markedHello(20001) + encode(Open(20001, None)))
+
+    def test_aRefusalIsTriedAgain(self) -> None:
+        protocol, transport = self.begin()
+        self.hear(protocol, Refused("too-many-tunnels", "too many tunnels", True))
+        self.assertTrue(transport.aborted)
+        self.lose(protocol)
+        self.assertIn("no tunnel from example.com:7835: server error: too many tunnels", self.logged)
+        self.assertLess(self.delayToNextAttempt(), 1.2)
+
+    def test_aRefusalThatWillNotChangeSoonIsTriedAgainMuchLater(self) -> None:
+        protocol, _ = self.begin()
+        self.hear(protocol, Refused("port-not-allowed", "client port number not in allowed range", False))
+        self.lose(protocol)
+        self.assertGreater(self.delayToNextAttempt(), 30)
+
+    def test_goodbyeIsSaidWhenTheClientIsStopped(self) -> None:
+        protocol, transport = self.session()
+        told = self.factory.stop()
+        self.assertEqual(transport.takeWritten(), encode(Goodbye()))
+        self.assertTrue(transport.disconnecting)
+        self.assertNoResult(told)
+        self.lose(protocol)
+        self.successResultOf(told)
+
+    def test_aServerThatSaysGoodbyeIsTriedAgain(self) -> None:
+        protocol, _ = self.session()
+        self.hear(protocol, Goodbye())
+        self.lose(protocol)
+        self.assertIn("lost example.com:7835: it said goodbye", self.logged)
+        self.delayToNextAttempt()
+
+
+class ProxyProtocolTests(SessionCase):
+    """--proxy-protocol."""
+
+    def setUp(self) -> None:
+        self.make(proxyProtocol=Version.V1)
+
+    def test_eachVisitorsAddressIsInItsHeader(self) -> None:
+        protocol, _ = self.session()
+        self.hear(protocol, Visitor(uuid4(), ("203.0.113.9", 50123)), Visitor(uuid4(), None))
+        self.assertEqual(
+            self.visitors.headers,
+            [
+                header(Version.V1, ("203.0.113.9", 50123), ("127.0.0.1", 20001)),
+                b"PROXY UNKNOWN\r\n",
+            ],
+        )
+
+    def test_withoutItThereIsNoHeader(self) -> None:
+        self.make()
+        protocol, _ = self.session()
+        self.hear(protocol, Visitor(uuid4(), ("203.0.113.9", 50123)))
+        self.assertEqual(self.visitors.headers, [b""])
+
+    def test_aServerThatTellsNoAddressesIsFinal(self) -> None:
+        protocol, transport = self.connect()
+        self.receive(protocol, Hello(20001))
+        self.assertTrue(transport.aborted)
+        self.assertEqual(self.announced, [])
+        self.lose(protocol)
+        error = self.gaveUp()
+        self.assertIsInstance(error, NoVisitorAddresses)
+        self.assertIn("--proxy-protocol", str(error))
+
+
+class SeveralServersTests(SessionCase):
+    """--to A --to B."""
+
+    def setUp(self) -> None:
+        self.make("a.example", "b.example")
+
+    def test_theFirstIsUsedAsLongAsItLives(self) -> None:
+        self.session()
+        self.assertEqual(self.announced, ["listening at a.example:20001 -> localhost:8000"])
+
+    def test_theNextIsTriedSoonWhenOneIsLostOrDrains(self) -> None:
+        for refusal in (None, Refused("draining", "server is shutting down", True)):
+            self.make("a.example", "b.example")
+            protocol, _ = self.session()
+            if refusal is not None:
+                self.hear(protocol, refusal)
+            self.lose(protocol)
+            self.assertLess(self.delayToNextAttempt(), 0.7)
+            protocol, transport = self.connect()
+            self.assertEqual(transport.takeWritten(), markedHello(0), "the other server's port is none of ours")
+            self.hear(protocol, Extended(1), Opened(20002, TOKEN, 60))
+            self.assertEqual(self.announced[-1], "listening at b.example:20002 -> localhost:8000")
+
+    def test_eachServersPortAndTokenAreKept(self) -> None:
+        protocol, _ = self.session(20001)
+        self.lose(protocol)
+        protocol, _ = self.session(20002)
+        self.lose(protocol)
+        _, transport = self.begin()
+        self.assertEqual(transport.takeWritten(), markedHello(20001) + encode(Open(20001, TOKEN)))
+
+    def test_whenAllWereTriedTheDelayGrows(self) -> None:
+        delays = []
+        for _ in range(6):
+            self.refuseConnection()
+            delays.append(self.delayToNextAttempt())
+        for n, delay in enumerate(delays):
+            if n % 2 == 0:
+                self.assertLess(delay, 0.7, delays)
+        self.assertTrue(0.4 < delays[1] < 1.2, delays)
+        self.assertTrue(1.9 < delays[5] < 4.2, delays)
+
+    def test_aWrongSecretIsFinalOnlyWhenAllServersSaySo(self) -> None:
+        protocol, _ = self.connect()
+        self.receive(protocol, Error("invalid secret"))
+        self.lose(protocol)
+        self.assertNoResult(self.factory.gaveUp)
+        self.delayToNextAttempt()
+        protocol, _ = self.connect()
+        self.receive(protocol, Error("invalid secret"))
+        self.lose(protocol)
+        self.assertIsInstance(self.gaveUp(), AuthenticationFailed)
+
+
+class ExitAfterFailuresTests(SessionCase):
+    """--exit-after-failures."""
+
+    def setUp(self) -> None:
+        self.make(exitAfterFailures=3)
+
+    def test_soManyFailuresInARowAreFinal(self) -> None:
+        for _ in range(2):
+            self.refuseConnection()
+            self.delayToNextAttempt()
+        self.refuseConnection()
+        error = self.gaveUp()
+        self.assertIsInstance(error, ServerUnreachable)
+        self.assertEqual(
+            str(error), "3 failures in a row, the last one: cannot reach example.com:7835: connection refused"
+        )
+
+    def test_aTunnelThatIsUpStartsTheCountAnew(self) -> None:
+        for _ in range(5):
+            self.refuseConnection()
+            self.delayToNextAttempt()
+            protocol, _ = self.session()
+            self.lose(protocol)
+            self.delayToNextAttempt()
+        self.assertIsNone(self.gaveUp())

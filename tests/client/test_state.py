@@ -1,0 +1,170 @@
+"""What a client remembers when it is started again."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.logger import formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.client.state import Remembered, StateFile
+from tests.fakes import captureLog
+from tests.support import temporaryFolder
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+class StateFileTests(SynchronousTestCase):
+    """A file for one server and one local port."""
+
+    def setUp(self) -> None:
+        self.folder = temporaryFolder(self) / "state" / "txbore"
+        self._events = captureLog(self)
+
+    @property
+    def logged(self) -> list[str]:
+        return [formatEvent(event) for event in self._events]
+
+    def file(self, server: str = "example.com:7835", local: str = "localhost:8000") -> StateFile:
+        file = StateFile(self.folder, server, local)
+        self.addCleanup(file.close)
+        return file
+
+    def path(self) -> Path:
+        [path] = self.folder.glob("*.json")
+        return path
+
+    def saved(self) -> Path:
+        """Save something, and let go of it."""
+        file = self.file()
+        file.load()
+        file.save(Remembered(20001, TOKEN))
+        file.close()
+        return self.path()
+
+    def test_whatIsSavedIsThereAgain(self) -> None:
+        for tunnel in (Remembered(20001, TOKEN), Remembered(20002, None)):
+            file = self.file()
+            file.load()
+            file.save(tunnel)
+            file.close()
+            again = self.file()
+            self.assertEqual(again.load(), tunnel)
+            again.close()
+        self.assertEqual(self.logged, [])
+
+    def test_nobodyElseMayReadIt(self) -> None:
+        path = self.saved()
+        self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE(path.parent.stat().st_mode), 0o700)
+
+    def test_eachServerAndLocalPortHasItsOwn(self) -> None:
+        self.saved()
+        for server, local in (("example.com:7836", "localhost:8000"), ("example.com:7835", "localhost:8001")):
+            self.assertIsNone(self.file(server, local).load())
+
+    def test_namesThatLookAlikeAsFilesAreToldApart(self) -> None:
+        file = self.file("a_b:1")
+        file.load()
+        file.save(Remembered(20001, TOKEN))
+        file.close()
+        self.assertIsNone(self.file("a:b_1").load())
+
+    def test_nothingIsWrittenWhenNothingHasChanged(self) -> None:
+        path = self.saved()
+        before = path.stat().st_ino
+        file = self.file()
+        file.load()
+        file.save(Remembered(20001, TOKEN))
+        self.assertEqual(path.stat().st_ino, before)
+
+    def test_aDamagedFileIsIgnoredWithAWarning(self) -> None:
+        path = self.saved()
+        good = path.read_bytes()
+        for damage in (
+            b"",
+            good[:-10],
+            b"[]",
+            b"\xff\xfe",
+            b"[" * 4000,
+            good.replace(b"20001", b"0"),
+            good.replace(b"20001", b"70000"),
+            good.replace(b"20001", b"true"),
+            good.replace(b"20001", b'"20001"'),
+            good.replace(TOKEN.encode(), b"short"),
+            good.replace(b"8000", b"8001"),
+            good + b" " * 5000,
+        ):
+            path.write_bytes(damage)
+            self._events.clear()
+            file = self.file()
+            self.assertIsNone(file.load(), damage[:100])
+            self.assertEqual(len(self.logged), 1, damage[:100])
+            self.assertIn("is ignored", self.logged[0])
+            file.close()
+
+    def test_aDamagedFileIsReplaced(self) -> None:
+        path = self.saved()
+        path.write_bytes(b"junk")
+        file = self.file()
+        file.load()
+        file.save(Remembered(20003, TOKEN))
+        file.close()
+        self.assertEqual(self.file().load(), Remembered(20003, TOKEN))
+
+    def test_aForeignFileIsIgnored(self) -> None:
+        path = self.saved()
+        path.chmod(0o644)
+        self.assertIsNone(self.file().load())
+        self.assertIn("others may read it", self.logged[0])
+
+    def test_aLinkAFolderAndAPipeAreIgnored(self) -> None:
+        path = self.saved()
+        elsewhere = self.folder / "elsewhere"
+        path.rename(elsewhere)
+        for make in (lambda: path.symlink_to(elsewhere), lambda: path.mkdir(), lambda: os.mkfifo(path, 0o600)):
+            make()
+            file = self.file()
+            self.assertIsNone(file.load())
+            file.close()
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+        self.assertEqual(len(self.logged), 3)
+
+    def test_aFolderThatCannotBeMadeIsDoneWithout(self) -> None:
+        self.folder.parent.parent.joinpath("state").write_text("in the way")
+        file = self.file()
+        self.assertIsNone(file.load())
+        file.save(Remembered(20001, TOKEN))
+        self.assertEqual(len(self.logged), 1)
+        self.assertIn("cannot be used", self.logged[0])
+
+    def test_oneClientAtATimeUsesIt(self) -> None:
+        first, second = self.file(), self.file()
+        first.load()
+        first.save(Remembered(20001, TOKEN))
+        self.assertIsNone(second.load())
+        second.save(Remembered(20002, None))
+        self.assertIn("another client shows localhost:8000 through example.com:7835", self.logged[0])
+        first.close()
+        self.assertEqual(self.file().load(), Remembered(20001, TOKEN))
+
+    def test_noTracesAreLeftWhenItCannotBeWritten(self) -> None:
+        file = self.file()
+        file.load()
+        (self.folder / "example.com_7835-localhost_8000.json").mkdir()
+        file.save(Remembered(20001, TOKEN))
+        self.assertIn("cannot be written", self.logged[-1])
+        self.assertEqual(sorted(p.suffix for p in self.folder.iterdir()), [".json", ".lock"])
+
+    @given(st.binary(max_size=300))
+    def test_anyContentIsReadOrIgnored(self, content: bytes) -> None:
+        file = StateFile(self.folder, "a:1", "b:2")
+        try:
+            file._parse(content)
+        except ValueError:
+            return
+        self.fail(f"{content!r} is taken for a tunnel")

@@ -1,0 +1,196 @@
+"""What is over a bound is refused, and nobody else is."""
+
+from __future__ import annotations
+
+import socket
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.server.rate import VisitorRate
+from bore.server.settings import Bounds
+from bore.wire.extension import Open, Visitor, encode
+from bore.wire.messages import Accept, Hello
+from bore.wire.messages import encode as encodeBase
+from tests.fakes import FakeTransport
+from tests.server.case import SessionCase
+from tests.support import freePort
+
+
+class PendingTests(SessionCase):
+    """Connections that say nothing."""
+
+    bounds = Bounds(pending=5, pendingPerSource=2)
+
+    def refused(self, transports: list[FakeTransport]) -> list[bool]:
+        return [transport.disconnecting for transport in transports]
+
+    def test_theOldestFromOneAddressAreClosedAndToldWhy(self) -> None:
+        transports = [self.connect()[1] for _ in range(4)]
+        self.assertEqual(self.refused(transports), [True, True, False, False])
+        self.assertEqual(transports[0].takeWritten(), b'{"Error":"too many connections that say nothing"}\0')
+        self.assertEqual(
+            self.warnings, ["2 connections from 192.0.2.1 have said nothing yet: the oldest of them are closed"]
+        )
+
+    def test_otherAddressesAreNotTouched(self) -> None:
+        _, other = self.connect("198.51.100.1")
+        for _ in range(10):
+            self.connect()
+        self.assertFalse(other.disconnecting)
+
+    def test_theOldestOfAllAreClosedWhenThereAreTooManyAltogether(self) -> None:
+        transports = [self.connect(f"192.0.2.{n}")[1] for n in range(8)]
+        self.assertEqual(self.refused(transports), [True] * 3 + [False] * 5)
+        self.assertEqual(len(self.factory.pending), 5)
+
+    def test_anAddressThatHasATunnelIsBoundByTheWholeAlone(self) -> None:
+        self.session()
+        transports = [self.connect()[1] for _ in range(6)]
+        self.assertEqual(self.refused(transports), [True] + [False] * 5)
+
+    def test_whoHasSaidWhatItWantsDoesNotCount(self) -> None:
+        for _ in range(10):
+            self.session(source="192.0.2.9")
+        self.assertEqual(len(self.factory.pending), 0)
+
+    def test_countsAreKeptOnRealSockets(self) -> None:
+        ends = [socket.socketpair() for _ in range(4)]
+        for near, far in ends:
+            self.addCleanup(near.close)
+            far.setblocking(False)
+            self.factory.accepted(far, ("192.0.2.1", 4711))
+        for transport in list(self.reactor.getWriters()):
+            transport.connectionLost(Failure(transport.doWrite()))
+        text = b'{"Error":"too many connections that say nothing"}\0'
+        self.assertEqual([near.recv(100) for near, _ in ends[:2]], [text] * 2)
+        self.assertEqual([far.fileno() < 0 for _, far in ends], [True, True, False, False])
+        for transport in list(self.reactor.getReaders()):
+            transport.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(len(self.factory.pending), 0)
+
+    def test_theNumberIsLoggedWhenItIsOver(self) -> None:
+        for _ in range(7):
+            self.connect()
+        self.reactor.pump([1] * 20)
+        self.assertEqual(len(self.warnings), 2)
+        self.assertTrue(self.warnings[1].endswith("(5 times)"), self.warnings)
+
+
+class UnboundedTests(SessionCase):
+    """A bound of 0."""
+
+    bounds = Bounds(0, 0, 0, 0, 0, 0, 0)
+
+    def test_isNone(self) -> None:
+        transports = [self.connect()[1] for _ in range(300)]
+        self.assertFalse(any(transport.disconnecting for transport in transports))
+        _, _, opened = self.session()
+        for _ in range(3):
+            self.visit(opened.port)
+        self.assertEqual(len(self.factory.room), 3)
+
+
+class TunnelTests(SessionCase):
+    """How many tunnels there may be."""
+
+    bounds = Bounds(tunnels=3, tunnelsPerSource=2)
+
+    def refusalFor(self, source: str) -> str:
+        protocol, transport = self.begin(source)
+        protocol.dataReceived(encode(Open(freePort(self.host))))
+        return self.refusal(transport)
+
+    def test_theyAreBoundedAltogetherAndPerAddress(self) -> None:
+        self.session()
+        first, _, _ = self.session()
+        self.assertEqual(self.refusalFor("192.0.2.1"), "too-many-tunnels-from-address")
+        self.session(source="198.51.100.1")
+        self.assertEqual(self.refusalFor("203.0.113.1"), "too-many-tunnels")
+        first.dataReceived(b'"Goodbye"\0')
+        self.session(source="203.0.113.1")
+
+    def test_anOriginalClientIsToldInItsOwnWords(self) -> None:
+        self.session()
+        self.session()
+        protocol, transport = self.connect()
+        protocol.dataReceived(encodeBase(Hello(freePort(self.host))))
+        self.assertEqual(transport.takeWritten(), b'{"Error":"too many tunnels from your address"}\0')
+
+    def test_aTunnelWithoutItsClientCountsAndIsHadBackAllTheSame(self) -> None:
+        protocol, _, opened = self.session()
+        self.session()
+        self.lose(protocol)
+        self.assertEqual(self.refusalFor("192.0.2.1"), "too-many-tunnels-from-address")
+        self.session(0, opened.resume)
+
+
+class VisitorTests(SessionCase):
+    """How many visitors a tunnel may have."""
+
+    bounds = Bounds(visitors=3, waiting=2)
+
+    def closed(self, visitor: socket.socket) -> bool:
+        visitor.setblocking(False)
+        try:
+            return visitor.recv(1) == b""
+        except BlockingIOError:
+            return False
+
+    def test_thoseThatWaitAndThoseThatAreServedCount(self) -> None:
+        _, transport, opened = self.session()
+        visitors = [self.visit(opened.port) for _ in range(2)]
+        for message in self.said(transport):
+            assert isinstance(message, Visitor)
+            data, _ = self.connect()
+            data.dataReceived(encodeBase(Accept(message.id)))
+        visitors += [self.visit(opened.port) for _ in range(2)]
+        self.assertEqual([self.closed(visitor) for visitor in visitors], [False, False, False, True])
+        self.assertEqual(self.warnings, [f"port {opened.port}: 3 visitors are being served, more are closed"])
+
+    def test_fewerMayWaitWhileTheClientIsAway(self) -> None:
+        protocol, _, opened = self.session()
+        self.lose(protocol)
+        visitors = [self.visit(opened.port) for _ in range(3)]
+        self.assertEqual([self.closed(visitor) for visitor in visitors], [False, False, True])
+
+
+class RateTests(SynchronousTestCase):
+    """New visitors per second and source."""
+
+    def test_eachSourceHasItsOwnCount(self) -> None:
+        clock = Clock()
+        clock.advance(100)
+        rate = VisitorRate(clock, 2)
+        self.assertEqual([rate.allows("a") for _ in range(3)], [True, True, False])
+        self.assertTrue(rate.allows("b"))
+        clock.advance(0.9)
+        self.assertFalse(rate.allows("a"))
+        clock.advance(0.2)
+        self.assertEqual([rate.allows("a") for _ in range(3)], [True, True, False])
+
+    def test_onlyTheSourcesOfOneSecondAreKept(self) -> None:
+        clock = Clock()
+        clock.advance(100)
+        rate = VisitorRate(clock, 1)
+        for n in range(1000):
+            rate.allows(str(n))
+        clock.advance(1)
+        rate.allows("x")
+        self.assertEqual(len(rate._counts), 1)
+
+
+class RushTests(SessionCase):
+    """--visitor-rate on a port."""
+
+    bounds = Bounds(visitorRate=2)
+
+    def test_visitorsAboveItAreClosed(self) -> None:
+        _, _, opened = self.session()
+        self.reactor.advance(1)
+        for _ in range(4):
+            self.visit(opened.port)
+        self.assertEqual(len(self.factory.room), 2)
+        self.assertEqual(len(self.warnings), 1)
