@@ -156,6 +156,8 @@ class ScriptedServer:
 
     def _hear(self, words: bytes) -> None:
         if words:
+            # The one difference that an original server cannot see.
+            words = re.sub(rb'(\{"Hello":\d+\})\0', rb"\1 \0", words)
             assert (heard := receiveExactly(self._control, len(words))) == words, (heard, words)
             return
         self._control.settimeout(0.3)  # nothing, that is

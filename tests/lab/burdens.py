@@ -52,7 +52,7 @@ class SlowReader(Fault):
             waits = [visit.waited for visit in visits.all if visit.served]
             lost = len(visits.lost())
             outcome.holds(f"{lost} of {len(visits.all)} other visitors lost", not lost)
-            outcome.seconds("longest wait", max(waits, default=None), 1)
+            outcome.lasts("longest wait", max(waits, default=None), 1)
             slow.settimeout(20)
             heard = drain(slow, sent)
             outcome.holds(f"{sent - heard} of {sent} bytes lost", heard == sent)
@@ -123,7 +123,7 @@ class NoDescriptors(Fault):
                         break
                 time.sleep(self.seconds)
             begin = time.monotonic()
-            secondsUntil(lambda: served(site, number, 5) or self._over(site), 20)
+            secondsUntil(lambda: served(site, number, 5) or self._over(site) != "", 20)
             over = self._over(site)
             outcome.holds(f"{who} without descriptors: " + (f"the {over} ended" if over else "both live"), not over)
             if over:
@@ -239,12 +239,9 @@ class BadService(Fault):
             late = threading.Timer(self.pause, service.begin)
             late.start()
             trouble, _ = visit(site, number)
-        outcome.seconds(
-            f"slow: {trouble or 'served'} after its accept",
-            None if trouble else time.monotonic() - begin - self.pause,
-            3,
-        )
+        if trouble:
+            outcome.holds(f"slow: {trouble}", False)
+        else:
+            outcome.lasts("slow: served, later than it accepts by", time.monotonic() - begin - self.pause, 3)
         late.join()
         service.close()
-
-

@@ -17,7 +17,6 @@ from tests.lab.measure import ask, descriptors, memory, secondsUntil
 from tests.lab.pairings import OURS, TO_ORIGINAL, Site, lines
 from tests.support import Program
 
-
 #: How long the ends have to let go of what has gone, in seconds.
 QUIET: Final = 3.0
 
@@ -83,10 +82,12 @@ class Multitude(Fault):
 
     name = "multitude"
     fault = "{tunnels} tunnels with {visitors} visitors at once; all control connections cut and healed {cuts} times"
-    promise = "no joined stream breaks; no visitor that waited under 10 s is lost; all tunnels back within 5 s of each cut"
+    promise = (
+        "no joined stream breaks; no visitor that waited under 10 s is lost; all tunnels back within 5 s of each cut"
+    )
     how = (
-        "The clients are in one process. The visitors stay, and each asks again after each cut; {fresh} further ones come "
-        "within the second after each cut, to tunnels that are down at that moment."
+        "The clients are in one process. The visitors stay, and each asks again after each cut; {fresh} further ones "
+        "come within the second after each cut, to tunnels that are down at that moment."
     )
     pairings = (OURS, TO_ORIGINAL)
 
@@ -116,8 +117,8 @@ class Multitude(Fault):
         lost = sorted(f"{trouble} after {waited:.1f} s" for trouble, waited in results if trouble and waited < 9.9)
         text = f"{len(lost)} of {len(results)} waiting visitors lost" + (f" ({lost[0]} … {lost[-1]})" if lost else "")
         outcome.holds(text, not lost)
-        outcome.seconds("longest wait", max((waited for _, waited in results), default=None))
-        outcome.seconds("all tunnels back, at most", None if float("inf") in slowest else max(slowest), 5, 30)
+        outcome.lasts("longest wait", max((waited for _, waited in results), default=None))
+        outcome.seconds("all tunnels back, at the latest,", None if float("inf") in slowest else max(slowest), 5, 30)
 
     async def _cut(
         self, site: Site, crowd: Program, ports: list[int], results: list[tuple[str | None, float]]
@@ -209,8 +210,11 @@ class Churn(Fault):
 
 def rest(program: Program) -> tuple[int, int, int]:
     """Descriptors, timers, and memory in KiB, when all is quiet."""
-    before = len(lines(program, "^timers"))
-    program.process.send_signal(signal.SIGUSR2)
-    program.waitFor("timers", after=before)
-    timers = int(lines(program, "^timers")[-1].split()[2])
-    return descriptors(program), timers, memory(program)
+    counts = []
+    for _ in range(5):  # there is always something under way: the least is what is at rest
+        before = len(lines(program, "^timers"))
+        program.process.send_signal(signal.SIGUSR2)
+        program.waitFor("timers", after=before)
+        counts.append(int(lines(program, "^timers")[-1].split()[2]))
+        time.sleep(0.3)
+    return descriptors(program), min(counts), memory(program)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.lab.fault import Fault, Outcome
@@ -84,8 +85,8 @@ class Stampede(Fault):
     fault = "the server is killed and started again at once; {clients} clients"
     promise = "all tunnels are back on their ports within 5 s, and the attempts are spread"
     how = (
-        "The clients are in one process, as so many processes are too much for the machine. The attempts of all of them "
-        "are counted per 100 ms, from the end of the old server."
+        "The clients are in one process, as so many processes are too much for the machine. The attempts of all of "
+        "them are counted per 100 ms, from the end of the old server."
     )
     pairings = (OURS, TO_ORIGINAL)
 
@@ -118,16 +119,21 @@ class Stampede(Fault):
 
 def moments(crowd: Program, what: str, since: float) -> list[float]:
     """When something happened to the many clients, since a moment."""
-    return [float(words[1]) for words in map(str.split, list(crowd.out)) if words[0] == what and float(words[1]) >= since]
+    return [at for at, words in happened(crowd, since) if words[0] == what]
 
 
 def events(crowd: Program, what: str, since: float) -> dict[int, float]:
     """When something happened for the first time since a moment, by port."""
-    found: dict[int, float] = {}
-    for words in map(str.split, list(crowd.out)):
-        if words[0] == what and float(words[1]) >= since:
-            found.setdefault(int(words[2]), float(words[1]))
-    return found
+    return {int(words[2]): at for at, words in happened(crowd, since) if words[0] == what}
+
+
+def happened(crowd: Program, since: float) -> Iterator[tuple[float, list[str]]]:
+    """What the many clients have said since a moment, the last first."""
+    for line in reversed(crowd.out):
+        words = line.split()
+        if (at := float(words[1])) < since:
+            return
+        yield at, words
 
 
 def histogram(moments: list[float], width: float) -> list[int]:

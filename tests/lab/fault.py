@@ -27,15 +27,17 @@ class Outcome:
 
     :ivar slack: how much longer than promised something may take, in seconds, as the machine may be busy.
     :ivar figures: what is shown as it is, behind the row's notes.
+    :ivar transcript: the last lines of what all programs have said.
     """
 
     slack: float = 0.0
     findings: list[Finding] = field(default_factory=list)
     figures: list[str] = field(default_factory=list)
+    transcript: str = ""
 
     def seconds(self, what: str, seconds: float | None, most: float | None = None, watched: float = 0.0) -> None:
         """
-        A time was measured.
+        The time until something came about was measured.
 
         :param most: what is promised, or None.
         :param watched: how long it was waited for, if it did not come about.
@@ -43,9 +45,19 @@ class Outcome:
         if seconds is None:
             text = f"{what}: not within {watched:.0f} s" if watched else f"{what}: never"
         else:
-            text = f"{what}: {seconds:.1f} s"
+            text = f"{what} after {seconds:.1f} s"
         kept = seconds is not None and most is not None and seconds <= most + self.slack
         self.findings.append(Finding(text, None if most is None else kept))
+
+    def lasts(self, what: str, seconds: float | None, most: float | None = None) -> None:
+        """
+        How long something takes was measured.
+
+        :param seconds: None, if it came about never.
+        :param most: what is promised, or None.
+        """
+        kept = None if most is None else seconds is not None and seconds <= most + self.slack
+        self.findings.append(Finding(f"{what}: " + ("none" if seconds is None else f"{seconds:.1f} s"), kept))
 
     def holds(self, text: str, kept: bool) -> None:
         """Something was checked that is promised."""
@@ -95,5 +107,9 @@ class Fault:
         """Make a laboratory, and measure in it."""
         outcome = Outcome(slack)
         with Site(pairing, self.name[:12], *self.hosts) as site:
-            self.inject(site, outcome)
+            try:
+                self.inject(site, outcome)
+            except (AssertionError, OSError) as e:
+                raise AssertionError(f"{e}\n{site.lab.transcript()}") from e
+            outcome.transcript = site.lab.transcript()
         return outcome

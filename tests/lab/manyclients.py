@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from twisted.internet import epollreactor
 from twisted.internet.interfaces import IConnector
-from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 
 from tests.lab.timers import sayTimers
 
@@ -65,12 +65,13 @@ def main() -> None:
     from twisted.internet import reactor as real
 
     from bore.client.service import ClientService
-    from bore.client.settings import ClientSettings
+    from bore.client.settings import ClientSettings, ServerAddress
 
     reactor: Any = WatchedReactor(real)
-    globalLogPublisher.addObserver(observe)
+    globalLogPublisher.addObserver(cast(ILogObserver, observe))
     for n in range(count):
-        service = ClientService(reactor, ClientSettings(localPort=local, server=host, localHost="127.0.0.1"))
+        settings = ClientSettings(local, (ServerAddress(host),), "127.0.0.1")
+        service = ClientService(reactor, settings)
         # Not all at once: this is not what is tested.
         reactor.callLater(n / 200, service.startService)
     signal.signal(signal.SIGUSR1, lambda *_: reactor.callFromThread(reactor.cut))

@@ -57,12 +57,11 @@ def requireNamespaces() -> None:
     """Skip the test, loudly, where no network can be made."""
     if sys.platform != "linux" or os.geteuid() != 0:
         raise SkipTest("NO LABORATORY: network namespaces need Linux, and root")
-    if shutil.which("ip") is None:
-        raise SkipTest("NO LABORATORY: there is no ip command (Debian: iproute2)")
-    name = f"bore-{os.getpid()}-try"
+    for command, package in (("ip", "iproute2"), ("unshare", "util-linux")):
+        if shutil.which(command) is None:
+            raise SkipTest(f"NO LABORATORY: there is no {command} command (Debian: {package})")
     try:
-        run("ip", "netns", "add", name)
-        run("ip", "netns", "delete", name)
+        run("unshare", "--net", "--mount", "true")
     except RuntimeError as e:
         raise SkipTest(f"NO LABORATORY: {e}") from e
 
@@ -187,6 +186,11 @@ class Lab:
     def python(self, place: str, module: str, *words: str, state: str = "") -> Program:
         """Start a Python module as a program."""
         return self.start(place, sys.executable, "-m", module, *words, state=state)
+
+    def transcript(self) -> str:
+        """The last lines of what all programs have said."""
+        lines = (f"{line[:200]}\n" for program in self._programs for line in program.transcript().split("\n")[-20:])
+        return "".join(lines)
 
     def name(self, place: str, **names: str) -> None:
         """Say which addresses names stand for on one of the hosts: to programs started afterwards, and from then on."""

@@ -39,8 +39,8 @@ class Silence(Fault):
     name = "silence"
     fault = "the client's network is silent for {seconds} s"
     promise = (
-        "noticed by the server in 5 s, by the client in 9 s; the port is kept; served again within 6 s of the network's "
-        "return; same port; visitors of the last 10 s before that are served; nothing of a running stream is lost"
+        "noticed by the server in 5 s, by the client in 9 s; the port is kept; served again within 6 s of the "
+        "network's return; same port; visitors of the 10 s before that are served; nothing of a running stream is lost"
     )
     how = (
         "The router drops everything from and to the client's host. Four visitors a second come from another host, "
@@ -116,7 +116,9 @@ class LongSilence(Fault):
 
     name = "long-silence"
     fault = "the client's network is silent for {seconds} s: the lease of {lease} s has run out"
-    promise = "the port is free then; served again within the current retry delay, and the time of one attempt; same port"
+    promise = (
+        "the port is free then; served again within the current retry delay, and the time of one attempt; same port"
+    )
     how = (
         "As above; visitors come once a second. The retry delay is what the client has said last, at most "
         "{delay} s; an attempt takes up to 10 s."
@@ -172,7 +174,7 @@ class Move(Fault):
         time.sleep(1)
         visits.stop()
         refused = lines(site.client, "already in use")
-        outcome.holds(f"{len(refused)} times \"port already in use\"", not refused)
+        outcome.holds(f'{len(refused)} times "port already in use"', not refused)
         portAfterwards(site, outcome, port)
         outcome.says(f"{len(visits.lost())} of {len(visits.all)} visitors lost")
 
@@ -203,6 +205,6 @@ class BadLink(Fault):
         outcome.holds("session lost" if told else "session kept", not told)
         outcome.holds(f"{len(visits.lost())} of {len(visits.all)} visitors lost", not visits.lost())
         waits = sorted(visit.waited for visit in visits.all)
-        outcome.seconds("answer after, median", waits[len(waits) // 2])
-        outcome.seconds("longest", waits[-1])
+        outcome.lasts("visitors' waits: median", waits[len(waits) // 2])
+        outcome.lasts("longest", waits[-1])
         outcome.holds(f"running stream: {talk.finish()}", talk.whole)

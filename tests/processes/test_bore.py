@@ -12,53 +12,20 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.processes.case import ProcessCase
 from tests.support import (
     CHECKOUT,
-    LocalService,
     Program,
     bore,
     connect,
-    echo,
     eventually,
     freePort,
     isOpen,
-    loopbackHost,
     receiveAll,
     receiveExactly,
     running,
     temporaryFolder,
 )
-
-
-class ProcessCase(SynchronousTestCase):
-    """Starts processes, and ends them."""
-
-    def setUp(self) -> None:
-        self.host = loopbackHost()
-        self.service = LocalService(echo)
-        self.addCleanup(self.service.close)
-
-    def start(self, program: Program) -> Program:
-        self.addCleanup(program.kill)
-        return program
-
-    def server(self, *words: str, port: int = 0) -> tuple[Program, int]:
-        program = self.start(bore("server", "--bind-addr", self.host, "--control-port", str(port), *words))
-        return program, program.port("listening on ")
-
-    def client(self, controlPort: int, *words: str) -> tuple[Program, int]:
-        to = f"{self.host}:{controlPort}"
-        program = self.start(bore("local", str(self.service.port), "-l", "127.0.0.1", "-t", to, *words))
-        return program, program.port("listening at ")
-
-    def ask(self, port: int, question: bytes = b"hello") -> bytes:
-        with connect(self.host, port) as visitor:
-            visitor.sendall(question)
-            visitor.shutdown(socket.SHUT_WR)
-            return receiveAll(visitor)
-
-    def assertServes(self, port: int) -> None:
-        self.assertEqual(self.ask(port), b"hello")
 
 
 class OutputTests(ProcessCase):
@@ -89,7 +56,7 @@ class OutputTests(ProcessCase):
         client.waitFor("lost ")
         with socket.create_server((self.host, first)):
             server, _ = self.server("--min-port", "1024", "--max-port", "19999", port=control)
-            client.waitFor("the public port changed")
+            client.waitFor("the public address changed")
             second = client.port("listening at ", after=1)
         self.assertEqual(len(client.out), 2)
         self.assertTrue(1024 <= second <= 19999)
@@ -222,14 +189,6 @@ class LossTests(ProcessCase):
         self.assertLess(took, 5)
         self.assertServes(random)
         self.assertServes(chosen)
-
-    def test_thePortIsFreeAtOnceWhenTheClientWasKilled(self) -> None:
-        _, control = self.server()
-        client, port = self.client(control)
-        client.kill()
-        self.assertLess(eventually(lambda: not isOpen(self.host, port), "the port is free"), 3)
-        _, again = self.client(control, "-p", str(port))
-        self.assertEqual(again, port)
 
     def test_theServerTellsItsClientsThatItStops(self) -> None:
         server, control = self.server()

@@ -44,7 +44,7 @@ class DataSessionTests(SynchronousTestCase):
         self.assertEqual(DataSession(ID, Secret("")).greeting(), b"")
 
     def test_everyMessageIsAnsweredAsItShould(self) -> None:
-        expected = row(
+        expected: dict[str, list[Outcome]] = row(
             [UnknownMessage],
             {
                 "Challenge": [LAST_WORDS],

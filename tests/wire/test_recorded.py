@@ -15,7 +15,7 @@ from uuid import UUID
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.wire.clientsession import Alive, ControlSession, DataSession, Event, Say, TunnelOpened, VisitorCame
+from bore.wire.clientsession import ControlSession, DataSession, Event, Heard, Say, TunnelOpened, VisitorCame
 from bore.wire.errors import ClientHasNoSecret, InvalidSecret, PortInUse, Refusal, ServerHasNoSecret, Violation
 from bore.wire.framing import FrameDecoder
 from bore.wire.messages import (
@@ -27,9 +27,9 @@ from bore.wire.messages import (
     decodeServerMessage,
     encode,
 )
-from bore.wire.messages import Error as ErrorMessage
 from bore.wire.secret import Secret
-from bore.wire.serversession import PortAsked, ServerSession
+from bore.wire.serversession import Event as ServerEvent
+from bore.wire.serversession import ServerSession, TunnelAsked
 
 RECORDED: Final[dict[str, object]] = json.loads(Path(__file__).with_name("recorded-bore-0.6.0.json").read_bytes())
 
@@ -70,12 +70,20 @@ def challengeOf(session: ServerSession) -> UUID:
 def serverSays(session: ServerSession, data: bytes) -> str:
     """What a server says to these bytes, with the port that was asked for, as the recordings write it."""
     try:
-        request = session.feed(data)
+        return "".join(serverAnswers(session, event) for event in session.feed(data))
     except Refusal as e:
-        return encode(ErrorMessage(str(e))).decode() + EOF
+        return session.refusal(e).decode() + EOF
     except Violation:
         return EOF
-    return encode(Hello(request.port)).decode() if isinstance(request, PortAsked) else ""
+
+
+def serverAnswers(session: ServerSession, event: ServerEvent) -> str:
+    """What a server says to an event, if every port is free."""
+    match event:
+        case TunnelAsked(port):
+            return session.opened(port, "0123456789abcdef", 60).decode()
+        case _:
+            return ""
 
 
 def proof(session: ServerSession) -> bytes:
@@ -173,7 +181,7 @@ VISITOR: Final = UUID("00000000-0000-4000-8000-000000000001")
 
 #: How the original client was started when it did what is recorded under these keys.
 CLIENT: Final[dict[str, Run]] = {
-    "client: hello": Run(0, None, [TunnelOpened(20001), Alive(), VisitorCame(VISITOR)]),
+    "client: hello": Run(0, None, [TunnelOpened(20001), Heard(), VisitorCame(VISITOR)]),
     "client: port 20001": Run(20001, None, ended=PortInUse),
     "client: challenge without secret": Run(0, None, ended=ClientHasNoSecret),
     "client: with secret": Run(0, SECRET, [TunnelOpened(20001)]),
@@ -199,8 +207,8 @@ class Replay:
         self.ended: Refusal | None = None
 
     def said(self) -> str:
-        """What our client has said since this was asked last."""
-        words, self._unheard = self._unheard.decode(), b""
+        """What our client has said since this was asked last, without the mark that the original's Hello lacks."""
+        words, self._unheard = self._unheard.replace(b"} \0", b"}\0").decode(), b""
         return words
 
     def hears(self, words: str) -> None:
