@@ -39,8 +39,8 @@ class Visitor:
 
     @property
     def source(self) -> Source:
-        """Where the visitor comes from."""
-        return plainHost(self.address), int(self.address[1])
+        """Where the visitor comes from, without the scope that only this machine knows."""
+        return plainHost(self.address).partition("%")[0], int(self.address[1])
 
 
 class WaitingRoom:

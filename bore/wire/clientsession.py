@@ -98,7 +98,8 @@ class ControlSession:
     OPEN       Unexpected           Unexpected        Heard          VisitorCame  refusal      violation
     ========== ==================== ================= ============== ============ ============ ============
 
-    With one that knows the extension (in CHALLENGE and OPEN, a message of the extension is no message):
+    With one that knows the extension (in CHALLENGE and OPEN, a message of the extension is no message, and in OPENING
+    and EXTENDED one of the base protocol):
 
     ========== ============ ============= ============= ============= ============= ============ ============
     state      Extended     Opened        Heartbeat     Visitor       Refused       Goodbye      no message

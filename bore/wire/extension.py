@@ -151,7 +151,7 @@ def decodeAnswer(frame: bytes) -> messages.ServerMessage | Extended:
     return serde.decode(_ANSWERS, frame)
 
 
-#: 128 random bits need 22 characters at least; what they look like is the server's affair.
+#: What the random bits look like is the server's affair; with fewer characters there are too few of them.
 _TOKEN = re.compile(r"[0-9A-Za-z_-]{16,64}")
 
 _MAX_LEASE: Final = 1 << 31

@@ -111,9 +111,9 @@ def uuid(content: object) -> UUID:
 
 
 def ipAddress(content: object) -> str:
-    """Read an IP address, and write it in its shortest form."""
+    """Read an IP address, and write it in its shortest form. Scopes mean nothing on another machine."""
     try:
-        if isinstance(content, str):
+        if isinstance(content, str) and "%" not in content:
             return str(ip_address(content))
     except ValueError:
         pass

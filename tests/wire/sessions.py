@@ -179,7 +179,7 @@ MESSAGES: Final[dict[str, bytes]] = {
 #: What is no message in any state, by its reason.
 NO_MESSAGES: Final[dict[str, list[bytes]]] = {
     "bad JSON": [b"\0", b"junk\0", b"\xff\0", b"[]\0", b'{"Hello":1,"Open":2}\0', b"x" * 256 + b"\0"],
-    "unknown name": [b'"Nothing"\0', b'{"Lane":"x"}\0', b'{"hello":1}\0', b'{"\\ud800":1}\0'],
+    "unknown name": [b'"Nothing"\0', b'{"Nothing":"x"}\0', b'{"hello":1}\0', b'{"\\ud800":1}\0'],
     "wrong Hello": [b'"Hello"\0', b'{"Hello":70000}\0', b'{"Hello":-1} \0', b'{"Hello":{"port":1}}\0'],
     "257 bytes": [b"x" * 257 + b"\0"],
     "257 bytes without an end": [b"x" * 257, b'{"Hello":8000}'.ljust(257)],

@@ -48,10 +48,7 @@ UUIDS: Final = st.uuids()
 TOKENS: Final = st.text("0123456789ABCXYZabcxyz_-", min_size=16, max_size=64)
 
 #: IP addresses in their shortest form, link-local ones of an interface included.
-ADDRESSES: Final = st.one_of(
-    st.ip_addresses().map(str),
-    st.builds(lambda low, scope: f"fe80::{low:x}%{scope}", st.integers(1, 0xFFFF), st.sampled_from(["eth0", "2"])),
-)
+ADDRESSES: Final = st.ip_addresses().map(str)
 SOURCES: Final[SearchStrategy[Source]] = st.tuples(ADDRESSES, PORTS)
 
 #: Any text that UTF-8 can write, short enough for a frame even if every character is escaped.

@@ -1,0 +1,201 @@
+"""Our client and our server talk to each other, and each with a peer that knows the base protocol only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Final, TypeAlias
+
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.wire import clientsession, serversession
+from bore.wire.clientsession import ControlSession, Heard, Say, TunnelOpened, VisitorCame
+from bore.wire.errors import BrokenRule, InvalidSecret, NoAnswer, PortNotAllowed, Refusal, TakenOver
+from bore.wire.extension import Visitor
+from bore.wire.framing import FrameDecoder
+from bore.wire.messages import (
+    Authenticate,
+    Challenge,
+    Connection,
+    Heartbeat,
+    Hello,
+    ServerMessage,
+    decodeClientMessage,
+    encode,
+)
+from bore.wire.secret import Secret
+from bore.wire.serversession import ClientAlive, ClientLeft, ServerSession, TunnelAsked
+from tests.wire.sessions import CLIENT_STATES, ID, SECRET, TOKEN, hears
+from tests.wire.strategies import PORTS, SOURCES, STREAMS, TOKENS, UNHURRIED, UUIDS, inPortions
+
+#: What a server says of an open tunnel.
+News: TypeAlias = Heartbeat | Visitor
+
+NEWS: Final[SearchStrategy[list[News]]] = st.lists(
+    st.one_of(st.builds(Heartbeat), st.builds(Visitor, UUIDS, SOURCES)), max_size=6
+)
+REFUSALS: Final[SearchStrategy[Refusal]] = st.sampled_from(
+    [NoAnswer(), TakenOver(), PortNotAllowed("so"), BrokenRule("unknown-message", "what?"), Refusal("zu spät 😀")]
+)
+SECRETS: Final[SearchStrategy[str | None]] = st.none() | st.text()
+OPEN_PORTS: Final = st.integers(1, 65535)
+
+#: How many bytes the network carries at a time, in either direction, again and again.
+SEGMENTS: Final = st.lists(st.integers(1, 80), min_size=1, max_size=8)
+
+
+@dataclass
+class Script:
+    """What a server does once its client has asked for a tunnel: open it, and tell of it."""
+
+    port: int
+    token: str
+    news: list[News]
+    refusal: Refusal | None = None
+
+    def words(self, server: ServerSession) -> Iterator[bytes]:
+        """What the server says, in frames."""
+        yield server.opened(self.port, self.token, 60)
+        for event in self.news:
+            match event:
+                case Heartbeat():
+                    yield encode(event)
+                case Visitor(id, source):
+                    assert source is not None
+                    yield server.visitor(id, source)
+        if self.refusal is not None:
+            yield server.refusal(self.refusal)
+
+
+class Talk:
+    """
+    A client and a server, and the network between them.
+
+    :ivar clientHeard: the client's events that were not bytes to say.
+    :ivar serverHeard: the server's.
+    """
+
+    def __init__(self, client: ControlSession, server: ServerSession, script: Script, segments: list[int]) -> None:
+        self._client, self._server, self._script = client, server, script
+        self._segments = cycle(segments)
+        self._toServer, self._toClient = client.greeting(), server.greeting()
+        self.clientHeard: list[clientsession.Event] = []
+        self.serverHeard: list[serversession.Event] = []
+
+    def untilSilence(self) -> None:
+        """Carry what is said, until nothing is said any more."""
+        while self._toServer or self._toClient:
+            segment, self._toServer = self._cut(self._toServer)
+            for told in self._server.feed(segment):
+                self._serverHears(told)
+            segment, self._toClient = self._cut(self._toClient)
+            for heard in self._client.feed(segment):
+                self._clientHears(heard)
+
+    def clientLeaves(self) -> None:
+        """The client ends the session on purpose."""
+        self._toServer += self._client.goodbye()
+        self.untilSilence()
+
+    def _cut(self, data: bytes) -> tuple[bytes, bytes]:
+        size = next(self._segments)
+        return data[:size], data[size:]
+
+    def _serverHears(self, event: serversession.Event) -> None:
+        if isinstance(event, serversession.Say):
+            self._toClient += event.data
+            return
+        self.serverHeard.append(event)
+        if isinstance(event, TunnelAsked):
+            self._toClient += b"".join(self._script.words(self._server))
+
+    def _clientHears(self, event: clientsession.Event) -> None:
+        if isinstance(event, Say):
+            self._toServer += event.data
+        else:
+            self.clientHeard.append(event)
+
+
+def secretOf(text: str | None) -> Secret | None:
+    """The secret, if there is one."""
+    return None if text is None else Secret(text)
+
+
+class OurTwoEndsTests(SynchronousTestCase):
+    """Two ends that both know the extension."""
+
+    @UNHURRIED
+    @given(SECRETS, PORTS, st.none() | TOKENS, OPEN_PORTS, TOKENS, NEWS, SEGMENTS)
+    def test_aTunnelIsOpenedToldOfAndLeftWhateverTheNetworkDoes(
+        self,
+        secret: str | None,
+        port: int,
+        resume: str | None,
+        opened: int,
+        token: str,
+        news: list[News],
+        segments: list[int],
+    ) -> None:
+        client, server = ControlSession(port, secretOf(secret), resume), ServerSession(secretOf(secret))
+        talk = Talk(client, server, Script(opened, token, news), segments)
+        talk.untilSilence()
+        told = [VisitorCame(said.id, said.source) if isinstance(said, Visitor) else Heard() for said in news]
+        self.assertEqual(talk.clientHeard, [TunnelOpened(opened, token), *told])
+        alive = [ClientAlive() for said in news if isinstance(said, Heartbeat)]
+        self.assertEqual(talk.serverHeard, [TunnelAsked(port, resume), *alive])
+        talk.clientLeaves()
+        self.assertEqual(talk.serverHeard[-1], ClientLeft())
+
+    @UNHURRIED
+    @given(SECRETS, NEWS, REFUSALS, SEGMENTS)
+    def test_aRefusalArrivesBehindAllThatWasSaidBefore(
+        self, secret: str | None, news: list[News], refusal: Refusal, segments: list[int]
+    ) -> None:
+        script = Script(8000, TOKEN, news, refusal)
+        talk = Talk(ControlSession(8000, secretOf(secret)), ServerSession(secretOf(secret)), script, segments)
+        error = self.assertRaises(Refusal, talk.untilSilence)
+        self.assertEqual((error.code, str(error), error.retry), (refusal.code, str(refusal), refusal.retry))
+        self.assertEqual(len(talk.clientHeard), 1 + len(news))
+
+    @UNHURRIED
+    @given(st.text(), st.text(), SEGMENTS)
+    def test_theyComeToTermsIfTheyShareASecret(self, ours: str, theirs: str, segments: list[int]) -> None:
+        script = Script(8000, TOKEN, [])
+        talk = Talk(ControlSession(0, Secret(ours)), ServerSession(Secret(theirs)), script, segments)
+        if ours == theirs:
+            talk.untilSilence()
+            self.assertEqual(talk.clientHeard, [TunnelOpened(8000, TOKEN)])
+        else:
+            self.assertRaises(InvalidSecret, talk.untilSilence)
+            self.assertEqual(talk.serverHeard, [])
+
+
+class BaseServerTests(SynchronousTestCase):
+    """A server of the base protocol never hears a byte of the extension, and is understood."""
+
+    @UNHURRIED
+    @given(st.booleans(), PORTS, OPEN_PORTS, st.none() | TOKENS)
+    def test_allThatItHearsIsInItsVocabulary(self, secret: bool, port: int, opened: int, resume: str | None) -> None:
+        client = ControlSession(port, SECRET if secret else None, resume)
+        said = client.greeting()
+        server: list[ServerMessage] = [Challenge(ID), Hello(opened), Heartbeat(), Connection(ID), Heartbeat()]
+        for message in server[0 if secret else 1 :]:
+            said += b"".join(event.data for event in client.feed(encode(message)) if isinstance(event, Say))
+        said += client.noChallenge() + client.goodbye()
+        decoder = FrameDecoder()
+        decoder.feed(said)
+        heard = [decodeClientMessage(frame) for frame in iter(decoder.nextFrame, None)]
+        self.assertEqual(heard, [*([Authenticate(SECRET.prove(ID))] if secret else []), Hello(port)])
+        self.assertEqual(decoder.takeRest(), b"")
+
+    @UNHURRIED
+    @given(st.sampled_from(["OPEN", "OPEN after the proof"]), inPortions(STREAMS))
+    def test_whoHasHadAPlainHelloSaysNothingMore(self, state: str, sent: tuple[bytes, list[bytes]]) -> None:
+        client = CLIENT_STATES[state]()
+        outcomes = hears(client, *sent[1])
+        self.assertFalse([outcome for outcome in outcomes if isinstance(outcome, Say)])
+        self.assertEqual((client.extended, client.goodbye()), (False, b""))

@@ -1,0 +1,207 @@
+"""Everything that can be wrong has a class, a text and, in the extension, a code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.wire import errors
+from bore.wire.errors import (
+    AuthenticationFailed,
+    BindFailed,
+    BrokenRule,
+    ClientHasNoSecret,
+    FrameTooLong,
+    InvalidSecret,
+    LateChallenge,
+    MalformedMessage,
+    NoAnswer,
+    NoFreePort,
+    OpenTimeout,
+    OverlongProof,
+    PortForbidden,
+    PortInUse,
+    PortNotAllowed,
+    ProofTimeout,
+    Refusal,
+    SecretMissing,
+    ServerHasNoSecret,
+    ServerLeft,
+    ShuttingDown,
+    TakenOver,
+    TooManyPending,
+    TooManyTunnels,
+    TooManyTunnelsFromSource,
+    UnknownMessage,
+    UnreadableProof,
+    Violation,
+    WireError,
+    refusalFor,
+    refusalForCode,
+)
+from tests.wire.strategies import UNHURRIED
+
+#: What the original's server writes in an Error, and the 0.5.x of it.
+ORIGINALS: Final[dict[str, type[Refusal]]] = {
+    "client port number not in allowed range": PortNotAllowed,
+    "port already in use": PortInUse,
+    "permission denied": PortForbidden,
+    "failed to bind to port": BindFailed,
+    "failed to find an available port": NoFreePort,
+    "invalid secret": InvalidSecret,
+    "server requires secret, but no secret was provided": SecretMissing,
+    "unable to parse message": UnreadableProof,
+    "frame error, invalid byte length": OverlongProof,
+    "timed out waiting for initial message": ProofTimeout,
+}
+
+#: What our server says beyond that, to any client.
+OURS: Final[dict[str, type[Refusal]]] = {
+    "server is shutting down": ShuttingDown,
+    "too many connections that say nothing": TooManyPending,
+    "too many tunnels": TooManyTunnels,
+    "too many tunnels from your address": TooManyTunnelsFromSource,
+}
+
+#: What it says to a client of the extension only.
+EXTENDED: Final[dict[str, type[Refusal]]] = {
+    "no answer to heartbeats": NoAnswer,
+    "another session has taken the tunnel over": TakenOver,
+    "timed out waiting for Open": OpenTimeout,
+}
+
+#: The words for programs, and whether the same may work later.
+CODES: Final[dict[str, tuple[type[Refusal], bool]]] = {
+    "port-not-allowed": (PortNotAllowed, False),
+    "port-in-use": (PortInUse, True),
+    "permission-denied": (PortForbidden, False),
+    "bind-failed": (BindFailed, True),
+    "no-free-port": (NoFreePort, True),
+    "draining": (ShuttingDown, True),
+    "too-many-pending": (TooManyPending, True),
+    "too-many-tunnels": (TooManyTunnels, True),
+    "too-many-tunnels-from-address": (TooManyTunnelsFromSource, True),
+    "no-answer": (NoAnswer, True),
+    "taken-over": (TakenOver, True),
+    "timeout": (OpenTimeout, True),
+}
+
+#: What is said only before the extension is agreed upon, or found out by the client: nobody reads its code.
+WITHOUT_CODE: Final = (
+    InvalidSecret,
+    SecretMissing,
+    ClientHasNoSecret,
+    ServerHasNoSecret,
+    UnreadableProof,
+    OverlongProof,
+    ProofTimeout,
+)
+
+
+def refusals(kind: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:
+    """All kinds of refusals below this one."""
+    for below in kind.__subclasses__():
+        yield below
+        yield from refusals(below)
+
+
+class TextTests(SynchronousTestCase):
+    """The base protocol knows refusals by their texts."""
+
+    def test_everyTextStandsForItsRefusalAndIsWrittenByIt(self) -> None:
+        for text, kind in {**ORIGINALS, **OURS}.items():
+            refusal = refusalFor(text)
+            self.assertIs(type(refusal), kind)
+            self.assertEqual((str(refusal), str(kind())), (text, text))
+
+    def test_anyOtherTextIsAPlainRefusalThatCarriesIt(self) -> None:
+        for text in ("", "no such thing as luck", "Invalid secret", "invalid secret ", "request refused", "zu spät 😀"):
+            refusal = refusalFor(text)
+            self.assertEqual((type(refusal), str(refusal)), (Refusal, text))
+        self.assertEqual(str(Refusal()), "request refused")
+
+    def test_aRefusalMayHaveAnotherText(self) -> None:
+        self.assertEqual(str(PortInUse("taken by sshd")), "taken by sshd")
+        self.assertEqual(str(PortInUse("")), "")
+
+    def test_whatAClientFindsOutForItselfIsNotTakenFromAServersWords(self) -> None:
+        for own in (ClientHasNoSecret, ServerHasNoSecret):
+            self.assertIs(type(refusalFor(own.text)), Refusal)
+
+    def test_whatIsSaidInTheExtensionOnlyHasATextToo(self) -> None:
+        for text, kind in EXTENDED.items():
+            self.assertEqual(str(kind()), text)
+            self.assertIs(type(refusalFor(text)), Refusal)
+
+
+class CodeTests(SynchronousTestCase):
+    """The extension knows refusals by their codes."""
+
+    def test_everyCodeStandsForItsRefusalAndIsWrittenByIt(self) -> None:
+        for code, (kind, retry) in CODES.items():
+            said = kind()
+            self.assertEqual((said.code, said.retry), (code, retry))
+            heard = refusalForCode(said.code, str(said), said.retry)
+            self.assertIs(type(heard), kind)
+            self.assertEqual((heard.code, str(heard), heard.retry), (code, kind.text, retry))
+
+    def test_everyRefusalHasACodeOfItsOwnOrNeedsNone(self) -> None:
+        known = [*(kind for kind, _ in CODES.values()), *WITHOUT_CODE, AuthenticationFailed, BrokenRule]
+        self.assertEqual(set(refusals()), set(known))
+        for kind in WITHOUT_CODE:
+            self.assertIs(type(refusalForCode(kind.code, kind.text, kind.retry)), Refusal)
+
+    @UNHURRIED
+    @given(st.text().filter(lambda code: code not in CODES), st.text(), st.booleans())
+    def test_anUnknownCodeIsAPlainRefusalThatCarriesIt(self, code: str, text: str, retry: bool) -> None:
+        refusal = refusalForCode(code, text, retry)
+        self.assertIs(type(refusal), Refusal)
+        self.assertEqual((refusal.code, str(refusal), refusal.retry), (code, text, retry))
+
+    @UNHURRIED
+    @given(st.sampled_from(sorted(CODES)), st.text(), st.booleans())
+    def test_theServersTextAndItsWordOnTryingAgainCount(self, code: str, text: str, retry: bool) -> None:
+        refusal = refusalForCode(code, text, retry)
+        self.assertEqual((str(refusal), refusal.retry), (text, retry))
+
+    def test_whatOneServerSaidDoesNotChangeTheNextRefusal(self) -> None:
+        refusalForCode("port-in-use", "for ever", False)
+        refusalForCode("strange", "x", False)
+        self.assertEqual((PortInUse().retry, Refusal().code, Refusal().retry), (True, "refused", True))
+
+    def test_aBrokenRuleHasTheCodeOfItsCaseAndIsNotTriedAgain(self) -> None:
+        for code in ("unknown-message", "malformed-message", "unexpected-message", "frame-too-long"):
+            rule = BrokenRule(code, "so it was")
+            self.assertEqual((rule.code, str(rule), rule.retry), (code, "so it was", False))
+
+
+class KindTests(SynchronousTestCase):
+    """What is done about an error depends on its kind."""
+
+    def test_everythingWrongIsAWireError(self) -> None:
+        for kind in vars(errors).values():
+            if isinstance(kind, type) and issubclass(kind, Exception):
+                self.assertTrue(issubclass(kind, WireError), kind)
+
+    def test_aRefusalIsToldAndAViolationIsNot(self) -> None:
+        for kind in refusals():
+            self.assertFalse(issubclass(kind, Violation), kind)
+        for wrong in (FrameTooLong, MalformedMessage, UnknownMessage, LateChallenge):
+            self.assertTrue(issubclass(wrong, Violation), wrong)
+        self.assertTrue(issubclass(UnknownMessage, MalformedMessage))
+        self.assertFalse(issubclass(ServerLeft, Violation | Refusal))
+
+    def test_allThatASecretDecidesIsAnAuthenticationFailureAndIsNotTriedAgain(self) -> None:
+        failures = {kind for kind in refusals() if issubclass(kind, AuthenticationFailed)} - {AuthenticationFailed}
+        self.assertEqual(failures, {InvalidSecret, SecretMissing, ClientHasNoSecret, ServerHasNoSecret})
+        self.assertEqual({kind.retry for kind in failures}, {False})
+
+    def test_whatIsNotUnderstoodIsTriedAgainInTheBaseProtocol(self) -> None:
+        for text, kind in ORIGINALS.items():
+            mayRetry = kind not in (PortNotAllowed, PortForbidden, InvalidSecret, SecretMissing)
+            self.assertIs(refusalFor(text).retry, mayRetry, text)
+        self.assertIs(refusalFor("no such thing as luck").retry, True)
