@@ -3,6 +3,7 @@
 # make check   ruff, mypy --strict, and the documentation
 # make wheel   build the wheel, and try it in an environment of its own
 # make stress  the long form of the tests that move a lot
+# make faults  break a network in every way we know, and write docs/reliability.rst (root, 20 minutes; ARGS="--list")
 # make bench   measure it beside other tunnels, 25 minutes (QUICK=1: 3 minutes; ARGS="--only bulk")
 # make profile flame graphs of both ends under a load (CASE=bulk, visitors or requests)
 #
@@ -13,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check wheel stress bench profile clean
+.PHONY: help demo test check wheel stress faults bench profile clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -30,10 +31,14 @@ check: $(VENV)/installed-dev $(VENV)/installed-test
 	@$(BIN)/mypy
 	@$(BIN)/docutils --strict --report=info README.rst $(VENV)/README.html
 	@$(BIN)/docutils --strict --report=info CHANGELOG.rst $(VENV)/CHANGELOG.html
+	@$(BIN)/docutils --strict --report=info docs/reliability.rst $(VENV)/reliability.html
 	@$(BIN)/python -m pytest -q tests/test_documentation.py
 
 stress: $(VENV)/installed-test
 	@BORE_STRESS=1 $(BIN)/python -m pytest -q tests/processes/test_stress.py
+
+faults: $(VENV)/installed-test
+	@$(BIN)/python -m tests.lab $(ARGS)
 
 bench: $(VENV)/installed-bench
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
@@ -79,6 +84,9 @@ $(VENV)/installed-dev: $(VENV)/installed
 	@$(INSTALL) --editable '.[dev]'
 	@touch $@
 
-$(VENV)/installed-bench: $(VENV)/installed
+$(VENV)/installed-faults: $(VENV)/installed-test
+	@$(BIN)/python -m tests.lab $(ARGS)
+
+bench: $(VENV)/installed
 	@$(INSTALL) --editable '.[bench]'
 	@touch $@

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import threading
 import time
@@ -32,8 +33,8 @@ class Stayers:
         self._connections: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self.broken = 0
 
-    async def come(self, host: str, ports: list[int], each: int) -> None:
-        """So many come to each port."""
+    async def come(self, host: str, ports: list[int], count: int) -> None:
+        """So many come, as many to each port."""
         room = asyncio.Semaphore(300)
 
         async def one(port: int) -> None:
@@ -45,7 +46,7 @@ class Stayers:
                 except (OSError, TimeoutError, asyncio.IncompleteReadError):
                     self.broken += 1
 
-        await asyncio.gather(*(one(port) for _ in range(each) for port in ports))
+        await asyncio.gather(*(one(ports[n % len(ports)]) for n in range(count)))
 
     async def askAll(self) -> None:
         """Have each ask once more."""
@@ -101,24 +102,29 @@ class Multitude(Fault):
         site.startServer("--max-tunnels-per-source", "0")
         crowd = site.startCrowd(self.tunnels)
         ports = list(events(crowd, "opened", 0))
+        # Each takes two descriptors of the server, and so does each tunnel.
+        room = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 - self.tunnels - self.fresh - 250
+        visitors = min(self.visitors, room)
+        if visitors < self.visitors:
+            outcome.says(f"only {visitors} visitors, as the system allows no more descriptors")
         stayers, results, slowest = Stayers(), list[tuple[str | None, float]](), [0.0]
 
         async def work() -> None:
             begin = time.monotonic()
-            await stayers.come(site.host, ports, self.visitors // self.tunnels)
-            outcome.seconds("visitors there", time.monotonic() - begin)
+            await stayers.come(site.host, ports, visitors)
+            outcome.seconds(f"{visitors} visitors there", time.monotonic() - begin)
             for n in range(self.cuts):
                 slowest.append(await self._cut(site, crowd, ports[n * 7 :] + ports[: n * 7], results))
                 await stayers.askAll()
             stayers.leave()
 
         onHost(site, "visitor", work)
-        outcome.holds(f"{stayers.broken} of {self.visitors} joined streams broken", not stayers.broken)
+        outcome.holds(f"{stayers.broken} of {visitors} joined streams broken", not stayers.broken)
         lost = sorted(f"{trouble} after {waited:.1f} s" for trouble, waited in results if trouble and waited < 9.9)
         text = f"{len(lost)} of {len(results)} waiting visitors lost" + (f" ({lost[0]} … {lost[-1]})" if lost else "")
         outcome.holds(text, not lost)
         outcome.lasts("longest wait", max((waited for _, waited in results), default=None))
-        outcome.seconds("all tunnels back, at the latest,", None if float("inf") in slowest else max(slowest), 5, 30)
+        outcome.seconds("all tunnels back, at the latest", None if float("inf") in slowest else max(slowest), 5, 30)
 
     async def _cut(
         self, site: Site, crowd: Program, ports: list[int], results: list[tuple[str | None, float]]
@@ -135,7 +141,7 @@ class Multitude(Fault):
             results.append((trouble, time.monotonic() - came))
 
         visits = [visit(ports[n % len(ports)], n / self.fresh) for n in range(self.fresh)]
-        healed = asyncio.to_thread(secondsUntil, lambda: len(events(crowd, "opened", begin)) >= self.tunnels, 30)
+        healed = asyncio.to_thread(secondsUntil, lambda: events(crowd, "opened", begin).keys() >= set(ports), 30)
         *_, full = await asyncio.gather(*visits, healed)
         return float("inf") if full is None else full
 

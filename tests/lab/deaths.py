@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tests.lab.fault import Fault, Outcome
 from tests.lab.measure import secondsUntil, sleepUntil
 from tests.lab.pairings import OURS, PAIRINGS, TO_ORIGINAL, Site, port
-from tests.lab.silences import CLIENT_NOTICES, SERVER_NOTICES, noticed, portAfterwards
+from tests.lab.silences import CLIENT_NOTICES, SERVER_NOTICES, Watched, noticed, portAfterwards
 from tests.support import Program
 
 
@@ -208,7 +208,7 @@ class LongStopped(Stopped):
     def _meanwhile(self, site: Site, outcome: Outcome, who: str, begin: float) -> None:
         other = site.server if who == "client" else site.client
         pattern, bound = (SERVER_NOTICES, 5.0) if who == "client" else (CLIENT_NOTICES, 9.0)
-        seen = noticed(other, pattern, begin, len(other.err), self.seconds - 1)
+        [seen] = noticed(begin, begin + self.seconds - 1, Watched(other, pattern, len(other.err)))
         outcome.seconds(f"stopped {who} noticed", seen, bound, self.seconds - 1)
 
     def _losses(self, outcome: Outcome, lost: int, all: int) -> None:

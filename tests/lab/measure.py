@@ -19,15 +19,19 @@ from tests.support import Program
 VISITOR_PATIENCE: Final = 20.0
 
 
-def secondsUntil(condition: Callable[[], bool], longest: float) -> float | None:
-    """How long it takes until something is so; None if that is longer than ``longest`` seconds."""
+def secondsUntil(condition: Callable[[], bool], longest: float, pause: float = 0.01) -> float | None:
+    """
+    How long it takes until something is so; None if that is longer than ``longest`` seconds.
+
+    :param pause: between two looks, in seconds.
+    """
     begin = time.monotonic()
     while True:
         if condition():
             return time.monotonic() - begin
         if time.monotonic() - begin > longest:
             return None
-        time.sleep(0.01)
+        time.sleep(pause)
 
 
 def sleepUntil(moment: float) -> None:

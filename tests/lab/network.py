@@ -169,6 +169,16 @@ class Lab:
             return False
         return True
 
+    def isClosed(self, place: str, host: str, port: int) -> bool:
+        """Whether it is said that nobody listens; silence says nothing."""
+        try:
+            self.connect(place, host, port, 2.0).close()
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            pass
+        return False
+
     def start(self, place: str, *words: str, state: str = "") -> Program:
         """
         Start a program on one of the hosts; it ends with the laboratory, if it has not ended before.

@@ -15,6 +15,6 @@ class OriginalTests(SynchronousTestCase):
         with Site(FROM_ORIGINAL, "vanished") as site:
             port = site.start()
             site.link.silence()
-            free = secondsUntil(lambda: not site.lab.isOpen("visitor", site.host, port), 30)
+            free = secondsUntil(lambda: site.lab.isClosed("visitor", site.host, port), 30, 0.2)
             assert free is not None
             self.assertLess(free, 15)

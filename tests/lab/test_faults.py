@@ -1,0 +1,119 @@
+"""
+The short form of the matrix: ours with ours, with small numbers.
+
+Each class runs in a process of its own, and they take about as long as one another.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.lab.attacks import RandomBytes, SilentConnections
+from tests.lab.burdens import BadService, NoDescriptors, SlowReader
+from tests.lab.crowds import Churn, Multitude
+from tests.lab.deaths import KilledClient, LongStopped, MovedName, RestartedServer, Stampede, Stopped
+from tests.lab.fault import Fault
+from tests.lab.silences import BadLink, HalfSilence, LongSilence, Move, OtherHalfSilence, Silence
+
+#: What a busy machine may add to a time that is promised, in seconds.
+SLACK: Final = 2.0
+
+
+class FaultCase(SynchronousTestCase):
+    """Checks that a promise is kept."""
+
+    def keeps(self, fault: Fault) -> None:
+        outcome = fault.measure(slack=SLACK)
+        said = "\n".join([fault.say(fault.promise), *(text for text, _ in outcome.findings), outcome.transcript])
+        self.assertEqual(outcome.broken, [], said)
+
+
+class SilenceTests(FaultCase):
+    """Nothing gets through for a while."""
+
+    def test_aSilentNetworkCostsNobodyAnything(self) -> None:
+        self.keeps(Silence())
+
+    def test_aTunnelLivesOnABadLink(self) -> None:
+        self.keeps(BadLink(seconds=15))
+
+
+class OneWaySilenceTests(FaultCase):
+    """Nothing gets through one way."""
+
+    def test_aClientThatIsNotHeardCostsNobodyAnything(self) -> None:
+        self.keeps(HalfSilence())
+
+    def test_aClientThatHearsNothingCostsNobodyAnything(self) -> None:
+        self.keeps(OtherHalfSilence())
+
+
+class LongSilenceTests(FaultCase):
+    """The lease runs out."""
+
+    def test_aClientHasItsPortBackAfterItsLease(self) -> None:
+        self.keeps(LongSilence(seconds=40, lease=5, delay=4))
+
+
+class PlaceTests(FaultCase):
+    """Somebody is somewhere else."""
+
+    def test_aNewAddressTakesTheSessionOver(self) -> None:
+        self.keeps(Move())
+
+    def test_theNextAttemptGoesWhereTheNamePoints(self) -> None:
+        self.keeps(MovedName())
+
+    def test_aBadServiceIsToldToTheVisitorAndLeavesTheTunnel(self) -> None:
+        self.keeps(BadService(pause=2))
+
+    def test_aLackOfDescriptorsPasses(self) -> None:
+        self.keeps(NoDescriptors(seconds=3))
+
+
+class EndTests(FaultCase):
+    """Processes end, or stop for a while."""
+
+    def test_aKilledClientHasItsPortBack(self) -> None:
+        self.keeps(KilledClient())
+
+    def test_aRestartedServerHasAllItsTunnelsBack(self) -> None:
+        self.keeps(RestartedServer(clients=3))
+
+    def test_fiftyClientsComeBackWithoutAStampede(self) -> None:
+        self.keeps(Stampede(clients=50))
+
+    def test_aShortStopCostsNobodyAnything(self) -> None:
+        self.keeps(Stopped())
+
+
+class LongStopTests(FaultCase):
+    """Processes stop for so long that they are taken for dead."""
+
+    def test_aLongStopIsAVanishedPeer(self) -> None:
+        self.keeps(LongStopped(seconds=15))
+
+
+class AttackTests(FaultCase):
+    """Those who mean ill."""
+
+    def test_silentConnectionsKeepNobodyOut(self) -> None:
+        self.keeps(SilentConnections(seconds=8))
+
+    def test_nonsenseLeavesNothingBehind(self) -> None:
+        self.keeps(RandomBytes(connections=3000))
+
+
+class CrowdTests(FaultCase):
+    """Many of them."""
+
+    def test_manyVisitorsOfManyTunnelsSurviveCuts(self) -> None:
+        self.keeps(Multitude(tunnels=50, visitors=500, cuts=3, fresh=50))
+
+    def test_visitorsAndReconnectsLeaveNothingBehind(self) -> None:
+        self.keeps(Churn(visitors=1000, reconnects=20, clients=4))
+
+    def test_aSlowReaderCostsOthersNothing(self) -> None:
+        self.keeps(SlowReader(seconds=8))

@@ -1,0 +1,128 @@
+"""The laboratory itself: its faults are what they say, and its report has what was measured."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+from typing import Final
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.lab import report
+from tests.lab.fault import Outcome
+from tests.lab.link import Link
+from tests.lab.matrix import MATRIX
+from tests.lab.network import Lab
+from tests.lab.pairings import OURS, PAIRINGS
+from tests.lab.results import Measured, Results, load
+from tests.support import eventually, temporaryFolder
+
+PORT: Final = 5000
+
+
+class LinkTests(SynchronousTestCase):
+    """What gets through."""
+
+    def setUp(self) -> None:
+        self.lab = Lab("link")
+        self.addCleanup(self.lab.close)
+        self.link = Link(self.lab, "client")
+
+    def open(self, place: str, address: str) -> socket.socket:
+        with self.lab.inside(place):
+            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(sock.close)
+        sock.bind((address, PORT))
+        sock.settimeout(0.3)
+        return sock
+
+    def passes(self, sender: socket.socket, receiver: socket.socket) -> bool:
+        """Whether one packet arrives."""
+        sender.sendto(b"here", receiver.getsockname())
+        try:
+            return receiver.recv(10) == b"here"
+        except TimeoutError:
+            return False
+
+    def assertPasses(self, fromClient: bool, toClient: bool) -> None:
+        self.assertEqual(self.passes(self.client, self.server), fromClient, "from the client")
+        self.assertEqual(self.passes(self.server, self.client), toClient, "to the client")
+
+    def connect(self) -> None:
+        self.server, self.client = self.open("server", Lab.SERVER), self.open("client", Lab.CLIENT)
+
+    def test_eachDirectionIsSilentOnItsOwn(self) -> None:
+        self.connect()
+        self.assertPasses(True, True)
+        self.link.mute()
+        self.assertPasses(False, True)
+        self.link.mute(False)
+        self.link.deafen()
+        self.assertPasses(True, False)
+        self.link.deafen(False)
+        self.link.silence()
+        self.assertPasses(False, False)
+        self.link.silence(False)
+        self.assertPasses(True, True)
+
+    def test_afterAMoveOnlyTheNewAddressIsThere(self) -> None:
+        self.connect()
+        self.link.move("10.77.2.7")
+        moved = self.open("client", "10.77.2.7")
+        self.assertTrue(self.passes(moved, self.server))
+        self.assertTrue(self.passes(self.server, moved))
+        self.assertFalse(self.passes(self.server, self.client))
+
+    def test_aBadLinkHoldsBackAndLoses(self) -> None:
+        self.connect()
+        self.link.impair(0.1, 0)
+        begin = time.monotonic()
+        self.assertPasses(True, True)
+        self.assertGreaterEqual(time.monotonic() - begin, 0.2)
+
+    def test_aLinkThatLosesEverythingIsSilent(self) -> None:
+        self.connect()
+        self.link.impair(0, 1)
+        self.assertPasses(False, False)
+
+    def test_nothingIsLeftBehind(self) -> None:
+        program = self.lab.start("client", "sleep", "100")
+        name, folder = self.lab.namespace("client"), self.lab.folder
+        self.lab.name("client", server=Lab.SERVER)
+        self.lab.close()
+        self.assertIsNotNone(program.process.poll())
+        eventually(lambda: not Path("/run/netns", name).exists(), "the namespace is gone")
+        self.assertFalse(folder.exists())
+        self.assertFalse(Path("/etc/netns", name).exists())
+
+
+class ReportTests(SynchronousTestCase):
+    """What is written down."""
+
+    def setUp(self) -> None:
+        outcome = Outcome()
+        outcome.seconds("noticed", 3.2, 5)
+        outcome.seconds("served", None, 6, 20)
+        outcome.figures.append("attempts | 1 | *")
+        self.results = Results()
+        self.results.add(MATRIX[0].name, OURS, Measured.of(outcome))
+
+    def test_whatIsNotKeptIsMarked(self) -> None:
+        text = report.write(self.results, MATRIX)
+        self.assertIn("noticed after 3.2 s; **not kept: served: not within 20 s**", text)
+        self.assertIn("0 of 1 rows are as promised", text)
+        self.assertIn("    attempts | 1 | *\n", text)
+
+    def test_resultsAreTheSameWhenTheyAreReadAgain(self) -> None:
+        file = temporaryFolder(self) / "results.json"
+        self.results.save(file)
+        self.assertEqual(load(file), self.results)
+
+    def test_eachRowHasANameOfItsOwnAndTextsThatCanBeRead(self) -> None:
+        self.assertEqual(len({fault.name for fault in MATRIX}), len(MATRIX))
+        for fault in MATRIX:
+            self.assertIn(OURS, fault.pairings)
+            self.assertLessEqual(set(fault.pairings), set(PAIRINGS))
+            for text in (fault.fault, fault.promise, fault.how):
+                self.assertNotRegex(fault.say(text), r"[{}]")

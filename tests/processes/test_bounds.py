@@ -1,0 +1,225 @@
+"""How much server and client take on: what is beyond is refused, said once, and at nobody else's cost."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+
+from tests.processes.case import ProcessCase
+from tests.processes.forwarder import Forwarder
+from tests.support import Program, connect, eventually, receiveAll, receiveExactly, temporaryFolder
+
+#: Addresses of this machine to come from, beside the usual 127.0.0.1.
+OTHER, THIRD = "127.77.0.1", "127.77.0.2"
+
+
+class BoundsCase(ProcessCase):
+    """What the tests of bounds have in common."""
+
+    def fromAnotherAddress(self, control: int, source: str) -> int:
+        """A control port for clients that are to seem to come from another address."""
+        way = Forwarder(self.host, 0, (self.host, control), source)
+        self.addCleanup(way.close)
+        return way.port
+
+    def assertRefused(self, control: int, text: str) -> None:
+        client = self.launch(f"{self.host}:{control}", "--no-reconnect")
+        self.assertEqual(client.wait(), 1, client.transcript())
+        self.assertEqual(client.err, [f"bore local: server error: {text}"])
+
+    def isServed(self, visitor: socket.socket) -> bool:
+        """Whether a visitor is, or was closed instead."""
+        try:
+            visitor.sendall(b"hello")
+            return receiveExactly(visitor, 5) == b"hello"
+        except OSError:
+            return False
+
+    def leave(self, client: Program) -> None:
+        client.process.send_signal(signal.SIGTERM)
+        self.assertEqual(client.wait(), 0)
+
+
+class TunnelTests(BoundsCase):
+    """--max-tunnels and --max-tunnels-per-source."""
+
+    def test_noMoreTunnelsThanAllowed(self) -> None:
+        server, control = self.server("--max-tunnels", "2")
+        (first, _), (_, port) = self.client(control), self.client(control)
+        elsewhere = self.fromAnotherAddress(control, OTHER)
+        for way in (control, elsewhere, control):
+            self.assertRefused(way, "too many tunnels")
+        self.assertComplains(server, "2 tunnels are open, no more are opened")
+        self.assertServes(port)
+        self.leave(first)
+        server.waitFor("closed")
+        self.assertServes(self.client(elsewhere)[1])
+
+    def test_noMoreTunnelsFromOneAddressThanAllowed(self) -> None:
+        server, control = self.server("--max-tunnels-per-source", "2")
+        (first, _), (_, port) = self.client(control), self.client(control)
+        for _ in range(2):
+            self.assertRefused(control, "too many tunnels from your address")
+        limit = "2 tunnels are open from 127.0.0.1, no more are opened for it"
+        self.assertComplains(server, limit)
+        self.assertServes(port)
+        self.assertServes(self.client(self.fromAnotherAddress(control, OTHER))[1])
+        self.leave(first)
+        server.waitFor("closed")
+        self.assertServes(self.client(control)[1])
+
+    def test_aTunnelWhoseClientIsAwayCountsAndItsClientComesBackToIt(self) -> None:
+        home = temporaryFolder(self)
+        server, control = self.server("--max-tunnels", "1")
+        client, port = self.client(control, home=home)
+        client.kill()
+        server.waitFor("kept for")
+        self.assertRefused(control, "too many tunnels")
+        self.assertEqual(self.client(control, home=home)[1], port)
+        self.assertServes(port)
+
+    def test_aClientThatIsRefusedTriesAgainAndGetsItsTunnelWhenThereIsRoom(self) -> None:
+        server, control = self.server("--max-tunnels", "1")
+        first, _ = self.client(control)
+        second = self.launch(f"{self.host}:{control}", "--max-reconnect-delay", "0.2")
+        second.waitFor(f"no tunnel from {self.host}:{control}: server error: too many tunnels")
+        self.leave(first)
+        self.assertServes(second.port("listening at "))
+        self.assertComplains(server, "1 tunnels are open, no more are opened")
+
+
+class VisitorTests(BoundsCase):
+    """--max-visitors, at either end, and --visitor-rate."""
+
+    def test_theServerTakesNoMoreVisitorsThanAllowed(self) -> None:
+        server, control = self.server("--max-visitors", "2")
+        (_, port), (_, other) = self.client(control), self.client(control)
+        visitors = [self.visitor(port) for _ in range(2)]
+        for visitor in visitors:
+            self.assertEchoes(visitor)
+        for _ in range(3):
+            self.assertTurnedAway(self.visitor(port))
+        self.assertComplains(server, f"port {port}: 2 visitors are being served, more are closed")
+        self.assertServes(other)
+        for visitor in visitors:
+            self.assertEchoes(visitor)
+        visitors[0].close()
+        self.assertServedSoon(port)
+
+    def test_theClientTakesNoMoreVisitorsThanAllowed(self) -> None:
+        _, control = self.server()
+        client, port = self.client(control, "--max-visitors", "2")
+        _, other = self.client(control)
+        visitors = [self.visitor(port) for _ in range(2)]
+        for visitor in visitors:
+            self.assertEchoes(visitor)
+        for _ in range(3):
+            self.visitor(port)
+        client.waitFor("2 visitors are being served, more are left out")
+        self.assertServes(other)
+        for visitor in visitors:
+            self.assertEchoes(visitor)
+        visitors[0].close()
+        self.assertServedSoon(port)
+        self.assertComplains(client, "2 visitors are being served, more are left out")
+
+    def test_noMoreNewVisitorsPerSecondFromOneAddressThanAllowed(self) -> None:
+        server, control = self.server("--visitor-rate", "1")
+        (_, port), (_, second) = self.client(control), self.client(control)
+        begin = time.monotonic()
+        visitors = [self.visitor(port) for _ in range(30)]
+        self.assertServes(second)  # the bound is each tunnel's own
+        self.assertEchoes(self.visitor(port, OTHER))
+        self.assertEchoes(visitors[0])
+        served = sum(self.isServed(visitor) for visitor in visitors)
+        seconds = time.monotonic() - begin
+        self.assertTrue(1 <= served <= seconds + 2, f"{served} in {seconds} s")
+        self.assertComplains(
+            server, f"port {port}: more than 1 new visitors per second from 127.0.0.1, they are closed"
+        )
+
+    def assertServedSoon(self, port: int) -> None:
+        """Both ends have to note first that somebody is gone."""
+
+        def isServed() -> bool:
+            with connect(self.host, port, 1.0) as visitor:
+                return self.isServed(visitor)
+
+        eventually(isServed, "a visitor is served")
+
+
+class AwayTests(BoundsCase):
+    """--max-waiting, while the client is away."""
+
+    def away(self, *words: str) -> tuple[Program, int, int]:
+        """A server, its control port, and a public port without a client."""
+        self.home = temporaryFolder(self)
+        server, control = self.server(*words)
+        client, port = self.client(control, home=self.home)
+        client.kill()
+        server.waitFor("kept for")
+        return server, control, port
+
+    def test_nobodyMayWait(self) -> None:
+        server, control, port = self.away("--max-waiting", "0")
+        _, other = self.client(control)
+        for _ in range(3):
+            self.assertTurnedAway(self.visitor(port))
+        self.assertIn("more are closed", server.waitFor(f"warn  port {port}: "))
+        self.assertServes(other)
+        self.assertEqual(self.client(control, home=self.home)[1], port)
+        self.assertServes(port)
+
+    def test_twoMayWaitAndAreServedWhenTheClientIsBack(self) -> None:
+        server, control, port = self.away("--max-waiting", "2")
+        visitors = [self.visitor(port) for _ in range(2)]
+        for _ in range(3):
+            self.assertTurnedAway(self.visitor(port))
+        self.assertComplains(server, f"port {port}: 2 visitors wait, more are closed")
+        self.client(control, home=self.home)
+        for visitor in visitors:
+            self.assertEchoes(visitor)
+        self.assertServes(port)
+
+
+class PendingTests(BoundsCase):
+    """Connections to the control port that say nothing."""
+
+    def test_theOldestOfTooManyFromOneAddressIsRefused(self) -> None:
+        server, control = self.server("--max-pending-per-source", "2")
+        silent = [self.visitor(control, OTHER) for _ in range(4)]
+        refusal = b'{"Error":"too many connections that say nothing"}\0'
+        for visitor in silent[:2]:
+            self.assertEqual(receiveAll(visitor), refusal)
+        said = f"2 connections from {OTHER} have said nothing yet: the oldest of them are closed"
+        self.assertComplains(server, said)
+
+    def test_othersFindTheirWayThroughACrowdThatSaysNothing(self) -> None:
+        server, control = self.server("--max-pending-per-source", "2")
+        _, port = self.client(control)
+        for _ in range(20):
+            self.visitor(control, OTHER)
+        self.assertServes(port)
+        self.assertServes(self.client(self.fromAnotherAddress(control, THIRD))[1])
+        # And so does a client at the very address that they come from.
+        self.assertServes(self.client(self.fromAnotherAddress(control, OTHER))[1])
+        said = f"2 connections from {OTHER} have said nothing yet: the oldest of them are closed"
+        self.assertComplains(server, said)
+
+    def test_anAddressThatHasATunnelMayHaveMore(self) -> None:
+        server, control = self.server("--max-pending-per-source", "2")
+        _, port = self.client(self.fromAnotherAddress(control, OTHER))
+        for _ in range(10):
+            self.visitor(control, OTHER)
+        self.assertServes(port)
+        self.assertComplains(server)
+
+    def test_theOldestOfTooManyAltogetherIsRefused(self) -> None:
+        server, control = self.server("--max-pending", "2")
+        first = self.visitor(control, OTHER)
+        for source in (OTHER, THIRD):
+            self.visitor(control, source)
+        self.assertIn(b"too many connections that say nothing", receiveAll(first))
+        self.assertComplains(server, "2 connections to the control port have said nothing yet: the oldest are closed")
+        self.assertServes(self.client(control)[1])
