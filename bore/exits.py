@@ -16,7 +16,7 @@ OK: Final = 0
 FAILURE: Final = 1
 #: The command line is wrong.
 USAGE: Final = 2
-#: The server cannot be reached, and --no-reconnect forbids to wait for it.
+#: The server cannot be reached, and --no-reconnect or --exit-after-failures forbids to wait for it any longer.
 UNAVAILABLE: Final = 69
 #: The two ends do not share a secret.
 NO_PERMISSION: Final = 77

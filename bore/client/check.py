@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable
 from typing import Final
@@ -11,6 +12,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from bore.client.reasons import describe
 from bore.client.visitors import Visitors
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
@@ -75,21 +77,33 @@ class Check:
             sock: socket.socket = await dialling if isinstance(dialling, Deferred) else dialling
             try:
                 await came
+            except CancelledError:
+                if self._turnedAway(sock):
+                    return  # the server answers, and has as many visitors as it takes
+                raise
             finally:
                 sock.close()
         finally:
             self._visitors.witness = None
 
+    def _turnedAway(self, sock: socket.socket) -> bool:
+        """Whether the server has closed the visit because the tunnel is full."""
+        try:
+            return len(self._visitors.relay) > 0 and not sock.recv(1)
+        except OSError as e:
+            return e.errno == errno.ECONNRESET
+
     def _succeeded(self, _: None) -> None:
         self._running = None
-        self._failures = 0
-        self._passed()
+        if self._loop.running:
+            self._failures = 0
+            self._passed()
 
     def _noted(self, reason: Failure) -> None:
         self._running = None
         if reason.check(CancelledError) or not self._loop.running:
             return
-        text = "nobody came through" if reason.check(TimeoutError) else reason.getErrorMessage()
+        text = "nobody came through" if reason.check(TimeoutError) else describe(reason.value)
         self._failures += 1
         self._log.warn("check {count} of {of}: {why}", count=self._failures, of=_PATIENCE, why=text)
         if self._failures == _PATIENCE:

@@ -46,9 +46,9 @@ class PublicPort:
             return
         self._loaded = True
         tunnel = self._memory.load()
-        if tunnel is not None and self._asked in (0, tunnel.port):
+        if tunnel is not None:
             self._had = tunnel.port
-            self.resume = tunnel.resume
+            self.resume = tunnel.resume  # of use for another port, too: the one that we had need not be kept
 
     def opened(self, port: int, resume: str | None) -> None:
         """The tunnel is up on this port."""

@@ -50,7 +50,7 @@ class ControlFactory(ReconnectingClientFactory):
         self._control: ControlProtocol | None = None
         self._up = False
         self._stopped = False
-        self._failures = 0
+        self._failures = self._checkFailures = 0
         self._tried = 0
         self._final = 0
         self._why: Exception | None = None
@@ -71,8 +71,7 @@ class ControlFactory(ReconnectingClientFactory):
             ReconnectingClientFactory.resetDelay(self)
         self.delay = min(self.delay, self.settings.maxReconnectDelay)
         self._tried = self._final = 0
-        if not self.settings.checkEvery:
-            self._failures = 0
+        self._failures = 0
         self.publicPort.opened(port, resume)
         self._up = True
         public = hostPort(self._servers.address.host, port)
@@ -90,7 +89,7 @@ class ControlFactory(ReconnectingClientFactory):
 
     def checked(self) -> None:
         """A check has shown that visitors come through."""
-        self._failures = 0
+        self._checkFailures = 0
 
     def ending(self, why: Exception) -> None:
         """The connection is about to be cut, for this reason."""
@@ -149,13 +148,15 @@ class ControlFactory(ReconnectingClientFactory):
         server = str(self._servers.address)
         text = f"{what} {server}: {describe(why)}"
         self._tried += 1
-        self._failures += what != "lost" or isinstance(why, CheckFailed)
+        self._failures += what != "lost"
+        self._checkFailures += isinstance(why, CheckFailed)
+        failures = max(self._failures, self._checkFailures)
         if self._isFinal(why):
             self._giveUp(cast(Exception, why))
         elif not self.settings.reconnect:
             self._giveUp(why if isinstance(why, Refusal | Violation) else ServerUnreachable(text))
-        elif 0 < self.settings.exitAfterFailures <= self._failures:
-            self._giveUp(ServerUnreachable(f"{self._failures} failures in a row, the last one: {text}"))
+        elif 0 < self.settings.exitAfterFailures <= failures:
+            self._giveUp(ServerUnreachable(f"failures in a row: {failures}, the last one: {text}"))
         else:
             self._log.warn("{what} {server}: {why}", what=what, server=server, why=describe(why))
             if isinstance(why, LateChallenge):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -15,6 +16,10 @@ from typing import Final, Protocol
 from twisted.logger import Logger
 
 from bore.wire.extension import isToken
+from bore.wire.token import digest
+
+#: The server's part of a file's name, and the local service's, have at most so many characters.
+_LONGEST_NAME: Final = 100
 
 #: More than any file that was written here.
 _LONGEST: Final = 4096
@@ -84,7 +89,7 @@ class StateFile:
         except FileNotFoundError:
             pass
         except (OSError, ValueError) as e:
-            reason = e.strerror if isinstance(e, OSError) else e
+            reason = _saidOf(e)
             self._log.warn("{path} is ignored: {reason}", path=str(self._path), reason=reason)
         return self._saved
 
@@ -121,7 +126,7 @@ class StateFile:
                 self._log.info("another client shows {local} through {server}: this one is new to it", **self._names)
                 self._ours = False
             except OSError as e:
-                self._log.warn("{path} cannot be used: {reason}", path=str(self._path), reason=e.strerror)
+                self._log.warn("{path} cannot be used: {reason}", path=str(self._path), reason=_saidOf(e))
                 self._ours = False
         return self._ours
 
@@ -166,6 +171,14 @@ class StateFile:
             raise
 
 
+def _saidOf(error: OSError | ValueError) -> str:
+    """What is wrong with a file."""
+    if isinstance(error, OSError):
+        return "it is a link" if error.errno == errno.ELOOP else str(error.strerror)
+    return str(error)
+
+
 def _plain(name: str) -> str:
-    """The name with nothing in it that a file system would object to; a hash would hide whose file it is."""
-    return re.sub(r"[^0-9A-Za-z._\[\]-]", "_", name)[:100]
+    """The name with nothing in it that a file system would object to, and no longer than it likes."""
+    plain = re.sub(r"[^0-9A-Za-z._\[\]-]", "_", name)
+    return plain if len(plain) <= _LONGEST_NAME else plain[: _LONGEST_NAME - 17] + "-" + digest(name).hex()[:16]

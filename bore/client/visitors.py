@@ -50,7 +50,7 @@ class Visitors:
         self._maxVisitors = settings.maxVisitors
         self._dialling: dict[UUID, _Visitor] = {}
         self._crowd = Overflow(reactor, "{limit} visitors are being connected, more are left out")
-        self._throng = Overflow(reactor, "{limit} visitors are being served, more are left out")
+        self._throng = Overflow(reactor, "{limit} visitors may be there, more are turned away")
         self.unaccepted = Burst(reactor)
         self.unserved = Burst(reactor)
 
@@ -61,14 +61,16 @@ class Visitors:
         :param server: dials the server that has announced it.
         :param header: what the local service is told first.
         """
+        self._noticed()
         if id in self._dialling:
             return  # announced again, by a session that took over
         if len(self._dialling) >= MAX_DIALLING:
             self._crowd.happened(limit=MAX_DIALLING)
-        elif 0 < self._maxVisitors <= len(self._dialling) + len(self.relay):
-            self._throng.happened(limit=self._maxVisitors)
         else:
-            visitor = self._dialling[id] = _Visitor(self, id, header)
+            full = 0 < self._maxVisitors <= len(self._dialling) + len(self.relay)
+            if full:
+                self._throng.happened(limit=self._maxVisitors)
+            visitor = self._dialling[id] = _Visitor(self, id, header, full)
             visitor.start(server)
 
     def stop(self) -> None:
@@ -76,8 +78,8 @@ class Visitors:
         for visitor in list(self._dialling.values()):
             visitor.stop()
 
-    def accepted(self) -> None:
-        """A visitor has come through to this client."""
+    def _noticed(self) -> None:
+        """A visitor has come through to this client, whatever becomes of it."""
         if self.witness is not None:
             self.witness()
 
@@ -92,24 +94,26 @@ class _Visitor:
 
     Both connections are made at the same time. The visitor is accepted even if the local service cannot be reached:
     only then can it be told at once, by closing.
+
+    :param refused: it is accepted for being told no, as there are too many.
     """
 
     __slots__ = ("_header", "_id", "_local", "_refused", "_server", "_steps", "_stopped", "_visitors")
 
-    def __init__(self, visitors: Visitors, id: UUID, header: bytes) -> None:
+    def __init__(self, visitors: Visitors, id: UUID, header: bytes, refused: bool) -> None:
         self._visitors = visitors
         self._id = id
         self._header = header
         self._server: Stream | None = None
         self._local: socket.socket | None = None
-        self._refused = False
+        self._refused = refused
         self._stopped = False
         self._steps: list[Deferred[None]] = []
 
     def start(self, server: Dialer) -> None:
         if VisitorLog.wanted:
             self._visitors.log.debug("visitor {id}", id=self._id)
-        local = self._visitors.local.dial()
+        local = None if self._refused else self._visitors.local.dial()
         if isinstance(local, Deferred):
             self._steps.append(local.addCallbacks(self._localReached, self._localFailed))
         else:
@@ -149,7 +153,6 @@ class _Visitor:
 
     def _accepted(self, server: Stream) -> None:
         self._server = server
-        self._visitors.accepted()
         self._join()
 
     def _acceptFailed(self, reason: Failure) -> None:

@@ -130,11 +130,9 @@ class Tunnel:
         self._room = room
         self._bounds = bounds
         self._rate = VisitorRate(reactor, bounds.visitorRate)
-        self._neglect = Overflow(
-            reactor, "port {port}: the client did not take the visitor {visitor} in {seconds:.0f} s"
-        )
-        self._crowd = Overflow(reactor, "port {port}: {limit} visitors wait, more are closed")
-        self._throng = Overflow(reactor, "port {port}: {limit} visitors are being served, more are closed")
+        self._neglect = Overflow(reactor, "port {port}: nobody has taken the visitor {visitor} in {seconds:.0f} s")
+        self._crowd = Overflow(reactor, "port {port}: {limit} visitors may wait, more are closed")
+        self._throng = Overflow(reactor, "port {port}: {limit} visitors may be there, more are closed")
         self._rush = Overflow(
             reactor, "port {port}: more than {limit} new visitors per second from {source}, they are closed"
         )

@@ -33,8 +33,8 @@ class Tunnels:
         self._byToken: dict[bytes, Tunnel] = {}
         self._bySource: Counter[str] = Counter()
         self._leases: Deadlines[Tunnel, Tunnel] = Deadlines(reactor, settings.lease, self._leaseOver)
-        self._many = Overflow(reactor, "{limit} tunnels are open, no more are opened")
-        self._manyFromOne = Overflow(reactor, "{limit} tunnels are open from {source}, no more are opened for it")
+        self._many = Overflow(reactor, "{limit} tunnels may be open, no more are opened")
+        self._manyFromOne = Overflow(reactor, "{limit} tunnels may be open from {source}, no more are opened for it")
 
     def __len__(self) -> int:
         return len(self._byToken)

@@ -94,6 +94,8 @@ def parseHostPort(text: str) -> tuple[str, int | None]:
             raise ValueError("give a name, an IPv4 or an IPv6 address, and a port behind it as in [2001:db8::1]:7835")
         return text, None
     host, colon, port = text.partition(":")
+    if "," in text:
+        raise ValueError("give one name or address at a time")
     if not host or any(c.isspace() or c in "/@" or not c.isprintable() for c in host):
         raise ValueError("give a name or an address, as in example.com, 192.0.2.7 or [2001:db8::1]:7835")
     try:

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.check import Check
 from bore.client.visitors import Visitors
+from bore.relay.portable import PortableRelay
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
 from tests.fakes import FakeReactor, captureLog
@@ -41,6 +42,7 @@ class CheckTests(SynchronousTestCase):
         self.dialer = FakeDialer()
         self.visitors = Visitors.__new__(Visitors)
         self.visitors.witness = None
+        self.visitors.relay = PortableRelay(cast(IReactor, self.reactor), 600)
         self.passed = 0
         self.failures: list[str] = []
         self.events = captureLog(self)
@@ -65,7 +67,7 @@ class CheckTests(SynchronousTestCase):
     def test_aVisitorThatComesThroughIsASuccess(self) -> None:
         for _ in range(3):
             self.reactor.advance(10)
-            self.visitors.accepted()
+            self.visitors._noticed()
         self.assertEqual((self.passed, self.failures, self.dialer.dials), (3, [], 3))
         self.check.stop()
         self.leavesNothing()
@@ -88,7 +90,7 @@ class CheckTests(SynchronousTestCase):
         for n in range(8):
             self.dialer.answer = None if n % 3 == 2 else fail(ConnectionRefusedError())
             self.reactor.advance(10)
-            self.visitors.accepted()
+            self.visitors._noticed()
         self.assertEqual((self.passed, self.failures), (2, []))
         self.check.stop()
 

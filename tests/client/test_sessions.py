@@ -193,7 +193,7 @@ class ExitAfterFailuresTests(SessionCase):
         error = self.gaveUp()
         self.assertIsInstance(error, ServerUnreachable)
         self.assertEqual(
-            str(error), "3 failures in a row, the last one: cannot reach example.com:7835: connection refused"
+            str(error), "failures in a row: 3, the last one: cannot reach example.com:7835: connection refused"
         )
 
     def test_aTunnelThatIsUpStartsTheCountAnew(self) -> None:

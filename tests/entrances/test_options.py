@@ -108,8 +108,8 @@ class ClientOptionsTests(OptionsCase):
     def test_everyOptionIsUnderstoodInAnyOrder(self) -> None:
         settings = local(
             "-t", "example.com", "-l", "10.0.0.1", "8000", "-p", "9000", "--control-port", "7000",
-            "--no-reconnect", "--max-reconnect-delay", "5", "--no-state", "--check-every", "30", "--exit-after-failures", "7",
-            "--proxy-protocol", "v2", "--max-visitors", "50", "--half-open-timeout", "60",
+            "--no-reconnect", "--max-reconnect-delay", "5", "--no-state", "--check-every", "30",
+            "--exit-after-failures", "7", "--proxy-protocol", "v2", "--max-visitors", "50", "--half-open-timeout", "60",
         ).settings  # fmt: skip
         servers = (ServerAddress("example.com", 7000),)
         expected = ClientSettings(

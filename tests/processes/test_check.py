@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 from tests.processes.case import ProcessCase, complaints
 from tests.support import eventually, loopbackHost
@@ -50,7 +51,7 @@ class UnreachableTests(ProcessCase):
     def test_theClientEndsAfterSoManySuchSessions(self) -> None:
         client = self.launch(self.to, "--check-every", "0.2", "--exit-after-failures", "2")
         self.assertEqual(client.wait(), 69, client.transcript())
-        self.assertIn("bore local: 2 failures in a row, the last one: lost ", client.err[-1])
+        self.assertIn("bore local: failures in a row: 2, the last one: lost ", client.err[-1])
         self.assertEqual(sum("check 3 of 3" in line for line in client.err), 2)
 
     def test_anotherServerIsTriedInstead(self) -> None:
@@ -59,3 +60,14 @@ class UnreachableTests(ProcessCase):
         client = self.launch(self.to, "-t", f"{elsewhere}:{control}", "--check-every", "0.5")
         client.waitFor(f"listening at {elsewhere}:")
         eventually(lambda: self.service.served >= 1, "a visit at the local service")
+
+    def test_aTunnelThatIsFullIsNotTakenForBroken(self) -> None:
+        for serverWords, clientWords in ((["--max-visitors", "1"], []), ([], ["--max-visitors", "1"])):
+            server, control = self.server(*serverWords)
+            client, port = self.client(control, "--check-every", "0.5", *clientWords)
+            visitor = self.visitor(port)
+            self.assertEchoes(visitor)
+            (server if serverWords else client).waitFor("may be there")
+            time.sleep(3)  # six checks
+            self.assertEqual([x for x in complaints(client) if "check" in x], [])
+            self.assertEchoes(visitor)

@@ -159,7 +159,7 @@ class GivingUpTests(ServersCase):
             client,
             f"cannot reach {first}: connection refused",
             f"cannot reach {second}: connection refused",
-            f"bore local: 3 failures in a row, the last one: cannot reach {first}: connection refused",
+            f"bore local: failures in a row: 3, the last one: cannot reach {first}: connection refused",
         )
 
     def test_aTunnelInBetweenStartsTheCountAnew(self) -> None:

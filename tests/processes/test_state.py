@@ -112,7 +112,7 @@ class TroubleTests(StateCase):
         self.file.rename(elsewhere)
         before = elsewhere.read_bytes()
         self.file.symlink_to(elsewhere)
-        self.assertIgnored("Too many levels of symbolic links")
+        self.assertIgnored("it is a link")
         self.assertEqual(elsewhere.read_bytes(), before)
 
     def test_aPipeIsIgnored(self) -> None:
@@ -140,7 +140,7 @@ class PlaceTests(StateCase):
     def test_aLockThatIsASymbolicLinkIsNotFollowed(self) -> None:
         self.folder.mkdir()
         self.file.with_suffix(".lock").symlink_to(self.home / "elsewhere")
-        self.assertUnusable(self.home, "Too many levels of symbolic links")
+        self.assertUnusable(self.home, "it is a link")
         self.assertFalse((self.home / "elsewhere").exists())
 
     def test_whatSystemdGivesGoesFirst(self) -> None:

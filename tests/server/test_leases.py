@@ -82,7 +82,7 @@ class LeaseTests(SessionCase):
         visitors = [self.visit(opened.port) for _ in range(130)]
         self.assertEqual(len(self.factory.room), 128)
         self.assertEqual([visitor.recv(1) for visitor in visitors[128:]], [b"", b""])
-        self.assertEqual(self.warnings, [f"port {opened.port}: 128 visitors wait, more are closed"])
+        self.assertEqual(self.warnings, [f"port {opened.port}: 128 visitors may wait, more are closed"])
 
     def test_joinedStreamsAreNotTouched(self) -> None:
         protocol, transport, opened = self.session()
