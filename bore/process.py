@@ -81,6 +81,20 @@ def raiseDescriptorLimit() -> None:
                 return
 
 
+#: Descriptors that are kept for clients when visitors have taken the others; of few, a small part.
+_FOR_CLIENTS: Final = 64
+
+
+def descriptorsForVisitors() -> int:
+    """How many descriptors visitors may use up; 0: the system does not say."""
+    if os.name != "posix":
+        return 0
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return 0 if limit == resource.RLIM_INFINITY else limit - min(_FOR_CLIENTS, limit // 8)
+
+
 class BadSocket(Exception):
     """What was passed to this process is no listening TCP socket."""
 

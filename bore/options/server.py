@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from bore.commandline import Command, Option, UsageError
 from bore.options import common, values
+from bore.process import descriptorsForVisitors
 from bore.server.settings import Bounds, ServerSettings
 
 
@@ -108,6 +109,7 @@ def _build(found: dict[str, Any], given: dict[str, Any]) -> ServerCommand:
         visitors=found["max_visitors"],
         waiting=found["max_waiting"],
         visitorRate=found["visitor_rate"],
+        descriptors=descriptorsForVisitors(),
     )
     settings = ServerSettings(
         minPort=lowest,

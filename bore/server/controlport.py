@@ -18,6 +18,7 @@ from bore.server.settings import ServerSettings
 from bore.server.tunnel import Visitor, WaitingRoom
 from bore.server.tunnels import Tunnels
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
+from bore.streams.listener import Starvation
 from bore.streams.reactor import IReactor
 from bore.streams.transport import SocketTransport
 from bore.streams.visitorlog import VisitorLog
@@ -38,6 +39,7 @@ class ControlFactory(Factory):
     :ivar pending: those that have not said yet what they want.
     :ivar tunnels: the tunnels of all clients.
     :ivar room: the visitors that wait for a client.
+    :ivar starvation: a time without descriptors.
     """
 
     _log = VisitorLog()
@@ -48,7 +50,8 @@ class ControlFactory(Factory):
         self.settings = settings
         self.relay = relay
         self.room = WaitingRoom(reactor)
-        self.tunnels = Tunnels(reactor, settings, self.room)
+        self.starvation = Starvation(reactor)
+        self.tunnels = Tunnels(reactor, settings, self.room, self.starvation)
         self.pending = Pending(reactor, settings.bounds, self.tunnels.hasSome)
         self._clients: set[ControlProtocol] = set()
         self._left: Deferred[None] | None = None
@@ -109,6 +112,7 @@ class ControlFactory(Factory):
             client.shutDown()
         self.tunnels.closeAll()
         self.room.close()
+        self.starvation.stop()
         if not self._clients:
             return succeed(None)
         self._left = Deferred()

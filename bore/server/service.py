@@ -59,7 +59,9 @@ class ServerService(Service):
         if not self._sockets:
             self._sockets.append(self._bind())
         while self._sockets:
-            listener = Listener(self._reactor, self._sockets.pop(0), self._factory.accepted, self._factory.relieve)
+            factory = self._factory
+            sock = self._sockets.pop(0)
+            listener = Listener(self._reactor, sock, factory.accepted, factory.starvation, factory.relieve)
             self._listeners.append(listener)
             self._log.info(
                 "listening on {at}, tunnels on {host} {minPort}-{maxPort}{secret}",

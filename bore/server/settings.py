@@ -21,6 +21,8 @@ class Bounds:
     :ivar visitors: visitors of one tunnel.
     :ivar waiting: visitors of one tunnel that wait while its client is away; 0: nobody may.
     :ivar visitorRate: new visitors per second from one source address.
+    :ivar descriptors: the first descriptor that no visitor may have: those from there on are for clients. The system
+        always gives the lowest one that is free, so that its number says how many are in use.
     """
 
     pending: int = 1024
@@ -30,6 +32,7 @@ class Bounds:
     visitors: int = 10_000
     waiting: int = 128
     visitorRate: int = 0
+    descriptors: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from bore.server.settings import Bounds
 from bore.streams.addresses import SocketAddress, plainHost, socketAddress, sourceOf
 from bore.streams.bursts import Overflow
 from bore.streams.deadlines import Deadlines
-from bore.streams.listener import Listener
+from bore.streams.listener import Listener, Starvation
 from bore.streams.reactor import IReactor
 from bore.streams.visitorlog import VisitorLog
 from bore.wire.errors import Refusal
@@ -125,7 +125,14 @@ class Tunnel:
     _log = VisitorLog()
 
     def __init__(
-        self, reactor: IReactor, sock: socket.socket, room: WaitingRoom, bounds: Bounds, source: str, client: Client
+        self,
+        reactor: IReactor,
+        sock: socket.socket,
+        room: WaitingRoom,
+        starvation: Starvation,
+        bounds: Bounds,
+        source: str,
+        client: Client,
     ) -> None:
         self._room = room
         self._bounds = bounds
@@ -133,6 +140,7 @@ class Tunnel:
         self._neglect = Overflow(reactor, "port {port}: nobody has taken the visitor {visitor} in {seconds:.0f} s")
         self._crowd = Overflow(reactor, "port {port}: {limit} visitors may wait, more are closed")
         self._throng = Overflow(reactor, "port {port}: {limit} visitors may be there, more are closed")
+        self._shortage = Overflow(reactor, "port {port}: the last descriptors are for clients, visitors are closed")
         self._rush = Overflow(
             reactor, "port {port}: more than {limit} new visitors per second from {source}, they are closed"
         )
@@ -141,7 +149,7 @@ class Tunnel:
         self.client: Client | None = client
         self.waiting: dict[UUID, Visitor] = {}
         self.running = 0
-        self._listener = Listener(reactor, sock, self._visitorCame)
+        self._listener = Listener(reactor, sock, self._visitorCame, starvation)
 
     @property
     def port(self) -> int:
@@ -165,7 +173,7 @@ class Tunnel:
         self._neglect.happened(port=self.port, visitor=socketAddress(visitor.address), seconds=ACCEPT_TIMEOUT)
 
     def _visitorCame(self, sock: socket.socket, address: SocketAddress) -> None:
-        if not self._hasRoom(address):
+        if not self._hasRoom(sock, address):
             sock.close()
             return
         visitor = Visitor(sock, address, self)
@@ -177,8 +185,12 @@ class Tunnel:
         if self.client is not None:
             self.client.announce(visitor)
 
-    def _hasRoom(self, address: SocketAddress) -> bool:
+    def _hasRoom(self, sock: socket.socket, address: SocketAddress) -> bool:
         bounds = self._bounds
+        # Everybody who waits will need one more, for the connection that the client makes.
+        if 0 < bounds.descriptors <= sock.fileno() + len(self._room):
+            self._shortage.happened(port=self.port)
+            return False
         if self._rate.perSecond and not self._rate.allows(source := sourceOf(address)):
             self._rush.happened(port=self.port, limit=bounds.visitorRate, source=source)
             return False

@@ -12,6 +12,7 @@ from bore.server.settings import ServerSettings
 from bore.server.tunnel import Client, Tunnel, WaitingRoom
 from bore.streams.bursts import Overflow
 from bore.streams.deadlines import Deadlines
+from bore.streams.listener import Starvation
 from bore.streams.reactor import IReactor
 from bore.wire.errors import TakenOver, TooManyTunnels, TooManyTunnelsFromSource
 from bore.wire.token import digest
@@ -22,14 +23,16 @@ class Tunnels:
     Opens tunnels, keeps them for clients that were lost, and gives them back.
 
     :param room: where visitors wait.
+    :param starvation: is told when there are no descriptors for visitors.
     """
 
     _log: Final = Logger()
 
-    def __init__(self, reactor: IReactor, settings: ServerSettings, room: WaitingRoom) -> None:
+    def __init__(self, reactor: IReactor, settings: ServerSettings, room: WaitingRoom, starvation: Starvation) -> None:
         self._reactor = reactor
         self._settings = settings
         self._room = room
+        self._starvation = starvation
         self._byToken: dict[bytes, Tunnel] = {}
         self._bySource: Counter[str] = Counter()
         self._leases: Deadlines[Tunnel, Tunnel] = Deadlines(reactor, settings.lease, self._leaseOver)
@@ -100,7 +103,7 @@ class Tunnels:
             self._manyFromOne.happened(limit=bounds.tunnelsPerSource, source=source)
             raise TooManyTunnelsFromSource
         sock = openPort(self._settings, port)
-        tunnel = Tunnel(self._reactor, sock, self._room, bounds, source, client)
+        tunnel = Tunnel(self._reactor, sock, self._room, self._starvation, bounds, source, client)
         self._byToken[digest(tunnel.token)] = tunnel
         self._bySource[source] += 1
         return tunnel

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, IReadDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -71,6 +71,38 @@ def bindSocket(host: str, port: int) -> socket.socket:
     return sock
 
 
+class Starvation:
+    """
+    A time without descriptors, or without memory, for new connections.
+
+    However many listeners it concerns, it is logged once, and once when it is over.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: IReactorTime) -> None:
+        self._reactor = reactor
+        self._calming: IDelayedCall | None = None
+
+    def felt(self, at: str, error: OSError) -> None:
+        """A listener could not accept."""
+        if self._calming is not None:
+            self._calming.reset(_CALM)
+            return
+        self._calming = self._reactor.callLater(_CALM, self._over)
+        self._log.warn("cannot accept on {at}: {error}; new connections wait", at=at, error=error.strerror)
+
+    def stop(self) -> None:
+        """Nobody listens any more."""
+        if self._calming is not None:
+            self._calming.cancel()
+            self._calming = None
+
+    def _over(self) -> None:
+        self._calming = None
+        self._log.info("new connections are accepted again")
+
+
 @implementer(IReadDescriptor)
 class Listener:
     """
@@ -81,6 +113,7 @@ class Listener:
 
     :param sock: a listening socket; it belongs to the listener from now on.
     :param accepted: called with each new connection, which does not block, and with its peer's address.
+    :param starvation: is told when there are no descriptors left.
     :param relieve: called when there are no descriptors left; frees some, and says whether it could.
     """
 
@@ -91,14 +124,15 @@ class Listener:
         reactor: IReactor,
         sock: socket.socket,
         accepted: Accepted,
+        starvation: Starvation,
         relieve: Callable[[], bool] = lambda: False,
     ) -> None:
         self._reactor = reactor
         self._socket = sock
         self._accepted = accepted
+        self._starvation = starvation
         self._relieve = relieve
         self._resting: IDelayedCall | None = None
-        self._starved: IDelayedCall | None = None
         self.address: SocketAddress = sock.getsockname()
         sock.setblocking(False)
         prepareStream(sock)
@@ -113,9 +147,9 @@ class Listener:
         """Close the listening socket. Whoever waits in it is reset by the kernel. May be called twice."""
         if self._socket.fileno() < 0:
             return
-        for timer in (self._resting, self._starved):
-            if timer is not None and timer.active():
-                timer.cancel()
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
         self._reactor.removeReader(self)
         self._socket.close()
 
@@ -140,7 +174,7 @@ class Listener:
                     continue
                 if not self._isAsked():
                     return
-                self._complain(e)
+                self._starvation.felt(socketAddress(self.address), e)
                 if self._relieve():
                     continue
                 self._rest()
@@ -164,19 +198,6 @@ class Listener:
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         return bool(poll.poll(0))
-
-    def _complain(self, error: OSError) -> None:
-        if self._starved is not None:
-            self._starved.reset(_CALM)
-            return
-        self._starved = self._reactor.callLater(_CALM, self._recovered)
-        self._log.warn(
-            "cannot accept on {at}: {error}; new connections wait", at=socketAddress(self.address), error=error.strerror
-        )
-
-    def _recovered(self) -> None:
-        self._starved = None
-        self._log.info("accepting again on {at}", at=socketAddress(self.address))
 
     def _rest(self) -> None:
         self._reactor.removeReader(self)

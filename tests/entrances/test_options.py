@@ -12,7 +12,8 @@ from bore.commandline import UsageError
 from bore.options.client import ClientCommand, clientCommand
 from bore.options.demo import demoCommand
 from bore.options.server import ServerCommand, serverCommand
-from bore.server.settings import ServerSettings
+from bore.process import descriptorsForVisitors
+from bore.server.settings import Bounds, ServerSettings
 from bore.wire.proxyprotocol import Version
 from bore.wire.secret import Secret
 from tests.support import temporaryFolder
@@ -49,17 +50,20 @@ class OptionsCase(SynchronousTestCase):
         return str(path)
 
 
+BOUNDS = Bounds(descriptors=descriptorsForVisitors())
+
+
 class ServerOptionsTests(OptionsCase):
     """bore server."""
 
     def test_theDefaultsAreTheOriginals(self) -> None:
-        self.assertEqual(server().settings, ServerSettings(1024, 65535, None, "0.0.0.0", "0.0.0.0", 7835))
+        self.assertEqual(server().settings, ServerSettings(1024, 65535, None, "0.0.0.0", "0.0.0.0", 7835, 60, BOUNDS))
 
     def test_everyOptionIsUnderstood(self) -> None:
         settings = server(
             "--min-port", "2000", "--max-port=3000", "--bind-addr", "::1", "--bind-tunnels", "::", "--control-port", "0"
         ).settings
-        self.assertEqual(settings, ServerSettings(2000, 3000, None, "::1", "::", 0))
+        self.assertEqual(settings, ServerSettings(2000, 3000, None, "::1", "::", 0, 60, BOUNDS))
 
     def test_tunnelsAreBoundWhereTheControlPortIs(self) -> None:
         self.assertEqual(server("--bind-addr", "::").settings.bindTunnels, "::")

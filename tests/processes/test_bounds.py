@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
+import sys
 import time
+
+from twisted.trial.unittest import SkipTest
 
 from tests.processes.case import ProcessCase
 from tests.processes.forwarder import Forwarder
-from tests.support import Program, connect, eventually, receiveAll, receiveExactly, temporaryFolder
+from tests.support import CHECKOUT, Program, connect, eventually, receiveAll, receiveExactly, temporaryFolder
 
 #: Addresses of this machine to come from, beside the usual 127.0.0.1.
 OTHER, THIRD = "127.77.0.1", "127.77.0.2"
@@ -22,6 +26,15 @@ class BoundsCase(ProcessCase):
         way = Forwarder(self.host, 0, (self.host, control), source)
         self.addCleanup(way.close)
         return way.port
+
+    def assertServedSoon(self, port: int) -> None:
+        """Both ends have to note first that somebody is gone."""
+
+        def isServed() -> bool:
+            with connect(self.host, port, 1.0) as visitor:
+                return self.isServed(visitor)
+
+        eventually(isServed, "a visitor is served")
 
     def assertRefused(self, control: int, text: str) -> None:
         client = self.launch(f"{self.host}:{control}", "--no-reconnect")
@@ -139,15 +152,6 @@ class VisitorTests(BoundsCase):
             server, f"port {port}: more than 1 new visitors per second from 127.0.0.1, they are closed"
         )
 
-    def assertServedSoon(self, port: int) -> None:
-        """Both ends have to note first that somebody is gone."""
-
-        def isServed() -> bool:
-            with connect(self.host, port, 1.0) as visitor:
-                return self.isServed(visitor)
-
-        eventually(isServed, "a visitor is served")
-
 
 class AwayTests(BoundsCase):
     """--max-waiting, while the client is away."""
@@ -223,3 +227,22 @@ class PendingTests(BoundsCase):
         self.assertIn(b"too many connections that say nothing", receiveAll(first))
         self.assertComplains(server, "2 connections to the control port have said nothing yet: the oldest are closed")
         self.assertServes(self.client(control)[1])
+
+
+class DescriptorTests(BoundsCase):
+    """The last descriptors are for clients."""
+
+    def test_visitorsThatTakeAllDescriptorsKeepNoClientOut(self) -> None:
+        if shutil.which("prlimit") is None:
+            raise SkipTest("there is no prlimit on this system")
+        words = ["prlimit", "--nofile=160:160", sys.executable, "-m", "bore", "server", "--bind-addr", self.host]
+        server = self.start(Program([*words, "--control-port", "0"], cwd=str(CHECKOUT)))
+        control = server.port("listening on ")
+        _, port = self.client(control)
+        visitors = [self.visitor(port) for _ in range(120)]
+        self.assertComplains(server, f"port {port}: the last descriptors are for clients, visitors are closed")
+        self.assertEchoes(visitors[0])
+        _, other = self.client(control)
+        for visitor in visitors[:20]:
+            visitor.close()
+        self.assertServedSoon(other)

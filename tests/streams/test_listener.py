@@ -11,7 +11,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from bore.streams.addresses import SocketAddress
-from bore.streams.listener import Listener, bindSocket
+from bore.streams.listener import Listener, Starvation, bindSocket
 from bore.streams.reactor import IReactor
 from tests.fakes import FakeReactor, captureLog
 from tests.support import connect, eventually, freePort, isOpen
@@ -93,11 +93,13 @@ class StarvationTests(SynchronousTestCase):
         self.reactor = FakeReactor()
         self.accepted: list[socket.socket] = []
         self.logged = captureLog(self)
+        self.starvation = Starvation(self.reactor)
+        self.addCleanup(self.starvation.stop)
 
     def listen(self, *outcomes: object) -> Listener:
         self.patch(Listener, "_isAsked", lambda _: True)
         sock = cast(socket.socket, StarvedSocket(*outcomes))
-        return Listener(cast(IReactor, self.reactor), sock, lambda s, _: self.accepted.append(s))
+        return Listener(cast(IReactor, self.reactor), sock, lambda s, _: self.accepted.append(s), self.starvation)
 
     def test_itRestsAndGoesOn(self) -> None:
         visitor = socket.socket()
@@ -128,13 +130,20 @@ class StarvationTests(SynchronousTestCase):
         self.assertEqual(levels, ["warn", "info", "warn"])
         listener.stop()
 
+    def test_oneLineIsEnoughForAllListeners(self) -> None:
+        listeners = [self.listen(noDescriptors()) for _ in range(100)]
+        for listener in listeners:
+            listener.doRead()
+            listener.stop()
+        self.assertEqual(len(self.logged), 1)
+
     def test_itGoesOnAtOnceWhenSomethingCouldBeFreed(self) -> None:
         visitor = socket.socket()
         self.addCleanup(visitor.close)
         self.patch(Listener, "_isAsked", lambda _: True)
         sock = cast(socket.socket, StarvedSocket(noDescriptors(), visitor))
         listener = Listener(
-            cast(IReactor, self.reactor), sock, lambda s, _: self.accepted.append(s), relieve=lambda: True
+            cast(IReactor, self.reactor), sock, lambda s, _: self.accepted.append(s), self.starvation, lambda: True
         )
         listener.doRead()
         self.assertEqual(self.accepted, [visitor])
@@ -152,6 +161,7 @@ class StarvationTests(SynchronousTestCase):
         listener = self.listen(noDescriptors())
         listener.doRead()
         listener.stop()
+        self.starvation.stop()
         listener.stop()
         self.assertEqual((self.reactor.getDelayedCalls(), self.reactor.getReaders()), ([], []))
 
@@ -167,7 +177,9 @@ class AcceptTests(TestCase):
             if len(accepted) == 1:
                 raise ZeroDivisionError
 
-        listener = Listener(cast(IReactor, reactor), bindSocket("127.0.0.1", 0), accept)
+        listener = Listener(
+            cast(IReactor, reactor), bindSocket("127.0.0.1", 0), accept, Starvation(cast(IReactor, reactor))
+        )
         self.addCleanup(listener.stop)
 
         def visit() -> None:
@@ -182,7 +194,7 @@ class AcceptTests(TestCase):
 
     async def test_noConnectionAndNoDescriptorIsNoNeed(self) -> None:
         sock = bindSocket("127.0.0.1", 0)
-        listener = Listener(cast(IReactor, reactor), sock, lambda *_: None, relieve=lambda: self.fail("in need"))
+        listener = Listener(cast(IReactor, reactor), sock, lambda *_: None, Starvation(cast(IReactor, reactor)))
         self.addCleanup(listener.stop)
         logged = captureLog(self)
 
@@ -202,7 +214,10 @@ class AcceptTests(TestCase):
     async def test_acceptedSocketsHaveWhatTheListeningOneWasTold(self) -> None:
         accepted: list[tuple[socket.socket, SocketAddress]] = []
         listener = Listener(
-            cast(IReactor, reactor), bindSocket("127.0.0.1", 0), lambda sock, address: accepted.append((sock, address))
+            cast(IReactor, reactor),
+            bindSocket("127.0.0.1", 0),
+            lambda sock, address: accepted.append((sock, address)),
+            Starvation(cast(IReactor, reactor)),
         )
         self.addCleanup(listener.stop)
 
