@@ -43,11 +43,23 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """Server: you have a tunnel, and with this token you can have it back for so many seconds after it is lost."""
+    """
+    Server: you have a tunnel, and with the token ``resume`` you can have it back for so many seconds after it is lost.
+
+    :ivar lane: the token with which lanes are opened; None: there are none.
+    """
 
     port: int
     resume: str | None
     lease: int
+    lane: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Client, on a connection of its own: a lane for the session with this token."""
+
+    token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +113,26 @@ def encode(message: ExtendedClientMessage | ExtendedServerMessage) -> bytes:
     match message:
         case Alive() | Heartbeat() | Goodbye():
             text = f'"{name}"'
-        case Visitor(id, source):
-            where = "null" if source is None else f'["{source[0]}",{source[1]}]'
-            text = f'{{"{name}":{{"id":"{id}","from":{where}}}}}'
+        case Visitor():
+            text = f'{{"{name}":{visitorText(message)}}}'
         case Extended(version):
             text = f'{{"{name}":{{"version":{version}}}}}'
         case Open(port, resume):
             text = f'{{"{name}":{{"port":{port},"resume":{_orNull(resume)}}}}}'
-        case Opened(port, resume, lease):
-            text = f'{{"{name}":{{"port":{port},"resume":{_orNull(resume)},"lease":{lease}}}}}'
+        case Opened(port, resume, lease, lane):
+            tokens = f'"resume":{_orNull(resume)},"lease":{lease},"lane":{_orNull(lane)}'
+            text = f'{{"{name}":{{"port":{port},{tokens}}}}}'
         case Refused(code, reason, retry):
             may = "true" if retry else "false"
             text = f'{{"{name}":{{"code":{serde.quote(code)},"message":{serde.quote(reason)},"retry":{may}}}}}'
     return encodeFrame(text, MAX_EXTENDED_FRAME)
+
+
+def visitorText(visitor: Visitor) -> str:
+    """Who a visitor is, as JSON."""
+    source = visitor.source
+    where = "null" if source is None else f'["{source[0]}",{source[1]}]'
+    return f'{{"id":"{visitor.id}","from":{where}}}'
 
 
 def _orNull(text: str | None) -> str:
@@ -179,8 +198,9 @@ def _open(content: object) -> Open:
 
 
 def _opened(content: object) -> Opened:
-    port, resume, lease = serde.fields(content, "port", "resume", "lease")
-    return Opened(serde.port(port), _token(resume), serde.integer(lease, _MAX_LEASE, "not a number of seconds"))
+    port, resume, lease, lane = serde.fields(content, "port", "resume", "lease", "lane")
+    seconds = serde.integer(lease, _MAX_LEASE, "not a number of seconds")
+    return Opened(serde.port(port), _token(resume), seconds, _token(lane))
 
 
 def _refused(content: object) -> Refused:
@@ -188,7 +208,8 @@ def _refused(content: object) -> Refused:
     return Refused(serde.text(code), serde.text(message), serde.boolean(retry))
 
 
-def _visitor(content: object) -> Visitor:
+def visitorFrom(content: object) -> Visitor:
+    """Read who a visitor is."""
     id, source = serde.fields(content, "id", "from")
     return Visitor(serde.uuid(id), None if source is None else _source(source))
 
@@ -219,7 +240,7 @@ _SERVER_MESSAGES: Final[dict[str, Callable[[object], ExtendedServerMessage]]] = 
     "Extended": _extended,
     "Opened": _opened,
     "Refused": _refused,
-    "Visitor": _visitor,
+    "Visitor": visitorFrom,
     "Heartbeat": messages.heartbeat,
     "Goodbye": _goodbye,
 }

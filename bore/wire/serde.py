@@ -44,10 +44,7 @@ def decode(vocabulary: dict[str, Callable[[object], _M]], frame: bytes) -> _M:
     :raises UnknownMessage: when the vocabulary has no such message.
     :raises MalformedMessage: when it is no message at all, or has a value that it cannot have.
     """
-    try:
-        value = _json.decode(frame.decode("utf-8"))
-    except (ValueError, RecursionError) as e:
-        raise MalformedMessage(f"not a JSON text: {_excerpt(frame)}") from e
+    value = _parse(frame)
     if isinstance(value, str):
         name, content = value, None
     elif isinstance(value, _Object) and len(value) == 1:
@@ -60,6 +57,26 @@ def decode(vocabulary: dict[str, Callable[[object], _M]], frame: bytes) -> _M:
         raise UnknownMessage(f"unknown message: {_excerpt(frame)}") from None
     except BadContent as e:
         raise MalformedMessage(f"{e}: {_excerpt(frame)}") from None
+
+
+def decodeValue(reader: Callable[[object], _M], data: bytes) -> _M:
+    """
+    Read a value that is no message.
+
+    :param reader: what reads it.
+    :raises MalformedMessage: when it is not such a value.
+    """
+    try:
+        return reader(_parse(data))
+    except BadContent as e:
+        raise MalformedMessage(f"{e}: {_excerpt(data)}") from None
+
+
+def _parse(data: bytes) -> object:
+    try:
+        return _json.decode(data.decode("utf-8"))
+    except (ValueError, RecursionError) as e:
+        raise MalformedMessage(f"not a JSON text: {_excerpt(data)}") from e
 
 
 def _excerpt(frame: bytes) -> str:

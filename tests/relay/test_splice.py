@@ -22,6 +22,7 @@ if sys.platform != "linux":
     raise SkipTest("there is no splice on this system")
 
 from bore.relay import body, pipes, splice
+from bore.relay.ends import End
 from bore.relay.face import Ending, Reason, Relay, Stream
 from bore.relay.pipes import Pipe, PipePool
 from bore.relay.portable import PortableRelay
@@ -233,7 +234,7 @@ class TurnTests(SynchronousTestCase):
                 break
         [pair] = list(self.relay._pairs)
         self.assertEqual((pair.moved, pair.left.pipe, pair.right.pipe), (got, None, None))  # type: ignore[attr-defined]
-        self.assertEqual(self.relay._pipes._used, 0)
+        self.assertEqual(self.relay.pipes._used, 0)
 
     def test_anIdlePairCostsLittleMemory(self) -> None:
         ends = [(tcpPair(), tcpPair()) for _ in range(300)]
@@ -269,12 +270,12 @@ class TurnTests(SynchronousTestCase):
             raise Faulty
 
         left, right = self.pair()
-        self.patch(self.relay, "_moveSmall", fail)
+        broken = self.patch(End, "moveSmall", fail)
         left.sendall(b"x")
         self.relay.doRead()
         self.assertEqual([ending.reason for ending in self.endings], [Reason.FAILED])
         self.assertEqual(len(self.flushLoggedErrors(Faulty)), 1)
-        del self.relay._moveSmall
+        broken.restore()
         left, right = self.pair()
         left.sendall(b"the next one")
         self.relay.doRead()

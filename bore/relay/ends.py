@@ -1,0 +1,258 @@
+"""One end of a joined pair, in the relay that keeps bytes in the kernel."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import struct
+from typing import Final, Protocol
+
+from bore.relay.face import Pair, Reason
+from bore.relay.pipes import Pipe, PipePool
+
+#: Small messages are read into one buffer that all streams share. A read that fills it is the begin of bulk.
+BUFFER_SIZE: Final = 1 << 16
+
+#: Bulk that has become a trickle is read like small messages again: so many bytes in one go.
+_TRICKLE: Final = 1 << 14
+
+# Urgent data (EPOLLPRI) ends a read early, and a splice as if the stream had ended: no short read is trusted then.
+_ENDED: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR | select.EPOLLPRI
+_READABLE: Final = select.EPOLLIN | _ENDED
+_WRITABLE: Final = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
+
+_NONBLOCK: Final = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
+
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+
+
+class Loop(Protocol):
+    """
+    What an end needs of the relay.
+
+    :ivar buffer: what small messages are read into, with room for a lane's header ahead of it.
+    :ivar view: the same memory.
+    :ivar share: the bytes that one stream may move in this turn.
+    :ivar ready: the ends that go on in the next turn.
+    """
+
+    buffer: bytearray
+    view: memoryview
+    pipes: PipePool
+    share: int
+    ready: list[End]
+
+
+class JoinedPair(Pair):
+    """Two ends of which each passes to the other what it reads."""
+
+    __slots__ = ()
+
+    def cutAt(self, end: End) -> None:
+        """The peer of this end has cut its stream."""
+        raise NotImplementedError
+
+    def finished(self, end: End) -> None:
+        """The end of this direction was passed on."""
+        raise NotImplementedError
+
+
+class End:
+    """
+    One stream of a pair, and the direction from it to the other one.
+
+    :ivar readable: reading may give something.
+    :ivar ending: the peer has ended or cut the stream, or has sent urgent data: behind what a read gives there may be
+        more, without a further event.
+    :ivar held: bytes that were read and that the other stream has not taken yet. While there are some, or a pipe, no
+        more are read.
+    :ivar pipe: holds spliced bytes that the other stream has not taken yet.
+    :ivar bulk: the last read filled the buffer: splice the next bytes.
+    :ivar taken: bytes read from this stream.
+    :ivar finished: the end of this direction was passed on.
+    :ivar queued: it is among those that go on in the next turn.
+    """
+
+    __slots__ = (
+        "bulk",
+        "ending",
+        "fd",
+        "finished",
+        "held",
+        "loop",
+        "other",
+        "pair",
+        "pipe",
+        "queued",
+        "readable",
+        "socket",
+        "taken",
+    )
+
+    other: End
+    pair: JoinedPair
+
+    def __init__(self, loop: Loop, sock: socket.socket, early: bytes = b"") -> None:
+        self.loop = loop
+        self.socket = sock
+        self.fd = sock.fileno()
+        self.held: bytes | memoryview = early
+        self.taken = len(early)
+        self.pipe: Pipe | None = None
+        self.readable = self.ending = self.bulk = self.finished = self.queued = False
+
+    def serve(self, event: int) -> None:
+        """Something has happened to the stream."""
+        if event & _ENDED:
+            unread = self.finished or self.held or self.pipe is not None
+            if event & select.EPOLLERR and unread and self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                self.cut()  # nobody reads from it just now, and so nobody else would find out
+                return
+            self.ending = True
+        if event & _READABLE and not self.finished:
+            self.readable = True
+        other = self.other
+        if event & _WRITABLE and (other.held or other.pipe is not None):
+            other.pump()
+        if self.readable:
+            self.pump()
+
+    def pump(self) -> None:
+        """Move what can be moved from this end to the other one, within this stream's share of the turn."""
+        limit = self.taken + self.loop.share
+        if (self.held or self.pipe is not None) and not self.deliver():
+            return
+        while self.readable and not self.held and self.pipe is None:
+            if self.taken >= limit:
+                if not self.queued:
+                    self.queued = True
+                    self.loop.ready.append(self)
+                return
+            if self.bulk:
+                self.moveBulk()
+            else:
+                self.moveSmall()
+
+    def moveSmall(self) -> None:
+        """Read once, and write what was read."""
+        count = self.read(self.loop.buffer)
+        if count:
+            self.write(self.loop.view[:count])
+
+    def read(self, into: bytearray | memoryview) -> int:
+        """Read once, and say how much; 0: nothing, for now or for ever."""
+        try:
+            count = self.socket.recv_into(into, BUFFER_SIZE)
+        except BlockingIOError:
+            self.readable = False
+            return 0
+        except OSError:
+            self.cut()
+            return 0
+        if count == 0:
+            self.finish()
+            return 0
+        self.taken += count
+        if count == BUFFER_SIZE:
+            self.bulk = True
+        elif not self.ending:
+            self.readable = False  # all that was there: what comes now has an edge of its own
+        return count
+
+    def write(self, data: memoryview) -> None:
+        """Write to the other end, and hold what it does not take."""
+        try:
+            sent = self.other.socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.other.cut()
+            return
+        if sent < len(data):
+            self.held = bytes(data[sent:])
+
+    def moveBulk(self) -> None:
+        """Splice once into a pipe, and out of it."""
+        pipes = self.loop.pipes
+        pipe = pipes.take()
+        if pipe is None:
+            self.bulk = False
+            self.moveSmall()
+            return
+        try:
+            count = os.splice(self.fd, pipe.writer, pipe.size, flags=_NONBLOCK)
+        except BlockingIOError:
+            count = 0
+        except OSError:
+            pipes.give(pipe)
+            self.cut()
+            return
+        if count == 0:
+            # Nothing more, for now or for ever; or a mark of urgent data, at which splice stops: recv tells.
+            pipes.give(pipe)
+            self.moveSmall()
+            return
+        self.taken += count
+        self.bulk = count >= _TRICKLE
+        pipe.fill = count
+        self.pipe = pipe
+        self.deliver()
+
+    def deliver(self) -> bool:
+        """Write what is held for the other end, and say whether nothing is held any more."""
+        sink = self.other
+        try:
+            if self.held:
+                sent = sink.socket.send(self.held)
+                self.held = memoryview(self.held)[sent:] if sent < len(self.held) else b""
+                if self.held:
+                    return False
+            pipe = self.pipe
+            if pipe is not None:
+                while pipe.fill:
+                    pipe.fill -= os.splice(pipe.reader, sink.fd, pipe.fill, flags=_NONBLOCK)
+                self.pipe = None
+                self.loop.pipes.give(pipe)
+        except BlockingIOError:
+            return False
+        except OSError:
+            sink.cut()
+            return False
+        return True
+
+    def finish(self) -> None:
+        """Nothing more comes from this end, and all that came was passed on: pass the end on."""
+        self.finished = True
+        self.readable = False
+        if not self.other.finished:  # else to close is to end, as nothing is left to read
+            try:
+                self.other.socket.shutdown(socket.SHUT_WR)
+            except OSError:
+                self.other.cut()
+                return
+        self.pair.finished(self)
+
+    def cut(self) -> None:
+        """The peer of this end has cut its stream."""
+        self.pair.cutAt(self)
+
+    def fail(self) -> None:
+        """The program is at fault: nothing is sure about this stream any more."""
+        self.pair.stop(Reason.FAILED)
+
+    def close(self, reset: bool) -> None:
+        """Close the stream, and have nothing to do with it any more."""
+        self.drop()
+        if reset:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self.socket.close()
+
+    def drop(self) -> None:
+        """Forget what is held, and read no more."""
+        if self.pipe is not None:
+            self.loop.pipes.give(self.pipe)
+            self.pipe = None
+        self.finished = True
+        self.readable = False
+        self.held = b""

@@ -1,0 +1,273 @@
+"""
+Lanes: data connections that carry one visitor after another.
+
+From the Lane message on a lane carries frames in both directions: one byte of kind, four bytes of length (big endian),
+and so many bytes. Each side sends one last frame for a stream, END or RESET, or goes RAW; when both have, the lane can
+have its next visitor.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from struct import Struct
+from typing import Final, NamedTuple, TypeAlias
+
+from bore.wire import serde
+from bore.wire.errors import Violation
+from bore.wire.extension import Visitor, visitorFrom, visitorText
+
+#: Server: a visitor is on this lane from here on. The payload says who, as JSON.
+OPEN: Final = 1
+#: Bytes of the visitor's stream.
+DATA: Final = 2
+#: This direction of the stream has ended.
+END: Final = 3
+#: The stream was cut, and nothing more of it comes from this side.
+RESET: Final = 4
+#: The rest of this direction is bare bytes, up to the end of the connection.
+RAW: Final = 5
+#: No frame: bytes behind RAW.
+BARE: Final = 0
+
+#: The most bytes in one frame.
+MAX_PAYLOAD: Final = 1 << 16
+
+#: The most bytes that say who a visitor is.
+MAX_OPEN: Final = 4096
+
+#: A stream that has sent so many bytes in one direction goes RAW in it.
+RAW_THRESHOLD: Final = 1 << 18
+
+#: A side that has sent RESET and has not got the other one's last frame by then resets the lane, in seconds.
+RESET_TIMEOUT: Final = 10.0
+
+HEADER: Final = Struct("!BI")
+
+_LONGEST: Final = {OPEN: MAX_OPEN, DATA: MAX_PAYLOAD, END: 0, RESET: 0, RAW: 0}
+
+END_FRAME: Final = HEADER.pack(END, 0)
+RESET_FRAME: Final = HEADER.pack(RESET, 0)
+RAW_FRAME: Final = HEADER.pack(RAW, 0)
+
+Bytes: TypeAlias = "bytes | memoryview"
+
+
+class Frame(NamedTuple):
+    """
+    A frame, or a part of one: DATA is passed on as it comes.
+
+    :ivar kind: one of the kinds above.
+    :ivar payload: what is in it; valid until the next call of the decoder.
+    """
+
+    kind: int
+    payload: Bytes
+
+
+def openFrame(visitor: Visitor) -> bytes:
+    """The frame that puts a visitor on a lane."""
+    text = visitorText(visitor).encode()
+    return HEADER.pack(OPEN, len(text)) + text
+
+
+def readOpen(payload: bytes) -> Visitor:
+    """
+    Read who is on a lane.
+
+    :raises MalformedMessage: when it does not say so.
+    """
+    return serde.decodeValue(visitorFrom, payload)
+
+
+class LaneDecoder:
+    """
+    Cuts what comes on a lane into frames. Frames are taken one by one; what was not taken can be kept.
+
+    It holds at most a header and a visitor's description by itself, never bytes of a stream.
+    """
+
+    def __init__(self) -> None:
+        self._input: Bytes = b""
+        self._start = 0
+        self._head = b""
+        self._visitor: bytearray | None = None
+        self._left = 0
+        self._raw = False
+
+    def feed(self, data: Bytes) -> None:
+        """Take bytes that came from the peer; all that came before must have been taken, or be kept."""
+        rest = len(self._input) - self._start
+        self._input = data if not rest else b"".join((self._input[self._start :], data))
+        self._start = 0
+
+    def keep(self) -> None:
+        """Copy what was not taken yet, as the memory that was fed is needed for something else."""
+        self._input = bytes(self._input[self._start :])
+        self._start = 0
+
+    @property
+    def kept(self) -> int:
+        """How many bytes were fed and not taken yet."""
+        return len(self._input) - self._start
+
+    def next(self) -> Frame | None:
+        """
+        Take the next frame, or as much of it as is there; None if more has to come first.
+
+        :raises Violation: when what came is no frame.
+        """
+        start, stop = self._start, len(self._input)
+        if self._raw:
+            return self._take(BARE, stop) if stop > start else None
+        while not self._left:
+            if self._visitor is not None:
+                visitor, self._visitor = self._visitor, None
+                return Frame(OPEN, bytes(visitor))
+            if not self._head and stop - start >= HEADER.size:
+                kind, length = HEADER.unpack_from(self._input, start)
+                self._start = start = start + HEADER.size
+            else:
+                missing = HEADER.size - len(self._head)
+                self._head += bytes(self._input[start : start + missing])
+                self._start = start = min(start + missing, stop)
+                if len(self._head) < HEADER.size:
+                    return None
+                kind, length = HEADER.unpack(self._head)
+                self._head = b""
+            if length > _LONGEST.get(kind, -1):
+                raise Violation(f"a lane's frame of kind {kind} with {length} bytes")
+            if kind == DATA:
+                self._left = length
+            elif kind == OPEN:
+                self._left = length
+                self._visitor = bytearray()
+            else:
+                self._raw = kind == RAW
+                return Frame(kind, b"")
+        if start == stop:
+            return None
+        stop = min(stop, start + self._left)
+        self._left -= stop - start
+        if self._visitor is None:
+            return self._take(DATA, stop)
+        self._visitor += self._input[start:stop]
+        self._start = stop
+        return self.next()
+
+    def _take(self, kind: int, stop: int) -> Frame:
+        payload = self._input[self._start : stop]
+        self._start = stop
+        return Frame(kind, payload)
+
+
+class _Way(Enum):
+    """What was the last that went one way."""
+
+    NONE = auto()
+    OPEN = auto()
+    RAW = auto()
+    ENDED = auto()
+    RESET = auto()
+
+
+_AFTER: Final = {
+    (_Way.OPEN, DATA): _Way.OPEN,
+    (_Way.OPEN, END): _Way.ENDED,
+    (_Way.OPEN, RESET): _Way.RESET,
+    (_Way.OPEN, RAW): _Way.RAW,
+    (_Way.RAW, BARE): _Way.RAW,
+}
+
+
+class LaneSession:
+    """
+    What may be said on a lane, seen from one side. Each direction has a state of its own:
+
+    ======= =============== ========= ========= ========= ========= =========== =====================
+    state   OPEN            DATA      END       RESET     RAW       bare bytes  end of the connection
+    ======= =============== ========= ========= ========= ========= =========== =====================
+    NONE    OPEN            violation violation violation violation (frames)    in order
+    OPEN    violation       OPEN      ENDED     RESET     RAW       (frames)    a cut
+    RAW     (no frames)                                             RAW         ENDED
+    ENDED   from the server, and with the other direction ENDED or  (frames)    in order, when the
+    RESET   RESET, too: OPEN; else violation, as is all else                    other one has ended
+    ======= =============== ========= ========= ========= ========= =========== =====================
+
+    A lane is idle while both directions are in NONE, or both in ENDED or RESET: then, and only then, the server may send
+    OPEN, which opens both directions.
+
+    :param serves: whether this is the server's side, which sends OPEN.
+    """
+
+    def __init__(self, serves: bool) -> None:
+        self._serves = serves
+        self._sent = self._received = _Way.NONE
+        self._usedUp = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether no visitor is on the lane, and one could be."""
+        return not self._usedUp and self._sent in _RESTING and self._received in _RESTING
+
+    @property
+    def maySend(self) -> bool:
+        """Whether this side has not sent its last frame yet, and still sends frames."""
+        return self._sent is _Way.OPEN
+
+    @property
+    def over(self) -> bool:
+        """Whether both directions of the stream are done, or there is none."""
+        return self._sent in _RESTING and self._received in _RESTING
+
+    @property
+    def hasLast(self) -> bool:
+        """Whether the other side has sent its last frame."""
+        return self._received in _RESTING
+
+    def sent(self, kind: int) -> None:
+        """Note what this side sends. To send what it must not is a fault of the program."""
+        if kind == OPEN:
+            assert self._serves and self.idle, "a visitor for a lane that is not idle"
+            self._sent = self._received = _Way.OPEN
+            return
+        self._sent = _AFTER[self._sent, kind]
+        self._usedUp = self._usedUp or kind == RAW
+
+    def received(self, kind: int) -> None:
+        """
+        Note what the other side has sent.
+
+        :raises Violation: when it must not.
+        """
+        if kind == DATA and self._received is _Way.OPEN:
+            return
+        if kind == OPEN:
+            if self._serves or not self.idle:
+                raise Violation("a visitor for a lane that is not idle")
+            self._sent = self._received = _Way.OPEN
+            return
+        after = _AFTER.get((self._received, kind))
+        if after is None:
+            raise Violation(f"a lane's frame of kind {kind} where it does not belong")
+        self._received = after
+        self._usedUp = self._usedUp or kind == RAW
+
+    def ended(self) -> bool:
+        """
+        The other side has ended the connection.
+
+        :returns: whether that is the orderly end of a direction that is RAW; else whatever runs on the lane was cut.
+        """
+        self._usedUp = True
+        if self._received is not _Way.RAW:
+            return False
+        self._received = _Way.ENDED
+        return True
+
+    def sentEnd(self) -> None:
+        """This side has ended the connection: the orderly end of a direction that is RAW."""
+        assert self._sent is _Way.RAW
+        self._sent = _Way.ENDED
+
+
+_RESTING: Final = frozenset((_Way.NONE, _Way.ENDED, _Way.RESET))
