@@ -23,8 +23,8 @@ def makeRelay(reactor: IReactor, halfOpenTimeout: float) -> Relay:
     """
     if os.environ.get("BORE_RELAY") != "portable":
         if sys.platform == "linux" and hasattr(os, "splice") and hasattr(select, "epoll"):
-            from bore.relay.splice import SpliceRelay
+            from bore.relay.lanes import LaneRelay
 
-            return SpliceRelay(reactor, halfOpenTimeout)
+            return LaneRelay(reactor, halfOpenTimeout)
         _log.info("this system has no splice or no epoll: bytes are moved through the program's memory")
     return PortableRelay(reactor, halfOpenTimeout)

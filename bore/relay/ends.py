@@ -18,9 +18,9 @@ BUFFER_SIZE: Final = 1 << 16
 _TRICKLE: Final = 1 << 14
 
 # Urgent data (EPOLLPRI) ends a read early, and a splice as if the stream had ended: no short read is trusted then.
-_ENDED: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR | select.EPOLLPRI
-_READABLE: Final = select.EPOLLIN | _ENDED
-_WRITABLE: Final = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
+STREAM_ENDED: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR | select.EPOLLPRI
+READABLE: Final = select.EPOLLIN | STREAM_ENDED
+WRITABLE: Final = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
 
 _NONBLOCK: Final = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
 
@@ -31,14 +31,16 @@ class Loop(Protocol):
     """
     What an end needs of the relay.
 
-    :ivar buffer: what small messages are read into, with room for a lane's header ahead of it.
+    :ivar buffer: what small messages are read into.
     :ivar view: the same memory.
+    :ivar framed: the same memory behind the room for a lane's header.
     :ivar share: the bytes that one stream may move in this turn.
     :ivar ready: the ends that go on in the next turn.
     """
 
     buffer: bytearray
     view: memoryview
+    framed: memoryview
     pipes: PipePool
     share: int
     ready: list[End]
@@ -104,16 +106,16 @@ class End:
 
     def serve(self, event: int) -> None:
         """Something has happened to the stream."""
-        if event & _ENDED:
+        if event & STREAM_ENDED:
             unread = self.finished or self.held or self.pipe is not None
             if event & select.EPOLLERR and unread and self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                 self.cut()  # nobody reads from it just now, and so nobody else would find out
                 return
             self.ending = True
-        if event & _READABLE and not self.finished:
+        if event & READABLE and not self.finished:
             self.readable = True
         other = self.other
-        if event & _WRITABLE and (other.held or other.pipe is not None):
+        if event & WRITABLE and (other.held or other.pipe is not None):
             other.pump()
         if self.readable:
             self.pump()
@@ -123,16 +125,20 @@ class End:
         limit = self.taken + self.loop.share
         if (self.held or self.pipe is not None) and not self.deliver():
             return
-        while self.readable and not self.held and self.pipe is None:
+        while self.readable and not self.held and self.pipe is None and not self.finished:
             if self.taken >= limit:
-                if not self.queued:
-                    self.queued = True
-                    self.loop.ready.append(self)
+                self.later()
                 return
             if self.bulk:
                 self.moveBulk()
             else:
                 self.moveSmall()
+
+    def later(self) -> None:
+        """Go on in the next turn."""
+        if not self.queued:
+            self.queued = True
+            self.loop.ready.append(self)
 
     def moveSmall(self) -> None:
         """Read once, and write what was read."""
@@ -225,6 +231,10 @@ class End:
         """Nothing more comes from this end, and all that came was passed on: pass the end on."""
         self.finished = True
         self.readable = False
+        self.passEnd()
+
+    def passEnd(self) -> None:
+        """Pass the end of this direction on."""
         if not self.other.finished:  # else to close is to end, as nothing is left to read
             try:
                 self.other.socket.shutdown(socket.SHUT_WR)

@@ -88,7 +88,7 @@ class SpliceRelay(Relay):
         self._nextTurn: IDelayedCall | None = None
         self.pipes = PipePool()
         self.buffer = bytearray(BUFFER_SIZE)
-        self.view = memoryview(self.buffer)
+        self.view = self.framed = memoryview(self.buffer)
         self.ready: list[End] = []
         self.share = _TURN
         reactor.addReader(self)

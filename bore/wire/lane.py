@@ -106,6 +106,11 @@ class LaneDecoder:
         self._start = 0
 
     @property
+    def raw(self) -> bool:
+        """Whether what comes are bare bytes."""
+        return self._raw
+
+    @property
     def kept(self) -> int:
         """How many bytes were fed and not taken yet."""
         return len(self._input) - self._start
@@ -136,7 +141,7 @@ class LaneDecoder:
                 self._head = b""
             if length > _LONGEST.get(kind, -1):
                 raise Violation(f"a lane's frame of kind {kind} with {length} bytes")
-            if kind == DATA:
+            if kind == DATA and length:
                 self._left = length
             elif kind == OPEN:
                 self._left = length
@@ -193,8 +198,8 @@ class LaneSession:
     RESET   RESET, too: OPEN; else violation, as is all else                    other one has ended
     ======= =============== ========= ========= ========= ========= =========== =====================
 
-    A lane is idle while both directions are in NONE, or both in ENDED or RESET: then, and only then, the server may send
-    OPEN, which opens both directions.
+    A lane is idle while both directions are in NONE, or both in ENDED or RESET: then, and only then, the server may
+    send OPEN, which opens both directions.
 
     :param serves: whether this is the server's side, which sends OPEN.
     """

@@ -1,0 +1,118 @@
+"""The relay that also carries lanes."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Final, cast
+
+from bore.relay.ends import BUFFER_SIZE
+from bore.relay.face import Ending, Reason, Stream
+from bore.relay.lane import Lane, LaneOwner, LanePair
+from bore.relay.splice import SpliceRelay
+from bore.streams.deadlines import Deadlines
+from bore.streams.reactor import IReactor
+from bore.wire.lane import HEADER, OPEN, RESET_TIMEOUT
+
+#: When nothing has come on a lane for so long since it got its visitor, it is looked at whether the visitor has
+#: arrived at the other side at all, in seconds: longer than a round trip, and short enough for a visitor to wait.
+_PROOF_TIMEOUT: Final = 2.5
+
+
+class LaneRelay(SpliceRelay):
+    """Joins plain sockets with each other, and with lanes."""
+
+    def __init__(self, reactor: IReactor, halfOpenTimeout: float) -> None:
+        super().__init__(reactor, halfOpenTimeout)
+        self.buffer = bytearray(HEADER.size + BUFFER_SIZE)
+        self.view = memoryview(self.buffer)
+        self.framed = self.view[HEADER.size :]
+        self._unproven: Deadlines[LanePair, LanePair] = Deadlines(
+            reactor, _PROOF_TIMEOUT, lambda _, pair: self._safely(pair.check, pair)
+        )
+        self._unanswered: Deadlines[Lane, Lane] = Deadlines(
+            reactor, RESET_TIMEOUT, lambda _, lane: lane.end(reset=True)
+        )
+
+    def adopt(self, sock: socket.socket, early: bytes, serves: bool, owner: LaneOwner) -> Lane:
+        """
+        Take a connection as an idle lane.
+
+        :param early: what was read from it behind the Lane message.
+        :param serves: whether this is the server's side.
+        :raises OSError: when the system has no room for it; a ValueError when the relay is closed already.
+        """
+        lane = Lane(self, sock, early, serves, owner)
+        self.watch(lane)
+        return lane
+
+    def joinWithLane(
+        self,
+        plain: Stream,
+        lane: Lane,
+        plainIsLeft: bool,
+        ended: Callable[[Ending], None],
+        opening: bytes = b"",
+        header: bytes = b"",
+        giveBack: Callable[[bytes], None] | None = None,
+    ) -> None:
+        """
+        Join a stream with a lane.
+
+        :param plainIsLeft: whether the stream is the left one of the two.
+        :param ended: called once, when the stream is closed; that may be before this method returns.
+        :param opening: what the lane is told first.
+        :param header: what the stream is told first.
+        :param giveBack: called instead of ``ended``, with the bytes that were read from the stream, when the lane
+            turns out to have been dead.
+        """
+        pair = LanePair(self, plain.socket, lane, plainIsLeft, giveBack)
+        self._pairs[pair] = ended
+        if opening:
+            lane.session.sent(OPEN)
+        lane.join(pair, header)
+        if giveBack is not None:
+            self._unproven.add(pair, pair)
+        self._safely(lambda: self._beginLane(pair, opening, plain.early), pair)
+
+    def _beginLane(self, pair: LanePair, opening: bytes, early: bytes) -> None:
+        plain, lane = pair.plain, pair.lane
+        self._ends[plain.fd] = plain
+        plain.begin(opening, early)
+        if self.has(plain):
+            try:
+                self.watch(plain)
+            except (OSError, ValueError) as e:  # the system has no room for it
+                self._log.warn("streams could not be joined: {error}", error=e)
+                pair.stop(Reason.FAILED)
+                return
+        if lane.on is pair:
+            lane.start()
+
+    def _safely(self, do: Callable[[], None], pair: LanePair) -> None:
+        try:
+            do()
+        except Exception:
+            self._log.failure("a pair failed")
+            if self.has(pair.plain):
+                pair.stop(Reason.FAILED)
+
+    def close(self) -> None:
+        """See :meth:`Relay.close`. Lanes without a visitor are closed."""
+        self._unproven.takeAll()
+        self._unanswered.takeAll()
+        for end in list(self._ends.values()):
+            cast(Lane, end).end(reset=False)
+        super().close()
+
+    def resetSent(self, lane: Lane) -> None:
+        """Said by a lane: it waits for the other side's last frame."""
+        self._unanswered.add(lane, lane)
+
+    def resetAnswered(self, lane: Lane) -> None:
+        """Said by a lane: it waits no more."""
+        self._unanswered.take(lane)
+
+    def proved(self, pair: LanePair) -> None:
+        """Said by a pair: its lane has shown that it is alive, or it does not matter any more."""
+        self._unproven.take(pair)

@@ -1,0 +1,115 @@
+"""Two relays with lanes between them, which together do what one relay does."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from uuid import uuid4
+
+from twisted.internet.defer import Deferred, gatherResults
+
+from bore.relay.face import Ending, Relay, Stream
+from bore.relay.lane import Lane
+from bore.relay.lanes import LaneRelay
+from bore.streams.reactor import IReactor
+from bore.wire.extension import Visitor
+from bore.wire.lane import openFrame, readOpen
+from tests.relay.contract import tcpPair
+
+
+class Side:
+    """
+    One side's lanes.
+
+    :ivar ready: lanes that are idle, the freshest last.
+    :ivar lost: how many are gone.
+    """
+
+    def __init__(self) -> None:
+        self.ready: list[Lane] = []
+        self.lost = 0
+
+    def opened(self, lane: Lane, visitor: bytes) -> None:
+        raise NotImplementedError
+
+    def idle(self, lane: Lane) -> None:
+        self.ready.append(lane)
+
+    def gone(self, lane: Lane) -> None:
+        self.lost += 1
+        if lane in self.ready:
+            self.ready.remove(lane)
+
+
+class ClientSide(Side):
+    """Joins each visitor with the stream that belongs to it."""
+
+    def __init__(self, relay: LaneRelay) -> None:
+        super().__init__()
+        self._relay = relay
+        self.expected: dict[object, tuple[Stream, Callable[[Ending], None]]] = {}
+        self.visitors = 0
+
+    def opened(self, lane: Lane, visitor: bytes) -> None:
+        self.visitors += 1
+        stream, ended = self.expected.pop(readOpen(visitor).id)
+        self._relay.joinWithLane(stream, lane, False, ended)
+
+
+class LanedRelay(Relay):
+    """
+    A relay in two halves, as server and client have them.
+
+    :ivar lanes: how many were made.
+    """
+
+    def __init__(self, reactor: IReactor, halfOpenTimeout: float) -> None:
+        super().__init__(reactor, halfOpenTimeout)
+        self.near = LaneRelay(reactor, halfOpenTimeout)
+        self.far = LaneRelay(reactor, halfOpenTimeout)
+        self.server = Side()
+        self.client = ClientSide(self.far)
+        self.lanes = 0
+
+    def __len__(self) -> int:
+        return max(len(self.near), len(self.far))
+
+    def lane(self) -> Lane:
+        """An idle lane: one that has been used already, if there is one."""
+        while self.server.ready:
+            lane = self.server.ready.pop()
+            if not lane.closed:
+                return lane
+        self.lanes += 1
+        near, far = tcpPair(small=True)
+        near.setblocking(False)
+        self.far.adopt(far, b"", False, self.client)
+        return self.near.adopt(near, b"", True, self.server)
+
+    def join(self, left: Stream, right: Stream, ended: Callable[[Ending], None]) -> None:
+        """Join two streams by way of a lane; the visitor's side says how it ended, when both sides are done."""
+        endings: dict[str, Ending] = {}
+
+        def done(side: str, ending: Ending) -> None:
+            endings[side] = ending
+            if len(endings) == 2:
+                ended(endings["near"])
+
+        visitor = Visitor(uuid4(), None)
+        self.client.expected[visitor.id] = right, lambda ending: done("far", ending)
+        self.near.joinWithLane(left, self.lane(), True, lambda ending: done("near", ending), openFrame(visitor))
+
+    def drain(self, seconds: float) -> Deferred[None]:
+        both = gatherResults([self.near.drain(seconds), self.far.drain(seconds)])
+        return both.addCallback(lambda _: None)
+
+    def _makePair(self, left: Stream, right: Stream):  # type: ignore[no-untyped-def]
+        raise NotImplementedError
+
+    def _begin(self, pair) -> None:  # type: ignore[no-untyped-def]
+        raise NotImplementedError
+
+
+def sockets(relay: LanedRelay) -> list[socket.socket]:
+    """The sockets of all idle lanes on the server's side."""
+    return [lane.socket for lane in relay.server.ready]

@@ -1,0 +1,40 @@
+"""The lanes keep the relay's promises."""
+
+from __future__ import annotations
+
+import sys
+
+if sys.platform != "linux":
+    from twisted.trial.unittest import SkipTest
+
+    raise SkipTest("there are no lanes on this system")
+
+from bore.relay.face import Relay
+from bore.streams.reactor import IReactor
+from tests.relay import contract
+from tests.relay.laned import LanedRelay
+
+
+class _Laned:
+    def makeRelay(self, reactor: IReactor, halfOpenTimeout: float) -> Relay:
+        return LanedRelay(reactor, halfOpenTimeout)
+
+
+class LaneBytesTests(_Laned, contract.BytesContract):
+    """Bytes over lanes."""
+
+
+class LaneEndingTests(_Laned, contract.EndingContract):
+    """Ends of streams over lanes."""
+
+
+class LaneDrainTests(_Laned, contract.DrainContract):
+    """The end of a relay with lanes."""
+
+
+class LaneHalfOpenTests(_Laned, contract.HalfOpenContract):
+    """Half-open streams over lanes."""
+
+
+class LaneChurnTests(_Laned, contract.ChurnContract):
+    """Descriptors used again, and lanes."""
