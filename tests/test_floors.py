@@ -14,7 +14,7 @@ from tests.support import CHECKOUT
 ALLOWED = {
     "wire": {"wire"},
     "streams": {"streams"},
-    "relay": {"relay", "streams"},
+    "relay": {"relay", "streams", "wire"},  # the frames of a lane: test_theRelayKnowsNoMessage
     "server": {"server", "relay", "streams", "wire"},
     "client": {"client", "relay", "streams", "wire"},
 }
@@ -48,6 +48,12 @@ class FloorsTests(SynchronousTestCase):
         for file in (CHECKOUT / "bore" / "wire").glob("*.py"):
             for name in imports(file):
                 self.assertNotIn(name.split(".")[0], FORBIDDEN_ON_WIRE, f"{file} imports {name}")
+
+    def test_theRelayKnowsNoMessage(self) -> None:
+        for file in (CHECKOUT / "bore" / "relay").glob("*.py"):
+            for name in imports(file):
+                if name.startswith("bore.wire"):
+                    self.assertIn(name.rsplit(".", 1)[0], ("bore.wire.lane", "bore.wire.errors"), f"{file}: {name}")
 
     def test_onlyTheEntrancesImportTheReactor(self) -> None:
         for file in (CHECKOUT / "bore").rglob("*.py"):

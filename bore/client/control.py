@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bore.client.check import Check
+from bore.client.lanes import SessionLanes
 from bore.client.publicport import PublicPort
 from bore.client.reasons import CheckFailed, NoVisitorAddresses, ServerSilent
 from bore.client.settings import ClientSettings
@@ -69,6 +70,7 @@ class ControlProtocol(Protocol):
         self._silence: IDelayedCall | None = None
         self._probe: IDelayedCall | None = None
         self._check: Check | None = None
+        self._lanes: SessionLanes | None = None
         self._warned = False
 
     def connectionMade(self) -> None:
@@ -101,6 +103,9 @@ class ControlProtocol(Protocol):
                 timer.cancel()
         if self._check is not None:
             self._check.stop()
+        if self._lanes is not None:
+            self._lanes.close()
+            self._lanes = None
 
     def leave(self) -> None:
         """End the connection on purpose: the server need not wait for us."""
@@ -111,13 +116,16 @@ class ControlProtocol(Protocol):
         match event:
             case Heard():
                 pass
+            case VisitorCame(id) if self._lanes is not None:
+                self._lanes.came(id)
             case VisitorCame(id, source):
                 assert self._server is not None
                 self._attempts.visitors.came(id, self._server, self._header(source))
             case Say(words):
                 self.transport.write(words)
-            case TunnelOpened(port, resume):
+            case TunnelOpened(port, resume, lane):
                 self._opened(port, resume)
+                self._openLanes(lane)
             case Unexpected(message):
                 self._ignored(message)
 
@@ -132,6 +140,15 @@ class ControlProtocol(Protocol):
             public = Dialer(reactor, self._host, port)
             self._check = Check(
                 reactor, settings.checkEvery, public, visitors, self._attempts.checked, self._checkFailed
+            )
+
+    def _openLanes(self, token: str | None) -> None:
+        attempts = self._attempts
+        relay, keep = attempts.visitors.relay.lanes, attempts.settings.lanes
+        if token is not None and relay is not None and keep:
+            assert self._server is not None
+            self._lanes = SessionLanes(
+                attempts.reactor, relay, attempts.visitors, self._server, token, keep, self._header
             )
 
     def _header(self, source: Source | None) -> bytes:

@@ -46,6 +46,7 @@ class ClientSettings:
     :ivar stateFolder: where the client remembers its public port; None: nowhere.
     :ivar maxVisitors: how many visitors may be served at the same time; 0: any number.
     :ivar halfOpenTimeout: how long a visitor may be silent when the other direction has ended, in seconds.
+    :ivar lanes: how many idle lanes are kept; 0: each visitor has a connection of its own.
     """
 
     localPort: int
@@ -61,6 +62,7 @@ class ClientSettings:
     stateFolder: Path | None = None
     maxVisitors: int = 10_000
     halfOpenTimeout: float = HALF_OPEN_TIMEOUT
+    lanes: int = 4
 
     @property
     def local(self) -> str:

@@ -66,6 +66,13 @@ _OPTIONS: Final = (
         0,
     ),
     Option(
+        ("--lanes",),
+        "Connections to the server that are kept open for the next visitors; 0: each visitor has one of its own",
+        values.count,
+        "NUMBER",
+        4,
+    ),
+    Option(
         ("--check-every",),
         "Visit the own public port at this interval, in seconds, and start the session anew when three visits in a "
         "row have failed",
@@ -99,6 +106,7 @@ def _build(found: dict[str, Any], given: dict[str, Any]) -> ClientCommand:
         checkEvery=found["check_every"] or 0.0,
         proxyProtocol=found["proxy_protocol"],
         stateFolder=None if found["no_state"] else stateFolder(),
+        lanes=found["lanes"],
         maxVisitors=found["max_visitors"],
         halfOpenTimeout=found["half_open_timeout"],
     )

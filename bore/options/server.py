@@ -60,6 +60,13 @@ _OPTIONS: Final = (
         _BOUNDS.waiting,
     ),
     Option(
+        ("--max-lanes",),
+        "Connections that one client may keep open for its next visitors; 0 is any number",
+        values.count,
+        "NUMBER",
+        _BOUNDS.lanes,
+    ),
+    Option(
         ("--visitor-rate",),
         "New visitors per second that one address may send to one tunnel; 0 is any number",
         values.count,
@@ -108,6 +115,7 @@ def _build(found: dict[str, Any], given: dict[str, Any]) -> ServerCommand:
         tunnelsPerSource=found["max_tunnels_per_source"],
         visitors=found["max_visitors"],
         waiting=found["max_waiting"],
+        lanes=found["max_lanes"],
         visitorRate=found["visitor_rate"],
         descriptors=descriptorsForVisitors(),
     )

@@ -6,11 +6,14 @@ import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
+
+if TYPE_CHECKING:
+    from bore.relay.lanes import LaneRelay
 
 #: How long running pairs may go on when the program is told to stop, in seconds.
 DRAIN_TIMEOUT: Final = 5.0
@@ -95,6 +98,11 @@ class Relay(ABC):
         self._ticking: IDelayedCall | None = None
         self._drained: Deferred[None] | None = None
         self._cutting: IDelayedCall | None = None
+
+    @property
+    def lanes(self) -> LaneRelay | None:
+        """The same relay as one that carries lanes, if it is one."""
+        return None
 
     def __len__(self) -> int:
         """How many pairs are running."""

@@ -13,7 +13,7 @@ import select
 import socket
 import struct
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from bore.relay.ends import BUFFER_SIZE, READABLE, STREAM_ENDED, WRITABLE, End, JoinedPair, Loop
 from bore.relay.face import Ending, Reason
@@ -39,6 +39,10 @@ _PER_TURN: Final = 16
 
 #: Linux: how many bytes of a socket the peer's kernel has not acknowledged (SIOCOUTQ).
 _SIOCOUTQ: Final = 0x5411
+
+
+#: Takes a stream back whose lane was dead: the bytes that were read from it, and whether silence alone has shown it.
+GiveBack: TypeAlias = Callable[[bytes, bool], None]
 
 
 class LaneOwner(Protocol):
@@ -457,8 +461,8 @@ class LanePair(JoinedPair):
     A plain stream and a lane.
 
     :param plainIsLeft: whether the plain stream is the left one of the two.
-    :param giveBack: takes the plain stream back, with the bytes that were read from it, when the lane turns out to have
-        been dead; None: the stream is cut then.
+    :param giveBack: takes the plain stream back, when the lane turns out to have been dead; None: the stream is cut
+        then.
     :ivar unproven: what the stream has sent on a lane that may be dead; None: it is alive.
     """
 
@@ -470,7 +474,7 @@ class LanePair(JoinedPair):
         plain: socket.socket,
         lane: Lane,
         plainIsLeft: bool,
-        giveBack: Callable[[bytes], None] | None,
+        giveBack: GiveBack | None,
     ) -> None:
         self._loop = loop
         self._plainIsLeft = plainIsLeft
@@ -507,7 +511,7 @@ class LanePair(JoinedPair):
         except OSError:
             waiting = 1
         if waiting:
-            self.laneLost()
+            self._lose(silent=True)
         else:
             self.proved()
 
@@ -528,6 +532,9 @@ class LanePair(JoinedPair):
 
     def laneLost(self) -> None:
         """The lane is dead, or has ended in the middle of a stream."""
+        self._lose(silent=False)
+
+    def _lose(self, silent: bool) -> None:
         if self._giveBack is None:
             self._cutAll(self._sideOf(self.lane))
             return
@@ -536,7 +543,7 @@ class LanePair(JoinedPair):
         plain.drop()
         self._part(None)
         lane.end(reset=True)
-        giveBack(data or b"")
+        giveBack(data or b"", silent)
 
     def finished(self, end: End) -> None:
         if not (self.plain.finished and self.lane.finished):

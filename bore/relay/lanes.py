@@ -8,7 +8,7 @@ from typing import Final, cast
 
 from bore.relay.ends import BUFFER_SIZE
 from bore.relay.face import Ending, Reason, Stream
-from bore.relay.lane import Lane, LaneOwner, LanePair
+from bore.relay.lane import GiveBack, Lane, LaneOwner, LanePair
 from bore.relay.splice import SpliceRelay
 from bore.streams.deadlines import Deadlines
 from bore.streams.reactor import IReactor
@@ -34,6 +34,11 @@ class LaneRelay(SpliceRelay):
             reactor, RESET_TIMEOUT, lambda _, lane: lane.end(reset=True)
         )
 
+    @property
+    def lanes(self) -> LaneRelay:
+        """See :attr:`Relay.lanes`."""
+        return self
+
     def adopt(self, sock: socket.socket, early: bytes, serves: bool, owner: LaneOwner) -> Lane:
         """
         Take a connection as an idle lane.
@@ -54,7 +59,7 @@ class LaneRelay(SpliceRelay):
         ended: Callable[[Ending], None],
         opening: bytes = b"",
         header: bytes = b"",
-        giveBack: Callable[[bytes], None] | None = None,
+        giveBack: GiveBack | None = None,
     ) -> None:
         """
         Join a stream with a lane.
@@ -63,8 +68,7 @@ class LaneRelay(SpliceRelay):
         :param ended: called once, when the stream is closed; that may be before this method returns.
         :param opening: what the lane is told first.
         :param header: what the stream is told first.
-        :param giveBack: called instead of ``ended``, with the bytes that were read from the stream, when the lane
-            turns out to have been dead.
+        :param giveBack: called instead of ``ended``, when the lane turns out to have been dead.
         """
         pair = LanePair(self, plain.socket, lane, plainIsLeft, giveBack)
         self._pairs[pair] = ended

@@ -12,6 +12,7 @@ all.
 
 from __future__ import annotations
 
+import contextlib
 import select
 from typing import Final
 
@@ -161,7 +162,8 @@ class SpliceRelay(Relay):
     def release(self, end: End) -> None:
         """Serve a stream no more; it stays open."""
         del self._ends[end.fd]
-        self._epoll.unregister(end.fd)
+        with contextlib.suppress(OSError):  # it may not have come that far
+            self._epoll.unregister(end.fd)
 
     def _broken(self, end: End) -> None:
         """A fault of ours: it costs this pair, and no other."""

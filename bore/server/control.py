@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bore.relay.face import Stream
+from bore.server.lanes import SessionLanes
 from bore.server.pending import Pending
 from bore.server.settings import ServerSettings
 from bore.server.tunnel import Tunnel, Visitor
@@ -24,7 +25,16 @@ from bore.streams.transport import IDetachable
 from bore.wire.errors import NoAnswer, Refusal, ShuttingDown, Violation
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT, HEARTBEAT_INTERVAL, MAX_UNANSWERED
 from bore.wire.messages import Heartbeat, encode
-from bore.wire.serversession import ClientAlive, ClientLeft, Event, Say, ServerSession, TunnelAsked, VisitorTaken
+from bore.wire.serversession import (
+    ClientAlive,
+    ClientLeft,
+    Event,
+    LaneOffered,
+    Say,
+    ServerSession,
+    TunnelAsked,
+    VisitorTaken,
+)
 
 _HEARTBEAT: Final = encode(Heartbeat())
 
@@ -43,8 +53,14 @@ class ControlPort(Face):
     def join(self, visitor: Visitor, client: Stream) -> None:
         """Join a visitor with its data connection."""
 
-    def opened(self, connection: ControlProtocol) -> None:
-        """A connection has got a tunnel."""
+    def offer(self, token: str) -> SessionLanes:
+        """The lanes of the session with this token; a Violation says that there is none."""
+
+    def opened(self, connection: ControlProtocol, tunnel: Tunnel, extended: bool) -> SessionLanes | None:
+        """A connection has got a tunnel; its lanes, if there can be some."""
+
+    def ended(self, lanes: SessionLanes) -> None:
+        """A session with lanes is over."""
 
     def gone(self, connection: ControlProtocol) -> None:
         """A connection is closed."""
@@ -71,6 +87,7 @@ class ControlProtocol(Protocol):
         self._source = source
         self._session = ServerSession(port.settings.secret)
         self._tunnel: Tunnel | None = None
+        self._lanes: SessionLanes | None = None
         self._heartbeats: LoopingCall | None = None
         self._unanswered = 0
 
@@ -94,6 +111,10 @@ class ControlProtocol(Protocol):
         self._port.pending.take(self)
         self._loseTunnel("is gone")
         self._port.gone(self)
+
+    def serve(self, visitor: Visitor) -> bool:
+        """Put a visitor on an idle lane, if there is one."""
+        return self._lanes is not None and self._lanes.serve(visitor)
 
     def announce(self, visitor: Visitor) -> None:
         """Tell the client of a visitor."""
@@ -148,6 +169,10 @@ class ControlProtocol(Protocol):
                 self._port.pending.take(self)
                 visitor = self._port.takeVisitor(id)
                 self._port.join(visitor, Stream(self.transport.detach(), rest))
+            case LaneOffered(token, rest):
+                self._port.pending.take(self)
+                lanes = self._port.offer(token)
+                lanes.arrived(self.transport.detach(), rest)
             case TunnelAsked(port, resume):
                 self._port.pending.take(self)
                 self._openTunnel(port, resume)
@@ -161,12 +186,13 @@ class ControlProtocol(Protocol):
         tunnel = self._port.tunnels.open(port, resume, self._source, self)
         back = tunnel.token == resume
         self._tunnel = tunnel
-        self._port.opened(self)
+        lanes = self._lanes = self._port.opened(self, tunnel, self._session.extended)
         what = "{peer} is back" if back else "opened for {peer}"
         self._log.info("port {port}: " + what, port=tunnel.port, peer=self._peer)
         prepareControl(self.transport.getHandle())
         self.transport.registerProducer(self, True)
-        self.transport.write(self._session.opened(tunnel.port, tunnel.token, self._port.settings.lease))
+        lane = None if lanes is None else lanes.token
+        self.transport.write(self._session.opened(tunnel.port, tunnel.token, self._port.settings.lease, lane))
         self._heartbeats = LoopingCall(self._beat)
         self._heartbeats.clock = self._port.reactor
         self._heartbeats.start(HEARTBEAT_INTERVAL).addErrback(self._heartbeatsFailed)
@@ -213,6 +239,9 @@ class ControlProtocol(Protocol):
         if self._heartbeats is not None:
             self._heartbeats.stop()
             self._heartbeats = None
+        if self._lanes is not None:
+            lanes, self._lanes = self._lanes, None
+            self._port.ended(lanes)
         if self._tunnel is not None:
             self._tunnel = None
             self.transport.unregisterProducer()  # a transport that has a producer would not close

@@ -13,9 +13,10 @@ from twisted.internet.protocol import Factory
 
 from bore.relay.face import Ending, Relay, Stream
 from bore.server.control import ControlProtocol
+from bore.server.lanes import SessionLanes
 from bore.server.pending import Pending
 from bore.server.settings import ServerSettings
-from bore.server.tunnel import Visitor, WaitingRoom
+from bore.server.tunnel import Tunnel, Visitor, WaitingRoom
 from bore.server.tunnels import Tunnels
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
 from bore.streams.listener import Starvation
@@ -23,13 +24,14 @@ from bore.streams.reactor import IReactor
 from bore.streams.transport import SocketTransport
 from bore.streams.visitorlog import VisitorLog
 from bore.wire.errors import Violation
-from bore.wire.serversession import ServerSession, VisitorTaken
+from bore.wire.serversession import LaneOffered, ServerSession, VisitorTaken
+from bore.wire.token import digest
 
 #: So much of what a new connection has said is read at once: whatever the first frame is, it is in there.
 _FIRST_READ: Final = 4096
 
-#: How a data connection begins, white space apart.
-_ACCEPT: Final = b'{"Accept":'
+#: How data connections and lanes begin, white space apart.
+_AT_ONCE: Final = (b'{"Accept":', b'{"Lane":')
 
 
 class ControlFactory(Factory):
@@ -53,6 +55,7 @@ class ControlFactory(Factory):
         self.starvation = Starvation(reactor)
         self.tunnels = Tunnels(reactor, settings, self.room, self.starvation)
         self.pending = Pending(reactor, settings.bounds, self.tunnels.hasSome)
+        self._lanes: dict[bytes, SessionLanes] = {}
         self._clients: set[ControlProtocol] = set()
         self._left: Deferred[None] | None = None
 
@@ -65,7 +68,7 @@ class ControlFactory(Factory):
     def accepted(self, sock: socket.socket, address: SocketAddress) -> None:
         """Serve a connection that was accepted on the control port."""
         first = self._readFirst(sock) if self.settings.secret is None else b""
-        if first.startswith(_ACCEPT) and self._joinAtOnce(sock, first):
+        if first.startswith(_AT_ONCE) and self._serveAtOnce(sock, first):
             return
         protocol = self.buildProtocol(None, socketAddress(address), sourceOf(address))
         SocketTransport(sock, protocol, self.reactor).start()
@@ -88,11 +91,33 @@ class ControlFactory(Factory):
         if VisitorLog.wanted:
             self._log.debug("the visitor {id} is taken", id=visitor.id)
         visitor.tunnel.running += 1
-        self.relay.join(Stream(visitor.socket), client, partial(self._visitorLeft, visitor))
+        self.relay.join(Stream(visitor.socket, visitor.early), client, partial(self._visitorLeft, visitor))
 
-    def opened(self, connection: ControlProtocol) -> None:
-        """A connection has got a tunnel."""
+    def opened(self, connection: ControlProtocol, tunnel: Tunnel, extended: bool) -> SessionLanes | None:
+        """A connection has got a tunnel; its lanes, if there can be some."""
         self._clients.add(connection)
+        relay = self.relay.lanes
+        if not extended or relay is None:
+            return None
+        lanes = SessionLanes(relay, tunnel, self.settings.bounds.lanes, self._visitorLeft)
+        self._lanes[digest(lanes.token)] = lanes
+        return lanes
+
+    def offer(self, token: str) -> SessionLanes:
+        """
+        Find the session to which a lane belongs.
+
+        :raises Violation: when there is none.
+        """
+        lanes = self._lanes.get(digest(token))
+        if lanes is None:
+            raise Violation("a lane of a session that is over, or never was")
+        return lanes
+
+    def ended(self, lanes: SessionLanes) -> None:
+        """A session with lanes is over."""
+        del self._lanes[digest(lanes.token)]
+        lanes.close()
 
     def gone(self, connection: ControlProtocol) -> None:
         """A connection is closed."""
@@ -136,13 +161,18 @@ class ControlFactory(Factory):
         except OSError:
             return b""  # nothing yet, or nothing ever: the transport will find out
 
-    def _joinAtOnce(self, sock: socket.socket, first: bytes) -> bool:
-        """Serve a data connection that has said Accept already: it needs no transport and no timer."""
+    def _serveAtOnce(self, sock: socket.socket, first: bytes) -> bool:
+        """Serve a connection that has said already whose it is: it needs no transport and no timer."""
         try:
             for event in ServerSession(None).feed(first):
-                if isinstance(event, VisitorTaken):
-                    self.join(self.takeVisitor(event.id), Stream(sock, event.rest))
-                    return True
+                match event:
+                    case VisitorTaken(id, rest):
+                        self.join(self.takeVisitor(id), Stream(sock, rest))
+                    case LaneOffered(token, rest):
+                        self.offer(token).arrived(sock, rest)
+                    case _:
+                        return False
+                return True
         except Violation:
             pass  # the protocol will say the same
         return False

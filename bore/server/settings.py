@@ -20,6 +20,7 @@ class Bounds:
     :ivar tunnelsPerSource: the same from one source address.
     :ivar visitors: visitors of one tunnel.
     :ivar waiting: visitors of one tunnel that wait while its client is away; 0: nobody may.
+    :ivar lanes: idle lanes of one session.
     :ivar visitorRate: new visitors per second from one source address.
     :ivar descriptors: the first descriptor that no visitor may have: those from there on are for clients. The system
         always gives the lowest one that is free, so that its number says how many are in use.
@@ -31,6 +32,7 @@ class Bounds:
     tunnelsPerSource: int = 100
     visitors: int = 10_000
     waiting: int = 128
+    lanes: int = 256
     visitorRate: int = 0
     descriptors: int = 0
 

@@ -29,11 +29,12 @@ MAX_ANNOUNCED: Final = 1024
 class Visitor:
     """Somebody who has connected to a public port."""
 
-    __slots__ = ("address", "id", "socket", "tunnel")
+    __slots__ = ("address", "early", "id", "socket", "tunnel")
 
     def __init__(self, sock: socket.socket, address: SocketAddress, tunnel: Tunnel) -> None:
         self.id = uuid4()
         self.socket = sock
+        self.early = b""
         self.address = address
         self.tunnel = tunnel
 
@@ -103,6 +104,9 @@ class WaitingRoom:
 class Client(Protocol):
     """Whoever serves a tunnel's visitors: a control connection."""
 
+    def serve(self, visitor: Visitor) -> bool:
+        """Put a visitor on an idle lane, if there is one."""
+
     def announce(self, visitor: Visitor) -> None:
         """Tell the client of a visitor."""
 
@@ -119,6 +123,7 @@ class Tunnel:
     :ivar token: for this a client gets the tunnel back.
     :ivar client: who serves the visitors; None while the client is away.
     :ivar waiting: the visitors that no client has taken, by id; the oldest first.
+    :ivar closed: the port was given back.
     :ivar running: how many visitors are being served.
     """
 
@@ -149,6 +154,7 @@ class Tunnel:
         self.client: Client | None = client
         self.waiting: dict[UUID, Visitor] = {}
         self.running = 0
+        self.closed = False
         self._listener = Listener(reactor, sock, self._visitorCame, starvation)
 
     @property
@@ -162,9 +168,25 @@ class Tunnel:
         for visitor in self.waiting.values():
             self.client.announce(visitor)
 
+    def admit(self, visitor: Visitor) -> None:
+        """Have a visitor wait for the client."""
+        if self.closed:
+            visitor.socket.close()
+            return
+        self._room.add(visitor)
+        if self.client is not None:
+            self.client.announce(visitor)
+
+    def takeFirst(self) -> Visitor | None:
+        """Take the visitor out who has waited for the longest time; None if nobody waits."""
+        for id in self.waiting:
+            return self._room.take(id)
+        return None
+
     def close(self) -> None:
         """Give the port back, and close who waits."""
         self.client = None
+        self.closed = True
         self._listener.stop()
         self._room.dismiss(self)
 
@@ -177,13 +199,12 @@ class Tunnel:
             sock.close()
             return
         visitor = Visitor(sock, address, self)
-        self._room.add(visitor)
         if VisitorLog.wanted:
             self._log.debug(
                 "port {port}: visitor {visitor} is {id}", port=self.port, visitor=socketAddress(address), id=visitor.id
             )
-        if self.client is not None:
-            self.client.announce(visitor)
+        if self.client is None or not self.client.serve(visitor):
+            self.admit(visitor)
 
     def _hasRoom(self, sock: socket.socket, address: SocketAddress) -> bool:
         bounds = self._bounds

@@ -31,6 +31,9 @@ class Deadlines(Generic[K, V]):
     def __len__(self) -> int:
         return len(self._kept)
 
+    def __contains__(self, key: K) -> bool:
+        return key in self._kept
+
     def add(self, key: K, value: V) -> None:
         """Keep a value. The key must not be in use."""
         assert key not in self._kept

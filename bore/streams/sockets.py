@@ -23,6 +23,11 @@ _STREAM_KEEPALIVE_IDLE: Final = 60
 _STREAM_KEEPALIVE_INTERVAL: Final = 15
 _STREAM_KEEPALIVE_COUNT: Final = 4
 
+#: Idle lanes are asked often: none that is dead should be given to a visitor.
+_LANE_KEEPALIVE_IDLE: Final = 15
+_LANE_KEEPALIVE_INTERVAL: Final = 5
+_LANE_KEEPALIVE_COUNT: Final = 3
+
 
 def _options(idle: int, interval: int, count: int) -> tuple[tuple[int, int, int], ...]:
     """Small messages are sent at once, and a silent peer is asked, as far as the system can."""
@@ -41,6 +46,7 @@ def _options(idle: int, interval: int, count: int) -> tuple[tuple[int, int, int]
 
 _CONTROL_OPTIONS: Final = _options(_KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT)
 _STREAM_OPTIONS: Final = _options(_STREAM_KEEPALIVE_IDLE, _STREAM_KEEPALIVE_INTERVAL, _STREAM_KEEPALIVE_COUNT)
+_LANE_OPTIONS: Final = _options(_LANE_KEEPALIVE_IDLE, _LANE_KEEPALIVE_INTERVAL, _LANE_KEEPALIVE_COUNT)
 
 
 def prepareControl(sock: socket.socket) -> None:
@@ -54,6 +60,11 @@ def prepareControl(sock: socket.socket) -> None:
     _set(sock, _CONTROL_OPTIONS)
     if sys.platform == "linux":
         _set(sock, ((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_TIMEOUT * 1000),))
+
+
+def prepareLane(sock: socket.socket) -> None:
+    """Have the kernel send small messages at once, and ask every 15 seconds whether the peer of an idle lane lives."""
+    _set(sock, _LANE_OPTIONS)
 
 
 def prepareStream(sock: socket.socket) -> None:

@@ -18,7 +18,7 @@ from bore.wire.errors import (
     refusalFor,
     refusalForCode,
 )
-from bore.wire.extension import Extended, Goodbye, Open, Opened, Refused, Source, Visitor
+from bore.wire.extension import Extended, Goodbye, Lane, Open, Opened, Refused, Source, Visitor
 from bore.wire.framing import FrameDecoder
 from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Accept, Authenticate, Challenge, Connection, Error, Heartbeat, Hello
@@ -38,10 +38,12 @@ class TunnelOpened:
     The server listens on this port for us.
 
     :ivar resume: the token for which the tunnel can be had back; None with a server that knows no such thing.
+    :ivar lane: the token with which lanes are opened; None: there are none.
     """
 
     port: int
     resume: str | None = None
+    lane: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +215,9 @@ class ControlSession:
                 raise ServerLeft("it said goodbye")
             case _State.OPENING, Opened(0):
                 raise Violation("a tunnel on port 0")
-            case _State.OPENING, Opened(port, resume):
+            case _State.OPENING, Opened(port, resume, _, lane):
                 self._state = _State.EXTENDED
-                yield TunnelOpened(port, resume)
+                yield TunnelOpened(port, resume, lane)
             case _State.EXTENDED, Visitor(id, source):
                 yield VisitorCame(id, source)
             case _State.EXTENDED, Heartbeat():
@@ -227,26 +229,26 @@ class ControlSession:
 
 class DataSession:
     """
-    What is said on a data connection: at most a challenge and its answer, then Accept.
+    What is said on a data connection: at most a challenge and its answer, then what the connection is for.
 
-    :param id: the visitor to accept.
+    :param request: Accept, with the visitor to accept, or Lane.
     :param secret: what we share with the server, or None.
     """
 
-    def __init__(self, id: UUID, secret: Secret | None) -> None:
-        self._accept = messages.encode(Accept(id))
+    def __init__(self, request: Accept | Lane, secret: Secret | None) -> None:
+        self._request = extension.encode(request) if isinstance(request, Lane) else messages.encode(request)
         self._secret = secret
         self._decoder = FrameDecoder()
 
     def greeting(self) -> bytes:
-        """What the client says unasked: Accept, unless it has to wait for the challenge first."""
-        return self._accept if self._secret is None else b""
+        """What the client says unasked: the request, unless it has to wait for the challenge first."""
+        return self._request if self._secret is None else b""
 
     def feed(self, data: bytes) -> bytes | None:
         """
         Take bytes from the server until it has sent its challenge.
 
-        :returns: the last bytes to say, proof and Accept; behind them the connection is the visitor's.
+        :returns: the last bytes to say, proof and request; behind them the connection is the visitor's, or the lane's.
         :raises Refusal: when the server has refused.
         :raises Violation: when something else came than a challenge.
         """
@@ -257,7 +259,7 @@ class DataSession:
             return None
         match messages.decodeServerMessage(frame):
             case Challenge(id):
-                return messages.encode(Authenticate(self._secret.prove(id))) + self._accept
+                return messages.encode(Authenticate(self._secret.prove(id))) + self._request
             case Error(text):
                 raise refusalFor(text)
             case other:

@@ -90,6 +90,7 @@ class Goodbye:
 
 
 ExtendedClientMessage: TypeAlias = Open | Alive | Goodbye
+Request: TypeAlias = messages.ClientMessage | Lane
 ExtendedServerMessage: TypeAlias = Extended | Opened | Refused | Visitor | Heartbeat | Goodbye
 
 
@@ -103,7 +104,7 @@ def isMarked(frame: bytes) -> bool:
     return frame.endswith(_MARK)
 
 
-def encode(message: ExtendedClientMessage | ExtendedServerMessage) -> bytes:
+def encode(message: ExtendedClientMessage | ExtendedServerMessage | Lane) -> bytes:
     """
     Write a message as a frame.
 
@@ -122,6 +123,8 @@ def encode(message: ExtendedClientMessage | ExtendedServerMessage) -> bytes:
         case Opened(port, resume, lease, lane):
             tokens = f'"resume":{_orNull(resume)},"lease":{lease},"lane":{_orNull(lane)}'
             text = f'{{"{name}":{{"port":{port},{tokens}}}}}'
+        case Lane(token):
+            text = f'{{"{name}":{serde.quote(token)}}}'
         case Refused(code, reason, retry):
             may = "true" if retry else "false"
             text = f'{{"{name}":{{"code":{serde.quote(code)},"message":{serde.quote(reason)},"retry":{may}}}}}'
@@ -137,6 +140,15 @@ def visitorText(visitor: Visitor) -> str:
 
 def _orNull(text: str | None) -> str:
     return "null" if text is None else serde.quote(text)
+
+
+def decodeRequest(frame: bytes) -> Request:
+    """
+    Read what a client says first, or behind the proof of the secret: a message of the base protocol, or Lane.
+
+    :raises MalformedMessage: when it is neither.
+    """
+    return serde.decode(_REQUESTS, frame)
 
 
 def decodeClientMessage(frame: bytes) -> ExtendedClientMessage:
@@ -185,6 +197,13 @@ def _token(content: object) -> str | None:
     if content is None or (isinstance(content, str) and isToken(content)):
         return content
     raise serde.BadContent("not a token")
+
+
+def _lane(content: object) -> Lane:
+    token = _token(content)
+    if token is None:
+        raise serde.BadContent("not a token")
+    return Lane(token)
 
 
 def _extended(content: object) -> Extended:
@@ -243,6 +262,11 @@ _SERVER_MESSAGES: Final[dict[str, Callable[[object], ExtendedServerMessage]]] = 
     "Visitor": visitorFrom,
     "Heartbeat": messages.heartbeat,
     "Goodbye": _goodbye,
+}
+
+_REQUESTS: Final[dict[str, Callable[[object], Request]]] = {
+    **messages.CLIENT_MESSAGES,
+    "Lane": _lane,
 }
 
 _ANSWERS: Final[dict[str, Callable[[object], messages.ServerMessage | Extended]]] = {

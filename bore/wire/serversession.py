@@ -24,7 +24,7 @@ from bore.wire.errors import (
     Violation,
     WireError,
 )
-from bore.wire.extension import Alive, Extended, Goodbye, Open, Opened, Refused, Source, Visitor
+from bore.wire.extension import Alive, Extended, Goodbye, Lane, Open, Opened, Refused, Source, Visitor
 from bore.wire.framing import FrameDecoder
 from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Accept, Authenticate, Challenge, Connection, Error, Hello
@@ -58,6 +58,14 @@ class VisitorTaken:
 
 
 @dataclass(frozen=True, slots=True)
+class LaneOffered:
+    """The connection is a lane of the session with this token; ``rest`` is what came behind the message."""
+
+    token: str
+    rest: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ClientAlive:
     """The client has answered a heartbeat."""
 
@@ -67,7 +75,7 @@ class ClientLeft:
     """The client has ended the session on purpose."""
 
 
-Event: TypeAlias = Say | TunnelAsked | VisitorTaken | ClientAlive | ClientLeft
+Event: TypeAlias = Say | TunnelAsked | VisitorTaken | LaneOffered | ClientAlive | ClientLeft
 
 
 class _State(Enum):
@@ -98,6 +106,8 @@ class ServerSession:
     SETTLED    bytes of a base control connection are thrown away, as the original never reads them, and so are
                those behind Goodbye, a refusal or a violation; those of a data connection are not the session's
     ========== ================== ========= ================ =============== =============== ============= ===========
+
+    In REQUEST there is Lane, too: SETTLED, LaneOffered. Elsewhere it is no message.
 
     :param secret: what the client has to know, or None if everybody may come.
     :ivar extended: whether client and server speak the extension with each other.
@@ -141,15 +151,16 @@ class ServerSession:
             case _:
                 return None
 
-    def opened(self, port: int, resume: str, lease: int) -> bytes:
+    def opened(self, port: int, resume: str, lease: int, lane: str | None = None) -> bytes:
         """
         Tell the client that it has its tunnel.
 
         :param resume: the token for which it can be had back.
         :param lease: for how many seconds, once the session is lost.
+        :param lane: the token with which lanes are opened; None: there are none.
         """
         if self.extended:
-            return extension.encode(Opened(port, resume, lease))
+            return extension.encode(Opened(port, resume, lease, lane))
         return messages.encode(Hello(port))
 
     def visitor(self, id: UUID, source: Source) -> bytes:
@@ -202,7 +213,7 @@ class ServerSession:
                 raise SecretMissing
 
     def _readRequest(self, frame: bytes) -> Event:
-        match messages.decodeClientMessage(frame):
+        match extension.decodeRequest(frame):
             case Hello() if extension.isMarked(frame):
                 self._state = _State.OPENING
                 self.extended = True
@@ -215,6 +226,9 @@ class ServerSession:
             case Accept(id):
                 self._state = _State.SETTLED
                 return VisitorTaken(id, self._decoder.takeRest())
+            case Lane(token):
+                self._state = _State.SETTLED
+                return LaneOffered(token, self._decoder.takeRest())
             case Authenticate():
                 raise Violation("a proof, and nobody asked for one")
 

@@ -16,6 +16,7 @@ from bore.client.reconnecting import ControlFactory
 from bore.client.servers import Servers
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.visitors import Visitors
+from bore.relay.portable import PortableRelay
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
 from bore.wire import extension
@@ -39,6 +40,8 @@ class FakeConnector:
 
 class FakeVisitors:
     """Writes down who came."""
+
+    relay = PortableRelay(cast(IReactor, FakeReactor()), 600)
 
     def __init__(self) -> None:
         self.ids: list[UUID] = []

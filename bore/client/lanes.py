@@ -1,0 +1,236 @@
+"""The lanes of a session, as the client sees them."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import LoopingCall
+from twisted.python.failure import Failure
+
+from bore.client.visitors import Visitors
+from bore.relay.face import Stream
+from bore.streams.bursts import Burst
+from bore.streams.deadlines import Deadlines
+from bore.streams.dial import Dialer
+from bore.streams.reactor import IReactor
+from bore.streams.sockets import prepareLane
+from bore.streams.visitorlog import VisitorLog
+from bore.wire.errors import MalformedMessage
+from bore.wire.extension import Lane as LaneMessage
+from bore.wire.extension import Source
+from bore.wire.lane import readOpen
+from bore.wire.limits import ACCEPT_TIMEOUT
+
+if TYPE_CHECKING:
+    from bore.relay.lane import Lane
+    from bore.relay.lanes import LaneRelay
+
+#: Lanes that are being opened at the same time. Under a burst those that are open take the next visitors meanwhile.
+_MAX_OPENING: Final = 32
+
+#: What is said on a lane is known to the server after so many seconds, and long before.
+_FRESH: Final = 2.0
+
+#: Visitors that may wait for lanes; the server has a bound of its own, and drops those that wait for too long.
+_MAX_EXPECTED: Final = 1024
+
+#: Lanes beyond those that are kept were needed for nothing, when they were idle for so long, in seconds.
+_QUIET: Final = 60.0
+
+#: When lanes are lost, new ones are opened so much later, in seconds: whatever closes them may close the next, too.
+_REST: Final = 1.0
+
+
+class SessionLanes:
+    """
+    Keeps some idle lanes open, and brings the visitors on them to the local service.
+
+    :param server: dials the server.
+    :param token: what the server knows the session's lanes by.
+    :param keep: how many idle lanes are kept.
+    :param header: makes what the local service is told first about a visitor.
+    """
+
+    _log = VisitorLog()
+
+    def __init__(
+        self,
+        reactor: IReactor,
+        relay: LaneRelay,
+        visitors: Visitors,
+        server: Dialer,
+        token: str,
+        keep: int,
+        header: Callable[[Source | None], bytes],
+    ) -> None:
+        self._reactor = reactor
+        self._relay = relay
+        self._visitors = visitors
+        self._server = server
+        self._request = LaneMessage(token)
+        self._keep = keep
+        self._header = header
+        self._idle: dict[Lane, float] = {}
+        self._opening: set[Deferred[Stream]] = set()
+        self._expected: Deadlines[UUID, None] = Deadlines(reactor, ACCEPT_TIMEOUT, lambda id, _: None)
+        self._trouble = Burst(reactor)
+        self._leastIdle = 0
+        self._open = True
+        self._resting: IDelayedCall | None = None
+        self._shrinking = LoopingCall(self._shrink)
+        self._shrinking.clock = reactor
+        self._shrinking.start(_QUIET, now=False)
+        self._fill()
+
+    def came(self, id: UUID) -> None:
+        """A visitor waits for a lane."""
+        if id not in self._expected and len(self._expected) < _MAX_EXPECTED:
+            self._expected.add(id, None)
+        self._fill()
+
+    def close(self) -> None:
+        """The session is over: idle lanes are closed, the others when their visitors have left."""
+        self._open = False
+        self._expected.takeAll()
+        self._shrinking.stop()
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+        for opening in list(self._opening):
+            opening.cancel()
+        while self._idle:
+            self._idle.popitem()[0].end(reset=False)
+
+    def opened(self, lane: Lane, visitor: bytes) -> None:
+        """See LaneOwner: a visitor is on the lane."""
+        self._idle.pop(lane, None)
+        self._leastIdle = min(self._leastIdle, len(self._idle))
+        try:
+            who = readOpen(visitor)
+        except MalformedMessage as e:
+            if self._trouble.begins():
+                self._log.warn("a visitor that the server cannot describe: {error}", error=e)
+            lane.refuse()
+            return
+        self._expected.take(who.id)
+        self._fill()
+        self._visitors.accepted()
+        if VisitorLog.wanted:
+            self._log.debug("visitor {id} on lane {lane}", id=who.id, lane=id(lane))
+        if self._visitors.mayCome():
+            self._bring(lane, who.id, self._header(who.source))
+        else:
+            lane.refuse()
+
+    def idle(self, lane: Lane) -> None:
+        """See LaneOwner: the visitor has left."""
+        if self._open:
+            self._idle[lane] = self._reactor.seconds()
+        else:
+            lane.end(reset=False)
+
+    def gone(self, lane: Lane) -> None:
+        """See LaneOwner: the lane is closed."""
+        self._idle.pop(lane, None)
+        self._leastIdle = min(self._leastIdle, len(self._idle))
+        if VisitorLog.wanted:
+            self._log.debug("lane {lane} is gone", lane=id(lane))
+        if len(self._idle) < self._keep:
+            self._rest()
+
+    def _bring(self, lane: Lane, id: UUID, header: bytes) -> None:
+        """Connect a visitor with the local service."""
+        local = self._visitors.local.dial()
+        if isinstance(local, Deferred):
+            local.addCallbacks(self._join, self._refuse, callbackArgs=(lane, id, header), errbackArgs=(lane, id))
+        else:
+            self._join(local, lane, id, header)
+
+    def _join(self, local: socket.socket, lane: Lane, id: UUID, header: bytes) -> None:
+        if lane.closed:
+            local.close()
+            return
+        self._relay.joinWithLane(Stream(local), lane, False, partial(self._visitors.left, id), header=header)
+
+    def _refuse(self, reason: Failure, lane: Lane, id: UUID) -> None:
+        self._visitors.notServed(id, reason)
+        if not lane.closed:
+            lane.refuse()
+
+    def _fill(self) -> None:
+        """
+        Open as many lanes as are wanted, but not too many at once.
+
+        The server had none for the visitors that are expected: only lanes that it may not have known of then can be for
+        them. The others that are idle here are dead.
+        """
+        if not self._open or self._resting is not None:
+            return
+        missing = self._keep - len(self._idle)
+        if len(self._expected):
+            missing = max(missing, len(self._expected) - self._fresh())
+        for _ in range(min(missing, _MAX_OPENING) - len(self._opening)):
+            self._openOne()
+
+    def _fresh(self) -> int:
+        """How many idle lanes the server may not know of yet."""
+        since = self._reactor.seconds() - _FRESH
+        count = 0
+        for idleSince in reversed(self._idle.values()):
+            if idleSince < since:
+                break
+            count += 1
+        return count
+
+    def _openOne(self) -> None:
+        opening = self._visitors.connections.open(self._server, self._request)
+        if isinstance(opening, Deferred):
+            self._opening.add(opening)
+            opening.addBoth(self._tried, opening)
+            opening.addCallbacks(self._adopt, self._failed).addCallback(lambda _: self._fill())
+        else:
+            self._adopt(opening)
+
+    def _tried(self, result: object, opening: Deferred[Stream]) -> object:
+        self._opening.discard(opening)
+        return result
+
+    def _adopt(self, stream: Stream) -> None:
+        prepareLane(stream.socket)
+        try:
+            lane = self._relay.adopt(stream.socket, stream.early, False, self)
+        except (OSError, ValueError):
+            stream.socket.close()
+            self._rest()
+            return
+        if VisitorLog.wanted:
+            self._log.debug("lane {lane} opened", lane=id(lane))
+        self._idle[lane] = self._reactor.seconds()
+        lane.pump()
+
+    def _failed(self, reason: Failure) -> None:
+        if not self._open:
+            return
+        if self._trouble.begins():
+            self._log.warn("a lane could not be opened: {error}", error=reason.getErrorMessage())
+        self._rest()
+
+    def _rest(self) -> None:
+        if self._open and self._resting is None:
+            self._resting = self._reactor.callLater(_REST, self._rested)
+
+    def _rested(self) -> None:
+        self._resting = None
+        self._fill()
+
+    def _shrink(self) -> None:
+        """Close what was idle for the whole time, and is more than is kept; those that were idle for the longest."""
+        for _ in range(self._leastIdle - self._keep):
+            next(iter(self._idle)).end(reset=False)
+        self._leastIdle = len(self._idle)

@@ -1,0 +1,124 @@
+"""The lanes of a session, as the server sees them."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bore.relay.face import Ending, Stream
+from bore.server.tunnel import Tunnel, Visitor
+from bore.streams.sockets import prepareLane
+from bore.streams.visitorlog import VisitorLog
+from bore.wire import extension
+from bore.wire.lane import openFrame
+from bore.wire.token import newToken
+
+if TYPE_CHECKING:
+    from bore.relay.lane import Lane
+    from bore.relay.lanes import LaneRelay
+
+
+class SessionLanes:
+    """
+    Puts the visitors of a session's tunnel on its lanes.
+
+    The lane that was idle for the shortest time is used first: it is the one most likely to be alive, and with the
+    widest open window. A visitor on a lane that turns out to be dead waits for another one.
+
+    :param bound: how many idle lanes are kept; 0: any number.
+    :param left: called when a visitor has left.
+    :ivar token: for this a client opens lanes.
+    """
+
+    _log = VisitorLog()
+
+    def __init__(self, relay: LaneRelay, tunnel: Tunnel, bound: int, left: Callable[[Visitor, Ending], None]) -> None:
+        self._relay = relay
+        self._tunnel = tunnel
+        self._bound = bound
+        self._left = left
+        self._idle: dict[Lane, None] = {}
+        self._open = True
+        self.token = newToken()
+
+    def __len__(self) -> int:
+        """How many lanes are idle."""
+        return len(self._idle)
+
+    def arrived(self, sock: socket.socket, early: bytes) -> None:
+        """The client has opened a lane."""
+        prepareLane(sock)
+        try:
+            lane = self._relay.adopt(sock, early, True, self)
+        except (OSError, ValueError):  # no room for it, or the server stops
+            sock.close()
+            return
+        if VisitorLog.wanted:
+            self._log.debug("port {port}: lane {lane} opened", port=self._tunnel.port, lane=id(lane))
+        self.idle(lane)
+
+    def serve(self, visitor: Visitor) -> bool:
+        """Put a visitor on an idle lane, if there is one."""
+        while self._idle:
+            lane, _ = self._idle.popitem()
+            if not lane.closed:
+                self._join(visitor, lane)
+                return True
+        return False
+
+    def close(self) -> None:
+        """The session is over: idle lanes are closed, the others when their visitors have left."""
+        self._open = False
+        while self._idle:
+            self._idle.popitem()[0].end(reset=False)
+
+    def opened(self, lane: Lane, visitor: bytes) -> None:
+        """See LaneOwner: only clients are told of visitors."""
+        raise AssertionError("a client cannot send visitors")
+
+    def idle(self, lane: Lane) -> None:
+        """See LaneOwner: the visitor who has waited for the longest time is next."""
+        if not self._open:
+            lane.end(reset=False)
+            return
+        visitor = self._tunnel.takeFirst()
+        if visitor is not None:
+            self._join(visitor, lane)
+            return
+        self._idle[lane] = None
+        if 0 < self._bound < len(self._idle):
+            oldest = next(iter(self._idle))
+            del self._idle[oldest]
+            oldest.end(reset=False)
+
+    def gone(self, lane: Lane) -> None:
+        """See LaneOwner: the lane is closed."""
+        self._idle.pop(lane, None)
+        if VisitorLog.wanted:
+            self._log.debug("port {port}: lane {lane} is gone", port=self._tunnel.port, lane=id(lane))
+
+    def _join(self, visitor: Visitor, lane: Lane) -> None:
+        if VisitorLog.wanted:
+            self._log.debug("visitor {id} is on lane {lane}", id=visitor.id, lane=id(lane))
+        visitor.tunnel.running += 1
+        self._relay.joinWithLane(
+            Stream(visitor.socket, visitor.early),
+            lane,
+            True,
+            partial(self._left, visitor),
+            openFrame(extension.Visitor(visitor.id, visitor.source)),
+            giveBack=partial(self._giveBack, visitor),
+        )
+
+    def _giveBack(self, visitor: Visitor, early: bytes, silent: bool) -> None:
+        """A visitor's lane was dead; if silence alone has shown it, those that were idle for longer are dead, too."""
+        visitor.tunnel.running -= 1
+        visitor.early = early
+        if VisitorLog.wanted:
+            self._log.debug("visitor {id} was on a dead lane", id=visitor.id)
+        if silent:
+            while self._idle:
+                self._idle.popitem()[0].end(reset=True)
+        visitor.tunnel.admit(visitor)
