@@ -8,7 +8,6 @@ have its next visitor.
 
 from __future__ import annotations
 
-from enum import Enum, auto
 from struct import Struct
 from typing import Final, NamedTuple, TypeAlias
 
@@ -165,14 +164,18 @@ class LaneDecoder:
         return Frame(kind, payload)
 
 
-class _Way(Enum):
-    """What was the last that went one way."""
+class _Way:
+    """What was the last that went one way. Plain numbers: they are compared several times for each visitor."""
 
-    NONE = auto()
-    OPEN = auto()
-    RAW = auto()
-    ENDED = auto()
-    RESET = auto()
+    NONE: Final = 0
+    ENDED: Final = 1
+    RESET: Final = 2
+    OPEN: Final = 3
+    RAW: Final = 4
+
+
+#: Up to here nothing more is to come.
+_RESTING: Final = _Way.RESET
 
 
 _AFTER: Final = {
@@ -206,28 +209,29 @@ class LaneSession:
 
     def __init__(self, serves: bool) -> None:
         self._serves = serves
-        self._sent = self._received = _Way.NONE
+        self._sent: int = _Way.NONE
+        self._received: int = _Way.NONE
         self._usedUp = False
 
     @property
     def idle(self) -> bool:
         """Whether no visitor is on the lane, and one could be."""
-        return not self._usedUp and self._sent in _RESTING and self._received in _RESTING
+        return not self._usedUp and self._sent <= _RESTING and self._received <= _RESTING
 
     @property
     def maySend(self) -> bool:
         """Whether this side has not sent its last frame yet, and still sends frames."""
-        return self._sent is _Way.OPEN
+        return self._sent == _Way.OPEN
 
     @property
     def over(self) -> bool:
         """Whether both directions of the stream are done, or there is none."""
-        return self._sent in _RESTING and self._received in _RESTING
+        return self._sent <= _RESTING and self._received <= _RESTING
 
     @property
     def hasLast(self) -> bool:
         """Whether the other side has sent its last frame."""
-        return self._received in _RESTING
+        return self._received <= _RESTING
 
     def sent(self, kind: int) -> None:
         """Note what this side sends. To send what it must not is a fault of the program."""
@@ -236,7 +240,8 @@ class LaneSession:
             self._sent = self._received = _Way.OPEN
             return
         self._sent = _AFTER[self._sent, kind]
-        self._usedUp = self._usedUp or kind == RAW
+        if kind == RAW:
+            self._usedUp = True
 
     def received(self, kind: int) -> None:
         """
@@ -244,7 +249,7 @@ class LaneSession:
 
         :raises Violation: when it must not.
         """
-        if kind == DATA and self._received is _Way.OPEN:
+        if kind == DATA and self._received == _Way.OPEN:
             return
         if kind == OPEN:
             if self._serves or not self.idle:
@@ -255,7 +260,8 @@ class LaneSession:
         if after is None:
             raise Violation(f"a lane's frame of kind {kind} where it does not belong")
         self._received = after
-        self._usedUp = self._usedUp or kind == RAW
+        if kind == RAW:
+            self._usedUp = True
 
     def ended(self) -> bool:
         """
@@ -264,15 +270,12 @@ class LaneSession:
         :returns: whether that is the orderly end of a direction that is RAW; else whatever runs on the lane was cut.
         """
         self._usedUp = True
-        if self._received is not _Way.RAW:
+        if self._received != _Way.RAW:
             return False
         self._received = _Way.ENDED
         return True
 
     def sentEnd(self) -> None:
         """This side has ended the connection: the orderly end of a direction that is RAW."""
-        assert self._sent is _Way.RAW
+        assert self._sent == _Way.RAW
         self._sent = _Way.ENDED
-
-
-_RESTING: Final = frozenset((_Way.NONE, _Way.ENDED, _Way.RESET))

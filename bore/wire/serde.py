@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TypeVar
 from uuid import UUID
@@ -129,12 +130,18 @@ def uuid(content: object) -> UUID:
 
 def ipAddress(content: object) -> str:
     """Read an IP address, and write it in its shortest form. Scopes mean nothing on another machine."""
-    try:
-        if isinstance(content, str) and "%" not in content:
-            return str(ip_address(content))
-    except ValueError:
-        pass
+    if isinstance(content, str) and "%" not in content:
+        try:
+            return _canonical(content)
+        except ValueError:
+            pass
     raise BadContent("not an IP address")
+
+
+@lru_cache(1024)
+def _canonical(address: str) -> str:
+    """The same address comes again and again."""
+    return str(ip_address(address))
 
 
 def text(content: object) -> str:

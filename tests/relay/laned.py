@@ -60,7 +60,7 @@ class LanedRelay(Relay):
     """
     A relay in two halves, as server and client have them.
 
-    :ivar lanes: how many were made.
+    :ivar made: how many lanes were made.
     """
 
     def __init__(self, reactor: IReactor, halfOpenTimeout: float) -> None:
@@ -69,7 +69,7 @@ class LanedRelay(Relay):
         self.far = LaneRelay(reactor, halfOpenTimeout)
         self.server = Side()
         self.client = ClientSide(self.far)
-        self.lanes = 0
+        self.made = 0
 
     def __len__(self) -> int:
         return max(len(self.near), len(self.far))
@@ -80,7 +80,7 @@ class LanedRelay(Relay):
             lane = self.server.ready.pop()
             if not lane.closed:
                 return lane
-        self.lanes += 1
+        self.made += 1
         near, far = tcpPair(small=True)
         near.setblocking(False)
         self.far.adopt(far, b"", False, self.client)
