@@ -161,14 +161,47 @@ class ToLane(End):
         count = self.read(self.loop.framed)
         if not count:
             return
+        if self.ending and count < BUFFER_SIZE:
+            more, over, broken = self._lookBehind(count)
+            count += more
+        else:
+            over = broken = False
         HEADER.pack_into(self.loop.buffer, 0, DATA, count)
         if self.pair.unproven is not None:
             self.pair.remember(bytes(self.loop.framed[:count]))
-        self.write(self.loop.view[: HEADER.size + count])
-        if self.taken >= RAW_THRESHOLD and not self.finished:
+        size = HEADER.size + count
+        if over:
+            self.loop.buffer[size : size + HEADER.size] = END_FRAME
+            size += HEADER.size
+            self.readable = False
+            self.ended = True
+            self.pair.lane.session.sent(END)
+        self.write(self.loop.view[:size])
+        if self.finished:
+            return  # the lane has turned out to be dead
+        if over:
+            self._complete()
+        elif broken:
+            self.cut()
+        elif self.taken >= RAW_THRESHOLD:
             self.pair.lane.session.sent(RAW)
             self.raw = True
             self.say(RAW_FRAME)
+
+    def _lookBehind(self, count: int) -> tuple[int, bool, bool]:
+        """
+        Read behind what was just read from a peer that has ended its stream, so that the end goes along with it.
+
+        :returns: how much more there was, whether the stream has ended, and whether it was cut.
+        """
+        try:
+            more = self.socket.recv_into(self.loop.framed[count:BUFFER_SIZE])
+        except BlockingIOError:
+            return 0, False, False
+        except OSError:
+            return 0, False, True
+        self.taken += more
+        return more, more == 0, False
 
     def moveBulk(self) -> None:
         if self.raw:

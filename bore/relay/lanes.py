@@ -24,7 +24,7 @@ class LaneRelay(SpliceRelay):
 
     def __init__(self, reactor: IReactor, halfOpenTimeout: float) -> None:
         super().__init__(reactor, halfOpenTimeout)
-        self.buffer = bytearray(HEADER.size + BUFFER_SIZE)
+        self.buffer = bytearray(HEADER.size + BUFFER_SIZE + HEADER.size)
         self.view = memoryview(self.buffer)
         self.framed = self.view[HEADER.size :]
         self._unproven: Deadlines[LanePair, LanePair] = Deadlines(
