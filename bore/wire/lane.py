@@ -118,7 +118,7 @@ class LaneDecoder:
         """
         Take the next frame, or as much of it as is there; None if more has to come first.
 
-        :raises Violation: when what came is no frame.
+        :raises Violation: when what came is no frame: then the decoder is of no use any more.
         """
         start, stop = self._start, len(self._input)
         if self._raw:
@@ -191,18 +191,19 @@ class LaneSession:
     """
     What may be said on a lane, seen from one side. Each direction has a state of its own:
 
-    ======= =============== ========= ========= ========= ========= =========== =====================
-    state   OPEN            DATA      END       RESET     RAW       bare bytes  end of the connection
-    ======= =============== ========= ========= ========= ========= =========== =====================
-    NONE    OPEN            violation violation violation violation (frames)    in order
-    OPEN    violation       OPEN      ENDED     RESET     RAW       (frames)    a cut
-    RAW     (no frames)                                             RAW         ENDED
-    ENDED   from the server, and with the other direction ENDED or  (frames)    in order, when the
-    RESET   RESET, too: OPEN; else violation, as is all else                    other one has ended
-    ======= =============== ========= ========= ========= ========= =========== =====================
+    ========= =============== ========= ========= ========= ========= =========== ====================
+    state     OPEN            DATA      END       RESET     RAW       bare bytes  end of connection
+    ========= =============== ========= ========= ========= ========= =========== ====================
+    NONE      OPEN            violation violation violation violation (frames)    the lane is used up
+    OPEN      violation       OPEN      ENDED     RESET     RAW       (frames)    a cut
+    RAW       (no frames any more)                                    RAW         ENDED, used up
+    ENDED,    from the server, if the lane is idle: OPEN;             (frames)    the lane is used up
+    RESET     else a violation, as is all else
+    ========= =============== ========= ========= ========= ========= =========== ====================
 
-    A lane is idle while both directions are in NONE, or both in ENDED or RESET: then, and only then, the server may
-    send OPEN, which opens both directions.
+    A lane is idle while both directions are in NONE, or both in ENDED or RESET, and it is not used up: no direction
+    has ever been RAW, and the connection has not ended. Then, and only then, the server may send OPEN, which opens both
+    directions.
 
     :param serves: whether this is the server's side, which sends OPEN.
     """
@@ -227,11 +228,6 @@ class LaneSession:
     def over(self) -> bool:
         """Whether both directions of the stream are done, or there is none."""
         return self._sent <= _RESTING and self._received <= _RESTING
-
-    @property
-    def hasLast(self) -> bool:
-        """Whether the other side has sent its last frame."""
-        return self._received <= _RESTING
 
     def sent(self, kind: int) -> None:
         """Note what this side sends. To send what it must not is a fault of the program."""
@@ -260,8 +256,6 @@ class LaneSession:
         if after is None:
             raise Violation(f"a lane's frame of kind {kind} where it does not belong")
         self._received = after
-        if kind == RAW:
-            self._usedUp = True
 
     def ended(self) -> bool:
         """

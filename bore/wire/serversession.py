@@ -107,7 +107,7 @@ class ServerSession:
                those behind Goodbye, a refusal or a violation; those of a data connection are not the session's
     ========== ================== ========= ================ =============== =============== ============= ===========
 
-    In REQUEST there is Lane, too: SETTLED, LaneOffered. Elsewhere it is no message.
+    Lane is treated as Accept: in REQUEST it leads to SETTLED, LaneOffered. In OPENING and OPEN it is no message.
 
     :param secret: what the client has to know, or None if everybody may come.
     :ivar extended: whether client and server speak the extension with each other.
@@ -201,7 +201,7 @@ class ServerSession:
     def _readProof(self, frame: bytes) -> None:
         assert self._secret is not None and self._challenge is not None
         try:
-            message = messages.decodeClientMessage(frame)
+            message = extension.decodeRequest(frame)
         except MalformedMessage:
             raise UnreadableProof from None
         match message:
@@ -209,7 +209,7 @@ class ServerSession:
                 if not self._secret.proves(self._challenge, proof):
                     raise InvalidSecret
                 self._state = _State.REQUEST
-            case Hello() | Accept():
+            case Hello() | Accept() | Lane():
                 raise SecretMissing
 
     def _readRequest(self, frame: bytes) -> Event:

@@ -13,6 +13,7 @@ from bore.wire.extension import (
     Alive,
     Extended,
     Goodbye,
+    Lane,
     Open,
     Opened,
     Refused,
@@ -32,13 +33,14 @@ from bore.wire.messages import (
     encode,
 )
 from bore.wire.secret import Secret
-from bore.wire.serversession import ClientLeft, ServerSession, TunnelAsked, VisitorTaken
+from bore.wire.serversession import ClientLeft, LaneOffered, ServerSession, TunnelAsked, VisitorTaken
 from tests.wire.strategies import AnyMessage, frameOf
 
 SECRET: Final = Secret("my secret")
 ID: Final = UUID("00000000-0000-4000-8000-000000000001")
 OTHER: Final = UUID("00000000-0000-4000-8000-000000000002")
 TOKEN: Final = "0123456789abcdef0123456789abcdef"
+LANE: Final = "fedcba9876543210fedcba9876543210"
 SOURCE: Final[Source] = ("203.0.113.9", 50123)
 
 _E = TypeVar("_E", covariant=True)
@@ -115,6 +117,7 @@ SERVER_STATES: Final[dict[str, Callable[[], ServerSession]]] = {
     "OPEN": lambda: _server(SECRET, markedHello(1), _OPEN, last=TunnelAsked(8000, TOKEN)),
     "SETTLED by Hello": lambda: _server(SECRET, encode(Hello(1)), last=TunnelAsked(1)),
     "SETTLED by Accept": lambda: _server(None, encode(Accept(OTHER)), last=VisitorTaken(OTHER, b"")),
+    "SETTLED by Lane": lambda: _server(SECRET, frameOf(Lane(LANE)), last=LaneOffered(LANE, b"")),
     "SETTLED by Goodbye": lambda: _server(None, markedHello(1), _OPEN, frameOf(Goodbye()), last=ClientLeft()),
     "SETTLED by a refusal": lambda: _server(None, markedHello(1), b"junk\0", last="malformed-message"),
 }
@@ -166,11 +169,12 @@ MESSAGES: Final[dict[str, bytes]] = {
             Error("port already in use"),
             Extended(1),
             Open(20001, TOKEN),
-            Opened(20001, TOKEN, 60),
+            Opened(20001, TOKEN, 60, LANE),
             Refused("port-in-use", "zu spät", False),
             Alive(),
             Visitor(ID, SOURCE),
             Goodbye(),
+            Lane(LANE),
         )
     },
     "marked Hello": markedHello(20001),
@@ -181,6 +185,12 @@ NO_MESSAGES: Final[dict[str, list[bytes]]] = {
     "bad JSON": [b"\0", b"junk\0", b"\xff\0", b"[]\0", b'{"Hello":1,"Open":2}\0', b"x" * 256 + b"\0"],
     "unknown name": [b'"Nothing"\0', b'{"Nothing":"x"}\0', b'{"hello":1}\0', b'{"\\ud800":1}\0'],
     "wrong Hello": [b'"Hello"\0', b'{"Hello":70000}\0', b'{"Hello":-1} \0', b'{"Hello":{"port":1}}\0'],
+    "wrong Lane": [
+        b'"Lane"\0',
+        b'{"Lane":null}\0',
+        b'{"Lane":"short"}\0',
+        b'{"Lane":{"token":"%s"}}\0' % LANE.encode(),
+    ],
     "257 bytes": [b"x" * 257 + b"\0"],
     "257 bytes without an end": [b"x" * 257, b'{"Hello":8000}'.ljust(257)],
     "4097 bytes": [b"x" * 4097 + b"\0", b"x" * 4097, b"x" * 10_000],

@@ -18,6 +18,7 @@ from bore.wire.extension import (
     ExtendedClientMessage,
     ExtendedServerMessage,
     Goodbye,
+    Lane,
     Open,
     Opened,
     Refused,
@@ -41,7 +42,7 @@ from bore.wire.messages import (
 UNHURRIED: Final = settings(deadline=None)
 
 #: A message of any vocabulary.
-AnyMessage: TypeAlias = Message | ExtendedClientMessage | ExtendedServerMessage
+AnyMessage: TypeAlias = Message | ExtendedClientMessage | ExtendedServerMessage | Lane
 
 PORTS: Final = st.integers(0, 65535)
 UUIDS: Final = st.uuids()
@@ -74,7 +75,7 @@ EXTENDED_CLIENT_MESSAGES: Final[SearchStrategy[ExtendedClientMessage]] = st.one_
 )
 EXTENDED_SERVER_MESSAGES: Final[SearchStrategy[ExtendedServerMessage]] = st.one_of(
     st.builds(Extended, st.integers(0, 65535)),
-    st.builds(Opened, PORTS, st.none() | TOKENS, st.integers(0, 1 << 31)),
+    st.builds(Opened, PORTS, st.none() | TOKENS, st.integers(0, 1 << 31), st.none() | TOKENS),
     st.builds(Refused, TEXTS, TEXTS, st.booleans()),
     st.builds(Visitor, UUIDS, st.none() | SOURCES),
     st.builds(Heartbeat),
@@ -82,12 +83,12 @@ EXTENDED_SERVER_MESSAGES: Final[SearchStrategy[ExtendedServerMessage]] = st.one_
 )
 
 ANY_MESSAGES: Final[SearchStrategy[AnyMessage]] = st.one_of(
-    MESSAGES, EXTENDED_CLIENT_MESSAGES, EXTENDED_SERVER_MESSAGES
+    MESSAGES, EXTENDED_CLIENT_MESSAGES, EXTENDED_SERVER_MESSAGES, st.builds(Lane, TOKENS)
 )
 
 _NAMES: Final = st.sampled_from(
     "Challenge Authenticate Hello Heartbeat Connection Accept Error Extended Open Opened Refused Alive Visitor "
-    "Goodbye".split()
+    "Goodbye Lane".split()
 )
 
 #: The names before values that are UUIDs.

@@ -30,6 +30,7 @@ from tests.wire.sessions import (
     CLIENT_STATES,
     COLUMNS,
     ID,
+    LANE,
     OTHER,
     SECRET,
     SOURCE,
@@ -96,7 +97,7 @@ _OPENING_ROW: Final[ClientRow] = row(
     [UnknownMessage],
     {
         "Extended": [Violation],
-        "Opened": [TunnelOpened(20001, TOKEN)],
+        "Opened": [TunnelOpened(20001, TOKEN, LANE)],
         "Heartbeat": [Violation],
         "Visitor": [Violation],
         "Refused": [PortInUse],

@@ -29,7 +29,7 @@ from bore.wire.messages import (
 )
 from bore.wire.secret import Secret
 from bore.wire.serversession import ClientAlive, ClientLeft, ServerSession, TunnelAsked
-from tests.wire.sessions import CLIENT_STATES, ID, SECRET, TOKEN, hears
+from tests.wire.sessions import CLIENT_STATES, ID, LANE, SECRET, TOKEN, hears
 from tests.wire.strategies import PORTS, SOURCES, STREAMS, TOKENS, UNHURRIED, UUIDS, inPortions
 
 #: What a server says of an open tunnel.
@@ -54,12 +54,13 @@ class Script:
 
     port: int
     token: str
+    lane: str | None
     news: list[News]
     refusal: Refusal | None = None
 
     def words(self, server: ServerSession) -> Iterator[bytes]:
         """What the server says, in frames."""
-        yield server.opened(self.port, self.token, 60)
+        yield server.opened(self.port, self.token, 60, self.lane)
         for event in self.news:
             match event:
                 case Heartbeat():
@@ -129,7 +130,7 @@ class OurTwoEndsTests(SynchronousTestCase):
     """Two ends that both know the extension."""
 
     @UNHURRIED
-    @given(SECRETS, PORTS, st.none() | TOKENS, OPEN_PORTS, TOKENS, NEWS, SEGMENTS)
+    @given(SECRETS, PORTS, st.none() | TOKENS, OPEN_PORTS, TOKENS, st.none() | TOKENS, NEWS, SEGMENTS)
     def test_aTunnelIsOpenedToldOfAndLeftWhateverTheNetworkDoes(
         self,
         secret: str | None,
@@ -137,14 +138,15 @@ class OurTwoEndsTests(SynchronousTestCase):
         resume: str | None,
         opened: int,
         token: str,
+        lane: str | None,
         news: list[News],
         segments: list[int],
     ) -> None:
         client, server = ControlSession(port, secretOf(secret), resume), ServerSession(secretOf(secret))
-        talk = Talk(client, server, Script(opened, token, news), segments)
+        talk = Talk(client, server, Script(opened, token, lane, news), segments)
         talk.untilSilence()
         told = [VisitorCame(said.id, said.source) if isinstance(said, Visitor) else Heard() for said in news]
-        self.assertEqual(talk.clientHeard, [TunnelOpened(opened, token), *told])
+        self.assertEqual(talk.clientHeard, [TunnelOpened(opened, token, lane), *told])
         alive = [ClientAlive() for said in news if isinstance(said, Heartbeat)]
         self.assertEqual(talk.serverHeard, [TunnelAsked(port, resume), *alive])
         talk.clientLeaves()
@@ -155,7 +157,7 @@ class OurTwoEndsTests(SynchronousTestCase):
     def test_aRefusalArrivesBehindAllThatWasSaidBefore(
         self, secret: str | None, news: list[News], refusal: Refusal, segments: list[int]
     ) -> None:
-        script = Script(8000, TOKEN, news, refusal)
+        script = Script(8000, TOKEN, LANE, news, refusal)
         talk = Talk(ControlSession(8000, secretOf(secret)), ServerSession(secretOf(secret)), script, segments)
         error = self.assertRaises(Refusal, talk.untilSilence)
         self.assertEqual((error.code, str(error), error.retry), (refusal.code, str(refusal), refusal.retry))
@@ -164,11 +166,11 @@ class OurTwoEndsTests(SynchronousTestCase):
     @UNHURRIED
     @given(st.text(), st.text(), SEGMENTS)
     def test_theyComeToTermsIfTheyShareASecret(self, ours: str, theirs: str, segments: list[int]) -> None:
-        script = Script(8000, TOKEN, [])
+        script = Script(8000, TOKEN, LANE, [])
         talk = Talk(ControlSession(0, Secret(ours)), ServerSession(Secret(theirs)), script, segments)
         if ours == theirs:
             talk.untilSilence()
-            self.assertEqual(talk.clientHeard, [TunnelOpened(8000, TOKEN)])
+            self.assertEqual(talk.clientHeard, [TunnelOpened(8000, TOKEN, LANE)])
         else:
             self.assertRaises(InvalidSecret, talk.untilSilence)
             self.assertEqual(talk.serverHeard, [])

@@ -11,11 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire.clientsession import DataSession
 from bore.wire.errors import FrameTooLong, MalformedMessage, PortInUse, Refusal, UnknownMessage, Violation, WireError
+from bore.wire.extension import Lane
 from bore.wire.messages import Accept, Authenticate, Challenge, Error, Heartbeat, encode
 from bore.wire.secret import Secret
-from bore.wire.serversession import ServerSession, VisitorTaken
-from tests.wire.sessions import COLUMNS, ID, OTHER, SECRET, hears, row
-from tests.wire.strategies import STREAMS, UNHURRIED, UUIDS, inPortions
+from bore.wire.serversession import LaneOffered, ServerSession, VisitorTaken
+from tests.wire.sessions import COLUMNS, ID, LANE, OTHER, SECRET, hears, row
+from tests.wire.strategies import STREAMS, TOKENS, UNHURRIED, UUIDS, frameOf, inPortions
 
 Outcome: TypeAlias = bytes | type[WireError] | None
 
@@ -32,16 +33,22 @@ LAST_WORDS = encode(Authenticate(SECRET.prove(ID))) + encode(Accept(OTHER))
 
 
 class DataSessionTests(SynchronousTestCase):
-    """Challenge, proof and Accept; behind them all bytes are the visitor's."""
+    """Challenge, proof and request; behind them all bytes are the visitor's, or the lane's."""
 
     def test_withoutASecretAcceptIsAllThatIsSaid(self) -> None:
-        session = DataSession(ID, None)
+        session = DataSession(Accept(ID), None)
         self.assertEqual(session.greeting(), b'{"Accept":"00000000-0000-4000-8000-000000000001"}\0')
         self.assertEqual(session.takeRest(), b"")
 
+    def test_withoutASecretLaneIsAllThatIsSaid(self) -> None:
+        session = DataSession(Lane(LANE), None)
+        self.assertEqual(session.greeting(), b'{"Lane":"fedcba9876543210fedcba9876543210"}\0')
+        self.assertEqual(session.takeRest(), b"")
+
     def test_withASecretTheChallengeComesFirst(self) -> None:
-        self.assertEqual(DataSession(ID, SECRET).greeting(), b"")
-        self.assertEqual(DataSession(ID, Secret("")).greeting(), b"")
+        self.assertEqual(DataSession(Accept(ID), SECRET).greeting(), b"")
+        self.assertEqual(DataSession(Lane(LANE), SECRET).greeting(), b"")
+        self.assertEqual(DataSession(Accept(ID), Secret("")).greeting(), b"")
 
     def test_everyMessageIsAnsweredAsItShould(self) -> None:
         expected: dict[str, list[Outcome]] = row(
@@ -63,15 +70,15 @@ class DataSessionTests(SynchronousTestCase):
         )
         for column, outcomes in expected.items():
             for data in COLUMNS[column]:
-                self.assertEqual([heard(DataSession(OTHER, SECRET), data)], outcomes, f"{column} {data[:80]!r}")
+                self.assertEqual([heard(DataSession(Accept(OTHER), SECRET), data)], outcomes, f"{column} {data[:80]!r}")
 
     def test_aRefusalCarriesTheServersWords(self) -> None:
-        error = self.assertRaises(Refusal, DataSession(ID, SECRET).feed, encode(Error("go away")))
+        error = self.assertRaises(Refusal, DataSession(Accept(ID), SECRET).feed, encode(Error("go away")))
         self.assertEqual((type(error), str(error)), (Refusal, "go away"))
 
     def test_bytesBehindTheChallengeAreTheVisitors(self) -> None:
         early = encode(Heartbeat()) + b"\0\xff" + b"x" * 1000
-        session = DataSession(OTHER, SECRET)
+        session = DataSession(Accept(OTHER), SECRET)
         self.assertEqual(session.feed(encode(Challenge(ID)) + early), LAST_WORDS)
         self.assertEqual(session.takeRest(), early)
         self.assertEqual(session.takeRest(), b"")
@@ -79,16 +86,33 @@ class DataSessionTests(SynchronousTestCase):
     @UNHURRIED
     @given(st.text(), UUIDS, st.binary())
     def test_aServerWithTheSameSecretHandsTheVisitorOver(self, secret: str, visitor: UUID, early: bytes) -> None:
-        client, server = DataSession(visitor, Secret(secret)), ServerSession(Secret(secret))
+        client, server = DataSession(Accept(visitor), Secret(secret)), ServerSession(Secret(secret))
         said = client.feed(server.greeting())
         assert said is not None
         self.assertEqual(hears(server, said + early), [VisitorTaken(visitor, early)])
 
     @UNHURRIED
+    @given(st.text(), TOKENS, st.binary())
+    def test_aServerWithTheSameSecretTakesTheLane(self, secret: str, token: str, early: bytes) -> None:
+        client, server = DataSession(Lane(token), Secret(secret)), ServerSession(Secret(secret))
+        said = client.feed(server.greeting())
+        assert said is not None
+        self.assertEqual(hears(server, said + early), [LaneOffered(token, early)])
+
+    def test_bytesBehindTheChallengeAreTheLanes(self) -> None:
+        early = b"\1\0\0\0\2{}\0\xff"
+        session = DataSession(Lane(LANE), SECRET)
+        self.assertEqual(
+            session.feed(encode(Challenge(ID)) + early),
+            encode(Authenticate(SECRET.prove(ID))) + frameOf(Lane(LANE)),
+        )
+        self.assertEqual(session.takeRest(), early)
+
+    @UNHURRIED
     @given(inPortions(st.builds(lambda id, behind: encode(Challenge(id)) + behind, UUIDS, st.binary()) | STREAMS))
     def test_aServersBytesMayArriveInAnyPortions(self, sent: tuple[bytes, list[bytes]]) -> None:
         stream, arriving = sent
-        whole, session = DataSession(OTHER, SECRET), DataSession(OTHER, SECRET)
+        whole, session = DataSession(Accept(OTHER), SECRET), DataSession(Accept(OTHER), SECRET)
         taken = 0
         outcome: Outcome = None
         for portion in arriving:

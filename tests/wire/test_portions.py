@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire.clientsession import ControlSession
-from bore.wire.extension import markedHello
+from bore.wire.extension import Lane, markedHello
 from bore.wire.messages import Accept, Hello, encode
-from bore.wire.serversession import ServerSession, VisitorTaken
+from bore.wire.serversession import LaneOffered, ServerSession, VisitorTaken
 from tests.wire.sessions import (
     CLIENT_STATES,
     ID,
+    LANE,
     SECRET,
     SERVER_STATES,
     ServerOutcomes,
@@ -34,7 +35,7 @@ from tests.wire.strategies import (
 
 
 def hearsAll(session: ServerSession, arriving: Iterable[bytes]) -> ServerOutcomes:
-    """What follows from all these portions; of a data connection those behind Accept go where its rest went."""
+    """What follows from all these portions; those behind Accept and Lane go where the rest went."""
     outcomes: ServerOutcomes = []
     unread = iter(arriving)
     for portion in unread:
@@ -42,6 +43,8 @@ def hearsAll(session: ServerSession, arriving: Iterable[bytes]) -> ServerOutcome
         match outcomes:
             case [*before, VisitorTaken(id, rest)]:
                 return [*before, VisitorTaken(id, rest + b"".join(unread))]
+            case [*before, LaneOffered(token, rest)]:
+                return [*before, LaneOffered(token, rest + b"".join(unread))]
     return outcomes
 
 
@@ -62,7 +65,7 @@ class PortionsTests(SynchronousTestCase):
     @UNHURRIED
     @given(
         st.booleans(),
-        st.sampled_from([encode(Hello(1)), encode(Accept(ID)), markedHello(1), b""]),
+        st.sampled_from([encode(Hello(1)), encode(Accept(ID)), frameOf(Lane(LANE)), markedHello(1), b""]),
         st.lists(EXTENDED_CLIENT_MESSAGES.map(frameOf), max_size=3).map(b"".join) | STREAMS,
         st.data(),
     )

@@ -226,7 +226,7 @@ class Replay:
         """What is said unasked on the data connection for the latest visitor."""
         visitor = self.told[-1]
         assert isinstance(visitor, VisitorCame)
-        return DataSession(visitor.id, self._run.secret).greeting().decode()
+        return DataSession(Accept(visitor.id), self._run.secret).greeting().decode()
 
 
 class ClientTests(SynchronousTestCase):
@@ -272,7 +272,7 @@ class ClientTests(SynchronousTestCase):
     def test_theDataConnectionWithASecretSaysProofAndAccept(self) -> None:
         recorded = cast(RecordedClient, RECORDED["client: with secret"])
         challenge, answer = (line[3:] for line in recorded["wire"][:2])
-        session = DataSession(VISITOR, SECRET)
+        session = DataSession(Accept(VISITOR), SECRET)
         said = session.feed(challenge.encode())
         proof = answer.partition("\0")[0].encode() + b"\0"
         self.assertEqual(said, proof + encode(Accept(VISITOR)))

@@ -21,13 +21,14 @@ from bore.wire.errors import (
     UnreadableProof,
     Violation,
 )
-from bore.wire.extension import Extended, Goodbye, Open, markedHello
+from bore.wire.extension import Extended, Goodbye, Lane, Open, markedHello
 from bore.wire.messages import Accept, Authenticate, Hello, encode
 from bore.wire.secret import Secret
-from bore.wire.serversession import ClientAlive, ClientLeft, Say, ServerSession, TunnelAsked, VisitorTaken
+from bore.wire.serversession import ClientAlive, ClientLeft, LaneOffered, Say, ServerSession, TunnelAsked, VisitorTaken
 from tests.wire.sessions import (
     COLUMNS,
     ID,
+    LANE,
     OTHER,
     SECRET,
     SERVER_STATES,
@@ -49,6 +50,7 @@ _PROOF_ROW: Final[ServerRow] = row(
         "Accept": [SecretMissing],
         "Hello": [SecretMissing],
         "marked Hello": [SecretMissing],
+        "Lane": [SecretMissing],
         "257 bytes": [OverlongProof],
         "257 bytes without an end": [OverlongProof],
         "4097 bytes": [OverlongProof],
@@ -64,6 +66,8 @@ _REQUEST_ROW: Final[ServerRow] = row(
         "marked Hello": [Say(frameOf(Extended(1)))],
         "bad JSON": [MalformedMessage],
         "wrong Hello": [MalformedMessage],
+        "Lane": [LaneOffered(LANE, b"")],
+        "wrong Lane": [MalformedMessage],
         "257 bytes": [FrameTooLong],
         "257 bytes without an end": [FrameTooLong],
         "4097 bytes": [FrameTooLong],
@@ -95,6 +99,7 @@ TABLE: Final[dict[str, ServerRow]] = {
     "OPEN": _OPEN_ROW,
     "SETTLED by Hello": row([], {}),
     "SETTLED by Accept": row([], {}),
+    "SETTLED by Lane": row([], {}),
     "SETTLED by Goodbye": row([], {}),
     "SETTLED by a refusal": row([], {}),
 }
@@ -183,6 +188,7 @@ class ProofTests(SynchronousTestCase):
         for request, event in (
             (encode(Hello(8000)), TunnelAsked(8000)),
             (encode(Accept(ID)), VisitorTaken(ID, b"")),
+            (frameOf(Lane(LANE)), LaneOffered(LANE, b"")),
             (markedHello(8000), Say(frameOf(Extended(1)))),
         ):
             session = ServerSession(SECRET)
@@ -212,6 +218,7 @@ class ProofTests(SynchronousTestCase):
             (encode(Authenticate("00" * 32)), "invalid secret"),
             (encode(Hello(1)), "server requires secret, but no secret was provided"),
             (encode(Accept(ID)), "server requires secret, but no secret was provided"),
+            (frameOf(Lane(LANE)), "server requires secret, but no secret was provided"),
             (b"junk\0", "unable to parse message"),
             (b"x" * 257, "frame error, invalid byte length"),
         ):

@@ -15,6 +15,7 @@ from bore.wire.extension import (
     Alive,
     Extended,
     Goodbye,
+    Lane,
     Open,
     Opened,
     Refused,
@@ -25,8 +26,8 @@ from bore.wire.extension import (
 )
 from bore.wire.framing import FrameDecoder
 from bore.wire.messages import Accept, Connection, Error, Heartbeat, Hello, encode
-from bore.wire.serversession import ClientAlive, ClientLeft, Say, ServerSession, TunnelAsked, VisitorTaken
-from tests.wire.sessions import ID, SECRET, SERVER_STATES, SOURCE, TOKEN, hears, rightProof
+from bore.wire.serversession import ClientAlive, ClientLeft, LaneOffered, Say, ServerSession, TunnelAsked, VisitorTaken
+from tests.wire.sessions import ID, LANE, SECRET, SERVER_STATES, SOURCE, TOKEN, hears, rightProof
 from tests.wire.strategies import PORTS, SOURCES, STREAMS, TOKENS, UNHURRIED, UUIDS, frameOf, inPortions
 
 
@@ -44,12 +45,21 @@ class RequestTests(SynchronousTestCase):
             data = rightProof(session) + encode(Accept(ID)) + early
             self.assertEqual(hears(session, data), [VisitorTaken(ID, early)])
 
+    def test_bytesBehindLaneAreTheLanes(self) -> None:
+        early = b'\1\0\0\0\2{}\0\xff{"Hello":1}\0' + b"x" * 10_000
+        for session in (ServerSession(None), ServerSession(SECRET)):
+            data = rightProof(session) + frameOf(Lane(LANE)) + early
+            self.assertEqual(hears(session, data), [LaneOffered(LANE, early)])
+            self.assertFalse(session.extended)
+
     def test_aMarkBehindAnotherMessageThanHelloMeansNothing(self) -> None:
         session = ServerSession(SECRET)
         proof = rightProof(session).replace(b"\0", b" \0")
         self.assertEqual(hears(session, proof, encode(Hello(1))), [TunnelAsked(1)])
         accept = encode(Accept(ID)).replace(b"\0", b" \0")
         self.assertEqual(hears(ServerSession(None), accept), [VisitorTaken(ID, b"")])
+        lane = frameOf(Lane(LANE)).replace(b"\0", b" \0")
+        self.assertEqual(hears(ServerSession(None), lane), [LaneOffered(LANE, b"")])
 
     def test_bytesBehindAnUnmarkedHelloAreThrownAway(self) -> None:
         for behind in (encode(Hello(2)), encode(Accept(ID)), markedHello(2), b"junk\0", b"x" * 10_000):
@@ -101,6 +111,10 @@ class WordsTests(SynchronousTestCase):
         self.assertEqual(self.base.opened(8000, TOKEN, 60), encode(Hello(8000)))
         self.assertEqual(self.extended.opened(8000, TOKEN, 60), frameOf(Opened(8000, TOKEN, 60)))
 
+    def test_theTokenOfItsLanesIsToldInTheExtensionOnly(self) -> None:
+        self.assertEqual(self.base.opened(8000, TOKEN, 60, LANE), encode(Hello(8000)))
+        self.assertEqual(self.extended.opened(8000, TOKEN, 60, LANE), frameOf(Opened(8000, TOKEN, 60, LANE)))
+
     def test_aVisitorIsToldWithItsAddressOrWithItsIdAlone(self) -> None:
         self.assertEqual(self.base.visitor(ID, SOURCE), encode(Connection(ID)))
         self.assertEqual(self.extended.visitor(ID, SOURCE), frameOf(Visitor(ID, SOURCE)))
@@ -147,7 +161,7 @@ class BaseClientTests(SynchronousTestCase):
         heard = session.greeting()
         events = hears(session, rightProof(session), encode(Hello(port)) + behind, behind)
         self.assertEqual(events, [TunnelAsked(port)])
-        heard += session.opened(port, token, 60) + encode(Heartbeat()) + session.visitor(id, source)
+        heard += session.opened(port, token, 60, LANE) + encode(Heartbeat()) + session.visitor(id, source)
         heard += session.refusal(PortInUse())
         decoder = FrameDecoder()
         decoder.feed(heard)

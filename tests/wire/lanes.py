@@ -1,0 +1,161 @@
+"""Lanes by the book: how frames are written, what a stream of bytes means, and what may be said when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Final, TypeAlias
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from bore.wire.errors import Violation
+from bore.wire.lane import BARE, DATA, END, OPEN, RAW, RESET, Frame, LaneDecoder
+
+#: A frame, or what neighbouring frames of bytes have together.
+Said: TypeAlias = tuple[int, bytes]
+
+#: What comes of bytes: frames, and in the end perhaps a violation.
+Outcomes: TypeAlias = list[Said | type[Violation]]
+
+#: The longest payload of each kind.
+LONGEST: Final = {OPEN: 4096, DATA: 65536, END: 0, RESET: 0, RAW: 0}
+
+
+def header(kind: int, length: int) -> bytes:
+    """One byte of kind, four bytes of length."""
+    return kind.to_bytes(1, "big") + length.to_bytes(4, "big")
+
+
+def frame(kind: int, payload: bytes = b"") -> bytes:
+    """A frame; BARE has none."""
+    return payload if kind == BARE else header(kind, len(payload)) + payload
+
+
+def written(frames: Iterable[Said]) -> bytes:
+    """These frames, one behind the other."""
+    return b"".join(frame(*said) for said in frames)
+
+
+def joined(frames: Iterable[Said]) -> list[Said]:
+    """The same frames, with bytes joined that come one behind the other."""
+    result: list[Said] = []
+    for kind, group in groupby(frames, lambda said: said[0]):
+        together = list(group)
+        result += [(kind, b"".join(payload for _, payload in together))] if kind in (DATA, BARE) else together
+    return result
+
+
+def byTheBook(data: bytes) -> Outcomes:
+    """What bytes from the beginning of a lane mean."""
+    said: list[Said] = []
+    while len(data) >= 5:
+        kind, length, data = data[0], int.from_bytes(data[1:5], "big"), data[5:]
+        if length > LONGEST.get(kind, -1):
+            return [*joined(said), Violation]
+        payload, data = data[:length], data[length:]
+        if len(payload) == length or (kind == DATA and payload):
+            said.append((kind, payload))
+        if kind == RAW:
+            said += [(BARE, data)] if data else []
+            break
+    return [*joined(said)]
+
+
+def framesOf(decoder: LaneDecoder) -> Iterator[Said]:
+    """The frames that a decoder has, as long as there are any."""
+    while (taken := decoder.next()) is not None:
+        yield copied(taken)
+
+
+def copied(taken: Frame) -> Said:
+    """A frame that stays as it is."""
+    return taken.kind, bytes(taken.payload)
+
+
+def outcomes(decoder: LaneDecoder, *portions: bytes) -> Outcomes:
+    """What a decoder makes of these bytes."""
+    said: list[Said] = []
+    try:
+        for portion in portions:
+            decoder.feed(portion)
+            said.extend(framesOf(decoder))
+    except Violation:
+        return [*joined(said), Violation]
+    return [*joined(said)]
+
+
+_PAYLOADS: Final = st.binary(max_size=20) | st.builds(lambda size: bytes(range(256)) * size, st.integers(0, 2))
+_FRAMES: Final[SearchStrategy[Said]] = st.one_of(
+    st.tuples(st.sampled_from([OPEN, DATA, DATA]), _PAYLOADS), st.tuples(st.sampled_from([END, RESET]), st.just(b""))
+)
+_BULK: Final[SearchStrategy[list[Said]]] = st.one_of(
+    st.just([]),
+    st.builds(lambda bare: [(RAW, b""), (BARE, bare)], st.binary(min_size=1) | _FRAMES.map(lambda said: frame(*said))),
+)
+
+#: Any frames, in any order, RAW and bytes behind it perhaps the last.
+FRAMES: Final[SearchStrategy[list[Said]]] = st.builds(
+    lambda frames, bulk: frames + bulk, st.lists(_FRAMES, max_size=6), _BULK
+)
+
+#: The end of the connection, as if it were a kind of frame.
+FIN: Final = -1
+
+#: All that can come on a lane, a kind that there is not included.
+KINDS: Final = {
+    OPEN: "OPEN",
+    DATA: "DATA",
+    END: "END",
+    RESET: "RESET",
+    RAW: "RAW",
+    BARE: "bare bytes",
+    6: "unknown",
+    FIN: "end of the connection",
+}
+
+#: The table in LaneSession's docstring without its column OPEN. A direction that was RAW has its own way to be ENDED.
+WAYS: Final[dict[str, dict[int, str]]] = {
+    "NONE": {},
+    "OPEN": {DATA: "OPEN", END: "ENDED", RESET: "RESET", RAW: "RAW"},
+    "RAW": {BARE: "RAW", FIN: "ENDED behind RAW"},
+    "ENDED": {},
+    "RESET": {},
+    "ENDED behind RAW": {},
+}
+
+
+@dataclass(frozen=True)
+class State:
+    """
+    What a side of a lane knows of it.
+
+    :ivar serves: whether it is the server's side.
+    :ivar said: the state of the direction from here.
+    :ivar heard: the state of the other one.
+    """
+
+    serves: bool
+    said: str = "NONE"
+    heard: str = "NONE"
+
+    @property
+    def idle(self) -> bool:
+        """Whether the lane can have its next visitor."""
+        return all(way in ("NONE", "ENDED", "RESET") for way in (self.said, self.heard))
+
+    @property
+    def over(self) -> bool:
+        """Whether no visitor is on the lane."""
+        return all(way not in ("OPEN", "RAW") for way in (self.said, self.heard))
+
+    def saying(self) -> dict[int, State]:
+        """What this side may say, and where that leads to."""
+        opened = {OPEN: State(self.serves, "OPEN", "OPEN")} if self.serves and self.idle else {}
+        return opened | {kind: replace(self, said=way) for kind, way in WAYS[self.said].items()}
+
+    def hearing(self) -> dict[int, State]:
+        """What the other side may say, and where that leads to."""
+        opened = {OPEN: State(self.serves, "OPEN", "OPEN")} if not self.serves and self.idle else {}
+        return opened | {kind: replace(self, heard=way) for kind, way in WAYS[self.heard].items()}

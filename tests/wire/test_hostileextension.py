@@ -1,0 +1,144 @@
+"""Whatever is no message of the extension is refused, and nothing else happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.wire import messages
+from bore.wire.errors import MalformedMessage, UnknownMessage
+from bore.wire.extension import (
+    Extended,
+    Lane,
+    decodeAnswer,
+    decodeClientMessage,
+    decodeRequest,
+    decodeServerMessage,
+)
+from tests.wire.sessions import ID, MESSAGES
+from tests.wire.strategies import (
+    ANY_MESSAGES,
+    JSON_TEXTS,
+    JUNK,
+    UNHURRIED,
+    AnyMessage,
+    frameOf,
+)
+
+DECODERS: Final[tuple[Callable[[bytes], AnyMessage], ...]] = (
+    decodeClientMessage,
+    decodeServerMessage,
+    decodeAnswer,
+    decodeRequest,
+)
+
+
+class RefusingTests(SynchronousTestCase):
+    """Every side takes its own messages, with values that they can have."""
+
+    def assertMalformed(self, decode: Callable[[bytes], AnyMessage], name: str, *values: str) -> None:
+        """The message of this name cannot have these values."""
+        for value in values:
+            error = self.assertRaises(MalformedMessage, decode, f'{{"{name}":{value}}}'.encode())
+            self.assertNotIsInstance(error, UnknownMessage)
+
+    def test_everySideKnowsItsOwnMessagesOnly(self) -> None:
+        known = {
+            decodeClientMessage: {"Open", "Alive", "Goodbye"},
+            decodeServerMessage: {"Extended", "Opened", "Refused", "Visitor", "Heartbeat", "Goodbye"},
+            decodeAnswer: {"Challenge", "Hello", "marked Hello", "Heartbeat", "Connection", "Error", "Extended"},
+            decodeRequest: {"Authenticate", "Hello", "marked Hello", "Accept", "Lane"},
+        }
+        for decode, names in known.items():
+            for name, frame in MESSAGES.items():
+                if name in names:
+                    self.assertEqual(type(decode(frame[:-1])).__name__, name.removeprefix("marked "))
+                else:
+                    self.assertRaises(UnknownMessage, decode, frame[:-1])
+
+    @UNHURRIED
+    @given(ANY_MESSAGES)
+    def test_anAnswerIsWhatABaseServerSaysOrExtended(self, message: AnyMessage) -> None:
+        frame = frameOf(message)[:-1]
+        if isinstance(message, messages.ServerMessage | Extended):
+            self.assertEqual(decodeAnswer(frame), message)
+        else:
+            self.assertRaises(UnknownMessage, decodeAnswer, frame)
+
+    @UNHURRIED
+    @given(ANY_MESSAGES)
+    def test_aRequestIsWhatABaseClientSaysOrLane(self, message: AnyMessage) -> None:
+        frame = frameOf(message)[:-1]
+        if isinstance(message, messages.ClientMessage | Lane):
+            self.assertEqual(decodeRequest(frame), message)
+        else:
+            self.assertRaises(UnknownMessage, decodeRequest, frame)
+
+    def test_whatHasNoValueIsRefusedWithOne(self) -> None:
+        for value in ("0", "1", '""', "[]", "{}", "false", '"Alive"'):
+            self.assertMalformed(decodeClientMessage, "Alive", value)
+            for decode in (decodeClientMessage, decodeServerMessage):
+                self.assertMalformed(decode, "Goodbye", value)
+
+    def test_whatHasFieldsIsRefusedWithoutThem(self) -> None:
+        for value in ("null", "0", '"8000"', "[]", "[8000,null]", '[["port",8000]]', "true"):
+            self.assertMalformed(decodeClientMessage, "Open", value)
+            for name in ("Extended", "Opened", "Refused", "Visitor"):
+                self.assertMalformed(decodeServerMessage, name, value)
+
+    def test_everyFieldIsLookedAt(self) -> None:
+        self.assertMalformed(decodeClientMessage, "Open", "{}", '{"port":null}', '{"port":65536}', '{"resume":null}')
+        self.assertMalformed(decodeClientMessage, "Open", '{"port":1,"resume":1}', '{"port":1,"resume":"short"}')
+        self.assertMalformed(decodeServerMessage, "Extended", "{}", '{"version":"1"}', '{"version":-1}')
+        self.assertMalformed(decodeServerMessage, "Extended", '{"version":65536}', '{"version":1.0}')
+        for lease in ("null", "-1", "-0", "1.5", "true", '"60"', str((1 << 31) + 1), "1e3"):
+            self.assertMalformed(decodeServerMessage, "Opened", f'{{"port":1,"resume":null,"lease":{lease}}}')
+        for token in (
+            "1",
+            '""',
+            '"short"',
+            '["' + "x" * 32 + '"]',
+            "false",
+            '"' + "x" * 65 + '"',
+            '"' + "+" * 32 + '"',
+        ):
+            self.assertMalformed(decodeServerMessage, "Opened", f'{{"port":1,"lease":1,"resume":{token}}}')
+            self.assertMalformed(decodeServerMessage, "Opened", f'{{"port":1,"lease":1,"lane":{token}}}')
+            self.assertMalformed(decodeRequest, "Lane", token, f'{{"token":{token}}}')
+        self.assertMalformed(decodeRequest, "Lane", "null", "{}", '{"token":"' + "x" * 32 + '"}')
+        for retry in ("null", "0", "1", '"true"', "[]"):
+            self.assertMalformed(decodeServerMessage, "Refused", f'{{"code":"","message":"","retry":{retry}}}')
+        self.assertMalformed(decodeServerMessage, "Refused", '{"code":1,"message":"","retry":true}')
+        self.assertMalformed(decodeServerMessage, "Refused", '{"code":"","message":"\\ud800","retry":true}')
+        self.assertMalformed(decodeServerMessage, "Visitor", '{"from":null}', '{"id":"1","from":null}')
+
+    def test_aSourceIsAnAddressAndAPort(self) -> None:
+        for source in (
+            "[]",
+            '["203.0.113.9"]',
+            '["203.0.113.9",50123,0]',
+            '[50123,"203.0.113.9"]',
+            '["203.0.113.9","50123"]',
+            '["203.0.113.9",65536]',
+            '["203.0.113.9:50123",50123]',
+            '["host.example",50123]',
+            "[3405803785,50123]",
+            '"203.0.113.9"',
+            '{"host":"203.0.113.9","port":50123}',
+            "false",
+        ):
+            self.assertMalformed(decodeServerMessage, "Visitor", f'{{"id":"{ID}","from":{source}}}')
+
+    @UNHURRIED
+    @given(st.binary(max_size=300) | JUNK | JSON_TEXTS)
+    def test_arbitraryBytesAreAMessageOrRefused(self, frame: bytes) -> None:
+        for decode in DECODERS:
+            try:
+                message = decode(frame)
+            except MalformedMessage:
+                continue
+            self.assertEqual(decode(frameOf(message)[:-1]), message)

@@ -1,0 +1,260 @@
+"""A lane's bytes are cut into frames."""
+
+from __future__ import annotations
+
+from itertools import combinations_with_replacement, pairwise
+from time import process_time
+from typing import Final
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.wire import lane
+from bore.wire.errors import Violation
+from bore.wire.lane import BARE, DATA, END, OPEN, RAW, RESET, Frame, LaneDecoder
+from tests.wire.lanes import (
+    FRAMES,
+    LONGEST,
+    Said,
+    byTheBook,
+    copied,
+    frame,
+    framesOf,
+    header,
+    joined,
+    outcomes,
+    written,
+)
+from tests.wire.strategies import UNHURRIED, damaged, inPortions
+
+#: A frame of every kind, and bytes behind RAW that look like frames.
+EVERY_KIND: Final[list[Said]] = [
+    (OPEN, b"{}"),
+    (DATA, b"\1\0\0"),
+    (DATA, b""),
+    (END, b""),
+    (OPEN, b""),
+    (RESET, b""),
+    (RAW, b""),
+    (BARE, frame(DATA, b"d") + frame(END)),
+]
+
+
+class FrameTests(SynchronousTestCase):
+    """A frame is one byte of kind, four bytes of length, and so many bytes."""
+
+    def test_theNumbersAreWhatTheProtocolSays(self) -> None:
+        self.assertEqual((OPEN, DATA, END, RESET, RAW), (1, 2, 3, 4, 5))
+        self.assertEqual((lane.MAX_PAYLOAD, lane.MAX_OPEN), (65536, 4096))
+        self.assertEqual((lane.RAW_THRESHOLD, lane.RESET_TIMEOUT), (256 * 1024, 10))
+
+    def test_lastFramesAreHeadersAlone(self) -> None:
+        self.assertEqual(lane.END_FRAME, b"\3\0\0\0\0")
+        self.assertEqual(lane.RESET_FRAME, b"\4\0\0\0\0")
+        self.assertEqual(lane.RAW_FRAME, b"\5\0\0\0\0")
+        self.assertEqual(lane.HEADER.pack(DATA, 65536), b"\2\0\1\0\0")
+
+
+class LaneDecoderTests(SynchronousTestCase):
+    """What was written in frames is read in the same frames."""
+
+    def setUp(self) -> None:
+        self.decoder = LaneDecoder()
+
+    def take(self, kind: int, payload: bytes = b"") -> None:
+        """The next frame is this one."""
+        taken = self.decoder.next()
+        assert taken is not None
+        self.assertEqual(copied(taken), (kind, payload))
+
+    @UNHURRIED
+    @given(FRAMES.flatmap(lambda frames: st.tuples(st.just(frames), inPortions(st.just(written(frames))))))
+    def test_anyFramesInAnyPortionsAreTheSameFrames(self, sent: tuple[list[Said], tuple[bytes, list[bytes]]]) -> None:
+        frames, (_, portions) = sent
+        self.assertEqual(outcomes(LaneDecoder(), *portions), joined(frames))
+
+    def test_everySplitInThreeGivesTheSameFrames(self) -> None:
+        data = written(EVERY_KIND)
+        for cuts in combinations_with_replacement(range(len(data) + 1), 2):
+            portions = [data[start:end] for start, end in pairwise([0, *cuts, len(data)])]
+            self.assertEqual(outcomes(LaneDecoder(), *portions), joined(EVERY_KIND), cuts)
+
+    def test_portionsMayBeViews(self) -> None:
+        data = memoryview(bytearray(written(EVERY_KIND)))
+        for size in range(1, len(data)):
+            decoder, taken = LaneDecoder(), list[Said]()
+            for start in range(0, len(data), size):
+                decoder.feed(data[start : start + size])
+                taken += framesOf(decoder)
+            self.assertEqual(joined(taken), joined(EVERY_KIND), size)
+
+    def test_nothingIsNoFrame(self) -> None:
+        self.assertIsNone(self.decoder.next())
+        self.decoder.feed(b"")
+        self.assertIsNone(self.decoder.next())
+        self.assertEqual((self.decoder.kept, self.decoder.raw), (0, False))
+
+    def test_framesAreTakenOneByOneAndWhatIsKeptIsCounted(self) -> None:
+        self.decoder.feed(frame(OPEN, b"{}") + frame(DATA, b"abc") + frame(END) + b"\2")
+        kept = []
+        for taken in ((OPEN, b"{}"), (DATA, b"abc"), (END, b"")):
+            kept.append(self.decoder.kept)
+            self.take(*taken)
+        self.assertEqual([*kept, self.decoder.kept], [21, 14, 6, 1])
+        self.assertIsNone(self.decoder.next())
+        self.assertEqual(self.decoder.kept, 0)
+
+    def test_whatIsNotTakenYetComesBeforeWhatIsFedNext(self) -> None:
+        self.decoder.feed(frame(END) + frame(OPEN, b"one"))
+        self.take(END)
+        self.decoder.feed(frame(DATA, b"two"))
+        self.assertEqual(self.decoder.kept, 16)
+        self.take(OPEN, b"one")
+        self.take(DATA, b"two")
+
+    def test_dataIsPassedOnAsItComes(self) -> None:
+        for portion, taken in ((header(DATA, 6) + b"ab", b"ab"), (b"c", b"c"), (b"def" + frame(END), b"def")):
+            self.decoder.feed(portion)
+            self.take(DATA, taken)
+        self.take(END)
+
+    def test_aVisitorIsToldOfWhenAllIsThere(self) -> None:
+        for portion in (header(OPEN, 6), b"a", b"", b"bcde"):
+            self.decoder.feed(portion)
+            self.assertIsNone(self.decoder.next())
+            self.assertEqual(self.decoder.kept, 0)
+        self.decoder.feed(b"f" + frame(DATA, b"early"))
+        self.take(OPEN, b"abcdef")
+        self.take(DATA, b"early")
+
+    def test_aHeaderMayBeCutAtEachByte(self) -> None:
+        for kind, longest in LONGEST.items():
+            payload = b"p" * min(longest, 3)
+            data = frame(kind, payload)
+            for cut in range(5):
+                self.decoder = LaneDecoder()
+                self.decoder.feed(data[:cut])
+                self.assertIsNone(self.decoder.next())
+                self.assertEqual((self.decoder.kept, self.decoder.raw), (0, False))
+                self.decoder.feed(data[cut:])
+                self.take(kind, payload)
+                self.assertIsNone(self.decoder.next())
+
+    def test_aHeaderMayComeByteByByte(self) -> None:
+        for byte in header(DATA, 1):
+            self.decoder.feed(bytes([byte]))
+            self.assertIsNone(self.decoder.next())
+        self.decoder.feed(b"x")
+        self.take(DATA, b"x")
+
+    def test_framesMayBeAsLongAsTheProtocolSays(self) -> None:
+        for kind in (OPEN, DATA):
+            payload = bytes(range(256)) * (LONGEST[kind] // 256)
+            self.decoder.feed(frame(kind, payload) + frame(END))
+            self.take(kind, payload)
+            self.take(END)
+
+    def test_framesOfBytesMayBeEmpty(self) -> None:
+        for kind in (OPEN, DATA):
+            self.decoder.feed(frame(kind) * 2)
+            self.take(kind)
+            self.take(kind)
+            self.assertIsNone(self.decoder.next())
+
+    def test_behindRawBytesAreBareWhateverTheyLookLike(self) -> None:
+        looks = frame(DATA, b"d") + frame(END) + b"\xff" * 5
+        self.decoder.feed(frame(DATA, b"d") + frame(RAW))
+        self.take(DATA, b"d")
+        self.assertFalse(self.decoder.raw)
+        self.take(RAW)
+        self.assertTrue(self.decoder.raw)
+        self.assertIsNone(self.decoder.next())
+        for portion in (looks, frame(OPEN), b"\0" * 100_000):
+            self.decoder.feed(portion)
+            self.take(BARE, portion)
+            self.assertIsNone(self.decoder.next())
+            self.assertTrue(self.decoder.raw)
+
+    def test_theFirstBareBytesMayComeWithRaw(self) -> None:
+        self.decoder.feed(frame(RAW) + frame(RAW))
+        self.take(RAW)
+        self.take(BARE, frame(RAW))
+
+
+class HostileTests(SynchronousTestCase):
+    """Whatever is no frame is a violation, and nothing else happens."""
+
+    def assertViolation(self, data: bytes) -> None:
+        """These bytes are no frame, behind others or not, and however they are cut."""
+        for before in ([], [(DATA, b"before")]):
+            whole = written(before) + data
+            self.assertEqual(outcomes(LaneDecoder(), whole), [*before, Violation])
+            for cut in range(len(whole)):
+                self.assertEqual(outcomes(LaneDecoder(), whole[:cut], whole[cut:]), [*before, Violation])
+
+    def test_anUnknownKindIsAViolationWhateverItsLength(self) -> None:
+        for kind in (0, 6, 7, 64, 127, 128, 255):
+            for length in (0, 1, 4096, 65536, (1 << 32) - 1):
+                self.assertViolation(header(kind, length))
+
+    def test_noKindBut1To5IsKnown(self) -> None:
+        for kind in range(256):
+            self.assertIs(Violation in outcomes(LaneDecoder(), header(kind, 0)), kind not in LONGEST, kind)
+
+    def test_aFrameThatIsTooLongIsAViolationByItsHeaderAlone(self) -> None:
+        for kind, longest in LONGEST.items():
+            for length in (longest + 1, longest + 256, 1 << 24, 1 << 31, (1 << 32) - 1):
+                self.assertViolation(header(kind, length))
+
+    def test_aLastFrameHasNoPayload(self) -> None:
+        for kind in (END, RESET, RAW):
+            self.assertViolation(frame(kind, b"x"))
+
+    def test_aVisitorHasUpTo4096Bytes(self) -> None:
+        self.assertEqual(outcomes(LaneDecoder(), frame(OPEN, b"x" * 4096)), [(OPEN, b"x" * 4096)])
+        self.assertEqual(outcomes(LaneDecoder(), frame(OPEN, b"x" * 4097)), [Violation])
+
+    def test_untilItsLastByteAHeaderIsNoViolation(self) -> None:
+        for cut in range(5):
+            self.assertEqual(outcomes(LaneDecoder(), header(255, (1 << 32) - 1)[:cut]), [])
+
+    def test_aViolationSaysWhatCame(self) -> None:
+        decoder = LaneDecoder()
+        decoder.feed(header(7, 300))
+        self.assertEqual(str(self.assertRaises(Violation, decoder.next)), "a lane's frame of kind 7 with 300 bytes")
+
+    @UNHURRIED
+    @given(inPortions(st.binary(max_size=60) | FRAMES.map(written).flatmap(damaged)))
+    def test_arbitraryBytesAreFramesOrAViolation(self, sent: tuple[bytes, list[bytes]]) -> None:
+        data, portions = sent
+        self.assertEqual(outcomes(LaneDecoder(), *portions), byTheBook(data))
+
+    @UNHURRIED
+    @given(
+        inPortions(
+            st.lists(
+                st.builds(
+                    lambda kind, length, behind: header(kind, length) + behind,
+                    st.sampled_from([1, 2, 3, 4, 5, 5, 6]),
+                    st.sampled_from([0, 0, 1, 2, 20, 4096, 4097, 65536, 65537, 1 << 31]),
+                    st.binary(max_size=20),
+                ),
+                max_size=8,
+            ).map(b"".join)
+        )
+    )
+    def test_lyingHeadersAreFramesOrAViolation(self, sent: tuple[bytes, list[bytes]]) -> None:
+        data, portions = sent
+        self.assertEqual(outcomes(LaneDecoder(), *portions), byTheBook(data))
+
+    def test_whatManySmallFramesCostDoesNotGrowWithWhatIsBehindThem(self) -> None:
+        for kind in (DATA, OPEN, END):
+            decoder = LaneDecoder()
+            decoder.feed(memoryview(frame(kind) * 200_000))
+            start = process_time()
+            for _ in range(100_000):
+                self.assertEqual(decoder.next(), Frame(kind, b""))
+            # A tenth of a second; it would be half a minute if each frame moved the bytes behind it.
+            self.assertLess(process_time() - start, 5)
+            self.assertEqual(decoder.kept, 500_000)

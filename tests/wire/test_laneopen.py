@@ -1,0 +1,153 @@
+"""Who is on a lane is told in OPEN."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.wire.errors import MalformedMessage, Violation
+from bore.wire.extension import Source, Visitor, encode, visitorText
+from bore.wire.lane import OPEN, LaneDecoder, openFrame, readOpen
+from tests.wire.lanes import frame, framesOf
+from tests.wire.sessions import ID, SOURCE
+from tests.wire.strategies import JSON_TEXTS, JUNK, SOURCES, TEXTS, UNHURRIED, UUIDS, VALUES, damaged, uuidSpellings
+
+VISITORS: Final = st.builds(Visitor, UUIDS, st.none() | SOURCES)
+
+
+class OpenTests(SynchronousTestCase):
+    """A visitor is told as in Visitor, and read as it was told."""
+
+    def test_anOpenHasItsBytes(self) -> None:
+        text = b'{"id":"00000000-0000-4000-8000-000000000001","from":["203.0.113.9",50123]}'
+        self.assertEqual(openFrame(Visitor(ID, SOURCE)), b"\1\0\0\0" + bytes([len(text)]) + text)
+        text = b'{"id":"00000000-0000-4000-8000-000000000001","from":null}'
+        self.assertEqual(openFrame(Visitor(ID, None)), b"\1\0\0\0" + bytes([len(text)]) + text)
+
+    @UNHURRIED
+    @given(VISITORS)
+    def test_whoIsToldIsWhoIsRead(self, visitor: Visitor) -> None:
+        decoder = LaneDecoder()
+        decoder.feed(openFrame(visitor))
+        ((kind, payload),) = framesOf(decoder)
+        self.assertEqual((kind, readOpen(payload)), (OPEN, visitor))
+
+    @UNHURRIED
+    @given(VISITORS)
+    def test_theTextIsTheOneInVisitor(self, visitor: Visitor) -> None:
+        text = visitorText(visitor).encode()
+        self.assertEqual(encode(visitor), b'{"Visitor":' + text + b"}\0")
+        self.assertEqual(openFrame(visitor), frame(OPEN, text))
+
+    def test_theLongestVisitorIsMuchShorterThanAFrameMayBe(self) -> None:
+        longest = Visitor(ID, ("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255", 65535))
+        self.assertLess(len(openFrame(longest)), 256)
+
+
+class ReadTests(SynchronousTestCase):
+    """What is read may be spelled in any way and may have grown, and what is no visitor is refused."""
+
+    def test_aVisitorMayBeSpelledInAnyWay(self) -> None:
+        for spelling in uuidSpellings(ID):
+            for text in (
+                '{"id":"%s","from":["203.0.113.9",50123]}',
+                ' {\n"from" : [ "203.0.113.9" ,50123 ],\t"id": "%s"}\r\n',
+                '{"\\u0069d":"%s","from":["\\u003203.0.113.9",50123]}',
+            ):
+                self.assertEqual(readOpen((text % spelling).encode()), Visitor(ID, SOURCE))
+
+    def test_aNullMayBeLeftOut(self) -> None:
+        self.assertEqual(readOpen(f'{{"id":"{ID}"}}'.encode()), Visitor(ID, None))
+
+    @UNHURRIED
+    @given(VISITORS, st.dictionaries(TEXTS.filter(lambda name: name not in ("id", "from")), VALUES, max_size=3))
+    def test_unknownKeysAreIgnored(self, visitor: Visitor, unknown: dict[str, object]) -> None:
+        grown = json.dumps(unknown | json.loads(visitorText(visitor)))
+        self.assertEqual(readOpen(grown.encode()), visitor)
+
+    def test_anAddressIsReadInItsShortestFormHoweverOftenItIsRead(self) -> None:
+        sources: list[tuple[str, Source]] = [
+            ("2001:0DB8:0000::0001", ("2001:db8::1", 1)),
+            ("203.0.113.9", ("203.0.113.9", 1)),
+        ]
+        for _ in range(3):
+            for address, source in sources:
+                text = f'{{"id":"{ID}","from":["{address}",1]}}'
+                self.assertEqual(readOpen(text.encode()), Visitor(ID, source))
+                self.assertRaises(MalformedMessage, readOpen, text.replace(address, address + ".1").encode())
+
+    def test_whatIsNoVisitorIsMalformed(self) -> None:
+        id = str(ID)
+        for text in (
+            "",
+            " ",
+            "\0",
+            "{",
+            "null",
+            "true",
+            "0",
+            "[]",
+            "{}",
+            '"Visitor"',
+            f'"{id}"',
+            f'["{id}",null]',
+            f'{{"Visitor":{{"id":"{id}","from":null}}}}',
+            '{"from":null}',
+            '{"id":null,"from":null}',
+            f'{{"id":{ID.int},"from":null}}',
+            f'{{"id":"{id[:-1]}","from":null}}',
+            f'{{"id":["{id}"],"from":null}}',
+            f'{{"id":"{id}","id":"{id}","from":null}}',
+            f'{{"id":"{id}","from":null,"from":null}}',
+            f'{{"id":"{id}","from":null}}x',
+            f'{{"id":"{id}","from":null}}\0',
+            f'{{"id":"{id}","from":null',
+        ):
+            self.assertRaises(MalformedMessage, readOpen, text.encode())
+
+    def test_whatIsNoSourceIsMalformed(self) -> None:
+        for source in (
+            "[]",
+            "{}",
+            "false",
+            '"203.0.113.9:50123"',
+            '["203.0.113.9"]',
+            '["203.0.113.9",50123,0]',
+            '["203.0.113.9","50123"]',
+            '["203.0.113.9",-1]',
+            '["203.0.113.9",-0]',
+            '["203.0.113.9",1.0]',
+            '["203.0.113.9",true]',
+            '["203.0.113.9",65536]',
+            '["203.0.113.9",null]',
+            "[null,50123]",
+            "[3405803785,50123]",
+            '["host.example",50123]',
+            '["fe80::1%eth0",50123]',
+            '["",50123]',
+            '[["203.0.113.9"],50123]',
+        ):
+            self.assertRaises(MalformedMessage, readOpen, f'{{"id":"{ID}","from":{source}}}'.encode())
+
+    def test_whatIsMalformedIsAViolation(self) -> None:
+        self.assertTrue(issubclass(MalformedMessage, Violation))
+
+    def test_4096BytesOfNestingOrDigitsAreMalformed(self) -> None:
+        for data in (b"[" * 4096, b'{"id":' * 682, b"9" * 4096, b"\xff" * 4096, b'{"id":-' + b"9" * 4088 + b"}"):
+            self.assertRaises(MalformedMessage, readOpen, data)
+
+    @UNHURRIED
+    @given(
+        st.binary(max_size=300) | JUNK | JSON_TEXTS | VISITORS.map(lambda it: visitorText(it).encode()).flatmap(damaged)
+    )
+    def test_arbitraryBytesAreAVisitorOrMalformed(self, data: bytes) -> None:
+        try:
+            visitor = readOpen(data)
+        except MalformedMessage as e:
+            self.assertTrue(str(e).isascii() and str(e).isprintable(), e)
+        else:
+            self.assertEqual(readOpen(visitorText(visitor).encode()), visitor)
