@@ -83,6 +83,7 @@ class SessionLanes:
         self._leastIdle = 0
         self._open = True
         self._resting: IDelayedCall | None = None
+        self._failing = False
         self._shrinking = LoopingCall(self._shrink)
         self._shrinking.clock = reactor
         self._shrinking.start(_QUIET, now=False)
@@ -146,7 +147,7 @@ class SessionLanes:
 
     def _bring(self, lane: Lane, id: UUID, header: bytes) -> None:
         """Connect a visitor with the local service."""
-        local = self._visitors.local.dial()
+        local = self._visitors.reach()
         if isinstance(local, Deferred):
             local.addCallbacks(self._join, self._refuse, callbackArgs=(lane, id, header), errbackArgs=(lane, id))
         else:
@@ -170,9 +171,9 @@ class SessionLanes:
         The server had none for the visitors that are expected: only lanes that it may not have known of then can be for
         them. The others that are idle here are dead.
         """
-        if not self._open or self._resting is not None:
+        if not self._open or self._failing:
             return
-        missing = self._keep - len(self._idle)
+        missing = 0 if self._resting is not None else self._keep - len(self._idle)
         if len(self._expected):
             missing = max(missing, len(self._expected) - self._fresh())
         for _ in range(min(missing, _MAX_OPENING) - len(self._opening)):
@@ -207,6 +208,7 @@ class SessionLanes:
             lane = self._relay.adopt(stream.socket, stream.early, False, self)
         except (OSError, ValueError):
             stream.socket.close()
+            self._failing = True
             self._rest()
             return
         if VisitorLog.wanted:
@@ -219,6 +221,7 @@ class SessionLanes:
             return
         if self._trouble.begins():
             self._log.warn("a lane could not be opened: {error}", error=reason.getErrorMessage())
+        self._failing = True
         self._rest()
 
     def _rest(self) -> None:
@@ -227,6 +230,7 @@ class SessionLanes:
 
     def _rested(self) -> None:
         self._resting = None
+        self._failing = False
         self._fill()
 
     def _shrink(self) -> None:

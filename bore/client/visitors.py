@@ -45,6 +45,7 @@ class Visitors:
         self.witness: Callable[[], None] | None = None
         self._maxVisitors = settings.maxVisitors
         self._dialling: dict[UUID, _Visitor] = {}
+        self._reaching = 0
         self._crowd = Overflow(reactor, "{limit} visitors are being connected, more are left out")
         self._throng = Overflow(reactor, "{limit} visitors may be there, more are turned away")
         self.unaccepted = Burst(reactor)
@@ -66,9 +67,21 @@ class Visitors:
             visitor = self._dialling[id] = _Visitor(self, id, header, not self.mayCome())
             visitor.start(server)
 
+    def reach(self) -> socket.socket | Deferred[socket.socket]:
+        """Dial the local service for a visitor that is on a lane."""
+        local = self.local.dial()
+        if isinstance(local, Deferred):
+            self._reaching += 1
+            local.addBoth(self._reached)
+        return local
+
+    def _reached(self, result: socket.socket | Failure) -> socket.socket | Failure:
+        self._reaching -= 1
+        return result
+
     def mayCome(self) -> bool:
         """Whether there is room for one more visitor."""
-        if 0 < self._maxVisitors <= len(self._dialling) + len(self.relay):
+        if 0 < self._maxVisitors <= len(self._dialling) + self._reaching + len(self.relay):
             self._throng.happened(limit=self._maxVisitors)
             return False
         return True

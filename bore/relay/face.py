@@ -21,6 +21,10 @@ DRAIN_TIMEOUT: Final = 5.0
 #: How long a half-open pair may be silent, in seconds, unless the user decides otherwise.
 HALF_OPEN_TIMEOUT: Final = 600.0
 
+#: When nothing has come on a lane for so long since it got its visitor, it is looked at whether the visitor has
+#: arrived at the other side at all, in seconds: longer than a round trip, and short enough for a visitor to wait.
+PROOF_TIMEOUT: Final = 2.5
+
 #: The silence of half-open pairs is looked at so many times within its bound: no timer is needed for each pair.
 _TICKS: Final = 8
 

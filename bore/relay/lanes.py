@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Final, cast
+from typing import cast
 
 from bore.relay.ends import BUFFER_SIZE
-from bore.relay.face import Ending, Reason, Stream
+from bore.relay.face import PROOF_TIMEOUT, Ending, Reason, Stream
 from bore.relay.lane import GiveBack, Lane, LaneOwner, LanePair
 from bore.relay.splice import SpliceRelay
 from bore.streams.deadlines import Deadlines
 from bore.streams.reactor import IReactor
 from bore.wire.lane import HEADER, OPEN, RESET_TIMEOUT
-
-#: When nothing has come on a lane for so long since it got its visitor, it is looked at whether the visitor has
-#: arrived at the other side at all, in seconds: longer than a round trip, and short enough for a visitor to wait.
-_PROOF_TIMEOUT: Final = 2.5
 
 
 class LaneRelay(SpliceRelay):
@@ -28,7 +24,7 @@ class LaneRelay(SpliceRelay):
         self.view = memoryview(self.buffer)
         self.framed = self.view[HEADER.size :]
         self._unproven: Deadlines[LanePair, LanePair] = Deadlines(
-            reactor, _PROOF_TIMEOUT, lambda _, pair: self._safely(pair.check, pair)
+            reactor, PROOF_TIMEOUT, lambda _, pair: self._safely(pair.check, pair)
         )
         self._unanswered: Deadlines[Lane, Lane] = Deadlines(
             reactor, RESET_TIMEOUT, lambda _, lane: lane.end(reset=True)

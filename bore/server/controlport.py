@@ -99,7 +99,7 @@ class ControlFactory(Factory):
         relay = self.relay.lanes
         if not extended or relay is None:
             return None
-        lanes = SessionLanes(relay, tunnel, self.settings.bounds.lanes, self._visitorLeft)
+        lanes = SessionLanes(self.reactor, relay, tunnel, self.settings.bounds.lanes, self._visitorLeft)
         self._lanes[digest(lanes.token)] = lanes
         return lanes
 

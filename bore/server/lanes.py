@@ -5,9 +5,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from bore.relay.face import Ending, Stream
+from twisted.internet.interfaces import IReactorTime
+
+from bore.relay.face import PROOF_TIMEOUT, Ending, Stream
 from bore.server.tunnel import Tunnel, Visitor
 from bore.streams.sockets import prepareLane
 from bore.streams.visitorlog import VisitorLog
@@ -18,6 +20,9 @@ from bore.wire.token import newToken
 if TYPE_CHECKING:
     from bore.relay.lane import Lane
     from bore.relay.lanes import LaneRelay
+
+#: A visitor whose lanes turn out to be dead again and again is closed: something is wrong that waiting does not mend.
+_MAX_LANES_LOST: Final = 3
 
 
 class SessionLanes:
@@ -34,12 +39,20 @@ class SessionLanes:
 
     _log = VisitorLog()
 
-    def __init__(self, relay: LaneRelay, tunnel: Tunnel, bound: int, left: Callable[[Visitor, Ending], None]) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        relay: LaneRelay,
+        tunnel: Tunnel,
+        bound: int,
+        left: Callable[[Visitor, Ending], None],
+    ) -> None:
+        self._clock = clock
         self._relay = relay
         self._tunnel = tunnel
         self._bound = bound
         self._left = left
-        self._idle: dict[Lane, None] = {}
+        self._idle: dict[Lane, float] = {}
         self._open = True
         self.token = newToken()
 
@@ -87,7 +100,7 @@ class SessionLanes:
         if visitor is not None:
             self._join(visitor, lane)
             return
-        self._idle[lane] = None
+        self._idle[lane] = self._clock.seconds()
         if 0 < self._bound < len(self._idle):
             oldest = next(iter(self._idle))
             del self._idle[oldest]
@@ -113,12 +126,20 @@ class SessionLanes:
         )
 
     def _giveBack(self, visitor: Visitor, early: bytes, silent: bool) -> None:
-        """A visitor's lane was dead; if silence alone has shown it, those that were idle for longer are dead, too."""
+        """
+        A visitor's lane was dead. If silence alone has shown it, those that were idle then are dead, too: they had been
+        silent for longer.
+        """
         visitor.tunnel.running -= 1
         visitor.early = early
+        visitor.lanesLost += 1
         if VisitorLog.wanted:
             self._log.debug("visitor {id} was on a dead lane", id=visitor.id)
         if silent:
-            while self._idle:
-                self._idle.popitem()[0].end(reset=True)
-        visitor.tunnel.admit(visitor)
+            since = self._clock.seconds() - PROOF_TIMEOUT
+            for lane in [lane for lane, idleSince in self._idle.items() if idleSince <= since]:
+                lane.end(reset=True)
+        if visitor.lanesLost > _MAX_LANES_LOST or self._tunnel.closed:
+            visitor.socket.close()
+        elif not self._open or not self.serve(visitor):
+            visitor.tunnel.admit(visitor)

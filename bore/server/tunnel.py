@@ -27,14 +27,20 @@ MAX_ANNOUNCED: Final = 1024
 
 
 class Visitor:
-    """Somebody who has connected to a public port."""
+    """
+    Somebody who has connected to a public port.
 
-    __slots__ = ("address", "early", "id", "socket", "tunnel")
+    :ivar early: bytes that were read from it already.
+    :ivar lanesLost: how many lanes it was on that turned out to be dead.
+    """
+
+    __slots__ = ("address", "early", "id", "lanesLost", "socket", "tunnel")
 
     def __init__(self, sock: socket.socket, address: SocketAddress, tunnel: Tunnel) -> None:
         self.id = uuid4()
         self.socket = sock
         self.early = b""
+        self.lanesLost = 0
         self.address = address
         self.tunnel = tunnel
 
