@@ -83,6 +83,7 @@ class SessionLanes:
         self._leastIdle = 0
         self._open = True
         self._resting: IDelayedCall | None = None
+        self._again: IDelayedCall | None = None
         self._failing = False
         self._shrinking = LoopingCall(self._shrink)
         self._shrinking.clock = reactor
@@ -91,6 +92,7 @@ class SessionLanes:
 
     def came(self, id: UUID) -> None:
         """A visitor waits for a lane."""
+        self._visitors.noticed()
         if id not in self._expected and len(self._expected) < _MAX_EXPECTED:
             self._expected.add(id, None)
         self._fill()
@@ -100,9 +102,10 @@ class SessionLanes:
         self._open = False
         self._expected.takeAll()
         self._shrinking.stop()
-        if self._resting is not None:
-            self._resting.cancel()
-            self._resting = None
+        for timer in (self._resting, self._again):
+            if timer is not None:
+                timer.cancel()
+        self._resting = self._again = None
         for opening in list(self._opening):
             opening.cancel()
         while self._idle:
@@ -121,7 +124,7 @@ class SessionLanes:
             return
         self._expected.take(who.id)
         self._fill()
-        self._visitors.accepted()
+        self._visitors.noticed()
         if VisitorLog.wanted:
             self._log.debug("visitor {id} on lane {lane}", id=who.id, lane=id(lane))
         if self._visitors.mayCome():
@@ -176,8 +179,15 @@ class SessionLanes:
         missing = 0 if self._resting is not None else self._keep - len(self._idle)
         if len(self._expected):
             missing = max(missing, len(self._expected) - self._fresh())
+            if self._again is None:
+                self._again = self._reactor.callLater(_FRESH, self._lookAgain)
         for _ in range(min(missing, _MAX_OPENING) - len(self._opening)):
             self._openOne()
+
+    def _lookAgain(self) -> None:
+        """Some lane that seemed to be for a visitor was not, if it is still expected."""
+        self._again = None
+        self._fill()
 
     def _fresh(self) -> int:
         """How many idle lanes the server may not know of yet."""

@@ -58,7 +58,7 @@ class Visitors:
         :param server: dials the server that has announced it.
         :param header: what the local service is told first.
         """
-        self._noticed()
+        self.noticed()
         if id in self._dialling:
             return  # announced again, by a session that took over
         if len(self._dialling) >= MAX_DIALLING:
@@ -91,7 +91,7 @@ class Visitors:
         for visitor in list(self._dialling.values()):
             visitor.stop()
 
-    def _noticed(self) -> None:
+    def noticed(self) -> None:
         """A visitor has come through to this client, whatever becomes of it."""
         if self.witness is not None:
             self.witness()
