@@ -33,13 +33,13 @@ class Goal:
 GOALS: Final = (
     Goal("CPU time per GB, to the original", "bulk", _BULK, "cpu", ORIGINAL, False, 0.55),
     Goal("bulk, to the original", "bulk", _BULK, "rate", ORIGINAL, True, 1.15),
-    Goal("new visitors, to the original", "visitors", ("32", "256"), "rate", ORIGINAL, True, 1.4),
-    Goal("CPU time per visitor, to the original", "visitors", ("32", "256"), "cpu", ORIGINAL, False, 0.75),
+    Goal("new visitors, to the original", "visitors", ("32", "256"), "rate", ORIGINAL, True, 1.6),
+    Goal("CPU time per visitor, to the original", "visitors", ("32", "256"), "cpu", ORIGINAL, False, 0.55),
     Goal("small requests, to the original", "requests", ("16", "128"), "rate", ORIGINAL, True, 1.0),
     Goal("memory with 4000 idle visitors, to the original", "memory", ("4000",), "rss", ORIGINAL, False, 0.4),
     Goal("bulk, to two HAProxies", "bulk", _BULK, "rate", "haproxy", True, 0.95),
     Goal("small requests, to two HAProxies", "requests", ("16", "128"), "rate", "haproxy", True, 0.85),
-    Goal("new visitors, to two HAProxies", "visitors", ("32", "256"), "rate", "haproxy", True, 0.7),
+    Goal("new visitors, to two HAProxies", "visitors", ("32", "256"), "rate", "haproxy", True, 0.8),
     Goal("server's memory at rest, in MiB", "memory", ("0",), "serverRss", None, False, 30),
     Goal("client's memory at rest, in MiB", "memory", ("0",), "clientRss", None, False, 30),
 )

@@ -20,6 +20,7 @@ from benchmarks.subjects import SUBJECTS
 COLOURS: Final = {
     "direct": "#999999",
     "splice": "#D55E00",
+    "base": "#000000",
     "portable": "#E69F00",
     "original": "#0072B2",
     "haproxy": "#009E73",

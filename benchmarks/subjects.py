@@ -50,11 +50,13 @@ class Ours:
     This project's server and client.
 
     :ivar environment: which body of the relay they have.
+    :ivar options: what the client is told beside.
     """
 
     key: str
     title: str
     environment: Mapping[str, str]
+    options: tuple[str, ...] = ()
     install: str = ""
 
     def version(self) -> str | None:
@@ -67,7 +69,7 @@ class Ours:
         server = programs.start(words, self.environment)
         server.waitUntilListening(*control)
         words = [*bore, "local", str(local.port), "-l", local.host, "-t", str(control), "-p", str(public.port)]
-        client = programs.start(words, self.environment)
+        client = programs.start([*words, *self.options], self.environment)
         client.waitUntilListening(*public)
         return Tunnel(public, local, {"server": server, "client": client}, control)
 
@@ -227,10 +229,12 @@ class Rathole:
         return Tunnel(public, local, started)
 
 
-#: Everything that is measured, in the order of tables and plots. Splice is what Linux gets without being asked.
+#: Everything that is measured, in the order of tables and plots. Splice, with lanes, is what Linux gets without being
+#: asked; on the base path each visitor has a data connection of its own, as with an original peer.
 SUBJECTS: Final[tuple[Subject, ...]] = (
     Direct(),
     Ours("splice", "ours (splice)", {}),
+    Ours("base", "ours (base path)", {}, ("--lanes", "0")),
     Ours("portable", "ours (portable)", {"BORE_RELAY": "portable"}),
     Original(),
     HAProxy(),

@@ -88,9 +88,13 @@ def _readmeTable(results: Results, rows: Sequence[Row]) -> str:
             cells.append(text)
         if any(cells):
             body.append([label, *cells])
-    return (
-        simpleTable(["what", *("\n".join(subject.title.rsplit(" ", 1)) for subject in subjects)], body) if body else ""
-    )
+    return simpleTable(["what", *(_broken(subject.title) for subject in subjects)], body) if body else ""
+
+
+def _broken(title: str) -> str:
+    """A subject's title in two lines: what is in parentheses stays together."""
+    first, paren, rest = title.partition(" (")
+    return f"{first}\n({rest}" if paren else "\n".join(title.rsplit(" ", 1))
 
 
 def conditions(results: Results) -> str:
@@ -99,7 +103,7 @@ def conditions(results: Results) -> str:
     versions = [
         f"{subject.title} {machine['subjects'][subject.key]}"
         for subject in SUBJECTS
-        if subject.key in results.subjects and subject.key not in ("direct", "portable")
+        if subject.key in results.subjects and subject.key not in ("direct", "base", "portable")
     ]
     rounds = f"{results.rounds} rounds" if results.rounds > 1 else "one round"
     return (

@@ -91,6 +91,14 @@ def receiveAll(sock: socket.socket) -> bytes:
     return b"".join(parts)
 
 
+def isClosed(sock: socket.socket) -> bool:
+    """Whether a stream ends without a byte, in order or by a reset."""
+    try:
+        return sock.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
 def receiveExactly(sock: socket.socket, size: int) -> bytes:
     """So many bytes, or fewer if the stream ends before."""
     data = b""

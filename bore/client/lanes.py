@@ -44,7 +44,9 @@ _MAX_EXPECTED: Final = 1024
 _QUIET: Final = 60.0
 
 #: When lanes are lost, new ones are opened so much later, in seconds: whatever closes them may close the next, too.
+#: Each further time it is twice as long, until there was a quiet minute.
 _REST: Final = 1.0
+_LONGEST_REST: Final = 60.0
 
 
 class SessionLanes:
@@ -84,7 +86,8 @@ class SessionLanes:
         self._open = True
         self._resting: IDelayedCall | None = None
         self._again: IDelayedCall | None = None
-        self._failing = False
+        self._failing = self._lostSome = False
+        self._rests = _REST
         self._shrinking = LoopingCall(self._shrink)
         self._shrinking.clock = reactor
         self._shrinking.start(_QUIET, now=False)
@@ -236,7 +239,9 @@ class SessionLanes:
 
     def _rest(self) -> None:
         if self._open and self._resting is None:
-            self._resting = self._reactor.callLater(_REST, self._rested)
+            self._resting = self._reactor.callLater(self._rests, self._rested)
+            self._rests = min(self._rests * 2, _LONGEST_REST)
+            self._lostSome = True
 
     def _rested(self) -> None:
         self._resting = None
@@ -248,3 +253,6 @@ class SessionLanes:
         for _ in range(self._leastIdle - self._keep):
             next(iter(self._idle)).end(reset=False)
         self._leastIdle = len(self._idle)
+        if not self._lostSome:
+            self._rests = _REST
+        self._lostSome = False

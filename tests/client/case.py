@@ -47,6 +47,8 @@ class FakeVisitors:
         self.ids: list[UUID] = []
         self.headers: list[bytes] = []
 
+    def noticed(self) -> None: ...
+
     def came(self, id: UUID, server: Dialer, header: bytes) -> None:
         self.ids.append(id)
         self.headers.append(header)

@@ -67,7 +67,7 @@ class CheckTests(SynchronousTestCase):
     def test_aVisitorThatComesThroughIsASuccess(self) -> None:
         for _ in range(3):
             self.reactor.advance(10)
-            self.visitors._noticed()
+            self.visitors.noticed()
         self.assertEqual((self.passed, self.failures, self.dialer.dials), (3, [], 3))
         self.check.stop()
         self.leavesNothing()
@@ -90,7 +90,7 @@ class CheckTests(SynchronousTestCase):
         for n in range(8):
             self.dialer.answer = None if n % 3 == 2 else fail(ConnectionRefusedError())
             self.reactor.advance(10)
-            self.visitors._noticed()
+            self.visitors.noticed()
         self.assertEqual((self.passed, self.failures), (2, []))
         self.check.stop()
 

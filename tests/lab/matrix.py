@@ -10,6 +10,7 @@ from tests.lab.burdens import BadService, NoDescriptors, SlowReader
 from tests.lab.crowds import Churn, Multitude
 from tests.lab.deaths import KilledClient, LongStopped, MovedName, RestartedServer, Stampede, Stopped
 from tests.lab.fault import Fault
+from tests.lab.lanes import ForgottenLane, ForgottenLanes, LongAnswer, NewVisitor
 from tests.lab.silences import BadLink, HalfSilence, LongSilence, Move, OtherHalfSilence, Silence
 
 MATRIX: Final[Sequence[Fault]] = (
@@ -19,6 +20,10 @@ MATRIX: Final[Sequence[Fault]] = (
     LongSilence(),
     Move(),
     BadLink(),
+    NewVisitor(),
+    LongAnswer(),
+    ForgottenLanes(),
+    ForgottenLane(),
     KilledClient(),
     RestartedServer(),
     Stampede(),

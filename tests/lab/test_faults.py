@@ -15,6 +15,7 @@ from tests.lab.burdens import BadService, NoDescriptors, SlowReader
 from tests.lab.crowds import Churn, Multitude
 from tests.lab.deaths import KilledClient, LongStopped, MovedName, RestartedServer, Stampede, Stopped
 from tests.lab.fault import Fault
+from tests.lab.lanes import ForgottenLane, ForgottenLanes, LongAnswer, NewVisitor
 from tests.lab.silences import BadLink, HalfSilence, LongSilence, Move, OtherHalfSilence, Silence
 
 #: What a busy machine may add to a time that is promised, in seconds.
@@ -55,6 +56,22 @@ class LongSilenceTests(FaultCase):
 
     def test_aClientHasItsPortBackAfterItsLease(self) -> None:
         self.keeps(LongSilence(seconds=40, lease=5, delay=4))
+
+
+class LaneTests(FaultCase):
+    """What lanes are worth, and what dead ones cost."""
+
+    def test_aNewVisitorIsAnsweredWithinARoundTrip(self) -> None:
+        self.keeps(NewVisitor(visitors=15))
+
+    def test_aLongAnswerComesInAnOpenWindow(self) -> None:
+        self.keeps(LongAnswer(visitors=12))
+
+    def test_lanesThatANatForgetsCostLittle(self) -> None:
+        self.keeps(ForgottenLanes(seconds=5))
+
+    def test_aLaneThatANatForgetsCostsOnlyItsVisitorSomething(self) -> None:
+        self.keeps(ForgottenLane(seconds=3))
 
 
 class PlaceTests(FaultCase):

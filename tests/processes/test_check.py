@@ -24,7 +24,7 @@ class WorkingTests(ProcessCase):
         self.service.close()
         server, control = self.server("--log-level", "debug")
         client, _ = self.client(control, "--check-every", "2")
-        server.waitFor("is taken", after=1)
+        server.waitFor("is gone", after=1)
         self.assertIn("cannot connect to", client.waitFor("warn"))
         self.assertEqual(len(complaints(client)), 1, client.transcript())
 

@@ -1,0 +1,409 @@
+"""Lanes between real servers and clients."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+import time
+
+from bore.wire.lane import RAW_THRESHOLD
+from tests.processes.case import ProcessCase, count
+from tests.processes.forwarder import Forwarder
+from tests.support import (
+    PATIENCE,
+    Program,
+    bore,
+    digest,
+    eventually,
+    pattern,
+    receiveAll,
+    temporaryFolder,
+)
+
+if sys.platform != "linux":
+    from twisted.trial.unittest import SkipTest
+
+    raise SkipTest("there are no lanes on this system")
+
+DEBUG = ("--log-level", "debug")
+
+#: Enough for bulk to be bulk, and for a socket's buffers to be full at times.
+BIG = 32 << 20
+
+
+def used(program: Program) -> list[str]:
+    """The lanes that the visitors were on, one after another, as a server or a client with --log-level debug says."""
+    return re.findall(r"visitor \S+ (?:is )?on lane (\d+)", "\n".join(program.err))
+
+
+def opened(program: Program) -> int:
+    """How many lanes were opened."""
+    return count(program, " opened") - count(program, "opened for")
+
+
+def lost(program: Program) -> int:
+    """How many lanes are gone."""
+    return len(re.findall(r"lane \d+ is gone", "\n".join(program.err)))
+
+
+class LaneCase(ProcessCase):
+    """A server and a client, and lanes between them."""
+
+    def startBoth(self, *words: str, server: tuple[str, ...] = ()) -> int:
+        """Start both; gives the public port when the lanes are there."""
+        self.bore, self.control = self.server(*DEBUG, *server)
+        self.home = temporaryFolder(self)
+        self.local, port = self.client(self.control, *DEBUG, *words, home=self.home)
+        if "--lanes" not in words:
+            self.haveLanes(4)
+        return port
+
+    def haveLanes(self, number: int, since: int = 0) -> None:
+        """Wait until so many lanes have come to the server."""
+        eventually(lambda: opened(self.bore) >= since + number, "the lanes are there")
+
+    def assertServed(self, port: int, times: int) -> None:
+        for n in range(times):
+            question = b"question %d" % n
+            self.assertEqual(self.ask(port, question), question)
+
+    def assertNothingSaid(self) -> None:
+        """Neither side has complained of anything."""
+        for program in (self.bore, self.local):
+            said = [line for line in program.err if not re.match(r"\S+ \S+ (info|debug) ", line)]
+            self.assertEqual(said, [])
+
+
+class VisitorTests(LaneCase):
+    """Visitors on lanes."""
+
+    def test_oneAfterAnotherIsOnTheSameLane(self) -> None:
+        port = self.startBoth()
+        self.assertServed(port, 20)
+        eventually(lambda: len(used(self.bore)) == 20, "all are in the log")
+        self.assertLessEqual(len(set(used(self.bore))), 2)
+        self.assertEqual(count(self.bore, "is taken"), 0)
+        self.assertLessEqual(opened(self.bore), 6)
+        self.assertEqual(lost(self.bore), 0)
+        self.assertNothingSaid()
+
+    def test_manyAtOnceHaveALaneEach(self) -> None:
+        port = self.startBoth()
+        visitors = [self.visitor(port) for _ in range(100)]
+        for n, visitor in enumerate(visitors):
+            self.assertEchoes(visitor, b"visitor %d" % n)
+        eventually(lambda: len(used(self.local)) == 100, "all are in the log")
+        self.assertEqual(len(set(used(self.bore))), 100)
+        for visitor in visitors:
+            visitor.close()
+        # Those that have left leave their lanes to those who come.
+        eventually(lambda: count(self.bore, " is gone: ") == 100, "they are gone")
+        before = opened(self.bore)
+        for visitor in [self.visitor(port) for _ in range(100)]:
+            self.assertEchoes(visitor)
+        self.assertLessEqual(opened(self.bore), before + 4)
+        self.assertNothingSaid()
+
+    def test_whoSaysNothingIsServedByWhoSpeaksFirst(self) -> None:
+        self.service.serve = lambda sock: sock.sendall(b"welcome")
+        port = self.startBoth()
+        for _ in range(3):
+            self.assertEqual(receiveAll(self.visitor(port)), b"welcome")
+        self.assertEqual(len(used(self.bore)), 3)
+
+    def test_withASecretTheyAreProvedOnce(self) -> None:
+        port = self.startBoth("--secret", "hush", server=("--secret", "hush"))
+        self.assertServed(port, 10)
+        self.assertEqual(len(used(self.bore)), 10)
+        self.assertLessEqual(opened(self.bore), 6)
+        self.assertNothingSaid()
+
+    def test_lanesZeroIsTheBaseProtocol(self) -> None:
+        port = self.startBoth("--lanes", "0")
+        self.assertServed(port, 10)
+        eventually(lambda: count(self.bore, "is taken") == 10, "all were accepted")
+        self.assertEqual((used(self.bore), opened(self.bore)), ([], 0))
+        self.assertNothingSaid()
+
+    def test_theServersBoundOnIdleOnesIsKept(self) -> None:
+        port = self.startBoth("--lanes", "2", server=("--max-lanes", "2"))
+        for visitor in [self.visitor(port) for _ in range(20)]:
+            self.assertEchoes(visitor)
+            visitor.close()
+        eventually(lambda: opened(self.bore) - lost(self.bore) <= 2, "only two are left")
+        self.assertServed(port, 5)
+
+    def test_aClientThatWantsMoreThanTheServerKeepsDoesNotOpenThemOverAndOver(self) -> None:
+        port = self.startBoth(server=("--max-lanes", "2"))
+        time.sleep(6)
+        self.assertLess(opened(self.bore), 12)
+        self.assertServed(port, 5)
+
+    def test_aServiceThatIsNotThereIsToldToTheVisitorAndCostsNoLane(self) -> None:
+        port = self.startBoth()
+        self.service.close()
+        for _ in range(10):
+            self.assertTurnedAway(self.visitor(port))
+        self.assertLessEqual(opened(self.bore), 6)
+        self.assertEqual(lost(self.bore), 0)
+
+    def test_aVisitorThatCutsIsCutAtTheServiceAndCostsNoLane(self) -> None:
+        resets: list[type[BaseException]] = []
+        done = threading.Semaphore(0)
+
+        def serve(sock: socket.socket) -> None:
+            sock.sendall(b"welcome")
+            try:
+                receiveAll(sock)
+            except OSError as e:
+                resets.append(type(e))
+            done.release()
+
+        self.service.serve = serve
+        port = self.startBoth()
+        for _ in range(5):
+            visitor = self.visitor(port)
+            self.assertHears(visitor, b"welcome")
+            visitor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            visitor.close()
+            self.assertTrue(done.acquire(timeout=PATIENCE))
+        self.assertEqual(resets, [ConnectionResetError] * 5)
+        self.assertEqual(lost(self.bore), 0)
+
+    def test_proxyProtocolHeadersAreOfTheVisitorOnTheLane(self) -> None:
+        heard: list[bytes] = []
+        self.service.serve = lambda sock: heard.append(receiveAll(sock))
+        port = self.startBoth("--proxy-protocol", "v1")
+        expected = []
+        for n in range(5):
+            source = f"127.77.3.{n + 1}"
+            visitor = self.visitor(port, source=source)
+            visitor.sendall(b"words %d" % n)
+            visitor.shutdown(socket.SHUT_WR)
+            number = visitor.getsockname()[1]
+            self.assertEqual(receiveAll(visitor), b"")
+            expected.append(b"PROXY TCP4 %s %s %d %d\r\nwords %d" % (
+                source.encode(), self.host.encode(), number, port, n
+            ))  # fmt: skip
+        self.assertEqual(heard, expected)
+        self.assertEqual(len(used(self.bore)), 5)
+
+
+class BulkTests(LaneCase):
+    """Much, over lanes."""
+
+    def test_aDownloadArrivesWhole(self) -> None:
+        data = pattern(1, BIG)
+        self.service.serve = lambda sock: sock.sendall(data)
+        port = self.startBoth()
+        for _ in range(2):
+            self.assertEqual(digest(receiveAll(self.visitor(port))), digest(data))
+        self.assertEqual(len(used(self.bore)), 2)
+        self.assertServedAfterwards(port)
+
+    def test_anUploadArrivesWhole(self) -> None:
+        data = pattern(2, BIG)
+        self.service.serve = lambda sock: sock.sendall(digest(receiveAll(sock)).encode())
+        port = self.startBoth()
+        for _ in range(2):
+            self.assertEqual(self.ask(port, data), digest(data).encode())
+        self.assertEqual(len(used(self.bore)), 2)
+        self.assertServedAfterwards(port)
+
+    def test_bothWaysAtOnceArriveWhole(self) -> None:
+        port = self.startBoth()
+        for size in (RAW_THRESHOLD - 1, RAW_THRESHOLD, RAW_THRESHOLD + 1, BIG):
+            data = pattern(size, size)
+            visitor = self.visitor(port)
+            sender = threading.Thread(target=lambda to, what: (to.sendall(what), to.shutdown(1)), args=(visitor, data))
+            sender.start()
+            self.assertEqual(digest(receiveAll(visitor)), digest(data))
+            sender.join()
+        self.assertNothingSaid()
+
+    def test_aSlowReaderHoldsUpNobody(self) -> None:
+        data = pattern(3, BIG)
+        self.service.serve = lambda sock: sock.sendall(data) if sock.recv(1) == b"b" else sock.sendall(b"small")
+        port = self.startBoth()
+        slow = self.visitor(port)
+        slow.sendall(b"b")
+        time.sleep(0.5)
+        for _ in range(5):
+            visitor = self.visitor(port)
+            visitor.sendall(b"s")
+            self.assertEqual(receiveAll(visitor), b"small")
+        self.assertEqual(digest(receiveAll(slow)), digest(data))
+
+    def assertServedAfterwards(self, port: int) -> None:
+        self.service.serve = lambda sock: sock.sendall(receiveAll(sock))
+        self.assertServed(port, 5)
+        self.assertNothingSaid()
+
+
+class SessionTests(LaneCase):
+    """Lanes, and a client or server that is away for a while."""
+
+    def test_whoWaitsForAClientThatWasKilledIsServed(self) -> None:
+        port = self.startBoth()
+        running = self.visitor(port)
+        self.assertEchoes(running)
+        self.local.kill()
+        self.bore.waitFor("kept for")
+        self.assertRaises(ConnectionResetError, running.recv, 1)
+        visitors = [self.visitor(port) for _ in range(20)]
+        self.local, same = self.client(self.control, *DEBUG, home=self.home)
+        self.assertEqual(same, port)
+        for visitor in visitors:
+            self.assertEchoes(visitor)
+        eventually(lambda: len(used(self.bore)) == 21, "all are in the log")
+        self.assertNothingSaid()
+
+    def test_joinedStreamsOnLanesOutliveTheirSession(self) -> None:
+        self.bore, self.control = self.server(*DEBUG)
+        way = Forwarder(self.host, 0, (self.host, self.control))
+        self.addCleanup(way.close)
+        self.local, port = self.client(way.port, *DEBUG)
+        self.haveLanes(4)
+        visitors = [self.visitor(port) for _ in range(10)]
+        for visitor in visitors:
+            self.assertEchoes(visitor)
+        way.session.cut()
+        self.bore.waitFor("is back")
+        for visitor in visitors:
+            self.assertEchoes(visitor)
+            visitor.shutdown(socket.SHUT_WR)
+            self.assertEqual(receiveAll(visitor), b"")
+        before = opened(self.bore)
+        eventually(lambda: opened(self.bore) - lost(self.bore) <= 6, "only the new session's lanes are left")
+        self.assertServed(port, 5)
+        self.assertLessEqual(opened(self.bore), before + 1)
+
+    def test_whoIsOnALaneThatWasCutIsServedByAnotherAtOnce(self) -> None:
+        self.bore, self.control = self.server(*DEBUG)
+        way = Forwarder(self.host, 0, (self.host, self.control))
+        self.addCleanup(way.close)
+        self.local, port = self.client(way.port, *DEBUG)
+        for _ in range(5):
+            self.haveLanes(4, lost(self.bore))
+            first = [self.visitor(port) for _ in range(4)]
+            for visitor in first:
+                self.assertEchoes(visitor)
+                visitor.close()
+            lanes = [passage for passage in way.passages if passage is not way.session]
+            # The server hears of the visitor and of the lanes' end together, in whatever order.
+            os.kill(self.bore.pid, signal.SIGSTOP)
+            visitor = self.visitor(port)
+            for lane in lanes[: len(lanes) // 2]:
+                lane.cut()
+                way.passages.remove(lane)
+            os.kill(self.bore.pid, signal.SIGCONT)
+            begin = time.monotonic()
+            self.assertEchoes(visitor)
+            self.assertLess(time.monotonic() - begin, 3)
+            visitor.close()
+
+    def test_aClientThatWasStoppedForAMomentServesWhoCameMeanwhile(self) -> None:
+        port = self.startBoth()
+        os.kill(self.local.pid, signal.SIGSTOP)
+        visitors = [self.visitor(port) for _ in range(10)]
+        time.sleep(3.2)
+        os.kill(self.local.pid, signal.SIGCONT)
+        for visitor in visitors:
+            self.assertEchoes(visitor)
+        self.assertNothingSaid()
+
+    def test_aClientThatWasStoppedForLongServesWhoCameMeanwhile(self) -> None:
+        port = self.startBoth()
+        os.kill(self.local.pid, signal.SIGSTOP)
+        early = [self.visitor(port) for _ in range(2)]
+        time.sleep(1.2)
+        early += [self.visitor(port) for _ in range(8)]
+        self.bore.waitFor("does not answer, kept for 60 s")
+        late = [self.visitor(port) for _ in range(3)]
+        os.kill(self.local.pid, signal.SIGCONT)
+        for visitor in (*early, *late):
+            self.assertEchoes(visitor)
+        self.bore.waitFor("is back")
+        self.assertServed(port, 5)
+
+    def test_aServerThatWasStoppedServesOnItsOldLanes(self) -> None:
+        port = self.startBoth()
+        self.assertServed(port, 1)
+        os.kill(self.bore.pid, signal.SIGSTOP)
+        visitors = [self.visitor(port) for _ in range(3)]
+        time.sleep(3)
+        os.kill(self.bore.pid, signal.SIGCONT)
+        for visitor in visitors:
+            self.assertEchoes(visitor)
+        self.assertEqual(lost(self.bore), 0)
+        self.assertNothingSaid()
+
+    def test_aServerThatWasRestartedHasLanesAgain(self) -> None:
+        port = self.startBoth()
+        self.assertServed(port, 2)
+        self.bore.kill()
+        self.local.waitFor("lost ")
+        eventually(lambda: lost(self.local) >= 4, "the old lanes are gone")
+        self.bore, _ = self.server(*DEBUG, port=self.control)
+        self.bore.waitFor(f"port {port}: opened for ")
+        self.haveLanes(4)
+        self.assertServed(port, 5)
+        self.assertEqual(len(used(self.bore)), 5)
+
+    def test_aServerThatIsStoppedClosesTheIdleOnesAndLetsTheOthersEnd(self) -> None:
+        port = self.startBoth()
+        visitor = self.visitor(port)
+        self.assertEchoes(visitor)
+        self.bore.process.send_signal(signal.SIGTERM)
+        eventually(lambda: lost(self.local) >= 4, "idle lanes are gone")
+        self.assertEchoes(visitor)
+        visitor.shutdown(socket.SHUT_WR)
+        self.assertEqual(receiveAll(visitor), b"")
+        self.assertEqual(self.bore.wait(), 0)
+
+    def test_aClientThatIsStoppedLetsVisitorsEnd(self) -> None:
+        port = self.startBoth()
+        visitor = self.visitor(port)
+        self.assertEchoes(visitor)
+        self.local.process.send_signal(signal.SIGTERM)
+        eventually(lambda: lost(self.bore) >= 4, "idle lanes are gone")
+        self.assertEchoes(visitor)
+        visitor.shutdown(socket.SHUT_WR)
+        self.assertEqual(receiveAll(visitor), b"")
+        self.assertEqual(self.local.wait(), 0)
+
+
+class PortableTests(LaneCase):
+    """BORE_RELAY=portable: a side that has no lanes."""
+
+    def body(self, portable: bool) -> dict[str, str]:
+        return {"BORE_RELAY": "portable"} if portable else {}
+
+    def check(self, server: bool, client: bool) -> None:
+        """Have visitors, and say which side is portable."""
+        words = ("server", "--bind-addr", self.host, "--control-port", "0", *DEBUG)
+        self.bore = self.start(bore(*words, environment=self.body(server)))
+        to = f"{self.host}:{self.bore.port('listening on ')}"
+        service = ("local", str(self.service.port), "-l", "127.0.0.1", "-t", to, *DEBUG)
+        self.local = self.start(bore(*service, environment=self.body(client)))
+        port = self.local.port("listening at ")
+        self.assertServed(port, 5)
+        for visitor in [self.visitor(port) for _ in range(20)]:
+            self.assertEchoes(visitor)
+        data = pattern(4, 4 << 20)
+        self.assertEqual(digest(self.ask(port, data)), digest(data))
+        self.assertEqual((used(self.bore), used(self.local), opened(self.bore)), ([], [], 0))
+        self.assertNothingSaid()
+
+    def test_aPortableServerHasNone(self) -> None:
+        self.check(True, False)
+
+    def test_aPortableClientHasNone(self) -> None:
+        self.check(False, True)
+
+    def test_neitherHaveTwoPortableOnes(self) -> None:
+        self.check(True, True)
