@@ -104,7 +104,8 @@ class SessionLanes:
         """The session is over: idle lanes are closed, the others when their visitors have left."""
         self._open = False
         self._expected.takeAll()
-        self._shrinking.stop()
+        if self._shrinking.running:
+            self._shrinking.stop()
         for timer in (self._resting, self._again):
             if timer is not None:
                 timer.cancel()
@@ -144,11 +145,13 @@ class SessionLanes:
 
     def gone(self, lane: Lane) -> None:
         """See LaneOwner: the lane is closed."""
-        self._idle.pop(lane, None)
+        wasIdle = self._idle.pop(lane, None) is not None
         self._leastIdle = min(self._leastIdle, len(self._idle))
         if VisitorLog.wanted:
             self._log.debug("lane {lane} is gone", lane=id(lane))
-        if len(self._idle) < self._keep:
+        if not wasIdle:
+            self._fill()  # a stream has used it up
+        elif len(self._idle) < self._keep:
             self._rest()
 
     def _bring(self, lane: Lane, id: UUID, header: bytes) -> None:
@@ -186,6 +189,8 @@ class SessionLanes:
                 self._again = self._reactor.callLater(_FRESH, self._lookAgain)
         for _ in range(min(missing, _MAX_OPENING) - len(self._opening)):
             self._openOne()
+        if missing > _MAX_OPENING and not self._opening:
+            self._reactor.callLater(0, self._fill)  # within this machine a lane is open at once
 
     def _lookAgain(self) -> None:
         """Some lane that seemed to be for a visitor was not, if it is still expected."""

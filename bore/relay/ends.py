@@ -35,7 +35,6 @@ class Loop(Protocol):
     :ivar view: the same memory.
     :ivar framed: the same memory behind the room for a lane's header.
     :ivar share: the bytes that one stream may move in this turn.
-    :ivar ready: the ends that go on in the next turn.
     """
 
     buffer: bytearray
@@ -43,7 +42,9 @@ class Loop(Protocol):
     framed: memoryview
     pipes: PipePool
     share: int
-    ready: list[End]
+
+    def later(self, end: End) -> None:
+        """Have an end go on in the next turn."""
 
 
 class JoinedPair(Pair):
@@ -125,7 +126,7 @@ class End:
         limit = self.taken + self.loop.share
         if (self.held or self.pipe is not None) and not self.deliver():
             return
-        while self.readable and not self.held and self.pipe is None and not self.finished:
+        while self.readable and not (self.held or self.pipe is not None or self.finished or self.queued):
             if self.taken >= limit:
                 self.later()
                 return
@@ -138,7 +139,7 @@ class End:
         """Go on in the next turn."""
         if not self.queued:
             self.queued = True
-            self.loop.ready.append(self)
+            self.loop.later(self)
 
     def moveSmall(self) -> None:
         """Read once, and write what was read."""

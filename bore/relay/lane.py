@@ -34,6 +34,9 @@ from bore.wire.lane import (
     LaneSession,
 )
 
+#: How many frames of a lane are followed before others have their turn.
+_FRAMES_PER_TURN: Final = 256
+
 #: How many visitors a lane may have, or reads without one, in one turn: the other side cannot stop everything else.
 _PER_TURN: Final = 16
 
@@ -81,6 +84,9 @@ class Lanes(Loop, Protocol):
 
     def proved(self, pair: LanePair) -> None:
         """The lane of a pair has shown that it is alive."""
+
+    def stalled(self, pair: LanePair) -> None:
+        """A stream waits for its lane to prove itself."""
 
     def pairEnded(self, pair: LanePair, ending: Ending | None) -> None:
         """A pair has come to its end; None: its stream goes on elsewhere."""
@@ -137,6 +143,7 @@ class ToLane(End):
         if not head:
             return
         data = self.loop.view[: HEADER.size + count] if count else memoryview(b"")
+        self.pair.said(len(head) + len(data))
         try:
             sent = self.other.socket.sendmsg((head, data))
         except BlockingIOError:
@@ -149,14 +156,12 @@ class ToLane(End):
         if broken:
             self.cut()
 
-    def pump(self) -> None:
-        if self.readable and not self.held and len(self.pair.unproven or b"") >= BUFFER_SIZE:
-            return  # no more is read than can be given to another lane, should this one turn out to be dead
-        super().pump()
-
     def moveSmall(self) -> None:
         if self.raw:
             super().moveSmall()
+            return
+        if self.pair.mustWait():
+            self.readable = False
             return
         count = self.read(self.loop.framed)
         if not count:
@@ -176,6 +181,7 @@ class ToLane(End):
             self.readable = False
             self.ended = True
             self.pair.lane.session.sent(END)
+        self.pair.said(size)
         self.write(self.loop.view[:size])
         if self.finished:
             return  # the lane has turned out to be dead
@@ -211,6 +217,7 @@ class ToLane(End):
 
     def say(self, frame: bytes) -> None:
         """Say something behind all that was said."""
+        self.pair.said(len(frame))
         if self.held:
             self.held = b"".join((self.held, frame))
         else:
@@ -268,6 +275,15 @@ class Lane(End):
         """Whether the lane is of no use any more."""
         return self.socket.fileno() < 0
 
+    @property
+    def looksAlive(self) -> bool:
+        """Whether nothing has happened to an idle lane that the next turn would show to be its end."""
+        if self.closed:
+            return False
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN | select.POLLRDHUP)
+        return not poll.poll(0)
+
     def serve(self, event: int) -> None:
         if event & READABLE:
             self.readable = True
@@ -292,7 +308,10 @@ class Lane(End):
             if pair is None:
                 self._listen()
             else:
-                super().pump()
+                if self.decoder.kept and not self.held:
+                    self._follow()
+                if self.on is pair:
+                    super().pump()
             if self.on is pair:
                 return
         self.later()
@@ -386,6 +405,8 @@ class Lane(End):
 
         :param rest: what is still to be said about it.
         """
+        if self.closed:
+            return
         self._outgoing = rest
         if not self.session.over:
             self._await(True)
@@ -396,7 +417,7 @@ class Lane(End):
         if self.decoder.kept:
             self._follow()
         for _ in range(_PER_TURN):
-            if not self.readable or self.on is not None or self.closed or self._waiting:
+            if not self.readable or self.on is not None or self.closed or self._waiting or self.queued:
                 return
             try:
                 count = self.socket.recv_into(self.loop.buffer, BUFFER_SIZE)
@@ -439,7 +460,9 @@ class Lane(End):
         self._following = True
         decoder = self.decoder
         try:
-            while not self.closed and not self.held and not self._waiting:
+            for _ in range(_FRAMES_PER_TURN):
+                if self.closed or self.held or self._waiting:
+                    break
                 frame = decoder.next()
                 if frame is None:
                     break
@@ -456,6 +479,8 @@ class Lane(End):
                     self.end(reset=True)  # what comes now has no end that could be waited for
                 elif self.session.over:
                     self._flush()
+            else:
+                self.later()
             decoder.keep()
         except Violation:
             self.cut()
@@ -464,21 +489,23 @@ class Lane(End):
 
     def _pass(self, kind: int, payload: bytes | memoryview) -> None:
         """Pass on what has come for the stream on the lane."""
-        assert self.on is not None
-        if self.on.unproven is not None:
+        pair = self.on
+        assert pair is not None
+        if pair.unproven is not None:
             payload = bytes(payload)
             self.decoder.keep()
-            self.on.proved()
-            if self.on is None:
-                return
+            pair.proved()
+            if self.on is not pair:
+                return  # the stream was cut, and there may be another one already
         if kind in (DATA, BARE):
             self.taken += len(payload)
-            self.write(memoryview(payload))
+            if payload:
+                self.write(memoryview(payload))
         elif kind == END:
             self.finished = True
             self.passEnd()
         elif kind == RESET:
-            self.on.cutByPeer()
+            pair.cutByPeer()
 
     def _await(self, yes: bool) -> None:
         if yes != self._awaited:
@@ -499,7 +526,7 @@ class LanePair(JoinedPair):
     :ivar unproven: what the stream has sent on a lane that may be dead; None: it is alive.
     """
 
-    __slots__ = ("_giveBack", "_loop", "_plainIsLeft", "lane", "plain", "unproven")
+    __slots__ = ("_giveBack", "_loop", "_plainIsLeft", "_said", "_stalled", "lane", "plain", "unproven")
 
     def __init__(
         self,
@@ -513,6 +540,8 @@ class LanePair(JoinedPair):
         self._plainIsLeft = plainIsLeft
         self._giveBack = giveBack
         self.unproven = None if giveBack is None else b""
+        self._said = 0
+        self._stalled = False
         self.plain = ToLane(loop, plain)
         self.lane = lane
         self.plain.pair = self
@@ -528,25 +557,53 @@ class LanePair(JoinedPair):
         if self.unproven is not None:
             self.unproven += data
 
+    def said(self, size: int) -> None:
+        """So many bytes were said on the lane, or are held for it."""
+        self._said += size
+
     def proved(self) -> None:
         """The lane has shown that it is alive."""
-        stalled = self.unproven is not None and len(self.unproven) >= BUFFER_SIZE
         self.unproven = None
         self._giveBack = None
         self._loop.proved(self)
-        if stalled and self.plain.readable:
+        if self._stalled:
+            self._stalled = False
+            self.plain.readable = True
             self.plain.pump()
 
-    def check(self) -> None:
-        """Nothing has come on the lane for a while: see whether what was said on it has arrived."""
-        try:
-            waiting = struct.unpack("i", fcntl.ioctl(self.lane.fd, _SIOCOUTQ, b"\0\0\0\0"))[0]
-        except OSError:
-            waiting = 1
-        if waiting:
-            self._lose(silent=True)
-        else:
+    def mustWait(self) -> bool:
+        """Whether no more may be read, as another lane could not be given it, should this one turn out to be dead."""
+        if self.unproven is None or len(self.unproven) < BUFFER_SIZE:
+            return False
+        if self._hasArrived():
             self.proved()
+            return False
+        self._stalled = True
+        self._loop.stalled(self)
+        return True
+
+    def look(self) -> None:
+        """The stream waits for its lane to prove itself: see whether it has."""
+        if self.unproven is not None and self._hasArrived():
+            self.proved()
+        elif self.unproven is not None:
+            self._loop.stalled(self)
+
+    def check(self) -> None:
+        """Nothing has come on the lane for a while: see whether anything that was said on it has arrived."""
+        if self._hasArrived():
+            self.proved()
+        else:
+            self._lose(silent=True)
+
+    def _hasArrived(self) -> bool:
+        """Whether the other side's kernel has acknowledged anything of this stream."""
+        said = self._said - len(self.plain.held)
+        try:
+            waiting: int = struct.unpack("i", fcntl.ioctl(self.lane.fd, _SIOCOUTQ, b"\0\0\0\0"))[0]
+        except OSError:
+            return True  # it cannot be told: better cut than sent twice
+        return waiting < said
 
     def stop(self, reason: Reason) -> None:
         if self._loop.has(self.plain):
@@ -565,6 +622,8 @@ class LanePair(JoinedPair):
 
     def laneLost(self) -> None:
         """The lane is dead, or has ended in the middle of a stream."""
+        if self._giveBack is not None and self._hasArrived():
+            self._giveBack = None  # somebody may have acted on it: it must not be said again
         self._lose(silent=False)
 
     def _lose(self, silent: bool) -> None:
@@ -621,6 +680,7 @@ class LanePair(JoinedPair):
         lane.leave()
         if self.unproven is not None:
             self._loop.proved(self)
+            self.unproven = None
         ending = None
         if reason is not None:
             ending = Ending(reason, toLane, fromLane) if self._plainIsLeft else Ending(reason, fromLane, toLane)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import cast
+from typing import Final, cast
 
 from bore.relay.ends import BUFFER_SIZE
 from bore.relay.face import PROOF_TIMEOUT, Ending, Reason, Stream
@@ -13,6 +13,9 @@ from bore.relay.splice import SpliceRelay
 from bore.streams.deadlines import Deadlines
 from bore.streams.reactor import IReactor
 from bore.wire.lane import HEADER, OPEN, RESET_TIMEOUT
+
+#: A stream that has sent much, and waits for its lane to prove itself, is looked after at this interval, in seconds.
+_LOOK: Final = 0.03
 
 
 class LaneRelay(SpliceRelay):
@@ -99,10 +102,13 @@ class LaneRelay(SpliceRelay):
 
     def close(self) -> None:
         """See :meth:`Relay.close`. Lanes without a visitor are closed."""
+        for pair in list(self._pairs):
+            pair.stop(Reason.STOPPED)
         self._unproven.takeAll()
         self._unanswered.takeAll()
         for end in list(self._ends.values()):
-            cast(Lane, end).end(reset=False)
+            lane = cast(Lane, end)
+            lane.end(reset=not lane.session.over)
         super().close()
 
     def resetSent(self, lane: Lane) -> None:
@@ -112,6 +118,10 @@ class LaneRelay(SpliceRelay):
     def resetAnswered(self, lane: Lane) -> None:
         """Said by a lane: it waits no more."""
         self._unanswered.take(lane)
+
+    def stalled(self, pair: LanePair) -> None:
+        """Said by a pair: its stream waits for the lane to prove itself."""
+        self._reactor.callLater(_LOOK, self._safely, pair.look, pair)
 
     def proved(self, pair: LanePair) -> None:
         """Said by a pair: its lane has shown that it is alive, or it does not matter any more."""

@@ -87,6 +87,7 @@ class SpliceRelay(Relay):
         self._epoll = select.epoll()
         self._ends: dict[int, End] = {}
         self._nextTurn: IDelayedCall | None = None
+        self._serving = False
         self.pipes = PipePool()
         self.buffer = bytearray(BUFFER_SIZE)
         self.view = self.framed = memoryview(self.buffer)
@@ -106,6 +107,8 @@ class SpliceRelay(Relay):
 
     def close(self) -> None:
         """See :meth:`Relay.close`."""
+        for pair in list(self._pairs):  # the reactor ends, and nobody has waited for them
+            pair.stop(Reason.STOPPED)
         super().close()
         if self._nextTurn is not None:
             self._nextTurn.cancel()
@@ -117,6 +120,21 @@ class SpliceRelay(Relay):
 
     def doRead(self) -> None:
         """Serve the streams to which something has happened, then those that had not come to an end before."""
+        self._serving = True
+        try:
+            self._serveAll()
+        finally:
+            self._serving = False
+        if self.ready and self._nextTurn is None and not self._epoll.closed:
+            self._nextTurn = self._reactor.callLater(0, self._turn)
+
+    def later(self, end: End) -> None:
+        """See Loop."""
+        self.ready.append(end)
+        if not self._serving and self._nextTurn is None:
+            self._nextTurn = self._reactor.callLater(0, self._turn)
+
+    def _serveAll(self) -> None:
         ready, self.ready = self.ready, []
         self.share = max(_LEAST_SHARE, _TURN // (1 + len(ready)))
         epoll, get = self._epoll, self._ends.get
@@ -139,8 +157,6 @@ class SpliceRelay(Relay):
                 end.pump()
             except Exception:
                 self._broken(end)
-        if self.ready and self._nextTurn is None:
-            self._nextTurn = self._reactor.callLater(0, self._turn)
 
     def watch(self, end: End) -> None:
         """

@@ -36,6 +36,10 @@ from bore.wire.serversession import (
     VisitorTaken,
 )
 
+#: When so many bytes wait to be written the client does not read. The announcements of all visitors that may wait are
+#: less.
+_BUFFER: Final = 1 << 18
+
 _HEARTBEAT: Final = encode(Heartbeat())
 
 
@@ -149,7 +153,7 @@ class ControlProtocol(Protocol):
         self.transport.abortConnection()
 
     def pauseProducing(self) -> None:
-        """So much is waiting to be written (64 KiB) that the client cannot have read anything for long."""
+        """So much is waiting to be written that the client cannot have read anything for long."""
         self._log.warn("{peer} does not read its control connection and is dropped", peer=self._peer)
         self.drop()
 
@@ -165,6 +169,7 @@ class ControlProtocol(Protocol):
                 self._unanswered = 0
             case Say(words):
                 self.transport.write(words)
+                self._port.pending.renew(self, self._source)  # each message has its own time
             case VisitorTaken(id, rest):
                 self._port.pending.take(self)
                 visitor = self._port.takeVisitor(id)
@@ -190,6 +195,7 @@ class ControlProtocol(Protocol):
         what = "{peer} is back" if back else "opened for {peer}"
         self._log.info("port {port}: " + what, port=tunnel.port, peer=self._peer)
         prepareControl(self.transport.getHandle())
+        self.transport.bufferSize = _BUFFER
         self.transport.registerProducer(self, True)
         lane = None if lanes is None else lanes.token
         self.transport.write(self._session.opened(tunnel.port, tunnel.token, self._port.settings.lease, lane))

@@ -13,7 +13,7 @@ from twisted.internet.protocol import Factory
 
 from bore.relay.face import Ending, Relay, Stream
 from bore.server.control import ControlProtocol
-from bore.server.lanes import SessionLanes
+from bore.server.lanes import SessionLanes, Stock
 from bore.server.pending import Pending
 from bore.server.settings import ServerSettings
 from bore.server.tunnel import Tunnel, Visitor, WaitingRoom
@@ -56,6 +56,7 @@ class ControlFactory(Factory):
         self.tunnels = Tunnels(reactor, settings, self.room, self.starvation)
         self.pending = Pending(reactor, settings.bounds, self.tunnels.hasSome)
         self._lanes: dict[bytes, SessionLanes] = {}
+        self._stock = Stock(settings.bounds.descriptors // 4)
         self._clients: set[ControlProtocol] = set()
         self._left: Deferred[None] | None = None
 
@@ -99,7 +100,7 @@ class ControlFactory(Factory):
         relay = self.relay.lanes
         if not extended or relay is None:
             return None
-        lanes = SessionLanes(self.reactor, relay, tunnel, self.settings.bounds.lanes, self._visitorLeft)
+        lanes = SessionLanes(self.reactor, relay, tunnel, self.settings.bounds.lanes, self._stock, self._visitorLeft)
         self._lanes[digest(lanes.token)] = lanes
         return lanes
 
@@ -149,7 +150,8 @@ class ControlFactory(Factory):
 
         :returns: whether some are free already.
         """
-        if self.room.shrink():
+        shrunk = [lanes.shrink() for lanes in self._lanes.values()]
+        if any(shrunk) or self.room.shrink():
             return True
         self.pending.dropOldest()
         return False

@@ -25,6 +25,23 @@ if TYPE_CHECKING:
 _MAX_LANES_LOST: Final = 3
 
 
+class Stock:
+    """
+    Counts the idle lanes of all sessions, which hold descriptors that others may need.
+
+    :param limit: how many there may be; 0: any number.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.count = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether there may be no more."""
+        return 0 < self._limit <= self.count
+
+
 class SessionLanes:
     """
     Puts the visitors of a session's tunnel on its lanes.
@@ -33,6 +50,7 @@ class SessionLanes:
     widest open window. A visitor on a lane that turns out to be dead waits for another one.
 
     :param bound: how many idle lanes are kept; 0: any number.
+    :param stock: the idle lanes of all sessions.
     :param left: called when a visitor has left.
     :ivar token: for this a client opens lanes.
     """
@@ -45,12 +63,14 @@ class SessionLanes:
         relay: LaneRelay,
         tunnel: Tunnel,
         bound: int,
+        stock: Stock,
         left: Callable[[Visitor, Ending], None],
     ) -> None:
         self._clock = clock
         self._relay = relay
         self._tunnel = tunnel
         self._bound = bound
+        self._stock = stock
         self._left = left
         self._idle: dict[Lane, float] = {}
         self._open = True
@@ -75,17 +95,24 @@ class SessionLanes:
     def serve(self, visitor: Visitor) -> bool:
         """Put a visitor on an idle lane, if there is one."""
         while self._idle:
-            lane, _ = self._idle.popitem()
+            lane = self._takeFreshest()
             if not lane.closed:
                 self._join(visitor, lane)
                 return True
         return False
 
+    def shrink(self) -> bool:
+        """Close half of the idle lanes, to have their descriptors, and say whether there was one."""
+        count = (len(self._idle) + 1) // 2
+        for lane in list(self._idle)[:count]:
+            lane.end(reset=False)
+        return count > 0
+
     def close(self) -> None:
         """The session is over: idle lanes are closed, the others when their visitors have left."""
         self._open = False
         while self._idle:
-            self._idle.popitem()[0].end(reset=False)
+            self._takeFreshest().end(reset=False)
 
     def opened(self, lane: Lane, visitor: bytes) -> None:
         """See LaneOwner: only clients are told of visitors."""
@@ -100,15 +127,18 @@ class SessionLanes:
         if visitor is not None:
             self._join(visitor, lane)
             return
+        if self._stock.full:
+            lane.end(reset=False)
+            return
         self._idle[lane] = self._clock.seconds()
+        self._stock.count += 1
         if 0 < self._bound < len(self._idle):
-            oldest = next(iter(self._idle))
-            del self._idle[oldest]
-            oldest.end(reset=False)
+            next(iter(self._idle)).end(reset=False)
 
     def gone(self, lane: Lane) -> None:
         """See LaneOwner: the lane is closed."""
-        self._idle.pop(lane, None)
+        if self._idle.pop(lane, None) is not None:
+            self._stock.count -= 1
         if VisitorLog.wanted:
             self._log.debug("port {port}: lane {lane} is gone", port=self._tunnel.port, lane=id(lane))
 
@@ -141,5 +171,20 @@ class SessionLanes:
                 lane.end(reset=True)
         if visitor.lanesLost > _MAX_LANES_LOST or self._tunnel.closed:
             visitor.socket.close()
-        elif not self._open or not self.serve(visitor):
+        elif not self._open or not self._serveAgain(visitor):
             visitor.tunnel.admit(visitor)
+
+    def _serveAgain(self, visitor: Visitor) -> bool:
+        """Put a visitor on a lane that has not died together with its last one, if there is one."""
+        for lane in reversed(list(self._idle)):
+            if lane.looksAlive:
+                del self._idle[lane]
+                self._stock.count -= 1
+                self._join(visitor, lane)
+                return True
+        return False
+
+    def _takeFreshest(self) -> Lane:
+        lane, _ = self._idle.popitem()
+        self._stock.count -= 1
+        return lane

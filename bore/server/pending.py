@@ -71,6 +71,11 @@ class Pending:
         if source is not None:
             self._forget(connection, source)
 
+    def renew(self, connection: Connection, source: str) -> None:
+        """A connection has said something, and has more to say."""
+        self.take(connection)
+        self.add(connection, source)
+
     def dropOldest(self) -> None:
         """Close the oldest, if there is one, to have its descriptor."""
         if len(self._sources):

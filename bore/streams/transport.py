@@ -14,7 +14,7 @@ from twisted.internet.interfaces import (
     ISystemHandle,
     ITCPTransport,
 )
-from zope.interface import implementer
+from zope.interface import Attribute, implementer
 
 
 class IStreamTransport(ITCPTransport, ISystemHandle, IConsumer, IPushProducer):
@@ -26,6 +26,8 @@ class IStreamTransport(ITCPTransport, ISystemHandle, IConsumer, IPushProducer):
 
 class IDetachable(IStreamTransport):
     """A transport whose socket can be taken away from it."""
+
+    bufferSize: int = Attribute("when so many bytes wait to be written, its producer is paused")
 
     def detach() -> socket.socket:
         """

@@ -214,6 +214,21 @@ class BulkTests(LaneCase):
         self.assertEqual(len(used(self.bore)), 2)
         self.assertServedAfterwards(port)
 
+    def test_anUploadIsNotHeldUpUntilItIsAnswered(self) -> None:
+        data = pattern(5, 1 << 20)
+        took: list[float] = []
+
+        def serve(sock: socket.socket) -> None:
+            begin = time.monotonic()
+            receiveAll(sock)
+            took.append(time.monotonic() - begin)
+
+        self.service.serve = serve
+        port = self.startBoth()
+        for _ in range(2):
+            self.assertEqual(self.ask(port, data), b"")
+        self.assertLess(max(took), 1, took)
+
     def test_bothWaysAtOnceArriveWhole(self) -> None:
         port = self.startBoth()
         for size in (RAW_THRESHOLD - 1, RAW_THRESHOLD, RAW_THRESHOLD + 1, BIG):

@@ -27,6 +27,7 @@ class FakeLane:
 
     :ivar reset: whether it was reset when it was closed; None: it is open.
     :ivar refused: its visitor cannot be served.
+    :ivar looksAlive: as the kernel sees it.
     """
 
     def __init__(self, sock: socket.socket, owner: LaneOwner) -> None:
@@ -34,6 +35,7 @@ class FakeLane:
         self._owner = owner
         self.reset: bool | None = None
         self.refused = False
+        self.looksAlive = True
 
     @property
     def closed(self) -> bool:
@@ -420,6 +422,15 @@ class DeadLaneTests(LaneCase):
         self.relay.giveBack(used, b"", False)
         self.assertEqual(self.busy, [other])
         self.assertEqual(self.waiting(), [])
+
+    def test_whenAllHaveDiedTogetherItWaits(self) -> None:
+        lanes = [self.lane() for _ in range(8)]
+        self.come()
+        for lane in lanes:
+            lane.looksAlive = False
+        self.relay.giveBack(lanes[-1], b"", False)
+        self.assertEqual(self.busy, [])
+        self.assertEqual((len(self.waiting()), len(self.factory.room)), (1, 1))
 
     def test_whenTheClientIsAwayItWaitsForTheNextSession(self) -> None:
         used = self.lane()
