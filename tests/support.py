@@ -39,7 +39,7 @@ def loopbackHost() -> str:
     Original peers always use port 7835: with a host of its own for each test they need not take turns.
     """
     pid = os.getpid()
-    return f"127.{100 + pid // 250 % 100}.{1 + pid % 250}.{next(_hosts)}"
+    return f"127.{100 + pid // 250 % 100}.{1 + pid % 250}.{1 + next(_hosts) % 250}"
 
 
 def temporaryFolder(case: SynchronousTestCase) -> Path:
@@ -174,7 +174,7 @@ class Program:
 
     def __init__(self, words: Sequence[str], environment: dict[str, str] | None = None, cwd: str | None = None) -> None:
         self.words = list(words)
-        stateHome = os.path.join(_stateHomes.name, str(next(_hosts)))
+        stateHome = tempfile.mkdtemp(dir=_stateHomes.name)
         base = {k: v for k, v in os.environ.items() if not k.startswith("BORE_") and k != "LISTEN_FDS"}
         self.process = subprocess.Popen(
             self.words,

@@ -112,8 +112,8 @@ class SessionLanes:
         self._resting = self._again = None
         for opening in list(self._opening):
             opening.cancel()
-        while self._idle:
-            self._idle.popitem()[0].end(reset=False)
+        for lane in list(self._idle):
+            lane.dismiss()
 
     def opened(self, lane: Lane, visitor: bytes) -> None:
         """See LaneOwner: a visitor is on the lane."""
@@ -255,8 +255,9 @@ class SessionLanes:
 
     def _shrink(self) -> None:
         """Close what was idle for the whole time, and is more than is kept; those that were idle for the longest."""
-        for _ in range(self._leastIdle - self._keep):
-            next(iter(self._idle)).end(reset=False)
+        surplus = max(0, self._leastIdle - self._keep)
+        for lane in list(self._idle)[:surplus]:
+            lane.dismiss()
         self._leastIdle = len(self._idle)
         if not self._lostSome:
             self._rests = _REST

@@ -177,12 +177,11 @@ class Relay(ABC):
         if self._halfOpen:
             self._ticking = self._clock.callLater(self._tick, self._findSilent)
 
-    def pairEnded(self, pair: Pair, ending: Ending | None) -> None:
-        """Said by a pair: both streams are closed; None: they go on elsewhere."""
+    def pairEnded(self, pair: Pair, ending: Ending) -> None:
+        """Said by a pair: both streams are closed."""
         ended = self._pairs.pop(pair)
         self._halfOpen.pop(pair, None)
-        if ending is not None:
-            ended(ending)
+        ended(ending)
         if self._drained is not None and not self._pairs:
             drained, self._drained = self._drained, None
             if self._cutting is not None and self._cutting.active():

@@ -15,6 +15,8 @@ import struct
 from collections.abc import Callable
 from typing import Final, Protocol, TypeAlias
 
+from twisted.internet.interfaces import IDelayedCall
+
 from bore.relay.ends import BUFFER_SIZE, READABLE, STREAM_ENDED, WRITABLE, End, JoinedPair, Loop
 from bore.relay.face import Ending, Reason
 from bore.wire.errors import Violation
@@ -33,6 +35,12 @@ from bore.wire.lane import (
     LaneDecoder,
     LaneSession,
 )
+
+#: A lane on which more than that is still under way is not used again: the next visitor would wait behind it.
+_LITTLE: Final = 1 << 12
+
+#: So many bytes are taken by the local service's socket, even if nobody reads them.
+_PASSED_ON: Final = 1 << 15
 
 #: How many frames of a lane are followed before others have their turn.
 _FRAMES_PER_TURN: Final = 256
@@ -85,11 +93,14 @@ class Lanes(Loop, Protocol):
     def proved(self, pair: LanePair) -> None:
         """The lane of a pair has shown that it is alive."""
 
-    def stalled(self, pair: LanePair) -> None:
-        """A stream waits for its lane to prove itself."""
+    def stalled(self, pair: LanePair) -> IDelayedCall:
+        """A stream waits for its lane to prove itself: look again soon."""
 
-    def pairEnded(self, pair: LanePair, ending: Ending | None) -> None:
-        """A pair has come to its end; None: its stream goes on elsewhere."""
+    def goesOn(self, pair: LanePair, elsewhere: Callable[[Ending], None]) -> None:
+        """The stream of a pair that is about to end goes on elsewhere."""
+
+    def pairEnded(self, pair: LanePair, ending: Ending) -> None:
+        """A pair has come to its end."""
 
     def halfOpened(self, pair: LanePair) -> None:
         """One direction of a pair has ended."""
@@ -140,6 +151,11 @@ class ToLane(End):
             self.readable = count == BUFFER_SIZE
             HEADER.pack_into(self.loop.buffer, 0, DATA, count)
             self.pair.remember(bytes(self.loop.framed[:count]))
+        if broken and opening:
+            self.pair.cutBefore()
+            return
+        if opening:
+            self.pair.lane.session.sent(OPEN)
         if not head:
             return
         data = self.loop.view[: HEADER.size + count] if count else memoryview(b"")
@@ -153,8 +169,6 @@ class ToLane(End):
             return
         if sent < len(head) + len(data):
             self.held = b"".join((head, data))[sent:]
-        if broken:
-            self.cut()
 
     def moveSmall(self) -> None:
         if self.raw:
@@ -162,6 +176,8 @@ class ToLane(End):
             return
         if self.pair.mustWait():
             self.readable = False
+            if self.ending and self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                self.cut()  # nobody reads just now, and so nobody else would find out
             return
         count = self.read(self.loop.framed)
         if not count:
@@ -275,6 +291,11 @@ class Lane(End):
         """Whether the lane is of no use any more."""
         return self.socket.fileno() < 0
 
+    def dismiss(self) -> None:
+        """Close an idle lane, unless something has just come on it, which is a visitor: it is served first."""
+        if self.looksAlive:
+            self.end(reset=False)
+
     @property
     def looksAlive(self) -> bool:
         """Whether nothing has happened to an idle lane that the next turn would show to be its end."""
@@ -299,6 +320,9 @@ class Lane(End):
             elif self.on is not None and (self.other.held or self.other.pipe is not None):
                 self.other.pump()
         self.pump()
+        behind = event & select.EPOLLERR and self.on is not None and self.finished and not self.closed
+        if behind and self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self.cut()  # what was read last came ahead of the reset
 
     def pump(self) -> None:
         for _ in range(_PER_TURN):
@@ -408,7 +432,7 @@ class Lane(End):
         if self.closed:
             return
         self._outgoing = rest
-        if not self.session.over:
+        if rest or not self.session.over:
             self._await(True)
         self._flush()
 
@@ -448,10 +472,10 @@ class Lane(End):
                 return
         if not self._outgoing and self.session.over:
             self._await(False)
-            if self.session.idle:
+            if self.session.idle and (not self.session.serves or _unacknowledged(self) <= _LITTLE):
                 self.owner.idle(self)
             else:
-                self.end(reset=False)
+                self.end(reset=False)  # what is under way arrives all the same
 
     def _follow(self) -> None:
         """Do what the frames say that have come."""
@@ -468,7 +492,7 @@ class Lane(End):
                     break
                 kind, payload = frame
                 self.session.received(kind)
-                if kind not in (DATA, BARE):
+                if decoder.kept:
                     decoder.keep()  # what follows may need the memory for something else
                 if self.on is not None:
                     self._pass(kind, payload)
@@ -516,6 +540,14 @@ class Lane(End):
                 self.loop.resetAnswered(self)
 
 
+def _unacknowledged(lane: Lane) -> int:
+    """How many bytes that were said on a lane the other side's kernel has not acknowledged; 0 if it cannot be told."""
+    try:
+        return int(struct.unpack("i", fcntl.ioctl(lane.fd, _SIOCOUTQ, b"\0\0\0\0"))[0])
+    except OSError:
+        return 0
+
+
 class LanePair(JoinedPair):
     """
     A plain stream and a lane.
@@ -526,7 +558,7 @@ class LanePair(JoinedPair):
     :ivar unproven: what the stream has sent on a lane that may be dead; None: it is alive.
     """
 
-    __slots__ = ("_giveBack", "_loop", "_plainIsLeft", "_said", "_stalled", "lane", "plain", "unproven")
+    __slots__ = ("_giveBack", "_looking", "_loop", "_plainIsLeft", "_said", "lane", "plain", "unproven")
 
     def __init__(
         self,
@@ -541,7 +573,7 @@ class LanePair(JoinedPair):
         self._giveBack = giveBack
         self.unproven = None if giveBack is None else b""
         self._said = 0
-        self._stalled = False
+        self._looking: IDelayedCall | None = None
         self.plain = ToLane(loop, plain)
         self.lane = lane
         self.plain.pair = self
@@ -566,8 +598,7 @@ class LanePair(JoinedPair):
         self.unproven = None
         self._giveBack = None
         self._loop.proved(self)
-        if self._stalled:
-            self._stalled = False
+        if self._stopLooking() and not self.plain.ended and not self.plain.finished:
             self.plain.readable = True
             self.plain.pump()
 
@@ -576,18 +607,26 @@ class LanePair(JoinedPair):
         if self.unproven is None or len(self.unproven) < BUFFER_SIZE:
             return False
         if self._hasArrived():
+            self._stopLooking()  # who asks goes on by itself
             self.proved()
             return False
-        self._stalled = True
-        self._loop.stalled(self)
+        if self._looking is None:
+            self._looking = self._loop.stalled(self)
         return True
+
+    def _stopLooking(self) -> bool:
+        """Look no more whether the lane has proved itself, and say whether the stream has waited for that."""
+        looking, self._looking = self._looking, None
+        if looking is not None and looking.active():
+            looking.cancel()
+        return looking is not None
 
     def look(self) -> None:
         """The stream waits for its lane to prove itself: see whether it has."""
         if self.unproven is not None and self._hasArrived():
             self.proved()
         elif self.unproven is not None:
-            self._loop.stalled(self)
+            self._looking = self._loop.stalled(self)
 
     def check(self) -> None:
         """Nothing has come on the lane for a while: see whether anything that was said on it has arrived."""
@@ -599,11 +638,7 @@ class LanePair(JoinedPair):
     def _hasArrived(self) -> bool:
         """Whether the other side's kernel has acknowledged anything of this stream."""
         said = self._said - len(self.plain.held)
-        try:
-            waiting: int = struct.unpack("i", fcntl.ioctl(self.lane.fd, _SIOCOUTQ, b"\0\0\0\0"))[0]
-        except OSError:
-            return True  # it cannot be told: better cut than sent twice
-        return waiting < said
+        return _unacknowledged(self.lane) < said
 
     def stop(self, reason: Reason) -> None:
         if self._loop.has(self.plain):
@@ -615,6 +650,14 @@ class LanePair(JoinedPair):
     def cutAt(self, end: End) -> None:
         """The peer of the plain stream has cut it; a lane knows by itself what to do."""
         self._cutPlain(self._sideOf(self.plain))
+
+    def cutBefore(self) -> None:
+        """The plain stream was cut before anything was said about it: the lane is as idle as it was."""
+        plain, lane = self.plain, self.lane
+        self._loop.forget(plain)
+        plain.close(reset=True)
+        self._part(self._sideOf(plain))
+        lane.owner.idle(lane)
 
     def cutByPeer(self) -> None:
         """The other side says that the stream was cut there."""
@@ -630,12 +673,12 @@ class LanePair(JoinedPair):
         if self._giveBack is None:
             self._cutAll(self._sideOf(self.lane))
             return
-        plain, lane, giveBack, data = self.plain, self.lane, self._giveBack, self.unproven
+        plain, lane, giveBack, data = self.plain, self.lane, self._giveBack, self.unproven or b""
         self._loop.release(plain)
         plain.drop()
-        self._part(None)
+        self._loop.goesOn(self, lambda _: giveBack(data, silent))
+        self._part(Reason.FAILED)
         lane.end(reset=True)
-        giveBack(data or b"", silent)
 
     def finished(self, end: End) -> None:
         if not (self.plain.finished and self.lane.finished):
@@ -645,6 +688,10 @@ class LanePair(JoinedPair):
         self._loop.forget(plain)
         plain.close(reset=False)
         self._part(Reason.FINISHED)
+        if end is plain and plain.taken > _PASSED_ON and lane.session.serves:
+            # The service ended first, and may not have read all yet: the next visitor would wait behind that.
+            lane.end(reset=False)
+            return
         lane.settle(b"")
         lane.pump()
 
@@ -664,7 +711,9 @@ class LanePair(JoinedPair):
             lane.settle(rest)
             lane.pump()
         else:
-            lane.end(reset=True)
+            # Where there are frames, the lane's end in the middle of a stream is a cut; a reset would destroy what is
+            # still under way of the stream before.
+            lane.end(reset=plain.raw)
 
     def _cutAll(self, reason: Reason) -> None:
         plain, lane = self.plain, self.lane
@@ -673,7 +722,7 @@ class LanePair(JoinedPair):
         self._part(reason)
         lane.end(reset=True)
 
-    def _part(self, reason: Reason | None) -> None:
+    def _part(self, reason: Reason) -> None:
         """The stream is not on the lane any more."""
         plain, lane = self.plain, self.lane
         toLane, fromLane = plain.taken, lane.taken
@@ -681,9 +730,8 @@ class LanePair(JoinedPair):
         if self.unproven is not None:
             self._loop.proved(self)
             self.unproven = None
-        ending = None
-        if reason is not None:
-            ending = Ending(reason, toLane, fromLane) if self._plainIsLeft else Ending(reason, fromLane, toLane)
+        self._stopLooking()
+        ending = Ending(reason, toLane, fromLane) if self._plainIsLeft else Ending(reason, fromLane, toLane)
         self._loop.pairEnded(self, ending)
         del plain.other, plain.pair
 

@@ -6,13 +6,15 @@ import socket
 from collections.abc import Callable
 from typing import Final, cast
 
+from twisted.internet.interfaces import IDelayedCall
+
 from bore.relay.ends import BUFFER_SIZE
 from bore.relay.face import PROOF_TIMEOUT, Ending, Reason, Stream
 from bore.relay.lane import GiveBack, Lane, LaneOwner, LanePair
 from bore.relay.splice import SpliceRelay
 from bore.streams.deadlines import Deadlines
 from bore.streams.reactor import IReactor
-from bore.wire.lane import HEADER, OPEN, RESET_TIMEOUT
+from bore.wire.lane import HEADER, RESET_TIMEOUT
 
 #: A stream that has sent much, and waits for its lane to prove itself, is looked after at this interval, in seconds.
 _LOOK: Final = 0.03
@@ -71,8 +73,6 @@ class LaneRelay(SpliceRelay):
         """
         pair = LanePair(self, plain.socket, lane, plainIsLeft, giveBack)
         self._pairs[pair] = ended
-        if opening:
-            lane.session.sent(OPEN)
         lane.join(pair, header)
         if giveBack is not None:
             self._unproven.add(pair, pair)
@@ -119,9 +119,13 @@ class LaneRelay(SpliceRelay):
         """Said by a lane: it waits no more."""
         self._unanswered.take(lane)
 
-    def stalled(self, pair: LanePair) -> None:
+    def stalled(self, pair: LanePair) -> IDelayedCall:
         """Said by a pair: its stream waits for the lane to prove itself."""
-        self._reactor.callLater(_LOOK, self._safely, pair.look, pair)
+        return self._reactor.callLater(_LOOK, self._safely, pair.look, pair)
+
+    def goesOn(self, pair: LanePair, elsewhere: Callable[[Ending], None]) -> None:
+        """Said by a pair that is about to end: its stream goes on elsewhere."""
+        self._pairs[pair] = elsewhere
 
     def proved(self, pair: LanePair) -> None:
         """Said by a pair: its lane has shown that it is alive, or it does not matter any more."""

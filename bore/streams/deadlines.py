@@ -27,6 +27,7 @@ class Deadlines(Generic[K, V]):
         self._expired = expired
         self._kept: dict[K, tuple[float, V]] = {}
         self._timer: IDelayedCall | None = None
+        self._sweeping = False
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -38,7 +39,7 @@ class Deadlines(Generic[K, V]):
         """Keep a value. The key must not be in use."""
         assert key not in self._kept
         self._kept[key] = (self._clock.seconds() + self._seconds, value)
-        if self._timer is None:
+        if self._timer is None and not self._sweeping:
             self._timer = self._clock.callLater(self._seconds, self._sweep)
 
     def take(self, key: K) -> V | None:
@@ -80,12 +81,18 @@ class Deadlines(Generic[K, V]):
 
     def _sweep(self) -> None:
         self._timer = None
+        self._sweeping = True
         now = self._clock.seconds()
-        while self._kept:
-            key = next(iter(self._kept))
-            deadline, value = self._kept[key]
-            if deadline > now:
-                self._timer = self._clock.callLater(deadline - now, self._sweep)
-                return
-            del self._kept[key]
-            self._expired(key, value)
+        try:
+            while self._kept:
+                key = next(iter(self._kept))
+                deadline, value = self._kept[key]
+                if deadline > now:
+                    break
+                del self._kept[key]
+                self._expired(key, value)
+        finally:
+            self._sweeping = False
+            if self._kept:
+                deadline, _ = next(iter(self._kept.values()))
+                self._timer = self._clock.callLater(max(0.0, deadline - now), self._sweep)

@@ -101,8 +101,9 @@ class LaneDecoder:
 
     def keep(self) -> None:
         """Copy what was not taken yet, as the memory that was fed is needed for something else."""
-        self._input = bytes(self._input[self._start :])
-        self._start = 0
+        if isinstance(self._input, memoryview):
+            self._input = bytes(self._input[self._start :])
+            self._start = 0
 
     @property
     def raw(self) -> bool:
@@ -205,11 +206,11 @@ class LaneSession:
     has ever been RAW, and the connection has not ended. Then, and only then, the server may send OPEN, which opens both
     directions.
 
-    :param serves: whether this is the server's side, which sends OPEN.
+    :ivar serves: whether this is the server's side, which sends OPEN.
     """
 
     def __init__(self, serves: bool) -> None:
-        self._serves = serves
+        self.serves = serves
         self._sent: int = _Way.NONE
         self._received: int = _Way.NONE
         self._usedUp = False
@@ -232,7 +233,7 @@ class LaneSession:
     def sent(self, kind: int) -> None:
         """Note what this side sends. To send what it must not is a fault of the program."""
         if kind == OPEN:
-            assert self._serves and self.idle, "a visitor for a lane that is not idle"
+            assert self.serves and self.idle, "a visitor for a lane that is not idle"
             self._sent = self._received = _Way.OPEN
             return
         self._sent = _AFTER[self._sent, kind]
@@ -248,7 +249,7 @@ class LaneSession:
         if kind == DATA and self._received == _Way.OPEN:
             return
         if kind == OPEN:
-            if self._serves or not self.idle:
+            if self.serves or not self.idle:
                 raise Violation("a visitor for a lane that is not idle")
             self._sent = self._received = _Way.OPEN
             return

@@ -8,13 +8,13 @@ from uuid import uuid4
 
 from twisted.internet.defer import Deferred, gatherResults
 
-from bore.relay.face import Ending, Relay, Stream
+from bore.relay.face import Ending, Reason, Relay, Stream
 from bore.relay.lane import Lane
 from bore.relay.lanes import LaneRelay
 from bore.streams.reactor import IReactor
 from bore.wire.extension import Visitor
 from bore.wire.lane import openFrame, readOpen
-from tests.relay.contract import tcpPair
+from tests.relay.contract import reset, tcpPair
 
 
 class Side:
@@ -97,7 +97,13 @@ class LanedRelay(Relay):
 
         visitor = Visitor(uuid4(), None)
         self.client.expected[visitor.id] = right, lambda ending: done("far", ending)
-        self.near.joinWithLane(left, self.lane(), True, lambda ending: done("near", ending), openFrame(visitor))
+        lane = self.lane()
+        self.near.joinWithLane(left, lane, True, lambda ending: done("near", ending), openFrame(visitor))
+        if "near" in endings and lane.session.idle and visitor.id in self.client.expected:
+            # It was cut before: the other side has never heard of it, and would not have dialled.
+            del self.client.expected[visitor.id]
+            reset(right.socket)
+            done("far", Ending(Reason.LEFT_CUT, 0, 0))
 
     def drain(self, seconds: float) -> Deferred[None]:
         both = gatherResults([self.near.drain(seconds), self.far.drain(seconds)])

@@ -47,6 +47,10 @@ class FakeLane:
             self.socket.close()
             self._owner.gone(cast(Lane, self))
 
+    def dismiss(self) -> None:
+        if self.looksAlive:
+            self.end(reset=False)
+
     def refuse(self) -> None:
         self.refused = True
 

@@ -1,0 +1,255 @@
+"""Lanes that die: when what they carried goes on elsewhere, and when it is cut."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+if sys.platform != "linux":
+    from twisted.trial.unittest import SkipTest
+
+    raise SkipTest("there are no lanes on this system")
+
+from bore.relay.face import Reason
+from bore.wire.lane import DATA, END, END_FRAME, OPEN, RESET, RESET_FRAME
+from tests.relay.lanecase import OPENING, TINY, Hand, LaneCase, data, reset, take, wasReset
+from tests.support import pattern
+
+
+def end(sock: socket.socket) -> None:
+    """Close a socket in order."""
+    take(sock)
+    sock.close()
+
+
+class IdleTests(LaneCase):
+    """Lanes with nothing on them."""
+
+    def test_anIdleLaneThatEndsIsGone(self) -> None:
+        for serves in (True, False):
+            for how in (end, reset):
+                lane, hand = self.lane(serves)
+                self.turn(1)
+                how(hand.socket)
+                self.turn()
+                self.assertTrue(lane.closed)
+                self.assertEqual(self.owner.log, ["gone"])
+                self.owner.log.clear()
+
+    def test_aLaneThatWaitsForItsServiceIsGoneWhenItIsReset(self) -> None:
+        lane, hand = self.lane(False)
+        hand.say(OPENING)
+        self.turn()
+        reset(hand.socket)
+        self.turn()
+        self.assertEqual((lane.closed, self.owner.log), (True, ["opened", "gone"]))
+
+    def test_aLaneThatEndsWhileItWaitsForItsServiceCutsTheServiceLater(self) -> None:
+        lane, hand = self.lane(False)
+        hand.say(OPENING)
+        end(hand.socket)
+        self.turn()
+        self.assertFalse(lane.closed)
+        service, inner = self.stream()
+        self.serve(inner, lane)
+        self.turn()
+        self.assertTrue(wasReset(service))
+        self.assertEqual([ending.reason for ending in self.endings], [Reason.LEFT_CUT])
+
+
+class UnprovedTests(LaneCase):
+    """Lanes that have not shown yet that they are alive, and to which nothing has come."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.unacknowledged()
+
+    def _again(self, visitor: socket.socket, inner: socket.socket, said: bytes) -> None:
+        """The visitor goes on on another lane, and has lost nothing and says nothing twice."""
+        [(early, silent)] = self.given
+        self.assertFalse(silent)
+        self.assertEqual((self.endings, len(self.relay)), ([], 0))
+        lane, hand = self.lane()
+        self.join(inner, lane, early)
+        self.turn()
+        visitor.send(b", and goes on")
+        self.turn()
+        heard = hand.hear()
+        self.assertEqual([kind for kind, _ in heard], [OPEN, DATA])
+        self.assertEqual(heard[1][1], said + b", and goes on")
+        hand.say(data(b"an answer"), END_FRAME)
+        self.turn()
+        self.assertEqual(take(visitor), b"an answer")
+        visitor.shutdown(socket.SHUT_WR)
+        self.turn()
+        self.assertEqual(hand.hearKinds(), [END])
+        self.assertEqual([ending.reason for ending in self.endings], [Reason.FINISHED])
+        self.assertEqual(self.endings[0].toRight, len(said) + 13)
+
+    def test_whoHasSaidNothingIsGivenBack(self) -> None:
+        for how in (end, reset):
+            visitor, lane, hand = self.visit()
+            assert lane.on is not None
+            inner = lane.on.plain.socket
+            how(hand.socket)
+            self.turn()
+            self._again(visitor, inner, b"")
+            self.given.clear()
+            self.endings.clear()
+
+    def test_whatWasReadIsGivenBackOnce(self) -> None:
+        for how in (end, reset):
+            visitor, lane, hand = self.visit()
+            assert lane.on is not None
+            inner = lane.on.plain.socket
+            for word in (b"says", b" this", b" first"):
+                visitor.send(word)
+                self.turn(2)
+            how(hand.socket)
+            self.turn()
+            self._again(visitor, inner, b"says this first")
+            self.given.clear()
+            self.endings.clear()
+
+    def test_whatWasReadBeforeTheVisitorWasJoinedIsGivenBack(self) -> None:
+        visitor, inner = self.stream()
+        visitor.send(b" later")
+        lane, hand = self.lane()
+        self.join(inner, lane, b"early")
+        self.turn()
+        reset(hand.socket)
+        self.turn()
+        self._again(visitor, inner, b"early later")
+
+    def test_aLaneThatWasDeadBeforeItGotItsVisitorGivesItBackAtOnce(self) -> None:
+        visitor, inner = self.stream()
+        visitor.send(b"hello")
+        lane, hand = self.lane()
+        reset(hand.socket)
+        self.join(inner, lane)
+        self._again(visitor, inner, b"hello")
+
+    def test_whatTheLaneHasNotTakenIsGivenBackToo(self) -> None:
+        visitor, inner = self.stream()
+        lane, hand = self.lane(size=TINY)
+        said = pattern(1, 50_000)
+        visitor.send(said)
+        self.join(inner, lane)
+        self.turn()
+        assert lane.on is not None
+        self.assertGreater(len(lane.on.plain.held), 0)
+        reset(hand.socket)
+        self.turn()
+        self._again(visitor, inner, said)
+
+    def test_theEndOfAVisitorIsNotLost(self) -> None:
+        visitor, lane, hand = self.visit()
+        assert lane.on is not None
+        inner = lane.on.plain.socket
+        visitor.send(b"all")
+        visitor.shutdown(socket.SHUT_WR)
+        self.turn()
+        self.assertEqual(hand.hearKinds(), [DATA, END])
+        reset(hand.socket)
+        self.turn()
+        [(early, _)] = self.given
+        lane, hand = self.lane()
+        self.join(inner, lane, early)
+        self.turn()
+        self.assertEqual(hand.hear()[1:], [(DATA, b"all"), (END, b"")])
+
+    def test_aViolationInsteadOfAProofGivesTheVisitorBack(self) -> None:
+        visitor, lane, hand = self.visit()
+        assert lane.on is not None
+        inner = lane.on.plain.socket
+        visitor.send(b"hello")
+        hand.say(b"HTTP/1.1 400 Bad Request")
+        self.turn()
+        self.assertTrue(lane.closed)
+        self._again(visitor, inner, b"hello")
+
+    def test_whoSendsALotIsHeldBackAndNotLost(self) -> None:
+        visitor, inner = self.stream()
+        said = pattern(1, 1_000_000)
+        sent = visitor.send(said)
+        lane, hand = self.lane()
+        self.join(inner, lane)
+        self.turn()
+        assert lane.on is not None
+        self.assertEqual(lane.on.plain.taken, 1 << 16)
+        visitor.setblocking(False)
+        sent += visitor.send(said[sent:]) if sent < len(said) else 0
+        self.turn()
+        self.assertEqual(lane.on.plain.taken, 1 << 16)
+        got = hand.hear()[1][1]
+        hand.say(data(b"go on"))
+        for _ in range(50):
+            self.turn(2)
+            got += b"".join(payload for _, payload in hand.hear())
+        self.assertEqual(len(got), sent)
+        self.assertEqual(got, said[:sent])
+
+    def test_whoIsCutWhileItsLaneIsUnprovedIsNotGivenBack(self) -> None:
+        visitor, _, hand = self.visit()
+        reset(visitor)
+        self.turn()
+        self.assertEqual((self.given, [e.reason for e in self.endings]), ([], [Reason.LEFT_CUT]))
+        self.assertEqual(hand.hearKinds(), [RESET])
+        hand.say(RESET_FRAME)
+        self.turn()
+        self.assertEqual(self.owner.log, ["gone"])  # nothing is acknowledged here: nobody else is to wait behind it
+
+
+class ProvedTests(LaneCase):
+    """Lanes that were alive, and die."""
+
+    def _proved(self) -> tuple[socket.socket, Hand]:
+        visitor, _, hand = self.visit()
+        hand.say(data(b"x"))
+        self.turn()
+        self.assertEqual(take(visitor), b"x")
+        return visitor, hand
+
+    def test_theVisitorIsReset(self) -> None:
+        for how in (end, reset):
+            visitor, hand = self._proved()
+            how(hand.socket)
+            self.turn()
+            self.assertTrue(wasReset(visitor))
+            self.assertEqual(([e.reason for e in self.endings], self.given), ([Reason.RIGHT_CUT], []))
+            self.endings.clear()
+
+    def test_theVisitorIsResetInTheMiddleOfAFrame(self) -> None:
+        visitor, hand = self._proved()
+        hand.say(data(b"half of this is missing")[:12])
+        end(hand.socket)
+        self.turn()
+        self.assertEqual([e.reason for e in self.endings], [Reason.RIGHT_CUT])
+        with self.assertRaises(ConnectionResetError):
+            take(visitor)
+            take(visitor)
+
+    def test_theVisitorIsResetWhileItTakesNothing(self) -> None:
+        visitor, hand = self._proved()
+        while not self._stalled():
+            hand.say(data(bytes(10_000)))
+            self.turn(1)
+        reset(hand.socket)
+        self.turn()
+        self.assertTrue(wasReset(visitor))
+        self.assertEqual([e.reason for e in self.endings], [Reason.RIGHT_CUT])
+
+    def _stalled(self) -> bool:
+        [pair] = list(self.relay._pairs)
+        return bool(pair.lane.held)  # type: ignore[attr-defined]
+
+    def test_theServiceIsResetWhateverTheLaneDiesOf(self) -> None:
+        for how in (end, reset):
+            service, _, hand = self.served()
+            hand.say(data(b"x"))
+            self.turn()
+            how(hand.socket)
+            self.turn()
+            self.assertTrue(wasReset(service))
+            self.assertEqual([e.reason for e in self.endings], [Reason.LEFT_CUT])
+            self.endings.clear()

@@ -1,0 +1,216 @@
+"""Somebody does not read: who is held up, and what is held."""
+
+from __future__ import annotations
+
+import gc
+import socket
+import sys
+import tracemalloc
+
+if sys.platform != "linux":
+    from twisted.trial.unittest import SkipTest
+
+    raise SkipTest("there are no lanes on this system")
+
+import contextlib
+
+from bore.relay.ends import BUFFER_SIZE
+from bore.relay.face import Reason
+from bore.wire.lane import DATA, END, END_FRAME, RAW, RAW_FRAME, RESET_FRAME
+from tests.relay.lanecase import SMALL, TINY, Hand, LaneCase, data, fill, reset, take
+from tests.support import pattern
+
+#: What one side of a stream may hold: what is held, and as much that was read and not taken apart yet.
+MOST = 2 * BUFFER_SIZE + 64
+
+
+class PressureTests(LaneCase):
+    """Nothing is kept beyond what two reads give, and the other direction goes on."""
+
+    def _holds(self) -> int:
+        return sum(
+            len(end.held) + len(getattr(end, "_outgoing", b"")) + (end.decoder.kept if hasattr(end, "decoder") else 0)
+            for end in self.relay._ends.values()
+        )
+
+    def _flood(self, hand: Hand, frame: bytes, turns: int = 400, streams: int = 1) -> int:
+        """Say the same for as long as somebody listens."""
+        rest = b""
+        count = 0
+        for _ in range(turns):
+            try:
+                while True:
+                    rest = rest or frame
+                    sent = hand.socket.send(rest)
+                    count += sent
+                    rest = rest[sent:]
+            except BlockingIOError:
+                pass
+            self.turn(1)
+            self.assertLess(self._holds(), MOST * streams)
+        return count
+
+    def test_aVisitorThatDoesNotReadStopsTheLane(self) -> None:
+        for size in (0, SMALL, TINY):
+            visitor, _, hand = self.visit(proved=True, size=size)
+            self.assertLess(self._flood(hand, data(bytes(30_000))), 16 << 20)
+            visitor.send(b"still talking")
+            self.turn()
+            self.assertEqual(hand.hear(), [(DATA, b"still talking")])
+            visitor.close()
+            hand.socket.close()
+            self.turn()
+
+    def test_aServiceThatDoesNotReadStopsTheLane(self) -> None:
+        service, _, hand = self.served()
+        self.assertLess(self._flood(hand, data(b"x" * 7) * 1000), 16 << 20)
+        service.send(b"still talking")
+        self.turn()
+        self.assertEqual(hand.hear(), [(DATA, b"still talking")])
+
+    def test_otherLanesGoOn(self) -> None:
+        _, _, stuck = self.visit(proved=True)
+        others = [self.visit(proved=True) for _ in range(3)]
+        self._flood(stuck, data(bytes(60_000)), 60)
+        for visitor, _, hand in others:
+            for _ in range(20):
+                visitor.send(b"ping")
+                self.turn(1)
+                self.assertEqual(hand.hear(), [(DATA, b"ping")])
+                hand.say(data(b"pong"))
+                self.turn(1)
+                self.assertEqual(take(visitor), b"pong")
+
+    def test_whatWasHeldUpArrivesInTheEnd(self) -> None:
+        for size in (SMALL, TINY):
+            visitor, _, hand = self.visit(proved=True, size=size)
+            said = pattern(1, 600_000)
+            rest = b"".join(data(said[n : n + 999]) for n in range(0, 250_000, 999))
+            rest += data(said[len(range(0, 250_000, 999)) * 999 :][:1]) + RAW_FRAME
+            rest += said[len(range(0, 250_000, 999)) * 999 + 1 :]
+            got = b""
+            for n in range(20_000):
+                if rest:
+                    with contextlib.suppress(BlockingIOError):
+                        rest = rest[hand.socket.send(rest) :]
+                self.turn(1)
+                if n % 3 == 0:
+                    got += take(visitor, 5000)
+                if len(got) == len(said):
+                    break
+            self.assertEqual(got, said)
+
+    def test_aVisitorIsHeldUpByALaneThatTakesNothing(self) -> None:
+        visitor, lane, hand = self.visit(proved=True, size=TINY)
+        sent = 0
+        for _ in range(100):
+            sent += fill(visitor, b"u")
+            self.turn(1)
+            self.assertLess(self._holds(), MOST)
+        assert lane.on is not None
+        self.assertLessEqual(lane.on.plain.taken, 2 * BUFFER_SIZE)
+        hand.say(data(b"down"))
+        self.turn()
+        self.assertEqual(take(visitor), b"down")
+
+    def test_manyStalledStreamsCostWhatTheyHoldAndNoMore(self) -> None:
+        count = 20
+        hands = [self.visit(proved=True, size=SMALL)[2] for _ in range(count)]
+        gc.collect()
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        for hand in hands:
+            self._flood(hand, data(bytes(10_000)), 3, count)
+        self.turn(3)
+        self.assertLess(tracemalloc.get_traced_memory()[0], count * MOST * 2)
+
+
+class BorderTests(LaneCase):
+    """Streams about as long as those that become RAW."""
+
+    def _stream(self, size: int, cut: bool) -> tuple[list[tuple[int, bytes]], bytes, Hand]:
+        visitor, _, hand = self.visit(proved=True)
+        said = pattern(size, size)
+        heard: list[tuple[int, bytes]] = []
+        rest = said
+        for _ in range(2000):
+            if rest:
+                with contextlib.suppress(BlockingIOError):
+                    rest = rest[visitor.send(rest) :]
+            self.turn(1)
+            heard += hand.hear()
+            if not rest and sum(len(payload) for _, payload in heard) == size:
+                break
+        if cut:
+            reset(visitor)
+        else:
+            visitor.shutdown(socket.SHUT_WR)
+        self.turn()
+        if not cut or size < 1 << 18:
+            heard += hand.hear()
+        self.assertEqual(b"".join(payload for _, payload in heard), said)
+        return heard, said, hand
+
+    def test_belowTheBorderTheLaneLivesOn(self) -> None:
+        for size in ((1 << 18) - 1, (1 << 18) - 65536):
+            heard, _, hand = self._stream(size, False)
+            self.assertEqual({kind for kind, _ in heard}, {DATA, END})
+            hand.say(END_FRAME)
+            self.turn()
+            self.assertEqual(self.owner.log, ["idle"])
+            self.owner.log.clear()
+            self.owner.ready.clear()
+
+    def test_fromTheBorderOnItIsRaw(self) -> None:
+        for size in (1 << 18, (1 << 18) + 1, 1_000_000):
+            heard, _, hand = self._stream(size, False)
+            self.assertEqual(next(kind for kind, _ in heard if kind != DATA), RAW)
+            self.assertEqual(hand.socket.recv(1), b"")
+            hand.say(data(b"bye"), END_FRAME)
+            self.turn()
+            self.assertEqual((self.endings[-1].reason, self.endings[-1].toLeft), (Reason.FINISHED, 3))
+            self.assertEqual(self.owner.log, ["gone"])
+            self.owner.log.clear()
+
+    def test_aCutBelowTheBorderIsSaidAndOneAboveItIsAReset(self) -> None:
+        _, _, hand = self._stream((1 << 18) - 1, True)
+        hand.say(RESET_FRAME)
+        self.turn()
+        self.assertEqual(self.owner.log, ["idle"])
+        self.owner.log.clear()
+        self.owner.ready.clear()
+        _, _, hand = self._stream(1 << 18, True)
+        with self.assertRaises(ConnectionResetError):
+            take(hand.socket)
+        self.assertEqual(self.owner.log, ["gone"])
+
+    def test_bothDirectionsMayBeRawAndEachEndsByItself(self) -> None:
+        for first in ("visitor", "other side"):
+            visitor, lane, hand = self.visit(proved=True)
+            sent = 0
+            up = down = b""
+            hand.say(RAW_FRAME, b"down")
+            while sent < 1 << 19:
+                sent += visitor.send(bytes(30_000))
+                self.turn(2)
+                up += b"".join(payload for _, payload in hand.hear())
+            if first == "visitor":
+                visitor.shutdown(socket.SHUT_WR)
+                self.turn()
+                up += b"".join(payload for _, payload in hand.hear())
+                hand.say(b", and more")
+                self.turn()
+                hand.socket.shutdown(socket.SHUT_WR)
+            else:
+                hand.socket.shutdown(socket.SHUT_WR)
+                self.turn()
+                visitor.send(b"more")
+                sent += 4
+                self.turn()
+                visitor.shutdown(socket.SHUT_WR)
+            self.turn()
+            up += b"".join(payload for _, payload in hand.hear())
+            down = take(visitor)
+            self.assertEqual(len(up), sent)
+            self.assertEqual(down, b"down, and more" if first == "visitor" else b"down")
+            self.assertEqual((self.endings[-1].reason, lane.closed), (Reason.FINISHED, True))

@@ -1,0 +1,107 @@
+"""A RESET that was sent, and what comes back."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+if sys.platform != "linux":
+    from twisted.trial.unittest import SkipTest
+
+    raise SkipTest("there are no lanes on this system")
+
+from bore.relay.face import Reason
+from bore.relay.lane import Lane
+from bore.wire.lane import DATA, END_FRAME, RESET, RESET_FRAME
+from tests.relay.lanecase import SMALL, TINY, Hand, LaneCase, data, fill, reset, take, wasReset
+
+
+class UnansweredTests(LaneCase):
+    """A RESET, and what comes back."""
+
+    def _cut(self, size: int = 0) -> tuple[Lane, Hand]:
+        visitor, lane, hand = self.visit(proved=True, size=size)
+        reset(visitor)
+        self.turn()
+        self.assertEqual([e.reason for e in self.endings], [Reason.LEFT_CUT])
+        return lane, hand
+
+    def test_whoNeverAnswersLosesTheLane(self) -> None:
+        lane, hand = self._cut()
+        self.reactor.advance(9.9)
+        self.assertFalse(lane.closed)
+        self.reactor.advance(0.2)
+        self.assertTrue(lane.closed)
+        self.assertEqual(self.owner.log, ["gone"])
+        self.assertTrue(wasReset(hand.socket))
+
+    def test_whoOnlyTalksOnLosesTheLane(self) -> None:
+        lane, hand = self._cut()
+        for _ in range(10):
+            self.reactor.advance(1.01)
+            if not lane.closed:
+                hand.say(data(bytes(10_000)) * 10)
+                self.turn()
+        self.assertTrue(lane.closed)
+
+    def test_aLateAnswerIsAnAnswer(self) -> None:
+        for answer in (RESET_FRAME, END_FRAME):
+            lane, hand = self._cut()
+            self.reactor.advance(9.5)
+            hand.say(data(b"thrown away"), answer)
+            self.turn()
+            self.assertEqual((self.owner.log, lane.closed), (["idle"], False))
+            self.reactor.advance(30)
+            self.assertFalse(lane.closed)
+            self.assertEqual(len(self.relay._unanswered), 0)
+            self.owner.ready.clear()
+            self.owner.log.clear()
+            self.endings.clear()
+
+    def test_whatComesBehindAResetIsForNobody(self) -> None:
+        lane, hand = self._cut()
+        self.endings.clear()
+        hand.say(data(b"for the one who has left"))
+        self.turn()
+        self.assertFalse(lane.session.idle)
+        hand.say(data(b"still for him"), RESET_FRAME)
+        self.turn()
+        self.assertTrue(lane.session.idle)
+        visitor, inner = self.stream()
+        self.join(inner, lane, proved=True)
+        hand.say(data(b"for the next"), END_FRAME)
+        self.turn()
+        self.assertEqual(take(visitor), b"for the next")
+
+    def test_aResetBehindBytesThatNobodyTakesIsGivenUp(self) -> None:
+        for size in (TINY, SMALL):
+            visitor, lane, hand = self.visit(proved=True, size=size)
+            fill(visitor)
+            self.turn()
+            reset(visitor)
+            self.turn()
+            self.assertGreater(len(lane._outgoing), 0)
+            self.reactor.advance(10.1)
+            self.assertTrue(lane.closed)
+            hand.socket.close()
+
+    def test_aFrameThatWasHalfSaidIsSaidToItsEndBeforeTheReset(self) -> None:
+        visitor, _, hand = self.visit(proved=True, size=TINY)
+        sent = fill(visitor, b"\x04")  # what would be a RESET, were it no DATA
+        self.turn()
+        reset(visitor)
+        self.turn()
+        heard = []
+        for _ in range(400):
+            heard += hand.hear()
+            self.turn(1)
+            if heard and heard[-1][0] == RESET:
+                break
+            time.sleep(0.001)
+        self.assertEqual({kind for kind, _ in heard[:-1]}, {DATA})
+        self.assertEqual(heard[-1][0], RESET)
+        body = b"".join(payload for _, payload in heard)
+        self.assertEqual((set(body), len(body) <= sent), ({4}, True))
+        hand.say(RESET_FRAME)
+        self.turn()
+        self.assertEqual(self.owner.log, ["idle"])
