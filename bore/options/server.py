@@ -61,7 +61,7 @@ _OPTIONS: Final = (
     ),
     Option(
         ("--max-lanes",),
-        "Connections that one client may keep open for its next visitors; 0 is any number",
+        "Idle connections that one client may keep open for its next visitors; 0 is any number",
         values.count,
         "NUMBER",
         _BOUNDS.lanes,
