@@ -15,7 +15,7 @@ from typing import Final
 from tests.lab.burdens import served
 from tests.lab.fault import Fault, Outcome
 from tests.lab.measure import descriptors, memory, secondsUntil
-from tests.lab.pairings import CONTROL_PORT, FROM_ORIGINAL, ORIGINAL, OURS, Site, lines
+from tests.lab.pairings import CONTROL_PORT, FEW_LANES, FROM_ORIGINAL, ORIGINAL, OURS, Site, lines
 
 #: What the attacker's connections come from, as there are bounds for each source.
 SOURCES: Final = 8
@@ -180,7 +180,7 @@ class RandomBytes(Fault):
     connections: int = 100_000
 
     def inject(self, site: Site, outcome: Outcome) -> None:
-        number = site.start(["--max-tunnels-per-source", "0", "--lease", "2"])
+        number = site.start(["--max-tunnels-per-source", "0", "--lease", "2", *FEW_LANES])
         addresses = giveAddresses(site)
         throw(site, number, addresses, self.connections // 50)  # what is made at first is made once
         time.sleep(5)

@@ -15,7 +15,7 @@ from typing import Any, Final
 from tests.lab.deaths import events, moments
 from tests.lab.fault import Fault, Outcome
 from tests.lab.measure import ask, descriptors, memory, secondsUntil
-from tests.lab.pairings import OURS, TO_ORIGINAL, Site, lines
+from tests.lab.pairings import FEW_LANES, OURS, TO_ORIGINAL, Site, lines
 from tests.support import Program
 
 #: How long the ends have to let go of what has gone, in seconds.
@@ -164,7 +164,7 @@ class Churn(Fault):
 
     def inject(self, site: Site, outcome: Outcome) -> None:
         site.startService()
-        site.server = site.lab.python("server", "tests.lab.timers", "server")
+        site.server = site.lab.python("server", "tests.lab.timers", "server", *FEW_LANES)
         site.server.waitFor("listening on")
         crowd = site.startCrowd(self.clients)
         programs = {"server": site.server, "clients": crowd}

@@ -18,6 +18,9 @@ from tests.support import Program
 CONTROL_PORT: Final = 7835
 SERVICE_PORT: Final = 9000
 
+#: So that the lanes of a burst are not kept for the minute that they usually are.
+FEW_LANES: Final = ("--max-lanes", "4")
+
 
 class Pairing(NamedTuple):
     """Who is the server, and who the client: ``ours`` or ``original``."""
