@@ -35,7 +35,7 @@ check: $(VENV)/installed-dev $(VENV)/installed-test
 	@$(BIN)/python -m pytest -q tests/test_documentation.py
 
 stress: $(VENV)/installed-test
-	@BORE_STRESS=1 $(BIN)/python -m pytest -q tests/processes/test_stress.py
+	@BORE_STRESS=1 $(BIN)/python -m pytest -q tests/processes/test_stress.py tests/processes/test_lanestress.py
 
 faults: $(VENV)/installed-test
 	@$(BIN)/python -m tests.lab $(ARGS)
@@ -84,9 +84,6 @@ $(VENV)/installed-dev: $(VENV)/installed
 	@$(INSTALL) --editable '.[dev]'
 	@touch $@
 
-$(VENV)/installed-faults: $(VENV)/installed-test
-	@$(BIN)/python -m tests.lab $(ARGS)
-
-bench: $(VENV)/installed
+$(VENV)/installed-bench: $(VENV)/installed
 	@$(INSTALL) --editable '.[bench]'
 	@touch $@
