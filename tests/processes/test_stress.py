@@ -96,14 +96,14 @@ def receive(sock: socket.socket) -> tuple[str, int]:
 class TunnelCase(SynchronousTestCase):
     """A tunnel on a body of the relay."""
 
-    def tunnel(self, body: str, service: LocalService) -> tuple[str, int, Program, Program]:
+    def tunnel(self, body: str, service: LocalService, *words: str) -> tuple[str, int, Program, Program]:
         environment = {"BORE_RELAY": body}
         host = loopbackHost()
         server = bore("server", "--bind-addr", host, "--control-port", "0", environment=environment)
         self.addCleanup(server.kill)
         control = server.port("listening on")
         to = f"{host}:{control}"
-        client = bore("local", str(service.port), "-l", "127.0.0.1", "-t", to, environment=environment)
+        client = bore("local", str(service.port), "-l", "127.0.0.1", "-t", to, *words, environment=environment)
         self.addCleanup(client.kill)
         self.addCleanup(service.close)
         port = client.port("listening at")
@@ -189,7 +189,8 @@ class LeakTests(TunnelCase):
         return len(links), sum(link.startswith("pipe:") for link in links), memory
 
     def _visitors(self, body: str) -> None:
-        host, port, *programs = self.tunnel(body, LocalService(echo))
+        # Without lanes: those of a burst are kept for a minute.
+        host, port, *programs = self.tunnel(body, LocalService(echo), "--lanes", "0")
 
         def visit(count: int) -> None:
             for n in range(count):
