@@ -109,7 +109,7 @@ class End:
         """Something has happened to the stream."""
         if event & STREAM_ENDED:
             unread = self.finished or self.held or self.pipe is not None
-            if event & select.EPOLLERR and unread and self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            if event & select.EPOLLERR and unread and self.wasCut():
                 self.cut()  # nobody reads from it just now, and so nobody else would find out
                 return
             self.ending = True
@@ -243,6 +243,10 @@ class End:
                 self.other.cut()
                 return
         self.pair.finished(self)
+
+    def wasCut(self) -> bool:
+        """Whether the kernel knows of a cut that no read has told of; it says so once."""
+        return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
 
     def cut(self) -> None:
         """The peer of this end has cut its stream."""

@@ -176,7 +176,7 @@ class ToLane(End):
             return
         if self.pair.mustWait():
             self.readable = False
-            if self.ending and self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            if self.ending and self.wasCut():
                 self.cut()  # nobody reads just now, and so nobody else would find out
             return
         count = self.read(self.loop.framed)
@@ -311,7 +311,7 @@ class Lane(End):
         if event & STREAM_ENDED:
             self.ending = True
             unread = self.on is None or self.finished or self.held or self.pipe is not None
-            if event & select.EPOLLERR and unread and self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            if event & select.EPOLLERR and unread and self.wasCut():
                 self.cut()
                 return
         if event & WRITABLE:
@@ -321,7 +321,7 @@ class Lane(End):
                 self.other.pump()
         self.pump()
         behind = event & select.EPOLLERR and self.on is not None and self.finished and not self.closed
-        if behind and self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        if behind and self.wasCut():
             self.cut()  # what was read last came ahead of the reset
 
     def pump(self) -> None:
@@ -653,11 +653,8 @@ class LanePair(JoinedPair):
 
     def cutBefore(self) -> None:
         """The plain stream was cut before anything was said about it: the lane is as idle as it was."""
-        plain, lane = self.plain, self.lane
-        self._loop.forget(plain)
-        plain.close(reset=True)
-        self._part(self._sideOf(plain))
-        lane.owner.idle(lane)
+        self._closePlain(self._sideOf(self.plain))
+        self.lane.owner.idle(self.lane)
 
     def cutByPeer(self) -> None:
         """The other side says that the stream was cut there."""
@@ -685,9 +682,7 @@ class LanePair(JoinedPair):
             self._loop.halfOpened(self)
             return
         plain, lane = self.plain, self.lane
-        self._loop.forget(plain)
-        plain.close(reset=False)
-        self._part(Reason.FINISHED)
+        self._closePlain(Reason.FINISHED)
         if end is plain and plain.taken > _PASSED_ON and lane.session.serves:
             # The service ended first, and may not have read all yet: the next visitor would wait behind that.
             lane.end(reset=False)
@@ -699,14 +694,12 @@ class LanePair(JoinedPair):
         """Cut the plain stream; the lane goes on, if the other side can be told."""
         plain, lane = self.plain, self.lane
         rest = bytes(plain.held)
-        self._loop.forget(plain)
-        plain.close(reset=True)
         told = lane.session.over
         if lane.session.maySend and not lane.decoder.raw:
             lane.session.sent(RESET)
             rest += RESET_FRAME
             told = True
-        self._part(reason)
+        self._closePlain(reason)
         if told:
             lane.settle(rest)
             lane.pump()
@@ -716,11 +709,14 @@ class LanePair(JoinedPair):
             lane.end(reset=plain.raw)
 
     def _cutAll(self, reason: Reason) -> None:
-        plain, lane = self.plain, self.lane
-        self._loop.forget(plain)
-        plain.close(reset=True)
+        self._closePlain(reason)
+        self.lane.end(reset=True)
+
+    def _closePlain(self, reason: Reason) -> None:
+        """Close the plain stream, by a reset unless it has finished, and part from the lane."""
+        self._loop.forget(self.plain)
+        self.plain.close(reset=reason is not Reason.FINISHED)
         self._part(reason)
-        lane.end(reset=True)
 
     def _part(self, reason: Reason) -> None:
         """The stream is not on the lane any more."""

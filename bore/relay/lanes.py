@@ -100,16 +100,13 @@ class LaneRelay(SpliceRelay):
             if self.has(pair.plain):
                 pair.stop(Reason.FAILED)
 
-    def close(self) -> None:
-        """See :meth:`Relay.close`. Lanes without a visitor are closed."""
-        for pair in list(self._pairs):
-            pair.stop(Reason.STOPPED)
+    def _stopAll(self) -> None:
+        super()._stopAll()
         self._unproven.takeAll()
         self._unanswered.takeAll()
         for end in list(self._ends.values()):
             lane = cast(Lane, end)
             lane.end(reset=not lane.session.over)
-        super().close()
 
     def resetSent(self, lane: Lane) -> None:
         """Said by a lane: it waits for the other side's last frame."""

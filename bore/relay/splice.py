@@ -107,8 +107,7 @@ class SpliceRelay(Relay):
 
     def close(self) -> None:
         """See :meth:`Relay.close`."""
-        for pair in list(self._pairs):  # the reactor ends, and nobody has waited for them
-            pair.stop(Reason.STOPPED)
+        self._stopAll()
         super().close()
         if self._nextTurn is not None:
             self._nextTurn.cancel()
@@ -117,6 +116,11 @@ class SpliceRelay(Relay):
             self._reactor.removeReader(self)
             self._epoll.close()
             self.pipes.close()
+
+    def _stopAll(self) -> None:
+        """Have nothing run any more: the reactor ends, and nobody has waited for it."""
+        for pair in list(self._pairs):
+            pair.stop(Reason.STOPPED)
 
     def doRead(self) -> None:
         """Serve the streams to which something has happened, then those that had not come to an end before."""

@@ -95,7 +95,7 @@ class SessionLanes:
     def serve(self, visitor: Visitor) -> bool:
         """Put a visitor on an idle lane, if there is one."""
         while self._idle:
-            lane = self._takeFreshest()
+            lane = self._take(next(reversed(self._idle)))
             if not lane.closed:
                 self._join(visitor, lane)
                 return True
@@ -112,7 +112,7 @@ class SessionLanes:
         """The session is over: idle lanes are closed, the others when their visitors have left."""
         self._open = False
         while self._idle:
-            self._takeFreshest().end(reset=False)
+            self._take(next(reversed(self._idle))).end(reset=False)
 
     def opened(self, lane: Lane, visitor: bytes) -> None:
         """See LaneOwner: only clients are told of visitors."""
@@ -137,8 +137,8 @@ class SessionLanes:
 
     def gone(self, lane: Lane) -> None:
         """See LaneOwner: the lane is closed."""
-        if self._idle.pop(lane, None) is not None:
-            self._stock.count -= 1
+        if lane in self._idle:
+            self._take(lane)
         if VisitorLog.wanted:
             self._log.debug("port {port}: lane {lane} is gone", port=self._tunnel.port, lane=id(lane))
 
@@ -178,13 +178,12 @@ class SessionLanes:
         """Put a visitor on a lane that has not died together with its last one, if there is one."""
         for lane in reversed(list(self._idle)):
             if lane.looksAlive:
-                del self._idle[lane]
-                self._stock.count -= 1
-                self._join(visitor, lane)
+                self._join(visitor, self._take(lane))
                 return True
         return False
 
-    def _takeFreshest(self) -> Lane:
-        lane, _ = self._idle.popitem()
+    def _take(self, lane: Lane) -> Lane:
+        """Take an idle lane out; the last one is the freshest."""
+        del self._idle[lane]
         self._stock.count -= 1
         return lane
