@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -10,6 +11,7 @@ from typing import Final, Protocol
 
 from bore.relay.face import Pair, Reason
 from bore.relay.pipes import Pipe, PipePool
+from bore.streams.sockets import isSealed
 
 #: Small messages are read into one buffer that all streams share. A read that fills it is the begin of bulk.
 BUFFER_SIZE: Final = 1 << 16
@@ -66,14 +68,16 @@ class End:
     One stream of a pair, and the direction from it to the other one.
 
     :ivar readable: reading may give something.
-    :ivar ending: the peer has ended or cut the stream, or has sent urgent data: behind what a read gives there may be
-        more, without a further event.
+    :ivar sealed: the stream is inside TLS.
+    :ivar ending: the peer has ended or cut the stream, or has sent urgent data, or it is sealed: behind what a read
+        gives there may be more, without a further event.
     :ivar held: bytes that were read and that the other stream has not taken yet. While there are some, or a pipe, no
         more are read.
     :ivar pipe: holds spliced bytes that the other stream has not taken yet.
     :ivar bulk: the last read filled the buffer: splice the next bytes.
+    :ivar owing: the end of this direction is to be passed on, and the other stream has not taken it yet.
     :ivar taken: bytes read from this stream.
-    :ivar finished: the end of this direction was passed on.
+    :ivar finished: the end of this direction was passed on, or is owing.
     :ivar queued: it is among those that go on in the next turn.
     """
 
@@ -85,10 +89,12 @@ class End:
         "held",
         "loop",
         "other",
+        "owing",
         "pair",
         "pipe",
         "queued",
         "readable",
+        "sealed",
         "socket",
         "taken",
     )
@@ -103,7 +109,8 @@ class End:
         self.held: bytes | memoryview = early
         self.taken = len(early)
         self.pipe: Pipe | None = None
-        self.readable = self.ending = self.bulk = self.finished = self.queued = False
+        self.readable = self.bulk = self.finished = self.queued = self.owing = False
+        self.sealed = self.ending = isSealed(sock)
 
     def serve(self, event: int) -> None:
         """Something has happened to the stream."""
@@ -116,7 +123,7 @@ class End:
         if event & READABLE and not self.finished:
             self.readable = True
         other = self.other
-        if event & WRITABLE and (other.held or other.pipe is not None):
+        if event & WRITABLE and (other.held or other.pipe is not None or other.owing):
             other.pump()
         if self.readable:
             self.pump()
@@ -125,6 +132,9 @@ class End:
         """Move what can be moved from this end to the other one, within this stream's share of the turn."""
         limit = self.taken + self.loop.share
         if (self.held or self.pipe is not None) and not self.deliver():
+            return
+        if self.owing:
+            self.passEnd()
             return
         while self.readable and not (self.held or self.pipe is not None or self.finished or self.queued):
             if self.taken >= limit:
@@ -182,7 +192,7 @@ class End:
     def moveBulk(self) -> None:
         """Splice once into a pipe, and out of it."""
         pipes = self.loop.pipes
-        pipe = pipes.take()
+        pipe = None if self.sealed or self.other.sealed else pipes.take()
         if pipe is None:
             self.bulk = False
             self.moveSmall()
@@ -236,12 +246,17 @@ class End:
 
     def passEnd(self) -> None:
         """Pass the end of this direction on."""
-        if not self.other.finished:  # else to close is to end, as nothing is left to read
+        other = self.other
+        if not other.finished or other.sealed:  # else to close is to end, as nothing is left to read
             try:
-                self.other.socket.shutdown(socket.SHUT_WR)
-            except OSError:
-                self.other.cut()
+                other.socket.shutdown(socket.SHUT_WR)
+            except BlockingIOError:
+                self.owing = True
                 return
+            except OSError:
+                other.cut()
+                return
+        self.owing = False
         self.pair.finished(self)
 
     def wasCut(self) -> bool:
@@ -261,6 +276,9 @@ class End:
         self.drop()
         if reset:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        elif self.sealed:
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(socket.SHUT_WR)  # else it would be a cut
         self.socket.close()
 
     def drop(self) -> None:
@@ -269,5 +287,5 @@ class End:
             self.loop.pipes.give(self.pipe)
             self.pipe = None
         self.finished = True
-        self.readable = False
+        self.readable = self.owing = False
         self.held = b""

@@ -19,6 +19,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from bore.relay.ends import BUFFER_SIZE, READABLE, STREAM_ENDED, WRITABLE, End, JoinedPair, Loop
 from bore.relay.face import Ending, Reason
+from bore.streams.sockets import RECORD, sealedSize
 from bore.wire.errors import Violation
 from bore.wire.lane import (
     BARE,
@@ -591,7 +592,7 @@ class LanePair(JoinedPair):
 
     def said(self, size: int) -> None:
         """So many bytes were said on the lane, or are held for it."""
-        self._said += size
+        self._said += sealedSize(size) if self.lane.sealed else size
 
     def proved(self) -> None:
         """The lane has shown that it is alive."""
@@ -637,8 +638,10 @@ class LanePair(JoinedPair):
 
     def _hasArrived(self) -> bool:
         """Whether the other side's kernel has acknowledged anything of this stream."""
-        said = self._said - len(self.plain.held)
-        return _unacknowledged(self.lane) < said
+        held = len(self.plain.held)
+        if self.lane.sealed:
+            held = sealedSize(max(0, held - RECORD))  # a part of the first record may be said already
+        return _unacknowledged(self.lane) < self._said - held
 
     def stop(self, reason: Reason) -> None:
         if self._loop.has(self.plain):
@@ -678,7 +681,7 @@ class LanePair(JoinedPair):
         lane.end(reset=True)
 
     def finished(self, end: End) -> None:
-        if not (self.plain.finished and self.lane.finished):
+        if not (self.plain.finished and self.lane.finished) or self.plain.owing:
             self._loop.halfOpened(self)
             return
         plain, lane = self.plain, self.lane

@@ -29,6 +29,13 @@ _LANE_KEEPALIVE_INTERVAL: Final = 5
 _LANE_KEEPALIVE_COUNT: Final = 3
 
 
+#: The most bytes in one record of TLS (RFC 8446, section 5.1).
+RECORD: Final = 1 << 14
+
+#: What a record has beside them: header, content type and tag, with every cipher of TLS 1.3 that is in use.
+_RECORD_OVERHEAD: Final = 22
+
+
 def _options(idle: int, interval: int, count: int) -> tuple[tuple[int, int, int], ...]:
     """Small messages are sent at once, and a silent peer is asked, as far as the system can."""
     named = (
@@ -47,6 +54,16 @@ def _options(idle: int, interval: int, count: int) -> tuple[tuple[int, int, int]
 _CONTROL_OPTIONS: Final = _options(_KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT)
 _STREAM_OPTIONS: Final = _options(_STREAM_KEEPALIVE_IDLE, _STREAM_KEEPALIVE_INTERVAL, _STREAM_KEEPALIVE_COUNT)
 _LANE_OPTIONS: Final = _options(_LANE_KEEPALIVE_IDLE, _LANE_KEEPALIVE_INTERVAL, _LANE_KEEPALIVE_COUNT)
+
+
+def isSealed(sock: socket.socket) -> bool:
+    """Whether a socket's bytes go through TLS: then the kernel knows nothing of them."""
+    return type(sock) is not socket.socket
+
+
+def sealedSize(size: int) -> int:
+    """What so many bytes, written in one go, are on the wire inside TLS."""
+    return size + _RECORD_OVERHEAD * -(-size // RECORD)
 
 
 def prepareControl(sock: socket.socket) -> None:

@@ -60,16 +60,23 @@ class LanedRelay(Relay):
     """
     A relay in two halves, as server and client have them.
 
+    :param pair: makes the two ends of a lane, the server's first.
     :ivar made: how many lanes were made.
     """
 
-    def __init__(self, reactor: IReactor, halfOpenTimeout: float) -> None:
+    def __init__(
+        self,
+        reactor: IReactor,
+        halfOpenTimeout: float,
+        pair: Callable[[bool], tuple[socket.socket, socket.socket]] = tcpPair,
+    ) -> None:
         super().__init__(reactor, halfOpenTimeout)
         self.near = LaneRelay(reactor, halfOpenTimeout)
         self.far = LaneRelay(reactor, halfOpenTimeout)
         self.server = Side()
         self.client = ClientSide(self.far)
         self.made = 0
+        self._pair = pair
 
     def __len__(self) -> int:
         return max(len(self.near), len(self.far))
@@ -81,7 +88,7 @@ class LanedRelay(Relay):
             if not lane.closed:
                 return lane
         self.made += 1
-        near, far = tcpPair(small=True)
+        near, far = self._pair(True)
         near.setblocking(False)
         self.far.adopt(far, b"", False, self.client)
         return self.near.adopt(near, b"", True, self.server)

@@ -1,0 +1,215 @@
+"""Keys and certificates, and what is offered and accepted in a TLS handshake."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple, TypeAlias
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import NameOID
+from OpenSSL import SSL
+from OpenSSL.crypto import X509
+
+#: What is agreed on by ALPN (RFC 7301).
+PROTOCOL: Final = b"bore/1"
+
+#: More than any file of certificates.
+_LONGEST: Final = 1 << 20
+
+_FINGERPRINT: Final = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
+
+#: RFC 5280, section 4.1.2.5: a certificate without a well-defined end.
+_FOR_EVER: Final = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)
+
+
+Key: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
+
+
+class BadCredentials(Exception):
+    """A key, or a certificate, that cannot be used. The text says what would be right."""
+
+
+class WrongProtocol(Exception):
+    """The client wants to speak something else inside TLS."""
+
+
+class Credentials(NamedTuple):
+    """
+    What one end shows the other.
+
+    :ivar key: the private key.
+    :ivar chain: the certificate, and those above it.
+    """
+
+    key: Key
+    chain: tuple[x509.Certificate, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """See :func:`fingerprint`."""
+        return fingerprint(self.chain[0])
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """The key of a certificate, in short: SHA-256 of its SubjectPublicKeyInfo, in the form that ssh gives to keys."""
+    key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return "SHA256:" + base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip("=")
+
+
+def isFingerprint(text: str) -> bool:
+    """Whether a text has the form of a fingerprint."""
+    return _FINGERPRINT.fullmatch(text) is not None
+
+
+def readCertificates(path: Path) -> tuple[x509.Certificate, ...]:
+    """
+    Read the certificates in a PEM file.
+
+    :raises BadCredentials: when there are none.
+    """
+    try:
+        return tuple(x509.load_pem_x509_certificates(_read(path)))
+    except ValueError:
+        raise BadCredentials(f"{path} holds no certificate: give a PEM file with BEGIN CERTIFICATE in it") from None
+
+
+def readCredentials(certificates: Path, key: Path) -> Credentials:
+    """
+    Read a certificate, those above it, and its key.
+
+    :param certificates: a PEM file; the end's own certificate is the first one.
+    :param key: a PEM file.
+    :raises BadCredentials: when there is no key without a passphrase, or no certificate, or they do not belong
+        together.
+    """
+    chain = readCertificates(certificates)
+    try:
+        private = load_pem_private_key(_read(key), None)
+    except TypeError:
+        raise BadCredentials(f"{key} has a passphrase, which nobody could give at a start: store it without") from None
+    except ValueError:
+        raise BadCredentials(f"{key} holds no private key: give a PEM file with BEGIN PRIVATE KEY in it") from None
+    if not isinstance(private, Key):
+        raise BadCredentials(f"{key} holds a key that signs nothing: give one of ECDSA, Ed25519 or RSA")
+    public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if public != chain[0].public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
+        raise BadCredentials(f"{key} is not the key of the first certificate in {certificates}: give files of one pair")
+    return Credentials(private, chain)
+
+
+def makeSelfSigned(name: str) -> tuple[bytes, Credentials]:
+    """
+    Make a key (P-256) and a certificate that nobody else has signed.
+
+    :param name: what the certificate calls its holder; nobody should rely on it.
+    :returns: both as PEM, the key first; and ready for use.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC))  # whatever the clock of either end says
+        .not_valid_after(_FOR_EVER)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return pem + certificate.public_bytes(Encoding.PEM), Credentials(key, (certificate,))
+
+
+def serverContext(credentials: Credentials, clients: Sequence[x509.Certificate] = ()) -> SSL.Context:
+    """
+    What a server offers and accepts: TLS 1.3, and by ALPN nothing but ours, if the client asks for anything.
+
+    :param clients: who signs the certificates that clients have to show; nobody: they need none.
+    :raises BadCredentials: when OpenSSL will not have them.
+    """
+    context = _newContext(credentials)
+    context.set_alpn_select_callback(_choose)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    if clients:
+        _trust(context, clients)
+        context.set_client_ca_list([X509.from_cryptography(each).get_subject() for each in clients])
+        context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda _c, _x, _e, _d, ok: bool(ok))
+    return context
+
+
+def clientContext(
+    authorities: Sequence[x509.Certificate] | None,
+    credentials: Credentials | None = None,
+) -> SSL.Context:
+    """
+    What a client offers. The handshake accepts every certificate, and notes what is wrong with the chain in the list
+    that the connection has as its application data: to judge it is left to the client.
+
+    :param authorities: who is trusted to sign certificates; None: those of the system.
+    :param credentials: what is shown to a server that demands it.
+    """
+    context = _newContext(credentials)
+    context.set_alpn_protos([PROTOCOL])
+    if authorities is None:
+        context.set_default_verify_paths()
+    else:
+        _trust(context, authorities)
+
+    def note(connection: SSL.Connection, _certificate: X509, error: int, _depth: int, ok: int) -> bool:
+        if not ok:
+            connection.get_app_data().append(error)
+        return True
+
+    context.set_verify(SSL.VERIFY_PEER, note)
+    return context
+
+
+def _newContext(credentials: Credentials | None) -> SSL.Context:
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.set_min_proto_version(SSL.TLS1_3_VERSION)
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # an idle connection needs none
+    if credentials is not None:
+        try:
+            context.use_certificate(credentials.chain[0])
+            for certificate in credentials.chain[1:]:
+                context.add_extra_chain_cert(certificate)
+            context.use_privatekey(credentials.key)
+        except SSL.Error as e:
+            raise BadCredentials(f"OpenSSL will not have this certificate: {e}") from None
+    return context
+
+
+def _trust(context: SSL.Context, certificates: Sequence[x509.Certificate]) -> None:
+    store = context.get_cert_store()
+    assert store is not None
+    for certificate in certificates:
+        store.add_cert(X509.from_cryptography(certificate))
+
+
+def _choose(_connection: SSL.Connection, offered: list[bytes]) -> bytes:
+    """Agree on our own protocol: a client that wants another one is at the wrong port, or was led there."""
+    if PROTOCOL in offered:
+        return PROTOCOL
+    raise WrongProtocol(f"the client wants {b' '.join(offered).decode('ascii', 'replace')!r}, and not bore/1")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_LONGEST)
+    except OSError as e:
+        raise BadCredentials(f"{path} cannot be read: {e.strerror}") from None

@@ -1,0 +1,182 @@
+"""TLS 1.3 on a socket: OpenSSL reads and writes the descriptor itself."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Sequence
+from typing import Any, Final, NoReturn
+
+from cryptography import x509
+from OpenSSL import SSL
+
+from bore.streams.sockets import RECORD
+
+#: RFC 9266, section 4.2: the exporter that names a TLS connection.
+_BINDING: Final = b"EXPORTER-Channel-Binding"
+_BINDING_SIZE: Final = 32
+
+_AGAIN: Final = (errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+class TlsError(ConnectionError):
+    """The peer broke TLS, or has said why it will not have it."""
+
+
+class TlsSocket(socket.socket):
+    """
+    A connected TCP socket whose bytes go through TLS.
+
+    It can be used wherever a plain stream socket that does not block is used. What ended without ``close_notify`` was
+    cut: reading raises ConnectionResetError there. Each direction ends on its own. What could not be written (a
+    BlockingIOError) has to be written next, alone or with more behind it. A read should have room for a whole record:
+    what it leaves is in OpenSSL's memory, of which no poll tells.
+
+    :param sock: belongs to the TLS socket from now on.
+    :param context: what is offered, and accepted.
+    :param name: client: the name of the server, "" for none; None: we are the server.
+    :ivar complaints: what was wrong with the peer's chain of certificates, as codes of X509_STORE_CTX_get_error(3).
+    """
+
+    __slots__ = ("_closing", "_tls", "complaints")
+
+    def __init__(self, sock: socket.socket, context: SSL.Context, name: str | None) -> None:
+        super().__init__(sock.family, sock.type, sock.proto, fileno=sock.detach())
+        self.setblocking(False)
+        self.complaints: list[int] = []
+        self._closing = False
+        # pyOpenSSL takes a descriptor as well, and knows nothing then of this object, which would be a cycle.
+        self._tls: SSL.Connection = SSL.Connection(context, self.fileno())  # type: ignore[arg-type]
+        self._tls.set_app_data(self.complaints)
+        if name is None:
+            self._tls.set_accept_state()
+        else:
+            if name:
+                self._tls.set_tlsext_host_name(name.encode("idna"))
+            self._tls.set_connect_state()
+
+    def handshake(self) -> bool:
+        """
+        Go on with the handshake.
+
+        :returns: whether it is complete; else more can be done when the socket is readable, or writable if
+            :attr:`wantsToWrite`.
+        :raises OSError: when it has failed, :class:`TlsError` if the peer is to blame.
+        """
+        try:
+            self._tls.do_handshake()
+        except (SSL.WantReadError, SSL.WantWriteError):
+            return False
+        except SSL.Error as e:
+            _raise(e)
+        return True
+
+    @property
+    def wantsToWrite(self) -> bool:
+        """Whether the handshake goes on when the socket is writable."""
+        return bool(self._tls.want_write())
+
+    @property
+    def binding(self) -> bytes:
+        """32 bytes that both ends of this connection have in common with nobody else (RFC 9266, tls-exporter)."""
+        return self._tls.export_keying_material(_BINDING, _BINDING_SIZE)
+
+    @property
+    def protocol(self) -> bytes:
+        """What was agreed on by ALPN; empty: nothing."""
+        return self._tls.get_alpn_proto_negotiated()
+
+    @property
+    def certificate(self) -> x509.Certificate | None:
+        """The peer's certificate."""
+        return self._tls.get_peer_certificate(as_cryptography=True)
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        try:
+            return self._tls.recv(size)
+        except SSL.ZeroReturnError:
+            return b""
+        except SSL.Error as e:
+            _raise(e)
+
+    def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
+        view = memoryview(buffer)
+        size = size or len(view)
+        count = 0
+        try:
+            while count < size:
+                more = self._tls.recv_into(view[count:], min(size - count, RECORD))
+                count += more
+                if more < RECORD:
+                    break  # most likely all that there is
+        except SSL.ZeroReturnError:
+            pass
+        except SSL.Error as e:
+            if not count:
+                _raise(e)
+        return count
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        view = memoryview(data)
+        size = len(view)
+        count = 0
+        try:
+            while count < size:
+                count += self._tls.send(view[count:])  # one record at a time
+        except SSL.Error as e:
+            if not count:
+                _raise(e)
+        return count
+
+    def sendmsg(self, buffers: Any, *_: Any) -> int:
+        return self.send(b"".join(buffers))
+
+    def shutdown(self, how: int) -> None:
+        """
+        End a direction: ``close_notify`` is sent; the connection itself ends with both directions.
+
+        :raises BlockingIOError: when the system takes no more just now: then this has to be called again.
+        """
+        if how != socket.SHUT_RD and not self._closing:
+            try:
+                self._tls.shutdown()
+            except SSL.Error as e:
+                _raise(e)
+            self._closing = True
+        if how == socket.SHUT_RDWR:
+            super().shutdown(how)
+
+    def close(self) -> None:
+        self._tls = _NOTHING  # what is written from here on must not reach whoever gets the descriptor next
+        super().close()
+
+
+class _Nothing:
+    """Stands where OpenSSL was."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+
+_NOTHING: Final[Any] = _Nothing()
+
+
+def _raise(error: SSL.Error) -> NoReturn:
+    """Say it as a plain socket would."""
+    match error:
+        case SSL.WantReadError() | SSL.WantWriteError():
+            raise BlockingIOError(*_AGAIN) from None
+        case SSL.SysCallError(args=(int(code), _)) if code > 0:
+            raise OSError(code, os.strerror(code)) from None
+        case SSL.SysCallError() | SSL.ZeroReturnError():
+            raise ConnectionResetError(errno.ECONNRESET, "it ended without a word in the middle of TLS") from None
+        case _:
+            raise TlsError(errno.EPROTO, _reason(error)) from None
+
+
+def _reason(error: SSL.Error) -> str:
+    """The last thing that OpenSSL has to say about an error."""
+    details: Sequence[Sequence[str]] = error.args[0] if error.args and isinstance(error.args[0], list) else ()
+    reasons = [detail[-1] for detail in details if detail and detail[-1]]
+    return reasons[0] if reasons else "TLS has failed"
