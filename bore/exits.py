@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Final
 
-from bore.client.reasons import ServerUnreachable
+from bore.client.reasons import ServerNotTrusted, ServerUnreachable
 from bore.wire.errors import AuthenticationFailed
 
 #: Ended on purpose.
@@ -18,6 +18,8 @@ FAILURE: Final = 1
 USAGE: Final = 2
 #: The server cannot be reached, and --no-reconnect or --exit-after-failures forbids to wait for it any longer.
 UNAVAILABLE: Final = 69
+#: What the server has shown inside TLS is not what was expected of it.
+NOT_TRUSTED: Final = 76
 #: The two ends do not share a secret.
 NO_PERMISSION: Final = 77
 
@@ -27,6 +29,8 @@ def codeFor(error: BaseException | None) -> int:
     match error:
         case AuthenticationFailed():
             return NO_PERMISSION
+        case ServerNotTrusted():
+            return NOT_TRUSTED
         case ServerUnreachable():
             return UNAVAILABLE
         case _:

@@ -16,12 +16,21 @@ from bore.client.reasons import CheckFailed, NoVisitorAddresses, ServerSilent
 from bore.client.settings import ClientSettings
 from bore.client.visitors import Visitors
 from bore.streams.addresses import peerOf
-from bore.streams.dial import Dialer
+from bore.streams.dial import Dialer, Dials
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import prepareControl
+from bore.streams.sockets import bindingOf, prepareControl
 from bore.streams.transport import IStreamTransport
 from bore.wire import proxyprotocol
-from bore.wire.clientsession import ControlSession, Event, Heard, Say, TunnelOpened, Unexpected, VisitorCame
+from bore.wire.clientsession import (
+    ControlSession,
+    Event,
+    Heard,
+    Say,
+    ServerProven,
+    TunnelOpened,
+    Unexpected,
+    VisitorCame,
+)
 from bore.wire.errors import WireError
 from bore.wire.extension import Source
 from bore.wire.limits import CHALLENGE_PATIENCE, SILENCE_TIMEOUT
@@ -39,6 +48,12 @@ class Attempts(Face):
     @property
     def publicPort(self) -> PublicPort:
         """The public port to ask for."""
+
+    def dialer(self, host: str, port: int) -> Dials:
+        """What makes further connections to the server, at this IP address."""
+
+    def proven(self) -> None:
+        """The server has proved that it knows the secret."""
 
     def opened(self, port: int, resume: str | None) -> None:
         """The tunnel is up."""
@@ -62,11 +77,10 @@ class ControlProtocol(Protocol):
 
     def __init__(self, attempts: Attempts) -> None:
         self._attempts = attempts
-        public = attempts.publicPort
-        self._session = ControlSession(public.wanted, attempts.settings.secret, public.resume)
+        self._session: ControlSession
         self._host = ""
         self._public = 0
-        self._server: Dialer | None = None
+        self._server: Dials | None = None
         self._silence: IDelayedCall | None = None
         self._probe: IDelayedCall | None = None
         self._check: Check | None = None
@@ -76,13 +90,16 @@ class ControlProtocol(Protocol):
     def connectionMade(self) -> None:
         reactor = self._attempts.reactor
         sock = self.transport.getHandle()
+        public = self._attempts.publicPort
+        secret = self._attempts.settings.secret
+        self._session = ControlSession(public.wanted, secret, public.resume, bindingOf(sock))
         prepareControl(sock)
         try:
             self._host, port = peerOf(sock)
         except OSError as e:  # reset while we were told of it
             self._end(e)
             return
-        self._server = Dialer(reactor, self._host, port)
+        self._server = self._attempts.dialer(self._host, port)
         self.transport.write(self._session.greeting())
         self._silence = reactor.callLater(SILENCE_TIMEOUT, self._silent)
         if self._attempts.probes:
@@ -116,6 +133,8 @@ class ControlProtocol(Protocol):
         match event:
             case Heard():
                 pass
+            case ServerProven():
+                self._attempts.proven()
             case VisitorCame(id) if self._lanes is not None:
                 self._lanes.came(id)
             case VisitorCame(id, source):

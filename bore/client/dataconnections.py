@@ -11,12 +11,13 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bore.relay.face import Stream
-from bore.streams.dial import Dialer
+from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
+from bore.streams.sockets import RECORD, bindingOf
 from bore.wire.clientsession import DataSession
 from bore.wire.errors import WireError
 from bore.wire.extension import Lane
-from bore.wire.limits import ACCEPT_TIMEOUT, MAX_FRAME
+from bore.wire.limits import ACCEPT_TIMEOUT
 from bore.wire.messages import Accept
 from bore.wire.secret import Secret
 
@@ -32,7 +33,7 @@ class DataConnections:
         self._reactor = reactor
         self._secret = secret
 
-    def open(self, server: Dialer, request: Accept | Lane) -> Stream | Deferred[Stream]:
+    def open(self, server: Dials, request: Accept | Lane) -> Stream | Deferred[Stream]:
         """
         Open one.
 
@@ -45,7 +46,7 @@ class DataConnections:
         return self._say(sock, request)
 
     def _say(self, sock: socket.socket, request: Accept | Lane) -> Stream | Deferred[Stream]:
-        session = DataSession(request, self._secret)
+        session = DataSession(request, self._secret, bindingOf(sock))
         words = session.greeting()
         if not words:
             return _Proving(self._reactor, sock, session).done
@@ -69,7 +70,7 @@ def _say(sock: socket.socket, words: bytes) -> None:
 
 @implementer(IReadDescriptor)
 class _Proving:
-    """Waits for the challenge on a fresh data connection, and answers it with the proof and Accept."""
+    """Waits for the challenge on a fresh data connection, and answers it; inside TLS, the server's proof follows."""
 
     def __init__(self, reactor: IReactor, sock: socket.socket, session: DataSession) -> None:
         self._reactor = reactor
@@ -87,31 +88,29 @@ class _Proving:
 
     def doRead(self) -> None:
         try:
-            data = self._socket.recv(MAX_FRAME)
+            data = self._socket.recv(RECORD)
+        except BlockingIOError:
+            return
+        except OSError as e:
+            self._fail(e)
+            return
+        try:
             if not data:
                 raise ConnectionDone
             words = self._session.feed(data)
-        except BlockingIOError:
-            return
+            if words:
+                _say(self._socket, words)
         except (OSError, WireError, ConnectionDone) as e:
             self._fail(e)
             return
-        if words is not None:
+        if self._session.complete:
             self._reactor.removeReader(self)
-            self._finish(words)
+            self._timeout.cancel()
+            self.done.callback(Stream(self._socket, self._session.takeRest()))
 
     def connectionLost(self, reason: Failure) -> None:
         """The poll says that something is wrong with the socket, or the reactor ends."""
         self._fail(reason.value)
-
-    def _finish(self, words: bytes) -> None:
-        try:
-            _say(self._socket, words)
-        except OSError as e:
-            self._fail(e)
-            return
-        self._timeout.cancel()
-        self.done.callback(Stream(self._socket, self._session.takeRest()))
 
     def _timedOut(self) -> None:
         self._fail(TimeoutError())

@@ -17,7 +17,7 @@ from bore.client.visitors import Visitors
 from bore.relay.face import Stream
 from bore.streams.bursts import Burst
 from bore.streams.deadlines import Deadlines
-from bore.streams.dial import Dialer
+from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import prepareLane
 from bore.streams.visitorlog import VisitorLog
@@ -66,7 +66,7 @@ class SessionLanes:
         reactor: IReactor,
         relay: LaneRelay,
         visitors: Visitors,
-        server: Dialer,
+        server: Dials,
         token: str,
         keep: int,
         header: Callable[[Source | None], bytes],

@@ -31,6 +31,14 @@ class NoVisitorAddresses(Exception):
         )
 
 
+class ServerNotTrusted(Exception):
+    """What the server has shown inside TLS does not tell that it is the one that is meant."""
+
+
+class ServerKeyChanged(ServerNotTrusted):
+    """The server has shown something else than what is known of it, or what the user has given."""
+
+
 _REASONS: Final[dict[type[Exception], str]] = {
     error.ConnectionRefusedError: "connection refused",
     error.ConnectionDone: "it closed the connection",

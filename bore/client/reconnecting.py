@@ -13,11 +13,19 @@ from twisted.python.failure import Failure
 
 from bore.client.control import ControlProtocol
 from bore.client.publicport import PublicPort
-from bore.client.reasons import CheckFailed, NoVisitorAddresses, ServerUnreachable, describe
+from bore.client.reasons import (
+    CheckFailed,
+    NoVisitorAddresses,
+    ServerKeyChanged,
+    ServerNotTrusted,
+    ServerUnreachable,
+    describe,
+)
 from bore.client.servers import Servers
 from bore.client.settings import ClientSettings
 from bore.client.visitors import Visitors
 from bore.streams.addresses import hostPort
+from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
 from bore.wire.errors import AuthenticationFailed, LateChallenge, Refusal, Violation
 
@@ -65,8 +73,17 @@ class ControlFactory(ReconnectingClientFactory):
         self._control = ControlProtocol(self)
         return self._control
 
+    def dialer(self, host: str, port: int) -> Dials:
+        """What makes further connections to the server, at this IP address."""
+        return self._servers.dialer(host, port)
+
+    def proven(self) -> None:
+        """The server has proved that it knows the secret."""
+        self._servers.proven()
+
     def opened(self, port: int, resume: str | None) -> None:
         """The tunnel is up."""
+        self._servers.opened()
         if not self._stopped:
             ReconnectingClientFactory.resetDelay(self)
         self.delay = min(self.delay, self.settings.maxReconnectDelay)
@@ -169,7 +186,10 @@ class ControlFactory(ReconnectingClientFactory):
 
     def _isFinal(self, why: BaseException | None) -> bool:
         """Whether nothing but the user can help: each of the servers has said so."""
-        self._final = self._final + 1 if isinstance(why, AuthenticationFailed | NoVisitorAddresses) else 0
+        final = isinstance(why, AuthenticationFailed | NoVisitorAddresses | ServerKeyChanged) or (
+            isinstance(why, ServerNotTrusted) and not self._announced
+        )
+        self._final = self._final + 1 if final else 0
         return self._final >= len(self._servers)
 
     def _giveUp(self, why: Exception) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
@@ -11,8 +13,11 @@ from bore.client.publicport import PublicPort
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.state import Memory, NoMemory, StateFile
 from bore.streams.addresses import isLiteral
-from bore.streams.dial import DIAL_TIMEOUT
+from bore.streams.dial import DIAL_TIMEOUT, Dialer, Dials
 from bore.streams.reactor import IReactor
+
+if TYPE_CHECKING:
+    from bore.client.trust import Trust
 
 
 @implementer(IStreamClientEndpoint)
@@ -29,6 +34,9 @@ class Servers:
         self._all = [
             (address, PublicPort(reactor, settings.port, _memory(settings, address))) for address in settings.servers
         ]
+        self._tls = settings.tls
+        self._secret = settings.secret is not None
+        self._trusts: dict[ServerAddress, Trust] = {}
         self._current = 0
 
     def __len__(self) -> int:
@@ -51,8 +59,50 @@ class Servers:
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """Dial the current server; its name is looked up afresh."""
         self.publicPort.recall()
-        connecting: Deferred[IProtocol] = _endpoint(self._reactor, self.address).connect(protocolFactory)
+        connecting: Deferred[IProtocol] = self._endpoint().connect(protocolFactory)
         return connecting
+
+    def dialer(self, host: str, port: int) -> Dials:
+        """
+        What makes further connections to the current server.
+
+        :param host: its IP address.
+        """
+        plain = Dialer(self._reactor, host, port)
+        if self._tls is None:
+            return plain
+        from bore.client.tls import TlsDialer
+
+        trust = self._trust()
+        return TlsDialer(self._reactor, plain, trust, trust.judgeAgain)
+
+    def proven(self) -> None:
+        """The current server has proved that it knows the secret."""
+        self._trust().proven()
+
+    def opened(self) -> None:
+        """There is a tunnel at the current server."""
+        if self._tls is not None:
+            self._trust().tell()
+
+    def _trust(self) -> Trust:
+        """Judges the current server. OpenSSL is loaded here, and not before."""
+        from bore.client.trust import Trust
+
+        assert self._tls is not None
+        address = self.address
+        if address not in self._trusts:
+            self._trusts[address] = Trust(address, self._tls, self._secret)
+        return self._trusts[address]
+
+    def _endpoint(self) -> IStreamClientEndpoint:
+        if self._tls is None:
+            return _endpoint(self._reactor, self.address)
+        from bore.client.tls import TlsDialer, TlsEndpoint
+
+        trust = self._trust()
+        plain = Dialer(self._reactor, *self.address)
+        return TlsEndpoint(self._reactor, TlsDialer(self._reactor, plain, trust, trust.judge))
 
 
 def _memory(settings: ClientSettings, address: ServerAddress) -> Memory:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bore.relay.face import HALF_OPEN_TIMEOUT
 from bore.streams.addresses import hostPort
 from bore.wire.limits import CONTROL_PORT
 from bore.wire.proxyprotocol import Version
 from bore.wire.secret import Secret
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+    from bore.streams.certificates import Credentials
 
 
 class ServerAddress(NamedTuple):
@@ -26,6 +31,24 @@ class ServerAddress(NamedTuple):
 
     def __str__(self) -> str:
         return hostPort(self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """
+    How a client speaks TLS.
+
+    :ivar authorities: who is trusted to sign the server's certificate, and has to; None: the system's authorities, or
+        what is known of the server.
+    :ivar fingerprint: of the server's key; None: see above.
+    :ivar credentials: what is shown to a server that demands it.
+    :ivar knownServers: the file with the keys of known servers; None: there is no place for it.
+    """
+
+    authorities: tuple[Certificate, ...] | None = None
+    fingerprint: str | None = None
+    credentials: Credentials | None = None
+    knownServers: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +70,7 @@ class ClientSettings:
     :ivar maxVisitors: how many visitors may be served at the same time; 0: any number.
     :ivar halfOpenTimeout: how long a visitor may be silent when the other direction has ended, in seconds.
     :ivar lanes: how many idle lanes are kept; 0: each visitor has a connection of its own.
+    :ivar tls: how TLS is spoken with the servers; None: not at all.
     """
 
     localPort: int
@@ -63,6 +87,7 @@ class ClientSettings:
     maxVisitors: int = 10_000
     halfOpenTimeout: float = HALF_OPEN_TIMEOUT
     lanes: int = 4
+    tls: TlsSettings | None = None
 
     @property
     def local(self) -> str:

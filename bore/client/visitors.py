@@ -15,7 +15,7 @@ from bore.client.dataconnections import DataConnections
 from bore.client.settings import ClientSettings
 from bore.relay.face import Ending, Relay, Stream
 from bore.streams.bursts import Burst, Overflow
-from bore.streams.dial import Dialer
+from bore.streams.dial import Dialer, Dials
 from bore.streams.reactor import IReactor
 from bore.streams.visitorlog import VisitorLog
 from bore.wire.messages import Accept
@@ -51,7 +51,7 @@ class Visitors:
         self.unaccepted = Burst(reactor)
         self._unserved = Burst(reactor)
 
-    def came(self, id: UUID, server: Dialer, header: bytes = b"") -> None:
+    def came(self, id: UUID, server: Dials, header: bytes = b"") -> None:
         """
         Serve a visitor.
 
@@ -140,7 +140,7 @@ class _Visitor:
         self._stopped = False
         self._steps: list[Deferred[None]] = []
 
-    def start(self, server: Dialer) -> None:
+    def start(self, server: Dials) -> None:
         if VisitorLog.wanted:
             self._visitors.log.debug("visitor {id}", id=self._id)
         local = None if self._refused else self._visitors.local.dial()

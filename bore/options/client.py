@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bore.client.settings import ClientSettings, ServerAddress
+from bore.client.settings import ClientSettings, ServerAddress, TlsSettings
 from bore.commandline import Command, Option, UsageError
 from bore.options import common, values
 from bore.process import stateFolder
@@ -21,17 +21,29 @@ class ClientCommand:
     log: common.LogSettings
 
 
+#: What a server's name may begin with.
+_TLS: Final = "tls://"
+
+
 def _version(text: str) -> Version:
     return Version(values.oneOf("v1", "v2")(text))
+
+
+def _server(text: str) -> tuple[bool, str, int | None]:
+    """A server: whether TLS is spoken with it, its host, its port."""
+    rest = text.removeprefix(_TLS)
+    if "://" in rest:
+        raise ValueError("give a server as in example.com, or tls://example.com:7835")
+    return rest != text, *parseHostPort(rest)
 
 
 _OPTIONS: Final = (
     Option(("port_to_show",), "Local port to show", values.port, "PORT", environment="BORE_LOCAL_PORT"),
     Option(
         ("-t", "--to"),
-        "The server: a name or an IP address, with or without :PORT. Given again, further servers: when one is lost "
-        "the next is tried",
-        parseHostPort,
+        "The server: a name or an IP address, with or without :PORT; with tls:// before it, TLS is spoken. Given "
+        "again, further servers: when one is lost the next is tried",
+        _server,
         "HOST",
         environment="BORE_SERVER",
         many=True,
@@ -80,6 +92,22 @@ _OPTIONS: Final = (
         "SECONDS",
         shown="never",
     ),
+    Option(("--tls",), "Speak TLS with the server, as tls:// before its name has it"),
+    Option(
+        ("--tls-ca",),
+        "File with the certificates (PEM) of those who may sign the server's certificate, and of nobody else",
+        values.path,
+        "PATH",
+        shown="those of the system, or what is known of the server",
+    ),
+    Option(
+        ("--tls-fingerprint",),
+        "The server's key, as the server prints it at its start",
+        values.fingerprint,
+        "SHA256:...",
+    ),
+    Option(("--tls-cert",), "File with a certificate (PEM) for a server that demands one", values.path, "PATH"),
+    Option(("--tls-key",), "File with the key of --tls-cert (PEM)", values.path, "PATH"),
     *common.BOTH,
 )
 
@@ -107,17 +135,40 @@ def _build(found: dict[str, Any], given: dict[str, Any]) -> ClientCommand:
         proxyProtocol=found["proxy_protocol"],
         stateFolder=None if found["no_state"] else stateFolder(),
         lanes=found["lanes"],
+        tls=_tls(found, given),
         maxVisitors=found["max_visitors"],
         halfOpenTimeout=found["half_open_timeout"],
     )
     return ClientCommand(settings, common.log(found))
 
 
+def _tls(found: dict[str, Any], given: dict[str, Any]) -> TlsSettings | None:
+    """How to speak TLS with the servers, if at all."""
+    wanted = [tls for tls, _, _ in found["to"]]
+    if not found["tls"] and not any(wanted):
+        for name in ("tls_ca", "tls_fingerprint", "tls_cert", "tls_key"):
+            if name in given:
+                raise UsageError(f"--{name.replace('_', '-')} is of no use without TLS: give --tls, or --to tls://HOST")
+        return None
+    if not found["tls"] and not all(wanted):
+        raise UsageError("--to names servers with tls:// and without: give it for all, so that none is a way around it")
+    if "tls_ca" in given and "tls_fingerprint" in given:
+        raise UsageError("--tls-ca and --tls-fingerprint: give one of them")
+    authorities = common.certificates("--tls-ca", found["tls_ca"]) if "tls_ca" in given else None
+    folder = stateFolder()
+    return TlsSettings(
+        authorities,
+        found["tls_fingerprint"],
+        common.checkPair(found["tls_cert"], found["tls_key"]),
+        None if folder is None else folder / "known_servers",
+    )
+
+
 def _servers(found: dict[str, Any], given: dict[str, Any]) -> tuple[ServerAddress, ...]:
     """The servers; the control port is that of those that name none."""
     control = found["control_port"]
     servers = []
-    for host, port in found["to"]:
+    for _, host, port in found["to"]:
         if port not in (None, control) and "control_port" in given and "to" in given:
             raise UsageError(f"--to names port {port} and --control-port {control}: give one of them")
         named = port is not None and "control_port" not in given

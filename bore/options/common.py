@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from bore.commandline import Option, UsageError
 from bore.options import values
 from bore.relay.face import HALF_OPEN_TIMEOUT
 from bore.wire.limits import CONTROL_PORT
 from bore.wire.secret import Secret
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+    from bore.streams.certificates import Credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,30 @@ def secret(found: dict[str, Any], given: dict[str, Any]) -> Secret | None:
         return Secret(text)
     except UnicodeEncodeError:
         raise UsageError("the secret is not UTF-8: give a text") from None
+
+
+def checkPair(certificate: Path | None, key: Path | None) -> Credentials | None:
+    """The certificate and the key in these files, if there are any."""
+    if (certificate is None) != (key is None):
+        raise UsageError("--tls-cert and --tls-key belong together: give both, or none")
+    if certificate is None or key is None:
+        return None
+    from bore.streams.certificates import BadCredentials, readCredentials
+
+    try:
+        return readCredentials(certificate, key)
+    except BadCredentials as e:
+        raise UsageError(str(e)) from None
+
+
+def certificates(option: str, path: Path) -> tuple[Certificate, ...]:
+    """The certificates in a file."""
+    from bore.streams.certificates import BadCredentials, readCertificates
+
+    try:
+        return readCertificates(path)
+    except BadCredentials as e:
+        raise UsageError(f"{option}: {e}") from None
 
 
 def log(found: dict[str, Any]) -> LogSettings:

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from bore.commandline import Command, Option, UsageError
 from bore.options import common, values
-from bore.process import descriptorsForVisitors
-from bore.server.settings import Bounds, ServerSettings
+from bore.process import descriptorsForVisitors, stateFolder
+from bore.server.settings import Bounds, ServerSettings, TlsSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,27 @@ _OPTIONS: Final = (
         "NUMBER",
         _BOUNDS.pendingPerSource,
     ),
+    Option(("--tls",), "Speak TLS on the control port, with nobody who does not"),
+    Option(
+        ("--tls-port",),
+        "Speak TLS on this port, and none on the control port; 0 lets the system choose",
+        values.portOrAny,
+        "PORT",
+    ),
+    Option(
+        ("--tls-cert",),
+        "File with the TLS certificate and those above it (PEM), read again when it changes",
+        values.path,
+        "PATH",
+        shown="one of the server's own",
+    ),
+    Option(("--tls-key",), "File with the key of --tls-cert (PEM)", values.path, "PATH"),
+    Option(
+        ("--tls-client-ca",),
+        "File with the certificates (PEM) of those who sign the certificates that clients have to show then",
+        values.path,
+        "PATH",
+    ),
     *common.BOTH,
 )
 
@@ -102,6 +123,27 @@ _OPTIONS: Final = (
 def serverCommand(name: str) -> Command[ServerCommand]:
     """The server's command line, under the name by which the user calls it."""
     return Command(name, "Run the server: it listens on public ports on behalf of its clients.", _OPTIONS, _build)
+
+
+def _tls(found: dict[str, Any], given: dict[str, Any]) -> TlsSettings | None:
+    """How to speak TLS, if at all."""
+    port = found["tls_port"]
+    if found["tls"] and port is not None:
+        raise UsageError(
+            "--tls and --tls-port: give --tls alone for TLS on the control port, --tls-port alone for both"
+        )
+    if not found["tls"] and port is None:
+        for name in ("tls_cert", "tls_key", "tls_client_ca"):
+            if name in given:
+                raise UsageError(f"--{name.replace('_', '-')} is of no use without TLS: give --tls, or --tls-port")
+        return None
+    if port is not None and port == found["control_port"] != 0:
+        raise UsageError(f"--tls-port {port} is the control port: give another one, or --tls alone")
+    certificate, key, clients = found["tls_cert"], found["tls_key"], found["tls_client_ca"]
+    common.checkPair(certificate, key)
+    if clients is not None:
+        common.certificates("--tls-client-ca", clients)
+    return TlsSettings(port, certificate, key, clients, stateFolder())
 
 
 def _build(found: dict[str, Any], given: dict[str, Any]) -> ServerCommand:
@@ -129,5 +171,6 @@ def _build(found: dict[str, Any], given: dict[str, Any]) -> ServerCommand:
         lease=found["lease"],
         bounds=bounds,
         halfOpenTimeout=found["half_open_timeout"],
+        tls=_tls(found, given),
     )
     return ServerCommand(settings, common.log(found))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from bore.streams.addresses import isLiteral, parseHostPort, parsePort
@@ -58,6 +60,20 @@ def wholeSeconds(text: str) -> int:
 def count(text: str) -> int:
     """How many of something."""
     return _number(text, 0, _MANY, "number")
+
+
+def fingerprint(text: str) -> str:
+    """The fingerprint of a key."""
+    if re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}", text):
+        return text
+    raise ValueError("give a fingerprint as 'bore server --tls' prints it: SHA256: and 43 characters behind it")
+
+
+def path(text: str) -> Path:
+    """A file."""
+    if text:
+        return Path(text)
+    raise ValueError("give the name of a file")
 
 
 def _number(text: str, lowest: int, highest: int, what: str) -> int:

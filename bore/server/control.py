@@ -80,16 +80,17 @@ class ControlProtocol(Protocol):
 
     :param peer: how the log calls the other side.
     :param source: whom its address belongs to.
+    :param binding: what names the TLS connection; empty: there is none.
     """
 
     _log = Logger()
     transport: IDetachable
 
-    def __init__(self, port: ControlPort, peer: str, source: str) -> None:
+    def __init__(self, port: ControlPort, peer: str, source: str, binding: bytes = b"") -> None:
         self._port = port
         self._peer = peer
         self._source = source
-        self._session = ServerSession(port.settings.secret)
+        self._session = ServerSession(port.settings.secret, binding)
         self._tunnel: Tunnel | None = None
         self._lanes: SessionLanes | None = None
         self._heartbeats: LoopingCall | None = None

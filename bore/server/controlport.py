@@ -21,14 +21,16 @@ from bore.server.tunnels import Tunnels
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
 from bore.streams.listener import Starvation
 from bore.streams.reactor import IReactor
+from bore.streams.sockets import RECORD, bindingOf
 from bore.streams.transport import SocketTransport
 from bore.streams.visitorlog import VisitorLog
 from bore.wire.errors import Violation
 from bore.wire.serversession import LaneOffered, ServerSession, VisitorTaken
 from bore.wire.token import digest
 
-#: So much of what a new connection has said is read at once: whatever the first frame is, it is in there.
-_FIRST_READ: Final = 4096
+#: So much of what a new connection has said is read at once: whatever the first frame is, it is in there, and inside
+#: TLS nothing is left behind it of which no poll would tell.
+_FIRST_READ: Final = RECORD
 
 #: How data connections and lanes begin, white space apart.
 _AT_ONCE: Final = (b'{"Accept":', b'{"Lane":')
@@ -61,17 +63,17 @@ class ControlFactory(Factory):
         self._left: Deferred[None] | None = None
 
     def buildProtocol(
-        self, addr: IAddress | None, peer: str = "somebody", source: str = "somewhere"
+        self, addr: IAddress | None, peer: str = "somebody", source: str = "somewhere", binding: bytes = b""
     ) -> ControlProtocol:
         """Make the protocol of one connection."""
-        return ControlProtocol(self, peer, source)
+        return ControlProtocol(self, peer, source, binding)
 
     def accepted(self, sock: socket.socket, address: SocketAddress) -> None:
         """Serve a connection that was accepted on the control port."""
         first = self._readFirst(sock) if self.settings.secret is None else b""
         if first.startswith(_AT_ONCE) and self._serveAtOnce(sock, first):
             return
-        protocol = self.buildProtocol(None, socketAddress(address), sourceOf(address))
+        protocol = self.buildProtocol(None, socketAddress(address), sourceOf(address), bindingOf(sock))
         SocketTransport(sock, protocol, self.reactor).start()
         if first:
             protocol.dataReceived(first)

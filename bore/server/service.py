@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, TimeoutError, gatherResults
@@ -17,15 +17,18 @@ from bore.relay.face import DRAIN_TIMEOUT
 from bore.server.controlport import ControlFactory
 from bore.server.settings import ServerSettings
 from bore.streams.addresses import hostPort, socketAddress
-from bore.streams.listener import Listener, bindSocket
+from bore.streams.listener import Accepted, Listener, bindSocket
 from bore.streams.reactor import IReactor
+
+if TYPE_CHECKING:
+    from bore.server.certificate import ServerCertificate
 
 #: How long clients have to take note that the server stops, in seconds.
 _FAREWELL_TIMEOUT: Final = 2.0
 
 
 class CannotListen(Exception):
-    """The control port cannot be had."""
+    """A port for clients cannot be had, or what belongs to it."""
 
 
 class ServerService(Service):
@@ -43,6 +46,7 @@ class ServerService(Service):
         self._sockets = list(sockets)
         self._relay = makeRelay(reactor, settings.halfOpenTimeout)
         self._factory = ControlFactory(reactor, settings, self._relay)
+        self._certificate: ServerCertificate | None = None
         self._listeners: list[Listener] = []
 
     @property
@@ -50,28 +54,26 @@ class ServerService(Service):
         """The control port that is listened on."""
         return self._listeners[0].port
 
+    @property
+    def tlsPort(self) -> int:
+        """The port for TLS that is listened on."""
+        return self._listeners[-1].port
+
     def privilegedStartService(self) -> None:
         """
         Listen, while the process may still have rights that it gives up later.
 
-        :raises CannotListen: when the control port cannot be had.
+        :raises CannotListen: when a port cannot be had, or there is no certificate.
         """
+        tls = self._settings.tls
+        plain: Accepted = self._factory.accepted
+        sealed = plain if tls is None else self._makeTls()
         if not self._sockets:
-            self._sockets.append(self._bind())
+            self._sockets.append(self._bind(self._settings.controlPort))
         while self._sockets:
-            factory = self._factory
-            sock = self._sockets.pop(0)
-            listener = Listener(self._reactor, sock, factory.accepted, factory.starvation, factory.relieve)
-            self._listeners.append(listener)
-            self._log.info(
-                "listening on {at}, tunnels on {host} {minPort}-{maxPort}{secret}",
-                announce=True,
-                at=socketAddress(listener.address),
-                host=self._settings.bindTunnels,
-                minPort=self._settings.minPort,
-                maxPort=self._settings.maxPort,
-                secret="" if self._settings.secret is None else ", with a secret",
-            )
+            self._listen(self._sockets.pop(0), sealed if tls is not None and tls.port is None else plain)
+        if tls is not None and tls.port is not None:
+            self._listen(self._bind(tls.port), sealed)
 
     def startService(self) -> None:
         """Listen, if that has not been done yet."""
@@ -93,12 +95,49 @@ class ServerService(Service):
         told.addErrback(self._untold)
         return gatherResults([told, self._relay.drain(DRAIN_TIMEOUT)]).addCallback(lambda _: None)
 
+    def reload(self) -> None:
+        """Read the TLS certificate anew."""
+        if self._certificate is not None:
+            self._certificate.reload()
+
+    def _makeTls(self) -> Accepted:
+        """What serves the connections to a port that speaks TLS. OpenSSL is loaded here, and not before."""
+        from bore.server.certificate import ServerCertificate, ownCertificate
+        from bore.server.tlsport import TlsPort
+        from bore.streams.certificates import BadCredentials, readCertificates
+
+        tls = self._settings.tls
+        assert tls is not None
+        try:
+            certificate = tls.certificate or ownCertificate(tls.folder)
+            clients = () if tls.clients is None else readCertificates(tls.clients)
+            self._certificate = ServerCertificate(self._reactor, certificate, tls.key or certificate, clients)
+        except BadCredentials as e:
+            raise CannotListen(str(e)) from e
+        return TlsPort(self._reactor, self._certificate, self._factory.pending, self._factory.accepted).accepted
+
+    def _listen(self, sock: socket.socket, accepted: Accepted) -> None:
+        factory = self._factory
+        listener = Listener(self._reactor, sock, accepted, factory.starvation, factory.relieve)
+        self._listeners.append(listener)
+        certificate = None if accepted == factory.accepted else self._certificate
+        self._log.info(
+            "listening on {at}{tls}, tunnels on {host} {minPort}-{maxPort}{secret}",
+            announce=True,
+            at=socketAddress(listener.address),
+            tls="" if certificate is None else f" with TLS, key {certificate.fingerprint}",
+            host=self._settings.bindTunnels,
+            minPort=self._settings.minPort,
+            maxPort=self._settings.maxPort,
+            secret="" if self._settings.secret is None else ", with a secret",
+        )
+
     def _untold(self, reason: Failure) -> None:
         reason.trap(TimeoutError)
         self._log.warn("not every client has taken note that the server stops")
 
-    def _bind(self) -> socket.socket:
-        host, port = self._settings.bindAddr, self._settings.controlPort
+    def _bind(self, port: int) -> socket.socket:
+        host = self._settings.bindAddr
         try:
             return bindSocket(host, port)
         except OSError as e:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from bore.relay.face import HALF_OPEN_TIMEOUT
 from bore.wire.limits import CONTROL_PORT
@@ -38,6 +39,25 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """
+    How a server speaks TLS.
+
+    :ivar port: the port for it, beside the plain control port; None: the control port itself.
+    :ivar certificate: a PEM file with the certificate; None: the server makes its own.
+    :ivar key: a PEM file with its key.
+    :ivar clients: a PEM file with those who sign the certificates that clients have to show; None: they need none.
+    :ivar folder: where the server keeps a certificate of its own; None: nowhere.
+    """
+
+    port: int | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    clients: Path | None = None
+    folder: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSettings:
     """
     How a server behaves.
@@ -51,6 +71,7 @@ class ServerSettings:
     :ivar lease: how long a port is kept for a client that was lost, in whole seconds; 0: not at all.
     :ivar bounds: how much it takes on.
     :ivar halfOpenTimeout: how long a visitor may be silent when the other direction has ended, in seconds.
+    :ivar tls: how it speaks TLS; None: not at all.
     """
 
     minPort: int = 1024
@@ -62,3 +83,4 @@ class ServerSettings:
     lease: int = 60
     bounds: Bounds = field(default_factory=Bounds)
     halfOpenTimeout: float = HALF_OPEN_TIMEOUT
+    tls: TlsSettings | None = None

@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Sequence
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, fail
@@ -39,6 +39,13 @@ _UNDER_WAY: Final = (0, errno.EINPROGRESS, errno.EWOULDBLOCK)
 
 #: How long the addresses of a name are believed, in seconds.
 _NAME_LIFETIME: Final = 30.0
+
+
+class Dials(Protocol):
+    """Whatever connects to one place, again and again."""
+
+    def dial(self) -> socket.socket | Deferred[socket.socket]:
+        """Connect once: see :meth:`Dialer.dial`."""
 
 
 class Dialer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
-from typing import Final
+from typing import Any, Final, cast
 
 #: A control connection is given up when its peer has not acknowledged anything for so long, in seconds: soon enough
 #: that a vanished client's port is free again while its user still looks at the screen, and long enough for a lossy
@@ -59,6 +59,11 @@ _LANE_OPTIONS: Final = _options(_LANE_KEEPALIVE_IDLE, _LANE_KEEPALIVE_INTERVAL, 
 def isSealed(sock: socket.socket) -> bool:
     """Whether a socket's bytes go through TLS: then the kernel knows nothing of them."""
     return type(sock) is not socket.socket
+
+
+def bindingOf(sock: socket.socket) -> bytes:
+    """What names a socket's TLS connection to both of its ends, and to nobody else; empty for a plain one."""
+    return cast(Any, sock).binding if isSealed(sock) else b""
 
 
 def sealedSize(size: int) -> int:

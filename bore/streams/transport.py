@@ -33,7 +33,7 @@ class IDetachable(IStreamTransport):
         """
         Take the socket away from the transport, which is dead then and tells its protocol nothing more.
 
-        Only for a transport that has nothing left to write.
+        Only for a transport that has no more left to write than a fresh connection takes at once.
         """
 
 
@@ -57,6 +57,8 @@ class SocketTransport(tcp.Connection):
 
     def detach(self) -> socket.socket:
         """See :meth:`IDetachable.detach`."""
+        if self._tempDataBuffer:
+            tcp.Connection.doWrite(self)  # type: ignore[no-untyped-call]  # so little is taken at once by a connection on which nothing else was said
         tcp.Connection.stopReading(self)
         tcp.Connection.stopWriting(self)
         self.connected = 0
@@ -64,10 +66,15 @@ class SocketTransport(tcp.Connection):
         return self.socket
 
     def getPeer(self) -> IPv4Address | IPv6Address:
-        return _address(self.socket.getpeername())
+        return addressOf(self.socket)
 
     def getHost(self) -> IPv4Address | IPv6Address:
         return _address(self.socket.getsockname())
+
+
+def addressOf(sock: socket.socket) -> IPv4Address | IPv6Address:
+    """Where a socket is connected to, as Twisted writes it."""
+    return _address(sock.getpeername())
 
 
 def _address(name: tuple[str, int] | tuple[str, int, int, int]) -> IPv4Address | IPv6Address:

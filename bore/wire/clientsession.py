@@ -8,12 +8,14 @@ from enum import Enum, auto
 from typing import TypeAlias
 from uuid import UUID
 
-from bore.wire import extension, messages
+from bore.wire import binding, extension, messages
+from bore.wire.binding import BindingAnswer, BindingChallenge, ClientProof
 from bore.wire.errors import (
     ClientHasNoSecret,
     LateChallenge,
     ServerHasNoSecret,
     ServerLeft,
+    UnboundChallenge,
     Violation,
     refusalFor,
     refusalForCode,
@@ -47,6 +49,11 @@ class TunnelOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerProven:
+    """The server, inside TLS, has proved that it knows the secret."""
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """The server lives."""
 
@@ -70,13 +77,14 @@ class Unexpected:
     message: messages.ServerMessage
 
 
-Event: TypeAlias = Say | TunnelOpened | Heard | VisitorCame | Unexpected
+Event: TypeAlias = Say | ServerProven | TunnelOpened | Heard | VisitorCame | Unexpected
 
 _ALIVE = Say(extension.encode(extension.Alive()))
 
 
 class _State(Enum):
     CHALLENGE = auto()  # we have a secret and wait to be asked for it
+    PROVING = auto()  # inside TLS: our proof is out, and we wait for the server's
     ANSWER = auto()  # the marked Hello is out
     OPEN = auto()  # the tunnel is up, on the base protocol
     OPENING = auto()  # the server knows the extension, and Open is out
@@ -114,15 +122,31 @@ class ControlSession:
                                           Say Alive
     ========== ============ ============= ============= ============= ============= ============ ============
 
+    Inside TLS, a Challenge is refused (unbound challenge) in CHALLENGE, and the proof is mutual:
+
+    ========== ================ ============================ ============ ============ ============
+    state      BindingChallenge BindingAnswer                Heartbeat    Error        no message
+    ========== ================ ============================ ============ ============ ============
+    CHALLENGE  PROVING:         server has no secret         server has   refusal      violation
+               Say proof                                     no secret
+    PROVING    violation        right: ANSWER: ServerProven  violation    refusal      violation
+                                and Say Hello; wrong:
+                                server not proven
+    ANSWER     refusal: client  violation                    violation    refusal      violation
+               has no secret
+    ========== ================ ============================ ============ ============ ============
+
     :param port: the port to ask for, 0 for any.
     :param secret: what we share with the server, or None.
     :param resume: the token of the tunnel that we had, if there is one.
+    :param binding: what names the TLS connection; empty: there is none.
     """
 
-    def __init__(self, port: int, secret: Secret | None, resume: str | None = None) -> None:
+    def __init__(self, port: int, secret: Secret | None, resume: str | None = None, binding: bytes = b"") -> None:
         self._hello = extension.markedHello(port)
         self._open = extension.encode(Open(port, resume))
         self._secret = secret
+        self._proof = ClientProof(secret, binding) if secret is not None and binding else None
         self._decoder = FrameDecoder()
         self._state = _State.ANSWER if secret is None else _State.CHALLENGE
         self._probed = False
@@ -165,10 +189,33 @@ class ControlSession:
         while (frame := self._decoder.nextFrame()) is not None:
             if self.extended:
                 yield from self._receiveExtended(extension.decodeServerMessage(frame))
+            elif self._proof is not None and self._state in (_State.CHALLENGE, _State.PROVING):
+                yield from self._receiveProof(self._proof, binding.decodeServerMessage(frame))
             elif self._state is _State.ANSWER:
                 yield from self._receiveAnswer(extension.decodeAnswer(frame))
             else:
                 yield from self._receive(messages.decodeServerMessage(frame))
+
+    def _receiveProof(self, proof: ClientProof, message: binding.ServerMessage) -> Iterator[Event]:
+        match self._state, message:
+            case _, Error(text):
+                raise refusalFor(text)
+            case _State.CHALLENGE, BindingChallenge():
+                if self._probed:
+                    raise _lateChallenge()
+                self._state = _State.PROVING
+                yield Say(proof.answer(message))
+            case _State.CHALLENGE, Challenge():
+                raise UnboundChallenge
+            case _State.CHALLENGE, _:
+                raise ServerHasNoSecret
+            case _State.PROVING, BindingAnswer():
+                proof.check(message)
+                self._state = _State.ANSWER
+                yield ServerProven()
+                yield Say(self._hello)
+            case _:
+                raise Violation(f"{type(message).__name__} where the server's proof belongs")
 
     def _receive(self, message: messages.ServerMessage) -> Iterator[Event]:
         match self._state, message:
@@ -176,7 +223,7 @@ class ControlSession:
                 raise refusalFor(text)
             case _State.CHALLENGE, Challenge(id):
                 if self._probed:
-                    raise LateChallenge("the challenge came only after a plain Hello had been sent")
+                    raise _lateChallenge()
                 assert self._secret is not None
                 self._state = _State.ANSWER
                 yield Say(messages.encode(Authenticate(self._secret.prove(id))) + self._hello)
@@ -189,7 +236,7 @@ class ControlSession:
             case _:
                 yield Unexpected(message)
 
-    def _receiveAnswer(self, message: messages.ServerMessage | Extended) -> Iterator[Event]:
+    def _receiveAnswer(self, message: messages.ServerMessage | Extended | BindingChallenge) -> Iterator[Event]:
         match message:
             case Error(text):
                 raise refusalFor(text)
@@ -202,7 +249,7 @@ class ControlSession:
                 self._state = _State.OPENING
                 self._decoder.maxLength = MAX_EXTENDED_FRAME
                 yield Say(self._open)
-            case Challenge() if self._secret is None:
+            case Challenge() | BindingChallenge() if self._secret is None:
                 raise ClientHasNoSecret
             case _:
                 raise Violation(f"{type(message).__name__} where Hello belongs")
@@ -227,44 +274,60 @@ class ControlSession:
                 raise Violation(f"{type(message).__name__} does not belong here")
 
 
+def _lateChallenge() -> LateChallenge:
+    return LateChallenge("the challenge came only after a plain Hello had been sent")
+
+
 class DataSession:
     """
     What is said on a data connection: at most a challenge and its answer, then what the connection is for.
 
     :param request: Accept, with the visitor to accept, or Lane.
     :param secret: what we share with the server, or None.
+    :param binding: what names the TLS connection; empty: there is none.
+    :ivar complete: everything is said, and heard: what comes now is the visitor's, or the lane's.
     """
 
-    def __init__(self, request: Accept | Lane, secret: Secret | None) -> None:
+    def __init__(self, request: Accept | Lane, secret: Secret | None, binding: bytes = b"") -> None:
         self._request = extension.encode(request) if isinstance(request, Lane) else messages.encode(request)
         self._secret = secret
+        self._proof = ClientProof(secret, binding) if secret is not None and binding else None
         self._decoder = FrameDecoder()
+        self._said = False
+        self.complete = secret is None
 
     def greeting(self) -> bytes:
         """What the client says unasked: the request, unless it has to wait for the challenge first."""
         return self._request if self._secret is None else b""
 
-    def feed(self, data: bytes) -> bytes | None:
+    def feed(self, data: bytes) -> bytes:
         """
-        Take bytes from the server until it has sent its challenge.
+        Take bytes from the server until nothing more has to come from it.
 
-        :returns: the last bytes to say, proof and request; behind them the connection is the visitor's, or the lane's.
+        :returns: what is to be said in answer: proof and request, or nothing.
         :raises Refusal: when the server has refused.
-        :raises Violation: when something else came than a challenge.
+        :raises Violation: when something else came than belongs there.
         """
         assert self._secret is not None, "without a secret every byte is the visitor's"
         self._decoder.feed(data)
-        frame = self._decoder.nextFrame()
-        if frame is None:
-            return None
-        match messages.decodeServerMessage(frame):
-            case Challenge(id):
-                return messages.encode(Authenticate(self._secret.prove(id))) + self._request
-            case Error(text):
-                raise refusalFor(text)
-            case other:
-                raise Violation(f"{type(other).__name__} where a challenge belongs")
+        words = b""
+        while not self.complete and (frame := self._decoder.nextFrame()) is not None:
+            match self._proof, binding.decodeServerMessage(frame):
+                case _, Error(text):
+                    raise refusalFor(text)
+                case None, Challenge(id):
+                    self.complete = True
+                    words = messages.encode(Authenticate(self._secret.prove(id))) + self._request
+                case ClientProof() as proof, BindingChallenge() as challenge if not self._said:
+                    self._said = True
+                    words = proof.answer(challenge) + self._request
+                case ClientProof() as proof, BindingAnswer() as answer if self._said:
+                    proof.check(answer)
+                    self.complete = True
+                case _, other:
+                    raise Violation(f"{type(other).__name__} where a challenge belongs")
+        return words
 
     def takeRest(self) -> bytes:
-        """The bytes behind the challenge: the visitor's."""
+        """The bytes behind what the server had to say: the visitor's."""
         return self._decoder.takeRest()

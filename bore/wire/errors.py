@@ -154,6 +154,22 @@ class BrokenRule(Refusal):
         self.code = code
 
 
+class NeedsTls(Refusal):
+    """The port speaks TLS, and the client does not."""
+
+    text = "this port speaks TLS: use 'bore local' of txbore with --tls, or the server's plain port, if it has one"
+    code = "needs-tls"
+    retry = False
+
+
+class SpeaksNoTls(Refusal):
+    """The client speaks TLS, and the port does not."""
+
+    text = "this port speaks no TLS: use the server's other port, or start it with --tls"
+    code = "speaks-no-tls"
+    retry = False
+
+
 class AuthenticationFailed(Refusal):
     """The two ends do not share a secret. Trying again cannot help."""
 
@@ -185,6 +201,27 @@ class ServerHasNoSecret(AuthenticationFailed):
     text = "expected authentication challenge, but no secret was required"
 
 
+class UnboundProof(AuthenticationFailed):
+    """The client, inside TLS, sent the proof of the base protocol, which anybody in between could pass on."""
+
+    text = "inside TLS the proof of the secret has to be bound to the connection"
+
+
+class UnboundChallenge(AuthenticationFailed):
+    """The server, inside TLS, asks for the proof of the base protocol, which anybody in between could pass on."""
+
+    text = (
+        "inside TLS it asks for a proof of the secret that is not bound to the connection: "
+        "let 'bore server --tls' do the TLS itself, or use no secret"
+    )
+
+
+class ServerNotProven(AuthenticationFailed):
+    """The server, inside TLS, has not proved that it knows the secret."""
+
+    text = "it does not know the secret: something else may be answering in the server's place"
+
+
 class UnreadableProof(Refusal):
     """A frame that is no message came where the proof of the secret belongs."""
 
@@ -214,10 +251,12 @@ _COMMON: Final = (
     TooManyPending,
     TooManyTunnels,
     TooManyTunnelsFromSource,
+    NeedsTls,
+    SpeaksNoTls,
 )
 
 #: What belongs to the proof of the secret, which comes before the extension.
-_PROOF: Final = (InvalidSecret, SecretMissing, UnreadableProof, OverlongProof, ProofTimeout)
+_PROOF: Final = (InvalidSecret, SecretMissing, UnboundProof, UnreadableProof, OverlongProof, ProofTimeout)
 
 _EXTENDED: Final = (NoAnswer, TakenOver, OpenTimeout)
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 from uuid import UUID
 
-from bore.wire import messages, serde
+from bore.wire import binding, messages, serde
+from bore.wire.binding import BindingChallenge
 from bore.wire.framing import encodeFrame
 from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Heartbeat, Hello
@@ -173,9 +174,9 @@ def decodeServerMessage(frame: bytes) -> ExtendedServerMessage:
     return serde.decode(_SERVER_MESSAGES, frame)
 
 
-def decodeAnswer(frame: bytes) -> messages.ServerMessage | Extended:
+def decodeAnswer(frame: bytes) -> messages.ServerMessage | Extended | BindingChallenge:
     """
-    Read what a server answers to a marked Hello: a message of the base protocol, or Extended.
+    Read what a server answers to a marked Hello: a message of the base protocol, or Extended; or what it said first.
 
     :raises MalformedMessage: when it is neither.
     """
@@ -269,7 +270,8 @@ _REQUESTS: Final[dict[str, Callable[[object], Request]]] = {
     "Lane": _lane,
 }
 
-_ANSWERS: Final[dict[str, Callable[[object], messages.ServerMessage | Extended]]] = {
+_ANSWERS: Final[dict[str, Callable[[object], messages.ServerMessage | Extended | BindingChallenge]]] = {
     **messages.SERVER_MESSAGES,
+    "BindingChallenge": binding.challenge,
     "Extended": _extended,
 }

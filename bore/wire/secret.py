@@ -38,5 +38,14 @@ class Secret:
             return False
         return hmac.compare_digest(given, self._tag(challenge))
 
+    def derive(self, label: bytes) -> bytes:
+        """
+        A key for something else than the proof.
+
+        :param label: what for; not 16 bytes long, as a challenge is.
+        """
+        assert len(label) != 16
+        return hmac.digest(self._key, label, "sha256")
+
     def _tag(self, challenge: UUID) -> bytes:
         return hmac.digest(self._key, challenge.bytes, "sha256")

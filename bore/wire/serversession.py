@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from uuid import UUID, uuid4
 
 from bore.wire import extension, messages
+from bore.wire.binding import ServerProof
 from bore.wire.errors import (
     BrokenRule,
     FrameTooLong,
@@ -19,6 +20,7 @@ from bore.wire.errors import (
     ProofTimeout,
     Refusal,
     SecretMissing,
+    SpeaksNoTls,
     UnknownMessage,
     UnreadableProof,
     Violation,
@@ -29,6 +31,9 @@ from bore.wire.framing import FrameDecoder
 from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Accept, Authenticate, Challenge, Connection, Error, Hello
 from bore.wire.secret import Secret
+
+#: How a TLS handshake begins (RFC 8446, section 5.1), and no message of ours.
+_TLS: Final = b"\x16\x03"
 
 #: The version of the extension that this server speaks.
 _VERSION = 1
@@ -86,6 +91,30 @@ class _State(Enum):
     SETTLED = auto()  # no frame is read any more
 
 
+class _BaseProof:
+    """The proof of the base protocol, which the server does not answer."""
+
+    def __init__(self, secret: Secret) -> None:
+        self._secret = secret
+        self._id = uuid4()
+
+    def challenge(self) -> bytes:
+        return messages.encode(Challenge(self._id))
+
+    def check(self, frame: bytes) -> bytes:
+        try:
+            message = extension.decodeRequest(frame)
+        except MalformedMessage:
+            raise UnreadableProof from None
+        match message:
+            case Authenticate(proof):
+                if not self._secret.proves(self._id, proof):
+                    raise InvalidSecret
+                return b""
+            case Hello() | Accept() | Lane():
+                raise SecretMissing
+
+
 class ServerSession:
     """
     Tells what a connection to the control port is for, and what its client says.
@@ -109,20 +138,23 @@ class ServerSession:
 
     Lane is treated as Accept: in REQUEST it leads to SETTLED, LaneOffered. In OPENING and OPEN it is no message.
 
+    Inside TLS the proof is another one (see :mod:`bore.wire.binding`), which the server answers with its own.
+
     :param secret: what the client has to know, or None if everybody may come.
+    :param binding: what names the TLS connection; empty: there is none.
     :ivar extended: whether client and server speak the extension with each other.
     """
 
-    def __init__(self, secret: Secret | None) -> None:
-        self._secret = secret
-        self._challenge = None if secret is None else uuid4()
+    def __init__(self, secret: Secret | None, binding: bytes = b"") -> None:
+        self._proof = None if secret is None else ServerProof(secret, binding) if binding else _BaseProof(secret)
         self._decoder = FrameDecoder()
+        self._heard = False
         self._state = _State.REQUEST if secret is None else _State.PROOF
         self.extended = False
 
     def greeting(self) -> bytes:
         """What the server says unasked: the challenge, or nothing."""
-        return b"" if self._challenge is None else messages.encode(Challenge(self._challenge))
+        return b"" if self._proof is None else self._proof.challenge()
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """
@@ -133,6 +165,10 @@ class ServerSession:
         """
         if self._settled:
             return
+        if not self._heard and data.startswith(_TLS):
+            self._state = _State.SETTLED
+            raise SpeaksNoTls
+        self._heard = True
         self._decoder.feed(data)
         try:
             while not self._settled and (frame := self._nextFrame()) is not None:
@@ -192,25 +228,15 @@ class ServerSession:
     def _receive(self, frame: bytes) -> Iterator[Event]:
         match self._state:
             case _State.PROOF:
-                self._readProof(frame)
+                assert self._proof is not None
+                answer = self._proof.check(frame)
+                self._state = _State.REQUEST
+                if answer:
+                    yield Say(answer)
             case _State.REQUEST:
                 yield self._readRequest(frame)
             case _:
                 yield self._readExtended(frame)
-
-    def _readProof(self, frame: bytes) -> None:
-        assert self._secret is not None and self._challenge is not None
-        try:
-            message = extension.decodeRequest(frame)
-        except MalformedMessage:
-            raise UnreadableProof from None
-        match message:
-            case Authenticate(proof):
-                if not self._secret.proves(self._challenge, proof):
-                    raise InvalidSecret
-                self._state = _State.REQUEST
-            case Hello() | Accept() | Lane():
-                raise SecretMissing
 
     def _readRequest(self, frame: bytes) -> Event:
         match extension.decodeRequest(frame):

@@ -1,0 +1,109 @@
+"""The keys of the servers that this user has met, as ssh has them in ``known_hosts``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from bore.streams.certificates import isFingerprint
+
+#: What stands in the place of a key for a server that has shown a certificate which a trusted authority has signed.
+AUTHORITY: Final = "authority"
+
+#: More than any file that was written here.
+_LONGEST: Final = 1 << 20
+
+
+class KnownServersError(Exception):
+    """The file cannot be relied on. The text says what would help."""
+
+
+class KnownServer(NamedTuple):
+    """
+    A line of the file.
+
+    :ivar key: a fingerprint, or :data:`AUTHORITY`.
+    :ivar line: its number, the first one is 1.
+    """
+
+    key: str
+    line: int
+
+
+class KnownServers:
+    """
+    A file with a line for each server: where it is, and the fingerprint of its key. Lines that begin with ``#`` are
+    remarks.
+
+    :param path: the file; made when the first line is written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def find(self, server: str) -> list[KnownServer]:
+        """
+        What is known of a server.
+
+        :param server: the server, as people write it.
+        :raises KnownServersError: when the file cannot be read, may be written by others, or is damaged and says
+            nothing of this server in what can be read.
+        """
+        found: list[KnownServer] = []
+        damaged = 0
+        for number, line in enumerate(self._read().split("\n"), 1):
+            match line.split():
+                case []:
+                    pass
+                case [first, *_] if first.startswith("#"):
+                    pass
+                case [name, key] if key == AUTHORITY or isFingerprint(key):
+                    if name == server.lower():
+                        found.append(KnownServer(key, number))
+                case _:
+                    damaged = damaged or number
+        if damaged and not found:
+            raise KnownServersError(
+                f"line {damaged} of {self.path} is damaged, and may have been about this server: mend or remove it"
+            )
+        return found
+
+    def add(self, server: str, key: str) -> None:
+        """
+        Write down what a server has shown.
+
+        :raises OSError: when the file cannot be written.
+        """
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
+        with open(os.open(self.path, flags, 0o600), "r+b") as file:
+            with contextlib.suppress(OSError):
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # somebody has edited it
+                    file.write(b"\n")
+            file.write(f"{server.lower()} {key}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _read(self) -> str:
+        try:
+            with self.path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                if os.name == "posix" and (status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o022):
+                    raise KnownServersError(
+                        f"{self.path} may be written by others, who could have changed the keys in it: "
+                        "see that it is right, and chmod 600 it"
+                    )
+                if not stat.S_ISREG(status.st_mode):
+                    raise KnownServersError(f"{self.path} is no file: move it away")
+                content = file.read(_LONGEST + 1)
+        except FileNotFoundError:
+            return ""
+        except OSError as e:
+            raise KnownServersError(f"{self.path} cannot be read: {e.strerror}") from None
+        if len(content) > _LONGEST:
+            raise KnownServersError(f"{self.path} is too long: remove what is not needed")
+        return content.decode("utf-8", "replace")

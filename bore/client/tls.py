@@ -1,0 +1,86 @@
+"""Connections to a server that speaks TLS."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import getConnectError
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from bore.client.trust import Trust
+from bore.streams.dial import Dialer
+from bore.streams.handshakes import Handshake
+from bore.streams.reactor import IReactor
+from bore.streams.tls import TlsError, TlsSocket
+from bore.streams.transport import SocketTransport, addressOf
+
+
+class TlsDialer:
+    """
+    Dials a server, and has TLS spoken.
+
+    :param plain: dials it.
+    :param trust: what it is offered.
+    :param judge: judges what it shows.
+    """
+
+    def __init__(self, reactor: IReactor, plain: Dialer, trust: Trust, judge: Callable[[TlsSocket], None]) -> None:
+        self._reactor = reactor
+        self._plain = plain
+        self._trust = trust
+        self._judge = judge
+
+    def dial(self) -> Deferred[socket.socket]:
+        """
+        Connect once.
+
+        :returns: the connected socket; fails with OSError, DNSLookupError, or ServerNotTrusted. Cancelling it ends
+            the attempt.
+        """
+        dialling = self._plain.dial()
+        if isinstance(dialling, Deferred):
+            return dialling.addCallback(self._seal)
+        return self._seal(dialling)
+
+    def _seal(self, sock: socket.socket) -> Deferred[socket.socket]:
+        shaking = Handshake(self._reactor, TlsSocket(sock, self._trust.context, self._trust.name)).done
+        return shaking.addCallback(self._judged)
+
+    def _judged(self, sock: TlsSocket) -> socket.socket:
+        try:
+            self._judge(sock)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+
+@implementer(IStreamClientEndpoint)
+class TlsEndpoint:
+    """A server that speaks TLS, for the control connection."""
+
+    def __init__(self, reactor: IReactor, dialer: TlsDialer) -> None:
+        self._reactor = reactor
+        self._dialer = dialer
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """Dial the server; its name is looked up afresh."""
+        return maybeDeferred(self._dialer.dial).addCallbacks(self._start, _asConnectError, (protocolFactory,))
+
+    def _start(self, sock: socket.socket, factory: IProtocolFactory) -> IProtocol:
+        protocol = factory.buildProtocol(addressOf(sock))
+        assert protocol is not None
+        SocketTransport(sock, protocol, self._reactor).start()
+        return protocol
+
+
+def _asConnectError(reason: Failure) -> Failure:
+    """What Twisted's own endpoints would fail with."""
+    error = reason.value
+    if isinstance(error, OSError) and not isinstance(error, TlsError):
+        return Failure(getConnectError((error.errno, error.strerror)))
+    return reason

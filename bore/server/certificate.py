@@ -1,0 +1,123 @@
+"""What the server shows to its clients."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from OpenSSL import SSL
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from bore.streams.certificates import BadCredentials, Credentials, makeSelfSigned, readCredentials, serverContext
+
+#: Where in its state directory the server keeps the key and the certificate that it has made itself.
+_OWN: Final = "tls.pem"
+
+#: Files are looked at for changes at most so often, in seconds, and only when a client comes.
+_LOOK: Final = 1.0
+
+
+class ServerCertificate:
+    """
+    A certificate in files. When they change, those who come later are shown the new one.
+
+    :param certificate: a PEM file with the certificate, and those above it behind it.
+    :param key: a PEM file with its key.
+    :param clients: who signs the certificates that clients have to show; nobody: they need none.
+    :raises BadCredentials: when the files are of no use.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, clock: IReactorTime, certificate: Path, key: Path, clients: Sequence[x509.Certificate] = ()
+    ) -> None:
+        self._clock = clock
+        self._files = certificate, key
+        self._clients = clients
+        self._looked = clock.seconds()
+        self._stamp = self._look()
+        self._use(readCredentials(certificate, key))
+
+    @property
+    def context(self) -> SSL.Context:
+        """What the next client is shown."""
+        if self._clock.seconds() - self._looked >= _LOOK:
+            self._looked = self._clock.seconds()
+            stamp = self._look()
+            if stamp != self._stamp:
+                self._stamp = stamp
+                self.reload()
+        return self._context
+
+    def reload(self) -> None:
+        """Read the files anew; if they are of no use, go on with what there is."""
+        try:
+            credentials = readCredentials(*self._files)
+            if credentials.chain != self._chain:
+                self._use(credentials)
+                self._log.info("new TLS certificate, key {fingerprint}", fingerprint=self.fingerprint)
+        except BadCredentials as e:
+            self._log.error("the TLS certificate stays as it was: {error}", error=e)
+
+    def _use(self, credentials: Credentials) -> None:
+        self._context = serverContext(credentials, self._clients)
+        self._chain = credentials.chain
+        self.fingerprint = credentials.fingerprint
+
+    def _look(self) -> tuple[object, ...]:
+        """What changes when the files do."""
+        stamps: list[object] = []
+        for path in self._files:
+            try:
+                status = os.stat(path)
+            except OSError:
+                stamps.append(None)
+            else:
+                stamps.append((status.st_mtime_ns, status.st_ino, status.st_size))
+        return tuple(stamps)
+
+
+def ownCertificate(folder: Path | None) -> Path:
+    """
+    The server's own key and certificate, made when there are none yet.
+
+    :param folder: the server's state directory.
+    :returns: a PEM file with both.
+    :raises BadCredentials: when there can be none, or others may have read it.
+    """
+    if folder is None:
+        raise BadCredentials("there is no directory to keep a key in: set HOME, or give --tls-cert and --tls-key")
+    path = folder / _OWN
+    try:
+        if not path.exists():
+            _write(path, makeSelfSigned("txbore")[0])
+        status = os.stat(path)
+    except OSError as e:
+        raise BadCredentials(f"{path} cannot be made: {e.strerror}: give --tls-cert and --tls-key") from None
+    if os.name == "posix" and (not stat.S_ISREG(status.st_mode) or status.st_mode & 0o077):
+        raise BadCredentials(f"{path} holds the server's key, and others may read it: chmod 600 it, if nobody has")
+    return path
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Make a file, for the user's eyes only, as a whole; one that is there meanwhile stays."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        try:
+            os.link(name, path)
+        except FileExistsError:
+            return
+    finally:
+        os.unlink(name)
