@@ -58,7 +58,7 @@ class SocketTransport(tcp.Connection):
     def detach(self) -> socket.socket:
         """See :meth:`IDetachable.detach`."""
         if self._tempDataBuffer:
-            tcp.Connection.doWrite(self)  # type: ignore[no-untyped-call]  # so little is taken at once by a connection on which nothing else was said
+            tcp.Connection.doWrite(self)  # so little is taken at once by a connection on which nothing else was said
         tcp.Connection.stopReading(self)
         tcp.Connection.stopWriting(self)
         self.connected = 0
