@@ -15,10 +15,13 @@ A self-hosted TCP tunnel.
 commands:
   local    Show a local port to the world through a server
   server   Run the server: it listens on public ports on behalf of its clients
+  secret   Print a secret that nobody will find by trying
   demo     Show a built-in web page through a server and a client on this machine
 
 'bore COMMAND --help' tells the options of a command, 'bore --version' the version.
 """
+
+_GIVE = "give one of local, server, secret, demo"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,18 +41,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             print(f"txbore {__version__}")  # noqa: T201
             return 0
-        case ["server" | "local" | "demo" as name, *rest]:
+        case ["server" | "local" | "secret" | "demo" as name, *rest]:
             return _command(name, rest)
         case []:
-            return _complain("bore", "a command is missing: give one of local, server, demo; 'bore --help' explains", 2)
-    return _complain("bore", f"{words[0]!r} is no command: give one of local, server, demo", 2)
+            return _complain("bore", f"a command is missing: {_GIVE}; 'bore --help' explains", 2)
+    return _complain("bore", f"{words[0]!r} is no command: {_GIVE}", 2)
 
 
 def _command(name: str, arguments: Sequence[str]) -> int:
     # Imported late: bore --version is to be quick.
     from bore.commandline import UsageError
 
-    runners: dict[str, Callable[[str, Sequence[str]], int]] = {"server": _server, "local": _local, "demo": _demo}
+    runners: dict[str, Callable[[str, Sequence[str]], int]] = {
+        "server": _server,
+        "local": _local,
+        "secret": _secret,
+        "demo": _demo,
+    }
     program = f"bore {name}"
     try:
         return runners[name](program, arguments)
@@ -60,7 +68,7 @@ def _command(name: str, arguments: Sequence[str]) -> int:
 
 
 def _server(program: str, arguments: Sequence[str]) -> int:
-    from bore.process import BadSocket, inheritedSockets, raiseDescriptorLimit, withoutOpenSSL
+    from bore.process import BadSocket, inheritedSockets, onHangup, raiseDescriptorLimit, withoutOpenSSL
 
     with withoutOpenSSL():
         from twisted.internet import reactor
@@ -77,6 +85,8 @@ def _server(program: str, arguments: Sequence[str]) -> int:
     try:
         service = ServerService(cast(IReactor, reactor), command.settings, inheritedSockets())
         service.startService()
+        if command.settings.tls is not None:
+            onHangup(reactor, service.reload)
     except (BadSocket, CannotListen) as e:
         return _complain(program, str(e), exits.FAILURE)
     _runUntilSignal(service)
@@ -112,6 +122,15 @@ def _local(program: str, arguments: Sequence[str]) -> int:
     reactor.callWhenRunning(service.startService)
     _runUntilSignal(service)
     return code
+
+
+def _secret(program: str, arguments: Sequence[str]) -> int:
+    from bore.commandline import Command
+    from bore.wire.secret import newSecret
+
+    command = Command(program, "Print a secret that nobody will find by trying.", (), lambda found, given: newSecret())
+    print(command.parse(arguments))  # noqa: T201
+    return 0
 
 
 def _demo(program: str, arguments: Sequence[str]) -> int:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorFromThreads
 
 #: What loads OpenSSL. Whoever imports one of these at its own import has a way to do without.
 _NEED_OPENSSL: Final = ("OpenSSL", "ssl", "_ssl", "_hashlib")
@@ -51,6 +55,12 @@ def stateFolder(environment: Mapping[str, str] = os.environ) -> Path | None:
         return Path.home() / ".local" / "state" / "txbore"
     except RuntimeError:
         return None
+
+
+def onHangup(reactor: object, call: Callable[[], object]) -> None:
+    """Have the reactor call something on SIGHUP, where there is such a signal."""
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, lambda *_: cast("IReactorFromThreads", reactor).callFromThread(call))
 
 
 def settle() -> None:

@@ -6,6 +6,7 @@ from typing import Final
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, TimeoutError, gatherResults
+from twisted.logger import Logger
 
 from bore.client.reconnecting import ControlFactory
 from bore.client.servers import Servers
@@ -15,6 +16,7 @@ from bore.relay.body import makeRelay
 from bore.relay.face import DRAIN_TIMEOUT
 from bore.streams.connector import EndpointConnector
 from bore.streams.reactor import IReactor
+from bore.wire.secret import SHORT_SECRET
 
 #: How long the server has to take note that the client stops, in seconds.
 _FAREWELL_TIMEOUT: Final = 2.0
@@ -29,8 +31,11 @@ class ClientService(Service):
         :class:`bore.wire.errors.AuthenticationFailed`, or anything else that is final.
     """
 
+    _log = Logger()
+
     def __init__(self, reactor: IReactor, settings: ClientSettings) -> None:
         self._reactor = reactor
+        self._warns = settings.tls is not None and settings.secret is not None and settings.secret.short
         self._relay = makeRelay(reactor, settings.halfOpenTimeout)
         self._visitors = Visitors(reactor, self._relay, settings)
         servers = Servers(reactor, settings)
@@ -42,6 +47,8 @@ class ClientService(Service):
     def startService(self) -> None:
         """Start to connect."""
         Service.startService(self)
+        if self._warns:
+            self._log.warn(SHORT_SECRET)
         self._connector.connect()
 
     def stopService(self) -> Deferred[None]:

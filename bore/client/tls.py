@@ -15,7 +15,8 @@ from bore.client.trust import Trust
 from bore.streams.dial import Dialer
 from bore.streams.handshakes import Handshake
 from bore.streams.reactor import IReactor
-from bore.streams.tls import TlsError, TlsSocket
+from bore.streams.sockets import TlsError
+from bore.streams.tls import TlsSocket
 from bore.streams.transport import SocketTransport, addressOf
 
 

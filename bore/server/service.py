@@ -19,6 +19,7 @@ from bore.server.settings import ServerSettings
 from bore.streams.addresses import hostPort, socketAddress
 from bore.streams.listener import Accepted, Listener, bindSocket
 from bore.streams.reactor import IReactor
+from bore.wire.secret import SHORT_SECRET
 
 if TYPE_CHECKING:
     from bore.server.certificate import ServerCertificate
@@ -66,6 +67,8 @@ class ServerService(Service):
         :raises CannotListen: when a port cannot be had, or there is no certificate.
         """
         tls = self._settings.tls
+        if tls is not None and self._settings.secret is not None and self._settings.secret.short:
+            self._log.warn(SHORT_SECRET)
         plain: Accepted = self._factory.accepted
         sealed = plain if tls is None else self._makeTls()
         if not self._sockets:

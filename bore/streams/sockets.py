@@ -56,6 +56,13 @@ _STREAM_OPTIONS: Final = _options(_STREAM_KEEPALIVE_IDLE, _STREAM_KEEPALIVE_INTE
 _LANE_OPTIONS: Final = _options(_LANE_KEEPALIVE_IDLE, _LANE_KEEPALIVE_INTERVAL, _LANE_KEEPALIVE_COUNT)
 
 
+class TlsError(ConnectionError):
+    """The peer broke TLS, or has said why it will not have it."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
 def isSealed(sock: socket.socket) -> bool:
     """Whether a socket's bytes go through TLS: then the kernel knows nothing of them."""
     return type(sock) is not socket.socket

@@ -11,7 +11,10 @@ from typing import Any, Final, NoReturn
 from cryptography import x509
 from OpenSSL import SSL
 
-from bore.streams.sockets import RECORD
+from bore.streams.certificates import WrongProtocol
+from bore.streams.sockets import RECORD, TlsError
+
+_PLAIN: Final = "it does not speak TLS, or not on this port"
 
 #: RFC 9266, section 4.2: the exporter that names a TLS connection.
 _BINDING: Final = b"EXPORTER-Channel-Binding"
@@ -20,8 +23,15 @@ _BINDING_SIZE: Final = 32
 _AGAIN: Final = (errno.EAGAIN, os.strerror(errno.EAGAIN))
 
 
-class TlsError(ConnectionError):
-    """The peer broke TLS, or has said why it will not have it."""
+#: What OpenSSL says of the usual mistakes, and what they are.
+_MISTAKES: Final = (
+    (("wrong version number", "packet length too long", "http request", "record type", "record layer failure"), _PLAIN),
+    (("alert protocol version", "unsupported protocol"), "it does not speak TLS 1.3"),
+    (("alert certificate required",), "it demands a certificate of the client: give --tls-cert and --tls-key"),
+    (("alert unknown ca", "alert bad certificate", "alert certificate"), "it will not have the certificate of ours"),
+    (("did not return a certificate",), "it has shown no certificate"),
+    (("no application protocol",), "it speaks something else than bore/1 inside TLS"),
+)
 
 
 class TlsSocket(socket.socket):
@@ -68,8 +78,12 @@ class TlsSocket(socket.socket):
             self._tls.do_handshake()
         except (SSL.WantReadError, SSL.WantWriteError):
             return False
+        except SSL.SysCallError:
+            raise TlsError(errno.ECONNRESET, f"it closed the connection in the TLS handshake: {_PLAIN}") from None
         except SSL.Error as e:
             _raise(e)
+        except WrongProtocol as e:
+            raise TlsError(errno.EPROTO, str(e)) from None
         return True
 
     @property
@@ -179,4 +193,7 @@ def _reason(error: SSL.Error) -> str:
     """The last thing that OpenSSL has to say about an error."""
     details: Sequence[Sequence[str]] = error.args[0] if error.args and isinstance(error.args[0], list) else ()
     reasons = [detail[-1] for detail in details if detail and detail[-1]]
-    return reasons[0] if reasons else "TLS has failed"
+    for words, mistake in _MISTAKES:
+        if any(word in reason for word in words for reason in reasons):
+            return mistake
+    return f"TLS has failed: {reasons[0] if reasons else 'OpenSSL does not say why'}"

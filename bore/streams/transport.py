@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
 
-from twisted.internet import tcp
+from twisted.internet import main, tcp
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
     IConsumer,
@@ -15,6 +16,8 @@ from twisted.internet.interfaces import (
     ITCPTransport,
 )
 from zope.interface import Attribute, implementer
+
+from bore.streams.sockets import TlsError
 
 
 class IStreamTransport(ITCPTransport, ISystemHandle, IConsumer, IPushProducer):
@@ -54,6 +57,18 @@ class SocketTransport(tcp.Connection):
         """Make the connection known to the protocol, and read from it."""
         tcp.Connection.startReading(self)
         self.protocol.makeConnection(self)
+
+    def doRead(self) -> Any:
+        """Read once. What is wrong inside TLS is told as it is."""
+        try:
+            data = self.socket.recv(self.bufferSize)
+        except BlockingIOError:
+            return None
+        except TlsError as e:
+            return e
+        except OSError:
+            return main.CONNECTION_LOST
+        return self._dataReceived(data)
 
     def detach(self) -> socket.socket:
         """See :meth:`IDetachable.detach`."""

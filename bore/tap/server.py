@@ -8,7 +8,7 @@ from twisted.application.service import IService
 
 from bore import tap
 from bore.options.server import ServerCommand, serverCommand
-from bore.process import inheritedSockets, raiseDescriptorLimit, settle
+from bore.process import inheritedSockets, onHangup, raiseDescriptorLimit, settle
 from bore.server.service import ServerService
 from bore.streams.reactor import IReactor
 
@@ -27,4 +27,6 @@ def makeService(options: Options) -> IService:
     reactor.callWhenRunning(settle)
     command = options.command
     service = ServerService(cast(IReactor, reactor), command.settings, inheritedSockets())
+    if command.settings.tls is not None:
+        onHangup(reactor, service.reload)
     return tap.Daemon(service, command.log, options.parent)

@@ -6,7 +6,24 @@ import hmac
 from binascii import Error as NotHex
 from binascii import unhexlify
 from hashlib import sha256
+from secrets import token_urlsafe
+from typing import Final
 from uuid import UUID
+
+#: A secret with fewer characters can be found by trying, by whoever has seen a proof of it.
+LEAST_LENGTH: Final = 16
+
+
+#: What is said about it.
+SHORT_SECRET: Final = (
+    f"the secret has fewer than {LEAST_LENGTH} characters: who answers once in the server's place can find it by "
+    "trying; 'bore secret' prints a good one"
+)
+
+
+def newSecret() -> str:
+    """A secret of 192 random bits, as text."""
+    return token_urlsafe(24)
 
 
 class Secret:
@@ -18,9 +35,11 @@ class Secret:
 
     :param text: the secret; an empty one is a secret, too.
     :raises UnicodeEncodeError: when the text has no UTF-8 form.
+    :ivar short: it can be found by trying.
     """
 
     def __init__(self, text: str) -> None:
+        self.short = len(text) < LEAST_LENGTH
         self._key = sha256(text.encode()).digest()
 
     def __repr__(self) -> str:
