@@ -46,7 +46,7 @@ class DataConnections:
         return self._say(sock, request)
 
     def _say(self, sock: socket.socket, request: Accept | Lane) -> Stream | Deferred[Stream]:
-        session = DataSession(request, self._secret, bindingOf(sock))
+        session = DataSession(request, self._secret, b"" if self._secret is None else bindingOf(sock))
         words = session.greeting()
         if not words:
             return _Proving(self._reactor, sock, session).done

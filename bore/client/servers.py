@@ -73,8 +73,7 @@ class Servers:
             return plain
         from bore.client.tls import TlsDialer
 
-        trust = self._trust()
-        return TlsDialer(self._reactor, plain, trust, trust.judgeAgain)
+        return TlsDialer(self._reactor, plain, self._trust(), again=True)
 
     def proven(self) -> None:
         """The current server has proved that it knows the secret."""
@@ -100,9 +99,8 @@ class Servers:
             return _endpoint(self._reactor, self.address)
         from bore.client.tls import TlsDialer, TlsEndpoint
 
-        trust = self._trust()
         plain = Dialer(self._reactor, *self.address)
-        return TlsEndpoint(self._reactor, TlsDialer(self._reactor, plain, trust, trust.judge))
+        return TlsEndpoint(self._reactor, TlsDialer(self._reactor, plain, self._trust(), again=False))
 
 
 def _memory(settings: ClientSettings, address: ServerAddress) -> Memory:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 
+from OpenSSL import SSL
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import getConnectError
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
@@ -25,15 +25,14 @@ class TlsDialer:
     Dials a server, and has TLS spoken.
 
     :param plain: dials it.
-    :param trust: what it is offered.
-    :param judge: judges what it shows.
+    :param again: whether the server was met before, in this session.
     """
 
-    def __init__(self, reactor: IReactor, plain: Dialer, trust: Trust, judge: Callable[[TlsSocket], None]) -> None:
+    def __init__(self, reactor: IReactor, plain: Dialer, trust: Trust, again: bool) -> None:
         self._reactor = reactor
         self._plain = plain
         self._trust = trust
-        self._judge = judge
+        self._again = again
 
     def dial(self) -> Deferred[socket.socket]:
         """
@@ -42,18 +41,27 @@ class TlsDialer:
         :returns: the connected socket; fails with OSError, DNSLookupError, or ServerNotTrusted. Cancelling it ends
             the attempt.
         """
+        return self._dial(self._trust.repeated if self._again else self._trust.context)
+
+    def _dial(self, context: SSL.Context) -> Deferred[socket.socket]:
         dialling = self._plain.dial()
         if isinstance(dialling, Deferred):
-            return dialling.addCallback(self._seal)
-        return self._seal(dialling)
+            return dialling.addCallback(self._seal, context)
+        return self._seal(dialling, context)
 
-    def _seal(self, sock: socket.socket) -> Deferred[socket.socket]:
-        shaking = Handshake(self._reactor, TlsSocket(sock, self._trust.context, self._trust.name)).done
-        return shaking.addCallback(self._judged)
+    def _seal(self, sock: socket.socket, context: SSL.Context) -> Deferred[socket.socket]:
+        shaking = Handshake(self._reactor, TlsSocket(sock, context, self._trust.name)).done
+        return shaking.addCallback(self._judge, context)
 
-    def _judged(self, sock: TlsSocket) -> socket.socket:
+    def _judge(self, sock: TlsSocket, context: SSL.Context) -> socket.socket | Deferred[socket.socket]:
         try:
-            self._judge(sock)
+            if not self._again:
+                self._trust.judge(sock)
+            elif not self._trust.isSame(sock):
+                if context is self._trust.repeated:  # the server has a new certificate: look at it
+                    sock.close()
+                    return self._dial(self._trust.context)
+                self._trust.judgeAgain(sock)
         except BaseException:
             sock.close()
             raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from service_identity import CertificateError, VerificationError
 from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 from twisted.logger import Logger
@@ -14,7 +13,7 @@ from bore.client.knownservers import AUTHORITY, KnownServer, KnownServers, Known
 from bore.client.reasons import ServerKeyChanged, ServerNotTrusted
 from bore.client.settings import ServerAddress, TlsSettings
 from bore.streams.addresses import isLiteral
-from bore.streams.certificates import clientContext, fingerprint
+from bore.streams.certificates import clientContext, fingerprint, repeatedContext
 from bore.streams.tls import TlsSocket
 
 #: X509_STORE_CTX_get_error(3): nobody who is trusted has signed it.
@@ -43,6 +42,7 @@ class Trust:
     :param server: where it is.
     :param secret: whether there is a secret, which the server will have to prove.
     :ivar context: what it is offered in the handshake.
+    :ivar repeated: the same, where it is expected to show the same certificate: that is not checked again.
     :ivar name: what it is called in the handshake; empty: nothing.
     """
 
@@ -58,6 +58,7 @@ class Trust:
         self._new = ""
         self._key = self._why = self._said = ""
         self.context = clientContext(settings.authorities, settings.credentials)
+        self.repeated = repeatedContext(settings.credentials)
         self.name = "" if isLiteral(server.host) else server.host
 
     def judge(self, sock: TlsSocket) -> None:
@@ -70,9 +71,13 @@ class Trust:
         self._key = fingerprint(certificate)
         self._new = ""
         self._why = self._decide(certificate, sock.complaints)
-        self._accepted = certificate.public_bytes(Encoding.DER)
+        self._accepted = sock.certificateBytes
         if self._new and not self._secret:
             self._remember()
+
+    def isSame(self, sock: TlsSocket) -> bool:
+        """Whether a further connection shows the certificate that was found good already."""
+        return sock.certificateBytes == self._accepted
 
     def judgeAgain(self, sock: TlsSocket) -> None:
         """
@@ -80,14 +85,15 @@ class Trust:
 
         :raises ServerNotTrusted: when it is not the one that the control connection leads to.
         """
-        certificate = self._shown(sock)
-        if certificate.public_bytes(Encoding.DER) == self._accepted:
+        if self.isSame(sock):
             return
+        certificate = self._shown(sock)
         new, self._new = self._new, ""
         try:
             self._decide(certificate, sock.complaints)
             if self._new:
                 raise ServerNotTrusted("a connection of the session leads to another server")
+            self._accepted = sock.certificateBytes
         finally:
             self._new = new
 

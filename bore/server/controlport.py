@@ -73,7 +73,8 @@ class ControlFactory(Factory):
         first = self._readFirst(sock) if self.settings.secret is None else b""
         if first.startswith(_AT_ONCE) and self._serveAtOnce(sock, first):
             return
-        protocol = self.buildProtocol(None, socketAddress(address), sourceOf(address), bindingOf(sock))
+        binding = b"" if self.settings.secret is None else bindingOf(sock)
+        protocol = self.buildProtocol(None, socketAddress(address), sourceOf(address), binding)
         SocketTransport(sock, protocol, self.reactor).start()
         if first:
             protocol.dataReceived(first)

@@ -144,10 +144,24 @@ def serverContext(credentials: Credentials, clients: Sequence[x509.Certificate] 
     context = _newContext(credentials)
     context.set_alpn_select_callback(_choose)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_options(SSL.OP_NO_TICKET)  # to resume a session costs as much as to begin one
     if clients:
         _trust(context, clients)
         context.set_client_ca_list([X509.from_cryptography(each).get_subject() for each in clients])
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda _c, _x, _e, _d, ok: bool(ok))
+    return context
+
+
+def repeatedContext(credentials: Credentials | None = None) -> SSL.Context:
+    """
+    What a client offers to a server whose certificate it knows already. The handshake accepts every certificate, and
+    does not look at it: to see that it is the same is left to the client.
+
+    :param credentials: what is shown to a server that demands it.
+    """
+    context = _newContext(credentials)
+    context.set_alpn_protos([PROTOCOL])
+    context.set_verify(SSL.VERIFY_NONE)
     return context
 
 
@@ -162,8 +176,7 @@ def clientContext(
     :param authorities: who is trusted to sign certificates; None: those of the system.
     :param credentials: what is shown to a server that demands it.
     """
-    context = _newContext(credentials)
-    context.set_alpn_protos([PROTOCOL])
+    context = repeatedContext(credentials)
     if authorities is None:
         context.set_default_verify_paths()
     else:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 from cryptography import x509
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from bore.streams.certificates import WrongProtocol
 from bore.streams.sockets import RECORD, TlsError
@@ -105,6 +105,12 @@ class TlsSocket(socket.socket):
     def certificate(self) -> x509.Certificate | None:
         """The peer's certificate."""
         return self._tls.get_peer_certificate(as_cryptography=True)
+
+    @property
+    def certificateBytes(self) -> bytes:
+        """The peer's certificate, in DER; empty: it has shown none."""
+        certificate = self._tls.get_peer_certificate()
+        return b"" if certificate is None else crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         try:
