@@ -85,7 +85,7 @@ def _server(program: str, arguments: Sequence[str]) -> int:
     try:
         service = ServerService(cast(IReactor, reactor), command.settings, inheritedSockets())
         service.startService()
-        if command.settings.tls is not None:
+        if command.settings.tls is not None and command.settings.tls.certificate is not None:
             onHangup(reactor, service.reload)
     except (BadSocket, CannotListen) as e:
         return _complain(program, str(e), exits.FAILURE)

@@ -27,6 +27,5 @@ def makeService(options: Options) -> IService:
     reactor.callWhenRunning(settle)
     command = options.command
     service = ServerService(cast(IReactor, reactor), command.settings, inheritedSockets())
-    if command.settings.tls is not None:
-        onHangup(reactor, service.reload)
+    onHangup(reactor, service.reload)
     return tap.Daemon(service, command.log, options.parent)
