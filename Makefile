@@ -32,6 +32,7 @@ check: $(VENV)/installed-dev $(VENV)/installed-test
 	@$(BIN)/docutils --strict --report=info README.rst $(VENV)/README.html
 	@$(BIN)/docutils --strict --report=info CHANGELOG.rst $(VENV)/CHANGELOG.html
 	@$(BIN)/docutils --strict --report=info docs/reliability.rst $(VENV)/reliability.html
+	@$(BIN)/docutils --strict --report=info docs/security.rst $(VENV)/security.html
 	@$(BIN)/python -m pytest -q tests/test_documentation.py
 
 stress: $(VENV)/installed-test
