@@ -30,12 +30,18 @@ def tlsPair(small: bool = False) -> tuple[TlsSocket, TlsSocket]:
 
 
 class SealedRelay(Relay):
-    """A relay in two halves, with one TLS connection for each pair between them."""
+    """
+    A relay in two halves, with one TLS connection for each pair between them.
 
-    def __init__(self, reactor: IReactor, halfOpenTimeout: float) -> None:
+    :param body: makes either half.
+    """
+
+    def __init__(
+        self, reactor: IReactor, halfOpenTimeout: float, body: Callable[[IReactor, float], Relay] = LaneRelay
+    ) -> None:
         super().__init__(reactor, halfOpenTimeout)
-        self.near = LaneRelay(reactor, halfOpenTimeout)
-        self.far = LaneRelay(reactor, halfOpenTimeout)
+        self.near = body(reactor, halfOpenTimeout)
+        self.far = body(reactor, halfOpenTimeout)
 
     def __len__(self) -> int:
         return max(len(self.near), len(self.far))

@@ -10,6 +10,7 @@ if sys.platform != "linux":
     raise SkipTest("there are no lanes on this system")
 
 from bore.relay.face import Relay
+from bore.relay.portable import PortableRelay
 from bore.streams.reactor import IReactor
 from tests.relay import contract
 from tests.relay.laned import LanedRelay
@@ -39,6 +40,23 @@ class SealedHalfOpenTests(_Sealed, contract.HalfOpenContract):
 
 class SealedChurnTests(_Sealed, contract.ChurnContract):
     """Descriptors used again, and TLS."""
+
+
+class _SealedPortable:
+    def makeRelay(self, reactor: IReactor, halfOpenTimeout: float) -> Relay:
+        return SealedRelay(reactor, halfOpenTimeout, PortableRelay)
+
+
+class SealedPortableBytesTests(_SealedPortable, contract.BytesContract):
+    """Bytes through TLS, by the portable body."""
+
+
+class SealedPortableEndingTests(_SealedPortable, contract.EndingContract):
+    """Ends of streams through TLS, by the portable body."""
+
+
+class SealedPortableDrainTests(_SealedPortable, contract.DrainContract):
+    """The end of a portable relay with TLS."""
 
 
 class _SealedLanes:
