@@ -19,6 +19,9 @@ BUFFER_SIZE: Final = 1 << 16
 #: Bulk that has become a trickle is read like small messages again: so many bytes in one go.
 _TRICKLE: Final = 1 << 14
 
+#: A stream is read so often in one turn: inside TLS each byte can come in a record of its own.
+_READS: Final = 256
+
 # Urgent data (EPOLLPRI) ends a read early, and a splice as if the stream had ended: no short read is trusted then.
 STREAM_ENDED: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR | select.EPOLLPRI
 READABLE: Final = select.EPOLLIN | STREAM_ENDED
@@ -136,10 +139,12 @@ class End:
         if self.owing:
             self.passEnd()
             return
+        reads = _READS
         while self.readable and not (self.held or self.pipe is not None or self.finished or self.queued):
-            if self.taken >= limit:
+            if self.taken >= limit or not reads:
                 self.later()
                 return
+            reads -= 1
             if self.bulk:
                 self.moveBulk()
             else:

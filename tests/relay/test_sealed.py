@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import select
+import socket
 import sys
+from typing import cast
+
+from twisted.trial.unittest import SynchronousTestCase
 
 if sys.platform != "linux":
     from twisted.trial.unittest import SkipTest
 
     raise SkipTest("there are no lanes on this system")
 
-from bore.relay.face import Relay
+from bore.relay import ends
+from bore.relay.face import Ending, Reason, Relay, Stream
 from bore.relay.portable import PortableRelay
+from bore.relay.splice import SpliceRelay
 from bore.streams.reactor import IReactor
+from bore.streams.tls import TlsSocket
+from tests.fakes import FakeReactor
 from tests.relay import contract
+from tests.relay.contract import tcpPair
 from tests.relay.laned import LanedRelay
 from tests.relay.sealed import SealedRelay, tlsPair
+from tests.support import receiveAll
 
 
 class _Sealed:
@@ -82,3 +94,73 @@ class SealedLaneHalfOpenTests(_SealedLanes, contract.HalfOpenContract):
 
 class SealedLaneChurnTests(_SealedLanes, contract.ChurnContract):
     """Descriptors used again, and lanes inside TLS."""
+
+
+class SealedPairTests(SynchronousTestCase):
+    """What is special about TLS."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.relay = SpliceRelay(cast(IReactor, self.reactor), 600)
+        self.server, self.client = tlsPair()
+        self.visitor, self.inner = tcpPair()
+        self.endings: list[Ending] = []
+        self.relay.join(Stream(self.inner), Stream(self.server), self.endings.append)
+        self.addCleanup(self.relay.close)
+        self.addCleanup(self.visitor.close)
+        self.addCleanup(self.client.close)
+
+    def test_tinyRecordsDoNotStopTheOthers(self) -> None:
+        """Each costs as much as a large one, and the bytes that a stream may move in a turn do not bound them."""
+        for _ in range(4 * ends._READS):
+            self.client.send(b"x")
+        (pair,) = self.relay._pairs
+        self.relay.doRead()
+        self.assertEqual(pair.moved, ends._READS)
+        self.reactor.advance(0)
+        self.assertEqual(pair.moved, 4 * ends._READS)
+
+    def test_anEndWithoutAWordIsACut(self) -> None:
+        """The visitor must not take for complete what somebody in between has cut short."""
+        self.client.send(b"half of it")
+        socket.socket.shutdown(self.client, socket.SHUT_WR)
+        self.relay.doRead()
+        self.assertEqual(self.endings[0].reason, Reason.RIGHT_CUT)
+        with self.assertRaises(ConnectionResetError):
+            while self.visitor.recv(100):
+                pass
+
+    def test_anEndWithAWordIsAnEnd(self) -> None:
+        self.client.send(b"all of it")
+        self.client.shutdown(socket.SHUT_WR)
+        self.relay.doRead()
+        self.assertEqual(receiveAll(self.visitor), b"all of it")
+        self.visitor.sendall(b"and the answer")
+        self.relay.doRead()
+        self.assertEqual(self.client.recv(100), b"and the answer")
+        self.assertEqual(self.endings, [])
+
+    def test_garbageIsACut(self) -> None:
+        os.write(self.client.fileno(), b"\x17\x03\x03\x00\x20" + bytes(32))
+        self.relay.doRead()
+        self.assertEqual(self.endings[0].reason, Reason.RIGHT_CUT)
+
+    def test_anEndThatFindsNoRoomIsSaidLater(self) -> None:
+        """The system may take all bytes, and then not those that say that there are no more."""
+        real = TlsSocket.shutdown
+        full = [True]
+
+        def shutdown(sock: TlsSocket, how: int) -> None:
+            if full:
+                raise BlockingIOError
+            real(sock, how)
+
+        self.patch(TlsSocket, "shutdown", shutdown)
+        self.visitor.shutdown(socket.SHUT_WR)
+        self.relay.doRead()
+        with self.assertRaises(BlockingIOError):
+            self.client.recv(100)
+        full.clear()
+        for end in list(self.relay._ends.values()):
+            end.serve(select.EPOLLOUT)
+        self.assertEqual(self.client.recv(100), b"")
