@@ -21,7 +21,7 @@ from benchmarks.subjects import SUBJECTS
 FOLDER: Final = Path(__file__).parent / "results"
 
 #: Whoever of these cannot be measured, that is an error; a peer's failure is its own.
-_OURS: Final = frozenset({"", "direct", "splice", "base", "portable"})
+_OURS: Final = frozenset({"", "direct", "splice", "base", "portable", "tls", "tls-base"})
 
 
 def say(text: str) -> None:

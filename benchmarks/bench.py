@@ -119,7 +119,7 @@ class Bench:
             for name, figure in FIGURES[case.key].items()
             if name in figures and not name.endswith(("User", "System"))
         ]
-        self.say(f"  {point:14}{subject.title:17}{', '.join(shown)}")
+        self.say(f"  {point:14}{subject.title:22}{', '.join(shown)}")
 
     def _isLate(self) -> bool:
         """Whether the time is up, and that in the first round; any other is measured to its end."""
@@ -127,7 +127,7 @@ class Bench:
 
     def _failed(self, case: str, point: str, subject: str, round: int, reason: str, excused: bool = False) -> None:
         self.troubles.append(Trouble(case, point, subject, round, reason, excused))
-        self.say(f"  {point:14}{subject:17}NOT MEASURED: {reason}")
+        self.say(f"  {point:14}{subject:22}NOT MEASURED: {reason}")
 
 
 def loopbackHost(index: int, side: int) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import pwd
 import random
+import re
 import shutil
 import signal
 import socket
@@ -27,6 +28,9 @@ READY_TIMEOUT: Final = 15.0
 
 #: How long a program may take to end when it is asked to, in seconds. Then it is killed.
 END_TIMEOUT: Final = 2.0
+
+#: How long a program may take to tell its version, in seconds.
+_VERSION_TIMEOUT: Final = 20.0
 
 
 class BenchmarkError(Exception):
@@ -246,3 +250,18 @@ def run(words: Sequence[str], seconds: float) -> str:
         text = (errors.strip() or output.strip()[-300:]).decode(errors="replace")
         raise BenchmarkError(f"{words[0]} ended with {process.returncode}: {' | '.join(text.split(chr(10))[-3:])}")
     return output.decode(errors="replace")
+
+
+def toldVersion(words: Sequence[str], pattern: str) -> str:
+    """
+    What a program says of its version.
+
+    :param words: the program, and how it is asked.
+    :param pattern: what is looked for in its answer; the version is the first group.
+    :returns: the version, or "unknown".
+    """
+    try:
+        found = re.search(pattern, run(words, _VERSION_TIMEOUT))
+    except BenchmarkError:
+        return "unknown"
+    return found.group(1) if found else "unknown"

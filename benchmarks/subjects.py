@@ -1,32 +1,15 @@
-"""How each tunnel is started, and no tunnel."""
+"""How each tunnel of ours is started, no tunnel, and everything that is measured."""
 
 from __future__ import annotations
 
-import os
-import pwd
-import re
-import resource
-import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from benchmarks.programs import BenchmarkError, Program, Programs, find, findCargos, freePort, run
+from benchmarks.peers import HAProxy, Original, Rathole, Ssh
+from benchmarks.programs import Programs, freePort, toldVersion
 from benchmarks.tunnels import Address, Subject, Tunnel
-
-#: How long a program may take to tell its version, in seconds.
-_VERSION_TIMEOUT: Final = 20.0
-
-
-def _version(words: list[str], pattern: str) -> str:
-    try:
-        output = run(words, _VERSION_TIMEOUT)
-    except BenchmarkError:
-        return "unknown"
-    found = re.search(pattern, output)
-    return found.group(1) if found else "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +19,7 @@ class Direct:
     key: str = "direct"
     title: str = "no tunnel"
     install: str = ""
+    encrypted: bool = False
 
     def version(self) -> str | None:
         return "-"
@@ -49,198 +33,63 @@ class Ours:
     """
     This project's server and client.
 
+    Inside TLS the server makes a key for itself, and the client takes the first one that it sees.
+
     :ivar environment: which body of the relay they have.
     :ivar options: what the client is told beside.
+    :ivar encrypted: whether they speak TLS.
     """
 
     key: str
     title: str
     environment: Mapping[str, str]
     options: tuple[str, ...] = ()
+    encrypted: bool = False
     install: str = ""
 
     def version(self) -> str | None:
-        return _version([sys.executable, "-m", "bore", "--version"], r"txbore (\S+)")
+        return toldVersion([sys.executable, "-m", "bore", "--version"], r"txbore (\S+)")
 
     def start(self, programs: Programs, host: str, local: Address) -> Tunnel:
         control, public = Address(host, freePort(host)), Address(host, freePort(host))
         bore = [sys.executable, "-m", "bore"]
-        words = [*bore, "server", "--bind-addr", host, "--control-port", str(control.port)]
-        server = programs.start(words, self.environment)
+        # Nothing that is remembered of earlier servers is in the way, and nothing is left behind.
+        environment = {"XDG_STATE_HOME": str(programs.folder / f"state-{host}"), **self.environment}
+        tls = ["--tls"] if self.encrypted else []
+        words = [*bore, "server", "--bind-addr", host, "--control-port", str(control.port), *tls]
+        server = programs.start(words, environment)
         server.waitUntilListening(*control)
         words = [*bore, "local", str(local.port), "-l", local.host, "-t", str(control), "-p", str(public.port)]
-        client = programs.start([*words, *self.options], self.environment)
+        client = programs.start([*words, "--no-state", *tls, *self.options], environment)
         client.waitUntilListening(*public)
         return Tunnel(public, local, {"server": server, "client": client}, control)
-
-
-@dataclass(frozen=True, slots=True)
-class Original:
-    """The original bore, in Rust. Its control port is 7835, always."""
-
-    key: str = "original"
-    title: str = "original bore"
-    install: str = "cargo install bore-cli, or name its path in BORE_RUST"
-
-    def _path(self) -> str | None:
-        return findCargos("bore", "BORE_RUST")
-
-    def version(self) -> str | None:
-        path = self._path()
-        return _version([path, "--version"], r"(\d\S*)") if path else None
-
-    def start(self, programs: Programs, host: str, local: Address) -> Tunnel:
-        path = self._path()
-        assert path is not None
-        control, public = Address(host, 7835), Address(host, freePort(host))
-        server = programs.start([path, "server", "--bind-addr", host])
-        server.waitUntilListening(*control)
-        words = [path, "local", str(local.port), "--local-host", local.host, "--to", host, "--port", str(public.port)]
-        client = programs.start(words)
-        client.waitUntilListening(*public)
-        return Tunnel(public, local, {"server": server, "client": client}, control)
-
-
-@dataclass(frozen=True, slots=True)
-class HAProxy:
-    """
-    Two HAProxies in a row: no tunnel, but as many hops as one, by a relay that is known to be fast.
-
-    It splices always: this is how it is at its best, ``option splice-auto`` does not find loopback's streams worth it.
-    It has as many threads as it chooses itself, one for each core.
-    """
-
-    key: str = "haproxy"
-    title: str = "2 × HAProxy"  # noqa: RUF001
-    install: str = "apt install haproxy"
-
-    def version(self) -> str | None:
-        path = find("haproxy")
-        return _version([path, "-v"], r"version (\d[\w.]*)") if path else None
-
-    def start(self, programs: Programs, host: str, local: Address) -> Tunnel:
-        public, middle = Address(host, freePort(host)), Address(host, freePort(host))
-        client = self._one(programs, "client", middle, local)
-        server = self._one(programs, "server", public, middle)
-        return Tunnel(public, local, {"server": server, "client": client})
-
-    def _one(self, programs: Programs, role: str, listen: Address, to: Address) -> Program:
-        path = find("haproxy")
-        assert path is not None
-        pipes = 256
-        # Two descriptors for a visitor, two for a pipe, and some: more than it may have, and it does not start.
-        visitors = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 2 * pipes - 300) // 2
-        config = programs.folder / f"haproxy-{role}-{listen.host}.cfg"
-        config.write_text(
-            f"global\n  maxconn {visitors}\n  maxpipes {pipes}\n"
-            "defaults\n  mode tcp\n  option splice-request\n  option splice-response\n"
-            "  timeout connect 10s\n  timeout client 1h\n  timeout server 1h\n"
-            f"listen {role}\n  bind {listen}\n  server next {to}\n"
-        )
-        program = programs.start([path, "-db", "-f", str(config)])
-        program.waitUntilListening(*listen)
-        return program
-
-
-@dataclass(frozen=True, slots=True)
-class Ssh:
-    """
-    ``ssh -R`` with an sshd of our own: both with keys and configuration from a folder of their own.
-
-    Started by root they run as nobody: root's sshd wants a folder in /run. Without PAM, accounts that have no password
-    would be locked. The stream is encrypted, as ever.
-    """
-
-    key: str = "ssh"
-    title: str = "ssh -R"
-    install: str = "apt install openssh-client openssh-server"
-
-    def version(self) -> str | None:
-        if not all(find(name) for name in ("ssh", "sshd", "ssh-keygen")):
-            return None
-        # ssh -V says it on standard error.
-        ssh = find("ssh")
-        return _version(["sh", "-c", f"'{ssh}' -V 2>&1"], r"OpenSSH_(\S+?),? ")
-
-    def start(self, programs: Programs, host: str, local: Address) -> Tunnel:
-        ssh, sshd, keygen = find("ssh"), find("sshd"), find("ssh-keygen")
-        assert ssh and sshd and keygen
-        user = "nobody" if os.getuid() == 0 else None
-        account = pwd.getpwnam(user) if user else pwd.getpwuid(os.getuid())
-        control, public = Address(host, freePort(host)), Address(host, freePort(host))
-        folder = programs.folder / f"ssh-{host}"
-        folder.mkdir()
-        for key in ("host", "user"):
-            run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)], _VERSION_TIMEOUT)
-        (folder / "known").write_text(f"[{host}]:{control.port} {(folder / 'host.pub').read_text()}")
-        (folder / "sshd.conf").write_text(
-            f"ListenAddress {control}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/user.pub\n"
-            "PidFile none\nStrictModes no\nUsePAM yes\nPasswordAuthentication no\n"
-            "KbdInteractiveAuthentication no\nAllowTcpForwarding remote\nGatewayPorts clientspecified\n"
-        )
-        for path in (folder, *folder.iterdir()):
-            shutil.chown(path, account.pw_uid, account.pw_gid)
-        server = programs.start([sshd, "-D", "-e", "-f", str(folder / "sshd.conf")], user=user)
-        server.waitUntilListening(*control)
-        options = [
-            "BatchMode=yes", "ExitOnForwardFailure=yes", "IdentitiesOnly=yes", "IdentityAgent=none",
-            "GlobalKnownHostsFile=none", f"UserKnownHostsFile={folder}/known", "StrictHostKeyChecking=yes",
-        ]  # fmt: skip
-        words = [ssh, "-F", "none", "-N", "-T", "-p", str(control.port), "-i", str(folder / "user")]
-        for option in options:
-            words += ["-o", option]
-        client = programs.start([*words, "-R", f"{public}:{local}", f"{account.pw_name}@{host}"], user=user)
-        client.waitUntilListening(*public)
-        return Tunnel(public, local, {"server": server, "client": client})
-
-
-@dataclass(frozen=True, slots=True)
-class Rathole:
-    """rathole, a tunnel in Rust, with a configuration of its own and no encryption."""
-
-    key: str = "rathole"
-    title: str = "rathole"
-    install: str = "cargo install rathole, or name its path in RATHOLE"
-
-    def _path(self) -> str | None:
-        return findCargos("rathole", "RATHOLE") or find("rathole")
-
-    def version(self) -> str | None:
-        path = self._path()
-        return _version([path, "--version"], r"(?:rathole |Version:\s+)v?(\d[\w.]*)") if path else None
-
-    def start(self, programs: Programs, host: str, local: Address) -> Tunnel:
-        path = self._path()
-        assert path is not None
-        control, public = Address(host, freePort(host)), Address(host, freePort(host))
-        ends = {
-            "server": ("bind_addr", control, "bind_addr", public),
-            "client": ("remote_addr", control, "local_addr", local),
-        }
-        started = {}
-        for role, (name, address, serviceName, serviceAddress) in ends.items():
-            config: Path = programs.folder / f"rathole-{role}-{host}.toml"
-            config.write_text(
-                f'[{role}]\n{name} = "{address}"\ndefault_token = "bench"\n'
-                f'[{role}.services.bench]\n{serviceName} = "{serviceAddress}"\n'
-            )
-            started[role] = programs.start([path, f"--{role}", str(config)], {"RUST_LOG": "warn"})
-            started[role].waitUntilListening(*(control if role == "server" else public))
-        return Tunnel(public, local, started)
 
 
 #: Everything that is measured, in the order of tables and plots. Splice, with lanes, is what Linux gets without being
-#: asked; on the base path each visitor has a data connection of its own, as with an original peer.
+#: asked; on the base path each visitor has a data connection of its own, as with an original peer, and inside TLS a
+#: handshake of its own.
 SUBJECTS: Final[tuple[Subject, ...]] = (
     Direct(),
     Ours("splice", "ours (splice)", {}),
     Ours("base", "ours (base path)", {}, ("--lanes", "0")),
     Ours("portable", "ours (portable)", {"BORE_RELAY": "portable"}),
+    Ours("tls", "ours (TLS)", {}, encrypted=True),
+    Ours("tls-base", "ours (TLS, base path)", {}, ("--lanes", "0"), encrypted=True),
     Original(),
     HAProxy(),
     Ssh(),
     Rathole(),
+    Rathole("rathole-noise", "rathole (noise)", encrypted=True),
 )
 
 #: What ratios are taken to.
 ORIGINAL: Final = "original"
+
+#: What ratios are taken to among the encrypted ones.
+SSH: Final = "ssh"
+
+#: Those through which everybody can read on the way.
+PLAIN: Final = tuple(subject for subject in SUBJECTS if not subject.encrypted)
+
+#: Those through which nobody can, and before them ours as it is without TLS.
+ENCRYPTED: Final = tuple(subject for subject in SUBJECTS if subject.encrypted or subject.key in ("splice", "base"))

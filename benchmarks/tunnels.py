@@ -57,6 +57,7 @@ class Subject(Protocol):
     :ivar key: its name in options and results.
     :ivar title: its name in tables and plots.
     :ivar install: how to get it.
+    :ivar encrypted: whether nobody between server and client can read what goes through it.
     """
 
     @property
@@ -67,6 +68,9 @@ class Subject(Protocol):
 
     @property
     def install(self) -> str: ...
+
+    @property
+    def encrypted(self) -> bool: ...
 
     def version(self) -> str | None:
         """Its version; None if it is not here."""

@@ -73,6 +73,7 @@ class Trust:
         self._why = self._decide(certificate, sock.complaints)
         self._accepted = sock.certificateBytes
         if self._new and not self._secret:
+            self._why = "trusted on first use" if self._new != AUTHORITY else self._why
             self._remember()
 
     def isSame(self, sock: TlsSocket) -> bool:

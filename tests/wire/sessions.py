@@ -155,7 +155,7 @@ CLIENT_STATES: Final[dict[str, Callable[[], ControlSession]]] = {
     "EXTENDED after the proof": lambda: _client(SECRET, Extended(1), _OPENED, last=TunnelOpened(8000, TOKEN)),
 }
 
-#: One of every message of both vocabularies. Authenticate is none that is right anywhere.
+#: One of every message of all vocabularies. Of the proofs, none is right anywhere.
 MESSAGES: Final[dict[str, bytes]] = {
     **{
         type(message).__name__: frameOf(message)
@@ -178,6 +178,9 @@ MESSAGES: Final[dict[str, bytes]] = {
         )
     },
     "marked Hello": markedHello(20001),
+    "BindingChallenge": b'{"BindingChallenge":"%s"}\0' % (b"5a" * 32),
+    "BindingProof": b'{"BindingProof":{"nonce":"%s","proof":"%s"}}\0' % (b"c3" * 32, b"00" * 32),
+    "BindingAnswer": b'{"BindingAnswer":"%s"}\0' % (b"00" * 32),
 }
 
 #: What is no message in any state, by its reason.

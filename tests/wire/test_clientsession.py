@@ -72,6 +72,7 @@ _ANSWER_ROW: Final[ClientRow] = row(
     [UnknownMessage],
     {
         "Challenge": [ClientHasNoSecret],
+        "BindingChallenge": [ClientHasNoSecret],
         "Hello": [TunnelOpened(20001)],
         "marked Hello": [TunnelOpened(20001)],
         "Heartbeat": [Violation],
@@ -117,7 +118,7 @@ TABLE: Final[dict[str, ClientRow]] = {
     "CHALLENGE": _CHALLENGE_ROW,
     "CHALLENGE, probed": {**_CHALLENGE_ROW, "Challenge": [LateChallenge]},
     "ANSWER": _ANSWER_ROW,
-    "ANSWER after the proof": {**_ANSWER_ROW, "Challenge": [Violation]},
+    "ANSWER after the proof": {**_ANSWER_ROW, "Challenge": [Violation], "BindingChallenge": [Violation]},
     "OPEN": _OPEN_ROW,
     "OPEN after the proof": _OPEN_ROW,
     "OPENING": _OPENING_ROW,

@@ -18,11 +18,11 @@ from bore.wire.serversession import LaneOffered, ServerSession, VisitorTaken
 from tests.wire.sessions import COLUMNS, ID, LANE, OTHER, SECRET, hears, row
 from tests.wire.strategies import STREAMS, TOKENS, UNHURRIED, UUIDS, frameOf, inPortions
 
-Outcome: TypeAlias = bytes | type[WireError] | None
+Outcome: TypeAlias = bytes | type[WireError]
 
 
 def heard(session: DataSession, data: bytes) -> Outcome:
-    """What follows on a data connection: the last words, the class of what is raised, or nothing yet."""
+    """What follows on a data connection: what is said, nothing included, or the class of what is raised."""
     try:
         return session.feed(data)
     except WireError as e:
@@ -65,12 +65,23 @@ class DataSessionTests(SynchronousTestCase):
                 "257 bytes": [FrameTooLong],
                 "257 bytes without an end": [FrameTooLong],
                 "4097 bytes": [FrameTooLong],
-                "no end": [None],
+                "BindingChallenge": [Violation],
+                "BindingAnswer": [Violation],
+                "no end": [b""],
             },
         )
         for column, outcomes in expected.items():
             for data in COLUMNS[column]:
-                self.assertEqual([heard(DataSession(Accept(OTHER), SECRET), data)], outcomes, f"{column} {data[:80]!r}")
+                session = DataSession(Accept(OTHER), SECRET)
+                self.assertEqual([heard(session, data)], outcomes, f"{column} {data[:80]!r}")
+                self.assertIs(session.complete, outcomes == [LAST_WORDS], f"{column} {data[:80]!r}")
+
+    def test_itIsCompleteWhenNothingMoreHasToCome(self) -> None:
+        self.assertTrue(DataSession(Accept(ID), None).complete)
+        session = DataSession(Accept(ID), SECRET)
+        self.assertFalse(session.complete)
+        session.feed(encode(Challenge(ID)))
+        self.assertTrue(session.complete)
 
     def test_aRefusalCarriesTheServersWords(self) -> None:
         error = self.assertRaises(Refusal, DataSession(Accept(ID), SECRET).feed, encode(Error("go away")))
@@ -88,7 +99,6 @@ class DataSessionTests(SynchronousTestCase):
     def test_aServerWithTheSameSecretHandsTheVisitorOver(self, secret: str, visitor: UUID, early: bytes) -> None:
         client, server = DataSession(Accept(visitor), Secret(secret)), ServerSession(Secret(secret))
         said = client.feed(server.greeting())
-        assert said is not None
         self.assertEqual(hears(server, said + early), [VisitorTaken(visitor, early)])
 
     @UNHURRIED
@@ -96,7 +106,6 @@ class DataSessionTests(SynchronousTestCase):
     def test_aServerWithTheSameSecretTakesTheLane(self, secret: str, token: str, early: bytes) -> None:
         client, server = DataSession(Lane(token), Secret(secret)), ServerSession(Secret(secret))
         said = client.feed(server.greeting())
-        assert said is not None
         self.assertEqual(hears(server, said + early), [LaneOffered(token, early)])
 
     def test_bytesBehindTheChallengeAreTheLanes(self) -> None:
@@ -114,13 +123,14 @@ class DataSessionTests(SynchronousTestCase):
         stream, arriving = sent
         whole, session = DataSession(Accept(OTHER), SECRET), DataSession(Accept(OTHER), SECRET)
         taken = 0
-        outcome: Outcome = None
+        outcome: Outcome = b""
         for portion in arriving:
             taken += len(portion)
             outcome = heard(session, portion)
-            if outcome is not None:
+            if outcome:
                 break
         self.assertEqual(outcome, heard(whole, stream))
-        if isinstance(outcome, bytes):
+        self.assertEqual(session.complete, whole.complete)
+        if session.complete:
             self.assertEqual(session.takeRest() + stream[taken:], stream[stream.index(b"\0") + 1 :])
             self.assertEqual(whole.takeRest(), stream[stream.index(b"\0") + 1 :])

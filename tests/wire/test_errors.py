@@ -19,6 +19,7 @@ from bore.wire.errors import (
     InvalidSecret,
     LateChallenge,
     MalformedMessage,
+    NeedsTls,
     NoAnswer,
     NoFreePort,
     OpenTimeout,
@@ -31,11 +32,15 @@ from bore.wire.errors import (
     SecretMissing,
     ServerHasNoSecret,
     ServerLeft,
+    ServerNotProven,
     ShuttingDown,
+    SpeaksNoTls,
     TakenOver,
     TooManyPending,
     TooManyTunnels,
     TooManyTunnelsFromSource,
+    UnboundChallenge,
+    UnboundProof,
     UnknownMessage,
     UnreadableProof,
     Violation,
@@ -43,6 +48,7 @@ from bore.wire.errors import (
     refusalFor,
     refusalForCode,
 )
+from bore.wire.messages import Error, encode
 from tests.wire.strategies import UNHURRIED
 
 #: What the original's server writes in an Error, and the 0.5.x of it.
@@ -65,6 +71,9 @@ OURS: Final[dict[str, type[Refusal]]] = {
     "too many connections that say nothing": TooManyPending,
     "too many tunnels": TooManyTunnels,
     "too many tunnels from your address": TooManyTunnelsFromSource,
+    "this port speaks TLS: use 'bore local' of txbore with --tls, or the server's plain port, if it has one": NeedsTls,
+    "this port speaks no TLS: use the server's other port, or start it with --tls": SpeaksNoTls,
+    "inside TLS the proof of the secret has to be bound to the connection": UnboundProof,
 }
 
 #: What it says to a client of the extension only.
@@ -85,20 +94,25 @@ CODES: Final[dict[str, tuple[type[Refusal], bool]]] = {
     "too-many-pending": (TooManyPending, True),
     "too-many-tunnels": (TooManyTunnels, True),
     "too-many-tunnels-from-address": (TooManyTunnelsFromSource, True),
+    "needs-tls": (NeedsTls, False),
+    "speaks-no-tls": (SpeaksNoTls, False),
     "no-answer": (NoAnswer, True),
     "taken-over": (TakenOver, True),
     "timeout": (OpenTimeout, True),
 }
 
+#: What a client finds out for itself.
+FOUND_OUT: Final = (ClientHasNoSecret, ServerHasNoSecret, UnboundChallenge, ServerNotProven)
+
 #: What is said only before the extension is agreed upon, or found out by the client: nobody reads its code.
 WITHOUT_CODE: Final = (
     InvalidSecret,
     SecretMissing,
-    ClientHasNoSecret,
-    ServerHasNoSecret,
+    UnboundProof,
     UnreadableProof,
     OverlongProof,
     ProofTimeout,
+    *FOUND_OUT,
 )
 
 
@@ -118,6 +132,10 @@ class TextTests(SynchronousTestCase):
             self.assertIs(type(refusal), kind)
             self.assertEqual((str(refusal), str(kind())), (text, text))
 
+    def test_everyTextThatAServerWritesFitsAFrame(self) -> None:
+        for kind in set(refusals()) - set(FOUND_OUT):
+            self.assertLessEqual(len(encode(Error(kind.text))), 257, kind)
+
     def test_anyOtherTextIsAPlainRefusalThatCarriesIt(self) -> None:
         for text in ("", "no such thing as luck", "Invalid secret", "invalid secret ", "request refused", "zu spät 😀"):
             refusal = refusalFor(text)
@@ -129,7 +147,7 @@ class TextTests(SynchronousTestCase):
         self.assertEqual(str(PortInUse("")), "")
 
     def test_whatAClientFindsOutForItselfIsNotTakenFromAServersWords(self) -> None:
-        for own in (ClientHasNoSecret, ServerHasNoSecret):
+        for own in FOUND_OUT:
             self.assertIs(type(refusalFor(own.text)), Refusal)
 
     def test_whatIsSaidInTheExtensionOnlyHasATextToo(self) -> None:
@@ -197,7 +215,7 @@ class KindTests(SynchronousTestCase):
 
     def test_allThatASecretDecidesIsAnAuthenticationFailureAndIsNotTriedAgain(self) -> None:
         failures = {kind for kind in refusals() if issubclass(kind, AuthenticationFailed)} - {AuthenticationFailed}
-        self.assertEqual(failures, {InvalidSecret, SecretMissing, ClientHasNoSecret, ServerHasNoSecret})
+        self.assertEqual(failures, {InvalidSecret, SecretMissing, UnboundProof, *FOUND_OUT})
         self.assertEqual({kind.retry for kind in failures}, {False})
 
     def test_whatIsNotUnderstoodIsTriedAgainInTheBaseProtocol(self) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire import messages
+from bore.wire.binding import BindingChallenge
 from bore.wire.errors import MalformedMessage, UnknownMessage
 from bore.wire.extension import (
     Extended,
@@ -19,6 +20,7 @@ from bore.wire.extension import (
     decodeRequest,
     decodeServerMessage,
 )
+from tests.wire.bindings import challengeFrame
 from tests.wire.sessions import ID, MESSAGES
 from tests.wire.strategies import (
     ANY_MESSAGES,
@@ -29,7 +31,7 @@ from tests.wire.strategies import (
     frameOf,
 )
 
-DECODERS: Final[tuple[Callable[[bytes], AnyMessage], ...]] = (
+DECODERS: Final[tuple[Callable[[bytes], AnyMessage | BindingChallenge], ...]] = (
     decodeClientMessage,
     decodeServerMessage,
     decodeAnswer,
@@ -40,7 +42,9 @@ DECODERS: Final[tuple[Callable[[bytes], AnyMessage], ...]] = (
 class RefusingTests(SynchronousTestCase):
     """Every side takes its own messages, with values that they can have."""
 
-    def assertMalformed(self, decode: Callable[[bytes], AnyMessage], name: str, *values: str) -> None:
+    def assertMalformed(
+        self, decode: Callable[[bytes], AnyMessage | BindingChallenge], name: str, *values: str
+    ) -> None:
         """The message of this name cannot have these values."""
         for value in values:
             error = self.assertRaises(MalformedMessage, decode, f'{{"{name}":{value}}}'.encode())
@@ -50,7 +54,10 @@ class RefusingTests(SynchronousTestCase):
         known = {
             decodeClientMessage: {"Open", "Alive", "Goodbye"},
             decodeServerMessage: {"Extended", "Opened", "Refused", "Visitor", "Heartbeat", "Goodbye"},
-            decodeAnswer: {"Challenge", "Hello", "marked Hello", "Heartbeat", "Connection", "Error", "Extended"},
+            decodeAnswer: {
+                *("Challenge", "BindingChallenge", "Hello", "marked Hello"),
+                *("Heartbeat", "Connection", "Error", "Extended"),
+            },
             decodeRequest: {"Authenticate", "Hello", "marked Hello", "Accept", "Lane"},
         }
         for decode, names in known.items():
@@ -141,4 +148,9 @@ class RefusingTests(SynchronousTestCase):
                 message = decode(frame)
             except MalformedMessage:
                 continue
-            self.assertEqual(decode(frameOf(message)[:-1]), message)
+            match message:
+                case BindingChallenge(nonce):
+                    again = challengeFrame(bytes.fromhex(nonce))
+                case _:
+                    again = frameOf(message)
+            self.assertEqual(decode(again[:-1]), message)

@@ -17,6 +17,7 @@ from bore.wire.errors import (
     ProofTimeout,
     Refusal,
     SecretMissing,
+    SpeaksNoTls,
     UnknownMessage,
     UnreadableProof,
     Violation,
@@ -227,6 +228,31 @@ class ProofTests(SynchronousTestCase):
     def test_violationsAreNoRefusals(self) -> None:
         for data in (b"junk\0", b"x" * 257, encode(Authenticate("00" * 32))):
             self.assertNotIsInstance(self.assertRaises(Violation, list, ServerSession(None).feed(data)), Refusal)
+
+
+class TlsTests(SynchronousTestCase):
+    """Whoever speaks TLS at a port that does not is told so."""
+
+    #: The first record of a handshake (RFC 8446, section 5.1), in part.
+    hello: Final = b"\x16\x03\x01\x00\xf6\x01\x00\x00\xf2\x03\x03" + bytes(32)
+
+    def test_aHandshakeIsRefusedBeforeAnythingElseIsRead(self) -> None:
+        for secret in (None, SECRET):
+            for data in (self.hello, self.hello[:2], self.hello + b"x" * 5000):
+                session = ServerSession(secret)
+                self.assertEqual(hears(session, data, rightProof(session), encode(Hello(1))), [SpeaksNoTls])
+
+    def test_theRefusalIsAnError(self) -> None:
+        refusal = self.assertRaises(SpeaksNoTls, list, ServerSession(None).feed(self.hello))
+        self.assertEqual(
+            ServerSession(None).refusal(refusal),
+            b'{"Error":"this port speaks no TLS: use the server\'s other port, or start it with --tls"}\0',
+        )
+
+    def test_laterTheSameBytesAreNoHandshake(self) -> None:
+        session = inState("PROOF")
+        self.assertEqual(hears(session, rightProof(session), self.hello), [MalformedMessage])
+        self.assertEqual(hears(inState("REQUEST"), encode(Accept(ID)) + self.hello), [VisitorTaken(ID, self.hello)])
 
 
 class TimeTests(SynchronousTestCase):
