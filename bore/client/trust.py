@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from service_identity import CertificateError, VerificationError
 from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 from twisted.logger import Logger
@@ -20,6 +21,7 @@ from bore.streams.tls import TlsSocket
 _UNSIGNED: Final = frozenset((2, 18, 19, 20, 21))
 
 _COMPLAINTS: Final = {
+    7: "its certificate is signed by an authority that is not trusted",
     9: "its certificate is not valid before {from_}",
     10: "its certificate has expired, at {to}",
     18: "its certificate is signed by itself, and --tls-ca demands an authority",
@@ -116,10 +118,14 @@ class Trust:
             )
 
     def _shown(self, sock: TlsSocket) -> x509.Certificate:
-        certificate = sock.certificate
-        if certificate is None:
-            raise ServerNotTrusted("it has shown no certificate")
-        return certificate
+        try:
+            certificate = sock.certificate
+            if certificate is not None:
+                fingerprint(certificate)
+                return certificate
+        except (ValueError, UnsupportedAlgorithm):
+            raise ServerNotTrusted("its certificate has a key of an unknown kind") from None
+        raise ServerNotTrusted("it has shown no certificate")
 
     def _decide(self, certificate: x509.Certificate, complaints: list[int]) -> str:
         """Why it is trusted."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -29,6 +30,11 @@ PROTOCOL: Final = b"bore/1"
 
 #: More than any file of certificates.
 _LONGEST: Final = 1 << 20
+
+#: RFC 8446, section 4.2.3: the curves that have a signature scheme.
+_CURVES: Final = ("secp256r1", "secp384r1", "secp521r1")
+
+_KINDS: Final = "give one of ECDSA (P-256, P-384 or P-521), Ed25519, Ed448 or RSA"
 
 _FINGERPRINT: Final = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 
@@ -66,7 +72,7 @@ class Credentials(NamedTuple):
 
 def fingerprint(certificate: x509.Certificate) -> str:
     """The key of a certificate, in short: SHA-256 of its SubjectPublicKeyInfo, in the form that ssh gives to keys."""
-    key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    key = _public(certificate)
     return "SHA256:" + base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip("=")
 
 
@@ -98,15 +104,20 @@ def readCredentials(certificates: Path, key: Path) -> Credentials:
     """
     chain = readCertificates(certificates)
     try:
+        shown = _public(chain[0])
+    except (ValueError, UnsupportedAlgorithm):
+        raise BadCredentials(f"{certificates} has a certificate for a key of an unknown kind: {_KINDS}") from None
+    try:
         private = load_pem_private_key(_read(key), None)
+    except UnsupportedAlgorithm:
+        raise BadCredentials(f"{key} holds a key of an unknown kind: {_KINDS}") from None
     except TypeError:
         raise BadCredentials(f"{key} has a passphrase, which nobody could give at a start: store it without") from None
     except ValueError:
         raise BadCredentials(f"{key} holds no private key: give a PEM file with BEGIN PRIVATE KEY in it") from None
     if not isinstance(private, Key):
-        raise BadCredentials(f"{key} holds a key that signs nothing: give one of ECDSA, Ed25519 or RSA")
-    public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if public != chain[0].public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
+        raise BadCredentials(f"{key} holds a key that signs nothing: {_KINDS}")
+    if private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != shown:
         raise BadCredentials(f"{key} is not the key of the first certificate in {certificates}: give files of one pair")
     return Credentials(private, chain)
 
@@ -147,7 +158,8 @@ def serverContext(credentials: Credentials, clients: Sequence[x509.Certificate] 
     context.set_options(SSL.OP_NO_TICKET)  # to resume a session costs as much as to begin one
     if clients:
         _trust(context, clients)
-        context.set_client_ca_list([X509.from_cryptography(each).get_subject() for each in clients])
+        for authority in clients:
+            context.add_client_ca(authority)
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda _c, _x, _e, _d, ok: bool(ok))
     return context
 
@@ -196,6 +208,8 @@ def _newContext(credentials: Credentials | None) -> SSL.Context:
     context.set_min_proto_version(SSL.TLS1_3_VERSION)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # an idle connection needs none
     if credentials is not None:
+        if isinstance(credentials.key, ec.EllipticCurvePrivateKey) and credentials.key.curve.name not in _CURVES:
+            raise BadCredentials(f"the certificate's key is of a curve that TLS 1.3 does not know: {_KINDS}")
         try:
             context.use_certificate(credentials.chain[0])
             for certificate in credentials.chain[1:]:
@@ -218,6 +232,11 @@ def _choose(_connection: SSL.Connection, offered: list[bytes]) -> bytes:
     if PROTOCOL in offered:
         return PROTOCOL
     raise WrongProtocol(f"the client wants {b' '.join(offered).decode('ascii', 'replace')!r}, and not bore/1")
+
+
+def _public(certificate: x509.Certificate) -> bytes:
+    """The SubjectPublicKeyInfo of a certificate, in DER."""
+    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _read(path: Path) -> bytes:

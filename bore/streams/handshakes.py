@@ -58,6 +58,8 @@ class Handshake:
         self._socket.close()
 
     def _goOn(self) -> None:
+        if not self._timeout.active():
+            return  # it is over, and one poll has told of both directions
         try:
             complete = self._socket.handshake()
         except OSError:

@@ -23,9 +23,11 @@ _BINDING_SIZE: Final = 32
 _AGAIN: Final = (errno.EAGAIN, os.strerror(errno.EAGAIN))
 
 
+#: What OpenSSL says in a handshake with somebody who does not speak TLS.
+_NO_TLS: Final = ("wrong version number", "packet length too long", "http request", "record type", "record layer")
+
 #: What OpenSSL says of the usual mistakes, and what they are.
 _MISTAKES: Final = (
-    (("wrong version number", "packet length too long", "http request", "record type", "record layer failure"), _PLAIN),
     (("alert protocol version", "unsupported protocol"), "it does not speak TLS 1.3"),
     (("alert certificate required",), "it demands a certificate of the client: give --tls-cert and --tls-key"),
     (("alert unknown ca", "alert bad certificate", "alert certificate"), "it will not have the certificate of ours"),
@@ -49,13 +51,14 @@ class TlsSocket(socket.socket):
     :ivar complaints: what was wrong with the peer's chain of certificates, as codes of X509_STORE_CTX_get_error(3).
     """
 
-    __slots__ = ("_closing", "_tls", "complaints")
+    __slots__ = ("_closing", "_tls", "_trouble", "complaints")
 
     def __init__(self, sock: socket.socket, context: SSL.Context, name: str | None) -> None:
         super().__init__(sock.family, sock.type, sock.proto, fileno=sock.detach())
         self.setblocking(False)
         self.complaints: list[int] = []
         self._closing = False
+        self._trouble: SSL.Error | None = None
         # pyOpenSSL takes a descriptor as well, and knows nothing then of this object, which would be a cycle.
         self._tls: SSL.Connection = SSL.Connection(context, self.fileno())  # type: ignore[arg-type]
         self._tls.set_app_data(self.complaints)
@@ -81,7 +84,8 @@ class TlsSocket(socket.socket):
         except SSL.SysCallError:
             raise TlsError(errno.ECONNRESET, f"it closed the connection in the TLS handshake: {_PLAIN}") from None
         except SSL.Error as e:
-            _raise(e)
+            reason = _reason(e)
+            raise TlsError(errno.EPROTO, _PLAIN if any(words in reason for words in _NO_TLS) else reason) from None
         except WrongProtocol as e:
             raise TlsError(errno.EPROTO, str(e)) from None
         return True
@@ -113,6 +117,7 @@ class TlsSocket(socket.socket):
         return b"" if certificate is None else crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
+        self._tellTrouble()
         try:
             return self._tls.recv(size)
         except SSL.ZeroReturnError:
@@ -121,6 +126,7 @@ class TlsSocket(socket.socket):
             _raise(e)
 
     def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
+        self._tellTrouble()
         view = memoryview(buffer)
         size = size or len(view)
         count = 0
@@ -132,10 +138,20 @@ class TlsSocket(socket.socket):
                     break  # most likely all that there is
         except SSL.ZeroReturnError:
             pass
+        except SSL.WantReadError:
+            if not count:
+                raise BlockingIOError(*_AGAIN) from None
         except SSL.Error as e:
             if not count:
                 _raise(e)
+            self._trouble = e  # OpenSSL says it once
         return count
+
+    def _tellTrouble(self) -> None:
+        """Say what was found behind the bytes that were read last."""
+        trouble, self._trouble = self._trouble, None
+        if trouble is not None:
+            _raise(trouble)
 
     def send(self, data: Any, flags: int = 0) -> int:
         view = memoryview(data)

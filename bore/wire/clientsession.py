@@ -318,6 +318,8 @@ class DataSession:
                 case None, Challenge(id):
                     self.complete = True
                     words = messages.encode(Authenticate(self._secret.prove(id))) + self._request
+                case ClientProof(), Challenge():
+                    raise UnboundChallenge
                 case ClientProof() as proof, BindingChallenge() as challenge if not self._said:
                     self._said = True
                     words = proof.answer(challenge) + self._request

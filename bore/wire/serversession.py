@@ -149,6 +149,7 @@ class ServerSession:
         self._proof = None if secret is None else ServerProof(secret, binding) if binding else _BaseProof(secret)
         self._decoder = FrameDecoder()
         self._heard = False
+        self._inTls = bool(binding)
         self._state = _State.REQUEST if secret is None else _State.PROOF
         self.extended = False
 
@@ -165,10 +166,10 @@ class ServerSession:
         """
         if self._settled:
             return
-        if not self._heard and data.startswith(_TLS):
+        if not (self._heard or self._inTls) and data.startswith(_TLS):
             self._state = _State.SETTLED
             raise SpeaksNoTls
-        self._heard = True
+        self._heard = self._heard or bool(data)
         self._decoder.feed(data)
         try:
             while not self._settled and (frame := self._nextFrame()) is not None:

@@ -1,0 +1,167 @@
+"""Certificates for tests: authorities, and whom they sign."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+_DAY: Final = datetime.timedelta(days=1)
+
+_Extensions: TypeAlias = Sequence[tuple[x509.ExtensionType, bool]]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """
+    A key, and what is shown of it.
+
+    :ivar key: the private key.
+    :ivar chain: its certificate, and those above it.
+    """
+
+    key: ec.EllipticCurvePrivateKey
+    chain: tuple[x509.Certificate, ...]
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The certificate of the key."""
+        return self.chain[0]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the SubjectPublicKeyInfo, as ssh writes it."""
+        public = self.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return "SHA256:" + base64.b64encode(hashlib.sha256(public).digest()).decode().rstrip("=")
+
+    @property
+    def pem(self) -> bytes:
+        """The chain."""
+        return b"".join(each.public_bytes(Encoding.PEM) for each in self.chain)
+
+    @property
+    def keyPem(self) -> bytes:
+        """The private key, without a passphrase."""
+        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+    def write(self, folder: Path, name: str = "own") -> tuple[str, str]:
+        """
+        Write both to files.
+
+        :returns: the path of the certificates, and that of the key.
+        """
+        certificates, key = folder / f"{name}.crt", folder / f"{name}.key"
+        certificates.write_bytes(self.pem)
+        key.write_bytes(self.keyPem)
+        return str(certificates), str(key)
+
+    def options(self, folder: Path, name: str = "own") -> list[str]:
+        """Write both to files, and name them on a command line."""
+        certificates, key = self.write(folder, name)
+        return ["--tls-cert", certificates, "--tls-key", key]
+
+
+class Authority:
+    """
+    Signs certificates.
+
+    :param above: who has signed its own; None: itself.
+    """
+
+    def __init__(self, name: str = "Test Authority", above: Authority | None = None) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        extensions = [(x509.BasicConstraints(ca=True, path_length=None), True)]
+        if above is None:
+            certificate = _sign(key, name, key, name, extensions=extensions)
+            self.identity = Identity(key, (certificate,))
+        else:
+            self.identity = Identity(key, above._issue(key, name, extensions, -_DAY, _DAY))
+        self._name = name
+        self._above = above
+
+    def issue(
+        self,
+        *names: str,
+        begins: datetime.timedelta = -_DAY,
+        ends: datetime.timedelta = _DAY,
+        forClients: bool = False,
+    ) -> Identity:
+        """
+        Make a key, and sign its certificate.
+
+        :param names: names and IP addresses that it is for.
+        :param begins: from when it is valid, counted from now.
+        :param ends: how long.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        usage = ExtendedKeyUsageOID.CLIENT_AUTH if forClients else ExtendedKeyUsageOID.SERVER_AUTH
+        extensions: list[tuple[x509.ExtensionType, bool]] = [(x509.ExtendedKeyUsage([usage]), False)]
+        if names:
+            extensions.append((x509.SubjectAlternativeName([_name(each) for each in names]), False))
+        return Identity(key, self._issue(key, names[0] if names else "nobody", extensions, begins, ends))
+
+    def write(self, folder: Path, name: str = "ca.crt") -> str:
+        """Write the certificate to a file."""
+        path = folder / name
+        path.write_bytes(self.identity.certificate.public_bytes(Encoding.PEM))
+        return str(path)
+
+    def _issue(
+        self,
+        key: ec.EllipticCurvePrivateKey,
+        name: str,
+        extensions: _Extensions,
+        begins: datetime.timedelta,
+        ends: datetime.timedelta,
+    ) -> tuple[x509.Certificate, ...]:
+        certificate = _sign(key, name, self.identity.key, self._name, begins, ends, extensions)
+        return certificate, *(() if self._above is None else self.identity.chain)
+
+
+def selfSigned(*names: str) -> Identity:
+    """A key whose certificate nobody else has signed, as a server makes it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    extensions = [(x509.SubjectAlternativeName([_name(each) for each in names]), False)] if names else []
+    return Identity(key, (_sign(key, "alone", key, "alone", extensions=extensions),))
+
+
+def _name(text: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(text))
+    except ValueError:
+        return x509.DNSName(text)
+
+
+def _sign(
+    key: ec.EllipticCurvePrivateKey,
+    subject: str,
+    signer: ec.EllipticCurvePrivateKey,
+    issuer: str,
+    begins: datetime.timedelta = -_DAY,
+    ends: datetime.timedelta = _DAY,
+    extensions: _Extensions = (),
+) -> x509.Certificate:
+    now = datetime.datetime.now(datetime.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now + begins)
+        .not_valid_after(now + ends)
+    )
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    return builder.sign(signer, hashes.SHA256())

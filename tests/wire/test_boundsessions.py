@@ -1,0 +1,267 @@
+"""The sessions of both sides inside TLS, without a connection: every state, every message, every portion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, TypeAlias
+
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.strategies import DataObject
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.wire import serversession
+from bore.wire.clientsession import ControlSession, Say, ServerProven
+from bore.wire.errors import (
+    ClientHasNoSecret,
+    FrameTooLong,
+    InvalidSecret,
+    LateChallenge,
+    MalformedMessage,
+    OverlongProof,
+    PortInUse,
+    ProofTimeout,
+    SecretMissing,
+    ServerHasNoSecret,
+    ServerNotProven,
+    UnboundChallenge,
+    UnboundProof,
+    UnknownMessage,
+    UnreadableProof,
+    Violation,
+)
+from bore.wire.extension import Extended, Lane, Open, markedHello
+from bore.wire.messages import Accept, Challenge, Hello, encode
+from bore.wire.serversession import LaneOffered, ServerSession, TunnelAsked, VisitorTaken
+from tests.wire import test_clientsession, test_serversession
+from tests.wire.bindings import (
+    BINDING,
+    CLIENT_STATES,
+    HOSTILE,
+    NONCE,
+    SERVER_STATES,
+    answerFrame,
+    boundProof,
+    challengeFrame,
+    framesOf,
+    nonceOf,
+    proofOf,
+    proving,
+    rightAnswer,
+    saidBy,
+    saidProof,
+)
+from tests.wire.sessions import (
+    COLUMNS,
+    ID,
+    LANE,
+    SECRET,
+    TOKEN,
+    ClientOutcomes,
+    ClientRow,
+    ServerOutcomes,
+    ServerRow,
+    hears,
+    isEnd,
+    row,
+)
+from tests.wire.strategies import UNHURRIED, frameOf, inPortions, portions
+
+_OVERLONG: Final = ("257 bytes", "257 bytes without an end", "4097 bytes")
+
+#: The rows of the table in ServerSession's docstring, inside TLS; but for the first they are the plain ones.
+SERVER: Final[dict[str, ServerRow]] = {
+    "PROOF": row(
+        [UnreadableProof],
+        {
+            "BindingProof": [InvalidSecret],
+            "Authenticate": [UnboundProof],
+            **{key: [SecretMissing] for key in ("Accept", "Hello", "marked Hello", "Lane", "wrong Lane")},
+            **{key: [OverlongProof] for key in _OVERLONG},
+            "no end": [],
+        },
+    ),
+    **{name: test_serversession.TABLE[name] for name in SERVER_STATES if name in ("REQUEST", "OPENING", "OPEN")},
+    **{name: test_serversession.TABLE[name] for name in SERVER_STATES if name.startswith("SETTLED")},
+}
+
+#: Stands for the right proof, with a nonce of the client's own.
+PROOF_SAID: Final = Say(b"proof")
+
+_NO_MESSAGE: Final[ClientRow] = {
+    "bad JSON": [MalformedMessage],
+    "wrong Hello": [MalformedMessage],
+    **{key: [FrameTooLong] for key in _OVERLONG},
+    "no end": [],
+}
+_BASE: Final = ("Hello", "marked Hello", "Heartbeat", "Connection")
+_CHALLENGE_ROW: Final[ClientRow] = row(
+    [UnknownMessage],
+    {
+        "BindingChallenge": [PROOF_SAID],
+        "Challenge": [UnboundChallenge],
+        **{key: [ServerHasNoSecret] for key in (*_BASE, "BindingAnswer")},
+        "Error": [PortInUse],
+        **_NO_MESSAGE,
+    },
+)
+_PROVING_ROW: Final[ClientRow] = {
+    **_CHALLENGE_ROW,
+    **{key: [Violation] for key in (*_BASE, "BindingChallenge", "Challenge")},
+    "BindingAnswer": [ServerNotProven],
+}
+
+#: The rows of the tables in ControlSession's docstring, inside TLS; behind the proof they are the plain ones.
+CLIENT: Final[dict[str, ClientRow]] = {
+    "CHALLENGE": _CHALLENGE_ROW,
+    "CHALLENGE, probed": {**_CHALLENGE_ROW, "BindingChallenge": [LateChallenge]},
+    "PROVING": _PROVING_ROW,
+    **{name: test_clientsession.TABLE[f"{name} after the proof"] for name in ("ANSWER", "OPEN", "OPENING", "EXTENDED")},
+}
+
+#: The nonce of the challenge in COLUMNS.
+_ASKED: Final = bytes([0x5A] * 32)
+
+Portions: TypeAlias = tuple[bytes, list[bytes]]
+
+
+def recognised(outcomes: ClientOutcomes) -> ClientOutcomes:
+    """The same, with the right proof recognised."""
+
+    def each(outcome: object) -> bool:
+        if not isinstance(outcome, Say) or not outcome.data.startswith(b'{"BindingProof"'):
+            return False
+        nonce, proof = saidProof(outcome.data)
+        return len(framesOf(outcome.data)) == 1 and proof == proofOf("client", _ASKED, nonce)
+
+    return [PROOF_SAID if each(outcome) else outcome for outcome in outcomes]
+
+
+def wordsOf(outcomes: Iterable[object]) -> bytes:
+    """All that was said."""
+    return b"".join(outcome.data for outcome in outcomes if isinstance(outcome, Say))
+
+
+class ServerTableTests(SynchronousTestCase):
+    """A server inside TLS."""
+
+    def test_everyStateAnswersEveryMessageAsTheTableSays(self) -> None:
+        self.assertEqual(list(SERVER), list(SERVER_STATES))
+        for state, cells in SERVER.items():
+            for column, expected in cells.items():
+                for data in COLUMNS[column]:
+                    outcomes = hears(SERVER_STATES[state](), data)
+                    self.assertEqual(outcomes, expected, f"{state}: {column} {data[:80]!r}")
+
+    def test_withoutASecretItIsAsWithoutTls(self) -> None:
+        for column, expected in test_serversession.TABLE["REQUEST"].items():
+            for data in COLUMNS[column]:
+                self.assertEqual(hears(ServerSession(None, BINDING), data), expected, f"{column} {data[:80]!r}")
+        self.assertEqual(ServerSession(None, BINDING).greeting(), b"")
+
+    def test_theProofIsAskedForAndAnsweredOnce(self) -> None:
+        session = ServerSession(SECRET, BINDING)
+        self.assertIsInstance(session.timedOut(), ProofTimeout)
+        outcomes = hears(session, boundProof(session) * 2)
+        self.assertEqual(len(outcomes), 2)
+        self.assertEqual(outcomes[1], UnknownMessage)
+        self.assertIsNone(session.timedOut())
+
+    def test_whatFollowsAWrongProofIsNotRead(self) -> None:
+        session = ServerSession(SECRET, BINDING)
+        wrong = COLUMNS["BindingProof"][0]
+        self.assertEqual(hears(session, wrong + boundProof(session) + encode(Hello(1))), [InvalidSecret])
+
+    @UNHURRIED
+    @given(inPortions(HOSTILE))
+    def test_whoDoesNotKnowTheSecretHearsNothingButTheChallenge(self, sent: Portions) -> None:
+        session, whole = ServerSession(SECRET, BINDING), ServerSession(SECRET, BINDING)
+        outcomes = hears(session, *sent[1])
+        self.assertFalse([outcome for outcome in outcomes if not isEnd(outcome)])
+        self.assertEqual(outcomes, hears(whole, sent[0]))
+        self.assertFalse(session.extended)
+
+    @UNHURRIED
+    @given(st.data(), st.sampled_from([Accept(ID), Lane(LANE), Hello(8000)]), st.binary())
+    def test_proofAndRequestMayArriveInAnyPortions(
+        self, data: DataObject, request: Accept | Lane | Hello, early: bytes
+    ) -> None:
+        session = ServerSession(SECRET, BINDING)
+        words = boundProof(session) + frameOf(request)
+        arriving = data.draw(portions(words + early))
+        taken = 0
+        outcomes: ServerOutcomes = []
+        while taken < len(words):
+            portion = arriving.pop(0)
+            taken += len(portion)
+            outcomes += hears(session, portion)
+        rest = (words + early)[len(words) : taken]
+        asked = {Accept: VisitorTaken(ID, rest), Lane: LaneOffered(LANE, rest), Hello: TunnelAsked(8000)}
+        answer = answerFrame(proofOf("server", nonceOf(session), NONCE))
+        self.assertEqual(outcomes, [serversession.Say(answer), asked[type(request)]])
+
+
+class ClientTableTests(SynchronousTestCase):
+    """A client inside TLS."""
+
+    def test_everyStateAnswersEveryMessageAsTheTablesSay(self) -> None:
+        self.assertEqual(list(CLIENT), list(CLIENT_STATES))
+        for state, cells in CLIENT.items():
+            for column, expected in cells.items():
+                for data in COLUMNS[column]:
+                    outcomes = recognised(hears(CLIENT_STATES[state](), data))
+                    self.assertEqual(outcomes, expected, f"{state}: {column} {data[:80]!r}")
+
+    def test_withoutASecretItIsAsWithoutTls(self) -> None:
+        for column, expected in test_clientsession.TABLE["ANSWER"].items():
+            for data in COLUMNS[column]:
+                session = ControlSession(8000, None, None, BINDING)
+                self.assertEqual(session.greeting(), markedHello(8000))
+                self.assertEqual(hears(session, data), expected, f"{column} {data[:80]!r}")
+
+    def test_itSaysNothingUnaskedAndHelloOnlyBehindTheServersProof(self) -> None:
+        session, words = proving()
+        self.assertEqual((session.greeting(), session.noChallenge(), session.goodbye()), (b"", b"", b""))
+        self.assertEqual([next(iter(frame)) for frame in framesOf(words) if isinstance(frame, dict)], ["BindingProof"])
+        outcomes = hears(session, rightAnswer(words), frameOf(Extended(1)))
+        self.assertEqual(outcomes, [ServerProven(), Say(markedHello(8000)), Say(frameOf(Open(8000)))])
+
+    def test_theChallengeOfTheBaseProtocolIsNotAnswered(self) -> None:
+        for state in ("CHALLENGE", "CHALLENGE, probed"):
+            outcomes = hears(CLIENT_STATES[state](), encode(Challenge(ID)), challengeFrame())
+            self.assertEqual(outcomes[:1], [UnboundChallenge])
+
+    def test_whoHasNoSecretAndWhoHasNoneIsFoundOut(self) -> None:
+        client, server = ControlSession(8000, SECRET, None, BINDING), ServerSession(None, BINDING)
+        self.assertEqual((client.greeting(), server.greeting()), (b"", b""))
+        self.assertEqual(hears(server, client.noChallenge()), [TunnelAsked(0)])
+        self.assertEqual(hears(client, encode(Hello(20001))), [ServerHasNoSecret])
+        client, server = ControlSession(8000, None, None, BINDING), ServerSession(SECRET, BINDING)
+        self.assertEqual(hears(server, client.greeting()), [SecretMissing])
+        self.assertEqual(hears(client, server.greeting()), [ClientHasNoSecret])
+
+    def test_aChallengeBehindTheQuestionIsLateAndIsNotAnswered(self) -> None:
+        client, server = ControlSession(8000, SECRET, None, BINDING), ServerSession(SECRET, BINDING)
+        question = client.noChallenge()
+        self.assertEqual(hears(client, server.greeting()), [LateChallenge])
+        self.assertEqual(hears(server, question), [SecretMissing])
+
+    @UNHURRIED
+    @given(st.booleans(), inPortions(HOSTILE))
+    def test_whoDoesNotKnowTheSecretHearsNoMoreThanAProof(self, asked: bool, sent: Portions) -> None:
+        session = ControlSession(8000, SECRET, TOKEN, BINDING)
+        said = [saidBy(session, challengeFrame())] if asked else []
+        outcomes = hears(session, *sent[1])
+        said += [wordsOf([outcome]) for outcome in outcomes if not isEnd(outcome)]
+        self.assertFalse([o for o in outcomes if not isEnd(o) and not isinstance(o, Say)], outcomes)
+        self.assertLessEqual(len(said), 1)
+        for words in said:
+            self.assertTrue(saidProof(words) and len(framesOf(words)) == 1)
+        self.assertEqual((session.extended, session.goodbye()), (False, b""))
+
+    @UNHURRIED
+    @given(inPortions(HOSTILE))
+    def test_aServersBytesMayArriveInAnyPortions(self, sent: Portions) -> None:
+        whole, cut = ControlSession(8000, SECRET, None, BINDING), ControlSession(8000, SECRET, None, BINDING)
+        kinds = [o if isEnd(o) else type(o) for o in hears(whole, sent[0])]
+        self.assertEqual([o if isEnd(o) else type(o) for o in hears(cut, *sent[1])], kinds)
