@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol as Face
 
 from twisted.internet.interfaces import IDelayedCall
@@ -12,7 +13,7 @@ from twisted.python.failure import Failure
 from bore.client.check import Check
 from bore.client.lanes import SessionLanes
 from bore.client.publicport import PublicPort
-from bore.client.reasons import CheckFailed, NoVisitorAddresses, ServerSilent
+from bore.client.reasons import CheckFailed, NoVisitorAddresses, ServerNotTrusted, ServerSilent
 from bore.client.settings import ClientSettings
 from bore.client.visitors import Visitors
 from bore.streams.addresses import peerOf
@@ -49,8 +50,8 @@ class Attempts(Face):
     def publicPort(self) -> PublicPort:
         """The public port to ask for."""
 
-    def dialer(self, host: str, port: int) -> Dials:
-        """What makes further connections to the server, at this IP address."""
+    def dialer(self, host: str, port: int, distrusted: Callable[[Exception], None]) -> Dials:
+        """What makes further connections to the server, at this IP address; told when it is another one there."""
 
     def proven(self) -> None:
         """The server has proved that it knows the secret."""
@@ -99,7 +100,7 @@ class ControlProtocol(Protocol):
         except OSError as e:  # reset while we were told of it
             self._end(e)
             return
-        self._server = self._attempts.dialer(self._host, port)
+        self._server = self._attempts.dialer(self._host, port, self._end)
         self.transport.write(self._session.greeting())
         self._silence = reactor.callLater(SILENCE_TIMEOUT, self._silent)
         if self._attempts.probes:
@@ -111,7 +112,7 @@ class ControlProtocol(Protocol):
                 assert self._silence is not None
                 self._silence.reset(SILENCE_TIMEOUT)
                 self._follow(event)
-        except (WireError, NoVisitorAddresses) as e:
+        except (WireError, NoVisitorAddresses, ServerNotTrusted) as e:
             self._end(e)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

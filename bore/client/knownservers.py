@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from bore.streams.addresses import parseHostPort
 from bore.streams.certificates import isFingerprint
 
 #: What stands in the place of a key for a server that has shown a certificate which a trusted authority has signed.
@@ -15,6 +17,28 @@ AUTHORITY: Final = "authority"
 
 #: More than any file that was written here.
 _LONGEST: Final = 1 << 20
+
+
+def _entry(line: str) -> tuple[str, str]:
+    """
+    The server in a line, and what is known of it.
+
+    :raises ValueError: when the line says no such thing.
+    """
+    name, key = line.split()
+    if not (name + key).isprintable() or parseHostPort(name)[1] is None or not (key == AUTHORITY or isFingerprint(key)):
+        raise ValueError("no server and key")
+    return _plain(name), key
+
+
+def _plain(server: str) -> str:
+    """A server in the one form in which it is compared with others."""
+    host, colon, port = server.lower().rpartition(":")
+    try:
+        host = f"[{ip_address(host[1:-1])}]" if host.startswith("[") else str(ip_address(host))
+    except ValueError:
+        host = host.removesuffix(".")
+    return host + colon + port
 
 
 class KnownServersError(Exception):
@@ -55,16 +79,15 @@ class KnownServers:
         found: list[KnownServer] = []
         damaged = 0
         for number, line in enumerate(self._read().split("\n"), 1):
-            match line.split():
-                case []:
-                    pass
-                case [first, *_] if first.startswith("#"):
-                    pass
-                case [name, key] if key == AUTHORITY or isFingerprint(key):
-                    if name == server.lower():
-                        found.append(KnownServer(key, number))
-                case _:
-                    damaged = damaged or number
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            try:
+                name, key = _entry(line)
+            except ValueError:
+                damaged = damaged or number
+                continue
+            if name == _plain(server):
+                found.append(KnownServer(key, number))
         if damaged and not found:
             raise KnownServersError(
                 f"line {damaged} of {self.path} is damaged, and may have been about this server: mend or remove it"
@@ -84,7 +107,7 @@ class KnownServers:
                 file.seek(-1, os.SEEK_END)
                 if file.read(1) != b"\n":  # somebody has edited it
                     file.write(b"\n")
-            file.write(f"{server.lower()} {key}\n".encode())
+            file.write(f"{_plain(server)} {key}\n".encode())
             file.flush()
             os.fsync(file.fileno())
 

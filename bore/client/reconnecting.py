@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, succeed
@@ -73,9 +74,9 @@ class ControlFactory(ReconnectingClientFactory):
         self._control = ControlProtocol(self)
         return self._control
 
-    def dialer(self, host: str, port: int) -> Dials:
+    def dialer(self, host: str, port: int, distrusted: Callable[[Exception], None]) -> Dials:
         """What makes further connections to the server, at this IP address."""
-        return self._servers.dialer(host, port)
+        return self._servers.dialer(host, port, distrusted)
 
     def proven(self) -> None:
         """The server has proved that it knows the secret."""

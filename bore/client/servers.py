@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
@@ -62,18 +63,19 @@ class Servers:
         connecting: Deferred[IProtocol] = self._endpoint().connect(protocolFactory)
         return connecting
 
-    def dialer(self, host: str, port: int) -> Dials:
+    def dialer(self, host: str, port: int, distrusted: Callable[[Exception], None]) -> Dials:
         """
         What makes further connections to the current server.
 
         :param host: its IP address.
+        :param distrusted: called when it turns out to be another one.
         """
         plain = Dialer(self._reactor, host, port)
         if self._tls is None:
             return plain
         from bore.client.tls import TlsDialer
 
-        return TlsDialer(self._reactor, plain, self._trust(), again=True)
+        return TlsDialer(self._reactor, plain, self._trust(), distrusted)
 
     def proven(self) -> None:
         """The current server has proved that it knows the secret."""
@@ -100,7 +102,7 @@ class Servers:
         from bore.client.tls import TlsDialer, TlsEndpoint
 
         plain = Dialer(self._reactor, *self.address)
-        return TlsEndpoint(self._reactor, TlsDialer(self._reactor, plain, self._trust(), again=False))
+        return TlsEndpoint(self._reactor, TlsDialer(self._reactor, plain, self._trust()))
 
 
 def _memory(settings: ClientSettings, address: ServerAddress) -> Memory:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -11,6 +12,7 @@ from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClie
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from bore.client.reasons import ServerNotTrusted
 from bore.client.trust import Trust
 from bore.streams.dial import Dialer
 from bore.streams.handshakes import Handshake
@@ -25,14 +27,21 @@ class TlsDialer:
     Dials a server, and has TLS spoken.
 
     :param plain: dials it.
-    :param again: whether the server was met before, in this session.
+    :param distrusted: called when the server, which was met before in this session, is another one now; None: it is met
+        for the first time.
     """
 
-    def __init__(self, reactor: IReactor, plain: Dialer, trust: Trust, again: bool) -> None:
+    def __init__(
+        self,
+        reactor: IReactor,
+        plain: Dialer,
+        trust: Trust,
+        distrusted: Callable[[ServerNotTrusted], None] | None = None,
+    ) -> None:
         self._reactor = reactor
         self._plain = plain
         self._trust = trust
-        self._again = again
+        self._distrusted = distrusted
 
     def dial(self) -> Deferred[socket.socket]:
         """
@@ -41,7 +50,7 @@ class TlsDialer:
         :returns: the connected socket; fails with OSError, DNSLookupError, or ServerNotTrusted. Cancelling it ends
             the attempt.
         """
-        return self._dial(self._trust.repeated if self._again else self._trust.context)
+        return self._dial(self._trust.context if self._distrusted is None else self._trust.repeated)
 
     def _dial(self, context: SSL.Context) -> Deferred[socket.socket]:
         dialling = self._plain.dial()
@@ -55,15 +64,17 @@ class TlsDialer:
 
     def _judge(self, sock: TlsSocket, context: SSL.Context) -> socket.socket | Deferred[socket.socket]:
         try:
-            if not self._again:
+            if self._distrusted is None:
                 self._trust.judge(sock)
             elif not self._trust.isSame(sock):
                 if context is self._trust.repeated:  # the server has a new certificate: look at it
                     sock.close()
                     return self._dial(self._trust.context)
                 self._trust.judgeAgain(sock)
-        except BaseException:
+        except ServerNotTrusted as e:
             sock.close()
+            if self._distrusted is not None:
+                self._distrusted(e)
             raise
         return sock
 

@@ -22,8 +22,8 @@ _UNSIGNED: Final = frozenset((2, 18, 19, 20, 21))
 
 _COMPLAINTS: Final = {
     7: "its certificate is signed by an authority that is not trusted",
-    9: "its certificate is not valid before {from_}",
-    10: "its certificate has expired, at {to}",
+    9: "its certificate, or one above it, is not valid yet",
+    10: "its certificate, or one above it, has expired",
     18: "its certificate is signed by itself, and --tls-ca demands an authority",
     19: "its certificate is signed by an authority that is not trusted",
     20: "its certificate is signed by an authority that is not trusted",
@@ -61,7 +61,7 @@ class Trust:
         self._key = self._why = self._said = ""
         self.context = clientContext(settings.authorities, settings.credentials)
         self.repeated = repeatedContext(settings.credentials)
-        self.name = "" if isLiteral(server.host) else server.host
+        self.name = "" if isLiteral(server.host) else server.host.removesuffix(".")
 
     def judge(self, sock: TlsSocket) -> None:
         """
@@ -104,8 +104,7 @@ class Trust:
         """The server has proved that it knows the secret."""
         if self._new:
             self._remember()
-            self._why = "new, and verified by secret"
-        elif not self._why.endswith("secret"):
+        if not self._why.endswith("secret"):
             self._why += ", and verified by secret"
 
     def tell(self) -> None:
@@ -178,15 +177,14 @@ class Trust:
         """See that the certificate is one for this server, by an authority."""
         if complaints:
             text = _COMPLAINTS.get(complaints[0], f"OpenSSL will not have its certificate (error {complaints[0]})")
-            times = {"from_": certificate.not_valid_before_utc, "to": certificate.not_valid_after_utc}
-            raise ServerNotTrusted(text.format(**times))
-        host = self._server.host
+            raise ServerNotTrusted(text)
+        host = self._server.host.removesuffix(".")
         try:
             if self.name:
                 verify_certificate_hostname(certificate, host.encode("idna").decode())
             else:
                 verify_certificate_ip_address(certificate, host.partition("%")[0])
-        except (VerificationError, CertificateError):
+        except (VerificationError, CertificateError, ValueError):
             raise ServerNotTrusted(
                 f"its certificate is not for {host}, but for {_names(certificate)}: give --to the server's name"
             ) from None
@@ -202,6 +200,11 @@ class Trust:
     def _remember(self) -> None:
         """Write down that the server is trusted."""
         new, self._new = self._new, ""
+        known = self._find()
+        if any(each.key == new for each in known):
+            return  # by another client, meanwhile
+        if known:
+            raise ServerKeyChanged(self._changed(f"the key {known[0].key}", new, known))
         if new != AUTHORITY and not self._secret:
             self._log.warn(
                 "the server {server} is new, and trusted on first use: see that its key is {key}, as it has printed",

@@ -139,6 +139,11 @@ def _tls(found: dict[str, Any], given: dict[str, Any]) -> TlsSettings | None:
         return None
     if port is not None and port == found["control_port"] != 0:
         raise UsageError(f"--tls-port {port} is the control port: give another one, or --tls alone")
+    if port is not None and "tls_client_ca" in given and common.secret(found, given) is None:
+        raise UsageError(
+            "--tls-client-ca with --tls-port and without a secret: everybody could open ports by way of the control "
+            "port: give --tls instead of --tls-port, or a secret"
+        )
     certificate, key, clients = found["tls_cert"], found["tls_key"], found["tls_client_ca"]
     common.checkPair(certificate, key)
     if clients is not None:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
-from OpenSSL.crypto import X509
+from OpenSSL.crypto import X509, X509StoreFlags
 
 #: What is agreed on by ALPN (RFC 7301).
 PROTOCOL: Final = b"bore/1"
@@ -33,6 +33,9 @@ _LONGEST: Final = 1 << 20
 
 #: RFC 8446, section 4.2.3: the curves that have a signature scheme.
 _CURVES: Final = ("secp256r1", "secp384r1", "secp521r1")
+
+#: So much of what a client wants is worth a line in the log.
+_MENTIONED: Final = 100
 
 _KINDS: Final = "give one of ECDSA (P-256, P-384 or P-521), Ed25519, Ed448 or RSA"
 
@@ -223,6 +226,7 @@ def _newContext(credentials: Credentials | None) -> SSL.Context:
 def _trust(context: SSL.Context, certificates: Sequence[x509.Certificate]) -> None:
     store = context.get_cert_store()
     assert store is not None
+    store.set_flags(X509StoreFlags.PARTIAL_CHAIN)  # an authority need not be the highest one
     for certificate in certificates:
         store.add_cert(X509.from_cryptography(certificate))
 
@@ -231,7 +235,8 @@ def _choose(_connection: SSL.Connection, offered: list[bytes]) -> bytes:
     """Agree on our own protocol: a client that wants another one is at the wrong port, or was led there."""
     if PROTOCOL in offered:
         return PROTOCOL
-    raise WrongProtocol(f"the client wants {b' '.join(offered).decode('ascii', 'replace')!r}, and not bore/1")
+    wanted = b" ".join(offered)[:_MENTIONED].decode("ascii", "replace")
+    raise WrongProtocol(f"the client wants {wanted!r}, and not bore/1")
 
 
 def _public(certificate: x509.Certificate) -> bytes:

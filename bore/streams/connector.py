@@ -39,7 +39,9 @@ class EndpointConnector:
             raise RuntimeError("connected or connecting already")
         self._factory.doStart()
         self._factory.startedConnecting(self)
-        attempt = self._attempt = self._endpoint.connect(_WatchedFactory(self, self._factory))
+        attempt = self._endpoint.connect(_WatchedFactory(self, self._factory))
+        if not attempt.called:
+            self._attempt = attempt
         attempt.addErrback(self._failed)
 
     def stopConnecting(self) -> None:

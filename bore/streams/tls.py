@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn
 
 from cryptography import x509
 from OpenSSL import SSL, crypto
+from OpenSSL._util import lib
 
 from bore.streams.certificates import WrongProtocol
 from bore.streams.sockets import RECORD, TlsError
@@ -43,7 +44,8 @@ class TlsSocket(socket.socket):
     It can be used wherever a plain stream socket that does not block is used. What ended without ``close_notify`` was
     cut: reading raises ConnectionResetError there. Each direction ends on its own. What could not be written (a
     BlockingIOError) has to be written next, alone or with more behind it. A read should have room for a whole record:
-    what it leaves is in OpenSSL's memory, of which no poll tells.
+    what it leaves is in OpenSSL's memory, of which no poll tells. When a read has to wait, the system may have more
+    all the same, of which no further edge tells: a read looks at one record, and that may have no bytes for us.
 
     :param sock: belongs to the TLS socket from now on.
     :param context: what is offered, and accepted.
@@ -62,6 +64,8 @@ class TlsSocket(socket.socket):
         # pyOpenSSL takes a descriptor as well, and knows nothing then of this object, which would be a cycle.
         self._tls: SSL.Connection = SSL.Connection(context, self.fileno())  # type: ignore[arg-type]
         self._tls.set_app_data(self.complaints)
+        # One call reads one record then: the peer may send others than those with bytes, as fast as it likes.
+        lib.SSL_clear_mode(self._tls._ssl, lib.SSL_MODE_AUTO_RETRY)
         if name is None:
             self._tls.set_accept_state()
         else:
@@ -204,6 +208,7 @@ def _raise(error: SSL.Error) -> NoReturn:
         case SSL.WantReadError() | SSL.WantWriteError():
             raise BlockingIOError(*_AGAIN) from None
         case SSL.SysCallError(args=(int(code), _)) if code > 0:
+            lib.ERR_clear_error()  # else OpenSSL would tell the next connection of it
             raise OSError(code, os.strerror(code)) from None
         case SSL.SysCallError() | SSL.ZeroReturnError():
             raise ConnectionResetError(errno.ECONNRESET, "it ended without a word in the middle of TLS") from None

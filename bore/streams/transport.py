@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
+from typing import Any, Final, cast
 
 from twisted.internet import main, tcp
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -12,12 +12,16 @@ from twisted.internet.interfaces import (
     IProtocol,
     IPushProducer,
     IReactorFDSet,
+    IReactorTime,
     ISystemHandle,
     ITCPTransport,
 )
 from zope.interface import Attribute, implementer
 
-from bore.streams.sockets import TlsError
+from bore.streams.sockets import TlsError, isSealed
+
+#: When the end of a direction finds no room, it is tried again so much later, in seconds.
+_AGAIN: Final = 0.05
 
 
 class IStreamTransport(ITCPTransport, ISystemHandle, IConsumer, IPushProducer):
@@ -69,6 +73,18 @@ class SocketTransport(tcp.Connection):
         except OSError:
             return main.CONNECTION_LOST
         return self._dataReceived(data)
+
+    def _closeWriteConnection(self) -> None:
+        """End the direction to the peer. Inside TLS that is said to it, and may find no room just now."""
+        if self.connected and isSealed(self.socket):
+            try:
+                self.socket.shutdown(socket.SHUT_WR)
+            except BlockingIOError:
+                cast(IReactorTime, self.reactor).callLater(_AGAIN, self._closeWriteConnection)
+                return
+            except OSError:
+                pass  # reading tells
+        tcp.Connection._closeWriteConnection(self)
 
     def detach(self) -> socket.socket:
         """See :meth:`IDetachable.detach`."""

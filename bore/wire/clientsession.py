@@ -12,6 +12,7 @@ from bore.wire import binding, extension, messages
 from bore.wire.binding import BindingAnswer, BindingChallenge, ClientProof
 from bore.wire.errors import (
     ClientHasNoSecret,
+    InvalidSecret,
     LateChallenge,
     ServerHasNoSecret,
     ServerLeft,
@@ -198,6 +199,8 @@ class ControlSession:
 
     def _receiveProof(self, proof: ClientProof, message: binding.ServerMessage) -> Iterator[Event]:
         match self._state, message:
+            case _State.PROVING, Error(InvalidSecret.text):
+                raise InvalidSecret(f"{InvalidSecret.text}, or somebody stands between the two ends")
             case _, Error(text):
                 raise refusalFor(text)
             case _State.CHALLENGE, BindingChallenge():
