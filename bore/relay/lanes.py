@@ -10,7 +10,9 @@ from twisted.internet.interfaces import IDelayedCall
 
 from bore.relay.ends import BUFFER_SIZE
 from bore.relay.face import PROOF_TIMEOUT, Ending, Reason, Stream
-from bore.relay.lane import GiveBack, Lane, LaneOwner, LanePair
+from bore.relay.lane import Lane
+from bore.relay.lanefaces import GiveBack, LaneOwner
+from bore.relay.lanepair import LanePair
 from bore.relay.splice import SpliceRelay
 from bore.streams.deadlines import Deadlines
 from bore.streams.reactor import IReactor

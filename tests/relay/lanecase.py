@@ -14,9 +14,10 @@ from uuid import UUID
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.relay.face import Ending, Stream
-from bore.relay.lane import _SIOCOUTQ, Lane
+from bore.relay.lane import Lane
 from bore.relay.lanes import LaneRelay
 from bore.streams.reactor import IReactor
+from bore.streams.sockets import SIOCOUTQ
 from bore.wire.extension import Visitor
 from bore.wire.lane import DATA, HEADER, OPEN, LaneDecoder, openFrame
 from tests.fakes import FakeReactor
@@ -216,7 +217,7 @@ class LaneCase(SynchronousTestCase):
         real = fcntl.ioctl
 
         def ioctl(fd: int, what: int, argument: bytes) -> bytes | int:
-            return struct.pack("i", 1 << 30) if what == _SIOCOUTQ else real(fd, what, argument)
+            return struct.pack("i", 1 << 30) if what == SIOCOUTQ else real(fd, what, argument)
 
         self.patch(fcntl, "ioctl", ioctl)
 

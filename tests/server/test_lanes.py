@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from bore.relay.face import Ending, Reason, Stream
-from bore.relay.lane import GiveBack, Lane, LaneOwner
+from bore.relay.lane import Lane
+from bore.relay.lanefaces import GiveBack, LaneOwner
 from bore.relay.lanes import LaneRelay
 from bore.server.controlport import ControlFactory
 from bore.server.settings import Bounds, ServerSettings
