@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from bore.relay.ends import BUFFER_SIZE, End, Loop
-from bore.wire.lane import DATA, END, END_FRAME, HEADER, OPEN, RAW, RAW_FRAME, RAW_THRESHOLD
+from bore.wire.lane import DATA, END, END_FRAME, HEADER, OPEN, RAW, RAW_FRAME, RAW_MESSAGES, RAW_THRESHOLD
 
 if TYPE_CHECKING:
     from bore.relay.lanepair import LanePair
@@ -18,15 +18,17 @@ class ToLane(End):
 
     :ivar raw: the direction is RAW.
     :ivar ended: END has been said, and may still be held.
+    :ivar messages: how many times it was read from.
     """
 
-    __slots__ = ("ended", "raw")
+    __slots__ = ("ended", "messages", "raw")
 
     pair: LanePair
 
     def __init__(self, loop: Loop, sock: socket.socket) -> None:
         super().__init__(loop, sock)
         self.raw = self.ended = False
+        self.messages = 0
 
     def begin(self, opening: bytes, early: bytes) -> None:
         """
@@ -111,7 +113,14 @@ class ToLane(End):
             self._complete()
         elif broken:
             self.cut()
-        elif self.taken >= RAW_THRESHOLD:
+        else:
+            self.messages += 1
+            if self.taken >= RAW_THRESHOLD or self.messages >= RAW_MESSAGES:
+                self._goRaw()
+
+    def _goRaw(self) -> None:
+        """Say no frames any more, unless another lane may have to be given what is said: it would not be known."""
+        if self.pair.unproven is None:
             self.pair.lane.session.sent(RAW)
             self.raw = True
             self.say(RAW_FRAME)

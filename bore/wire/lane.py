@@ -37,6 +37,9 @@ MAX_OPEN: Final = 4096
 #: A stream that has sent so many bytes in one direction goes RAW in it.
 RAW_THRESHOLD: Final = 1 << 18
 
+#: So does one that has sent so many frames of DATA: what it saves from there on is worth more than the lane.
+RAW_MESSAGES: Final = 32
+
 #: A side that has sent RESET and has not got the other one's last frame by then resets the lane, in seconds.
 RESET_TIMEOUT: Final = 10.0
 

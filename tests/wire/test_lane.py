@@ -47,7 +47,7 @@ class FrameTests(SynchronousTestCase):
     def test_theNumbersAreWhatTheProtocolSays(self) -> None:
         self.assertEqual((OPEN, DATA, END, RESET, RAW), (1, 2, 3, 4, 5))
         self.assertEqual((lane.MAX_PAYLOAD, lane.MAX_OPEN), (65536, 4096))
-        self.assertEqual((lane.RAW_THRESHOLD, lane.RESET_TIMEOUT), (256 * 1024, 10))
+        self.assertEqual((lane.RAW_THRESHOLD, lane.RAW_MESSAGES, lane.RESET_TIMEOUT), (256 * 1024, 32, 10))
 
     def test_lastFramesAreHeadersAlone(self) -> None:
         self.assertEqual(lane.END_FRAME, b"\3\0\0\0\0")
