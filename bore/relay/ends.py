@@ -35,13 +35,11 @@ class Loop(Protocol):
 
     :ivar buffer: what small messages are read into.
     :ivar view: the same memory.
-    :ivar framed: the same memory behind the room for a lane's header.
     :ivar share: the bytes that one stream may move in this turn.
     """
 
     buffer: bytearray
     view: memoryview
-    framed: memoryview
     pipes: PipePool
     share: int
 
@@ -177,10 +175,26 @@ class End:
             self.readable = False  # all that was there: what comes now has an edge of its own
         return count
 
-    def write(self, data: memoryview) -> None:
+    def receive(self) -> bytes:
+        """Read once, for who has use for the bytes; none: nothing, for now or for ever. They are not counted yet."""
+        try:
+            data = self.socket.recv(BUFFER_SIZE)
+        except BlockingIOError:
+            self.readable = False
+            return b""
+        except OSError:
+            self.cut()
+            return b""
+        if not data:
+            self.finish()
+        elif len(data) < BUFFER_SIZE and not self.ending:
+            self.readable = False
+        return data
+
+    def write(self, data: bytes | memoryview, flags: int = 0) -> None:
         """Write to the other end, and hold what it does not take."""
         try:
-            sent = self.other.socket.send(data)
+            sent = self.other.socket.send(data, flags)
         except BlockingIOError:
             sent = 0
         except OSError:

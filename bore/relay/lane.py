@@ -17,7 +17,7 @@ from bore.relay.face import Reason
 from bore.relay.lanefaces import LaneOwner, Lanes
 from bore.streams.sockets import unacknowledged
 from bore.wire.errors import Violation
-from bore.wire.lane import BARE, DATA, END, OPEN, RAW, RESET, RESET_FRAME, LaneDecoder, LaneSession
+from bore.wire.lane import END, OPEN, RAW, RESET, RESET_FRAME, LaneDecoder, LaneSession
 
 if TYPE_CHECKING:
     from bore.relay.lanepair import LanePair
@@ -143,12 +143,9 @@ class Lane(End):
         if self.decoder.raw:
             super().moveSmall()
             return
-        before = self.taken
-        count = self.read(self.loop.buffer)
-        if count:
-            self.bulk = False
-            self.taken = before
-            self.decoder.feed(self.loop.view[:count])
+        data = self.receive()
+        if data:
+            self.decoder.feed(data)
             self._follow()
 
     def deliver(self) -> bool:
@@ -213,18 +210,18 @@ class Lane(End):
             if not self.readable or self.on is not None or self.closed or self._waiting or self.queued:
                 return
             try:
-                count = self.socket.recv_into(self.loop.buffer, BUFFER_SIZE)
+                data = self.socket.recv(BUFFER_SIZE)
             except BlockingIOError:
                 self.readable = False
                 return
             except OSError:
-                count = 0
-            if count == 0:
+                data = b""
+            if not data:
                 self.end(reset=not self.session.idle)
                 return
-            if count < BUFFER_SIZE and not self.ending:
+            if len(data) < BUFFER_SIZE and not self.ending:
                 self.readable = False
-            self.decoder.feed(self.loop.view[:count])
+            self.decoder.feed(data)
             self._follow()
         self.later()
 
@@ -251,49 +248,39 @@ class Lane(End):
         if self._following:
             return  # by way of what a frame has led to: it will be gone on with behind that
         self._following = True
-        decoder = self.decoder
         try:
             for _ in range(_FRAMES_PER_TURN):
-                if self.closed or self.held or self._waiting:
-                    break
-                frame = decoder.next()
+                if self.held or self._waiting or self.closed:
+                    return
+                frame = self.decoder.next()
                 if frame is None:
-                    break
+                    return
                 kind, payload = frame
                 self.session.received(kind)
-                if decoder.kept:
-                    decoder.keep()  # what follows may need the memory for something else
                 if self.on is not None:
-                    self._pass(kind, payload)
+                    self._pass(self.on, kind, payload)
                 elif kind == OPEN:
                     self._waiting = True
-                    self.owner.opened(self, bytes(payload))
+                    self.owner.opened(self, payload)
                 elif kind == RAW:
                     self.end(reset=True)  # what comes now has no end that could be waited for
                 elif self.session.over:
                     self._flush()
-            else:
-                self.later()
-            decoder.keep()
+            self.later()
         except Violation:
             self.cut()
         finally:
             self._following = False
 
-    def _pass(self, kind: int, payload: bytes | memoryview) -> None:
+    def _pass(self, pair: LanePair, kind: int, payload: bytes) -> None:
         """Pass on what has come for the stream on the lane."""
-        pair = self.on
-        assert pair is not None
         if pair.unproven is not None:
-            payload = bytes(payload)
-            self.decoder.keep()
             pair.proved()
             if self.on is not pair:
                 return  # the stream was cut, and there may be another one already
-        if kind in (DATA, BARE):
+        if payload:  # bytes of the stream, framed or bare
             self.taken += len(payload)
-            if payload:
-                self.write(memoryview(payload))
+            self.write(payload)
         elif kind == END:
             self.finished = True
             self.passEnd()

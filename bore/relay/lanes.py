@@ -8,7 +8,6 @@ from typing import Final, cast
 
 from twisted.internet.interfaces import IDelayedCall
 
-from bore.relay.ends import BUFFER_SIZE
 from bore.relay.face import PROOF_TIMEOUT, Ending, Reason, Stream
 from bore.relay.lane import Lane
 from bore.relay.lanefaces import GiveBack, LaneOwner
@@ -16,7 +15,7 @@ from bore.relay.lanepair import LanePair
 from bore.relay.splice import SpliceRelay
 from bore.streams.deadlines import Deadlines
 from bore.streams.reactor import IReactor
-from bore.wire.lane import HEADER, RESET_TIMEOUT
+from bore.wire.lane import RESET_TIMEOUT
 
 #: A stream that has sent much, and waits for its lane to prove itself, is looked after at this interval, in seconds.
 _LOOK: Final = 0.03
@@ -27,9 +26,6 @@ class LaneRelay(SpliceRelay):
 
     def __init__(self, reactor: IReactor, halfOpenTimeout: float) -> None:
         super().__init__(reactor, halfOpenTimeout)
-        self.buffer = bytearray(HEADER.size + BUFFER_SIZE + HEADER.size)
-        self.view = memoryview(self.buffer)
-        self.framed = self.view[HEADER.size :]
         self._unproven: Deadlines[LanePair, LanePair] = Deadlines(
             reactor, PROOF_TIMEOUT, lambda _, pair: self._safely(pair.check, pair)
         )

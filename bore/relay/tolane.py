@@ -37,76 +37,55 @@ class ToLane(End):
         :param opening: what goes ahead of the stream.
         :param early: bytes of the stream that were read already.
         """
-        head = opening
-        count = 0
-        broken = False
-        if early:
-            self.taken = len(early)
-            head += b"".join(
-                HEADER.pack(DATA, len(part)) + part
-                for part in (early[n : n + BUFFER_SIZE] for n in range(0, len(early), BUFFER_SIZE))
-            )
-            self.pair.remember(early)
-        elif opening:
+        data = early
+        if opening and not early:
             try:
-                count = self.socket.recv_into(self.loop.framed, BUFFER_SIZE)
+                data = self.socket.recv(BUFFER_SIZE)
             except BlockingIOError:
                 pass
             except OSError:
-                broken = True
-        if count:
-            self.taken = count
-            self.readable = count == BUFFER_SIZE
-            HEADER.pack_into(self.loop.buffer, 0, DATA, count)
-            self.pair.remember(bytes(self.loop.framed[:count]))
-        if broken and opening:
-            self.pair.cutBefore()
-            return
+                self.pair.cutBefore()
+                return
+            self.readable = len(data) == BUFFER_SIZE
         if opening:
             self.pair.lane.session.sent(OPEN)
-        if not head:
-            return
-        data = self.loop.view[: HEADER.size + count] if count else memoryview(b"")
-        self.pair.said(len(head) + len(data))
-        try:
-            sent = self.other.socket.sendmsg((head, data))
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            self.other.cut()
-            return
-        if sent < len(head) + len(data):
-            self.held = b"".join((head, data))[sent:]
+        if data:
+            self.taken = len(data)
+            self.pair.remember(data)
+            parts = (data[n : n + BUFFER_SIZE] for n in range(0, len(data), BUFFER_SIZE))
+            opening = b"".join((opening, *[HEADER.pack(DATA, len(part)) + part for part in parts]))
+        if opening:
+            self.pair.said(len(opening))
+            self.write(opening)
 
     def moveSmall(self) -> None:
         if self.raw:
             super().moveSmall()
             return
-        if self.pair.mustWait():
+        pair = self.pair
+        if pair.unproven is not None and pair.mustWait():
             self.readable = False
             if self.ending and self.wasCut():
                 self.cut()  # nobody reads just now, and so nobody else would find out
             return
-        count = self.read(self.loop.framed)
-        if not count:
+        data = self.receive()
+        if not data:
             return
-        if self.ending and count < BUFFER_SIZE:
-            more, over, broken = self._lookBehind(count)
-            count += more
-        else:
-            over = broken = False
-        HEADER.pack_into(self.loop.buffer, 0, DATA, count)
-        if self.pair.unproven is not None:
-            self.pair.remember(bytes(self.loop.framed[:count]))
-        size = HEADER.size + count
+        over = broken = False
+        if self.ending and len(data) < BUFFER_SIZE:
+            more, over, broken = self._lookBehind(BUFFER_SIZE - len(data))
+            data += more
+        self.taken += len(data)
+        if pair.unproven is not None:
+            pair.remember(data)
+        frame = HEADER.pack(DATA, len(data)) + data
         if over:
-            self.loop.buffer[size : size + HEADER.size] = END_FRAME
-            size += HEADER.size
+            frame += END_FRAME
             self.readable = False
             self.ended = True
-            self.pair.lane.session.sent(END)
-        self.pair.said(size)
-        self.write(self.loop.view[:size])
+            pair.lane.session.sent(END)
+        pair.said(len(frame))
+        self.write(frame)
         if self.finished:
             return  # the lane has turned out to be dead
         if over:
@@ -118,27 +97,26 @@ class ToLane(End):
             if self.taken >= RAW_THRESHOLD or self.messages >= RAW_MESSAGES:
                 self._goRaw()
 
+    def _lookBehind(self, room: int) -> tuple[bytes, bool, bool]:
+        """
+        Read behind what was just read from a peer that has ended its stream, so that the end goes along with it.
+
+        :returns: what there was, whether the stream has ended, and whether it was cut.
+        """
+        try:
+            more = self.socket.recv(room)
+        except BlockingIOError:
+            return b"", False, False
+        except OSError:
+            return b"", False, True
+        return more, not more, False
+
     def _goRaw(self) -> None:
         """Say no frames any more, unless another lane may have to be given what is said: it would not be known."""
         if self.pair.unproven is None:
             self.pair.lane.session.sent(RAW)
             self.raw = True
             self.say(RAW_FRAME)
-
-    def _lookBehind(self, count: int) -> tuple[int, bool, bool]:
-        """
-        Read behind what was just read from a peer that has ended its stream, so that the end goes along with it.
-
-        :returns: how much more there was, whether the stream has ended, and whether it was cut.
-        """
-        try:
-            more = self.socket.recv_into(self.loop.framed[count:BUFFER_SIZE])
-        except BlockingIOError:
-            return 0, False, False
-        except OSError:
-            return 0, False, True
-        self.taken += more
-        return more, more == 0, False
 
     def moveBulk(self) -> None:
         if self.raw:
@@ -152,7 +130,7 @@ class ToLane(End):
         if self.held:
             self.held = b"".join((self.held, frame))
         else:
-            self.write(memoryview(frame))
+            self.write(frame)
 
     def finish(self) -> None:
         if self.raw:

@@ -144,10 +144,11 @@ class Hand:
         self._decoder.feed(take(self.socket))
         heard: list[tuple[int, bytes]] = []
         while (frame := self._decoder.next()) is not None:
-            if heard and heard[-1][0] == frame.kind and frame.payload:
-                heard[-1] = (frame.kind, heard[-1][1] + bytes(frame.payload))
+            kind, payload = frame
+            if heard and heard[-1][0] == kind and payload:
+                heard[-1] = (kind, heard[-1][1] + payload)
             else:
-                heard.append((frame.kind, bytes(frame.payload)))
+                heard.append(frame)
         return heard
 
     def hearKinds(self) -> list[int]:
