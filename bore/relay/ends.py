@@ -151,29 +151,23 @@ class End:
 
     def moveSmall(self) -> None:
         """Read once, and write what was read."""
-        count = self.read(self.loop.buffer)
-        if count:
-            self.write(self.loop.view[:count])
-
-    def read(self, into: bytearray | memoryview) -> int:
-        """Read once, and say how much; 0: nothing, for now or for ever."""
         try:
-            count = self.socket.recv_into(into, BUFFER_SIZE)
+            count = self.socket.recv_into(self.loop.buffer, BUFFER_SIZE)
         except BlockingIOError:
             self.readable = False
-            return 0
+            return
         except OSError:
             self.cut()
-            return 0
+            return
         if count == 0:
             self.finish()
-            return 0
+            return
         self.taken += count
         if count == BUFFER_SIZE:
             self.bulk = True
         elif not self.ending:
             self.readable = False  # all that was there: what comes now has an edge of its own
-        return count
+        self.write(self.loop.view[:count])
 
     def receive(self) -> bytes:
         """Read once, for who has use for the bytes; none: nothing, for now or for ever. They are not counted yet."""

@@ -39,9 +39,22 @@ class Lane(End):
     :param serves: whether this is the server's side.
     :param owner: is told what becomes of it.
     :ivar on: what is on the lane.
+    :ivar said: how many bytes were said of the stream on it, or the last one; inside TLS: with what TLS adds.
+    :ivar closed: it is of no use any more.
     """
 
-    __slots__ = ("_awaited", "_following", "_outgoing", "_waiting", "decoder", "on", "owner", "session")
+    __slots__ = (
+        "_awaited",
+        "_following",
+        "_outgoing",
+        "_waiting",
+        "closed",
+        "decoder",
+        "on",
+        "owner",
+        "said",
+        "session",
+    )
 
     loop: Lanes
 
@@ -53,12 +66,8 @@ class Lane(End):
         self.owner = owner
         self.on: LanePair | None = None
         self._outgoing = b""
-        self._awaited = self._following = self._waiting = False
-
-    @property
-    def closed(self) -> bool:
-        """Whether the lane is of no use any more."""
-        return self.socket.fileno() < 0
+        self.said = 0
+        self._awaited = self._following = self._waiting = self.closed = False
 
     def dismiss(self) -> None:
         """Close an idle lane, unless something has just come on it, which is a visitor: it is served first."""
@@ -117,7 +126,7 @@ class Lane(End):
         """
         self.on = self.pair = pair
         self._waiting = False
-        self.taken = 0
+        self.taken = self.said = 0
         self.finished = self.bulk = False
         self.held = header
 
@@ -127,7 +136,8 @@ class Lane(End):
             return  # what has led to here goes on with it
         if self.held or self.decoder.kept:
             self.deliver()
-        self.pump()
+        if self.readable:
+            self.pump()
 
     def leave(self) -> None:
         """Have nothing on the lane any more."""
@@ -179,6 +189,7 @@ class Lane(End):
         if self.loop.has(self):
             self._await(False)
             self.loop.forget(self)
+            self.closed = True
             self.close(reset)
             self.owner.gone(self)
 
@@ -237,11 +248,19 @@ class Lane(End):
                 self.end(reset=True)
                 return
         if not self._outgoing and self.session.over:
-            self._await(False)
-            if self.session.idle and (not self.session.serves or unacknowledged(self.fd) <= _LITTLE):
+            if self._awaited:
+                self._await(False)
+            if self.session.idle and (not self.session.serves or self._underWay() <= _LITTLE):
                 self.owner.idle(self)
             else:
                 self.end(reset=False)  # what is under way arrives all the same
+
+    def _underWay(self) -> int:
+        """
+        How many bytes may still be under way: no more than were said of the last stream, as what was said before its
+        OPEN had arrived when the other side's answer to that came.
+        """
+        return self.said if self.said <= _LITTLE else unacknowledged(self.fd)
 
     def _follow(self) -> None:
         """Do what the frames say that have come."""
@@ -280,7 +299,7 @@ class Lane(End):
                 return  # the stream was cut, and there may be another one already
         if payload:  # bytes of the stream, framed or bare
             self.taken += len(payload)
-            self.write(payload)
+            self.write(payload, socket.MSG_MORE if self.decoder.endIsNext else 0)  # the end goes along in one segment
         elif kind == END:
             self.finished = True
             self.passEnd()

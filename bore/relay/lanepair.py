@@ -29,7 +29,7 @@ class LanePair(JoinedPair):
     :ivar unproven: what the stream has sent on a lane that may be dead; None: it is alive.
     """
 
-    __slots__ = ("_giveBack", "_looking", "_loop", "_plainIsLeft", "_said", "lane", "plain", "unproven")
+    __slots__ = ("_giveBack", "_looking", "_loop", "_plainIsLeft", "lane", "plain", "unproven")
 
     def __init__(
         self,
@@ -43,7 +43,6 @@ class LanePair(JoinedPair):
         self._plainIsLeft = plainIsLeft
         self._giveBack = giveBack
         self.unproven = None if giveBack is None else b""
-        self._said = 0
         self._looking: IDelayedCall | None = None
         self.plain = ToLane(loop, plain)
         self.lane = lane
@@ -62,16 +61,18 @@ class LanePair(JoinedPair):
 
     def said(self, size: int) -> None:
         """So many bytes were said on the lane, or are held for it."""
-        self._said += sealedSize(size) if self.lane.sealed else size
+        self.lane.said += sealedSize(size) if self.lane.sealed else size
 
     def proved(self) -> None:
         """The lane has shown that it is alive."""
         self.unproven = None
         self._giveBack = None
         self._loop.proved(self)
-        if self._stopLooking() and not self.plain.ended and not self.plain.finished:
-            self.plain.readable = True
-            self.plain.pump()
+        if self._looking is not None:
+            self._stopLooking()
+            if not self.plain.ended and not self.plain.finished:
+                self.plain.readable = True
+                self.plain.pump()
 
     def mustWait(self) -> bool:
         """Whether no more may be read, as another lane could not be given it, should this one turn out to be dead."""
@@ -85,12 +86,11 @@ class LanePair(JoinedPair):
             self._looking = self._loop.stalled(self)
         return True
 
-    def _stopLooking(self) -> bool:
-        """Look no more whether the lane has proved itself, and say whether the stream has waited for that."""
+    def _stopLooking(self) -> None:
+        """Look no more whether the lane has proved itself."""
         looking, self._looking = self._looking, None
         if looking is not None and looking.active():
             looking.cancel()
-        return looking is not None
 
     def look(self) -> None:
         """The stream waits for its lane to prove itself: see whether it has."""
@@ -111,7 +111,7 @@ class LanePair(JoinedPair):
         held = len(self.plain.held)
         if self.lane.sealed:
             held = sealedSize(max(0, held - RECORD))  # a part of the first record may be said already
-        return unacknowledged(self.lane.fd) < self._said - held
+        return unacknowledged(self.lane.fd) < self.lane.said - held
 
     def stop(self, reason: Reason) -> None:
         if self._loop.has(self.plain):
@@ -161,7 +161,8 @@ class LanePair(JoinedPair):
             lane.end(reset=False)
             return
         lane.settle(b"")
-        lane.pump()
+        if lane.readable or lane.decoder.kept:
+            lane.pump()
 
     def _cutPlain(self, reason: Reason) -> None:
         """Cut the plain stream; the lane goes on, if the other side can be told."""
@@ -199,7 +200,8 @@ class LanePair(JoinedPair):
         if self.unproven is not None:
             self._loop.proved(self)
             self.unproven = None
-        self._stopLooking()
+        if self._looking is not None:
+            self._stopLooking()
         ending = Ending(reason, toLane, fromLane) if self._plainIsLeft else Ending(reason, fromLane, toLane)
         self._loop.pairEnded(self, ending)
         del plain.other, plain.pair

@@ -74,12 +74,16 @@ class LaneRelay(SpliceRelay):
         lane.join(pair, header)
         if giveBack is not None:
             self._unproven.add(pair, pair)
-        self._safely(lambda: self._beginLane(pair, opening, plain.early), pair)
+        try:
+            self._beginLane(pair, opening, plain.early)
+        except Exception:
+            self._failed(pair)
 
     def _beginLane(self, pair: LanePair, opening: bytes, early: bytes) -> None:
         plain, lane = pair.plain, pair.lane
         self._ends[plain.fd] = plain
-        plain.begin(opening, early)
+        if opening or early:
+            plain.begin(opening, early)
         if self.has(plain):
             try:
                 self.watch(plain)
@@ -94,9 +98,13 @@ class LaneRelay(SpliceRelay):
         try:
             do()
         except Exception:
-            self._log.failure("a pair failed")
-            if self.has(pair.plain):
-                pair.stop(Reason.FAILED)
+            self._failed(pair)
+
+    def _failed(self, pair: LanePair) -> None:
+        """A fault of ours: it costs this pair, and no other."""
+        self._log.failure("a pair failed")
+        if self.has(pair.plain):
+            pair.stop(Reason.FAILED)
 
     def _stopAll(self) -> None:
         super()._stopAll()

@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from bore.relay.ends import BUFFER_SIZE, End, Loop
-from bore.wire.lane import DATA, END, END_FRAME, HEADER, OPEN, RAW, RAW_FRAME, RAW_MESSAGES, RAW_THRESHOLD
+from bore.wire.lane import DATA, END, END_FRAME, HEADER, MAX_PAYLOAD, OPEN, RAW, RAW_FRAME, RAW_MESSAGES, RAW_THRESHOLD
 
 if TYPE_CHECKING:
     from bore.relay.lanepair import LanePair
@@ -52,8 +52,10 @@ class ToLane(End):
         if data:
             self.taken = len(data)
             self.pair.remember(data)
-            parts = (data[n : n + BUFFER_SIZE] for n in range(0, len(data), BUFFER_SIZE))
-            opening = b"".join((opening, *[HEADER.pack(DATA, len(part)) + part for part in parts]))
+            while len(data) > MAX_PAYLOAD:
+                opening += HEADER.pack(DATA, MAX_PAYLOAD) + data[:MAX_PAYLOAD]
+                data = data[MAX_PAYLOAD:]
+            opening += HEADER.pack(DATA, len(data)) + data
         if opening:
             self.pair.said(len(opening))
             self.write(opening)

@@ -8,8 +8,10 @@ have its next visitor.
 
 from __future__ import annotations
 
+import re
 from struct import Struct
 from typing import Final, TypeAlias
+from uuid import UUID
 
 from bore.wire import serde
 from bore.wire.errors import Violation
@@ -61,12 +63,25 @@ def openFrame(visitor: Visitor) -> bytes:
     return HEADER.pack(OPEN, len(text)) + text
 
 
+#: What openFrame writes, mostly. Read like this it takes a third of the time; it may be spelled in other ways as well.
+_USUAL: Final = re.compile(
+    rb'\{"id":"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})","from":\["([0-9a-f.:]{2,45})",([1-9][0-9]{0,4})\]\}'
+)
+
+
 def readOpen(payload: bytes) -> Visitor:
     """
     Read who is on a lane.
 
     :raises MalformedMessage: when it does not say so.
     """
+    usual = _USUAL.fullmatch(payload)
+    if usual is not None:
+        id, host, port = usual.groups()
+        try:
+            return Visitor(UUID(id.decode()), (serde.ipAddress(host.decode()), serde.port(int(port))))
+        except serde.BadContent:
+            return serde.decodeValue(visitorFrom, payload)  # which says what is wrong
     return serde.decodeValue(visitorFrom, payload)
 
 
@@ -96,6 +111,11 @@ class LaneDecoder:
     def kept(self) -> int:
         """How many bytes were fed and not taken yet."""
         return len(self._input) - self._start
+
+    @property
+    def endIsNext(self) -> bool:
+        """Whether the next frame is END, and is there already."""
+        return not (self._left or self.raw) and self._input.startswith(END_FRAME, self._start)
 
     def next(self) -> Frame | None:
         """
