@@ -69,6 +69,7 @@ class End:
     :ivar sealed: the stream is inside TLS.
     :ivar ending: the peer has ended or cut the stream, or has sent urgent data, or it is sealed: behind what a read
         gives there may be more, without a further event.
+    :ivar framed: its bytes are put into frames, or taken out of them: only those of lanes, and of streams on them.
     :ivar held: bytes that were read and that the other stream has not taken yet. While there are some, or a pipe, no
         more are read.
     :ivar pipe: holds spliced bytes that the other stream has not taken yet.
@@ -84,6 +85,7 @@ class End:
         "ending",
         "fd",
         "finished",
+        "framed",
         "held",
         "loop",
         "other",
@@ -107,7 +109,7 @@ class End:
         self.held: bytes | memoryview = early
         self.taken = len(early)
         self.pipe: Pipe | None = None
-        self.readable = self.bulk = self.finished = self.queued = self.owing = False
+        self.readable = self.bulk = self.finished = self.queued = self.owing = self.framed = False
         self.sealed = self.ending = isSealed(sock)
 
     def serve(self, event: int) -> None:
@@ -138,7 +140,9 @@ class End:
             if self.taken >= limit:
                 self.later()
                 return
-            if self.bulk:
+            if self.framed:
+                self.moveFramed()
+            elif self.bulk:
                 self.moveBulk()
             else:
                 self.moveSmall()
@@ -168,6 +172,10 @@ class End:
         elif not self.ending:
             self.readable = False  # all that was there: what comes now has an edge of its own
         self.write(self.loop.view[:count])
+
+    def moveFramed(self) -> None:
+        """Read once, and pass on what the frames say."""
+        raise NotImplementedError
 
     def receive(self) -> bytes:
         """Read once, for who has use for the bytes; none: nothing, for now or for ever. They are not counted yet."""

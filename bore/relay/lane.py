@@ -68,6 +68,7 @@ class Lane(End):
         self._outgoing = b""
         self.said = 0
         self._awaited = self._following = self._waiting = self.closed = False
+        self.framed = True
 
     def dismiss(self) -> None:
         """Close an idle lane, unless something has just come on it, which is a visitor: it is served first."""
@@ -84,6 +85,9 @@ class Lane(End):
         return not poll.poll(0)
 
     def serve(self, event: int) -> None:
+        if not (self.framed or event & STREAM_ENDED):
+            super().serve(event)
+            return
         if event & READABLE:
             self.readable = True
         if event & STREAM_ENDED:
@@ -103,6 +107,9 @@ class Lane(End):
             self.cut()  # what was read last came ahead of the reset
 
     def pump(self) -> None:
+        if not self.framed:
+            super().pump()
+            return
         for _ in range(_PER_TURN):
             if self._following or self.closed:
                 return
@@ -113,6 +120,7 @@ class Lane(End):
                 if self.decoder.kept and not self.held:
                     self._follow()
                 if self.on is pair:
+                    self.framed = not self.decoder.raw or self.decoder.kept > 0
                     super().pump()
             if self.on is pair:
                 return
@@ -146,13 +154,11 @@ class Lane(End):
             self.pipe = None
         self.held = b""
         self.finished = True
+        self.framed = True
         self.on = None
         del self.pair, self.other
 
-    def moveSmall(self) -> None:
-        if self.decoder.raw:
-            super().moveSmall()
-            return
+    def moveFramed(self) -> None:
         data = self.receive()
         if data:
             self.decoder.feed(data)

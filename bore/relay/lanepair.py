@@ -180,7 +180,7 @@ class LanePair(JoinedPair):
         else:
             # Where there are frames, the lane's end in the middle of a stream is a cut; a reset would destroy what is
             # still under way of the stream before.
-            lane.end(reset=plain.raw)
+            lane.end(reset=not plain.framed)
 
     def _cutAll(self, reason: Reason) -> None:
         self._closePlain(reason)

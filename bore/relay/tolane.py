@@ -16,18 +16,18 @@ class ToLane(End):
     """
     A plain stream, and the direction from it to the lane. What it holds are frames.
 
-    :ivar raw: the direction is RAW.
     :ivar ended: END has been said, and may still be held.
     :ivar messages: how many times it was read from.
     """
 
-    __slots__ = ("ended", "messages", "raw")
+    __slots__ = ("ended", "messages")
 
     pair: LanePair
 
     def __init__(self, loop: Loop, sock: socket.socket) -> None:
         super().__init__(loop, sock)
-        self.raw = self.ended = False
+        self.framed = True
+        self.ended = False
         self.messages = 0
 
     def begin(self, opening: bytes, early: bytes) -> None:
@@ -60,10 +60,7 @@ class ToLane(End):
             self.pair.said(len(opening))
             self.write(opening)
 
-    def moveSmall(self) -> None:
-        if self.raw:
-            super().moveSmall()
-            return
+    def moveFramed(self) -> None:
         pair = self.pair
         if pair.unproven is not None and pair.mustWait():
             self.readable = False
@@ -117,14 +114,8 @@ class ToLane(End):
         """Say no frames any more, unless another lane may have to be given what is said: it would not be known."""
         if self.pair.unproven is None:
             self.pair.lane.session.sent(RAW)
-            self.raw = True
+            self.framed = False
             self.say(RAW_FRAME)
-
-    def moveBulk(self) -> None:
-        if self.raw:
-            super().moveBulk()
-        else:
-            self.moveSmall()
 
     def say(self, frame: bytes) -> None:
         """Say something behind all that was said."""
@@ -135,7 +126,7 @@ class ToLane(End):
             self.write(frame)
 
     def finish(self) -> None:
-        if self.raw:
+        if not self.framed:
             self.pair.lane.session.sentEnd()
             super().finish()
             return

@@ -188,7 +188,7 @@ class NoRoomTests(LaneCase):
 
         visitor, lane, _ = self.visit()
         other, _, otherHand = self.visit(proved=True)
-        broken = self.patch(ToLane, "moveSmall", fail)
+        broken = self.patch(ToLane, "moveFramed", fail)
         visitor.send(b"x")
         self.turn()
         self.assertEqual(([e.reason for e in self.endings], lane.closed), ([Reason.FAILED], True))
