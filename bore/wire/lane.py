@@ -15,7 +15,7 @@ from uuid import UUID
 
 from bore.wire import serde
 from bore.wire.errors import Violation
-from bore.wire.extension import Visitor, visitorFrom, visitorText
+from bore.wire.extension import Source, Visitor, visitorFrom, visitorText
 
 #: Server: a visitor is on this lane from here on. The payload says who, as JSON.
 OPEN: Final = 1
@@ -57,9 +57,9 @@ RAW_FRAME: Final = HEADER.pack(RAW, 0)
 Frame: TypeAlias = tuple[int, bytes]
 
 
-def openFrame(visitor: Visitor) -> bytes:
-    """The frame that puts a visitor on a lane."""
-    text = visitorText(visitor).encode()
+def openFrame(id: UUID | str, source: Source | None) -> bytes:
+    """The frame that puts a visitor on a lane, with its id and where it comes from."""
+    text = visitorText(id, source).encode()
     return HEADER.pack(OPEN, len(text)) + text
 
 

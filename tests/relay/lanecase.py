@@ -18,7 +18,6 @@ from bore.relay.lane import Lane
 from bore.relay.lanes import LaneRelay
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import SIOCOUTQ
-from bore.wire.extension import Visitor
 from bore.wire.lane import DATA, HEADER, OPEN, LaneDecoder, openFrame
 from tests.fakes import FakeReactor
 from tests.relay.contract import reset
@@ -33,7 +32,7 @@ TINY = 1 << 12
 
 _numbers = itertools.count(1)
 
-OPENING = openFrame(Visitor(UUID(int=1), None))
+OPENING = openFrame(UUID(int=1), None)
 
 
 def data(payload: bytes) -> bytes:

@@ -125,7 +125,7 @@ class World:
             lane,
             True,
             lambda ending: self._hasLeft(talk, ending),
-            openFrame(visitor),
+            openFrame(visitor.id, visitor.source),
             giveBack=giveBack,
         )
 

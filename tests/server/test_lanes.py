@@ -59,7 +59,7 @@ class FakeLane:
 
     def open(self, visitor: Visitor) -> None:
         """The server puts a visitor on it."""
-        frame = extension.visitorText(visitor).encode()
+        frame = extension.visitorText(visitor.id, visitor.source).encode()
         self._owner.opened(cast(Lane, self), frame)
 
     def turnIdle(self) -> None:
