@@ -183,8 +183,9 @@ class SessionLanes:
         if not self._open or self._failing:
             return
         missing = 0 if self._resting is not None else self._keep - len(self._idle)
-        if len(self._expected):
-            missing = max(missing, len(self._expected) - self._fresh())
+        expected = len(self._expected)
+        if expected:
+            missing = max(missing, expected - self._fresh(expected))
             if self._again is None:
                 self._again = self._reactor.callLater(_FRESH, self._lookAgain)
         for _ in range(min(missing, _MAX_OPENING) - len(self._opening)):
@@ -197,12 +198,12 @@ class SessionLanes:
         self._again = None
         self._fill()
 
-    def _fresh(self) -> int:
-        """How many idle lanes the server may not know of yet."""
+    def _fresh(self, most: int) -> int:
+        """How many idle lanes the server may not know of yet; they are not counted beyond a number."""
         since = self._reactor.seconds() - _FRESH
         count = 0
         for idleSince in reversed(self._idle.values()):
-            if idleSince < since:
+            if idleSince < since or count == most:
                 break
             count += 1
         return count

@@ -38,13 +38,11 @@ class Loop(Protocol):
 
     :ivar buffer: what small messages are read into.
     :ivar view: the same memory.
-    :ivar framed: the same memory behind the room for a lane's header.
     :ivar share: the bytes that one stream may move in this turn.
     """
 
     buffer: bytearray
     view: memoryview
-    framed: memoryview
     pipes: PipePool
     share: int
 
@@ -74,6 +72,7 @@ class End:
     :ivar sealed: the stream is inside TLS.
     :ivar ending: the peer has ended or cut the stream, or has sent urgent data, or it is sealed: behind what a read
         gives there may be more, without a further event.
+    :ivar framed: its bytes are put into frames, or taken out of them: only those of lanes, and of streams on them.
     :ivar held: bytes that were read and that the other stream has not taken yet. While there are some, or a pipe, no
         more are read.
     :ivar pipe: holds spliced bytes that the other stream has not taken yet.
@@ -89,6 +88,7 @@ class End:
         "ending",
         "fd",
         "finished",
+        "framed",
         "held",
         "loop",
         "other",
@@ -112,7 +112,7 @@ class End:
         self.held: bytes | memoryview = early
         self.taken = len(early)
         self.pipe: Pipe | None = None
-        self.readable = self.bulk = self.finished = self.queued = self.owing = False
+        self.readable = self.bulk = self.finished = self.queued = self.owing = self.framed = False
         self.sealed = self.ending = isSealed(sock)
 
     def serve(self, event: int) -> None:
@@ -145,7 +145,9 @@ class End:
                 self.later()
                 return
             reads -= 1
-            if self.bulk:
+            if self.framed:
+                self.moveFramed()
+            elif self.bulk:
                 self.moveBulk()
             else:
                 self.moveSmall()
@@ -158,34 +160,48 @@ class End:
 
     def moveSmall(self) -> None:
         """Read once, and write what was read."""
-        count = self.read(self.loop.buffer)
-        if count:
-            self.write(self.loop.view[:count])
-
-    def read(self, into: bytearray | memoryview) -> int:
-        """Read once, and say how much; 0: nothing, for now or for ever."""
         try:
-            count = self.socket.recv_into(into, BUFFER_SIZE)
+            count = self.socket.recv_into(self.loop.buffer, BUFFER_SIZE)
         except BlockingIOError:
             self.readable = False
-            return 0
+            return
         except OSError:
             self.cut()
-            return 0
+            return
         if count == 0:
             self.finish()
-            return 0
+            return
         self.taken += count
         if count == BUFFER_SIZE:
             self.bulk = True
         elif not self.ending:
             self.readable = False  # all that was there: what comes now has an edge of its own
-        return count
+        self.write(self.loop.view[:count])
 
-    def write(self, data: memoryview) -> None:
+    def moveFramed(self) -> None:
+        """Read once, and pass on what the frames say."""
+        raise NotImplementedError
+
+    def receive(self) -> bytes:
+        """Read once, for who has use for the bytes; none: nothing, for now or for ever. They are not counted yet."""
+        try:
+            data = self.socket.recv(BUFFER_SIZE)
+        except BlockingIOError:
+            self.readable = False
+            return b""
+        except OSError:
+            self.cut()
+            return b""
+        if not data:
+            self.finish()
+        elif len(data) < BUFFER_SIZE and not self.ending:
+            self.readable = False
+        return data
+
+    def write(self, data: bytes | memoryview, flags: int = 0) -> None:
         """Write to the other end, and hold what it does not take."""
         try:
-            sent = self.other.socket.send(data)
+            sent = self.other.socket.send(data, flags)
         except BlockingIOError:
             sent = 0
         except OSError:

@@ -8,13 +8,14 @@ from typing import Final, cast
 
 from twisted.internet.interfaces import IDelayedCall
 
-from bore.relay.ends import BUFFER_SIZE
 from bore.relay.face import PROOF_TIMEOUT, Ending, Reason, Stream
-from bore.relay.lane import GiveBack, Lane, LaneOwner, LanePair
+from bore.relay.lane import Lane
+from bore.relay.lanefaces import GiveBack, LaneOwner
+from bore.relay.lanepair import LanePair
 from bore.relay.splice import SpliceRelay
 from bore.streams.deadlines import Deadlines
 from bore.streams.reactor import IReactor
-from bore.wire.lane import HEADER, RESET_TIMEOUT
+from bore.wire.lane import RESET_TIMEOUT
 
 #: A stream that has sent much, and waits for its lane to prove itself, is looked after at this interval, in seconds.
 _LOOK: Final = 0.03
@@ -25,9 +26,6 @@ class LaneRelay(SpliceRelay):
 
     def __init__(self, reactor: IReactor, halfOpenTimeout: float) -> None:
         super().__init__(reactor, halfOpenTimeout)
-        self.buffer = bytearray(HEADER.size + BUFFER_SIZE + HEADER.size)
-        self.view = memoryview(self.buffer)
-        self.framed = self.view[HEADER.size :]
         self._unproven: Deadlines[LanePair, LanePair] = Deadlines(
             reactor, PROOF_TIMEOUT, lambda _, pair: self._safely(pair.check, pair)
         )
@@ -76,12 +74,16 @@ class LaneRelay(SpliceRelay):
         lane.join(pair, header)
         if giveBack is not None:
             self._unproven.add(pair, pair)
-        self._safely(lambda: self._beginLane(pair, opening, plain.early), pair)
+        try:
+            self._beginLane(pair, opening, plain.early)
+        except Exception:
+            self._failed(pair)
 
     def _beginLane(self, pair: LanePair, opening: bytes, early: bytes) -> None:
         plain, lane = pair.plain, pair.lane
         self._ends[plain.fd] = plain
-        plain.begin(opening, early)
+        if opening or early:
+            plain.begin(opening, early)
         if self.has(plain):
             try:
                 self.watch(plain)
@@ -96,9 +98,13 @@ class LaneRelay(SpliceRelay):
         try:
             do()
         except Exception:
-            self._log.failure("a pair failed")
-            if self.has(pair.plain):
-                pair.stop(Reason.FAILED)
+            self._failed(pair)
+
+    def _failed(self, pair: LanePair) -> None:
+        """A fault of ours: it costs this pair, and no other."""
+        self._log.failure("a pair failed")
+        if self.has(pair.plain):
+            pair.stop(Reason.FAILED)
 
     def _stopAll(self) -> None:
         super()._stopAll()

@@ -90,7 +90,7 @@ class SpliceRelay(Relay):
         self._serving = False
         self.pipes = PipePool()
         self.buffer = bytearray(BUFFER_SIZE)
-        self.view = self.framed = memoryview(self.buffer)
+        self.view = memoryview(self.buffer)
         self.ready: list[End] = []
         self.share = _TURN
         reactor.addReader(self)

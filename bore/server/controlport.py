@@ -93,7 +93,7 @@ class ControlFactory(Factory):
     def join(self, visitor: Visitor, client: Stream) -> None:
         """Join a visitor with the data connection that its client has made for it."""
         if VisitorLog.wanted:
-            self._log.debug("the visitor {id} is taken", id=visitor.id)
+            self._log.debug("the visitor {id} is taken", id=visitor.name)
         visitor.tunnel.running += 1
         self.relay.join(Stream(visitor.socket, visitor.early), client, partial(self._visitorLeft, visitor))
 
@@ -187,7 +187,7 @@ class ControlFactory(Factory):
         if VisitorLog.wanted:
             self._log.debug(
                 "the visitor {id} is gone: {reason}; {toClient} bytes to the client, {toVisitor} to the visitor",
-                id=visitor.id,
+                id=visitor.name,
                 reason=ending.reason.value,
                 toClient=ending.toRight,
                 toVisitor=ending.toLeft,

@@ -13,7 +13,6 @@ from bore.relay.face import PROOF_TIMEOUT, Ending, Stream
 from bore.server.tunnel import Tunnel, Visitor
 from bore.streams.sockets import prepareLane
 from bore.streams.visitorlog import VisitorLog
-from bore.wire import extension
 from bore.wire.lane import openFrame
 from bore.wire.token import newToken
 
@@ -144,14 +143,14 @@ class SessionLanes:
 
     def _join(self, visitor: Visitor, lane: Lane) -> None:
         if VisitorLog.wanted:
-            self._log.debug("visitor {id} is on lane {lane}", id=visitor.id, lane=id(lane))
+            self._log.debug("visitor {id} is on lane {lane}", id=visitor.name, lane=id(lane))
         visitor.tunnel.running += 1
         self._relay.joinWithLane(
             Stream(visitor.socket, visitor.early),
             lane,
             True,
             partial(self._left, visitor),
-            openFrame(extension.Visitor(visitor.id, visitor.source)),
+            openFrame(visitor.name, visitor.source),
             giveBack=partial(self._giveBack, visitor),
         )
 
@@ -164,7 +163,7 @@ class SessionLanes:
         visitor.early = early
         visitor.lanesLost += 1
         if VisitorLog.wanted:
-            self._log.debug("visitor {id} was on a dead lane", id=visitor.id)
+            self._log.debug("visitor {id} was on a dead lane", id=visitor.name)
         if silent:
             since = self._clock.seconds() - PROOF_TIMEOUT
             for lane in [lane for lane, idleSince in self._idle.items() if idleSince <= since]:

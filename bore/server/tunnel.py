@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from typing import Final, Protocol
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -19,7 +19,7 @@ from bore.streams.visitorlog import VisitorLog
 from bore.wire.errors import Refusal
 from bore.wire.extension import Source
 from bore.wire.limits import ACCEPT_TIMEOUT
-from bore.wire.token import newToken
+from bore.wire.token import newId, newToken
 
 #: Visitors of one tunnel that may wait for a client that is there. One that lives takes each within a round trip;
 #: behind one that does not, no more descriptors than these are held.
@@ -30,19 +30,28 @@ class Visitor:
     """
     Somebody who has connected to a public port.
 
+    :ivar name: its id, as text.
     :ivar early: bytes that were read from it already.
     :ivar lanesLost: how many lanes it was on that turned out to be dead.
     """
 
-    __slots__ = ("address", "early", "id", "lanesLost", "socket", "tunnel")
+    __slots__ = ("_id", "address", "early", "lanesLost", "name", "socket", "tunnel")
 
     def __init__(self, sock: socket.socket, address: SocketAddress, tunnel: Tunnel) -> None:
-        self.id = uuid4()
+        self.name = newId()
+        self._id: UUID | None = None
         self.socket = sock
         self.early = b""
         self.lanesLost = 0
         self.address = address
         self.tunnel = tunnel
+
+    @property
+    def id(self) -> UUID:
+        """What the client takes it by, if it has to wait; most never do."""
+        if self._id is None:
+            self._id = UUID(self.name)
+        return self._id
 
     @property
     def source(self) -> Source:
@@ -207,7 +216,10 @@ class Tunnel:
         visitor = Visitor(sock, address, self)
         if VisitorLog.wanted:
             self._log.debug(
-                "port {port}: visitor {visitor} is {id}", port=self.port, visitor=socketAddress(address), id=visitor.id
+                "port {port}: visitor {visitor} is {id}",
+                port=self.port,
+                visitor=socketAddress(address),
+                id=visitor.name,
             )
         if self.client is None or not self.client.serve(visitor):
             self.admit(visitor)

@@ -41,6 +41,10 @@ _UNDER_WAY: Final = (0, errno.EINPROGRESS, errno.EWOULDBLOCK)
 _NAME_LIFETIME: Final = 30.0
 
 
+#: Where a socket can be made so that it does not block, that saves a system call.
+_NONBLOCK: Final[int] = getattr(socket, "SOCK_NONBLOCK", 0)
+
+
 class Dials(Protocol):
     """Whatever connects to one place, again and again."""
 
@@ -135,9 +139,10 @@ class Dialer:
 def _begin(place: Place) -> socket.socket:
     """A socket that is connected, or on its way."""
     family, address = place
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(family, socket.SOCK_STREAM | _NONBLOCK)
     try:
-        sock.setblocking(False)
+        if not _NONBLOCK:
+            sock.setblocking(False)
         if isLoopback(address):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # nobody vanishes within a machine
         else:

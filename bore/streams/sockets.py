@@ -1,11 +1,15 @@
-"""What the kernel is told about a socket."""
+"""What the kernel is told about a socket, and asked."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import sys
 from typing import Any, Final, cast
+
+if sys.platform == "linux":
+    import fcntl
 
 #: A control connection is given up when its peer has not acknowledged anything for so long, in seconds: soon enough
 #: that a vanished client's port is free again while its user still looks at the screen, and long enough for a lossy
@@ -34,6 +38,10 @@ RECORD: Final = 1 << 14
 
 #: What a record has beside them: header, content type and tag, with every cipher of TLS 1.3 that is in use.
 _RECORD_OVERHEAD: Final = 22
+
+
+#: Linux: how many bytes of a socket the peer's kernel has not acknowledged (ioctl SIOCOUTQ).
+SIOCOUTQ: Final = 0x5411
 
 
 def _options(idle: int, interval: int, count: int) -> tuple[tuple[int, int, int], ...]:
@@ -103,6 +111,16 @@ def prepareStream(sock: socket.socket) -> None:
     On Linux, accepted sockets inherit this from the listening one.
     """
     _set(sock, _STREAM_OPTIONS)
+
+
+def unacknowledged(fd: int) -> int:
+    """How many bytes written to a socket the peer's kernel has not acknowledged; 0 if it cannot be told (not Linux)."""
+    if sys.platform != "linux":
+        return 0
+    try:
+        return int(struct.unpack("i", fcntl.ioctl(fd, SIOCOUTQ, b"\0\0\0\0"))[0])
+    except OSError:
+        return 0
 
 
 def _set(sock: socket.socket, options: tuple[tuple[int, int, int], ...]) -> None:

@@ -115,8 +115,8 @@ def encode(message: ExtendedClientMessage | ExtendedServerMessage | Lane) -> byt
     match message:
         case Alive() | Heartbeat() | Goodbye():
             text = f'"{name}"'
-        case Visitor():
-            text = f'{{"{name}":{visitorText(message)}}}'
+        case Visitor(id, source):
+            text = f'{{"{name}":{visitorText(id, source)}}}'
         case Extended(version):
             text = f'{{"{name}":{{"version":{version}}}}}'
         case Open(port, resume):
@@ -132,11 +132,10 @@ def encode(message: ExtendedClientMessage | ExtendedServerMessage | Lane) -> byt
     return encodeFrame(text, MAX_EXTENDED_FRAME)
 
 
-def visitorText(visitor: Visitor) -> str:
+def visitorText(id: UUID | str, source: Source | None) -> str:
     """Who a visitor is, as JSON."""
-    source = visitor.source
     where = "null" if source is None else f'["{source[0]}",{source[1]}]'
-    return f'{{"id":"{visitor.id}","from":{where}}}'
+    return f'{{"id":"{id}","from":{where}}}'
 
 
 def _orNull(text: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Tokens: what a client shows to have its tunnel back."""
+"""What is random: tokens, which a client shows to have its tunnel back, and the ids of visitors."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ _BYTES = 16
 def newToken() -> str:
     """128 random bits, as text."""
     return token_hex(_BYTES)
+
+
+def newId() -> str:
+    """A random UUID (RFC 9562, version 4) as text, which takes half the time that an object would take."""
+    digits = token_hex(16)
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def digest(token: str) -> bytes:

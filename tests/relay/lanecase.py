@@ -14,10 +14,10 @@ from uuid import UUID
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.relay.face import Ending, Stream
-from bore.relay.lane import _SIOCOUTQ, Lane
+from bore.relay.lane import Lane
 from bore.relay.lanes import LaneRelay
 from bore.streams.reactor import IReactor
-from bore.wire.extension import Visitor
+from bore.streams.sockets import SIOCOUTQ
 from bore.wire.lane import DATA, HEADER, OPEN, LaneDecoder, openFrame
 from tests.fakes import FakeReactor
 from tests.relay.contract import reset
@@ -32,7 +32,7 @@ TINY = 1 << 12
 
 _numbers = itertools.count(1)
 
-OPENING = openFrame(Visitor(UUID(int=1), None))
+OPENING = openFrame(UUID(int=1), None)
 
 
 def data(payload: bytes) -> bytes:
@@ -143,10 +143,11 @@ class Hand:
         self._decoder.feed(take(self.socket))
         heard: list[tuple[int, bytes]] = []
         while (frame := self._decoder.next()) is not None:
-            if heard and heard[-1][0] == frame.kind and frame.payload:
-                heard[-1] = (frame.kind, heard[-1][1] + bytes(frame.payload))
+            kind, payload = frame
+            if heard and heard[-1][0] == kind and payload:
+                heard[-1] = (kind, heard[-1][1] + payload)
             else:
-                heard.append((frame.kind, bytes(frame.payload)))
+                heard.append(frame)
         return heard
 
     def hearKinds(self) -> list[int]:
@@ -216,7 +217,7 @@ class LaneCase(SynchronousTestCase):
         real = fcntl.ioctl
 
         def ioctl(fd: int, what: int, argument: bytes) -> bytes | int:
-            return struct.pack("i", 1 << 30) if what == _SIOCOUTQ else real(fd, what, argument)
+            return struct.pack("i", 1 << 30) if what == SIOCOUTQ else real(fd, what, argument)
 
         self.patch(fcntl, "ioctl", ioctl)
 

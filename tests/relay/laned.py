@@ -105,7 +105,9 @@ class LanedRelay(Relay):
         visitor = Visitor(uuid4(), None)
         self.client.expected[visitor.id] = right, lambda ending: done("far", ending)
         lane = self.lane()
-        self.near.joinWithLane(left, lane, True, lambda ending: done("near", ending), openFrame(visitor))
+        self.near.joinWithLane(
+            left, lane, True, lambda ending: done("near", ending), openFrame(visitor.id, visitor.source)
+        )
         if "near" in endings and lane.session.idle and visitor.id in self.client.expected:
             # It was cut before: the other side has never heard of it, and would not have dialled.
             del self.client.expected[visitor.id]

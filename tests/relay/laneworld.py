@@ -19,7 +19,7 @@ from bore.relay.lane import Lane
 from bore.relay.lanes import LaneRelay
 from bore.streams.reactor import IReactor
 from bore.wire.extension import Visitor
-from bore.wire.lane import RAW_THRESHOLD, openFrame, readOpen
+from bore.wire.lane import openFrame, readOpen
 from tests.fakes import FakeReactor
 from tests.relay.contract import reset
 from tests.relay.lanecase import SMALL, TINY, Plugs
@@ -98,7 +98,7 @@ class World:
         self.wires: dict[Lane, Wire] = {}
         self.on: dict[Lane, Talk] = {}
         self.serving: dict[Lane, Talk] = {}
-        self.made = self.wasted = self.tails = self.done = 0
+        self.made = self.tails = self.done = 0
         self._left = visitors
         self._next = 1
         self._lanes = lanes
@@ -125,7 +125,7 @@ class World:
             lane,
             True,
             lambda ending: self._hasLeft(talk, ending),
-            openFrame(visitor),
+            openFrame(visitor.id, visitor.source),
             giveBack=giveBack,
         )
 
@@ -168,7 +168,7 @@ class World:
         self.on.pop(lane, None)
 
     def lost(self, lane: Lane) -> None:
-        """A lane is gone; what was on it in order and was small must not have cost it."""
+        """A lane is gone."""
         talk = self.on.pop(lane, None)
         wire = self.wires[lane]
         tail = self.serving.get(wire.lanes[1])
@@ -178,9 +178,6 @@ class World:
         if talk is not None and not talk.services:
             # The wire has acknowledged what was said on it: it may have been acted on, and is not said again.
             talk.disturb("its lane was closed by the other side")
-        big = talk is not None and max(len(talk.up), len(talk.down)) >= RAW_THRESHOLD
-        if not wire.killed and not big and (talk is None or not talk.disturbed):
-            self.wasted += 1
 
     def _pair(self) -> tuple[socket.socket, socket.socket]:
         return self._plugs.pair(self.random.choice((0, 0, 0, 0, 0, 0, SMALL, SMALL, SMALL, TINY)))

@@ -190,14 +190,19 @@ class UnprovedTests(LaneCase):
         self.assertEqual(got, said[:sent])
 
     def test_whoIsCutWhileItsLaneIsUnprovedIsNotGivenBack(self) -> None:
-        visitor, _, hand = self.visit()
-        reset(visitor)
-        self.turn()
-        self.assertEqual((self.given, [e.reason for e in self.endings]), ([], [Reason.LEFT_CUT]))
-        self.assertEqual(hand.hearKinds(), [RESET])
-        hand.say(RESET_FRAME)
-        self.turn()
-        self.assertEqual(self.owner.log, ["gone"])  # nothing is acknowledged here: nobody else is to wait behind it
+        for much, log in ((b"", ["idle"]), (b"x" * 5000, ["gone"])):
+            visitor, _, hand = self.visit()
+            visitor.send(much)
+            self.turn()
+            reset(visitor)
+            self.turn()
+            self.assertEqual((self.given, [e.reason for e in self.endings]), ([], [Reason.LEFT_CUT]))
+            self.assertEqual(hand.hearKinds()[-1], RESET)
+            hand.say(RESET_FRAME)
+            self.turn()
+            self.assertEqual(self.owner.log, log)  # nothing is acknowledged here: nobody is to wait behind much of it
+            self.endings.clear()
+            self.owner.log.clear()
 
 
 class ProvedTests(LaneCase):

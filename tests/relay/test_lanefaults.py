@@ -245,7 +245,7 @@ class EndTests(LaneCase):
 
     def _isRaw(self, lane: Lane) -> bool:
         assert lane.on is not None
-        return lane.on.plain.raw
+        return not lane.on.plain.framed
 
     def test_theReactorMayEndWhileStreamsRun(self) -> None:
         self.visit(proved=True)

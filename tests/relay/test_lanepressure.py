@@ -16,8 +16,8 @@ import contextlib
 
 from bore.relay.ends import BUFFER_SIZE
 from bore.relay.face import Reason
-from bore.wire.lane import DATA, END, END_FRAME, RAW, RAW_FRAME, RESET_FRAME
-from tests.relay.lanecase import SMALL, TINY, Hand, LaneCase, data, fill, reset, take
+from bore.wire.lane import BARE, DATA, END, END_FRAME, RAW, RAW_FRAME, RAW_MESSAGES, RESET_FRAME
+from tests.relay.lanecase import SMALL, TINY, Hand, LaneCase, data, fill, hasEnded, reset, take
 from tests.support import pattern
 
 #: What one side of a stream may hold: what is held, and as much that was read and not taken apart yet.
@@ -183,6 +183,42 @@ class BorderTests(LaneCase):
         with self.assertRaises(ConnectionResetError):
             take(hand.socket)
         self.assertEqual(self.owner.log, ["gone"])
+
+    def _messages(self, visitor: socket.socket, hand: Hand, count: int) -> list[tuple[int, bytes]]:
+        heard = []
+        for _ in range(count):
+            visitor.send(b"m")
+            self.turn(1)
+            heard += hand.hear()
+        return heard
+
+    def test_aStreamOfAFewMessagesLeavesTheLaneToTheNext(self) -> None:
+        visitor, _, hand = self.visit(proved=True)
+        few = RAW_MESSAGES - 1
+        self.assertEqual(self._messages(visitor, hand, few), [(DATA, b"m")] * few)
+        visitor.close()
+        hand.say(END_FRAME)
+        self.turn()
+        self.assertEqual((hand.hear(), self.owner.log), ([(END, b"")], ["idle"]))
+
+    def test_aStreamOfManyMessagesIsRaw(self) -> None:
+        visitor, _, hand = self.visit(proved=True)
+        heard = self._messages(visitor, hand, RAW_MESSAGES + 2)
+        self.assertEqual(heard, [(DATA, b"m")] * RAW_MESSAGES + [(RAW, b"")] + [(BARE, b"m")] * 2)
+        hand.say(*[data(b"down")] * 100, END_FRAME)
+        visitor.shutdown(socket.SHUT_WR)
+        self.turn()
+        self.assertEqual((hasEnded(hand.socket), take(visitor)), (True, b"down" * 100))
+        self.assertEqual((self.endings[-1].reason, self.owner.log), (Reason.FINISHED, ["gone"]))
+
+    def test_nothingIsRawOnALaneThatMayBeDead(self) -> None:
+        self.unacknowledged()
+        visitor, _, hand = self.visit()
+        many = 2 * RAW_MESSAGES
+        self.assertEqual(self._messages(visitor, hand, many), [(DATA, b"m")] * many)
+        reset(hand.socket)
+        self.turn()
+        self.assertEqual(self.given, [(b"m" * many, False)])
 
     def test_bothDirectionsMayBeRawAndEachEndsByItself(self) -> None:
         for first in ("visitor", "other side"):

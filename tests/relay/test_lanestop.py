@@ -13,7 +13,7 @@ if sys.platform != "linux":
     raise SkipTest("there are no lanes on this system")
 
 from bore.relay.face import Reason
-from bore.relay.lane import ToLane
+from bore.relay.tolane import ToLane
 from bore.wire.lane import DATA, END, END_FRAME, RESET, RESET_FRAME
 from tests.relay.lanecase import OPENING, TINY, LaneCase, data, fill, hasEnded, reset, take, wasReset
 
@@ -188,7 +188,7 @@ class NoRoomTests(LaneCase):
 
         visitor, lane, _ = self.visit()
         other, _, otherHand = self.visit(proved=True)
-        broken = self.patch(ToLane, "moveSmall", fail)
+        broken = self.patch(ToLane, "moveFramed", fail)
         visitor.send(b"x")
         self.turn()
         self.assertEqual(([e.reason for e in self.endings], lane.closed), ([Reason.FAILED], True))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from bore.relay.face import Ending, Reason, Stream
-from bore.relay.lane import GiveBack, Lane, LaneOwner
+from bore.relay.lane import Lane
+from bore.relay.lanefaces import GiveBack, LaneOwner
 from bore.relay.lanes import LaneRelay
 from bore.server.controlport import ControlFactory
 from bore.server.settings import Bounds, ServerSettings
@@ -58,7 +59,7 @@ class FakeLane:
 
     def open(self, visitor: Visitor) -> None:
         """The server puts a visitor on it."""
-        frame = extension.visitorText(visitor).encode()
+        frame = extension.visitorText(visitor.id, visitor.source).encode()
         self._owner.opened(cast(Lane, self), frame)
 
     def turnIdle(self) -> None:

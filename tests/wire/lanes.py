@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from bore.wire.errors import Violation
-from bore.wire.lane import BARE, DATA, END, OPEN, RAW, RESET, Frame, LaneDecoder
+from bore.wire.lane import BARE, DATA, END, OPEN, RAW, RESET, LaneDecoder
 
 #: A frame, or what neighbouring frames of bytes have together.
 Said: TypeAlias = tuple[int, bytes]
@@ -66,12 +66,7 @@ def byTheBook(data: bytes) -> Outcomes:
 def framesOf(decoder: LaneDecoder) -> Iterator[Said]:
     """The frames that a decoder has, as long as there are any."""
     while (taken := decoder.next()) is not None:
-        yield copied(taken)
-
-
-def copied(taken: Frame) -> Said:
-    """A frame that stays as it is."""
-    return taken.kind, bytes(taken.payload)
+        yield taken
 
 
 def outcomes(decoder: LaneDecoder, *portions: bytes) -> Outcomes:

@@ -12,15 +12,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire import lane
 from bore.wire.errors import Violation
-from bore.wire.lane import BARE, DATA, END, OPEN, RAW, RESET, Frame, LaneDecoder
+from bore.wire.lane import BARE, DATA, END, OPEN, RAW, RESET, LaneDecoder
 from tests.wire.lanes import (
     FRAMES,
     LONGEST,
     Said,
     byTheBook,
-    copied,
     frame,
-    framesOf,
     header,
     joined,
     outcomes,
@@ -47,7 +45,7 @@ class FrameTests(SynchronousTestCase):
     def test_theNumbersAreWhatTheProtocolSays(self) -> None:
         self.assertEqual((OPEN, DATA, END, RESET, RAW), (1, 2, 3, 4, 5))
         self.assertEqual((lane.MAX_PAYLOAD, lane.MAX_OPEN), (65536, 4096))
-        self.assertEqual((lane.RAW_THRESHOLD, lane.RESET_TIMEOUT), (256 * 1024, 10))
+        self.assertEqual((lane.RAW_THRESHOLD, lane.RAW_MESSAGES, lane.RESET_TIMEOUT), (256 * 1024, 32, 10))
 
     def test_lastFramesAreHeadersAlone(self) -> None:
         self.assertEqual(lane.END_FRAME, b"\3\0\0\0\0")
@@ -64,9 +62,7 @@ class LaneDecoderTests(SynchronousTestCase):
 
     def take(self, kind: int, payload: bytes = b"") -> None:
         """The next frame is this one."""
-        taken = self.decoder.next()
-        assert taken is not None
-        self.assertEqual(copied(taken), (kind, payload))
+        self.assertEqual(self.decoder.next(), (kind, payload))
 
     @UNHURRIED
     @given(FRAMES.flatmap(lambda frames: st.tuples(st.just(frames), inPortions(st.just(written(frames))))))
@@ -80,15 +76,6 @@ class LaneDecoderTests(SynchronousTestCase):
             portions = [data[start:end] for start, end in pairwise([0, *cuts, len(data)])]
             self.assertEqual(outcomes(LaneDecoder(), *portions), joined(EVERY_KIND), cuts)
 
-    def test_portionsMayBeViews(self) -> None:
-        data = memoryview(bytearray(written(EVERY_KIND)))
-        for size in range(1, len(data)):
-            decoder, taken = LaneDecoder(), list[Said]()
-            for start in range(0, len(data), size):
-                decoder.feed(data[start : start + size])
-                taken += framesOf(decoder)
-            self.assertEqual(joined(taken), joined(EVERY_KIND), size)
-
     def test_nothingIsNoFrame(self) -> None:
         self.assertIsNone(self.decoder.next())
         self.decoder.feed(b"")
@@ -101,9 +88,8 @@ class LaneDecoderTests(SynchronousTestCase):
         for taken in ((OPEN, b"{}"), (DATA, b"abc"), (END, b"")):
             kept.append(self.decoder.kept)
             self.take(*taken)
-        self.assertEqual([*kept, self.decoder.kept], [21, 14, 6, 1])
         self.assertIsNone(self.decoder.next())
-        self.assertEqual(self.decoder.kept, 0)
+        self.assertEqual([*kept, self.decoder.kept], [21, 14, 6, 1])
 
     def test_whatIsNotTakenYetComesBeforeWhatIsFedNext(self) -> None:
         self.decoder.feed(frame(END) + frame(OPEN, b"one"))
@@ -123,7 +109,6 @@ class LaneDecoderTests(SynchronousTestCase):
         for portion in (header(OPEN, 6), b"a", b"", b"bcde"):
             self.decoder.feed(portion)
             self.assertIsNone(self.decoder.next())
-            self.assertEqual(self.decoder.kept, 0)
         self.decoder.feed(b"f" + frame(DATA, b"early"))
         self.take(OPEN, b"abcdef")
         self.take(DATA, b"early")
@@ -136,7 +121,7 @@ class LaneDecoderTests(SynchronousTestCase):
                 self.decoder = LaneDecoder()
                 self.decoder.feed(data[:cut])
                 self.assertIsNone(self.decoder.next())
-                self.assertEqual((self.decoder.kept, self.decoder.raw), (0, False))
+                self.assertEqual((self.decoder.kept, self.decoder.raw), (cut, False))
                 self.decoder.feed(data[cut:])
                 self.take(kind, payload)
                 self.assertIsNone(self.decoder.next())
@@ -251,10 +236,10 @@ class HostileTests(SynchronousTestCase):
     def test_whatManySmallFramesCostDoesNotGrowWithWhatIsBehindThem(self) -> None:
         for kind in (DATA, OPEN, END):
             decoder = LaneDecoder()
-            decoder.feed(memoryview(frame(kind) * 200_000))
+            decoder.feed(frame(kind) * 200_000)
             start = process_time()
             for _ in range(100_000):
-                self.assertEqual(decoder.next(), Frame(kind, b""))
+                self.assertEqual(decoder.next(), (kind, b""))
             # A tenth of a second; it would be half a minute if each frame moved the bytes behind it.
             self.assertLess(process_time() - start, 5)
             self.assertEqual(decoder.kept, 500_000)

@@ -74,10 +74,11 @@ class Side:
         """Hear these bytes."""
         self._decoder.feed(portion)
         while (taken := self._decoder.next()) is not None:
-            self.session.received(taken.kind)
-            self.state = self.state.hearing()[taken.kind]
-            self.visitor += taken.kind == OPEN
-            assert {*bytes(taken.payload)} <= {self.visitor}, "bytes of another visitor"
+            kind, payload = taken
+            self.session.received(kind)
+            self.state = self.state.hearing()[kind]
+            self.visitor += kind == OPEN
+            assert {*payload} <= {self.visitor}, "bytes of another visitor"
 
 
 class LaneTalkTests(SynchronousTestCase):

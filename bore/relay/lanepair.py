@@ -1,0 +1,210 @@
+"""A plain stream joined with a lane, and how the two part again."""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+
+from twisted.internet.interfaces import IDelayedCall
+
+from bore.relay.ends import BUFFER_SIZE, End, JoinedPair
+from bore.relay.face import Ending, Reason
+from bore.relay.lane import Lane
+from bore.relay.lanefaces import GiveBack, Lanes
+from bore.relay.tolane import ToLane
+from bore.streams.sockets import RECORD, sealedSize, unacknowledged
+from bore.wire.lane import RESET, RESET_FRAME
+
+#: So many bytes are taken by the local service's socket, even if nobody reads them.
+_PASSED_ON: Final = 1 << 15
+
+
+class LanePair(JoinedPair):
+    """
+    A plain stream and a lane.
+
+    :param plainIsLeft: whether the plain stream is the left one of the two.
+    :param giveBack: takes the plain stream back, when the lane turns out to have been dead; None: the stream is cut
+        then.
+    :ivar unproven: what the stream has sent on a lane that may be dead; None: it is alive.
+    """
+
+    __slots__ = ("_giveBack", "_looking", "_loop", "_plainIsLeft", "lane", "plain", "unproven")
+
+    def __init__(
+        self,
+        loop: Lanes,
+        plain: socket.socket,
+        lane: Lane,
+        plainIsLeft: bool,
+        giveBack: GiveBack | None,
+    ) -> None:
+        self._loop = loop
+        self._plainIsLeft = plainIsLeft
+        self._giveBack = giveBack
+        self.unproven = None if giveBack is None else b""
+        self._looking: IDelayedCall | None = None
+        self.plain = ToLane(loop, plain)
+        self.lane = lane
+        self.plain.pair = self
+        self.plain.other = lane
+        lane.other = self.plain
+
+    @property
+    def moved(self) -> int:
+        return self.plain.taken + self.lane.taken
+
+    def remember(self, data: bytes) -> None:
+        """Keep what the stream has sent, until the lane has shown that it is alive."""
+        if self.unproven is not None:
+            self.unproven += data
+
+    def said(self, size: int) -> None:
+        """So many bytes were said on the lane, or are held for it."""
+        self.lane.said += sealedSize(size) if self.lane.sealed else size
+
+    def proved(self) -> None:
+        """The lane has shown that it is alive."""
+        self.unproven = None
+        self._giveBack = None
+        self._loop.proved(self)
+        if self._looking is not None:
+            self._stopLooking()
+            if not self.plain.ended and not self.plain.finished:
+                self.plain.readable = True
+                self.plain.pump()
+
+    def mustWait(self) -> bool:
+        """Whether no more may be read, as another lane could not be given it, should this one turn out to be dead."""
+        if self.unproven is None or len(self.unproven) < BUFFER_SIZE:
+            return False
+        if self._hasArrived():
+            self._stopLooking()  # who asks goes on by itself
+            self.proved()
+            return False
+        if self._looking is None:
+            self._looking = self._loop.stalled(self)
+        return True
+
+    def _stopLooking(self) -> None:
+        """Look no more whether the lane has proved itself."""
+        looking, self._looking = self._looking, None
+        if looking is not None and looking.active():
+            looking.cancel()
+
+    def look(self) -> None:
+        """The stream waits for its lane to prove itself: see whether it has."""
+        if self.unproven is not None and self._hasArrived():
+            self.proved()
+        elif self.unproven is not None:
+            self._looking = self._loop.stalled(self)
+
+    def check(self) -> None:
+        """Nothing has come on the lane for a while: see whether anything that was said on it has arrived."""
+        if self._hasArrived():
+            self.proved()
+        else:
+            self._lose(silent=True)
+
+    def _hasArrived(self) -> bool:
+        """Whether the other side's kernel has acknowledged anything of this stream."""
+        held = len(self.plain.held)
+        if self.lane.sealed:
+            held = sealedSize(max(0, held - RECORD))  # a part of the first record may be said already
+        return unacknowledged(self.lane.fd) < self.lane.said - held
+
+    def stop(self, reason: Reason) -> None:
+        if self._loop.has(self.plain):
+            if reason is Reason.HALF_OPEN:
+                self._cutPlain(reason)
+            else:
+                self._cutAll(reason)
+
+    def cutAt(self, end: End) -> None:
+        """The peer of the plain stream has cut it; a lane knows by itself what to do."""
+        self._cutPlain(self._sideOf(self.plain))
+
+    def cutBefore(self) -> None:
+        """The plain stream was cut before anything was said about it: the lane is as idle as it was."""
+        self._closePlain(self._sideOf(self.plain))
+        self.lane.owner.idle(self.lane)
+
+    def cutByPeer(self) -> None:
+        """The other side says that the stream was cut there."""
+        self._cutPlain(self._sideOf(self.lane))
+
+    def laneLost(self) -> None:
+        """The lane is dead, or has ended in the middle of a stream."""
+        if self._giveBack is not None and self._hasArrived():
+            self._giveBack = None  # somebody may have acted on it: it must not be said again
+        self._lose(silent=False)
+
+    def _lose(self, silent: bool) -> None:
+        if self._giveBack is None:
+            self._cutAll(self._sideOf(self.lane))
+            return
+        plain, lane, giveBack, data = self.plain, self.lane, self._giveBack, self.unproven or b""
+        self._loop.release(plain)
+        plain.drop()
+        self._loop.goesOn(self, lambda _: giveBack(data, silent))
+        self._part(Reason.FAILED)
+        lane.end(reset=True)
+
+    def finished(self, end: End) -> None:
+        if not (self.plain.finished and self.lane.finished) or self.plain.owing:
+            self._loop.halfOpened(self)
+            return
+        plain, lane = self.plain, self.lane
+        self._closePlain(Reason.FINISHED)
+        if end is plain and plain.taken > _PASSED_ON and lane.session.serves:
+            # The service ended first, and may not have read all yet: the next visitor would wait behind that.
+            lane.end(reset=False)
+            return
+        lane.settle(b"")
+        if lane.readable or lane.decoder.kept:
+            lane.pump()
+
+    def _cutPlain(self, reason: Reason) -> None:
+        """Cut the plain stream; the lane goes on, if the other side can be told."""
+        plain, lane = self.plain, self.lane
+        rest = bytes(plain.held)
+        told = lane.session.over
+        if lane.session.maySend and not lane.decoder.raw:
+            lane.session.sent(RESET)
+            rest += RESET_FRAME
+            told = True
+        self._closePlain(reason)
+        if told:
+            lane.settle(rest)
+            lane.pump()
+        else:
+            # Where there are frames, the lane's end in the middle of a stream is a cut; a reset would destroy what is
+            # still under way of the stream before.
+            lane.end(reset=not plain.framed)
+
+    def _cutAll(self, reason: Reason) -> None:
+        self._closePlain(reason)
+        self.lane.end(reset=True)
+
+    def _closePlain(self, reason: Reason) -> None:
+        """Close the plain stream, by a reset unless it has finished, and part from the lane."""
+        self._loop.forget(self.plain)
+        self.plain.close(reset=reason is not Reason.FINISHED)
+        self._part(reason)
+
+    def _part(self, reason: Reason) -> None:
+        """The stream is not on the lane any more."""
+        plain, lane = self.plain, self.lane
+        toLane, fromLane = plain.taken, lane.taken
+        lane.leave()
+        if self.unproven is not None:
+            self._loop.proved(self)
+            self.unproven = None
+        if self._looking is not None:
+            self._stopLooking()
+        ending = Ending(reason, toLane, fromLane) if self._plainIsLeft else Ending(reason, fromLane, toLane)
+        self._loop.pairEnded(self, ending)
+        del plain.other, plain.pair
+
+    def _sideOf(self, end: End) -> Reason:
+        return Reason.LEFT_CUT if (end is self.plain) == self._plainIsLeft else Reason.RIGHT_CUT
