@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import socket
 import struct
+import termios
 from typing import Final, Protocol
 
 from bore.relay.face import Pair, Reason
@@ -28,6 +30,9 @@ READABLE: Final = select.EPOLLIN | STREAM_ENDED
 WRITABLE: Final = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
 
 _NONBLOCK: Final = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
+
+#: What FIONREAD says of a socket on which nothing waits to be read.
+_NO_BYTES: Final = struct.pack("i", 0)
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
@@ -60,7 +65,7 @@ class JoinedPair(Pair):
         raise NotImplementedError
 
     def finished(self, end: End) -> None:
-        """The end of this direction was passed on."""
+        """The end of this direction was passed on, or is owing from here on."""
         raise NotImplementedError
 
 
@@ -152,6 +157,16 @@ class End:
             else:
                 self.moveSmall()
 
+    def drained(self) -> None:
+        """
+        A read had to wait, and an event will tell when there is more to read. Inside TLS there may be some already,
+        behind a record that has no bytes for us.
+        """
+        self.readable = False
+        if self.sealed and fcntl.ioctl(self.fd, termios.FIONREAD, _NO_BYTES) != _NO_BYTES:
+            self.readable = True
+            self.later()
+
     def later(self) -> None:
         """Go on in the next turn."""
         if not self.queued:
@@ -163,7 +178,7 @@ class End:
         try:
             count = self.socket.recv_into(self.loop.buffer, BUFFER_SIZE)
         except BlockingIOError:
-            self.readable = False
+            self.drained()
             return
         except OSError:
             self.cut()
@@ -187,7 +202,7 @@ class End:
         try:
             data = self.socket.recv(BUFFER_SIZE)
         except BlockingIOError:
-            self.readable = False
+            self.drained()
             return b""
         except OSError:
             self.cut()
@@ -272,7 +287,9 @@ class End:
             try:
                 other.socket.shutdown(socket.SHUT_WR)
             except BlockingIOError:
-                self.owing = True
+                if not self.owing:
+                    self.owing = True
+                    self.pair.finished(self)
                 return
             except OSError:
                 other.cut()

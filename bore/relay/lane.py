@@ -99,7 +99,7 @@ class Lane(End):
         if event & WRITABLE:
             if self._outgoing:
                 self._flush()
-            elif self.on is not None and (self.other.held or self.other.pipe is not None):
+            elif self.on is not None and (self.other.held or self.other.pipe is not None or self.other.owing):
                 self.other.pump()
         self.pump()
         behind = event & select.EPOLLERR and self.on is not None and self.finished and not self.closed
@@ -229,7 +229,7 @@ class Lane(End):
             try:
                 data = self.socket.recv(BUFFER_SIZE)
             except BlockingIOError:
-                self.readable = False
+                self.drained()
                 return
             except OSError:
                 data = b""

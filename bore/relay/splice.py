@@ -71,7 +71,7 @@ class _SplicePair(JoinedPair):
         self.stop(Reason.LEFT_CUT if end is self.left else Reason.RIGHT_CUT)
 
     def finished(self, end: End) -> None:
-        if end.other.finished and not end.other.owing:
+        if end.other.finished and not (end.owing or end.other.owing):
             self.stop(Reason.FINISHED)
         else:
             self.relay.halfOpened(self)

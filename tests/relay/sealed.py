@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import select
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -17,8 +19,12 @@ _SERVER = serverContext(makeSelfSigned("test")[1])
 _CLIENT = clientContext(())
 
 
-def tlsPair(small: bool = False) -> tuple[TlsSocket, TlsSocket]:
-    """The two ends of a TLS connection, the server's first."""
+def tlsPair(small: bool = False, drained: bool = True) -> tuple[TlsSocket, TlsSocket]:
+    """
+    The two ends of a TLS connection, the server's first.
+
+    :param drained: whether the client has read what the server has said behind the handshake.
+    """
     near, far = tcpPair(small)
     near.setblocking(False)
     server, client = TlsSocket(near, _SERVER, None), TlsSocket(far, _CLIENT, "")
@@ -26,6 +32,9 @@ def tlsPair(small: bool = False) -> tuple[TlsSocket, TlsSocket]:
     while not done:
         done = client.handshake()
         done = server.handshake() and done
+    while drained and select.select([client], [], [], 0)[0]:
+        with contextlib.suppress(BlockingIOError):
+            client.recv(1)
     return server, client
 
 

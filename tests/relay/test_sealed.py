@@ -164,3 +164,15 @@ class SealedPairTests(SynchronousTestCase):
         for end in list(self.relay._ends.values()):
             end.serve(select.EPOLLOUT)
         self.assertEqual(self.client.recv(100), b"")
+
+    def test_whatComesBehindARecordWithoutBytesIsNotForgotten(self) -> None:
+        """No edge tells of it, as it was there already when the read had to wait."""
+        server, client = tlsPair(drained=False)  # OpenSSL's server has said something already that is not for us
+        visitor, inner = tcpPair()
+        self.addCleanup(server.close)
+        self.addCleanup(visitor.close)
+        server.send(b"behind it")
+        self.relay.join(Stream(inner), Stream(client), self.endings.append)
+        self.relay.doRead()
+        self.reactor.advance(0)
+        self.assertEqual(visitor.recv(100), b"behind it")
