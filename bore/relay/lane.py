@@ -1,8 +1,8 @@
 """
 The relay's third body: a plain stream joined with a lane, a connection that outlives it and carries the next one.
 
-Small messages go as frames, header and bytes in one system call. A direction that has become bulk goes RAW: from
-there on its bytes are bare, and the other body's splice moves them. Nothing is buffered beyond what one read gives:
+Messages go as frames, header and bytes in one system call. A direction of much, or of many messages, goes RAW: from
+there on its bytes are bare, and move as in the other body. Nothing is buffered beyond what one read gives:
 who cannot pass bytes on does not read.
 """
 
