@@ -19,7 +19,7 @@ from bore.client.visitors import Visitors
 from bore.streams.addresses import peerOf
 from bore.streams.dial import Dialer, Dials
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import bindingOf, prepareControl
+from bore.streams.sockets import bindingOf, prepareControl, troubleOf
 from bore.streams.transport import IStreamTransport
 from bore.wire import proxyprotocol
 from bore.wire.clientsession import (
@@ -98,7 +98,7 @@ class ControlProtocol(Protocol):
         try:
             self._host, port = peerOf(sock)
         except OSError as e:  # reset while we were told of it
-            self._end(e)
+            self._end(troubleOf(sock, e))
             return
         self._server = self._attempts.dialer(self._host, port, self._end)
         self.transport.write(self._session.greeting())

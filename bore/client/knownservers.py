@@ -113,15 +113,18 @@ class KnownServers:
 
     def _read(self) -> str:
         try:
-            with self.path.open("rb") as file:
+            flags = (
+                os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+            )  # a pipe would have us wait
+            with open(os.open(self.path, flags), "rb") as file:
                 status = os.fstat(file.fileno())
+                if not stat.S_ISREG(status.st_mode):
+                    raise KnownServersError(f"{self.path} is no file: move it away")
                 if os.name == "posix" and (status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o022):
                     raise KnownServersError(
                         f"{self.path} may be written by others, who could have changed the keys in it: "
                         "see that it is right, and chmod 600 it"
                     )
-                if not stat.S_ISREG(status.st_mode):
-                    raise KnownServersError(f"{self.path} is no file: move it away")
                 content = file.read(_LONGEST + 1)
         except FileNotFoundError:
             return ""

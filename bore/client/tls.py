@@ -17,7 +17,7 @@ from bore.client.trust import Trust
 from bore.streams.dial import Dialer
 from bore.streams.handshakes import Handshake
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import TlsError
+from bore.streams.sockets import TlsError, troubleOf
 from bore.streams.tls import TlsSocket
 from bore.streams.transport import SocketTransport, addressOf
 
@@ -89,10 +89,16 @@ class TlsEndpoint:
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """Dial the server; its name is looked up afresh."""
-        return maybeDeferred(self._dialer.dial).addCallbacks(self._start, _asConnectError, (protocolFactory,))
+        return maybeDeferred(self._dialer.dial).addErrback(_asConnectError).addCallback(self._start, protocolFactory)
 
     def _start(self, sock: socket.socket, factory: IProtocolFactory) -> IProtocol:
-        protocol = factory.buildProtocol(addressOf(sock))
+        try:
+            address = addressOf(sock)
+        except OSError as e:
+            trouble = troubleOf(sock, e)
+            sock.close()
+            raise trouble from None
+        protocol = factory.buildProtocol(address)
         assert protocol is not None
         SocketTransport(sock, protocol, self._reactor).start()
         return protocol

@@ -101,7 +101,9 @@ def ownCertificate(folder: Path | None) -> Path:
         status = os.stat(path)
     except OSError as e:
         raise BadCredentials(f"{path} cannot be made: {e.strerror}: give --tls-cert and --tls-key") from None
-    if os.name == "posix" and (not stat.S_ISREG(status.st_mode) or status.st_mode & 0o077):
+    if not stat.S_ISREG(status.st_mode):
+        raise BadCredentials(f"{path} is no file: move it away")
+    if os.name == "posix" and status.st_mode & 0o077:
         raise BadCredentials(f"{path} holds the server's key, and others may read it: chmod 600 it, if nobody has")
     return path
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -11,6 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bore.streams.reactor import IReactor
+from bore.streams.sockets import RECORD
 from bore.streams.tls import TlsSocket
 
 #: A handshake that is not complete by then has failed, in seconds.
@@ -79,6 +82,10 @@ class Handshake:
         self._fail(Failure(TimeoutError("no answer in the TLS handshake")))
 
     def _fail(self, reason: Failure) -> None:
+        with contextlib.suppress(OSError):
+            # OpenSSL has told the peer why: closing must not destroy that, as it does while something is unread.
+            socket.socket.shutdown(self._socket, socket.SHUT_WR)
+            socket.socket.recv(self._socket, RECORD)
         self.abandon()
         self.done.errback(reason)
 

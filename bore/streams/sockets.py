@@ -76,6 +76,17 @@ def isSealed(sock: socket.socket) -> bool:
     return type(sock) is not socket.socket
 
 
+def troubleOf(sock: socket.socket, error: OSError) -> OSError:
+    """Why a socket's peer is gone, as it may have said inside TLS; else the error by which that was noticed."""
+    try:
+        sock.recv(RECORD)
+    except TlsError as e:
+        return e
+    except OSError:
+        pass
+    return error
+
+
 def bindingOf(sock: socket.socket) -> bytes:
     """What names a socket's TLS connection to both of its ends, and to nobody else; empty for a plain one."""
     return cast(Any, sock).binding if isSealed(sock) else b""

@@ -31,7 +31,10 @@ _NO_TLS: Final = ("wrong version number", "packet length too long", "http reques
 _MISTAKES: Final = (
     (("alert protocol version", "unsupported protocol"), "it does not speak TLS 1.3"),
     (("alert certificate required",), "it demands a certificate of the client: give --tls-cert and --tls-key"),
-    (("alert unknown ca", "alert bad certificate", "alert certificate"), "it will not have the certificate of ours"),
+    (
+        ("alert unknown ca", "alert bad certificate", "alert certificate", "alert decrypt error"),
+        "it will not have the certificate of ours",
+    ),
     (("did not return a certificate",), "it has shown no certificate"),
     (("no application protocol",), "it speaks something else than bore/1 inside TLS"),
 )

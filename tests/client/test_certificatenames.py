@@ -1,0 +1,54 @@
+"""Whom a certificate is for."""
+
+from __future__ import annotations
+
+from bore.client.reasons import ServerNotTrusted
+from tests.certificates import Authority
+from tests.client.trustcase import TrustCase, shown
+
+AUTHORITY = Authority()
+
+
+class NameTests(TrustCase):
+    """An authority is trusted, and has signed for somebody."""
+
+    def good(self, host: str, *names: str) -> bool:
+        """Whether a certificate for these names is one for this host."""
+        trust = self.trust(host=host, authorities=(AUTHORITY.identity.certificate,))
+        try:
+            trust.judge(shown(AUTHORITY.issue(*names)))
+        except ServerNotTrusted as e:
+            self.assertIn(host, str(e))
+            return False
+        return True
+
+    def test_namesAreComparedAsDnsDoes(self) -> None:
+        for host, *names in (
+            ("example.com", "example.com"),
+            ("EXAMPLE.com", "example.com"),
+            ("example.com", "other.example", "Example.Com"),
+            ("tunnel.example.com", "*.example.com"),
+            ("bücher.example", "xn--bcher-kva.example"),
+            ("192.0.2.7", "192.0.2.7"),
+            ("2001:db8::1", "2001:db8:0:0::1"),
+            ("fe80::1%lo", "fe80::1"),
+        ):
+            self.assertTrue(self.good(host, *names), (host, names))
+
+    def test_andNothingElseIsGood(self) -> None:
+        for host, *names in (
+            ("example.com",),
+            ("example.com", "sub.example.com"),
+            ("sub.example.com", "example.com"),
+            ("a.b.example.com", "*.example.com"),
+            ("example.com", "*.com.example"),
+            ("example.com", "192.0.2.7"),
+            ("192.0.2.7", "example.com"),
+            ("192.0.2.7", "192.0.2.8"),
+            ("2001:db8::1", "2001:db8::2"),
+        ):
+            self.assertFalse(self.good(host, *names), (host, names))
+
+    def test_theNameIsSaidInTheHandshakeAndAnAddressIsNot(self) -> None:
+        names = [self.trust(host=host).name for host in ("example.com", "192.0.2.7", "2001:db8::1")]
+        self.assertEqual(names, ["example.com", "", ""])

@@ -1,0 +1,174 @@
+"""The file of known servers, and what may be wrong with it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.client.knownservers import AUTHORITY, KnownServer, KnownServers, KnownServersError
+from tests.support import temporaryFolder
+
+SERVER = "example.com:7835"
+KEY = "SHA256:" + "k" * 43
+OTHER = "SHA256:" + "o" * 43
+LINE = f"{SERVER} {KEY}\n".encode()
+
+#: Lines about others.
+NEIGHBOURS = (b"# a remark\n", b"\n", f"other.example:1 {OTHER}\n".encode(), b"[2001:db8::1]:7835 authority\n")
+
+
+class KnownServersCase(SynchronousTestCase):
+    """A file in a folder of its own."""
+
+    def setUp(self) -> None:
+        self.path = temporaryFolder(self) / "txbore" / "known_servers"
+        self.known = KnownServers(self.path)
+
+    def write(self, content: bytes) -> None:
+        self.path.parent.mkdir(exist_ok=True)
+        self.path.write_bytes(content)
+
+    def assertIsNoFirstUse(self, content: bytes, server: str = SERVER) -> None:
+        """Nobody takes the server for a new one who reads this."""
+        self.write(content)
+        try:
+            self.assertTrue(self.known.find(server), content)
+        except KnownServersError as e:
+            self.assertIn(str(self.path), str(e))
+
+
+class BookTests(KnownServersCase):
+    """What was written is found."""
+
+    def test_withoutAFileNobodyIsKnown(self) -> None:
+        self.assertEqual(self.known.find(SERVER), [])
+        self.assertFalse(self.path.parent.exists(), "reading makes nothing")
+
+    def test_whatWasWrittenIsFoundByItsNameAndPortOnly(self) -> None:
+        self.known.add(SERVER, KEY)
+        self.known.add("other.example:7835", AUTHORITY)
+        self.assertEqual(self.known.find(SERVER), [KnownServer(KEY, 1)])
+        self.assertEqual(self.known.find("Other.EXAMPLE:7835"), [KnownServer(AUTHORITY, 2)])
+        for name in ("example.com:7836", "example.com", "xample.com:7835", "sub.example.com:7835"):
+            self.assertEqual(self.known.find(name), [])
+
+    def test_capitalLettersAreTheSameWhoeverWroteThem(self) -> None:
+        self.known.add("EXAMPLE.com:7835", KEY)
+        self.assertEqual(self.known.find(SERVER), [KnownServer(KEY, 1)])
+        self.write(f"Example.COM:7835 {KEY}\n".encode())
+        self.assertEqual(self.known.find(SERVER), [KnownServer(KEY, 1)])
+
+    def test_allLinesOfAServerAreFoundWithTheirNumbers(self) -> None:
+        self.write(b"".join(NEIGHBOURS) + LINE + f"\t{SERVER}   {OTHER}  \r\n".encode())
+        self.assertEqual(self.known.find(SERVER), [KnownServer(KEY, 5), KnownServer(OTHER, 6)])
+
+    def test_aLineIsAddedBehindOneThatWasEditedWithoutANewline(self) -> None:
+        self.write(LINE.rstrip())
+        self.known.add("other.example:1", OTHER)
+        self.assertEqual(self.path.read_bytes(), LINE + f"other.example:1 {OTHER}\n".encode())
+
+    def test_fileAndFolderAreForTheUserAlone(self) -> None:
+        self.known.add(SERVER, KEY)
+        modes = [path.stat().st_mode & 0o777 for path in (self.path.parent, self.path)]
+        self.assertEqual(modes, [0o700, 0o600])
+
+    def test_whereItCannotBeWrittenThatIsAnOsError(self) -> None:
+        self.path.parent.write_text("a file where the folder should be")
+        self.assertRaises(OSError, self.known.add, SERVER, KEY)
+        self.assertRaises(KnownServersError, self.known.find, SERVER)
+
+
+class RightsTests(KnownServersCase):
+    """Who may have written it."""
+
+    def test_aFileThatOthersMayWriteIsNotBelieved(self) -> None:
+        self.write(LINE)
+        for mode in (0o620, 0o602, 0o666, 0o777):
+            self.path.chmod(mode)
+            error = self.assertRaises(KnownServersError, self.known.find, SERVER)
+            self.assertIn("chmod 600", str(error))
+        for mode in (0o600, 0o644, 0o400):
+            self.path.chmod(mode)
+            self.assertEqual(len(self.known.find(SERVER)), 1, oct(mode))
+
+    def test_aFileOfSomebodyElseIsNotBelieved(self) -> None:
+        if os.geteuid() != 0:
+            self.skipTest("only root can give a file away")
+        self.write(LINE)
+        os.chown(self.path, 4711, -1)
+        self.assertRaises(KnownServersError, self.known.find, SERVER)
+
+    def test_whatIsNoFileIsSaid(self) -> None:
+        self.path.mkdir(parents=True)
+        error = self.assertRaises(KnownServersError, self.known.find, SERVER)
+        self.assertIn(str(self.path), str(error))
+
+    def test_aFileThatIsTooLongIsNotRead(self) -> None:
+        self.write(LINE + b"#" * (1 << 20))
+        self.assertIn("too long", str(self.assertRaises(KnownServersError, self.known.find, SERVER)))
+
+
+class DamageTests(KnownServersCase):
+    """Files that are not as they were written."""
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.binary(max_size=400) | st.lists(st.sampled_from([LINE, LINE[:-9], b"\n", b"\xff", b"# "])).map(b"".join))
+    def test_whateverIsInItThereIsNoOtherError(self, content: bytes) -> None:
+        self.write(content)
+        try:
+            found = self.known.find(SERVER)
+        except KnownServersError as e:
+            self.assertIn(str(self.path), str(e))
+        else:
+            self.assertTrue({each.key for each in found} <= {KEY}, found)
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.lists(st.sampled_from(NEIGHBOURS), max_size=3), st.integers(1, len(LINE)))
+    def test_aFileThatEndsInTheMiddleOfItsLineDoesNotMakeAServerNew(self, before: list[bytes], kept: int) -> None:
+        self.assertIsNoFirstUse(b"".join(before) + LINE[:kept])
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.integers(0, len(LINE) - 2), st.sampled_from([0, 1, 8, 0x7F, 0x80, 0xC3, 0xFF]))
+    @example(0, 0)
+    @example(len(SERVER) - 1, 0xFF)
+    def test_aByteThatNobodyWritesDoesNotMakeAServerNew(self, at: int, byte: int) -> None:
+        content = bytearray(b"".join(NEIGHBOURS) + LINE)
+        content[len(content) - len(LINE) + at] = byte
+        self.assertIsNoFirstUse(bytes(content))
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.integers(len(SERVER) + 1, len(LINE) - 2), st.binary(max_size=3))
+    def test_damageBehindItsNameDoesNotMakeAServerNew(self, at: int, bytes_: bytes) -> None:
+        self.assertIsNoFirstUse(LINE[:at] + bytes_ + LINE[at + 1 :])
+
+    def test_zerosInThePlaceOfTheFileDoNotMakeAServerNew(self) -> None:
+        for content in (b"\0" * len(LINE), b"\0" * 5 + LINE[5:], LINE[:5] + b"\0" * (len(LINE) - 5)):
+            self.assertIsNoFirstUse(content)
+
+    def test_aNameWithoutAPortIsDamaged(self) -> None:
+        for name in ("example.com", "example.com:", "example.com:783x", "example.com:99999", ":7835"):
+            self.write(f"{name} {KEY}\n".encode())
+            error = self.assertRaises(KnownServersError, self.known.find, SERVER)
+            self.assertIn("line 1", str(error))
+
+    def test_aServerThatIsFoundDoesNotSufferFromItsNeighbours(self) -> None:
+        self.write(b"\xff\0 damaged\n" + LINE + b"damaged as well\n")
+        self.assertEqual(self.known.find(SERVER), [KnownServer(KEY, 2)])
+        error = self.assertRaises(KnownServersError, self.known.find, "new.example:7835")
+        self.assertIn("line 1 of", str(error))
+
+    def test_theErrorNamesTheFirstDamagedLine(self) -> None:
+        self.write(b"".join(NEIGHBOURS) + b"damaged\n\ndamaged\n")
+        error = self.assertRaises(KnownServersError, self.known.find, SERVER)
+        self.assertIn(f"line 5 of {self.path}", str(error))
+
+
+class PathTests(SynchronousTestCase):
+    """Where the file is."""
+
+    def test_itIsNotTouchedBeforeItIsNeeded(self) -> None:
+        self.assertEqual(KnownServers(Path("/nonexistent/known_servers")).find(SERVER), [])

@@ -1,0 +1,61 @@
+"""What the tests of trust have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from twisted.logger import formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.client.settings import ServerAddress, TlsSettings
+from bore.client.trust import Trust
+from bore.streams.tls import TlsSocket
+from tests.certificates import Identity
+from tests.fakes import captureLog
+from tests.support import temporaryFolder
+
+HOST = "example.com"
+
+
+@dataclass
+class FakeTlsSocket:
+    """As much of a TLS socket as is judged."""
+
+    certificate: x509.Certificate | None
+    complaints: list[int]
+
+    @property
+    def certificateBytes(self) -> bytes:
+        return b"" if self.certificate is None else self.certificate.public_bytes(Encoding.DER)
+
+
+def shown(identity: Identity, complaints: list[int] | None = None) -> TlsSocket:
+    """A connection to a server that shows this."""
+    return cast(TlsSocket, FakeTlsSocket(identity.certificate, complaints or []))
+
+
+class TrustCase(SynchronousTestCase):
+    """A client with a file of known servers."""
+
+    def setUp(self) -> None:
+        self.path = temporaryFolder(self) / "known_servers"
+        self.logged = captureLog(self)
+
+    def trust(self, secret: bool = False, host: str = HOST, **settings: object) -> Trust:
+        made = TlsSettings(knownServers=self.path, **settings)  # type: ignore[arg-type]
+        return Trust(ServerAddress(host), made, secret)
+
+    def know(self, key: str) -> None:
+        self.path.write_text(f"{HOST}:7835 {key}\n")
+        self.path.chmod(0o600)
+
+    @property
+    def written(self) -> str:
+        return self.path.read_text() if self.path.exists() else ""
+
+    @property
+    def said(self) -> list[str]:
+        return [f"{event['log_level'].name}: {formatEvent(event)}" for event in self.logged]
