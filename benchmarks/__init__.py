@@ -5,7 +5,8 @@ What the tunnel costs, next to having none and next to other tunnels: ``python -
 ``programs``      starts programs, and ends every one that it has started
 ``measure``       what Linux says of processes: CPU time, memory, listening ports
 ``tunnels``       a tunnel that is up, and something that can bring one up
-``subjects``      how each tunnel is started
+``subjects``      how each tunnel of ours is started, and everything that is measured
+``peers``         how the tunnels of others are started
 ``services``      what is behind the tunnels: nginx, iperf3, and a greeter
 ``visitors``      visitors that only come: one after the other, and many that stay
 ``idletunnels``   tunnels for which nobody comes: a program of its own

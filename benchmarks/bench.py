@@ -77,7 +77,8 @@ class Bench:
             for name in missing:
                 self._failed(case.key, "", "", round, f"{name} is missing: {TOOLS[name]}")
             return
-        present = [subject for subject in self.subjects if case.isFor(subject.key)]
+        absent = self.effort.without.get(case.key, ())
+        present = [subject for subject in self.subjects if case.isFor(subject.key) and subject.key not in absent]
         with Programs() as programs:
             # The service has an address for each subject: what one leaves behind in the kernel's tables, another
             # does not find there.

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.figures import Summaries
-from benchmarks.subjects import ORIGINAL
+from benchmarks.subjects import ORIGINAL, SSH, SUBJECTS
 
 _BULK: Final = ("1 stream in", "1 stream out", "4 streams in", "4 streams out")
+_AT_ONCE: Final = ("32", "256")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Goal:
 
     :ivar reference: the subject to which the ratio is taken; None if the figure itself is bounded.
     :ivar atLeast: whether the figure should be high.
+    :ivar subject: which of ours it is for.
     """
 
     title: str
@@ -28,20 +30,43 @@ class Goal:
     reference: str | None
     atLeast: bool
     bound: float
+    subject: str = "splice"
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether it is for ours inside TLS."""
+        return any(subject.key == self.subject and subject.encrypted for subject in SUBJECTS)
+
+    @property
+    def limit(self) -> str:
+        """The bound in words."""
+        return f"{'at least' if self.atLeast else 'at most'} {self.bound:g}"
 
 
 GOALS: Final = (
     Goal("CPU time per GB, to the original", "bulk", _BULK, "cpu", ORIGINAL, False, 0.55),
     Goal("bulk, to the original", "bulk", _BULK, "rate", ORIGINAL, True, 1.15),
-    Goal("new visitors, to the original", "visitors", ("32", "256"), "rate", ORIGINAL, True, 1.6),
-    Goal("CPU time per visitor, to the original", "visitors", ("32", "256"), "cpu", ORIGINAL, False, 0.55),
+    Goal("new visitors, to the original", "visitors", _AT_ONCE, "rate", ORIGINAL, True, 1.6),
+    Goal("CPU time per visitor, to the original", "visitors", _AT_ONCE, "cpu", ORIGINAL, False, 0.55),
     Goal("small requests, to the original", "requests", ("16", "128"), "rate", ORIGINAL, True, 1.0),
     Goal("memory with 4000 idle visitors, to the original", "memory", ("4000",), "rss", ORIGINAL, False, 0.4),
     Goal("bulk, to two HAProxies", "bulk", _BULK, "rate", "haproxy", True, 0.95),
     Goal("small requests, to two HAProxies", "requests", ("16", "128"), "rate", "haproxy", True, 0.85),
-    Goal("new visitors, to two HAProxies", "visitors", ("32", "256"), "rate", "haproxy", True, 0.8),
+    Goal("new visitors, to two HAProxies", "visitors", _AT_ONCE, "rate", "haproxy", True, 0.8),
     Goal("server's memory at rest, in MiB", "memory", ("0",), "serverRss", None, False, 30),
     Goal("client's memory at rest, in MiB", "memory", ("0",), "clientRss", None, False, 30),
+    Goal("bulk in TLS, to ssh -R", "bulk", _BULK, "rate", SSH, True, 1.3, "tls"),
+    Goal("new visitors over lanes in TLS, to lanes without", "visitors", _AT_ONCE, "rate", "splice", True, 0.7, "tls"),
+    Goal(
+        "new visitors, a TLS handshake each, to without TLS",
+        "visitors",
+        _AT_ONCE,
+        "rate",
+        "base",
+        True,
+        0.2,
+        "tls-base",
+    ),
 )
 
 
@@ -58,12 +83,17 @@ class Standing:
         """Whether the goal is."""
         return self.value >= self.goal.bound if self.goal.atLeast else self.value <= self.goal.bound
 
+    @property
+    def verdict(self) -> str:
+        """The same in words."""
+        return "reached" if self.reached else "NOT YET"
 
-def standings(summaries: Summaries, subject: str = "splice") -> Iterator[Standing]:
-    """Where a subject is, for all goals and points that were measured."""
+
+def standings(summaries: Summaries) -> Iterator[Standing]:
+    """Where ours is, for all goals and points that were measured."""
     for goal in GOALS:
         for point in goal.points:
-            summary = summaries.get((goal.case, point, subject, goal.figure))
+            summary = summaries.get((goal.case, point, goal.subject, goal.figure))
             if summary is None:
                 continue
             if goal.reference is None:
@@ -75,6 +105,4 @@ def standings(summaries: Summaries, subject: str = "splice") -> Iterator[Standin
 def inWords(standing: Standing) -> str:
     """One line."""
     goal = standing.goal
-    mark = "reached" if standing.reached else "NOT YET"
-    bound = f"{'at least' if goal.atLeast else 'at most'} {goal.bound:g}"
-    return f"  {mark}  {standing.value:7.3f}, {bound:13}  {goal.title} ({standing.point})"
+    return f"  {standing.verdict}  {standing.value:7.3f}, {goal.limit:13}  {goal.title} ({standing.point})"

@@ -14,9 +14,10 @@ from matplotlib.ticker import MaxNLocator
 
 from benchmarks.figures import cutOff
 from benchmarks.results import Results
-from benchmarks.subjects import SUBJECTS
+from benchmarks.subjects import ENCRYPTED, PLAIN
+from benchmarks.tunnels import Subject
 
-#: Okabe and Ito's colours, which everybody can tell apart.
+#: Okabe and Ito's colours, which everybody can tell apart. Those who are on no page together may have the same.
 COLOURS: Final = {
     "direct": "#999999",
     "splice": "#D55E00",
@@ -26,6 +27,9 @@ COLOURS: Final = {
     "haproxy": "#009E73",
     "ssh": "#CC79A7",
     "rathole": "#56B4E9",
+    "tls": "#0072B2",
+    "tls-base": "#56B4E9",
+    "rathole-noise": "#009E73",
 }
 
 _DARK: Final = "#222222"
@@ -49,6 +53,9 @@ _PARTS: Final = (
     ("clientSystem", "client, system", 0.25),
 )
 
+#: The page that has the encrypted ones; all others have those that are not.
+_ENCRYPTED: Final = "encrypted"
+
 _MORE: Final = "more is better"
 _LESS: Final = "less is better"
 
@@ -56,6 +63,25 @@ _LESS: Final = "less is better"
 def _bulkTitle(point: str) -> str:
     direction = "from visitor to service" if point.endswith("in") else "from service to visitor"
     return f"{point.rsplit(' ', 1)[0]} {direction}"
+
+
+def _encrypted(memory: str) -> list[Panel]:
+    """
+    The panels of those through which nobody can read.
+
+    :param memory: with how many idle visitors.
+    """
+    return [
+        Panel("Bulk: 1 stream from visitor to service", f"Gbit/s ({_MORE})", "bulk", "1 stream in", "rate"),
+        Panel("Bulk: 4 streams from service to visitor", f"Gbit/s ({_MORE})", "bulk", "4 streams out", "rate"),
+        Panel("CPU time per GB, 1 stream in", f"s/GB ({_LESS})", "bulk", "1 stream in", ""),
+        Panel("New visitors, 32 at once", f"per second ({_MORE})", "visitors", "32", "rate"),
+        Panel("CPU time per visitor", f"µs ({_LESS})", "visitors", "32", ""),
+        Panel("Added to the time to the first byte", f"ms ({_LESS})", "first", "idle", "p50"),
+        Panel("Small requests, 16 connections", f"per second ({_MORE})", "requests", "16", "rate"),
+        Panel("CPU time per request", f"µs ({_LESS})", "requests", "16", ""),
+        Panel(f"Memory of both ends, {memory} idle visitors", f"MiB ({_LESS})", "memory", memory, "rss"),
+    ]
 
 
 def _pages(results: Results) -> dict[str, tuple[str, list[Panel]]]:
@@ -107,6 +133,7 @@ def _pages(results: Results) -> dict[str, tuple[str, list[Panel]]]:
                 Panel("99 in 100", f"ms ({_LESS})", "first", "idle", "p99"),
             ],
         ),
+        _ENCRYPTED: ("Encrypted tunnels on one machine, and ours without TLS", _encrypted(most)),
     }
 
 
@@ -114,12 +141,12 @@ def _label(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _bars(axes: Axes, panel: Panel, results: Results) -> None:
+def _bars(axes: Axes, panel: Panel, results: Results, group: Sequence[Subject]) -> None:
     """One panel. Without a figure, it shows the parts of the CPU time."""
     figure = panel.figure or "cpu"
     found = [
         (subject, summary.value)
-        for subject in SUBJECTS
+        for subject in group
         if (summary := results.summaries.get((panel.case, panel.point, subject.key, figure)))
     ]
     highest = [value.high for _, value in found]
@@ -153,7 +180,7 @@ def _bars(axes: Axes, panel: Panel, results: Results) -> None:
 
 def _lines(axes: Axes, results: Results, case: str, figure: str) -> None:
     """A figure over the points of a case, which are numbers."""
-    for subject in SUBJECTS:
+    for subject in PLAIN:
         found = [
             (int(point), summary.value)
             for point in results.points(case)
@@ -208,17 +235,18 @@ def write(results: Results, folder: Path) -> None:
 
 
 def _writeBars(results: Results, folder: Path, name: str, title: str, panels: Sequence[Panel]) -> None:
+    group = ENCRYPTED if name == _ENCRYPTED else PLAIN
     shown = [
         p
         for p in panels
-        if any(key[:2] == (p.case, p.point) and key[3] == (p.figure or "cpu") for key in results.summaries)
+        if any((p.case, p.point, subject.key, p.figure or "cpu") in results.summaries for subject in group)
     ]
     if not shown:
         return
     columns = 3 if len(shown) % 3 == 0 else min(2, len(shown))
     page, all_ = _page(title, -(-len(shown) // columns), columns, results)
     for axes, panel in zip(all_, shown, strict=False):
-        _bars(axes, panel, results)
+        _bars(axes, panel, results, group)
     for axes in all_[len(shown) :]:
         axes.set_visible(False)
     if any(not panel.figure for panel in shown):

@@ -1,5 +1,5 @@
 """
-Where the time goes: ``python -m benchmarks.profile CASE`` draws a flame graph of each end of ours under a load.
+Where the time goes: ``python -m benchmarks.profile LOAD`` draws a flame graph of each end of ours under a load.
 
 py-spy looks at the stack of the running process a few hundred times a second. In the graph each box is a line of code,
 and the boxes below it are what it has called; its width is the share of the samples that it was in. Time in a system
@@ -18,7 +18,7 @@ import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -28,6 +28,30 @@ from benchmarks.cases import CASES, FULL
 from benchmarks.descriptors import raiseLimit
 from benchmarks.programs import BenchmarkError, Programs, find
 from benchmarks.subjects import SUBJECTS
+
+
+class Load(NamedTuple):
+    """
+    What is recorded.
+
+    :ivar case: the case whose load it is.
+    :ivar subject: which of ours has to bear it.
+    """
+
+    case: str
+    subject: str
+
+
+#: The loads, by name. Over lanes a visitor has no handshake of its own; to see one is what "handshakes" is for.
+LOADS: Final[Mapping[str, Load]] = {
+    "bulk": Load("bulk", "splice"),
+    "visitors": Load("visitors", "splice"),
+    "requests": Load("requests", "splice"),
+    "tls-bulk": Load("bulk", "tls"),
+    "tls-visitors": Load("visitors", "tls"),
+    "tls-requests": Load("requests", "tls"),
+    "handshakes": Load("visitors", "tls-base"),
+}
 
 #: Samples per second.
 _RATE: Final = 250
@@ -92,19 +116,20 @@ def mayAttach() -> bool:
 
 def record(name: str, seconds: int, folder: Path) -> None:
     """
-    Draw both ends under one case's load, and print where their samples ended.
+    Draw both ends under a load, and print where their samples ended.
 
-    :param name: the case's key.
+    :param name: the load's, of :data:`LOADS`.
     """
-    case = next(case for case in CASES if case.key == name)
-    ours = next(subject for subject in SUBJECTS if subject.key == "splice")
+    load = LOADS[name]
+    case = next(case for case in CASES if case.key == load.case)
+    ours = next(subject for subject in SUBJECTS if subject.key == load.subject)
     spy = find("py-spy") or shutil.which("py-spy", path=str(Path(sys.executable).parent))
     if spy is None:
         raise BenchmarkError("py-spy is missing: pip install py-spy")
     if not mayAttach():
         raise BenchmarkError("py-spy may not look into other processes: be root, or sysctl kernel.yama.ptrace_scope=0")
     folder.mkdir(parents=True, exist_ok=True)
-    point = FULL.points[name][0]
+    point = FULL.points[load.case][0]
     with Programs() as programs:
         local = freeAddress(0, 2)
         if case.service:
@@ -131,13 +156,13 @@ def _say(graph: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the profiler; 0 if it has drawn its graphs."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description="Draw where the time goes.")
-    parser.add_argument("case", nargs="?", default="visitors", choices=["bulk", "visitors", "requests"])
+    parser.add_argument("load", nargs="?", default="visitors", choices=list(LOADS))
     parser.add_argument("--seconds", type=int, default=5, help="how long is recorded (default: 5)")
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results" / "profile")
     given = parser.parse_args(arguments)
     raiseLimit()
     try:
-        record(given.case, given.seconds, given.results)
+        record(given.load, given.seconds, given.results)
     except BenchmarkError as e:
         print(e, file=sys.stderr)  # noqa: T201
         return 1

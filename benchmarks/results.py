@@ -12,10 +12,10 @@ from typing import Any, Final
 from benchmarks.bench import Trouble
 from benchmarks.figures import FIGURES, Sample, Summaries, summarize
 from benchmarks.goals import standings
-from benchmarks.subjects import ORIGINAL
+from benchmarks.subjects import ORIGINAL, SSH
 
 #: What ratios are taken to.
-REFERENCES: Final = (ORIGINAL, "haproxy")
+REFERENCES: Final = (ORIGINAL, "haproxy", SSH, "splice", "base")
 
 #: The name of the file in the folder of results.
 FILE: Final = "latest.json"

@@ -67,14 +67,14 @@ class Ours:
 
 #: Everything that is measured, in the order of tables and plots. Splice, with lanes, is what Linux gets without being
 #: asked; on the base path each visitor has a data connection of its own, as with an original peer, and inside TLS a
-#: handshake of its own.
+#: handshake of its own. What a goal compares is side by side: the machine changes from one moment to the next.
 SUBJECTS: Final[tuple[Subject, ...]] = (
     Direct(),
     Ours("splice", "ours (splice)", {}),
-    Ours("base", "ours (base path)", {}, ("--lanes", "0")),
-    Ours("portable", "ours (portable)", {"BORE_RELAY": "portable"}),
     Ours("tls", "ours (TLS)", {}, encrypted=True),
+    Ours("base", "ours (base path)", {}, ("--lanes", "0")),
     Ours("tls-base", "ours (TLS, base path)", {}, ("--lanes", "0"), encrypted=True),
+    Ours("portable", "ours (portable)", {"BORE_RELAY": "portable"}),
     Original(),
     HAProxy(),
     Ssh(),

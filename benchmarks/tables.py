@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from benchmarks import goals
 from benchmarks.bench import Trouble
 from benchmarks.cases import CASES
 from benchmarks.figures import FIGURES, Spread
 from benchmarks.results import Results
-from benchmarks.subjects import ORIGINAL, SUBJECTS
+from benchmarks.subjects import ENCRYPTED, ORIGINAL, PLAIN, SSH, SUBJECTS
+from benchmarks.tunnels import Subject
 
 #: The comments in the README between which the fragment is.
 BEGIN: Final = ".. benchmark begin"
@@ -48,6 +50,9 @@ LESS: Final[tuple[Row, ...]] = (
     ("MiB with 8000 idle visitors", "memory", "8000", "rss"),
 )
 
+#: Those that are no program of their own.
+_SAME: Final = ("direct", "base", "portable", "tls", "tls-base", "rathole-noise")
+
 
 def simpleTable(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """
@@ -72,8 +77,8 @@ def _number(value: float, decimals: int) -> str:
     return f"{value:.{decimals}f}"
 
 
-def _readmeTable(results: Results, rows: Sequence[Row]) -> str:
-    subjects = [subject for subject in SUBJECTS if subject.key in results.subjects]
+def _readmeTable(results: Results, rows: Sequence[Row], group: Sequence[Subject], reference: str) -> str:
+    subjects = [subject for subject in group if subject.key in results.subjects]
     body = []
     for label, case, point, figure in rows:
         cells = []
@@ -83,8 +88,8 @@ def _readmeTable(results: Results, rows: Sequence[Row]) -> str:
                 cells.append("")
                 continue
             text = _number(summary.value.median, FIGURES[case][figure].decimals)
-            if subject.key != ORIGINAL and ORIGINAL in summary.ratios:
-                text += f" ({summary.ratios[ORIGINAL].median:.2f})"
+            if subject.key != reference and reference in summary.ratios:
+                text += f" ({summary.ratios[reference].median:.2f})"
             cells.append(text)
         if any(cells):
             body.append([label, *cells])
@@ -103,7 +108,7 @@ def conditions(results: Results) -> str:
     versions = [
         f"{subject.title} {machine['subjects'][subject.key]}"
         for subject in SUBJECTS
-        if subject.key in results.subjects and subject.key not in ("direct", "base", "portable")
+        if subject.key in results.subjects and subject.key not in _SAME
     ]
     rounds = f"{results.rounds} rounds" if results.rounds > 1 else "one round"
     return (
@@ -121,12 +126,36 @@ def fragment(results: Results) -> str:
             "In parentheses is the ratio to the original, the median of the ratios within each round. CPU time and "
             "memory are those of both ends together; in is from the visitor to the service."
         ),
+        *_bothTables(results, PLAIN, ORIGINAL),
     ]
-    for title, rows in (("More is better:", MORE), ("Less is better:", LESS)):
-        table = _readmeTable(results, rows)
-        if table:
-            parts += [title, table.rstrip()]
+    if any(subject.encrypted and subject.key in results.subjects for subject in SUBJECTS):
+        parts.append(_wrapped(
+            "Encrypted, and beside them ours as it is without TLS. In parentheses is the ratio to ssh -R. On the base "
+            "path each visitor costs a handshake; lanes have had theirs before."
+        ))  # fmt: skip
+        parts += _bothTables(results, ENCRYPTED, SSH)
+        reached = _goalTable(results)
+        parts += ["What TLS may cost:", reached.rstrip()] if reached else []
     return "\n\n".join(parts) + "\n"
+
+
+def _bothTables(results: Results, group: Sequence[Subject], reference: str) -> list[str]:
+    found = []
+    for title, rows in (("More is better:", MORE), ("Less is better:", LESS)):
+        # Tunnels without visitors are opened in the clear only.
+        shown = rows if group is PLAIN else [row for row in rows if row[1] != "growth"]
+        table = _readmeTable(results, shown, group, reference)
+        found += [title, table.rstrip()] if table else []
+    return found
+
+
+def _goalTable(results: Results) -> str:
+    rows = [
+        [standing.goal.title, standing.point, standing.goal.limit, f"{standing.value:.2f}", standing.verdict]
+        for standing in goals.standings(results.summaries)
+        if standing.goal.encrypted
+    ]
+    return simpleTable(["ratio", "at", "goal", "is", "so"], rows) if rows else ""
 
 
 def _wrapped(text: str) -> str:

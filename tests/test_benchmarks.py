@@ -16,7 +16,7 @@ from benchmarks.figures import FIGURES, Sample, Spread, cutOff, spread, summariz
 from benchmarks.goals import GOALS, standings
 from benchmarks.measure import Cpu, descendants, listeners, parseSizes, parseStat
 from benchmarks.outputs import Requests, parseAb, parseIperf, parseWrk, percentile
-from benchmarks.profile import boxes, ownShares
+from benchmarks.profile import LOADS, boxes, ownShares
 from benchmarks.programs import BenchmarkError
 from benchmarks.results import Results, load
 from benchmarks.subjects import SUBJECTS
@@ -202,6 +202,12 @@ class CasesTests(SynchronousTestCase):
             self.assertIn(goal.figure, FIGURES[goal.case])
             self.assertTrue(set(goal.points) <= set(FULL.points[goal.case]), goal.title)
             self.assertIn(goal.reference, subjects | {None})
+            self.assertIn(goal.subject, subjects)
+
+    def test_nobodyWhomAGoalIsAboutIsLeftOut(self) -> None:
+        for effort in (FULL, QUICK):
+            for goal in GOALS:
+                self.assertFalse({goal.subject, goal.reference} & set(effort.without.get(goal.case, ())), goal.title)
 
     def test_aPointThatNeedsTooManyDescriptorsIsSkipped(self) -> None:
         self.assertIn("17024 are needed", unreachable("memory", "8000", 4096) or "")
@@ -253,6 +259,18 @@ class ResultsTests(SynchronousTestCase):
         self.assertNotIn("visitors/s", text)
         self.assertTrue(all(len(line) <= 120 for line in text.splitlines()))
 
+    def test_theEncryptedOnesHaveTablesOfTheirOwn(self) -> None:
+        values = {"splice": 24.0, "tls": 9.0, "ssh": 6.0, "rathole-noise": 3.0, "rathole": 1.0}
+        text = fragment(results(*(sample(subject, 1, rate) for subject, rate in values.items())))
+        clear, _, encrypted = text.partition("\nEncrypted")
+        self.assertIn("Gbit/s in, 1 stream 24.0     1.0\n", clear)
+        self.assertIn("Gbit/s in, 1 stream 24.0 (4.00) 9.0 (1.50) 6.0 3.0 (0.50)\n", encrypted)
+        self.assertIn("bulk in TLS, to ssh -R 1 stream in at least 1.3 1.50 reached\n", encrypted)
+
+    def test_theTablesOfEverybodyFitIntoThePage(self) -> None:
+        rows = [sample(subject.key, 1, 98765.0, "visitors", "256") for subject in SUBJECTS]
+        self.assertTrue(all(len(line) <= 120 for line in fragment(results(*rows)).splitlines()))
+
     def test_theDetailsHaveTheSpread(self) -> None:
         text = details(RESULTS)
         self.assertIn("13.0 [12.0, 14.0] x 1.50", text)
@@ -292,7 +310,11 @@ class ResultsTests(SynchronousTestCase):
 
 
 class ProfileTests(SynchronousTestCase):
-    """A flame graph of py-spy's, as recorded."""
+    """A flame graph of py-spy's, as recorded, and what is put on the ends meanwhile."""
+
+    def test_everyLoadIsACaseThatIsMeasured(self) -> None:
+        self.assertLessEqual({case for case, _ in LOADS.values()}, {case.key for case in CASES})
+        self.assertLessEqual({subject for _, subject in LOADS.values()}, {subject.key for subject in SUBJECTS})
 
     def test_aLinesOwnTimeIsWithoutWhatItHasCalled(self) -> None:
         shares = dict(ownShares(boxes(GRAPH)))

@@ -113,9 +113,8 @@ class KnownServers:
 
     def _read(self) -> str:
         try:
-            flags = (
-                os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-            )  # a pipe would have us wait
+            # Without O_NONBLOCK, a pipe in the place of the file would have the whole program wait.
+            flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
             with open(os.open(self.path, flags), "rb") as file:
                 status = os.fstat(file.fileno())
                 if not stat.S_ISREG(status.st_mode):
