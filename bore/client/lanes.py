@@ -80,6 +80,7 @@ class SessionLanes:
         self._header = header
         self._idle: dict[Lane, float] = {}
         self._opening: set[Deferred[Stream]] = set()
+        self._overtaken: dict[UUID, bool] = {}
         self._expected: Deadlines[UUID, None] = Deadlines(reactor, ACCEPT_TIMEOUT, lambda id, _: None)
         self._trouble = Burst(reactor)
         self._leastIdle = 0
@@ -96,6 +97,8 @@ class SessionLanes:
     def came(self, id: UUID) -> None:
         """A visitor waits for a lane."""
         self._visitors.noticed()
+        if self._overtaken.pop(id, False):
+            return  # it is on a lane already, or was
         if id not in self._expected and len(self._expected) < _MAX_EXPECTED:
             self._expected.add(id, None)
         self._fill()
@@ -126,7 +129,12 @@ class SessionLanes:
                 self._log.warn("a visitor that the server cannot describe: {error}", error=e)
             lane.refuse()
             return
-        self._expected.take(who.id)
+        if who.id in self._expected:
+            self._expected.take(who.id)
+        else:
+            self._overtaken[who.id] = True
+            if len(self._overtaken) > _MAX_EXPECTED:
+                del self._overtaken[next(iter(self._overtaken))]
         self._fill()
         self._visitors.noticed()
         if VisitorLog.wanted:
