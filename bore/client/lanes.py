@@ -87,6 +87,7 @@ class SessionLanes:
         self._open = True
         self._resting: IDelayedCall | None = None
         self._again: IDelayedCall | None = None
+        self._soon: IDelayedCall | None = None
         self._failing = self._lostSome = False
         self._rests = _REST
         self._shrinking = LoopingCall(self._shrink)
@@ -101,6 +102,8 @@ class SessionLanes:
             return  # it is on a lane already, or was
         if id not in self._expected and len(self._expected) < _MAX_EXPECTED:
             self._expected.add(id, None)
+            if self._server.patience and self._soon is None:
+                self._soon = self._reactor.callLater(self._server.patience, self._waited)
         self._fill()
 
     def close(self) -> None:
@@ -109,10 +112,10 @@ class SessionLanes:
         self._expected.takeAll()
         if self._shrinking.running:
             self._shrinking.stop()
-        for timer in (self._resting, self._again):
+        for timer in (self._resting, self._again, self._soon):
             if timer is not None:
                 timer.cancel()
-        self._resting = self._again = None
+        self._resting = self._again = self._soon = None
         for opening in list(self._opening):
             opening.cancel()
         for lane in list(self._idle):
@@ -191,7 +194,8 @@ class SessionLanes:
         if not self._open or self._failing:
             return
         missing = 0 if self._resting is not None else self._keep - len(self._idle)
-        expected = len(self._expected)
+        patience = self._server.patience
+        expected = self._expected.countSince(patience) if patience else len(self._expected)
         if expected:
             missing = max(missing, expected - self._fresh(expected))
             if self._again is None:
@@ -205,6 +209,13 @@ class SessionLanes:
         """Some lane that seemed to be for a visitor was not, if it is still expected."""
         self._again = None
         self._fill()
+
+    def _waited(self) -> None:
+        """Those who are still expected have waited for long enough for a lane that becomes free."""
+        self._soon = None
+        self._fill()
+        if len(self._expected) > self._expected.countSince(self._server.patience):
+            self._soon = self._reactor.callLater(self._server.patience, self._waited)
 
     def _fresh(self, most: int) -> int:
         """How many idle lanes the server may not know of yet; they are not counted beyond a number."""

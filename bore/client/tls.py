@@ -31,6 +31,9 @@ class TlsDialer:
         for the first time.
     """
 
+    #: A handshake costs as much as ten visitors.
+    patience = 0.02
+
     def __init__(
         self,
         reactor: IReactor,

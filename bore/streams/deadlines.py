@@ -47,6 +47,16 @@ class Deadlines(Generic[K, V]):
         entry = self._kept.pop(key, None)
         return None if entry is None else entry[1]
 
+    def countSince(self, seconds: float) -> int:
+        """How many values have been here for at least so long."""
+        latest = self._clock.seconds() - seconds + self._seconds
+        count = 0
+        for deadline, _ in self._kept.values():
+            if deadline > latest:
+                break
+            count += 1
+        return count
+
     def oldest(self) -> K:
         """
         The key of the value that has been here for the longest time.

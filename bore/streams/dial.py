@@ -46,7 +46,13 @@ _NONBLOCK: Final[int] = getattr(socket, "SOCK_NONBLOCK", 0)
 
 
 class Dials(Protocol):
-    """Whatever connects to one place, again and again."""
+    """
+    Whatever connects to one place, again and again.
+
+    :cvar patience: how long it pays to do without a new connection, in case that another one becomes free, in seconds.
+    """
+
+    patience: float
 
     def dial(self) -> socket.socket | Deferred[socket.socket]:
         """Connect once: see :meth:`Dialer.dial`."""
@@ -61,6 +67,8 @@ class Dialer:
 
     :param host: a name or an IP address.
     """
+
+    patience = 0.0
 
     def __init__(self, reactor: IReactor, host: str, port: int) -> None:
         self._reactor = reactor

@@ -18,7 +18,10 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import Attribute, implementer
 
-from bore.streams.sockets import TlsError, isSealed
+from bore.streams.sockets import RECORD, TlsError, isSealed
+
+#: Records that are read at once: who writes many small ones must not get ahead of who reads one in each turn.
+_RECORDS: Final = 64
 
 #: When the end of a direction finds no room, it is tried again so much later, in seconds.
 _AGAIN: Final = 0.05
@@ -56,23 +59,40 @@ class SocketTransport(tcp.Connection):
         super().__init__(sock, protocol, reactor)
         self.logstr = self._getLogPrefix(protocol)
         self.connected = 1
+        self._reading = False
+        self._records = _RECORDS if isSealed(sock) else 1
 
     def start(self) -> None:
         """Make the connection known to the protocol, and read from it."""
-        tcp.Connection.startReading(self)
+        self.startReading()
         self.protocol.makeConnection(self)
 
+    def startReading(self) -> None:
+        """See FileDescriptor."""
+        self._reading = True
+        tcp.Connection.startReading(self)
+
+    def stopReading(self) -> None:
+        """See FileDescriptor."""
+        self._reading = False
+        tcp.Connection.stopReading(self)
+
     def doRead(self) -> Any:
-        """Read once. What is wrong inside TLS is told as it is."""
-        try:
-            data = self.socket.recv(self.bufferSize)
-        except BlockingIOError:
-            return None
-        except TlsError as e:
-            return e
-        except OSError:
-            return main.CONNECTION_LOST
-        return self._dataReceived(data)
+        """Read; inside TLS as many records as a plain read would take. What is wrong there is told as it is."""
+        result = None
+        for _ in range(self._records):
+            try:
+                data = self.socket.recv(self.bufferSize if self._records == 1 else RECORD)
+            except BlockingIOError:
+                return None
+            except TlsError as e:
+                return e
+            except OSError:
+                return main.CONNECTION_LOST
+            result = self._dataReceived(data)
+            if result is not None or not self._reading:
+                break
+        return result
 
     def _closeWriteConnection(self) -> None:
         """End the direction to the peer. Inside TLS that is said to it, and may find no room just now."""
@@ -90,7 +110,7 @@ class SocketTransport(tcp.Connection):
         """See :meth:`IDetachable.detach`."""
         if self._tempDataBuffer:
             tcp.Connection.doWrite(self)  # so little is taken at once by a connection on which nothing else was said
-        tcp.Connection.stopReading(self)
+        self.stopReading()
         tcp.Connection.stopWriting(self)
         self.connected = 0
         self.disconnected = 1
