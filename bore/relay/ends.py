@@ -9,11 +9,14 @@ import select
 import socket
 import struct
 import termios
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from bore.relay.face import Pair, Reason
 from bore.relay.pipes import Pipe, PipePool
 from bore.streams.sockets import isSealed
+
+if TYPE_CHECKING:
+    from bore.streams.tls import TlsSocket
 
 #: Small messages are read into one buffer that all streams share. A read that fills it is the begin of bulk.
 BUFFER_SIZE: Final = 1 << 16
@@ -75,8 +78,8 @@ class End:
 
     :ivar readable: reading may give something.
     :ivar sealed: the stream is inside TLS.
-    :ivar ending: the peer has ended or cut the stream, or has sent urgent data, or it is sealed: behind what a read
-        gives there may be more, without a further event.
+    :ivar ending: the peer has ended or cut the stream, or has sent urgent data: behind what a read gives there may be
+        more, without a further event.
     :ivar framed: its bytes are put into frames, or taken out of them: only those of lanes, and of streams on them.
     :ivar held: bytes that were read and that the other stream has not taken yet. While there are some, or a pipe, no
         more are read.
@@ -118,7 +121,8 @@ class End:
         self.taken = len(early)
         self.pipe: Pipe | None = None
         self.readable = self.bulk = self.finished = self.queued = self.owing = self.framed = False
-        self.sealed = self.ending = isSealed(sock)
+        self.ending = False
+        self.sealed = isSealed(sock)
 
     def serve(self, event: int) -> None:
         """Something has happened to the stream."""
@@ -163,9 +167,14 @@ class End:
         behind a record that has no bytes for us.
         """
         self.readable = False
-        if self.sealed and fcntl.ioctl(self.fd, termios.FIONREAD, _NO_BYTES) != _NO_BYTES:
+        if self.sealed and self.hasMore():
             self.readable = True
             self.later()
+
+    def hasMore(self) -> bool:
+        """Whether a read has left something, inside TLS: it looks at one record, or stops behind the last whole one."""
+        sock = cast("TlsSocket", self.socket)
+        return sock.unsaid or fcntl.ioctl(self.fd, termios.FIONREAD, _NO_BYTES) != _NO_BYTES
 
     def later(self) -> None:
         """Go on in the next turn."""
@@ -189,7 +198,7 @@ class End:
         self.taken += count
         if count == BUFFER_SIZE:
             self.bulk = True
-        elif not self.ending:
+        elif not (self.ending or (self.sealed and self.hasMore())):
             self.readable = False  # all that was there: what comes now has an edge of its own
         self.write(self.loop.view[:count])
 
@@ -209,7 +218,7 @@ class End:
             return b""
         if not data:
             self.finish()
-        elif len(data) < BUFFER_SIZE and not self.ending:
+        elif len(data) < BUFFER_SIZE and not (self.ending or (self.sealed and self.hasMore())):
             self.readable = False
         return data
 

@@ -236,7 +236,7 @@ class Lane(End):
             if not data:
                 self.end(reset=not self.session.idle)
                 return
-            if len(data) < BUFFER_SIZE and not self.ending:
+            if len(data) < BUFFER_SIZE and not (self.ending or (self.sealed and self.hasMore())):
                 self.readable = False
             self.decoder.feed(data)
             self._follow()

@@ -56,7 +56,7 @@ class TlsSocket(socket.socket):
     :ivar complaints: what was wrong with the peer's chain of certificates, as codes of X509_STORE_CTX_get_error(3).
     """
 
-    __slots__ = ("_closing", "_tls", "_trouble", "complaints")
+    __slots__ = ("_closing", "_over", "_tls", "_trouble", "complaints")
 
     def __init__(self, sock: socket.socket, context: SSL.Context, name: str | None) -> None:
         super().__init__(sock.family, sock.type, sock.proto, fileno=sock.detach())
@@ -64,6 +64,7 @@ class TlsSocket(socket.socket):
         self.complaints: list[int] = []
         self._closing = False
         self._trouble: SSL.Error | None = None
+        self._over = False
         # pyOpenSSL takes a descriptor as well, and knows nothing then of this object, which would be a cycle.
         self._tls: SSL.Connection = SSL.Connection(context, self.fileno())  # type: ignore[arg-type]
         self._tls.set_app_data(self.complaints)
@@ -123,17 +124,26 @@ class TlsSocket(socket.socket):
         certificate = self._tls.get_peer_certificate()
         return b"" if certificate is None else crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
 
+    @property
+    def unsaid(self) -> bool:
+        """Whether the end, or a fault, was found behind the bytes that were read last: the next read tells of it."""
+        return self._over or self._trouble is not None
+
     def recv(self, size: int, flags: int = 0) -> bytes:
-        self._tellTrouble()
+        if self._trouble is not None:
+            self._tellTrouble()
         try:
             return self._tls.recv(size)
+        except SSL.WantReadError:
+            raise BlockingIOError(*_AGAIN) from None
         except SSL.ZeroReturnError:
             return b""
         except SSL.Error as e:
             _raise(e)
 
     def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
-        self._tellTrouble()
+        if self._trouble is not None:
+            self._tellTrouble()
         view = memoryview(buffer)
         size = size or len(view)
         count = 0
@@ -144,7 +154,7 @@ class TlsSocket(socket.socket):
                 if more < RECORD:
                     break  # most likely all that there is
         except SSL.ZeroReturnError:
-            pass
+            self._over = True
         except SSL.WantReadError:
             if not count:
                 raise BlockingIOError(*_AGAIN) from None
@@ -157,8 +167,8 @@ class TlsSocket(socket.socket):
     def _tellTrouble(self) -> None:
         """Say what was found behind the bytes that were read last."""
         trouble, self._trouble = self._trouble, None
-        if trouble is not None:
-            _raise(trouble)
+        assert trouble is not None
+        _raise(trouble)
 
     def send(self, data: Any, flags: int = 0) -> int:
         view = memoryview(data)
