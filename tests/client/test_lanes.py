@@ -34,6 +34,8 @@ class FakeDialer:
     :ivar count: how many there were.
     """
 
+    patience = 0.0
+
     def __init__(self, case: SynchronousTestCase) -> None:
         self._case = case
         self.under: list[Deferred[socket.socket]] = []
@@ -195,6 +197,42 @@ class OpeningTests(LaneCase):
         self.assertEqual(len(self.server.under), 0)
         self.reactor.pump([0.5] * 10)
         self.assertEqual(len(self.server.under), 1)
+
+    def test_whoWasOnALaneBeforeItIsAnnouncedIsNotExpected(self) -> None:
+        """What is said on a lane may be faster than what is said on the control connection."""
+        self.settle()
+        self.reactor.advance(10)
+        id = uuid4()
+        self.visit(self.open[0], id)
+        self.settle()
+        before = self.server.count
+        self.lanes.came(id)
+        self.reactor.pump([0.5] * 30)
+        self.assertEqual(self.server.count, before)
+
+    def test_whereADialIsDearALaneThatBecomesFreeIsWaitedFor(self) -> None:
+        self.settle()
+        self.reactor.advance(10)
+        self.server.patience = 0.02
+        ids = self.announce(3)
+        self.assertEqual(len(self.server.under), 0)
+        self.reactor.advance(0.01)
+        self.visit(self.open[0], ids[0])
+        self.settle()
+        before = self.server.count
+        self.reactor.advance(0.01)
+        self.assertEqual(self.server.count, before + 1, "and one was opened ahead")
+
+    def test_whereADialIsDearEveryoneHasALaneInTheEnd(self) -> None:
+        self.settle()
+        self.reactor.advance(10)
+        self.server.patience = 0.02
+        before = self.server.count
+        for _ in range(3):
+            self.announce(1)
+            self.reactor.advance(0.015)
+        self.reactor.pump([0.005] * 5)
+        self.assertEqual(self.server.count, before + 3)
 
     def test_whoHasGivenUpWaitingIsNotExpectedAnyMore(self) -> None:
         self.settle()
