@@ -56,7 +56,8 @@ class Ours:
         # Nothing that is remembered of earlier servers is in the way, and nothing is left behind.
         environment = {"XDG_STATE_HOME": str(programs.folder / f"state-{host}"), **self.environment}
         tls = ["--tls"] if self.encrypted else []
-        words = [*bore, "server", "--bind-addr", host, "--control-port", str(control.port), *tls]
+        bounds = ["--max-tunnels-per-source", "0"]  # all of them come from this machine
+        words = [*bore, "server", "--bind-addr", host, "--control-port", str(control.port), *bounds, *tls]
         server = programs.start(words, environment)
         server.waitUntilListening(*control)
         words = [*bore, "local", str(local.port), "-l", local.host, "-t", str(control), "-p", str(public.port)]
