@@ -146,9 +146,7 @@ def _tls(found: dict[str, Any], given: dict[str, Any]) -> TlsSettings | None:
     """How to speak TLS with the servers, if at all."""
     wanted = [tls for tls, _, _ in found["to"]]
     if not found["tls"] and not any(wanted):
-        for name in ("tls_ca", "tls_fingerprint", "tls_cert", "tls_key"):
-            if name in given:
-                raise UsageError(f"--{name.replace('_', '-')} is of no use without TLS: give --tls, or --to tls://HOST")
+        common.refuseWithoutTls(given, ("tls_ca", "tls_fingerprint", "tls_cert", "tls_key"), "--to tls://HOST")
         return None
     if not found["tls"] and not all(wanted):
         raise UsageError("--to names servers with tls:// and without: give it for all, so that none is a way around it")

@@ -90,6 +90,13 @@ def secret(found: dict[str, Any], given: dict[str, Any]) -> Secret | None:
         raise UsageError("the secret is not UTF-8: give a text") from None
 
 
+def refuseWithoutTls(given: dict[str, Any], names: tuple[str, ...], instead: str) -> None:
+    """Nobody should believe that options for TLS have an effect where there is none."""
+    for name in names:
+        if name in given:
+            raise UsageError(f"--{name.replace('_', '-')} is of no use without TLS: give --tls, or {instead}")
+
+
 def checkPair(certificate: Path | None, key: Path | None) -> Credentials | None:
     """The certificate and the key in these files, if there are any."""
     if (certificate is None) != (key is None):

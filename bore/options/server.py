@@ -133,9 +133,7 @@ def _tls(found: dict[str, Any], given: dict[str, Any]) -> TlsSettings | None:
             "--tls and --tls-port: give --tls alone for TLS on the control port, --tls-port alone for both"
         )
     if not found["tls"] and port is None:
-        for name in ("tls_cert", "tls_key", "tls_client_ca"):
-            if name in given:
-                raise UsageError(f"--{name.replace('_', '-')} is of no use without TLS: give --tls, or --tls-port")
+        common.refuseWithoutTls(given, ("tls_cert", "tls_key", "tls_client_ca"), "--tls-port")
         return None
     if port is not None and port == found["control_port"] != 0:
         raise UsageError(f"--tls-port {port} is the control port: give another one, or --tls alone")

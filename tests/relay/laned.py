@@ -6,15 +6,13 @@ import socket
 from collections.abc import Callable
 from uuid import uuid4
 
-from twisted.internet.defer import Deferred, gatherResults
-
-from bore.relay.face import Ending, Reason, Relay, Stream
+from bore.relay.face import Ending, Reason, Stream
 from bore.relay.lane import Lane
 from bore.relay.lanes import LaneRelay
 from bore.streams.reactor import IReactor
 from bore.wire.extension import Visitor
 from bore.wire.lane import openFrame, readOpen
-from tests.relay.contract import reset, tcpPair
+from tests.relay.contract import HalvedRelay, reset, tcpPair
 
 
 class Side:
@@ -56,13 +54,16 @@ class ClientSide(Side):
         self._relay.joinWithLane(stream, lane, False, ended)
 
 
-class LanedRelay(Relay):
+class LanedRelay(HalvedRelay):
     """
-    A relay in two halves, as server and client have them.
+    A relay in two halves, with lanes between them.
 
     :param pair: makes the two ends of a lane, the server's first.
     :ivar made: how many lanes were made.
     """
+
+    near: LaneRelay
+    far: LaneRelay
 
     def __init__(
         self,
@@ -77,9 +78,6 @@ class LanedRelay(Relay):
         self.client = ClientSide(self.far)
         self.made = 0
         self._pair = pair
-
-    def __len__(self) -> int:
-        return max(len(self.near), len(self.far))
 
     def lane(self) -> Lane:
         """An idle lane: one that has been used already, if there is one."""
@@ -96,12 +94,7 @@ class LanedRelay(Relay):
     def join(self, left: Stream, right: Stream, ended: Callable[[Ending], None]) -> None:
         """Join two streams by way of a lane; the visitor's side says how it ended, when both sides are done."""
         endings: dict[str, Ending] = {}
-
-        def done(side: str, ending: Ending) -> None:
-            endings[side] = ending
-            if len(endings) == 2:
-                ended(endings["near"])
-
+        done = self.collect(ended, endings)
         visitor = Visitor(uuid4(), None)
         self.client.expected[visitor.id] = right, lambda ending: done("far", ending)
         lane = self.lane()
@@ -113,16 +106,6 @@ class LanedRelay(Relay):
             del self.client.expected[visitor.id]
             reset(right.socket)
             done("far", Ending(Reason.LEFT_CUT, 0, 0))
-
-    def drain(self, seconds: float) -> Deferred[None]:
-        both = gatherResults([self.near.drain(seconds), self.far.drain(seconds)])
-        return both.addCallback(lambda _: None)
-
-    def _makePair(self, left: Stream, right: Stream):  # type: ignore[no-untyped-def]
-        raise NotImplementedError
-
-    def _begin(self, pair) -> None:  # type: ignore[no-untyped-def]
-        raise NotImplementedError
 
 
 def sockets(relay: LanedRelay) -> list[socket.socket]:

@@ -6,14 +6,12 @@ import contextlib
 import select
 from collections.abc import Callable
 
-from twisted.internet.defer import Deferred, gatherResults
-
 from bore.relay.face import Ending, Relay, Stream
 from bore.relay.lanes import LaneRelay
 from bore.streams.certificates import clientContext, makeSelfSigned, serverContext
 from bore.streams.reactor import IReactor
 from bore.streams.tls import TlsSocket
-from tests.relay.contract import tcpPair
+from tests.relay.contract import HalvedRelay, tcpPair
 
 _SERVER = serverContext(makeSelfSigned("test")[1])
 _CLIENT = clientContext(())
@@ -38,7 +36,7 @@ def tlsPair(small: bool = False, drained: bool = True) -> tuple[TlsSocket, TlsSo
     return server, client
 
 
-class SealedRelay(Relay):
+class SealedRelay(HalvedRelay):
     """
     A relay in two halves, with one TLS connection for each pair between them.
 
@@ -52,28 +50,9 @@ class SealedRelay(Relay):
         self.near = body(reactor, halfOpenTimeout)
         self.far = body(reactor, halfOpenTimeout)
 
-    def __len__(self) -> int:
-        return max(len(self.near), len(self.far))
-
     def join(self, left: Stream, right: Stream, ended: Callable[[Ending], None]) -> None:
         """Join two streams by way of TLS; the visitor's side says how it ended, when both sides are done."""
-        endings: dict[str, Ending] = {}
-
-        def done(side: str, ending: Ending) -> None:
-            endings[side] = ending
-            if len(endings) == 2:
-                ended(endings["near"])
-
+        done = self.collect(ended, {})
         server, client = tlsPair(small=True)
         self.near.join(left, Stream(server), lambda ending: done("near", ending))
         self.far.join(Stream(client), right, lambda ending: done("far", ending))
-
-    def drain(self, seconds: float) -> Deferred[None]:
-        both = gatherResults([self.near.drain(seconds), self.far.drain(seconds)])
-        return both.addCallback(lambda _: None)
-
-    def _makePair(self, left: Stream, right: Stream):  # type: ignore[no-untyped-def]
-        raise NotImplementedError
-
-    def _begin(self, pair) -> None:  # type: ignore[no-untyped-def]
-        raise NotImplementedError
