@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
 import re
 import stat
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 from twisted.logger import Logger
 
+from bore.streams.files import wholeFile
 from bore.wire.extension import isToken
 from bore.wire.token import digest
 
@@ -158,17 +157,8 @@ class StateFile:
         raise ValueError("it is damaged, or of something else")
 
     def _write(self, text: str) -> None:
-        descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=".new-")
-        try:
-            with open(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(descriptor)
+        with wholeFile(self._path.parent, text.encode()) as name:
             os.replace(name, self._path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-            raise
 
 
 def _saidOf(error: OSError | ValueError) -> str:

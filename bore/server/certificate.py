@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from bore.streams.certificates import BadCredentials, Credentials, makeSelfSigned, readCredentials, serverContext
+from bore.streams.files import wholeFile
 
 #: Where in its state directory the server keeps the key and the certificate that it has made itself.
 _OWN: Final = "tls.pem"
@@ -111,15 +112,5 @@ def ownCertificate(folder: Path | None) -> Path:
 def _write(path: Path, content: bytes) -> None:
     """Make a file, for the user's eyes only, as a whole; one that is there meanwhile stays."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        try:
-            os.link(name, path)
-        except FileExistsError:
-            return
-    finally:
-        os.unlink(name)
+    with wholeFile(path.parent, content) as name, contextlib.suppress(FileExistsError):
+        os.link(name, path)
