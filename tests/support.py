@@ -49,12 +49,21 @@ def temporaryFolder(case: SynchronousTestCase) -> Path:
     return Path(folder)
 
 
+#: Ports that nobody gets unasked: below those that Linux, macOS and Windows take for outgoing connections.
+_PORTS: Final = range(12000, 32000)
+
+_ports = itertools.count(os.getpid() * 101)
+
+
 def freePort(host: str = "127.0.0.1") -> int:
-    """A port that is free at this moment."""
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, 0))
-        return int(sock.getsockname()[1])
+    """A port that is free, and that neither an outgoing connection nor another test is given meanwhile."""
+    for _ in _PORTS:
+        port = _PORTS[next(_ports) % len(_PORTS)]
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((host, port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def eventually(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> float:
@@ -95,6 +104,15 @@ def isClosed(sock: socket.socket) -> bool:
     """Whether a stream ends without a byte, in order or by a reset."""
     try:
         return sock.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def isTurnedAway(host: str, port: int) -> bool:
+    """Whether a visit ends without a byte, be it that early that connecting fails."""
+    try:
+        with connect(host, port) as visitor:
+            return isClosed(visitor)
     except ConnectionResetError:
         return True
 

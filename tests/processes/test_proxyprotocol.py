@@ -5,10 +5,10 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from tests.interop.test_original import CONTROL_PORT, original
+from tests.interop.test_original import original
 from tests.processes import proxies
 from tests.processes.case import ProcessCase
-from tests.support import LocalService, Program, eventually, isOpen, receiveAll
+from tests.support import LocalService, Program, eventually, receiveAll
 
 _NGINX = """
 daemon off;
@@ -104,8 +104,7 @@ class OriginalTests(ProcessCase):
 
     def test_itIsRefusedAtOnce(self) -> None:
         path = original()
-        self.start(Program([path, "server", "--bind-addr", self.host]))
-        eventually(lambda: isOpen(self.host, CONTROL_PORT), "the control port is open")
+        self.start(Program([path, "server", "--bind-addr", self.host])).waitFor("server listening")
         for version in proxies.VERSIONS:
             client = self.launch(self.host, "--proxy-protocol", version)
             self.assertEqual(client.wait(), 1, client.transcript())

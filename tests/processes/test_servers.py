@@ -163,9 +163,9 @@ class GivingUpTests(ServersCase):
         )
 
     def test_aTunnelInBetweenStartsTheCountAnew(self) -> None:
-        client = self.both("--exit-after-failures", "4")
-        client.waitFor("cannot reach", after=1)
         server = self.serve(self.second)
+        client = self.both("--exit-after-failures", "4")
+        client.waitFor(f"cannot reach {self.to(self.first)}")
         self.portAt(client, self.second)
         server.kill()
         self.assertEqual(client.wait(), 69, client.transcript())

@@ -230,6 +230,7 @@ class SessionTests(TlsCase):
         self.assertServes(port)
         if sys.platform == "linux":
             eventually(lambda: count(server, " opened") - count(server, "opened for") >= 4, "lanes are there again")
+            eventually(lambda: count(server, " on lane ") > 0, "the log has the visitor")
             self.assertEqual(count(server, " on lane "), 1)
         said = [line.partition("TLS with")[2] for line in client.err if "TLS with" in line]
         self.assertEqual([key in line for line in said], [True, True])
