@@ -252,7 +252,8 @@ class SessionLanes:
         if VisitorLog.wanted:
             self._log.debug("lane {lane} opened", lane=id(lane))
         self._idle[lane] = self._reactor.seconds()
-        lane.pump()
+        if stream.early:
+            lane.later()  # a visitor has come behind the server's proof
 
     def _failed(self, reason: Failure) -> None:
         if not self._open:

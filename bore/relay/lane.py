@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import select
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bore.relay.ends import BUFFER_SIZE, READABLE, STREAM_ENDED, WRITABLE, End
@@ -28,7 +29,7 @@ _LITTLE: Final = 1 << 12
 #: How many frames of a lane are followed before others have their turn.
 _FRAMES_PER_TURN: Final = 256
 
-#: How many visitors a lane may have, or reads without one, in one turn: the other side cannot stop everything else.
+#: How many reads an idle lane may have in one turn: the other side cannot stop everything else.
 _PER_TURN: Final = 16
 
 
@@ -45,7 +46,6 @@ class Lane(End):
 
     __slots__ = (
         "_awaited",
-        "_following",
         "_outgoing",
         "_waiting",
         "closed",
@@ -67,7 +67,7 @@ class Lane(End):
         self.on: LanePair | None = None
         self._outgoing = b""
         self.said = 0
-        self._awaited = self._following = self._waiting = self.closed = False
+        self._awaited = self._waiting = self.closed = False
         self.framed = True
 
     def dismiss(self) -> None:
@@ -110,21 +110,17 @@ class Lane(End):
         if not self.framed:
             super().pump()
             return
-        for _ in range(_PER_TURN):
-            if self._following or self.closed:
-                return
-            pair = self.on
-            if pair is None:
-                self._listen()
-            else:
-                if self.decoder.kept and not self.held:
-                    self._follow()
-                if self.on is pair:
-                    self.framed = not self.decoder.raw or self.decoder.kept > 0
-                    super().pump()
-            if self.on is pair:
-                return
-        self.later()
+        if self.closed:
+            return
+        pair = self.on
+        if pair is None:
+            self._listen()
+            return
+        if self.decoder.kept and not self.held:
+            self._follow()
+        if self.on is pair:
+            self.framed = not self.decoder.raw or self.decoder.kept > 0
+            super().pump()
 
     def join(self, pair: LanePair, header: bytes) -> None:
         """
@@ -140,8 +136,6 @@ class Lane(End):
 
     def start(self) -> None:
         """Pass on what came while the lane was not joined yet."""
-        if self._following:
-            return  # what has led to here goes on with it
         if self.held or self.decoder.kept:
             self.deliver()
         if self.readable:
@@ -257,9 +251,26 @@ class Lane(End):
             if self._awaited:
                 self._await(False)
             if self.session.idle and (not self.session.serves or self._underWay() <= _LITTLE):
-                self.owner.idle(self)
+                self.turnIdle()
             else:
                 self.end(reset=False)  # what is under way arrives all the same
+
+    def turnIdle(self) -> None:
+        """Wait for the owner, which is told that the lane can have its next visitor, before anything else is read."""
+        self._waiting = True
+        self.loop.afterwards(self, self._tellIdle)
+
+    def _tellIdle(self) -> None:
+        self._waiting = False
+        if self.closed:
+            return
+        self.owner.idle(self)
+        if self.on is None and (self.readable or self.decoder.kept):
+            self.pump()
+
+    def _tellOpened(self, visitor: bytes) -> None:
+        if not self.closed:
+            self.owner.opened(self, visitor)
 
     def _underWay(self) -> int:
         """
@@ -270,13 +281,10 @@ class Lane(End):
 
     def _follow(self) -> None:
         """Do what the frames say that have come."""
-        if self._following:
-            return  # by way of what a frame has led to: it will be gone on with behind that
-        self._following = True
         try:
             for _ in range(_FRAMES_PER_TURN):
                 if self.held or self._waiting or self.closed:
-                    return
+                    return  # what is kept is followed later
                 frame = self.decoder.next()
                 if frame is None:
                     return
@@ -286,7 +294,7 @@ class Lane(End):
                     self._pass(self.on, kind, payload)
                 elif kind == OPEN:
                     self._waiting = True
-                    self.owner.opened(self, payload)
+                    self.loop.afterwards(self, partial(self._tellOpened, payload))
                 elif kind == RAW:
                     self.end(reset=True)  # what comes now has no end that could be waited for
                 elif self.session.over:
@@ -294,8 +302,6 @@ class Lane(End):
             self.later()
         except Violation:
             self.cut()
-        finally:
-            self._following = False
 
     def _pass(self, pair: LanePair, kind: int, payload: bytes) -> None:
         """Pass on what has come for the stream on the lane."""

@@ -19,7 +19,12 @@ GiveBack: TypeAlias = Callable[[bytes, bool], None]
 
 
 class LaneOwner(Protocol):
-    """Whoever keeps lanes, and is told what becomes of each."""
+    """
+    Keeps lanes, and is told what becomes of each.
+
+    ``opened`` and ``idle`` are called between the steps of lanes, never inside one: they may join streams, and end
+    lanes. ``gone`` can be called inside a step, and must not do either.
+    """
 
     def opened(self, lane: Lane, visitor: bytes) -> None:
         """The server has put a visitor on the lane; it waits to be joined, or refused."""
@@ -54,6 +59,9 @@ class Lanes(Loop, Protocol):
 
     def proved(self, pair: LanePair) -> None:
         """The lane of a pair has shown that it is alive."""
+
+    def afterwards(self, end: End, do: Callable[[], object]) -> None:
+        """Call something when the current step is over, so that no step of a lane runs inside another."""
 
     def stalled(self, pair: LanePair) -> IDelayedCall:
         """A stream waits for its lane to prove itself: look again soon."""

@@ -127,7 +127,7 @@ class LanePair(JoinedPair):
     def cutBefore(self) -> None:
         """The plain stream was cut before anything was said about it: the lane is as idle as it was."""
         self._closePlain(self._sideOf(self.plain))
-        self.lane.owner.idle(self.lane)
+        self.lane.turnIdle()
 
     def cutByPeer(self) -> None:
         """The other side says that the stream was cut there."""
@@ -146,7 +146,7 @@ class LanePair(JoinedPair):
         plain, lane, giveBack, data = self.plain, self.lane, self._giveBack, self.unproven or b""
         self._loop.release(plain)
         plain.drop()
-        self._loop.goesOn(self, lambda _: giveBack(data, silent))
+        self._loop.goesOn(self, lambda _: self._loop.afterwards(lane, lambda: giveBack(data, silent)))
         self._part(Reason.FAILED)
         lane.end(reset=True)
 
@@ -161,8 +161,6 @@ class LanePair(JoinedPair):
             lane.end(reset=False)
             return
         lane.settle(b"")
-        if lane.readable or lane.decoder.kept:
-            lane.pump()
 
     def _cutPlain(self, reason: Reason) -> None:
         """Cut the plain stream; the lane goes on, if the other side can be told."""
@@ -176,7 +174,7 @@ class LanePair(JoinedPair):
         self._closePlain(reason)
         if told:
             lane.settle(rest)
-            lane.pump()
+            self._loop.afterwards(lane, lane.pump)
         else:
             # Where there are frames, the lane's end in the middle of a stream is a cut; a reset would destroy what is
             # still under way of the stream before.

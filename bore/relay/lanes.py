@@ -71,17 +71,17 @@ class LaneRelay(SpliceRelay):
         """
         pair = LanePair(self, plain.socket, lane, plainIsLeft, giveBack)
         self._pairs[pair] = ended
-        lane.join(pair, header)
-        if giveBack is not None:
-            self._unproven.add(pair, pair)
+        self._ends[pair.plain.fd] = pair.plain
         try:
+            lane.join(pair, header)
+            if giveBack is not None:
+                self._unproven.add(pair, pair)
             self._beginLane(pair, opening, plain.early)
         except Exception:
             self._failed(pair)
 
     def _beginLane(self, pair: LanePair, opening: bytes, early: bytes) -> None:
         plain, lane = pair.plain, pair.lane
-        self._ends[plain.fd] = plain
         if opening or early:
             plain.begin(opening, early)
         if self.has(plain):

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import contextlib
 import select
+from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
@@ -36,6 +38,9 @@ _ROUNDS: Final = 4
 
 #: Events that are taken from the kernel at once.
 _EVENTS: Final = 512
+
+#: How many steps may follow from one event before other streams have their turn.
+_STEPS: Final = 32
 
 _ALL: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLPRI | select.EPOLLET
 
@@ -87,6 +92,7 @@ class SpliceRelay(Relay):
         self._epoll = select.epoll()
         self._ends: dict[int, End] = {}
         self._nextTurn: IDelayedCall | None = None
+        self._afterwards: deque[tuple[End, Callable[[], object]]] = deque()
         self._serving = False
         self.pipes = PipePool()
         self.buffer = bytearray(BUFFER_SIZE)
@@ -108,6 +114,8 @@ class SpliceRelay(Relay):
     def close(self) -> None:
         """See :meth:`Relay.close`."""
         self._stopAll()
+        while self._afterwards:
+            self._follow()
         super().close()
         if self._nextTurn is not None:
             self._nextTurn.cancel()
@@ -129,19 +137,45 @@ class SpliceRelay(Relay):
             self._serveAll()
         finally:
             self._serving = False
-        if self.ready and self._nextTurn is None and not self._epoll.closed:
+        if (self.ready or self._afterwards) and self._nextTurn is None and not self._epoll.closed:
             self._nextTurn = self._reactor.callLater(0, self._turn)
 
     def later(self, end: End) -> None:
         """See Loop."""
         self.ready.append(end)
-        if not self._serving and self._nextTurn is None:
+        self._wake()
+
+    def afterwards(self, end: End, do: Callable[[], object]) -> None:
+        """
+        Call something when the current step is over. If it fails, that costs this end's stream.
+
+        What follows from an event is queued here where it would otherwise recurse: the visitor of a lane leaves, the
+        lane takes the next one, who has left as well.
+        """
+        self._afterwards.append((end, do))
+        self._wake()
+
+    def _wake(self) -> None:
+        if not self._serving and self._nextTurn is None and not self._epoll.closed:
             self._nextTurn = self._reactor.callLater(0, self._turn)
+
+    def _follow(self) -> None:
+        """Do what follows from the last step, and from that, within bounds."""
+        for _ in range(_STEPS):
+            if not self._afterwards:
+                return
+            end, do = self._afterwards.popleft()
+            try:
+                do()
+            except Exception:
+                self._broken(end)
 
     def _serveAll(self) -> None:
         ready, self.ready = self.ready, []
         self.share = max(_LEAST_SHARE, _TURN // (1 + len(ready)))
         epoll, get = self._epoll, self._ends.get
+        if self._afterwards:
+            self._follow()
         for _ in range(_ROUNDS):
             if epoll.closed:  # the last pair has ended, and with it the relay
                 return
@@ -153,6 +187,8 @@ class SpliceRelay(Relay):
                         end.serve(event)
                     except Exception:
                         self._broken(end)
+                if self._afterwards:
+                    self._follow()
             if not events or self.ready:
                 break
         for end in ready:
@@ -161,6 +197,8 @@ class SpliceRelay(Relay):
                 end.pump()
             except Exception:
                 self._broken(end)
+            if self._afterwards:
+                self._follow()
 
     def watch(self, end: End) -> None:
         """

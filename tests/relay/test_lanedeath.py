@@ -127,6 +127,7 @@ class UnprovedTests(LaneCase):
         lane, hand = self.lane()
         reset(hand.socket)
         self.join(inner, lane)
+        self.turn()
         self._again(visitor, inner, b"hello")
 
     def test_whatTheLaneHasNotTakenIsGivenBackToo(self) -> None:

@@ -55,7 +55,7 @@ class FakeLane:
     def refuse(self) -> None:
         self.refused = True
 
-    def pump(self) -> None: ...
+    def later(self) -> None: ...
 
     def open(self, visitor: Visitor) -> None:
         """The server puts a visitor on it."""
