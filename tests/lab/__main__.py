@@ -21,7 +21,7 @@ from tests.lab.fault import Fault, Finding
 from tests.lab.matrix import MATRIX
 from tests.lab.network import requireNamespaces
 from tests.lab.pairings import OURS, PAIRINGS, Pairing
-from tests.lab.results import Measured, Results
+from tests.lab.results import Measured, Results, Run
 from tests.support import CHECKOUT
 
 REPORT: Final = CHECKOUT / "docs" / "reliability.rst"
@@ -50,7 +50,7 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def measure(fault: Fault, pairing: Pairing, found: Results, file: Path) -> bool:
+def measure(fault: Fault, pairing: Pairing, found: Results, file: Path, run: Run) -> bool:
     """Measure a row; gives whether it is as promised, if something is."""
     begin = time.monotonic()
     transcript = ""
@@ -64,7 +64,7 @@ def measure(fault: Fault, pairing: Pairing, found: Results, file: Path) -> bool:
         measured, transcript = Measured(trouble=f"not measured: {str(e).splitlines()[0]}"), str(e)
     good = pairing != OURS or not measured.broken
     with _writing:
-        found.add(fault.name, pairing, measured)
+        found.add(fault.name, pairing, measured, run)
         found.save(file)
         say(f"{fault.name}, {pairing.key}, {time.monotonic() - begin:.0f} s" + ("" if good else ": NOT AS PROMISED"))
         for text, kept in measured.findings or [Finding(measured.trouble, False)]:
@@ -101,10 +101,11 @@ def measureAll(given: argparse.Namespace, found: Results) -> bool:
         and (not given.only or fault.name in given.only)
         and (not given.pairing or pairing.key in given.pairing)
     ]
+    run = Run.now()
     # The longest first, so that none is left at the end.
     idle = sorted((job for job in jobs if job[0].idle), key=lambda job: -float(vars(job[0]).get("seconds", 0)))
-    good = sideBySide([partial(measure, fault, pairing, found, given.results) for fault, pairing in idle])
-    good += [measure(job[0], job[1], found, given.results) for job in jobs if not job[0].idle]
+    good = sideBySide([partial(measure, fault, pairing, found, given.results, run) for fault, pairing in idle])
+    good += [measure(job[0], job[1], found, given.results, run) for job in jobs if not job[0].idle]
     return all(good)
 
 

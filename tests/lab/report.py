@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from tests.lab.fault import Fault
 from tests.lab.pairings import OURS, PAIRINGS, Pairing
-from tests.lab.results import Measured, Results
+from tests.lab.results import Measured, Results, Run
 
 _INTRODUCTION = """\
 ===========
@@ -26,7 +26,7 @@ runs all of it as root, in {minutes}, and writes this file; ``make faults ARGS="
 """
 
 _MEASURED = (
-    "Measured on a virtual machine that it shared with others: {machine}, {date}. What is promised is promised of our "
+    "Measured on a virtual machine that it shared with others: {machine}. {origin} What is promised is promised of our "
     "own server with our own client. The other pairings, with the original bore 0.6.0 on either side or on both, show "
     "what ours can do for an original peer, and what the original does."
 )
@@ -36,24 +36,51 @@ _MINUTES = "about 25 minutes"
 
 def write(results: Results, matrix: Sequence[Fault]) -> str:
     """The whole report, as reStructuredText."""
-    dates = sorted({one.date for row in results.rows.values() for one in row.values()})
-    date = dates[-1] if dates else "never"
+    runs = sorted({one.run for fault in matrix for one in results.rows.get(fault.name, {}).values()})
     machine = results.machine or "nothing yet"
-    measured = textwrap.fill(_MEASURED.format(machine=machine, date=date), 120, break_on_hyphens=False)
-    parts = [f"{_INTRODUCTION.format(minutes=_MINUTES)}\n{measured}\n"]
+    measured = _MEASURED.format(machine=machine, origin=_origin(runs))
+    parts = [f"{_INTRODUCTION.format(minutes=_MINUTES)}\n{textwrap.fill(measured, 120, break_on_hyphens=False)}\n"]
+    each = not _isOne(runs)
     for pairing in PAIRINGS:
         rows = [fault for fault in matrix if results.get(fault.name, pairing)]
         if rows:
-            parts.append("\n".join(_section(results, pairing, rows)))
+            parts.append("\n".join(_section(results, pairing, rows, each)))
     parts.append("\n".join(_notes(results, matrix)))
     return "\n\n".join(re.sub(r"[ \t]+$", "", part.strip("\n"), flags=re.MULTILINE) + "\n" for part in parts)
+
+
+def _isOne(runs: Sequence[Run]) -> bool:
+    """Whether all rows are known to be from one run."""
+    return len(runs) == 1 and bool(runs[0].commit)
+
+
+def _origin(runs: Sequence[Run]) -> str:
+    """Where the figures are from, for the whole report."""
+    if not runs:
+        return "Nothing was measured."
+    if _isOne(runs):
+        return f"All rows are from one run, of {_commit(runs[0])}, {runs[0].date}."
+    return "The rows are from several runs: each says of which commit, and of which day."
+
+
+def _commit(run: Run) -> str:
+    """A run's commit, in words."""
+    commit = run.commit.removesuffix("+")
+    if not commit:
+        return "an unknown commit"
+    return f"commit {commit}" + (" with further changes" if commit != run.commit else "")
 
 
 def _heading(text: str, line: str = "=") -> list[str]:
     return [text, line * len(text), ""]
 
 
-def _section(results: Results, pairing: Pairing, rows: Sequence[Fault]) -> Iterator[str]:
+def _section(results: Results, pairing: Pairing, rows: Sequence[Fault], each: bool) -> Iterator[str]:
+    """
+    The table of one pairing.
+
+    :param each: whether each row says which run it is from.
+    """
     yield from _heading(pairing.title)
     promised = pairing == OURS
     if promised:
@@ -69,7 +96,8 @@ def _section(results: Results, pairing: Pairing, rows: Sequence[Fault]) -> Itera
         measured = results.get(fault.name, pairing)
         assert measured is not None
         promise = [escape(fault.say(fault.promise))] if promised else []
-        yield from _cells(escape(fault.say(fault.fault)), *promise, _measured(measured, promised))
+        origin = f" ({_commit(measured.run)}, {measured.run.date})" if each else ""
+        yield from _cells(escape(fault.say(fault.fault)), *promise, _measured(measured, promised) + origin)
 
 
 def _cells(*texts: str) -> Iterator[str]:

@@ -5,16 +5,61 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 import time
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tests.lab.fault import Finding, Outcome
 from tests.lab.pairings import Pairing
+from tests.support import CHECKOUT
 
 FILE: Final = Path(__file__).parent / "results.json"
+
+
+class Run(NamedTuple):
+    """
+    One call of the laboratory, which measures some rows or all of them.
+
+    :ivar begin: when it began, in UTC; the empty string, where that was not noted.
+    :ivar commit: the commit it measured, followed by "+" if there were changes beyond it; likewise.
+    """
+
+    begin: str = ""
+    commit: str = ""
+
+    @classmethod
+    def now(cls) -> Run:
+        """A run that begins at this moment."""
+        return cls(time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()), commit(CHECKOUT))
+
+    @property
+    def date(self) -> str:
+        """The day on which it began."""
+        return self.begin.partition(" ")[0] or "an unknown date"
+
+
+def commit(checkout: Path) -> str:
+    """
+    The commit that is checked out, followed by "+" if tracked files differ from it; the empty string without git.
+
+    What a run itself writes, its figures and its report, is no difference.
+    """
+    written = (":!tests/lab/results.json", ":!docs/reliability.rst")
+    head = _git(checkout, "rev-parse", "--short=10", "HEAD")
+    changes = _git(checkout, "status", "--porcelain", "--untracked-files=no", "--", ".", *written)
+    return head + "+" if head and changes else head
+
+
+def _git(checkout: Path, *words: str) -> str:
+    """What a git command says; the empty string if it fails, or there is no git."""
+    try:
+        done = subprocess.run(("git", "-C", str(checkout), *words), capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return "" if done.returncode else done.stdout.strip()
 
 
 @dataclass
@@ -23,13 +68,13 @@ class Measured:
     One row in one pairing.
 
     :ivar trouble: why it could not be measured, or the empty string.
-    :ivar date: when it was.
+    :ivar run: which run has measured it.
     """
 
     findings: list[Finding] = field(default_factory=list)
     figures: list[str] = field(default_factory=list)
     trouble: str = ""
-    date: str = field(default_factory=lambda: time.strftime("%Y-%m-%d", time.gmtime()))
+    run: Run = field(default_factory=Run)
 
     @classmethod
     def of(cls, outcome: Outcome) -> Measured:
@@ -53,8 +98,9 @@ class Results:
     rows: dict[str, dict[str, Measured]] = field(default_factory=dict)
     machine: str = ""
 
-    def add(self, name: str, pairing: Pairing, measured: Measured) -> None:
-        """Note a row; what was measured of it before is forgotten."""
+    def add(self, name: str, pairing: Pairing, measured: Measured, run: Run) -> None:
+        """Note a row as measured by a run; what was measured of it before is forgotten."""
+        measured.run = run
         self.rows.setdefault(name, {})[pairing.key] = measured
         self.machine = machine()
 
@@ -80,7 +126,9 @@ def load(file: Path) -> Results:
 
 
 def _measured(one: dict[str, Any]) -> Measured:
-    return Measured([Finding(*words) for words in one["findings"]], one["figures"], one["trouble"], one["date"])
+    # Older files have a date instead of the run.
+    run = Run(*one.get("run", (one.get("date", ""), "")))
+    return Measured([Finding(*words) for words in one["findings"]], one["figures"], one["trouble"], run)
 
 
 def machine() -> str:

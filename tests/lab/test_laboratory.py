@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import time
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ from tests.lab.link import Link
 from tests.lab.matrix import MATRIX
 from tests.lab.network import Lab
 from tests.lab.pairings import OURS, PAIRINGS
-from tests.lab.results import Measured, Results, load
+from tests.lab.results import Measured, Results, Run, commit, load
 from tests.support import eventually, temporaryFolder
 
 PORT: Final = 5000
@@ -106,13 +107,57 @@ class ReportTests(SynchronousTestCase):
         outcome.seconds("served", None, 6, 20)
         outcome.figures.append("attempts | 1 | *")
         self.results = Results()
-        self.results.add(MATRIX[0].name, OURS, Measured.of(outcome))
+        self.results.add(MATRIX[0].name, OURS, Measured.of(outcome), Run("2026-11-26 11:45:00", "abcdef0123"))
+
+    def report(self, *further: Run) -> str:
+        """The report in one line, with a row more for each further run."""
+        for n, run in enumerate(further, 1):
+            self.results.add(MATRIX[n].name, OURS, Measured(), run)
+        return " ".join(report.write(self.results, MATRIX).split())
 
     def test_whatIsNotKeptIsMarked(self) -> None:
         text = report.write(self.results, MATRIX)
         self.assertIn("noticed after 3.2 s; **not kept: served: not within 20 s**", text)
         self.assertIn("0 of 1 rows are as promised", text)
         self.assertIn("    attempts | 1 | *\n", text)
+
+    def test_oneRunIsNamedOnce(self) -> None:
+        text = self.report(Run("2026-11-26 11:45:00", "abcdef0123"))
+        self.assertIn("All rows are from one run, of commit abcdef0123, 2026-11-26.", text)
+        self.assertEqual(text.count("abcdef0123"), 1)
+
+    def test_rowsOfSeveralCommitsSayFromWhichTheyAre(self) -> None:
+        text = self.report(Run("2026-11-27 01:02:03", "0123abcdef+"), Run("2026-11-22"))
+        self.assertIn("The rows are from several runs: each says of which commit, and of which day.", text)
+        self.assertIn("**not kept: served: not within 20 s** (commit abcdef0123, 2026-11-26)", text)
+        self.assertIn("(commit 0123abcdef with further changes, 2026-11-27)", text)
+        self.assertIn("(an unknown commit, 2026-11-22)", text)
+
+    def test_severalRunsOfOneCommitAreNotTakenForOne(self) -> None:
+        text = self.report(Run("2026-11-27 01:02:03", "abcdef0123"))
+        self.assertIn("The rows are from several runs", text)
+        self.assertEqual(text.count("(commit abcdef0123, 2026-11-27)"), 1)
+
+    def test_rowsWhoseRunWasNotNotedAreNotTakenForOneRun(self) -> None:
+        self.results.rows.clear()
+        text = self.report(Run("2026-11-22"), Run("2026-11-22"))
+        self.assertEqual(text.count("(an unknown commit, 2026-11-22)"), 2)
+
+    def test_theCommitSaysWhetherMoreWasChanged(self) -> None:
+        folder = temporaryFolder(self)
+        self.assertEqual(commit(folder), "")
+        (folder / "code").write_text("one\n")
+        (folder / "docs").mkdir()
+        (folder / "docs" / "reliability.rst").write_text("one\n")
+        who = ("-c", "user.name=lab", "-c", "user.email=lab@localhost")
+        for words in (("init", "-q"), ("add", "."), (*who, "commit", "-qm", "one")):
+            subprocess.run(("git", "-C", str(folder), *words), check=True)
+        clean = commit(folder)
+        self.assertRegex(clean, r"^[0-9a-f]{10,}$")
+        (folder / "docs" / "reliability.rst").write_text("two\n")
+        self.assertEqual(commit(folder), clean)
+        (folder / "code").write_text("two\n")
+        self.assertEqual(commit(folder), clean + "+")
 
     def test_resultsAreTheSameWhenTheyAreReadAgain(self) -> None:
         file = temporaryFolder(self) / "results.json"
