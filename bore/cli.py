@@ -15,7 +15,7 @@ A self-hosted TCP tunnel.
 commands:
   local    Show a local port to the world through a server
   server   Run the server: it listens on public ports on behalf of its clients
-  secret   Print a secret that nobody will find by trying
+  secret   Print a secret that cannot be guessed, or write it to a file
   demo     Show a built-in web page through a server and a client on this machine
 
 'bore COMMAND --help' tells the options of a command, 'bore --version' the version.
@@ -125,12 +125,21 @@ def _local(program: str, arguments: Sequence[str]) -> int:
 
 
 def _secret(program: str, arguments: Sequence[str]) -> int:
-    from bore.commandline import Command
+    from bore import exits
+    from bore.options.secrets import secretCommand, writeSecret
     from bore.wire.secret import newSecret
 
-    command = Command(program, "Print a secret that nobody will find by trying.", (), lambda found, given: newSecret())
-    print(command.parse(arguments))  # noqa: T201
-    return 0
+    target = secretCommand(program).parse(arguments)
+    if target is None:
+        print(newSecret())  # noqa: T201
+        return exits.OK
+    try:
+        writeSecret(target, newSecret())
+    except FileExistsError:
+        return _complain(program, f"{target} exists, and is not overwritten: give another file", exits.FAILURE)
+    except OSError as e:
+        return _complain(program, f"cannot write {target}: {e.strerror}", exits.FAILURE)
+    return exits.OK
 
 
 def _demo(program: str, arguments: Sequence[str]) -> int:

@@ -10,6 +10,7 @@ from bore import exits
 from bore.commandline import Command, Option
 from bore.options.client import clientCommand
 from bore.options.demo import demoCommand
+from bore.options.secrets import secretCommand
 from bore.options.server import serverCommand
 from bore.relay.face import DRAIN_TIMEOUT
 from bore.wire import errors, limits
@@ -62,7 +63,10 @@ class OptionsTests(SynchronousTestCase):
 
     def test_noOptionIsThereThatDoesNotExist(self) -> None:
         ours = {
-            flag for make in (serverCommand, clientCommand, demoCommand) for o in make("x").options for flag in o.flags
+            flag
+            for make in (serverCommand, clientCommand, demoCommand, secretCommand)
+            for o in make("x").options
+            for flag in o.flags
         }
         others = {
             "--help", "-h", "--version", "-V",

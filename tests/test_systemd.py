@@ -120,7 +120,9 @@ class UnitsTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.credentials = temporaryFolder(self)
-        (self.credentials / "secret").write_text("of both\n", encoding="utf-8")
+        secret = self.credentials / "secret"
+        secret.write_text("of both\n", encoding="utf-8")
+        secret.chmod(0o400)  # as systemd has it
 
     def words(self, line: str, options: str) -> list[str]:
         """A command line as systemd hands it over, with what the operator has put into OPTIONS."""

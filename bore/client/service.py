@@ -35,7 +35,7 @@ class ClientService(Service):
 
     def __init__(self, reactor: IReactor, settings: ClientSettings) -> None:
         self._reactor = reactor
-        self._warns = settings.tls is not None and settings.secret is not None and settings.secret.short
+        self._warns = settings.secret is not None and settings.secret.short
         self._relay = makeRelay(reactor, settings.halfOpenTimeout)
         self._visitors = Visitors(reactor, self._relay, settings)
         servers = Servers(reactor, settings)

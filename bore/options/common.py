@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bore.commandline import Option, UsageError
 from bore.options import values
+from bore.options.secrets import readSecret
 from bore.relay.face import HALF_OPEN_TIMEOUT
 from bore.wire.limits import CONTROL_PORT
 from bore.wire.secret import Secret
@@ -49,8 +50,8 @@ BOTH: Final = (
     ),
     Option(
         ("--secret-file",),
-        "File that holds the secret; a newline at its end is no part of it",
-        values.secretFile,
+        "File that holds the secret, and that no other user may read; a newline at its end is not part of it",
+        readSecret,
         "PATH",
     ),
     Option(
@@ -84,6 +85,11 @@ def secret(found: dict[str, Any], given: dict[str, Any]) -> Secret | None:
     text = found["secret_file"] if "secret_file" in given else found["secret"]
     if text is None:
         return None
+    if not text and "secret" not in given:
+        raise UsageError(
+            "environment variable BORE_SECRET is empty: give it a secret, or unset it to do without one "
+            "(--secret '' is an empty secret)"
+        )
     try:
         return Secret(text)
     except UnicodeEncodeError:

@@ -8,8 +8,6 @@ from typing import Final
 
 from bore.streams.addresses import isLiteral, parseHostPort, parsePort
 
-_LONGEST_SECRET: Final = 4096
-
 _DAY: Final = 86400
 
 _MANY: Final = 10_000_000
@@ -92,17 +90,3 @@ def oneOf(*words: str) -> Callable[[str], str]:
         raise ValueError(f"give one of {', '.join(words)}")
 
     return parse
-
-
-def secretFile(path: str) -> str:
-    """The text in a file, without the newline at its end."""
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            text = file.read(_LONGEST_SECRET + 1)
-    except OSError as e:
-        raise ValueError(f"cannot be read ({e.strerror}): give a file that holds the secret") from e
-    except UnicodeDecodeError:
-        raise ValueError("is not UTF-8 text: give a file that holds the secret") from None
-    if len(text) > _LONGEST_SECRET:
-        raise ValueError(f"is longer than {_LONGEST_SECRET} characters: give a file that holds the secret alone")
-    return text.removesuffix("\n").removesuffix("\r")

@@ -67,7 +67,7 @@ class ServerService(Service):
         :raises CannotListen: when a port cannot be had, or there is no certificate.
         """
         tls = self._settings.tls
-        if tls is not None and self._settings.secret is not None and self._settings.secret.short:
+        if self._settings.secret is not None and self._settings.secret.short:
             self._log.warn(SHORT_SECRET)
         plain: Accepted = self._factory.accepted
         sealed = plain if tls is None else self._makeTls()
@@ -132,8 +132,18 @@ class ServerService(Service):
             host=self._settings.bindTunnels,
             minPort=self._settings.minPort,
             maxPort=self._settings.maxPort,
-            secret="" if self._settings.secret is None else ", with a secret",
+            secret=self._admission,
         )
+
+    @property
+    def _admission(self) -> str:
+        """Which clients are let in, for the log."""
+        settings = self._settings
+        if settings.secret is not None:
+            return ", with a secret"
+        if settings.tls is not None and settings.tls.clients is not None:
+            return ", without a secret: anyone with a certificate may open tunnels"
+        return ", without a secret: anyone may open tunnels"
 
     def _untold(self, reason: Failure) -> None:
         reason.trap(TimeoutError)

@@ -14,16 +14,18 @@ from uuid import UUID
 LEAST_LENGTH: Final = 16
 
 
-#: What is said about it.
+#: What the log says of such a secret.
 SHORT_SECRET: Final = (
-    f"the secret has fewer than {LEAST_LENGTH} characters: who answers once in the server's place can find it by "
-    "trying; 'bore secret' prints a good one"
+    f"the secret has fewer than {LEAST_LENGTH} characters: an attacker who answers once in the server's place, or who "
+    "reads a connection without TLS, can find it by trying; 'bore secret' prints a good one"
 )
 
 
 def newSecret() -> str:
-    """A secret of 192 random bits, as text."""
-    return token_urlsafe(24)
+    """A secret of almost 192 random bits, as text that is never taken for an option: it does not begin with ``-``."""
+    while (secret := token_urlsafe(24)).startswith("-"):
+        pass
+    return secret
 
 
 class Secret:

@@ -47,6 +47,7 @@ class OptionsCase(SynchronousTestCase):
     def file(self, content: bytes) -> str:
         path = temporaryFolder(self) / "secret"
         path.write_bytes(content)
+        path.chmod(0o600)
         return str(path)
 
 
@@ -176,14 +177,20 @@ class SecretOptionsTests(OptionsCase):
     def test_aNewlineAtTheEndOfTheFileIsNoPartOfIt(self) -> None:
         for content in (b"hush", b"hush\n", b"hush\r\n"):
             self.assertEqual(self.secretOf("--secret-file", self.file(content)), proof(Secret("hush")))
-        self.assertEqual(self.secretOf("--secret-file", self.file(b"hush\n\n")), proof(Secret("hush\n")))
         self.assertEqual(self.secretOf("--secret-file", self.file(b" h\xc3\xbcsh ")), proof(Secret(" h\u00fcsh ")))
 
-    def test_anEmptySecretIsASecret(self) -> None:
+    def test_anEmptySecretIsOneOnlyIfItIsWrittenOut(self) -> None:
         self.assertEqual(self.secretOf("-s", ""), proof(Secret("")))
-        self.assertEqual(self.secretOf(BORE_SECRET=""), proof(Secret("")))
-        self.assertEqual(self.secretOf("--secret-file", self.file(b"")), proof(Secret("")))
+        self.assertEqual(self.secretOf("-s", "", BORE_SECRET=""), proof(Secret("")))
         self.assertIsNone(self.secretOf())
+        for command, words in (("server", []), ("local", ["80", "--to", "x"])):
+            self.assertUsageError("BORE_SECRET is empty", *words, command=command, BORE_SECRET="")
+            for content in (b"", b"\n", b"\r\n"):
+                self.assertUsageError("is empty", "--secret-file", self.file(content), *words, command=command)
+
+    def test_anEmptyVariableDoesNotMatterWhereAFlagIsGiven(self) -> None:
+        self.assertEqual(self.secretOf("--secret-file", self.file(b"file"), BORE_SECRET=""), proof(Secret("file")))
+        self.assertEqual(self.secretOf("-s", "flag", BORE_SECRET=""), proof(Secret("flag")))
 
     def test_aFlagBeatsTheEnvironment(self) -> None:
         self.assertEqual(self.secretOf("-s", "flag", BORE_SECRET="env"), proof(Secret("flag")))
@@ -194,6 +201,9 @@ class SecretOptionsTests(OptionsCase):
             "--secret-file: '/nonexistent': cannot be read (No such file": ["--secret-file", "/nonexistent"],
             "is not UTF-8": ["--secret-file", self.file(b"\xff\xfe")],
             "is longer than 4096 characters": ["--secret-file", self.file(b"x" * 5000)],
+            "begins with a byte order mark: save it as UTF-8 without": ["--secret-file", self.file(b"\xef\xbb\xbfx\n")],
+            "ends with an empty line: remove all newlines": ["--secret-file", self.file(b"hush\n\n")],
+            "ends with an empty line: remove": ["--secret-file", self.file(b"hush\r\n\r\n")],
             "--secret and --secret-file: give one": ["-s", "x", "--secret-file", self.file(b"x")],
             "the secret is not UTF-8: give a text": ["-s", os.fsdecode(b"\xff")],
         }.items():

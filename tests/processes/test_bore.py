@@ -129,12 +129,16 @@ class ExitTests(ProcessCase):
         self.assertEnds(69, "its name cannot be looked up", "local", "80", "-t", "nowhere.invalid", "--no-reconnect")
 
     def test_allThreeWaysNotToShareASecretAre77AtOnce(self) -> None:
-        _, withSecret = self.server("--secret", "right")
+        _, withSecret = self.server("--secret", "the right one, long enough")
         _, without = self.server()
         for text, port, words in (
-            ("invalid secret", withSecret, ["-s", "wrong"]),
+            ("invalid secret", withSecret, ["-s", "the wrong one, long enough"]),
             ("server requires authentication, but no client secret was provided", withSecret, []),
-            ("expected authentication challenge, but no secret was required", without, ["-s", "some"]),
+            (
+                "expected authentication challenge, but no secret was required",
+                without,
+                ["-s", "one that is long enough"],
+            ),
         ):
             self.assertEnds(77, text, "local", "80", "-t", f"{self.host}:{port}", *words)
 
@@ -166,6 +170,7 @@ class SecretTests(ProcessCase):
     def test_theSecretMayComeFromAFileOrTheEnvironment(self) -> None:
         path = temporaryFolder(self) / "secret"
         path.write_text("hush\n")
+        path.chmod(0o600)
         _, control = self.server("--secret-file", str(path))
         to = f"{self.host}:{control}"
         for words, environment in ((["--secret", "hush"], {}), ([], {"BORE_SECRET": "hush"})):
@@ -173,6 +178,31 @@ class SecretTests(ProcessCase):
             with running(client):
                 port = client.port("listening at ")
                 self.assertServes(port)
+
+    def test_aSecretThatWasWrittenToAFileIsTakenByBothEnds(self) -> None:
+        path = str(temporaryFolder(self) / "secret")
+        self.assertEqual(self.start(bore("secret", "--write", path)).wait(), 0)
+        again = self.start(bore("secret", "--write", path))
+        self.assertEqual(again.wait(), 1, again.transcript())
+        self.assertEqual(again.err, [f"bore secret: {path} exists, and is not overwritten: give another file"])
+        server, control = self.server("--secret-file", path)
+        self.assertIn(", with a secret", server.out[0])
+        _, port = self.client(control, "--secret-file", path)
+        self.assertServes(port)
+
+    def test_aServerSaysThatItsSecretIsShortOrThatItHasNone(self) -> None:
+        short, _ = self.server("--secret", "a")
+        self.assertIn("warn  the secret has fewer than 16 characters", short.err[0])
+        without, _ = self.server()
+        self.assertTrue(without.out[0].endswith(", without a secret: anyone may open tunnels"), without.out[0])
+
+    def test_anEmptySecretIsAnError(self) -> None:
+        empty = temporaryFolder(self) / "empty"
+        empty.touch(0o600)
+        for words, environment in ((["--secret-file", str(empty)], {}), ([], {"BORE_SECRET": ""})):
+            program = self.start(bore("server", *words, environment=environment))
+            self.assertEqual(program.wait(), 2, program.transcript())
+            self.assertIn("is empty", program.err[0])
 
 
 class LossTests(ProcessCase):

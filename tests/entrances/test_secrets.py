@@ -1,0 +1,100 @@
+"""Files that hold the secret."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import threading
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.options.secrets import readSecret, writeSecret
+from bore.wire.secret import LEAST_LENGTH, newSecret
+from tests.support import temporaryFolder
+
+
+class SecretFileCase(SynchronousTestCase):
+    """A folder with a file for the secret."""
+
+    def setUp(self) -> None:
+        self.path = temporaryFolder(self) / "the secret"
+
+    def write(self, content: str = "hush\n", mode: int = 0o600) -> Path:
+        self.path.write_text(content)
+        self.path.chmod(mode)
+        return self.path
+
+    def assertRefused(self, text: str) -> None:
+        with self.assertRaises(ValueError) as caught:
+            readSecret(str(self.path))
+        self.assertEqual(str(caught.exception), text)
+
+
+class ReadSecretTests(SecretFileCase):
+    """Who may read the file."""
+
+    if os.name != "posix":
+        skip = "files have no modes here"
+
+    def test_aFileForItsUserOrItsGroupIsTaken(self) -> None:
+        for mode in (0o400, 0o600, 0o440, 0o640, 0o660):
+            self.assertEqual(readSecret(str(self.write(mode=mode))), "hush", oct(mode))
+
+    def test_aFileForEverybodyIsRefusedWithTheCommandThatMendsIt(self) -> None:
+        for mode in (0o644, 0o666, 0o604, 0o602, 0o444):
+            self.write(mode=mode)
+            self.assertRefused(f"may be used by every user of this machine: chmod o= {shlex.quote(str(self.path))}")
+        self.path.chmod(0o644 & ~0o007)
+        self.assertEqual(readSecret(str(self.path)), "hush")
+
+    def test_aFileOfAnotherUserIsRefused(self) -> None:
+        self.write()
+        os.chown(self.path, 4711, -1)
+        command = f"chown {os.geteuid()} {shlex.quote(str(self.path))}"
+        self.assertRefused(f"belongs to another user (uid 4711): {command}")
+
+    if os.name == "posix" and os.geteuid() != 0:
+        test_aFileOfAnotherUserIsRefused.skip = "only root can give a file away"  # type: ignore[attr-defined]
+
+    def test_aPipeIsItsProcesssOwn(self) -> None:
+        os.mkfifo(self.path, 0o666)
+        self.path.chmod(0o666)
+        writer = threading.Thread(target=lambda: self.path.write_text("hush\n"))
+        writer.start()
+        self.addCleanup(writer.join)
+        self.assertEqual(readSecret(str(self.path)), "hush")
+
+
+class WriteSecretTests(SecretFileCase):
+    """bore secret --write."""
+
+    def test_whatWasWrittenIsReadAndOnlyByItsUser(self) -> None:
+        umask = os.umask(0o000)
+        self.addCleanup(os.umask, umask)
+        writeSecret(self.path, "hush")
+        self.assertEqual(readSecret(str(self.path)), "hush")
+        if os.name == "posix":
+            self.assertEqual(self.path.stat().st_mode & 0o777, 0o600)
+
+    def test_aFileThatExistsIsNotTouchedAndNeitherIsALink(self) -> None:
+        self.write("the other end's\n")
+        self.assertRaises(FileExistsError, writeSecret, self.path, "hush")
+        self.assertEqual(readSecret(str(self.path)), "the other end's")
+        link = self.path.with_name("link")
+        link.symlink_to(self.path.with_name("nothing"))
+        self.assertRaises(FileExistsError, writeSecret, link, "hush")
+
+    def test_aFileThatCannotBeWrittenWholeIsGone(self) -> None:
+        self.assertRaises(UnicodeEncodeError, writeSecret, self.path, "\udcff")
+        self.assertFalse(self.path.exists())
+
+
+class NewSecretTests(SynchronousTestCase):
+    """Secrets that are made here."""
+
+    def test_theyAreLongAndNeverTakenForAnOption(self) -> None:
+        secrets = [newSecret() for _ in range(2000)]  # one in 64 would begin with a dash
+        self.assertEqual([secret for secret in secrets if secret.startswith("-")], [])
+        self.assertEqual(len(set(secrets)), 2000)
+        self.assertGreaterEqual(min(map(len, secrets)), 2 * LEAST_LENGTH)
