@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from bore.options.common import LogSettings
 
 USAGE_TEXT = """\
 usage: bore COMMAND ...
@@ -68,25 +70,21 @@ def _command(name: str, arguments: Sequence[str]) -> int:
 
 
 def _server(program: str, arguments: Sequence[str]) -> int:
-    from bore.process import BadSocket, inheritedSockets, onHangup, raiseDescriptorLimit, withoutOpenSSL
+    from bore.process import BadSocket, inheritedSockets, withoutOpenSSL
 
     with withoutOpenSSL():
         from twisted.internet import reactor
 
         from bore import exits
-        from bore.observers import beginLogging
         from bore.options.server import serverCommand
         from bore.server.service import CannotListen, ServerService
         from bore.streams.reactor import IReactor
 
     command = serverCommand(program).parse(arguments)
-    raiseDescriptorLimit()
-    beginLogging(command.log)
+    _begin(command.log)
     try:
         service = ServerService(cast(IReactor, reactor), command.settings, inheritedSockets())
         service.startService()
-        if command.settings.tls is not None and command.settings.tls.certificate is not None:
-            onHangup(reactor, service.reload)
     except (BadSocket, CannotListen) as e:
         return _complain(program, str(e), exits.FAILURE)
     _runUntilSignal(service)
@@ -94,7 +92,7 @@ def _server(program: str, arguments: Sequence[str]) -> int:
 
 
 def _local(program: str, arguments: Sequence[str]) -> int:
-    from bore.process import raiseDescriptorLimit, withoutOpenSSL
+    from bore.process import withoutOpenSSL
 
     with withoutOpenSSL():
         from twisted.internet import reactor
@@ -103,13 +101,11 @@ def _local(program: str, arguments: Sequence[str]) -> int:
         from bore import exits
         from bore.client.reasons import describe
         from bore.client.service import ClientService
-        from bore.observers import beginLogging
         from bore.options.client import clientCommand
         from bore.streams.reactor import IReactor
 
     command = clientCommand(program).parse(arguments)
-    raiseDescriptorLimit()
-    beginLogging(command.log)
+    _begin(command.log)
     service = ClientService(cast(IReactor, reactor), command.settings)
     code = exits.OK
 
@@ -146,16 +142,27 @@ def _demo(program: str, arguments: Sequence[str]) -> int:
     from twisted.internet import reactor
 
     from bore.demo import Demo
-    from bore.observers import beginLogging
     from bore.options.demo import demoCommand
     from bore.streams.reactor import IReactor
 
     command = demoCommand(program).parse(arguments)
-    beginLogging(command.log)
+    _begin(command.log)
     demo = Demo(cast(IReactor, reactor), reactor.stop, command.port, command.once)
     reactor.callWhenRunning(demo.startService)
     _runUntilSignal(demo)
     return demo.code
+
+
+def _begin(log: LogSettings) -> None:
+    """Prepare the process for what runs in the reactor, before anything is made that does."""
+    from twisted.internet import reactor
+
+    from bore.observers import beginLogging
+    from bore.process import raiseDescriptorLimit, useMonotonicClock
+
+    raiseDescriptorLimit()
+    useMonotonicClock(reactor)
+    beginLogging(log)
 
 
 def _runUntilSignal(service: Any) -> None:
@@ -163,12 +170,13 @@ def _runUntilSignal(service: Any) -> None:
     from twisted.internet import reactor
 
     from bore.process import settle
+    from bore.signals import IReactorSignals, endOnNextSignal, handleHangup
 
     def stop() -> object:
-        for name in ("SIGINT", "SIGTERM"):
-            signal.signal(getattr(signal, name), signal.SIG_DFL)
+        endOnNextSignal()
         return service.stopService() if service.running else None
 
+    handleHangup(cast(IReactorSignals, reactor), service.reload)
     reactor.addSystemEventTrigger("before", "shutdown", stop)
     reactor.callWhenRunning(settle)
     reactor.run()

@@ -116,6 +116,10 @@ class Demo(MultiService):
         if not self._once:
             self._log.info("Ctrl-C ends it", announce=True)
 
+    def reload(self) -> None:
+        """Say that there are no files to read again."""
+        self._log.info("nothing to read again")
+
     def stopService(self) -> Deferred[None]:
         """Stop everything."""
         stopped: Deferred[None] = MultiService.stopService(self)

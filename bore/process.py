@@ -5,17 +5,14 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Final, cast
-
-if TYPE_CHECKING:
-    from twisted.internet.interfaces import IReactorFromThreads
+from typing import Any, Final, cast
 
 #: What loads OpenSSL. Whoever imports one of these at its own import has a way to do without.
 _NEED_OPENSSL: Final = ("OpenSSL", "ssl", "_ssl", "_hashlib")
@@ -57,10 +54,21 @@ def stateFolder(environment: Mapping[str, str] = os.environ) -> Path | None:
         return None
 
 
-def onHangup(reactor: object, call: Callable[[], object]) -> None:
-    """Have the reactor call something on SIGHUP, where there is such a signal."""
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, lambda *_: cast("IReactorFromThreads", reactor).callFromThread(call))
+def useMonotonicClock(reactor: object) -> None:
+    """
+    Have a reactor measure time by the clock that nobody sets; its own is the time of day.
+
+    The time of day is set back (a hardware clock in local time, a virtual machine that is resumed, NTP after the boot),
+    and every timer would wait as long as the step, or it is set forward, and all would be due at once.
+
+    :param reactor: what is scheduled already keeps its distance from now.
+    """
+    base = cast(Any, reactor)
+    step = time.monotonic() - base.seconds()
+    for call in base.getDelayedCalls():
+        call.time += step  # all by the same: their order stays
+        call.seconds = time.monotonic
+    base.seconds = time.monotonic
 
 
 def settle() -> None:

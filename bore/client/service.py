@@ -51,6 +51,10 @@ class ClientService(Service):
             self._log.warn(SHORT_SECRET)
         self._connector.connect()
 
+    def reload(self) -> None:
+        """Say that a client has no files that it would read again."""
+        self._log.info("nothing to read again: restart the client for other options")
+
     def stopService(self) -> Deferred[None]:
         """
         Give the tunnel back, and give running visitors DRAIN_TIMEOUT seconds.

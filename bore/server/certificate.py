@@ -54,16 +54,22 @@ class ServerCertificate:
             stamp = self._look()
             if stamp != self._stamp:
                 self._stamp = stamp
-                self.reload()
+                self.reload(asked=False)
         return self._context
 
-    def reload(self) -> None:
-        """Read the files anew; if they are of no use, go on with what there is."""
+    def reload(self, asked: bool = True) -> None:
+        """
+        Read the files anew; if they are of no use, go on with what there is.
+
+        :param asked: whether somebody waits for an answer in the log, even if nothing has changed.
+        """
         try:
             credentials = readCredentials(*self._files)
             if credentials.chain != self._chain:
                 self._use(credentials)
                 self._log.info("new TLS certificate, key {fingerprint}", fingerprint=self.fingerprint)
+            elif asked:
+                self._log.info("the TLS certificate is the same, key {fingerprint}", fingerprint=self.fingerprint)
         except BadCredentials as e:
             self._log.error("the TLS certificate stays as it was: {error}", error=e)
 

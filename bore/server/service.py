@@ -99,8 +99,10 @@ class ServerService(Service):
         return gatherResults([told, self._relay.drain(DRAIN_TIMEOUT)]).addCallback(lambda _: None)
 
     def reload(self) -> None:
-        """Read the TLS certificate anew."""
-        if self._certificate is not None:
+        """Read the TLS certificate anew, if there is one."""
+        if self._certificate is None:
+            self._log.info("nothing to read again: this server has no TLS certificate")
+        else:
             self._certificate.reload()
 
     def _makeTls(self) -> Accepted:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
 from typing import Any, ClassVar, Generic, TextIO, TypeVar, cast
 
 from twisted.application.service import IService, MultiService
-from twisted.logger import ILogObserver
+from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
@@ -17,9 +18,20 @@ from twisted.python.logfile import LogFile
 from bore.commandline import Command, UsageError
 from bore.observers import observer
 from bore.options.common import LogSettings
+from bore.process import raiseDescriptorLimit, settle, useMonotonicClock
+from bore.signals import IReactorSignals, endOnNextSignal, handleHangup
 from bore.streams.visitorlog import VisitorLog
 
 C = TypeVar("C")
+
+
+def prepare() -> IReactorSignals:
+    """Prepare the process for what runs in the reactor, before anything is made that does."""
+    from twisted.internet import reactor
+
+    raiseDescriptorLimit()
+    useMonotonicClock(reactor)
+    return cast(IReactorSignals, reactor)
 
 
 class Options(usage.Options, Generic[C]):
@@ -49,17 +61,50 @@ class Options(usage.Options, Generic[C]):
 
 class Daemon(MultiService):
     """
-    A service under twistd, with our own way of logging.
+    A service under twistd, with our own way of logging, and of following signals.
 
-    It goes where twistd would log to; ``--logger`` and ``--syslog`` of twistd are left alone.
+    It logs where twistd would log to; ``--logger`` and ``--syslog`` of twistd are left alone.
+
+    :param reactor: what :func:`prepare` has returned.
+    :param service: what runs.
+    :param reload: reads its files again.
+    :param log: how it logs.
+    :param twistd: twistd's own options.
+    :param expected: errors of the service's start whose text says all: they end twistd without a traceback.
     """
 
-    def __init__(self, service: IService, log: LogSettings, twistd: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self,
+        reactor: IReactorSignals,
+        service: IService,
+        reload: Callable[[], object],
+        log: LogSettings,
+        twistd: Mapping[str, Any] | None,
+        expected: tuple[type[Exception], ...] = (),
+    ) -> None:
         MultiService.__init__(self)
+        self._reactor = reactor
+        self._reload = reload
         self._log = log
+        self._expected = expected
         VisitorLog.wanted = log.level == "debug"
         self._twistd = {} if twistd is None else twistd
         service.setServiceParent(self)
+
+    def privilegedStartService(self) -> None:
+        """Start what needs rights that the process gives up later. Only now it is the process that will stay."""
+        handleHangup(self._reactor, self._reload)
+        try:
+            MultiService.privilegedStartService(self)
+        except self._expected as e:
+            _sayOnly(e)
+            raise
+
+    def startService(self) -> None:
+        """Start."""
+        self._reactor.addSystemEventTrigger("before", "shutdown", endOnNextSignal)
+        self._reactor.callWhenRunning(settle)
+        MultiService.startService(self)
 
     def setServiceParent(self, parent: object) -> None:
         """Join the application, and have it log through our observer."""
@@ -75,3 +120,16 @@ class Daemon(MultiService):
         if hasattr(signal, "SIGUSR1"):
             signal.signal(signal.SIGUSR1, lambda *_: file.rotate())
         return cast(TextIO, file)
+
+
+def _sayOnly(error: Exception) -> None:
+    """Have Python say in one line of the log why the process ends, when it does of this error, and end it with 1."""
+    others = sys.excepthook
+
+    def hook(kind: type[BaseException], value: BaseException, traceback: TracebackType | None) -> None:
+        if value is error:
+            Logger().critical("{error}", error=value)
+        else:
+            others(kind, value, traceback)
+
+    sys.excepthook = hook

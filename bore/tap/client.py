@@ -12,7 +12,6 @@ from bore import exits, tap
 from bore.client.reasons import describe
 from bore.client.service import ClientService
 from bore.options.client import ClientCommand, clientCommand
-from bore.process import raiseDescriptorLimit, settle
 from bore.streams.reactor import IReactor
 
 
@@ -24,16 +23,14 @@ class Options(tap.Options[ClientCommand]):
 
 def makeService(options: Options) -> IService:
     """Make the client that the options describe. The process ends when it gives up, with the code that says why."""
-    from twisted.internet import reactor
+    reactor = tap.prepare()
 
     def gaveUp(reason: Failure) -> None:
         Logger().critical("{error}", error=describe(reason.value))
         exits.leaveWith(exits.codeFor(reason.value))
         reactor.callWhenRunning(reactor.stop)
 
-    raiseDescriptorLimit()
-    reactor.callWhenRunning(settle)
     command = options.command
     service = ClientService(cast(IReactor, reactor), command.settings)
     service.gaveUp.addErrback(gaveUp)
-    return tap.Daemon(service, command.log, options.parent)
+    return tap.Daemon(reactor, service, service.reload, command.log, options.parent)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import cast
 
 from twisted.application.service import IService
 
 from bore import tap
 from bore.options.server import ServerCommand, serverCommand
-from bore.process import inheritedSockets, onHangup, raiseDescriptorLimit, settle
-from bore.server.service import ServerService
+from bore.process import BadSocket, inheritedSockets
+from bore.server.service import CannotListen, ServerService
 from bore.streams.reactor import IReactor
 
 
@@ -20,12 +21,16 @@ class Options(tap.Options[ServerCommand]):
 
 
 def makeService(options: Options) -> IService:
-    """Make the server that the options describe."""
-    from twisted.internet import reactor
+    """
+    Make the server that the options describe.
 
-    raiseDescriptorLimit()
-    reactor.callWhenRunning(settle)
+    :raises SystemExit: when systemd has passed what is no listening socket.
+    """
+    reactor = tap.prepare()
     command = options.command
-    service = ServerService(cast(IReactor, reactor), command.settings, inheritedSockets())
-    onHangup(reactor, service.reload)
-    return tap.Daemon(service, command.log, options.parent)
+    try:
+        sockets = inheritedSockets()
+    except BadSocket as e:
+        sys.exit(f"twistd bore-server: {e}")
+    service = ServerService(cast(IReactor, reactor), command.settings, sockets)
+    return tap.Daemon(reactor, service, service.reload, command.log, options.parent, (CannotListen,))

@@ -74,7 +74,16 @@ class ForegroundTests(TwistdCase):
         with socket.create_server((self.host, self.port)):
             server = self.start("-n", "--pidfile=", *self.serverWords())
             self.assertEqual(server.wait(), 1, server.transcript())
-            self.assertIn("Address already in use", server.transcript())
+            [line] = server.out + server.err
+            self.assertIn(f"critical cannot listen on {self.host}:{self.port}: Address already in use", line)
+
+    def test_whatElseAServerCannotStartWithIsOneLineToo(self) -> None:
+        state = self.folder / "file"
+        state.write_text("")
+        server = self.start("-n", "--pidfile=", *self.serverWords(), "--tls", XDG_STATE_HOME=str(state))
+        self.assertEqual(server.wait(), 1, server.transcript())
+        [line] = server.out + server.err
+        self.assertIn("tls.pem cannot be made: Not a directory", line)
 
     def test_usageErrorsNameTheOption(self) -> None:
         server = self.start("-n", "--pidfile=", "bore-server", "--min-port", "x")
@@ -148,8 +157,11 @@ class DaemonTests(TwistdCase):
         with socket.create_server((self.host, self.port)):
             launcher = self.start("--pidfile=twistd.pid", *self.serverWords())
             self.assertEqual(launcher.wait(), 1, launcher.transcript())
+            self.assertIn("cannot listen on", launcher.transcript())
             # The launcher ends when the daemon has told it of the failure, and the daemon a moment later.
             eventually(lambda: not (self.folder / "twistd.pid").exists(), "the daemon has taken its pidfile away")
+            eventually(lambda: "Address already in use" in (self.folder / "twistd.log").read_text(), "the log says why")
+            self.assertNotIn("Traceback", (self.folder / "twistd.log").read_text())
 
 
 #: Does what systemd does for a service with a socket: the descriptor is 3, and the variables name this process.
@@ -165,6 +177,22 @@ os.execv(sys.executable, [sys.executable, *sys.argv[3:]])
 
 class SocketActivationTests(TwistdCase):
     """A listening socket from systemd."""
+
+    def test_whatIsNoListeningSocketIsSaidInOneLine(self) -> None:
+        for words in (
+            ["-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=", "bore-server"],
+            ["-m", "bore", "server"],
+        ):
+            activate = ACTIVATE.replace("socket.create_server((sys.argv[1], int(sys.argv[2])))", "socket.socket()")
+            program = Program(
+                [sys.executable, "-c", activate, self.host, "0", *words],
+                {"PYTHONPATH": str(CHECKOUT)},
+                str(self.folder),
+            )
+            self.addCleanup(program.kill)
+            self.assertEqual(program.wait(), 1, program.transcript())
+            [line] = program.out + program.err
+            self.assertIn("descriptor 3, passed by systemd, is no listening TCP socket", line)
 
     def test_theServerListensOnTheSocketThatItIsGiven(self) -> None:
         for words in (

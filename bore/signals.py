@@ -1,0 +1,81 @@
+"""Signals: which one stops the program, which one has it read its files again, and which one is ignored."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+from twisted.internet.error import ReactorNotRunning
+from twisted.internet.interfaces import IReactorCore, IReactorFromThreads, IReactorTime
+from twisted.logger import Logger
+
+_log = Logger()
+
+#: Some shells send SIGHUP to their jobs, and give the terminal up afterwards. It is looked for once more after so many
+#: seconds.
+_TERMINAL_GOES: Final = 1.0
+
+#: The process with this id gets no signal that it does not catch, not even the default action (pid_namespaces(7)).
+_INIT: Final = 1
+
+#: What stops the program. The second one ends it without waiting for anything.
+_STOP: Final = ("SIGINT", "SIGTERM")
+
+
+class IReactorSignals(IReactorCore, IReactorFromThreads, IReactorTime):
+    """What signals need of a reactor."""
+
+
+def handleHangup(reactor: IReactorSignals, reload: Callable[[], object]) -> None:
+    """
+    Follow SIGHUP, where there is such a signal.
+
+    If it was ignored when the process started (nohup), it stays ignored. If the terminal that controls the process now
+    is gone when it arrives, the process stops. Otherwise it reads again what can be read again: a daemon has no
+    terminal, and for the others that is what an administrator means.
+
+    :param reload: called in the reactor to read the files again.
+    """
+    if not hasattr(signal, "SIGHUP") or signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        return
+    hadTerminal = _hasTerminal()
+
+    def look() -> bool:
+        gone = hadTerminal and not _hasTerminal()
+        if gone:
+            _log.info("the terminal is gone: stopping")
+            with contextlib.suppress(ReactorNotRunning):  # it is stopping already
+                reactor.stop()
+        return gone
+
+    def hungUp() -> None:
+        if not look():
+            reload()
+            if hadTerminal:
+                reactor.callLater(_TERMINAL_GOES, look)
+
+    signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(hungUp))
+
+
+def endOnNextSignal() -> None:
+    """Have the next SIGINT or SIGTERM end the process at once: it is stopping already, and somebody cannot wait."""
+    for name in _STOP:
+        number = getattr(signal, name)
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _end if os.getpid() == _INIT else signal.SIG_DFL)
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    os._exit(128 + number)  # as a shell would say that the signal has ended it
+
+
+def _hasTerminal() -> bool:
+    """Whether a terminal controls this process (credentials(7)); after a hangup there is none."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_NOCTTY", 0)))
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,88 @@
+"""The time of day is changed while programs run."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import urllib.request
+
+from tests.processes.case import ProcessCase, complaints, count
+from tests.support import CHECKOUT, PATIENCE, Program, eventually
+
+#: Runs a program whose time of day goes back by a day on SIGUSR1, and forward by one on SIGUSR2.
+_CHANGED = """
+import signal, sys, time
+real, step = time.time, 0.0
+def change(number, frame):
+    global step
+    step += 86400.0 if number == signal.SIGUSR2 else -86400.0
+    print("changed", file=sys.__stdout__, flush=True)  # twistd has its log in the place of the other one
+time.time = lambda: real() + step
+signal.signal(signal.SIGUSR1, change)
+signal.signal(signal.SIGUSR2, change)
+if sys.argv[1] == "bore":
+    from bore.cli import main
+    sys.exit(main(sys.argv[2:]))
+from twisted.scripts.twistd import run
+sys.argv[1:3] = []
+run()
+"""
+
+_TWISTD = ("twistd", "twistd", "-n", "--pidfile=")
+
+
+class ClockTests(ProcessCase):
+    """What is timed does not care."""
+
+    def changing(self, *words: str) -> Program:
+        return self.start(Program([sys.executable, "-c", _CHANGED, *words], None, str(CHECKOUT)))
+
+    def change(self, program: Program, number: signal.Signals) -> None:
+        before = count(program, "changed")
+        program.process.send_signal(number)
+        program.waitFor("changed", after=before)
+
+    def clientWords(self, control: int) -> list[str]:
+        to = f"{self.host}:{control}"
+        return [str(self.service.port), "-l", "127.0.0.1", "--to", to, "--max-reconnect-delay", "1"]
+
+    def test_aClientGoesOnTryingWhenItIsSetBack(self) -> None:
+        for words in (("bore", "local"), (*_TWISTD, "bore-client")):
+            client = self.changing(*words, *self.clientWords(1))
+            client.waitFor("next attempt")
+            self.change(client, signal.SIGUSR1)
+            before = count(client, "next attempt")
+            eventually(lambda c=client, b=before: count(c, "next attempt") > b + 1, "more attempts")  # type: ignore[misc]
+
+    def test_aServerEndsItsLeasesWhenItIsSetBack(self) -> None:
+        for words in (("bore", "server"), (*_TWISTD, "bore-server")):
+            server = self.changing(*words, "--bind-addr", self.host, "--control-port", "0", "--lease", "1")
+            client, port = self.client(server.port("listening on "))
+            self.change(server, signal.SIGUSR1)
+            client.kill()
+            self.assertFree(port)
+            server.kill()
+
+    def test_aSessionDoesNotNoticeThatItIsSetForward(self) -> None:
+        server = self.changing("bore", "server", "--bind-addr", self.host, "--control-port", "0")
+        client = self.changing("bore", "local", *self.clientWords(server.port("listening on ")))
+        port = client.port("listening at ")
+        for program in (client, server):
+            self.change(program, signal.SIGUSR2)
+            self.assertServes(port)
+        for program in (client, server):
+            self.change(program, signal.SIGUSR1)
+            self.assertServes(port)
+        self.assertEqual(complaints(client) + complaints(server), [])
+
+    def test_theDemonstrationDoesNotNoticeEither(self) -> None:
+        demo = self.changing("bore", "demo")
+        line = demo.waitFor("the page is at http://")
+        demo.waitFor("Ctrl-C ends it")
+        self.change(demo, signal.SIGUSR2)
+        url = line.rpartition(" ")[2]
+        for _ in range(20):
+            with urllib.request.urlopen(url, timeout=PATIENCE) as page:
+                self.assertEqual(page.status, 200)
+        self.assertIsNone(demo.process.poll(), demo.transcript())
+        self.assertEqual(complaints(demo), [])
