@@ -28,7 +28,7 @@ class ClockTests(SynchronousTestCase):
         reactor.callLater(50.0, called.append, 2)
         self.assertIs(reactor.seconds, time.monotonic)
         times = [call.getTime() - reactor.seconds() for call in reactor.getDelayedCalls()]
-        self.assertEqual([round(each, -1) for each in times], [100.0, 50.0])
+        self.assertEqual([round(each, -1) for each in times], [50.0, 100.0])
         for call in reactor.getDelayedCalls():
             call.reset(10.0)
             self.assertEqual(round(call.getTime() - reactor.seconds(), -1), 10.0)

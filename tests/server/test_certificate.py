@@ -92,7 +92,7 @@ class FilesTests(SynchronousTestCase):
         self.certificate.reload()
         self.clock.advance(2)
         self.assertShows(self.second)
-        self.assertEqual([line[:26] for line in self.said], ["info: new TLS certificate,", "info: the TLS certificate "])
+        self.assertEqual([line[:21] for line in self.said], ["info: new TLS certifi", "info: the TLS certifi"])
 
     def test_aLinkThatPointsElsewhereIsAChange(self) -> None:
         live = self.folder / "live"
