@@ -7,7 +7,7 @@ from typing import Final
 
 from twisted.logger import Logger
 
-from bore.server.ports import openPort
+from bore.server.ports import Ports
 from bore.server.settings import ServerSettings
 from bore.server.tunnel import Client, Tunnel, WaitingRoom
 from bore.streams.bursts import Overflow
@@ -32,6 +32,7 @@ class Tunnels:
         self._reactor = reactor
         self._settings = settings
         self._room = room
+        self._ports = Ports(reactor, settings)
         self._starvation = starvation
         self._byToken: dict[bytes, Tunnel] = {}
         self._bySource: Counter[str] = Counter()
@@ -87,6 +88,7 @@ class Tunnels:
         del self._byToken[digest(tunnel.token)]
         self._leave(tunnel.source)
         tunnel.close()
+        self._ports.close(tunnel.port)
 
     def closeAll(self) -> None:
         """Give all ports back."""
@@ -102,7 +104,7 @@ class Tunnels:
         if 0 < bounds.tunnelsPerSource <= self._bySource[source]:
             self._manyFromOne.happened(limit=bounds.tunnelsPerSource, source=source)
             raise TooManyTunnelsFromSource
-        sock = openPort(self._settings, port)
+        sock = self._ports.open(port)
         tunnel = Tunnel(self._reactor, sock, self._room, self._starvation, bounds, source, client)
         self._byToken[digest(tunnel.token)] = tunnel
         self._bySource[source] += 1

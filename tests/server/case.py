@@ -59,12 +59,16 @@ class ControlCase(SynchronousTestCase):
     secret: Secret | None = None
     bounds = Bounds()
     lease = 60
+    ports = (1024, 65535)
 
     def setUp(self) -> None:
         self.reactor = FakeReactor()
         self.host = loopbackHost()
         self.relay = FakeRelay(cast(IReactor, self.reactor))
-        settings = ServerSettings(bindTunnels=self.host, secret=self.secret, bounds=self.bounds, lease=self.lease)
+        lowest, highest = self.ports
+        settings = ServerSettings(
+            lowest, highest, self.secret, bindTunnels=self.host, bounds=self.bounds, lease=self.lease
+        )
         self.factory = ControlFactory(cast(IReactor, self.reactor), settings, self.relay)
         self.addCleanup(self._leaveNothing)
         self.logged = captureLog(self)

@@ -2,65 +2,195 @@
 
 from __future__ import annotations
 
+import random
 import socket
 
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.server.ports import openPort
+from bore.server.control import ControlProtocol
+from bore.server.ports import Ports
 from bore.server.settings import ServerSettings
+from bore.streams.listener import bindSocket
 from bore.wire.errors import BindFailed, NoFreePort, PortInUse, PortNotAllowed
+from bore.wire.messages import Hello, encode
+from tests.server.case import ControlCase
 from tests.support import freePort, loopbackHost
 
 
-class OpenPortTests(SynchronousTestCase):
-    """Listening on a client's behalf."""
+class PortsCase(SynchronousTestCase):
+    """Listening on a client's behalf, on an address that no other test uses."""
 
     def setUp(self) -> None:
         self.host = loopbackHost()
+        self.clock = Clock()
+        self.binds: list[int] = []
 
-    def settings(self, lowest: int = 1024, highest: int = 65535, host: str | None = None) -> ServerSettings:
-        return ServerSettings(minPort=lowest, maxPort=highest, bindTunnels=host or self.host)
+    def bind(self, host: str, port: int) -> socket.socket:
+        self.binds.append(port)
+        return bindSocket(host, port)
 
-    def open(self, settings: ServerSettings, asked: int, *draw: int) -> int:
-        drawn = iter(draw)
-        sock = openPort(settings, asked, lambda lowest, highest: next(drawn)) if draw else openPort(settings, asked)
+    def ports(self, lowest: int = 1024, highest: int = 65535, host: str | None = None, seed: int = 1) -> Ports:
+        settings = ServerSettings(minPort=lowest, maxPort=highest, bindTunnels=host or self.host)
+        return Ports(self.clock, settings, random.Random(seed).randint, self.bind)
+
+    def open(self, all: Ports, asked: int = 0) -> int:
+        sock = all.open(asked)
         self.addCleanup(sock.close)
         port: int = sock.getsockname()[1]
         return port
 
+    def listen(self, port: int) -> socket.socket:
+        """Another program's port."""
+        sock = socket.create_server((self.host, port))
+        self.addCleanup(sock.close)
+        return sock
+
+
+class OpenPortTests(PortsCase):
+    """Listening on a client's behalf."""
+
     def test_aClientGetsThePortThatItAsksFor(self) -> None:
         port = freePort(self.host)
-        self.assertEqual(self.open(self.settings(), port), port)
+        self.assertEqual(self.open(self.ports(), port), port)
 
     def test_theRangeIncludesItsEnds(self) -> None:
         port = freePort(self.host)
-        self.assertEqual(self.open(self.settings(port, port), port), port)
-        self.assertRaises(PortNotAllowed, openPort, self.settings(port, port), port - 1)
-        self.assertRaises(PortNotAllowed, openPort, self.settings(port, port), port + 1)
+        self.assertEqual(self.open(self.ports(port, port), port), port)
+        self.assertRaises(PortNotAllowed, self.ports(port, port).open, port - 1)
+        self.assertRaises(PortNotAllowed, self.ports(port, port).open, port + 1)
 
     def test_aPortThatIsTakenIsRefused(self) -> None:
-        port = self.open(self.settings(), 0)
-        self.assertRaises(PortInUse, openPort, self.settings(), port)
+        all = self.ports()
+        port = self.open(all)
+        self.assertRaises(PortInUse, all.open, port)
+        self.assertRaises(PortInUse, self.ports().open, port)
 
     def test_anAddressThatCannotBeBoundIsRefused(self) -> None:
-        self.assertRaises(BindFailed, openPort, self.settings(host="192.0.2.1"), 20000)
+        all = self.ports(host="192.0.2.1")
+        self.assertRaises(BindFailed, all.open, 20000)
+        self.binds.clear()
+        self.assertRaises(BindFailed, all.open, 0)
+        self.assertEqual(len(self.binds), 1, "the next port of the same address would not be had either")
 
     def test_aRandomPortIsWithinTheRange(self) -> None:
+        all = self.ports(30000, 30500)
         for _ in range(20):
-            self.assertIn(self.open(self.settings(30000, 30500), 0), range(30000, 30501))
+            self.assertIn(self.open(all), range(30000, 30501))
 
-    def test_aRandomPortThatIsTakenIsSkipped(self) -> None:
-        taken, free = self.open(self.settings(), 0), freePort(self.host)
-        self.assertEqual(self.open(self.settings(), 0, taken, taken, free), free)
+
+class RandomPortTests(PortsCase):
+    """What a random port costs."""
+
+    def test_allPortsOfARangeAreHadWithOneBindEachAndThenNone(self) -> None:
+        all = self.ports(20000, 20199)
+        opened = [self.open(all) for _ in range(200)]
+        self.assertEqual(sorted(opened), list(range(20000, 20200)))
+        self.assertNotEqual(opened, sorted(opened))
+        self.assertEqual(len(self.binds), 200)
+        for _ in range(100):
+            self.assertRaises(NoFreePort, all.open, 0)
+        self.assertEqual(len(self.binds), 200)
+
+    def test_aPortThatWasGivenBackIsTheNext(self) -> None:
+        all = self.ports(20000, 20009)
+        socks = {port: all.open(port) for port in range(20000, 20010)}
+        for port in (20004, 20009, 20000):
+            socks[port].close()
+            all.close(port)
+            socks[port] = all.open(0)
+            self.assertEqual(socks[port].getsockname()[1], port)
+        for sock in socks.values():
+            sock.close()
+
+    def test_whatOtherProgramsHaveIsTriedOnceInAWhile(self) -> None:
+        others = {port: self.listen(port) for port in range(20000, 20010) if port != 20007}
+        all = self.ports(20000, 20009)
+        self.assertEqual(self.open(all), 20007)
+        self.binds.clear()
+        for _ in range(50):
+            self.assertRaises(NoFreePort, all.open, 0)
+        self.assertLessEqual(len(self.binds), 50 + 9, "one for each draw, but for those that were not known")
+        others[20003].close()
+        for _ in range(9):  # each looks at the one that was looked at the longest ago
+            try:
+                self.assertEqual(self.open(all), 20003)
+            except NoFreePort:
+                continue
+            break
+        else:
+            self.fail("the port that is free again was not found")
+        others[20005].close()
+        self.clock.advance(10)
+        self.assertEqual(self.open(all), 20005)
 
     def test_afterAHundredAndFiftyTriesThereIsNone(self) -> None:
-        with socket.create_server((self.host, 0)) as taken:
-            port: int = taken.getsockname()[1]
-            tries: list[int] = []
+        for port in range(20000, 20160):
+            self.listen(port)
+        all = self.ports(20000, 20159)
+        self.assertRaises(NoFreePort, all.open, 0)
+        self.assertEqual((len(self.binds), len(set(self.binds))), (150, 150))
+        self.assertRaises(NoFreePort, all.open, 0)
+        self.assertEqual(len(self.binds), 161)
 
-            def draw(lowest: int, highest: int) -> int:
-                tries.append(port)
-                return port
+    @given(st.lists(st.sampled_from(["open", "close", "ask", "other", "gone", "time"]), max_size=30), st.integers())
+    def test_whateverHappensAFreePortIsFoundAndNoneIsGivenTwice(self, steps: list[str], seed: int) -> None:
+        chance = random.Random(seed)
+        clock, held, others = Clock(), set[int](), set[int]()
 
-            self.assertRaises(NoFreePort, openPort, self.settings(port, port), 0, draw)
-            self.assertEqual(len(tries), 150)
+        def bind(host: str, port: int) -> socket.socket:
+            if port in held or port in others:
+                raise OSError(98, "taken")
+            held.add(port)
+            return socket.socket()
+
+        all = Ports(clock, ServerSettings(minPort=2000, maxPort=2003), chance.randint, bind)
+        for step in steps:
+            before = len(held)
+            port = chance.randint(2000, 2003)
+            match step:
+                case "open" | "ask":
+                    try:
+                        all.open(0 if step == "open" else port).close()
+                        self.assertEqual(len(held), before + 1)
+                    except NoFreePort:
+                        pass  # those that others had may be free again: one of them is tried
+                    except PortInUse:
+                        self.assertIn(port, held | others)
+                case "close" if held:
+                    all.close(held.pop())
+                case "other" if port not in held:
+                    others.add(port)
+                case "gone":
+                    others.clear()
+                case "time":
+                    clock.advance(10)
+        clock.advance(10)
+        for _ in range(4 - len(held | others)):
+            all.open(0).close()
+        self.assertEqual(held | others, {2000, 2001, 2002, 2003})
+        self.assertRaises(NoFreePort, all.open, 0)
+
+
+class FullRangeTests(ControlCase):
+    """A range of ports that is full, at the control port."""
+
+    ports = (20000, 20002)
+
+    def ask(self) -> bytes:
+        protocol, transport = self.connect()
+        protocol.dataReceived(encode(Hello(0)))
+        frame = transport.takeWritten().split(b"\0")[0]
+        self.held[frame] = protocol
+        return frame
+
+    def test_aPortIsHadAgainWhenItsTunnelIsClosed(self) -> None:
+        self.held: dict[bytes, ControlProtocol] = {}
+        expected = {b'{"Hello":%d}' % port for port in range(20000, 20003)}
+        self.assertEqual({self.ask() for _ in range(3)}, expected)
+        for frame in expected:
+            self.assertEqual(self.ask(), b'{"Error":"failed to find an available port"}')
+            self.lose(self.held[frame])
+            self.assertEqual(self.ask(), frame)
