@@ -156,7 +156,7 @@ class ControlFactory(Factory):
         shrunk = [lanes.shrink() for lanes in self._lanes.values()]
         if any(shrunk) or self.room.shrink():
             return True
-        self.pending.dropOldest()
+        self.pending.dropOne()
         return False
 
     def _readFirst(self, sock: socket.socket) -> bytes:

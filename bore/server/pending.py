@@ -27,13 +27,69 @@ class Connection(Protocol):
         """Close at once, without a word."""
 
 
+class _Sources:
+    """
+    The connections of each source, the oldest first, and which source has most; each step costs the same, however many
+    there are.
+    """
+
+    def __init__(self) -> None:
+        self._connections: dict[str, dict[Connection, None]] = {}
+        self._having: dict[int, dict[str, None]] = {}  # the sources that have so many
+        self._most = 0
+
+    def count(self, source: str) -> int:
+        """How many connections a source has."""
+        return len(self._connections.get(source, ()))
+
+    def oldest(self, source: str) -> Connection:
+        """A source's oldest connection."""
+        return next(iter(self._connections[source]))
+
+    def most(self, one: str | None = None) -> str:
+        """The source that has most; of several this one if it is among them."""
+        having = self._having[self._most]
+        return one if one in having else next(iter(having))
+
+    def add(self, connection: Connection, source: str) -> None:
+        """One more."""
+        mine = self._connections.setdefault(source, {})
+        mine[connection] = None
+        self._move(source, len(mine) - 1, len(mine))
+        self._most = max(self._most, len(mine))
+
+    def remove(self, connection: Connection, source: str) -> None:
+        """One less."""
+        mine = self._connections[source]
+        del mine[connection]
+        self._move(source, len(mine) + 1, len(mine))
+        if self._most not in self._having:
+            self._most -= 1  # this source had most, alone, and has one less now
+        if not mine:
+            del self._connections[source]
+
+    def clear(self) -> None:
+        """None are left."""
+        self._connections.clear()
+        self._having.clear()
+        self._most = 0
+
+    def _move(self, source: str, before: int, after: int) -> None:
+        if before:
+            del self._having[before][source]
+            if not self._having[before]:
+                del self._having[before]
+        if after:
+            self._having.setdefault(after, {})[source] = None
+
+
 class Pending:
     """
     Bounds them in time, in number, and per source address.
 
-    When there are too many the oldest is closed: a client says what it wants within a round trip, so it is those that
-    say nothing who lose. A source that has a tunnel may have as many as all together: each of its visitors begins
-    with such a connection.
+    When there are too many, one of the source that has most is closed, its oldest: so a flood from a few addresses
+    displaces itself, and not a client that is a long way off. A source that has a tunnel may have as many as all
+    together: each of its visitors begins with such a connection.
 
     :param known: says whether a source has a tunnel.
     """
@@ -41,10 +97,12 @@ class Pending:
     def __init__(self, clock: IReactorTime, bounds: Bounds, known: Callable[[str], bool]) -> None:
         self._bounds = bounds
         self._known = known
-        self._bySource: dict[str, dict[Connection, None]] = {}
+        self._bySource = _Sources()
         self._sources: Deadlines[Connection, str] = Deadlines(clock, FIRST_MESSAGE_TIMEOUT, self._expired)
         self._crowd = Overflow(
-            clock, "{limit} connections to the control port have said nothing yet: the oldest are closed"
+            clock,
+            "{limit} connections to the control port have said nothing yet: "
+            "those of the addresses with most are closed",
         )
         self._throng = Overflow(
             clock, "{limit} connections from {source} have said nothing yet: the oldest of them are closed"
@@ -55,31 +113,31 @@ class Pending:
 
     def add(self, connection: Connection, source: str) -> None:
         """A connection has come."""
-        mine = self._bySource.setdefault(source, {})
-        if 0 < self._bounds.pendingPerSource <= len(mine) and not self._known(source):
-            self._throng.happened(limit=self._bounds.pendingPerSource, source=source)
-            self._refuse(next(iter(mine)))
-        elif 0 < self._bounds.pending <= len(self._sources):
-            self._crowd.happened(limit=self._bounds.pending)
-            self._refuse(self._sources.oldest())
-        self._bySource.setdefault(source, {})[connection] = None
+        bounds = self._bounds
+        if 0 < bounds.pendingPerSource <= self._bySource.count(source) and not self._known(source):
+            self._throng.happened(limit=bounds.pendingPerSource, source=source)
+            self._refuse(self._bySource.oldest(source))
+        elif 0 < bounds.pending <= len(self._sources):
+            self._crowd.happened(limit=bounds.pending)
+            self._refuse(self._bySource.oldest(self._bySource.most(source)))
+        self._bySource.add(connection, source)
         self._sources.add(connection, source)
 
     def take(self, connection: Connection) -> None:
         """A connection has said what it wants, or is gone. It need not be here any more."""
         source = self._sources.take(connection)
         if source is not None:
-            self._forget(connection, source)
+            self._bySource.remove(connection, source)
 
     def renew(self, connection: Connection, source: str) -> None:
         """A connection has said something, and has more to say."""
         self.take(connection)
         self.add(connection, source)
 
-    def dropOldest(self) -> None:
-        """Close the oldest, if there is one, to have its descriptor."""
+    def dropOne(self) -> None:
+        """Close the oldest connection of the source that has most, if there is one, to have its descriptor."""
         if len(self._sources):
-            connection = self._sources.oldest()
+            connection = self._bySource.oldest(self._bySource.most())
             self.take(connection)
             connection.drop()
 
@@ -96,11 +154,5 @@ class Pending:
         connection.refuse(TooManyPending())
 
     def _expired(self, connection: Connection, source: str) -> None:
-        self._forget(connection, source)
+        self._bySource.remove(connection, source)
         connection.pendingTooLong()
-
-    def _forget(self, connection: Connection, source: str) -> None:
-        mine = self._bySource[source]
-        del mine[connection]
-        if not mine:
-            del self._bySource[source]

@@ -57,17 +57,6 @@ class Deadlines(Generic[K, V]):
             count += 1
         return count
 
-    def oldest(self) -> K:
-        """
-        The key of the value that has been here for the longest time.
-
-        :raises KeyError: when there is none.
-        """
-        try:
-            return next(iter(self._kept))
-        except StopIteration:
-            raise KeyError("nothing is kept") from None
-
     def keys(self) -> list[K]:
         """All keys, the oldest first."""
         return list(self._kept)

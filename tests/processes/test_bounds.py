@@ -225,7 +225,10 @@ class PendingTests(BoundsCase):
         for source in (OTHER, THIRD):
             self.visitor(control, source)
         self.assertIn(b"too many connections that say nothing", receiveAll(first))
-        self.assertComplains(server, "2 connections to the control port have said nothing yet: the oldest are closed")
+        self.assertComplains(
+            server,
+            "2 connections to the control port have said nothing yet: those of the addresses with most are closed",
+        )
         self.assertServes(self.client(control)[1])
 
 

@@ -46,6 +46,27 @@ class PendingTests(SessionCase):
         self.assertEqual(self.refused(transports), [True] * 3 + [False] * 5)
         self.assertEqual(len(self.factory.pending), 5)
 
+    def test_aFloodFromAFewAddressesDisplacesItself(self) -> None:
+        _, honest = self.connect("198.51.100.1")
+        transports = [self.connect(f"192.0.2.{n % 2}")[1] for n in range(30)]
+        self.assertFalse(honest.disconnecting)
+        self.assertEqual(self.refused(transports), [True] * 26 + [False] * 4)
+
+    def test_anAddressWithATunnelIsDisplacedBeforeThoseThatHaveLess(self) -> None:
+        self.session(source="192.0.2.9")
+        few = [self.connect(source)[1] for source in ("198.51.100.1", "198.51.100.2", "198.51.100.1")]
+        many = [self.connect("192.0.2.9")[1] for _ in range(10)]
+        self.assertEqual(self.refused(few), [False] * 3)
+        self.assertEqual(self.refused(many), [True] * 8 + [False] * 2)
+
+    def test_whenDescriptorsAreShortTheAddressWithMostGivesOne(self) -> None:
+        _, honest = self.connect("198.51.100.1")
+        flood = [self.connect()[1] for _ in range(2)]
+        for expected in ([True, False, False], [True, False, True], [True, True, True]):
+            self.factory.pending.dropOne()
+            self.assertEqual([flood[0].aborted, flood[1].aborted, honest.aborted], expected)
+        self.factory.pending.dropOne()
+
     def test_anAddressThatHasATunnelIsBoundByTheWholeAlone(self) -> None:
         self.session()
         transports = [self.connect()[1] for _ in range(6)]
