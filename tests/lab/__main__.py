@@ -20,7 +20,7 @@ from tests.lab import report, results
 from tests.lab.fault import Fault, Finding
 from tests.lab.matrix import MATRIX
 from tests.lab.network import requireNamespaces
-from tests.lab.pairings import OURS, PAIRINGS, Pairing
+from tests.lab.pairings import PAIRINGS, Pairing
 from tests.lab.results import Measured, Results, Run
 from tests.support import CHECKOUT
 
@@ -62,13 +62,13 @@ def measure(fault: Fault, pairing: Pairing, found: Results, file: Path, run: Run
         return True
     except Exception as e:
         measured, transcript = Measured(trouble=f"not measured: {str(e).splitlines()[0]}"), str(e)
-    good = pairing != OURS or not measured.broken
+    good = not (pairing.isOurs and measured.broken)
     with _writing:
         found.add(fault.name, pairing, measured, run)
         found.save(file)
         say(f"{fault.name}, {pairing.key}, {time.monotonic() - begin:.0f} s" + ("" if good else ": NOT AS PROMISED"))
         for text, kept in measured.findings or [Finding(measured.trouble, False)]:
-            say(f"    {'!' if pairing == OURS and kept is False else ' '} {text}")
+            say(f"    {'!' if pairing.isOurs and kept is False else ' '} {text}")
         if not good:
             say(transcript)
     return good

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from tests.lab.burdens import served
 from tests.lab.fault import Fault, Outcome
 from tests.lab.measure import descriptors, memory, secondsUntil
-from tests.lab.pairings import CONTROL_PORT, FEW_LANES, FROM_ORIGINAL, ORIGINAL, OURS, Site, lines
+from tests.lab.pairings import CONTROL_PORT, FEW_LANES, FROM_ORIGINAL, ORIGINAL, OURS, OURS_TLS, Site, lines
 
 #: What the attacker's connections come from, as there are bounds for each source.
 SOURCES: Final = 8
 
 _BIND_ADDRESS_NO_PORT: Final = 24
+
+#: How many connections of all to a server that speaks TLS say their nonsense inside it.
+_INSIDE: Final = 0.1
 
 
 def giveAddresses(site: Site) -> list[str]:
@@ -44,7 +50,7 @@ class SilentConnections(Fault):
         "visitors are served within 2 s; a new client has its tunnel within 3 s; the server grows by at most 16 MiB"
     )
     how = "They come from 8 addresses, and each that the server closes comes anew. The new client starts in the middle."
-    pairings = (OURS, FROM_ORIGINAL, ORIGINAL)
+    pairings = (OURS, OURS_TLS, FROM_ORIGINAL, ORIGINAL)
     hosts = ("attacker",)
 
     connections: int = 2000
@@ -142,12 +148,20 @@ _SEEDS: Final = (
 )
 
 
-def nonsense(draw: random.Random) -> bytes:
+def clientHello() -> bytes:
+    """How a client that speaks TLS begins."""
+    context, said = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), said, server_hostname="tunnel.example").do_handshake()
+    return said.read()
+
+
+def nonsense(draw: random.Random, seeds: Sequence[bytes] = _SEEDS) -> bytes:
     """Random bytes, or something sensible with a few changes."""
     kind = draw.random()
     if kind < 0.3:
         return draw.randbytes(int(2 ** draw.uniform(0, 13)))
-    data = bytearray(draw.choice(_SEEDS))
+    data = bytearray(draw.choice(seeds))
     for _ in range(draw.choice((0, 1, 1, 2, 8))):
         at = draw.randrange(len(data))
         change = draw.randrange(3)
@@ -172,9 +186,11 @@ class RandomBytes(Fault):
     how = (
         "From 8 addresses, by 6 threads. What they say are random bytes of up to 8 KiB, or messages of the protocol, "
         "HTTP and TLS with up to eight changes; a third of them leave by a reset, a third read to the end. One "
-        "in four goes to the tunnel's own port, as a visitor. The lease is 2 s, as some of it does open tunnels."
+        "in four goes to the tunnel's own port, as a visitor. The lease is 2 s, as some of it does open tunnels. Where "
+        "the server speaks TLS some are changed ClientHellos, and one in ten of those to the control port says its "
+        "nonsense inside TLS, behind a handshake."
     )
-    pairings = (OURS, FROM_ORIGINAL, ORIGINAL)
+    pairings = (OURS, OURS_TLS, FROM_ORIGINAL, ORIGINAL)
     hosts = ("attacker",)
 
     connections: int = 100_000
@@ -208,6 +224,8 @@ def throw(site: Site, number: int, addresses: list[str], count: int) -> int:
     """Make connections that say nonsense; gives how many came about."""
     targets = [(site.host, CONTROL_PORT)] * 3 + [(site.host, number)]
     shares = [len(range(n, count, 6)) for n in range(6)]
+    tls = site.pairing.tls
+    seeds = [*_SEEDS, *[clientHello()] * 3] if tls else _SEEDS
     made = [0] * 6
 
     def some(n: int) -> None:
@@ -215,7 +233,9 @@ def throw(site: Site, number: int, addresses: list[str], count: int) -> int:
         for _ in range(shares[n] * 2):
             if made[n] == shares[n]:
                 break
-            made[n] += _one(draw.choice(targets), draw.choice(addresses), draw)
+            target = draw.choice(targets)
+            inside = tls and target[1] == CONTROL_PORT and draw.random() < _INSIDE
+            made[n] += _one(target, draw.choice(addresses), draw, nonsense(draw, seeds), inside)
 
     threads = [threading.Thread(target=some, args=(n,), daemon=True) for n in range(6)]
     with site.lab.inside("attacker"):
@@ -226,9 +246,10 @@ def throw(site: Site, number: int, addresses: list[str], count: int) -> int:
     return sum(made)
 
 
-def _one(target: tuple[str, int], address: str, draw: random.Random) -> bool:
-    """One connection with nonsense; gives whether it came about."""
-    with socket.socket() as sock:
+def _one(target: tuple[str, int], address: str, draw: random.Random, data: bytes, inside: bool) -> bool:
+    """One connection with nonsense, perhaps inside TLS; gives whether it came about."""
+    with contextlib.ExitStack() as stack:
+        sock = stack.enter_context(socket.socket())
         try:
             sock.settimeout(2)
             sock.setsockopt(socket.SOL_IP, _BIND_ADDRESS_NO_PORT, 1)
@@ -237,8 +258,10 @@ def _one(target: tuple[str, int], address: str, draw: random.Random) -> bool:
         except OSError:
             return False
         with contextlib.suppress(OSError):
+            if inside:
+                sock = stack.enter_context(trusting().wrap_socket(sock))
             sock.settimeout(0.05)
-            sock.sendall(nonsense(draw))
+            sock.sendall(data)
             match draw.randrange(3):
                 case 0:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -247,3 +270,12 @@ def _one(target: tuple[str, int], address: str, draw: random.Random) -> bool:
                     while sock.recv(1 << 16):
                         pass
     return True
+
+
+@functools.cache
+def trusting() -> ssl.SSLContext:
+    """TLS with whoever is there."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

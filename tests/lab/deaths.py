@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tests.lab.fault import Fault, Outcome
 from tests.lab.measure import secondsUntil, sleepUntil
-from tests.lab.pairings import OURS, PAIRINGS, TO_ORIGINAL, Site, port
+from tests.lab.pairings import OURS, PAIRINGS, PLAIN, TO_ORIGINAL, Site, port
 from tests.lab.silences import CLIENT_NOTICES, SERVER_NOTICES, Watched, noticed, portAfterwards
 from tests.support import Program
 
@@ -226,7 +226,7 @@ class MovedName(Fault):
         "The first server is killed, and started nowhere; two seconds later the name that the client was given stands "
         "for another host, where a server runs."
     )
-    pairings = PAIRINGS
+    pairings = PLAIN
     idle = True
     hosts = ("spare",)
 

@@ -80,7 +80,7 @@ class NewVisitor(SlowLink):
         trip = median(trips)
         share = median(first) / trip
         text = f"the first byte after {share:.2f} round trips of {trip * 1000:.0f} ms (slowest {max(first) / trip:.2f})"
-        if site.isOurs:
+        if site.pairing.isOurs:
             outcome.holds(text, share <= 1.15 + outcome.slack / 20)
         else:
             outcome.says(text)

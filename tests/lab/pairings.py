@@ -23,30 +23,45 @@ FEW_LANES: Final = ("--max-lanes", "4")
 
 
 class Pairing(NamedTuple):
-    """Who is the server, and who the client: ``ours`` or ``original``."""
+    """
+    Who is the server, and who the client: ``ours`` or ``original``.
+
+    :ivar tls: whether they speak TLS.
+    """
 
     server: str
     client: str
+    tls: bool = False
 
     @property
     def key(self) -> str:
-        return f"{self.server}-{self.client}"
+        return f"{self.server}-{self.client}" + ("-tls" if self.tls else "")
 
     @property
     def title(self) -> str:
         return {
             OURS: "Ours with ours",
+            OURS_TLS: "Ours with ours, inside TLS",
             TO_ORIGINAL: "Server: original, client: ours",
             FROM_ORIGINAL: "Server: ours, client: original",
             ORIGINAL: "The original with itself",
         }[self]
 
+    @property
+    def isOurs(self) -> bool:
+        """Whether both sides are ours: something is promised then."""
+        return self.server == self.client == "ours"
+
 
 OURS: Final = Pairing("ours", "ours")
+OURS_TLS: Final = Pairing("ours", "ours", tls=True)
 FROM_ORIGINAL: Final = Pairing("ours", "original")
 TO_ORIGINAL: Final = Pairing("original", "ours")
 ORIGINAL: Final = Pairing("original", "original")
-PAIRINGS: Final = (OURS, FROM_ORIGINAL, TO_ORIGINAL, ORIGINAL)
+
+#: All of them, and those without TLS.
+PAIRINGS: Final = (OURS, OURS_TLS, FROM_ORIGINAL, TO_ORIGINAL, ORIGINAL)
+PLAIN: Final = (OURS, FROM_ORIGINAL, TO_ORIGINAL, ORIGINAL)
 
 
 class Site:
@@ -58,7 +73,7 @@ class Site:
 
     def __init__(self, pairing: Pairing, name: str, *further: str) -> None:
         self.pairing = pairing
-        self._paths = {"original": [original()]} if "original" in pairing else {}
+        self._paths = {} if pairing.isOurs else {"original": [original()]}
         self._paths["ours"] = [sys.executable, "-m", "bore"]
         self.lab = Lab(name, ("server", "client", "visitor", *further))
         self.link = Link(self.lab, "client")
@@ -72,10 +87,16 @@ class Site:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.lab.close()
 
-    @property
-    def isOurs(self) -> bool:
-        """Whether both sides are ours."""
-        return self.pairing == OURS
+    def _words(self, role: str, *ours: str) -> list[str]:
+        """
+        The beginning of the command line of one side.
+
+        :param role: ``server`` or ``local``.
+        :param ours: options that only ours knows.
+        """
+        kind = self.pairing.server if role == "server" else self.pairing.client
+        tls = ("--tls",) if self.pairing.tls else ()
+        return [*self._paths[kind], role, *((*ours, *tls) if kind == "ours" else ())]
 
     def startService(self) -> None:
         """Start the local service, an echo."""
@@ -87,9 +108,7 @@ class Site:
 
         :param ours: options that only ours knows.
         """
-        kind = self.pairing.server
-        words = [*self._paths[kind], "server", *(ours if kind == "ours" else ())]
-        self.server = self.lab.start(place, *words)
+        self.server = self.lab.start(place, *self._words("server", *ours))
         address = self.lab.address(place)
         if secondsUntil(lambda: self.lab.isOpen("visitor", address, CONTROL_PORT), 20) is None:
             raise AssertionError(f"the server does not listen\n{self.server.transcript()}")
@@ -102,9 +121,8 @@ class Site:
         :param ours: options that only ours knows.
         :param state: its state folder, which is that of its host by default.
         """
-        kind = self.pairing.client
-        words = [*self._paths[kind], "local", str(SERVICE_PORT), "--local-host", "127.0.0.1", "--to", to or self.host]
-        program = self.lab.start(place, *words, *(ours if kind == "ours" else ()), state=state)
+        words = [str(SERVICE_PORT), "--local-host", "127.0.0.1", "--to", to or self.host]
+        program = self.lab.start(place, *self._words("local", *ours), *words, state=state)
         if place == "client":
             self.client = program
         return program

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from tests.lab.fault import Fault
-from tests.lab.pairings import OURS, PAIRINGS, Pairing
+from tests.lab.pairings import PAIRINGS, Pairing
 from tests.lab.results import Measured, Results, Run
 
 _INTRODUCTION = """\
@@ -27,8 +27,8 @@ runs all of it as root, in {minutes}, and writes this file; ``make faults ARGS="
 
 _MEASURED = (
     "Measured on a virtual machine that it shared with others: {machine}. {origin} What is promised is promised of our "
-    "own server with our own client. The other pairings, with the original bore 0.6.0 on either side or on both, show "
-    "what ours can do for an original peer, and what the original does."
+    "own server with our own client, with TLS or without. The other pairings, with the original bore 0.6.0 on either "
+    "side or on both, show what ours can do for an original peer, and what the original does."
 )
 
 _MINUTES = "about 25 minutes"
@@ -82,7 +82,7 @@ def _section(results: Results, pairing: Pairing, rows: Sequence[Fault], each: bo
     :param each: whether each row says which run it is from.
     """
     yield from _heading(pairing.title)
-    promised = pairing == OURS
+    promised = pairing.isOurs
     if promised:
         kept = sum(not measured.broken for fault in rows if (measured := results.get(fault.name, pairing)))
         yield f"{kept} of {len(rows)} rows are as promised."

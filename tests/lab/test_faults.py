@@ -1,5 +1,5 @@
 """
-The short form of the matrix: ours with ours, with small numbers.
+The short form of the matrix: ours with ours, with small numbers; and what TLS changes, inside TLS.
 
 Each class runs in a process of its own, and they take about as long as one another.
 """
@@ -16,6 +16,7 @@ from tests.lab.crowds import Churn, Multitude
 from tests.lab.deaths import KilledClient, LongStopped, MovedName, RestartedServer, Stampede, Stopped
 from tests.lab.fault import Fault
 from tests.lab.lanes import ForgottenLane, ForgottenLanes, LongAnswer, NewVisitor
+from tests.lab.pairings import OURS, OURS_TLS, Pairing
 from tests.lab.silences import BadLink, HalfSilence, LongSilence, Move, OtherHalfSilence, Silence
 
 #: What a busy machine may add to a time that is promised, in seconds.
@@ -25,8 +26,8 @@ SLACK: Final = 2.0
 class FaultCase(SynchronousTestCase):
     """Checks that a promise is kept."""
 
-    def keeps(self, fault: Fault) -> None:
-        outcome = fault.measure(slack=SLACK)
+    def keeps(self, fault: Fault, pairing: Pairing = OURS) -> None:
+        outcome = fault.measure(pairing, slack=SLACK)
         said = "\n".join([fault.say(fault.promise), *(text for text, _ in outcome.findings), outcome.transcript])
         self.assertEqual(outcome.broken, [], said)
 
@@ -111,6 +112,29 @@ class LongStopTests(FaultCase):
 
     def test_aLongStopIsAVanishedPeer(self) -> None:
         self.keeps(LongStopped(seconds=15))
+
+
+class SilenceInsideTlsTests(FaultCase):
+    """The same, inside TLS."""
+
+    def test_aSilentNetworkCostsNobodyAnything(self) -> None:
+        self.keeps(Silence(), OURS_TLS)
+
+    def test_aKilledClientHasItsPortBack(self) -> None:
+        self.keeps(KilledClient(), OURS_TLS)
+
+
+class EndInsideTlsTests(FaultCase):
+    """The same, inside TLS."""
+
+    def test_aRestartedServerHasAllItsTunnelsBack(self) -> None:
+        self.keeps(RestartedServer(clients=3), OURS_TLS)
+
+    def test_aLackOfDescriptorsPasses(self) -> None:
+        self.keeps(NoDescriptors(seconds=3), OURS_TLS)
+
+    def test_nonsenseInsideTlsLeavesNothingBehind(self) -> None:
+        self.keeps(RandomBytes(connections=2000), OURS_TLS)
 
 
 class AttackTests(FaultCase):
