@@ -158,11 +158,12 @@ def _begin(log: LogSettings) -> None:
     from twisted.internet import reactor
 
     from bore.observers import beginLogging
+    from bore.outlet import Reactor
     from bore.process import raiseDescriptorLimit, useMonotonicClock
 
     raiseDescriptorLimit()
     useMonotonicClock(reactor)
-    beginLogging(log)
+    beginLogging(log, cast(Reactor, reactor))
 
 
 def _runUntilSignal(service: Any) -> None:

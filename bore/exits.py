@@ -7,6 +7,7 @@ import os
 import sys
 from typing import Final
 
+from bore import outlet
 from bore.client.reasons import ServerNotTrusted, ServerUnreachable
 from bore.wire.errors import AuthenticationFailed
 
@@ -47,6 +48,7 @@ def leaveWith(code: int) -> None:
     def leave() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
+        outlet.finish()
         os._exit(code)
 
     atexit.register(leave)

@@ -23,6 +23,7 @@ from zope.interface import implementer
 
 from bore.commandline import printable
 from bore.options.common import LogSettings
+from bore.outlet import Reactor, unblocked
 from bore.streams.visitorlog import VisitorLog
 
 #: What systemd's journal calls our levels (sd-daemon(3)).
@@ -52,9 +53,15 @@ def _traceback(failure: Any) -> str:
     return str(failure.getTraceback()).rstrip()
 
 
-def _level(event: LogEvent) -> str:
+def levelOf(event: LogEvent) -> str:
+    """The name of an event's level."""
     level = event.get("log_level")
     return "info" if level is None else str(level.name)
+
+
+def priorityOf(level: str) -> int:
+    """The priority of a level (sd-daemon(3), syslog(3))."""
+    return _PRIORITIES[level]
 
 
 def _time(event: LogEvent) -> datetime:
@@ -70,10 +77,10 @@ class TextObserver:
         self._journal = journal
 
     def __call__(self, event: LogEvent) -> None:
-        level = _level(event)
+        level = levelOf(event)
         if self._journal:
             # Each line of a traceback would otherwise be an entry of its own priority.
-            mark = f"<{_PRIORITIES[level]}>"
+            mark = f"<{priorityOf(level)}>"
             line = mark + text(event).replace("\n", f"\n{mark}")
         else:
             line = f"{_time(event).astimezone():%Y-%m-%d %H:%M:%S} {level:5} {text(event)}"
@@ -91,7 +98,7 @@ class JSONObserver:
     def __call__(self, event: LogEvent) -> None:
         entry: dict[str, object] = {
             "time": _time(event).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "level": _level(event),
+            "level": levelOf(event),
             "source": event.get("log_namespace", ""),
             "message": text(event),
         }
@@ -127,18 +134,39 @@ class Announcer:
             self._others(event)
 
 
+@implementer(ILogObserver)
+class Escaper:
+    """
+    Makes events safe for observers that are not ours: to be added before these.
+
+    What came from the network may stand in an event: see :func:`text`.
+    """
+
+    def __call__(self, event: LogEvent) -> None:
+        if printable(formatEvent(event)) != formatEvent(event):
+            for key, value in _fields(event).items():
+                if isinstance(value, str):
+                    event[key] = printable(value)
+            # What is no text itself, an exception for instance, is only made one when it is written.
+            event["log_format"] = printable(formatEvent(event)).replace("{", "{{").replace("}", "}}")
+
+
 def observer(settings: LogSettings, file: TextIO) -> ILogObserver:
     """Make the observer that the user has asked for."""
-    made: ILogObserver
-    made = JSONObserver(file) if settings.format == "json" else TextObserver(file, _isJournal(file))
+    return filtered(settings, JSONObserver(file) if settings.format == "json" else TextObserver(file, _isJournal(file)))
+
+
+def filtered(settings: LogSettings, made: ILogObserver) -> ILogObserver:
+    """Keep from an observer what the user has not asked for."""
     level = LogLevel.levelWithName(settings.level)
     predicate = LogLevelFilterPredicate(max(level, LogLevel.warn))  # Twisted's own events matter when they warn
     predicate.setLogLevelForNamespace("bore", level)
     return FilteringLogObserver(made, [predicate])
 
 
-def beginLogging(settings: LogSettings) -> None:
-    """Log to standard error, and announce on standard output."""
+def beginLogging(settings: LogSettings, reactor: Reactor) -> None:
+    """Log to standard error, and announce on standard output; from here on neither blocks."""
+    sys.stdout, sys.stderr = unblocked(sys.stdout, reactor), unblocked(sys.stderr, reactor)
     VisitorLog.wanted = settings.level == "debug"
     others = observer(settings, sys.stderr)
     announcer = Announcer(sys.stdout, others, shared=settings.format == "text")

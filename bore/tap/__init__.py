@@ -10,17 +10,19 @@ from types import TracebackType
 from typing import Any, ClassVar, Generic, TextIO, TypeVar, cast
 
 from twisted.application.service import IService, MultiService
-from twisted.logger import ILogObserver, Logger
+from twisted.logger import ILogObserver, Logger, globalLogPublisher
 from twisted.python import usage
 from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
 
 from bore.commandline import Command, UsageError
-from bore.observers import observer
+from bore.observers import Escaper, filtered, observer
 from bore.options.common import LogSettings
+from bore.outlet import finish, unblocked
 from bore.process import raiseDescriptorLimit, settle, useMonotonicClock
 from bore.signals import IReactorSignals, endOnNextSignal, handleHangup
 from bore.streams.visitorlog import VisitorLog
+from bore.syslog import SyslogObserver
 
 C = TypeVar("C")
 
@@ -63,7 +65,7 @@ class Daemon(MultiService):
     """
     A service under twistd, with our own way of logging, and of following signals.
 
-    It logs where twistd would log to; ``--logger`` and ``--syslog`` of twistd are left alone.
+    It logs where twistd would log to. Events for the observer of twistd's ``--logger`` are made safe before.
 
     :param reactor: what :func:`prepare` has returned.
     :param service: what runs.
@@ -103,19 +105,27 @@ class Daemon(MultiService):
     def startService(self) -> None:
         """Start."""
         self._reactor.addSystemEventTrigger("before", "shutdown", endOnNextSignal)
+        self._reactor.addSystemEventTrigger("after", "shutdown", finish)  # twistd ends with the signal that stops it
         self._reactor.callWhenRunning(settle)
         MultiService.startService(self)
 
     def setServiceParent(self, parent: object) -> None:
         """Join the application, and have it log through our observer."""
         MultiService.setServiceParent(self, parent)
-        if isinstance(parent, Componentized) and not self._twistd.get("logger") and not self._twistd.get("syslog"):
-            parent.setComponent(ILogObserver, observer(self._log, self._logFile()))
+        if self._twistd.get("logger"):
+            globalLogPublisher.addObserver(Escaper())
+        elif isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._observer())
+
+    def _observer(self) -> ILogObserver:
+        if self._twistd.get("syslog"):
+            return filtered(self._log, SyslogObserver(self._twistd["prefix"]))
+        return observer(self._log, self._logFile())
 
     def _logFile(self) -> TextIO:
         name = self._twistd.get("logfile")
         if name == "-" or (not name and self._twistd.get("nodaemon")):
-            return sys.stdout
+            return unblocked(sys.stdout, self._reactor)
         file = LogFile.fromFullPath(os.path.abspath(name or "twistd.log"))
         if hasattr(signal, "SIGUSR1"):
             signal.signal(signal.SIGUSR1, lambda *_: file.rotate())

@@ -5,16 +5,20 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import socket
 import tempfile
 from typing import Any
 
-from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel
+from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from bore.observers import Announcer, JSONObserver, TextObserver, observer
+from bore.observers import Announcer, Escaper, JSONObserver, TextObserver, observer
 from bore.options.common import LogSettings
+from bore.syslog import SyslogObserver
 from tests.fakes import logObserver
+from tests.support import temporaryFolder
 
 
 def event(format: str, level: LogLevel = LogLevel.info, namespace: str = "bore.test", **fields: Any) -> LogEvent:
@@ -121,3 +125,93 @@ class ChoiceTests(SynchronousTestCase):
             observer(LogSettings("info", "text"), file)(event("hello"))
             file.seek(0)
             self.assertEqual(file.read(), "<6>hello\n")
+
+
+class EscaperTests(SynchronousTestCase):
+    """Events for observers that are not ours."""
+
+    def test_whatAPeerWroteIsEscaped(self) -> None:
+        evil = event("{peer}: {text} {error} {{}}", peer="a", text="\x1b[2J\n{x}", error=ValueError("\x07"))
+        Escaper()(evil)
+        Escaper()(evil)
+        self.assertEqual(formatEvent(evil), r"a: \x1b[2J\n{x} \x07 {}")
+        self.assertEqual(evil["text"], r"\x1b[2J\n{x}")
+
+    def test_whatIsHarmlessStaysAsItIs(self) -> None:
+        plain = event("{peer} asked for {port}", peer="a", port=1)
+        before = dict(plain)
+        Escaper()(plain)
+        self.assertEqual(plain, before)
+
+
+class SyslogTests(SynchronousTestCase):
+    """The system's log."""
+
+    def setUp(self) -> None:
+        self.place = temporaryFolder(self) / "log"
+        self.observer = SyslogObserver("bore", (str(self.place.with_name("other")), str(self.place)))
+        verifyObject(ILogObserver, self.observer)
+
+    def daemon(self) -> socket.socket:
+        daemon = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(daemon.close)
+        self.place.unlink(missing_ok=True)
+        daemon.bind(str(self.place))
+        daemon.setblocking(False)
+        return daemon
+
+    def read(self, daemon: socket.socket) -> list[str]:
+        """All that has come, without its times."""
+        lines = []
+        try:
+            while True:
+                lines.append(re.sub(r"^(<\d+>)\w{3} \d\d \d\d:\d\d:\d\d ", r"\1", daemon.recv(4096).decode()))
+        except BlockingIOError:
+            return lines
+
+    def test_anEventHasThePriorityOfItsLevel(self) -> None:
+        daemon = self.daemon()
+        for level in (LogLevel.debug, LogLevel.info, LogLevel.warn, LogLevel.error, LogLevel.critical):
+            self.observer(event("x", level))
+        pid = os.getpid()
+        self.assertEqual(self.read(daemon), [f"<{8 + each}>bore[{pid}]: x" for each in (7, 6, 4, 3, 2)])
+
+    def test_whatAPeerWroteIsEscaped(self) -> None:
+        daemon = self.daemon()
+        self.observer(event("{text}", text="a\nb\x1b"))
+        self.assertEqual(self.read(daemon), [rf"<14>bore[{os.getpid()}]: a\nb\x1b"])
+
+    def test_aDaemonThatDoesNotReadBlocksNobodyAndTheCountIsSent(self) -> None:
+        daemon = self.daemon()
+        for number in range(1000):
+            self.observer(event("{number}", number=number))
+        taken = self.read(daemon)
+        self.assertTrue(0 < len(taken) < 1000)
+        self.observer(event("again"))
+        missing = f"{1000 - len(taken)} lines of the log were dropped: nobody read them"
+        pid = os.getpid()
+        self.assertEqual(self.read(daemon), [f"<12>bore[{pid}]: {missing}", f"<14>bore[{pid}]: again"])
+
+    def test_aDaemonThatIsStartedAnewIsFound(self) -> None:
+        self.observer(event("nobody is there"))
+        self.daemon().close()
+        self.observer(event("nor now"))
+        daemon = self.daemon()
+        self.observer(event("found"))
+        self.assertEqual(len(self.read(daemon)), 2)
+        daemon.close()
+        daemon = self.daemon()
+        self.observer(event("and again"))
+        self.assertEqual(self.read(daemon), [f"<14>bore[{os.getpid()}]: and again"])
+
+    def test_aTracebackHasLinesOfItsOwn(self) -> None:
+        daemon = self.daemon()
+        events: list[LogEvent] = []
+        try:
+            raise ZeroDivisionError("by zero")
+        except ZeroDivisionError:
+            Logger("bore.test", observer=logObserver(events)).failure("oops")
+        self.observer(events[0])
+        lines = self.read(daemon)
+        self.assertEqual(lines[0], f"<10>bore[{os.getpid()}]: oops")
+        self.assertTrue(lines[-1].endswith("\tZeroDivisionError: by zero"))
