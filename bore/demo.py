@@ -7,15 +7,18 @@ from typing import Final
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, readBody
+from twisted.web.client import URI, Agent, readBody
+from twisted.web.iweb import IAgentEndpointFactory
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
+from zope.interface import implementer
 
 from bore import exits
+from bore.client.reasons import describe
 from bore.client.service import ClientService
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.server.service import ServerService
@@ -57,6 +60,17 @@ class _Page(Resource):
     def render_GET(self, request: Request) -> bytes:
         request.setHeader(b"Content-Type", b"text/html; charset=utf-8")
         return PAGE
+
+
+@implementer(IAgentEndpointFactory)
+class _Loopback:
+    """Connects to this machine, for which the agent's own endpoint would start a thread."""
+
+    def __init__(self, reactor: IReactor) -> None:
+        self._reactor = reactor
+
+    def endpointForURI(self, uri: URI) -> TCP4ClientEndpoint:
+        return TCP4ClientEndpoint(self._reactor, _LOOPBACK, uri.port)
 
 
 class Demo(MultiService):
@@ -106,7 +120,8 @@ class Demo(MultiService):
         client.gaveUp.addErrback(self._failed).addCallback(lambda _: self._stop())
         url = f"http://{_LOOPBACK}:{await client.opened}/"
         self._log.info("the page is at {url}", announce=True, url=url)
-        response = await Agent(self._reactor).request(b"GET", url.encode())
+        agent = Agent.usingEndpointFactory(self._reactor, _Loopback(self._reactor))
+        response = await agent.request(b"GET", url.encode())
         body = await readBody(response)
         if response.code != 200 or body != PAGE:
             raise RuntimeError(f"fetched {url}, and got {response.code} and {len(body)} other bytes")
@@ -128,7 +143,7 @@ class Demo(MultiService):
         return stopped
 
     def _failed(self, reason: Failure) -> None:
-        self._log.error("the demonstration failed: {error}", error=reason.getErrorMessage() or str(reason.value))
+        self._log.error("the demonstration failed: {error}", error=describe(reason.value))
         self.code = exits.FAILURE
 
     def _finish(self) -> None:

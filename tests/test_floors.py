@@ -61,6 +61,13 @@ class FloorsTests(SynchronousTestCase):
             if room in ALLOWED:
                 self.assertNotIn("twisted.internet.reactor", set(imports(file)), str(file))
 
+    def test_nothingUsesTheReactorsThreads(self) -> None:
+        """They are joined when the process ends, however long that takes."""
+        words = ("deferToThread", "callInThread", "getThreadPool", "nameResolver", "HostnameEndpoint", "FromString")
+        for file in (CHECKOUT / "bore").rglob("*.py"):
+            text = file.read_text()
+            self.assertEqual([word for word in words if word in text], [], str(file))
+
     def test_nothingInThePackageNamesItsTests(self) -> None:
         for file in (CHECKOUT / "bore").rglob("*.py"):
             self.assertFalse([name for name in imports(file) if name.startswith("tests")], str(file))

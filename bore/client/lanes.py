@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
+from bore.client.reasons import describe
 from bore.client.visitors import Visitors
 from bore.relay.face import Stream
 from bore.streams.bursts import Burst
@@ -177,6 +178,7 @@ class SessionLanes:
         if lane.closed:
             local.close()
             return
+        self._visitors.served()
         self._relay.joinWithLane(Stream(local), lane, False, partial(self._visitors.left, id), header=header)
 
     def _refuse(self, reason: Failure, lane: Lane, id: UUID) -> None:
@@ -259,7 +261,7 @@ class SessionLanes:
         if not self._open:
             return
         if self._trouble.begins():
-            self._log.warn("a lane could not be opened: {error}", error=reason.getErrorMessage())
+            self._log.warn("a lane could not be opened: {error}", error=describe(reason.value))
         self._failing = True
         self._rest()
 

@@ -6,15 +6,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from zope.interface import implementer
 
 from bore.client.publicport import PublicPort
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.state import Memory, NoMemory, StateFile
-from bore.streams.addresses import isLiteral
-from bore.streams.dial import DIAL_TIMEOUT, Dialer, Dials
+from bore.streams.dial import Dialer, Dials
+from bore.streams.endpoint import DialerEndpoint
 from bore.streams.reactor import IReactor
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ class Servers:
         self._tls = settings.tls
         self._secret = settings.secret is not None
         self._trusts: dict[ServerAddress, Trust] = {}
+        self._dialers: dict[ServerAddress, Dialer] = {}
         self._current = 0
 
     def __len__(self) -> int:
@@ -60,8 +60,9 @@ class Servers:
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """Dial the current server; its name is looked up afresh."""
         self.publicPort.recall()
-        connecting: Deferred[IProtocol] = self._endpoint().connect(protocolFactory)
-        return connecting
+        plain = self._dialers.setdefault(self.address, Dialer(self._reactor, *self.address))
+        plain.forget()
+        return DialerEndpoint(self._reactor, self._sealed(plain)).connect(protocolFactory)
 
     def dialer(self, host: str, port: int, distrusted: Callable[[Exception], None]) -> Dials:
         """
@@ -70,12 +71,7 @@ class Servers:
         :param host: its IP address.
         :param distrusted: called when it turns out to be another one.
         """
-        plain = Dialer(self._reactor, host, port)
-        if self._tls is None:
-            return plain
-        from bore.client.tls import TlsDialer
-
-        return TlsDialer(self._reactor, plain, self._trust(), distrusted)
+        return self._sealed(Dialer(self._reactor, host, port), distrusted)
 
     def proven(self) -> None:
         """The current server has proved that it knows the secret."""
@@ -96,25 +92,16 @@ class Servers:
             self._trusts[address] = Trust(address, self._tls, self._secret)
         return self._trusts[address]
 
-    def _endpoint(self) -> IStreamClientEndpoint:
+    def _sealed(self, plain: Dialer, distrusted: Callable[[Exception], None] | None = None) -> Dials:
+        """What dials the current server: with TLS, if that is spoken with it."""
         if self._tls is None:
-            return _endpoint(self._reactor, self.address)
-        from bore.client.tls import TlsDialer, TlsEndpoint
+            return plain
+        from bore.client.tls import TlsDialer
 
-        plain = Dialer(self._reactor, *self.address)
-        return TlsEndpoint(self._reactor, TlsDialer(self._reactor, plain, self._trust()))
+        return TlsDialer(self._reactor, plain, self._trust(), distrusted)
 
 
 def _memory(settings: ClientSettings, address: ServerAddress) -> Memory:
     if settings.stateFolder is None:
         return NoMemory()
     return StateFile(settings.stateFolder, str(address), settings.local)
-
-
-def _endpoint(reactor: IReactor, address: ServerAddress) -> IStreamClientEndpoint:
-    """Both address families of a name, and the one of an address."""
-    host, port = address
-    if not isLiteral(host):
-        return HostnameEndpoint(reactor, host, port, timeout=DIAL_TIMEOUT)
-    kind = TCP6ClientEndpoint if ":" in host else TCP4ClientEndpoint
-    return kind(reactor, host, port, timeout=int(DIAL_TIMEOUT))

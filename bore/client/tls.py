@@ -6,20 +6,14 @@ import socket
 from collections.abc import Callable
 
 from OpenSSL import SSL
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.error import getConnectError
-from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
-from twisted.python.failure import Failure
-from zope.interface import implementer
+from twisted.internet.defer import Deferred
 
 from bore.client.reasons import ServerNotTrusted
 from bore.client.trust import Trust
 from bore.streams.dial import Dialer
 from bore.streams.handshakes import Handshake
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import TlsError, troubleOf
 from bore.streams.tls import TlsSocket
-from bore.streams.transport import SocketTransport, addressOf
 
 
 class TlsDialer:
@@ -50,7 +44,7 @@ class TlsDialer:
         """
         Connect once.
 
-        :returns: the connected socket; fails with OSError, DNSLookupError, or ServerNotTrusted. Cancelling it ends
+        :returns: the connected socket; fails with OSError or ServerNotTrusted. Cancelling it ends
             the attempt.
         """
         return self._dial(self._trust.context if self._distrusted is None else self._trust.repeated)
@@ -80,36 +74,3 @@ class TlsDialer:
                 self._distrusted(e)
             raise
         return sock
-
-
-@implementer(IStreamClientEndpoint)
-class TlsEndpoint:
-    """A server that speaks TLS, for the control connection."""
-
-    def __init__(self, reactor: IReactor, dialer: TlsDialer) -> None:
-        self._reactor = reactor
-        self._dialer = dialer
-
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        """Dial the server; its name is looked up afresh."""
-        return maybeDeferred(self._dialer.dial).addErrback(_asConnectError).addCallback(self._start, protocolFactory)
-
-    def _start(self, sock: socket.socket, factory: IProtocolFactory) -> IProtocol:
-        try:
-            address = addressOf(sock)
-        except OSError as e:
-            trouble = troubleOf(sock, e)
-            sock.close()
-            raise trouble from None
-        protocol = factory.buildProtocol(address)
-        assert protocol is not None
-        SocketTransport(sock, protocol, self._reactor).start()
-        return protocol
-
-
-def _asConnectError(reason: Failure) -> Failure:
-    """What Twisted's own endpoints would fail with."""
-    error = reason.value
-    if isinstance(error, OSError) and not isinstance(error, TlsError):
-        return Failure(getConnectError((error.errno, error.strerror)))
-    return reason

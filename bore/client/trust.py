@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from bore.client.knownservers import AUTHORITY, KnownServer, KnownServers, KnownServersError
 from bore.client.reasons import ServerKeyChanged, ServerNotTrusted
 from bore.client.settings import ServerAddress, TlsSettings
-from bore.streams.addresses import isLiteral
+from bore.streams.addresses import asciiName, isLiteral
 from bore.streams.certificates import clientContext, fingerprint, repeatedContext
 from bore.streams.tls import TlsSocket
 
@@ -61,7 +61,7 @@ class Trust:
         self._key = self._why = self._said = ""
         self.context = clientContext(settings.authorities, settings.credentials)
         self.repeated = repeatedContext(settings.credentials)
-        self.name = "" if isLiteral(server.host) else server.host.removesuffix(".")
+        self.name = "" if isLiteral(server.host) else asciiName(server.host.removesuffix("."))
 
     def judge(self, sock: TlsSocket) -> None:
         """
@@ -181,7 +181,7 @@ class Trust:
         host = self._server.host.removesuffix(".")
         try:
             if self.name:
-                verify_certificate_hostname(certificate, host.encode("idna").decode())
+                verify_certificate_hostname(certificate, self.name)
             else:
                 verify_certificate_ip_address(certificate, host.partition("%")[0])
         except (VerificationError, CertificateError, ValueError):

@@ -12,9 +12,10 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from bore.client.dataconnections import DataConnections
+from bore.client.reasons import describe
 from bore.client.settings import ClientSettings
 from bore.relay.face import Ending, Relay, Stream
-from bore.streams.bursts import Burst, Overflow
+from bore.streams.bursts import Overflow
 from bore.streams.dial import Dialer, Dials
 from bore.streams.reactor import IReactor
 from bore.streams.visitorlog import VisitorLog
@@ -48,8 +49,8 @@ class Visitors:
         self._reaching = 0
         self._crowd = Overflow(reactor, "{limit} visitors are being connected, more are left out")
         self._throng = Overflow(reactor, "{limit} visitors may be there, more are turned away")
-        self.unaccepted = Burst(reactor)
-        self._unserved = Burst(reactor)
+        self.unaccepted = Overflow(reactor, "no connection to the server for a visitor: {error}")
+        self._unserved = Overflow(reactor, "cannot connect to {local} for a visitor: {error}")
 
     def came(self, id: UUID, server: Dials, header: bytes = b"") -> None:
         """
@@ -98,9 +99,15 @@ class Visitors:
 
     def notServed(self, id: UUID, reason: Failure) -> None:
         """The local service could not be reached for a visitor."""
-        if self._unserved.begins():
-            error = reason.getErrorMessage()
-            self.log.warn("visitor {id}: cannot connect to {local}: {error}", id=id, local=self.localName, error=error)
+        error = describe(reason.value)
+        self._unserved.happened(local=self.localName, error=error)
+        if VisitorLog.wanted:
+            self.log.debug("visitor {id}: cannot connect to {local}: {error}", id=id, local=self.localName, error=error)
+
+    def served(self) -> None:
+        """The local service was reached for a visitor."""
+        if self._unserved.lasts:
+            self._unserved.over("{local} answers again; visitors closed meanwhile: {count}")
 
     def left(self, id: UUID, ending: Ending) -> None:
         """A visitor has left."""
@@ -172,9 +179,10 @@ class _Visitor:
     def _acceptFailed(self, reason: Failure) -> None:
         if self._stopped:
             return
-        if self._visitors.unaccepted.begins():
-            error = reason.getErrorMessage()
-            self._visitors.log.warn("visitor {id}: no data connection: {error}", id=self._id, error=error)
+        error = describe(reason.value)
+        self._visitors.unaccepted.happened(error=error)
+        if VisitorLog.wanted:
+            self._visitors.log.debug("visitor {id}: no data connection: {error}", id=self._id, error=error)
         self.stop()
 
     def _localReached(self, local: socket.socket) -> None:
@@ -196,5 +204,6 @@ class _Visitor:
             self.stop()
         elif self._local is not None:
             self._visitors.settled(self._id)
+            self._visitors.served()
             server = Stream(self._server.socket, self._header + self._server.early)
             self._visitors.relay.join(server, Stream(self._local), partial(self._visitors.left, self._id))

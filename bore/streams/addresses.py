@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from ipaddress import IPv6Address, ip_address
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 #: An address as the socket module gives and takes it: ``(host, port)``, or ``(host, port, flow, scope)`` for IPv6.
 SocketAddress: TypeAlias = tuple[Any, ...]
+
+#: An address with its family, as a new socket needs it.
+Place: TypeAlias = tuple[socket.AddressFamily, SocketAddress]
+
+#: RFC 1035, section 2.3.4, in characters.
+_LONGEST_LABEL: Final = 63
+_LONGEST_NAME: Final = 253
+
+#: What separates the labels of a name (RFC 3490, section 3.1).
+_DOTS: Final = re.compile("[.\u3002\uff0e\uff61]")
 
 
 def hostPort(host: str, port: int) -> str:
@@ -66,7 +77,39 @@ def peerOf(sock: socket.socket) -> tuple[str, int]:
     return (f"{host}%{scope}" if scope else host), port
 
 
-def literalAddress(host: str, port: int) -> tuple[socket.AddressFamily, SocketAddress]:
+def asciiName(host: str) -> str:
+    """
+    Write a name as name servers and certificates have it.
+
+    A label in ASCII stays as it is, and may have an underscore, as names in container networks do. Any other is
+    encoded by IDNA 2008 with the mapping of UTS 46 (upper case becomes lower case), or by IDNA 2003 where that does not
+    accept it, or is not installed.
+
+    :raises ValueError: when it is not a name: a label has more than 63 characters or none, or the name more than 253.
+    """
+    name = ".".join(label if label.isascii() else _asciiLabel(label) for label in _DOTS.split(host))
+    labels = name.removesuffix(".").split(".")
+    if not all(0 < len(label) <= _LONGEST_LABEL for label in labels) or len(name.removesuffix(".")) > _LONGEST_NAME:
+        raise ValueError("give a name whose parts have 1 to 63 characters, or an address")
+    if not _isPlain(name):
+        raise ValueError("give a name or an address, as in example.com, 192.0.2.7 or [2001:db8::1]:7835")
+    return name
+
+
+def _asciiLabel(label: str) -> str:
+    try:
+        import idna  # comes with Twisted; few names need it
+
+        return idna.encode(label, uts46=True).decode("ascii")
+    except (ImportError, UnicodeError):
+        return label.encode("idna").decode("ascii")
+
+
+def _isPlain(name: str) -> bool:
+    return not any(c.isspace() or c in "/@,:" or not c.isprintable() for c in name)
+
+
+def literalAddress(host: str, port: int) -> Place:
     """
     Turn an IP address into what a socket takes.
 
@@ -96,12 +139,12 @@ def parseHostPort(text: str) -> tuple[str, int | None]:
     host, colon, port = text.partition(":")
     if "," in text:
         raise ValueError("give one name or address at a time")
-    if not host or any(c.isspace() or c in "/@" or not c.isprintable() for c in host):
+    if not host or not _isPlain(host):
         raise ValueError("give a name or an address, as in example.com, 192.0.2.7 or [2001:db8::1]:7835")
     try:
-        host.encode("idna")
+        asciiName(host)
     except UnicodeError:
-        raise ValueError("give a name whose parts have 1 to 63 characters, or an address") from None
+        raise ValueError("give a name whose letters are allowed in names, or an address") from None
     return host, parsePort(port) if colon else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 #: Trouble of the same kind within so many seconds of the last belongs to the same burst.
@@ -28,10 +28,12 @@ class Burst:
 
 class Overflow:
     """
-    Counts what is over a bound, and logs it twice per burst: its begin, and how many there were when it is over.
+    Counts what is over a bound, or fails, and logs it twice per burst: its begin, and how many there were when it is
+    over.
 
     :param text: what is logged at the begin, with the fields that :meth:`happened` is given.
     :ivar total: how many there were since the start.
+    :ivar lasts: whether a burst has begun and is not over.
     """
 
     _log = Logger()
@@ -41,26 +43,38 @@ class Overflow:
         self._text = text
         self._last = float("-inf")
         self._before = 0
-        self._watched = False
+        self.lasts = False
         self._fields: dict[str, object] = {}
+        self._timer: IDelayedCall | None = None
         self.total = 0
 
     def happened(self, **fields: object) -> None:
         """Count one more."""
         self.total += 1
         self._last = self._clock.seconds()
-        if not self._watched:
-            self._watched = True
+        if not self.lasts:
+            self.lasts = True
             self._before = self.total - 1
             self._fields = fields
             self._log.warn(self._text, **fields)
-            self._clock.callLater(_CALM, self._look)
+            self._timer = self._clock.callLater(_CALM, self._look)
+
+    def over(self, text: str) -> None:
+        """
+        Note that the burst is over before it has calmed down.
+
+        :param text: what is logged then, with the fields that the begin had, and ``count``.
+        """
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self.lasts = False
+        self._log.warn(text, count=self.total - self._before, **self._fields)
 
     def _look(self) -> None:
         rest = self._last + _CALM - self._clock.seconds()
         if rest > 0:
-            self._clock.callLater(rest, self._look)
+            self._timer = self._clock.callLater(rest, self._look)
             return
-        self._watched = False
+        self.lasts = False
         if self.total - self._before > 1:
             self._log.warn(self._text + " ({count} times)", count=self.total - self._before, **self._fields)

@@ -64,6 +64,10 @@ _STREAM_OPTIONS: Final = _options(_STREAM_KEEPALIVE_IDLE, _STREAM_KEEPALIVE_INTE
 _LANE_OPTIONS: Final = _options(_LANE_KEEPALIVE_IDLE, _LANE_KEEPALIVE_INTERVAL, _LANE_KEEPALIVE_COUNT)
 
 
+#: Closing throws away what was not sent (struct linger; on Windows its members are short).
+_NO_LINGER: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+
+
 class TlsError(ConnectionError):
     """The peer broke TLS, or has said why it will not have it."""
 
@@ -122,6 +126,13 @@ def prepareStream(sock: socket.socket) -> None:
     On Linux, accepted sockets inherit this from the listening one.
     """
     _set(sock, _STREAM_OPTIONS)
+
+
+def closeWithReset(sock: socket.socket) -> None:
+    """Close a socket so that the system forgets the connection at once, and the peer reads a reset."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    sock.close()
 
 
 def unacknowledged(fd: int) -> int:

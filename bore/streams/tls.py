@@ -12,6 +12,7 @@ from cryptography import x509
 from OpenSSL import SSL, crypto
 from OpenSSL._util import lib
 
+from bore.streams.addresses import asciiName
 from bore.streams.certificates import WrongProtocol
 from bore.streams.sockets import RECORD, TlsError
 
@@ -74,7 +75,7 @@ class TlsSocket(socket.socket):
             self._tls.set_accept_state()
         else:
             if name:
-                self._tls.set_tlsext_host_name(name.encode("idna"))
+                self._tls.set_tlsext_host_name(asciiName(name).encode("ascii"))
             self._tls.set_connect_state()
 
     def handshake(self) -> bool:

@@ -320,7 +320,7 @@ class LossTests(LaneCase):
                 self.server.fail()
             self.reactor.advance(0.5)
         self.assertLessEqual(self.server.count, 4 + 2 * 11)
-        self.assertEqual(self.warnings, ["a lane could not be opened: Connection was refused by other side."])
+        self.assertEqual(self.warnings, ["a lane could not be opened: connection refused"])
 
     def test_theLossOfIdleOnesDoesNotKeepVisitorsWaiting(self) -> None:
         self.open[0].end(reset=True)

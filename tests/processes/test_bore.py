@@ -12,7 +12,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.processes.case import ProcessCase
+from tests.processes.case import ProcessCase, count
 from tests.support import (
     CHECKOUT,
     Program,
@@ -22,6 +22,7 @@ from tests.support import (
     freePort,
     isClosed,
     isOpen,
+    isTurnedAway,
     receiveAll,
     receiveExactly,
     running,
@@ -126,7 +127,8 @@ class ExitTests(ProcessCase):
             69, f"cannot reach {self.host}:{port}: connection refused",
             "local", "80", "-t", f"{self.host}:{port}", "--no-reconnect",
         )  # fmt: skip
-        self.assertEnds(69, "its name cannot be looked up", "local", "80", "-t", "nowhere.invalid", "--no-reconnect")
+        for to in ("nowhere.invalid", "tls://nowhere.invalid"):
+            self.assertEnds(69, "the name nowhere.invalid", "local", "80", "-t", to, "--no-reconnect")
 
     def test_allThreeWaysNotToShareASecretAre77AtOnce(self) -> None:
         _, withSecret = self.server("--secret", "the right one, long enough")
@@ -301,8 +303,25 @@ class LocalServiceTests(ProcessCase):
         self.service.close()
         with connect(self.host, port) as visitor:
             self.assertTrue(isClosed(visitor))
-        self.assertIn("Connection refused", client.waitFor("cannot connect to"))
+        self.assertIn("connection refused", client.waitFor("cannot connect to"))
         self.assertIsNone(client.process.poll())
+
+    def test_howManyVisitorsThatCostIsSaidWhenItAnswersAgain(self) -> None:
+        _, control = self.server()
+        for lanes in ("4", "0"):
+            local = freePort()
+            words = [str(local), "-l", "127.0.0.1", "-t", f"{self.host}:{control}", "--lanes", lanes]
+            client = self.start(bore("local", *words))
+            port = client.port("listening at ")
+            for _ in range(3):
+                self.assertTrue(isTurnedAway(self.host, port))
+            with socket.create_server(("127.0.0.1", local)):
+                visitor = self.visitor(port)
+                client.waitFor(f"127.0.0.1:{local} answers again; visitors closed meanwhile: 3")
+                visitor.close()
+            line = f"cannot connect to 127.0.0.1:{local} for a visitor: connection refused"
+            self.assertEqual(count(client, line), 1, client.transcript())
+            client.kill()
 
     def test_aServerOnTheIPv6WildcardServesBothFamilies(self) -> None:
         server = self.start(bore("server", "--bind-addr", "::", "--control-port", "0"))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.streams.addresses import (
+    asciiName,
     hostPort,
     isLiteral,
     literalAddress,
@@ -34,6 +35,33 @@ class HostPortTests(SynchronousTestCase):
             "my_host-2.local.": ("my_host-2.local.", None),
         }.items():
             self.assertEqual(parseHostPort(text), expected, text)
+
+    def test_namesAreWrittenAsNameServersHaveThem(self) -> None:
+        for text, expected in {
+            "example.com": "example.com",
+            "Example.COM": "Example.COM",
+            "bore_server": "bore_server",
+            "stack_bore-server.1": "stack_bore-server.1",
+            "_b\u00fccher.test": "_b\u00fccher.test".encode("idna").decode(),
+            "b\u00fccher.test": "xn--bcher-kva.test",
+            "B\u00dcCHER.test": "xn--bcher-kva.test",
+            "b\u00fccher\u3002bore_server": "xn--bcher-kva.bore_server",
+            "stra\u00dfe.test.": "xn--strae-oqa.test.",
+            "\u2603.test": "xn--n3h.test",
+        }.items():
+            self.assertEqual(asciiName(text), expected, text)
+            self.assertEqual(parseHostPort(text), (text, None))
+        for text in ("a..b", "", "x" * 64, "b\u00fc" * 30, "a.\u2026b", "\uff0f\u00fc", ".".join(["x" * 50] * 6)):
+            self.assertRaises(ValueError, asciiName, text)
+
+    @given(st.text(max_size=30))
+    def test_anyNameIsWrittenInPlainAsciiOrRefused(self, text: str) -> None:
+        try:
+            name = asciiName(text)
+        except ValueError:
+            return
+        self.assertTrue(name.isascii() and not set(name) & set("/@,: \n\0"), ascii(name))
+        self.assertEqual(asciiName(name), name)
 
     def test_everythingElseIsRefusedWithAHint(self) -> None:
         for text in (

@@ -49,6 +49,17 @@ class OverflowTests(SynchronousTestCase):
         self.clock.advance(10)
         self.assertEqual((self.logged, self.clock.getDelayedCalls()), (["3 is too much for us"], []))
 
+    def test_whatIsOverEarlierIsSaidWithItsNumber(self) -> None:
+        for _ in range(2):
+            for _ in range(3):
+                self.overflow.happened(limit=3, whom="us")
+            self.assertTrue(self.overflow.lasts)
+            self.overflow.over("{whom} had {count}")
+            self.assertFalse(self.overflow.lasts)
+        self.clock.pump([1] * 20)
+        self.assertEqual(self.logged, ["3 is too much for us", "us had 3"] * 2)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_eachBurstHasItsOwnNumber(self) -> None:
         for _ in range(2):
             for _ in range(3):

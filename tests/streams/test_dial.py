@@ -9,55 +9,54 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from twisted.internet import reactor
-from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.error import DNSLookupError
-from twisted.internet.interfaces import IHostResolution, IResolutionReceiver
+from twisted.internet.interfaces import IReactorFromThreads
 from twisted.trial.unittest import TestCase
 
 from bore.streams import dial
+from bore.streams.addresses import Place, literalAddress
 from bore.streams.dial import Dialer
+from bore.streams.names import LookUps, NameTrouble
 from bore.streams.reactor import IReactor
 from tests.support import freePort
 
 
-class Names:
+class Names(LookUps):
     """Answers with addresses of the test's choice, and counts the questions."""
 
     def __init__(self, *hosts: str) -> None:
+        super().__init__()
         self.hosts: Sequence[str] = hosts
         self.asked = 0
         self.slow = False
-        self.waiting: list[tuple[IResolutionReceiver, int]] = []
+        self.trouble: NameTrouble | None = None
+        self.waiting: list[Deferred[list[Place]]] = []
 
-    def resolveHostName(
-        self, receiver: IResolutionReceiver, hostName: str, portNumber: int = 0, *more: object
-    ) -> IHostResolution:
+    def lookUp(self, reactor: IReactorFromThreads, host: str) -> Deferred[list[Place]]:
         self.asked += 1
-        receiver.resolutionBegan(cast(IHostResolution, self))
-        self.waiting.append((receiver, portNumber))
+        found: Deferred[list[Place]] = Deferred()
+        self.waiting.append(found)
         if not self.slow:
             self.answer()
-        return cast(IHostResolution, self)
+        return found
 
     def answer(self) -> None:
         """Give the addresses to everybody who has asked."""
-        for receiver, port in self.waiting:
-            self._tell(receiver, port)
-        self.waiting.clear()
+        waiting, self.waiting = self.waiting, []
+        for found in waiting:
+            if self.trouble is not None:
+                found.errback(self.trouble)
+            elif self.hosts:
+                found.callback([literalAddress(host, 0) for host in self.hosts])
+            else:
+                found.errback(NameTrouble("there is none", temporary=False))
 
-    def _tell(self, receiver: IResolutionReceiver, port: int) -> None:
-        for host in self.hosts:
-            kind = IPv6Address if ":" in host else IPv4Address
-            receiver.addressResolved(kind("TCP", host, port))
-        receiver.resolutionComplete()
 
+class LaterReactor:
+    """The real reactor, with a clock that can be set."""
 
-class NamedReactor:
-    """The real reactor, with names of the test's choice."""
-
-    def __init__(self, names: Names) -> None:
-        self.nameResolver = names
+    def __init__(self) -> None:
         self.later = 0.0
 
     def seconds(self) -> float:
@@ -72,7 +71,7 @@ class DialTests(TestCase):
 
     def setUp(self) -> None:
         self.names = Names()
-        self.reactor = NamedReactor(self.names)
+        self.reactor = LaterReactor()
 
     def listen(self, host: str = "127.0.0.1", port: int = 0) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -81,7 +80,7 @@ class DialTests(TestCase):
         return listener
 
     def dialer(self, host: str, port: int) -> Dialer:
-        return Dialer(cast(IReactor, self.reactor), host, port)
+        return Dialer(cast(IReactor, self.reactor), host, port, self.names)
 
     async def connected(self, dialer: Dialer) -> Any:
         dialled = dialer.dial()
@@ -92,8 +91,9 @@ class DialTests(TestCase):
 
     async def test_anAddressIsDialledWithoutALookUp(self) -> None:
         for host in ("127.0.0.1", "::1"):
-            port = self.listen(host).getsockname()[1]
-            self.assertEqual(await self.connected(self.dialer(host, port)), host)
+            dialer = self.dialer(host, self.listen(host).getsockname()[1])
+            for self.reactor.later in (0, 100):
+                self.assertEqual(await self.connected(dialer), host)
         self.assertEqual(self.names.asked, 0)
 
     async def test_anAddressThatRefusesCostsNoTime(self) -> None:
@@ -173,9 +173,10 @@ class DialTests(TestCase):
         self.patch(dial, "DIAL_TIMEOUT", 0.1)
         dialer = self.dialer("localhost", 80)
         for _ in range(2):
-            with self.assertRaises(TimeoutError):
+            with self.assertRaises(NameTrouble) as caught:
                 await maybeDeferred(dialer.dial)
-        self.assertEqual(self.names.asked, 2)
+            self.assertIn("the name servers do not answer", str(caught.exception))
+        self.assertEqual(self.names.asked, 1, "one look-up at a time")
 
     async def test_anInterfaceThatDoesNotExistFailsTheDial(self) -> None:
         with self.assertRaises(OSError):
@@ -184,6 +185,54 @@ class DialTests(TestCase):
     async def test_aNameWithoutAnAddressFails(self) -> None:
         with self.assertRaises(DNSLookupError):
             await maybeDeferred(self.dialer("nowhere.invalid", 80).dial)
+
+    async def test_whileANameCannotBeLookedUpTheAddressesThatItHadAreUsed(self) -> None:
+        self.names.hosts = ["127.0.0.1"]
+        dialer = self.dialer("localhost", self.listen().getsockname()[1])
+        await self.connected(dialer)
+        self.reactor.later = 31
+        self.names.trouble = NameTrouble("no thread")
+        await self.connected(dialer)
+        self.reactor.later = 62
+        self.names.slow = True
+        self.patch(dial, "_STALE_PATIENCE", 0.1)
+        await self.connected(dialer)
+        self.assertEqual(self.names.asked, 3)
+        self.reactor.later = 4000
+        self.names.answer()
+        self.names.slow = False
+        with self.assertRaises(NameTrouble):
+            await self.connected(dialer)
+
+    async def test_aNameThatHasGoneIsNotDialled(self) -> None:
+        self.names.hosts = ["127.0.0.1"]
+        dialer = self.dialer("localhost", self.listen().getsockname()[1])
+        await self.connected(dialer)
+        dialer.forget()
+        self.names.hosts = []
+        with self.assertRaises(NameTrouble):
+            await self.connected(dialer)
+
+    async def test_manyAddressesThatDoNotAnswerAreAllTriedInTime(self) -> None:
+        listener = self.listen()
+        port = listener.getsockname()[1]
+        self.names.hosts = [*await self.dead(44, port), "127.0.0.1"]
+        begin = time.monotonic()
+        self.assertEqual(await self.connected(self.dialer("localhost", port)), "127.0.0.1")
+        self.assertLess(time.monotonic() - begin, 9.5)
+
+    async def dead(self, count: int, port: int) -> list[str]:
+        """Addresses that do not answer on this port: queues of connections that are full."""
+        hosts = [f"127.0.9.{n}" for n in range(1, count + 1)]
+        for host in hosts:
+            full = socket.create_server((host, port), backlog=0)
+            self.addCleanup(full.close)
+            for _ in range(2):
+                sock = socket.socket()
+                sock.setblocking(False)
+                sock.connect_ex((host, port))
+                self.addCleanup(sock.close)
+        return hosts
 
     async def test_cancellingClosesWhatWasUnderWay(self) -> None:
         full = socket.create_server(("127.0.0.4", 0), backlog=0)

@@ -1,0 +1,46 @@
+"""A dialler as a Twisted endpoint."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import cast
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
+from zope.interface import implementer
+
+from bore.streams.dial import Dials
+from bore.streams.reactor import IReactor
+from bore.streams.sockets import troubleOf
+from bore.streams.transport import SocketTransport, addressOf
+
+
+@implementer(IStreamClientEndpoint)
+class DialerEndpoint:
+    """
+    Connects as its dialler does, plain or inside TLS.
+
+    :param dialer: dials.
+    """
+
+    def __init__(self, reactor: IReactor, dialer: Dials) -> None:
+        self._reactor = reactor
+        self._dialer = dialer
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """Dial once. Fails as the dialler does."""
+        dial = cast(Callable[[], Deferred[socket.socket]], self._dialer.dial)
+        return maybeDeferred(dial).addCallback(self._start, protocolFactory)
+
+    def _start(self, sock: socket.socket, factory: IProtocolFactory) -> IProtocol:
+        try:
+            address = addressOf(sock)
+        except OSError as e:
+            trouble = troubleOf(sock, e)
+            sock.close()
+            raise trouble from None
+        protocol = factory.buildProtocol(address)
+        assert protocol is not None
+        SocketTransport(sock, protocol, self._reactor).start()
+        return protocol
