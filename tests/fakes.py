@@ -19,6 +19,7 @@ class FakeTransport(StringTransport):
         self.socket = socket.socket()
         self.aborted = False
         self.detached = False
+        self.full = False
 
     def getHandle(self) -> socket.socket:
         return self.socket
@@ -30,6 +31,10 @@ class FakeTransport(StringTransport):
     def detach(self) -> socket.socket:
         self.detached = True
         return self.socket
+
+    def finish(self) -> bool:
+        self.loseConnection()
+        return not self.full
 
     def takeWritten(self) -> bytes:
         """What was written since the last call."""

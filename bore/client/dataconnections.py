@@ -6,14 +6,14 @@ import socket
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionDone, TimeoutError
-from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.interfaces import IReadWriteDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bore.relay.face import Stream
 from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import RECORD, bindingOf
+from bore.streams.sockets import RECORD, bindingOf, stuckAt
 from bore.wire.clientsession import DataSession
 from bore.wire.errors import WireError
 from bore.wire.extension import Lane
@@ -68,7 +68,7 @@ def _say(sock: socket.socket, words: bytes) -> None:
         raise BlockingIOError("a fresh connection takes nothing")
 
 
-@implementer(IReadDescriptor)
+@implementer(IReadWriteDescriptor)
 class _Proving:
     """Waits for the challenge on a fresh data connection, and answers it; inside TLS, the server's proof follows."""
 
@@ -90,6 +90,9 @@ class _Proving:
         try:
             data = self._socket.recv(RECORD)
         except BlockingIOError:
+            if stuckAt(self._socket):
+                self._reactor.removeReader(self)
+                self._reactor.addWriter(self)
             return
         except OSError as e:
             self._fail(e)
@@ -108,6 +111,12 @@ class _Proving:
             self._timeout.cancel()
             self.done.callback(Stream(self._socket, self._session.takeRest()))
 
+    def doWrite(self) -> None:
+        """What OpenSSL had to write before it reads finds room now."""
+        self._reactor.removeWriter(self)
+        self._reactor.addReader(self)
+        self.doRead()
+
     def connectionLost(self, reason: Failure) -> None:
         """The poll says that something is wrong with the socket, or the reactor ends."""
         self._fail(reason.value)
@@ -123,4 +132,5 @@ class _Proving:
         if self._timeout.active():
             self._timeout.cancel()
         self._reactor.removeReader(self)
+        self._reactor.removeWriter(self)
         self._socket.close()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from bore.relay.face import Pair, Reason
 from bore.relay.pipes import Pipe, PipePool
-from bore.streams.sockets import isSealed
+from bore.streams.sockets import isSealed, stuckAt
 
 if TYPE_CHECKING:
     from bore.streams.tls import TlsSocket
@@ -56,6 +56,9 @@ class Loop(Protocol):
 
     def later(self, end: End) -> None:
         """Have an end go on in the next turn."""
+
+    def stuck(self, end: End) -> None:
+        """An end, inside TLS, has to write before it can read: bound the time that this may last."""
 
 
 class JoinedPair(Pair):
@@ -167,9 +170,12 @@ class End:
         behind a record that has no bytes for us.
         """
         self.readable = False
-        if self.sealed and self.hasMore():
-            self.readable = True
-            self.later()
+        if self.sealed:
+            if stuckAt(self.socket):
+                self.loop.stuck(self)  # an event will tell when it can write: what waits to be read comes along with it
+            elif self.hasMore():
+                self.readable = True
+                self.later()
 
     def hasMore(self) -> bool:
         """Whether a read has left something, inside TLS: it looks at one record, or stops behind the last whole one."""

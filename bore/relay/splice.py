@@ -25,7 +25,9 @@ from zope.interface import implementer
 from bore.relay.ends import BUFFER_SIZE, End, JoinedPair
 from bore.relay.face import Ending, Pair, Reason, Relay, Stream
 from bore.relay.pipes import PipePool
+from bore.streams.deadlines import Deadlines
 from bore.streams.reactor import IReactor
+from bore.streams.sockets import STUCK_TIMEOUT, stuckAt
 
 #: The bytes that all busy streams together may move in one turn, and the least for each of them: so a small message
 #: waits for no more than about a millisecond of other streams' bulk.
@@ -94,6 +96,7 @@ class SpliceRelay(Relay):
         self._nextTurn: IDelayedCall | None = None
         self._afterwards: deque[tuple[End, Callable[[], object]]] = deque()
         self._serving = False
+        self._stuck: Deadlines[End, int] = Deadlines(reactor, STUCK_TIMEOUT, self._stuckForLong)
         self.pipes = PipePool()
         self.buffer = bytearray(BUFFER_SIZE)
         self.view = memoryview(self.buffer)
@@ -117,6 +120,7 @@ class SpliceRelay(Relay):
         while self._afterwards:
             self._follow()
         super().close()
+        self._stuck.takeAll()
         if self._nextTurn is not None:
             self._nextTurn.cancel()
             self._nextTurn = None
@@ -169,6 +173,24 @@ class SpliceRelay(Relay):
                 do()
             except Exception:
                 self._broken(end)
+
+    def stuck(self, end: End) -> None:
+        """See Loop."""
+        if end not in self._stuck:
+            self._stuck.add(end, stuckAt(end.socket))
+
+    def _stuckForLong(self, end: End, since: int) -> None:
+        """The time is over that an end has for what it must write before it reads; it may have done so, and again."""
+        if not self.has(end):
+            return
+        now = stuckAt(end.socket)
+        if now == since:
+            try:
+                end.cut()
+            except Exception:
+                self._broken(end)
+        elif now:
+            self._stuck.add(end, now)
 
     def _serveAll(self) -> None:
         ready, self.ready = self.ready, []

@@ -110,7 +110,7 @@ class ControlProtocol(Protocol):
         except Violation as e:
             self._log.info("{peer} closed: {error}", peer=self._peer, error=e)
             self._closeTunnel()
-            self.transport.loseConnection()
+            self._close()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._port.pending.take(self)
@@ -134,14 +134,14 @@ class ControlProtocol(Protocol):
         """Tell the client why the connection is closed, and close it. Its tunnel is somebody else's by now."""
         self._letGo()
         self.transport.write(self._session.refusal(refusal))
-        self.transport.loseConnection()
+        self._close()
 
     def pendingTooLong(self) -> None:
         """Nothing said what this connection is for in time."""
         refusal = self._session.timedOut()
         self._log.debug("{peer} said nothing in {seconds} s", peer=self._peer, seconds=FIRST_MESSAGE_TIMEOUT)
         if refusal is None:
-            self.transport.loseConnection()
+            self._close()
         else:
             self.refuse(refusal)
 
@@ -186,7 +186,7 @@ class ControlProtocol(Protocol):
                 self._port.pending.take(self)
                 self._log.info("{peer} said goodbye", peer=self._peer)
                 self._closeTunnel()
-                self.transport.loseConnection()
+                self._close()
 
     def _openTunnel(self, port: int, resume: str | None) -> None:
         tunnel = self._port.tunnels.open(port, resume, self._source, self)
@@ -252,6 +252,15 @@ class ControlProtocol(Protocol):
         if self._tunnel is not None:
             self._tunnel = None
             self.transport.unregisterProducer()  # a transport that has a producer would not close
+
+    def _close(self) -> None:
+        """
+        Close the connection behind what was written.
+
+        As long as the client does not read that, the connection is one of those that are bounded in time and number.
+        """
+        if not self.transport.finish():
+            self._port.pending.renew(self, self._source)
 
     def _heartbeatsFailed(self, reason: Failure) -> None:
         self._heartbeats = None

@@ -91,6 +91,8 @@ class Pending:
     displaces itself, and not a client that is a long way off. A source that has a tunnel may have as many as all
     together: each of its visitors begins with such a connection.
 
+    A connection that is being closed, and whose client does not read what was said to it last, counts as one of them.
+
     :param known: says whether a source has a tunnel.
     """
 
@@ -152,7 +154,15 @@ class Pending:
     def _refuse(self, connection: Connection) -> None:
         self.take(connection)
         connection.refuse(TooManyPending())
+        self._dropIfStill(connection)
 
     def _expired(self, connection: Connection, source: str) -> None:
         self._bySource.remove(connection, source)
         connection.pendingTooLong()
+        self._dropIfStill(connection)
+
+    def _dropIfStill(self, connection: Connection) -> None:
+        """A connection whose time is over, and that has come back because its client does not read, is cut."""
+        if connection in self._sources:
+            self.take(connection)
+            connection.drop()

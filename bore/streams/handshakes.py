@@ -53,6 +53,10 @@ class Handshake:
     def connectionLost(self, reason: Failure) -> None:
         """The poll says that something is wrong with the socket, or the reactor ends."""
         if self._timeout.active():
+            try:
+                self._socket.handshake()
+            except OSError:  # which tells more
+                reason = Failure()
             self._fail(reason)
 
     def abandon(self) -> None:
@@ -73,10 +77,14 @@ class Handshake:
             self.done.callback(self._socket)
         elif self._socket.wantsToWrite != self._writing:
             self._writing = not self._writing
+            # One of the two: while OpenSSL has to write it does not read, and what waits to be read would wake us again
+            # and again.
             if self._writing:
+                self._reactor.removeReader(self)
                 self._reactor.addWriter(self)
             else:
                 self._reactor.removeWriter(self)
+                self._reactor.addReader(self)
 
     def _timedOut(self) -> None:
         self._fail(Failure(TimeoutError("no answer in the TLS handshake")))

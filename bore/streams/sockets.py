@@ -40,6 +40,11 @@ RECORD: Final = 1 << 14
 _RECORD_OVERHEAD: Final = 22
 
 
+#: A peer inside TLS that has asked for new keys, and has not read the answer by then, is given up, in seconds: until it
+#: does nothing can be read from it.
+STUCK_TIMEOUT: Final = 10.0
+
+
 #: Linux: how many bytes of a socket the peer's kernel has not acknowledged (ioctl SIOCOUTQ).
 SIOCOUTQ: Final = 0x5411
 
@@ -94,6 +99,11 @@ def troubleOf(sock: socket.socket, error: OSError) -> OSError:
 def bindingOf(sock: socket.socket) -> bytes:
     """What names a socket's TLS connection to both of its ends, and to nobody else; empty for a plain one."""
     return cast(Any, sock).binding if isSealed(sock) else b""
+
+
+def stuckAt(sock: socket.socket) -> int:
+    """See :attr:`bore.streams.tls.TlsSocket.stuck`; 0 for a plain socket."""
+    return cast(int, cast(Any, sock).stuck) if isSealed(sock) else 0
 
 
 def sealedSize(size: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import socket
 from collections.abc import Sequence
@@ -23,6 +24,9 @@ _BINDING: Final = b"EXPORTER-Channel-Binding"
 _BINDING_SIZE: Final = 32
 
 _AGAIN: Final = (errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+#: What tells the times apart at which sockets got stuck.
+_numbers: Final = itertools.count(1)
 
 
 #: What OpenSSL says in a handshake with somebody who does not speak TLS.
@@ -51,13 +55,19 @@ class TlsSocket(socket.socket):
     what it leaves is in OpenSSL's memory, of which no poll tells. When a read has to wait, the system may have more
     all the same, of which no further edge tells: a read looks at one record, and that may have no bytes for us.
 
+    A peer may ask for new keys at any time (KeyUpdate, RFC 8446, section 4.6.3), and OpenSSL answers within the next
+    read. If the system does not take the answer, nothing is read before it does: :attr:`stuck`.
+
     :param sock: belongs to the TLS socket from now on.
     :param context: what is offered, and accepted.
     :param name: client: the name of the server, "" for none; None: we are the server.
+    :ivar stuck: not 0: the last read had to write first, and could not. The bytes that wait in the socket can be read
+        when it is writable, and not before. A peer that reads nothing can make that last for ever: it needs a bound
+        (STUCK_TIMEOUT). The number is another one for each time.
     :ivar complaints: what was wrong with the peer's chain of certificates, as codes of X509_STORE_CTX_get_error(3).
     """
 
-    __slots__ = ("_closing", "_over", "_tls", "_trouble", "complaints")
+    __slots__ = ("_closing", "_over", "_tls", "_trouble", "complaints", "stuck")
 
     def __init__(self, sock: socket.socket, context: SSL.Context, name: str | None) -> None:
         super().__init__(sock.family, sock.type, sock.proto, fileno=sock.detach())
@@ -66,6 +76,7 @@ class TlsSocket(socket.socket):
         self._closing = False
         self._trouble: SSL.Error | None = None
         self._over = False
+        self.stuck = 0
         # pyOpenSSL takes a descriptor as well, and knows nothing then of this object, which would be a cycle.
         self._tls: SSL.Connection = SSL.Connection(context, self.fileno())  # type: ignore[arg-type]
         self._tls.set_app_data(self.complaints)
@@ -134,13 +145,18 @@ class TlsSocket(socket.socket):
         if self._trouble is not None:
             self._tellTrouble()
         try:
-            return self._tls.recv(size)
+            data: bytes = self._tls.recv(size)
         except SSL.WantReadError:
+            self.stuck = 0
             raise BlockingIOError(*_AGAIN) from None
+        except SSL.WantWriteError:
+            self._getStuck()
         except SSL.ZeroReturnError:
             return b""
         except SSL.Error as e:
             _raise(e)
+        self.stuck = 0
+        return data
 
     def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
         if self._trouble is not None:
@@ -158,12 +174,21 @@ class TlsSocket(socket.socket):
             self._over = True
         except SSL.WantReadError:
             if not count:
+                self.stuck = 0
                 raise BlockingIOError(*_AGAIN) from None
+        except SSL.WantWriteError:
+            if not count:
+                self._getStuck()
         except SSL.Error as e:
             if not count:
                 _raise(e)
             self._trouble = e  # OpenSSL says it once
+        self.stuck = 0
         return count
+
+    def _getStuck(self) -> NoReturn:
+        self.stuck = self.stuck or next(_numbers)
+        raise BlockingIOError(*_AGAIN) from None
 
     def _tellTrouble(self) -> None:
         """Say what was found behind the bytes that were read last."""

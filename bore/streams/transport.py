@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 from twisted.internet import main, tcp
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
     IConsumer,
+    IDelayedCall,
     IProtocol,
     IPushProducer,
     IReactorFDSet,
@@ -16,15 +19,19 @@ from twisted.internet.interfaces import (
     ISystemHandle,
     ITCPTransport,
 )
+from twisted.python.failure import Failure
 from zope.interface import Attribute, implementer
 
-from bore.streams.sockets import RECORD, TlsError, isSealed
+from bore.streams.sockets import RECORD, STUCK_TIMEOUT, TlsError, isSealed, stuckAt
 
 #: Records that are read at once: who writes many small ones must not get ahead of who reads one in each turn.
 _RECORDS: Final = 64
 
-#: When the end of a direction finds no room, it is tried again so much later, in seconds.
-_AGAIN: Final = 0.05
+#: What was written before a connection was closed has so many seconds to find room in the system, as long as a client
+#: has for its first message. A peer that reads nothing could hold the connection for as long as it likes.
+CLOSE_TIMEOUT: Final = 3.0
+
+_DOES_NOT_READ: Final = "it has asked for new keys inside TLS, and does not read the answer"
 
 
 class IStreamTransport(ITCPTransport, ISystemHandle, IConsumer, IPushProducer):
@@ -39,6 +46,14 @@ class IDetachable(IStreamTransport):
 
     bufferSize: int = Attribute("when so many bytes wait to be written, its producer is paused")
 
+    def finish() -> bool:
+        """
+        Close the connection behind what was written, as ``loseConnection`` does.
+
+        :returns: whether the system has taken all of that at once. Else the connection stays until the peer reads, for
+            CLOSE_TIMEOUT at most.
+        """
+
     def detach() -> socket.socket:
         """
         Take the socket away from the transport, which is dead then and tells its protocol nothing more.
@@ -52,6 +67,8 @@ class SocketTransport(tcp.Connection):
     """
     A Twisted transport over a socket that is connected already.
 
+    A connection that is closed is gone after CLOSE_TIMEOUT at the latest: what its peer has not read by then is lost.
+
     :param sock: belongs to the transport from now on, until :meth:`detach`.
     """
 
@@ -61,6 +78,8 @@ class SocketTransport(tcp.Connection):
         self.connected = 1
         self._reading = False
         self._records = _RECORDS if isSealed(sock) else 1
+        self._stuck: IDelayedCall | None = None
+        self._closing: IDelayedCall | None = None
 
     def start(self) -> None:
         """Make the connection known to the protocol, and read from it."""
@@ -84,6 +103,8 @@ class SocketTransport(tcp.Connection):
             try:
                 data = self.socket.recv(self.bufferSize if self._records == 1 else RECORD)
             except BlockingIOError:
+                if stuckAt(self.socket):
+                    self._getStuck()
                 return None
             except TlsError as e:
                 return e
@@ -94,24 +115,86 @@ class SocketTransport(tcp.Connection):
                 break
         return result
 
+    def doWrite(self) -> Any:
+        """Write; and read again, if OpenSSL had something to write first."""
+        if self._stuck is not None:
+            self._getFree()
+            if self._reading:
+                tcp.Connection.startReading(self)
+        return tcp.Connection.doWrite(self)
+
+    def loseConnection(self) -> None:
+        """Close the connection behind what was written, or without it when CLOSE_TIMEOUT is over."""
+        tcp.Connection.loseConnection(self)
+        if self.connected and self._closing is None:
+            self._closing = self._later(CLOSE_TIMEOUT, self.abortConnection)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """See FileDescriptor."""
+        self._getFree()
+        if self._closing is not None and self._closing.active():
+            self._closing.cancel()
+        super().connectionLost(reason)
+
+    def _getStuck(self) -> None:
+        """OpenSSL has to write before it reads, and cannot: wait for that, and not for what can be read."""
+        tcp.Connection.stopReading(self)
+        tcp.Connection.startWriting(self)
+        if self._stuck is None:
+            self._stuck = self._later(STUCK_TIMEOUT, self._stuckForLong)
+
+    def _getFree(self) -> None:
+        if self._stuck is not None and self._stuck.active():
+            self._stuck.cancel()
+        self._stuck = None
+
+    def _stuckForLong(self) -> None:
+        tcp.Connection.stopReading(self)
+        tcp.Connection.stopWriting(self)
+        self.connectionLost(Failure(TlsError(errno.EPROTO, _DOES_NOT_READ)))
+
+    def _later(self, seconds: float, do: Callable[[], None]) -> IDelayedCall:
+        return cast(IReactorTime, self.reactor).callLater(seconds, do)
+
     def _closeWriteConnection(self) -> None:
-        """End the direction to the peer. Inside TLS that is said to it, and may find no room just now."""
+        """End the direction to the peer."""
+        if self._endIsSaid():
+            tcp.Connection._closeWriteConnection(self)
+
+    def _postLoseConnection(self) -> Any:
+        """Close the connection, as nothing more is to be written."""
+        return tcp.Connection._postLoseConnection(self) if self._endIsSaid() else None
+
+    def _endIsSaid(self) -> bool:
+        """Inside TLS, the peer is told of the end; say whether that has found room. Else this is called again."""
         if self.connected and isSealed(self.socket):
             try:
                 self.socket.shutdown(socket.SHUT_WR)
             except BlockingIOError:
-                cast(IReactorTime, self.reactor).callLater(_AGAIN, self._closeWriteConnection)
-                return
+                tcp.Connection.startWriting(self)
+                return False
             except OSError:
                 pass  # reading tells
-        tcp.Connection._closeWriteConnection(self)
+        return True
+
+    def finish(self) -> bool:
+        """See :meth:`IDetachable.finish`."""
+        done = self._flush() and self._endIsSaid()
+        self.loseConnection()
+        return done
+
+    def _flush(self) -> bool:
+        """Write what the system takes, and say whether that was all."""
+        if self.dataBuffer or self._tempDataBuffer:
+            tcp.Connection.doWrite(self)
+        return not (self.dataBuffer or self._tempDataBuffer)
 
     def detach(self) -> socket.socket:
         """See :meth:`IDetachable.detach`."""
-        if self._tempDataBuffer:
-            tcp.Connection.doWrite(self)  # so little is taken at once by a connection on which nothing else was said
+        self._flush()  # so little is taken at once by a connection on which nothing else was said
         self.stopReading()
         tcp.Connection.stopWriting(self)
+        self._getFree()
         self.connected = 0
         self.disconnected = 1
         return self.socket

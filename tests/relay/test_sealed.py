@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
 import sys
 from typing import cast
+from uuid import uuid4
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -17,15 +19,21 @@ if sys.platform != "linux":
 
 from bore.relay import ends
 from bore.relay.face import Ending, Reason, Relay, Stream
+from bore.relay.lanes import LaneRelay
 from bore.relay.portable import PortableRelay
 from bore.relay.splice import SpliceRelay
+from bore.streams.certificates import clientContext
 from bore.streams.reactor import IReactor
+from bore.streams.sockets import STUCK_TIMEOUT
 from bore.streams.tls import TlsSocket
+from bore.wire.lane import openFrame
 from tests.fakes import FakeReactor
 from tests.relay import contract
 from tests.relay.contract import tcpPair
-from tests.relay.laned import LanedRelay
+from tests.relay.laned import LanedRelay, Side
 from tests.relay.sealed import SealedRelay, tlsPair
+from tests.streams.rekeying import Rekeying
+from tests.streams.tlscase import TlsCase
 from tests.support import receiveAll
 
 
@@ -176,3 +184,80 @@ class SealedPairTests(SynchronousTestCase):
         self.relay.doRead()
         self.reactor.advance(0)
         self.assertEqual(visitor.recv(100), b"behind it")
+
+
+class NewKeysTests(TlsCase):
+    """A peer inside TLS that asks for new keys, and reads no answer."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.relay = LaneRelay(cast(IReactor, self.reactor), 600)
+        self.addCleanup(self.relay.close)
+        context = clientContext(())
+        self.rekeying = Rekeying(context, "CLIENT")
+        self.client, self.server = self.pair(client=context, buffer=4096)
+
+    def turn(self) -> None:
+        self.relay.doRead()
+        self.reactor.advance(0)
+
+    def getStuck(self) -> None:
+        """Until the other side can read no more before it has written."""
+        self.rekeying.askUntilStuck(self.client, self.server, self.turn)
+        self.turn()
+
+    def turnsByItself(self) -> bool:
+        """Whether the relay goes on although nothing happens."""
+        return bool(self.relay.ready) or bool(select.select([self.relay], [], [], 0)[0])
+
+    def join(self) -> list[Ending]:
+        visitor, inner = tcpPair()
+        self.addCleanup(visitor.close)
+        endings: list[Ending] = []
+        self.relay.join(Stream(inner), Stream(self.server), endings.append)
+        return endings
+
+    def test_aStreamDoesNotKeepTheRelayBusyAndIsCutInTime(self) -> None:
+        endings = self.join()
+        self.getStuck()
+        self.assertFalse(self.turnsByItself())
+        self.reactor.advance(STUCK_TIMEOUT - 0.1)
+        self.assertEqual(endings, [])
+        self.reactor.advance(0.1)
+        self.assertEqual([ending.reason for ending in endings], [Reason.RIGHT_CUT])
+        self.assertEqual(self.server.fileno(), -1)
+
+    def test_aStreamWhosePeerReadsAfterAllGoesOn(self) -> None:
+        endings = self.join()
+        self.getStuck()
+        self.reactor.advance(STUCK_TIMEOUT / 2)
+        while self.server.stuck:
+            with contextlib.suppress(BlockingIOError):
+                self.client.recv(1)
+            self.turn()
+        self.getStuck()
+        self.reactor.advance(STUCK_TIMEOUT / 2)  # the first time is over, and it was stuck again since
+        self.assertEqual(endings, [])
+        self.reactor.advance(STUCK_TIMEOUT)
+        self.assertEqual([ending.reason for ending in endings], [Reason.RIGHT_CUT])
+
+    def test_anIdleLaneDoesNotKeepTheRelayBusyAndIsClosedInTime(self) -> None:
+        side = Side()
+        self.relay.adopt(self.server, b"", True, side)
+        self.getStuck()
+        self.assertFalse(self.turnsByItself())
+        self.assertEqual(side.lost, 0)
+        self.reactor.advance(STUCK_TIMEOUT)
+        self.assertEqual((side.lost, self.server.fileno()), (1, -1))
+
+    def test_aLaneWithAVisitorIsAsStreamsAre(self) -> None:
+        visitor, inner = tcpPair()
+        self.addCleanup(visitor.close)
+        lane = self.relay.adopt(self.server, b"", True, Side())
+        endings: list[Ending] = []
+        self.relay.joinWithLane(Stream(inner), lane, True, endings.append, openFrame(uuid4(), None))
+        self.getStuck()
+        self.assertFalse(self.turnsByItself())
+        self.reactor.advance(STUCK_TIMEOUT)
+        self.assertEqual([ending.reason for ending in endings], [Reason.RIGHT_CUT])
+        self.assertEqual(self.server.fileno(), -1)

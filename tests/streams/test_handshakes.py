@@ -127,7 +127,8 @@ class HandshakeTests(TlsCase):
         client.handshake()
         eventually(lambda: bool(socket.socket.recv(server, 1, socket.MSG_PEEK)), "it has arrived")
         shaking = self.begin(server)
-        self.assertEqual((self.reactor.getReaders(), self.reactor.getWriters()), ([shaking], [shaking]))
+        # What waits to be read would wake the reactor again and again: OpenSSL does not read before it has written.
+        self.assertEqual((self.reactor.getReaders(), self.reactor.getWriters()), ([], [shaking]))
         while not client.handshake():
             if self.reactor.getWriters():
                 shaking.doWrite()

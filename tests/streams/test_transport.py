@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from typing import cast
 
 from twisted.internet.interfaces import IReactorFDSet
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.streams.sockets import TlsError
+from bore.streams.certificates import clientContext
+from bore.streams.sockets import STUCK_TIMEOUT, TlsError
 from bore.streams.tls import TlsSocket
-from bore.streams.transport import SocketTransport
+from bore.streams.transport import CLOSE_TIMEOUT, SocketTransport
 from tests.fakes import FakeReactor
+from tests.relay.lanecase import TINY, Plugs, fill
 from tests.relay.sealed import tlsPair
+from tests.streams.rekeying import Rekeying
+from tests.streams.tlscase import TlsCase
 
 
 class _Hearer(Protocol):
@@ -21,12 +27,16 @@ class _Hearer(Protocol):
 
     def __init__(self, enough: int) -> None:
         self.heard: list[bytes] = []
+        self.lost: list[BaseException | None] = []
         self._enough = enough
 
     def dataReceived(self, data: bytes) -> None:
         self.heard.append(data)
         if len(self.heard) == self._enough:
             cast(SocketTransport, self.transport).stopReading()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.lost.append(reason.value)
 
 
 class SealedTests(SynchronousTestCase):
@@ -66,6 +76,26 @@ class SealedTests(SynchronousTestCase):
         transport.doRead()
         self.assertEqual(len(hearer.heard), 5)
 
+    def test_aCloseThatFindsNoRoomForItsEndIsTriedAgain(self) -> None:
+        transport, _, client = self.transport()
+        real = TlsSocket.shutdown
+        full = [True]
+
+        def shutdown(sock: TlsSocket, how: int) -> None:
+            if full:
+                raise BlockingIOError
+            real(sock, how)
+
+        self.patch(TlsSocket, "shutdown", shutdown)
+        transport.write(b"goodbye")
+        transport.loseConnection()
+        for _ in range(3):
+            self.assertIsNone(transport.doWrite())
+            self.assertEqual(transport.reactor.getWriters(), [transport])
+        full.clear()
+        transport.connectionLost(Failure(transport.doWrite()))
+        self.assertEqual((client.recv(100), client.recv(100)), (b"goodbye", b""))
+
     def test_whatIsWrongIsToldAsItIs(self) -> None:
         transport, _, client = self.transport()
         socket.socket.send(client, b"\x17\x03\x03\x00\x20" + bytes(32))
@@ -82,9 +112,121 @@ class SealedTests(SynchronousTestCase):
             real(sock, how)
 
         self.patch(TlsSocket, "shutdown", shutdown)
-        transport._closeWriteConnection()
+        transport.loseWriteConnection()
+        transport.doWrite()
         with self.assertRaises(BlockingIOError):
             client.recv(100)
         full.clear()
-        cast(FakeReactor, transport.reactor).advance(1)
+        transport.doWrite()
         self.assertEqual(client.recv(100), b"")
+
+
+class NewKeysTests(TlsCase):
+    """A peer that asks for new keys, and reads no answer."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        context = clientContext(())
+        self.rekeying = Rekeying(context, "CLIENT")
+        self.client, self.server = self.pair(client=context, buffer=4096)
+        self.hearer = _Hearer(1000)
+        self.transport = SocketTransport(self.server, self.hearer, cast(IReactorFDSet, self.reactor))
+        self.transport.start()
+        self.rekeying.askUntilStuck(self.client, self.server, self.transport.doRead)
+
+    def watched(self) -> tuple[int, int]:
+        """How many wait to read, and to write."""
+        return len(self.reactor.getReaders()), len(self.reactor.getWriters())
+
+    def test_itIsNotReadFromBeforeTheAnswerIsOut(self) -> None:
+        """What waits to be read would wake the reactor again and again."""
+        self.assertEqual(self.watched(), (0, 1))
+        self.reactor.advance(STUCK_TIMEOUT - 0.1)
+        self.assertEqual(self.hearer.lost, [])
+
+    def test_itIsReadFromWhenThereIsRoom(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.client.recv(1)
+        self.rekeying.say(self.client, b"hello")
+        while not self.hearer.heard:
+            self.rekeying.flush(self.client)
+            self.transport.doWrite()
+            self.transport.doRead()
+            with contextlib.suppress(BlockingIOError):
+                self.client.recv(1)
+        self.assertEqual(self.hearer.heard, [b"hello"])
+        self.transport.doWrite()
+        self.assertEqual(self.watched(), (1, 0))
+        self.reactor.advance(2 * STUCK_TIMEOUT)
+        self.assertEqual(self.hearer.lost, [])
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_whoDoesNotReadAtAllIsGivenUp(self) -> None:
+        self.reactor.advance(STUCK_TIMEOUT)
+        [reason] = self.hearer.lost
+        self.assertEqual(str(reason), "it has asked for new keys inside TLS, and does not read the answer")
+        self.assertEqual((self.watched(), self.server.fileno()), ((0, 0), -1))
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_whoIsPausedMeanwhileIsNotReadFrom(self) -> None:
+        self.transport.pauseProducing()
+        self.transport.doWrite()
+        self.assertEqual(self.watched()[0], 0)
+
+    def test_whoIsClosedIsGoneInTime(self) -> None:
+        self.transport.write(b"goodbye")
+        self.assertFalse(self.transport.finish())
+        self.reactor.advance(CLOSE_TIMEOUT)
+        self.reactor.advance(0)
+        self.assertEqual((len(self.hearer.lost), self.watched(), self.server.fileno()), (1, (0, 0), -1))
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+
+class ClosingTests(SynchronousTestCase):
+    """A connection that is closed is gone in time, whatever its peer does."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        plugs = Plugs()
+        self.addCleanup(plugs.close)
+        self.sock, self.peer = plugs.pair(TINY)
+        self.addCleanup(self.sock.close)
+        self.addCleanup(self.peer.close)
+        self.hearer = _Hearer(1000)
+        self.transport = SocketTransport(self.sock, self.hearer, cast(IReactorFDSet, self.reactor))
+        self.transport.start()
+
+    def test_atOnceIfThePeerReads(self) -> None:
+        self.transport.write(b"goodbye")
+        self.assertTrue(self.transport.finish())
+        self.transport.connectionLost(Failure(self.transport.doWrite()))
+        self.assertEqual(self.peer.recv(100), b"goodbye")
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_andElseALittleLater(self) -> None:
+        fill(self.sock)
+        self.transport.write(b"goodbye")
+        self.assertFalse(self.transport.finish())
+        self.transport.loseConnection()
+        self.transport.doWrite()
+        self.reactor.advance(CLOSE_TIMEOUT - 0.1)
+        self.assertEqual(self.hearer.lost, [])
+        self.reactor.advance(0.1)
+        self.reactor.advance(0)
+        self.assertEqual((len(self.hearer.lost), self.sock.fileno()), (1, -1))
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_evenWithAProducerThatGoesOn(self) -> None:
+        class Producer:
+            def pauseProducing(self) -> None: ...
+
+            def resumeProducing(self) -> None: ...
+
+            def stopProducing(self) -> None: ...
+
+        self.transport.registerProducer(Producer(), True)
+        self.transport.loseConnection()
+        self.reactor.advance(CLOSE_TIMEOUT)
+        self.reactor.advance(0)
+        self.assertEqual((len(self.hearer.lost), self.sock.fileno()), (1, -1))

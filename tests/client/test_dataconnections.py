@@ -1,0 +1,79 @@
+"""Connections to the server, beside the control connection."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import cast
+from uuid import uuid4
+
+from twisted.internet.error import TimeoutError
+
+from bore.client.dataconnections import DataConnections
+from bore.relay.face import Stream
+from bore.streams.certificates import serverContext
+from bore.streams.reactor import IReactor
+from bore.streams.tls import TlsSocket
+from bore.wire.binding import ServerProof
+from bore.wire.limits import ACCEPT_TIMEOUT
+from bore.wire.messages import Accept
+from bore.wire.secret import Secret
+from tests.fakes import FakeReactor
+from tests.streams.rekeying import Rekeying
+from tests.streams.tlscase import TlsCase, ownCredentials
+
+SECRET = Secret("the secret of this test")
+
+
+class _Dials:
+    patience = 0.0
+
+    def __init__(self, sock: TlsSocket) -> None:
+        self._socket = sock
+
+    def dial(self) -> TlsSocket:
+        return self._socket
+
+
+class NewKeysTests(TlsCase):
+    """A server that asks for new keys where its challenge belongs, and reads no answer."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        context = serverContext(ownCredentials())
+        self.rekeying = Rekeying(context, "SERVER")
+        self.client, self.server = self.pair(server=context, buffer=4096)
+        self.client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        self.server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        opening = DataConnections(cast(IReactor, self.reactor), SECRET).open(_Dials(self.client), Accept(uuid4()))
+        assert not isinstance(opening, Stream)
+        self.opening = opening
+        [self.proving] = self.reactor.getReaders()
+        self.rekeying.askUntilStuck(self.server, self.client, self.proving.doRead)
+
+    def test_itIsNotReadFromBeforeTheAnswerIsOut(self) -> None:
+        self.assertEqual((self.reactor.getReaders(), self.reactor.getWriters()), ([], [self.proving]))
+
+    def test_itIsGivenUpInTime(self) -> None:
+        self.reactor.advance(ACCEPT_TIMEOUT)
+        self.failureResultOf(self.opening, TimeoutError)
+        self.assertEqual((self.reactor.getReaders(), self.reactor.getWriters()), ([], []))
+        self.assertEqual((self.client.fileno(), self.reactor.getDelayedCalls()), (-1, []))
+
+    def test_itIsHeardWhenItReadsAfterAll(self) -> None:
+        proof = ServerProof(SECRET, self.server.binding)
+        self.rekeying.say(self.server, proof.challenge())
+        frames = b""
+        while not frames:
+            with contextlib.suppress(BlockingIOError):
+                frames = self.server.recv(1000)
+            self.rekeying.flush(self.server)
+            if self.reactor.getWriters():
+                self.proving.doWrite()
+            else:
+                self.proving.doRead()
+        answer = proof.check(frames.split(b"\0")[0])
+        self.rekeying.say(self.server, answer)
+        while self.reactor.getReaders():
+            self.proving.doRead()
+        self.assertEqual(self.successResultOf(self.opening), Stream(self.client))
