@@ -19,7 +19,7 @@ FAILURE: Final = 1
 USAGE: Final = 2
 #: The server cannot be reached, and --no-reconnect or --exit-after-failures forbids to wait for it any longer.
 UNAVAILABLE: Final = 69
-#: What the server has shown inside TLS is not what was expected of it.
+#: At the first attempt, what the server has shown inside TLS is not what was expected of it.
 NOT_TRUSTED: Final = 76
 #: The two ends do not share a secret.
 NO_PERMISSION: Final = 77

@@ -13,10 +13,11 @@ from twisted.python.failure import Failure
 from bore.client.check import Check
 from bore.client.lanes import SessionLanes
 from bore.client.publicport import PublicPort
-from bore.client.reasons import CheckFailed, NoVisitorAddresses, ServerNotTrusted, ServerSilent
+from bore.client.reasons import CheckFailed, NoVisitorAddresses, ServerNotTrusted, ServerSilent, describe
 from bore.client.settings import ClientSettings
 from bore.client.visitors import Visitors
 from bore.streams.addresses import peerOf
+from bore.streams.bursts import Burst
 from bore.streams.dial import Dialer, Dials
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import bindingOf, prepareControl, troubleOf
@@ -87,6 +88,7 @@ class ControlProtocol(Protocol):
         self._check: Check | None = None
         self._lanes: SessionLanes | None = None
         self._warned = False
+        self._strays = Burst(attempts.reactor)
 
     def connectionMade(self) -> None:
         reactor = self._attempts.reactor
@@ -100,7 +102,7 @@ class ControlProtocol(Protocol):
         except OSError as e:  # reset while we were told of it
             self._end(troubleOf(sock, e))
             return
-        self._server = self._attempts.dialer(self._host, port, self._end)
+        self._server = self._attempts.dialer(self._host, port, self._strayed)
         self.transport.write(self._session.greeting())
         self._silence = reactor.callLater(SILENCE_TIMEOUT, self._silent)
         if self._attempts.probes:
@@ -179,6 +181,11 @@ class ControlProtocol(Protocol):
         if not self._warned:
             self._warned = True
             self._log.warn("the server said {message}: ignored, and so are others like it", message=message)
+
+    def _strayed(self, why: Exception) -> None:
+        """A further connection led to another server: it was closed, and this one goes on."""
+        if self._strays.begins():
+            self._log.error("a connection beside the control connection was not used: {why}", why=describe(why))
 
     def _noChallenge(self) -> None:
         self.transport.write(self._session.noChallenge())

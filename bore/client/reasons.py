@@ -39,6 +39,10 @@ class ServerNotTrusted(Exception):
     """What the server has shown inside TLS does not tell that it is the one that is meant."""
 
 
+class CertificateNotCurrent(ServerNotTrusted):
+    """The server's certificate is good but for its dates, by this machine's clock."""
+
+
 class ServerKeyChanged(ServerNotTrusted):
     """The server has shown something else than what is known of it, or what the user has given."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IConnector
@@ -15,20 +15,23 @@ from twisted.python.failure import Failure
 from bore.client.control import ControlProtocol
 from bore.client.publicport import PublicPort
 from bore.client.reasons import (
+    CertificateNotCurrent,
     CheckFailed,
     NoVisitorAddresses,
-    ServerKeyChanged,
     ServerNotTrusted,
     ServerUnreachable,
     describe,
 )
 from bore.client.servers import Servers
-from bore.client.settings import ClientSettings
+from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.visitors import Visitors
 from bore.streams.addresses import hostPort
 from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
 from bore.wire.errors import AuthenticationFailed, LateChallenge, Refusal, Violation
+
+#: What is final when it is sure, and loud when it is not.
+_DEMANDS: Final = (AuthenticationFailed, ServerNotTrusted, NoVisitorAddresses)
 
 
 class ControlFactory(ReconnectingClientFactory):
@@ -61,7 +64,7 @@ class ControlFactory(ReconnectingClientFactory):
         self._stopped = False
         self._failures = self._checkFailures = 0
         self._tried = 0
-        self._final = 0
+        self._met: set[ServerAddress] = set()
         self._why: Exception | None = None
         self._left: Deferred[None] | None = None
 
@@ -88,7 +91,7 @@ class ControlFactory(ReconnectingClientFactory):
         if not self._stopped:
             ReconnectingClientFactory.resetDelay(self)
         self.delay = min(self.delay, self.settings.maxReconnectDelay)
-        self._tried = self._final = 0
+        self._tried = 0
         self._failures = 0
         self.publicPort.opened(port, resume)
         self._up = True
@@ -169,29 +172,65 @@ class ControlFactory(ReconnectingClientFactory):
         self._failures += what != "lost"
         self._checkFailures += isinstance(why, CheckFailed)
         failures = max(self._failures, self._checkFailures)
-        if self._isFinal(why):
+        final = self._isFinal(why)
+        if final:
+            self._servers.drop(forGood=isinstance(why, AuthenticationFailed))
+        if final and not len(self._servers):
             self._giveUp(cast(Exception, why))
         elif not self.settings.reconnect:
             self._giveUp(why if isinstance(why, Refusal | Violation) else ServerUnreachable(text))
         elif 0 < self.settings.exitAfterFailures <= failures:
             self._giveUp(ServerUnreachable(f"failures in a row: {failures}, the last one: {text}"))
         else:
-            self._log.warn("{what} {server}: {why}", what=what, server=server, why=describe(why))
+            self._complain(what, why, final)
             if isinstance(why, LateChallenge):
                 self.probes = False
-            if isinstance(why, Refusal) and not why.retry:
-                self.delay = self.settings.maxReconnectDelay  # it would say the same again soon
             self._servers.moveOn()
             self.connector = connector
             self.retry()
 
+    def _complain(self, what: str, why: BaseException | None, final: bool) -> None:
+        """Log why there is no tunnel, and choose the delay that belongs to it."""
+        server = str(self._servers.address)
+        if final:
+            self._log.error(
+                "{what} {server}: {why}; it is not tried again", what=what, server=server, why=describe(why)
+            )
+        elif isinstance(why, CertificateNotCurrent):
+            self._log.error("{what} {server}: {why}", what=what, server=server, why=describe(why))
+        elif isinstance(why, _DEMANDS):
+            self._log.error(
+                "{what} {server}: {why}; nothing proves that this is the right server, so the client goes on trying",
+                what=what,
+                server=server,
+                why=describe(why),
+            )
+            self.delay = self.settings.maxReconnectDelay
+        else:
+            self._log.warn("{what} {server}: {why}", what=what, server=server, why=describe(why))
+            if isinstance(why, Refusal) and not why.retry:
+                self.delay = self.settings.maxReconnectDelay  # it would say the same again soon
+
     def _isFinal(self, why: BaseException | None) -> bool:
-        """Whether nothing but the user can help: each of the servers has said so."""
-        final = isinstance(why, AuthenticationFailed | NoVisitorAddresses | ServerKeyChanged) or (
-            isinstance(why, ServerNotTrusted) and not self._announced
-        )
-        self._final = self._final + 1 if final else 0
-        return self._final >= len(self._servers)
+        """
+        Whether nothing but the user can help, as far as the current server is concerned.
+
+        What has proved nothing cannot end a client whose tunnel was up: for a moment somebody else may be at the
+        server's address. Dates are no reason to end: a clock may be set, or a certificate renewed.
+        """
+        address, wasUp = self._servers.address, bool(self._announced)
+        first = address not in self._met
+        self._met.add(address)
+        match why:
+            case CertificateNotCurrent():
+                return False
+            case ServerNotTrusted():
+                return first and not wasUp
+            case AuthenticationFailed():
+                return not wasUp or self._servers.known
+            case NoVisitorAddresses():
+                return not wasUp
+        return False
 
     def _giveUp(self, why: Exception) -> None:
         self._stopped = True

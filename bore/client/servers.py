@@ -38,10 +38,12 @@ class Servers:
         self._secret = settings.secret is not None
         self._trusts: dict[ServerAddress, Trust] = {}
         self._dialers: dict[ServerAddress, Dialer] = {}
+        self._dropped: dict[int, bool] = {}
         self._current = 0
 
     def __len__(self) -> int:
-        return len(self._all)
+        """How many of them are tried."""
+        return len(self._all) - len(self._dropped)
 
     @property
     def address(self) -> ServerAddress:
@@ -53,9 +55,25 @@ class Servers:
         """The public port at the current server."""
         return self._all[self._current][1]
 
+    @property
+    def known(self) -> bool:
+        """Whether the current server has shown to be the one that is meant; without TLS nothing can be shown."""
+        return self._tls is None or self._trust().known
+
     def moveOn(self) -> None:
-        """Make the next one the current one; behind the last comes the first."""
-        self._current = (self._current + 1) % len(self._all)
+        """Make the next one that is tried the current one; behind the last comes the first."""
+        for _ in self._all:
+            self._current = (self._current + 1) % len(self._all)
+            if self._current not in self._dropped:
+                return
+
+    def drop(self, forGood: bool) -> None:
+        """
+        Do not try the current server again.
+
+        :param forGood: else it is tried again when there was a tunnel at another one.
+        """
+        self._dropped[self._current] = forGood
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """Dial the current server; its name is looked up afresh."""
@@ -79,6 +97,7 @@ class Servers:
 
     def opened(self) -> None:
         """There is a tunnel at the current server."""
+        self._dropped = {number: forGood for number, forGood in self._dropped.items() if forGood}
         if self._tls is not None:
             self._trust().tell()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Final
 
 from cryptography import x509
@@ -11,7 +12,7 @@ from service_identity.cryptography import verify_certificate_hostname, verify_ce
 from twisted.logger import Logger
 
 from bore.client.knownservers import AUTHORITY, KnownServer, KnownServers, KnownServersError
-from bore.client.reasons import ServerKeyChanged, ServerNotTrusted
+from bore.client.reasons import CertificateNotCurrent, ServerKeyChanged, ServerNotTrusted
 from bore.client.settings import ServerAddress, TlsSettings
 from bore.streams.addresses import asciiName, isLiteral
 from bore.streams.certificates import clientContext, fingerprint, repeatedContext
@@ -22,13 +23,17 @@ _UNSIGNED: Final = frozenset((2, 18, 19, 20, 21))
 
 _COMPLAINTS: Final = {
     7: "its certificate is signed by an authority that is not trusted",
-    9: "its certificate, or one above it, is not valid yet",
-    10: "its certificate, or one above it, has expired",
     18: "its certificate is signed by itself, and --tls-ca demands an authority",
     19: "its certificate is signed by an authority that is not trusted",
     20: "its certificate is signed by an authority that is not trusted",
     21: "its certificate is signed by an authority that is not trusted",
     26: "its certificate is not made for servers",
+}
+
+#: The same, where only the dates are wrong: of the certificate, or of this machine.
+_DATES: Final = {
+    9: "its certificate, or one above it, is not valid yet",
+    10: "its certificate, or one above it, has expired",
 }
 
 
@@ -69,6 +74,7 @@ class Trust:
 
         :raises ServerNotTrusted: when it is not the one that is meant, :class:`ServerKeyChanged` if it was known.
         """
+        self._accepted = b""
         certificate = self._shown(sock)
         self._key = fingerprint(certificate)
         self._new = ""
@@ -99,6 +105,11 @@ class Trust:
             self._accepted = sock.certificateBytes
         finally:
             self._new = new
+
+    @property
+    def known(self) -> bool:
+        """Whether what the server has shown last was not new: it is the one that was meant, whatever it says."""
+        return bool(self._accepted) and self._new in ("", AUTHORITY)
 
     def proven(self) -> None:
         """The server has proved that it knows the secret."""
@@ -174,9 +185,14 @@ class Trust:
         )
 
     def _check(self, certificate: x509.Certificate, complaints: list[int]) -> None:
-        """See that the certificate is one for this server, by an authority."""
-        if complaints:
-            text = _COMPLAINTS.get(complaints[0], f"OpenSSL will not have its certificate (error {complaints[0]})")
+        """
+        See that the certificate is one for this server, by an authority.
+
+        :raises CertificateNotCurrent: when nothing but its dates is wrong.
+        """
+        others = [number for number in complaints if number not in _DATES]
+        if others:
+            text = _COMPLAINTS.get(others[0], f"OpenSSL will not have its certificate (error {others[0]})")
             raise ServerNotTrusted(text)
         host = self._server.host.removesuffix(".")
         try:
@@ -188,6 +204,12 @@ class Trust:
             raise ServerNotTrusted(
                 f"its certificate is not for {host}, but for {_names(certificate)}: give --to the server's name"
             ) from None
+        if complaints:
+            now = datetime.datetime.now(datetime.UTC)
+            raise CertificateNotCurrent(
+                f"{_DATES[complaints[0]]}: it needs to be renewed, or this machine's clock is wrong, which says "
+                f"{now:%Y-%m-%d %H:%M} UTC"
+            )
 
     def _find(self) -> list[KnownServer]:
         if self._known is None or self._unwritten:

@@ -7,7 +7,7 @@ import itertools
 from typing import Final, cast
 
 from bore.client.knownservers import AUTHORITY
-from bore.client.reasons import ServerKeyChanged, ServerNotTrusted
+from bore.client.reasons import CertificateNotCurrent, ServerKeyChanged, ServerNotTrusted
 from bore.client.settings import ServerAddress, TlsSettings
 from bore.client.trust import Trust
 from bore.streams.tls import TlsSocket
@@ -24,27 +24,28 @@ SHOWN: Final[dict[str, tuple[Identity, list[int]]]] = {
     "good": (_authority.issue(HOST), []),
     "wrong name": (_authority.issue("other.example"), []),
     "expired": (_authority.issue(HOST, begins=-2 * _HOUR, ends=-_HOUR), [10]),
+    "not valid yet": (_authority.issue(HOST, begins=_HOUR, ends=2 * _HOUR), [9]),
+    "expired, wrong name": (_authority.issue("other.example", begins=-2 * _HOUR, ends=-_HOUR), [10]),
+    "expired, self-signed": (selfSigned(HOST), [18, 10]),
 }
 
-#: Becomes of it: it is accepted; or refused, for good or because something has changed.
-YES, NO, CHANGED = None, ServerNotTrusted, ServerKeyChanged
+#: Becomes of it: it is accepted; or refused, because of the name or the authority, of the dates alone, or because
+#: something has changed.
+YES, NO, DATES, CHANGED = None, ServerNotTrusted, CertificateNotCurrent, ServerKeyChanged
 
 #: By what the client was told and what it knows: what becomes of each in SHOWN.
 TABLE: Final[dict[tuple[str, str], tuple[type[ServerNotTrusted] | None, ...]]] = {
-    # (told, known): self-signed, good, wrong name, expired
-    ("nothing", "nothing"): (YES, YES, NO, NO),
-    ("nothing", "this key"): (YES, YES, YES, YES),
-    ("nothing", "another key"): (CHANGED, CHANGED, CHANGED, CHANGED),
-    ("nothing", "authority"): (CHANGED, YES, NO, NO),
+    # (told, known): self-signed, good, wrong name, expired, not valid yet, expired with a wrong name, or self-signed
+    ("nothing", "nothing"): (YES, YES, NO, DATES, DATES, NO, YES),
+    ("nothing", "this key"): (YES,) * 7,
+    ("nothing", "another key"): (CHANGED,) * 7,
+    ("nothing", "authority"): (CHANGED, YES, NO, DATES, DATES, NO, CHANGED),
+    **{("this fingerprint", known): (YES,) * 7 for known in ("nothing", "this key", "another key", "authority")},
+    **{("another fingerprint", known): (CHANGED,) * 7 for known in ("nothing", "this key", "another key", "authority")},
     **{
-        ("this fingerprint", known): (YES, YES, YES, YES)
+        ("ca", known): (NO, YES, NO, DATES, DATES, NO, NO)
         for known in ("nothing", "this key", "another key", "authority")
     },
-    **{
-        ("another fingerprint", known): (CHANGED, CHANGED, CHANGED, CHANGED)
-        for known in ("nothing", "this key", "another key", "authority")
-    },
-    **{("ca", known): (NO, YES, NO, NO) for known in ("nothing", "this key", "another key", "authority")},
 }
 
 STRANGER: Final = selfSigned().fingerprint
@@ -101,6 +102,27 @@ class TableTests(TrustCase):
         trust.judge(shown(*SHOWN["self-signed"]))
         trust.proven()
         self.assertEqual(self.written, f"{HOST}:7835 {SHOWN['self-signed'][0].fingerprint}\n")
+
+    def test_whetherTheServerIsKnownIsKnown(self) -> None:
+        for secret in (False, True):
+            self.path.unlink(missing_ok=True)
+            trust = self.trust(secret)
+            self.assertFalse(trust.known)
+            trust.judge(shown(*SHOWN["self-signed"]))
+            self.assertEqual(trust.known, not secret)
+            if secret:
+                trust.proven()
+            self.assertTrue(trust.known)
+            self.assertRaises(ServerKeyChanged, trust.judge, shown(selfSigned(), [18]))
+            self.assertFalse(trust.known)
+            trust.judge(shown(*SHOWN["self-signed"]))
+            self.assertTrue(trust.known)
+
+    def test_datesAreSaidTogetherWithTheClock(self) -> None:
+        for name in ("expired", "not valid yet"):
+            error = self.assertRaises(CertificateNotCurrent, self.trust().judge, shown(*SHOWN[name]))
+            self.assertIn(name, str(error))
+            self.assertRegex(str(error), r"clock is wrong, which says \d{4}-\d\d-\d\d \d\d:\d\d UTC")
 
     def test_aFileThatCannotBeReliedOnIsNoFirstUse(self) -> None:
         self.path.write_text("damaged\n")

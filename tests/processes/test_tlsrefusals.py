@@ -74,12 +74,24 @@ class AuthorityTests(TlsCase):
         _, port = self.tlsServer(*self.authority.issue("localhost").options(self.serverHome))
         self.tlsClient(port, *self.ca, host="localhost")
 
-    def test_anExpiredOneIsRefused(self) -> None:
-        identity = self.authority.issue(self.host, begins=-2 * _HOUR, ends=-_HOUR)
-        self.assertRefused(identity, "expired")
+    def test_datesThatAreWrongAreTriedAgainFromTheFirstAttemptOn(self) -> None:
+        for text, begins, ends in (("has expired", -2, -1), ("not valid yet", 1, 2)):
+            wrong = self.authority.issue(self.host, begins=begins * _HOUR, ends=ends * _HOUR)
+            server, port = self.tlsServer(*wrong.options(self.serverHome, "wrong"))
+            client = self.tlsLaunch(port, *self.ca)
+            client.waitFor("this machine's clock is wrong", after=1)
+            self.assertIn(" error ", client.waitFor(text))
+            self.assertEqual(count(server, "opened for"), 0)
+            server.kill()
+            right = self.authority.issue(self.host)
+            server, _ = self.tlsServer(*right.options(self.serverHome), port=port)
+            client.waitFor("listening at ")
+            client.kill()
+            server.kill()
 
-    def test_oneThatIsNotValidYetIsRefused(self) -> None:
-        self.assertRefused(self.authority.issue(self.host, begins=_HOUR, ends=2 * _HOUR), "not valid")
+    def test_anotherNameOutOfItsDatesIsAnotherName(self) -> None:
+        identity = self.authority.issue("192.0.2.1", begins=-2 * _HOUR, ends=-_HOUR)
+        self.assertRefused(identity, f"not for {self.host}", "192.0.2.1")
 
     def test_aSelfSignedOneIsRefused(self) -> None:
         self.assertRefused(selfSigned(self.host), "signed by itself", "--tls-ca")
@@ -173,7 +185,12 @@ class SystemTrustTests(TlsCase):
         self.assertRefuses(self.tlsLaunch(shower.port, **self.trusting), "example.com", f"not for {self.host}")
         self.assertEqual((bytes(shower.heard), self.pins.exists()), (b"", False))
 
-    def test_anExpiredOneAtTheFirstVisitIsRefusedAndNotTrustedOnFirstUse(self) -> None:
+    def test_anExpiredOneAtTheFirstVisitIsNotTrustedOnFirstUse(self) -> None:
         shower = Shower(self, self.authority.issue(self.host, begins=-2 * _HOUR, ends=-_HOUR))
-        self.assertRefuses(self.tlsLaunch(shower.port, **self.trusting), "expired")
+        client = self.tlsLaunch(shower.port, **self.trusting)
+        client.waitFor("expired", after=1)
         self.assertEqual((bytes(shower.heard), self.pins.exists()), (b"", False))
+        client.kill()
+        client = self.tlsLaunch(shower.port, "--no-reconnect", **self.trusting)
+        self.assertEqual(client.wait(), 69, client.transcript())
+        self.assertIn("expired", client.err[-1])

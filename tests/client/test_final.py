@@ -1,0 +1,191 @@
+"""What ends a client, and what is tried again: every kind of failure, at the first attempt and later."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, Final, cast
+
+from twisted.internet.error import ConnectionRefusedError
+from twisted.python.failure import Failure
+
+from bore import exits
+from bore.client.reasons import (
+    CertificateNotCurrent,
+    CheckFailed,
+    NoVisitorAddresses,
+    ServerKeyChanged,
+    ServerNotTrusted,
+    ServerSilent,
+    ServerUnreachable,
+)
+from bore.client.settings import TlsSettings
+from bore.streams.names import NameTrouble
+from bore.streams.sockets import TlsError
+from bore.wire.errors import (
+    ClientHasNoSecret,
+    InvalidSecret,
+    NoAnswer,
+    PortInUse,
+    PortNotAllowed,
+    SecretMissing,
+    ServerHasNoSecret,
+    ServerLeft,
+    ServerNotProven,
+    ShuttingDown,
+    UnboundChallenge,
+    UnboundProof,
+)
+from tests.certificates import selfSigned
+from tests.client.case import ControlCase
+from tests.client.trustcase import shown
+
+#: When it happens: at the very first attempt; at a later one, and there was no tunnel yet; or there was one.
+FIRST, LATER, UP = "first", "later", "up"
+
+#: Who is at the other end: nobody knows, as TLS is not spoken; inside TLS, the known server; or one that is new.
+PLAIN, KNOWN, NEW = "plain", "known", "new"
+
+MOMENTS, PEERS = (FIRST, LATER, UP), (PLAIN, KNOWN, NEW)
+
+ALWAYS: Final = set(itertools.product(MOMENTS, PEERS))
+NEVER: Final[set[tuple[str, str]]] = set()
+#: A proof of the secret was refused, or not given: an error that ends the client, except for one whose tunnel was up,
+#: if who says so may be anybody inside TLS.
+BY_WHOM_IT_CONCERNS: Final = ALWAYS - {(UP, NEW)}
+AT_FIRST: Final = {(FIRST, peer) for peer in PEERS}
+BEFORE_A_TUNNEL: Final = {(moment, peer) for moment, peer in ALWAYS if moment != UP}
+
+#: When each failure is final, and the exit code that tells of it.
+TABLE: Final[tuple[tuple[Exception, set[tuple[str, str]], int], ...]] = (
+    (InvalidSecret(), BY_WHOM_IT_CONCERNS, exits.NO_PERMISSION),
+    (SecretMissing(), BY_WHOM_IT_CONCERNS, exits.NO_PERMISSION),
+    (ClientHasNoSecret(), BY_WHOM_IT_CONCERNS, exits.NO_PERMISSION),
+    (ServerHasNoSecret(), BY_WHOM_IT_CONCERNS, exits.NO_PERMISSION),
+    (UnboundProof(), BY_WHOM_IT_CONCERNS, exits.NO_PERMISSION),
+    (UnboundChallenge(), BY_WHOM_IT_CONCERNS, exits.NO_PERMISSION),
+    (ServerNotProven(), BY_WHOM_IT_CONCERNS, exits.NO_PERMISSION),
+    (ServerKeyChanged("another key"), AT_FIRST, exits.NOT_TRUSTED),
+    (ServerNotTrusted("another name"), AT_FIRST, exits.NOT_TRUSTED),
+    (CertificateNotCurrent("not valid yet"), NEVER, exits.NOT_TRUSTED),
+    (NoVisitorAddresses(), BEFORE_A_TUNNEL, exits.FAILURE),
+    (ConnectionRefusedError(), NEVER, exits.FAILURE),
+    (NameTrouble("no such name"), NEVER, exits.FAILURE),
+    (TlsError(71, "it does not speak TLS"), NEVER, exits.FAILURE),
+    (ServerSilent("silent"), NEVER, exits.FAILURE),
+    (ServerLeft(), NEVER, exits.FAILURE),
+    (CheckFailed("nobody came through"), NEVER, exits.FAILURE),
+    (ShuttingDown(), NEVER, exits.FAILURE),
+    (PortInUse(), NEVER, exits.FAILURE),
+    (PortNotAllowed(), NEVER, exits.FAILURE),
+    (NoAnswer(), NEVER, exits.FAILURE),
+)
+
+#: What is tried again at the longest delay, and said at level error, when it is not final.
+LOUD: Final = (
+    InvalidSecret,
+    SecretMissing,
+    ClientHasNoSecret,
+    ServerHasNoSecret,
+    UnboundProof,
+    UnboundChallenge,
+    ServerNotProven,
+    ServerNotTrusted,
+    NoVisitorAddresses,
+)
+
+
+class FinalCase(ControlCase):
+    """A client at some moment, with some peer."""
+
+    def meet(self, moment: str, peer: str, *hosts: str, **settings: Any) -> None:
+        """A client at that moment, with that peer."""
+        if peer != PLAIN:
+            settings["tls"] = TlsSettings()
+        self.make(*hosts, **settings)
+        if peer != PLAIN:
+            self.factory._servers._trust()._secret = True  # a server that is new is not trusted before its proof
+            self.factory._servers._trust().judge(shown(selfSigned(), [18]))
+            if peer == KNOWN:
+                self.factory.proven()
+        if moment == LATER:
+            self.refuseConnection()
+            self.delayToNextAttempt()
+        elif moment == UP:
+            self.factory.opened(20001, None)
+            self.factory.clientConnectionLost(cast(Any, self.connector), Failure(ConnectionRefusedError()))
+            self.delayToNextAttempt()
+        self._events.clear()
+
+    def fail(self, why: Exception) -> None:  # type: ignore[override]
+        self.factory.clientConnectionFailed(cast(Any, self.connector), Failure(why))
+
+
+class FinalTests(FinalCase):
+    """A table of what is final."""
+
+    def test_eachKindOfFailureIsFinalWhenItShouldBeAndOnlyThen(self) -> None:
+        for (why, final, code), moment, peer in itertools.product(TABLE, MOMENTS, PEERS):
+            with self.subTest(why=type(why).__name__, moment=moment, peer=peer):
+                self.meet(moment, peer)
+                self.fail(why)
+                if (moment, peer) in final:
+                    error = self.gaveUp()
+                    self.assertIs(error, why)
+                    self.assertEqual(exits.codeFor(error), code)
+                    continue
+                self.assertIsNone(self.gaveUp())
+                loud = isinstance(why, LOUD)
+                levels = {event["log_level"].name for event in self._events} - {"info"}
+                self.assertEqual(levels, {"error" if loud else "warn"})
+                delay = self.delayToNextAttempt()
+                if isinstance(why, LOUD) and not isinstance(why, CertificateNotCurrent):
+                    self.assertGreater(delay, 31)
+                elif isinstance(why, CertificateNotCurrent):
+                    self.assertLess(delay, 4.2)
+
+    def test_whatIsNotFinalCountsForExitAfterFailures(self) -> None:
+        for why in (CertificateNotCurrent("not valid yet"), ServerKeyChanged("another key"), InvalidSecret()):
+            self.meet(UP, NEW, exitAfterFailures=3)
+            for _ in range(2):
+                self.fail(why)
+                self.delayToNextAttempt()
+            self.fail(why)
+            error = self.gaveUp()
+            self.assertIsInstance(error, ServerUnreachable)
+            self.assertEqual(exits.codeFor(error), exits.UNAVAILABLE)
+
+    def test_aTunnelThatComesBackHasTheUsualDelaysAgain(self) -> None:
+        self.meet(UP, NEW)
+        self.fail(ServerKeyChanged("another key"))
+        self.delayToNextAttempt()
+        self.factory.opened(20001, None)
+        self.factory.clientConnectionLost(cast(Any, self.connector), Failure(ConnectionRefusedError()))
+        self.assertLess(self.delayToNextAttempt(), 1.2)
+
+
+class SeveralServersTests(FinalCase):
+    """Each of them can end on its own."""
+
+    def test_oneThatHasRefusedTheSecretIsNeverTriedAgain(self) -> None:
+        self.meet(FIRST, PLAIN, "a", "b")
+        self.fail(InvalidSecret())
+        self.assertIn("no tunnel from a:7835", self.logged[0].replace("cannot reach", "no tunnel from"))
+        self.assertIn("it is not tried again", self.logged[0])
+        self.assertLess(self.delayToNextAttempt(), 1.2)
+        for _ in range(3):
+            self.assertEqual(str(self.factory._servers.address), "b:7835")
+            self.factory.opened(20001, None)
+            self.factory.clientConnectionLost(cast(Any, self.connector), Failure(ConnectionRefusedError()))
+            self.delayToNextAttempt()
+        self.fail(InvalidSecret())
+        self.assertIsInstance(self.gaveUp(), InvalidSecret)
+
+    def test_oneThatWasNotTheRightOneAtFirstIsTriedAgainAfterATunnelAtAnother(self) -> None:
+        self.meet(FIRST, KNOWN, "a", "b")
+        self.fail(ServerKeyChanged("another key"))
+        self.delayToNextAttempt()
+        self.factory._servers._trust().judge(shown(selfSigned(), [18]))
+        self.factory.opened(20001, None)
+        self.factory.clientConnectionLost(cast(Any, self.connector), Failure(ConnectionRefusedError()))
+        self.assertEqual(str(self.factory._servers.address), "a:7835")
+        self.assertIsNone(self.gaveUp())
