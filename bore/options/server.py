@@ -54,7 +54,7 @@ _OPTIONS: Final = (
     ),
     Option(
         ("--max-waiting",),
-        "Visitors of one tunnel that may wait while its client is away; 0: nobody",
+        "Visitors of one tunnel that are accepted while its client is away, further ones wait; 0 closes them all",
         values.count,
         "NUMBER",
         _BOUNDS.waiting,

@@ -17,8 +17,9 @@ from bore.relay.face import Stream
 from bore.server.lanes import SessionLanes
 from bore.server.pending import Pending
 from bore.server.settings import ServerSettings
-from bore.server.tunnel import Tunnel, Visitor
+from bore.server.tunnel import Tunnel
 from bore.server.tunnels import Tunnels
+from bore.server.waiting import Visitor
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import prepareControl
 from bore.streams.transport import IDetachable

@@ -16,9 +16,11 @@ from bore.server.control import ControlProtocol
 from bore.server.lanes import SessionLanes, Stock
 from bore.server.pending import Pending
 from bore.server.settings import ServerSettings
-from bore.server.tunnel import Tunnel, Visitor, WaitingRoom
+from bore.server.tunnel import Tunnel
 from bore.server.tunnels import Tunnels
+from bore.server.waiting import Visitor, WaitingRoom
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
+from bore.streams.descriptors import Descriptors
 from bore.streams.listener import Starvation
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import RECORD, bindingOf
@@ -53,12 +55,13 @@ class ControlFactory(Factory):
         self.reactor = reactor
         self.settings = settings
         self.relay = relay
-        self.room = WaitingRoom(reactor)
+        self._descriptors = Descriptors(reactor, settings.bounds.descriptors)
+        self._stock = Stock(self._descriptors)
+        self.room = WaitingRoom(reactor, self._descriptors, lambda: self._stock.count, self._closeIdleLanes)
         self.starvation = Starvation(reactor)
         self.tunnels = Tunnels(reactor, settings, self.room, self.starvation)
         self.pending = Pending(reactor, settings.bounds, self.tunnels.hasSome)
         self._lanes: dict[bytes, SessionLanes] = {}
-        self._stock = Stock(settings.bounds.descriptors // 4)
         self._clients: set[ControlProtocol] = set()
         self._left: Deferred[None] | None = None
 
@@ -70,6 +73,7 @@ class ControlFactory(Factory):
 
     def accepted(self, sock: socket.socket, address: SocketAddress) -> None:
         """Serve a connection that was accepted on the control port."""
+        self._descriptors.opened()
         first = self._readFirst(sock) if self.settings.secret is None else b""
         if first.startswith(_AT_ONCE) and self._serveAtOnce(sock, first):
             return
@@ -153,11 +157,14 @@ class ControlFactory(Factory):
 
         :returns: whether some are free already.
         """
-        shrunk = [lanes.shrink() for lanes in self._lanes.values()]
-        if any(shrunk) or self.room.shrink():
+        if self._closeIdleLanes() or self.room.closeNewest():
             return True
         self.pending.dropOne()
         return False
+
+    def _closeIdleLanes(self) -> bool:
+        """Close half of the idle lanes of each session, and say whether there was one."""
+        return sum(lanes.shrink() for lanes in self._lanes.values()) > 0
 
     def _readFirst(self, sock: socket.socket) -> bytes:
         """What a client has said already: without a secret it is the client who speaks first."""

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Final
 from twisted.internet.interfaces import IReactorTime
 
 from bore.relay.face import PROOF_TIMEOUT, Ending, Stream
-from bore.server.tunnel import Tunnel, Visitor
+from bore.server.tunnel import Tunnel
+from bore.server.waiting import Visitor
+from bore.streams.descriptors import Descriptors
 from bore.streams.sockets import prepareLane
 from bore.streams.visitorlog import VisitorLog
 from bore.wire.lane import openFrame
@@ -24,21 +26,29 @@ if TYPE_CHECKING:
 _MAX_LANES_LOST: Final = 3
 
 
+#: Idle lanes of all sessions hold no more than this part of the descriptors that there are for visitors, and none of
+#: the last of them.
+_LANES_PART: Final = 4
+_LAST_PART: Final = 8
+
+
 class Stock:
     """
     Counts the idle lanes of all sessions, which hold descriptors that others may need.
 
-    :param limit: how many there may be; 0: any number.
+    :param descriptors: how many there are for visitors.
+    :ivar count: how many idle lanes there are.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, descriptors: Descriptors) -> None:
+        self._descriptors = descriptors
         self.count = 0
 
     @property
     def full(self) -> bool:
         """Whether there may be no more."""
-        return 0 < self._limit <= self.count
+        limit = self._descriptors.limit
+        return limit > 0 and (self.count >= limit // _LANES_PART or not self._descriptors.has(limit // _LAST_PART))
 
 
 class SessionLanes:
@@ -171,7 +181,7 @@ class SessionLanes:
         if visitor.lanesLost > _MAX_LANES_LOST or self._tunnel.closed:
             visitor.socket.close()
         elif not self._open or not self._serveAgain(visitor):
-            visitor.tunnel.admit(visitor)
+            visitor.tunnel.admit(visitor, first=True)
 
     def _serveAgain(self, visitor: Visitor) -> bool:
         """Put a visitor on a lane that has not died together with its last one, if there is one."""

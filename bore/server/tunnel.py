@@ -3,117 +3,25 @@
 from __future__ import annotations
 
 import socket
+from collections import OrderedDict
 from typing import Final, Protocol
 from uuid import UUID
 
-from twisted.internet.interfaces import IReactorTime
-
 from bore.server.rate import VisitorRate
 from bore.server.settings import Bounds
-from bore.streams.addresses import SocketAddress, plainHost, socketAddress, sourceOf
-from bore.streams.bursts import Overflow
-from bore.streams.deadlines import Deadlines
+from bore.server.waiting import Visitor, WaitingRoom
+from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
+from bore.streams.bursts import Burst, Overflow
 from bore.streams.listener import Listener, Starvation
 from bore.streams.reactor import IReactor
 from bore.streams.visitorlog import VisitorLog
 from bore.wire.errors import Refusal
-from bore.wire.extension import Source
 from bore.wire.limits import ACCEPT_TIMEOUT
-from bore.wire.token import newId, newToken
+from bore.wire.token import newToken
 
-#: Visitors of one tunnel that may wait for a client that is there. One that lives takes each within a round trip;
-#: behind one that does not, no more descriptors than these are held.
-MAX_ANNOUNCED: Final = 1024
-
-
-class Visitor:
-    """
-    Somebody who has connected to a public port.
-
-    :ivar name: its id, as text.
-    :ivar early: bytes that were read from it already.
-    :ivar lanesLost: how many lanes it was on that turned out to be dead.
-    """
-
-    __slots__ = ("_id", "address", "early", "lanesLost", "name", "socket", "tunnel")
-
-    def __init__(self, sock: socket.socket, address: SocketAddress, tunnel: Tunnel) -> None:
-        self.name = newId()
-        self._id: UUID | None = None
-        self.socket = sock
-        self.early = b""
-        self.lanesLost = 0
-        self.address = address
-        self.tunnel = tunnel
-
-    @property
-    def id(self) -> UUID:
-        """What the client takes it by, if it has to wait; most never do."""
-        if self._id is None:
-            self._id = UUID(self.name)
-        return self._id
-
-    @property
-    def source(self) -> Source:
-        """Where the visitor comes from, without the scope that only this machine knows."""
-        return plainHost(self.address).partition("%")[0], int(self.address[1])
-
-
-class WaitingRoom:
-    """
-    All visitors that no client has taken yet, by id.
-
-    A client takes a visitor on a new connection that says nothing but the id: so the room is one for all tunnels.
-    """
-
-    def __init__(self, clock: IReactorTime) -> None:
-        self._visitors: Deadlines[UUID, Visitor] = Deadlines(clock, ACCEPT_TIMEOUT, self._expired)
-
-    def __len__(self) -> int:
-        return len(self._visitors)
-
-    def add(self, visitor: Visitor) -> None:
-        """Let a visitor wait."""
-        self._visitors.add(visitor.id, visitor)
-        visitor.tunnel.waiting[visitor.id] = visitor
-
-    def take(self, id: UUID) -> Visitor | None:
-        """Take a visitor out; None if nobody waits under this id, or no more."""
-        visitor = self._visitors.take(id)
-        if visitor is not None:
-            del visitor.tunnel.waiting[id]
-        return visitor
-
-    def shrink(self) -> bool:
-        """
-        Close half of the visitors, those that came last, and say whether there was one.
-
-        When visitors have taken the last descriptors there is none for the connections that would take them on: all
-        would wait in vain. This way half of them are served.
-        """
-        count = (len(self._visitors) + 1) // 2
-        for _ in range(count):
-            self._close(self._visitors.takeNewest())
-        return count > 0
-
-    def dismiss(self, tunnel: Tunnel) -> None:
-        """Close everybody who waits for one tunnel's client."""
-        for visitor in list(tunnel.waiting.values()):
-            self._visitors.take(visitor.id)
-            self._close(visitor)
-
-    def close(self) -> None:
-        """Close everybody who waits."""
-        for visitor in self._visitors.takeAll():
-            self._close(visitor)
-
-    def _close(self, visitor: Visitor) -> None:
-        del visitor.tunnel.waiting[visitor.id]
-        visitor.socket.close()
-
-    def _expired(self, id: UUID, visitor: Visitor) -> None:
-        self._close(visitor)
-        visitor.tunnel.neglected(visitor)
+#: Visitors of one tunnel that are announced to its client and not taken yet; the next one is announced when one of
+#: them is taken, or gone. A client that dials for each of them is not asked for more at the same time.
+MAX_ANNOUNCED: Final = 256
 
 
 class Client(Protocol):
@@ -132,6 +40,9 @@ class Client(Protocol):
 class Tunnel:
     """
     One public port. It can be without a client for a while.
+
+    Visitors are accepted as long as there is room for them to wait; then the kernel holds them, and those that wait
+    are served first. What is over a bound on visitors or their rate is closed.
 
     :param sock: the listening socket.
     :param source: whom the client's address belongs to.
@@ -158,19 +69,22 @@ class Tunnel:
         self._bounds = bounds
         self._rate = VisitorRate(reactor, bounds.visitorRate)
         self._neglect = Overflow(reactor, "port {port}: nobody has taken the visitor {visitor} in {seconds:.0f} s")
-        self._crowd = Overflow(reactor, "port {port}: {limit} visitors may wait, more are closed")
+        self._absence = Overflow(reactor, "port {port}: the client is away, visitors are closed")
         self._throng = Overflow(reactor, "port {port}: {limit} visitors may be there, more are closed")
-        self._shortage = Overflow(reactor, "port {port}: the last descriptors are for clients, visitors are closed")
+        self._crowd = Burst(reactor)
         self._rush = Overflow(
             reactor, "port {port}: more than {limit} new visitors per second from {source}, they are closed"
         )
         self.token = newToken()
         self.source = source
         self.client: Client | None = client
-        self.waiting: dict[UUID, Visitor] = {}
+        self.waiting: OrderedDict[UUID, Visitor] = OrderedDict()
+        self._unannounced: OrderedDict[UUID, Visitor] = OrderedDict()
+        self._announced = 0
+        self._held = 0
         self.running = 0
         self.closed = False
-        self._listener = Listener(reactor, sock, self._visitorCame, starvation)
+        self._listener = Listener(reactor, sock, self._visitorCame, starvation, mayAccept=self._mayAccept)
 
     @property
     def port(self) -> int:
@@ -178,19 +92,26 @@ class Tunnel:
         return self._listener.port
 
     def announceAll(self) -> None:
-        """Tell a client that is new to the tunnel of everybody who waits."""
+        """Tell a client that is new to the tunnel of those who wait, the oldest first."""
         assert self.client is not None
+        self._unannounced = self.waiting.copy()
+        self._announced = 0
         for visitor in self.waiting.values():
-            self.client.announce(visitor)
+            visitor.announced = False
+        self._announceMore()
+        self.acceptAgain()
 
-    def admit(self, visitor: Visitor) -> None:
-        """Have a visitor wait for the client."""
+    def admit(self, visitor: Visitor, first: bool = False) -> None:
+        """Have a visitor wait for the client; ahead of the others, if it has waited before."""
         if self.closed:
             visitor.socket.close()
             return
-        self._room.add(visitor)
-        if self.client is not None:
-            self.client.announce(visitor)
+        self._room.add(visitor, first)
+        if self.client is not None and (first or not (self._unannounced or self._announced >= MAX_ANNOUNCED)):
+            self._announce(visitor, self.client)
+        else:
+            visitor.announced = False
+            self._unannounced[visitor.id] = visitor
 
     def takeFirst(self) -> Visitor | None:
         """Take the visitor out who has waited for the longest time; None if nobody waits."""
@@ -204,13 +125,74 @@ class Tunnel:
         self.closed = True
         self._listener.stop()
         self._room.dismiss(self)
+        self._unannounced.clear()
+
+    def left(self, visitor: Visitor) -> None:
+        """A visitor does not wait any more: the next one may be announced, and accepted."""
+        if visitor.announced:
+            visitor.announced = False
+            self._announced -= 1
+        else:
+            del self._unannounced[visitor.id]
+        if self._unannounced and self.client is not None:
+            self._announceMore()
+        # Not each for itself: to listen and to stop again costs as much as to accept.
+        if self._held and len(self.waiting) <= self._held * 7 // 8:
+            self.acceptAgain()
 
     def neglected(self, visitor: Visitor) -> None:
-        """Nobody has taken a visitor, and it is closed."""
+        """No client has taken a visitor in time, and it is closed."""
         self._neglect.happened(port=self.port, visitor=socketAddress(visitor.address), seconds=ACCEPT_TIMEOUT)
 
+    def acceptAgain(self) -> None:
+        """Accept visitors, if there is room for them again."""
+        if self._held and not self.closed and self._mayAccept():
+            self._held = 0
+            self._listener.resume()
+
+    def _announceMore(self) -> None:
+        """Tell the client of those who wait without its knowledge, as far as it may know of more."""
+        client, waiting = self.client, self._unannounced
+        while client is not None and waiting and self._announced < MAX_ANNOUNCED:
+            _, visitor = waiting.popitem(last=False)
+            if visitor.hasGone:
+                self._room.forget(visitor)
+            else:
+                self._announce(visitor, client)
+
+    def _announce(self, visitor: Visitor, client: Client) -> None:
+        visitor.announced = True
+        self._announced += 1
+        client.announce(visitor)
+
+    def _mayAccept(self) -> bool:
+        """Whether there is room for one more visitor; else the kernel holds it."""
+        waiting = len(self.waiting)
+        if self.client is None and waiting >= self._bounds.waiting > 0:
+            crowded = True
+        elif self._room.mayGrow(waiting):
+            return True
+        else:
+            crowded = waiting > 0
+        self._hold(waiting, crowded)
+        return False
+
+    def _hold(self, waiting: int, crowded: bool) -> None:
+        """Stop accepting for a while."""
+        self._held = waiting + 1
+        self._listener.pause()
+        if crowded and self._crowd.begins():
+            self._log.warn(
+                "port {port}: {count} visitors wait for the client, more are not accepted yet",
+                port=self.port,
+                count=waiting,
+            )
+        if not waiting:
+            self._room.hold(self)
+
     def _visitorCame(self, sock: socket.socket, address: SocketAddress) -> None:
-        if not self._hasRoom(sock, address):
+        self._room.descriptors.opened()
+        if not self._isAllowed(address):
             sock.close()
             return
         visitor = Visitor(sock, address, self)
@@ -224,21 +206,16 @@ class Tunnel:
         if self.client is None or not self.client.serve(visitor):
             self.admit(visitor)
 
-    def _hasRoom(self, sock: socket.socket, address: SocketAddress) -> bool:
+    def _isAllowed(self, address: SocketAddress) -> bool:
+        """Whether a visitor is within the bounds that it is closed for, if it is not."""
         bounds = self._bounds
-        # Everybody who waits will need one more, for the connection that the client makes.
-        if 0 < bounds.descriptors <= sock.fileno() + len(self._room):
-            self._shortage.happened(port=self.port)
-            return False
         if self._rate.perSecond and not self._rate.allows(source := sourceOf(address)):
             self._rush.happened(port=self.port, limit=bounds.visitorRate, source=source)
             return False
-        waiting = len(self.waiting)
-        limit = MAX_ANNOUNCED if self.client is not None else bounds.waiting
-        if waiting >= limit:
-            self._crowd.happened(port=self.port, limit=limit)
+        if self.client is None and not bounds.waiting:
+            self._absence.happened(port=self.port)
             return False
-        if 0 < bounds.visitors <= waiting + self.running:
+        if 0 < bounds.visitors <= len(self.waiting) + self.running:
             self._throng.happened(port=self.port, limit=bounds.visitors)
             return False
         return True

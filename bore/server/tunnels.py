@@ -9,7 +9,8 @@ from twisted.logger import Logger
 
 from bore.server.ports import Ports
 from bore.server.settings import ServerSettings
-from bore.server.tunnel import Client, Tunnel, WaitingRoom
+from bore.server.tunnel import Client, Tunnel
+from bore.server.waiting import WaitingRoom
 from bore.streams.bursts import Overflow
 from bore.streams.deadlines import Deadlines
 from bore.streams.listener import Starvation

@@ -21,8 +21,9 @@ from bore.streams.sockets import prepareStream
 
 Accepted: TypeAlias = Callable[[socket.socket, SocketAddress], None]
 
-#: Connections that the kernel may hold for us; the kernel's own limit (net.core.somaxconn) applies as well.
-_BACKLOG: Final = 1024
+#: Connections that the kernel may hold for us: as many as it will. Linux holds net.core.somaxconn, 4096 by default.
+#: Windows takes its SOMAXCONN for just that, and cuts other numbers down to 200.
+_BACKLOG: Final = 65535 if os.name == "posix" else socket.SOMAXCONN
 
 #: Connections taken in one turn of the reactor, so that a flood of them cannot stop everything else.
 _BATCH: Final = 64
@@ -109,12 +110,14 @@ class Listener:
     Accepts the connections of one listening socket until it is told to stop.
 
     An accept that fails ends nothing. When there are no descriptors or no memory left it is logged once, the
-    listener rests, and goes on when there are some again; meanwhile the kernel holds the connections.
+    listener rests, and goes on when there are some again; meanwhile the kernel holds the connections. It also does
+    while the listener is paused.
 
     :param sock: a listening socket; it belongs to the listener from now on.
     :param accepted: called with each new connection, which does not block, and with its peer's address.
     :param starvation: is told when there are no descriptors left.
     :param relieve: called when there are no descriptors left; frees some, and says whether it could.
+    :param mayAccept: asked before each accept; says no when it has paused the listener.
     """
 
     _log = Logger()
@@ -126,6 +129,7 @@ class Listener:
         accepted: Accepted,
         starvation: Starvation,
         relieve: Callable[[], bool] = lambda: False,
+        mayAccept: Callable[[], bool] | None = None,
     ) -> None:
         self._reactor = reactor
         self._socket = sock
@@ -133,6 +137,8 @@ class Listener:
         self._accepted = accepted
         self._starvation = starvation
         self._relieve = relieve
+        self._mayAccept = mayAccept
+        self._paused = False
         self._resting: IDelayedCall | None = None
         self.address: SocketAddress = sock.getsockname()
         sock.setblocking(False)
@@ -143,6 +149,19 @@ class Listener:
     def port(self) -> int:
         """The port that is listened on."""
         return int(self.address[1])
+
+    def pause(self) -> None:
+        """Accept no more for a while. May be called twice."""
+        if not self._paused:
+            self._paused = True
+            self._reactor.removeReader(self)
+
+    def resume(self) -> None:
+        """Accept again."""
+        if self._paused:
+            self._paused = False
+            if self._resting is None and self._socket.fileno() >= 0:
+                self._reactor.addReader(self)
 
     def stop(self) -> None:
         """Close the listening socket. Whoever waits in it is reset by the kernel. May be called twice."""
@@ -165,7 +184,10 @@ class Listener:
         self.stop()
 
     def doRead(self) -> None:
+        mayAccept = self._mayAccept
         for _ in range(_BATCH):
+            if mayAccept is not None and not mayAccept():
+                return
             try:
                 fd, address = self._socket._accept()  # type: ignore[attr-defined]
             except OSError as e:
@@ -208,4 +230,5 @@ class Listener:
 
     def _wake(self) -> None:
         self._resting = None
-        self._reactor.addReader(self)
+        if not self._paused:
+            self._reactor.addReader(self)

@@ -107,9 +107,13 @@ class ControlCase(SynchronousTestCase):
     def visit(self, port: int) -> socket.socket:
         visitor = connect(self.host, port)
         self.addCleanup(visitor.close)
+        self.turn()
+        return visitor
+
+    def turn(self) -> None:
+        """Have accepted who may be."""
         for listener in self.reactor.getReaders():
             listener.doRead()
-        return visitor
 
     def announced(self, transport: FakeTransport) -> list[UUID]:
         frames = transport.takeWritten().split(b"\0")[:-1]

@@ -171,11 +171,12 @@ class VisitorTests(SessionCase):
         self.assertEqual([self.closed(visitor) for visitor in visitors], [False, False, False, True])
         self.assertEqual(self.warnings, [f"port {opened.port}: 3 visitors may be there, more are closed"])
 
-    def test_fewerMayWaitWhileTheClientIsAway(self) -> None:
+    def test_fewerAreAcceptedWhileTheClientIsAway(self) -> None:
         protocol, _, opened = self.session()
         self.lose(protocol)
-        visitors = [self.visit(opened.port) for _ in range(3)]
-        self.assertEqual([self.closed(visitor) for visitor in visitors], [False, False, True])
+        visitors = [self.visit(opened.port) for _ in range(5)]
+        self.assertEqual([self.closed(visitor) for visitor in visitors], [False] * 5)
+        self.assertEqual(len(self.factory.room), 2)
 
 
 class RateTests(SynchronousTestCase):

@@ -45,7 +45,7 @@ class ResetTests(SessionCase):
         self.plugs.close()
         super()._leaveNothing()
 
-    def turn(self) -> None:
+    def work(self) -> None:
         """Have everything done that is to be done."""
         for _ in range(MANY):
             self.lanes.doRead()
@@ -58,7 +58,7 @@ class ResetTests(SessionCase):
         self.descriptors += 2
         assert self.opened.lane is not None
         self.factory.offer(self.opened.lane).arrived(near, b"")
-        self.turn()
+        self.work()
         return Hand(far)
 
     def resets(self) -> None:
@@ -68,7 +68,7 @@ class ResetTests(SessionCase):
 
     def assertNothingIsLeft(self, running: int = 0) -> None:
         """Everything is as before, but for those who are there."""
-        self.turn()
+        self.work()
         self.assertEqual((self.tunnel.running, len(self.tunnel.waiting), len(self.factory.room)), (running, 0, 0))
         self.assertEqual((len(self.lanes), len(self.lanes._unproven)), (running, running))
         self.assertEqual(len(os.listdir("/proc/self/fd")), self.descriptors + 2 * running)

@@ -76,13 +76,27 @@ class LeaseTests(SessionCase):
         self.reactor.advance(10)
         self.assertEqual(visitor.recv(1), b"")
 
-    def test_moreThanMayWaitAreClosedWhileTheClientIsAway(self) -> None:
+    def test_moreThanMayWaitAreNotAcceptedWhileTheClientIsAway(self) -> None:
         protocol, _, opened = self.session()
         self.lose(protocol)
-        visitors = [self.visit(opened.port) for _ in range(130)]
+        for _ in range(130):
+            self.visit(opened.port)
         self.assertEqual(len(self.factory.room), 128)
-        self.assertEqual([visitor.recv(1) for visitor in visitors[128:]], [b"", b""])
-        self.assertEqual(self.warnings, [f"port {opened.port}: 128 visitors may wait, more are closed"])
+        text = f"port {opened.port}: 128 visitors wait for the client, more are not accepted yet"
+        self.assertEqual(self.warnings, [text])
+        _, transport, _ = self._resume(opened)
+        self.turn()
+        self.assertEqual(len(self.factory.room), 130)
+        self.assertEqual(len([m for m in self.said(transport) if isinstance(m, Visitor)]), 130)
+
+    def test_whoIsNotAcceptedYetIsWhenThoseBeforeHaveWaitedForTooLong(self) -> None:
+        protocol, _, opened = self.session()
+        self.lose(protocol)
+        for _ in range(130):
+            self.visit(opened.port)
+        self.reactor.advance(10)
+        self.turn()
+        self.assertEqual(len(self.factory.room), 2)
 
     def test_joinedStreamsAreNotTouched(self) -> None:
         protocol, transport, opened = self.session()

@@ -1,0 +1,227 @@
+"""The visitors that no client has taken yet."""
+
+from __future__ import annotations
+
+import socket
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final, Protocol
+from uuid import UUID
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from bore.streams.addresses import SocketAddress, plainHost
+from bore.streams.bursts import Burst
+from bore.streams.deadlines import Deadlines
+from bore.streams.descriptors import Descriptors
+from bore.wire.extension import Source
+from bore.wire.limits import ACCEPT_TIMEOUT
+from bore.wire.token import newId
+
+#: When no tunnel may accept because there are no descriptors, it is looked for some at this interval, in seconds.
+_LOOK: Final = 0.25
+
+#: A visitor that waits takes so many descriptors: its own, and that of the connection on which the client takes it.
+_EACH: Final = 2
+
+
+class Visited(Protocol):
+    """
+    What visitors have come to: a tunnel.
+
+    :ivar waiting: the visitors that no client has taken, by id; the oldest first.
+    :ivar running: how many visitors are being served.
+    """
+
+    waiting: OrderedDict[UUID, Visitor]
+    running: int
+
+    def admit(self, visitor: Visitor, first: bool = False) -> None:
+        """Have a visitor wait for the client; ahead of the others, if it has waited before."""
+
+    def left(self, visitor: Visitor) -> None:
+        """A visitor does not wait any more."""
+
+    def neglected(self, visitor: Visitor) -> None:
+        """No client has taken a visitor in time, and it is closed."""
+
+    def acceptAgain(self) -> None:
+        """Accept visitors, if there are descriptors for them again."""
+
+
+class Visitor:
+    """
+    Somebody who has connected to a public port.
+
+    :ivar name: its id, as text.
+    :ivar early: bytes that were read from it already.
+    :ivar lanesLost: how many lanes it was on that turned out to be dead.
+    :ivar announced: the tunnel's client was told that it waits.
+    """
+
+    __slots__ = ("_id", "address", "announced", "early", "lanesLost", "name", "socket", "tunnel")
+
+    def __init__(self, sock: socket.socket, address: SocketAddress, tunnel: Visited) -> None:
+        self.name = newId()
+        self._id: UUID | None = None
+        self.socket = sock
+        self.early = b""
+        self.lanesLost = 0
+        self.announced = False
+        self.address = address
+        self.tunnel = tunnel
+
+    @property
+    def id(self) -> UUID:
+        """What the client takes it by, if it has to wait; most never do."""
+        if self._id is None:
+            self._id = UUID(self.name)
+        return self._id
+
+    @property
+    def source(self) -> Source:
+        """Where the visitor comes from, without the scope that only this machine knows."""
+        return plainHost(self.address).partition("%")[0], int(self.address[1])
+
+    @property
+    def hasGone(self) -> bool:
+        """Whether the visitor has reset its connection. One that has ended its stream may still wait for an answer."""
+        return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+
+
+class WaitingRoom:
+    """
+    All visitors that no client has taken yet, by id, and the descriptors that they may use.
+
+    A client takes a visitor on a new connection that says nothing but the id: so the room is one for all tunnels.
+
+    Each tunnel may have as many waiting as there are places left beside them: half of all, if no other tunnel has any;
+    a third, if one other is as crowded; and so on. So no crowd keeps the visitors of another tunnel out.
+
+    :param descriptors: how many there are for visitors.
+    :param idleLanes: says how many descriptors idle lanes hold.
+    :param giveWay: closes idle lanes, to have their descriptors, and says whether there were some.
+    """
+
+    _log: Final = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        descriptors: Descriptors,
+        idleLanes: Callable[[], int],
+        giveWay: Callable[[], bool],
+    ) -> None:
+        self._clock = clock
+        self.descriptors = descriptors
+        self._idleLanes = idleLanes
+        self._giveWay = giveWay
+        self._visitors: Deadlines[UUID, Visitor] = Deadlines(clock, ACCEPT_TIMEOUT, self._expired)
+        self._shortage = Burst(clock)
+        self._held: dict[Visited, None] = {}
+        self._looking: IDelayedCall | None = None
+
+    def __len__(self) -> int:
+        return len(self._visitors)
+
+    def mayGrow(self, waiting: int) -> bool:
+        """
+        Whether there are descriptors for one more visitor.
+
+        :param waiting: how many wait for the same tunnel.
+        """
+        wanted = len(self._visitors) + _EACH * (1 + waiting)
+        return self.descriptors.spare >= wanted or self._find(wanted)
+
+    def hold(self, tunnel: Visited) -> None:
+        """Tell a tunnel for which nobody waits when there are descriptors again."""
+        self._held[tunnel] = None
+        if self._looking is None:
+            self._looking = self._clock.callLater(_LOOK, self._look)
+
+    def add(self, visitor: Visitor, first: bool = False) -> None:
+        """Let a visitor wait."""
+        self._visitors.add(visitor.id, visitor)
+        waiting = visitor.tunnel.waiting
+        waiting[visitor.id] = visitor
+        if first:
+            waiting.move_to_end(visitor.id, last=False)
+
+    def take(self, id: UUID) -> Visitor | None:
+        """Take a visitor out; None if there is no such visitor."""
+        visitor = self._visitors.take(id)
+        if visitor is not None:
+            self._part(visitor)
+        return visitor
+
+    def forget(self, visitor: Visitor) -> None:
+        """Close a visitor that has gone; its tunnel knows."""
+        self._visitors.take(visitor.id)
+        del visitor.tunnel.waiting[visitor.id]
+        visitor.socket.close()
+
+    def closeNewest(self) -> bool:
+        """
+        Close the visitor that came last, and say whether there was one.
+
+        When visitors have taken the last descriptors there is none for the connections that would take them on: all
+        would wait in vain.
+        """
+        if not len(self._visitors):
+            return False
+        self._close(self._visitors.takeNewest())
+        return True
+
+    def dismiss(self, tunnel: Visited) -> None:
+        """Close everybody who waits for one tunnel's client, which is closed."""
+        self._held.pop(tunnel, None)
+        for visitor in list(tunnel.waiting.values()):
+            self.forget(visitor)
+
+    def close(self) -> None:
+        """Close everybody who waits."""
+        for visitor in self._visitors.takeAll():
+            self._close(visitor)
+        self._held.clear()
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+
+    def _find(self, wanted: int) -> bool:
+        """Whether so many descriptors are free, or could be; those of idle lanes are."""
+        promised = len(self._visitors)
+        descriptors = self.descriptors
+        if not descriptors.has(promised + _EACH) and self._giveWay():
+            descriptors.count()
+        if descriptors.spare < promised + _EACH:
+            if self._shortage.begins():
+                self._log.warn(
+                    "no descriptors are left for visitors: new ones are accepted when others leave; "
+                    "{limit} may be open, the limit (ulimit -n) less those for clients",
+                    limit=descriptors.limit,
+                )
+            return False
+        return descriptors.has(wanted) or descriptors.spare + self._idleLanes() >= wanted
+
+    def _look(self) -> None:
+        self._looking = None
+        held, self._held = self._held, {}
+        while held and self.mayGrow(0):
+            tunnel = next(iter(held))
+            del held[tunnel]
+            tunnel.acceptAgain()
+        for tunnel in [*held, *self._held]:
+            self.hold(tunnel)
+
+    def _part(self, visitor: Visitor) -> None:
+        del visitor.tunnel.waiting[visitor.id]
+        visitor.tunnel.left(visitor)
+
+    def _close(self, visitor: Visitor) -> None:
+        visitor.socket.close()
+        self._part(visitor)
+
+    def _expired(self, id: UUID, visitor: Visitor) -> None:
+        self._close(visitor)
+        visitor.tunnel.neglected(visitor)

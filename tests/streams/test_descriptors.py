@@ -1,0 +1,89 @@
+"""How many descriptors there are for visitors."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from bore.streams.descriptors import Descriptors, lengthOfList, sizeOfFolder
+
+
+class CountTests(SynchronousTestCase):
+    """What the system says."""
+
+    def setUp(self) -> None:
+        if sys.platform != "linux":
+            raise SkipTest("the count is known on Linux")
+
+    def test_bothWaysCountThoseThatWereOpened(self) -> None:
+        size, length = sizeOfFolder(), lengthOfList()
+        opened = [os.dup(0) for _ in range(10)]
+        self.assertEqual(lengthOfList(), length + 10)
+        if size:  # Linux 6.2
+            self.assertEqual((size, sizeOfFolder()), (length, length + 10))
+        for fd in opened:
+            os.close(fd)
+        self.assertEqual(lengthOfList(), length)
+
+
+class DescriptorsTests(SynchronousTestCase):
+    """How often they are counted."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.open = 20
+        self.counted = 0
+
+    def count(self) -> int:
+        self.counted += 1
+        return self.open
+
+    def test_whileThereAreManyTheyAreNotCounted(self) -> None:
+        descriptors = Descriptors(self.clock, 1000, self.count)
+        for _ in range(970):
+            self.assertTrue(descriptors.has(10))
+            descriptors.opened()
+        self.assertEqual(self.counted, 1)
+
+    def test_whatWasClosedIsFoundWhenItIsNeeded(self) -> None:
+        descriptors = Descriptors(self.clock, 100, self.count)
+        descriptors.count()
+        descriptors.opened(75)
+        self.open = 30
+        self.assertTrue(descriptors.has(10))
+        self.assertEqual(descriptors.spare, 70)
+
+    def test_whatOthersHaveOpenedIsFoundToo(self) -> None:
+        descriptors = Descriptors(self.clock, 100, self.count)
+        self.open = 95
+        self.assertEqual([descriptors.has(count) for count in (5, 6)], [True, False])
+        self.open = 110
+        self.assertFalse(descriptors.has(6))
+        self.assertFalse(descriptors.has(1))
+
+    def test_whereCountingIsDearItIsDoneNowAndThen(self) -> None:
+        self.clock.advance(1)
+        descriptors = Descriptors(self.clock, 100, lambda: 0, self.count)
+        self.open = 100
+        for _ in range(50):
+            self.assertFalse(descriptors.has(1))
+        self.assertEqual(self.counted, 1)
+        self.open = 50
+        self.clock.advance(0.25)
+        self.assertTrue(descriptors.has(1))
+
+    def test_withoutALimitThereAreAlwaysSome(self) -> None:
+        descriptors = Descriptors(self.clock, 0, self.count)
+        descriptors.opened(1 << 20)
+        self.assertTrue(descriptors.has(1 << 20))
+        self.assertEqual(self.counted, 0)
+
+    def test_whereNobodyCanCountTheSystemHasToSay(self) -> None:
+        descriptors = Descriptors(self.clock, 100, lambda: 0, lambda: 0)
+        for _ in range(1000):
+            self.assertTrue(descriptors.has(1))
+            descriptors.opened()
+            self.clock.advance(0.1)
