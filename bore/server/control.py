@@ -25,7 +25,6 @@ from bore.streams.sockets import prepareControl
 from bore.streams.transport import IDetachable
 from bore.wire.errors import NoAnswer, Refusal, ShuttingDown, Violation
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT, HEARTBEAT_INTERVAL, MAX_UNANSWERED
-from bore.wire.messages import Heartbeat, encode
 from bore.wire.serversession import (
     ClientAlive,
     ClientLeft,
@@ -40,8 +39,6 @@ from bore.wire.serversession import (
 #: When so many bytes wait to be written the client does not read. The announcements of all visitors that may wait are
 #: less.
 _BUFFER: Final = 1 << 18
-
-_HEARTBEAT: Final = encode(Heartbeat())
 
 
 class ControlPort(Face):
@@ -214,7 +211,7 @@ class ControlProtocol(Protocol):
                 self.end(NoAnswer())
                 return
             self._unanswered += 1
-        self.transport.write(_HEARTBEAT)
+        self.transport.write(self._session.heartbeat())
 
     def _loseTunnel(self, why: str) -> None:
         """Leave the tunnel to the client that comes back, if it is one that can."""

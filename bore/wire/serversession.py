@@ -29,11 +29,13 @@ from bore.wire.errors import (
 from bore.wire.extension import Alive, Extended, Goodbye, Lane, Open, Opened, Refused, Source, Visitor
 from bore.wire.framing import FrameDecoder
 from bore.wire.limits import MAX_EXTENDED_FRAME
-from bore.wire.messages import Accept, Authenticate, Challenge, Connection, Error, Hello
+from bore.wire.messages import Accept, Authenticate, Challenge, Connection, Error, Heartbeat, Hello
 from bore.wire.secret import Secret
 
 #: How a TLS handshake begins (RFC 8446, section 5.1), and no message of ours.
 _TLS: Final = b"\x16\x03"
+
+_HEARTBEAT: Final = messages.encode(Heartbeat())
 
 #: The version of the extension that this server speaks.
 _VERSION = 1
@@ -130,8 +132,11 @@ class ServerSession:
                                             Say Extended
     OPENING    refused: unknown message                      OPEN:           refused:        SETTLED:      refused
                                                              TunnelAsked     unexpected      ClientLeft
-    OPEN       refused: unknown message                      refused:        ClientAlive     SETTLED:      refused
-                                                             unexpected                      ClientLeft
+    OPEN       refused: unknown message                      refused:        a Heartbeat is  SETTLED:      refused
+                                                             unexpected      unanswered:     ClientLeft
+                                                                             ClientAlive;
+                                                                             else refused:
+                                                                             unexpected
     SETTLED    bytes of a base control connection are thrown away, as the original never reads them, and so are
                those behind Goodbye, a refusal or a violation; those of a data connection are not the session's
     ========== ================== ========= ================ =============== =============== ============= ===========
@@ -151,6 +156,7 @@ class ServerSession:
         self._heard = False
         self._inTls = bool(binding)
         self._state = _State.REQUEST if secret is None else _State.PROOF
+        self._asked = 0
         self.extended = False
 
     def greeting(self) -> bytes:
@@ -199,6 +205,11 @@ class ServerSession:
         if self.extended:
             return extension.encode(Opened(port, resume, lease, lane))
         return messages.encode(Hello(port))
+
+    def heartbeat(self) -> bytes:
+        """Tell the client that the server lives; one of the extension has to answer, once."""
+        self._asked += 1
+        return _HEARTBEAT
 
     def visitor(self, id: UUID, source: Source) -> bytes:
         """Tell the client that a visitor came."""
@@ -270,8 +281,11 @@ class ServerSession:
             case _State.OPENING, Open(port, resume):
                 self._state = _State.OPEN
                 return TunnelAsked(port, resume)
-            case _State.OPEN, Alive():
+            case _State.OPEN, Alive() if self._asked:
+                self._asked -= 1
                 return ClientAlive()
+            case _State.OPEN, Alive():
+                raise BrokenRule("unexpected-message", "Alive, and every Heartbeat was answered")
             case _, Goodbye():
                 self._state = _State.SETTLED
                 return ClientLeft()

@@ -70,6 +70,20 @@ class ProofOfLifeTests(SessionCase):
             protocol.dataReceived(ALIVE)
         self.assertFalse(transport.disconnecting)
 
+    def test_moreAnswersThanHeartbeatsAreAViolation(self) -> None:
+        for answers in (2, 10_000):  # one Heartbeat follows Opened at once
+            protocol, transport, opened = self.session()
+            protocol.dataReceived(ALIVE * answers)
+            self.assertEqual(self.refusal(transport), "unexpected-message")
+            self.assertFalse(isOpen(self.host, opened.port))
+
+    def test_lateAnswersAreNone(self) -> None:
+        protocol, transport, _ = self.session()
+        for _ in range(20):
+            self.reactor.pump([0.5] * 6)
+            protocol.dataReceived(ALIVE * 6)
+        self.assertFalse(transport.disconnecting)
+
     def test_anOriginalClientNeedNotAnswer(self) -> None:
         _, transport, port = self.openTunnel()
         self.reactor.pump([0.5] * 100)

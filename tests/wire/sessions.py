@@ -107,6 +107,14 @@ def _server(secret: Secret | None, *heard: bytes, last: object = None) -> Server
 
 _OPEN: Final = frameOf(Open(8000, TOKEN))
 
+
+def _asked() -> ServerSession:
+    """A server's session whose client has a Heartbeat to answer."""
+    session = _server(None, markedHello(1), _OPEN, last=TunnelAsked(8000, TOKEN))
+    assert session.heartbeat() == encode(Heartbeat())
+    return session
+
+
 #: The rows of the table in ServerSession's docstring.
 SERVER_STATES: Final[dict[str, Callable[[], ServerSession]]] = {
     "PROOF": lambda: ServerSession(SECRET),
@@ -115,6 +123,7 @@ SERVER_STATES: Final[dict[str, Callable[[], ServerSession]]] = {
     "OPENING": lambda: _server(None, markedHello(1)),
     "OPENING after the proof": lambda: _server(SECRET, markedHello(1)),
     "OPEN": lambda: _server(SECRET, markedHello(1), _OPEN, last=TunnelAsked(8000, TOKEN)),
+    "OPEN, asked": _asked,
     "SETTLED by Hello": lambda: _server(SECRET, encode(Hello(1)), last=TunnelAsked(1)),
     "SETTLED by Accept": lambda: _server(None, encode(Accept(OTHER)), last=VisitorTaken(OTHER, b"")),
     "SETTLED by Lane": lambda: _server(SECRET, frameOf(Lane(LANE)), last=LaneOffered(LANE, b"")),

@@ -64,7 +64,7 @@ class Script:
         for event in self.news:
             match event:
                 case Heartbeat():
-                    yield encode(event)
+                    yield server.heartbeat()
                 case Visitor(id, source):
                     assert source is not None
                     yield server.visitor(id, source)

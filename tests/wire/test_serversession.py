@@ -88,7 +88,7 @@ _OPENING_ROW: Final[ServerRow] = row(
         "no end": [],
     },
 )
-_OPEN_ROW: Final[ServerRow] = {**_OPENING_ROW, "Open": ["unexpected-message"], "Alive": [ClientAlive()]}
+_OPEN_ROW: Final[ServerRow] = {**_OPENING_ROW, "Open": ["unexpected-message"]}
 
 #: The cells of the table in ServerSession's docstring.
 TABLE: Final[dict[str, ServerRow]] = {
@@ -98,6 +98,7 @@ TABLE: Final[dict[str, ServerRow]] = {
     "OPENING": _OPENING_ROW,
     "OPENING after the proof": _OPENING_ROW,
     "OPEN": _OPEN_ROW,
+    "OPEN, asked": {**_OPEN_ROW, "Alive": [ClientAlive()]},
     "SETTLED by Hello": row([], {}),
     "SETTLED by Accept": row([], {}),
     "SETTLED by Lane": row([], {}),

@@ -72,14 +72,33 @@ class RequestTests(SynchronousTestCase):
         self.assertEqual(hears(session, frameOf(Open(9000, TOKEN))), [TunnelAsked(9000, TOKEN)])
 
     def test_aClientOfTheExtensionIsHeardToTheEnd(self) -> None:
+        session = ServerSession(None)
+        session.heartbeat()
+        session.heartbeat()
         said = markedHello(1) + frameOf(Open(1)) + frameOf(Alive()) * 2 + frameOf(Goodbye()) + frameOf(Alive())
         self.assertEqual(
-            hears(ServerSession(None), said),
+            hears(session, said),
             [Say(frameOf(Extended(1))), TunnelAsked(1), ClientAlive(), ClientAlive(), ClientLeft()],
         )
 
+    @given(st.lists(st.booleans(), max_size=40))
+    def test_eachHeartbeatIsAnsweredOnceAtMost(self, steps: list[bool]) -> None:
+        """A client that says Alive without end would keep the server busy, and everybody else waiting."""
+        session = SERVER_STATES["OPEN"]()
+        owed = 0
+        for asked in steps:
+            if asked:
+                session.heartbeat()
+                owed += 1
+                continue
+            heard = hears(session, frameOf(Alive()))
+            self.assertEqual(heard, [ClientAlive()] if owed else ["unexpected-message"])
+            owed -= 1
+            if owed < 0:
+                break
+
     def test_eventsAreToldOneByOneAndWhatIsWrongOnlyInItsTurn(self) -> None:
-        events = SERVER_STATES["OPEN"]().feed(frameOf(Alive()) + b"junk\0" + frameOf(Alive()))
+        events = SERVER_STATES["OPEN, asked"]().feed(frameOf(Alive()) + b"junk\0" + frameOf(Alive()))
         self.assertEqual(next(events), ClientAlive())
         self.assertRaises(BrokenRule, next, events)
 
@@ -104,7 +123,8 @@ class WordsTests(SynchronousTestCase):
     def test_onlyAMarkedHelloMakesASessionOfTheExtension(self) -> None:
         extended = {name for name, state in SERVER_STATES.items() if state().extended}
         self.assertEqual(
-            extended, {"OPENING", "OPENING after the proof", "OPEN", "SETTLED by Goodbye", "SETTLED by a refusal"}
+            extended,
+            {"OPENING", "OPENING after the proof", "OPEN", "OPEN, asked", "SETTLED by Goodbye", "SETTLED by a refusal"},
         )
 
     def test_theTunnelIsToldWithItsTokenOrWithItsPortAlone(self) -> None:
