@@ -6,7 +6,7 @@ from typing import Final
 from typing import Protocol as Face
 from uuid import UUID
 
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -14,16 +14,18 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bore.relay.face import Stream
+from bore.server.guesses import LONGEST_WAIT, Guesses
 from bore.server.lanes import SessionLanes
 from bore.server.pending import Pending
 from bore.server.settings import ServerSettings
+from bore.server.strangers import Strangers
 from bore.server.tunnel import Tunnel
 from bore.server.tunnels import Tunnels
 from bore.server.waiting import Visitor
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import prepareControl
 from bore.streams.transport import IDetachable
-from bore.wire.errors import NoAnswer, Refusal, ShuttingDown, Violation
+from bore.wire.errors import InvalidSecret, NoAnswer, Refusal, ShuttingDown, TooManyGuesses, Violation
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT, HEARTBEAT_INTERVAL, MAX_UNANSWERED
 from bore.wire.serversession import (
     ClientAlive,
@@ -47,6 +49,8 @@ class ControlPort(Face):
     reactor: IReactor
     settings: ServerSettings
     pending: Pending
+    guesses: Guesses
+    strangers: Strangers
     tunnels: Tunnels
 
     def takeVisitor(self, id: UUID) -> Visitor:
@@ -57,6 +61,9 @@ class ControlPort(Face):
 
     def offer(self, token: str) -> SessionLanes:
         """The lanes of the session with this token; a Violation says that there is none."""
+
+    def expects(self, data: bytes) -> bool:
+        """Whether behind the proof of the secret there is what only a client with a tunnel knows."""
 
     def opened(self, connection: ControlProtocol, tunnel: Tunnel, extended: bool) -> SessionLanes | None:
         """A connection has got a tunnel; its lanes, if there can be some."""
@@ -93,24 +100,20 @@ class ControlProtocol(Protocol):
         self._lanes: SessionLanes | None = None
         self._heartbeats: LoopingCall | None = None
         self._unanswered = 0
+        self._turn: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
         self._port.pending.add(self, self._source)
         self.transport.write(self._session.greeting())
 
     def dataReceived(self, data: bytes) -> None:
-        try:
-            for event in self._session.feed(data):
-                self._follow(event)
-        except Refusal as e:
-            self._log.info("{peer} refused: {error}", peer=self._peer, error=e)
-            self.refuse(e)
-        except Violation as e:
-            self._log.info("{peer} closed: {error}", peer=self._peer, error=e)
-            self._closeTunnel()
-            self._close()
+        if self._session.unproven and self._port.guesses.limits(self._source) and not self._port.expects(data):
+            self._readLater(data)
+        else:
+            self._read(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._stopWaiting()
         self._port.pending.take(self)
         self._loseTunnel("is gone")
         self._port.gone(self)
@@ -130,6 +133,7 @@ class ControlProtocol(Protocol):
 
     def end(self, refusal: Refusal) -> None:
         """Tell the client why the connection is closed, and close it. Its tunnel is somebody else's by now."""
+        self._stopWaiting()
         self._letGo()
         self.transport.write(self._session.refusal(refusal))
         self._close()
@@ -149,6 +153,7 @@ class ControlProtocol(Protocol):
 
     def drop(self) -> None:
         """Close the connection at once, without a word."""
+        self._stopWaiting()
         self.transport.abortConnection()
 
     def pauseProducing(self) -> None:
@@ -161,6 +166,52 @@ class ControlProtocol(Protocol):
 
     def stopProducing(self) -> None:
         """The connection is lost: connectionLost tells."""
+
+    def _read(self, data: bytes, counted: bool = False) -> None:
+        """
+        Follow what the client says.
+
+        :param counted: if this is a wrong secret, it is counted already.
+        """
+        try:
+            for event in self._session.feed(data):
+                self._follow(event)
+        except Refusal as e:
+            if isinstance(e, InvalidSecret) and not counted:
+                self._port.guesses.failed(self._source)
+            self._port.strangers.refused(self._source, self._peer, e)
+            self.refuse(e)
+        except Violation as e:
+            self._port.strangers.closed(self._source, self._peer, e)
+            self._closeTunnel()
+            self._close()
+
+    def _readLater(self, data: bytes) -> None:
+        """Have what may be one more wrong secret wait: for its check, or for its refusal if too many wait already."""
+        seconds = self._port.guesses.turn(self._source)
+        self._port.pending.renew(self, self._source)  # the client is not to blame for this wait
+        self.transport.pauseProducing()
+        later = self._port.reactor.callLater
+        if seconds is None:
+            self._turn = later(LONGEST_WAIT, self._refuseUnread)
+        else:
+            self._turn = later(seconds, self._readNow, data)
+
+    def _refuseUnread(self) -> None:
+        self._turn = None
+        refusal = TooManyGuesses()
+        self._port.strangers.refused(self._source, self._peer, refusal)
+        self.refuse(refusal)
+
+    def _readNow(self, data: bytes) -> None:
+        self._turn = None
+        self.transport.resumeProducing()
+        self._read(data, counted=True)
+
+    def _stopWaiting(self) -> None:
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
 
     def _follow(self, event: Event) -> None:
         match event:

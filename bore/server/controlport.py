@@ -13,9 +13,11 @@ from twisted.internet.protocol import Factory
 
 from bore.relay.face import Ending, Relay, Stream
 from bore.server.control import ControlProtocol
+from bore.server.guesses import Guesses
 from bore.server.lanes import SessionLanes, Stock
 from bore.server.pending import Pending
 from bore.server.settings import ServerSettings
+from bore.server.strangers import Strangers
 from bore.server.tunnel import Tunnel
 from bore.server.tunnels import Tunnels
 from bore.server.waiting import Visitor, WaitingRoom
@@ -26,7 +28,9 @@ from bore.streams.reactor import IReactor
 from bore.streams.sockets import RECORD, bindingOf
 from bore.streams.transport import SocketTransport
 from bore.streams.visitorlog import VisitorLog
-from bore.wire.errors import Violation
+from bore.wire.errors import MalformedMessage, Violation
+from bore.wire.extension import Lane, decodeRequest
+from bore.wire.messages import Accept
 from bore.wire.serversession import LaneOffered, ServerSession, VisitorTaken
 from bore.wire.token import digest
 
@@ -43,6 +47,8 @@ class ControlFactory(Factory):
     Serves the connections to the control port.
 
     :ivar pending: those that have not said yet what they want.
+    :ivar guesses: how often each source was wrong about the secret.
+    :ivar strangers: logs what is refused.
     :ivar tunnels: the tunnels of all clients.
     :ivar room: the visitors that wait for a client.
     :ivar starvation: a time without descriptors.
@@ -61,6 +67,8 @@ class ControlFactory(Factory):
         self.starvation = Starvation(reactor)
         self.tunnels = Tunnels(reactor, settings, self.room, self.starvation)
         self.pending = Pending(reactor, settings.bounds, self.tunnels.hasSome)
+        self.guesses = Guesses(reactor)
+        self.strangers = Strangers(reactor)
         self._lanes: dict[bytes, SessionLanes] = {}
         self._clients: set[ControlProtocol] = set()
         self._left: Deferred[None] | None = None
@@ -127,6 +135,21 @@ class ControlFactory(Factory):
         del self._lanes[digest(lanes.token)]
         lanes.close()
 
+    def expects(self, data: bytes) -> bool:
+        """Whether behind the proof of the secret there is what only a client with a tunnel knows."""
+        frame, end, _ = data.partition(b"\0")[2].partition(b"\0")
+        try:
+            request = decodeRequest(frame) if end else None
+        except MalformedMessage:
+            return False
+        match request:
+            case Accept(id):
+                return id in self.room
+            case Lane(token):
+                return digest(token) in self._lanes
+            case _:
+                return False
+
     def gone(self, connection: ControlProtocol) -> None:
         """A connection is closed."""
         self._clients.discard(connection)
@@ -146,6 +169,7 @@ class ControlFactory(Factory):
         self.tunnels.closeAll()
         self.room.close()
         self.starvation.stop()
+        self.strangers.stop()
         if not self._clients:
             return succeed(None)
         self._left = Deferred()

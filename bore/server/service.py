@@ -119,7 +119,9 @@ class ServerService(Service):
             self._certificate = ServerCertificate(self._reactor, certificate, tls.key or certificate, clients)
         except BadCredentials as e:
             raise CannotListen(str(e)) from e
-        return TlsPort(self._reactor, self._certificate, self._factory.pending, self._factory.accepted).accepted
+        return TlsPort(
+            self._reactor, self._certificate, self._factory.pending, self._factory.strangers, self._factory.accepted
+        ).accepted
 
     def _listen(self, sock: socket.socket, accepted: Accepted) -> None:
         factory = self._factory

@@ -13,17 +13,22 @@ from zope.interface import implementer
 
 from bore.server.certificate import ServerCertificate
 from bore.server.pending import Pending
+from bore.server.strangers import Strangers
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
 from bore.streams.handshakes import Handshake
 from bore.streams.listener import Accepted
 from bore.streams.reactor import IReactor
 from bore.streams.tls import TlsSocket
-from bore.wire.errors import NeedsTls, Refusal
+from bore.wire.errors import NeedsTls, ProxyHeader, Refusal
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
 from bore.wire.messages import Error, encode
+from bore.wire.proxyprotocol import SIGNATURES
 
 #: A record of a TLS handshake begins with this byte (RFC 8446, section 5.1), and no message of ours does.
 _HANDSHAKE: Final = b"\x16"
+
+#: So much of what has come is looked at: the longest of what is known by name.
+_FIRST: Final = max(map(len, SIGNATURES))
 
 #: So much of what a plain client has said is read, so that closing does not destroy the answer to it.
 _PLAIN: Final = 4096
@@ -34,13 +39,22 @@ class TlsPort:
     Has TLS spoken on accepted connections before anything else is.
 
     :param pending: bounds those that are not that far yet.
+    :param strangers: logs what is refused.
     :param accepted: is given those that are.
     """
 
-    def __init__(self, reactor: IReactor, certificate: ServerCertificate, pending: Pending, accepted: Accepted) -> None:
+    def __init__(
+        self,
+        reactor: IReactor,
+        certificate: ServerCertificate,
+        pending: Pending,
+        strangers: Strangers,
+        accepted: Accepted,
+    ) -> None:
         self.reactor = reactor
         self.certificate = certificate
         self.pending = pending
+        self.strangers = strangers
         self.passOn = accepted
 
     def accepted(self, sock: socket.socket, address: SocketAddress) -> None:
@@ -73,15 +87,15 @@ class _Arrival:
     def doRead(self) -> None:
         """The first bytes have come, or the end."""
         try:
-            first = self._socket.recv(1, socket.MSG_PEEK)
+            first = self._socket.recv(_FIRST, socket.MSG_PEEK)
         except BlockingIOError:
             return
         except OSError:
             first = b""
         if not first:
             self._end()
-        elif first != _HANDSHAKE:
-            self._refusePlain()
+        elif not first.startswith(_HANDSHAKE):
+            self._refusePlain(ProxyHeader() if first.startswith(SIGNATURES) else NeedsTls())
         else:
             self._port.reactor.removeReader(self)
             sealed = TlsSocket(self._socket, self._port.certificate.context, None)
@@ -99,7 +113,7 @@ class _Arrival:
     def pendingTooLong(self) -> None:
         """See Pending. A plain client may wait for a challenge: it is told so."""
         if self._handshake is None:
-            self._refusePlain()
+            self._refusePlain(NeedsTls())
         else:
             self._log.debug("{peer}: no TLS in time", peer=self._peer)
             self.drop()
@@ -120,9 +134,8 @@ class _Arrival:
         self._port.pending.take(self)
         self.drop()
 
-    def _refusePlain(self) -> None:
-        refusal = NeedsTls()
-        self._log.info("{peer} refused: {error}", peer=self._peer, error=refusal)
+    def _refusePlain(self, refusal: Refusal) -> None:
+        self._port.strangers.refused(sourceOf(self._address), self._peer, refusal)
         with contextlib.suppress(OSError):
             self._socket.send(encode(Error(str(refusal))))
             self._socket.shutdown(socket.SHUT_WR)
@@ -135,4 +148,4 @@ class _Arrival:
 
     def _failed(self, reason: Failure) -> None:
         self._port.pending.take(self)
-        self._log.info("{peer}: no TLS: {error}", peer=self._peer, error=reason.getErrorMessage())
+        self._port.strangers.noTls(sourceOf(self._address), self._peer, reason.getErrorMessage())

@@ -125,6 +125,9 @@ class WaitingRoom:
     def __len__(self) -> int:
         return len(self._visitors)
 
+    def __contains__(self, id: UUID) -> bool:
+        return id in self._visitors
+
     def mayGrow(self, waiting: int) -> bool:
         """
         Whether there are descriptors for one more visitor.

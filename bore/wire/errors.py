@@ -122,6 +122,18 @@ class TooManyTunnelsFromSource(Refusal):
     code = "too-many-tunnels-from-address"
 
 
+class TooManyGuesses(Refusal):
+    """Too many wrong secrets came from the client's address: this one was not looked at."""
+
+    text = "too many wrong secrets from your address"
+
+
+class ProxyHeader(Refusal):
+    """A proxy in front of the control port tells where its client comes from, and nobody asked it to."""
+
+    text = "a PROXY protocol header at the control port: remove send-proxy for this port from the proxy in front of it"
+
+
 class NoAnswer(Refusal):
     """The client has not answered the server's heartbeats."""
 
@@ -255,12 +267,21 @@ _COMMON: Final = (
     SpeaksNoTls,
 )
 
-#: What belongs to the proof of the secret, which comes before the extension.
-_PROOF: Final = (InvalidSecret, SecretMissing, UnboundProof, UnreadableProof, OverlongProof, ProofTimeout)
+#: What is said before the extension is agreed upon.
+_BEFORE: Final = (
+    InvalidSecret,
+    SecretMissing,
+    UnboundProof,
+    UnreadableProof,
+    OverlongProof,
+    ProofTimeout,
+    TooManyGuesses,
+    ProxyHeader,
+)
 
 _EXTENDED: Final = (NoAnswer, TakenOver, OpenTimeout)
 
-_BY_TEXT: Final[dict[str, type[Refusal]]] = {kind.text: kind for kind in (*_COMMON, *_PROOF)}
+_BY_TEXT: Final[dict[str, type[Refusal]]] = {kind.text: kind for kind in (*_COMMON, *_BEFORE)}
 
 _BY_CODE: Final[dict[str, type[Refusal]]] = {kind.code: kind for kind in (*_COMMON, *_EXTENDED)}
 

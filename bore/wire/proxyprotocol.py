@@ -16,6 +16,10 @@ from typing import Final, TypeAlias
 Address: TypeAlias = tuple[str, int]
 
 _SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
+
+#: How a header of either version begins.
+SIGNATURES: Final = (b"PROXY ", _SIGNATURE)
+
 _LOCAL: Final = 0x20
 _PROXY: Final = 0x21
 _TCP4: Final = 0x11

@@ -18,6 +18,7 @@ from bore.wire.errors import (
     OpenTimeout,
     OverlongProof,
     ProofTimeout,
+    ProxyHeader,
     Refusal,
     SecretMissing,
     SpeaksNoTls,
@@ -30,6 +31,7 @@ from bore.wire.extension import Alive, Extended, Goodbye, Lane, Open, Opened, Re
 from bore.wire.framing import FrameDecoder
 from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Accept, Authenticate, Challenge, Connection, Error, Heartbeat, Hello
+from bore.wire.proxyprotocol import SIGNATURES
 from bore.wire.secret import Secret
 
 #: How a TLS handshake begins (RFC 8446, section 5.1), and no message of ours.
@@ -172,9 +174,8 @@ class ServerSession:
         """
         if self._settled:
             return
-        if not (self._heard or self._inTls) and data.startswith(_TLS):
-            self._state = _State.SETTLED
-            raise SpeaksNoTls
+        if not self._heard:
+            self._refuseStrange(data)
         self._heard = self._heard or bool(data)
         self._decoder.feed(data)
         try:
@@ -224,6 +225,11 @@ class ServerSession:
         return messages.encode(Error(str(refusal)))
 
     @property
+    def unproven(self) -> bool:
+        """Whether the client has yet to prove that it knows the secret."""
+        return self._state is _State.PROOF
+
+    @property
     def _settled(self) -> bool:
         return self._state is _State.SETTLED
 
@@ -236,6 +242,15 @@ class ServerSession:
             if self.extended:
                 raise BrokenRule("frame-too-long", str(e)) from None
             raise
+
+    def _refuseStrange(self, data: bytes) -> None:
+        """Name what cannot be a frame, but is known."""
+        refusal: Refusal | None = ProxyHeader() if data.startswith(SIGNATURES) else None
+        if data.startswith(_TLS) and not self._inTls:
+            refusal = SpeaksNoTls()
+        if refusal is not None:
+            self._state = _State.SETTLED
+            raise refusal
 
     def _receive(self, frame: bytes) -> Iterator[Event]:
         match self._state:

@@ -55,7 +55,7 @@ class ReplayTests(TlsCase):
                         answer = b""
                 # What it says in the handshake says it to everybody; behind that there is at most an alert.
                 self.assertLess(len(answer), 2000)
-            server.waitFor("no TLS: ", after=len(recorded) - 1)
+            server.waitFor(f": {len(recorded) - 1} more in ")
             self.assertEqual((count(server, "opened for"), opened), (opened, 1))
             self.assertServes(port)
             self.assertNoTraceback(server)

@@ -111,7 +111,7 @@ class WithSecretTests(MiddleCase):
         middle = self.between(self.control, selfSigned())
         client = self.tlsLaunch(middle.port, *SECRET)
         self.assertRefuses(client, "invalid secret", code=NO_PERMISSION)
-        self.bore.waitFor("refused: invalid secret")
+        self.bore.waitFor("wrong secret from ")
         self.assertIn(b"BindingProof", middle.fromClients)
         self.assertHasReachedNothing(middle, self.bore)
         self.assertFalse(self.pins.exists(), "he is not written down")
@@ -123,7 +123,7 @@ class WithSecretTests(MiddleCase):
         middle = self.between(port, identity)
         client = self.tlsLaunch(middle.port, *SECRET, "--tls-ca", authority.write(self.home))
         self.assertRefuses(client, "invalid secret", code=NO_PERMISSION)
-        server.waitFor("refused: invalid secret")
+        server.waitFor("wrong secret from ")
         self.assertHasReachedNothing(middle, server)
 
     def test_onLaterConnectionsHeReachesNothingEvenWithTheServersOwnKey(self) -> None:

@@ -28,6 +28,7 @@ from bore.wire.errors import (
     PortInUse,
     PortNotAllowed,
     ProofTimeout,
+    ProxyHeader,
     Refusal,
     SecretMissing,
     ServerHasNoSecret,
@@ -36,6 +37,7 @@ from bore.wire.errors import (
     ShuttingDown,
     SpeaksNoTls,
     TakenOver,
+    TooManyGuesses,
     TooManyPending,
     TooManyTunnels,
     TooManyTunnelsFromSource,
@@ -74,6 +76,9 @@ OURS: Final[dict[str, type[Refusal]]] = {
     "this port speaks TLS: use 'bore local' of txbore with --tls, or the server's plain port, if it has one": NeedsTls,
     "this port speaks no TLS: use the server's other port, or start it with --tls": SpeaksNoTls,
     "inside TLS the proof of the secret has to be bound to the connection": UnboundProof,
+    "too many wrong secrets from your address": TooManyGuesses,
+    "a PROXY protocol header at the control port: "
+    "remove send-proxy for this port from the proxy in front of it": ProxyHeader,
 }
 
 #: What it says to a client of the extension only.
@@ -112,6 +117,8 @@ WITHOUT_CODE: Final = (
     UnreadableProof,
     OverlongProof,
     ProofTimeout,
+    TooManyGuesses,
+    ProxyHeader,
     *FOUND_OUT,
 )
 

@@ -1,0 +1,41 @@
+"""What the log says of connections that are refused: anybody can cause that, as often as they like."""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IReactorTime
+
+from bore.streams.tally import Tally
+from bore.wire.errors import InvalidSecret, ProxyHeader, Refusal, Violation
+
+
+class Strangers:
+    """
+    Logs refusals and violations, once for each source and kind, and then sums.
+
+    A wrong secret is ``wrong secret from ADDRESS``, in every line about it: what fail2ban can be told to look for.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._tally = Tally(clock)
+
+    def refused(self, source: str, peer: str, error: Refusal) -> None:
+        """A connection is closed, and its client is told why."""
+        kind = (source, type(error), error.code)
+        if isinstance(error, InvalidSecret):
+            address = peer.rpartition(":")[0].strip("[]")
+            self._tally.happened(kind, "wrong secret from {address}", True, address=address)
+            return
+        warn = isinstance(error, ProxyHeader)
+        self._tally.happened(kind, "{peer} refused: {error}", warn, peer=peer, error=error)
+
+    def closed(self, source: str, peer: str, error: Violation) -> None:
+        """A connection is closed without a word."""
+        self._tally.happened((source, type(error)), "{peer} closed: {error}", peer=peer, error=error)
+
+    def noTls(self, source: str, peer: str, error: str) -> None:
+        """A TLS handshake has failed."""
+        self._tally.happened((source, "tls"), "{peer}: no TLS: {error}", peer=peer, error=error)
+
+    def stop(self) -> None:
+        """Log what has not been logged yet."""
+        self._tally.stop()

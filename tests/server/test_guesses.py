@@ -1,0 +1,217 @@
+"""Wrong secrets: how often they are checked, and what the log says of them."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+from twisted.internet.task import Clock
+from twisted.logger import formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.server.control import ControlProtocol
+from bore.server.guesses import BURST, INTERVAL, LONGEST_WAIT, Guesses
+from bore.wire.extension import Lane, markedHello
+from bore.wire.extension import encode as encodeExtended
+from bore.wire.messages import Accept, Authenticate, Challenge, ClientMessage, Hello, decodeServerMessage, encode
+from bore.wire.secret import Secret
+from bore.wire.token import newToken
+from tests.fakes import FakeTransport
+from tests.server.case import ControlCase
+
+RIGHT = Secret("the right one")
+WRONG = Secret("a wrong one")
+
+REFUSED = b'{"Error":"invalid secret"}\0'
+UNREAD = b'{"Error":"too many wrong secrets from your address"}\0'
+
+
+class GuessesTests(SynchronousTestCase):
+    """The account of each source."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(1e6)
+        self.guesses = Guesses(self.clock)
+
+    def fail(self, source: str = "a", times: int = 1) -> None:  # type: ignore[override]
+        for _ in range(times):
+            self.guesses.failed(source)
+
+    def test_someAreFreeAndOthersAreNotConcerned(self) -> None:
+        self.fail(times=BURST)
+        self.assertFalse(self.guesses.limits("a"))
+        self.fail()
+        self.assertTrue(self.guesses.limits("a"))
+        self.assertFalse(self.guesses.limits("b"))
+
+    def test_afterThatTheyWaitForTheirTurnInLineAndNotForLong(self) -> None:
+        self.fail(times=BURST + 1)
+        turns = [self.guesses.turn("a") for _ in range(6)]
+        self.assertEqual(turns, [0.5, 1.0, 1.5, 2.0, None, None])
+        self.clock.advance(1.0)
+        self.assertEqual([self.guesses.turn("a") for _ in range(3)], [1.5, 2.0, None])
+
+    def test_timeForgives(self) -> None:
+        self.fail(times=BURST + 1)
+        self.clock.advance(INTERVAL)
+        self.assertFalse(self.guesses.limits("a"))
+        self.fail()
+        self.assertTrue(self.guesses.limits("a"))
+        self.clock.advance((BURST + 1) * INTERVAL)
+        self.fail(times=BURST)
+        self.assertFalse(self.guesses.limits("a"))
+
+    def test_aBoundedNumberOfSourcesIsRememberedAndNoneThatIsForgiven(self) -> None:
+        for n in range(10_000):
+            self.fail(str(n))
+        self.assertEqual(len(self.guesses), 4096)
+        self.clock.advance(INTERVAL)
+        for n in range(4096):
+            self.fail(str(n))
+        self.assertEqual(len(self.guesses), 4096)
+        self.clock.advance(60)
+        for _ in range(4096):
+            self.fail("a")
+        self.assertEqual(len(self.guesses), 1)
+
+
+class GuessingCase(ControlCase):
+    """A server with a secret, and an address that guesses."""
+
+    secret = RIGHT
+
+    def challenged(self, source: str = "192.0.2.1") -> tuple[ControlProtocol, FakeTransport, UUID]:
+        protocol, transport = self.connect(source)
+        challenge = decodeServerMessage(transport.takeWritten()[:-1])
+        assert isinstance(challenge, Challenge)
+        return protocol, transport, challenge.id
+
+    def answer(self, secret: Secret, request: ClientMessage | bytes, source: str = "192.0.2.1") -> FakeTransport:
+        protocol, transport, id = self.challenged(source)
+        words = request if isinstance(request, bytes) else encode(request)
+        protocol.dataReceived(encode(Authenticate(secret.prove(id))) + words)
+        return transport
+
+    def exhaust(self, source: str = "192.0.2.1") -> None:
+        for _ in range(BURST + 1):
+            self.assertEqual(self.answer(WRONG, Hello(0), source).takeWritten(), REFUSED)
+
+
+class RateTests(GuessingCase):
+    """How often a secret is checked."""
+
+    def test_aGuessWaitsForItsAnswer(self) -> None:
+        self.exhaust()
+        waiting = [self.answer(WRONG, Hello(0)) for _ in range(7)]
+        self.assertEqual([transport.takeWritten() for transport in waiting], [b""] * 7)
+        self.reactor.advance(INTERVAL)
+        self.assertEqual([transport.takeWritten() for transport in waiting], [REFUSED] + [b""] * 6)
+        self.reactor.pump([0.1] * 15)
+        self.assertEqual([transport.takeWritten() for transport in waiting], [b""] + [REFUSED] * 3 + [UNREAD] * 3)
+        self.assertTrue(all(transport.disconnecting for transport in waiting))
+
+    def test_aRightSecretFromThereWaitsForItsTurnAndIsLetIn(self) -> None:
+        self.exhaust()
+        self.answer(WRONG, Hello(0))
+        right = self.answer(RIGHT, Hello(0))
+        self.assertEqual(right.takeWritten(), b"")
+        self.reactor.advance(2 * INTERVAL)
+        self.assertIn(b'{"Hello":', right.takeWritten())
+
+    def test_rightSecretsCostNothing(self) -> None:
+        for _ in range(5 * BURST):
+            self.assertIn(b'"Extended"', self.answer(RIGHT, markedHello(0)).takeWritten())
+
+    def test_otherAddressesDoNotWait(self) -> None:
+        self.exhaust()
+        self.assertIn(b'{"Hello":', self.answer(RIGHT, Hello(0), "192.0.2.2").takeWritten())
+
+    def test_dataConnectionsAndLanesThatGuessWaitAsWell(self) -> None:
+        self.exhaust()
+        for request in (encode(Accept(uuid4())), encodeExtended(Lane(newToken())), b"junk\0", b"", b"x" * 70_000):
+            self.assertEqual(self.answer(WRONG, request).takeWritten(), b"", request[:50])
+        self.reactor.pump([0.1] * 25)
+
+    def test_aDataConnectionOfAClientThereDoesNotWait(self) -> None:
+        client = self.answer(RIGHT, Hello(0))
+        port = self.reactor.getReaders()[0].port
+        client.takeWritten()
+        self.visit(port)
+        [id] = self.announced(client)
+        self.exhaust()
+        self.assertTrue(self.answer(RIGHT, Accept(id)).detached)
+        self.assertEqual(self.answer(RIGHT, Accept(id)).takeWritten(), b"", "that one is taken")
+        self.reactor.pump([0.1] * 25)
+
+    def test_whoLeavesWhileItWaitsLeavesNothing(self) -> None:
+        ends = (self.lose, ControlProtocol.shutDown, ControlProtocol.drop, ControlProtocol.pendingTooLong)
+        for source, end in zip(("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"), ends, strict=True):
+            self.exhaust(source)
+            protocol, transport, id = self.challenged(source)
+            before = len(self.reactor.getDelayedCalls())
+            protocol.dataReceived(encode(Authenticate(RIGHT.prove(id))) + encode(Hello(0)))
+            self.assertEqual(len(self.reactor.getDelayedCalls()), before + 1)
+            end(protocol)
+            self.assertEqual(len(self.reactor.getDelayedCalls()), before)
+            self.reactor.advance(LONGEST_WAIT)
+            self.assertNotIn(b'{"Hello":', transport.takeWritten())
+
+    def test_theWaitDoesNotCountAsTheClientsSilence(self) -> None:
+        self.exhaust()
+        protocol, transport, id = self.challenged()
+        self.reactor.advance(0.1)
+        for _ in range(4):
+            self.answer(WRONG, Hello(0))
+        self.reactor.pump([0.1] * 28)
+        for _ in range(2):
+            self.answer(WRONG, Hello(0))
+        self.reactor.advance(0.05)
+        protocol.dataReceived(encode(Authenticate(RIGHT.prove(id))) + encode(Hello(0)))
+        self.reactor.pump([0.1] * 20)
+        self.assertIn(b'{"Hello":', transport.takeWritten())
+
+
+class LogTests(GuessingCase):
+    """What the log says of it."""
+
+    def lines(self) -> list[str | None]:
+        return [formatEvent(event) for event in self.logged if event["log_level"].name != "debug"]
+
+    def test_thereIsOneStableLineForAnAddressThatSumsUp(self) -> None:
+        self.exhaust()
+        self.assertEqual(self.lines(), ["wrong secret from 192.0.2.1"])
+        self.reactor.pump([1.0] * 10)
+        self.assertEqual(self.lines()[1:], [f"wrong secret from 192.0.2.1: {BURST} more in 10 s"])
+        self.assertEqual(self.warnings, self.lines())
+
+    def test_whatElseIsWrongIsSummedUpAsWell(self) -> None:
+        for _ in range(50):
+            self.answer(RIGHT, b"junk\0")
+            self.answer(RIGHT, Accept(UUID(int=7)))
+            self.connect()[0].dataReceived(encode(Hello(0)))
+        self.reactor.pump([1.0] * 10)
+        first, sums = self.lines()[:3], self.lines()[3:]
+        self.assertEqual(sums, [f"{line}: 49 more in 10 s" for line in first])
+        self.assertEqual(len(first), 3, first)
+
+
+class ProxyHeaderTests(ControlCase):
+    """HAProxy's send-proxy at the control port."""
+
+    HEADERS = (b"PROXY TCP4 203.0.113.9 192.0.2.1 4711 7835\r\n", b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(12))
+
+    def test_itIsNamedOnceWhateverComesBehind(self) -> None:
+        for header in self.HEADERS:
+            for rest in (b"", markedHello(0), b"\x16\x03\x01"):
+                protocol, transport = self.connect()
+                protocol.dataReceived(header + rest)
+                self.assertIn(b'{"Error":"a PROXY protocol header at the control port: ', transport.takeWritten())
+                self.assertTrue(transport.disconnecting)
+        text = "192.0.2.1:4711 refused: a PROXY protocol header at the control port: remove send-proxy for this port"
+        self.assertEqual([warning[: len(text)] for warning in self.warnings], [text])
+
+
+class SecretProxyHeaderTests(ProxyHeaderTests):
+    """The same where a proof is expected."""
+
+    secret = RIGHT
