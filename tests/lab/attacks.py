@@ -17,6 +17,7 @@ from typing import Final
 
 from tests.lab.burdens import served
 from tests.lab.fault import Fault, Outcome
+from tests.lab.link import Link
 from tests.lab.measure import descriptors, memory, secondsUntil
 from tests.lab.pairings import CONTROL_PORT, FEW_LANES, FROM_ORIGINAL, ORIGINAL, OURS, OURS_TLS, Site, lines
 
@@ -40,6 +41,18 @@ def giveAddresses(site: Site) -> list[str]:
     return addresses
 
 
+def farAway(site: Site, delay: float, addresses: Sequence[str]) -> None:
+    """
+    Hold back what comes from, and goes to, the client, the newcomer and the attacker.
+
+    :param delay: each way, in seconds.
+    :param addresses: those that were given to the attacker.
+    """
+    for place in ("client", "newcomer"):
+        Link(site.lab, place).impair(delay, 0)
+    Link(site.lab, "attacker").impair(delay, 0, *addresses)
+
+
 @dataclass(frozen=True)
 class SilentConnections(Fault):
     """Connections that say next to nothing."""
@@ -49,23 +62,29 @@ class SilentConnections(Fault):
     promise = (
         "visitors are served within 2 s; a new client has its tunnel within 3 s; the server grows by at most 16 MiB"
     )
-    how = "They come from 8 addresses, and each that the server closes comes anew. The new client starts in the middle."
+    how = (
+        "They come from 8 addresses, and each that the server closes comes anew. The new client starts in the middle. "
+        "The links of both clients and of the attacker have {delay} s of delay each way."
+    )
     pairings = (OURS, OURS_TLS, FROM_ORIGINAL, ORIGINAL)
-    hosts = ("attacker",)
+    hosts = ("attacker", "newcomer")
 
     connections: int = 2000
     seconds: float = 20
+    delay: float = 0.05
 
     def inject(self, site: Site, outcome: Outcome) -> None:
         number = site.start()
+        addresses = giveAddresses(site)
+        farAway(site, self.delay, addresses)
         time.sleep(1)
         before = memory(site.server)
-        with Dripping(site, self.connections) as attack:
+        with Dripping(site, addresses, self.connections) as attack:
             secondsUntil(lambda: attack.open >= self.connections * 0.95, 10)
             visits = site.visits(number)
             time.sleep(self.seconds / 2)
             begin = time.monotonic()
-            client = site.startClient(state="second", place="visitor")
+            client = site.startClient(place="newcomer")
             came = secondsUntil(lambda: bool(lines(client, "listening at")), 20)
             outcome.seconds("new client served", None if came is None else time.monotonic() - begin, 3, 20)
             time.sleep(max(0.0, self.seconds / 2 - (came or 20)))
@@ -86,8 +105,8 @@ class Dripping:
     :ivar made: how many there have been.
     """
 
-    def __init__(self, site: Site, count: int) -> None:
-        self._addresses = giveAddresses(site)
+    def __init__(self, site: Site, addresses: Sequence[str], count: int) -> None:
+        self._addresses = addresses
         self._site = site
         self._count = count
         self._stop = threading.Event()

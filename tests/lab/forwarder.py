@@ -6,6 +6,7 @@ It reads packets from a TUN device and writes them to it again, DELAY seconds la
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import random
@@ -14,10 +15,14 @@ import struct
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
 
 _TUNSETIFF = 0x400454CA
 _IFF_TUN = 0x0001
 _IFF_NO_PI = 0x1000
+
+#: Packets that are read before those are looked at whose time has come.
+_BATCH = 256
 
 
 def openTun(name: str) -> int:
@@ -27,15 +32,21 @@ def openTun(name: str) -> int:
     return fd
 
 
+def waiting(fd: int) -> Iterator[bytes]:
+    """The packets that are there, up to some number."""
+    with contextlib.suppress(BlockingIOError):
+        for _ in range(_BATCH):
+            yield os.read(fd, 65536)
+
+
 def forward(fd: int, delay: float, loss: float) -> None:
     """Pass packets on for ever."""
     held: deque[tuple[float, bytes]] = deque()
     while True:
         wait = max(0.0, held[0][0] - time.monotonic()) if held else None
         if select.select([fd], [], [], wait)[0]:
-            packet = os.read(fd, 65536)
-            if random.random() >= loss:
-                held.append((time.monotonic() + delay, packet))
+            until = time.monotonic() + delay
+            held.extend((until, packet) for packet in waiting(fd) if not loss or random.random() >= loss)
         while held and held[0][0] <= time.monotonic():
             os.write(fd, held.popleft()[1])
 

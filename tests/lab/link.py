@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.lab.network import Lab
 from tests.support import Program
 
-_TUN = "held"
-_TABLE = "100"
+#: Packets that may wait for the program that holds them back; more are lost.
+_QUEUE = "20000"
 
 
 class Link:
@@ -46,19 +46,23 @@ class Link:
         self._lab.ip(self._place, "route", "replace", "default", "via", self._gateway)
         self.address = address
 
-    def impair(self, delay: float, loss: float) -> None:
+    def impair(self, delay: float, loss: float, *further: str) -> None:
         """
         Hold back, and lose, packets of both directions.
 
-        Everything from and to the host is routed into a TUN device, and a program behind it lets it out again.
+        Everything from and to the host is routed into a TUN device, and a program behind it lets it out again. What
+        goes from one such host to another is held back once.
 
         :param delay: for each direction, in seconds.
         :param loss: how many packets are lost, of 1.
+        :param further: addresses that the host has beside its first one.
         """
-        self._forwarder = self._lab.python("router", "tests.lab.forwarder", _TUN, str(delay), str(loss))
+        tun, table = f"held-{self._place}"[:15], str(100 + self._lab.hosts.index(self._place))
+        self._forwarder = self._lab.python("router", "tests.lab.forwarder", tun, str(delay), str(loss))
         self._forwarder.waitFor("ready")
-        self._lab.ip("router", "link", "set", _TUN, "up")
-        self._lab.ip("router", "route", "add", "default", "dev", _TUN, "table", _TABLE)
-        self._lab.ip("router", "rule", "add", "pref", "50", "iif", _TUN, "lookup", "main")
-        self._lab.ip("router", "rule", "add", "pref", "60", "iif", self._place, "lookup", _TABLE)
-        self._lab.ip("router", "rule", "add", "pref", "61", "to", self.address, "lookup", _TABLE)
+        self._lab.ip("router", "link", "set", tun, "txqueuelen", _QUEUE, "up")
+        self._lab.ip("router", "route", "add", "default", "dev", tun, "table", table)
+        self._lab.ip("router", "rule", "add", "pref", "50", "iif", tun, "lookup", "main")
+        self._lab.ip("router", "rule", "add", "pref", "60", "iif", self._place, "lookup", table)
+        for address in {self.address, *further}:
+            self._lab.ip("router", "rule", "add", "pref", "61", "to", address, "lookup", table)

@@ -10,7 +10,9 @@ from tests.lab.burdens import BadService, NoDescriptors, SlowReader
 from tests.lab.crowds import Churn, Multitude
 from tests.lab.deaths import KilledClient, LongStopped, MovedName, RestartedServer, Stampede, Stopped
 from tests.lab.fault import Fault
+from tests.lab.floods import AliveFlood, ConnectionFlood, FrameFlood, HeartbeatFlood, SessionFlood
 from tests.lab.lanes import ForgottenLane, ForgottenLanes, LongAnswer, NewVisitor
+from tests.lab.rush import Burst, BurstWithoutLanes
 from tests.lab.silences import BadLink, HalfSilence, LongSilence, Move, OtherHalfSilence, Silence
 
 MATRIX: Final[Sequence[Fault]] = (
@@ -35,6 +37,13 @@ MATRIX: Final[Sequence[Fault]] = (
     BadService(),
     SilentConnections(),
     RandomBytes(),
+    ConnectionFlood(),
+    SessionFlood(),
+    AliveFlood(),
+    FrameFlood(),
+    HeartbeatFlood(),
+    Burst(),
+    BurstWithoutLanes(),
     Multitude(),
     Churn(),
 )

@@ -15,6 +15,7 @@ from tests.lab.burdens import BadService, NoDescriptors, SlowReader
 from tests.lab.crowds import Churn, Multitude
 from tests.lab.deaths import KilledClient, LongStopped, MovedName, RestartedServer, Stampede, Stopped
 from tests.lab.fault import Fault
+from tests.lab.floods import ConnectionFlood, FrameFlood, SessionFlood
 from tests.lab.lanes import ForgottenLane, ForgottenLanes, LongAnswer, NewVisitor
 from tests.lab.pairings import OURS, OURS_TLS, Pairing
 from tests.lab.silences import BadLink, HalfSilence, LongSilence, Move, OtherHalfSilence, Silence
@@ -145,6 +146,19 @@ class AttackTests(FaultCase):
 
     def test_nonsenseLeavesNothingBehind(self) -> None:
         self.keeps(RandomBytes(connections=3000))
+
+
+class FloodTests(FaultCase):
+    """Those who mean ill, and are many, or are let in."""
+
+    def test_aFloodOfConnectionsKeepsNobodyOut(self) -> None:
+        self.keeps(ConnectionFlood(seconds=4))
+
+    def test_sessionsThatComeAndGoCostOthersNothing(self) -> None:
+        self.keeps(SessionFlood(seconds=4))
+
+    def test_smallFramesOnLanesCostOthersNothing(self) -> None:
+        self.keeps(FrameFlood(seconds=4))
 
 
 class CrowdTests(FaultCase):

@@ -82,6 +82,16 @@ class LinkTests(SynchronousTestCase):
         self.assertPasses(True, True)
         self.assertGreaterEqual(time.monotonic() - begin, 0.2)
 
+    def test_eachOfTwoBadLinksIsBadOnItsOwn(self) -> None:
+        self.connect()
+        self.lab.ip("server", "address", "add", "10.77.1.7/24", "dev", "up0")
+        further = self.open("server", "10.77.1.7")
+        self.link.impair(0, 0)
+        Link(self.lab, "server").impair(0, 1, "10.77.1.7")
+        self.assertFalse(self.passes(self.server, self.client))
+        self.assertFalse(self.passes(further, self.client))
+        self.assertTrue(self.passes(self.client, self.server), "it is held back once, by the first link on its way")
+
     def test_aLinkThatLosesEverythingIsSilent(self) -> None:
         self.connect()
         self.link.impair(0, 1)

@@ -1,0 +1,170 @@
+"""
+``python -m tests.lab.attacker KIND HOST SECRET COUNT [SOURCE ...]``: somebody who means ill, until it is ended.
+
+It has COUNT threads, each of which does the same again and again. Those of these kinds know the secret:
+
+``alive``
+    a session that says Alive without end
+``frames``
+    a lane of a session, with a visitor on it, that says its bytes one by one, in a frame each, without end
+``sessions``
+    a session that ends as soon as it has its tunnel
+
+These do not:
+
+``connections``
+    connections that say nothing, as many as come about, each thread from one of the SOURCES
+
+It prints ``ready`` when the first of them has got so far, and then each second how often it has done it: how many bytes
+were sent, how many sessions, or connections, were made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import select
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from bore.wire.clientsession import ControlSession, DataSession, Say, TunnelOpened
+from bore.wire.errors import WireError
+from bore.wire.extension import Lane
+from bore.wire.lane import DATA, HEADER
+from bore.wire.secret import Secret
+from tests.lab.pairings import CONTROL_PORT
+
+#: So much is said at once.
+_CHUNK = 1 << 16
+
+#: So many silent connections are made at once.
+_AT_ONCE = 300
+
+
+class Attacker:
+    """
+    What all threads share.
+
+    :ivar done: how much was done.
+    """
+
+    def __init__(self, host: str, secret: str, sources: list[str]) -> None:
+        self.done = 0
+        self._host = host
+        self._secret = Secret(secret)
+        self._sources = itertools.cycle(sources or [""])
+        self.began = threading.Event()
+
+    def did(self, much: int) -> None:
+        """So much more was done."""
+        self.done += much
+        self.began.set()
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[tuple[socket.socket, ControlSession, TunnelOpened]]:
+        """A session with a tunnel."""
+        session = ControlSession(0, self._secret)
+        with socket.create_connection((self._host, CONTROL_PORT), 20) as sock:
+            while True:
+                for event in session.feed(sock.recv(4096) or b"\0"):  # an end is no message
+                    match event:
+                        case Say(words):
+                            sock.sendall(words)
+                        case TunnelOpened():
+                            yield sock, session, event
+                            return
+
+    def alive(self) -> None:
+        """Say Alive without end."""
+        words = b'"Alive"\0' * (_CHUNK // 8)
+        with self.session() as (sock, _, _):
+            while True:
+                sock.sendall(words)
+                self.did(len(words))
+
+    def frames(self) -> None:
+        """Say bytes one by one to a visitor of the own tunnel."""
+        words = (HEADER.pack(DATA, 1) + b"x") * (_CHUNK // 6)
+        with self.session() as (_, _, tunnel):
+            assert tunnel.lane is not None
+            session = DataSession(Lane(tunnel.lane), self._secret)
+            with (
+                socket.create_connection((self._host, CONTROL_PORT), 20) as lane,
+                socket.create_connection((self._host, tunnel.port), 20) as visitor,
+            ):
+                while not session.complete:
+                    lane.sendall(session.feed(lane.recv(4096) or b"\0"))
+                lane.recv(4096)  # it is told who is on it
+                threading.Thread(target=_swallow, args=(visitor,), daemon=True).start()
+                while True:
+                    lane.sendall(words)
+                    self.did(len(words))
+
+    def sessions(self) -> None:
+        """Open and close a session."""
+        with self.session() as (sock, session, _):
+            sock.sendall(session.goodbye())
+        self.did(1)
+
+    def connections(self) -> None:
+        """Make connections and say nothing; those of one time are there until those of the next are."""
+        before: list[socket.socket] = []
+        source = next(self._sources)
+        while True:
+            made = [self._begin(source) for _ in range(_AT_ONCE)]
+            until = time.monotonic() + 1
+            waiting = {sock.fileno(): sock for sock in made}
+            poll = select.poll()
+            for fd in waiting:
+                poll.register(fd, select.POLLOUT)
+            while waiting and time.monotonic() < until:
+                for fd, event in poll.poll(100):
+                    poll.unregister(fd)
+                    del waiting[fd]
+                    self.did(not event & select.POLLERR)
+            for sock in before:
+                sock.close()
+            before = made
+
+    def _begin(self, source: str) -> socket.socket:
+        sock = socket.socket()
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.bind((source, 0))
+        sock.connect_ex((self._host, CONTROL_PORT))
+        return sock
+
+
+def _swallow(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while sock.recv(1 << 16):
+            pass
+
+
+def _again(do: Callable[[], None]) -> None:
+    """Do something again and again, whatever comes of it."""
+    while True:
+        try:
+            do()
+        except (OSError, WireError):
+            time.sleep(0.01)
+
+
+def main() -> None:
+    kind, host, secret, count, *sources = sys.argv[1:]
+    attacker = Attacker(host, secret, sources)
+    for _ in range(int(count)):
+        threading.Thread(target=_again, args=(getattr(attacker, kind),), daemon=True).start()
+    attacker.began.wait()
+    print("ready", flush=True)  # noqa: T201
+    while True:
+        time.sleep(1)
+        print("done", attacker.done, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

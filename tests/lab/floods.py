@@ -1,0 +1,150 @@
+"""Those who mean ill and are let in, and those who are many: they are a round trip away, and so are their victims."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tests.lab.attacks import farAway, giveAddresses
+from tests.lab.fault import Fault, Outcome
+from tests.lab.measure import memory, secondsUntil
+from tests.lab.pairings import OURS, Site, lines
+from tests.lab.silences import CLIENT_NOTICES
+
+_SECRET = "the lab's own secret"
+
+
+@dataclass(frozen=True)
+class Flood(Fault):
+    """
+    Somebody floods the server from another host.
+
+    :cvar kind: with what; see :mod:`tests.lab.attacker`.
+    :cvar sources: how many addresses it has.
+    :cvar unit: what it counts.
+    """
+
+    promise = "visitors of others are served within 1 s, no tunnel is lost, a new client has its tunnel within 3 s"
+    how = (
+        "The links of the client, of the new client, which comes in the middle, and of the attacker have {delay} s of "
+        "delay each way. Visitors come four times a second. "
+    )
+    hosts = ("attacker", "newcomer")
+    kind: ClassVar[str]
+    sources: ClassVar[int] = 0
+    unit: ClassVar[str]
+
+    count: int = 20
+    seconds: float = 10
+    delay: float = 0.05
+
+    def inject(self, site: Site, outcome: Outcome) -> None:
+        secret = ("--secret", _SECRET)
+        number = site.start(secret, secret)
+        sources = giveAddresses(site)[: self.sources]
+        farAway(site, self.delay, sources)
+        time.sleep(1)
+        start = len(site.client.err)
+        words = (self.kind, site.host, _SECRET, f"{self.count:g}", *sources)
+        attacker = site.lab.python("attacker", "tests.lab.attacker", *words)
+        attacker.waitFor("ready")
+        visits = site.visits(number)
+        time.sleep(self.seconds / 2)
+        self._come(site, outcome, secret)
+        time.sleep(self.seconds / 2)
+        visits.stop()
+        done = lines(attacker, "^done")
+        outcome.says(f"{int(done[-1].split()[1]) / len(done):,.0f} {self.unit} a second".replace(",", " "))
+        lost = len(visits.lost())
+        outcome.holds(f"{lost} of {len(visits.all)} visitors lost", not lost)
+        outcome.lasts("longest wait", max((visit.waited for visit in visits.all if visit.served), default=None), 1)
+        gone = lines(site.client, CLIENT_NOTICES, start)
+        outcome.holds("session lost" if gone else "session kept", not gone)
+
+    def _come(self, site: Site, outcome: Outcome, secret: tuple[str, ...]) -> None:
+        """Have a new client come."""
+        begin = time.monotonic()
+        client = site.startClient(*secret, place="newcomer")
+        came = secondsUntil(lambda: bool(lines(client, "listening at")), 20)
+        outcome.seconds("new client served", None if came is None else time.monotonic() - begin, 3, 20)
+
+
+class AliveFlood(Flood):
+    """Messages on control connections."""
+
+    name = "alive-flood"
+    fault = "{count} sessions of somebody who knows the secret say Alive without end, for {seconds} s"
+    kind = "alive"
+    unit = "bytes"
+
+
+class FrameFlood(Flood):
+    """Small frames on lanes."""
+
+    name = "frame-flood"
+    fault = (
+        "{count} lanes of somebody who knows the secret say bytes without end, each in a frame of its own, for "
+        "{seconds} s"
+    )
+    kind = "frames"
+    unit = "bytes"
+
+
+class SessionFlood(Flood):
+    """Sessions that come and go."""
+
+    name = "session-flood"
+    fault = "somebody who knows the secret opens and closes sessions, {count} at a time, for {seconds} s"
+    kind = "sessions"
+    unit = "sessions"
+
+
+@dataclass(frozen=True)
+class ConnectionFlood(Flood):
+    """Connections that say nothing, as many as come about."""
+
+    name = "connection-flood"
+    fault = "connections to the control port from 5 addresses, as many as come about, that say nothing, for {seconds} s"
+    kind = "connections"
+    sources = 5
+    unit = "connections"
+
+    count: int = 5
+
+
+@dataclass(frozen=True)
+class HeartbeatFlood(Fault):
+    """A server that means ill."""
+
+    name = "heartbeat-flood"
+    fault = "the server says Heartbeat without end, and does not read the answers, for {seconds} s"
+    promise = "the client grows by at most 16 MiB, and has its tunnel within {bound} s when a good server is there"
+    how = (
+        "A program that is no server opens a tunnel that is none, for whoever asks. It reads 4 KiB every other second. "
+        "Then it is ended, and a server is started in its place. The client's link has {delay} s of delay each way."
+    )
+    pairings = (OURS,)
+
+    seconds: float = 20
+    bound: float = 10
+    delay: float = 0.05
+
+    def inject(self, site: Site, outcome: Outcome) -> None:
+        bad = site.lab.python("server", "tests.lab.badserver", site.host)
+        bad.waitFor("ready")
+        site.link.impair(self.delay, 0)
+        client = site.startClient("--max-reconnect-delay", "4")
+        client.waitFor("listening at")
+        before, most = memory(client), 0
+        begin = time.monotonic()
+        while time.monotonic() - begin < self.seconds and client.process.poll() is None:
+            most = max(most, memory(client))
+            time.sleep(0.1)
+        bad.kill()
+        outcome.holds(f"client grown by {(most - before) / 1024:.1f} MiB", most - before <= 16 << 10)
+        start = len(client.err)
+        begin = time.monotonic()
+        site.startServer()
+        came = secondsUntil(lambda: bool(lines(client, "listening at", start)), 30)
+        outcome.seconds("tunnel at a good server", None if came is None else time.monotonic() - begin, self.bound, 30)
