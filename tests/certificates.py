@@ -64,6 +64,7 @@ class Identity:
         certificates, key = folder / f"{name}.crt", folder / f"{name}.key"
         certificates.write_bytes(self.pem)
         key.write_bytes(self.keyPem)
+        key.chmod(0o600)
         return str(certificates), str(key)
 
     def options(self, folder: Path, name: str = "own") -> list[str]:

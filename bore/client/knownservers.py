@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import stat
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from bore.streams.addresses import parseHostPort
 from bore.streams.certificates import isFingerprint
+from bore.streams.files import Exposed, checkFolders, checkOwner, locked, makeFolder, syncFolder
 
 #: What stands in the place of a key for a server that has shown a certificate which a trusted authority has signed.
 AUTHORITY: Final = "authority"
@@ -19,15 +22,23 @@ AUTHORITY: Final = "authority"
 _LONGEST: Final = 1 << 20
 
 
+#: What would be no part of a name in the file: what separates it from the key, what begins a remark, and the escape.
+_SPECIAL: Final = re.compile(r"[\s\\]|^#")
+_ESCAPE: Final = re.compile(r"\\x([0-9a-f]{4})")
+
+
 def _entry(line: str) -> tuple[str, str]:
     """
     The server in a line, and what is known of it.
 
     :raises ValueError: when the line says no such thing.
     """
-    name, key = line.split()
-    if not (name + key).isprintable() or parseHostPort(name)[1] is None or not (key == AUTHORITY or isFingerprint(key)):
+    written, key = line.split()
+    if not (written + key).isprintable() or not (key == AUTHORITY or isFingerprint(key)):
         raise ValueError("no server and key")
+    name = _ESCAPE.sub(lambda found: chr(int(found.group(1), 16)), written)
+    if parseHostPort(name)[1] is None:
+        raise ValueError("no port")
     return _plain(name), key
 
 
@@ -39,6 +50,11 @@ def _plain(server: str) -> str:
     except ValueError:
         host = host.removesuffix(".")
     return host + colon + port
+
+
+def _written(server: str) -> str:
+    """A server as it is written in the file."""
+    return _SPECIAL.sub(lambda found: f"\\x{ord(found.group()):04x}", _plain(server))
 
 
 class KnownServersError(Exception):
@@ -73,9 +89,15 @@ class KnownServers:
         What is known of a server.
 
         :param server: the server, as people write it.
-        :raises KnownServersError: when the file cannot be read, may be written by others, or is damaged and says
-            nothing of this server in what can be read.
+        :raises KnownServersError: when the file cannot be read, somebody else may change or remove it, or it is damaged
+            and says nothing of this server in what can be read.
         """
+        try:
+            checkFolders(self.path.parent)
+        except Exposed as e:
+            raise KnownServersError(
+                f"{self.path} cannot be relied on: {e}. XDG_STATE_HOME names another place"
+            ) from None
         found: list[KnownServer] = []
         damaged = 0
         for number, line in enumerate(self._read().split("\n"), 1):
@@ -100,16 +122,45 @@ class KnownServers:
 
         :raises OSError: when the file cannot be written.
         """
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
-        with open(os.open(self.path, flags, 0o600), "r+b") as file:
-            with contextlib.suppress(OSError):
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":  # somebody has edited it
-                    file.write(b"\n")
-            file.write(f"{_plain(server)} {key}\n".encode())
-            file.flush()
-            os.fsync(file.fileno())
+        with self._open() as file:
+            self._append(file, server, key)
+            self._sync(file)
+
+    def addNew(self, server: str, key: str) -> list[KnownServer]:
+        """
+        Write down what a server has shown, unless something is known of it. Of two clients that do so at the same time
+        one finds what the other has written.
+
+        :returns: what is known of it already; then nothing was written.
+        :raises KnownServersError: see :meth:`find`.
+        :raises OSError: when the file cannot be written, or another program has locked it.
+        """
+        with self._open() as file:
+            with locked(file.fileno()) as ours:
+                if not ours:
+                    raise OSError(errno.EAGAIN, "another program has locked it")
+                known = self.find(server)
+                if not known:
+                    self._append(file, server, key)
+            self._sync(file)
+        return known
+
+    def _open(self) -> BinaryIO:
+        makeFolder(self.path.parent)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+        return os.fdopen(os.open(self.path, flags, 0o600), "r+b")
+
+    def _append(self, file: BinaryIO, server: str, key: str) -> None:
+        with contextlib.suppress(OSError):
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":  # somebody has edited it
+                file.write(b"\n")
+        file.write(f"{_written(server)} {key}\n".encode())
+        file.flush()
+
+    def _sync(self, file: BinaryIO) -> None:
+        os.fsync(file.fileno())
+        syncFolder(self.path.parent)
 
     def _read(self) -> str:
         try:
@@ -119,7 +170,8 @@ class KnownServers:
                 status = os.fstat(file.fileno())
                 if not stat.S_ISREG(status.st_mode):
                     raise KnownServersError(f"{self.path} is no file: move it away")
-                if os.name == "posix" and (status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o022):
+                checkOwner(self.path, status)
+                if os.name == "posix" and status.st_mode & 0o022:
                     raise KnownServersError(
                         f"{self.path} may be written by others, who could have changed the keys in it: "
                         "see that it is right, and chmod 600 it"
@@ -127,6 +179,8 @@ class KnownServers:
                 content = file.read(_LONGEST + 1)
         except FileNotFoundError:
             return ""
+        except Exposed as e:
+            raise KnownServersError(str(e)) from None
         except OSError as e:
             raise KnownServersError(f"{self.path} cannot be read: {e.strerror}") from None
         if len(content) > _LONGEST:

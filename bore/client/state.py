@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from twisted.logger import Logger
 
-from bore.streams.files import wholeFile
+from bore.streams.files import Exposed, checkFolders, makeFolder, wholeFile
 from bore.wire.extension import isToken
 from bore.wire.token import digest
 
@@ -87,7 +87,7 @@ class StateFile:
             self._saved = self._read()
         except FileNotFoundError:
             pass
-        except (OSError, ValueError) as e:
+        except (OSError, ValueError, Exposed) as e:
             reason = _saidOf(e)
             self._log.warn("{path} is ignored: {reason}", path=str(self._path), reason=reason)
         return self._saved
@@ -117,7 +117,7 @@ class StateFile:
             return True  # Windows: two clients of the same port are not told apart
         if self._lock is None:
             try:
-                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                makeFolder(self._path.parent)
                 flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
                 self._lock = os.open(self._path.with_suffix(".lock"), flags, 0o600)
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -137,6 +137,7 @@ class StateFile:
                 raise ValueError("it is no file")
             if os.name == "posix" and (status.st_uid != os.geteuid() or status.st_mode & 0o077):
                 raise ValueError("it is somebody else's, or others may read it")
+            checkFolders(self._path.parent)
             return self._parse(file.read(_LONGEST + 1))
 
     def _parse(self, data: bytes) -> Remembered:
@@ -161,7 +162,7 @@ class StateFile:
             os.replace(name, self._path)
 
 
-def _saidOf(error: OSError | ValueError) -> str:
+def _saidOf(error: OSError | ValueError | Exposed) -> str:
     """What is wrong with a file."""
     if isinstance(error, OSError):
         return "it is a link" if error.errno == errno.ELOOP else str(error.strerror)

@@ -222,7 +222,17 @@ class Trust:
     def _remember(self) -> None:
         """Write down that the server is trusted."""
         new, self._new = self._new, ""
-        known = self._find()
+        try:
+            known = self._writeDown(new)
+        except OSError as e:
+            known = []
+            self._unwritten = [KnownServer(new, 0)]
+            self._log.warn(
+                "what {server} has shown cannot be written down ({error}): give --tls-fingerprint {key}",
+                server=str(self._server),
+                error=e.strerror,
+                key=self._key,
+            )
         if any(each.key == new for each in known):
             return  # by another client, meanwhile
         if known:
@@ -233,21 +243,17 @@ class Trust:
                 server=str(self._server),
                 key=new,
             )
+        if new != AUTHORITY and not self._unwritten:
+            self._log.info("written down in {path}", path=str(self._settings.knownServers))
+
+    def _writeDown(self, new: str) -> list[KnownServer]:
+        """Write down what is new, unless something is known of the server after all: that is given."""
+        if self._known is None:
+            raise OSError(0, "there is no directory for it")
         try:
-            if self._known is None:
-                raise OSError(0, "there is no directory for it")
-            self._known.add(str(self._server), new)
-        except OSError as e:
-            self._unwritten = [KnownServer(new, 0)]
-            self._log.warn(
-                "what {server} has shown cannot be written down ({error}): give --tls-fingerprint {key}",
-                server=str(self._server),
-                error=e.strerror,
-                key=self._key,
-            )
-            return
-        if new != AUTHORITY:
-            self._log.info("written down in {path}", path=str(self._known.path))
+            return self._known.addNew(str(self._server), new)
+        except KnownServersError as e:
+            raise ServerNotTrusted(str(e)) from e
 
 
 def _names(certificate: x509.Certificate) -> str:

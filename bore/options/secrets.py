@@ -11,6 +11,7 @@ from typing import Final
 
 from bore.commandline import Command, Option
 from bore.options.values import path
+from bore.streams.files import Exposed, checkFolders, syncFolder
 
 _LONGEST: Final = 4096
 
@@ -40,6 +41,8 @@ def readSecret(name: str) -> str:
         with open(name, encoding="utf-8", newline="") as file:
             _refuseShared(os.fstat(file.fileno()), name)
             text = file.read(_LONGEST + 1)
+    except Exposed as e:
+        raise ValueError(str(e)) from None
     except OSError as e:
         raise ValueError(f"cannot be read ({e.strerror}): give a file that holds the secret") from e
     except UnicodeDecodeError:
@@ -70,6 +73,7 @@ def writeSecret(target: Path, secret: str) -> None:
             file.write(secret + "\n")
             file.flush()
             os.fsync(file.fileno())
+        syncFolder(target.parent)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(target)
@@ -85,3 +89,4 @@ def _refuseShared(status: os.stat_result, name: str) -> None:
         raise ValueError(f"belongs to another user (uid {status.st_uid}): chown {os.geteuid()} {quoted}")
     if status.st_mode & _OTHERS:
         raise ValueError(f"may be used by every user of this machine: chmod o= {quoted}")
+    checkFolders(Path(os.path.realpath(name)).parent, groupMay=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Sequence
@@ -15,10 +16,16 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from bore.streams.certificates import BadCredentials, Credentials, makeSelfSigned, readCredentials, serverContext
-from bore.streams.files import wholeFile
+from bore.streams.files import Exposed, checkFolders, checkOwner, locked, makeFolder, syncFolder, wholeFile
 
 #: Where in its state directory the server keeps the key and the certificate that it has made itself.
 _OWN: Final = "tls.pem"
+
+#: What a file system says that has no hard links, or does not allow this one.
+_NO_LINKS: Final = frozenset((errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK))
+
+#: How long another server that makes its key in the same place is waited for, in seconds. It is at the start.
+_LOCK_TIMEOUT: Final = 2.0
 
 #: Files are looked at for changes at most so often, in seconds, and only when a client comes.
 _LOOK: Final = 1.0
@@ -103,9 +110,16 @@ def ownCertificate(folder: Path | None) -> Path:
         raise BadCredentials("there is no directory to keep a key in: set HOME, or give --tls-cert and --tls-key")
     path = folder / _OWN
     try:
+        checkFolders(folder)
         if not path.exists():
             _write(path, makeSelfSigned("txbore")[0])
         status = os.stat(path)
+        checkOwner(path, status)
+    except Exposed as e:
+        raise BadCredentials(
+            f"{path} cannot be relied on: {e}. XDG_STATE_HOME names another directory, --tls-cert and --tls-key other "
+            "files"
+        ) from None
     except OSError as e:
         raise BadCredentials(f"{path} cannot be made: {e.strerror}: give --tls-cert and --tls-key") from None
     if not stat.S_ISREG(status.st_mode):
@@ -116,7 +130,32 @@ def ownCertificate(folder: Path | None) -> Path:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Make a file, for the user's eyes only, as a whole; one that is there meanwhile stays."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with wholeFile(path.parent, content) as name, contextlib.suppress(FileExistsError):
-        os.link(name, path)
+    """Make a file, for the user's eyes only, as a whole; one that is there meanwhile stays. It survives a power cut."""
+    folder = path.parent
+    makeFolder(folder)
+    with wholeFile(folder, content) as name:
+        try:
+            os.link(name, path)
+        except FileExistsError:
+            return
+        except OSError as e:
+            if e.errno not in _NO_LINKS:
+                raise
+            _moveUnlessThere(name, path)
+    for each in (folder, folder.parent):
+        syncFolder(each)
+
+
+def _moveUnlessThere(name: str, path: Path) -> None:
+    """Give a file its place where the file system has no hard links (FAT, some of the network)."""
+    if os.name != "posix":
+        with contextlib.suppress(FileExistsError):  # there, a file that exists is not replaced
+            os.rename(name, path)
+        return
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with locked(descriptor, _LOCK_TIMEOUT):
+            if not path.exists():
+                os.rename(name, path)
+    finally:
+        os.close(descriptor)

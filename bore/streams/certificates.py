@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import datetime
 import hashlib
+import os
 import re
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
@@ -24,6 +26,8 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 from OpenSSL.crypto import X509, X509StoreFlags
+
+from bore.streams.files import Exposed, checkFolders, checkOwner
 
 #: What is agreed on by ALPN (RFC 7301).
 PROTOCOL: Final = b"bore/1"
@@ -103,7 +107,7 @@ def readCredentials(certificates: Path, key: Path) -> Credentials:
     :param certificates: a PEM file; the end's own certificate is the first one.
     :param key: a PEM file.
     :raises BadCredentials: when there is no key without a passphrase, or no certificate, or they do not belong
-        together.
+        together; or when somebody else may read the key, or replace it.
     """
     chain = readCertificates(certificates)
     try:
@@ -122,6 +126,7 @@ def readCredentials(certificates: Path, key: Path) -> Credentials:
         raise BadCredentials(f"{key} holds a key that signs nothing: {_KINDS}")
     if private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != shown:
         raise BadCredentials(f"{key} is not the key of the first certificate in {certificates}: give files of one pair")
+    _checkSecret(key)
     return Credentials(private, chain)
 
 
@@ -248,5 +253,20 @@ def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(_LONGEST)
+    except OSError as e:
+        raise BadCredentials(f"{path} cannot be read: {e.strerror}") from None
+
+
+def _checkSecret(path: Path) -> None:
+    """Check who may read and replace a key. What its group may do is its owner's decision (ssl-cert, for instance)."""
+    try:
+        status = os.stat(path)
+        if os.name == "posix" and stat.S_ISREG(status.st_mode):
+            checkOwner(path, status)
+            if status.st_mode & stat.S_IRWXO:
+                raise BadCredentials(f"{path} holds a key, and every user of this machine may use it: chmod o= {path}")
+            checkFolders(Path(os.path.realpath(path)).parent, groupMay=True)
+    except Exposed as e:
+        raise BadCredentials(str(e)) from None
     except OSError as e:
         raise BadCredentials(f"{path} cannot be read: {e.strerror}") from None

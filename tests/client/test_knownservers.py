@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 from hypothesis import example, given, settings
@@ -10,7 +14,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.knownservers import AUTHORITY, KnownServer, KnownServers, KnownServersError
-from tests.support import temporaryFolder
+from bore.streams.addresses import hostPort, parseHostPort
+from tests.support import CHECKOUT, temporaryFolder
 
 SERVER = "example.com:7835"
 KEY = "SHA256:" + "k" * 43
@@ -82,6 +87,83 @@ class BookTests(KnownServersCase):
         self.assertRaises(KnownServersError, self.known.find, SERVER)
 
 
+class NamesTests(KnownServersCase):
+    """Names that are not written as they are."""
+
+    def test_whatWouldBeNoNameInTheFileIsEscapedAndFoundAgain(self) -> None:
+        for name in ("#x.example:7835", "[fe80::1%eth 0]:7835", "[fe80::1%a\\x0020b]:7835", "back\\slash:1", "##:1"):
+            self.known.add(name, KEY)
+            self.assertEqual([each.key for each in self.known.find(name)], [KEY], name)
+        self.assertEqual(self.known.find("[fe80::1%a b]:7835"), [])
+        self.assertEqual(self.known.find(SERVER), [])
+        for line in self.path.read_text().splitlines():
+            self.assertRegex(line, r"^[^#]\S+ SHA256:k{43}$")
+
+    @settings(max_examples=200, deadline=None)
+    @given(st.text(st.characters(blacklist_categories=("C", "Z")), min_size=1, max_size=20))
+    def test_everyNameThatCanBeGivenIsFoundAgain(self, host: str) -> None:
+        try:
+            parseHostPort(host)
+        except ValueError:
+            return
+        self.path.unlink(missing_ok=True)
+        name = hostPort(host, 7835)
+        self.known.add(name, KEY)
+        self.assertEqual(self.known.find(name), [KnownServer(KEY, 1)])
+
+
+#: Writes down a server with a key, as many clients at the same time would, and says whether it was new.
+_ADD = """
+import pathlib, sys
+from bore.client.knownservers import KnownServers
+sys.stdin.read()
+print(KnownServers(pathlib.Path(sys.argv[1])).addNew("example.com:7835", sys.argv[2]) == [])
+"""
+
+
+class TogetherTests(KnownServersCase):
+    """Several clients."""
+
+    def test_whatIsKnownAlreadyIsNotWrittenDownAgain(self) -> None:
+        self.assertEqual(self.known.addNew(SERVER, KEY), [])
+        self.assertEqual(self.known.addNew(SERVER, OTHER), [KnownServer(KEY, 1)])
+        self.assertEqual(self.known.addNew("other.example:1", OTHER), [])
+        self.assertEqual(len(self.path.read_text().splitlines()), 2)
+
+    def test_whileAnotherHasLockedTheFileNothingIsWrittenAndNobodyWaitsForLong(self) -> None:
+        self.write(b"")
+        with open(self.path) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            begin = time.monotonic()
+            error = self.assertRaises(OSError, self.known.addNew, SERVER, KEY)
+            self.assertIn("locked", str(error.strerror))
+            self.assertLess(time.monotonic() - begin, 5.0)
+        self.assertEqual(self.path.read_bytes(), b"")
+        self.assertEqual(self.known.addNew(SERVER, KEY), [])
+
+    def test_ofManyThatMeetANewServerAtTheSameTimeOneWritesItsKey(self) -> None:
+        children = [
+            subprocess.Popen(
+                [sys.executable, "-c", _ADD, str(self.path), "SHA256:" + each * 43],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                cwd=CHECKOUT,
+            )
+            for each in "abcdef"
+        ]
+        for child in children:
+            assert child.stdin is not None
+            child.stdin.close()
+        said = []
+        for child in children:
+            assert child.stdout is not None
+            said.append(child.stdout.read())
+            child.stdout.close()
+            child.wait()
+        self.assertEqual(said.count(b"True\n"), 1, said)
+        self.assertEqual(len(self.path.read_text().splitlines()), 1)
+
+
 class RightsTests(KnownServersCase):
     """Who may have written it."""
 
@@ -101,6 +183,19 @@ class RightsTests(KnownServersCase):
         self.write(LINE)
         os.chown(self.path, 4711, -1)
         self.assertRaises(KnownServersError, self.known.find, SERVER)
+
+    def test_aFolderOfSomebodyElseIsNotBelieved(self) -> None:
+        """Whoever owns it can remove the file, and so have the client meet every server for the first time."""
+        if os.geteuid() != 0:
+            self.skipTest("only root can give a folder away")
+        self.write(LINE)
+        os.chown(self.path.parent, 4711, -1)
+        for written in (True, False):
+            error = self.assertRaises(KnownServersError, self.known.find, SERVER)
+            self.assertIn(f"{self.path.parent} belongs to user 4711", str(error))
+            self.assertRaises(KnownServersError, self.known.addNew, SERVER, KEY)
+            if written:
+                self.path.unlink()
 
     def test_whatIsNoFileIsSaid(self) -> None:
         self.path.mkdir(parents=True)

@@ -33,6 +33,7 @@ class ClientOptionsCase(SynchronousTestCase):
     def file(self, name: str, content: bytes) -> str:
         path = self.folder / name
         path.write_bytes(content)
+        path.chmod(0o600)
         return str(path)
 
     def assertUsageError(self, text: str, *words: str, **environment: str) -> None:

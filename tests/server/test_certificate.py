@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.server.certificate import ServerCertificate, ownCertificate
+from bore.server.certificate import ServerCertificate, _write, ownCertificate
 from bore.streams.certificates import BadCredentials, readCredentials
 from tests.certificates import Identity, selfSigned
 from tests.fakes import captureLog
@@ -171,3 +172,80 @@ class OwnTests(SynchronousTestCase):
         self.folder.parent.mkdir()
         self.folder.write_text("a file")
         self.assertRefused("give --tls-cert and --tls-key")
+
+    def test_whereHardLinksAreRefusedItIsMadeAllTheSame(self) -> None:
+        for number in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+
+            def refuse(*_: object, number: int = number) -> None:
+                raise OSError(number, os.strerror(number))
+
+            self.patch(os, "link", refuse)
+            self.test_itIsMadeOnce()
+            content = self.path.read_bytes()
+            _write(self.path, b"of another server that has come later")
+            self.assertEqual(self.path.read_bytes(), content)
+            self.assertEqual(self.path.stat().st_mode & 0o777, 0o600)
+            self.path.unlink()
+
+    def test_itSurvivesAPowerCut(self) -> None:
+        synced: list[int] = []
+        fsync = os.fsync
+
+        def note(descriptor: int) -> None:
+            synced.append(os.fstat(descriptor).st_ino)
+            fsync(descriptor)
+
+        self.patch(os, "fsync", note)
+        ownCertificate(self.folder)
+        places = [path.stat().st_ino for path in (self.path, self.folder, self.folder.parent)]
+        self.assertEqual(synced, places)
+
+    def test_whatBelongsToSomebodyElseIsRefused(self) -> None:
+        if os.geteuid() != 0:
+            self.skipTest("only root can give a file away")
+        ownCertificate(self.folder)
+        os.chown(self.path, 4711, -1)
+        self.assertRefused("belongs to user 4711", "this program runs as root")
+        os.chown(self.path, 0, -1)
+        os.chown(self.folder, 4711, -1)
+        self.assertRefused("belongs to user 4711", "XDG_STATE_HOME names another directory")
+        self.path.unlink()
+        self.assertRaises(BadCredentials, ownCertificate, self.folder)
+        self.assertFalse(self.path.exists())
+
+
+class KeyTests(SynchronousTestCase):
+    """A key that the user has given."""
+
+    def setUp(self) -> None:
+        self.folder = temporaryFolder(self)
+        certificate, key = selfSigned().write(self.folder)
+        self.certificate, self.key = Path(certificate), Path(key)
+
+    def assertRefused(self, text: str) -> None:
+        self.assertIn(text, str(self.assertRaises(BadCredentials, readCredentials, self.certificate, self.key)))
+
+    def test_itsGroupMayReadItAndNobodyElse(self) -> None:
+        for mode in (0o400, 0o600, 0o640):
+            self.key.chmod(mode)
+            readCredentials(self.certificate, self.key)
+        for mode in (0o604, 0o644, 0o602):
+            self.key.chmod(mode)
+            self.assertRefused(f"every user of this machine may use it: chmod o= {self.key}")
+
+    def test_neitherItNorItsFolderIsSomebodyElses(self) -> None:
+        if os.geteuid() != 0:
+            self.skipTest("only root can give a file away")
+        for each in (self.key, self.folder):
+            os.chown(each, 4711, -1)
+            self.assertRefused("belongs to user 4711")
+            os.chown(each, 0, -1)
+
+    def test_ofALinkItIsTheFolderOfTheFileThatCounts(self) -> None:
+        folder = self.folder / "real"
+        folder.mkdir()
+        self.key.rename(folder / "key")
+        self.key.symlink_to(folder / "key")
+        readCredentials(self.certificate, self.key)
+        folder.chmod(0o707)
+        self.assertRefused(f"{folder} may be written by everybody")

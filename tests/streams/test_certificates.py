@@ -67,6 +67,7 @@ class FileTestCase(SynchronousTestCase):
     def file(self, content: bytes, name: str = "file.pem") -> Path:
         path = self.folder / name
         path.write_bytes(content)
+        path.chmod(0o600)
         return path
 
     def assertBad(self, certificate: Path, key: Path, words: str) -> None:
