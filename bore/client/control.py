@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol as Face
 
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from bore.client.check import Check
 from bore.client.lanes import SessionLanes
 from bore.client.publicport import PublicPort
-from bore.client.reasons import CheckFailed, NoVisitorAddresses, ServerNotTrusted, ServerSilent, describe
+from bore.client.reasons import (
+    CheckFailed,
+    NoVisitorAddresses,
+    ServerNotReading,
+    ServerNotTrusted,
+    ServerSilent,
+    describe,
+)
 from bore.client.settings import ClientSettings
 from bore.client.visitors import Visitors
 from bore.streams.addresses import peerOf
@@ -22,6 +30,7 @@ from bore.streams.dial import Dialer, Dials
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import bindingOf, prepareControl, troubleOf
 from bore.streams.transport import IStreamTransport
+from bore.streams.turns import Inflow, Turns
 from bore.wire import proxyprotocol
 from bore.wire.clientsession import (
     ControlSession,
@@ -45,6 +54,7 @@ class Attempts(Face):
     reactor: IReactor
     settings: ClientSettings
     visitors: Visitors
+    turns: Turns
     probes: bool
 
     @property
@@ -67,9 +77,12 @@ class Attempts(Face):
         """The connection is about to be cut, for this reason."""
 
 
+@implementer(IPushProducer)
 class ControlProtocol(Protocol):
     """
     The control connection.
+
+    It is the producer of what is written there: what the server has to read before it may say more is bounded.
 
     :param attempts: what made it, and is told what becomes of it.
     """
@@ -80,6 +93,7 @@ class ControlProtocol(Protocol):
     def __init__(self, attempts: Attempts) -> None:
         self._attempts = attempts
         self._session: ControlSession
+        self._inflow: Inflow[Event]
         self._host = ""
         self._public = 0
         self._server: Dials | None = None
@@ -95,6 +109,7 @@ class ControlProtocol(Protocol):
         sock = self.transport.getHandle()
         public = self._attempts.publicPort
         secret = self._attempts.settings.secret
+        self._inflow = Inflow(self._attempts.turns, self.transport, self._read)
         self._session = ControlSession(public.wanted, secret, public.resume, bindingOf(sock))
         prepareControl(sock)
         try:
@@ -103,14 +118,20 @@ class ControlProtocol(Protocol):
             self._end(troubleOf(sock, e))
             return
         self._server = self._attempts.dialer(self._host, port, self._strayed)
+        self.transport.registerProducer(self, True)
         self.transport.write(self._session.greeting())
         self._silence = reactor.callLater(SILENCE_TIMEOUT, self._silent)
         if self._attempts.probes:
             self._probe = reactor.callLater(CHALLENGE_PATIENCE, self._noChallenge)
 
     def dataReceived(self, data: bytes) -> None:
+        self._inflow.received(self._session.feed(data), len(data))
+        self._read()
+
+    def _read(self) -> None:
+        """Follow what the server has said."""
         try:
-            for event in self._session.feed(data):
+            for event in self._inflow:
                 assert self._silence is not None
                 self._silence.reset(SILENCE_TIMEOUT)
                 self._follow(event)
@@ -118,6 +139,7 @@ class ControlProtocol(Protocol):
             self._end(e)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._inflow.stop()
         for timer in (self._silence, self._probe):
             if timer is not None and timer.active():
                 timer.cancel()
@@ -129,8 +151,20 @@ class ControlProtocol(Protocol):
 
     def leave(self) -> None:
         """End the connection on purpose: the server need not wait for us."""
+        self._inflow.stop()
         self.transport.write(self._session.goodbye())
+        self.transport.unregisterProducer()  # a transport that has a producer would not close
         self.transport.loseConnection()
+
+    def pauseProducing(self) -> None:
+        """So much waits to be written that the server cannot have read anything for long."""
+        self._end(ServerNotReading())
+
+    def resumeProducing(self) -> None:
+        """Everything was written after all: too late."""
+
+    def stopProducing(self) -> None:
+        """The connection is lost: connectionLost tells."""
 
     def _follow(self, event: Event) -> None:
         match event:
@@ -197,5 +231,6 @@ class ControlProtocol(Protocol):
         self._end(CheckFailed(f"visitors do not come through: {why}"))
 
     def _end(self, why: Exception) -> None:
+        self._inflow.stop()
         self._attempts.ending(why)
         self.transport.abortConnection()

@@ -21,6 +21,13 @@ class ServerSilent(Exception):
     """No frame came from the server for SILENCE_TIMEOUT seconds."""
 
 
+class ServerNotReading(Exception):
+    """The server has not read so much of the control connection that no more is kept for it."""
+
+    def __init__(self) -> None:
+        super().__init__("it does not read its control connection")
+
+
 class CheckFailed(Exception):
     """The tunnel seems to be up, and visitors of the public port do not come through."""
 

@@ -28,6 +28,7 @@ from bore.client.visitors import Visitors
 from bore.streams.addresses import hostPort
 from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
+from bore.streams.turns import Turns
 from bore.wire.errors import AuthenticationFailed, LateChallenge, Refusal, Violation
 
 #: What is final when it is sure, and loud when it is not.
@@ -53,6 +54,7 @@ class ControlFactory(ReconnectingClientFactory):
         self.clock = cast(Any, reactor)  # the base class asks for more of a reactor than it uses
         self.settings = settings
         self.visitors = visitors
+        self.turns = Turns(reactor)
         self.probes = settings.secret is not None
         self.firstOpened: Deferred[int] = Deferred()
         self.gaveUp: Deferred[None] = Deferred()

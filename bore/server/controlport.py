@@ -87,7 +87,7 @@ class ControlFactory(Factory):
             return
         binding = b"" if self.settings.secret is None else bindingOf(sock)
         protocol = self.buildProtocol(None, socketAddress(address), sourceOf(address), binding)
-        SocketTransport(sock, protocol, self.reactor).start()
+        SocketTransport(sock, protocol, self.reactor, RECORD).start()
         if first:
             protocol.dataReceived(first)
 

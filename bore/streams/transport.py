@@ -27,6 +27,9 @@ from bore.streams.sockets import RECORD, STUCK_TIMEOUT, TlsError, isSealed, stuc
 #: Records that are read at once: who writes many small ones must not get ahead of who reads one in each turn.
 _RECORDS: Final = 64
 
+#: The most bytes that one read takes, of a stream: for control connections it is RECORD, inside TLS or not.
+_READ: Final = 1 << 16
+
 #: What was written before a connection was closed has so many seconds to find room in the system, as long as a client
 #: has for its first message. A peer that reads nothing could hold the connection for as long as it likes.
 CLOSE_TIMEOUT: Final = 3.0
@@ -70,10 +73,12 @@ class SocketTransport(tcp.Connection):
     A connection that is closed is gone after CLOSE_TIMEOUT at the latest: what its peer has not read by then is lost.
 
     :param sock: belongs to the transport from now on, until :meth:`detach`.
+    :param readSize: the most bytes that one read takes; inside TLS it takes a record.
     """
 
-    def __init__(self, sock: socket.socket, protocol: IProtocol, reactor: IReactorFDSet) -> None:
+    def __init__(self, sock: socket.socket, protocol: IProtocol, reactor: IReactorFDSet, readSize: int = _READ) -> None:
         super().__init__(sock, protocol, reactor)
+        self._readSize = readSize
         self.logstr = self._getLogPrefix(protocol)
         self.connected = 1
         self._reading = False
@@ -101,7 +106,7 @@ class SocketTransport(tcp.Connection):
         result = None
         for _ in range(self._records):
             try:
-                data = self.socket.recv(self.bufferSize if self._records == 1 else RECORD)
+                data = self.socket.recv(self._readSize if self._records == 1 else RECORD)
             except BlockingIOError:
                 if stuckAt(self.socket):
                     self._getStuck()

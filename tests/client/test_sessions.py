@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import cast
 from uuid import uuid4
+
+from twisted.internet.error import ConnectionAborted
+from twisted.internet.interfaces import IReactorFDSet
 
 from bore.client.control import ControlProtocol
 from bore.client.reasons import NoVisitorAddresses, ServerUnreachable
+from bore.streams.transport import SocketTransport
 from bore.wire.errors import AuthenticationFailed
 from bore.wire.extension import Alive, Extended, Goodbye, Open, Opened, Refused, Visitor, encode, markedHello
 from bore.wire.messages import Error, Heartbeat, Hello
 from bore.wire.proxyprotocol import Version, header
 from tests.client.case import ControlCase
 from tests.fakes import FakeTransport
+from tests.relay.lanecase import TINY, Plugs
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 
@@ -46,6 +52,56 @@ class OpeningTests(SessionCase):
         protocol, transport = self.session()
         self.hear(protocol, Heartbeat(), Heartbeat())
         self.assertEqual(transport.takeWritten(), encode(Alive()) * 2)
+
+    def test_whatIsOverAShareIsFollowedLater(self) -> None:
+        """A server that sends Heartbeats without end does not keep the client from all else."""
+        protocol, transport = self.session()
+        self.hear(protocol, *[Heartbeat()] * 1000)
+        first = len(transport.takeWritten())
+        self.assertLess(first, 50 * len(encode(Alive())))
+        self.assertEqual(transport.producerState, "paused")
+        self.reactor.advance(1)
+        self.assertEqual(first + len(transport.takeWritten()), 1000 * len(encode(Alive())))
+        self.assertEqual(transport.producerState, "producing")
+
+    def test_whatIsOverAShareIsNotFollowedWhenTheConnectionIsLost(self) -> None:
+        protocol, transport = self.session()
+        self.hear(protocol, *[Heartbeat()] * 1000)
+        self.lose(protocol)
+        transport.takeWritten()
+        self.reactor.advance(0.1)
+        self.assertEqual(transport.takeWritten(), b"")
+
+    def test_aServerThatDoesNotReadIsGivenUp(self) -> None:
+        protocol, transport = self.session()
+        assert transport.producer is protocol
+        protocol.pauseProducing()
+        self.assertTrue(transport.aborted)
+        self.hear(protocol, Heartbeat())
+        self.lose(protocol, ConnectionAborted())
+        self.assertIn("lost example.com:7835: it does not read its control connection", self.logged)
+
+    def test_whatAServerDoesNotReadIsBounded(self) -> None:
+        plugs = Plugs()
+        self.addCleanup(plugs.close)
+        near, far = plugs.pair(TINY)
+        self.addCleanup(far.close)
+        protocol = self.factory.buildProtocol(None)
+        transport = SocketTransport(near, protocol, cast(IReactorFDSet, self.reactor))
+        transport.start()
+        self.hear(protocol, Extended(1), Opened(20001, TOKEN, 60))
+        most = sent = 0
+        while not transport.disconnected:
+            self.hear(protocol, *[Heartbeat()] * 100)
+            if self.reactor.getWriters():
+                transport.doWrite()
+            most = max(most, len(transport.dataBuffer) + transport._tempDataLen)
+            self.reactor.advance(0.01)
+            sent += 100
+            self.assertLess(sent, 1_000_000)
+        self.assertLess(most, 1 << 17)
+        self.lose(protocol, ConnectionAborted())
+        self.assertIn("lost example.com:7835: it does not read its control connection", self.logged)
 
     def test_theTokenIsShownWhenTheTunnelIsWantedBack(self) -> None:
         protocol, _ = self.session()

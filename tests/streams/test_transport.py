@@ -183,6 +183,25 @@ class NewKeysTests(TlsCase):
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
 
+class ReadSizeTests(SynchronousTestCase):
+    """How much one read takes."""
+
+    def test_itIsNotTheMarkOfWhatIsWritten(self) -> None:
+        """A large mark would make each turn of one connection's input long."""
+        near, far = socket.socketpair()
+        self.addCleanup(near.close)
+        self.addCleanup(far.close)
+        far.setblocking(False)
+        hearer = _Hearer(1000)
+        transport = SocketTransport(far, hearer, cast(IReactorFDSet, FakeReactor()), 1000)
+        transport.bufferSize = 1 << 18
+        transport.start()
+        near.sendall(b"x" * 2500)
+        for _ in range(3):
+            transport.doRead()
+        self.assertEqual([len(data) for data in hearer.heard], [1000, 1000, 500])
+
+
 class ClosingTests(SynchronousTestCase):
     """A connection that is closed is gone in time, whatever its peer does."""
 
