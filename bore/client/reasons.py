@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import os
-from typing import Final
-
-from twisted.internet import defer, error
-
-from bore.streams.names import NameTrouble
-from bore.streams.sockets import TlsError
+from bore.streams.troubles import inWords
 from bore.wire.errors import ClientHasNoSecret, Refusal, ServerHasNoSecret
 
 
@@ -54,70 +47,8 @@ class ServerKeyChanged(ServerNotTrusted):
     """The server has shown something else than what is known of it, or what the user has given."""
 
 
-_NO_ANSWER: Final = "it does not answer"
-_CUT: Final = "the connection was cut"
-_NO_ROUTE: Final = "there is no route to it"
-_FORBIDDEN: Final = "this machine does not allow it"
-
-#: Errors of the system in words, where its own say less than they could.
-_BY_NUMBER: Final = {
-    errno.ECONNREFUSED: "connection refused",
-    errno.ETIMEDOUT: _NO_ANSWER,
-    errno.ECONNRESET: _CUT,
-    errno.ECONNABORTED: _CUT,
-    errno.EPIPE: _CUT,
-    errno.EHOSTUNREACH: _NO_ROUTE,
-    errno.ENETUNREACH: _NO_ROUTE,
-    errno.EHOSTDOWN: _NO_ROUTE,
-    errno.ENETDOWN: "the network is down",
-    errno.EACCES: _FORBIDDEN,
-    errno.EPERM: _FORBIDDEN,
-    errno.EMFILE: "this program has no file descriptors left (ulimit -n)",
-    errno.ENFILE: "this machine has no file descriptors left",
-    errno.EADDRNOTAVAIL: "this machine has no address or no port left for it",
-    errno.ENOBUFS: "this machine has no memory left for it",
-    errno.ENOMEM: "this machine has no memory left for it",
-}
-
-#: Errors of Twisted and of Python in words; a kind of error has those of the next kind above it.
-_BY_KIND: Final[dict[type[BaseException], str]] = {
-    error.ConnectionRefusedError: _BY_NUMBER[errno.ECONNREFUSED],
-    error.ConnectionDone: "it closed the connection",
-    error.ConnectionLost: _CUT,
-    error.ConnectionAborted: _CUT,
-    error.TimeoutError: _NO_ANSWER,
-    defer.TimeoutError: _NO_ANSWER,
-    TimeoutError: _NO_ANSWER,
-    error.NoRouteError: _NO_ROUTE,
-    error.DNSLookupError: "its name cannot be looked up",
-    error.UserError: "it was given up",
-    defer.CancelledError: "it was given up",
-    BlockingIOError: "it takes nothing",
-}
-
-
 def describe(why: BaseException | None) -> str:
-    """
-    Say in a few words, for people, what went wrong with a connection.
-
-    This is the one place where errors become words; a number or the name of a class never appears.
-    """
-    match why:
-        case None:
-            return "it is not known why"
-        case ClientHasNoSecret() | ServerHasNoSecret():
-            return str(why)
-        case Refusal():
-            return f"server error: {why}"
-        case TlsError() | NameTrouble():
-            return str(why)
-        case error.ConnectError(osError=int(number)) | OSError(errno=int(number)) if number in _BY_NUMBER:
-            return _BY_NUMBER[number]
-    for kind in type(why).__mro__:
-        if kind in _BY_KIND:
-            return _BY_KIND[kind]
-    text = os.strerror(why.osError) if isinstance(why, error.ConnectError) and why.osError else None
-    text = text or (why.strerror if isinstance(why, OSError) else None)
-    if text:
-        return text[:1].lower() + text[1:]
-    return str(why) or f"an unexpected error ({type(why).__name__})"
+    """Say in a few words, for people, why there is no tunnel or no connection: what the server has said, or else."""
+    if isinstance(why, Refusal) and not isinstance(why, ClientHasNoSecret | ServerHasNoSecret):
+        return f"server error: {why}"
+    return inWords(why)

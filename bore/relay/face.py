@@ -12,6 +12,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from bore.streams.troubles import inWords
+
 if TYPE_CHECKING:
     from bore.relay.lanes import LaneRelay
 
@@ -121,7 +123,7 @@ class Relay(ABC):
         try:
             pair = self._makePair(left, right)
         except (OSError, ValueError) as e:  # the system has no room for them, or the relay is closed already
-            self._log.warn("streams could not be joined: {error}", error=e)
+            self._log.warn("streams could not be joined: {error}", error=inWords(e))
             left.socket.close()
             right.socket.close()
             ended(Ending(Reason.FAILED, 0, 0))

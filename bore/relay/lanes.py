@@ -15,6 +15,7 @@ from bore.relay.lanepair import LanePair
 from bore.relay.splice import SpliceRelay
 from bore.streams.deadlines import Deadlines
 from bore.streams.reactor import IReactor
+from bore.streams.troubles import inWords
 from bore.wire.lane import RESET_TIMEOUT
 
 #: A stream that has sent much, and waits for its lane to prove itself, is looked after at this interval, in seconds.
@@ -88,7 +89,7 @@ class LaneRelay(SpliceRelay):
             try:
                 self.watch(plain)
             except (OSError, ValueError) as e:  # the system has no room for it
-                self._log.warn("streams could not be joined: {error}", error=e)
+                self._log.warn("streams could not be joined: {error}", error=inWords(e))
                 pair.stop(Reason.FAILED)
                 return
         if lane.on is pair:

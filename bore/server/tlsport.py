@@ -19,6 +19,7 @@ from bore.streams.handshakes import Handshake
 from bore.streams.listener import Accepted
 from bore.streams.reactor import IReactor
 from bore.streams.tls import TlsSocket
+from bore.streams.troubles import inWords
 from bore.wire.errors import NeedsTls, ProxyHeader, Refusal
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
 from bore.wire.messages import Error, encode
@@ -148,4 +149,4 @@ class _Arrival:
 
     def _failed(self, reason: Failure) -> None:
         self._port.pending.take(self)
-        self._port.strangers.noTls(sourceOf(self._address), self._peer, reason.getErrorMessage())
+        self._port.strangers.noTls(sourceOf(self._address), self._peer, inWords(reason.value))

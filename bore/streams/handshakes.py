@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 from typing import Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import TimeoutError
 from twisted.internet.interfaces import IReadWriteDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import RECORD
+from bore.streams.sockets import RECORD, TlsError
 from bore.streams.tls import TlsSocket
 
 #: A handshake that is not complete by then has failed, in seconds.
@@ -26,7 +26,7 @@ class Handshake:
     One handshake.
 
     :param sock: closed when the handshake fails, or is given up.
-    :ivar done: fires with the socket; fails with an OSError, or with TimeoutError. Cancelling it ends the handshake.
+    :ivar done: fires with the socket; fails with an OSError. Cancelling it ends the handshake.
     """
 
     def __init__(self, reactor: IReactor, sock: TlsSocket, timeout: float = HANDSHAKE_TIMEOUT) -> None:
@@ -87,7 +87,7 @@ class Handshake:
                 self._reactor.addReader(self)
 
     def _timedOut(self) -> None:
-        self._fail(Failure(TimeoutError("no answer in the TLS handshake")))
+        self._fail(Failure(TlsError(errno.ETIMEDOUT, "it does not answer in the TLS handshake")))
 
     def _fail(self, reason: Failure) -> None:
         with contextlib.suppress(OSError):

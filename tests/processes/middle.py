@@ -21,7 +21,7 @@ class Middle:
     :param host: where it listens.
     :param to: the server.
     :param identity: what it shows to clients.
-    :param honest: so many connections are passed on as they are; only from then on it ends TLS.
+    :ivar honest: so many connections are passed on as they are; only from then on it ends TLS.
     :ivar accepted: how many connections were made to it.
     :ivar fromClients: what clients have said inside TLS.
     :ivar fromServer: what the server has.
@@ -30,7 +30,7 @@ class Middle:
 
     def __init__(self, host: str, to: tuple[str, int], identity: Identity, folder: Path, honest: int = 0) -> None:
         self._to = to
-        self._honest = honest
+        self.honest = honest
         self._toClients = serverContext(identity, folder)
         self._toServer = clientContext("bore/1")
         self._listener = socket.create_server((host, 0))
@@ -58,7 +58,7 @@ class Middle:
             except OSError:
                 return
             self.accepted += 1
-            honest = self.accepted <= self._honest
+            honest = self.accepted <= self.honest
             threading.Thread(target=self._serve, args=(client, honest), daemon=True).start()
 
     def _serve(self, client: socket.socket, honest: bool) -> None:

@@ -8,7 +8,7 @@ from tests.certificates import Authority, Identity, selfSigned
 from tests.processes.case import count
 from tests.processes.middle import Middle
 from tests.processes.tlscase import NO_PERMISSION, SECRET, TlsCase, keyOf
-from tests.support import Program, eventually, receiveAll
+from tests.support import Program, echo, eventually, receiveAll
 
 WORDS = b"a visitor's words, which are nobody else's concern"
 
@@ -37,6 +37,12 @@ class MiddleCase(TlsCase):
         """Have a visitor come, and say what is nobody else's concern; the tunnel may be gone already."""
         with contextlib.suppress(OSError):
             self.visitor(port).sendall(WORDS)
+
+    def isServed(self, port: int) -> bool:
+        try:
+            return self.ask(port) == b"hello"
+        except OSError:
+            return False
 
     def assertHasReachedNothing(self, middle: Middle, server: Program) -> None:
         """No tunnel was opened, and he knows nothing by which to open one."""
@@ -96,8 +102,13 @@ class WithoutSecretTests(MiddleCase):
             self.assertGreater(middle.accepted, 1)
             self.assertEqual((middle.fromClients, self.heard), (b"", b""))
             self.assertEqual(count(server, "opened for"), 1)
+            self.service.serve = echo
+            middle.honest = 1 << 20
+            eventually(lambda: self.isServed(public), "the session is as good as before", 30)  # noqa: B023
+            self.assertEqual(count(client, "next attempt"), 0, client.transcript())
             client.kill()
             server.kill()
+            self.listen()
 
 
 class WithSecretTests(MiddleCase):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, gatherResults
-from twisted.internet.error import ConnectionLost, TimeoutError
+from twisted.internet.error import ConnectionLost
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
@@ -66,7 +66,7 @@ class HandshakeTests(TlsCase):
                 self.reactor.advance(timeout - 0.01)
                 self.assertNoResult(shaking.done)
                 self.reactor.advance(0.01)
-                self.failureResultOf(shaking.done, TimeoutError)
+                self.failureResultOf(shaking.done, TlsError)
                 self.assertForgotten(sock)
 
     def test_whoSaysHalfOfItIsGivenUpToo(self) -> None:
@@ -78,7 +78,7 @@ class HandshakeTests(TlsCase):
             shaking.doRead()
         self.assertNoResult(shaking.done)
         self.reactor.advance(1.0)
-        self.failureResultOf(shaking.done, TimeoutError)
+        self.failureResultOf(shaking.done, TlsError)
         self.assertForgotten(server)
 
     def test_itCanBeCancelled(self) -> None:
@@ -201,7 +201,7 @@ class RealTests(TestCase):
         before = descriptors()
         near, far = plainPair()
         shaking = self.begin(TlsSocket(far, serverOffer(), None), 0.05)
-        await self.assertFailure(shaking.done, TimeoutError)
+        await self.assertFailure(shaking.done, TlsError)
         self.assertEqual(near.recv(1), b"")
         near.close()
         self.assertEqual(descriptors(), before)
