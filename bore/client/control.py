@@ -166,6 +166,10 @@ class ControlProtocol(Protocol):
     def stopProducing(self) -> None:
         """The connection is lost: connectionLost tells."""
 
+    def giveUp(self) -> None:
+        """End the connection, as the server has not answered soon enough."""
+        self._end(ServerSilent("it does not answer"))
+
     def _follow(self, event: Event) -> None:
         match event:
             case Heard():

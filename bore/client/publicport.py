@@ -41,17 +41,18 @@ class PublicPort:
         return self._asked or self._had
 
     def recall(self) -> None:
-        """Read what is remembered, before the server is asked for the first time."""
+        """Read what is remembered, before the server is asked, as long as there was no tunnel."""
         if self._loaded:
             return
-        self._loaded = True
         tunnel = self._memory.load()
         if tunnel is not None:
+            self._loaded = True
             self._had = tunnel.port
             self.resume = tunnel.resume  # of use for another port, too: the one that we had need not be kept
 
     def opened(self, port: int, resume: str | None) -> None:
         """The tunnel is up on this port."""
+        self._loaded = True
         self._had = port
         self.resume = resume
         self._refusedSince = None

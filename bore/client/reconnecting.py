@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IAddress, IConnector
+from twisted.internet.error import ConnectionClosed, NotConnectingError
+from twisted.internet.interfaces import IAddress, IConnector, IDelayedCall
 from twisted.internet.protocol import ReconnectingClientFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -18,7 +19,9 @@ from bore.client.reasons import (
     CertificateNotCurrent,
     CheckFailed,
     NoVisitorAddresses,
+    ServerNotReading,
     ServerNotTrusted,
+    ServerSilent,
     ServerUnreachable,
     describe,
 )
@@ -28,8 +31,20 @@ from bore.client.visitors import Visitors
 from bore.streams.addresses import hostPort
 from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
+from bore.streams.sockets import TlsError
 from bore.streams.turns import Turns
-from bore.wire.errors import AuthenticationFailed, LateChallenge, Refusal, Violation
+from bore.wire.errors import AuthenticationFailed, LateChallenge, NoAnswer, Refusal, Violation
+
+#: A server that was lost, and keeps the port for us, is tried for so many seconds before the next one is: a blip of the
+#: network is mostly over by then, and who has several servers wants to be at another one soon when one is dead.
+_RETURN: Final = 3.0
+
+#: A session that was lost sooner counts as an attempt that has failed, in seconds.
+_SETTLED: Final = 60.0
+
+#: What is no sign that the server itself is gone; a connection that is refused, for one, is.
+_BLIPS: Final = (ServerSilent, ServerNotReading, NoAnswer, ConnectionClosed, OSError)
+_NO_BLIPS: Final = (ConnectionRefusedError, TlsError)
 
 #: What is final when it is sure, and loud when it is not.
 _DEMANDS: Final = (AuthenticationFailed, ServerNotTrusted, NoVisitorAddresses)
@@ -65,6 +80,8 @@ class ControlFactory(ReconnectingClientFactory):
         self._up = False
         self._stopped = False
         self._failures = self._checkFailures = 0
+        self._openedAt = 0.0
+        self._leaving: IDelayedCall | None = None
         self._tried = 0
         self._met: set[ServerAddress] = set()
         self._why: Exception | None = None
@@ -94,7 +111,8 @@ class ControlFactory(ReconnectingClientFactory):
             ReconnectingClientFactory.resetDelay(self)
         self.delay = min(self.delay, self.settings.maxReconnectDelay)
         self._tried = 0
-        self._failures = 0
+        self._openedAt = self.reactor.seconds()
+        self._stay()
         self.publicPort.opened(port, resume)
         self._up = True
         public = hostPort(self._servers.address.host, port)
@@ -125,6 +143,7 @@ class ControlFactory(ReconnectingClientFactory):
         :returns: fires when the server has been told, or cannot be.
         """
         self._stopped = True
+        self._stay()
         ReconnectingClientFactory.stopTrying(self)
         if self._control is None:
             return succeed(None)
@@ -133,8 +152,9 @@ class ControlFactory(ReconnectingClientFactory):
         return self._left
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
+        why, self._why = self._why or reason.value, None
         self.publicPort.interrupted()
-        self._next(connector, "cannot reach", reason.value)
+        self._next(connector, "cannot reach", why)
 
     def clientConnectionLost(self, connector: IConnector, unused_reason: Failure) -> None:
         why, self._why = self._why or unused_reason.value, None
@@ -148,17 +168,45 @@ class ControlFactory(ReconnectingClientFactory):
             self._log.warn("{why}: the public port cannot be had back, any other will do", why=describe(why))
             connector.connect()
             return
+        if up:
+            self._wasUp(connector, why)
         self._next(connector, "lost" if up else "no tunnel from", why)
+
+    def _wasUp(self, connector: IConnector, why: BaseException | None) -> None:
+        """A session has ended in which the tunnel was up."""
+        settled = self.reactor.seconds() - self._openedAt >= _SETTLED
+        self._failures = 0 if settled else self._failures + 1
+        if len(self._servers) > 1 and self.publicPort.resume is not None and _isBlip(why) and not self._stopped:
+            self._leaving = self.reactor.callLater(_RETURN, self._leave, connector)
+
+    def _stay(self) -> None:
+        """The server is not left any more, or was left already."""
+        if self._leaving is not None and self._leaving.active():
+            self._leaving.cancel()
+        self._leaving = None
+
+    def _leave(self, connector: IConnector) -> None:
+        """The server that was lost has had its time: go on to the next one."""
+        self._leaving = None
+        if self._control is not None:
+            self._control.giveUp()
+            return
+        try:
+            self._why = TimeoutError()
+            connector.stopConnecting()
+        except NotConnectingError:  # it waits for its next attempt, which is at the next server then
+            self._why = None
+            self._servers.moveOn()
 
     def retry(self, connector: IConnector | None = None) -> None:
         """
         Make the next attempt after the current delay, or after the second half of it, at random.
 
         So clients that lost their server together do not come back together. A server that was not tried yet since
-        the last one was lost is tried in the first half second.
+        the last one was lost, or keeps the port for us, is tried in the first half second.
         """
         delay = self.delay
-        fresh = self._tried % len(self._servers) != 0
+        fresh = self._leaving is not None or self._tried % len(self._servers) != 0
         self.delay = random.uniform(0.0, 0.5) if fresh else random.uniform(0.5, 1.0) * delay
         self._log.info("next attempt in {delay} s", delay=round(self.delay, 1))
         ReconnectingClientFactory.retry(self, connector)
@@ -170,8 +218,8 @@ class ControlFactory(ReconnectingClientFactory):
             return
         server = str(self._servers.address)
         text = f"{what} {server}: {describe(why)}"
-        self._tried += 1
-        self._failures += what != "lost"
+        returns = self._leaving is not None and _isBlip(why)
+        self._failures += what != "lost" and not returns
         self._checkFailures += isinstance(why, CheckFailed)
         failures = max(self._failures, self._checkFailures)
         final = self._isFinal(why)
@@ -187,7 +235,10 @@ class ControlFactory(ReconnectingClientFactory):
             self._complain(what, why, final)
             if isinstance(why, LateChallenge):
                 self.probes = False
-            self._servers.moveOn()
+            if not returns:
+                self._stay()
+                self._tried += 1
+                self._servers.moveOn()
             self.connector = connector
             self.retry()
 
@@ -236,4 +287,10 @@ class ControlFactory(ReconnectingClientFactory):
 
     def _giveUp(self, why: Exception) -> None:
         self._stopped = True
+        self._stay()
         self.gaveUp.errback(why)
+
+
+def _isBlip(why: BaseException | None) -> bool:
+    """Whether the network may be to blame for what has happened, and the server may be as it was."""
+    return isinstance(why, _BLIPS) and not isinstance(why, _NO_BLIPS)

@@ -63,7 +63,8 @@ class StateFile:
     A file for one server and one local port, for the user's eyes only: who has the token can have the tunnel.
 
     Nothing about it is fatal: what cannot be read is ignored, what cannot be written is done without, each with a
-    warning. While one client uses the file others do without theirs.
+    warning. While one client uses the file others do without theirs; each of them looks again whenever it connects and
+    whenever it has something to save, and one has the file when the first has ended.
 
     :param folder: where the file is; made, if it is not there.
     :param server: the server, as people write it.
@@ -77,12 +78,19 @@ class StateFile:
         self._path = folder / f"{_plain(server)}-{_plain(local)}.json"
         self._saved: Remembered | None = None
         self._lock: int | None = None
-        self._ours = True
+        self._ours = self._wasRead = False
+        self._saidWhy = ""
+        self._writable = True
 
     def load(self) -> Remembered | None:
-        """What was saved last; None if there is nothing, or it is of no use."""
-        if not self._take():
+        """
+        What was saved last; None if there is nothing, it is of no use, or another client uses the file.
+
+        It is read once; call this again, in case that the other client has ended.
+        """
+        if self._wasRead or not self._take():
             return None
+        self._wasRead = True
         try:
             self._saved = self._read()
         except FileNotFoundError:
@@ -94,39 +102,54 @@ class StateFile:
 
     def save(self, tunnel: Remembered) -> None:
         """Write the file anew, as a whole or not at all."""
-        if not self._ours or tunnel == self._saved:
+        if tunnel == self._saved or not self._take():
             return
+        self._wasRead = True
         try:
             self._write(json.dumps({**self._names, **asdict(tunnel)}) + "\n")
         except OSError as e:
-            if self._saved is None:
-                self._log.warn("{path} cannot be written: {reason}", path=str(self._path), reason=e.strerror)
+            if self._writable:
+                self._log.warn(
+                    "{path} cannot be written: {reason}; if it stays so, the public port is not remembered",
+                    path=str(self._path),
+                    reason=e.strerror,
+                )
+            self._writable = False
+            return
         self._saved = tunnel
+        self._writable = True
 
     def close(self) -> None:
         """Let another client use the file."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+            self._ours = False
 
     def _take(self) -> bool:
-        """Keep other clients away from the file, and say whether it is ours; the system lets go of it at our end."""
+        """Keep other clients away from the file, and say whether it is ours: if so, it stays so to our end."""
         try:
             import fcntl
         except ImportError:
             return True  # Windows: two clients of the same port are not told apart
-        if self._lock is None:
-            try:
+        if self._ours:
+            return True
+        try:
+            if self._lock is None:
                 makeFolder(self._path.parent)
                 flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
                 self._lock = os.open(self._path.with_suffix(".lock"), flags, 0o600)
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._ours = True
+        except BlockingIOError:
+            if self._saidWhy != "another client":
+                self._saidWhy = "another client"
                 self._log.info("another client shows {local} through {server}: this one is new to it", **self._names)
-                self._ours = False
-            except OSError as e:
-                self._log.warn("{path} cannot be used: {reason}", path=str(self._path), reason=_saidOf(e))
-                self._ours = False
+        except OSError as e:
+            reason = _saidOf(e)
+            if self._saidWhy != reason:
+                self._saidWhy = reason
+                self._log.warn("{path} cannot be used: {reason}", path=str(self._path), reason=reason)
         return self._ours
 
     def _read(self) -> Remembered:

@@ -6,7 +6,7 @@ import socket
 from typing import Any, cast
 from uuid import UUID
 
-from twisted.internet.error import ConnectionDone, ConnectionRefusedError
+from twisted.internet.error import ConnectionDone, ConnectionRefusedError, NotConnectingError
 from twisted.logger import formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -28,12 +28,17 @@ class FakeConnector:
     """Counts what it is told."""
 
     def __init__(self) -> None:
-        self.attempts = 0
+        self.attempts = self.stopped = 0
+        self.connecting = False
 
     def connect(self) -> None:
         self.attempts += 1
 
-    def stopConnecting(self) -> None: ...
+    def stopConnecting(self) -> None:
+        if not self.connecting:
+            raise NotConnectingError
+        self.connecting = False
+        self.stopped += 1
 
     def disconnect(self) -> None: ...
 
@@ -100,7 +105,10 @@ class ControlCase(SynchronousTestCase):
         self.factory.clientConnectionLost(cast(Any, self.connector), failure)
 
     def refuseConnection(self) -> None:
-        self.factory.clientConnectionFailed(cast(Any, self.connector), Failure(ConnectionRefusedError()))
+        self.failToConnect(ConnectionRefusedError())
+
+    def failToConnect(self, why: Exception) -> None:
+        self.factory.clientConnectionFailed(cast(Any, self.connector), Failure(why))
 
     def delayToNextAttempt(self) -> float:
         """Wait for the next attempt, and say how long it took."""

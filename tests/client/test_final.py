@@ -112,12 +112,10 @@ class FinalCase(ControlCase):
             self.delayToNextAttempt()
         elif moment == UP:
             self.factory.opened(20001, None)
+            self.reactor.advance(100)
             self.factory.clientConnectionLost(cast(Any, self.connector), Failure(ConnectionRefusedError()))
             self.delayToNextAttempt()
         self._events.clear()
-
-    def fail(self, why: Exception) -> None:  # type: ignore[override]
-        self.factory.clientConnectionFailed(cast(Any, self.connector), Failure(why))
 
 
 class FinalTests(FinalCase):
@@ -127,7 +125,7 @@ class FinalTests(FinalCase):
         for (why, final, code), moment, peer in itertools.product(TABLE, MOMENTS, PEERS):
             with self.subTest(why=type(why).__name__, moment=moment, peer=peer):
                 self.meet(moment, peer)
-                self.fail(why)
+                self.failToConnect(why)
                 if (moment, peer) in final:
                     error = self.gaveUp()
                     self.assertIs(error, why)
@@ -147,16 +145,16 @@ class FinalTests(FinalCase):
         for why in (CertificateNotCurrent("not valid yet"), ServerKeyChanged("another key"), InvalidSecret()):
             self.meet(UP, NEW, exitAfterFailures=3)
             for _ in range(2):
-                self.fail(why)
+                self.failToConnect(why)
                 self.delayToNextAttempt()
-            self.fail(why)
+            self.failToConnect(why)
             error = self.gaveUp()
             self.assertIsInstance(error, ServerUnreachable)
             self.assertEqual(exits.codeFor(error), exits.UNAVAILABLE)
 
     def test_aTunnelThatComesBackHasTheUsualDelaysAgain(self) -> None:
         self.meet(UP, NEW)
-        self.fail(ServerKeyChanged("another key"))
+        self.failToConnect(ServerKeyChanged("another key"))
         self.delayToNextAttempt()
         self.factory.opened(20001, None)
         self.factory.clientConnectionLost(cast(Any, self.connector), Failure(ConnectionRefusedError()))
@@ -168,7 +166,7 @@ class SeveralServersTests(FinalCase):
 
     def test_oneThatHasRefusedTheSecretIsNeverTriedAgain(self) -> None:
         self.meet(FIRST, PLAIN, "a", "b")
-        self.fail(InvalidSecret())
+        self.failToConnect(InvalidSecret())
         self.assertIn("no tunnel from a:7835", self.logged[0].replace("cannot reach", "no tunnel from"))
         self.assertIn("it is not tried again", self.logged[0])
         self.assertLess(self.delayToNextAttempt(), 1.2)
@@ -177,12 +175,12 @@ class SeveralServersTests(FinalCase):
             self.factory.opened(20001, None)
             self.factory.clientConnectionLost(cast(Any, self.connector), Failure(ConnectionRefusedError()))
             self.delayToNextAttempt()
-        self.fail(InvalidSecret())
+        self.failToConnect(InvalidSecret())
         self.assertIsInstance(self.gaveUp(), InvalidSecret)
 
     def test_oneThatWasNotTheRightOneAtFirstIsTriedAgainAfterATunnelAtAnother(self) -> None:
         self.meet(FIRST, KNOWN, "a", "b")
-        self.fail(ServerKeyChanged("another key"))
+        self.failToConnect(ServerKeyChanged("another key"))
         self.delayToNextAttempt()
         self.factory._servers._trust().judge(shown(selfSigned(), [18]))
         self.factory.opened(20001, None)

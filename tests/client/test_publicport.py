@@ -47,6 +47,23 @@ class MemoryTests(SynchronousTestCase):
         again.recall()
         self.assertEqual((again.wanted, again.resume), (20001, TOKEN))
 
+    def test_whatCouldNotBeReadAtFirstIsReadLater(self) -> None:
+        memory = FakeMemory()
+        port = PublicPort(Clock(), 0, memory)
+        port.recall()
+        memory.tunnel = Remembered(20001, TOKEN)
+        port.recall()
+        self.assertEqual((port.wanted, port.resume), (20001, TOKEN))
+
+    def test_whatThereWasSinceIsNotReadAgain(self) -> None:
+        memory = FakeMemory()
+        port = PublicPort(Clock(), 0, memory)
+        port.recall()
+        port.opened(20001, TOKEN)
+        memory.tunnel = Remembered(20002, None)
+        port.recall()
+        self.assertEqual((port.wanted, port.resume), (20001, TOKEN))
+
     def test_theTokenGoesAlongWithAnotherPortSoThatTheOldOneIsNotKept(self) -> None:
         for asked in (20001, 20002):
             port = PublicPort(Clock(), asked, FakeMemory(Remembered(20001, TOKEN)))

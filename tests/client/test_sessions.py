@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import cast
 from uuid import uuid4
 
@@ -191,27 +192,6 @@ class SeveralServersTests(SessionCase):
         self.session()
         self.assertEqual(self.announced, ["listening at a.example:20001 -> localhost:8000"])
 
-    def test_theNextIsTriedSoonWhenOneIsLostOrDrains(self) -> None:
-        for refusal in (None, Refused("draining", "server is shutting down", True)):
-            self.make("a.example", "b.example")
-            protocol, _ = self.session()
-            if refusal is not None:
-                self.hear(protocol, refusal)
-            self.lose(protocol)
-            self.assertLess(self.delayToNextAttempt(), 0.7)
-            protocol, transport = self.connect()
-            self.assertEqual(transport.takeWritten(), markedHello(0), "the other server's port is none of ours")
-            self.hear(protocol, Extended(1), Opened(20002, TOKEN, 60))
-            self.assertEqual(self.announced[-1], "listening at b.example:20002 -> localhost:8000")
-
-    def test_eachServersPortAndTokenAreKept(self) -> None:
-        protocol, _ = self.session(20001)
-        self.lose(protocol)
-        protocol, _ = self.session(20002)
-        self.lose(protocol)
-        _, transport = self.begin()
-        self.assertEqual(transport.takeWritten(), markedHello(20001) + encode(Open(20001, TOKEN)))
-
     def test_whenAllWereTriedTheDelayGrows(self) -> None:
         delays = []
         for _ in range(6):
@@ -252,11 +232,45 @@ class ExitAfterFailuresTests(SessionCase):
             str(error), "failures in a row: 3, the last one: cannot reach example.com:7835: connection refused"
         )
 
-    def test_aTunnelThatIsUpStartsTheCountAnew(self) -> None:
+    def test_aSessionThatLastsStartsTheCountAnew(self) -> None:
         for _ in range(5):
             self.refuseConnection()
             self.delayToNextAttempt()
             protocol, _ = self.session()
+            for _ in range(70):
+                self.hear(protocol, Heartbeat())
+                self.reactor.advance(1)
             self.lose(protocol)
             self.delayToNextAttempt()
+        self.assertIsNone(self.gaveUp())
+
+    def test_sessionsThatAreLostSoonCount(self) -> None:
+        for number in range(1, 4):
+            protocol, _ = self.session()
+            self.reactor.advance(1)
+            self.lose(protocol)
+            if number < 3:
+                self.delayToNextAttempt()
+        error = self.gaveUp()
+        self.assertIsInstance(error, ServerUnreachable)
+        self.assertIn("failures in a row: 3, the last one: lost example.com:7835", str(error))
+
+    def test_sessionsThatAreLostSoonCountAtSeveralServers(self) -> None:
+        self.make("a.example", "b.example", exitAfterFailures=3)
+        for _ in range(3):
+            protocol, _ = self.session()
+            self.lose(protocol)
+            self.reactor.advance(1)
+        self.assertIsInstance(self.gaveUp(), ServerUnreachable)
+
+    def test_attemptsToComeBackToAServerThatKeepsThePortDoNotCount(self) -> None:
+        self.make("a.example", "b.example", exitAfterFailures=3)
+        protocol, _ = self.session()
+        for _ in range(70):
+            self.hear(protocol, Heartbeat())
+            self.reactor.advance(1)
+        self.lose(protocol)
+        for _ in range(3):
+            self.delayToNextAttempt()
+            self.failToConnect(OSError(errno.EHOSTUNREACH, "no route"))
         self.assertIsNone(self.gaveUp())

@@ -149,8 +149,47 @@ class StateFileTests(SynchronousTestCase):
         self.assertIsNone(second.load())
         second.save(Remembered(20002, None))
         self.assertIn("another client shows localhost:8000 through example.com:7835", self.logged[0])
+        for _ in range(3):
+            self.assertIsNone(second.load())
+            second.save(Remembered(20002, None))
+        self.assertEqual(len(self.logged), 1)
         first.close()
         self.assertEqual(self.file().load(), Remembered(20001, TOKEN))
+
+    def test_whoStartsWhileAnotherEndsFindsWhatThatOneHad(self) -> None:
+        first, second = self.file(), self.file()
+        first.save(Remembered(20001, TOKEN))
+        self.assertIsNone(second.load())
+        first.close()
+        self.assertEqual(second.load(), Remembered(20001, TOKEN))
+        self.assertIsNone(self.file().load(), "it is the second's now")
+
+    def test_theLastOneThereHasTheFileAndItsOwnTunnelInIt(self) -> None:
+        first, second = self.file(), self.file()
+        first.save(Remembered(20001, TOKEN))
+        self.assertIsNone(second.load())
+        second.save(Remembered(20002, TOKEN))
+        first.close()
+        second.save(Remembered(20002, TOKEN))
+        self.assertIsNone(second.load(), "what it has is newer")
+        second.close()
+        self.assertEqual(self.file().load(), Remembered(20002, TOKEN))
+
+    def test_whatCannotBeWrittenIsTriedAgainAndSaidOnceEachTimeThatItBegins(self) -> None:
+        file = self.file()
+        for port in (20001, 20003):
+            file.save(Remembered(port, TOKEN))
+            self._events.clear()
+            self.path().unlink()
+            blocked = self.folder / "example.com_7835-localhost_8000.json"
+            blocked.mkdir()
+            for _ in range(3):
+                file.save(Remembered(port + 1, TOKEN))
+            self.assertEqual(len(self.logged), 1)
+            self.assertIn("cannot be written", self.logged[0])
+            blocked.rmdir()
+            file.save(Remembered(port + 1, TOKEN))
+            self.assertEqual(file._read(), Remembered(port + 1, TOKEN))
 
     def test_noTracesAreLeftWhenItCannotBeWritten(self) -> None:
         file = self.file()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 
-from tests.processes.case import ProcessCase
+from tests.processes.case import ProcessCase, count
+from tests.processes.forwarder import Forwarder
 from tests.support import Program, bore, connect, freePort, loopbackHost, temporaryFolder
 
 
@@ -113,6 +114,21 @@ class LossTests(ServersCase):
         self.assertServedAt(self.second, self.portAt(client, self.second))
         client.waitFor(f"the public address changed from {self.first}:")
 
+    def test_aBlipOfTheNetworkBringsTheClientBackToTheFirstWhichKeepsThePort(self) -> None:
+        self.serve(self.first)
+        self.serve(self.second)
+        way = Forwarder(self.first, 0, (self.first, self.ports[self.first]))
+        self.addCleanup(way.close)
+        client = self.launch(f"{self.first}:{way.port}", "--to", self.to(self.second), "--lanes", "0")
+        port = self.portAt(client, self.first)
+        visitor = self.visitor(port, host=self.first)
+        self.assertEchoes(visitor)
+        for number in range(1, 4):
+            way.passages[0 if number == 1 else -1].cut()
+            self.assertEqual(self.portAt(client, self.first, after=number), port)
+        self.assertServedAt(self.first, port)
+        self.assertEqual(count(client, f"listening at {self.second}"), 0, client.transcript())
+
     def test_theClientComesBackToWhicheverIsThere(self) -> None:
         servers = {host: self.serve(host) for host in (self.first, self.second)}
         client = self.both("--log-level", "info")
@@ -162,15 +178,20 @@ class GivingUpTests(ServersCase):
             f"bore local: failures in a row: 3, the last one: cannot reach {first}: connection refused",
         )
 
-    def test_aTunnelInBetweenStartsTheCountAnew(self) -> None:
-        server = self.serve(self.second)
-        client = self.both("--exit-after-failures", "4")
-        client.waitFor(f"cannot reach {self.to(self.first)}")
-        self.portAt(client, self.second)
-        server.kill()
+    def test_sessionsThatAreLostSoonCount(self) -> None:
+        client = self.both("--exit-after-failures", "6")
+        for number in range(20):
+            server = self.serve(self.second)
+            try:
+                client.waitFor(f"listening at {self.second}:", after=number)
+            except AssertionError:
+                if client.process.poll() is None:
+                    raise
+                break
+            server.kill()
         self.assertEqual(client.wait(), 69, client.transcript())
-        lost = next(n for n, line in enumerate(client.err) if "lost " in line)
-        self.assertEqual(sum("cannot reach" in line for line in client.err[lost:]), 4, client.transcript())
+        self.assertIn("failures in a row: 6", client.err[-1])
+        self.assertIn("lost ", "".join(client.err))
 
     def test_withoutReconnectOneFailureIsEnough(self) -> None:
         client = self.both("--no-reconnect")
