@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Final
 from typing import Protocol as Face
 from uuid import UUID
@@ -25,6 +26,7 @@ from bore.server.waiting import Visitor
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import prepareControl
 from bore.streams.transport import IDetachable
+from bore.streams.turns import Inflow, Turns
 from bore.wire.errors import InvalidSecret, NoAnswer, Refusal, ShuttingDown, TooManyGuesses, Violation
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT, HEARTBEAT_INTERVAL, MAX_UNANSWERED
 from bore.wire.serversession import (
@@ -52,6 +54,7 @@ class ControlPort(Face):
     guesses: Guesses
     strangers: Strangers
     tunnels: Tunnels
+    turns: Turns
 
     def takeVisitor(self, id: UUID) -> Visitor:
         """Take a visitor that waits; a Violation says that nobody waits under this id."""
@@ -96,6 +99,8 @@ class ControlProtocol(Protocol):
         self._peer = peer
         self._source = source
         self._session = ServerSession(port.settings.secret, binding)
+        self._inflow: Inflow[Event]
+        self._counted = False
         self._tunnel: Tunnel | None = None
         self._lanes: SessionLanes | None = None
         self._heartbeats: LoopingCall | None = None
@@ -103,6 +108,7 @@ class ControlProtocol(Protocol):
         self._turn: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
+        self._inflow = Inflow(self._port.turns, self.transport, self._goOn)
         self._port.pending.add(self, self._source)
         self.transport.write(self._session.greeting())
 
@@ -114,6 +120,7 @@ class ControlProtocol(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._stopWaiting()
+        self._inflow.stop()
         self._port.pending.take(self)
         self._loseTunnel("is gone")
         self._port.gone(self)
@@ -154,6 +161,7 @@ class ControlProtocol(Protocol):
     def drop(self) -> None:
         """Close the connection at once, without a word."""
         self._stopWaiting()
+        self._inflow.stop()
         self.transport.abortConnection()
 
     def pauseProducing(self) -> None:
@@ -173,11 +181,17 @@ class ControlProtocol(Protocol):
 
         :param counted: if this is a wrong secret, it is counted already.
         """
+        self._counted = counted
+        self._inflow.received(self._session.feed(data), len(data))
+        self._goOn()
+
+    def _goOn(self) -> None:
+        """Follow what the client has said, as far as this turn allows."""
         try:
-            for event in self._session.feed(data):
+            for event in self._inflow:
                 self._follow(event)
         except Refusal as e:
-            if isinstance(e, InvalidSecret) and not counted:
+            if isinstance(e, InvalidSecret) and not self._counted:
                 self._port.guesses.failed(self._source)
             self._port.strangers.refused(self._source, self._peer, e)
             self.refuse(e)
@@ -223,11 +237,11 @@ class ControlProtocol(Protocol):
             case VisitorTaken(id, rest):
                 self._port.pending.take(self)
                 visitor = self._port.takeVisitor(id)
-                self._port.join(visitor, Stream(self.transport.detach(), rest))
+                self._port.join(visitor, Stream(self._detach(), rest))
             case LaneOffered(token, rest):
                 self._port.pending.take(self)
                 lanes = self._port.offer(token)
-                lanes.arrived(self.transport.detach(), rest)
+                lanes.arrived(self._detach(), rest)
             case TunnelAsked(port, resume):
                 self._port.pending.take(self)
                 self._openTunnel(port, resume)
@@ -236,6 +250,11 @@ class ControlProtocol(Protocol):
                 self._log.info("{peer} said goodbye", peer=self._peer)
                 self._closeTunnel()
                 self._close()
+
+    def _detach(self) -> socket.socket:
+        """Have nothing to do with the connection any more, which is somebody else's from here on."""
+        self._inflow.stop()
+        return self.transport.detach()
 
     def _openTunnel(self, port: int, resume: str | None) -> None:
         tunnel = self._port.tunnels.open(port, resume, self._source, self)
@@ -308,6 +327,7 @@ class ControlProtocol(Protocol):
 
         As long as the client does not read that, the connection is one of those that are bounded in time and number.
         """
+        self._inflow.stop()
         if not self.transport.finish():
             self._port.pending.renew(self, self._source)
 

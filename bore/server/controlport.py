@@ -27,6 +27,7 @@ from bore.streams.listener import Starvation
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import RECORD, bindingOf
 from bore.streams.transport import SocketTransport
+from bore.streams.turns import Turns
 from bore.streams.visitorlog import VisitorLog
 from bore.wire.errors import MalformedMessage, Violation
 from bore.wire.extension import Lane, decodeRequest
@@ -49,6 +50,7 @@ class ControlFactory(Factory):
     :ivar pending: those that have not said yet what they want.
     :ivar guesses: how often each source was wrong about the secret.
     :ivar strangers: logs what is refused.
+    :ivar turns: shares each turn of the reactor among the connections.
     :ivar tunnels: the tunnels of all clients.
     :ivar room: the visitors that wait for a client.
     :ivar starvation: a time without descriptors.
@@ -68,6 +70,7 @@ class ControlFactory(Factory):
         self.tunnels = Tunnels(reactor, settings, self.room, self.starvation)
         self.pending = Pending(reactor, settings.bounds, self.tunnels.hasSome)
         self.guesses = Guesses(reactor)
+        self.turns = Turns(reactor)
         self.strangers = Strangers(reactor)
         self._lanes: dict[bytes, SessionLanes] = {}
         self._clients: set[ControlProtocol] = set()

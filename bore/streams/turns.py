@@ -90,6 +90,8 @@ class Inflow(Generic[E]):
     :param goOn: called in a later turn, to iterate once more.
     """
 
+    __slots__ = ("_events", "_goOn", "_left", "_number", "_stopped", "_transport", "_turns", "_waiting")
+
     _log = Logger()
 
     def __init__(self, turns: Turns, transport: IPushProducer, goOn: Callable[[], None]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from bore.wire.extension import Goodbye, Open, Visitor, encode
+from bore.wire.messages import Accept
+from bore.wire.messages import encode as encodeBase
 from tests.server.case import ALIVE, SessionCase
 from tests.support import freePort, isOpen
 
@@ -89,6 +91,37 @@ class ProofOfLifeTests(SessionCase):
         self.reactor.pump([0.5] * 100)
         self.assertFalse(transport.disconnecting)
         self.assertTrue(isOpen(self.host, port))
+
+
+class ShareTests(SessionCase):
+    """What one client says does not keep the others waiting."""
+
+    def test_aBaseClientThatSaysMuchIsPausedForATurn(self) -> None:
+        protocol, transport, _ = self.openTunnel()
+        for _ in range(100):
+            if transport.producerState == "paused":
+                break
+            protocol.dataReceived(bytes(1 << 14))
+        self.assertEqual(transport.producerState, "paused")
+        self.reactor.advance(0)
+        self.assertEqual(transport.producerState, "producing")
+        self.assertFalse(transport.disconnecting)
+
+    def test_whatIsOverTheShareOfAllWaitsAndNothingOfItIsLost(self) -> None:
+        _, transport, opened = self.session()
+        self.visit(opened.port)
+        [visitor] = self.said(transport)
+        assert isinstance(visitor, Visitor)
+        self.reactor.advance(0.01)
+        for number in range(64):
+            other, _ = self.connect(f"192.0.2.{number}")
+            other.dataReceived(b'{"Hel')
+        protocol, transport = self.connect()
+        protocol.dataReceived(encodeBase(Accept(visitor.id)) + b"hello")
+        self.assertEqual((transport.detached, transport.producerState), (False, "paused"))
+        self.reactor.advance(0)
+        [(_, client)] = self.relay.joined
+        self.assertEqual((transport.detached, client.early), (True, b"hello"))
 
 
 class TakeOverTests(SessionCase):
