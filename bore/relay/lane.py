@@ -293,6 +293,8 @@ class Lane(End):
                 if self.on is not None:
                     self._pass(self.on, kind, payload)
                 elif kind == OPEN:
+                    if self._outgoing:
+                        raise Violation("a visitor for a lane whose last stream has not ended yet")
                     self._waiting = True
                     self.loop.afterwards(self, partial(self._tellOpened, payload))
                 elif kind == RAW:

@@ -19,7 +19,7 @@ from bore.wire.extension import Source, Visitor, visitorFrom, visitorText
 
 #: Server: a visitor is on this lane from here on. The payload says who, as JSON.
 OPEN: Final = 1
-#: Bytes of the visitor's stream.
+#: Bytes of the visitor's stream, at least one: a frame that says nothing would be work for nothing.
 DATA: Final = 2
 #: This direction of the stream has ended.
 END: Final = 3
@@ -129,7 +129,7 @@ class LaneDecoder:
         if len(data) - start < HEADER.size:
             return None
         kind, length = HEADER.unpack_from(data, start)
-        if length > _LONGEST.get(kind, -1):
+        if length > _LONGEST.get(kind, -1) or (kind == DATA and not length):
             raise Violation(f"a lane's frame of kind {kind} with {length} bytes")
         start += HEADER.size
         stop = start + length

@@ -27,7 +27,7 @@ from bore.wire.lane import (
     RESET,
     RESET_FRAME,
 )
-from tests.relay.lanecase import OPENING, LaneCase, data, fill, hasEnded, reset, take, wasReset
+from tests.relay.lanecase import OPENING, TINY, LaneCase, data, fill, hasEnded, reset, take, wasReset
 
 #: What no side may say at any time.
 NO_FRAMES = (
@@ -35,12 +35,13 @@ NO_FRAMES = (
     HEADER.pack(6, 0),
     HEADER.pack(255, 1 << 31),
     HEADER.pack(1, 4097),
+    HEADER.pack(2, 0),
     HEADER.pack(2, MAX_PAYLOAD + 1),
     HEADER.pack(3, 1),
     HEADER.pack(4, 1),
     HEADER.pack(5, 1),
 )
-FRAMES = (OPENING, data(b"x"), data(b""), END_FRAME, RESET_FRAME, RAW_FRAME)
+FRAMES = (OPENING, data(b"x"), END_FRAME, RESET_FRAME, RAW_FRAME)
 
 
 class IllegalTests(LaneCase):
@@ -108,6 +109,19 @@ class IllegalTests(LaneCase):
         self.turn()
         self.assertEqual(hand.hearKinds(), [END])
         self.assertEqual(([e.reason for e in self.endings], lane.closed), ([Reason.FINISHED], True))
+
+    def test_noVisitorMayComeBeforeTheLastStreamsEndHasLeft(self) -> None:
+        """The server cannot have heard that end; what waits to be said would have to be kept for each of them."""
+        service, lane, hand = self.served(TINY)
+        while not lane.other.held:
+            fill(service)
+            self.turn()
+        hand.say(RESET_FRAME)
+        self.turn()
+        self.assertEqual((lane.closed, self.owner.log), (False, ["opened"]))
+        hand.say(OPENING)
+        self.turn()
+        self.assertEqual((lane.closed, self.owner.log), (True, ["opened", "gone"]))
 
     def test_aVisitorIsNotDescribedAtAnyLength(self) -> None:
         lane, hand = self.lane(False)
@@ -223,10 +237,10 @@ class FloodTests(LaneCase):
         self.turn()
         self.assertEqual([e.reason for e in self.endings], [Reason.FINISHED] * 300)
 
-    def test_emptyFramesHoldNobodyUpForLong(self) -> None:
+    def test_tinyFramesHoldNobodyUpForLong(self) -> None:
         _, _, hand = self.visit(proved=True)
         other, _, otherHand = self.visit(proved=True)
-        fill(hand.socket, data(b""))
+        fill(hand.socket, data(b"x"))
         otherHand.say(data(b"still here"))
         begin = time.monotonic()
         self.relay.doRead()

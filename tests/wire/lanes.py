@@ -22,6 +22,9 @@ Outcomes: TypeAlias = list[Said | type[Violation]]
 #: The longest payload of each kind.
 LONGEST: Final = {OPEN: 4096, DATA: 65536, END: 0, RESET: 0, RAW: 0}
 
+#: The shortest.
+SHORTEST: Final = {OPEN: 0, DATA: 1, END: 0, RESET: 0, RAW: 0}
+
 
 def header(kind: int, length: int) -> bytes:
     """One byte of kind, four bytes of length."""
@@ -52,7 +55,7 @@ def byTheBook(data: bytes) -> Outcomes:
     said: list[Said] = []
     while len(data) >= 5:
         kind, length, data = data[0], int.from_bytes(data[1:5], "big"), data[5:]
-        if length > LONGEST.get(kind, -1):
+        if not SHORTEST.get(kind, 0) <= length <= LONGEST.get(kind, -1):
             return [*joined(said), Violation]
         payload, data = data[:length], data[length:]
         if len(payload) == length or (kind == DATA and payload):
@@ -83,7 +86,9 @@ def outcomes(decoder: LaneDecoder, *portions: bytes) -> Outcomes:
 
 _PAYLOADS: Final = st.binary(max_size=20) | st.builds(lambda size: bytes(range(256)) * size, st.integers(0, 2))
 _FRAMES: Final[SearchStrategy[Said]] = st.one_of(
-    st.tuples(st.sampled_from([OPEN, DATA, DATA]), _PAYLOADS), st.tuples(st.sampled_from([END, RESET]), st.just(b""))
+    st.tuples(st.just(OPEN), _PAYLOADS),
+    st.tuples(st.just(DATA), _PAYLOADS.filter(bool)),
+    st.tuples(st.sampled_from([END, RESET]), st.just(b"")),
 )
 _BULK: Final[SearchStrategy[list[Said]]] = st.one_of(
     st.just([]),

@@ -59,6 +59,7 @@ class Side:
             return
         self.session.sent(kind)
         self.visitor += kind == OPEN
+        size = max(1, size) if kind == DATA else size
         self.unheard += frame(kind, bytes([self.visitor]) * size if kind in (OPEN, DATA, BARE) else b"")
 
     def hear(self, other: Side, size: int) -> None:
