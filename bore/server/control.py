@@ -17,6 +17,7 @@ from zope.interface import implementer
 from bore.relay.face import Stream
 from bore.server.guesses import LONGEST_WAIT, Guesses
 from bore.server.lanes import SessionLanes
+from bore.server.life import SignsOfLife
 from bore.server.pending import Pending
 from bore.server.settings import ServerSettings
 from bore.server.strangers import Strangers
@@ -24,11 +25,11 @@ from bore.server.tunnel import Tunnel
 from bore.server.tunnels import Tunnels
 from bore.server.waiting import Visitor
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import prepareControl
+from bore.streams.sockets import BASE_TIMEOUT, PEER_TIMEOUT, prepareControl
 from bore.streams.transport import IDetachable
 from bore.streams.turns import Inflow, Turns
 from bore.wire.errors import InvalidSecret, NoAnswer, Refusal, ShuttingDown, TooManyGuesses, Violation
-from bore.wire.limits import FIRST_MESSAGE_TIMEOUT, HEARTBEAT_INTERVAL, MAX_UNANSWERED
+from bore.wire.limits import FIRST_MESSAGE_TIMEOUT, HEARTBEAT_INTERVAL
 from bore.wire.serversession import (
     ClientAlive,
     ClientLeft,
@@ -104,7 +105,7 @@ class ControlProtocol(Protocol):
         self._tunnel: Tunnel | None = None
         self._lanes: SessionLanes | None = None
         self._heartbeats: LoopingCall | None = None
-        self._unanswered = 0
+        self._life = SignsOfLife(port.reactor)
         self._turn: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
@@ -144,6 +145,10 @@ class ControlProtocol(Protocol):
         self._letGo()
         self.transport.write(self._session.refusal(refusal))
         self._close()
+
+    def inDoubt(self) -> bool:
+        """Whether an original client may be gone. A client of the extension answers, or is lost."""
+        return not self._session.extended and self._life.inDoubt(self.transport.getHandle())
 
     def pendingTooLong(self) -> None:
         """Nothing said what this connection is for in time."""
@@ -187,6 +192,7 @@ class ControlProtocol(Protocol):
 
     def _goOn(self) -> None:
         """Follow what the client has said, as far as this turn allows."""
+        self._life.heard()
         try:
             for event in self._inflow:
                 self._follow(event)
@@ -230,7 +236,7 @@ class ControlProtocol(Protocol):
     def _follow(self, event: Event) -> None:
         match event:
             case ClientAlive():
-                self._unanswered = 0
+                pass  # any byte says it
             case Say(words):
                 self.transport.write(words)
                 self._port.pending.renew(self, self._source)  # each message has its own time
@@ -263,24 +269,23 @@ class ControlProtocol(Protocol):
         lanes = self._lanes = self._port.opened(self, tunnel, self._session.extended)
         what = "{peer} is back" if back else "opened for {peer}"
         self._log.info("port {port}: " + what, port=tunnel.port, peer=self._peer)
-        prepareControl(self.transport.getHandle())
+        prepareControl(self.transport.getHandle(), PEER_TIMEOUT if self._session.extended else BASE_TIMEOUT)
         self.transport.bufferSize = _BUFFER
         self.transport.registerProducer(self, True)
         lane = None if lanes is None else lanes.token
         self.transport.write(self._session.opened(tunnel.port, tunnel.token, self._port.settings.lease, lane))
+        self._life = SignsOfLife(self._port.reactor)
         self._heartbeats = LoopingCall(self._beat)
         self._heartbeats.clock = self._port.reactor
         self._heartbeats.start(HEARTBEAT_INTERVAL).addErrback(self._heartbeatsFailed)
         tunnel.announceAll()
 
     def _beat(self) -> None:
-        # Heartbeats are counted, not seconds: a server that was stopped for a while has asked nothing meanwhile.
-        if self._session.extended:
-            if self._unanswered >= MAX_UNANSWERED:
-                self._loseTunnel("does not answer")
-                self.end(NoAnswer())
-                return
-            self._unanswered += 1
+        self._life.beat()
+        if self._session.extended and self._tunnel is not None and self._life.isLost(self._tunnel.sinceReceived):
+            self._loseTunnel("does not answer")
+            self.end(NoAnswer())
+            return
         self.transport.write(self._session.heartbeat())
 
     def _loseTunnel(self, why: str) -> None:

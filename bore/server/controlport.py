@@ -109,7 +109,7 @@ class ControlFactory(Factory):
         """Join a visitor with the data connection that its client has made for it."""
         if VisitorLog.wanted:
             self._log.debug("the visitor {id} is taken", id=visitor.name)
-        visitor.tunnel.running += 1
+        visitor.tunnel.serving[visitor] = client.socket
         self.relay.join(Stream(visitor.socket, visitor.early), client, partial(self._visitorLeft, visitor))
 
     def opened(self, connection: ControlProtocol, tunnel: Tunnel, extended: bool) -> SessionLanes | None:
@@ -217,7 +217,7 @@ class ControlFactory(Factory):
         return False
 
     def _visitorLeft(self, visitor: Visitor, ending: Ending) -> None:
-        visitor.tunnel.running -= 1
+        del visitor.tunnel.serving[visitor]
         if VisitorLog.wanted:
             self._log.debug(
                 "the visitor {id} is gone: {reason}; {toClient} bytes to the client, {toVisitor} to the visitor",

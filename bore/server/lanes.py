@@ -154,7 +154,7 @@ class SessionLanes:
     def _join(self, visitor: Visitor, lane: Lane) -> None:
         if VisitorLog.wanted:
             self._log.debug("visitor {id} is on lane {lane}", id=visitor.name, lane=id(lane))
-        visitor.tunnel.running += 1
+        visitor.tunnel.serving[visitor] = lane.socket
         self._relay.joinWithLane(
             Stream(visitor.socket, visitor.early),
             lane,
@@ -169,7 +169,7 @@ class SessionLanes:
         A visitor's lane was dead. If silence alone has shown it, those that were idle then are dead, too: they had been
         silent for longer.
         """
-        visitor.tunnel.running -= 1
+        del visitor.tunnel.serving[visitor]
         visitor.early = early
         visitor.lanesLost += 1
         if VisitorLog.wanted:

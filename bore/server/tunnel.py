@@ -14,6 +14,7 @@ from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
 from bore.streams.bursts import Burst, Overflow
 from bore.streams.listener import Listener, Starvation
 from bore.streams.reactor import IReactor
+from bore.streams.sockets import sinceReceived
 from bore.streams.visitorlog import VisitorLog
 from bore.wire.errors import Refusal
 from bore.wire.limits import ACCEPT_TIMEOUT
@@ -36,6 +37,9 @@ class Client(Protocol):
     def end(self, refusal: Refusal) -> None:
         """Tell the client that it has lost the tunnel, and why, and close the connection."""
 
+    def inDoubt(self) -> bool:
+        """Whether it may be gone, as far as anybody knows: another client may have its tunnel then."""
+
 
 class Tunnel:
     """
@@ -50,7 +54,7 @@ class Tunnel:
     :ivar client: who serves the visitors; None while the client is away.
     :ivar waiting: the visitors that no client has taken, by id; the oldest first.
     :ivar closed: the port was given back.
-    :ivar running: how many visitors are being served.
+    :ivar serving: the visitors that are being served, and the connection of the client that each of them is on.
     """
 
     _log = VisitorLog()
@@ -82,7 +86,7 @@ class Tunnel:
         self._unannounced: OrderedDict[UUID, Visitor] = OrderedDict()
         self._announced = 0
         self._held = 0
-        self.running = 0
+        self.serving: dict[Visitor, socket.socket] = {}
         self.closed = False
         self._listener = Listener(reactor, sock, self._visitorCame, starvation, mayAccept=self._mayAccept)
 
@@ -90,6 +94,10 @@ class Tunnel:
     def port(self) -> int:
         """The public port."""
         return self._listener.port
+
+    def sinceReceived(self) -> float:
+        """How many seconds ago bytes of the client came on the connections that serve visitors."""
+        return min(map(sinceReceived, self.serving.values()), default=float("inf"))
 
     def announceAll(self) -> None:
         """Tell a client that is new to the tunnel of those who wait, the oldest first."""
@@ -215,7 +223,7 @@ class Tunnel:
         if self.client is None and not bounds.waiting:
             self._absence.happened(port=self.port)
             return False
-        if 0 < bounds.visitors <= len(self.waiting) + self.running:
+        if 0 < bounds.visitors <= len(self.waiting) + len(self.serving):
             self._throng.happened(port=self.port, limit=bounds.visitors)
             return False
         return True

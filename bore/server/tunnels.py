@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import socket
+from collections.abc import Iterable
 from typing import Final
 
 from twisted.logger import Logger
@@ -15,13 +16,25 @@ from bore.streams.bursts import Overflow
 from bore.streams.deadlines import Deadlines
 from bore.streams.listener import Starvation
 from bore.streams.reactor import IReactor
-from bore.wire.errors import TakenOver, TooManyTunnels, TooManyTunnelsFromSource
+from bore.wire.errors import (
+    NoFreePort,
+    PortInUse,
+    PresumedGone,
+    TakenOver,
+    TooManyTunnels,
+    TooManyTunnelsFromSource,
+)
 from bore.wire.token import digest
+
+#: When none of all clients is in doubt, they are not looked at again for so long, in seconds.
+_LOOK: Final = 1.0
 
 
 class Tunnels:
     """
     Opens tunnels, keeps them for clients that were lost, and gives them back.
+
+    A client that is in doubt keeps its tunnel until another one needs the port, or the place under a bound.
 
     :param room: where visitors wait.
     :param starvation: is told when there are no descriptors for visitors.
@@ -36,7 +49,9 @@ class Tunnels:
         self._ports = Ports(reactor, settings)
         self._starvation = starvation
         self._byToken: dict[bytes, Tunnel] = {}
-        self._bySource: Counter[str] = Counter()
+        self._byPort: dict[int, Tunnel] = {}
+        self._bySource: dict[str, dict[Tunnel, None]] = {}
+        self._allWell = float("-inf")
         self._leases: Deadlines[Tunnel, Tunnel] = Deadlines(reactor, settings.lease, self._leaseOver)
         self._many = Overflow(reactor, "{limit} tunnels may be open, no more are opened")
         self._manyFromOne = Overflow(reactor, "{limit} tunnels may be open from {source}, no more are opened for it")
@@ -87,7 +102,8 @@ class Tunnels:
         """Give the port of a tunnel back."""
         self._leases.take(tunnel)
         del self._byToken[digest(tunnel.token)]
-        self._leave(tunnel.source)
+        del self._byPort[tunnel.port]
+        self._leave(tunnel)
         tunnel.close()
         self._ports.close(tunnel.port)
 
@@ -98,30 +114,91 @@ class Tunnels:
             self.close(tunnel)
 
     def _new(self, port: int, source: str, client: Client) -> Tunnel:
-        bounds = self._settings.bounds
-        if 0 < bounds.tunnels <= len(self._byToken):
-            self._many.happened(limit=bounds.tunnels)
-            raise TooManyTunnels
-        if 0 < bounds.tunnelsPerSource <= self._bySource[source]:
-            self._manyFromOne.happened(limit=bounds.tunnelsPerSource, source=source)
-            raise TooManyTunnelsFromSource
-        sock = self._ports.open(port)
-        tunnel = Tunnel(self._reactor, sock, self._room, self._starvation, bounds, source, client)
+        doubtful = self._makeRoom(source)
+        sock = self._listen(port)
+        if doubtful is not None and not doubtful.closed:
+            self._giveUp(doubtful)
+        tunnel = Tunnel(self._reactor, sock, self._room, self._starvation, self._settings.bounds, source, client)
         self._byToken[digest(tunnel.token)] = tunnel
-        self._bySource[source] += 1
+        self._byPort[tunnel.port] = tunnel
+        self._bySource.setdefault(source, {})[tunnel] = None
         return tunnel
+
+    def _makeRoom(self, source: str) -> Tunnel | None:
+        """
+        Make sure that one more tunnel is within the bounds.
+
+        :returns: the one that has to go for it, if one has to.
+        :raises Refusal: when it is not.
+        """
+        bounds = self._settings.bounds
+        mine = self._bySource.get(source, {})
+        if 0 < bounds.tunnelsPerSource <= len(mine):
+            doubtful = self._inDoubt(mine)
+            if doubtful is None:
+                self._manyFromOne.happened(limit=bounds.tunnelsPerSource, source=source)
+                raise TooManyTunnelsFromSource
+            return doubtful
+        if 0 < bounds.tunnels <= len(self._byToken):
+            doubtful = self._anyInDoubt()
+            if doubtful is None:
+                self._many.happened(limit=bounds.tunnels)
+                raise TooManyTunnels
+            return doubtful
+        return None
+
+    def _listen(self, port: int) -> socket.socket:
+        try:
+            return self._ports.open(port)
+        except PortInUse:
+            doubtful = self._inDoubt([self._byPort[port]] if port in self._byPort else [])
+            if doubtful is None:
+                raise
+        except NoFreePort:
+            doubtful = self._anyInDoubt()
+            if doubtful is None:
+                raise
+        self._giveUp(doubtful)
+        return self._ports.open(port)
+
+    def _inDoubt(self, tunnels: Iterable[Tunnel]) -> Tunnel | None:
+        """The first of these tunnels whose client may be gone."""
+        for tunnel in tunnels:
+            if tunnel.client is not None and tunnel.client.inDoubt():
+                return tunnel
+        return None
+
+    def _anyInDoubt(self) -> Tunnel | None:
+        """One of all tunnels whose client may be gone. Refusals by the hundred do not have all looked at each time."""
+        if self._reactor.seconds() - self._allWell < _LOOK:
+            return None
+        doubtful = self._inDoubt(self._byToken.values())
+        if doubtful is None:
+            self._allWell = self._reactor.seconds()
+        return doubtful
+
+    def _giveUp(self, tunnel: Tunnel) -> None:
+        """Take a tunnel from its client, which seems to be gone. Its running streams go on."""
+        client = tunnel.client
+        assert client is not None
+        self._log.info(
+            "port {port}: its client gives no sign of life, and another one needs its place", port=tunnel.port
+        )
+        self.close(tunnel)
+        client.end(PresumedGone())
 
     def _resume(self, tunnel: Tunnel, source: str, client: Client) -> None:
         self._leases.take(tunnel)
-        self._bySource[source] += 1
-        self._leave(tunnel.source)
+        self._leave(tunnel)
+        self._bySource.setdefault(source, {})[tunnel] = None
         tunnel.source = source
         tunnel.client = client
 
-    def _leave(self, source: str) -> None:
-        self._bySource[source] -= 1
-        if not self._bySource[source]:
-            del self._bySource[source]
+    def _leave(self, tunnel: Tunnel) -> None:
+        mine = self._bySource[tunnel.source]
+        del mine[tunnel]
+        if not mine:
+            del self._bySource[tunnel.source]
 
     def _leaseOver(self, tunnel: Tunnel, _: Tunnel) -> None:
         self._log.info("port {port}: the client did not come back, the port is free", port=tunnel.port)

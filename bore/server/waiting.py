@@ -31,11 +31,11 @@ class Visited(Protocol):
     What visitors have come to: a tunnel.
 
     :ivar waiting: the visitors that no client has taken, by id; the oldest first.
-    :ivar running: how many visitors are being served.
+    :ivar serving: the visitors that are being served, and the connection of the client that each of them is on.
     """
 
     waiting: OrderedDict[UUID, Visitor]
-    running: int
+    serving: dict[Visitor, socket.socket]
 
     def admit(self, visitor: Visitor, first: bool = False) -> None:
         """Have a visitor wait for the client; ahead of the others, if it has waited before."""

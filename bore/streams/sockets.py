@@ -11,15 +11,20 @@ from typing import Any, Final, cast
 if sys.platform == "linux":
     import fcntl
 
-#: A control connection is given up when its peer has not acknowledged anything for so long, in seconds: soon enough
-#: that a vanished client's port is free again while its user still looks at the screen, and long enough for a lossy
-#: link's retransmissions.
-PEER_TIMEOUT: Final = 9
+#: A control connection of the base protocol is given up when its peer has not acknowledged anything for so long, in
+#: seconds. Behind a slow link with a long queue acknowledgements take half a minute and more, and what is cut is never
+#: explained to an original client.
+BASE_TIMEOUT: Final = 120
 
-#: When nothing is under way the kernel asks the peer after so many seconds, and then again at this interval.
-_KEEPALIVE_IDLE: Final = 4
-_KEEPALIVE_INTERVAL: Final = 2
-_KEEPALIVE_COUNT: Final = 3
+#: The same between our own peers, which find out by heartbeats and answers: this is the bound for a control connection
+#: that is dead while their streams go on.
+PEER_TIMEOUT: Final = 30
+
+#: When nothing is under way the kernel asks the peer after so many seconds, and then again at this interval. Where it
+#: has no TCP_USER_TIMEOUT, this many questions without an answer end the connection.
+_KEEPALIVE_IDLE: Final = 15
+_KEEPALIVE_INTERVAL: Final = 15
+_KEEPALIVE_COUNT: Final = 7
 
 #: Streams may be silent for long, and a slow reader is no dead one: they are only asked now and then, which frees what
 #: a vanished peer left behind within two minutes and keeps the mapping in a NAT alive.
@@ -44,6 +49,13 @@ _RECORD_OVERHEAD: Final = 22
 #: does nothing can be read from it.
 STUCK_TIMEOUT: Final = 10.0
 
+
+#: Linux: where struct tcp_info (linux/tcp.h) has how many segments are not acknowledged, for how many milliseconds no
+#: data has come, and for how many no acknowledgement; and where that ends.
+_UNACKED: Final = 24
+_LAST_DATA_RECV: Final = 52
+_LAST_ACK_RECV: Final = 56
+_TCP_INFO_SIZE: Final = 60
 
 #: Linux: how many bytes of a socket the peer's kernel has not acknowledged (ioctl SIOCOUTQ).
 SIOCOUTQ: Final = 0x5411
@@ -111,17 +123,19 @@ def sealedSize(size: int) -> int:
     return size + _RECORD_OVERHEAD * -(-size // RECORD)
 
 
-def prepareControl(sock: socket.socket) -> None:
+def prepareControl(sock: socket.socket, timeout: int = BASE_TIMEOUT) -> None:
     """
-    Have the kernel send each frame at once, and notice a vanished peer within about ten seconds, both while data is
-    under way and while none is.
+    Have the kernel send each frame at once, and give up a peer that has vanished, both while data is under way and
+    while none is.
 
     For control connections only: TCP_USER_TIMEOUT would end a stream whose reader is slow. Where the kernel has no
-    such option keepalive alone has to do.
+    such option keepalive alone has to do, in two minutes.
+
+    :param timeout: after how many seconds.
     """
     _set(sock, _CONTROL_OPTIONS)
     if sys.platform == "linux":
-        _set(sock, ((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_TIMEOUT * 1000),))
+        _set(sock, ((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout * 1000),))
 
 
 def prepareLane(sock: socket.socket) -> None:
@@ -143,6 +157,37 @@ def closeWithReset(sock: socket.socket) -> None:
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     sock.close()
+
+
+def unheardFor(sock: socket.socket) -> float:
+    """
+    For how many seconds the peer's kernel has acknowledged nothing, although something is under way to it.
+
+    0 where nothing is, and where the system does not tell (not Linux).
+    """
+    info = _tcpInfo(sock)
+    return _number(info, _LAST_ACK_RECV) / 1000 if info and _number(info, _UNACKED) else 0.0
+
+
+def sinceReceived(sock: socket.socket) -> float:
+    """How many seconds ago the peer's last bytes came; infinity where the system does not tell (not Linux)."""
+    info = _tcpInfo(sock)
+    return _number(info, _LAST_DATA_RECV) / 1000 if info else float("inf")
+
+
+def _tcpInfo(sock: socket.socket) -> bytes:
+    """What Linux knows of a connection; empty if it does not tell."""
+    if sys.platform != "linux":
+        return b""
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_SIZE)
+    except OSError:
+        return b""
+    return info if len(info) == _TCP_INFO_SIZE else b""
+
+
+def _number(info: bytes, offset: int) -> int:
+    return int.from_bytes(info[offset : offset + 4], sys.byteorder)
 
 
 def unacknowledged(fd: int) -> int:

@@ -134,6 +134,12 @@ class ProxyHeader(Refusal):
     text = "a PROXY protocol header at the control port: remove send-proxy for this port from the proxy in front of it"
 
 
+class PresumedGone(Refusal):
+    """An original client has given no sign of life for a while, and another client needs its place."""
+
+    text = "no sign of life, and another client came"
+
+
 class NoAnswer(Refusal):
     """The client has not answered the server's heartbeats."""
 
@@ -267,7 +273,7 @@ _COMMON: Final = (
     SpeaksNoTls,
 )
 
-#: What is said before the extension is agreed upon.
+#: What is said before the extension is agreed upon, or where it is not spoken.
 _BEFORE: Final = (
     InvalidSecret,
     SecretMissing,
@@ -277,6 +283,7 @@ _BEFORE: Final = (
     ProofTimeout,
     TooManyGuesses,
     ProxyHeader,
+    PresumedGone,
 )
 
 _EXTENDED: Final = (NoAnswer, TakenOver, OpenTimeout)

@@ -19,8 +19,12 @@ FIRST_MESSAGE_TIMEOUT: Final = 3.0
 #: How often the server says that it lives.
 HEARTBEAT_INTERVAL: Final = 0.5
 
-#: A client of the extension that has answered none of so many heartbeats in a row is gone: four seconds of them.
+#: A client of the extension from which nothing has come during so many heartbeats is gone: four seconds of them.
 MAX_UNANSWERED: Final = 8
+
+#: An original client, which answers nothing, may be gone when its kernel has acknowledged nothing for so long: a lossy
+#: link's retransmissions are over by then.
+DOUBT_TIMEOUT: Final = 9.0
 
 #: A control connection without any frame for so long is dead: sixteen heartbeats are missing.
 SILENCE_TIMEOUT: Final = 8.0

@@ -62,7 +62,7 @@ class HelloTests(ControlCase):
         option = socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT
         self.assertEqual(transport.socket.getsockopt(*option), 0)
         protocol.dataReceived(encode(Hello(0)))
-        self.assertEqual(transport.socket.getsockopt(*option), 9000)
+        self.assertEqual(transport.socket.getsockopt(*option), 120_000)
         self.assertTrue(transport.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
 
     def test_aClientThatDoesNotReadIsDropped(self) -> None:

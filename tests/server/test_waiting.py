@@ -272,7 +272,7 @@ class FakeTunnel:
 
     def __init__(self) -> None:
         self.waiting: OrderedDict[UUID, Visitor] = OrderedDict()
-        self.running = 0
+        self.serving: dict[Visitor, socket.socket] = {}
         self.asked = 0
 
     def admit(self, visitor: Visitor, first: bool = False) -> None: ...

@@ -27,6 +27,7 @@ from bore.wire.errors import (
     PortForbidden,
     PortInUse,
     PortNotAllowed,
+    PresumedGone,
     ProofTimeout,
     ProxyHeader,
     Refusal,
@@ -79,6 +80,7 @@ OURS: Final[dict[str, type[Refusal]]] = {
     "too many wrong secrets from your address": TooManyGuesses,
     "a PROXY protocol header at the control port: "
     "remove send-proxy for this port from the proxy in front of it": ProxyHeader,
+    "no sign of life, and another client came": PresumedGone,
 }
 
 #: What it says to a client of the extension only.
@@ -119,6 +121,7 @@ WITHOUT_CODE: Final = (
     ProofTimeout,
     TooManyGuesses,
     ProxyHeader,
+    PresumedGone,
     *FOUND_OUT,
 )
 

@@ -1,0 +1,74 @@
+"""Whether a client is still there."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from twisted.internet.interfaces import IReactorTime
+
+from bore.streams.sockets import unheardFor
+from bore.wire.limits import DOUBT_TIMEOUT, HEARTBEAT_INTERVAL, MAX_UNANSWERED
+
+#: A heartbeat that comes so much later than the last one comes from a server that was stopped meanwhile, or starved, in
+#: seconds.
+_LATE: Final = 2 * HEARTBEAT_INTERVAL
+
+
+class SignsOfLife:
+    """
+    What a control connection knows of its client.
+
+    Silence is counted in heartbeats, not in seconds: what the server has slept through says nothing of the client.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._silentBeats = 0  # heartbeats since the last sign
+        self._signAt = 0.0  # when that was, to half a second
+        self._beatAt = self._steadyAt = clock.seconds()  # the last heartbeat; since when all have been in time
+
+    def heard(self) -> None:
+        """Bytes of the client have come on the control connection."""
+        self._silentBeats = 0
+
+    def beat(self) -> None:
+        """A heartbeat is due."""
+        now = self._clock.seconds()
+        if now - self._beatAt > _LATE:
+            self._steadyAt = now
+        self._beatAt = now
+        if not self._silentBeats:
+            self._signAt = now
+        self._silentBeats += 1
+
+    def isLost(self, sinceReceived: Callable[[], float]) -> bool:
+        """
+        Whether a client that has to answer has given no sign of life for too many heartbeats.
+
+        Behind a slow link with a long queue the answers come too late, and the bytes of its visitors do not: they are
+        asked about when it matters, and not before.
+
+        :param sinceReceived: says how many seconds ago the last of these bytes came.
+        """
+        if self._silentBeats <= MAX_UNANSWERED:
+            return False
+        ago, now = sinceReceived(), self._clock.seconds()
+        if ago >= now - self._signAt:
+            return True
+        self._signAt = now - ago
+        awake = min(ago, now - self._steadyAt)
+        self._silentBeats = min(int(awake / HEARTBEAT_INTERVAL), MAX_UNANSWERED - 1) + 1
+        return False
+
+    def inDoubt(self, sock: socket.socket) -> bool:
+        """
+        Whether a client that need not answer may be gone: its kernel acknowledges nothing.
+
+        :param sock: the control connection.
+        """
+        now = self._clock.seconds()
+        if now - self._beatAt > _LATE:
+            return False
+        return min(now - self._steadyAt, unheardFor(sock)) >= DOUBT_TIMEOUT
