@@ -13,6 +13,7 @@ from bore.options.demo import demoCommand
 from bore.options.secrets import secretCommand
 from bore.options.server import serverCommand
 from bore.relay.face import DRAIN_TIMEOUT
+from bore.streams.sockets import BASE_TIMEOUT
 from bore.wire import errors, limits
 from tests.support import CHECKOUT
 
@@ -108,7 +109,9 @@ class FactsTests(SynchronousTestCase):
             f"said nothing for {limits.SILENCE_TIMEOUT:.0f} seconds",
             f"at most {limits.MAX_EXTENDED_FRAME} bytes",
             f"After {limits.MAX_UNANSWERED} Heartbeats in a row",
-            f"not answered for {limits.MAX_UNANSWERED * limits.HEARTBEAT_INTERVAL:.0f}",
+            f"nothing has come for {limits.MAX_UNANSWERED * limits.HEARTBEAT_INTERVAL:.0f}, neither answers",
+            f"acknowledged nothing for {limits.DOUBT_TIMEOUT:.0f} seconds",
+            f"within {({120: 'two'})[BASE_TIMEOUT]} minutes",
             f"for a challenge for {limits.CHALLENGE_PATIENCE} seconds",
             f"go on for {DRAIN_TIMEOUT:.0f} seconds",
         ):

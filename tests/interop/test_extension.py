@@ -65,7 +65,7 @@ class OriginalClientTests(OverheardCase):
     """Our server, and an original client."""
 
     def test_itHearsNoByteOfTheExtension(self) -> None:
-        for secret in ((), ("--secret", "hush")):
+        for secret in ((), ("--secret", "hush, and long enough")):
             way, client, port = self.overhear("ours", "original", *secret)
             self.listen(way)
             heard = [messages.decodeServerMessage(frame) for frame in frames(bytes(way.session.fromServer))]
@@ -101,7 +101,7 @@ class OriginalServerTests(OverheardCase):
     """An original server, and our client."""
 
     def test_theMarkIsAllThatItHears(self) -> None:
-        for secret in ((), ("--secret", "hush")):
+        for secret in ((), ("--secret", "hush, and long enough")):
             way, client, _ = self.overhear("original", "ours", *secret)
             self.listen(way)
             client.process.send_signal(signal.SIGTERM)

@@ -239,9 +239,9 @@ class TroubleTests(PairingCase):
 
     def test_aWrongSecretIsRefused(self) -> None:
         ways = [
-            ("right", "wrong", "invalid secret"),
-            ("right", None, "server requires authentication, but no client secret was provided"),
-            (None, "some", "expected authentication challenge, but no secret was required"),
+            ("the right secret", "a wrong secret, too", "invalid secret"),
+            ("the right secret", None, "server requires authentication, but no client secret was provided"),
+            (None, "some secret or other", "expected authentication challenge, but no secret was required"),
         ]
         cases = [(server, *way) for server in ("ours", "original") for way in ways]
         hosts = [self.server(server, *(["--secret", secret] if secret else [])) for server, secret, _, _ in cases]
@@ -253,7 +253,7 @@ class TroubleTests(PairingCase):
             self.assertEqual(client.wait(), 77, client.transcript())
             self.assertEqual(len(client.err), 1)
             self.assertIn(text, client.err[0], f"server {server}")
-        client = self.client("original", hosts[0], 80, "--secret", "wrong")
+        client = self.client("original", hosts[0], 80, "--secret", "a wrong secret, too")
         self.assertEqual(client.wait(), 1)
         self.assertIn("server error: invalid secret", "\n".join(client.err))
 

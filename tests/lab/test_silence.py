@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.interop.test_original import original
 from tests.lab.measure import secondsUntil
-from tests.lab.pairings import FROM_ORIGINAL, Site
+from tests.lab.pairings import FROM_ORIGINAL, SERVICE_PORT, Site
+from tests.support import Program
 
 
 class OriginalTests(SynchronousTestCase):
     """What our server does for an original client."""
 
-    def test_aVanishedOriginalClientLosesItsPort(self) -> None:
+    def ask(self, site: Site, port: int) -> Program:
+        """Start another original client that asks for a port."""
+        words = ("local", str(SERVICE_PORT), "--local-host", "127.0.0.1", "--to", site.host, "--port", str(port))
+        return site.lab.start("visitor", original(), *words)
+
+    def test_oneThatHasVanishedGivesItsPortToTheNextOneThatAsks(self) -> None:
         with Site(FROM_ORIGINAL, "vanished") as site:
             port = site.start()
             site.link.silence()
-            free = secondsUntil(lambda: site.lab.isClosed("visitor", site.host, port), 30, 0.2)
-            assert free is not None
-            self.assertLess(free, 15)
+            begin = time.monotonic()
+            refused = self.ask(site, port)
+            self.assertEqual(refused.wait(), 1, "it may be there yet")
+            self.assertIn("port already in use", refused.transcript())
+
+            def isGiven() -> bool:
+                another = self.ask(site, port)
+                with contextlib.suppress(AssertionError):  # it has ended
+                    another.waitFor("listening at")
+                return another.process.poll() is None
+
+            self.assertIsNotNone(secondsUntil(isGiven, 30, 0.5), site.lab.transcript())
+            self.assertGreater(time.monotonic() - begin, 9)
