@@ -42,6 +42,9 @@ _RETURN: Final = 3.0
 #: A session that was lost sooner counts as an attempt that has failed, in seconds.
 _SETTLED: Final = 60.0
 
+#: When more sessions than these were lost so soon, one after the other, the server is not worth coming back to.
+_LOST_SOON: Final = 2
+
 #: What is no sign that the server itself is gone; a connection that is refused, for one, is.
 _BLIPS: Final = (ServerSilent, ServerNotReading, NoAnswer, ConnectionClosed, OSError)
 _NO_BLIPS: Final = (ConnectionRefusedError, TlsError)
@@ -79,7 +82,7 @@ class ControlFactory(ReconnectingClientFactory):
         self._control: ControlProtocol | None = None
         self._up = False
         self._stopped = False
-        self._failures = self._checkFailures = 0
+        self._failures = self._checkFailures = self._lostSoon = 0
         self._openedAt = 0.0
         self._leaving: IDelayedCall | None = None
         self._tried = 0
@@ -176,7 +179,9 @@ class ControlFactory(ReconnectingClientFactory):
         """A session has ended in which the tunnel was up."""
         settled = self.reactor.seconds() - self._openedAt >= _SETTLED
         self._failures = 0 if settled else self._failures + 1
-        if len(self._servers) > 1 and self.publicPort.resume is not None and _isBlip(why) and not self._stopped:
+        self._lostSoon = 0 if settled else self._lostSoon + 1
+        kept = self.publicPort.resume is not None and _isBlip(why) and self._lostSoon <= _LOST_SOON
+        if kept and len(self._servers) > 1 and self.settings.reconnect and not self._stopped:
             self._leaving = self.reactor.callLater(_RETURN, self._leave, connector)
 
     def _stay(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.error import NotConnectingError, UserError
 from twisted.internet.interfaces import IAddress, IConnector, IProtocol, IStreamClientEndpoint, ITransport
 from twisted.internet.protocol import ClientFactory, Factory, Protocol, connectionDone
@@ -39,7 +39,8 @@ class EndpointConnector:
             raise RuntimeError("connected or connecting already")
         self._factory.doStart()
         self._factory.startedConnecting(self)
-        attempt = self._endpoint.connect(_WatchedFactory(self, self._factory))
+        # What goes wrong before there is a Deferred is a failure of this attempt, too, and not of whoever asked for it.
+        attempt: Deferred[IProtocol] = maybeDeferred(self._endpoint.connect, _WatchedFactory(self, self._factory))
         if not attempt.called:
             self._attempt = attempt
         attempt.addErrback(self._failed)

@@ -24,6 +24,11 @@ _STALE_LIFETIME: Final = 3600.0
 _STALE_PATIENCE: Final = 2.0
 
 
+#: Look-ups of one name at a time: one, and one more when that one takes so long that it may be asking name servers that
+#: are those of another network.
+_MOST_LOOKUPS: Final = 2
+
+
 class Dials(Protocol):
     """
     Whatever connects to one place, again and again.
@@ -42,7 +47,7 @@ class Dialer:
     Dials one host and port, again and again.
 
     A name is not looked up for every dial: its addresses are believed for half a minute, and as long as they answer
-    within it. There is one look-up at a time. The address that answered last is tried first; one that refuses costs no
+    within it. All who wait share one look-up. The address that answered last is tried first; one that refuses costs no
     time at all.
 
     :param host: a name or an IP address.
@@ -61,6 +66,7 @@ class Dialer:
         self._expires = self._foundAt = float("-inf")
         self._maySelf = False
         self._asked: list[Deferred[None]] | None = None
+        self._lookingUp = 0
 
     def dial(self) -> socket.socket | Deferred[socket.socket]:
         """
@@ -87,9 +93,10 @@ class Dialer:
         """Have the name looked up, once for all who ask meanwhile."""
         waiting: Deferred[None] = Deferred()
         if self._asked is None:
-            self._asked = [waiting]
+            self._asked = asked = [waiting]
+            self._lookingUp += 1
             found = self._names.lookUp(self._reactor, self._host)
-            found.addCallback(self._found).addBoth(self._tell)
+            found.addCallback(self._found).addBoth(self._tell, asked)
         else:
             self._asked.append(waiting)
         fresh = self._reactor.seconds() - self._foundAt < _STALE_LIFETIME
@@ -104,13 +111,17 @@ class Dialer:
         self._expires = self._foundAt + _NAME_LIFETIME
         self._maySelf = mayReachItself(self._port)
 
-    def _tell(self, result: Failure | None) -> None:
-        asked, self._asked = self._asked, None
-        for waiting in asked or ():
+    def _tell(self, result: Failure | None, asked: list[Deferred[None]]) -> None:
+        self._lookingUp -= 1
+        if self._asked is asked:
+            self._asked = None
+        for waiting in asked:
             if not waiting.called:  # cancelled, or was not patient enough
                 waiting.callback(result)  # a Failure makes it fail
 
     def _noAnswer(self, unused_result: object, unused_timeout: float) -> Failure:
+        if self._lookingUp < _MOST_LOOKUPS:
+            self._asked = None
         return Failure(NameTrouble(f"the name {self._host} cannot be looked up: the name servers do not answer"))
 
     def _makeDo(self, reason: Failure, fresh: bool) -> None:

@@ -37,6 +37,10 @@ _MISTAKES: Final = (
     (("alert protocol version", "unsupported protocol"), "it does not speak TLS 1.3"),
     (("alert certificate required",), "it demands a certificate of the client: give --tls-cert and --tls-key"),
     (
+        ("alert certificate expired",),
+        "it says that the certificate of ours has expired: renew it, or see that the clocks of both machines are right",
+    ),
+    (
         ("alert unknown ca", "alert bad certificate", "alert certificate", "alert decrypt error"),
         "it will not have the certificate of ours",
     ),

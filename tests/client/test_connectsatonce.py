@@ -71,6 +71,15 @@ class AtOnceTests(SynchronousTestCase):
             self.connector.connect()
             self.assertEqual((self.factory.lost, self.factory.failed), (0, number))
 
+    def test_anErrorBeforeTheAttemptIsAFailedAttempt(self) -> None:
+        def connect(protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+            raise ZeroDivisionError
+
+        self.endpoint.connect = connect  # type: ignore[method-assign]
+        for number in range(1, 4):
+            self.connector.connect()
+            self.assertEqual((self.factory.lost, self.factory.failed), (0, number))
+
     def test_theConnectionIsEndedAndNotTheAttempt(self) -> None:
         self.connector.connect()
         self.connector.disconnect()

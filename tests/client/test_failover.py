@@ -12,6 +12,7 @@ from bore.client.reasons import CheckFailed, ServerSilent
 from bore.streams.sockets import TlsError
 from bore.wire.errors import ServerLeft
 from bore.wire.extension import Extended, Open, Opened, Refused, encode, markedHello
+from bore.wire.messages import Heartbeat
 from tests.client.test_sessions import TOKEN, SessionCase
 
 NO_ROUTE = OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH))
@@ -53,13 +54,23 @@ class BlipTests(FailoverCase):
     def test_itDoesNotHappenOnceOnly(self) -> None:
         for _ in range(5):
             protocol, _ = self.session()
+            for _ in range(61):
+                self.hear(protocol, Heartbeat())
+                self.reactor.advance(1)
+            self.assertEqual((self.server(), self.connector.stopped), ("a.example", 0))
             self.lose(protocol, ConnectionLost())
             self.delayToNextAttempt()
             self.assertEqual(self.server(), "a.example")
             self.reactor.advance(2)
-        protocol, _ = self.session()
-        self.reactor.advance(5)
-        self.assertEqual((self.server(), self.connector.stopped), ("a.example", 0))
+
+    def test_oneWhoseSessionsAreAlwaysLostSoonIsLeft(self) -> None:
+        servers = []
+        for _ in range(5):
+            protocol, _ = self.session()
+            self.lose(protocol, ConnectionLost())
+            self.delayToNextAttempt()
+            servers.append(self.server()[0])
+        self.assertEqual("".join(servers), "aabab")
 
     def test_severalAttemptsAreMadeWhileTheNetworkIsAway(self) -> None:
         protocol, _ = self.session()

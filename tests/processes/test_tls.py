@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import socket
 import ssl
 import sys
@@ -205,6 +206,11 @@ class ClientCertificateTests(TlsCase):
         self.assertTold("it will not have the certificate of ours", *foreign)
         self.assertEqual(count(self.bore, "opened for"), 0)
         self.assertNoTraceback(self.bore)
+
+    def test_whoHasOneThatHasExpiredIsTold(self) -> None:
+        day = datetime.timedelta(days=1)
+        old = self.authority.issue("me", begins=-2 * day, ends=-day, forClients=True)
+        self.assertTold("has expired", *old.options(self.home, "old"))
 
     def test_oneForServersIsNone(self) -> None:
         client = self.tlsLaunch(

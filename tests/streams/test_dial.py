@@ -172,11 +172,40 @@ class DialTests(TestCase):
         self.names.slow = True
         self.patch(dial, "DIAL_TIMEOUT", 0.1)
         dialer = self.dialer("localhost", 80)
-        for _ in range(2):
+        for _ in range(4):
             with self.assertRaises(NameTrouble) as caught:
                 await maybeDeferred(dialer.dial)
             self.assertIn("the name servers do not answer", str(caught.exception))
-        self.assertEqual(self.names.asked, 1, "one look-up at a time")
+        self.assertEqual(self.names.asked, 2, "no more at a time")
+        self.names.answer()
+        self.names.slow = False
+        with self.assertRaises(NameTrouble) as caught:
+            await maybeDeferred(dialer.dial)
+        self.assertIn("there is none", str(caught.exception))
+        self.assertEqual(self.names.asked, 3)
+
+    async def test_aLookUpThatAsksOtherNameServersIsNotWaitedFor(self) -> None:
+        self.names.slow = True
+        self.names.hosts = ["127.0.0.1"]
+        self.patch(dial, "DIAL_TIMEOUT", 0.1)
+        dialer = self.dialer("localhost", self.listen().getsockname()[1])
+        with self.assertRaises(NameTrouble):
+            await maybeDeferred(dialer.dial)
+        self.names.slow = False
+        stuck, self.names.waiting = self.names.waiting, []
+        self.assertEqual(await self.connected(dialer), "127.0.0.1")
+        stuck[0].errback(NameTrouble("too late"))
+        self.assertEqual(await self.connected(dialer), "127.0.0.1")
+
+    async def test_anAddressKeepsItsScope(self) -> None:
+        dialer = self.dialer("printer.local", 80)
+        self.names.slow = True
+        dialling = dialer.dial()
+        assert isinstance(dialling, Deferred)
+        self.names.waiting[0].callback([(socket.AF_INET6, ("fe80::1", 0, 0, 7))])
+        self.assertEqual(dialer._places, [(socket.AF_INET6, ("fe80::1", 80, 0, 7))])
+        dialling.cancel()
+        dialling.addErrback(lambda _: None)
 
     async def test_anInterfaceThatDoesNotExistFailsTheDial(self) -> None:
         with self.assertRaises(OSError):
