@@ -123,7 +123,7 @@ class LossTests(ServersCase):
         port = self.portAt(client, self.first)
         visitor = self.visitor(port, host=self.first)
         self.assertEchoes(visitor)
-        for number in range(1, 4):
+        for number in (1, 2):
             way.passages[0 if number == 1 else -1].cut()
             self.assertEqual(self.portAt(client, self.first, after=number), port)
         self.assertServedAt(self.first, port)
