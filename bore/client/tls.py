@@ -68,9 +68,9 @@ class TlsDialer:
                     sock.close()
                     return self._dial(self._trust.context)
                 self._trust.judgeAgain(sock)
-        except ServerNotTrusted as e:
+        except BaseException as e:
             sock.close()
-            if self._distrusted is not None:
+            if self._distrusted is not None and isinstance(e, ServerNotTrusted):
                 self._distrusted(e)
             raise
         return sock

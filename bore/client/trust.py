@@ -6,7 +6,6 @@ import datetime
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from service_identity import CertificateError, VerificationError
 from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 from twisted.logger import Logger
@@ -15,7 +14,7 @@ from bore.client.knownservers import AUTHORITY, KnownServer, KnownServers, Known
 from bore.client.reasons import CertificateNotCurrent, ServerKeyChanged, ServerNotTrusted
 from bore.client.settings import ServerAddress, TlsSettings
 from bore.streams.addresses import asciiName, isLiteral
-from bore.streams.certificates import clientContext, fingerprint, repeatedContext
+from bore.streams.certificates import ODD, clientContext, fingerprint, repeatedContext, silenced
 from bore.streams.tls import TlsSocket
 
 #: X509_STORE_CTX_get_error(3): nobody who is trusted has signed it.
@@ -129,13 +128,17 @@ class Trust:
 
     def _shown(self, sock: TlsSocket) -> x509.Certificate:
         try:
-            certificate = sock.certificate
-            if certificate is not None:
-                fingerprint(certificate)
-                return certificate
-        except (ValueError, UnsupportedAlgorithm):
+            with silenced():
+                certificate = sock.certificate
+        except ODD:
+            raise ServerNotTrusted("its certificate breaks the rules for certificates (RFC 5280)") from None
+        if certificate is None:
+            raise ServerNotTrusted("it has shown no certificate")
+        try:
+            fingerprint(certificate)
+        except ODD:
             raise ServerNotTrusted("its certificate has a key of an unknown kind") from None
-        raise ServerNotTrusted("it has shown no certificate")
+        return certificate
 
     def _decide(self, certificate: x509.Certificate, complaints: list[int]) -> str:
         """Why it is trusted."""
@@ -196,11 +199,12 @@ class Trust:
             raise ServerNotTrusted(text)
         host = self._server.host.removesuffix(".")
         try:
-            if self.name:
-                verify_certificate_hostname(certificate, self.name)
-            else:
-                verify_certificate_ip_address(certificate, host.partition("%")[0])
-        except (VerificationError, CertificateError, ValueError):
+            with silenced():
+                if self.name:
+                    verify_certificate_hostname(certificate, self.name)
+                else:
+                    verify_certificate_ip_address(certificate, host.partition("%")[0])
+        except (VerificationError, CertificateError, *ODD):
             raise ServerNotTrusted(
                 f"its certificate is not for {host}, but for {_names(certificate)}: give --to the server's name"
             ) from None
@@ -260,7 +264,7 @@ def _names(certificate: x509.Certificate) -> str:
     """Whom a certificate is for."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *ODD):
         return "nobody"
     found = [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
     return ", ".join(found[:5]) or "nobody"

@@ -118,11 +118,11 @@ def checkPair(certificate: Path | None, key: Path | None) -> Credentials | None:
 
 
 def certificates(option: str, path: Path) -> tuple[Certificate, ...]:
-    """The certificates in a file."""
-    from bore.streams.certificates import BadCredentials, readCertificates
+    """The certificates of authorities in a file."""
+    from bore.streams.certificates import BadCredentials, readAuthorities
 
     try:
-        return readCertificates(path)
+        return readAuthorities(path)
     except BadCredentials as e:
         raise UsageError(f"{option}: {e}") from None
 

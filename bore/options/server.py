@@ -112,7 +112,8 @@ _OPTIONS: Final = (
     Option(("--tls-key",), "File with the key of --tls-cert (PEM)", values.path, "PATH"),
     Option(
         ("--tls-client-ca",),
-        "File with the certificates (PEM) of those who sign the certificates that clients have to show then",
+        "File with the certificates (PEM) of those who sign the certificates that clients have to show then, read "
+        "again when it changes",
         values.path,
         "PATH",
     ),

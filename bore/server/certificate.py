@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +15,17 @@ from OpenSSL import SSL
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from bore.streams.certificates import BadCredentials, Credentials, makeSelfSigned, readCredentials, serverContext
+from bore.streams.certificates import (
+    BadCredentials,
+    Credentials,
+    isSigned,
+    makeSelfSigned,
+    readAuthorities,
+    readCredentials,
+    serverContext,
+)
 from bore.streams.files import Exposed, checkFolders, checkOwner, locked, makeFolder, syncFolder, wholeFile
+from bore.streams.tls import TlsSocket
 
 #: Where in its state directory the server keeps the key and the certificate that it has made itself.
 _OWN: Final = "tls.pem"
@@ -37,20 +46,22 @@ class ServerCertificate:
 
     :param certificate: a PEM file with the certificate, and those above it behind it.
     :param key: a PEM file with its key.
-    :param clients: who signs the certificates that clients have to show; nobody: they need none.
+    :param clients: a PEM file with those who sign the certificates that clients have to show; None: they need none.
+    :ivar authorities: those; nobody: clients need no certificate.
+    :ivar authoritiesChanged: called when clients have to be signed by others from now on.
     :raises BadCredentials: when the files are of no use.
     """
 
     _log = Logger()
 
-    def __init__(
-        self, clock: IReactorTime, certificate: Path, key: Path, clients: Sequence[x509.Certificate] = ()
-    ) -> None:
+    def __init__(self, clock: IReactorTime, certificate: Path, key: Path, clients: Path | None = None) -> None:
         self._clock = clock
         self._files = certificate, key
         self._clients = clients
         self._looked = clock.seconds()
         self._stamp = self._look()
+        self.authoritiesChanged: Callable[[], object] = lambda: None
+        self.authorities = self._readAuthorities()
         self._use(readCredentials(certificate, key))
 
     @property
@@ -71,24 +82,44 @@ class ServerCertificate:
         :param asked: whether somebody waits for an answer in the log, even if nothing has changed.
         """
         try:
-            credentials = readCredentials(*self._files)
-            if credentials.chain != self._chain:
-                self._use(credentials)
+            credentials, authorities = readCredentials(*self._files), self._readAuthorities()
+            others = authorities != self.authorities
+            if credentials.chain != self._chain or others:
+                before, self.authorities = self.authorities, authorities
+                try:
+                    self._use(credentials)
+                except BadCredentials:
+                    self.authorities = before
+                    raise
                 self._log.info("new TLS certificate, key {fingerprint}", fingerprint=self.fingerprint)
             elif asked:
                 self._log.info("the TLS certificate is the same, key {fingerprint}", fingerprint=self.fingerprint)
         except BadCredentials as e:
             self._log.error("the TLS certificate stays as it was: {error}", error=e)
+            return
+        if others:
+            self._log.info("new authorities for the certificates of clients: {count}", count=len(authorities))
+            self.authoritiesChanged()
+
+    def accepts(self, sock: TlsSocket) -> bool:
+        """Whether the certificate that a client has shown would be accepted today, but for its dates."""
+        if self._clients is None:
+            return True
+        shown = sock.chain
+        return bool(shown) and isSigned(shown[0], shown[1:], self.authorities)
+
+    def _readAuthorities(self) -> tuple[x509.Certificate, ...]:
+        return () if self._clients is None else readAuthorities(self._clients)
 
     def _use(self, credentials: Credentials) -> None:
-        self._context = serverContext(credentials, self._clients)
+        self._context = serverContext(credentials, self.authorities)
         self._chain = credentials.chain
         self.fingerprint = credentials.fingerprint
 
     def _look(self) -> tuple[object, ...]:
         """What changes when the files do."""
         stamps: list[object] = []
-        for path in self._files:
+        for path in (*self._files, *([] if self._clients is None else [self._clients])):
             try:
                 status = os.stat(path)
             except OSError:

@@ -139,6 +139,11 @@ class ControlProtocol(Protocol):
         self._closeTunnel()
         self.end(refusal)
 
+    def expel(self, refusal: Refusal) -> None:
+        """End a session that is not allowed any more."""
+        self._log.warn("{peer} refused: {error}", peer=self._peer, error=refusal)
+        self.refuse(refusal)
+
     def end(self, refusal: Refusal) -> None:
         """Tell the client why the connection is closed, and close it. Its tunnel is somebody else's by now."""
         self._stopWaiting()

@@ -29,7 +29,7 @@ from bore.streams.sockets import RECORD, bindingOf
 from bore.streams.transport import SocketTransport
 from bore.streams.turns import Turns
 from bore.streams.visitorlog import VisitorLog
-from bore.wire.errors import MalformedMessage, Violation
+from bore.wire.errors import MalformedMessage, Refusal, Violation
 from bore.wire.extension import Lane, decodeRequest
 from bore.wire.messages import Accept
 from bore.wire.serversession import LaneOffered, ServerSession, VisitorTaken
@@ -152,6 +152,18 @@ class ControlFactory(Factory):
                 return digest(token) in self._lanes
             case _:
                 return False
+
+    def endSessions(self, sockets: set[socket.socket], refusal: Refusal) -> set[socket.socket]:
+        """
+        End the sessions on some sockets, and close their ports.
+
+        :returns: those of the sockets on which there was a session.
+        """
+        clients = [client for client in self._clients if client.transport.getHandle() in sockets]
+        found = {client.transport.getHandle() for client in clients}
+        for client in clients:
+            client.expel(refusal)
+        return found
 
     def gone(self, connection: ControlProtocol) -> None:
         """A connection is closed."""

@@ -109,18 +109,23 @@ class ServerService(Service):
         """What serves the connections to a port that speaks TLS. OpenSSL is loaded here, and not before."""
         from bore.server.certificate import ServerCertificate, ownCertificate
         from bore.server.tlsport import TlsPort
-        from bore.streams.certificates import BadCredentials, readCertificates
+        from bore.streams.certificates import BadCredentials
 
         tls = self._settings.tls
         assert tls is not None
         try:
             certificate = tls.certificate or ownCertificate(tls.folder)
-            clients = () if tls.clients is None else readCertificates(tls.clients)
-            self._certificate = ServerCertificate(self._reactor, certificate, tls.key or certificate, clients)
+            self._certificate = ServerCertificate(self._reactor, certificate, tls.key or certificate, tls.clients)
         except BadCredentials as e:
             raise CannotListen(str(e)) from e
+        factory = self._factory
         return TlsPort(
-            self._reactor, self._certificate, self._factory.pending, self._factory.strangers, self._factory.accepted
+            self._reactor,
+            self._certificate,
+            factory.pending,
+            factory.strangers,
+            factory.accepted,
+            factory.endSessions,
         ).accepted
 
     def _listen(self, sock: socket.socket, accepted: Accepted) -> None:

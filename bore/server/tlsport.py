@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Callable
 from typing import Final
+from weakref import WeakSet
 
+from OpenSSL import SSL
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -20,7 +23,7 @@ from bore.streams.listener import Accepted
 from bore.streams.reactor import IReactor
 from bore.streams.tls import TlsSocket
 from bore.streams.troubles import inWords
-from bore.wire.errors import NeedsTls, ProxyHeader, Refusal
+from bore.wire.errors import CertificateRefused, NeedsTls, ProxyHeader, Refusal
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
 from bore.wire.messages import Error, encode
 from bore.wire.proxyprotocol import SIGNATURES
@@ -30,6 +33,9 @@ _HANDSHAKE: Final = b"\x16"
 
 #: So much of what has come is looked at: the longest of what is known by name.
 _FIRST: Final = max(map(len, SIGNATURES))
+
+#: So many certificates are verified in one turn of the reactor, each of which takes about 0.2 ms.
+_JUDGED_AT_ONCE: Final = 50
 
 #: So much of what a plain client has said is read, so that closing does not destroy the answer to it.
 _PLAIN: Final = 4096
@@ -42,6 +48,7 @@ class TlsPort:
     :param pending: bounds those that are not that far yet.
     :param strangers: logs what is refused.
     :param accepted: is given those that are.
+    :param endSessions: ends the sessions on some sockets, and says on which of them there were some.
     """
 
     def __init__(
@@ -51,16 +58,52 @@ class TlsPort:
         pending: Pending,
         strangers: Strangers,
         accepted: Accepted,
+        endSessions: Callable[[set[socket.socket], Refusal], set[socket.socket]],
     ) -> None:
         self.reactor = reactor
         self.certificate = certificate
         self.pending = pending
         self.strangers = strangers
-        self.passOn = accepted
+        self._passOn = accepted
+        self._endSessions = endSessions
+        self._verified: WeakSet[TlsSocket] = WeakSet()
+        certificate.authoritiesChanged = self._authoritiesChanged
 
     def accepted(self, sock: socket.socket, address: SocketAddress) -> None:
         """Serve a connection that was accepted on the port."""
         _Arrival(self, sock, address).start()
+
+    def passOn(self, sock: TlsSocket, address: SocketAddress) -> None:
+        """Hand a connection on that has shown what the server demands."""
+        if self.certificate.authorities:
+            self._verified.add(sock)
+        self._passOn(sock, address)
+
+    def _authoritiesChanged(self) -> None:
+        self._endUnsigned(list(self._verified), {})
+
+    def _endUnsigned(self, sockets: list[TlsSocket], judged: dict[tuple[bytes, ...], bool]) -> None:
+        """
+        End what was opened with certificates that would not be accepted any more: sessions are told so, lanes and
+        running visitors are cut.
+
+        :param judged: what was shown on other sockets, and whether it would be accepted: most of a client's are alike.
+        """
+        over: set[socket.socket] = set()
+        end = len(judged) + _JUDGED_AT_ONCE
+        while sockets and len(judged) < end:
+            sock = sockets.pop()
+            if sock.fileno() >= 0:
+                shown = sock.chainBytes
+                if shown not in judged:
+                    judged[shown] = self.certificate.accepts(sock)
+                if not judged[shown]:
+                    over.add(sock)
+        for each in over - self._endSessions(over, CertificateRefused()):
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(each, socket.SHUT_RDWR)  # without close_notify: whoever reads it finds it cut
+        if sockets:
+            self.reactor.callLater(0, self._endUnsigned, sockets, judged)
 
 
 @implementer(IReadDescriptor)
@@ -73,6 +116,7 @@ class _Arrival:
         self._port = port
         self._socket = sock
         self._address = address
+        self._context: SSL.Context | None = None
         self._handshake: Handshake | None = None
 
     def start(self) -> None:
@@ -99,7 +143,8 @@ class _Arrival:
             self._refusePlain(ProxyHeader() if first.startswith(SIGNATURES) else NeedsTls())
         else:
             self._port.reactor.removeReader(self)
-            sealed = TlsSocket(self._socket, self._port.certificate.context, None)
+            self._context = self._port.certificate.context
+            sealed = TlsSocket(self._socket, self._context, None)
             self._handshake = Handshake(self._port.reactor, sealed, FIRST_MESSAGE_TIMEOUT)
             self._handshake.done.addCallbacks(self._shaken, self._failed)
 
@@ -145,6 +190,10 @@ class _Arrival:
 
     def _shaken(self, sock: TlsSocket) -> None:
         self._port.pending.take(self)
+        certificate = self._port.certificate
+        if certificate.context is not self._context and not certificate.accepts(sock):  # changed in the meantime
+            sock.close()
+            return
         self._port.passOn(sock, self._address)
 
     def _failed(self, reason: Failure) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import hashlib
 import os
 import re
 import stat
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
@@ -23,9 +25,19 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
-from OpenSSL.crypto import X509, X509StoreFlags
+from OpenSSL.crypto import (
+    FILETYPE_PEM,
+    X509,
+    Error,
+    X509Store,
+    X509StoreContext,
+    X509StoreContextError,
+    X509StoreFlags,
+    load_certificate,
+)
 
 from bore.streams.files import Exposed, checkFolders, checkOwner
 
@@ -42,6 +54,25 @@ _CURVES: Final = ("secp256r1", "secp384r1", "secp521r1")
 _MENTIONED: Final = 100
 
 _KINDS: Final = "give one of ECDSA (P-256, P-384 or P-521), Ed25519, Ed448 or RSA"
+
+#: RFC 8017, appendix C: a key that makes no other signatures. *cryptography* has no way to hand one to OpenSSL.
+_RSA_PSS: Final = x509.ObjectIdentifier("1.2.840.113549.1.1.10")
+
+#: X509_VERIFY_PARAM_set_flags(3), X509_V_FLAG_NO_CHECK_TIME, for which pyOpenSSL has no name.
+_NO_CHECK_TIME: Final = 0x200000
+
+_BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
+_BLOCK: Final = re.compile(_BEGIN + b".*?-----END CERTIFICATE-----", re.DOTALL)
+
+#: What reading a certificate may raise that OpenSSL has read without a complaint.
+ODD: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 
 _FINGERPRINT: Final = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 
@@ -95,9 +126,45 @@ def readCertificates(path: Path) -> tuple[x509.Certificate, ...]:
     :raises BadCredentials: when there are none.
     """
     try:
-        return tuple(x509.load_pem_x509_certificates(_read(path)))
-    except ValueError:
+        with silenced():
+            return tuple(x509.load_pem_x509_certificates(_read(path)))
+    except ODD:
         raise BadCredentials(f"{path} holds no certificate: give a PEM file with BEGIN CERTIFICATE in it") from None
+
+
+def readAuthorities(path: Path) -> tuple[x509.Certificate, ...]:
+    """
+    Read the certificates of authorities in a PEM file, which may be the system's bundle.
+
+    What OpenSSL can read and *cryptography* cannot is left out, if there are others: many bundles have one that is
+    older than today's rules.
+
+    :raises BadCredentials: when there are none, or one is damaged.
+    """
+    found = []
+    pem = _read(path)
+    for block in _BLOCK.findall(pem):
+        try:
+            with silenced():
+                found.append(x509.load_pem_x509_certificate(block))
+        except ODD:
+            try:
+                load_certificate(FILETYPE_PEM, block)
+            except Error:
+                raise BadCredentials(f"{path} holds a damaged certificate: write it anew") from None
+    if not found:
+        raise BadCredentials(f"{path} holds no certificate: give a PEM file with BEGIN CERTIFICATE in it")
+    if pem.count(_BEGIN) > len(_BLOCK.findall(pem)):
+        raise BadCredentials(f"{path} ends within a certificate: write it anew")
+    return tuple(found)
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Read certificates without *cryptography*'s warnings of future releases: they are not ours to change."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        yield
 
 
 def readCredentials(certificates: Path, key: Path) -> Credentials:
@@ -112,8 +179,11 @@ def readCredentials(certificates: Path, key: Path) -> Credentials:
     chain = readCertificates(certificates)
     try:
         shown = _public(chain[0])
-    except (ValueError, UnsupportedAlgorithm):
+        kind = chain[0].public_key_algorithm_oid
+    except ODD:
         raise BadCredentials(f"{certificates} has a certificate for a key of an unknown kind: {_KINDS}") from None
+    if kind == _RSA_PSS:
+        raise BadCredentials(f"{certificates} has a certificate for a key for RSASSA-PSS alone: {_KINDS}")
     try:
         private = load_pem_private_key(_read(key), None)
     except UnsupportedAlgorithm:
@@ -234,6 +304,24 @@ def _trust(context: SSL.Context, certificates: Sequence[x509.Certificate]) -> No
     store.set_flags(X509StoreFlags.PARTIAL_CHAIN)  # an authority need not be the highest one
     for certificate in certificates:
         store.add_cert(X509.from_cryptography(certificate))
+
+
+def isSigned(certificate: X509, others: Sequence[X509], authorities: Sequence[x509.Certificate]) -> bool:
+    """
+    Whether one of these authorities has signed a certificate. Its dates are left out: they were looked at when it was
+    shown.
+
+    :param others: those that were shown with it.
+    """
+    store = X509Store()
+    store.set_flags(X509StoreFlags.PARTIAL_CHAIN | _NO_CHECK_TIME)
+    for authority in authorities:
+        store.add_cert(X509.from_cryptography(authority))
+    try:
+        X509StoreContext(store, certificate, others).verify_certificate()
+    except X509StoreContextError:
+        return False
+    return True
 
 
 def _choose(_connection: SSL.Connection, offered: list[bytes]) -> bytes:

@@ -141,6 +141,17 @@ class TlsSocket(socket.socket):
         return b"" if certificate is None else crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
 
     @property
+    def chain(self) -> list[crypto.X509]:
+        """The peer's certificate, and behind it what it has shown with it; empty: it has shown none."""
+        certificate = self._tls.get_peer_certificate()
+        return [] if certificate is None else [certificate, *(self._tls.get_peer_cert_chain() or [])]
+
+    @property
+    def chainBytes(self) -> tuple[bytes, ...]:
+        """The same in DER."""
+        return tuple(crypto.dump_certificate(crypto.FILETYPE_ASN1, each) for each in self.chain)
+
+    @property
     def unsaid(self) -> bool:
         """Whether the end, or a fault, was found behind the bytes that were read last: the next read tells of it."""
         return self._over or self._trouble is not None

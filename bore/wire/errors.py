@@ -172,6 +172,14 @@ class BrokenRule(Refusal):
         self.code = code
 
 
+class CertificateRefused(Refusal):
+    """The server does not accept the authority any more that has signed the client's certificate."""
+
+    text = "the client's certificate is not accepted any more"
+    code = "certificate-refused"
+    retry = False
+
+
 class NeedsTls(Refusal):
     """The port speaks TLS, and the client does not."""
 
@@ -269,6 +277,7 @@ _COMMON: Final = (
     TooManyPending,
     TooManyTunnels,
     TooManyTunnelsFromSource,
+    CertificateRefused,
     NeedsTls,
     SpeaksNoTls,
 )

@@ -121,7 +121,8 @@ class TrustTests(ClientOptionsCase):
         damaged = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
         for content in (b"", b"\xff\0", selfSigned().keyPem, damaged):
             path = self.file("no.crt", content)
-            self.assertUsageError(f"--tls-ca: {path} holds no certificate", "-t", "tls://a", "--tls-ca", path)
+            what = "a damaged" if content == damaged else "no"
+            self.assertUsageError(f"--tls-ca: {path} holds {what} certificate", "-t", "tls://a", "--tls-ca", path)
         self.assertUsageError("give the name of a file", "-t", "tls://a", "--tls-ca", "")
 
     def test_aFingerprintHasOneForm(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import warnings
 from pathlib import Path
 from typing import Final
 
@@ -24,14 +25,17 @@ from twisted.trial.unittest import SynchronousTestCase
 from bore.streams.certificates import (
     BadCredentials,
     Credentials,
+    clientContext,
     fingerprint,
     isFingerprint,
     makeSelfSigned,
+    readAuthorities,
     readCertificates,
     readCredentials,
     serverContext,
 )
 from tests.certificates import Authority, selfSigned
+from tests.oddcertificates import KEY, ODD, changed, forRsaPss
 from tests.streams.test_tlsoffers import signed
 from tests.support import temporaryFolder
 from tests.wire.strategies import UNHURRIED
@@ -237,3 +241,66 @@ class FingerprintTests(SynchronousTestCase):
             *(right.replace("SHA256", "sha256"), right.replace("SHA256", "MD5"), right.replace("a", "-"), right * 2),
         ):
             self.assertFalse(isFingerprint(wrong), wrong)
+
+
+class OddTests(SynchronousTestCase):
+    """Certificates that break today's rules."""
+
+    def setUp(self) -> None:
+        self.path = temporaryFolder(self) / "file.pem"
+        self.identity = selfSigned("tunnel.example")
+
+    def write(self, *ders: bytes) -> Path:
+        self.path.write_bytes(b"".join(asPem("CERTIFICATE", each) for each in ders))
+        self.path.chmod(0o600)
+        return self.path
+
+    def test_aBundleWithAnOddOneIsReadWithoutAWarning(self) -> None:
+        good = self.identity.certificate
+        odd = [changed(self.identity, change) for change in ODD.values()]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = readAuthorities(self.write(*odd, good.public_bytes(Encoding.DER)))
+            self.assertIn(good, found)
+            negative = readCertificates(self.write(changed(self.identity, ODD["negative serial"])))
+            clientContext(negative)
+
+    def test_whatIsDamagedIsNotLeftOut(self) -> None:
+        good = self.identity.certificate.public_bytes(Encoding.DER)
+        self.write(good, good[:-9])
+        error = str(self.assertRaises(BadCredentials, readAuthorities, self.path))
+        self.assertIn(f"{self.path} holds a damaged certificate", error)
+        whole = self.write(good, good).read_bytes()
+        for size in (len(whole) - 5, len(whole) // 2 + 60, len(whole) // 2 + 30):
+            self.path.write_bytes(whole[:size])
+            error = str(self.assertRaises(BadCredentials, readAuthorities, self.path))
+            self.assertIn(f"{self.path} ends within a certificate", error)
+        self.path.write_bytes(b"")
+        self.assertIn("holds no certificate", str(self.assertRaises(BadCredentials, readAuthorities, self.path)))
+        self.write(changed(self.identity, ODD["version 6"]))
+        self.assertIn("holds no certificate", str(self.assertRaises(BadCredentials, readAuthorities, self.path)))
+
+    def test_ofOnesOwnEachKindIsAnErrorWithAText(self) -> None:
+        key = self.path.with_name("its.key")
+        key.write_bytes(self.identity.keyPem)
+        key.chmod(0o600)
+        for name, change in ODD.items():
+            path = self.write(changed(self.identity, change))
+            try:
+                serverContext(readCredentials(path, key))
+            except BadCredentials as e:
+                self.assertIn(str(path), str(e), name)
+
+    def test_aKeyForRsaPssAloneIsRefused(self) -> None:
+        key = rsa.generate_private_key(65537, 2048)
+        holder = self.path.with_name("rsa.key")
+        holder.write_bytes(keyPem(key))
+        holder.chmod(0o600)
+        plain = signed(key).chain[0]
+
+        def change(fields: list[bytes]) -> None:
+            fields[KEY] = forRsaPss(plain)
+
+        path = self.write(changed(self.identity, change))
+        error = str(self.assertRaises(BadCredentials, readCredentials, path, holder))
+        self.assertIn(f"{path} has a certificate for a key for RSASSA-PSS alone: give one of ECDSA", error)

@@ -1,0 +1,103 @@
+"""Servers that show certificates which break the rules: a verdict, and never an exception."""
+
+from __future__ import annotations
+
+import warnings
+from typing import cast
+
+from cryptography import x509
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from OpenSSL import crypto
+
+from bore.client.reasons import ServerNotTrusted
+from bore.client.trust import Trust
+from bore.streams.tls import TlsSocket
+from tests.certificates import Authority, selfSigned
+from tests.client.trustcase import HOST, TrustCase
+from tests.oddcertificates import ODD, changed, readByOpenSSL, signed
+
+
+class OddTlsSocket:
+    """As much of a TLS socket as is judged, over what OpenSSL has read."""
+
+    def __init__(self, certificate: crypto.X509, complaints: list[int]) -> None:
+        self._certificate = certificate
+        self.complaints = complaints
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        return self._certificate.to_cryptography()
+
+    @property
+    def certificateBytes(self) -> bytes:
+        return crypto.dump_certificate(crypto.FILETYPE_ASN1, self._certificate)
+
+
+class OddTests(TrustCase):
+    """What the client says."""
+
+    def judge(self, trust: Trust, data: bytes, complaints: list[int]) -> str:
+        """Why the server is not trusted; empty: it is."""
+        try:
+            certificate = readByOpenSSL(data)
+        except crypto.Error:
+            return "OpenSSL does not read it"
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                trust.judge(cast(TlsSocket, OddTlsSocket(certificate, complaints)))
+        except ServerNotTrusted as e:
+            return str(e)
+        return ""
+
+    def trusts(self) -> dict[str, Trust]:
+        authority = (Authority().identity.certificate,)
+        return {
+            "ca": self.trust(authorities=authority),
+            "fingerprint": self.trust(fingerprint="SHA256:" + "A" * 43),
+            "new": self.trust(secret=True),
+        }
+
+    def test_eachKindIsJudged(self) -> None:
+        identity = selfSigned(HOST)
+        for name, change in ODD.items():
+            data = changed(identity, change)
+            for told, trust in self.trusts().items():
+                for complaints in ([], [18], [20]):
+                    why = self.judge(trust, data, complaints)
+                    with self.subTest(kind=name, told=told, complaints=complaints):
+                        if told == "fingerprint" or (complaints and told == "ca"):
+                            self.assertNotEqual(why, "")
+                        for words in ("OpenSSL", "X509", "extension"):
+                            self.assertNotIn(words, why)
+
+    def test_whatCannotBeReadIsRefusedWhateverIsKnown(self) -> None:
+        identity = selfSigned(HOST)
+        data = changed(identity, ODD["version 6"])
+        for known in ("authority", identity.fingerprint):
+            self.know(known)
+            why = self.judge(self.trust(), data, [18])
+            self.assertEqual(why, "its certificate breaks the rules for certificates (RFC 5280)")
+        self.assertEqual(
+            self.judge(self.trust(), changed(identity, ODD["an unknown key"]), [18]),
+            "its certificate has a key of an unknown kind",
+        )
+
+    def test_aSerialNumberBelowZeroIsNoReasonToRefuseAKnownKeyAndNoWarningIsShown(self) -> None:
+        identity = selfSigned(HOST)
+        self.know(identity.fingerprint)
+        self.assertEqual(self.judge(self.trust(), changed(identity, ODD["negative serial"]), [18]), "")
+
+    @settings(max_examples=300, deadline=None)
+    @given(st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=4))
+    def test_anyBytesMayBeDifferent(self, changes: list[tuple[int, int]]) -> None:
+        identity = _IDENTITY
+        tbs = bytearray(identity.certificate.tbs_certificate_bytes)
+        for at, byte in changes:
+            tbs[at % len(tbs)] = byte
+        for trust in self.trusts().values():
+            self.judge(trust, signed(bytes(tbs), identity.key), [])
+
+
+_IDENTITY = selfSigned(HOST, "192.0.2.1")
