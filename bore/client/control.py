@@ -28,7 +28,7 @@ from bore.streams.addresses import peerOf
 from bore.streams.bursts import Burst
 from bore.streams.dial import Dialer, Dials
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import bindingOf, prepareControl, troubleOf
+from bore.streams.sockets import PEER_TIMEOUT, bindingOf, prepareControl, troubleOf
 from bore.streams.transport import IStreamTransport
 from bore.streams.turns import Inflow, Turns
 from bore.wire import proxyprotocol
@@ -111,7 +111,7 @@ class ControlProtocol(Protocol):
         secret = self._attempts.settings.secret
         self._inflow = Inflow(self._attempts.turns, self.transport, self._read)
         self._session = ControlSession(public.wanted, secret, public.resume, bindingOf(sock))
-        prepareControl(sock)
+        prepareControl(sock, PEER_TIMEOUT)
         try:
             self._host, port = peerOf(sock)
         except OSError as e:  # reset while we were told of it

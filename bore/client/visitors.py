@@ -91,6 +91,8 @@ class Visitors:
         """Let go of the visitors that are not connected yet."""
         for visitor in list(self._dialling.values()):
             visitor.stop()
+        for trouble in (self._crowd, self._throng, self.unaccepted, self._unserved):
+            trouble.end()
 
     def noticed(self) -> None:
         """A visitor has come through to this client, whatever becomes of it."""

@@ -46,13 +46,14 @@ class Overflow:
         self.lasts = False
         self._fields: dict[str, object] = {}
         self._timer: IDelayedCall | None = None
+        self._ended = False
         self.total = 0
 
     def happened(self, **fields: object) -> None:
         """Count one more."""
         self.total += 1
         self._last = self._clock.seconds()
-        if not self.lasts:
+        if not self.lasts and not self._ended:
             self.lasts = True
             self._before = self.total - 1
             self._fields = fields
@@ -65,10 +66,20 @@ class Overflow:
 
         :param text: what is logged then, with the fields that the begin had, and ``count``.
         """
+        self._calm()
+        self._log.warn(text, count=self.total - self._before, **self._fields)
+
+    def end(self) -> None:
+        """Log what there is to log, and nothing from now on: the program ends."""
+        self._ended = True
+        if self.lasts:
+            self._calm()
+            self._sum()
+
+    def _calm(self) -> None:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self.lasts = False
-        self._log.warn(text, count=self.total - self._before, **self._fields)
 
     def _look(self) -> None:
         rest = self._last + _CALM - self._clock.seconds()
@@ -76,5 +87,8 @@ class Overflow:
             self._timer = self._clock.callLater(rest, self._look)
             return
         self.lasts = False
+        self._sum()
+
+    def _sum(self) -> None:
         if self.total - self._before > 1:
             self._log.warn(self._text + " ({count} times)", count=self.total - self._before, **self._fields)

@@ -60,6 +60,14 @@ class OverflowTests(SynchronousTestCase):
         self.assertEqual(self.logged, ["3 is too much for us", "us had 3"] * 2)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_atTheEndTheNumberIsLoggedAndNothingFromThenOn(self) -> None:
+        for _ in range(3):
+            self.overflow.happened(limit=3, whom="us")
+        self.overflow.end()
+        self.overflow.happened(limit=3, whom="us")
+        self.assertEqual(self.logged, ["3 is too much for us", "3 is too much for us (3 times)"])
+        self.assertEqual((self.overflow.total, self.clock.getDelayedCalls()), (4, []))
+
     def test_eachBurstHasItsOwnNumber(self) -> None:
         for _ in range(2):
             for _ in range(3):
