@@ -15,35 +15,35 @@ import time
 from typing import Any, cast
 
 from twisted.internet import epollreactor
-from twisted.internet.interfaces import IConnector
+from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 
+from bore.streams.transport import SocketTransport
 from tests.lab.timers import sayTimers
 
 
 class WatchedReactor:
-    """The reactor, which notes each attempt to connect, and can cut what was connected."""
+    """The reactor, which notes the control connections that it reads from, and can cut them."""
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self._connectors: set[IConnector] = set()
+        self._connections: set[SocketTransport] = set()
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._reactor, name)
 
-    def connectTCP(self, *words: Any, **named: Any) -> IConnector:
-        say("attempt", time.monotonic())
-        connector: IConnector = self._reactor.connectTCP(*words, **named)
-        self._connectors.add(connector)
-        return connector
+    def addReader(self, reader: IReadDescriptor) -> None:
+        if isinstance(reader, SocketTransport):  # of all connections of a client, only these are Twisted's
+            self._connections.add(reader)
+        self._reactor.addReader(reader)
 
     def cut(self) -> None:
         """Cut all control connections."""
-        connectors, self._connectors = self._connectors, set()
+        connections, self._connections = self._connections, set()
         say("cut", time.monotonic())
-        for connector in cast("set[Any]", connectors):
-            if connector.state == "connected":
-                connector.transport.abortConnection()
+        for connection in connections:
+            if connection.connected:
+                connection.abortConnection()
 
 
 def say(*words: object) -> None:
@@ -52,8 +52,11 @@ def say(*words: object) -> None:
 
 
 def observe(event: LogEvent) -> None:
-    """Say when a tunnel is up."""
-    if "listening at" in (event.get("log_format") or ""):
+    """Say when an attempt begins, and when a tunnel is up."""
+    text = event.get("log_format") or ""
+    if text.startswith("Starting factory"):
+        say("attempt", time.monotonic())
+    elif "listening at" in text:
         found = re.search(r":(\d+) ->", formatEvent(event))
         assert found is not None
         say("opened", time.monotonic(), found.group(1))
@@ -64,9 +67,11 @@ def main() -> None:
     epollreactor.install()
     from twisted.internet import reactor as real
 
+    from bore.client.reconnecting import ControlFactory
     from bore.client.service import ClientService
     from bore.client.settings import ClientSettings, ServerAddress
 
+    ControlFactory.noisy = True  # it is started for each attempt, and says so
     reactor: Any = WatchedReactor(real)
     globalLogPublisher.addObserver(cast(ILogObserver, observe))
     for n in range(count):

@@ -168,7 +168,7 @@ class CrowdTests(FaultCase):
         self.keeps(Multitude(tunnels=50, visitors=500, cuts=3, fresh=50))
 
     def test_visitorsAndReconnectsLeaveNothingBehind(self) -> None:
-        self.keeps(Churn(visitors=1000, reconnects=20, clients=4))
+        self.keeps(Churn(visitors=1000, reconnects=12, clients=4))
 
     def test_aSlowReaderCostsOthersNothing(self) -> None:
         self.keeps(SlowReader(seconds=8))
