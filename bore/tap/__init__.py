@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Generic, TextIO, TypeVar, cast
 
@@ -23,6 +24,7 @@ from bore.process import raiseDescriptorLimit, settle, useMonotonicClock
 from bore.signals import IReactorSignals, endOnNextSignal, handleHangup
 from bore.streams.visitorlog import VisitorLog
 from bore.syslog import SyslogObserver
+from bore.tap.pidfile import checkPidfile
 
 C = TypeVar("C")
 
@@ -51,11 +53,15 @@ class Options(usage.Options, Generic[C]):
         Read a command line.
 
         :raises twisted.python.usage.UsageError: when something is wrong with it.
+        :raises SystemExit: see :func:`checkPidfile`.
         """
         try:
             self.command = self.line.parse(sys.argv[1:] if options is None else options)
         except UsageError as e:
             raise usage.UsageError(str(e)) from e
+        pidfile = (getattr(self, "parent", None) or {}).get("pidfile")
+        if pidfile:
+            checkPidfile(Path(pidfile))
 
     def __str__(self) -> str:
         return self.line.help()

@@ -33,6 +33,13 @@ class PinTests(TlsCase):
         self.assertIn(f"{self.key}, known", client.waitFor("TLS with"))
         self.assertEqual((complaints(client), self.pins.read_text()), ([], self.line))
 
+    def test_ofManyClientsThatMeetItAtTheSameTimeOneWritesItDown(self) -> None:
+        clients = [self.tlsLaunch(self.control, "--no-state") for _ in range(4)]
+        for client in clients:
+            self.assertServes(client.port("listening at "))
+        self.assertEqual(self.pins.read_text(), self.line)
+        self.assertEqual(sum(count(client, "written down in") for client in clients), 1)
+
     def test_aKeyThatHasChangedIsRefusedWithAllThatIsNeededToRepairIt(self) -> None:
         self.pins.parent.mkdir()
         self.pins.write_text("# remark\n\n")

@@ -25,6 +25,8 @@ from tests.support import (
     twistd,
 )
 
+_TWISTD = "from twisted.scripts.twistd import run; run()"
+
 
 class TwistdCase(SynchronousTestCase):
     """Runs twistd in a folder of its own."""
@@ -162,6 +164,53 @@ class DaemonTests(TwistdCase):
             eventually(lambda: not (self.folder / "twistd.pid").exists(), "the daemon has taken its pidfile away")
             eventually(lambda: "Address already in use" in (self.folder / "twistd.log").read_text(), "the log says why")
             self.assertNotIn("Traceback", (self.folder / "twistd.log").read_text())
+
+    def test_aPidfileThatNamesAnotherProcessIsExplained(self) -> None:
+        pidfile = self.folder / "server.pid"
+        pidfile.write_text(str(os.getpid()))
+        server = self.start("-n", f"--pidfile={pidfile}", *self.serverWords())
+        self.assertEqual(server.wait(), 1, server.transcript())
+        [line] = server.err
+        self.assertIn(f"{pidfile} names process {os.getpid()} (", line)
+        self.assertIn(f"remove {pidfile}; with --pidfile=", line)
+        self.assertTrue(pidfile.exists())
+
+    def test_aPidfileThatNamesTheProcessItselfIsStale(self) -> None:
+        write = "import os; open('twistd.pid', 'w').write(str(os.getpid())); " + _TWISTD
+        words = ["-c", write, "-n", *self.serverWords()]
+        server = Program([sys.executable, *words], {"PYTHONPATH": str(CHECKOUT)}, str(self.folder))
+        self.addCleanup(server.kill)
+        server.waitFor("listening on")
+
+    def test_aPidfileWhoseProcessIsGoneIsStale(self) -> None:
+        ended = self.start("--version")
+        ended.wait()
+        (self.folder / "twistd.pid").write_text(str(ended.pid))
+        self.start("-n", *self.serverWords()).waitFor("listening on")
+
+
+#: An observer that somebody else has written.
+_LOGGER = """
+from twisted.logger import FileLogObserver, formatEvent, ILogObserver
+import sys
+def make():
+    return FileLogObserver(sys.__stdout__, lambda event: formatEvent(event) + "\\n")
+"""
+
+
+class ObserverTests(TwistdCase):
+    """Where twistd is told to log by others."""
+
+    def test_whatAPeerHasSentReachesAnotherObserverEscaped(self) -> None:
+        (self.folder / "theirs.py").write_text(_LOGGER)
+        with socket.create_server((self.host, self.port)) as server:
+            path = os.pathsep.join([str(CHECKOUT), str(self.folder)])
+            client = self.start("-n", "--pidfile=", "--logger=theirs.make", *self.clientWords(), PYTHONPATH=path)
+            peer, _ = server.accept()
+            with peer:
+                peer.sendall(b'{"Error":"\\u001b[2J\\nfake"}\0')
+                line = client.waitFor("server error")
+        self.assertIn(r"server error: \x1b[2J\nfake", line)
 
 
 #: Does what systemd does for a service with a socket: the descriptor is 3, and the variables name this process.
