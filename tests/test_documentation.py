@@ -71,7 +71,7 @@ class OptionsTests(SynchronousTestCase):
         }
         others = {
             "--help", "-h", "--version", "-V",
-            "--nodaemon", "--pidfile", "--logfile",  # twistd's
+            "--nodaemon", "--pidfile", "--logfile", "--logger", "--syslog",  # twistd's
             "--now",  # systemctl's
             "--strict",  # mypy's
         }  # fmt: skip
