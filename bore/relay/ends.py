@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import select
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from bore.relay.face import Pair, Reason
 from bore.relay.pipes import Pipe, PipePool
-from bore.streams.sockets import isSealed, stuckAt
+from bore.streams.sockets import isSealed, stuckAt, unacknowledged
 
 if TYPE_CHECKING:
     from bore.streams.tls import TlsSocket
@@ -60,6 +61,9 @@ class Loop(Protocol):
     def stuck(self, end: End) -> None:
         """An end, inside TLS, has to write before it can read: bound the time that this may last."""
 
+    def refused(self, end: End) -> None:
+        """The peer of this end takes nothing more: have the end cut if what it has sent before is not taken."""
+
 
 class JoinedPair(Pair):
     """Two ends of which each passes to the other what it reads."""
@@ -67,7 +71,7 @@ class JoinedPair(Pair):
     __slots__ = ()
 
     def cutAt(self, end: End) -> None:
-        """The peer of this end has cut its stream."""
+        """The peer of this end has cut its stream, and all that it had sent before was passed on."""
         raise NotImplementedError
 
     def finished(self, end: End) -> None:
@@ -83,6 +87,9 @@ class End:
     :ivar sealed: the stream is inside TLS.
     :ivar ending: the peer has ended or cut the stream, or has sent urgent data: behind what a read gives there may be
         more, without a further event.
+    :ivar deaf: its peer takes nothing more: what is written to it is thrown away.
+    :ivar broken: its peer has cut the stream: where nothing more is to be read it has not ended in order. The kernel
+        says so once, and may have said it to a write.
     :ivar framed: its bytes are put into frames, or taken out of them: only those of lanes, and of streams on them.
     :ivar held: bytes that were read and that the other stream has not taken yet. While there are some, or a pipe, no
         more are read.
@@ -95,7 +102,9 @@ class End:
     """
 
     __slots__ = (
+        "broken",
         "bulk",
+        "deaf",
         "ending",
         "fd",
         "finished",
@@ -124,17 +133,17 @@ class End:
         self.taken = len(early)
         self.pipe: Pipe | None = None
         self.readable = self.bulk = self.finished = self.queued = self.owing = self.framed = False
-        self.ending = False
+        self.ending = self.deaf = self.broken = False
         self.sealed = isSealed(sock)
 
     def serve(self, event: int) -> None:
         """Something has happened to the stream."""
         if event & STREAM_ENDED:
             unread = self.finished or self.held or self.pipe is not None
-            if event & select.EPOLLERR and unread and self.wasCut():
-                self.cut()  # nobody reads from it just now, and so nobody else would find out
-                return
             self.ending = True
+            if event & select.EPOLLERR and unread and (error := self.error()):
+                self.refused(error)  # nobody reads from it just now, and so nobody else would find out
+                return
         if event & READABLE and not self.finished:
             self.readable = True
         other = self.other
@@ -142,6 +151,8 @@ class End:
             other.pump()
         if self.readable:
             self.pump()
+        if event & select.EPOLLRDHUP and self.sealed and self.finished and not self.deaf:
+            self.refused(errno.ECONNRESET)  # inside TLS a direction ends without the connection's end
 
     def pump(self) -> None:
         """Move what can be moved from this end to the other one, within this stream's share of the turn."""
@@ -170,12 +181,13 @@ class End:
         behind a record that has no bytes for us.
         """
         self.readable = False
-        if self.sealed:
-            if stuckAt(self.socket):
-                self.loop.stuck(self)  # an event will tell when it can write: what waits to be read comes along with it
-            elif self.hasMore():
-                self.readable = True
-                self.later()
+        if self.sealed and stuckAt(self.socket):
+            self.loop.stuck(self)  # an event will tell when it can write: what waits to be read comes along with it
+        elif self.sealed and self.hasMore():
+            self.readable = True
+            self.later()
+        elif self.deaf:
+            self.cut()  # nothing more will come, or no event would tell of it
 
     def hasMore(self) -> bool:
         """Whether a read has left something, inside TLS: it looks at one record, or stops behind the last whole one."""
@@ -234,8 +246,9 @@ class End:
             sent = self.other.socket.send(data, flags)
         except BlockingIOError:
             sent = 0
-        except OSError:
-            self.other.cut()
+        except OSError as e:
+            self.held = bytes(data)
+            self.other.refused(e.errno)
             return
         if sent < len(data):
             self.held = bytes(data[sent:])
@@ -243,7 +256,8 @@ class End:
     def moveBulk(self) -> None:
         """Splice once into a pipe, and out of it."""
         pipes = self.loop.pipes
-        pipe = None if self.sealed or self.other.sealed else pipes.take()
+        other = self.other
+        pipe = None if self.sealed or other.sealed or other.deaf else pipes.take()
         if pipe is None:
             self.bulk = False
             self.moveSmall()
@@ -284,13 +298,16 @@ class End:
                 self.loop.pipes.give(pipe)
         except BlockingIOError:
             return False
-        except OSError:
-            sink.cut()
+        except OSError as e:
+            sink.refused(e.errno)
             return False
         return True
 
     def finish(self) -> None:
         """Nothing more comes from this end, and all that came was passed on: pass the end on."""
+        if self.broken and not self.sealed:  # inside TLS the peer says itself whether it has ended
+            self.cut()
+            return
         self.finished = True
         self.readable = False
         self.passEnd()
@@ -306,18 +323,52 @@ class End:
                     self.owing = True
                     self.pair.finished(self)
                 return
-            except OSError:
-                other.cut()
+            except OSError as e:
+                other.refused(e.errno)
                 return
         self.owing = False
         self.pair.finished(self)
 
-    def wasCut(self) -> bool:
-        """Whether the kernel knows of a cut that no read has told of; it says so once."""
-        return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+    def error(self) -> int:
+        """What the kernel knows of a cut that no read or write has told of; it says so once. 0: of none."""
+        return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+    def refused(self, error: int | None) -> None:
+        """
+        The peer takes nothing more: pass on what it has sent before, which can still be read, and then the cut.
+
+        :param error: what the kernel has said. EPIPE, where it is said first: the peer had ended its stream in order.
+        """
+        first = not self.deaf
+        if first:
+            self.deaf = True
+            self.broken = error != errno.EPIPE
+            self.loop.refused(self)
+        self.other.discard()
+        if self.finished and not self.owing:
+            self.cut()
+        elif first:
+            self.ending = True
+            self.readable = not self.finished
+            self.later()
+
+    @property
+    def acknowledged(self) -> int:
+        """How many bytes from here the other stream's peer has acknowledged, by and large; more is progress."""
+        left = len(self.held) + (0 if self.pipe is None else self.pipe.fill) + unacknowledged(self.other.fd)
+        return self.taken - left
+
+    def discard(self) -> None:
+        """Throw away what is held for the other stream, which takes nothing more, and go on reading for the same."""
+        self._giveBack()
+        self.held = b""
+        self.owing = False
+        if self.readable:
+            self.later()
 
     def cut(self) -> None:
-        """The peer of this end has cut its stream."""
+        """The peer of this end has cut its stream, and all that it had sent before was passed on."""
+        self.deaf = self.broken = True
         self.pair.cutAt(self)
 
     def fail(self) -> None:
@@ -336,9 +387,13 @@ class End:
 
     def drop(self) -> None:
         """Forget what is held, and read no more."""
+        self._giveBack()
+        self.finished = self.deaf = True
+        self.readable = self.owing = False
+        self.held = b""
+
+    def _giveBack(self) -> None:
+        """Give a pipe back, with what is in it."""
         if self.pipe is not None:
             self.loop.pipes.give(self.pipe)
             self.pipe = None
-        self.finished = True
-        self.readable = self.owing = False
-        self.held = b""

@@ -9,9 +9,11 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
+from bore.relay.lingering import MAX_LINGERING, LingeringReset
+from bore.streams.reactor import IReactor
 from bore.streams.troubles import inWords
 
 if TYPE_CHECKING:
@@ -88,7 +90,8 @@ class Relay(ABC):
 
     Bytes pass unaltered and in order. A slow reader on one side slows the writer on the other, and the relay holds
     a bounded number of bytes meanwhile. The end of one direction is passed on while the other goes on. A reset is
-    passed on as a reset. When both directions have ended, both sockets are closed.
+    passed on as a reset, behind all that was sent before it: an answer reaches the other side although whoever gave it
+    has closed its stream without reading the question. When both directions have ended, both sockets are closed.
 
     :param halfOpenTimeout: a pair one direction of which has ended is cut when the other one is silent for so many
         seconds, or up to an eighth longer. Fully open pairs may be silent for ever.
@@ -96,11 +99,12 @@ class Relay(ABC):
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime, halfOpenTimeout: float) -> None:
-        self._clock = clock
+    def __init__(self, reactor: IReactor, halfOpenTimeout: float) -> None:
+        self._reactor = reactor
         self._tick = halfOpenTimeout / _TICKS
         self._pairs: dict[Pair, Callable[[Ending], None]] = {}
         self._halfOpen: dict[Pair, tuple[int, int]] = {}
+        self._lingering: dict[Pair, LingeringReset] = {}
         self._ticking: IDelayedCall | None = None
         self._drained: Deferred[None] | None = None
         self._cutting: IDelayedCall | None = None
@@ -144,7 +148,7 @@ class Relay(ABC):
             return succeed(None)
         self._log.info("running visitors may go on for {seconds} s: {count}", seconds=seconds, count=len(self))
         self._drained = Deferred()
-        self._cutting = self._clock.callLater(seconds, self._cutAll)
+        self._cutting = self._reactor.callLater(seconds, self._cutAll)
         return self._drained
 
     def close(self) -> None:
@@ -165,7 +169,7 @@ class Relay(ABC):
         """Said by a pair: one direction has ended."""
         self._halfOpen[pair] = (pair.moved, 0)
         if self._ticking is None:
-            self._ticking = self._clock.callLater(self._tick, self._findSilent)
+            self._ticking = self._reactor.callLater(self._tick, self._findSilent)
 
     def _findSilent(self) -> None:
         self._ticking = None
@@ -177,12 +181,36 @@ class Relay(ABC):
             else:
                 pair.stop(Reason.HALF_OPEN)
         if self._halfOpen:
-            self._ticking = self._clock.callLater(self._tick, self._findSilent)
+            self._ticking = self._reactor.callLater(self._tick, self._findSilent)
+
+    def resetLater(self, pair: Pair, sock: socket.socket, ending: Ending) -> None:
+        """
+        Said by a pair: one stream is closed, and the other one is to be reset when its peer has acknowledged all.
+
+        The pair is running until then.
+        """
+        self._halfOpen.pop(pair, None)
+        if len(self._lingering) >= MAX_LINGERING:
+            next(iter(self._lingering.values())).finish()
+        lingering = self._lingering[pair] = LingeringReset(self._reactor, sock, lambda: self.pairEnded(pair, ending))
+        lingering.start()
+
+    def relieve(self) -> bool:
+        """
+        Reset half of the streams that are only waited for until their peers have acknowledged all, the oldest ones.
+
+        :returns: whether there was one, so that a descriptor is free.
+        """
+        count = (len(self._lingering) + 1) // 2
+        for lingering in list(self._lingering.values())[:count]:
+            lingering.finish()
+        return count > 0
 
     def pairEnded(self, pair: Pair, ending: Ending) -> None:
         """Said by a pair: both streams are closed."""
         ended = self._pairs.pop(pair)
         self._halfOpen.pop(pair, None)
+        self._lingering.pop(pair, None)
         ended(ending)
         if self._drained is not None and not self._pairs:
             drained, self._drained = self._drained, None
@@ -192,5 +220,10 @@ class Relay(ABC):
             drained.callback(None)
 
     def _cutAll(self) -> None:
+        """Have nothing run any more."""
         for pair in list(self._pairs):
-            pair.stop(Reason.STOPPED)
+            lingering = self._lingering.get(pair)
+            if lingering is not None:
+                lingering.finish()
+            else:
+                pair.stop(Reason.STOPPED)

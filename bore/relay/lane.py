@@ -8,17 +8,18 @@ who cannot pass bytes on does not read.
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bore.relay.ends import BUFFER_SIZE, READABLE, STREAM_ENDED, WRITABLE, End
-from bore.relay.face import Reason
+from bore.relay.face import Ending, Reason
 from bore.relay.lanefaces import LaneOwner, Lanes
 from bore.streams.sockets import unacknowledged
 from bore.wire.errors import Violation
-from bore.wire.lane import END, OPEN, RAW, RESET, RESET_FRAME, LaneDecoder, LaneSession
+from bore.wire.lane import END, OPEN, RESET, RESET_FRAME, LaneDecoder, LaneSession
 
 if TYPE_CHECKING:
     from bore.relay.lanepair import LanePair
@@ -46,6 +47,7 @@ class Lane(End):
 
     __slots__ = (
         "_awaited",
+        "_left",
         "_outgoing",
         "_waiting",
         "closed",
@@ -66,6 +68,7 @@ class Lane(End):
         self.owner = owner
         self.on: LanePair | None = None
         self._outgoing = b""
+        self._left = 0
         self.said = 0
         self._awaited = self._waiting = self.closed = False
         self.framed = True
@@ -93,8 +96,8 @@ class Lane(End):
         if event & STREAM_ENDED:
             self.ending = True
             unread = self.on is None or self.finished or self.held or self.pipe is not None
-            if event & select.EPOLLERR and unread and self.wasCut():
-                self.cut()
+            if event & select.EPOLLERR and unread and (error := self.error()):
+                self.refused(error)
                 return
         if event & WRITABLE:
             if self._outgoing:
@@ -102,9 +105,15 @@ class Lane(End):
             elif self.on is not None and (self.other.held or self.other.pipe is not None or self.other.owing):
                 self.other.pump()
         self.pump()
-        behind = event & select.EPOLLERR and self.on is not None and self.finished and not self.closed
-        if behind and self.wasCut():
-            self.cut()  # what was read last came ahead of the reset
+        if event & STREAM_ENDED and self.on is not None and self.finished and not self.closed:
+            self._endBehind(event)
+
+    def _endBehind(self, event: int) -> None:
+        """What was read last came ahead of a reset; or of an end, which is a cut where there are frames."""
+        if event & select.EPOLLERR and (error := self.error()):
+            self.refused(error)
+        elif event & select.EPOLLRDHUP and not self.decoder.raw:
+            self.refused(errno.ECONNRESET)
 
     def pump(self) -> None:
         if not self.framed:
@@ -172,7 +181,14 @@ class Lane(End):
         else:
             self.cut()
 
+    def refused(self, error: int | None) -> None:
+        if self.on is not None:
+            super().refused(error)
+        else:
+            self.cut()
+
     def cut(self) -> None:
+        self.deaf = self.broken = True
         if self.on is not None:
             self.on.laneLost()
         else:
@@ -193,12 +209,32 @@ class Lane(End):
             self.close(reset)
             self.owner.gone(self)
 
+    def endLater(self, pair: LanePair, ending: Ending) -> None:
+        """
+        Reset the lane, on which nothing is, when the other side has acknowledged all.
+
+        :param pair: the pair whose stream was on it, and which ends then.
+        """
+        self._await(False)
+        self.closed = True
+        self.loop.linger(pair, self, ending)
+        self.owner.gone(self)
+
     def refuse(self) -> None:
         """Tell the server that its visitor cannot be served."""
         self._waiting = False
         self.session.sent(RESET)
         self.settle(RESET_FRAME)
         self.pump()
+
+    def unanswered(self) -> None:
+        """The other side's last frame has not come in time. It is waited for as long as it takes what is under way."""
+        left = len(self._outgoing) + unacknowledged(self.fd)
+        if 0 < left < self._left:
+            self._left = left
+            self.loop.resetSent(self)
+        else:
+            self.end(reset=True)
 
     def settle(self, rest: bytes) -> None:
         """
@@ -250,7 +286,8 @@ class Lane(End):
         if not self._outgoing and self.session.over:
             if self._awaited:
                 self._await(False)
-            if self.session.idle and (not self.session.serves or self._underWay() <= _LITTLE):
+            usable = self.session.idle and not self.deaf
+            if usable and (not self.session.serves or self._underWay() <= _LITTLE):
                 self.turnIdle()
             else:
                 self.end(reset=False)  # what is under way arrives all the same
@@ -297,8 +334,6 @@ class Lane(End):
                         raise Violation("a visitor for a lane whose last stream has not ended yet")
                     self._waiting = True
                     self.loop.afterwards(self, partial(self._tellOpened, payload))
-                elif kind == RAW:
-                    self.end(reset=True)  # what comes now has no end that could be waited for
                 elif self.session.over:
                     self._flush()
             self.later()
@@ -324,6 +359,7 @@ class Lane(End):
         if yes != self._awaited:
             self._awaited = yes
             if yes:
+                self._left = len(self._outgoing) + unacknowledged(self.fd)
                 self.loop.resetSent(self)
             else:
                 self.loop.resetAnswered(self)

@@ -51,6 +51,9 @@ class Lanes(Loop, Protocol):
     def release(self, end: End) -> None:
         """Serve a stream no more; it stays open."""
 
+    def linger(self, pair: LanePair, end: End, ending: Ending) -> None:
+        """A pair is at its end: reset this stream when its peer has acknowledged all, and end the pair then."""
+
     def resetSent(self, lane: Lane) -> None:
         """The lane waits for the other side's last frame."""
 

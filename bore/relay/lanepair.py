@@ -18,6 +18,9 @@ from bore.wire.lane import RESET, RESET_FRAME
 #: So many bytes are taken by the local service's socket, even if nobody reads them.
 _PASSED_ON: Final = 1 << 15
 
+#: Endings for which nobody waits, and that of a stream of which all was passed on.
+_AT_ONCE: Final = (Reason.FINISHED, Reason.STOPPED, Reason.FAILED)
+
 
 class LanePair(JoinedPair):
     """
@@ -126,12 +129,13 @@ class LanePair(JoinedPair):
 
     def cutBefore(self) -> None:
         """The plain stream was cut before anything was said about it: the lane is as idle as it was."""
+        self.plain.deaf = True
         self._closePlain(self._sideOf(self.plain))
         self.lane.turnIdle()
 
     def cutByPeer(self) -> None:
-        """The other side says that the stream was cut there."""
-        self._cutPlain(self._sideOf(self.lane))
+        """The other side says that the stream was cut there, and all that it had sent before was passed on."""
+        self._cutPlain(self._sideOf(self.lane), byPeer=True)
 
     def laneLost(self) -> None:
         """The lane is dead, or has ended in the middle of a stream."""
@@ -140,21 +144,21 @@ class LanePair(JoinedPair):
         self._lose(silent=False)
 
     def _lose(self, silent: bool) -> None:
-        if self._giveBack is None:
+        if self._giveBack is None or self.plain.deaf:
             self._cutAll(self._sideOf(self.lane))
             return
         plain, lane, giveBack, data = self.plain, self.lane, self._giveBack, self.unproven or b""
         self._loop.release(plain)
         plain.drop()
         self._loop.goesOn(self, lambda _: self._loop.afterwards(lane, lambda: giveBack(data, silent)))
-        self._part(Reason.FAILED)
+        self._loop.pairEnded(self, self._part(Reason.FAILED))
         lane.end(reset=True)
 
     def finished(self, end: End) -> None:
-        if not (self.plain.finished and self.lane.finished) or self.plain.owing:
-            self._loop.halfOpened(self)
-            return
         plain, lane = self.plain, self.lane
+        if not (plain.finished and lane.finished) or plain.owing:
+            self._finishedOne(end)
+            return
         self._closePlain(Reason.FINISHED)
         if end is plain and plain.taken > _PASSED_ON and lane.session.serves:
             # The service ended first, and may not have read all yet: the next visitor would wait behind that.
@@ -162,35 +166,58 @@ class LanePair(JoinedPair):
             return
         lane.settle(b"")
 
-    def _cutPlain(self, reason: Reason) -> None:
-        """Cut the plain stream; the lane goes on, if the other side can be told."""
+    def _finishedOne(self, end: End) -> None:
+        """One direction has ended, or the end of it is owing."""
+        if not end.deaf or not end.finished or end.owing:
+            self._loop.halfOpened(self)
+        elif end is self.plain:
+            self.cutAt(end)
+        else:
+            self.laneLost()
+
+    def _cutPlain(self, reason: Reason, byPeer: bool = False) -> None:
+        """
+        Cut the plain stream; the lane goes on, if the other side can be told.
+
+        :param byPeer: it was the other side that has told us: all that has come from it was passed on.
+        """
         plain, lane = self.plain, self.lane
         rest = bytes(plain.held)
         told = lane.session.over
-        if lane.session.maySend and not lane.decoder.raw:
+        if lane.session.maySend:
+            # If bare bytes come, there is no last frame to wait for: they are thrown away, up to the lane's end.
             lane.session.sent(RESET)
             rest += RESET_FRAME
             told = True
-        self._closePlain(reason)
         if told:
+            self._closePlain(reason)
             lane.settle(rest)
             self._loop.afterwards(lane, lane.pump)
-        else:
-            # Where there are frames, the lane's end in the middle of a stream is a cut; a reset would destroy what is
-            # still under way of the stream before.
+        elif byPeer or not plain.deaf:
+            self._closePlain(reason)
+            # Where there are frames, the lane's end in the middle of a stream is a cut.
             lane.end(reset=not plain.framed)
+        else:
+            self._loop.forget(plain)
+            plain.close(reset=True)
+            lane.endLater(self, self._part(reason))
 
     def _cutAll(self, reason: Reason) -> None:
+        lane = self.lane
         self._closePlain(reason)
-        self.lane.end(reset=True)
+        lane.end(reset=True)
 
     def _closePlain(self, reason: Reason) -> None:
         """Close the plain stream, by a reset unless it has finished, and part from the lane."""
-        self._loop.forget(self.plain)
-        self.plain.close(reset=reason is not Reason.FINISHED)
-        self._part(reason)
+        plain = self.plain
+        if plain.deaf or reason in _AT_ONCE:
+            self._loop.forget(plain)
+            plain.close(reset=reason is not Reason.FINISHED)
+            self._loop.pairEnded(self, self._part(reason))
+        else:
+            self._loop.linger(self, plain, self._part(reason))
 
-    def _part(self, reason: Reason) -> None:
+    def _part(self, reason: Reason) -> Ending:
         """The stream is not on the lane any more."""
         plain, lane = self.plain, self.lane
         toLane, fromLane = plain.taken, lane.taken
@@ -200,9 +227,8 @@ class LanePair(JoinedPair):
             self.unproven = None
         if self._looking is not None:
             self._stopLooking()
-        ending = Ending(reason, toLane, fromLane) if self._plainIsLeft else Ending(reason, fromLane, toLane)
-        self._loop.pairEnded(self, ending)
         del plain.other, plain.pair
+        return Ending(reason, toLane, fromLane) if self._plainIsLeft else Ending(reason, fromLane, toLane)
 
     def _sideOf(self, end: End) -> Reason:
         return Reason.LEFT_CUT if (end is self.plain) == self._plainIsLeft else Reason.RIGHT_CUT

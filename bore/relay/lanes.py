@@ -30,9 +30,7 @@ class LaneRelay(SpliceRelay):
         self._unproven: Deadlines[LanePair, LanePair] = Deadlines(
             reactor, PROOF_TIMEOUT, lambda _, pair: self._safely(pair.check, pair)
         )
-        self._unanswered: Deadlines[Lane, Lane] = Deadlines(
-            reactor, RESET_TIMEOUT, lambda _, lane: lane.end(reset=True)
-        )
+        self._unanswered: Deadlines[Lane, Lane] = Deadlines(reactor, RESET_TIMEOUT, lambda _, lane: lane.unanswered())
 
     @property
     def lanes(self) -> LaneRelay:

@@ -24,10 +24,11 @@ from zope.interface import implementer
 
 from bore.relay.ends import BUFFER_SIZE, End, JoinedPair
 from bore.relay.face import Ending, Pair, Reason, Relay, Stream
+from bore.relay.lingering import TAKE_TIMEOUT
 from bore.relay.pipes import PipePool
 from bore.streams.deadlines import Deadlines
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import STUCK_TIMEOUT, stuckAt
+from bore.streams.sockets import STUCK_TIMEOUT, stuckAt, unacknowledged
 
 #: The bytes that all busy streams together may move in one turn, and the least for each of them: so a small message
 #: waits for no more than about a millisecond of other streams' bulk.
@@ -70,18 +71,34 @@ class _SplicePair(JoinedPair):
         for end in (self.left, self.right):
             self.relay.forget(end)
             end.close(reset=reason is not Reason.FINISHED)
-        self.relay.pairEnded(self, Ending(reason, toRight=self.left.taken, toLeft=self.right.taken))
-        # Without these cycles they are gone at once, and the garbage collector has nothing to look for.
-        del self.left.other, self.left.pair, self.right.other, self.right.pair
+        self.relay.pairEnded(self, self._ending(reason))
+        self._part()
 
     def cutAt(self, end: End) -> None:
-        self.stop(Reason.LEFT_CUT if end is self.left else Reason.RIGHT_CUT)
+        reason = Reason.LEFT_CUT if end is self.left else Reason.RIGHT_CUT
+        if end.other.deaf:
+            self.stop(reason)
+            return
+        other = end.other
+        self.relay.forget(end)
+        end.close(reset=True)
+        self.relay.linger(self, other, self._ending(reason))
+        self._part()
 
     def finished(self, end: End) -> None:
         if end.other.finished and not (end.owing or end.other.owing):
             self.stop(Reason.FINISHED)
+        elif end.deaf and not end.owing:
+            self.cutAt(end)
         else:
             self.relay.halfOpened(self)
+
+    def _ending(self, reason: Reason) -> Ending:
+        return Ending(reason, toRight=self.left.taken, toLeft=self.right.taken)
+
+    def _part(self) -> None:
+        # Without these cycles they are gone at once, and the garbage collector has nothing to look for.
+        del self.left.other, self.left.pair, self.right.other, self.right.pair
 
 
 @implementer(IReadDescriptor)
@@ -90,9 +107,9 @@ class SpliceRelay(Relay):
 
     def __init__(self, reactor: IReactor, halfOpenTimeout: float) -> None:
         super().__init__(reactor, halfOpenTimeout)
-        self._reactor = reactor
         self._epoll = select.epoll()
         self._ends: dict[int, End] = {}
+        self._refused: Deadlines[End, int] = Deadlines(reactor, TAKE_TIMEOUT, self._notTaken)
         self._nextTurn: IDelayedCall | None = None
         self._afterwards: deque[tuple[End, Callable[[], object]]] = deque()
         self._serving = False
@@ -131,8 +148,8 @@ class SpliceRelay(Relay):
 
     def _stopAll(self) -> None:
         """Have nothing run any more: the reactor ends, and nobody has waited for it."""
-        for pair in list(self._pairs):
-            pair.stop(Reason.STOPPED)
+        self._cutAll()
+        self._refused.takeAll()
 
     def doRead(self) -> None:
         """Serve the streams to which something has happened, then those that had not come to an end before."""
@@ -238,12 +255,39 @@ class SpliceRelay(Relay):
     def forget(self, end: End) -> None:
         """Serve a stream no more; it is about to be closed."""
         del self._ends[end.fd]
+        if end.deaf:
+            self._refused.take(end)
 
     def release(self, end: End) -> None:
         """Serve a stream no more; it stays open."""
-        del self._ends[end.fd]
+        self.forget(end)
         with contextlib.suppress(OSError):  # it may not have come that far
             self._epoll.unregister(end.fd)
+
+    def refused(self, end: End) -> None:
+        """See Loop."""
+        self._refused.add(end, end.acknowledged)
+
+    def _notTaken(self, end: End, before: int) -> None:
+        """What is left of a stream was not taken for TAKE_TIMEOUT seconds; or it was, by and by."""
+        if end.acknowledged > before:
+            self.refused(end)
+            return
+        try:
+            end.cut()
+        except Exception:
+            self._broken(end)
+
+    def linger(self, pair: Pair, end: End, ending: Ending) -> None:
+        """Said by a pair that is at its end: reset this stream when its peer has acknowledged all."""
+        end.drop()
+        if end.sealed or unacknowledged(end.fd):
+            self.release(end)
+            self.resetLater(pair, end.socket, ending)
+        else:
+            self.forget(end)
+            end.close(reset=True)
+            self.pairEnded(pair, ending)
 
     def _broken(self, end: End) -> None:
         """A fault of ours: it costs this pair, and no other."""

@@ -64,8 +64,8 @@ class ToLane(End):
         pair = self.pair
         if pair.unproven is not None and pair.mustWait():
             self.readable = False
-            if self.ending and self.wasCut():
-                self.cut()  # nobody reads just now, and so nobody else would find out
+            if self.ending and (error := self.error()):
+                self.refused(error)  # nobody reads just now, and so nobody else would find out
             return
         data = self.receive()
         if not data:
@@ -105,10 +105,11 @@ class ToLane(End):
         try:
             more = self.socket.recv(room)
         except BlockingIOError:
-            return b"", False, False
+            return b"", False, self.deaf
         except OSError:
             return b"", False, True
-        return more, not more, False
+        over = not more
+        return more, over and not self.broken, over and self.broken
 
     def _goRaw(self) -> None:
         """Say no frames any more, unless another lane may have to be given what is said: it would not be known."""
@@ -125,7 +126,14 @@ class ToLane(End):
         else:
             self.write(frame)
 
+    def discard(self) -> None:
+        if self.pair.unproven is None:  # else the lane may turn out to have been dead, and another one is given all
+            super().discard()
+
     def finish(self) -> None:
+        if self.broken:
+            self.cut()
+            return
         if not self.framed:
             self.pair.lane.session.sentEnd()
             super().finish()

@@ -196,7 +196,7 @@ class ControlFactory(Factory):
 
         :returns: whether some are free already.
         """
-        if self._closeIdleLanes() or self.room.closeNewest():
+        if self.relay.relieve() or self._closeIdleLanes() or self.room.closeNewest():
             return True
         self.pending.dropOne()
         return False

@@ -60,6 +60,9 @@ _TCP_INFO_SIZE: Final = 60
 #: Linux: how many bytes of a socket the peer's kernel has not acknowledged (ioctl SIOCOUTQ).
 SIOCOUTQ: Final = 0x5411
 
+#: Linux: the state of a connection that is over, in the first byte of what TCP_INFO gives (net/tcp_states.h).
+_TCP_CLOSE: Final = 7
+
 
 def _options(idle: int, interval: int, count: int) -> tuple[tuple[int, int, int], ...]:
     """Small messages are sent at once, and a silent peer is asked, as far as the system can."""
@@ -95,6 +98,11 @@ class TlsError(ConnectionError):
 def isSealed(sock: socket.socket) -> bool:
     """Whether a socket's bytes go through TLS: then the kernel knows nothing of them."""
     return type(sock) is not socket.socket
+
+
+def saidEnd(sock: socket.socket) -> bool:
+    """Whether the end of what we send was said inside TLS; False for a plain socket."""
+    return isSealed(sock) and bool(cast(Any, sock).saidEnd)
 
 
 def troubleOf(sock: socket.socket, error: OSError) -> OSError:
@@ -198,6 +206,16 @@ def unacknowledged(fd: int) -> int:
         return int(struct.unpack("i", fcntl.ioctl(fd, SIOCOUTQ, b"\0\0\0\0"))[0])
     except OSError:
         return 0
+
+
+def hasClosed(sock: socket.socket) -> bool:
+    """Whether a connection is over for the kernel, as after a reset; False if that cannot be told (not Linux)."""
+    if sys.platform != "linux":
+        return False
+    try:
+        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE
+    except OSError:
+        return True
 
 
 def _set(sock: socket.socket, options: tuple[tuple[int, int, int], ...]) -> None:

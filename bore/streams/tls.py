@@ -156,6 +156,11 @@ class TlsSocket(socket.socket):
         """Whether the end, or a fault, was found behind the bytes that were read last: the next read tells of it."""
         return self._over or self._trouble is not None
 
+    @property
+    def saidEnd(self) -> bool:
+        """Whether ``close_notify`` was sent."""
+        return self._closing
+
     def recv(self, size: int, flags: int = 0) -> bytes:
         if self._trouble is not None:
             self._tellTrouble()

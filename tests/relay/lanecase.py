@@ -8,6 +8,7 @@ import itertools
 import os
 import socket
 import struct
+import time
 from typing import cast
 from uuid import UUID
 
@@ -227,6 +228,14 @@ class LaneCase(SynchronousTestCase):
             if not self.relay._epoll.closed:
                 self.relay.doRead()
             self.reactor.advance(0)
+
+    def linger(self) -> None:
+        """Wait until every stream that is to be reset has been: the kernel acknowledges some things after 40 ms."""
+        for _ in range(1000):
+            if not self.relay._lingering:
+                return
+            time.sleep(0.002)
+            self.reactor.advance(0.01)
 
     def keep(self, *socks: socket.socket) -> None:
         """Close these in the end."""

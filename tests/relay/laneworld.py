@@ -14,7 +14,7 @@ from typing import Final, cast
 from uuid import UUID
 
 from bore.relay.ends import BUFFER_SIZE
-from bore.relay.face import Ending, Reason, Stream
+from bore.relay.face import Ending, Stream
 from bore.relay.lane import Lane
 from bore.relay.lanes import LaneRelay
 from bore.streams.reactor import IReactor
@@ -158,7 +158,8 @@ class World:
             assert not state, f"{talk} has ended twice at the service"
             state.append(ending)
             talk.farEndings += 1
-            del self.serving[lane]
+            if self.serving.get(lane) is talk:  # the lane may go on before the service has acknowledged all
+                del self.serving[lane]
 
         self.serving[lane] = talk
         self.far.joinWithLane(Stream(inner), lane, False, ended, header=header)
@@ -271,6 +272,7 @@ class World:
             before = now
             if idle > 10:
                 time.sleep(0.05)  # the kernel looks again after a while whether there is room
+                self.reactor.advance(0.05)
             assert idle < 40, f"stuck: {list(self.talks.values())}"
         for _ in range(4):
             for _ in range(200):
@@ -293,8 +295,7 @@ class World:
         """Close everything."""
         self._plugs.close()
         for relay in (self.near, self.far):
-            for pair in list(relay._pairs):
-                pair.stop(Reason.STOPPED)
+            relay._cutAll()
             if not relay._epoll.closed:
                 relay.close()
         for wire in self.wires.values():

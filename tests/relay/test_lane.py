@@ -11,7 +11,7 @@ if sys.platform != "linux":
 
 from bore.relay.face import Relay
 from bore.streams.reactor import IReactor
-from tests.relay import contract
+from tests.relay import contract, earlycontract
 from tests.relay.laned import LanedRelay
 
 
@@ -34,6 +34,10 @@ class LaneDrainTests(_Laned, contract.DrainContract):
 
 class LaneHalfOpenTests(_Laned, contract.HalfOpenContract):
     """Half-open streams over lanes."""
+
+
+class LaneEarlyAnswerTests(_Laned, earlycontract.EarlyAnswerContract):
+    """Early answers over lanes."""
 
 
 class LaneChurnTests(_Laned, contract.ChurnContract):

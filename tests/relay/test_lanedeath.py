@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
+import time
 
 if sys.platform != "linux":
     from twisted.trial.unittest import SkipTest
@@ -11,6 +13,7 @@ if sys.platform != "linux":
     raise SkipTest("there are no lanes on this system")
 
 from bore.relay.face import Reason
+from bore.streams.sockets import unacknowledged
 from bore.wire.lane import DATA, END, END_FRAME, OPEN, RESET, RESET_FRAME
 from tests.relay.lanecase import OPENING, TINY, Hand, LaneCase, data, reset, take, wasReset
 from tests.support import pattern
@@ -235,14 +238,27 @@ class ProvedTests(LaneCase):
             take(visitor)
             take(visitor)
 
-    def test_theVisitorIsResetWhileItTakesNothing(self) -> None:
+    def test_theVisitorThatTakesNothingIsResetWhenItHasTakenAll(self) -> None:
         visitor, hand = self._proved()
+        said = 0
         while not self._stalled():
             hand.say(data(bytes(10_000)))
+            said += 10_000
             self.turn(1)
+        while unacknowledged(hand.socket.fileno()):
+            time.sleep(0.001)
         reset(hand.socket)
         self.turn()
-        self.assertTrue(wasReset(visitor))
+        self.assertEqual(self.endings, [])
+        got = 0
+        with self.assertRaises(ConnectionResetError):
+            while True:
+                with contextlib.suppress(BlockingIOError):
+                    while part := visitor.recv(1 << 18):
+                        got += len(part)
+                self.turn(1)
+                self.linger()
+        self.assertEqual(got, said)
         self.assertEqual([e.reason for e in self.endings], [Reason.RIGHT_CUT])
 
     def _stalled(self) -> bool:

@@ -170,9 +170,9 @@ class GivenBackTests(LaneCase):
         self.turn()
         reset(visitor)
         self.turn()
+        for _ in range(40):
+            self.reactor.advance(1)  # the lane is found dead, or its RESET is not answered
         self.assertEqual(len(self.relay), 0)
-        for _ in range(30):
-            self.reactor.advance(1)  # the lane's RESET is not answered meanwhile
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_whoIsGivenBackWhileTheRelayDrainsIsGivenBackFirst(self) -> None:
@@ -201,6 +201,7 @@ class EndTests(LaneCase):
         hand.say(data(b"hello"), END_FRAME)
         reset(hand.socket)
         self.turn()
+        self.linger()
         self.assertEqual([ending.reason for ending in self.endings], [Reason.LEFT_CUT])
         with self.assertRaises(OSError):
             service.send(b"anybody there?")

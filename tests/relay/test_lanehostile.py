@@ -83,17 +83,18 @@ class IllegalTests(LaneCase):
                 hand.say(last, frame)
                 self.turn()
                 self.assertTrue(lane.closed, (last, frame))
+        self.linger()
         self.assertEqual(len(self.relay), 0)
 
     def test_whileARresetIsAwaitedOnlyTheStreamMayCome(self) -> None:
-        for frame in (OPENING, RAW_FRAME, *NO_FRAMES):
+        for frame in (OPENING, *NO_FRAMES):
             visitor, lane, hand = self.visit(proved=True)
             reset(visitor)
             self.turn()
             hand.say(data(b"thrown away"), frame)
             self.turn()
             self.assertTrue(lane.closed, frame)
-        self.assertEqual(self.owner.log, ["gone"] * (2 + len(NO_FRAMES)))
+        self.assertEqual(self.owner.log, ["gone"] * (1 + len(NO_FRAMES)))
 
     def test_behindRawThereAreNoFrames(self) -> None:
         visitor, lane, hand = self.visit(proved=True)
@@ -169,8 +170,7 @@ class IllegalTests(LaneCase):
         if ours.fileno() >= 0:
             reset(ours)
         self.turn(4)
-        for pair in list(self.relay._pairs):
-            pair.stop(Reason.STOPPED)
+        self.relay._cutAll()
         self.turn(2)
         relay = self.relay
         left = len(relay), len(relay._unproven), len(relay._unanswered)

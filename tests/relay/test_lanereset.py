@@ -12,7 +12,8 @@ if sys.platform != "linux":
 
 from bore.relay.face import Reason
 from bore.relay.lane import Lane
-from bore.wire.lane import DATA, END_FRAME, RESET, RESET_FRAME
+from bore.relay.lingering import TAKE_TIMEOUT
+from bore.wire.lane import DATA, END_FRAME, RAW_FRAME, RESET, RESET_FRAME, RESET_TIMEOUT
 from tests.relay.lanecase import SMALL, TINY, Hand, LaneCase, data, fill, reset, take, wasReset
 
 
@@ -73,6 +74,25 @@ class UnansweredTests(LaneCase):
         self.turn()
         self.assertEqual(take(visitor), b"for the next")
 
+    def test_whatBecomesRawBehindAResetIsThrownAwayUpToTheLanesEnd(self) -> None:
+        """A reset from here could overtake RESET, and what was said before it."""
+        for ends in (True, False):
+            lane, hand = self._cut()
+            self.endings.clear()
+            hand.say(data(b"more"), RAW_FRAME)
+            for _ in range(20):
+                hand.say(bytes(50_000))
+                self.turn()
+                self.assertFalse(lane.closed)
+            self.assertEqual(hand.hearKinds()[-1], RESET)
+            if ends:
+                hand.socket.close()
+                self.turn()
+            else:
+                self.reactor.advance(RESET_TIMEOUT)
+            self.assertEqual((lane.closed, self.owner.log), (True, ["gone"]))
+            self.owner.log.clear()
+
     def test_aResetBehindBytesThatNobodyTakesIsGivenUp(self) -> None:
         for size in (TINY, SMALL):
             visitor, lane, hand = self.visit(proved=True, size=size)
@@ -80,6 +100,7 @@ class UnansweredTests(LaneCase):
             self.turn()
             reset(visitor)
             self.turn()
+            self.reactor.advance(TAKE_TIMEOUT)  # nothing that the visitor has sent was taken meanwhile
             self.assertGreater(len(lane._outgoing), 0)
             self.reactor.advance(10.1)
             self.assertTrue(lane.closed)

@@ -13,6 +13,7 @@ if sys.platform != "linux":
     raise SkipTest("there are no lanes on this system")
 
 from bore.relay.face import Reason
+from bore.relay.lingering import TAKE_TIMEOUT
 from bore.relay.tolane import ToLane
 from bore.wire.lane import DATA, END, END_FRAME, RESET, RESET_FRAME
 from tests.relay.lanecase import OPENING, TINY, LaneCase, data, fill, hasEnded, reset, take, wasReset
@@ -53,6 +54,7 @@ class DrainTests(LaneCase):
         self.turn()
         reset(visitor)
         self.turn()
+        self.reactor.advance(TAKE_TIMEOUT)  # nothing that the visitor has sent was taken meanwhile
         self.assertGreater(len(lane._outgoing), 0)
         self.assertEqual(self._drain(), ["drained"])
         self.assertEqual(self.owner.log, ["gone"])

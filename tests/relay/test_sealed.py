@@ -28,7 +28,7 @@ from bore.streams.sockets import STUCK_TIMEOUT
 from bore.streams.tls import TlsSocket
 from bore.wire.lane import openFrame
 from tests.fakes import FakeReactor
-from tests.relay import contract
+from tests.relay import contract, earlycontract
 from tests.relay.contract import tcpPair
 from tests.relay.laned import LanedRelay, Side
 from tests.relay.sealed import SealedRelay, tlsPair
@@ -56,6 +56,10 @@ class SealedDrainTests(_Sealed, contract.DrainContract):
 
 class SealedHalfOpenTests(_Sealed, contract.HalfOpenContract):
     """Half-open streams through TLS."""
+
+
+class SealedEarlyAnswerTests(_Sealed, earlycontract.EarlyAnswerContract):
+    """Early answers through TLS."""
 
 
 class SealedChurnTests(_Sealed, contract.ChurnContract):
@@ -98,6 +102,10 @@ class SealedLaneDrainTests(_SealedLanes, contract.DrainContract):
 
 class SealedLaneHalfOpenTests(_SealedLanes, contract.HalfOpenContract):
     """Half-open streams over lanes inside TLS."""
+
+
+class SealedLaneEarlyAnswerTests(_SealedLanes, earlycontract.EarlyAnswerContract):
+    """Early answers over lanes inside TLS."""
 
 
 class SealedLaneChurnTests(_SealedLanes, contract.ChurnContract):

@@ -24,12 +24,13 @@ if sys.platform != "linux":
 from bore.relay import body, pipes, splice
 from bore.relay.ends import End
 from bore.relay.face import Ending, Reason, Relay, Stream
+from bore.relay.lingering import TAKE_TIMEOUT
 from bore.relay.pipes import Pipe, PipePool
 from bore.relay.portable import PortableRelay
 from bore.relay.splice import SpliceRelay
 from bore.streams.reactor import IReactor
 from tests.fakes import FakeReactor
-from tests.relay import contract
+from tests.relay import contract, earlycontract
 from tests.relay.contract import tcpPair
 
 
@@ -52,6 +53,10 @@ class SpliceDrainTests(_Splice, contract.DrainContract):
 
 class SpliceHalfOpenTests(_Splice, contract.HalfOpenContract):
     """Half-open pairs in the splice body."""
+
+
+class SpliceEarlyAnswerTests(_Splice, earlycontract.EarlyAnswerContract):
+    """Early answers in the splice body."""
 
 
 class SpliceChurnTests(_Splice, contract.ChurnContract):
@@ -260,6 +265,9 @@ class TurnTests(SynchronousTestCase):
             self.reactor.advance(0)
         contract.reset(left)
         self.relay.doRead()
+        self.assertEqual(self.endings, [], "what was sent before the reset may still be taken")
+        self.reactor.advance(TAKE_TIMEOUT)
+        self.reactor.pump([0.25] * int(4 * TAKE_TIMEOUT + 2))
         self.assertEqual([ending.reason for ending in self.endings], [Reason.LEFT_CUT])
 
     def test_aFaultOfOursCostsOnePairAndNoOther(self) -> None:

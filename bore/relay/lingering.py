@@ -1,0 +1,148 @@
+"""A stream that is to be reset, but not before its peer has all that was written to it."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from bore.streams.reactor import IReactor
+from bore.streams.sockets import hasClosed, isSealed, saidEnd, unacknowledged
+
+#: Seconds without a byte acknowledged after which the stream is reset all the same. TCP repeats what was lost after
+#: about 1, 2, 4, 8 and 16 s: a path on which none of these arrives is dead, and so is a peer that does not read.
+TAKE_TIMEOUT: Final = 30.0
+
+#: Streams of one relay that may linger at the same time; beyond that the oldest are reset. Each costs a descriptor and
+#: at most what a socket's send buffer holds (4 MiB by default).
+MAX_LINGERING: Final = 256
+
+#: Seconds that a stream lingers at least where it is not enough, or not known, that all was acknowledged: some round
+#: trips.
+_LEAST: Final = 1.0
+
+#: No event tells that all was acknowledged. Seconds to the first look and, as the pauses double, the longest pause.
+_FIRST_PAUSE: Final = 0.01
+_LONGEST_PAUSE: Final = 0.25
+
+#: Reads in one turn, and bytes in each: a peer that goes on sending does not stop the others.
+_READS: Final = 16
+_SIZE: Final = 1 << 16
+
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+
+
+def resetNow(sock: socket.socket) -> None:
+    """Close a socket by a reset. What its peer has not acknowledged is lost."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    sock.close()
+
+
+@implementer(IReadDescriptor)
+class LingeringReset:
+    """
+    Resets a stream when its peer has acknowledged all, or does not get on.
+
+    A reset overtakes what the kernel still has to send, and destroys it. Until then, what the peer sends is read and
+    thrown away: input that nobody has read would make the kernel reset the stream at once, and a peer that cannot
+    write may not come to read.
+
+    Inside TLS an end without ``close_notify`` is a cut, and destroys nothing: it is sent at once, and the peer closes
+    the connection. OpenSSL reads no more from a connection once a write to it has failed, so a reset would cost the
+    peer what it has not read yet.
+
+    :param sock: belongs to this object from now on. Nothing may be left to write to it.
+    :param done: called once, when the socket is closed; that may be before :meth:`start` returns.
+    """
+
+    def __init__(self, reactor: IReactor, sock: socket.socket, done: Callable[[], None]) -> None:
+        self._reactor = reactor
+        self._socket = sock
+        self._done = done
+        self._pause = _FIRST_PAUSE
+        self._looking: IDelayedCall | None = None
+        self._sealed = isSealed(sock)
+        self._left = 0
+        self._soonest = 0.0
+        self._until = 0.0
+
+    def start(self) -> None:
+        """Linger, if there is a reason to."""
+        now = self._reactor.seconds()
+        self._left = unacknowledged(self._socket.fileno())
+        if self._sealed:
+            with contextlib.suppress(OSError):  # it is gone, as reading will tell
+                socket.socket.shutdown(self._socket, socket.SHUT_WR)
+            # Behind close_notify the peer does not see the end any more.
+            self._soonest = now + _LEAST if saidEnd(self._socket) else math.inf
+        elif sys.platform != "linux":
+            self._soonest = now + _LEAST
+        if self._isOver(now) or hasClosed(self._socket):
+            self.finish()
+            return
+        self._until = now + TAKE_TIMEOUT
+        self._looking = self._reactor.callLater(self._pause, self._look)
+        self._reactor.addReader(self)
+
+    def finish(self) -> None:
+        """Reset the stream now."""
+        if self._looking is not None:
+            if self._looking.active():
+                self._looking.cancel()
+            self._looking = None
+            self._reactor.removeReader(self)
+        if self._socket.fileno() >= 0:
+            resetNow(self._socket)
+            self._done()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def logPrefix(self) -> str:
+        return "LingeringReset"
+
+    def doRead(self) -> None:
+        """Throw away what the peer sends."""
+        try:
+            for _ in range(_READS):
+                # Of TLS nothing is needed any more: the bytes are taken as they come.
+                if not socket.socket.recv(self._socket, _SIZE):
+                    break
+            else:
+                return
+            if self._sealed:
+                self.finish()
+            else:
+                self._reactor.removeReader(self)  # it may read for long after that
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.finish()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The peer has reset the stream itself, or the reactor ends."""
+        self.finish()
+
+    def _isOver(self, now: float) -> bool:
+        return not self._left and now >= self._soonest
+
+    def _look(self) -> None:
+        now = self._reactor.seconds()
+        left = unacknowledged(self._socket.fileno())
+        if left < self._left:
+            self._left = left
+            self._until = now + TAKE_TIMEOUT
+        if self._isOver(now) or now >= self._until or hasClosed(self._socket):
+            self.finish()
+            return
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        self._looking = self._reactor.callLater(self._pause, self._look)

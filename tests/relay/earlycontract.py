@@ -1,0 +1,146 @@
+"""What every body of the relay promises about answers to questions that nobody has read to their end."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from bore.relay.face import Reason
+from bore.streams.sockets import unacknowledged
+from tests.relay.contract import RelayContract, inReactor, inThread
+from tests.support import PATIENCE, eventually, pattern, receiveAll
+
+
+class Upload:
+    """
+    Somebody who sends much to somebody who does not want it, and reads what comes back meanwhile.
+
+    :ivar answer: what has come back.
+    :ivar wasReset: whether the kernel has told of a reset; it does so once, to a read or to a write.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.answer = b""
+        self.wasReset = False
+        self._writer = threading.Thread(target=self._write)
+        self._writer.start()
+
+    def _write(self) -> None:
+        try:
+            for _ in range(80):
+                self._sock.sendall(bytes(100_000))
+        except ConnectionResetError:
+            self.wasReset = True
+        except BrokenPipeError:
+            pass
+
+    def finish(self, size: int = 1 << 16, pause: float = 0.0) -> None:
+        """Read up to the end, so many bytes at once, with pauses of so many seconds."""
+        try:
+            while part := self._sock.recv(size):
+                self.answer += part
+                time.sleep(pause)
+        except ConnectionResetError:
+            self.wasReset = True
+        self._writer.join(PATIENCE)
+        assert not self._writer.is_alive(), "the upload is stuck"
+
+
+def untilTaken(sock: socket.socket) -> None:
+    """Wait until everything that was sent is with the peer's kernel."""
+    eventually(lambda: not unacknowledged(sock.fileno()), "an answer is taken")
+
+
+class EarlyAnswerContract(RelayContract):
+    """Answers of those who do not want to hear the rest, and close without having read it: that is a reset."""
+
+    def _upload(
+        self, answers: Callable[[socket.socket], None], answer: bytes, times: int = 20, cut: bool = True, **how: Any
+    ) -> None:
+        for first, second in (("left", "right"), ("right", "left")):
+            for number in range(times):
+                pair = self.joined()
+                upload = Upload(getattr(pair, first))
+                answers(getattr(pair, second))
+                upload.finish(**how)
+                self.assertEqual(len(upload.answer), len(answer), f"to the {first}, {number}")
+                self.assertEqual(upload.answer, answer)
+                self.assertTrue(upload.wasReset or not cut, f"to the {first}, {number}: it looks as if it had ended")
+                self.assertIs(pair.ending().reason, Reason.RIGHT_CUT if second == "right" else Reason.LEFT_CUT)
+                pair.close()
+
+    @inThread
+    def test_itArrivesWholeThenTheReset(self) -> None:
+        answer = pattern(21, 20_000)
+
+        def answers(sock: socket.socket) -> None:
+            sock.recv(1000)
+            sock.sendall(answer)
+            sock.close()
+
+        self._upload(answers, answer)
+
+    @inThread
+    def test_aGreetingOfSomebodyBusyArrives(self) -> None:
+        def answers(sock: socket.socket) -> None:
+            sock.sendall(b"421 busy\r\n")
+            sock.close()
+
+        # Nothing may have come that was not read, which is an end; and a reset then, when it comes.
+        self._upload(answers, b"421 busy\r\n", cut=False)
+
+    @inThread
+    def test_itArrivesWholeWhereItIsLongAndTheReaderSlow(self) -> None:
+        answer = pattern(22, 700_000)
+
+        def answers(sock: socket.socket) -> None:
+            sock.recv(1000)
+
+            def say() -> None:
+                sock.sendall(answer)
+                untilTaken(sock)
+                sock.close()
+
+            threading.Thread(target=say).start()
+
+        self._upload(answers, answer, 2, size=20_000, pause=0.005)
+
+    @inThread
+    def test_anEndBeforeTheResetIsAnEnd(self) -> None:
+        """Whoever has answered all, and ended in order, takes no more either: the answer must not look cut."""
+        for first, second in (("left", "right"), ("right", "left")):
+            pair = self.joined()
+            one, other = getattr(pair, first), getattr(pair, second)
+            other.sendall(b"all of it")
+            other.close()
+            self.assertEqual(receiveAll(one), b"all of it")
+            with self.assertRaises((ConnectionResetError, BrokenPipeError)):
+                for _ in range(500):
+                    one.sendall(bytes(1000))
+                    time.sleep(0.005)
+            pair.ending()
+
+    @inThread
+    def test_nothingIsLeftOfThoseWhoNeverReadTheAnswer(self) -> None:
+        """The relay ends meanwhile."""
+        pair = self.joined(small=True)
+        upload = threading.Thread(target=self._flood, args=(pair.left,))
+        upload.start()
+        pair.right.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                pair.right.send(bytes(100_000))
+        pair.right.close()
+        upload.join(PATIENCE)
+        self.assertFalse(upload.is_alive(), "the upload is read and thrown away, or ends")
+        inReactor(self.relay.drain, 0.1)
+        pair.ending()
+
+    def _flood(self, sock: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            sock.sendall(bytes(3_000_000))
