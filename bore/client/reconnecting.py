@@ -251,8 +251,13 @@ class ControlFactory(ReconnectingClientFactory):
         """Log why there is no tunnel, and choose the delay that belongs to it."""
         server = str(self._servers.address)
         if final:
+            forGood = isinstance(why, AuthenticationFailed)
             self._log.error(
-                "{what} {server}: {why}; it is not tried again", what=what, server=server, why=describe(why)
+                "{what} {server}: {why}; it is not tried again{until}",
+                what=what,
+                server=server,
+                why=describe(why),
+                until="" if forGood else " before there was a tunnel at another server",
             )
         elif isinstance(why, CertificateNotCurrent):
             self._log.error("{what} {server}: {why}", what=what, server=server, why=describe(why))

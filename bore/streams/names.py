@@ -38,6 +38,10 @@ class NameTrouble(DNSLookupError):
         return str(self.args[0])
 
 
+def _cannot(name: str, error: OSError) -> NameTrouble:
+    return NameTrouble(f"the name {name} cannot be looked up: {str(error.strerror).lower()}")
+
+
 _Result: TypeAlias = list[Place] | Exception
 
 
@@ -55,7 +59,9 @@ def addressesOf(name: str) -> list[Place]:
     except socket.gaierror as e:
         if e.errno in _NO_SUCH_NAME:
             raise NameTrouble(f"the name {name} does not exist, or has no address", temporary=False) from None
-        raise NameTrouble(f"the name {name} cannot be looked up: {str(e.strerror).lower()}") from None
+        raise _cannot(name, e) from None
+    except OSError as e:  # no descriptors, no memory
+        raise _cannot(name, e) from None
     return [(socket.AddressFamily(family), address) for family, _, _, _, address in found]
 
 

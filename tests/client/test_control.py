@@ -9,6 +9,7 @@ from twisted.internet.error import ConnectionLost
 
 from bore.client.control import ControlProtocol
 from bore.client.reasons import ServerUnreachable
+from bore.streams.sockets import PEER_TIMEOUT
 from bore.wire.errors import AuthenticationFailed, PortInUse
 from bore.wire.extension import markedHello
 from bore.wire.messages import Challenge, Connection, Error, Heartbeat, Hello, encode
@@ -51,7 +52,7 @@ class OpeningTests(ControlCase):
 
     def test_thePeerIsWatched(self) -> None:
         _, transport = self.connect()
-        self.assertEqual(transport.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT), 9000)
+        self.assertEqual(transport.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT), PEER_TIMEOUT * 1000)
 
 
 class SilenceTests(ControlCase):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import threading
 from typing import cast
@@ -82,6 +84,16 @@ class LookUpTests(TestCase):
             self.assertTrue(reason.temporary)
         patched.restore()
         self.assertEqual(await names.lookUp(REACTOR, "example.com"), [PLACE])
+
+    async def test_aMachineWithoutDescriptorsSaysNothingAboutTheName(self) -> None:
+        def getaddrinfo(*words: object, **named: object) -> None:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        self.patch(socket, "getaddrinfo", getaddrinfo)
+        with self.assertRaises(NameTrouble) as caught:
+            await LookUps().lookUp(REACTOR, "example.com")
+        self.assertTrue(caught.exception.temporary)
+        self.assertIn("too many open files", str(caught.exception))
 
     async def test_anyOtherTroubleFailsTheAttempt(self) -> None:
         def ask(name: str) -> list[Place]:
