@@ -8,7 +8,7 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -178,16 +178,17 @@ class Churn(Fault):
         programs = {"server": site.server, "clients": crowd}
         ports = list(events(crowd, "opened", 0))
         self._round(site, crowd, ports, self.visitors // 20, 2)
-        before = {who: rest(program) for who, program in programs.items()}
+        before = rest(programs)
         begin = time.monotonic()
         lost = self._round(site, crowd, ports, self.visitors, self.reconnects // self.clients)
-        half = {who: rest(program) for who, program in programs.items()}
+        half = rest(programs)
         lost += self._round(site, crowd, ports, self.visitors, self.reconnects // self.clients)
         outcome.says(f"{2 * self.visitors / (time.monotonic() - begin):.0f} visitors a second, {lost} lost")
         for who, program in programs.items():
-            first, then = before[who], half[who]
-            secondsUntil(lambda p=program, t=first: descriptors(p) <= t[0], 15)  # type: ignore[misc]
-            now = rest(program)
+            secondsUntil(lambda p=program, w=who: descriptors(p) <= before[w][0], 15)  # type: ignore[misc]
+        after = rest(programs)
+        for who in programs:
+            first, then, now = before[who], half[who], after[who]
             text = f"{who}: descriptors {first[0]}, then {now[0]}; timers {first[1]}, then {now[1]}"
             # Each session may be resting before it opens lanes, or wait for one.
             outcome.holds(text, now[0] <= first[0] and now[1] <= first[1] * 1.05 + 2 + 2 * self.clients)
@@ -226,13 +227,14 @@ class Churn(Fault):
         return lost
 
 
-def rest(program: Program) -> tuple[int, int, int]:
-    """Descriptors, timers, and memory in KiB, when all is quiet."""
-    counts = []
+def rest(programs: Mapping[str, Program]) -> dict[str, tuple[int, int, int]]:
+    """Descriptors, timers, and memory in KiB, of each program when all is quiet."""
+    counts: dict[str, list[int]] = {who: [] for who in programs}
     for _ in range(5):  # there is always something under way: the least is what is at rest
-        before = len(lines(program, "^timers"))
-        program.process.send_signal(signal.SIGUSR2)
-        program.waitFor("timers", after=before)
-        counts.append(int(lines(program, "^timers")[-1].split()[2]))
+        for who, program in programs.items():
+            before = len(lines(program, "^timers"))
+            program.process.send_signal(signal.SIGUSR2)
+            program.waitFor("timers", after=before)
+            counts[who].append(int(lines(program, "^timers")[-1].split()[2]))
         time.sleep(0.3)
-    return descriptors(program), min(counts), memory(program)
+    return {who: (descriptors(program), min(counts[who]), memory(program)) for who, program in programs.items()}
