@@ -109,10 +109,12 @@ def checkPair(certificate: Path | None, key: Path | None) -> Credentials | None:
         raise UsageError("--tls-cert and --tls-key belong together: give both, or none")
     if certificate is None or key is None:
         return None
-    from bore.streams.certificates import BadCredentials, readCredentials
+    from bore.streams.certificates import BadCredentials, readCredentials, repeatedContext
 
     try:
-        return readCredentials(certificate, key)
+        credentials = readCredentials(certificate, key)
+        repeatedContext(credentials)  # OpenSSL has its own idea of what is good enough
+        return credentials
     except BadCredentials as e:
         raise UsageError(str(e)) from None
 

@@ -53,7 +53,7 @@ _CURVES: Final = ("secp256r1", "secp384r1", "secp521r1")
 #: So much of what a client wants is worth a line in the log.
 _MENTIONED: Final = 100
 
-_KINDS: Final = "give one of ECDSA (P-256, P-384 or P-521), Ed25519, Ed448 or RSA"
+_KINDS: Final = "give one of ECDSA (P-256, P-384 or P-521), Ed25519, Ed448 or RSA (2048 bits or more)"
 
 #: RFC 8017, appendix C: a key that makes no other signatures. *cryptography* has no way to hand one to OpenSSL.
 _RSA_PSS: Final = x509.ObjectIdentifier("1.2.840.113549.1.1.10")
@@ -294,7 +294,8 @@ def _newContext(credentials: Credentials | None) -> SSL.Context:
                 context.add_extra_chain_cert(certificate)
             context.use_privatekey(credentials.key)
         except SSL.Error as e:
-            raise BadCredentials(f"OpenSSL will not have this certificate: {e}") from None
+            why = ", ".join(detail[-1] for detail in e.args[0]) if e.args else "it does not say why"
+            raise BadCredentials(f"OpenSSL refuses this certificate, or its key: {why}: {_KINDS}") from None
     return context
 
 

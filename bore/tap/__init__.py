@@ -132,9 +132,15 @@ class Daemon(MultiService):
         name = self._twistd.get("logfile")
         if name == "-" or (not name and self._twistd.get("nodaemon")):
             return unblocked(sys.stdout, self._reactor)
-        file = LogFile.fromFullPath(os.path.abspath(name or "twistd.log"))
+        try:
+            file = LogFile.fromFullPath(os.path.abspath(name or "twistd.log"))
+        except OSError as e:
+            sys.exit(
+                f"twistd: cannot log to {name or 'twistd.log'}: {e.strerror}: give --logfile a file that can be "
+                "written, or - together with --nodaemon for standard output"
+            )
         if hasattr(signal, "SIGUSR1"):
-            signal.signal(signal.SIGUSR1, lambda *_: file.rotate())
+            signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(file.rotate))
         return cast(TextIO, file)
 
 

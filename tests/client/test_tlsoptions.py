@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric import x25519
+from cryptography.hazmat.primitives.asymmetric import rsa, x25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -17,6 +17,7 @@ from bore.client.settings import ClientSettings, ServerAddress
 from bore.commandline import UsageError
 from bore.options.client import clientCommand
 from tests.certificates import Authority, selfSigned
+from tests.streams.test_tlsoffers import signed
 from tests.support import temporaryFolder
 
 
@@ -171,6 +172,13 @@ class CredentialsTests(ClientOptionsCase):
         for content in (b"", b"\xff" * 50, identity.keyPem[:80], cut):
             path = self.file("damaged.key", content)
             self.assertRefused(f"{path} holds no private key", certificate, path)
+
+    def test_aKeyThatOpenSSLRefusesIsSaidBeforeAnythingIsTried(self) -> None:
+        key = rsa.generate_private_key(65537, 1024)
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        [certificate] = signed(key).chain
+        path = self.file("short.pem", pem + certificate.public_bytes(Encoding.PEM))
+        self.assertRefused("refuses this certificate, or its key: ee key too small: give one of", path, path)
 
     def test_bothMayBeInOneFile(self) -> None:
         identity = selfSigned()

@@ -87,6 +87,13 @@ class ForegroundTests(TwistdCase):
         [line] = server.out + server.err
         self.assertIn("tls.pem cannot be made: Not a directory", line)
 
+    def test_aLogThatCannotBeWrittenIsOneLine(self) -> None:
+        for name in ("/dev/stdout", "/nowhere/twistd.log"):
+            server = self.start("-n", "--pidfile=", f"--logfile={name}", *self.serverWords())
+            self.assertEqual(server.wait(), 1, server.transcript())
+            [line] = server.out + server.err
+            self.assertIn(f"cannot log to {name}: ", line)
+
     def test_usageErrorsNameTheOption(self) -> None:
         server = self.start("-n", "--pidfile=", "bore-server", "--min-port", "x")
         self.assertEqual(server.wait(), 1)
@@ -154,6 +161,13 @@ class DaemonTests(TwistdCase):
             self.end(pid, self.folder / f"{name}.pid")
         self.assertIn("listening on", (self.folder / "server.log").read_text())
         self.assertIn("listening at", (self.folder / "client.log").read_text())
+
+    def test_theLogIsRotatedOnSIGUSR1(self) -> None:
+        pid = self.daemon("server", *self.serverWords())
+        log = self.folder / "server.log"
+        eventually(lambda: "listening on" in log.read_text(), "it listens")
+        os.kill(pid, signal.SIGUSR1)
+        eventually(lambda: log.with_name("server.log.1").exists(), "the log is rotated")
 
     def test_aBindFailureIsNotZero(self) -> None:
         with socket.create_server((self.host, self.port)):

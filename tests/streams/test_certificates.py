@@ -164,7 +164,7 @@ class BadTests(FileTestCase):
         keys = (x25519.X25519PrivateKey.generate(), x448.X448PrivateKey.generate(), dsa.generate_private_key(2048))
         for key in keys:
             path = self.file(keyPem(key))
-            kinds = "give one of ECDSA (P-256, P-384 or P-521), Ed25519, Ed448 or RSA"
+            kinds = "give one of ECDSA (P-256, P-384 or P-521), Ed25519, Ed448 or RSA (2048 bits or more)"
             words = f"{path} holds a key that signs nothing: {kinds}"
             self.assertBad(self.certificate, path, words)
 
