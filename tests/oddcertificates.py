@@ -55,15 +55,16 @@ def _behind(data: bytes) -> bytes:
     return data[2 + data[1] :]
 
 
-def changed(identity: Identity, change: Callable[[list[bytes]], None]) -> bytes:
+def changed(identity: Identity, change: Callable[[list[bytes]], None], signer: Identity | None = None) -> bytes:
     """
-    A certificate in DER, changed and signed again by its own key.
+    A certificate in DER, changed and signed again.
 
     :param change: is given the fields of its TBSCertificate.
+    :param signer: who signs it; None: its own key.
     """
     fields = list(parts(identity.certificate.tbs_certificate_bytes))
     change(fields)
-    return signed(der(_SEQUENCE, b"".join(fields)), identity.key)
+    return signed(der(_SEQUENCE, b"".join(fields)), (signer or identity).key)
 
 
 def signed(tbs: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -21,6 +21,7 @@ class SecretFileCase(SynchronousTestCase):
         self.path = temporaryFolder(self) / "the secret"
 
     def write(self, content: str = "hush\n", mode: int = 0o600) -> Path:
+        self.path.unlink(missing_ok=True)  # its user may not write it any more
         self.path.write_text(content)
         self.path.chmod(mode)
         return self.path

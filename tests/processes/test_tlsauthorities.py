@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
+import ssl
 
 from tests.certificates import Authority
+from tests.oddcertificates import ODD, changed
 from tests.processes.case import count
-from tests.processes.tlscase import TlsCase
-from tests.support import Program, eventually, isClosed
+from tests.processes.tlscase import TlsCase, clientContext
+from tests.support import PATIENCE, Program, eventually, isClosed, receiveAll
 
 
 class AuthoritiesTests(TlsCase):
@@ -74,6 +77,33 @@ class AuthoritiesTests(TlsCase):
             self.bore.waitFor("the TLS certificate stays as it was", after=times)
             self.assertEchoes(visitor)
             self.assertServes(port)
+
+    def test_anOddCertificateOfAClientIsNoTroubleWhetherItIsAcceptedOrNot(self) -> None:
+        """OpenSSL takes some of them, and the server never reads them otherwise."""
+        served = []
+        for name, change in ODD.items():
+            identity = self.authorities[1].issue("me", forClients=True)
+            path = self.home / "odd.pem"
+            pem = ssl.DER_cert_to_PEM_cert(changed(identity, change, self.authorities[1].identity))
+            path.write_bytes(identity.keyPem + pem.encode())
+            plain = socket.create_connection((self.host, self.control), PATIENCE)
+            self.addCleanup(plain.close)
+            try:
+                peer = clientContext("bore/1", identity=(str(path), str(path))).wrap_socket(plain)
+                self.addCleanup(peer.close)
+                peer.sendall(b'{"Hello":0}\0')
+                if b"Hello" in peer.recv(100):
+                    served.append((name, peer))
+            except OSError:
+                continue  # the system's own OpenSSL, or the server's, refuses it
+        self.assertIn("version 6", [name for name, _ in served])
+        self.accept(self.authorities[0])
+        self.reload()
+        self.bore.waitFor("the client's certificate is not accepted any more")
+        for name, peer in served:
+            with contextlib.suppress(ConnectionResetError):
+                self.assertIn(b"not accepted any more", receiveAll(peer), name)
+        self.assertNoTraceback(self.bore)
 
     def test_withoutASignalItIsReadWhenTheNextClientComes(self) -> None:
         client, _, visitor = self.clientOf(self.authorities[1])
