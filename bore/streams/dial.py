@@ -81,8 +81,9 @@ class Dialer:
                 return self._lookUp().addCallback(lambda _: self._connect())
             try:
                 self._found([literalAddress(self._host, self._port)])
-            except OSError as e:  # an interface that does not exist, or not yet
-                return fail(e)
+            except OSError:
+                interface = self._host.partition("%")[2]
+                return fail(NameTrouble(f"there is no network interface {interface}"))
         return self._connect()
 
     def forget(self) -> None:

@@ -79,8 +79,10 @@ def begin(place: Place) -> socket.socket:
         else:
             prepareStream(sock)
         code = sock.connect_ex(address)
+        if code == errno.EINVAL and str(address[0]).startswith("fe80:"):
+            raise OSError(code, "an fe80:: address needs its network interface, as in fe80::1%eth0")
         if code not in _UNDER_WAY:
-            raise OSError(code, os.strerror(code))
+            raise _error(code)
     except BaseException:
         sock.close()
         raise

@@ -19,6 +19,7 @@ from bore.streams.addresses import Place, literalAddress
 from bore.streams.dial import Dialer
 from bore.streams.names import LookUps, NameTrouble
 from bore.streams.reactor import IReactor
+from bore.streams.troubles import inWords
 from tests.support import freePort
 
 
@@ -208,8 +209,14 @@ class DialTests(TestCase):
         dialling.addErrback(lambda _: None)
 
     async def test_anInterfaceThatDoesNotExistFailsTheDial(self) -> None:
-        with self.assertRaises(OSError):
+        with self.assertRaises(NameTrouble) as caught:
             await maybeDeferred(self.dialer("fe80::1%nowhere", 80).dial)
+        self.assertEqual(str(caught.exception), "there is no network interface nowhere")
+
+    async def test_anAddressOfALinkNeedsItsInterfaceAndThatIsSaid(self) -> None:
+        with self.assertRaises(OSError) as caught:
+            await maybeDeferred(self.dialer("fe80::1", 80).dial)
+        self.assertIn("fe80::1%eth0", inWords(caught.exception))
 
     async def test_aNameWithoutAnAddressFails(self) -> None:
         with self.assertRaises(DNSLookupError):
