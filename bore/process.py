@@ -99,18 +99,25 @@ def raiseDescriptorLimit() -> None:
                 return
 
 
-#: Descriptors that are kept for clients when visitors have taken the others; of few, a small part.
-_FOR_CLIENTS: Final = 64
+#: Descriptors that a server keeps for its clients when visitors have taken the others.
+FOR_CLIENTS: Final = 64
+
+#: What a client keeps for its control connection, look-ups and files.
+FOR_CONTROL: Final = 8
 
 
-def descriptorsForVisitors() -> int:
-    """How many descriptors visitors may use up; 0: the system does not say."""
+def descriptorsForVisitors(kept: int) -> int:
+    """
+    How many descriptors visitors may use up; 0: the system does not say.
+
+    :param kept: how many are kept for other things; of few, an eighth.
+    """
     if os.name != "posix":
         return 0
     import resource
 
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return 0 if limit == resource.RLIM_INFINITY else limit - min(_FOR_CLIENTS, limit // 8)
+    return 0 if limit == resource.RLIM_INFINITY else limit - min(kept, limit // 8)
 
 
 class BadSocket(Exception):

@@ -183,9 +183,9 @@ class ControlProtocol(Protocol):
                 self._attempts.visitors.came(id, self._server, self._header(source))
             case Say(words):
                 self.transport.write(words)
-            case TunnelOpened(port, resume, lane):
+            case TunnelOpened(port, resume, lane, maxLanes):
                 self._opened(port, resume)
-                self._openLanes(lane)
+                self._openLanes(lane, maxLanes)
             case Unexpected(message):
                 self._ignored(message)
 
@@ -202,9 +202,10 @@ class ControlProtocol(Protocol):
                 reactor, settings.checkEvery, public, visitors, self._attempts.checked, self._checkFailed
             )
 
-    def _openLanes(self, token: str | None) -> None:
+    def _openLanes(self, token: str | None, most: int) -> None:
         attempts = self._attempts
         relay, keep = attempts.visitors.relay.lanes, attempts.settings.lanes
+        keep = min(keep, most or keep)  # what is more would be closed as soon as it is idle
         if token is not None and relay is not None and keep:
             assert self._server is not None
             self._lanes = SessionLanes(

@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReadWriteDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from bore.client.patience import Patience
 from bore.relay.face import Stream
 from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
@@ -33,14 +34,17 @@ class DataConnections:
         self._reactor = reactor
         self._secret = secret
 
-    def open(self, server: Dials, request: Accept | Lane) -> Stream | Deferred[Stream]:
+    def open(
+        self, server: Dials, request: Accept | Lane, patience: Patience | None = None
+    ) -> Stream | Deferred[Stream]:
         """
         Open one.
 
         :param server: dials the server.
+        :param patience: waits for a descriptor if there is none; None: then it fails.
         :returns: the connection, as it is behind what was said on it; now or later, or a failure.
         """
-        sock = server.dial()
+        sock = server.dial() if patience is None else patience.dial(server)
         if isinstance(sock, Deferred):
             return sock.addCallback(self._say, request)
         return self._say(sock, request)

@@ -38,16 +38,25 @@ _MAX_OPENING: Final = 32
 #: What is said on a lane is known to the server after so many seconds, and long before.
 _FRESH: Final = 2.0
 
-#: Visitors that may wait for lanes; the server has a bound of its own, and drops those that wait for too long.
-_MAX_EXPECTED: Final = 1024
+#: Visitors that are known to wait for lanes; of more, the oldest are forgotten. A server announces 256 at a time.
+_MAX_EXPECTED: Final = 4096
 
 #: Lanes beyond those that are kept were needed for nothing, when they were idle for so long, in seconds.
 _QUIET: Final = 60.0
 
 #: When lanes are lost, new ones are opened so much later, in seconds: whatever closes them may close the next, too.
-#: Each further time it is twice as long, until there was a quiet minute.
+#: Each further time it is twice as long, until there was a quiet minute. Only lanes that nobody waits for do.
 _REST: Final = 1.0
 _LONGEST_REST: Final = 60.0
+
+#: When a lane could not be opened, the next attempt for a visitor that waits is made so much later, in seconds.
+_RETRY: Final = 1.0
+
+#: When there is no descriptor for a lane, it is looked for one so much later, in seconds.
+_LOOK: Final = 0.25
+
+#: No lane is kept in case of need when fewer than this part of the descriptors is left for visitors.
+_LAST_PART: Final = 8
 
 
 class SessionLanes:
@@ -87,6 +96,7 @@ class SessionLanes:
         self._leastIdle = 0
         self._open = True
         self._resting: IDelayedCall | None = None
+        self._retrying: IDelayedCall | None = None
         self._again: IDelayedCall | None = None
         self._soon: IDelayedCall | None = None
         self._failing = self._lostSome = False
@@ -94,6 +104,7 @@ class SessionLanes:
         self._shrinking = LoopingCall(self._shrink)
         self._shrinking.clock = reactor
         self._shrinking.start(_QUIET, now=False)
+        visitors.lanes.add(self)
         self._fill()
 
     def came(self, id: UUID) -> None:
@@ -101,7 +112,9 @@ class SessionLanes:
         self._visitors.noticed()
         if self._overtaken.pop(id, False):
             return  # it is on a lane already, or was
-        if id not in self._expected and len(self._expected) < _MAX_EXPECTED:
+        if id not in self._expected:
+            if len(self._expected) >= _MAX_EXPECTED:
+                self._expected.takeOldest()
             self._expected.add(id, None)
             if self._server.patience and self._soon is None:
                 self._soon = self._reactor.callLater(self._server.patience, self._waited)
@@ -110,13 +123,14 @@ class SessionLanes:
     def close(self) -> None:
         """The session is over: idle lanes are closed, the others when their visitors have left."""
         self._open = False
+        self._visitors.lanes.discard(self)
         self._expected.takeAll()
         if self._shrinking.running:
             self._shrinking.stop()
-        for timer in (self._resting, self._again, self._soon):
+        for timer in (self._resting, self._retrying, self._again, self._soon):
             if timer is not None:
                 timer.cancel()
-        self._resting = self._again = self._soon = None
+        self._resting = self._retrying = self._again = self._soon = None
         for opening in list(self._opening):
             opening.cancel()
         for lane in list(self._idle):
@@ -166,6 +180,14 @@ class SessionLanes:
         elif len(self._idle) < self._keep:
             self._rest()
 
+    def giveWay(self) -> bool:
+        """Close an idle lane, to have its descriptor, and say whether there was one."""
+        for lane in list(self._idle):
+            lane.dismiss()
+            if lane.closed:
+                return True
+        return False
+
     def _bring(self, lane: Lane, id: UUID, header: bytes) -> None:
         """Connect a visitor with the local service."""
         local = self._visitors.reach()
@@ -193,19 +215,51 @@ class SessionLanes:
         The server had none for the visitors that are expected: only lanes that it may not have known of then can be for
         them. The others that are idle here are dead.
         """
-        if not self._open or self._failing:
+        if not self._open:
             return
-        missing = 0 if self._resting is not None else self._keep - len(self._idle)
+        spare = 0 if self._resting is not None else self._keep - len(self._idle)
         patience = self._server.patience
         expected = self._expected.countSince(patience) if patience else len(self._expected)
+        needed = 0
         if expected:
-            missing = max(missing, expected - self._fresh(expected))
+            if not self._failing:
+                needed = expected - self._fresh(expected)
             if self._again is None:
                 self._again = self._reactor.callLater(_FRESH, self._lookAgain)
-        for _ in range(min(missing, _MAX_OPENING) - len(self._opening)):
+        missing = max(spare, needed)
+        for count in range(len(self._opening), min(missing, _MAX_OPENING)):
+            if not self._hasDescriptors(needed=count < needed):
+                return
             self._openOne()
         if missing > _MAX_OPENING and not self._opening:
             self._reactor.callLater(0, self._fill)  # within this machine a lane is open at once
+
+    def _hasDescriptors(self, needed: bool) -> bool:
+        """
+        Whether there are descriptors for one more lane, and for the visitor that comes on it; else it is tried later.
+
+        :param needed: whether a visitor waits for it.
+        """
+        visitors = self._visitors
+        wanted = len(self._idle) + len(self._opening) + 2
+        if not needed:
+            if visitors.descriptors.has(wanted + visitors.descriptors.limit // _LAST_PART):
+                return True
+            self._rest()
+        elif visitors.hasDescriptors(wanted):
+            return True
+        else:
+            self._retryLater(_LOOK)
+        return False
+
+    def _retryLater(self, seconds: float) -> None:
+        if self._open and self._retrying is None:
+            self._retrying = self._reactor.callLater(seconds, self._retry)
+
+    def _retry(self) -> None:
+        self._retrying = None
+        self._failing = False
+        self._fill()
 
     def _lookAgain(self) -> None:
         """Some lane that seemed to be for a visitor was not, if it is still expected."""
@@ -230,6 +284,7 @@ class SessionLanes:
         return count
 
     def _openOne(self) -> None:
+        self._visitors.descriptors.opened()
         opening = self._visitors.connections.open(self._server, self._request)
         if isinstance(opening, Deferred):
             self._opening.add(opening)
@@ -248,8 +303,7 @@ class SessionLanes:
             lane = self._relay.adopt(stream.socket, stream.early, False, self)
         except (OSError, ValueError):
             stream.socket.close()
-            self._failing = True
-            self._rest()
+            self._fails()
             return
         if VisitorLog.wanted:
             self._log.debug("lane {lane} opened", lane=id(lane))
@@ -262,7 +316,12 @@ class SessionLanes:
             return
         if self._trouble.begins():
             self._log.warn("a lane could not be opened: {error}", error=describe(reason.value))
+        self._fails()
+
+    def _fails(self) -> None:
+        """A lane could not be opened."""
         self._failing = True
+        self._retryLater(_RETRY)
         self._rest()
 
     def _rest(self) -> None:
@@ -273,7 +332,6 @@ class SessionLanes:
 
     def _rested(self) -> None:
         self._resting = None
-        self._failing = False
         self._fill()
 
     def _shrink(self) -> None:

@@ -71,6 +71,7 @@ class ClientSettings:
     :ivar halfOpenTimeout: how long a visitor may be silent when the other direction has ended, in seconds.
     :ivar lanes: how many idle lanes are kept; 0: each visitor has a connection of its own.
     :ivar tls: how TLS is spoken with the servers; None: not at all.
+    :ivar descriptors: how many descriptors visitors may leave in use; 0: any number.
     """
 
     localPort: int
@@ -88,6 +89,7 @@ class ClientSettings:
     halfOpenTimeout: float = HALF_OPEN_TIMEOUT
     lanes: int = 4
     tls: TlsSettings | None = None
+    descriptors: int = 0
 
     @property
     def local(self) -> str:

@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 import socket
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from bore.client.dataconnections import DataConnections
+from bore.client.patience import Patience
 from bore.client.reasons import describe
 from bore.client.settings import ClientSettings
 from bore.relay.face import Ending, Relay, Stream
-from bore.streams.bursts import Overflow
+from bore.streams.bursts import Burst, Overflow
+from bore.streams.descriptors import Descriptors
 from bore.streams.dial import Dialer, Dials
 from bore.streams.reactor import IReactor
 from bore.streams.visitorlog import VisitorLog
+from bore.wire.limits import ACCEPT_TIMEOUT
 from bore.wire.messages import Accept
 
-#: Visitors that may be on their way to the local service at the same time. A server that announces more gets no
-#: connection for them, and drops them when their time is over.
+#: Visitors that may be on their way to the local service at the same time; further ones wait.
 MAX_DIALLING: Final = 1024
+
+#: Visitors that may wait to be connected. Our own server announces 256 at a time; an original one announces all that
+#: it has, which is bounded by its descriptors.
+MAX_QUEUED: Final = 1 << 14
+
+#: While visitors wait for descriptors, it is looked for some at this interval, in seconds.
+_LOOK: Final = 0.25
+
+
+class Lanes(Protocol):
+    """The lanes of a session, some of which are idle."""
+
+    def giveWay(self) -> bool:
+        """Close an idle lane, and say whether there was one."""
 
 
 class Visitors:
@@ -40,37 +58,46 @@ class Visitors:
     def __init__(self, reactor: IReactor, relay: Relay, settings: ClientSettings) -> None:
         self.reactor = reactor
         self.relay = relay
-        self.local = Dialer(reactor, settings.localHost, settings.localPort)
+        self.local: Dials = Dialer(reactor, settings.localHost, settings.localPort)
         self.localName = settings.local
+        self.patience = Patience(reactor, self._giveWay)
         self.connections = DataConnections(reactor, settings.secret)
+        self.descriptors = Descriptors(reactor, settings.descriptors)
+        self.lanes: set[Lanes] = set()
         self.witness: Callable[[], None] | None = None
         self._maxVisitors = settings.maxVisitors
         self._dialling: dict[UUID, _Visitor] = {}
+        self._queue: OrderedDict[UUID, tuple[float, Dials, bytes]] = OrderedDict()
+        self._looking: IDelayedCall | None = None
+        self._soon = False
         self._reaching = 0
-        self._crowd = Overflow(reactor, "{limit} visitors are being connected, more are left out")
+        self._shortage = Burst(reactor)
+        self._crowd = Overflow(reactor, "{limit} visitors wait to be connected, more are left out")
         self._throng = Overflow(reactor, "{limit} visitors may be there, more are turned away")
         self.unaccepted = Overflow(reactor, "no connection to the server for a visitor: {error}")
         self._unserved = Overflow(reactor, "cannot connect to {local} for a visitor: {error}")
 
     def came(self, id: UUID, server: Dials, header: bytes = b"") -> None:
         """
-        Serve a visitor.
+        Serve a visitor, as soon as that is possible.
 
         :param server: dials the server that has announced it.
         :param header: what the local service is told first.
         """
         self.noticed()
-        if id in self._dialling:
+        if id in self._dialling or id in self._queue:
             return  # announced again, by a session that took over
-        if len(self._dialling) >= MAX_DIALLING:
-            self._crowd.happened(limit=MAX_DIALLING)
-        else:
-            visitor = self._dialling[id] = _Visitor(self, id, header, not self.mayCome())
-            visitor.start(server)
+        if len(self._queue) >= MAX_QUEUED:
+            self._crowd.happened(limit=MAX_QUEUED)
+            return
+        self._queue[id] = self.reactor.seconds() + ACCEPT_TIMEOUT, server, header
+        if self._looking is None:
+            self._serveQueue()
 
     def reach(self) -> socket.socket | Deferred[socket.socket]:
         """Dial the local service for a visitor that is on a lane."""
-        local = self.local.dial()
+        self.descriptors.opened()
+        local = self.patience.dial(self.local)
         if isinstance(local, Deferred):
             self._reaching += 1
             local.addBoth(self._reached)
@@ -87,8 +114,24 @@ class Visitors:
             return False
         return True
 
+    def hasDescriptors(self, wanted: int) -> bool:
+        """Whether so many more may be opened for visitors that are there; if not, the log says so once."""
+        if self.descriptors.has(wanted):
+            return True
+        if self._shortage.begins():
+            self.log.warn(
+                "no descriptors are left for visitors: new ones wait until others leave; {limit} may be open, "
+                "the limit (ulimit -n) less a few",
+                limit=self.descriptors.limit,
+            )
+        return False
+
     def stop(self) -> None:
         """Let go of the visitors that are not connected yet."""
+        self._queue.clear()
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
         for visitor in list(self._dialling.values()):
             visitor.stop()
         for trouble in (self._crowd, self._throng, self.unaccepted, self._unserved):
@@ -121,10 +164,39 @@ class Visitors:
                 fromVisitor=ending.toRight,
                 toVisitor=ending.toLeft,
             )
+        if self._queue:
+            self._serveSoon()
 
     def settled(self, id: UUID) -> None:
         """This visitor is connected, or will never be."""
         self._dialling.pop(id, None)
+        if self._queue:
+            self._serveSoon()
+
+    def _serveQueue(self) -> None:
+        """Connect those who wait, the first one first, as far as there is room; the server has dropped the oldest."""
+        self._looking = None
+        self._soon = False
+        now = self.reactor.seconds()
+        try:
+            while self._queue and len(self._dialling) < MAX_DIALLING and self.hasDescriptors(2):
+                id, (until, server, header) = self._queue.popitem(last=False)
+                if until > now:
+                    self.descriptors.opened(2)
+                    visitor = self._dialling[id] = _Visitor(self, id, header, not self.mayCome())
+                    visitor.start(server)
+        finally:
+            if self._queue:
+                self._looking = self.reactor.callLater(_LOOK, self._serveQueue)
+
+    def _serveSoon(self) -> None:
+        """Look at those who wait in the next turn, and not inside the step that has made room for one."""
+        if self._looking is not None and not self._soon:
+            self._soon = True
+            self._looking.reset(0)
+
+    def _giveWay(self) -> bool:
+        return any(lanes.giveWay() for lanes in self.lanes)
 
 
 class _Visitor:
@@ -152,12 +224,13 @@ class _Visitor:
     def start(self, server: Dials) -> None:
         if VisitorLog.wanted:
             self._visitors.log.debug("visitor {id}", id=self._id)
-        local = None if self._refused else self._visitors.local.dial()
+        patience = self._visitors.patience
+        local = None if self._refused else patience.dial(self._visitors.local)
         if isinstance(local, Deferred):
             self._steps.append(local.addCallbacks(self._localReached, self._localFailed))
         else:
             self._local = local
-        remote = self._visitors.connections.open(server, Accept(self._id))
+        remote = self._visitors.connections.open(server, Accept(self._id), patience)
         if isinstance(remote, Deferred):
             self._steps.append(remote.addCallbacks(self._accepted, self._acceptFailed))
         else:

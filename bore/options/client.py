@@ -8,7 +8,7 @@ from typing import Any, Final
 from bore.client.settings import ClientSettings, ServerAddress, TlsSettings
 from bore.commandline import Command, Option, UsageError
 from bore.options import common, values
-from bore.process import stateFolder
+from bore.process import FOR_CONTROL, descriptorsForVisitors, stateFolder
 from bore.streams.addresses import parseHostPort
 from bore.wire.proxyprotocol import Version
 
@@ -137,6 +137,7 @@ def _build(found: dict[str, Any], given: dict[str, Any]) -> ClientCommand:
         lanes=found["lanes"],
         tls=_tls(found, given),
         maxVisitors=found["max_visitors"],
+        descriptors=descriptorsForVisitors(FOR_CONTROL),
         halfOpenTimeout=found["half_open_timeout"],
     )
     return ClientCommand(settings, common.log(found))

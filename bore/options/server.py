@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from bore.commandline import Command, Option, UsageError
 from bore.options import common, values
-from bore.process import descriptorsForVisitors, stateFolder
+from bore.process import FOR_CLIENTS, descriptorsForVisitors, stateFolder
 from bore.server.settings import Bounds, ServerSettings, TlsSettings
 
 
@@ -163,7 +163,7 @@ def _build(found: dict[str, Any], given: dict[str, Any]) -> ServerCommand:
         waiting=found["max_waiting"],
         lanes=found["max_lanes"],
         visitorRate=found["visitor_rate"],
-        descriptors=descriptorsForVisitors(),
+        descriptors=descriptorsForVisitors(FOR_CLIENTS),
     )
     settings = ServerSettings(
         minPort=lowest,

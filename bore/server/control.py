@@ -278,7 +278,10 @@ class ControlProtocol(Protocol):
         self.transport.bufferSize = _BUFFER
         self.transport.registerProducer(self, True)
         lane = None if lanes is None else lanes.token
-        self.transport.write(self._session.opened(tunnel.port, tunnel.token, self._port.settings.lease, lane))
+        settings = self._port.settings
+        self.transport.write(
+            self._session.opened(tunnel.port, tunnel.token, settings.lease, lane, settings.bounds.lanes)
+        )
         self._life = SignsOfLife(self._port.reactor)
         self._heartbeats = LoopingCall(self._beat)
         self._heartbeats.clock = self._port.reactor

@@ -135,7 +135,7 @@ class WaitingRoom:
         :param waiting: how many wait for the same tunnel.
         """
         wanted = len(self._visitors) + _EACH * (1 + waiting)
-        return self.descriptors.spare >= wanted or self._find(wanted)
+        return self.descriptors.has(wanted) or self._find(wanted)
 
     def hold(self, tunnel: Visited) -> None:
         """Tell a tunnel for which nobody waits when there are descriptors again."""
@@ -196,7 +196,7 @@ class WaitingRoom:
         promised = len(self._visitors)
         descriptors = self.descriptors
         if not descriptors.has(promised + _EACH) and self._giveWay():
-            descriptors.count()
+            descriptors.renew()
         if descriptors.spare < promised + _EACH:
             if self._shortage.begins():
                 self._log.warn(
@@ -205,7 +205,7 @@ class WaitingRoom:
                     limit=descriptors.limit,
                 )
             return False
-        return descriptors.has(wanted) or descriptors.spare + self._idleLanes() >= wanted
+        return descriptors.spare + self._idleLanes() >= wanted
 
     def _look(self) -> None:
         self._looking = None

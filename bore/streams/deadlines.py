@@ -61,6 +61,16 @@ class Deadlines(Generic[K, V]):
         """All keys, the oldest first."""
         return list(self._kept)
 
+    def takeOldest(self) -> V:
+        """
+        Take the value out that has been here for the longest time.
+
+        :raises KeyError: when there is none.
+        """
+        if not self._kept:
+            raise KeyError("nothing is kept")
+        return self._kept.pop(next(iter(self._kept)))[1]
+
     def takeNewest(self) -> V:
         """
         Take the value out that came last.

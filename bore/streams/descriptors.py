@@ -35,6 +35,38 @@ def lengthOfList() -> int:
         return 0
 
 
+class Count:
+    """
+    How many descriptors are open, at most: those that were opened since they were counted last are known, those that
+    were closed are not.
+
+    :param size: counts those that are open, quickly; 0: it cannot.
+    :param length: counts them slowly; 0: it cannot. Then the system has to say when there are no more.
+    :ivar open: so many are open, at most.
+    """
+
+    __slots__ = ("_counted", "_length", "_size", "open")
+
+    def __init__(self, size: Callable[[], int] = sizeOfFolder, length: Callable[[], int] = lengthOfList) -> None:
+        self._size = size
+        self._length = length
+        self._counted = float("-inf")
+        self.open = 0
+
+    def renew(self, now: float) -> None:
+        """Count anew, if that is not too dear to be done again already."""
+        size = self._size()
+        if size:
+            self.open = size
+        elif now - self._counted >= _INTERVAL:
+            self._counted = now
+            self.open = self._length()
+
+
+#: Those of this process. They belong to all services in it.
+OF_PROCESS: Final = Count()
+
+
 class Descriptors:
     """
     Knows how many descriptors may be opened for visitors.
@@ -43,51 +75,35 @@ class Descriptors:
     there are none left are those that are open counted. So it costs nothing while there are many.
 
     :param limit: how many may be open; 0: any number.
-    :param size: counts those that are open, quickly; 0: it cannot.
-    :param list: counts them slowly; 0: it cannot. Then the system has to say when there are no more.
-    :ivar spare: so many may be opened, at least.
+    :param count: how many are open.
+    :ivar limit: how many may be open; 0: any number.
     """
 
-    __slots__ = ("_clock", "_counted", "_limit", "_list", "_size", "spare")
+    __slots__ = ("_clock", "_count", "limit")
 
-    def __init__(
-        self,
-        clock: IReactorTime,
-        limit: int,
-        size: Callable[[], int] = sizeOfFolder,
-        list: Callable[[], int] = lengthOfList,
-    ) -> None:
+    def __init__(self, clock: IReactorTime, limit: int, count: Count = OF_PROCESS) -> None:
         self._clock = clock
-        self._limit = limit
-        self._size = size
-        self._list = list
-        self._counted = float("-inf")
-        self.spare = 0 if limit else _PLENTY
+        self._count = count
+        self.limit = limit
+        if limit:
+            count.renew(clock.seconds())
 
     @property
-    def limit(self) -> int:
-        """How many may be open; 0: any number."""
-        return self._limit
+    def spare(self) -> int:
+        """How many more may be opened; below 0 too many are open."""
+        return self.limit - self._count.open if self.limit else _PLENTY
 
     def opened(self, count: int = 1) -> None:
-        """So many were opened."""
-        self.spare -= count
+        """So many were opened, or are about to be."""
+        self._count.open += count
 
     def has(self, wanted: int) -> bool:
         """Whether so many may be opened."""
-        return self.spare >= wanted or self.count() >= wanted
+        if not self.limit or self._count.open + wanted <= self.limit:
+            return True
+        self.renew()
+        return self._count.open + wanted <= self.limit
 
-    def count(self) -> int:
-        """Count those that are open, and say how many may be opened; below 0: too many are open."""
-        if not self._limit:
-            self.spare = _PLENTY
-            return self.spare
-        used = self._size()
-        if not used:
-            now = self._clock.seconds()
-            if now - self._counted < _INTERVAL:
-                return self.spare
-            self._counted = now
-            used = self._list()
-        self.spare = self._limit - used
-        return self.spare
+    def renew(self) -> None:
+        """Count those that are open."""
+        self._count.renew(self._clock.seconds())

@@ -42,11 +42,13 @@ class TunnelOpened:
 
     :ivar resume: the token for which the tunnel can be had back; None with a server that knows no such thing.
     :ivar lane: the token with which lanes are opened; None: there are none.
+    :ivar maxLanes: how many idle ones the server keeps; 0: any number.
     """
 
     port: int
     resume: str | None = None
     lane: str | None = None
+    maxLanes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,9 +267,9 @@ class ControlSession:
                 raise ServerLeft("it said goodbye")
             case _State.OPENING, Opened(0):
                 raise Violation("a tunnel on port 0")
-            case _State.OPENING, Opened(port, resume, _, lane):
+            case _State.OPENING, Opened(port, resume, _, lane, maxLanes):
                 self._state = _State.EXTENDED
-                yield TunnelOpened(port, resume, lane)
+                yield TunnelOpened(port, resume, lane, maxLanes)
             case _State.EXTENDED, Visitor(id, source):
                 yield VisitorCame(id, source)
             case _State.EXTENDED, Heartbeat():

@@ -48,12 +48,14 @@ class Opened:
     Server: you have a tunnel, and with the token ``resume`` you can have it back for so many seconds after it is lost.
 
     :ivar lane: the token with which lanes are opened; None: there are none.
+    :ivar maxLanes: how many idle lanes are kept; 0: any number.
     """
 
     port: int
     resume: str | None
     lease: int
     lane: str | None = None
+    maxLanes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +123,9 @@ def encode(message: ExtendedClientMessage | ExtendedServerMessage | Lane) -> byt
             text = f'{{"{name}":{{"version":{version}}}}}'
         case Open(port, resume):
             text = f'{{"{name}":{{"port":{port},"resume":{_orNull(resume)}}}}}'
-        case Opened(port, resume, lease, lane):
+        case Opened(port, resume, lease, lane, maxLanes):
             tokens = f'"resume":{_orNull(resume)},"lease":{lease},"lane":{_orNull(lane)}'
-            text = f'{{"{name}":{{"port":{port},{tokens}}}}}'
+            text = f'{{"{name}":{{"port":{port},{tokens},"maxLanes":{maxLanes}}}}}'
         case Lane(token):
             text = f'{{"{name}":{serde.quote(token)}}}'
         case Refused(code, reason, retry):
@@ -187,6 +189,8 @@ _TOKEN = re.compile(r"[0-9A-Za-z_-]{16,64}")
 
 _MAX_LEASE: Final = 1 << 31
 
+_MAX_LANES: Final = 1 << 31
+
 
 def isToken(text: str) -> bool:
     """Whether a text can be a token."""
@@ -217,9 +221,10 @@ def _open(content: object) -> Open:
 
 
 def _opened(content: object) -> Opened:
-    port, resume, lease, lane = serde.fields(content, "port", "resume", "lease", "lane")
+    port, resume, lease, lane, most = serde.fields(content, "port", "resume", "lease", "lane", "maxLanes")
     seconds = serde.integer(lease, _MAX_LEASE, "not a number of seconds")
-    return Opened(serde.port(port), _token(resume), seconds, _token(lane))
+    lanes = 0 if most is None else serde.integer(most, _MAX_LANES, "not a number of lanes")
+    return Opened(serde.port(port), _token(resume), seconds, _token(lane), lanes)
 
 
 def _refused(content: object) -> Refused:

@@ -195,16 +195,17 @@ class ServerSession:
             case _:
                 return None
 
-    def opened(self, port: int, resume: str, lease: int, lane: str | None = None) -> bytes:
+    def opened(self, port: int, resume: str, lease: int, lane: str | None = None, maxLanes: int = 0) -> bytes:
         """
         Tell the client that it has its tunnel.
 
         :param resume: the token for which it can be had back.
         :param lease: for how many seconds, once the session is lost.
         :param lane: the token with which lanes are opened; None: there are none.
+        :param maxLanes: how many idle lanes are kept; 0: any number.
         """
         if self.extended:
-            return extension.encode(Opened(port, resume, lease, lane))
+            return extension.encode(Opened(port, resume, lease, lane, maxLanes))
         return messages.encode(Hello(port))
 
     def heartbeat(self) -> bytes:

@@ -17,6 +17,7 @@ from bore.client.servers import Servers
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.visitors import Visitors
 from bore.relay.portable import PortableRelay
+from bore.streams.descriptors import Descriptors
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
 from bore.wire import extension
@@ -51,6 +52,8 @@ class FakeVisitors:
     def __init__(self) -> None:
         self.ids: list[UUID] = []
         self.headers: list[bytes] = []
+        self.lanes: set[object] = set()
+        self.descriptors = Descriptors(FakeReactor(), 0)
 
     def noticed(self) -> None: ...
 

@@ -15,6 +15,7 @@ from bore.client.dataconnections import DataConnections
 from bore.client.lanes import SessionLanes
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.visitors import Visitors
+from bore.streams.descriptors import Count, Descriptors
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
 from bore.wire.extension import Extended, Lane, Opened, Source, Visitor, encode
@@ -322,6 +323,19 @@ class LossTests(LaneCase):
         self.assertLessEqual(self.server.count, 4 + 2 * 11)
         self.assertEqual(self.warnings, ["a lane could not be opened: connection refused"])
 
+    def test_whoComesAfterManyFailuresDoesNotWaitForLong(self) -> None:
+        for _ in range(200):
+            for lane in self.open:
+                lane.end(reset=True)
+            while self.server.under:
+                self.server.fail()
+            self.reactor.advance(0.5)
+        before = self.server.count
+        self.reactor.advance(1)
+        self.announce()
+        self.reactor.advance(1)
+        self.assertGreater(self.server.count, before)
+
     def test_theLossOfIdleOnesDoesNotKeepVisitorsWaiting(self) -> None:
         self.open[0].end(reset=True)
         self.announce()
@@ -338,6 +352,68 @@ class LossTests(LaneCase):
         self.assertEqual(self.server.under, [])
         self.reactor.advance(1)
         self.assertEqual(len(self.server.under), 1)
+
+
+class DescriptorTests(LaneCase):
+    """Few descriptors."""
+
+    def setUp(self) -> None:
+        self.others = 0
+        super().setUp()
+        self.settle()
+        self.reactor.advance(10)
+        self.visitors.descriptors = Descriptors(self.reactor, 80, Count(self.descriptors))
+
+    def descriptors(self) -> int:
+        return self.others + len(self.open) + len(self.server.under) + len(self.local.under) + len(self.relay)
+
+    def use(self, others: int) -> None:
+        """So many are in use for other things."""
+        self.others = others
+        self.visitors.descriptors.renew()
+
+    def burst(self, count: int) -> None:
+        """Visitors come, as far as there are lanes for them."""
+        for id in self.announce(count):
+            if not self.server.under:
+                return
+            self.server.succeed()
+            self.visit(self.open[-1], id)
+            self.local.succeed()
+
+    def test_thereIsRoomForTheVisitorOfEachLane(self) -> None:
+        self.burst(100)
+        self.assertLessEqual(len(self.open) + len(self.relay) + len([1 for lane in self.lanes._idle]), 80)
+        self.assertGreater(len(self.relay), 30)
+        self.assertIn("no descriptors are left for visitors", self.warnings[0])
+
+    def test_whenThereAreSomeAgainThoseWhoWaitGetTheirLanes(self) -> None:
+        self.use(80)
+        self.announce(3)
+        self.assertEqual(len(self.server.under), 0)
+        self.use(0)
+        self.reactor.advance(0.25)
+        self.assertEqual(len(self.server.under), 3)
+
+    def test_noneIsOpenedInCaseOfNeedOfTheLast(self) -> None:
+        self.use(68)
+        self.visit(self.open[0])
+        self.reactor.pump([1] * 120)
+        self.assertEqual(len(self.server.under), 0)
+        self.announce()
+        self.assertEqual(len(self.server.under), 1)
+        self.server.fail()
+        self.use(0)
+        self.reactor.pump([1] * 61)
+        self.assertEqual(len(self.server.under), 1)
+
+    def test_anIdleOneGivesWay(self) -> None:
+        first = self.open[0]
+        self.assertTrue(self.visitors.patience._giveWay())
+        self.assertTrue(first.closed)
+        for lane in self.open:
+            lane.looksAlive = False  # a visitor has just come
+        self.assertFalse(self.visitors.patience._giveWay())
 
 
 class ServingTests(LaneCase):
@@ -479,7 +555,7 @@ class SecretTests(LaneCase):
 class ControlTests(ControlCase):
     """When a session has lanes."""
 
-    def begin(self, token: str | None = TOKEN, **settings: int) -> tuple[int, bool]:
+    def begin(self, token: str | None = TOKEN, most: int = 0, **settings: int) -> tuple[int, bool]:
         """A session, and a visitor; gives how many lanes there are, and whether the visitor is accepted."""
         self.make(**settings)
         reactor = cast(IReactor, self.reactor)
@@ -488,12 +564,16 @@ class ControlTests(ControlCase):
         visitors.relay, visitors.connections = self.relay, DataConnections(reactor, None)
         protocol, self.transport = self.connect()
         self.addCleanup(self.lose, protocol)
-        self.hear(protocol, Extended(1), Opened(20001, TOKEN, 60, token), Visitor(uuid4(), None))
+        self.hear(protocol, Extended(1), Opened(20001, TOKEN, 60, token, most), Visitor(uuid4(), None))
         return len(self.relay.adopted), bool(self.visitors.ids)
 
     def test_theyCarryTheVisitors(self) -> None:
         self.assertEqual(self.begin(), (4, False))
         self.assertEqual(self.begin(lanes=7), (7, False))
+
+    def test_noMoreAreOpenedThanTheServerKeeps(self) -> None:
+        self.assertEqual(self.begin(most=3, lanes=7), (3, False))
+        self.assertEqual(self.begin(most=256, lanes=7), (7, False))
 
     def test_withoutThemVisitorsAreAccepted(self) -> None:
         self.assertEqual(self.begin(lanes=0), (0, True))

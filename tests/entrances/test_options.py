@@ -12,7 +12,7 @@ from bore.commandline import UsageError
 from bore.options.client import ClientCommand, clientCommand
 from bore.options.demo import demoCommand
 from bore.options.server import ServerCommand, serverCommand
-from bore.process import descriptorsForVisitors
+from bore.process import FOR_CLIENTS, FOR_CONTROL, descriptorsForVisitors
 from bore.server.settings import Bounds, ServerSettings
 from bore.wire.proxyprotocol import Version
 from bore.wire.secret import Secret
@@ -51,7 +51,8 @@ class OptionsCase(SynchronousTestCase):
         return str(path)
 
 
-BOUNDS = Bounds(descriptors=descriptorsForVisitors())
+DESCRIPTORS = descriptorsForVisitors(FOR_CONTROL)
+BOUNDS = Bounds(descriptors=descriptorsForVisitors(FOR_CLIENTS))
 
 
 class ServerOptionsTests(OptionsCase):
@@ -107,7 +108,9 @@ class ClientOptionsTests(OptionsCase):
     def test_theDefaultsAreTheOriginals(self) -> None:
         self.assertEqual(
             local("8000", "--to", "example.com", "--no-state").settings,
-            ClientSettings(8000, (ServerAddress("example.com", 7835),), "localhost", 0, None, True, 64.0),
+            ClientSettings(
+                8000, (ServerAddress("example.com", 7835),), "localhost", 0, None, True, 64.0, descriptors=DESCRIPTORS
+            ),
         )
 
     def test_everyOptionIsUnderstoodInAnyOrder(self) -> None:
@@ -118,7 +121,20 @@ class ClientOptionsTests(OptionsCase):
         ).settings  # fmt: skip
         servers = (ServerAddress("example.com", 7000),)
         expected = ClientSettings(
-            8000, servers, "10.0.0.1", 9000, None, False, 5.0, 7, 30.0, Version.V2, None, 50, 60.0
+            8000,
+            servers,
+            "10.0.0.1",
+            9000,
+            None,
+            False,
+            5.0,
+            7,
+            30.0,
+            Version.V2,
+            None,
+            50,
+            60.0,
+            descriptors=DESCRIPTORS,
         )
         self.assertEqual(settings, expected)
 

@@ -70,12 +70,14 @@ def main() -> None:
     from bore.client.reconnecting import ControlFactory
     from bore.client.service import ClientService
     from bore.client.settings import ClientSettings, ServerAddress
+    from bore.process import FOR_CONTROL, descriptorsForVisitors
 
     ControlFactory.noisy = True  # it is started for each attempt, and says so
     reactor: Any = WatchedReactor(real)
     globalLogPublisher.addObserver(cast(ILogObserver, observe))
     for n in range(count):
-        settings = ClientSettings(local, (ServerAddress(host),), "127.0.0.1")
+        descriptors = descriptorsForVisitors(FOR_CONTROL)
+        settings = ClientSettings(local, (ServerAddress(host),), "127.0.0.1", descriptors=descriptors)
         service = ClientService(reactor, settings)
         # Not all at once: this is not what is tested.
         reactor.callLater(n / 200, service.startService)

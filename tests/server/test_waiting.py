@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.server import tunnel
 from bore.server.waiting import Visited, Visitor, WaitingRoom
-from bore.streams.descriptors import Descriptors
+from bore.streams.descriptors import Count, Descriptors
 from bore.wire import messages
 from bore.wire.extension import Goodbye, Open, Opened, encode
 from bore.wire.extension import Visitor as VisitorMessage
@@ -165,7 +165,7 @@ class ShareTests(LaneCase):
         super().setUp()
         self.others = 0
         # FakeLanes, and what else belongs to a test, are no descriptors of a server.
-        self.factory._descriptors.__init__(self.reactor, 120, self.open)  # type: ignore[misc]
+        self.factory._descriptors.__init__(self.reactor, 120, Count(self.open))  # type: ignore[misc]
 
     def open(self) -> int:
         """Two for each tunnel, and one for each connection of a visitor and of a client."""
@@ -176,7 +176,7 @@ class ShareTests(LaneCase):
     def use(self, others: int) -> None:
         """So many are in use for other things."""
         self.others = others
-        self.factory._descriptors.count()
+        self.factory._descriptors.renew()
 
     def accepted(self, port: int) -> int:
         [one] = [one for one in self.factory.tunnels._byToken.values() if one.port == port]
@@ -290,7 +290,7 @@ class HeldTests(SynchronousTestCase):
 
     def test_theyAreAskedInTheirOrderAndOnlyWhenThereIsRoom(self) -> None:
         clock, used = Clock(), 100
-        room = WaitingRoom(clock, Descriptors(clock, 100, lambda: used), lambda: 0, lambda: False)
+        room = WaitingRoom(clock, Descriptors(clock, 100, Count(lambda: used)), lambda: 0, lambda: False)
         tunnels = [FakeTunnel() for _ in range(3)]
         for one in tunnels:
             room.hold(cast(Visited, one))

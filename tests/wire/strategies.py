@@ -75,7 +75,7 @@ EXTENDED_CLIENT_MESSAGES: Final[SearchStrategy[ExtendedClientMessage]] = st.one_
 )
 EXTENDED_SERVER_MESSAGES: Final[SearchStrategy[ExtendedServerMessage]] = st.one_of(
     st.builds(Extended, st.integers(0, 65535)),
-    st.builds(Opened, PORTS, st.none() | TOKENS, st.integers(0, 1 << 31), st.none() | TOKENS),
+    st.builds(Opened, PORTS, st.none() | TOKENS, st.integers(0, 1 << 31), st.none() | TOKENS, st.integers(0, 1 << 31)),
     st.builds(Refused, TEXTS, TEXTS, st.booleans()),
     st.builds(Visitor, UUIDS, st.none() | SOURCES),
     st.builds(Heartbeat),

@@ -55,10 +55,14 @@ class EncodingTests(SynchronousTestCase):
             (Open(8000), b'{"Open":{"port":8000,"resume":null}}\0'),
             (Open(0, "_-" * 8), b'{"Open":{"port":0,"resume":"_-_-_-_-_-_-_-_-"}}\0'),
             (
-                Opened(8000, "A" * 16, 60, "B" * 16),
-                b'{"Opened":{"port":8000,"resume":"AAAAAAAAAAAAAAAA","lease":60,"lane":"BBBBBBBBBBBBBBBB"}}\0',
+                Opened(8000, "A" * 16, 60, "B" * 16, 256),
+                b'{"Opened":{"port":8000,"resume":"AAAAAAAAAAAAAAAA","lease":60,"lane":"BBBBBBBBBBBBBBBB",'
+                b'"maxLanes":256}}\0',
             ),
-            (Opened(1, None, 1 << 31), b'{"Opened":{"port":1,"resume":null,"lease":2147483648,"lane":null}}\0'),
+            (
+                Opened(1, None, 1 << 31),
+                b'{"Opened":{"port":1,"resume":null,"lease":2147483648,"lane":null,"maxLanes":0}}\0',
+            ),
             (Refused("c", 'say "no"', True), b'{"Refused":{"code":"c","message":"say \\"no\\"","retry":true}}\0'),
             (Refused("c", "\0", False), b'{"Refused":{"code":"c","message":"\\u0000","retry":false}}\0'),
             (Alive(), b'"Alive"\0'),

@@ -133,7 +133,7 @@ class WordsTests(SynchronousTestCase):
 
     def test_theTokenOfItsLanesIsToldInTheExtensionOnly(self) -> None:
         self.assertEqual(self.base.opened(8000, TOKEN, 60, LANE), encode(Hello(8000)))
-        self.assertEqual(self.extended.opened(8000, TOKEN, 60, LANE), frameOf(Opened(8000, TOKEN, 60, LANE)))
+        self.assertEqual(self.extended.opened(8000, TOKEN, 60, LANE, 9), frameOf(Opened(8000, TOKEN, 60, LANE, 9)))
 
     def test_aVisitorIsToldWithItsAddressOrWithItsIdAlone(self) -> None:
         self.assertEqual(self.base.visitor(ID, SOURCE), encode(Connection(ID)))

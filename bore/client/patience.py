@@ -1,0 +1,49 @@
+"""Dialling without descriptors."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+
+from bore.streams.dial import Dials
+from bore.wire.limits import ACCEPT_TIMEOUT
+
+#: There is no descriptor, in this process or in the whole system.
+_NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
+
+#: Another attempt is made so much later, in seconds.
+_AGAIN: Final = 0.1
+
+
+class Patience:
+    """
+    Dials for visitors, and waits for a descriptor where there is none, for as long as a visitor can wait.
+
+    :param giveWay: frees a descriptor, and says whether it could.
+    """
+
+    def __init__(self, clock: IReactorTime, giveWay: Callable[[], bool]) -> None:
+        self._clock = clock
+        self._giveWay = giveWay
+
+    def dial(self, dials: Dials) -> socket.socket | Deferred[socket.socket]:
+        """Connect once: see :meth:`bore.streams.dial.Dialer.dial`."""
+        dialled = dials.dial()
+        if isinstance(dialled, Deferred):
+            dialled.addErrback(self._failed, dials, self._clock.seconds() + ACCEPT_TIMEOUT)
+        return dialled
+
+    def _failed(self, reason: Failure, dials: Dials, until: float) -> Deferred[socket.socket]:
+        code = getattr(reason.value, "errno", None)
+        if code not in _NO_DESCRIPTOR or self._clock.seconds() >= until:
+            reason.raiseException()
+        later = 0.0 if self._giveWay() else _AGAIN
+        waited: Deferred[None] = deferLater(self._clock, later)
+        return waited.addCallback(lambda _: dials.dial()).addErrback(self._failed, dials, until)

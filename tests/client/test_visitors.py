@@ -1,0 +1,165 @@
+"""Visitors that are brought to the local service on connections of their own: how many at once, and in which order."""
+
+from __future__ import annotations
+
+import json
+from typing import cast
+from uuid import UUID, uuid4
+
+from twisted.logger import formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.client import visitors
+from bore.client.settings import ClientSettings, ServerAddress
+from bore.client.visitors import Visitors
+from bore.relay.face import Reason
+from bore.streams.descriptors import Count, Descriptors
+from bore.streams.dial import Dials
+from bore.streams.reactor import IReactor
+from tests.client.test_lanes import FakeDialer
+from tests.fakes import FakeReactor, captureLog
+from tests.server.case import FakeRelay
+
+
+class VisitorCase(SynchronousTestCase):
+    """A client without lanes."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        reactor = cast(IReactor, self.reactor)
+        self.relay = FakeRelay(reactor)
+        self.visitors = Visitors(reactor, self.relay, ClientSettings(8000, (ServerAddress("example.com"),)))
+        self.local, self.server = FakeDialer(self), FakeDialer(self)
+        self.visitors.local = cast(Dials, self.local)
+        self._events = captureLog(self)
+        self.served: list[UUID] = []
+        self.addCleanup(self._leaveNothing)
+
+    def _leaveNothing(self) -> None:
+        self.visitors.stop()
+        self.leave(len(self.relay))
+        self.assertEqual((self.local.under, self.server.under), ([], []), "dials were left")
+        self.reactor.advance(20)
+        self.assertEqual(self.reactor.getDelayedCalls(), [], "timers were left")
+
+    @property
+    def warnings(self) -> list[str]:
+        return [formatEvent(e) for e in self._events if e["log_level"].name == "warn"]
+
+    def announce(self, count: int = 1) -> list[UUID]:
+        ids = [uuid4() for _ in range(count)]
+        for id in ids:
+            self.visitors.came(id, cast(Dials, self.server))
+        return ids
+
+    def connect(self, count: int) -> None:
+        """Both dials of some visitors succeed."""
+        for _ in range(count):
+            self.local.succeed()
+            said = self.server.succeed().recv(1000)
+            self.served.append(UUID(json.loads(said[:-1])["Accept"]))
+            self.reactor.advance(0)
+
+    def leave(self, count: int) -> None:
+        """Some visitors leave, the first ones first."""
+        pairs = [pair for pair in self.relay.pairs if pair in self.relay._pairs]
+        for pair in pairs[:count]:
+            for stream in self.relay.joined[self.relay.pairs.index(pair)]:
+                stream.socket.close()
+            pair.stop(Reason.FINISHED)
+        self.reactor.advance(0)
+
+
+class QueueTests(VisitorCase):
+    """More visitors than are connected at the same time."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(visitors, "MAX_DIALLING", 5)
+
+    def test_theOthersWaitAndAreConnectedInTheirOrder(self) -> None:
+        ids = self.announce(12)
+        self.assertEqual((len(self.server.under), len(self.local.under)), (5, 5))
+        for _ in ids:
+            self.connect(1)
+        self.assertEqual(self.served, ids)
+        self.assertEqual(self.warnings, [])
+
+    def test_whoComesLaterIsBehindThem(self) -> None:
+        ids = self.announce(6)
+        self.connect(1)
+        ids += self.announce(3)
+        self.connect(8)
+        self.assertEqual(self.served, ids)
+
+    def test_whoIsAnnouncedAgainIsTheSame(self) -> None:
+        ids = self.announce(7)
+        for id in ids:
+            self.visitors.came(id, cast(Dials, self.server))
+        self.connect(7)
+        self.assertEqual((self.served, self.server.count), (ids, 7))
+
+    def test_whomTheServerHasDroppedMeanwhileIsNotDialledFor(self) -> None:
+        self.announce(7)
+        self.reactor.advance(9)
+        [late] = self.announce()
+        self.reactor.advance(1)
+        self.connect(5)
+        self.connect(1)
+        self.assertEqual((self.served[-1], self.server.count), (late, 6))
+
+    def test_oneThatCannotBeConnectedMakesRoomToo(self) -> None:
+        ids = self.announce(6)
+        self.server.fail()
+        self.reactor.advance(0)
+        self.assertEqual(len(self.server.under), 5)
+        self.connect(5)
+        self.assertEqual(self.served, ids[1:])
+
+    def test_noMoreWaitThanThereIsRoomFor(self) -> None:
+        self.patch(visitors, "MAX_QUEUED", 3)
+        ids = self.announce(20)
+        self.connect(5)
+        self.connect(3)
+        self.assertEqual(self.served, ids[:8])
+        self.assertEqual(self.warnings[0], "3 visitors wait to be connected, more are left out")
+
+    def test_theEndIsTheEndForAll(self) -> None:
+        self.announce(12)
+        self.visitors.stop()
+        self.reactor.advance(20)
+        self.assertEqual(self.server.count, 5)
+
+
+class DescriptorTests(VisitorCase):
+    """Few descriptors."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        count = Count(self.open)
+        self.visitors.descriptors = Descriptors(self.reactor, 30, count)
+
+    def open(self) -> int:
+        return 10 + len(self.local.under) + len(self.server.under) + 2 * len(self.relay)
+
+    def test_onlySoManyAreServedAtTheSameTime(self) -> None:
+        ids = self.announce(25)
+        self.connect(10)
+        self.assertEqual((self.served, self.server.under), (ids[:10], []))
+        self.assertEqual(len(self.warnings), 1)
+        self.assertIn("no descriptors are left for visitors", self.warnings[0])
+        for n in range(10, 25):
+            self.leave(1)
+            self.connect(1)
+            self.assertEqual(self.served, ids[: n + 1])
+
+    def test_descriptorsThatOthersHaveGivenBackAreFound(self) -> None:
+        used = 30
+        self.visitors.descriptors = Descriptors(self.reactor, 30, Count(lambda: used))
+        ids = self.announce(3)
+        self.reactor.pump([0.25] * 4)
+        self.assertEqual(self.server.count, 0)
+        used = 10
+        self.reactor.advance(0.25)
+        self.connect(3)
+        self.assertEqual(self.served, ids)

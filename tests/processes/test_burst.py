@@ -1,0 +1,210 @@
+"""Many visitors at once: they are held back where there is no room, and all are served."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import shutil
+import signal
+import socket
+import sys
+import time
+
+if os.name != "posix":
+    from twisted.trial.unittest import SkipTest
+
+    raise SkipTest("descriptors are counted on POSIX systems")
+
+import resource
+
+from twisted.trial.unittest import SkipTest
+
+from tests.interop.test_original import CONTROL_PORT, original
+from tests.processes.tlscase import TlsCase
+from tests.support import CHECKOUT, PATIENCE, Program, freePort
+
+#: Many within a second. This process needs a descriptor for each, and each end two.
+MANY = 4000
+
+#: What one visitor says.
+WORDS = b"a question of %08d"
+
+
+class Crowd:
+    """
+    Visitors who ask something, and leave when they have got it back.
+
+    :ivar served: how many got back what they had said.
+    :ivar lost: why others did not.
+    """
+
+    def __init__(self, host: str, port: int, count: int) -> None:
+        self.served = 0
+        self.lost: list[str] = []
+        self._selector = selectors.DefaultSelector()
+        self._begin = time.monotonic()
+        for number in range(count):
+            visitor = socket.create_connection((host, port), PATIENCE)
+            visitor.setblocking(False)
+            visitor.send(WORDS % number)
+            self._selector.register(visitor, selectors.EVENT_READ, number)
+        self.came = time.monotonic() - self._begin
+
+    def __len__(self) -> int:
+        """How many are still there."""
+        return len(self._selector.get_map())
+
+    def wait(self, seconds: float, stay: int = 0) -> None:
+        """Wait until all but some are served, or lost."""
+        until = time.monotonic() + seconds
+        while len(self) > stay and time.monotonic() < until:
+            for key, _ in self._selector.select(1.0):
+                visitor, number = key.fileobj, key.data
+                assert isinstance(visitor, socket.socket)
+                try:
+                    answer = visitor.recv(100)
+                except OSError as e:
+                    answer = str(e).encode()
+                if answer == WORDS % number:
+                    self.served += 1
+                else:
+                    self.lost.append(f"{number}: {answer!r}")
+                self._selector.unregister(visitor)
+                visitor.close()
+
+    def close(self) -> None:
+        """All go."""
+        for key in list(self._selector.get_map().values()):
+            assert isinstance(key.fileobj, socket.socket)
+            key.fileobj.close()
+        self._selector.close()
+
+
+class BurstCase(TlsCase):
+    """A local service that has as many connections as there are visitors."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.many = MANY if hard == resource.RLIM_INFINITY else min(MANY, hard // 5)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        self.service.close()
+        self.service.port = freePort()
+        words = [sys.executable, "-m", "tests.lab.echo", "127.0.0.1", str(self.service.port)]
+        self.start(Program(words, cwd=str(CHECKOUT))).waitFor("ready")
+
+    def limited(self, limit: int, *words: str) -> Program:
+        """Ours, with so many descriptors."""
+        if shutil.which("prlimit") is None:
+            raise SkipTest("there is no prlimit on this system")
+        command = ["prlimit", f"--nofile={limit}:{limit}", sys.executable, "-m", "bore", *words]
+        return self.start(Program(command, cwd=str(CHECKOUT)))
+
+    def limitedServer(self, limit: int) -> tuple[Program, int]:
+        """A server with so many descriptors, and its control port."""
+        program = self.limited(limit, "server", "--bind-addr", self.host, "--control-port", "0")
+        return program, program.port("listening on ")
+
+    def limitedClient(self, limit: int, control: int, *words: str) -> int:
+        """A client with so many descriptors; gives its public port."""
+        to = f"{self.host}:{control}"
+        return self.limited(limit, "local", str(self.service.port), "-l", "127.0.0.1", "-t", to, *words).port(
+            "listening at "
+        )
+
+    def crowd(self, port: int, count: int) -> Crowd:
+        crowd = Crowd(self.host, port, count)
+        self.addCleanup(crowd.close)
+        return crowd
+
+    def assertServesAll(self, port: int, count: int, seconds: float = 60) -> None:
+        crowd = self.crowd(port, count)
+        crowd.wait(seconds)
+        self.assertEqual((crowd.served, crowd.lost[:5]), (count, []))
+
+
+class BurstTests(BurstCase):
+    """As many as a web page that is in the news has in a second."""
+
+    def test_onLanes(self) -> None:
+        _, control = self.server()
+        _, port = self.client(control)
+        self.assertServesAll(port, self.many)
+
+    def test_onConnectionsOfTheirOwn(self) -> None:
+        _, control = self.server()
+        _, port = self.client(control, "--lanes", "0")
+        self.assertServesAll(port, self.many)
+
+    def test_onLanesInsideTls(self) -> None:
+        _, control = self.tlsServer()
+        _, port = self.tlsClient(control)
+        self.assertServesAll(port, self.many)
+
+    def test_onConnectionsOfTheirOwnInsideTls(self) -> None:
+        _, control = self.tlsServer()
+        _, port = self.tlsClient(control, "--lanes", "0")
+        self.assertServesAll(port, self.many // 8)  # as many handshakes as a slow machine can do within 10 s
+
+    def test_withAnOriginalClient(self) -> None:
+        self.server(port=CONTROL_PORT)
+        words = [original(), "local", str(self.service.port), "--local-host", "127.0.0.1", "--to", self.host]
+        line = self.start(Program(words)).waitFor("listening at ")
+        self.assertServesAll(int(line.rpartition(":")[2]), self.many)
+
+    def test_withAnOriginalServer(self) -> None:
+        self.start(Program([original(), "server", "--bind-addr", self.host])).waitFor("listening")
+        _, port = self.client(CONTROL_PORT)
+        self.assertServesAll(port, self.many)
+
+
+class FewDescriptorsTests(BurstCase):
+    """``ulimit -n 128``."""
+
+    def test_atTheClient(self) -> None:
+        for words in ((), ("--lanes", "0")):
+            _, control = self.server()
+            self.assertServesAll(self.limitedClient(128, control, *words), 500)
+
+    def test_atTheServer(self) -> None:
+        for words in ((), ("--lanes", "0")):
+            _, control = self.limitedServer(128)
+            _, port = self.client(control, *words)
+            self.assertServesAll(port, 500)
+
+    def test_atTheClientAsManyAsFitAreServedAtTheSameTime(self) -> None:
+        for words in ((), ("--lanes", "0")):
+            _, control = self.server()
+            port = self.limitedClient(128, control, *words)
+            visitors = [self.visitor(port) for _ in range(50)]
+            for visitor in visitors:
+                visitor.send(b"hello")
+            for visitor in visitors:
+                self.assertHears(visitor, b"hello")
+
+    def test_whoIsBehindAsManyAsFitIsServedWhenTheyLeave(self) -> None:
+        for words in ((), ("--lanes", "0")):
+            _, control = self.server()
+            port = self.limitedClient(128, control, *words)
+            visitors = [self.visitor(port) for _ in range(100)]
+            for visitor in visitors:
+                self.assertEchoes(visitor)
+                visitor.close()
+
+
+class FairnessTests(BurstCase):
+    """A tunnel whose visitors nobody takes."""
+
+    def test_theVisitorsOfAnotherTunnelAreServed(self) -> None:
+        _, control = self.limitedServer(256)
+        stopped, flooded = self.client(control)
+        _, other = self.client(control)
+        os.kill(stopped.pid, signal.SIGSTOP)
+        crowd = self.crowd(flooded, 300)
+        begin = time.monotonic()
+        self.assertServesAll(other, 100)
+        self.assertLess(time.monotonic() - begin, 3, "nobody was waited for")
+        os.kill(stopped.pid, signal.SIGCONT)
+        crowd.wait(60)
+        self.assertEqual((crowd.served, crowd.lost[:5]), (300, []))
