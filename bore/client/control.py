@@ -23,6 +23,7 @@ from bore.client.reasons import (
     describe,
 )
 from bore.client.settings import ClientSettings
+from bore.client.silence import Silence
 from bore.client.visitors import Visitors
 from bore.streams.addresses import peerOf
 from bore.streams.bursts import Burst
@@ -97,7 +98,7 @@ class ControlProtocol(Protocol):
         self._host = ""
         self._public = 0
         self._server: Dials | None = None
-        self._silence: IDelayedCall | None = None
+        self._silence: Silence | None = None
         self._probe: IDelayedCall | None = None
         self._check: Check | None = None
         self._lanes: SessionLanes | None = None
@@ -120,7 +121,7 @@ class ControlProtocol(Protocol):
         self._server = self._attempts.dialer(self._host, port, self._strayed)
         self.transport.registerProducer(self, True)
         self.transport.write(self._session.greeting())
-        self._silence = reactor.callLater(SILENCE_TIMEOUT, self._silent)
+        self._silence = Silence(reactor, self._sinceReceived, self._silent)
         if self._attempts.probes:
             self._probe = reactor.callLater(CHALLENGE_PATIENCE, self._noChallenge)
 
@@ -133,16 +134,17 @@ class ControlProtocol(Protocol):
         try:
             for event in self._inflow:
                 assert self._silence is not None
-                self._silence.reset(SILENCE_TIMEOUT)
+                self._silence.heard()
                 self._follow(event)
         except (WireError, NoVisitorAddresses, ServerNotTrusted) as e:
             self._end(e)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._inflow.stop()
-        for timer in (self._silence, self._probe):
-            if timer is not None and timer.active():
-                timer.cancel()
+        if self._silence is not None:
+            self._silence.stop()
+        if self._probe is not None and self._probe.active():
+            self._probe.cancel()
         if self._check is not None:
             self._check.stop()
         if self._lanes is not None:
@@ -194,6 +196,8 @@ class ControlProtocol(Protocol):
         if settings.proxyProtocol is not None and not self._session.extended:
             raise NoVisitorAddresses
         self._public = port
+        if self._session.extended:
+            prepareControl(self.transport.getHandle(), PEER_TIMEOUT)
         self._attempts.opened(port, resume)
         if settings.checkEvery:
             reactor, visitors = self._attempts.reactor, self._attempts.visitors
@@ -228,6 +232,10 @@ class ControlProtocol(Protocol):
 
     def _noChallenge(self) -> None:
         self.transport.write(self._session.noChallenge())
+
+    def _sinceReceived(self) -> float:
+        assert self._server is not None
+        return self._attempts.visitors.sinceReceived(self._server)
 
     def _silent(self) -> None:
         self._end(ServerSilent(f"nothing came from it for {SILENCE_TIMEOUT:.0f} s"))

@@ -200,7 +200,7 @@ class SessionLanes:
         if lane.closed:
             local.close()
             return
-        self._visitors.served()
+        self._visitors.served(id, self._server, lane.socket)
         self._relay.joinWithLane(Stream(local), lane, False, partial(self._visitors.left, id), header=header)
 
     def _refuse(self, reason: Failure, lane: Lane, id: UUID) -> None:

@@ -6,6 +6,7 @@ import socket
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from bore.streams.bursts import Burst, Overflow
 from bore.streams.descriptors import Descriptors
 from bore.streams.dial import Dialer, Dials
 from bore.streams.reactor import IReactor
+from bore.streams.sockets import sinceReceived
 from bore.streams.visitorlog import VisitorLog
 from bore.wire.limits import ACCEPT_TIMEOUT
 from bore.wire.messages import Accept
@@ -70,6 +72,7 @@ class Visitors:
         self._queue: OrderedDict[UUID, tuple[float, Dials, bytes]] = OrderedDict()
         self._looking: IDelayedCall | None = None
         self._soon = False
+        self._carriers: dict[UUID, tuple[Dials, socket.socket]] = {}
         self._reaching = 0
         self._shortage = Burst(reactor)
         self._crowd = Overflow(reactor, "{limit} visitors wait to be connected, more are left out")
@@ -93,6 +96,10 @@ class Visitors:
         self._queue[id] = self.reactor.seconds() + ACCEPT_TIMEOUT, server, header
         if self._looking is None:
             self._serveQueue()
+
+    def sinceReceived(self, server: Dials) -> float:
+        """How many seconds ago bytes of a server came on the connections of the visitors that are being served."""
+        return min((sinceReceived(sock) for dials, sock in self._carriers.values() if dials is server), default=inf)
 
     def reach(self) -> socket.socket | Deferred[socket.socket]:
         """Dial the local service for a visitor that is on a lane."""
@@ -149,13 +156,20 @@ class Visitors:
         if VisitorLog.wanted:
             self.log.debug("visitor {id}: cannot connect to {local}: {error}", id=id, local=self.localName, error=error)
 
-    def served(self) -> None:
-        """The local service was reached for a visitor."""
+    def served(self, id: UUID, server: Dials, sock: socket.socket) -> None:
+        """
+        The local service was reached for a visitor.
+
+        :param server: the server that it came from.
+        :param sock: the connection with that server on which it is.
+        """
+        self._carriers[id] = server, sock
         if self._unserved.lasts:
             self._unserved.over("{local} answers again; visitors closed meanwhile: {count}")
 
     def left(self, id: UUID, ending: Ending) -> None:
         """A visitor has left."""
+        self._carriers.pop(id, None)
         if VisitorLog.wanted:
             self.log.debug(
                 "visitor {id} is gone: {reason}; {fromVisitor} bytes from it, {toVisitor} to it",
@@ -183,8 +197,8 @@ class Visitors:
                 id, (until, server, header) = self._queue.popitem(last=False)
                 if until > now:
                     self.descriptors.opened(2)
-                    visitor = self._dialling[id] = _Visitor(self, id, header, not self.mayCome())
-                    visitor.start(server)
+                    visitor = self._dialling[id] = _Visitor(self, id, server, header, not self.mayCome())
+                    visitor.start()
         finally:
             if self._queue:
                 self._looking = self.reactor.callLater(_LOOK, self._serveQueue)
@@ -206,14 +220,16 @@ class _Visitor:
     Both connections are made at the same time. The visitor is accepted even if the local service cannot be reached:
     only then can it be told at once, by closing.
 
+    :param server: dials the server that has announced it.
     :param refused: it is accepted for being told no, as there are too many.
     """
 
-    __slots__ = ("_header", "_id", "_local", "_refused", "_server", "_steps", "_stopped", "_visitors")
+    __slots__ = ("_dials", "_header", "_id", "_local", "_refused", "_server", "_steps", "_stopped", "_visitors")
 
-    def __init__(self, visitors: Visitors, id: UUID, header: bytes, refused: bool) -> None:
+    def __init__(self, visitors: Visitors, id: UUID, server: Dials, header: bytes, refused: bool) -> None:
         self._visitors = visitors
         self._id = id
+        self._dials = server
         self._header = header
         self._server: Stream | None = None
         self._local: socket.socket | None = None
@@ -221,7 +237,7 @@ class _Visitor:
         self._stopped = False
         self._steps: list[Deferred[None]] = []
 
-    def start(self, server: Dials) -> None:
+    def start(self) -> None:
         if VisitorLog.wanted:
             self._visitors.log.debug("visitor {id}", id=self._id)
         patience = self._visitors.patience
@@ -230,7 +246,7 @@ class _Visitor:
             self._steps.append(local.addCallbacks(self._localReached, self._localFailed))
         else:
             self._local = local
-        remote = self._visitors.connections.open(server, Accept(self._id), patience)
+        remote = self._visitors.connections.open(self._dials, Accept(self._id), patience)
         if isinstance(remote, Deferred):
             self._steps.append(remote.addCallbacks(self._accepted, self._acceptFailed))
         else:
@@ -279,6 +295,6 @@ class _Visitor:
             self.stop()
         elif self._local is not None:
             self._visitors.settled(self._id)
-            self._visitors.served()
+            self._visitors.served(self._id, self._dials, self._server.socket)
             server = Stream(self._server.socket, self._header + self._server.early)
             self._visitors.relay.join(server, Stream(self._local), partial(self._visitors.left, self._id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from math import inf
 from typing import Any, cast
 from uuid import UUID
 
@@ -55,7 +56,12 @@ class FakeVisitors:
         self.lanes: set[object] = set()
         self.descriptors = Descriptors(FakeReactor(), 0)
 
+        self.age = inf
+
     def noticed(self) -> None: ...
+
+    def sinceReceived(self, server: Dialer) -> float:
+        return self.age
 
     def came(self, id: UUID, server: Dialer, header: bytes) -> None:
         self.ids.append(id)

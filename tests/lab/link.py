@@ -46,6 +46,17 @@ class Link:
         self._lab.ip(self._place, "route", "replace", "default", "via", self._gateway)
         self.address = address
 
+    def slow(self, rate: int, queue: int) -> None:
+        """
+        Make both directions slow, each with a queue; what does not fit is dropped. Called again, it changes the rate.
+
+        :param rate: in bits per second.
+        :param queue: in bytes.
+        """
+        words = ("dev", "root", "tbf", "rate", str(rate), "burst", "5000", "limit", str(queue))
+        for place, device in (("router", self._place), (self._place, "up0")):
+            self._lab.tc(place, "qdisc", "replace", words[0], device, *words[1:])
+
     def impair(self, delay: float, loss: float, *further: str) -> None:
         """
         Hold back, and lose, packets of both directions.

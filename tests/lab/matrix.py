@@ -13,7 +13,7 @@ from tests.lab.fault import Fault
 from tests.lab.floods import AliveFlood, ConnectionFlood, FrameFlood, HeartbeatFlood, SessionFlood
 from tests.lab.lanes import ForgottenLane, ForgottenLanes, LongAnswer, NewVisitor
 from tests.lab.rush import Burst, BurstWithoutLanes
-from tests.lab.silences import BadLink, HalfSilence, LongSilence, Move, OtherHalfSilence, Silence
+from tests.lab.silences import BadLink, HalfSilence, LongSilence, Move, OtherHalfSilence, Silence, SlowLink
 
 MATRIX: Final[Sequence[Fault]] = (
     Silence(),
@@ -22,6 +22,7 @@ MATRIX: Final[Sequence[Fault]] = (
     LongSilence(),
     Move(),
     BadLink(),
+    SlowLink(),
     NewVisitor(),
     LongAnswer(),
     ForgottenLanes(),

@@ -237,3 +237,47 @@ class Talk:
         if struct.unpack("!Q", data)[0] != self.heard:
             raise ConnectionAbortedError(0, "bytes are missing")
         self.heard += 1
+
+
+class Load:
+    """
+    A visitor who stays, and sends as much as gets through, to a service that sends all of it back.
+
+    :ivar trouble: why it ended early.
+    """
+
+    def __init__(self, lab: Lab, place: str, host: str, port: int) -> None:
+        self._socket = lab.connect(place, host, port)
+        self._socket.settimeout(None)
+        self.sent = self.heard = 0
+        self.trouble: str | None = None
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=run, daemon=True) for run in (self._send, self._receive)]
+        for thread in self._threads:
+            thread.start()
+
+    def finish(self, patience: float = 180.0) -> str | None:
+        """End it, wait for what is under way, and say what went wrong."""
+        self._socket.settimeout(patience)
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(patience + 5)
+        self._socket.close()
+        if self.trouble is None and self.heard != self.sent:
+            self.trouble = f"{self.sent - self.heard} bytes are missing"
+        return self.trouble
+
+    def _send(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self.sent += self._socket.send(bytes(8192))
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError as e:
+            self.trouble = e.strerror or str(e)
+
+    def _receive(self) -> None:
+        try:
+            while data := self._socket.recv(65536):
+                self.heard += len(data)
+        except OSError as e:
+            self.trouble = e.strerror or str(e)

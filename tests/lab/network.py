@@ -57,7 +57,7 @@ def requireNamespaces() -> None:
     """Skip the test, loudly, where no network can be made."""
     if sys.platform != "linux" or os.geteuid() != 0:
         raise SkipTest("NO LABORATORY: network namespaces need Linux, and root")
-    for command, package in (("ip", "iproute2"), ("unshare", "util-linux")):
+    for command, package in (("ip", "iproute2"), ("tc", "iproute2"), ("unshare", "util-linux")):
         if shutil.which(command) is None:
             raise SkipTest(f"NO LABORATORY: there is no {command} command (Debian: {package})")
     try:
@@ -140,6 +140,10 @@ class Lab:
     def ip(self, place: str, *words: str) -> None:
         """Run an ip command on a host or the router."""
         run("ip", "-n", self.namespace(place), *words)
+
+    def tc(self, place: str, *words: str) -> None:
+        """Run a tc command on a host or the router."""
+        run("ip", "netns", "exec", self.namespace(place), "tc", *words)
 
     @contextlib.contextmanager
     def inside(self, place: str) -> Iterator[None]:

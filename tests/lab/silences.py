@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from tests.lab.fault import Fault, Outcome
-from tests.lab.measure import Visits, secondsUntil, sleepUntil
+from tests.lab.measure import Load, Visits, secondsUntil, sleepUntil
 from tests.lab.pairings import PAIRINGS, Site, lines, ports
 from tests.support import Program
 
@@ -229,3 +229,37 @@ class BadLink(Fault):
         waits = sorted(visit.waited for visit in visits.all)
         outcome.says(f"waits: median {waits[len(waits) // 2]:.1f} s, longest {waits[-1]:.1f} s")
         outcome.holds(f"running stream: {talk.finish()}", talk.whole)
+
+
+@dataclass(frozen=True)
+class SlowLink(Fault):
+    """A slow link with a long queue, which is full: heartbeats and answers take half a minute."""
+
+    name = "slow-link"
+    fault = "the client's link has 1 Mbit/s and {queue} bytes of queue each way, and is full for {seconds} s"
+    promise = "the session goes on; nothing of a running stream is lost"
+    how = (
+        "The link is slowed down (tc, tbf), and {visitors} visitors send as much as they can through the tunnel, to a "
+        "service that sends all of it back; one more talks all the time. Then the link is as fast as before."
+    )
+    pairings = PAIRINGS
+    idle = True
+
+    seconds: float = 60
+    queue: int = 2_000_000
+    visitors: int = 8
+
+    def inject(self, site: Site, outcome: Outcome) -> None:
+        port = site.start()
+        talk = site.talk(port)
+        loads = [Load(site.lab, "visitor", site.host, port) for _ in range(self.visitors)]
+        secondsUntil(lambda: all(load.heard for load in loads), 20)
+        heard = len(site.server.err), len(site.client.err)
+        site.link.slow(1_000_000, self.queue)
+        time.sleep(self.seconds)
+        site.link.slow(1_000_000_000, self.queue)
+        broken = [trouble for load in loads if (trouble := load.finish())]
+        outcome.holds(f"{len(broken)} of {len(loads)} loaded streams broken {broken or ''}".rstrip(), not broken)
+        outcome.holds(f"running stream: {talk.finish()}", talk.whole)
+        lost = lines(site.server, SERVER_NOTICES, heard[0]) + lines(site.client, CLIENT_NOTICES, heard[1])
+        outcome.holds(f"{len(lost)} times a session was lost", not lost and site.client.process.poll() is None)
