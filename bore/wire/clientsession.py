@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from bore.wire import binding, extension, messages
 from bore.wire.binding import BindingAnswer, BindingChallenge, ClientProof
 from bore.wire.errors import (
+    BindFailed,
     ClientHasNoSecret,
     InvalidSecret,
     LateChallenge,
+    NoFreePort,
+    PortForbidden,
+    PortInUse,
+    PortNotAllowed,
     ServerHasNoSecret,
     ServerLeft,
+    TooManyTunnels,
+    TooManyTunnelsFromSource,
     UnboundChallenge,
     Violation,
     refusalFor,
@@ -84,6 +91,21 @@ Event: TypeAlias = Say | ServerProven | TunnelOpened | Heard | VisitorCame | Une
 
 _ALIVE = Say(extension.encode(extension.Alive()))
 
+#: The port by which a client asks whether there is a secret: no range begins so low by default, and where one does,
+#: the port is a privileged one that nobody visits.
+_PROBED: Final = 1
+
+#: What a server only says that has looked at the port of a Hello, so that it wants no proof.
+_WITHOUT_PROOF: Final = (
+    PortNotAllowed,
+    PortInUse,
+    PortForbidden,
+    BindFailed,
+    NoFreePort,
+    TooManyTunnels,
+    TooManyTunnelsFromSource,
+)
+
 
 class _State(Enum):
     CHALLENGE = auto()  # we have a secret and wait to be asked for it
@@ -139,6 +161,9 @@ class ControlSession:
                has no secret
     ========== ================ ============================ ============ ============ ============
 
+    Behind :meth:`noChallenge`, in CHALLENGE, a challenge is late (a violation); Hello, Extended, or a refusal of the
+    port that was asked for, says that the server has no secret.
+
     :param port: the port to ask for, 0 for any.
     :param secret: what we share with the server, or None.
     :param resume: the token of the tunnel that we had, if there is one.
@@ -168,13 +193,14 @@ class ControlSession:
         Ask a silent server whether it has a secret at all, when ours has waited long enough for a challenge.
 
         A server without a secret says nothing before it is asked, and closes after three seconds: so does a broken
-        one, which should be tried again. A plain Hello tells the two apart: only a server without a secret answers
-        it with a Hello. It asks for any port, and takes nobody's.
+        one, which should be tried again. A Hello tells the two apart: only a server without a secret looks at the port
+        in it. It opens no tunnel: ours answers Extended, and waits; an original one refuses _PROBED, unless it was
+        told to let clients have that port, and may do so.
         """
         if self._state is not _State.CHALLENGE:
             return b""
         self._probed = True
-        return messages.encode(Hello(0))
+        return extension.markedHello(_PROBED)
 
     def goodbye(self) -> bytes:
         """What to say when the client ends the session on purpose; nothing to a server that would not understand."""
@@ -190,7 +216,9 @@ class ControlSession:
         """
         self._decoder.feed(data)
         while (frame := self._decoder.nextFrame()) is not None:
-            if self.extended:
+            if self._probed and self._state is _State.CHALLENGE:
+                self._receiveProbed(extension.decodeAnswer(frame))
+            elif self.extended:
                 yield from self._receiveExtended(extension.decodeServerMessage(frame))
             elif self._proof is not None and self._state in (_State.CHALLENGE, _State.PROVING):
                 yield from self._receiveProof(self._proof, binding.decodeServerMessage(frame))
@@ -199,6 +227,17 @@ class ControlSession:
             else:
                 yield from self._receive(messages.decodeServerMessage(frame))
 
+    def _receiveProbed(self, message: messages.ServerMessage | Extended | BindingChallenge) -> None:
+        match message:
+            case Challenge() if self._proof is not None:
+                raise UnboundChallenge
+            case Challenge() | BindingChallenge():
+                raise LateChallenge("the challenge came only after the client had asked whether there is none")
+            case Error(text) if not isinstance(refusal := refusalFor(text), _WITHOUT_PROOF):
+                raise refusal
+            case _:
+                raise ServerHasNoSecret
+
     def _receiveProof(self, proof: ClientProof, message: binding.ServerMessage) -> Iterator[Event]:
         match self._state, message:
             case _State.PROVING, Error(InvalidSecret.text):
@@ -206,8 +245,6 @@ class ControlSession:
             case _, Error(text):
                 raise refusalFor(text)
             case _State.CHALLENGE, BindingChallenge():
-                if self._probed:
-                    raise _lateChallenge()
                 self._state = _State.PROVING
                 yield Say(proof.answer(message))
             case _State.CHALLENGE, Challenge():
@@ -227,8 +264,6 @@ class ControlSession:
             case _, Error(text):
                 raise refusalFor(text)
             case _State.CHALLENGE, Challenge(id):
-                if self._probed:
-                    raise _lateChallenge()
                 assert self._secret is not None
                 self._state = _State.ANSWER
                 yield Say(messages.encode(Authenticate(self._secret.prove(id))) + self._hello)
@@ -277,10 +312,6 @@ class ControlSession:
                 yield Heard()
             case _:
                 raise Violation(f"{type(message).__name__} does not belong here")
-
-
-def _lateChallenge() -> LateChallenge:
-    return LateChallenge("the challenge came only after a plain Hello had been sent")
 
 
 class DataSession:

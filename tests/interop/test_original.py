@@ -257,6 +257,20 @@ class TroubleTests(PairingCase):
         self.assertEqual(client.wait(), 1)
         self.assertIn("server error: invalid secret", "\n".join(client.err))
 
+    def test_aServerWithoutASecretIsFoundOutWithoutATunnel(self) -> None:
+        for who, opened in (("ours", "opened for"), ("original", "new client")):
+            for words in ((), ("--min-port", "20000", "--max-port", "20999")):
+                host = loopbackHost()
+                server = self.start(who, "server", "--bind-addr", host, *words)
+                client = self.client("ours", host, 80, "--secret", "one that is long enough")
+                self.assertEqual(client.wait(), 77, client.transcript())
+                self.assertIn("expected authentication challenge, but no secret was required", client.err[-1])
+                # What would be said of a tunnel comes before the next one is said of.
+                self.client("ours", host, 80, "--no-state").waitFor("listening at")
+                server.waitFor(opened)
+                lines = [line for line in [*server.out, *server.err] if opened in line]
+                self.assertEqual(len(lines), 1, server.transcript())
+
     def test_ourClientIsBackAfterTheOriginalServerWasKilled(self) -> None:
         service = LocalService(echo)
         self.addCleanup(service.close)

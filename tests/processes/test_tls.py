@@ -148,8 +148,9 @@ class SecretTests(TlsCase):
         self.assertEqual(self.pins.read_text().count("\n"), 1)
 
     def test_aServerThatHasNoneIsRefusedAndNotWrittenDown(self) -> None:
-        _, port = self.tlsServer()
+        server, port = self.tlsServer()
         self.assertRefuses(self.tlsLaunch(port, *SECRET), "no secret was required", code=77)
+        self.assertEqual(count(server, "opened for"), 0, "it is found out without a tunnel")
         self.assertFalse(self.pins.exists())
 
     def test_theUnboundChallengeIsNeverAnswered(self) -> None:

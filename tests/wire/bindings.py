@@ -131,7 +131,7 @@ def _client(*heard: bytes, last: object = None) -> ControlSession:
 def _probed() -> ControlSession:
     """A client that has waited for the challenge, and has asked whether there is none."""
     session = ControlSession(8000, SECRET, None, BINDING)
-    assert session.noChallenge() == encode(Hello(0))
+    assert session.noChallenge() == markedHello(1)
     return session
 
 

@@ -144,7 +144,7 @@ def _client(secret: Secret | None, *heard: AnyMessage, last: object = None) -> C
 def _probed() -> ControlSession:
     """A client with a secret that has waited for the challenge, and has asked whether there is none."""
     session = ControlSession(8000, SECRET)
-    assert session.noChallenge() == encode(Hello(0))
+    assert session.noChallenge() == markedHello(1)
     return session
 
 

@@ -33,6 +33,7 @@ from bore.wire.errors import (
 from bore.wire.extension import Extended, Lane, Open, markedHello
 from bore.wire.messages import Accept, Challenge, Hello, encode
 from bore.wire.serversession import LaneOffered, ServerSession, TunnelAsked, VisitorTaken
+from bore.wire.serversession import Say as ServerSay
 from tests.wire import test_clientsession, test_serversession
 from tests.wire.bindings import (
     BINDING,
@@ -105,6 +106,12 @@ _CHALLENGE_ROW: Final[ClientRow] = row(
         **_NO_MESSAGE,
     },
 )
+_PROBED_ROW: Final[ClientRow] = {
+    **_CHALLENGE_ROW,
+    **{key: [ServerHasNoSecret] for key in ("Extended", "Error")},
+    "BindingChallenge": [LateChallenge],
+    "BindingAnswer": [UnknownMessage],
+}
 _PROVING_ROW: Final[ClientRow] = {
     **_CHALLENGE_ROW,
     **{key: [Violation] for key in (*_BASE, "BindingChallenge", "Challenge")},
@@ -114,7 +121,7 @@ _PROVING_ROW: Final[ClientRow] = {
 #: The rows of the tables in ControlSession's docstring, inside TLS; behind the proof they are the plain ones.
 CLIENT: Final[dict[str, ClientRow]] = {
     "CHALLENGE": _CHALLENGE_ROW,
-    "CHALLENGE, probed": {**_CHALLENGE_ROW, "BindingChallenge": [LateChallenge]},
+    "CHALLENGE, probed": _PROBED_ROW,
     "PROVING": _PROVING_ROW,
     **{name: test_clientsession.TABLE[f"{name} after the proof"] for name in ("ANSWER", "OPEN", "OPENING", "EXTENDED")},
 }
@@ -234,8 +241,8 @@ class ClientTableTests(SynchronousTestCase):
     def test_whoHasNoSecretAndWhoHasNoneIsFoundOut(self) -> None:
         client, server = ControlSession(8000, SECRET, None, BINDING), ServerSession(None, BINDING)
         self.assertEqual((client.greeting(), server.greeting()), (b"", b""))
-        self.assertEqual(hears(server, client.noChallenge()), [TunnelAsked(0)])
-        self.assertEqual(hears(client, encode(Hello(20001))), [ServerHasNoSecret])
+        self.assertEqual(hears(server, client.noChallenge()), [ServerSay(frameOf(Extended(1)))])
+        self.assertEqual(hears(client, frameOf(Extended(1))), [ServerHasNoSecret])
         client, server = ControlSession(8000, None, None, BINDING), ServerSession(SECRET, BINDING)
         self.assertEqual(hears(server, client.greeting()), [SecretMissing])
         self.assertEqual(hears(client, server.greeting()), [ClientHasNoSecret])

@@ -8,24 +8,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.wire.clientsession import ControlSession, Heard, Say, TunnelOpened, Unexpected, VisitorCame
+from bore.wire.clientsession import _WITHOUT_PROOF, ControlSession, Heard, Say, TunnelOpened, Unexpected, VisitorCame
 from bore.wire.errors import (
     ClientHasNoSecret,
     FrameTooLong,
     LateChallenge,
     MalformedMessage,
     PortInUse,
+    PortNotAllowed,
     Refusal,
     SecretMissing,
     ServerHasNoSecret,
     ServerLeft,
+    ShuttingDown,
+    TooManyPending,
     UnknownMessage,
     Violation,
 )
 from bore.wire.extension import Alive, Extended, Open, Opened, Refused, Visitor, markedHello
 from bore.wire.messages import Authenticate, Challenge, Connection, Error, Heartbeat, Hello, ServerMessage, encode
 from bore.wire.secret import Secret
-from bore.wire.serversession import ServerSession, TunnelAsked
+from bore.wire.serversession import Say as ServerSay
+from bore.wire.serversession import ServerSession
 from tests.wire.sessions import (
     CLIENT_STATES,
     COLUMNS,
@@ -116,7 +120,11 @@ _EXTENDED_ROW: Final[ClientRow] = {
 #: The cells of the tables in ControlSession's docstring.
 TABLE: Final[dict[str, ClientRow]] = {
     "CHALLENGE": _CHALLENGE_ROW,
-    "CHALLENGE, probed": {**_CHALLENGE_ROW, "Challenge": [LateChallenge]},
+    "CHALLENGE, probed": {
+        **_CHALLENGE_ROW,
+        **{key: [LateChallenge] for key in ("Challenge", "BindingChallenge")},
+        **{key: [ServerHasNoSecret] for key in ("Extended", "Error")},
+    },
     "ANSWER": _ANSWER_ROW,
     "ANSWER after the proof": {**_ANSWER_ROW, "Challenge": [Violation], "BindingChallenge": [Violation]},
     "OPEN": _OPEN_ROW,
@@ -188,7 +196,7 @@ class GreetingTests(SynchronousTestCase):
 
     def test_onlyWhoWaitsForAChallengeAsksWhetherThereIsNone(self) -> None:
         for state in CLIENT_STATES:
-            expected = b'{"Hello":0}\0' if state.startswith("CHALLENGE") else b""
+            expected = b'{"Hello":1} \0' if state.startswith("CHALLENGE") else b""
             self.assertEqual(inState(state).noChallenge(), expected, state)
 
     def test_askingTooLateWhetherThereIsNoChallengeChangesNothing(self) -> None:
@@ -199,8 +207,33 @@ class GreetingTests(SynchronousTestCase):
     def test_aServerWithoutASecretAnswersTheQuestion(self) -> None:
         client, server = inState("CHALLENGE"), ServerSession(None)
         self.assertEqual(hears(server, client.greeting()), [])
-        self.assertEqual(hears(server, client.noChallenge()), [TunnelAsked(0)])
-        self.assertEqual(hears(client, encode(Hello(20001))), [ServerHasNoSecret])
+        [answer] = hears(server, client.noChallenge())
+        self.assertEqual(answer, ServerSay(frameOf(Extended(1))))
+        self.assertEqual(hears(client, frameOf(Extended(1))), [ServerHasNoSecret])
+
+    def test_anOriginalServerWithoutASecretRefusesThePortOrOpensIt(self) -> None:
+        for text in (kind.text for kind in _WITHOUT_PROOF):
+            client = inState("CHALLENGE")
+            client.noChallenge()
+            self.assertEqual(hears(client, encode(Error(text))), [ServerHasNoSecret], text)
+        for message in (Hello(1), Heartbeat(), Connection(ID)):
+            client = inState("CHALLENGE")
+            client.noChallenge()
+            self.assertEqual(hears(client, encode(message)), [ServerHasNoSecret])
+
+    def test_whatSaysNothingOfASecretIsNoAnswer(self) -> None:
+        for text, refusal in (
+            ("server is shutting down", ShuttingDown),
+            ("too many connections that say nothing", TooManyPending),
+            ("server requires secret, but no secret was provided", SecretMissing),
+            ("whatever", Refusal),
+        ):
+            client = inState("CHALLENGE")
+            client.noChallenge()
+            self.assertEqual(hears(client, encode(Error(text))), [refusal])
+
+    def test_unaskedARefusalOfAPortProvesNothing(self) -> None:
+        self.assertEqual(hears(inState("CHALLENGE"), encode(Error(PortNotAllowed.text))), [PortNotAllowed])
 
     def test_aChallengeBehindTheQuestionIsLateAndIsNotAnswered(self) -> None:
         client, server = inState("CHALLENGE"), ServerSession(SECRET)
