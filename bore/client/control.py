@@ -112,7 +112,7 @@ class ControlProtocol(Protocol):
         secret = self._attempts.settings.secret
         self._inflow = Inflow(self._attempts.turns, self.transport, self._read)
         self._session = ControlSession(public.wanted, secret, public.resume, bindingOf(sock))
-        prepareControl(sock, PEER_TIMEOUT)
+        prepareControl(sock)  # silence is found out by SILENCE_TIMEOUT; this is for what is dead while streams go on
         try:
             self._host, port = peerOf(sock)
         except OSError as e:  # reset while we were told of it
