@@ -17,14 +17,15 @@ class Strangers:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._tally = Tally(clock)
+        self._guesses = Tally(clock)  # apart, so that no other noise keeps an address out of it
 
     def refused(self, source: str, peer: str, error: Refusal) -> None:
         """A connection is closed, and its client is told why."""
-        kind = (source, type(error), error.code)
         if isinstance(error, InvalidSecret):
             address = peer.rpartition(":")[0].strip("[]")
-            self._tally.happened(kind, "wrong secret from {address}", True, address=address)
+            self._guesses.happened(source, "wrong secret from {address}", True, address=address)
             return
+        kind = (source, type(error), error.code)
         warn = isinstance(error, ProxyHeader)
         self._tally.happened(kind, "{peer} refused: {error}", warn, peer=peer, error=error)
 
@@ -39,3 +40,4 @@ class Strangers:
     def stop(self) -> None:
         """Log what has not been logged yet."""
         self._tally.stop()
+        self._guesses.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from uuid import UUID, uuid4
 
 from twisted.internet.task import Clock
@@ -17,6 +18,7 @@ from bore.wire.secret import Secret
 from bore.wire.token import newToken
 from tests.fakes import FakeTransport
 from tests.server.case import ControlCase
+from tests.support import CHECKOUT
 
 RIGHT = Secret("the right one")
 WRONG = Secret("a wrong one")
@@ -173,6 +175,28 @@ class RateTests(GuessingCase):
         self.assertIn(b'{"Hello":', transport.takeWritten())
 
 
+class TlsRateTests(GuessingCase):
+    """The same inside TLS, where the proof is another one."""
+
+    def guess(self, binding: bytes = b"b" * 32) -> tuple[ControlProtocol, FakeTransport]:
+        transport = FakeTransport()
+        self.addCleanup(transport.socket.close)
+        protocol = self.factory.buildProtocol(None, "192.0.2.1:4711", "192.0.2.1", binding)
+        protocol.makeConnection(transport)
+        transport.clear()
+        protocol.dataReceived(b'{"BindingProof":{"nonce":"%s","proof":"%s"}}\0' % (b"00" * 32, b"00" * 32))
+        return protocol, transport
+
+    def test_wrongProofsThereCountAndWaitAsWell(self) -> None:
+        for _ in range(BURST + 1):
+            self.assertEqual(self.guess()[1].takeWritten(), REFUSED)
+        _, transport = self.guess()
+        plain = self.answer(WRONG, Hello(0))
+        self.assertEqual((transport.takeWritten(), plain.takeWritten()), (b"", b""))
+        self.reactor.pump([INTERVAL] * 2)
+        self.assertEqual((transport.takeWritten(), plain.takeWritten()), (REFUSED, REFUSED))
+
+
 class LogTests(GuessingCase):
     """What the log says of it."""
 
@@ -185,6 +209,17 @@ class LogTests(GuessingCase):
         self.reactor.pump([1.0] * 10)
         self.assertEqual(self.lines()[1:], [f"wrong secret from 192.0.2.1: {BURST} more in 10 s"])
         self.assertEqual(self.warnings, self.lines())
+
+    def test_theDocumentationTellsFail2banWhatMatches(self) -> None:
+        [pattern] = re.findall(r"failregex = (.*)", (CHECKOUT / "docs" / "security.rst").read_text())
+        for source in ("192.0.2.1", "2001:db8::1"):
+            protocol, _ = self.connect(f"[{source}]" if ":" in source else source)
+            protocol.dataReceived(encode(Authenticate(WRONG.prove(uuid4()))))
+        self.exhaust("192.0.2.2")
+        self.reactor.pump([1.0] * 10)
+        found = [re.search(pattern.replace("<ADDR>", r"(?P<ip>[0-9a-f.:]*[0-9a-f])"), line) for line in self.warnings]
+        addresses = [match and match["ip"] for match in found]
+        self.assertEqual(addresses, ["192.0.2.1", "2001:db8::1", "192.0.2.2", "192.0.2.2"])
 
     def test_whatElseIsWrongIsSummedUpAsWell(self) -> None:
         for _ in range(50):
