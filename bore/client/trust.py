@@ -14,7 +14,8 @@ from bore.client.knownservers import AUTHORITY, KnownServer, KnownServers, Known
 from bore.client.reasons import CertificateNotCurrent, ServerKeyChanged, ServerNotTrusted
 from bore.client.settings import ServerAddress, TlsSettings
 from bore.streams.addresses import asciiName, isLiteral
-from bore.streams.certificates import ODD, clientContext, fingerprint, repeatedContext, silenced
+from bore.streams.certificates import ODD, fingerprint, silenced
+from bore.streams.contexts import clientContext, repeatedContext
 from bore.streams.tls import TlsSocket
 
 #: X509_STORE_CTX_get_error(3): nobody who is trusted has signed it.

@@ -109,7 +109,8 @@ def checkPair(certificate: Path | None, key: Path | None) -> Credentials | None:
         raise UsageError("--tls-cert and --tls-key belong together: give both, or none")
     if certificate is None or key is None:
         return None
-    from bore.streams.certificates import BadCredentials, readCredentials, repeatedContext
+    from bore.streams.certificates import BadCredentials, readCredentials
+    from bore.streams.contexts import repeatedContext
 
     try:
         credentials = readCredentials(certificate, key)

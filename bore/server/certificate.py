@@ -15,15 +15,8 @@ from OpenSSL import SSL
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from bore.streams.certificates import (
-    BadCredentials,
-    Credentials,
-    isSigned,
-    makeSelfSigned,
-    readAuthorities,
-    readCredentials,
-    serverContext,
-)
+from bore.streams.certificates import BadCredentials, Credentials, makeSelfSigned, readAuthorities, readCredentials
+from bore.streams.contexts import isSigned, serverContext
 from bore.streams.files import Exposed, checkFolders, checkOwner, locked, makeFolder, syncFolder, wholeFile
 from bore.streams.tls import TlsSocket
 

@@ -1,4 +1,4 @@
-"""Keys and certificates, and what is offered and accepted in a TLS handshake."""
+"""Keys and certificates, and the files that they are in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
@@ -27,39 +27,18 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID
-from OpenSSL import SSL
-from OpenSSL.crypto import (
-    FILETYPE_PEM,
-    X509,
-    Error,
-    X509Store,
-    X509StoreContext,
-    X509StoreContextError,
-    X509StoreFlags,
-    load_certificate,
-)
+from OpenSSL.crypto import FILETYPE_PEM, Error, load_certificate
 
 from bore.streams.files import Exposed, checkFolders, checkOwner
-
-#: What is agreed on by ALPN (RFC 7301).
-PROTOCOL: Final = b"bore/1"
 
 #: More than any file of certificates.
 _LONGEST: Final = 1 << 20
 
-#: RFC 8446, section 4.2.3: the curves that have a signature scheme.
-_CURVES: Final = ("secp256r1", "secp384r1", "secp521r1")
-
-#: So much of what a client wants is worth a line in the log.
-_MENTIONED: Final = 100
-
-_KINDS: Final = "give one of ECDSA (P-256, P-384 or P-521), Ed25519, Ed448 or RSA (2048 bits or more)"
+#: What a key may be.
+KINDS: Final = "give one of ECDSA (P-256, P-384 or P-521), Ed25519, Ed448 or RSA (2048 bits or more)"
 
 #: RFC 8017, appendix C: a key that makes no other signatures. *cryptography* has no way to hand one to OpenSSL.
 _RSA_PSS: Final = x509.ObjectIdentifier("1.2.840.113549.1.1.10")
-
-#: X509_VERIFY_PARAM_set_flags(3), X509_V_FLAG_NO_CHECK_TIME, for which pyOpenSSL has no name.
-_NO_CHECK_TIME: Final = 0x200000
 
 _BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
 _BLOCK: Final = re.compile(_BEGIN + b".*?-----END CERTIFICATE-----", re.DOTALL)
@@ -85,10 +64,6 @@ Key: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed2551
 
 class BadCredentials(Exception):
     """A key, or a certificate, that cannot be used. The text says what would be right."""
-
-
-class WrongProtocol(Exception):
-    """The client wants to speak something else inside TLS."""
 
 
 class Credentials(NamedTuple):
@@ -181,19 +156,19 @@ def readCredentials(certificates: Path, key: Path) -> Credentials:
         shown = _public(chain[0])
         kind = chain[0].public_key_algorithm_oid
     except ODD:
-        raise BadCredentials(f"{certificates} has a certificate for a key of an unknown kind: {_KINDS}") from None
+        raise BadCredentials(f"{certificates} has a certificate for a key of an unknown kind: {KINDS}") from None
     if kind == _RSA_PSS:
-        raise BadCredentials(f"{certificates} has a certificate for a key for RSASSA-PSS alone: {_KINDS}")
+        raise BadCredentials(f"{certificates} has a certificate for a key for RSASSA-PSS alone: {KINDS}")
     try:
         private = load_pem_private_key(_read(key), None)
     except UnsupportedAlgorithm:
-        raise BadCredentials(f"{key} holds a key of an unknown kind: {_KINDS}") from None
+        raise BadCredentials(f"{key} holds a key of an unknown kind: {KINDS}") from None
     except TypeError:
         raise BadCredentials(f"{key} has a passphrase, which nobody could give at a start: store it without") from None
     except ValueError:
         raise BadCredentials(f"{key} holds no private key: give a PEM file with BEGIN PRIVATE KEY in it") from None
     if not isinstance(private, Key):
-        raise BadCredentials(f"{key} holds a key that signs nothing: {_KINDS}")
+        raise BadCredentials(f"{key} holds a key that signs nothing: {KINDS}")
     if private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != shown:
         raise BadCredentials(f"{key} is not the key of the first certificate in {certificates}: give files of one pair")
     _checkSecret(key)
@@ -221,116 +196,6 @@ def makeSelfSigned(name: str) -> tuple[bytes, Credentials]:
     )
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return pem + certificate.public_bytes(Encoding.PEM), Credentials(key, (certificate,))
-
-
-def serverContext(credentials: Credentials, clients: Sequence[x509.Certificate] = ()) -> SSL.Context:
-    """
-    What a server offers and accepts: TLS 1.3, and by ALPN nothing but ours, if the client asks for anything.
-
-    :param clients: who signs the certificates that clients have to show; nobody: they need none.
-    :raises BadCredentials: when OpenSSL will not have them.
-    """
-    context = _newContext(credentials)
-    context.set_alpn_select_callback(_choose)
-    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_options(SSL.OP_NO_TICKET)  # to resume a session costs as much as to begin one
-    if clients:
-        _trust(context, clients)
-        for authority in clients:
-            context.add_client_ca(authority)
-        context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda _c, _x, _e, _d, ok: bool(ok))
-    return context
-
-
-def repeatedContext(credentials: Credentials | None = None) -> SSL.Context:
-    """
-    What a client offers to a server whose certificate it knows already. The handshake accepts every certificate, and
-    does not look at it: to see that it is the same is left to the client.
-
-    :param credentials: what is shown to a server that demands it.
-    """
-    context = _newContext(credentials)
-    context.set_alpn_protos([PROTOCOL])
-    context.set_verify(SSL.VERIFY_NONE)
-    return context
-
-
-def clientContext(
-    authorities: Sequence[x509.Certificate] | None,
-    credentials: Credentials | None = None,
-) -> SSL.Context:
-    """
-    What a client offers. The handshake accepts every certificate, and notes what is wrong with the chain in the list
-    that the connection has as its application data: to judge it is left to the client.
-
-    :param authorities: who is trusted to sign certificates; None: those of the system.
-    :param credentials: what is shown to a server that demands it.
-    """
-    context = repeatedContext(credentials)
-    if authorities is None:
-        context.set_default_verify_paths()
-    else:
-        _trust(context, authorities)
-
-    def note(connection: SSL.Connection, _certificate: X509, error: int, _depth: int, ok: int) -> bool:
-        if not ok:
-            connection.get_app_data().append(error)
-        return True
-
-    context.set_verify(SSL.VERIFY_PEER, note)
-    return context
-
-
-def _newContext(credentials: Credentials | None) -> SSL.Context:
-    context = SSL.Context(SSL.TLS_METHOD)
-    context.set_min_proto_version(SSL.TLS1_3_VERSION)
-    context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # an idle connection needs none
-    if credentials is not None:
-        if isinstance(credentials.key, ec.EllipticCurvePrivateKey) and credentials.key.curve.name not in _CURVES:
-            raise BadCredentials(f"the certificate's key is of a curve that TLS 1.3 does not know: {_KINDS}")
-        try:
-            context.use_certificate(credentials.chain[0])
-            for certificate in credentials.chain[1:]:
-                context.add_extra_chain_cert(certificate)
-            context.use_privatekey(credentials.key)
-        except SSL.Error as e:
-            why = ", ".join(detail[-1] for detail in e.args[0]) if e.args else "it does not say why"
-            raise BadCredentials(f"OpenSSL refuses this certificate, or its key: {why}: {_KINDS}") from None
-    return context
-
-
-def _trust(context: SSL.Context, certificates: Sequence[x509.Certificate]) -> None:
-    store = context.get_cert_store()
-    assert store is not None
-    store.set_flags(X509StoreFlags.PARTIAL_CHAIN)  # an authority need not be the highest one
-    for certificate in certificates:
-        store.add_cert(X509.from_cryptography(certificate))
-
-
-def isSigned(certificate: X509, others: Sequence[X509], authorities: Sequence[x509.Certificate]) -> bool:
-    """
-    Whether one of these authorities has signed a certificate. Its dates are left out: they were looked at when it was
-    shown.
-
-    :param others: those that were shown with it.
-    """
-    store = X509Store()
-    store.set_flags(X509StoreFlags.PARTIAL_CHAIN | _NO_CHECK_TIME)
-    for authority in authorities:
-        store.add_cert(X509.from_cryptography(authority))
-    try:
-        X509StoreContext(store, certificate, others).verify_certificate()
-    except X509StoreContextError:
-        return False
-    return True
-
-
-def _choose(_connection: SSL.Connection, offered: list[bytes]) -> bytes:
-    """Agree on our own protocol: a client that wants another one is at the wrong port, or was led there."""
-    if PROTOCOL in offered:
-        return PROTOCOL
-    wanted = b" ".join(offered)[:_MENTIONED].decode("ascii", "replace")
-    raise WrongProtocol(f"the client wants {wanted!r}, and not bore/1")
 
 
 def _public(certificate: x509.Certificate) -> bytes:

@@ -14,7 +14,7 @@ from OpenSSL import SSL, crypto
 from OpenSSL._util import lib
 
 from bore.streams.addresses import asciiName
-from bore.streams.certificates import WrongProtocol
+from bore.streams.contexts import WrongProtocol
 from bore.streams.sockets import RECORD, TlsError
 
 _PLAIN: Final = "it does not speak TLS, or not on this port"

@@ -11,7 +11,7 @@ from twisted.internet.error import TimeoutError
 
 from bore.client.dataconnections import DataConnections
 from bore.relay.face import Stream
-from bore.streams.certificates import serverContext
+from bore.streams.contexts import serverContext
 from bore.streams.reactor import IReactor
 from bore.streams.tls import TlsSocket
 from bore.wire.binding import ServerProof

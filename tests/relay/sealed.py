@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from bore.relay.face import Ending, Relay, Stream
 from bore.relay.lanes import LaneRelay
-from bore.streams.certificates import clientContext, makeSelfSigned, serverContext
+from bore.streams.certificates import makeSelfSigned
+from bore.streams.contexts import clientContext, serverContext
 from bore.streams.reactor import IReactor
 from bore.streams.tls import TlsSocket
 from tests.relay.contract import HalvedRelay, tcpPair

@@ -22,7 +22,7 @@ from bore.relay.face import Ending, Reason, Relay, Stream
 from bore.relay.lanes import LaneRelay
 from bore.relay.portable import PortableRelay
 from bore.relay.splice import SpliceRelay
-from bore.streams.certificates import clientContext
+from bore.streams.contexts import clientContext
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import STUCK_TIMEOUT
 from bore.streams.tls import TlsSocket

@@ -6,7 +6,7 @@ from twisted.internet.error import ConnectionAborted
 from twisted.python.failure import Failure
 
 from bore.server.settings import Bounds
-from bore.streams.certificates import clientContext
+from bore.streams.contexts import clientContext
 from bore.streams.tls import TlsSocket
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
 from bore.wire.secret import Secret

@@ -25,15 +25,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from bore.streams.certificates import (
     BadCredentials,
     Credentials,
-    clientContext,
     fingerprint,
     isFingerprint,
     makeSelfSigned,
     readAuthorities,
     readCertificates,
     readCredentials,
-    serverContext,
 )
+from bore.streams.contexts import clientContext, serverContext
 from tests.certificates import Authority, selfSigned
 from tests.oddcertificates import KEY, ODD, changed, forRsaPss
 from tests.streams.test_tlsoffers import signed

@@ -15,7 +15,7 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from bore.streams.certificates import clientContext, serverContext
+from bore.streams.contexts import clientContext, serverContext
 from bore.streams.handshakes import HANDSHAKE_TIMEOUT, Handshake
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import TlsError

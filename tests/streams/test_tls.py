@@ -10,7 +10,7 @@ import socket
 import weakref
 from functools import partial
 
-from bore.streams.certificates import clientContext
+from bore.streams.contexts import clientContext
 from bore.streams.sockets import RECORD, TlsError, bindingOf, isSealed, sealedSize, stuckAt
 from bore.streams.tls import TlsSocket
 from tests.relay.contract import reset

@@ -14,15 +14,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 
-from bore.streams.certificates import (
-    BadCredentials,
-    Credentials,
-    Key,
-    clientContext,
-    makeSelfSigned,
-    repeatedContext,
-    serverContext,
-)
+from bore.streams.certificates import BadCredentials, Credentials, Key, makeSelfSigned
+from bore.streams.contexts import clientContext, repeatedContext, serverContext
 from bore.streams.sockets import TlsError
 from bore.streams.tls import TlsSocket
 from tests.certificates import Authority

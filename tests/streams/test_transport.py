@@ -11,7 +11,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.streams.certificates import clientContext
+from bore.streams.contexts import clientContext
 from bore.streams.sockets import STUCK_TIMEOUT, TlsError
 from bore.streams.tls import TlsSocket
 from bore.streams.transport import CLOSE_TIMEOUT, SocketTransport

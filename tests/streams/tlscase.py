@@ -11,7 +11,8 @@ from functools import cache, partial
 from OpenSSL import SSL
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.streams.certificates import Credentials, clientContext, makeSelfSigned, serverContext
+from bore.streams.certificates import Credentials, makeSelfSigned
+from bore.streams.contexts import clientContext, serverContext
 from bore.streams.tls import TlsSocket
 from tests.certificates import Authority, Identity
 from tests.support import PATIENCE
