@@ -22,6 +22,7 @@ from bore.server.pending import Pending
 from bore.server.settings import ServerSettings
 from bore.server.strangers import Strangers
 from bore.server.tunnel import Tunnel
+from bore.server.tunnellog import TunnelLog
 from bore.server.tunnels import Tunnels
 from bore.server.waiting import Visitor
 from bore.streams.reactor import IReactor
@@ -54,6 +55,7 @@ class ControlPort(Face):
     pending: Pending
     guesses: Guesses
     strangers: Strangers
+    tunnelLog: TunnelLog
     tunnels: Tunnels
     turns: Turns
 
@@ -258,7 +260,7 @@ class ControlProtocol(Protocol):
                 self._openTunnel(port, resume)
             case ClientLeft():
                 self._port.pending.take(self)
-                self._log.info("{peer} said goodbye", peer=self._peer)
+                self._say("{peer} said goodbye", peer=self._peer)
                 self._closeTunnel()
                 self._close()
 
@@ -273,7 +275,7 @@ class ControlProtocol(Protocol):
         self._tunnel = tunnel
         lanes = self._lanes = self._port.opened(self, tunnel, self._session.extended)
         what = "{peer} is back" if back else "opened for {peer}"
-        self._log.info("port {port}: " + what, port=tunnel.port, peer=self._peer)
+        self._say("port {port}: " + what, port=tunnel.port, peer=self._peer)
         prepareControl(self.transport.getHandle(), PEER_TIMEOUT if self._session.extended else BASE_TIMEOUT)
         self.transport.bufferSize = _BUFFER
         self.transport.registerProducer(self, True)
@@ -303,7 +305,7 @@ class ControlProtocol(Protocol):
         if tunnel is None:
             return
         if self._session.extended and self._port.tunnels.lost(tunnel):
-            self._log.info(
+            self._say(
                 "port {port}: {peer} {why}, kept for {seconds} s",
                 port=tunnel.port,
                 peer=self._peer,
@@ -311,7 +313,7 @@ class ControlProtocol(Protocol):
                 seconds=self._port.settings.lease,
             )
             return
-        self._log.info("port {port}: {peer} {why}", port=tunnel.port, peer=self._peer, why=why)
+        self._say("port {port}: {peer} {why}", port=tunnel.port, peer=self._peer, why=why)
         if not self._session.extended:
             self._port.tunnels.close(tunnel)
 
@@ -319,8 +321,12 @@ class ControlProtocol(Protocol):
         tunnel = self._tunnel
         self._letGo()
         if tunnel is not None:
-            self._log.info("port {port}: closed", port=tunnel.port)
+            self._say("port {port}: closed", port=tunnel.port)
             self._port.tunnels.close(tunnel)
+
+    def _say(self, text: str, **fields: object) -> None:
+        """Log a step in the life of the tunnel."""
+        self._port.tunnelLog.info(self._source, text, **fields)
 
     def _letGo(self) -> None:
         """Have nothing to do with the tunnel any more."""

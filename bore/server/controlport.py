@@ -19,6 +19,7 @@ from bore.server.pending import Pending
 from bore.server.settings import ServerSettings
 from bore.server.strangers import Strangers
 from bore.server.tunnel import Tunnel
+from bore.server.tunnellog import TunnelLog
 from bore.server.tunnels import Tunnels
 from bore.server.waiting import Visitor, WaitingRoom
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
@@ -50,6 +51,7 @@ class ControlFactory(Factory):
     :ivar pending: those that have not said yet what they want.
     :ivar guesses: how often each source was wrong about the secret.
     :ivar strangers: logs what is refused.
+    :ivar tunnelLog: logs the life of tunnels.
     :ivar turns: shares each turn of the reactor among the connections.
     :ivar tunnels: the tunnels of all clients.
     :ivar room: the visitors that wait for a client.
@@ -72,6 +74,7 @@ class ControlFactory(Factory):
         self.guesses = Guesses(reactor)
         self.turns = Turns(reactor)
         self.strangers = Strangers(reactor)
+        self.tunnelLog = TunnelLog(reactor)
         self._lanes: dict[bytes, SessionLanes] = {}
         self._clients: set[ControlProtocol] = set()
         self._left: Deferred[None] | None = None
@@ -185,6 +188,7 @@ class ControlFactory(Factory):
         self.room.close()
         self.starvation.stop()
         self.strangers.stop()
+        self.tunnelLog.stop()
         if not self._clients:
             return succeed(None)
         self._left = Deferred()

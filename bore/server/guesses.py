@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
+
+from bore.server.accounts import Accounts
 
 #: So many wrong secrets in a row cost an address nothing: people mistype, and several of them share one address.
 BURST: Final = 10
@@ -15,9 +16,6 @@ INTERVAL: Final = 0.5
 
 #: The longest wait for a check, in seconds. Original clients have a patience of 3.
 LONGEST_WAIT: Final = 2.0
-
-#: Addresses that are remembered.
-_SOURCES: Final = 4096
 
 
 class Guesses:
@@ -29,25 +27,15 @@ class Guesses:
     """
 
     def __init__(self, clock: IReactorTime) -> None:
-        self._clock = clock
-        self._forgiven: dict[str, float] = {}  # when each source will be as good as new
-
-    def __len__(self) -> int:
-        """How many sources are remembered."""
-        return len(self._forgiven)
+        self._accounts = Accounts(clock, BURST, INTERVAL)
 
     def failed(self, source: str) -> None:
         """A source was wrong about the secret."""
-        now = self._clock.seconds()
-        forgiven = max(self._forgiven.pop(source, now), now) + INTERVAL
-        for other in list(islice(self._forgiven, 2)):  # those that were wrong the longest ago
-            if self._forgiven[other] <= now or len(self._forgiven) >= _SOURCES:
-                del self._forgiven[other]
-        self._forgiven[source] = forgiven
+        self._accounts.charge(source)
 
     def limits(self, source: str) -> bool:
         """Whether a source has to wait for the next check."""
-        return source in self._forgiven and self._debt(source) > 0
+        return self._accounts.debt(source) > 0
 
     def turn(self, source: str) -> float | None:
         """
@@ -55,11 +43,8 @@ class Guesses:
 
         :returns: in how many seconds it is due; None: too many wait already.
         """
-        wait = self._debt(source)
+        wait = self._accounts.debt(source)
         if wait > LONGEST_WAIT:
             return None
-        self.failed(source)
+        self._accounts.charge(source)
         return max(wait, 0.0)
-
-    def _debt(self, source: str) -> float:
-        return self._forgiven.get(source, 0.0) - self._clock.seconds() - BURST * INTERVAL

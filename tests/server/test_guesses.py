@@ -63,19 +63,6 @@ class GuessesTests(SynchronousTestCase):
         self.fail(times=BURST)
         self.assertFalse(self.guesses.limits("a"))
 
-    def test_aBoundedNumberOfSourcesIsRememberedAndNoneThatIsForgiven(self) -> None:
-        for n in range(10_000):
-            self.fail(str(n))
-        self.assertEqual(len(self.guesses), 4096)
-        self.clock.advance(INTERVAL)
-        for n in range(4096):
-            self.fail(str(n))
-        self.assertEqual(len(self.guesses), 4096)
-        self.clock.advance(60)
-        for _ in range(4096):
-            self.fail("a")
-        self.assertEqual(len(self.guesses), 1)
-
 
 class GuessingCase(ControlCase):
     """A server with a secret, and an address that guesses."""

@@ -1,0 +1,87 @@
+"""Sources that may do something so often, and tunnels that come and go without end."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.logger import formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.server.accounts import Accounts
+from bore.server.tunnellog import TunnelLog
+from bore.wire.extension import Goodbye, encode
+from tests.fakes import captureLog
+from tests.server.case import SessionCase
+
+
+class AccountsTests(SynchronousTestCase):
+    """The account of each source."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(1e6)
+        self.accounts = Accounts(self.clock, 3, 2.0)
+
+    def charge(self, source: str = "a", times: int = 1) -> None:
+        for _ in range(times):
+            self.accounts.charge(source)
+
+    def test_theFirstAreFreeAndEachOneMoreHasToBeWaitedFor(self) -> None:
+        debts = []
+        for _ in range(6):
+            debts.append(self.accounts.debt("a"))
+            self.charge()
+        self.assertEqual([debt > 0 for debt in debts], [False] * 4 + [True] * 2)
+        self.assertEqual(self.accounts.debt("a"), 6.0)
+        self.assertEqual(self.accounts.debt("b"), 0.0)
+        self.clock.advance(6)
+        self.assertEqual(self.accounts.debt("a"), 0.0)
+
+    def test_aBoundedNumberOfSourcesIsRememberedAndNoneThatIsForgiven(self) -> None:
+        for n in range(10_000):
+            self.charge(str(n))
+        self.assertEqual(len(self.accounts), 4096)
+        self.clock.advance(60)
+        self.charge("a", 4096)
+        self.assertEqual(len(self.accounts), 1)
+
+
+class TunnelLogTests(SynchronousTestCase):
+    """Lines about tunnels."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.log = TunnelLog(self.clock)
+        self.logged = captureLog(self)
+
+    def test_aDayOfOpeningAndClosingDoesNotFillTheLog(self) -> None:
+        for _ in range(24 * 360):
+            for _ in range(50):
+                self.log.info("192.0.2.1", "port {port}: opened", port=7)
+            self.log.info("192.0.2.2", "port {port}: opened", port=8)
+            self.clock.advance(10)
+        self.log.stop()
+        mine = [event for event in self.logged if event.get("port") == 8]
+        self.assertEqual(len(mine), 24 * 360, "others have all their lines")
+        self.assertLess(len(self.logged) - len(mine), 24 * 3600 / 2 + 1000)
+        self.assertEqual(sum(event.get("count", 1) for event in self.logged) - len(mine), 24 * 360 * 50)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_manyAddressesAreBoundedTogether(self) -> None:
+        for n in range(40_000):
+            self.log.info(f"192.0.2.{n // 100}", "port {port}: opened", port=7)
+        self.assertLess(len(self.logged), 10_100)
+
+
+class SessionTests(SessionCase):
+    """At the control port."""
+
+    def test_aSourceThatOpensAndLeavesWithoutEndIsSummedUp(self) -> None:
+        for _ in range(400):
+            protocol, _, _ = self.session()
+            protocol.dataReceived(encode(Goodbye()))
+            self.reactor.advance(0)  # the next turn
+        lines = [formatEvent(event) for event in self.logged if event["log_level"].name == "info"]
+        self.assertIn("tunnels of 192.0.2.1 come and go too fast for the log", lines)
+        self.assertLess(len(lines), 510)
+        _, _, opened = self.session(source="192.0.2.2")
+        self.assertEqual(formatEvent(self.logged[-1]), f"port {opened.port}: opened for 192.0.2.2:4711")
