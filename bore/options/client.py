@@ -72,7 +72,7 @@ _OPTIONS: Final = (
     ),
     Option(
         ("--exit-after-failures",),
-        "Exit when so many attempts in a row have failed; 0: never",
+        "Exit when so many attempts in a row have failed, or had a session that was lost within a minute; 0: never",
         values.count,
         "NUMBER",
         0,

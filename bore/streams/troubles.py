@@ -70,6 +70,8 @@ def inWords(why: BaseException | None) -> str:
     for kind in type(why).__mro__:
         if kind in _BY_KIND:
             return _BY_KIND[kind]
+    if type(why).__module__.startswith("OpenSSL"):  # which is not loaded without TLS
+        return "TLS has failed"
     text = os.strerror(why.osError) if isinstance(why, error.ConnectError) and why.osError else None
     text = text or (why.strerror if isinstance(why, OSError) else None)
     if text:

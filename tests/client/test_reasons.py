@@ -7,6 +7,7 @@ import os
 import re
 import socket
 
+from OpenSSL import SSL
 from twisted.internet import defer, error
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -48,6 +49,7 @@ class WordsTests(SynchronousTestCase):
             (FrameTooLong("a frame is too long"), "a frame is too long"),
             (error.UserError(), "it was given up"),
             (BlockingIOError("x"), "it takes nothing"),
+            (SSL.Error([("SSL routines", "", "internal error")]), "TLS has failed"),
             (ZeroDivisionError(), "an unexpected error (ZeroDivisionError)"),
             (None, "it is not known why"),
         ):
