@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 import sys
 import urllib.request
+from typing import BinaryIO
 
 from tests.processes.case import ProcessCase, complaints, count
-from tests.support import CHECKOUT, PATIENCE, Program, eventually
+from tests.support import CHECKOUT, PATIENCE, Program, connect, eventually, temporaryFolder
 
 #: Runs a program whose time of day goes back by a day on SIGUSR1, and forward by one on SIGUSR2.
 _CHANGED = """
@@ -27,6 +28,15 @@ from twisted.scripts.twistd import run
 sys.argv[1:3] = []
 run()
 """
+
+
+def readFrame(file: BinaryIO) -> bytes:
+    """What comes before the next NUL."""
+    frame = b""
+    while (byte := file.read(1)) not in (b"\0", b""):
+        frame += byte
+    return frame
+
 
 _TWISTD = ("twistd", "twistd", "-n", "--pidfile=")
 
@@ -54,26 +64,50 @@ class ClockTests(ProcessCase):
             before = count(client, "next attempt")
             eventually(lambda c=client, b=before: count(c, "next attempt") > b + 1, "more attempts")  # type: ignore[misc]
 
+    def changingServer(self, *words: str) -> tuple[Program, int]:
+        server = self.changing(*words, "--bind-addr", self.host, "--control-port", "0")
+        return server, server.port("listening on ")
+
     def test_aServerEndsItsLeasesWhenItIsSetBack(self) -> None:
         for words in (("bore", "server"), (*_TWISTD, "bore-server")):
-            server = self.changing(*words, "--bind-addr", self.host, "--control-port", "0", "--lease", "1")
-            client, port = self.client(server.port("listening on "))
-            self.change(server, signal.SIGUSR1)
+            server, control = self.changingServer(*words, "--lease", "1")
+            client, port = self.client(control)
             client.kill()
+            server.waitFor("kept for 1 s")
+            self.change(server, signal.SIGUSR1)
             self.assertFree(port)
-            server.kill()
 
-    def test_aSessionDoesNotNoticeThatItIsSetForward(self) -> None:
-        server = self.changing("bore", "server", "--bind-addr", self.host, "--control-port", "0")
-        client = self.changing("bore", "local", *self.clientWords(server.port("listening on ")))
+    def test_aServerKeepsItsLeasesWhenItIsSetForward(self) -> None:
+        home = temporaryFolder(self)
+        for words in (("bore", "server"), (*_TWISTD, "bore-server")):
+            server, control = self.changingServer(*words, "--lease", "600")
+            client, port = self.client(control, home=home)
+            client.kill()
+            server.waitFor("kept for 600 s")
+            self.change(server, signal.SIGUSR2)
+            self.assertEqual(self.client(control, home=home)[1], port)
+            server.waitFor("is back")
+
+    def test_heartbeatsGoOnAsBeforeWhicheverWayItIsSet(self) -> None:
+        server, control = self.changingServer("bore", "server")
+        with connect(self.host, control) as client:
+            client.sendall(b'{"Hello":0}\0')
+            frames = client.makefile("rb")
+            self.assertIn(b"Hello", readFrame(frames))
+            for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGUSR2):
+                self.change(server, number)
+                for _ in range(4):
+                    self.assertEqual(readFrame(frames), b'"Heartbeat"')
+
+    def test_aSessionDoesNotNotice(self) -> None:
+        server, control = self.changingServer("bore", "server")
+        client = self.changing("bore", "local", *self.clientWords(control))
         port = client.port("listening at ")
-        for program in (client, server):
-            self.change(program, signal.SIGUSR2)
-            self.assertServes(port)
-        for program in (client, server):
-            self.change(program, signal.SIGUSR1)
-            self.assertServes(port)
-        self.assertEqual(complaints(client) + complaints(server), [])
+        for number in (signal.SIGUSR2, signal.SIGUSR1):
+            for program in (client, server):
+                self.change(program, number)
+                self.assertServes(port)
+        self.assertEqual([line for line in complaints(client) + complaints(server) if "secret" not in line], [])
 
     def test_theDemonstrationDoesNotNoticeEither(self) -> None:
         demo = self.changing("bore", "demo")
