@@ -144,6 +144,16 @@ class ExitTests(ProcessCase):
         ):
             self.assertEnds(77, text, "local", "80", "-t", f"{self.host}:{port}", *words)
 
+    def test_aSecretThatIsRefusedLaterOnAPlainConnectionIs77AtOnceToo(self) -> None:
+        port = freePort(self.host)
+        secret, other = "a secret that is long enough", "another one that is long enough"
+        server, _ = self.server("--secret", secret, port=port)
+        client, _ = self.client(port, "--secret", secret)
+        server.kill()
+        self.server("--secret", other, port=port)
+        self.assertEqual(client.wait(), 77, client.transcript())
+        self.assertIn("invalid secret", client.err[-1])
+
     def test_aRefusedPortIsOneWithoutReconnect(self) -> None:
         _, control = self.server()
         _, port = self.client(control)

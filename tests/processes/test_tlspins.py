@@ -72,6 +72,20 @@ class PinTests(TlsCase):
         client.waitFor("listening at ", after=1)
         self.assertServes(port)
 
+    def test_aRefusalOfTheSecretEndsAClientThatWasUpOnlyIfTheServerIsKnown(self) -> None:
+        other = ("--secret", "another secret, and as long as that")
+        server, port = self.tlsServer(*SECRET)
+        client, _ = self.tlsClient(port, *SECRET)
+        server.kill()
+        home, self.serverHome = self.serverHome, temporaryFolder(self)
+        stranger, _ = self.tlsServer(*other, port=port)
+        client.waitFor("nothing proves that this is the right server")
+        stranger.kill()
+        self.serverHome = home
+        self.tlsServer(*other, port=port)
+        self.assertEqual(client.wait(), 77, client.transcript())
+        self.assertIn("invalid secret", client.err[-1])
+
     def test_itEndsAClientThatWantsToEndAfterSoManyFailures(self) -> None:
         client, _ = self.tlsClient(self.control, "--exit-after-failures", "4")
         self.bore.kill()
