@@ -56,6 +56,7 @@ class ControlFactory(Factory):
     :ivar tunnels: the tunnels of all clients.
     :ivar room: the visitors that wait for a client.
     :ivar starvation: a time without descriptors.
+    :ivar descriptors: how many descriptors there are for visitors.
     """
 
     _log = VisitorLog()
@@ -65,9 +66,9 @@ class ControlFactory(Factory):
         self.reactor = reactor
         self.settings = settings
         self.relay = relay
-        self._descriptors = Descriptors(reactor, settings.bounds.descriptors)
-        self._stock = Stock(self._descriptors)
-        self.room = WaitingRoom(reactor, self._descriptors, lambda: self._stock.count, self._closeIdleLanes)
+        self.descriptors = Descriptors(reactor, settings.bounds.descriptors)
+        self._stock = Stock(self.descriptors)
+        self.room = WaitingRoom(reactor, self.descriptors, lambda: self._stock.count, self._closeIdleLanes)
         self.starvation = Starvation(reactor)
         self.tunnels = Tunnels(reactor, settings, self.room, self.starvation)
         self.pending = Pending(reactor, settings.bounds, self.tunnels.hasSome)
@@ -87,7 +88,6 @@ class ControlFactory(Factory):
 
     def accepted(self, sock: socket.socket, address: SocketAddress) -> None:
         """Serve a connection that was accepted on the control port."""
-        self._descriptors.opened()
         first = self._readFirst(sock) if self.settings.secret is None else b""
         if first.startswith(_AT_ONCE) and self._serveAtOnce(sock, first):
             return

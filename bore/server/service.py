@@ -130,7 +130,9 @@ class ServerService(Service):
 
     def _listen(self, sock: socket.socket, accepted: Accepted) -> None:
         factory = self._factory
-        listener = Listener(self._reactor, sock, accepted, factory.starvation, factory.relieve)
+        listener = Listener(
+            self._reactor, sock, accepted, factory.starvation, factory.relieve, descriptors=factory.descriptors
+        )
         self._listeners.append(listener)
         certificate = None if accepted == factory.accepted else self._certificate
         self._log.info(

@@ -88,7 +88,9 @@ class Tunnel:
         self._held = 0
         self.serving: dict[Visitor, socket.socket] = {}
         self.closed = False
-        self._listener = Listener(reactor, sock, self._visitorCame, starvation, mayAccept=self._mayAccept)
+        self._listener = Listener(
+            reactor, sock, self._visitorCame, starvation, mayAccept=self._mayAccept, descriptors=room.descriptors
+        )
 
     @property
     def port(self) -> int:
@@ -199,7 +201,6 @@ class Tunnel:
             self._room.hold(self)
 
     def _visitorCame(self, sock: socket.socket, address: SocketAddress) -> None:
-        self._room.descriptors.opened()
         if not self._isAllowed(address):
             sock.close()
             return

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bore.streams.addresses import SocketAddress, literalAddress, socketAddress
+from bore.streams.descriptors import Descriptors
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import prepareStream
 
@@ -118,6 +119,7 @@ class Listener:
     :param starvation: is told when there are no descriptors left.
     :param relieve: called when there are no descriptors left; frees some, and says whether it could.
     :param mayAccept: asked before each accept; says no when it has paused the listener.
+    :param descriptors: is told of the descriptor of each connection.
     """
 
     _log = Logger()
@@ -130,6 +132,7 @@ class Listener:
         starvation: Starvation,
         relieve: Callable[[], bool] = lambda: False,
         mayAccept: Callable[[], bool] | None = None,
+        descriptors: Descriptors | None = None,
     ) -> None:
         self._reactor = reactor
         self._socket = sock
@@ -138,6 +141,7 @@ class Listener:
         self._starvation = starvation
         self._relieve = relieve
         self._mayAccept = mayAccept
+        self._descriptors = descriptors
         self._paused = False
         self._resting: IDelayedCall | None = None
         self.address: SocketAddress = sock.getsockname()
@@ -202,6 +206,8 @@ class Listener:
                     continue
                 self._rest()
                 return
+            if self._descriptors is not None:
+                self._descriptors.opened()
             # This is what accept() does; it would take twice as long, to find out anew what is the same for all.
             sock = socket.socket(self._family, socket.SOCK_STREAM, 0, fd)
             sock.setblocking(False)

@@ -165,7 +165,7 @@ class ShareTests(LaneCase):
         super().setUp()
         self.others = 0
         # FakeLanes, and what else belongs to a test, are no descriptors of a server.
-        self.factory._descriptors.__init__(self.reactor, 120, Count(self.open))  # type: ignore[misc]
+        self.factory.descriptors.__init__(self.reactor, 120, Count(self.open))  # type: ignore[misc]
 
     def open(self) -> int:
         """Two for each tunnel, and one for each connection of a visitor and of a client."""
@@ -176,7 +176,7 @@ class ShareTests(LaneCase):
     def use(self, others: int) -> None:
         """So many are in use for other things."""
         self.others = others
-        self.factory._descriptors.renew()
+        self.factory.descriptors.renew()
 
     def accepted(self, port: int) -> int:
         [one] = [one for one in self.factory.tunnels._byToken.values() if one.port == port]
