@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import signal
@@ -15,7 +16,7 @@ from tests.support import CHECKOUT, PATIENCE, connect, eventually, freePort, isO
 _TWISTD = ("-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=")
 
 #: How many visitors it takes until every buffer is full of what is said about them.
-_VISITORS = 1500
+_VISITORS = 800
 
 
 class UnreadTests(ProcessCase):
@@ -59,6 +60,26 @@ class UnreadTests(ProcessCase):
         process, public = self.serve(terminal, "-m", "bore", "server")
         termios.tcflow(terminal, termios.TCOOFF)
         self.assertNotHeldUp(process, public)
+
+    def test_aProgramThatGivesUpEndsAlthoughItsLastWordsCannotBeWritten(self) -> None:
+        for words in (("-m", "bore", "local"), (*_TWISTD, "bore-client")):
+            reader, writer = os.pipe()
+            self.addCleanup(os.close, reader)
+            os.set_blocking(writer, False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(writer, b"x" * 4096)
+            os.set_blocking(writer, True)
+            process = subprocess.Popen(
+                [sys.executable, *words, "80", "--to", f"{self.host}:1", "--no-reconnect", "--no-state"],
+                stdin=subprocess.DEVNULL,
+                stdout=writer,
+                stderr=writer,
+                cwd=CHECKOUT,
+            )
+            self.addCleanup(process.kill)
+            os.close(writer)
+            self.assertEqual(process.wait(PATIENCE), 69)
 
     def test_theLogSaysHowMuchIsMissing(self) -> None:
         reader, writer = os.pipe()
