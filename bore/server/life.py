@@ -15,6 +15,9 @@ from bore.wire.limits import DOUBT_TIMEOUT, HEARTBEAT_INTERVAL, MAX_UNANSWERED
 #: seconds.
 _LATE: Final = 2 * HEARTBEAT_INTERVAL
 
+#: Bytes that came so soon behind the last sign of life are the same sign: the kernel's clock ticks apart from ours.
+_SAME: Final = HEARTBEAT_INTERVAL / 2
+
 
 class SignsOfLife:
     """
@@ -55,7 +58,7 @@ class SignsOfLife:
         if self._silentBeats <= MAX_UNANSWERED:
             return False
         ago, now = sinceReceived(), self._clock.seconds()
-        if ago >= now - self._signAt:
+        if ago > now - self._signAt - _SAME:
             return True
         self._signAt = now - ago
         awake = min(ago, now - self._steadyAt)
