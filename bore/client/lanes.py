@@ -149,7 +149,7 @@ class SessionLanes:
             return
         if who.id in self._expected:
             self._expected.take(who.id)
-        else:
+        elif who.announced:
             self._overtaken[who.id] = True
             if len(self._overtaken) > _MAX_EXPECTED:
                 del self._overtaken[next(iter(self._overtaken))]

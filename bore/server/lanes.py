@@ -160,7 +160,7 @@ class SessionLanes:
             lane,
             True,
             partial(self._left, visitor),
-            openFrame(visitor.name, visitor.source),
+            openFrame(visitor.name, visitor.source, visitor.announced),
             giveBack=partial(self._giveBack, visitor),
         )
 

@@ -140,7 +140,6 @@ class Tunnel:
     def left(self, visitor: Visitor) -> None:
         """A visitor does not wait any more: the next one may be announced, and accepted."""
         if visitor.announced:
-            visitor.announced = False
             self._announced -= 1
         else:
             del self._unannounced[visitor.id]

@@ -57,7 +57,7 @@ class Visitor:
     :ivar name: its id, as text.
     :ivar early: bytes that were read from it already.
     :ivar lanesLost: how many lanes it was on that turned out to be dead.
-    :ivar announced: the tunnel's client was told that it waits.
+    :ivar announced: the tunnel's client was told that it waits, or waited.
     """
 
     __slots__ = ("_id", "address", "announced", "early", "lanesLost", "name", "socket", "tunnel")

@@ -81,10 +81,15 @@ class Alive:
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Server: a visitor came, from this address, if it has one."""
+    """
+    Server: a visitor came, from this address, if it has one.
+
+    :ivar announced: only said on a lane: the session was told of this visitor before.
+    """
 
     id: UUID
     source: Source | None
+    announced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +139,10 @@ def encode(message: ExtendedClientMessage | ExtendedServerMessage | Lane) -> byt
     return encodeFrame(text, MAX_EXTENDED_FRAME)
 
 
-def visitorText(id: UUID | str, source: Source | None) -> str:
+def visitorText(id: UUID | str, source: Source | None, announced: bool = False) -> str:
     """Who a visitor is, as JSON."""
     where = "null" if source is None else f'["{source[0]}",{source[1]}]'
-    return f'{{"id":"{id}","from":{where}}}'
+    return f'{{"id":"{id}","from":{where}' + (',"announced":true}' if announced else "}")
 
 
 def _orNull(text: str | None) -> str:
@@ -234,8 +239,9 @@ def _refused(content: object) -> Refused:
 
 def visitorFrom(content: object) -> Visitor:
     """Read who a visitor is."""
-    id, source = serde.fields(content, "id", "from")
-    return Visitor(serde.uuid(id), None if source is None else _source(source))
+    id, source, announced = serde.fields(content, "id", "from", "announced")
+    known = announced is not None and serde.boolean(announced)
+    return Visitor(serde.uuid(id), None if source is None else _source(source), known)
 
 
 def _source(content: object) -> Source:

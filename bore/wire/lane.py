@@ -57,15 +57,20 @@ RAW_FRAME: Final = HEADER.pack(RAW, 0)
 Frame: TypeAlias = tuple[int, bytes]
 
 
-def openFrame(id: UUID | str, source: Source | None) -> bytes:
-    """The frame that puts a visitor on a lane, with its id and where it comes from."""
-    text = visitorText(id, source).encode()
+def openFrame(id: UUID | str, source: Source | None, announced: bool = False) -> bytes:
+    """
+    The frame that puts a visitor on a lane, with its id and where it comes from.
+
+    :param announced: whether the session was told before that it waits.
+    """
+    text = visitorText(id, source, announced).encode()
     return HEADER.pack(OPEN, len(text)) + text
 
 
 #: What openFrame writes, mostly. Read like this it takes a third of the time; it may be spelled in other ways as well.
 _USUAL: Final = re.compile(
-    rb'\{"id":"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})","from":\["([0-9a-f.:]{2,45})",([1-9][0-9]{0,4})\]\}'
+    rb'\{"id":"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})","from":\["([0-9a-f.:]{2,45})",([1-9][0-9]{0,4})\]'
+    rb'(,"announced":true)?\}'
 )
 
 
@@ -77,9 +82,10 @@ def readOpen(payload: bytes) -> Visitor:
     """
     usual = _USUAL.fullmatch(payload)
     if usual is not None:
-        id, host, port = usual.groups()
+        id, host, port, announced = usual.groups()
         try:
-            return Visitor(UUID(id.decode()), (serde.ipAddress(host.decode()), serde.port(int(port))))
+            source = serde.ipAddress(host.decode()), serde.port(int(port))
+            return Visitor(UUID(id.decode()), source, announced is not None)
         except serde.BadContent:
             return serde.decodeValue(visitorFrom, payload)  # which says what is wrong
     return serde.decodeValue(visitorFrom, payload)

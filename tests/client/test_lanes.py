@@ -119,8 +119,8 @@ class LaneCase(SynchronousTestCase):
         return ids
 
     def visit(self, lane: FakeLane, id: UUID | None = None, source: Source | None = None) -> None:
-        """The server puts a visitor on a lane."""
-        lane.open(Visitor(id or uuid4(), source))
+        """The server puts a visitor on a lane, which was announced if it has an id."""
+        lane.open(Visitor(id or uuid4(), source, id is not None))
 
     def serve(self, lane: FakeLane, seconds: float = 0.0) -> None:
         """A visitor comes on a lane, is served for a while, and leaves."""
@@ -210,6 +210,14 @@ class OpeningTests(LaneCase):
         self.lanes.came(id)
         self.reactor.pump([0.5] * 30)
         self.assertEqual(self.server.count, before)
+
+    def test_whoWasNeverAnnouncedIsNotRemembered(self) -> None:
+        self.settle()
+        for _ in range(3):
+            self.serve(self.open[0])
+        self.assertEqual(len(self.lanes._overtaken), 0)
+        self.visit(self.open[0], uuid4())
+        self.assertEqual(len(self.lanes._overtaken), 1)
 
     def test_whereADialIsDearALaneThatBecomesFreeIsWaitedFor(self) -> None:
         self.settle()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from bore.relay.face import Ending, Reason, Stream
@@ -59,7 +59,7 @@ class FakeLane:
 
     def open(self, visitor: Visitor) -> None:
         """The server puts a visitor on it."""
-        frame = extension.visitorText(visitor.id, visitor.source).encode()
+        frame = extension.visitorText(visitor.id, visitor.source, visitor.announced).encode()
         self._owner.opened(cast(Lane, self), frame)
 
     def turnIdle(self) -> None:
@@ -80,7 +80,11 @@ class OnLane:
 
     @property
     def who(self) -> Visitor:
-        return readOpen(self.opening[HEADER.size :])
+        return replace(readOpen(self.opening[HEADER.size :]), announced=False)
+
+    @property
+    def announced(self) -> bool:
+        return readOpen(self.opening[HEADER.size :]).announced
 
 
 class FakeLaneRelay(FakeRelay):
@@ -217,6 +221,16 @@ class HandingOutTests(LaneCase):
         self.assertEqual([one.who for one in self.relay.carried], told)
         self.assertEqual(self.busy, lanes)
         self.assertEqual(len(self.factory.room), 0)
+
+    def test_aLaneSaysWhetherItsVisitorWasAnnounced(self) -> None:
+        self.lane()
+        self.come()
+        self.come()
+        self.lane()
+        self.assertEqual([one.announced for one in self.relay.carried], [False, True])
+        self.relay.giveBack(self.busy[0], b"", False)
+        self.lane()
+        self.assertTrue(self.relay.carried[-1].announced, "it has waited for this lane, as its last one was dead")
 
     def test_aLaneThatTurnsIdleTakesWhoHasWaitedLongest(self) -> None:
         lane = self.lane()

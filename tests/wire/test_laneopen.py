@@ -16,7 +16,10 @@ from tests.wire.lanes import frame, framesOf
 from tests.wire.sessions import ID, SOURCE
 from tests.wire.strategies import JSON_TEXTS, JUNK, SOURCES, TEXTS, UNHURRIED, UUIDS, VALUES, damaged, uuidSpellings
 
-VISITORS: Final = st.builds(Visitor, UUIDS, st.none() | SOURCES)
+VISITORS: Final = st.builds(Visitor, UUIDS, st.none() | SOURCES, st.booleans())
+
+#: What is said of a visitor.
+KEYS: Final = ("id", "from", "announced")
 
 
 class OpenTests(SynchronousTestCase):
@@ -25,6 +28,8 @@ class OpenTests(SynchronousTestCase):
     def test_anOpenHasItsBytes(self) -> None:
         text = b'{"id":"00000000-0000-4000-8000-000000000001","from":["203.0.113.9",50123]}'
         self.assertEqual(openFrame(ID, SOURCE), b"\1\0\0\0" + bytes([len(text)]) + text)
+        known = text[:-1] + b',"announced":true}'
+        self.assertEqual(openFrame(ID, SOURCE, announced=True), b"\1\0\0\0" + bytes([len(known)]) + known)
         text = b'{"id":"00000000-0000-4000-8000-000000000001","from":null}'
         self.assertEqual(openFrame(ID, None), b"\1\0\0\0" + bytes([len(text)]) + text)
 
@@ -32,16 +37,18 @@ class OpenTests(SynchronousTestCase):
     @given(VISITORS)
     def test_whoIsToldIsWhoIsRead(self, visitor: Visitor) -> None:
         decoder = LaneDecoder()
-        decoder.feed(openFrame(visitor.id, visitor.source))
+        decoder.feed(openFrame(visitor.id, visitor.source, visitor.announced))
         ((kind, payload),) = framesOf(decoder)
         self.assertEqual((kind, readOpen(payload)), (OPEN, visitor))
 
     @UNHURRIED
     @given(VISITORS)
     def test_theTextIsTheOneInVisitor(self, visitor: Visitor) -> None:
-        text = visitorText(visitor.id, visitor.source).encode()
-        self.assertEqual(encode(visitor), b'{"Visitor":' + text + b"}\0")
-        self.assertEqual(openFrame(visitor.id, visitor.source), frame(OPEN, text))
+        text = visitorText(visitor.id, visitor.source)
+        self.assertEqual(encode(visitor), b'{"Visitor":' + text.encode() + b"}\0")
+        if visitor.announced:
+            text = text[:-1] + ',"announced":true}'
+        self.assertEqual(openFrame(visitor.id, visitor.source, visitor.announced), frame(OPEN, text.encode()))
 
     def test_theLongestVisitorIsMuchShorterThanAFrameMayBe(self) -> None:
         longest = Visitor(ID, ("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255", 65535))
@@ -64,9 +71,12 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual(readOpen(f'{{"id":"{ID}"}}'.encode()), Visitor(ID, None))
 
     @UNHURRIED
-    @given(VISITORS, st.dictionaries(TEXTS.filter(lambda name: name not in ("id", "from")), VALUES, max_size=3))
+    @given(
+        VISITORS,
+        st.dictionaries(TEXTS.filter(lambda name: name not in ("id", "from", "announced")), VALUES, max_size=3),
+    )
     def test_unknownKeysAreIgnored(self, visitor: Visitor, unknown: dict[str, object]) -> None:
-        grown = json.dumps(unknown | json.loads(visitorText(visitor.id, visitor.source)))
+        grown = json.dumps(unknown | json.loads(visitorText(visitor.id, visitor.source, visitor.announced)))
         self.assertEqual(readOpen(grown.encode()), visitor)
 
     def test_anAddressIsReadInItsShortestFormHoweverOftenItIsRead(self) -> None:
@@ -133,6 +143,12 @@ class ReadTests(SynchronousTestCase):
         ):
             self.assertRaises(MalformedMessage, readOpen, f'{{"id":"{ID}","from":{source}}}'.encode())
 
+    def test_whatIsNeitherTrueNorFalseIsMalformed(self) -> None:
+        text = '{"id":"%s","from":null,"announced":%s}'
+        self.assertEqual(readOpen((text % (ID, "false")).encode()), Visitor(ID, None, False))
+        for value in ("1", '"true"', "[]"):
+            self.assertRaises(MalformedMessage, readOpen, (text % (ID, value)).encode())
+
     def test_whatIsMalformedIsAViolation(self) -> None:
         self.assertTrue(issubclass(MalformedMessage, Violation))
 
@@ -145,7 +161,7 @@ class ReadTests(SynchronousTestCase):
         st.binary(max_size=300)
         | JUNK
         | JSON_TEXTS
-        | VISITORS.map(lambda it: visitorText(it.id, it.source).encode()).flatmap(damaged)
+        | VISITORS.map(lambda it: visitorText(it.id, it.source, it.announced).encode()).flatmap(damaged)
     )
     def test_arbitraryBytesAreAVisitorOrMalformed(self, data: bytes) -> None:
         try:
@@ -153,4 +169,5 @@ class ReadTests(SynchronousTestCase):
         except MalformedMessage as e:
             self.assertTrue(str(e).isascii() and str(e).isprintable(), e)
         else:
-            self.assertEqual(readOpen(visitorText(visitor.id, visitor.source).encode()), visitor)
+            text = visitorText(visitor.id, visitor.source, visitor.announced)
+            self.assertEqual(readOpen(text.encode()), visitor)
