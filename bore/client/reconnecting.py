@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.error import ConnectionClosed, NotConnectingError
+from twisted.internet.error import NotConnectingError
 from twisted.internet.interfaces import IAddress, IConnector, IDelayedCall
 from twisted.internet.protocol import ReconnectingClientFactory
 from twisted.logger import Logger
@@ -18,22 +18,18 @@ from bore.client.publicport import PublicPort
 from bore.client.reasons import (
     CertificateNotCurrent,
     CheckFailed,
-    NoVisitorAddresses,
-    ServerNotReading,
-    ServerNotTrusted,
-    ServerSilent,
     ServerUnreachable,
     describe,
 )
 from bore.client.servers import Servers
 from bore.client.settings import ClientSettings, ServerAddress
+from bore.client.verdicts import isBlip, isFinal, isUnproven
 from bore.client.visitors import Visitors
 from bore.streams.addresses import hostPort
 from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import TlsError
 from bore.streams.turns import Turns
-from bore.wire.errors import AuthenticationFailed, LateChallenge, NoAnswer, Refusal, Violation
+from bore.wire.errors import AuthenticationFailed, LateChallenge, Refusal, Violation
 
 #: A server that was lost, and keeps the port for us, is tried for so many seconds before the next one is: a blip of the
 #: network is mostly over by then, and who has several servers wants to be at another one soon when one is dead.
@@ -44,13 +40,6 @@ _SETTLED: Final = 60.0
 
 #: When more sessions than these were lost so soon, one after the other, the server is not worth coming back to.
 _LOST_SOON: Final = 2
-
-#: What is no sign that the server itself is gone; a connection that is refused, for one, is.
-_BLIPS: Final = (ServerSilent, ServerNotReading, NoAnswer, ConnectionClosed, OSError)
-_NO_BLIPS: Final = (ConnectionRefusedError, TlsError)
-
-#: What is final when it is sure, and loud when it is not.
-_DEMANDS: Final = (AuthenticationFailed, ServerNotTrusted, NoVisitorAddresses)
 
 
 class ControlFactory(ReconnectingClientFactory):
@@ -180,7 +169,7 @@ class ControlFactory(ReconnectingClientFactory):
         settled = self.reactor.seconds() - self._openedAt >= _SETTLED
         self._failures = 0 if settled else self._failures + 1
         self._lostSoon = 0 if settled else self._lostSoon + 1
-        kept = self.publicPort.resume is not None and _isBlip(why) and self._lostSoon <= _LOST_SOON
+        kept = self.publicPort.resume is not None and isBlip(why) and self._lostSoon <= _LOST_SOON
         if kept and len(self._servers) > 1 and self.settings.reconnect and not self._stopped:
             self._leaving = self.reactor.callLater(_RETURN, self._leave, connector)
 
@@ -223,7 +212,7 @@ class ControlFactory(ReconnectingClientFactory):
             return
         server = str(self._servers.address)
         text = f"{what} {server}: {describe(why)}"
-        returns = self._leaving is not None and _isBlip(why)
+        returns = self._leaving is not None and isBlip(why)
         self._failures += what != "lost" and not returns
         self._checkFailures += isinstance(why, CheckFailed)
         failures = max(self._failures, self._checkFailures)
@@ -261,7 +250,7 @@ class ControlFactory(ReconnectingClientFactory):
             )
         elif isinstance(why, CertificateNotCurrent):
             self._log.error("{what} {server}: {why}", what=what, server=server, why=describe(why))
-        elif isinstance(why, _DEMANDS):
+        elif isUnproven(why):
             self._log.error(
                 "{what} {server}: {why}; nothing proves that this is the right server, so the client goes on trying",
                 what=what,
@@ -275,32 +264,13 @@ class ControlFactory(ReconnectingClientFactory):
                 self.delay = self.settings.maxReconnectDelay  # it would say the same again soon
 
     def _isFinal(self, why: BaseException | None) -> bool:
-        """
-        Whether nothing but the user can help, as far as the current server is concerned.
-
-        What has proved nothing cannot end a client whose tunnel was up: for a moment somebody else may be at the
-        server's address. Dates are no reason to end: a clock may be set, or a certificate renewed.
-        """
-        address, wasUp = self._servers.address, bool(self._announced)
+        """Whether nothing but the user can help, as far as the current server is concerned."""
+        address = self._servers.address
         first = address not in self._met
         self._met.add(address)
-        match why:
-            case CertificateNotCurrent():
-                return False
-            case ServerNotTrusted():
-                return first and not wasUp
-            case AuthenticationFailed():
-                return not wasUp or self._servers.known
-            case NoVisitorAddresses():
-                return not wasUp
-        return False
+        return isFinal(why, first, bool(self._announced), self._servers.known)
 
     def _giveUp(self, why: Exception) -> None:
         self._stopped = True
         self._stay()
         self.gaveUp.errback(why)
-
-
-def _isBlip(why: BaseException | None) -> bool:
-    """Whether the network may be to blame for what has happened, and the server may be as it was."""
-    return isinstance(why, _BLIPS) and not isinstance(why, _NO_BLIPS)

@@ -58,7 +58,8 @@ class Servers:
     @property
     def known(self) -> bool:
         """Whether the current server has shown to be the one that is meant; without TLS nothing can be shown."""
-        return self._tls is None or self._trust().known
+        trust = self._trusts.get(self.address)
+        return self._tls is None or (trust is not None and trust.known)
 
     def moveOn(self) -> None:
         """Make the next one that is tried the current one; behind the last comes the first."""
