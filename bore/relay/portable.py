@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+import socket
+
+from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bore.relay.face import Ending, Pair, Reason, Relay, Stream
+from bore.relay.lingering import TAKE_TIMEOUT
+from bore.relay.readout import ReadOutTransport
 from bore.streams.reactor import IReactor
-from bore.streams.transport import IStreamTransport, SocketTransport
+from bore.streams.sockets import unacknowledged
+from bore.streams.transport import IStreamTransport
 
 
 class PortableRelay(Relay):
     """Joins streams by reading and writing in user space."""
-
-    def __init__(self, reactor: IReactor, halfOpenTimeout: float) -> None:
-        super().__init__(reactor, halfOpenTimeout)
-        self._reactor = reactor
 
     def _makePair(self, left: Stream, right: Stream) -> Pair:
         return _PortablePair(self, self._reactor, left, right)
@@ -32,6 +33,9 @@ class _PortablePair(Pair):
 
     def __init__(self, relay: PortableRelay, reactor: IReactor, left: Stream, right: Stream) -> None:
         self._relay = relay
+        self._reactor = reactor
+        self._looking: IDelayedCall | None = None
+        self._acknowledged = 0
         self._reason: Reason | None = None
         self._left = _Half(self, left, reactor)
         self._right = _Half(self, right, reactor)
@@ -48,7 +52,7 @@ class _PortablePair(Pair):
         return self._left.taken + self._right.taken
 
     def stop(self, reason: Reason) -> None:
-        self._cut(reason)
+        self._cut(self._reason or reason)
 
     def halfEnded(self) -> None:
         """One direction has ended."""
@@ -62,11 +66,38 @@ class _PortablePair(Pair):
     def halfLost(self, half: _Half) -> None:
         """One stream is gone, for whatever reason."""
         if self._reason is None:
-            self._cut(Reason.LEFT_CUT if half is self._left else Reason.RIGHT_CUT)
-        if self._left.lost and self._right.lost:
-            assert self._reason is not None
-            ending = Ending(self._reason, toRight=self._left.taken, toLeft=self._right.taken)
-            self._relay.pairEnded(self, ending)
+            self._reason = Reason.LEFT_CUT if half is self._left else Reason.RIGHT_CUT
+            half.other.leave()
+        elif self._left.lost and self._right.lost:
+            self._stopLooking()
+            self._relay.pairEnded(self, self._ending())
+
+    def left(self, sock: socket.socket) -> None:
+        """The other stream is lost, and all that has come from it is with the kernel at this one."""
+        self._stopLooking()
+        self._relay.resetLater(self, sock, self._ending())
+
+    def refused(self, half: _Half) -> None:
+        """The peer of one stream takes nothing more: what it has sent before has to be taken by the other one."""
+        if self._looking is None:
+            self._acknowledged = half.acknowledged
+            self._looking = self._reactor.callLater(TAKE_TIMEOUT, self._look, half)
+
+    def _look(self, half: _Half) -> None:
+        self._looking = None
+        if half.acknowledged > self._acknowledged:
+            self.refused(half)
+        else:
+            self._cut(self._reason or (Reason.LEFT_CUT if half is self._left else Reason.RIGHT_CUT))
+
+    def _stopLooking(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+
+    def _ending(self) -> Ending:
+        assert self._reason is not None
+        return Ending(self._reason, toRight=self._left.taken, toLeft=self._right.taken)
 
     def _cut(self, reason: Reason) -> None:
         self._reason = reason
@@ -80,6 +111,7 @@ class _Half(Protocol):
     One stream of a pair. It is the producer of what the other one writes.
 
     :ivar taken: bytes taken from this stream.
+    :ivar other: the other one.
     :ivar finished: this stream has ended, and its last byte and its end were passed on to the other one.
     :ivar lost: this stream's socket is closed.
     """
@@ -87,43 +119,71 @@ class _Half(Protocol):
     def __init__(self, pair: _PortablePair, stream: Stream, reactor: IReactor) -> None:
         self._pair = pair
         self._early = stream.early
-        transport = SocketTransport(stream.socket, self, reactor)
-        self._start = transport.start
-        self._stream: IStreamTransport = transport
-        self._other: _Half
+        self._transport = ReadOutTransport(stream.socket, self, reactor)
+        self._stream: IStreamTransport = self._transport
+        self.other: _Half
         self.taken = 0
         self.finished = False
         self.lost = False
+        self._ended = False
 
     def join(self, other: _Half) -> None:
         """Make this half known as the producer of what the other one writes."""
-        self._other = other
+        self.other = other
         other._stream.registerProducer(self, True)
 
     def begin(self) -> None:
         """Read, and pass on what was read before the streams were joined: it is first, as nothing was read yet."""
-        self._start()
+        self._transport.start()
         if self._early:
             self.dataReceived(self._early)
             self._early = b""
 
     def dataReceived(self, data: bytes) -> None:
         self.taken += len(data)
-        self._other._stream.write(data)
+        self.other._stream.write(data)
 
     def readConnectionLost(self) -> None:
         """No more comes from this stream: end the other one behind its last byte, while its own may still come."""
-        self._other._stream.unregisterProducer()
-        self._other._stream.loseWriteConnection()
+        self._ended = True
+        self.other._stream.unregisterProducer()
+        self.other._stream.loseWriteConnection()
 
     def writeConnectionLost(self) -> None:
         """Everything that this stream was to write is with the kernel, and so is its end."""
-        self._other.finished = True
+        self.other.finished = True
         self._pair.halfEnded()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.lost = True
         self._pair.halfLost(self)
+
+    def refused(self) -> None:
+        """The peer takes nothing more, and what it has sent before is still to be read."""
+        self._pair.refused(self)
+
+    @property
+    def acknowledged(self) -> int:
+        """How many bytes from here the other stream's peer has acknowledged, by and large; more is progress."""
+        stream = self.other._transport
+        return self.taken - stream.unsent - unacknowledged(stream.fileno())
+
+    def leave(self) -> None:
+        """Reset the stream when all that has come from the other one, which is lost, has arrived."""
+        if self.lost:
+            return
+        if self._transport.isRefused:
+            self.abort()
+            return
+        self._pair.refused(self.other)
+        self._stream.unregisterProducer()
+        if not self._ended:
+            self._stream.resumeProducing()  # what comes is thrown away
+        self._transport.whenWritten(self._leaveNow)
+
+    def _leaveNow(self) -> None:
+        self.lost = True
+        self._pair.left(self._transport.detach())
 
     def close(self) -> None:
         """Close a stream whose two directions have ended."""

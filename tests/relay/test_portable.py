@@ -5,7 +5,7 @@ from __future__ import annotations
 from bore.relay.face import Relay
 from bore.relay.portable import PortableRelay
 from bore.streams.reactor import IReactor
-from tests.relay import contract
+from tests.relay import contract, earlycontract
 
 
 class _Portable:
@@ -27,6 +27,10 @@ class PortableDrainTests(_Portable, contract.DrainContract):
 
 class PortableHalfOpenTests(_Portable, contract.HalfOpenContract):
     """Half-open pairs in the portable body."""
+
+
+class PortableEarlyAnswerTests(_Portable, earlycontract.EarlyAnswerContract):
+    """Early answers in the portable body."""
 
 
 class PortableChurnTests(_Portable, contract.ChurnContract):

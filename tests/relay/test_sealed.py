@@ -83,6 +83,10 @@ class SealedPortableDrainTests(_SealedPortable, contract.DrainContract):
     """The end of a portable relay with TLS."""
 
 
+class SealedPortableEarlyAnswerTests(_SealedPortable, earlycontract.EarlyAnswerContract):
+    """Early answers through TLS, by the portable body."""
+
+
 class _SealedLanes:
     def makeRelay(self, reactor: IReactor, halfOpenTimeout: float) -> Relay:
         return LanedRelay(reactor, halfOpenTimeout, tlsPair)
