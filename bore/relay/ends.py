@@ -266,9 +266,13 @@ class End:
             count = os.splice(self.fd, pipe.writer, pipe.size, flags=_NONBLOCK)
         except BlockingIOError:
             count = 0
-        except OSError:
+        except OSError as e:
             pipes.give(pipe)
-            self.cut()
+            if pipes.areRefused(e):
+                self.bulk = False
+                self.moveSmall()
+            else:
+                self.cut()
             return
         if count == 0:
             # Nothing more, for now or for ever; or a mark of urgent data, at which splice stops: recv tells.
@@ -299,6 +303,10 @@ class End:
         except BlockingIOError:
             return False
         except OSError as e:
+            if self.pipe is not None and not self.held and self.loop.pipes.areRefused(e):
+                self.held = self.pipe.takeBack()
+                self._giveBack()
+                return self.deliver()
             sink.refused(e.errno)
             return False
         return True

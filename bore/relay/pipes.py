@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from typing import Final
+
+from twisted.logger import Logger
+
+_log = Logger()
 
 #: What a pipe should hold, in bytes: more saves system calls, and this is what Linux gives to everybody
 #: (fs.pipe-max-size).
@@ -16,6 +21,10 @@ _LEAST_SIZE: Final = 1 << 16
 #: Pipes in use at the same time. Each may hold PIPE_SIZE bytes for a stream whose reader has stalled: this bounds the
 #: memory, and is what fs.pipe-user-pages-soft allows by default. Streams that get none are moved by read and write.
 MAX_PIPES: Final = 64
+
+#: What splice says where it is not to be had: in a sandbox that does not know it (gVisor, WSL) or forbids it (seccomp),
+#: or for a kind of socket without it. The other errors are those of the sockets.
+_REFUSALS: Final = frozenset((errno.ENOSYS, errno.EINVAL, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP))
 
 #: Empty pipes that are kept for the next stream.
 _SPARE_PIPES: Final = 8
@@ -42,6 +51,14 @@ class Pipe:
             except OSError:  # beyond what this user may have, or what there is
                 size >>= 1
 
+    def takeBack(self) -> bytes:
+        """Take out what is in it."""
+        parts = []
+        while self.fill:
+            parts.append(os.read(self.reader, self.fill))
+            self.fill -= len(parts[-1])
+        return b"".join(parts)
+
     def close(self) -> None:
         """Give the descriptors back, and lose what is in it."""
         os.close(self.reader)
@@ -54,13 +71,31 @@ class PipePool:
     def __init__(self) -> None:
         self._spare: list[Pipe] = []
         self._used = 0
+        self._refused = False
+
+    def areRefused(self, error: OSError) -> bool:
+        """
+        Whether the system refuses splice, by the error of a call that has failed: then no more pipes are given.
+
+        All sockets of a relay are of one kind, so what holds for one holds for all.
+        """
+        if error.errno not in _REFUSALS:
+            return False
+        if not self._refused:
+            self._refused = True
+            self.close()
+            _log.warn(
+                "the system refuses splice ({error}): bytes are moved by read and write, which takes more CPU",
+                error=os.strerror(error.errno or 0),
+            )
+        return True
 
     def take(self) -> Pipe | None:
         """An empty pipe; None if there are too many already, or the system will not give one of a useful size."""
         if self._spare:
             self._used += 1
             return self._spare.pop()
-        if self._used >= MAX_PIPES:
+        if self._used >= MAX_PIPES or self._refused:
             return None
         try:
             pipe = Pipe()
@@ -75,7 +110,7 @@ class PipePool:
     def give(self, pipe: Pipe) -> None:
         """Give a pipe back; what is still in it is lost."""
         self._used -= 1
-        if pipe.fill or len(self._spare) >= _SPARE_PIPES:
+        if pipe.fill or self._refused or len(self._spare) >= _SPARE_PIPES:
             pipe.close()
         else:
             self._spare.append(pipe)
