@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 from bore.relay.face import Pair, Reason
 from bore.relay.pipes import Pipe, PipePool
 from bore.streams.sockets import isSealed, stuckAt, unacknowledged
+from bore.streams.turns import LEAST
 
 if TYPE_CHECKING:
     from bore.streams.tls import TlsSocket
@@ -24,9 +25,6 @@ BUFFER_SIZE: Final = 1 << 16
 
 #: Bulk that has become a trickle is read like small messages again: so many bytes in one go.
 _TRICKLE: Final = 1 << 14
-
-#: A stream is read so often in one turn: inside TLS each byte can come in a record of its own.
-_READS: Final = 256
 
 # Urgent data (EPOLLPRI) ends a read early, and a splice as if the stream had ended: no short read is trusted then.
 STREAM_ENDED: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR | select.EPOLLPRI
@@ -47,13 +45,16 @@ class Loop(Protocol):
 
     :ivar buffer: what small messages are read into.
     :ivar view: the same memory.
-    :ivar share: the bytes that one stream may move in this turn.
+    :ivar share: how much one stream may use of a turn, in bytes. A read, and a frame of a lane, uses LEAST beside its
+        bytes.
+    :ivar left: how much of this turn is left, for all streams.
     """
 
     buffer: bytearray
     view: memoryview
     pipes: PipePool
     share: int
+    left: int
 
     def later(self, end: End) -> None:
         """Have an end go on in the next turn."""
@@ -156,18 +157,18 @@ class End:
 
     def pump(self) -> None:
         """Move what can be moved from this end to the other one, within this stream's share of the turn."""
-        limit = self.taken + self.loop.share
+        loop = self.loop
+        others = max(0, loop.left - loop.share)
         if (self.held or self.pipe is not None) and not self.deliver():
             return
         if self.owing:
             self.passEnd()
             return
-        reads = _READS
         while self.readable and not (self.held or self.pipe is not None or self.finished or self.queued):
-            if self.taken >= limit or not reads:
+            if loop.left <= others:
                 self.later()
                 return
-            reads -= 1
+            loop.left -= LEAST
             if self.framed:
                 self.moveFramed()
             elif self.bulk:
@@ -214,6 +215,7 @@ class End:
             self.finish()
             return
         self.taken += count
+        self.loop.left -= count
         if count == BUFFER_SIZE:
             self.bulk = True
         elif not (self.ending or (self.sealed and self.hasMore())):
@@ -234,6 +236,7 @@ class End:
         except OSError:
             self.cut()
             return b""
+        self.loop.left -= len(data)
         if not data:
             self.finish()
         elif len(data) < BUFFER_SIZE and not (self.ending or (self.sealed and self.hasMore())):
@@ -280,6 +283,7 @@ class End:
             self.moveSmall()
             return
         self.taken += count
+        self.loop.left -= count
         self.bulk = count >= _TRICKLE
         pipe.fill = count
         self.pipe = pipe

@@ -18,6 +18,7 @@ from bore.relay.ends import BUFFER_SIZE, READABLE, STREAM_ENDED, WRITABLE, End
 from bore.relay.face import Ending, Reason
 from bore.relay.lanefaces import LaneOwner, Lanes
 from bore.streams.sockets import unacknowledged
+from bore.streams.turns import LEAST
 from bore.wire.errors import Violation
 from bore.wire.lane import END, OPEN, RESET, RESET_FRAME, LaneDecoder, LaneSession
 
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 #: A lane on which more than that is still under way is not used again: the next visitor would wait behind it.
 _LITTLE: Final = 1 << 12
-
-#: How many frames of a lane are followed before others have their turn.
-_FRAMES_PER_TURN: Final = 256
 
 #: How many reads an idle lane may have in one turn: the other side cannot stop everything else.
 _PER_TURN: Final = 16
@@ -256,6 +254,7 @@ class Lane(End):
         for _ in range(_PER_TURN):
             if not self.readable or self.on is not None or self.closed or self._waiting or self.queued:
                 return
+            self.loop.left -= LEAST
             try:
                 data = self.socket.recv(BUFFER_SIZE)
             except BlockingIOError:
@@ -318,13 +317,16 @@ class Lane(End):
 
     def _follow(self) -> None:
         """Do what the frames say that have come."""
+        loop = self.loop
+        others = max(0, loop.left - loop.share)
         try:
-            for _ in range(_FRAMES_PER_TURN):
+            while loop.left > others:
                 if self.held or self._waiting or self.closed:
                     return  # what is kept is followed later
                 frame = self.decoder.next()
                 if frame is None:
                     return
+                loop.left -= LEAST
                 kind, payload = frame
                 self.session.received(kind)
                 if self.on is not None:

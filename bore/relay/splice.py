@@ -29,10 +29,14 @@ from bore.relay.pipes import PipePool
 from bore.streams.deadlines import Deadlines
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import STUCK_TIMEOUT, stuckAt, unacknowledged
+from bore.streams.turns import LEAST
 
-#: The bytes that all busy streams together may move in one turn, and the least for each of them: so a small message
-#: waits for no more than about a millisecond of other streams' bulk.
-_TURN: Final = 1 << 20
+#: How much all streams together may use of one turn: the bytes that they move, and LEAST for each read and each frame.
+#: So a turn takes a few milliseconds at most, whatever comes, and then the rest of the program has its own.
+_TURN: Final = 1 << 23
+
+#: How much one stream may use of a turn, divided by those that are busy, and the least of that.
+_SHARE: Final = 1 << 20
 _LEAST_SHARE: Final = 1 << 17
 
 #: While small messages come, they are looked for again so often before the reactor has its turn: an answer mostly
@@ -118,7 +122,8 @@ class SpliceRelay(Relay):
         self.buffer = bytearray(BUFFER_SIZE)
         self.view = memoryview(self.buffer)
         self.ready: list[End] = []
-        self.share = _TURN
+        self.share = _SHARE
+        self.left = _TURN
         reactor.addReader(self)
 
     def fileno(self) -> int:
@@ -211,14 +216,15 @@ class SpliceRelay(Relay):
 
     def _serveAll(self) -> None:
         ready, self.ready = self.ready, []
-        self.share = max(_LEAST_SHARE, _TURN // (1 + len(ready)))
+        self.share = max(_LEAST_SHARE, _SHARE // (1 + len(ready)))
+        self.left = _TURN // 2 if ready else _TURN  # the other half is for those that wait
         epoll, get = self._epoll, self._ends.get
         if self._afterwards:
             self._follow()
         for _ in range(_ROUNDS):
             if epoll.closed:  # the last pair has ended, and with it the relay
                 return
-            events = epoll.poll(0, _EVENTS)
+            events = epoll.poll(0, max(1, min(_EVENTS, self.left // LEAST)))
             for fd, event in events:
                 end = get(fd)
                 if end is not None:
@@ -228,9 +234,18 @@ class SpliceRelay(Relay):
                         self._broken(end)
                 if self._afterwards:
                     self._follow()
-            if not events or self.ready:
+            if not events or self.ready or self.left <= 0:
                 break
-        for end in ready:
+        if ready:
+            self.left = max(1, self.left + _TURN // 2)
+            self._pumpAll(ready)
+
+    def _pumpAll(self, ready: list[End]) -> None:
+        """Have those go on that had not come to an end before, in the order in which they came to wait."""
+        for number, end in enumerate(ready):
+            if self.left <= 0:
+                self.ready[:0] = ready[number:]
+                return
             end.queued = False
             try:
                 end.pump()

@@ -13,11 +13,11 @@ E = TypeVar("E")
 
 #: The least that a read, or what follows from a frame, counts, in bytes: a short frame costs as much time as moving so
 #: many bytes does.
-LEAST: Final = 1 << 14
+LEAST: Final = 1 << 15
 
 #: The bytes that are followed in one turn, on one connection and on all together: so a turn takes a millisecond or two.
-_SHARE: Final = 1 << 18
-_TURN: Final = 1 << 20
+_SHARE: Final = 1 << 19
+_TURN: Final = 1 << 21
 
 #: As long as nobody waits nothing tells one turn from the next: what was counted is forgotten after so many seconds.
 _MOMENT: Final = 0.005

@@ -84,6 +84,7 @@ class SmallTurnsTests(_Splice, contract.BytesContract):
 
     def setUp(self) -> None:
         self.patch(splice, "_TURN", 1)
+        self.patch(splice, "_SHARE", 1)
         self.patch(splice, "_LEAST_SHARE", 1)
         super().setUp()
 

@@ -1,0 +1,139 @@
+"""One client's flood does not hold up the others."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import socket
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+
+from bore.wire.lane import DATA, HEADER
+from tests.processes.case import ProcessCase
+from tests.support import PATIENCE, connect, receiveExactly
+
+#: A visit takes milliseconds, and before floods were bounded it took a quarter of a second and more. Machines are slow
+#: at times.
+BOUND = 0.15
+
+
+class _Attacker:
+    """A client that speaks the extension, and does what it likes with it."""
+
+    def __init__(self, host: str, control: int) -> None:
+        self._host = host
+        self._address = (host, control)
+        self.sockets: list[socket.socket] = []
+        self.control = self.connect(control)
+        self.control.sendall(b'{"Hello":0} \0')
+        assert "Extended" in self._frame()
+        self.control.sendall(b'{"Open":{"port":0,"resume":null}}\0')
+        opened = self._frame()["Opened"]
+        self.port, self.lane = opened["port"], opened["lane"]
+
+    def connect(self, port: int) -> socket.socket:
+        sock = connect(self._host, port)
+        self.sockets.append(sock)
+        return sock
+
+    def _frame(self) -> dict[str, dict[str, object]]:
+        frame = b""
+        while not frame.endswith(b"\0"):
+            frame += receiveExactly(self.control, 1)
+        return dict(json.loads(frame[:-1]))
+
+    def openLane(self) -> socket.socket:
+        """A lane with a visitor on it, who reads all that comes."""
+        lane = self.connect(self._address[1])
+        lane.sendall(b'{"Lane":"%s"}\0' % str(self.lane).encode())
+        self.connect(int(str(self.port))).sendall(b"x")
+        assert receiveExactly(lane, 1) == b"\1", "a visitor is on the lane"
+        return lane
+
+    def close(self) -> None:
+        for sock in self.sockets:
+            sock.close()
+
+
+class FloodTests(ProcessCase):
+    """Visits of one client's tunnel, while another floods the server."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.program, self.controlPort = self.server()
+        self.victim, self.port = self.client(self.controlPort)
+
+    def attacker(self) -> _Attacker:
+        attacker = _Attacker(self.host, self.controlPort)
+        self.addCleanup(attacker.close)
+        return attacker
+
+    @contextlib.contextmanager
+    def flooding(self, flooded: list[socket.socket], chunk: bytes, drained: list[socket.socket]) -> Iterator[None]:
+        """Write the same again and again, wherever it is taken, and read what comes elsewhere."""
+        stop = threading.Event()
+
+        def flood() -> None:
+            poll = select.poll()
+            sockets = {sock.fileno(): sock for sock in (*flooded, *drained)}
+            unsent = dict.fromkeys(sockets, b"")
+            for sock in sockets.values():
+                sock.setblocking(False)
+                poll.register(sock, select.POLLIN if sock in drained else select.POLLIN | select.POLLOUT)
+            while not stop.is_set():
+                for fd, event in poll.poll(100):
+                    try:
+                        if event & select.POLLOUT:
+                            rest = unsent[fd] or chunk
+                            unsent[fd] = rest[sockets[fd].send(rest) :]
+                        elif not sockets[fd].recv(1 << 18):
+                            poll.unregister(fd)
+                    except BlockingIOError:
+                        pass
+                    except OSError:
+                        poll.unregister(fd)
+
+        thread = threading.Thread(target=flood, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(PATIENCE)
+
+    def visits(self, count: int) -> float:
+        """The median time of a visit, in seconds; none may be lost."""
+        times = []
+        for _ in range(count):
+            begin = time.monotonic()
+            self.assertServes(self.port)
+            times.append(time.monotonic() - begin)
+        return statistics.median(times)
+
+    def assertHeldUpLittle(self) -> None:
+        self.assertLess(self.visits(15), BOUND)
+        self.assertNotIn("lost", "\n".join(self.victim.err))
+
+    def test_byAnswersThatNobodyHasAskedFor(self) -> None:
+        attackers = [self.attacker() for _ in range(10)]
+        with self.flooding([attacker.control for attacker in attackers], b'"Alive"\0' * 32768, []):
+            self.assertHeldUpLittle()
+
+    def test_byTinyFramesOnLanes(self) -> None:
+        attacker = self.attacker()
+        lanes = [attacker.openLane() for _ in range(150)]
+        visitors = [sock for sock in attacker.sockets if sock not in lanes and sock is not attacker.control]
+        with self.flooding(lanes, (HEADER.pack(DATA, 1) + b"x") * 8192, visitors):
+            self.assertHeldUpLittle()
+
+    def test_byControlConnectionsOfWhichNothingIsRead(self) -> None:
+        connections = [connect(self.host, self.controlPort) for _ in range(30)]
+        for sock in connections:
+            self.addCleanup(sock.close)
+            sock.sendall(b'{"Hello":0}\0')
+            self.assertEqual(receiveExactly(sock, 8), b'{"Hello"')
+        with self.flooding(connections, bytes(1 << 16), []):
+            self.assertHeldUpLittle()

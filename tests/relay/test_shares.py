@@ -1,0 +1,98 @@
+"""How much is done in one turn, whatever comes, and who is next."""
+
+from __future__ import annotations
+
+import socket
+
+from bore.relay import splice
+from bore.relay.face import Stream
+from bore.relay.lane import Lane
+from bore.streams.turns import LEAST
+from tests.relay.lanecase import Hand, LaneCase, data, fill, take
+
+#: The reads and frames that fit in one turn.
+TURN = splice._TURN // LEAST
+
+
+class LaneShareTests(LaneCase):
+    """Lanes full of tiny frames."""
+
+    def flooded(self, count: int) -> list[tuple[socket.socket, Lane, Hand]]:
+        """Visitors on lanes whose other sides say much in tiny frames."""
+        visits = [self.visit(proved=True) for _ in range(count)]
+        for _, _, hand in visits:
+            hand.socket.send(data(b"x") * 5000)
+        return visits
+
+    def test_allTogetherHaveABoundInOneTurn(self) -> None:
+        visits = self.flooded(60)
+        for turn in range(1, 6):
+            self.relay.doRead()
+            self.assertLessEqual(sum(lane.taken for _, lane, _ in visits), turn * TURN)
+
+    def test_eachHasItsTurn(self) -> None:
+        visits = self.flooded(60)
+        for _ in range(20):
+            self.relay.doRead()
+        counts = [lane.taken for _, lane, _ in visits]
+        self.assertGreater(min(counts), 0)
+        self.assertLess(max(counts), 4 * sum(counts) / len(counts))
+
+    def test_nothingIsLost(self) -> None:
+        visits = self.flooded(20)
+        received = dict.fromkeys(range(len(visits)), 0)
+        while sum(received.values()) < 20 * 5000:
+            self.turn(5)
+            for number, (visitor, _, _) in enumerate(visits):
+                received[number] += len(take(visitor))
+        self.assertEqual(set(received.values()), {5000})
+
+    def test_whoSaysLittleIsNotHeldUpByThem(self) -> None:
+        quiet, _, hand = self.visit(proved=True)
+        visits = self.flooded(100)
+        self.relay.doRead()
+        for _ in range(10):
+            hand.say(data(b"hello"))
+            for _ in range(3):
+                self.relay.doRead()
+            self.assertEqual(take(quiet), b"hello")
+            self.assertTrue(all(lane.taken < 5000 for _, lane, _ in visits))
+
+
+class StreamShareTests(LaneCase):
+    """Streams without lanes."""
+
+    def pairs(self, count: int) -> list[tuple[socket.socket, socket.socket]]:
+        pairs = []
+        for _ in range(count):
+            (left, near), (right, far) = self.stream(), self.stream()
+            self.relay.join(Stream(near), Stream(far), self.endings.append)
+            pairs.append((left, right))
+        self.turn()
+        return pairs
+
+    def moved(self) -> int:
+        return sum(pair.moved for pair in self.relay._pairs)
+
+    def test_readsOfAFewBytesCount(self) -> None:
+        pairs = self.pairs(2 * TURN)
+        for left, right in pairs:
+            left.send(b"x")
+            right.send(b"x")
+        for turn in range(1, 4):
+            self.relay.doRead()
+            self.assertLessEqual(self.moved(), turn * TURN)
+        self.turn(20)
+        self.assertEqual(self.moved(), 4 * TURN)
+
+    def test_manyThatSayLittleDoNotStarveOneThatSaysMuch(self) -> None:
+        [(left, right), *others] = self.pairs(1 + TURN)
+        fill(left)
+        received = 0
+        for _ in range(20):
+            for other, end in others:
+                take(end)
+                other.send(b"x")
+            self.relay.doRead()
+            received += len(take(right))
+        self.assertGreater(received, 1 << 20)
