@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.interop.test_original import original
 from tests.lab.measure import secondsUntil
 from tests.lab.pairings import FROM_ORIGINAL, SERVICE_PORT, Site
+from tests.lab.silences import SlowLink
 from tests.support import Program
 
 
@@ -38,3 +39,12 @@ class OriginalTests(SynchronousTestCase):
 
             self.assertIsNotNone(secondsUntil(isGiven, 30, 0.5), site.lab.transcript())
             self.assertGreater(time.monotonic() - begin, 9)
+
+
+class SlowLinkTests(SynchronousTestCase):
+    """A slow link with a long queue, on which everything takes half a minute."""
+
+    def test_anOriginalClientKeepsItsSessionAndItsStreams(self) -> None:
+        outcome = SlowLink(seconds=20).measure(FROM_ORIGINAL, slack=2.0)
+        said = "\n".join([*(text for text, _ in outcome.findings), outcome.transcript])
+        self.assertEqual(outcome.broken, [], said)
