@@ -93,7 +93,7 @@ class ControlFactory(Factory):
             return
         binding = b"" if self.settings.secret is None else bindingOf(sock)
         protocol = self.buildProtocol(None, socketAddress(address), sourceOf(address), binding)
-        SocketTransport(sock, protocol, self.reactor, RECORD).start()
+        SocketTransport(sock, protocol, self.reactor, control=True).start()
         if first:
             protocol.dataReceived(first)
 

@@ -23,6 +23,7 @@ from bore.streams.listener import Accepted
 from bore.streams.reactor import IReactor
 from bore.streams.tls import TlsSocket
 from bore.streams.troubles import inWords
+from bore.streams.turns import HANDSHAKE, Turns
 from bore.wire.errors import CertificateRefused, NeedsTls, ProxyHeader, Refusal
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
 from bore.wire.messages import Error, encode
@@ -64,6 +65,7 @@ class TlsPort:
         self.certificate = certificate
         self.pending = pending
         self.strangers = strangers
+        self.turns = Turns(reactor)
         self._passOn = accepted
         self._endSessions = endSessions
         self._verified: WeakSet[TlsSocket] = WeakSet()
@@ -118,6 +120,7 @@ class _Arrival:
         self._address = address
         self._context: SSL.Context | None = None
         self._handshake: Handshake | None = None
+        self._speaksTls = False
 
     def start(self) -> None:
         self._port.pending.add(self, sourceOf(self._address))
@@ -143,10 +146,23 @@ class _Arrival:
             self._refusePlain(ProxyHeader() if first.startswith(SIGNATURES) else NeedsTls())
         else:
             self._port.reactor.removeReader(self)
-            self._context = self._port.certificate.context
-            sealed = TlsSocket(self._socket, self._context, None)
-            self._handshake = Handshake(self._port.reactor, sealed, FIRST_MESSAGE_TIMEOUT)
-            self._handshake.done.addCallbacks(self._shaken, self._failed)
+            self._speaksTls = True
+            turns = self._port.turns
+            turns.begin()
+            if turns.over:
+                turns.wait(self._shake)
+            else:
+                self._shake()
+
+    def _shake(self) -> None:
+        """Begin the handshake. Each takes much longer than a message: only so many are begun in one turn."""
+        if self._socket.fileno() < 0:
+            return  # dropped meanwhile
+        self._port.turns.spend(HANDSHAKE)
+        self._context = self._port.certificate.context
+        sealed = TlsSocket(self._socket, self._context, None)
+        self._handshake = Handshake(self._port.reactor, sealed, FIRST_MESSAGE_TIMEOUT)
+        self._handshake.done.addCallbacks(self._shaken, self._failed)
 
     def connectionLost(self, reason: Failure) -> None:
         """The poll says that something is wrong with the socket, or the reactor ends."""
@@ -158,7 +174,7 @@ class _Arrival:
 
     def pendingTooLong(self) -> None:
         """See Pending. A plain client may wait for a challenge: it is told so."""
-        if self._handshake is None:
+        if not self._speaksTls:
             self._refusePlain(NeedsTls())
         else:
             self._log.debug("{peer}: no TLS in time", peer=self._peer)

@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import RECORD, troubleOf
+from bore.streams.sockets import troubleOf
 from bore.streams.transport import SocketTransport, addressOf
 
 
@@ -42,5 +42,5 @@ class DialerEndpoint:
             raise trouble from None
         protocol = factory.buildProtocol(address)
         assert protocol is not None
-        SocketTransport(sock, protocol, self._reactor, RECORD).start()
+        SocketTransport(sock, protocol, self._reactor, control=True).start()
         return protocol

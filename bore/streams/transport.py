@@ -24,10 +24,10 @@ from zope.interface import Attribute, implementer
 
 from bore.streams.sockets import RECORD, STUCK_TIMEOUT, TlsError, isSealed, stuckAt
 
-#: Records that are read at once: who writes many small ones must not get ahead of who reads one in each turn.
+#: The records of a control connection that are read at once; what is followed of them has a bound of its own.
 _RECORDS: Final = 64
 
-#: The most bytes that one read takes, of a stream: for control connections it is RECORD, inside TLS or not.
+#: The most bytes of a stream that are read at once.
 _READ: Final = 1 << 16
 
 #: What was written before a connection was closed has so many seconds to find room in the system, as long as a client
@@ -73,16 +73,17 @@ class SocketTransport(tcp.Connection):
     A connection that is closed is gone after CLOSE_TIMEOUT at the latest: what its peer has not read by then is lost.
 
     :param sock: belongs to the transport from now on, until :meth:`detach`.
-    :param readSize: the most bytes that one read takes; inside TLS it takes a record.
+    :param control: whether it is a control connection, of which little is read at a time: many frames may be in there,
+        and who writes many small records must not get ahead of who reads a few in each turn.
     """
 
-    def __init__(self, sock: socket.socket, protocol: IProtocol, reactor: IReactorFDSet, readSize: int = _READ) -> None:
+    def __init__(self, sock: socket.socket, protocol: IProtocol, reactor: IReactorFDSet, control: bool = False) -> None:
         super().__init__(sock, protocol, reactor)
-        self._readSize = readSize
+        self._readSize = RECORD if control or isSealed(sock) else _READ
         self.logstr = self._getLogPrefix(protocol)
         self.connected = 1
         self._reading = False
-        self._records = _RECORDS if isSealed(sock) else 1
+        self._records = (_RECORDS if control else _READ // RECORD) if isSealed(sock) else 1
         self._stuck: IDelayedCall | None = None
         self._closing: IDelayedCall | None = None
 
@@ -106,7 +107,7 @@ class SocketTransport(tcp.Connection):
         result = None
         for _ in range(self._records):
             try:
-                data = self.socket.recv(self._readSize if self._records == 1 else RECORD)
+                data = self.socket.recv(self._readSize)
             except BlockingIOError:
                 if stuckAt(self.socket):
                     self._getStuck()

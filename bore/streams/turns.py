@@ -15,6 +15,9 @@ E = TypeVar("E")
 #: many bytes does.
 LEAST: Final = 1 << 15
 
+#: What a TLS handshake counts: so long does the server's part of one take.
+HANDSHAKE: Final = 1 << 19
+
 #: The bytes that are followed in one turn, on one connection and on all together: so a turn takes a millisecond or two.
 _SHARE: Final = 1 << 19
 _TURN: Final = 1 << 21
@@ -33,6 +36,8 @@ class Turns:
 
     :ivar number: another one in each turn.
     """
+
+    _log = Logger()
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
@@ -74,7 +79,10 @@ class Turns:
         for _ in range(len(self._waiting)):
             if self._left <= 0:
                 break
-            self._waiting.popleft()()
+            try:
+                self._waiting.popleft()()
+            except Exception:
+                self._log.failure("what was left for this turn has failed")
         self._left += _TURN // 2
         self._next = self._clock.callLater(0, self._turn) if self._waiting else None
 

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.streams.contexts import clientContext
-from bore.streams.sockets import STUCK_TIMEOUT, TlsError
+from bore.streams.sockets import RECORD, STUCK_TIMEOUT, TlsError
 from bore.streams.tls import TlsSocket
 from bore.streams.transport import CLOSE_TIMEOUT, SocketTransport
 from tests.fakes import FakeReactor
@@ -42,12 +42,12 @@ class _Hearer(Protocol):
 class SealedTests(SynchronousTestCase):
     """Transports inside TLS."""
 
-    def transport(self, enough: int = 1000) -> tuple[SocketTransport, _Hearer, TlsSocket]:
+    def transport(self, enough: int = 1000, control: bool = True) -> tuple[SocketTransport, _Hearer, TlsSocket]:
         server, client = tlsPair()
         self.addCleanup(server.close)
         self.addCleanup(client.close)
         hearer = _Hearer(enough)
-        transport = SocketTransport(server, hearer, cast(IReactorFDSet, FakeReactor()))
+        transport = SocketTransport(server, hearer, cast(IReactorFDSet, FakeReactor()), control)
         transport.start()
         return transport, hearer, client
 
@@ -65,6 +65,13 @@ class SealedTests(SynchronousTestCase):
             client.send(b"x")
         transport.doRead()
         self.assertEqual(len(hearer.heard), 64)
+
+    def test_ofAStreamNoMoreRecordsAreReadAtOnceThanAPlainReadWouldTakeInFullOnes(self) -> None:
+        transport, hearer, client = self.transport(control=False)
+        for _ in range(100):
+            client.send(b"x")
+        transport.doRead()
+        self.assertEqual(len(hearer.heard), 4)
 
     def test_whoStopsReadingHearsNoMore(self) -> None:
         transport, hearer, client = self.transport(enough=2)
@@ -193,13 +200,25 @@ class ReadSizeTests(SynchronousTestCase):
         self.addCleanup(far.close)
         far.setblocking(False)
         hearer = _Hearer(1000)
-        transport = SocketTransport(far, hearer, cast(IReactorFDSet, FakeReactor()), 1000)
+        transport = SocketTransport(far, hearer, cast(IReactorFDSet, FakeReactor()), control=True)
         transport.bufferSize = 1 << 18
         transport.start()
-        near.sendall(b"x" * 2500)
+        near.sendall(b"x" * 40_000)
         for _ in range(3):
             transport.doRead()
-        self.assertEqual([len(data) for data in hearer.heard], [1000, 1000, 500])
+        self.assertEqual([len(data) for data in hearer.heard], [RECORD, RECORD, 40_000 - 2 * RECORD])
+
+    def test_ofAStreamMoreIsReadAtOnce(self) -> None:
+        near, far = socket.socketpair()
+        self.addCleanup(near.close)
+        self.addCleanup(far.close)
+        far.setblocking(False)
+        hearer = _Hearer(1000)
+        transport = SocketTransport(far, hearer, cast(IReactorFDSet, FakeReactor()))
+        transport.start()
+        near.sendall(b"x" * 40_000)
+        transport.doRead()
+        self.assertEqual([len(data) for data in hearer.heard], [40_000])
 
 
 class ClosingTests(SynchronousTestCase):

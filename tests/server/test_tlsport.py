@@ -1,0 +1,105 @@
+"""The port that speaks TLS, with time that stands still."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import cast
+
+from bore.server.certificate import ServerCertificate
+from bore.server.pending import Pending
+from bore.server.settings import Bounds
+from bore.server.strangers import Strangers
+from bore.server.tlsport import TlsPort
+from bore.streams import turns
+from bore.streams.addresses import SocketAddress
+from bore.streams.reactor import IReactor
+from bore.streams.tls import TlsSocket
+from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
+from tests.fakes import FakeReactor
+from tests.streams.tlscase import TlsCase, clientOffer, plainPair, serverOffer
+
+#: The handshakes that are begun in one turn, as long as none wait.
+AT_ONCE = turns._TURN // turns.HANDSHAKE
+
+
+class _Certificate:
+    """What the port asks of the server's certificate."""
+
+    authorities = ()
+    authoritiesChanged = None
+    context = property(lambda _: serverOffer())
+
+
+class ShareTests(TlsCase):
+    """A handshake takes as long as hundreds of messages: only so many are begun in one turn."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.pending = Pending(self.reactor, Bounds(), lambda _: False)
+        self.shaken: list[socket.socket] = []
+        reactor = cast(IReactor, self.reactor)
+        self.port = TlsPort(
+            reactor,
+            cast(ServerCertificate, _Certificate()),
+            self.pending,
+            Strangers(reactor),
+            self._accepted,
+            lambda _sockets, _refusal: set(),
+        )
+
+    def _accepted(self, sock: socket.socket, address: SocketAddress) -> None:
+        self.addCleanup(sock.close)
+        self.shaken.append(sock)
+
+    def clients(self, count: int) -> list[TlsSocket]:
+        """Clients that have begun."""
+        clients = []
+        for _ in range(count):
+            near, far = plainPair()
+            client = TlsSocket(near, clientOffer(), "")
+            self.addCleanup(client.close)
+            self.addCleanup(far.close)
+            client.handshake()
+            self.port.accepted(far, ("192.0.2.1", 4711))
+            clients.append(client)
+        return clients
+
+    def poll(self) -> None:
+        for reader in self.reactor.getReaders():
+            reader.doRead()
+
+    def answered(self, clients: list[TlsSocket]) -> int:
+        """How many clients the server has said something to."""
+        count = 0
+        for client in clients:
+            with contextlib.suppress(BlockingIOError):
+                count += bool(socket.socket.recv(client, 1, socket.MSG_PEEK))
+        return count
+
+    def test_inOneTurnOnlySoManyAreBegun(self) -> None:
+        clients = self.clients(5 * AT_ONCE)
+        self.poll()
+        self.assertEqual(self.answered(clients), AT_ONCE)
+
+    def test_theOthersFollowAndAllComeToAnEnd(self) -> None:
+        clients = self.clients(5 * AT_ONCE)
+        done = [False] * len(clients)
+        while not all(done):
+            self.poll()
+            self.reactor.advance(0)
+            done = [each or client.handshake() for each, client in zip(done, clients, strict=True)]
+        self.poll()
+        self.assertEqual(len(self.shaken), len(clients))
+        self.reactor.advance(FIRST_MESSAGE_TIMEOUT)
+        self.assertEqual((len(self.pending), self.reactor.getDelayedCalls()), (0, []))
+
+    def test_whoWaitsIsBoundedInTimeAndIsNotTakenForAPlainClient(self) -> None:
+        self.clients(2 * AT_ONCE)
+        self.poll()
+        self.port.turns.wait = lambda goOn: None  # type: ignore[method-assign]
+        waiting = self.clients(1)
+        self.poll()
+        self.reactor.advance(FIRST_MESSAGE_TIMEOUT)
+        self.assertRaises(ConnectionResetError, socket.socket.recv, waiting[0], 100)  # no text of a plain refusal
+        self.assertEqual((len(self.pending), self.reactor.getReaders()), (0, []))
