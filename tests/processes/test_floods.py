@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import select
 import socket
+import ssl
 import statistics
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
 
+from bore.streams.contexts import clientContext as ourContext
+from bore.streams.tls import TlsSocket
 from bore.wire.lane import DATA, HEADER
-from tests.processes.case import ProcessCase
-from tests.support import PATIENCE, connect, receiveExactly
+from tests.processes.tlscase import TlsCase, clientContext
+from tests.streams.rekeying import Rekeying
+from tests.support import PATIENCE, Program, connect, eventually, receiveExactly
 
 #: A visit takes milliseconds, and before floods were bounded it took a quarter of a second and more. Machines are slow
 #: at times.
@@ -58,8 +65,29 @@ class _Attacker:
             sock.close()
 
 
-class FloodTests(ProcessCase):
-    """Visits of one client's tunnel, while another floods the server."""
+class _FloodCase(TlsCase):
+    """Visits of one client's tunnel, while others do what they like."""
+
+    port: int
+    victim: Program
+
+    def visits(self, count: int) -> float:
+        """The median time of a visit, in seconds; none may be lost."""
+        times = []
+        for _ in range(count):
+            begin = time.monotonic()
+            self.assertServes(self.port)
+            times.append(time.monotonic() - begin)
+        return statistics.median(times)
+
+    def assertHeldUpLittle(self, bound: float = BOUND) -> None:
+        """Visits take little time; the machine may have had something else to do just then, and is asked again."""
+        eventually(lambda: self.visits(15) < bound, "visits are quick")
+        self.assertNotIn("lost", "\n".join(self.victim.err))
+
+
+class FloodTests(_FloodCase):
+    """Clients that say more than anybody can follow."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -104,19 +132,6 @@ class FloodTests(ProcessCase):
             stop.set()
             thread.join(PATIENCE)
 
-    def visits(self, count: int) -> float:
-        """The median time of a visit, in seconds; none may be lost."""
-        times = []
-        for _ in range(count):
-            begin = time.monotonic()
-            self.assertServes(self.port)
-            times.append(time.monotonic() - begin)
-        return statistics.median(times)
-
-    def assertHeldUpLittle(self) -> None:
-        self.assertLess(self.visits(15), BOUND)
-        self.assertNotIn("lost", "\n".join(self.victim.err))
-
     def test_byAnswersThatNobodyHasAskedFor(self) -> None:
         attackers = [self.attacker() for _ in range(10)]
         with self.flooding([attacker.control for attacker in attackers], b'"Alive"\0' * 32768, []):
@@ -137,3 +152,74 @@ class FloodTests(ProcessCase):
             self.assertEqual(receiveExactly(sock, 8), b'{"Hello"')
         with self.flooding(connections, bytes(1 << 16), []):
             self.assertHeldUpLittle()
+
+
+class TlsFloodTests(_FloodCase):
+    """Clients that have proved nothing, on a port that speaks TLS."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.program, self.controlPort = self.tlsServer("--secret", "correct horse battery staple")
+        self.victim, self.port = self.tlsClient(self.controlPort, "--secret", "correct horse battery staple")
+
+    def cpu(self) -> float:
+        """The processor time that the server has used, in seconds (Linux)."""
+        fields = Path(f"/proc/{self.program.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def test_byHandshakesThatAreNotGoneOnWith(self) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        with contextlib.suppress(ssl.SSLWantReadError):
+            clientContext("bore/1").wrap_bio(incoming, outgoing).do_handshake()
+        hello = outgoing.read()
+        stop = threading.Event()
+
+        def flood() -> None:
+            connections: deque[socket.socket] = deque()
+            while not stop.is_set():
+                with contextlib.suppress(OSError):
+                    connections.append(connect(self.host, self.controlPort))
+                    connections[-1].sendall(hello)
+                if len(connections) > 200:
+                    connections.popleft().close()
+            for sock in connections:
+                sock.close()
+
+        thread = threading.Thread(target=flood, daemon=True)
+        thread.start()
+        try:
+            time.sleep(0.5)
+            self.assertHeldUpLittle(BOUND / 3)
+        finally:
+            stop.set()
+            thread.join(PATIENCE)
+
+    def test_byRequestsForNewKeysOfWhichNoAnswerIsRead(self) -> None:
+        """They keep neither the processor busy, nor their connections for longer than all that have proved nothing."""
+        attackers = []
+        for _ in range(5):
+            sock = socket.socket()
+            self.addCleanup(sock.close)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+            sock.connect((self.host, self.controlPort))
+            sock.setblocking(False)
+            context = ourContext(())
+            rekeying, tls = Rekeying(context, "CLIENT"), TlsSocket(sock, context, "")
+            self.addCleanup(tls.close)
+            eventually(tls.handshake, "the handshake is complete")
+            attackers.append((rekeying, tls))
+        gone = 0
+        begin = time.monotonic()
+        while gone < len(attackers):
+            gone = 0
+            for rekeying, tls in attackers:
+                try:
+                    rekeying.ask(tls, 100)
+                except OSError:
+                    gone += 1
+            self.assertLess(time.monotonic() - begin, PATIENCE, "their time is over")
+        self.assertHeldUpLittle()
+        before = self.cpu()
+        time.sleep(1)
+        self.assertLess(self.cpu() - before, 0.5)
