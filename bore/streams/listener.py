@@ -26,8 +26,10 @@ Accepted: TypeAlias = Callable[[socket.socket, SocketAddress], None]
 #: Windows takes its SOMAXCONN for just that, and cuts other numbers down to 200.
 _BACKLOG: Final = 65535 if os.name == "posix" else socket.SOMAXCONN
 
-#: Connections taken in one turn of the reactor, so that a flood of them cannot stop everything else.
+#: Connections taken in one turn of the reactor, so that a flood of them cannot stop everything else: those that the
+#: listeners with more share, and the least for each of them.
 _BATCH: Final = 64
+_LEAST_BATCH: Final = 2
 
 #: How long a listener rests when it cannot accept, in seconds.
 _REST: Final = 0.25
@@ -75,9 +77,10 @@ def bindSocket(host: str, port: int) -> socket.socket:
 
 class Starvation:
     """
-    A time without descriptors, or without memory, for new connections.
+    What listeners share: the turns of the reactor, and a time without descriptors, or without memory, for new
+    connections. However many listeners that concerns, it is logged once, and once when it is over.
 
-    However many listeners it concerns, it is logged once, and once when it is over.
+    :ivar busy: the listeners that have last left connections waiting.
     """
 
     _log = Logger()
@@ -85,6 +88,12 @@ class Starvation:
     def __init__(self, reactor: IReactorTime) -> None:
         self._reactor = reactor
         self._calming: IDelayedCall | None = None
+        self.busy: set[Listener] = set()
+
+    @property
+    def batch(self) -> int:
+        """How many connections a listener may accept in one turn."""
+        return max(_LEAST_BATCH, _BATCH // max(1, len(self.busy)))
 
     def felt(self, at: str, error: OSError) -> None:
         """A listener could not accept."""
@@ -158,6 +167,7 @@ class Listener:
         """Accept no more for a while. May be called twice."""
         if not self._paused:
             self._paused = True
+            self._starvation.busy.discard(self)
             self._reactor.removeReader(self)
 
     def resume(self) -> None:
@@ -175,6 +185,7 @@ class Listener:
             self._resting.cancel()
             self._resting = None
         self._reactor.removeReader(self)
+        self._starvation.busy.discard(self)
         self._socket.close()
 
     def fileno(self) -> int:
@@ -189,13 +200,15 @@ class Listener:
 
     def doRead(self) -> None:
         mayAccept = self._mayAccept
-        for _ in range(_BATCH):
+        busy = self._starvation.busy
+        for _ in range(self._starvation.batch):
             if mayAccept is not None and not mayAccept():
                 return
             try:
                 fd, address = self._socket._accept()  # type: ignore[attr-defined]
             except OSError as e:
                 if e.errno in (errno.EAGAIN, errno.EWOULDBLOCK):
+                    busy.discard(self)
                     return
                 if e.errno in _HARMLESS:
                     continue
@@ -221,6 +234,7 @@ class Listener:
                 sock.close()
             if self._socket.fileno() < 0:
                 return
+        busy.add(self)
 
     def _isAsked(self) -> bool:
         """Whether a connection waits: Linux says that it has no descriptor for one before it looks for one."""
@@ -231,6 +245,7 @@ class Listener:
         return bool(poll.poll(0))
 
     def _rest(self) -> None:
+        self._starvation.busy.discard(self)
         self._reactor.removeReader(self)
         self._resting = self._reactor.callLater(_REST, self._wake)
 

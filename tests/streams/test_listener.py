@@ -176,6 +176,68 @@ class StarvationTests(SynchronousTestCase):
         self.assertEqual((self.reactor.getDelayedCalls(), self.reactor.getReaders()), ([], []))
 
 
+class BatchTests(SynchronousTestCase):
+    """How much is accepted in one turn."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.starvation = Starvation(self.reactor)
+        self.waiting = [self.listener() for _ in range(12)]
+
+    def listener(self) -> tuple[Listener, list[int]]:
+        """A listener with more connections than it can accept soon, and how many it has accepted in each turn."""
+        sock = cast(socket.socket, _Crowded())
+        counts: list[int] = []
+
+        def accepted(sock: socket.socket, _: SocketAddress) -> None:
+            sock.close()
+            counts[-1] += 1
+
+        listener = Listener(cast(IReactor, self.reactor), sock, accepted, self.starvation)
+        self.addCleanup(listener.stop)
+        return listener, counts
+
+    def turn(self, listeners: list[tuple[Listener, list[int]]]) -> list[int]:
+        for listener, counts in listeners:
+            counts.append(0)
+            listener.doRead()
+        return [counts[-1] for _, counts in listeners]
+
+    def test_oneListenerHasItAll(self) -> None:
+        self.assertEqual([self.turn(self.waiting[:1]) for _ in range(3)], [[64]] * 3)
+
+    def test_manyShareIt(self) -> None:
+        """A visitor of one tunnel does not wait for the crowds of all others, one behind the other."""
+        self.turn(self.waiting)
+        for _ in range(3):
+            counts = self.turn(self.waiting)
+            self.assertLessEqual(sum(counts), 64)
+            self.assertGreater(min(counts), 0)
+
+    def test_whoAcceptsNoMoreDoesNotCount(self) -> None:
+        self.turn(self.waiting)
+        for number, (listener, _) in enumerate(self.waiting[1:]):
+            if number % 2:
+                listener.pause()
+            else:
+                listener.stop()
+        self.assertEqual(self.turn(self.waiting[:1]), [64])
+        cast(_Crowded, self.waiting[0][0]._socket).empty = True
+        self.turn(self.waiting[:1])
+        self.assertEqual(self.starvation.busy, set())
+
+
+class _Crowded(StarvedSocket):
+    """A listening socket in which connections wait without end."""
+
+    empty = False
+
+    def _accept(self) -> tuple[int, SocketAddress]:
+        if self.empty:
+            raise BlockingIOError(errno.EAGAIN, "")
+        return socket.socket().detach(), ("192.0.2.1", 4711)
+
+
 class AcceptTests(TestCase):
     """Accepting on real sockets."""
 
