@@ -173,6 +173,7 @@ class ControlFactory(Factory):
         self._clients.discard(connection)
         if self._left is not None and not self._clients:
             left, self._left = self._left, None
+            self.pending.close()  # they were bounded while they read what was said to them
             left.callback(None)
 
     def shutDown(self) -> Deferred[None]:
@@ -190,6 +191,7 @@ class ControlFactory(Factory):
         self.strangers.stop()
         self.tunnelLog.stop()
         if not self._clients:
+            self.pending.close()
             return succeed(None)
         self._left = Deferred()
         return self._left
