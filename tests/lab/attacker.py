@@ -44,6 +44,9 @@ _CHUNK = 1 << 16
 #: So many silent connections are made at once.
 _AT_ONCE = 300
 
+#: Then for so many seconds none: what is measured is the server, and not how much the machine can do.
+_PAUSE = 0.1
+
 
 class Attacker:
     """
@@ -129,6 +132,7 @@ class Attacker:
             for sock in before:
                 sock.close()
             before = made
+            time.sleep(_PAUSE)
 
     def _begin(self, source: str) -> socket.socket:
         sock = socket.socket()

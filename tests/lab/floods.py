@@ -111,6 +111,7 @@ class ConnectionFlood(Flood):
     unit = "connections"
 
     count: int = 5
+    delay: float = 0.1
 
 
 @dataclass(frozen=True)

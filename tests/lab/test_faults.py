@@ -15,9 +15,10 @@ from tests.lab.burdens import BadService, NoDescriptors, SlowReader
 from tests.lab.crowds import Churn, Multitude
 from tests.lab.deaths import KilledClient, LongStopped, MovedName, RestartedServer, Stampede, Stopped
 from tests.lab.fault import Fault
-from tests.lab.floods import ConnectionFlood, FrameFlood, SessionFlood
+from tests.lab.floods import AliveFlood, ConnectionFlood, FrameFlood, HeartbeatFlood, SessionFlood
 from tests.lab.lanes import ForgottenLane, ForgottenLanes, LongAnswer, NewVisitor
-from tests.lab.pairings import OURS, OURS_TLS, Pairing
+from tests.lab.pairings import FROM_ORIGINAL, OURS, OURS_TLS, Pairing
+from tests.lab.rush import Burst, BurstWithoutLanes
 from tests.lab.silences import BadLink, HalfSilence, LongSilence, Move, OtherHalfSilence, Silence
 
 #: What a busy machine may add to a time that is promised, in seconds.
@@ -159,6 +160,28 @@ class FloodTests(FaultCase):
 
     def test_smallFramesOnLanesCostOthersNothing(self) -> None:
         self.keeps(FrameFlood(seconds=4))
+
+
+class EndlessTests(FaultCase):
+    """Those who say the same without end, and those who come all at once."""
+
+    def test_aliveWithoutEndCostsOthersNothing(self) -> None:
+        self.keeps(AliveFlood(seconds=4))
+
+    def test_heartbeatsWithoutEndCostAClientNoMemory(self) -> None:
+        self.keeps(HeartbeatFlood(seconds=4))
+
+    def test_aBurstIsServedInOrder(self) -> None:
+        self.keeps(Burst())
+
+    def test_aBurstIsServedInOrderInsideTls(self) -> None:
+        self.keeps(Burst(), OURS_TLS)
+
+    def test_aBurstIsServedInOrderWithoutLanes(self) -> None:
+        self.keeps(BurstWithoutLanes())
+
+    def test_aBurstIsServedInOrderByAnOriginalClient(self) -> None:
+        self.keeps(Burst(), FROM_ORIGINAL)
 
 
 class CrowdTests(FaultCase):
