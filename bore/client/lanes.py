@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
+from bore.client.pauses import Pauses
 from bore.client.reasons import describe
 from bore.client.visitors import Visitors
 from bore.relay.face import Stream
@@ -43,17 +44,6 @@ _MAX_EXPECTED: Final = 4096
 
 #: Lanes beyond those that are kept were needed for nothing, when they were idle for so long, in seconds.
 _QUIET: Final = 60.0
-
-#: When lanes are lost, new ones are opened so much later, in seconds: whatever closes them may close the next, too.
-#: Each further time it is twice as long, until there was a quiet minute. Only lanes that nobody waits for do.
-_REST: Final = 1.0
-_LONGEST_REST: Final = 60.0
-
-#: When a lane could not be opened, the next attempt for a visitor that waits is made so much later, in seconds.
-_RETRY: Final = 1.0
-
-#: When there is no descriptor for a lane, it is looked for one so much later, in seconds.
-_LOOK: Final = 0.25
 
 #: No lane is kept in case of need when fewer than this part of the descriptors is left for visitors.
 _LAST_PART: Final = 8
@@ -95,12 +85,9 @@ class SessionLanes:
         self._trouble = Burst(reactor)
         self._leastIdle = 0
         self._open = True
-        self._resting: IDelayedCall | None = None
-        self._retrying: IDelayedCall | None = None
+        self._pauses = Pauses(reactor, self._fill)
         self._again: IDelayedCall | None = None
         self._soon: IDelayedCall | None = None
-        self._failing = self._lostSome = False
-        self._rests = _REST
         self._shrinking = LoopingCall(self._shrink)
         self._shrinking.clock = reactor
         self._shrinking.start(_QUIET, now=False)
@@ -127,10 +114,11 @@ class SessionLanes:
         self._expected.takeAll()
         if self._shrinking.running:
             self._shrinking.stop()
-        for timer in (self._resting, self._retrying, self._again, self._soon):
+        self._pauses.close()
+        for timer in (self._again, self._soon):
             if timer is not None:
                 timer.cancel()
-        self._resting = self._retrying = self._again = self._soon = None
+        self._again = self._soon = None
         for opening in list(self._opening):
             opening.cancel()
         for lane in list(self._idle):
@@ -178,7 +166,7 @@ class SessionLanes:
         if not wasIdle:
             self._fill()  # a stream has used it up
         elif len(self._idle) < self._keep:
-            self._rest()
+            self._pauses.rest()
 
     def giveWay(self) -> bool:
         """Close an idle lane, to have its descriptor, and say whether there was one."""
@@ -217,12 +205,12 @@ class SessionLanes:
         """
         if not self._open:
             return
-        spare = 0 if self._resting is not None else self._keep - len(self._idle)
+        spare = 0 if self._pauses.resting else self._keep - len(self._idle)
         patience = self._server.patience
         expected = self._expected.countSince(patience) if patience else len(self._expected)
         needed = 0
         if expected:
-            if not self._failing:
+            if not self._pauses.failing:
                 needed = expected - self._fresh(expected)
             if self._again is None:
                 self._again = self._reactor.callLater(_FRESH, self._lookAgain)
@@ -245,21 +233,12 @@ class SessionLanes:
         if not needed:
             if visitors.descriptors.has(wanted + visitors.descriptors.limit // _LAST_PART):
                 return True
-            self._rest()
+            self._pauses.rest()
         elif visitors.hasDescriptors(wanted):
             return True
         else:
-            self._retryLater(_LOOK)
+            self._pauses.look()
         return False
-
-    def _retryLater(self, seconds: float) -> None:
-        if self._open and self._retrying is None:
-            self._retrying = self._reactor.callLater(seconds, self._retry)
-
-    def _retry(self) -> None:
-        self._retrying = None
-        self._failing = False
-        self._fill()
 
     def _lookAgain(self) -> None:
         """Some lane that seemed to be for a visitor was not, if it is still expected."""
@@ -303,7 +282,7 @@ class SessionLanes:
             lane = self._relay.adopt(stream.socket, stream.early, False, self)
         except (OSError, ValueError):
             stream.socket.close()
-            self._fails()
+            self._pauses.fail()
             return
         if VisitorLog.wanted:
             self._log.debug("lane {lane} opened", lane=id(lane))
@@ -316,23 +295,7 @@ class SessionLanes:
             return
         if self._trouble.begins():
             self._log.warn("a lane could not be opened: {error}", error=describe(reason.value))
-        self._fails()
-
-    def _fails(self) -> None:
-        """A lane could not be opened."""
-        self._failing = True
-        self._retryLater(_RETRY)
-        self._rest()
-
-    def _rest(self) -> None:
-        if self._open and self._resting is None:
-            self._resting = self._reactor.callLater(self._rests, self._rested)
-            self._rests = min(self._rests * 2, _LONGEST_REST)
-            self._lostSome = True
-
-    def _rested(self) -> None:
-        self._resting = None
-        self._fill()
+        self._pauses.fail()
 
     def _shrink(self) -> None:
         """Close what was idle for the whole time, and is more than is kept; those that were idle for the longest."""
@@ -340,6 +303,4 @@ class SessionLanes:
         for lane in list(self._idle)[:surplus]:
             lane.dismiss()
         self._leastIdle = len(self._idle)
-        if not self._lostSome:
-            self._rests = _REST
-        self._lostSome = False
+        self._pauses.calm()
