@@ -133,7 +133,13 @@ class Relay(ABC):
             ended(Ending(Reason.FAILED, 0, 0))
             return
         self._pairs[pair] = ended
-        self._begin(pair)
+        try:
+            self._begin(pair)
+        except Exception:
+            # A fault of ours: it costs this pair, and is not to leave it behind.
+            self._log.failure("a pair failed")
+            if pair in self._pairs:
+                pair.stop(Reason.FAILED)
 
     def drain(self, seconds: float) -> Deferred[None]:
         """

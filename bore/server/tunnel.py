@@ -89,7 +89,7 @@ class Tunnel:
         self.serving: dict[Visitor, socket.socket] = {}
         self.closed = False
         self._listener = Listener(
-            reactor, sock, self._visitorCame, starvation, mayAccept=self._mayAccept, descriptors=room.descriptors
+            reactor, sock, self._visitorCame, starvation, room.giveWay, self._mayAccept, room.descriptors
         )
 
     @property

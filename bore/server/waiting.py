@@ -102,6 +102,7 @@ class WaitingRoom:
     :param descriptors: how many there are for visitors.
     :param idleLanes: says how many descriptors idle lanes hold.
     :param giveWay: closes idle lanes, to have their descriptors, and says whether there were some.
+    :ivar giveWay: the same.
     """
 
     _log: Final = Logger()
@@ -116,7 +117,7 @@ class WaitingRoom:
         self._clock = clock
         self.descriptors = descriptors
         self._idleLanes = idleLanes
-        self._giveWay = giveWay
+        self.giveWay = giveWay
         self._visitors: Deadlines[UUID, Visitor] = Deadlines(clock, ACCEPT_TIMEOUT, self._expired)
         self._shortage = Burst(clock)
         self._held: dict[Visited, None] = {}
@@ -195,7 +196,7 @@ class WaitingRoom:
         """Whether so many descriptors are free, or could be; those of idle lanes are."""
         promised = len(self._visitors)
         descriptors = self.descriptors
-        if not descriptors.has(promised + _EACH) and self._giveWay():
+        if not descriptors.has(promised + _EACH) and self.giveWay():
             descriptors.renew()
         if descriptors.spare < promised + _EACH:
             if self._shortage.begins():

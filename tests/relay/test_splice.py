@@ -180,11 +180,11 @@ class TurnTests(SynchronousTestCase):
         for sock in self.sockets:
             sock.close()
 
-    def pair(self) -> tuple[socket.socket, socket.socket]:
+    def pair(self, early: bytes = b"") -> tuple[socket.socket, socket.socket]:
         left, innerLeft = tcpPair()
         right, innerRight = tcpPair()
         self.sockets += [left, right]
-        self.relay.join(Stream(innerLeft), Stream(innerRight), self.endings.append)
+        self.relay.join(Stream(innerLeft, early), Stream(innerRight), self.endings.append)
         return left, right
 
     def fill(self, sock: socket.socket) -> int:
@@ -270,6 +270,18 @@ class TurnTests(SynchronousTestCase):
         self.reactor.advance(TAKE_TIMEOUT)
         self.reactor.pump([0.25] * int(4 * TAKE_TIMEOUT + 2))
         self.assertEqual([ending.reason for ending in self.endings], [Reason.LEFT_CUT])
+
+    def test_aFaultOfOursAtTheStartLeavesNoPairBehind(self) -> None:
+        class Faulty(Exception):
+            pass
+
+        def fail(end: Any) -> None:
+            raise Faulty
+
+        self.patch(End, "deliver", fail)
+        self.pair(b"what was read before")
+        self.assertEqual(([ending.reason for ending in self.endings], len(self.relay)), ([Reason.FAILED], 0))
+        self.assertEqual(len(self.flushLoggedErrors(Faulty)), 1)
 
     def test_aFaultOfOursCostsOnePairAndNoOther(self) -> None:
         class Faulty(Exception):

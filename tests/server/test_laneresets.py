@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import cast
@@ -37,6 +38,7 @@ class ResetTests(SessionCase):
             sock.close()
         self.protocol, self.transport, self.opened = self.session()
         [self.tunnel] = self.factory.tunnels._byToken.values()
+        gc.collect()  # what other tests have left would be closed at any time
         self.descriptors = len(os.listdir("/proc/self/fd"))
 
     def _leaveNothing(self) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import socket
+from pathlib import Path
 from typing import Any, cast
 
 from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
 from bore.streams.addresses import SocketAddress
+from bore.streams.descriptors import Count, Descriptors
 from bore.streams.listener import Listener, Starvation, bindSocket
 from bore.streams.reactor import IReactor
 from tests.fakes import FakeReactor, captureLog
@@ -167,6 +169,37 @@ class StarvationTests(SynchronousTestCase):
         self.assertEqual((self.numbers(), self.logged), ([number], []))
         listener.stop()
 
+    def test_whoIsPausedWhileItRestsGoesOnWhenItIsResumed(self) -> None:
+        visitor = socket.socket()
+        number = visitor.fileno()
+        listener = self.listen(noDescriptors(), visitor)
+        listener.doRead()
+        listener.pause()
+        self.reactor.advance(1)
+        self.assertEqual(self.reactor.getReaders(), [])
+        listener.resume()
+        self.assertEqual(self.reactor.getReaders(), [listener])
+        listener.doRead()
+        self.assertEqual(self.numbers(), [number])
+        listener.stop()
+
+    def test_whoIsResumedWhileItRestsGoesOnBehindThat(self) -> None:
+        listener = self.listen(noDescriptors())
+        listener.doRead()
+        listener.pause()
+        listener.resume()
+        self.assertEqual(self.reactor.getReaders(), [])
+        self.reactor.advance(0.25)
+        self.assertEqual(self.reactor.getReaders(), [listener])
+        listener.stop()
+
+    def test_whoIsStoppedIsNotResumed(self) -> None:
+        listener = self.listen()
+        listener.pause()
+        listener.stop()
+        listener.resume()
+        self.assertEqual(self.reactor.getReaders(), [])
+
     def test_stoppingWhileItRestsLeavesNothingBehind(self) -> None:
         listener = self.listen(noDescriptors())
         listener.doRead()
@@ -174,6 +207,70 @@ class StarvationTests(SynchronousTestCase):
         self.starvation.stop()
         listener.stop()
         self.assertEqual((self.reactor.getDelayedCalls(), self.reactor.getReaders()), ([], []))
+
+
+class PauseTests(SynchronousTestCase):
+    """Connections that are not accepted yet."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.accepted: list[socket.socket] = []
+        self.room = 0
+        self.descriptors = Descriptors(self.reactor, 100, Count(lambda: 0, lambda: 0))
+        self.listener = Listener(
+            cast(IReactor, self.reactor),
+            bindSocket("127.0.0.1", 0),
+            self.accept,
+            Starvation(self.reactor),
+            mayAccept=self.mayAccept,
+            descriptors=self.descriptors,
+        )
+        self.addCleanup(self.listener.stop)
+
+    def accept(self, sock: socket.socket, address: SocketAddress) -> None:
+        self.addCleanup(sock.close)
+        self.accepted.append(sock)
+        self.room -= 1
+
+    def mayAccept(self) -> bool:
+        if self.room <= 0:
+            self.listener.pause()
+        return self.room > 0
+
+    def come(self, count: int) -> list[socket.socket]:
+        visitors = [connect("127.0.0.1", self.listener.port) for _ in range(count)]
+        for visitor in visitors:
+            self.addCleanup(visitor.close)
+        return visitors
+
+    def test_theKernelHoldsThemInTheirOrder(self) -> None:
+        visitors = self.come(10)
+        for room in (3, 4, 10):
+            self.room = room
+            self.listener.resume()
+            self.assertEqual(self.reactor.getReaders(), [self.listener])
+            self.listener.doRead()
+        names = [visitor.getsockname() for visitor in visitors]
+        self.assertEqual([sock.getpeername() for sock in self.accepted], names)
+
+    def test_whoIsPausedIsNotAskedAgain(self) -> None:
+        self.come(2)
+        self.listener.doRead()
+        self.assertEqual((self.accepted, self.reactor.getReaders()), ([], []))
+
+    def test_itsConnectionsAreCounted(self) -> None:
+        self.room = 5
+        self.come(7)
+        self.listener.doRead()
+        self.assertEqual(self.descriptors.spare, 95)
+
+    def test_asManyAsTheSystemAllowsMayWait(self) -> None:
+        try:
+            most = int(Path("/proc/sys/net/core/somaxconn").read_text())
+        except OSError:
+            raise SkipTest("the system does not say how many may wait") from None
+        for visitor in self.come(min(most, 1500)):
+            visitor.close()
 
 
 class BatchTests(SynchronousTestCase):
