@@ -152,8 +152,6 @@ class End:
             other.pump()
         if self.readable:
             self.pump()
-        if event & select.EPOLLRDHUP and self.sealed and self.finished and not self.deaf:
-            self.refused(errno.ECONNRESET)  # inside TLS a direction ends without the connection's end
 
     def pump(self) -> None:
         """Move what can be moved from this end to the other one, within this stream's share of the turn."""
