@@ -3,7 +3,7 @@
 # make check   ruff, mypy --strict, and the documentation
 # make wheel   build the wheel, and try it in an environment of its own
 # make stress  the long form of the tests that move a lot
-# make faults  break a network in every way we know, and write docs/reliability.rst (root, 20 minutes; ARGS="--list")
+# make faults  break a network in every way we know, and write docs/reliability.rst (root, 30 minutes; ARGS="--list")
 # make bench   measure it beside other tunnels, 35 minutes (QUICK=1: 3 minutes; ARGS="--only bulk")
 # make profile flame graphs of both ends under a load (CASE=bulk, visitors, requests, tls-visitors, handshakes ...)
 #

@@ -27,7 +27,7 @@ from tests.support import CHECKOUT
 REPORT: Final = CHECKOUT / "docs" / "reliability.rst"
 
 #: How many laboratories there are at the same time, as long as they mostly wait.
-TOGETHER: Final = 10
+TOGETHER: Final = 12
 
 _writing = threading.Lock()
 

@@ -15,6 +15,9 @@ These do not:
 ``connections``
     connections that say nothing, as many as come about, each thread from one of the SOURCES
 
+``keys``
+    connections that ask for new keys inside TLS without end, and read nothing
+
 It prints ``ready`` when the first of them has got so far, and then each second how often it has done it: how many bytes
 were sent, how many sessions, or connections, were made.
 """
@@ -31,12 +34,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from bore.streams.contexts import clientContext
+from bore.streams.tls import TlsSocket
 from bore.wire.clientsession import ControlSession, DataSession, Say, TunnelOpened
 from bore.wire.errors import WireError
 from bore.wire.extension import Lane
 from bore.wire.lane import DATA, HEADER
 from bore.wire.secret import Secret
 from tests.lab.pairings import CONTROL_PORT
+from tests.streams.rekeying import Rekeying
 
 #: So much is said at once.
 _CHUNK = 1 << 16
@@ -133,6 +139,22 @@ class Attacker:
                 sock.close()
             before = made
             time.sleep(_PAUSE)
+
+    def keys(self) -> None:
+        """Ask for new keys inside TLS, and do not read the answers."""
+        context = clientContext(())
+        rekeying = Rekeying(context, "CLIENT")
+        with socket.socket() as plain:
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            plain.connect((self._host, CONTROL_PORT))
+            plain.setblocking(False)
+            tls = TlsSocket(plain, context, "")
+        with contextlib.closing(tls):
+            while not tls.handshake():
+                time.sleep(0.01)
+            while True:
+                self.did(rekeying.ask(tls, 100))
+                time.sleep(0.01)
 
     def _begin(self, source: str) -> socket.socket:
         sock = socket.socket()

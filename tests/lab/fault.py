@@ -101,7 +101,7 @@ class Fault:
 
     def say(self, text: str) -> str:
         """A text, with this row's numbers."""
-        return text.format(**{name: f"{value:,g}".replace(",", " ") for name, value in vars(self).items()})
+        return text.format(**{name: f"{value:,.10g}".replace(",", " ") for name, value in vars(self).items()})
 
     def measure(self, pairing: Pairing = OURS, slack: float = 0.0) -> Outcome:
         """Make a laboratory, and measure in it."""

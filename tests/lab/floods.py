@@ -9,7 +9,7 @@ from typing import ClassVar
 from tests.lab.attacks import farAway, giveAddresses
 from tests.lab.fault import Fault, Outcome
 from tests.lab.measure import memory, secondsUntil
-from tests.lab.pairings import OURS, Site, lines
+from tests.lab.pairings import OURS, OURS_TLS, Site, lines
 from tests.lab.silences import CLIENT_NOTICES
 
 _SECRET = "the lab's own secret"
@@ -112,6 +112,17 @@ class ConnectionFlood(Flood):
 
     count: int = 5
     delay: float = 0.1
+
+
+@dataclass(frozen=True)
+class KeyFlood(Flood):
+    """Connections inside TLS that ask for new keys."""
+
+    name = "key-flood"
+    fault = "{count} connections ask for new keys inside TLS without end, and do not read the answers, for {seconds} s"
+    kind = "keys"
+    unit = "requests"
+    pairings = (OURS_TLS,)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from tests.lab.burdens import BadService, NoDescriptors, SlowReader
 from tests.lab.crowds import Churn, Multitude
 from tests.lab.deaths import KilledClient, LongStopped, MovedName, RestartedServer, Stampede, Stopped
 from tests.lab.fault import Fault
-from tests.lab.floods import AliveFlood, ConnectionFlood, FrameFlood, HeartbeatFlood, SessionFlood
+from tests.lab.floods import AliveFlood, ConnectionFlood, FrameFlood, HeartbeatFlood, KeyFlood, SessionFlood
 from tests.lab.lanes import ForgottenLane, ForgottenLanes, LongAnswer, NewVisitor
 from tests.lab.rush import Burst, BurstWithoutLanes
 from tests.lab.silences import BadLink, HalfSilence, LongSilence, Move, OtherHalfSilence, Silence, SlowLink
@@ -42,6 +42,7 @@ MATRIX: Final[Sequence[Fault]] = (
     SessionFlood(),
     AliveFlood(),
     FrameFlood(),
+    KeyFlood(),
     HeartbeatFlood(),
     Burst(),
     BurstWithoutLanes(),

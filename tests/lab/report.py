@@ -17,7 +17,8 @@ Reliability
 
 A tunnel is as good as what it does when something goes wrong. Here is what goes wrong, what this one promises then, and
 what was measured: in a network of hosts, each in a network namespace of its own, with a router between them that is
-told to be silent, to hold back, or to lose. The router tells nobody. ::
+told to be silent, to hold back, or to lose. The router tells nobody. Those who mean ill are in a host of their own,
+most of them a round trip away. ::
 
     make faults
 
@@ -31,7 +32,7 @@ _MEASURED = (
     "side or on both, show what ours can do for an original peer, and what the original does."
 )
 
-_MINUTES = "about 25 minutes"
+_MINUTES = "about half an hour"
 
 
 def write(results: Results, matrix: Sequence[Fault]) -> str:

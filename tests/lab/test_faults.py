@@ -15,7 +15,7 @@ from tests.lab.burdens import BadService, NoDescriptors, SlowReader
 from tests.lab.crowds import Churn, Multitude
 from tests.lab.deaths import KilledClient, LongStopped, MovedName, RestartedServer, Stampede, Stopped
 from tests.lab.fault import Fault
-from tests.lab.floods import AliveFlood, ConnectionFlood, FrameFlood, HeartbeatFlood, SessionFlood
+from tests.lab.floods import AliveFlood, ConnectionFlood, FrameFlood, HeartbeatFlood, KeyFlood, SessionFlood
 from tests.lab.lanes import ForgottenLane, ForgottenLanes, LongAnswer, NewVisitor
 from tests.lab.pairings import FROM_ORIGINAL, OURS, OURS_TLS, Pairing
 from tests.lab.rush import Burst, BurstWithoutLanes
@@ -160,6 +160,13 @@ class FloodTests(FaultCase):
 
     def test_smallFramesOnLanesCostOthersNothing(self) -> None:
         self.keeps(FrameFlood(seconds=4))
+
+
+class KeyTests(FaultCase):
+    """Those who make work inside TLS."""
+
+    def test_newKeysWithoutEndCostOthersNothing(self) -> None:
+        self.keeps(KeyFlood(seconds=4), OURS_TLS)
 
 
 class EndlessTests(FaultCase):
