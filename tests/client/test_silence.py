@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import socket
 import sys
+from math import inf
+from typing import cast
+from uuid import uuid4
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.control import ControlProtocol
+from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.silence import Silence
+from bore.client.visitors import Visitors
+from bore.relay.face import Ending, Reason
+from bore.relay.portable import PortableRelay
+from bore.streams.dial import Dialer
+from bore.streams.reactor import IReactor
 from bore.wire.extension import Extended, Opened
 from bore.wire.messages import Heartbeat, Hello
 from tests.client.case import ControlCase
-from tests.fakes import FakeTransport
+from tests.fakes import FakeReactor, FakeTransport
 
 
 class SilenceTests(SynchronousTestCase):
@@ -66,6 +75,37 @@ class SilenceTests(SynchronousTestCase):
         self.silence.stop()
         self.silence.stop()
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class CarriersTests(SynchronousTestCase):
+    """The connections on which visitors are served."""
+
+    if sys.platform != "linux":
+        skip = "other systems do not tell"
+
+    def connection(self) -> tuple[socket.socket, socket.socket]:
+        """Both ends of a connection on which bytes have come."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            near = socket.create_connection(listener.getsockname())
+            far, _ = listener.accept()
+        self.addCleanup(near.close)
+        self.addCleanup(far.close)
+        far.sendall(b"x")
+        near.recv(1)
+        return near, far
+
+    def test_thoseOfThisServerCountAndOnlyWhileTheirVisitorsAreThere(self) -> None:
+        reactor = cast(IReactor, FakeReactor())
+        settings = ClientSettings(8000, (ServerAddress("example.com"),))
+        visitors = Visitors(reactor, PortableRelay(reactor, 600), settings)
+        server, another = Dialer(reactor, "192.0.2.1", 7835), Dialer(reactor, "192.0.2.2", 7835)
+        self.assertEqual(visitors.sinceReceived(server), inf)
+        id, (near, _) = uuid4(), self.connection()
+        visitors.served(id, server, near)
+        self.assertLess(visitors.sinceReceived(server), 10)
+        self.assertEqual(visitors.sinceReceived(another), inf)
+        visitors.left(id, Ending(Reason.FINISHED, 0, 0))
+        self.assertEqual(visitors.sinceReceived(server), inf)
 
 
 class ControlSilenceTests(ControlCase):
