@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import socket
 from typing import Final
-from typing import Protocol as Face
-from uuid import UUID
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
@@ -15,20 +13,15 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bore.relay.face import Stream
-from bore.server.guesses import LONGEST_WAIT, Guesses
+from bore.server.controlface import ControlPort
+from bore.server.guesses import LONGEST_WAIT
 from bore.server.lanes import SessionLanes
 from bore.server.life import SignsOfLife
-from bore.server.pending import Pending
-from bore.server.settings import ServerSettings
-from bore.server.strangers import Strangers
 from bore.server.tunnel import Tunnel
-from bore.server.tunnellog import TunnelLog
-from bore.server.tunnels import Tunnels
 from bore.server.waiting import Visitor
-from bore.streams.reactor import IReactor
 from bore.streams.sockets import BASE_TIMEOUT, PEER_TIMEOUT, prepareControl
 from bore.streams.transport import IDetachable
-from bore.streams.turns import Inflow, Turns
+from bore.streams.turns import Inflow
 from bore.wire.errors import InvalidSecret, NoAnswer, Refusal, ShuttingDown, TooManyGuesses, Violation
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT, HEARTBEAT_INTERVAL
 from bore.wire.serversession import (
@@ -45,40 +38,6 @@ from bore.wire.serversession import (
 #: When so many bytes wait to be written the client does not read. The announcements of all visitors that may wait are
 #: less.
 _BUFFER: Final = 1 << 18
-
-
-class ControlPort(Face):
-    """What a connection to the control port shares with the others."""
-
-    reactor: IReactor
-    settings: ServerSettings
-    pending: Pending
-    guesses: Guesses
-    strangers: Strangers
-    tunnelLog: TunnelLog
-    tunnels: Tunnels
-    turns: Turns
-
-    def takeVisitor(self, id: UUID) -> Visitor:
-        """Take a visitor that waits; a Violation says that nobody waits under this id."""
-
-    def join(self, visitor: Visitor, client: Stream) -> None:
-        """Join a visitor with its data connection."""
-
-    def offer(self, token: str) -> SessionLanes:
-        """The lanes of the session with this token; a Violation says that there is none."""
-
-    def expects(self, data: bytes) -> bool:
-        """Whether behind the proof of the secret there is what only a client with a tunnel knows."""
-
-    def opened(self, connection: ControlProtocol, tunnel: Tunnel, extended: bool) -> SessionLanes | None:
-        """A connection has got a tunnel; its lanes, if there can be some."""
-
-    def ended(self, lanes: SessionLanes) -> None:
-        """A session with lanes is over."""
-
-    def gone(self, connection: ControlProtocol) -> None:
-        """A connection is closed."""
 
 
 @implementer(IPushProducer)

@@ -13,6 +13,7 @@ from twisted.internet.protocol import Factory
 
 from bore.relay.face import Ending, Relay, Stream
 from bore.server.control import ControlProtocol
+from bore.server.controlface import ControlConnection
 from bore.server.guesses import Guesses
 from bore.server.lanes import SessionLanes, Stock
 from bore.server.pending import Pending
@@ -77,7 +78,7 @@ class ControlFactory(Factory):
         self.strangers = Strangers(reactor)
         self.tunnelLog = TunnelLog(reactor)
         self._lanes: dict[bytes, SessionLanes] = {}
-        self._clients: set[ControlProtocol] = set()
+        self._clients: set[ControlConnection] = set()
         self._left: Deferred[None] | None = None
 
     def buildProtocol(
@@ -115,7 +116,7 @@ class ControlFactory(Factory):
         visitor.tunnel.serving[visitor] = client.socket
         self.relay.join(Stream(visitor.socket, visitor.early), client, partial(self._visitorLeft, visitor))
 
-    def opened(self, connection: ControlProtocol, tunnel: Tunnel, extended: bool) -> SessionLanes | None:
+    def opened(self, connection: ControlConnection, tunnel: Tunnel, extended: bool) -> SessionLanes | None:
         """A connection has got a tunnel; its lanes, if there can be some."""
         self._clients.add(connection)
         relay = self.relay.lanes
@@ -168,7 +169,7 @@ class ControlFactory(Factory):
             client.expel(refusal)
         return found
 
-    def gone(self, connection: ControlProtocol) -> None:
+    def gone(self, connection: ControlConnection) -> None:
         """A connection is closed."""
         self._clients.discard(connection)
         if self._left is not None and not self._clients:
