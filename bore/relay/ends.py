@@ -309,7 +309,8 @@ class End:
                 self.held = self.pipe.takeBack()
                 self._giveBack()
                 return self.deliver()
-            sink.refused(e.errno)
+            # A splice that has moved something before the reset came has kept the kernel's word on it to itself.
+            sink.refused(e.errno if self.pipe is None else None)
             return False
         return True
 
@@ -347,7 +348,8 @@ class End:
         """
         The peer takes nothing more: pass on what it has sent before, which can still be read, and then the cut.
 
-        :param error: what the kernel has said. EPIPE, where it is said first: the peer had ended its stream in order.
+        :param error: what the kernel has said; None if that may not be the first time that it was asked. EPIPE, where
+            it is said first: the peer had ended its stream in order.
         """
         first = not self.deaf
         if first:

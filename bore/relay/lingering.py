@@ -8,6 +8,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
+from enum import Enum
 from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
@@ -15,7 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import hasClosed, isSealed, saidEnd, unacknowledged
+from bore.streams.sockets import hasClosed, isSealed, saidEnd, sinceSent, unacknowledged
 
 #: Seconds without a byte acknowledged after which the stream is reset all the same. TCP repeats what was lost after
 #: about 1, 2, 4, 8 and 16 s: a path on which none of these arrives is dead, and so is a peer that does not read.
@@ -28,6 +29,12 @@ MAX_LINGERING: Final = 256
 #: Seconds that a stream lingers at least where it is not enough, or not known, that all was acknowledged: some round
 #: trips.
 _LEAST: Final = 1.0
+
+#: Seconds from when all was acknowledged that a peer which goes on sending has to read it: a program that is writing
+#: when the reset comes may not read any more. It has them only if something was sent to it within the last second: else
+#: there is no answer to read, as where somebody has stopped a download.
+_GRACE: Final = 0.25
+_RECENT: Final = 1.0
 
 #: No event tells that all was acknowledged. Seconds to the first look and, as the pauses double, the longest pause.
 _FIRST_PAUSE: Final = 0.01
@@ -45,6 +52,24 @@ def resetNow(sock: socket.socket) -> None:
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     sock.close()
+
+
+class _End(Enum):
+    """What was found where nothing more could be read."""
+
+    NONE = "more may come"
+    ENDED = "the peer has ended its stream"
+    CUT = "the connection is gone"
+
+
+def mayResetNow(sock: socket.socket) -> bool:
+    """Whether a stream need not linger: its peer has acknowledged all, and does not send."""
+    if isSealed(sock) or sys.platform != "linux" or unacknowledged(sock.fileno()):
+        return False
+    try:
+        return not sock.recv(1, socket.MSG_PEEK)
+    except OSError:  # nothing more, for now or for ever
+        return True
 
 
 @implementer(IReadDescriptor)
@@ -72,6 +97,7 @@ class LingeringReset:
         self._looking: IDelayedCall | None = None
         self._sealed = isSealed(sock)
         self._left = 0
+        self._sends = self._answered = False
         self._soonest = 0.0
         self._until = 0.0
 
@@ -86,6 +112,8 @@ class LingeringReset:
             self._soonest = now + _LEAST if saidEnd(self._socket) else math.inf
         elif sys.platform != "linux":
             self._soonest = now + _LEAST
+        self._answered = sinceSent(self._socket) < _RECENT
+        self._throwAway(1)
         if self._isOver(now) or hasClosed(self._socket):
             self.finish()
             return
@@ -112,28 +140,37 @@ class LingeringReset:
 
     def doRead(self) -> None:
         """Throw away what the peer sends."""
+        end = self._throwAway(_READS)
+        if end is _End.CUT or (end is _End.ENDED and self._sealed):
+            self.finish()
+        elif end is _End.ENDED:
+            self._reactor.removeReader(self)  # it may read for long after that
+
+    def _throwAway(self, reads: int) -> _End:
+        """Read so many times, and say how that has ended."""
         try:
-            for _ in range(_READS):
+            for _ in range(reads):
                 # Of TLS nothing is needed any more: the bytes are taken as they come.
                 if not socket.socket.recv(self._socket, _SIZE):
-                    break
-            else:
-                return
-            if self._sealed:
-                self.finish()
-            else:
-                self._reactor.removeReader(self)  # it may read for long after that
+                    return _End.ENDED
+                self._sends = True
         except BlockingIOError:
             pass
         except OSError:
-            self.finish()
+            return _End.CUT
+        return _End.NONE
 
     def connectionLost(self, reason: Failure) -> None:
         """The peer has reset the stream itself, or the reactor ends."""
         self.finish()
 
     def _isOver(self, now: float) -> bool:
-        return not self._left and now >= self._soonest
+        if self._left:
+            return False
+        if self._sends and self._answered:
+            self._answered = False
+            self._soonest = max(self._soonest, now + _GRACE)
+        return now >= self._soonest
 
     def _look(self) -> None:
         now = self._reactor.seconds()

@@ -93,10 +93,19 @@ class ReadOutTransport(SocketTransport):
         if not self.isRefused:
             tcp.Connection.startWriting(self)
 
+    def _dataReceived(self, data: bytes | None) -> Any:
+        self._readEnded = not data
+        return super()._dataReceived(data)
+
     def readConnectionLost(self, reason: Failure) -> None:
-        """See FileDescriptor."""
-        self._readEnded = True
-        super().readConnectionLost(reason)
+        """
+        See FileDescriptor. The reactor takes it for an end as well when the poll tells of an error and not yet of
+        anything to read, which is a reset that has just come.
+        """
+        if self._readEnded:
+            super().readConnectionLost(reason)
+        else:
+            self.connectionLost(Failure(main.CONNECTION_LOST))
 
     def connectionLost(self, reason: Failure) -> None:
         """The connection is lost: read what there is, unless it was we who have closed it."""

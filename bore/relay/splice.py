@@ -24,11 +24,11 @@ from zope.interface import implementer
 
 from bore.relay.ends import BUFFER_SIZE, End, JoinedPair
 from bore.relay.face import Ending, Pair, Reason, Relay, Stream
-from bore.relay.lingering import TAKE_TIMEOUT
+from bore.relay.lingering import TAKE_TIMEOUT, mayResetNow
 from bore.relay.pipes import PipePool
 from bore.streams.deadlines import Deadlines
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import STUCK_TIMEOUT, stuckAt, unacknowledged
+from bore.streams.sockets import STUCK_TIMEOUT, stuckAt
 from bore.streams.turns import LEAST
 
 #: How much all streams together may use of one turn: the bytes that they move, and LEAST for each read and each frame.
@@ -296,13 +296,13 @@ class SpliceRelay(Relay):
     def linger(self, pair: Pair, end: End, ending: Ending) -> None:
         """Said by a pair that is at its end: reset this stream when its peer has acknowledged all."""
         end.drop()
-        if end.sealed or unacknowledged(end.fd):
-            self.release(end)
-            self.resetLater(pair, end.socket, ending)
-        else:
+        if mayResetNow(end.socket):
             self.forget(end)
             end.close(reset=True)
             self.pairEnded(pair, ending)
+        else:
+            self.release(end)
+            self.resetLater(pair, end.socket, ending)
 
     def _broken(self, end: End) -> None:
         """A fault of ours: it costs this pair, and no other."""

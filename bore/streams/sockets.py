@@ -63,6 +63,9 @@ SIOCOUTQ: Final = 0x5411
 #: Linux: the state of a connection that is over, in the first byte of what TCP_INFO gives (net/tcp_states.h).
 _TCP_CLOSE: Final = 7
 
+#: Linux: where TCP_INFO says how many milliseconds ago data was sent (tcpi_last_data_sent of struct tcp_info).
+_LAST_DATA_SENT: Final = 44
+
 
 def _options(idle: int, interval: int, count: int) -> tuple[tuple[int, int, int], ...]:
     """Small messages are sent at once, and a silent peer is asked, as far as the system can."""
@@ -206,6 +209,17 @@ def unacknowledged(fd: int) -> int:
         return int(struct.unpack("i", fcntl.ioctl(fd, SIOCOUTQ, b"\0\0\0\0"))[0])
     except OSError:
         return 0
+
+
+def sinceSent(sock: socket.socket) -> float:
+    """Seconds since data was last sent to the peer, or since it has connected; 0 if that cannot be told (not Linux)."""
+    if sys.platform != "linux":
+        return 0.0
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_SENT + 4)
+    except OSError:
+        return 0.0
+    return int(struct.unpack_from("I", info, _LAST_DATA_SENT)[0]) / 1000
 
 
 def hasClosed(sock: socket.socket) -> bool:

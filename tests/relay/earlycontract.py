@@ -60,7 +60,7 @@ class EarlyAnswerContract(RelayContract):
     """Answers of those who do not want to hear the rest, and close without having read it: that is a reset."""
 
     def _upload(
-        self, answers: Callable[[socket.socket], None], answer: bytes, times: int = 20, cut: bool = True, **how: Any
+        self, answers: Callable[[socket.socket], None], answer: bytes, times: int = 10, cut: bool = True, **how: Any
     ) -> None:
         for first, second in (("left", "right"), ("right", "left")):
             for number in range(times):

@@ -212,6 +212,7 @@ class EndTests(LaneCase):
         self.turn()
         hand.say(RESET_FRAME)
         self.turn()
+        self.linger()
         self.assertEqual([ending.reason for ending in self.endings], [Reason.RIGHT_CUT])
         for _ in range(100):
             self.reactor.advance(10)

@@ -13,9 +13,9 @@ if sys.platform != "linux":
 
     raise SkipTest("this system does not tell what was acknowledged")
 
-from bore.relay import face
+from bore.relay import face, lingering
 from bore.relay.face import Ending, Pair, Reason
-from bore.relay.lingering import TAKE_TIMEOUT, LingeringReset
+from bore.relay.lingering import TAKE_TIMEOUT, LingeringReset, mayResetNow
 from bore.relay.splice import SpliceRelay
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import unacknowledged
@@ -44,9 +44,9 @@ class LingeringTests(SynchronousTestCase):
         self.ended = 0
 
     def linger(self, sock: socket.socket) -> LingeringReset:
-        lingering = LingeringReset(cast(IReactor, self.reactor), sock, self._end)
-        lingering.start()
-        return lingering
+        stream = LingeringReset(cast(IReactor, self.reactor), sock, self._end)
+        stream.start()
+        return stream
 
     def _end(self) -> None:
         self.ended += 1
@@ -56,11 +56,11 @@ class LingeringTests(SynchronousTestCase):
         self.reactor.advance(0.05)
         return self.ended == 1
 
-    def readToTheEnd(self, lingering: LingeringReset) -> None:
+    def readToTheEnd(self, stream: LingeringReset) -> None:
         """Let the end of what the peer sends be read."""
 
         def read() -> bool:
-            lingering.doRead()
+            stream.doRead()
             return not self.reactor.getReaders()
 
         eventually(read, "nothing is left to read")
@@ -116,22 +116,46 @@ class LingeringTests(SynchronousTestCase):
     def test_whatThePeerSendsIsThrownAway(self) -> None:
         peer, ours, _ = stalled()
         self.addCleanup(peer.close)
-        lingering = self.linger(ours)
+        stream = self.linger(ours)
         peer.setblocking(False)
         for _ in range(50):
             try:
                 while True:
                     peer.send(bytes(1 << 16))
             except BlockingIOError:
-                lingering.doRead()
+                stream.doRead()
         self.assertEqual(self.ended, 0)
+
+    def test_aPeerThatGoesOnSendingHasTimeToRead(self) -> None:
+        """A program that is writing when the reset comes may not read any more."""
+        peer, ours = tcpPair()
+        self.addCleanup(peer.close)
+        ours.send(b"answer")
+        peer.send(b"more of the question")
+        eventually(lambda: not unacknowledged(ours.fileno()), "all was acknowledged")
+        self.assertFalse(mayResetNow(ours))
+        self.linger(ours)
+        self.reactor.pump([0.01] * 20)
+        self.assertEqual(self.ended, 0)
+        peer.send(b"and more")
+        self.reactor.pump([0.05] * 10)
+        self.over(ours)
+
+    def test_aPeerToWhichNothingWasSentIsResetAlthoughItSends(self) -> None:
+        """As where a visitor has stopped a download, and the service goes on with it."""
+        self.patch(lingering, "_RECENT", 0)
+        peer, ours = tcpPair()
+        self.addCleanup(peer.close)
+        peer.send(b"more of the download")
+        self.linger(ours)
+        self.over(ours)
 
     def test_aPeerThatEndsMayStillRead(self) -> None:
         peer, ours, sent = stalled()
         self.addCleanup(peer.close)
-        lingering = self.linger(ours)
+        stream = self.linger(ours)
         peer.shutdown(socket.SHUT_WR)
-        self.readToTheEnd(lingering)
+        self.readToTheEnd(stream)
         self.assertEqual(self.ended, 0)
         got = 0
         while got < sent:
@@ -141,16 +165,16 @@ class LingeringTests(SynchronousTestCase):
 
     def test_aPeerThatIsGoneIsNotWaitedFor(self) -> None:
         peer, ours, _ = stalled()
-        lingering = self.linger(ours)
+        stream = self.linger(ours)
         peer.close()  # with unread bytes: a reset
-        lingering.doRead()
+        stream.doRead()
         self.over(ours)
 
     def test_aPeerThatIsGoneIsNotWaitedForWhenItHadEnded(self) -> None:
         peer, ours, _ = stalled()
-        lingering = self.linger(ours)
+        stream = self.linger(ours)
         peer.shutdown(socket.SHUT_WR)
-        self.readToTheEnd(lingering)
+        self.readToTheEnd(stream)
         peer.close()
         eventually(self.later, "the kernel says that it is over")
         self.over(ours)
@@ -160,17 +184,17 @@ class LingeringTests(SynchronousTestCase):
         server, client = tlsPair()
         self.addCleanup(client.close)
         server.send(b"answer")
-        lingering = self.linger(server)
+        stream = self.linger(server)
         self.reactor.advance(TAKE_TIMEOUT / 2)
         self.assertEqual(self.ended, 0)
         client.send(b"still talking")
-        lingering.doRead()
+        stream.doRead()
         client.send(b"still talking")
         with self.assertRaises(ConnectionResetError):
             self.assertEqual(client.recv(100), b"answer")
             client.recv(100)
         client.close()
-        lingering.doRead()
+        stream.doRead()
         self.over(server)
 
     def test_insideTlsWhatHasEndedIsResetSoon(self) -> None:
