@@ -1,25 +1,25 @@
 """
-``python -m tests.lab.attacker KIND HOST SECRET COUNT [SOURCE ...]``: somebody who means ill, until it is ended.
+``python -m tests.lab.attacker KIND HOST SECRET COUNT [SOURCE ...]``: a hostile peer, until it is killed.
 
-It has COUNT threads, each of which does the same again and again. Those of these kinds know the secret:
+It has COUNT threads, which all do the same again and again. These kinds authenticate:
 
 ``alive``
-    a session that says Alive without end
+    a session that sends Alive without end
 ``frames``
-    a lane of a session, with a visitor on it, that says its bytes one by one, in a frame each, without end
+    a lane with a visitor on it, on which data is sent without end, one byte in each frame
 ``sessions``
-    a session that ends as soon as it has its tunnel
+    a session that is closed as soon as its tunnel is open
 
 These do not:
 
 ``connections``
-    connections that say nothing, as many as come about, each thread from one of the SOURCES
+    as many connections as possible on which nothing is sent, each thread from one of the SOURCES
 
 ``keys``
-    connections that ask for new keys inside TLS without end, and read nothing
+    a connection that requests new keys inside TLS without end, and does not read
 
-It prints ``ready`` when the first of them has got so far, and then each second how often it has done it: how many bytes
-were sent, how many sessions, or connections, were made.
+It prints ``ready`` when the first thread has begun, and then each second ``done`` and a total: of bytes, sessions,
+connections or requests.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
-``python -m tests.lab.badserver HOST``: a server that says Heartbeat without end to its clients, and hardly ever reads.
+``python -m tests.lab.badserver HOST``: a hostile server: it sends Heartbeat without end, and hardly reads.
 
-It opens tunnels that are none. It prints ``ready`` when it listens.
+It says that a tunnel is open, and opens none. It prints ``ready`` when it listens.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Those who mean ill and are let in, and those who are many: they are a round trip away, and so are their victims."""
+"""Floods, of authenticated peers too; attackers and victims are a round trip away from the server."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ _SECRET = "the lab's own secret"
 @dataclass(frozen=True)
 class Flood(Fault):
     """
-    Somebody floods the server from another host.
+    A host floods the server.
 
     :cvar kind: with what; see :mod:`tests.lab.attacker`.
     :cvar sources: how many addresses it has.
     :cvar unit: what it counts.
     """
 
-    promise = "visitors of others are served within 1 s, no tunnel is lost, a new client has its tunnel within 3 s"
+    promise = (
+        "visitors of other clients are served within 1 s, no tunnel is lost, a new client has its tunnel within 3 s"
+    )
     how = (
-        "The links of the client, of the new client, which comes in the middle, and of the attacker have {delay} s of "
-        "delay each way. Visitors come four times a second. "
+        "The links of the client, of the new client, which starts in the middle, and of the attacker have {delay} s of "
+        "delay each way. Visitors come four times a second."
     )
     hosts = ("attacker", "newcomer")
     kind: ClassVar[str]
@@ -74,7 +76,7 @@ class AliveFlood(Flood):
     """Messages on control connections."""
 
     name = "alive-flood"
-    fault = "{count} sessions of somebody who knows the secret say Alive without end, for {seconds} s"
+    fault = "{count} authenticated sessions send Alive without end, for {seconds} s"
     kind = "alive"
     unit = "bytes"
 
@@ -83,10 +85,7 @@ class FrameFlood(Flood):
     """Small frames on lanes."""
 
     name = "frame-flood"
-    fault = (
-        "{count} lanes of somebody who knows the secret say bytes without end, each in a frame of its own, for "
-        "{seconds} s"
-    )
+    fault = "{count} lanes of authenticated sessions send data without end, one byte in each frame, for {seconds} s"
     kind = "frames"
     unit = "bytes"
 
@@ -95,20 +94,21 @@ class SessionFlood(Flood):
     """Sessions that come and go."""
 
     name = "session-flood"
-    fault = "somebody who knows the secret opens and closes sessions, {count} at a time, for {seconds} s"
+    fault = "an authenticated client opens and closes sessions, {count} at a time, for {seconds} s"
     kind = "sessions"
     unit = "sessions"
 
 
 @dataclass(frozen=True)
 class ConnectionFlood(Flood):
-    """Connections that say nothing, as many as come about."""
+    """Connections on which nothing is sent."""
 
     name = "connection-flood"
-    fault = "connections to the control port from 5 addresses, as many as come about, that say nothing, for {seconds} s"
+    fault = "5 addresses open as many connections to the control port as they can, and send nothing, for {seconds} s"
     kind = "connections"
     sources = 5
     unit = "connections"
+    pairings = (OURS, OURS_TLS)
 
     count: int = 5
     delay: float = 0.1
@@ -116,10 +116,10 @@ class ConnectionFlood(Flood):
 
 @dataclass(frozen=True)
 class KeyFlood(Flood):
-    """Connections inside TLS that ask for new keys."""
+    """Requests for new keys inside TLS."""
 
     name = "key-flood"
-    fault = "{count} connections ask for new keys inside TLS without end, and do not read the answers, for {seconds} s"
+    fault = "{count} connections request new keys inside TLS without end, and do not read the answers, for {seconds} s"
     kind = "keys"
     unit = "requests"
     pairings = (OURS_TLS,)
@@ -127,14 +127,14 @@ class KeyFlood(Flood):
 
 @dataclass(frozen=True)
 class HeartbeatFlood(Fault):
-    """A server that means ill."""
+    """A hostile server."""
 
     name = "heartbeat-flood"
-    fault = "the server says Heartbeat without end, and does not read the answers, for {seconds} s"
+    fault = "the server sends Heartbeat without end, and does not read the answers, for {seconds} s"
     promise = "the client grows by at most 16 MiB, and has its tunnel within {bound} s when a good server is there"
     how = (
-        "A program that is no server opens a tunnel that is none, for whoever asks. It reads 4 KiB every other second. "
-        "Then it is ended, and a server is started in its place. The client's link has {delay} s of delay each way."
+        "A test program in the server's place says that a tunnel is open, sends heartbeats, and reads 4 KiB every "
+        "other second. Then it is killed, and a server started. The client's link has {delay} s of delay each way."
     )
     pairings = (OURS,)
 

@@ -107,10 +107,10 @@ class Burst(Fault):
 
     name = "burst"
     fault = "{visitors} visitors come to one tunnel as fast as they can"
-    promise = "all of them are served within 10 s, in order: nobody is overtaken by a quarter of them"
+    promise = "all are served within 10 s, and in order: none is overtaken by more than a quarter of the others"
     how = (
-        "They come from one process, each on a connection of its own, with one question; how fast that is is said. A "
-        "visitor counts as overtaken by those that came later and had their answer before it."
+        "One process opens all connections, and sends one question on each; the time that this takes is part of the "
+        "result. A visitor is overtaken by those that connected later and had their answers before it."
     )
     pairings: ClassVar[Sequence[Pairing]] = PAIRINGS
     options: ClassVar[Sequence[str]] = ()
@@ -130,7 +130,7 @@ class Burst(Fault):
         outcome.holds(f"{lost.total()} lost" + (f" ({text})" if text else ""), not lost)
         outcome.lasts("longest wait", max(rush.answered.values(), default=None), 10)
         overtaken = rush.overtaken
-        outcome.holds(f"nobody overtaken by more than {overtaken}", overtaken <= self.visitors / 4)
+        outcome.holds(f"none overtaken by more than {overtaken}", overtaken <= self.visitors / 4)
 
 
 class BurstWithoutLanes(Burst):
