@@ -16,11 +16,11 @@ E = TypeVar("E")
 LEAST: Final = 1 << 15
 
 #: What a TLS handshake counts: so long does the server's part of one take.
-HANDSHAKE: Final = 1 << 19
+HANDSHAKE: Final = 1 << 20
 
-#: The bytes that are followed in one turn, on one connection and on all together: so a turn takes a millisecond or two.
-_SHARE: Final = 1 << 19
-_TURN: Final = 1 << 21
+#: The bytes that are followed in one turn, on one connection and on all together: it takes a few milliseconds at most.
+_SHARE: Final = 1 << 20
+_TURN: Final = 1 << 22
 
 #: As long as nobody waits nothing tells one turn from the next: what was counted is forgotten after so many seconds.
 _MOMENT: Final = 0.005

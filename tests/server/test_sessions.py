@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bore.streams import turns
+from bore.streams.turns import LEAST
 from bore.wire.extension import Goodbye, Open, Visitor, encode
 from bore.wire.messages import Accept
 from bore.wire.messages import encode as encodeBase
@@ -113,7 +115,7 @@ class ShareTests(SessionCase):
         [visitor] = self.said(transport)
         assert isinstance(visitor, Visitor)
         self.reactor.advance(0.01)
-        for number in range(64):
+        for number in range(turns._TURN // LEAST):
             other, _ = self.connect(f"192.0.2.{number}")
             other.dataReceived(b'{"Hel')
         protocol, transport = self.connect()
