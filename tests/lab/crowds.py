@@ -81,7 +81,11 @@ def onHost(site: Site, place: str, work: Callable[[], Coroutine[Any, Any, None]]
 
 @dataclass(frozen=True)
 class Multitude(Fault):
-    """Many tunnels, many visitors, and cuts."""
+    """
+    Many tunnels, many visitors, and cuts.
+
+    :ivar descriptors: how many each end may have; 0: as many as the system allows.
+    """
 
     name = "multitude"
     fault = "{tunnels} tunnels with {visitors} visitors at once; all control connections cut and healed {cuts} times"
@@ -99,14 +103,16 @@ class Multitude(Fault):
     visitors: int = 10_000
     cuts: int = 10
     fresh: int = 100
+    descriptors: int = 0
 
     def inject(self, site: Site, outcome: Outcome) -> None:
         site.startService()
+        limit = site.lab.descriptors = self.descriptors or resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         site.startServer("--max-tunnels-per-source", "0")
         crowd = site.startCrowd(self.tunnels)
         ports = list(events(crowd, "opened", 0))
         # Each takes two descriptors of the server, and so does each tunnel.
-        room = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 - self.tunnels - self.fresh - 250
+        room = limit // 2 - self.tunnels - self.fresh - max(50, limit // 80)
         visitors = min(self.visitors, room)
         if visitors < self.visitors:
             outcome.says(f"only {visitors} visitors, as the system allows no more descriptors")

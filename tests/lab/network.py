@@ -83,6 +83,7 @@ class Lab:
     :param name: tells this laboratory from others.
     :param hosts: short names; each is the name of the router's interface towards that host, too.
     :ivar folder: for files; it is gone when the laboratory is.
+    :ivar descriptors: how many a program may have that is started from now on; 0: as many as this process.
     """
 
     SERVER: Final = "10.77.1.2"
@@ -93,6 +94,7 @@ class Lab:
         allowDescriptors()
         self._name = f"bore-{os.getpid()}-{next(_numbers)}-{name}"
         self.hosts = tuple(hosts)
+        self.descriptors = 0
         self.folder = Path(tempfile.mkdtemp(prefix="bore-lab-"))
         self._programs: list[Program] = []
         spaces = [self.namespace(place) for place in ("router", *hosts)]
@@ -189,8 +191,9 @@ class Lab:
 
         :param state: tells the program's state folder from those of others; by default each host has one.
         """
+        limit = ("prlimit", f"--nofile={self.descriptors}:{self.descriptors}") if self.descriptors else ()
         program = Program(
-            ["ip", "netns", "exec", self.namespace(place), *words],
+            ["ip", "netns", "exec", self.namespace(place), *limit, *words],
             {"XDG_STATE_HOME": str(self.folder / (state or place)), "HOME": str(self.folder)},
             str(CHECKOUT),
         )

@@ -197,6 +197,9 @@ class CrowdTests(FaultCase):
     def test_manyVisitorsOfManyTunnelsSurviveCuts(self) -> None:
         self.keeps(Multitude(tunnels=50, visitors=500, cuts=3, fresh=50))
 
+    def test_idleLanesCostNobodyADescriptor(self) -> None:
+        self.keeps(Multitude(tunnels=100, cuts=3, fresh=10, descriptors=2000))
+
     def test_visitorsAndReconnectsLeaveNothingBehind(self) -> None:
         self.keeps(Churn(visitors=1000, reconnects=8, clients=4))
 
