@@ -80,6 +80,7 @@ class SessionLanes:
         self._header = header
         self._idle: dict[Lane, float] = {}
         self._opening: set[Deferred[Stream]] = set()
+        self._credit = 0
         self._overtaken: dict[UUID, bool] = {}
         self._expected: Deadlines[UUID, None] = Deadlines(reactor, ACCEPT_TIMEOUT, lambda id, _: None)
         self._trouble = Burst(reactor)
@@ -103,6 +104,7 @@ class SessionLanes:
             if len(self._expected) >= _MAX_EXPECTED:
                 self._expected.takeOldest()
             self._expected.add(id, None)
+            self._credit += 1
             if self._server.patience and self._soon is None:
                 self._soon = self._reactor.callLater(self._server.patience, self._waited)
         self._fill()
@@ -201,7 +203,8 @@ class SessionLanes:
         Open as many lanes as are wanted, but not too many at once.
 
         The server had none for the visitors that are expected: only lanes that it may not have known of then can be for
-        them. The others that are idle here are dead.
+        them. The others that are idle here are dead, or the visitors have gone. So each visitor that is announced has
+        one lane opened for it; further ones are opened now and then, and a few at a time.
         """
         if not self._open:
             return
@@ -211,13 +214,15 @@ class SessionLanes:
         needed = 0
         if expected:
             if not self._pauses.failing:
-                needed = expected - self._fresh(expected)
+                self._credit = min(self._credit, len(self._expected))
+                needed = min(expected - self._fresh(expected), self._credit + len(self._opening))
             if self._again is None:
                 self._again = self._reactor.callLater(_FRESH, self._lookAgain)
         missing = max(spare, needed)
         for count in range(len(self._opening), min(missing, _MAX_OPENING)):
             if not self._hasDescriptors(needed=count < needed):
                 return
+            self._credit -= count < needed
             self._openOne()
         if missing > _MAX_OPENING and not self._opening:
             self._reactor.callLater(0, self._fill)  # within this machine a lane is open at once
@@ -243,6 +248,7 @@ class SessionLanes:
     def _lookAgain(self) -> None:
         """Some lane that seemed to be for a visitor was not, if it is still expected."""
         self._again = None
+        self._credit = max(self._credit, _MAX_OPENING)
         self._fill()
 
     def _waited(self) -> None:
@@ -282,6 +288,7 @@ class SessionLanes:
             lane = self._relay.adopt(stream.socket, stream.early, False, self)
         except (OSError, ValueError):
             stream.socket.close()
+            self._credit += 1
             self._pauses.fail()
             return
         if VisitorLog.wanted:
@@ -295,6 +302,7 @@ class SessionLanes:
             return
         if self._trouble.begins():
             self._log.warn("a lane could not be opened: {error}", error=describe(reason.value))
+        self._credit += 1
         self._pauses.fail()
 
     def _shrink(self) -> None:

@@ -243,6 +243,20 @@ class OpeningTests(LaneCase):
         self.reactor.pump([0.005] * 5)
         self.assertEqual(self.server.count, before + 3)
 
+    def test_visitorsThatHaveGoneDoNotHaveLanesOpenedOverAndOver(self) -> None:
+        """The server does not say that they have gone, and closes lanes that it has nobody for."""
+        self.settle()
+        self.reactor.advance(10)
+        before = self.server.count
+        self.announce(300)
+        for _ in range(600):
+            self.settle()
+            for lane in self.open[:-256]:
+                lane.end(reset=False)
+            self.reactor.advance(0.02)
+        self.assertGreaterEqual(self.server.count - before, 300)
+        self.assertLess(self.server.count - before, 300 + 6 * 32)
+
     def test_whoHasGivenUpWaitingIsNotExpectedAnyMore(self) -> None:
         self.settle()
         self.reactor.advance(10)

@@ -21,7 +21,8 @@ from twisted.trial.unittest import SkipTest
 
 from tests.interop.test_original import CONTROL_PORT, original
 from tests.processes.tlscase import TlsCase
-from tests.support import CHECKOUT, PATIENCE, Program, freePort
+from tests.relay.contract import reset
+from tests.support import CHECKOUT, PATIENCE, Program, eventually, freePort
 
 #: Many within a second. This process needs a descriptor for each, and each end two.
 MANY = 4000
@@ -208,3 +209,22 @@ class FairnessTests(BurstCase):
         os.kill(stopped.pid, signal.SIGCONT)
         crowd.wait(60)
         self.assertEqual((crowd.served, crowd.lost[:5]), (300, []))
+
+
+class ResetTests(BurstCase):
+    """Visitors that connect and reset, while the client is slow to open lanes."""
+
+    def test_theyLeaveNothingBehind(self) -> None:
+        server, control = self.server("--max-lanes", "8")
+        client, port = self.client(control)
+        self.assertServes(port)
+        before = server.descriptors()
+        os.kill(client.pid, signal.SIGSTOP)
+        for _ in range(2000):
+            reset(self.visitor(port))
+        os.kill(client.pid, signal.SIGCONT)
+        self.assertServesAll(port, 100)
+        eventually(lambda: server.descriptors() <= before + 20, "theirs are free; some lanes stay for a minute")
+        server.process.send_signal(signal.SIGTERM)
+        self.assertEqual(server.wait(8), 0)
+        self.assertEqual([line for line in server.err if "Traceback" in line or "Error" in line], [])
