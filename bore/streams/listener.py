@@ -213,6 +213,7 @@ class Listener:
                 if e.errno in _HARMLESS:
                     continue
                 if not self._isAsked():
+                    busy.discard(self)
                     return
                 self._starvation.felt(socketAddress(self.address), e)
                 if self._relieve():
@@ -234,7 +235,10 @@ class Listener:
                 sock.close()
             if self._socket.fileno() < 0:
                 return
-        busy.add(self)
+        if self._isAsked():
+            busy.add(self)
+        else:
+            busy.discard(self)  # nobody would call again, to find that out
 
     def _isAsked(self) -> bool:
         """Whether a connection waits: Linux says that it has no descriptor for one before it looks for one."""

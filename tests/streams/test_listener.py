@@ -283,7 +283,8 @@ class BatchTests(SynchronousTestCase):
 
     def listener(self) -> tuple[Listener, list[int]]:
         """A listener with more connections than it can accept soon, and how many it has accepted in each turn."""
-        sock = cast(socket.socket, _Crowded())
+        crowded = _Crowded()
+        sock = cast(socket.socket, crowded)
         counts: list[int] = []
 
         def accepted(sock: socket.socket, _: SocketAddress) -> None:
@@ -291,6 +292,7 @@ class BatchTests(SynchronousTestCase):
             counts[-1] += 1
 
         listener = Listener(cast(IReactor, self.reactor), sock, accepted, self.starvation)
+        self.patch(listener, "_isAsked", lambda: not crowded.empty)
         self.addCleanup(listener.stop)
         return listener, counts
 
@@ -321,6 +323,16 @@ class BatchTests(SynchronousTestCase):
         self.assertEqual(self.turn(self.waiting[:1]), [64])
         cast(_Crowded, self.waiting[0][0]._socket).empty = True
         self.turn(self.waiting[:1])
+        self.assertEqual(self.starvation.busy, set())
+
+    def test_whoHasAcceptedTheLastOneInABatchDoesNotCount(self) -> None:
+        """Nobody would call it again: it would count until its next visitor comes."""
+        bound = bindSocket("127.0.0.1", 0)
+        listener = Listener(cast(IReactor, self.reactor), bound, lambda sock, _: sock.close(), self.starvation)
+        self.addCleanup(listener.stop)
+        for _ in range(self.starvation.batch):
+            self.addCleanup(connect("127.0.0.1", listener.port).close)
+        listener.doRead()
         self.assertEqual(self.starvation.busy, set())
 
 
