@@ -389,6 +389,7 @@ class End:
 
     def close(self, reset: bool) -> None:
         """Close the stream, and have nothing to do with it any more."""
+        self.loop.left -= LEAST
         self.drop()
         if reset:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

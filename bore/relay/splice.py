@@ -43,8 +43,8 @@ _LEAST_SHARE: Final = 1 << 17
 #: follows within the time that the reactor itself needs.
 _ROUNDS: Final = 4
 
-#: Events that are taken from the kernel at once.
-_EVENTS: Final = 512
+#: Events that are taken from the kernel at once: all of them are followed, whatever is left of the turn.
+_EVENTS: Final = 64
 
 #: How many steps may follow from one event before other streams have their turn.
 _STEPS: Final = 32

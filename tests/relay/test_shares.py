@@ -8,10 +8,13 @@ from bore.relay import splice
 from bore.relay.face import Stream
 from bore.relay.lane import Lane
 from bore.streams.turns import LEAST
-from tests.relay.lanecase import Hand, LaneCase, data, fill, take
+from tests.relay.lanecase import Hand, LaneCase, data, fill, reset, take
 
 #: The reads and frames that fit in one turn.
 TURN = splice._TURN // LEAST
+
+#: The same, where turns are small.
+SMALL_TURN = 64
 
 
 class LaneShareTests(LaneCase):
@@ -60,7 +63,12 @@ class LaneShareTests(LaneCase):
 
 
 class StreamShareTests(LaneCase):
-    """Streams without lanes."""
+    """Streams without lanes, and small turns: else there would have to be many of them."""
+
+    def setUp(self) -> None:
+        self.patch(splice, "_TURN", SMALL_TURN * LEAST)
+        self.patch(splice, "_EVENTS", SMALL_TURN // 4)
+        super().setUp()
 
     def pairs(self, count: int) -> list[tuple[socket.socket, socket.socket]]:
         pairs = []
@@ -75,18 +83,27 @@ class StreamShareTests(LaneCase):
         return sum(pair.moved for pair in self.relay._pairs)
 
     def test_readsOfAFewBytesCount(self) -> None:
-        pairs = self.pairs(2 * TURN)
+        pairs = self.pairs(2 * SMALL_TURN)
         for left, right in pairs:
             left.send(b"x")
             right.send(b"x")
         for turn in range(1, 4):
             self.relay.doRead()
-            self.assertLessEqual(self.moved(), turn * TURN)
+            self.assertLessEqual(self.moved(), turn * SMALL_TURN)
         self.turn(20)
-        self.assertEqual(self.moved(), 4 * TURN)
+        self.assertEqual(self.moved(), 4 * SMALL_TURN)
+
+    def test_endsCount(self) -> None:
+        pairs = self.pairs(2 * SMALL_TURN)
+        for left, _ in pairs:
+            reset(left)
+        self.relay.doRead()
+        self.assertLess(len(self.endings), SMALL_TURN)
+        self.turn()
+        self.assertEqual(len(self.relay), 0)
 
     def test_manyThatSayLittleDoNotStarveOneThatSaysMuch(self) -> None:
-        [(left, right), *others] = self.pairs(1 + TURN)
+        [(left, right), *others] = self.pairs(1 + SMALL_TURN)
         fill(left)
         received = 0
         for _ in range(20):
@@ -95,4 +112,4 @@ class StreamShareTests(LaneCase):
                 other.send(b"x")
             self.relay.doRead()
             received += len(take(right))
-        self.assertGreater(received, 1 << 20)
+        self.assertGreater(received, 1 << 19)
