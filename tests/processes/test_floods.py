@@ -18,6 +18,7 @@ from pathlib import Path
 from bore.streams.contexts import clientContext as ourContext
 from bore.streams.tls import TlsSocket
 from bore.wire.lane import DATA, HEADER
+from tests.processes.case import ProcessCase
 from tests.processes.tlscase import TlsCase, clientContext
 from tests.streams.rekeying import Rekeying
 from tests.support import PATIENCE, Program, connect, eventually, receiveExactly
@@ -223,3 +224,62 @@ class TlsFloodTests(_FloodCase):
         before = self.cpu()
         time.sleep(1)
         self.assertLess(self.cpu() - before, 0.5)
+
+
+class HostileServerTests(ProcessCase):
+    """A server that sends Heartbeats without end."""
+
+    def flooded(self, reads: float) -> Program:
+        """
+        A client of such a server.
+
+        :param reads: how often the server reads, in seconds; 0: all the time.
+        """
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        listener.bind((self.host, 0))
+        listener.listen()
+        self.addCleanup(listener.close)
+        stop = threading.Event()
+        self.addCleanup(stop.set)
+
+        def read(sock: socket.socket) -> None:
+            with contextlib.suppress(OSError):
+                while not stop.wait(reads) and sock.recv(1 << 16):
+                    pass
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                sock, _ = listener.accept()
+                self.addCleanup(sock.close)
+                sock.recv(1000)
+                sock.sendall(b'{"Extended":{"version":1}}\0')
+                sock.recv(1000)
+                sock.sendall(b'{"Opened":{"port":1234,"resume":null,"lease":0,"lane":null}}\0')
+                threading.Thread(target=read, args=(sock,), daemon=True).start()
+                while not stop.is_set():
+                    sock.sendall(b'"Heartbeat"\0' * 5000)
+
+        threading.Thread(target=serve, daemon=True).start()
+        client = self.launch(f"{self.host}:{listener.getsockname()[1]}")
+        client.waitFor("listening at")
+        return client
+
+    def memory(self, program: Program) -> int:
+        """What a program has in memory, in KiB (Linux)."""
+        [line] = [line for line in Path(f"/proc/{program.pid}/status").read_text().splitlines() if "VmRSS" in line]
+        return int(line.split()[1])
+
+    def test_isNotAllThatItsClientCaresFor(self) -> None:
+        client = self.flooded(0)
+        before = self.memory(client)
+        time.sleep(2)
+        self.assertLess(self.memory(client) - before, 1 << 13)
+        client.process.terminate()
+        self.assertEqual(client.wait(), 0)
+
+    def test_isGivenUpIfItDoesNotRead(self) -> None:
+        client = self.flooded(2)
+        before = self.memory(client)
+        client.waitFor("it does not read its control connection", 3 * PATIENCE)
+        self.assertLess(self.memory(client) - before, 1 << 13)
