@@ -41,7 +41,15 @@ class EndpointConnector:
         self._factory.startedConnecting(self)
         # What goes wrong before there is a Deferred is a failure of this attempt, too, and not of whoever asked for it.
         attempt: Deferred[IProtocol] = maybeDeferred(self._endpoint.connect, _WatchedFactory(self, self._factory))
-        if not attempt.called:
+        done = False
+
+        def ended(result: IProtocol | Failure) -> IProtocol | Failure:
+            nonlocal done
+            done = True
+            return result
+
+        attempt.addBoth(ended)
+        if not done:  # "called" does not say that: it may have been, and wait for its next step
             self._attempt = attempt
         attempt.addErrback(self._failed)
 

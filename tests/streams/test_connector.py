@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone, ConnectionRefusedError, NotConnectingError, UserError
 from twisted.internet.interfaces import IConnector, IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import ClientFactory, Protocol
@@ -121,6 +123,22 @@ class EndpointConnectorTests(SynchronousTestCase):
         self.connector.stopConnecting()
         self.assertEqual(self.factory.told[2:], [UserError, "stopFactory"])
         self.assertRaises(NotConnectingError, self.connector.stopConnecting)
+
+    def test_anAttemptWhoseFirstStepsAreDoneAtOnceCanBeStopped(self) -> None:
+        ended: list[Deferred[IProtocol]] = []
+
+        class Steps:
+            """Has looked its name up at once, and waits for the server."""
+
+            def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+                return succeed(None).addCallback(lambda _: Deferred(ended.append))
+
+        connector = EndpointConnector(cast(IStreamClientEndpoint, Steps()), self.factory)
+        connector.connect()
+        self.assertRaises(RuntimeError, connector.connect)
+        connector.disconnect()
+        self.assertEqual(len(ended), 1)
+        self.assertEqual(self.factory.told[2:], [UserError, "stopFactory"])
 
     def test_disconnectingEndsWhateverThereIs(self) -> None:
         self.connector.disconnect()
