@@ -123,7 +123,7 @@ class Visitors:
 
     def hasDescriptors(self, wanted: int) -> bool:
         """Whether so many more may be opened for visitors that are there; if not, the log says so once."""
-        if self.descriptors.has(wanted):
+        if self.descriptors.has(wanted) or (self.relay.relieve() and self.descriptors.has(wanted)):
             return True
         if self._shortage.begins():
             self.log.warn(

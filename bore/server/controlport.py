@@ -69,7 +69,7 @@ class ControlFactory(Factory):
         self.relay = relay
         self.descriptors = Descriptors(reactor, settings.bounds.descriptors)
         self._stock = Stock(self.descriptors)
-        self.room = WaitingRoom(reactor, self.descriptors, lambda: self._stock.count, self._closeIdleLanes)
+        self.room = WaitingRoom(reactor, self.descriptors, lambda: self._stock.count, self._giveWay)
         self.starvation = Starvation(reactor)
         self.tunnels = Tunnels(reactor, settings, self.room, self.starvation)
         self.pending = Pending(reactor, settings.bounds, self.tunnels.hasSome)
@@ -203,14 +203,14 @@ class ControlFactory(Factory):
 
         :returns: whether some are free already.
         """
-        if self.relay.relieve() or self._closeIdleLanes() or self.room.closeNewest():
+        if self._giveWay() or self.room.closeNewest():
             return True
         self.pending.dropOne()
         return False
 
-    def _closeIdleLanes(self) -> bool:
-        """Close half of the idle lanes of each session, and say whether there was one."""
-        return sum(lanes.shrink() for lanes in self._lanes.values()) > 0
+    def _giveWay(self) -> bool:
+        """Reset streams that only linger, or else close half of each session's idle lanes; whether there was one."""
+        return self.relay.relieve() or sum(lanes.shrink() for lanes in self._lanes.values()) > 0
 
     def _readFirst(self, sock: socket.socket) -> bytes:
         """What a client has said already: without a secret it is the client who speaks first."""

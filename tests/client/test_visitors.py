@@ -153,6 +153,20 @@ class DescriptorTests(VisitorCase):
             self.connect(1)
             self.assertEqual(self.served, ids[: n + 1])
 
+    def test_streamsThatAreOnlyWaitedForGiveWay(self) -> None:
+        waitedFor = 20
+        self.visitors.descriptors = Descriptors(self.reactor, 30, Count(lambda: 10 + waitedFor))
+
+        def relieve() -> bool:
+            nonlocal waitedFor
+            waitedFor -= 10
+            return True
+
+        self.relay.relieve = relieve  # type: ignore[method-assign]
+        ids = self.announce(3)
+        self.connect(3)
+        self.assertEqual((self.served, self.warnings, waitedFor), (ids, [], 10))
+
     def test_descriptorsThatOthersHaveGivenBackAreFound(self) -> None:
         used = 30
         self.visitors.descriptors = Descriptors(self.reactor, 30, Count(lambda: used))

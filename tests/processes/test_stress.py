@@ -183,7 +183,10 @@ class LeakTests(TunnelCase):
     def _resources(self, program: Program) -> tuple[int, int, int]:
         """Descriptors, pipes and kilobytes."""
         folder = f"/proc/{program.pid}/fd"
-        links = [os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)]
+        links = []
+        for fd in os.listdir(folder):
+            with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
+                links.append(os.readlink(f"{folder}/{fd}"))
         with open(f"/proc/{program.pid}/status") as status:
             [memory] = [int(line.split()[1]) for line in status if line.startswith("VmRSS")]
         return len(links), sum(link.startswith("pipe:") for link in links), memory

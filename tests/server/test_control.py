@@ -205,6 +205,19 @@ class ShutDownTests(ControlCase):
 class StarvationTests(ControlCase):
     """No descriptors for data connections, as visitors have taken them all."""
 
+    def test_streamsThatOnlyLingerAreGivenUpFirst(self) -> None:
+        _, transport, port = self.openTunnel()
+        visitor = self.visit(port)
+        self.announced(transport)
+        lingering = [True]
+        self.relay.relieve = lambda: bool(lingering and lingering.pop())  # type: ignore[method-assign]
+        for relieve in (self.factory.relieve, self.factory.room.giveWay):
+            lingering[:] = [True]
+            self.assertTrue(relieve())
+            self.assertEqual((lingering, len(self.factory.room)), ([], 1))
+        self.assertTrue(self.factory.relieve())
+        self.assertEqual((visitor.recv(1), len(self.factory.room)), (b"", 0))
+
     def test_theOneThatCameLastIsGivenUpForTheOthers(self) -> None:
         _, transport, port = self.openTunnel()
         visitors = [self.visit(port) for _ in range(3)]
