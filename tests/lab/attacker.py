@@ -1,7 +1,8 @@
 """
-``python -m tests.lab.attacker KIND HOST SECRET COUNT [SOURCE ...]``: a hostile peer, until it is killed.
+``python -m tests.lab.attacker KIND HOST SECRET COUNT TLS [SOURCE ...]``: a hostile peer, until it is killed.
 
-It has COUNT threads, which all do the same again and again. These kinds authenticate:
+It has COUNT threads, which all do the same again and again. TLS is 1 or 0: whether that is inside TLS. These kinds
+authenticate:
 
 ``alive``
     a session that sends Alive without end
@@ -35,6 +36,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from bore.streams.contexts import clientContext
+from bore.streams.sockets import RECORD, bindingOf
 from bore.streams.tls import TlsSocket
 from bore.wire.clientsession import ControlSession, DataSession, Say, TunnelOpened
 from bore.wire.errors import WireError
@@ -54,6 +56,34 @@ _AT_ONCE = 300
 _PAUSE = 0.1
 
 
+class Connection:
+    """
+    A connection to the control port, whose calls block, with TLS or without.
+
+    :ivar binding: what names it inside TLS; empty: it is plain.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self.binding = bindingOf(sock)
+
+    def receive(self) -> bytes:
+        """What has come; a NUL, which is no message, where the connection has ended."""
+        while True:
+            try:
+                return self._socket.recv(RECORD) or b"\0"
+            except BlockingIOError:
+                select.select([self._socket], [], [], 20)
+
+    def send(self, data: bytes) -> None:
+        """Send bytes."""
+        while data:
+            try:
+                data = data[self._socket.send(data) :]
+            except BlockingIOError:
+                select.select([], [self._socket], [], 20)
+
+
 class Attacker:
     """
     What all threads share.
@@ -61,8 +91,9 @@ class Attacker:
     :ivar done: how much was done.
     """
 
-    def __init__(self, host: str, secret: str, sources: list[str]) -> None:
+    def __init__(self, host: str, secret: str, tls: bool, sources: list[str]) -> None:
         self.done = 0
+        self._tls = tls
         self._host = host
         self._secret = Secret(secret)
         self._sources = itertools.cycle(sources or [""])
@@ -74,25 +105,39 @@ class Attacker:
         self.began.set()
 
     @contextlib.contextmanager
-    def session(self) -> Iterator[tuple[socket.socket, ControlSession, TunnelOpened]]:
+    def connection(self) -> Iterator[Connection]:
+        """A connection to the control port."""
+        with socket.create_connection((self._host, CONTROL_PORT), 20) as plain:
+            if not self._tls:
+                yield Connection(plain)
+                return
+            plain.setblocking(False)
+            tls = TlsSocket(plain, clientContext(()), "")
+        with contextlib.closing(tls):
+            while not tls.handshake():
+                time.sleep(0.01)
+            yield Connection(tls)
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[tuple[Connection, ControlSession, TunnelOpened]]:
         """A session with a tunnel."""
-        session = ControlSession(0, self._secret)
-        with socket.create_connection((self._host, CONTROL_PORT), 20) as sock:
+        with self.connection() as connection:
+            session = ControlSession(0, self._secret, binding=connection.binding)
             while True:
-                for event in session.feed(sock.recv(4096) or b"\0"):  # an end is no message
+                for event in session.feed(connection.receive()):
                     match event:
                         case Say(words):
-                            sock.sendall(words)
+                            connection.send(words)
                         case TunnelOpened():
-                            yield sock, session, event
+                            yield connection, session, event
                             return
 
     def alive(self) -> None:
         """Say Alive without end."""
         words = b'"Alive"\0' * (_CHUNK // 8)
-        with self.session() as (sock, _, _):
+        with self.session() as (connection, _, _):
             while True:
-                sock.sendall(words)
+                connection.send(words)
                 self.did(len(words))
 
     def frames(self) -> None:
@@ -100,23 +145,21 @@ class Attacker:
         words = (HEADER.pack(DATA, 1) + b"x") * (_CHUNK // 6)
         with self.session() as (_, _, tunnel):
             assert tunnel.lane is not None
-            session = DataSession(Lane(tunnel.lane), self._secret)
-            with (
-                socket.create_connection((self._host, CONTROL_PORT), 20) as lane,
-                socket.create_connection((self._host, tunnel.port), 20) as visitor,
-            ):
+            with self.connection() as lane, socket.create_connection((self._host, tunnel.port), 20) as visitor:
+                session = DataSession(Lane(tunnel.lane), self._secret, lane.binding)
                 while not session.complete:
-                    lane.sendall(session.feed(lane.recv(4096) or b"\0"))
-                lane.recv(4096)  # it is told who is on it
+                    lane.send(session.feed(lane.receive()))
+                if not session.takeRest():
+                    lane.receive()  # who is on it
                 threading.Thread(target=_swallow, args=(visitor,), daemon=True).start()
                 while True:
-                    lane.sendall(words)
+                    lane.send(words)
                     self.did(len(words))
 
     def sessions(self) -> None:
         """Open and close a session."""
-        with self.session() as (sock, session, _):
-            sock.sendall(session.goodbye())
+        with self.session() as (connection, session, _):
+            connection.send(session.goodbye())
         self.did(1)
 
     def connections(self) -> None:
@@ -181,8 +224,8 @@ def _again(do: Callable[[], None]) -> None:
 
 
 def main() -> None:
-    kind, host, secret, count, *sources = sys.argv[1:]
-    attacker = Attacker(host, secret, sources)
+    kind, host, secret, count, tls, *sources = sys.argv[1:]
+    attacker = Attacker(host, secret, tls == "1", sources)
     for _ in range(int(count)):
         threading.Thread(target=_again, args=(getattr(attacker, kind),), daemon=True).start()
     attacker.began.wait()

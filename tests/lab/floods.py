@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from tests.lab.attacks import farAway, giveAddresses
 from tests.lab.fault import Fault, Outcome
 from tests.lab.measure import memory, secondsUntil
-from tests.lab.pairings import OURS, OURS_TLS, Site, lines
+from tests.lab.pairings import OURS, OURS_TLS, Pairing, Site, lines
 from tests.lab.silences import CLIENT_NOTICES
 
 _SECRET = "the lab's own secret"
@@ -36,6 +37,7 @@ class Flood(Fault):
     kind: ClassVar[str]
     sources: ClassVar[int] = 0
     unit: ClassVar[str]
+    pairings: ClassVar[Sequence[Pairing]] = (OURS, OURS_TLS)
 
     count: int = 20
     seconds: float = 10
@@ -48,7 +50,7 @@ class Flood(Fault):
         farAway(site, self.delay, sources)
         time.sleep(1)
         start = len(site.client.err)
-        words = (self.kind, site.host, _SECRET, f"{self.count:g}", *sources)
+        words = (self.kind, site.host, _SECRET, str(self.count), str(int(site.pairing.tls)), *sources)
         attacker = site.lab.python("attacker", "tests.lab.attacker", *words)
         attacker.waitFor("ready")
         visits = site.visits(number)
@@ -108,7 +110,6 @@ class ConnectionFlood(Flood):
     kind = "connections"
     sources = 5
     unit = "connections"
-    pairings = (OURS, OURS_TLS)
 
     count: int = 5
     delay: float = 0.1
