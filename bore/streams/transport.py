@@ -185,6 +185,9 @@ class SocketTransport(tcp.Connection):
 
     def finish(self) -> bool:
         """See :meth:`IDetachable.finish`."""
+        if self.disconnecting:
+            # The reactor is about to close it. Writing here would take away the event on which it does so.
+            return not (self.dataBuffer or self._tempDataBuffer)
         done = self._flush() and self._endIsSaid()
         self.loseConnection()
         return done

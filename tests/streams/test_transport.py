@@ -242,6 +242,16 @@ class ClosingTests(SynchronousTestCase):
         self.assertEqual(self.peer.recv(100), b"goodbye")
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
+    def test_evenIfMoreIsSaidBeforeTheReactorHasClosedIt(self) -> None:
+        """A server that stops when a client has just said goodbye waited for the client until its patience ended."""
+        self.transport.finish()
+        self.transport.write(b"the server stops")
+        self.transport.finish()
+        self.assertIn(self.transport, self.reactor.getWriters())
+        self.transport.connectionLost(Failure(self.transport.doWrite()))
+        self.assertEqual(self.peer.recv(100), b"the server stops")
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
     def test_andElseALittleLater(self) -> None:
         fill(self.sock)
         self.transport.write(b"goodbye")
