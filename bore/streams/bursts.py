@@ -47,12 +47,15 @@ class Overflow:
         self._fields: dict[str, object] = {}
         self._timer: IDelayedCall | None = None
         self._ended = False
+        self._over = ""
+        self._saidOver = float("-inf")
         self.total = 0
 
     def happened(self, **fields: object) -> None:
         """Count one more."""
         self.total += 1
         self._last = self._clock.seconds()
+        self._over = ""
         if not self.lasts and not self._ended:
             self.lasts = True
             self._before = self.total - 1
@@ -64,10 +67,15 @@ class Overflow:
         """
         Note that the burst is over before it has calmed down.
 
+        Trouble that comes and goes would be two lines each time: when that was said less than _CALM seconds ago, the
+        burst goes on, and it is said at its end.
+
         :param text: what is logged then, with the fields that the begin had, and ``count``.
         """
-        self._calm()
-        self._log.warn(text, count=self.total - self._before, **self._fields)
+        self._over = text
+        if self._clock.seconds() - self._saidOver >= _CALM:
+            self._calm()
+            self._sum()
 
     def end(self) -> None:
         """Log what there is to log, and nothing from now on: the program ends."""
@@ -90,5 +98,9 @@ class Overflow:
         self._sum()
 
     def _sum(self) -> None:
-        if self.total - self._before > 1:
-            self._log.warn(self._text + " ({count} times)", count=self.total - self._before, **self._fields)
+        count = self.total - self._before
+        if self._over:
+            self._saidOver = self._clock.seconds()
+            self._log.warn(self._over, count=count, **self._fields)
+        elif count > 1:
+            self._log.warn(self._text + " ({count} times)", count=count, **self._fields)

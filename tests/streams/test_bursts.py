@@ -56,9 +56,20 @@ class OverflowTests(SynchronousTestCase):
             self.assertTrue(self.overflow.lasts)
             self.overflow.over("{whom} had {count}")
             self.assertFalse(self.overflow.lasts)
+            self.clock.advance(10)
         self.clock.pump([1] * 20)
         self.assertEqual(self.logged, ["3 is too much for us", "us had 3"] * 2)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_whatComesAndGoesIsSaidOnceInAWhile(self) -> None:
+        for _ in range(200):
+            self.overflow.happened(limit=3, whom="us")
+            self.overflow.over("{whom} had {count}")
+            self.clock.advance(0.125)
+        self.clock.pump([1] * 20)
+        begin = "3 is too much for us"
+        self.assertEqual(self.logged, [begin, "us had 1", begin, "us had 80", begin, "us had 80", begin, "us had 39"])
+        self.assertEqual((self.overflow.lasts, self.clock.getDelayedCalls()), (False, []))
 
     def test_atTheEndTheNumberIsLoggedAndNothingFromThenOn(self) -> None:
         for _ in range(3):
