@@ -27,7 +27,7 @@ Accepted: TypeAlias = Callable[[socket.socket, SocketAddress], None]
 _BACKLOG: Final = 65535 if os.name == "posix" else socket.SOMAXCONN
 
 #: Connections taken in one turn of the reactor, so that a flood of them cannot stop everything else: those that the
-#: listeners with more share, and the least for each of them.
+#: public ports with more share, and the least for each of them.
 _BATCH: Final = 64
 _LEAST_BATCH: Final = 2
 
@@ -92,7 +92,7 @@ class Starvation:
 
     @property
     def batch(self) -> int:
-        """How many connections a listener may accept in one turn."""
+        """How many connections a public port may accept in one turn."""
         return max(_LEAST_BATCH, _BATCH // max(1, len(self.busy)))
 
     def felt(self, at: str, error: OSError) -> None:
@@ -127,7 +127,9 @@ class Listener:
     :param accepted: called with each new connection, which does not block, and with its peer's address.
     :param starvation: is told when there are no descriptors left.
     :param relieve: called when there are no descriptors left; frees some, and says whether it could.
-    :param mayAccept: asked before each accept; says no when it has paused the listener.
+    :param mayAccept: asked before each accept; says no when it has paused the listener. None: this is the port of those
+        who take the others' connections on, and it does not share its turn with them: visitors that are accepted faster
+        than clients can come for them only wait.
     :param descriptors: is told of the descriptor of each connection.
     """
 
@@ -201,7 +203,7 @@ class Listener:
     def doRead(self) -> None:
         mayAccept = self._mayAccept
         busy = self._starvation.busy
-        for _ in range(self._starvation.batch):
+        for _ in range(_BATCH if mayAccept is None else self._starvation.batch):
             if mayAccept is not None and not mayAccept():
                 return
             try:

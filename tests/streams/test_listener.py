@@ -281,7 +281,7 @@ class BatchTests(SynchronousTestCase):
         self.starvation = Starvation(self.reactor)
         self.waiting = [self.listener() for _ in range(12)]
 
-    def listener(self) -> tuple[Listener, list[int]]:
+    def listener(self, control: bool = False) -> tuple[Listener, list[int]]:
         """A listener with more connections than it can accept soon, and how many it has accepted in each turn."""
         crowded = _Crowded()
         sock = cast(socket.socket, crowded)
@@ -291,7 +291,8 @@ class BatchTests(SynchronousTestCase):
             sock.close()
             counts[-1] += 1
 
-        listener = Listener(cast(IReactor, self.reactor), sock, accepted, self.starvation)
+        mayAccept = None if control else lambda: True
+        listener = Listener(cast(IReactor, self.reactor), sock, accepted, self.starvation, mayAccept=mayAccept)
         self.patch(listener, "_isAsked", lambda: not crowded.empty)
         self.addCleanup(listener.stop)
         return listener, counts
@@ -312,6 +313,13 @@ class BatchTests(SynchronousTestCase):
             counts = self.turn(self.waiting)
             self.assertLessEqual(sum(counts), 64)
             self.assertGreater(min(counts), 0)
+
+    def test_thePortOfThoseWhoTakeThemOnDoesNotShareIt(self) -> None:
+        """Else crowds on many public ports are accepted, and wait, as hardly a client can come for them."""
+        control = self.listener(control=True)
+        self.turn(self.waiting)
+        self.assertEqual(self.turn([control]), [64])
+        self.assertLess(sum(self.turn(self.waiting)), 64)
 
     def test_whoAcceptsNoMoreDoesNotCount(self) -> None:
         self.turn(self.waiting)
