@@ -51,6 +51,9 @@ class Lanes(Loop, Protocol):
     def release(self, end: End) -> None:
         """Serve a stream no more; it stays open."""
 
+    def parted(self, end: End) -> None:
+        """The stream is not on a lane any more of which the other side takes nothing more."""
+
     def linger(self, pair: LanePair, end: End, ending: Ending) -> None:
         """A pair is at its end: reset this stream when its peer has acknowledged all, and end the pair then."""
 

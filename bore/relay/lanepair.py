@@ -221,6 +221,8 @@ class LanePair(JoinedPair):
         """The stream is not on the lane any more."""
         plain, lane = self.plain, self.lane
         toLane, fromLane = plain.taken, lane.taken
+        if lane.deaf:
+            self._loop.parted(lane)
         lane.leave()
         if self.unproven is not None:
             self._loop.proved(self)

@@ -141,10 +141,12 @@ class LingeringReset:
     def doRead(self) -> None:
         """Throw away what the peer sends."""
         end = self._throwAway(_READS)
-        if end is _End.CUT or (end is _End.ENDED and self._sealed):
+        if end is _End.CUT:
             self.finish()
         elif end is _End.ENDED:
             self._reactor.removeReader(self)  # it may read for long after that
+            if self._sealed:  # it does not say any more that it has seen the end
+                self._soonest = min(self._soonest, self._reactor.seconds() + _LEAST)
 
     def _throwAway(self, reads: int) -> _End:
         """Read so many times, and say how that has ended."""

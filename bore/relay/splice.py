@@ -283,13 +283,17 @@ class SpliceRelay(Relay):
         """See Loop."""
         self._refused.add(end, end.acknowledged)
 
+    def parted(self, end: End) -> None:
+        """See Lanes."""
+        self._refused.take(end)
+
     def _notTaken(self, end: End, before: int) -> None:
         """What is left of a stream was not taken for TAKE_TIMEOUT seconds; or it was, by and by."""
-        if end.acknowledged > before:
-            self.refused(end)
-            return
         try:
-            end.cut()
+            if end.acknowledged > before:
+                self.refused(end)
+            else:
+                end.cut()
         except Exception:
             self._broken(end)
 

@@ -446,7 +446,10 @@ class HalfOpenContract(RelayContract):
             with self.assertRaises(ConnectionResetError):
                 one.recv(1)
             self.assertTrue(0.6 < time.monotonic() - begin < 3, time.monotonic() - begin)
-            self.assertIs(pair.ending().reason, Reason.HALF_OPEN)
+            reasons = {Reason.HALF_OPEN}
+            if isinstance(self.relay, HalvedRelay):  # the time of the other half may be over first, and cuts this one
+                reasons |= {Reason.LEFT_CUT, Reason.RIGHT_CUT}
+            self.assertIn(pair.ending().reason, reasons)
 
     @inThread
     def test_oneThatIsBusyLivesOn(self) -> None:

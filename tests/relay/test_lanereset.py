@@ -10,6 +10,7 @@ if sys.platform != "linux":
 
     raise SkipTest("there are no lanes on this system")
 
+from bore.relay import lane as relayLane
 from bore.relay.face import Reason
 from bore.relay.lane import Lane
 from bore.relay.lingering import TAKE_TIMEOUT
@@ -35,6 +36,20 @@ class UnansweredTests(LaneCase):
         self.assertTrue(lane.closed)
         self.assertEqual(self.owner.log, ["gone"])
         self.assertTrue(wasReset(hand.socket))
+
+    def test_whoTakesWhatWasSentBeforeItHasMoreTime(self) -> None:
+        """A visitor that reads slowly holds up a lane, and the RESET in it."""
+        left = 3_000_000
+        self.patch(relayLane, "unacknowledged", lambda fd: left)
+        lane, _ = self._cut()
+        for _ in range(5):
+            self.reactor.advance(RESET_TIMEOUT * 0.99)
+            self.assertFalse(lane.closed)
+            left -= 500_000
+            self.reactor.advance(RESET_TIMEOUT * 0.02)
+        self.assertFalse(lane.closed)
+        self.reactor.advance(RESET_TIMEOUT)
+        self.assertTrue(lane.closed)
 
     def test_whoOnlyTalksOnLosesTheLane(self) -> None:
         lane, hand = self._cut()

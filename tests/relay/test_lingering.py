@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 from typing import cast
@@ -20,7 +21,7 @@ from bore.relay.splice import SpliceRelay
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import unacknowledged
 from tests.fakes import FakeReactor
-from tests.relay.contract import tcpPair
+from tests.relay.contract import reset, tcpPair
 from tests.relay.sealed import tlsPair
 from tests.support import eventually, receiveAll
 
@@ -193,9 +194,30 @@ class LingeringTests(SynchronousTestCase):
         with self.assertRaises(ConnectionResetError):
             self.assertEqual(client.recv(100), b"answer")
             client.recv(100)
-        client.close()
+        reset(client)
         stream.doRead()
         self.over(server)
+
+    def test_insideTlsAPeerThatHasEndedTheConnectionMayStillRead(self) -> None:
+        """A proxy half-closes it behind close_notify."""
+        server, client = tlsPair(small=True)
+        sent = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                sent += server.send(bytes(1 << 14))
+        client.shutdown(socket.SHUT_WR)
+        socket.socket.shutdown(client, socket.SHUT_WR)
+        stream = self.linger(server)
+        self.readToTheEnd(stream)
+        self.reactor.advance(TAKE_TIMEOUT / 2)
+        self.assertEqual(self.ended, 0)
+        got = 0
+        while got < sent:
+            with contextlib.suppress(BlockingIOError):
+                got += len(client.recv(1 << 14))
+        eventually(self.later, "the reset follows")
+        self.over(server)
+        client.close()
 
     def test_insideTlsWhatHasEndedIsResetSoon(self) -> None:
         server, client = tlsPair()
