@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionDone, TimeoutError
@@ -35,21 +36,30 @@ class DataConnections:
         self._secret = secret
 
     def open(
-        self, server: Dials, request: Accept | Lane, patience: Patience | None = None
+        self,
+        server: Dials,
+        request: Accept | Lane,
+        patience: Patience | None = None,
+        reached: Callable[[], None] | None = None,
     ) -> Stream | Deferred[Stream]:
         """
         Open one.
 
         :param server: dials the server.
         :param patience: waits for a descriptor if there is none; None: then it fails.
+        :param reached: called when the server is reached, before anything is said.
         :returns: the connection, as it is behind what was said on it; now or later, or a failure.
         """
         sock = server.dial() if patience is None else patience.dial(server)
         if isinstance(sock, Deferred):
-            return sock.addCallback(self._say, request)
-        return self._say(sock, request)
+            return sock.addCallback(self._say, request, reached)
+        return self._say(sock, request, reached)
 
-    def _say(self, sock: socket.socket, request: Accept | Lane) -> Stream | Deferred[Stream]:
+    def _say(
+        self, sock: socket.socket, request: Accept | Lane, reached: Callable[[], None] | None
+    ) -> Stream | Deferred[Stream]:
+        if reached is not None:
+            reached()
         session = DataSession(request, self._secret, b"" if self._secret is None else bindingOf(sock))
         words = session.greeting()
         if not words:

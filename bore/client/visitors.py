@@ -10,7 +10,7 @@ from math import inf
 from typing import Final, Protocol
 from uuid import UUID
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
@@ -88,8 +88,12 @@ class Visitors:
         :param header: what the local service is told first.
         """
         self.noticed()
-        if id in self._dialling or id in self._queue:
-            return  # announced again, by a session that took over
+        if id in self._dialling:
+            self._dialling[id].announcedAgain(server, header)
+            return
+        if id in self._queue:
+            self._queue[id] = self._queue[id][0], server, header
+            return
         if len(self._queue) >= MAX_QUEUED:
             self._crowd.happened(limit=MAX_QUEUED)
             return
@@ -224,7 +228,19 @@ class _Visitor:
     :param refused: it is accepted for being told no, as there are too many.
     """
 
-    __slots__ = ("_dials", "_header", "_id", "_local", "_refused", "_server", "_steps", "_stopped", "_visitors")
+    __slots__ = (
+        "_accepting",
+        "_dials",
+        "_header",
+        "_id",
+        "_local",
+        "_reached",
+        "_reaching",
+        "_refused",
+        "_server",
+        "_stopped",
+        "_visitors",
+    )
 
     def __init__(self, visitors: Visitors, id: UUID, server: Dials, header: bytes, refused: bool) -> None:
         self._visitors = visitors
@@ -235,7 +251,9 @@ class _Visitor:
         self._local: socket.socket | None = None
         self._refused = refused
         self._stopped = False
-        self._steps: list[Deferred[None]] = []
+        self._reached = False
+        self._reaching: Deferred[None] | None = None
+        self._accepting: Deferred[None] | None = None
 
     def start(self) -> None:
         if VisitorLog.wanted:
@@ -243,32 +261,54 @@ class _Visitor:
         patience = self._visitors.patience
         local = None if self._refused else patience.dial(self._visitors.local)
         if isinstance(local, Deferred):
-            self._steps.append(local.addCallbacks(self._localReached, self._localFailed))
+            self._reaching = local.addCallbacks(self._localReached, self._localFailed)
         else:
             self._local = local
-        remote = self._visitors.connections.open(self._dials, Accept(self._id), patience)
-        if isinstance(remote, Deferred):
-            self._steps.append(remote.addCallbacks(self._accepted, self._acceptFailed))
-        else:
-            self._accepted(remote)
+        self._accept()
+
+    def announcedAgain(self, server: Dials, header: bytes) -> None:
+        """
+        A session that took over has announced it, too.
+
+        The server may be at another address for that one, or this machine, and the dial that is under way lead nowhere.
+        """
+        if self._reached or server is self._dials:
+            return  # what is said there already may have been heard
+        self._dials, self._header = server, header
+        if self._accepting is not None:
+            self._accepting.cancel()
+        self._accept()
 
     def stop(self) -> None:
         """Close what is open."""
         self._stopped = True
         self._visitors.settled(self._id)
-        for step in self._steps:
-            step.cancel()
+        for step in (self._reaching, self._accepting):
+            if step is not None:
+                step.cancel()
         if self._server is not None:
             self._server.socket.close()
         if self._local is not None:
             self._local.close()
+
+    def _accept(self) -> None:
+        """Open the connection to the server."""
+        visitors = self._visitors
+        server = visitors.connections.open(self._dials, Accept(self._id), visitors.patience, self._serverReached)
+        if isinstance(server, Deferred):
+            self._accepting = server.addCallbacks(self._accepted, self._acceptFailed)
+        else:
+            self._accepted(server)
+
+    def _serverReached(self) -> None:
+        self._reached = True
 
     def _accepted(self, server: Stream) -> None:
         self._server = server
         self._join()
 
     def _acceptFailed(self, reason: Failure) -> None:
-        if self._stopped:
+        if self._stopped or reason.check(CancelledError):
             return
         error = describe(reason.value)
         self._visitors.unaccepted.happened(error=error)

@@ -10,12 +10,14 @@ from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client import visitors
+from bore.client.dataconnections import DataConnections
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.visitors import Visitors
 from bore.relay.face import Reason
 from bore.streams.descriptors import Count, Descriptors
 from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
+from bore.wire.secret import Secret
 from tests.client.test_lanes import FakeDialer
 from tests.fakes import FakeReactor, captureLog
 from tests.server.case import FakeRelay
@@ -98,6 +100,36 @@ class QueueTests(VisitorCase):
             self.visitors.came(id, cast(Dials, self.server))
         self.connect(7)
         self.assertEqual((self.served, self.server.count), (ids, 7))
+
+    def test_whoIsAnnouncedByTheNextSessionIsDialledForThere(self) -> None:
+        before = self.server
+        ids = self.announce(7)
+        self.server = FakeDialer(self)  # the address of before does not answer any more, and nothing says so
+        for id in ids:
+            self.visitors.came(id, cast(Dials, self.server))
+        self.assertEqual((before.under, before.count, len(self.server.under)), ([], 5, 5))
+        self.connect(7)
+        self.assertEqual((self.served, self.server.count, self.local.count), (ids, 7, 7))
+        self.assertEqual(self.warnings, [])
+
+    def test_whoseServerIsReachedIsNotDialledForAgain(self) -> None:
+        self.visitors.connections = DataConnections(cast(IReactor, self.reactor), Secret("a secret of the two"))
+        ids = self.announce(1)
+        far = self.server.succeed()  # and waits for a challenge
+        again = FakeDialer(self)
+        self.visitors.came(ids[0], cast(Dials, again))
+        self.assertEqual((again.count, far.fileno() < 0), (0, False))
+        self.assertEqual(len(self.visitors._dialling), 1)
+
+    def test_whoIsAcceptedAlreadyIsNotDialledForAgain(self) -> None:
+        ids = self.announce(1)
+        far = self.server.succeed()
+        again = FakeDialer(self)
+        self.visitors.came(ids[0], cast(Dials, again))
+        self.local.succeed()
+        self.assertEqual(again.count, 0)
+        self.assertIn(str(ids[0]).encode(), far.recv(1000))
+        self.assertEqual(len(self.relay), 1)
 
     def test_whomTheServerHasDroppedMeanwhileIsNotDialledFor(self) -> None:
         self.announce(7)
