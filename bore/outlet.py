@@ -63,7 +63,7 @@ class Outlet(io.RawIOBase):
         self._waiting: deque[bytes] = deque()
         self._size = 0
         self._dropped = 0
-        self._gone = False
+        self._gone = self._due = False
         self._delay = _SOON
 
     def writable(self) -> bool:
@@ -131,9 +131,12 @@ class Outlet(io.RawIOBase):
             self._log.warn("{count} lines for {name} were dropped: nobody read them", count=count, name=self._name)
 
     def _tryLater(self) -> None:
-        self._reactor.callLater(self._delay, self._tryAgain)
+        if not self._due:
+            self._due = True
+            self._reactor.callLater(self._delay, self._tryAgain)
 
     def _tryAgain(self) -> None:
+        self._due = False
         self._sendWaiting()
         if self._waiting and not self._gone:
             self._tryLater()

@@ -9,10 +9,10 @@ import socket
 import tempfile
 import termios
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from twisted.internet.task import Clock
-from twisted.logger import LogEvent
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore import outlet
@@ -109,6 +109,36 @@ class PipeTests(OutletCase):
             self.file.write(f"line {number}\n")
         self.assertEqual(self.readAll(self.reader), [f"line {number}" for number in range(10_000)])
         self.assertEqual(self.warnings(), [])
+
+    def test_whatIsSaidOfDroppedLinesIsNotTriedTwice(self) -> None:
+        raw = self.file.buffer
+        assert isinstance(raw, outlet.Outlet)
+        room = 0
+
+        def send(data: bytes) -> int:
+            nonlocal room
+            if not room:
+                raise BlockingIOError
+            taken = min(room, len(data))
+            room -= taken
+            return taken
+
+        def say(event: LogEvent) -> None:  # the log goes where nobody reads it, too
+            if event["log_namespace"].startswith("bore."):
+                self.file.write("dropped\n")
+
+        raw._send = send
+        observer = cast(ILogObserver, say)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        for _ in range(5):
+            self.fill(self.file)
+            room = raw._size  # all that is kept, and not a byte more
+            self.reactor.advance(1.0)
+            self.assertEqual(len(self.reactor.getDelayedCalls()), 1)
+        room = 1 << 20
+        self.reactor.advance(1.0)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_aReaderThatIsGoneIsNoError(self) -> None:
         self.fill(self.file)
