@@ -15,16 +15,18 @@ from bore.streams.reactor import IReactor
 _log = Logger()
 
 
-def makeRelay(reactor: IReactor, halfOpenTimeout: float) -> Relay:
+def makeRelay(reactor: IReactor, halfOpenTimeout: float, descriptors: int = 0) -> Relay:
     """
     Make the relay: by splice where there is splice and epoll, which is on Linux; portable elsewhere.
 
     The environment variable BORE_RELAY=portable forces the portable one, for tests and for comparison.
+
+    :param descriptors: how many descriptors visitors may leave in use; 0: any number.
     """
     if os.environ.get("BORE_RELAY") != "portable":
         if sys.platform == "linux" and hasattr(os, "splice") and hasattr(select, "epoll"):
             from bore.relay.lanes import LaneRelay
 
-            return LaneRelay(reactor, halfOpenTimeout)
+            return LaneRelay(reactor, halfOpenTimeout, descriptors)
         _log.info("this system has no splice or no epoll: bytes are moved through the program's memory")
     return PortableRelay(reactor, halfOpenTimeout)

@@ -25,8 +25,8 @@ _LOOK: Final = 0.03
 class LaneRelay(SpliceRelay):
     """Joins plain sockets with each other, and with lanes."""
 
-    def __init__(self, reactor: IReactor, halfOpenTimeout: float) -> None:
-        super().__init__(reactor, halfOpenTimeout)
+    def __init__(self, reactor: IReactor, halfOpenTimeout: float, descriptors: int = 0) -> None:
+        super().__init__(reactor, halfOpenTimeout, descriptors)
         self._unproven: Deadlines[LanePair, LanePair] = Deadlines(
             reactor, PROOF_TIMEOUT, lambda _, pair: self._safely(pair.check, pair)
         )

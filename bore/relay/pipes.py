@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import sys
 from typing import Final
 
 from twisted.logger import Logger
@@ -26,6 +27,9 @@ MAX_PIPES: Final = 64
 #: or for a kind of socket without it. The other errors are those of the sockets.
 _REFUSALS: Final = frozenset((errno.ENOSYS, errno.EINVAL, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP))
 
+#: The part of the descriptors for visitors of which pipes take none.
+_LAST_PART: Final = 8
+
 #: Empty pipes that are kept for the next stream.
 _SPARE_PIPES: Final = 8
 
@@ -34,14 +38,19 @@ class Pipe:
     """
     A pipe that does not block.
 
+    :param end: its descriptors are below that.
+    :raises OSError: when there are none for it.
     :ivar size: how many bytes it takes at most.
     :ivar fill: how many bytes are in it.
     """
 
     __slots__ = ("fill", "reader", "size", "writer")
 
-    def __init__(self) -> None:
+    def __init__(self, end: int = sys.maxsize) -> None:
         self.reader, self.writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        if max(self.reader, self.writer) >= end:
+            self.close()
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         self.fill = 0
         self.size = fcntl.fcntl(self.writer, fcntl.F_GETPIPE_SZ)
         size = PIPE_SIZE
@@ -66,9 +75,16 @@ class Pipe:
 
 
 class PipePool:
-    """Pipes are only held by streams that are moving; the rest of them share these."""
+    """
+    Pipes are only held by streams that are moving; the rest of them share these.
 
-    def __init__(self) -> None:
+    :param descriptors: how many descriptors visitors may leave in use; 0: any number. A pipe has none of the last
+        eighth of them, which are promised to visitors that wait.
+    """
+
+    def __init__(self, descriptors: int = 0) -> None:
+        # The system gives the lowest one that is free: the number says how many are in use.
+        self._end = descriptors - descriptors // _LAST_PART or sys.maxsize
         self._spare: list[Pipe] = []
         self._used = 0
         self._refused = False
@@ -91,14 +107,14 @@ class PipePool:
         return True
 
     def take(self) -> Pipe | None:
-        """An empty pipe; None if there are too many already, or the system will not give one of a useful size."""
+        """An empty pipe; None if there are too many already, or the system has none of a useful size to spare."""
         if self._spare:
             self._used += 1
             return self._spare.pop()
         if self._used >= MAX_PIPES or self._refused:
             return None
         try:
-            pipe = Pipe()
+            pipe = Pipe(self._end)
         except OSError:
             return None
         if pipe.size < _LEAST_SIZE:

@@ -107,9 +107,13 @@ class _SplicePair(JoinedPair):
 
 @implementer(IReadDescriptor)
 class SpliceRelay(Relay):
-    """Joins plain sockets, and moves bulk by os.splice."""
+    """
+    Joins plain sockets, and moves bulk by os.splice.
 
-    def __init__(self, reactor: IReactor, halfOpenTimeout: float) -> None:
+    :param descriptors: see :class:`PipePool`.
+    """
+
+    def __init__(self, reactor: IReactor, halfOpenTimeout: float, descriptors: int = 0) -> None:
         super().__init__(reactor, halfOpenTimeout)
         self._epoll = select.epoll()
         self._ends: dict[int, End] = {}
@@ -118,7 +122,7 @@ class SpliceRelay(Relay):
         self._afterwards: deque[tuple[End, Callable[[], object]]] = deque()
         self._serving = False
         self._stuck: Deadlines[End, int] = Deadlines(reactor, STUCK_TIMEOUT, self._stuckForLong)
-        self.pipes = PipePool()
+        self.pipes = PipePool(descriptors)
         self.buffer = bytearray(BUFFER_SIZE)
         self.view = memoryview(self.buffer)
         self.ready: list[End] = []

@@ -130,7 +130,7 @@ class Listener:
     :param mayAccept: asked before each accept; says no when it has paused the listener. None: this is the port of those
         who take the others' connections on, and it does not share its turn with them: visitors that are accepted faster
         than clients can come for them only wait.
-    :param descriptors: is told of the descriptor of each connection.
+    :param descriptors: is told of the listening socket, and of the descriptor of each connection.
     """
 
     _log = Logger()
@@ -159,6 +159,8 @@ class Listener:
         sock.setblocking(False)
         prepareStream(sock)
         reactor.addReader(self)
+        if descriptors is not None:
+            descriptors.opened()
 
     @property
     def port(self) -> int:

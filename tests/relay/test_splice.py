@@ -132,6 +132,25 @@ class PipePoolTests(SynchronousTestCase):
         self.patch(os, "pipe2", noDescriptors)
         self.assertIsNone(self.pool.take())
 
+    def test_theLastDescriptorsForVisitorsAreNotForPipes(self) -> None:
+        """What a pipe takes there would be missing where a client comes for a visitor, who was accepted already."""
+        last = max(map(int, os.listdir("/proc/self/fd"))) + 1
+        held = [os.dup(0)]
+        try:
+            while held[-1] < last:
+                held.append(os.dup(0))
+            for spare, given in ((1, False), (2, True)):  # those behind the last one that is not for the last eighth
+                limit = next(n for n in range(1, 2 * last) if n - n // 8 == last + 1 + spare)
+                pool = PipePool(limit)
+                self.addCleanup(pool.close)
+                pipe = pool.take()
+                self.assertEqual(pipe is not None, given)
+                if pipe is not None:
+                    pool.give(pipe)
+        finally:
+            for number in held:
+                os.close(number)
+
     def test_aUserWhoHasUsedUpHisPagesGetsSmallerOnesThenNone(self) -> None:
         real = fcntl.fcntl
 
