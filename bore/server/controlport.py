@@ -209,8 +209,12 @@ class ControlFactory(Factory):
         return False
 
     def _giveWay(self) -> bool:
-        """Reset streams that only linger, or else close half of each session's idle lanes; whether there was one."""
-        return self.relay.relieve() or sum(lanes.shrink() for lanes in self._lanes.values()) > 0
+        """
+        Close half of each session's idle lanes, or else reset streams that only linger; whether there was one.
+
+        An idle lane costs nobody anything; a stream that lingers may still have an answer to pass on.
+        """
+        return sum(lanes.shrink() for lanes in self._lanes.values()) > 0 or self.relay.relieve()
 
     def _readFirst(self, sock: socket.socket) -> bytes:
         """What a client has said already: without a secret it is the client who speaks first."""

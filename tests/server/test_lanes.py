@@ -316,6 +316,21 @@ class NoBoundTests(LaneCase):
         self.assertFalse(any(lane.closed for lane in lanes))
 
 
+class GiveWayTests(LaneCase):
+    """What is closed first when descriptors are short."""
+
+    def test_idleLanesAreBeforeStreamsThatLinger(self) -> None:
+        """An answer that is still on its way is not lost as long as something is held that nobody needs."""
+        lanes = [self.lane() for _ in range(3)]
+        lingering = [True]
+        self.relay.relieve = lambda: bool(lingering and lingering.pop())  # type: ignore[method-assign]
+        for giveWay, open in ((self.factory.room.giveWay, 1), (self.factory.relieve, 0)):
+            self.assertTrue(giveWay())
+            self.assertEqual((sum(not lane.closed for lane in lanes), lingering), (open, [True]))
+        self.assertTrue(self.factory.relieve())
+        self.assertEqual(lingering, [])
+
+
 class EndTests(LaneCase):
     """The end of a session."""
 
