@@ -131,7 +131,7 @@ def parseHostPort(text: str) -> tuple[str, int | None]:
         host, bracket, port = text[1:].partition("]")
         if not bracket or not isLiteral(host) or (port and not port.startswith(":")):
             raise ValueError("an address in brackets is written [2001:db8::1] or [2001:db8::1]:7835")
-        return host, parsePort(port[1:]) if port else None
+        return host, _portBehind(port[1:]) if port else None
     if text.count(":") > 1:
         if not isLiteral(text):
             raise ValueError("give a name, an IPv4 or an IPv6 address, and a port behind it as in [2001:db8::1]:7835")
@@ -145,7 +145,14 @@ def parseHostPort(text: str) -> tuple[str, int | None]:
         asciiName(host)
     except UnicodeError:
         raise ValueError("give a name whose letters are allowed in names, or an address") from None
-    return host, parsePort(port) if colon else None
+    return host, _portBehind(port) if colon else None
+
+
+def _portBehind(text: str) -> int:
+    try:
+        return parsePort(text)
+    except ValueError as e:
+        raise ValueError(f"what stands behind the colon, {text!r}, is not a port: {e}") from None
 
 
 def parsePort(text: str, lowest: int = 1) -> int:

@@ -36,6 +36,13 @@ class HostPortTests(SynchronousTestCase):
         }.items():
             self.assertEqual(parseHostPort(text), expected, text)
 
+    def test_whatIsTakenForAPortIsNamed(self) -> None:
+        for text, port in (("tls:/host", "/host"), ("host:http", "http"), ("host:", ""), ("[::1]:0", "0")):
+            with self.assertRaises(ValueError) as caught:
+                parseHostPort(text)
+            said = f"what stands behind the colon, {port!r}, is not a port: give a number from 1 to 65535"
+            self.assertEqual(str(caught.exception), said)
+
     def test_namesAreWrittenAsNameServersHaveThem(self) -> None:
         for text, expected in {
             "example.com": "example.com",
