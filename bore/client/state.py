@@ -136,6 +136,7 @@ class StateFile:
             return True
         try:
             if self._lock is None:
+                checkFolders(self._path.parent)  # so nothing of root's is left in somebody's home
                 makeFolder(self._path.parent)
                 flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
                 self._lock = os.open(self._path.with_suffix(".lock"), flags, 0o600)
@@ -145,7 +146,7 @@ class StateFile:
             if self._saidWhy != "another client":
                 self._saidWhy = "another client"
                 self._log.info("another client shows {local} through {server}: this one is new to it", **self._names)
-        except OSError as e:
+        except (OSError, Exposed) as e:
             reason = _saidOf(e)
             if self._saidWhy != reason:
                 self._saidWhy = reason

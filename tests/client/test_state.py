@@ -142,6 +142,18 @@ class StateFileTests(SynchronousTestCase):
         self.assertEqual(len(self.logged), 1)
         self.assertIn("cannot be used", self.logged[0])
 
+    def test_nothingIsWrittenIntoAFolderThatOthersMayChange(self) -> None:
+        """Whose program root has run once would find files there that only root can use."""
+        self.folder.mkdir(parents=True)
+        self.folder.chmod(0o777)
+        file = self.file()
+        self.assertIsNone(file.load())
+        file.save(Remembered(20001, TOKEN))
+        self.assertEqual(list(self.folder.iterdir()), [])
+        self.assertEqual(len(self.logged), 1)
+        self.assertIn("cannot be used: the directory", self.logged[0])
+        self.assertIn("chmod o-w", self.logged[0])
+
     def test_oneClientAtATimeUsesIt(self) -> None:
         first, second = self.file(), self.file()
         first.load()
