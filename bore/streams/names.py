@@ -39,7 +39,10 @@ class NameTrouble(DNSLookupError):
 
 
 def _cannot(name: str, error: OSError) -> NameTrouble:
-    return NameTrouble(f"the name {name} cannot be looked up: {str(error.strerror).lower()}")
+    trouble = NameTrouble(f"the name {name} cannot be looked up: {str(error.strerror).lower()}")
+    if not isinstance(error, socket.gaierror):  # whose numbers are others
+        trouble.errno = error.errno  # who waits for a descriptor can do so here, too
+    return trouble
 
 
 _Result: TypeAlias = list[Place] | Exception

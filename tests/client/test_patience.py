@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from typing import NoReturn, cast
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.patience import Patience
+from bore.streams.dial import Dials
+from bore.streams.names import NameTrouble, addressesOf
 
 
 class ScarceDialer:
@@ -37,6 +40,18 @@ class ScarceDialer:
             return self.socket
         self.under.append(Deferred())
         return self.under[-1]
+
+
+class LooksUp:
+    """Has no descriptor for its look-up the first time."""
+
+    patience = 0.0
+
+    def __init__(self, trouble: NameTrouble, dialer: ScarceDialer) -> None:
+        self._results = [fail(trouble), dialer.dial()]
+
+    def dial(self) -> socket.socket | Deferred[socket.socket]:
+        return self._results.pop(0)
 
 
 class PatienceTests(SynchronousTestCase):
@@ -80,6 +95,19 @@ class PatienceTests(SynchronousTestCase):
             dialer.code = 0
             self.clock.advance(0.1)
             self.assertIs(self.successResultOf(dialled), dialer.socket)
+
+    def test_itWaitsForOneForALookUp(self) -> None:
+        def noDescriptor(*unused: object, **unusedToo: object) -> NoReturn:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        self.patch(socket, "getaddrinfo", noDescriptor)
+        trouble = self.assertRaises(NameTrouble, addressesOf, "example.com")
+        dialer = self.dialer()
+        dialled = self.patience.dial(cast(Dials, LooksUp(trouble, dialer)))
+        assert isinstance(dialled, Deferred)
+        self.assertNoResult(dialled)
+        self.clock.advance(0.1)
+        self.assertIs(self.successResultOf(dialled), dialer.socket)
 
     def test_notForLongerThanAVisitorDoes(self) -> None:
         dialled = self.dial(self.dialer(errno.EMFILE))
