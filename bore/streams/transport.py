@@ -19,6 +19,7 @@ from twisted.internet.interfaces import (
     ISystemHandle,
     ITCPTransport,
 )
+from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import Attribute, implementer
 
@@ -35,6 +36,10 @@ _READ: Final = 1 << 16
 CLOSE_TIMEOUT: Final = 3.0
 
 _DOES_NOT_READ: Final = "it has asked for new keys inside TLS, and does not read the answer"
+
+
+#: What a transport without a socket tells anything.
+_NOBODY: Final = Protocol()
 
 
 class IStreamTransport(ITCPTransport, ISystemHandle, IConsumer, IPushProducer):
@@ -206,6 +211,7 @@ class SocketTransport(tcp.Connection):
         self._getFree()
         self.connected = 0
         self.disconnected = 1
+        self.protocol = _NOBODY  # without the cycle both are gone at once
         return self.socket
 
     def getPeer(self) -> IPv4Address | IPv6Address:

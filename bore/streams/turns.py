@@ -87,6 +87,10 @@ class Turns:
         self._next = self._clock.callLater(0, self._turn) if self._waiting else None
 
 
+def _nothing() -> None:
+    """Stands where somebody was to be called who is not there any more."""
+
+
 class Inflow(Generic[E]):
     """
     What one peer says: as an iterator it gives what follows from it, up to the connection's share of this turn.
@@ -126,6 +130,7 @@ class Inflow(Generic[E]):
         """Give nothing any more, and leave the transport alone."""
         self._stopped = True
         self._events = iter(())
+        self._goOn = _nothing  # without this cycle its owner is gone at once
 
     def __iter__(self) -> Iterator[E]:
         while not self._stopped:

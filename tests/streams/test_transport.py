@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
+import weakref
 from typing import cast
 
 from twisted.internet.interfaces import IReactorFDSet
@@ -251,6 +253,14 @@ class ClosingTests(SynchronousTestCase):
         self.transport.connectionLost(Failure(self.transport.doWrite()))
         self.assertEqual(self.peer.recv(100), b"the server stops")
         self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_whoseSocketIsTakenAwayIsGoneAtOnce(self) -> None:
+        gc.disable()
+        self.addCleanup(gc.enable)
+        gone = weakref.ref(self.hearer)
+        self.assertIs(self.transport.detach(), self.sock)
+        del self.hearer, self.transport
+        self.assertIsNone(gone())
 
     def test_andElseALittleLater(self) -> None:
         fill(self.sock)

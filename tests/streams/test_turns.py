@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Iterator
 from typing import cast
 
@@ -197,3 +199,17 @@ class TurnsTests(SynchronousTestCase):
             clock.turn()
         self.assertEqual([peer.followed for peer in peers], [list(range(1, count + 1)) for count in counts])
         self.assertFalse(any(peer.paused for peer in peers))
+
+
+class CycleTests(SynchronousTestCase):
+    """There is a connection for each visitor: nothing is left of it for the garbage collector to find."""
+
+    def test_whoHasStoppedIsGoneAtOnce(self) -> None:
+        gc.disable()
+        self.addCleanup(gc.enable)
+        peer = _Peer(Turns(Clock()))
+        gone = weakref.ref(peer)
+        peer.inflow.stop()
+        peer.inflow._transport = cast(IPushProducer, None)  # its transport knows it no more
+        del peer
+        self.assertIsNone(gone())
