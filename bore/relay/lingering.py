@@ -33,7 +33,7 @@ _LEAST: Final = 1.0
 #: Seconds from when all was acknowledged that a peer which goes on sending has to read it: a program that is writing
 #: when the reset comes may not read any more. It has them only if something was sent to it within the last second: else
 #: there is no answer to read, as where somebody has stopped a download.
-_GRACE: Final = 0.25
+_GRACE: Final = 1.0
 _RECENT: Final = 1.0
 
 #: No event tells that all was acknowledged. Seconds to the first look and, as the pauses double, the longest pause.

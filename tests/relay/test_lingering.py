@@ -139,7 +139,7 @@ class LingeringTests(SynchronousTestCase):
         self.reactor.pump([0.01] * 20)
         self.assertEqual(self.ended, 0)
         peer.send(b"and more")
-        self.reactor.pump([0.05] * 10)
+        self.reactor.pump([0.05] * 25)
         self.over(ours)
 
     def test_aPeerToWhichNothingWasSentIsResetAlthoughItSends(self) -> None:
