@@ -211,7 +211,8 @@ class LaneCase(SynchronousTestCase):
         left = len(relay), len(relay._ends), len(relay._unproven), len(relay._unanswered), relay.pipes._used
         self.assertEqual(left, (0, 0, 0, 0, 0), "pairs, ends, unproven and unanswered lanes, pipes were left")
         self.assertEqual(self.reactor.getDelayedCalls(), [], "timers were left")
-        self.assertEqual(len(os.listdir("/proc/self/fd")), self._descriptors, "descriptors were left")
+        # What other tests have left may be closed at any time: fewer than before are nothing that this one has left.
+        self.assertLessEqual(len(os.listdir("/proc/self/fd")), self._descriptors, "descriptors were left")
 
     def unacknowledged(self) -> None:
         """From now on nothing that is said on lanes seems to arrive: a loopback acknowledges everything at once."""
