@@ -172,6 +172,14 @@ class EndTests(TlsCase):
         self.assertRaises(ConnectionResetError, receive, server, 1)
         self.assertRaises(OSError, server.send, b"hello")
 
+    def test_anErrorOfOneConnectionIsNotToldOfTheNext(self) -> None:
+        """OpenSSL keeps errors in a queue that all connections of a thread have in common."""
+        _, other = self.pair()
+        client, server = self.pair()
+        reset(client)
+        self.assertRaises(ConnectionResetError, receive, server, 1)
+        self.assertRaises(BlockingIOError, other.recv, 1)
+
     def test_garbageInMidStreamIsAnErrorAndNotSilence(self) -> None:
         for size in (5, RECORD):
             for order in (1, -1):
@@ -304,6 +312,16 @@ class NewKeysTests(TlsCase):
             self.assertEqual(receive(server, 6), b"and on")
             server.send(b"answer")
             self.assertEqual(receive(client, 6), b"answer")
+
+    def test_aReadLooksAtOneRecord(self) -> None:
+        """Records without bytes may come as fast as the peer likes: one read must not follow all of them."""
+        rekeying, client, server = self.asking()
+        rekeying.ask(client, 3)
+        rekeying.say(client, b"hello")
+        awaitBytes(server, 4 * sealedSize(5))  # a request has five bytes as well
+        for _ in range(3):
+            self.assertRaises(BlockingIOError, server.recv, 10)
+        self.assertEqual(server.recv(10), b"hello")
 
     def test_aReadThatMustWriteFirstSaysSo(self) -> None:
         for read in (lambda sock: sock.recv(10), lambda sock: sock.recv_into(bytearray(10))):
