@@ -13,6 +13,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+DOCUMENTS := $(wildcard *.rst docs/*.rst docs/*/*.rst newsfragments/README.rst)
 
 .PHONY: help demo test check wheel stress faults bench profile clean
 
@@ -29,10 +30,9 @@ check: $(VENV)/installed-dev $(VENV)/installed-test
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/docutils --strict --report=info README.rst $(VENV)/README.html
-	@$(BIN)/docutils --strict --report=info CHANGELOG.rst $(VENV)/CHANGELOG.html
-	@$(BIN)/docutils --strict --report=info docs/reliability.rst $(VENV)/reliability.html
-	@$(BIN)/docutils --strict --report=info docs/security.rst $(VENV)/security.html
+	@for each in $(DOCUMENTS); do \
+	    $(BIN)/docutils --strict --report=info $$each $(VENV)/document.html || exit 1; \
+	done
 	@$(BIN)/python -m pytest -q tests/test_documentation.py
 
 stress: $(VENV)/installed-test

@@ -1,8 +1,9 @@
-"""README.rst says what the program does."""
+"""README.rst says what the program does, and the other documents name what there is."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -18,6 +19,21 @@ from bore.wire import errors, limits
 from tests.support import CHECKOUT
 
 README = (CHECKOUT / "README.rst").read_text(encoding="utf-8")
+
+#: Every document that is written by hand.
+DOCUMENTS = [
+    path
+    for path in (CHECKOUT / "README.rst", CHECKOUT / "CONTRIBUTING.rst", *sorted((CHECKOUT / "docs").rglob("*.rst")))
+    if path.name != "reliability.rst"
+]
+
+#: Folders of the repository, as the documents write them.
+FOLDERS = "bore|benchmarks|docs|newsfragments|systemd|tests"
+
+DECISIONS = CHECKOUT / "docs" / "decisions"
+
+#: The sections of a decision, in their order; others may stand between them.
+SECTIONS = ["Context", "Decision", "Consequences", "What would change it", "Tests"]
 
 #: README.rst as a long line of words, so that it does not matter how they are broken into lines.
 WORDS = " ".join(README.split())
@@ -118,5 +134,44 @@ class FactsTests(SynchronousTestCase):
             self.assertIn(text, WORDS)
 
     def test_everyFileThatIsNamedExists(self) -> None:
-        for name in re.findall(r"``((?:bore|systemd)/[\w./-]*|LICENSE)``", README):
-            self.assertTrue((CHECKOUT / name).exists(), name)
+        for document in DOCUMENTS:
+            text = document.read_text(encoding="utf-8")
+            for name in re.findall(rf"``((?:{FOLDERS})/[\w./@-]*|LICENSE)``", text):
+                self.assertTrue((CHECKOUT / name).exists(), f"{document}: {name}")
+            for name in re.findall(r"<([\w./-]+\.rst)(?:#[\w-]+)?>`_", text):
+                self.assertTrue((document.parent / name).exists(), f"{document}: {name}")
+
+    def test_everyTestThatIsNamedExists(self) -> None:
+        tests = {path.relative_to(CHECKOUT / "tests").as_posix(): path for path in (CHECKOUT / "tests").rglob("*.py")}
+        defined = {name for path in tests.values() for name in re.findall(r"(?:def|class) (\w+)", path.read_text())}
+        for document in DOCUMENTS:
+            text = document.read_text(encoding="utf-8")
+            for name in re.findall(r"``(test_\w+|\w+Tests)``", text):
+                self.assertIn(name, defined, str(document))
+            for name in re.findall(r"``((?!tests/)\w+/test_\w+\.py)``", text):
+                self.assertIn(name, tests, str(document))
+
+
+class DecisionsTests(SynchronousTestCase):
+    """The pages in docs/decisions."""
+
+    def pages(self) -> list[Path]:
+        return [path for path in DECISIONS.glob("*.rst") if path.name != "README.rst"]
+
+    def test_everyPageIsInTheList(self) -> None:
+        listed = re.findall(r"<([\w-]+\.rst)>", (DECISIONS / "README.rst").read_text(encoding="utf-8"))
+        self.assertEqual(sorted(listed), sorted(path.name for path in self.pages()))
+
+    def test_everyPageHasTheSameSections(self) -> None:
+        for path in self.pages():
+            found = re.findall(r"\n\n\n([^\n]+)\n=+\n", path.read_text(encoding="utf-8"))
+            self.assertEqual([title for title in found if title in SECTIONS], SECTIONS, str(path))
+
+
+class GlossaryTests(SynchronousTestCase):
+    """docs/glossary.rst."""
+
+    def test_itIsInTheOrderOfTheAlphabet(self) -> None:
+        text = (CHECKOUT / "docs" / "glossary.rst").read_text(encoding="utf-8")
+        terms = re.findall(r"\n\n(\w[^\n]*)\n    ", text)
+        self.assertEqual(terms, sorted(terms, key=str.lower))
