@@ -55,7 +55,10 @@ class Check:
         self._running: Deferred[None] | None = None
         self._loop = LoopingCall(self._once)
         self._loop.clock = reactor
-        self._loop.start(seconds, now=False)
+        self._loop.start(seconds, now=False).addErrback(self._broken)
+
+    def _broken(self, reason: Failure) -> None:
+        self._log.failure("the public port is not checked any more", reason)
 
     def stop(self) -> None:
         """Check no more."""

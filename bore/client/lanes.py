@@ -91,7 +91,7 @@ class SessionLanes:
         self._soon: IDelayedCall | None = None
         self._shrinking = LoopingCall(self._shrink)
         self._shrinking.clock = reactor
-        self._shrinking.start(_QUIET, now=False)
+        self._shrinking.start(_QUIET, now=False).addErrback(self._shrinkingFailed)
         visitors.lanes.add(self)
         self._fill()
 
@@ -304,6 +304,9 @@ class SessionLanes:
             self._log.warn("a lane could not be opened: {error}", error=describe(reason.value))
         self._credit += 1
         self._pauses.fail()
+
+    def _shrinkingFailed(self, reason: Failure) -> None:
+        self._log.failure("lanes that are not needed stay open from now on", reason)
 
     def _shrink(self) -> None:
         """Close what was idle for the whole time, and is more than is kept; those that were idle for the longest."""

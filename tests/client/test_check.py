@@ -102,6 +102,16 @@ class CheckTests(SynchronousTestCase):
         )
         self.leavesNothing()
 
+    def test_aFaultOfOursIsLogged(self) -> None:
+        def fail() -> None:
+            raise RuntimeError
+
+        self.check._passed = fail
+        self.reactor.advance(10)
+        self.visitors.noticed()
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.assertIn("the public port is not checked any more", [event["log_format"] for event in self.events])
+
     def test_stoppingEndsACheckThatIsUnderWay(self) -> None:
         self.reactor.advance(10)
         self.check.stop()

@@ -310,6 +310,14 @@ class QuietTests(LaneCase):
             self.relay.finishAll()
         self.assertEqual(len(self.open), 14)
 
+    def test_aFaultOfOursIsLogged(self) -> None:
+        self.lanes._leastIdle = cast(int, None)
+        self.reactor.advance(60)
+        self.lanes._leastIdle = 0
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+        said = "lanes that are not needed stay open from now on"
+        self.assertIn(said, [event["log_format"] for event in self._events])
+
 
 class LossTests(LaneCase):
     """Lanes that are lost, or cannot be had."""
