@@ -156,7 +156,7 @@ class End:
     def pump(self) -> None:
         """Move what can be moved from this end to the other one, within this stream's share of the turn."""
         loop = self.loop
-        others = max(0, loop.left - loop.share)
+        others = loop.left - loop.share if loop.left > loop.share else 0  # max() takes three times as long
         if (self.held or self.pipe is not None) and not self.deliver():
             return
         if self.owing:
@@ -400,7 +400,8 @@ class End:
 
     def drop(self) -> None:
         """Forget what is held, and read no more."""
-        self._giveBack()
+        if self.pipe is not None:
+            self._giveBack()
         self.finished = self.deaf = True
         self.readable = self.owing = False
         self.held = b""

@@ -318,7 +318,7 @@ class Lane(End):
     def _follow(self) -> None:
         """Do what the frames say that have come."""
         loop = self.loop
-        others = max(0, loop.left - loop.share)
+        others = loop.left - loop.share if loop.left > loop.share else 0
         try:
             while loop.left > others:
                 if self.held or self._waiting or self.closed:
@@ -335,7 +335,7 @@ class Lane(End):
                     if self._outgoing:
                         raise Violation("a visitor for a lane whose last stream has not ended yet")
                     self._waiting = True
-                    self.loop.afterwards(self, partial(self._tellOpened, payload))
+                    loop.afterwards(self, partial(self._tellOpened, payload))
                 elif self.session.over:
                     self._flush()
             self.later()

@@ -183,7 +183,8 @@ class SpliceRelay(Relay):
         lane takes the next one, who has left as well.
         """
         self._afterwards.append((end, do))
-        self._wake()
+        if not self._serving:
+            self._wake()
 
     def _wake(self) -> None:
         if not self._serving and self._nextTurn is None and not self._epoll.closed:
