@@ -98,14 +98,19 @@ class _Tests:
         (folder / "upload").write_bytes(bytes(8_000_000))
         port = self.open(LocalService(refuse))
         options = ["-sS", "-m", str(PATIENCE), "-H", "Expect:", "--data-binary", f"@{folder / 'upload'}"]
-        for number in range(TIMES):
+        answers = []
+        for _ in range(TIMES):
             got = subprocess.run(
                 [curl, *options, "-o", str(folder / "answer"), "-w", "%{http_code}", f"http://{self.host}:{port}/"],
                 capture_output=True,
                 check=False,
             )
-            self.assertEqual(got.stdout, b"413", f"the {number}.: {got.stderr.decode()}")
-            self.assertEqual((folder / "answer").read_bytes(), BODY)
+            if got.returncode == 0:
+                self.assertEqual((got.stdout, (folder / "answer").read_bytes()), (b"413", BODY))
+            answers.append(got.stdout)
+        # A curl that is about to write when the reset comes does not read any more, with or without a tunnel: without
+        # one, 3 of 100 on a busy machine.
+        self.assertGreaterEqual(answers.count(b"413"), TIMES - 3, str(answers))
 
 
 class LaneTests(_Tests, EarlyAnswerCase):
