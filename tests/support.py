@@ -10,6 +10,7 @@ import random
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -77,10 +78,23 @@ def eventually(condition: Callable[[], bool], what: str, seconds: float = PATIEN
 
 
 def connect(host: str, port: int, timeout: float = PATIENCE) -> socket.socket:
-    """A connected blocking socket."""
-    sock = socket.create_connection((host, port), timeout=timeout)
+    """A connected blocking socket. If it is reset so soon that connecting tells, reading from it tells as well."""
+    try:
+        sock = socket.create_connection((host, port), timeout=timeout)
+    except ConnectionResetError:
+        return _reset(timeout)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
+
+
+def _reset(timeout: float) -> socket.socket:
+    """A socket that was reset."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        near = socket.create_connection(listener.getsockname(), timeout=timeout)
+        far, _ = listener.accept()
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    far.close()
+    return near
 
 
 def isOpen(host: str, port: int) -> bool:
@@ -109,12 +123,9 @@ def isClosed(sock: socket.socket) -> bool:
 
 
 def isTurnedAway(host: str, port: int) -> bool:
-    """Whether a visit ends without a byte, be it that early that connecting fails."""
-    try:
-        with connect(host, port) as visitor:
-            return isClosed(visitor)
-    except ConnectionResetError:
-        return True
+    """Whether a visit ends without a byte."""
+    with connect(host, port) as visitor:
+        return isClosed(visitor)
 
 
 def receiveExactly(sock: socket.socket, size: int) -> bytes:

@@ -20,7 +20,6 @@ from tests.support import (
     connect,
     eventually,
     freePort,
-    isClosed,
     isOpen,
     isTurnedAway,
     receiveAll,
@@ -311,8 +310,7 @@ class LocalServiceTests(ProcessCase):
         _, control = self.server()
         client, port = self.client(control)
         self.service.close()
-        with connect(self.host, port) as visitor:
-            self.assertTrue(isClosed(visitor))
+        self.assertTrue(isTurnedAway(self.host, port))
         self.assertIn("connection refused", client.waitFor("cannot connect to"))
         self.assertIsNone(client.process.poll())
 
