@@ -78,12 +78,14 @@ def _server(program: str, arguments: Sequence[str]) -> int:
         from bore import exits
         from bore.options.server import serverCommand
         from bore.server.service import CannotListen, ServerService
+        from bore.signals import IReactorSignals, handleHangup
         from bore.streams.reactor import IReactor
 
     command = serverCommand(program).parse(arguments)
     _begin(command.log)
     try:
         service = ServerService(cast(IReactor, reactor), command.settings, inheritedSockets())
+        handleHangup(cast(IReactorSignals, reactor), service.reload)  # before anybody is told that it is up
         service.startService()
     except (BadSocket, CannotListen) as e:
         return _complain(program, str(e), exits.FAILURE)
