@@ -78,14 +78,13 @@ def _server(program: str, arguments: Sequence[str]) -> int:
         from bore import exits
         from bore.options.server import serverCommand
         from bore.server.service import CannotListen, ServerService
-        from bore.signals import IReactorSignals, handleHangup
         from bore.streams.reactor import IReactor
 
     command = serverCommand(program).parse(arguments)
     _begin(command.log)
     try:
         service = ServerService(cast(IReactor, reactor), command.settings, inheritedSockets())
-        handleHangup(cast(IReactorSignals, reactor), service.reload)  # before anybody is told that it is up
+        _followHangup(service)  # before anybody is told that it is up
         service.startService()
     except (BadSocket, CannotListen) as e:
         return _complain(program, str(e), exits.FAILURE)
@@ -117,6 +116,7 @@ def _local(program: str, arguments: Sequence[str]) -> int:
         reactor.stop()
 
     service.gaveUp.addErrback(gaveUp)
+    _followHangup(service)
     reactor.callWhenRunning(service.startService)
     _runUntilSignal(service)
     return code
@@ -150,6 +150,7 @@ def _demo(program: str, arguments: Sequence[str]) -> int:
     command = demoCommand(program).parse(arguments)
     _begin(command.log)
     demo = Demo(cast(IReactor, reactor), reactor.stop, command.port, command.once)
+    _followHangup(demo)
     reactor.callWhenRunning(demo.startService)
     _runUntilSignal(demo)
     return demo.code
@@ -168,18 +169,26 @@ def _begin(log: LogSettings) -> None:
     beginLogging(log, cast(Reactor, reactor))
 
 
+def _followHangup(service: Any) -> None:
+    """Follow SIGHUP from here on."""
+    from twisted.internet import reactor
+
+    from bore.signals import IReactorSignals, handleHangup
+
+    handleHangup(cast(IReactorSignals, reactor), service.reload)
+
+
 def _runUntilSignal(service: Any) -> None:
     """Run the reactor until a signal ends it, then stop the service in order; a second signal ends the process."""
     from twisted.internet import reactor
 
     from bore.process import settle
-    from bore.signals import IReactorSignals, endOnNextSignal, handleHangup
+    from bore.signals import endOnNextSignal
 
     def stop() -> object:
         endOnNextSignal()
         return service.stopService() if service.running else None
 
-    handleHangup(cast(IReactorSignals, reactor), service.reload)
     reactor.addSystemEventTrigger("before", "shutdown", stop)
     reactor.callWhenRunning(settle)
     reactor.run()

@@ -400,8 +400,7 @@ class End:
 
     def drop(self) -> None:
         """Forget what is held, and read no more."""
-        if self.pipe is not None:
-            self._giveBack()
+        self._giveBack()
         self.finished = self.deaf = True
         self.readable = self.owing = False
         self.held = b""
