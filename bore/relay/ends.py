@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from bore.relay.face import Pair, Reason
 from bore.relay.pipes import Pipe, PipePool
-from bore.streams.sockets import isSealed, stuckAt, unacknowledged
+from bore.streams.sockets import closeWithReset, isSealed, stuckAt, unacknowledged
 from bore.streams.turns import LEAST
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ _NONBLOCK: Final = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
 
 #: What FIONREAD says of a socket on which nothing waits to be read.
 _NO_BYTES: Final = struct.pack("i", 0)
-
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class Loop(Protocol):
@@ -392,8 +390,9 @@ class End:
         self.loop.left -= LEAST
         self.drop()
         if reset:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        elif self.sealed:
+            closeWithReset(self.socket)
+            return
+        if self.sealed:
             with contextlib.suppress(OSError):
                 self.socket.shutdown(socket.SHUT_WR)  # else it would be a cut
         self.socket.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import socket
-import struct
 import sys
 from collections.abc import Callable
 from enum import Enum
@@ -16,7 +15,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import hasClosed, isSealed, saidEnd, sinceSent, unacknowledged
+from bore.streams.sockets import closeWithReset, hasClosed, isSealed, saidEnd, sinceSent, unacknowledged
 
 #: Seconds without a byte acknowledged after which the stream is reset all the same. TCP repeats what was lost after
 #: about 1, 2, 4, 8 and 16 s: a path on which none of these arrives is dead, and so is a peer that does not read.
@@ -43,15 +42,6 @@ _LONGEST_PAUSE: Final = 0.25
 #: Reads in one turn, and bytes in each: a peer that goes on sending does not stop the others.
 _READS: Final = 16
 _SIZE: Final = 1 << 16
-
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
-
-
-def resetNow(sock: socket.socket) -> None:
-    """Close a socket by a reset. What its peer has not acknowledged is lost."""
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    sock.close()
 
 
 class _End(Enum):
@@ -129,7 +119,7 @@ class LingeringReset:
             self._looking = None
             self._reactor.removeReader(self)
         if self._socket.fileno() >= 0:
-            resetNow(self._socket)
+            closeWithReset(self._socket)
             self._done()
 
     def fileno(self) -> int:
