@@ -70,7 +70,8 @@ def _command(name: str, arguments: Sequence[str]) -> int:
 
 
 def _server(program: str, arguments: Sequence[str]) -> int:
-    from bore.process import BadSocket, inheritedSockets, withoutOpenSSL
+    from bore.system.activation import BadSocket, inheritedSockets
+    from bore.system.openssl import withoutOpenSSL
 
     with withoutOpenSSL():
         from twisted.internet import reactor
@@ -93,7 +94,7 @@ def _server(program: str, arguments: Sequence[str]) -> int:
 
 
 def _local(program: str, arguments: Sequence[str]) -> int:
-    from bore.process import withoutOpenSSL
+    from bore.system.openssl import withoutOpenSSL
 
     with withoutOpenSSL():
         from twisted.internet import reactor
@@ -160,9 +161,10 @@ def _begin(log: LogSettings) -> None:
     """Prepare the process for what runs in the reactor, before anything is made that does."""
     from twisted.internet import reactor
 
-    from bore.observers import beginLogging
-    from bore.outlet import Reactor
-    from bore.process import raiseDescriptorLimit, useMonotonicClock
+    from bore.logs.observers import beginLogging
+    from bore.logs.outlet import Reactor
+    from bore.system.clock import useMonotonicClock
+    from bore.system.limits import raiseDescriptorLimit
 
     raiseDescriptorLimit()
     useMonotonicClock(reactor)
@@ -173,7 +175,7 @@ def _followHangup(service: Any) -> None:
     """Follow SIGHUP from here on."""
     from twisted.internet import reactor
 
-    from bore.signals import IReactorSignals, handleHangup
+    from bore.system.signals import IReactorSignals, handleHangup
 
     handleHangup(cast(IReactorSignals, reactor), service.reload)
 
@@ -182,8 +184,8 @@ def _runUntilSignal(service: Any) -> None:
     """Run the reactor until a signal ends it, then stop the service in order; a second signal ends the process."""
     from twisted.internet import reactor
 
-    from bore.process import settle
-    from bore.signals import endOnNextSignal
+    from bore.system.memory import settle
+    from bore.system.signals import endOnNextSignal
 
     def stop() -> object:
         endOnNextSignal()

@@ -7,8 +7,8 @@ import os
 import sys
 from typing import Final
 
-from bore import outlet
 from bore.client.reasons import ServerNotTrusted, ServerUnreachable
+from bore.logs import outlet
 from bore.wire.errors import AuthenticationFailed
 
 #: Ended on purpose.

@@ -26,12 +26,12 @@ from bore.client.settings import ClientSettings
 from bore.client.silence import Silence
 from bore.client.visitors import Visitors
 from bore.streams.addresses import peerOf
-from bore.streams.bursts import Burst
 from bore.streams.dial import Dialer, Dials
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import PEER_TIMEOUT, bindingOf, prepareControl, troubleOf
 from bore.streams.transport import IStreamTransport
-from bore.streams.turns import Inflow, Turns
+from bore.timing.bursts import Burst
+from bore.timing.turns import Inflow, Turns
 from bore.wire import proxyprotocol
 from bore.wire.clientsession import (
     ControlSession,

@@ -17,12 +17,12 @@ from bore.client.pauses import Pauses
 from bore.client.reasons import describe
 from bore.client.visitors import Visitors
 from bore.relay.face import Stream
-from bore.streams.bursts import Burst
-from bore.streams.deadlines import Deadlines
 from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import prepareLane
 from bore.streams.visitorlog import VisitorLog
+from bore.timing.bursts import Burst
+from bore.timing.deadlines import Deadlines
 from bore.wire.errors import MalformedMessage
 from bore.wire.extension import Lane as LaneMessage
 from bore.wire.extension import Source

@@ -28,7 +28,7 @@ from bore.client.visitors import Visitors
 from bore.streams.addresses import hostPort
 from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
-from bore.streams.turns import Turns
+from bore.timing.turns import Turns
 from bore.wire.errors import AuthenticationFailed, LateChallenge, Refusal, Violation
 
 #: A server that was lost, and keeps the port for us, is tried for so many seconds before the next one is: a blip of the

@@ -15,7 +15,7 @@ from bore.wire.secret import Secret
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-    from bore.streams.certificates import Credentials
+    from bore.tls.certificates import Credentials
 
 
 class ServerAddress(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from twisted.logger import Logger
 
-from bore.streams.files import Exposed, checkFolders, makeFolder, wholeFile
+from bore.system.files import Exposed, checkFolders, makeFolder, wholeFile
 from bore.wire.extension import isToken
 from bore.wire.token import digest
 

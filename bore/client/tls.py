@@ -11,9 +11,9 @@ from twisted.internet.defer import Deferred
 from bore.client.reasons import ServerNotTrusted
 from bore.client.trust import Trust
 from bore.streams.dial import Dialer
-from bore.streams.handshakes import Handshake
 from bore.streams.reactor import IReactor
-from bore.streams.tls import TlsSocket
+from bore.tls.handshakes import Handshake
+from bore.tls.tlssocket import TlsSocket
 
 
 class TlsDialer:

@@ -10,13 +10,13 @@ from service_identity import CertificateError, VerificationError
 from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 from twisted.logger import Logger
 
-from bore.client.knownservers import AUTHORITY, KnownServer, KnownServers, KnownServersError
 from bore.client.reasons import CertificateNotCurrent, ServerKeyChanged, ServerNotTrusted
 from bore.client.settings import ServerAddress, TlsSettings
 from bore.streams.addresses import asciiName, isLiteral
-from bore.streams.certificates import ODD, fingerprint, silenced
-from bore.streams.contexts import clientContext, repeatedContext
-from bore.streams.tls import TlsSocket
+from bore.tls.certificates import ODD, fingerprint, silenced
+from bore.tls.contexts import clientContext, repeatedContext
+from bore.tls.knownservers import AUTHORITY, KnownServer, KnownServers, KnownServersError
+from bore.tls.tlssocket import TlsSocket
 
 #: X509_STORE_CTX_get_error(3): nobody who is trusted has signed it.
 _UNSIGNED: Final = frozenset((2, 18, 19, 20, 21))

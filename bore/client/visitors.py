@@ -19,12 +19,12 @@ from bore.client.patience import Patience
 from bore.client.reasons import describe
 from bore.client.settings import ClientSettings
 from bore.relay.face import Ending, Relay, Stream
-from bore.streams.bursts import Burst, Overflow
-from bore.streams.descriptors import Descriptors
 from bore.streams.dial import Dialer, Dials
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import sinceReceived
 from bore.streams.visitorlog import VisitorLog
+from bore.system.descriptors import Descriptors
+from bore.timing.bursts import Burst, Overflow
 from bore.wire.limits import ACCEPT_TIMEOUT
 from bore.wire.messages import Accept
 

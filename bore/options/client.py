@@ -8,8 +8,9 @@ from typing import Any, Final
 from bore.client.settings import ClientSettings, ServerAddress, TlsSettings
 from bore.commandline import Command, Option, UsageError
 from bore.options import common, values
-from bore.process import FOR_CONTROL, descriptorsForVisitors, stateFolder
 from bore.streams.addresses import parseHostPort
+from bore.system.limits import FOR_CONTROL, descriptorsForVisitors
+from bore.system.statefolder import stateFolder
 from bore.wire.proxyprotocol import Version
 
 

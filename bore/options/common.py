@@ -16,7 +16,7 @@ from bore.wire.secret import Secret
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-    from bore.streams.certificates import Credentials
+    from bore.tls.certificates import Credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +109,8 @@ def checkPair(certificate: Path | None, key: Path | None) -> Credentials | None:
         raise UsageError("--tls-cert and --tls-key belong together: give both, or none")
     if certificate is None or key is None:
         return None
-    from bore.streams.certificates import BadCredentials, readCredentials
-    from bore.streams.contexts import repeatedContext
+    from bore.tls.certificates import BadCredentials, readCredentials
+    from bore.tls.contexts import repeatedContext
 
     try:
         credentials = readCredentials(certificate, key)
@@ -122,7 +122,7 @@ def checkPair(certificate: Path | None, key: Path | None) -> Credentials | None:
 
 def certificates(option: str, path: Path) -> tuple[Certificate, ...]:
     """The certificates of authorities in a file."""
-    from bore.streams.certificates import BadCredentials, readAuthorities
+    from bore.tls.certificates import BadCredentials, readAuthorities
 
     try:
         return readAuthorities(path)

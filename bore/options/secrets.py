@@ -11,7 +11,7 @@ from typing import Final
 
 from bore.commandline import Command, Option
 from bore.options.values import path
-from bore.streams.files import Exposed, checkFolders, syncFolder
+from bore.system.files import Exposed, checkFolders, syncFolder
 
 _LONGEST: Final = 4096
 

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from bore.commandline import Command, Option, UsageError
 from bore.options import common, values
-from bore.process import FOR_CLIENTS, descriptorsForVisitors, stateFolder
 from bore.server.settings import Bounds, ServerSettings, TlsSettings
+from bore.system.limits import FOR_CLIENTS, descriptorsForVisitors
+from bore.system.statefolder import stateFolder
 
 
 @dataclass(frozen=True, slots=True)

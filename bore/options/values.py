@@ -61,7 +61,7 @@ def count(text: str) -> int:
 
 def fingerprint(text: str) -> str:
     """The fingerprint of a key."""
-    from bore.streams.certificates import isFingerprint  # which loads OpenSSL: only who speaks TLS gets here
+    from bore.tls.certificates import isFingerprint  # which loads OpenSSL: only who speaks TLS gets here
 
     if isFingerprint(text):
         return text

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 from bore.relay.face import Pair, Reason
 from bore.relay.pipes import Pipe, PipePool
 from bore.streams.sockets import closeWithReset, isSealed, stuckAt, unacknowledged
-from bore.streams.turns import LEAST
+from bore.timing.turns import LEAST
 
 if TYPE_CHECKING:
-    from bore.streams.tls import TlsSocket
+    from bore.tls.tlssocket import TlsSocket
 
 #: Small messages are read into one buffer that all streams share. A read that fills it is the begin of bulk.
 BUFFER_SIZE: Final = 1 << 16

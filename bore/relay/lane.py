@@ -18,7 +18,7 @@ from bore.relay.ends import BUFFER_SIZE, READABLE, STREAM_ENDED, WRITABLE, End
 from bore.relay.face import Ending, Reason
 from bore.relay.lanefaces import LaneOwner, Lanes
 from bore.streams.sockets import unacknowledged
-from bore.streams.turns import LEAST
+from bore.timing.turns import LEAST
 from bore.wire.errors import Violation
 from bore.wire.lane import END, OPEN, RESET, RESET_FRAME, LaneDecoder, LaneSession
 

@@ -13,9 +13,9 @@ from bore.relay.lane import Lane
 from bore.relay.lanefaces import GiveBack, LaneOwner
 from bore.relay.lanepair import LanePair
 from bore.relay.splice import SpliceRelay
-from bore.streams.deadlines import Deadlines
 from bore.streams.reactor import IReactor
 from bore.streams.troubles import inWords
+from bore.timing.deadlines import Deadlines
 from bore.wire.lane import RESET_TIMEOUT
 
 #: A stream that has sent much, and waits for its lane to prove itself, is looked after at this interval, in seconds.

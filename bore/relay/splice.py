@@ -26,10 +26,10 @@ from bore.relay.ends import BUFFER_SIZE, End, JoinedPair
 from bore.relay.face import Ending, Pair, Reason, Relay, Stream
 from bore.relay.lingering import TAKE_TIMEOUT, mayResetNow
 from bore.relay.pipes import PipePool
-from bore.streams.deadlines import Deadlines
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import STUCK_TIMEOUT, stuckAt
-from bore.streams.turns import LEAST
+from bore.timing.deadlines import Deadlines
+from bore.timing.turns import LEAST
 
 #: How much all streams together may use of one turn: the bytes that they move, and LEAST for each read and each frame.
 #: So a turn takes a few milliseconds at most, whatever comes, and then the rest of the program has its own.

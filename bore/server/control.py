@@ -21,7 +21,7 @@ from bore.server.tunnel import Tunnel
 from bore.server.waiting import Visitor
 from bore.streams.sockets import BASE_TIMEOUT, PEER_TIMEOUT, prepareControl
 from bore.streams.transport import IDetachable
-from bore.streams.turns import Inflow
+from bore.timing.turns import Inflow
 from bore.wire.errors import InvalidSecret, NoAnswer, Refusal, ShuttingDown, TooManyGuesses, Violation
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT, HEARTBEAT_INTERVAL
 from bore.wire.serversession import (

@@ -17,7 +17,7 @@ from bore.server.tunnels import Tunnels
 from bore.server.waiting import Visitor
 from bore.streams.reactor import IReactor
 from bore.streams.transport import IDetachable
-from bore.streams.turns import Turns
+from bore.timing.turns import Turns
 from bore.wire.errors import Refusal
 
 

@@ -24,13 +24,13 @@ from bore.server.tunnellog import TunnelLog
 from bore.server.tunnels import Tunnels
 from bore.server.waiting import Visitor, WaitingRoom
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
-from bore.streams.descriptors import Descriptors
 from bore.streams.listener import Starvation
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import RECORD, bindingOf
 from bore.streams.transport import SocketTransport
-from bore.streams.turns import Turns
 from bore.streams.visitorlog import VisitorLog
+from bore.system.descriptors import Descriptors
+from bore.timing.turns import Turns
 from bore.wire.errors import MalformedMessage, Refusal, Violation
 from bore.wire.extension import Lane, decodeRequest
 from bore.wire.messages import Accept

@@ -6,7 +6,7 @@ from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
-from bore.server.accounts import Accounts
+from bore.timing.accounts import Accounts
 
 #: So many wrong secrets in a row cost an address nothing: people mistype, and several of them share one address.
 BURST: Final = 10

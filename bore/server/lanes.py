@@ -12,9 +12,9 @@ from twisted.internet.interfaces import IReactorTime
 from bore.relay.face import PROOF_TIMEOUT, Ending, Stream
 from bore.server.tunnel import Tunnel
 from bore.server.waiting import Visitor
-from bore.streams.descriptors import Descriptors
 from bore.streams.sockets import prepareLane
 from bore.streams.visitorlog import VisitorLog
+from bore.system.descriptors import Descriptors
 from bore.wire.lane import openFrame
 from bore.wire.token import newToken
 

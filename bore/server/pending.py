@@ -8,8 +8,8 @@ from typing import Protocol
 from twisted.internet.interfaces import IReactorTime
 
 from bore.server.settings import Bounds
-from bore.streams.bursts import Overflow
-from bore.streams.deadlines import Deadlines
+from bore.timing.bursts import Overflow
+from bore.timing.deadlines import Deadlines
 from bore.wire.errors import Refusal, TooManyPending
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
 

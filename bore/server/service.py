@@ -22,7 +22,7 @@ from bore.streams.reactor import IReactor
 from bore.wire.secret import SHORT_SECRET
 
 if TYPE_CHECKING:
-    from bore.server.certificate import ServerCertificate
+    from bore.tls.servercertificate import ServerCertificate
 
 #: How long clients have to take note that the server stops, in seconds.
 _FAREWELL_TIMEOUT: Final = 2.0
@@ -107,9 +107,9 @@ class ServerService(Service):
 
     def _makeTls(self) -> Accepted:
         """What serves the connections to a port that speaks TLS. OpenSSL is loaded here, and not before."""
-        from bore.server.certificate import ServerCertificate, ownCertificate
         from bore.server.tlsport import TlsPort
-        from bore.streams.certificates import BadCredentials
+        from bore.tls.certificates import BadCredentials
+        from bore.tls.servercertificate import ServerCertificate, ownCertificate
 
         tls = self._settings.tls
         assert tls is not None

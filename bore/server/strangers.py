@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.interfaces import IReactorTime
 
-from bore.streams.tally import Tally
+from bore.timing.tally import Tally
 from bore.wire.errors import InvalidSecret, ProxyHeader, Refusal, Violation
 
 

@@ -14,16 +14,16 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from bore.server.certificate import ServerCertificate
 from bore.server.pending import Pending
 from bore.server.strangers import Strangers
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
-from bore.streams.handshakes import Handshake
 from bore.streams.listener import Accepted
 from bore.streams.reactor import IReactor
-from bore.streams.tls import TlsSocket
 from bore.streams.troubles import inWords
-from bore.streams.turns import HANDSHAKE, Turns
+from bore.timing.turns import HANDSHAKE, Turns
+from bore.tls.handshakes import Handshake
+from bore.tls.servercertificate import ServerCertificate
+from bore.tls.tlssocket import TlsSocket
 from bore.wire.errors import CertificateRefused, NeedsTls, ProxyHeader, Refusal
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
 from bore.wire.messages import Error, encode

@@ -7,15 +7,15 @@ from collections import OrderedDict
 from typing import Final, Protocol
 from uuid import UUID
 
-from bore.server.rate import VisitorRate
 from bore.server.settings import Bounds
 from bore.server.waiting import Visitor, WaitingRoom
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
-from bore.streams.bursts import Burst, Overflow
 from bore.streams.listener import Listener, Starvation
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import sinceReceived
 from bore.streams.visitorlog import VisitorLog
+from bore.timing.bursts import Burst, Overflow
+from bore.timing.rate import VisitorRate
 from bore.wire.errors import Refusal
 from bore.wire.limits import ACCEPT_TIMEOUT
 from bore.wire.token import newToken

@@ -7,8 +7,8 @@ from typing import Final
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from bore.server.accounts import Accounts
-from bore.streams.tally import Tally
+from bore.timing.accounts import Accounts
+from bore.timing.tally import Tally
 
 #: Lines about the tunnels of one address: enough for all that it may have, lost and back several times in a row; then
 #: one at this interval, in seconds.

@@ -12,10 +12,10 @@ from bore.server.ports import Ports
 from bore.server.settings import ServerSettings
 from bore.server.tunnel import Client, Tunnel
 from bore.server.waiting import WaitingRoom
-from bore.streams.bursts import Overflow
-from bore.streams.deadlines import Deadlines
 from bore.streams.listener import Starvation
 from bore.streams.reactor import IReactor
+from bore.timing.bursts import Overflow
+from bore.timing.deadlines import Deadlines
 from bore.wire.errors import (
     NoFreePort,
     PortInUse,

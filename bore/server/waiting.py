@@ -12,9 +12,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from bore.streams.addresses import SocketAddress, plainHost
-from bore.streams.bursts import Burst
-from bore.streams.deadlines import Deadlines
-from bore.streams.descriptors import Descriptors
+from bore.system.descriptors import Descriptors
+from bore.timing.bursts import Burst
+from bore.timing.deadlines import Deadlines
 from bore.wire.extension import Source
 from bore.wire.limits import ACCEPT_TIMEOUT
 from bore.wire.token import newId

@@ -16,9 +16,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bore.streams.addresses import SocketAddress, literalAddress, socketAddress
-from bore.streams.descriptors import Descriptors
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import prepareStream
+from bore.system.descriptors import Descriptors
 
 Accepted: TypeAlias = Callable[[socket.socket, SocketAddress], None]
 

@@ -125,7 +125,7 @@ def bindingOf(sock: socket.socket) -> bytes:
 
 
 def stuckAt(sock: socket.socket) -> int:
-    """See :attr:`bore.streams.tls.TlsSocket.stuck`; 0 for a plain socket."""
+    """See :attr:`bore.tls.tlssocket.TlsSocket.stuck`; 0 for a plain socket."""
     return cast(int, cast(Any, sock).stuck) if isSealed(sock) else 0
 
 

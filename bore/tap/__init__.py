@@ -17,13 +17,15 @@ from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
 
 from bore.commandline import Command, UsageError
-from bore.observers import Escaper, filtered, observer
+from bore.logs.observers import Escaper, filtered, observer
+from bore.logs.outlet import finish, unblocked
+from bore.logs.syslog import SyslogObserver
 from bore.options.common import LogSettings
-from bore.outlet import finish, unblocked
-from bore.process import raiseDescriptorLimit, settle, useMonotonicClock
-from bore.signals import IReactorSignals, endOnNextSignal, handleHangup
 from bore.streams.visitorlog import VisitorLog
-from bore.syslog import SyslogObserver
+from bore.system.clock import useMonotonicClock
+from bore.system.limits import raiseDescriptorLimit
+from bore.system.memory import settle
+from bore.system.signals import IReactorSignals, endOnNextSignal, handleHangup
 from bore.tap.pidfile import checkPidfile
 
 C = TypeVar("C")

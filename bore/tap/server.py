@@ -9,9 +9,9 @@ from twisted.application.service import IService
 
 from bore import tap
 from bore.options.server import ServerCommand, serverCommand
-from bore.process import BadSocket, inheritedSockets
 from bore.server.service import CannotListen, ServerService
 from bore.streams.reactor import IReactor
+from bore.system.activation import BadSocket, inheritedSockets
 
 
 class Options(tap.Options[ServerCommand]):

@@ -18,9 +18,9 @@ from bore.client.servers import Servers
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.visitors import Visitors
 from bore.relay.portable import PortableRelay
-from bore.streams.descriptors import Descriptors
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
+from bore.system.descriptors import Descriptors
 from bore.wire import extension
 from bore.wire.messages import Message, encode
 from tests.fakes import FakeReactor, FakeTransport, captureLog

@@ -11,16 +11,16 @@ from twisted.internet.error import TimeoutError
 
 from bore.client.dataconnections import DataConnections
 from bore.relay.face import Stream
-from bore.streams.contexts import serverContext
 from bore.streams.reactor import IReactor
-from bore.streams.tls import TlsSocket
+from bore.tls.contexts import serverContext
+from bore.tls.tlssocket import TlsSocket
 from bore.wire.binding import ServerProof
 from bore.wire.limits import ACCEPT_TIMEOUT
 from bore.wire.messages import Accept
 from bore.wire.secret import Secret
 from tests.fakes import FakeReactor
-from tests.streams.rekeying import Rekeying
-from tests.streams.tlscase import TlsCase, ownCredentials
+from tests.tls.rekeying import Rekeying
+from tests.tls.tlscase import TlsCase, ownCredentials
 
 SECRET = Secret("the secret of this test")
 

@@ -15,9 +15,9 @@ from bore.client.dataconnections import DataConnections
 from bore.client.lanes import SessionLanes
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.visitors import Visitors
-from bore.streams.descriptors import Count, Descriptors
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
+from bore.system.descriptors import Count, Descriptors
 from bore.wire.extension import Extended, Lane, Opened, Source, Visitor, encode
 from bore.wire.secret import Secret
 from tests.client.case import ControlCase

@@ -12,7 +12,7 @@ from OpenSSL import crypto
 
 from bore.client.reasons import ServerNotTrusted
 from bore.client.trust import Trust
-from bore.streams.tls import TlsSocket
+from bore.tls.tlssocket import TlsSocket
 from tests.certificates import Authority, selfSigned
 from tests.client.trustcase import HOST, TrustCase
 from tests.oddcertificates import ODD, changed, readByOpenSSL, signed

@@ -17,8 +17,8 @@ from bore.client.settings import ClientSettings, ServerAddress
 from bore.commandline import UsageError
 from bore.options.client import clientCommand
 from tests.certificates import Authority, selfSigned
-from tests.streams.test_tlsoffers import signed
 from tests.support import temporaryFolder
+from tests.tls.test_tlsoffers import signed
 
 
 def local(*words: str, **environment: str) -> ClientSettings:

@@ -6,11 +6,11 @@ import datetime
 import itertools
 from typing import Final, cast
 
-from bore.client.knownservers import AUTHORITY
 from bore.client.reasons import CertificateNotCurrent, ServerKeyChanged, ServerNotTrusted
 from bore.client.settings import ServerAddress, TlsSettings
 from bore.client.trust import Trust
-from bore.streams.tls import TlsSocket
+from bore.tls.knownservers import AUTHORITY
+from bore.tls.tlssocket import TlsSocket
 from tests.certificates import Authority, Identity, selfSigned
 from tests.client.trustcase import HOST, FakeTlsSocket, TrustCase, shown
 

@@ -14,9 +14,9 @@ from bore.client.dataconnections import DataConnections
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.visitors import Visitors
 from bore.relay.face import Reason
-from bore.streams.descriptors import Count, Descriptors
 from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
+from bore.system.descriptors import Count, Descriptors
 from bore.wire.secret import Secret
 from tests.client.test_lanes import FakeDialer
 from tests.fakes import FakeReactor, captureLog

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.settings import ServerAddress, TlsSettings
 from bore.client.trust import Trust
-from bore.streams.tls import TlsSocket
+from bore.tls.tlssocket import TlsSocket
 from tests.certificates import Identity
 from tests.fakes import captureLog
 from tests.support import temporaryFolder

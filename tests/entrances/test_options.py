@@ -12,8 +12,8 @@ from bore.commandline import UsageError
 from bore.options.client import ClientCommand, clientCommand
 from bore.options.demo import demoCommand
 from bore.options.server import ServerCommand, serverCommand
-from bore.process import FOR_CLIENTS, FOR_CONTROL, descriptorsForVisitors
 from bore.server.settings import Bounds, ServerSettings
+from bore.system.limits import FOR_CLIENTS, FOR_CONTROL, descriptorsForVisitors
 from bore.wire.proxyprotocol import Version
 from bore.wire.secret import Secret
 from tests.support import temporaryFolder

@@ -11,7 +11,7 @@ from zope.interface import implementer
 
 from bore import tap
 from bore.options.common import LogSettings
-from bore.signals import IReactorSignals
+from bore.system.signals import IReactorSignals
 from tests.fakes import logObserver
 
 

@@ -35,16 +35,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from bore.streams.contexts import clientContext
 from bore.streams.sockets import RECORD, bindingOf
-from bore.streams.tls import TlsSocket
+from bore.tls.contexts import clientContext
+from bore.tls.tlssocket import TlsSocket
 from bore.wire.clientsession import ControlSession, DataSession, Say, TunnelOpened
 from bore.wire.errors import WireError
 from bore.wire.extension import Lane
 from bore.wire.lane import DATA, HEADER
 from bore.wire.secret import Secret
 from tests.lab.pairings import CONTROL_PORT
-from tests.streams.rekeying import Rekeying
+from tests.tls.rekeying import Rekeying
 
 #: So much is said at once.
 _CHUNK = 1 << 16

@@ -70,7 +70,7 @@ def main() -> None:
     from bore.client.reconnecting import ControlFactory
     from bore.client.service import ClientService
     from bore.client.settings import ClientSettings, ServerAddress
-    from bore.process import FOR_CONTROL, descriptorsForVisitors
+    from bore.system.limits import FOR_CONTROL, descriptorsForVisitors
 
     ControlFactory.noisy = True  # it is started for each attempt, and says so
     reactor: Any = WatchedReactor(real)

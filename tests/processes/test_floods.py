@@ -15,13 +15,13 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from bore.streams.contexts import clientContext as ourContext
-from bore.streams.tls import TlsSocket
+from bore.tls.contexts import clientContext as ourContext
+from bore.tls.tlssocket import TlsSocket
 from bore.wire.lane import DATA, HEADER
 from tests.processes.case import ProcessCase
 from tests.processes.tlscase import TlsCase, clientContext
-from tests.streams.rekeying import Rekeying
 from tests.support import PATIENCE, Program, connect, eventually, receiveExactly
+from tests.tls.rekeying import Rekeying
 
 #: A visit takes milliseconds, and before floods were bounded it took a quarter of a second and more. Machines are slow
 #: at times.

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 
-from bore.streams.handshakes import HANDSHAKE_TIMEOUT
+from bore.tls.handshakes import HANDSHAKE_TIMEOUT
 from tests.processes.case import count
 from tests.processes.tlscase import SECRET, TlsCase, hello, keyOf, portOf
 from tests.support import PATIENCE, LocalService, connect, eventually, receiveAll

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from bore.relay.face import Ending, Relay, Stream
 from bore.relay.lanes import LaneRelay
-from bore.streams.certificates import makeSelfSigned
-from bore.streams.contexts import clientContext, serverContext
 from bore.streams.reactor import IReactor
-from bore.streams.tls import TlsSocket
+from bore.tls.certificates import makeSelfSigned
+from bore.tls.contexts import clientContext, serverContext
+from bore.tls.tlssocket import TlsSocket
 from tests.relay.contract import HalvedRelay, tcpPair
 
 _SERVER = serverContext(makeSelfSigned("test")[1])

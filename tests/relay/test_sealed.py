@@ -21,20 +21,20 @@ from bore.relay.face import Ending, Reason, Relay, Stream
 from bore.relay.lanes import LaneRelay
 from bore.relay.portable import PortableRelay
 from bore.relay.splice import SpliceRelay
-from bore.streams.contexts import clientContext
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import STUCK_TIMEOUT
-from bore.streams.tls import TlsSocket
-from bore.streams.turns import LEAST
+from bore.timing.turns import LEAST
+from bore.tls.contexts import clientContext
+from bore.tls.tlssocket import TlsSocket
 from bore.wire.lane import openFrame
 from tests.fakes import FakeReactor
 from tests.relay import contract, earlycontract
 from tests.relay.contract import tcpPair
 from tests.relay.laned import LanedRelay, Side
 from tests.relay.sealed import SealedRelay, tlsPair
-from tests.streams.rekeying import Rekeying
-from tests.streams.tlscase import TlsCase
 from tests.support import receiveAll
+from tests.tls.rekeying import Rekeying
+from tests.tls.tlscase import TlsCase
 
 
 class _Sealed:

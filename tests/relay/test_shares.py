@@ -7,7 +7,7 @@ import socket
 from bore.relay import splice
 from bore.relay.face import Stream
 from bore.relay.lane import Lane
-from bore.streams.turns import LEAST
+from bore.timing.turns import LEAST
 from tests.relay.lanecase import Hand, LaneCase, data, fill, reset, take
 
 #: The reads and frames that fit in one turn.

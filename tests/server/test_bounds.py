@@ -9,8 +9,8 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.server.rate import VisitorRate
 from bore.server.settings import Bounds
+from bore.timing.rate import VisitorRate
 from bore.wire.extension import Open, Visitor, encode
 from bore.wire.messages import Accept, Hello
 from bore.wire.messages import encode as encodeBase

@@ -6,14 +6,14 @@ from twisted.internet.error import ConnectionAborted
 from twisted.python.failure import Failure
 
 from bore.server.settings import Bounds
-from bore.streams.contexts import clientContext
-from bore.streams.tls import TlsSocket
+from bore.tls.contexts import clientContext
+from bore.tls.tlssocket import TlsSocket
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
 from bore.wire.secret import Secret
 from tests.fakes import FakeTransport
 from tests.server.case import ControlCase, SessionCase
-from tests.streams.rekeying import Rekeying
-from tests.streams.tlscase import TlsCase
+from tests.tls.rekeying import Rekeying
+from tests.tls.tlscase import TlsCase
 
 GARBAGE = b"garbage\0"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bore.streams import turns
-from bore.streams.turns import LEAST
+from bore.timing import turns
+from bore.timing.turns import LEAST
 from bore.wire.extension import Goodbye, Open, Visitor, encode
 from bore.wire.messages import Accept
 from bore.wire.messages import encode as encodeBase

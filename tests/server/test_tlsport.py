@@ -6,18 +6,18 @@ import contextlib
 import socket
 from typing import cast
 
-from bore.server.certificate import ServerCertificate
 from bore.server.pending import Pending
 from bore.server.settings import Bounds
 from bore.server.strangers import Strangers
 from bore.server.tlsport import TlsPort
-from bore.streams import turns
 from bore.streams.addresses import SocketAddress
 from bore.streams.reactor import IReactor
-from bore.streams.tls import TlsSocket
+from bore.timing import turns
+from bore.tls.servercertificate import ServerCertificate
+from bore.tls.tlssocket import TlsSocket
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
 from tests.fakes import FakeReactor
-from tests.streams.tlscase import TlsCase, clientOffer, plainPair, serverOffer
+from tests.tls.tlscase import TlsCase, clientOffer, plainPair, serverOffer
 
 #: The handshakes that are begun in one turn, as long as none wait.
 AT_ONCE = turns._TURN // turns.HANDSHAKE

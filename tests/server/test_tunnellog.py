@@ -6,8 +6,8 @@ from twisted.internet.task import Clock
 from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.server.accounts import Accounts
 from bore.server.tunnellog import TunnelLog
+from bore.timing.accounts import Accounts
 from bore.wire.messages import Hello, encode
 from tests.fakes import captureLog
 from tests.server.case import ControlCase

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.server import tunnel
 from bore.server.waiting import Visited, Visitor, WaitingRoom
-from bore.streams.descriptors import Count, Descriptors
+from bore.system.descriptors import Count, Descriptors
 from bore.wire import messages
 from bore.wire.extension import Goodbye, Open, Opened, encode
 from bore.wire.extension import Visitor as VisitorMessage

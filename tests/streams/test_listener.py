@@ -12,9 +12,9 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
 from bore.streams.addresses import SocketAddress
-from bore.streams.descriptors import Count, Descriptors
 from bore.streams.listener import Listener, Starvation, bindSocket
 from bore.streams.reactor import IReactor
+from bore.system.descriptors import Count, Descriptors
 from tests.fakes import FakeReactor, captureLog
 from tests.support import connect, eventually, freePort, isOpen
 

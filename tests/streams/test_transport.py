@@ -13,15 +13,15 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.streams.contexts import clientContext
 from bore.streams.sockets import RECORD, STUCK_TIMEOUT, TlsError
-from bore.streams.tls import TlsSocket
 from bore.streams.transport import CLOSE_TIMEOUT, SocketTransport
+from bore.tls.contexts import clientContext
+from bore.tls.tlssocket import TlsSocket
 from tests.fakes import FakeReactor
 from tests.relay.lanecase import TINY, Plugs, fill
 from tests.relay.sealed import tlsPair
-from tests.streams.rekeying import Rekeying
-from tests.streams.tlscase import TlsCase
+from tests.tls.rekeying import Rekeying
+from tests.tls.tlscase import TlsCase
 
 
 class _Hearer(Protocol):

@@ -1,0 +1,226 @@
+"""Keys and certificates, and the files that they are in."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import datetime
+import hashlib
+import os
+import re
+import stat
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple, TypeAlias
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from cryptography.utils import CryptographyDeprecationWarning
+from cryptography.x509.oid import NameOID
+from OpenSSL.crypto import FILETYPE_PEM, Error, load_certificate
+
+from bore.system.files import Exposed, checkFolders, checkOwner
+
+#: More than any file of certificates.
+_LONGEST: Final = 1 << 20
+
+#: What a key may be.
+KINDS: Final = "give one of ECDSA (P-256, P-384 or P-521), Ed25519, Ed448 or RSA (2048 bits or more)"
+
+#: RFC 8017, appendix C: a key that makes no other signatures. *cryptography* has no way to hand one to OpenSSL.
+_RSA_PSS: Final = x509.ObjectIdentifier("1.2.840.113549.1.1.10")
+
+_BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
+_BLOCK: Final = re.compile(_BEGIN + b".*?-----END CERTIFICATE-----", re.DOTALL)
+
+#: What reading a certificate may raise that OpenSSL has read without a complaint.
+ODD: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+
+_FINGERPRINT: Final = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
+
+#: RFC 5280, section 4.1.2.5: a certificate without a well-defined end.
+_FOR_EVER: Final = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)
+
+
+Key: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
+
+
+class BadCredentials(Exception):
+    """A key, or a certificate, that cannot be used. The text says what would be right."""
+
+
+class Credentials(NamedTuple):
+    """
+    What one end shows the other.
+
+    :ivar key: the private key.
+    :ivar chain: the certificate, and those above it.
+    """
+
+    key: Key
+    chain: tuple[x509.Certificate, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """See :func:`fingerprint`."""
+        return fingerprint(self.chain[0])
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """The key of a certificate, in short: SHA-256 of its SubjectPublicKeyInfo, in the form that ssh gives to keys."""
+    key = _public(certificate)
+    return "SHA256:" + base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip("=")
+
+
+def isFingerprint(text: str) -> bool:
+    """Whether a text has the form of a fingerprint."""
+    return _FINGERPRINT.fullmatch(text) is not None
+
+
+def readCertificates(path: Path) -> tuple[x509.Certificate, ...]:
+    """
+    Read the certificates in a PEM file.
+
+    :raises BadCredentials: when there are none.
+    """
+    try:
+        with silenced():
+            return tuple(x509.load_pem_x509_certificates(_read(path)))
+    except ODD:
+        raise BadCredentials(f"{path} holds no certificate: give a PEM file with BEGIN CERTIFICATE in it") from None
+
+
+def readAuthorities(path: Path) -> tuple[x509.Certificate, ...]:
+    """
+    Read the certificates of authorities in a PEM file, which may be the system's bundle.
+
+    What OpenSSL can read and *cryptography* cannot is left out, if there are others: many bundles have one that is
+    older than today's rules.
+
+    :raises BadCredentials: when there are none, or one is damaged.
+    """
+    found = []
+    pem = _read(path)
+    for block in _BLOCK.findall(pem):
+        try:
+            with silenced():
+                found.append(x509.load_pem_x509_certificate(block))
+        except ODD:
+            try:
+                load_certificate(FILETYPE_PEM, block)
+            except Error:
+                raise BadCredentials(f"{path} holds a damaged certificate: write it anew") from None
+    if not found:
+        raise BadCredentials(f"{path} holds no certificate: give a PEM file with BEGIN CERTIFICATE in it")
+    if pem.count(_BEGIN) > len(_BLOCK.findall(pem)):
+        raise BadCredentials(f"{path} ends within a certificate: write it anew")
+    return tuple(found)
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Read certificates without *cryptography*'s warnings of future releases: they are not ours to change."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        yield
+
+
+def readCredentials(certificates: Path, key: Path) -> Credentials:
+    """
+    Read a certificate, those above it, and its key.
+
+    :param certificates: a PEM file; the end's own certificate is the first one.
+    :param key: a PEM file.
+    :raises BadCredentials: when there is no key without a passphrase, or no certificate, or they do not belong
+        together; or when somebody else may read the key, or replace it.
+    """
+    chain = readCertificates(certificates)
+    try:
+        shown = _public(chain[0])
+        kind = chain[0].public_key_algorithm_oid
+    except ODD:
+        raise BadCredentials(f"{certificates} has a certificate for a key of an unknown kind: {KINDS}") from None
+    if kind == _RSA_PSS:
+        raise BadCredentials(f"{certificates} has a certificate for a key for RSASSA-PSS alone: {KINDS}")
+    try:
+        private = load_pem_private_key(_read(key), None)
+    except UnsupportedAlgorithm:
+        raise BadCredentials(f"{key} holds a key of an unknown kind: {KINDS}") from None
+    except TypeError:
+        raise BadCredentials(f"{key} has a passphrase, which nobody could give at a start: store it without") from None
+    except ValueError:
+        raise BadCredentials(f"{key} holds no private key: give a PEM file with BEGIN PRIVATE KEY in it") from None
+    if not isinstance(private, Key):
+        raise BadCredentials(f"{key} holds a key that signs nothing: {KINDS}")
+    if private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != shown:
+        raise BadCredentials(f"{key} is not the key of the first certificate in {certificates}: give files of one pair")
+    _checkSecret(key)
+    return Credentials(private, chain)
+
+
+def makeSelfSigned(name: str) -> tuple[bytes, Credentials]:
+    """
+    Make a key (P-256) and a certificate that nobody else has signed.
+
+    :param name: what the certificate calls its holder; nobody should rely on it.
+    :returns: both as PEM, the key first; and ready for use.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC))  # whatever the clock of either end says
+        .not_valid_after(_FOR_EVER)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return pem + certificate.public_bytes(Encoding.PEM), Credentials(key, (certificate,))
+
+
+def _public(certificate: x509.Certificate) -> bytes:
+    """The SubjectPublicKeyInfo of a certificate, in DER."""
+    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_LONGEST)
+    except OSError as e:
+        raise BadCredentials(f"{path} cannot be read: {e.strerror}") from None
+
+
+def _checkSecret(path: Path) -> None:
+    """Check who may read and replace a key. What its group may do is its owner's decision (ssl-cert, for instance)."""
+    try:
+        status = os.stat(path)
+        if os.name == "posix" and stat.S_ISREG(status.st_mode):
+            checkOwner(path, status)
+            if status.st_mode & stat.S_IRWXO:
+                raise BadCredentials(f"{path} holds a key, and every user of this machine may use it: chmod o= {path}")
+            checkFolders(Path(os.path.realpath(path)).parent, groupMay=True)
+    except Exposed as e:
+        raise BadCredentials(str(e)) from None
+    except OSError as e:
+        raise BadCredentials(f"{path} cannot be read: {e.strerror}") from None

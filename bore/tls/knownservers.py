@@ -1,0 +1,188 @@
+"""The keys of the servers that this user has met, as ssh has them in ``known_hosts``."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import stat
+from ipaddress import ip_address
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+
+from bore.streams.addresses import parseHostPort
+from bore.system.files import Exposed, checkFolders, checkOwner, locked, makeFolder, syncFolder
+from bore.tls.certificates import isFingerprint
+
+#: What stands in the place of a key for a server that has shown a certificate which a trusted authority has signed.
+AUTHORITY: Final = "authority"
+
+#: More than any file that was written here.
+_LONGEST: Final = 1 << 20
+
+
+#: What would be no part of a name in the file: what separates it from the key, what begins a remark, and the escape.
+_SPECIAL: Final = re.compile(r"[\s\\]|^#")
+_ESCAPE: Final = re.compile(r"\\x([0-9a-f]{4})")
+
+
+def _entry(line: str) -> tuple[str, str]:
+    """
+    The server in a line, and what is known of it.
+
+    :raises ValueError: when the line says no such thing.
+    """
+    written, key = line.split()
+    if not (written + key).isprintable() or not (key == AUTHORITY or isFingerprint(key)):
+        raise ValueError("no server and key")
+    name = _ESCAPE.sub(lambda found: chr(int(found.group(1), 16)), written)
+    if parseHostPort(name)[1] is None:
+        raise ValueError("no port")
+    return _plain(name), key
+
+
+def _plain(server: str) -> str:
+    """A server in the one form in which it is compared with others."""
+    host, colon, port = server.lower().rpartition(":")
+    try:
+        host = f"[{ip_address(host[1:-1])}]" if host.startswith("[") else str(ip_address(host))
+    except ValueError:
+        host = host.removesuffix(".")
+    return host + colon + port
+
+
+def _written(server: str) -> str:
+    """A server as it is written in the file."""
+    return _SPECIAL.sub(lambda found: f"\\x{ord(found.group()):04x}", _plain(server))
+
+
+class KnownServersError(Exception):
+    """The file cannot be relied on. The text says what would help."""
+
+
+class KnownServer(NamedTuple):
+    """
+    A line of the file.
+
+    :ivar key: a fingerprint, or :data:`AUTHORITY`.
+    :ivar line: its number, the first one is 1.
+    """
+
+    key: str
+    line: int
+
+
+class KnownServers:
+    """
+    A file with a line for each server: where it is, and the fingerprint of its key. Lines that begin with ``#`` are
+    remarks.
+
+    :param path: the file; made when the first line is written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def find(self, server: str) -> list[KnownServer]:
+        """
+        What is known of a server.
+
+        :param server: the server, as people write it.
+        :raises KnownServersError: when the file cannot be read, somebody else may change or remove it, or it is damaged
+            and says nothing of this server in what can be read.
+        """
+        try:
+            checkFolders(self.path.parent)
+        except Exposed as e:
+            raise KnownServersError(
+                f"{self.path} cannot be relied on: {e}. XDG_STATE_HOME names another place"
+            ) from None
+        found: list[KnownServer] = []
+        damaged = 0
+        for number, line in enumerate(self._read().split("\n"), 1):
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            try:
+                name, key = _entry(line)
+            except ValueError:
+                damaged = damaged or number
+                continue
+            if name == _plain(server):
+                found.append(KnownServer(key, number))
+        if damaged and not found:
+            raise KnownServersError(
+                f"line {damaged} of {self.path} is damaged, and may have been about this server: mend or remove it"
+            )
+        return found
+
+    def add(self, server: str, key: str) -> None:
+        """
+        Write down what a server has shown.
+
+        :raises OSError: when the file cannot be written.
+        """
+        with self._open() as file:
+            self._append(file, server, key)
+            self._sync(file)
+
+    def addNew(self, server: str, key: str) -> list[KnownServer]:
+        """
+        Write down what a server has shown, unless something is known of it. Of two clients that do so at the same time
+        one finds what the other has written.
+
+        :returns: what is known of it already; then nothing was written.
+        :raises KnownServersError: see :meth:`find`.
+        :raises OSError: when the file cannot be written, or another program has locked it.
+        """
+        with self._open() as file:
+            with locked(file.fileno()) as ours:
+                if not ours:
+                    raise OSError(errno.EAGAIN, "another program has locked it")
+                known = self.find(server)
+                if not known:
+                    self._append(file, server, key)
+            self._sync(file)
+        return known
+
+    def _open(self) -> BinaryIO:
+        makeFolder(self.path.parent)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+        return os.fdopen(os.open(self.path, flags, 0o600), "r+b")
+
+    def _append(self, file: BinaryIO, server: str, key: str) -> None:
+        with contextlib.suppress(OSError):
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":  # somebody has edited it
+                file.write(b"\n")
+        file.write(f"{_written(server)} {key}\n".encode())
+        file.flush()
+
+    def _sync(self, file: BinaryIO) -> None:
+        os.fsync(file.fileno())
+        syncFolder(self.path.parent)
+
+    def _read(self) -> str:
+        try:
+            # Without O_NONBLOCK, a pipe in the place of the file would have the whole program wait.
+            flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+            with open(os.open(self.path, flags), "rb") as file:
+                status = os.fstat(file.fileno())
+                if not stat.S_ISREG(status.st_mode):
+                    raise KnownServersError(f"{self.path} is no file: move it away")
+                checkOwner(self.path, status)
+                if os.name == "posix" and status.st_mode & 0o022:
+                    raise KnownServersError(
+                        f"{self.path} may be written by others, who could have changed the keys in it: "
+                        "see that it is right, and chmod 600 it"
+                    )
+                content = file.read(_LONGEST + 1)
+        except FileNotFoundError:
+            return ""
+        except Exposed as e:
+            raise KnownServersError(str(e)) from None
+        except OSError as e:
+            raise KnownServersError(f"{self.path} cannot be read: {e.strerror}") from None
+        if len(content) > _LONGEST:
+            raise KnownServersError(f"{self.path} is too long: remove what is not needed")
+        return content.decode("utf-8", "replace")

@@ -1,0 +1,185 @@
+"""What the server shows to its clients."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from OpenSSL import SSL
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from bore.system.files import Exposed, checkFolders, checkOwner, locked, makeFolder, syncFolder, wholeFile
+from bore.tls.certificates import BadCredentials, Credentials, makeSelfSigned, readAuthorities, readCredentials
+from bore.tls.contexts import isSigned, serverContext
+from bore.tls.tlssocket import TlsSocket
+
+#: Where in its state directory the server keeps the key and the certificate that it has made itself.
+_OWN: Final = "tls.pem"
+
+#: What a file system says that has no hard links, or does not allow this one.
+_NO_LINKS: Final = frozenset((errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK))
+
+#: How long another server that makes its key in the same place is waited for, in seconds. It is at the start.
+_LOCK_TIMEOUT: Final = 2.0
+
+#: Files are looked at for changes at most so often, in seconds, and only when a client comes.
+_LOOK: Final = 1.0
+
+
+class ServerCertificate:
+    """
+    A certificate in files. When they change, those who come later are shown the new one.
+
+    :param certificate: a PEM file with the certificate, and those above it behind it.
+    :param key: a PEM file with its key.
+    :param clients: a PEM file with those who sign the certificates that clients have to show; None: they need none.
+    :ivar authorities: those; nobody: clients need no certificate.
+    :ivar authoritiesChanged: called when clients have to be signed by others from now on.
+    :raises BadCredentials: when the files are of no use.
+    """
+
+    _log = Logger()
+
+    def __init__(self, clock: IReactorTime, certificate: Path, key: Path, clients: Path | None = None) -> None:
+        self._clock = clock
+        self._files = certificate, key
+        self._clients = clients
+        self._looked = clock.seconds()
+        self._stamp = self._look()
+        self.authoritiesChanged: Callable[[], object] = lambda: None
+        self.authorities = self._readAuthorities()
+        self._use(readCredentials(certificate, key))
+
+    @property
+    def context(self) -> SSL.Context:
+        """What the next client is shown."""
+        if self._clock.seconds() - self._looked >= _LOOK:
+            self._looked = self._clock.seconds()
+            stamp = self._look()
+            if stamp != self._stamp:
+                self._stamp = stamp
+                self.reload(asked=False)
+        return self._context
+
+    def reload(self, asked: bool = True) -> None:
+        """
+        Read the files anew; if they are of no use, go on with what there is.
+
+        :param asked: whether somebody waits for an answer in the log, even if nothing has changed.
+        """
+        try:
+            credentials, authorities = readCredentials(*self._files), self._readAuthorities()
+            others = authorities != self.authorities
+            if credentials.chain != self._chain or others:
+                before, self.authorities = self.authorities, authorities
+                try:
+                    self._use(credentials)
+                except BadCredentials:
+                    self.authorities = before
+                    raise
+                self._log.info("new TLS certificate, key {fingerprint}", fingerprint=self.fingerprint)
+            elif asked:
+                self._log.info("the TLS certificate is the same, key {fingerprint}", fingerprint=self.fingerprint)
+        except BadCredentials as e:
+            self._log.error("the TLS certificate stays as it was: {error}", error=e)
+            return
+        if others:
+            self._log.info("new authorities for the certificates of clients: {count}", count=len(authorities))
+            self.authoritiesChanged()
+
+    def accepts(self, sock: TlsSocket) -> bool:
+        """Whether the certificate that a client has shown would be accepted today, but for its dates."""
+        if self._clients is None:
+            return True
+        shown = sock.chain
+        return bool(shown) and isSigned(shown[0], shown[1:], self.authorities)
+
+    def _readAuthorities(self) -> tuple[x509.Certificate, ...]:
+        return () if self._clients is None else readAuthorities(self._clients)
+
+    def _use(self, credentials: Credentials) -> None:
+        self._context = serverContext(credentials, self.authorities)
+        self._chain = credentials.chain
+        self.fingerprint = credentials.fingerprint
+
+    def _look(self) -> tuple[object, ...]:
+        """What changes when the files do."""
+        stamps: list[object] = []
+        for path in (*self._files, *([] if self._clients is None else [self._clients])):
+            try:
+                status = os.stat(path)
+            except OSError:
+                stamps.append(None)
+            else:
+                stamps.append((status.st_mtime_ns, status.st_ino, status.st_size))
+        return tuple(stamps)
+
+
+def ownCertificate(folder: Path | None) -> Path:
+    """
+    The server's own key and certificate, made when there are none yet.
+
+    :param folder: the server's state directory.
+    :returns: a PEM file with both.
+    :raises BadCredentials: when there can be none, or others may have read it.
+    """
+    if folder is None:
+        raise BadCredentials("there is no directory to keep a key in: set HOME, or give --tls-cert and --tls-key")
+    path = folder / _OWN
+    try:
+        checkFolders(folder)
+        if not path.exists():
+            _write(path, makeSelfSigned("txbore")[0])
+        status = os.stat(path)
+        checkOwner(path, status)
+    except Exposed as e:
+        raise BadCredentials(
+            f"{path} cannot be relied on: {e}. XDG_STATE_HOME names another directory, --tls-cert and --tls-key other "
+            "files"
+        ) from None
+    except OSError as e:
+        raise BadCredentials(f"{path} cannot be made: {e.strerror}: give --tls-cert and --tls-key") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise BadCredentials(f"{path} is no file: move it away")
+    if os.name == "posix" and status.st_mode & 0o077:
+        raise BadCredentials(f"{path} holds the server's key, and others may read it: chmod 600 it, if nobody has")
+    return path
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Make a file, for the user's eyes only, as a whole; one that is there meanwhile stays. It survives a power cut."""
+    folder = path.parent
+    makeFolder(folder)
+    with wholeFile(folder, content) as name:
+        try:
+            os.link(name, path)
+        except FileExistsError:
+            return
+        except OSError as e:
+            if e.errno not in _NO_LINKS:
+                raise
+            _moveUnlessThere(name, path)
+    for each in (folder, folder.parent):
+        syncFolder(each)
+
+
+def _moveUnlessThere(name: str, path: Path) -> None:
+    """Give a file its place where the file system has no hard links (FAT, some of the network)."""
+    if os.name != "posix":
+        with contextlib.suppress(FileExistsError):  # there, a file that exists is not replaced
+            os.rename(name, path)
+        return
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with locked(descriptor, _LOCK_TIMEOUT):
+            if not path.exists():
+                os.rename(name, path)
+    finally:
+        os.close(descriptor)

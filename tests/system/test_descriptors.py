@@ -1,0 +1,98 @@
+"""How many descriptors there are for visitors."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from bore.system.descriptors import Count, Descriptors, lengthOfList, sizeOfFolder
+
+
+class CountTests(SynchronousTestCase):
+    """What the system says."""
+
+    def setUp(self) -> None:
+        if sys.platform != "linux":
+            raise SkipTest("the count is known on Linux")
+
+    def test_bothWaysCountThoseThatWereOpened(self) -> None:
+        size, length = sizeOfFolder(), lengthOfList()
+        opened = [os.dup(0) for _ in range(10)]
+        self.assertEqual(lengthOfList(), length + 10)
+        if size:  # Linux 6.2
+            self.assertEqual((size, sizeOfFolder()), (length, length + 10))
+        for fd in opened:
+            os.close(fd)
+        self.assertEqual(lengthOfList(), length)
+
+
+class DescriptorsTests(SynchronousTestCase):
+    """How often they are counted."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.open = 20
+        self.counted = 0
+
+    def count(self) -> int:
+        self.counted += 1
+        return self.open
+
+    def test_whileThereAreManyTheyAreNotCounted(self) -> None:
+        descriptors = Descriptors(self.clock, 1000, Count(self.count))
+        for _ in range(970):
+            self.assertTrue(descriptors.has(10))
+            descriptors.opened()
+        self.assertEqual(self.counted, 1)
+
+    def test_whatWasClosedIsFoundWhenItIsNeeded(self) -> None:
+        descriptors = Descriptors(self.clock, 100, Count(self.count))
+        descriptors.opened(75)
+        self.open = 30
+        self.assertTrue(descriptors.has(10))
+        self.assertEqual(descriptors.spare, 70)
+
+    def test_whatOthersHaveOpenedIsFoundToo(self) -> None:
+        self.open = 95
+        descriptors = Descriptors(self.clock, 100, Count(self.count))
+        self.assertEqual([descriptors.has(count) for count in (5, 6)], [True, False])
+        self.open = 110
+        self.assertFalse(descriptors.has(6))
+        self.assertFalse(descriptors.has(1))
+
+    def test_whereCountingIsDearItIsDoneNowAndThen(self) -> None:
+        self.clock.advance(1)
+        self.open = 100
+        descriptors = Descriptors(self.clock, 100, Count(lambda: 0, self.count))
+        for _ in range(50):
+            self.assertFalse(descriptors.has(1))
+        self.assertEqual(self.counted, 1)
+        self.open = 50
+        self.clock.advance(0.25)
+        self.assertTrue(descriptors.has(1))
+        self.assertEqual(descriptors.spare, 50)
+
+    def test_allServicesOfAProcessCountTheSame(self) -> None:
+        count = Count(self.count)
+        one, other = Descriptors(self.clock, 100, count), Descriptors(self.clock, 50, count)
+        self.assertEqual((one.spare, other.spare), (80, 30))
+        one.opened(30)
+        self.open = 50
+        self.assertFalse(other.has(1))
+        self.assertTrue(one.has(50))
+
+    def test_withoutALimitThereAreAlwaysSome(self) -> None:
+        descriptors = Descriptors(self.clock, 0, Count(self.count))
+        descriptors.opened(1 << 20)
+        self.assertTrue(descriptors.has(1 << 20))
+        self.assertEqual(self.counted, 0)
+
+    def test_whereNobodyCanCountTheSystemHasToSay(self) -> None:
+        descriptors = Descriptors(self.clock, 100, Count(lambda: 0, lambda: 0))
+        for _ in range(1000):
+            self.assertTrue(descriptors.has(1))
+            descriptors.opened()
+            self.clock.advance(0.1)

@@ -1,0 +1,88 @@
+"""Trouble that comes by the thousand."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.logger import formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.timing.bursts import Burst, Overflow
+from tests.fakes import captureLog
+
+
+class BurstTests(SynchronousTestCase):
+    """One line for many."""
+
+    def test_onlyTheFirstOfABurstIsTold(self) -> None:
+        clock = Clock()
+        burst = Burst(clock)
+        told = []
+        for pause in (0, 0, 9, 9, 9, 10, 0, 100):
+            clock.advance(pause)
+            told.append(burst.begins())
+        self.assertEqual(told, [True, False, False, False, False, True, False, True])
+
+
+class OverflowTests(SynchronousTestCase):
+    """Two lines for a burst, however long it is."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.events = captureLog(self)
+        self.overflow = Overflow(self.clock, "{limit} is too much for {whom}")
+
+    @property
+    def logged(self) -> list[str]:
+        return [formatEvent(event) for event in self.events]
+
+    def test_theBeginIsLoggedAtOnceAndTheNumberAtTheEnd(self) -> None:
+        for _ in range(50):
+            self.overflow.happened(limit=3, whom="us")
+            self.clock.advance(1)
+        self.assertEqual(self.logged, ["3 is too much for us"])
+        self.clock.pump([1] * 10)
+        self.assertEqual(self.logged, ["3 is too much for us", "3 is too much for us (50 times)"])
+        self.assertEqual((self.overflow.total, self.clock.getDelayedCalls()), (50, []))
+
+    def test_onceIsLoggedOnce(self) -> None:
+        self.overflow.happened(limit=3, whom="us")
+        self.clock.advance(10)
+        self.assertEqual((self.logged, self.clock.getDelayedCalls()), (["3 is too much for us"], []))
+
+    def test_whatIsOverEarlierIsSaidWithItsNumber(self) -> None:
+        for _ in range(2):
+            for _ in range(3):
+                self.overflow.happened(limit=3, whom="us")
+            self.assertTrue(self.overflow.lasts)
+            self.overflow.over("{whom} had {count}")
+            self.assertFalse(self.overflow.lasts)
+            self.clock.advance(10)
+        self.clock.pump([1] * 20)
+        self.assertEqual(self.logged, ["3 is too much for us", "us had 3"] * 2)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_whatComesAndGoesIsSaidOnceInAWhile(self) -> None:
+        for _ in range(200):
+            self.overflow.happened(limit=3, whom="us")
+            self.overflow.over("{whom} had {count}")
+            self.clock.advance(0.125)
+        self.clock.pump([1] * 20)
+        begin = "3 is too much for us"
+        self.assertEqual(self.logged, [begin, "us had 1", begin, "us had 80", begin, "us had 80", begin, "us had 39"])
+        self.assertEqual((self.overflow.lasts, self.clock.getDelayedCalls()), (False, []))
+
+    def test_atTheEndTheNumberIsLoggedAndNothingFromThenOn(self) -> None:
+        for _ in range(3):
+            self.overflow.happened(limit=3, whom="us")
+        self.overflow.end()
+        self.overflow.happened(limit=3, whom="us")
+        self.assertEqual(self.logged, ["3 is too much for us", "3 is too much for us (3 times)"])
+        self.assertEqual((self.overflow.total, self.clock.getDelayedCalls()), (4, []))
+
+    def test_eachBurstHasItsOwnNumber(self) -> None:
+        for _ in range(2):
+            for _ in range(3):
+                self.overflow.happened(limit=3, whom="us")
+            self.clock.pump([1] * 11)
+        self.assertEqual(self.logged, ["3 is too much for us", "3 is too much for us (3 times)"] * 2)
+        self.assertEqual(self.overflow.total, 6)

@@ -1,0 +1,251 @@
+"""The certificate that a server shows, in files."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from twisted.internet.task import Clock
+from twisted.logger import formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.tls.certificates import BadCredentials, readCredentials
+from bore.tls.servercertificate import ServerCertificate, _write, ownCertificate
+from tests.certificates import Identity, selfSigned
+from tests.fakes import captureLog
+from tests.support import temporaryFolder
+
+
+class FilesTests(SynchronousTestCase):
+    """Files that change while the server runs."""
+
+    def setUp(self) -> None:
+        self.folder = temporaryFolder(self)
+        self.clock = Clock()
+        self.logged = captureLog(self)
+        self.first, self.second = selfSigned(), selfSigned()
+        self.write(self.first)
+        paths = [Path(path) for path in self.first.write(self.folder)]
+        self.files = paths[0], paths[1]
+        self.certificate = ServerCertificate(self.clock, *self.files)
+        self.before = self.certificate.context
+
+    def write(self, identity: Identity) -> None:
+        identity.write(self.folder)
+
+    @property
+    def said(self) -> list[str]:
+        return [f"{event['log_level'].name}: {formatEvent(event)}" for event in self.logged]
+
+    def assertShows(self, identity: Identity) -> None:
+        """Who comes now is shown this one."""
+        changed = self.certificate.context is not self.before
+        self.assertEqual((self.certificate.fingerprint, changed), (identity.fingerprint, identity is not self.first))
+
+    def test_theyAreLookedAtOnceASecondAndOnlyWhenSomebodyComes(self) -> None:
+        self.write(self.second)
+        self.assertShows(self.first)
+        self.clock.advance(0.9)
+        self.assertShows(self.first)
+        self.clock.advance(0.2)
+        self.assertEqual(self.certificate.fingerprint, self.first.fingerprint, "nobody has come yet")
+        self.assertShows(self.second)
+        self.assertEqual(self.said, [f"info: new TLS certificate, key {self.second.fingerprint}"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_whatHasNotChangedIsNotReadAgain(self) -> None:
+        for _ in range(5):
+            self.clock.advance(2)
+            self.assertShows(self.first)
+        for path in self.files:
+            os.utime(path)
+        self.clock.advance(2)
+        self.assertShows(self.first)
+        self.assertEqual(self.said, [])
+
+    def test_ofWhatIsHalfWrittenTheOldOneStaysAndIsReplacedWhenItIsWhole(self) -> None:
+        self.files[0].write_bytes(self.second.pem)
+        for _ in range(3):
+            self.clock.advance(2)
+            self.assertShows(self.first)
+        self.assertEqual(len(self.said), 1, "said once")
+        self.assertIn("error: the TLS certificate stays as it was: ", self.said[0])
+        self.files[1].write_bytes(self.second.keyPem)
+        self.clock.advance(2)
+        self.assertShows(self.second)
+
+    def test_filesThatAreGoneOrDamagedLeaveTheOldOne(self) -> None:
+        for content in (None, b"", b"\xff" * 100, self.first.pem[:100]):
+            for path in self.files:
+                path.unlink(missing_ok=True)
+                if content is not None:
+                    path.write_bytes(content)
+            self.clock.advance(2)
+            self.assertShows(self.first)
+            self.certificate.reload()
+            self.assertShows(self.first)
+
+    def test_aReloadReadsThemAtOnce(self) -> None:
+        self.write(self.second)
+        self.certificate.reload()
+        self.assertShows(self.second)
+        self.certificate.reload()
+        self.clock.advance(2)
+        self.assertShows(self.second)
+        self.assertEqual([line[:21] for line in self.said], ["info: new TLS certifi", "info: the TLS certifi"])
+
+    def test_aLinkThatPointsElsewhereIsAChange(self) -> None:
+        live = self.folder / "live"
+        for name, identity in (("one", self.first), ("two", self.second)):
+            (self.folder / name).mkdir()
+            identity.write(self.folder / name)
+        live.symlink_to("one")
+        certificate = ServerCertificate(self.clock, live / "own.crt", live / "own.key")
+        live.unlink()
+        live.symlink_to("two")
+        self.clock.advance(2)
+        certificate.context  # noqa: B018
+        self.assertEqual(certificate.fingerprint, self.second.fingerprint)
+
+    def test_filesThatAreOfNoUseAtTheStartAreRefused(self) -> None:
+        self.files[0].write_bytes(b"")
+        self.assertRaises(BadCredentials, ServerCertificate, self.clock, *self.files)
+
+
+class OwnTests(SynchronousTestCase):
+    """A key that the server makes itself."""
+
+    def setUp(self) -> None:
+        self.folder = temporaryFolder(self) / "state" / "txbore"
+        self.path = self.folder / "tls.pem"
+
+    def assertRefused(self, *texts: str) -> None:
+        """It cannot be used, and is left as it is."""
+        before = self.path.read_bytes() if self.path.is_file() else None
+
+        def use() -> None:
+            path = ownCertificate(self.folder)
+            ServerCertificate(Clock(), path, path)
+
+        error = str(self.assertRaises(BadCredentials, use))
+        for text in (str(self.path), *texts):
+            self.assertIn(text, error)
+        self.assertEqual(self.path.read_bytes() if self.path.is_file() else None, before)
+
+    def test_itIsMadeOnce(self) -> None:
+        self.assertEqual(ownCertificate(self.folder), self.path)
+        content = self.path.read_bytes()
+        self.assertEqual(ownCertificate(self.folder), self.path)
+        self.assertEqual(self.path.read_bytes(), content)
+        self.assertEqual(os.listdir(self.folder), ["tls.pem"])
+        self.assertEqual(readCredentials(self.path, self.path).chain[0].not_valid_after_utc.year, 9999)
+
+    def test_nobodyElseMayReadIt(self) -> None:
+        previous = os.umask(0)
+        self.addCleanup(os.umask, previous)
+        ownCertificate(self.folder)
+        self.assertEqual([path.stat().st_mode & 0o777 for path in (self.folder, self.path)], [0o700, 0o600])
+        for mode in (0o640, 0o604, 0o620, 0o602, 0o777):
+            self.path.chmod(mode)
+            self.assertRefused("others may read it", "chmod 600")
+        self.path.chmod(0o400)
+        self.assertEqual(ownCertificate(self.folder), self.path)
+
+    def test_aDamagedOneIsRefusedAndNotReplaced(self) -> None:
+        ownCertificate(self.folder)
+        whole = self.path.read_bytes()
+        middle = whole.index(b"-----BEGIN CERTIFICATE")
+        spoilt = whole[: middle + 60] + b"A" * 20 + whole[middle + 80 :]
+        mixed = selfSigned().keyPem + whole[middle:]
+        for content in (b"", b"\0" * 999, whole[:100], whole[:middle], whole[middle:], mixed, spoilt):
+            self.path.write_bytes(content)
+            self.assertRefused()
+
+    def test_whatIsNoFileIsRefused(self) -> None:
+        self.path.mkdir(parents=True)
+        self.assertRefused()
+
+    def test_withoutAFolderItCannotBe(self) -> None:
+        error = self.assertRaises(BadCredentials, ownCertificate, None)
+        self.assertIn("give --tls-cert and --tls-key", str(error))
+        self.folder.parent.mkdir()
+        self.folder.write_text("a file")
+        self.assertRefused("give --tls-cert and --tls-key")
+
+    def test_whereHardLinksAreRefusedItIsMadeAllTheSame(self) -> None:
+        for number in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+
+            def refuse(*_: object, number: int = number) -> None:
+                raise OSError(number, os.strerror(number))
+
+            self.patch(os, "link", refuse)
+            self.test_itIsMadeOnce()
+            content = self.path.read_bytes()
+            _write(self.path, b"of another server that has come later")
+            self.assertEqual(self.path.read_bytes(), content)
+            self.assertEqual(self.path.stat().st_mode & 0o777, 0o600)
+            self.path.unlink()
+
+    def test_itSurvivesAPowerCut(self) -> None:
+        synced: list[int] = []
+        fsync = os.fsync
+
+        def note(descriptor: int) -> None:
+            synced.append(os.fstat(descriptor).st_ino)
+            fsync(descriptor)
+
+        self.patch(os, "fsync", note)
+        ownCertificate(self.folder)
+        places = [path.stat().st_ino for path in (self.path, self.folder, self.folder.parent)]
+        self.assertEqual(synced, places)
+
+    def test_whatBelongsToSomebodyElseIsRefused(self) -> None:
+        if os.geteuid() != 0:
+            self.skipTest("only root can give a file away")
+        ownCertificate(self.folder)
+        os.chown(self.path, 4711, -1)
+        self.assertRefused("belongs to user 4711", "this program runs as root")
+        os.chown(self.path, 0, -1)
+        os.chown(self.folder, 4711, -1)
+        self.assertRefused("belongs to user 4711", "XDG_STATE_HOME names another directory")
+        self.path.unlink()
+        self.assertRaises(BadCredentials, ownCertificate, self.folder)
+        self.assertFalse(self.path.exists())
+
+
+class KeyTests(SynchronousTestCase):
+    """A key that the user has given."""
+
+    def setUp(self) -> None:
+        self.folder = temporaryFolder(self)
+        certificate, key = selfSigned().write(self.folder)
+        self.certificate, self.key = Path(certificate), Path(key)
+
+    def assertRefused(self, text: str) -> None:
+        self.assertIn(text, str(self.assertRaises(BadCredentials, readCredentials, self.certificate, self.key)))
+
+    def test_itsGroupMayReadItAndNobodyElse(self) -> None:
+        for mode in (0o400, 0o600, 0o640):
+            self.key.chmod(mode)
+            readCredentials(self.certificate, self.key)
+        for mode in (0o604, 0o644, 0o602):
+            self.key.chmod(mode)
+            self.assertRefused(f"every user of this machine may use it: chmod o= {self.key}")
+
+    def test_neitherItNorItsFolderIsSomebodyElses(self) -> None:
+        if os.geteuid() != 0:
+            self.skipTest("only root can give a file away")
+        for each in (self.key, self.folder):
+            os.chown(each, 4711, -1)
+            self.assertRefused("belongs to user 4711")
+            os.chown(each, 0, -1)
+
+    def test_ofALinkItIsTheFolderOfTheFileThatCounts(self) -> None:
+        folder = self.folder / "real"
+        folder.mkdir()
+        self.key.rename(folder / "key")
+        self.key.symlink_to(folder / "key")
+        readCredentials(self.certificate, self.key)
+        folder.chmod(0o707)
+        self.assertRefused(f"{folder} may be written by everybody")
