@@ -36,8 +36,8 @@ from bore.wire import proxyprotocol
 from bore.wire.clientsession import (
     ControlSession,
     Event,
-    Heard,
-    Say,
+    SendData,
+    ServerAlive,
     ServerProven,
     TunnelOpened,
     Unexpected,
@@ -174,7 +174,7 @@ class ControlProtocol(Protocol):
 
     def _follow(self, event: Event) -> None:
         match event:
-            case Heard():
+            case ServerAlive():
                 pass
             case ServerProven():
                 self._attempts.proven()
@@ -183,7 +183,7 @@ class ControlProtocol(Protocol):
             case VisitorCame(id, source):
                 assert self._server is not None
                 self._attempts.visitors.came(id, self._server, self._header(source))
-            case Say(words):
+            case SendData(words):
                 self.transport.write(words)
             case TunnelOpened(port, resume, lane, maxLanes):
                 self._opened(port, resume)

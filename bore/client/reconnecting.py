@@ -29,7 +29,7 @@ from bore.streams.addresses import hostPort
 from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
 from bore.timing.turns import Turns
-from bore.wire.errors import AuthenticationFailed, LateChallenge, Refusal, Violation
+from bore.wire.errors import AuthenticationFailed, LateChallenge, ProtocolViolation, Refusal
 
 #: A server that was lost, and keeps the port for us, is tried for so many seconds before the next one is: a blip of the
 #: network is mostly over by then, and who has several servers wants to be at another one soon when one is dead.
@@ -222,7 +222,7 @@ class ControlFactory(ReconnectingClientFactory):
         if final and not len(self._servers):
             self._giveUp(cast(Exception, why))
         elif not self.settings.reconnect:
-            self._giveUp(why if isinstance(why, Refusal | Violation) else ServerUnreachable(text))
+            self._giveUp(why if isinstance(why, Refusal | ProtocolViolation) else ServerUnreachable(text))
         elif 0 < self.settings.exitAfterFailures <= failures:
             self._giveUp(ServerUnreachable(f"failures in a row: {failures}, the last one: {text}"))
         else:

@@ -19,7 +19,7 @@ from bore.relay.face import Ending, Reason
 from bore.relay.lanefaces import LaneOwner, Lanes
 from bore.streams.sockets import unacknowledged
 from bore.timing.turns import LEAST
-from bore.wire.errors import Violation
+from bore.wire.errors import ProtocolViolation
 from bore.wire.lane import END, OPEN, RESET, RESET_FRAME, LaneDecoder, LaneSession
 
 if TYPE_CHECKING:
@@ -333,13 +333,13 @@ class Lane(End):
                     self._pass(self.on, kind, payload)
                 elif kind == OPEN:
                     if self._outgoing:
-                        raise Violation("a visitor for a lane whose last stream has not ended yet")
+                        raise ProtocolViolation("a visitor for a lane whose last stream has not ended yet")
                     self._waiting = True
                     loop.afterwards(self, partial(self._tellOpened, payload))
                 elif self.session.over:
                     self._flush()
             self.later()
-        except Violation:
+        except ProtocolViolation:
             self.cut()
 
     def _pass(self, pair: LanePair, kind: int, payload: bytes) -> None:

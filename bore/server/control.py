@@ -22,14 +22,14 @@ from bore.server.waiting import Visitor
 from bore.streams.sockets import BASE_TIMEOUT, PEER_TIMEOUT, prepareControl
 from bore.streams.transport import IDetachable
 from bore.timing.turns import Inflow
-from bore.wire.errors import InvalidSecret, NoAnswer, Refusal, ShuttingDown, TooManyGuesses, Violation
+from bore.wire.errors import InvalidSecret, NoAnswer, ProtocolViolation, Refusal, ShuttingDown, TooManyGuesses
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT, HEARTBEAT_INTERVAL
 from bore.wire.serversession import (
     ClientAlive,
     ClientLeft,
     Event,
     LaneOffered,
-    Say,
+    SendData,
     ServerSession,
     TunnelAsked,
     VisitorTaken,
@@ -167,7 +167,7 @@ class ControlProtocol(Protocol):
                 self._port.guesses.failed(self._source)
             self._port.strangers.refused(self._source, self._peer, e)
             self.refuse(e)
-        except Violation as e:
+        except ProtocolViolation as e:
             self._port.strangers.closed(self._source, self._peer, e)
             self._closeTunnel()
             self._close()
@@ -203,7 +203,7 @@ class ControlProtocol(Protocol):
         match event:
             case ClientAlive():
                 pass  # any byte says it
-            case Say(words):
+            case SendData(words):
                 self.transport.write(words)
                 self._port.pending.renew(self, self._source)  # each message has its own time
             case VisitorTaken(id, rest):

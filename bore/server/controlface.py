@@ -46,13 +46,13 @@ class ControlPort(Protocol):
     turns: Turns
 
     def takeVisitor(self, id: UUID) -> Visitor:
-        """Take a visitor that waits; a Violation says that nobody waits under this id."""
+        """Take a visitor that waits; a ProtocolViolation says that nobody waits under this id."""
 
     def join(self, visitor: Visitor, client: Stream) -> None:
         """Join a visitor with its data connection."""
 
     def offer(self, token: str) -> SessionLanes:
-        """The lanes of the session with this token; a Violation says that there is none."""
+        """The lanes of the session with this token; a ProtocolViolation says that there is none."""
 
     def expects(self, data: bytes) -> bool:
         """Whether behind the proof of the secret there is what only a client with a tunnel knows."""

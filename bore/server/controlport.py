@@ -31,7 +31,7 @@ from bore.streams.transport import SocketTransport
 from bore.streams.visitorlog import VisitorLog
 from bore.system.descriptors import Descriptors
 from bore.timing.turns import Turns
-from bore.wire.errors import MalformedMessage, Refusal, Violation
+from bore.wire.errors import MalformedMessage, ProtocolViolation, Refusal
 from bore.wire.extension import Lane, decodeRequest
 from bore.wire.messages import Accept
 from bore.wire.serversession import LaneOffered, ServerSession, VisitorTaken
@@ -102,11 +102,11 @@ class ControlFactory(Factory):
         """
         Take a visitor that waits.
 
-        :raises Violation: when nobody waits under this id.
+        :raises ProtocolViolation: when nobody waits under this id.
         """
         visitor = self.room.take(id)
         if visitor is None:
-            raise Violation(f"no visitor {id} waits")
+            raise ProtocolViolation(f"no visitor {id} waits")
         return visitor
 
     def join(self, visitor: Visitor, client: Stream) -> None:
@@ -130,11 +130,11 @@ class ControlFactory(Factory):
         """
         Find the session to which a lane belongs.
 
-        :raises Violation: when there is none.
+        :raises ProtocolViolation: when there is none.
         """
         lanes = self._lanes.get(digest(token))
         if lanes is None:
-            raise Violation("a lane of a session that is over, or never was")
+            raise ProtocolViolation("a lane of a session that is over, or never was")
         return lanes
 
     def ended(self, lanes: SessionLanes) -> None:
@@ -235,7 +235,7 @@ class ControlFactory(Factory):
                     case _:
                         return False
                 return True
-        except Violation:
+        except ProtocolViolation:
             pass  # the protocol will say the same
         return False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.interfaces import IReactorTime
 
 from bore.timing.tally import Tally
-from bore.wire.errors import InvalidSecret, ProxyHeader, Refusal, Violation
+from bore.wire.errors import InvalidSecret, ProtocolViolation, ProxyHeader, Refusal
 
 
 class Strangers:
@@ -29,7 +29,7 @@ class Strangers:
         warn = isinstance(error, ProxyHeader)
         self._tally.happened(kind, "{peer} refused: {error}", warn, peer=peer, error=error)
 
-    def closed(self, source: str, peer: str, error: Violation) -> None:
+    def closed(self, source: str, peer: str, error: ProtocolViolation) -> None:
         """A connection is closed without a word."""
         self._tally.happened((source, type(error)), "{peer} closed: {error}", peer=peer, error=error)
 

@@ -19,12 +19,12 @@ from bore.wire.errors import (
     PortForbidden,
     PortInUse,
     PortNotAllowed,
+    ProtocolViolation,
     ServerHasNoSecret,
     ServerLeft,
     TooManyTunnels,
     TooManyTunnelsFromSource,
     UnboundChallenge,
-    Violation,
     refusalFor,
     refusalForCode,
 )
@@ -36,7 +36,7 @@ from bore.wire.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
+class SendData:
     """These bytes are to be sent to the server."""
 
     data: bytes
@@ -64,7 +64,7 @@ class ServerProven:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ServerAlive:
     """The server lives."""
 
 
@@ -87,9 +87,9 @@ class Unexpected:
     message: messages.ServerMessage
 
 
-Event: TypeAlias = Say | ServerProven | TunnelOpened | Heard | VisitorCame | Unexpected
+Event: TypeAlias = SendData | ServerProven | TunnelOpened | ServerAlive | VisitorCame | Unexpected
 
-_ALIVE = Say(extension.encode(extension.Alive()))
+_ALIVE = SendData(extension.encode(extension.Alive()))
 
 #: The port by which a client asks whether there is a secret: no range begins so low by default, and where one does,
 #: the port is a privileged one that nobody visits.
@@ -125,12 +125,12 @@ class ControlSession:
     ========== ==================== ================= ============== ============ ============ ============
     state      Challenge            Hello             Heartbeat      Connection   Error        no message
     ========== ==================== ================= ============== ============ ============ ============
-    CHALLENGE  ANSWER: Say proof    server has no     server has     server has   refusal      violation
-               and Hello            secret            no secret      no secret
+    CHALLENGE  ANSWER: SendData     server has no     server has     server has   refusal      violation
+               proof and Hello      secret            no secret      no secret
     ANSWER     refusal: client has  OPEN:             violation      violation    refusal      violation
                no secret, or        TunnelOpened
                violation
-    OPEN       Unexpected           Unexpected        Heard          VisitorCame  refusal      violation
+    OPEN       Unexpected           Unexpected        ServerAlive    VisitorCame  refusal      violation
     ========== ==================== ================= ============== ============ ============ ============
 
     With one that knows the extension (in CHALLENGE and OPEN, a message of the extension is no message, and in OPENING
@@ -140,11 +140,11 @@ class ControlSession:
     state      Extended     Opened        Heartbeat     Visitor       Refused       Goodbye      no message
     ========== ============ ============= ============= ============= ============= ============ ============
     ANSWER     OPENING:     violation     violation     violation     violation     violation    violation
-               Say Open
+               SendData Open
     OPENING    violation    EXTENDED:     violation     violation     refusal       server left  violation
                             TunnelOpened
-    EXTENDED   violation    violation     Heard and     VisitorCame   refusal       server left  violation
-                                          Say Alive
+    EXTENDED   violation    violation     ServerAlive,  VisitorCame   refusal       server left  violation
+                                          SendData Alive
     ========== ============ ============= ============= ============= ============= ============ ============
 
     Inside TLS, a Challenge is refused (unbound challenge) in CHALLENGE, and the proof is mutual:
@@ -153,9 +153,9 @@ class ControlSession:
     state      BindingChallenge BindingAnswer                Heartbeat    Error        no message
     ========== ================ ============================ ============ ============ ============
     CHALLENGE  PROVING:         server has no secret         server has   refusal      violation
-               Say proof                                     no secret
+               SendData proof                                no secret
     PROVING    violation        right: ANSWER: ServerProven  violation    refusal      violation
-                                and Say Hello; wrong:
+                                and SendData Hello; wrong:
                                 server not proven
     ANSWER     refusal: client  violation                    violation    refusal      violation
                has no secret
@@ -212,7 +212,7 @@ class ControlSession:
 
         :raises Refusal: when the server has refused, :class:`bore.wire.errors.AuthenticationFailed` above all.
         :raises ServerLeft: when the server has ended the session on purpose.
-        :raises Violation: when the server does not speak the protocol.
+        :raises ProtocolViolation: when the server does not speak the protocol.
         """
         self._decoder.feed(data)
         while (frame := self._decoder.nextFrame()) is not None:
@@ -246,7 +246,7 @@ class ControlSession:
                 raise refusalFor(text)
             case _State.CHALLENGE, BindingChallenge():
                 self._state = _State.PROVING
-                yield Say(proof.answer(message))
+                yield SendData(proof.answer(message))
             case _State.CHALLENGE, Challenge():
                 raise UnboundChallenge
             case _State.CHALLENGE, _:
@@ -255,9 +255,9 @@ class ControlSession:
                 proof.check(message)
                 self._state = _State.ANSWER
                 yield ServerProven()
-                yield Say(self._hello)
+                yield SendData(self._hello)
             case _:
-                raise Violation(f"{type(message).__name__} where the server's proof belongs")
+                raise ProtocolViolation(f"{type(message).__name__} where the server's proof belongs")
 
     def _receive(self, message: messages.ServerMessage) -> Iterator[Event]:
         match self._state, message:
@@ -266,13 +266,13 @@ class ControlSession:
             case _State.CHALLENGE, Challenge(id):
                 assert self._secret is not None
                 self._state = _State.ANSWER
-                yield Say(messages.encode(Authenticate(self._secret.prove(id))) + self._hello)
+                yield SendData(messages.encode(Authenticate(self._secret.prove(id))) + self._hello)
             case _State.CHALLENGE, _:
                 raise ServerHasNoSecret
             case _, Connection(id):
                 yield VisitorCame(id)
             case _, Heartbeat():
-                yield Heard()
+                yield ServerAlive()
             case _:
                 yield Unexpected(message)
 
@@ -281,18 +281,18 @@ class ControlSession:
             case Error(text):
                 raise refusalFor(text)
             case Hello(0):
-                raise Violation("a tunnel on port 0")
+                raise ProtocolViolation("a tunnel on port 0")
             case Hello(port):
                 self._state = _State.OPEN
                 yield TunnelOpened(port)
             case Extended():
                 self._state = _State.OPENING
                 self._decoder.maxLength = MAX_EXTENDED_FRAME
-                yield Say(self._open)
+                yield SendData(self._open)
             case Challenge() | BindingChallenge() if self._secret is None:
                 raise ClientHasNoSecret
             case _:
-                raise Violation(f"{type(message).__name__} where Hello belongs")
+                raise ProtocolViolation(f"{type(message).__name__} where Hello belongs")
 
     def _receiveExtended(self, message: extension.ExtendedServerMessage) -> Iterator[Event]:
         match self._state, message:
@@ -301,7 +301,7 @@ class ControlSession:
             case _, Goodbye():
                 raise ServerLeft("it said goodbye")
             case _State.OPENING, Opened(0):
-                raise Violation("a tunnel on port 0")
+                raise ProtocolViolation("a tunnel on port 0")
             case _State.OPENING, Opened(port, resume, _, lane, maxLanes):
                 self._state = _State.EXTENDED
                 yield TunnelOpened(port, resume, lane, maxLanes)
@@ -309,9 +309,9 @@ class ControlSession:
                 yield VisitorCame(id, source)
             case _State.EXTENDED, Heartbeat():
                 yield _ALIVE
-                yield Heard()
+                yield ServerAlive()
             case _:
-                raise Violation(f"{type(message).__name__} does not belong here")
+                raise ProtocolViolation(f"{type(message).__name__} does not belong here")
 
 
 class DataSession:
@@ -342,7 +342,7 @@ class DataSession:
 
         :returns: what is to be said in answer: proof and request, or nothing.
         :raises Refusal: when the server has refused.
-        :raises Violation: when something else came than belongs there.
+        :raises ProtocolViolation: when something else came than belongs there.
         """
         assert self._secret is not None, "without a secret every byte is the visitor's"
         self._decoder.feed(data)
@@ -363,7 +363,7 @@ class DataSession:
                     proof.check(answer)
                     self.complete = True
                 case _, other:
-                    raise Violation(f"{type(other).__name__} where a challenge belongs")
+                    raise ProtocolViolation(f"{type(other).__name__} where a challenge belongs")
         return words
 
     def takeRest(self) -> bytes:

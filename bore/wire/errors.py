@@ -14,15 +14,15 @@ class WireError(Exception):
     """Something is wrong with what the peer sent, or with what it was to be sent."""
 
 
-class Violation(WireError):
+class ProtocolViolation(WireError):
     """The peer broke the protocol: the connection is closed without a word."""
 
 
-class FrameTooLong(Violation):
+class FrameTooLong(ProtocolViolation):
     """A frame is longer than the limit, or has no end within it."""
 
 
-class MalformedMessage(Violation):
+class MalformedMessage(ProtocolViolation):
     """A frame is not a message that this side may receive."""
 
 
@@ -34,7 +34,7 @@ class ServerLeft(WireError):
     """The server has said Goodbye."""
 
 
-class LateChallenge(Violation):
+class LateChallenge(ProtocolViolation):
     """The server has a secret after all, and needed longer to say so than the client had patience for."""
 
 

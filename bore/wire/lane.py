@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from uuid import UUID
 
 from bore.wire import serde
-from bore.wire.errors import Violation
+from bore.wire.errors import ProtocolViolation
 from bore.wire.extension import Source, Visitor, visitorFrom, visitorText
 
 #: Server: a visitor is on this lane from here on. The payload says who, as JSON.
@@ -127,7 +127,7 @@ class LaneDecoder:
         """
         Take the next frame, or as much of it as is there; None if more has to come first.
 
-        :raises Violation: when what came is no frame: then the decoder is of no use any more.
+        :raises ProtocolViolation: when what came is no frame: then the decoder is of no use any more.
         """
         data, start = self._input, self._start
         if self._left or self.raw:
@@ -136,7 +136,7 @@ class LaneDecoder:
             return None
         kind, length = HEADER.unpack_from(data, start)
         if length > _LONGEST.get(kind, -1) or (kind == DATA and not length):
-            raise Violation(f"a lane's frame of kind {kind} with {length} bytes")
+            raise ProtocolViolation(f"a lane's frame of kind {kind} with {length} bytes")
         start += HEADER.size
         stop = start + length
         if stop <= len(data):
@@ -240,18 +240,18 @@ class LaneSession:
         """
         Note what the other side has sent.
 
-        :raises Violation: when it must not.
+        :raises ProtocolViolation: when it must not.
         """
         if kind == DATA and self._received == _Way.OPEN:
             return
         if kind == OPEN:
             if self.serves or not self.idle:
-                raise Violation("a visitor for a lane that is not idle")
+                raise ProtocolViolation("a visitor for a lane that is not idle")
             self._sent = self._received = _Way.OPEN
             return
         after = _AFTER.get((self._received, kind))
         if after is None:
-            raise Violation(f"a lane's frame of kind {kind} where it does not belong")
+            raise ProtocolViolation(f"a lane's frame of kind {kind} where it does not belong")
         self._received = after
 
     def ended(self) -> bool:

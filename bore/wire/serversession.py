@@ -18,13 +18,13 @@ from bore.wire.errors import (
     OpenTimeout,
     OverlongProof,
     ProofTimeout,
+    ProtocolViolation,
     ProxyHeader,
     Refusal,
     SecretMissing,
     SpeaksNoTls,
     UnknownMessage,
     UnreadableProof,
-    Violation,
     WireError,
 )
 from bore.wire.extension import Alive, Extended, Goodbye, Lane, Open, Opened, Refused, Source, Visitor
@@ -44,7 +44,7 @@ _VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
+class SendData:
     """These bytes are to be sent to the client."""
 
     data: bytes
@@ -84,7 +84,7 @@ class ClientLeft:
     """The client has ended the session on purpose."""
 
 
-Event: TypeAlias = Say | TunnelAsked | VisitorTaken | LaneOffered | ClientAlive | ClientLeft
+Event: TypeAlias = SendData | TunnelAsked | VisitorTaken | LaneOffered | ClientAlive | ClientLeft
 
 
 class _State(Enum):
@@ -131,7 +131,7 @@ class ServerSession:
     REQUEST    violation          SETTLED:  SETTLED:         violation
                                   Visitor-  TunnelAsked;
                                   Taken     marked: OPENING:
-                                            Say Extended
+                                            SendData Extended
     OPENING    refused: unknown message                      OPEN:           refused:        SETTLED:      refused
                                                              TunnelAsked     unexpected      ClientLeft
     OPEN       refused: unknown message                      refused:        a Heartbeat is  SETTLED:      refused
@@ -170,7 +170,7 @@ class ServerSession:
         Take bytes from the client, and tell one by one what follows from them.
 
         :raises Refusal: when the client is to be told why the connection is closed.
-        :raises Violation: when the connection is to be closed without a word.
+        :raises ProtocolViolation: when the connection is to be closed without a word.
         """
         if self._settled:
             return
@@ -260,7 +260,7 @@ class ServerSession:
                 answer = self._proof.check(frame)
                 self._state = _State.REQUEST
                 if answer:
-                    yield Say(answer)
+                    yield SendData(answer)
             case _State.REQUEST:
                 yield self._readRequest(frame)
             case _:
@@ -272,7 +272,7 @@ class ServerSession:
                 self._state = _State.OPENING
                 self.extended = True
                 self._decoder.maxLength = MAX_EXTENDED_FRAME
-                return Say(extension.encode(Extended(_VERSION)))
+                return SendData(extension.encode(Extended(_VERSION)))
             case Hello(port):
                 self._state = _State.SETTLED
                 self._decoder.takeRest()
@@ -284,7 +284,7 @@ class ServerSession:
                 self._state = _State.SETTLED
                 return LaneOffered(token, self._decoder.takeRest())
             case Authenticate():
-                raise Violation("a proof, and nobody asked for one")
+                raise ProtocolViolation("a proof, and nobody asked for one")
 
     def _readExtended(self, frame: bytes) -> Event:
         try:

@@ -38,7 +38,7 @@ from collections.abc import Callable, Iterator
 from bore.streams.sockets import RECORD, bindingOf
 from bore.tls.contexts import clientContext
 from bore.tls.tlssocket import TlsSocket
-from bore.wire.clientsession import ControlSession, DataSession, Say, TunnelOpened
+from bore.wire.clientsession import ControlSession, DataSession, SendData, TunnelOpened
 from bore.wire.errors import WireError
 from bore.wire.extension import Lane
 from bore.wire.lane import DATA, HEADER
@@ -126,7 +126,7 @@ class Attacker:
             while True:
                 for event in session.feed(connection.receive()):
                     match event:
-                        case Say(words):
+                        case SendData(words):
                             connection.send(words)
                         case TunnelOpened():
                             yield connection, session, event

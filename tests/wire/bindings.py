@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from bore.wire import serversession
-from bore.wire.clientsession import ControlSession, DataSession, Say, ServerProven, TunnelOpened
+from bore.wire.clientsession import ControlSession, DataSession, SendData, ServerProven, TunnelOpened
 from bore.wire.extension import Extended, Goodbye, Lane, Open, Opened, markedHello
 from bore.wire.messages import Accept, Hello, encode
 from bore.wire.serversession import ClientLeft, LaneOffered, ServerSession, TunnelAsked, VisitorTaken
@@ -115,7 +115,7 @@ def proving() -> tuple[ControlSession, bytes]:
     """A client's session inside TLS whose proof is out, and its words."""
     session = ControlSession(8000, SECRET, None, BINDING)
     (said,) = hears(session, challengeFrame())
-    assert isinstance(said, Say)
+    assert isinstance(said, SendData)
     return session, said.data
 
 
@@ -123,7 +123,7 @@ def _client(*heard: bytes, last: object = None) -> ControlSession:
     """A client's session inside TLS that has heard its server's proof, and this."""
     session, words = proving()
     outcomes = hears(session, rightAnswer(words), *heard)
-    assert outcomes[:2] == [ServerProven(), Say(markedHello(8000))], outcomes
+    assert outcomes[:2] == [ServerProven(), SendData(markedHello(8000))], outcomes
     assert last is None or outcomes[-1] == last, outcomes
     return session
 
@@ -160,7 +160,7 @@ def saidBy(session: ControlSession | ServerSession, *portions: bytes) -> bytes:
     said = b""
     for portion in portions:
         for event in session.feed(portion):
-            if isinstance(event, Say | serversession.Say):
+            if isinstance(event, SendData | serversession.SendData):
                 said += event.data
             else:
                 assert isinstance(event, ServerProven), event

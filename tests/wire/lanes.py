@@ -10,14 +10,14 @@ from typing import Final, TypeAlias
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from bore.wire.errors import Violation
+from bore.wire.errors import ProtocolViolation
 from bore.wire.lane import BARE, DATA, END, OPEN, RAW, RESET, LaneDecoder
 
 #: A frame, or what neighbouring frames of bytes have together.
 Said: TypeAlias = tuple[int, bytes]
 
 #: What comes of bytes: frames, and in the end perhaps a violation.
-Outcomes: TypeAlias = list[Said | type[Violation]]
+Outcomes: TypeAlias = list[Said | type[ProtocolViolation]]
 
 #: The longest payload of each kind.
 LONGEST: Final = {OPEN: 4096, DATA: 65536, END: 0, RESET: 0, RAW: 0}
@@ -56,7 +56,7 @@ def byTheBook(data: bytes) -> Outcomes:
     while len(data) >= 5:
         kind, length, data = data[0], int.from_bytes(data[1:5], "big"), data[5:]
         if not SHORTEST.get(kind, 0) <= length <= LONGEST.get(kind, -1):
-            return [*joined(said), Violation]
+            return [*joined(said), ProtocolViolation]
         payload, data = data[:length], data[length:]
         if len(payload) == length or (kind == DATA and payload):
             said.append((kind, payload))
@@ -79,8 +79,8 @@ def outcomes(decoder: LaneDecoder, *portions: bytes) -> Outcomes:
         for portion in portions:
             decoder.feed(portion)
             said.extend(framesOf(decoder))
-    except Violation:
-        return [*joined(said), Violation]
+    except ProtocolViolation:
+        return [*joined(said), ProtocolViolation]
     return [*joined(said)]
 
 

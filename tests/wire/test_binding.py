@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire import binding
 from bore.wire.binding import BindingAnswer, BindingChallenge, ClientProof, ServerProof, decodeServerMessage
-from bore.wire.clientsession import ControlSession, DataSession, Say
+from bore.wire.clientsession import ControlSession, DataSession, SendData
 from bore.wire.errors import (
     InvalidSecret,
     MalformedMessage,
@@ -216,7 +216,7 @@ class WorthlessElsewhereTests(SynchronousTestCase):
         for name in (BINDING, ELSEWHERE):
             self.assertEqual(hears(ServerSession(SECRET, name), *fromClient), [InvalidSecret])
             outcomes = hears(ControlSession(8000, SECRET, None, name), *fromServer)
-            self.assertIsInstance(outcomes[0], Say)
+            self.assertIsInstance(outcomes[0], SendData)
             self.assertEqual(outcomes[1:], [ServerNotProven])
 
     @UNHURRIED

@@ -11,7 +11,7 @@ from hypothesis.strategies import DataObject
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire import serversession
-from bore.wire.clientsession import ControlSession, Say, ServerProven
+from bore.wire.clientsession import ControlSession, SendData, ServerProven
 from bore.wire.errors import (
     ClientHasNoSecret,
     FrameTooLong,
@@ -21,6 +21,7 @@ from bore.wire.errors import (
     OverlongProof,
     PortInUse,
     ProofTimeout,
+    ProtocolViolation,
     SecretMissing,
     ServerHasNoSecret,
     ServerNotProven,
@@ -28,12 +29,11 @@ from bore.wire.errors import (
     UnboundProof,
     UnknownMessage,
     UnreadableProof,
-    Violation,
 )
 from bore.wire.extension import Extended, Lane, Open, markedHello
 from bore.wire.messages import Accept, Challenge, Hello, encode
 from bore.wire.serversession import LaneOffered, ServerSession, TunnelAsked, VisitorTaken
-from bore.wire.serversession import Say as ServerSay
+from bore.wire.serversession import SendData as ServerSendData
 from tests.wire import test_clientsession, test_serversession
 from tests.wire.bindings import (
     BINDING,
@@ -87,7 +87,7 @@ SERVER: Final[dict[str, ServerRow]] = {
 }
 
 #: Stands for the right proof, with a nonce of the client's own.
-PROOF_SAID: Final = Say(b"proof")
+PROOF_SAID: Final = SendData(b"proof")
 
 _NO_MESSAGE: Final[ClientRow] = {
     "bad JSON": [MalformedMessage],
@@ -114,7 +114,7 @@ _PROBED_ROW: Final[ClientRow] = {
 }
 _PROVING_ROW: Final[ClientRow] = {
     **_CHALLENGE_ROW,
-    **{key: [Violation] for key in (*_BASE, "BindingChallenge", "Challenge")},
+    **{key: [ProtocolViolation] for key in (*_BASE, "BindingChallenge", "Challenge")},
     "BindingAnswer": [ServerNotProven],
 }
 
@@ -136,7 +136,7 @@ def recognised(outcomes: ClientOutcomes) -> ClientOutcomes:
     """The same, with the right proof recognised."""
 
     def each(outcome: object) -> bool:
-        if not isinstance(outcome, Say) or not outcome.data.startswith(b'{"BindingProof"'):
+        if not isinstance(outcome, SendData) or not outcome.data.startswith(b'{"BindingProof"'):
             return False
         nonce, proof = saidProof(outcome.data)
         return len(framesOf(outcome.data)) == 1 and proof == proofOf("client", _ASKED, nonce)
@@ -146,7 +146,7 @@ def recognised(outcomes: ClientOutcomes) -> ClientOutcomes:
 
 def wordsOf(outcomes: Iterable[object]) -> bytes:
     """All that was said."""
-    return b"".join(outcome.data for outcome in outcomes if isinstance(outcome, Say))
+    return b"".join(outcome.data for outcome in outcomes if isinstance(outcome, SendData))
 
 
 class ServerTableTests(SynchronousTestCase):
@@ -205,7 +205,7 @@ class ServerTableTests(SynchronousTestCase):
         rest = (words + early)[len(words) : taken]
         asked = {Accept: VisitorTaken(ID, rest), Lane: LaneOffered(LANE, rest), Hello: TunnelAsked(8000)}
         answer = answerFrame(proofOf("server", nonceOf(session), NONCE))
-        self.assertEqual(outcomes, [serversession.Say(answer), asked[type(request)]])
+        self.assertEqual(outcomes, [serversession.SendData(answer), asked[type(request)]])
 
 
 class ClientTableTests(SynchronousTestCase):
@@ -231,7 +231,7 @@ class ClientTableTests(SynchronousTestCase):
         self.assertEqual((session.greeting(), session.noChallenge(), session.goodbye()), (b"", b"", b""))
         self.assertEqual([next(iter(frame)) for frame in framesOf(words) if isinstance(frame, dict)], ["BindingProof"])
         outcomes = hears(session, rightAnswer(words), frameOf(Extended(1)))
-        self.assertEqual(outcomes, [ServerProven(), Say(markedHello(8000)), Say(frameOf(Open(8000)))])
+        self.assertEqual(outcomes, [ServerProven(), SendData(markedHello(8000)), SendData(frameOf(Open(8000)))])
 
     def test_theChallengeOfTheBaseProtocolIsNotAnswered(self) -> None:
         for state in ("CHALLENGE", "CHALLENGE, probed"):
@@ -241,7 +241,7 @@ class ClientTableTests(SynchronousTestCase):
     def test_whoHasNoSecretAndWhoHasNoneIsFoundOut(self) -> None:
         client, server = ControlSession(8000, SECRET, None, BINDING), ServerSession(None, BINDING)
         self.assertEqual((client.greeting(), server.greeting()), (b"", b""))
-        self.assertEqual(hears(server, client.noChallenge()), [ServerSay(frameOf(Extended(1)))])
+        self.assertEqual(hears(server, client.noChallenge()), [ServerSendData(frameOf(Extended(1)))])
         self.assertEqual(hears(client, frameOf(Extended(1))), [ServerHasNoSecret])
         client, server = ControlSession(8000, None, None, BINDING), ServerSession(SECRET, BINDING)
         self.assertEqual(hears(server, client.greeting()), [SecretMissing])
@@ -260,7 +260,7 @@ class ClientTableTests(SynchronousTestCase):
         said = [saidBy(session, challengeFrame())] if asked else []
         outcomes = hears(session, *sent[1])
         said += [wordsOf([outcome]) for outcome in outcomes if not isEnd(outcome)]
-        self.assertFalse([o for o in outcomes if not isEnd(o) and not isinstance(o, Say)], outcomes)
+        self.assertFalse([o for o in outcomes if not isEnd(o) and not isinstance(o, SendData)], outcomes)
         self.assertLessEqual(len(said), 1)
         for words in said:
             self.assertTrue(saidProof(words) and len(framesOf(words)) == 1)

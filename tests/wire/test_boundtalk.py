@@ -9,19 +9,27 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.wire.clientsession import ControlSession, DataSession, Heard, Say, ServerProven, TunnelOpened, VisitorCame
+from bore.wire.clientsession import (
+    ControlSession,
+    DataSession,
+    SendData,
+    ServerAlive,
+    ServerProven,
+    TunnelOpened,
+    VisitorCame,
+)
 from bore.wire.errors import (
     FrameTooLong,
     InvalidSecret,
     MalformedMessage,
     PortInUse,
+    ProtocolViolation,
     Refusal,
     ServerNotProven,
     UnboundChallenge,
     UnboundProof,
     UnknownMessage,
     UnreadableProof,
-    Violation,
     WireError,
 )
 from bore.wire.extension import Lane, Visitor
@@ -55,7 +63,7 @@ class OurTwoEndsTests(SynchronousTestCase):
         client = ControlSession(port, Secret(secret), resume, BINDING)
         talk = Talk(client, ServerSession(Secret(secret), BINDING), Script(opened, TOKEN, LANE, news), segments)
         talk.untilSilence()
-        told = [VisitorCame(said.id, said.source) if isinstance(said, Visitor) else Heard() for said in news]
+        told = [VisitorCame(said.id, said.source) if isinstance(said, Visitor) else ServerAlive() for said in news]
         self.assertEqual(talk.clientHeard, [ServerProven(), TunnelOpened(opened, TOKEN, LANE), *told])
         alive = [ClientAlive() for said in news if isinstance(said, Heartbeat)]
         self.assertEqual(talk.serverHeard, [TunnelAsked(port, resume), *alive])
@@ -102,7 +110,7 @@ class InBetweenTests(SynchronousTestCase):
 
     def test_whoTookTheProofOfTheBaseProtocolFromAPlainConnectionHearsNothing(self) -> None:
         (said,) = hears(ControlSession(8000, SECRET), encode(Challenge(ID)))
-        assert isinstance(said, Say)
+        assert isinstance(said, SendData)
         self.assertEqual(hears(self.server, said.data), [UnboundProof])
 
     def test_whoTakesAwayTheTlsOnOneSideComesToNothingEither(self) -> None:
@@ -124,7 +132,7 @@ SAID: Final = b"proof and request"
 
 _WRONG: Final[dict[str, list[Outcome]]] = {
     **{
-        key: [Violation]
+        key: [ProtocolViolation]
         for key in (
             "Hello",
             "marked Hello",
@@ -176,9 +184,9 @@ class DataSessionTests(SynchronousTestCase):
 
     def test_nobodyIsAnsweredTwice(self) -> None:
         session, _ = provingData(Accept(ID))
-        self.assertRaises(Violation, session.feed, challengeFrame())
+        self.assertRaises(ProtocolViolation, session.feed, challengeFrame())
         both = DataSession(Accept(ID), SECRET, BINDING)
-        self.assertRaises(Violation, both.feed, challengeFrame() * 2)
+        self.assertRaises(ProtocolViolation, both.feed, challengeFrame() * 2)
 
     @UNHURRIED
     @given(st.text(), UUIDS.map(Accept) | TOKENS.map(Lane), st.binary(), st.binary(), st.data())

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.wire.clientsession import _WITHOUT_PROOF, ControlSession, Heard, Say, TunnelOpened, Unexpected, VisitorCame
+from bore.wire.clientsession import (
+    _WITHOUT_PROOF,
+    ControlSession,
+    SendData,
+    ServerAlive,
+    TunnelOpened,
+    Unexpected,
+    VisitorCame,
+)
 from bore.wire.errors import (
     ClientHasNoSecret,
     FrameTooLong,
@@ -16,6 +24,7 @@ from bore.wire.errors import (
     MalformedMessage,
     PortInUse,
     PortNotAllowed,
+    ProtocolViolation,
     Refusal,
     SecretMissing,
     ServerHasNoSecret,
@@ -23,12 +32,11 @@ from bore.wire.errors import (
     ShuttingDown,
     TooManyPending,
     UnknownMessage,
-    Violation,
 )
 from bore.wire.extension import Alive, Extended, Open, Opened, Refused, Visitor, markedHello
 from bore.wire.messages import Authenticate, Challenge, Connection, Error, Heartbeat, Hello, ServerMessage, encode
 from bore.wire.secret import Secret
-from bore.wire.serversession import Say as ServerSay
+from bore.wire.serversession import SendData as ServerSendData
 from bore.wire.serversession import ServerSession
 from tests.wire.sessions import (
     CLIENT_STATES,
@@ -63,7 +71,7 @@ _NO_EXTENDED_MESSAGE: Final[ClientRow] = {
 _CHALLENGE_ROW: Final[ClientRow] = row(
     [UnknownMessage],
     {
-        "Challenge": [Say(encode(Authenticate(SECRET.prove(ID))) + markedHello(8000))],
+        "Challenge": [SendData(encode(Authenticate(SECRET.prove(ID))) + markedHello(8000))],
         "Hello": [ServerHasNoSecret],
         "marked Hello": [ServerHasNoSecret],
         "Heartbeat": [ServerHasNoSecret],
@@ -79,10 +87,10 @@ _ANSWER_ROW: Final[ClientRow] = row(
         "BindingChallenge": [ClientHasNoSecret],
         "Hello": [TunnelOpened(20001)],
         "marked Hello": [TunnelOpened(20001)],
-        "Heartbeat": [Violation],
-        "Connection": [Violation],
+        "Heartbeat": [ProtocolViolation],
+        "Connection": [ProtocolViolation],
         "Error": [PortInUse],
-        "Extended": [Say(frameOf(Open(8000)))],
+        "Extended": [SendData(frameOf(Open(8000)))],
         **_NO_MESSAGE,
     },
 )
@@ -92,7 +100,7 @@ _OPEN_ROW: Final[ClientRow] = row(
         "Challenge": [Unexpected(Challenge(ID))],
         "Hello": [Unexpected(Hello(20001))],
         "marked Hello": [Unexpected(Hello(20001))],
-        "Heartbeat": [Heard()],
+        "Heartbeat": [ServerAlive()],
         "Connection": [VisitorCame(ID)],
         "Error": [PortInUse],
         **_NO_MESSAGE,
@@ -101,10 +109,10 @@ _OPEN_ROW: Final[ClientRow] = row(
 _OPENING_ROW: Final[ClientRow] = row(
     [UnknownMessage],
     {
-        "Extended": [Violation],
+        "Extended": [ProtocolViolation],
         "Opened": [TunnelOpened(20001, TOKEN, LANE)],
-        "Heartbeat": [Violation],
-        "Visitor": [Violation],
+        "Heartbeat": [ProtocolViolation],
+        "Visitor": [ProtocolViolation],
         "Refused": [PortInUse],
         "Goodbye": [ServerLeft],
         **_NO_EXTENDED_MESSAGE,
@@ -112,8 +120,8 @@ _OPENING_ROW: Final[ClientRow] = row(
 )
 _EXTENDED_ROW: Final[ClientRow] = {
     **_OPENING_ROW,
-    "Opened": [Violation],
-    "Heartbeat": [Say(frameOf(Alive())), Heard()],
+    "Opened": [ProtocolViolation],
+    "Heartbeat": [SendData(frameOf(Alive())), ServerAlive()],
     "Visitor": [VisitorCame(ID, SOURCE)],
 }
 
@@ -126,7 +134,11 @@ TABLE: Final[dict[str, ClientRow]] = {
         **{key: [ServerHasNoSecret] for key in ("Extended", "Error")},
     },
     "ANSWER": _ANSWER_ROW,
-    "ANSWER after the proof": {**_ANSWER_ROW, "Challenge": [Violation], "BindingChallenge": [Violation]},
+    "ANSWER after the proof": {
+        **_ANSWER_ROW,
+        "Challenge": [ProtocolViolation],
+        "BindingChallenge": [ProtocolViolation],
+    },
     "OPEN": _OPEN_ROW,
     "OPEN after the proof": _OPEN_ROW,
     "OPENING": _OPENING_ROW,
@@ -167,7 +179,7 @@ class TableTests(SynchronousTestCase):
 
     def test_noTunnelIsOnPort0(self) -> None:
         for state, message in (("ANSWER", Hello(0)), ("OPENING", Opened(0, TOKEN, 60))):
-            self.assertEqual(hears(inState(state), frameOf(message)), [Violation])
+            self.assertEqual(hears(inState(state), frameOf(message)), [ProtocolViolation])
 
 
 class GreetingTests(SynchronousTestCase):
@@ -182,7 +194,7 @@ class GreetingTests(SynchronousTestCase):
         self.assertEqual(session.greeting(), b"")
         self.assertEqual(
             hears(session, encode(Challenge(ID))),
-            [Say(encode(Authenticate(Secret("").prove(ID))) + b'{"Hello":0} \0')],
+            [SendData(encode(Authenticate(Secret("").prove(ID))) + b'{"Hello":0} \0')],
         )
 
     def test_theServersPortCountsAndNotTheOneAskedFor(self) -> None:
@@ -192,7 +204,7 @@ class GreetingTests(SynchronousTestCase):
     def test_theTokenOfAnEarlierTunnelIsShownToAServerThatKnowsTheExtension(self) -> None:
         session = ControlSession(8000, None, TOKEN)
         self.assertEqual(session.greeting(), b'{"Hello":8000} \0')
-        self.assertEqual(hears(session, frameOf(Extended(1))), [Say(frameOf(Open(8000, TOKEN)))])
+        self.assertEqual(hears(session, frameOf(Extended(1))), [SendData(frameOf(Open(8000, TOKEN)))])
 
     def test_onlyWhoWaitsForAChallengeAsksWhetherThereIsNone(self) -> None:
         for state in CLIENT_STATES:
@@ -208,7 +220,7 @@ class GreetingTests(SynchronousTestCase):
         client, server = inState("CHALLENGE"), ServerSession(None)
         self.assertEqual(hears(server, client.greeting()), [])
         [answer] = hears(server, client.noChallenge())
-        self.assertEqual(answer, ServerSay(frameOf(Extended(1))))
+        self.assertEqual(answer, ServerSendData(frameOf(Extended(1))))
         self.assertEqual(hears(client, frameOf(Extended(1))), [ServerHasNoSecret])
 
     def test_anOriginalServerWithoutASecretRefusesThePortOrOpensIt(self) -> None:
@@ -249,7 +261,7 @@ class ListeningTests(SynchronousTestCase):
         session = inState("OPEN")
         ignored: list[ServerMessage] = [Challenge(ID), Hello(1)]
         self.assertEqual(hears(session, *map(encode, ignored)), [Unexpected(message) for message in ignored])
-        self.assertEqual(hears(session, encode(Connection(ID)), encode(Heartbeat())), [VisitorCame(ID), Heard()])
+        self.assertEqual(hears(session, encode(Connection(ID)), encode(Heartbeat())), [VisitorCame(ID), ServerAlive()])
 
     @UNHURRIED
     @given(st.lists(SERVER_MESSAGES.filter(lambda message: not isinstance(message, Error)), max_size=8))
@@ -259,32 +271,32 @@ class ListeningTests(SynchronousTestCase):
         events = hears(inState("OPEN"), b"".join(map(encode, said)))
         self.assertEqual(len(events), len(said))
         for event in events:
-            self.assertIsInstance(event, Heard | VisitorCame | Unexpected)
+            self.assertIsInstance(event, ServerAlive | VisitorCame | Unexpected)
 
     def test_manyMessagesMayComeInOneSegment(self) -> None:
-        proof = Say(encode(Authenticate(SECRET.prove(ID))) + markedHello(8000))
+        proof = SendData(encode(Authenticate(SECRET.prove(ID))) + markedHello(8000))
         base: list[AnyMessage] = [Challenge(ID), Hello(7), Heartbeat(), Connection(ID), Connection(OTHER)]
         self.assertEqual(
             hears(inState("CHALLENGE"), b"".join(map(frameOf, base))),
-            [proof, TunnelOpened(7), Heard(), VisitorCame(ID), VisitorCame(OTHER)],
+            [proof, TunnelOpened(7), ServerAlive(), VisitorCame(ID), VisitorCame(OTHER)],
         )
         extended: list[AnyMessage] = [Challenge(ID), Extended(1), Opened(7, TOKEN, 60), Visitor(ID, None), Heartbeat()]
         self.assertEqual(
             hears(inState("CHALLENGE"), b"".join(map(frameOf, extended))),
             [
                 proof,
-                Say(frameOf(Open(8000))),
+                SendData(frameOf(Open(8000))),
                 TunnelOpened(7, TOKEN),
                 VisitorCame(ID),
-                Say(frameOf(Alive())),
-                Heard(),
+                SendData(frameOf(Alive())),
+                ServerAlive(),
             ],
         )
 
     def test_eventsAreToldOneByOneAndWhatIsWrongOnlyInItsTurn(self) -> None:
         events = inState("ANSWER").feed(encode(Hello(7)) + encode(Heartbeat()) + b"junk\0" + encode(Heartbeat()))
         self.assertEqual(next(events), TunnelOpened(7))
-        self.assertEqual(next(events), Heard())
+        self.assertEqual(next(events), ServerAlive())
         self.assertRaises(MalformedMessage, next, events)
 
     def test_aServerThatKnowsTheExtensionIsToldGoodbyeAndNoOther(self) -> None:

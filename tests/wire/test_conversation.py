@@ -13,7 +13,7 @@ from hypothesis.strategies import SearchStrategy
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire import clientsession, serversession
-from bore.wire.clientsession import ControlSession, Heard, Say, TunnelOpened, VisitorCame
+from bore.wire.clientsession import ControlSession, SendData, ServerAlive, TunnelOpened, VisitorCame
 from bore.wire.errors import BrokenRule, InvalidSecret, NoAnswer, PortNotAllowed, Refusal, TakenOver
 from bore.wire.extension import Visitor
 from bore.wire.framing import FrameDecoder
@@ -107,7 +107,7 @@ class Talk:
         return data[:size], data[size:]
 
     def _serverHears(self, event: serversession.Event) -> None:
-        if isinstance(event, serversession.Say):
+        if isinstance(event, serversession.SendData):
             self._toClient += event.data
             return
         self.serverHeard.append(event)
@@ -115,7 +115,7 @@ class Talk:
             self._toClient += b"".join(self._script.words(self._server))
 
     def _clientHears(self, event: clientsession.Event) -> None:
-        if isinstance(event, Say):
+        if isinstance(event, SendData):
             self._toServer += event.data
         else:
             self.clientHeard.append(event)
@@ -145,7 +145,7 @@ class OurTwoEndsTests(SynchronousTestCase):
         client, server = ControlSession(port, secretOf(secret), resume), ServerSession(secretOf(secret))
         talk = Talk(client, server, Script(opened, token, lane, news), segments)
         talk.untilSilence()
-        told = [VisitorCame(said.id, said.source) if isinstance(said, Visitor) else Heard() for said in news]
+        told = [VisitorCame(said.id, said.source) if isinstance(said, Visitor) else ServerAlive() for said in news]
         self.assertEqual(talk.clientHeard, [TunnelOpened(opened, token, lane), *told])
         alive = [ClientAlive() for said in news if isinstance(said, Heartbeat)]
         self.assertEqual(talk.serverHeard, [TunnelAsked(port, resume), *alive])
@@ -186,7 +186,7 @@ class BaseServerTests(SynchronousTestCase):
         said = client.greeting()
         server: list[ServerMessage] = [Challenge(ID), Hello(opened), Heartbeat(), Connection(ID), Heartbeat()]
         for message in server[0 if secret else 1 :]:
-            said += b"".join(event.data for event in client.feed(encode(message)) if isinstance(event, Say))
+            said += b"".join(event.data for event in client.feed(encode(message)) if isinstance(event, SendData))
         said += client.noChallenge() + client.goodbye()
         decoder = FrameDecoder()
         decoder.feed(said)
@@ -199,5 +199,5 @@ class BaseServerTests(SynchronousTestCase):
     def test_whoHasHadAPlainHelloSaysNothingMore(self, state: str, sent: tuple[bytes, list[bytes]]) -> None:
         client = CLIENT_STATES[state]()
         outcomes = hears(client, *sent[1])
-        self.assertFalse([outcome for outcome in outcomes if isinstance(outcome, Say)])
+        self.assertFalse([outcome for outcome in outcomes if isinstance(outcome, SendData)])
         self.assertEqual((client.extended, client.goodbye()), (False, b""))

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire.clientsession import DataSession
-from bore.wire.errors import FrameTooLong, MalformedMessage, PortInUse, Refusal, UnknownMessage, Violation, WireError
+from bore.wire.errors import (
+    FrameTooLong,
+    MalformedMessage,
+    PortInUse,
+    ProtocolViolation,
+    Refusal,
+    UnknownMessage,
+    WireError,
+)
 from bore.wire.extension import Lane
 from bore.wire.messages import Accept, Authenticate, Challenge, Error, Heartbeat, encode
 from bore.wire.secret import Secret
@@ -55,18 +63,18 @@ class DataSessionTests(SynchronousTestCase):
             [UnknownMessage],
             {
                 "Challenge": [LAST_WORDS],
-                "Hello": [Violation],
-                "marked Hello": [Violation],
-                "Heartbeat": [Violation],
-                "Connection": [Violation],
+                "Hello": [ProtocolViolation],
+                "marked Hello": [ProtocolViolation],
+                "Heartbeat": [ProtocolViolation],
+                "Connection": [ProtocolViolation],
                 "Error": [PortInUse],
                 "bad JSON": [MalformedMessage],
                 "wrong Hello": [MalformedMessage],
                 "257 bytes": [FrameTooLong],
                 "257 bytes without an end": [FrameTooLong],
                 "4097 bytes": [FrameTooLong],
-                "BindingChallenge": [Violation],
-                "BindingAnswer": [Violation],
+                "BindingChallenge": [ProtocolViolation],
+                "BindingAnswer": [ProtocolViolation],
                 "no end": [b""],
             },
         )

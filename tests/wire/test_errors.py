@@ -30,6 +30,7 @@ from bore.wire.errors import (
     PortNotAllowed,
     PresumedGone,
     ProofTimeout,
+    ProtocolViolation,
     ProxyHeader,
     Refusal,
     SecretMissing,
@@ -47,7 +48,6 @@ from bore.wire.errors import (
     UnboundProof,
     UnknownMessage,
     UnreadableProof,
-    Violation,
     WireError,
     refusalFor,
     refusalForCode,
@@ -219,11 +219,11 @@ class KindTests(SynchronousTestCase):
 
     def test_aRefusalIsToldAndAViolationIsNot(self) -> None:
         for kind in refusals():
-            self.assertFalse(issubclass(kind, Violation), kind)
+            self.assertFalse(issubclass(kind, ProtocolViolation), kind)
         for wrong in (FrameTooLong, MalformedMessage, UnknownMessage, LateChallenge):
-            self.assertTrue(issubclass(wrong, Violation), wrong)
+            self.assertTrue(issubclass(wrong, ProtocolViolation), wrong)
         self.assertTrue(issubclass(UnknownMessage, MalformedMessage))
-        self.assertFalse(issubclass(ServerLeft, Violation | Refusal))
+        self.assertFalse(issubclass(ServerLeft, ProtocolViolation | Refusal))
 
     def test_allThatASecretDecidesIsAnAuthenticationFailureAndIsNotTriedAgain(self) -> None:
         failures = {kind for kind in refusals() if issubclass(kind, AuthenticationFailed)} - {AuthenticationFailed}

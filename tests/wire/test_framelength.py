@@ -26,7 +26,7 @@ class FrameLengthTests(SynchronousTestCase):
         self.assertEqual(hears(ServerSession(None), hello), [TunnelAsked(1)])
         self.assertEqual(hears(ServerSession(None), b" " + hello), [FrameTooLong])
         self.assertEqual(hears(ServerSession(SECRET), b" " * 257), [OverlongProof])
-        agreed = serversession.Say(frameOf(Extended(1)))
+        agreed = serversession.SendData(frameOf(Extended(1)))
         for size in (256, 257, 4096):
             for portions in ([markedHello(1) + padded(Open(1), size)], [markedHello(1), padded(Open(1), size)]):
                 self.assertEqual(hears(ServerSession(None), *portions), [agreed, TunnelAsked(1)])
@@ -39,7 +39,7 @@ class FrameLengthTests(SynchronousTestCase):
             longest = padded(Error("no"), 256)
             self.assertEqual(hears(CLIENT_STATES[state](), longest), [Refusal])
             self.assertEqual(hears(CLIENT_STATES[state](), b" " + longest), [FrameTooLong])
-        agreed, asking, opened = frameOf(Extended(1)), clientsession.Say(frameOf(Open(8000))), Opened(1, TOKEN, 60)
+        agreed, asking, opened = frameOf(Extended(1)), clientsession.SendData(frameOf(Open(8000))), Opened(1, TOKEN, 60)
         for size in (256, 257, 4096):
             for portions in ([agreed + padded(opened, size)], [agreed, padded(opened, size)]):
                 self.assertEqual(hears(CLIENT_STATES["ANSWER"](), *portions), [asking, TunnelOpened(1, TOKEN)])
@@ -49,7 +49,7 @@ class FrameLengthTests(SynchronousTestCase):
 
     def test_extendedItselfIsAShortFrame(self) -> None:
         self.assertEqual(
-            hears(CLIENT_STATES["ANSWER"](), padded(Extended(1), 256)), [clientsession.Say(frameOf(Open(8000)))]
+            hears(CLIENT_STATES["ANSWER"](), padded(Extended(1), 256)), [clientsession.SendData(frameOf(Open(8000)))]
         )
         self.assertEqual(hears(CLIENT_STATES["ANSWER"](), padded(Extended(1), 257)), [FrameTooLong])
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.wire.errors import FrameTooLong, Violation
+from bore.wire.errors import FrameTooLong, ProtocolViolation
 from bore.wire.framing import FrameDecoder, encodeFrame
 from bore.wire.limits import MAX_FRAME
 from tests.wire.strategies import STREAMS, UNHURRIED, inPortions
@@ -149,7 +149,7 @@ class FrameLimitTests(SynchronousTestCase):
         self.assertRaises(FrameTooLong, decoder.nextFrame)
 
     def test_aFrameThatIsTooLongIsAViolation(self) -> None:
-        self.assertTrue(issubclass(FrameTooLong, Violation))
+        self.assertTrue(issubclass(FrameTooLong, ProtocolViolation))
 
     def test_theLimitIsSetPerDecoder(self) -> None:
         decoder = FrameDecoder(4096)

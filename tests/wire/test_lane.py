@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire import lane
-from bore.wire.errors import Violation
+from bore.wire.errors import ProtocolViolation
 from bore.wire.lane import BARE, DATA, END, OPEN, RAW, RESET, LaneDecoder
 from tests.wire.lanes import (
     FRAMES,
@@ -147,7 +147,7 @@ class LaneDecoderTests(SynchronousTestCase):
             decoder.feed(before + frame(DATA) + frame(DATA, b"x"))
             if before:
                 self.assertIsNotNone(decoder.next())
-            self.assertRaises(Violation, decoder.next)
+            self.assertRaises(ProtocolViolation, decoder.next)
 
     def test_behindRawBytesAreBareWhateverTheyLookLike(self) -> None:
         looks = frame(DATA, b"d") + frame(END) + b"\xff" * 5
@@ -176,9 +176,9 @@ class HostileTests(SynchronousTestCase):
         """These bytes are no frame, behind others or not, and however they are cut."""
         for before in ([], [(DATA, b"before")]):
             whole = written(before) + data
-            self.assertEqual(outcomes(LaneDecoder(), whole), [*before, Violation])
+            self.assertEqual(outcomes(LaneDecoder(), whole), [*before, ProtocolViolation])
             for cut in range(len(whole)):
-                self.assertEqual(outcomes(LaneDecoder(), whole[:cut], whole[cut:]), [*before, Violation])
+                self.assertEqual(outcomes(LaneDecoder(), whole[:cut], whole[cut:]), [*before, ProtocolViolation])
 
     def test_anUnknownKindIsAViolationWhateverItsLength(self) -> None:
         for kind in (0, 6, 7, 64, 127, 128, 255):
@@ -188,7 +188,9 @@ class HostileTests(SynchronousTestCase):
     def test_noKindBut1To5IsKnown(self) -> None:
         for kind in range(256):
             self.assertIs(
-                Violation in outcomes(LaneDecoder(), header(kind, SHORTEST.get(kind, 0))), kind not in LONGEST, kind
+                ProtocolViolation in outcomes(LaneDecoder(), header(kind, SHORTEST.get(kind, 0))),
+                kind not in LONGEST,
+                kind,
             )
 
     def test_aFrameThatIsTooLongIsAViolationByItsHeaderAlone(self) -> None:
@@ -202,7 +204,7 @@ class HostileTests(SynchronousTestCase):
 
     def test_aVisitorHasUpTo4096Bytes(self) -> None:
         self.assertEqual(outcomes(LaneDecoder(), frame(OPEN, b"x" * 4096)), [(OPEN, b"x" * 4096)])
-        self.assertEqual(outcomes(LaneDecoder(), frame(OPEN, b"x" * 4097)), [Violation])
+        self.assertEqual(outcomes(LaneDecoder(), frame(OPEN, b"x" * 4097)), [ProtocolViolation])
 
     def test_untilItsLastByteAHeaderIsNoViolation(self) -> None:
         for cut in range(5):
@@ -211,7 +213,9 @@ class HostileTests(SynchronousTestCase):
     def test_aViolationSaysWhatCame(self) -> None:
         decoder = LaneDecoder()
         decoder.feed(header(7, 300))
-        self.assertEqual(str(self.assertRaises(Violation, decoder.next)), "a lane's frame of kind 7 with 300 bytes")
+        self.assertEqual(
+            str(self.assertRaises(ProtocolViolation, decoder.next)), "a lane's frame of kind 7 with 300 bytes"
+        )
 
     @UNHURRIED
     @given(inPortions(st.binary(max_size=60) | FRAMES.map(written).flatmap(damaged)))

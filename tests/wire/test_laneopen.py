@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.wire.errors import MalformedMessage, Violation
+from bore.wire.errors import MalformedMessage, ProtocolViolation
 from bore.wire.extension import Source, Visitor, encode, visitorText
 from bore.wire.lane import OPEN, LaneDecoder, openFrame, readOpen
 from tests.wire.lanes import frame, framesOf
@@ -150,7 +150,7 @@ class ReadTests(SynchronousTestCase):
             self.assertRaises(MalformedMessage, readOpen, (text % (ID, value)).encode())
 
     def test_whatIsMalformedIsAViolation(self) -> None:
-        self.assertTrue(issubclass(MalformedMessage, Violation))
+        self.assertTrue(issubclass(MalformedMessage, ProtocolViolation))
 
     def test_4096BytesOfNestingOrDigitsAreMalformed(self) -> None:
         for data in (b"[" * 4096, b'{"id":' * 682, b"9" * 4096, b"\xff" * 4096, b'{"id":-' + b"9" * 4088 + b"}"):

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.wire.errors import Violation
+from bore.wire.errors import ProtocolViolation
 from bore.wire.lane import BARE, DATA, END, OPEN, RAW, RESET, LaneSession
 from tests.wire.lanes import FIN, KINDS, WAYS, State
 
@@ -45,7 +45,7 @@ def hears(session: LaneSession, kind: int) -> None:
     if kind != FIN:
         session.received(kind)
     elif not session.ended():
-        raise Violation("the connection has ended, and there is no direction that has ended with it")
+        raise ProtocolViolation("the connection has ended, and there is no direction that has ended with it")
 
 
 def inState(state: State) -> LaneSession:
@@ -65,7 +65,7 @@ def passing(session: LaneSession, move: Callable[[LaneSession, int], None]) -> I
     for kind, name in KINDS.items():
         try:
             move(deepcopy(session), kind)
-        except (Violation, AssertionError, KeyError):
+        except (ProtocolViolation, AssertionError, KeyError):
             continue
         yield name
 
@@ -100,7 +100,7 @@ class TableTests(SynchronousTestCase):
                     hears(session, kind)
                     self.assertEqual(behaviour(session), expected(after), (state, kind))
                 elif kind != FIN:
-                    self.assertRaises(Violation, session.received, kind)
+                    self.assertRaises(ProtocolViolation, session.received, kind)
                     self.assertEqual(behaviour(session), expected(state), (state, kind))
 
     def test_everythingThatIsSaidLeadsWhereTheTableSaysOrIsAFaultOfTheProgram(self) -> None:
@@ -134,7 +134,7 @@ class TableTests(SynchronousTestCase):
     def test_aKindThatThereIsNotIsAViolationInEveryState(self) -> None:
         for state in STATES:
             for kind in (-1, 6, 255):
-                self.assertRaises(Violation, inState(state).received, kind)
+                self.assertRaises(ProtocolViolation, inState(state).received, kind)
 
 
 class VisitorTests(SynchronousTestCase):
@@ -177,14 +177,14 @@ class VisitorTests(SynchronousTestCase):
 
     def test_onlyTheServerBringsVisitors(self) -> None:
         self.assertRaises(AssertionError, self.client.sent, OPEN)
-        self.assertRaises(Violation, self.server.received, OPEN)
+        self.assertRaises(ProtocolViolation, self.server.received, OPEN)
 
     def test_aVisitorAtATimeIsEnough(self) -> None:
         self.serverSays(OPEN)
         for kinds in ([], [END]):
             self.serverSays(*kinds)
             self.assertRaises(AssertionError, self.server.sent, OPEN)
-            self.assertRaises(Violation, self.client.received, OPEN)
+            self.assertRaises(ProtocolViolation, self.client.received, OPEN)
 
     def test_dataBehindOnesOwnResetIsStillHeard(self) -> None:
         self.serverSays(OPEN)
@@ -207,25 +207,25 @@ class VisitorTests(SynchronousTestCase):
                 self.setUp()
                 self.serverSays(OPEN, last)
                 self.assertRaises(KeyError, self.server.sent, more)
-                self.assertRaises(Violation, self.client.received, more)
+                self.assertRaises(ProtocolViolation, self.client.received, more)
 
     def test_behindRawThereAreNoFramesAndNoNextVisitor(self) -> None:
         self.serverSays(OPEN, RAW)
         for kind in (DATA, END, RESET, RAW, OPEN):
-            self.assertRaises(Violation, deepcopy(self.client).received, kind)
+            self.assertRaises(ProtocolViolation, deepcopy(self.client).received, kind)
         self.clientSays(DATA, END)
         self.serverSays(BARE, FIN)
         self.assertEqual((self.server.over, self.client.over), (True, True))
         self.assertIdle(False)
         self.assertRaises(AssertionError, self.server.sent, OPEN)
-        self.assertRaises(Violation, self.client.received, OPEN)
+        self.assertRaises(ProtocolViolation, self.client.received, OPEN)
 
     def test_aLaneOfWhichTheClientsDirectionWasRawHasNoNextVisitorEither(self) -> None:
         self.serverSays(OPEN)
         self.clientSays(RAW, BARE, FIN)
         self.serverSays(END)
         self.assertIdle(False)
-        self.assertRaises(Violation, self.client.received, OPEN)
+        self.assertRaises(ProtocolViolation, self.client.received, OPEN)
 
     def test_bothDirectionsMayGoRaw(self) -> None:
         self.serverSays(OPEN, RAW, BARE)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.wire.errors import Violation
+from bore.wire.errors import ProtocolViolation
 from bore.wire.lane import BARE, DATA, END, OPEN, RAW, RESET, LaneDecoder, LaneSession
 from tests.wire.lanes import FIN, FRAMES, KINDS, State, frame, framesOf, written
 from tests.wire.strategies import UNHURRIED
@@ -130,7 +130,7 @@ class LaneTalkTests(SynchronousTestCase):
             for side in (server, client):
                 for kind in KINDS:
                     if kind not in (*side.state.hearing(), FIN):
-                        self.assertRaises(Violation, deepcopy(side.session).received, kind)
+                        self.assertRaises(ProtocolViolation, deepcopy(side.session).received, kind)
 
         self.talk(said, check)
 
@@ -148,7 +148,7 @@ class LaneTalkTests(SynchronousTestCase):
         victim.hear(liar, len(liar.unheard))
         lie = frame(kind, b"x" if kind in (OPEN, DATA) else b"")
         victim.take(lie[:size])
-        self.assertRaises(Violation, victim.take, lie[size:])
+        self.assertRaises(ProtocolViolation, victim.take, lie[size:])
 
     @UNHURRIED
     @given(MOVES, st.booleans(), st.binary(max_size=40) | FRAMES.map(written))
@@ -158,7 +158,7 @@ class LaneTalkTests(SynchronousTestCase):
         try:
             for kind, _ in framesOf(decoder):
                 session.received(kind)
-        except Violation:
+        except ProtocolViolation:
             pass
 
     def test_aTalkMayHaveManyVisitors(self) -> None:

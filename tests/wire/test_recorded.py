@@ -15,8 +15,8 @@ from uuid import UUID
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.wire.clientsession import ControlSession, DataSession, Event, Heard, Say, TunnelOpened, VisitorCame
-from bore.wire.errors import ClientHasNoSecret, InvalidSecret, PortInUse, Refusal, ServerHasNoSecret, Violation
+from bore.wire.clientsession import ControlSession, DataSession, Event, SendData, ServerAlive, TunnelOpened, VisitorCame
+from bore.wire.errors import ClientHasNoSecret, InvalidSecret, PortInUse, ProtocolViolation, Refusal, ServerHasNoSecret
 from bore.wire.framing import FrameDecoder
 from bore.wire.messages import (
     Accept,
@@ -73,7 +73,7 @@ def serverSays(session: ServerSession, data: bytes) -> str:
         return "".join(serverAnswers(session, event) for event in session.feed(data))
     except Refusal as e:
         return session.refusal(e).decode() + EOF
-    except Violation:
+    except ProtocolViolation:
         return EOF
 
 
@@ -181,7 +181,7 @@ VISITOR: Final = UUID("00000000-0000-4000-8000-000000000001")
 
 #: How the original client was started when it did what is recorded under these keys.
 CLIENT: Final[dict[str, Run]] = {
-    "client: hello": Run(0, None, [TunnelOpened(20001), Heard(), VisitorCame(VISITOR)]),
+    "client: hello": Run(0, None, [TunnelOpened(20001), ServerAlive(), VisitorCame(VISITOR)]),
     "client: port 20001": Run(20001, None, ended=PortInUse),
     "client: challenge without secret": Run(0, None, ended=ClientHasNoSecret),
     "client: with secret": Run(0, SECRET, [TunnelOpened(20001)]),
@@ -215,7 +215,7 @@ class Replay:
         """The server says this."""
         try:
             for event in self._session.feed(words.encode()):
-                if isinstance(event, Say):
+                if isinstance(event, SendData):
                     self._unheard += event.data
                 else:
                     self.told.append(event)

@@ -15,17 +15,25 @@ from bore.wire.errors import (
     OpenTimeout,
     OverlongProof,
     ProofTimeout,
+    ProtocolViolation,
     Refusal,
     SecretMissing,
     SpeaksNoTls,
     UnknownMessage,
     UnreadableProof,
-    Violation,
 )
 from bore.wire.extension import Extended, Goodbye, Lane, Open, markedHello
 from bore.wire.messages import Accept, Authenticate, Hello, encode
 from bore.wire.secret import Secret
-from bore.wire.serversession import ClientAlive, ClientLeft, LaneOffered, Say, ServerSession, TunnelAsked, VisitorTaken
+from bore.wire.serversession import (
+    ClientAlive,
+    ClientLeft,
+    LaneOffered,
+    SendData,
+    ServerSession,
+    TunnelAsked,
+    VisitorTaken,
+)
 from tests.wire.sessions import (
     COLUMNS,
     ID,
@@ -61,10 +69,10 @@ _PROOF_ROW: Final[ServerRow] = row(
 _REQUEST_ROW: Final[ServerRow] = row(
     [UnknownMessage],
     {
-        "Authenticate": [Violation],
+        "Authenticate": [ProtocolViolation],
         "Accept": [VisitorTaken(ID, b"")],
         "Hello": [TunnelAsked(20001)],
-        "marked Hello": [Say(frameOf(Extended(1)))],
+        "marked Hello": [SendData(frameOf(Extended(1)))],
         "bad JSON": [MalformedMessage],
         "wrong Hello": [MalformedMessage],
         "Lane": [LaneOffered(LANE, b"")],
@@ -191,14 +199,14 @@ class ProofTests(SynchronousTestCase):
             (encode(Hello(8000)), TunnelAsked(8000)),
             (encode(Accept(ID)), VisitorTaken(ID, b"")),
             (frameOf(Lane(LANE)), LaneOffered(LANE, b"")),
-            (markedHello(8000), Say(frameOf(Extended(1)))),
+            (markedHello(8000), SendData(frameOf(Extended(1)))),
         ):
             session = ServerSession(SECRET)
             self.assertEqual(hears(session, rightProof(session) + request), [event])
 
     def test_theProofIsAskedForOnce(self) -> None:
         session = ServerSession(SECRET)
-        self.assertEqual(hears(session, rightProof(session) * 2), [Violation])
+        self.assertEqual(hears(session, rightProof(session) * 2), [ProtocolViolation])
 
     def test_whatFollowsAWrongProofIsNotRead(self) -> None:
         session = ServerSession(SECRET)
@@ -228,7 +236,9 @@ class ProofTests(SynchronousTestCase):
 
     def test_violationsAreNoRefusals(self) -> None:
         for data in (b"junk\0", b"x" * 257, encode(Authenticate("00" * 32))):
-            self.assertNotIsInstance(self.assertRaises(Violation, list, ServerSession(None).feed(data)), Refusal)
+            self.assertNotIsInstance(
+                self.assertRaises(ProtocolViolation, list, ServerSession(None).feed(data)), Refusal
+            )
 
 
 class TlsTests(SynchronousTestCase):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire import messages
-from bore.wire.errors import BrokenRule, PortInUse, PortNotAllowed, Refusal, Violation
+from bore.wire.errors import BrokenRule, PortInUse, PortNotAllowed, ProtocolViolation, Refusal
 from bore.wire.extension import (
     Alive,
     Extended,
@@ -26,7 +26,15 @@ from bore.wire.extension import (
 )
 from bore.wire.framing import FrameDecoder
 from bore.wire.messages import Accept, Connection, Error, Heartbeat, Hello, encode
-from bore.wire.serversession import ClientAlive, ClientLeft, LaneOffered, Say, ServerSession, TunnelAsked, VisitorTaken
+from bore.wire.serversession import (
+    ClientAlive,
+    ClientLeft,
+    LaneOffered,
+    SendData,
+    ServerSession,
+    TunnelAsked,
+    VisitorTaken,
+)
 from tests.wire.sessions import ID, LANE, SECRET, SERVER_STATES, SOURCE, TOKEN, hears, rightProof
 from tests.wire.strategies import PORTS, SOURCES, STREAMS, TOKENS, UNHURRIED, UUIDS, frameOf, inPortions
 
@@ -68,7 +76,7 @@ class RequestTests(SynchronousTestCase):
 
     def test_aMarkedHelloOpensNoTunnelByItself(self) -> None:
         session = ServerSession(None)
-        self.assertEqual(hears(session, markedHello(8000)), [Say(b'{"Extended":{"version":1}}\0')])
+        self.assertEqual(hears(session, markedHello(8000)), [SendData(b'{"Extended":{"version":1}}\0')])
         self.assertEqual(hears(session, frameOf(Open(9000, TOKEN))), [TunnelAsked(9000, TOKEN)])
 
     def test_aClientOfTheExtensionIsHeardToTheEnd(self) -> None:
@@ -78,7 +86,7 @@ class RequestTests(SynchronousTestCase):
         said = markedHello(1) + frameOf(Open(1)) + frameOf(Alive()) * 2 + frameOf(Goodbye()) + frameOf(Alive())
         self.assertEqual(
             hears(session, said),
-            [Say(frameOf(Extended(1))), TunnelAsked(1), ClientAlive(), ClientAlive(), ClientLeft()],
+            [SendData(frameOf(Extended(1))), TunnelAsked(1), ClientAlive(), ClientAlive(), ClientLeft()],
         )
 
     @given(st.lists(st.booleans(), max_size=40))
@@ -165,7 +173,7 @@ class WordsTests(SynchronousTestCase):
                     self.assertEqual(decodeServerMessage(frame), Refused(e.code, str(e), e.retry), name)
                 else:
                     self.assertEqual(messages.decodeServerMessage(frame), Error(str(e)), name)
-            except Violation:
+            except ProtocolViolation:
                 self.assertFalse(session.extended, name)
 
 
@@ -195,5 +203,5 @@ class BaseClientTests(SynchronousTestCase):
         # Nothing in a stream without spaces can be a mark.
         session = ServerSession(SECRET if secret else None)
         outcomes = hears(session, rightProof(session), stream.replace(b" ", b""))
-        self.assertFalse([outcome for outcome in outcomes if isinstance(outcome, Say)])
+        self.assertFalse([outcome for outcome in outcomes if isinstance(outcome, SendData)])
         self.assertFalse(session.extended)
