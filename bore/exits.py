@@ -7,8 +7,9 @@ import os
 import sys
 from typing import Final
 
-from bore.client.reasons import ServerNotTrusted, ServerUnreachable
+from bore.client.reasons import ServerUnreachable
 from bore.logs import outlet
+from bore.tls.errors import ServerNotTrusted
 from bore.wire.errors import AuthenticationFailed
 
 #: Ended on purpose.

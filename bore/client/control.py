@@ -18,7 +18,6 @@ from bore.client.reasons import (
     CheckFailed,
     NoVisitorAddresses,
     ServerNotReading,
-    ServerNotTrusted,
     ServerSilent,
     describe,
 )
@@ -32,6 +31,7 @@ from bore.streams.sockets import PEER_TIMEOUT, bindingOf, prepareControl, troubl
 from bore.streams.transport import IStreamTransport
 from bore.timing.bursts import Burst
 from bore.timing.turns import Inflow, Turns
+from bore.tls.errors import ServerNotTrusted
 from bore.wire import proxyprotocol
 from bore.wire.clientsession import (
     ControlSession,

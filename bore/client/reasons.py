@@ -35,18 +35,6 @@ class NoVisitorAddresses(Exception):
         )
 
 
-class ServerNotTrusted(Exception):
-    """What the server has shown inside TLS does not tell that it is the one that is meant."""
-
-
-class CertificateNotCurrent(ServerNotTrusted):
-    """The server's certificate is good but for its dates, by this machine's clock."""
-
-
-class ServerKeyChanged(ServerNotTrusted):
-    """The server has shown something else than what is known of it, or what the user has given."""
-
-
 def describe(why: BaseException | None) -> str:
     """Say in a few words, for people, why there is no tunnel or no connection: what the server has said, or else."""
     if isinstance(why, Refusal) and not isinstance(why, ClientHasNoSecret | ServerHasNoSecret):

@@ -16,7 +16,6 @@ from twisted.python.failure import Failure
 from bore.client.control import ControlProtocol
 from bore.client.publicport import PublicPort
 from bore.client.reasons import (
-    CertificateNotCurrent,
     CheckFailed,
     ServerUnreachable,
     describe,
@@ -29,6 +28,7 @@ from bore.streams.addresses import hostPort
 from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
 from bore.timing.turns import Turns
+from bore.tls.errors import CertificateNotCurrent
 from bore.wire.errors import AuthenticationFailed, LateChallenge, ProtocolViolation, Refusal
 
 #: A server that was lost, and keeps the port for us, is tried for so many seconds before the next one is: a blip of the

@@ -17,7 +17,7 @@ from bore.streams.endpoint import DialerEndpoint
 from bore.streams.reactor import IReactor
 
 if TYPE_CHECKING:
-    from bore.client.trust import Trust
+    from bore.tls.trust import Trust
 
 
 @implementer(IStreamClientEndpoint)
@@ -104,19 +104,19 @@ class Servers:
 
     def _trust(self) -> Trust:
         """Judges the current server. OpenSSL is loaded here, and not before."""
-        from bore.client.trust import Trust
+        from bore.tls.trust import Trust
 
         assert self._tls is not None
         address = self.address
         if address not in self._trusts:
-            self._trusts[address] = Trust(address, self._tls, self._secret)
+            self._trusts[address] = Trust(*address, self._tls, self._secret)
         return self._trusts[address]
 
     def _sealed(self, plain: Dialer, distrusted: Callable[[Exception], None] | None = None) -> Dials:
         """What dials the current server: with TLS, if that is spoken with it."""
         if self._tls is None:
             return plain
-        from bore.client.tls import TlsDialer
+        from bore.tls.dialer import TlsDialer
 
         return TlsDialer(self._reactor, plain, self._trust(), distrusted)
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from bore.relay.face import HALF_OPEN_TIMEOUT
 from bore.streams.addresses import hostPort
+from bore.tls.settings import ClientTls
 from bore.wire.limits import CONTROL_PORT
 from bore.wire.proxyprotocol import Version
 from bore.wire.secret import Secret
-
-if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
-
-    from bore.tls.certificates import Credentials
 
 
 class ServerAddress(NamedTuple):
@@ -31,24 +27,6 @@ class ServerAddress(NamedTuple):
 
     def __str__(self) -> str:
         return hostPort(self.host, self.port)
-
-
-@dataclass(frozen=True, slots=True)
-class TlsSettings:
-    """
-    How a client speaks TLS.
-
-    :ivar authorities: who is trusted to sign the server's certificate, and has to; None: the system's authorities, or
-        what is known of the server.
-    :ivar fingerprint: of the server's key; None: see above.
-    :ivar credentials: what is shown to a server that demands it.
-    :ivar knownServers: the file with the keys of known servers; None: there is no place for it.
-    """
-
-    authorities: tuple[Certificate, ...] | None = None
-    fingerprint: str | None = None
-    credentials: Credentials | None = None
-    knownServers: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +66,7 @@ class ClientSettings:
     maxVisitors: int = 10_000
     halfOpenTimeout: float = HALF_OPEN_TIMEOUT
     lanes: int = 4
-    tls: TlsSettings | None = None
+    tls: ClientTls | None = None
     descriptors: int = 0
 
     @property

@@ -6,14 +6,9 @@ from typing import Final
 
 from twisted.internet.error import ConnectionClosed
 
-from bore.client.reasons import (
-    CertificateNotCurrent,
-    NoVisitorAddresses,
-    ServerNotReading,
-    ServerNotTrusted,
-    ServerSilent,
-)
+from bore.client.reasons import NoVisitorAddresses, ServerNotReading, ServerSilent
 from bore.streams.sockets import TlsError
+from bore.tls.errors import CertificateNotCurrent, ServerNotTrusted
 from bore.wire.errors import AuthenticationFailed, NoAnswer
 
 #: What is no sign that the server itself is gone; a connection that is refused, for one, is.

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bore.client.settings import ClientSettings, ServerAddress, TlsSettings
+from bore.client.settings import ClientSettings, ServerAddress
 from bore.commandline import Command, Option, UsageError
 from bore.options import common, values
 from bore.streams.addresses import parseHostPort
 from bore.system.limits import FOR_CONTROL, descriptorsForVisitors
 from bore.system.statefolder import stateFolder
+from bore.tls.settings import ClientTls
 from bore.wire.proxyprotocol import Version
 
 
@@ -144,7 +145,7 @@ def _build(found: dict[str, Any], given: dict[str, Any]) -> ClientCommand:
     return ClientCommand(settings, common.log(found))
 
 
-def _tls(found: dict[str, Any], given: dict[str, Any]) -> TlsSettings | None:
+def _tls(found: dict[str, Any], given: dict[str, Any]) -> ClientTls | None:
     """How to speak TLS with the servers, if at all."""
     wanted = [tls for tls, _, _ in found["to"]]
     if not found["tls"] and not any(wanted):
@@ -156,7 +157,7 @@ def _tls(found: dict[str, Any], given: dict[str, Any]) -> TlsSettings | None:
         raise UsageError("--tls-ca and --tls-fingerprint: give one of them")
     authorities = common.certificates("--tls-ca", found["tls_ca"]) if "tls_ca" in given else None
     folder = stateFolder()
-    return TlsSettings(
+    return ClientTls(
         authorities,
         found["tls_fingerprint"],
         common.checkPair(found["tls_cert"], found["tls_key"]),

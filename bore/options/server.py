@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from bore.commandline import Command, Option, UsageError
 from bore.options import common, values
-from bore.server.settings import Bounds, ServerSettings, TlsSettings
+from bore.server.settings import Bounds, ServerSettings
 from bore.system.limits import FOR_CLIENTS, descriptorsForVisitors
 from bore.system.statefolder import stateFolder
+from bore.tls.settings import ServerTls
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def serverCommand(name: str) -> Command[ServerCommand]:
     return Command(name, "Run the server: it listens on public ports on behalf of its clients.", _OPTIONS, _build)
 
 
-def _tls(found: dict[str, Any], given: dict[str, Any]) -> TlsSettings | None:
+def _tls(found: dict[str, Any], given: dict[str, Any]) -> ServerTls | None:
     """How to speak TLS, if at all."""
     port = found["tls_port"]
     if found["tls"] and port is not None:
@@ -148,7 +149,7 @@ def _tls(found: dict[str, Any], given: dict[str, Any]) -> TlsSettings | None:
     common.checkPair(certificate, key)
     if clients is not None:
         common.certificates("--tls-client-ca", clients)
-    return TlsSettings(port, certificate, key, clients, stateFolder())
+    return ServerTls(port, certificate, key, clients, stateFolder())
 
 
 def _build(found: dict[str, Any], given: dict[str, Any]) -> ServerCommand:

@@ -107,8 +107,8 @@ class ServerService(Service):
 
     def _makeTls(self) -> Accepted:
         """What serves the connections to a port that speaks TLS. OpenSSL is loaded here, and not before."""
-        from bore.server.tlsport import TlsPort
         from bore.tls.certificates import BadCredentials
+        from bore.tls.port import TlsPort
         from bore.tls.servercertificate import ServerCertificate, ownCertificate
 
         tls = self._settings.tls

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from bore.relay.face import HALF_OPEN_TIMEOUT
+from bore.tls.settings import ServerTls
 from bore.wire.limits import CONTROL_PORT
 from bore.wire.secret import Secret
 
@@ -39,25 +39,6 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class TlsSettings:
-    """
-    How a server speaks TLS.
-
-    :ivar port: the port for it, beside the plain control port; None: the control port itself.
-    :ivar certificate: a PEM file with the certificate; None: the server makes its own.
-    :ivar key: a PEM file with its key.
-    :ivar clients: a PEM file with those who sign the certificates that clients have to show; None: they need none.
-    :ivar folder: where the server keeps a certificate of its own; None: nowhere.
-    """
-
-    port: int | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-    clients: Path | None = None
-    folder: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class ServerSettings:
     """
     How a server behaves.
@@ -83,4 +64,4 @@ class ServerSettings:
     lease: int = 60
     bounds: Bounds = field(default_factory=Bounds)
     halfOpenTimeout: float = HALF_OPEN_TIMEOUT
-    tls: TlsSettings | None = None
+    tls: ServerTls | None = None

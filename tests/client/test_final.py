@@ -10,17 +10,15 @@ from twisted.python.failure import Failure
 
 from bore import exits
 from bore.client.reasons import (
-    CertificateNotCurrent,
     CheckFailed,
     NoVisitorAddresses,
-    ServerKeyChanged,
-    ServerNotTrusted,
     ServerSilent,
     ServerUnreachable,
 )
-from bore.client.settings import TlsSettings
 from bore.streams.names import NameTrouble
 from bore.streams.sockets import TlsError
+from bore.tls.errors import CertificateNotCurrent, ServerKeyChanged, ServerNotTrusted
+from bore.tls.settings import ClientTls
 from bore.wire.errors import (
     ClientHasNoSecret,
     InvalidSecret,
@@ -37,7 +35,7 @@ from bore.wire.errors import (
 )
 from tests.certificates import selfSigned
 from tests.client.case import ControlCase
-from tests.client.trustcase import shown
+from tests.tls.trustcase import shown
 
 #: When it happens: at the very first attempt; at a later one, and there was no tunnel yet; or there was one.
 FIRST, LATER, UP = "first", "later", "up"
@@ -100,7 +98,7 @@ class FinalCase(ControlCase):
     def meet(self, moment: str, peer: str, *hosts: str, **settings: Any) -> None:
         """A client at that moment, with that peer."""
         if peer != PLAIN:
-            settings["tls"] = TlsSettings()
+            settings["tls"] = ClientTls()
         self.make(*hosts, **settings)
         if peer != PLAIN:
             self.factory._servers._trust()._secret = True  # a server that is new is not trusted before its proof

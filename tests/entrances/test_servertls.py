@@ -6,12 +6,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.commandline import UsageError
 from bore.options.server import serverCommand
-from bore.server.settings import TlsSettings
+from bore.tls.settings import ServerTls
 from tests.certificates import Authority, selfSigned
 from tests.support import temporaryFolder
 
 
-def tls(*words: str) -> TlsSettings | None:
+def tls(*words: str) -> ServerTls | None:
     return serverCommand("bore server").parse(list(words), {}).settings.tls
 
 

@@ -6,13 +6,14 @@ import datetime
 import itertools
 from typing import Final, cast
 
-from bore.client.reasons import CertificateNotCurrent, ServerKeyChanged, ServerNotTrusted
-from bore.client.settings import ServerAddress, TlsSettings
-from bore.client.trust import Trust
+from bore.tls.errors import CertificateNotCurrent, ServerKeyChanged, ServerNotTrusted
 from bore.tls.knownservers import AUTHORITY
+from bore.tls.settings import ClientTls
 from bore.tls.tlssocket import TlsSocket
+from bore.tls.trust import Trust
+from bore.wire.limits import CONTROL_PORT
 from tests.certificates import Authority, Identity, selfSigned
-from tests.client.trustcase import HOST, FakeTlsSocket, TrustCase, shown
+from tests.tls.trustcase import HOST, FakeTlsSocket, TrustCase, shown
 
 _HOUR: Final = datetime.timedelta(hours=1)
 
@@ -179,7 +180,7 @@ class AgainTests(TrustCase):
         self.assertRaises(ServerKeyChanged, trust.judgeAgain, shown(_authority.issue(HOST)))
 
     def test_whereNothingCanBeWrittenTheKeyHoldsForTheRun(self) -> None:
-        trust = Trust(ServerAddress(HOST), TlsSettings(knownServers=None), False)
+        trust = Trust(HOST, CONTROL_PORT, ClientTls(knownServers=None), False)
         identity = SHOWN["self-signed"][0]
         for _ in range(2):
             trust.judge(shown(identity, [18]))

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from OpenSSL import crypto
 
-from bore.client.reasons import ServerNotTrusted
-from bore.client.trust import Trust
+from bore.tls.errors import ServerNotTrusted
 from bore.tls.tlssocket import TlsSocket
+from bore.tls.trust import Trust
 from tests.certificates import Authority, selfSigned
-from tests.client.trustcase import HOST, TrustCase
 from tests.oddcertificates import ODD, changed, readByOpenSSL, signed
+from tests.tls.trustcase import HOST, TrustCase
 
 
 class OddTlsSocket:

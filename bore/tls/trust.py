@@ -10,12 +10,12 @@ from service_identity import CertificateError, VerificationError
 from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 from twisted.logger import Logger
 
-from bore.client.reasons import CertificateNotCurrent, ServerKeyChanged, ServerNotTrusted
-from bore.client.settings import ServerAddress, TlsSettings
-from bore.streams.addresses import asciiName, isLiteral
+from bore.streams.addresses import asciiName, hostPort, isLiteral
 from bore.tls.certificates import ODD, fingerprint, silenced
 from bore.tls.contexts import clientContext, repeatedContext
+from bore.tls.errors import CertificateNotCurrent, ServerKeyChanged, ServerNotTrusted
 from bore.tls.knownservers import AUTHORITY, KnownServer, KnownServers, KnownServersError
+from bore.tls.settings import ClientTls
 from bore.tls.tlssocket import TlsSocket
 
 #: X509_STORE_CTX_get_error(3): nobody who is trusted has signed it.
@@ -46,7 +46,8 @@ class Trust:
     system's authorities has signed, for its name; or it is trusted on first use: where there is a secret, once it has
     proved that it knows the secret. Either is written down, and nothing less will do from then on.
 
-    :param server: where it is.
+    :param host: where it is: a name or an IP address.
+    :param port: its control port.
     :param secret: whether there is a secret, which the server will have to prove.
     :ivar context: what it is offered in the handshake.
     :ivar repeated: the same, where it is expected to show the same certificate: that is not checked again.
@@ -55,8 +56,9 @@ class Trust:
 
     _log = Logger()
 
-    def __init__(self, server: ServerAddress, settings: TlsSettings, secret: bool) -> None:
-        self._server = server
+    def __init__(self, host: str, port: int, settings: ClientTls, secret: bool) -> None:
+        self._host = host.removesuffix(".")
+        self._server = hostPort(host, port)
         self._settings = settings
         self._secret = secret
         self._known = None if settings.knownServers is None else KnownServers(settings.knownServers)
@@ -66,7 +68,7 @@ class Trust:
         self._key = self._why = self._said = ""
         self.context = clientContext(settings.authorities, settings.credentials)
         self.repeated = repeatedContext(settings.credentials)
-        self.name = "" if isLiteral(server.host) else asciiName(server.host.removesuffix("."))
+        self.name = "" if isLiteral(host) else asciiName(self._host)
 
     def judge(self, sock: TlsSocket) -> None:
         """
@@ -123,9 +125,7 @@ class Trust:
         said = f"{self._key} {self._why}"
         if said != self._said:
             self._said = said
-            self._log.info(
-                "TLS with {server}: key {key}, {why}", server=str(self._server), key=self._key, why=self._why
-            )
+            self._log.info("TLS with {server}: key {key}, {why}", server=self._server, key=self._key, why=self._why)
 
     def _shown(self, sock: TlsSocket) -> x509.Certificate:
         try:
@@ -198,16 +198,15 @@ class Trust:
         if others:
             text = _COMPLAINTS.get(others[0], f"OpenSSL will not have its certificate (error {others[0]})")
             raise ServerNotTrusted(text)
-        host = self._server.host.removesuffix(".")
         try:
             with silenced():
                 if self.name:
                     verify_certificate_hostname(certificate, self.name)
                 else:
-                    verify_certificate_ip_address(certificate, host.partition("%")[0])
+                    verify_certificate_ip_address(certificate, self._host.partition("%")[0])
         except (VerificationError, CertificateError, *ODD):
             raise ServerNotTrusted(
-                f"its certificate is not for {host}, but for {_names(certificate)}: give --to the server's name"
+                f"its certificate is not for {self._host}, but for {_names(certificate)}: give --to the server's name"
             ) from None
         if complaints:
             now = datetime.datetime.now(datetime.UTC)
@@ -220,7 +219,7 @@ class Trust:
         if self._known is None or self._unwritten:
             return self._unwritten
         try:
-            return self._known.find(str(self._server))
+            return self._known.find(self._server)
         except KnownServersError as e:
             raise ServerNotTrusted(str(e)) from e
 
@@ -234,7 +233,7 @@ class Trust:
             self._unwritten = [KnownServer(new, 0)]
             self._log.warn(
                 "what {server} has shown cannot be written down ({error}): give --tls-fingerprint {key}",
-                server=str(self._server),
+                server=self._server,
                 error=e.strerror,
                 key=self._key,
             )
@@ -245,7 +244,7 @@ class Trust:
         if new != AUTHORITY and not self._secret:
             self._log.warn(
                 "the server {server} is new, and trusted on first use: see that its key is {key}, as it has printed",
-                server=str(self._server),
+                server=self._server,
                 key=new,
             )
         if new != AUTHORITY and not self._unwritten:
@@ -256,7 +255,7 @@ class Trust:
         if self._known is None:
             raise OSError(0, "there is no directory for it")
         try:
-            return self._known.addNew(str(self._server), new)
+            return self._known.addNew(self._server, new)
         except KnownServersError as e:
             raise ServerNotTrusted(str(e)) from e
 

@@ -10,9 +10,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.client.settings import ServerAddress, TlsSettings
-from bore.client.trust import Trust
+from bore.tls.settings import ClientTls
 from bore.tls.tlssocket import TlsSocket
+from bore.tls.trust import Trust
+from bore.wire.limits import CONTROL_PORT
 from tests.certificates import Identity
 from tests.fakes import captureLog
 from tests.support import temporaryFolder
@@ -45,8 +46,8 @@ class TrustCase(SynchronousTestCase):
         self.logged = captureLog(self)
 
     def trust(self, secret: bool = False, host: str = HOST, **settings: object) -> Trust:
-        made = TlsSettings(knownServers=self.path, **settings)  # type: ignore[arg-type]
-        return Trust(ServerAddress(host), made, secret)
+        made = ClientTls(knownServers=self.path, **settings)  # type: ignore[arg-type]
+        return Trust(host, CONTROL_PORT, made, secret)
 
     def know(self, key: str) -> None:
         self.path.write_text(f"{HOST}:7835 {key}\n")

@@ -9,10 +9,10 @@ from typing import cast
 from bore.server.pending import Pending
 from bore.server.settings import Bounds
 from bore.server.strangers import Strangers
-from bore.server.tlsport import TlsPort
 from bore.streams.addresses import SocketAddress
 from bore.streams.reactor import IReactor
 from bore.timing import turns
+from bore.tls.port import TlsPort
 from bore.tls.servercertificate import ServerCertificate
 from bore.tls.tlssocket import TlsSocket
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT

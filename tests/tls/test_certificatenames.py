@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bore.client.reasons import ServerNotTrusted
+from bore.tls.errors import ServerNotTrusted
 from tests.certificates import Authority
-from tests.client.trustcase import TrustCase, shown
+from tests.tls.trustcase import TrustCase, shown
 
 AUTHORITY = Authority()
 

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred
 
-from bore.client.reasons import ServerNotTrusted
-from bore.client.trust import Trust
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
+from bore.tls.errors import ServerNotTrusted
 from bore.tls.handshakes import Handshake
 from bore.tls.tlssocket import TlsSocket
+from bore.tls.trust import Trust
 
 
 class TlsDialer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 from weakref import WeakSet
 
 from OpenSSL import SSL
@@ -14,8 +14,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from bore.server.pending import Pending
-from bore.server.strangers import Strangers
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
 from bore.streams.listener import Accepted
 from bore.streams.reactor import IReactor
@@ -42,6 +40,26 @@ _JUDGED_AT_ONCE: Final = 50
 _PLAIN: Final = 4096
 
 
+class Waiting(Protocol):
+    """Bounds the connections that have not sent their first message yet, in number and in time."""
+
+    def add(self, connection: _Arrival, source: str, /) -> None:
+        """A connection has come; of this one, or another one, ``refuse``, ``pendingTooLong`` or ``drop`` is called."""
+
+    def take(self, connection: _Arrival, /) -> None:
+        """A connection is ready, or closed."""
+
+
+class Refusals(Protocol):
+    """Logs the connections that are refused."""
+
+    def refused(self, source: str, peer: str, error: Refusal, /) -> None:
+        """A connection is closed after an Error message."""
+
+    def noTls(self, source: str, peer: str, error: str, /) -> None:
+        """A TLS handshake has failed."""
+
+
 class TlsPort:
     """
     Has TLS spoken on accepted connections before anything else is.
@@ -56,8 +74,8 @@ class TlsPort:
         self,
         reactor: IReactor,
         certificate: ServerCertificate,
-        pending: Pending,
-        strangers: Strangers,
+        pending: Waiting,
+        strangers: Refusals,
         accepted: Accepted,
         endSessions: Callable[[set[socket.socket], Refusal], set[socket.socket]],
     ) -> None:

@@ -1,0 +1,49 @@
+"""What the users of both ends decide about TLS. OpenSSL is not loaded here: a tunnel without TLS has settings, too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+    from bore.tls.certificates import Credentials
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """
+    How a client uses TLS.
+
+    :ivar authorities: the only authorities that may have signed the server's certificate; None: the system's
+        authorities, or what is known of the server.
+    :ivar fingerprint: the fingerprint of the server's key; None: see above.
+    :ivar credentials: the certificate for servers that require one; None: there is none.
+    :ivar knownServers: the file with the keys of known servers; None: there is no directory for it.
+    """
+
+    authorities: tuple[Certificate, ...] | None = None
+    fingerprint: str | None = None
+    credentials: Credentials | None = None
+    knownServers: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """
+    How a server uses TLS.
+
+    :ivar port: the TLS port beside the plain control port; None: the control port itself requires TLS.
+    :ivar certificate: a PEM file with the certificate; None: the server makes its own.
+    :ivar key: a PEM file with its key; None: the file of the certificate has it.
+    :ivar clients: a PEM file with the authorities for the certificates of clients; None: clients need no certificate.
+    :ivar folder: the directory for the server's own certificate; None: there is none.
+    """
+
+    port: int | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    clients: Path | None = None
+    folder: Path | None = None
