@@ -39,7 +39,7 @@ stress: $(VENV)/installed-test
 	@BORE_STRESS=1 $(BIN)/python -m pytest -q tests/processes/test_stress.py tests/processes/test_lanestress.py
 
 faults: $(VENV)/installed-test
-	@$(BIN)/python -m tests.lab $(ARGS)
+	@$(BIN)/python -m laboratory $(ARGS)
 
 bench: $(VENV)/installed-bench
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
@@ -58,6 +58,7 @@ wheel: $(VENV)/installed-dev
 	@cd / && $(CURDIR)/$(VENV)/wheel/bin/twistd bore-client --help > /dev/null
 	@cd / && $(CURDIR)/$(VENV)/wheel/bin/python -c 'import importlib.resources as r; assert (r.files("bore") / "py.typed").is_file()'
 	@cd / && ! $(CURDIR)/$(VENV)/wheel/bin/python -c 'import tests' 2> /dev/null
+	@cd / && ! $(CURDIR)/$(VENV)/wheel/bin/python -c 'import laboratory' 2> /dev/null
 	@ls dist/*.whl
 
 clean:

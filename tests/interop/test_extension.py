@@ -7,7 +7,8 @@ import signal
 from bore.wire import messages
 from bore.wire.framing import FrameDecoder
 from bore.wire.messages import Accept, Challenge, Connection, Heartbeat, Hello
-from tests.interop.test_original import CONTROL_PORT, PairingCase, publicPort
+from tests.interop.test_original import PairingCase, publicPort
+from tests.original import CONTROL_PORT
 from tests.processes.forwarder import Forwarder
 from tests.support import (
     LocalService,

@@ -1,21 +1,19 @@
 """
 Against the real thing: the original bore 0.6.0, in all pairings with ours.
 
-It is found by the environment variable ``BORE_RUST`` or as ``bore`` in cargo's folder (``cargo install bore-cli``).
 The original always uses port 7835: each test has an address of its own, so that they need not take turns.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import threading
-from pathlib import Path
 from typing import NamedTuple
 
-from twisted.trial.unittest import SkipTest, SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase
 
+from tests.original import CONTROL_PORT, original
 from tests.support import (
     LocalService,
     Program,
@@ -32,18 +30,8 @@ from tests.support import (
     receiveExactly,
 )
 
-CONTROL_PORT = 7835
 MEGABYTES = 100
 VISITORS = 200
-
-
-def original() -> str:
-    """The original's path; skips the test where there is none."""
-    cargo = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo")) / "bin" / "bore"
-    path = os.environ.get("BORE_RUST") or (str(cargo) if cargo.exists() else None)
-    if path is None:
-        raise SkipTest("THE ORIGINAL IS NOT HERE: cargo install bore-cli, or set BORE_RUST to its path")
-    return path
 
 
 class Pairing(NamedTuple):

@@ -19,7 +19,7 @@ import resource
 
 from twisted.trial.unittest import SkipTest
 
-from tests.interop.test_original import CONTROL_PORT, original
+from tests.original import CONTROL_PORT, original
 from tests.processes.tlscase import TlsCase
 from tests.relay.contract import reset
 from tests.support import CHECKOUT, PATIENCE, Program, eventually, freePort
@@ -92,7 +92,7 @@ class BurstCase(TlsCase):
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
         self.service.close()
         self.service.port = freePort()
-        words = [sys.executable, "-m", "tests.lab.echo", "127.0.0.1", str(self.service.port)]
+        words = [sys.executable, "-m", "laboratory.echo", "127.0.0.1", str(self.service.port)]
         self.start(Program(words, cwd=str(CHECKOUT))).waitFor("ready")
 
     def limited(self, limit: int, *words: str) -> Program:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from tests.interop.test_original import original
+from tests.original import original
 from tests.processes import proxies
 from tests.processes.case import ProcessCase
 from tests.support import LocalService, Program, eventually, receiveAll

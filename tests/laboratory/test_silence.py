@@ -7,10 +7,10 @@ import time
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.interop.test_original import original
-from tests.lab.measure import secondsUntil
-from tests.lab.pairings import FROM_ORIGINAL, SERVICE_PORT, Site
-from tests.lab.silences import SlowLink
+from laboratory.measure import secondsUntil
+from laboratory.pairings import FROM_ORIGINAL, SERVICE_PORT, Site
+from laboratory.silences import SlowLink
+from tests.original import original
 from tests.support import Program
 
 

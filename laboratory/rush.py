@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from tests.lab.fault import Fault, Outcome
-from tests.lab.pairings import OURS, PAIRINGS, Pairing, Site
+from laboratory.fault import Fault, Outcome
+from laboratory.pairings import OURS, PAIRINGS, Pairing, Site
 
 #: How long a visitor of a burst waits for its answer, in seconds.
 _PATIENCE: Final = 30.0

@@ -1,4 +1,4 @@
-"""``python -m tests.lab.echo HOST PORT``: the local service, which sends everything back."""
+"""``python -m laboratory.echo HOST PORT``: the local service, which sends everything back."""
 
 from __future__ import annotations
 

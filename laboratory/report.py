@@ -6,9 +6,9 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from tests.lab.fault import Fault
-from tests.lab.pairings import PAIRINGS, Pairing
-from tests.lab.results import Measured, Results, Run
+from laboratory.fault import Fault
+from laboratory.pairings import PAIRINGS, Pairing
+from laboratory.results import Measured, Results, Run
 
 _INTRODUCTION = """\
 ===========

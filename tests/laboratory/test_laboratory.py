@@ -10,13 +10,13 @@ from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.lab import report
-from tests.lab.fault import Outcome
-from tests.lab.link import Link
-from tests.lab.matrix import MATRIX
-from tests.lab.network import Lab
-from tests.lab.pairings import OURS, PAIRINGS
-from tests.lab.results import Measured, Results, Run, commit, load
+from laboratory import report
+from laboratory.fault import Outcome
+from laboratory.link import Link
+from laboratory.matrix import MATRIX
+from laboratory.network import Lab
+from laboratory.pairings import OURS, PAIRINGS
+from laboratory.results import Measured, Results, Run, commit, load
 from tests.support import eventually, temporaryFolder
 
 PORT: Final = 5000

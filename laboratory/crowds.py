@@ -12,10 +12,10 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.lab.deaths import events, moments
-from tests.lab.fault import Fault, Outcome
-from tests.lab.measure import ask, descriptors, memory, secondsUntil
-from tests.lab.pairings import FEW_LANES, OURS, TO_ORIGINAL, Site, lines
+from laboratory.deaths import events, moments
+from laboratory.fault import Fault, Outcome
+from laboratory.measure import ask, descriptors, memory, secondsUntil
+from laboratory.pairings import FEW_LANES, OURS, TO_ORIGINAL, Site, lines
 from tests.support import Program
 
 #: How long the ends have to let go of what has gone, in seconds.
@@ -178,7 +178,7 @@ class Churn(Fault):
 
     def inject(self, site: Site, outcome: Outcome) -> None:
         site.startService()
-        site.server = site.lab.python("server", "tests.lab.timers", "server", *FEW_LANES)
+        site.server = site.lab.python("server", "laboratory.timers", "server", *FEW_LANES)
         site.server.waitFor("listening on")
         crowd = site.startCrowd(self.clients)
         programs = {"server": site.server, "clients": crowd}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
-from tests.lab.pairings import OURS, Pairing, Site
+from laboratory.pairings import OURS, Pairing, Site
 
 
 class Finding(NamedTuple):

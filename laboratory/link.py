@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.lab.network import Lab
+from laboratory.network import Lab
 from tests.support import Program
 
 #: Packets that may wait for the program that holds them back; more are lost.
@@ -69,7 +69,7 @@ class Link:
         :param further: addresses that the host has beside its first one.
         """
         tun, table = f"held-{self._place}"[:15], str(100 + self._lab.hosts.index(self._place))
-        self._forwarder = self._lab.python("router", "tests.lab.forwarder", tun, str(delay), str(loss))
+        self._forwarder = self._lab.python("router", "laboratory.forwarder", tun, str(delay), str(loss))
         self._forwarder.waitFor("ready")
         self._lab.ip("router", "link", "set", tun, "txqueuelen", _QUEUE, "up")
         self._lab.ip("router", "route", "add", "default", "dev", tun, "table", table)

@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from tests.lab.fault import Fault, Outcome
-from tests.lab.measure import Load, Visits, secondsUntil, sleepUntil
-from tests.lab.pairings import PAIRINGS, Site, lines, ports
+from laboratory.fault import Fault, Outcome
+from laboratory.measure import Load, Visits, secondsUntil, sleepUntil
+from laboratory.pairings import PAIRINGS, Site, lines, ports
 from tests.support import Program
 
 #: What the server says when it has noticed that a client is no longer there.

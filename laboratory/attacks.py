@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tests.lab.burdens import served
-from tests.lab.fault import Fault, Outcome
-from tests.lab.link import Link
-from tests.lab.measure import descriptors, memory, secondsUntil
-from tests.lab.pairings import CONTROL_PORT, FEW_LANES, FROM_ORIGINAL, ORIGINAL, OURS, OURS_TLS, Site, lines
+from laboratory.burdens import served
+from laboratory.fault import Fault, Outcome
+from laboratory.link import Link
+from laboratory.measure import descriptors, memory, secondsUntil
+from laboratory.pairings import CONTROL_PORT, FEW_LANES, FROM_ORIGINAL, ORIGINAL, OURS, OURS_TLS, Site, lines
 
 #: What the attacker's connections come from, as there are bounds for each source.
 SOURCES: Final = 8

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from tests.lab.network import Lab
+from laboratory.network import Lab
 from tests.support import Program
 
 #: How long a visitor waits for its answer, in seconds.

@@ -10,16 +10,16 @@ from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.lab.attacks import RandomBytes, SilentConnections
-from tests.lab.burdens import BadService, NoDescriptors, SlowReader
-from tests.lab.crowds import Churn, Multitude
-from tests.lab.deaths import KilledClient, LongStopped, MovedName, RestartedServer, Stampede, Stopped
-from tests.lab.fault import Fault
-from tests.lab.floods import AliveFlood, ConnectionFlood, FrameFlood, HeartbeatFlood, KeyFlood, SessionFlood
-from tests.lab.lanes import ForgottenLane, ForgottenLanes, LongAnswer, NewVisitor
-from tests.lab.pairings import FROM_ORIGINAL, OURS, OURS_TLS, Pairing
-from tests.lab.rush import Burst, BurstWithoutLanes
-from tests.lab.silences import BadLink, HalfSilence, LongSilence, Move, OtherHalfSilence, Silence
+from laboratory.attacks import RandomBytes, SilentConnections
+from laboratory.burdens import BadService, NoDescriptors, SlowReader
+from laboratory.crowds import Churn, Multitude
+from laboratory.deaths import KilledClient, LongStopped, MovedName, RestartedServer, Stampede, Stopped
+from laboratory.fault import Fault
+from laboratory.floods import AliveFlood, ConnectionFlood, FrameFlood, HeartbeatFlood, KeyFlood, SessionFlood
+from laboratory.lanes import ForgottenLane, ForgottenLanes, LongAnswer, NewVisitor
+from laboratory.pairings import FROM_ORIGINAL, OURS, OURS_TLS, Pairing
+from laboratory.rush import Burst, BurstWithoutLanes
+from laboratory.silences import BadLink, HalfSilence, LongSilence, Move, OtherHalfSilence, Silence
 
 #: What a busy machine may add to a time that is promised, in seconds.
 SLACK: Final = 2.0

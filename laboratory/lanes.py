@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from tests.lab.fault import Fault, Outcome
-from tests.lab.measure import VISITOR_PATIENCE, Visit, ask, secondsUntil
-from tests.lab.pairings import CONTROL_PORT, PAIRINGS, SERVICE_PORT, Site, lines, port
-from tests.lab.silences import CLIENT_NOTICES, SERVER_NOTICES
+from laboratory.fault import Fault, Outcome
+from laboratory.measure import VISITOR_PATIENCE, Visit, ask, secondsUntil
+from laboratory.pairings import CONTROL_PORT, PAIRINGS, SERVICE_PORT, Site, lines, port
+from laboratory.silences import CLIENT_NOTICES, SERVER_NOTICES
 
 #: What is asked of the service for its long answer, and how long that is.
 _QUESTION: Final = b"?"

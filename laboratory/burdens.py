@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.lab.fault import Fault, Outcome
-from tests.lab.measure import ask, descriptors, memory, secondsUntil
-from tests.lab.pairings import PAIRINGS, SERVICE_PORT, Site, lines, port
-from tests.lab.silences import CLIENT_NOTICES
+from laboratory.fault import Fault, Outcome
+from laboratory.measure import ask, descriptors, memory, secondsUntil
+from laboratory.pairings import PAIRINGS, SERVICE_PORT, Site, lines, port
+from laboratory.silences import CLIENT_NOTICES
 from tests.support import Program
 
 

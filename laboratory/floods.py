@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tests.lab.attacks import farAway, giveAddresses
-from tests.lab.fault import Fault, Outcome
-from tests.lab.measure import memory, secondsUntil
-from tests.lab.pairings import OURS, OURS_TLS, Pairing, Site, lines
-from tests.lab.silences import CLIENT_NOTICES
+from laboratory.attacks import farAway, giveAddresses
+from laboratory.fault import Fault, Outcome
+from laboratory.measure import memory, secondsUntil
+from laboratory.pairings import OURS, OURS_TLS, Pairing, Site, lines
+from laboratory.silences import CLIENT_NOTICES
 
 _SECRET = "the lab's own secret"
 
@@ -21,7 +21,7 @@ class Flood(Fault):
     """
     A host floods the server.
 
-    :cvar kind: with what; see :mod:`tests.lab.attacker`.
+    :cvar kind: with what; see :mod:`laboratory.attacker`.
     :cvar sources: how many addresses it has.
     :cvar unit: what it counts.
     """
@@ -51,7 +51,7 @@ class Flood(Fault):
         time.sleep(1)
         start = len(site.client.err)
         words = (self.kind, site.host, _SECRET, str(self.count), str(int(site.pairing.tls)), *sources)
-        attacker = site.lab.python("attacker", "tests.lab.attacker", *words)
+        attacker = site.lab.python("attacker", "laboratory.attacker", *words)
         attacker.waitFor("ready")
         visits = site.visits(number)
         time.sleep(self.seconds / 2)
@@ -144,7 +144,7 @@ class HeartbeatFlood(Fault):
     delay: float = 0.05
 
     def inject(self, site: Site, outcome: Outcome) -> None:
-        bad = site.lab.python("server", "tests.lab.badserver", site.host)
+        bad = site.lab.python("server", "laboratory.badserver", site.host)
         bad.waitFor("ready")
         site.link.impair(self.delay, 0)
         client = site.startClient("--max-reconnect-delay", "4")

@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.lab.fault import Fault, Outcome
-from tests.lab.measure import secondsUntil, sleepUntil
-from tests.lab.pairings import OURS, PAIRINGS, PLAIN, TO_ORIGINAL, Site, port
-from tests.lab.silences import CLIENT_NOTICES, SERVER_NOTICES, Watched, noticed, portAfterwards
+from laboratory.fault import Fault, Outcome
+from laboratory.measure import secondsUntil, sleepUntil
+from laboratory.pairings import OURS, PAIRINGS, PLAIN, TO_ORIGINAL, Site, port
+from laboratory.silences import CLIENT_NOTICES, SERVER_NOTICES, Watched, noticed, portAfterwards
 from tests.support import Program
 
 

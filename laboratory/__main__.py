@@ -1,4 +1,4 @@
-"""``python -m tests.lab``: measure all rows in all pairings, and write docs/reliability.rst."""
+"""``python -m laboratory``: measure all rows in all pairings, and write docs/reliability.rst."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from typing import Final
 
 from twisted.trial.unittest import SkipTest
 
-from tests.lab import report, results
-from tests.lab.fault import Fault, Finding
-from tests.lab.matrix import MATRIX
-from tests.lab.network import requireNamespaces
-from tests.lab.pairings import PAIRINGS, Pairing
-from tests.lab.results import Measured, Results, Run
+from laboratory import report, results
+from laboratory.fault import Fault, Finding
+from laboratory.matrix import MATRIX
+from laboratory.network import requireNamespaces
+from laboratory.pairings import PAIRINGS, Pairing
+from laboratory.results import Measured, Results, Run
 from tests.support import CHECKOUT
 
 REPORT: Final = CHECKOUT / "docs" / "reliability.rst"
@@ -39,7 +39,7 @@ def say(text: str) -> None:
 
 def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m tests.lab", description="What a tunnel does when things go wrong.")
+    parser = argparse.ArgumentParser(prog="python -m laboratory", description="What a tunnel does under faults.")
     names, keys = [fault.name for fault in MATRIX], [pairing.key for pairing in PAIRINGS]
     parser.add_argument("--list", action="store_true", help="list the rows, and measure nothing")
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help="only these rows")

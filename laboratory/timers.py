@@ -1,4 +1,4 @@
-"""``python -m tests.lab.timers WORDS``: ``bore WORDS``, which says on SIGUSR2 how many timers it has."""
+"""``python -m laboratory.timers WORDS``: ``bore WORDS``, which says on SIGUSR2 how many timers it has."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-``python -m tests.lab.attacker KIND HOST SECRET COUNT TLS [SOURCE ...]``: a hostile peer, until it is killed.
+``python -m laboratory.attacker KIND HOST SECRET COUNT TLS [SOURCE ...]``: a hostile peer, until it is killed.
 
 It has COUNT threads, which all do the same again and again. TLS is 1 or 0: whether that is inside TLS. These kinds
 authenticate:
@@ -43,7 +43,7 @@ from bore.wire.errors import WireError
 from bore.wire.extension import Lane
 from bore.wire.lane import DATA, HEADER
 from bore.wire.secret import Secret
-from tests.lab.pairings import CONTROL_PORT
+from laboratory.pairings import CONTROL_PORT
 from tests.tls.rekeying import Rekeying
 
 #: So much is said at once.

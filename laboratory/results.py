@@ -12,8 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from tests.lab.fault import Finding, Outcome
-from tests.lab.pairings import Pairing
+from laboratory.fault import Finding, Outcome
+from laboratory.pairings import Pairing
 from tests.support import CHECKOUT
 
 FILE: Final = Path(__file__).parent / "results.json"
@@ -47,7 +47,7 @@ def commit(checkout: Path) -> str:
 
     What a run itself writes, its figures and its report, is no difference.
     """
-    written = (":!tests/lab/results.json", ":!docs/reliability.rst")
+    written = (":!laboratory/results.json", ":!docs/reliability.rst")
     head = _git(checkout, "rev-parse", "--short=10", "HEAD")
     changes = _git(checkout, "status", "--porcelain", "--untracked-files=no", "--", ".", *written)
     return head + "+" if head and changes else head

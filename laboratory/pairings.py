@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, NamedTuple
 
-from tests.interop.test_original import original
-from tests.lab.link import Link
-from tests.lab.measure import Talk, Visits, secondsUntil
-from tests.lab.network import Lab
+from laboratory.link import Link
+from laboratory.measure import Talk, Visits, secondsUntil
+from laboratory.network import Lab
+from tests.original import original
 from tests.support import Program
 
 #: The control port, and the port of the local service.
@@ -100,7 +100,7 @@ class Site:
 
     def startService(self) -> None:
         """Start the local service, an echo."""
-        self.lab.python("client", "tests.lab.echo", "127.0.0.1", str(SERVICE_PORT)).waitFor("ready")
+        self.lab.python("client", "laboratory.echo", "127.0.0.1", str(SERVICE_PORT)).waitFor("ready")
 
     def startServer(self, *ours: str, place: str = "server") -> Program:
         """
@@ -128,9 +128,9 @@ class Site:
         return program
 
     def startCrowd(self, clients: int) -> Program:
-        """Start many clients in one process, and wait until their tunnels are up; see tests.lab.manyclients."""
+        """Start many clients in one process, and wait until their tunnels are up; see laboratory.manyclients."""
         words = (self.host, str(SERVICE_PORT), str(clients))
-        crowd = self.lab.python("client", "tests.lab.manyclients", *words)
+        crowd = self.lab.python("client", "laboratory.manyclients", *words)
         crowd.waitFor("opened", 30 + clients / 20, after=clients - 1)
         return crowd
 

@@ -1,5 +1,5 @@
 """
-``python -m tests.lab.manyclients HOST LOCAL_PORT COUNT``: many clients in one process.
+``python -m laboratory.manyclients HOST LOCAL_PORT COUNT``: many clients in one process.
 
 It prints a line for everything that happens, with the time of the system's monotonic clock: ``attempt TIME`` and
 ``opened TIME PORT``. SIGUSR1 cuts all control connections (``cut TIME``); SIGUSR2 has it say ``timers TIME COUNT``.
@@ -19,7 +19,7 @@ from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 
 from bore.streams.transport import SocketTransport
-from tests.lab.timers import sayTimers
+from laboratory.timers import sayTimers
 
 
 class WatchedReactor:

@@ -1,5 +1,5 @@
 """
-``python -m tests.lab.badserver HOST``: a hostile server: it sends Heartbeat without end, and hardly reads.
+``python -m laboratory.badserver HOST``: a hostile server: it sends Heartbeat without end, and hardly reads.
 
 It says that a tunnel is open, and opens none. It prints ``ready`` when it listens.
 """
@@ -15,7 +15,7 @@ import time
 from bore.wire import extension
 from bore.wire.extension import Extended, Opened
 from bore.wire.framing import encodeFrame
-from tests.lab.pairings import CONTROL_PORT
+from laboratory.pairings import CONTROL_PORT
 
 #: It reads a little at this interval, in seconds, so that the client's system does not take it for dead.
 _READS = 2.0

@@ -1,7 +1,7 @@
 """
 A network on one machine: hosts in network namespaces of their own, joined by a router.
 
-The router decides what happens to the links (see :mod:`tests.lab.link`); the hosts are told nothing.
+The router decides what happens to the links (see :mod:`laboratory.link`); the hosts are told nothing.
 """
 
 from __future__ import annotations
