@@ -56,7 +56,10 @@ class Attempts(Face):
     settings: ClientSettings
     visitors: Visitors
     turns: Turns
-    probes: bool
+
+    @property
+    def probes(self) -> bool:
+        """Whether a server that sends no challenge is asked if it has a secret."""
 
     @property
     def publicPort(self) -> PublicPort:

@@ -171,8 +171,9 @@ class SessionLanes:
             self._pauses.rest()
 
     def giveWay(self) -> bool:
-        """Close an idle lane, to have its descriptor, and say whether there was one."""
-        for lane in list(self._idle):
+        """Close the oldest idle lane that no visitor waits for, to free its descriptor; False if there is none."""
+        awaited = self._fresh(len(self._expected))
+        for lane in list(self._idle)[: len(self._idle) - awaited]:
             lane.dismiss()
             if lane.closed:
                 return True
@@ -210,7 +211,7 @@ class SessionLanes:
             return
         spare = 0 if self._pauses.resting else self._keep - len(self._idle)
         patience = self._server.patience
-        expected = self._expected.countSince(patience) if patience else len(self._expected)
+        expected = self._expected.countOlderThan(patience) if patience else len(self._expected)
         needed = 0
         if expected:
             if not self._pauses.failing:
@@ -255,7 +256,7 @@ class SessionLanes:
         """Those who are still expected have waited for long enough for a lane that becomes free."""
         self._soon = None
         self._fill()
-        if len(self._expected) > self._expected.countSince(self._server.patience):
+        if len(self._expected) > self._expected.countOlderThan(self._server.patience):
             self._soon = self._reactor.callLater(self._server.patience, self._waited)
 
     def _fresh(self, most: int) -> int:

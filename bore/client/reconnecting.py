@@ -62,7 +62,6 @@ class ControlFactory(ReconnectingClientFactory):
         self.settings = settings
         self.visitors = visitors
         self.turns = Turns(reactor)
-        self.probes = settings.secret is not None
         self.firstOpened: Deferred[int] = Deferred()
         self.gaveUp: Deferred[None] = Deferred()
         self.delay = min(self.initialDelay, settings.maxReconnectDelay)
@@ -76,6 +75,7 @@ class ControlFactory(ReconnectingClientFactory):
         self._leaving: IDelayedCall | None = None
         self._tried = 0
         self._met: set[ServerAddress] = set()
+        self._challengeLate: set[ServerAddress] = set()
         self._why: Exception | None = None
         self._left: Deferred[None] | None = None
 
@@ -83,6 +83,11 @@ class ControlFactory(ReconnectingClientFactory):
     def publicPort(self) -> PublicPort:
         """The public port to ask for."""
         return self._servers.publicPort
+
+    @property
+    def probes(self) -> bool:
+        """Whether a server that sends no challenge is asked if it has a secret; not where challenges came late."""
+        return self.settings.secret is not None and self._servers.address not in self._challengeLate
 
     def buildProtocol(self, addr: IAddress | None) -> ControlProtocol:
         self._control = ControlProtocol(self)
@@ -228,7 +233,7 @@ class ControlFactory(ReconnectingClientFactory):
         else:
             self._complain(what, why, final)
             if isinstance(why, LateChallenge):
-                self.probes = False
+                self._challengeLate.add(self._servers.address)
             if not returns:
                 self._stay()
                 self._tried += 1

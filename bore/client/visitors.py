@@ -126,7 +126,13 @@ class Visitors:
         return True
 
     def hasDescriptors(self, wanted: int) -> bool:
-        """Whether so many more may be opened for visitors that are there; if not, the log says so once."""
+        """
+        Whether this many descriptors may be opened for visitors that wait; if not, the log says so once.
+
+        Idle lanes give way first. Streams that only linger do so last, because an answer may still be on its way.
+        """
+        while not self.descriptors.has(wanted) and self._giveWay():
+            pass
         if self.descriptors.has(wanted) or (self.relay.relieve() and self.descriptors.has(wanted)):
             return True
         if self._shortage.begins():

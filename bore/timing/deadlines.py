@@ -47,8 +47,8 @@ class Deadlines(Generic[K, V]):
         entry = self._kept.pop(key, None)
         return None if entry is None else entry[1]
 
-    def countSince(self, seconds: float) -> int:
-        """How many values have been here for at least so long."""
+    def countOlderThan(self, seconds: float) -> int:
+        """The number of values that have been here for at least this many seconds."""
         latest = self._clock.seconds() - seconds + self._seconds
         count = 0
         for deadline, _ in self._kept.values():

@@ -300,3 +300,15 @@ class AuthenticationTests(ControlCase):
         self.assertEqual(transport.takeWritten(), b"")
         self.receive(protocol, Challenge(uuid4()), Hello(20001))
         self.assertTrue(self.announced)
+
+    def test_aLateChallengeOfOneServerIsNothingAgainstTheOthers(self) -> None:
+        self.make("a.example", "b.example", secret=Secret("x"))
+        protocol, _ = self.connect()
+        self.reactor.advance(1.6)
+        self.receive(protocol, Challenge(uuid4()))
+        for asked in (True, False):
+            self.lose(protocol)
+            self.delayToNextAttempt()
+            protocol, transport = self.connect()
+            self.reactor.advance(7)
+            self.assertEqual(bool(transport.takeWritten()), asked)

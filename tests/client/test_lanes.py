@@ -445,6 +445,24 @@ class DescriptorTests(LaneCase):
             lane.looksAlive = False  # a visitor has just come
         self.assertFalse(self.visitors.patience._giveWay())
 
+    def test_oneThatWasOpenedForAVisitorWhoWaitsDoesNotGiveWay(self) -> None:
+        old = self.open
+        self.announce()
+        self.settle()
+        while self.visitors.patience._giveWay():
+            pass
+        self.assertEqual([lane.closed for lane in [*old, *self.relay.adopted[4:]]], [True] * 4 + [False])
+
+    def test_idleOnesGiveWayBeforeAStreamThatMayStillHaveAnAnswerToPassOn(self) -> None:
+        relieved: list[list[FakeLane]] = []
+        self.relay.relieve = lambda: bool(relieved.append(self.open))  # type: ignore[method-assign,func-returns-value]
+        self.use(75)
+        self.assertTrue(self.visitors.hasDescriptors(2))
+        self.assertEqual((len(self.open), relieved), (3, []))
+        self.use(80)
+        self.assertFalse(self.visitors.hasDescriptors(2))
+        self.assertEqual(relieved, [[]])
+
 
 class ServingTests(LaneCase):
     """Visitors on lanes."""
