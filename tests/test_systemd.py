@@ -17,7 +17,7 @@ from bore import exits
 from bore.commandline import Command
 from bore.options.client import clientCommand
 from bore.options.server import serverCommand
-from bore.relay.face import DRAIN_TIMEOUT
+from bore.relay.interface import DRAIN_TIMEOUT
 from bore.wire.limits import CONTROL_PORT
 from tests.support import CHECKOUT, Program, running, temporaryFolder
 

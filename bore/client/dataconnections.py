@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bore.client.patience import Patience
-from bore.relay.face import Stream
+from bore.relay.interface import Stream
 from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import RECORD, bindingOf, stuckAt

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from bore.client.pauses import Pauses
 from bore.client.reasons import describe
 from bore.client.visitors import Visitors
-from bore.relay.face import Stream
+from bore.relay.interface import Stream
 from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import prepareLane

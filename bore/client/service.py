@@ -12,8 +12,8 @@ from bore.client.reconnecting import ControlFactory
 from bore.client.servers import Servers
 from bore.client.settings import ClientSettings
 from bore.client.visitors import Visitors
-from bore.relay.body import makeRelay
-from bore.relay.face import DRAIN_TIMEOUT
+from bore.relay.backend import makeRelay
+from bore.relay.interface import DRAIN_TIMEOUT
 from bore.streams.connector import EndpointConnector
 from bore.streams.reactor import IReactor
 from bore.wire.secret import SHORT_SECRET

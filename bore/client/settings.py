@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from bore.relay.face import HALF_OPEN_TIMEOUT
+from bore.relay.interface import HALF_OPEN_TIMEOUT
 from bore.streams.addresses import hostPort
 from bore.tls.settings import ClientTls
 from bore.wire.limits import CONTROL_PORT

@@ -18,7 +18,7 @@ from bore.client.dataconnections import DataConnections
 from bore.client.patience import Patience
 from bore.client.reasons import describe
 from bore.client.settings import ClientSettings
-from bore.relay.face import Ending, Relay, Stream
+from bore.relay.interface import Ending, Relay, Stream
 from bore.streams.dial import Dialer, Dials
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import sinceReceived

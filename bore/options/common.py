@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bore.commandline import Option, UsageError
 from bore.options import values
 from bore.options.secrets import readSecret
-from bore.relay.face import HALF_OPEN_TIMEOUT
+from bore.relay.interface import HALF_OPEN_TIMEOUT
 from bore.wire.limits import CONTROL_PORT
 from bore.wire.secret import Secret
 

@@ -12,7 +12,7 @@ import struct
 import termios
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from bore.relay.face import Pair, Reason
+from bore.relay.interface import Pair, Reason
 from bore.relay.pipes import Pipe, PipePool
 from bore.streams.sockets import closeWithReset, isSealed, stuckAt, unacknowledged
 from bore.timing.turns import LEAST

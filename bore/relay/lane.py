@@ -1,8 +1,8 @@
 """
-The relay's third body: a plain stream joined with a lane, a connection that outlives it and carries the next one.
+The relay's third backend: a plain stream joined with a lane, a connection that outlives it and carries the next one.
 
 Messages go as frames, header and bytes in one system call. A direction of much, or of many messages, goes RAW: from
-there on its bytes are bare, and move as in the other body. Nothing is buffered beyond what one read gives:
+there on its bytes are bare, and move as in the other backend. Nothing is buffered beyond what one read gives:
 who cannot pass bytes on does not read.
 """
 
@@ -15,8 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bore.relay.ends import BUFFER_SIZE, READABLE, STREAM_ENDED, WRITABLE, End
-from bore.relay.face import Ending, Reason
-from bore.relay.lanefaces import LaneOwner, Lanes
+from bore.relay.interface import Ending, Reason
+from bore.relay.laneinterface import LaneOwner, Lanes
 from bore.streams.sockets import unacknowledged
 from bore.timing.turns import LEAST
 from bore.wire.errors import ProtocolViolation

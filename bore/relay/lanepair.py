@@ -8,9 +8,9 @@ from typing import Final
 from twisted.internet.interfaces import IDelayedCall
 
 from bore.relay.ends import BUFFER_SIZE, End, JoinedPair
-from bore.relay.face import Ending, Reason
+from bore.relay.interface import Ending, Reason
 from bore.relay.lane import Lane
-from bore.relay.lanefaces import GiveBack, Lanes
+from bore.relay.laneinterface import GiveBack, Lanes
 from bore.relay.tolane import ToLane
 from bore.streams.sockets import RECORD, sealedSize, unacknowledged
 from bore.wire.lane import RESET, RESET_FRAME

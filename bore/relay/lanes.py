@@ -8,9 +8,9 @@ from typing import Final, cast
 
 from twisted.internet.interfaces import IDelayedCall
 
-from bore.relay.face import PROOF_TIMEOUT, Ending, Reason, Stream
+from bore.relay.interface import PROOF_TIMEOUT, Ending, Reason, Stream
 from bore.relay.lane import Lane
-from bore.relay.lanefaces import GiveBack, LaneOwner
+from bore.relay.laneinterface import GiveBack, LaneOwner
 from bore.relay.lanepair import LanePair
 from bore.relay.splice import SpliceRelay
 from bore.streams.reactor import IReactor

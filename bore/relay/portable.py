@@ -9,7 +9,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from bore.relay.face import Ending, Pair, Reason, Relay, Stream
+from bore.relay.interface import Ending, Pair, Reason, Relay, Stream
 from bore.relay.lingering import TAKE_TIMEOUT
 from bore.relay.readout import ReadOutTransport
 from bore.streams.reactor import IReactor

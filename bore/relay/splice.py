@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bore.relay.ends import BUFFER_SIZE, End, JoinedPair
-from bore.relay.face import Ending, Pair, Reason, Relay, Stream
+from bore.relay.interface import Ending, Pair, Reason, Relay, Stream
 from bore.relay.lingering import TAKE_TIMEOUT, mayResetNow
 from bore.relay.pipes import PipePool
 from bore.streams.reactor import IReactor

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from bore.relay.face import Stream
+from bore.relay.interface import Stream
 from bore.server.controlface import ControlPort
 from bore.server.guesses import LONGEST_WAIT
 from bore.server.lanes import SessionLanes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 from uuid import UUID
 
-from bore.relay.face import Stream
+from bore.relay.interface import Stream
 from bore.server.guesses import Guesses
 from bore.server.lanes import SessionLanes
 from bore.server.pending import Pending

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 
-from bore.relay.face import Ending, Relay, Stream
+from bore.relay.interface import Ending, Relay, Stream
 from bore.server.control import ControlProtocol
 from bore.server.controlface import ControlConnection
 from bore.server.guesses import Guesses

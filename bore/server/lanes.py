@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from twisted.internet.interfaces import IReactorTime
 
-from bore.relay.face import PROOF_TIMEOUT, Ending, Stream
+from bore.relay.interface import PROOF_TIMEOUT, Ending, Stream
 from bore.server.tunnel import Tunnel
 from bore.server.waiting import Visitor
 from bore.streams.sockets import prepareLane

@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred, TimeoutError, gatherResults
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from bore.relay.body import makeRelay
-from bore.relay.face import DRAIN_TIMEOUT
+from bore.relay.backend import makeRelay
+from bore.relay.interface import DRAIN_TIMEOUT
 from bore.server.controlport import ControlFactory
 from bore.server.settings import ServerSettings
 from bore.streams.addresses import hostPort, socketAddress

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bore.relay.face import HALF_OPEN_TIMEOUT
+from bore.relay.interface import HALF_OPEN_TIMEOUT
 from bore.tls.settings import ServerTls
 from bore.wire.limits import CONTROL_PORT
 from bore.wire.secret import Secret

@@ -10,7 +10,7 @@ from uuid import uuid4
 from twisted.internet.error import TimeoutError
 
 from bore.client.dataconnections import DataConnections
-from bore.relay.face import Stream
+from bore.relay.interface import Stream
 from bore.streams.reactor import IReactor
 from bore.tls.contexts import serverContext
 from bore.tls.tlssocket import TlsSocket

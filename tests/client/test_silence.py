@@ -15,7 +15,7 @@ from bore.client.control import ControlProtocol
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.silence import Silence
 from bore.client.visitors import Visitors
-from bore.relay.face import Ending, Reason
+from bore.relay.interface import Ending, Reason
 from bore.relay.portable import PortableRelay
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor

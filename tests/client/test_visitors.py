@@ -13,7 +13,7 @@ from bore.client import visitors
 from bore.client.dataconnections import DataConnections
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.visitors import Visitors
-from bore.relay.face import Reason
+from bore.relay.interface import Reason
 from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Count, Descriptors

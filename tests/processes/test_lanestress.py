@@ -21,7 +21,7 @@ if sys.platform != "linux":
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.relay.face import Ending, Reason, Relay
+from bore.relay.interface import Ending, Reason, Relay
 from bore.streams.reactor import IReactor
 from bore.wire.lane import RAW_THRESHOLD
 from tests.processes.test_stress import Sender, receive

@@ -1,4 +1,4 @@
-"""What every body of the relay promises. Each body's test case inherits from this one."""
+"""What every backend of the relay promises. Each body's test case inherits from this one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.threads import blockingCallFromThread, deferToThread
 from twisted.trial.unittest import TestCase
 
-from bore.relay.face import Ending, Reason, Relay, Stream
+from bore.relay.interface import Ending, Reason, Relay, Stream
 from bore.streams.reactor import IReactor
 from tests.support import PATIENCE, digest, pattern, receiveAll, receiveExactly
 
@@ -137,7 +137,7 @@ class HalvedRelay(Relay):
 
 
 class RelayContract(TestCase):
-    """The tests. :meth:`makeRelay` gives the body that is tested."""
+    """The tests. :meth:`makeRelay` gives the backend that is tested."""
 
     relay: Relay
 

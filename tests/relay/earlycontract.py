@@ -1,4 +1,4 @@
-"""What every body of the relay promises about answers to questions that nobody has read to their end."""
+"""What every backend of the relay promises about answers to questions that nobody has read to their end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bore.relay.face import Reason
+from bore.relay.interface import Reason
 from bore.streams.sockets import unacknowledged
 from tests.relay.contract import RelayContract, inReactor, inThread
 from tests.support import PATIENCE, eventually, pattern, receiveAll

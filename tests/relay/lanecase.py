@@ -14,7 +14,7 @@ from uuid import UUID
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.relay.face import Ending, Stream
+from bore.relay.interface import Ending, Stream
 from bore.relay.lane import Lane
 from bore.relay.lanes import LaneRelay
 from bore.streams.reactor import IReactor

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 from uuid import uuid4
 
-from bore.relay.face import Ending, Reason, Stream
+from bore.relay.interface import Ending, Reason, Stream
 from bore.relay.lane import Lane
 from bore.relay.lanes import LaneRelay
 from bore.streams.reactor import IReactor

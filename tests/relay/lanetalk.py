@@ -8,7 +8,7 @@ import socket
 from functools import lru_cache
 from typing import Final
 
-from bore.relay.face import Ending
+from bore.relay.interface import Ending
 from bore.relay.lane import Lane
 from bore.wire.lane import RAW_THRESHOLD
 from tests.relay.contract import reset

@@ -6,7 +6,7 @@ import contextlib
 import select
 from collections.abc import Callable
 
-from bore.relay.face import Ending, Relay, Stream
+from bore.relay.interface import Ending, Relay, Stream
 from bore.relay.lanes import LaneRelay
 from bore.streams.reactor import IReactor
 from bore.tls.certificates import makeSelfSigned
@@ -41,15 +41,15 @@ class SealedRelay(HalvedRelay):
     """
     A relay in two halves, with one TLS connection for each pair between them.
 
-    :param body: makes either half.
+    :param backend: makes either half.
     """
 
     def __init__(
-        self, reactor: IReactor, halfOpenTimeout: float, body: Callable[[IReactor, float], Relay] = LaneRelay
+        self, reactor: IReactor, halfOpenTimeout: float, backend: Callable[[IReactor, float], Relay] = LaneRelay
     ) -> None:
         super().__init__(reactor, halfOpenTimeout)
-        self.near = body(reactor, halfOpenTimeout)
-        self.far = body(reactor, halfOpenTimeout)
+        self.near = backend(reactor, halfOpenTimeout)
+        self.far = backend(reactor, halfOpenTimeout)
 
     def join(self, left: Stream, right: Stream, ended: Callable[[Ending], None]) -> None:
         """Join two streams by way of TLS; the visitor's side says how it ended, when both sides are done."""

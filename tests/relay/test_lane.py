@@ -9,7 +9,7 @@ if sys.platform != "linux":
 
     raise SkipTest("there are no lanes on this system")
 
-from bore.relay.face import Relay
+from bore.relay.interface import Relay
 from bore.streams.reactor import IReactor
 from tests.relay import contract, earlycontract
 from tests.relay.laned import LanedRelay

@@ -15,7 +15,7 @@ if sys.platform != "linux":
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from bore.relay.face import Ending, Reason, Stream
+from bore.relay.interface import Ending, Reason, Stream
 from bore.relay.lane import Lane
 from bore.wire.lane import END, END_FRAME, OPEN, RESET_FRAME
 from tests.relay.lanecase import OPENING, TINY, LaneCase, data, fill, hasEnded, reset, take, wasReset

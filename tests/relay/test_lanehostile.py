@@ -15,7 +15,7 @@ if sys.platform != "linux":
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bore.relay.face import Reason, Stream
+from bore.relay.interface import Reason, Stream
 from bore.relay.lane import Lane
 from bore.wire.lane import (
     DATA,

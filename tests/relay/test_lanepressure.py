@@ -15,7 +15,7 @@ if sys.platform != "linux":
 import contextlib
 
 from bore.relay.ends import BUFFER_SIZE
-from bore.relay.face import Reason
+from bore.relay.interface import Reason
 from bore.wire.lane import BARE, DATA, END, END_FRAME, RAW, RAW_FRAME, RAW_MESSAGES, RESET_FRAME
 from tests.relay.lanecase import SMALL, TINY, Hand, LaneCase, data, fill, hasEnded, reset, take
 from tests.support import pattern

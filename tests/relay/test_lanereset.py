@@ -11,7 +11,7 @@ if sys.platform != "linux":
     raise SkipTest("there are no lanes on this system")
 
 from bore.relay import lane as relayLane
-from bore.relay.face import Reason
+from bore.relay.interface import Reason
 from bore.relay.lane import Lane
 from bore.relay.lingering import TAKE_TIMEOUT
 from bore.wire.lane import DATA, END_FRAME, RAW_FRAME, RESET, RESET_FRAME, RESET_TIMEOUT

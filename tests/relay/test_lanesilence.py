@@ -9,7 +9,7 @@ if sys.platform != "linux":
 
     raise SkipTest("there are no lanes on this system")
 
-from bore.relay.face import Reason
+from bore.relay.interface import Reason
 from tests.relay.lanecase import TINY, LaneCase, data, fill, reset, take, wasReset
 
 

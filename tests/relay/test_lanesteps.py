@@ -12,7 +12,7 @@ if sys.platform != "linux":
 
 import socket
 
-from bore.relay.face import Reason
+from bore.relay.interface import Reason
 from bore.relay.lane import Lane
 from bore.wire.lane import END_FRAME, OPEN, RESET_FRAME
 from tests.fakes import captureLog

@@ -12,7 +12,7 @@ if sys.platform != "linux":
 
     raise SkipTest("there are no lanes on this system")
 
-from bore.relay.face import Reason
+from bore.relay.interface import Reason
 from bore.relay.lingering import TAKE_TIMEOUT
 from bore.relay.tolane import ToLane
 from bore.wire.lane import DATA, END, END_FRAME, RESET, RESET_FRAME

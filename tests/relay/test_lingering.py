@@ -14,8 +14,8 @@ if sys.platform != "linux":
 
     raise SkipTest("this system does not tell what was acknowledged")
 
-from bore.relay import face, lingering
-from bore.relay.face import Ending, Pair, Reason
+from bore.relay import interface, lingering
+from bore.relay.interface import Ending, Pair, Reason
 from bore.relay.lingering import TAKE_TIMEOUT, LingeringReset, mayResetNow
 from bore.relay.splice import SpliceRelay
 from bore.streams.reactor import IReactor
@@ -273,7 +273,7 @@ class RelayTests(SynchronousTestCase):
         self.assertEqual((len(self.relay), self.endings), (2, []))
 
     def test_thereAreOnlySoManyAndTheOldestGoFirst(self) -> None:
-        self.patch(face, "MAX_LINGERING", 3)
+        self.patch(interface, "MAX_LINGERING", 3)
         self.linger(5)
         self.assertEqual(self.open(), [2, 3, 4])
         self.assertEqual([ending.toLeft for ending in self.endings], [1, 2])

@@ -1,4 +1,4 @@
-"""The portable body keeps the relay's promises."""
+"""The portable backend keeps the relay's promises."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.relay.face import Ending, Reason, Relay, Stream
+from bore.relay.interface import Ending, Reason, Relay, Stream
 from bore.relay.lingering import TAKE_TIMEOUT
 from bore.relay.portable import PortableRelay
 from bore.relay.readout import ReadOutTransport
@@ -25,27 +25,27 @@ class _Portable:
 
 
 class PortableBytesTests(_Portable, contract.BytesContract):
-    """Bytes through the portable body."""
+    """Bytes through the portable backend."""
 
 
 class PortableEndingTests(_Portable, contract.EndingContract):
-    """Ends of streams in the portable body."""
+    """Ends of streams in the portable backend."""
 
 
 class PortableDrainTests(_Portable, contract.DrainContract):
-    """The end of the portable body itself."""
+    """The end of the portable backend itself."""
 
 
 class PortableHalfOpenTests(_Portable, contract.HalfOpenContract):
-    """Half-open pairs in the portable body."""
+    """Half-open pairs in the portable backend."""
 
 
 class PortableEarlyAnswerTests(_Portable, earlycontract.EarlyAnswerContract):
-    """Early answers in the portable body."""
+    """Early answers in the portable backend."""
 
 
 class PortableChurnTests(_Portable, contract.ChurnContract):
-    """Descriptors used again in the portable body."""
+    """Descriptors used again in the portable backend."""
 
 
 class ResetTests(SynchronousTestCase):

@@ -13,7 +13,7 @@ if sys.platform != "linux":
 
     raise SkipTest("there is no splice on this system")
 
-from bore.relay.face import Relay
+from bore.relay.interface import Relay
 from bore.relay.lanes import LaneRelay
 from bore.relay.splice import SpliceRelay
 from bore.streams.reactor import IReactor

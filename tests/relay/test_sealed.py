@@ -17,7 +17,7 @@ if sys.platform != "linux":
 
     raise SkipTest("there are no lanes on this system")
 
-from bore.relay.face import Ending, Reason, Relay, Stream
+from bore.relay.interface import Ending, Reason, Relay, Stream
 from bore.relay.lanes import LaneRelay
 from bore.relay.portable import PortableRelay
 from bore.relay.splice import SpliceRelay
@@ -72,11 +72,11 @@ class _SealedPortable:
 
 
 class SealedPortableBytesTests(_SealedPortable, contract.BytesContract):
-    """Bytes through TLS, by the portable body."""
+    """Bytes through TLS, by the portable backend."""
 
 
 class SealedPortableEndingTests(_SealedPortable, contract.EndingContract):
-    """Ends of streams through TLS, by the portable body."""
+    """Ends of streams through TLS, by the portable backend."""
 
 
 class SealedPortableDrainTests(_SealedPortable, contract.DrainContract):
@@ -84,7 +84,7 @@ class SealedPortableDrainTests(_SealedPortable, contract.DrainContract):
 
 
 class SealedPortableEarlyAnswerTests(_SealedPortable, earlycontract.EarlyAnswerContract):
-    """Early answers through TLS, by the portable body."""
+    """Early answers through TLS, by the portable backend."""
 
 
 class _SealedLanes:

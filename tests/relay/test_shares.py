@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from bore.relay import splice
-from bore.relay.face import Stream
+from bore.relay.interface import Stream
 from bore.relay.lane import Lane
 from bore.timing.turns import LEAST
 from tests.relay.lanecase import Hand, LaneCase, data, fill, reset, take

@@ -1,4 +1,4 @@
-"""The splice body keeps the relay's promises, whatever the kernel does."""
+"""The splice backend keeps the relay's promises, whatever the kernel does."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if sys.platform != "linux":
 
     raise SkipTest("there is no splice on this system")
 
-from bore.relay import body, pipes, splice
+from bore.relay import backend, pipes, splice
 from bore.relay.ends import End
-from bore.relay.face import Ending, Reason, Relay, Stream
+from bore.relay.interface import Ending, Reason, Relay, Stream
 from bore.relay.lingering import TAKE_TIMEOUT
 from bore.relay.pipes import Pipe, PipePool
 from bore.relay.portable import PortableRelay
@@ -40,27 +40,27 @@ class _Splice:
 
 
 class SpliceBytesTests(_Splice, contract.BytesContract):
-    """Bytes through the splice body."""
+    """Bytes through the splice backend."""
 
 
 class SpliceEndingTests(_Splice, contract.EndingContract):
-    """Ends of streams in the splice body."""
+    """Ends of streams in the splice backend."""
 
 
 class SpliceDrainTests(_Splice, contract.DrainContract):
-    """The end of the splice body itself."""
+    """The end of the splice backend itself."""
 
 
 class SpliceHalfOpenTests(_Splice, contract.HalfOpenContract):
-    """Half-open pairs in the splice body."""
+    """Half-open pairs in the splice backend."""
 
 
 class SpliceEarlyAnswerTests(_Splice, earlycontract.EarlyAnswerContract):
-    """Early answers in the splice body."""
+    """Early answers in the splice backend."""
 
 
 class SpliceChurnTests(_Splice, contract.ChurnContract):
-    """Descriptors used again in the splice body."""
+    """Descriptors used again in the splice backend."""
 
 
 class WithoutPipesTests(_Splice, contract.BytesContract):
@@ -369,10 +369,10 @@ class TurnTests(SynchronousTestCase):
 
 
 class BodyTests(SynchronousTestCase):
-    """Which body there is."""
+    """Which backend there is."""
 
     def make(self) -> Relay:
-        relay = body.makeRelay(cast(IReactor, reactor), 600)
+        relay = backend.makeRelay(cast(IReactor, reactor), 600)
         relay.close()
         return relay
 

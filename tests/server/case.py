@@ -11,7 +11,7 @@ from twisted.logger import formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.relay.face import Ending, Pair, Reason, Relay, Stream
+from bore.relay.interface import Ending, Pair, Reason, Relay, Stream
 from bore.server.control import ControlProtocol
 from bore.server.controlport import ControlFactory
 from bore.server.settings import Bounds, ServerSettings

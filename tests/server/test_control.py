@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from bore.relay.face import Stream
+from bore.relay.interface import Stream
 from bore.server.control import ControlProtocol
 from bore.wire.messages import Accept, Authenticate, Hello, decodeServerMessage, encode
 from bore.wire.secret import Secret

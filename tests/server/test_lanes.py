@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
-from bore.relay.face import Ending, Reason, Stream
+from bore.relay.interface import Ending, Reason, Stream
 from bore.relay.lane import Lane
-from bore.relay.lanefaces import GiveBack, LaneOwner
+from bore.relay.laneinterface import GiveBack, LaneOwner
 from bore.relay.lanes import LaneRelay
 from bore.server.controlport import ControlFactory
 from bore.server.settings import Bounds, ServerSettings

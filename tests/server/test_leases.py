@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bore.relay.face import Reason
+from bore.relay.interface import Reason
 from bore.server.control import ControlProtocol
 from bore.wire.extension import Goodbye, Open, Opened, Visitor, encode
 from bore.wire.messages import Accept

@@ -1,4 +1,4 @@
-"""Which body the relay has on this machine."""
+"""Which backend the relay has on this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 from twisted.logger import Logger
 
-from bore.relay.face import Relay
+from bore.relay.interface import Relay
 from bore.relay.portable import PortableRelay
 from bore.streams.reactor import IReactor
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from twisted.internet.interfaces import IDelayedCall
 
 from bore.relay.ends import End, Loop
-from bore.relay.face import Ending
+from bore.relay.interface import Ending
 
 if TYPE_CHECKING:
     from bore.relay.lane import Lane
