@@ -35,7 +35,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from bore.streams.sockets import RECORD, bindingOf
+from bore.streams.sockets import RECORD, channelBinding
 from bore.tls.contexts import clientContext
 from bore.tls.tlssocket import TlsSocket
 from bore.wire.clientsession import ControlSession, DataSession, SendData, TunnelOpened
@@ -65,7 +65,7 @@ class Connection:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
-        self.binding = bindingOf(sock)
+        self.binding = channelBinding(sock)
 
     def receive(self) -> bytes:
         """What has come; a NUL, which is no message, where the connection has ended."""

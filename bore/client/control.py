@@ -27,7 +27,7 @@ from bore.client.visitors import Visitors
 from bore.streams.addresses import peerOf
 from bore.streams.dial import Dialer, Dials
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import PEER_TIMEOUT, bindingOf, prepareControl, troubleOf
+from bore.streams.sockets import PEER_TIMEOUT, channelBinding, prepareControl, troubleOf
 from bore.streams.transport import IStreamTransport
 from bore.timing.bursts import Burst
 from bore.timing.turns import Inflow, Turns
@@ -114,7 +114,7 @@ class ControlProtocol(Protocol):
         public = self._attempts.publicPort
         secret = self._attempts.settings.secret
         self._inflow = Inflow(self._attempts.turns, self.transport, self._read)
-        self._session = ControlSession(public.wanted, secret, public.resume, bindingOf(sock))
+        self._session = ControlSession(public.wanted, secret, public.resume, channelBinding(sock))
         prepareControl(sock)  # silence is found out by SILENCE_TIMEOUT; this is for what is dead while streams go on
         try:
             self._host, port = peerOf(sock)

@@ -15,7 +15,7 @@ from bore.client.patience import Patience
 from bore.relay.interface import Stream
 from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import RECORD, bindingOf, stuckAt
+from bore.streams.sockets import RECORD, channelBinding, stuckAt
 from bore.wire.clientsession import DataSession
 from bore.wire.errors import WireError
 from bore.wire.extension import Lane
@@ -60,7 +60,7 @@ class DataConnections:
     ) -> Stream | Deferred[Stream]:
         if reached is not None:
             reached()
-        session = DataSession(request, self._secret, b"" if self._secret is None else bindingOf(sock))
+        session = DataSession(request, self._secret, b"" if self._secret is None else channelBinding(sock))
         words = session.greeting()
         if not words:
             return _Proving(self._reactor, sock, session).done

@@ -81,7 +81,7 @@ class Servers:
         self.publicPort.recall()
         plain = self._dialers.setdefault(self.address, Dialer(self._reactor, *self.address))
         plain.forget()
-        return DialerEndpoint(self._reactor, self._sealed(plain)).connect(protocolFactory)
+        return DialerEndpoint(self._reactor, self._encrypted(plain)).connect(protocolFactory)
 
     def dialer(self, host: str, port: int, distrusted: Callable[[Exception], None]) -> Dials:
         """
@@ -90,7 +90,7 @@ class Servers:
         :param host: its IP address.
         :param distrusted: called when it turns out to be another one.
         """
-        return self._sealed(Dialer(self._reactor, host, port), distrusted)
+        return self._encrypted(Dialer(self._reactor, host, port), distrusted)
 
     def proven(self) -> None:
         """The current server has proved that it knows the secret."""
@@ -112,7 +112,7 @@ class Servers:
             self._trusts[address] = Trust(*address, self._tls, self._secret)
         return self._trusts[address]
 
-    def _sealed(self, plain: Dialer, distrusted: Callable[[Exception], None] | None = None) -> Dials:
+    def _encrypted(self, plain: Dialer, distrusted: Callable[[Exception], None] | None = None) -> Dials:
         """What dials the current server: with TLS, if that is spoken with it."""
         if self._tls is None:
             return plain

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from bore.relay.interface import Pair, Reason
 from bore.relay.pipes import Pipe, PipePool
-from bore.streams.sockets import closeWithReset, isSealed, stuckAt, unacknowledged
+from bore.streams.sockets import closeWithReset, isEncrypted, stuckAt, unacknowledged
 from bore.timing.turns import LEAST
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class End:
     One stream of a pair, and the direction from it to the other one.
 
     :ivar readable: reading may give something.
-    :ivar sealed: the stream is inside TLS.
+    :ivar encrypted: the stream is inside TLS.
     :ivar ending: the peer has ended or cut the stream, or has sent urgent data: behind what a read gives there may be
         more, without a further event.
     :ivar deaf: its peer takes nothing more: what is written to it is thrown away.
@@ -104,6 +104,7 @@ class End:
         "broken",
         "bulk",
         "deaf",
+        "encrypted",
         "ending",
         "fd",
         "finished",
@@ -116,7 +117,6 @@ class End:
         "pipe",
         "queued",
         "readable",
-        "sealed",
         "socket",
         "taken",
     )
@@ -133,7 +133,7 @@ class End:
         self.pipe: Pipe | None = None
         self.readable = self.bulk = self.finished = self.queued = self.owing = self.framed = False
         self.ending = self.deaf = self.broken = False
-        self.sealed = isSealed(sock)
+        self.encrypted = isEncrypted(sock)
 
     def serve(self, event: int) -> None:
         """Something has happened to the stream."""
@@ -178,9 +178,9 @@ class End:
         behind a record that has no bytes for us.
         """
         self.readable = False
-        if self.sealed and stuckAt(self.socket):
+        if self.encrypted and stuckAt(self.socket):
             self.loop.stuck(self)  # an event will tell when it can write: what waits to be read comes along with it
-        elif self.sealed and self.hasMore():
+        elif self.encrypted and self.hasMore():
             self.readable = True
             self.later()
         elif self.deaf:
@@ -214,7 +214,7 @@ class End:
         self.loop.left -= count
         if count == BUFFER_SIZE:
             self.bulk = True
-        elif not (self.ending or (self.sealed and self.hasMore())):
+        elif not (self.ending or (self.encrypted and self.hasMore())):
             self.readable = False  # all that was there: what comes now has an edge of its own
         self.write(self.loop.view[:count])
 
@@ -235,7 +235,7 @@ class End:
         self.loop.left -= len(data)
         if not data:
             self.finish()
-        elif len(data) < BUFFER_SIZE and not (self.ending or (self.sealed and self.hasMore())):
+        elif len(data) < BUFFER_SIZE and not (self.ending or (self.encrypted and self.hasMore())):
             self.readable = False
         return data
 
@@ -256,7 +256,7 @@ class End:
         """Splice once into a pipe, and out of it."""
         pipes = self.loop.pipes
         other = self.other
-        pipe = None if self.sealed or other.sealed or other.deaf else pipes.take()
+        pipe = None if self.encrypted or other.encrypted or other.deaf else pipes.take()
         if pipe is None:
             self.bulk = False
             self.moveSmall()
@@ -314,7 +314,7 @@ class End:
 
     def finish(self) -> None:
         """Nothing more comes from this end, and all that came was passed on: pass the end on."""
-        if self.broken and not self.sealed:  # inside TLS the peer says itself whether it has ended
+        if self.broken and not self.encrypted:  # inside TLS the peer says itself whether it has ended
             self.cut()
             return
         self.finished = True
@@ -324,7 +324,7 @@ class End:
     def passEnd(self) -> None:
         """Pass the end of this direction on."""
         other = self.other
-        if not other.finished or other.sealed:  # else to close is to end, as nothing is left to read
+        if not other.finished or other.encrypted:  # else to close is to end, as nothing is left to read
             try:
                 other.socket.shutdown(socket.SHUT_WR)
             except BlockingIOError:
@@ -392,7 +392,7 @@ class End:
         if reset:
             closeWithReset(self.socket)
             return
-        if self.sealed:
+        if self.encrypted:
             with contextlib.suppress(OSError):
                 self.socket.shutdown(socket.SHUT_WR)  # else it would be a cut
         self.socket.close()

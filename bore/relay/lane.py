@@ -265,7 +265,7 @@ class Lane(End):
             if not data:
                 self.end(reset=not self.session.idle)
                 return
-            if len(data) < BUFFER_SIZE and not (self.ending or (self.sealed and self.hasMore())):
+            if len(data) < BUFFER_SIZE and not (self.ending or (self.encrypted and self.hasMore())):
                 self.readable = False
             self.decoder.feed(data)
             self._follow()

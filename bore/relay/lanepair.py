@@ -12,7 +12,7 @@ from bore.relay.interface import Ending, Reason
 from bore.relay.lane import Lane
 from bore.relay.laneinterface import GiveBack, Lanes
 from bore.relay.tolane import ToLane
-from bore.streams.sockets import RECORD, sealedSize, unacknowledged
+from bore.streams.sockets import RECORD, encryptedSize, unacknowledged
 from bore.wire.lane import RESET, RESET_FRAME
 
 #: So many bytes are taken by the local service's socket, even if nobody reads them.
@@ -64,7 +64,7 @@ class LanePair(JoinedPair):
 
     def said(self, size: int) -> None:
         """So many bytes were said on the lane, or are held for it."""
-        self.lane.said += sealedSize(size) if self.lane.sealed else size
+        self.lane.said += encryptedSize(size) if self.lane.encrypted else size
 
     def proved(self) -> None:
         """The lane has shown that it is alive."""
@@ -112,8 +112,8 @@ class LanePair(JoinedPair):
     def _hasArrived(self) -> bool:
         """Whether the other side's kernel has acknowledged anything of this stream."""
         held = len(self.plain.held)
-        if self.lane.sealed:
-            held = sealedSize(max(0, held - RECORD))  # a part of the first record may be said already
+        if self.lane.encrypted:
+            held = encryptedSize(max(0, held - RECORD))  # a part of the first record may be said already
         return unacknowledged(self.lane.fd) < self.lane.said - held
 
     def stop(self, reason: Reason) -> None:

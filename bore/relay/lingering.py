@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import closeWithReset, hasClosed, isSealed, saidEnd, sinceSent, unacknowledged
+from bore.streams.sockets import closeWithReset, hasClosed, isEncrypted, saidEnd, sinceSent, unacknowledged
 
 #: Seconds without a byte acknowledged after which the stream is reset all the same. TCP repeats what was lost after
 #: about 1, 2, 4, 8 and 16 s: a path on which none of these arrives is dead, and so is a peer that does not read.
@@ -54,7 +54,7 @@ class _End(Enum):
 
 def mayResetNow(sock: socket.socket) -> bool:
     """Whether a stream need not linger: its peer has acknowledged all, and does not send."""
-    if isSealed(sock) or sys.platform != "linux" or unacknowledged(sock.fileno()):
+    if isEncrypted(sock) or sys.platform != "linux" or unacknowledged(sock.fileno()):
         return False
     try:
         return not sock.recv(1, socket.MSG_PEEK)
@@ -85,7 +85,7 @@ class LingeringReset:
         self._done = done
         self._pause = _FIRST_PAUSE
         self._looking: IDelayedCall | None = None
-        self._sealed = isSealed(sock)
+        self._encrypted = isEncrypted(sock)
         self._left = 0
         self._sends = self._answered = False
         self._soonest = 0.0
@@ -95,7 +95,7 @@ class LingeringReset:
         """Linger, if there is a reason to."""
         now = self._reactor.seconds()
         self._left = unacknowledged(self._socket.fileno())
-        if self._sealed:
+        if self._encrypted:
             with contextlib.suppress(OSError):  # it is gone, as reading will tell
                 socket.socket.shutdown(self._socket, socket.SHUT_WR)
             # Behind close_notify the peer does not see the end any more.
@@ -135,7 +135,7 @@ class LingeringReset:
             self.finish()
         elif end is _End.ENDED:
             self._reactor.removeReader(self)  # it may read for long after that
-            if self._sealed:  # it does not say any more that it has seen the end
+            if self._encrypted:  # it does not say any more that it has seen the end
                 self._soonest = min(self._soonest, self._reactor.seconds() + _LEAST)
 
     def _throwAway(self, reads: int) -> _End:

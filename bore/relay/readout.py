@@ -12,7 +12,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, IReactorFDSet
 from twisted.python.failure import Failure
 
-from bore.streams.sockets import RECORD, isSealed
+from bore.streams.sockets import RECORD, isEncrypted
 from bore.streams.transport import SocketTransport
 
 #: Records without bytes for us, inside TLS, that are read past.
@@ -141,10 +141,10 @@ class ReadOutTransport(SocketTransport):
         blocked = 0
         while self._reading and self.connected and not self._aborting:
             try:
-                data = self.socket.recv(RECORD if isSealed(self.socket) else self._readSize)
+                data = self.socket.recv(RECORD if isEncrypted(self.socket) else self._readSize)
             except BlockingIOError:
                 blocked += 1
-                if isSealed(self.socket) and blocked <= _EMPTY_RECORDS:
+                if isEncrypted(self.socket) and blocked <= _EMPTY_RECORDS:
                     continue
                 break
             except OSError:
@@ -163,5 +163,5 @@ class ReadOutTransport(SocketTransport):
 
         Else there is no end: the kernel has said before that the stream was reset. TLS has an end of its own.
         """
-        if self._error == errno.EPIPE or isSealed(self.socket):
+        if self._error == errno.EPIPE or isEncrypted(self.socket):
             cast(IHalfCloseableProtocol, self.protocol).readConnectionLost()

@@ -26,7 +26,7 @@ from bore.server.waiting import Visitor, WaitingRoom
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
 from bore.streams.listener import Starvation
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import RECORD, bindingOf
+from bore.streams.sockets import RECORD, channelBinding
 from bore.streams.transport import SocketTransport
 from bore.streams.visitorlog import VisitorLog
 from bore.system.descriptors import Descriptors
@@ -92,7 +92,7 @@ class ControlFactory(Factory):
         first = self._readFirst(sock) if self.settings.secret is None else b""
         if first.startswith(_AT_ONCE) and self._serveAtOnce(sock, first):
             return
-        binding = b"" if self.settings.secret is None else bindingOf(sock)
+        binding = b"" if self.settings.secret is None else channelBinding(sock)
         protocol = self.buildProtocol(None, socketAddress(address), sourceOf(address), binding)
         SocketTransport(sock, protocol, self.reactor, control=True).start()
         if first:

@@ -70,13 +70,13 @@ class ServerService(Service):
         if self._settings.secret is not None and self._settings.secret.short:
             self._log.warn(SHORT_SECRET)
         plain: Accepted = self._factory.accepted
-        sealed = plain if tls is None else self._makeTls()
+        encrypted = plain if tls is None else self._makeTls()
         if not self._sockets:
             self._sockets.append(self._bind(self._settings.controlPort))
         while self._sockets:
-            self._listen(self._sockets.pop(0), sealed if tls is not None and tls.port is None else plain)
+            self._listen(self._sockets.pop(0), encrypted if tls is not None and tls.port is None else plain)
         if tls is not None and tls.port is not None:
-            self._listen(self._bind(tls.port), sealed)
+            self._listen(self._bind(tls.port), encrypted)
 
     def startService(self) -> None:
         """Listen, if that has not been done yet."""

@@ -98,14 +98,14 @@ class TlsError(ConnectionError):
         return str(self.strerror)
 
 
-def isSealed(sock: socket.socket) -> bool:
+def isEncrypted(sock: socket.socket) -> bool:
     """Whether a socket's bytes go through TLS: then the kernel knows nothing of them."""
     return type(sock) is not socket.socket
 
 
 def saidEnd(sock: socket.socket) -> bool:
     """Whether the end of what we send was said inside TLS; False for a plain socket."""
-    return isSealed(sock) and bool(cast(Any, sock).saidEnd)
+    return isEncrypted(sock) and bool(cast(Any, sock).saidEnd)
 
 
 def troubleOf(sock: socket.socket, error: OSError) -> OSError:
@@ -119,17 +119,17 @@ def troubleOf(sock: socket.socket, error: OSError) -> OSError:
     return error
 
 
-def bindingOf(sock: socket.socket) -> bytes:
+def channelBinding(sock: socket.socket) -> bytes:
     """What names a socket's TLS connection to both of its ends, and to nobody else; empty for a plain one."""
-    return cast(Any, sock).binding if isSealed(sock) else b""
+    return cast(Any, sock).binding if isEncrypted(sock) else b""
 
 
 def stuckAt(sock: socket.socket) -> int:
     """See :attr:`bore.tls.tlssocket.TlsSocket.stuck`; 0 for a plain socket."""
-    return cast(int, cast(Any, sock).stuck) if isSealed(sock) else 0
+    return cast(int, cast(Any, sock).stuck) if isEncrypted(sock) else 0
 
 
-def sealedSize(size: int) -> int:
+def encryptedSize(size: int) -> int:
     """What so many bytes, written in one go, are on the wire inside TLS."""
     return size + _RECORD_OVERHEAD * -(-size // RECORD)
 

@@ -23,7 +23,7 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import Attribute, implementer
 
-from bore.streams.sockets import RECORD, STUCK_TIMEOUT, TlsError, isSealed, stuckAt
+from bore.streams.sockets import RECORD, STUCK_TIMEOUT, TlsError, isEncrypted, stuckAt
 
 #: The records of a control connection that are read at once; what is followed of them has a bound of its own.
 _RECORDS: Final = 64
@@ -84,11 +84,11 @@ class SocketTransport(tcp.Connection):
 
     def __init__(self, sock: socket.socket, protocol: IProtocol, reactor: IReactorFDSet, control: bool = False) -> None:
         super().__init__(sock, protocol, reactor)
-        self._readSize = RECORD if control or isSealed(sock) else _READ
+        self._readSize = RECORD if control or isEncrypted(sock) else _READ
         self.logstr = self._getLogPrefix(protocol)
         self.connected = 1
         self._reading = False
-        self._records = (_RECORDS if control else _READ // RECORD) if isSealed(sock) else 1
+        self._records = (_RECORDS if control else _READ // RECORD) if isEncrypted(sock) else 1
         self._stuck: IDelayedCall | None = None
         self._closing: IDelayedCall | None = None
 
@@ -178,7 +178,7 @@ class SocketTransport(tcp.Connection):
 
     def _endIsSaid(self) -> bool:
         """Inside TLS, the peer is told of the end; say whether that has found room. Else this is called again."""
-        if self.connected and isSealed(self.socket):
+        if self.connected and isEncrypted(self.socket):
             try:
                 self.socket.shutdown(socket.SHUT_WR)
             except BlockingIOError:

@@ -178,8 +178,8 @@ class _Arrival:
             return  # dropped meanwhile
         self._port.turns.spend(HANDSHAKE)
         self._context = self._port.certificate.context
-        sealed = TlsSocket(self._socket, self._context, None)
-        self._handshake = Handshake(self._port.reactor, sealed, FIRST_MESSAGE_TIMEOUT)
+        encrypted = TlsSocket(self._socket, self._context, None)
+        self._handshake = Handshake(self._port.reactor, encrypted, FIRST_MESSAGE_TIMEOUT)
         self._handshake.done.addCallbacks(self._shaken, self._failed)
 
     def connectionLost(self, reason: Failure) -> None:

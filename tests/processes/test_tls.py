@@ -46,9 +46,9 @@ class VersionTests(TlsCase):
 
     def test_tlsPortIsBesideThePlainControlPort(self) -> None:
         server, plain = self.tlsServer("--tls-port", "0", tls="")
-        sealed = portOf(server.waitFor("with TLS, key"))
+        encrypted = portOf(server.waitFor("with TLS, key"))
         _, first = self.client(plain)
-        _, second = self.tlsClient(sealed)
+        _, second = self.tlsClient(encrypted)
         self.assertServes(first)
         self.assertServes(second)
         self.assertEqual([count(server, "with TLS, key"), count(server, "listening on")], [1, 2])
@@ -162,9 +162,9 @@ class SecretTests(TlsCase):
         context.load_cert_chain(*certificates)
 
         def serve(sock: socket.socket) -> None:
-            with context.wrap_socket(sock, server_side=True) as sealed:
-                sealed.sendall(challenge)
-                heard.append(sealed.recv(1000))
+            with context.wrap_socket(sock, server_side=True) as encrypted:
+                encrypted.sendall(challenge)
+                heard.append(encrypted.recv(1000))
 
         self.service.serve = serve
         client = self.start(self.tlsLaunch(self.service.port, *SECRET, host="127.0.0.1"))

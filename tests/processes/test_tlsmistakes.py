@@ -128,9 +128,9 @@ class UsageTests(TlsCase):
 
     def test_theFlagIsAsGoodAsTheScheme(self) -> None:
         server, port = self.tlsServer("--tls-port", "0", tls="")
-        sealed = portOf(server.waitFor("with TLS, key"))
-        client = self.launch(f"{self.host}:{sealed}", "--tls", "--to", f"tls://{self.host}:{port}", home=self.home)
+        encrypted = portOf(server.waitFor("with TLS, key"))
+        client = self.launch(f"{self.host}:{encrypted}", "--tls", "--to", f"tls://{self.host}:{port}", home=self.home)
         client.waitFor("listening at ")
         self.assertIn(keyOf(server), client.waitFor("TLS with"))
-        with hello(self.host, sealed, "bore/1") as peer:
+        with hello(self.host, encrypted, "bore/1") as peer:
             self.assertEqual(peer.version(), "TLSv1.3")

@@ -30,8 +30,8 @@ class Shower:
         self.port = self._service.port
 
     def _serve(self, sock: socket.socket) -> None:
-        with contextlib.suppress(OSError), self._context.wrap_socket(sock, server_side=True) as sealed:
-            while data := sealed.recv(1000):
+        with contextlib.suppress(OSError), self._context.wrap_socket(sock, server_side=True) as encrypted:
+            while data := encrypted.recv(1000):
                 self.heard += data
         self.over += 1
 

@@ -22,7 +22,7 @@ from bore.streams.reactor import IReactor
 from bore.streams.sockets import unacknowledged
 from tests.fakes import FakeReactor
 from tests.relay.contract import reset, tcpPair
-from tests.relay.sealed import tlsPair
+from tests.relay.encrypted import tlsPair
 from tests.support import eventually, receiveAll
 
 

@@ -18,8 +18,8 @@ from bore.streams.transport import CLOSE_TIMEOUT, SocketTransport
 from bore.tls.contexts import clientContext
 from bore.tls.tlssocket import TlsSocket
 from tests.fakes import FakeReactor
+from tests.relay.encrypted import tlsPair
 from tests.relay.lanecase import TINY, Plugs, fill
-from tests.relay.sealed import tlsPair
 from tests.tls.rekeying import Rekeying
 from tests.tls.tlscase import TlsCase
 
@@ -41,7 +41,7 @@ class _Hearer(Protocol):
         self.lost.append(reason.value)
 
 
-class SealedTests(SynchronousTestCase):
+class EncryptedTests(SynchronousTestCase):
     """Transports inside TLS."""
 
     def transport(self, enough: int = 1000, control: bool = True) -> tuple[SocketTransport, _Hearer, TlsSocket]:

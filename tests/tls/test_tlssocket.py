@@ -10,7 +10,7 @@ import socket
 import weakref
 from functools import partial
 
-from bore.streams.sockets import RECORD, TlsError, bindingOf, isSealed, sealedSize, stuckAt
+from bore.streams.sockets import RECORD, TlsError, channelBinding, encryptedSize, isEncrypted, stuckAt
 from bore.tls.contexts import clientContext
 from bore.tls.tlssocket import TlsSocket
 from tests.relay.contract import reset
@@ -65,7 +65,7 @@ class BytesTests(TlsCase):
         client, server = self.pair()
         data = pattern(1, 3 * RECORD + 100)
         self.assertEqual(client.send(memoryview(data)), len(data))
-        awaitBytes(server, sealedSize(len(data)))
+        awaitBytes(server, encryptedSize(len(data)))
         self.assertEqual(receiveInto(server, 1 << 20), data)
 
     def test_aReadMayBeShort(self) -> None:
@@ -79,28 +79,28 @@ class BytesTests(TlsCase):
         self.assertEqual(buffer, b", world...")
         self.assertRaises(BlockingIOError, server.recv, 1)
 
-    def test_sealedSizeIsWhatIsOnTheWire(self) -> None:
+    def test_encryptedSizeIsWhatIsOnTheWire(self) -> None:
         client, server = self.pair()
         for size in (1, 100, RECORD - 1, RECORD, RECORD + 1, 2 * RECORD, 3 * RECORD + 1):
             self.assertEqual(client.send(b"x" * size), size)
-            awaitBytes(server, sealedSize(size))
-            self.assertEqual(arrived(server), sealedSize(size))
+            awaitBytes(server, encryptedSize(size))
+            self.assertEqual(arrived(server), encryptedSize(size))
             self.assertNotIn(b"xxxx", socket.socket.recv(server, 1 << 20, socket.MSG_PEEK))
             receive(server, size)
-        self.assertEqual(sealedSize(0), 0)
+        self.assertEqual(encryptedSize(0), 0)
 
     def test_aBindingIsTheSameAtBothEndsAndNowhereElse(self) -> None:
         pairs = [self.pair() for _ in range(5)]
-        bindings = {bindingOf(end) for ends in pairs for end in ends}
-        self.assertEqual([bindingOf(a) == bindingOf(b) for a, b in pairs], [True] * 5)
+        bindings = {channelBinding(end) for ends in pairs for end in ends}
+        self.assertEqual([channelBinding(a) == channelBinding(b) for a, b in pairs], [True] * 5)
         self.assertEqual((len(bindings), {len(each) for each in bindings}), (5, {32}))
 
-    def test_aPlainSocketIsNotSealedAndHasNone(self) -> None:
+    def test_aPlainSocketIsNotEncryptedAndHasNone(self) -> None:
         near, far = plainPair()
-        self.assertEqual([(isSealed(each), bindingOf(each)) for each in (near, far)], [(False, b"")] * 2)
+        self.assertEqual([(isEncrypted(each), channelBinding(each)) for each in (near, far)], [(False, b"")] * 2)
         near.close()
         far.close()
-        self.assertTrue(isSealed(self.pair()[0]))
+        self.assertTrue(isEncrypted(self.pair()[0]))
 
 
 class EndTests(TlsCase):
@@ -123,7 +123,7 @@ class EndTests(TlsCase):
         client, server = self.pair()
         client.send(b"x" * RECORD)
         client.shutdown(socket.SHUT_WR)
-        awaitBytes(server, sealedSize(RECORD) + 1)
+        awaitBytes(server, encryptedSize(RECORD) + 1)
         self.assertEqual((len(receiveInto(server, 1 << 20)), receiveInto(server, 1 << 20)), (RECORD, b""))
 
     def test_behindItsEndNothingMoreIsSent(self) -> None:
@@ -162,7 +162,7 @@ class EndTests(TlsCase):
         client, server = self.pair()
         client.send(b"x" * RECORD)
         cut(client)
-        awaitBytes(server, sealedSize(RECORD))
+        awaitBytes(server, encryptedSize(RECORD))
         self.assertEqual(len(receiveInto(server, 1 << 20)), RECORD)
         self.assertRaises(ConnectionResetError, receiveInto, server, 1 << 20)
 
@@ -178,7 +178,7 @@ class EndTests(TlsCase):
                 here, there = self.pair()[::order]
                 here.send(b"x" * size)
                 os.write(here.fileno(), GARBAGE)
-                awaitBytes(there, sealedSize(size) + len(GARBAGE))
+                awaitBytes(there, encryptedSize(size) + len(GARBAGE))
                 self.assertEqual(len(receiveInto(there, 1 << 20)), size)
                 for _ in range(3):
                     self.assertRaises(TlsError, receiveInto, there, 1 << 20)
@@ -192,7 +192,7 @@ class EndTests(TlsCase):
             client, server = self.pair()
             client.send(b"x" * size)
             os.write(client.fileno(), GARBAGE)
-            awaitBytes(server, sealedSize(size) + len(GARBAGE))
+            awaitBytes(server, encryptedSize(size) + len(GARBAGE))
             receiveInto(server, 1 << 20)
             told.append(str(self.assertRaises(TlsError, receiveInto, server, 1 << 20)))
         self.assertEqual(told[0], told[1])
@@ -310,7 +310,7 @@ class NewKeysTests(TlsCase):
         rekeying, client, server = self.asking()
         rekeying.ask(client, 3)
         rekeying.say(client, b"hello")
-        awaitBytes(server, 4 * sealedSize(5))  # a request has five bytes as well
+        awaitBytes(server, 4 * encryptedSize(5))  # a request has five bytes as well
         blocked, data = 0, b""
         while not data:
             try:
@@ -359,7 +359,7 @@ class NewKeysTests(TlsCase):
                     socket.socket.send(server, b"x" * size)  # past OpenSSL: its answer finds no room
         rekeying.say(client, b"x" * RECORD)
         rekeying.ask(client)
-        awaitBytes(server, sealedSize(RECORD) + 1)
+        awaitBytes(server, encryptedSize(RECORD) + 1)
         self.assertEqual(len(receiveInto(server, 1 << 20)), RECORD)
         rekeying.askUntilStuck(client, server, partial(server.recv_into, bytearray(10)))
 

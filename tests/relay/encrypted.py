@@ -37,7 +37,7 @@ def tlsPair(small: bool = False, drained: bool = True) -> tuple[TlsSocket, TlsSo
     return server, client
 
 
-class SealedRelay(HalvedRelay):
+class EncryptedRelay(HalvedRelay):
     """
     A relay in two halves, with one TLS connection for each pair between them.
 

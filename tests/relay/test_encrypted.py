@@ -30,93 +30,93 @@ from bore.wire.lane import openFrame
 from tests.fakes import FakeReactor
 from tests.relay import contract, earlycontract
 from tests.relay.contract import tcpPair
+from tests.relay.encrypted import EncryptedRelay, tlsPair
 from tests.relay.laned import LanedRelay, Side
-from tests.relay.sealed import SealedRelay, tlsPair
 from tests.support import receiveAll
 from tests.tls.rekeying import Rekeying
 from tests.tls.tlscase import TlsCase
 
 
-class _Sealed:
+class _Encrypted:
     def makeRelay(self, reactor: IReactor, halfOpenTimeout: float) -> Relay:
-        return SealedRelay(reactor, halfOpenTimeout)
+        return EncryptedRelay(reactor, halfOpenTimeout)
 
 
-class SealedBytesTests(_Sealed, contract.BytesContract):
+class EncryptedBytesTests(_Encrypted, contract.BytesContract):
     """Bytes through TLS."""
 
 
-class SealedEndingTests(_Sealed, contract.EndingContract):
+class EncryptedEndingTests(_Encrypted, contract.EndingContract):
     """Ends of streams through TLS."""
 
 
-class SealedDrainTests(_Sealed, contract.DrainContract):
+class EncryptedDrainTests(_Encrypted, contract.DrainContract):
     """The end of a relay with TLS."""
 
 
-class SealedHalfOpenTests(_Sealed, contract.HalfOpenContract):
+class EncryptedHalfOpenTests(_Encrypted, contract.HalfOpenContract):
     """Half-open streams through TLS."""
 
 
-class SealedEarlyAnswerTests(_Sealed, earlycontract.EarlyAnswerContract):
+class EncryptedEarlyAnswerTests(_Encrypted, earlycontract.EarlyAnswerContract):
     """Early answers through TLS."""
 
 
-class SealedChurnTests(_Sealed, contract.ChurnContract):
+class EncryptedChurnTests(_Encrypted, contract.ChurnContract):
     """Descriptors used again, and TLS."""
 
 
-class _SealedPortable:
+class _EncryptedPortable:
     def makeRelay(self, reactor: IReactor, halfOpenTimeout: float) -> Relay:
-        return SealedRelay(reactor, halfOpenTimeout, PortableRelay)
+        return EncryptedRelay(reactor, halfOpenTimeout, PortableRelay)
 
 
-class SealedPortableBytesTests(_SealedPortable, contract.BytesContract):
+class EncryptedPortableBytesTests(_EncryptedPortable, contract.BytesContract):
     """Bytes through TLS, by the portable backend."""
 
 
-class SealedPortableEndingTests(_SealedPortable, contract.EndingContract):
+class EncryptedPortableEndingTests(_EncryptedPortable, contract.EndingContract):
     """Ends of streams through TLS, by the portable backend."""
 
 
-class SealedPortableDrainTests(_SealedPortable, contract.DrainContract):
+class EncryptedPortableDrainTests(_EncryptedPortable, contract.DrainContract):
     """The end of a portable relay with TLS."""
 
 
-class SealedPortableEarlyAnswerTests(_SealedPortable, earlycontract.EarlyAnswerContract):
+class EncryptedPortableEarlyAnswerTests(_EncryptedPortable, earlycontract.EarlyAnswerContract):
     """Early answers through TLS, by the portable backend."""
 
 
-class _SealedLanes:
+class _EncryptedLanes:
     def makeRelay(self, reactor: IReactor, halfOpenTimeout: float) -> Relay:
         return LanedRelay(reactor, halfOpenTimeout, tlsPair)
 
 
-class SealedLaneBytesTests(_SealedLanes, contract.BytesContract):
+class EncryptedLaneBytesTests(_EncryptedLanes, contract.BytesContract):
     """Bytes over lanes inside TLS."""
 
 
-class SealedLaneEndingTests(_SealedLanes, contract.EndingContract):
+class EncryptedLaneEndingTests(_EncryptedLanes, contract.EndingContract):
     """Ends of streams over lanes inside TLS."""
 
 
-class SealedLaneDrainTests(_SealedLanes, contract.DrainContract):
+class EncryptedLaneDrainTests(_EncryptedLanes, contract.DrainContract):
     """The end of a relay with lanes inside TLS."""
 
 
-class SealedLaneHalfOpenTests(_SealedLanes, contract.HalfOpenContract):
+class EncryptedLaneHalfOpenTests(_EncryptedLanes, contract.HalfOpenContract):
     """Half-open streams over lanes inside TLS."""
 
 
-class SealedLaneEarlyAnswerTests(_SealedLanes, earlycontract.EarlyAnswerContract):
+class EncryptedLaneEarlyAnswerTests(_EncryptedLanes, earlycontract.EarlyAnswerContract):
     """Early answers over lanes inside TLS."""
 
 
-class SealedLaneChurnTests(_SealedLanes, contract.ChurnContract):
+class EncryptedLaneChurnTests(_EncryptedLanes, contract.ChurnContract):
     """Descriptors used again, and lanes inside TLS."""
 
 
-class SealedPairTests(SynchronousTestCase):
+class EncryptedPairTests(SynchronousTestCase):
     """What is special about TLS."""
 
     def setUp(self) -> None:
