@@ -127,7 +127,7 @@ class SessionLanes:
             lane.dismiss()
 
     def opened(self, lane: Lane, visitor: bytes) -> None:
-        """See LaneOwner: a visitor is on the lane."""
+        """See LaneUser: a visitor is on the lane."""
         self._idle.pop(lane, None)
         self._leastIdle = min(self._leastIdle, len(self._idle))
         try:
@@ -153,14 +153,14 @@ class SessionLanes:
             lane.refuse()
 
     def idle(self, lane: Lane) -> None:
-        """See LaneOwner: the visitor has left."""
+        """See LaneUser: the visitor has left."""
         if self._open:
             self._idle[lane] = self._reactor.seconds()
         else:
             lane.end(reset=False)
 
     def gone(self, lane: Lane) -> None:
-        """See LaneOwner: the lane is closed."""
+        """See LaneUser: the lane is closed."""
         wasIdle = self._idle.pop(lane, None) is not None
         self._leastIdle = min(self._leastIdle, len(self._idle))
         if VisitorLog.wanted:

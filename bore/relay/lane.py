@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from bore.relay.ends import BUFFER_SIZE, READABLE, STREAM_ENDED, WRITABLE, End
 from bore.relay.interface import Ending, Reason
-from bore.relay.laneinterface import LaneOwner, Lanes
+from bore.relay.laneinterface import LaneLoop, LaneUser
 from bore.streams.sockets import unacknowledged
 from bore.timing.turns import LEAST
 from bore.wire.errors import ProtocolViolation
@@ -56,9 +56,9 @@ class Lane(End):
         "session",
     )
 
-    loop: Lanes
+    loop: LaneLoop
 
-    def __init__(self, loop: Lanes, sock: socket.socket, early: bytes, serves: bool, owner: LaneOwner) -> None:
+    def __init__(self, loop: LaneLoop, sock: socket.socket, early: bytes, serves: bool, owner: LaneUser) -> None:
         super().__init__(loop, sock)
         self.session = LaneSession(serves)
         self.decoder = LaneDecoder()

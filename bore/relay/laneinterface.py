@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 GiveBack: TypeAlias = Callable[[bytes, bool], None]
 
 
-class LaneOwner(Protocol):
+class LaneUser(Protocol):
     """
     Keeps lanes, and is told what becomes of each.
 
@@ -36,7 +36,7 @@ class LaneOwner(Protocol):
         """The lane is closed."""
 
 
-class Lanes(Loop, Protocol):
+class LaneLoop(Loop, Protocol):
     """What a lane needs of the relay."""
 
     def watch(self, end: End) -> None:

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IDelayedCall
 from bore.relay.ends import BUFFER_SIZE, End, JoinedPair
 from bore.relay.interface import Ending, Reason
 from bore.relay.lane import Lane
-from bore.relay.laneinterface import GiveBack, Lanes
+from bore.relay.laneinterface import GiveBack, LaneLoop
 from bore.relay.tolane import ToLane
 from bore.streams.sockets import RECORD, encryptedSize, unacknowledged
 from bore.wire.lane import RESET, RESET_FRAME
@@ -36,7 +36,7 @@ class LanePair(JoinedPair):
 
     def __init__(
         self,
-        loop: Lanes,
+        loop: LaneLoop,
         plain: socket.socket,
         lane: Lane,
         plainIsLeft: bool,

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from bore.relay.interface import PROOF_TIMEOUT, Ending, Reason, Stream
 from bore.relay.lane import Lane
-from bore.relay.laneinterface import GiveBack, LaneOwner
+from bore.relay.laneinterface import GiveBack, LaneUser
 from bore.relay.lanepair import LanePair
 from bore.relay.splice import SpliceRelay
 from bore.streams.reactor import IReactor
@@ -37,7 +37,7 @@ class LaneRelay(SpliceRelay):
         """See :attr:`Relay.lanes`."""
         return self
 
-    def adopt(self, sock: socket.socket, early: bytes, serves: bool, owner: LaneOwner) -> Lane:
+    def adopt(self, sock: socket.socket, early: bytes, serves: bool, owner: LaneUser) -> Lane:
         """
         Take a connection as an idle lane.
 

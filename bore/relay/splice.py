@@ -289,7 +289,7 @@ class SpliceRelay(Relay):
         self._refused.add(end, end.acknowledged)
 
     def parted(self, end: End) -> None:
-        """See Lanes."""
+        """See LaneLoop."""
         self._refused.take(end)
 
     def _notTaken(self, end: End, before: int) -> None:

@@ -124,11 +124,11 @@ class SessionLanes:
             self._take(next(reversed(self._idle))).end(reset=False)
 
     def opened(self, lane: Lane, visitor: bytes) -> None:
-        """See LaneOwner: only clients are told of visitors."""
+        """See LaneUser: only clients are told of visitors."""
         raise AssertionError("a client cannot send visitors")
 
     def idle(self, lane: Lane) -> None:
-        """See LaneOwner: the visitor who has waited for the longest time is next."""
+        """See LaneUser: the visitor who has waited for the longest time is next."""
         if not self._open:
             lane.end(reset=False)
             return
@@ -145,7 +145,7 @@ class SessionLanes:
             next(iter(self._idle)).end(reset=False)
 
     def gone(self, lane: Lane) -> None:
-        """See LaneOwner: the lane is closed."""
+        """See LaneUser: the lane is closed."""
         if lane in self._idle:
             self._take(lane)
         if VisitorLog.wanted:

@@ -9,7 +9,7 @@ from typing import cast
 
 from bore.relay.interface import Ending, Reason, Stream
 from bore.relay.lane import Lane
-from bore.relay.laneinterface import GiveBack, LaneOwner
+from bore.relay.laneinterface import GiveBack, LaneUser
 from bore.relay.lanes import LaneRelay
 from bore.server.controlport import ControlFactory
 from bore.server.settings import Bounds, ServerSettings
@@ -31,7 +31,7 @@ class FakeLane:
     :ivar looksAlive: as the kernel sees it.
     """
 
-    def __init__(self, sock: socket.socket, owner: LaneOwner) -> None:
+    def __init__(self, sock: socket.socket, owner: LaneUser) -> None:
         self.socket = sock
         self._owner = owner
         self.reset: bool | None = None
@@ -107,7 +107,7 @@ class FakeLaneRelay(FakeRelay):
     def lanes(self) -> LaneRelay:
         return cast(LaneRelay, self)
 
-    def adopt(self, sock: socket.socket, early: bytes, serves: bool, owner: LaneOwner) -> Lane:
+    def adopt(self, sock: socket.socket, early: bytes, serves: bool, owner: LaneUser) -> Lane:
         self.adopted.append(FakeLane(sock, owner))
         return cast(Lane, self.adopted[-1])
 
