@@ -1,0 +1,100 @@
+"""
+What happens, as values: a frozen dataclass for each fact, and the sink that passes facts on to whatever shows them.
+
+:mod:`bore.events.server` has the facts of a server, :mod:`bore.events.client` those of a client. The log subscribes to
+them; so does whatever else shows or counts what happens. The code in which something happens emits the event and does
+nothing more: it formats no text, keeps no totals, and does not decide whether an event is worth a line.
+
+An event holds numbers, strings, enumerations and errors, never a live object. Durations are in seconds, amounts of data
+in bytes. Faults of the program itself are not events: they are logged with their traceback where they are caught.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+
+class Event:
+    """A fact."""
+
+    __slots__ = ()
+
+
+class VisitorEvent(Event):
+    """
+    A step of a single visitor or lane.
+
+    There are thousands of them per second, so they are only made if :attr:`Sink.visitors` says that they are wanted.
+    """
+
+    __slots__ = ()
+
+
+Subscriber: TypeAlias = Callable[[Event], object]
+
+
+class Sink:
+    """
+    Passes each event to all subscribers, in the order in which they subscribed.
+
+    Subscribers are called while the event happens, so they must not block, raise, or call back into what emitted it.
+
+    :ivar visitors: whether a subscriber wants the :class:`VisitorEvent` s. Check it before making one.
+    """
+
+    __slots__ = ("_details", "_subscribers", "visitors")
+
+    def __init__(self) -> None:
+        self._subscribers: list[Subscriber] = []
+        self._details: list[Subscriber] = []
+        self.visitors = False
+
+    def subscribe(self, subscriber: Subscriber, visitors: bool = False) -> None:
+        """
+        Pass events to a subscriber from now on.
+
+        :param visitors: whether it wants the :class:`VisitorEvent` s, too.
+        """
+        self._subscribers.append(subscriber)
+        if visitors:
+            self._details.append(subscriber)
+            self.visitors = True
+
+    def emit(self, event: Event) -> None:
+        """Pass an event on."""
+        for subscriber in self._details if isinstance(event, VisitorEvent) else self._subscribers:
+            subscriber(event)
+
+
+class VisitorEnd(Enum):
+    """Why a visitor was closed. The values are for people."""
+
+    FINISHED = "both directions ended in order"
+    VISITOR_CUT = "the visitor's side was cut"
+    SERVICE_CUT = "the local service's side was cut"
+    HALF_OPEN = "one direction had ended, and the other was silent for too long"
+    NOT_TAKEN = "no client took it in time"
+    LEFT_EARLY = "it left before it was served"
+    NO_LANE = "its lanes were lost again and again"
+    NO_DESCRIPTOR = "its descriptor was needed"
+    TUNNEL_CLOSED = "its tunnel was closed"
+    STOPPED = "the program stops"
+    FAILED = "the system could not serve it"
+
+
+@dataclass(frozen=True, slots=True)
+class ShortSecret(Event):
+    """The secret is short enough to be guessed from recorded traffic."""
+
+
+@dataclass(frozen=True, slots=True)
+class NothingToReload(Event):
+    """The program was told to read its files again, and it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped(Event):
+    """The program stops. No event follows but those of visitors that are still served."""

@@ -1,0 +1,359 @@
+"""
+The facts of a client.
+
+Fields that several of them have:
+
+- ``server``: the server, as ``HOST:PORT``.
+- ``local``: the local service, as ``HOST:PORT``, which names a tunnel.
+- ``public``: the public address, as ``HOST:PORT``.
+- ``id``: what names a visitor, at the server, too (a UUID).
+- ``reason``: why, in a few words, for people.
+
+Each :class:`VisitorCame` is followed by exactly one :class:`VisitorLeft`.
+"""
+# Longer than 300 lines: one list, and no behaviour.
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from bore.events import Event, VisitorEnd, VisitorEvent
+
+# The server.
+
+
+@dataclass(frozen=True, slots=True)
+class Connected(Event):
+    """There is a control connection."""
+
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTrusted(Event):
+    """
+    What the server has shown inside TLS was accepted, for a reason that was not reported before.
+
+    :ivar key: the fingerprint of its key.
+    :ivar reason: why it is trusted.
+    """
+
+    server: str
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerNew(Event):
+    """
+    Nothing was known of the server, and nothing has vouched for it: it is trusted on first use.
+
+    :ivar key: the fingerprint of its key.
+    """
+
+    server: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRemembered(Event):
+    """
+    The key of a server was written down.
+
+    :ivar path: the file with the keys of known servers.
+    """
+
+    server: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerNotRemembered(Event):
+    """
+    The key of a server could not be written down.
+
+    :ivar key: its fingerprint.
+    """
+
+    server: str
+    key: str
+    reason: str
+
+
+class Stage(Enum):
+    """How far the client had come with a server. The values are for people."""
+
+    UNREACHED = "cannot reach"
+    NO_TUNNEL = "no tunnel from"
+    TUNNEL = "lost"
+
+
+class Verdict(Enum):
+    """What follows from the loss of a server."""
+
+    RETRY = "it is tried again"
+    CLOCK = "it is tried again: the clock may be set, or the certificate renewed"
+    UNPROVEN = "it is tried again: something else may have answered in its place"
+    DROP = "it is not tried again before there was a tunnel at another server"
+    DROP_FOR_GOOD = "it is not tried again"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLost(Event):
+    """
+    A server cannot be reached, gives no tunnel, or was lost, and there will be another attempt, here or elsewhere.
+
+    :ivar code: the code of its refusal; empty: it has not refused.
+    :ivar delay: seconds until the next attempt, which may be at another server.
+    """
+
+    server: str
+    stage: Stage
+    reason: str
+    code: str
+    verdict: Verdict
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class PortGivenUp(Event):
+    """The public port that the client had cannot be had back; the client asks for any other at once."""
+
+    server: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp(Event):
+    """The client makes no further attempt."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageIgnored(Event):
+    """
+    The server has sent a message that has no meaning where it came. It is emitted each time.
+
+    :ivar text: the message.
+    """
+
+    server: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionAstray(Event):
+    """A connection beside the control connection led to another server, and was closed. It is emitted each time."""
+
+    server: str
+    reason: str
+
+
+# The tunnel.
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelUp(Event):
+    """
+    The tunnel is up.
+
+    :ivar new: whether its public address is another one than before, or it is up for the first time.
+    """
+
+    public: str
+    local: str
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AddressChanged(Event):
+    """
+    The public address is another one than before.
+
+    :ivar had: the former one.
+    """
+
+    had: str
+    public: str
+    local: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFailed(Event):
+    """
+    A visit of the public port by the client itself did not come through.
+
+    :ivar count: how many have failed in a row.
+    :ivar of: after how many the session is ended.
+    """
+
+    public: str
+    count: int
+    of: int
+    reason: str
+
+
+# What the client keeps in files.
+
+
+class StateTrouble(Enum):
+    """What is wrong with a state file."""
+
+    IGNORED = "it cannot be read, and is ignored"
+    UNWRITABLE = "it cannot be written"
+    UNUSABLE = "it cannot be used"
+
+
+@dataclass(frozen=True, slots=True)
+class StateFileFailed(Event):
+    """The file with the public port cannot be used; the tunnel is up without it. It is emitted once for each reason."""
+
+    path: str
+    trouble: StateTrouble
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateFileTaken(Event):
+    """Another client of the same server and the same local service uses the file with the public port."""
+
+    server: str
+    local: str
+
+
+# Visitors.
+
+
+@dataclass(frozen=True, slots=True)
+class LocalUnreachable(Event):
+    """A visitor was closed, as the local service could not be reached. It is emitted each time."""
+
+    local: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocalReached(Event):
+    """The local service was reached for a visitor, for the first time since it could not be."""
+
+    local: str
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorUnaccepted(Event):
+    """A visitor was lost, as no connection to the server could be made for it. It is emitted each time."""
+
+    local: str
+    reason: str
+
+
+class Turned(Enum):
+    """Why a visitor was turned away."""
+
+    TOO_MANY = "there are as many visitors as there may be"
+    TOO_MANY_WAITING = "as many visitors wait to be connected as may"
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorRefused(Event):
+    """
+    A visitor was turned away, or not taken at all.
+
+    :ivar limit: how many are allowed.
+    """
+
+    local: str
+    why: Turned
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorNotUnderstood(Event):
+    """The server has sent a visitor on a lane, and has described it in a way that cannot be read."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoDescriptors(Event):
+    """
+    There is no descriptor for a visitor: new ones wait until others leave. It is emitted each time.
+
+    :ivar limit: how many may be open.
+    """
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneFailed(Event):
+    """A lane could not be opened. It is emitted each time."""
+
+    server: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorCame(VisitorEvent):
+    """
+    A visitor came to this client.
+
+    :ivar lane: the lane that it is on; None: it has connections of its own.
+    """
+
+    id: str
+    local: str
+    lane: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorUnserved(VisitorEvent):
+    """A visitor could not be connected with the local service, or not with the server."""
+
+    id: str
+    local: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorServed(VisitorEvent):
+    """A visitor is joined with the local service."""
+
+    id: str
+    local: str
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorLeft(VisitorEvent):
+    """
+    A visitor was closed.
+
+    :ivar fromVisitor: bytes that were passed from it to the local service.
+    :ivar toVisitor: bytes that were passed to it.
+    :ivar seconds: how long it was there.
+    """
+
+    id: str
+    local: str
+    fromVisitor: int
+    toVisitor: int
+    seconds: float
+    end: VisitorEnd
+
+
+@dataclass(frozen=True, slots=True)
+class LaneOpened(VisitorEvent):
+    """There is a new lane."""
+
+    server: str
+    lane: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneClosed(VisitorEvent):
+    """A lane is closed."""
+
+    server: str
+    lane: int

@@ -1,0 +1,473 @@
+"""
+The facts of a server.
+
+Fields that several of them have:
+
+- ``peer``: address and port of the other end of a connection to the control port, as ``HOST:PORT``. While the
+  connection lasts no other one has the same, so it names the session on it.
+- ``source``: whom an address counts for: the address itself, or its network in IPv6.
+- ``port``: the public port, which names a tunnel.
+- ``visitor``: address and port of a visitor, as ``HOST:PORT``.
+- ``id``: what names a visitor, at the client, too (a UUID).
+
+Each :class:`SessionOpened` is followed by exactly one of :class:`SessionClosed`, :class:`SessionLost` and
+:class:`SessionTakenOver`, each :class:`TunnelOpened` by exactly one :class:`TunnelClosed`, each :class:`VisitorCame` by
+exactly one :class:`VisitorLeft`.
+"""
+# Longer than 300 lines: one list, and no behaviour.
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from bore.events import Event, VisitorEnd, VisitorEvent
+from bore.wire.errors import ProtocolViolation, Refusal
+
+
+class Admission(Enum):
+    """Which clients may open tunnels."""
+
+    ANYONE = auto()
+    CERTIFICATE = auto()  # anyone with a certificate
+    SECRET = auto()  # those who know the secret
+
+
+@dataclass(frozen=True, slots=True)
+class Listening(Event):
+    """
+    The server listens on a control port.
+
+    :ivar at: the address, as ``HOST:PORT``.
+    :ivar fingerprint: of the key that it shows in TLS; None: the port speaks no TLS.
+    :ivar host: the address of public ports.
+    :ivar minPort: the lowest public port.
+    :ivar maxPort: the highest one.
+    """
+
+    at: str
+    fingerprint: str | None
+    host: str
+    minPort: int
+    maxPort: int
+    admission: Admission
+
+
+@dataclass(frozen=True, slots=True)
+class FarewellUnread(Event):
+    """Not every client has read in time that the server stops."""
+
+
+# The certificate.
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRead(Event):
+    """
+    There is a new TLS certificate for the clients that connect from now on.
+
+    :ivar fingerprint: of its key.
+    """
+
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateUnchanged(Event):
+    """
+    The files of the TLS certificate were read again on request, and hold the same.
+
+    :ivar fingerprint: of its key.
+    """
+
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateNotRead(Event):
+    """The files of the TLS certificate cannot be used; the former certificate stays in use."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuthoritiesRead(Event):
+    """
+    The certificates of clients have to be signed by other authorities from now on.
+
+    :ivar count: how many authorities there are.
+    """
+
+    count: int
+
+
+# Connections to the control port that do not become sessions.
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRefused(Event):
+    """
+    A connection was closed, and its client told why.
+
+    :ivar error: the refusal; its ``code`` is the same for each of its kind.
+    """
+
+    peer: str
+    source: str
+    error: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionClosed(Event):
+    """A connection was closed without an answer, as its peer broke the protocol."""
+
+    peer: str
+    source: str
+    error: ProtocolViolation
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeFailed(Event):
+    """A TLS handshake has failed."""
+
+    peer: str
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeTimedOut(Event):
+    """A TLS handshake was not complete in time."""
+
+    peer: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class FirstMessageTimedOut(Event):
+    """
+    A connection was closed, as its client has not said in time what it is for.
+
+    :ivar seconds: the time that it had.
+    """
+
+    peer: str
+    source: str
+    seconds: float
+
+
+# Sessions.
+
+
+class Loss(Enum):
+    """How a session was lost. The values are for people."""
+
+    GONE = "is gone"
+    NO_ANSWER = "does not answer"
+    NOT_READING = "does not read its control connection and is dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOpened(Event):
+    """
+    A client has been admitted, and has a tunnel.
+
+    :ivar extended: whether it speaks the extension of the protocol.
+    """
+
+    peer: str
+    source: str
+    extended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLost(Event):
+    """A session has ended without a farewell."""
+
+    peer: str
+    source: str
+    loss: Loss
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTakenOver(Event):
+    """
+    A session was ended, as its client has opened a new one and has its tunnels there.
+
+    :ivar by: the peer of the new session.
+    """
+
+    peer: str
+    source: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionClosed(Event):
+    """
+    A session has ended in order.
+
+    :ivar error: why the server has ended it: a refusal with which the client was told, or a violation of the protocol;
+        None: the client has said goodbye.
+    """
+
+    peer: str
+    source: str
+    error: Refusal | ProtocolViolation | None
+
+
+# Tunnels.
+
+
+class TunnelEnd(Enum):
+    """Why a tunnel was closed. The values are for people."""
+
+    SESSION_CLOSED = "its session was closed"
+    NOT_KEPT = "its client was lost, and its port is not kept"
+    LEASE_OVER = "its client did not come back in time"
+    PRESUMED_GONE = "its client gave no sign of life, and another one needed its place"
+    OTHER_PORT = "its client came back for another port"
+    STOPPED = "the server stops"
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelClaimed(Event):
+    """
+    A client asks for a tunnel. :class:`TunnelOpened`, :class:`TunnelBack` or :class:`TunnelRefused` is the answer,
+    unless the client leaves before.
+
+    :ivar asked: the public port that it asks for; 0: any.
+    """
+
+    peer: str
+    source: str
+    asked: int
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelRefused(Event):
+    """
+    A client does not get the tunnel that it has asked for.
+
+    :ivar asked: the public port that it has asked for; 0: any.
+    :ivar error: the refusal; its ``code`` is the same for each of its kind.
+    """
+
+    peer: str
+    source: str
+    asked: int
+    error: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelOpened(Event):
+    """A tunnel is open for the first time."""
+
+    port: int
+    peer: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelLost(Event):
+    """
+    A tunnel has lost its session.
+
+    :ivar kept: for how many seconds its port is kept for the client; 0: it is closed at once.
+    """
+
+    port: int
+    peer: str
+    source: str
+    loss: Loss
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelBack(Event):
+    """A tunnel has a session again, or a new one of the same client."""
+
+    port: int
+    peer: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelClosed(Event):
+    """A tunnel is closed, and its port is free."""
+
+    port: int
+    source: str
+    end: TunnelEnd
+
+
+# Visitors.
+
+
+class Turned(Enum):
+    """Why a visitor was turned away."""
+
+    TOO_MANY = "the tunnel has as many visitors as it may have"
+    RATE = "too many visitors per second come from its address"
+    NO_CLIENT = "the client is away, and visitors may not wait for it"
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorRefused(Event):
+    """
+    A visitor was closed as soon as it came.
+
+    :ivar source: whom its address counts for.
+    :ivar limit: the number of visitors, or of visitors per second, that is allowed.
+    """
+
+    port: int
+    source: str
+    why: Turned
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorNotTaken(Event):
+    """
+    A visitor was closed, as no client has taken it in time.
+
+    :ivar seconds: the time that it has waited.
+    """
+
+    port: int
+    visitor: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorsHeldBack(Event):
+    """
+    A tunnel stops accepting visitors for a while; the kernel holds those that come.
+
+    :ivar waiting: how many visitors wait to be taken by the client; 0: there are no descriptors for one.
+    """
+
+    port: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorsLetIn(Event):
+    """A tunnel that held visitors back accepts them again."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorCame(VisitorEvent):
+    """A visitor was accepted."""
+
+    id: str
+    port: int
+    visitor: str
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorServed(VisitorEvent):
+    """
+    A visitor is joined with its client.
+
+    :ivar lane: the lane that it is on, or on a connection of its own: None.
+    """
+
+    id: str
+    port: int
+    lane: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorOffLane(VisitorEvent):
+    """The lane that a visitor was on turned out to be dead; the visitor waits again, or is closed."""
+
+    id: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorLeft(VisitorEvent):
+    """
+    A visitor was closed.
+
+    :ivar toClient: bytes that were passed from it to the client.
+    :ivar toVisitor: bytes that were passed to it.
+    :ivar seconds: how long it was there.
+    """
+
+    id: str
+    port: int
+    toClient: int
+    toVisitor: int
+    seconds: float
+    end: VisitorEnd
+
+
+@dataclass(frozen=True, slots=True)
+class LaneOpened(VisitorEvent):
+    """A client has opened a lane."""
+
+    peer: str
+    lane: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneClosed(VisitorEvent):
+    """A lane is closed."""
+
+    peer: str
+    lane: int
+
+
+# Limits and resources.
+
+
+class Limit(Enum):
+    """What is limited. The values are for people."""
+
+    TUNNELS = "tunnels"
+    TUNNELS_PER_SOURCE = "tunnels from one address"
+    UNCLASSIFIED = "connections to the control port without a first message"
+    UNCLASSIFIED_PER_SOURCE = "connections from one address without a first message"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitReached(Event):
+    """
+    Something was refused or closed, as there are as many as there may be. It is emitted each time.
+
+    :ivar limit: what there is too much of.
+    :ivar value: how many there may be.
+    :ivar source: whose limit it is; empty: all clients share it.
+    """
+
+    limit: Limit
+    value: int
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NoDescriptors(Event):
+    """
+    There is no descriptor for a visitor: new ones are accepted when others leave. It is emitted each time.
+
+    :ivar limit: how many may be open.
+    """
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptFailed(Event):
+    """
+    The system has no descriptor or no memory for a new connection, which waits. It is emitted each time.
+
+    :ivar at: the listening address, as ``HOST:PORT``.
+    """
+
+    at: str
+    reason: str

@@ -1,0 +1,98 @@
+"""The vocabulary of events, and the sink that passes them on."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+from dataclasses import FrozenInstanceError, dataclass, fields, is_dataclass
+from types import ModuleType
+from typing import get_args, get_type_hints
+
+from twisted.trial.unittest import SynchronousTestCase
+
+import bore.events
+from bore.events import Event, Sink, VisitorEvent, client, server
+
+
+def eventsIn(*modules: ModuleType) -> list[type[Event]]:
+    """The events that these modules define."""
+    return [
+        each
+        for module in modules
+        for each in vars(module).values()
+        if inspect.isclass(each) and issubclass(each, Event) and each.__module__ == module.__name__
+        and each not in (Event, VisitorEvent)
+    ]  # fmt: skip
+
+
+ALL = eventsIn(bore.events, server, client)
+
+#: What an event may hold.
+VALUES = (str, int, float, bool, type(None), enum.Enum, Exception)
+
+
+@dataclass(frozen=True, slots=True)
+class Thing(Event):
+    """Something that happens."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Detail(VisitorEvent):
+    """Something that happens to a visitor."""
+
+
+class VocabularyTests(SynchronousTestCase):
+    """What is true of each event."""
+
+    def test_itIsAFrozenValueWithoutAnAttributeBeyondItsFields(self) -> None:
+        self.assertGreater(len(ALL), 50)
+        for each in ALL:
+            self.assertTrue(is_dataclass(each) and "__slots__" in vars(each), each)
+            made = object.__new__(each)
+            self.assertFalse(hasattr(made, "__dict__"), each)
+            with self.assertRaises((FrozenInstanceError, TypeError)):
+                made.anything = 1  # type: ignore[attr-defined]
+
+    def test_itHoldsValuesAndNoLiveObject(self) -> None:
+        for each in ALL:
+            for name, hint in get_type_hints(each).items():
+                for kind in get_args(hint) or (hint,):
+                    self.assertTrue(issubclass(kind, VALUES), f"{each.__name__}.{name}: {kind}")
+
+    def test_noFieldHasANameThatTheLogKeepsForItself(self) -> None:
+        taken = {"format", "message", "time", "level", "system", "isError", "announce"}
+        for each in ALL:
+            self.assertEqual({field.name for field in fields(each)} & taken, set(), each.__name__)  # type: ignore[arg-type]
+
+
+class SinkTests(SynchronousTestCase):
+    """The sink."""
+
+    def test_itPassesAnEventToEachSubscriberInOrder(self) -> None:
+        sink, got = Sink(), list[tuple[str, Event]]()
+        sink.subscribe(lambda event: got.append(("first", event)))
+        sink.subscribe(lambda event: got.append(("second", event)))
+        sink.emit(Thing(1))
+        self.assertEqual(got, [("first", Thing(1)), ("second", Thing(1))])
+
+    def test_withoutASubscriberAnEventIsLost(self) -> None:
+        Sink().emit(Thing(1))
+
+    def test_nobodyWantsVisitorsUnlessASubscriberSaysSo(self) -> None:
+        sink = Sink()
+        self.assertFalse(sink.visitors)
+        sink.subscribe(lambda event: None)
+        self.assertFalse(sink.visitors)
+        sink.subscribe(lambda event: None, visitors=True)
+        self.assertTrue(sink.visitors)
+
+    def test_visitorEventsGoOnlyToThoseThatWantThem(self) -> None:
+        sink, some, all = Sink(), list[Event](), list[Event]()
+        sink.subscribe(some.append)
+        sink.subscribe(all.append, visitors=True)
+        sink.emit(Detail())
+        sink.emit(Thing(2))
+        self.assertEqual(some, [Thing(2)])
+        self.assertEqual(all, [Detail(), Thing(2)])
