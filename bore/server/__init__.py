@@ -1,8 +1,8 @@
 """
 The server: it listens on public ports on behalf of its clients.
 
-:mod:`~bore.server.controlport` is the control port, :mod:`~bore.server.pending` the connections to it that have said
-nothing yet, and :mod:`~bore.server.control` one that has. :mod:`~bore.server.tunnels` has all public ports,
-:mod:`~bore.server.tunnel` is one of them and its visitors, and :mod:`~bore.server.ports` chooses them.
+:mod:`~bore.server.controlport` is the control port, :mod:`~bore.server.unclassified` the connections to it that have
+not sent their first message yet, and :mod:`~bore.server.control` one that has. :mod:`~bore.server.tunnels` has all
+public ports, :mod:`~bore.server.tunnel` is one of them and its visitors, and :mod:`~bore.server.ports` chooses them.
 :mod:`~bore.server.service` starts and stops it all.
 """

@@ -15,7 +15,7 @@ from zope.interface import implementer
 from bore.relay.interface import Stream
 from bore.server.controlface import ControlPort
 from bore.server.guesses import LONGEST_WAIT
-from bore.server.lanes import SessionLanes
+from bore.server.lanepool import LanePool
 from bore.server.life import SignsOfLife
 from bore.server.tunnel import Tunnel
 from bore.server.waiting import Visitor
@@ -64,14 +64,14 @@ class ControlProtocol(Protocol):
         self._inflow: Inflow[Event]
         self._counted = False
         self._tunnel: Tunnel | None = None
-        self._lanes: SessionLanes | None = None
+        self._lanes: LanePool | None = None
         self._heartbeats: LoopingCall | None = None
         self._life = SignsOfLife(port.reactor)
         self._turn: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
         self._inflow = Inflow(self._port.turns, self.transport, self._goOn)
-        self._port.pending.add(self, self._source)
+        self._port.unclassified.add(self, self._source)
         self.transport.write(self._session.greeting())
 
     def dataReceived(self, data: bytes) -> None:
@@ -83,7 +83,7 @@ class ControlProtocol(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._stopWaiting()
         self._inflow.stop()
-        self._port.pending.take(self)
+        self._port.unclassified.take(self)
         self._loseTunnel("is gone")
         self._port.gone(self)
 
@@ -116,7 +116,7 @@ class ControlProtocol(Protocol):
         """Whether an original client may be gone. A client of the extension answers, or is lost."""
         return not self._session.extended and self._life.inDoubt(self.transport.getHandle())
 
-    def pendingTooLong(self) -> None:
+    def timedOut(self) -> None:
         """Nothing said what this connection is for in time."""
         refusal = self._session.timedOut()
         self._log.debug("{peer} said nothing in {seconds} s", peer=self._peer, seconds=FIRST_MESSAGE_TIMEOUT)
@@ -175,7 +175,7 @@ class ControlProtocol(Protocol):
     def _readLater(self, data: bytes) -> None:
         """Have what may be one more wrong secret wait: for its check, or for its refusal if too many wait already."""
         seconds = self._port.guesses.turn(self._source)
-        self._port.pending.renew(self, self._source)  # the client is not to blame for this wait
+        self._port.unclassified.renew(self, self._source)  # the client is not to blame for this wait
         self.transport.pauseProducing()
         later = self._port.reactor.callLater
         if seconds is None:
@@ -205,20 +205,20 @@ class ControlProtocol(Protocol):
                 pass  # any byte says it
             case SendData(words):
                 self.transport.write(words)
-                self._port.pending.renew(self, self._source)  # each message has its own time
+                self._port.unclassified.renew(self, self._source)  # each message has its own time
             case VisitorTaken(id, rest):
-                self._port.pending.take(self)
+                self._port.unclassified.take(self)
                 visitor = self._port.takeVisitor(id)
                 self._port.join(visitor, Stream(self._detach(), rest))
             case LaneOffered(token, rest):
-                self._port.pending.take(self)
+                self._port.unclassified.take(self)
                 lanes = self._port.offer(token)
                 lanes.arrived(self._detach(), rest)
             case TunnelAsked(port, resume):
-                self._port.pending.take(self)
+                self._port.unclassified.take(self)
                 self._openTunnel(port, resume)
             case ClientLeft():
-                self._port.pending.take(self)
+                self._port.unclassified.take(self)
                 self._say("{peer} said goodbye", peer=self._peer)
                 self._closeTunnel()
                 self._close()
@@ -307,7 +307,7 @@ class ControlProtocol(Protocol):
         """
         self._inflow.stop()
         if not self.transport.finish():
-            self._port.pending.renew(self, self._source)
+            self._port.unclassified.renew(self, self._source)
 
     def _heartbeatsFailed(self, reason: Failure) -> None:
         self._heartbeats = None

@@ -7,13 +7,13 @@ from uuid import UUID
 
 from bore.relay.interface import Stream
 from bore.server.guesses import Guesses
-from bore.server.lanes import SessionLanes
-from bore.server.pending import Pending
+from bore.server.lanepool import LanePool
 from bore.server.settings import ServerSettings
 from bore.server.strangers import Strangers
 from bore.server.tunnel import Client, Tunnel
 from bore.server.tunnellog import TunnelLog
 from bore.server.tunnels import Tunnels
+from bore.server.unclassified import UnclassifiedConnections
 from bore.server.waiting import Visitor
 from bore.streams.reactor import IReactor
 from bore.streams.transport import IDetachable
@@ -38,7 +38,7 @@ class ControlPort(Protocol):
 
     reactor: IReactor
     settings: ServerSettings
-    pending: Pending
+    unclassified: UnclassifiedConnections
     guesses: Guesses
     strangers: Strangers
     tunnelLog: TunnelLog
@@ -51,16 +51,16 @@ class ControlPort(Protocol):
     def join(self, visitor: Visitor, client: Stream) -> None:
         """Join a visitor with its data connection."""
 
-    def offer(self, token: str) -> SessionLanes:
+    def offer(self, token: str) -> LanePool:
         """The lanes of the session with this token; a ProtocolViolation says that there is none."""
 
     def expects(self, data: bytes) -> bool:
         """Whether behind the proof of the secret there is what only a client with a tunnel knows."""
 
-    def opened(self, connection: ControlConnection, tunnel: Tunnel, extended: bool) -> SessionLanes | None:
+    def opened(self, connection: ControlConnection, tunnel: Tunnel, extended: bool) -> LanePool | None:
         """A connection has got a tunnel; its lanes, if there can be some."""
 
-    def ended(self, lanes: SessionLanes) -> None:
+    def ended(self, lanes: LanePool) -> None:
         """A session with lanes is over."""
 
     def gone(self, connection: ControlConnection) -> None:

@@ -15,13 +15,13 @@ from bore.relay.interface import Ending, Relay, Stream
 from bore.server.control import ControlProtocol
 from bore.server.controlface import ControlConnection
 from bore.server.guesses import Guesses
-from bore.server.lanes import SessionLanes, Stock
-from bore.server.pending import Pending
+from bore.server.lanepool import LaneBudget, LanePool
 from bore.server.settings import ServerSettings
 from bore.server.strangers import Strangers
 from bore.server.tunnel import Tunnel
 from bore.server.tunnellog import TunnelLog
 from bore.server.tunnels import Tunnels
+from bore.server.unclassified import UnclassifiedConnections
 from bore.server.waiting import Visitor, WaitingRoom
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
 from bore.streams.listener import Starvation
@@ -49,7 +49,7 @@ class ControlFactory(Factory):
     """
     Serves the connections to the control port.
 
-    :ivar pending: those that have not said yet what they want.
+    :ivar unclassified: those that have not said yet what they want.
     :ivar guesses: how often each source was wrong about the secret.
     :ivar strangers: logs what is refused.
     :ivar tunnelLog: logs the life of tunnels.
@@ -68,16 +68,16 @@ class ControlFactory(Factory):
         self.settings = settings
         self.relay = relay
         self.descriptors = Descriptors(reactor, settings.bounds.descriptors)
-        self._stock = Stock(self.descriptors)
-        self.room = WaitingRoom(reactor, self.descriptors, lambda: self._stock.count, self._giveWay)
+        self._budget = LaneBudget(self.descriptors)
+        self.room = WaitingRoom(reactor, self.descriptors, lambda: self._budget.count, self._giveWay)
         self.starvation = Starvation(reactor)
         self.tunnels = Tunnels(reactor, settings, self.room, self.starvation)
-        self.pending = Pending(reactor, settings.bounds, self.tunnels.hasSome)
+        self.unclassified = UnclassifiedConnections(reactor, settings.bounds, self.tunnels.hasSome)
         self.guesses = Guesses(reactor)
         self.turns = Turns(reactor)
         self.strangers = Strangers(reactor)
         self.tunnelLog = TunnelLog(reactor)
-        self._lanes: dict[bytes, SessionLanes] = {}
+        self._lanes: dict[bytes, LanePool] = {}
         self._clients: set[ControlConnection] = set()
         self._left: Deferred[None] | None = None
 
@@ -116,17 +116,17 @@ class ControlFactory(Factory):
         visitor.tunnel.serving[visitor] = client.socket
         self.relay.join(Stream(visitor.socket, visitor.early), client, partial(self._visitorLeft, visitor))
 
-    def opened(self, connection: ControlConnection, tunnel: Tunnel, extended: bool) -> SessionLanes | None:
+    def opened(self, connection: ControlConnection, tunnel: Tunnel, extended: bool) -> LanePool | None:
         """A connection has got a tunnel; its lanes, if there can be some."""
         self._clients.add(connection)
         relay = self.relay.lanes
         if not extended or relay is None:
             return None
-        lanes = SessionLanes(self.reactor, relay, tunnel, self.settings.bounds.lanes, self._stock, self._visitorLeft)
+        lanes = LanePool(self.reactor, relay, tunnel, self.settings.bounds.lanes, self._budget, self._visitorLeft)
         self._lanes[digest(lanes.token)] = lanes
         return lanes
 
-    def offer(self, token: str) -> SessionLanes:
+    def offer(self, token: str) -> LanePool:
         """
         Find the session to which a lane belongs.
 
@@ -137,7 +137,7 @@ class ControlFactory(Factory):
             raise ProtocolViolation("a lane of a session that is over, or never was")
         return lanes
 
-    def ended(self, lanes: SessionLanes) -> None:
+    def ended(self, lanes: LanePool) -> None:
         """A session with lanes is over."""
         del self._lanes[digest(lanes.token)]
         lanes.close()
@@ -174,7 +174,7 @@ class ControlFactory(Factory):
         self._clients.discard(connection)
         if self._left is not None and not self._clients:
             left, self._left = self._left, None
-            self.pending.close()  # they were bounded while they read what was said to them
+            self.unclassified.close()  # they were bounded while they read what was said to them
             left.callback(None)
 
     def shutDown(self) -> Deferred[None]:
@@ -183,7 +183,7 @@ class ControlFactory(Factory):
 
         :returns: fires when what was said to them is with the kernel.
         """
-        self.pending.close()
+        self.unclassified.close()
         for client in list(self._clients):
             client.shutDown()
         self.tunnels.closeAll()
@@ -192,7 +192,7 @@ class ControlFactory(Factory):
         self.strangers.stop()
         self.tunnelLog.stop()
         if not self._clients:
-            self.pending.close()
+            self.unclassified.close()
             return succeed(None)
         self._left = Deferred()
         return self._left
@@ -205,7 +205,7 @@ class ControlFactory(Factory):
         """
         if self._giveWay() or self.room.closeNewest():
             return True
-        self.pending.dropOne()
+        self.unclassified.dropOne()
         return False
 
     def _giveWay(self) -> bool:

@@ -122,7 +122,7 @@ class ServerService(Service):
         return TlsPort(
             self._reactor,
             self._certificate,
-            factory.pending,
+            factory.unclassified,
             factory.strangers,
             factory.accepted,
             factory.endSessions,

@@ -44,7 +44,7 @@ class Waiting(Protocol):
     """Bounds the connections that have not sent their first message yet, in number and in time."""
 
     def add(self, connection: _Arrival, source: str, /) -> None:
-        """A connection has come; of this one, or another one, ``refuse``, ``pendingTooLong`` or ``drop`` is called."""
+        """A connection has come; of this one, or another one, ``refuse``, ``timedOut`` or ``drop`` is called."""
 
     def take(self, connection: _Arrival, /) -> None:
         """A connection is ready, or closed."""
@@ -64,7 +64,7 @@ class TlsPort:
     """
     Has TLS spoken on accepted connections before anything else is.
 
-    :param pending: bounds those that are not that far yet.
+    :param unclassified: bounds those that are not that far yet.
     :param strangers: logs what is refused.
     :param accepted: is given those that are.
     :param endSessions: ends the sessions on some sockets, and says on which of them there were some.
@@ -74,14 +74,14 @@ class TlsPort:
         self,
         reactor: IReactor,
         certificate: ServerCertificate,
-        pending: Waiting,
+        unclassified: Waiting,
         strangers: Refusals,
         accepted: Accepted,
         endSessions: Callable[[set[socket.socket], Refusal], set[socket.socket]],
     ) -> None:
         self.reactor = reactor
         self.certificate = certificate
-        self.pending = pending
+        self.unclassified = unclassified
         self.strangers = strangers
         self.turns = Turns(reactor)
         self._passOn = accepted
@@ -141,7 +141,7 @@ class _Arrival:
         self._speaksTls = False
 
     def start(self) -> None:
-        self._port.pending.add(self, sourceOf(self._address))
+        self._port.unclassified.add(self, sourceOf(self._address))
         self._port.reactor.addReader(self)
 
     def fileno(self) -> int:
@@ -187,11 +187,11 @@ class _Arrival:
         self._end()
 
     def refuse(self, refusal: Refusal) -> None:
-        """See Pending: nothing can be said before TLS is."""
+        """See UnclassifiedConnections: nothing can be said before TLS is."""
         self.drop()
 
-    def pendingTooLong(self) -> None:
-        """See Pending. A plain client may wait for a challenge: it is told so."""
+    def timedOut(self) -> None:
+        """See UnclassifiedConnections. A plain client may wait for a challenge: it is told so."""
         if not self._speaksTls:
             self._refusePlain(NeedsTls())
         else:
@@ -199,7 +199,7 @@ class _Arrival:
             self.drop()
 
     def drop(self) -> None:
-        """See Pending."""
+        """See UnclassifiedConnections."""
         if self._handshake is not None:
             self._handshake.abandon()
         else:
@@ -211,7 +211,7 @@ class _Arrival:
         return socketAddress(self._address)
 
     def _end(self) -> None:
-        self._port.pending.take(self)
+        self._port.unclassified.take(self)
         self.drop()
 
     def _refusePlain(self, refusal: Refusal) -> None:
@@ -223,7 +223,7 @@ class _Arrival:
         self._end()
 
     def _shaken(self, sock: TlsSocket) -> None:
-        self._port.pending.take(self)
+        self._port.unclassified.take(self)
         certificate = self._port.certificate
         if certificate.context is not self._context and not certificate.accepts(sock):  # changed in the meantime
             sock.close()
@@ -231,5 +231,5 @@ class _Arrival:
         self._port.passOn(sock, self._address)
 
     def _failed(self, reason: Failure) -> None:
-        self._port.pending.take(self)
+        self._port.unclassified.take(self)
         self._port.strangers.noTls(sourceOf(self._address), self._peer, inWords(reason.value))

@@ -22,7 +22,7 @@ from bore.wire.extension import Extended, Lane, Opened, Source, Visitor, encode
 from bore.wire.secret import Secret
 from tests.client.case import ControlCase
 from tests.fakes import FakeReactor, captureLog
-from tests.server.test_lanes import FakeLane, FakeLaneRelay
+from tests.server.test_lanepool import FakeLane, FakeLaneRelay
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 

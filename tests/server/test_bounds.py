@@ -44,7 +44,7 @@ class PendingTests(SessionCase):
     def test_theOldestOfAllAreClosedWhenThereAreTooManyAltogether(self) -> None:
         transports = [self.connect(f"192.0.2.{n}")[1] for n in range(8)]
         self.assertEqual(self.refused(transports), [True] * 3 + [False] * 5)
-        self.assertEqual(len(self.factory.pending), 5)
+        self.assertEqual(len(self.factory.unclassified), 5)
 
     def test_aFloodFromAFewAddressesDisplacesItself(self) -> None:
         _, honest = self.connect("198.51.100.1")
@@ -63,9 +63,9 @@ class PendingTests(SessionCase):
         _, honest = self.connect("198.51.100.1")
         flood = [self.connect()[1] for _ in range(2)]
         for expected in ([True, False, False], [True, False, True], [True, True, True]):
-            self.factory.pending.dropOne()
+            self.factory.unclassified.dropOne()
             self.assertEqual([flood[0].aborted, flood[1].aborted, honest.aborted], expected)
-        self.factory.pending.dropOne()
+        self.factory.unclassified.dropOne()
 
     def test_anAddressThatHasATunnelIsBoundByTheWholeAlone(self) -> None:
         self.session()
@@ -75,7 +75,7 @@ class PendingTests(SessionCase):
     def test_whoHasSaidWhatItWantsDoesNotCount(self) -> None:
         for _ in range(10):
             self.session(source="192.0.2.9")
-        self.assertEqual(len(self.factory.pending), 0)
+        self.assertEqual(len(self.factory.unclassified), 0)
 
     def test_countsAreKeptOnRealSockets(self) -> None:
         ends = [socket.socketpair() for _ in range(4)]
@@ -90,7 +90,7 @@ class PendingTests(SessionCase):
         self.assertEqual([far.fileno() < 0 for _, far in ends], [True, True, False, False])
         for transport in list(self.reactor.getReaders()):
             transport.connectionLost(Failure(ConnectionDone()))
-        self.assertEqual(len(self.factory.pending), 0)
+        self.assertEqual(len(self.factory.unclassified), 0)
 
     def test_theNumberIsLoggedWhenItIsOver(self) -> None:
         for _ in range(7):

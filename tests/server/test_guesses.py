@@ -135,7 +135,7 @@ class RateTests(GuessingCase):
         self.reactor.pump([0.1] * 25)
 
     def test_whoLeavesWhileItWaitsLeavesNothing(self) -> None:
-        ends = (self.lose, ControlProtocol.shutDown, ControlProtocol.drop, ControlProtocol.pendingTooLong)
+        ends = (self.lose, ControlProtocol.shutDown, ControlProtocol.drop, ControlProtocol.timedOut)
         for source, end in zip(("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"), ends, strict=True):
             self.exhaust(source)
             protocol, transport, id = self.challenged(source)

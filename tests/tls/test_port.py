@@ -6,9 +6,9 @@ import contextlib
 import socket
 from typing import cast
 
-from bore.server.pending import Pending
 from bore.server.settings import Bounds
 from bore.server.strangers import Strangers
+from bore.server.unclassified import UnclassifiedConnections
 from bore.streams.addresses import SocketAddress
 from bore.streams.reactor import IReactor
 from bore.timing import turns
@@ -36,13 +36,13 @@ class ShareTests(TlsCase):
 
     def setUp(self) -> None:
         self.reactor = FakeReactor()
-        self.pending = Pending(self.reactor, Bounds(), lambda _: False)
+        self.unclassified = UnclassifiedConnections(self.reactor, Bounds(), lambda _: False)
         self.shaken: list[socket.socket] = []
         reactor = cast(IReactor, self.reactor)
         self.port = TlsPort(
             reactor,
             cast(ServerCertificate, _Certificate()),
-            self.pending,
+            self.unclassified,
             Strangers(reactor),
             self._accepted,
             lambda _sockets, _refusal: set(),
@@ -92,7 +92,7 @@ class ShareTests(TlsCase):
         self.poll()
         self.assertEqual(len(self.shaken), len(clients))
         self.reactor.advance(FIRST_MESSAGE_TIMEOUT)
-        self.assertEqual((len(self.pending), self.reactor.getDelayedCalls()), (0, []))
+        self.assertEqual((len(self.unclassified), self.reactor.getDelayedCalls()), (0, []))
 
     def test_whoWaitsIsBoundedInTimeAndIsNotTakenForAPlainClient(self) -> None:
         self.clients(2 * AT_ONCE)
@@ -102,4 +102,4 @@ class ShareTests(TlsCase):
         self.poll()
         self.reactor.advance(FIRST_MESSAGE_TIMEOUT)
         self.assertRaises(ConnectionResetError, socket.socket.recv, waiting[0], 100)  # no text of a plain refusal
-        self.assertEqual((len(self.pending), self.reactor.getReaders()), (0, []))
+        self.assertEqual((len(self.unclassified), self.reactor.getReaders()), (0, []))

@@ -1,4 +1,4 @@
-"""Which pending connection is closed when there are too many, whatever came before."""
+"""Which unclassified connection is closed when there are too many, whatever came before."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.server.pending import Pending
 from bore.server.settings import Bounds
+from bore.server.unclassified import UnclassifiedConnections
 from bore.wire.errors import Refusal
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
 
@@ -27,7 +27,7 @@ class Waiting:
     def refuse(self, refusal: Refusal) -> None:
         self.open = False
 
-    def pendingTooLong(self) -> None:
+    def timedOut(self) -> None:
         self.open = False
 
     def drop(self) -> None:
@@ -40,30 +40,32 @@ class EvictionTests(SynchronousTestCase):
     @given(st.lists(st.tuples(st.sampled_from(["come", "come", "go", "drop", "time"]), st.sampled_from(SOURCES))))
     def test_itIsTheOldestOfASourceThatHasMost(self, steps: list[tuple[str, str]]) -> None:
         clock = Clock()
-        pending = Pending(clock, Bounds(pending=6, pendingPerSource=4), lambda source: source == SOURCES[0])
+        unclassified = UnclassifiedConnections(
+            clock, Bounds(pending=6, pendingPerSource=4), lambda source: source == SOURCES[0]
+        )
         waiting: list[Waiting] = []
         for step, source in steps:
             before = Counter(connection.source for connection in waiting)
             match step:
                 case "come":
                     new = Waiting(source)
-                    pending.add(new, source)
+                    unclassified.add(new, source)
                     self.check(waiting, before, source)
                     waiting.append(new)
                 case "go":
                     for connection in waiting:
                         if connection.source == source:
-                            pending.take(connection)
+                            unclassified.take(connection)
                             connection.open = False
                             break
                 case "drop":
-                    pending.dropOne()
+                    unclassified.dropOne()
                     self.check(waiting, before, "")
                 case "time":
                     clock.advance(FIRST_MESSAGE_TIMEOUT / 2)
             waiting = [connection for connection in waiting if connection.open]
-            self.assertEqual(len(pending), len(waiting))
-        pending.close()
+            self.assertEqual(len(unclassified), len(waiting))
+        unclassified.close()
         self.assertEqual([connection for connection in waiting if connection.open], [])
         clock.advance(20)
         self.assertEqual(clock.getDelayedCalls(), [])

@@ -32,7 +32,7 @@ _LANES_PART: Final = 4
 _LAST_PART: Final = 8
 
 
-class Stock:
+class LaneBudget:
     """
     Counts the idle lanes of all sessions, which hold descriptors that others may need.
 
@@ -51,7 +51,7 @@ class Stock:
         return limit > 0 and (self.count >= limit // _LANES_PART or not self._descriptors.has(limit // _LAST_PART))
 
 
-class SessionLanes:
+class LanePool:
     """
     Puts the visitors of a session's tunnel on its lanes.
 
@@ -59,7 +59,7 @@ class SessionLanes:
     widest open window. A visitor on a lane that turns out to be dead waits for another one.
 
     :param bound: how many idle lanes are kept; 0: any number.
-    :param stock: the idle lanes of all sessions.
+    :param budget: the idle lanes of all sessions.
     :param left: called when a visitor has left.
     :ivar token: for this a client opens lanes.
     """
@@ -72,14 +72,14 @@ class SessionLanes:
         relay: LaneRelay,
         tunnel: Tunnel,
         bound: int,
-        stock: Stock,
+        budget: LaneBudget,
         left: Callable[[Visitor, Ending], None],
     ) -> None:
         self._clock = clock
         self._relay = relay
         self._tunnel = tunnel
         self._bound = bound
-        self._stock = stock
+        self._budget = budget
         self._left = left
         self._idle: dict[Lane, float] = {}
         self._open = True
@@ -136,11 +136,11 @@ class SessionLanes:
         if visitor is not None:
             self._join(visitor, lane)
             return
-        if self._stock.full:
+        if self._budget.full:
             lane.end(reset=False)
             return
         self._idle[lane] = self._clock.seconds()
-        self._stock.count += 1
+        self._budget.count += 1
         if 0 < self._bound < len(self._idle):
             next(iter(self._idle)).end(reset=False)
 
@@ -194,5 +194,5 @@ class SessionLanes:
     def _take(self, lane: Lane) -> Lane:
         """Take an idle lane out; the last one is the freshest."""
         del self._idle[lane]
-        self._stock.count -= 1
+        self._budget.count -= 1
         return lane

@@ -20,7 +20,7 @@ class Connection(Protocol):
     def refuse(self, refusal: Refusal) -> None:
         """Say no, and close."""
 
-    def pendingTooLong(self) -> None:
+    def timedOut(self) -> None:
         """The time is over in which it should have said what it wants."""
 
     def drop(self) -> None:
@@ -83,7 +83,7 @@ class _Sources:
             self._having.setdefault(after, {})[source] = None
 
 
-class Pending:
+class UnclassifiedConnections:
     """
     Bounds them in time, in number, and per source address.
 
@@ -101,12 +101,12 @@ class Pending:
         self._known = known
         self._bySource = _Sources()
         self._sources: Deadlines[Connection, str] = Deadlines(clock, FIRST_MESSAGE_TIMEOUT, self._expired)
-        self._crowd = Overflow(
+        self._tooMany = Overflow(
             clock,
             "{limit} connections to the control port have said nothing yet: "
             "those of the addresses with most are closed",
         )
-        self._throng = Overflow(
+        self._tooManyFromOne = Overflow(
             clock, "{limit} connections from {source} have said nothing yet: the oldest of them are closed"
         )
 
@@ -117,10 +117,10 @@ class Pending:
         """A connection has come."""
         bounds = self._bounds
         if 0 < bounds.pendingPerSource <= self._bySource.count(source) and not self._known(source):
-            self._throng.happened(limit=bounds.pendingPerSource, source=source)
+            self._tooManyFromOne.happened(limit=bounds.pendingPerSource, source=source)
             self._refuse(self._bySource.oldest(source))
         elif 0 < bounds.pending <= len(self._sources):
-            self._crowd.happened(limit=bounds.pending)
+            self._tooMany.happened(limit=bounds.pending)
             self._refuse(self._bySource.oldest(self._bySource.most(source)))
         self._bySource.add(connection, source)
         self._sources.add(connection, source)
@@ -158,7 +158,7 @@ class Pending:
 
     def _expired(self, connection: Connection, source: str) -> None:
         self._bySource.remove(connection, source)
-        connection.pendingTooLong()
+        connection.timedOut()
         self._dropIfStill(connection)
 
     def _dropIfStill(self, connection: Connection) -> None:
