@@ -161,6 +161,13 @@ class OpenTimeout(Refusal):
     code = "timeout"
 
 
+class ClaimTimeout(Refusal):
+    """The server could not find out in time whether the client can have its port."""
+
+    text = "timed out waiting for the port"
+    code = "claim-timeout"
+
+
 class BrokenRule(Refusal):
     """The client sent what it must not, within the extension; the codes are those of the cases."""
 
@@ -277,6 +284,7 @@ _COMMON: Final = (
     TooManyPending,
     TooManyTunnels,
     TooManyTunnelsFromSource,
+    ClaimTimeout,
     CertificateRefused,
     NeedsTls,
     SpeaksNoTls,

@@ -12,6 +12,7 @@ from bore.wire import extension, messages
 from bore.wire.binding import ServerProof
 from bore.wire.errors import (
     BrokenRule,
+    ClaimTimeout,
     FrameTooLong,
     InvalidSecret,
     MalformedMessage,
@@ -52,7 +53,11 @@ class SendData:
 
 @dataclass(frozen=True, slots=True)
 class TunnelAsked:
-    """The connection is a control connection: its client wants a tunnel on this port (0: any)."""
+    """
+    The connection is a control connection: its client wants a tunnel on this port (0: any).
+
+    The session waits for :meth:`ServerSession.opened` or :meth:`ServerSession.refusal`, at once or later.
+    """
 
     port: int
     resume: str | None = None
@@ -91,8 +96,14 @@ class _State(Enum):
     PROOF = auto()  # the challenge is out, only the proof may come
     REQUEST = auto()  # the first message proper may come
     OPENING = auto()  # the client knows the extension, and may ask for its tunnel
-    OPEN = auto()  # it has asked
+    BASE_CLAIMING = auto()  # a client of the base protocol has asked for its tunnel, and waits for the answer
+    CLAIMING = auto()  # a client of the extension has asked for its tunnel, and waits for the answer
+    OPEN = auto()  # the tunnel of a client of the extension is open
     SETTLED = auto()  # no frame is read any more
+
+
+#: Here every byte from the client is thrown away.
+_DEAF: Final = (_State.BASE_CLAIMING, _State.SETTLED)
 
 
 class _BaseProof:
@@ -123,25 +134,42 @@ class ServerSession:
     """
     Tells what a connection to the control port is for, and what its client says.
 
-    ========== ================== ========= ================ =============== =============== ============= ===========
-    state      Authenticate       Accept    Hello            Open            Alive           Goodbye       no message
-    ========== ================== ========= ================ =============== =============== ============= ===========
-    PROOF      right: REQUEST,    refused: no secret         refused: unreadable
-               wrong: refused     provided
-    REQUEST    violation          SETTLED:  SETTLED:         violation
+    ============= =============== ========= ================ =============== =============== ============= ===========
+    state         Authenticate    Accept    Hello            Open            Alive           Goodbye       no message
+    ============= =============== ========= ================ =============== =============== ============= ===========
+    PROOF         right: REQUEST, refused: no secret         refused: unreadable
+                  wrong: refused  provided
+    REQUEST       violation       SETTLED:  BASE_CLAIMING:   violation
                                   Visitor-  TunnelAsked;
                                   Taken     marked: OPENING:
-                                            SendData Extended
-    OPENING    refused: unknown message                      OPEN:           refused:        SETTLED:      refused
+                                            SendData
+    OPENING       refused: unknown message                   CLAIMING:       refused:        SETTLED:      refused
                                                              TunnelAsked     unexpected      ClientLeft
-    OPEN       refused: unknown message                      refused:        a Heartbeat is  SETTLED:      refused
+    CLAIMING      refused: unknown message                   refused:        refused:        SETTLED:      refused
+                                                             unexpected      unexpected      ClientLeft
+    OPEN          refused: unknown message                   refused:        a Heartbeat is  SETTLED:      refused
                                                              unexpected      unanswered:     ClientLeft
                                                                              ClientAlive;
                                                                              else refused:
                                                                              unexpected
-    SETTLED    bytes of a base control connection are thrown away, as the original never reads them, and so are
-               those behind Goodbye, a refusal or a violation; those of a data connection are not the session's
-    ========== ================== ========= ================ =============== =============== ============= ===========
+    BASE_CLAIMING bytes of a base control connection are thrown away, as the original never reads them
+    SETTLED       likewise, and so are those behind Goodbye, a refusal or a violation; those of a data connection are
+                  not the session's
+    ============= =============== ========= ================ =============== =============== ============= ===========
+
+    The answer of the server moves the session on:
+
+    ============= ========= ========= =============
+    state         opened    refusal   timedOut
+    ============= ========= ========= =============
+    PROOF                   SETTLED   ProofTimeout
+    REQUEST                 SETTLED   without a word
+    OPENING                 SETTLED   OpenTimeout
+    BASE_CLAIMING SETTLED   SETTLED   ClaimTimeout
+    CLAIMING      OPEN      SETTLED   ClaimTimeout
+    OPEN                    SETTLED
+    SETTLED                 SETTLED
+    ============= ========= ========= =============
 
     Lane is treated as Accept: in REQUEST it leads to SETTLED, LaneOffered. In OPENING and OPEN it is no message.
 
@@ -172,38 +200,46 @@ class ServerSession:
         :raises Refusal: when the client is to be told why the connection is closed.
         :raises ProtocolViolation: when the connection is to be closed without a word.
         """
-        if self._settled:
+        if self._deaf:
             return
         if not self._heard:
             self._refuseStrange(data)
         self._heard = self._heard or bool(data)
         self._decoder.feed(data)
         try:
-            while not self._settled and (frame := self._nextFrame()) is not None:
+            while not self._deaf and (frame := self._nextFrame()) is not None:
                 yield from self._receive(frame)
         except WireError:
             self._state = _State.SETTLED
             raise
 
     def timedOut(self) -> Refusal | None:
-        """Why the connection is closed when the client has not said what it wants in time; None: without a word."""
+        """
+        Why the connection is closed when the client has not asked for something in time, or has had no answer in time.
+
+        :returns: the refusal to send; None: the connection is closed without a word.
+        """
         match self._state:
             case _State.PROOF:
                 return ProofTimeout()
             case _State.OPENING:
                 return OpenTimeout()
+            case _State.BASE_CLAIMING | _State.CLAIMING:
+                return ClaimTimeout()
             case _:
                 return None
 
     def opened(self, port: int, resume: str, lease: int, lane: str | None = None, maxLanes: int = 0) -> bytes:
         """
-        Tell the client that it has its tunnel.
+        Tell the client that it has its tunnel. The session must be claiming one.
 
         :param resume: the token for which it can be had back.
         :param lease: for how many seconds, once the session is lost.
         :param lane: the token with which lanes are opened; None: there are none.
         :param maxLanes: how many idle lanes are kept; 0: any number.
         """
+        assert self.claiming, "a tunnel for a client that has not asked for one, or has left"
+        self._state = _State.OPEN if self.extended else _State.SETTLED
         if self.extended:
             return extension.encode(Opened(port, resume, lease, lane, maxLanes))
         return messages.encode(Hello(port))
@@ -220,7 +256,8 @@ class ServerSession:
         return messages.encode(Connection(id))
 
     def refusal(self, refusal: Refusal) -> bytes:
-        """Tell the client why the connection is closed."""
+        """Tell the client why the connection is closed. What comes from it afterwards is thrown away."""
+        self._state = _State.SETTLED
         if self.extended:
             return extension.encode(Refused(refusal.code, str(refusal), refusal.retry))
         return messages.encode(Error(str(refusal)))
@@ -231,8 +268,13 @@ class ServerSession:
         return self._state is _State.PROOF
 
     @property
-    def _settled(self) -> bool:
-        return self._state is _State.SETTLED
+    def claiming(self) -> bool:
+        """Whether the client waits to hear if it has its tunnel."""
+        return self._state in (_State.BASE_CLAIMING, _State.CLAIMING)
+
+    @property
+    def _deaf(self) -> bool:
+        return self._state in _DEAF
 
     def _nextFrame(self) -> bytes | None:
         try:
@@ -274,7 +316,7 @@ class ServerSession:
                 self._decoder.maxLength = MAX_EXTENDED_FRAME
                 return SendData(extension.encode(Extended(_VERSION)))
             case Hello(port):
-                self._state = _State.SETTLED
+                self._state = _State.BASE_CLAIMING
                 self._decoder.takeRest()
                 return TunnelAsked(port)
             case Accept(id):
@@ -295,7 +337,7 @@ class ServerSession:
             raise BrokenRule("malformed-message", str(e)) from None
         match self._state, message:
             case _State.OPENING, Open(port, resume):
-                self._state = _State.OPEN
+                self._state = _State.CLAIMING
                 return TunnelAsked(port, resume)
             case _State.OPEN, Alive() if self._asked:
                 self._asked -= 1

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from bore.wire import clientsession, serversession
 from bore.wire.clientsession import ControlSession, TunnelOpened
-from bore.wire.errors import BrokenRule, WireError
+from bore.wire.errors import BrokenRule, PortInUse, WireError
 from bore.wire.extension import (
     Alive,
     Extended,
@@ -108,9 +108,35 @@ def _server(secret: Secret | None, *heard: bytes, last: object = None) -> Server
 _OPEN: Final = frameOf(Open(8000, TOKEN))
 
 
+def _claiming(secret: Secret | None) -> ServerSession:
+    """A server's session whose client waits to hear if it has its tunnel."""
+    return _server(secret, markedHello(1), _OPEN, last=TunnelAsked(8000, TOKEN))
+
+
+def _opened(secret: Secret | None) -> ServerSession:
+    """A server's session whose client has its tunnel."""
+    session = _claiming(secret)
+    assert session.opened(8000, TOKEN, 60) == frameOf(Opened(8000, TOKEN, 60))
+    return session
+
+
+def _baseOpened() -> ServerSession:
+    """A server's session whose client of the base protocol has its tunnel."""
+    session = _server(SECRET, encode(Hello(1)), last=TunnelAsked(1))
+    assert session.opened(1, TOKEN, 60) == encode(Hello(1))
+    return session
+
+
+def _refused(state: Callable[[], ServerSession]) -> ServerSession:
+    """A server's session whose client was refused."""
+    session = state()
+    session.refusal(PortInUse())
+    return session
+
+
 def _asked() -> ServerSession:
     """A server's session whose client has a Heartbeat to answer."""
-    session = _server(None, markedHello(1), _OPEN, last=TunnelAsked(8000, TOKEN))
+    session = _opened(None)
     assert session.heartbeat() == encode(Heartbeat())
     return session
 
@@ -122,9 +148,14 @@ SERVER_STATES: Final[dict[str, Callable[[], ServerSession]]] = {
     "REQUEST after the proof": lambda: _server(SECRET),
     "OPENING": lambda: _server(None, markedHello(1)),
     "OPENING after the proof": lambda: _server(SECRET, markedHello(1)),
-    "OPEN": lambda: _server(SECRET, markedHello(1), _OPEN, last=TunnelAsked(8000, TOKEN)),
+    "BASE_CLAIMING": lambda: _server(None, encode(Hello(1)), last=TunnelAsked(1)),
+    "CLAIMING": lambda: _claiming(None),
+    "CLAIMING after the proof": lambda: _claiming(SECRET),
+    "OPEN": lambda: _opened(SECRET),
     "OPEN, asked": _asked,
-    "SETTLED by Hello": lambda: _server(SECRET, encode(Hello(1)), last=TunnelAsked(1)),
+    "SETTLED by Hello": _baseOpened,
+    "SETTLED by a refused claim": lambda: _refused(lambda: _claiming(SECRET)),
+    "SETTLED by a refused base claim": lambda: _refused(lambda: _server(None, encode(Hello(1)))),
     "SETTLED by Accept": lambda: _server(None, encode(Accept(OTHER)), last=VisitorTaken(OTHER, b"")),
     "SETTLED by Lane": lambda: _server(SECRET, frameOf(Lane(LANE)), last=LaneOffered(LANE, b"")),
     "SETTLED by Goodbye": lambda: _server(None, markedHello(1), _OPEN, frameOf(Goodbye()), last=ClientLeft()),

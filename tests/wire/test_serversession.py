@@ -9,11 +9,13 @@ from uuid import UUID
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire.errors import (
+    ClaimTimeout,
     FrameTooLong,
     InvalidSecret,
     MalformedMessage,
     OpenTimeout,
     OverlongProof,
+    PortInUse,
     ProofTimeout,
     ProtocolViolation,
     Refusal,
@@ -22,7 +24,7 @@ from bore.wire.errors import (
     UnknownMessage,
     UnreadableProof,
 )
-from bore.wire.extension import Extended, Goodbye, Lane, Open, markedHello
+from bore.wire.extension import Alive, Extended, Goodbye, Lane, Open, markedHello
 from bore.wire.messages import Accept, Authenticate, Hello, encode
 from bore.wire.secret import Secret
 from bore.wire.serversession import (
@@ -96,7 +98,8 @@ _OPENING_ROW: Final[ServerRow] = row(
         "no end": [],
     },
 )
-_OPEN_ROW: Final[ServerRow] = {**_OPENING_ROW, "Open": ["unexpected-message"]}
+_CLAIMING_ROW: Final[ServerRow] = {**_OPENING_ROW, "Open": ["unexpected-message"]}
+_OPEN_ROW: Final[ServerRow] = _CLAIMING_ROW
 
 #: The cells of the table in ServerSession's docstring.
 TABLE: Final[dict[str, ServerRow]] = {
@@ -105,9 +108,14 @@ TABLE: Final[dict[str, ServerRow]] = {
     "REQUEST after the proof": _REQUEST_ROW,
     "OPENING": _OPENING_ROW,
     "OPENING after the proof": _OPENING_ROW,
+    "BASE_CLAIMING": row([], {}),
+    "CLAIMING": _CLAIMING_ROW,
+    "CLAIMING after the proof": _CLAIMING_ROW,
     "OPEN": _OPEN_ROW,
     "OPEN, asked": {**_OPEN_ROW, "Alive": [ClientAlive()]},
     "SETTLED by Hello": row([], {}),
+    "SETTLED by a refused claim": row([], {}),
+    "SETTLED by a refused base claim": row([], {}),
     "SETTLED by Accept": row([], {}),
     "SETTLED by Lane": row([], {}),
     "SETTLED by Goodbye": row([], {}),
@@ -241,6 +249,43 @@ class ProofTests(SynchronousTestCase):
             )
 
 
+class ClaimTests(SynchronousTestCase):
+    """Between the request for a tunnel and its answer a session is claiming."""
+
+    def test_aSessionClaimsFromTheRequestToTheAnswer(self) -> None:
+        claiming = {"BASE_CLAIMING", "CLAIMING", "CLAIMING after the proof"}
+        for state in SERVER_STATES:
+            self.assertIs(inState(state).claiming, state in claiming, state)
+
+    def test_aClientThatLeavesClaimsNothingMore(self) -> None:
+        session = inState("CLAIMING")
+        self.assertEqual(hears(session, frameOf(Goodbye())), [ClientLeft()])
+        self.assertFalse(session.claiming)
+
+    def test_noTunnelIsOpenedWithoutAClaim(self) -> None:
+        for state in SERVER_STATES:
+            session = inState(state)
+            if not session.claiming:
+                self.assertRaises(AssertionError, session.opened, 8000, TOKEN, 60)
+
+    def test_afterARefusalNothingIsReadAndNothingIsClaimed(self) -> None:
+        for state in SERVER_STATES:
+            session = inState(state)
+            session.refusal(PortInUse())
+            self.assertFalse(session.claiming)
+            self.assertIsNone(session.timedOut())
+            self.assertEqual(hears(session, encode(Hello(1)) + b"junk\0", b"x" * 5000), [], state)
+
+    def test_framesThatCameBehindOpenAreReadInTheStateOfTheirTime(self) -> None:
+        """A claim that is granted at once is granted before the next frame is read."""
+        session = inState("OPENING")
+        events = session.feed(frameOf(Open(1)) + frameOf(Alive()))
+        self.assertEqual(next(events), TunnelAsked(1))
+        session.opened(1, TOKEN, 60)
+        session.heartbeat()
+        self.assertEqual(list(events), [ClientAlive()])
+
+
 class TlsTests(SynchronousTestCase):
     """Whoever speaks TLS at a port that does not is told so."""
 
@@ -267,10 +312,17 @@ class TlsTests(SynchronousTestCase):
 
 
 class TimeTests(SynchronousTestCase):
-    """What is said when a client has not said in time what it wants."""
+    """What is sent when a client has asked for nothing in time, or a claim has taken too long."""
 
-    def test_onlyWhoOwesAProofOrAnOpenIsToldThatTimeIsUp(self) -> None:
-        kinds = {"PROOF": ProofTimeout, "OPENING": OpenTimeout, "OPENING after the proof": OpenTimeout}
+    def test_aClientIsToldThatTimeIsUpIfItOwesAProofOrAnOpenOrWaitsForItsTunnel(self) -> None:
+        kinds = {
+            "PROOF": ProofTimeout,
+            "OPENING": OpenTimeout,
+            "OPENING after the proof": OpenTimeout,
+            "BASE_CLAIMING": ClaimTimeout,
+            "CLAIMING": ClaimTimeout,
+            "CLAIMING after the proof": ClaimTimeout,
+        }
         for state in SERVER_STATES:
             self.assertIs(type(inState(state).timedOut()), kinds.get(state, type(None)), state)
 
