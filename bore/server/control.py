@@ -18,7 +18,7 @@ from bore.server.guesses import LONGEST_WAIT
 from bore.server.lanepool import LanePool
 from bore.server.life import SignsOfLife
 from bore.server.tunnel import Tunnel
-from bore.server.waiting import Visitor
+from bore.server.visitor import Visitor
 from bore.streams.sockets import BASE_TIMEOUT, PEER_TIMEOUT, prepareControl
 from bore.streams.transport import IDetachable
 from bore.timing.turns import Inflow

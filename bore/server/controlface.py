@@ -14,7 +14,7 @@ from bore.server.tunnel import Client, Tunnel
 from bore.server.tunnellog import TunnelLog
 from bore.server.tunnels import Tunnels
 from bore.server.unclassified import UnclassifiedConnections
-from bore.server.waiting import Visitor
+from bore.server.visitor import Visitor
 from bore.streams.reactor import IReactor
 from bore.streams.transport import IDetachable
 from bore.timing.turns import Turns

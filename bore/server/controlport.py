@@ -21,8 +21,9 @@ from bore.server.strangers import Strangers
 from bore.server.tunnel import Tunnel
 from bore.server.tunnellog import TunnelLog
 from bore.server.tunnels import Tunnels
+from bore.server.unaccepted import UnacceptedVisitors
 from bore.server.unclassified import UnclassifiedConnections
-from bore.server.waiting import Visitor, WaitingRoom
+from bore.server.visitor import Visitor
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
 from bore.streams.listener import Starvation
 from bore.streams.reactor import IReactor
@@ -55,7 +56,7 @@ class ControlFactory(Factory):
     :ivar tunnelLog: logs the life of tunnels.
     :ivar turns: shares each turn of the reactor among the connections.
     :ivar tunnels: the tunnels of all clients.
-    :ivar room: the visitors that wait for a client.
+    :ivar unaccepted: the visitors that wait for a client.
     :ivar starvation: a time without descriptors.
     :ivar descriptors: how many descriptors there are for visitors.
     """
@@ -69,9 +70,9 @@ class ControlFactory(Factory):
         self.relay = relay
         self.descriptors = Descriptors(reactor, settings.bounds.descriptors)
         self._budget = LaneBudget(self.descriptors)
-        self.room = WaitingRoom(reactor, self.descriptors, lambda: self._budget.count, self._giveWay)
+        self.unaccepted = UnacceptedVisitors(reactor, self.descriptors, lambda: self._budget.count, self._giveWay)
         self.starvation = Starvation(reactor)
-        self.tunnels = Tunnels(reactor, settings, self.room, self.starvation)
+        self.tunnels = Tunnels(reactor, settings, self.unaccepted, self.starvation)
         self.unclassified = UnclassifiedConnections(reactor, settings.bounds, self.tunnels.hasSome)
         self.guesses = Guesses(reactor)
         self.turns = Turns(reactor)
@@ -104,7 +105,7 @@ class ControlFactory(Factory):
 
         :raises ProtocolViolation: when nobody waits under this id.
         """
-        visitor = self.room.take(id)
+        visitor = self.unaccepted.take(id)
         if visitor is None:
             raise ProtocolViolation(f"no visitor {id} waits")
         return visitor
@@ -151,7 +152,7 @@ class ControlFactory(Factory):
             return False
         match request:
             case Accept(id):
-                return id in self.room
+                return id in self.unaccepted
             case Lane(token):
                 return digest(token) in self._lanes
             case _:
@@ -187,7 +188,7 @@ class ControlFactory(Factory):
         for client in list(self._clients):
             client.shutDown()
         self.tunnels.closeAll()
-        self.room.close()
+        self.unaccepted.close()
         self.starvation.stop()
         self.strangers.stop()
         self.tunnelLog.stop()
@@ -203,7 +204,7 @@ class ControlFactory(Factory):
 
         :returns: whether some are free already.
         """
-        if self._giveWay() or self.room.closeNewest():
+        if self._giveWay() or self.unaccepted.closeNewest():
             return True
         self.unclassified.dropOne()
         return False

@@ -8,7 +8,8 @@ from typing import Final, Protocol
 from uuid import UUID
 
 from bore.server.settings import Bounds
-from bore.server.waiting import Visitor, WaitingRoom
+from bore.server.unaccepted import UnacceptedVisitors
+from bore.server.visitor import Visitor
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
 from bore.streams.listener import Listener, Starvation
 from bore.streams.reactor import IReactor
@@ -63,13 +64,13 @@ class Tunnel:
         self,
         reactor: IReactor,
         sock: socket.socket,
-        room: WaitingRoom,
+        unaccepted: UnacceptedVisitors,
         starvation: Starvation,
         bounds: Bounds,
         source: str,
         client: Client,
     ) -> None:
-        self._room = room
+        self._unaccepted = unaccepted
         self._bounds = bounds
         self._rate = VisitorRate(reactor, bounds.visitorRate)
         self._neglect = Overflow(reactor, "port {port}: nobody has taken the visitor {visitor} in {seconds:.0f} s")
@@ -89,7 +90,7 @@ class Tunnel:
         self.serving: dict[Visitor, socket.socket] = {}
         self.closed = False
         self._listener = Listener(
-            reactor, sock, self._visitorCame, starvation, room.giveWay, self._mayAccept, room.descriptors
+            reactor, sock, self._visitorCame, starvation, unaccepted.giveWay, self._mayAccept, unaccepted.descriptors
         )
 
     @property
@@ -116,7 +117,7 @@ class Tunnel:
         if self.closed:
             visitor.socket.close()
             return
-        self._room.add(visitor, first)
+        self._unaccepted.add(visitor, first)
         if self.client is not None and (first or not (self._unannounced or self._announced >= MAX_ANNOUNCED)):
             self._announce(visitor, self.client)
         else:
@@ -126,7 +127,7 @@ class Tunnel:
     def takeFirst(self) -> Visitor | None:
         """Take the visitor out who has waited for the longest time; None if nobody waits."""
         for id in self.waiting:
-            return self._room.take(id)
+            return self._unaccepted.take(id)
         return None
 
     def close(self) -> None:
@@ -134,7 +135,7 @@ class Tunnel:
         self.client = None
         self.closed = True
         self._listener.stop()
-        self._room.dismiss(self)
+        self._unaccepted.dismiss(self)
         self._unannounced.clear()
 
     def left(self, visitor: Visitor) -> None:
@@ -165,7 +166,7 @@ class Tunnel:
         while client is not None and waiting and self._announced < MAX_ANNOUNCED:
             _, visitor = waiting.popitem(last=False)
             if visitor.hasGone:
-                self._room.forget(visitor)
+                self._unaccepted.forget(visitor)
             else:
                 self._announce(visitor, client)
 
@@ -179,7 +180,7 @@ class Tunnel:
         waiting = len(self.waiting)
         if self.client is None and waiting >= self._bounds.waiting > 0:
             crowded = True
-        elif self._room.mayGrow(waiting):
+        elif self._unaccepted.mayGrow(waiting):
             return True
         else:
             crowded = waiting > 0
@@ -197,7 +198,7 @@ class Tunnel:
                 count=waiting,
             )
         if not waiting:
-            self._room.hold(self)
+            self._unaccepted.hold(self)
 
     def _visitorCame(self, sock: socket.socket, address: SocketAddress) -> None:
         if not self._isAllowed(address):

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from bore.server.ports import Ports
 from bore.server.settings import ServerSettings
 from bore.server.tunnel import Client, Tunnel
-from bore.server.waiting import WaitingRoom
+from bore.server.unaccepted import UnacceptedVisitors
 from bore.streams.listener import Starvation
 from bore.streams.reactor import IReactor
 from bore.timing.bursts import Overflow
@@ -36,16 +36,18 @@ class Tunnels:
 
     A client that is in doubt keeps its tunnel until another one needs the port, or the place under a bound.
 
-    :param room: where visitors wait.
+    :param unaccepted: where visitors wait.
     :param starvation: is told when there are no descriptors for visitors.
     """
 
     _log: Final = Logger()
 
-    def __init__(self, reactor: IReactor, settings: ServerSettings, room: WaitingRoom, starvation: Starvation) -> None:
+    def __init__(
+        self, reactor: IReactor, settings: ServerSettings, unaccepted: UnacceptedVisitors, starvation: Starvation
+    ) -> None:
         self._reactor = reactor
         self._settings = settings
-        self._room = room
+        self._unaccepted = unaccepted
         self._ports = Ports(reactor, settings)
         self._starvation = starvation
         self._byToken: dict[bytes, Tunnel] = {}
@@ -118,7 +120,7 @@ class Tunnels:
         sock = self._listen(port)
         if doubtful is not None and not doubtful.closed:
             self._giveUp(doubtful)
-        tunnel = Tunnel(self._reactor, sock, self._room, self._starvation, self._settings.bounds, source, client)
+        tunnel = Tunnel(self._reactor, sock, self._unaccepted, self._starvation, self._settings.bounds, source, client)
         self._byToken[digest(tunnel.token)] = tunnel
         self._byPort[tunnel.port] = tunnel
         self._bySource.setdefault(source, {})[tunnel] = None

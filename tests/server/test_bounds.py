@@ -111,7 +111,7 @@ class UnboundedTests(SessionCase):
         _, _, opened = self.session()
         for _ in range(3):
             self.visit(opened.port)
-        self.assertEqual(len(self.factory.room), 3)
+        self.assertEqual(len(self.factory.unaccepted), 3)
 
 
 class TunnelTests(SessionCase):
@@ -176,7 +176,7 @@ class VisitorTests(SessionCase):
         self.lose(protocol)
         visitors = [self.visit(opened.port) for _ in range(5)]
         self.assertEqual([self.closed(visitor) for visitor in visitors], [False] * 5)
-        self.assertEqual(len(self.factory.room), 2)
+        self.assertEqual(len(self.factory.unaccepted), 2)
 
 
 class RateTests(SynchronousTestCase):
@@ -214,5 +214,5 @@ class RushTests(SessionCase):
         self.reactor.advance(1)
         for _ in range(4):
             self.visit(opened.port)
-        self.assertEqual(len(self.factory.room), 2)
+        self.assertEqual(len(self.factory.unaccepted), 2)
         self.assertEqual(len(self.warnings), 1)

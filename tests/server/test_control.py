@@ -162,7 +162,7 @@ class VisitorTests(ControlCase):
         visitor = self.visit(port)
         [id] = self.announced(transport)
         self.reactor.pump([0.5] * 19)
-        self.assertEqual(len(self.factory.room), 1)
+        self.assertEqual(len(self.factory.unaccepted), 1)
         self.reactor.advance(1)
         self.assertEqual(visitor.recv(1), b"")
         data, dataTransport = self.connect()
@@ -174,7 +174,7 @@ class VisitorTests(ControlCase):
         visitors = [self.visit(port) for _ in range(3)]
         protocol.connectionLost(Failure(ConnectionDone()))
         self.assertEqual([visitor.recv(1) for visitor in visitors], [b""] * 3)
-        self.assertEqual(len(self.factory.room), 0)
+        self.assertEqual(len(self.factory.unaccepted), 0)
 
 
 class ShutDownTests(ControlCase):
@@ -211,12 +211,12 @@ class StarvationTests(ControlCase):
         self.announced(transport)
         lingering = [True]
         self.relay.relieve = lambda: bool(lingering and lingering.pop())  # type: ignore[method-assign]
-        for relieve in (self.factory.relieve, self.factory.room.giveWay):
+        for relieve in (self.factory.relieve, self.factory.unaccepted.giveWay):
             lingering[:] = [True]
             self.assertTrue(relieve())
-            self.assertEqual((lingering, len(self.factory.room)), ([], 1))
+            self.assertEqual((lingering, len(self.factory.unaccepted)), ([], 1))
         self.assertTrue(self.factory.relieve())
-        self.assertEqual((visitor.recv(1), len(self.factory.room)), (b"", 0))
+        self.assertEqual((visitor.recv(1), len(self.factory.unaccepted)), (b"", 0))
 
     def test_theOneThatCameLastIsGivenUpForTheOthers(self) -> None:
         _, transport, port = self.openTunnel()
@@ -224,5 +224,5 @@ class StarvationTests(ControlCase):
         ids = self.announced(transport)
         self.assertTrue(self.factory.relieve())
         self.assertEqual(visitors[2].recv(1), b"")
-        self.assertEqual([self.factory.room.take(id) is not None for id in ids], [True, True, False])
+        self.assertEqual([self.factory.unaccepted.take(id) is not None for id in ids], [True, True, False])
         self.assertFalse(self.factory.relieve())

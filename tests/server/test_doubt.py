@@ -145,7 +145,7 @@ class SamePortTests(DoubtCase):
         self.ask(port)
         self.assertEqual(len(self.relay.pairs), 1)
         self.assertEqual([len(self.relay), stream.disconnecting, stream.aborted], [1, False, False])
-        self.assertEqual(len(self.factory.room), 0, "who waited for the former client waits for nobody")
+        self.assertEqual(len(self.factory.unaccepted), 0, "who waited for the former client waits for nobody")
 
     def test_theClosedConnectionTakesNothingFromTheNewOne(self) -> None:
         protocol, _, kernel, port = self.original()

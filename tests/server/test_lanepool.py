@@ -211,7 +211,7 @@ class HandingOutTests(LaneCase):
         self.lane()
         self.come()
         self.come()
-        self.assertEqual((len(self.busy), len(self.waiting()), len(self.factory.room)), (1, 1, 1))
+        self.assertEqual((len(self.busy), len(self.waiting()), len(self.factory.unaccepted)), (1, 1, 1))
 
     def test_aLaneThatArrivesTakesWhoHasWaitedLongest(self) -> None:
         for _ in range(2):
@@ -220,7 +220,7 @@ class HandingOutTests(LaneCase):
         lanes = [self.lane(), self.lane()]
         self.assertEqual([one.who for one in self.relay.carried], told)
         self.assertEqual(self.busy, lanes)
-        self.assertEqual(len(self.factory.room), 0)
+        self.assertEqual(len(self.factory.unaccepted), 0)
 
     def test_aLaneSaysWhetherItsVisitorWasAnnounced(self) -> None:
         self.lane()
@@ -324,7 +324,7 @@ class GiveWayTests(LaneCase):
         lanes = [self.lane() for _ in range(3)]
         lingering = [True]
         self.relay.relieve = lambda: bool(lingering and lingering.pop())  # type: ignore[method-assign]
-        for giveWay, open in ((self.factory.room.giveWay, 1), (self.factory.relieve, 0)):
+        for giveWay, open in ((self.factory.unaccepted.giveWay, 1), (self.factory.relieve, 0)):
             self.assertTrue(giveWay())
             self.assertEqual((sum(not lane.closed for lane in lanes), lingering), (open, [True]))
         self.assertTrue(self.factory.relieve())
@@ -440,7 +440,7 @@ class DeadLaneTests(LaneCase):
         self.reactor.advance(2.5)
         self.relay.giveBack(used, b"", True)
         self.assertIs(older.reset, True)
-        self.assertEqual((len(self.waiting()), len(self.factory.room)), (1, 1))
+        self.assertEqual((len(self.waiting()), len(self.factory.unaccepted)), (1, 1))
 
     def test_silenceLeavesThoseThatHaveWorkedSince(self) -> None:
         used = self.lane()
@@ -465,7 +465,7 @@ class DeadLaneTests(LaneCase):
             lane.looksAlive = False
         self.relay.giveBack(lanes[-1], b"", False)
         self.assertEqual(self.busy, [])
-        self.assertEqual((len(self.waiting()), len(self.factory.room)), (1, 1))
+        self.assertEqual((len(self.waiting()), len(self.factory.unaccepted)), (1, 1))
 
     def test_whenTheClientIsAwayItWaitsForTheNextSession(self) -> None:
         used = self.lane()

@@ -71,7 +71,9 @@ class ResetTests(SessionCase):
     def assertNothingIsLeft(self, running: int = 0) -> None:
         """Everything is as before, but for those who are there."""
         self.work()
-        self.assertEqual((len(self.tunnel.serving), len(self.tunnel.waiting), len(self.factory.room)), (running, 0, 0))
+        self.assertEqual(
+            (len(self.tunnel.serving), len(self.tunnel.waiting), len(self.factory.unaccepted)), (running, 0, 0)
+        )
         self.assertEqual((len(self.lanes), len(self.lanes._unproven)), (running, running))
         self.assertEqual(len(os.listdir("/proc/self/fd")), self.descriptors + 2 * running)
         self.assertEqual([event for event in self.logged if event["log_level"].name in ("critical", "error")], [])

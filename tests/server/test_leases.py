@@ -81,12 +81,12 @@ class LeaseTests(SessionCase):
         self.lose(protocol)
         for _ in range(130):
             self.visit(opened.port)
-        self.assertEqual(len(self.factory.room), 128)
+        self.assertEqual(len(self.factory.unaccepted), 128)
         text = f"port {opened.port}: 128 visitors wait for the client, more are not accepted yet"
         self.assertEqual(self.warnings, [text])
         _, transport, _ = self._resume(opened)
         self.turn()
-        self.assertEqual(len(self.factory.room), 130)
+        self.assertEqual(len(self.factory.unaccepted), 130)
         self.assertEqual(len([m for m in self.said(transport) if isinstance(m, Visitor)]), 130)
 
     def test_whoIsNotAcceptedYetIsWhenThoseBeforeHaveWaitedForTooLong(self) -> None:
@@ -96,7 +96,7 @@ class LeaseTests(SessionCase):
             self.visit(opened.port)
         self.reactor.advance(10)
         self.turn()
-        self.assertEqual(len(self.factory.room), 2)
+        self.assertEqual(len(self.factory.unaccepted), 2)
 
     def test_joinedStreamsAreNotTouched(self) -> None:
         protocol, transport, opened = self.session()

@@ -11,7 +11,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.server import tunnel
-from bore.server.waiting import Visited, Visitor, WaitingRoom
+from bore.server.unaccepted import UnacceptedVisitors
+from bore.server.visitor import Visited, Visitor
 from bore.system.descriptors import Count, Descriptors
 from bore.wire import messages
 from bore.wire.extension import Goodbye, Open, Opened, encode
@@ -49,7 +50,7 @@ class AnnouncedTests(SessionCase):
     def test_moreAreAcceptedAndToldOfWhenOthersWereTaken(self) -> None:
         visitors = self.come(8)
         told = self.told()
-        self.assertEqual(len(self.factory.room), 8)
+        self.assertEqual(len(self.factory.unaccepted), 8)
         self.assertEqual(len(told), 3)
         while self.messages:
             self.take(self.messages[-1].id)
@@ -91,7 +92,7 @@ class AnnouncedTests(SessionCase):
             reset(visitor)
         self.take(self.messages[0].id)
         self.assertEqual(self.told(), self.names(visitors[7:]))
-        self.assertEqual(len(self.factory.room), 3)
+        self.assertEqual(len(self.factory.unaccepted), 3)
 
     def test_whoHasEndedItsStreamStillWaitsForItsAnswer(self) -> None:
         visitors = self.come(4)
@@ -170,7 +171,7 @@ class ShareTests(LaneCase):
     def open(self) -> int:
         """Two for each tunnel, and one for each connection of a visitor and of a client."""
         lanes = sum(not lane.closed for lane in self.relay.adopted)
-        streams = lanes + len(self.relay.carried) + len(self.factory.room)
+        streams = lanes + len(self.relay.carried) + len(self.factory.unaccepted)
         return self.others + 2 * len(self.factory.tunnels) + streams
 
     def use(self, others: int) -> None:
@@ -290,10 +291,10 @@ class HeldTests(SynchronousTestCase):
 
     def test_theyAreAskedInTheirOrderAndOnlyWhenThereIsRoom(self) -> None:
         clock, used = Clock(), 100
-        room = WaitingRoom(clock, Descriptors(clock, 100, Count(lambda: used)), lambda: 0, lambda: False)
+        unaccepted = UnacceptedVisitors(clock, Descriptors(clock, 100, Count(lambda: used)), lambda: 0, lambda: False)
         tunnels = [FakeTunnel() for _ in range(3)]
         for one in tunnels:
-            room.hold(cast(Visited, one))
+            unaccepted.hold(cast(Visited, one))
         clock.pump([0.25] * 8)
         self.assertEqual([one.asked for one in tunnels], [0, 0, 0])
         used = 50

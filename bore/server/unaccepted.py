@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import socket
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 from uuid import UUID
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from bore.streams.addresses import SocketAddress, plainHost
+from bore.server.visitor import Visited, Visitor
 from bore.system.descriptors import Descriptors
 from bore.timing.bursts import Burst
 from bore.timing.deadlines import Deadlines
-from bore.wire.extension import Source
 from bore.wire.limits import ACCEPT_TIMEOUT
-from bore.wire.token import newId
 
 #: When no tunnel may accept because there are no descriptors, it is looked for some at this interval, in seconds.
 _LOOK: Final = 0.25
@@ -26,71 +22,7 @@ _LOOK: Final = 0.25
 _EACH: Final = 2
 
 
-class Visited(Protocol):
-    """
-    What visitors have come to: a tunnel.
-
-    :ivar waiting: the visitors that no client has taken, by id; the oldest first.
-    :ivar serving: the visitors that are being served, and the connection of the client that each of them is on.
-    """
-
-    waiting: OrderedDict[UUID, Visitor]
-    serving: dict[Visitor, socket.socket]
-
-    def admit(self, visitor: Visitor, first: bool = False) -> None:
-        """Have a visitor wait for the client; ahead of the others, if it has waited before."""
-
-    def left(self, visitor: Visitor) -> None:
-        """A visitor does not wait any more."""
-
-    def neglected(self, visitor: Visitor) -> None:
-        """No client has taken a visitor in time, and it is closed."""
-
-    def acceptAgain(self) -> None:
-        """Accept visitors, if there are descriptors for them again."""
-
-
-class Visitor:
-    """
-    Somebody who has connected to a public port.
-
-    :ivar name: its id, as text.
-    :ivar early: bytes that were read from it already.
-    :ivar lanesLost: how many lanes it was on that turned out to be dead.
-    :ivar announced: the tunnel's client was told that it waits, or waited.
-    """
-
-    __slots__ = ("_id", "address", "announced", "early", "lanesLost", "name", "socket", "tunnel")
-
-    def __init__(self, sock: socket.socket, address: SocketAddress, tunnel: Visited) -> None:
-        self.name = newId()
-        self._id: UUID | None = None
-        self.socket = sock
-        self.early = b""
-        self.lanesLost = 0
-        self.announced = False
-        self.address = address
-        self.tunnel = tunnel
-
-    @property
-    def id(self) -> UUID:
-        """What the client takes it by, if it has to wait; most never do."""
-        if self._id is None:
-            self._id = UUID(self.name)
-        return self._id
-
-    @property
-    def source(self) -> Source:
-        """Where the visitor comes from, without the scope that only this machine knows."""
-        return plainHost(self.address).partition("%")[0], int(self.address[1])
-
-    @property
-    def hasGone(self) -> bool:
-        """Whether the visitor has reset its connection. One that has ended its stream may still wait for an answer."""
-        return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
-
-
-class WaitingRoom:
+class UnacceptedVisitors:
     """
     All visitors that no client has taken yet, by id, and the descriptors that they may use.
 
