@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
@@ -18,6 +19,7 @@ from bore.streams.reactor import IReactor
 
 if TYPE_CHECKING:
     from bore.tls.trust import Trust
+    from bore.tls.verdict import Verdict
 
 
 @implementer(IStreamClientEndpoint)
@@ -37,6 +39,7 @@ class Servers:
         self._tls = settings.tls
         self._secret = settings.secret is not None
         self._trusts: dict[ServerAddress, Trust] = {}
+        self._verdicts: dict[ServerAddress, Verdict] = {}
         self._dialers: dict[ServerAddress, Dialer] = {}
         self._dropped: dict[int, bool] = {}
         self._current = 0
@@ -58,8 +61,8 @@ class Servers:
     @property
     def known(self) -> bool:
         """Whether the current server has shown to be the one that is meant; without TLS nothing can be shown."""
-        trust = self._trusts.get(self.address)
-        return self._tls is None or (trust is not None and trust.known)
+        verdict = self._verdicts.get(self.address)
+        return self._tls is None or (verdict is not None and verdict.isKnown)
 
     def moveOn(self) -> None:
         """Make the next one that is tried the current one; behind the last comes the first."""
@@ -81,7 +84,8 @@ class Servers:
         self.publicPort.recall()
         plain = self._dialers.setdefault(self.address, Dialer(self._reactor, *self.address))
         plain.forget()
-        return DialerEndpoint(self._reactor, self._encrypted(plain)).connect(protocolFactory)
+        self._verdicts.pop(self.address, None)
+        return DialerEndpoint(self._reactor, self._firstDialer(plain)).connect(protocolFactory)
 
     def dialer(self, host: str, port: int, distrusted: Callable[[Exception], None]) -> Dials:
         """
@@ -90,17 +94,23 @@ class Servers:
         :param host: its IP address.
         :param distrusted: called when it turns out to be another one.
         """
-        return self._encrypted(Dialer(self._reactor, host, port), distrusted)
+        plain = Dialer(self._reactor, host, port)
+        if self._tls is None:
+            return plain
+        from bore.tls.dialer import FurtherTlsDialer
+
+        return FurtherTlsDialer(self._reactor, plain, self._trust(), self._verdicts[self.address], distrusted)
 
     def proven(self) -> None:
         """The current server has proved that it knows the secret."""
-        self._trust().proven()
+        address = self.address
+        self._verdicts[address] = self._trust().proven(self._verdicts[address])
 
     def opened(self) -> None:
         """There is a tunnel at the current server."""
         self._dropped = {number: forGood for number, forGood in self._dropped.items() if forGood}
         if self._tls is not None:
-            self._trust().tell()
+            self._trust().tell(self._verdicts[self.address])
 
     def _trust(self) -> Trust:
         """Judges the current server. OpenSSL is loaded here, and not before."""
@@ -112,13 +122,16 @@ class Servers:
             self._trusts[address] = Trust(*address, self._tls, self._secret)
         return self._trusts[address]
 
-    def _encrypted(self, plain: Dialer, distrusted: Callable[[Exception], None] | None = None) -> Dials:
-        """What dials the current server: with TLS, if that is spoken with it."""
+    def _firstDialer(self, plain: Dialer) -> Dials:
+        """What dials the control connection: with TLS, if the user wants it."""
         if self._tls is None:
             return plain
         from bore.tls.dialer import TlsDialer
 
-        return TlsDialer(self._reactor, plain, self._trust(), distrusted)
+        return TlsDialer(self._reactor, plain, self._trust(), partial(self._judged, self.address))
+
+    def _judged(self, address: ServerAddress, verdict: Verdict) -> None:
+        self._verdicts[address] = verdict
 
 
 def _memory(settings: ClientSettings, address: ServerAddress) -> Memory:

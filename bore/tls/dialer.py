@@ -1,4 +1,4 @@
-"""Connections to a server that speaks TLS."""
+"""Connections to a server inside TLS."""
 
 from __future__ import annotations
 
@@ -14,63 +14,92 @@ from bore.tls.errors import ServerNotTrusted
 from bore.tls.handshakes import Handshake
 from bore.tls.tlssocket import TlsSocket
 from bore.tls.trust import Trust
+from bore.tls.verdict import Verdict
 
 
 class TlsDialer:
     """
-    Dials a server, and has TLS spoken.
+    Dials the control connection of a session.
 
     :param plain: dials it.
-    :param distrusted: called when the server, which was met before in this session, is another one now; None: it is met
-        for the first time.
+    :param judged: called with the verdict on the server before the connection is handed over.
     """
 
     #: A handshake costs as much as ten visitors.
     patience = 0.02
 
     def __init__(
-        self,
-        reactor: IReactor,
-        plain: Dialer,
-        trust: Trust,
-        distrusted: Callable[[ServerNotTrusted], None] | None = None,
+        self, reactor: IReactor, plain: Dialer, trust: Trust, judged: Callable[[Verdict], object] = lambda _: None
     ) -> None:
         self._reactor = reactor
         self._plain = plain
         self._trust = trust
-        self._distrusted = distrusted
+        self._judged = judged
 
     def dial(self) -> Deferred[socket.socket]:
         """
         Connect once.
 
-        :returns: the connected socket; fails with OSError or ServerNotTrusted. Cancelling it ends
-            the attempt.
+        :returns: the connected socket; fails with OSError or ServerNotTrusted. Cancelling it ends the attempt.
         """
-        return self._dial(self._trust.context if self._distrusted is None else self._trust.repeated)
+        return self._dial(self._trust.context)
 
     def _dial(self, context: SSL.Context) -> Deferred[socket.socket]:
         dialling = self._plain.dial()
         if isinstance(dialling, Deferred):
-            return dialling.addCallback(self._seal, context)
-        return self._seal(dialling, context)
+            return dialling.addCallback(self._shake, context)
+        return self._shake(dialling, context)
 
-    def _seal(self, sock: socket.socket, context: SSL.Context) -> Deferred[socket.socket]:
+    def _shake(self, sock: socket.socket, context: SSL.Context) -> Deferred[socket.socket]:
         shaking = Handshake(self._reactor, TlsSocket(sock, context, self._trust.name)).done
-        return shaking.addCallback(self._judge, context)
+        return shaking.addCallback(self._shaken, context)
+
+    def _shaken(self, sock: TlsSocket, context: SSL.Context) -> socket.socket | Deferred[socket.socket]:
+        try:
+            return self._judge(sock, context)
+        except BaseException:
+            sock.close()
+            raise
 
     def _judge(self, sock: TlsSocket, context: SSL.Context) -> socket.socket | Deferred[socket.socket]:
-        try:
-            if self._distrusted is None:
-                self._trust.judge(sock)
-            elif not self._trust.isSame(sock):
-                if context is self._trust.repeated:  # the server has a new certificate: look at it
-                    sock.close()
-                    return self._dial(self._trust.context)
-                self._trust.judgeAgain(sock)
-        except BaseException as e:
-            sock.close()
-            if self._distrusted is not None and isinstance(e, ServerNotTrusted):
+        self._judged(self._trust.judge(sock))
+        return sock
+
+
+class FurtherTlsDialer(TlsDialer):
+    """
+    Dials further connections of a session.
+
+    Handshakes do not verify the certificate again, as long as the server shows the same one.
+
+    :param verdict: the verdict on the server of the control connection.
+    :param distrusted: called when a connection leads to another server.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactor,
+        plain: Dialer,
+        trust: Trust,
+        verdict: Verdict,
+        distrusted: Callable[[ServerNotTrusted], object],
+    ) -> None:
+        super().__init__(reactor, plain, trust)
+        self._verdict = verdict
+        self._distrusted = distrusted
+
+    def dial(self) -> Deferred[socket.socket]:
+        """See :meth:`TlsDialer.dial`."""
+        return self._dial(self._trust.repeated)
+
+    def _judge(self, sock: TlsSocket, context: SSL.Context) -> socket.socket | Deferred[socket.socket]:
+        if not self._verdict.accepts(sock):
+            if context is self._trust.repeated:  # the server has a new certificate, which was not verified
+                sock.close()
+                return self._dial(self._trust.context)
+            try:
+                self._verdict = self._trust.judgeAgain(sock, self._verdict)
+            except ServerNotTrusted as e:
                 self._distrusted(e)
-            raise
+                raise
         return sock

@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import stat
+from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
@@ -71,6 +72,81 @@ class KnownServer(NamedTuple):
 
     key: str
     line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """
+    What is known of one server.
+
+    :ivar servers: the lines about it; usually one.
+    :ivar path: the file; None: it is known for this run only.
+    """
+
+    servers: tuple[KnownServer, ...] = ()
+    path: Path | None = None
+
+    @property
+    def what(self) -> str:
+        """What the server is expected to show, for an error."""
+        keys = [server.key for server in self.servers]
+        return "a certificate by a trusted authority" if AUTHORITY in keys else f"the key {keys[0]}"
+
+    @property
+    def remedy(self) -> str:
+        """What the user has to do for the server to be new again."""
+        if self.path is None:
+            return "restart the client"
+        return f"remove line {' and '.join(str(server.line) for server in self.servers)} of {self.path}"
+
+
+#: Nothing is known.
+NOTHING: Final = Known()
+
+
+class Record:
+    """
+    What is known of one server: in the file, or, where that cannot be written, for this run.
+
+    :param path: the file; None: there is no directory for it.
+    :param server: the server, as people write it.
+    """
+
+    def __init__(self, path: Path | None, server: str) -> None:
+        self._file = None if path is None else KnownServers(path)
+        self._server = server
+        self._volatile = NOTHING
+
+    @property
+    def isVolatile(self) -> bool:
+        """Whether something could not be written, and is known for this run only."""
+        return self._volatile is not NOTHING
+
+    def find(self) -> Known:
+        """
+        What is known of the server.
+
+        :raises KnownServersError: see :meth:`KnownServers.find`.
+        """
+        if self._file is None or self.isVolatile:
+            return self._volatile
+        return Known(tuple(self._file.find(self._server)), self._file.path)
+
+    def add(self, key: str) -> Known:
+        """
+        Write down what the server has shown, unless something is known of it.
+
+        :returns: what is known of it already; then nothing was written.
+        :raises KnownServersError: see :meth:`KnownServers.find`.
+        :raises OSError: when it cannot be written; it is known for this run then.
+        """
+        try:
+            if self._file is None:
+                raise OSError(0, "there is no directory for it")
+            return Known(tuple(self._file.addNew(self._server, key)), self._file.path)
+        except OSError:
+            self._volatile = Known((KnownServer(key, 0),))
+            raise
 
 
 class KnownServers:

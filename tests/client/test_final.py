@@ -101,8 +101,8 @@ class FinalCase(ControlCase):
             settings["tls"] = ClientTls()
         self.make(*hosts, **settings)
         if peer != PLAIN:
-            self.factory._servers._trust()._secret = True  # a server that is new is not trusted before its proof
-            self.factory._servers._trust().judge(shown(selfSigned(), [18]))
+            self.factory._servers._secret = True  # a server that is new is not trusted before its proof
+            self.shakeHands()
             if peer == KNOWN:
                 self.factory.proven()
         if moment == LATER:
@@ -114,6 +114,11 @@ class FinalCase(ControlCase):
             self.factory.clientConnectionLost(cast(Any, self.connector), Failure(ConnectionRefusedError()))
             self.delayToNextAttempt()
         self._events.clear()
+
+    def shakeHands(self) -> None:
+        """The current server shows a certificate."""
+        servers = self.factory._servers
+        servers._judged(servers.address, servers._trust().judge(shown(selfSigned(), [18])))
 
 
 class FinalTests(FinalCase):
@@ -180,7 +185,7 @@ class SeveralServersTests(FinalCase):
         self.meet(FIRST, KNOWN, "a", "b")
         self.failToConnect(ServerKeyChanged("another key"))
         self.delayToNextAttempt()
-        self.factory._servers._trust().judge(shown(selfSigned(), [18]))
+        self.shakeHands()
         self.factory.opened(20001, None)
         self.factory.clientConnectionLost(cast(Any, self.connector), Failure(ConnectionRefusedError()))
         self.assertEqual(str(self.factory._servers.address), "a:7835")

@@ -50,7 +50,7 @@ class PinTests(TlsCase):
         said = self.assertRefuses(self.tlsLaunch(self.control))
         came = keyOf(self.bore)
         self.assertLess(said.index(self.key), said.index(came))
-        for words in (f"expected was the key {self.key}", f"what came is the key {came}", f"line 3 of {self.pins}"):
+        for words in (f"expected the key {self.key}", f"received the key {came}", f"line 3 of {self.pins}"):
             self.assertIn(words, said)
         self.assertEqual(count(self.bore, "opened for"), 0)
         lines = self.pins.read_text().splitlines(keepends=True)
@@ -166,7 +166,7 @@ class PinTests(TlsCase):
         self.bore.kill()
         self.serverHome = temporaryFolder(self)
         self.tlsServer(port=self.control)
-        self.assertIn(self.key, client.waitFor("start the client anew"))
+        self.assertIn(self.key, client.waitFor("restart the client"))
 
     def test_clientsThatStartTogetherDoNotSpoilTheFile(self) -> None:
         clients = [self.tlsLaunch(self.control, "--no-state") for _ in range(3)]

@@ -79,7 +79,7 @@ class AuthorityTests(TlsCase):
             wrong = self.authority.issue(self.host, begins=begins * _HOUR, ends=ends * _HOUR)
             server, port = self.tlsServer(*wrong.options(self.serverHome, "wrong"))
             client = self.tlsLaunch(port, *self.ca)
-            client.waitFor("this machine's clock is wrong", after=1)
+            client.waitFor("set the clock of this machine", after=1)
             self.assertIn(" error ", client.waitFor(text))
             self.assertEqual(count(server, "opened for"), 0)
             server.kill()
@@ -94,7 +94,7 @@ class AuthorityTests(TlsCase):
         self.assertRefused(identity, f"not for {self.host}", "192.0.2.1")
 
     def test_aSelfSignedOneIsRefused(self) -> None:
-        self.assertRefused(selfSigned(self.host), "signed by itself", "--tls-ca")
+        self.assertRefused(selfSigned(self.host), "self-signed", "--tls-ca")
 
     def test_oneOfAnotherAuthorityIsRefused(self) -> None:
         self.assertRefused(Authority("Another").issue(self.host), "authority that is not trusted")
@@ -116,7 +116,7 @@ class AuthorityTests(TlsCase):
         identity = selfSigned(self.host)
         shower = Shower(self, identity)
         self.know(shower.port, identity.fingerprint)
-        self.assertRefuses(self.tlsLaunch(shower.port, *self.ca), "signed by itself")
+        self.assertRefuses(self.tlsLaunch(shower.port, *self.ca), "self-signed")
 
     def test_oneThatIsWrongForAWhileDoesNotEndAClientThatWasUp(self) -> None:
         options = self.authority.issue(self.host).options(self.serverHome)

@@ -1,4 +1,4 @@
-"""Servers that show certificates which break the rules: a verdict, and never an exception."""
+"""Servers with certificates that break the rules: each gets a verdict."""
 
 from __future__ import annotations
 

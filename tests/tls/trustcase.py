@@ -49,8 +49,8 @@ class TrustCase(SynchronousTestCase):
         made = ClientTls(knownServers=self.path, **settings)  # type: ignore[arg-type]
         return Trust(host, CONTROL_PORT, made, secret)
 
-    def know(self, key: str) -> None:
-        self.path.write_text(f"{HOST}:7835 {key}\n")
+    def know(self, *keys: str) -> None:
+        self.path.write_text("".join(f"{HOST}:7835 {key}\n" for key in keys))
         self.path.chmod(0o600)
 
     @property

@@ -1,0 +1,266 @@
+"""
+Whether a server is the one that the user means, as a function of what it shows, what is known of it, and the settings.
+
+Nothing here reads or writes a file, or logs.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from cryptography import x509
+from service_identity import CertificateError, VerificationError
+from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
+
+from bore.streams.addresses import asciiName, hostPort, isLiteral
+from bore.tls.certificates import ODD, fingerprint, silenced
+from bore.tls.errors import CertificateNotCurrent, ServerKeyChanged, ServerNotTrusted
+from bore.tls.knownservers import AUTHORITY, Known
+from bore.tls.settings import ClientTls
+from bore.tls.tlssocket import TlsSocket
+
+#: X509_STORE_CTX_get_error(3): no trusted authority has signed it.
+_UNSIGNED: Final = frozenset((2, 18, 19, 20, 21))
+
+_UNTRUSTED: Final = "its certificate is signed by an authority that is not trusted"
+
+_COMPLAINTS: Final = {
+    7: _UNTRUSTED,
+    18: "its certificate is self-signed, and --tls-ca requires one of an authority",
+    19: _UNTRUSTED,
+    20: _UNTRUSTED,
+    21: _UNTRUSTED,
+    26: "its certificate is not made for servers",
+}
+
+#: The same, where only the dates are wrong: of the certificate, or of this machine.
+_DATES: Final = {
+    9: "its certificate, or one above it, is not valid yet",
+    10: "its certificate, or one above it, has expired",
+}
+
+_VERIFIED: Final = ", and verified by secret"
+
+#: Names of a certificate that an error lists.
+_LISTED: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """
+    The server that the user means.
+
+    :ivar host: a name or an IP address.
+    :ivar port: its control port.
+    :ivar tls: what the user has decided about TLS.
+    :ivar secret: whether there is a secret, which the server will have to prove.
+    :ivar name: the host as certificates write it; empty for an IP address.
+    """
+
+    host: str
+    port: int
+    tls: ClientTls
+    secret: bool
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "host", self.host.removesuffix("."))
+        object.__setattr__(self, "name", "" if isLiteral(self.host) else asciiName(self.host))
+
+    def __str__(self) -> str:
+        return hostPort(self.host, self.port)
+
+    @property
+    def dependsOnKnown(self) -> bool:
+        """Whether what is known of the server matters: the user has given neither a fingerprint nor authorities."""
+        return self.tls.fingerprint is None and self.tls.authorities is None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """
+    What a server has shown in a handshake.
+
+    :ivar certificate: its certificate.
+    :ivar complaints: what OpenSSL found wrong with the chain, as codes of X509_STORE_CTX_get_error(3).
+    :ivar encoded: the certificate in DER, as it was received.
+    :ivar key: the fingerprint of its key.
+    :raises ServerNotTrusted: when the certificate has a key of an unknown kind.
+    """
+
+    certificate: x509.Certificate
+    complaints: Sequence[int] = ()
+    encoded: bytes = b""
+    key: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "key", fingerprint(self.certificate))
+        except ODD:
+            raise ServerNotTrusted("its certificate has a key of an unknown kind") from None
+
+    @property
+    def isUnsigned(self) -> bool:
+        """Whether no trusted authority has signed the certificate."""
+        return not _UNSIGNED.isdisjoint(self.complaints)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """
+    Why a server is trusted.
+
+    :ivar key: the fingerprint of its key.
+    :ivar why: the reason, for the log.
+    :ivar new: the entry for the file of known servers, a fingerprint or :data:`~bore.tls.knownservers.AUTHORITY`: the
+        server is new. It is to be written down once the server has proved that it knows the secret; at once where there
+        is none. Empty: there is nothing to write.
+    :ivar certificate: the certificate that it was given for, in DER.
+    """
+
+    key: str
+    why: str
+    new: str = ""
+    certificate: bytes = b""
+
+    @property
+    def isKnown(self) -> bool:
+        """Whether the server has identified itself: by a key that is known or given, or by an authority."""
+        return self.new in ("", AUTHORITY)
+
+    def accepts(self, sock: TlsSocket) -> bool:
+        """Whether a further connection shows the same certificate."""
+        return sock.certificateBytes == self.certificate
+
+    def verifiedBySecret(self) -> Verdict:
+        """The same, after the server has proved that it knows the secret."""
+        return self if self.why.endswith(_VERIFIED) else replace(self, why=self.why + _VERIFIED)
+
+
+def shownBy(sock: TlsSocket) -> Shown:
+    """
+    Read what the server at the other end of a connection has shown.
+
+    :raises ServerNotTrusted: when that cannot be read, or is nothing.
+    """
+    try:
+        with silenced():
+            certificate = sock.certificate
+    except ODD:
+        raise ServerNotTrusted("its certificate breaks the rules for certificates (RFC 5280)") from None
+    if certificate is None:
+        raise ServerNotTrusted("it has shown no certificate")
+    return Shown(certificate, sock.complaints, sock.certificateBytes)
+
+
+def judge(shown: Shown, expected: Expected, known: Known) -> Verdict:
+    """
+    Judge the server of a control connection.
+
+    A fingerprint that the user has given decides alone, and so do the authorities of ``--tls-ca``. Otherwise what is
+    known of the server decides. A new server needs a certificate for its name by one of the system's authorities; one
+    that no such authority has signed is trusted on first use.
+
+    :param known: counts only if :attr:`Expected.dependsOnKnown`.
+    :raises ServerNotTrusted: when it is not the server that the user means; :class:`ServerKeyChanged` when its key is
+        not the one that is known or given; :class:`CertificateNotCurrent` when only dates are wrong.
+    """
+    why, new = _decide(shown, expected, known)
+    return Verdict(shown.key, why, new, shown.encoded)
+
+
+def judgeAgain(shown: Shown, expected: Expected, known: Known) -> Verdict:
+    """
+    Judge the server of a further connection of a session, which shows another certificate than before.
+
+    :raises ServerNotTrusted: as :func:`judge`, and when the server is new: then it is not the one of the session.
+    """
+    verdict = judge(shown, expected, known)
+    if verdict.new:
+        raise ServerNotTrusted("a connection of the session leads to another server")
+    return verdict
+
+
+def keyChanged(expected: Expected, known: Known, key: str) -> ServerKeyChanged:
+    """
+    What to raise when a server shows another key than the one that is known.
+
+    :param key: the fingerprint of the key that it shows.
+    """
+    return ServerKeyChanged(
+        f"the key of {expected} has changed: expected {known.what}, received the key {key}. Someone may be "
+        f"intercepting the connection. If the change is intended, {known.remedy}"
+    )
+
+
+def _decide(shown: Shown, expected: Expected, known: Known) -> tuple[str, str]:
+    """Why the server is trusted, and the entry for the file of known servers if it is new."""
+    tls = expected.tls
+    if tls.fingerprint is not None:
+        if shown.key != tls.fingerprint:
+            raise ServerKeyChanged(
+                f"its key is {shown.key}, and --tls-fingerprint requires {tls.fingerprint}: "
+                "someone may be intercepting the connection, or the server has a new key"
+            )
+        return "as --tls-fingerprint says", ""
+    if tls.authorities is not None:
+        _checkSigned(shown, expected)
+        return "signed by an authority of --tls-ca", ""
+    if known.servers:
+        return _compare(shown, expected, known), ""
+    if shown.isUnsigned:
+        return "new" if expected.secret else "trusted on first use", shown.key
+    _checkSigned(shown, expected)
+    return "signed by a trusted authority", AUTHORITY
+
+
+def _compare(shown: Shown, expected: Expected, known: Known) -> str:
+    """Compare what the server shows with what is known of it, and say why it is trusted."""
+    keys = [server.key for server in known.servers]
+    if shown.key in keys:
+        return "known"
+    if AUTHORITY not in keys or shown.isUnsigned:
+        raise keyChanged(expected, known, shown.key)
+    _checkSigned(shown, expected)
+    return "signed by a trusted authority"
+
+
+def _checkSigned(shown: Shown, expected: Expected) -> None:
+    """
+    Check that an authority has signed the certificate, and for this server.
+
+    :raises CertificateNotCurrent: when nothing but its dates is wrong.
+    """
+    others = [number for number in shown.complaints if number not in _DATES]
+    if others:
+        raise ServerNotTrusted(_COMPLAINTS.get(others[0], f"OpenSSL rejects its certificate (error {others[0]})"))
+    try:
+        with silenced():
+            if expected.name:
+                verify_certificate_hostname(shown.certificate, expected.name)
+            else:
+                verify_certificate_ip_address(shown.certificate, expected.host.partition("%")[0])
+    except (VerificationError, CertificateError, *ODD):
+        raise ServerNotTrusted(
+            f"its certificate is not for {expected.host}, but for {_namesIn(shown.certificate)}: "
+            "give --to the server's name"
+        ) from None
+    if shown.complaints:
+        now = datetime.datetime.now(datetime.UTC)
+        raise CertificateNotCurrent(
+            f"{_DATES[shown.complaints[0]]}: renew it, or set the clock of this machine, which reads "
+            f"{now:%Y-%m-%d %H:%M} UTC"
+        )
+
+
+def _namesIn(certificate: x509.Certificate) -> str:
+    """The names and addresses that a certificate is for."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, *ODD):
+        return "nobody"
+    found = [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
+    return ", ".join(found[:_LISTED]) or "nobody"

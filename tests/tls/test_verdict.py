@@ -1,0 +1,166 @@
+"""When a server is trusted: every combination of what the user has given, what is known, and what is shown."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+from pathlib import Path
+from typing import Final
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.tls.errors import CertificateNotCurrent, ServerKeyChanged, ServerNotTrusted
+from bore.tls.knownservers import AUTHORITY, NOTHING, Known, KnownServer
+from bore.tls.settings import ClientTls
+from bore.tls.verdict import Expected, Shown, Verdict, judge, judgeAgain
+from bore.wire.limits import CONTROL_PORT
+from tests.certificates import Authority, Identity, selfSigned
+
+HOST: Final = "example.com"
+
+_HOUR: Final = datetime.timedelta(hours=1)
+
+authority: Final = Authority()
+
+#: What a server may show, and what OpenSSL says of its chain, by the codes of X509_STORE_CTX_get_error(3).
+SHOWN: Final[dict[str, tuple[Identity, list[int]]]] = {
+    "self-signed": (selfSigned(HOST), [18]),
+    "unknown authority": (Authority("Another").issue(HOST), [20, 21]),
+    "good": (authority.issue(HOST), []),
+    "wrong name": (authority.issue("other.example"), []),
+    "expired": (authority.issue(HOST, begins=-2 * _HOUR, ends=-_HOUR), [10]),
+    "not valid yet": (authority.issue(HOST, begins=_HOUR, ends=2 * _HOUR), [9]),
+    "expired, wrong name": (authority.issue("other.example", begins=-2 * _HOUR, ends=-_HOUR), [10]),
+    "expired, self-signed": (selfSigned(HOST), [18, 10]),
+}
+
+STRANGER: Final = selfSigned().fingerprint
+
+#: What becomes of it: accepted because of something; or refused, because of the name or the authority, of the dates
+#: alone, or because the key has changed. KEY and AUTHORITY are new, and written down.
+GIVEN, CA, KNOWN, SIGNED, KEY, BY_AUTHORITY = "given", "ca", "known", "signed", "new key", "new by an authority"
+NO, DATES, CHANGED = ServerNotTrusted, CertificateNotCurrent, ServerKeyChanged
+
+_NOT_BY_KNOWN: Final[dict[str, tuple[str | type[ServerNotTrusted], ...]]] = {
+    "this fingerprint": (GIVEN,) * 8,
+    "another fingerprint": (CHANGED,) * 8,
+    "ca": (NO, NO, CA, NO, DATES, DATES, NO, NO),
+}
+
+#: For what the user has given, and what is known: what becomes of each in SHOWN.
+TABLE: Final[dict[tuple[str, str], tuple[str | type[ServerNotTrusted], ...]]] = {
+    # self-signed, by an unknown authority, good, wrong name, expired, not valid yet, expired: wrong name, self-signed
+    ("nothing", "nothing"): (KEY, KEY, BY_AUTHORITY, NO, DATES, DATES, NO, KEY),
+    ("nothing", "this key"): (KNOWN,) * 8,
+    ("nothing", "another key"): (CHANGED,) * 8,
+    ("nothing", "authority"): (CHANGED, CHANGED, SIGNED, NO, DATES, DATES, NO, CHANGED),
+    ("nothing", "authority and this key"): (KNOWN,) * 8,
+    **{
+        (given, known): row
+        for given, row in _NOT_BY_KNOWN.items()
+        for known in ("nothing", "this key", "another key", "authority", "authority and this key")
+    },
+}
+
+#: Why a server is trusted, as the log has it: with a secret, and without one.
+WHY: Final = {
+    GIVEN: ("as --tls-fingerprint says",) * 2,
+    CA: ("signed by an authority of --tls-ca",) * 2,
+    KNOWN: ("known",) * 2,
+    SIGNED: ("signed by a trusted authority",) * 2,
+    KEY: ("new", "trusted on first use"),
+    BY_AUTHORITY: ("signed by a trusted authority",) * 2,
+}
+
+
+def shownAs(name: str) -> Shown:
+    identity, complaints = SHOWN[name]
+    return Shown(identity.certificate, complaints, b"encoded")
+
+
+def knownAs(name: str, key: str) -> Known:
+    keys = {"this key": [key], "another key": [STRANGER], "authority": [AUTHORITY]}.get(name, [])
+    if name == "authority and this key":
+        keys = [AUTHORITY, key]
+    return Known(tuple(KnownServer(each, line) for line, each in enumerate(keys, 1)), Path("known_servers"))
+
+
+def expecting(given: str = "nothing", key: str = "", secret: bool = False, host: str = HOST) -> Expected:
+    fingerprint = {"this fingerprint": key, "another fingerprint": STRANGER}.get(given)
+    authorities = (authority.identity.certificate,) if given == "ca" else None
+    return Expected(host, CONTROL_PORT, ClientTls(authorities=authorities, fingerprint=fingerprint), secret)
+
+
+class TableTests(SynchronousTestCase):
+    """The control connection, and further connections of a session."""
+
+    def test_everyCombinationIsJudgedAsTheTableSays(self) -> None:
+        for ((given, known), row), secret in itertools.product(TABLE.items(), (False, True)):
+            for name, outcome in zip(SHOWN, row, strict=True):
+                with self.subTest(given=given, known=known, secret=secret, shown=name):
+                    shown = shownAs(name)
+                    expected = expecting(given, shown.key, secret)
+                    remembered = knownAs(known, shown.key)
+                    if not isinstance(outcome, str):
+                        for function in (judge, judgeAgain):
+                            error = self.assertRaises(ServerNotTrusted, function, shown, expected, remembered)
+                            self.assertIs(type(error), outcome)
+                            self.assertTrue(str(error))
+                        continue
+                    new = {KEY: shown.key, BY_AUTHORITY: AUTHORITY}.get(outcome, "")
+                    verdict = Verdict(shown.key, WHY[outcome][not secret], new, b"encoded")
+                    self.assertEqual(judge(shown, expected, remembered), verdict)
+                    self.assertEqual(verdict.isKnown, outcome != KEY)
+                    if new:
+                        self.assertRaises(ServerNotTrusted, judgeAgain, shown, expected, remembered)
+                    else:
+                        self.assertEqual(judgeAgain(shown, expected, remembered), verdict)
+
+    def test_theTableHasEveryCombination(self) -> None:
+        given = {given for given, _ in TABLE}
+        known = {known for _, known in TABLE}
+        self.assertEqual(set(TABLE), set(itertools.product(given, known)))
+
+    def test_whatIsKnownCountsOnlyWhereTheUserHasGivenNothing(self) -> None:
+        for given, counts in (("nothing", True), ("this fingerprint", False), ("ca", False)):
+            self.assertEqual(expecting(given, STRANGER).dependsOnKnown, counts)
+
+
+class ErrorTests(SynchronousTestCase):
+    """What the errors say."""
+
+    def error(self, name: str, known: Known = NOTHING, given: str = "nothing") -> str:
+        return str(self.assertRaises(ServerNotTrusted, judge, shownAs(name), expecting(given), known))
+
+    def test_datesAreSaidTogetherWithTheClock(self) -> None:
+        for name in ("expired", "not valid yet"):
+            error = self.error(name)
+            self.assertIn(name, error)
+            self.assertRegex(error, r"clock of this machine, which reads \d{4}-\d\d-\d\d \d\d:\d\d UTC")
+
+    def test_aChangeNamesBothKeysAndTheLinesToRemove(self) -> None:
+        path = Path("/somewhere/known_servers")
+        error = self.error("self-signed", Known((KnownServer(STRANGER, 2), KnownServer(STRANGER, 4)), path))
+        key = SHOWN["self-signed"][0].fingerprint
+        self.assertIn(f"the key of {HOST}:{CONTROL_PORT} has changed", error)
+        self.assertIn(f"expected the key {STRANGER}, received the key {key}", error)
+        self.assertIn(f"remove line 2 and 4 of {path}", error)
+        self.assertIn("restart the client", self.error("self-signed", Known((KnownServer(STRANGER, 0),))))
+        self.assertIn("a certificate by a trusted authority", self.error("self-signed", knownAs("authority", "")))
+
+    def test_whatOpenSSLFindsIsSaidInWords(self) -> None:
+        self.assertIn("signed by an authority that is not trusted", self.error("unknown authority", given="ca"))
+        self.assertIn("self-signed", self.error("self-signed", given="ca"))
+        shown = Shown(SHOWN["good"][0].certificate, [26])
+        self.assertIn("not made for servers", str(self.assertRaises(NO, judge, shown, expecting(), NOTHING)))
+        shown = Shown(SHOWN["good"][0].certificate, [79])
+        self.assertIn("(error 79)", str(self.assertRaises(NO, judge, shown, expecting(), NOTHING)))
+
+
+class VerdictTests(SynchronousTestCase):
+    """What is asked of a verdict."""
+
+    def test_theSecretIsNamedOnce(self) -> None:
+        verdict = Verdict("key", "known").verifiedBySecret()
+        self.assertEqual(verdict.why, "known, and verified by secret")
+        self.assertEqual(verdict.verifiedBySecret(), verdict)
