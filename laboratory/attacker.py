@@ -42,6 +42,7 @@ from bore.wire.clientsession import ControlSession, DataSession, SendData, Tunne
 from bore.wire.errors import WireError
 from bore.wire.extension import Lane
 from bore.wire.lane import DATA, HEADER
+from bore.wire.proof import clientProof
 from bore.wire.secret import Secret
 from laboratory.pairings import CONTROL_PORT
 from tests.tls.rekeying import Rekeying
@@ -122,7 +123,7 @@ class Attacker:
     def session(self) -> Iterator[tuple[Connection, ControlSession, TunnelOpened]]:
         """A session with a tunnel."""
         with self.connection() as connection:
-            session = ControlSession(0, self._secret, binding=connection.binding)
+            session = ControlSession(0, clientProof(self._secret, connection.binding))
             while True:
                 for event in session.feed(connection.receive()):
                     match event:
@@ -146,7 +147,7 @@ class Attacker:
         with self.session() as (_, _, tunnel):
             assert tunnel.lane is not None
             with self.connection() as lane, socket.create_connection((self._host, tunnel.port), 20) as visitor:
-                session = DataSession(Lane(tunnel.lane), self._secret, lane.binding)
+                session = DataSession(Lane(tunnel.lane), clientProof(self._secret, lane.binding))
                 while not session.complete:
                     lane.send(session.feed(lane.receive()))
                 if not session.takeRest():

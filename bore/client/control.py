@@ -47,6 +47,7 @@ from bore.wire.errors import WireError
 from bore.wire.extension import Source
 from bore.wire.limits import CHALLENGE_PATIENCE, SILENCE_TIMEOUT
 from bore.wire.messages import ServerMessage
+from bore.wire.proof import clientProof
 
 
 class Attempts(Face):
@@ -112,9 +113,9 @@ class ControlProtocol(Protocol):
         reactor = self._attempts.reactor
         sock = self.transport.getHandle()
         public = self._attempts.publicPort
-        secret = self._attempts.settings.secret
+        proof = clientProof(self._attempts.settings.secret, channelBinding(sock))
         self._inflow = Inflow(self._attempts.turns, self.transport, self._read)
-        self._session = ControlSession(public.wanted, secret, public.resume, channelBinding(sock))
+        self._session = ControlSession(public.wanted, proof, public.resume)
         prepareControl(sock)  # silence is found out by SILENCE_TIMEOUT; this is for what is dead while streams go on
         try:
             self._host, port = peerOf(sock)

@@ -21,6 +21,7 @@ from bore.wire.errors import WireError
 from bore.wire.extension import Lane
 from bore.wire.limits import ACCEPT_TIMEOUT
 from bore.wire.messages import Accept
+from bore.wire.proof import clientProof
 from bore.wire.secret import Secret
 
 
@@ -60,7 +61,8 @@ class DataConnections:
     ) -> Stream | Deferred[Stream]:
         if reached is not None:
             reached()
-        session = DataSession(request, self._secret, b"" if self._secret is None else channelBinding(sock))
+        secret = self._secret
+        session = DataSession(request, None if secret is None else clientProof(secret, channelBinding(sock)))
         words = session.greeting()
         if not words:
             return _Proving(self._reactor, sock, session).done

@@ -24,6 +24,7 @@ from bore.streams.transport import IDetachable
 from bore.timing.turns import Inflow
 from bore.wire.errors import InvalidSecret, NoAnswer, ProtocolViolation, Refusal, ShuttingDown, TooManyGuesses
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT, HEARTBEAT_INTERVAL
+from bore.wire.proof import serverProof
 from bore.wire.serversession import (
     ClientAlive,
     ClientLeft,
@@ -60,7 +61,7 @@ class ControlProtocol(Protocol):
         self._port = port
         self._peer = peer
         self._source = source
-        self._session = ServerSession(port.settings.secret, binding)
+        self._session = ServerSession(serverProof(port.settings.secret, binding), encrypted=bool(binding))
         self._inflow: Inflow[Event]
         self._counted = False
         self._tunnel: Tunnel | None = None

@@ -227,7 +227,7 @@ class ControlFactory(Factory):
     def _serveAtOnce(self, sock: socket.socket, first: bytes) -> bool:
         """Serve a connection that has said already whose it is: it needs no transport and no timer."""
         try:
-            for event in ServerSession(None).feed(first):
+            for event in ServerSession().feed(first):
                 match event:
                     case VisitorTaken(id, rest):
                         self.join(self.takeVisitor(id), Stream(sock, rest))

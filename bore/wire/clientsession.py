@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 from uuid import UUID
 
 from bore.wire import binding, extension, messages
-from bore.wire.binding import BindingAnswer, BindingChallenge, ClientProof
+from bore.wire.binding import BindingAnswer, BindingChallenge
 from bore.wire.errors import (
     BindFailed,
     ClientHasNoSecret,
@@ -24,15 +24,14 @@ from bore.wire.errors import (
     ServerLeft,
     TooManyTunnels,
     TooManyTunnelsFromSource,
-    UnboundChallenge,
     refusalFor,
     refusalForCode,
 )
 from bore.wire.extension import Extended, Goodbye, Lane, Open, Opened, Refused, Source, Visitor
 from bore.wire.framing import FrameDecoder
 from bore.wire.limits import MAX_EXTENDED_FRAME
-from bore.wire.messages import Accept, Authenticate, Challenge, Connection, Error, Heartbeat, Hello
-from bore.wire.secret import Secret
+from bore.wire.messages import Accept, Challenge, Connection, Error, Heartbeat, Hello
+from bore.wire.proof import ClientProof
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,18 +164,16 @@ class ControlSession:
     port that was asked for, says that the server has no secret.
 
     :param port: the port to ask for, 0 for any.
-    :param secret: what we share with the server, or None.
+    :param proof: how we prove the secret that we share with the server; None: we share none.
     :param resume: the token of the tunnel that we had, if there is one.
-    :param binding: what names the TLS connection; empty: there is none.
     """
 
-    def __init__(self, port: int, secret: Secret | None, resume: str | None = None, binding: bytes = b"") -> None:
+    def __init__(self, port: int, proof: ClientProof | None = None, resume: str | None = None) -> None:
         self._hello = extension.markedHello(port)
         self._open = extension.encode(Open(port, resume))
-        self._secret = secret
-        self._proof = ClientProof(secret, binding) if secret is not None and binding else None
+        self._proof = proof
         self._decoder = FrameDecoder()
-        self._state = _State.ANSWER if secret is None else _State.CHALLENGE
+        self._state = _State.ANSWER if proof is None else _State.CHALLENGE
         self._probed = False
 
     @property
@@ -216,22 +213,21 @@ class ControlSession:
         """
         self._decoder.feed(data)
         while (frame := self._decoder.nextFrame()) is not None:
-            if self._probed and self._state is _State.CHALLENGE:
-                self._receiveProbed(extension.decodeAnswer(frame))
+            if self._proof is not None and self._probed and self._state is _State.CHALLENGE:
+                self._receiveProbed(self._proof, extension.decodeAnswer(frame))
             elif self.extended:
                 yield from self._receiveExtended(extension.decodeServerMessage(frame))
             elif self._proof is not None and self._state in (_State.CHALLENGE, _State.PROVING):
-                yield from self._receiveProof(self._proof, binding.decodeServerMessage(frame))
+                yield from self._receiveProof(self._proof, self._proof.decode(frame))
             elif self._state is _State.ANSWER:
                 yield from self._receiveAnswer(extension.decodeAnswer(frame))
             else:
                 yield from self._receive(messages.decodeServerMessage(frame))
 
-    def _receiveProbed(self, message: messages.ServerMessage | Extended | BindingChallenge) -> None:
+    def _receiveProbed(self, proof: ClientProof, message: messages.ServerMessage | Extended | BindingChallenge) -> None:
         match message:
-            case Challenge() if self._proof is not None:
-                raise UnboundChallenge
             case Challenge() | BindingChallenge():
+                proof.examine(message)
                 raise LateChallenge("the challenge came only after the client had asked whether there is none")
             case Error(text) if not isinstance(refusal := refusalFor(text), _WITHOUT_PROOF):
                 raise refusal
@@ -244,11 +240,10 @@ class ControlSession:
                 raise InvalidSecret(f"{InvalidSecret.text}, or somebody stands between the two ends")
             case _, Error(text):
                 raise refusalFor(text)
-            case _State.CHALLENGE, BindingChallenge():
-                self._state = _State.PROVING
-                yield SendData(proof.answer(message))
-            case _State.CHALLENGE, Challenge():
-                raise UnboundChallenge
+            case _State.CHALLENGE, Challenge() | BindingChallenge():
+                answer = proof.answer(message)
+                self._state = _State.PROVING if proof.mutual else _State.ANSWER
+                yield SendData(answer if proof.mutual else answer + self._hello)
             case _State.CHALLENGE, _:
                 raise ServerHasNoSecret
             case _State.PROVING, BindingAnswer():
@@ -263,12 +258,6 @@ class ControlSession:
         match self._state, message:
             case _, Error(text):
                 raise refusalFor(text)
-            case _State.CHALLENGE, Challenge(id):
-                assert self._secret is not None
-                self._state = _State.ANSWER
-                yield SendData(messages.encode(Authenticate(self._secret.prove(id))) + self._hello)
-            case _State.CHALLENGE, _:
-                raise ServerHasNoSecret
             case _, Connection(id):
                 yield VisitorCame(id)
             case _, Heartbeat():
@@ -289,7 +278,7 @@ class ControlSession:
                 self._state = _State.OPENING
                 self._decoder.maxLength = MAX_EXTENDED_FRAME
                 yield SendData(self._open)
-            case Challenge() | BindingChallenge() if self._secret is None:
+            case Challenge() | BindingChallenge() if self._proof is None:
                 raise ClientHasNoSecret
             case _:
                 raise ProtocolViolation(f"{type(message).__name__} where Hello belongs")
@@ -319,22 +308,20 @@ class DataSession:
     What is said on a data connection: at most a challenge and its answer, then what the connection is for.
 
     :param request: Accept, with the visitor to accept, or Lane.
-    :param secret: what we share with the server, or None.
-    :param binding: what names the TLS connection; empty: there is none.
+    :param proof: how we prove the secret that we share with the server; None: we share none.
     :ivar complete: everything is said, and heard: what comes now is the visitor's, or the lane's.
     """
 
-    def __init__(self, request: Accept | Lane, secret: Secret | None, binding: bytes = b"") -> None:
+    def __init__(self, request: Accept | Lane, proof: ClientProof | None = None) -> None:
         self._request = extension.encode(request) if isinstance(request, Lane) else messages.encode(request)
-        self._secret = secret
-        self._proof = ClientProof(secret, binding) if secret is not None and binding else None
+        self._proof = proof
         self._decoder = FrameDecoder()
-        self._said = False
-        self.complete = secret is None
+        self._proving = False
+        self.complete = proof is None
 
     def greeting(self) -> bytes:
         """What the client says unasked: the request, unless it has to wait for the challenge first."""
-        return self._request if self._secret is None else b""
+        return self._request if self._proof is None else b""
 
     def feed(self, data: bytes) -> bytes:
         """
@@ -344,27 +331,24 @@ class DataSession:
         :raises Refusal: when the server has refused.
         :raises ProtocolViolation: when something else came than belongs there.
         """
-        assert self._secret is not None, "without a secret every byte is the visitor's"
+        proof = self._proof
+        assert proof is not None, "without a secret every byte is the visitor's"
         self._decoder.feed(data)
-        words = b""
+        answer = b""
         while not self.complete and (frame := self._decoder.nextFrame()) is not None:
-            match self._proof, binding.decodeServerMessage(frame):
-                case _, Error(text):
+            match proof.decode(frame):
+                case Error(text):
                     raise refusalFor(text)
-                case None, Challenge(id):
+                case Challenge() | BindingChallenge() as challenge if not self._proving:
+                    answer = proof.answer(challenge) + self._request
+                    self._proving = proof.mutual
+                    self.complete = not proof.mutual
+                case BindingAnswer() as theirs if self._proving:
+                    proof.check(theirs)
                     self.complete = True
-                    words = messages.encode(Authenticate(self._secret.prove(id))) + self._request
-                case ClientProof(), Challenge():
-                    raise UnboundChallenge
-                case ClientProof() as proof, BindingChallenge() as challenge if not self._said:
-                    self._said = True
-                    words = proof.answer(challenge) + self._request
-                case ClientProof() as proof, BindingAnswer() as answer if self._said:
-                    proof.check(answer)
-                    self.complete = True
-                case _, other:
+                case other:
                     raise ProtocolViolation(f"{type(other).__name__} where a challenge belongs")
-        return words
+        return answer
 
     def takeRest(self) -> bytes:
         """The bytes behind what the server had to say: the visitor's."""

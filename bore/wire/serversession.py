@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, TypeAlias
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from bore.wire import extension, messages
-from bore.wire.binding import ServerProof
 from bore.wire.errors import (
     BrokenRule,
     ClaimTimeout,
     FrameTooLong,
-    InvalidSecret,
     MalformedMessage,
     OpenTimeout,
     OverlongProof,
@@ -22,16 +20,15 @@ from bore.wire.errors import (
     ProtocolViolation,
     ProxyHeader,
     Refusal,
-    SecretMissing,
     SpeaksNoTls,
     UnknownMessage,
-    UnreadableProof,
     WireError,
 )
 from bore.wire.extension import Alive, Extended, Goodbye, Lane, Open, Opened, Refused, Source, Visitor
 from bore.wire.framing import FrameDecoder
 from bore.wire.limits import MAX_EXTENDED_FRAME
-from bore.wire.messages import Accept, Authenticate, Challenge, Connection, Error, Heartbeat, Hello
+from bore.wire.messages import Accept, Authenticate, Connection, Error, Heartbeat, Hello
+from bore.wire.proof import ServerProof
 from bore.wire.proxyprotocol import SIGNATURES
 from bore.wire.secret import Secret
 
@@ -106,30 +103,6 @@ class _State(Enum):
 _DEAF: Final = (_State.BASE_CLAIMING, _State.SETTLED)
 
 
-class _BaseProof:
-    """The proof of the base protocol, which the server does not answer."""
-
-    def __init__(self, secret: Secret) -> None:
-        self._secret = secret
-        self._id = uuid4()
-
-    def challenge(self) -> bytes:
-        return messages.encode(Challenge(self._id))
-
-    def check(self, frame: bytes) -> bytes:
-        try:
-            message = extension.decodeRequest(frame)
-        except MalformedMessage:
-            raise UnreadableProof from None
-        match message:
-            case Authenticate(proof):
-                if not self._secret.proves(self._id, proof):
-                    raise InvalidSecret
-                return b""
-            case Hello() | Accept() | Lane():
-                raise SecretMissing
-
-
 class ServerSession:
     """
     Tells what a connection to the control port is for, and what its client says.
@@ -173,21 +146,23 @@ class ServerSession:
 
     Lane is treated as Accept: in REQUEST it leads to SETTLED, LaneOffered. In OPENING and OPEN it is no message.
 
-    Inside TLS the proof is another one (see :mod:`bore.wire.binding`), which the server answers with its own.
+    Inside TLS the proof comes as BindingProof, and the server answers it: SendData.
 
-    :param secret: what the client has to know, or None if everybody may come.
-    :param binding: what names the TLS connection; empty: there is none.
+    :param proof: how the client has to prove that it knows the secret; None: it does not have to.
+    :param encrypted: whether the connection is a TLS connection.
     :ivar extended: whether client and server speak the extension with each other.
+    :ivar secret: the secret that the client has proved to know: it tells who the client is. None: it has proved none.
     """
 
-    def __init__(self, secret: Secret | None, binding: bytes = b"") -> None:
-        self._proof = None if secret is None else ServerProof(secret, binding) if binding else _BaseProof(secret)
+    def __init__(self, proof: ServerProof | None = None, encrypted: bool = False) -> None:
+        self._proof = proof
         self._decoder = FrameDecoder()
         self._heard = False
-        self._inTls = bool(binding)
-        self._state = _State.REQUEST if secret is None else _State.PROOF
+        self._encrypted = encrypted
+        self._state = _State.REQUEST if proof is None else _State.PROOF
         self._asked = 0
         self.extended = False
+        self.secret: Secret | None = None
 
     def greeting(self) -> bytes:
         """What the server says unasked: the challenge, or nothing."""
@@ -289,7 +264,7 @@ class ServerSession:
     def _refuseStrange(self, data: bytes) -> None:
         """Name what cannot be a frame, but is known."""
         refusal: Refusal | None = ProxyHeader() if data.startswith(SIGNATURES) else None
-        if data.startswith(_TLS) and not self._inTls:
+        if data.startswith(_TLS) and not self._encrypted:
             refusal = SpeaksNoTls()
         if refusal is not None:
             self._state = _State.SETTLED
@@ -299,7 +274,7 @@ class ServerSession:
         match self._state:
             case _State.PROOF:
                 assert self._proof is not None
-                answer = self._proof.check(frame)
+                self.secret, answer = self._proof.check(frame)
                 self._state = _State.REQUEST
                 if answer:
                     yield SendData(answer)

@@ -14,9 +14,9 @@ from bore.relay.interface import Stream
 from bore.streams.reactor import IReactor
 from bore.tls.contexts import serverContext
 from bore.tls.tlssocket import TlsSocket
-from bore.wire.binding import ServerProof
 from bore.wire.limits import ACCEPT_TIMEOUT
 from bore.wire.messages import Accept
+from bore.wire.proof import BoundServerProof
 from bore.wire.secret import Secret
 from tests.fakes import FakeReactor
 from tests.tls.rekeying import Rekeying
@@ -61,7 +61,7 @@ class NewKeysTests(TlsCase):
         self.assertEqual((self.client.fileno(), self.reactor.getDelayedCalls()), (-1, []))
 
     def test_itIsHeardWhenItReadsAfterAll(self) -> None:
-        proof = ServerProof(SECRET, self.server.binding)
+        proof = BoundServerProof(SECRET, self.server.binding)
         self.rekeying.say(self.server, proof.challenge())
         frames = b""
         while not frames:
@@ -72,7 +72,7 @@ class NewKeysTests(TlsCase):
                 self.proving.doWrite()
             else:
                 self.proving.doRead()
-        answer = proof.check(frames.split(b"\0")[0])
+        answer = proof.check(frames.split(b"\0")[0]).answer
         self.rekeying.say(self.server, answer)
         while self.reactor.getReaders():
             self.proving.doRead()

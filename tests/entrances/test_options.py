@@ -14,6 +14,7 @@ from bore.options.demo import demoCommand
 from bore.options.server import ServerCommand, serverCommand
 from bore.server.settings import Bounds, ServerSettings
 from bore.system.limits import FOR_CLIENTS, FOR_CONTROL, descriptorsForVisitors
+from bore.wire.proof import proveBase
 from bore.wire.proxyprotocol import Version
 from bore.wire.secret import Secret
 from tests.support import temporaryFolder
@@ -30,7 +31,7 @@ def local(*words: str, **environment: str) -> ClientCommand:
 
 
 def proof(secret: Secret | None) -> str | None:
-    return None if secret is None else secret.prove(CHALLENGE)
+    return None if secret is None else proveBase(secret, CHALLENGE)
 
 
 class OptionsCase(SynchronousTestCase):

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 from bore.relay.interface import Stream
 from bore.server.control import ControlProtocol
 from bore.wire.messages import Accept, Authenticate, Hello, decodeServerMessage, encode
+from bore.wire.proof import proveBase
 from bore.wire.secret import Secret
 from tests.fakes import FakeTransport
 from tests.server.case import HEARTBEAT, ControlCase
@@ -118,12 +119,12 @@ class SecretTests(ControlCase):
     def test_theRightProofOpensTheTunnel(self) -> None:
         protocol, transport, id = self.challenged()
         assert self.secret is not None
-        protocol.dataReceived(encode(Authenticate(self.secret.prove(id))) + encode(Hello(0)))
+        protocol.dataReceived(encode(Authenticate(proveBase(self.secret, id))) + encode(Hello(0)))
         self.assertTrue(transport.takeWritten().startswith(b'{"Hello":'))
 
     def test_theWrongProofIsRefused(self) -> None:
         protocol, transport, id = self.challenged()
-        protocol.dataReceived(encode(Authenticate(Secret("another").prove(id))) + encode(Hello(0)))
+        protocol.dataReceived(encode(Authenticate(proveBase(Secret("another"), id))) + encode(Hello(0)))
         self.assertEqual(transport.takeWritten(), b'{"Error":"invalid secret"}\0')
         self.assertTrue(transport.disconnecting)
 

@@ -14,6 +14,7 @@ from bore.server.guesses import BURST, INTERVAL, LONGEST_WAIT, Guesses
 from bore.wire.extension import Lane, markedHello
 from bore.wire.extension import encode as encodeExtended
 from bore.wire.messages import Accept, Authenticate, Challenge, ClientMessage, Hello, decodeServerMessage, encode
+from bore.wire.proof import proveBase
 from bore.wire.secret import Secret
 from bore.wire.token import newToken
 from tests.fakes import FakeTransport
@@ -78,7 +79,7 @@ class GuessingCase(ControlCase):
     def answer(self, secret: Secret, request: ClientMessage | bytes, source: str = "192.0.2.1") -> FakeTransport:
         protocol, transport, id = self.challenged(source)
         words = request if isinstance(request, bytes) else encode(request)
-        protocol.dataReceived(encode(Authenticate(secret.prove(id))) + words)
+        protocol.dataReceived(encode(Authenticate(proveBase(secret, id))) + words)
         return transport
 
     def exhaust(self, source: str = "192.0.2.1") -> None:
@@ -140,7 +141,7 @@ class RateTests(GuessingCase):
             self.exhaust(source)
             protocol, transport, id = self.challenged(source)
             before = len(self.reactor.getDelayedCalls())
-            protocol.dataReceived(encode(Authenticate(RIGHT.prove(id))) + encode(Hello(0)))
+            protocol.dataReceived(encode(Authenticate(proveBase(RIGHT, id))) + encode(Hello(0)))
             self.assertEqual(len(self.reactor.getDelayedCalls()), before + 1)
             end(protocol)
             self.assertEqual(len(self.reactor.getDelayedCalls()), before)
@@ -157,7 +158,7 @@ class RateTests(GuessingCase):
         for _ in range(2):
             self.answer(WRONG, Hello(0))
         self.reactor.advance(0.05)
-        protocol.dataReceived(encode(Authenticate(RIGHT.prove(id))) + encode(Hello(0)))
+        protocol.dataReceived(encode(Authenticate(proveBase(RIGHT, id))) + encode(Hello(0)))
         self.reactor.pump([0.1] * 20)
         self.assertIn(b'{"Hello":', transport.takeWritten())
 
@@ -201,7 +202,7 @@ class LogTests(GuessingCase):
         [pattern] = re.findall(r"failregex = (.*)", (CHECKOUT / "docs" / "security.rst").read_text())
         for source in ("192.0.2.1", "2001:db8::1"):
             protocol, _ = self.connect(f"[{source}]" if ":" in source else source)
-            protocol.dataReceived(encode(Authenticate(WRONG.prove(uuid4()))))
+            protocol.dataReceived(encode(Authenticate(proveBase(WRONG, uuid4()))))
         self.exhaust("192.0.2.2")
         self.reactor.pump([1.0] * 10)
         found = [re.search(pattern.replace("<ADDR>", r"(?P<ip>[0-9a-f.:]*[0-9a-f])"), line) for line in self.warnings]

@@ -16,7 +16,7 @@ from bore.wire.clientsession import ControlSession, DataSession, SendData, Serve
 from bore.wire.extension import Extended, Goodbye, Lane, Open, Opened, markedHello
 from bore.wire.messages import Accept, Hello, encode
 from bore.wire.serversession import ClientLeft, LaneOffered, ServerSession, TunnelAsked, VisitorTaken
-from tests.wire.sessions import LANE, OTHER, SECRET, TOKEN, hears
+from tests.wire.sessions import LANE, OTHER, SECRET, TOKEN, controlSession, dataSession, hears, serverSession
 from tests.wire.strategies import STREAMS, frameOf
 
 #: The text of the secret of :mod:`tests.wire.sessions`.
@@ -89,7 +89,7 @@ def rightAnswer(words: bytes, binding: bytes = BINDING, serverNonce: bytes = NON
 
 def provenServer(*heard: bytes, last: object = None) -> ServerSession:
     """A server's session inside TLS that has had its proof, and has heard this."""
-    session = ServerSession(SECRET, BINDING)
+    session = serverSession(SECRET, BINDING)
     outcomes = hears(session, boundProof(session), *heard)
     assert last is None or outcomes[-1] == last, outcomes
     return session
@@ -99,7 +99,7 @@ _HELLO: Final = markedHello(1)
 
 #: The rows of the table in ServerSession's docstring, inside TLS and with a secret.
 SERVER_STATES: Final[dict[str, Callable[[], ServerSession]]] = {
-    "PROOF": lambda: ServerSession(SECRET, BINDING),
+    "PROOF": lambda: serverSession(SECRET, BINDING),
     "REQUEST": provenServer,
     "OPENING": lambda: provenServer(_HELLO),
     "OPEN": lambda: provenServer(_HELLO, _OPEN, last=TunnelAsked(8000, TOKEN)),
@@ -113,7 +113,7 @@ SERVER_STATES: Final[dict[str, Callable[[], ServerSession]]] = {
 
 def proving() -> tuple[ControlSession, bytes]:
     """A client's session inside TLS whose proof is out, and its words."""
-    session = ControlSession(8000, SECRET, None, BINDING)
+    session = controlSession(8000, SECRET, None, BINDING)
     (said,) = hears(session, challengeFrame())
     assert isinstance(said, SendData)
     return session, said.data
@@ -130,7 +130,7 @@ def _client(*heard: bytes, last: object = None) -> ControlSession:
 
 def _probed() -> ControlSession:
     """A client that has waited for the challenge, and has asked whether there is none."""
-    session = ControlSession(8000, SECRET, None, BINDING)
+    session = controlSession(8000, SECRET, None, BINDING)
     assert session.noChallenge() == markedHello(1)
     return session
 
@@ -139,7 +139,7 @@ _EXTENDED: Final = frameOf(Extended(1))
 
 #: The rows of the tables in ControlSession's docstring, inside TLS and with a secret.
 CLIENT_STATES: Final[dict[str, Callable[[], ControlSession]]] = {
-    "CHALLENGE": lambda: ControlSession(8000, SECRET, None, BINDING),
+    "CHALLENGE": lambda: controlSession(8000, SECRET, None, BINDING),
     "CHALLENGE, probed": _probed,
     "PROVING": lambda: proving()[0],
     "ANSWER": _client,
@@ -151,7 +151,7 @@ CLIENT_STATES: Final[dict[str, Callable[[], ControlSession]]] = {
 
 def provingData(request: Accept | Lane) -> tuple[DataSession, bytes]:
     """A data connection inside TLS on which the client's proof is out, and its words."""
-    session = DataSession(request, SECRET, BINDING)
+    session = dataSession(request, SECRET, BINDING)
     return session, session.feed(challengeFrame())
 
 

@@ -7,7 +7,7 @@ from typing import Final, Protocol, TypeAlias, TypeGuard, TypeVar
 from uuid import UUID
 
 from bore.wire import clientsession, serversession
-from bore.wire.clientsession import ControlSession, TunnelOpened
+from bore.wire.clientsession import ControlSession, DataSession, TunnelOpened
 from bore.wire.errors import BrokenRule, PortInUse, WireError
 from bore.wire.extension import (
     Alive,
@@ -32,6 +32,7 @@ from bore.wire.messages import (
     decodeServerMessage,
     encode,
 )
+from bore.wire.proof import clientProof, proveBase, serverProof
 from bore.wire.secret import Secret
 from bore.wire.serversession import ClientLeft, LaneOffered, ServerSession, TunnelAsked, VisitorTaken
 from tests.wire.strategies import AnyMessage, frameOf
@@ -80,6 +81,23 @@ ClientOutcomes: TypeAlias = list[clientsession.Event | End]
 ClientRow: TypeAlias = dict[str, ClientOutcomes]
 
 
+def serverSession(secret: Secret | None, channelBinding: bytes = b"") -> ServerSession:
+    """A server's session, on a connection with or without TLS."""
+    return ServerSession(serverProof(secret, channelBinding), encrypted=bool(channelBinding))
+
+
+def controlSession(
+    port: int, secret: Secret | None, resume: str | None = None, channelBinding: bytes = b""
+) -> ControlSession:
+    """A client's session on a control connection, with or without TLS."""
+    return ControlSession(port, clientProof(secret, channelBinding), resume)
+
+
+def dataSession(request: Accept | Lane, secret: Secret | None, channelBinding: bytes = b"") -> DataSession:
+    """A client's session on a data connection, with or without TLS."""
+    return DataSession(request, clientProof(secret, channelBinding))
+
+
 def challengeOf(session: ServerSession) -> UUID:
     """The challenge that a session greets with."""
     message = decodeServerMessage(session.greeting().removesuffix(b"\0"))
@@ -89,7 +107,7 @@ def challengeOf(session: ServerSession) -> UUID:
 
 def rightProof(session: ServerSession) -> bytes:
     """The frame that proves our secret to a session; to one without a challenge, nothing."""
-    return encode(Authenticate(SECRET.prove(challengeOf(session)))) if session.greeting() else b""
+    return encode(Authenticate(proveBase(SECRET, challengeOf(session)))) if session.greeting() else b""
 
 
 def padded(message: AnyMessage, size: int) -> bytes:
@@ -99,7 +117,7 @@ def padded(message: AnyMessage, size: int) -> bytes:
 
 def _server(secret: Secret | None, *heard: bytes, last: object = None) -> ServerSession:
     """A server's session that has had its proof, and has heard this."""
-    session = ServerSession(secret)
+    session = serverSession(secret)
     outcomes = hears(session, rightProof(session), *heard)
     assert last is None or outcomes[-1] == last, outcomes
     return session
@@ -143,7 +161,7 @@ def _asked() -> ServerSession:
 
 #: The rows of the table in ServerSession's docstring.
 SERVER_STATES: Final[dict[str, Callable[[], ServerSession]]] = {
-    "PROOF": lambda: ServerSession(SECRET),
+    "PROOF": lambda: serverSession(SECRET),
     "REQUEST": lambda: _server(None),
     "REQUEST after the proof": lambda: _server(SECRET),
     "OPENING": lambda: _server(None, markedHello(1)),
@@ -165,7 +183,7 @@ SERVER_STATES: Final[dict[str, Callable[[], ServerSession]]] = {
 
 def _client(secret: Secret | None, *heard: AnyMessage, last: object = None) -> ControlSession:
     """A client's session that has answered its challenge, and has heard this."""
-    session = ControlSession(8000, secret)
+    session = controlSession(8000, secret)
     greeted = [] if secret is None else [encode(Challenge(OTHER))]
     outcomes = hears(session, *greeted, *map(frameOf, heard))
     assert last is None or outcomes[-1] == last, outcomes
@@ -174,7 +192,7 @@ def _client(secret: Secret | None, *heard: AnyMessage, last: object = None) -> C
 
 def _probed() -> ControlSession:
     """A client with a secret that has waited for the challenge, and has asked whether there is none."""
-    session = ControlSession(8000, SECRET)
+    session = controlSession(8000, SECRET)
     assert session.noChallenge() == markedHello(1)
     return session
 
@@ -183,7 +201,7 @@ _OPENED: Final = Opened(8000, TOKEN, 60)
 
 #: The rows of the tables in ControlSession's docstring.
 CLIENT_STATES: Final[dict[str, Callable[[], ControlSession]]] = {
-    "CHALLENGE": lambda: ControlSession(8000, SECRET),
+    "CHALLENGE": lambda: controlSession(8000, SECRET),
     "CHALLENGE, probed": _probed,
     "ANSWER": lambda: _client(None),
     "ANSWER after the proof": lambda: _client(SECRET),
@@ -201,7 +219,7 @@ MESSAGES: Final[dict[str, bytes]] = {
         type(message).__name__: frameOf(message)
         for message in (
             Challenge(ID),
-            Authenticate(Secret("").prove(ID)),
+            Authenticate(proveBase(Secret(""), ID)),
             Hello(20001),
             Heartbeat(),
             Connection(ID),

@@ -11,7 +11,7 @@ from hypothesis.strategies import DataObject
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire import serversession
-from bore.wire.clientsession import ControlSession, SendData, ServerProven
+from bore.wire.clientsession import SendData, ServerProven
 from bore.wire.errors import (
     ClientHasNoSecret,
     FrameTooLong,
@@ -32,7 +32,7 @@ from bore.wire.errors import (
 )
 from bore.wire.extension import Extended, Lane, Open, markedHello
 from bore.wire.messages import Accept, Challenge, Hello, encode
-from bore.wire.serversession import LaneOffered, ServerSession, TunnelAsked, VisitorTaken
+from bore.wire.serversession import LaneOffered, TunnelAsked, VisitorTaken
 from bore.wire.serversession import SendData as ServerSendData
 from tests.wire import test_clientsession, test_serversession
 from tests.wire.bindings import (
@@ -62,9 +62,11 @@ from tests.wire.sessions import (
     ClientRow,
     ServerOutcomes,
     ServerRow,
+    controlSession,
     hears,
     isEnd,
     row,
+    serverSession,
 )
 from tests.wire.strategies import UNHURRIED, frameOf, inPortions, portions
 
@@ -163,26 +165,28 @@ class ServerTableTests(SynchronousTestCase):
     def test_withoutASecretItIsAsWithoutTls(self) -> None:
         for column, expected in test_serversession.TABLE["REQUEST"].items():
             for data in COLUMNS[column]:
-                self.assertEqual(hears(ServerSession(None, BINDING), data), expected, f"{column} {data[:80]!r}")
-        self.assertEqual(ServerSession(None, BINDING).greeting(), b"")
+                self.assertEqual(hears(serverSession(None, BINDING), data), expected, f"{column} {data[:80]!r}")
+        self.assertEqual(serverSession(None, BINDING).greeting(), b"")
 
     def test_theProofIsAskedForAndAnsweredOnce(self) -> None:
-        session = ServerSession(SECRET, BINDING)
+        session = serverSession(SECRET, BINDING)
         self.assertIsInstance(session.timedOut(), ProofTimeout)
+        self.assertIsNone(session.secret)
         outcomes = hears(session, boundProof(session) * 2)
         self.assertEqual(len(outcomes), 2)
         self.assertEqual(outcomes[1], UnknownMessage)
         self.assertIsNone(session.timedOut())
+        self.assertIs(session.secret, SECRET)
 
     def test_whatFollowsAWrongProofIsNotRead(self) -> None:
-        session = ServerSession(SECRET, BINDING)
+        session = serverSession(SECRET, BINDING)
         wrong = COLUMNS["BindingProof"][0]
         self.assertEqual(hears(session, wrong + boundProof(session) + encode(Hello(1))), [InvalidSecret])
 
     @UNHURRIED
     @given(inPortions(HOSTILE))
     def test_whoDoesNotKnowTheSecretHearsNothingButTheChallenge(self, sent: Portions) -> None:
-        session, whole = ServerSession(SECRET, BINDING), ServerSession(SECRET, BINDING)
+        session, whole = serverSession(SECRET, BINDING), serverSession(SECRET, BINDING)
         outcomes = hears(session, *sent[1])
         self.assertFalse([outcome for outcome in outcomes if not isEnd(outcome)])
         self.assertEqual(outcomes, hears(whole, sent[0]))
@@ -193,7 +197,7 @@ class ServerTableTests(SynchronousTestCase):
     def test_proofAndRequestMayArriveInAnyPortions(
         self, data: DataObject, request: Accept | Lane | Hello, early: bytes
     ) -> None:
-        session = ServerSession(SECRET, BINDING)
+        session = serverSession(SECRET, BINDING)
         words = boundProof(session) + frameOf(request)
         arriving = data.draw(portions(words + early))
         taken = 0
@@ -222,7 +226,7 @@ class ClientTableTests(SynchronousTestCase):
     def test_withoutASecretItIsAsWithoutTls(self) -> None:
         for column, expected in test_clientsession.TABLE["ANSWER"].items():
             for data in COLUMNS[column]:
-                session = ControlSession(8000, None, None, BINDING)
+                session = controlSession(8000, None, None, BINDING)
                 self.assertEqual(session.greeting(), markedHello(8000))
                 self.assertEqual(hears(session, data), expected, f"{column} {data[:80]!r}")
 
@@ -239,16 +243,16 @@ class ClientTableTests(SynchronousTestCase):
             self.assertEqual(outcomes[:1], [UnboundChallenge])
 
     def test_whoHasNoSecretAndWhoHasNoneIsFoundOut(self) -> None:
-        client, server = ControlSession(8000, SECRET, None, BINDING), ServerSession(None, BINDING)
+        client, server = controlSession(8000, SECRET, None, BINDING), serverSession(None, BINDING)
         self.assertEqual((client.greeting(), server.greeting()), (b"", b""))
         self.assertEqual(hears(server, client.noChallenge()), [ServerSendData(frameOf(Extended(1)))])
         self.assertEqual(hears(client, frameOf(Extended(1))), [ServerHasNoSecret])
-        client, server = ControlSession(8000, None, None, BINDING), ServerSession(SECRET, BINDING)
+        client, server = controlSession(8000, None, None, BINDING), serverSession(SECRET, BINDING)
         self.assertEqual(hears(server, client.greeting()), [SecretMissing])
         self.assertEqual(hears(client, server.greeting()), [ClientHasNoSecret])
 
     def test_aChallengeBehindTheQuestionIsLateAndIsNotAnswered(self) -> None:
-        client, server = ControlSession(8000, SECRET, None, BINDING), ServerSession(SECRET, BINDING)
+        client, server = controlSession(8000, SECRET, None, BINDING), serverSession(SECRET, BINDING)
         question = client.noChallenge()
         self.assertEqual(hears(client, server.greeting()), [LateChallenge])
         self.assertEqual(hears(server, question), [SecretMissing])
@@ -256,7 +260,7 @@ class ClientTableTests(SynchronousTestCase):
     @UNHURRIED
     @given(st.booleans(), inPortions(HOSTILE))
     def test_whoDoesNotKnowTheSecretHearsNoMoreThanAProof(self, asked: bool, sent: Portions) -> None:
-        session = ControlSession(8000, SECRET, TOKEN, BINDING)
+        session = controlSession(8000, SECRET, TOKEN, BINDING)
         said = [saidBy(session, challengeFrame())] if asked else []
         outcomes = hears(session, *sent[1])
         said += [wordsOf([outcome]) for outcome in outcomes if not isEnd(outcome)]
@@ -269,6 +273,6 @@ class ClientTableTests(SynchronousTestCase):
     @UNHURRIED
     @given(inPortions(HOSTILE))
     def test_aServersBytesMayArriveInAnyPortions(self, sent: Portions) -> None:
-        whole, cut = ControlSession(8000, SECRET, None, BINDING), ControlSession(8000, SECRET, None, BINDING)
+        whole, cut = controlSession(8000, SECRET, None, BINDING), controlSession(8000, SECRET, None, BINDING)
         kinds = [o if isEnd(o) else type(o) for o in hears(whole, sent[0])]
         self.assertEqual([o if isEnd(o) else type(o) for o in hears(cut, *sent[1])], kinds)

@@ -10,7 +10,6 @@ from hypothesis.strategies import DataObject
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire.clientsession import (
-    ControlSession,
     DataSession,
     SendData,
     ServerAlive,
@@ -35,7 +34,7 @@ from bore.wire.errors import (
 from bore.wire.extension import Lane, Visitor
 from bore.wire.messages import Accept, Challenge, Error, Heartbeat, encode
 from bore.wire.secret import Secret
-from bore.wire.serversession import ClientAlive, LaneOffered, ServerSession, TunnelAsked, VisitorTaken
+from bore.wire.serversession import ClientAlive, LaneOffered, TunnelAsked, VisitorTaken
 from tests.wire.bindings import (
     BINDING,
     ELSEWHERE,
@@ -47,7 +46,20 @@ from tests.wire.bindings import (
     saidBy,
     saidProof,
 )
-from tests.wire.sessions import COLUMNS, ID, LANE, OTHER, SECRET, TOKEN, End, hears, row
+from tests.wire.sessions import (
+    COLUMNS,
+    ID,
+    LANE,
+    OTHER,
+    SECRET,
+    TOKEN,
+    End,
+    controlSession,
+    dataSession,
+    hears,
+    row,
+    serverSession,
+)
 from tests.wire.strategies import PORTS, TOKENS, UNHURRIED, UUIDS, frameOf, inPortions, portions
 from tests.wire.test_conversation import NEWS, OPEN_PORTS, SEGMENTS, News, Script, Talk
 
@@ -60,8 +72,8 @@ class OurTwoEndsTests(SynchronousTestCase):
     def test_aTunnelIsOpenedAndToldOfWhateverTheNetworkDoes(
         self, secret: str, port: int, resume: str | None, opened: int, news: list[News], segments: list[int]
     ) -> None:
-        client = ControlSession(port, Secret(secret), resume, BINDING)
-        talk = Talk(client, ServerSession(Secret(secret), BINDING), Script(opened, TOKEN, LANE, news), segments)
+        client = controlSession(port, Secret(secret), resume, BINDING)
+        talk = Talk(client, serverSession(Secret(secret), BINDING), Script(opened, TOKEN, LANE, news), segments)
         talk.untilSilence()
         told = [VisitorCame(said.id, said.source) if isinstance(said, Visitor) else ServerAlive() for said in news]
         self.assertEqual(talk.clientHeard, [ServerProven(), TunnelOpened(opened, TOKEN, LANE), *told])
@@ -71,7 +83,7 @@ class OurTwoEndsTests(SynchronousTestCase):
     @UNHURRIED
     @given(st.text(), st.text(), SEGMENTS)
     def test_theyComeToTermsIfTheyShareASecret(self, ours: str, theirs: str, segments: list[int]) -> None:
-        client, server = ControlSession(0, Secret(ours), TOKEN, BINDING), ServerSession(Secret(theirs), BINDING)
+        client, server = controlSession(0, Secret(ours), TOKEN, BINDING), serverSession(Secret(theirs), BINDING)
         talk = Talk(client, server, Script(8000, TOKEN, LANE, []), segments)
         if ours == theirs:
             talk.untilSilence()
@@ -85,8 +97,8 @@ class InBetweenTests(SynchronousTestCase):
     """Somebody has a TLS connection to the client, and another to the server."""
 
     def setUp(self) -> None:
-        self.client = ControlSession(8000, SECRET, TOKEN, BINDING)
-        self.server = ServerSession(SECRET, ELSEWHERE)
+        self.client = controlSession(8000, SECRET, TOKEN, BINDING)
+        self.server = serverSession(SECRET, ELSEWHERE)
 
     def test_whoPassesEverythingOnComesToNothingOnEitherSide(self) -> None:
         said = saidBy(self.client, self.server.greeting())
@@ -96,27 +108,27 @@ class InBetweenTests(SynchronousTestCase):
         self.assertNotIn(TOKEN.encode(), said)
 
     def test_theSameOnADataConnection(self) -> None:
-        session = DataSession(Accept(ID), SECRET, BINDING)
+        session = dataSession(Accept(ID), SECRET, BINDING)
         said = session.feed(self.server.greeting())
         refusal = self.assertRaises(InvalidSecret, list, self.server.feed(said))
         self.assertRaises(InvalidSecret, session.feed, self.server.refusal(refusal))
         self.assertFalse(session.complete)
 
     def test_whoAsksForTheProofOfTheBaseProtocolInsteadHearsNothing(self) -> None:
-        self.assertEqual(hears(self.client, ServerSession(SECRET).greeting()), [UnboundChallenge])
-        session = DataSession(Accept(ID), SECRET, BINDING)
-        self.assertRaises(WireError, session.feed, ServerSession(SECRET).greeting())
+        self.assertEqual(hears(self.client, serverSession(SECRET).greeting()), [UnboundChallenge])
+        session = dataSession(Accept(ID), SECRET, BINDING)
+        self.assertRaises(WireError, session.feed, serverSession(SECRET).greeting())
         self.assertFalse(session.complete)
 
     def test_whoTookTheProofOfTheBaseProtocolFromAPlainConnectionHearsNothing(self) -> None:
-        (said,) = hears(ControlSession(8000, SECRET), encode(Challenge(ID)))
+        (said,) = hears(controlSession(8000, SECRET), encode(Challenge(ID)))
         assert isinstance(said, SendData)
         self.assertEqual(hears(self.server, said.data), [UnboundProof])
 
     def test_whoTakesAwayTheTlsOnOneSideComesToNothingEither(self) -> None:
-        plain = ServerSession(SECRET)
+        plain = serverSession(SECRET)
         self.assertEqual(hears(plain, saidBy(self.client, challengeFrame())), [UnreadableProof])
-        outcomes = hears(ControlSession(8000, SECRET), self.server.greeting())
+        outcomes = hears(controlSession(8000, SECRET), self.server.greeting())
         self.assertEqual(outcomes, [UnknownMessage])
 
     def test_theLastWordsOfWhoeverIsThereAreTaken(self) -> None:
@@ -163,11 +175,13 @@ class DataSessionTests(SynchronousTestCase):
 
     def test_everyMessageIsAnsweredAsItShould(self) -> None:
         fresh: dict[str, list[Outcome]] = row([UnknownMessage], {**_WRONG, "BindingChallenge": [SAID]})
-        asked: dict[str, list[Outcome]] = row([UnknownMessage], {**_WRONG, "BindingAnswer": [ServerNotProven]})
+        asked: dict[str, list[Outcome]] = row(
+            [UnknownMessage], {**_WRONG, "Challenge": [ProtocolViolation], "BindingAnswer": [ServerNotProven]}
+        )
         for table, proving in ((fresh, False), (asked, True)):
             for column, expected in table.items():
                 for data in COLUMNS[column]:
-                    session = provingData(Accept(OTHER))[0] if proving else DataSession(Accept(OTHER), SECRET, BINDING)
+                    session = provingData(Accept(OTHER))[0] if proving else dataSession(Accept(OTHER), SECRET, BINDING)
                     said = heard(session, data)
                     if isinstance(said, bytes) and said:
                         said = SAID if said.endswith(b"}\0" + encode(Accept(OTHER))) and saidProof(said) else said
@@ -175,17 +189,17 @@ class DataSessionTests(SynchronousTestCase):
                     self.assertFalse(session.complete)
 
     def test_withoutASecretTheRequestIsAllThatIsSaid(self) -> None:
-        session = DataSession(Accept(ID), None, BINDING)
+        session = dataSession(Accept(ID), None, BINDING)
         self.assertEqual((session.greeting(), session.complete, session.takeRest()), (encode(Accept(ID)), True, b""))
 
     def test_itSaysNothingUnasked(self) -> None:
-        session = DataSession(Lane(LANE), SECRET, BINDING)
+        session = dataSession(Lane(LANE), SECRET, BINDING)
         self.assertEqual((session.greeting(), session.complete), (b"", False))
 
     def test_nobodyIsAnsweredTwice(self) -> None:
         session, _ = provingData(Accept(ID))
         self.assertRaises(ProtocolViolation, session.feed, challengeFrame())
-        both = DataSession(Accept(ID), SECRET, BINDING)
+        both = dataSession(Accept(ID), SECRET, BINDING)
         self.assertRaises(ProtocolViolation, both.feed, challengeFrame() * 2)
 
     @UNHURRIED
@@ -193,7 +207,7 @@ class DataSessionTests(SynchronousTestCase):
     def test_aServerWithTheSameSecretHandsTheVisitorOverInAnyPortions(
         self, secret: str, request: Accept | Lane, early: bytes, later: bytes, data: DataObject
     ) -> None:
-        client, server = DataSession(request, Secret(secret), BINDING), ServerSession(Secret(secret), BINDING)
+        client, server = dataSession(request, Secret(secret), BINDING), serverSession(Secret(secret), BINDING)
         said = b"".join(map(client.feed, data.draw(portions(server.greeting()))))
         self.assertFalse(client.complete)
         answer, taken = hears(server, said + early)
@@ -223,7 +237,7 @@ class DataSessionTests(SynchronousTestCase):
     def test_whoDoesNotKnowTheSecretGetsNoVisitor(self, asked: bool, sent: tuple[bytes, list[bytes]]) -> None:
         outcomes = []
         for arriving in ([sent[0]], sent[1]):
-            session = provingData(Accept(ID))[0] if asked else DataSession(Accept(ID), SECRET, BINDING)
+            session = provingData(Accept(ID))[0] if asked else dataSession(Accept(ID), SECRET, BINDING)
             said = heard(session, *arriving)
             self.assertFalse(session.complete)
             if isinstance(said, bytes) and said:

@@ -35,9 +35,9 @@ from bore.wire.errors import (
 )
 from bore.wire.extension import Alive, Extended, Open, Opened, Refused, Visitor, markedHello
 from bore.wire.messages import Authenticate, Challenge, Connection, Error, Heartbeat, Hello, ServerMessage, encode
+from bore.wire.proof import proveBase
 from bore.wire.secret import Secret
 from bore.wire.serversession import SendData as ServerSendData
-from bore.wire.serversession import ServerSession
 from tests.wire.sessions import (
     CLIENT_STATES,
     COLUMNS,
@@ -48,8 +48,10 @@ from tests.wire.sessions import (
     SOURCE,
     TOKEN,
     ClientRow,
+    controlSession,
     hears,
     row,
+    serverSession,
 )
 from tests.wire.strategies import SERVER_MESSAGES, TEXTS, UNHURRIED, AnyMessage, frameOf
 
@@ -71,7 +73,7 @@ _NO_EXTENDED_MESSAGE: Final[ClientRow] = {
 _CHALLENGE_ROW: Final[ClientRow] = row(
     [UnknownMessage],
     {
-        "Challenge": [SendData(encode(Authenticate(SECRET.prove(ID))) + markedHello(8000))],
+        "Challenge": [SendData(encode(Authenticate(proveBase(SECRET, ID))) + markedHello(8000))],
         "Hello": [ServerHasNoSecret],
         "marked Hello": [ServerHasNoSecret],
         "Heartbeat": [ServerHasNoSecret],
@@ -190,11 +192,11 @@ class GreetingTests(SynchronousTestCase):
         self.assertEqual(inState("CHALLENGE").greeting(), b"")
 
     def test_anEmptySecretIsASecret(self) -> None:
-        session = ControlSession(0, Secret(""))
+        session = controlSession(0, Secret(""))
         self.assertEqual(session.greeting(), b"")
         self.assertEqual(
             hears(session, encode(Challenge(ID))),
-            [SendData(encode(Authenticate(Secret("").prove(ID))) + b'{"Hello":0} \0')],
+            [SendData(encode(Authenticate(proveBase(Secret(""), ID))) + b'{"Hello":0} \0')],
         )
 
     def test_theServersPortCountsAndNotTheOneAskedFor(self) -> None:
@@ -202,7 +204,7 @@ class GreetingTests(SynchronousTestCase):
         self.assertEqual(hears(inState("OPENING"), frameOf(Opened(9, None, 60))), [TunnelOpened(9)])
 
     def test_theTokenOfAnEarlierTunnelIsShownToAServerThatKnowsTheExtension(self) -> None:
-        session = ControlSession(8000, None, TOKEN)
+        session = controlSession(8000, None, TOKEN)
         self.assertEqual(session.greeting(), b'{"Hello":8000} \0')
         self.assertEqual(hears(session, frameOf(Extended(1))), [SendData(frameOf(Open(8000, TOKEN)))])
 
@@ -217,7 +219,7 @@ class GreetingTests(SynchronousTestCase):
         self.assertEqual(hears(session, encode(Hello(7))), [TunnelOpened(7)])
 
     def test_aServerWithoutASecretAnswersTheQuestion(self) -> None:
-        client, server = inState("CHALLENGE"), ServerSession(None)
+        client, server = inState("CHALLENGE"), serverSession(None)
         self.assertEqual(hears(server, client.greeting()), [])
         [answer] = hears(server, client.noChallenge())
         self.assertEqual(answer, ServerSendData(frameOf(Extended(1))))
@@ -248,7 +250,7 @@ class GreetingTests(SynchronousTestCase):
         self.assertEqual(hears(inState("CHALLENGE"), encode(Error(PortNotAllowed.text))), [PortNotAllowed])
 
     def test_aChallengeBehindTheQuestionIsLateAndIsNotAnswered(self) -> None:
-        client, server = inState("CHALLENGE"), ServerSession(SECRET)
+        client, server = inState("CHALLENGE"), serverSession(SECRET)
         question = client.noChallenge()
         self.assertEqual(hears(client, server.greeting()), [LateChallenge])
         self.assertEqual(hears(server, question), [SecretMissing])
@@ -274,7 +276,7 @@ class ListeningTests(SynchronousTestCase):
             self.assertIsInstance(event, ServerAlive | VisitorCame | Unexpected)
 
     def test_manyMessagesMayComeInOneSegment(self) -> None:
-        proof = SendData(encode(Authenticate(SECRET.prove(ID))) + markedHello(8000))
+        proof = SendData(encode(Authenticate(proveBase(SECRET, ID))) + markedHello(8000))
         base: list[AnyMessage] = [Challenge(ID), Hello(7), Heartbeat(), Connection(ID), Connection(OTHER)]
         self.assertEqual(
             hears(inState("CHALLENGE"), b"".join(map(frameOf, base))),

@@ -27,9 +27,10 @@ from bore.wire.messages import (
     decodeClientMessage,
     encode,
 )
+from bore.wire.proof import proveBase
 from bore.wire.secret import Secret
 from bore.wire.serversession import ClientAlive, ClientLeft, ServerSession, TunnelAsked
-from tests.wire.sessions import CLIENT_STATES, ID, LANE, SECRET, TOKEN, hears
+from tests.wire.sessions import CLIENT_STATES, ID, LANE, SECRET, TOKEN, controlSession, hears, serverSession
 from tests.wire.strategies import PORTS, SOURCES, STREAMS, TOKENS, UNHURRIED, UUIDS, inPortions
 
 #: What a server says of an open tunnel.
@@ -142,7 +143,7 @@ class OurTwoEndsTests(SynchronousTestCase):
         news: list[News],
         segments: list[int],
     ) -> None:
-        client, server = ControlSession(port, secretOf(secret), resume), ServerSession(secretOf(secret))
+        client, server = controlSession(port, secretOf(secret), resume), serverSession(secretOf(secret))
         talk = Talk(client, server, Script(opened, token, lane, news), segments)
         talk.untilSilence()
         told = [VisitorCame(said.id, said.source) if isinstance(said, Visitor) else ServerAlive() for said in news]
@@ -158,7 +159,7 @@ class OurTwoEndsTests(SynchronousTestCase):
         self, secret: str | None, news: list[News], refusal: Refusal, segments: list[int]
     ) -> None:
         script = Script(8000, TOKEN, LANE, news, refusal)
-        talk = Talk(ControlSession(8000, secretOf(secret)), ServerSession(secretOf(secret)), script, segments)
+        talk = Talk(controlSession(8000, secretOf(secret)), serverSession(secretOf(secret)), script, segments)
         error = self.assertRaises(Refusal, talk.untilSilence)
         self.assertEqual((error.code, str(error), error.retry), (refusal.code, str(refusal), refusal.retry))
         self.assertEqual(len(talk.clientHeard), 1 + len(news))
@@ -167,7 +168,7 @@ class OurTwoEndsTests(SynchronousTestCase):
     @given(st.text(), st.text(), SEGMENTS)
     def test_theyComeToTermsIfTheyShareASecret(self, ours: str, theirs: str, segments: list[int]) -> None:
         script = Script(8000, TOKEN, LANE, [])
-        talk = Talk(ControlSession(0, Secret(ours)), ServerSession(Secret(theirs)), script, segments)
+        talk = Talk(controlSession(0, Secret(ours)), serverSession(Secret(theirs)), script, segments)
         if ours == theirs:
             talk.untilSilence()
             self.assertEqual(talk.clientHeard, [TunnelOpened(8000, TOKEN, LANE)])
@@ -182,7 +183,7 @@ class BaseServerTests(SynchronousTestCase):
     @UNHURRIED
     @given(st.booleans(), PORTS, OPEN_PORTS, st.none() | TOKENS)
     def test_allThatItHearsIsInItsVocabulary(self, secret: bool, port: int, opened: int, resume: str | None) -> None:
-        client = ControlSession(port, SECRET if secret else None, resume)
+        client = controlSession(port, SECRET if secret else None, resume)
         said = client.greeting()
         server: list[ServerMessage] = [Challenge(ID), Hello(opened), Heartbeat(), Connection(ID), Heartbeat()]
         for message in server[0 if secret else 1 :]:
@@ -191,7 +192,7 @@ class BaseServerTests(SynchronousTestCase):
         decoder = FrameDecoder()
         decoder.feed(said)
         heard = [decodeClientMessage(frame) for frame in iter(decoder.nextFrame, None)]
-        self.assertEqual(heard, [*([Authenticate(SECRET.prove(ID))] if secret else []), Hello(port)])
+        self.assertEqual(heard, [*([Authenticate(proveBase(SECRET, ID))] if secret else []), Hello(port)])
         self.assertEqual(decoder.takeRest(), b"")
 
     @UNHURRIED

@@ -10,8 +10,8 @@ from bore.wire.errors import FrameTooLong, OverlongProof, Refusal
 from bore.wire.extension import Extended, Open, Opened, markedHello
 from bore.wire.limits import MAX_EXTENDED_FRAME, MAX_FRAME
 from bore.wire.messages import Error, Hello
-from bore.wire.serversession import ServerSession, TunnelAsked
-from tests.wire.sessions import CLIENT_STATES, SECRET, SERVER_STATES, TOKEN, hears, padded
+from bore.wire.serversession import TunnelAsked
+from tests.wire.sessions import CLIENT_STATES, SECRET, SERVER_STATES, TOKEN, hears, padded, serverSession
 from tests.wire.strategies import frameOf
 
 
@@ -23,13 +23,13 @@ class FrameLengthTests(SynchronousTestCase):
 
     def test_aServerTakesLongFramesBehindAMarkedHelloOnly(self) -> None:
         hello = padded(Hello(1), 256)
-        self.assertEqual(hears(ServerSession(None), hello), [TunnelAsked(1)])
-        self.assertEqual(hears(ServerSession(None), b" " + hello), [FrameTooLong])
-        self.assertEqual(hears(ServerSession(SECRET), b" " * 257), [OverlongProof])
+        self.assertEqual(hears(serverSession(None), hello), [TunnelAsked(1)])
+        self.assertEqual(hears(serverSession(None), b" " + hello), [FrameTooLong])
+        self.assertEqual(hears(serverSession(SECRET), b" " * 257), [OverlongProof])
         agreed = serversession.SendData(frameOf(Extended(1)))
         for size in (256, 257, 4096):
             for portions in ([markedHello(1) + padded(Open(1), size)], [markedHello(1), padded(Open(1), size)]):
-                self.assertEqual(hears(ServerSession(None), *portions), [agreed, TunnelAsked(1)])
+                self.assertEqual(hears(serverSession(None), *portions), [agreed, TunnelAsked(1)])
         for tooLong in (padded(Open(1), 4097), b" " * 4097):
             for state in ("OPENING", "OPEN"):
                 self.assertEqual(hears(SERVER_STATES[state](), tooLong), ["frame-too-long"])

@@ -21,6 +21,7 @@ from tests.wire.sessions import (
     ServerOutcomes,
     hears,
     rightProof,
+    serverSession,
 )
 from tests.wire.strategies import (
     EXTENDED_CLIENT_MESSAGES,
@@ -71,7 +72,7 @@ class PortionsTests(SynchronousTestCase):
     )
     def test_soMayTheProofAndTheRequest(self, secret: bool, request: bytes, behind: bytes, data: st.DataObject) -> None:
         shared = SECRET if secret else None
-        whole, session = ServerSession(shared), ServerSession(shared)
+        whole, session = serverSession(shared), serverSession(shared)
         arriving = data.draw(portions(rightProof(session) + request + behind))
         self.assertEqual(hearsAll(session, arriving), hears(whole, rightProof(whole) + request + behind))
 

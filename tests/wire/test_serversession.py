@@ -26,6 +26,7 @@ from bore.wire.errors import (
 )
 from bore.wire.extension import Alive, Extended, Goodbye, Lane, Open, markedHello
 from bore.wire.messages import Accept, Authenticate, Hello, encode
+from bore.wire.proof import proveBase
 from bore.wire.secret import Secret
 from bore.wire.serversession import (
     ClientAlive,
@@ -51,6 +52,7 @@ from tests.wire.sessions import (
     isEnd,
     rightProof,
     row,
+    serverSession,
 )
 from tests.wire.strategies import frameOf
 
@@ -170,36 +172,36 @@ class ProofTests(SynchronousTestCase):
         self.assertEqual(inState("REQUEST").greeting(), b"")
 
     def test_everySessionHasAChallengeOfItsOwnAndKeepsIt(self) -> None:
-        sessions = [ServerSession(SECRET) for _ in range(100)]
+        sessions = [serverSession(SECRET) for _ in range(100)]
         self.assertEqual(len({challengeOf(session) for session in sessions}), 100)
         self.assertEqual(sessions[0].greeting(), sessions[0].greeting())
         self.assertEqual(challengeOf(sessions[0]).version, 4)
 
     def test_aProofIsRightInEitherCase(self) -> None:
-        session = ServerSession(SECRET)
-        proof = encode(Authenticate(SECRET.prove(challengeOf(session)).upper()))
+        session = serverSession(SECRET)
+        proof = encode(Authenticate(proveBase(SECRET, challengeOf(session)).upper()))
         self.assertEqual(hears(session, proof + encode(Hello(1))), [TunnelAsked(1)])
 
     def test_aProofCanBeWrongInEveryWay(self) -> None:
         wrongs: list[Callable[[UUID], str]] = [
-            lambda challenge: SECRET.prove(OTHER),
-            lambda challenge: Secret("").prove(challenge),
-            lambda challenge: SECRET.prove(challenge)[:-1],
+            lambda challenge: proveBase(SECRET, OTHER),
+            lambda challenge: proveBase(Secret(""), challenge),
+            lambda challenge: proveBase(SECRET, challenge)[:-1],
             lambda challenge: "",
             lambda challenge: "no hex",
             lambda challenge: "é",
         ]
         for wrong in wrongs:
-            session = ServerSession(SECRET)
+            session = serverSession(SECRET)
             self.assertEqual(hears(session, encode(Authenticate(wrong(challengeOf(session))))), [InvalidSecret])
 
     def test_aProofForAnotherConnectionIsWrong(self) -> None:
-        self.assertEqual(hears(ServerSession(SECRET), rightProof(ServerSession(SECRET))), [InvalidSecret])
+        self.assertEqual(hears(serverSession(SECRET), rightProof(serverSession(SECRET))), [InvalidSecret])
 
     def test_anEmptySecretHasToBeProvenToo(self) -> None:
-        self.assertEqual(hears(ServerSession(Secret("")), encode(Hello(1))), [SecretMissing])
-        session = ServerSession(Secret(""))
-        proof = encode(Authenticate(Secret("").prove(challengeOf(session))))
+        self.assertEqual(hears(serverSession(Secret("")), encode(Hello(1))), [SecretMissing])
+        session = serverSession(Secret(""))
+        proof = encode(Authenticate(proveBase(Secret(""), challengeOf(session))))
         self.assertEqual(hears(session, proof + encode(Hello(1))), [TunnelAsked(1)])
 
     def test_proofAndRequestMayComeInOneSegment(self) -> None:
@@ -209,15 +211,25 @@ class ProofTests(SynchronousTestCase):
             (frameOf(Lane(LANE)), LaneOffered(LANE, b"")),
             (markedHello(8000), SendData(frameOf(Extended(1)))),
         ):
-            session = ServerSession(SECRET)
+            session = serverSession(SECRET)
             self.assertEqual(hears(session, rightProof(session) + request), [event])
 
+    def test_afterTheProofASessionKnowsWhoseSecretItWas(self) -> None:
+        session = serverSession(SECRET)
+        self.assertIsNone(session.secret)
+        hears(session, rightProof(session))
+        self.assertIs(session.secret, SECRET)
+        for wrong in (encode(Authenticate("00" * 32)), encode(Hello(1))):
+            session = serverSession(SECRET)
+            hears(session, wrong)
+            self.assertIsNone(session.secret)
+
     def test_theProofIsAskedForOnce(self) -> None:
-        session = ServerSession(SECRET)
+        session = serverSession(SECRET)
         self.assertEqual(hears(session, rightProof(session) * 2), [ProtocolViolation])
 
     def test_whatFollowsAWrongProofIsNotRead(self) -> None:
-        session = ServerSession(SECRET)
+        session = serverSession(SECRET)
         wrong = encode(Authenticate("00" * 32))
         self.assertEqual(hears(session, wrong + rightProof(session) + encode(Hello(1))), [InvalidSecret])
 
@@ -228,7 +240,7 @@ class ProofTests(SynchronousTestCase):
             (b"x" * 256, []),
         ]
         for data, outcomes in cases:
-            session = ServerSession(SECRET)
+            session = serverSession(SECRET)
             self.assertEqual(hears(session, rightProof(session) + data), outcomes)
 
     def test_refusalsHaveTheOriginalsWords(self) -> None:
@@ -240,12 +252,12 @@ class ProofTests(SynchronousTestCase):
             (b"junk\0", "unable to parse message"),
             (b"x" * 257, "frame error, invalid byte length"),
         ):
-            self.assertEqual(str(self.assertRaises(Refusal, list, ServerSession(SECRET).feed(data))), text)
+            self.assertEqual(str(self.assertRaises(Refusal, list, serverSession(SECRET).feed(data))), text)
 
     def test_violationsAreNoRefusals(self) -> None:
         for data in (b"junk\0", b"x" * 257, encode(Authenticate("00" * 32))):
             self.assertNotIsInstance(
-                self.assertRaises(ProtocolViolation, list, ServerSession(None).feed(data)), Refusal
+                self.assertRaises(ProtocolViolation, list, serverSession(None).feed(data)), Refusal
             )
 
 
@@ -295,13 +307,13 @@ class TlsTests(SynchronousTestCase):
     def test_aHandshakeIsRefusedBeforeAnythingElseIsRead(self) -> None:
         for secret in (None, SECRET):
             for data in (self.hello, self.hello[:2], self.hello + b"x" * 5000):
-                session = ServerSession(secret)
+                session = serverSession(secret)
                 self.assertEqual(hears(session, data, rightProof(session), encode(Hello(1))), [SpeaksNoTls])
 
     def test_theRefusalIsAnError(self) -> None:
-        refusal = self.assertRaises(SpeaksNoTls, list, ServerSession(None).feed(self.hello))
+        refusal = self.assertRaises(SpeaksNoTls, list, serverSession(None).feed(self.hello))
         self.assertEqual(
-            ServerSession(None).refusal(refusal),
+            serverSession(None).refusal(refusal),
             b'{"Error":"this port speaks no TLS: use the server\'s other port, or start it with --tls"}\0',
         )
 
@@ -327,7 +339,7 @@ class TimeTests(SynchronousTestCase):
             self.assertIs(type(inState(state).timedOut()), kinds.get(state, type(None)), state)
 
     def test_halfAProofIsStillNone(self) -> None:
-        session = ServerSession(SECRET)
+        session = serverSession(SECRET)
         self.assertEqual(hears(session, rightProof(session)[:-1]), [])
         self.assertIsInstance(session.timedOut(), ProofTimeout)
 

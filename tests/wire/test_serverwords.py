@@ -35,7 +35,7 @@ from bore.wire.serversession import (
     TunnelAsked,
     VisitorTaken,
 )
-from tests.wire.sessions import ID, LANE, SECRET, SERVER_STATES, SOURCE, TOKEN, hears, rightProof
+from tests.wire.sessions import ID, LANE, SECRET, SERVER_STATES, SOURCE, TOKEN, hears, rightProof, serverSession
 from tests.wire.strategies import PORTS, SOURCES, STREAMS, TOKENS, UNHURRIED, UUIDS, frameOf, inPortions
 
 
@@ -44,43 +44,43 @@ class RequestTests(SynchronousTestCase):
 
     def test_everyPortMayBeAskedFor(self) -> None:
         for port in (0, 1, 1023, 1024, 65535):
-            self.assertEqual(hears(ServerSession(None), encode(Hello(port))), [TunnelAsked(port)])
+            self.assertEqual(hears(serverSession(None), encode(Hello(port))), [TunnelAsked(port)])
             self.assertEqual(hears(SERVER_STATES["OPENING"](), frameOf(Open(port))), [TunnelAsked(port)])
 
     def test_bytesBehindAcceptBelongToTheVisitor(self) -> None:
         early = b'early\0\xff bytes\0{"Hello":1}\0' + b"x" * 10_000
-        for session in (ServerSession(None), ServerSession(SECRET)):
+        for session in (serverSession(None), serverSession(SECRET)):
             data = rightProof(session) + encode(Accept(ID)) + early
             self.assertEqual(hears(session, data), [VisitorTaken(ID, early)])
 
     def test_bytesBehindLaneAreTheLanes(self) -> None:
         early = b'\1\0\0\0\2{}\0\xff{"Hello":1}\0' + b"x" * 10_000
-        for session in (ServerSession(None), ServerSession(SECRET)):
+        for session in (serverSession(None), serverSession(SECRET)):
             data = rightProof(session) + frameOf(Lane(LANE)) + early
             self.assertEqual(hears(session, data), [LaneOffered(LANE, early)])
             self.assertFalse(session.extended)
 
     def test_aMarkBehindAnotherMessageThanHelloMeansNothing(self) -> None:
-        session = ServerSession(SECRET)
+        session = serverSession(SECRET)
         proof = rightProof(session).replace(b"\0", b" \0")
         self.assertEqual(hears(session, proof, encode(Hello(1))), [TunnelAsked(1)])
         accept = encode(Accept(ID)).replace(b"\0", b" \0")
-        self.assertEqual(hears(ServerSession(None), accept), [VisitorTaken(ID, b"")])
+        self.assertEqual(hears(serverSession(None), accept), [VisitorTaken(ID, b"")])
         lane = frameOf(Lane(LANE)).replace(b"\0", b" \0")
-        self.assertEqual(hears(ServerSession(None), lane), [LaneOffered(LANE, b"")])
+        self.assertEqual(hears(serverSession(None), lane), [LaneOffered(LANE, b"")])
 
     def test_bytesBehindAnUnmarkedHelloAreThrownAway(self) -> None:
         for behind in (encode(Hello(2)), encode(Accept(ID)), markedHello(2), b"junk\0", b"x" * 10_000):
-            session = ServerSession(None)
+            session = serverSession(None)
             self.assertEqual(hears(session, encode(Hello(1)) + behind, b"\0"), [TunnelAsked(1)])
 
     def test_aMarkedHelloOpensNoTunnelByItself(self) -> None:
-        session = ServerSession(None)
+        session = serverSession(None)
         self.assertEqual(hears(session, markedHello(8000)), [SendData(b'{"Extended":{"version":1}}\0')])
         self.assertEqual(hears(session, frameOf(Open(9000, TOKEN))), [TunnelAsked(9000, TOKEN)])
 
     def test_aClientOfTheExtensionIsHeardToTheEnd(self) -> None:
-        session = ServerSession(None)
+        session = serverSession(None)
         asked = hears(session, markedHello(1) + frameOf(Open(1)))
         self.assertEqual(asked, [SendData(frameOf(Extended(1))), TunnelAsked(1)])
         session.opened(1, TOKEN, 60)
@@ -195,7 +195,7 @@ class BaseClientTests(SynchronousTestCase):
     def test_whoSaidAnUnmarkedHelloHearsTheBaseProtocolOnly(
         self, secret: bool, port: int, behind: bytes, id: UUID, source: Source, token: str
     ) -> None:
-        session = ServerSession(SECRET if secret else None)
+        session = serverSession(SECRET if secret else None)
         heard = session.greeting()
         events = hears(session, rightProof(session), encode(Hello(port)) + behind, behind)
         self.assertEqual(events, [TunnelAsked(port)])
@@ -211,7 +211,7 @@ class BaseClientTests(SynchronousTestCase):
     @given(st.booleans(), STREAMS)
     def test_withoutAMarkedHelloNoSessionSaysAnything(self, secret: bool, stream: bytes) -> None:
         # Nothing in a stream without spaces can be a mark.
-        session = ServerSession(SECRET if secret else None)
+        session = serverSession(SECRET if secret else None)
         outcomes = hears(session, rightProof(session), stream.replace(b" ", b""))
         self.assertFalse([outcome for outcome in outcomes if isinstance(outcome, SendData)])
         self.assertFalse(session.extended)

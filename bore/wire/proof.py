@@ -1,0 +1,280 @@
+"""
+The proof of the secret, of both kinds and for both sides. The session machines do not know which kind it is.
+
+The proof of the base protocol is HMAC-SHA256 over the 16 bytes of the challenge's UUID, in hex digits; the server does
+not answer it.
+
+Inside TLS (README, "Inside TLS") the proof is mutual, and bound to the TLS connection. A man in the middle has a
+connection to each side, thus two connections, and a proof for the one is worth nothing on the other. The key is
+HMAC-SHA256 over ``txbore channel binding 1``. A proof is HMAC-SHA256 with this key over the name of the side that
+proves (``client`` or ``server``), a NUL, the 32 bytes that RFC 9266 (tls-exporter) gives both ends, the server's nonce
+and the client's.
+"""
+
+from __future__ import annotations
+
+import hmac
+from binascii import Error as NotHex
+from binascii import unhexlify
+from secrets import token_bytes
+from typing import Final, NamedTuple, Protocol
+from uuid import UUID, uuid4
+
+from bore.wire import binding, extension, messages, serde
+from bore.wire.binding import BindingAnswer, BindingChallenge, BindingProof
+from bore.wire.errors import (
+    InvalidSecret,
+    MalformedMessage,
+    ProtocolViolation,
+    SecretMissing,
+    ServerNotProven,
+    UnboundChallenge,
+    UnboundProof,
+    UnreadableProof,
+)
+from bore.wire.extension import Lane
+from bore.wire.messages import Accept, Authenticate, Challenge, Hello
+from bore.wire.secret import Secret
+
+#: The label of the key of the proofs inside TLS. It is not 16 bytes long, as the UUID of a challenge is.
+_LABEL: Final = b"txbore channel binding 1"
+
+#: The size of a nonce, in bytes.
+_NONCE_SIZE: Final = 32
+
+
+class Proven(NamedTuple):
+    """
+    A client has proved that it knows a secret.
+
+    :ivar secret: the secret. It tells who the client is: whoever holds this secret.
+    :ivar answer: the frame to send to the client; may be empty.
+    """
+
+    secret: Secret
+    answer: bytes
+
+
+class ServerProof(Protocol):
+    """The server's side of a proof, on one connection."""
+
+    def challenge(self) -> bytes:
+        """The frame that the server sends first."""
+
+    def check(self, frame: bytes) -> Proven:
+        """
+        Check the client's proof.
+
+        :param frame: the first frame from the client, without its NUL.
+        :raises bore.wire.errors.Refusal: when it does not prove the secret.
+        """
+
+
+class ClientProof(Protocol):
+    """
+    The client's side of a proof, on one connection.
+
+    :ivar mutual: whether the server answers with a proof of its own.
+    """
+
+    mutual: bool
+
+    def decode(self, frame: bytes) -> binding.ServerMessage:
+        """
+        Decode what a server sends during the proof.
+
+        :raises MalformedMessage: when it is not a message that may come then.
+        """
+
+    def examine(self, challenge: Challenge | BindingChallenge) -> None:
+        """
+        Check that a challenge asks for this kind of proof.
+
+        :raises UnboundChallenge: when it asks for a weaker one.
+        """
+
+    def answer(self, challenge: Challenge | BindingChallenge) -> bytes:
+        """
+        Prove the secret.
+
+        :returns: the frame to send to the server.
+        :raises UnboundChallenge: when the challenge asks for a weaker proof.
+        """
+
+    def check(self, answer: BindingAnswer) -> None:
+        """
+        Check the server's own proof.
+
+        :raises ServerNotProven: when it does not prove the secret.
+        """
+
+
+def serverProof(secret: Secret | None, channelBinding: bytes = b"") -> ServerProof | None:
+    """
+    Choose the proof for a connection, on the server's side.
+
+    :param secret: the secret that the client has to know; None: it does not have to prove anything.
+    :param channelBinding: identifies the TLS connection (RFC 9266); empty: it is not encrypted.
+    """
+    if secret is None:
+        return None
+    return BoundServerProof(secret, channelBinding) if channelBinding else BaseServerProof(secret)
+
+
+def clientProof(secret: Secret | None, channelBinding: bytes = b"") -> ClientProof | None:
+    """
+    Choose the proof for a connection, on the client's side.
+
+    :param secret: the secret that we share with the server; None: we share none, and prove nothing.
+    :param channelBinding: identifies the TLS connection (RFC 9266); empty: it is not encrypted.
+    """
+    if secret is None:
+        return None
+    return BoundClientProof(secret, channelBinding) if channelBinding else BaseClientProof(secret)
+
+
+def proveBase(secret: Secret, challenge: UUID) -> str:
+    """The base protocol's proof: 64 lower-case hex digits."""
+    return secret.mac(challenge.bytes).hex()
+
+
+def provesBase(secret: Secret, challenge: UUID, proof: str) -> bool:
+    """Check the base protocol's proof, in the same time for every proof of the right length."""
+    try:
+        given = unhexlify(proof.encode())
+    except NotHex:
+        return False
+    return hmac.compare_digest(given, secret.mac(challenge.bytes))
+
+
+class BaseServerProof:
+    """The proof of the base protocol, on the server's side."""
+
+    def __init__(self, secret: Secret) -> None:
+        self._secret = secret
+        self._id = uuid4()
+
+    def challenge(self) -> bytes:
+        """The challenge, with the UUID to prove the secret for."""
+        return messages.encode(Challenge(self._id))
+
+    def check(self, frame: bytes) -> Proven:
+        """Check the client's proof."""
+        try:
+            message = extension.decodeRequest(frame)
+        except MalformedMessage:
+            raise UnreadableProof from None
+        match message:
+            case Authenticate(proof):
+                if not provesBase(self._secret, self._id, proof):
+                    raise InvalidSecret
+                return Proven(self._secret, b"")
+            case Hello() | Accept() | Lane():
+                raise SecretMissing
+
+
+class BaseClientProof:
+    """The proof of the base protocol, on the client's side."""
+
+    mutual = False
+
+    def __init__(self, secret: Secret) -> None:
+        self._secret = secret
+
+    def decode(self, frame: bytes) -> messages.ServerMessage:
+        """Decode a message of the base protocol."""
+        return messages.decodeServerMessage(frame)
+
+    def examine(self, challenge: Challenge | BindingChallenge) -> None:
+        """Every challenge will do: there is no weaker proof."""
+
+    def answer(self, challenge: Challenge | BindingChallenge) -> bytes:
+        """Prove the secret."""
+        if isinstance(challenge, BindingChallenge):
+            raise ProtocolViolation("a challenge of TLS on a connection without TLS")
+        return messages.encode(Authenticate(proveBase(self._secret, challenge.id)))
+
+    def check(self, answer: BindingAnswer) -> None:
+        """A server of the base protocol does not answer."""
+        raise ProtocolViolation("the server's proof, which it was not asked for")
+
+
+class BoundServerProof:
+    """
+    The proof that is bound to a TLS connection, on the server's side.
+
+    :param channelBinding: identifies the TLS connection.
+    """
+
+    def __init__(self, secret: Secret, channelBinding: bytes) -> None:
+        self._secret = secret
+        self._binding = channelBinding
+        self._nonce = token_bytes(_NONCE_SIZE)
+
+    def challenge(self) -> bytes:
+        """The challenge, with the server's nonce."""
+        return binding.encode(BindingChallenge(self._nonce.hex()))
+
+    def check(self, frame: bytes) -> Proven:
+        """Check the client's proof, and answer it."""
+        try:
+            message = serde.decode(binding.REQUESTS, frame)
+        except MalformedMessage:
+            raise UnreadableProof from None
+        match message:
+            case BindingProof(nonce, proof):
+                tags = _Tags(self._secret, self._binding, self._nonce, bytes.fromhex(nonce))
+                if not hmac.compare_digest(bytes.fromhex(proof), tags.client):
+                    raise InvalidSecret
+                return Proven(self._secret, binding.encode(BindingAnswer(tags.server.hex())))
+            case Authenticate():
+                raise UnboundProof
+            case _:
+                raise SecretMissing
+
+
+class BoundClientProof:
+    """
+    The proof that is bound to a TLS connection, on the client's side.
+
+    :param channelBinding: identifies the TLS connection.
+    """
+
+    mutual = True
+
+    def __init__(self, secret: Secret, channelBinding: bytes) -> None:
+        self._secret = secret
+        self._binding = channelBinding
+        self._tags: _Tags | None = None
+
+    def decode(self, frame: bytes) -> binding.ServerMessage:
+        """Decode a message of the base protocol, or of the proof."""
+        return binding.decodeServerMessage(frame)
+
+    def examine(self, challenge: Challenge | BindingChallenge) -> None:
+        """Refuse the challenge of the base protocol: its proof could be passed on."""
+        if isinstance(challenge, Challenge):
+            raise UnboundChallenge
+
+    def answer(self, challenge: Challenge | BindingChallenge) -> bytes:
+        """Prove the secret."""
+        if isinstance(challenge, Challenge):
+            raise UnboundChallenge
+        nonce = token_bytes(_NONCE_SIZE)
+        self._tags = _Tags(self._secret, self._binding, bytes.fromhex(challenge.nonce), nonce)
+        return binding.encode(BindingProof(nonce.hex(), self._tags.client.hex()))
+
+    def check(self, answer: BindingAnswer) -> None:
+        """Check the server's own proof."""
+        if self._tags is None or not hmac.compare_digest(bytes.fromhex(answer.proof), self._tags.server):
+            raise ServerNotProven
+
+
+class _Tags:
+    """Both proofs of one TLS connection."""
+
+    def __init__(self, secret: Secret, channelBinding: bytes, serverNonce: bytes, clientNonce: bytes) -> None:
+        key = secret.mac(_LABEL)
+        bound = b"\0" + channelBinding + serverNonce + clientNonce
+        self.client = hmac.digest(key, b"client" + bound, "sha256")
+        self.server = hmac.digest(key, b"server" + bound, "sha256")
