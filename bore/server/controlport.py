@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -11,13 +10,14 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 
-from bore.relay.interface import Ending, Relay, Stream
+from bore.relay.interface import Relay, Stream
 from bore.server.control import ControlProtocol
 from bore.server.controlface import ControlConnection
 from bore.server.guesses import Guesses
 from bore.server.lanepool import LaneBudget, LanePool
 from bore.server.settings import ServerSettings
 from bore.server.strangers import Strangers
+from bore.server.tcpentrance import TcpEntrances
 from bore.server.tunnel import Tunnel
 from bore.server.tunnellog import TunnelLog
 from bore.server.tunnels import Tunnels
@@ -70,9 +70,10 @@ class ControlFactory(Factory):
         self.relay = relay
         self.descriptors = Descriptors(reactor, settings.bounds.descriptors)
         self._budget = LaneBudget(self.descriptors)
-        self.unaccepted = UnacceptedVisitors(reactor, self.descriptors, lambda: self._budget.count, self._giveWay)
+        self.unaccepted = UnacceptedVisitors(reactor, self.descriptors, lambda: self._budget.count, self.giveWay)
         self.starvation = Starvation(reactor)
-        self.tunnels = Tunnels(reactor, settings, self.unaccepted, self.starvation)
+        entrances = TcpEntrances(reactor, settings, self.starvation, self.descriptors, self.giveWay)
+        self.tunnels = Tunnels(reactor, settings, self.unaccepted, entrances)
         self.unclassified = UnclassifiedConnections(reactor, settings.bounds, self.tunnels.hasSome)
         self.guesses = Guesses(reactor)
         self.turns = Turns(reactor)
@@ -114,8 +115,8 @@ class ControlFactory(Factory):
         """Join a visitor with the data connection that its client has made for it."""
         if VisitorLog.wanted:
             self._log.debug("the visitor {id} is taken", id=visitor.name)
-        visitor.tunnel.serving[visitor] = client.socket
-        self.relay.join(Stream(visitor.socket, visitor.early), client, partial(self._visitorLeft, visitor))
+        ended = visitor.tunnel.serve(visitor, client.socket)
+        self.relay.join(Stream(visitor.socket, visitor.early), client, ended)
 
     def opened(self, connection: ControlConnection, tunnel: Tunnel, extended: bool) -> LanePool | None:
         """A connection has got a tunnel; its lanes, if there can be some."""
@@ -123,7 +124,7 @@ class ControlFactory(Factory):
         relay = self.relay.lanes
         if not extended or relay is None:
             return None
-        lanes = LanePool(self.reactor, relay, tunnel, self.settings.bounds.lanes, self._budget, self._visitorLeft)
+        lanes = LanePool(self.reactor, relay, tunnel, self.settings.bounds.lanes, self._budget)
         self._lanes[digest(lanes.token)] = lanes
         return lanes
 
@@ -204,12 +205,12 @@ class ControlFactory(Factory):
 
         :returns: whether some are free already.
         """
-        if self._giveWay() or self.unaccepted.closeNewest():
+        if self.giveWay() or self.unaccepted.closeNewest():
             return True
         self.unclassified.dropOne()
         return False
 
-    def _giveWay(self) -> bool:
+    def giveWay(self) -> bool:
         """
         Close half of each session's idle lanes, or else reset streams that only linger; whether there was one.
 
@@ -239,14 +240,3 @@ class ControlFactory(Factory):
         except ProtocolViolation:
             pass  # the protocol will say the same
         return False
-
-    def _visitorLeft(self, visitor: Visitor, ending: Ending) -> None:
-        del visitor.tunnel.serving[visitor]
-        if VisitorLog.wanted:
-            self._log.debug(
-                "the visitor {id} is gone: {reason}; {toClient} bytes to the client, {toVisitor} to the visitor",
-                id=visitor.name,
-                reason=ending.reason.value,
-                toClient=ending.toRight,
-                toVisitor=ending.toLeft,
-            )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from twisted.internet.interfaces import IReactorTime
 
-from bore.relay.interface import PROOF_TIMEOUT, Ending, Stream
+from bore.relay.interface import PROOF_TIMEOUT, Stream
 from bore.server.tunnel import Tunnel
 from bore.server.visitor import Visitor
 from bore.streams.sockets import prepareLane
@@ -60,7 +59,6 @@ class LanePool:
 
     :param bound: how many idle lanes are kept; 0: any number.
     :param budget: the idle lanes of all sessions.
-    :param left: called when a visitor has left.
     :ivar token: for this a client opens lanes.
     """
 
@@ -73,14 +71,12 @@ class LanePool:
         tunnel: Tunnel,
         bound: int,
         budget: LaneBudget,
-        left: Callable[[Visitor, Ending], None],
     ) -> None:
         self._clock = clock
         self._relay = relay
         self._tunnel = tunnel
         self._bound = bound
         self._budget = budget
-        self._left = left
         self._idle: dict[Lane, float] = {}
         self._open = True
         self.token = newToken()
@@ -154,12 +150,11 @@ class LanePool:
     def _join(self, visitor: Visitor, lane: Lane) -> None:
         if VisitorLog.wanted:
             self._log.debug("visitor {id} is on lane {lane}", id=visitor.name, lane=id(lane))
-        visitor.tunnel.serving[visitor] = lane.socket
         self._relay.joinWithLane(
             Stream(visitor.socket, visitor.early),
             lane,
             True,
-            partial(self._left, visitor),
+            visitor.tunnel.serve(visitor, lane.socket),
             openFrame(visitor.name, visitor.source, visitor.announced),
             giveBack=partial(self._giveBack, visitor),
         )
@@ -169,11 +164,7 @@ class LanePool:
         A visitor's lane was dead. If silence alone has shown it, those that were idle then are dead, too: they had been
         silent for longer.
         """
-        del visitor.tunnel.serving[visitor]
-        visitor.early = early
-        visitor.lanesLost += 1
-        if VisitorLog.wanted:
-            self._log.debug("visitor {id} was on a dead lane", id=visitor.name)
+        visitor.tunnel.takeBack(visitor, early)
         if silent:
             since = self._clock.seconds() - PROOF_TIMEOUT
             for lane in [lane for lane, idleSince in self._idle.items() if idleSince <= since]:

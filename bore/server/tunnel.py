@@ -1,18 +1,22 @@
-"""A public port, and the visitors that wait for the client to take them."""
+"""A public address, and the visitors that come to it."""
 
 from __future__ import annotations
 
 import socket
 from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 from uuid import UUID
 
+from twisted.internet.interfaces import IReactorTime
+
+from bore.relay.interface import Ending
+from bore.server.entrance import Entrance
 from bore.server.settings import Bounds
 from bore.server.unaccepted import UnacceptedVisitors
 from bore.server.visitor import Visitor
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
-from bore.streams.listener import Listener, Starvation
-from bore.streams.reactor import IReactor
 from bore.streams.sockets import sinceReceived
 from bore.streams.visitorlog import VisitorLog
 from bore.timing.bursts import Burst, Overflow
@@ -44,13 +48,14 @@ class Client(Protocol):
 
 class Tunnel:
     """
-    One public port. It can be without a client for a while.
+    One public address. It can be without a client for a while.
 
-    Visitors are accepted as long as there is room for them to wait; then the kernel holds them, and those that wait
-    are served first. What is over a bound on visitors or their rate is closed.
+    Visitors are accepted as long as there is room for them to wait; then the entrance holds them back, and those that
+    wait are served first. Visitors over a limit on their number or rate are closed.
 
-    :param sock: the listening socket.
+    :param entrance: where the visitors come in; it belongs to the tunnel from now on.
     :param source: whom the client's address belongs to.
+    :ivar port: the public port.
     :ivar token: for this a client gets the tunnel back.
     :ivar client: who serves the visitors; None while the client is away.
     :ivar waiting: the visitors that no client has taken, by id; the oldest first.
@@ -62,23 +67,22 @@ class Tunnel:
 
     def __init__(
         self,
-        reactor: IReactor,
-        sock: socket.socket,
+        clock: IReactorTime,
+        entrance: Entrance,
         unaccepted: UnacceptedVisitors,
-        starvation: Starvation,
         bounds: Bounds,
         source: str,
         client: Client,
     ) -> None:
         self._unaccepted = unaccepted
         self._bounds = bounds
-        self._rate = VisitorRate(reactor, bounds.visitorRate)
-        self._neglect = Overflow(reactor, "port {port}: nobody has taken the visitor {visitor} in {seconds:.0f} s")
-        self._absence = Overflow(reactor, "port {port}: the client is away, visitors are closed")
-        self._throng = Overflow(reactor, "port {port}: {limit} visitors may be there, more are closed")
-        self._crowd = Burst(reactor)
+        self._rate = VisitorRate(clock, bounds.visitorRate)
+        self._neglect = Overflow(clock, "port {port}: nobody has taken the visitor {visitor} in {seconds:.0f} s")
+        self._absence = Overflow(clock, "port {port}: the client is away, visitors are closed")
+        self._throng = Overflow(clock, "port {port}: {limit} visitors may be there, more are closed")
+        self._crowd = Burst(clock)
         self._rush = Overflow(
-            reactor, "port {port}: more than {limit} new visitors per second from {source}, they are closed"
+            clock, "port {port}: more than {limit} new visitors per second from {source}, they are closed"
         )
         self.token = newToken()
         self.source = source
@@ -89,14 +93,9 @@ class Tunnel:
         self._held = 0
         self.serving: dict[Visitor, socket.socket] = {}
         self.closed = False
-        self._listener = Listener(
-            reactor, sock, self._visitorCame, starvation, unaccepted.giveWay, self._mayAccept, unaccepted.descriptors
-        )
-
-    @property
-    def port(self) -> int:
-        """The public port."""
-        return self._listener.port
+        self._entrance = entrance
+        self.port = entrance.port
+        entrance.open(self)
 
     def sinceReceived(self) -> float:
         """How many seconds ago bytes of the client came on the connections that serve visitors."""
@@ -134,11 +133,33 @@ class Tunnel:
         """Give the port back, and close who waits."""
         self.client = None
         self.closed = True
-        self._listener.stop()
+        self._entrance.close()
         self._unaccepted.dismiss(self)
         self._unannounced.clear()
 
-    def left(self, visitor: Visitor) -> None:
+    def serve(self, visitor: Visitor, carrier: socket.socket) -> Callable[[Ending], None]:
+        """
+        Count a visitor as one that is served.
+
+        :param carrier: the connection of the client that it is on.
+        :returns: has to be called when the visitor has left.
+        """
+        self.serving[visitor] = carrier
+        return partial(self._left, visitor)
+
+    def takeBack(self, visitor: Visitor, early: bytes) -> None:
+        """
+        Count a visitor no longer as one that is served: its lane was dead.
+
+        :param early: bytes that were read from it, and have not reached the client.
+        """
+        del self.serving[visitor]
+        visitor.early = early
+        visitor.lanesLost += 1
+        if VisitorLog.wanted:
+            self._log.debug("visitor {id} was on a dead lane", id=visitor.name)
+
+    def noLongerWaits(self, visitor: Visitor) -> None:
         """A visitor does not wait any more: the next one may be announced, and accepted."""
         if visitor.announced:
             self._announced -= 1
@@ -156,9 +177,21 @@ class Tunnel:
 
     def acceptAgain(self) -> None:
         """Accept visitors, if there is room for them again."""
-        if self._held and not self.closed and self._mayAccept():
+        if self._held and not self.closed and self.mayAccept():
             self._held = 0
-            self._listener.resume()
+            self._entrance.resume()
+
+    def _left(self, visitor: Visitor, ending: Ending) -> None:
+        """A visitor that was served has left."""
+        del self.serving[visitor]
+        if VisitorLog.wanted:
+            self._log.debug(
+                "the visitor {id} is gone: {reason}; {toClient} bytes to the client, {toVisitor} to the visitor",
+                id=visitor.name,
+                reason=ending.reason.value,
+                toClient=ending.toRight,
+                toVisitor=ending.toLeft,
+            )
 
     def _announceMore(self) -> None:
         """Tell the client of those who wait without its knowledge, as far as it may know of more."""
@@ -175,7 +208,7 @@ class Tunnel:
         self._announced += 1
         client.announce(visitor)
 
-    def _mayAccept(self) -> bool:
+    def mayAccept(self) -> bool:
         """Whether there is room for one more visitor; else the kernel holds it."""
         waiting = len(self.waiting)
         if self.client is None and waiting >= self._bounds.waiting > 0:
@@ -190,7 +223,7 @@ class Tunnel:
     def _hold(self, waiting: int, crowded: bool) -> None:
         """Stop accepting for a while."""
         self._held = waiting + 1
-        self._listener.pause()
+        self._entrance.pause()
         if crowded and self._crowd.begins():
             self._log.warn(
                 "port {port}: {count} visitors wait for the client, more are not accepted yet",
@@ -200,11 +233,12 @@ class Tunnel:
         if not waiting:
             self._unaccepted.hold(self)
 
-    def _visitorCame(self, sock: socket.socket, address: SocketAddress) -> None:
+    def visitorCame(self, sock: socket.socket, address: SocketAddress, early: bytes = b"") -> None:
+        """Serve a visitor, or have it wait, or close it."""
         if not self._isAllowed(address):
             sock.close()
             return
-        visitor = Visitor(sock, address, self)
+        visitor = Visitor(sock, address, self, early)
         if VisitorLog.wanted:
             self._log.debug(
                 "port {port}: visitor {visitor} is {id}",

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable
 from typing import Final
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from bore.server.ports import Ports
+from bore.server.entrance import Entrance
 from bore.server.settings import ServerSettings
+from bore.server.tcpentrance import TcpEntrances
 from bore.server.tunnel import Client, Tunnel
 from bore.server.unaccepted import UnacceptedVisitors
-from bore.streams.listener import Starvation
-from bore.streams.reactor import IReactor
 from bore.timing.bursts import Overflow
 from bore.timing.deadlines import Deadlines
 from bore.wire.errors import (
@@ -37,26 +36,25 @@ class Tunnels:
     A client that is in doubt keeps its tunnel until another one needs the port, or the place under a bound.
 
     :param unaccepted: where visitors wait.
-    :param starvation: is told when there are no descriptors for visitors.
+    :param entrances: opens the ports for visitors.
     """
 
     _log: Final = Logger()
 
     def __init__(
-        self, reactor: IReactor, settings: ServerSettings, unaccepted: UnacceptedVisitors, starvation: Starvation
+        self, clock: IReactorTime, settings: ServerSettings, unaccepted: UnacceptedVisitors, entrances: TcpEntrances
     ) -> None:
-        self._reactor = reactor
+        self._clock = clock
         self._settings = settings
         self._unaccepted = unaccepted
-        self._ports = Ports(reactor, settings)
-        self._starvation = starvation
+        self._entrances = entrances
         self._byToken: dict[bytes, Tunnel] = {}
         self._byPort: dict[int, Tunnel] = {}
         self._bySource: dict[str, dict[Tunnel, None]] = {}
         self._allWell = float("-inf")
-        self._leases: Deadlines[Tunnel, Tunnel] = Deadlines(reactor, settings.lease, self._leaseOver)
-        self._many = Overflow(reactor, "{limit} tunnels may be open, no more are opened")
-        self._manyFromOne = Overflow(reactor, "{limit} tunnels may be open from {source}, no more are opened for it")
+        self._leases: Deadlines[Tunnel, Tunnel] = Deadlines(clock, settings.lease, self._leaseOver)
+        self._many = Overflow(clock, "{limit} tunnels may be open, no more are opened")
+        self._manyFromOne = Overflow(clock, "{limit} tunnels may be open from {source}, no more are opened for it")
 
     def __len__(self) -> int:
         return len(self._byToken)
@@ -107,7 +105,6 @@ class Tunnels:
         del self._byPort[tunnel.port]
         self._leave(tunnel)
         tunnel.close()
-        self._ports.close(tunnel.port)
 
     def closeAll(self) -> None:
         """Give all ports back."""
@@ -117,10 +114,10 @@ class Tunnels:
 
     def _new(self, port: int, source: str, client: Client) -> Tunnel:
         doubtful = self._makeRoom(source)
-        sock = self._listen(port)
+        entrance = self._enter(port)
         if doubtful is not None and not doubtful.closed:
             self._giveUp(doubtful)
-        tunnel = Tunnel(self._reactor, sock, self._unaccepted, self._starvation, self._settings.bounds, source, client)
+        tunnel = Tunnel(self._clock, entrance, self._unaccepted, self._settings.bounds, source, client)
         self._byToken[digest(tunnel.token)] = tunnel
         self._byPort[tunnel.port] = tunnel
         self._bySource.setdefault(source, {})[tunnel] = None
@@ -149,9 +146,9 @@ class Tunnels:
             return doubtful
         return None
 
-    def _listen(self, port: int) -> socket.socket:
+    def _enter(self, port: int) -> Entrance:
         try:
-            return self._ports.open(port)
+            return self._entrances.open(port)
         except PortInUse:
             doubtful = self._inDoubt([self._byPort[port]] if port in self._byPort else [])
             if doubtful is None:
@@ -161,7 +158,7 @@ class Tunnels:
             if doubtful is None:
                 raise
         self._giveUp(doubtful)
-        return self._ports.open(port)
+        return self._entrances.open(port)
 
     def _inDoubt(self, tunnels: Iterable[Tunnel]) -> Tunnel | None:
         """The first of these tunnels whose client may be gone."""
@@ -172,11 +169,11 @@ class Tunnels:
 
     def _anyInDoubt(self) -> Tunnel | None:
         """One of all tunnels whose client may be gone. Refusals by the hundred do not have all looked at each time."""
-        if self._reactor.seconds() - self._allWell < _LOOK:
+        if self._clock.seconds() - self._allWell < _LOOK:
             return None
         doubtful = self._inDoubt(self._byToken.values())
         if doubtful is None:
-            self._allWell = self._reactor.seconds()
+            self._allWell = self._clock.seconds()
         return doubtful
 
     def _giveUp(self, tunnel: Tunnel) -> None:

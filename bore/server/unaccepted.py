@@ -34,7 +34,6 @@ class UnacceptedVisitors:
     :param descriptors: how many there are for visitors.
     :param idleLanes: says how many descriptors idle lanes hold.
     :param giveWay: closes idle lanes, to have their descriptors, and says whether there were some.
-    :ivar giveWay: the same.
     """
 
     _log: Final = Logger()
@@ -47,9 +46,9 @@ class UnacceptedVisitors:
         giveWay: Callable[[], bool],
     ) -> None:
         self._clock = clock
-        self.descriptors = descriptors
+        self._descriptors = descriptors
         self._idleLanes = idleLanes
-        self.giveWay = giveWay
+        self._giveWay = giveWay
         self._visitors: Deadlines[UUID, Visitor] = Deadlines(clock, ACCEPT_TIMEOUT, self._expired)
         self._shortage = Burst(clock)
         self._held: dict[Visited, None] = {}
@@ -68,7 +67,7 @@ class UnacceptedVisitors:
         :param waiting: how many wait for the same tunnel.
         """
         wanted = len(self._visitors) + _EACH * (1 + waiting)
-        return self.descriptors.has(wanted) or self._find(wanted)
+        return self._descriptors.has(wanted) or self._find(wanted)
 
     def hold(self, tunnel: Visited) -> None:
         """Tell a tunnel for which nobody waits when there are descriptors again."""
@@ -127,8 +126,8 @@ class UnacceptedVisitors:
     def _find(self, wanted: int) -> bool:
         """Whether so many descriptors are free, or could be; those of idle lanes are."""
         promised = len(self._visitors)
-        descriptors = self.descriptors
-        if not descriptors.has(promised + _EACH) and self.giveWay():
+        descriptors = self._descriptors
+        if not descriptors.has(promised + _EACH) and self._giveWay():
             descriptors.renew()
         if descriptors.spare < promised + _EACH:
             if self._shortage.begins():
@@ -152,7 +151,7 @@ class UnacceptedVisitors:
 
     def _part(self, visitor: Visitor) -> None:
         del visitor.tunnel.waiting[visitor.id]
-        visitor.tunnel.left(visitor)
+        visitor.tunnel.noLongerWaits(visitor)
 
     def _close(self, visitor: Visitor) -> None:
         visitor.socket.close()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import socket
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Protocol
 from uuid import UUID
 
+from bore.relay.interface import Ending
 from bore.streams.addresses import SocketAddress, plainHost
 from bore.wire.extension import Source
 from bore.wire.token import newId
@@ -17,16 +19,20 @@ class Visited(Protocol):
     What visitors have come to: a tunnel.
 
     :ivar waiting: the visitors that no client has taken, by id; the oldest first.
-    :ivar serving: the visitors that are being served, and the connection of the client that each of them is on.
     """
 
     waiting: OrderedDict[UUID, Visitor]
-    serving: dict[Visitor, socket.socket]
 
     def admit(self, visitor: Visitor, first: bool = False) -> None:
         """Have a visitor wait for the client; ahead of the others, if it has waited before."""
 
-    def left(self, visitor: Visitor) -> None:
+    def serve(self, visitor: Visitor, carrier: socket.socket) -> Callable[[Ending], None]:
+        """Count a visitor as one that is served; the result has to be called when it has left."""
+
+    def takeBack(self, visitor: Visitor, early: bytes) -> None:
+        """Count a visitor no longer as one that is served: its lane was dead."""
+
+    def noLongerWaits(self, visitor: Visitor) -> None:
         """A visitor does not wait any more."""
 
     def neglected(self, visitor: Visitor) -> None:
@@ -41,18 +47,18 @@ class Visitor:
     Somebody who has connected to a public port.
 
     :ivar name: its id, as text.
-    :ivar early: bytes that were read from it already.
+    :ivar early: bytes that were read from it, and have not reached the client.
     :ivar lanesLost: how many lanes it was on that turned out to be dead.
     :ivar announced: the tunnel's client was told that it waits, or waited.
     """
 
     __slots__ = ("_id", "address", "announced", "early", "lanesLost", "name", "socket", "tunnel")
 
-    def __init__(self, sock: socket.socket, address: SocketAddress, tunnel: Visited) -> None:
+    def __init__(self, sock: socket.socket, address: SocketAddress, tunnel: Visited, early: bytes = b"") -> None:
         self.name = newId()
         self._id: UUID | None = None
         self.socket = sock
-        self.early = b""
+        self.early = early
         self.lanesLost = 0
         self.announced = False
         self.address = address

@@ -212,7 +212,7 @@ class StarvationTests(ControlCase):
         self.announced(transport)
         lingering = [True]
         self.relay.relieve = lambda: bool(lingering and lingering.pop())  # type: ignore[method-assign]
-        for relieve in (self.factory.relieve, self.factory.unaccepted.giveWay):
+        for relieve in (self.factory.relieve, self.factory.giveWay):
             lingering[:] = [True]
             self.assertTrue(relieve())
             self.assertEqual((lingering, len(self.factory.unaccepted)), ([], 1))

@@ -324,7 +324,7 @@ class GiveWayTests(LaneCase):
         lanes = [self.lane() for _ in range(3)]
         lingering = [True]
         self.relay.relieve = lambda: bool(lingering and lingering.pop())  # type: ignore[method-assign]
-        for giveWay, open in ((self.factory.unaccepted.giveWay, 1), (self.factory.relieve, 0)):
+        for giveWay, open in ((self.factory.giveWay, 1), (self.factory.relieve, 0)):
             self.assertTrue(giveWay())
             self.assertEqual((sum(not lane.closed for lane in lanes), lingering), (open, [True]))
         self.assertTrue(self.factory.relieve())

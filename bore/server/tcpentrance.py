@@ -1,0 +1,99 @@
+"""Entrances that are TCP ports of their own."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from bore.server.entrance import EntranceUser
+from bore.server.ports import Ports
+from bore.server.settings import ServerSettings
+from bore.streams.listener import Listener, Starvation
+from bore.streams.reactor import IReactor
+from bore.system.descriptors import Descriptors
+
+
+class TcpEntrances:
+    """
+    Opens TCP ports as entrances.
+
+    :param starvation: is told when there are no descriptors for visitors.
+    :param descriptors: is told of the descriptors of listening sockets and visitors.
+    :param relieve: frees descriptors when there are none, and says whether it could.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactor,
+        settings: ServerSettings,
+        starvation: Starvation,
+        descriptors: Descriptors,
+        relieve: Callable[[], bool],
+    ) -> None:
+        self._reactor = reactor
+        self._starvation = starvation
+        self._descriptors = descriptors
+        self._relieve = relieve
+        self._ports = Ports(reactor, settings)
+
+    def open(self, port: int) -> TcpEntrance:
+        """
+        Take a TCP port.
+
+        :param port: which one; 0: a random one out of the server's range.
+        :raises bore.wire.errors.Refusal: when it cannot be had.
+        """
+        return TcpEntrance(self, self._ports.open(port))
+
+    def listen(self, sock: socket.socket, tunnel: EntranceUser) -> Listener:
+        """Accept the visitors of a tunnel."""
+        return Listener(
+            self._reactor,
+            sock,
+            tunnel.visitorCame,
+            self._starvation,
+            self._relieve,
+            tunnel.mayAccept,
+            self._descriptors,
+        )
+
+    def closed(self, port: int) -> None:
+        """A port is free again."""
+        self._ports.close(port)
+
+
+class TcpEntrance:
+    """
+    A TCP port.
+
+    :param sock: a socket that listens on it. Until the entrance is opened, and while it is paused, the kernel holds
+        those that connect.
+    """
+
+    def __init__(self, entrances: TcpEntrances, sock: socket.socket) -> None:
+        self._entrances = entrances
+        self._socket = sock
+        self._listener: Listener | None = None
+        self.port: int = sock.getsockname()[1]
+
+    def open(self, tunnel: EntranceUser) -> None:
+        """See Entrance."""
+        self._listener = self._entrances.listen(self._socket, tunnel)
+
+    def pause(self) -> None:
+        """See Entrance."""
+        if self._listener is not None:
+            self._listener.pause()
+
+    def resume(self) -> None:
+        """See Entrance."""
+        if self._listener is not None:
+            self._listener.resume()
+
+    def close(self) -> None:
+        """See Entrance. Visitors that were not accepted are reset by the kernel."""
+        if self._listener is None:
+            self._socket.close()
+        else:
+            self._listener.stop()
+        self._entrances.closed(self.port)

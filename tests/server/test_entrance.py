@@ -1,0 +1,191 @@
+"""Where visitors come in."""
+
+from __future__ import annotations
+
+import socket
+from typing import cast
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.relay.interface import Ending, Reason
+from bore.server.entrance import Entrance, EntranceUser
+from bore.server.settings import Bounds, ServerSettings
+from bore.server.tcpentrance import TcpEntrances
+from bore.server.tunnel import Client, Tunnel
+from bore.server.unaccepted import UnacceptedVisitors
+from bore.server.visitor import Visitor
+from bore.streams.listener import Starvation
+from bore.streams.reactor import IReactor
+from bore.system.descriptors import Descriptors
+from bore.wire.errors import Refusal
+from tests.fakes import FakeReactor
+from tests.support import connect, freePort, loopbackHost
+
+ADDRESS = ("192.0.2.7", 4711)
+
+
+class NameEntrance:
+    """A name on a port that many tunnels share: it has read what a visitor said first, and has no listening socket."""
+
+    port = 443
+
+    def __init__(self) -> None:
+        self.tunnel: EntranceUser | None = None
+        self.steps: list[str] = []
+
+    def open(self, tunnel: EntranceUser) -> None:
+        self.tunnel = tunnel
+
+    def pause(self) -> None:
+        self.steps.append("pause")
+
+    def resume(self) -> None:
+        self.steps.append("resume")
+
+    def close(self) -> None:
+        self.steps.append("close")
+
+
+class FakeClient:
+    """Serves nobody at once."""
+
+    def __init__(self) -> None:
+        self.announced: list[Visitor] = []
+
+    def serve(self, visitor: Visitor) -> bool:
+        return False
+
+    def announce(self, visitor: Visitor) -> None:
+        self.announced.append(visitor)
+
+    def end(self, refusal: Refusal) -> None: ...
+
+    def inDoubt(self) -> bool:
+        return False
+
+
+class AnyEntranceTests(SynchronousTestCase):
+    """A tunnel needs nothing of its entrance but what the interface says."""
+
+    def setUp(self) -> None:
+        clock = Clock()
+        self.unaccepted = UnacceptedVisitors(clock, Descriptors(clock, 0), lambda: 0, lambda: False)
+        self.entrance, self.client = NameEntrance(), FakeClient()
+        self.tunnel = self.make(self.entrance, self.client, Bounds(waiting=2))
+        self.addCleanup(self.unaccepted.close)
+
+    def make(self, entrance: Entrance, client: Client, bounds: Bounds) -> Tunnel:
+        return Tunnel(Clock(), entrance, self.unaccepted, bounds, "192.0.2.1", client)
+
+    def come(self, early: bytes = b"") -> socket.socket:
+        """Have a visitor brought by the entrance."""
+        ours, theirs = socket.socketpair()
+        self.addCleanup(ours.close)
+        self.addCleanup(theirs.close)
+        assert self.entrance.tunnel is not None
+        self.entrance.tunnel.visitorCame(ours, ADDRESS, early)
+        return theirs
+
+    def test_itsAddressIsTheEntrances(self) -> None:
+        self.assertEqual(self.tunnel.port, 443)
+
+    def test_whatTheEntranceHasReadIsTheVisitorsFirst(self) -> None:
+        self.come(b"GET / HTTP/1.1\r\n")
+        [visitor] = self.client.announced
+        self.assertEqual((visitor.early, visitor.source), (b"GET / HTTP/1.1\r\n", ADDRESS))
+
+    def test_itIsPausedWhileTooManyWaitAndResumedWhenSomeWereTaken(self) -> None:
+        self.tunnel.client = None
+        for _ in range(2):
+            self.assertTrue(self.tunnel.mayAccept())
+            self.come()
+        self.assertFalse(self.tunnel.mayAccept())
+        self.assertEqual(self.entrance.steps, ["pause"])
+        visitor = self.tunnel.takeFirst()
+        assert visitor is not None
+        self.assertEqual(self.entrance.steps, ["pause", "resume"])
+        visitor.socket.close()
+
+    def test_itIsClosedWithTheTunnelAndWhoComesAllTheSameIsClosed(self) -> None:
+        waiting = self.come()
+        self.tunnel.close()
+        self.assertEqual(self.entrance.steps, ["close"])
+        late = self.come()
+        self.assertEqual((waiting.recv(1), late.recv(1)), (b"", b""))
+        self.assertEqual(len(self.unaccepted), 0)
+
+    def test_aVisitorCountsAsServedUntilItHasLeft(self) -> None:
+        self.come()
+        visitor = self.tunnel.takeFirst()
+        assert visitor is not None
+        ended = self.tunnel.serve(visitor, visitor.socket)
+        self.assertEqual(list(self.tunnel.serving), [visitor])
+        ended(Ending(Reason.FINISHED, 1, 2))
+        self.assertEqual(list(self.tunnel.serving), [])
+
+    def test_aVisitorThatIsTakenBackDoesNotCountAndHasLostNothing(self) -> None:
+        self.come(b"GET ")
+        visitor = self.tunnel.takeFirst()
+        assert visitor is not None
+        self.tunnel.serve(visitor, visitor.socket)
+        self.tunnel.takeBack(visitor, b"GET / HTTP")
+        self.assertEqual((list(self.tunnel.serving), visitor.early, visitor.lanesLost), ([], b"GET / HTTP", 1))
+        visitor.socket.close()
+
+
+class TcpEntranceTests(SynchronousTestCase):
+    """A TCP port as an entrance."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        reactor, self.host = cast(IReactor, self.reactor), loopbackHost()
+        settings = ServerSettings(bindTunnels=self.host)
+        self.entrances = TcpEntrances(reactor, settings, Starvation(reactor), Descriptors(reactor, 0), lambda: False)
+        self.came: list[socket.socket] = []
+        self.may = True
+
+    def visitorCame(self, sock: socket.socket, address: object, early: bytes = b"") -> None:
+        self.addCleanup(sock.close)
+        self.assertEqual(early, b"")
+        self.came.append(sock)
+
+    def mayAccept(self) -> bool:
+        return self.may
+
+    def visit(self, port: int) -> socket.socket:
+        visitor = connect(self.host, port)
+        self.addCleanup(visitor.close)
+        for listener in self.reactor.getReaders():
+            listener.doRead()
+        return visitor
+
+    def test_theKernelHoldsThoseThatComeBeforeItIsOpen(self) -> None:
+        entrance = self.entrances.open(freePort(self.host))
+        self.addCleanup(entrance.close)
+        self.visit(entrance.port)
+        self.assertEqual(self.came, [])
+        entrance.open(self)
+        self.visit(entrance.port)
+        self.assertEqual(len(self.came), 2)
+
+    def test_theKernelHoldsThoseThatComeWhileItIsPaused(self) -> None:
+        entrance = self.entrances.open(freePort(self.host))
+        self.addCleanup(entrance.close)
+        entrance.open(self)
+        entrance.pause()
+        entrance.pause()
+        self.visit(entrance.port)
+        self.assertEqual(self.came, [])
+        entrance.resume()
+        self.visit(entrance.port)
+        self.assertEqual(len(self.came), 2)
+
+    def test_itsPortIsFreeWhenItIsClosedOpenOrNot(self) -> None:
+        port = freePort(self.host)
+        self.entrances.open(port).close()
+        entrance = self.entrances.open(port)
+        entrance.open(self)
+        entrance.close()
+        self.entrances.open(port).close()
+        self.assertEqual(self.reactor.getReaders(), [])
