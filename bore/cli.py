@@ -4,54 +4,59 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Final, Protocol
 
+from bore import exits
+
+# Nothing else is imported here: bore --version has to be quick, and does not load Twisted.
 if TYPE_CHECKING:
-    from bore.options.common import LogSettings
+    from bore.logs.settings import LogSettings
+    from bore.startup import IProgramReactor
 
-USAGE_TEXT = """\
+USAGE_TEXT: Final = """\
 usage: bore COMMAND ...
 
 A self-hosted TCP tunnel.
 
 commands:
   local    Show a local port to the world through a server
-  server   Run the server: it listens on public ports on behalf of its clients
-  secret   Print a secret that cannot be guessed, or write it to a file
-  demo     Show a built-in web page through a server and a client on this machine
+  server   Run the server, which listens on public ports on behalf of clients
+  secret   Print a new random secret, or write it to a file
+  demo     Show a built-in web page through a tunnel on this machine
 
-'bore COMMAND --help' tells the options of a command, 'bore --version' the version.
+'bore COMMAND --help' lists the options of a command.
+'bore --version' prints the version.
 """
 
-_GIVE = "give one of local, server, secret, demo"
+_COMMANDS: Final = "commands: local, server, secret, demo"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """
     Run ``bore``.
 
-    :param arguments: the command line without the program's name; the process's own by default.
-    :returns: the exit code; :mod:`bore.exits` has their meanings.
+    :param arguments: the command line without the name of the program; None: that of the process.
+    :returns: the exit code, see :mod:`bore.exits`.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     match words:
         case ["-h" | "--help" | "help", *_]:
             print(USAGE_TEXT, end="")  # noqa: T201
-            return 0
+            return exits.OK
         case ["-V" | "--version", *_]:
             from bore import __version__
 
             print(f"txbore {__version__}")  # noqa: T201
-            return 0
+            return exits.OK
         case ["server" | "local" | "secret" | "demo" as name, *rest]:
             return _command(name, rest)
         case []:
-            return _complain("bore", f"a command is missing: {_GIVE}; 'bore --help' explains", 2)
-    return _complain("bore", f"{words[0]!r} is no command: {_GIVE}", 2)
+            return _fail("bore", f"no command given; {_COMMANDS} (see 'bore --help')", exits.USAGE)
+    kind = "option" if words[0].startswith("-") else "command"
+    return _fail("bore", f"unknown {kind} {words[0]!r}; {_COMMANDS} (see 'bore --help')", exits.USAGE)
 
 
 def _command(name: str, arguments: Sequence[str]) -> int:
-    # Imported late: bore --version is to be quick.
     from bore.commandline import UsageError
 
     runners: dict[str, Callable[[str, Sequence[str]], int]] = {
@@ -64,32 +69,30 @@ def _command(name: str, arguments: Sequence[str]) -> int:
     try:
         return runners[name](program, arguments)
     except KeyboardInterrupt:
-        return 0  # on purpose, before anything was up
+        return exits.OK  # stopped on request, before the reactor ran
     except UsageError as e:
-        return _complain(program, f"{e} ('{program} --help' explains)", 2)
+        return _fail(program, f"{e} (see '{program} --help')", exits.USAGE)
 
 
 def _server(program: str, arguments: Sequence[str]) -> int:
-    from bore.system.activation import BadSocket, inheritedSockets
     from bore.system.openssl import withoutOpenSSL
 
     with withoutOpenSSL():
-        from twisted.internet import reactor
+        from twisted.internet import reactor as untyped
 
-        from bore import exits
         from bore.options.server import serverCommand
         from bore.server.service import CannotListen, ServerService
-        from bore.streams.reactor import IReactor
+        from bore.system.activation import BadSocket, inheritedSockets
 
     command = serverCommand(program).parse(arguments)
-    _begin(command.log)
+    reactor = _begin(untyped, command.log)
     try:
-        service = ServerService(cast(IReactor, reactor), command.settings, inheritedSockets())
-        _followHangup(service)  # before anybody is told that it is up
+        service = ServerService(reactor, command.settings, inheritedSockets())
+        _followHangup(reactor, service)  # before the log says that the server listens
         service.startService()
     except (BadSocket, CannotListen) as e:
-        return _complain(program, str(e), exits.FAILURE)
-    _runUntilSignal(service)
+        return _fail(program, str(e), exits.FAILURE)
+    _runUntilSignal(reactor, service)
     return exits.OK
 
 
@@ -97,34 +100,31 @@ def _local(program: str, arguments: Sequence[str]) -> int:
     from bore.system.openssl import withoutOpenSSL
 
     with withoutOpenSSL():
-        from twisted.internet import reactor
+        from twisted.internet import reactor as untyped
         from twisted.python.failure import Failure
 
-        from bore import exits
         from bore.client.reasons import describe
         from bore.client.service import ClientService
         from bore.options.client import clientCommand
-        from bore.streams.reactor import IReactor
 
     command = clientCommand(program).parse(arguments)
-    _begin(command.log)
-    service = ClientService(cast(IReactor, reactor), command.settings)
+    reactor = _begin(untyped, command.log)
+    service = ClientService(reactor, command.settings)
     code = exits.OK
 
     def gaveUp(reason: Failure) -> None:
         nonlocal code
-        code = _complain(program, describe(reason.value), exits.codeFor(reason.value))
+        code = _fail(program, describe(reason.value), exits.codeFor(reason.value))
         reactor.stop()
 
     service.gaveUp.addErrback(gaveUp)
-    _followHangup(service)
+    _followHangup(reactor, service)
     reactor.callWhenRunning(service.startService)
-    _runUntilSignal(service)
+    _runUntilSignal(reactor, service)
     return code
 
 
 def _secret(program: str, arguments: Sequence[str]) -> int:
-    from bore import exits
     from bore.options.secrets import secretCommand, writeSecret
     from bore.wire.secret import newSecret
 
@@ -135,69 +135,68 @@ def _secret(program: str, arguments: Sequence[str]) -> int:
     try:
         writeSecret(target, newSecret())
     except FileExistsError:
-        return _complain(program, f"{target} exists, and is not overwritten: give another file", exits.FAILURE)
+        return _fail(program, f"{target} already exists and is not overwritten: name a new file", exits.FAILURE)
     except OSError as e:
-        return _complain(program, f"cannot write {target}: {e.strerror}", exits.FAILURE)
+        return _fail(program, f"cannot write {target}: {e.strerror}", exits.FAILURE)
     return exits.OK
 
 
 def _demo(program: str, arguments: Sequence[str]) -> int:
-    from twisted.internet import reactor
+    from twisted.internet import reactor as untyped
 
     from bore.demo import Demo
     from bore.options.demo import demoCommand
-    from bore.streams.reactor import IReactor
 
     command = demoCommand(program).parse(arguments)
-    _begin(command.log)
-    demo = Demo(cast(IReactor, reactor), reactor.stop, command.port, command.once)
-    _followHangup(demo)
+    reactor = _begin(untyped, command.log)
+    demo = Demo(reactor, reactor.stop, command)
+    _followHangup(reactor, demo)
     reactor.callWhenRunning(demo.startService)
-    _runUntilSignal(demo)
+    _runUntilSignal(reactor, demo)
     return demo.code
 
 
-def _begin(log: LogSettings) -> None:
-    """Prepare the process for what runs in the reactor, before anything is made that does."""
-    from twisted.internet import reactor
+class _Program(Protocol):
+    """A service that is a whole program."""
 
+    @property
+    def running(self) -> object:
+        """Whether it has been started and not stopped."""
+
+    def reload(self) -> object:
+        """Read its files again."""
+
+    def stopService(self) -> object:
+        """Stop."""
+
+
+def _begin(untyped: object, log: LogSettings) -> IProgramReactor:
+    """Prepare the process, and begin to log."""
     from bore.logs.observers import beginLogging
-    from bore.logs.outlet import Reactor
-    from bore.system.clock import useMonotonicClock
-    from bore.system.limits import raiseDescriptorLimit
+    from bore.startup import prepare
 
-    raiseDescriptorLimit()
-    useMonotonicClock(reactor)
-    beginLogging(log, cast(Reactor, reactor))
+    reactor = prepare(untyped)
+    beginLogging(log, reactor)
+    return reactor
 
 
-def _followHangup(service: Any) -> None:
-    """Follow SIGHUP from here on."""
-    from twisted.internet import reactor
+def _followHangup(reactor: IProgramReactor, program: _Program) -> None:
+    from bore.system.signals import handleHangup
 
-    from bore.system.signals import IReactorSignals, handleHangup
-
-    handleHangup(cast(IReactorSignals, reactor), service.reload)
+    handleHangup(reactor, program.reload)
 
 
-def _runUntilSignal(service: Any) -> None:
-    """Run the reactor until a signal ends it, then stop the service in order; a second signal ends the process."""
-    from twisted.internet import reactor
+def _runUntilSignal(reactor: IProgramReactor, program: _Program) -> None:
+    """Run the reactor until a signal arrives, and then stop the program in order."""
+    from bore.startup import followRun
 
-    from bore.system.memory import settle
-    from bore.system.signals import endOnNextSignal
-
-    def stop() -> object:
-        endOnNextSignal()
-        return service.stopService() if service.running else None
-
-    reactor.addSystemEventTrigger("before", "shutdown", stop)
-    reactor.callWhenRunning(settle)
+    followRun(reactor)
+    reactor.addSystemEventTrigger("before", "shutdown", lambda: program.stopService() if program.running else None)
     reactor.run()
 
 
-def _complain(program: str, text: str, code: int) -> int:
-    """Print one line on standard error."""
+def _fail(program: str, text: str, code: int) -> int:
+    """Print one line on standard error, and return the exit code."""
     from bore.commandline import printable
 
     print(f"{program}: {printable(text)}", file=sys.stderr)  # noqa: T201

@@ -1,144 +1,245 @@
 """
-What a command line is made of.
+Options, and the command lines that are made of them.
 
-An option is described once, and that is enough to read it, to complain about it, and to explain it. A flag beats its
-environment variable, and that beats the default.
+An option is described once. The parser, the error messages and ``--help`` follow from the description. A flag takes
+precedence over its environment variable, and the variable over the default.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, NoReturn, TypeVar
+from typing import Final, Generic, NoReturn, TypeVar, cast
 
 from bore import __version__
 
 VERSION_TEXT: Final = f"txbore {__version__}"
 
+#: ``--help`` is not wider than this many columns, also on a wider terminal.
+_MAX_WIDTH: Final = 80
+
+#: Separates the values of an option that may be repeated, in its environment variable.
+_SEPARATOR: Final = ","
+
 
 def printable(text: str) -> str:
-    """The text on one line, with every character escaped that would do something to a terminal."""
+    """Return the text on one line, with characters escaped that would control a terminal."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class UsageError(Exception):
-    """The command line, or the environment, is wrong; the text says what would be right."""
+    """The command line or an environment variable is invalid. The text says what would be valid."""
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+C_co = TypeVar("C_co", covariant=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Option(Generic[T_co]):
     """
-    One option.
+    An option, made by :func:`option`, :func:`repeated` or :func:`switch`. It is the key of its own value.
 
-    :ivar flags: its flags, short ones first; one word without dashes is a positional argument.
+    :ivar flags: its flags, the long one last; a word without dashes is a positional argument.
     :ivar help: one sentence without a full stop.
-    :ivar parse: makes the value of a text; a ValueError says what would be right. None: a flag that takes no value.
-    :ivar default: the value when neither the flag nor the variable is given.
-    :ivar shown: how the default is written in the help, where it is not plain.
-    :ivar many: whether the flag may be given more than once: the value is a list. In the variable there are commas
-        between the values.
+    :ivar read: converts the texts given by the user, at least one, to the value; raises InvalidValue. None: the option
+        takes no value.
+    :ivar default: the value if neither the flag nor the variable is given.
+    :ivar shown: the default as ``--help`` displays it; None: it displays none.
+    :ivar environment: the variable; None: there is none.
+    :ivar repeats: whether it may be given more than once, and its variable may have several values.
     """
 
     flags: tuple[str, ...]
     help: str
-    parse: Callable[[str], object] | None = None
-    metavar: str | None = None
-    default: object = None
+    read: Callable[[Sequence[str]], T_co] | None
+    metavar: str | None
+    default: T_co
     shown: str | None = None
     environment: str | None = None
-    many: bool = False
+    repeats: bool = False
 
     @property
     def name(self) -> str:
-        """What the option's value is kept under."""
-        return self.flags[-1].lstrip("-").replace("-", "_")
+        """The option as error messages call it."""
+        return self.metavar or self.flags[-1] if self.positional else self.flags[-1]
 
     @property
     def positional(self) -> bool:
-        """Whether this is an argument and no flag."""
+        """Whether this is a positional argument."""
         return not self.flags[0].startswith("-")
 
     def describe(self) -> str:
-        """The help, with the default and the environment variable."""
-        shown = self.shown or (None if self.default is None or self.parse is None else str(self.default))
-        notes = [f"[default: {shown}]" if shown else "", f"[env: {self.environment}]" if self.environment else ""]
-        return " ".join(part for part in (self.help, *notes) if part).replace("%", "%%")
+        """Return the help with the default and the environment variable."""
+        notes = (
+            f"[default: {self.shown}]" if self.shown else "",
+            f"[env: {self.environment}]" if self.environment else "",
+        )
+        return " ".join(part for part in (self.help, *notes) if part)
 
 
-C = TypeVar("C")
-
-
-class Command(Generic[C]):
+class InvalidValue(Exception):
     """
-    One command: its options, and what they make together.
+    A value of an option is invalid.
 
-    :param name: how the user calls it.
-    :param build: makes the result of all options' values, by name; the second argument has those that were given as
-        flags. A UsageError says what does not go together.
+    :ivar value: the value.
+    """
+
+    def __init__(self, value: str, reason: str) -> None:
+        Exception.__init__(self, reason)
+        self.value = value
+
+
+def option(
+    flags: str,
+    help: str,
+    parse: Callable[[str], T],
+    metavar: str,
+    default: T,
+    *,
+    shown: str | None = None,
+    environment: str | None = None,
+) -> Option[T]:
+    """
+    Make an option with one value. If it is given more than once, the last value counts.
+
+    :param flags: its flags, separated by blanks, the long one last.
+    :param parse: converts the text; a ValueError says what would be valid.
+    :param shown: the default in ``--help``, if it needs words.
+    """
+
+    def read(texts: Sequence[str]) -> T:
+        return [_parse(parse, text) for text in texts][-1]
+
+    return Option(tuple(flags.split()), help, read, metavar, default, shown or _plain(default), environment)
+
+
+def repeated(
+    flags: str, help: str, parse: Callable[[str], T], metavar: str, *, environment: str | None = None
+) -> Option[tuple[T, ...]]:
+    """Make an option that may be given more than once. The parameters are those of :func:`option`."""
+
+    def read(texts: Sequence[str]) -> tuple[T, ...]:
+        return tuple(_parse(parse, text) for text in texts)
+
+    return Option(tuple(flags.split()), help, read, metavar, (), environment=environment, repeats=True)
+
+
+def switch(flags: str, help: str) -> Option[bool]:
+    """Make an option without a value: True if it is given."""
+    return Option(tuple(flags.split()), help, None, None, False)
+
+
+def _parse(parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
+    except ValueError as e:
+        raise InvalidValue(text, str(e)) from e
+
+
+def _plain(default: object) -> str | None:
+    """Return a default as the user would write it."""
+    if default is None:
+        return None
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+class Values:
+    """
+    The values of a command's options. ``values[option]`` has the type of the option.
+
+    :param given: the texts given by flags; none for an option without a value.
+    :ivar environment: the environment variables.
     """
 
     def __init__(
         self,
-        name: str,
-        summary: str,
-        options: Sequence[Option],
-        build: Callable[[dict[str, Any], dict[str, Any]], C],
+        options: Sequence[Option[object]],
+        given: Mapping[Option[object], Sequence[str]],
+        environment: Mapping[str, str],
+    ) -> None:
+        self.environment = environment
+        self._given = given
+        self._values = {each: self._value(each) for each in options}
+
+    def __getitem__(self, option: Option[T]) -> T:
+        """Return the value of an option: from its flag, its variable or its default."""
+        return cast(T, self._values[option])
+
+    def given(self, option: Option[object]) -> bool:
+        """Return whether the option was given by a flag."""
+        return option in self._given
+
+    def _value(self, option: Option[object]) -> object:
+        if option in self._given:
+            return True if option.read is None else _read(option, self._given[option], option.name + " ")
+        text = None if option.environment is None else self.environment.get(option.environment)
+        if text is None:
+            return option.default
+        texts = [part.strip() for part in text.split(_SEPARATOR)] if option.repeats else [text]
+        return _read(option, texts, f"{option.environment}=")
+
+
+def _read(option: Option[object], texts: Sequence[str], label: str) -> object:
+    assert option.read is not None
+    try:
+        return option.read(texts)
+    except InvalidValue as e:
+        raise UsageError(f"{label}{e.value!r}: {e}") from e
+
+
+class Command(Generic[C_co]):
+    """
+    A command: its options, and what is made of their values.
+
+    :param name: the program and the command, as the user writes them.
+    :param build: makes the result; raises UsageError if values contradict each other.
+    """
+
+    def __init__(
+        self, name: str, summary: str, options: Sequence[Option[object]], build: Callable[[Values], C_co]
     ) -> None:
         self.name = name
         self.summary = summary
         self.options = tuple(options)
         self._build = build
 
-    def parse(self, arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> C:
+    def parse(self, arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> C_co:
         """
-        Read a command line.
+        Parse a command line.
 
-        :raises UsageError: when something is wrong with it.
-        :raises SystemExit: after ``--help`` or ``--version``, with code 0.
+        :param environment: all environment variables that have an effect are read from here.
+        :raises UsageError: if it is invalid.
+        :raises SystemExit: with code 0, after ``--help`` or ``--version``.
         """
-        given = {k: v for k, v in vars(self._parser().parse_args(list(arguments))).items() if v is not None}
-        values = {option.name: self._value(option, given, environment) for option in self.options}
-        return self._build(values, given)
+        found = vars(self._parser().parse_args(list(arguments)))
+        given = {each: found[key] for key, each in self._keyed() if found[key] is not None}
+        return self._build(Values(self.options, given, environment))
 
     def help(self) -> str:
-        """The text of ``--help``."""
+        """Return the text of ``--help``."""
         return self._parser().format_help()
 
-    def _value(self, option: Option, given: Mapping[str, Any], environment: Mapping[str, str]) -> object:
-        if option.name in given:
-            return given[option.name]
-        if option.parse is not None and option.environment is not None and option.environment in environment:
-            text = environment[option.environment]
-            try:
-                if option.many:
-                    return [option.parse(part.strip()) for part in text.split(",")]
-                return option.parse(text)
-            except ValueError as e:
-                raise UsageError(f"environment variable {option.environment}: {e}") from e
-        return option.default
+    def _keyed(self) -> list[tuple[str, Option[object]]]:
+        """Return the options with the names that argparse keeps their texts under."""
+        return [(str(number), each) for number, each in enumerate(self.options)]
 
     def _parser(self) -> argparse.ArgumentParser:
-        parser = _Parser(prog=self.name, description=self.summary, add_help=False, allow_abbrev=False)
-        for option in self.options:
-            if option.positional:
-                parser.add_argument(
-                    option.name, metavar=option.metavar, nargs="?", type=_argument(option), help=option.describe()
-                )
-            elif option.parse is None:
-                parser.add_argument(
-                    *option.flags, dest=option.name, action="store_const", const=True, help=option.describe()
-                )
+        parser = _Parser(
+            prog=self.name, description=self.summary, add_help=False, allow_abbrev=False, formatter_class=_Formatter
+        )
+        for key, each in self._keyed():
+            help = each.describe().replace("%", "%%")
+            if each.positional:
+                parser.add_argument(key, metavar=each.metavar, nargs="?", action=_StoreAsList, help=help)
+            elif each.read is None:
+                parser.add_argument(*each.flags, dest=key, action="store_const", const=(), help=help)
             else:
-                parser.add_argument(
-                    *option.flags,
-                    action="append" if option.many else "store",
-                    dest=option.name,
-                    metavar=option.metavar,
-                    type=_argument(option),
-                    help=option.describe(),
-                )
+                parser.add_argument(*each.flags, dest=key, metavar=each.metavar, action="append", help=help)
         parser.add_argument("-h", "--help", action="help", help="Print this help and exit")
         parser.add_argument(
             "-V", "--version", action="version", version=VERSION_TEXT, help="Print the version and exit"
@@ -147,20 +248,28 @@ class Command(Generic[C]):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Raises what is wrong instead of ending the process."""
+    """Raises UsageError instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message.removeprefix("argument "))
 
 
-def _argument(option: Option) -> Callable[[str], object]:
-    parse = option.parse
-    assert parse is not None
+class _Formatter(argparse.HelpFormatter):
+    """Limits the width."""
 
-    def parseArgument(text: str) -> object:
-        try:
-            return parse(text)
-        except ValueError as e:
-            raise argparse.ArgumentTypeError(f"{text!r}: {e}") from e
+    def __init__(self, prog: str) -> None:
+        argparse.HelpFormatter.__init__(self, prog, width=min(shutil.get_terminal_size().columns, _MAX_WIDTH) - 2)
 
-    return parseArgument
+
+class _StoreAsList(argparse.Action):
+    """Stores a positional argument as the other options' texts are stored."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        if values is not None:
+            setattr(namespace, self.dest, [values])

@@ -1,4 +1,4 @@
-"""The whole of it on one machine: a web page, a server, a client, and a fetch through the tunnel."""
+"""The demonstration: a web page, a server, a client, and a fetch through the tunnel, in one process."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from bore import exits
 from bore.client.reasons import describe
 from bore.client.service import ClientService
 from bore.client.settings import ClientSettings, ServerAddress
+from bore.options.demo import DemoCommand
 from bore.server.service import ServerService
 from bore.server.settings import ServerSettings
 from bore.streams.reactor import IReactor
 
 _LOOPBACK: Final = "127.0.0.1"
 
-#: The fetch has to succeed within so many seconds.
-_PATIENCE: Final = 10.0
+#: Seconds until the page must have been fetched.
+_TIMEOUT: Final = 10.0
 
 PAGE: Final = b"""<!DOCTYPE html>
 <html lang="en">
@@ -42,15 +43,15 @@ PAGE: Final = b"""<!DOCTYPE html>
 </style>
 <h1>It works</h1>
 <p>This page came through a bore tunnel: your browser asked the <em>server</em>, which passed the connection to the
-<em>client</em>, which passed it to a small web server that nobody else can reach.</p>
-<p>On two machines: <code>bore server</code> on the one that the world can reach, and
-<code>bore local 8000 --to SERVER</code> beside what you want to show.</p>
+<em>client</em>, which passed it to a small web server that only this machine can reach.</p>
+<p>On two machines: run <code>bore server</code> on the one that the world can reach, and
+<code>bore local 8000 --to SERVER</code> on the one with the service that you want to show.</p>
 </html>
 """
 
 
 class _Page(Resource):
-    """The built-in web page, under every path."""
+    """Serves the built-in web page under every path."""
 
     isLeaf = True
 
@@ -64,7 +65,7 @@ class _Page(Resource):
 
 @implementer(IAgentEndpointFactory)
 class _Loopback:
-    """Connects to this machine, for which the agent's own endpoint would start a thread."""
+    """Connects to this machine. The agent's own endpoint would start a thread to look up its address."""
 
     def __init__(self, reactor: IReactor) -> None:
         self._reactor = reactor
@@ -78,33 +79,34 @@ class Demo(MultiService):
     Shows the page through the tunnel and fetches it once.
 
     :param stop: ends the process.
-    :param port: the public port; 0 for any.
-    :param once: whether to stop after the fetch.
-    :ivar code: the exit code, when it has ended.
+    :ivar code: the exit code once the demonstration has ended.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: IReactor, stop: Callable[[], None], port: int, once: bool) -> None:
+    def __init__(self, reactor: IReactor, stop: Callable[[], None], options: DemoCommand) -> None:
         MultiService.__init__(self)
         self._reactor = reactor
         self._stopProcess = stop
-        self._port = port
-        self._once = once
+        self._options = options
         self.code = exits.OK
         self._web: IListeningPort | None = None
 
     def startService(self) -> None:
-        """Start everything, then fetch."""
+        """Start the page, the server and the client, and fetch the page."""
         MultiService.startService(self)
-        done = Deferred.fromCoroutine(self._show()).addTimeout(_PATIENCE, self._reactor)
+        done = Deferred.fromCoroutine(self._show()).addTimeout(_TIMEOUT, self._reactor)
         done.addErrback(self._failed).addCallback(lambda _: self._finish())
 
     async def _show(self) -> None:
         site = Site(_Page())
         site.noisy = False
         self._web = web = await TCP4ServerEndpoint(self._reactor, 0, interface=_LOOPBACK).listen(site)
-        server = ServerService(self._reactor, ServerSettings(bindAddr=_LOOPBACK, bindTunnels=_LOOPBACK, controlPort=0))
+        portable = self._options.portableRelay
+        server = ServerService(
+            self._reactor,
+            ServerSettings(bindAddr=_LOOPBACK, bindTunnels=_LOOPBACK, controlPort=0, portableRelay=portable),
+        )
         MultiService.addService(self, server)
         client = ClientService(
             self._reactor,
@@ -112,8 +114,9 @@ class Demo(MultiService):
                 localPort=web.getHost().port,
                 localHost=_LOOPBACK,
                 servers=(ServerAddress(_LOOPBACK, server.controlPort),),
-                port=self._port,
+                port=self._options.port,
                 reconnect=False,
+                portableRelay=portable,
             ),
         )
         MultiService.addService(self, client)
@@ -124,19 +127,19 @@ class Demo(MultiService):
         response = await agent.request(b"GET", url.encode())
         body = await readBody(response)
         if response.code != 200 or body != PAGE:
-            raise RuntimeError(f"fetched {url}, and got {response.code} and {len(body)} other bytes")
+            raise RuntimeError(f"{url} returned status {response.code} and {len(body)} bytes that are not the page")
         self._log.info(
-            "fetched it through the tunnel: 200, {size} bytes, as they were sent", announce=True, size=len(body)
+            "fetched it through the tunnel: status 200, {size} bytes, unchanged", announce=True, size=len(body)
         )
-        if not self._once:
-            self._log.info("Ctrl-C ends it", announce=True)
+        if not self._options.once:
+            self._log.info("press Ctrl-C to stop", announce=True)
 
     def reload(self) -> None:
-        """Say that there are no files to read again."""
-        self._log.info("nothing to read again")
+        """Log that there is nothing to reload."""
+        self._log.info("nothing to reload")
 
     def stopService(self) -> Deferred[None]:
-        """Stop everything."""
+        """Stop the page, the server and the client."""
         stopped: Deferred[None] = MultiService.stopService(self)
         if self._web is not None:
             self._web.stopListening()
@@ -147,7 +150,7 @@ class Demo(MultiService):
         self.code = exits.FAILURE
 
     def _finish(self) -> None:
-        if self._once or self.code != exits.OK:
+        if self._options.once or self.code != exits.OK:
             self._stop()
 
     def _stop(self) -> None:

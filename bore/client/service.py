@@ -36,7 +36,9 @@ class ClientService(Service):
     def __init__(self, reactor: IReactor, settings: ClientSettings) -> None:
         self._reactor = reactor
         self._warns = settings.secret is not None and settings.secret.short
-        self._relay = makeRelay(reactor, settings.halfOpenTimeout, settings.descriptors)
+        self._relay = makeRelay(
+            reactor, settings.halfOpenTimeout, settings.descriptors, portable=settings.portableRelay
+        )
         self._visitors = Visitors(reactor, self._relay, settings)
         servers = Servers(reactor, settings)
         self._factory = ControlFactory(reactor, settings, servers, self._visitors)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from bore.relay.interface import HALF_OPEN_TIMEOUT
+from bore.relay.interface import HALF_OPEN_TIMEOUT, MAX_VISITORS
 from bore.streams.addresses import hostPort
 from bore.tls.settings import ClientTls
 from bore.wire.limits import CONTROL_PORT
@@ -50,6 +50,7 @@ class ClientSettings:
     :ivar lanes: how many idle lanes are kept; 0: each visitor has a connection of its own.
     :ivar tls: how TLS is spoken with the servers; None: not at all.
     :ivar descriptors: how many descriptors visitors may leave in use; 0: any number.
+    :ivar portableRelay: whether to do without splice.
     """
 
     localPort: int
@@ -63,11 +64,12 @@ class ClientSettings:
     checkEvery: float = 0.0
     proxyProtocol: Version | None = None
     stateFolder: Path | None = None
-    maxVisitors: int = 10_000
+    maxVisitors: int = MAX_VISITORS
     halfOpenTimeout: float = HALF_OPEN_TIMEOUT
     lanes: int = 4
     tls: ClientTls | None = None
     descriptors: int = 0
+    portableRelay: bool = False
 
     @property
     def local(self) -> str:

@@ -23,7 +23,7 @@ from zope.interface import implementer
 
 from bore.commandline import printable
 from bore.logs.outlet import Reactor, unblocked
-from bore.options.common import LogSettings
+from bore.logs.settings import LogSettings
 from bore.streams.visitorlog import VisitorLog
 
 #: What systemd's journal calls our levels (sd-daemon(3)).

@@ -1,6 +1,5 @@
 """
-Every option, once: its flag, its environment variable, its default and its help, for ``bore`` and twistd alike.
+The command lines of the server and the client, and what ``--help`` displays of them.
 
-:mod:`~bore.options.server` and :mod:`~bore.options.client` have the options of each end,
-:mod:`~bore.options.common` those of both, and :mod:`~bore.options.values` reads what they are set to.
+``bore`` and the twistd plugins share them. An option takes its default from the field of the settings that it sets.
 """

@@ -1,12 +1,13 @@
-"""What a client can be told."""
+"""The command line of the client."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from bore.client.settings import ClientSettings, ServerAddress
-from bore.commandline import Command, Option, UsageError
+from bore.commandline import Command, Option, UsageError, Values, option, repeated, switch
+from bore.logs.settings import LogSettings
 from bore.options import common, values
 from bore.streams.addresses import parseHostPort
 from bore.system.limits import FOR_CONTROL, descriptorsForVisitors
@@ -17,14 +18,14 @@ from bore.wire.proxyprotocol import Version
 
 @dataclass(frozen=True, slots=True)
 class ClientCommand:
-    """What ``bore local`` was told."""
+    """The result of parsing ``bore local``."""
 
     settings: ClientSettings
-    log: common.LogSettings
+    log: LogSettings
 
 
-#: What a server's name may begin with.
-_TLS: Final = "tls://"
+#: The prefix of a server that is connected to with TLS.
+_TLS_PREFIX: Final = "tls://"
 
 
 def _version(text: str) -> Version:
@@ -32,148 +33,179 @@ def _version(text: str) -> Version:
 
 
 def _server(text: str) -> tuple[bool, str, int | None]:
-    """A server: whether TLS is spoken with it, its host, its port."""
-    rest = text.removeprefix(_TLS)
+    """Parse a server: whether it has the prefix, its host and its port."""
+    rest = text.removeprefix(_TLS_PREFIX)
     if "://" in rest:
-        raise ValueError("give a server as in example.com, or tls://example.com:7835")
+        raise ValueError("must be a server, such as example.com or tls://example.com:7835")
     return rest != text, *parseHostPort(rest)
 
 
-_OPTIONS: Final = (
-    Option(("port_to_show",), "Local port to show", values.port, "PORT", environment="BORE_LOCAL_PORT"),
-    Option(
-        ("-t", "--to"),
-        "The server: a name or an IP address, with or without :PORT; with tls:// before it, TLS is spoken. Given "
-        "again, further servers: when one is lost the next is tried",
-        _server,
-        "HOST",
-        environment="BORE_SERVER",
-        many=True,
-    ),
-    Option(("-l", "--local-host"), "Host of the local port", values.host, "HOST", "localhost"),
-    Option(("-p", "--port"), "Public port to ask the server for; 0 is any", values.portOrAny, "PORT", 0),
-    common.controlPort("Port that the server listens on for clients", values.port),
-    Option(
-        ("--proxy-protocol",),
-        "Tell the local service where each visitor comes from, in the header of HAProxy's PROXY protocol: v1 or v2",
-        _version,
-        "VERSION",
-    ),
-    Option(
-        ("--no-state",),
-        "Do not remember the public port for the next start",
-    ),
-    Option(("--no-reconnect",), "Exit when the server cannot be reached or is lost"),
-    Option(
-        ("--max-reconnect-delay",),
-        "Longest time between two attempts to connect, in seconds",
-        values.seconds,
-        "SECONDS",
-        64.0,
-        shown="64",
-    ),
-    Option(
-        ("--exit-after-failures",),
-        "Exit when so many attempts in a row have failed, or had a session that was lost within a minute; 0: never",
-        values.count,
-        "NUMBER",
-        0,
-    ),
-    Option(
-        ("--lanes",),
-        "Connections to the server that are kept open for the next visitors; 0: each visitor has one of its own",
-        values.count,
-        "NUMBER",
-        4,
-    ),
-    Option(
-        ("--check-every",),
-        "Visit the own public port at this interval, in seconds, and start the session anew when three visits in a "
-        "row have failed",
-        values.seconds,
-        "SECONDS",
-        shown="never",
-    ),
-    Option(("--tls",), "Speak TLS with the server, as tls:// before its name has it"),
-    Option(
-        ("--tls-ca",),
-        "File with the certificates (PEM) of those who may sign the server's certificate, and of nobody else",
-        values.path,
-        "PATH",
-        shown="those of the system, or what is known of the server",
-    ),
-    Option(
-        ("--tls-fingerprint",),
-        "The server's key, as the server prints it at its start",
-        values.fingerprint,
-        "SHA256:...",
-    ),
-    Option(("--tls-cert",), "File with a certificate (PEM) for a server that demands one", values.path, "PATH"),
-    Option(("--tls-key",), "File with the key of --tls-cert (PEM)", values.path, "PATH"),
+#: Only for the defaults of the other fields.
+_DEFAULTS: Final = ClientSettings(localPort=0, servers=())
+
+_LOCAL_PORT: Final = option(
+    "local-port", "Local port to show", values.port, "PORT", None, environment="BORE_LOCAL_PORT"
+)
+_TO: Final = repeated(
+    "-t --to",
+    "Server: HOST, HOST:PORT, or with TLS tls://HOST or tls://HOST:PORT. If repeated, the client moves to the next "
+    "server when it loses one",
+    _server,
+    "HOST",
+    environment="BORE_SERVER",
+)
+_LOCAL_HOST: Final = option("-l --local-host", "Host of the local port", values.host, "HOST", _DEFAULTS.localHost)
+_PORT: Final = option(
+    "-p --port", "Public port to request from the server; 0: any", values.portOrAny, "PORT", _DEFAULTS.port
+)
+_CONTROL_PORT: Final = common.controlPort("Control port of the server", values.port)
+_PROXY_PROTOCOL: Final = option(
+    "--proxy-protocol",
+    "Send the visitor's address to the local service in a PROXY protocol header, version v1 or v2",
+    _version,
+    "VERSION",
+    _DEFAULTS.proxyProtocol,
+)
+_NO_STATE: Final = switch("--no-state", "Do not save the public port for the next start")
+_NO_RECONNECT: Final = switch("--no-reconnect", "Exit if the server cannot be reached or the connection is lost")
+_MAX_DELAY: Final = option(
+    "--max-reconnect-delay",
+    "Longest delay between two connection attempts",
+    values.seconds,
+    "SECONDS",
+    _DEFAULTS.maxReconnectDelay,
+)
+_FAILURES: Final = option(
+    "--exit-after-failures",
+    "Exit after NUMBER consecutive failures; a session lost within a minute is a failure; 0: never",
+    values.count,
+    "NUMBER",
+    _DEFAULTS.exitAfterFailures,
+)
+_LANES: Final = option(
+    "--lanes",
+    "Idle connections to keep open to the server for the next visitors; 0: one new connection per visitor",
+    values.count,
+    "NUMBER",
+    _DEFAULTS.lanes,
+)
+_CHECK: Final = option(
+    "--check-every",
+    "Test the tunnel end to end every SECONDS; reconnect after three failures in a row",
+    values.seconds,
+    "SECONDS",
+    _DEFAULTS.checkEvery,
+    shown="never",
+)
+_TLS: Final = switch("--tls", "Use TLS with every server, as if all had tls://")
+_TLS_CA: Final = option(
+    "--tls-ca",
+    "File with the certificates (PEM) of the only authorities to trust",
+    values.path,
+    "PATH",
+    None,
+    shown="the system's authorities, or the server's known key",
+)
+_FINGERPRINT: Final = option(
+    "--tls-fingerprint",
+    "Fingerprint of the server's key, as the server prints it at startup",
+    values.fingerprint,
+    "SHA256:...",
+    None,
+)
+_CERTIFICATE: Final = option(
+    "--tls-cert", "File with the client's certificate (PEM), for servers that require one", values.path, "PATH", None
+)
+_KEY: Final = option("--tls-key", "File with the private key (PEM) for --tls-cert", values.path, "PATH", None)
+
+_OPTIONS: Final[tuple[Option[object], ...]] = (
+    _LOCAL_PORT,
+    _TO,
+    _LOCAL_HOST,
+    _PORT,
+    _CONTROL_PORT,
+    _PROXY_PROTOCOL,
+    _NO_STATE,
+    _NO_RECONNECT,
+    _MAX_DELAY,
+    _FAILURES,
+    _LANES,
+    _CHECK,
+    _TLS,
+    _TLS_CA,
+    _FINGERPRINT,
+    _CERTIFICATE,
+    _KEY,
     *common.BOTH,
 )
 
 
 def clientCommand(name: str) -> Command[ClientCommand]:
-    """The client's command line, under the name by which the user calls it."""
+    """
+    Return the command line of the client.
+
+    :param name: the program and the command, as the user writes them.
+    """
     return Command(name, "Show a local port to the world through a server.", _OPTIONS, _build)
 
 
-def _build(found: dict[str, Any], given: dict[str, Any]) -> ClientCommand:
-    if found["port_to_show"] is None:
-        raise UsageError("PORT is missing: give the local port to show, as in 'bore local 8000 --to example.com'")
-    if not found["to"]:
-        raise UsageError("--to is missing: give the server, as in 'bore local 8000 --to example.com'")
+def _build(found: Values) -> ClientCommand:
+    localPort = found[_LOCAL_PORT]
+    if localPort is None:
+        raise UsageError("no PORT given: name the local port to show, as in 'bore local 8000 --to example.com'")
+    if not found[_TO]:
+        raise UsageError("no --to given: name the server, as in 'bore local 8000 --to example.com'")
     settings = ClientSettings(
-        localPort=found["port_to_show"],
-        servers=_servers(found, given),
-        localHost=found["local_host"],
-        port=found["port"],
-        secret=common.secret(found, given),
-        reconnect=not found["no_reconnect"],
-        maxReconnectDelay=found["max_reconnect_delay"],
-        exitAfterFailures=found["exit_after_failures"],
-        checkEvery=found["check_every"] or 0.0,
-        proxyProtocol=found["proxy_protocol"],
-        stateFolder=None if found["no_state"] else stateFolder(),
-        lanes=found["lanes"],
-        tls=_tls(found, given),
-        maxVisitors=found["max_visitors"],
+        localPort=localPort,
+        servers=_servers(found),
+        localHost=found[_LOCAL_HOST],
+        port=found[_PORT],
+        secret=common.secret(found),
+        reconnect=not found[_NO_RECONNECT],
+        maxReconnectDelay=found[_MAX_DELAY],
+        exitAfterFailures=found[_FAILURES],
+        checkEvery=found[_CHECK],
+        proxyProtocol=found[_PROXY_PROTOCOL],
+        stateFolder=None if found[_NO_STATE] else stateFolder(found.environment),
+        lanes=found[_LANES],
+        tls=_tls(found),
+        maxVisitors=found[common.VISITORS],
         descriptors=descriptorsForVisitors(FOR_CONTROL),
-        halfOpenTimeout=found["half_open_timeout"],
+        halfOpenTimeout=found[common.HALF_OPEN],
+        portableRelay=common.isRelayPortable(found.environment),
     )
-    return ClientCommand(settings, common.log(found))
+    return ClientCommand(settings, common.LOG.settings(found))
 
 
-def _tls(found: dict[str, Any], given: dict[str, Any]) -> ClientTls | None:
-    """How to speak TLS with the servers, if at all."""
-    wanted = [tls for tls, _, _ in found["to"]]
-    if not found["tls"] and not any(wanted):
-        common.refuseWithoutTls(given, ("tls_ca", "tls_fingerprint", "tls_cert", "tls_key"), "--to tls://HOST")
+def _tls(found: Values) -> ClientTls | None:
+    """Return the settings for TLS, or None if it is not used."""
+    wanted = [tls for tls, _, _ in found[_TO]]
+    if not found[_TLS] and not any(wanted):
+        common.refuseWithoutTls(found, (_TLS_CA, _FINGERPRINT, _CERTIFICATE, _KEY), "--to tls://HOST")
         return None
-    if not found["tls"] and not all(wanted):
-        raise UsageError("--to names servers with tls:// and without: give it for all, so that none is a way around it")
-    if "tls_ca" in given and "tls_fingerprint" in given:
-        raise UsageError("--tls-ca and --tls-fingerprint: give one of them")
-    authorities = common.certificates("--tls-ca", found["tls_ca"]) if "tls_ca" in given else None
-    folder = stateFolder()
+    if not found[_TLS] and not all(wanted):
+        raise UsageError("--to names servers with and without tls://: add it to all of them")
+    authorities = found[_TLS_CA]
+    if authorities is not None and found[_FINGERPRINT] is not None:
+        raise UsageError("--tls-ca and --tls-fingerprint exclude each other")
+    folder = stateFolder(found.environment)
     return ClientTls(
-        authorities,
-        found["tls_fingerprint"],
-        common.checkPair(found["tls_cert"], found["tls_key"]),
+        None if authorities is None else common.certificates(_TLS_CA, authorities),
+        found[_FINGERPRINT],
+        common.checkPair(found[_CERTIFICATE], found[_KEY]),
         None if folder is None else folder / "known_servers",
     )
 
 
-def _servers(found: dict[str, Any], given: dict[str, Any]) -> tuple[ServerAddress, ...]:
-    """The servers; the control port is that of those that name none."""
-    control = found["control_port"]
+def _servers(found: Values) -> tuple[ServerAddress, ...]:
+    """Return the servers. A port named with --to takes precedence over BORE_CONTROL_PORT."""
+    control = found[_CONTROL_PORT]
+    explicit = found.given(_CONTROL_PORT)
     servers = []
-    for _, host, port in found["to"]:
-        if port not in (None, control) and "control_port" in given and "to" in given:
-            raise UsageError(f"--to names port {port} and --control-port {control}: give one of them")
-        named = port is not None and "control_port" not in given
-        servers.append(ServerAddress(host, port if named else control))
+    for _, host, port in found[_TO]:
+        if port not in (None, control) and explicit and found.given(_TO):
+            raise UsageError(f"--to names port {port}, and --control-port {control}: give only one of them")
+        servers.append(ServerAddress(host, control if port is None or explicit else port))
     if len(set(servers)) < len(servers):
-        raise UsageError("--to names the same server twice: give each one once")
+        raise UsageError("--to names the same server twice")
     return tuple(servers)

@@ -1,15 +1,16 @@
-"""What both ends can be told."""
+"""Options that the server and the client have in common."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from bore.commandline import Option, UsageError
+from bore.commandline import Option, UsageError, Values, option
+from bore.logs.settings import LogSettings
 from bore.options import values
 from bore.options.secrets import readSecret
-from bore.relay.interface import HALF_OPEN_TIMEOUT
+from bore.relay.interface import HALF_OPEN_TIMEOUT, MAX_VISITORS
 from bore.wire.limits import CONTROL_PORT
 from bore.wire.secret import Secret
 
@@ -18,95 +19,130 @@ if TYPE_CHECKING:
 
     from bore.tls.certificates import Credentials
 
+#: Selects the backend of the relay. It exists for tests and comparisons, and so it is not an option.
+_RELAY_VARIABLE: Final = "BORE_RELAY"
 
-@dataclass(frozen=True, slots=True)
-class LogSettings:
-    """What is logged, and how."""
-
-    level: str
-    format: str
-
-
-#: The log of either end.
-LOG: Final = (
-    Option(
-        ("--log-level",),
-        "What to log: debug, info, warn or error",
-        values.oneOf("debug", "info", "warn", "error"),
-        "LEVEL",
-        "info",
-    ),
-    Option(("--log-format",), "How to log: text or json", values.oneOf("text", "json"), "FORMAT", "text"),
+SECRET: Final = option(
+    "-s --secret",
+    "Secret shared by server and client; other users of this machine can read it in the list of processes",
+    str,
+    "SECRET",
+    None,
+    environment="BORE_SECRET",
 )
-
-#: All that both ends have in common.
-BOTH: Final = (
-    Option(
-        ("-s", "--secret"),
-        "Secret that both ends must know; every user of this machine can read it in the list of processes",
-        str,
-        "SECRET",
-        environment="BORE_SECRET",
-    ),
-    Option(
-        ("--secret-file",),
-        "File that holds the secret, and that no other user may read; a newline at its end is not part of it",
-        readSecret,
-        "PATH",
-    ),
-    Option(
-        ("--max-visitors",),
-        "Visitors that one tunnel may have at the same time; 0 is any number",
-        values.count,
-        "NUMBER",
-        10_000,
-    ),
-    Option(
-        ("--half-open-timeout",),
-        "How long a visitor may be silent when the other direction has ended, in seconds",
-        values.seconds,
-        "SECONDS",
-        HALF_OPEN_TIMEOUT,
-        shown="600",
-    ),
-    *LOG,
+SECRET_FILE: Final = option(
+    "--secret-file",
+    "File with the secret, not readable by other users; a newline at its end is ignored",
+    readSecret,
+    "PATH",
+    None,
+)
+VISITORS: Final = option(
+    "--max-visitors", "Maximum number of simultaneous visitors per tunnel; 0: unlimited", values.count, "NUMBER",
+    MAX_VISITORS,
+)  # fmt: skip
+HALF_OPEN: Final = option(
+    "--half-open-timeout",
+    "Close a visitor's connection when one direction has ended and the other has been idle for SECONDS",
+    values.seconds,
+    "SECONDS",
+    HALF_OPEN_TIMEOUT,
 )
 
 
-def controlPort(help: str, parse: Any) -> Option:
-    """The control port, which each end has its own words for."""
-    return Option(("--control-port",), help, parse, "PORT", CONTROL_PORT, environment="BORE_CONTROL_PORT")
+class LogOptions:
+    """
+    The options of the log.
+
+    :param defaults: the settings without any option.
+    :ivar all: the options.
+    """
+
+    def __init__(self, defaults: LogSettings) -> None:
+        self._level = option(
+            "--log-level",
+            "Lowest level to log: debug, info, warn or error",
+            values.oneOf("debug", "info", "warn", "error"),
+            "LEVEL",
+            defaults.level,
+        )
+        self._format = option(
+            "--log-format", "Log format: text or json", values.oneOf("text", "json"), "FORMAT", defaults.format
+        )
+        self.all: tuple[Option[object], ...] = (self._level, self._format)
+
+    def settings(self, found: Values) -> LogSettings:
+        """Return the settings of the log."""
+        return LogSettings(found[self._level], found[self._format])
 
 
-def secret(found: dict[str, Any], given: dict[str, Any]) -> Secret | None:
-    """The secret, wherever it comes from."""
-    if "secret" in given and "secret_file" in given:
-        raise UsageError("--secret and --secret-file: give one of them")
-    text = found["secret_file"] if "secret_file" in given else found["secret"]
+LOG: Final = LogOptions(LogSettings())
+
+#: All options that the server and the client have in common.
+BOTH: Final[tuple[Option[object], ...]] = (SECRET, SECRET_FILE, VISITORS, HALF_OPEN, *LOG.all)
+
+
+def controlPort(help: str, parse: Callable[[str], int]) -> Option[int]:
+    """Make the option of the control port."""
+    return option("--control-port", help, parse, "PORT", CONTROL_PORT, environment="BORE_CONTROL_PORT")
+
+
+def isRelayPortable(environment: Mapping[str, str]) -> bool:
+    """
+    Return whether BORE_RELAY turns splice off.
+
+    :raises UsageError: if it has another value than ``portable``, ``splice`` or none.
+    """
+    match environment.get(_RELAY_VARIABLE, ""):
+        case "portable":
+            return True
+        case "splice" | "":
+            return False
+        case other:
+            raise UsageError(f"{_RELAY_VARIABLE}={other!r}: must be splice or portable, or not be set")
+
+
+def secret(found: Values) -> Secret | None:
+    """
+    Return the secret, from the option or variable that has it.
+
+    :raises UsageError: if it is empty by mistake, or given twice.
+    """
+    if found.given(SECRET) and found.given(SECRET_FILE):
+        raise UsageError("--secret and --secret-file exclude each other")
+    text = found[SECRET_FILE] if found.given(SECRET_FILE) else found[SECRET]
     if text is None:
         return None
-    if not text and "secret" not in given:
+    if not text and not found.given(SECRET):
         raise UsageError(
-            "environment variable BORE_SECRET is empty: give it a secret, or unset it to do without one "
+            f"{SECRET.environment} is empty: set it to the secret, or unset it to use none "
             "(--secret '' is an empty secret)"
         )
     try:
         return Secret(text)
     except UnicodeEncodeError:
-        raise UsageError("the secret is not UTF-8: give a text") from None
+        raise UsageError("the secret is not valid UTF-8") from None
 
 
-def refuseWithoutTls(given: dict[str, Any], names: tuple[str, ...], instead: str) -> None:
-    """Nobody should believe that options for TLS have an effect where there is none."""
-    for name in names:
-        if name in given:
-            raise UsageError(f"--{name.replace('_', '-')} is of no use without TLS: give --tls, or {instead}")
+def refuseWithoutTls(found: Values, options: tuple[Option[object], ...], instead: str) -> None:
+    """
+    Refuse options that have no effect without TLS.
+
+    :raises UsageError: if one of them was given.
+    """
+    for each in options:
+        if found.given(each):
+            raise UsageError(f"{each.name} has no effect without TLS: add --tls or {instead}")
 
 
 def checkPair(certificate: Path | None, key: Path | None) -> Credentials | None:
-    """The certificate and the key in these files, if there are any."""
+    """
+    Read a certificate and its key, if there are any.
+
+    :raises UsageError: if one of the files is missing or unusable.
+    """
     if (certificate is None) != (key is None):
-        raise UsageError("--tls-cert and --tls-key belong together: give both, or none")
+        raise UsageError("--tls-cert and --tls-key need each other: give both or none")
     if certificate is None or key is None:
         return None
     from bore.tls.certificates import BadCredentials, readCredentials
@@ -114,22 +150,21 @@ def checkPair(certificate: Path | None, key: Path | None) -> Credentials | None:
 
     try:
         credentials = readCredentials(certificate, key)
-        repeatedContext(credentials)  # OpenSSL has its own idea of what is good enough
+        repeatedContext(credentials)  # OpenSSL refuses some keys that were read without an error
         return credentials
     except BadCredentials as e:
         raise UsageError(str(e)) from None
 
 
-def certificates(option: str, path: Path) -> tuple[Certificate, ...]:
-    """The certificates of authorities in a file."""
+def certificates(option: Option[object], path: Path) -> tuple[Certificate, ...]:
+    """
+    Read the certificates of authorities.
+
+    :raises UsageError: if the file cannot be used.
+    """
     from bore.tls.certificates import BadCredentials, readAuthorities
 
     try:
         return readAuthorities(path)
     except BadCredentials as e:
-        raise UsageError(f"{option}: {e}") from None
-
-
-def log(found: dict[str, Any]) -> LogSettings:
-    """How to log."""
-    return LogSettings(found["log_level"], found["log_format"])
+        raise UsageError(f"{option.name}: {e}") from None

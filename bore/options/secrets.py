@@ -1,4 +1,4 @@
-"""Files that hold the secret, and the command that makes one."""
+"""Secret files, and the command line of ``bore secret``."""
 
 from __future__ import annotations
 
@@ -9,63 +9,70 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from bore.commandline import Command, Option
+from bore.commandline import Command, option
 from bore.options.values import path
 from bore.system.files import Exposed, checkFolders, syncFolder
 
-_LONGEST: Final = 4096
+#: In characters.
+_MAX_LENGTH: Final = 4096
 
-#: What some editors put in front of a text in UTF-8; no key of a keyboard makes one.
+#: Some editors write it at the start of a file in UTF-8. Nobody types it.
 _BYTE_ORDER_MARK: Final = "\ufeff"
 
-#: What a file's group may do is its owner's decision: a daemon without root's rights may need it.
+#: Permissions of other users. Those of the group are left to the owner: an unprivileged daemon may need them.
 _OTHERS: Final = stat.S_IRWXO
 
 
+_WRITE: Final = option(
+    "--write", "Write the secret to this new file, readable by you only, instead of printing it", path, "PATH", None
+)
+
+
 def secretCommand(name: str) -> Command[Path | None]:
-    """The command line of ``bore secret``: the file to write, or None to print the secret."""
-    write = Option(
-        ("--write",), "Write it to this new file, which only you may read, and do not print it", path, "PATH"
-    )
-    return Command(name, "Print a secret that cannot be guessed.", (write,), lambda found, given: found["write"])
+    """
+    Return the command line of ``bore secret``, whose result is the file to write, or None to print the secret.
+
+    :param name: the program and the command, as the user writes them.
+    """
+    return Command(name, "Print a new random secret.", (_WRITE,), lambda found: found[_WRITE])
 
 
 def readSecret(name: str) -> str:
     """
     Read the secret in a file, without the newline at its end.
 
-    :raises ValueError: when the file cannot be read, is not one that only its user may read and write, or holds
-        something that cannot be meant; the text says what would be right.
+    :raises ValueError: if the file cannot be read, is accessible to other users, or has no plausible secret. The text
+        says what to do.
     """
     try:
         with open(name, encoding="utf-8", newline="") as file:
             _refuseShared(os.fstat(file.fileno()), name)
-            text = file.read(_LONGEST + 1)
+            text = file.read(_MAX_LENGTH + 1)
     except Exposed as e:
         raise ValueError(str(e)) from None
     except OSError as e:
-        raise ValueError(f"cannot be read ({e.strerror}): give a file that holds the secret") from e
+        raise ValueError(f"cannot be read ({e.strerror})") from e
     except UnicodeDecodeError:
-        raise ValueError("is not UTF-8 text: give a file that holds the secret") from None
-    if len(text) > _LONGEST:
-        raise ValueError(f"is longer than {_LONGEST} characters: give a file that holds the secret alone")
+        raise ValueError("is not UTF-8 text") from None
+    if len(text) > _MAX_LENGTH:
+        raise ValueError(f"is longer than {_MAX_LENGTH} characters: it must contain the secret only")
     if text.startswith(_BYTE_ORDER_MARK):
-        raise ValueError("begins with a byte order mark: save it as UTF-8 without one")
+        raise ValueError("begins with a byte order mark: save it as UTF-8 without BOM")
     secret = text.removesuffix("\n").removesuffix("\r")
     if not secret:
-        raise ValueError("is empty: 'bore secret --write FILE' makes a file with a secret")
+        raise ValueError("is empty: 'bore secret --write FILE' writes a new secret to a new file")
     if secret[-1] in "\r\n":
-        raise ValueError("ends with an empty line: remove all newlines at its end but one")
+        raise ValueError("ends with an empty line: it must end with at most one newline")
     return secret
 
 
 def writeSecret(target: Path, secret: str) -> None:
     """
-    Write a secret into a new file that only its user may read.
+    Write a secret to a new file that is readable by its owner only.
 
-    A file that exists is never overwritten: the other end may have its secret.
+    An existing file is never overwritten: its secret may be in use at the other end.
 
-    :raises OSError: when the file exists, or cannot be written; then there is none.
+    :raises OSError: if the file exists or cannot be written. An incomplete file is removed.
     """
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -81,12 +88,12 @@ def writeSecret(target: Path, secret: str) -> None:
 
 
 def _refuseShared(status: os.stat_result, name: str) -> None:
-    """Refuse a file that others may read or write. A pipe is its process's own."""
+    """Refuse a file that other users may read or write. A pipe belongs to the process that made it."""
     if os.name != "posix" or not stat.S_ISREG(status.st_mode):
         return
     quoted = shlex.quote(name)
     if status.st_uid not in (0, os.geteuid()):
         raise ValueError(f"belongs to another user (uid {status.st_uid}): chown {os.geteuid()} {quoted}")
     if status.st_mode & _OTHERS:
-        raise ValueError(f"may be used by every user of this machine: chmod o= {quoted}")
+        raise ValueError(f"is accessible to all users of this machine: chmod o= {quoted}")
     checkFolders(Path(os.path.realpath(name)).parent, groupMay=True)

@@ -1,11 +1,12 @@
-"""What a server can be told."""
+"""The command line of the server."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from bore.commandline import Command, Option, UsageError
+from bore.commandline import Command, Option, UsageError, Values, option, switch
+from bore.logs.settings import LogSettings
 from bore.options import common, values
 from bore.server.settings import Bounds, ServerSettings
 from bore.system.limits import FOR_CLIENTS, descriptorsForVisitors
@@ -15,168 +16,175 @@ from bore.tls.settings import ServerTls
 
 @dataclass(frozen=True, slots=True)
 class ServerCommand:
-    """What ``bore server`` was told."""
+    """The result of parsing ``bore server``."""
 
     settings: ServerSettings
-    log: common.LogSettings
+    log: LogSettings
 
 
-_BOUNDS: Final = Bounds()
+_DEFAULTS: Final = ServerSettings()
+_BOUNDS: Final = _DEFAULTS.bounds
 
-_OPTIONS: Final = (
-    Option(
-        ("--min-port",), "Lowest port that a client may have", values.port, "PORT", 1024, environment="BORE_MIN_PORT"
-    ),
-    Option(
-        ("--max-port",), "Highest port that a client may have", values.port, "PORT", 65535, environment="BORE_MAX_PORT"
-    ),
-    Option(
-        ("--bind-addr",),
-        "IP address of the control port; :: serves IPv4 and IPv6",
-        values.address,
-        "ADDRESS",
-        "0.0.0.0",
-    ),
-    Option(
-        ("--bind-tunnels",),
-        "IP address of the clients' ports",
-        values.address,
-        "ADDRESS",
-        shown="what --bind-addr is",
-    ),
-    common.controlPort(
-        "Port that clients connect to; 0 lets the system choose. Original clients know 7835 only", values.portOrAny
-    ),
-    Option(
-        ("--lease",),
-        "How long the port of a client that was lost is kept for it, in seconds; 0: not at all",
-        values.wholeSeconds,
-        "SECONDS",
-        60,
-    ),
-    Option(
-        ("--max-waiting",),
-        "Visitors of one tunnel that are accepted while its client is away, further ones wait; 0 closes them all",
-        values.count,
-        "NUMBER",
-        _BOUNDS.waiting,
-    ),
-    Option(
-        ("--max-lanes",),
-        "Idle connections that one client may keep open for its next visitors; 0 is any number",
-        values.count,
-        "NUMBER",
-        _BOUNDS.lanes,
-    ),
-    Option(
-        ("--visitor-rate",),
-        "New visitors per second that one address may send to one tunnel; 0 is any number",
-        values.count,
-        "NUMBER",
-        _BOUNDS.visitorRate,
-    ),
-    Option(("--max-tunnels",), "Tunnels, all together; 0 is any number", values.count, "NUMBER", _BOUNDS.tunnels),
-    Option(
-        ("--max-tunnels-per-source",),
-        "Tunnels of clients from one address; 0 is any number",
-        values.count,
-        "NUMBER",
-        _BOUNDS.tunnelsPerSource,
-    ),
-    Option(
-        ("--max-pending",),
-        "Connections that have not said yet what they want; 0 is any number",
-        values.count,
-        "NUMBER",
-        _BOUNDS.pending,
-    ),
-    Option(
-        ("--max-pending-per-source",),
-        "The same from one address that has no tunnel; 0 is any number",
-        values.count,
-        "NUMBER",
-        _BOUNDS.pendingPerSource,
-    ),
-    Option(("--tls",), "Speak TLS on the control port, with nobody who does not"),
-    Option(
-        ("--tls-port",),
-        "Speak TLS on this port, and none on the control port; 0 lets the system choose",
-        values.portOrAny,
-        "PORT",
-    ),
-    Option(
-        ("--tls-cert",),
-        "File with the TLS certificate and those above it (PEM), read again when it changes",
-        values.path,
-        "PATH",
-        shown="one of the server's own",
-    ),
-    Option(("--tls-key",), "File with the key of --tls-cert (PEM)", values.path, "PATH"),
-    Option(
-        ("--tls-client-ca",),
-        "File with the certificates (PEM) of those who sign the certificates that clients have to show then, read "
-        "again when it changes",
-        values.path,
-        "PATH",
-    ),
+
+def _limit(flag: str, help: str, default: int) -> Option[int]:
+    return option(flag, f"{help}; 0: unlimited", values.count, "NUMBER", default)
+
+
+_MIN_PORT: Final = option(
+    "--min-port", "Lowest public port", values.port, "PORT", _DEFAULTS.minPort, environment="BORE_MIN_PORT"
+)
+_MAX_PORT: Final = option(
+    "--max-port", "Highest public port", values.port, "PORT", _DEFAULTS.maxPort, environment="BORE_MAX_PORT"
+)
+_ADDRESS: Final = option(
+    "--bind-addr",
+    "IP address of the control port; :: is IPv6 and IPv4",
+    values.address,
+    "ADDRESS",
+    _DEFAULTS.bindAddr,
+)
+_TUNNEL_ADDRESS: Final = option(
+    "--bind-tunnels", "IP address of the public ports", values.address, "ADDRESS", None, shown="same as --bind-addr"
+)
+_CONTROL_PORT: Final = common.controlPort(
+    "Port for clients; 0: chosen by the system. Original clients only use the default", values.portOrAny
+)
+_LEASE: Final = option(
+    "--lease",
+    "Reserve the port of a lost client for SECONDS; 0: release it at once",
+    values.wholeSeconds,
+    "SECONDS",
+    _DEFAULTS.lease,
+)
+_WAITING: Final = option(
+    "--max-waiting",
+    "Visitors to accept per tunnel while its client is away; further ones wait to be accepted; 0: close all",
+    values.count,
+    "NUMBER",
+    _BOUNDS.waiting,
+)
+_LANES: Final = _limit(
+    "--max-lanes", "Idle connections that a client may keep open for its next visitors", _BOUNDS.lanes
+)
+_RATE: Final = _limit("--visitor-rate", "New visitors per second from one address to one tunnel", _BOUNDS.visitorRate)
+_TUNNELS: Final = _limit("--max-tunnels", "Tunnels in total", _BOUNDS.tunnels)
+_SOURCE_TUNNELS: Final = _limit(
+    "--max-tunnels-per-source", "Tunnels of clients with the same address", _BOUNDS.tunnelsPerSource
+)
+_PENDING: Final = _limit(
+    "--max-pending", "Connections to the control port that have not sent a message yet", _BOUNDS.pending
+)
+_SOURCE_PENDING: Final = _limit(
+    "--max-pending-per-source", "The same per address, if the address has no tunnel", _BOUNDS.pendingPerSource
+)
+_TLS: Final = switch("--tls", "Require TLS on the control port")
+_TLS_PORT: Final = option(
+    "--tls-port",
+    "Accept TLS on this port, and leave the control port without; 0: chosen by the system",
+    values.portOrAny,
+    "PORT",
+    None,
+)
+_CERTIFICATE: Final = option(
+    "--tls-cert",
+    "File with the certificate and its chain (PEM); reloaded when it changes",
+    values.path,
+    "PATH",
+    None,
+    shown="self-signed, made by the server",
+)
+_KEY: Final = option("--tls-key", "File with the private key (PEM) for --tls-cert", values.path, "PATH", None)
+_CLIENT_AUTHORITIES: Final = option(
+    "--tls-client-ca",
+    "Require client certificates signed by the authorities in this file (PEM); reloaded when it changes",
+    values.path,
+    "PATH",
+    None,
+)
+
+_OPTIONS: Final[tuple[Option[object], ...]] = (
+    _MIN_PORT,
+    _MAX_PORT,
+    _ADDRESS,
+    _TUNNEL_ADDRESS,
+    _CONTROL_PORT,
+    _LEASE,
+    _WAITING,
+    _LANES,
+    _RATE,
+    _TUNNELS,
+    _SOURCE_TUNNELS,
+    _PENDING,
+    _SOURCE_PENDING,
+    _TLS,
+    _TLS_PORT,
+    _CERTIFICATE,
+    _KEY,
+    _CLIENT_AUTHORITIES,
     *common.BOTH,
 )
 
 
 def serverCommand(name: str) -> Command[ServerCommand]:
-    """The server's command line, under the name by which the user calls it."""
-    return Command(name, "Run the server: it listens on public ports on behalf of its clients.", _OPTIONS, _build)
+    """
+    Return the command line of the server.
+
+    :param name: the program and the command, as the user writes them.
+    """
+    return Command(name, "Run the server, which listens on public ports on behalf of its clients.", _OPTIONS, _build)
 
 
-def _tls(found: dict[str, Any], given: dict[str, Any]) -> ServerTls | None:
-    """How to speak TLS, if at all."""
-    port = found["tls_port"]
-    if found["tls"] and port is not None:
-        raise UsageError(
-            "--tls and --tls-port: give --tls alone for TLS on the control port, --tls-port alone for both"
-        )
-    if not found["tls"] and port is None:
-        common.refuseWithoutTls(given, ("tls_cert", "tls_key", "tls_client_ca"), "--tls-port")
-        return None
-    if port is not None and port == found["control_port"] != 0:
-        raise UsageError(f"--tls-port {port} is the control port: give another one, or --tls alone")
-    if port is not None and "tls_client_ca" in given and common.secret(found, given) is None:
-        raise UsageError(
-            "--tls-client-ca with --tls-port and without a secret: everybody could open ports by way of the control "
-            "port: give --tls instead of --tls-port, or a secret"
-        )
-    certificate, key, clients = found["tls_cert"], found["tls_key"], found["tls_client_ca"]
-    common.checkPair(certificate, key)
-    if clients is not None:
-        common.certificates("--tls-client-ca", clients)
-    return ServerTls(port, certificate, key, clients, stateFolder())
-
-
-def _build(found: dict[str, Any], given: dict[str, Any]) -> ServerCommand:
-    lowest, highest = found["min_port"], found["max_port"]
+def _build(found: Values) -> ServerCommand:
+    lowest, highest = found[_MIN_PORT], found[_MAX_PORT]
     if lowest > highest:
-        raise UsageError(f"--min-port {lowest} is above --max-port {highest}: the range of ports is empty")
-    bounds = Bounds(
-        pending=found["max_pending"],
-        pendingPerSource=found["max_pending_per_source"],
-        tunnels=found["max_tunnels"],
-        tunnelsPerSource=found["max_tunnels_per_source"],
-        visitors=found["max_visitors"],
-        waiting=found["max_waiting"],
-        lanes=found["max_lanes"],
-        visitorRate=found["visitor_rate"],
-        descriptors=descriptorsForVisitors(FOR_CLIENTS),
-    )
+        raise UsageError(f"--min-port {lowest} is greater than --max-port {highest}")
     settings = ServerSettings(
         minPort=lowest,
         maxPort=highest,
-        secret=common.secret(found, given),
-        bindAddr=found["bind_addr"],
-        bindTunnels=found["bind_tunnels"] or found["bind_addr"],
-        controlPort=found["control_port"],
-        lease=found["lease"],
-        bounds=bounds,
-        halfOpenTimeout=found["half_open_timeout"],
-        tls=_tls(found, given),
+        secret=common.secret(found),
+        bindAddr=found[_ADDRESS],
+        bindTunnels=found[_TUNNEL_ADDRESS] or found[_ADDRESS],
+        controlPort=found[_CONTROL_PORT],
+        lease=found[_LEASE],
+        bounds=_bounds(found),
+        halfOpenTimeout=found[common.HALF_OPEN],
+        tls=_tls(found),
+        portableRelay=common.isRelayPortable(found.environment),
     )
-    return ServerCommand(settings, common.log(found))
+    return ServerCommand(settings, common.LOG.settings(found))
+
+
+def _bounds(found: Values) -> Bounds:
+    return Bounds(
+        pending=found[_PENDING],
+        pendingPerSource=found[_SOURCE_PENDING],
+        tunnels=found[_TUNNELS],
+        tunnelsPerSource=found[_SOURCE_TUNNELS],
+        visitors=found[common.VISITORS],
+        waiting=found[_WAITING],
+        lanes=found[_LANES],
+        visitorRate=found[_RATE],
+        descriptors=descriptorsForVisitors(FOR_CLIENTS),
+    )
+
+
+def _tls(found: Values) -> ServerTls | None:
+    """Return the settings for TLS, or None if it is not used."""
+    port = found[_TLS_PORT]
+    if found[_TLS] and port is not None:
+        raise UsageError("--tls and --tls-port exclude each other: --tls is TLS on the control port only")
+    if not found[_TLS] and port is None:
+        common.refuseWithoutTls(found, (_CERTIFICATE, _KEY, _CLIENT_AUTHORITIES), "--tls-port")
+        return None
+    if port is not None and port == found[_CONTROL_PORT] != 0:
+        raise UsageError(f"--tls-port {port} is the control port: give another port, or --tls instead")
+    clients = found[_CLIENT_AUTHORITIES]
+    if port is not None and clients is not None and common.secret(found) is None:
+        raise UsageError(
+            "--tls-client-ca with --tls-port needs a secret: without one, anyone could open tunnels through the plain "
+            "control port. Add a secret, or give --tls instead of --tls-port"
+        )
+    common.checkPair(found[_CERTIFICATE], found[_KEY])
+    if clients is not None:
+        common.certificates(_CLIENT_AUTHORITIES, clients)
+    return ServerTls(port, found[_CERTIFICATE], found[_KEY], clients, stateFolder(found.environment))

@@ -15,15 +15,14 @@ from bore.streams.reactor import IReactor
 _log = Logger()
 
 
-def makeRelay(reactor: IReactor, halfOpenTimeout: float, descriptors: int = 0) -> Relay:
+def makeRelay(reactor: IReactor, halfOpenTimeout: float, descriptors: int = 0, *, portable: bool = False) -> Relay:
     """
-    Make the relay: by splice where there is splice and epoll, which is on Linux; portable elsewhere.
-
-    The environment variable BORE_RELAY=portable forces the portable one, for tests and for comparison.
+    Make the relay: with splice where the system has splice and epoll, as Linux does; the portable one elsewhere.
 
     :param descriptors: how many descriptors visitors may leave in use; 0: any number.
+    :param portable: whether to do without splice everywhere.
     """
-    if os.environ.get("BORE_RELAY") != "portable":
+    if not portable:
         if sys.platform == "linux" and hasattr(os, "splice") and hasattr(select, "epoll"):
             from bore.relay.lanes import LaneRelay
 

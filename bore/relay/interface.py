@@ -25,6 +25,9 @@ DRAIN_TIMEOUT: Final = 5.0
 #: How long a half-open pair may be silent, in seconds, unless the user decides otherwise.
 HALF_OPEN_TIMEOUT: Final = 600.0
 
+#: Maximum number of simultaneous pairs per tunnel, unless the user decides otherwise.
+MAX_VISITORS: Final = 10_000
+
 #: When nothing has come on a lane for so long since it got its visitor, it is looked at whether the visitor has
 #: arrived at the other side at all, in seconds: longer than a round trip, and short enough for a visitor to wait.
 PROOF_TIMEOUT: Final = 2.5

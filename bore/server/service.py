@@ -45,7 +45,9 @@ class ServerService(Service):
         self._reactor = reactor
         self._settings = settings
         self._sockets = list(sockets)
-        self._relay = makeRelay(reactor, settings.halfOpenTimeout, settings.bounds.descriptors)
+        self._relay = makeRelay(
+            reactor, settings.halfOpenTimeout, settings.bounds.descriptors, portable=settings.portableRelay
+        )
         self._factory = ControlFactory(reactor, settings, self._relay)
         self._certificate: ServerCertificate | None = None
         self._listeners: list[Listener] = []

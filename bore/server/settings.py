@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bore.relay.interface import HALF_OPEN_TIMEOUT
+from bore.relay.interface import HALF_OPEN_TIMEOUT, MAX_VISITORS
 from bore.tls.settings import ServerTls
 from bore.wire.limits import CONTROL_PORT
 from bore.wire.secret import Secret
@@ -31,7 +31,7 @@ class Bounds:
     pendingPerSource: int = 256
     tunnels: int = 4096
     tunnelsPerSource: int = 100
-    visitors: int = 10_000
+    visitors: int = MAX_VISITORS
     waiting: int = 128
     lanes: int = 256
     visitorRate: int = 0
@@ -53,15 +53,17 @@ class ServerSettings:
     :ivar bounds: how much it takes on.
     :ivar halfOpenTimeout: how long a visitor may be silent when the other direction has ended, in seconds.
     :ivar tls: how it speaks TLS; None: not at all.
+    :ivar portableRelay: whether to do without splice.
     """
 
     minPort: int = 1024
     maxPort: int = 65535
     secret: Secret | None = None
     bindAddr: str = "0.0.0.0"
-    bindTunnels: str = "0.0.0.0"
+    bindTunnels: str = bindAddr
     controlPort: int = CONTROL_PORT
     lease: int = 60
     bounds: Bounds = field(default_factory=Bounds)
     halfOpenTimeout: float = HALF_OPEN_TIMEOUT
     tls: ServerTls | None = None
+    portableRelay: bool = False

@@ -90,9 +90,9 @@ def asciiName(host: str) -> str:
     name = ".".join(label if label.isascii() else _asciiLabel(label) for label in _DOTS.split(host))
     labels = name.removesuffix(".").split(".")
     if not all(0 < len(label) <= _LONGEST_LABEL for label in labels) or len(name.removesuffix(".")) > _LONGEST_NAME:
-        raise ValueError("give a name whose parts have 1 to 63 characters, or an address")
+        raise ValueError("must be an address, or a name whose labels have 1 to 63 characters")
     if not _isPlain(name):
-        raise ValueError("give a name or an address, as in example.com, 192.0.2.7 or [2001:db8::1]:7835")
+        raise ValueError("must be a name or an address, such as example.com, 192.0.2.7 or [2001:db8::1]:7835")
     return name
 
 
@@ -130,21 +130,23 @@ def parseHostPort(text: str) -> tuple[str, int | None]:
     if text.startswith("["):
         host, bracket, port = text[1:].partition("]")
         if not bracket or not isLiteral(host) or (port and not port.startswith(":")):
-            raise ValueError("an address in brackets is written [2001:db8::1] or [2001:db8::1]:7835")
+            raise ValueError("must be written as [2001:db8::1] or [2001:db8::1]:7835")
         return host, _portBehind(port[1:]) if port else None
     if text.count(":") > 1:
         if not isLiteral(text):
-            raise ValueError("give a name, an IPv4 or an IPv6 address, and a port behind it as in [2001:db8::1]:7835")
+            raise ValueError(
+                "must be a name or an address; an IPv6 address with a port is written as [2001:db8::1]:7835"
+            )
         return text, None
     host, colon, port = text.partition(":")
     if "," in text:
-        raise ValueError("give one name or address at a time")
+        raise ValueError("must be a single name or address")
     if not host or not _isPlain(host):
-        raise ValueError("give a name or an address, as in example.com, 192.0.2.7 or [2001:db8::1]:7835")
+        raise ValueError("must be a name or an address, such as example.com, 192.0.2.7 or [2001:db8::1]:7835")
     try:
         asciiName(host)
     except UnicodeError:
-        raise ValueError("give a name whose letters are allowed in names, or an address") from None
+        raise ValueError("must be an address, or a name of characters that are valid in names") from None
     return host, _portBehind(port) if colon else None
 
 
@@ -152,7 +154,7 @@ def _portBehind(text: str) -> int:
     try:
         return parsePort(text)
     except ValueError as e:
-        raise ValueError(f"what stands behind the colon, {text!r}, is not a port: {e}") from None
+        raise ValueError(f"port {text!r} {e}") from None
 
 
 def parsePort(text: str, lowest: int = 1) -> int:
@@ -163,4 +165,4 @@ def parsePort(text: str, lowest: int = 1) -> int:
     """
     if text.isascii() and text.isdigit() and len(text) < 10 and lowest <= int(text) <= 65535:
         return int(text)
-    raise ValueError(f"give a number from {lowest} to 65535")
+    raise ValueError(f"must be a number from {lowest} to 65535")

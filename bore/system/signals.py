@@ -25,7 +25,7 @@ _INIT: Final = 1
 _STOP: Final = ("SIGINT", "SIGTERM")
 
 
-class IReactorSignals(IReactorCore, IReactorFromThreads, IReactorTime):
+class IReactorSignals(IReactorCore, IReactorTime, IReactorFromThreads):
     """What signals need of a reactor."""
 
 

@@ -1,24 +1,37 @@
-"""Where a program keeps what it has to remember."""
+"""The directory in which a program keeps its state."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
+
+#: The variable with the user's home directory. Some daemons are started without it.
+_HOME: Final = "USERPROFILE" if os.name == "nt" else "HOME"
 
 
-def stateFolder(environment: Mapping[str, str] = os.environ) -> Path | None:
+def stateFolder(environment: Mapping[str, str]) -> Path | None:
     """
-    Where a program of this user keeps what it is to remember: what systemd gives it (StateDirectory), else by the XDG
-    Base Directory Specification; None if there is no such place.
+    Return the directory for the state that a program of this user keeps; None if there is none.
+
+    It is systemd's StateDirectory (systemd.exec(5)), or else the one of the XDG Base Directory Specification.
     """
     folder = environment.get("STATE_DIRECTORY", "").split(":")[0]
     if folder:
         return Path(folder)
-    home = environment.get("XDG_STATE_HOME", "")
-    if os.path.isabs(home):  # the specification has others ignored
-        return Path(home, "txbore")
+    state = environment.get("XDG_STATE_HOME", "")
+    if os.path.isabs(state):  # the specification ignores other paths
+        return Path(state, "txbore")
+    home = environment.get(_HOME, "") or _homeFromSystem()
+    return Path(home, ".local", "state", "txbore") if os.path.isabs(home) else None
+
+
+def _homeFromSystem() -> str:
+    """Return the home directory according to the system's database of users, or an empty text."""
     try:
-        return Path.home() / ".local" / "state" / "txbore"
-    except RuntimeError:
-        return None
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except (ImportError, KeyError):
+        return ""

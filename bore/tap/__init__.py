@@ -19,32 +19,22 @@ from twisted.python.logfile import LogFile
 from bore.commandline import Command, UsageError
 from bore.logs.observers import Escaper, filtered, observer
 from bore.logs.outlet import finish, unblocked
+from bore.logs.settings import LogSettings
 from bore.logs.syslog import SyslogObserver
-from bore.options.common import LogSettings
+from bore.startup import IProgramReactor, followRun
 from bore.streams.visitorlog import VisitorLog
-from bore.system.clock import useMonotonicClock
-from bore.system.limits import raiseDescriptorLimit
-from bore.system.memory import settle
-from bore.system.signals import IReactorSignals, endOnNextSignal, handleHangup
+from bore.system.signals import handleHangup
 from bore.tap.pidfile import checkPidfile
 
 C = TypeVar("C")
 
 
-def prepare() -> IReactorSignals:
-    """Prepare the process for what runs in the reactor, before anything is made that does."""
-    from twisted.internet import reactor
-
-    raiseDescriptorLimit()
-    useMonotonicClock(reactor)
-    return cast(IReactorSignals, reactor)
-
-
 class Options(usage.Options, Generic[C]):
     """
-    A command line of ours, behind the face that twistd expects.
+    One of our command lines, with the interface that twistd expects.
 
-    :ivar command: the result, once :meth:`parseOptions` was called.
+    :cvar line: the command line.
+    :ivar command: the result of :meth:`parseOptions`.
     """
 
     line: ClassVar[Command[Any]]
@@ -52,9 +42,9 @@ class Options(usage.Options, Generic[C]):
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """
-        Read a command line.
+        Parse a command line.
 
-        :raises twisted.python.usage.UsageError: when something is wrong with it.
+        :raises twisted.python.usage.UsageError: if it is invalid.
         :raises SystemExit: see :func:`checkPidfile`.
         """
         try:
@@ -71,21 +61,22 @@ class Options(usage.Options, Generic[C]):
 
 class Daemon(MultiService):
     """
-    A service under twistd, with our own way of logging, and of following signals.
+    A service under twistd, with our log and our handling of signals.
 
-    It logs where twistd would log to. Events for the observer of twistd's ``--logger`` are made safe before.
+    The log goes where twistd's would go. Events for the observer of twistd's ``--logger`` are escaped first.
 
-    :param reactor: what :func:`prepare` has returned.
-    :param service: what runs.
+    :param reactor: the result of :func:`bore.startup.prepare`.
+    :param service: the service.
     :param reload: reads its files again.
-    :param log: how it logs.
+    :param log: the settings of the log.
     :param twistd: twistd's own options.
-    :param expected: errors of the service's start whose text says all: they end twistd without a traceback.
+    :param expected: errors at the start of the service that are explained by their text: twistd ends without a
+        traceback.
     """
 
     def __init__(
         self,
-        reactor: IReactorSignals,
+        reactor: IProgramReactor,
         service: IService,
         reload: Callable[[], object],
         log: LogSettings,
@@ -102,23 +93,23 @@ class Daemon(MultiService):
         service.setServiceParent(self)
 
     def privilegedStartService(self) -> None:
-        """Start what needs rights that the process gives up later. Only now it is the process that will stay."""
+        """Start what needs privileges. twistd has forked when it calls this, and it drops the privileges afterwards."""
         handleHangup(self._reactor, self._reload)
         try:
             MultiService.privilegedStartService(self)
         except self._expected as e:
-            _sayOnly(e)
+            _logWithoutTraceback(e)
             raise
 
     def startService(self) -> None:
         """Start."""
-        self._reactor.addSystemEventTrigger("before", "shutdown", endOnNextSignal)
-        self._reactor.addSystemEventTrigger("after", "shutdown", finish)  # twistd ends with the signal that stops it
-        self._reactor.callWhenRunning(settle)
+        followRun(self._reactor)
+        # twistd ends itself by the signal that has stopped it, and atexit is not reached.
+        self._reactor.addSystemEventTrigger("after", "shutdown", finish)
         MultiService.startService(self)
 
     def setServiceParent(self, parent: object) -> None:
-        """Join the application, and have it log through our observer."""
+        """Join the application, and give it our log observer."""
         MultiService.setServiceParent(self, parent)
         if self._twistd.get("logger"):
             globalLogPublisher.addObserver(Escaper())
@@ -138,22 +129,22 @@ class Daemon(MultiService):
             file = LogFile.fromFullPath(os.path.abspath(name or "twistd.log"))
         except OSError as e:
             sys.exit(
-                f"twistd: cannot log to {name or 'twistd.log'}: {e.strerror}: give --logfile a file that can be "
-                "written, or - together with --nodaemon for standard output"
+                f"twistd: cannot log to {name or 'twistd.log'}: {e.strerror}. Name another file with --logfile, or use "
+                "--nodaemon --logfile=- for standard output"
             )
         if hasattr(signal, "SIGUSR1"):
             signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(file.rotate))
         return cast(TextIO, file)
 
 
-def _sayOnly(error: Exception) -> None:
-    """Have Python say in one line of the log why the process ends, when it does of this error, and end it with 1."""
-    others = sys.excepthook
+def _logWithoutTraceback(error: Exception) -> None:
+    """Make Python log this error in one line, if the error ends the process; the exit code is 1."""
+    previous = sys.excepthook
 
     def hook(kind: type[BaseException], value: BaseException, traceback: TracebackType | None) -> None:
         if value is error:
             Logger().critical("{error}", error=value)
         else:
-            others(kind, value, traceback)
+            previous(kind, value, traceback)
 
     sys.excepthook = hook

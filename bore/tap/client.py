@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import cast
+import atexit
+import os
+import sys
 
 from twisted.application.service import IService
+from twisted.internet import reactor as untyped
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bore import exits, tap
 from bore.client.reasons import describe
 from bore.client.service import ClientService
+from bore.logs import outlet
 from bore.options.client import ClientCommand, clientCommand
-from bore.streams.reactor import IReactor
+from bore.startup import prepare
 
 
 class Options(tap.Options[ClientCommand]):
@@ -22,15 +26,27 @@ class Options(tap.Options[ClientCommand]):
 
 
 def makeService(options: Options) -> IService:
-    """Make the client that the options describe. The process ends when it gives up, with the code that says why."""
-    reactor = tap.prepare()
+    """Return the client for the options. When it gives up, the process ends with the exit code for the reason."""
+    reactor = prepare(untyped)
 
     def gaveUp(reason: Failure) -> None:
         Logger().critical("{error}", error=describe(reason.value))
-        exits.leaveWith(exits.codeFor(reason.value))
+        _exitWith(exits.codeFor(reason.value))
         reactor.callWhenRunning(reactor.stop)
 
     command = options.command
-    service = ClientService(cast(IReactor, reactor), command.settings)
+    service = ClientService(reactor, command.settings)
     service.gaveUp.addErrback(gaveUp)
     return tap.Daemon(reactor, service, service.reload, command.log, options.parent)
+
+
+def _exitWith(code: int) -> None:
+    """Set the exit code of the process. twistd exits with 0 after the reactor has stopped, and has no option for it."""
+
+    def exit() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        outlet.finish()
+        os._exit(code)
+
+    atexit.register(exit)

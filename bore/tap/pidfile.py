@@ -1,4 +1,4 @@
-"""twistd's pidfile, when the machine went down before twistd could remove it."""
+"""Stale pidfiles of twistd, left behind by a crash."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pathlib import Path
 
 def checkPidfile(path: Path) -> None:
     """
-    Look at a pidfile before twistd does, which refuses to start while the process in it exists, whatever that is.
+    Check a pidfile before twistd does, which refuses to start while any process has the number in the file.
 
-    After a crash the number may belong to any process, in a container often to this one: then the file is removed.
+    After a crash the number may belong to an unrelated process. In a container it often is the number of this process,
+    and then the file is removed.
 
-    :raises SystemExit: when the process exists; the text says what would be right.
+    :raises SystemExit: if another process has the number. The text says what to do.
     """
     try:
         pid = int(path.read_text())
@@ -22,12 +23,12 @@ def checkPidfile(path: Path) -> None:
             path.unlink()
             return
         os.kill(pid, 0)
-    except (OSError, ValueError):  # there is none, or it is stale: twistd copes, or says what is wrong
+    except (OSError, ValueError):  # no file, or a stale one: twistd removes it, or reports the error
         return
     name = ""
     with contextlib.suppress(OSError):
         name = f" ({Path(f'/proc/{pid}/comm').read_text().strip()})"
     sys.exit(
-        f"twistd: {path} names process {pid}{name}, which is running. If that is not the one that you want to start, "
-        f"remove {path}; with --pidfile= (and nothing behind it) twistd does without the file"
+        f"twistd: {path} names process {pid}{name}, which is running. If that is not the same service, remove {path}; "
+        f"with an empty --pidfile= twistd writes no such file"
     )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import cast
 
 from twisted.application.service import IService
+from twisted.internet import reactor as untyped
 
 from bore import tap
 from bore.options.server import ServerCommand, serverCommand
 from bore.server.service import CannotListen, ServerService
-from bore.streams.reactor import IReactor
+from bore.startup import prepare
 from bore.system.activation import BadSocket, inheritedSockets
 
 
@@ -22,15 +22,15 @@ class Options(tap.Options[ServerCommand]):
 
 def makeService(options: Options) -> IService:
     """
-    Make the server that the options describe.
+    Return the server for the options.
 
-    :raises SystemExit: when systemd has passed what is no listening socket.
+    :raises SystemExit: if systemd has passed something other than listening TCP sockets.
     """
-    reactor = tap.prepare()
+    reactor = prepare(untyped)
     command = options.command
     try:
         sockets = inheritedSockets()
     except BadSocket as e:
         sys.exit(f"twistd bore-server: {e}")
-    service = ServerService(cast(IReactor, reactor), command.settings, sockets)
+    service = ServerService(reactor, command.settings, sockets)
     return tap.Daemon(reactor, service, service.reload, command.log, options.parent, (CannotListen,))

@@ -66,12 +66,12 @@ class ServerTests(ClientOptionsCase):
 
     def test_whatIsNoServerIsSaid(self) -> None:
         for text in ("https://a.example", "TLS://a.example", "tls://tls://a.example"):
-            self.assertUsageError("give a server as in example.com, or tls://example.com:7835", "-t", text)
+            self.assertUsageError("must be a server, such as example.com or tls://example.com:7835", "-t", text)
         for text in ("tls://", "tls://:7835", "tls://a.example:", "tls://a.example:0", "tls://a.example/path"):
             self.assertUsageError("--to", "-t", text)
 
     def test_serversWithAndWithoutAreNotMixed(self) -> None:
-        text = "--to names servers with tls:// and without: give it for all, so that none is a way around it"
+        text = "--to names servers with and without tls://: add it to all of them"
         self.assertUsageError(text, "-t", "tls://a.example", "-t", "b.example")
         self.assertUsageError(text, BORE_SERVER="a.example,tls://b.example")
         both = local("-t", "tls://a.example", "-t", "b.example", "--tls")
@@ -82,7 +82,7 @@ class ServerTests(ClientOptionsCase):
         for name in ("--tls-ca", "--tls-fingerprint", "--tls-cert", "--tls-key"):
             value = selfSigned().fingerprint if name == "--tls-fingerprint" else self.file("any", b"")
             self.assertUsageError(
-                f"{name} is of no use without TLS: give --tls, or --to tls://HOST", "-t", "a", name, value
+                f"{name} has no effect without TLS: add --tls or --to tls://HOST", "-t", "a", name, value
             )
 
     def test_nothingTurnsVerificationOff(self) -> None:
@@ -111,7 +111,7 @@ class TrustTests(ClientOptionsCase):
     def test_oneOfThemIsEnough(self) -> None:
         ca = Authority().write(self.folder)
         self.assertUsageError(
-            "--tls-ca and --tls-fingerprint: give one of them",
+            "--tls-ca and --tls-fingerprint exclude each other",
             *("-t", "tls://a", "--tls-ca", ca, "--tls-fingerprint", selfSigned().fingerprint),
         )
 
@@ -124,13 +124,13 @@ class TrustTests(ClientOptionsCase):
             path = self.file("no.crt", content)
             what = "a damaged" if content == damaged else "no"
             self.assertUsageError(f"--tls-ca: {path} holds {what} certificate", "-t", "tls://a", "--tls-ca", path)
-        self.assertUsageError("give the name of a file", "-t", "tls://a", "--tls-ca", "")
+        self.assertUsageError("must be the name of a file", "-t", "tls://a", "--tls-ca", "")
 
     def test_aFingerprintHasOneForm(self) -> None:
         good = selfSigned().fingerprint
         for text in (good[7:], good + "=", good[:-1], good.lower(), "SHA1:" + good[7:], good[:-1] + "!", "", "ab:cd"):
             self.assertUsageError(
-                "give a fingerprint as 'bore server --tls' prints it", "-t", "tls://a", "--tls-fingerprint", text
+                "must be a fingerprint as 'bore server --tls' prints it", "-t", "tls://a", "--tls-fingerprint", text
             )
 
 
@@ -145,7 +145,7 @@ class CredentialsTests(ClientOptionsCase):
         _, other = selfSigned().write(self.folder, "other")
         for words in (("--tls-cert", certificate), ("--tls-key", key)):
             self.assertUsageError(
-                "--tls-cert and --tls-key belong together: give both, or none", "-t", "tls://a", *words
+                "--tls-cert and --tls-key need each other: give both or none", "-t", "tls://a", *words
             )
         self.assertRefused(f"{other} is not the key of the first certificate in {certificate}", certificate, other)
         tls = local("-t", "tls://a", "--tls-cert", certificate, "--tls-key", key).tls

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import os
 from uuid import UUID
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from bore.cli import USAGE_TEXT
 from bore.client.settings import ClientSettings, ServerAddress
-from bore.commandline import UsageError
+from bore.commandline import Command, UsageError, Values, option, repeated, switch
+from bore.logs.settings import LogSettings
 from bore.options.client import ClientCommand, clientCommand
-from bore.options.demo import demoCommand
+from bore.options.demo import DemoCommand, demoCommand
+from bore.options.secrets import secretCommand
 from bore.options.server import ServerCommand, serverCommand
 from bore.server.settings import Bounds, ServerSettings
 from bore.system.limits import FOR_CLIENTS, FOR_CONTROL, descriptorsForVisitors
 from bore.wire.proof import proveBase
 from bore.wire.proxyprotocol import Version
 from bore.wire.secret import Secret
-from tests.support import temporaryFolder
+from tests.support import CHECKOUT, temporaryFolder
 
 CHALLENGE = UUID(int=1)
 
@@ -89,18 +93,18 @@ class ServerOptionsTests(OptionsCase):
 
     def test_mistakesAreNamed(self) -> None:
         for text, words in {
-            "--min-port: '0': give a number from 1 to 65535": ["--min-port", "0"],
-            "--max-port: 'x'": ["--max-port", "x"],
-            "--min-port 3 is above --max-port 2": ["--min-port", "3", "--max-port", "2"],
-            "--bind-addr: 'example.com': give an IP address": ["--bind-addr", "example.com"],
-            "--log-level: 'loud': give one of debug, info, warn, error": ["--log-level", "loud"],
-            "--log-format: 'xml': give one of text, json": ["--log-format", "xml"],
+            "--min-port '0': must be a number from 1 to 65535": ["--min-port", "0"],
+            "--max-port 'x'": ["--max-port", "x"],
+            "--min-port 3 is greater than --max-port 2": ["--min-port", "3", "--max-port", "2"],
+            "--bind-addr 'example.com': must be an IP address": ["--bind-addr", "example.com"],
+            "--log-level 'loud': must be one of debug, info, warn, error": ["--log-level", "loud"],
+            "--log-format 'xml': must be one of text, json": ["--log-format", "xml"],
             "unrecognized arguments: --frob": ["--frob"],
             "unrecognized arguments: --min": ["--min", "5"],
             "--control-port: expected one argument": ["--control-port"],
         }.items():
             self.assertUsageError(text, *words, command="server")
-        self.assertUsageError("environment variable BORE_MIN_PORT: give", command="server", BORE_MIN_PORT="x")
+        self.assertUsageError("BORE_MIN_PORT='x': must be a number", command="server", BORE_MIN_PORT="x")
 
 
 class ClientOptionsTests(OptionsCase):
@@ -158,7 +162,7 @@ class ClientOptionsTests(OptionsCase):
         settings = local("80", "--control-port", "6", BORE_SERVER="a:1").settings
         self.assertEqual(settings.servers, (("a", 6),))
         self.assertEqual(local("80", "-t", "a:6", "--control-port", "6").settings.servers, (("a", 6),))
-        self.assertUsageError("--to names port 1 and --control-port 6", "80", "-t", "a:1", "--control-port", "6")
+        self.assertUsageError("--to names port 1, and --control-port 6", "80", "-t", "a:1", "--control-port", "6")
 
     def test_severalServersAreAListInTheOrderGiven(self) -> None:
         servers = (("a", 7835), ("b", 1), ("::1", 7835))
@@ -168,21 +172,27 @@ class ClientOptionsTests(OptionsCase):
 
     def test_mistakesAreNamed(self) -> None:
         for text, words in {
-            "PORT is missing": ["--to", "x"],
-            "--proxy-protocol: 'v3': give one of v1, v2": ["80", "--to", "x", "--proxy-protocol", "v3"],
-            "--check-every: '0': give a number of seconds": ["80", "--to", "x", "--check-every", "0"],
-            "--exit-after-failures: '-1'": ["80", "--to", "x", "--exit-after-failures=-1"],
-            "--to is missing": ["80"],
-            "PORT: '0': give a number from 1 to 65535": ["0", "--to", "x"],
+            "no PORT given": ["--to", "x"],
+            "--proxy-protocol 'v3': must be one of v1, v2": ["80", "--to", "x", "--proxy-protocol", "v3"],
+            "--check-every '0': must be a number of seconds": ["80", "--to", "x", "--check-every", "0"],
+            "--exit-after-failures '-1': must be": ["80", "--to", "x", "--exit-after-failures=-1"],
+            "no --to given": ["80"],
+            "PORT '0': must be a number from 1 to 65535": ["0", "--to", "x"],
             "unrecognized arguments: 81": ["80", "81", "--to", "x"],
-            "--to: 'a b': give a name": ["80", "--to", "a b"],
-            "--port: '65536': give a number from 0 to 65535": ["80", "--to", "x", "-p", "65536"],
-            "--local-host: 'x:80': give a name or an IP address without a port": ["80", "-t", "x", "-l", "x:80"],
-            "--max-reconnect-delay: '0': give a number of seconds": ["80", "-t", "x", "--max-reconnect-delay", "0"],
-            "--max-reconnect-delay: 'nan': give": ["80", "-t", "x", "--max-reconnect-delay", "nan"],
+            "--to 'a b': must be a name": ["80", "--to", "a b"],
+            "--port '65536': must be a number from 0 to 65535": ["80", "--to", "x", "-p", "65536"],
+            "--local-host 'x:80': must be a host name or an IP address, without": [
+                "80",
+                "-t",
+                "x",
+                "-l",
+                "x:80",
+            ],
+            "--max-reconnect-delay '0': must be a number of seconds": ["80", "-t", "x", "--max-reconnect-delay", "0"],
+            "--max-reconnect-delay 'nan': must be": ["80", "-t", "x", "--max-reconnect-delay", "nan"],
         }.items():
             self.assertUsageError(text, *words)
-        self.assertUsageError("environment variable BORE_LOCAL_PORT", "-t", "x", BORE_LOCAL_PORT="http")
+        self.assertUsageError("BORE_LOCAL_PORT='http': must be a number", "-t", "x", BORE_LOCAL_PORT="http")
 
 
 class SecretOptionsTests(OptionsCase):
@@ -215,26 +225,118 @@ class SecretOptionsTests(OptionsCase):
 
     def test_mistakesAreNamed(self) -> None:
         for text, words in {
-            "--secret-file: '/nonexistent': cannot be read (No such file": ["--secret-file", "/nonexistent"],
+            "--secret-file '/nonexistent': cannot be read (No such file": ["--secret-file", "/nonexistent"],
             "is not UTF-8": ["--secret-file", self.file(b"\xff\xfe")],
             "is longer than 4096 characters": ["--secret-file", self.file(b"x" * 5000)],
-            "begins with a byte order mark: save it as UTF-8 without": ["--secret-file", self.file(b"\xef\xbb\xbfx\n")],
-            "ends with an empty line: remove all newlines": ["--secret-file", self.file(b"hush\n\n")],
-            "ends with an empty line: remove": ["--secret-file", self.file(b"hush\r\n\r\n")],
-            "--secret and --secret-file: give one": ["-s", "x", "--secret-file", self.file(b"x")],
-            "the secret is not UTF-8: give a text": ["-s", os.fsdecode(b"\xff")],
+            "begins with a byte order mark: save it as UTF-8": [
+                "--secret-file",
+                self.file(b"\xef\xbb\xbfx\n"),
+            ],
+            "ends with an empty line: it must end with": ["--secret-file", self.file(b"hush\n\n")],
+            "ends with an empty line: it must": ["--secret-file", self.file(b"hush\r\n\r\n")],
+            "--secret and --secret-file exclude each other": ["-s", "x", "--secret-file", self.file(b"x")],
+            "the secret is not valid UTF-8": ["-s", os.fsdecode(b"\xff")],
         }.items():
             self.assertUsageError(text, *words, command="server")
 
 
 class HelpTests(OptionsCase):
-    """What --help tells."""
+    """--help."""
 
     def test_everyOptionIsInTheHelpWithItsDefaultAndItsVariable(self) -> None:
         for command in (serverCommand("x"), clientCommand("x"), demoCommand("x")):
             text = " ".join(command.help().split())
-            for option in command.options:
-                self.assertIn(option.metavar if option.positional else option.flags[-1], text)
-                if option.environment:
-                    self.assertIn(f"[env: {option.environment}]", text)
+            for each in command.options:
+                self.assertIn(each.name, text)
+                if each.environment:
+                    self.assertIn(f"[env: {each.environment}]", text)
         self.assertIn("[default: 1024]", serverCommand("x").help())
+
+    def test_itFitsIntoEightyColumns(self) -> None:
+        self.patch(os, "environ", {**os.environ, "COLUMNS": "200"})
+        texts = [make("bore local").help() for make in (serverCommand, clientCommand, demoCommand, secretCommand)]
+        for text in (USAGE_TEXT, *texts):
+            self.assertLessEqual(max(map(len, text.splitlines())), 80, text)
+
+
+class DefaultsTests(OptionsCase):
+    """Where defaults are written."""
+
+    def test_anOptionTakesItsDefaultFromTheSettingsOrHasNone(self) -> None:
+        for file in (CHECKOUT / "bore" / "options").glob("*.py"):
+            for call in ast.walk(ast.parse(file.read_text())):
+                if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "option":
+                    default = call.args[4]
+                    literal = isinstance(default, ast.Constant) and default.value is not None
+                    self.assertFalse(literal, f"{file}:{default.lineno}")
+
+    def test_withoutOptionsTheSettingsHaveTheirDefaults(self) -> None:
+        self.assertEqual(server().settings, ServerSettings(bounds=BOUNDS))
+        servers = (ServerAddress("a"),)
+        self.assertEqual(
+            local("8000", "-t", "a", "--no-state").settings, ClientSettings(8000, servers, descriptors=DESCRIPTORS)
+        )
+        self.assertEqual((server().log, demoCommand("x").parse([], {})), (LogSettings(), DemoCommand()))
+
+    def test_noNumberIsTheDefaultOfTwoFields(self) -> None:
+        """A limit that server and client share has a name, and both refer to it."""
+        literals = []
+        for room in ("server", "client"):
+            tree = ast.parse((CHECKOUT / "bore" / room / "settings.py").read_text())
+            fields = [each.value for each in ast.walk(tree) if isinstance(each, ast.AnnAssign)]
+            numbers = [each.value for each in fields if isinstance(each, ast.Constant)]
+            literals.append({each for each in numbers if type(each) in (int, float) and each})
+        self.assertEqual(literals[0] & literals[1], set())
+
+
+class EnvironmentTests(OptionsCase):
+    """Variables that are not the other form of a flag."""
+
+    def test_theStateFolderComesFromTheEnvironmentThatIsParsed(self) -> None:
+        for environment, expected in (
+            ({"STATE_DIRECTORY": "/var/lib/a:/var/lib/b"}, "/var/lib/a"),
+            ({"XDG_STATE_HOME": "/state", "HOME": "/home/a"}, "/state/txbore"),
+            ({"XDG_STATE_HOME": "relative", "HOME": "/home/a"}, "/home/a/.local/state/txbore"),
+        ):
+            self.assertEqual(str(local("80", "-t", "a", **environment).settings.stateFolder), expected)
+            tls = server("--tls", **environment).settings.tls
+            assert tls is not None
+            self.assertEqual(str(tls.folder), expected)
+
+    def test_theRelayIsChosenAndATypoIsAnError(self) -> None:
+        for value, portable in (("portable", True), ("splice", False), ("", False)):
+            self.assertEqual(server(BORE_RELAY=value).settings.portableRelay, portable)
+            self.assertEqual(local("80", "-t", "a", BORE_RELAY=value).settings.portableRelay, portable)
+            self.assertEqual(demoCommand("x").parse([], {"BORE_RELAY": value}).portableRelay, portable)
+        for command, words in (("server", []), ("local", ["80", "-t", "a"])):
+            text = "BORE_RELAY='protable': must be splice or portable, or not be set"
+            self.assertUsageError(text, *words, command=command, BORE_RELAY="protable")
+
+
+class ValuesTests(SynchronousTestCase):
+    """The values of options, looked up by the option."""
+
+    count = option("-n --count", "", int, "NUMBER", 3, environment="COUNT")
+    names = repeated("--name", "", str, "NAME", environment="NAMES")
+    loud = switch("--loud", "")
+
+    def parse(self, *words: str, **environment: str) -> Values:
+        return Command("x", "", (self.count, self.names, self.loud), lambda found: found).parse(words, environment)
+
+    def test_theyHaveTheTypesOfTheirOptions(self) -> None:
+        found = self.parse("-n", "4", "--name", "a", "--name", "b", "--loud")
+        count: int = found[self.count]
+        names: tuple[str, ...] = found[self.names]
+        loud: bool = found[self.loud]
+        self.assertEqual((count, names, loud), (4, ("a", "b"), True))
+
+    def test_aFlagPrecedesTheVariableAndThatTheDefault(self) -> None:
+        self.assertEqual(self.parse()[self.count], 3)
+        self.assertEqual(self.parse(COUNT="5", NAMES="a, b")[self.count], 5)
+        self.assertEqual(self.parse(COUNT="5", NAMES="a, b")[self.names], ("a", "b"))
+        self.assertEqual(self.parse("-n", "6", COUNT="5")[self.count], 6)
+        self.assertEqual(self.parse("-n", "6", "--count", "7")[self.count], 7)
+        self.assertEqual([self.parse("-n", "6").given(each) for each in (self.count, self.loud)], [True, False])
+
+    def test_anOptionOfAnotherCommandIsAnError(self) -> None:
+        self.assertRaises(KeyError, lambda: self.parse()[switch("--loud", "")])

@@ -45,7 +45,7 @@ class ReadSecretTests(SecretFileCase):
     def test_aFileForEverybodyIsRefusedWithTheCommandThatMendsIt(self) -> None:
         for mode in (0o644, 0o666, 0o604, 0o602, 0o444):
             self.write(mode=mode)
-            self.assertRefused(f"may be used by every user of this machine: chmod o= {shlex.quote(str(self.path))}")
+            self.assertRefused(f"is accessible to all users of this machine: chmod o= {shlex.quote(str(self.path))}")
         self.path.chmod(0o644 & ~0o007)
         self.assertEqual(readSecret(str(self.path)), "hush")
 

@@ -36,7 +36,7 @@ class ServerOptionsTests(SynchronousTestCase):
         self.assertEqual((first.certificate, first.key, first.clients), (None, None, None))
 
     def test_whatIsWrongWithPortsIsSaid(self) -> None:
-        self.assertUsageError("--tls and --tls-port: give --tls alone", "--tls", "--tls-port", "1")
+        self.assertUsageError("--tls and --tls-port exclude each other", "--tls", "--tls-port", "1")
         self.assertUsageError("--tls-port 7835 is the control port", "--tls-port", "7835")
         self.assertUsageError("--tls-port 9 is the control port", "--control-port", "9", "--tls-port", "9")
         self.assertIsNotNone(tls("--control-port", "0", "--tls-port", "0"))
@@ -45,13 +45,13 @@ class ServerOptionsTests(SynchronousTestCase):
 
     def test_whatIsForTlsNeedsIt(self) -> None:
         for name in ("--tls-cert", "--tls-key", "--tls-client-ca"):
-            self.assertUsageError(f"{name} is of no use without TLS: give --tls, or --tls-port", name, "any")
+            self.assertUsageError(f"{name} has no effect without TLS: add --tls or --tls-port", name, "any")
 
     def test_certificateAndKeyBelongTogether(self) -> None:
         certificate, key = selfSigned().write(self.folder)
         _, other = selfSigned().write(self.folder, "other")
         for words in (("--tls-cert", certificate), ("--tls-key", key)):
-            self.assertUsageError("--tls-cert and --tls-key belong together: give both, or none", "--tls", *words)
+            self.assertUsageError("--tls-cert and --tls-key need each other: give both or none", "--tls", *words)
         self.assertUsageError(
             f"{other} is not the key of the first", "--tls", "--tls-cert", certificate, "--tls-key", other
         )

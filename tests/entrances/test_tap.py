@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from bore import tap
-from bore.options.common import LogSettings
-from bore.system.signals import IReactorSignals
+from bore.logs.settings import LogSettings
+from bore.startup import IProgramReactor
 from tests.fakes import logObserver
 
 
@@ -32,7 +32,7 @@ class SyslogTests(SynchronousTestCase):
         self.patch(tap, "SyslogObserver", Observer)
         application = Application("test")
         twistd = {"syslog": True, "prefix": "tunnel", "nodaemon": False}
-        reactor = cast(IReactorSignals, None)
+        reactor = cast(IProgramReactor, None)
         tap.Daemon(reactor, Service(), list, LogSettings("info", "text"), twistd).setServiceParent(application)
         observer = application.getComponent(ILogObserver)
         events: list[LogEvent] = []

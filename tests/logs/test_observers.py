@@ -15,8 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from bore.logs.observers import Announcer, Escaper, JSONObserver, TextObserver, observer
+from bore.logs.settings import LogSettings
 from bore.logs.syslog import SyslogObserver
-from bore.options.common import LogSettings
 from tests.fakes import logObserver
 from tests.support import temporaryFolder
 

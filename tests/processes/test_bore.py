@@ -115,10 +115,10 @@ class ExitTests(ProcessCase):
 
     def test_wrongUsageIsTwo(self) -> None:
         self.assertEnds(
-            2, "bore local: -p/--port: 'x': give a number from 0 to 65535", "local", "80", "-t", "a", "--port", "x"
+            2, "bore local: --port 'x': must be a number from 0 to 65535", "local", "80", "-t", "a", "--port", "x"
         )
-        self.assertEnds(2, "a command is missing")
-        self.assertEnds(2, "'serve' is no command", "serve")
+        self.assertEnds(2, "bore: no command given; commands: local, server, secret, demo")
+        self.assertEnds(2, "bore: unknown command 'serve'; commands: local, server, secret, demo", "serve")
 
     def test_notReachableIs69WithoutReconnect(self) -> None:
         port = freePort(self.host)
@@ -195,7 +195,7 @@ class SecretTests(ProcessCase):
         self.assertEqual(self.start(bore("secret", "--write", path)).wait(), 0)
         again = self.start(bore("secret", "--write", path))
         self.assertEqual(again.wait(), 1, again.transcript())
-        self.assertEqual(again.err, [f"bore secret: {path} exists, and is not overwritten: give another file"])
+        self.assertEqual(again.err, [f"bore secret: {path} already exists and is not overwritten: name a new file"])
         server, control = self.server("--secret-file", path)
         self.assertIn(", with a secret", server.out[0])
         _, port = self.client(control, "--secret-file", path)
@@ -350,7 +350,7 @@ class DemoTests(SynchronousTestCase):
     def test_onceEndsWithZeroAfterTheFetch(self) -> None:
         with running(bore("demo", "--once")) as demo:
             self.assertEqual(demo.wait(), 0, demo.transcript())
-            self.assertIn("fetched it through the tunnel: 200", "\n".join(demo.out))
+            self.assertIn("fetched it through the tunnel: status 200", "\n".join(demo.out))
             self.assertEqual(demo.err, [])
 
     def test_aFetchThatFailsIsNotZero(self) -> None:

@@ -112,7 +112,7 @@ class ClockTests(ProcessCase):
     def test_theDemonstrationDoesNotNoticeEither(self) -> None:
         demo = self.changing("bore", "demo")
         line = demo.waitFor("the page is at http://")
-        demo.waitFor("Ctrl-C ends it")
+        demo.waitFor("press Ctrl-C to stop")
         self.change(demo, signal.SIGUSR2)
         url = line.rpartition(" ")[2]
         for _ in range(20):

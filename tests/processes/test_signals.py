@@ -83,7 +83,7 @@ class TerminalTests(SignalCase):
 
     def test_theDemonstrationEnds(self) -> None:
         demo, window = self.inTerminal(*_BORE, "demo")
-        demo.waitFor("Ctrl-C ends it")
+        demo.waitFor("press Ctrl-C to stop")
         os.close(window)
         self.assertEqual(demo.wait(), 0, demo.transcript())
 

@@ -97,7 +97,7 @@ class ForegroundTests(TwistdCase):
     def test_usageErrorsNameTheOption(self) -> None:
         server = self.start("-n", "--pidfile=", "bore-server", "--min-port", "x")
         self.assertEqual(server.wait(), 1)
-        self.assertIn("--min-port: 'x': give a number from 1 to 65535", server.transcript())
+        self.assertIn("--min-port 'x': must be a number from 1 to 65535", server.transcript())
 
     def test_bothCommandsHaveHelp(self) -> None:
         for command in ("bore-server", "bore-client"):
@@ -186,7 +186,7 @@ class DaemonTests(TwistdCase):
         self.assertEqual(server.wait(), 1, server.transcript())
         [line] = server.err
         self.assertIn(f"{pidfile} names process {os.getpid()} (", line)
-        self.assertIn(f"remove {pidfile}; with --pidfile=", line)
+        self.assertIn(f"remove {pidfile}; with an empty --pidfile=", line)
         self.assertTrue(pidfile.exists())
 
     def test_aPidfileThatNamesTheProcessItselfIsStale(self) -> None:

@@ -371,20 +371,17 @@ class TurnTests(SynchronousTestCase):
 class BodyTests(SynchronousTestCase):
     """Which backend there is."""
 
-    def make(self) -> Relay:
-        relay = backend.makeRelay(cast(IReactor, reactor), 600)
+    def make(self, *, portable: bool = False) -> Relay:
+        relay = backend.makeRelay(cast(IReactor, reactor), 600, portable=portable)
         relay.close()
         return relay
 
     def test_spliceIsUsedWhereThereIsOne(self) -> None:
-        self.patch(os, "environ", {})
         self.assertIsInstance(self.make(), SpliceRelay)
 
-    def test_theEnvironmentForcesThePortableOne(self) -> None:
-        self.patch(os, "environ", {"BORE_RELAY": "portable"})
-        self.assertIsInstance(self.make(), PortableRelay)
+    def test_theUserCanDoWithoutSplice(self) -> None:
+        self.assertIsInstance(self.make(portable=True), PortableRelay)
 
     def test_elsewhereThePortableOneIsUsed(self) -> None:
-        self.patch(os, "environ", {})
         self.patch(sys, "platform", "darwin")
         self.assertIsInstance(self.make(), PortableRelay)

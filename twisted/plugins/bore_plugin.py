@@ -1,10 +1,10 @@
-"""What twistd finds: ``twistd bore-server`` and ``twistd bore-client``."""
+"""The twistd plugins ``bore-server`` and ``bore-client``."""
 
 from twisted.application.service import ServiceMaker
 
 boreServer = ServiceMaker(
-    "bore server", "bore.tap.server", "A TCP tunnel's server: it listens on public ports.", "bore-server"
+    "bore server", "bore.tap.server", "The server of a TCP tunnel, which listens on public ports.", "bore-server"
 )
 boreClient = ServiceMaker(
-    "bore client", "bore.tap.client", "A TCP tunnel's client: it shows a local port through a server.", "bore-client"
+    "bore client", "bore.tap.client", "The client of a TCP tunnel, which shows a local port.", "bore-client"
 )

@@ -1,0 +1,18 @@
+"""What is logged, and in which form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """
+    The settings of the log.
+
+    :ivar level: the lowest level that is logged: debug, info, warn or error.
+    :ivar format: text or json.
+    """
+
+    level: str = "info"
+    format: str = "text"

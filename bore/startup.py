@@ -1,0 +1,32 @@
+"""What ``bore`` and the twistd plugins do alike before their services start."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from bore.streams.reactor import IReactor
+from bore.system.clock import useMonotonicClock
+from bore.system.limits import raiseDescriptorLimit
+from bore.system.memory import settle
+from bore.system.signals import IReactorSignals, endOnNextSignal
+
+
+class IProgramReactor(IReactor, IReactorSignals):
+    """What a program needs of the reactor."""
+
+
+def prepare(reactor: object) -> IProgramReactor:
+    """
+    Prepare the process and the reactor. To be called before anything uses the reactor's clock.
+
+    :returns: the reactor with its types, which Twisted's module of that name does not have.
+    """
+    raiseDescriptorLimit()
+    useMonotonicClock(reactor)
+    return cast(IProgramReactor, reactor)
+
+
+def followRun(reactor: IReactorSignals) -> None:
+    """Release memory when the program is up, and end the process at the second signal that stops it."""
+    reactor.callWhenRunning(settle)
+    reactor.addSystemEventTrigger("before", "shutdown", endOnNextSignal)
