@@ -1,1 +1,1 @@
-"""Where log lines go: standard output that does not block, JSON, the system's log."""
+"""The log: text, JSON and syslog, and output that never blocks the reactor."""

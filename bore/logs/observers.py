@@ -1,4 +1,4 @@
-"""How log events are written: as text for people, as JSON for programs, with priorities for the journal."""
+"""Log observers: text for people, JSON for programs, priorities for systemd's journal."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from bore.logs.outlet import Reactor, unblocked
 from bore.logs.settings import LogSettings
 from bore.streams.visitorlog import VisitorLog
 
-#: What systemd's journal calls our levels (sd-daemon(3)).
+#: The priorities of log levels (sd-daemon(3)).
 _PRIORITIES: Final = {"debug": 7, "info": 6, "warn": 4, "error": 3, "critical": 2}
 
-#: What an event holds beside its own fields.
+#: Keys of an event that are not fields of its own.
 _INTERNAL: Final = frozenset(
     ("announce", "format", "isError", "message", "system", "time", "trackActiveSpan", "log_failure")
 )
@@ -37,10 +37,10 @@ _INTERNAL: Final = frozenset(
 
 def text(event: LogEvent) -> str:
     """
-    The event as one line of text, without its time.
+    Format an event as one line of text, without its time.
 
-    What came from the network may stand in it: characters that would do something to a terminal are escaped. Only the
-    traceback of a fault in the program itself has further lines.
+    Fields may contain data from the network, and so characters that would control a terminal are escaped. Only the
+    traceback of a bug has further lines.
     """
     line = printable(formatEvent(event))
     failure = event.get("log_failure")
@@ -54,13 +54,13 @@ def _traceback(failure: Any) -> str:
 
 
 def levelOf(event: LogEvent) -> str:
-    """The name of an event's level."""
+    """Return the name of an event's level."""
     level = event.get("log_level")
     return "info" if level is None else str(level.name)
 
 
 def priorityOf(level: str) -> int:
-    """The priority of a level (sd-daemon(3), syslog(3))."""
+    """Return the priority of a level (sd-daemon(3), syslog(3))."""
     return _PRIORITIES[level]
 
 
@@ -70,7 +70,7 @@ def _time(event: LogEvent) -> datetime:
 
 @implementer(ILogObserver)
 class TextObserver:
-    """Writes a line of text for each event: local time, level and text; or priority and text for the journal."""
+    """Writes each event as a line of text: local time, level and text, or priority and text for the journal."""
 
     def __init__(self, file: TextIO, journal: bool = False) -> None:
         self._file = file
@@ -79,9 +79,9 @@ class TextObserver:
     def __call__(self, event: LogEvent) -> None:
         level = levelOf(event)
         if self._journal:
-            # Each line of a traceback would otherwise be an entry of its own priority.
-            mark = f"<{priorityOf(level)}>"
-            line = mark + text(event).replace("\n", f"\n{mark}")
+            # Every line is an entry, and one without a priority would get the default.
+            prefix = f"<{priorityOf(level)}>"
+            line = prefix + text(event).replace("\n", f"\n{prefix}")
         else:
             line = f"{_time(event).astimezone():%Y-%m-%d %H:%M:%S} {level:5} {text(event)}"
         self._file.write(line + "\n")
@@ -90,7 +90,7 @@ class TextObserver:
 
 @implementer(ILogObserver)
 class JSONObserver:
-    """Writes a JSON object on a line of its own for each event: time, level, source, text, and the event's fields."""
+    """Writes each event as a JSON object on one line: time, level, source, message, and the event's fields."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -115,9 +115,10 @@ def _fields(event: LogEvent) -> Mapping[str, object]:
 @implementer(ILogObserver)
 class Announcer:
     """
-    Writes what the command was started for, and nothing else: events that carry ``announce``.
+    Writes the events with the field ``announce``: what the user has started the command for.
 
-    :param others: gets all other events, and the announcements as well where they do not share a reader.
+    :param others: the observer of all other events.
+    :param shared: whether both outputs have the same reader; if not, the other observer gets the announcements too.
     """
 
     def __init__(self, file: TextIO, others: ILogObserver, shared: bool) -> None:
@@ -137,9 +138,7 @@ class Announcer:
 @implementer(ILogObserver)
 class Escaper:
     """
-    Makes events safe for observers that are not ours: to be added before these.
-
-    What came from the network may stand in an event: see :func:`text`.
+    Escapes events for observers of other packages, which have to be added after it. See :func:`text`.
     """
 
     def __call__(self, event: LogEvent) -> None:
@@ -147,25 +146,27 @@ class Escaper:
             for key, value in _fields(event).items():
                 if isinstance(value, str):
                     event[key] = printable(value)
-            # What is no text itself, an exception for instance, is only made one when it is written.
+            # Fields of other types, such as exceptions, are formatted here: an observer would do it without escaping.
             event["log_format"] = printable(formatEvent(event)).replace("{", "{{").replace("}", "}}")
 
 
 def observer(settings: LogSettings, file: TextIO) -> ILogObserver:
-    """Make the observer that the user has asked for."""
+    """Return the observer for these settings."""
     return filtered(settings, JSONObserver(file) if settings.format == "json" else TextObserver(file, _isJournal(file)))
 
 
-def filtered(settings: LogSettings, made: ILogObserver) -> ILogObserver:
-    """Keep from an observer what the user has not asked for."""
+def filtered(settings: LogSettings, unfiltered: ILogObserver) -> ILogObserver:
+    """Return an observer that passes on the events of the level in the settings."""
     level = LogLevel.levelWithName(settings.level)
-    predicate = LogLevelFilterPredicate(max(level, LogLevel.warn))  # Twisted's own events matter when they warn
+    predicate = LogLevelFilterPredicate(
+        max(level, LogLevel.warn)
+    )  # of Twisted's own events only warnings are of interest
     predicate.setLogLevelForNamespace("bore", level)
-    return FilteringLogObserver(made, [predicate])
+    return FilteringLogObserver(unfiltered, [predicate])
 
 
 def beginLogging(settings: LogSettings, reactor: Reactor) -> None:
-    """Log to standard error, and announce on standard output; from here on neither blocks."""
+    """Begin to log to standard error and to announce on standard output, and replace both by non-blocking outputs."""
     sys.stdout, sys.stderr = unblocked(sys.stdout, reactor), unblocked(sys.stderr, reactor)
     VisitorLog.wanted = settings.level == "debug"
     others = observer(settings, sys.stderr)
@@ -174,9 +175,9 @@ def beginLogging(settings: LogSettings, reactor: Reactor) -> None:
 
 
 def _isJournal(file: TextIO) -> bool:
-    """Whether the journal reads this file (systemd.exec(5), $JOURNAL_STREAM)."""
+    """Return whether the file is connected to the journal (systemd.exec(5), $JOURNAL_STREAM)."""
     try:
         found = os.fstat(file.fileno())
-    except (AttributeError, OSError, ValueError):  # as twistd's log files, or what stands in for one
+    except (AttributeError, OSError, ValueError):  # one of twistd's log files, or not a file of the system
         return False
     return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"

@@ -1,4 +1,4 @@
-"""Standard output and standard error for a program that must not wait for those who read them."""
+"""Standard output and standard error that never block the reactor, even if their reader stops reading."""
 
 from __future__ import annotations
 
@@ -16,40 +16,39 @@ from typing import IO, Any, Final, Protocol, TextIO, cast
 
 from twisted.logger import Logger
 
-#: Bytes that are kept for a reader that is slow, beside what the system keeps (64 KiB in a pipe).
-_LIMIT: Final = 1 << 17
+#: Bytes buffered for a slow reader, in addition to the system's buffer (64 KiB for a pipe).
+_MAX_BUFFERED: Final = 1 << 17
 
-#: How often it is tried again, in seconds: at first, and in the end.
-_SOON: Final = 0.05
-_LATE: Final = 1.0
+#: Delay before the next attempt to write, in seconds. It doubles while nothing is read.
+_MIN_DELAY: Final = 0.05
+_MAX_DELAY: Final = 1.0
 
-#: How long the process waits at its end for what is still to be written, in seconds.
-_FAREWELL: Final = 1.0
+#: Seconds that the process waits at its exit for buffered output to be written.
+_EXIT_TIMEOUT: Final = 1.0
 
-
-#: Where Linux has the open files of this process: opened there, they get flags of their own.
-_PLACE: Final = "/proc/self/fd/{}"
+#: Opening this path on Linux yields a new file description, with flags of its own.
+_REOPEN: Final = "/proc/self/fd/{}"
 
 
 class Reactor(Protocol):
-    """What this needs of a reactor."""
+    """The methods of a reactor that are used here."""
 
     def callFromThread(self, callable: Any) -> None:
-        """Call something in the reactor's thread."""
+        """Call a function in the reactor's thread."""
 
     def callLater(self, delay: float, callable: Any) -> object:
-        """Call something later."""
+        """Call a function after a delay in seconds."""
 
 
 class Outlet(io.RawIOBase):
     """
     Writes to a pipe, a terminal or a socket, and never blocks.
 
-    A reader that is slow finds all of it: what the system does not take is kept, up to _LIMIT bytes. Behind that, what
-    is written is dropped and counted, until the reader has read the rest; then the log says how many lines are missing.
-    Once the reader is gone everything is thrown away.
+    Data that the system does not accept is buffered, up to _MAX_BUFFERED bytes. When the buffer is full, lines are
+    dropped and counted until the reader has read the buffer; then the number of missing lines is logged. When the
+    reader is gone, everything is dropped.
 
-    :param file: where it goes in the end; its descriptor stays as it is, for those who share it.
+    :param file: the file to write to. The flags of its descriptor are not changed, since other processes share them.
     """
 
     _log = Logger()
@@ -60,11 +59,11 @@ class Outlet(io.RawIOBase):
         self._name = "standard error" if file is sys.stderr else "standard output"
         self._reactor = reactor
         self._send = _sender(self._fd)
-        self._waiting: deque[bytes] = deque()
+        self._buffer: deque[bytes] = deque()
         self._size = 0
         self._dropped = 0
-        self._gone = self._due = False
-        self._delay = _SOON
+        self._readerGone = self._scheduled = False
+        self._delay = _MIN_DELAY
 
     def writable(self) -> bool:
         return True
@@ -76,70 +75,74 @@ class Outlet(io.RawIOBase):
         return self._isTerminal
 
     def write(self, data: Any, /) -> int:
-        """Write a text, keep it for later, or drop it."""
+        """Write data, buffer it, or drop it."""
         line = bytes(data)
-        if self._gone:
+        if self._readerGone:
             pass
-        elif self._dropped or (self._waiting and self._size + len(line) > _LIMIT):
+        elif self._dropped or (self._buffer and self._size + len(line) > _MAX_BUFFERED):
             self._dropped += line.count(b"\n")
-        elif self._waiting:
-            self._keep(line)
-        elif rest := self._tryToSend(line):
-            self._keep(rest)
-            self._reactor.callFromThread(self._tryLater)
+        elif self._buffer:
+            self._append(line)
+        elif rest := self._write(line):
+            self._append(rest)
+            self._reactor.callFromThread(self._schedule)
         return len(line)
 
     def finish(self) -> None:
-        """Write what is kept within _FAREWELL seconds, or drop it, and what comes after it."""
-        end = time.monotonic() + _FAREWELL
-        while self._waiting and not self._gone:
-            self._sendWaiting()
+        """Write the buffer within _EXIT_TIMEOUT seconds. What is left, or written later, is dropped."""
+        end = time.monotonic() + _EXIT_TIMEOUT
+        while self._buffer and not self._readerGone:
+            self._flush()
             if time.monotonic() > end:
-                self._gone = True
-            elif self._waiting:
-                time.sleep(_SOON / 5)
+                self._readerGone = True
+            elif self._buffer:
+                time.sleep(_MIN_DELAY / 5)
 
-    def _keep(self, data: bytes) -> None:
-        self._waiting.append(data)
+    def _append(self, data: bytes) -> None:
+        self._buffer.append(data)
         self._size += len(data)
 
-    def _tryToSend(self, data: bytes) -> bytes:
-        """Write what the system takes, and give the rest."""
+    def _write(self, data: bytes) -> bytes:
+        """Write as much as the system accepts, and return the rest."""
         try:
             while data:
                 data = data[self._send(data) :]
         except BlockingIOError:
             return data
         except OSError:
-            self._gone = True
-            self._waiting.clear()
+            self._readerGone = True
+            self._buffer.clear()
         return b""
 
-    def _sendWaiting(self) -> None:
-        while self._waiting:
-            line = self._waiting.popleft()
-            rest = self._tryToSend(line)
+    def _flush(self) -> None:
+        while self._buffer:
+            line = self._buffer.popleft()
+            rest = self._write(line)
             self._size -= len(line) - len(rest)
             if rest:
-                self._waiting.appendleft(rest)
-                self._delay = _SOON if len(rest) < len(line) else min(self._delay * 2, _LATE)
+                self._buffer.appendleft(rest)
+                self._delay = _MIN_DELAY if len(rest) < len(line) else min(self._delay * 2, _MAX_DELAY)
                 return
-            self._delay = _SOON
+            self._delay = _MIN_DELAY
         self._size = 0
         if self._dropped:
             count, self._dropped = self._dropped, 0
-            self._log.warn("{count} lines for {name} were dropped: nobody read them", count=count, name=self._name)
+            self._log.warn(
+                "{count} lines for {name} were dropped, because they were not read in time",
+                count=count,
+                name=self._name,
+            )
 
-    def _tryLater(self) -> None:
-        if not self._due:
-            self._due = True
-            self._reactor.callLater(self._delay, self._tryAgain)
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._reactor.callLater(self._delay, self._retry)
 
-    def _tryAgain(self) -> None:
-        self._due = False
-        self._sendWaiting()
-        if self._waiting and not self._gone:
-            self._tryLater()
+    def _retry(self) -> None:
+        self._scheduled = False
+        self._flush()
+        if self._buffer and not self._readerGone:
+            self._schedule()
 
 
 _outlets: list[Outlet] = []
@@ -147,13 +150,13 @@ _outlets: list[Outlet] = []
 
 def unblocked(file: TextIO, reactor: Reactor) -> TextIO:
     """
-    What to write to instead of a file, so that nobody who reads it can block the program.
+    Return a file to use instead of another one, whose reader cannot block the program.
 
-    :returns: the file itself, if it never blocks, or if the system has no such way.
+    :returns: the same file if it never blocks, or if the system cannot do it.
     """
     try:
         mode = os.fstat(file.fileno()).st_mode
-    except (AttributeError, OSError, ValueError):  # there is none, or it is closed
+    except (AttributeError, OSError, ValueError):  # not a file of the system, or closed
         return file
     if os.name != "posix" or not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)):
         return file
@@ -168,23 +171,23 @@ def unblocked(file: TextIO, reactor: Reactor) -> TextIO:
 
 
 def finish() -> None:
-    """Write what is still to be written, as far as somebody reads it. The process ends."""
+    """Write all buffers before the process exits, if they are read in time."""
     for outlet in _outlets:
         outlet.finish()
 
 
 def _sender(fd: int) -> Any:
     """
-    What writes to a descriptor without blocking, and raises BlockingIOError.
+    Return a function that writes to a descriptor, and raises BlockingIOError instead of blocking.
 
-    Its own flags stay as they are: they belong to all who have it, to the user's shell for instance.
+    O_NONBLOCK is not set on the descriptor: it would apply to all processes that share it, such as the user's shell.
     """
     if stat.S_ISSOCK(os.fstat(fd).st_mode):
         sock = socket.socket(fileno=os.dup(fd))
         return lambda data: sock.send(data, socket.MSG_DONTWAIT)
-    with contextlib.suppress(OSError):  # not on Linux, or the terminal is another user's, or nobody reads the pipe
-        again = os.open(_PLACE.format(fd), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        return lambda data: os.write(again, data)
+    with contextlib.suppress(OSError):  # not Linux, a terminal of another user, or a pipe without a reader
+        reopened = os.open(_REOPEN.format(fd), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        return lambda data: os.write(reopened, data)
     poll = select.poll()
     poll.register(fd, select.POLLOUT)
 

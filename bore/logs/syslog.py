@@ -1,4 +1,4 @@
-"""The system's log, as syslog(3) writes to it, without its waiting."""
+"""Syslog without blocking."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from zope.interface import implementer
 
 from bore.logs.observers import levelOf, priorityOf, text
 
-#: Where the daemon listens: on Linux, and on macOS.
-_PLACES: Final = ("/dev/log", "/var/run/syslog")
+#: The daemon's socket: on Linux, and on macOS.
+_PATHS: Final = ("/dev/log", "/var/run/syslog")
 
-#: LOG_USER of syslog(3), which twistd uses as well.
+#: LOG_USER (syslog(3)), as twistd has it.
 _FACILITY: Final = 1 << 3
 
 
@@ -25,16 +25,16 @@ class SyslogObserver:
     """
     Sends each event to the local syslog daemon, with the priority of its level.
 
-    syslog(3) waits for a daemon that does not read, and the whole program would wait with it. Here what the daemon does
-    not take is dropped and counted, and the count is sent when it takes something again.
+    syslog(3) blocks while the daemon does not read. Here lines that the daemon does not accept are dropped and counted,
+    and their number is sent when it accepts lines again.
 
-    :param prefix: what the program is called there.
-    :param places: where the daemon may listen, instead of the usual places.
+    :param prefix: the name of the program in the log.
+    :param paths: the paths at which the daemon's socket may be.
     """
 
-    def __init__(self, prefix: str, places: tuple[str, ...] = _PLACES) -> None:
+    def __init__(self, prefix: str, paths: tuple[str, ...] = _PATHS) -> None:
         self._prefix = prefix
-        self._places = places
+        self._paths = paths
         self._socket: socket.socket | None = None
         self._dropped = 0
 
@@ -42,17 +42,17 @@ class SyslogObserver:
         first, *rest = text(event).split("\n")
         for line in (first, *("\t" + each for each in rest)):
             if self._dropped and self._send(
-                _WARNING, f"{self._dropped} lines of the log were dropped: nobody read them"
+                _WARNING, f"{self._dropped} lines were dropped, because the daemon did not read them"
             ):
                 self._dropped = 0
             if not self._send(priorityOf(levelOf(event)), line):
                 self._dropped += 1
 
     def _send(self, priority: int, line: str) -> bool:
-        """Send a line, and say whether the daemon has taken it."""
+        """Send a line, and return whether the daemon has accepted it."""
         now = formatTime(time.time(), "%b %d %H:%M:%S")
         data = f"<{_FACILITY | priority}>{now} {self._prefix}[{os.getpid()}]: {line}".encode(errors="backslashreplace")
-        for _ in range(2):  # the daemon may have been started anew since the last line
+        for _ in range(2):  # the daemon may have been restarted since the last line
             try:
                 self._socket = self._socket or self._connect()
                 self._socket.send(data, socket.MSG_DONTWAIT)
@@ -67,9 +67,9 @@ class SyslogObserver:
     def _connect(self) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         sock.setblocking(False)
-        for place in self._places:
+        for path in self._paths:
             with contextlib.suppress(FileNotFoundError):
-                sock.connect(place)
+                sock.connect(path)
                 return sock
         sock.close()
         raise FileNotFoundError

@@ -70,7 +70,10 @@ class OutletCase(SynchronousTestCase):
         """What was read is the beginning of all, and the log says how much is missing."""
         self.assertEqual(lines, [f"line {number}" for number in range(len(lines))])
         self.assertTrue(0 < len(lines) < _LINES)
-        self.assertEqual(self.warnings(), [f"{_LINES - len(lines)} lines for {name} were dropped: nobody read them"])
+        self.assertEqual(
+            self.warnings(),
+            [f"{_LINES - len(lines)} lines for {name} were dropped, because they were not read in time"],
+        )
 
     def warnings(self) -> list[str]:
         def said(event: LogEvent) -> str:
@@ -182,7 +185,7 @@ class OtherTests(OutletCase):
         self.assertSays(self.readAll(theirs.fileno()))
 
     def test_aPipeThatCannotBeOpenedAgain(self) -> None:
-        self.patch(outlet, "_PLACE", "/nowhere/{}")
+        self.patch(outlet, "_REOPEN", "/nowhere/{}")
         reader, writer = os.pipe()
         self.addCleanup(os.close, reader)
         self.fill(self.make(writer))
