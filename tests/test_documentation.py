@@ -28,7 +28,7 @@ DOCUMENTS = [
 ]
 
 #: Folders of the repository, as the documents write them.
-FOLDERS = "bore|benchmarks|docs|laboratory|newsfragments|systemd|tests"
+FOLDERS = "bore|benchmarks|docs|laboratory|laboratory|newsfragments|systemd|tests"
 
 DECISIONS = CHECKOUT / "docs" / "decisions"
 
@@ -98,7 +98,7 @@ class FactsTests(SynchronousTestCase):
 
     def test_everyExitCodeIsThere(self) -> None:
         codes = {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
-        section = README.split("Output and exit codes\n")[1].split("\n\nWhen it is told")[0]
+        section = README.split("Output and exit codes\n")[1].split("\n\nA server that is stopped")[0]
         self.assertEqual({int(code) for code in re.findall(r"^(\d+) ", section, re.MULTILINE)}, codes)
 
     def test_everyRefusalIsThere(self) -> None:

@@ -91,7 +91,7 @@ _CERTIFICATE: Final = option(
     values.path,
     "PATH",
     None,
-    shown="self-signed, made by the server",
+    shown="self-signed",
 )
 _KEY: Final = option("--tls-key", "File with the private key (PEM) for --tls-cert", values.path, "PATH", None)
 _CLIENT_AUTHORITIES: Final = option(
