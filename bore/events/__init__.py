@@ -33,6 +33,13 @@ class VisitorEvent(Event):
     __slots__ = ()
 
 
+def fieldsOf(event: Event) -> dict[str, object]:
+    """The fields of an event by name, for people and programs: enumerations as their values."""
+    names: tuple[str, ...] = event.__slots__
+    values = [(name, getattr(event, name)) for name in names]
+    return {name: value.value if isinstance(value, Enum) else value for name, value in values}
+
+
 Subscriber: TypeAlias = Callable[[Event], object]
 
 

@@ -5,7 +5,7 @@ Fields that several of them have:
 
 - ``peer``: address and port of the other end of a connection to the control port, as ``HOST:PORT``. While the
   connection lasts no other one has the same, so it names the session on it.
-- ``source``: whom an address counts for: the address itself, or its network in IPv6.
+- ``network``: under what limits count an address: an IPv4 address itself, the network of 64 bits of an IPv6 one.
 - ``port``: the public port, which names a tunnel.
 - ``visitor``: address and port of a visitor, as ``HOST:PORT``.
 - ``id``: what names a visitor, at the client, too (a UUID).
@@ -19,7 +19,7 @@ exactly one :class:`VisitorLeft`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import Enum
 
 from bore.events import Event, VisitorEnd, VisitorEvent
 from bore.wire.errors import ProtocolViolation, Refusal
@@ -28,9 +28,9 @@ from bore.wire.errors import ProtocolViolation, Refusal
 class Admission(Enum):
     """Which clients may open tunnels."""
 
-    ANYONE = auto()
-    CERTIFICATE = auto()  # anyone with a certificate
-    SECRET = auto()  # those who know the secret
+    ANYONE = "anyone"
+    CERTIFICATE = "anyone with a certificate"
+    SECRET = "anyone with the secret"  # noqa: S105
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class CertificateUnchanged(Event):
 class CertificateNotRead(Event):
     """The files of the TLS certificate cannot be used; the former certificate stays in use."""
 
-    reason: str
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class ConnectionRefused(Event):
     """
 
     peer: str
-    source: str
+    network: str
     error: Refusal
 
 
@@ -122,7 +122,7 @@ class ConnectionClosed(Event):
     """A connection was closed without an answer, as its peer broke the protocol."""
 
     peer: str
-    source: str
+    network: str
     error: ProtocolViolation
 
 
@@ -131,8 +131,8 @@ class HandshakeFailed(Event):
     """A TLS handshake has failed."""
 
     peer: str
-    source: str
-    reason: str
+    network: str
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class HandshakeTimedOut(Event):
     """A TLS handshake was not complete in time."""
 
     peer: str
-    source: str
+    network: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class FirstMessageTimedOut(Event):
     """
 
     peer: str
-    source: str
+    network: str
     seconds: float
 
 
@@ -176,7 +176,7 @@ class SessionOpened(Event):
     """
 
     peer: str
-    source: str
+    network: str
     extended: bool
 
 
@@ -185,8 +185,8 @@ class SessionLost(Event):
     """A session has ended without a farewell."""
 
     peer: str
-    source: str
-    loss: Loss
+    network: str
+    why: Loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,7 @@ class SessionTakenOver(Event):
     """
 
     peer: str
-    source: str
+    network: str
     by: str
 
 
@@ -212,7 +212,7 @@ class SessionClosed(Event):
     """
 
     peer: str
-    source: str
+    network: str
     error: Refusal | ProtocolViolation | None
 
 
@@ -240,7 +240,7 @@ class TunnelClaimed(Event):
     """
 
     peer: str
-    source: str
+    network: str
     asked: int
 
 
@@ -254,7 +254,7 @@ class TunnelRefused(Event):
     """
 
     peer: str
-    source: str
+    network: str
     asked: int
     error: Refusal
 
@@ -265,7 +265,7 @@ class TunnelOpened(Event):
 
     port: int
     peer: str
-    source: str
+    network: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,14 +273,14 @@ class TunnelLost(Event):
     """
     A tunnel has lost its session.
 
-    :ivar kept: for how many seconds its port is kept for the client; 0: it is closed at once.
+    :ivar seconds: how long its port is kept for the client; 0: it is closed at once.
     """
 
     port: int
     peer: str
-    source: str
-    loss: Loss
-    kept: int
+    network: str
+    why: Loss
+    seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +289,7 @@ class TunnelBack(Event):
 
     port: int
     peer: str
-    source: str
+    network: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,15 +297,15 @@ class TunnelClosed(Event):
     """A tunnel is closed, and its port is free."""
 
     port: int
-    source: str
-    end: TunnelEnd
+    network: str
+    reason: TunnelEnd
 
 
 # Visitors.
 
 
-class Turned(Enum):
-    """Why a visitor was turned away."""
+class TurnedAway(Enum):
+    """Why a visitor was turned away. The values are for people."""
 
     TOO_MANY = "the tunnel has as many visitors as it may have"
     RATE = "too many visitors per second come from its address"
@@ -317,13 +317,12 @@ class VisitorRefused(Event):
     """
     A visitor was closed as soon as it came.
 
-    :ivar source: whom its address counts for.
     :ivar limit: the number of visitors, or of visitors per second, that is allowed.
     """
 
     port: int
-    source: str
-    why: Turned
+    network: str
+    why: TurnedAway
     limit: int
 
 
@@ -345,11 +344,11 @@ class VisitorsHeldBack(Event):
     """
     A tunnel stops accepting visitors for a while; the kernel holds those that come.
 
-    :ivar waiting: how many visitors wait to be taken by the client; 0: there are no descriptors for one.
+    :ivar count: how many visitors wait to be taken by the client; 0: there are no descriptors for one.
     """
 
     port: int
-    waiting: int
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,7 +403,7 @@ class VisitorLeft(VisitorEvent):
     toClient: int
     toVisitor: int
     seconds: float
-    end: VisitorEnd
+    reason: VisitorEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -440,14 +439,14 @@ class LimitReached(Event):
     """
     Something was refused or closed, as there are as many as there may be. It is emitted each time.
 
-    :ivar limit: what there is too much of.
-    :ivar value: how many there may be.
-    :ivar source: whose limit it is; empty: all clients share it.
+    :ivar what: what there is too much of.
+    :ivar limit: how many there may be.
+    :ivar network: whose limit it is; empty: all clients share it.
     """
 
-    limit: Limit
-    value: int
-    source: str = ""
+    what: Limit
+    limit: int
+    network: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -470,4 +469,4 @@ class AcceptFailed(Event):
     """
 
     at: str
-    reason: str
+    error: str

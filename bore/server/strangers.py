@@ -10,7 +10,7 @@ from bore.wire.errors import InvalidSecret, ProtocolViolation, ProxyHeader, Refu
 
 class Strangers:
     """
-    Logs refusals and violations, once for each source and kind, and then sums.
+    Logs refusals and violations, once for each network and kind, and then sums.
 
     A wrong secret is ``wrong secret from ADDRESS``, in every line about it: what fail2ban can be told to look for.
     """
@@ -19,23 +19,23 @@ class Strangers:
         self._tally = Tally(clock)
         self._guesses = Tally(clock)  # apart, so that no other noise keeps an address out of it
 
-    def refused(self, source: str, peer: str, error: Refusal) -> None:
+    def refused(self, network: str, peer: str, error: Refusal) -> None:
         """A connection is closed, and its client is told why."""
         if isinstance(error, InvalidSecret):
             address = peer.rpartition(":")[0].strip("[]")
-            self._guesses.happened(source, "wrong secret from {address}", True, address=address)
+            self._guesses.happened(network, "wrong secret from {address}", True, address=address)
             return
-        kind = (source, type(error), error.code)
+        kind = (network, type(error), error.code)
         warn = isinstance(error, ProxyHeader)
         self._tally.happened(kind, "{peer} refused: {error}", warn, peer=peer, error=error)
 
-    def closed(self, source: str, peer: str, error: ProtocolViolation) -> None:
+    def closed(self, network: str, peer: str, error: ProtocolViolation) -> None:
         """A connection is closed without a word."""
-        self._tally.happened((source, type(error)), "{peer} closed: {error}", peer=peer, error=error)
+        self._tally.happened((network, type(error)), "{peer} closed: {error}", peer=peer, error=error)
 
-    def noTls(self, source: str, peer: str, error: str) -> None:
+    def noTls(self, network: str, peer: str, error: str) -> None:
         """A TLS handshake has failed."""
-        self._tally.happened((source, "tls"), "{peer}: no TLS: {error}", peer=peer, error=error)
+        self._tally.happened((network, "tls"), "{peer}: no TLS: {error}", peer=peer, error=error)
 
     def stop(self) -> None:
         """Log what has not been logged yet."""

@@ -35,16 +35,16 @@ class TunnelLog:
         self._allAccounts = Accounts(clock, _BURST_OF_ALL, _INTERVAL_OF_ALL)
         self._tally = Tally(clock)
 
-    def info(self, source: str, text: str, **fields: object) -> None:
+    def info(self, network: str, text: str, /, **fields: object) -> None:
         """
         Log a step.
 
-        :param source: whom the client's address belongs to.
+        :param network: whom the client's address belongs to.
         """
-        if self._accounts.debt(source) > 0 or self._allAccounts.debt(_ALL) > 0:
-            self._tally.happened(source, "tunnels of {source} come and go too fast for the log", source=source)
+        if self._accounts.debt(network) > 0 or self._allAccounts.debt(_ALL) > 0:
+            self._tally.happened(network, "tunnels of {network} come and go too fast for the log", network=network)
             return
-        self._accounts.charge(source)
+        self._accounts.charge(network)
         self._allAccounts.charge(_ALL)
         self._log.info(text, **fields)
 

@@ -1,0 +1,270 @@
+"""
+The log of a server: which event is which line, and how many lines of a kind are enough.
+
+Each event has a line in :data:`LINES`, or a method of :class:`ServerLog`, or is in :data:`SILENT`. A line's fields are
+those of its event.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger, LogLevel
+
+from bore import events
+from bore.events import Event, Sink, fieldsOf
+from bore.events import server as facts
+from bore.events.server import Admission, Limit, Loss, TunnelEnd, TurnedAway
+from bore.server.strangers import Strangers
+from bore.server.tunnellog import TunnelLog
+from bore.timing.bursts import Burst, Overflow
+from bore.wire.errors import CertificateRefused, PresumedGone, ProtocolViolation, Refusal, ShuttingDown
+from bore.wire.secret import SHORT_SECRET
+
+#: Events that are logged each time, in the same words.
+LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
+    events.ShortSecret: (LogLevel.warn, SHORT_SECRET),
+    events.NothingToReload: (LogLevel.info, "nothing to read again: this server has no TLS certificate"),
+    facts.FarewellUnread: (LogLevel.warn, "not every client has read that the server stops"),
+    facts.CertificateRead: (LogLevel.info, "new TLS certificate, key {fingerprint}"),
+    facts.CertificateUnchanged: (LogLevel.info, "the TLS certificate is the same, key {fingerprint}"),
+    facts.CertificateNotRead: (LogLevel.error, "the TLS certificate stays as it was: {error}"),
+    facts.AuthoritiesRead: (LogLevel.info, "new authorities for the certificates of clients: {count}"),
+    facts.HandshakeTimedOut: (LogLevel.debug, "{peer}: TLS handshake not complete in time"),
+    facts.FirstMessageTimedOut: (LogLevel.debug, "no message from {peer} within {seconds} s"),
+    facts.VisitorCame: (LogLevel.debug, "port {port}: visitor {visitor} is {id}"),
+    facts.VisitorOffLane: (LogLevel.debug, "visitor {id} was on a dead lane"),
+    facts.VisitorLeft: (
+        LogLevel.debug,
+        "the visitor {id} is gone: {reason}; {toClient} bytes to the client, {toVisitor} to the visitor",
+    ),
+    facts.LaneOpened: (LogLevel.debug, "{peer}: lane {lane} opened"),
+    facts.LaneClosed: (LogLevel.debug, "{peer}: lane {lane} is gone"),
+}
+
+#: Events without a line: another event of the same moment has one, or nobody needs it in a log.
+SILENT: Final = frozenset(
+    (
+        facts.TunnelClaimed,
+        facts.SessionOpened,
+        facts.SessionTakenOver,
+        facts.VisitorsLetIn,
+    )
+)
+
+_ADMISSIONS: Final = {
+    Admission.ANYONE: ", without a secret: anyone may open tunnels",
+    Admission.CERTIFICATE: ", without a secret: anyone with a certificate may open tunnels",
+    Admission.SECRET: ", with a secret",
+}
+
+#: What is logged when a limit is reached, once for a burst.
+_LIMITS: Final = {
+    Limit.TUNNELS: "{limit} tunnels may be open, no more are opened",
+    Limit.TUNNELS_PER_SOURCE: "{limit} tunnels may be open from {network}, no more are opened for it",
+    Limit.UNCLASSIFIED: (
+        "{limit} connections to the control port have sent no message yet: those of the addresses with most are closed"
+    ),
+    Limit.UNCLASSIFIED_PER_SOURCE: (
+        "{limit} connections from {network} have sent no message yet: the oldest of them are closed"
+    ),
+}
+
+#: What is logged when visitors are turned away, once for a burst at each tunnel.
+_TURNED_AWAY: Final = {
+    TurnedAway.TOO_MANY: "port {port}: {limit} visitors may be there, more are closed",
+    TurnedAway.RATE: "port {port}: more than {limit} new visitors per second from {network}, they are closed",
+    TurnedAway.NO_CLIENT: "port {port}: the client is away, visitors are closed",
+}
+
+#: When a port could accept for so many seconds, it has recovered: until then further failures are not logged.
+_CALM: Final = 10.0
+
+_NOT_TAKEN: Final = "port {port}: nobody has taken the visitor {visitor} in {seconds:.0f} s"
+
+#: Why a tunnel was closed, where no other event of the same moment has a line that tells.
+_CLOSED: Final = {
+    TunnelEnd.SESSION_CLOSED: "port {port}: closed",
+    TunnelEnd.LEASE_OVER: "port {port}: the client did not come back, the port is free",
+    TunnelEnd.PRESUMED_GONE: "port {port}: its client gives no sign of life, and another one needs its place",
+}
+
+
+class _VisitorLines:
+    """What is logged of one tunnel's visitors as a whole."""
+
+    def __init__(self, clock: IReactorTime, log: Logger) -> None:
+        self._clock = clock
+        self._log = log
+        self._overflows: dict[str, Overflow] = {}
+        self._heldBack = Burst(clock)
+
+    def lost(self, text: str, event: Event) -> None:
+        """A visitor was closed: a line when that begins, and one that sums up."""
+        overflow = self._overflows.get(text)
+        if overflow is None:
+            overflow = self._overflows[text] = Overflow(self._clock, text)
+        overflow.happened(**({} if overflow.lasts else fieldsOf(event)))
+
+    def heldBack(self, event: facts.VisitorsHeldBack) -> None:
+        """Visitors are not accepted for a while: a line when that begins."""
+        if event.count and self._heldBack.begins():
+            self._log.warn(
+                "port {port}: {count} visitors wait for the client, more are not accepted yet", **fieldsOf(event)
+            )
+
+    def stop(self) -> None:
+        """Log the sums."""
+        for overflow in self._overflows.values():
+            overflow.end()
+
+
+class ServerLog:
+    """
+    Logs the events of a server.
+
+    Whatever strangers can cause at will, and whatever comes by the thousand, has a bounded number of lines, and sums.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._log = Logger("bore.server")
+        self._strangers = Strangers(clock)
+        self._tunnels = TunnelLog(clock)
+        self._limits = {what: Overflow(clock, text) for what, text in _LIMITS.items()}
+        self._visitors: dict[int, _VisitorLines] = {}
+        self._noDescriptors = Burst(clock)
+        self._recovering: IDelayedCall | None = None
+
+    def __call__(self, event: Event) -> None:
+        line = LINES.get(type(event))
+        if line is not None:
+            level, text = line
+            self._log.emit(level, text, **fieldsOf(event))
+        elif type(event) not in SILENT:
+            self._write(event)
+
+    def _write(self, event: Event) -> None:
+        """Log an event whose line depends on what it says, or on earlier ones."""
+        match event:
+            case facts.VisitorServed(lane=lane):
+                text = "the visitor {id} is taken" if lane is None else "visitor {id} is on lane {lane}"
+                self._log.debug(text, **fieldsOf(event))
+            case facts.VisitorRefused(port=port, why=why):
+                self._of(port).lost(_TURNED_AWAY[why], event)
+            case facts.VisitorNotTaken(port=port):
+                self._of(port).lost(_NOT_TAKEN, event)
+            case facts.VisitorsHeldBack(port=port):
+                self._of(port).heldBack(event)
+            case facts.TunnelOpened(network=network):
+                self._tunnels.info(network, "port {port}: opened for {peer}", **fieldsOf(event))
+            case facts.TunnelBack(network=network):
+                self._tunnels.info(network, "port {port}: {peer} is back", **fieldsOf(event))
+            case facts.TunnelLost(network=network, seconds=seconds):
+                kept = ", kept for {seconds} s" if seconds else ""
+                self._tunnels.info(network, "port {port}: {peer} {why}" + kept, **fieldsOf(event))
+            case facts.TunnelClosed():
+                self._closed(event)
+            case facts.SessionClosed():
+                self._sessionClosed(event)
+            case facts.SessionLost(why=why):
+                if why is Loss.NOT_READING:
+                    self._log.warn("{peer} {why}", **fieldsOf(event))
+            case facts.ConnectionRefused() | facts.TunnelRefused():
+                self._strangers.refused(event.network, event.peer, event.error)
+            case facts.ConnectionClosed():
+                self._strangers.closed(event.network, event.peer, event.error)
+            case facts.HandshakeFailed():
+                self._strangers.noTls(event.network, event.peer, event.error)
+            case facts.LimitReached(what):
+                self._limits[what].happened(**fieldsOf(event))
+            case facts.NoDescriptors():
+                self._withoutDescriptors(event)
+            case facts.AcceptFailed():
+                self._acceptFailed(event)
+            case facts.Listening():
+                self._listening(event)
+            case events.Stopped():
+                self._stop()
+            case _:
+                raise AssertionError(f"no line for {event}")
+
+    def _closed(self, event: facts.TunnelClosed) -> None:
+        self._visitors.pop(event.port, None)
+        text = _CLOSED.get(event.reason)
+        if event.reason is TunnelEnd.SESSION_CLOSED:
+            self._tunnels.info(event.network, _CLOSED[event.reason], **fieldsOf(event))
+        elif text is not None:
+            self._log.info(text, **fieldsOf(event))
+
+    def _sessionClosed(self, event: facts.SessionClosed) -> None:
+        match event.error:
+            case None:
+                self._tunnels.info(event.network, "{peer} said goodbye", **fieldsOf(event))
+            case CertificateRefused():
+                self._log.warn("{peer} refused: {error}", **fieldsOf(event))
+            case ShuttingDown() | PresumedGone():
+                pass  # the server's end, and the tunnel's, have lines
+            case Refusal() as error:
+                self._strangers.refused(event.network, event.peer, error)
+            case ProtocolViolation() as error:
+                self._strangers.closed(event.network, event.peer, error)
+
+    def _listening(self, event: facts.Listening) -> None:
+        self._log.info(
+            "listening on {at}{tls}, tunnels on {host} {minPort}-{maxPort}{secret}",
+            announce=True,
+            tls="" if event.fingerprint is None else f" with TLS, key {event.fingerprint}",
+            secret=_ADMISSIONS[event.admission],
+            **fieldsOf(event),
+        )
+
+    def _withoutDescriptors(self, event: facts.NoDescriptors) -> None:
+        if self._noDescriptors.begins():
+            self._log.warn(
+                "no descriptors are left for visitors: new ones are accepted when others leave; "
+                "{limit} may be open, the limit (ulimit -n) less those for clients",
+                **fieldsOf(event),
+            )
+
+    def _acceptFailed(self, event: facts.AcceptFailed) -> None:
+        """However many ports that concerns, it is logged once, and once when it is over."""
+        if self._recovering is not None:
+            self._recovering.reset(_CALM)
+            return
+        self._recovering = self._clock.callLater(_CALM, self._recovered)
+        self._log.warn("cannot accept on {at}: {error}; new connections wait", **fieldsOf(event))
+
+    def _recovered(self) -> None:
+        self._recovering = None
+        self._log.info("new connections are accepted again")
+
+    def _of(self, port: int) -> _VisitorLines:
+        lines = self._visitors.get(port)
+        if lines is None:
+            lines = self._visitors[port] = _VisitorLines(self._clock, self._log)
+        return lines
+
+    def _stop(self) -> None:
+        """Log what has not been logged yet, and leave no timer."""
+        self._strangers.stop()
+        self._tunnels.stop()
+        for overflow in self._limits.values():
+            overflow.end()
+        for lines in self._visitors.values():
+            lines.stop()
+        if self._recovering is not None:
+            self._recovering.cancel()
+            self._recovering = None
+
+
+def logged(clock: IReactorTime, visitors: bool = False) -> Sink:
+    """
+    Make a sink whose events are logged.
+
+    :param visitors: whether single visitors are logged, too, at level debug.
+    """
+    sink = Sink()
+    sink.subscribe(ServerLog(clock), visitors)
+    return sink
