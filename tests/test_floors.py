@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -23,6 +24,23 @@ ALLOWED = {
     "client": {"client", "events", "relay", "tls", "streams", "system", "timing", "wire"},
 }
 
+#: The relay is a stack: each of its modules imports only from those before it.
+RELAY = (
+    "lingering",
+    "interface",
+    "pipes",
+    "readout",
+    "portable",
+    "ends",
+    "laneinterface",
+    "splice",
+    "tolane",
+    "lane",
+    "lanepair",
+    "lanes",
+    "backend",
+)
+
 #: These rooms are pure.
 PURE = ("wire", "events")
 FORBIDDEN_IN_PURE = {"socket", "twisted", "time", "select", "asyncio", "threading", "os"}
@@ -34,6 +52,19 @@ def imports(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def importsInside() -> dict[str, set[str]]:
+    """What each module of the package imports from the package, inside functions and for type checkers included."""
+    files = {}
+    for file in (CHECKOUT / "bore").rglob("*.py"):
+        parts = file.relative_to(CHECKOUT).with_suffix("").parts
+        files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    found = {}
+    for module, file in files.items():
+        names = {name if name in files else name.rpartition(".")[0] for name in imports(file)}
+        found[module] = {name for name in names if name in files and name != module}
+    return found
 
 
 class FloorsTests(SynchronousTestCase):
@@ -60,6 +91,21 @@ class FloorsTests(SynchronousTestCase):
             for name in imports(file):
                 if name.startswith("bore.wire"):
                     self.assertIn(name.rsplit(".", 1)[0], ("bore.wire.lane", "bore.wire.errors"), f"{file}: {name}")
+
+    def test_noModulesImportEachOther(self) -> None:
+        graph = importsInside()
+        self.assertIn("bore.wire.lane", graph["bore.relay.lanes"])
+        try:
+            TopologicalSorter(graph).prepare()
+        except CycleError as e:
+            self.fail(f"a circle: {' imports '.join(reversed(e.args[1]))}")
+
+    def test_theRelayIsAStack(self) -> None:
+        graph = importsInside()
+        modules = [f"bore.relay.{name}" for name in RELAY]
+        self.assertEqual({name for name in graph if name.startswith("bore.relay.")}, set(modules))
+        for number, module in enumerate(modules):
+            self.assertEqual(graph[module] & set(modules[number:]), set(), f"{module} imports from above")
 
     def test_onlyTheEntrancesImportTheReactor(self) -> None:
         for file in (CHECKOUT / "bore").rglob("*.py"):

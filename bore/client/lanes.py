@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import UUID
 
 from twisted.internet.defer import Deferred
@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from bore.client.pauses import Pauses
 from bore.client.reasons import describe
 from bore.client.visitors import Visitors
-from bore.relay.interface import Stream
+from bore.relay.interface import LaneCarrier, LaneHandle, Stream
 from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import prepareLane
@@ -28,10 +28,6 @@ from bore.wire.extension import Lane as LaneMessage
 from bore.wire.extension import Source
 from bore.wire.lane import readOpen
 from bore.wire.limits import ACCEPT_TIMEOUT
-
-if TYPE_CHECKING:
-    from bore.relay.lane import Lane
-    from bore.relay.lanes import LaneRelay
 
 #: Lanes that are being opened at the same time. Under a burst those that are open take the next visitors meanwhile.
 _MAX_OPENING: Final = 32
@@ -64,7 +60,7 @@ class SessionLanes:
     def __init__(
         self,
         reactor: IReactor,
-        relay: LaneRelay,
+        relay: LaneCarrier,
         visitors: Visitors,
         server: Dials,
         token: str,
@@ -78,7 +74,7 @@ class SessionLanes:
         self._request = LaneMessage(token)
         self._keep = keep
         self._header = header
-        self._idle: dict[Lane, float] = {}
+        self._idle: dict[LaneHandle, float] = {}
         self._opening: set[Deferred[Stream]] = set()
         self._credit = 0
         self._overtaken: dict[UUID, bool] = {}
@@ -126,7 +122,7 @@ class SessionLanes:
         for lane in list(self._idle):
             lane.dismiss()
 
-    def opened(self, lane: Lane, visitor: bytes) -> None:
+    def opened(self, lane: LaneHandle, visitor: bytes) -> None:
         """See LaneUser: a visitor is on the lane."""
         self._idle.pop(lane, None)
         self._leastIdle = min(self._leastIdle, len(self._idle))
@@ -152,14 +148,14 @@ class SessionLanes:
         else:
             lane.refuse()
 
-    def idle(self, lane: Lane) -> None:
+    def idle(self, lane: LaneHandle) -> None:
         """See LaneUser: the visitor has left."""
         if self._open:
             self._idle[lane] = self._reactor.seconds()
         else:
             lane.end(reset=False)
 
-    def gone(self, lane: Lane) -> None:
+    def gone(self, lane: LaneHandle) -> None:
         """See LaneUser: the lane is closed."""
         wasIdle = self._idle.pop(lane, None) is not None
         self._leastIdle = min(self._leastIdle, len(self._idle))
@@ -179,7 +175,7 @@ class SessionLanes:
                 return True
         return False
 
-    def _bring(self, lane: Lane, id: UUID, header: bytes) -> None:
+    def _bring(self, lane: LaneHandle, id: UUID, header: bytes) -> None:
         """Connect a visitor with the local service."""
         local = self._visitors.reach()
         if isinstance(local, Deferred):
@@ -187,14 +183,14 @@ class SessionLanes:
         else:
             self._join(local, lane, id, header)
 
-    def _join(self, local: socket.socket, lane: Lane, id: UUID, header: bytes) -> None:
+    def _join(self, local: socket.socket, lane: LaneHandle, id: UUID, header: bytes) -> None:
         if lane.closed:
             local.close()
             return
         self._visitors.served(id, self._server, lane.socket)
-        self._relay.joinWithLane(Stream(local), lane, False, partial(self._visitors.left, id), header=header)
+        self._relay.joinWithLane(Stream(local), lane, partial(self._visitors.left, id), header=header)
 
-    def _refuse(self, reason: Failure, lane: Lane, id: UUID) -> None:
+    def _refuse(self, reason: Failure, lane: LaneHandle, id: UUID) -> None:
         self._visitors.notServed(id, reason)
         if not lane.closed:
             lane.refuse()
@@ -295,8 +291,6 @@ class SessionLanes:
         if VisitorLog.wanted:
             self._log.debug("lane {lane} opened", lane=id(lane))
         self._idle[lane] = self._reactor.seconds()
-        if stream.early:
-            lane.later()  # a visitor has come behind the server's proof
 
     def _failed(self, reason: Failure) -> None:
         if not self._open:

@@ -6,7 +6,7 @@ import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
@@ -15,9 +15,6 @@ from twisted.logger import Logger
 from bore.relay.lingering import MAX_LINGERING, LingeringReset
 from bore.streams.reactor import IReactor
 from bore.streams.troubles import inWords
-
-if TYPE_CHECKING:
-    from bore.relay.lanes import LaneRelay
 
 #: How long running pairs may go on when the program is told to stop, in seconds.
 DRAIN_TIMEOUT: Final = 5.0
@@ -72,6 +69,86 @@ class Ending(NamedTuple):
     toLeft: int
 
 
+#: Takes a stream back whose lane was dead: the bytes that were read from it, and whether silence alone has shown it.
+GiveBack: TypeAlias = Callable[[bytes, bool], None]
+
+
+class LaneHandle(Protocol):
+    """A lane, as its user sees it."""
+
+    @property
+    def socket(self) -> socket.socket:
+        """The lane's socket. It belongs to the relay."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the lane is closed, or is to be closed: no stream can be joined with it any more."""
+
+    @property
+    def looksAlive(self) -> bool:
+        """Whether the kernel has nothing to read from an idle lane, neither its end nor an error."""
+
+    def refuse(self) -> None:
+        """Reset the stream of a visitor that has come on the lane, instead of joining it."""
+
+    def dismiss(self) -> None:
+        """Close an idle lane, unless there is something to read from it, which is a visitor: it is served first."""
+
+    def end(self, reset: bool) -> None:
+        """Close a lane with no stream on it."""
+
+
+class LaneUser(Protocol):
+    """
+    Uses lanes, and is told what becomes of each.
+
+    ``opened`` and ``idle`` are called between the steps of lanes, never inside one: they may join streams, and end
+    lanes. ``gone`` can be called inside a step, and must not do either.
+    """
+
+    def opened(self, lane: LaneHandle, visitor: bytes) -> None:
+        """The server has put a visitor on the lane; it waits to be joined, or refused."""
+
+    def idle(self, lane: LaneHandle) -> None:
+        """The visitor has left, and the lane can have the next one."""
+
+    def gone(self, lane: LaneHandle) -> None:
+        """The lane is closed."""
+
+
+class LaneCarrier(Protocol):
+    """A relay that carries lanes."""
+
+    def adopt(self, sock: socket.socket, early: bytes, serves: bool, user: LaneUser) -> LaneHandle:
+        """
+        Take a connection as an idle lane.
+
+        :param early: what was read from it behind the Lane message.
+        :param serves: whether this is the server's side.
+        :param user: is told what becomes of the lane.
+        :raises OSError: when the system has no room for it; a ValueError when the relay is closed already.
+        """
+
+    def joinWithLane(
+        self,
+        plain: Stream,
+        lane: LaneHandle,
+        ended: Callable[[Ending], None],
+        opening: bytes = b"",
+        header: bytes = b"",
+        giveBack: GiveBack | None = None,
+    ) -> None:
+        """
+        Join a stream with a lane of this relay. On the server's side the stream is the left one of the pair.
+
+        :param ended: called once, when the stream is closed; that may be before this method returns.
+        :param opening: what is sent on the lane first.
+        :param header: what the stream is sent first.
+        :param giveBack: called instead of ``ended``, when the lane turns out to have been dead. None: the stream is
+            cut then.
+        """
+
+
 class Pair(ABC):
     """Two joined streams."""
 
@@ -113,8 +190,8 @@ class Relay(ABC):
         self._cutting: IDelayedCall | None = None
 
     @property
-    def lanes(self) -> LaneRelay | None:
-        """The same relay as one that carries lanes, if it is one."""
+    def lanes(self) -> LaneCarrier | None:
+        """This relay as one that carries lanes; None if it does not."""
         return None
 
     def __len__(self) -> int:

@@ -12,18 +12,15 @@ import errno
 import select
 import socket
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bore.relay.ends import BUFFER_SIZE, READABLE, STREAM_ENDED, WRITABLE, End
-from bore.relay.interface import Ending, Reason
-from bore.relay.laneinterface import LaneLoop, LaneUser
+from bore.relay.interface import Ending, LaneUser, Reason
+from bore.relay.laneinterface import CarriedPair, LaneLoop
 from bore.streams.sockets import unacknowledged
 from bore.timing.turns import LEAST
 from bore.wire.errors import ProtocolViolation
 from bore.wire.lane import END, OPEN, RESET, RESET_FRAME, LaneDecoder, LaneSession
-
-if TYPE_CHECKING:
-    from bore.relay.lanepair import LanePair
 
 #: A lane on which more than that is still under way is not used again: the next visitor would wait behind it.
 _LITTLE: Final = 1 << 12
@@ -37,7 +34,7 @@ class Lane(End):
     A lane, and the direction from it to the stream that is on it.
 
     :param serves: whether this is the server's side.
-    :param owner: is told what becomes of it.
+    :param user: is told what becomes of it.
     :ivar on: what is on the lane.
     :ivar said: how many bytes were said of the stream on it, or the last one; inside TLS: with what TLS adds.
     :ivar closed: it is of no use any more.
@@ -51,20 +48,20 @@ class Lane(End):
         "closed",
         "decoder",
         "on",
-        "owner",
         "said",
         "session",
+        "user",
     )
 
     loop: LaneLoop
 
-    def __init__(self, loop: LaneLoop, sock: socket.socket, early: bytes, serves: bool, owner: LaneUser) -> None:
+    def __init__(self, loop: LaneLoop, sock: socket.socket, early: bytes, serves: bool, user: LaneUser) -> None:
         super().__init__(loop, sock)
         self.session = LaneSession(serves)
         self.decoder = LaneDecoder()
         self.decoder.feed(early)
-        self.owner = owner
-        self.on: LanePair | None = None
+        self.user = user
+        self.on: CarriedPair | None = None
         self._outgoing = b""
         self._left = 0
         self.said = 0
@@ -129,7 +126,7 @@ class Lane(End):
             self.framed = not self.decoder.raw or self.decoder.kept > 0
             super().pump()
 
-    def join(self, pair: LanePair, header: bytes) -> None:
+    def join(self, pair: CarriedPair, header: bytes) -> None:
         """
         Have a stream on the lane.
 
@@ -205,9 +202,9 @@ class Lane(End):
             self.loop.forget(self)
             self.closed = True
             self.close(reset)
-            self.owner.gone(self)
+            self.user.gone(self)
 
-    def endLater(self, pair: LanePair, ending: Ending) -> None:
+    def endLater(self, pair: CarriedPair, ending: Ending) -> None:
         """
         Reset the lane, on which nothing is, when the other side has acknowledged all.
 
@@ -216,7 +213,7 @@ class Lane(End):
         self._await(False)
         self.closed = True
         self.loop.linger(pair, self, ending)
-        self.owner.gone(self)
+        self.user.gone(self)
 
     def refuse(self) -> None:
         """Tell the server that its visitor cannot be served."""
@@ -292,7 +289,7 @@ class Lane(End):
                 self.end(reset=False)  # what is under way arrives all the same
 
     def turnIdle(self) -> None:
-        """Wait for the owner, which is told that the lane can have its next visitor, before anything else is read."""
+        """Wait for the user, which is told that the lane can have its next visitor, before anything else is read."""
         self._waiting = True
         self.loop.afterwards(self, self._tellIdle)
 
@@ -300,13 +297,13 @@ class Lane(End):
         self._waiting = False
         if self.closed:
             return
-        self.owner.idle(self)
+        self.user.idle(self)
         if self.on is None and (self.readable or self.decoder.kept):
             self.pump()
 
     def _tellOpened(self, visitor: bytes) -> None:
         if not self.closed:
-            self.owner.opened(self, visitor)
+            self.user.opened(self, visitor)
 
     def _underWay(self) -> int:
         """
@@ -342,7 +339,7 @@ class Lane(End):
         except ProtocolViolation:
             self.cut()
 
-    def _pass(self, pair: LanePair, kind: int, payload: bytes) -> None:
+    def _pass(self, pair: CarriedPair, kind: int, payload: bytes) -> None:
         """Pass on what has come for the stream on the lane."""
         if pair.unproven is not None:
             pair.proved()

@@ -7,10 +7,10 @@ from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall
 
-from bore.relay.ends import BUFFER_SIZE, End, JoinedPair
-from bore.relay.interface import Ending, Reason
+from bore.relay.ends import BUFFER_SIZE, End
+from bore.relay.interface import Ending, GiveBack, Reason
 from bore.relay.lane import Lane
-from bore.relay.laneinterface import GiveBack, LaneLoop
+from bore.relay.laneinterface import CarriedPair, LaneLoop
 from bore.relay.tolane import ToLane
 from bore.streams.sockets import RECORD, encryptedSize, unacknowledged
 from bore.wire.lane import RESET, RESET_FRAME
@@ -22,32 +22,29 @@ _PASSED_ON: Final = 1 << 15
 _AT_ONCE: Final = (Reason.FINISHED, Reason.STOPPED, Reason.FAILED)
 
 
-class LanePair(JoinedPair):
+class LanePair(CarriedPair):
     """
     A plain stream and a lane.
 
-    :param plainIsLeft: whether the plain stream is the left one of the two.
     :param giveBack: takes the plain stream back, when the lane turns out to have been dead; None: the stream is cut
         then.
     :ivar unproven: what the stream has sent on a lane that may be dead; None: it is alive.
     """
 
-    __slots__ = ("_giveBack", "_looking", "_loop", "_plainIsLeft", "lane", "plain", "unproven")
+    __slots__ = ("_giveBack", "_looking", "_loop", "lane", "plain", "unproven")
 
     def __init__(
         self,
         loop: LaneLoop,
         plain: socket.socket,
         lane: Lane,
-        plainIsLeft: bool,
         giveBack: GiveBack | None,
     ) -> None:
         self._loop = loop
-        self._plainIsLeft = plainIsLeft
         self._giveBack = giveBack
         self.unproven = None if giveBack is None else b""
         self._looking: IDelayedCall | None = None
-        self.plain = ToLane(loop, plain)
+        self.plain = ToLane(loop, plain, lane.session)
         self.lane = lane
         self.plain.pair = self
         self.plain.other = lane
@@ -230,7 +227,7 @@ class LanePair(JoinedPair):
         if self._looking is not None:
             self._stopLooking()
         del plain.other, plain.pair
-        return Ending(reason, toLane, fromLane) if self._plainIsLeft else Ending(reason, fromLane, toLane)
+        return Ending(reason, toLane, fromLane) if self.lane.session.serves else Ending(reason, fromLane, toLane)
 
     def _sideOf(self, end: End) -> Reason:
-        return Reason.LEFT_CUT if (end is self.plain) == self._plainIsLeft else Reason.RIGHT_CUT
+        return Reason.LEFT_CUT if (end is self.plain) == self.lane.session.serves else Reason.RIGHT_CUT

@@ -8,9 +8,9 @@ from typing import Final, cast
 
 from twisted.internet.interfaces import IDelayedCall
 
-from bore.relay.interface import PROOF_TIMEOUT, Ending, Reason, Stream
+from bore.relay.interface import PROOF_TIMEOUT, Ending, GiveBack, LaneHandle, LaneUser, Pair, Reason, Stream
 from bore.relay.lane import Lane
-from bore.relay.laneinterface import GiveBack, LaneUser
+from bore.relay.laneinterface import CarriedPair, Unanswered
 from bore.relay.lanepair import LanePair
 from bore.relay.splice import SpliceRelay
 from bore.streams.reactor import IReactor
@@ -27,48 +27,38 @@ class LaneRelay(SpliceRelay):
 
     def __init__(self, reactor: IReactor, halfOpenTimeout: float, descriptors: int = 0) -> None:
         super().__init__(reactor, halfOpenTimeout, descriptors)
-        self._unproven: Deadlines[LanePair, LanePair] = Deadlines(
+        self._unproven: Deadlines[CarriedPair, LanePair] = Deadlines(
             reactor, PROOF_TIMEOUT, lambda _, pair: self._safely(pair.check, pair)
         )
-        self._unanswered: Deadlines[Lane, Lane] = Deadlines(reactor, RESET_TIMEOUT, lambda _, lane: lane.unanswered())
+        self._unanswered: Deadlines[Unanswered, Unanswered] = Deadlines(
+            reactor, RESET_TIMEOUT, lambda _, lane: lane.unanswered()
+        )
 
     @property
     def lanes(self) -> LaneRelay:
         """See :attr:`Relay.lanes`."""
         return self
 
-    def adopt(self, sock: socket.socket, early: bytes, serves: bool, owner: LaneUser) -> Lane:
-        """
-        Take a connection as an idle lane.
-
-        :param early: what was read from it behind the Lane message.
-        :param serves: whether this is the server's side.
-        :raises OSError: when the system has no room for it; a ValueError when the relay is closed already.
-        """
-        lane = Lane(self, sock, early, serves, owner)
+    def adopt(self, sock: socket.socket, early: bytes, serves: bool, user: LaneUser) -> Lane:
+        """See LaneCarrier."""
+        lane = Lane(self, sock, early, serves, user)
         self.watch(lane)
+        if early:
+            lane.later()
         return lane
 
     def joinWithLane(
         self,
         plain: Stream,
-        lane: Lane,
-        plainIsLeft: bool,
+        lane: LaneHandle,
         ended: Callable[[Ending], None],
         opening: bytes = b"",
         header: bytes = b"",
         giveBack: GiveBack | None = None,
     ) -> None:
-        """
-        Join a stream with a lane.
-
-        :param plainIsLeft: whether the stream is the left one of the two.
-        :param ended: called once, when the stream is closed; that may be before this method returns.
-        :param opening: what the lane is told first.
-        :param header: what the stream is told first.
-        :param giveBack: called instead of ``ended``, when the lane turns out to have been dead.
-        """
-        pair = LanePair(self, plain.socket, lane, plainIsLeft, giveBack)
+        """See LaneCarrier."""
+        assert isinstance(lane, Lane)
+        pair = LanePair(self, plain.socket, lane, giveBack)
         self._pairs[pair] = ended
         self._ends[pair.plain.fd] = pair.plain
         try:
@@ -93,17 +83,16 @@ class LaneRelay(SpliceRelay):
         if lane.on is pair:
             lane.start()
 
-    def _safely(self, do: Callable[[], None], pair: LanePair) -> None:
+    def _safely(self, do: Callable[[], None], pair: Pair) -> None:
         try:
             do()
         except Exception:
             self._failed(pair)
 
-    def _failed(self, pair: LanePair) -> None:
+    def _failed(self, pair: Pair) -> None:
         """A fault of ours: it costs this pair, and no other."""
         self._log.failure("a pair failed")
-        if self.has(pair.plain):
-            pair.stop(Reason.FAILED)
+        pair.stop(Reason.FAILED)
 
     def _stopAll(self) -> None:
         super()._stopAll()
@@ -113,22 +102,22 @@ class LaneRelay(SpliceRelay):
             lane = cast(Lane, end)
             lane.end(reset=not lane.session.over)
 
-    def resetSent(self, lane: Lane) -> None:
+    def resetSent(self, lane: Unanswered) -> None:
         """Said by a lane: it waits for the other side's last frame."""
         self._unanswered.add(lane, lane)
 
-    def resetAnswered(self, lane: Lane) -> None:
+    def resetAnswered(self, lane: Unanswered) -> None:
         """Said by a lane: it waits no more."""
         self._unanswered.take(lane)
 
-    def stalled(self, pair: LanePair) -> IDelayedCall:
+    def stalled(self, pair: CarriedPair) -> IDelayedCall:
         """Said by a pair: its stream waits for the lane to prove itself."""
         return self._reactor.callLater(_LOOK, self._safely, pair.look, pair)
 
-    def goesOn(self, pair: LanePair, elsewhere: Callable[[Ending], None]) -> None:
+    def goesOn(self, pair: CarriedPair, elsewhere: Callable[[Ending], None]) -> None:
         """Said by a pair that is about to end: its stream goes on elsewhere."""
         self._pairs[pair] = elsewhere
 
-    def proved(self, pair: LanePair) -> None:
+    def proved(self, pair: CarriedPair) -> None:
         """Said by a pair: its lane has shown that it is alive, or it does not matter any more."""
         self._unproven.take(pair)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
 
 from bore.relay.ends import BUFFER_SIZE, End, Loop
-from bore.wire.lane import DATA, END, END_FRAME, HEADER, MAX_PAYLOAD, OPEN, RAW, RAW_FRAME, RAW_MESSAGES, RAW_THRESHOLD
-
-if TYPE_CHECKING:
-    from bore.relay.lanepair import LanePair
+from bore.relay.laneinterface import CarriedPair
+from bore.wire.lane import (
+    DATA,
+    END,
+    END_FRAME,
+    HEADER,
+    MAX_PAYLOAD,
+    OPEN,
+    RAW,
+    RAW_FRAME,
+    RAW_MESSAGES,
+    RAW_THRESHOLD,
+    LaneSession,
+)
 
 
 class ToLane(End):
@@ -17,16 +26,18 @@ class ToLane(End):
     A plain stream, and the direction from it to the lane. What it holds are frames.
 
     :ivar ended: END has been said, and may still be held.
+    :ivar session: what may be sent on the lane.
     :ivar messages: how many times it was read from.
     """
 
-    __slots__ = ("ended", "messages")
+    __slots__ = ("ended", "messages", "session")
 
-    pair: LanePair
+    pair: CarriedPair
 
-    def __init__(self, loop: Loop, sock: socket.socket) -> None:
+    def __init__(self, loop: Loop, sock: socket.socket, session: LaneSession) -> None:
         super().__init__(loop, sock)
         self.framed = True
+        self.session = session
         self.ended = False
         self.messages = 0
 
@@ -48,7 +59,7 @@ class ToLane(End):
                 return
             self.readable = len(data) == BUFFER_SIZE
         if opening:
-            self.pair.lane.session.sent(OPEN)
+            self.session.sent(OPEN)
         if data:
             self.taken = len(data)
             self.pair.remember(data)
@@ -82,7 +93,7 @@ class ToLane(End):
             frame += END_FRAME
             self.readable = False
             self.ended = True
-            pair.lane.session.sent(END)
+            self.session.sent(END)
         pair.said(len(frame))
         self.write(frame)
         if self.finished:
@@ -114,7 +125,7 @@ class ToLane(End):
     def _goRaw(self) -> None:
         """Say no frames any more, unless another lane may have to be given what is said: it would not be known."""
         if self.pair.unproven is None:
-            self.pair.lane.session.sent(RAW)
+            self.session.sent(RAW)
             self.framed = False
             self.say(RAW_FRAME)
 
@@ -135,12 +146,12 @@ class ToLane(End):
             self.cut()
             return
         if not self.framed:
-            self.pair.lane.session.sentEnd()
+            self.session.sentEnd()
             super().finish()
             return
         self.readable = False
         self.ended = True
-        self.pair.lane.session.sent(END)
+        self.session.sent(END)
         self.say(END_FRAME)
         self._complete()
 

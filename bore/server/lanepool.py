@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import socket
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
-from bore.relay.interface import PROOF_TIMEOUT, Stream
+from bore.relay.interface import PROOF_TIMEOUT, LaneCarrier, LaneHandle, Stream
 from bore.server.tunnel import Tunnel
 from bore.server.visitor import Visitor
 from bore.streams.sockets import prepareLane
@@ -16,10 +16,6 @@ from bore.streams.visitorlog import VisitorLog
 from bore.system.descriptors import Descriptors
 from bore.wire.lane import openFrame
 from bore.wire.token import newToken
-
-if TYPE_CHECKING:
-    from bore.relay.lane import Lane
-    from bore.relay.lanes import LaneRelay
 
 #: A visitor whose lanes turn out to be dead again and again is closed: something is wrong that waiting does not mend.
 _MAX_LANES_LOST: Final = 3
@@ -67,7 +63,7 @@ class LanePool:
     def __init__(
         self,
         clock: IReactorTime,
-        relay: LaneRelay,
+        relay: LaneCarrier,
         tunnel: Tunnel,
         bound: int,
         budget: LaneBudget,
@@ -77,7 +73,7 @@ class LanePool:
         self._tunnel = tunnel
         self._bound = bound
         self._budget = budget
-        self._idle: dict[Lane, float] = {}
+        self._idle: dict[LaneHandle, float] = {}
         self._open = True
         self.token = newToken()
 
@@ -119,11 +115,11 @@ class LanePool:
         while self._idle:
             self._take(next(reversed(self._idle))).end(reset=False)
 
-    def opened(self, lane: Lane, visitor: bytes) -> None:
+    def opened(self, lane: LaneHandle, visitor: bytes) -> None:
         """See LaneUser: only clients are told of visitors."""
         raise AssertionError("a client cannot send visitors")
 
-    def idle(self, lane: Lane) -> None:
+    def idle(self, lane: LaneHandle) -> None:
         """See LaneUser: the visitor who has waited for the longest time is next."""
         if not self._open:
             lane.end(reset=False)
@@ -140,20 +136,19 @@ class LanePool:
         if 0 < self._bound < len(self._idle):
             next(iter(self._idle)).end(reset=False)
 
-    def gone(self, lane: Lane) -> None:
+    def gone(self, lane: LaneHandle) -> None:
         """See LaneUser: the lane is closed."""
         if lane in self._idle:
             self._take(lane)
         if VisitorLog.wanted:
             self._log.debug("port {port}: lane {lane} is gone", port=self._tunnel.port, lane=id(lane))
 
-    def _join(self, visitor: Visitor, lane: Lane) -> None:
+    def _join(self, visitor: Visitor, lane: LaneHandle) -> None:
         if VisitorLog.wanted:
             self._log.debug("visitor {id} is on lane {lane}", id=visitor.name, lane=id(lane))
         self._relay.joinWithLane(
             Stream(visitor.socket, visitor.early),
             lane,
-            True,
             visitor.tunnel.serve(visitor, lane.socket),
             openFrame(visitor.name, visitor.source, visitor.announced),
             giveBack=partial(self._giveBack, visitor),
@@ -182,7 +177,7 @@ class LanePool:
                 return True
         return False
 
-    def _take(self, lane: Lane) -> Lane:
+    def _take(self, lane: LaneHandle) -> LaneHandle:
         """Take an idle lane out; the last one is the freshest."""
         del self._idle[lane]
         self._budget.count -= 1

@@ -506,7 +506,7 @@ class ServingTests(LaneCase):
 
     def test_aVisitorThatIsNoneIsRefused(self) -> None:
         for nonsense in (b"", b"null", b'{"id":"x","from":null}'):
-            self.lanes.opened(self.lane, nonsense)  # type: ignore[arg-type]
+            self.lanes.opened(self.lane, nonsense)
             self.assertTrue(self.lane.refused)
             self.lane.refused = False
         self.assertEqual((self.local.under, len(self.warnings)), ([], 1))

@@ -14,8 +14,9 @@ from uuid import UUID
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.relay.interface import Ending, Stream
+from bore.relay.interface import Ending, LaneHandle, Stream
 from bore.relay.lane import Lane
+from bore.relay.lanepair import LanePair
 from bore.relay.lanes import LaneRelay
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import SIOCOUTQ
@@ -127,6 +128,12 @@ def fill(sock: socket.socket, byte: bytes = b"\0") -> int:
     return sent
 
 
+def pairOn(lane: Lane) -> LanePair:
+    """The pair that is on a lane."""
+    assert isinstance(lane.on, LanePair)
+    return lane.on
+
+
 class Hand:
     """The other side of a lane, which says what it likes."""
 
@@ -164,17 +171,20 @@ class Owner(Side):
         self.log: list[str] = []
         self.visitors: list[Lane] = []
 
-    def opened(self, lane: Lane, visitor: bytes) -> None:
+    def opened(self, lane: LaneHandle, visitor: bytes) -> None:
+        assert isinstance(lane, Lane)
         self.log.append("opened")
         self.visitors.append(lane)
 
-    def idle(self, lane: Lane) -> None:
+    def idle(self, lane: LaneHandle) -> None:
+        assert isinstance(lane, Lane)
         assert lane.session.idle and lane.on is None and lane not in self.ready
         self.log.append("idle")
         if lane.session.serves:
             super().idle(lane)
 
-    def gone(self, lane: Lane) -> None:
+    def gone(self, lane: LaneHandle) -> None:
+        assert isinstance(lane, Lane)
         self.log.append("gone")
         super().gone(lane)
 
@@ -254,7 +264,7 @@ class LaneCase(SynchronousTestCase):
         self.keep(outer)
         return outer, inner
 
-    def join(self, inner: socket.socket, lane: Lane, early: bytes = b"", proved: bool = False) -> None:
+    def join(self, inner: socket.socket, lane: LaneHandle, early: bytes = b"", proved: bool = False) -> None:
         """Put a visitor on a lane, as a server does."""
 
         def giveBack(data: bytes, silent: bool) -> None:
@@ -264,12 +274,12 @@ class LaneCase(SynchronousTestCase):
 
         self._joined.add(inner)
         given = None if proved else giveBack
-        self.relay.joinWithLane(Stream(inner, early), lane, True, self.endings.append, OPENING, giveBack=given)
+        self.relay.joinWithLane(Stream(inner, early), lane, self.endings.append, OPENING, giveBack=given)
 
-    def serve(self, inner: socket.socket, lane: Lane, header: bytes = b"") -> None:
+    def serve(self, inner: socket.socket, lane: LaneHandle, header: bytes = b"") -> None:
         """Bring a visitor to a service, as a client does."""
         self._joined.add(inner)
-        self.relay.joinWithLane(Stream(inner), lane, False, self.endings.append, header=header)
+        self.relay.joinWithLane(Stream(inner), lane, self.endings.append, header=header)
 
     def visit(self, proved: bool = False, size: int = 0) -> tuple[socket.socket, Lane, Hand]:
         """A visitor on a lane of ours; the other side has heard of it."""
@@ -304,6 +314,7 @@ __all__ = [
     "data",
     "fill",
     "hasEnded",
+    "pairOn",
     "reset",
     "take",
     "wasReset",

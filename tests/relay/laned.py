@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 from uuid import uuid4
 
-from bore.relay.interface import Ending, Reason, Stream
+from bore.relay.interface import Ending, LaneHandle, Reason, Stream
 from bore.relay.lane import Lane
 from bore.relay.lanes import LaneRelay
 from bore.streams.reactor import IReactor
@@ -27,13 +27,16 @@ class Side:
         self.ready: list[Lane] = []
         self.lost = 0
 
-    def opened(self, lane: Lane, visitor: bytes) -> None:
+    def opened(self, lane: LaneHandle, visitor: bytes) -> None:
+        assert isinstance(lane, Lane)
         raise NotImplementedError
 
-    def idle(self, lane: Lane) -> None:
+    def idle(self, lane: LaneHandle) -> None:
+        assert isinstance(lane, Lane)
         self.ready.append(lane)
 
-    def gone(self, lane: Lane) -> None:
+    def gone(self, lane: LaneHandle) -> None:
+        assert isinstance(lane, Lane)
         self.lost += 1
         if lane in self.ready:
             self.ready.remove(lane)
@@ -48,10 +51,11 @@ class ClientSide(Side):
         self.expected: dict[object, tuple[Stream, Callable[[Ending], None]]] = {}
         self.visitors = 0
 
-    def opened(self, lane: Lane, visitor: bytes) -> None:
+    def opened(self, lane: LaneHandle, visitor: bytes) -> None:
+        assert isinstance(lane, Lane)
         self.visitors += 1
         stream, ended = self.expected.pop(readOpen(visitor).id)
-        self._relay.joinWithLane(stream, lane, False, ended)
+        self._relay.joinWithLane(stream, lane, ended)
 
 
 class LanedRelay(HalvedRelay):
@@ -98,9 +102,7 @@ class LanedRelay(HalvedRelay):
         visitor = Visitor(uuid4(), None)
         self.client.expected[visitor.id] = right, lambda ending: done("far", ending)
         lane = self.lane()
-        self.near.joinWithLane(
-            left, lane, True, lambda ending: done("near", ending), openFrame(visitor.id, visitor.source)
-        )
+        self.near.joinWithLane(left, lane, lambda ending: done("near", ending), openFrame(visitor.id, visitor.source))
         if "near" in endings and lane.session.idle and visitor.id in self.client.expected:
             # It was cut before: the other side has never heard of it, and would not have dialled.
             del self.client.expected[visitor.id]

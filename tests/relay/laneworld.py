@@ -14,7 +14,7 @@ from typing import Final, cast
 from uuid import UUID
 
 from bore.relay.ends import BUFFER_SIZE
-from bore.relay.interface import Ending, Stream
+from bore.relay.interface import Ending, LaneHandle, Stream
 from bore.relay.lane import Lane
 from bore.relay.lanes import LaneRelay
 from bore.streams.reactor import IReactor
@@ -22,7 +22,7 @@ from bore.wire.extension import Visitor
 from bore.wire.lane import openFrame, readOpen
 from tests.fakes import FakeReactor
 from tests.relay.contract import reset
-from tests.relay.lanecase import SMALL, TINY, Plugs
+from tests.relay.lanecase import SMALL, TINY, Plugs, pairOn
 from tests.relay.laned import Side
 from tests.relay.lanetalk import Endpoint, Talk, Wire
 
@@ -37,7 +37,8 @@ class _Server(Side):
         super().__init__()
         self._world = world
 
-    def idle(self, lane: Lane) -> None:
+    def idle(self, lane: LaneHandle) -> None:
+        assert isinstance(lane, Lane)
         assert lane.session.idle and lane.on is None and lane not in self.ready, "an idle lane that is not idle"
         self._world.cleared(lane)
         if self._world.waiting:
@@ -45,7 +46,8 @@ class _Server(Side):
         else:
             self.ready.append(lane)
 
-    def gone(self, lane: Lane) -> None:
+    def gone(self, lane: LaneHandle) -> None:
+        assert isinstance(lane, Lane)
         super().gone(lane)
         self._world.lost(lane)
 
@@ -57,7 +59,8 @@ class _Client(Side):
         super().__init__()
         self._world = world
 
-    def opened(self, lane: Lane, visitor: bytes) -> None:
+    def opened(self, lane: LaneHandle, visitor: bytes) -> None:
+        assert isinstance(lane, Lane)
         assert lane.on is None
         talk = self._world.heardOf(readOpen(visitor).id.int)
         if self._world.random.random() < 0.5:
@@ -66,7 +69,8 @@ class _Client(Side):
             self._world.dialling.append((talk, lane))
             talk.dialling += 1
 
-    def idle(self, lane: Lane) -> None:
+    def idle(self, lane: LaneHandle) -> None:
+        assert isinstance(lane, Lane)
         assert lane.session.idle and lane.on is None, "an idle lane that is not idle"
 
 
@@ -123,7 +127,6 @@ class World:
         self.near.joinWithLane(
             Stream(talk.inner, talk.early),
             lane,
-            True,
             lambda ending: self._hasLeft(talk, ending),
             openFrame(visitor.id, visitor.source),
             giveBack=giveBack,
@@ -162,7 +165,7 @@ class World:
                 del self.serving[lane]
 
         self.serving[lane] = talk
-        self.far.joinWithLane(Stream(inner), lane, False, ended, header=header)
+        self.far.joinWithLane(Stream(inner), lane, ended, header=header)
 
     def cleared(self, lane: Lane) -> None:
         """A lane is idle."""
@@ -258,7 +261,7 @@ class World:
                 assert len(end.held) + end.decoder.kept <= _MOST, "a lane holds too much"
                 assert len(end._outgoing) <= _MOST, "a lane holds too much of the last visitor"
             if lane.on is not None:
-                assert len(lane.on.plain.held) <= 2 * _MOST, "a stream holds too much"
+                assert len(pairOn(lane).plain.held) <= 2 * _MOST, "a stream holds too much"
 
     def run(self) -> None:
         """Let it all happen, and see that nothing is left."""

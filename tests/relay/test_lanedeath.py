@@ -15,7 +15,7 @@ if sys.platform != "linux":
 from bore.relay.interface import Reason
 from bore.streams.sockets import unacknowledged
 from bore.wire.lane import DATA, END, END_FRAME, OPEN, RESET, RESET_FRAME
-from tests.relay.lanecase import OPENING, TINY, Hand, LaneCase, data, reset, take, wasReset
+from tests.relay.lanecase import OPENING, TINY, Hand, LaneCase, data, pairOn, reset, take, wasReset
 from tests.support import pattern
 
 
@@ -92,8 +92,7 @@ class UnprovedTests(LaneCase):
     def test_whoHasSaidNothingIsGivenBack(self) -> None:
         for how in (end, reset):
             visitor, lane, hand = self.visit()
-            assert lane.on is not None
-            inner = lane.on.plain.socket
+            inner = pairOn(lane).plain.socket
             how(hand.socket)
             self.turn()
             self._again(visitor, inner, b"")
@@ -103,8 +102,7 @@ class UnprovedTests(LaneCase):
     def test_whatWasReadIsGivenBackOnce(self) -> None:
         for how in (end, reset):
             visitor, lane, hand = self.visit()
-            assert lane.on is not None
-            inner = lane.on.plain.socket
+            inner = pairOn(lane).plain.socket
             for word in (b"says", b" this", b" first"):
                 visitor.send(word)
                 self.turn(2)
@@ -140,16 +138,14 @@ class UnprovedTests(LaneCase):
         visitor.send(said)
         self.join(inner, lane)
         self.turn()
-        assert lane.on is not None
-        self.assertGreater(len(lane.on.plain.held), 0)
+        self.assertGreater(len(pairOn(lane).plain.held), 0)
         reset(hand.socket)
         self.turn()
         self._again(visitor, inner, said)
 
     def test_theEndOfAVisitorIsNotLost(self) -> None:
         visitor, lane, hand = self.visit()
-        assert lane.on is not None
-        inner = lane.on.plain.socket
+        inner = pairOn(lane).plain.socket
         visitor.send(b"all")
         visitor.shutdown(socket.SHUT_WR)
         self.turn()
@@ -164,8 +160,7 @@ class UnprovedTests(LaneCase):
 
     def test_aViolationInsteadOfAProofGivesTheVisitorBack(self) -> None:
         visitor, lane, hand = self.visit()
-        assert lane.on is not None
-        inner = lane.on.plain.socket
+        inner = pairOn(lane).plain.socket
         visitor.send(b"hello")
         hand.say(b"HTTP/1.1 400 Bad Request")
         self.turn()
@@ -179,12 +174,11 @@ class UnprovedTests(LaneCase):
         lane, hand = self.lane()
         self.join(inner, lane)
         self.turn()
-        assert lane.on is not None
-        self.assertEqual(lane.on.plain.taken, 1 << 16)
+        self.assertEqual(pairOn(lane).plain.taken, 1 << 16)
         visitor.setblocking(False)
         sent += visitor.send(said[sent:]) if sent < len(said) else 0
         self.turn()
-        self.assertEqual(lane.on.plain.taken, 1 << 16)
+        self.assertEqual(pairOn(lane).plain.taken, 1 << 16)
         got = hand.hear()[1][1]
         hand.say(data(b"go on"))
         for _ in range(50):

@@ -15,10 +15,10 @@ if sys.platform != "linux":
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from bore.relay.interface import Ending, Reason, Stream
+from bore.relay.interface import Ending, LaneHandle, Reason, Stream
 from bore.relay.lane import Lane
 from bore.wire.lane import END, END_FRAME, OPEN, RESET_FRAME
-from tests.relay.lanecase import OPENING, TINY, LaneCase, data, fill, hasEnded, reset, take, wasReset
+from tests.relay.lanecase import OPENING, TINY, LaneCase, data, fill, hasEnded, pairOn, reset, take, wasReset
 from tests.support import pattern
 
 #: Linux: buffers beyond what users may have, for root.
@@ -35,7 +35,7 @@ class NextVisitorTests(LaneCase):
         second, secondInner = self.stream()
         waiting = [secondInner]
 
-        def idle(lane: Lane) -> None:
+        def idle(lane: LaneHandle) -> None:
             if waiting:
                 self.join(waiting.pop(), lane, proved=True)
 
@@ -114,8 +114,7 @@ class GivenBackTests(LaneCase):
         self.join(inner, lane)
         visitor.send(pattern(1, 2_000_000))
         self.turn(3)
-        assert lane.on is not None
-        self.assertLess(lane.on.plain.taken, 2 * (1 << 16))
+        self.assertLess(pairOn(lane).plain.taken, 2 * (1 << 16))
 
     def test_aSlowLaneIsNotADeadOne(self) -> None:
         lane, hand = self.lane(size=TINY)
@@ -138,9 +137,9 @@ class GivenBackTests(LaneCase):
         visitor.send(bytes(60_000))
 
         def again(early: bytes, silent: bool) -> None:
-            self.relay.joinWithLane(Stream(inner, early), second, True, self.endings.append, OPENING, giveBack=again)
+            self.relay.joinWithLane(Stream(inner, early), second, self.endings.append, OPENING, giveBack=again)
 
-        self.relay.joinWithLane(Stream(inner), lane, True, self.endings.append, OPENING, giveBack=again)
+        self.relay.joinWithLane(Stream(inner), lane, self.endings.append, OPENING, giveBack=again)
         self.turn()
         self.reactor.advance(2.5)
         self.assertIsNotNone(second.on)
@@ -179,14 +178,13 @@ class GivenBackTests(LaneCase):
         self.unacknowledged()
         _, lane, hand = self.visit()
         log: list[str] = []
-        assert lane.on is not None
-        inner = lane.on.plain.socket
+        inner = pairOn(lane).plain.socket
 
         def back(early: bytes, silent: bool) -> None:
             log.append("given back")
             inner.close()
 
-        lane.on._giveBack = back
+        pairOn(lane)._giveBack = back
         self.relay.drain(60).addCallback(lambda _: log.append("drained"))
         reset(hand.socket)
         self.turn()
@@ -246,8 +244,7 @@ class EndTests(LaneCase):
         self._cutWhileDraining(60)
 
     def _isRaw(self, lane: Lane) -> bool:
-        assert lane.on is not None
-        return not lane.on.plain.framed
+        return not pairOn(lane).plain.framed
 
     def test_theReactorMayEndWhileStreamsRun(self) -> None:
         self.visit(proved=True)
@@ -268,7 +265,7 @@ class EndTests(LaneCase):
             self.join(inner, second, proved=True)
 
         assert lane.on is not None
-        self.relay._pairs[lane.on] = ended
+        self.relay._pairs[pairOn(lane)] = ended
         reset(visitor)
         hand.say(data(b"a" * 10), data(b"b" * 30), data(b"c" * 30))
         lane.serve(1)  # before the visitor's own event

@@ -15,8 +15,7 @@ if sys.platform != "linux":
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bore.relay.interface import Reason, Stream
-from bore.relay.lane import Lane
+from bore.relay.interface import LaneHandle, Reason, Stream
 from bore.wire.lane import (
     DATA,
     END,
@@ -196,11 +195,11 @@ class FloodTests(LaneCase):
         inners = [self.stream()[1] for _ in range(300)]
         joined = 0
 
-        def opened(lane: Lane, visitor: bytes) -> None:
+        def opened(lane: LaneHandle, visitor: bytes) -> None:
             nonlocal joined
             inner = inners.pop()
             joined += 1
-            self.relay.joinWithLane(Stream(inner), lane, False, self.endings.append)
+            self.relay.joinWithLane(Stream(inner), lane, self.endings.append)
 
         self.owner.opened = opened  # type: ignore[method-assign]
         hand.say((OPENING + RESET_FRAME) * 300)
@@ -225,7 +224,7 @@ class FloodTests(LaneCase):
             outer.shutdown(socket.SHUT_WR)
         waiting = [inner for _, inner in visitors]
 
-        def idle(lane: Lane) -> None:
+        def idle(lane: LaneHandle) -> None:
             if waiting:
                 self.join(waiting.pop(), lane)
 

@@ -10,7 +10,7 @@ if sys.platform != "linux":
     raise SkipTest("there are no lanes on this system")
 
 from bore.relay.interface import Reason
-from tests.relay.lanecase import TINY, LaneCase, data, fill, reset, take, wasReset
+from tests.relay.lanecase import TINY, LaneCase, data, fill, pairOn, reset, take, wasReset
 
 
 class SilentTests(LaneCase):
@@ -21,8 +21,7 @@ class SilentTests(LaneCase):
         visitor.send(b"hello")
         self.turn()
         self.reactor.advance(3)
-        assert lane.on is not None
-        self.assertIsNone(lane.on.unproven)
+        self.assertIsNone(pairOn(lane).unproven)
         reset(hand.socket)
         self.turn()
         self.assertEqual((self.given, [e.reason for e in self.endings]), ([], [Reason.RIGHT_CUT]))
@@ -32,8 +31,7 @@ class SilentTests(LaneCase):
         visitor, lane, _ = self.visit()
         visitor.send(b"hello")
         self.turn()
-        assert lane.on is not None
-        inner = lane.on.plain.socket
+        inner = pairOn(lane).plain.socket
         self.unacknowledged()
         self.reactor.advance(2.4)
         self.assertEqual(self.given, [])

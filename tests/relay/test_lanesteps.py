@@ -12,7 +12,7 @@ if sys.platform != "linux":
 
 import socket
 
-from bore.relay.interface import Reason
+from bore.relay.interface import LaneHandle, Reason
 from bore.relay.lane import Lane
 from bore.wire.lane import END_FRAME, OPEN, RESET_FRAME
 from tests.fakes import captureLog
@@ -43,14 +43,16 @@ class Queue(Owner):
         self.waiting: deque[socket.socket] = deque()
         self.depths: list[int] = []
 
-    def idle(self, lane: Lane) -> None:
+    def idle(self, lane: LaneHandle) -> None:
+        assert isinstance(lane, Lane)
         self.depths.append(depth())
         if self.waiting:
             self._case.join(self.waiting.popleft(), lane)
         else:
             super().idle(lane)
 
-    def opened(self, lane: Lane, visitor: bytes) -> None:
+    def opened(self, lane: LaneHandle, visitor: bytes) -> None:
+        assert isinstance(lane, Lane)
         self.depths.append(depth())
         lane.refuse()
 

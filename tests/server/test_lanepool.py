@@ -7,10 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
-from bore.relay.interface import Ending, Reason, Stream
-from bore.relay.lane import Lane
-from bore.relay.laneinterface import GiveBack, LaneUser
-from bore.relay.lanes import LaneRelay
+from bore.relay.interface import Ending, GiveBack, LaneCarrier, LaneHandle, LaneUser, Reason, Stream
 from bore.server.controlport import ControlFactory
 from bore.server.settings import Bounds, ServerSettings
 from bore.streams.reactor import IReactor
@@ -31,9 +28,9 @@ class FakeLane:
     :ivar looksAlive: as the kernel sees it.
     """
 
-    def __init__(self, sock: socket.socket, owner: LaneUser) -> None:
+    def __init__(self, sock: socket.socket, user: LaneUser) -> None:
         self.socket = sock
-        self._owner = owner
+        self._user = user
         self.reset: bool | None = None
         self.refused = False
         self.looksAlive = True
@@ -46,7 +43,7 @@ class FakeLane:
         if not self.closed:
             self.reset = reset
             self.socket.close()
-            self._owner.gone(cast(Lane, self))
+            self._user.gone(self)
 
     def dismiss(self) -> None:
         if self.looksAlive:
@@ -55,16 +52,14 @@ class FakeLane:
     def refuse(self) -> None:
         self.refused = True
 
-    def later(self) -> None: ...
-
     def open(self, visitor: Visitor) -> None:
         """The server puts a visitor on it."""
         frame = extension.visitorText(visitor.id, visitor.source, visitor.announced).encode()
-        self._owner.opened(cast(Lane, self), frame)
+        self._user.opened(self, frame)
 
     def turnIdle(self) -> None:
         """It can have the next visitor."""
-        self._owner.idle(cast(Lane, self))
+        self._user.idle(self)
 
 
 @dataclass
@@ -104,18 +99,17 @@ class FakeLaneRelay(FakeRelay):
         return len(self.carried)
 
     @property
-    def lanes(self) -> LaneRelay:
-        return cast(LaneRelay, self)
+    def lanes(self) -> LaneCarrier:
+        return self
 
-    def adopt(self, sock: socket.socket, early: bytes, serves: bool, owner: LaneUser) -> Lane:
-        self.adopted.append(FakeLane(sock, owner))
-        return cast(Lane, self.adopted[-1])
+    def adopt(self, sock: socket.socket, early: bytes, serves: bool, user: LaneUser) -> LaneHandle:
+        self.adopted.append(FakeLane(sock, user))
+        return self.adopted[-1]
 
     def joinWithLane(
         self,
         plain: Stream,
-        lane: Lane,
-        plainIsLeft: bool,
+        lane: LaneHandle,
         ended: Callable[[Ending], None],
         opening: bytes = b"",
         header: bytes = b"",
