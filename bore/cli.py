@@ -81,13 +81,15 @@ def _server(program: str, arguments: Sequence[str]) -> int:
         from twisted.internet import reactor as untyped
 
         from bore.options.server import serverCommand
+        from bore.server.log import logged
         from bore.server.service import CannotListen, ServerService
         from bore.system.activation import BadSocket, inheritedSockets
 
     command = serverCommand(program).parse(arguments)
     reactor = _begin(untyped, command.log)
     try:
-        service = ServerService(reactor, command.settings, inheritedSockets())
+        sink = logged(reactor, visitors=command.log.level == "debug")
+        service = ServerService(reactor, command.settings, inheritedSockets(), sink)
         _followHangup(reactor, service)  # before the log says that the server listens
         service.startService()
     except (BadSocket, CannotListen) as e:

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Final
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, TimeoutError, gatherResults
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from bore.events import NothingToReload, ShortSecret, Sink
+from bore.events.server import Admission, FarewellUnread, Listening
 from bore.relay.backend import makeRelay
 from bore.relay.interface import DRAIN_TIMEOUT
 from bore.server.controlport import ControlFactory
+from bore.server.log import logged
 from bore.server.settings import ServerSettings
 from bore.streams.addresses import hostPort, socketAddress
 from bore.streams.listener import Accepted, Listener, bindSocket
 from bore.streams.reactor import IReactor
-from bore.wire.secret import SHORT_SECRET
 
 if TYPE_CHECKING:
     from bore.tls.servercertificate import ServerCertificate
@@ -37,13 +38,19 @@ class ServerService(Service):
     The whole server.
 
     :param sockets: listening sockets to serve as control ports, instead of one made from the settings.
+    :param sink: gets the events; None: they are logged.
     """
 
-    _log = Logger()
-
-    def __init__(self, reactor: IReactor, settings: ServerSettings, sockets: Sequence[socket.socket] = ()) -> None:
+    def __init__(
+        self,
+        reactor: IReactor,
+        settings: ServerSettings,
+        sockets: Sequence[socket.socket] = (),
+        sink: Sink | None = None,
+    ) -> None:
         self._reactor = reactor
         self._settings = settings
+        self._sink = logged(reactor) if sink is None else sink
         self._sockets = list(sockets)
         self._relay = makeRelay(
             reactor, settings.halfOpenTimeout, settings.bounds.descriptors, portable=settings.portableRelay
@@ -70,7 +77,7 @@ class ServerService(Service):
         """
         tls = self._settings.tls
         if self._settings.secret is not None and self._settings.secret.short:
-            self._log.warn(SHORT_SECRET)
+            self._sink.emit(ShortSecret())
         plain: Accepted = self._factory.accepted
         encrypted = plain if tls is None else self._makeTls()
         if not self._sockets:
@@ -103,7 +110,7 @@ class ServerService(Service):
     def reload(self) -> None:
         """Read the TLS certificate anew, if there is one."""
         if self._certificate is None:
-            self._log.info("nothing to read again: this server has no TLS certificate")
+            self._sink.emit(NothingToReload())
         else:
             self._certificate.reload()
 
@@ -117,7 +124,9 @@ class ServerService(Service):
         assert tls is not None
         try:
             certificate = tls.certificate or ownCertificate(tls.folder)
-            self._certificate = ServerCertificate(self._reactor, certificate, tls.key or certificate, tls.clients)
+            self._certificate = ServerCertificate(
+                self._reactor, self._sink, certificate, tls.key or certificate, tls.clients
+            )
         except BadCredentials as e:
             raise CannotListen(str(e)) from e
         factory = self._factory
@@ -137,30 +146,30 @@ class ServerService(Service):
         )
         self._listeners.append(listener)
         certificate = None if accepted == factory.accepted else self._certificate
-        self._log.info(
-            "listening on {at}{tls}, tunnels on {host} {minPort}-{maxPort}{secret}",
-            announce=True,
-            at=socketAddress(listener.address),
-            tls="" if certificate is None else f" with TLS, key {certificate.fingerprint}",
-            host=self._settings.bindTunnels,
-            minPort=self._settings.minPort,
-            maxPort=self._settings.maxPort,
-            secret=self._admission,
+        settings = self._settings
+        self._sink.emit(
+            Listening(
+                socketAddress(listener.address),
+                None if certificate is None else certificate.fingerprint,
+                settings.bindTunnels,
+                settings.minPort,
+                settings.maxPort,
+                self._admission,
+            )
         )
 
     @property
-    def _admission(self) -> str:
-        """Which clients are let in, for the log."""
+    def _admission(self) -> Admission:
         settings = self._settings
         if settings.secret is not None:
-            return ", with a secret"
+            return Admission.SECRET
         if settings.tls is not None and settings.tls.clients is not None:
-            return ", without a secret: anyone with a certificate may open tunnels"
-        return ", without a secret: anyone may open tunnels"
+            return Admission.CERTIFICATE
+        return Admission.ANYONE
 
     def _untold(self, reason: Failure) -> None:
         reason.trap(TimeoutError)
-        self._log.warn("not every client has taken note that the server stops")
+        self._sink.emit(FarewellUnread())
 
     def _bind(self, port: int) -> socket.socket:
         host = self._settings.bindAddr

@@ -9,6 +9,7 @@ from twisted.internet import reactor as untyped
 
 from bore import tap
 from bore.options.server import ServerCommand, serverCommand
+from bore.server.log import logged
 from bore.server.service import CannotListen, ServerService
 from bore.startup import prepare
 from bore.system.activation import BadSocket, inheritedSockets
@@ -32,5 +33,6 @@ def makeService(options: Options) -> IService:
         sockets = inheritedSockets()
     except BadSocket as e:
         sys.exit(f"twistd bore-server: {e}")
-    service = ServerService(reactor, command.settings, sockets)
+    sink = logged(reactor, visitors=command.log.level == "debug")
+    service = ServerService(reactor, command.settings, sockets, sink)
     return tap.Daemon(reactor, service, service.reload, command.log, options.parent, (CannotListen,))

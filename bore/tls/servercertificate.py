@@ -13,8 +13,9 @@ from typing import Final
 from cryptography import x509
 from OpenSSL import SSL
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 
+from bore.events import Sink
+from bore.events.server import AuthoritiesRead, CertificateNotRead, CertificateRead, CertificateUnchanged
 from bore.system.files import Exposed, checkFolders, checkOwner, locked, makeFolder, syncFolder, wholeFile
 from bore.tls.certificates import BadCredentials, Credentials, makeSelfSigned, readAuthorities, readCredentials
 from bore.tls.contexts import isSigned, serverContext
@@ -45,10 +46,11 @@ class ServerCertificate:
     :raises BadCredentials: when the files are of no use.
     """
 
-    _log = Logger()
-
-    def __init__(self, clock: IReactorTime, certificate: Path, key: Path, clients: Path | None = None) -> None:
+    def __init__(
+        self, clock: IReactorTime, sink: Sink, certificate: Path, key: Path, clients: Path | None = None
+    ) -> None:
         self._clock = clock
+        self._sink = sink
         self._files = certificate, key
         self._clients = clients
         self._looked = clock.seconds()
@@ -70,9 +72,9 @@ class ServerCertificate:
 
     def reload(self, asked: bool = True) -> None:
         """
-        Read the files anew; if they are of no use, go on with what there is.
+        Read the files again; if they cannot be used, the former certificate stays.
 
-        :param asked: whether somebody waits for an answer in the log, even if nothing has changed.
+        :param asked: whether an event is emitted even if nothing has changed.
         """
         try:
             credentials, authorities = readCredentials(*self._files), self._readAuthorities()
@@ -84,14 +86,14 @@ class ServerCertificate:
                 except BadCredentials:
                     self.authorities = before
                     raise
-                self._log.info("new TLS certificate, key {fingerprint}", fingerprint=self.fingerprint)
+                self._sink.emit(CertificateRead(self.fingerprint))
             elif asked:
-                self._log.info("the TLS certificate is the same, key {fingerprint}", fingerprint=self.fingerprint)
+                self._sink.emit(CertificateUnchanged(self.fingerprint))
         except BadCredentials as e:
-            self._log.error("the TLS certificate stays as it was: {error}", error=e)
+            self._sink.emit(CertificateNotRead(str(e)))
             return
         if others:
-            self._log.info("new authorities for the certificates of clients: {count}", count=len(authorities))
+            self._sink.emit(AuthoritiesRead(len(authorities)))
             self.authoritiesChanged()
 
     def accepts(self, sock: TlsSocket) -> bool:

@@ -7,13 +7,13 @@ import os
 from pathlib import Path
 
 from twisted.internet.task import Clock
-from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from bore.events import Event, Sink
+from bore.events.server import CertificateNotRead, CertificateRead, CertificateUnchanged
 from bore.tls.certificates import BadCredentials, readCredentials
 from bore.tls.servercertificate import ServerCertificate, _write, ownCertificate
 from tests.certificates import Identity, selfSigned
-from tests.fakes import captureLog
 from tests.support import temporaryFolder
 
 
@@ -23,20 +23,17 @@ class FilesTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = temporaryFolder(self)
         self.clock = Clock()
-        self.logged = captureLog(self)
+        self.sink, self.events = Sink(), list[Event]()
+        self.sink.subscribe(self.events.append)
         self.first, self.second = selfSigned(), selfSigned()
         self.write(self.first)
         paths = [Path(path) for path in self.first.write(self.folder)]
         self.files = paths[0], paths[1]
-        self.certificate = ServerCertificate(self.clock, *self.files)
+        self.certificate = ServerCertificate(self.clock, self.sink, *self.files)
         self.before = self.certificate.context
 
     def write(self, identity: Identity) -> None:
         identity.write(self.folder)
-
-    @property
-    def said(self) -> list[str]:
-        return [f"{event['log_level'].name}: {formatEvent(event)}" for event in self.logged]
 
     def assertShows(self, identity: Identity) -> None:
         """Who comes now is shown this one."""
@@ -51,7 +48,7 @@ class FilesTests(SynchronousTestCase):
         self.clock.advance(0.2)
         self.assertEqual(self.certificate.fingerprint, self.first.fingerprint, "nobody has come yet")
         self.assertShows(self.second)
-        self.assertEqual(self.said, [f"info: new TLS certificate, key {self.second.fingerprint}"])
+        self.assertEqual(self.events, [CertificateRead(self.second.fingerprint)])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_whatHasNotChangedIsNotReadAgain(self) -> None:
@@ -62,15 +59,15 @@ class FilesTests(SynchronousTestCase):
             os.utime(path)
         self.clock.advance(2)
         self.assertShows(self.first)
-        self.assertEqual(self.said, [])
+        self.assertEqual(self.events, [])
 
     def test_ofWhatIsHalfWrittenTheOldOneStaysAndIsReplacedWhenItIsWhole(self) -> None:
         self.files[0].write_bytes(self.second.pem)
         for _ in range(3):
             self.clock.advance(2)
             self.assertShows(self.first)
-        self.assertEqual(len(self.said), 1, "said once")
-        self.assertIn("error: the TLS certificate stays as it was: ", self.said[0])
+        [event] = self.events
+        self.assertIsInstance(event, CertificateNotRead, "emitted once")
         self.files[1].write_bytes(self.second.keyPem)
         self.clock.advance(2)
         self.assertShows(self.second)
@@ -93,7 +90,8 @@ class FilesTests(SynchronousTestCase):
         self.certificate.reload()
         self.clock.advance(2)
         self.assertShows(self.second)
-        self.assertEqual([line[:21] for line in self.said], ["info: new TLS certifi", "info: the TLS certifi"])
+        fingerprint = self.second.fingerprint
+        self.assertEqual(self.events, [CertificateRead(fingerprint), CertificateUnchanged(fingerprint)])
 
     def test_aLinkThatPointsElsewhereIsAChange(self) -> None:
         live = self.folder / "live"
@@ -101,7 +99,7 @@ class FilesTests(SynchronousTestCase):
             (self.folder / name).mkdir()
             identity.write(self.folder / name)
         live.symlink_to("one")
-        certificate = ServerCertificate(self.clock, live / "own.crt", live / "own.key")
+        certificate = ServerCertificate(self.clock, self.sink, live / "own.crt", live / "own.key")
         live.unlink()
         live.symlink_to("two")
         self.clock.advance(2)
@@ -110,7 +108,7 @@ class FilesTests(SynchronousTestCase):
 
     def test_filesThatAreOfNoUseAtTheStartAreRefused(self) -> None:
         self.files[0].write_bytes(b"")
-        self.assertRaises(BadCredentials, ServerCertificate, self.clock, *self.files)
+        self.assertRaises(BadCredentials, ServerCertificate, self.clock, self.sink, *self.files)
 
 
 class OwnTests(SynchronousTestCase):
@@ -126,7 +124,7 @@ class OwnTests(SynchronousTestCase):
 
         def use() -> None:
             path = ownCertificate(self.folder)
-            ServerCertificate(Clock(), path, path)
+            ServerCertificate(Clock(), Sink(), path, path)
 
         error = str(self.assertRaises(BadCredentials, use))
         for text in (str(self.path), *texts):
