@@ -1,30 +1,34 @@
-"""One connection to the control port."""
+"""One connection to the control port: it translates between the wire and the session."""
 
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass
 from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from bore.relay.interface import Stream
-from bore.server.controlface import ControlPort
-from bore.server.guesses import LONGEST_WAIT
+from bore.server.firstmessage import FirstMessages
+from bore.server.guesses import LONGEST_WAIT, Guesses
 from bore.server.lanepool import LanePool
-from bore.server.life import SignsOfLife
+from bore.server.session import Session
+from bore.server.sessions import Sessions
+from bore.server.settings import ServerSettings
+from bore.server.strangers import Strangers
 from bore.server.tunnel import Tunnel
+from bore.server.unclassified import UnclassifiedConnections
+from bore.server.users import Authenticator
 from bore.server.visitor import Visitor
+from bore.streams.reactor import IReactor
 from bore.streams.sockets import BASE_TIMEOUT, PEER_TIMEOUT, prepareControl
 from bore.streams.transport import IDetachable
-from bore.timing.turns import Inflow
-from bore.wire.errors import InvalidSecret, NoAnswer, ProtocolViolation, Refusal, ShuttingDown, TooManyGuesses
-from bore.wire.limits import FIRST_MESSAGE_TIMEOUT, HEARTBEAT_INTERVAL
-from bore.wire.proof import serverProof
+from bore.timing.turns import Inflow, Turns
+from bore.wire.errors import InvalidSecret, ProtocolViolation, Refusal, TooManyGuesses
+from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
 from bore.wire.serversession import (
     ClientAlive,
     ClientLeft,
@@ -36,9 +40,37 @@ from bore.wire.serversession import (
     VisitorTaken,
 )
 
-#: When so many bytes wait to be written the client does not read. The announcements of all visitors that may wait are
+#: A client that leaves this number of bytes unread is dropped. The announcements of all visitors that may wait are
 #: less.
 _BUFFER: Final = 1 << 18
+
+#: The number of the only tunnel that a session has on this wire.
+_ONLY: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ControlContext:
+    """
+    What all connections to a control port share.
+
+    :ivar authenticator: says who their clients are.
+    :ivar unclassified: those that have not sent their first message yet.
+    :ivar firstMessages: hands data connections and lanes over.
+    :ivar sessions: the sessions of all clients.
+    :ivar guesses: how often each source was wrong about the secret.
+    :ivar strangers: logs what is refused.
+    :ivar turns: shares each turn of the reactor among the connections.
+    """
+
+    reactor: IReactor
+    settings: ServerSettings
+    authenticator: Authenticator
+    unclassified: UnclassifiedConnections
+    firstMessages: FirstMessages
+    sessions: Sessions
+    guesses: Guesses
+    strangers: Strangers
+    turns: Turns
 
 
 @implementer(IPushProducer)
@@ -46,8 +78,8 @@ class ControlProtocol(Protocol):
     """
     One connection to the control port.
 
-    It becomes a tunnel's control connection when its client asks for a tunnel, and is handed to the relay when it says
-    Accept.
+    It gets a session when its client asks for a tunnel. A data connection or a lane is handed over when its first
+    message has come.
 
     :param peer: how the log calls the other side.
     :param source: whom its address belongs to.
@@ -57,26 +89,25 @@ class ControlProtocol(Protocol):
     _log = Logger()
     transport: IDetachable
 
-    def __init__(self, port: ControlPort, peer: str, source: str, binding: bytes = b"") -> None:
-        self._port = port
+    def __init__(self, context: ControlContext, peer: str, source: str, binding: bytes = b"") -> None:
+        self._context = context
         self._peer = peer
         self._source = source
-        self._session = ServerSession(serverProof(port.settings.secret, binding), encrypted=bool(binding))
+        self._wire = ServerSession(context.authenticator.proof(binding), encrypted=bool(binding))
         self._inflow: Inflow[Event]
         self._counted = False
-        self._tunnel: Tunnel | None = None
-        self._lanes: LanePool | None = None
-        self._heartbeats: LoopingCall | None = None
-        self._life = SignsOfLife(port.reactor)
+        self._session: Session | None = None
         self._turn: IDelayedCall | None = None
+        self._produces = False
 
     def connectionMade(self) -> None:
-        self._inflow = Inflow(self._port.turns, self.transport, self._goOn)
-        self._port.unclassified.add(self, self._source)
-        self.transport.write(self._session.greeting())
+        self._inflow = Inflow(self._context.turns, self.transport, self._goOn)
+        self._context.unclassified.add(self, self._source)
+        self.transport.write(self._wire.greeting())
 
     def dataReceived(self, data: bytes) -> None:
-        if self._session.unproven and self._port.guesses.limits(self._source) and not self._port.expects(data):
+        context = self._context
+        if self._wire.unproven and context.guesses.limits(self._source) and not context.firstMessages.isKnown(data):
             self._readLater(data)
         else:
             self._read(data)
@@ -84,60 +115,77 @@ class ControlProtocol(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._stopWaiting()
         self._inflow.stop()
-        self._port.unclassified.take(self)
-        self._loseTunnel("is gone")
-        self._port.gone(self)
+        self._context.unclassified.take(self)
+        session, self._session = self._session, None
+        if session is not None:
+            session.lost("is gone")
+            self._context.sessions.gone(session)
 
-    def serve(self, visitor: Visitor) -> bool:
-        """Put a visitor on an idle lane, if there is one."""
-        return self._lanes is not None and self._lanes.serve(visitor)
+    @property
+    def extended(self) -> bool:
+        """See :class:`~bore.server.session.ControlConnection`."""
+        return self._wire.extended
+
+    @property
+    def handle(self) -> socket.socket:
+        """See :class:`~bore.server.session.ControlConnection`."""
+        return self.transport.getHandle()
+
+    def tunnelOpened(self, tunnel: Tunnel, lanes: LanePool | None) -> None:
+        """See :class:`~bore.server.session.ControlConnection`."""
+        if not self._produces:
+            prepareControl(self.transport.getHandle(), PEER_TIMEOUT if self.extended else BASE_TIMEOUT)
+            self.transport.bufferSize = _BUFFER
+            self.transport.registerProducer(self, True)
+            self._produces = True
+        settings, grant = self._context.settings, tunnel.grant
+        token = None if lanes is None else lanes.token
+        self.transport.write(self._wire.opened(grant.port, grant.token, settings.lease, token, settings.bounds.lanes))
 
     def announce(self, visitor: Visitor) -> None:
-        """Tell the client of a visitor."""
-        self.transport.write(self._session.visitor(visitor.id, visitor.source))
+        """See :class:`~bore.server.session.ControlConnection`."""
+        self.transport.write(self._wire.visitor(visitor.id, visitor.source))
 
-    def refuse(self, refusal: Refusal) -> None:
-        """Tell the client why the connection is closed, and give its port back."""
-        self._closeTunnel()
-        self.end(refusal)
+    def sendHeartbeat(self) -> None:
+        """See :class:`~bore.server.session.ControlConnection`."""
+        self.transport.write(self._wire.heartbeat())
 
-    def expel(self, refusal: Refusal) -> None:
-        """End a session that is not allowed any more."""
-        self._log.warn("{peer} refused: {error}", peer=self._peer, error=refusal)
+    def refused(self, refusal: Refusal) -> None:
+        """See :class:`~bore.server.session.ControlConnection`."""
+        self._context.strangers.refused(self._source, self._peer, refusal)
         self.refuse(refusal)
 
     def end(self, refusal: Refusal) -> None:
-        """Tell the client why the connection is closed, and close it. Its tunnel is somebody else's by now."""
+        """See :class:`~bore.server.session.ControlConnection`."""
         self._stopWaiting()
-        self._letGo()
-        self.transport.write(self._session.refusal(refusal))
+        self._stopProducing()
+        self.transport.write(self._wire.refusal(refusal))
         self._close()
 
-    def inDoubt(self) -> bool:
-        """Whether an original client may be gone. A client of the extension answers, or is lost."""
-        return not self._session.extended and self._life.inDoubt(self.transport.getHandle())
+    def drop(self) -> None:
+        """Close the connection at once, without a message."""
+        self._stopWaiting()
+        self._inflow.stop()
+        self.transport.abortConnection()
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Send the client why the connection is closed, and close its tunnels."""
+        if self._session is None:
+            self.end(refusal)
+        else:
+            self._session.refuse(refusal)
 
     def timedOut(self) -> None:
-        """Nothing said what this connection is for in time."""
-        refusal = self._session.timedOut()
+        """The first message, or the next one that is due before the tunnel is asked for, has not come in time."""
+        refusal = self._wire.timedOut()
         self._log.debug("{peer} said nothing in {seconds} s", peer=self._peer, seconds=FIRST_MESSAGE_TIMEOUT)
         if refusal is None:
             self._close()
         else:
             self.refuse(refusal)
 
-    def shutDown(self) -> None:
-        """Tell the client that the server stops, and give its port back."""
-        self.refuse(ShuttingDown())
-
-    def drop(self) -> None:
-        """Close the connection at once, without a word."""
-        self._stopWaiting()
-        self._inflow.stop()
-        self.transport.abortConnection()
-
     def pauseProducing(self) -> None:
-        """So much is waiting to be written that the client cannot have read anything for long."""
+        """More waits to be written than a client leaves unread that is there."""
         self._log.warn("{peer} does not read its control connection and is dropped", peer=self._peer)
         self.drop()
 
@@ -145,40 +193,39 @@ class ControlProtocol(Protocol):
         """Everything was written after all: too late."""
 
     def stopProducing(self) -> None:
-        """The connection is lost: connectionLost tells."""
+        """The connection is lost: connectionLost follows."""
 
     def _read(self, data: bytes, counted: bool = False) -> None:
         """
-        Follow what the client says.
+        Follow what the client sends.
 
         :param counted: if this is a wrong secret, it is counted already.
         """
         self._counted = counted
-        self._inflow.received(self._session.feed(data), len(data))
+        self._inflow.received(self._wire.feed(data), len(data))
         self._goOn()
 
     def _goOn(self) -> None:
-        """Follow what the client has said, as far as this turn allows."""
-        self._life.heard()
+        """Follow what the client has sent, as far as this turn allows."""
+        if self._session is not None:
+            self._session.heard()
         try:
             for event in self._inflow:
                 self._follow(event)
         except Refusal as e:
             if isinstance(e, InvalidSecret) and not self._counted:
-                self._port.guesses.failed(self._source)
-            self._port.strangers.refused(self._source, self._peer, e)
-            self.refuse(e)
+                self._context.guesses.failed(self._source)
+            self.refused(e)
         except ProtocolViolation as e:
-            self._port.strangers.closed(self._source, self._peer, e)
-            self._closeTunnel()
-            self._close()
+            self._context.strangers.closed(self._source, self._peer, e)
+            self._leave()
 
     def _readLater(self, data: bytes) -> None:
-        """Have what may be one more wrong secret wait: for its check, or for its refusal if too many wait already."""
-        seconds = self._port.guesses.turn(self._source)
-        self._port.unclassified.renew(self, self._source)  # the client is not to blame for this wait
+        """Have what may be one more wrong secret wait for its check; or for its refusal, if too many wait already."""
+        seconds = self._context.guesses.turn(self._source)
+        self._context.unclassified.renew(self, self._source)  # this wait is not the client's fault
         self.transport.pauseProducing()
-        later = self._port.reactor.callLater
+        later = self._context.reactor.callLater
         if seconds is None:
             self._turn = later(LONGEST_WAIT, self._refuseUnread)
         else:
@@ -186,9 +233,7 @@ class ControlProtocol(Protocol):
 
     def _refuseUnread(self) -> None:
         self._turn = None
-        refusal = TooManyGuesses()
-        self._port.strangers.refused(self._source, self._peer, refusal)
-        self.refuse(refusal)
+        self.refused(TooManyGuesses())
 
     def _readNow(self, data: bytes) -> None:
         self._turn = None
@@ -201,116 +246,51 @@ class ControlProtocol(Protocol):
             self._turn = None
 
     def _follow(self, event: Event) -> None:
+        context = self._context
         match event:
             case ClientAlive():
-                pass  # any byte says it
-            case SendData(words):
-                self.transport.write(words)
-                self._port.unclassified.renew(self, self._source)  # each message has its own time
-            case VisitorTaken(id, rest):
-                self._port.unclassified.take(self)
-                visitor = self._port.takeVisitor(id)
-                self._port.join(visitor, Stream(self._detach(), rest))
-            case LaneOffered(token, rest):
-                self._port.unclassified.take(self)
-                lanes = self._port.offer(token)
-                lanes.arrived(self._detach(), rest)
-            case TunnelAsked(port, resume):
-                self._port.unclassified.take(self)
-                self._openTunnel(port, resume)
+                pass  # any byte is a sign of life
+            case SendData(data):
+                self.transport.write(data)
+                context.unclassified.renew(self, self._source)  # each message has its own time
+            case VisitorTaken() | LaneOffered():
+                context.unclassified.take(self)
+                context.firstMessages.hand(event, self._detach)
+            case TunnelAsked(port, token):
+                context.unclassified.take(self)
+                user = context.authenticator.user(self._wire.secret)
+                self._session = context.sessions.begin(self, user, self._peer, self._source)
+                self._session.open(_ONLY, port, token)
             case ClientLeft():
-                self._port.unclassified.take(self)
-                self._say("{peer} said goodbye", peer=self._peer)
-                self._closeTunnel()
-                self._close()
+                context.unclassified.take(self)
+                if self._session is not None:
+                    self._session.goodbye()
+                self._leave()
 
     def _detach(self) -> socket.socket:
-        """Have nothing to do with the connection any more, which is somebody else's from here on."""
+        """Give the connection away."""
         self._inflow.stop()
         return self.transport.detach()
 
-    def _openTunnel(self, port: int, resume: str | None) -> None:
-        tunnel = self._port.tunnels.open(port, resume, self._source, self)
-        back = tunnel.token == resume
-        self._tunnel = tunnel
-        lanes = self._lanes = self._port.opened(self, tunnel, self._session.extended)
-        what = "{peer} is back" if back else "opened for {peer}"
-        self._say("port {port}: " + what, port=tunnel.port, peer=self._peer)
-        prepareControl(self.transport.getHandle(), PEER_TIMEOUT if self._session.extended else BASE_TIMEOUT)
-        self.transport.bufferSize = _BUFFER
-        self.transport.registerProducer(self, True)
-        lane = None if lanes is None else lanes.token
-        settings = self._port.settings
-        self.transport.write(
-            self._session.opened(tunnel.port, tunnel.token, settings.lease, lane, settings.bounds.lanes)
-        )
-        self._life = SignsOfLife(self._port.reactor)
-        self._heartbeats = LoopingCall(self._beat)
-        self._heartbeats.clock = self._port.reactor
-        self._heartbeats.start(HEARTBEAT_INTERVAL).addErrback(self._heartbeatsFailed)
-        tunnel.announceAll()
+    def _leave(self) -> None:
+        """Close the connection without a message, and the tunnels."""
+        if self._session is not None:
+            self._session.close()
+        self._stopProducing()
+        self._close()
 
-    def _beat(self) -> None:
-        self._life.beat()
-        if self._session.extended and self._tunnel is not None and self._life.isLost(self._tunnel.sinceReceived):
-            self._loseTunnel("does not answer")
-            self.end(NoAnswer())
-            return
-        self.transport.write(self._session.heartbeat())
-
-    def _loseTunnel(self, why: str) -> None:
-        """Leave the tunnel to the client that comes back, if it is one that can."""
-        tunnel = self._tunnel
-        self._letGo()
-        if tunnel is None:
-            return
-        if self._session.extended and self._port.tunnels.lost(tunnel):
-            self._say(
-                "port {port}: {peer} {why}, kept for {seconds} s",
-                port=tunnel.port,
-                peer=self._peer,
-                why=why,
-                seconds=self._port.settings.lease,
-            )
-            return
-        self._say("port {port}: {peer} {why}", port=tunnel.port, peer=self._peer, why=why)
-        if not self._session.extended:
-            self._port.tunnels.close(tunnel)
-
-    def _closeTunnel(self) -> None:
-        tunnel = self._tunnel
-        self._letGo()
-        if tunnel is not None:
-            self._say("port {port}: closed", port=tunnel.port)
-            self._port.tunnels.close(tunnel)
-
-    def _say(self, text: str, **fields: object) -> None:
-        """Log a step in the life of the tunnel."""
-        self._port.tunnelLog.info(self._source, text, **fields)
-
-    def _letGo(self) -> None:
-        """Have nothing to do with the tunnel any more."""
-        if self._heartbeats is not None:
-            self._heartbeats.stop()
-            self._heartbeats = None
-        if self._lanes is not None:
-            lanes, self._lanes = self._lanes, None
-            self._port.ended(lanes)
-        if self._tunnel is not None:
-            self._tunnel = None
-            self.transport.unregisterProducer()  # a transport that has a producer would not close
+    def _stopProducing(self) -> None:
+        """Have nothing to do with the transport's buffer any more: a transport that has a producer would not close."""
+        if self._produces:
+            self._produces = False
+            self.transport.unregisterProducer()
 
     def _close(self) -> None:
         """
         Close the connection behind what was written.
 
-        As long as the client does not read that, the connection is one of those that are bounded in time and number.
+        As long as the client does not read that, the connection counts as unclassified: bounded in time and number.
         """
         self._inflow.stop()
         if not self.transport.finish():
-            self._port.unclassified.renew(self, self._source)
-
-    def _heartbeatsFailed(self, reason: Failure) -> None:
-        self._heartbeats = None
-        self._log.failure("heartbeats to {peer} failed", reason, peer=self._peer)
-        self.drop()
+            self._context.unclassified.renew(self, self._source)

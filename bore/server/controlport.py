@@ -4,200 +4,138 @@ from __future__ import annotations
 
 import socket
 from typing import Final
-from uuid import UUID
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 
-from bore.relay.interface import Relay, Stream
-from bore.server.control import ControlProtocol
-from bore.server.controlface import ControlConnection
+from bore.relay.interface import Relay
+from bore.server.control import ControlContext, ControlProtocol
+from bore.server.firstmessage import FirstMessages
 from bore.server.guesses import Guesses
-from bore.server.lanepool import LaneBudget, LanePool
+from bore.server.lanepool import LaneBudget, LanePools
+from bore.server.registry import LocalRegistry, Registry
+from bore.server.session import SessionContext
+from bore.server.sessions import Sessions
 from bore.server.settings import ServerSettings
 from bore.server.strangers import Strangers
 from bore.server.tcpentrance import TcpEntrances
-from bore.server.tunnel import Tunnel
 from bore.server.tunnellog import TunnelLog
 from bore.server.tunnels import Tunnels
 from bore.server.unaccepted import UnacceptedVisitors
 from bore.server.unclassified import UnclassifiedConnections
-from bore.server.visitor import Visitor
+from bore.server.users import Authenticator, SharedSecret
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
 from bore.streams.listener import Starvation
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import RECORD, channelBinding
 from bore.streams.transport import SocketTransport
-from bore.streams.visitorlog import VisitorLog
 from bore.system.descriptors import Descriptors
 from bore.timing.turns import Turns
-from bore.wire.errors import MalformedMessage, ProtocolViolation, Refusal
-from bore.wire.extension import Lane, decodeRequest
-from bore.wire.messages import Accept
-from bore.wire.serversession import LaneOffered, ServerSession, VisitorTaken
-from bore.wire.token import digest
+from bore.wire.errors import Refusal
 
-#: So much of what a new connection has said is read at once: whatever the first frame is, it is in there, and inside
-#: TLS nothing is left behind it of which no poll would tell.
+#: What is read of a new connection at once, in bytes: the first frame fits, and inside TLS nothing is left behind it
+#: that a poll would not show.
 _FIRST_READ: Final = RECORD
-
-#: How data connections and lanes begin, white space apart.
-_AT_ONCE: Final = (b'{"Accept":', b'{"Lane":')
 
 
 class ControlFactory(Factory):
     """
     Serves the connections to the control port.
 
-    :ivar unclassified: those that have not said yet what they want.
-    :ivar guesses: how often each source was wrong about the secret.
+    :param authenticator: says who clients are; None: they share the secret of the settings.
+    :param registry: says who owns which public port; None: this server alone decides.
+    :ivar unclassified: the connections that have not sent their first message yet.
     :ivar strangers: logs what is refused.
-    :ivar tunnelLog: logs the life of tunnels.
-    :ivar turns: shares each turn of the reactor among the connections.
     :ivar tunnels: the tunnels of all clients.
+    :ivar pools: the lanes of all sessions.
     :ivar unaccepted: the visitors that wait for a client.
     :ivar starvation: a time without descriptors.
     :ivar descriptors: how many descriptors there are for visitors.
     """
 
-    _log = VisitorLog()
     noisy = False
 
-    def __init__(self, reactor: IReactor, settings: ServerSettings, relay: Relay) -> None:
-        self.reactor = reactor
-        self.settings = settings
-        self.relay = relay
+    def __init__(
+        self,
+        reactor: IReactor,
+        settings: ServerSettings,
+        relay: Relay,
+        authenticator: Authenticator | None = None,
+        registry: Registry | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._relay = relay
         self.descriptors = Descriptors(reactor, settings.bounds.descriptors)
         self._budget = LaneBudget(self.descriptors)
+        self.pools = LanePools(reactor, relay, settings.bounds.lanes, self._budget)
         self.unaccepted = UnacceptedVisitors(reactor, self.descriptors, lambda: self._budget.count, self.giveWay)
         self.starvation = Starvation(reactor)
         entrances = TcpEntrances(reactor, settings, self.starvation, self.descriptors, self.giveWay)
-        self.tunnels = Tunnels(reactor, settings, self.unaccepted, entrances)
+        registry = LocalRegistry(reactor, settings.lease) if registry is None else registry
+        self.tunnels = Tunnels(reactor, settings, registry, self.unaccepted, entrances)
+        self._tunnelLog = TunnelLog(reactor)
+        context = SessionContext(reactor, settings, self.tunnels, self.pools, self._tunnelLog)
+        self._sessions = Sessions(context)
         self.unclassified = UnclassifiedConnections(reactor, settings.bounds, self.tunnels.hasSome)
-        self.guesses = Guesses(reactor)
-        self.turns = Turns(reactor)
         self.strangers = Strangers(reactor)
-        self.tunnelLog = TunnelLog(reactor)
-        self._lanes: dict[bytes, LanePool] = {}
-        self._clients: set[ControlConnection] = set()
-        self._left: Deferred[None] | None = None
+        self._firstMessages = FirstMessages(self.unaccepted, relay, self.pools)
+        self._authenticator = SharedSecret(settings.secret) if authenticator is None else authenticator
+        self._context = ControlContext(
+            reactor,
+            settings,
+            self._authenticator,
+            self.unclassified,
+            self._firstMessages,
+            self._sessions,
+            Guesses(reactor),
+            self.strangers,
+            Turns(reactor),
+        )
 
     def buildProtocol(
         self, addr: IAddress | None, peer: str = "somebody", source: str = "somewhere", binding: bytes = b""
     ) -> ControlProtocol:
         """Make the protocol of one connection."""
-        return ControlProtocol(self, peer, source, binding)
+        return ControlProtocol(self._context, peer, source, binding)
 
     def accepted(self, sock: socket.socket, address: SocketAddress) -> None:
         """Serve a connection that was accepted on the control port."""
-        first = self._readFirst(sock) if self.settings.secret is None else b""
-        if first.startswith(_AT_ONCE) and self._serveAtOnce(sock, first):
-            return
-        binding = b"" if self.settings.secret is None else channelBinding(sock)
+        first = binding = b""
+        if self._authenticator.asks:
+            binding = channelBinding(sock)
+        else:  # the client sends the first message, and may have done so
+            first = self._readFirst(sock)
+            if first and self._firstMessages.handAtOnce(sock, first):
+                return
         protocol = self.buildProtocol(None, socketAddress(address), sourceOf(address), binding)
-        SocketTransport(sock, protocol, self.reactor, control=True).start()
+        SocketTransport(sock, protocol, self._reactor, control=True).start()
         if first:
             protocol.dataReceived(first)
 
-    def takeVisitor(self, id: UUID) -> Visitor:
-        """
-        Take a visitor that waits.
-
-        :raises ProtocolViolation: when nobody waits under this id.
-        """
-        visitor = self.unaccepted.take(id)
-        if visitor is None:
-            raise ProtocolViolation(f"no visitor {id} waits")
-        return visitor
-
-    def join(self, visitor: Visitor, client: Stream) -> None:
-        """Join a visitor with the data connection that its client has made for it."""
-        if VisitorLog.wanted:
-            self._log.debug("the visitor {id} is taken", id=visitor.name)
-        ended = visitor.tunnel.serve(visitor, client.socket)
-        self.relay.join(Stream(visitor.socket, visitor.early), client, ended)
-
-    def opened(self, connection: ControlConnection, tunnel: Tunnel, extended: bool) -> LanePool | None:
-        """A connection has got a tunnel; its lanes, if there can be some."""
-        self._clients.add(connection)
-        relay = self.relay.lanes
-        if not extended or relay is None:
-            return None
-        lanes = LanePool(self.reactor, relay, tunnel, self.settings.bounds.lanes, self._budget)
-        self._lanes[digest(lanes.token)] = lanes
-        return lanes
-
-    def offer(self, token: str) -> LanePool:
-        """
-        Find the session to which a lane belongs.
-
-        :raises ProtocolViolation: when there is none.
-        """
-        lanes = self._lanes.get(digest(token))
-        if lanes is None:
-            raise ProtocolViolation("a lane of a session that is over, or never was")
-        return lanes
-
-    def ended(self, lanes: LanePool) -> None:
-        """A session with lanes is over."""
-        del self._lanes[digest(lanes.token)]
-        lanes.close()
-
-    def expects(self, data: bytes) -> bool:
-        """Whether behind the proof of the secret there is what only a client with a tunnel knows."""
-        frame, end, _ = data.partition(b"\0")[2].partition(b"\0")
-        try:
-            request = decodeRequest(frame) if end else None
-        except MalformedMessage:
-            return False
-        match request:
-            case Accept(id):
-                return id in self.unaccepted
-            case Lane(token):
-                return digest(token) in self._lanes
-            case _:
-                return False
-
     def endSessions(self, sockets: set[socket.socket], refusal: Refusal) -> set[socket.socket]:
         """
-        End the sessions on some sockets, and close their ports.
+        End the sessions whose control connections are on some sockets, and close their tunnels.
 
         :returns: those of the sockets on which there was a session.
         """
-        clients = [client for client in self._clients if client.transport.getHandle() in sockets]
-        found = {client.transport.getHandle() for client in clients}
-        for client in clients:
-            client.expel(refusal)
-        return found
-
-    def gone(self, connection: ControlConnection) -> None:
-        """A connection is closed."""
-        self._clients.discard(connection)
-        if self._left is not None and not self._clients:
-            left, self._left = self._left, None
-            self.unclassified.close()  # they were bounded while they read what was said to them
-            left.callback(None)
+        return self._sessions.endOn(sockets, refusal)
 
     def shutDown(self) -> Deferred[None]:
         """
-        Tell all clients that the server stops, and close what belongs to no running visitor.
+        Send all clients that the server stops, and close what belongs to no running visitor.
 
-        :returns: fires when what was said to them is with the kernel.
+        :returns: fires when all control connections are closed.
         """
         self.unclassified.close()
-        for client in list(self._clients):
-            client.shutDown()
+        left = self._sessions.shutDown()
         self.tunnels.closeAll()
         self.unaccepted.close()
         self.starvation.stop()
         self.strangers.stop()
-        self.tunnelLog.stop()
-        if not self._clients:
-            self.unclassified.close()
-            return succeed(None)
-        self._left = Deferred()
-        return self._left
+        self._tunnelLog.stop()
+        # Connections were unclassified while their clients had not read the last message.
+        return left.addCallback(lambda _: self.unclassified.close())
 
     def relieve(self) -> bool:
         """
@@ -216,27 +154,11 @@ class ControlFactory(Factory):
 
         An idle lane costs nobody anything; a stream that lingers may still have an answer to pass on.
         """
-        return sum(lanes.shrink() for lanes in self._lanes.values()) > 0 or self.relay.relieve()
+        return self.pools.shrink() or self._relay.relieve()
 
     def _readFirst(self, sock: socket.socket) -> bytes:
-        """What a client has said already: without a secret it is the client who speaks first."""
+        """Read what a client has sent already."""
         try:
             return sock.recv(_FIRST_READ)
         except OSError:
-            return b""  # nothing yet, or nothing ever: the transport will find out
-
-    def _serveAtOnce(self, sock: socket.socket, first: bytes) -> bool:
-        """Serve a connection that has said already whose it is: it needs no transport and no timer."""
-        try:
-            for event in ServerSession().feed(first):
-                match event:
-                    case VisitorTaken(id, rest):
-                        self.join(self.takeVisitor(id), Stream(sock, rest))
-                    case LaneOffered(token, rest):
-                        self.offer(token).arrived(sock, rest)
-                    case _:
-                        return False
-                return True
-        except ProtocolViolation:
-            pass  # the protocol will say the same
-        return False
+            return b""  # nothing yet, or an error that the transport will find, too

@@ -1,35 +1,34 @@
-"""The lanes of a session, as the server sees them."""
+"""The lanes of sessions."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
-from bore.relay.interface import PROOF_TIMEOUT, LaneCarrier, LaneHandle, Stream
-from bore.server.tunnel import Tunnel
+from bore.relay.interface import PROOF_TIMEOUT, LaneCarrier, LaneHandle, Relay, Stream
 from bore.server.visitor import Visitor
 from bore.streams.sockets import prepareLane
 from bore.streams.visitorlog import VisitorLog
 from bore.system.descriptors import Descriptors
 from bore.wire.lane import openFrame
-from bore.wire.token import newToken
+from bore.wire.token import digest, newToken
 
-#: A visitor whose lanes turn out to be dead again and again is closed: something is wrong that waiting does not mend.
+#: A visitor that was on more dead lanes than that is closed: waiting for one more would not help.
 _MAX_LANES_LOST: Final = 3
 
-
-#: Idle lanes of all sessions hold no more than this part of the descriptors that there are for visitors, and none of
-#: the last of them.
+#: Idle lanes of all sessions hold no more than this fraction of the descriptors that there are for visitors, and none
+#: of the last ones.
 _LANES_PART: Final = 4
 _LAST_PART: Final = 8
 
 
 class LaneBudget:
     """
-    Counts the idle lanes of all sessions, which hold descriptors that others may need.
+    Limits the idle lanes of all sessions together: they hold descriptors that visitors may need.
 
     :param descriptors: how many there are for visitors.
     :ivar count: how many idle lanes there are.
@@ -48,14 +47,16 @@ class LaneBudget:
 
 class LanePool:
     """
-    Puts the visitors of a session's tunnel on its lanes.
+    The lanes of one session: puts the visitors of its tunnels on them.
 
-    The lane that was idle for the shortest time is used first: it is the one most likely to be alive, and with the
-    widest open window. A visitor on a lane that turns out to be dead waits for another one.
+    The lane that was idle for the shortest time is used first: it is the most likely to be alive, and its window the
+    widest open. A visitor on a lane that turns out to be dead waits for another one.
 
+    :param peer: how the log calls the client.
+    :param nextVisitor: takes the next visitor that waits for the session; None: there is none.
     :param bound: how many idle lanes are kept; 0: any number.
     :param budget: the idle lanes of all sessions.
-    :ivar token: for this a client opens lanes.
+    :ivar token: with this the client opens lanes.
     """
 
     _log = VisitorLog()
@@ -64,13 +65,15 @@ class LanePool:
         self,
         clock: IReactorTime,
         relay: LaneCarrier,
-        tunnel: Tunnel,
+        peer: str,
+        nextVisitor: Callable[[], Visitor | None],
         bound: int,
         budget: LaneBudget,
     ) -> None:
         self._clock = clock
         self._relay = relay
-        self._tunnel = tunnel
+        self._peer = peer
+        self._nextVisitor = nextVisitor
         self._bound = bound
         self._budget = budget
         self._idle: dict[LaneHandle, float] = {}
@@ -90,7 +93,7 @@ class LanePool:
             sock.close()
             return
         if VisitorLog.wanted:
-            self._log.debug("port {port}: lane {lane} opened", port=self._tunnel.port, lane=id(lane))
+            self._log.debug("{peer}: lane {lane} opened", peer=self._peer, lane=id(lane))
         self.idle(lane)
 
     def serve(self, visitor: Visitor) -> bool:
@@ -116,15 +119,15 @@ class LanePool:
             self._take(next(reversed(self._idle))).end(reset=False)
 
     def opened(self, lane: LaneHandle, visitor: bytes) -> None:
-        """See LaneUser: only clients are told of visitors."""
+        """See LaneUser: only servers send visitors."""
         raise AssertionError("a client cannot send visitors")
 
     def idle(self, lane: LaneHandle) -> None:
-        """See LaneUser: the visitor who has waited for the longest time is next."""
+        """See LaneUser: a visitor that waits is next."""
         if not self._open:
             lane.end(reset=False)
             return
-        visitor = self._tunnel.takeFirst()
+        visitor = self._nextVisitor()
         if visitor is not None:
             self._join(visitor, lane)
             return
@@ -141,7 +144,7 @@ class LanePool:
         if lane in self._idle:
             self._take(lane)
         if VisitorLog.wanted:
-            self._log.debug("port {port}: lane {lane} is gone", port=self._tunnel.port, lane=id(lane))
+            self._log.debug("{peer}: lane {lane} is gone", peer=self._peer, lane=id(lane))
 
     def _join(self, visitor: Visitor, lane: LaneHandle) -> None:
         if VisitorLog.wanted:
@@ -156,15 +159,15 @@ class LanePool:
 
     def _giveBack(self, visitor: Visitor, early: bytes, silent: bool) -> None:
         """
-        A visitor's lane was dead. If silence alone has shown it, those that were idle then are dead, too: they had been
-        silent for longer.
+        A visitor's lane was dead. If silence alone has shown it, the lanes that were idle then are dead, too: they had
+        been silent for longer.
         """
         visitor.tunnel.takeBack(visitor, early)
         if silent:
             since = self._clock.seconds() - PROOF_TIMEOUT
             for lane in [lane for lane, idleSince in self._idle.items() if idleSince <= since]:
                 lane.end(reset=True)
-        if visitor.lanesLost > _MAX_LANES_LOST or self._tunnel.closed:
+        if visitor.lanesLost > _MAX_LANES_LOST or visitor.tunnel.closed:
             visitor.socket.close()
         elif not self._open or not self._serveAgain(visitor):
             visitor.tunnel.admit(visitor, first=True)
@@ -182,3 +185,40 @@ class LanePool:
         del self._idle[lane]
         self._budget.count -= 1
         return lane
+
+
+class LanePools:
+    """
+    The lane pools of all sessions, by token.
+
+    :param bound: how many idle lanes each of them keeps; 0: any number.
+    :param budget: limits the idle lanes of all of them together.
+    """
+
+    def __init__(self, clock: IReactorTime, relay: Relay, bound: int, budget: LaneBudget) -> None:
+        self._clock = clock
+        self._relay = relay.lanes
+        self._bound = bound
+        self._budget = budget
+        self._pools: dict[bytes, LanePool] = {}
+
+    def make(self, peer: str, nextVisitor: Callable[[], Visitor | None]) -> LanePool | None:
+        """Make the pool of one session; None if this system's relay has no lanes."""
+        if self._relay is None:
+            return None
+        pool = LanePool(self._clock, self._relay, peer, nextVisitor, self._bound, self._budget)
+        self._pools[digest(pool.token)] = pool
+        return pool
+
+    def find(self, token: str) -> LanePool | None:
+        """The pool with this token; None if there is no such pool."""
+        return self._pools.get(digest(token))
+
+    def close(self, pool: LanePool) -> None:
+        """Close a pool, as its session is over."""
+        del self._pools[digest(pool.token)]
+        pool.close()
+
+    def shrink(self) -> bool:
+        """Close half of the idle lanes of each pool, to have their descriptors, and say whether there was one."""
+        return sum([pool.shrink() for pool in self._pools.values()]) > 0

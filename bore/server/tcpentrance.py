@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from bore.server.entrance import EntranceUser
 from bore.server.ports import Ports
@@ -36,14 +36,21 @@ class TcpEntrances:
         self._relieve = relieve
         self._ports = Ports(reactor, settings)
 
+    def candidates(self, asked: int) -> Iterator[int]:
+        """See :meth:`~bore.server.ports.Ports.candidates`."""
+        return self._ports.candidates(asked)
+
+    def avoid(self, port: int) -> None:
+        """See :meth:`~bore.server.ports.Ports.avoid`."""
+        self._ports.avoid(port)
+
     def open(self, port: int) -> TcpEntrance:
         """
-        Take a TCP port.
+        Bind a TCP port.
 
-        :param port: which one; 0: a random one out of the server's range.
-        :raises bore.wire.errors.Refusal: when it cannot be had.
+        :raises bore.wire.errors.Refusal: when the system refuses.
         """
-        return TcpEntrance(self, self._ports.open(port))
+        return TcpEntrance(self, self._ports.bind(port))
 
     def listen(self, sock: socket.socket, tunnel: EntranceUser) -> Listener:
         """Accept the visitors of a tunnel."""
@@ -59,7 +66,7 @@ class TcpEntrances:
 
     def closed(self, port: int) -> None:
         """A port is free again."""
-        self._ports.close(port)
+        self._ports.free(port)
 
 
 class TcpEntrance:

@@ -13,8 +13,10 @@ from twisted.internet.interfaces import IReactorTime
 
 from bore.relay.interface import Ending
 from bore.server.entrance import Entrance
+from bore.server.registry import Grant
 from bore.server.settings import Bounds
 from bore.server.unaccepted import UnacceptedVisitors
+from bore.server.users import User
 from bore.server.visitor import Visitor
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
 from bore.streams.sockets import sinceReceived
@@ -23,27 +25,34 @@ from bore.timing.bursts import Burst, Overflow
 from bore.timing.rate import VisitorRate
 from bore.wire.errors import Refusal
 from bore.wire.limits import ACCEPT_TIMEOUT
-from bore.wire.token import newToken
 
 #: Visitors of one tunnel that are announced to its client and not taken yet; the next one is announced when one of
 #: them is taken, or gone. A client that dials for each of them is not asked for more at the same time.
 MAX_ANNOUNCED: Final = 256
 
 
-class Client(Protocol):
-    """Whoever serves a tunnel's visitors: a control connection."""
+class Owner(Protocol):
+    """
+    The session that a tunnel belongs to.
+
+    :ivar user: whose session it is.
+    :ivar source: whom the client's address belongs to.
+    """
+
+    user: User
+    source: str
 
     def serve(self, visitor: Visitor) -> bool:
         """Put a visitor on an idle lane, if there is one."""
 
     def announce(self, visitor: Visitor) -> None:
-        """Tell the client of a visitor."""
+        """Send the announcement of a visitor to the client."""
 
-    def end(self, refusal: Refusal) -> None:
-        """Tell the client that it has lost the tunnel, and why, and close the connection."""
+    def takeAway(self, tunnel: Tunnel, refusal: Refusal) -> None:
+        """The tunnel is not the session's any more, and the client is sent the reason."""
 
     def inDoubt(self) -> bool:
-        """Whether it may be gone, as far as anybody knows: another client may have its tunnel then."""
+        """Whether the client may be gone: another client may have its tunnel then."""
 
 
 class Tunnel:
@@ -54,10 +63,10 @@ class Tunnel:
     wait are served first. Visitors over a limit on their number or rate are closed.
 
     :param entrance: where the visitors come in; it belongs to the tunnel from now on.
-    :param source: whom the client's address belongs to.
     :ivar port: the public port.
-    :ivar token: for this a client gets the tunnel back.
-    :ivar client: who serves the visitors; None while the client is away.
+    :ivar grant: the right to the port; its token resumes the tunnel.
+    :ivar owner: the session that serves the visitors; None while the client is away.
+    :ivar source: whom the address of the client belongs to, or of the last one.
     :ivar waiting: the visitors that no client has taken, by id; the oldest first.
     :ivar closed: the port was given back.
     :ivar serving: the visitors that are being served, and the connection of the client that each of them is on.
@@ -71,8 +80,8 @@ class Tunnel:
         entrance: Entrance,
         unaccepted: UnacceptedVisitors,
         bounds: Bounds,
-        source: str,
-        client: Client,
+        grant: Grant,
+        owner: Owner,
     ) -> None:
         self._unaccepted = unaccepted
         self._bounds = bounds
@@ -84,9 +93,9 @@ class Tunnel:
         self._rush = Overflow(
             clock, "port {port}: more than {limit} new visitors per second from {source}, they are closed"
         )
-        self.token = newToken()
-        self.source = source
-        self.client: Client | None = client
+        self.grant = grant
+        self.source = owner.source
+        self.owner: Owner | None = owner
         self.waiting: OrderedDict[UUID, Visitor] = OrderedDict()
         self._unannounced: OrderedDict[UUID, Visitor] = OrderedDict()
         self._announced = 0
@@ -103,7 +112,7 @@ class Tunnel:
 
     def announceAll(self) -> None:
         """Tell a client that is new to the tunnel of those who wait, the oldest first."""
-        assert self.client is not None
+        assert self.owner is not None
         self._unannounced = self.waiting.copy()
         self._announced = 0
         for visitor in self.waiting.values():
@@ -117,8 +126,8 @@ class Tunnel:
             visitor.socket.close()
             return
         self._unaccepted.add(visitor, first)
-        if self.client is not None and (first or not (self._unannounced or self._announced >= MAX_ANNOUNCED)):
-            self._announce(visitor, self.client)
+        if self.owner is not None and (first or not (self._unannounced or self._announced >= MAX_ANNOUNCED)):
+            self._announce(visitor, self.owner)
         else:
             visitor.announced = False
             self._unannounced[visitor.id] = visitor
@@ -131,7 +140,7 @@ class Tunnel:
 
     def close(self) -> None:
         """Give the port back, and close who waits."""
-        self.client = None
+        self.owner = None
         self.closed = True
         self._entrance.close()
         self._unaccepted.dismiss(self)
@@ -165,7 +174,7 @@ class Tunnel:
             self._announced -= 1
         else:
             del self._unannounced[visitor.id]
-        if self._unannounced and self.client is not None:
+        if self._unannounced and self.owner is not None:
             self._announceMore()
         # Not each for itself: to listen and to stop again costs as much as to accept.
         if self._held and len(self.waiting) <= self._held * 7 // 8:
@@ -195,23 +204,23 @@ class Tunnel:
 
     def _announceMore(self) -> None:
         """Tell the client of those who wait without its knowledge, as far as it may know of more."""
-        client, waiting = self.client, self._unannounced
-        while client is not None and waiting and self._announced < MAX_ANNOUNCED:
+        owner, waiting = self.owner, self._unannounced
+        while owner is not None and waiting and self._announced < MAX_ANNOUNCED:
             _, visitor = waiting.popitem(last=False)
             if visitor.hasGone:
                 self._unaccepted.forget(visitor)
             else:
-                self._announce(visitor, client)
+                self._announce(visitor, owner)
 
-    def _announce(self, visitor: Visitor, client: Client) -> None:
+    def _announce(self, visitor: Visitor, owner: Owner) -> None:
         visitor.announced = True
         self._announced += 1
-        client.announce(visitor)
+        owner.announce(visitor)
 
     def mayAccept(self) -> bool:
         """Whether there is room for one more visitor; else the kernel holds it."""
         waiting = len(self.waiting)
-        if self.client is None and waiting >= self._bounds.waiting > 0:
+        if self.owner is None and waiting >= self._bounds.waiting > 0:
             crowded = True
         elif self._unaccepted.mayGrow(waiting):
             return True
@@ -246,7 +255,7 @@ class Tunnel:
                 visitor=socketAddress(address),
                 id=visitor.name,
             )
-        if self.client is None or not self.client.serve(visitor):
+        if self.owner is None or not self.owner.serve(visitor):
             self.admit(visitor)
 
     def _isAllowed(self, address: SocketAddress) -> bool:
@@ -255,7 +264,7 @@ class Tunnel:
         if self._rate.perSecond and not self._rate.allows(source := sourceOf(address)):
             self._rush.happened(port=self.port, limit=bounds.visitorRate, source=source)
             return False
-        if self.client is None and not bounds.waiting:
+        if self.owner is None and not bounds.waiting:
             self._absence.happened(port=self.port)
             return False
         if 0 < bounds.visitors <= len(self.waiting) + len(self.serving):

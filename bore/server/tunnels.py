@@ -1,39 +1,74 @@
-"""All public ports, and whose they are."""
+"""All tunnels of this server: how they are opened, kept without a session, and closed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import Enum, auto
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from bore.server.entrance import Entrance
+from bore.server.registry import Grant, Registry
 from bore.server.settings import ServerSettings
 from bore.server.tcpentrance import TcpEntrances
-from bore.server.tunnel import Client, Tunnel
+from bore.server.tunnel import Owner, Tunnel
 from bore.server.unaccepted import UnacceptedVisitors
 from bore.timing.bursts import Overflow
-from bore.timing.deadlines import Deadlines
 from bore.wire.errors import (
+    BindFailed,
     NoFreePort,
     PortInUse,
     PresumedGone,
+    Refusal,
     TakenOver,
     TooManyTunnels,
     TooManyTunnelsFromSource,
 )
-from bore.wire.token import digest
 
-#: When none of all clients is in doubt, they are not looked at again for so long, in seconds.
-_LOOK: Final = 1.0
+#: When none of all clients is in doubt, they are not examined again for this time, in seconds.
+_EXAMINE: Final = 1.0
+
+
+class Abandoned(Exception):
+    """The session does not wait for the tunnel any more."""
+
+
+class Outcome(Enum):
+    """What becomes of a tunnel whose session is over before the tunnel is open."""
+
+    KEPT = auto()  # the client may come back with its token
+    CLOSED = auto()
+
+
+class Claim:
+    """
+    A tunnel that a session asks for.
+
+    :ivar owner: the session.
+    :ivar port: the public port; 0 for any.
+    :ivar token: the token of a tunnel that the client had; None: it asks for a new one.
+    :ivar abandoned: the session is over, and what becomes of the tunnel then; None: the session waits for it.
+    """
+
+    __slots__ = ("abandoned", "owner", "port", "token")
+
+    def __init__(self, owner: Owner, port: int, token: str | None) -> None:
+        self.owner = owner
+        self.port = port
+        self.token = token
+        self.abandoned: Outcome | None = None
 
 
 class Tunnels:
     """
-    Opens tunnels, keeps them for clients that were lost, and gives them back.
+    Opens tunnels, keeps them for clients that were lost, and closes them.
 
-    A client that is in doubt keeps its tunnel until another one needs the port, or the place under a bound.
+    The registry says who owns a port. Binding the port and the limits on the number of tunnels are decided here.
+
+    A client that is in doubt keeps its tunnel until another one needs the port, or the place under a limit.
 
     :param unaccepted: where visitors wait.
     :param entrances: opens the ports for visitors.
@@ -42,115 +77,119 @@ class Tunnels:
     _log: Final = Logger()
 
     def __init__(
-        self, clock: IReactorTime, settings: ServerSettings, unaccepted: UnacceptedVisitors, entrances: TcpEntrances
+        self,
+        clock: IReactorTime,
+        settings: ServerSettings,
+        registry: Registry,
+        unaccepted: UnacceptedVisitors,
+        entrances: TcpEntrances,
     ) -> None:
         self._clock = clock
         self._settings = settings
+        self._registry = registry
+        registry.expired = self._leaseOver
         self._unaccepted = unaccepted
         self._entrances = entrances
-        self._byToken: dict[bytes, Tunnel] = {}
         self._byPort: dict[int, Tunnel] = {}
         self._bySource: dict[str, dict[Tunnel, None]] = {}
+        self._claims: set[Claim] = set()  # new tunnels that are not open yet: they count as those that are
         self._allWell = float("-inf")
-        self._leases: Deadlines[Tunnel, Tunnel] = Deadlines(clock, settings.lease, self._leaseOver)
-        self._many = Overflow(clock, "{limit} tunnels may be open, no more are opened")
-        self._manyFromOne = Overflow(clock, "{limit} tunnels may be open from {source}, no more are opened for it")
+        self._tooMany = Overflow(clock, "{limit} tunnels may be open, no more are opened")
+        self._tooManyFromOne = Overflow(clock, "{limit} tunnels may be open from {source}, no more are opened for it")
 
     def __len__(self) -> int:
-        return len(self._byToken)
+        return len(self._byPort)
 
     def hasSome(self, source: str) -> bool:
         """Whether a source has a tunnel."""
         return source in self._bySource
 
-    def open(self, port: int, resume: str | None, source: str, client: Client) -> Tunnel:
+    async def open(self, claim: Claim) -> Tunnel:
         """
-        Give a client its tunnel: the one that it had, if it shows its token, or a new one.
+        Open the tunnel that a session asks for: the one that its client had, if it shows its token, or a new one.
 
-        Whoever has had it until now loses it at once, even if it seems to live: it is the same client, whose old
-        connection is dead without anybody having said so.
+        The session that has the tunnel loses it at once, even if it seems to live: it is the same client, whose old
+        connection is dead and has not been closed.
 
-        :param port: the public port; 0 for any.
-        :raises bore.wire.errors.Refusal: when the client cannot have one.
+        :raises bore.wire.errors.Refusal: when the client cannot have a tunnel.
+        :raises Abandoned: when the session was over first; nothing is left of the tunnel then.
         """
-        tunnel = None if resume is None else self._byToken.get(digest(resume))
-        if tunnel is not None:
-            former = tunnel.client
-            if port in (0, tunnel.port):
-                self._resume(tunnel, source, client)
-            else:
-                self.close(tunnel)
-                tunnel = None
-            if former is not None:
-                former.end(TakenOver())
-        return self._new(port, source, client) if tunnel is None else tunnel
+        if claim.token is not None:
+            grant = await self._registry.resume(claim.token, claim.owner.user)
+            if grant is not None:
+                tunnel = self._resumed(grant, claim)
+                if tunnel is not None:
+                    return tunnel
+        return await self._new(claim)
 
     def lost(self, tunnel: Tunnel) -> bool:
         """
-        A tunnel has lost its client.
+        A tunnel has lost its session.
 
-        :returns: whether the port is kept.
+        :returns: whether it is kept for its client.
         """
         if self._settings.lease == 0:
             self.close(tunnel)
             return False
-        tunnel.client = None
-        self._leases.add(tunnel, tunnel)
+        tunnel.owner = None
+        self._registry.renew(tunnel.grant).addErrback(self._registryFailed)
         return True
 
     def close(self, tunnel: Tunnel) -> None:
-        """Give the port of a tunnel back."""
-        self._leases.take(tunnel)
-        del self._byToken[digest(tunnel.token)]
-        del self._byPort[tunnel.port]
-        self._leave(tunnel)
-        tunnel.close()
+        """Close a tunnel, and give its port back."""
+        self._remove(tunnel)
+        self._release(tunnel.grant)
 
     def closeAll(self) -> None:
-        """Give all ports back."""
-        self._leases.takeAll()
-        for tunnel in list(self._byToken.values()):
+        """Close all tunnels, as the server stops."""
+        for tunnel in list(self._byPort.values()):
             self.close(tunnel)
+        self._registry.close()
 
-    def _new(self, port: int, source: str, client: Client) -> Tunnel:
-        doubtful = self._makeRoom(source)
-        entrance = self._enter(port)
+    def _resumed(self, grant: Grant, claim: Claim) -> Tunnel | None:
+        """Give a tunnel to the session that has shown its token; None: there is none that the session could have."""
+        tunnel = self._byPort.get(grant.port)
+        if tunnel is None:  # closed while the registry was asked
+            self._release(grant)
+            return None
+        former, tunnel.grant = tunnel.owner, grant
+        wanted = claim.port in (0, grant.port)
+        if wanted:
+            self._move(tunnel, claim.owner)
+        else:
+            self.close(tunnel)
+        if former is not None:
+            former.takeAway(tunnel, TakenOver())
+        if wanted and claim.abandoned is not None:
+            if claim.abandoned is Outcome.KEPT:
+                self.lost(tunnel)
+            else:
+                self.close(tunnel)
+        self._checkAwaited(claim)
+        return tunnel if wanted else None
+
+    async def _new(self, claim: Claim) -> Tunnel:
+        self._checkAwaited(claim)
+        doubtful = self._makeRoom(claim.owner.source)
+        self._claims.add(claim)
+        try:
+            grant, entrance = await self._take(claim)
+        finally:
+            self._claims.discard(claim)
         if doubtful is not None and not doubtful.closed:
             self._giveUp(doubtful)
-        tunnel = Tunnel(self._clock, entrance, self._unaccepted, self._settings.bounds, source, client)
-        self._byToken[digest(tunnel.token)] = tunnel
+        owner = claim.owner
+        tunnel = Tunnel(self._clock, entrance, self._unaccepted, self._settings.bounds, grant, owner)
         self._byPort[tunnel.port] = tunnel
-        self._bySource.setdefault(source, {})[tunnel] = None
+        self._bySource.setdefault(owner.source, {})[tunnel] = None
         return tunnel
 
-    def _makeRoom(self, source: str) -> Tunnel | None:
-        """
-        Make sure that one more tunnel is within the bounds.
-
-        :returns: the one that has to go for it, if one has to.
-        :raises Refusal: when it is not.
-        """
-        bounds = self._settings.bounds
-        mine = self._bySource.get(source, {})
-        if 0 < bounds.tunnelsPerSource <= len(mine):
-            doubtful = self._inDoubt(mine)
-            if doubtful is None:
-                self._manyFromOne.happened(limit=bounds.tunnelsPerSource, source=source)
-                raise TooManyTunnelsFromSource
-            return doubtful
-        if 0 < bounds.tunnels <= len(self._byToken):
-            doubtful = self._anyInDoubt()
-            if doubtful is None:
-                self._many.happened(limit=bounds.tunnels)
-                raise TooManyTunnels
-            return doubtful
-        return None
-
-    def _enter(self, port: int) -> Entrance:
+    async def _take(self, claim: Claim) -> tuple[Grant, Entrance]:
+        """Take a port: one that nobody has, or that of a client in doubt."""
         try:
-            return self._entrances.open(port)
+            return await self._takeFree(claim)
         except PortInUse:
-            doubtful = self._inDoubt([self._byPort[port]] if port in self._byPort else [])
+            doubtful = self._inDoubt([self._byPort[claim.port]] if claim.port in self._byPort else [])
             if doubtful is None:
                 raise
         except NoFreePort:
@@ -158,40 +197,91 @@ class Tunnels:
             if doubtful is None:
                 raise
         self._giveUp(doubtful)
-        return self._entrances.open(port)
+        return await self._takeFree(claim)
+
+    async def _takeFree(self, claim: Claim) -> tuple[Grant, Entrance]:
+        """Take a port that nobody has."""
+        for port in self._entrances.candidates(claim.port):
+            try:
+                grant = await self._registry.claim(port, claim.owner.user)
+                return grant, self._enter(grant, claim)
+            except BindFailed:
+                raise  # no descriptor, or no such address: the next port could not be bound either
+            except Refusal:
+                if claim.port:
+                    raise
+                self._entrances.avoid(port)
+        raise NoFreePort
+
+    def _enter(self, grant: Grant, claim: Claim) -> Entrance:
+        """Listen on a port that was granted; it is given back if that cannot be, or if it has come too late."""
+        try:
+            self._checkAwaited(claim)
+            return self._entrances.open(grant.port)
+        except BaseException:
+            self._release(grant)
+            raise
+
+    def _checkAwaited(self, claim: Claim) -> None:
+        if claim.abandoned is not None:
+            raise Abandoned
+
+    def _makeRoom(self, source: str) -> Tunnel | None:
+        """
+        Check that one more tunnel is within the limits.
+
+        :returns: the one that has to be closed for it, if one has to.
+        :raises Refusal: when it is not.
+        """
+        bounds = self._settings.bounds
+        mine = self._bySource.get(source, {})
+        claimed = sum(claim.owner.source == source for claim in self._claims)
+        if 0 < bounds.tunnelsPerSource <= len(mine) + claimed:
+            doubtful = self._inDoubt(mine)
+            if doubtful is None:
+                self._tooManyFromOne.happened(limit=bounds.tunnelsPerSource, source=source)
+                raise TooManyTunnelsFromSource
+            return doubtful
+        if 0 < bounds.tunnels <= len(self._byPort) + len(self._claims):
+            doubtful = self._anyInDoubt()
+            if doubtful is None:
+                self._tooMany.happened(limit=bounds.tunnels)
+                raise TooManyTunnels
+            return doubtful
+        return None
 
     def _inDoubt(self, tunnels: Iterable[Tunnel]) -> Tunnel | None:
         """The first of these tunnels whose client may be gone."""
         for tunnel in tunnels:
-            if tunnel.client is not None and tunnel.client.inDoubt():
+            if tunnel.owner is not None and tunnel.owner.inDoubt():
                 return tunnel
         return None
 
     def _anyInDoubt(self) -> Tunnel | None:
-        """One of all tunnels whose client may be gone. Refusals by the hundred do not have all looked at each time."""
-        if self._clock.seconds() - self._allWell < _LOOK:
+        """One of all tunnels whose client may be gone. Many refusals in a row do not examine all of them each time."""
+        if self._clock.seconds() - self._allWell < _EXAMINE:
             return None
-        doubtful = self._inDoubt(self._byToken.values())
+        doubtful = self._inDoubt(self._byPort.values())
         if doubtful is None:
             self._allWell = self._clock.seconds()
         return doubtful
 
     def _giveUp(self, tunnel: Tunnel) -> None:
         """Take a tunnel from its client, which seems to be gone. Its running streams go on."""
-        client = tunnel.client
-        assert client is not None
+        owner = tunnel.owner
         self._log.info(
             "port {port}: its client gives no sign of life, and another one needs its place", port=tunnel.port
         )
         self.close(tunnel)
-        client.end(PresumedGone())
+        if owner is not None:
+            owner.takeAway(tunnel, PresumedGone())
 
-    def _resume(self, tunnel: Tunnel, source: str, client: Client) -> None:
-        self._leases.take(tunnel)
+    def _move(self, tunnel: Tunnel, owner: Owner) -> None:
+        """Give a tunnel to another session."""
         self._leave(tunnel)
-        self._bySource.setdefault(source, {})[tunnel] = None
-        tunnel.source = source
-        tunnel.client = client
+        self._bySource.setdefault(owner.source, {})[tunnel] = None
+        tunnel.source = owner.source
+        tunnel.owner = owner
 
     def _leave(self, tunnel: Tunnel) -> None:
         mine = self._bySource[tunnel.source]
@@ -199,6 +289,19 @@ class Tunnels:
         if not mine:
             del self._bySource[tunnel.source]
 
-    def _leaseOver(self, tunnel: Tunnel, _: Tunnel) -> None:
-        self._log.info("port {port}: the client did not come back, the port is free", port=tunnel.port)
-        self.close(tunnel)
+    def _leaseOver(self, grant: Grant) -> None:
+        tunnel = self._byPort.get(grant.port)
+        if tunnel is not None and tunnel.grant == grant:
+            self._log.info("port {port}: the client did not come back, the port is free", port=tunnel.port)
+            self._remove(tunnel)
+
+    def _remove(self, tunnel: Tunnel) -> None:
+        del self._byPort[tunnel.port]
+        self._leave(tunnel)
+        tunnel.close()
+
+    def _release(self, grant: Grant) -> None:
+        self._registry.release(grant).addErrback(self._registryFailed)
+
+    def _registryFailed(self, reason: Failure) -> None:
+        self._log.failure("the registry has failed", reason)

@@ -19,9 +19,11 @@ class Visited(Protocol):
     What visitors have come to: a tunnel.
 
     :ivar waiting: the visitors that no client has taken, by id; the oldest first.
+    :ivar closed: no visitor is served any more that is not served already.
     """
 
     waiting: OrderedDict[UUID, Visitor]
+    closed: bool
 
     def admit(self, visitor: Visitor, first: bool = False) -> None:
         """Have a visitor wait for the client; ahead of the others, if it has waited before."""

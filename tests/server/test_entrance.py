@@ -10,10 +10,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.relay.interface import Ending, Reason
 from bore.server.entrance import Entrance, EntranceUser
+from bore.server.registry import Grant
 from bore.server.settings import Bounds, ServerSettings
 from bore.server.tcpentrance import TcpEntrances
-from bore.server.tunnel import Client, Tunnel
+from bore.server.tunnel import Owner, Tunnel
 from bore.server.unaccepted import UnacceptedVisitors
+from bore.server.users import NAMELESS
 from bore.server.visitor import Visitor
 from bore.streams.listener import Starvation
 from bore.streams.reactor import IReactor
@@ -47,10 +49,12 @@ class NameEntrance:
         self.steps.append("close")
 
 
-class FakeClient:
-    """Serves nobody at once."""
+class FakeOwner:
+    """A session that serves nobody at once."""
 
     def __init__(self) -> None:
+        self.user = NAMELESS
+        self.source = "192.0.2.1"
         self.announced: list[Visitor] = []
 
     def serve(self, visitor: Visitor) -> bool:
@@ -59,7 +63,7 @@ class FakeClient:
     def announce(self, visitor: Visitor) -> None:
         self.announced.append(visitor)
 
-    def end(self, refusal: Refusal) -> None: ...
+    def takeAway(self, tunnel: Tunnel, refusal: Refusal) -> None: ...
 
     def inDoubt(self) -> bool:
         return False
@@ -71,12 +75,12 @@ class AnyEntranceTests(SynchronousTestCase):
     def setUp(self) -> None:
         clock = Clock()
         self.unaccepted = UnacceptedVisitors(clock, Descriptors(clock, 0), lambda: 0, lambda: False)
-        self.entrance, self.client = NameEntrance(), FakeClient()
-        self.tunnel = self.make(self.entrance, self.client, Bounds(waiting=2))
+        self.entrance, self.owner = NameEntrance(), FakeOwner()
+        self.tunnel = self.make(self.entrance, self.owner, Bounds(waiting=2))
         self.addCleanup(self.unaccepted.close)
 
-    def make(self, entrance: Entrance, client: Client, bounds: Bounds) -> Tunnel:
-        return Tunnel(Clock(), entrance, self.unaccepted, bounds, "192.0.2.1", client)
+    def make(self, entrance: Entrance, owner: Owner, bounds: Bounds) -> Tunnel:
+        return Tunnel(Clock(), entrance, self.unaccepted, bounds, Grant(443, NAMELESS, "", 1), owner)
 
     def come(self, early: bytes = b"") -> socket.socket:
         """Have a visitor brought by the entrance."""
@@ -92,11 +96,11 @@ class AnyEntranceTests(SynchronousTestCase):
 
     def test_whatTheEntranceHasReadIsTheVisitorsFirst(self) -> None:
         self.come(b"GET / HTTP/1.1\r\n")
-        [visitor] = self.client.announced
+        [visitor] = self.owner.announced
         self.assertEqual((visitor.early, visitor.source), (b"GET / HTTP/1.1\r\n", ADDRESS))
 
     def test_itIsPausedWhileTooManyWaitAndResumedWhenSomeWereTaken(self) -> None:
-        self.tunnel.client = None
+        self.tunnel.owner = None
         for _ in range(2):
             self.assertTrue(self.tunnel.mayAccept())
             self.come()

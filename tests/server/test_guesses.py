@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.server.control import ControlProtocol
 from bore.server.guesses import BURST, INTERVAL, LONGEST_WAIT, Guesses
+from bore.wire.errors import ShuttingDown
 from bore.wire.extension import Lane, markedHello
 from bore.wire.extension import encode as encodeExtended
 from bore.wire.messages import Accept, Authenticate, Challenge, ClientMessage, Hello, decodeServerMessage, encode
@@ -136,7 +137,7 @@ class RateTests(GuessingCase):
         self.reactor.pump([0.1] * 25)
 
     def test_whoLeavesWhileItWaitsLeavesNothing(self) -> None:
-        ends = (self.lose, ControlProtocol.shutDown, ControlProtocol.drop, ControlProtocol.timedOut)
+        ends = (self.lose, self.shutDown, ControlProtocol.drop, ControlProtocol.timedOut)
         for source, end in zip(("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"), ends, strict=True):
             self.exhaust(source)
             protocol, transport, id = self.challenged(source)
@@ -147,6 +148,9 @@ class RateTests(GuessingCase):
             self.assertEqual(len(self.reactor.getDelayedCalls()), before)
             self.reactor.advance(LONGEST_WAIT)
             self.assertNotIn(b'{"Hello":', transport.takeWritten())
+
+    def shutDown(self, protocol: ControlProtocol) -> None:
+        protocol.refuse(ShuttingDown())
 
     def test_theWaitDoesNotCountAsTheClientsSilence(self) -> None:
         self.exhaust()

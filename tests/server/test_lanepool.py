@@ -407,7 +407,9 @@ class TokenTests(LaneCase):
         self.assertEqual(len(self.announced(transport)), 1)
 
     def test_aServerWithoutLanesOffersNone(self) -> None:
-        self.factory.relay = FakeRelay(cast(IReactor, self.reactor))
+        self.factory.shutDown()
+        reactor = cast(IReactor, self.reactor)
+        self.factory = ControlFactory(reactor, ServerSettings(bindTunnels=self.host), FakeRelay(reactor))
         protocol, transport = self.begin()
         protocol.dataReceived(encode(Open(0, None)))
         [opened] = self.said(transport)

@@ -37,7 +37,7 @@ class ResetTests(SessionCase):
         for sock in self.plugs.pair():  # from here on it has its listener
             sock.close()
         self.protocol, self.transport, self.opened = self.session()
-        [self.tunnel] = self.factory.tunnels._byToken.values()
+        [self.tunnel] = self.factory.tunnels._byPort.values()
         gc.collect()  # what other tests have left would be closed at any time
         self.descriptors = len(os.listdir("/proc/self/fd"))
 
@@ -59,7 +59,9 @@ class ResetTests(SessionCase):
         self.addCleanup(far.close)
         self.descriptors += 2
         assert self.opened.lane is not None
-        self.factory.offer(self.opened.lane).arrived(near, b"")
+        pool = self.factory.pools.find(self.opened.lane)
+        assert pool is not None
+        pool.arrived(near, b"")
         self.work()
         return Hand(far)
 

@@ -180,8 +180,7 @@ class ShareTests(LaneCase):
         self.factory.descriptors.renew()
 
     def accepted(self, port: int) -> int:
-        [one] = [one for one in self.factory.tunnels._byToken.values() if one.port == port]
-        return len(one.waiting)
+        return len(self.factory.tunnels._byPort[port].waiting)
 
     def flood(self, opened: Opened, count: int = 100) -> list[socket.socket]:
         return [self.visit(opened.port) for _ in range(count)]

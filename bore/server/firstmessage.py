@@ -1,0 +1,106 @@
+"""
+The first message of a connection to the control port, which decides what the connection is.
+
+``Accept`` makes it the data connection of a visitor, ``Lane`` a lane of a session: both are interpreted here. Any other
+message makes it a control connection (:mod:`bore.server.control`).
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from bore.relay.interface import Relay, Stream
+from bore.server.lanepool import LanePools
+from bore.server.unaccepted import UnacceptedVisitors
+from bore.server.visitor import Visitor
+from bore.streams.visitorlog import VisitorLog
+from bore.wire.errors import MalformedMessage, ProtocolViolation
+from bore.wire.extension import Lane, decodeRequest
+from bore.wire.messages import Accept
+from bore.wire.serversession import LaneOffered, ServerSession, VisitorTaken
+
+#: The first message of a connection that is to be something else than a control connection.
+Handed: TypeAlias = VisitorTaken | LaneOffered
+
+#: How such a message begins, white space apart.
+_BEGINNINGS: Final = (b'{"Accept":', b'{"Lane":')
+
+
+class FirstMessages:
+    """
+    Hands connections to visitors and lane pools.
+
+    :param unaccepted: the visitors that wait for a connection.
+    :param pools: the lane pools of all sessions.
+    """
+
+    _log = VisitorLog()
+
+    def __init__(self, unaccepted: UnacceptedVisitors, relay: Relay, pools: LanePools) -> None:
+        self._unaccepted = unaccepted
+        self._relay = relay
+        self._pools = pools
+
+    def hand(self, message: Handed, detach: Callable[[], socket.socket]) -> None:
+        """
+        Hand a connection to the visitor or the lane pool that its first message names.
+
+        :param detach: takes the connection away from whoever has read the message.
+        :raises ProtocolViolation: when there is no such visitor, or no such session. The connection is left alone then.
+        """
+        match message:
+            case VisitorTaken(id, rest):
+                visitor = self._unaccepted.take(id)
+                if visitor is None:
+                    raise ProtocolViolation(f"no visitor {id} waits")
+                self._join(visitor, Stream(detach(), rest))
+            case LaneOffered(token, rest):
+                pool = self._pools.find(token)
+                if pool is None:
+                    raise ProtocolViolation("a lane of a session that is over, or never was")
+                pool.arrived(detach(), rest)
+
+    def handAtOnce(self, sock: socket.socket, data: bytes) -> bool:
+        """
+        Hand a new connection over without a transport and without a timer.
+
+        :param data: what was read from it. On a server with a secret it begins with a proof: then nothing is done here.
+        :returns: whether that was possible.
+        """
+        if not data.startswith(_BEGINNINGS):
+            return False
+        try:
+            for event in ServerSession().feed(data):
+                match event:
+                    case VisitorTaken() | LaneOffered():
+                        self.hand(event, lambda: sock)
+                        return True
+                    case _:
+                        return False
+        except ProtocolViolation:
+            pass  # it is found again, and logged, when the connection has a protocol
+        return False
+
+    def isKnown(self, data: bytes) -> bool:
+        """Whether the message behind the proof of the secret names what only a client with a tunnel knows."""
+        frame, end, _ = data.partition(b"\0")[2].partition(b"\0")
+        try:
+            request = decodeRequest(frame) if end else None
+        except MalformedMessage:
+            return False
+        match request:
+            case Accept(id):
+                return id in self._unaccepted
+            case Lane(token):
+                return self._pools.find(token) is not None
+            case _:
+                return False
+
+    def _join(self, visitor: Visitor, client: Stream) -> None:
+        """Join a visitor with the data connection that its client has made for it."""
+        if VisitorLog.wanted:
+            self._log.debug("the visitor {id} is taken", id=visitor.name)
+        ended = visitor.tunnel.serve(visitor, client.socket)
+        self._relay.join(Stream(visitor.socket, visitor.early), client, ended)

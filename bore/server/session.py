@@ -1,0 +1,271 @@
+"""
+A session: what a client has at this server.
+
+What belongs to the session, whatever tunnels it has: its user, the control connection, liveness (heartbeats and signs
+of life) and the lanes, which carry the visitors of all its tunnels. What belongs to each tunnel: the public port, the
+lease of the port, and the visitors (:mod:`bore.server.tunnel`). A tunnel can outlive its session and get another one.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from bore.server.lanepool import LanePool, LanePools
+from bore.server.life import SignsOfLife
+from bore.server.settings import ServerSettings
+from bore.server.tunnel import Tunnel
+from bore.server.tunnellog import TunnelLog
+from bore.server.tunnels import Abandoned, Claim, Outcome, Tunnels
+from bore.server.users import User
+from bore.server.visitor import Visitor
+from bore.streams.reactor import IReactor
+from bore.wire.errors import BindFailed, ClaimTimeout, NoAnswer, Refusal
+from bore.wire.limits import HEARTBEAT_INTERVAL
+
+#: How long a client waits for its tunnel before it is refused, in seconds. Original clients wait for 3.
+CLAIM_TIMEOUT: Final = 2.5
+
+
+class ControlConnection(Protocol):
+    """The control connection of a session."""
+
+    @property
+    def extended(self) -> bool:
+        """Whether its client speaks the extension of the protocol, and answers heartbeats."""
+
+    @property
+    def handle(self) -> socket.socket:
+        """Its socket."""
+
+    def tunnelOpened(self, tunnel: Tunnel, lanes: LanePool | None) -> None:
+        """Send that a tunnel is open."""
+
+    def announce(self, visitor: Visitor) -> None:
+        """Send the announcement of a visitor."""
+
+    def sendHeartbeat(self) -> None:
+        """Send a heartbeat."""
+
+    def refused(self, refusal: Refusal) -> None:
+        """Send why the client cannot have what it asks for, and close the connection."""
+
+    def end(self, refusal: Refusal) -> None:
+        """Send why the session is over, and close the connection."""
+
+    def drop(self) -> None:
+        """Close the connection at once, without a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionContext:
+    """What all sessions of a server share."""
+
+    reactor: IReactor
+    settings: ServerSettings
+    tunnels: Tunnels
+    pools: LanePools
+    log: TunnelLog
+
+
+class Session:
+    """
+    One client's session.
+
+    :param peer: how the log calls the client.
+    :ivar user: who the client is.
+    :ivar source: whom its address belongs to.
+    :ivar tunnels: its open tunnels, by the client's number for them.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, context: SessionContext, connection: ControlConnection, user: User, peer: str, source: str
+    ) -> None:
+        self._context = context
+        self._connection = connection
+        self._peer = peer
+        self._claims: dict[int, Claim] = {}
+        self._timers: dict[int, IDelayedCall] = {}  # of the claims that were not answered at once
+        self._lanes: LanePool | None = None
+        self._heartbeats: LoopingCall | None = None
+        self._life = SignsOfLife(context.reactor)
+        self.user = user
+        self.source = source
+        self.tunnels: dict[int, Tunnel] = {}
+
+    @property
+    def handle(self) -> socket.socket:
+        """The socket of the control connection."""
+        return self._connection.handle
+
+    def open(self, number: int, port: int, token: str | None) -> None:
+        """
+        Open a tunnel, and answer the client.
+
+        :param number: the client's number for it.
+        :param port: the public port that it asks for; 0 for any.
+        :param token: the token of a tunnel that it had; None: it had none.
+        """
+        claim = self._claims[number] = Claim(self, port, token)
+        done = Deferred.fromCoroutine(self._context.tunnels.open(claim))
+        done.addCallback(self._opened, number, claim)
+        done.addErrback(self._notOpened, claim)
+        done.addErrback(self._failed)
+        if number in self._claims:
+            self._timers[number] = self._context.reactor.callLater(CLAIM_TIMEOUT, self._claimTimedOut, number)
+
+    def heard(self) -> None:
+        """Bytes of the client have come on the control connection."""
+        self._life.heard()
+
+    def lost(self, why: str) -> None:
+        """The session is lost: its tunnels are kept for the client, if it is one that can come back."""
+        tunnels = self._end(Outcome.KEPT if self._connection.extended else Outcome.CLOSED)
+        for tunnel in tunnels:
+            self._lose(tunnel, why)
+
+    def close(self) -> None:
+        """The session is over, and its tunnels are closed."""
+        for tunnel in self._end(Outcome.CLOSED):
+            self._say("port {port}: closed", port=tunnel.port)
+            self._context.tunnels.close(tunnel)
+
+    def goodbye(self) -> None:
+        """The client has ended the session."""
+        self._say("{peer} said goodbye", peer=self._peer)
+        self.close()
+
+    def expel(self, refusal: Refusal) -> None:
+        """End the session, as its client is not allowed any more to have it."""
+        self._log.warn("{peer} refused: {error}", peer=self._peer, error=refusal)
+        self.refuse(refusal)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """End the session, and send the client the reason."""
+        self.close()
+        self._connection.end(refusal)
+
+    def nextVisitor(self) -> Visitor | None:
+        """Take the next visitor that waits for a lane; None if there is none."""
+        for tunnel in self.tunnels.values():
+            visitor = tunnel.takeFirst()
+            if visitor is not None:
+                return visitor
+        return None
+
+    def serve(self, visitor: Visitor) -> bool:
+        """See :class:`~bore.server.tunnel.Owner`."""
+        return self._lanes is not None and self._lanes.serve(visitor)
+
+    def announce(self, visitor: Visitor) -> None:
+        """See :class:`~bore.server.tunnel.Owner`."""
+        self._connection.announce(visitor)
+
+    def takeAway(self, tunnel: Tunnel, refusal: Refusal) -> None:
+        """See :class:`~bore.server.tunnel.Owner`. A session without its tunnel is over: the wire has one in each."""
+        self.tunnels = {number: each for number, each in self.tunnels.items() if each is not tunnel}
+        self.refuse(refusal)
+
+    def inDoubt(self) -> bool:
+        """See :class:`~bore.server.tunnel.Owner`. A client of the extension answers, or is lost."""
+        return not self._connection.extended and self._life.inDoubt(self._connection.handle)
+
+    def _opened(self, tunnel: Tunnel, number: int, claim: Claim) -> None:
+        self._settle(number)
+        self.tunnels[number] = tunnel
+        if self._lanes is None and self._connection.extended:
+            self._lanes = self._context.pools.make(self._peer, self.nextVisitor)
+        what = "{peer} is back" if tunnel.grant.token == claim.token else "opened for {peer}"
+        self._say("port {port}: " + what, port=tunnel.port, peer=self._peer)
+        self._connection.tunnelOpened(tunnel, self._lanes)
+        if self._heartbeats is None:
+            self._heartbeats = LoopingCall(self._beat)
+            self._heartbeats.clock = self._context.reactor
+            self._heartbeats.start(HEARTBEAT_INTERVAL).addErrback(self._heartbeatsFailed)
+        tunnel.announceAll()
+
+    def _notOpened(self, reason: Failure, claim: Claim) -> None:
+        if claim.abandoned is not None and reason.check(Abandoned, Refusal):
+            return  # nobody waits for it any more
+        if not isinstance(reason.value, Refusal):
+            self._log.failure("no tunnel could be opened for {peer}", reason, peer=self._peer)
+        if claim.abandoned is None:
+            self.close()
+            self._connection.refused(reason.value if isinstance(reason.value, Refusal) else BindFailed())
+
+    def _claimTimedOut(self, number: int) -> None:
+        """Give a tunnel up that is not granted in time. The client may try again, and may have had it before."""
+        self._settle(number).abandoned = Outcome.KEPT
+        self.close()
+        self._connection.refused(ClaimTimeout())
+
+    def _settle(self, number: int) -> Claim:
+        """A claim has been answered."""
+        timer = self._timers.pop(number, None)
+        if timer is not None and timer.active():
+            timer.cancel()
+        return self._claims.pop(number)
+
+    def _end(self, outcome: Outcome) -> list[Tunnel]:
+        """
+        Have nothing to do with tunnels, lanes and the client any more.
+
+        :param outcome: what becomes of tunnels that are not open yet.
+        :returns: the tunnels that were open.
+        """
+        for number in list(self._claims):
+            self._settle(number).abandoned = outcome
+        if self._heartbeats is not None:
+            self._heartbeats.stop()
+            self._heartbeats = None
+        if self._lanes is not None:
+            lanes, self._lanes = self._lanes, None
+            self._context.pools.close(lanes)
+        tunnels = list(self.tunnels.values())
+        self.tunnels.clear()
+        return tunnels
+
+    def _lose(self, tunnel: Tunnel, why: str) -> None:
+        """Keep a tunnel for a client that can come back."""
+        port, peer, tunnels = tunnel.port, self._peer, self._context.tunnels
+        if self._connection.extended and tunnels.lost(tunnel):
+            lease = self._context.settings.lease
+            self._say("port {port}: {peer} {why}, kept for {seconds} s", port=port, peer=peer, why=why, seconds=lease)
+            return
+        self._say("port {port}: {peer} {why}", port=port, peer=peer, why=why)
+        if not self._connection.extended:
+            tunnels.close(tunnel)
+
+    def _say(self, text: str, **fields: object) -> None:
+        """Log a step in the life of a tunnel."""
+        self._context.log.info(self.source, text, **fields)
+
+    def _beat(self) -> None:
+        self._life.beat()
+        if self._connection.extended and self._life.isLost(self._sinceReceived):
+            self.lost("does not answer")
+            self._connection.end(NoAnswer())
+            return
+        self._connection.sendHeartbeat()
+
+    def _sinceReceived(self) -> float:
+        """How many seconds ago bytes of the client came on the connections that serve visitors."""
+        return min(tunnel.sinceReceived() for tunnel in self.tunnels.values())
+
+    def _heartbeatsFailed(self, reason: Failure) -> None:
+        self._heartbeats = None
+        self._failed(reason)
+
+    def _failed(self, reason: Failure) -> None:
+        """A fault of ours: it costs this session, and no other."""
+        self._log.failure("the session of {peer} failed", reason, peer=self._peer)
+        self._connection.drop()

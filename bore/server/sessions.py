@@ -1,0 +1,62 @@
+"""All sessions of a server."""
+
+from __future__ import annotations
+
+import socket
+
+from twisted.internet.defer import Deferred, succeed
+
+from bore.server.session import ControlConnection, Session, SessionContext
+from bore.server.users import User
+from bore.wire.errors import Refusal, ShuttingDown
+
+
+class Sessions:
+    """
+    The sessions of all clients.
+
+    :param context: what they share.
+    """
+
+    def __init__(self, context: SessionContext) -> None:
+        self._context = context
+        self._sessions: set[Session] = set()
+        self._allGone: Deferred[None] | None = None
+
+    def begin(self, connection: ControlConnection, user: User, peer: str, source: str) -> Session:
+        """Begin the session of a client that asks for its first tunnel."""
+        session = Session(self._context, connection, user, peer, source)
+        self._sessions.add(session)
+        return session
+
+    def gone(self, session: Session) -> None:
+        """The control connection of a session is closed. May be called twice."""
+        self._sessions.discard(session)
+        if self._allGone is not None and not self._sessions:
+            allGone, self._allGone = self._allGone, None
+            allGone.callback(None)
+
+    def endOn(self, sockets: set[socket.socket], refusal: Refusal) -> set[socket.socket]:
+        """
+        End the sessions whose control connections are on some sockets, and close their tunnels.
+
+        :returns: those of the sockets on which there was a session.
+        """
+        sessions = [session for session in self._sessions if session.handle in sockets]
+        found = {session.handle for session in sessions}
+        for session in sessions:
+            session.expel(refusal)
+        return found
+
+    def shutDown(self) -> Deferred[None]:
+        """
+        End all sessions, as the server stops.
+
+        :returns: fires when all control connections are closed.
+        """
+        for session in list(self._sessions):
+            session.refuse(ShuttingDown())
+        if not self._sessions:
+            return succeed(None)
+        self._allGone = Deferred()
+        return self._allGone
