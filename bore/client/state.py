@@ -6,14 +6,14 @@ import errno
 import json
 import os
 import re
-import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 from twisted.logger import Logger
 
-from bore.system.files import Exposed, checkFolders, makeFolder, wholeFile
+from bore.system.atomicfiles import makeFolder, wholeFile
+from bore.system.privatefiles import NotPrivate, Policy, checkFolders, readPrivate
 from bore.wire.extension import isToken
 from bore.wire.token import digest
 
@@ -22,6 +22,9 @@ _LONGEST_NAME: Final = 100
 
 #: More than any file that was written here.
 _LONGEST: Final = 4096
+
+#: Who has the token can have the tunnel. The client never makes a link.
+_POLICY: Final = Policy(forbidden=0o077, mayBeLink=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class StateFile:
             self._saved = self._read()
         except FileNotFoundError:
             pass
-        except (OSError, ValueError, Exposed) as e:
+        except (OSError, ValueError, NotPrivate) as e:
             reason = _saidOf(e)
             self._log.warn("{path} is ignored: {reason}", path=str(self._path), reason=reason)
         return self._saved
@@ -146,7 +149,7 @@ class StateFile:
             if self._saidWhy != "another client":
                 self._saidWhy = "another client"
                 self._log.info("another client shows {local} through {server}: this one is new to it", **self._names)
-        except (OSError, Exposed) as e:
+        except (OSError, NotPrivate) as e:
             reason = _saidOf(e)
             if self._saidWhy != reason:
                 self._saidWhy = reason
@@ -154,15 +157,7 @@ class StateFile:
         return self._ours
 
     def _read(self) -> Remembered:
-        flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-        with open(os.open(self._path, flags), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ValueError("it is no file")
-            if os.name == "posix" and (status.st_uid != os.geteuid() or status.st_mode & 0o077):
-                raise ValueError("it is somebody else's, or others may read it")
-            checkFolders(self._path.parent)
-            return self._parse(file.read(_LONGEST + 1))
+        return self._parse(readPrivate(self._path, _POLICY, _LONGEST + 1))
 
     def _parse(self, data: bytes) -> Remembered:
         if len(data) > _LONGEST:
@@ -186,10 +181,15 @@ class StateFile:
             os.replace(name, self._path)
 
 
-def _saidOf(error: OSError | ValueError | Exposed) -> str:
+def _saidOf(error: OSError | ValueError | NotPrivate) -> str:
     """What is wrong with a file."""
-    if isinstance(error, OSError):
-        return "it is a link" if error.errno == errno.ELOOP else str(error.strerror)
+    match error:
+        case NotPrivate():
+            return f"it {error}"
+        case OSError(errno=errno.ELOOP):
+            return "it is a link"
+        case OSError():
+            return str(error.strerror)
     return str(error)
 
 

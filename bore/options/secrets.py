@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
-import stat
 from pathlib import Path
 from typing import Final
 
 from bore.commandline import Command, option
 from bore.options.values import path
-from bore.system.files import Exposed, checkFolders, syncFolder
+from bore.system.atomicfiles import syncFolder
+from bore.system.privatefiles import GIVEN, NotPrivate, readPrivate
 
 #: In characters.
 _MAX_LENGTH: Final = 4096
 
+#: What these may be in UTF-8.
+_MAX_BYTES: Final = 4 * _MAX_LENGTH
+
 #: Some editors write it at the start of a file in UTF-8. Nobody types it.
 _BYTE_ORDER_MARK: Final = "\ufeff"
-
-#: Permissions of other users. Those of the group are left to the owner: an unprivileged daemon may need them.
-_OTHERS: Final = stat.S_IRWXO
-
 
 _WRITE: Final = option(
     "--write", "Write the secret to this new file, readable by you only, instead of printing it", path, "PATH", None
@@ -45,16 +43,15 @@ def readSecret(name: str) -> str:
         says what to do.
     """
     try:
-        with open(name, encoding="utf-8", newline="") as file:
-            _refuseShared(os.fstat(file.fileno()), name)
-            text = file.read(_MAX_LENGTH + 1)
-    except Exposed as e:
+        data = readPrivate(Path(name), GIVEN, _MAX_BYTES + 1)
+        text = "" if len(data) > _MAX_BYTES else data.decode("utf-8")
+    except NotPrivate as e:
         raise ValueError(str(e)) from None
     except OSError as e:
         raise ValueError(f"cannot be read ({e.strerror})") from e
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8 text") from None
-    if len(text) > _MAX_LENGTH:
+    if len(text) > _MAX_LENGTH or len(data) > _MAX_BYTES:
         raise ValueError(f"is longer than {_MAX_LENGTH} characters: it must contain the secret only")
     if text.startswith(_BYTE_ORDER_MARK):
         raise ValueError("begins with a byte order mark: save it as UTF-8 without BOM")
@@ -85,15 +82,3 @@ def writeSecret(target: Path, secret: str) -> None:
         with contextlib.suppress(OSError):
             os.unlink(target)
         raise
-
-
-def _refuseShared(status: os.stat_result, name: str) -> None:
-    """Refuse a file that other users may read or write. A pipe belongs to the process that made it."""
-    if os.name != "posix" or not stat.S_ISREG(status.st_mode):
-        return
-    quoted = shlex.quote(name)
-    if status.st_uid not in (0, os.geteuid()):
-        raise ValueError(f"belongs to another user (uid {status.st_uid}): chown {os.geteuid()} {quoted}")
-    if status.st_mode & _OTHERS:
-        raise ValueError(f"is accessible to all users of this machine: chmod o= {quoted}")
-    checkFolders(Path(os.path.realpath(name)).parent, groupMay=True)

@@ -6,9 +6,7 @@ import base64
 import contextlib
 import datetime
 import hashlib
-import os
 import re
-import stat
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +27,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID
 from OpenSSL.crypto import FILETYPE_PEM, Error, load_certificate
 
-from bore.system.files import Exposed, checkFolders, checkOwner
+from bore.system.privatefiles import GIVEN, NotPrivate, readPrivate
 
 #: More than any file of certificates.
 _LONGEST: Final = 1 << 20
@@ -149,7 +147,7 @@ def readCredentials(certificates: Path, key: Path) -> Credentials:
     :param certificates: a PEM file; the end's own certificate is the first one.
     :param key: a PEM file.
     :raises BadCredentials: when there is no key without a passphrase, or no certificate, or they do not belong
-        together; or when somebody else may read the key, or replace it.
+        together; or when another user may read or replace the key.
     """
     chain = readCertificates(certificates)
     try:
@@ -160,7 +158,7 @@ def readCredentials(certificates: Path, key: Path) -> Credentials:
     if kind == _RSA_PSS:
         raise BadCredentials(f"{certificates} has a certificate for a key for RSASSA-PSS alone: {KINDS}")
     try:
-        private = load_pem_private_key(_read(key), None)
+        private = load_pem_private_key(_readKey(key), None)
     except UnsupportedAlgorithm:
         raise BadCredentials(f"{key} holds a key of an unknown kind: {KINDS}") from None
     except TypeError:
@@ -171,7 +169,6 @@ def readCredentials(certificates: Path, key: Path) -> Credentials:
         raise BadCredentials(f"{key} holds a key that signs nothing: {KINDS}")
     if private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != shown:
         raise BadCredentials(f"{key} is not the key of the first certificate in {certificates}: give files of one pair")
-    _checkSecret(key)
     return Credentials(private, chain)
 
 
@@ -211,16 +208,12 @@ def _read(path: Path) -> bytes:
         raise BadCredentials(f"{path} cannot be read: {e.strerror}") from None
 
 
-def _checkSecret(path: Path) -> None:
-    """Check who may read and replace a key. What its group may do is its owner's decision (ssl-cert, for instance)."""
+def _readKey(path: Path) -> bytes:
     try:
-        status = os.stat(path)
-        if os.name == "posix" and stat.S_ISREG(status.st_mode):
-            checkOwner(path, status)
-            if status.st_mode & stat.S_IRWXO:
-                raise BadCredentials(f"{path} holds a key, and every user of this machine may use it: chmod o= {path}")
-            checkFolders(Path(os.path.realpath(path)).parent, groupMay=True)
-    except Exposed as e:
-        raise BadCredentials(str(e)) from None
+        return readPrivate(path, GIVEN, _LONGEST)
+    except NotPrivate as e:
+        if b"PRIVATE KEY" not in _read(path):
+            return b""  # whoever has named the wrong file is not asked to change its mode
+        raise BadCredentials(f"{path} {e}") from None
     except OSError as e:
         raise BadCredentials(f"{path} cannot be read: {e.strerror}") from None

@@ -6,20 +6,23 @@ import contextlib
 import errno
 import os
 import re
-import stat
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 from bore.streams.addresses import parseHostPort
-from bore.system.files import Exposed, checkFolders, checkOwner, locked, makeFolder, syncFolder
+from bore.system.atomicfiles import locked, makeFolder, syncFolder
+from bore.system.privatefiles import NotPrivate, Policy, checkFolders, readPrivate
 from bore.tls.certificates import isFingerprint
 
 #: What stands in the place of a key for a server that has shown a certificate which a trusted authority has signed.
 AUTHORITY: Final = "authority"
 
-#: More than any file that was written here.
+#: Keys are public, and others may read them. Who may change them can have the client trust any server.
+_POLICY: Final = Policy(forbidden=0o022, caution="check its content, then ")
+
+#: More than any file that was written here, in bytes.
 _LONGEST: Final = 1 << 20
 
 
@@ -169,14 +172,15 @@ class KnownServers:
             and says nothing of this server in what can be read.
         """
         try:
-            checkFolders(self.path.parent)
-        except Exposed as e:
+            checkFolders(self.path.parent)  # whoever may remove the file can make each server a new one
+            content = self._read()
+        except NotPrivate as e:
             raise KnownServersError(
-                f"{self.path} cannot be relied on: {e}. XDG_STATE_HOME names another place"
+                f"{self.path} cannot be relied on: it {e}. XDG_STATE_HOME names another directory"
             ) from None
         found: list[KnownServer] = []
         damaged = 0
-        for number, line in enumerate(self._read().split("\n"), 1):
+        for number, line in enumerate(content.split("\n"), 1):
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
             try:
@@ -240,23 +244,9 @@ class KnownServers:
 
     def _read(self) -> str:
         try:
-            # Without O_NONBLOCK, a pipe in the place of the file would have the whole program wait.
-            flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-            with open(os.open(self.path, flags), "rb") as file:
-                status = os.fstat(file.fileno())
-                if not stat.S_ISREG(status.st_mode):
-                    raise KnownServersError(f"{self.path} is no file: move it away")
-                checkOwner(self.path, status)
-                if os.name == "posix" and status.st_mode & 0o022:
-                    raise KnownServersError(
-                        f"{self.path} may be written by others, who could have changed the keys in it: "
-                        "see that it is right, and chmod 600 it"
-                    )
-                content = file.read(_LONGEST + 1)
+            content = readPrivate(self.path, _POLICY, _LONGEST + 1)
         except FileNotFoundError:
             return ""
-        except Exposed as e:
-            raise KnownServersError(str(e)) from None
         except OSError as e:
             raise KnownServersError(f"{self.path} cannot be read: {e.strerror}") from None
         if len(content) > _LONGEST:

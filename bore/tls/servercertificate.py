@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -16,7 +13,8 @@ from twisted.internet.interfaces import IReactorTime
 
 from bore.events import Sink
 from bore.events.server import AuthoritiesRead, CertificateNotRead, CertificateRead, CertificateUnchanged
-from bore.system.files import Exposed, checkFolders, checkOwner, locked, makeFolder, syncFolder, wholeFile
+from bore.system.atomicfiles import writeUnlessThere
+from bore.system.privatefiles import NotPrivate, Policy, checkFolders, openPrivate
 from bore.tls.certificates import BadCredentials, Credentials, makeSelfSigned, readAuthorities, readCredentials
 from bore.tls.contexts import isSigned, serverContext
 from bore.tls.tlssocket import TlsSocket
@@ -24,11 +22,8 @@ from bore.tls.tlssocket import TlsSocket
 #: Where in its state directory the server keeps the key and the certificate that it has made itself.
 _OWN: Final = "tls.pem"
 
-#: What a file system says that has no hard links, or does not allow this one.
-_NO_LINKS: Final = frozenset((errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK))
-
-#: How long another server that makes its key in the same place is waited for, in seconds. It is at the start.
-_LOCK_TIMEOUT: Final = 2.0
+#: The key of the server is for its user alone: who has it can play the server for every client.
+_OWN_KEY: Final = Policy(forbidden=0o077, caution="if no one has read it, ")
 
 #: Files are looked at for changes at most so often, in seconds, and only when a client comes.
 _LOOK: Final = 1.0
@@ -138,50 +133,13 @@ def ownCertificate(folder: Path | None) -> Path:
     try:
         checkFolders(folder)
         if not path.exists():
-            _write(path, makeSelfSigned("txbore")[0])
-        status = os.stat(path)
-        checkOwner(path, status)
-    except Exposed as e:
+            writeUnlessThere(path, makeSelfSigned("txbore")[0])
+        openPrivate(path, _OWN_KEY).close()
+    except NotPrivate as e:
         raise BadCredentials(
-            f"{path} cannot be relied on: {e}. XDG_STATE_HOME names another directory, --tls-cert and --tls-key other "
-            "files"
+            f"{path} cannot be relied on: it {e}. XDG_STATE_HOME names another directory, --tls-cert and --tls-key "
+            "other files"
         ) from None
     except OSError as e:
         raise BadCredentials(f"{path} cannot be made: {e.strerror}: give --tls-cert and --tls-key") from None
-    if not stat.S_ISREG(status.st_mode):
-        raise BadCredentials(f"{path} is no file: move it away")
-    if os.name == "posix" and status.st_mode & 0o077:
-        raise BadCredentials(f"{path} holds the server's key, and others may read it: chmod 600 it, if nobody has")
     return path
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Make a file, for the user's eyes only, as a whole; one that is there meanwhile stays. It survives a power cut."""
-    folder = path.parent
-    makeFolder(folder)
-    with wholeFile(folder, content) as name:
-        try:
-            os.link(name, path)
-        except FileExistsError:
-            return
-        except OSError as e:
-            if e.errno not in _NO_LINKS:
-                raise
-            _moveUnlessThere(name, path)
-    for each in (folder, folder.parent):
-        syncFolder(each)
-
-
-def _moveUnlessThere(name: str, path: Path) -> None:
-    """Give a file its place where the file system has no hard links (FAT, some of the network)."""
-    if os.name != "posix":
-        with contextlib.suppress(FileExistsError):  # there, a file that exists is not replaced
-            os.rename(name, path)
-        return
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        with locked(descriptor, _LOCK_TIMEOUT):
-            if not path.exists():
-                os.rename(name, path)
-    finally:
-        os.close(descriptor)

@@ -120,7 +120,7 @@ class StateFileTests(SynchronousTestCase):
         path = self.saved()
         path.chmod(0o644)
         self.assertIsNone(self.file().load())
-        self.assertIn("others may read it", self.logged[0])
+        self.assertIn("it is readable by all users of this machine", self.logged[0])
 
     def test_aLinkAFolderAndAPipeAreIgnored(self) -> None:
         path = self.saved()
@@ -151,7 +151,7 @@ class StateFileTests(SynchronousTestCase):
         file.save(Remembered(20001, TOKEN))
         self.assertEqual(list(self.folder.iterdir()), [])
         self.assertEqual(len(self.logged), 1)
-        self.assertIn("cannot be used: the directory", self.logged[0])
+        self.assertIn("cannot be used: it is in the directory", self.logged[0])
         self.assertIn("chmod o-w", self.logged[0])
 
     def test_oneClientAtATimeUsesIt(self) -> None:

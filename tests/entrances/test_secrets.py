@@ -43,17 +43,18 @@ class ReadSecretTests(SecretFileCase):
             self.assertEqual(readSecret(str(self.write(mode=mode))), "hush", oct(mode))
 
     def test_aFileForEverybodyIsRefusedWithTheCommandThatMendsIt(self) -> None:
-        for mode in (0o644, 0o666, 0o604, 0o602, 0o444):
+        for mode, access in ((0o644, "read"), (0o666, "read"), (0o604, "read"), (0o602, "writ"), (0o444, "read")):
             self.write(mode=mode)
-            self.assertRefused(f"is accessible to all users of this machine: chmod o= {shlex.quote(str(self.path))}")
+            command = f"chmod o= {shlex.quote(str(self.path))}"
+            self.assertRefused(f"is {access}able by all users of this machine: {command}")
         self.path.chmod(0o644 & ~0o007)
         self.assertEqual(readSecret(str(self.path)), "hush")
 
     def test_aFileOfAnotherUserIsRefused(self) -> None:
         self.write()
         os.chown(self.path, 4711, -1)
-        command = f"chown {os.geteuid()} {shlex.quote(str(self.path))}"
-        self.assertRefused(f"belongs to another user (uid 4711): {command}")
+        command = f"run it as user 4711, or chown root {shlex.quote(str(self.path))}"
+        self.assertRefused(f"belongs to user 4711, and this program runs as root: {command}")
 
     if os.name == "posix" and os.geteuid() != 0:
         test_aFileOfAnotherUserIsRefused.skip = "only root can give a file away"  # type: ignore[attr-defined]

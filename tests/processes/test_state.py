@@ -99,26 +99,27 @@ class TroubleTests(StateCase):
 
     def test_oneThatOthersMayReadIsIgnored(self) -> None:
         self.file.chmod(0o640)
-        self.assertIgnored("it is somebody else's, or others may read it")
+        self.assertIgnored(f"it is readable by its group: chmod go= {self.file}")
 
     def test_oneOfAnotherUserIsIgnored(self) -> None:
         if os.geteuid() != 0:
             raise SkipTest("ONLY ROOT CAN GIVE A FILE AWAY")
         os.chown(self.file, 65534, 65534)
-        self.assertIgnored("it is somebody else's, or others may read it")
+        change = f"run it as nobody, or chown root {self.file}"
+        self.assertIgnored(f"it belongs to nobody, and this program runs as root: {change}")
 
     def test_aSymbolicLinkIsIgnoredAndWhereItLeadsToIsUntouched(self) -> None:
         elsewhere = self.home / "elsewhere"
         self.file.rename(elsewhere)
         before = elsewhere.read_bytes()
         self.file.symlink_to(elsewhere)
-        self.assertIgnored("it is a link")
+        self.assertIgnored("it is a link: replace it with a file")
         self.assertEqual(elsewhere.read_bytes(), before)
 
     def test_aPipeIsIgnored(self) -> None:
         self.file.unlink()
         os.mkfifo(self.file, 0o600)
-        self.assertIgnored("it is no file")
+        self.assertIgnored("it is not a file: move it away")
 
 
 class PlaceTests(StateCase):

@@ -68,8 +68,8 @@ class OwnKeyTests(TlsCase):
         self.tlsServer()[0].kill()
         self.file.chmod(0o640)
         said = self.failing()
-        self.assertIn("others may read it", said)
-        self.assertIn("chmod 600", said)
+        self.assertIn("is readable by its group", said)
+        self.assertIn(f"chmod go= {self.file}", said)
 
     def test_withoutAPlaceForItTheServerDoesNotStart(self) -> None:
         home = temporaryFolder(self)

@@ -172,7 +172,7 @@ class RightsTests(KnownServersCase):
         for mode in (0o620, 0o602, 0o666, 0o777):
             self.path.chmod(mode)
             error = self.assertRaises(KnownServersError, self.known.find, SERVER)
-            self.assertIn("chmod 600", str(error))
+            self.assertIn("chmod go-w", str(error))
         for mode in (0o600, 0o644, 0o400):
             self.path.chmod(mode)
             self.assertEqual(len(self.known.find(SERVER)), 1, oct(mode))
@@ -192,7 +192,7 @@ class RightsTests(KnownServersCase):
         os.chown(self.path.parent, 4711, -1)
         for written in (True, False):
             error = self.assertRaises(KnownServersError, self.known.find, SERVER)
-            self.assertIn(f"{self.path.parent} belongs to user 4711", str(error))
+            self.assertIn(f"{self.path.parent}, which belongs to user 4711", str(error))
             self.assertRaises(KnownServersError, self.known.addNew, SERVER, KEY)
             if written:
                 self.path.unlink()

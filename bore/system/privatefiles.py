@@ -1,0 +1,192 @@
+"""
+Files that only their user may use: who may read and write them, and who may replace them.
+
+Every error has the file as its subject, as in "belongs to root", and ends with what would be right.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+#: The owner of files whose owner is not known in this user namespace (user_namespaces(7), overflowuid).
+_UNKNOWN_OWNER: Final = 65534
+
+#: A namespace with all users, in /proc/self/uid_map.
+_ALL_USERS: Final = ["0", "0", "4294967295"]
+
+
+class NotPrivate(Exception):
+    """A file, or a directory above it, belongs to another user, or others may use it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """
+    What is allowed beside the owner of a file, who has to be the user of this process or root.
+
+    :ivar forbidden: the mode bits that it must not have.
+    :ivar groupMayReplace: whether the groups of the directories above it may write these.
+    :ivar mayBeLink: whether it may be a symbolic link.
+    :ivar mayBePipe: whether it may be something else than a file, whose rights are not checked then.
+    :ivar caution: what to do before its mode is corrected, for the error; ends with a blank.
+    """
+
+    forbidden: int
+    groupMayReplace: bool = False
+    mayBeLink: bool = True
+    mayBePipe: bool = False
+    caution: str = ""
+
+
+#: A file that the user has made and named. Its group, and those of the directories above it, may have been given rights
+#: on purpose: a daemon without root's rights may need them (ssl-cert, for instance). A pipe belongs to its process.
+GIVEN: Final = Policy(forbidden=stat.S_IRWXO, groupMayReplace=True, mayBePipe=True)
+
+
+def readPrivate(path: Path, policy: Policy, limit: int) -> bytes:
+    """
+    Read a file that passes :func:`openPrivate`.
+
+    :param limit: the most bytes to read.
+    :raises NotPrivate: when it does not pass.
+    :raises OSError: when it cannot be read.
+    """
+    with openPrivate(path, policy) as file:
+        return file.read(limit)
+
+
+def openPrivate(path: Path, policy: Policy) -> BinaryIO:
+    """
+    Open a file for reading, and check what was opened: who owns it, who may use it, and who may replace it.
+
+    On Windows, where files have no modes, only its kind is checked.
+
+    :raises NotPrivate: when the policy does not allow it.
+    :raises OSError: when it cannot be opened.
+    """
+
+    def open_(name: str, flags: int) -> int:
+        if not policy.mayBeLink:
+            flags |= getattr(os, "O_NOFOLLOW", 0)
+        if not policy.mayBePipe:  # whose writer the whole program would wait for
+            flags |= getattr(os, "O_NONBLOCK", 0)
+        return os.open(name, flags)
+
+    try:
+        file = open(path, "rb", opener=open_)  # noqa: SIM115
+    except IsADirectoryError:
+        raise NotPrivate("is a directory: move it away, or name a file") from None
+    except OSError as e:
+        if e.errno == errno.ELOOP and not policy.mayBeLink:
+            raise NotPrivate("is a link: replace it with a file") from None
+        raise
+    try:
+        _check(path, os.fstat(file.fileno()), policy)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def checkFolders(folder: Path, groupMay: bool = False) -> None:
+    """
+    Check that no other user can replace or remove the files in a directory.
+
+    Users who may write the directory, or one above it, can do that, unless the sticky bit keeps them from removing the
+    files of others. A group whose only member is the owner counts as the owner. Directories that do not exist are left
+    out.
+
+    :param groupMay: whether any group may write them.
+    :raises NotPrivate: when another user can.
+    """
+    if os.name != "posix":
+        return
+    real = Path(os.path.realpath(folder))
+    for each in (real, *real.parents):
+        try:
+            status = os.stat(each)
+        except OSError:
+            continue
+        if status.st_uid not in (0, os.geteuid()) and not _isOutside(status.st_uid):
+            owner = _nameOf(status.st_uid)
+            raise NotPrivate(
+                f"is in the directory {each}, which belongs to {owner}, and this program runs as "
+                f"{_nameOf(os.geteuid())}: run it as {owner}, or use a directory of its own"
+            )
+        if status.st_mode & stat.S_ISVTX:
+            continue
+        quoted = shlex.quote(str(each))
+        if status.st_mode & stat.S_IWOTH:
+            raise NotPrivate(f"is in the directory {each}, which is writable by all users: chmod o-w {quoted}")
+        if status.st_mode & stat.S_IWGRP and not groupMay and not _isOwnGroup(status):
+            raise NotPrivate(f"is in the directory {each}, which is writable by its group: chmod g-w {quoted}")
+
+
+def _check(path: Path, status: os.stat_result, policy: Policy) -> None:
+    """Check a file that is open."""
+    if not stat.S_ISREG(status.st_mode):
+        if policy.mayBePipe:
+            return
+        raise NotPrivate("is not a file: move it away")
+    if os.name != "posix":
+        return
+    quoted = shlex.quote(str(path))
+    if status.st_uid not in (0, os.geteuid()):
+        owner, user = _nameOf(status.st_uid), _nameOf(os.geteuid())
+        raise NotPrivate(
+            f"belongs to {owner}, and this program runs as {user}: run it as {owner}, or chown {user} {quoted}"
+        )
+    bits = status.st_mode & policy.forbidden
+    if bits:
+        access = "readable" if bits & 0o444 else "writable" if bits & 0o222 else "executable"
+        whom = "all users of this machine" if bits & stat.S_IRWXO else "its group"
+        raise NotPrivate(f"is {access} by {whom}: {policy.caution}chmod {_withdrawn(policy.forbidden)} {quoted}")
+    checkFolders(path.parent, policy.groupMayReplace)
+    if path.is_symlink():
+        checkFolders(Path(os.path.realpath(path)).parent, policy.groupMayReplace)
+
+
+def _withdrawn(bits: int) -> str:
+    """The mode for chmod(1) that takes these bits away."""
+    whom = ("g" if bits & stat.S_IRWXG else "") + ("o" if bits & stat.S_IRWXO else "")
+    return whom + ("=" if bits & 0o444 else "-w")
+
+
+def _nameOf(uid: int) -> str:
+    """The name of a user."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def _isOwnGroup(status: os.stat_result) -> bool:
+    """Whether the owner of a file is the only member of its group: many systems give each user a group."""
+    if status.st_gid == status.st_uid:
+        return True
+    import grp
+
+    try:
+        group = grp.getgrgid(status.st_gid)
+    except KeyError:
+        return False
+    owner = _nameOf(status.st_uid)
+    return group.gr_name == owner and set(group.gr_mem) <= {owner}
+
+
+def _isOutside(uid: int) -> bool:
+    """Whether this is a user of the system, root for instance, who has no name in a container without root."""
+    if uid != _UNKNOWN_OWNER:
+        return False
+    try:
+        return Path("/proc/self/uid_map").read_text().split() != _ALL_USERS
+    except OSError:
+        return False
