@@ -22,6 +22,7 @@ from bore.client.reasons import describe
 from bore.client.service import ClientService
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.options.demo import DemoCommand
+from bore.server.log import logged
 from bore.server.service import ServerService
 from bore.server.settings import ServerSettings
 from bore.streams.reactor import IReactor
@@ -106,6 +107,7 @@ class Demo(MultiService):
         server = ServerService(
             self._reactor,
             ServerSettings(bindAddr=_LOOPBACK, bindTunnels=_LOOPBACK, controlPort=0, portableRelay=portable),
+            sink=logged(self._reactor, visitors=self._options.log.level == "debug"),
         )
         MultiService.addService(self, server)
         client = ClientService(

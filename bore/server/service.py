@@ -132,9 +132,9 @@ class ServerService(Service):
         factory = self._factory
         return TlsPort(
             self._reactor,
+            self._sink,
             self._certificate,
             factory.unclassified,
-            factory.strangers,
             factory.accepted,
             factory.endSessions,
         ).accepted

@@ -10,10 +10,11 @@ from weakref import WeakSet
 
 from OpenSSL import SSL
 from twisted.internet.interfaces import IReadDescriptor
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from bore.events import Sink
+from bore.events.server import ConnectionRefused, HandshakeFailed, HandshakeTimedOut
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
 from bore.streams.listener import Accepted
 from bore.streams.reactor import IReactor
@@ -50,22 +51,11 @@ class Waiting(Protocol):
         """A connection is ready, or closed."""
 
 
-class Refusals(Protocol):
-    """Logs the connections that are refused."""
-
-    def refused(self, source: str, peer: str, error: Refusal, /) -> None:
-        """A connection is closed after an Error message."""
-
-    def noTls(self, source: str, peer: str, error: str, /) -> None:
-        """A TLS handshake has failed."""
-
-
 class TlsPort:
     """
     Has TLS spoken on accepted connections before anything else is.
 
     :param unclassified: bounds those that are not that far yet.
-    :param strangers: logs what is refused.
     :param accepted: is given those that are.
     :param endSessions: ends the sessions on some sockets, and says on which of them there were some.
     """
@@ -73,16 +63,16 @@ class TlsPort:
     def __init__(
         self,
         reactor: IReactor,
+        sink: Sink,
         certificate: ServerCertificate,
         unclassified: Waiting,
-        strangers: Refusals,
         accepted: Accepted,
         endSessions: Callable[[set[socket.socket], Refusal], set[socket.socket]],
     ) -> None:
         self.reactor = reactor
+        self.sink = sink
         self.certificate = certificate
         self.unclassified = unclassified
-        self.strangers = strangers
         self.turns = Turns(reactor)
         self._passOn = accepted
         self._endSessions = endSessions
@@ -129,8 +119,6 @@ class TlsPort:
 @implementer(IReadDescriptor)
 class _Arrival:
     """A connection that has said nothing yet, or is shaking hands."""
-
-    _log = Logger()
 
     def __init__(self, port: TlsPort, sock: socket.socket, address: SocketAddress) -> None:
         self._port = port
@@ -195,7 +183,7 @@ class _Arrival:
         if not self._speaksTls:
             self._refusePlain(NeedsTls())
         else:
-            self._log.debug("{peer}: no TLS in time", peer=self._peer)
+            self._port.sink.emit(HandshakeTimedOut(self._peer, sourceOf(self._address)))
             self.drop()
 
     def drop(self) -> None:
@@ -215,7 +203,7 @@ class _Arrival:
         self.drop()
 
     def _refusePlain(self, refusal: Refusal) -> None:
-        self._port.strangers.refused(sourceOf(self._address), self._peer, refusal)
+        self._port.sink.emit(ConnectionRefused(self._peer, sourceOf(self._address), refusal))
         with contextlib.suppress(OSError):
             self._socket.send(encode(Error(str(refusal))))
             self._socket.shutdown(socket.SHUT_WR)
@@ -232,4 +220,4 @@ class _Arrival:
 
     def _failed(self, reason: Failure) -> None:
         self._port.unclassified.take(self)
-        self._port.strangers.noTls(sourceOf(self._address), self._peer, inWords(reason.value))
+        self._port.sink.emit(HandshakeFailed(self._peer, sourceOf(self._address), inWords(reason.value)))

@@ -6,8 +6,9 @@ import contextlib
 import socket
 from typing import cast
 
+from bore.events import Event, Sink
+from bore.events.server import ConnectionRefused, HandshakeFailed, HandshakeTimedOut
 from bore.server.settings import Bounds
-from bore.server.strangers import Strangers
 from bore.server.unclassified import UnclassifiedConnections
 from bore.streams.addresses import SocketAddress
 from bore.streams.reactor import IReactor
@@ -15,6 +16,7 @@ from bore.timing import turns
 from bore.tls.port import TlsPort
 from bore.tls.servercertificate import ServerCertificate
 from bore.tls.tlssocket import TlsSocket
+from bore.wire.errors import NeedsTls
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
 from tests.fakes import FakeReactor
 from tests.tls.tlscase import TlsCase, clientOffer, plainPair, serverOffer
@@ -38,12 +40,14 @@ class ShareTests(TlsCase):
         self.reactor = FakeReactor()
         self.unclassified = UnclassifiedConnections(self.reactor, Bounds(), lambda _: False)
         self.shaken: list[socket.socket] = []
+        self.sink, self.events = Sink(), list[Event]()
+        self.sink.subscribe(self.events.append)
         reactor = cast(IReactor, self.reactor)
         self.port = TlsPort(
             reactor,
+            self.sink,
             cast(ServerCertificate, _Certificate()),
             self.unclassified,
-            Strangers(reactor),
             self._accepted,
             lambda _sockets, _refusal: set(),
         )
@@ -102,4 +106,20 @@ class ShareTests(TlsCase):
         self.poll()
         self.reactor.advance(FIRST_MESSAGE_TIMEOUT)
         self.assertRaises(ConnectionResetError, socket.socket.recv, waiting[0], 100)  # no text of a plain refusal
+        self.assertIn(HandshakeTimedOut("192.0.2.1:4711", "192.0.2.1"), self.events)
         self.assertEqual((len(self.unclassified), self.reactor.getReaders()), (0, []))
+
+    def test_whatIsRefusedIsAnEvent(self) -> None:
+        for data in (b'{"Hello":0}\0', b"\x16\x03\x01\0\x05junk!"):
+            near, far = plainPair()
+            self.addCleanup(near.close)
+            self.addCleanup(far.close)
+            near.send(data)
+            self.port.accepted(far, ("192.0.2.1", 4711))
+        self.poll()
+        refused, failed = self.events
+        assert isinstance(refused, ConnectionRefused)
+        assert isinstance(failed, HandshakeFailed)
+        self.assertIsInstance(refused.error, NeedsTls)
+        self.assertEqual({refused.peer, failed.peer}, {"192.0.2.1:4711"})
+        self.assertEqual({refused.network, failed.network}, {"192.0.2.1"})
