@@ -38,12 +38,14 @@ from collections.abc import Callable, Iterator
 from bore.streams.sockets import RECORD, channelBinding
 from bore.tls.contexts import clientContext
 from bore.tls.tlssocket import TlsSocket
-from bore.wire.clientsession import ControlSession, DataSession, SendData, TunnelOpened
+from bore.wire.clientsession import ControlSession
+from bore.wire.datasession import DataSession
 from bore.wire.errors import WireError
 from bore.wire.extension import Lane
 from bore.wire.lane import DATA, HEADER
 from bore.wire.proof import clientProof
 from bore.wire.secret import Secret
+from bore.wire.sessionevents import SendData, TunnelOpened
 from laboratory.pairings import CONTROL_PORT
 from tests.tls.rekeying import Rekeying
 

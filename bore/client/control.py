@@ -33,9 +33,14 @@ from bore.timing.bursts import Burst
 from bore.timing.turns import Inflow, Turns
 from bore.tls.errors import ServerNotTrusted
 from bore.wire import proxyprotocol
-from bore.wire.clientsession import (
-    ControlSession,
-    Event,
+from bore.wire.clientsession import ControlSession
+from bore.wire.errors import WireError
+from bore.wire.extension import Source
+from bore.wire.limits import CHALLENGE_PATIENCE, SILENCE_TIMEOUT
+from bore.wire.messages import ServerMessage
+from bore.wire.proof import clientProof
+from bore.wire.sessionevents import (
+    ClientEvent,
     SendData,
     ServerAlive,
     ServerProven,
@@ -43,11 +48,6 @@ from bore.wire.clientsession import (
     Unexpected,
     VisitorCame,
 )
-from bore.wire.errors import WireError
-from bore.wire.extension import Source
-from bore.wire.limits import CHALLENGE_PATIENCE, SILENCE_TIMEOUT
-from bore.wire.messages import ServerMessage
-from bore.wire.proof import clientProof
 
 
 class Attempts(Face):
@@ -98,7 +98,7 @@ class ControlProtocol(Protocol):
     def __init__(self, attempts: Attempts) -> None:
         self._attempts = attempts
         self._session: ControlSession
-        self._inflow: Inflow[Event]
+        self._inflow: Inflow[ClientEvent]
         self._host = ""
         self._public = 0
         self._server: Dials | None = None
@@ -176,7 +176,7 @@ class ControlProtocol(Protocol):
         """End the connection, as the server has not answered soon enough."""
         self._end(ServerSilent("it does not answer"))
 
-    def _follow(self, event: Event) -> None:
+    def _follow(self, event: ClientEvent) -> None:
         match event:
             case ServerAlive():
                 pass

@@ -16,7 +16,7 @@ from bore.relay.interface import Stream
 from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
 from bore.streams.sockets import RECORD, channelBinding, stuckAt
-from bore.wire.clientsession import DataSession
+from bore.wire.datasession import DataSession
 from bore.wire.errors import WireError
 from bore.wire.extension import Lane
 from bore.wire.limits import ACCEPT_TIMEOUT

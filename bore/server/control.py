@@ -29,13 +29,13 @@ from bore.streams.transport import IDetachable
 from bore.timing.turns import Inflow, Turns
 from bore.wire.errors import InvalidSecret, ProtocolViolation, Refusal, TooManyGuesses
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
-from bore.wire.serversession import (
+from bore.wire.serversession import ServerSession
+from bore.wire.sessionevents import (
     ClientAlive,
     ClientLeft,
-    Event,
     LaneOffered,
     SendData,
-    ServerSession,
+    ServerEvent,
     TunnelAsked,
     VisitorTaken,
 )
@@ -94,7 +94,7 @@ class ControlProtocol(Protocol):
         self._peer = peer
         self._source = source
         self._wire = ServerSession(context.authenticator.proof(binding), encrypted=bool(binding))
-        self._inflow: Inflow[Event]
+        self._inflow: Inflow[ServerEvent]
         self._counted = False
         self._session: Session | None = None
         self._turn: IDelayedCall | None = None
@@ -245,7 +245,7 @@ class ControlProtocol(Protocol):
             self._turn.cancel()
             self._turn = None
 
-    def _follow(self, event: Event) -> None:
+    def _follow(self, event: ServerEvent) -> None:
         context = self._context
         match event:
             case ClientAlive():

@@ -19,7 +19,8 @@ from bore.streams.visitorlog import VisitorLog
 from bore.wire.errors import MalformedMessage, ProtocolViolation
 from bore.wire.extension import Lane, decodeRequest
 from bore.wire.messages import Accept
-from bore.wire.serversession import LaneOffered, ServerSession, VisitorTaken
+from bore.wire.serversession import ServerSession
+from bore.wire.sessionevents import LaneOffered, VisitorTaken
 
 #: The first message of a connection that is to be something else than a control connection.
 Handed: TypeAlias = VisitorTaken | LaneOffered

@@ -1,14 +1,12 @@
-"""The client's side of its connections to the server's control port."""
+"""The control connection, seen from the client."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum, auto
+from collections.abc import Iterator, Sequence
+from enum import auto
 from typing import Final, TypeAlias
-from uuid import UUID
 
-from bore.wire import binding, extension, messages
+from bore.wire import extension, messages, statetable
 from bore.wire.binding import BindingAnswer, BindingChallenge
 from bore.wire.errors import (
     BindFailed,
@@ -20,75 +18,34 @@ from bore.wire.errors import (
     PortInUse,
     PortNotAllowed,
     ProtocolViolation,
+    Refusal,
     ServerHasNoSecret,
     ServerLeft,
+    ServerNotProven,
     TooManyTunnels,
     TooManyTunnelsFromSource,
+    UnboundChallenge,
     refusalFor,
     refusalForCode,
 )
-from bore.wire.extension import Extended, Goodbye, Lane, Open, Opened, Refused, Source, Visitor
+from bore.wire.extension import Extended, Goodbye, Open, Opened, Refused, Visitor
 from bore.wire.framing import FrameDecoder
 from bore.wire.limits import MAX_EXTENDED_FRAME
-from bore.wire.messages import Accept, Challenge, Connection, Error, Heartbeat, Hello
+from bore.wire.messages import Challenge, Connection, Error, Heartbeat, Hello
 from bore.wire.proof import ClientProof
+from bore.wire.sessionevents import (
+    ClientEvent,
+    SendData,
+    ServerAlive,
+    ServerProven,
+    TunnelOpened,
+    Unexpected,
+    VisitorCame,
+)
+from bore.wire.statetable import Cell, Table, on, row
 
-
-@dataclass(frozen=True, slots=True)
-class SendData:
-    """These bytes are to be sent to the server."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class TunnelOpened:
-    """
-    The server listens on this port for us.
-
-    :ivar resume: the token for which the tunnel can be had back; None with a server that knows no such thing.
-    :ivar lane: the token with which lanes are opened; None: there are none.
-    :ivar maxLanes: how many idle ones the server keeps; 0: any number.
-    """
-
-    port: int
-    resume: str | None = None
-    lane: str | None = None
-    maxLanes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ServerProven:
-    """The server, inside TLS, has proved that it knows the secret."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServerAlive:
-    """The server lives."""
-
-
-@dataclass(frozen=True, slots=True)
-class VisitorCame:
-    """
-    A visitor waits for a data connection that says Accept with this id.
-
-    :ivar source: where it comes from, if the server tells.
-    """
-
-    id: UUID
-    source: Source | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Unexpected:
-    """A message that has no meaning here. The original ignores it, and so do we; it deserves a line in the log."""
-
-    message: messages.ServerMessage
-
-
-Event: TypeAlias = SendData | ServerProven | TunnelOpened | ServerAlive | VisitorCame | Unexpected
-
-_ALIVE = SendData(extension.encode(extension.Alive()))
+_ALIVE: Final = SendData(extension.encode(extension.Alive()))
+_SERVER_ALIVE: Final = ServerAlive()
 
 #: The port by which a client asks whether there is a secret: no range begins so low by default, and where one does,
 #: the port is a privileged one that nobody visits.
@@ -106,62 +63,24 @@ _WITHOUT_PROOF: Final = (
 )
 
 
-class _State(Enum):
-    CHALLENGE = auto()  # we have a secret and wait to be asked for it
-    PROVING = auto()  # inside TLS: our proof is out, and we wait for the server's
-    ANSWER = auto()  # the marked Hello is out
-    OPEN = auto()  # the tunnel is up, on the base protocol
-    OPENING = auto()  # the server knows the extension, and Open is out
-    EXTENDED = auto()  # the tunnel is up
+class State(statetable.State):
+    """The states of a control connection."""
+
+    CHALLENGE = auto()  # we have a secret, and the challenge has to come
+    PROBED = auto()  # it has not come, and we have asked whether there is none
+    PROVING = auto()  # inside TLS: our proof is sent, and the server's has to come
+    ANSWER = auto()  # the marked Hello is sent
+    OPEN = auto()  # the tunnel is open, in the base protocol
+    OPENING = auto()  # the server knows the extension, and Open is sent
+    EXTENDED = auto()  # the tunnel is open, in the extension
 
 
 class ControlSession:
     """
-    What is said on the control connection.
+    The control connection, seen from the client.
 
-    With a server of the base protocol:
-
-    ========== ==================== ================= ============== ============ ============ ============
-    state      Challenge            Hello             Heartbeat      Connection   Error        no message
-    ========== ==================== ================= ============== ============ ============ ============
-    CHALLENGE  ANSWER: SendData     server has no     server has     server has   refusal      violation
-               proof and Hello      secret            no secret      no secret
-    ANSWER     refusal: client has  OPEN:             violation      violation    refusal      violation
-               no secret, or        TunnelOpened
-               violation
-    OPEN       Unexpected           Unexpected        ServerAlive    VisitorCame  refusal      violation
-    ========== ==================== ================= ============== ============ ============ ============
-
-    With one that knows the extension (in CHALLENGE and OPEN, a message of the extension is no message, and in OPENING
-    and EXTENDED one of the base protocol):
-
-    ========== ============ ============= ============= ============= ============= ============ ============
-    state      Extended     Opened        Heartbeat     Visitor       Refused       Goodbye      no message
-    ========== ============ ============= ============= ============= ============= ============ ============
-    ANSWER     OPENING:     violation     violation     violation     violation     violation    violation
-               SendData Open
-    OPENING    violation    EXTENDED:     violation     violation     refusal       server left  violation
-                            TunnelOpened
-    EXTENDED   violation    violation     ServerAlive,  VisitorCame   refusal       server left  violation
-                                          SendData Alive
-    ========== ============ ============= ============= ============= ============= ============ ============
-
-    Inside TLS, a Challenge is refused (unbound challenge) in CHALLENGE, and the proof is mutual:
-
-    ========== ================ ============================ ============ ============ ============
-    state      BindingChallenge BindingAnswer                Heartbeat    Error        no message
-    ========== ================ ============================ ============ ============ ============
-    CHALLENGE  PROVING:         server has no secret         server has   refusal      violation
-               SendData proof                                no secret
-    PROVING    violation        right: ANSWER: ServerProven  violation    refusal      violation
-                                and SendData Hello; wrong:
-                                server not proven
-    ANSWER     refusal: client  violation                    violation    refusal      violation
-               has no secret
-    ========== ================ ============================ ============ ============ ============
-
-    Behind :meth:`noChallenge`, in CHALLENGE, a challenge is late (a violation); Hello, Extended, or a refusal of the
-    port that was asked for, says that the server has no secret.
+    :data:`TABLE` has the states and what happens in each of them, message by message; ``docs/states.rst`` shows it. A
+    frame that is not a message of the state is a violation in every state.
 
     :param port: the port to ask for, 0 for any.
     :param proof: how we prove the secret that we share with the server; None: we share none.
@@ -173,17 +92,16 @@ class ControlSession:
         self._open = extension.encode(Open(port, resume))
         self._proof = proof
         self._decoder = FrameDecoder()
-        self._state = _State.ANSWER if proof is None else _State.CHALLENGE
-        self._probed = False
+        self._state: statetable.State = State.ANSWER if proof is None else State.CHALLENGE
 
     @property
     def extended(self) -> bool:
         """Whether the server knows the extension."""
-        return self._state in (_State.OPENING, _State.EXTENDED)
+        return self._state in (State.OPENING, State.EXTENDED)
 
     def greeting(self) -> bytes:
         """What the client says unasked: Hello, unless it has to wait for the challenge first."""
-        return self._hello if self._state is _State.ANSWER else b""
+        return self._hello if self._state is State.ANSWER else b""
 
     def noChallenge(self) -> bytes:
         """
@@ -194,16 +112,16 @@ class ControlSession:
         in it. It opens no tunnel: ours answers Extended, and waits; an original one refuses _PROBED, unless it was
         told to let clients have that port, and may do so.
         """
-        if self._state is not _State.CHALLENGE:
+        if self._state not in (State.CHALLENGE, State.PROBED):
             return b""
-        self._probed = True
+        self._state = State.PROBED
         return extension.markedHello(_PROBED)
 
     def goodbye(self) -> bytes:
         """What to say when the client ends the session on purpose; nothing to a server that would not understand."""
         return extension.encode(Goodbye()) if self.extended else b""
 
-    def feed(self, data: bytes) -> Iterator[Event]:
+    def feed(self, data: bytes) -> Iterator[ClientEvent]:
         """
         Take bytes from the server, and tell one by one what follows from them.
 
@@ -213,143 +131,171 @@ class ControlSession:
         """
         self._decoder.feed(data)
         while (frame := self._decoder.nextFrame()) is not None:
-            if self._proof is not None and self._probed and self._state is _State.CHALLENGE:
-                self._receiveProbed(self._proof, extension.decodeAnswer(frame))
-            elif self.extended:
-                yield from self._receiveExtended(extension.decodeServerMessage(frame))
-            elif self._proof is not None and self._state in (_State.CHALLENGE, _State.PROVING):
-                yield from self._receiveProof(self._proof, self._proof.decode(frame))
-            elif self._state is _State.ANSWER:
-                yield from self._receiveAnswer(extension.decodeAnswer(frame))
-            else:
-                yield from self._receive(messages.decodeServerMessage(frame))
+            row = TABLE[self._state]
+            message = row.decode(self, frame)
+            cell = row.cell(message)
+            events = cell.act(self, message)
+            self._state = cell.then or self._state
+            yield from events
 
-    def _receiveProbed(self, proof: ClientProof, message: messages.ServerMessage | Extended | BindingChallenge) -> None:
-        match message:
-            case Challenge() | BindingChallenge():
-                proof.examine(message)
-                raise LateChallenge("the challenge came only after the client had asked whether there is none")
-            case Error(text) if not isinstance(refusal := refusalFor(text), _WITHOUT_PROOF):
-                raise refusal
-            case _:
-                raise ServerHasNoSecret
+    def _decodeProof(self, frame: bytes) -> object:
+        assert self._proof is not None
+        return self._proof.decode(frame)
 
-    def _receiveProof(self, proof: ClientProof, message: binding.ServerMessage) -> Iterator[Event]:
-        match self._state, message:
-            case _State.PROVING, Error(InvalidSecret.text):
-                raise InvalidSecret(f"{InvalidSecret.text}, or somebody stands between the two ends")
-            case _, Error(text):
-                raise refusalFor(text)
-            case _State.CHALLENGE, Challenge() | BindingChallenge():
-                answer = proof.answer(message)
-                self._state = _State.PROVING if proof.mutual else _State.ANSWER
-                yield SendData(answer if proof.mutual else answer + self._hello)
-            case _State.CHALLENGE, _:
-                raise ServerHasNoSecret
-            case _State.PROVING, BindingAnswer():
-                proof.check(message)
-                self._state = _State.ANSWER
-                yield ServerProven()
-                yield SendData(self._hello)
-            case _:
-                raise ProtocolViolation(f"{type(message).__name__} where the server's proof belongs")
+    def _decodeAnswer(self, frame: bytes) -> object:
+        return extension.decodeAnswer(frame)
 
-    def _receive(self, message: messages.ServerMessage) -> Iterator[Event]:
-        match self._state, message:
-            case _, Error(text):
-                raise refusalFor(text)
-            case _, Connection(id):
-                yield VisitorCame(id)
-            case _, Heartbeat():
-                yield ServerAlive()
-            case _:
-                yield Unexpected(message)
+    def _decodeBase(self, frame: bytes) -> object:
+        return messages.decodeServerMessage(frame)
 
-    def _receiveAnswer(self, message: messages.ServerMessage | Extended | BindingChallenge) -> Iterator[Event]:
-        match message:
-            case Error(text):
-                raise refusalFor(text)
-            case Hello(0):
-                raise ProtocolViolation("a tunnel on port 0")
-            case Hello(port):
-                self._state = _State.OPEN
-                yield TunnelOpened(port)
-            case Extended():
-                self._state = _State.OPENING
-                self._decoder.maxLength = MAX_EXTENDED_FRAME
-                yield SendData(self._open)
-            case Challenge() | BindingChallenge() if self._proof is None:
-                raise ClientHasNoSecret
-            case _:
-                raise ProtocolViolation(f"{type(message).__name__} where Hello belongs")
+    def _decodeExtended(self, frame: bytes) -> object:
+        return extension.decodeServerMessage(frame)
 
-    def _receiveExtended(self, message: extension.ExtendedServerMessage) -> Iterator[Event]:
-        match self._state, message:
-            case _, Refused(code, text, retry):
-                raise refusalForCode(code, text, retry)
-            case _, Goodbye():
-                raise ServerLeft("it said goodbye")
-            case _State.OPENING, Opened(0):
-                raise ProtocolViolation("a tunnel on port 0")
-            case _State.OPENING, Opened(port, resume, _, lane, maxLanes):
-                self._state = _State.EXTENDED
-                yield TunnelOpened(port, resume, lane, maxLanes)
-            case _State.EXTENDED, Visitor(id, source):
-                yield VisitorCame(id, source)
-            case _State.EXTENDED, Heartbeat():
-                yield _ALIVE
-                yield ServerAlive()
-            case _:
-                raise ProtocolViolation(f"{type(message).__name__} does not belong here")
+    def _prove(self, challenge: Challenge) -> Sequence[ClientEvent]:
+        assert self._proof is not None
+        return (SendData(self._proof.answer(challenge) + self._hello),)
+
+    def _proveFirst(self, challenge: BindingChallenge) -> Sequence[ClientEvent]:
+        """The server has to prove that it knows the secret, too, before it gets a Hello."""
+        assert self._proof is not None
+        return (SendData(self._proof.answer(challenge)),)
+
+    def _checkServer(self, answer: BindingAnswer) -> Sequence[ClientEvent]:
+        assert self._proof is not None
+        self._proof.check(answer)
+        return ServerProven(), SendData(self._hello)
+
+    def _takeRefusedProof(self, error: Error) -> Sequence[ClientEvent]:
+        if error.text == InvalidSecret.text:
+            raise InvalidSecret(f"{InvalidSecret.text}, or somebody stands between the two ends")
+        raise refusalFor(error.text)
+
+    def _missChallenge(self, message: object) -> Sequence[ClientEvent]:
+        raise ServerHasNoSecret
+
+    def _takeLateChallenge(self, challenge: Challenge | BindingChallenge) -> Sequence[ClientEvent]:
+        assert self._proof is not None
+        self._proof.examine(challenge)
+        raise LateChallenge("the challenge came only after the client had asked whether there is none")
+
+    def _takeProbeRefused(self, error: Error) -> Sequence[ClientEvent]:
+        refusal = refusalFor(error.text)
+        raise ServerHasNoSecret if isinstance(refusal, _WITHOUT_PROOF) else refusal
+
+    def _takeChallenge(self, challenge: Challenge | BindingChallenge) -> Sequence[ClientEvent]:
+        if self._proof is None:
+            raise ClientHasNoSecret
+        raise ProtocolViolation("a second challenge")
+
+    def _openBase(self, hello: Hello) -> Sequence[ClientEvent]:
+        return (TunnelOpened(_openPort(hello.port)),)
+
+    def _agree(self, extended: Extended) -> Sequence[ClientEvent]:
+        self._decoder.maxLength = MAX_EXTENDED_FRAME
+        return (SendData(self._open),)
+
+    def _openExtended(self, opened: Opened) -> Sequence[ClientEvent]:
+        return (TunnelOpened(_openPort(opened.port), opened.resume, opened.lane, opened.maxLanes),)
+
+    def _takeHeartbeat(self, heartbeat: Heartbeat) -> Sequence[ClientEvent]:
+        return (_SERVER_ALIVE,)
+
+    def _answerHeartbeat(self, heartbeat: Heartbeat) -> Sequence[ClientEvent]:
+        return _ALIVE, _SERVER_ALIVE
+
+    def _takeConnection(self, connection: Connection) -> Sequence[ClientEvent]:
+        return (VisitorCame(connection.id),)
+
+    def _takeVisitor(self, visitor: Visitor) -> Sequence[ClientEvent]:
+        return (VisitorCame(visitor.id, visitor.source),)
+
+    def _ignore(self, message: object) -> Sequence[ClientEvent]:
+        assert isinstance(message, messages.ServerMessage)
+        return (Unexpected(message),)
+
+    def _takeError(self, error: Error) -> Sequence[ClientEvent]:
+        raise refusalFor(error.text)
+
+    def _takeRefused(self, refused: Refused) -> Sequence[ClientEvent]:
+        raise refusalForCode(refused.code, refused.message, refused.retry)
+
+    def _takeGoodbye(self, goodbye: Goodbye) -> Sequence[ClientEvent]:
+        raise ServerLeft("it said goodbye")
+
+    def _refuseMessage(self, message: object) -> Sequence[ClientEvent]:
+        raise ProtocolViolation(f"{type(message).__name__} does not belong here")
 
 
-class DataSession:
-    """
-    What is said on a data connection: at most a challenge and its answer, then what the connection is for.
+def _openPort(port: int) -> int:
+    """The port of an open tunnel, which is not 0."""
+    if port == 0:
+        raise ProtocolViolation("a tunnel on port 0")
+    return port
 
-    :param request: Accept, with the visitor to accept, or Lane.
-    :param proof: how we prove the secret that we share with the server; None: we share none.
-    :ivar complete: everything is said, and heard: what comes now is the visitor's, or the lane's.
-    """
 
-    def __init__(self, request: Accept | Lane, proof: ClientProof | None = None) -> None:
-        self._request = extension.encode(request) if isinstance(request, Lane) else messages.encode(request)
-        self._proof = proof
-        self._decoder = FrameDecoder()
-        self._proving = False
-        self.complete = proof is None
+_S = ControlSession
+_Cell: TypeAlias = Cell[_S, ClientEvent]
 
-    def greeting(self) -> bytes:
-        """What the client says unasked: the request, unless it has to wait for the challenge first."""
-        return self._request if self._proof is None else b""
+_NO_SECRET: Final[_Cell] = Cell(_S._missChallenge, None, (), (ServerHasNoSecret,))
+_VIOLATION: Final[_Cell] = Cell(_S._refuseMessage, None, (), (ProtocolViolation,))
 
-    def feed(self, data: bytes) -> bytes:
-        """
-        Take bytes from the server until nothing more has to come from it.
+_UNEXPECTED: Final[_Cell] = Cell(_S._ignore, None, (Unexpected,), ())
 
-        :returns: what is to be said in answer: proof and request, or nothing.
-        :raises Refusal: when the server has refused.
-        :raises ProtocolViolation: when something else came than belongs there.
-        """
-        proof = self._proof
-        assert proof is not None, "without a secret every byte is the visitor's"
-        self._decoder.feed(data)
-        answer = b""
-        while not self.complete and (frame := self._decoder.nextFrame()) is not None:
-            match proof.decode(frame):
-                case Error(text):
-                    raise refusalFor(text)
-                case Challenge() | BindingChallenge() as challenge if not self._proving:
-                    answer = proof.answer(challenge) + self._request
-                    self._proving = proof.mutual
-                    self.complete = not proof.mutual
-                case BindingAnswer() as theirs if self._proving:
-                    proof.check(theirs)
-                    self.complete = True
-                case other:
-                    raise ProtocolViolation(f"{type(other).__name__} where a challenge belongs")
-        return answer
+_ERROR: Final = on(Error, _S._takeError, errors=[Refusal])
+_REFUSED: Final = on(Refused, _S._takeRefused, errors=[Refusal])
+_GOODBYE: Final = on(Goodbye, _S._takeGoodbye, errors=[ServerLeft])
 
-    def takeRest(self) -> bytes:
-        """The bytes behind what the server had to say: the visitor's."""
-        return self._decoder.takeRest()
+#: What happens in each state.
+TABLE: Final[Table[_S, ClientEvent]] = {
+    State.CHALLENGE: row(
+        _S._decodeProof,
+        _NO_SECRET,
+        on(Challenge, _S._prove, State.ANSWER, [SendData], [UnboundChallenge]),
+        on(BindingChallenge, _S._proveFirst, State.PROVING, [SendData]),
+        _ERROR,
+    ),
+    State.PROBED: row(
+        _S._decodeAnswer,
+        _NO_SECRET,
+        on(Challenge, _S._takeLateChallenge, errors=[LateChallenge, UnboundChallenge]),
+        on(BindingChallenge, _S._takeLateChallenge, errors=[LateChallenge]),
+        on(Error, _S._takeProbeRefused, errors=[ServerHasNoSecret, Refusal]),
+    ),
+    State.PROVING: row(
+        _S._decodeProof,
+        _VIOLATION,
+        on(BindingAnswer, _S._checkServer, State.ANSWER, [ServerProven, SendData], [ServerNotProven]),
+        on(Error, _S._takeRefusedProof, errors=[InvalidSecret, Refusal]),
+    ),
+    State.ANSWER: row(
+        _S._decodeAnswer,
+        _VIOLATION,
+        on(Hello, _S._openBase, State.OPEN, [TunnelOpened], [ProtocolViolation]),
+        on(Extended, _S._agree, State.OPENING, [SendData]),
+        on(Challenge, _S._takeChallenge, errors=[ClientHasNoSecret, ProtocolViolation]),
+        on(BindingChallenge, _S._takeChallenge, errors=[ClientHasNoSecret, ProtocolViolation]),
+        _ERROR,
+    ),
+    State.OPEN: row(
+        _S._decodeBase,
+        _UNEXPECTED,
+        on(Heartbeat, _S._takeHeartbeat, events=[ServerAlive]),
+        on(Connection, _S._takeConnection, events=[VisitorCame]),
+        _ERROR,
+    ),
+    State.OPENING: row(
+        _S._decodeExtended,
+        _VIOLATION,
+        on(Opened, _S._openExtended, State.EXTENDED, [TunnelOpened], [ProtocolViolation]),
+        _REFUSED,
+        _GOODBYE,
+    ),
+    State.EXTENDED: row(
+        _S._decodeExtended,
+        _VIOLATION,
+        on(Heartbeat, _S._answerHeartbeat, events=[SendData, ServerAlive]),
+        on(Visitor, _S._takeVisitor, events=[VisitorCame]),
+        _REFUSED,
+        _GOODBYE,
+    ),
+}

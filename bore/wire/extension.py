@@ -28,6 +28,11 @@ Source: TypeAlias = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
+class MarkedHello(Hello):
+    """Client: a Hello that says that the client knows the extension."""
+
+
+@dataclass(frozen=True, slots=True)
 class Extended:
     """Server, in answer to a marked Hello: the extension it is, in this version."""
 
@@ -107,11 +112,6 @@ def markedHello(port: int) -> bytes:
     return messages.encode(Hello(port)).replace(b"\0", _MARK + b"\0")
 
 
-def isMarked(frame: bytes) -> bool:
-    """Whether a Hello, given as a frame without its NUL, comes from a client that knows the extension."""
-    return frame.endswith(_MARK)
-
-
 def encode(message: ExtendedClientMessage | ExtendedServerMessage | Lane) -> bytes:
     """
     Write a message as a frame.
@@ -151,11 +151,15 @@ def _orNull(text: str | None) -> str:
 
 def decodeRequest(frame: bytes) -> Request:
     """
-    Read what a client says first, or behind the proof of the secret: a message of the base protocol, or Lane.
+    Read what a client sends first, or behind the proof of the secret: a message of the base protocol, or Lane.
 
+    :returns: the message; a Hello with the mark as a :class:`MarkedHello`.
     :raises MalformedMessage: when it is neither.
     """
-    return serde.decode(_REQUESTS, frame)
+    request = serde.decode(_REQUESTS, frame)
+    if isinstance(request, Hello) and frame.endswith(_MARK):
+        return MarkedHello(request.port)
+    return request
 
 
 def decodeClientMessage(frame: bytes) -> ExtendedClientMessage:

@@ -86,16 +86,6 @@ def encode(message: Message) -> bytes:
             return encodeFrame(f'{{"{name}":{serde.quote(text)}}}')
 
 
-def decodeClientMessage(frame: bytes) -> ClientMessage:
-    """
-    Read what a client said.
-
-    :param frame: a frame without its NUL.
-    :raises MalformedMessage: when it is anything else than one message of a client.
-    """
-    return serde.decode(CLIENT_MESSAGES, frame)
-
-
 def decodeServerMessage(frame: bytes) -> ServerMessage:
     """
     Read what a server said.

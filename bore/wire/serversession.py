@@ -1,18 +1,18 @@
-"""The server's side of one connection to its control port."""
+"""One connection to the control port, seen from the server."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum, auto
-from typing import Final, TypeAlias
+from collections.abc import Iterator, Sequence
+from enum import auto
+from typing import Final
 from uuid import UUID
 
-from bore.wire import extension, messages
+from bore.wire import extension, messages, statetable
 from bore.wire.errors import (
     BrokenRule,
     ClaimTimeout,
     FrameTooLong,
+    InvalidSecret,
     MalformedMessage,
     OpenTimeout,
     OverlongProof,
@@ -20,17 +20,30 @@ from bore.wire.errors import (
     ProtocolViolation,
     ProxyHeader,
     Refusal,
+    SecretMissing,
     SpeaksNoTls,
+    UnboundProof,
     UnknownMessage,
+    UnreadableProof,
     WireError,
 )
-from bore.wire.extension import Alive, Extended, Goodbye, Lane, Open, Opened, Refused, Source, Visitor
+from bore.wire.extension import Alive, Extended, Goodbye, Lane, MarkedHello, Open, Opened, Refused, Source, Visitor
 from bore.wire.framing import FrameDecoder
 from bore.wire.limits import MAX_EXTENDED_FRAME
-from bore.wire.messages import Accept, Authenticate, Connection, Error, Heartbeat, Hello
+from bore.wire.messages import Accept, Connection, Error, Heartbeat, Hello
 from bore.wire.proof import ServerProof
 from bore.wire.proxyprotocol import SIGNATURES
 from bore.wire.secret import Secret
+from bore.wire.sessionevents import (
+    ClientAlive,
+    ClientLeft,
+    LaneOffered,
+    SendData,
+    ServerEvent,
+    TunnelAsked,
+    VisitorTaken,
+)
+from bore.wire.statetable import Cell, Table, on, row
 
 #: How a TLS handshake begins (RFC 8446, section 5.1), and no message of ours.
 _TLS: Final = b"\x16\x03"
@@ -41,112 +54,31 @@ _HEARTBEAT: Final = messages.encode(Heartbeat())
 _VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class SendData:
-    """These bytes are to be sent to the client."""
+class State(statetable.State):
+    """The states of a connection to the control port."""
 
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class TunnelAsked:
-    """
-    The connection is a control connection: its client wants a tunnel on this port (0: any).
-
-    The session waits for :meth:`ServerSession.opened` or :meth:`ServerSession.refusal`, at once or later.
-    """
-
-    port: int
-    resume: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class VisitorTaken:
-    """The connection is a data connection: from here on it belongs to this visitor, ``rest`` included."""
-
-    id: UUID
-    rest: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class LaneOffered:
-    """The connection is a lane of the session with this token; ``rest`` is what came behind the message."""
-
-    token: str
-    rest: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class ClientAlive:
-    """The client has answered a heartbeat."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClientLeft:
-    """The client has ended the session on purpose."""
-
-
-Event: TypeAlias = SendData | TunnelAsked | VisitorTaken | LaneOffered | ClientAlive | ClientLeft
-
-
-class _State(Enum):
-    PROOF = auto()  # the challenge is out, only the proof may come
-    REQUEST = auto()  # the first message proper may come
-    OPENING = auto()  # the client knows the extension, and may ask for its tunnel
+    PROOF = auto()  # the challenge is sent, and the proof has to come
+    REQUEST = auto()  # the first message has to come
+    OPENING = auto()  # the client knows the extension, and has to ask for its tunnel
     BASE_CLAIMING = auto()  # a client of the base protocol has asked for its tunnel, and waits for the answer
     CLAIMING = auto()  # a client of the extension has asked for its tunnel, and waits for the answer
     OPEN = auto()  # the tunnel of a client of the extension is open
     SETTLED = auto()  # no frame is read any more
 
 
-#: Here every byte from the client is thrown away.
-_DEAF: Final = (_State.BASE_CLAIMING, _State.SETTLED)
-
-
 class ServerSession:
     """
-    Tells what a connection to the control port is for, and what its client says.
+    What a connection to the control port is for, and what its client sends.
 
-    ============= =============== ========= ================ =============== =============== ============= ===========
-    state         Authenticate    Accept    Hello            Open            Alive           Goodbye       no message
-    ============= =============== ========= ================ =============== =============== ============= ===========
-    PROOF         right: REQUEST, refused: no secret         refused: unreadable
-                  wrong: refused  provided
-    REQUEST       violation       SETTLED:  BASE_CLAIMING:   violation
-                                  Visitor-  TunnelAsked;
-                                  Taken     marked: OPENING:
-                                            SendData
-    OPENING       refused: unknown message                   CLAIMING:       refused:        SETTLED:      refused
-                                                             TunnelAsked     unexpected      ClientLeft
-    CLAIMING      refused: unknown message                   refused:        refused:        SETTLED:      refused
-                                                             unexpected      unexpected      ClientLeft
-    OPEN          refused: unknown message                   refused:        a Heartbeat is  SETTLED:      refused
-                                                             unexpected      unanswered:     ClientLeft
-                                                                             ClientAlive;
-                                                                             else refused:
-                                                                             unexpected
-    BASE_CLAIMING bytes of a base control connection are thrown away, as the original never reads them
-    SETTLED       likewise, and so are those behind Goodbye, a refusal or a violation; those of a data connection are
-                  not the session's
-    ============= =============== ========= ================ =============== =============== ============= ===========
+    :data:`TABLE` has the states and what happens in each of them, message by message; ``docs/states.rst`` shows it. In
+    BASE_CLAIMING and SETTLED every byte is thrown away: an original server never reads a control connection either,
+    and the bytes of data connections and lanes are not the session's.
 
-    The answer of the server moves the session on:
+    A frame that is not a message ends the session: without a word before the extension is agreed upon (in PROOF it is
+    refused), with a refusal afterwards.
 
-    ============= ========= ========= =============
-    state         opened    refusal   timedOut
-    ============= ========= ========= =============
-    PROOF                   SETTLED   ProofTimeout
-    REQUEST                 SETTLED   without a word
-    OPENING                 SETTLED   OpenTimeout
-    BASE_CLAIMING SETTLED   SETTLED   ClaimTimeout
-    CLAIMING      OPEN      SETTLED   ClaimTimeout
-    OPEN                    SETTLED
-    SETTLED                 SETTLED
-    ============= ========= ========= =============
-
-    Lane is treated as Accept: in REQUEST it leads to SETTLED, LaneOffered. In OPENING and OPEN it is no message.
-
-    Inside TLS the proof comes as BindingProof, and the server answers it: SendData.
+    The server's answers move the session on, too: :meth:`opened` from BASE_CLAIMING to SETTLED, and from CLAIMING to
+    OPEN; :meth:`refusal` from every state to SETTLED.
 
     :param proof: how the client has to prove that it knows the secret; None: it does not have to.
     :param encrypted: whether the connection is a TLS connection.
@@ -157,10 +89,10 @@ class ServerSession:
     def __init__(self, proof: ServerProof | None = None, encrypted: bool = False) -> None:
         self._proof = proof
         self._decoder = FrameDecoder()
-        self._heard = False
+        self._begun = False
         self._encrypted = encrypted
-        self._state = _State.REQUEST if proof is None else _State.PROOF
-        self._asked = 0
+        self._state: statetable.State = State.REQUEST if proof is None else State.PROOF
+        self._unanswered = 0
         self.extended = False
         self.secret: Secret | None = None
 
@@ -168,24 +100,28 @@ class ServerSession:
         """What the server says unasked: the challenge, or nothing."""
         return b"" if self._proof is None else self._proof.challenge()
 
-    def feed(self, data: bytes) -> Iterator[Event]:
+    def feed(self, data: bytes) -> Iterator[ServerEvent]:
         """
         Take bytes from the client, and tell one by one what follows from them.
 
         :raises Refusal: when the client is to be told why the connection is closed.
         :raises ProtocolViolation: when the connection is to be closed without a word.
         """
-        if self._deaf:
+        if self._state not in TABLE:
             return
-        if not self._heard:
-            self._refuseStrange(data)
-        self._heard = self._heard or bool(data)
+        if not self._begun:
+            self._refuseForeign(data)
+            self._begun = bool(data)
         self._decoder.feed(data)
         try:
-            while not self._deaf and (frame := self._nextFrame()) is not None:
-                yield from self._receive(frame)
+            while (row := TABLE.get(self._state)) is not None and (frame := self._nextFrame()) is not None:
+                message = row.decode(self, frame)
+                cell = row.cell(message)
+                events = cell.act(self, message)
+                self._state = cell.then or self._state
+                yield from events
         except WireError:
-            self._state = _State.SETTLED
+            self._state = State.SETTLED
             raise
 
     def timedOut(self) -> Refusal | None:
@@ -194,15 +130,8 @@ class ServerSession:
 
         :returns: the refusal to send; None: the connection is closed without a word.
         """
-        match self._state:
-            case _State.PROOF:
-                return ProofTimeout()
-            case _State.OPENING:
-                return OpenTimeout()
-            case _State.BASE_CLAIMING | _State.CLAIMING:
-                return ClaimTimeout()
-            case _:
-                return None
+        refusal = TIMED_OUT.get(self._state)
+        return None if refusal is None else refusal()
 
     def opened(self, port: int, resume: str, lease: int, lane: str | None = None, maxLanes: int = 0) -> bytes:
         """
@@ -214,14 +143,14 @@ class ServerSession:
         :param maxLanes: how many idle lanes are kept; 0: any number.
         """
         assert self.claiming, "a tunnel for a client that has not asked for one, or has left"
-        self._state = _State.OPEN if self.extended else _State.SETTLED
+        self._state = State.OPEN if self.extended else State.SETTLED
         if self.extended:
             return extension.encode(Opened(port, resume, lease, lane, maxLanes))
         return messages.encode(Hello(port))
 
     def heartbeat(self) -> bytes:
         """Tell the client that the server lives; one of the extension has to answer, once."""
-        self._asked += 1
+        self._unanswered += 1
         return _HEARTBEAT
 
     def visitor(self, id: UUID, source: Source) -> bytes:
@@ -232,7 +161,7 @@ class ServerSession:
 
     def refusal(self, refusal: Refusal) -> bytes:
         """Tell the client why the connection is closed. What comes from it afterwards is thrown away."""
-        self._state = _State.SETTLED
+        self._state = State.SETTLED
         if self.extended:
             return extension.encode(Refused(refusal.code, str(refusal), refusal.retry))
         return messages.encode(Error(str(refusal)))
@@ -240,87 +169,117 @@ class ServerSession:
     @property
     def unproven(self) -> bool:
         """Whether the client has yet to prove that it knows the secret."""
-        return self._state is _State.PROOF
+        return self._state is State.PROOF
 
     @property
     def claiming(self) -> bool:
         """Whether the client waits to hear if it has its tunnel."""
-        return self._state in (_State.BASE_CLAIMING, _State.CLAIMING)
-
-    @property
-    def _deaf(self) -> bool:
-        return self._state in _DEAF
+        return self._state in (State.BASE_CLAIMING, State.CLAIMING)
 
     def _nextFrame(self) -> bytes | None:
         try:
             return self._decoder.nextFrame()
         except FrameTooLong as e:
-            if self._state is _State.PROOF:
+            if self._state is State.PROOF:
                 raise OverlongProof from None
             if self.extended:
                 raise BrokenRule("frame-too-long", str(e)) from None
             raise
 
-    def _refuseStrange(self, data: bytes) -> None:
-        """Name what cannot be a frame, but is known."""
+    def _refuseForeign(self, data: bytes) -> None:
+        """Refuse the first bytes of other protocols that are known, by their names."""
         refusal: Refusal | None = ProxyHeader() if data.startswith(SIGNATURES) else None
         if data.startswith(_TLS) and not self._encrypted:
             refusal = SpeaksNoTls()
         if refusal is not None:
-            self._state = _State.SETTLED
+            self._state = State.SETTLED
             raise refusal
 
-    def _receive(self, frame: bytes) -> Iterator[Event]:
-        match self._state:
-            case _State.PROOF:
-                assert self._proof is not None
-                self.secret, answer = self._proof.check(frame)
-                self._state = _State.REQUEST
-                if answer:
-                    yield SendData(answer)
-            case _State.REQUEST:
-                yield self._readRequest(frame)
-            case _:
-                yield self._readExtended(frame)
+    def _decodeProof(self, frame: bytes) -> bytes:
+        """The proof reads its messages itself."""
+        return frame
 
-    def _readRequest(self, frame: bytes) -> Event:
-        match extension.decodeRequest(frame):
-            case Hello() if extension.isMarked(frame):
-                self._state = _State.OPENING
-                self.extended = True
-                self._decoder.maxLength = MAX_EXTENDED_FRAME
-                return SendData(extension.encode(Extended(_VERSION)))
-            case Hello(port):
-                self._state = _State.BASE_CLAIMING
-                self._decoder.takeRest()
-                return TunnelAsked(port)
-            case Accept(id):
-                self._state = _State.SETTLED
-                return VisitorTaken(id, self._decoder.takeRest())
-            case Lane(token):
-                self._state = _State.SETTLED
-                return LaneOffered(token, self._decoder.takeRest())
-            case Authenticate():
-                raise ProtocolViolation("a proof, and nobody asked for one")
+    def _checkProof(self, frame: bytes) -> Sequence[ServerEvent]:
+        assert self._proof is not None
+        self.secret, answer = self._proof.check(frame)
+        return (SendData(answer),) if answer else ()
 
-    def _readExtended(self, frame: bytes) -> Event:
+    def _decodeRequest(self, frame: bytes) -> extension.Request:
+        return extension.decodeRequest(frame)
+
+    def _agree(self, hello: MarkedHello) -> Sequence[ServerEvent]:
+        self.extended = True
+        self._decoder.maxLength = MAX_EXTENDED_FRAME
+        return (SendData(extension.encode(Extended(_VERSION))),)
+
+    def _askBase(self, hello: Hello) -> Sequence[ServerEvent]:
+        self._decoder.takeRest()
+        return (TunnelAsked(hello.port),)
+
+    def _takeVisitor(self, accept: Accept) -> Sequence[ServerEvent]:
+        return (VisitorTaken(accept.id, self._decoder.takeRest()),)
+
+    def _offerLane(self, lane: Lane) -> Sequence[ServerEvent]:
+        return (LaneOffered(lane.token, self._decoder.takeRest()),)
+
+    def _refuseProof(self, message: object) -> Sequence[ServerEvent]:
+        raise ProtocolViolation("a proof that was not asked for")
+
+    def _decodeExtended(self, frame: bytes) -> extension.ExtendedClientMessage:
         try:
-            message = extension.decodeClientMessage(frame)
+            return extension.decodeClientMessage(frame)
         except UnknownMessage as e:
             raise BrokenRule("unknown-message", str(e)) from None
         except MalformedMessage as e:
             raise BrokenRule("malformed-message", str(e)) from None
-        match self._state, message:
-            case _State.OPENING, Open(port, resume):
-                self._state = _State.CLAIMING
-                return TunnelAsked(port, resume)
-            case _State.OPEN, Alive() if self._asked:
-                self._asked -= 1
-                return ClientAlive()
-            case _State.OPEN, Alive():
-                raise BrokenRule("unexpected-message", "Alive, and every Heartbeat was answered")
-            case _, Goodbye():
-                self._state = _State.SETTLED
-                return ClientLeft()
-            case _:
-                raise BrokenRule("unexpected-message", f"{type(message).__name__} does not belong here")
+
+    def _ask(self, message: Open) -> Sequence[ServerEvent]:
+        return (TunnelAsked(message.port, message.resume),)
+
+    def _noteAlive(self, message: Alive) -> Sequence[ServerEvent]:
+        if not self._unanswered:
+            raise BrokenRule("unexpected-message", "Alive, and every Heartbeat was answered")
+        self._unanswered -= 1
+        return (ClientAlive(),)
+
+    def _leave(self, message: Goodbye) -> Sequence[ServerEvent]:
+        return (ClientLeft(),)
+
+    def _refuseMessage(self, message: object) -> Sequence[ServerEvent]:
+        raise BrokenRule("unexpected-message", f"{type(message).__name__} does not belong here")
+
+
+_PROOF_ERRORS: Final = (InvalidSecret, SecretMissing, UnboundProof, UnreadableProof)
+
+_S = ServerSession
+
+_VIOLATION: Final[Cell[_S, ServerEvent]] = Cell(_S._refuseProof, None, (), (ProtocolViolation,))
+_UNEXPECTED: Final[Cell[_S, ServerEvent]] = Cell(_S._refuseMessage, None, (), (BrokenRule,))
+
+_GOODBYE: Final = on(Goodbye, _S._leave, State.SETTLED, [ClientLeft])
+
+#: What happens in each state. In those that are not here no frame is read.
+TABLE: Final[Table[_S, ServerEvent]] = {
+    State.PROOF: row(_S._decodeProof, _VIOLATION, on(bytes, _S._checkProof, State.REQUEST, [SendData], _PROOF_ERRORS)),
+    State.REQUEST: row(
+        _S._decodeRequest,
+        _VIOLATION,
+        on(MarkedHello, _S._agree, State.OPENING, [SendData]),
+        on(Hello, _S._askBase, State.BASE_CLAIMING, [TunnelAsked]),
+        on(Accept, _S._takeVisitor, State.SETTLED, [VisitorTaken]),
+        on(Lane, _S._offerLane, State.SETTLED, [LaneOffered]),
+    ),
+    State.OPENING: row(_S._decodeExtended, _UNEXPECTED, on(Open, _S._ask, State.CLAIMING, [TunnelAsked]), _GOODBYE),
+    State.CLAIMING: row(_S._decodeExtended, _UNEXPECTED, _GOODBYE),
+    State.OPEN: row(
+        _S._decodeExtended, _UNEXPECTED, on(Alive, _S._noteAlive, None, [ClientAlive], [BrokenRule]), _GOODBYE
+    ),
+}
+
+#: Why a connection is closed that has been in a state for too long. In the other states it is closed without a word.
+TIMED_OUT: Final[dict[statetable.State, type[Refusal]]] = {
+    State.PROOF: ProofTimeout,
+    State.OPENING: OpenTimeout,
+    State.BASE_CLAIMING: ClaimTimeout,
+    State.CLAIMING: ClaimTimeout,
+}

@@ -11,11 +11,20 @@ from typing import Final, TypeAlias
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from bore.wire import serversession
-from bore.wire.clientsession import ControlSession, DataSession, SendData, ServerProven, TunnelOpened
+from bore.wire.clientsession import ControlSession
+from bore.wire.datasession import DataSession
 from bore.wire.extension import Extended, Goodbye, Lane, Open, Opened, markedHello
 from bore.wire.messages import Accept, Hello, encode
-from bore.wire.serversession import ClientLeft, LaneOffered, ServerSession, TunnelAsked, VisitorTaken
+from bore.wire.serversession import ServerSession
+from bore.wire.sessionevents import (
+    ClientLeft,
+    LaneOffered,
+    SendData,
+    ServerProven,
+    TunnelAsked,
+    TunnelOpened,
+    VisitorTaken,
+)
 from tests.wire.sessions import LANE, OTHER, SECRET, TOKEN, controlSession, dataSession, hears, serverSession
 from tests.wire.strategies import STREAMS, frameOf
 
@@ -140,7 +149,7 @@ _EXTENDED: Final = frameOf(Extended(1))
 #: The rows of the tables in ControlSession's docstring, inside TLS and with a secret.
 CLIENT_STATES: Final[dict[str, Callable[[], ControlSession]]] = {
     "CHALLENGE": lambda: controlSession(8000, SECRET, None, BINDING),
-    "CHALLENGE, probed": _probed,
+    "PROBED": _probed,
     "PROVING": lambda: proving()[0],
     "ANSWER": _client,
     "OPEN": lambda: _client(encode(Hello(8000)), last=TunnelOpened(8000)),
@@ -160,7 +169,7 @@ def saidBy(session: ControlSession | ServerSession, *portions: bytes) -> bytes:
     said = b""
     for portion in portions:
         for event in session.feed(portion):
-            if isinstance(event, SendData | serversession.SendData):
+            if isinstance(event, SendData):
                 said += event.data
             else:
                 assert isinstance(event, ServerProven), event

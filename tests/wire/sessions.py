@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Final, Protocol, TypeAlias, TypeGuard, TypeVar
 from uuid import UUID
 
-from bore.wire import clientsession, serversession
-from bore.wire.clientsession import ControlSession, DataSession, TunnelOpened
+from bore.wire.clientsession import ControlSession
+from bore.wire.datasession import DataSession
 from bore.wire.errors import BrokenRule, PortInUse, WireError
 from bore.wire.extension import (
     Alive,
@@ -34,7 +34,16 @@ from bore.wire.messages import (
 )
 from bore.wire.proof import clientProof, proveBase, serverProof
 from bore.wire.secret import Secret
-from bore.wire.serversession import ClientLeft, LaneOffered, ServerSession, TunnelAsked, VisitorTaken
+from bore.wire.serversession import ServerSession
+from bore.wire.sessionevents import (
+    ClientEvent,
+    ClientLeft,
+    LaneOffered,
+    ServerEvent,
+    TunnelAsked,
+    TunnelOpened,
+    VisitorTaken,
+)
 from tests.wire.strategies import AnyMessage, frameOf
 
 SECRET: Final = Secret("my secret")
@@ -75,9 +84,9 @@ def isEnd(outcome: object) -> TypeGuard[End]:
     return isinstance(outcome, type | str)
 
 
-ServerOutcomes: TypeAlias = list[serversession.Event | End]
+ServerOutcomes: TypeAlias = list[ServerEvent | End]
 ServerRow: TypeAlias = dict[str, ServerOutcomes]
-ClientOutcomes: TypeAlias = list[clientsession.Event | End]
+ClientOutcomes: TypeAlias = list[ClientEvent | End]
 ClientRow: TypeAlias = dict[str, ClientOutcomes]
 
 
@@ -202,7 +211,7 @@ _OPENED: Final = Opened(8000, TOKEN, 60)
 #: The rows of the tables in ControlSession's docstring.
 CLIENT_STATES: Final[dict[str, Callable[[], ControlSession]]] = {
     "CHALLENGE": lambda: controlSession(8000, SECRET),
-    "CHALLENGE, probed": _probed,
+    "PROBED": _probed,
     "ANSWER": lambda: _client(None),
     "ANSWER after the proof": lambda: _client(SECRET),
     "OPEN": lambda: _client(None, Hello(8000), last=TunnelOpened(8000)),

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from bore.wire import extension, messages
+from bore.wire import extension, messages, serde
 from bore.wire.extension import (
     Alive,
     Extended,
@@ -93,6 +93,11 @@ _NAMES: Final = st.sampled_from(
 
 #: The names before values that are UUIDs.
 _UUID_NAMES: Final = ("Challenge", "Connection", "Accept", "id")
+
+
+def decodeClientMessage(frame: bytes) -> ClientMessage:
+    """Decode a message of the base protocol's clients as an original server does: ours knows Lane, too."""
+    return serde.decode(messages.CLIENT_MESSAGES, frame)
 
 
 def frameOf(message: AnyMessage) -> bytes:

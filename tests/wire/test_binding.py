@@ -11,7 +11,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire import proof as proofs
 from bore.wire.binding import BindingAnswer, BindingChallenge, decodeServerMessage
-from bore.wire.clientsession import SendData
 from bore.wire.errors import (
     InvalidSecret,
     MalformedMessage,
@@ -23,6 +22,7 @@ from bore.wire.errors import (
 from bore.wire.messages import Accept, Authenticate, encode
 from bore.wire.proof import BoundClientProof, BoundServerProof, proveBase
 from bore.wire.secret import Secret
+from bore.wire.sessionevents import SendData
 from tests.wire.bindings import (
     BINDING,
     ELSEWHERE,

@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.wire import serversession
-from bore.wire.clientsession import SendData, ServerProven
 from bore.wire.errors import (
     ClientHasNoSecret,
     FrameTooLong,
@@ -32,8 +30,7 @@ from bore.wire.errors import (
 )
 from bore.wire.extension import Extended, Lane, Open, markedHello
 from bore.wire.messages import Accept, Challenge, Hello, encode
-from bore.wire.serversession import LaneOffered, TunnelAsked, VisitorTaken
-from bore.wire.serversession import SendData as ServerSendData
+from bore.wire.sessionevents import LaneOffered, SendData, ServerProven, TunnelAsked, VisitorTaken
 from tests.wire import test_clientsession, test_serversession
 from tests.wire.bindings import (
     BINDING,
@@ -123,7 +120,7 @@ _PROVING_ROW: Final[ClientRow] = {
 #: The rows of the tables in ControlSession's docstring, inside TLS; behind the proof they are the plain ones.
 CLIENT: Final[dict[str, ClientRow]] = {
     "CHALLENGE": _CHALLENGE_ROW,
-    "CHALLENGE, probed": _PROBED_ROW,
+    "PROBED": _PROBED_ROW,
     "PROVING": _PROVING_ROW,
     **{name: test_clientsession.TABLE[f"{name} after the proof"] for name in ("ANSWER", "OPEN", "OPENING", "EXTENDED")},
 }
@@ -209,7 +206,7 @@ class ServerTableTests(SynchronousTestCase):
         rest = (words + early)[len(words) : taken]
         asked = {Accept: VisitorTaken(ID, rest), Lane: LaneOffered(LANE, rest), Hello: TunnelAsked(8000)}
         answer = answerFrame(proofOf("server", nonceOf(session), NONCE))
-        self.assertEqual(outcomes, [serversession.SendData(answer), asked[type(request)]])
+        self.assertEqual(outcomes, [SendData(answer), asked[type(request)]])
 
 
 class ClientTableTests(SynchronousTestCase):
@@ -238,14 +235,14 @@ class ClientTableTests(SynchronousTestCase):
         self.assertEqual(outcomes, [ServerProven(), SendData(markedHello(8000)), SendData(frameOf(Open(8000)))])
 
     def test_theChallengeOfTheBaseProtocolIsNotAnswered(self) -> None:
-        for state in ("CHALLENGE", "CHALLENGE, probed"):
+        for state in ("CHALLENGE", "PROBED"):
             outcomes = hears(CLIENT_STATES[state](), encode(Challenge(ID)), challengeFrame())
             self.assertEqual(outcomes[:1], [UnboundChallenge])
 
     def test_whoHasNoSecretAndWhoHasNoneIsFoundOut(self) -> None:
         client, server = controlSession(8000, SECRET, None, BINDING), serverSession(None, BINDING)
         self.assertEqual((client.greeting(), server.greeting()), (b"", b""))
-        self.assertEqual(hears(server, client.noChallenge()), [ServerSendData(frameOf(Extended(1)))])
+        self.assertEqual(hears(server, client.noChallenge()), [SendData(frameOf(Extended(1)))])
         self.assertEqual(hears(client, frameOf(Extended(1))), [ServerHasNoSecret])
         client, server = controlSession(8000, None, None, BINDING), serverSession(SECRET, BINDING)
         self.assertEqual(hears(server, client.greeting()), [SecretMissing])

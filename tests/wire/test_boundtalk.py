@@ -9,14 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.wire.clientsession import (
-    DataSession,
-    SendData,
-    ServerAlive,
-    ServerProven,
-    TunnelOpened,
-    VisitorCame,
-)
+from bore.wire.datasession import DataSession
 from bore.wire.errors import (
     FrameTooLong,
     InvalidSecret,
@@ -34,7 +27,17 @@ from bore.wire.errors import (
 from bore.wire.extension import Lane, Visitor
 from bore.wire.messages import Accept, Challenge, Error, Heartbeat, encode
 from bore.wire.secret import Secret
-from bore.wire.serversession import ClientAlive, LaneOffered, TunnelAsked, VisitorTaken
+from bore.wire.sessionevents import (
+    ClientAlive,
+    LaneOffered,
+    SendData,
+    ServerAlive,
+    ServerProven,
+    TunnelAsked,
+    TunnelOpened,
+    VisitorCame,
+    VisitorTaken,
+)
 from tests.wire.bindings import (
     BINDING,
     ELSEWHERE,

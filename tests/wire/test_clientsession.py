@@ -8,15 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.wire.clientsession import (
-    _WITHOUT_PROOF,
-    ControlSession,
-    SendData,
-    ServerAlive,
-    TunnelOpened,
-    Unexpected,
-    VisitorCame,
-)
+from bore.wire.clientsession import _WITHOUT_PROOF, ControlSession
 from bore.wire.errors import (
     ClientHasNoSecret,
     FrameTooLong,
@@ -37,7 +29,7 @@ from bore.wire.extension import Alive, Extended, Open, Opened, Refused, Visitor,
 from bore.wire.messages import Authenticate, Challenge, Connection, Error, Heartbeat, Hello, ServerMessage, encode
 from bore.wire.proof import proveBase
 from bore.wire.secret import Secret
-from bore.wire.serversession import SendData as ServerSendData
+from bore.wire.sessionevents import SendData, ServerAlive, TunnelOpened, Unexpected, VisitorCame
 from tests.wire.sessions import (
     CLIENT_STATES,
     COLUMNS,
@@ -130,7 +122,7 @@ _EXTENDED_ROW: Final[ClientRow] = {
 #: The cells of the tables in ControlSession's docstring.
 TABLE: Final[dict[str, ClientRow]] = {
     "CHALLENGE": _CHALLENGE_ROW,
-    "CHALLENGE, probed": {
+    "PROBED": {
         **_CHALLENGE_ROW,
         **{key: [LateChallenge] for key in ("Challenge", "BindingChallenge")},
         **{key: [ServerHasNoSecret] for key in ("Extended", "Error")},
@@ -210,7 +202,7 @@ class GreetingTests(SynchronousTestCase):
 
     def test_onlyWhoWaitsForAChallengeAsksWhetherThereIsNone(self) -> None:
         for state in CLIENT_STATES:
-            expected = b'{"Hello":1} \0' if state.startswith("CHALLENGE") else b""
+            expected = b'{"Hello":1} \0' if state in ("CHALLENGE", "PROBED") else b""
             self.assertEqual(inState(state).noChallenge(), expected, state)
 
     def test_askingTooLateWhetherThereIsNoChallengeChangesNothing(self) -> None:
@@ -222,7 +214,7 @@ class GreetingTests(SynchronousTestCase):
         client, server = inState("CHALLENGE"), serverSession(None)
         self.assertEqual(hears(server, client.greeting()), [])
         [answer] = hears(server, client.noChallenge())
-        self.assertEqual(answer, ServerSendData(frameOf(Extended(1))))
+        self.assertEqual(answer, SendData(frameOf(Extended(1))))
         self.assertEqual(hears(client, frameOf(Extended(1))), [ServerHasNoSecret])
 
     def test_anOriginalServerWithoutASecretRefusesThePortOrOpensIt(self) -> None:

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.wire import clientsession, serversession
-from bore.wire.clientsession import ControlSession, SendData, ServerAlive, TunnelOpened, VisitorCame
+from bore.wire.clientsession import ControlSession
 from bore.wire.errors import BrokenRule, InvalidSecret, NoAnswer, PortNotAllowed, Refusal, TakenOver
 from bore.wire.extension import Visitor
 from bore.wire.framing import FrameDecoder
@@ -24,14 +23,24 @@ from bore.wire.messages import (
     Heartbeat,
     Hello,
     ServerMessage,
-    decodeClientMessage,
     encode,
 )
 from bore.wire.proof import proveBase
 from bore.wire.secret import Secret
-from bore.wire.serversession import ClientAlive, ClientLeft, ServerSession, TunnelAsked
+from bore.wire.serversession import ServerSession
+from bore.wire.sessionevents import (
+    ClientAlive,
+    ClientEvent,
+    ClientLeft,
+    SendData,
+    ServerAlive,
+    ServerEvent,
+    TunnelAsked,
+    TunnelOpened,
+    VisitorCame,
+)
 from tests.wire.sessions import CLIENT_STATES, ID, LANE, SECRET, TOKEN, controlSession, hears, serverSession
-from tests.wire.strategies import PORTS, SOURCES, STREAMS, TOKENS, UNHURRIED, UUIDS, inPortions
+from tests.wire.strategies import PORTS, SOURCES, STREAMS, TOKENS, UNHURRIED, UUIDS, decodeClientMessage, inPortions
 
 #: What a server says of an open tunnel.
 News: TypeAlias = Heartbeat | Visitor
@@ -85,8 +94,8 @@ class Talk:
         self._client, self._server, self._script = client, server, script
         self._segments = cycle(segments)
         self._toServer, self._toClient = client.greeting(), server.greeting()
-        self.clientHeard: list[clientsession.Event] = []
-        self.serverHeard: list[serversession.Event] = []
+        self.clientHeard: list[ClientEvent] = []
+        self.serverHeard: list[ServerEvent] = []
 
     def untilSilence(self) -> None:
         """Carry what is said, until nothing is said any more."""
@@ -107,15 +116,15 @@ class Talk:
         size = next(self._segments)
         return data[:size], data[size:]
 
-    def _serverHears(self, event: serversession.Event) -> None:
-        if isinstance(event, serversession.SendData):
+    def _serverHears(self, event: ServerEvent) -> None:
+        if isinstance(event, SendData):
             self._toClient += event.data
             return
         self.serverHeard.append(event)
         if isinstance(event, TunnelAsked):
             self._toClient += b"".join(self._script.words(self._server))
 
-    def _clientHears(self, event: clientsession.Event) -> None:
+    def _clientHears(self, event: ClientEvent) -> None:
         if isinstance(event, SendData):
             self._toServer += event.data
         else:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.wire.clientsession import DataSession
+from bore.wire.datasession import DataSession
 from bore.wire.errors import (
     FrameTooLong,
     MalformedMessage,
@@ -23,7 +23,7 @@ from bore.wire.extension import Lane
 from bore.wire.messages import Accept, Authenticate, Challenge, Error, Heartbeat, encode
 from bore.wire.proof import proveBase
 from bore.wire.secret import Secret
-from bore.wire.serversession import LaneOffered, VisitorTaken
+from bore.wire.sessionevents import LaneOffered, VisitorTaken
 from tests.wire.sessions import COLUMNS, ID, LANE, OTHER, SECRET, dataSession, hears, row, serverSession
 from tests.wire.strategies import STREAMS, TOKENS, UNHURRIED, UUIDS, frameOf, inPortions
 

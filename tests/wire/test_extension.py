@@ -18,6 +18,7 @@ from bore.wire.extension import (
     ExtendedServerMessage,
     Goodbye,
     Lane,
+    MarkedHello,
     Open,
     Opened,
     Refused,
@@ -27,14 +28,15 @@ from bore.wire.extension import (
     decodeRequest,
     decodeServerMessage,
     encode,
-    isMarked,
     isToken,
     markedHello,
 )
 from bore.wire.limits import MAX_FRAME
-from bore.wire.messages import Heartbeat, Hello, Message
+from bore.wire.messages import Heartbeat, Hello
 from bore.wire.token import newToken
+from tests.wire import strategies
 from tests.wire.sessions import ID, SOURCE
+from tests.wire.strategies import CLIENT_MESSAGES as BASE_REQUESTS
 from tests.wire.strategies import (
     EXTENDED_CLIENT_MESSAGES,
     EXTENDED_SERVER_MESSAGES,
@@ -43,7 +45,6 @@ from tests.wire.strategies import (
     UNHURRIED,
     spelledOut,
 )
-from tests.wire.strategies import MESSAGES as BASE_MESSAGES
 
 
 class EncodingTests(SynchronousTestCase):
@@ -189,15 +190,14 @@ class MarkTests(SynchronousTestCase):
     @UNHURRIED
     @given(PORTS)
     def test_anOriginalServerTakesAMarkedHelloForAnyHello(self, port: int) -> None:
-        self.assertEqual(messages.decodeClientMessage(markedHello(port)[:-1]), Hello(port))
-        self.assertTrue(isMarked(markedHello(port)[:-1]))
+        self.assertEqual(strategies.decodeClientMessage(markedHello(port)[:-1]), Hello(port))
+        self.assertEqual(decodeRequest(markedHello(port)[:-1]), MarkedHello(port))
 
     @UNHURRIED
-    @given(BASE_MESSAGES)
-    def test_whatAnOriginalPeerWritesHasNoMark(self, message: Message) -> None:
-        self.assertFalse(isMarked(messages.encode(message)[:-1]))
+    @given(BASE_REQUESTS)
+    def test_whatAnOriginalPeerWritesHasNoMark(self, message: messages.ClientMessage) -> None:
+        self.assertEqual(decodeRequest(messages.encode(message)[:-1]), message)
 
     def test_otherWhiteSpaceIsNoMark(self) -> None:
         for frame in (b' { "Hello" : 20006 }\n', b'{"Hello":1 }', b' {"Hello":1}', b'{"Hello":1} \n', b'{"Hello":1}\t'):
-            self.assertEqual(type(messages.decodeClientMessage(frame)), Hello)
-            self.assertFalse(isMarked(frame))
+            self.assertIs(type(decodeRequest(frame)), Hello)

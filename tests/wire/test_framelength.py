@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.wire import clientsession, serversession
-from bore.wire.clientsession import TunnelOpened
 from bore.wire.errors import FrameTooLong, OverlongProof, Refusal
 from bore.wire.extension import Extended, Open, Opened, markedHello
 from bore.wire.limits import MAX_EXTENDED_FRAME, MAX_FRAME
 from bore.wire.messages import Error, Hello
-from bore.wire.serversession import TunnelAsked
+from bore.wire.sessionevents import SendData, TunnelAsked, TunnelOpened
 from tests.wire.sessions import CLIENT_STATES, SECRET, SERVER_STATES, TOKEN, hears, padded, serverSession
 from tests.wire.strategies import frameOf
 
@@ -26,7 +24,7 @@ class FrameLengthTests(SynchronousTestCase):
         self.assertEqual(hears(serverSession(None), hello), [TunnelAsked(1)])
         self.assertEqual(hears(serverSession(None), b" " + hello), [FrameTooLong])
         self.assertEqual(hears(serverSession(SECRET), b" " * 257), [OverlongProof])
-        agreed = serversession.SendData(frameOf(Extended(1)))
+        agreed = SendData(frameOf(Extended(1)))
         for size in (256, 257, 4096):
             for portions in ([markedHello(1) + padded(Open(1), size)], [markedHello(1), padded(Open(1), size)]):
                 self.assertEqual(hears(serverSession(None), *portions), [agreed, TunnelAsked(1)])
@@ -39,7 +37,7 @@ class FrameLengthTests(SynchronousTestCase):
             longest = padded(Error("no"), 256)
             self.assertEqual(hears(CLIENT_STATES[state](), longest), [Refusal])
             self.assertEqual(hears(CLIENT_STATES[state](), b" " + longest), [FrameTooLong])
-        agreed, asking, opened = frameOf(Extended(1)), clientsession.SendData(frameOf(Open(8000))), Opened(1, TOKEN, 60)
+        agreed, asking, opened = frameOf(Extended(1)), SendData(frameOf(Open(8000))), Opened(1, TOKEN, 60)
         for size in (256, 257, 4096):
             for portions in ([agreed + padded(opened, size)], [agreed, padded(opened, size)]):
                 self.assertEqual(hears(CLIENT_STATES["ANSWER"](), *portions), [asking, TunnelOpened(1, TOKEN)])
@@ -48,9 +46,7 @@ class FrameLengthTests(SynchronousTestCase):
                 self.assertEqual(hears(CLIENT_STATES[state](), tooLong), [FrameTooLong])
 
     def test_extendedItselfIsAShortFrame(self) -> None:
-        self.assertEqual(
-            hears(CLIENT_STATES["ANSWER"](), padded(Extended(1), 256)), [clientsession.SendData(frameOf(Open(8000)))]
-        )
+        self.assertEqual(hears(CLIENT_STATES["ANSWER"](), padded(Extended(1), 256)), [SendData(frameOf(Open(8000)))])
         self.assertEqual(hears(CLIENT_STATES["ANSWER"](), padded(Extended(1), 257)), [FrameTooLong])
 
     def test_aPlainHelloKeepsFramesShort(self) -> None:

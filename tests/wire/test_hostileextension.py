@@ -63,7 +63,9 @@ class RefusingTests(SynchronousTestCase):
         for decode, names in known.items():
             for name, frame in MESSAGES.items():
                 if name in names:
-                    self.assertEqual(type(decode(frame[:-1])).__name__, name.removeprefix("marked "))
+                    self.assertEqual(
+                        type(decode(frame[:-1])).__name__.removeprefix("Marked"), name.removeprefix("marked ")
+                    )
                 else:
                     self.assertRaises(UnknownMessage, decode, frame[:-1])
 

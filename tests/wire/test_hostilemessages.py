@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from bore.wire.errors import MalformedMessage
 from bore.wire.messages import (
     Hello,
-    decodeClientMessage,
     decodeServerMessage,
     encode,
 )
@@ -20,6 +19,7 @@ from tests.wire.strategies import (
     JUNK,
     TEXTS,
     UNHURRIED,
+    decodeClientMessage,
     uuidSpellings,
 )
 from tests.wire.test_messages import DECODERS, ID, MessageTestCase

@@ -24,7 +24,6 @@ from bore.wire.messages import (
     Hello,
     Message,
     ServerMessage,
-    decodeClientMessage,
     decodeServerMessage,
     encode,
 )
@@ -33,6 +32,7 @@ from tests.wire.strategies import (
     MESSAGES,
     SERVER_MESSAGES,
     UNHURRIED,
+    decodeClientMessage,
     spelledOut,
 )
 

@@ -11,7 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from bore.wire.clientsession import ControlSession
 from bore.wire.extension import Lane, markedHello
 from bore.wire.messages import Accept, Hello, encode
-from bore.wire.serversession import LaneOffered, ServerSession, VisitorTaken
+from bore.wire.serversession import ServerSession
+from bore.wire.sessionevents import LaneOffered, VisitorTaken
 from tests.wire.sessions import (
     CLIENT_STATES,
     ID,

@@ -15,7 +15,6 @@ from uuid import UUID
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.wire.clientsession import Event, SendData, ServerAlive, TunnelOpened, VisitorCame
 from bore.wire.errors import ClientHasNoSecret, InvalidSecret, PortInUse, ProtocolViolation, Refusal, ServerHasNoSecret
 from bore.wire.framing import FrameDecoder
 from bore.wire.messages import (
@@ -29,8 +28,16 @@ from bore.wire.messages import (
 )
 from bore.wire.proof import proveBase, provesBase
 from bore.wire.secret import Secret
-from bore.wire.serversession import Event as ServerEvent
-from bore.wire.serversession import ServerSession, TunnelAsked
+from bore.wire.serversession import ServerSession
+from bore.wire.sessionevents import (
+    ClientEvent,
+    SendData,
+    ServerAlive,
+    ServerEvent,
+    TunnelAsked,
+    TunnelOpened,
+    VisitorCame,
+)
 from tests.wire.sessions import controlSession, dataSession, serverSession
 
 RECORDED: Final[dict[str, object]] = json.loads(Path(__file__).with_name("recorded-bore-0.6.0.json").read_bytes())
@@ -175,7 +182,7 @@ class Run:
 
     port: int
     secret: Secret | None
-    told: list[Event] = field(default_factory=list)
+    told: list[ClientEvent] = field(default_factory=list)
     ended: type[Refusal] | None = None
 
 
@@ -205,7 +212,7 @@ class Replay:
         self._run = run
         self._session = controlSession(run.port, run.secret)
         self._unheard = self._session.greeting()
-        self.told: list[Event] = []
+        self.told: list[ClientEvent] = []
         self.ended: Refusal | None = None
 
     def said(self) -> str:

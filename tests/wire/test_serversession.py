@@ -28,15 +28,8 @@ from bore.wire.extension import Alive, Extended, Goodbye, Lane, Open, markedHell
 from bore.wire.messages import Accept, Authenticate, Hello, encode
 from bore.wire.proof import proveBase
 from bore.wire.secret import Secret
-from bore.wire.serversession import (
-    ClientAlive,
-    ClientLeft,
-    LaneOffered,
-    SendData,
-    ServerSession,
-    TunnelAsked,
-    VisitorTaken,
-)
+from bore.wire.serversession import ServerSession
+from bore.wire.sessionevents import ClientAlive, ClientLeft, LaneOffered, SendData, TunnelAsked, VisitorTaken
 from tests.wire.sessions import (
     COLUMNS,
     ID,

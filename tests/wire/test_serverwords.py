@@ -26,15 +26,8 @@ from bore.wire.extension import (
 )
 from bore.wire.framing import FrameDecoder
 from bore.wire.messages import Accept, Connection, Error, Heartbeat, Hello, encode
-from bore.wire.serversession import (
-    ClientAlive,
-    ClientLeft,
-    LaneOffered,
-    SendData,
-    ServerSession,
-    TunnelAsked,
-    VisitorTaken,
-)
+from bore.wire.serversession import ServerSession
+from bore.wire.sessionevents import ClientAlive, ClientLeft, LaneOffered, SendData, TunnelAsked, VisitorTaken
 from tests.wire.sessions import ID, LANE, SECRET, SERVER_STATES, SOURCE, TOKEN, hears, rightProof, serverSession
 from tests.wire.strategies import PORTS, SOURCES, STREAMS, TOKENS, UNHURRIED, UUIDS, frameOf, inPortions
 
