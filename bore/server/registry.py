@@ -42,8 +42,8 @@ class Registry(Protocol):
     """
     Grants public ports to users.
 
-    Calls are carried out in the order in which they are made. Each Deferred fires, with a failure if need be: a
-    registry behind a network limits its own waits. The caller does not cancel them: it gives back what comes too late.
+    Calls are carried out in the order in which they are made, and a call that fails has changed nothing. Each Deferred
+    fires: a registry behind a network limits its own waits. The caller cancels none: it gives back what comes too late.
 
     :ivar expired: called with each grant whose lease is over, and which is void then. Its user sets it.
     """

@@ -235,14 +235,14 @@ class Tunnels:
         """
         bounds = self._settings.bounds
         mine = self._bySource.get(source, {})
-        claimed = sum(claim.owner.source == source for claim in self._claims)
-        if 0 < bounds.tunnelsPerSource <= len(mine) + claimed:
+        claimed = [claim.owner.source for claim in self._claims if claim.abandoned is None]
+        if 0 < bounds.tunnelsPerSource <= len(mine) + claimed.count(source):
             doubtful = self._inDoubt(mine)
             if doubtful is None:
                 self._tooManyFromOne.happened(limit=bounds.tunnelsPerSource, source=source)
                 raise TooManyTunnelsFromSource
             return doubtful
-        if 0 < bounds.tunnels <= len(self._byPort) + len(self._claims):
+        if 0 < bounds.tunnels <= len(self._byPort) + len(claimed):
             doubtful = self._anyInDoubt()
             if doubtful is None:
                 self._tooMany.happened(limit=bounds.tunnels)

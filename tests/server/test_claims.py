@@ -1,0 +1,384 @@
+"""Tunnels that the registry does not grant at once: what comes in between, and what is left of it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TypeVar, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
+
+from bore.server.control import ControlProtocol
+from bore.server.controlport import ControlFactory
+from bore.server.registry import Grant, LocalRegistry
+from bore.server.session import CLAIM_TIMEOUT
+from bore.server.settings import Bounds, ServerSettings
+from bore.server.users import NAMELESS, User
+from bore.streams.reactor import IReactor
+from bore.wire.errors import CertificateRefused, ShuttingDown
+from bore.wire.extension import Alive, Goodbye, Open, Opened, encode
+from bore.wire.messages import Hello
+from bore.wire.messages import encode as encodeBase
+from tests.fakes import FakeTransport
+from tests.server.case import SessionCase
+from tests.support import freePort, isOpen
+
+T = TypeVar("T")
+
+
+class Answer:
+    """An answer of the registry that is on its way."""
+
+    def __init__(self, deliver: Callable[[], object], fail: Callable[[Failure], None]) -> None:
+        self.deliver = deliver
+        self.fail = fail
+
+
+class SlowRegistry:
+    """
+    Decides as a local registry does, and answers when a test wants.
+
+    :ivar slow: whether it does not answer at once.
+    :ivar answers: the answers that are still to come, the oldest first.
+    """
+
+    def __init__(self, registry: LocalRegistry) -> None:
+        self.registry = registry
+        self.slow = True
+        self.answers: list[Answer] = []
+
+    @property
+    def expired(self) -> Callable[[Grant], None]:
+        return self.registry.expired
+
+    @expired.setter
+    def expired(self, expired: Callable[[Grant], None]) -> None:
+        self.registry.expired = expired
+
+    def claim(self, port: int, user: User) -> Deferred[Grant]:
+        return self._later(self.registry.claim(port, user))
+
+    def resume(self, token: str, user: User) -> Deferred[Grant | None]:
+        return self._later(self.registry.resume(token, user))
+
+    def renew(self, grant: Grant) -> Deferred[None]:
+        return self.registry.renew(grant)
+
+    def release(self, grant: Grant) -> Deferred[None]:
+        return self.registry.release(grant)
+
+    def close(self) -> None:
+        self.registry.close()
+
+    def answer(self) -> None:
+        """Deliver the oldest answer."""
+        self.answers.pop(0).deliver()
+
+    def _later(self, answer: Deferred[T]) -> Deferred[T]:
+        if not self.slow:
+            return answer
+        later: Deferred[T] = Deferred()
+        self.answers.append(Answer(lambda: answer.chainDeferred(later), later.errback))
+        return later
+
+
+class ClaimCase(SessionCase):
+    """A server whose registry is behind a network."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.factory.shutDown()
+        reactor = cast(IReactor, self.reactor)
+        self.registry = SlowRegistry(LocalRegistry(reactor, self.lease))
+        lowest, highest = self.ports
+        settings = ServerSettings(lowest, highest, bindTunnels=self.host, bounds=self.bounds, lease=self.lease)
+        self.factory = ControlFactory(reactor, settings, self.relay, registry=self.registry)
+        self.port = freePort(self.host)
+
+    def claim(self, token: str | None = None, port: int | None = None) -> tuple[ControlProtocol, FakeTransport]:
+        """A client asks for its tunnel, and the registry is asked."""
+        protocol, transport = self.begin()
+        protocol.dataReceived(encode(Open(self.port if port is None else port, token)))
+        return protocol, transport
+
+    def claimBase(self) -> tuple[ControlProtocol, FakeTransport]:
+        """The same on the base protocol."""
+        protocol, transport = self.connect()
+        protocol.dataReceived(encodeBase(Hello(self.port)))
+        return protocol, transport
+
+    def opened(self, transport: FakeTransport) -> Opened:
+        [opened] = self.said(transport)
+        assert isinstance(opened, Opened), opened
+        return opened
+
+    def assertNothingIsLeft(self) -> None:
+        """Neither a port that listens, nor a grant, nor a timer, nor a claim that counts."""
+        self.assertEqual(self.registry.answers, [])
+        self.assertFalse(isOpen(self.host, self.port))
+        self.assertEqual((len(self.registry.registry), len(self.factory.tunnels)), (0, 0))
+        self.assertEqual(self.factory.tunnels._claims, set())
+        self.assertEqual(self.reactor.getReaders(), [])
+        self.reactor.pump([10.0] * 10)  # the log has its sums
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+
+class AnswerTests(ClaimCase):
+    """The answer comes, sooner or later."""
+
+    def test_aClientHasItsTunnelWhenItIsGrantedAndNotBefore(self) -> None:
+        for claim in (self.claim, self.claimBase):
+            protocol, transport = claim()
+            self.reactor.advance(CLAIM_TIMEOUT - 0.1)
+            self.assertEqual(transport.takeWritten(), b"")
+            self.assertFalse(isOpen(self.host, self.port))
+            self.registry.answer()
+            self.assertIn(str(self.port).encode(), transport.takeWritten())
+            self.assertTrue(isOpen(self.host, self.port))
+            self.reactor.advance(1)
+            self.assertFalse(transport.disconnecting)
+            protocol.refuse(ShuttingDown())
+            self.assertNothingIsLeft()
+
+    def test_aPortThatAnotherServerHasIsRefused(self) -> None:
+        other = self.successResultOf(self.registry.registry.claim(self.port, NAMELESS))
+        _, transport = self.claim()
+        self.registry.answer()
+        self.assertEqual(self.refusal(transport), "port-in-use")
+        self.registry.release(other)
+        self.assertNothingIsLeft()
+
+    def test_ofTwoThatClaimOnePortOneHasIt(self) -> None:
+        (_, first), (_, second) = self.claim(), self.claim()
+        self.registry.answer()
+        self.registry.answer()
+        self.assertEqual(self.opened(first).port, self.port)
+        self.assertEqual(self.refusal(second), "port-in-use")
+        self.assertTrue(isOpen(self.host, self.port))
+
+    def test_aPortThatWasGrantedAndCannotBeBoundIsGivenBack(self) -> None:
+        with socket.create_server((self.host, self.port)):
+            _, transport = self.claim()
+            self.registry.answer()
+            self.assertEqual(self.refusal(transport), "port-in-use")
+        self.assertNothingIsLeft()
+
+    def test_aFailureOfTheRegistryIsLoggedAndRefused(self) -> None:
+        for claim, text in ((self.claim, b"bind-failed"), (self.claimBase, b"failed to bind to port")):
+            _, transport = claim()
+            self.registry.answers.pop().fail(Failure(ConnectionLost()))
+            self.assertIn(text, transport.takeWritten())
+            self.assertTrue(transport.disconnecting)
+            self.assertEqual(len(self.flushLoggedErrors(ConnectionLost)), 1)
+            [held] = list(self.registry.registry._byPort.values())
+            self.registry.release(held)  # what fails has changed nothing
+            self.assertNothingIsLeft()
+
+
+class RandomPortTests(ClaimCase):
+    """A client that wants any port."""
+
+    ports = (20000, 20002)
+
+    def test_portsOfOtherServersAreAvoided(self) -> None:
+        grants = {port: self.registry.registry.claim(port, NAMELESS) for port in (20000, 20002)}
+        _, transport = self.claim(port=0)
+        while self.registry.answers:
+            self.registry.answer()
+        self.assertEqual(self.opened(transport).port, 20001)
+        _, transport = self.claim(port=0)
+        while self.registry.answers:
+            self.registry.answer()
+        self.assertEqual(self.refusal(transport), "no-free-port")
+        for grant in grants.values():
+            self.registry.release(self.successResultOf(grant))
+
+    def test_twoThatDrawTheSamePortGetTwo(self) -> None:
+        transports = [self.claim(port=0)[1] for _ in range(3)]
+        while self.registry.answers:
+            self.registry.answer()
+        self.assertEqual(sorted(self.opened(transport).port for transport in transports), [20000, 20001, 20002])
+
+
+class LeavingTests(ClaimCase):
+    """The session is over before the answer comes."""
+
+    def ends(self, extended: bool) -> list[tuple[str, Callable[[ControlProtocol], object]]]:
+        """All that can end a session, and what its client is sent."""
+        ends: list[tuple[str, Callable[[ControlProtocol], object]]] = [
+            ("", self.lose),
+            ("timed out waiting for the port", lambda protocol: self.reactor.advance(CLAIM_TIMEOUT)),
+            (
+                CertificateRefused.text,
+                lambda protocol: self.factory.endSessions({protocol.handle}, CertificateRefused()),
+            ),
+            (ShuttingDown.text, lambda protocol: protocol.refuse(ShuttingDown())),
+        ]
+        if extended:
+            unexpected = (encode(Alive()), encode(Open(0)))
+            ends += [
+                ("", lambda protocol: protocol.dataReceived(encode(Goodbye()))),
+                ("unknown-message", lambda protocol: protocol.dataReceived(b'{"Dance":1}\0')),
+                ("malformed-message", lambda protocol: protocol.dataReceived(b"junk\0")),
+                *[("does not belong here", partial(ControlProtocol.dataReceived, data=data)) for data in unexpected],
+            ]
+        return ends
+
+    def expel(self, protocol: ControlProtocol) -> None:
+        self.factory.endSessions({protocol.handle}, CertificateRefused())
+
+    def eachEnd(self) -> Iterator[FakeTransport]:
+        """Have a claim under way, and its session ended, in each way."""
+        for claim, extended in ((self.claim, True), (self.claimBase, False)):
+            for text, end in self.ends(extended):
+                protocol, transport = claim()
+                end(protocol)
+                self.assertIn(text.encode(), transport.value())
+                self.assertEqual(bool(text), bool(transport.takeWritten()), text)
+                yield transport
+
+    def test_whatIsGrantedTooLateIsGivenBack(self) -> None:
+        for transport in self.eachEnd():
+            self.assertEqual(len(self.registry.registry), 1)
+            self.registry.answer()
+            self.assertEqual(transport.takeWritten(), b"")
+            self.assertNothingIsLeft()
+
+    def test_aRefusalThatComesTooLateIsNotSent(self) -> None:
+        other = self.successResultOf(self.registry.registry.claim(self.port, NAMELESS))
+        for transport in self.eachEnd():
+            self.registry.answer()
+            self.assertEqual(transport.takeWritten(), b"")
+        self.registry.release(other)
+        self.assertNothingIsLeft()
+
+    def test_aFailureThatComesTooLateIsLogged(self) -> None:
+        for transport in self.eachEnd():
+            self.registry.answers.pop().fail(Failure(ConnectionLost()))
+            self.assertEqual(transport.takeWritten(), b"")
+            self.assertEqual(len(self.flushLoggedErrors(ConnectionLost)), 1)
+            [held] = list(self.registry.registry._byPort.values())
+            self.registry.release(held)
+            self.assertNothingIsLeft()
+
+    def test_theNextClientHasThePort(self) -> None:
+        for _ in self.eachEnd():
+            self.registry.answer()
+            protocol, transport = self.claim()
+            self.registry.answer()
+            self.assertEqual(self.opened(transport).port, self.port)
+            protocol.refuse(ShuttingDown())
+
+    def test_aServerThatStopsGivesBackWhatIsGrantedAfterwards(self) -> None:
+        for claim in (self.claim, self.claimBase):
+            _, transport = claim()
+            self.factory.shutDown()
+            self.assertIn(ShuttingDown.text.encode(), transport.takeWritten())
+            self.registry.answer()
+            self.assertNothingIsLeft()
+
+
+class LimitTests(ClaimCase):
+    """Claims count as tunnels do."""
+
+    bounds = Bounds(tunnels=3, tunnelsPerSource=2)
+
+    def test_asLongAsTheyAreUnderWay(self) -> None:
+        for port in (0, 0):
+            self.claim(port=port)
+        self.assertEqual(self.refusal(self.claim(port=0)[1]), "too-many-tunnels-from-address")
+        protocol, _ = self.begin("192.0.2.2")
+        protocol.dataReceived(encode(Open(0)))
+        protocol, transport = self.begin("192.0.2.3")
+        protocol.dataReceived(encode(Open(0)))
+        self.assertEqual(self.refusal(transport), "too-many-tunnels")
+
+    def test_aRegistryThatNeverAnswersDoesNotUseThemUp(self) -> None:
+        for _ in range(10):
+            _, transport = self.claim(port=0)
+            self.reactor.advance(CLAIM_TIMEOUT)
+            self.assertEqual(self.refusal(transport), "claim-timeout")
+        while self.registry.answers:
+            self.registry.answer()
+        self.assertNothingIsLeft()
+
+
+class ResumeTests(ClaimCase):
+    """A client that comes back with its token."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.registry.slow = False
+        self.protocol, self.former = self.claim()
+        self.token = self.opened(self.former).resume
+        self.registry.slow = True
+
+    def test_theFormerSessionHasTheTunnelUntilTheAnswerComes(self) -> None:
+        _, transport = self.claim(self.token)
+        self.assertFalse(self.former.disconnecting)
+        self.registry.answer()
+        self.assertEqual(self.refusal(self.former), "taken-over")
+        self.assertEqual(self.opened(transport).resume, self.token)
+        self.assertTrue(isOpen(self.host, self.port))
+
+    def test_aClientThatIsLostMeanwhileCanComeBackOnceMore(self) -> None:
+        for end in (self.lose, lambda protocol: self.reactor.advance(CLAIM_TIMEOUT)):
+            self.live(self.protocol, 1)
+            protocol, _ = self.claim(self.token)
+            end(protocol)
+            self.registry.answer()
+            self.assertEqual(self.refusal(self.former), "taken-over")
+            self.reactor.advance(self.lease - 1)
+            self.assertTrue(isOpen(self.host, self.port))
+            self.protocol, self.former = self.claim(self.token)
+            self.registry.answer()
+            self.assertEqual(self.opened(self.former).resume, self.token)
+        self.lose(self.protocol)
+        self.reactor.advance(self.lease)
+        self.assertNothingIsLeft()
+
+    def test_aClientThatLeavesMeanwhileHasNoTunnelAnyMore(self) -> None:
+        protocol, _ = self.claim(self.token)
+        protocol.dataReceived(encode(Goodbye()))
+        self.registry.answer()
+        self.assertEqual(self.refusal(self.former), "taken-over")
+        self.assertNothingIsLeft()
+
+    def test_theEndOfTheFormerSessionMeanwhileChangesNothing(self) -> None:
+        _, transport = self.claim(self.token)
+        self.lose(self.protocol)
+        self.reactor.advance(1)
+        self.registry.answer()
+        self.assertEqual(self.opened(transport).resume, self.token)
+        self.assertTrue(isOpen(self.host, self.port))
+
+    def test_aTunnelThatIsClosedMeanwhileIsOpenedAnew(self) -> None:
+        _, transport = self.claim(self.token)
+        self.protocol.dataReceived(encode(Goodbye()))
+        self.assertFalse(isOpen(self.host, self.port))
+        self.registry.answer()
+        self.registry.answer()
+        opened = self.opened(transport)
+        self.assertEqual(opened.port, self.port)
+        self.assertNotEqual(opened.resume, self.token)
+
+    def test_ofTwoThatComeAtOnceTheLastHasTheTunnel(self) -> None:
+        (_, first), (_, second) = self.claim(self.token), self.claim(self.token)
+        self.registry.answer()
+        self.registry.answer()
+        self.assertEqual(self.refusal(self.former), "taken-over")
+        self.assertIn(b"taken-over", first.takeWritten())
+        self.assertEqual(self.opened(second).resume, self.token)
+        self.assertTrue(isOpen(self.host, self.port))
+
+    def test_itCanHaveAnotherPort(self) -> None:
+        port = freePort(self.host)
+        _, transport = self.claim(self.token, port)
+        self.registry.answer()
+        self.assertEqual(self.refusal(self.former), "taken-over")
+        self.assertFalse(isOpen(self.host, self.port))
+        self.registry.answer()
+        self.assertEqual(self.opened(transport).port, port)

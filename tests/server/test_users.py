@@ -1,0 +1,132 @@
+"""Who a client is, and what belongs to it."""
+
+from __future__ import annotations
+
+from typing import cast
+from uuid import uuid4
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.server.control import ControlProtocol
+from bore.server.controlport import ControlFactory
+from bore.server.settings import ServerSettings
+from bore.server.users import NAMELESS, SharedSecret, User
+from bore.streams.reactor import IReactor
+from bore.wire import extension
+from bore.wire.errors import InvalidSecret
+from bore.wire.extension import Goodbye, Open, Opened, markedHello
+from bore.wire.messages import Authenticate, Challenge, decodeServerMessage, encode
+from bore.wire.proof import Proven, proveBase, provesBase
+from bore.wire.secret import Secret
+from tests.fakes import FakeTransport
+from tests.server.case import SessionCase
+from tests.support import isOpen
+
+ALICE, BOB = Secret("alice's own secret"), Secret("bob's own secret")
+
+
+class EitherProof:
+    """Asks for the proof of one of several secrets."""
+
+    def __init__(self, secrets: list[Secret]) -> None:
+        self._secrets = secrets
+        self._id = uuid4()
+
+    def challenge(self) -> bytes:
+        return encode(Challenge(self._id))
+
+    def check(self, frame: bytes) -> Proven:
+        proof = extension.decodeRequest(frame)
+        assert isinstance(proof, Authenticate)
+        for secret in self._secrets:
+            if provesBase(secret, self._id, proof.proof):
+                return Proven(secret, b"")
+        raise InvalidSecret
+
+
+class TwoUsers:
+    """An authenticator that knows two users, each by a secret."""
+
+    asks = True
+
+    def __init__(self) -> None:
+        self._users = {ALICE: User("alice"), BOB: User("bob")}
+
+    def proof(self, channelBinding: bytes) -> EitherProof:
+        return EitherProof(list(self._users))
+
+    def user(self, secret: Secret | None) -> User:
+        assert secret is not None
+        return self._users[secret]
+
+
+class UsersTests(SessionCase):
+    """A server with two users."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.factory.shutDown()
+        reactor = cast(IReactor, self.reactor)
+        settings = ServerSettings(bindTunnels=self.host)
+        self.factory = ControlFactory(reactor, settings, self.relay, TwoUsers())
+
+    def prove(self, secret: Secret) -> tuple[ControlProtocol, FakeTransport]:
+        """A client that answers the challenge."""
+        protocol, transport = self.connect()
+        challenge = decodeServerMessage(transport.takeWritten()[:-1])
+        assert isinstance(challenge, Challenge)
+        protocol.dataReceived(encode(Authenticate(proveBase(secret, challenge.id))))
+        return protocol, transport
+
+    def come(self, secret: Secret, resume: str | None = None) -> tuple[ControlProtocol, FakeTransport, Opened]:
+        """A client that gets a tunnel."""
+        protocol, transport = self.prove(secret)
+        protocol.dataReceived(markedHello(0))
+        protocol.dataReceived(extension.encode(Open(0, resume)))
+        [_, opened] = self.said(transport)
+        assert isinstance(opened, Opened)
+        return protocol, transport, opened
+
+    def test_eachIsLetInWithTheOwnSecret(self) -> None:
+        for secret in (ALICE, BOB):
+            self.come(secret)
+        _, transport = self.prove(Secret("mallory's"))
+        self.assertEqual(transport.takeWritten(), b'{"Error":"invalid secret"}\0')
+
+    def test_aTokenIsWorthNothingToAnotherUser(self) -> None:
+        _, hers, opened = self.come(ALICE)
+        _, _, his = self.come(BOB, opened.resume)
+        self.assertNotEqual((his.port, his.resume), (opened.port, opened.resume))
+        self.assertFalse(hers.disconnecting)
+        _, _, again = self.come(ALICE, opened.resume)
+        self.assertEqual((again.port, again.resume), (opened.port, opened.resume))
+        self.assertEqual(self.refusal(hers), "taken-over")
+
+    def test_norWhileItsOwnerIsAway(self) -> None:
+        protocol, _, opened = self.come(ALICE)
+        self.lose(protocol)
+        protocol, _, his = self.come(BOB, opened.resume)
+        self.assertNotEqual(his.port, opened.port)
+        protocol.dataReceived(extension.encode(Goodbye()))
+        self.assertTrue(isOpen(self.host, opened.port))
+        self.assertEqual(self.come(ALICE, opened.resume)[2].port, opened.port)
+
+
+class SharedSecretTests(SynchronousTestCase):
+    """All clients are one user."""
+
+    def test_withoutASecretNothingIsAskedFor(self) -> None:
+        authenticator = SharedSecret(None)
+        self.assertFalse(authenticator.asks)
+        self.assertIsNone(authenticator.proof(b""))
+        self.assertEqual(authenticator.user(None), NAMELESS)
+
+    def test_whoKnowsItIsTheUserWithoutAName(self) -> None:
+        authenticator = SharedSecret(ALICE)
+        self.assertTrue(authenticator.asks)
+        proof = authenticator.proof(b"")
+        assert proof is not None
+        challenge = decodeServerMessage(proof.challenge()[:-1])
+        assert isinstance(challenge, Challenge)
+        proven = proof.check(encode(Authenticate(proveBase(ALICE, challenge.id)))[:-1])
+        self.assertEqual(authenticator.user(proven.secret), NAMELESS)
