@@ -203,7 +203,7 @@ class ShutDownTests(ControlCase):
         self.successResultOf(self.factory.shutDown())
 
 
-class StarvationTests(ControlCase):
+class ListenerGroupTests(ControlCase):
     """No descriptors for data connections, as visitors have taken them all."""
 
     def test_streamsThatOnlyLingerAreGivenUpFirst(self) -> None:
