@@ -119,7 +119,7 @@ def _local(program: str, arguments: Sequence[str]) -> int:
         code = _fail(program, describe(reason.value), exits.codeFor(reason.value))
         reactor.stop()
 
-    service.gaveUp.addErrback(gaveUp)
+    service.whenGaveUp().addErrback(gaveUp)
     _followHangup(reactor, service)
     reactor.callWhenRunning(service.startService)
     _runUntilSignal(reactor, service)

@@ -21,6 +21,8 @@ from bore import exits
 from bore.client.reasons import describe
 from bore.client.service import ClientService
 from bore.client.settings import ClientSettings, ServerAddress
+from bore.client.target import Target
+from bore.client.tunnelspec import TunnelSpec
 from bore.options.demo import DemoCommand
 from bore.server.log import logged
 from bore.server.service import ServerService
@@ -113,17 +115,15 @@ class Demo(MultiService):
         client = ClientService(
             self._reactor,
             ClientSettings(
-                localPort=web.getHost().port,
-                localHost=_LOOPBACK,
-                servers=(ServerAddress(_LOOPBACK, server.controlPort),),
-                port=self._options.port,
+                TunnelSpec(Target(web.getHost().port, _LOOPBACK), self._options.port),
+                (ServerAddress(_LOOPBACK, server.controlPort),),
                 reconnect=False,
                 portableRelay=portable,
             ),
         )
         MultiService.addService(self, client)
-        client.gaveUp.addErrback(self._failed).addCallback(lambda _: self._stop())
-        url = f"http://{_LOOPBACK}:{await client.opened}/"
+        url = f"http://{_LOOPBACK}:{await client.whenOpened()}/"
+        client.whenGaveUp().addErrback(self._failed).addCallback(lambda _: self._stop())
         self._log.info("the page is at {url}", announce=True, url=url)
         agent = Agent.usingEndpointFactory(self._reactor, _Loopback(self._reactor))
         response = await agent.request(b"GET", url.encode())
@@ -148,8 +148,9 @@ class Demo(MultiService):
         return stopped
 
     def _failed(self, reason: Failure) -> None:
-        self._log.error("the demonstration failed: {error}", error=describe(reason.value))
-        self.code = exits.FAILURE
+        if self.running:  # else it was stopped meanwhile
+            self._log.error("the demonstration failed: {error}", error=describe(reason.value))
+            self.code = exits.FAILURE
 
     def _finish(self) -> None:
         if self._options.once or self.code != exits.OK:

@@ -70,6 +70,8 @@ def main() -> None:
     from bore.client.reconnecting import ControlFactory
     from bore.client.service import ClientService
     from bore.client.settings import ClientSettings, ServerAddress
+    from bore.client.target import Target
+    from bore.client.tunnelspec import TunnelSpec
     from bore.system.limits import FOR_CONTROL, descriptorsForVisitors
 
     ControlFactory.noisy = True  # it is started for each attempt, and says so
@@ -77,7 +79,9 @@ def main() -> None:
     globalLogPublisher.addObserver(cast(ILogObserver, observe))
     for n in range(count):
         descriptors = descriptorsForVisitors(FOR_CONTROL)
-        settings = ClientSettings(local, (ServerAddress(host),), "127.0.0.1", descriptors=descriptors)
+        settings = ClientSettings(
+            TunnelSpec(Target(local, "127.0.0.1")), (ServerAddress(host),), descriptors=descriptors
+        )
         service = ClientService(reactor, settings)
         # Not all at once: this is not what is tested.
         reactor.callLater(n / 200, service.startService)

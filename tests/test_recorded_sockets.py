@@ -17,6 +17,8 @@ from twisted.trial.unittest import TestCase
 
 from bore.client.service import ClientService
 from bore.client.settings import ClientSettings, ServerAddress
+from bore.client.target import Target
+from bore.client.tunnelspec import TunnelSpec
 from bore.server.service import ServerService
 from bore.server.settings import ServerSettings
 from bore.streams.reactor import IReactor
@@ -183,17 +185,18 @@ class ScriptedServer:
 
 
 #: What the original was started with, and how ours must end; None: as when the server is lost.
-CLIENTS: dict[str, tuple[dict[str, Any], str | None]] = {
-    "client: hello": ({}, None),
-    "client: port 20001": ({"port": 20001}, "port already in use"),
-    "client: challenge without secret": ({}, "server requires authentication, but no client secret was provided"),
-    "client: with secret": ({"secret": Secret("my secret")}, None),
+CLIENTS: dict[str, tuple[int, Secret | None, str | None]] = {
+    "client: hello": (0, None, None),
+    "client: port 20001": (20001, None, "port already in use"),
+    "client: challenge without secret": (0, None, "server requires authentication, but no client secret was provided"),
+    "client: with secret": (0, Secret("my secret"), None),
     "client: secret, server has none": (
-        {"secret": Secret("my secret")},
+        0,
+        Secret("my secret"),
         "expected authentication challenge, but no secret was required",
     ),
-    "client: with secret, refused": ({"secret": Secret("my secret")}, "invalid secret"),
-    "client: white space in Hello reply": ({}, None),
+    "client: with secret, refused": (0, Secret("my secret"), "invalid secret"),
+    "client: white space in Hello reply": (0, None, None),
 }
 
 
@@ -202,13 +205,16 @@ class ClientTests(TestCase):
 
     async def _converse(self, key: str) -> None:
         recorded = cast("dict[str, Any]", RECORDED[key])
-        settings, error = CLIENTS[key]
+        port, secret, error = CLIENTS[key]
         host = loopbackHost()
         server = ScriptedServer(host, recorded["wire"])
         client = ClientService(
             cast(IReactor, reactor),
             ClientSettings(
-                freePort(), (ServerAddress(host, server.port),), localHost="127.0.0.1", reconnect=False, **settings
+                TunnelSpec(Target(freePort(), "127.0.0.1"), port),
+                (ServerAddress(host, server.port),),
+                secret,
+                reconnect=False,
             ),
         )
         reasons: list[BaseException] = []
@@ -216,13 +222,13 @@ class ClientTests(TestCase):
         def gaveUp(reason: Failure) -> None:
             reasons.append(cast(BaseException, reason.value))
 
-        client.gaveUp.addErrback(gaveUp)
+        ended = client.whenGaveUp().addErrback(gaveUp)
         opened: list[int] = []
-        client.opened.addCallback(opened.append)
+        client.whenOpened().addCallbacks(opened.append, lambda reason: None)
         client.startService()
         try:
             await deferToThread(server.play)
-            await client.gaveUp
+            await ended
         finally:
             await client.stopService()
         [reason] = reasons

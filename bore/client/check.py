@@ -13,25 +13,28 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bore.client.reasons import describe
-from bore.client.visitors import Visitors
+from bore.client.tunnel import Tunnel
+from bore.events import Sink
+from bore.events.client import CheckFailed
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
 from bore.wire.limits import ACCEPT_TIMEOUT
 
-#: So many checks in a row have to fail before anything is done about it.
+#: The number of checks that have to fail in a row before the client acts on it.
 _PATIENCE: Final = 3
 
 
 class Check:
     """
-    Connects to the public port now and then, and sees whether a visitor comes through.
+    Connects to the public port at an interval, and sees whether a visitor comes through.
 
-    Any visitor that comes meanwhile is as good a proof as the check's own: a tunnel that brings visitors works.
+    Any visitor that comes meanwhile proves as much as the check's own: the tunnel works.
 
-    :param seconds: how often, and how long one check may take at most.
+    :param seconds: the interval, and the longest time that one check may take.
     :param public: dials the public port.
+    :param tunnel: the tunnel that is checked.
     :param passed: called after each check that has succeeded.
-    :param failed: called with the last reason when three in a row have not.
+    :param failed: called with the last reason when three in a row have failed.
     """
 
     _log = Logger()
@@ -41,14 +44,16 @@ class Check:
         reactor: IReactor,
         seconds: float,
         public: Dialer,
-        visitors: Visitors,
+        tunnel: Tunnel,
+        sink: Sink,
         passed: Callable[[], None],
         failed: Callable[[str], None],
     ) -> None:
         self._reactor = reactor
         self._timeout = min(seconds, ACCEPT_TIMEOUT)
         self._public = public
-        self._visitors = visitors
+        self._tunnel = tunnel
+        self._sink = sink
         self._passed = passed
         self._failed = failed
         self._failures = 0
@@ -61,7 +66,7 @@ class Check:
         self._log.failure("the public port is not checked any more", reason)
 
     def stop(self) -> None:
-        """Check no more."""
+        """End the checks."""
         if self._loop.running:
             self._loop.stop()
         if self._running is not None:
@@ -74,7 +79,7 @@ class Check:
 
     async def _visit(self) -> None:
         came: Deferred[None] = Deferred()
-        self._visitors.witness = lambda: None if came.called else came.callback(None)
+        self._tunnel.witness = lambda: None if came.called else came.callback(None)
         try:
             dialling = self._public.dial()
             sock: socket.socket = await dialling if isinstance(dialling, Deferred) else dialling
@@ -82,17 +87,17 @@ class Check:
                 await came
             except CancelledError:
                 if self._turnedAway(sock):
-                    return  # the server answers, and has as many visitors as it takes
+                    return  # the server answers, and the tunnel has as many visitors as it may
                 raise
             finally:
                 sock.close()
         finally:
-            self._visitors.witness = None
+            self._tunnel.witness = None
 
     def _turnedAway(self, sock: socket.socket) -> bool:
         """Whether the server has closed the visit because the tunnel is full."""
         try:
-            return len(self._visitors.relay) > 0 and not sock.recv(1)
+            return self._tunnel.visitors > 0 and not sock.recv(1)
         except OSError as e:
             return e.errno == errno.ECONNRESET
 
@@ -106,9 +111,9 @@ class Check:
         self._running = None
         if reason.check(CancelledError) or not self._loop.running:
             return
-        text = "nobody came through" if reason.check(TimeoutError) else describe(reason.value)
+        text = "no visitor came through" if reason.check(TimeoutError) else describe(reason.value)
         self._failures += 1
-        self._log.warn("check {count} of {of}: {why}", count=self._failures, of=_PATIENCE, why=text)
+        self._sink.emit(CheckFailed(self._tunnel.name, self._failures, _PATIENCE, text))
         if self._failures == _PATIENCE:
             self.stop()
             self._failed(text)

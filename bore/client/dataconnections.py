@@ -1,9 +1,11 @@
-"""New connections to the server, beside the control connection."""
+"""The connections of a session beside its control connection."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from math import inf
+from uuid import UUID
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionDone, TimeoutError
@@ -15,7 +17,7 @@ from bore.client.patience import Patience
 from bore.relay.interface import Stream
 from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import RECORD, channelBinding, stuckAt
+from bore.streams.sockets import RECORD, channelBinding, sinceReceived, stuckAt
 from bore.wire.datasession import DataSession
 from bore.wire.errors import WireError
 from bore.wire.extension import Lane
@@ -27,18 +29,30 @@ from bore.wire.secret import Secret
 
 class DataConnections:
     """
-    Opens connections to the server, and says what each is for.
+    Opens connections to the server of a session, each with the message that says what it is for.
 
-    :param secret: what is shared with the server, or None.
+    :param server: dials the server.
+    :param secret: the secret that is shared with the server, or None.
+    :ivar carriers: the sockets on which visitors of the session are served.
     """
 
-    def __init__(self, reactor: IReactor, secret: Secret | None) -> None:
+    def __init__(self, reactor: IReactor, server: Dials, secret: Secret | None) -> None:
         self._reactor = reactor
+        self._server = server
         self._secret = secret
+        self.carriers: dict[UUID, socket.socket] = {}
+
+    @property
+    def patience(self) -> float:
+        """Seconds for which it pays to wait for an idle lane before a new connection is opened."""
+        return self._server.patience
+
+    def sinceReceived(self) -> float:
+        """Seconds since bytes of the server were received for a visitor; infinity where that is not known."""
+        return min(map(sinceReceived, self.carriers.values()), default=inf)
 
     def open(
         self,
-        server: Dials,
         request: Accept | Lane,
         patience: Patience | None = None,
         reached: Callable[[], None] | None = None,
@@ -46,47 +60,46 @@ class DataConnections:
         """
         Open one.
 
-        :param server: dials the server.
-        :param patience: waits for a descriptor if there is none; None: then it fails.
-        :param reached: called when the server is reached, before anything is said.
-        :returns: the connection, as it is behind what was said on it; now or later, or a failure.
+        :param patience: waits for a descriptor if there is none; None: the attempt fails.
+        :param reached: called when the server is reached, before anything is sent.
+        :returns: the connection behind the messages, now or later, or a failure.
         """
-        sock = server.dial() if patience is None else patience.dial(server)
+        sock = self._server.dial() if patience is None else patience.dial(self._server)
         if isinstance(sock, Deferred):
-            return sock.addCallback(self._say, request, reached)
-        return self._say(sock, request, reached)
+            return sock.addCallback(self._begin, request, reached)
+        return self._begin(sock, request, reached)
 
-    def _say(
+    def _begin(
         self, sock: socket.socket, request: Accept | Lane, reached: Callable[[], None] | None
     ) -> Stream | Deferred[Stream]:
         if reached is not None:
             reached()
         secret = self._secret
         session = DataSession(request, None if secret is None else clientProof(secret, channelBinding(sock)))
-        words = session.greeting()
-        if not words:
+        data = session.greeting()
+        if not data:
             return _Proving(self._reactor, sock, session).done
         try:
-            _say(sock, words)
+            _send(sock, data)
         except OSError as e:
             sock.close()
             return fail(Failure(e))
         return Stream(sock)
 
 
-def _say(sock: socket.socket, words: bytes) -> None:
+def _send(sock: socket.socket, data: bytes) -> None:
     """
-    Say something on a fresh connection, which takes so little at once.
+    Send a few bytes on a fresh connection, whose empty buffer takes them at once.
 
-    :raises OSError: when it does not.
+    :raises OSError: if it does not.
     """
-    if sock.send(words) < len(words):
+    if sock.send(data) < len(data):
         raise BlockingIOError("a fresh connection takes nothing")
 
 
 @implementer(IReadWriteDescriptor)
 class _Proving:
-    """Waits for the challenge on a fresh data connection, and answers it; inside TLS, the server's proof follows."""
+    """Answers the challenge on a fresh data connection; inside TLS it waits for the server's proof, too."""
 
     def __init__(self, reactor: IReactor, sock: socket.socket, session: DataSession) -> None:
         self._reactor = reactor
@@ -116,9 +129,9 @@ class _Proving:
         try:
             if not data:
                 raise ConnectionDone
-            words = self._session.feed(data)
-            if words:
-                _say(self._socket, words)
+            answer = self._session.feed(data)
+            if answer:
+                _send(self._socket, answer)
         except (OSError, WireError, ConnectionDone) as e:
             self._fail(e)
             return
@@ -128,13 +141,13 @@ class _Proving:
             self.done.callback(Stream(self._socket, self._session.takeRest()))
 
     def doWrite(self) -> None:
-        """What OpenSSL had to write before it reads finds room now."""
+        """There is room for what OpenSSL has to write before it reads on."""
         self._reactor.removeWriter(self)
         self._reactor.addReader(self)
         self.doRead()
 
     def connectionLost(self, reason: Failure) -> None:
-        """The poll says that something is wrong with the socket, or the reactor ends."""
+        """The poll reports an error of the socket, or the reactor ends."""
         self._fail(reason.value)
 
     def _timedOut(self) -> None:

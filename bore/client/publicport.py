@@ -50,6 +50,10 @@ class PublicPort:
             self._had = tunnel.port
             self.resume = tunnel.resume  # of use for another port, too: the one that we had need not be kept
 
+    def close(self) -> None:
+        """Let another client use what remembers the port."""
+        self._memory.close()
+
     def opened(self, port: int, resume: str | None) -> None:
         """The tunnel is up on this port."""
         self._loaded = True

@@ -1,140 +1,144 @@
-"""The servers that a client knows, and which of them it uses."""
+"""The servers that a client may use, and the one that it uses now."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from zope.interface import implementer
 
-from bore.client.publicport import PublicPort
 from bore.client.settings import ClientSettings, ServerAddress
-from bore.client.state import Memory, NoMemory, StateFile
 from bore.streams.dial import Dialer, Dials
 from bore.streams.endpoint import DialerEndpoint
 from bore.streams.reactor import IReactor
+from bore.tls.settings import ClientTls
 
 if TYPE_CHECKING:
     from bore.tls.trust import Trust
     from bore.tls.verdict import Verdict
 
 
-@implementer(IStreamClientEndpoint)
-class Servers:
+class Server:
     """
-    A list of servers with a current one. As an endpoint, it dials that one.
+    A server, and what the client knows of it.
 
-    :ivar address: where the current server is.
-    :ivar publicPort: the public port at the current server.
+    :ivar address: where it is.
+    :ivar name: the same, as events name it.
+    :ivar met: whether an attempt was made already.
+    :ivar challengeLate: whether its challenge has come too late once.
     """
 
-    def __init__(self, reactor: IReactor, settings: ClientSettings) -> None:
+    def __init__(self, reactor: IReactor, address: ServerAddress, tls: ClientTls | None, secret: bool) -> None:
         self._reactor = reactor
-        self._all = [
-            (address, PublicPort(reactor, settings.port, _memory(settings, address))) for address in settings.servers
-        ]
-        self._tls = settings.tls
-        self._secret = settings.secret is not None
-        self._trusts: dict[ServerAddress, Trust] = {}
-        self._verdicts: dict[ServerAddress, Verdict] = {}
-        self._dialers: dict[ServerAddress, Dialer] = {}
-        self._dropped: dict[int, bool] = {}
-        self._current = 0
-
-    def __len__(self) -> int:
-        """How many of them are tried."""
-        return len(self._all) - len(self._dropped)
-
-    @property
-    def address(self) -> ServerAddress:
-        """Where the current server is."""
-        return self._all[self._current][0]
-
-    @property
-    def publicPort(self) -> PublicPort:
-        """The public port at the current server."""
-        return self._all[self._current][1]
+        self._tls = tls
+        self._secret = secret
+        self._trust: Trust | None = None
+        self._verdict: Verdict | None = None
+        self._plain = Dialer(reactor, *address)
+        self.address = address
+        self.name = str(address)
+        self.met = False
+        self.challengeLate = False
 
     @property
     def known(self) -> bool:
-        """Whether the current server has shown to be the one that is meant; without TLS nothing can be shown."""
-        verdict = self._verdicts.get(self.address)
-        return self._tls is None or (verdict is not None and verdict.isKnown)
-
-    def moveOn(self) -> None:
-        """Make the next one that is tried the current one; behind the last comes the first."""
-        for _ in self._all:
-            self._current = (self._current + 1) % len(self._all)
-            if self._current not in self._dropped:
-                return
-
-    def drop(self, forGood: bool) -> None:
-        """
-        Do not try the current server again.
-
-        :param forGood: else it is tried again when there was a tunnel at another one.
-        """
-        self._dropped[self._current] = forGood
+        """Whether it has shown that it is the server that is meant; without TLS it cannot show that."""
+        return self._tls is None or (self._verdict is not None and self._verdict.isKnown)
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        """Dial the current server; its name is looked up afresh."""
-        self.publicPort.recall()
-        plain = self._dialers.setdefault(self.address, Dialer(self._reactor, *self.address))
-        plain.forget()
-        self._verdicts.pop(self.address, None)
-        return DialerEndpoint(self._reactor, self._firstDialer(plain)).connect(protocolFactory)
+        """Make a control connection; the server's name is looked up afresh."""
+        self._plain.forget()
+        self._verdict = None
+        return DialerEndpoint(self._reactor, self._firstDialer()).connect(protocolFactory)
 
     def dialer(self, host: str, port: int, distrusted: Callable[[Exception], None]) -> Dials:
         """
-        What makes further connections to the current server.
+        Make what opens further connections to the server.
 
         :param host: its IP address.
-        :param distrusted: called when it turns out to be another one.
+        :param distrusted: called when another server answers.
         """
         plain = Dialer(self._reactor, host, port)
         if self._tls is None:
             return plain
         from bore.tls.dialer import FurtherTlsDialer
 
-        return FurtherTlsDialer(self._reactor, plain, self._trust(), self._verdicts[self.address], distrusted)
+        assert self._verdict is not None
+        return FurtherTlsDialer(self._reactor, plain, self.trust(), self._verdict, distrusted)
 
     def proven(self) -> None:
-        """The current server has proved that it knows the secret."""
-        address = self.address
-        self._verdicts[address] = self._trust().proven(self._verdicts[address])
+        """The server has proved that it knows the secret."""
+        assert self._verdict is not None
+        self._verdict = self.trust().proven(self._verdict)
 
     def opened(self) -> None:
-        """There is a tunnel at the current server."""
-        self._dropped = {number: forGood for number, forGood in self._dropped.items() if forGood}
-        if self._tls is not None:
-            self._trust().tell(self._verdicts[self.address])
+        """The server has opened a tunnel."""
+        if self._verdict is not None:
+            self.trust().tell(self._verdict)
 
-    def _trust(self) -> Trust:
-        """Judges the current server. OpenSSL is loaded here, and not before."""
+    def judged(self, verdict: Verdict) -> None:
+        """The server of the control connection was judged."""
+        self._verdict = verdict
+
+    def trust(self) -> Trust:
+        """What judges the server inside TLS. OpenSSL is loaded here, and not before."""
         from bore.tls.trust import Trust
 
         assert self._tls is not None
-        address = self.address
-        if address not in self._trusts:
-            self._trusts[address] = Trust(*address, self._tls, self._secret)
-        return self._trusts[address]
+        if self._trust is None:
+            self._trust = Trust(*self.address, self._tls, self._secret)
+        return self._trust
 
-    def _firstDialer(self, plain: Dialer) -> Dials:
+    def _firstDialer(self) -> Dials:
         """What dials the control connection: with TLS, if the user wants it."""
         if self._tls is None:
-            return plain
+            return self._plain
         from bore.tls.dialer import TlsDialer
 
-        return TlsDialer(self._reactor, plain, self._trust(), partial(self._judged, self.address))
-
-    def _judged(self, address: ServerAddress, verdict: Verdict) -> None:
-        self._verdicts[address] = verdict
+        return TlsDialer(self._reactor, self._plain, self.trust(), self.judged)
 
 
-def _memory(settings: ClientSettings, address: ServerAddress) -> Memory:
-    if settings.stateFolder is None:
-        return NoMemory()
-    return StateFile(settings.stateFolder, str(address), settings.local)
+@implementer(IStreamClientEndpoint)
+class Servers:
+    """A list of servers, one of which is the current one. As an endpoint, it connects to that one."""
+
+    def __init__(self, reactor: IReactor, settings: ClientSettings) -> None:
+        secret = settings.secret is not None
+        self._all = [Server(reactor, address, settings.tls, secret) for address in settings.servers]
+        self._dropped: dict[Server, bool] = {}
+        self._current = 0
+
+    def __len__(self) -> int:
+        """The number of servers that are tried."""
+        return len(self._all) - len(self._dropped)
+
+    @property
+    def current(self) -> Server:
+        """The server that is used, or tried next."""
+        return self._all[self._current]
+
+    def moveOn(self) -> None:
+        """Make the next server that is tried the current one; behind the last comes the first."""
+        for _ in self._all:
+            self._current = (self._current + 1) % len(self._all)
+            if self.current not in self._dropped:
+                return
+
+    def drop(self, forGood: bool) -> None:
+        """
+        Do not try the current server again.
+
+        :param forGood: else it is tried again after there was a tunnel at another one.
+        """
+        self._dropped[self.current] = forGood
+
+    def opened(self) -> None:
+        """There is a tunnel at the current server."""
+        self._dropped = {server: forGood for server, forGood in self._dropped.items() if forGood}
+        self.current.opened()
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """Connect to the current server."""
+        return self.current.connect(protocolFactory)

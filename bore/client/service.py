@@ -2,60 +2,88 @@
 
 from __future__ import annotations
 
+import random
 from typing import Final
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, TimeoutError, gatherResults
-from twisted.logger import Logger
 
-from bore.client.reconnecting import ControlFactory
+from bore.client.link import ServerLink
+from bore.client.log import ClientLog
+from bore.client.retry import RetryPolicy
 from bore.client.servers import Servers
-from bore.client.settings import ClientSettings
+from bore.client.settings import ClientSettings, ServerAddress
+from bore.client.state import Memory, NoMemory, StateFile
+from bore.client.tunnel import Tunnel
 from bore.client.visitors import Visitors
+from bore.events import NothingToReload, ShortSecret, Sink, Stopped
 from bore.relay.backend import makeRelay
 from bore.relay.interface import DRAIN_TIMEOUT
-from bore.streams.connector import EndpointConnector
 from bore.streams.reactor import IReactor
-from bore.wire.secret import SHORT_SECRET
+from bore.streams.visitorlog import VisitorLog
 
-#: How long the server has to take note that the client stops, in seconds.
+#: How long the server has to read that the client stops, in seconds.
 _FAREWELL_TIMEOUT: Final = 2.0
 
 
 class ClientService(Service):
     """
-    The whole client.
+    The whole client. It can be started again after it was stopped.
 
-    :ivar opened: fires with the public port when the tunnel is up for the first time.
-    :ivar gaveUp: fails with the reason when the client makes no further attempt: a
-        :class:`bore.wire.errors.AuthenticationFailed`, or anything else that is final.
+    :param sink: gets the events; None: they are logged.
     """
 
-    _log = Logger()
-
-    def __init__(self, reactor: IReactor, settings: ClientSettings) -> None:
+    def __init__(self, reactor: IReactor, settings: ClientSettings, sink: Sink | None = None) -> None:
         self._reactor = reactor
-        self._warns = settings.secret is not None and settings.secret.short
-        self._relay = makeRelay(
-            reactor, settings.halfOpenTimeout, settings.descriptors, portable=settings.portableRelay
-        )
-        self._visitors = Visitors(reactor, self._relay, settings)
-        servers = Servers(reactor, settings)
-        self._factory = ControlFactory(reactor, settings, servers, self._visitors)
-        self._connector = EndpointConnector(servers, self._factory)
-        self.opened: Deferred[int] = self._factory.firstOpened
-        self.gaveUp: Deferred[None] = self._factory.gaveUp
+        self._settings = settings
+        self._sink = sink or _loggingSink(reactor)
+        self._tunnel = Tunnel(reactor, settings.tunnel, self._memory, self._sink)
+        self._link: ServerLink | None = None
+        self._visitors: Visitors | None = None
+
+    def whenOpened(self) -> Deferred[int]:
+        """
+        Wait until the tunnel is up for the first time since the start.
+
+        :returns: fires with the public port; fails with the reason when the client gives up before, and with
+            CancelledError when it is stopped before.
+        """
+        return self._tunnel.whenOpened()
+
+    def whenGaveUp(self) -> Deferred[None]:
+        """
+        Wait until the client makes no further attempt.
+
+        :returns: fails with the reason then: an :class:`bore.wire.errors.AuthenticationFailed`, or anything else that
+            is final.
+        """
+        return self._tunnel.whenGaveUp()
 
     def startService(self) -> None:
         """Start to connect."""
         Service.startService(self)
-        if self._warns:
-            self._log.warn(SHORT_SECRET)
-        self._connector.connect()
+        settings = self._settings
+        if settings.secret is not None and settings.secret.short:
+            self._sink.emit(ShortSecret())
+        relay = makeRelay(
+            self._reactor, settings.halfOpenTimeout, settings.descriptors, portable=settings.portableRelay
+        )
+        visitors = Visitors(self._reactor, relay, settings.maxVisitors, settings.descriptors, self._sink)
+        policy = RetryPolicy(
+            self._reactor,
+            random.Random(),
+            settings.maxReconnectDelay,
+            settings.exitAfterFailures,
+            settings.reconnect,
+        )
+        servers = Servers(self._reactor, settings)
+        self._visitors = visitors
+        self._link = ServerLink(self._reactor, settings, servers, visitors, self._tunnel, policy)
+        self._link.start()
 
     def reload(self) -> None:
-        """Say that a client has no files that it would read again."""
-        self._log.info("nothing to read again: restart the client for other options")
+        """Report that a client has no files that it would read again."""
+        self._sink.emit(NothingToReload())
 
     def stopService(self) -> Deferred[None]:
         """
@@ -64,8 +92,24 @@ class ClientService(Service):
         :returns: fires when nothing is left.
         """
         Service.stopService(self)
-        told = self._factory.stop().addTimeout(_FAREWELL_TIMEOUT, self._reactor)
-        told.addErrback(lambda reason: reason.trap(TimeoutError))
-        self._connector.disconnect()
+        assert self._link is not None and self._visitors is not None
+        left = self._link.stop().addTimeout(_FAREWELL_TIMEOUT, self._reactor)
+        left.addErrback(lambda reason: reason.trap(TimeoutError))
         self._visitors.stop()
-        return gatherResults([told, self._relay.drain(DRAIN_TIMEOUT)]).addCallback(lambda _: None)
+        self._tunnel.stopped()
+        self._sink.emit(Stopped())
+        drained = self._visitors.relay.drain(DRAIN_TIMEOUT)
+        self._link = self._visitors = None
+        return gatherResults([left, drained]).addCallback(lambda _: None)
+
+    def _memory(self, server: ServerAddress) -> Memory:
+        folder = self._settings.stateFolder
+        if folder is None:
+            return NoMemory()
+        return StateFile(folder, str(server), str(self._settings.tunnel.target), self._sink)
+
+
+def _loggingSink(reactor: IReactor) -> Sink:
+    sink = Sink()
+    sink.subscribe(ClientLog(reactor), visitors=VisitorLog.wanted)
+    return sink

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from twisted.logger import Logger
-
+from bore.events import Sink
+from bore.events.client import StateFileFailed, StateFileTaken, StateTrouble
 from bore.system.atomicfiles import makeFolder, wholeFile
 from bore.system.privatefiles import NotPrivate, Policy, checkFolders, readPrivate
 from bore.wire.extension import isToken
@@ -49,6 +49,9 @@ class Memory(Protocol):
     def save(self, tunnel: Remembered) -> None:
         """Keep this instead."""
 
+    def close(self) -> None:
+        """Let another client use it, until it is needed again."""
+
 
 class NoMemory:
     """Remembers nothing."""
@@ -59,6 +62,9 @@ class NoMemory:
 
     def save(self, tunnel: Remembered) -> None:
         """Forget it."""
+
+    def close(self) -> None:
+        """Nothing."""
 
 
 class StateFile:
@@ -74,15 +80,14 @@ class StateFile:
     :param local: the local service, as people write it.
     """
 
-    _log = Logger()
-
-    def __init__(self, folder: Path, server: str, local: str) -> None:
+    def __init__(self, folder: Path, server: str, local: str, sink: Sink) -> None:
+        self._sink = sink
         self._names = {"server": server, "local": local}
         self._path = folder / f"{_plain(server)}-{_plain(local)}.json"
         self._saved: Remembered | None = None
         self._lock: int | None = None
         self._ours = self._wasRead = False
-        self._saidWhy = ""
+        self._trouble = ""
         self._writable = True
 
     def load(self) -> Remembered | None:
@@ -99,8 +104,7 @@ class StateFile:
         except FileNotFoundError:
             pass
         except (OSError, ValueError, NotPrivate) as e:
-            reason = _saidOf(e)
-            self._log.warn("{path} is ignored: {reason}", path=str(self._path), reason=reason)
+            self._failed(StateTrouble.IGNORED, e)
         return self._saved
 
     def save(self, tunnel: Remembered) -> None:
@@ -112,22 +116,19 @@ class StateFile:
             self._write(json.dumps({**self._names, **asdict(tunnel)}) + "\n")
         except OSError as e:
             if self._writable:
-                self._log.warn(
-                    "{path} cannot be written: {reason}; if it stays so, the public port is not remembered",
-                    path=str(self._path),
-                    reason=e.strerror,
-                )
+                self._failed(StateTrouble.UNWRITABLE, e)
             self._writable = False
             return
         self._saved = tunnel
         self._writable = True
 
     def close(self) -> None:
-        """Let another client use the file."""
+        """Let another client use the file, until there is something to save again."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
             self._ours = False
+            self._saved = None  # another client may save something else meanwhile
 
     def _take(self) -> bool:
         """Keep other clients away from the file, and say whether it is ours: if so, it stays so to our end."""
@@ -146,15 +147,17 @@ class StateFile:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._ours = True
         except BlockingIOError:
-            if self._saidWhy != "another client":
-                self._saidWhy = "another client"
-                self._log.info("another client shows {local} through {server}: this one is new to it", **self._names)
+            if self._trouble != "another client":
+                self._trouble = "another client"
+                self._sink.emit(StateFileTaken(**self._names))
         except (OSError, NotPrivate) as e:
-            reason = _saidOf(e)
-            if self._saidWhy != reason:
-                self._saidWhy = reason
-                self._log.warn("{path} cannot be used: {reason}", path=str(self._path), reason=reason)
+            if self._trouble != _reason(e):
+                self._trouble = _reason(e)
+                self._failed(StateTrouble.UNUSABLE, e)
         return self._ours
+
+    def _failed(self, trouble: StateTrouble, error: OSError | ValueError | NotPrivate) -> None:
+        self._sink.emit(StateFileFailed(str(self._path), trouble, _reason(error)))
 
     def _read(self) -> Remembered:
         return self._parse(readPrivate(self._path, _POLICY, _LONGEST + 1))
@@ -181,7 +184,7 @@ class StateFile:
             os.replace(name, self._path)
 
 
-def _saidOf(error: OSError | ValueError | NotPrivate) -> str:
+def _reason(error: OSError | ValueError | NotPrivate) -> str:
     """What is wrong with a file."""
     match error:
         case NotPrivate():

@@ -1,4 +1,4 @@
-"""What a failure means: whether it ends the client, and whether the server may be as it was."""
+"""What follows from a failure of the control connection."""
 
 from __future__ import annotations
 
@@ -7,43 +7,44 @@ from typing import Final
 from twisted.internet.error import ConnectionClosed
 
 from bore.client.reasons import NoVisitorAddresses, ServerNotReading, ServerSilent
+from bore.events.client import Verdict
 from bore.streams.sockets import TlsError
 from bore.tls.errors import CertificateNotCurrent, ServerNotTrusted
-from bore.wire.errors import AuthenticationFailed, NoAnswer
+from bore.wire.errors import AuthenticationFailed, NoAnswer, Refusal
 
-#: What is no sign that the server itself is gone; a connection that is refused, for one, is.
+#: Only the user can help, as far as this server is concerned.
+FINAL: Final = (Verdict.DROP, Verdict.DROP_FOR_GOOD)
+
+#: Failures that do not show that the server itself is gone. A refused connection, for one, does.
 _BLIPS: Final = (ServerSilent, ServerNotReading, NoAnswer, ConnectionClosed, OSError)
 _NO_BLIPS: Final = (ConnectionRefusedError, TlsError)
 
 
-def isFinal(why: BaseException | None, first: bool, wasUp: bool, known: bool) -> bool:
+def verdictOn(why: BaseException | None, first: bool, wasUp: bool, known: bool) -> Verdict:
     """
-    Whether nothing but the user can help.
+    Judge a failure.
 
-    What has proved nothing cannot end a client whose tunnel was up: for a moment somebody else may be at the server's
-    address. Dates are no reason to end: a clock may be set, or a certificate renewed.
+    A failure that proves nothing cannot end a client whose tunnel was up: for a moment another machine may have the
+    server's address. Wrong dates end none: a clock may be set, or a certificate renewed.
 
     :param first: whether this was the client's first attempt at this server.
     :param wasUp: whether the client has had a tunnel.
-    :param known: whether the peer has shown to be the server that is meant; without TLS nothing can be shown.
+    :param known: whether the peer has shown that it is the server that is meant; without TLS it cannot show that.
     """
     match why:
         case CertificateNotCurrent():
-            return False
+            return Verdict.CLOCK
         case ServerNotTrusted():
-            return first and not wasUp
+            return Verdict.DROP if first and not wasUp else Verdict.UNPROVEN
         case AuthenticationFailed():
-            return not wasUp or known
+            return Verdict.DROP_FOR_GOOD if known or not wasUp else Verdict.UNPROVEN
         case NoVisitorAddresses():
-            return not wasUp
-    return False
-
-
-def isUnproven(why: BaseException | None) -> bool:
-    """Whether a failure that is not final is one that would have been, had it come from the right server for sure."""
-    return isinstance(why, AuthenticationFailed | ServerNotTrusted | NoVisitorAddresses)
+            return Verdict.UNPROVEN if wasUp else Verdict.DROP
+        case Refusal() if not why.retry:
+            return Verdict.LATER
+    return Verdict.RETRY
 
 
 def isBlip(why: BaseException | None) -> bool:
-    """Whether the network may be to blame for what has happened, and the server may be as it was."""
+    """Whether the network may have caused a failure while the server goes on."""
     return isinstance(why, _BLIPS) and not isinstance(why, _NO_BLIPS)

@@ -9,7 +9,7 @@ Fields that several of them have:
 - ``id``: what names a visitor, at the server, too (a UUID).
 - ``reason``: why, in a few words, for people.
 
-Each :class:`VisitorCame` is followed by exactly one :class:`VisitorLeft`.
+Each :class:`VisitorServed` is followed by exactly one :class:`VisitorLeft`.
 """
 # Longer than 300 lines: one list, and no behaviour.
 
@@ -93,6 +93,7 @@ class Verdict(Enum):
     """What follows from the loss of a server."""
 
     RETRY = "it is tried again"
+    LATER = "it is tried again, as late as may be: it would refuse the same soon"
     CLOCK = "it is tried again: the clock may be set, or the certificate renewed"
     UNPROVEN = "it is tried again: something else may have answered in its place"
     DROP = "it is not tried again before there was a tunnel at another server"
@@ -189,7 +190,7 @@ class CheckFailed(Event):
     :ivar of: after how many the session is ended.
     """
 
-    public: str
+    local: str
     count: int
     of: int
     reason: str

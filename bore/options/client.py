@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from bore.client.settings import ClientSettings, ServerAddress
+from bore.client.target import Target
+from bore.client.tunnelspec import TunnelSpec
 from bore.commandline import Command, Option, UsageError, Values, option, repeated, switch
 from bore.logs.settings import LogSettings
 from bore.options import common, values
@@ -41,7 +43,7 @@ def _server(text: str) -> tuple[bool, str, int | None]:
 
 
 #: Only for the defaults of the other fields.
-_DEFAULTS: Final = ClientSettings(localPort=0, servers=())
+_DEFAULTS: Final = ClientSettings(TunnelSpec(Target(0)), servers=())
 
 _LOCAL_PORT: Final = option(
     "local-port", "Local port to show", values.port, "PORT", None, environment="BORE_LOCAL_PORT"
@@ -54,9 +56,11 @@ _TO: Final = repeated(
     "HOST",
     environment="BORE_SERVER",
 )
-_LOCAL_HOST: Final = option("-l --local-host", "Host of the local port", values.host, "HOST", _DEFAULTS.localHost)
+_LOCAL_HOST: Final = option(
+    "-l --local-host", "Host of the local port", values.host, "HOST", _DEFAULTS.tunnel.target.host
+)
 _PORT: Final = option(
-    "-p --port", "Public port to request from the server; 0: any", values.portOrAny, "PORT", _DEFAULTS.port
+    "-p --port", "Public port to request from the server; 0: any", values.portOrAny, "PORT", _DEFAULTS.tunnel.port
 )
 _CONTROL_PORT: Final = common.controlPort("Control port of the server", values.port)
 _PROXY_PROTOCOL: Final = option(
@@ -64,7 +68,7 @@ _PROXY_PROTOCOL: Final = option(
     "Send the visitor's address to the local service in a PROXY protocol header, version v1 or v2",
     _version,
     "VERSION",
-    _DEFAULTS.proxyProtocol,
+    _DEFAULTS.tunnel.proxyProtocol,
 )
 _NO_STATE: Final = switch("--no-state", "Do not save the public port for the next start")
 _NO_RECONNECT: Final = switch("--no-reconnect", "Exit if the server cannot be reached or the connection is lost")
@@ -156,16 +160,13 @@ def _build(found: Values) -> ClientCommand:
     if not found[_TO]:
         raise UsageError("no --to given: name the server, as in 'bore local 8000 --to example.com'")
     settings = ClientSettings(
-        localPort=localPort,
+        tunnel=TunnelSpec(Target(localPort, found[_LOCAL_HOST]), found[_PORT], found[_PROXY_PROTOCOL]),
         servers=_servers(found),
-        localHost=found[_LOCAL_HOST],
-        port=found[_PORT],
         secret=common.secret(found),
         reconnect=not found[_NO_RECONNECT],
         maxReconnectDelay=found[_MAX_DELAY],
         exitAfterFailures=found[_FAILURES],
         checkEvery=found[_CHECK],
-        proxyProtocol=found[_PROXY_PROTOCOL],
         stateFolder=None if found[_NO_STATE] else stateFolder(found.environment),
         lanes=found[_LANES],
         tls=_tls(found),

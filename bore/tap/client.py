@@ -36,7 +36,7 @@ def makeService(options: Options) -> IService:
 
     command = options.command
     service = ClientService(reactor, command.settings)
-    service.gaveUp.addErrback(gaveUp)
+    service.whenGaveUp().addErrback(gaveUp)
     return tap.Daemon(reactor, service, service.reload, command.log, options.parent)
 
 

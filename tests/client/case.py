@@ -3,27 +3,85 @@
 from __future__ import annotations
 
 import socket
-from math import inf
+from random import Random
 from typing import Any, cast
 from uuid import UUID
 
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionRefusedError, NotConnectingError
 from twisted.logger import formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.control import ControlProtocol
-from bore.client.reconnecting import ControlFactory
+from bore.client.link import ServerLink
+from bore.client.log import ClientLog
+from bore.client.opentunnel import OpenTunnel
+from bore.client.retry import RetryPolicy
 from bore.client.servers import Servers
 from bore.client.settings import ClientSettings, ServerAddress
+from bore.client.state import NoMemory
+from bore.client.target import Target
+from bore.client.tunnel import Tunnel
+from bore.client.tunnelspec import TunnelSpec
 from bore.client.visitors import Visitors
+from bore.events import Sink
 from bore.relay.portable import PortableRelay
-from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Descriptors
 from bore.wire import extension
+from bore.wire.extension import Source
 from bore.wire.messages import Message, encode
+from bore.wire.proxyprotocol import Version
 from tests.fakes import FakeReactor, FakeTransport, captureLog
+
+
+def loggingSink(reactor: FakeReactor, visitors: bool = False) -> Sink:
+    """A sink whose events are logged."""
+    sink = Sink()
+    sink.subscribe(ClientLog(reactor), visitors=visitors)
+    return sink
+
+
+def makeTunnel(reactor: FakeReactor, sink: Sink, **wanted: Any) -> Tunnel:
+    """A tunnel of the local port 8000 that is remembered nowhere."""
+    spec = TunnelSpec(Target(8000), **wanted)
+    return Tunnel(cast(IReactor, reactor), spec, lambda server: NoMemory(), sink)
+
+
+class FakeDialer:
+    """
+    Dials nobody.
+
+    :ivar under: the dials that are under way, the oldest first.
+    :ivar count: how many there were.
+    """
+
+    patience = 0.0
+
+    def __init__(self, case: SynchronousTestCase) -> None:
+        self._case = case
+        self.under: list[Deferred[socket.socket]] = []
+        self.count = 0
+
+    def dial(self) -> Deferred[socket.socket]:
+        self.count += 1
+        self.under.append(Deferred(lambda dial: self.under.remove(dial)))
+        return self.under[-1]
+
+    def succeed(self) -> socket.socket:
+        """The oldest dial has succeeded; gives the other side."""
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        far.setblocking(False)
+        self._case.addCleanup(near.close)
+        self._case.addCleanup(far.close)
+        self.under.pop(0).callback(near)
+        return far
+
+    def fail(self) -> None:
+        """The oldest dial has failed."""
+        self.under.pop(0).errback(ConnectionRefusedError())
 
 
 class FakeConnector:
@@ -46,39 +104,39 @@ class FakeConnector:
 
 
 class FakeVisitors:
-    """Writes down who came."""
+    """Writes down who was announced."""
 
     relay = PortableRelay(cast(IReactor, FakeReactor()), 600)
 
-    def __init__(self) -> None:
+    def __init__(self, sink: Sink) -> None:
+        self.sink = sink
         self.ids: list[UUID] = []
         self.headers: list[bytes] = []
         self.lanes: set[object] = set()
         self.descriptors = Descriptors(FakeReactor(), 0)
 
-        self.age = inf
-
-    def noticed(self) -> None: ...
-
-    def sinceReceived(self, server: Dialer) -> float:
-        return self.age
-
-    def came(self, id: UUID, server: Dialer, header: bytes) -> None:
+    def announced(self, id: UUID, at: OpenTunnel, source: Source | None) -> None:
         self.ids.append(id)
-        self.headers.append(header)
+        self.headers.append(at.header(source))
 
 
 class ControlCase(SynchronousTestCase):
     """A client without a network."""
 
-    def make(self, *hosts: str, **settings: Any) -> None:
+    def make(self, *hosts: str, proxyProtocol: Version | None = None, **settings: Any) -> None:
         self.reactor = FakeReactor()
         reactor = cast(IReactor, self.reactor)
-        servers = tuple(map(ServerAddress, hosts or ("example.com",)))
-        made = ClientSettings(8000, servers, **settings)
-        self.visitors = FakeVisitors()
+        addresses = tuple(map(ServerAddress, hosts or ("example.com",)))
+        self.sink = loggingSink(self.reactor)
+        self.tunnel = makeTunnel(self.reactor, self.sink, proxyProtocol=proxyProtocol)
+        made = ClientSettings(self.tunnel.spec, addresses, **settings)
+        self.visitors = FakeVisitors(self.sink)
         self.connector = FakeConnector()
-        self.factory = ControlFactory(reactor, made, Servers(reactor, made), cast(Visitors, self.visitors))
+        self.servers = Servers(reactor, made)
+        policy = RetryPolicy(reactor, Random(), made.maxReconnectDelay, made.exitAfterFailures, made.reconnect)
+        visitors = cast(Visitors, self.visitors)
+        self.link = ServerLink(reactor, made, self.servers, visitors, self.tunnel, policy)
+        self.factory = self.link._factory
         self._events = captureLog(self)
 
     @property
@@ -93,7 +151,7 @@ class ControlCase(SynchronousTestCase):
         self.make()
 
     def connect(self) -> tuple[ControlProtocol, FakeTransport]:
-        protocol = self.factory.buildProtocol(None)
+        protocol = cast(ControlProtocol, self.factory.buildProtocol(None))
         transport = FakeTransport()
         listener = socket.create_server(("127.0.0.1", 0))
         transport.socket.connect(listener.getsockname())
@@ -129,6 +187,7 @@ class ControlCase(SynchronousTestCase):
         raise AssertionError("no further attempt")
 
     def gaveUp(self) -> BaseException | None:
+        """Why the client makes no further attempt; None: it does."""
         reasons: list[Failure] = []
-        self.factory.gaveUp.addErrback(reasons.append)
+        self.tunnel.whenGaveUp().addErrback(reasons.append)
         return reasons[0].value if reasons else None

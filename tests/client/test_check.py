@@ -11,10 +11,9 @@ from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.check import Check
-from bore.client.visitors import Visitors
-from bore.relay.portable import PortableRelay
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
+from tests.client.case import loggingSink, makeTunnel
 from tests.fakes import FakeReactor, captureLog
 
 
@@ -40,9 +39,8 @@ class CheckTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = FakeReactor()
         self.dialer = FakeDialer()
-        self.visitors = Visitors.__new__(Visitors)
-        self.visitors.witness = None
-        self.visitors.relay = PortableRelay(cast(IReactor, self.reactor), 600)
+        sink = loggingSink(self.reactor)
+        self.tunnel = makeTunnel(self.reactor, sink)
         self.passed = 0
         self.failures: list[str] = []
         self.events = captureLog(self)
@@ -50,7 +48,8 @@ class CheckTests(SynchronousTestCase):
             cast(IReactor, self.reactor),
             10,
             cast(Dialer, self.dialer),
-            self.visitors,
+            self.tunnel,
+            sink,
             self._pass,
             self.failures.append,
         )
@@ -60,14 +59,14 @@ class CheckTests(SynchronousTestCase):
 
     def leavesNothing(self) -> None:
         self.assertEqual(self.reactor.getDelayedCalls(), [])
-        self.assertIsNone(self.visitors.witness)
+        self.assertIsNone(self.tunnel.witness)
         if self.dialer.socket is not None:
             self.assertLess(self.dialer.socket.fileno(), 0)
 
     def test_aVisitorThatComesThroughIsASuccess(self) -> None:
         for _ in range(3):
             self.reactor.advance(10)
-            self.visitors.noticed()
+            self.tunnel.noticed()
         self.assertEqual((self.passed, self.failures, self.dialer.dials), (3, [], 3))
         self.check.stop()
         self.leavesNothing()
@@ -90,15 +89,15 @@ class CheckTests(SynchronousTestCase):
         for n in range(8):
             self.dialer.answer = None if n % 3 == 2 else fail(ConnectionRefusedError())
             self.reactor.advance(10)
-            self.visitors.noticed()
+            self.tunnel.noticed()
         self.assertEqual((self.passed, self.failures), (2, []))
         self.check.stop()
 
     def test_aPortThatTakesConnectionsAndBringsNobodyIsAFailure(self) -> None:
         self.reactor.pump([1] * 60)
-        self.assertEqual(self.failures, ["nobody came through"])
+        self.assertEqual(self.failures, ["no visitor came through"])
         self.assertEqual(
-            [formatEvent(e) for e in self.events], [f"check {n} of 3: nobody came through" for n in (1, 2, 3)]
+            [formatEvent(e) for e in self.events], [f"check {n} of 3: no visitor came through" for n in (1, 2, 3)]
         )
         self.leavesNothing()
 
@@ -108,7 +107,7 @@ class CheckTests(SynchronousTestCase):
 
         self.check._passed = fail
         self.reactor.advance(10)
-        self.visitors.noticed()
+        self.tunnel.noticed()
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
         self.assertIn("the public port is not checked any more", [event["log_format"] for event in self.events])
 

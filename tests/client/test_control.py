@@ -28,7 +28,7 @@ class OpeningTests(ControlCase):
         protocol, _ = self.connect()
         self.receive(protocol, Hello(20001), Heartbeat())
         self.assertEqual(self.announced, ["listening at example.com:20001 -> localhost:8000"])
-        self.assertEqual(self.successResultOf(self.factory.firstOpened), 20001)
+        self.assertEqual(self.successResultOf(self.tunnel.whenOpened()), 20001)
 
     def test_anIPv6ServerIsAnnouncedInBrackets(self) -> None:
         self.make("2001:db8::1")
@@ -70,7 +70,7 @@ class SilenceTests(ControlCase):
         self.reactor.advance(0.2)
         self.assertTrue(transport.aborted)
         self.lose(protocol)
-        self.assertIn("lost example.com:7835: nothing came from it for 8 s", self.logged)
+        self.assertIn("lost example.com:7835: no sign of life for 8 s", self.logged)
 
     def test_bytesThatMakeNoFrameAreNoSignOfLife(self) -> None:
         protocol, transport = self.connect()
@@ -199,7 +199,7 @@ class RetryTests(ControlCase):
         self.delayToNextAttempt()
         protocol, _ = self.connect()
         self.receive(protocol, Error("permission denied"))
-        self.factory.stop()
+        self.link.stop()
         attempts = self.connector.attempts
         self.lose(protocol)
         self.assertEqual((self.connector.attempts, self.reactor.getDelayedCalls()), (attempts, []))
@@ -212,14 +212,14 @@ class RetryTests(ControlCase):
 
     def test_stoppingEndsAllAttempts(self) -> None:
         self.refuseConnection()
-        self.factory.stop()
+        self.link.stop()
         self.assertEqual(self.reactor.getDelayedCalls(), [])
         self.refuseConnection()
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_aTunnelThatOpensWhileStoppingRevivesNothing(self) -> None:
         protocol, _ = self.connect()
-        self.factory.stop()
+        self.link.stop()
         self.receive(protocol, Hello(20001))
         self.lose(protocol)
         self.assertEqual(self.reactor.getDelayedCalls(), [])

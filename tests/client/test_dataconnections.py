@@ -45,7 +45,7 @@ class NewKeysTests(TlsCase):
         self.client, self.server = self.pair(server=context, buffer=4096)
         self.client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         self.server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        opening = DataConnections(cast(IReactor, self.reactor), SECRET).open(_Dials(self.client), Accept(uuid4()))
+        opening = DataConnections(cast(IReactor, self.reactor), _Dials(self.client), SECRET).open(Accept(uuid4()))
         assert not isinstance(opening, Stream)
         self.opening = opening
         [self.proving] = self.reactor.getReaders()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Any, cast
 
 from twisted.internet.error import ConnectionLost, UserError
 
@@ -27,7 +26,7 @@ class FailoverCase(SessionCase):
 
     def server(self) -> str:
         """The one that is tried next, or now."""
-        return self.factory._servers.address.host
+        return self.servers.current.address.host
 
 
 class BlipTests(FailoverCase):
@@ -136,7 +135,7 @@ class DeadTests(FailoverCase):
         self.assertEqual(self.server(), "b.example")
 
     def test_whoKeepsNothingForUsOrSendsUsAwayIsLeftAtOnce(self) -> None:
-        for why in (ServerLeft(), CheckFailed("nobody came through")):
+        for why in (ServerLeft(), CheckFailed("no visitor came through")):
             self.make("a.example", "b.example")
             protocol, _ = self.session()
             self.lose(protocol, why)
@@ -162,6 +161,5 @@ class DeadTests(FailoverCase):
     def test_nothingIsLeftWhenTheClientStops(self) -> None:
         protocol, _ = self.session()
         self.lose(protocol, ConnectionLost())
-        self.factory.connector = cast(Any, self.connector)
-        self.factory.stop()
+        self.link.stop()
         self.assertEqual(self.reactor.getDelayedCalls(), [])

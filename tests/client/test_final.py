@@ -71,7 +71,7 @@ TABLE: Final[tuple[tuple[Exception, set[tuple[str, str]], int], ...]] = (
     (TlsError(71, "it does not speak TLS"), NEVER, exits.FAILURE),
     (ServerSilent("silent"), NEVER, exits.FAILURE),
     (ServerLeft(), NEVER, exits.FAILURE),
-    (CheckFailed("nobody came through"), NEVER, exits.FAILURE),
+    (CheckFailed("no visitor came through"), NEVER, exits.FAILURE),
     (ShuttingDown(), NEVER, exits.FAILURE),
     (PortInUse(), NEVER, exits.FAILURE),
     (PortNotAllowed(), NEVER, exits.FAILURE),
@@ -101,24 +101,28 @@ class FinalCase(ControlCase):
             settings["tls"] = ClientTls()
         self.make(*hosts, **settings)
         if peer != PLAIN:
-            self.factory._servers._secret = True  # a server that is new is not trusted before its proof
+            self.servers.current._secret = True  # a server that is new is not trusted before its proof
             self.shakeHands()
             if peer == KNOWN:
-                self.factory.proven()
+                self.link.proven()
         if moment == LATER:
             self.refuseConnection()
             self.delayToNextAttempt()
         elif moment == UP:
-            self.factory.opened(20001, None)
+            self.link.opened(20001, None)
             self.reactor.advance(100)
-            self.factory.clientConnectionLost(cast(Any, self.connector), Failure(ConnectionRefusedError()))
+            self.refuseSession()
             self.delayToNextAttempt()
         self._events.clear()
 
+    def refuseSession(self) -> None:
+        """The session is lost, as the server does not run any more."""
+        self.factory.clientConnectionLost(cast(Any, self.connector), Failure(ConnectionRefusedError()))
+
     def shakeHands(self) -> None:
         """The current server shows a certificate."""
-        servers = self.factory._servers
-        servers._judged(servers.address, servers._trust().judge(shown(selfSigned(), [18])))
+        server = self.servers.current
+        server.judged(server.trust().judge(shown(selfSigned(), [18])))
 
 
 class FinalTests(FinalCase):
@@ -159,8 +163,8 @@ class FinalTests(FinalCase):
         self.meet(UP, NEW)
         self.failToConnect(ServerKeyChanged("another key"))
         self.delayToNextAttempt()
-        self.factory.opened(20001, None)
-        self.factory.clientConnectionLost(cast(Any, self.connector), Failure(ConnectionRefusedError()))
+        self.link.opened(20001, None)
+        self.refuseSession()
         self.assertLess(self.delayToNextAttempt(), 1.2)
 
 
@@ -174,9 +178,9 @@ class SeveralServersTests(FinalCase):
         self.assertIn("it is not tried again", self.logged[0])
         self.assertLess(self.delayToNextAttempt(), 1.2)
         for _ in range(3):
-            self.assertEqual(str(self.factory._servers.address), "b:7835")
-            self.factory.opened(20001, None)
-            self.factory.clientConnectionLost(cast(Any, self.connector), Failure(ConnectionRefusedError()))
+            self.assertEqual(str(self.servers.current.address), "b:7835")
+            self.link.opened(20001, None)
+            self.refuseSession()
             self.delayToNextAttempt()
         self.failToConnect(InvalidSecret())
         self.assertIsInstance(self.gaveUp(), InvalidSecret)
@@ -186,7 +190,7 @@ class SeveralServersTests(FinalCase):
         self.failToConnect(ServerKeyChanged("another key"))
         self.delayToNextAttempt()
         self.shakeHands()
-        self.factory.opened(20001, None)
-        self.factory.clientConnectionLost(cast(Any, self.connector), Failure(ConnectionRefusedError()))
-        self.assertEqual(str(self.factory._servers.address), "a:7835")
+        self.link.opened(20001, None)
+        self.refuseSession()
+        self.assertEqual(str(self.servers.current.address), "a:7835")
         self.assertIsNone(self.gaveUp())

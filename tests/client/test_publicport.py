@@ -33,6 +33,8 @@ class FakeMemory:
     def save(self, tunnel: Remembered) -> None:
         self.tunnel = tunnel
 
+    def close(self) -> None: ...
+
 
 class MemoryTests(SynchronousTestCase):
     """What is remembered is asked for."""

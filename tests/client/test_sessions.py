@@ -87,7 +87,7 @@ class OpeningTests(SessionCase):
         self.addCleanup(plugs.close)
         near, far = plugs.pair(TINY)
         self.addCleanup(far.close)
-        protocol = self.factory.buildProtocol(None)
+        protocol = self.link.makeControl()
         transport = SocketTransport(near, protocol, cast(IReactorFDSet, self.reactor))
         transport.start()
         self.hear(protocol, Extended(1), Opened(20001, TOKEN, 60))
@@ -133,7 +133,7 @@ class OpeningTests(SessionCase):
 
     def test_goodbyeIsSaidWhenTheClientIsStopped(self) -> None:
         protocol, transport = self.session()
-        told = self.factory.stop()
+        told = self.link.stop()
         self.assertEqual(transport.takeWritten(), encode(Goodbye()))
         self.assertTrue(transport.disconnecting)
         self.assertNoResult(told)
@@ -207,7 +207,7 @@ class SeveralServersTests(SessionCase):
         protocol, _ = self.connect()
         self.receive(protocol, Error("invalid secret"))
         self.lose(protocol)
-        self.assertNoResult(self.factory.gaveUp)
+        self.assertIsNone(self.gaveUp())
         self.delayToNextAttempt()
         protocol, _ = self.connect()
         self.receive(protocol, Error("invalid secret"))

@@ -12,16 +12,18 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.control import ControlProtocol
-from bore.client.settings import ClientSettings, ServerAddress
+from bore.client.dataconnections import DataConnections
+from bore.client.opentunnel import OpenTunnel
 from bore.client.silence import Silence
 from bore.client.visitors import Visitors
+from bore.events import Sink
 from bore.relay.interface import Ending, Reason
 from bore.relay.portable import PortableRelay
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
 from bore.wire.extension import Extended, Opened
 from bore.wire.messages import Heartbeat, Hello
-from tests.client.case import ControlCase
+from tests.client.case import ControlCase, makeTunnel
 from tests.fakes import FakeReactor, FakeTransport
 
 
@@ -94,36 +96,41 @@ class CarriersTests(SynchronousTestCase):
         near.recv(1)
         return near, far
 
-    def test_thoseOfThisServerCountAndOnlyWhileTheirVisitorsAreThere(self) -> None:
-        reactor = cast(IReactor, FakeReactor())
-        settings = ClientSettings(8000, (ServerAddress("example.com"),))
-        visitors = Visitors(reactor, PortableRelay(reactor, 600), settings)
-        server, another = Dialer(reactor, "192.0.2.1", 7835), Dialer(reactor, "192.0.2.2", 7835)
-        self.assertEqual(visitors.sinceReceived(server), inf)
+    def test_thoseOfThisSessionCountAndOnlyWhileTheirVisitorsAreThere(self) -> None:
+        clock = FakeReactor()
+        reactor, sink = cast(IReactor, clock), Sink()
+        visitors = Visitors(reactor, PortableRelay(reactor, 600), 0, 0, sink)
+        session, another = (DataConnections(reactor, Dialer(reactor, "192.0.2.1", 7835), None) for _ in range(2))
+        at = OpenTunnel(makeTunnel(clock, sink), session, "192.0.2.1", 20001)
+        self.assertEqual(session.sinceReceived(), inf)
         id, (near, _) = uuid4(), self.connection()
-        visitors.served(id, server, near)
-        self.assertLess(visitors.sinceReceived(server), 10)
-        self.assertEqual(visitors.sinceReceived(another), inf)
-        visitors.left(id, Ending(Reason.FINISHED, 0, 0))
-        self.assertEqual(visitors.sinceReceived(server), inf)
+        visitors.served(id, at, near)
+        self.assertLess(session.sinceReceived(), 10)
+        self.assertEqual(another.sinceReceived(), inf)
+        visitors.left(id, at, Ending(Reason.FINISHED, 0, 0))
+        self.assertEqual(session.sinceReceived(), inf)
 
 
 class ControlSilenceTests(ControlCase):
     """The same on a control connection."""
 
+    age = inf
+
     def opened(self) -> tuple[ControlProtocol, FakeTransport]:
         protocol, transport = self.connect()
+        assert protocol._silence is not None
+        protocol._silence._sinceReceived = lambda: self.age
         self.hear(protocol, Extended(1), Opened(8000, "r" * 32, 60))
         return protocol, transport
 
     def test_aServerWhoseVisitorsBytesComeIsNotGivenUp(self) -> None:
         _, transport = self.opened()
         for age in (1.0, 7.0, 3.0):
-            self.visitors.age = age
+            self.age = age
             self.reactor.pump([0.1] * 82)
             self.assertFalse(transport.aborted)
             self.reactor.pump([0.1] * round(10 * (8 - age) - 2))
-        self.visitors.age = 9.0
+        self.age = 9.0
         self.reactor.pump([0.1] * 90)
         self.assertTrue(transport.aborted)
 

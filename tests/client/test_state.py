@@ -12,7 +12,9 @@ from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.state import Remembered, StateFile
-from tests.fakes import captureLog
+from bore.events import Sink
+from tests.client.case import loggingSink
+from tests.fakes import FakeReactor, captureLog
 from tests.support import temporaryFolder
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -30,7 +32,7 @@ class StateFileTests(SynchronousTestCase):
         return [formatEvent(event) for event in self._events]
 
     def file(self, server: str = "example.com:7835", local: str = "localhost:8000") -> StateFile:
-        file = StateFile(self.folder, server, local)
+        file = StateFile(self.folder, server, local, loggingSink(FakeReactor()))
         self.addCleanup(file.close)
         return file
 
@@ -213,7 +215,7 @@ class StateFileTests(SynchronousTestCase):
 
     @given(st.binary(max_size=300))
     def test_anyContentIsReadOrIgnored(self, content: bytes) -> None:
-        file = StateFile(self.folder, "a:1", "b:2")
+        file = StateFile(self.folder, "a:1", "b:2", Sink())
         try:
             file._parse(content)
         except ValueError:

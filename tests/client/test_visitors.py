@@ -11,14 +11,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client import visitors
 from bore.client.dataconnections import DataConnections
-from bore.client.settings import ClientSettings, ServerAddress
+from bore.client.opentunnel import OpenTunnel
+from bore.client.tunnel import Tunnel
 from bore.client.visitors import Visitors
 from bore.relay.interface import Reason
 from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Count, Descriptors
 from bore.wire.secret import Secret
-from tests.client.test_lanes import FakeDialer
+from tests.client.case import FakeDialer, loggingSink, makeTunnel
 from tests.fakes import FakeReactor, captureLog
 from tests.server.case import FakeRelay
 
@@ -30,12 +31,25 @@ class VisitorCase(SynchronousTestCase):
         self.reactor = FakeReactor()
         reactor = cast(IReactor, self.reactor)
         self.relay = FakeRelay(reactor)
-        self.visitors = Visitors(reactor, self.relay, ClientSettings(8000, (ServerAddress("example.com"),)))
+        self.sink = loggingSink(self.reactor)
+        self.visitors = Visitors(reactor, self.relay, 10_000, 0, self.sink)
         self.local, self.server = FakeDialer(self), FakeDialer(self)
-        self.visitors.local = cast(Dials, self.local)
+        self.tunnel = self.makeTunnel(self.local)
+        self.at = self.openAt(self.server)
         self._events = captureLog(self)
         self.served: list[UUID] = []
         self.addCleanup(self._leaveNothing)
+
+    def makeTunnel(self, local: FakeDialer, maxVisitors: int = 0) -> Tunnel:
+        """A tunnel with this local service."""
+        tunnel = makeTunnel(self.reactor, self.sink, maxVisitors=maxVisitors)
+        tunnel.local = cast(Dials, local)
+        return tunnel
+
+    def openAt(self, server: FakeDialer, tunnel: Tunnel | None = None, secret: Secret | None = None) -> OpenTunnel:
+        """The tunnel in a session with a server."""
+        connections = DataConnections(cast(IReactor, self.reactor), cast(Dials, server), secret)
+        return OpenTunnel(tunnel or self.tunnel, connections, "192.0.2.1", 20001)
 
     def _leaveNothing(self) -> None:
         self.visitors.stop()
@@ -43,6 +57,7 @@ class VisitorCase(SynchronousTestCase):
         self.assertEqual((self.local.under, self.server.under), ([], []), "dials were left")
         self.reactor.advance(20)
         self.assertEqual(self.reactor.getDelayedCalls(), [], "timers were left")
+        self.assertEqual((self.visitors.count, self.tunnel.visitors, self.at.connections.carriers), (0, 0, {}))
 
     @property
     def warnings(self) -> list[str]:
@@ -51,7 +66,7 @@ class VisitorCase(SynchronousTestCase):
     def announce(self, count: int = 1) -> list[UUID]:
         ids = [uuid4() for _ in range(count)]
         for id in ids:
-            self.visitors.came(id, cast(Dials, self.server))
+            self.visitors.announced(id, self.at)
         return ids
 
     def connect(self, count: int) -> None:
@@ -97,7 +112,7 @@ class QueueTests(VisitorCase):
     def test_whoIsAnnouncedAgainIsTheSame(self) -> None:
         ids = self.announce(7)
         for id in ids:
-            self.visitors.came(id, cast(Dials, self.server))
+            self.visitors.announced(id, self.at)
         self.connect(7)
         self.assertEqual((self.served, self.server.count), (ids, 7))
 
@@ -105,19 +120,20 @@ class QueueTests(VisitorCase):
         before = self.server
         ids = self.announce(7)
         self.server = FakeDialer(self)  # the address of before does not answer any more, and nothing says so
+        self.at = self.openAt(self.server)
         for id in ids:
-            self.visitors.came(id, cast(Dials, self.server))
+            self.visitors.announced(id, self.at)
         self.assertEqual((before.under, before.count, len(self.server.under)), ([], 5, 5))
         self.connect(7)
         self.assertEqual((self.served, self.server.count, self.local.count), (ids, 7, 7))
         self.assertEqual(self.warnings, [])
 
     def test_whoseServerIsReachedIsNotDialledForAgain(self) -> None:
-        self.visitors.connections = DataConnections(cast(IReactor, self.reactor), Secret("a secret of the two"))
+        self.at = self.openAt(self.server, secret=Secret("a secret of the two"))
         ids = self.announce(1)
         far = self.server.succeed()  # and waits for a challenge
         again = FakeDialer(self)
-        self.visitors.came(ids[0], cast(Dials, again))
+        self.visitors.announced(ids[0], self.openAt(again))
         self.assertEqual((again.count, far.fileno() < 0), (0, False))
         self.assertEqual(len(self.visitors._dialling), 1)
 
@@ -125,7 +141,7 @@ class QueueTests(VisitorCase):
         ids = self.announce(1)
         far = self.server.succeed()
         again = FakeDialer(self)
-        self.visitors.came(ids[0], cast(Dials, again))
+        self.visitors.announced(ids[0], self.openAt(again))
         self.local.succeed()
         self.assertEqual(again.count, 0)
         self.assertIn(str(ids[0]).encode(), far.recv(1000))
@@ -154,7 +170,7 @@ class QueueTests(VisitorCase):
         self.connect(5)
         self.connect(3)
         self.assertEqual(self.served, ids[:8])
-        self.assertEqual(self.warnings[0], "3 visitors wait to be connected, more are left out")
+        self.assertEqual(self.warnings[0], "3 visitors wait to be connected, the limit: more are left out")
 
     def test_theEndIsTheEndForAll(self) -> None:
         self.announce(12)

@@ -129,13 +129,13 @@ class VisitorTests(BoundsCase):
             self.assertEchoes(visitor)
         for _ in range(3):
             self.visitor(port)
-        client.waitFor("2 visitors may be there, more are turned away")
+        client.waitFor("2 visitors are there, the limit: more are turned away")
         self.assertServes(other)
         for visitor in visitors:
             self.assertEchoes(visitor)
         visitors[0].close()
         self.assertServedSoon(port)
-        self.assertComplains(client, "2 visitors may be there, more are turned away")
+        self.assertComplains(client, "2 visitors are there, the limit: more are turned away")
 
     def test_noMoreNewVisitorsPerSecondFromOneAddressThanAllowed(self) -> None:
         server, control = self.server("--visitor-rate", "1")

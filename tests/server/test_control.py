@@ -203,7 +203,7 @@ class ShutDownTests(ControlCase):
         self.successResultOf(self.factory.shutDown())
 
 
-class ListenerGroupTests(ControlCase):
+class StarvationTests(ControlCase):
     """No descriptors for data connections, as visitors have taken them all."""
 
     def test_streamsThatOnlyLingerAreGivenUpFirst(self) -> None:

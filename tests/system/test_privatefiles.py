@@ -12,6 +12,7 @@ from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.state import Remembered, StateFile
+from bore.events import Sink
 from bore.options.secrets import readSecret
 from bore.system.atomicfiles import makeFolder
 from bore.system.privatefiles import GIVEN, NotPrivate, Policy, checkFolders, openPrivate, readPrivate
@@ -19,7 +20,8 @@ from bore.tls.certificates import BadCredentials, readCredentials
 from bore.tls.knownservers import KnownServer, KnownServers, KnownServersError
 from bore.tls.servercertificate import ownCertificate
 from tests.certificates import selfSigned
-from tests.fakes import captureLog
+from tests.client.case import loggingSink
+from tests.fakes import FakeReactor, captureLog
 from tests.support import temporaryFolder
 
 #: A user and a group that nobody has.
@@ -205,7 +207,7 @@ _TUNNEL: Final = Remembered(20001, None)
 
 
 def _makeState(folder: Path) -> Path:
-    file = StateFile(folder, "example.com:7835", "localhost:8000")
+    file = StateFile(folder, "example.com:7835", "localhost:8000", Sink())
     file.save(_TUNNEL)
     file.close()
     [path] = folder.glob("*.json")
@@ -238,7 +240,7 @@ class UsersTests(PrivateCase):
 
     def useState(self, path: Path) -> str | None:
         self.events.clear()
-        file = StateFile(path.parent, "example.com:7835", "localhost:8000")
+        file = StateFile(path.parent, "example.com:7835", "localhost:8000", loggingSink(FakeReactor()))
         loaded = file.load()
         file.close()
         complaints = [formatEvent(event) for event in self.events]

@@ -10,6 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.cli import USAGE_TEXT
 from bore.client.settings import ClientSettings, ServerAddress
+from bore.client.target import Target
+from bore.client.tunnelspec import TunnelSpec
 from bore.commandline import Command, UsageError, Values, option, repeated, switch
 from bore.logs.settings import LogSettings
 from bore.options.client import ClientCommand, clientCommand
@@ -114,7 +116,12 @@ class ClientOptionsTests(OptionsCase):
         self.assertEqual(
             local("8000", "--to", "example.com", "--no-state").settings,
             ClientSettings(
-                8000, (ServerAddress("example.com", 7835),), "localhost", 0, None, True, 64.0, descriptors=DESCRIPTORS
+                TunnelSpec(Target(8000, "localhost"), 0),
+                (ServerAddress("example.com", 7835),),
+                None,
+                True,
+                64.0,
+                descriptors=DESCRIPTORS,
             ),
         )
 
@@ -126,16 +133,13 @@ class ClientOptionsTests(OptionsCase):
         ).settings  # fmt: skip
         servers = (ServerAddress("example.com", 7000),)
         expected = ClientSettings(
-            8000,
+            TunnelSpec(Target(8000, "10.0.0.1"), 9000, Version.V2),
             servers,
-            "10.0.0.1",
-            9000,
             None,
             False,
             5.0,
             7,
             30.0,
-            Version.V2,
             None,
             50,
             60.0,
@@ -146,9 +150,9 @@ class ClientOptionsTests(OptionsCase):
     def test_theEnvironmentIsUnderstoodAndAFlagBeatsIt(self) -> None:
         environment = {"BORE_LOCAL_PORT": "8000", "BORE_SERVER": "a.example", "BORE_CONTROL_PORT": "7000"}
         settings = local(**environment).settings
-        self.assertEqual((settings.localPort, settings.servers), (8000, (("a.example", 7000),)))
+        self.assertEqual((settings.tunnel.target.port, settings.servers), (8000, (("a.example", 7000),)))
         settings = local("80", "--to", "b.example", "--control-port", "1", **environment).settings
-        self.assertEqual((settings.localPort, settings.servers), (80, (("b.example", 1),)))
+        self.assertEqual((settings.tunnel.target.port, settings.servers), (80, (("b.example", 1),)))
 
     def test_theControlPortMayStandInTheServersName(self) -> None:
         for to, environment, expected in (
@@ -274,7 +278,8 @@ class DefaultsTests(OptionsCase):
         self.assertEqual(server().settings, ServerSettings(bounds=BOUNDS))
         servers = (ServerAddress("a"),)
         self.assertEqual(
-            local("8000", "-t", "a", "--no-state").settings, ClientSettings(8000, servers, descriptors=DESCRIPTORS)
+            local("8000", "-t", "a", "--no-state").settings,
+            ClientSettings(TunnelSpec(Target(8000)), servers, descriptors=DESCRIPTORS),
         )
         self.assertEqual((server().log, demoCommand("x").parse([], {})), (LogSettings(), DemoCommand()))
 

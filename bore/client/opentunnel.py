@@ -1,0 +1,33 @@
+"""A tunnel in a session, as its visitors see it."""
+
+from __future__ import annotations
+
+from bore.client.dataconnections import DataConnections
+from bore.client.tunnel import Tunnel
+from bore.wire import proxyprotocol
+from bore.wire.extension import Source
+
+
+class OpenTunnel:
+    """
+    A tunnel that is open in a session.
+
+    :ivar tunnel: the tunnel.
+    :ivar connections: makes connections to the session's server.
+    """
+
+    __slots__ = ("_address", "connections", "tunnel")
+
+    def __init__(self, tunnel: Tunnel, connections: DataConnections, host: str, port: int) -> None:
+        self.tunnel = tunnel
+        self.connections = connections
+        self._address = (host, port)
+
+    def header(self, source: Source | None) -> bytes:
+        """
+        What the local service gets before a visitor's first byte.
+
+        :param source: where the visitor comes from; None: that is not known.
+        """
+        version = self.tunnel.spec.proxyProtocol
+        return b"" if version is None else proxyprotocol.header(version, source, self._address)

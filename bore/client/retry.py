@@ -1,0 +1,161 @@
+"""When a client that has lost its server tries again, at which server, and when it gives up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from twisted.internet.interfaces import IReactorTime
+
+from bore.client.reasons import CheckFailed, ServerUnreachable
+from bore.client.verdicts import isBlip
+from bore.events.client import Verdict
+from bore.wire.errors import ProtocolViolation, Refusal
+
+#: Seconds for which a client with several servers comes back to the one that it has lost, if that one keeps the port. A
+#: blip of the network is mostly over by then; behind a server that is dead, the client is soon at the next one.
+RETURN: Final = 3.0
+
+#: The first delay between two attempts, in seconds, and the factor by which it grows.
+_FIRST_DELAY: Final = 1.0
+_GROWTH: Final = 2.0
+
+#: The longest delay before an attempt at a server that is not known to be away, in seconds.
+_FRESH_DELAY: Final = 0.5
+
+#: A session that is lost within this time counts as an attempt that has failed, in seconds.
+_SETTLED: Final = 60.0
+
+#: After this number of such sessions in a row the client does not come back to their server.
+_LOST_SOON: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """
+    An attempt that led to no tunnel, or a session that was lost.
+
+    :ivar text: what has happened, for people.
+    :ivar lost: whether there was a tunnel.
+    """
+
+    why: BaseException | None
+    verdict: Verdict
+    text: str
+    lost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Make no further attempt."""
+
+    why: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """
+    Make another attempt.
+
+    :ivar delay: seconds until then.
+    :ivar elsewhere: whether it is at the next server.
+    """
+
+    delay: float
+    elsewhere: bool
+
+
+class RetryPolicy:
+    """
+    Decides what follows when there is no connection.
+
+    The delay doubles from attempt to attempt, up to a limit, until there is a tunnel; then the client begins anew. The
+    actual delay is between half of it and all of it, at random, so that clients that have lost their server together do
+    not come back together. A server that was not tried since the last tunnel was lost, or that may keep the port, is
+    tried in the first half second.
+
+    :param clock: only its time is used.
+    :param random: spreads the delays.
+    :param longest: the longest delay, in seconds.
+    :param exitAfter: the number of failures in a row after which the client gives up; 0: none.
+    :param reconnect: whether there are further attempts at all.
+    :ivar returning: whether the client comes back to the server that it has lost, for RETURN seconds.
+    """
+
+    def __init__(
+        self, clock: IReactorTime, random: Random, longest: float, exitAfter: int = 0, reconnect: bool = True
+    ) -> None:
+        self._clock = clock
+        self._random = random
+        self._longest = longest
+        self._exitAfter = exitAfter
+        self._reconnect = reconnect
+        self._delay = min(_FIRST_DELAY, longest)
+        self._attempts = 0  # since there was a tunnel
+        self._openedAt = 0.0
+        self._failures = self._checkFailures = self._lostSoon = 0
+        self.returning = False
+
+    def opened(self) -> None:
+        """There is a tunnel."""
+        self._delay = min(_FIRST_DELAY, self._longest)
+        self._attempts = 0
+        self._openedAt = self._clock.seconds()
+        self.returning = False
+
+    def checked(self) -> None:
+        """A check has shown that visitors come through the tunnel."""
+        self._checkFailures = 0
+
+    def lost(self, why: BaseException | None, keepsPort: bool, servers: int) -> None:
+        """
+        A session with a tunnel has ended.
+
+        :param keepsPort: whether the server keeps the public port for a while.
+        :param servers: the number of servers that are tried.
+        """
+        settled = self._clock.seconds() - self._openedAt >= _SETTLED
+        self._failures = 0 if settled else self._failures + 1
+        self._lostSoon = 0 if settled else self._lostSoon + 1
+        worthIt = self._lostSoon <= _LOST_SOON and servers > 1 and self._reconnect
+        self.returning = worthIt and keepsPort and isBlip(why)
+
+    def next(self, failed: Failed, servers: int) -> GiveUp | Again:
+        """
+        Decide what follows.
+
+        :param servers: the number of servers that are still tried.
+        """
+        returns = self.returning and isBlip(failed.why)
+        self._failures += not failed.lost and not returns
+        self._checkFailures += isinstance(failed.why, CheckFailed)
+        reason = self._reasonToEnd(failed, servers)
+        if reason is not None:
+            self.returning = False
+            return GiveUp(reason)
+        if failed.verdict in (Verdict.LATER, Verdict.UNPROVEN):
+            self._delay = self._longest
+        if not returns:
+            self.returning = False
+            self._attempts += 1
+        return Again(self._spread(returns or self._attempts % servers != 0), not returns)
+
+    def _reasonToEnd(self, failed: Failed, servers: int) -> Exception | None:
+        why = failed.why
+        if not servers and isinstance(why, Exception):
+            return why
+        if not self._reconnect:
+            return why if isinstance(why, Refusal | ProtocolViolation) else ServerUnreachable(failed.text)
+        failures = max(self._failures, self._checkFailures)
+        if 0 < self._exitAfter <= failures:
+            return ServerUnreachable(f"failures in a row: {failures}, the last one: {failed.text}")
+        return None
+
+    def _spread(self, fresh: bool) -> float:
+        """The delay before the next attempt."""
+        if fresh:
+            return self._random.uniform(0.0, _FRESH_DELAY)
+        delay = self._random.uniform(0.5, 1.0) * self._delay
+        self._delay = min(self._delay * _GROWTH, self._longest)
+        return delay

@@ -1,0 +1,127 @@
+"""A session with a server: its tunnels, and how their visitors are served."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from bore.client.check import Check
+from bore.client.dataconnections import DataConnections
+from bore.client.lanepool import LanePool
+from bore.client.opentunnel import OpenTunnel
+from bore.client.tunnel import Tunnel
+from bore.client.visitors import Visitors
+from bore.relay.interface import LaneHandle, Stream
+from bore.streams.dial import Dialer
+from bore.streams.reactor import IReactor
+from bore.wire.extension import Source, Visitor
+
+#: The number of a session's tunnel: the wire has no numbers yet, as it has one tunnel in a session.
+_ONLY: Final = 1
+
+
+class Session:
+    """
+    What a session has beside its control connection.
+
+    :param visitors: the visitors of all sessions.
+    :param connections: makes further connections to the server.
+    :param server: the server, as events name it.
+    :param host: its IP address.
+    """
+
+    def __init__(
+        self, reactor: IReactor, visitors: Visitors, connections: DataConnections, server: str, host: str
+    ) -> None:
+        self._reactor = reactor
+        self._visitors = visitors
+        self._connections = connections
+        self._server = server
+        self._host = host
+        self._tunnels: dict[int, OpenTunnel] = {}
+        self._checks: list[Check] = []
+        self._lanes: LanePool | None = None
+
+    def opened(self, tunnel: Tunnel, port: int) -> None:
+        """A tunnel is up."""
+        self._tunnels[_ONLY] = OpenTunnel(tunnel, self._connections, self._host, port)
+
+    def check(
+        self, tunnel: Tunnel, port: int, seconds: float, passed: Callable[[], None], failed: Callable[[str], None]
+    ) -> None:
+        """Visit a tunnel's public port at an interval: see :class:`Check`."""
+        public = Dialer(self._reactor, self._host, port)
+        self._checks.append(Check(self._reactor, seconds, public, tunnel, self._visitors.sink, passed, failed))
+
+    def openLanes(self, token: str, keep: int) -> None:
+        """
+        Keep idle lanes open from now on, if the relay carries lanes.
+
+        :param token: the session's token for lanes.
+        :param keep: how many.
+        """
+        relay = self._visitors.relay.lanes
+        if relay is not None and keep:
+            self._lanes = LanePool(
+                self._reactor, relay, self._visitors, self._connections, self._server, token, keep, self._serve
+            )
+
+    def announced(self, id: UUID, source: Source | None) -> None:
+        """The server has announced a visitor."""
+        at = self._tunnels[_ONLY]
+        if self._lanes is None:
+            self._visitors.announced(id, at, source)
+        else:
+            at.tunnel.noticed()
+            self._lanes.announced(id)
+
+    def sinceReceived(self) -> float:
+        """Seconds since bytes of the server were received for a visitor of the session."""
+        return self._connections.sinceReceived()
+
+    def close(self) -> None:
+        """The session has ended. Visitors that are served stay."""
+        for check in self._checks:
+            check.stop()
+        if self._lanes is not None:
+            self._lanes.close()
+
+    def _serve(self, lane: LaneHandle, visitor: Visitor) -> None:
+        """Connect a visitor on a lane with the local service."""
+        visitors, at = self._visitors, self._tunnels[_ONLY]
+        at.tunnel.noticed()
+        mayCome = visitors.mayCome(at.tunnel)
+        visitors.came(visitor.id, at.tunnel, id(lane))
+        if not mayCome:
+            visitors.gone(visitor.id, at.tunnel)
+            lane.refuse()
+            return
+        local = visitors.reach(at.tunnel)
+        if isinstance(local, Deferred):
+            arguments = (lane, at, visitor)
+            local.addCallbacks(self._join, self._refuse, callbackArgs=arguments, errbackArgs=arguments)
+        else:
+            self._join(local, lane, at, visitor)
+
+    def _join(self, local: socket.socket, lane: LaneHandle, at: OpenTunnel, visitor: Visitor) -> None:
+        visitors = self._visitors
+        if lane.closed:
+            local.close()
+            visitors.gone(visitor.id, at.tunnel)
+            return
+        visitors.served(visitor.id, at, lane.socket)
+        left = partial(visitors.left, visitor.id, at)
+        assert visitors.relay.lanes is not None
+        visitors.relay.lanes.joinWithLane(Stream(local), lane, left, header=at.header(visitor.source))
+
+    def _refuse(self, reason: Failure, lane: LaneHandle, at: OpenTunnel, visitor: Visitor) -> None:
+        self._visitors.unreached(visitor.id, at.tunnel, reason)
+        self._visitors.gone(visitor.id, at.tunnel)
+        if not lane.closed:
+            lane.refuse()

@@ -1,0 +1,29 @@
+"""Where the local service of a tunnel is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bore.streams.addresses import hostPort
+from bore.streams.dial import Dialer, Dials
+from bore.streams.reactor import IReactor
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """
+    The TCP address of a local service.
+
+    :ivar port: its port.
+    :ivar host: a name or an IP address.
+    """
+
+    port: int
+    host: str = "localhost"
+
+    def __str__(self) -> str:
+        return hostPort(self.host, self.port)
+
+    def dialer(self, reactor: IReactor) -> Dials:
+        """Make what connects to the service."""
+        return Dialer(reactor, self.host, self.port)

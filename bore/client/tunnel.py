@@ -1,0 +1,100 @@
+"""A tunnel of this client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+
+from bore.client.outcome import Outcome
+from bore.client.publicport import PublicPort
+from bore.client.reasons import describe
+from bore.client.settings import ServerAddress
+from bore.client.state import Memory
+from bore.client.tunnelspec import TunnelSpec
+from bore.events import Sink
+from bore.events.client import LocalReached, LocalUnreachable
+from bore.streams.reactor import IReactor
+
+
+class Tunnel:
+    """
+    A tunnel, whichever session it is open in, and while it is in none.
+
+    :param memory: makes what remembers the tunnel's public port at a server.
+    :ivar spec: what the user wants.
+    :ivar name: the local service, by which events name the tunnel.
+    :ivar local: connects to the local service.
+    :ivar visitors: the number of visitors that are served, or on their way.
+    :ivar witness: called for each visitor that has come through to this client.
+    """
+
+    def __init__(
+        self, reactor: IReactor, spec: TunnelSpec, memory: Callable[[ServerAddress], Memory], sink: Sink
+    ) -> None:
+        self._reactor = reactor
+        self._memory = memory
+        self._sink = sink
+        self._ports: dict[ServerAddress, PublicPort] = {}
+        self._opened: Outcome[int] = Outcome()
+        self._gaveUp: Outcome[None] = Outcome()
+        self._unreachable = False
+        self.spec = spec
+        self.name = str(spec.target)
+        self.local = spec.target.dialer(reactor)
+        self.visitors = 0
+        self.witness: Callable[[], None] | None = None
+
+    def publicPort(self, server: ServerAddress) -> PublicPort:
+        """The tunnel's public port at a server."""
+        if server not in self._ports:
+            self._ports[server] = PublicPort(self._reactor, self.spec.port, self._memory(server))
+        return self._ports[server]
+
+    def whenOpened(self) -> Deferred[int]:
+        """
+        Wait until the tunnel is up for the first time since the start.
+
+        :returns: fires with the public port; fails with the reason when the client gives up before, and with
+            CancelledError when it is stopped before.
+        """
+        return self._opened.wait()
+
+    def whenGaveUp(self) -> Deferred[None]:
+        """Wait until the client makes no further attempt: the Deferred fails with the reason then."""
+        return self._gaveUp.wait()
+
+    def opened(self, port: int) -> None:
+        """The tunnel is up."""
+        self._opened.settle(port)
+
+    def gaveUp(self, why: Exception) -> None:
+        """No further attempt is made."""
+        self._opened.settle(Failure(why))
+        self._gaveUp.settle(Failure(why))
+
+    def stopped(self) -> None:
+        """The client has stopped; it may be started again."""
+        self._opened.settle(Failure(CancelledError()))
+        self._opened = Outcome()
+        if self._gaveUp.settled:
+            self._gaveUp = Outcome()
+        for port in self._ports.values():
+            port.close()
+
+    def noticed(self) -> None:
+        """A visitor has come through to this client, whatever becomes of it."""
+        if self.witness is not None:
+            self.witness()
+
+    def served(self) -> None:
+        """The local service was reached for a visitor."""
+        if self._unreachable:
+            self._unreachable = False
+            self._sink.emit(LocalReached(self.name))
+
+    def notServed(self, reason: Failure) -> None:
+        """The local service could not be reached for a visitor."""
+        self._unreachable = True
+        self._sink.emit(LocalUnreachable(self.name, describe(reason.value)))

@@ -1,0 +1,26 @@
+"""What the user wants of one tunnel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bore.client.target import Target
+from bore.wire.proxyprotocol import Version
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelSpec:
+    """
+    What the user wants of one tunnel. Equal specs ask for the same.
+
+    :ivar target: where the local service is.
+    :ivar port: the public port to ask for; 0: any.
+    :ivar proxyProtocol: the version of the PROXY protocol in which the local service gets the visitors' addresses;
+        None: it does not get them.
+    :ivar maxVisitors: the number of visitors that are served at the same time; 0: no limit but the program's.
+    """
+
+    target: Target
+    port: int = 0
+    proxyProtocol: Version | None = None
+    maxVisitors: int = 0

@@ -1,0 +1,90 @@
+"""What the tests of a session's lanes have in common."""
+
+from __future__ import annotations
+
+from typing import cast
+from uuid import UUID, uuid4
+
+from twisted.logger import formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.client.dataconnections import DataConnections
+from bore.client.session import Session
+from bore.client.visitors import Visitors
+from bore.streams.dial import Dials
+from bore.streams.reactor import IReactor
+from bore.wire.extension import Source, Visitor
+from bore.wire.proxyprotocol import Version
+from bore.wire.secret import Secret
+from tests.client.case import FakeDialer, loggingSink, makeTunnel
+from tests.fakes import FakeReactor, captureLog
+from tests.server.test_lanepool import FakeLane, FakeLaneRelay
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+class LaneCase(SynchronousTestCase):
+    """A session's lanes, without a server."""
+
+    keep = 4
+    maxVisitors = 100
+    maxOfTunnel = 0
+    secret: Secret | None = None
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        reactor = cast(IReactor, self.reactor)
+        self.relay = FakeLaneRelay(reactor)
+        sink = loggingSink(self.reactor)
+        self.visitors = Visitors(reactor, self.relay, self.maxVisitors, 0, sink)
+        self.local, self.server = FakeDialer(self), FakeDialer(self)
+        self.tunnel = makeTunnel(self.reactor, sink, proxyProtocol=Version.V1, maxVisitors=self.maxOfTunnel)
+        self.tunnel.local = cast(Dials, self.local)
+        self._events = captureLog(self)
+        connections = DataConnections(reactor, cast(Dials, self.server), self.secret)
+        self.session = Session(reactor, self.visitors, connections, "example.com:7835", "192.0.2.1")
+        self.session.opened(self.tunnel, 20001)
+        self.session.openLanes(TOKEN, self.keep)
+        assert self.session._lanes is not None
+        self.lanes = self.session._lanes
+        self.addCleanup(self._leaveNothing)
+
+    def _leaveNothing(self) -> None:
+        if self.lanes._open:
+            self.session.close()
+        self.relay.finishAll()
+        self.assertEqual(self.server.under, [], "dials were left")
+        self.reactor.advance(20)
+        self.assertEqual(self.reactor.getDelayedCalls(), [], "timers were left")
+        self.assertEqual((self.visitors.count, self.tunnel.visitors), (len(self.local.under),) * 2)
+
+    @property
+    def warnings(self) -> list[str]:
+        return [formatEvent(e) for e in self._events if e["log_level"].name == "warn"]
+
+    @property
+    def open(self) -> list[FakeLane]:
+        return [lane for lane in self.relay.adopted if not lane.closed]
+
+    def settle(self) -> None:
+        """All dials succeed."""
+        while self.server.under:
+            self.server.succeed()
+
+    def announce(self, count: int = 1) -> list[UUID]:
+        """The server has no lane for some visitors."""
+        ids = [uuid4() for _ in range(count)]
+        for id in ids:
+            self.session.announced(id, None)
+        return ids
+
+    def visit(self, lane: FakeLane, id: UUID | None = None, source: Source | None = None) -> None:
+        """The server puts a visitor on a lane, which was announced if it has an id."""
+        lane.open(Visitor(id or uuid4(), source, id is not None))
+
+    def serve(self, lane: FakeLane, seconds: float = 0.0) -> None:
+        """A visitor comes on a lane, is served for a while, and leaves."""
+        self.visit(lane)
+        self.local.succeed()
+        self.reactor.advance(seconds)
+        self.relay.leave(lane)
