@@ -1,4 +1,4 @@
-"""How often an address may be wrong about the secret."""
+"""Limits the wrong secrets from each address."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from twisted.internet.interfaces import IReactorTime
 
 from bore.timing.accounts import Accounts
 
-#: So many wrong secrets in a row cost an address nothing: people mistype, and several of them share one address.
+#: The number of wrong secrets in a row that are checked at once: people mistype, and several share an address.
 BURST: Final = 10
 
-#: After that one is checked at this interval, in seconds.
+#: The interval at which later ones are checked, in seconds.
 INTERVAL: Final = 0.5
 
-#: The longest wait for a check, in seconds. Original clients have a patience of 3.
+#: The longest wait for a check, in seconds. Original clients wait for 3.
 LONGEST_WAIT: Final = 2.0
 
 
 class Guesses:
     """
-    Counts wrong secrets per source, and has a source that was wrong too often wait for its turn.
+    Counts the wrong secrets of each source, and delays the checks of a source with too many.
 
-    What is right and what is wrong is only known when it was checked: so both wait. An address that guesses can slow
-    down other clients behind it, and does not keep them out as long as it waits for answers itself.
+    A right secret waits as well: only the check tells it from a wrong one. A source that guesses delays the other
+    clients of its address; as long as it waits for the answers itself, it does not lock them out.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
         self._accounts = Accounts(clock, BURST, INTERVAL)
 
     def failed(self, source: str) -> None:
-        """A source was wrong about the secret."""
+        """Count a wrong secret."""
         self._accounts.charge(source)
 
     def limits(self, source: str) -> bool:
-        """Whether a source has to wait for the next check."""
+        """Whether the next check of a source is delayed."""
         return self._accounts.debt(source) > 0
 
     def turn(self, source: str) -> float | None:
         """
-        Put a source's next check in line. It counts as a wrong one already.
+        Schedule the next check of a source. It is counted as wrong in advance.
 
-        :returns: in how many seconds it is due; None: too many wait already.
+        :returns: the delay in seconds; None: too many checks wait already.
         """
         wait = self._accounts.debt(source)
         if wait > LONGEST_WAIT:

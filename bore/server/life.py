@@ -1,4 +1,4 @@
-"""Whether a client is still there."""
+"""Whether a client is alive."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from twisted.internet.interfaces import IReactorTime
 from bore.streams.sockets import unheardFor
 from bore.wire.limits import DOUBT_TIMEOUT, HEARTBEAT_INTERVAL, MAX_UNANSWERED
 
-#: A heartbeat that comes so much later than the last one comes from a server that was stopped meanwhile, or starved, in
-#: seconds.
+#: When the time between two heartbeats is longer than this, in seconds, the server itself was stopped or starved.
 _LATE: Final = 2 * HEARTBEAT_INTERVAL
 
-#: Bytes that came so soon behind the last sign of life are the same sign: the kernel's clock ticks apart from ours.
+#: Bytes that came within this time of the last sign of life, in seconds, are the same sign: the kernel has a clock of
+#: its own.
 _SAME: Final = HEARTBEAT_INTERVAL / 2
 
 
 class SignsOfLife:
     """
-    What a control connection knows of its client.
+    The signs of life of a session's client.
 
-    Silence is counted in heartbeats, not in seconds: what the server has slept through says nothing of the client.
+    Silence is counted in heartbeats, not in seconds: time during which the server itself was stopped does not count.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
@@ -33,7 +33,7 @@ class SignsOfLife:
         self._beatAt = self._steadyAt = clock.seconds()  # the last heartbeat; since when all have been in time
 
     def heard(self) -> None:
-        """Bytes of the client have come on the control connection."""
+        """Bytes have come from the client on the control connection."""
         self._silentBeats = 0
 
     def beat(self) -> None:
@@ -50,10 +50,10 @@ class SignsOfLife:
         """
         Whether a client that has to answer has given no sign of life for too many heartbeats.
 
-        Behind a slow link with a long queue the answers come too late, and the bytes of its visitors do not: they are
-        asked about when it matters, and not before.
+        On a slow link with a long queue its answers come late, behind the bytes of its visitors. These are signs of
+        life as well; they are asked for only when answers are missing.
 
-        :param sinceReceived: says how many seconds ago the last of these bytes came.
+        :param sinceReceived: returns the seconds since the last bytes of visitors came.
         """
         if self._silentBeats <= MAX_UNANSWERED:
             return False
@@ -67,7 +67,7 @@ class SignsOfLife:
 
     def inDoubt(self, sock: socket.socket) -> bool:
         """
-        Whether a client that need not answer may be gone: its kernel acknowledges nothing.
+        Whether a client that does not answer heartbeats may be gone: its kernel acknowledges nothing.
 
         :param sock: the control connection.
         """

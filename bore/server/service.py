@@ -1,4 +1,4 @@
-"""The server as a service: it listens, and it ends in order."""
+"""The server as a service: it starts and stops what all parts of it need."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from bore.streams.reactor import IReactor
 if TYPE_CHECKING:
     from bore.tls.servercertificate import ServerCertificate
 
-#: How long clients have to take note that the server stops, in seconds.
+#: How long clients have to read that the server stops, in seconds.
 _FAREWELL_TIMEOUT: Final = 2.0
 
 
 class CannotListen(Exception):
-    """A port for clients cannot be had, or what belongs to it."""
+    """A control port, or its certificate, cannot be used."""
 
 
 class ServerService(Service):
@@ -61,19 +61,14 @@ class ServerService(Service):
 
     @property
     def controlPort(self) -> int:
-        """The control port that is listened on."""
+        """The number of the control port."""
         return self._listeners[0].port
-
-    @property
-    def tlsPort(self) -> int:
-        """The port for TLS that is listened on."""
-        return self._listeners[-1].port
 
     def privilegedStartService(self) -> None:
         """
-        Listen, while the process may still have rights that it gives up later.
+        Listen. The process may give up rights afterwards.
 
-        :raises CannotListen: when a port cannot be had, or there is no certificate.
+        :raises CannotListen: when a port or a certificate cannot be used.
         """
         tls = self._settings.tls
         if self._settings.secret is not None and self._settings.secret.short:
@@ -95,7 +90,7 @@ class ServerService(Service):
 
     def stopService(self) -> Deferred[None]:
         """
-        Close the listeners, tell the clients, and give running visitors DRAIN_TIMEOUT seconds.
+        Stop listening, send the clients a farewell, and wait for running visitors, for DRAIN_TIMEOUT seconds at most.
 
         :returns: fires when nothing is left.
         """
@@ -103,9 +98,9 @@ class ServerService(Service):
         for listener in self._listeners:
             listener.stop()
         self._listeners.clear()
-        told = self._factory.shutDown().addTimeout(_FAREWELL_TIMEOUT, self._reactor)
-        told.addErrback(self._untold)
-        return gatherResults([told, self._relay.drain(DRAIN_TIMEOUT)]).addCallback(lambda _: None)
+        read = self._factory.shutDown().addTimeout(_FAREWELL_TIMEOUT, self._reactor)
+        read.addErrback(self._unread)
+        return gatherResults([read, self._relay.drain(DRAIN_TIMEOUT)]).addCallback(lambda _: None)
 
     def reload(self) -> None:
         """Read the TLS certificate anew, if there is one."""
@@ -115,7 +110,7 @@ class ServerService(Service):
             self._certificate.reload()
 
     def _makeTls(self) -> Accepted:
-        """What serves the connections to a port that speaks TLS. OpenSSL is loaded here, and not before."""
+        """What serves the connections to a port with TLS. OpenSSL is imported here, and not before."""
         from bore.tls.certificates import BadCredentials
         from bore.tls.port import TlsPort
         from bore.tls.servercertificate import ServerCertificate, ownCertificate
@@ -167,7 +162,7 @@ class ServerService(Service):
             return Admission.CERTIFICATE
         return Admission.ANYONE
 
-    def _untold(self, reason: Failure) -> None:
+    def _unread(self, reason: Failure) -> None:
         reason.trap(TimeoutError)
         self._sink.emit(FarewellUnread())
 

@@ -1,4 +1,4 @@
-"""What the operator of a server decides."""
+"""The settings of a server."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from bore.wire.secret import Secret
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """
-    How much a server takes on. A bound of 0 is none, except for ``waiting``.
+    The limits of a server. 0 is no limit, except for ``waiting``.
 
-    :ivar pending: connections to the control port that have not said yet what they want.
-    :ivar pendingPerSource: the same from one source address, as long as it has no tunnel.
-    :ivar tunnels: tunnels, those included whose client is away.
-    :ivar tunnelsPerSource: the same from one source address.
+    :ivar pending: connections to the control port that have not sent their first message yet.
+    :ivar pendingPerSource: such connections from one source address without a tunnel.
+    :ivar tunnels: tunnels, including those whose client is away.
+    :ivar tunnelsPerSource: tunnels of one source address.
     :ivar visitors: visitors of one tunnel.
-    :ivar waiting: visitors of one tunnel that wait while its client is away; 0: nobody may.
+    :ivar waiting: visitors of one tunnel that wait while its client is away; 0: none may wait.
     :ivar lanes: idle lanes of one session.
     :ivar visitorRate: new visitors per second from one source address.
-    :ivar descriptors: the first descriptor that no visitor may have: those from there on are for clients. The system
-        always gives the lowest one that is free, so that its number says how many are in use.
+    :ivar descriptors: descriptors in use up to which visitors are accepted; the rest is for clients.
     """
 
     pending: int = 1024
@@ -41,19 +40,19 @@ class Bounds:
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
     """
-    How a server behaves.
+    The settings of a server.
 
     :ivar minPort: the lowest port that a client may have.
     :ivar maxPort: the highest one.
-    :ivar secret: what a client has to know, or None if everybody may come.
+    :ivar secret: the secret that clients have to prove; None: they need none.
     :ivar bindAddr: the IP address of the control port.
-    :ivar bindTunnels: the IP address of the clients' ports.
-    :ivar controlPort: the control port; 0 lets the system choose.
+    :ivar bindTunnels: the IP address of the public ports.
+    :ivar controlPort: the control port; 0: the system chooses one.
     :ivar lease: how long a port is kept for a client that was lost, in whole seconds; 0: not at all.
-    :ivar bounds: how much it takes on.
+    :ivar bounds: the limits.
     :ivar halfOpenTimeout: how long a visitor may be silent when the other direction has ended, in seconds.
-    :ivar tls: how it speaks TLS; None: not at all.
-    :ivar portableRelay: whether to do without splice.
+    :ivar tls: the settings of TLS; None: no TLS.
+    :ivar portableRelay: whether to relay without splice.
     """
 
     minPort: int = 1024
