@@ -35,7 +35,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from bore.streams.sockets import RECORD, channelBinding
+from bore.streams.encryption import RECORD, channelBinding
 from bore.tls.contexts import clientContext
 from bore.tls.tlssocket import TlsSocket
 from bore.wire.clientsession import ControlSession

@@ -14,7 +14,7 @@ from bore.options.demo import demoCommand
 from bore.options.secrets import secretCommand
 from bore.options.server import serverCommand
 from bore.relay.interface import DRAIN_TIMEOUT
-from bore.streams.sockets import BASE_TIMEOUT
+from bore.streams.socketoptions import BASE_TIMEOUT
 from bore.wire import errors, limits
 from tests.support import CHECKOUT
 

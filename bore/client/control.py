@@ -22,8 +22,9 @@ from bore.events import Sink
 from bore.events.client import ConnectionAstray, MessageIgnored
 from bore.streams.addresses import peerOf
 from bore.streams.dial import Dials
+from bore.streams.encryption import channelBinding, peerError
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import PEER_TIMEOUT, channelBinding, prepareControl, troubleOf
+from bore.streams.socketoptions import PEER_TIMEOUT, prepareControl
 from bore.streams.transport import IStreamTransport
 from bore.timing.turns import Inflow, Turns
 from bore.tls.errors import ServerNotTrusted
@@ -110,7 +111,7 @@ class ControlProtocol(Protocol):
         try:
             host, port = peerOf(sock)
         except OSError as e:  # it was reset in the meantime
-            self._end(troubleOf(sock, e))
+            self._end(peerError(sock, e))
             return
         connections = DataConnections(link.reactor, link.dialer(host, port, self._strayed), secret)
         self._session = session = Session(link.reactor, link.visitors, connections, link.server, host)

@@ -16,8 +16,9 @@ from zope.interface import implementer
 from bore.client.patience import Patience
 from bore.relay.interface import Stream
 from bore.streams.dial import Dials
+from bore.streams.encryption import RECORD, channelBinding, stuckAt
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import RECORD, channelBinding, sinceReceived, stuckAt
+from bore.streams.tcpinfo import sinceReceived
 from bore.wire.datasession import DataSession
 from bore.wire.errors import WireError
 from bore.wire.extension import Lane

@@ -20,7 +20,7 @@ from bore.client.visitors import Visitors
 from bore.events.client import LaneClosed, LaneFailed, LaneOpened, VisitorNotUnderstood
 from bore.relay.interface import LaneCarrier, LaneHandle, Stream
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import prepareLane
+from bore.streams.socketoptions import prepareLane
 from bore.wire.errors import MalformedMessage
 from bore.wire.extension import Lane as LaneMessage
 from bore.wire.extension import Visitor

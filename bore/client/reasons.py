@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bore.streams.troubles import inWords
+from bore.streams.errortexts import errorText
 from bore.wire.errors import ClientHasNoSecret, Refusal, ServerHasNoSecret
 
 
@@ -39,4 +39,4 @@ def describe(why: BaseException | None) -> str:
     """Say in a few words, for people, why there is no tunnel or no connection: what the server has said, or else."""
     if isinstance(why, Refusal) and not isinstance(why, ClientHasNoSecret | ServerHasNoSecret):
         return f"server error: {why}"
-    return inWords(why)
+    return errorText(why)

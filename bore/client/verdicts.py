@@ -8,7 +8,7 @@ from twisted.internet.error import ConnectionClosed
 
 from bore.client.reasons import NoVisitorAddresses, ServerNotReading, ServerSilent
 from bore.events.client import Verdict
-from bore.streams.sockets import TlsError
+from bore.streams.encryption import TlsError
 from bore.tls.errors import CertificateNotCurrent, ServerNotTrusted
 from bore.wire.errors import AuthenticationFailed, NoAnswer, Refusal
 

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from bore.relay.interface import Pair, Reason
 from bore.relay.pipes import Pipe, PipePool
-from bore.streams.sockets import closeWithReset, isEncrypted, stuckAt, unacknowledged
+from bore.streams.encryption import isEncrypted, stuckAt
+from bore.streams.socketoptions import closeWithReset
+from bore.streams.tcpinfo import unacknowledged
 from bore.timing.turns import LEAST
 
 if TYPE_CHECKING:
@@ -189,7 +191,7 @@ class End:
     def hasMore(self) -> bool:
         """Whether a read has left something, inside TLS: it looks at one record, or stops behind the last whole one."""
         sock = cast("TlsSocket", self.socket)
-        return sock.unsaid or fcntl.ioctl(self.fd, termios.FIONREAD, _NO_BYTES) != _NO_BYTES
+        return sock.hasPendingError or fcntl.ioctl(self.fd, termios.FIONREAD, _NO_BYTES) != _NO_BYTES
 
     def later(self) -> None:
         """Go on in the next turn."""

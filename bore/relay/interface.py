@@ -13,8 +13,8 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from bore.relay.lingering import MAX_LINGERING, LingeringReset
+from bore.streams.errortexts import errorText
 from bore.streams.reactor import IReactor
-from bore.streams.troubles import inWords
 
 #: How long running pairs may go on when the program is told to stop, in seconds.
 DRAIN_TIMEOUT: Final = 5.0
@@ -207,7 +207,7 @@ class Relay(ABC):
         try:
             pair = self._makePair(left, right)
         except (OSError, ValueError) as e:  # the system has no room for them, or the relay is closed already
-            self._log.warn("streams could not be joined: {error}", error=inWords(e))
+            self._log.warn("streams could not be joined: {error}", error=errorText(e))
             left.socket.close()
             right.socket.close()
             ended(Ending(Reason.FAILED, 0, 0))

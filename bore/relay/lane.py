@@ -17,7 +17,7 @@ from typing import Final
 from bore.relay.ends import BUFFER_SIZE, READABLE, STREAM_ENDED, WRITABLE, End
 from bore.relay.interface import Ending, LaneUser, Reason
 from bore.relay.laneinterface import CarriedPair, LaneLoop
-from bore.streams.sockets import unacknowledged
+from bore.streams.tcpinfo import unacknowledged
 from bore.timing.turns import LEAST
 from bore.wire.errors import ProtocolViolation
 from bore.wire.lane import END, OPEN, RESET, RESET_FRAME, LaneDecoder, LaneSession

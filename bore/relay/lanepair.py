@@ -12,7 +12,8 @@ from bore.relay.interface import Ending, GiveBack, Reason
 from bore.relay.lane import Lane
 from bore.relay.laneinterface import CarriedPair, LaneLoop
 from bore.relay.tolane import ToLane
-from bore.streams.sockets import RECORD, encryptedSize, unacknowledged
+from bore.streams.encryption import RECORD, encryptedSize
+from bore.streams.tcpinfo import unacknowledged
 from bore.wire.lane import RESET, RESET_FRAME
 
 #: So many bytes are taken by the local service's socket, even if nobody reads them.

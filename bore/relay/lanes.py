@@ -13,8 +13,8 @@ from bore.relay.lane import Lane
 from bore.relay.laneinterface import CarriedPair, Unanswered
 from bore.relay.lanepair import LanePair
 from bore.relay.splice import SpliceRelay
+from bore.streams.errortexts import errorText
 from bore.streams.reactor import IReactor
-from bore.streams.troubles import inWords
 from bore.timing.deadlines import Deadlines
 from bore.wire.lane import RESET_TIMEOUT
 
@@ -77,7 +77,7 @@ class LaneRelay(SpliceRelay):
             try:
                 self.watch(plain)
             except (OSError, ValueError) as e:  # the system has no room for it
-                self._log.warn("streams could not be joined: {error}", error=inWords(e))
+                self._log.warn("streams could not be joined: {error}", error=errorText(e))
                 pair.stop(Reason.FAILED)
                 return
         if lane.on is pair:

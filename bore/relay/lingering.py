@@ -14,8 +14,10 @@ from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from bore.streams.encryption import hasSentEnd, isEncrypted
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import closeWithReset, hasClosed, isEncrypted, saidEnd, sinceSent, unacknowledged
+from bore.streams.socketoptions import closeWithReset
+from bore.streams.tcpinfo import hasClosed, sinceSent, unacknowledged
 
 #: Seconds without a byte acknowledged after which the stream is reset all the same. TCP repeats what was lost after
 #: about 1, 2, 4, 8 and 16 s: a path on which none of these arrives is dead, and so is a peer that does not read.
@@ -99,7 +101,7 @@ class LingeringReset:
             with contextlib.suppress(OSError):  # it is gone, as reading will tell
                 socket.socket.shutdown(self._socket, socket.SHUT_WR)
             # Behind close_notify the peer does not see the end any more.
-            self._soonest = now + _LEAST if saidEnd(self._socket) else math.inf
+            self._soonest = now + _LEAST if hasSentEnd(self._socket) else math.inf
         elif sys.platform != "linux":
             self._soonest = now + _LEAST
         self._answered = sinceSent(self._socket) < _RECENT

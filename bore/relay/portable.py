@@ -13,7 +13,7 @@ from bore.relay.interface import Ending, Pair, Reason, Relay, Stream
 from bore.relay.lingering import TAKE_TIMEOUT
 from bore.relay.readout import ReadOutTransport
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import unacknowledged
+from bore.streams.tcpinfo import unacknowledged
 from bore.streams.transport import IStreamTransport
 
 

@@ -12,7 +12,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, IReactorFDSet
 from twisted.python.failure import Failure
 
-from bore.streams.sockets import RECORD, isEncrypted
+from bore.streams.encryption import RECORD, isEncrypted
 from bore.streams.transport import SocketTransport
 
 #: Records without bytes for us, inside TLS, that are read past.

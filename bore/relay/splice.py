@@ -26,8 +26,8 @@ from bore.relay.ends import BUFFER_SIZE, End, JoinedPair
 from bore.relay.interface import Ending, Pair, Reason, Relay, Stream
 from bore.relay.lingering import TAKE_TIMEOUT, mayResetNow
 from bore.relay.pipes import PipePool
+from bore.streams.encryption import STUCK_TIMEOUT, stuckAt
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import STUCK_TIMEOUT, stuckAt
 from bore.timing.deadlines import Deadlines
 from bore.timing.turns import LEAST
 

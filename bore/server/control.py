@@ -24,7 +24,7 @@ from bore.server.unclassified import UnclassifiedConnections
 from bore.server.users import Authenticator
 from bore.server.visitor import Visitor
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import BASE_TIMEOUT, PEER_TIMEOUT, prepareControl
+from bore.streams.socketoptions import BASE_TIMEOUT, PEER_TIMEOUT, prepareControl
 from bore.streams.transport import IDetachable
 from bore.timing.turns import Inflow, Turns
 from bore.wire.errors import InvalidSecret, ProtocolViolation, Refusal, TooManyGuesses

@@ -26,9 +26,9 @@ from bore.server.unaccepted import UnacceptedVisitors
 from bore.server.unclassified import UnclassifiedConnections
 from bore.server.users import Authenticator, SharedSecret
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
+from bore.streams.encryption import RECORD, channelBinding
 from bore.streams.listener import Starvation
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import RECORD, channelBinding
 from bore.streams.transport import SocketTransport
 from bore.system.descriptors import Descriptors
 from bore.timing.turns import Turns

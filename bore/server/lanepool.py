@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from bore.relay.interface import PROOF_TIMEOUT, LaneCarrier, LaneHandle, Relay, Stream
 from bore.server.visitor import Visitor
-from bore.streams.sockets import prepareLane
+from bore.streams.socketoptions import prepareLane
 from bore.streams.visitorlog import VisitorLog
 from bore.system.descriptors import Descriptors
 from bore.wire.lane import openFrame

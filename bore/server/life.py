@@ -8,7 +8,7 @@ from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
-from bore.streams.sockets import unheardFor
+from bore.streams.tcpinfo import unacknowledgedFor
 from bore.wire.limits import DOUBT_TIMEOUT, HEARTBEAT_INTERVAL, MAX_UNANSWERED
 
 #: When the time between two heartbeats is longer than this, in seconds, the server itself was stopped or starved.
@@ -74,4 +74,4 @@ class SignsOfLife:
         now = self._clock.seconds()
         if now - self._beatAt > _LATE:
             return False
-        return min(now - self._steadyAt, unheardFor(sock)) >= DOUBT_TIMEOUT
+        return min(now - self._steadyAt, unacknowledgedFor(sock)) >= DOUBT_TIMEOUT

@@ -19,7 +19,7 @@ from bore.server.unaccepted import UnacceptedVisitors
 from bore.server.users import User
 from bore.server.visitor import Visitor
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
-from bore.streams.sockets import sinceReceived
+from bore.streams.tcpinfo import sinceReceived
 from bore.streams.visitorlog import VisitorLog
 from bore.timing.bursts import Burst, Overflow
 from bore.timing.rate import VisitorRate

@@ -11,8 +11,8 @@ from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClie
 from zope.interface import implementer
 
 from bore.streams.dial import Dials
+from bore.streams.encryption import peerError
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import troubleOf
 from bore.streams.transport import SocketTransport, addressOf
 
 
@@ -37,7 +37,7 @@ class DialerEndpoint:
         try:
             address = addressOf(sock)
         except OSError as e:
-            trouble = troubleOf(sock, e)
+            trouble = peerError(sock, e)
             sock.close()
             raise trouble from None
         protocol = factory.buildProtocol(address)

@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from bore.streams.addresses import SocketAddress, literalAddress, socketAddress
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import prepareStream
+from bore.streams.socketoptions import prepareStream
 from bore.system.descriptors import Descriptors
 
 Accepted: TypeAlias = Callable[[socket.socket, SocketAddress], None]

@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from bore.streams.addresses import Place, SocketAddress, isLoopback
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import closeWithReset, prepareStream
+from bore.streams.socketoptions import closeWithReset, prepareStream
 
 #: A dial that has not succeeded by then has failed, in seconds.
 DIAL_TIMEOUT: Final = 10.0

@@ -23,7 +23,7 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import Attribute, implementer
 
-from bore.streams.sockets import RECORD, STUCK_TIMEOUT, TlsError, isEncrypted, stuckAt
+from bore.streams.encryption import RECORD, STUCK_TIMEOUT, TlsError, isEncrypted, stuckAt
 
 #: The records of a control connection that are read at once; what is followed of them has a bound of its own.
 _RECORDS: Final = 64

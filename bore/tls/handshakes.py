@@ -12,8 +12,8 @@ from twisted.internet.interfaces import IReadWriteDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from bore.streams.encryption import RECORD, TlsError
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import RECORD, TlsError
 from bore.tls.tlssocket import TlsSocket
 
 #: A handshake that is not complete by then has failed, in seconds.

@@ -16,9 +16,9 @@ from zope.interface import implementer
 from bore.events import Sink
 from bore.events.server import ConnectionRefused, HandshakeFailed, HandshakeTimedOut
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
+from bore.streams.errortexts import errorText
 from bore.streams.listener import Accepted
 from bore.streams.reactor import IReactor
-from bore.streams.troubles import inWords
 from bore.timing.turns import HANDSHAKE, Turns
 from bore.tls.handshakes import Handshake
 from bore.tls.servercertificate import ServerCertificate
@@ -220,4 +220,4 @@ class _Arrival:
 
     def _failed(self, reason: Failure) -> None:
         self._port.unclassified.take(self)
-        self._port.sink.emit(HandshakeFailed(self._peer, sourceOf(self._address), inWords(reason.value)))
+        self._port.sink.emit(HandshakeFailed(self._peer, sourceOf(self._address), errorText(reason.value)))

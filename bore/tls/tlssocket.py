@@ -14,7 +14,7 @@ from OpenSSL import SSL, crypto
 from OpenSSL._util import lib
 
 from bore.streams.addresses import asciiName
-from bore.streams.sockets import RECORD, TlsError
+from bore.streams.encryption import RECORD, TlsError
 from bore.tls.contexts import WrongProtocol
 
 _PLAIN: Final = "it does not speak TLS, or not on this port"
@@ -152,12 +152,12 @@ class TlsSocket(socket.socket):
         return tuple(crypto.dump_certificate(crypto.FILETYPE_ASN1, each) for each in self.chain)
 
     @property
-    def unsaid(self) -> bool:
+    def hasPendingError(self) -> bool:
         """Whether the end, or a fault, was found behind the bytes that were read last: the next read tells of it."""
         return self._over or self._trouble is not None
 
     @property
-    def saidEnd(self) -> bool:
+    def hasSentEnd(self) -> bool:
         """Whether ``close_notify`` was sent."""
         return self._closing
 

@@ -9,7 +9,7 @@ from twisted.internet.error import ConnectionLost
 
 from bore.client.control import ControlProtocol
 from bore.client.reasons import ServerUnreachable
-from bore.streams.sockets import BASE_TIMEOUT
+from bore.streams.socketoptions import BASE_TIMEOUT
 from bore.wire.errors import AuthenticationFailed, PortInUse
 from bore.wire.extension import Extended, markedHello
 from bore.wire.messages import Challenge, Connection, Error, Heartbeat, Hello

@@ -8,7 +8,7 @@ import os
 from twisted.internet.error import ConnectionLost, UserError
 
 from bore.client.reasons import CheckFailed, ServerSilent
-from bore.streams.sockets import TlsError
+from bore.streams.encryption import TlsError
 from bore.wire.errors import ServerLeft
 from bore.wire.extension import Extended, Open, Opened, Refused, encode, markedHello
 from bore.wire.messages import Heartbeat

@@ -15,8 +15,8 @@ from bore.client.reasons import (
     ServerSilent,
     ServerUnreachable,
 )
+from bore.streams.encryption import TlsError
 from bore.streams.names import NameTrouble
-from bore.streams.sockets import TlsError
 from bore.tls.errors import CertificateNotCurrent, ServerKeyChanged, ServerNotTrusted
 from bore.tls.settings import ClientTls
 from bore.wire.errors import (

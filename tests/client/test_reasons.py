@@ -13,8 +13,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.reasons import describe
+from bore.streams.encryption import TlsError
 from bore.streams.names import NameTrouble
-from bore.streams.sockets import TlsError
 from bore.wire.errors import ClientHasNoSecret, FrameTooLong, InvalidSecret
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bore.relay.interface import Reason
-from bore.streams.sockets import unacknowledged
+from bore.streams.tcpinfo import unacknowledged
 from tests.relay.contract import RelayContract, inReactor, inThread
 from tests.support import PATIENCE, eventually, pattern, receiveAll
 

@@ -19,7 +19,7 @@ from bore.relay.lane import Lane
 from bore.relay.lanepair import LanePair
 from bore.relay.lanes import LaneRelay
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import SIOCOUTQ
+from bore.streams.tcpinfo import SIOCOUTQ
 from bore.wire.lane import DATA, HEADER, OPEN, LaneDecoder, openFrame
 from tests.fakes import FakeReactor
 from tests.relay.contract import reset

@@ -21,8 +21,8 @@ from bore.relay.interface import Ending, Reason, Relay, Stream
 from bore.relay.lanes import LaneRelay
 from bore.relay.portable import PortableRelay
 from bore.relay.splice import SpliceRelay
+from bore.streams.encryption import STUCK_TIMEOUT
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import STUCK_TIMEOUT
 from bore.timing.turns import LEAST
 from bore.tls.contexts import clientContext
 from bore.tls.tlssocket import TlsSocket

@@ -13,7 +13,7 @@ if sys.platform != "linux":
     raise SkipTest("there are no lanes on this system")
 
 from bore.relay.interface import Reason
-from bore.streams.sockets import unacknowledged
+from bore.streams.tcpinfo import unacknowledged
 from bore.wire.lane import DATA, END, END_FRAME, OPEN, RESET, RESET_FRAME
 from tests.relay.lanecase import OPENING, TINY, Hand, LaneCase, data, pairOn, reset, take, wasReset
 from tests.support import pattern

@@ -19,7 +19,7 @@ from bore.relay.interface import Ending, Pair, Reason
 from bore.relay.lingering import TAKE_TIMEOUT, LingeringReset, mayResetNow
 from bore.relay.splice import SpliceRelay
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import unacknowledged
+from bore.streams.tcpinfo import unacknowledged
 from tests.fakes import FakeReactor
 from tests.relay.contract import reset, tcpPair
 from tests.relay.encrypted import tlsPair

@@ -8,7 +8,7 @@ import sys
 
 from bore.server.control import ControlProtocol
 from bore.server.settings import Bounds
-from bore.streams.sockets import sinceReceived, unheardFor
+from bore.streams.tcpinfo import sinceReceived, unacknowledgedFor
 from bore.streams.transport import SocketTransport
 from bore.wire import extension
 from bore.wire.extension import Open, Visitor
@@ -311,13 +311,13 @@ class RealKernelTests(ControlCase):
         near, far = self.pair()
         near.sendall(b"x")
         far.recv(1)
-        self.assertEqual(unheardFor(near), 0.0)
+        self.assertEqual(unacknowledgedFor(near), 0.0)
         self.assertLess(sinceReceived(far), 20)
 
     def test_ofASocketThatIsClosedNothingIsKnown(self) -> None:
         near, _ = self.pair()
         near.close()
-        self.assertEqual((unheardFor(near), sinceReceived(near)), (0.0, float("inf")))
+        self.assertEqual((unacknowledgedFor(near), sinceReceived(near)), (0.0, float("inf")))
 
     def test_twoMinutesOfHeartbeatsThatNobodyReadsAreNoReasonToDropAClient(self) -> None:
         near, far = self.pair()

@@ -17,9 +17,9 @@ from twisted.trial.unittest import TestCase
 from bore.streams import dial
 from bore.streams.addresses import Place, literalAddress
 from bore.streams.dial import Dialer
+from bore.streams.errortexts import errorText
 from bore.streams.names import LookUps, NameTrouble
 from bore.streams.reactor import IReactor
-from bore.streams.troubles import inWords
 from tests.support import freePort
 
 
@@ -216,7 +216,7 @@ class DialTests(TestCase):
     async def test_anAddressOfALinkNeedsItsInterfaceAndThatIsSaid(self) -> None:
         with self.assertRaises(OSError) as caught:
             await maybeDeferred(self.dialer("fe80::1", 80).dial)
-        self.assertIn("fe80::1%eth0", inWords(caught.exception))
+        self.assertIn("fe80::1%eth0", errorText(caught.exception))
 
     async def test_aNameWithoutAnAddressFails(self) -> None:
         with self.assertRaises(DNSLookupError):

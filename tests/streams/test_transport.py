@@ -13,7 +13,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.streams.sockets import RECORD, STUCK_TIMEOUT, TlsError
+from bore.streams.encryption import RECORD, STUCK_TIMEOUT, TlsError
 from bore.streams.transport import CLOSE_TIMEOUT, SocketTransport
 from bore.tls.contexts import clientContext
 from bore.tls.tlssocket import TlsSocket

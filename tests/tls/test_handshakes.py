@@ -15,8 +15,8 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
+from bore.streams.encryption import TlsError
 from bore.streams.reactor import IReactor
-from bore.streams.sockets import TlsError
 from bore.tls.contexts import clientContext, serverContext
 from bore.tls.handshakes import HANDSHAKE_TIMEOUT, Handshake
 from bore.tls.tlssocket import TlsSocket

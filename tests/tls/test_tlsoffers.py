@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 
-from bore.streams.sockets import TlsError
+from bore.streams.encryption import TlsError
 from bore.tls.certificates import BadCredentials, Credentials, Key, makeSelfSigned
 from bore.tls.contexts import clientContext, repeatedContext, serverContext
 from bore.tls.tlssocket import TlsSocket

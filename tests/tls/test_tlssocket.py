@@ -10,7 +10,7 @@ import socket
 import weakref
 from functools import partial
 
-from bore.streams.sockets import RECORD, TlsError, channelBinding, encryptedSize, isEncrypted, stuckAt
+from bore.streams.encryption import RECORD, TlsError, channelBinding, encryptedSize, isEncrypted, stuckAt
 from bore.tls.contexts import clientContext
 from bore.tls.tlssocket import TlsSocket
 from tests.relay.contract import reset

@@ -1,4 +1,4 @@
-"""Errors of connections in words, for people."""
+"""The texts of connections' errors, for people."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Final
 
 from twisted.internet import defer, error
 
+from bore.streams.encryption import TlsError
 from bore.streams.names import NameTrouble
-from bore.streams.sockets import TlsError
 
 _NO_ANSWER: Final = "it does not answer"
 _CUT: Final = "the connection was cut"
 _NO_ROUTE: Final = "there is no route to it"
 _FORBIDDEN: Final = "this machine does not allow it"
 
-#: Errors of the system in words, where its own say less than they could.
+#: Texts for errors of the system whose own texts say less.
 _BY_NUMBER: Final = {
     errno.ECONNREFUSED: "connection refused",
     errno.ETIMEDOUT: _NO_ANSWER,
@@ -36,7 +36,7 @@ _BY_NUMBER: Final = {
     errno.ENOMEM: "this machine has no memory left for it",
 }
 
-#: Errors of Twisted and of Python in words; a kind of error has those of the next kind above it.
+#: Texts for errors of Twisted and of Python; the first class of an error's method resolution order counts.
 _BY_KIND: Final[dict[type[BaseException], str]] = {
     error.ConnectionRefusedError: _BY_NUMBER[errno.ECONNREFUSED],
     error.ConnectionDone: "it closed the connection",
@@ -53,12 +53,11 @@ _BY_KIND: Final[dict[type[BaseException], str]] = {
 }
 
 
-def inWords(why: BaseException | None) -> str:
+def errorText(why: BaseException | None) -> str:
     """
-    Say in a few words what went wrong with a connection.
+    The text of an error of a connection: what went wrong, without a number or a tuple.
 
-    A number or a tuple never appears, nor does the name of a class, unless it is not known that such an error can come
-    up here.
+    The name of a class appears only for an error that is not expected here.
     """
     match why:
         case None:

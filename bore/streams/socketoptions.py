@@ -1,0 +1,100 @@
+"""Socket options: TCP_NODELAY, keepalive, time-outs and resets, for each kind of connection."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import sys
+from typing import Final
+
+#: After how many seconds without an acknowledgement a control connection of the base protocol is given up. Behind a
+#: slow link with a long queue, acknowledgements take half a minute and more; an original client does not come back.
+BASE_TIMEOUT: Final = 120
+
+#: The same between our own peers. Heartbeats and answers find a dead peer sooner; this is for a control connection that
+#: is dead while its streams go on.
+PEER_TIMEOUT: Final = 30
+
+#: Keepalive of control connections: seconds of silence before the first probe, seconds between probes, and the number
+#: of unanswered probes that end the connection where there is no TCP_USER_TIMEOUT.
+_KEEPALIVE_IDLE: Final = 15
+_KEEPALIVE_INTERVAL: Final = 15
+_KEEPALIVE_COUNT: Final = 7
+
+#: Keepalive of streams. A stream may be silent for long, and a slow reader is not a dead one: rare probes free what a
+#: vanished peer has left behind within two minutes, and keep the mapping in a NAT alive.
+_STREAM_KEEPALIVE_IDLE: Final = 60
+_STREAM_KEEPALIVE_INTERVAL: Final = 15
+_STREAM_KEEPALIVE_COUNT: Final = 4
+
+#: Keepalive of lanes. An idle lane is probed often: no visitor should be given a dead one.
+_LANE_KEEPALIVE_IDLE: Final = 15
+_LANE_KEEPALIVE_INTERVAL: Final = 5
+_LANE_KEEPALIVE_COUNT: Final = 3
+
+
+def _options(idle: int, interval: int, count: int) -> tuple[tuple[int, int, int], ...]:
+    """TCP_NODELAY and keepalive, as far as the system has them."""
+    named = (
+        ("TCP_KEEPIDLE", idle),
+        ("TCP_KEEPALIVE", idle),  # the name of TCP_KEEPIDLE on macOS
+        ("TCP_KEEPINTVL", interval),
+        ("TCP_KEEPCNT", count),
+    )
+    return (
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        *((socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in named if hasattr(socket, name)),
+    )
+
+
+_CONTROL_OPTIONS: Final = _options(_KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT)
+_STREAM_OPTIONS: Final = _options(_STREAM_KEEPALIVE_IDLE, _STREAM_KEEPALIVE_INTERVAL, _STREAM_KEEPALIVE_COUNT)
+_LANE_OPTIONS: Final = _options(_LANE_KEEPALIVE_IDLE, _LANE_KEEPALIVE_INTERVAL, _LANE_KEEPALIVE_COUNT)
+
+
+#: Closing discards what was not sent (struct linger; on Windows its members are short).
+_NO_LINGER: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+
+
+def prepareControl(sock: socket.socket, timeout: int = BASE_TIMEOUT) -> None:
+    """
+    Have the kernel send each frame at once, and give up a peer that has vanished, whether data is in flight or not.
+
+    For control connections only: TCP_USER_TIMEOUT would end a stream whose reader is slow. Where the kernel does not
+    have that option, keepalive gives the peer up in two minutes.
+
+    :param timeout: after how many seconds.
+    """
+    _set(sock, _CONTROL_OPTIONS)
+    if sys.platform == "linux":
+        _set(sock, ((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout * 1000),))
+
+
+def prepareLane(sock: socket.socket) -> None:
+    """Have the kernel send small messages at once, and probe the peer of an idle lane every 15 seconds."""
+    _set(sock, _LANE_OPTIONS)
+
+
+def prepareStream(sock: socket.socket) -> None:
+    """
+    Have the kernel send small messages at once, and probe a silent peer every minute.
+
+    On Linux, accepted sockets inherit this from the listening one.
+    """
+    _set(sock, _STREAM_OPTIONS)
+
+
+def closeWithReset(sock: socket.socket) -> None:
+    """Close a socket so that the system forgets the connection at once, and the peer reads a reset."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    sock.close()
+
+
+def _set(sock: socket.socket, options: tuple[tuple[int, int, int], ...]) -> None:
+    # Some systems refuse options to a socket whose peer is gone already: reading from it will tell.
+    with contextlib.suppress(OSError):
+        for level, option, value in options:
+            sock.setsockopt(level, option, value)
