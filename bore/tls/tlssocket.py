@@ -163,7 +163,7 @@ class TlsSocket(socket.socket):
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         if self._trouble is not None:
-            self._tellTrouble()
+            _raise(self._trouble)
         try:
             data: bytes = self._tls.recv(size)
         except SSL.WantReadError:
@@ -174,13 +174,14 @@ class TlsSocket(socket.socket):
         except SSL.ZeroReturnError:
             return b""
         except SSL.Error as e:
+            self._trouble = e.with_traceback(None)
             _raise(e)
         self.stuck = 0
         return data
 
     def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
         if self._trouble is not None:
-            self._tellTrouble()
+            _raise(self._trouble)
         view = memoryview(buffer)
         size = size or len(view)
         count = 0
@@ -200,21 +201,15 @@ class TlsSocket(socket.socket):
             if not count:
                 self._getStuck()
         except SSL.Error as e:
+            self._trouble = e.with_traceback(None)  # only the first read that fails has OpenSSL's reason
             if not count:
                 _raise(e)
-            self._trouble = e  # OpenSSL says it once
         self.stuck = 0
         return count
 
     def _getStuck(self) -> NoReturn:
         self.stuck = self.stuck or next(_numbers)
         raise BlockingIOError(*_AGAIN) from None
-
-    def _tellTrouble(self) -> None:
-        """Say what was found behind the bytes that were read last."""
-        trouble, self._trouble = self._trouble, None
-        assert trouble is not None
-        _raise(trouble)
 
     def send(self, data: Any, flags: int = 0) -> int:
         view = memoryview(data)
