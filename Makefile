@@ -1,5 +1,8 @@
 # make demo    see it work: server, client and a web page on this machine (ONCE=1: end after one fetch)
 # make test    run all tests
+# make unit    run those that start no process and never wait, in half a minute
+# make lowest  the tests with the lowest versions that setup.cfg declares, in an environment of its own
+# make pythons the unit tests on the other Pythons that are here
 # make check   ruff, mypy --strict, and the documentation
 # make wheel   build the wheel, and try it in an environment of its own
 # make stress  the long form of the tests that move a lot
@@ -15,7 +18,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DOCUMENTS := $(wildcard *.rst docs/*.rst docs/*/*.rst newsfragments/README.rst)
 
-.PHONY: help demo test check wheel stress faults bench profile clean
+.PHONY: help demo test unit lowest pythons check wheel stress faults bench profile clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -25,6 +28,20 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-test
 	@$(BIN)/python -m pytest -q -n 4 --dist loadscope -rs
+
+unit: $(VENV)/installed-test
+	@$(BIN)/python -m pytest -q -n 2 --dist loadscope -m unit
+
+# Without what takes long and hardly depends on versions.
+lowest: $(BIN)/python
+	@$(BIN)/python .ci/declared.py lowest > $(VENV)/lowest.txt
+	@$(BIN)/python -m venv $(VENV)/lowest
+	@$(VENV)/lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(VENV)/lowest.txt \
+	    --editable '.[test]'
+	@$(VENV)/lowest/bin/python -m pytest -q -n 4 --dist loadscope --ignore tests/laboratory --ignore tests/interop
+
+pythons: $(BIN)/python
+	@.ci/pythons $(VENV)
 
 check: $(VENV)/installed-dev $(VENV)/installed-test
 	@$(BIN)/ruff check .

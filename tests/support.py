@@ -73,6 +73,7 @@ def eventually(condition: Callable[[], bool], what: str, seconds: float = PATIEN
     while not condition():
         if time.monotonic() - begin > seconds:
             raise AssertionError(f"not within {seconds} s: {what}")
+        sys.audit("tests.wait")  # which no unit test may: tests/conftest.py
         time.sleep(0.02)
     return time.monotonic() - begin
 

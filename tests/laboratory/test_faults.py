@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from laboratory.attacks import RandomBytes, SilentConnections
@@ -25,6 +26,7 @@ from laboratory.silences import BadLink, HalfSilence, LongSilence, Move, OtherHa
 SLACK: Final = 2.0
 
 
+@pytest.mark.timeout(240)
 class FaultCase(SynchronousTestCase):
     """Checks that a promise is kept."""
 

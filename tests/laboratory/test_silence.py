@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from laboratory.measure import secondsUntil
@@ -14,6 +15,7 @@ from tests.original import original
 from tests.support import Program
 
 
+@pytest.mark.timeout(240)
 class OriginalTests(SynchronousTestCase):
     """What our server does for an original client."""
 
@@ -41,6 +43,7 @@ class OriginalTests(SynchronousTestCase):
             self.assertGreater(time.monotonic() - begin, 9)
 
 
+@pytest.mark.timeout(240)
 class SlowLinkTests(SynchronousTestCase):
     """A slow link with a long queue, on which everything takes half a minute."""
 

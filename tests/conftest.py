@@ -1,0 +1,106 @@
+"""
+Which tests are unit tests, and what holds them to it.
+
+A unit test starts no process, runs no reactor and never waits: it moves the clock, and takes the steps of the reactor
+itself. It may use sockets of this machine, whose system calls return at once.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from twisted.trial import util
+from twisted.trial.unittest import TestCase
+
+_HERE: Final = Path(__file__).parent
+
+#: Folders and files of unit tests: what ``make unit`` runs.
+UNIT: Final = (
+    "client",
+    "entrances",
+    "server",
+    "test_conftest.py",
+    "test_events.py",
+    "test_floors.py",
+    "timing",
+    "tls/test_oddcertificates.py",
+    "tls/test_trust.py",
+    "wire",
+)
+
+#: Audit events, of the interpreter and of tests/support.py, that a unit test must not cause.
+FORBIDDEN: Final = {
+    "os.fork": "starts a process",
+    "os.posix_spawn": "starts a process",
+    "os.system": "starts a process",
+    "subprocess.Popen": "starts a process",
+    "tests.wait": "waits",
+}
+
+#: How long a test that runs the reactor may take, in seconds. pytest-timeout cannot end these: the reactor logs what a
+#: signal's handler raises, and goes on. setup.cfg has the time limit of all others.
+util.DEFAULT_TIMEOUT_DURATION = 75.0
+
+# Programs that the tests start inherit signals that are ignored, as those are that nohup or a shell's & starts: without
+# this they would never be interrupted.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+_unit = pytest.StashKey[bool]()
+_running: str | None = None
+
+
+class NotAUnitTest(Exception):
+    """A test does what a unit test must not."""
+
+
+def isUnit(path: Path) -> bool:
+    """Whether a file is among the unit tests, or a folder is or contains some."""
+    if not path.is_relative_to(_HERE):
+        return False
+    inside = path.relative_to(_HERE)
+    return any(inside.is_relative_to(unit) or Path(unit).is_relative_to(inside) for unit in UNIT)
+
+
+def _audit(event: str, arguments: tuple[object, ...]) -> None:
+    if _running is not None and event in FORBIDDEN and threading.current_thread() is threading.main_thread():
+        raise NotAUnitTest(
+            f"{_running} {FORBIDDEN[event]} ({event}): it belongs among other tests, see tests/conftest.py"
+        )
+
+
+sys.addaudithook(_audit)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import the other tests if only unit tests are wanted."""
+    return True if config.option.markexpr == "unit" and not isUnit(collection_path) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the unit tests."""
+    for item in items:
+        item.stash[_unit] = isUnit(item.path)
+        if item.stash[_unit]:
+            item.add_marker("unit")
+            if isinstance(item, pytest.Function) and item.cls and issubclass(item.cls, TestCase):
+                raise pytest.UsageError(f"{item.nodeid} runs the reactor: a unit test is a SynchronousTestCase")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Watch what a unit test does."""
+    global _running
+    _running = item.nodeid if item.stash[_unit] else None
+    try:
+        return (yield)
+    finally:
+        _running = None
