@@ -23,7 +23,7 @@ _HERE: Final = Path(__file__).parent
 #: Folders and files of unit tests: what ``make unit`` runs.
 UNIT: Final = (
     "client",
-    "entrances",
+    "entrypoints",
     "server",
     "test_conftest.py",
     "test_events.py",
