@@ -1,4 +1,4 @@
-"""What a client is told about TLS on its command line."""
+"""The client's options for TLS."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def local(*words: str, **environment: str) -> ClientSettings:
 
 
 class ClientOptionsCase(SynchronousTestCase):
-    """Command lines of clients, and files that they name."""
+    """Parses command lines of the client, and makes files for them."""
 
     def setUp(self) -> None:
         self.folder = temporaryFolder(self)

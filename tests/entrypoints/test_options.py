@@ -41,10 +41,10 @@ def proof(secret: Secret | None) -> str | None:
 
 
 class OptionsCase(SynchronousTestCase):
-    """Reading command lines."""
+    """Parses command lines."""
 
     def assertUsageError(self, text: str, *words: str, command: str = "local", **environment: str) -> None:
-        """The error names what is wrong, in one line."""
+        """The error contains a text, and is one line."""
         parse = server if command == "server" else local
         with self.assertRaises(UsageError) as caught:
             parse(*words, **environment)
@@ -104,6 +104,7 @@ class ServerOptionsTests(OptionsCase):
             "unrecognized arguments: --frob": ["--frob"],
             "unrecognized arguments: --min": ["--min", "5"],
             "--control-port: expected one argument": ["--control-port"],
+            "--secret: expected one argument": ["--secret"],
         }.items():
             self.assertUsageError(text, *words, command="server")
         self.assertUsageError("BORE_MIN_PORT='x': must be a number", command="server", BORE_MIN_PORT="x")
@@ -200,7 +201,7 @@ class ClientOptionsTests(OptionsCase):
 
 
 class SecretOptionsTests(OptionsCase):
-    """Where the secret comes from."""
+    """The sources of the secret."""
 
     def secretOf(self, *words: str, **environment: str) -> str | None:
         return proof(server(*words, **environment).settings.secret)

@@ -1,4 +1,4 @@
-"""Files that hold the secret."""
+"""Secret files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support import temporaryFolder
 
 
 class SecretFileCase(SynchronousTestCase):
-    """A folder with a file for the secret."""
+    """Has a folder with a secret file."""
 
     def setUp(self) -> None:
         self.path = temporaryFolder(self) / "the secret"
@@ -33,7 +33,7 @@ class SecretFileCase(SynchronousTestCase):
 
 
 class ReadSecretTests(SecretFileCase):
-    """Who may read the file."""
+    """Reading a secret file, and its permissions."""
 
     if os.name != "posix":
         skip = "files have no modes here"
@@ -93,7 +93,7 @@ class WriteSecretTests(SecretFileCase):
 
 
 class NewSecretTests(SynchronousTestCase):
-    """Secrets that are made here."""
+    """New secrets."""
 
     def test_theyAreLongAndNeverTakenForAnOption(self) -> None:
         secrets = [newSecret() for _ in range(2000)]  # one in 64 would begin with a dash

@@ -1,4 +1,4 @@
-"""What a server is told about TLS on its command line."""
+"""The server's options for TLS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a service is to twistd, without twistd."""
+"""The services of the plugins, without twistd."""
 
 from __future__ import annotations
 

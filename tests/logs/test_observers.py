@@ -1,4 +1,4 @@
-"""How log events are written."""
+"""Log observers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def event(format: str, level: LogLevel = LogLevel.info, namespace: str = "bore.t
 
 
 class TextTests(SynchronousTestCase):
-    """Lines for people."""
+    """TextObserver."""
 
     def write(self, *events: LogEvent, journal: bool = False) -> list[str]:
         file = io.StringIO()
@@ -64,7 +64,7 @@ class TextTests(SynchronousTestCase):
 
 
 class JSONTests(SynchronousTestCase):
-    """Lines for programs."""
+    """JSONObserver."""
 
     def test_anEventIsOneObjectWithItsFields(self) -> None:
         file = io.StringIO()
@@ -90,7 +90,7 @@ class JSONTests(SynchronousTestCase):
 
 
 class ChoiceTests(SynchronousTestCase):
-    """What goes where."""
+    """Which event is written by which observer, and where."""
 
     def test_theLevelIsForOurOwnEventsAndWarningsOfOthersAlwaysCome(self) -> None:
         file = io.StringIO()
@@ -128,7 +128,7 @@ class ChoiceTests(SynchronousTestCase):
 
 
 class EscaperTests(SynchronousTestCase):
-    """Events for observers that are not ours."""
+    """Escaper."""
 
     def test_whatAPeerWroteIsEscaped(self) -> None:
         evil = event("{peer}: {text} {error} {{}}", peer="a", text="\x1b[2J\n{x}", error=ValueError("\x07"))
@@ -145,7 +145,7 @@ class EscaperTests(SynchronousTestCase):
 
 
 class SyslogTests(SynchronousTestCase):
-    """The system's log."""
+    """SyslogObserver."""
 
     def setUp(self) -> None:
         self.place = temporaryFolder(self) / "log"
@@ -161,7 +161,7 @@ class SyslogTests(SynchronousTestCase):
         return daemon
 
     def read(self, daemon: socket.socket) -> list[str]:
-        """All that has come, without its times."""
+        """Return all lines that were received, without their times."""
         lines = []
         try:
             while True:

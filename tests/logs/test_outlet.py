@@ -1,4 +1,4 @@
-"""Standard output and standard error that nobody reads."""
+"""Standard output and standard error whose reader does not read."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _LINES = 20_000
 
 
 class Reactor(Clock):
-    """Time that stands still."""
+    """A reactor whose time only advances when the test says so."""
 
     def callFromThread(self, callable: Callable[[], Any]) -> None:
         callable()
 
 
 class OutletCase(SynchronousTestCase):
-    """Writes to a descriptor, and reads at its other end."""
+    """Writes to a descriptor, and reads from its other end."""
 
     def setUp(self) -> None:
         self.reactor = Reactor()
@@ -49,7 +49,7 @@ class OutletCase(SynchronousTestCase):
             file.flush()
 
     def readAll(self, fd: int) -> list[str]:
-        """All that comes, while time goes on."""
+        """Return all lines, while time advances."""
         os.set_blocking(fd, False)
         data = b""
 
@@ -67,7 +67,7 @@ class OutletCase(SynchronousTestCase):
         return data.decode().splitlines()
 
     def assertSays(self, lines: list[str], name: str = "standard output") -> None:
-        """What was read is the beginning of all, and the log says how much is missing."""
+        """The first lines were read, and the log has the number of the missing ones."""
         self.assertEqual(lines, [f"line {number}" for number in range(len(lines))])
         self.assertTrue(0 < len(lines) < _LINES)
         self.assertEqual(
@@ -163,7 +163,7 @@ class PipeTests(OutletCase):
 
 
 class OtherTests(OutletCase):
-    """What else standard output may be."""
+    """Sockets, terminals, files, and what else standard output may be."""
 
     def test_aTerminalThatWasStopped(self) -> None:
         window, terminal = pty.openpty()
