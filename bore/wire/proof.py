@@ -16,9 +16,10 @@ from __future__ import annotations
 import hmac
 from binascii import Error as NotHex
 from binascii import unhexlify
+from collections.abc import Callable
 from secrets import token_bytes
-from typing import Final, NamedTuple, Protocol
-from uuid import UUID, uuid4
+from typing import Final, NamedTuple, Protocol, TypeAlias
+from uuid import UUID
 
 from bore.wire import binding, extension, messages, serde
 from bore.wire.binding import BindingAnswer, BindingChallenge, BindingProof
@@ -41,6 +42,10 @@ _LABEL: Final = b"txbore channel binding 1"
 
 #: The size of a nonce, in bytes.
 _NONCE_SIZE: Final = 32
+
+
+#: Gives this many random bytes.
+Random: TypeAlias = Callable[[int], bytes]
 
 
 class Proven(NamedTuple):
@@ -150,9 +155,9 @@ def provesBase(secret: Secret, challenge: UUID, proof: str) -> bool:
 class BaseServerProof:
     """The proof of the base protocol, on the server's side."""
 
-    def __init__(self, secret: Secret) -> None:
+    def __init__(self, secret: Secret, random: Random = token_bytes) -> None:
         self._secret = secret
-        self._id = uuid4()
+        self._id = UUID(bytes=random(16), version=4)
 
     def challenge(self) -> bytes:
         """The challenge, with the UUID to prove the secret for."""
@@ -206,10 +211,10 @@ class BoundServerProof:
     :param channelBinding: identifies the TLS connection.
     """
 
-    def __init__(self, secret: Secret, channelBinding: bytes) -> None:
+    def __init__(self, secret: Secret, channelBinding: bytes, random: Random = token_bytes) -> None:
         self._secret = secret
         self._binding = channelBinding
-        self._nonce = token_bytes(_NONCE_SIZE)
+        self._nonce = random(_NONCE_SIZE)
 
     def challenge(self) -> bytes:
         """The challenge, with the server's nonce."""
@@ -242,9 +247,10 @@ class BoundClientProof:
 
     mutual = True
 
-    def __init__(self, secret: Secret, channelBinding: bytes) -> None:
+    def __init__(self, secret: Secret, channelBinding: bytes, random: Random = token_bytes) -> None:
         self._secret = secret
         self._binding = channelBinding
+        self._random = random
         self._tags: _Tags | None = None
 
     def decode(self, frame: bytes) -> binding.ServerMessage:
@@ -260,7 +266,7 @@ class BoundClientProof:
         """Prove the secret."""
         if isinstance(challenge, Challenge):
             raise UnboundChallenge
-        nonce = token_bytes(_NONCE_SIZE)
+        nonce = self._random(_NONCE_SIZE)
         self._tags = _Tags(self._secret, self._binding, bytes.fromhex(challenge.nonce), nonce)
         return binding.encode(BindingProof(nonce.hex(), self._tags.client.hex()))
 

@@ -45,8 +45,11 @@ from bore.wire.sessionevents import (
 )
 from bore.wire.statetable import Cell, Table, on, row
 
-#: How a TLS handshake begins (RFC 8446, section 5.1), and no message of ours.
-_TLS: Final = b"\x16\x03"
+#: What other protocols begin with, and no message of ours; a TLS handshake as RFC 8446, section 5.1, has it.
+_FOREIGN: Final[tuple[tuple[bytes, type[Refusal]], ...]] = (
+    (b"\x16\x03", SpeaksNoTls),
+    *((signature, ProxyHeader) for signature in SIGNATURES),
+)
 
 _HEARTBEAT: Final = messages.encode(Heartbeat())
 
@@ -89,7 +92,7 @@ class ServerSession:
     def __init__(self, proof: ServerProof | None = None, encrypted: bool = False) -> None:
         self._proof = proof
         self._decoder = FrameDecoder()
-        self._begun = False
+        self._start: bytes | None = b""
         self._encrypted = encrypted
         self._state: statetable.State = State.REQUEST if proof is None else State.PROOF
         self._unanswered = 0
@@ -109,9 +112,11 @@ class ServerSession:
         """
         if self._state not in TABLE:
             return
-        if not self._begun:
-            self._refuseForeign(data)
-            self._begun = bool(data)
+        if self._start is not None:
+            data = self._start + data
+            self._start = self._refuseForeign(data)
+            if self._start is not None:
+                return
         self._decoder.feed(data)
         try:
             while (row := TABLE.get(self._state)) is not None and (frame := self._nextFrame()) is not None:
@@ -186,14 +191,22 @@ class ServerSession:
                 raise BrokenRule("frame-too-long", str(e)) from None
             raise
 
-    def _refuseForeign(self, data: bytes) -> None:
-        """Refuse the first bytes of other protocols that are known, by their names."""
-        refusal: Refusal | None = ProxyHeader() if data.startswith(SIGNATURES) else None
-        if data.startswith(_TLS) and not self._encrypted:
-            refusal = SpeaksNoTls()
-        if refusal is not None:
-            self._state = State.SETTLED
-            raise refusal
+    def _refuseForeign(self, start: bytes) -> bytes | None:
+        """
+        Refuse the first bytes of other protocols that are known, by their names.
+
+        :param start: all that has come so far.
+        :returns: the same bytes, if only more of them will tell; None: it is not another protocol.
+        """
+        for signature, refusal in _FOREIGN:
+            if refusal is SpeaksNoTls and self._encrypted:
+                continue
+            if start.startswith(signature):
+                self._state = State.SETTLED
+                raise refusal
+            if signature.startswith(start):
+                return start
+        return None
 
     def _decodeProof(self, frame: bytes) -> bytes:
         """The proof reads its messages itself."""

@@ -59,10 +59,8 @@ class FormulaTests(SynchronousTestCase):
         self.assertEqual(proofOf("server", NONCE, OWN), self.server)
 
     def test_bothSidesGiveTheFixedVectorByteForByte(self) -> None:
-        self.patch(proofs, "token_bytes", lambda size: NONCE[:size])
-        server = BoundServerProof(SECRET, BINDING)
-        self.patch(proofs, "token_bytes", lambda size: OWN[:size])
-        client = BoundClientProof(SECRET, BINDING)
+        server = BoundServerProof(SECRET, BINDING, lambda size: NONCE[:size])
+        client = BoundClientProof(SECRET, BINDING, lambda size: OWN[:size])
         self.assertEqual(server.challenge(), challengeFrame(NONCE))
         given = client.answer(BindingChallenge(NONCE.hex()))
         self.assertEqual(given, proofFrame(OWN, self.client))

@@ -18,6 +18,7 @@ from bore.wire.errors import (
     PortInUse,
     ProofTimeout,
     ProtocolViolation,
+    ProxyHeader,
     Refusal,
     SecretMissing,
     SpeaksNoTls,
@@ -27,6 +28,7 @@ from bore.wire.errors import (
 from bore.wire.extension import Alive, Extended, Goodbye, Lane, Open, markedHello
 from bore.wire.messages import Accept, Authenticate, Hello, encode
 from bore.wire.proof import proveBase
+from bore.wire.proxyprotocol import SIGNATURES
 from bore.wire.secret import Secret
 from bore.wire.serversession import ServerSession
 from bore.wire.sessionevents import ClientAlive, ClientLeft, LaneOffered, SendData, TunnelAsked, VisitorTaken
@@ -302,6 +304,17 @@ class TlsTests(SynchronousTestCase):
             for data in (self.hello, self.hello[:2], self.hello + b"x" * 5000):
                 session = serverSession(secret)
                 self.assertEqual(hears(session, data, rightProof(session), encode(Hello(1))), [SpeaksNoTls])
+
+    def test_anotherProtocolIsRecognisedInAnyPortions(self) -> None:
+        for data, refusal in ((self.hello, SpeaksNoTls), *((signature, ProxyHeader) for signature in SIGNATURES)):
+            for secret in (None, SECRET):
+                portions = [data[at : at + 1] for at in range(len(data))]
+                self.assertEqual(hears(serverSession(secret), *portions), [refusal])
+
+    def test_whatOnlyBeginsAsAnotherProtocolIsReadAsFrames(self) -> None:
+        self.assertEqual(hears(serverSession(None), b"\r", b"\n", encode(Accept(ID))), [VisitorTaken(ID, b"")])
+        self.assertEqual(hears(serverSession(None), b"P", b"ROXZ\0"), [MalformedMessage])
+        self.assertEqual(hears(serverSession(None), b"\x16", b"\0"), [MalformedMessage])
 
     def test_theRefusalIsAnError(self) -> None:
         refusal = self.assertRaises(SpeaksNoTls, list, serverSession(None).feed(self.hello))
