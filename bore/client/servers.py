@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClie
 from zope.interface import implementer
 
 from bore.client.settings import ClientSettings, ServerAddress
+from bore.events import Sink
 from bore.streams.dial import Dialer, Dials
 from bore.streams.endpoint import DialerEndpoint
 from bore.streams.reactor import IReactor
@@ -30,8 +31,11 @@ class Server:
     :ivar challengeLate: whether its challenge has come too late once.
     """
 
-    def __init__(self, reactor: IReactor, address: ServerAddress, tls: ClientTls | None, secret: bool) -> None:
+    def __init__(
+        self, reactor: IReactor, address: ServerAddress, tls: ClientTls | None, secret: bool, sink: Sink
+    ) -> None:
         self._reactor = reactor
+        self._sink = sink
         self._tls = tls
         self._secret = secret
         self._trust: Trust | None = None
@@ -76,7 +80,7 @@ class Server:
     def opened(self) -> None:
         """The server has opened a tunnel."""
         if self._verdict is not None:
-            self.trust().tell(self._verdict)
+            self.trust().report(self._verdict)
 
     def judged(self, verdict: Verdict) -> None:
         """The server of the control connection was judged."""
@@ -88,7 +92,7 @@ class Server:
 
         assert self._tls is not None
         if self._trust is None:
-            self._trust = Trust(*self.address, self._tls, self._secret)
+            self._trust = Trust(*self.address, self._tls, self._secret, self._sink)
         return self._trust
 
     def _firstDialer(self) -> Dials:
@@ -104,9 +108,9 @@ class Server:
 class Servers:
     """A list of servers, one of which is the current one. As an endpoint, it connects to that one."""
 
-    def __init__(self, reactor: IReactor, settings: ClientSettings) -> None:
+    def __init__(self, reactor: IReactor, settings: ClientSettings, sink: Sink) -> None:
         secret = settings.secret is not None
-        self._all = [Server(reactor, address, settings.tls, secret) for address in settings.servers]
+        self._all = [Server(reactor, address, settings.tls, secret, sink) for address in settings.servers]
         self._dropped: dict[Server, bool] = {}
         self._current = 0
 

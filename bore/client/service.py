@@ -76,7 +76,7 @@ class ClientService(Service):
             settings.exitAfterFailures,
             settings.reconnect,
         )
-        servers = Servers(self._reactor, settings)
+        servers = Servers(self._reactor, settings, self._sink)
         self._visitors = visitors
         self._link = ServerLink(self._reactor, settings, servers, visitors, self._tunnel, policy)
         self._link.start()

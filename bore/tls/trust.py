@@ -1,11 +1,11 @@
-"""The trust in one server: how it is judged, written down, and logged."""
+"""The trust in one server: how it is judged, written down, and reported."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from twisted.logger import Logger
-
+from bore.events import Sink
+from bore.events.client import ServerNew, ServerNotRemembered, ServerRemembered, ServerTrusted
 from bore.tls.contexts import clientContext, repeatedContext
 from bore.tls.errors import ServerNotTrusted
 from bore.tls.knownservers import AUTHORITY, NOTHING, Known, KnownServersError, Record
@@ -23,17 +23,17 @@ class Trust:
     :param host: a name or an IP address.
     :param port: its control port.
     :param secret: whether there is a secret, which the server will have to prove.
+    :param sink: gets the events.
     :ivar context: what the client offers in the handshake.
     :ivar repeated: the same for a server that should show a certificate again: that is not verified in the handshake.
     :ivar name: the server's name in the handshake; empty: none is sent.
     """
 
-    _log = Logger()
-
-    def __init__(self, host: str, port: int, tls: ClientTls, secret: bool) -> None:
+    def __init__(self, host: str, port: int, tls: ClientTls, secret: bool, sink: Sink) -> None:
         self._expected = Expected(host, port, tls, secret)
         self._record = Record(tls.knownServers, str(self._expected))
-        self._logged = ""
+        self._sink = sink
+        self._reported: tuple[str, str] | None = None
         self.context = clientContext(tls.authorities, tls.credentials)
         self.repeated = repeatedContext(tls.credentials)
         self.name = self._expected.name
@@ -66,14 +66,12 @@ class Trust:
         """
         return self._writeDown(verdict).verifiedBySecret()
 
-    def tell(self, verdict: Verdict) -> None:
-        """Log why the server is trusted, unless that was logged last."""
-        line = f"{verdict.key} {verdict.why}"
-        if line != self._logged:
-            self._logged = line
-            self._log.info(
-                "TLS with {server}: key {key}, {why}", server=str(self._expected), key=verdict.key, why=verdict.why
-            )
+    def report(self, verdict: Verdict) -> None:
+        """Report why the server is trusted, unless that was reported last."""
+        reason = verdict.key, verdict.why
+        if reason != self._reported:
+            self._reported = reason
+            self._sink.emit(ServerTrusted(str(self._expected), *reason))
 
     def _known(self) -> Known:
         if not self._expected.dependsOnKnown:
@@ -93,27 +91,17 @@ class Trust:
             raise ServerNotTrusted(str(e)) from e
         except OSError as e:
             known = NOTHING
-            self._log.warn(
-                "what {server} has shown cannot be written down ({error}): give --tls-fingerprint {key}",
-                server=str(self._expected),
-                error=e.strerror,
-                key=verdict.key,
-            )
+            self._sink.emit(ServerNotRemembered(str(self._expected), verdict.key, str(e.strerror)))
         if known.servers and all(server.key != verdict.new for server in known.servers):
             raise keyChanged(self._expected, known, verdict.key)
         if not known.servers:
-            self._logNew(verdict)
+            self._reportNew(verdict)
         return replace(verdict, new="")
 
-    def _logNew(self, verdict: Verdict) -> None:
+    def _reportNew(self, verdict: Verdict) -> None:
         if verdict.new == AUTHORITY:
             return
         if not self._expected.secret:
-            self._log.warn(
-                "the server {server} is new, and trusted on first use: compare its key {key} with the one that the "
-                "server has logged",
-                server=str(self._expected),
-                key=verdict.key,
-            )
+            self._sink.emit(ServerNew(str(self._expected), verdict.key))
         if not self._record.isVolatile:
-            self._log.info("written down in {path}", path=str(self._expected.tls.knownServers))
+            self._sink.emit(ServerRemembered(str(self._expected), str(self._expected.tls.knownServers)))

@@ -132,7 +132,7 @@ class ControlCase(SynchronousTestCase):
         made = ClientSettings(self.tunnel.spec, addresses, **settings)
         self.visitors = FakeVisitors(self.sink)
         self.connector = FakeConnector()
-        self.servers = Servers(reactor, made)
+        self.servers = Servers(reactor, made, self.sink)
         policy = RetryPolicy(reactor, Random(), made.maxReconnectDelay, made.exitAfterFailures, made.reconnect)
         visitors = cast(Visitors, self.visitors)
         self.link = ServerLink(reactor, made, self.servers, visitors, self.tunnel, policy)

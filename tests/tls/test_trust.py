@@ -1,10 +1,11 @@
-"""The trust in one server: verdicts are written down, hold for a session, and are logged."""
+"""The trust in one server: verdicts are written down, hold for a session, and are reported."""
 
 from __future__ import annotations
 
 import itertools
 from typing import Final, cast
 
+from bore.events.client import ServerNew, ServerNotRemembered, ServerRemembered, ServerTrusted
 from bore.tls.errors import ServerKeyChanged, ServerNotTrusted
 from bore.tls.knownservers import AUTHORITY
 from bore.tls.settings import ClientTls
@@ -16,6 +17,7 @@ from tests.tls.test_verdict import SHOWN, STRANGER, TABLE, authority
 from tests.tls.trustcase import HOST, FakeTlsSocket, TrustCase, shown
 
 KEY: Final = SHOWN["self-signed"][0].fingerprint
+SERVER: Final = f"{HOST}:{CONTROL_PORT}"
 
 
 class FileTests(TrustCase):
@@ -98,12 +100,13 @@ class FileTests(TrustCase):
             self.trusting(given, SHOWN["good"][0].fingerprint, False).judge(shown(*SHOWN["good"]))
 
     def test_whereNothingCanBeWrittenTheKeyHoldsForTheRun(self) -> None:
-        trust = Trust(HOST, CONTROL_PORT, ClientTls(knownServers=None), False)
+        trust = Trust(HOST, CONTROL_PORT, ClientTls(knownServers=None), False, self.sink)
         for _ in range(2):
             trust.judge(shown(*SHOWN["self-signed"]))
         error = self.assertRaises(ServerKeyChanged, trust.judge, shown(selfSigned(HOST), [18]))
         self.assertIn("restart the client", str(error))
-        self.assertTrue(any(f"--tls-fingerprint {KEY}" in line for line in self.said))
+        self.assertIn(ServerNotRemembered(SERVER, KEY, "there is no directory for it"), self.events)
+        self.assertEqual([event for event in self.events if isinstance(event, ServerRemembered)], [])
 
 
 class AgainTests(TrustCase):
@@ -154,39 +157,37 @@ class AgainTests(TrustCase):
         self.assertRaises(ServerKeyChanged, trust.judgeAgain, shown(authority.issue(HOST)), verdict)
 
 
-class LogTests(TrustCase):
-    """What is logged."""
+class EventTests(TrustCase):
+    """What is reported."""
 
-    def test_firstUseIsAWarningWithTheKeyAndAKnownServerIsNot(self) -> None:
+    def test_firstUseIsReportedAndAKnownServerIsReportedOnce(self) -> None:
         sock = shown(*SHOWN["self-signed"])
         first = self.trust()
-        first.tell(first.judge(sock))
-        warnings = [line for line in self.said if line.startswith("warn")]
-        self.assertEqual(len(warnings), 1)
-        self.assertIn(KEY, warnings[0])
-        self.logged.clear()
+        first.report(first.judge(sock))
+        new = [ServerNew(SERVER, KEY), ServerRemembered(SERVER, str(self.path))]
+        self.assertEqual(self.events, [*new, ServerTrusted(SERVER, KEY, "trusted on first use")])
+        self.events.clear()
         again = self.trust()
         for _ in range(2):
-            again.tell(again.judge(sock))
-        self.assertEqual(self.said, [f"info: TLS with {HOST}:7835: key {KEY}, known"])
+            again.report(again.judge(sock))
+        self.assertEqual(self.events, [ServerTrusted(SERVER, KEY, "known")])
 
-    def test_theSecretIsNamed(self) -> None:
+    def test_withASecretNothingIsReportedBeforeTheProofAndNoFirstUse(self) -> None:
         sock = shown(*SHOWN["self-signed"])
-        for _ in range(2):
-            self.logged.clear()
+        for why in ("new", "known"):
+            self.events.clear()
             trust = self.trust(secret=True)
             verdict = trust.judge(sock)
-            self.assertEqual(self.said, [])
-            trust.tell(trust.proven(verdict))
-            self.assertTrue(self.said[-1].startswith(f"info: TLS with {HOST}:7835: key {KEY}, "))
-            self.assertTrue(self.said[-1].endswith("verified by secret"))
-            self.assertFalse([line for line in self.said if line.startswith("warn")])
+            self.assertEqual(self.events, [])
+            trust.report(trust.proven(verdict))
+            remembered = [ServerRemembered(SERVER, str(self.path))] if why == "new" else []
+            self.assertEqual(self.events, [*remembered, ServerTrusted(SERVER, KEY, f"{why}, and verified by secret")])
 
     def test_anAuthorityIsNamedBesideTheSecret(self) -> None:
         trust = self.trust(secret=True)
-        trust.tell(trust.proven(trust.judge(shown(*SHOWN["good"]))))
-        self.assertIn("authority", self.said[-1])
-        self.assertIn("verified by secret", self.said[-1])
+        trust.report(trust.proven(trust.judge(shown(*SHOWN["good"]))))
+        reason = "signed by a trusted authority, and verified by secret"
+        self.assertEqual(self.events, [ServerTrusted(SERVER, SHOWN["good"][0].fingerprint, reason)])
 
     def test_aChangeNamesTheLinesToRemove(self) -> None:
         self.path.write_text(f"# mine\n{HOST}:7835 {STRANGER}\nother:1 authority\n{HOST}:7835 {STRANGER}\n")

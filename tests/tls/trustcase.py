@@ -7,15 +7,14 @@ from typing import cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from bore.events import Event, Sink
 from bore.tls.settings import ClientTls
 from bore.tls.tlssocket import TlsSocket
 from bore.tls.trust import Trust
 from bore.wire.limits import CONTROL_PORT
 from tests.certificates import Identity
-from tests.fakes import captureLog
 from tests.support import temporaryFolder
 
 HOST = "example.com"
@@ -43,11 +42,13 @@ class TrustCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.path = temporaryFolder(self) / "known_servers"
-        self.logged = captureLog(self)
+        self.events: list[Event] = []
+        self.sink = Sink()
+        self.sink.subscribe(self.events.append)
 
     def trust(self, secret: bool = False, host: str = HOST, **settings: object) -> Trust:
         made = ClientTls(knownServers=self.path, **settings)  # type: ignore[arg-type]
-        return Trust(host, CONTROL_PORT, made, secret)
+        return Trust(host, CONTROL_PORT, made, secret, self.sink)
 
     def know(self, *keys: str) -> None:
         self.path.write_text("".join(f"{HOST}:7835 {key}\n" for key in keys))
@@ -56,7 +57,3 @@ class TrustCase(SynchronousTestCase):
     @property
     def written(self) -> str:
         return self.path.read_text() if self.path.exists() else ""
-
-    @property
-    def said(self) -> list[str]:
-        return [f"{event['log_level'].name}: {formatEvent(event)}" for event in self.logged]
