@@ -161,7 +161,7 @@ class ClientLog:
     def _messageIgnored(self, event: MessageIgnored) -> None:
         if not self._ignoring:
             self._ignoring = True
-            self._log.warn("the server sent {message}: ignored, and so are others like it", message=event.text)
+            self._log.warn("the server sent {text}: ignored, and so are others like it", text=event.text)
 
     @line.register
     def _connectionAstray(self, event: ConnectionAstray) -> None:

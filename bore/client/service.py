@@ -6,7 +6,7 @@ import random
 from typing import Final
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, TimeoutError, gatherResults
+from twisted.internet.defer import Deferred, TimeoutError, gatherResults, succeed
 
 from bore.client.link import ServerLink
 from bore.client.log import ClientLog
@@ -92,7 +92,8 @@ class ClientService(Service):
         :returns: fires when nothing is left.
         """
         Service.stopService(self)
-        assert self._link is not None and self._visitors is not None
+        if self._link is None or self._visitors is None:
+            return succeed(None)
         left = self._link.stop().addTimeout(_FAREWELL_TIMEOUT, self._reactor)
         left.addErrback(lambda reason: reason.trap(TimeoutError))
         self._visitors.stop()

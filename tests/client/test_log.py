@@ -1,0 +1,254 @@
+"""The log of a client."""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+from twisted.internet.task import Clock
+from twisted.logger import LogEvent, formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+
+import bore.events
+from bore.client.log import ClientLog
+from bore.events import Event, NothingToReload, ShortSecret, Stopped, VisitorEnd, VisitorEvent, client
+from bore.events.client import (
+    AddressChanged,
+    CheckFailed,
+    Connected,
+    ConnectionAstray,
+    GaveUp,
+    LaneClosed,
+    LaneFailed,
+    LaneOpened,
+    LocalReached,
+    LocalUnreachable,
+    MessageIgnored,
+    NoDescriptors,
+    PortGivenUp,
+    ServerLost,
+    ServerNew,
+    ServerNotRemembered,
+    ServerRemembered,
+    ServerTrusted,
+    Stage,
+    StateFileFailed,
+    StateFileTaken,
+    StateTrouble,
+    TunnelUp,
+    Turned,
+    Verdict,
+    VisitorCame,
+    VisitorLeft,
+    VisitorNotUnderstood,
+    VisitorRefused,
+    VisitorServed,
+    VisitorUnaccepted,
+    VisitorUnserved,
+)
+from bore.wire.secret import SHORT_SECRET
+from tests.fakes import captureLog
+from tests.test_events import eventsIn
+
+A, LOCAL, ID = "a:7835", "localhost:8000", str(UUID(int=0))
+
+
+def lost(verdict: Verdict, stage: Stage = Stage.UNREACHED) -> ServerLost:
+    return ServerLost(A, stage, "it is away", "", verdict, 1.234)
+
+
+#: Events, and the lines of each: level and text.
+LINES: Final[tuple[tuple[Event, tuple[str, ...]], ...]] = (
+    (ShortSecret(), (f"warn {SHORT_SECRET}",)),
+    (NothingToReload(), ("info nothing to read again: restart the client for other options",)),
+    (Stopped(), ()),
+    (Connected(A), ()),
+    (ServerTrusted(A, "SHA256:x", "known"), ("info TLS with a:7835: key SHA256:x, known",)),
+    (
+        ServerNew(A, "SHA256:x"),
+        (
+            "warn the server a:7835 is new, and trusted on first use: compare its key SHA256:x with the one that the "
+            "server has logged",
+        ),
+    ),
+    (ServerRemembered(A, "/x"), ("info written down in /x",)),
+    (
+        ServerNotRemembered(A, "SHA256:x", "No space left"),
+        ("warn what a:7835 has shown cannot be written down (No space left): give --tls-fingerprint SHA256:x",),
+    ),
+    (lost(Verdict.RETRY), ("warn cannot reach a:7835: it is away", "info next attempt in 1.2 s")),
+    (lost(Verdict.LATER, Stage.NO_TUNNEL), ("warn no tunnel from a:7835: it is away", "info next attempt in 1.2 s")),
+    (lost(Verdict.CLOCK, Stage.TUNNEL), ("error lost a:7835: it is away", "info next attempt in 1.2 s")),
+    (
+        lost(Verdict.UNPROVEN),
+        (
+            "error cannot reach a:7835: it is away; nothing proves that this is the right server, so the client goes "
+            "on trying",
+            "info next attempt in 1.2 s",
+        ),
+    ),
+    (
+        lost(Verdict.DROP),
+        (
+            "error cannot reach a:7835: it is away; it is not tried again before there was a tunnel at another server",
+            "info next attempt in 1.2 s",
+        ),
+    ),
+    (
+        lost(Verdict.DROP_FOR_GOOD),
+        ("error cannot reach a:7835: it is away; it is not tried again", "info next attempt in 1.2 s"),
+    ),
+    (PortGivenUp(A, "in use"), ("warn in use: the public port cannot be had back, any other will do",)),
+    (GaveUp("it is away"), ()),
+    (MessageIgnored(A, "Hello(1)"), ("warn the server sent Hello(1): ignored, and so are others like it",)),
+    (
+        ConnectionAstray(A, "another key"),
+        ("error a connection beside the control connection was not used: another key",),
+    ),
+    (TunnelUp("a:20001", LOCAL, True), ("info listening at a:20001 -> localhost:8000",)),
+    (AddressChanged("a:1", "a:2", LOCAL), ("warn the public address changed from a:1 to a:2",)),
+    (CheckFailed(LOCAL, 1, 3, "refused"), ("warn check 1 of 3: refused",)),
+    (StateFileFailed("/x", StateTrouble.IGNORED, "it is a link"), ("warn /x is ignored: it is a link",)),
+    (
+        StateFileFailed("/x", StateTrouble.UNWRITABLE, "No space left"),
+        ("warn /x cannot be written: No space left; if it stays so, the public port is not remembered",),
+    ),
+    (StateFileFailed("/x", StateTrouble.UNUSABLE, "it is a link"), ("warn /x cannot be used: it is a link",)),
+    (StateFileTaken(A, LOCAL), ("info another client shows localhost:8000 through a:7835: this one is new to it",)),
+    (LocalUnreachable(LOCAL, "refused"), ("warn cannot connect to localhost:8000 for a visitor: refused",)),
+    (LocalReached(LOCAL), ()),
+    (VisitorUnaccepted(LOCAL, "refused"), ("warn no connection to the server for a visitor: refused",)),
+    (
+        VisitorRefused(LOCAL, Turned.TOO_MANY, 7),
+        ("warn 7 visitors are there, the limit: more are turned away",),
+    ),
+    (
+        VisitorRefused(LOCAL, Turned.TOO_MANY_WAITING, 7),
+        ("warn 7 visitors wait to be connected, the limit: more are left out",),
+    ),
+    (VisitorNotUnderstood("no id"), ("warn a visitor that the server does not describe as it should: no id",)),
+    (
+        NoDescriptors(7),
+        (
+            "warn no descriptors are left for visitors: new ones wait until others leave; 7 may be open, the limit "
+            "(ulimit -n) less a few",
+        ),
+    ),
+    (LaneFailed(A, "refused"), ("warn a lane could not be opened: refused",)),
+    (VisitorCame(ID, LOCAL, None), (f"debug visitor {ID}",)),
+    (VisitorCame(ID, LOCAL, 7), (f"debug visitor {ID} on lane 7",)),
+    (VisitorUnserved(ID, LOCAL, "refused"), (f"debug visitor {ID} was not served: refused",)),
+    (VisitorServed(ID, LOCAL), ()),
+    (
+        VisitorLeft(ID, LOCAL, 1, 2, 3.0, VisitorEnd.FINISHED),
+        (f"debug visitor {ID} is gone: both directions ended in order; 1 bytes from it, 2 to it",),
+    ),
+    (LaneOpened(A, 7), ("debug lane 7 opened",)),
+    (LaneClosed(A, 7), ("debug lane 7 is gone",)),
+)
+
+
+class LogCase(SynchronousTestCase):
+    """A log, and what is written to it."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.log = ClientLog(self.clock)
+        self.events: list[LogEvent] = captureLog(self)
+        self.addCleanup(lambda: self.log(Stopped()))
+
+    def takeLines(self) -> tuple[str, ...]:
+        """What was logged since the last call."""
+        lines = tuple(f"{event['log_level'].name} {formatEvent(event)}" for event in self.events)
+        self.events.clear()
+        return lines
+
+
+class LineTests(LogCase):
+    """The line of each event."""
+
+    def test_eachEventHasItsLinesOrExplicitlyNone(self) -> None:
+        self.assertEqual({type(event) for event, _ in LINES}, set(eventsIn(bore.events, client)))
+        for event, lines in LINES:
+            self.log = ClientLog(self.clock)
+            self.log(event)
+            self.assertEqual(self.takeLines(), lines, event)
+            self.log(Stopped())
+
+    def test_anUnknownEventIsAFault(self) -> None:
+        class Other(Event):
+            """Another fact."""
+
+        self.assertRaises(NotImplementedError, self.log, Other())
+
+    def test_linesOfSingleVisitorsAreForDebugging(self) -> None:
+        for event, lines in LINES:
+            self.assertEqual(
+                any(line.startswith("debug") for line in lines), isinstance(event, VisitorEvent) and bool(lines)
+            )
+
+    def test_onlyANewAddressIsAnnounced(self) -> None:
+        for new in (True, False):
+            self.log(TunnelUp("a:20001", LOCAL, new))
+        self.assertEqual([event["announce"] for event in self.events], [True, False])
+
+
+class BurstTests(LogCase):
+    """What comes by the thousand."""
+
+    def test_eachKindHasOneLineInABurst(self) -> None:
+        for event in (ConnectionAstray(A, "x"), VisitorNotUnderstood("x"), NoDescriptors(7), LaneFailed(A, "x")):
+            for _ in range(50):
+                self.log(event)
+                self.clock.advance(1)
+            self.assertEqual(len(self.takeLines()), 1, event)
+            self.clock.advance(10)
+            self.log(event)
+            self.assertEqual(len(self.takeLines()), 1, event)
+
+    def test_messagesAreIgnoredWithOneLineForEachConnection(self) -> None:
+        for _ in range(3):
+            self.log(Connected(A))
+            for _ in range(50):
+                self.log(MessageIgnored(A, "Hello(1)"))
+        self.assertEqual(len(self.takeLines()), 3)
+
+    def test_aServiceThatAnswersAgainHasTheSum(self) -> None:
+        for _ in range(5):
+            self.log(LocalUnreachable(LOCAL, "refused"))
+        self.log(LocalReached(LOCAL))
+        self.assertEqual(
+            self.takeLines(),
+            (
+                "warn cannot connect to localhost:8000 for a visitor: refused",
+                "warn localhost:8000 answers again; visitors closed meanwhile: 5",
+            ),
+        )
+
+    def test_eachServiceHasItsOwn(self) -> None:
+        for local in (LOCAL, "localhost:9000"):
+            self.log(LocalUnreachable(local, "refused"))
+        self.assertEqual(len(self.takeLines()), 2)
+        self.log(LocalReached("localhost:9000"))
+        self.assertEqual(self.takeLines(), ("warn localhost:9000 answers again; visitors closed meanwhile: 1",))
+
+    def test_aServiceThatComesAndGoesHasFewLines(self) -> None:
+        for _ in range(100):
+            self.log(LocalUnreachable(LOCAL, "refused"))
+            self.log(LocalReached(LOCAL))
+            self.clock.advance(0.1)
+        self.assertLess(len(self.takeLines()), 6)
+
+    def test_theEndSumsUpAndLeavesNoTimer(self) -> None:
+        for _ in range(5):
+            self.log(VisitorUnaccepted(LOCAL, "refused"))
+        self.takeLines()
+        self.log(Stopped())
+        self.assertEqual(self.takeLines(), ("warn no connection to the server for a visitor: refused (5 times)",))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_afterTheEndItLogsAgain(self) -> None:
+        for _ in range(2):
+            self.log(VisitorUnaccepted(LOCAL, "refused"))
+            self.assertEqual(len(self.takeLines()), 1)
+            self.log(Stopped())

@@ -1,0 +1,126 @@
+"""The whole client: its start, its end, and its next start."""
+
+from __future__ import annotations
+
+import gc
+from typing import cast
+
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+
+from bore.client.reasons import ServerUnreachable
+from bore.client.service import ClientService
+from bore.client.settings import ClientSettings, ServerAddress
+from bore.client.target import Target
+from bore.client.tunnelspec import TunnelSpec
+from bore.events import Event, NothingToReload, ShortSecret, Sink, Stopped
+from bore.events.client import Connected, GaveUp, TunnelUp
+from bore.server.service import ServerService
+from bore.server.settings import ServerSettings
+from bore.streams.reactor import IReactor
+from bore.wire.secret import Secret
+from tests.support import freePort, loopbackHost, temporaryFolder
+
+
+class ServiceCase(TestCase):
+    """A client, on real sockets."""
+
+    def setUp(self) -> None:
+        self.host = loopbackHost()
+        self.events: list[Event] = []
+
+    def client(self, port: int, **settings: object) -> ClientService:
+        """A client of the server at this port."""
+        made = ClientSettings(
+            TunnelSpec(Target(freePort(), "127.0.0.1")),
+            (ServerAddress(self.host, port),),
+            stateFolder=temporaryFolder(self),
+            **settings,  # type: ignore[arg-type]
+        )
+        sink = Sink()
+        sink.subscribe(self.events.append)
+        return ClientService(cast(IReactor, reactor), made, sink)
+
+    def server(self) -> ServerService:
+        """A server, which runs until the test ends."""
+        settings = ServerSettings(minPort=20000, bindAddr=self.host, bindTunnels=self.host, controlPort=0)
+        service = ServerService(cast(IReactor, reactor), settings)
+        service.startService()
+        self.addCleanup(service.stopService)
+        return service
+
+    def seen(self, kind: type[Event]) -> int:
+        """How many events of this kind there were."""
+        return sum(isinstance(event, kind) for event in self.events)
+
+
+class RestartTests(ServiceCase):
+    """Stopped, and started again."""
+
+    async def test_aClientThatWasStoppedCanBeStartedAgainAndHasItsPort(self) -> None:
+        client = self.client(self.server().controlPort)
+        ports = set()
+        for number in range(1, 4):
+            client.startService()
+            ports.add(await client.whenOpened())
+            self.assertEqual((self.seen(TunnelUp), self.seen(Stopped)), (number, number - 1))
+            await client.stopService()
+        self.assertEqual(len(ports), 1)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    async def test_aClientThatHasGivenUpCanBeStartedAgain(self) -> None:
+        client = self.client(freePort(self.host), reconnect=False)
+        for _ in range(2):
+            client.startService()
+            with self.assertRaises(ServerUnreachable):
+                await client.whenOpened()
+            await client.stopService()
+        self.assertEqual((self.seen(GaveUp), self.seen(Stopped)), (2, 2))
+
+    async def test_aClientThatIsStoppedBeforeItWasUpSaysSo(self) -> None:
+        client = self.client(self.server().controlPort)
+        client.startService()
+        waiting, gaveUp = client.whenOpened(), client.whenGaveUp()
+        await client.stopService()
+        self.failureResultOf(waiting, CancelledError)
+        self.assertNoResult(gaveUp)
+
+    async def test_stoppingAClientThatDoesNotRunDoesNothing(self) -> None:
+        await self.client(freePort(self.host)).stopService()
+
+
+class GiveUpTests(ServiceCase):
+    """No further attempt."""
+
+    async def test_theReasonIsTheSameForAllWhoWait(self) -> None:
+        client = self.client(freePort(self.host), reconnect=False)
+        early = client.whenOpened()
+        client.startService()
+        with self.assertRaises(ServerUnreachable) as caught:
+            await client.whenGaveUp()
+        for waiting in (early, client.whenOpened()):
+            self.assertIs(self.failureResultOf(waiting).value, caught.exception)
+        await client.stopService()
+
+    async def test_aFailureThatNobodyWaitsForIsNotAnUnhandledError(self) -> None:
+        client = self.client(freePort(self.host), reconnect=False)
+        client.startService()
+        while not self.seen(GaveUp):
+            await deferLater(cast(IReactor, reactor), 0.01)
+        await client.stopService()
+        del client
+        gc.collect()
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+
+class EventTests(ServiceCase):
+    """What the service itself has to tell."""
+
+    async def test_aShortSecretIsAnEventAtEachStart(self) -> None:
+        client = self.client(freePort(self.host), secret=Secret("hush"))
+        client.startService()
+        client.reload()
+        await client.stopService()
+        self.assertEqual((self.seen(ShortSecret), self.seen(NothingToReload), self.seen(Connected)), (1, 1, 0))

@@ -1,0 +1,190 @@
+"""A tunnel, and several that share what belongs to the program."""
+
+from __future__ import annotations
+
+import gc
+from typing import cast
+from uuid import uuid4
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.client.outcome import Outcome
+from bore.client.reasons import ServerUnreachable
+from bore.client.settings import ServerAddress
+from bore.client.state import Remembered
+from bore.client.target import Target
+from bore.client.tunnel import Tunnel
+from bore.client.tunnelspec import TunnelSpec
+from bore.events import Event, Sink
+from bore.events.client import LocalReached, LocalUnreachable, Turned, VisitorRefused
+from bore.streams.reactor import IReactor
+from tests.client.case import FakeDialer
+from tests.client.test_publicport import FakeMemory
+from tests.client.test_visitors import VisitorCase
+from tests.fakes import FakeReactor
+
+
+class SpecTests(SynchronousTestCase):
+    """What the user wants."""
+
+    def test_whatChangesBetweenTwoFilesIsADifferenceOfDictionaries(self) -> None:
+        before = {name: TunnelSpec(Target(port)) for name, port in (("a", 1), ("b", 2), ("c", 3))}
+        after = {name: TunnelSpec(Target(port)) for name, port in (("b", 2), ("c", 4), ("d", 5))}
+        self.assertEqual(before.keys() - after.keys(), {"a"})
+        self.assertEqual(after.keys() - before.keys(), {"d"})
+        self.assertEqual({name for name in before.keys() & after.keys() if before[name] != after[name]}, {"c"})
+
+    def test_aTargetIsWrittenAsPeopleWriteIt(self) -> None:
+        self.assertEqual([str(Target(80)), str(Target(80, "::1"))], ["localhost:80", "[::1]:80"])
+
+
+class OutcomeTests(SynchronousTestCase):
+    """What happens once."""
+
+    def test_allWhoWaitHaveTheResult(self) -> None:
+        outcome: Outcome[int] = Outcome()
+        early = [outcome.wait(), outcome.wait()]
+        outcome.settle(1)
+        outcome.settle(2)
+        self.assertEqual([self.successResultOf(each) for each in [*early, outcome.wait()]], [1, 1, 1])
+
+    def test_whatOneOfThemDoesWithItIsNotTheOthersBusiness(self) -> None:
+        outcome: Outcome[int] = Outcome()
+        first, second = outcome.wait(), outcome.wait()
+        first.addCallback(lambda value: value + 1)
+        outcome.settle(1)
+        self.assertEqual((self.successResultOf(first), self.successResultOf(second)), (2, 1))
+
+    def test_whoDoesNotWaitAnyMoreIsForgotten(self) -> None:
+        outcome: Outcome[int] = Outcome()
+        waiting = outcome.wait()
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        outcome.settle(1)
+
+
+class TunnelTests(SynchronousTestCase):
+    """One tunnel."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.events: list[Event] = []
+        self.memories: dict[ServerAddress, FakeMemory] = {}
+        sink = Sink()
+        sink.subscribe(self.events.append)
+        self.tunnel = Tunnel(cast(IReactor, self.reactor), TunnelSpec(Target(8000)), self.memory, sink)
+
+    def memory(self, server: ServerAddress) -> FakeMemory:
+        return self.memories.setdefault(server, FakeMemory(Remembered(len(self.memories) + 1, None)))
+
+    def test_whoWaitsIsToldWhenItIsUp(self) -> None:
+        waiting = self.tunnel.whenOpened()
+        self.assertNoResult(waiting)
+        self.tunnel.opened(20001)
+        self.tunnel.opened(20002)
+        self.assertEqual([self.successResultOf(each) for each in (waiting, self.tunnel.whenOpened())], [20001] * 2)
+
+    def test_itIsNotUpAnyMoreWhenTheClientHasGivenUpWithTheSameReason(self) -> None:
+        why = ServerUnreachable("it is away")
+        waiting = self.tunnel.whenOpened(), self.tunnel.whenGaveUp()
+        self.tunnel.gaveUp(why)
+        for each in (*waiting, self.tunnel.whenOpened(), self.tunnel.whenGaveUp()):
+            self.assertIs(self.failureResultOf(each).value, why)
+
+    def test_aReasonThatNobodyWaitsForIsNotReported(self) -> None:
+        self.tunnel.gaveUp(ServerUnreachable("it is away"))
+        del self.tunnel
+        gc.collect()
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_itCanBeUpAgainAfterAStop(self) -> None:
+        before, gaveUp = self.tunnel.whenOpened(), self.tunnel.whenGaveUp()
+        self.tunnel.stopped()
+        self.failureResultOf(before, CancelledError)
+        self.assertNoResult(gaveUp)
+        again: Deferred[int] = self.tunnel.whenOpened()
+        self.assertNoResult(again)
+        self.tunnel.opened(20001)
+        self.assertEqual(self.successResultOf(again), 20001)
+        self.tunnel.gaveUp(ServerUnreachable("it is away"))
+        self.failureResultOf(gaveUp, ServerUnreachable)
+        self.tunnel.stopped()
+        self.assertNoResult(self.tunnel.whenGaveUp())
+        self.assertNoResult(self.tunnel.whenOpened())
+
+    def test_eachServerHasAPublicPortOfItsOwn(self) -> None:
+        ports = [self.tunnel.publicPort(ServerAddress(host)) for host in ("a", "b", "a")]
+        for port in ports:
+            port.recall()
+        self.assertEqual([port.wanted for port in ports], [1, 2, 1])
+        self.assertIs(ports[0], ports[2])
+
+    def test_thatItsServiceAnswersAgainIsAnEventOnce(self) -> None:
+        failures = FakeDialer(self)
+        dialled = failures.dial()
+        self.tunnel.served()
+        dialled.addErrback(self.tunnel.notServed)
+        failures.fail()
+        self.tunnel.served()
+        self.tunnel.served()
+        name = "localhost:8000"
+        self.assertEqual(self.events, [LocalUnreachable(name, "connection refused"), LocalReached(name)])
+
+
+class SharedTests(VisitorCase):
+    """Two tunnels in one program."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.events: list[Event] = []
+        self.sink.subscribe(self.events.append)
+        self.otherLocal = FakeDialer(self)
+        self.other = self.makeTunnel(self.otherLocal, maxVisitors=2)
+        self.otherAt = self.openAt(self.server, self.other)
+
+    def test_eachCountsItsOwnAndTheProgramAll(self) -> None:
+        self.announce(3)
+        for _ in range(2):
+            self.visitors.announced(uuid4(), self.otherAt)
+        self.assertEqual((self.tunnel.visitors, self.other.visitors, self.visitors.count), (3, 2, 5))
+        self.assertEqual((len(self.local.under), len(self.otherLocal.under)), (3, 2))
+        for _ in range(2):
+            self.otherLocal.succeed()
+        self.connect(3)
+        self.assertEqual((len(self.relay), self.visitors.count), (3, 5))
+        for _ in range(2):
+            self.server.succeed()
+        self.leave(5)
+        self.assertEqual((self.tunnel.visitors, self.other.visitors, self.visitors.count), (0, 0, 0))
+
+    def test_theLimitOfOneIsNothingToTheOther(self) -> None:
+        for _ in range(3):
+            self.visitors.announced(uuid4(), self.otherAt)
+        self.assertEqual(len(self.otherLocal.under), 2)
+        self.assertEqual(self.events, [VisitorRefused(self.other.name, Turned.TOO_MANY, 2)])
+        self.announce(3)
+        self.assertEqual(len(self.local.under), 3)
+        self.visitors.stop()
+
+    def test_theLimitOfTheProgramIsSharedByBoth(self) -> None:
+        self.visitors._maxVisitors = 4
+        self.announce(3)
+        for _ in range(2):
+            self.visitors.announced(uuid4(), self.otherAt)
+        self.assertEqual(len(self.otherLocal.under), 1)
+        self.assertEqual(self.events, [VisitorRefused(self.other.name, Turned.TOO_MANY, 4)])
+        self.visitors.stop()
+
+    def test_aServiceThatDoesNotAnswerIsTheTroubleOfItsTunnel(self) -> None:
+        self.announce(1)
+        self.visitors.announced(uuid4(), self.otherAt)
+        self.otherLocal.fail()
+        self.connect(1)
+        self.assertEqual(self.events, [LocalUnreachable(self.other.name, "connection refused")])
+        self.server.succeed()
+        self.visitors.announced(uuid4(), self.otherAt)
+        self.otherLocal.succeed()
+        self.server.succeed()
+        self.assertEqual(self.events[1:], [LocalReached(self.other.name)])
+        self.leave(2)
