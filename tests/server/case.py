@@ -1,4 +1,4 @@
-"""What the tests of the server have in common."""
+"""Shared by the tests of the server."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class FakePair(Pair):
 
 
 class FakeRelay(Relay):
-    """Keeps what it was asked to join."""
+    """Records the streams to join."""
 
     def __init__(self, reactor: IReactor) -> None:
         super().__init__(reactor, 600)
@@ -54,7 +54,7 @@ class FakeRelay(Relay):
 
 
 class ControlCase(SynchronousTestCase):
-    """A control port without a network; the tunnels' ports are real."""
+    """A control port without a network. The public ports are real."""
 
     secret: Secret | None = None
     bounds = Bounds()
@@ -95,7 +95,7 @@ class ControlCase(SynchronousTestCase):
         protocol.connectionLost(Failure(ConnectionDone()))
 
     def openTunnel(self, port: int | None = None) -> tuple[ControlProtocol, FakeTransport, int]:
-        """Have a tunnel on the base protocol."""
+        """Open a tunnel on the base protocol."""
         protocol, transport = self.connect()
         port = freePort(self.host) if port is None else port
         protocol.dataReceived(encode(Hello(port)))
@@ -111,7 +111,7 @@ class ControlCase(SynchronousTestCase):
         return visitor
 
     def turn(self) -> None:
-        """Have accepted who may be."""
+        """Accept the visitors that may be accepted."""
         for listener in self.reactor.getReaders():
             listener.doRead()
 
@@ -122,10 +122,10 @@ class ControlCase(SynchronousTestCase):
 
 
 class SessionCase(ControlCase):
-    """Clients that know the extension."""
+    """Clients that speak the extension."""
 
     def said(self, transport: FakeTransport) -> list[ExtendedServerMessage]:
-        """What the server has said since the last call, without heartbeats."""
+        """What the server has sent since the last call, without heartbeats."""
         frames = transport.takeWritten().split(b"\0")[:-1]
         return [message for message in map(extension.decodeServerMessage, frames) if message != Heartbeat()]
 
@@ -145,7 +145,7 @@ class SessionCase(ControlCase):
         return protocol, transport, opened
 
     def refusal(self, transport: FakeTransport) -> str:
-        """The code of the one refusal that the server has said."""
+        """The code of the only refusal that the server has sent."""
         [refused] = [message for message in self.said(transport) if isinstance(message, Refused)]
         self.assertTrue(transport.disconnecting)
         return refused.code

@@ -1,4 +1,4 @@
-"""What is over a bound is refused, and nobody else is."""
+"""Limits: what exceeds one is refused, and nothing else."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tests.support import freePort
 
 
 class PendingTests(SessionCase):
-    """Connections that say nothing."""
+    """Connections that send nothing."""
 
     bounds = Bounds(pending=5, pendingPerSource=2)
 
     def refused(self, transports: list[FakeTransport]) -> list[bool]:
         return [transport.disconnecting for transport in transports]
 
-    def test_theOldestFromOneAddressAreClosedAndToldWhy(self) -> None:
+    def test_theOldestFromOneAddressAreClosedWithAReason(self) -> None:
         transports = [self.connect()[1] for _ in range(4)]
         self.assertEqual(self.refused(transports), [True, True, False, False])
         self.assertEqual(transports[0].takeWritten(), b'{"Error":"too many connections that say nothing"}\0')
@@ -35,13 +35,13 @@ class PendingTests(SessionCase):
             self.warnings, ["2 connections from 192.0.2.1 have said nothing yet: the oldest of them are closed"]
         )
 
-    def test_otherAddressesAreNotTouched(self) -> None:
+    def test_otherAddressesAreNotAffected(self) -> None:
         _, other = self.connect("198.51.100.1")
         for _ in range(10):
             self.connect()
         self.assertFalse(other.disconnecting)
 
-    def test_theOldestOfAllAreClosedWhenThereAreTooManyAltogether(self) -> None:
+    def test_theOldestOfAllAreClosedWhenTheTotalIsTooHigh(self) -> None:
         transports = [self.connect(f"192.0.2.{n}")[1] for n in range(8)]
         self.assertEqual(self.refused(transports), [True] * 3 + [False] * 5)
         self.assertEqual(len(self.factory.unclassified), 5)
@@ -52,7 +52,7 @@ class PendingTests(SessionCase):
         self.assertFalse(honest.disconnecting)
         self.assertEqual(self.refused(transports), [True] * 26 + [False] * 4)
 
-    def test_anAddressWithATunnelIsDisplacedBeforeThoseThatHaveLess(self) -> None:
+    def test_anAddressWithATunnelIsDisplacedBeforeThoseWithFewer(self) -> None:
         self.session(source="192.0.2.9")
         few = [self.connect(source)[1] for source in ("198.51.100.1", "198.51.100.2", "198.51.100.1")]
         many = [self.connect("192.0.2.9")[1] for _ in range(10)]
@@ -67,12 +67,12 @@ class PendingTests(SessionCase):
             self.assertEqual([flood[0].aborted, flood[1].aborted, honest.aborted], expected)
         self.factory.unclassified.dropOne()
 
-    def test_anAddressThatHasATunnelIsBoundByTheWholeAlone(self) -> None:
+    def test_anAddressWithATunnelIsBoundedByTheTotalOnly(self) -> None:
         self.session()
         transports = [self.connect()[1] for _ in range(6)]
         self.assertEqual(self.refused(transports), [True] + [False] * 5)
 
-    def test_whoHasSaidWhatItWantsDoesNotCount(self) -> None:
+    def test_connectionsWithASessionDoNotCount(self) -> None:
         for _ in range(10):
             self.session(source="192.0.2.9")
         self.assertEqual(len(self.factory.unclassified), 0)
@@ -101,7 +101,7 @@ class PendingTests(SessionCase):
 
 
 class UnboundedTests(SessionCase):
-    """A bound of 0."""
+    """A limit of 0."""
 
     bounds = Bounds(0, 0, 0, 0, 0, 0, 0)
 
@@ -115,7 +115,7 @@ class UnboundedTests(SessionCase):
 
 
 class TunnelTests(SessionCase):
-    """How many tunnels there may be."""
+    """The limits on tunnels."""
 
     bounds = Bounds(tunnels=3, tunnelsPerSource=2)
 
@@ -124,7 +124,7 @@ class TunnelTests(SessionCase):
         protocol.dataReceived(encode(Open(freePort(self.host))))
         return self.refusal(transport)
 
-    def test_theyAreBoundedAltogetherAndPerAddress(self) -> None:
+    def test_theyAreLimitedInTotalAndPerAddress(self) -> None:
         self.session()
         first, _, _ = self.session()
         self.assertEqual(self.refusalFor("192.0.2.1"), "too-many-tunnels-from-address")
@@ -133,14 +133,14 @@ class TunnelTests(SessionCase):
         first.dataReceived(b'"Goodbye"\0')
         self.session(source="203.0.113.1")
 
-    def test_anOriginalClientIsToldInItsOwnWords(self) -> None:
+    def test_anOriginalClientIsSentAnError(self) -> None:
         self.session()
         self.session()
         protocol, transport = self.connect()
         protocol.dataReceived(encodeBase(Hello(freePort(self.host))))
         self.assertEqual(transport.takeWritten(), b'{"Error":"too many tunnels from your address"}\0')
 
-    def test_aTunnelWithoutItsClientCountsAndIsHadBackAllTheSame(self) -> None:
+    def test_aTunnelWithoutItsClientCountsAndCanBeResumed(self) -> None:
         protocol, _, opened = self.session()
         self.session()
         self.lose(protocol)
@@ -149,7 +149,7 @@ class TunnelTests(SessionCase):
 
 
 class VisitorTests(SessionCase):
-    """How many visitors a tunnel may have."""
+    """The limits on visitors."""
 
     bounds = Bounds(visitors=3, waiting=2)
 
@@ -160,7 +160,7 @@ class VisitorTests(SessionCase):
         except BlockingIOError:
             return False
 
-    def test_thoseThatWaitAndThoseThatAreServedCount(self) -> None:
+    def test_waitingAndServedVisitorsCount(self) -> None:
         _, transport, opened = self.session()
         visitors = [self.visit(opened.port) for _ in range(2)]
         for message in self.said(transport):

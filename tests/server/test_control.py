@@ -1,4 +1,4 @@
-"""The control port, with time and transports of the test's own."""
+"""The control port, with fake time and transports."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class HelloTests(ControlCase):
         _, _, port = self.openTunnel(0)
         self.assertTrue(1024 <= port <= 65535)
 
-    def test_whatFollowsHelloIsThrownAway(self) -> None:
+    def test_bytesBehindHelloAreDiscarded(self) -> None:
         protocol, transport, port = self.openTunnel()
         protocol.dataReceived(b"x" * 100_000 + b"\0" + encode(Hello(0)))
         self.assertFalse(transport.disconnecting)
@@ -74,9 +74,9 @@ class HelloTests(ControlCase):
 
 
 class FirstMessageTests(ControlCase):
-    """Connections that do not say what they want."""
+    """Connections without a first message."""
 
-    def test_aSilentConnectionIsClosedAfterThreeSecondsWithoutAWord(self) -> None:
+    def test_aSilentConnectionIsClosedAfterThreeSecondsWithoutAMessage(self) -> None:
         _, transport = self.connect()
         self.reactor.pump([0.1] * 29)
         self.assertFalse(transport.disconnecting)
@@ -93,7 +93,7 @@ class FirstMessageTests(ControlCase):
         self.reactor.advance(0.2)
         self.assertTrue(transport.disconnecting)
 
-    def test_garbageIsClosedWithoutAWord(self) -> None:
+    def test_garbageIsClosedWithoutAMessage(self) -> None:
         for garbage in (
             b"junk\0",
             b'{"Hello":70000}\0',
@@ -128,7 +128,7 @@ class SecretTests(ControlCase):
         self.assertEqual(transport.takeWritten(), b'{"Error":"invalid secret"}\0')
         self.assertTrue(transport.disconnecting)
 
-    def test_aSilentConnectionIsToldWhy(self) -> None:
+    def test_aSilentConnectionIsSentTheReason(self) -> None:
         _, transport, _ = self.challenged()
         self.reactor.advance(3)
         self.assertEqual(transport.takeWritten(), b'{"Error":"timed out waiting for initial message"}\0')
@@ -158,7 +158,7 @@ class VisitorTests(ControlCase):
             data.dataReceived(encode(Accept(id)))
             self.assertEqual(dataTransport.disconnecting, expected)
 
-    def test_aVisitorThatNobodyTakesIsDroppedAfterTenSeconds(self) -> None:
+    def test_aVisitorThatIsNotAcceptedIsClosedAfterTenSeconds(self) -> None:
         _, transport, port = self.openTunnel()
         visitor = self.visit(port)
         [id] = self.announced(transport)
@@ -170,7 +170,7 @@ class VisitorTests(ControlCase):
         data.dataReceived(encode(Accept(id)))
         self.assertTrue(dataTransport.disconnecting)
 
-    def test_whoWaitsIsClosedWhenTheClientIsGone(self) -> None:
+    def test_waitingVisitorsAreClosedWhenTheClientIsGone(self) -> None:
         protocol, _, port = self.openTunnel()
         visitors = [self.visit(port) for _ in range(3)]
         protocol.connectionLost(Failure(ConnectionDone()))
@@ -179,9 +179,9 @@ class VisitorTests(ControlCase):
 
 
 class ShutDownTests(ControlCase):
-    """The end of the server."""
+    """A server that stops."""
 
-    def test_clientsAreToldAndPortsAreFree(self) -> None:
+    def test_clientsAreSentTheReasonAndPortsAreFree(self) -> None:
         _, transport, port = self.openTunnel()
         transport.takeWritten()
         _, silent = self.connect()
@@ -192,7 +192,7 @@ class ShutDownTests(ControlCase):
         self.assertTrue(silent.aborted)
         self.assertFalse(isOpen(self.host, port))
 
-    def test_theEndWaitsUntilClientsHaveBeenTold(self) -> None:
+    def test_theEndWaitsUntilClientsHaveReadTheReason(self) -> None:
         protocol, _, _ = self.openTunnel()
         told = self.factory.shutDown()
         self.assertNoResult(told)
@@ -204,9 +204,9 @@ class ShutDownTests(ControlCase):
 
 
 class StarvationTests(ControlCase):
-    """No descriptors for data connections, as visitors have taken them all."""
+    """Visitors have taken all descriptors, and none is left for data connections."""
 
-    def test_streamsThatOnlyLingerAreGivenUpFirst(self) -> None:
+    def test_lingeringStreamsAreGivenUpFirst(self) -> None:
         _, transport, port = self.openTunnel()
         visitor = self.visit(port)
         self.announced(transport)
@@ -219,7 +219,7 @@ class StarvationTests(ControlCase):
         self.assertTrue(self.factory.relieve())
         self.assertEqual((visitor.recv(1), len(self.factory.unaccepted)), (b"", 0))
 
-    def test_theOneThatCameLastIsGivenUpForTheOthers(self) -> None:
+    def test_theLastVisitorIsGivenUpForTheOthers(self) -> None:
         _, transport, port = self.openTunnel()
         visitors = [self.visit(port) for _ in range(3)]
         ids = self.announced(transport)

@@ -1,4 +1,4 @@
-"""Clients that give no sign of life: who is given up, when, and for whom."""
+"""Clients without a sign of life: which one is given up, when, and for which other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.fakes import FakeTransport
 from tests.server.case import ALIVE, ControlCase, SessionCase
 from tests.support import freePort, isOpen
 
-#: What an original client is told that was given up.
+#: The error for an original client that was given up.
 GIVEN_UP = b'{"Error":"no sign of life, and another client came"}\0'
 
 
@@ -45,7 +45,7 @@ class Kernel(socket.socket):
 
 
 class DoubtCase(ControlCase):
-    """Original clients, on a Linux that says what a test wants."""
+    """Original clients, on a Linux with the answers of the test."""
 
     if sys.platform != "linux":
         skip = "other systems do not tell: there nobody is in doubt"
@@ -89,7 +89,7 @@ class SamePortTests(DoubtCase):
         self.assertTrue(transport.disconnecting)
         self.assertEqual(len(self.factory.tunnels), 1)
 
-    def test_aClientOfTheExtensionMayHaveItAsWell(self) -> None:
+    def test_aClientOfTheExtensionGetsItAsWell(self) -> None:
         _, _, kernel, port = self.original()
         self.pass_(10, kernel)
         protocol, transport = self.connect()
@@ -97,20 +97,20 @@ class SamePortTests(DoubtCase):
         protocol.dataReceived(extension.encode(Open(port)))
         self.assertIn(b'"Opened"', transport.takeWritten())
 
-    def test_nobodyIsGivenUpUnasked(self) -> None:
+    def test_noClientIsGivenUpWithoutNeed(self) -> None:
         _, transport, kernel, port = self.original()
         self.pass_(110, kernel)
         self.assertEqual(set(transport.takeWritten().split(b"\0")), {b'"Heartbeat"', b""})
         self.assertFalse(transport.disconnecting)
         self.assertTrue(isOpen(self.host, port))
 
-    def test_aDoubtThatIsTooYoungIsNone(self) -> None:
+    def test_aShortSilenceIsNotADoubt(self) -> None:
         _, transport, kernel, port = self.original()
         self.pass_(8.5, kernel)
         self.assertEqual(self.ask(port), b'{"Error":"port already in use"}')
         self.assertFalse(transport.disconnecting)
 
-    def test_aClientThatIsWellIsNeverGivenUp(self) -> None:
+    def test_aLiveClientIsNeverGivenUp(self) -> None:
         _, transport, kernel, port = self.original()
         for unacked, ackAge in ((0, 0.4), (0, 1000.0), (50, 0.4), (50, 8.9)):
             self.pass_(10)
@@ -118,7 +118,7 @@ class SamePortTests(DoubtCase):
             self.assertEqual(self.ask(port), b'{"Error":"port already in use"}', (unacked, ackAge))
         self.assertFalse(transport.disconnecting)
 
-    def test_whatTheServerHasSleptThroughSaysNothingOfTheClient(self) -> None:
+    def test_timeDuringWhichTheServerWasStoppedDoesNotCount(self) -> None:
         for heartbeatFirst in (False, True):
             _, transport, kernel, port = self.original()
             self.pass_(20)
@@ -157,11 +157,11 @@ class SamePortTests(DoubtCase):
 
 
 class RandomPortTests(DoubtCase):
-    """Any port is asked for, and all are taken."""
+    """A client asks for any port, and all are taken."""
 
     ports = (20000, 20002)
 
-    def test_oneThatIsInDoubtGivesItsPort(self) -> None:
+    def test_aClientInDoubtLosesItsPort(self) -> None:
         clients = [self.original(0) for _ in range(3)]
         self.assertEqual(self.ask(0), b'{"Error":"failed to find an available port"}')
         self.pass_(10, clients[1][2])
@@ -169,7 +169,7 @@ class RandomPortTests(DoubtCase):
         self.assertEqual([transport.disconnecting for _, transport, _, _ in clients], [False, True, False])
         self.assertEqual(self.ask(0), b'{"Error":"failed to find an available port"}')
 
-    def test_asLongAsAnotherIsFreeNobodyGivesAny(self) -> None:
+    def test_noClientLosesItsPortWhileAnotherIsFree(self) -> None:
         _, transport, kernel, _ = self.original(0)
         self.pass_(10, kernel)
         self.ask(0)
@@ -177,11 +177,11 @@ class RandomPortTests(DoubtCase):
 
 
 class BoundsTests(DoubtCase):
-    """There are as many tunnels as there may be."""
+    """The limit on tunnels is reached."""
 
     bounds = Bounds(tunnels=3, tunnelsPerSource=2)
 
-    def test_oneThatIsInDoubtGivesItsPlaceToItsOwnAddressFirst(self) -> None:
+    def test_aClientInDoubtMakesRoomForItsOwnAddressFirst(self) -> None:
         _, other, otherKernel, _ = self.original(source="192.0.2.2")
         _, _, _, _ = self.original()
         _, mine, kernel, _ = self.original()
@@ -201,7 +201,7 @@ class BoundsTests(DoubtCase):
         self.assertEqual(self.ask(port), b'{"Error":"port already in use"}')
         self.assertFalse(transport.disconnecting)
 
-    def test_allAreNotLookedAtForEachRefusal(self) -> None:
+    def test_notAllAreExaminedForEachRefusal(self) -> None:
         kernels = [self.original(source=f"192.0.2.{n}")[2] for n in range(3)]
         self.assertEqual(self.ask(freePort(self.host), "192.0.2.9"), b'{"Error":"too many tunnels"}')
         for kernel in kernels:
@@ -243,7 +243,7 @@ class SlowLinkTests(SessionCase):
             self.pass_(kernel, 1)
         self.assertFalse(transport.disconnecting)
 
-    def test_fourSecondsAfterTheLastOfThemItIsGone(self) -> None:
+    def test_fourSecondsAfterTheLastOfThemItIsLost(self) -> None:
         _, transport, kernel = self.serving()
         for _ in range(7):
             kernel.dataAge = 0.0
@@ -262,7 +262,7 @@ class SlowLinkTests(SessionCase):
         self.pass_(kernel, 4)
         self.assertEqual(self.refusal(transport), "no-answer")
 
-    def test_bytesFromBeforeItsLastAnswerSayNothingNew(self) -> None:
+    def test_bytesFromBeforeItsLastAnswerAreNotANewSign(self) -> None:
         protocol, transport, kernel = self.serving()
         self.pass_(kernel, 1)
         protocol.dataReceived(ALIVE * 2)
@@ -276,7 +276,7 @@ class SlowLinkTests(SessionCase):
             protocol.dataReceived(bytes([byte]))
         self.assertFalse(transport.disconnecting)
 
-    def test_aServerThatWasStoppedJudgesNobodyByWhatCameBefore(self) -> None:
+    def test_aServerThatWasStoppedDoesNotCountTheTimeBefore(self) -> None:
         _, transport, kernel = self.serving()
         for beats in range(1, 20):  # whichever of the heartbeats is the late one
             kernel.dataAge = 0.0
@@ -286,7 +286,7 @@ class SlowLinkTests(SessionCase):
             self.pass_(kernel, 1.5)
         self.assertFalse(transport.disconnecting)
 
-    def test_itsKernelHasHalfAMinute(self) -> None:
+    def test_itsKernelHasThirtySeconds(self) -> None:
         protocol, transport, _ = self.session()
         timeout = transport.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
         self.assertEqual(timeout, 30_000)
@@ -294,7 +294,7 @@ class SlowLinkTests(SessionCase):
 
 
 class RealKernelTests(ControlCase):
-    """What Linux says of real connections."""
+    """The answers of Linux for real connections."""
 
     if sys.platform != "linux":
         skip = "other systems do not tell"
@@ -307,7 +307,7 @@ class RealKernelTests(ControlCase):
         self.addCleanup(far.close)
         return near, far
 
-    def test_aConnectionThatIsWellIsHeard(self) -> None:
+    def test_aLiveConnectionHasSignsOfLife(self) -> None:
         near, far = self.pair()
         near.sendall(b"x")
         far.recv(1)
@@ -319,7 +319,7 @@ class RealKernelTests(ControlCase):
         near.close()
         self.assertEqual((unacknowledgedFor(near), sinceReceived(near)), (0.0, float("inf")))
 
-    def test_twoMinutesOfHeartbeatsThatNobodyReadsAreNoReasonToDropAClient(self) -> None:
+    def test_twoMinutesOfUnreadHeartbeatsDoNotDropAClient(self) -> None:
         near, far = self.pair()
         far.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)

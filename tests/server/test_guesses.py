@@ -1,4 +1,4 @@
-"""Wrong secrets: how often they are checked, and what the log says of them."""
+"""Wrong secrets: how often they are checked, and how they are logged."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ class GuessesTests(SynchronousTestCase):
         for _ in range(times):
             self.guesses.failed(source)
 
-    def test_someAreFreeAndOthersAreNotConcerned(self) -> None:
+    def test_someAreNotDelayedAndOtherSourcesAreNotAffected(self) -> None:
         self.fail(times=BURST)
         self.assertFalse(self.guesses.limits("a"))
         self.fail()
         self.assertTrue(self.guesses.limits("a"))
         self.assertFalse(self.guesses.limits("b"))
 
-    def test_afterThatTheyWaitForTheirTurnInLineAndNotForLong(self) -> None:
+    def test_furtherOnesAreDelayedButNotForLong(self) -> None:
         self.fail(times=BURST + 1)
         turns = [self.guesses.turn("a") for _ in range(6)]
         self.assertEqual(turns, [0.5, 1.0, 1.5, 2.0, None, None])
         self.clock.advance(1.0)
         self.assertEqual([self.guesses.turn("a") for _ in range(3)], [1.5, 2.0, None])
 
-    def test_timeForgives(self) -> None:
+    def test_theDebtShrinksWithTime(self) -> None:
         self.fail(times=BURST + 1)
         self.clock.advance(INTERVAL)
         self.assertFalse(self.guesses.limits("a"))
@@ -101,7 +101,7 @@ class RateTests(GuessingCase):
         self.assertEqual([transport.takeWritten() for transport in waiting], [b""] + [REFUSED] * 3 + [UNREAD] * 3)
         self.assertTrue(all(transport.disconnecting for transport in waiting))
 
-    def test_aRightSecretFromThereWaitsForItsTurnAndIsLetIn(self) -> None:
+    def test_aRightSecretFromThereIsDelayedAndLetIn(self) -> None:
         self.exhaust()
         self.answer(WRONG, Hello(0))
         right = self.answer(RIGHT, Hello(0))
@@ -109,23 +109,23 @@ class RateTests(GuessingCase):
         self.reactor.advance(2 * INTERVAL)
         self.assertIn(b'{"Hello":', right.takeWritten())
 
-    def test_rightSecretsCostNothing(self) -> None:
+    def test_rightSecretsAreNotDelayed(self) -> None:
         for _ in range(5 * BURST):
             transport = self.answer(RIGHT, markedHello(0))
-            self.reactor.advance(0)  # together they say more than one turn's share
+            self.reactor.advance(0)  # together they send more than one turn's share
             self.assertIn(b'"Extended"', transport.takeWritten())
 
     def test_otherAddressesDoNotWait(self) -> None:
         self.exhaust()
         self.assertIn(b'{"Hello":', self.answer(RIGHT, Hello(0), "192.0.2.2").takeWritten())
 
-    def test_dataConnectionsAndLanesThatGuessWaitAsWell(self) -> None:
+    def test_guessesOnDataConnectionsAndLanesAreDelayedAsWell(self) -> None:
         self.exhaust()
         for request in (encode(Accept(uuid4())), encodeExtended(Lane(newToken())), b"junk\0", b"", b"x" * 70_000):
             self.assertEqual(self.answer(WRONG, request).takeWritten(), b"", request[:50])
         self.reactor.pump([0.1] * 25)
 
-    def test_aDataConnectionOfAClientThereDoesNotWait(self) -> None:
+    def test_aDataConnectionOfAClientThereIsNotDelayed(self) -> None:
         client = self.answer(RIGHT, Hello(0))
         port = self.reactor.getReaders()[0].port
         client.takeWritten()
@@ -136,7 +136,7 @@ class RateTests(GuessingCase):
         self.assertEqual(self.answer(RIGHT, Accept(id)).takeWritten(), b"", "that one is taken")
         self.reactor.pump([0.1] * 25)
 
-    def test_whoLeavesWhileItWaitsLeavesNothing(self) -> None:
+    def test_aConnectionThatEndsDuringTheDelayLeavesNothingBehind(self) -> None:
         ends = (self.lose, self.shutDown, ControlProtocol.drop, ControlProtocol.timedOut)
         for source, end in zip(("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"), ends, strict=True):
             self.exhaust(source)
@@ -152,7 +152,7 @@ class RateTests(GuessingCase):
     def shutDown(self, protocol: ControlProtocol) -> None:
         protocol.refuse(ShuttingDown())
 
-    def test_theWaitDoesNotCountAsTheClientsSilence(self) -> None:
+    def test_theDelayDoesNotCountAsSilence(self) -> None:
         self.exhaust()
         protocol, transport, id = self.challenged()
         self.reactor.advance(0.1)
@@ -168,7 +168,7 @@ class RateTests(GuessingCase):
 
 
 class TlsRateTests(GuessingCase):
-    """The same inside TLS, where the proof is another one."""
+    """The same inside TLS, with its own kind of proof."""
 
     def guess(self, binding: bytes = b"b" * 32) -> tuple[ControlProtocol, FakeTransport]:
         transport = FakeTransport()
@@ -179,7 +179,7 @@ class TlsRateTests(GuessingCase):
         protocol.dataReceived(b'{"BindingProof":{"nonce":"%s","proof":"%s"}}\0' % (b"00" * 32, b"00" * 32))
         return protocol, transport
 
-    def test_wrongProofsThereCountAndWaitAsWell(self) -> None:
+    def test_wrongProofsThereCountAndAreDelayedAsWell(self) -> None:
         for _ in range(BURST + 1):
             self.assertEqual(self.guess()[1].takeWritten(), REFUSED)
         _, transport = self.guess()
@@ -190,7 +190,7 @@ class TlsRateTests(GuessingCase):
 
 
 class LogTests(GuessingCase):
-    """What the log says of it."""
+    """The log lines."""
 
     def lines(self) -> list[str | None]:
         return [formatEvent(event) for event in self.logged if event["log_level"].name != "debug"]

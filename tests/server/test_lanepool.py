@@ -1,4 +1,4 @@
-"""The lanes of a session, as the server sees them."""
+"""The lanes of a session, at the server."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class FakeLane:
 
 @dataclass
 class OnLane:
-    """A stream on a lane, and what was said about it."""
+    """A stream on a lane, and the arguments it was joined with."""
 
     plain: Stream
     lane: FakeLane
@@ -158,7 +158,7 @@ class LaneCase(SessionCase):
     def lane(self, token: str | None = None) -> FakeLane:
         """The client opens a lane."""
         transport = self.offer(self.opened.lane if token is None else token)
-        self.reactor.advance(0)  # many together say more than one turn's share
+        self.reactor.advance(0)  # many together send more than one turn's share
         self.assertTrue(transport.detached)
         return self.relay.adopted[-1]
 
@@ -173,7 +173,7 @@ class LaneCase(SessionCase):
         return self.visit(self.opened.port)
 
     def waiting(self, transport: FakeTransport | None = None) -> list[Visitor]:
-        """The visitors of whom the client was told since the last call."""
+        """The visitors that were announced since the last call."""
         return [message for message in self.said(transport or self.transport) if isinstance(message, Visitor)]
 
     @property
@@ -182,7 +182,7 @@ class LaneCase(SessionCase):
 
 
 class HandingOutTests(LaneCase):
-    """Which lane a visitor gets, and which visitor a lane gets."""
+    """Which visitor is put on which lane."""
 
     def test_theFreshestIsFirst(self) -> None:
         first, second, third = self.lane(), self.lane(), self.lane()
@@ -196,18 +196,18 @@ class HandingOutTests(LaneCase):
         self.assertEqual(self.busy, [second, third, first])
         self.assertEqual(self.waiting(), [])
 
-    def test_aLaneIsToldWhoIsOnIt(self) -> None:
+    def test_anOpenFrameNamesTheVisitor(self) -> None:
         self.lane()
         visitor = self.come()
         self.assertEqual(self.relay.carried[0].who.source, visitor.getsockname())
 
-    def test_whoFindsNoIdleLaneIsAnnouncedAndWaits(self) -> None:
+    def test_aVisitorWithoutAnIdleLaneIsAnnouncedAndWaits(self) -> None:
         self.lane()
         self.come()
         self.come()
         self.assertEqual((len(self.busy), len(self.waiting()), len(self.factory.unaccepted)), (1, 1, 1))
 
-    def test_aLaneThatArrivesTakesWhoHasWaitedLongest(self) -> None:
+    def test_aNewLaneTakesTheVisitorThatHasWaitedLongest(self) -> None:
         for _ in range(2):
             self.come()
         told = self.waiting()
@@ -226,7 +226,7 @@ class HandingOutTests(LaneCase):
         self.lane()
         self.assertTrue(self.relay.carried[-1].announced, "it has waited for this lane, as its last one was dead")
 
-    def test_aLaneThatTurnsIdleTakesWhoHasWaitedLongest(self) -> None:
+    def test_aLaneThatTurnsIdleTakesTheVisitorThatHasWaitedLongest(self) -> None:
         lane = self.lane()
         for _ in range(3):
             self.come()
@@ -234,7 +234,7 @@ class HandingOutTests(LaneCase):
             self.relay.leave(lane)
             self.assertEqual([one.who for one in self.relay.carried], [visitor])
 
-    def test_whoWaitsCanBeAcceptedAsEver(self) -> None:
+    def test_aWaitingVisitorCanBeAccepted(self) -> None:
         self.come()
         [visitor] = self.waiting()
         data, _ = self.connect()
@@ -243,7 +243,7 @@ class HandingOutTests(LaneCase):
         self.lane()
         self.assertEqual(self.busy, [])
 
-    def test_whoWaitedTenSecondsIsClosed(self) -> None:
+    def test_aVisitorThatHasWaitedForTenSecondsIsClosed(self) -> None:
         visitor = self.come()
         self.live(self.protocol, 10)
         self.assertEqual(visitor.recv(1), b"")
@@ -262,7 +262,7 @@ class BoundTests(LaneCase):
 
     bounds = Bounds(lanes=2)
 
-    def test_tooManyIdleOnesCloseTheOldest(self) -> None:
+    def test_theOldestIdleOnesAreClosed(self) -> None:
         lanes = [self.lane() for _ in range(4)]
         self.assertEqual([lane.reset for lane in lanes], [False, False, None, None])
 
@@ -291,7 +291,7 @@ class MaxVisitorsTests(LaneCase):
             self.relay.leave(lane)
             self.relay.leave(lane)
 
-    def test_whoseLaneIsDeadIsCountedOnce(self) -> None:
+    def test_aVisitorWhoseLaneIsDeadIsCountedOnce(self) -> None:
         self.lane()
         self.come()
         self.relay.giveBack(self.busy[0], b"", True)
@@ -313,8 +313,8 @@ class NoBoundTests(LaneCase):
 class GiveWayTests(LaneCase):
     """What is closed first when descriptors are short."""
 
-    def test_idleLanesAreBeforeStreamsThatLinger(self) -> None:
-        """An answer that is still on its way is not lost as long as something is held that nobody needs."""
+    def test_idleLanesAreClosedBeforeLingeringStreams(self) -> None:
+        """An answer on its way is not lost while there is an idle lane to close."""
         lanes = [self.lane() for _ in range(3)]
         lingering = [True]
         self.relay.relieve = lambda: bool(lingering and lingering.pop())  # type: ignore[method-assign]
@@ -334,7 +334,7 @@ class EndTests(LaneCase):
         self.come()
 
     def assertOver(self) -> None:
-        """Idle lanes are closed in order; the others when their visitors have left, who are left alone."""
+        """Idle lanes are closed in order, and the others when their visitors have left."""
         self.assertEqual((self.idle.reset, self.used.reset), (False, None))
         self.relay.leave(self.used)
         self.assertIs(self.used.reset, False)
@@ -344,7 +344,7 @@ class EndTests(LaneCase):
         self.lose(self.protocol)
         self.assertOver()
 
-    def test_whenTheClientSaysNothing(self) -> None:
+    def test_whenTheClientDoesNotAnswer(self) -> None:
         self.reactor.pump([0.5] * 9)
         self.assertOver()
 
@@ -367,7 +367,7 @@ class EndTests(LaneCase):
         self.come()
         self.assertEqual(self.busy, [fresh])
 
-    def test_whoWaitsForALaneWaitsForTheNextSession(self) -> None:
+    def test_aVisitorThatWaitsForALaneWaitsForTheNextSession(self) -> None:
         self.come()
         self.come()
         [visitor] = self.waiting()
@@ -382,7 +382,7 @@ class EndTests(LaneCase):
 
 
 class TokenTests(LaneCase):
-    """Whose a lane is."""
+    """The token of a session's lanes."""
 
     def test_anUnknownTokenClosesTheConnection(self) -> None:
         for token in ("0" * 32, "", self.opened.resume):
@@ -391,7 +391,7 @@ class TokenTests(LaneCase):
             self.assertEqual(transport.takeWritten(), b"")
         self.assertEqual(self.relay.adopted, [])
 
-    def test_eachSessionHasALaneTokenOfItsOwn(self) -> None:
+    def test_eachSessionHasItsOwnLaneToken(self) -> None:
         _, transport, other = self.session()
         mine, its = self.lane(), self.lane(other.lane)
         self.visit(other.port)

@@ -24,7 +24,7 @@ class LeaseTests(SessionCase):
         self.assertFalse(isOpen(self.host, opened.port))
         self.assertEqual(len(self.factory.tunnels), 0)
 
-    def test_nobodyElseCanHaveIt(self) -> None:
+    def test_noOtherClientCanHaveIt(self) -> None:
         protocol, _, opened = self.session()
         self.lose(protocol)
         for resume in (None, "0" * 32):
@@ -40,7 +40,7 @@ class LeaseTests(SessionCase):
         self.live(again, 100)
         self.assertTrue(isOpen(self.host, opened.port))
 
-    def test_whoComesMeanwhileWaitsAndIsAnnounced(self) -> None:
+    def test_visitorsWaitMeanwhileAndAreAnnounced(self) -> None:
         protocol, _, opened = self.session()
         self.lose(protocol)
         self.visit(opened.port)
@@ -60,7 +60,7 @@ class LeaseTests(SessionCase):
         protocol.dataReceived(encode(Open(opened.port, opened.resume)))
         return protocol, transport, opened
 
-    def test_whoWasAnnouncedToTheLostSessionIsAnnouncedAgain(self) -> None:
+    def test_visitorsAnnouncedToTheLostSessionAreAnnouncedAgain(self) -> None:
         _, transport, opened = self.session()
         self.visit(opened.port)
         [first] = self.said(transport)
@@ -69,14 +69,14 @@ class LeaseTests(SessionCase):
         _, transport, _ = self._resume(opened)
         self.assertEqual([m for m in self.said(transport) if isinstance(m, Visitor)], [first])
 
-    def test_whoWaitedTenSecondsIsClosed(self) -> None:
+    def test_aVisitorThatHasWaitedForTenSecondsIsClosed(self) -> None:
         protocol, _, opened = self.session()
         self.lose(protocol)
         visitor = self.visit(opened.port)
         self.reactor.advance(10)
         self.assertEqual(visitor.recv(1), b"")
 
-    def test_moreThanMayWaitAreNotAcceptedWhileTheClientIsAway(self) -> None:
+    def test_noMoreAreAcceptedThanMayWaitWhileTheClientIsAway(self) -> None:
         protocol, _, opened = self.session()
         self.lose(protocol)
         for _ in range(130):
@@ -89,7 +89,7 @@ class LeaseTests(SessionCase):
         self.assertEqual(len(self.factory.unaccepted), 130)
         self.assertEqual(len([m for m in self.said(transport) if isinstance(m, Visitor)]), 130)
 
-    def test_whoIsNotAcceptedYetIsWhenThoseBeforeHaveWaitedForTooLong(self) -> None:
+    def test_theNextAreAcceptedWhenThoseBeforeHaveWaitedForTooLong(self) -> None:
         protocol, _, opened = self.session()
         self.lose(protocol)
         for _ in range(130):
@@ -98,7 +98,7 @@ class LeaseTests(SessionCase):
         self.turn()
         self.assertEqual(len(self.factory.unaccepted), 2)
 
-    def test_joinedStreamsAreNotTouched(self) -> None:
+    def test_runningStreamsGoOn(self) -> None:
         protocol, transport, opened = self.session()
         self.visit(opened.port)
         [message] = self.said(transport)

@@ -1,4 +1,4 @@
-"""Clients that do not read what the server says are gone in time, and count until then."""
+"""Clients that do not read are closed in time, and count until then."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ GARBAGE = b"garbage\0"
 
 
 class ClosingTests(SessionCase):
-    """A connection that is being closed counts as one that has said nothing, until its client has read why."""
+    """A connection that is being closed counts as unclassified until its client has read the reason."""
 
     bounds = Bounds(pending=5, pendingPerSource=2)
 
     def stuck(self) -> FakeTransport:
-        """A connection that has a tunnel no more, and whose client does not read."""
+        """A connection whose session is over, and whose client does not read."""
         protocol, transport, _ = self.session()
         transport.full = True
         protocol.dataReceived(GARBAGE)
@@ -40,12 +40,12 @@ class ClosingTests(SessionCase):
         self.assertTrue(transport.aborted)
         self.assertEqual(len(self.factory.unclassified), 0)
 
-    def test_theyAreBoundedInNumberAsThoseThatSayNothing(self) -> None:
+    def test_theyCountAsUnclassified(self) -> None:
         transports = [self.stuck() for _ in range(4)]
         self.assertEqual([transport.aborted for transport in transports], [True, True, False, False])
         self.assertEqual(len(self.factory.unclassified), 2)
 
-    def test_whoReadsDoesNotCount(self) -> None:
+    def test_aClientThatReadsDoesNotCount(self) -> None:
         for _ in range(10):
             protocol, transport, _ = self.session()
             protocol.dataReceived(GARBAGE)
@@ -53,14 +53,14 @@ class ClosingTests(SessionCase):
             self.assertFalse(transport.aborted)
         self.assertEqual(len(self.factory.unclassified), 0)
 
-    def test_whoIsGoneDoesNotCountEither(self) -> None:
+    def test_aClientThatIsGoneDoesNotCount(self) -> None:
         protocol, transport, _ = self.session()
         transport.full = True
         protocol.dataReceived(GARBAGE)
         protocol.connectionLost(Failure(ConnectionAborted()))
         self.assertEqual(len(self.factory.unclassified), 0)
 
-    def test_whoSaysNothingAndReadsNothingHasNoSecondTime(self) -> None:
+    def test_aSilentClientThatDoesNotReadIsCutAtOnce(self) -> None:
         for say in (b"", b"{"):
             protocol, transport = self.connect()
             protocol.dataReceived(say)
@@ -69,7 +69,7 @@ class ClosingTests(SessionCase):
             self.assertTrue(transport.aborted)
             self.assertEqual(len(self.factory.unclassified), 0)
 
-    def test_whoIsOverTheBoundAndReadsNothingIsCut(self) -> None:
+    def test_aClientOverTheLimitThatDoesNotReadIsCut(self) -> None:
         transports = []
         for _ in range(6):
             transports.append(self.connect()[1])
@@ -77,7 +77,7 @@ class ClosingTests(SessionCase):
         self.assertEqual([transport.aborted for transport in transports], [True] * 4 + [False] * 2)
         self.assertEqual(len(self.factory.unclassified), 2)
 
-    def test_whoIsToldThatTheServerStopsHasTheSameTime(self) -> None:
+    def test_theFarewellHasTheSameTimeToBeRead(self) -> None:
         _, transport, _ = self.session()
         transport.full = True
         self.factory.shutDown()
@@ -97,7 +97,7 @@ class NewKeysTests(TlsCase, ControlCase):
         self.servers: list[TlsSocket] = []
 
     def attack(self) -> int:
-        """One connection that has got as far as it can; gives the server's descriptor."""
+        """Set up one such connection; returns the server's descriptor."""
         context = clientContext(())
         rekeying = Rekeying(context, "CLIENT")
         client, server = self.pair(client=context, buffer=4096)

@@ -1,4 +1,4 @@
-"""Which port a client gets."""
+"""The choice of public ports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support import freePort, loopbackHost
 
 
 class PortsCase(SynchronousTestCase):
-    """Listening on a client's behalf, on an address that no other test uses."""
+    """Ports of an address that no other test uses."""
 
     def setUp(self) -> None:
         self.host = loopbackHost()
@@ -61,7 +61,7 @@ class PortsCase(SynchronousTestCase):
 
 
 class OpenPortTests(PortsCase):
-    """Listening on a client's behalf."""
+    """Binding ports."""
 
     def test_aClientGetsThePortThatItAsksFor(self) -> None:
         port = freePort(self.host)
@@ -93,9 +93,9 @@ class OpenPortTests(PortsCase):
 
 
 class RandomPortTests(PortsCase):
-    """What a random port costs."""
+    """Drawing random ports."""
 
-    def test_allPortsOfARangeAreHadWithOneBindEachAndThenNone(self) -> None:
+    def test_eachPortOfARangeTakesOneBindAndThenThereIsNone(self) -> None:
         all = self.ports(20000, 20199)
         opened = [self.open(all) for _ in range(200)]
         self.assertEqual(sorted(opened), list(range(20000, 20200)))
@@ -105,7 +105,7 @@ class RandomPortTests(PortsCase):
             self.assertRaises(NoFreePort, self.take, all, 0)
         self.assertEqual(len(self.binds), 200)
 
-    def test_aPortThatWasGivenBackIsTheNext(self) -> None:
+    def test_aPortThatIsFreeAgainIsDrawn(self) -> None:
         all = self.ports(20000, 20009)
         socks = {port: self.take(all, port) for port in range(20000, 20010)}
         for port in (20004, 20009, 20000):
@@ -116,7 +116,7 @@ class RandomPortTests(PortsCase):
         for sock in socks.values():
             sock.close()
 
-    def test_whatOtherProgramsHaveIsTriedOnceInAWhile(self) -> None:
+    def test_portsOfOtherProgramsAreTriedOnceInAWhile(self) -> None:
         others = {port: self.listen(port) for port in range(20000, 20010) if port != 20007}
         all = self.ports(20000, 20009)
         self.assertEqual(self.open(all), 20007)
@@ -125,7 +125,7 @@ class RandomPortTests(PortsCase):
             self.assertRaises(NoFreePort, self.take, all, 0)
         self.assertLessEqual(len(self.binds), 50 + 9, "one for each draw, but for those that were not known")
         others[20003].close()
-        for _ in range(9):  # each looks at the one that was looked at the longest ago
+        for _ in range(9):  # each tries the one that was tried the longest ago
             try:
                 self.assertEqual(self.open(all), 20003)
             except NoFreePort:
@@ -147,7 +147,7 @@ class RandomPortTests(PortsCase):
         self.assertEqual(len(self.binds), 161)
 
     @given(st.lists(st.sampled_from(["open", "close", "ask", "other", "gone", "time"]), max_size=30), st.integers())
-    def test_whateverHappensAFreePortIsFoundAndNoneIsGivenTwice(self, steps: list[str], seed: int) -> None:
+    def test_aFreePortIsAlwaysFoundAndNoneIsGivenTwice(self, steps: list[str], seed: int) -> None:
         chance = random.Random(seed)
         clock, held, others = Clock(), set[int](), set[int]()
 
@@ -167,7 +167,7 @@ class RandomPortTests(PortsCase):
                         self.take(all, 0 if step == "open" else port).close()
                         self.assertEqual(len(held), before + 1)
                     except NoFreePort:
-                        pass  # those that others had may be free again: one of them is tried
+                        pass  # ports of others may be free again: one of them is tried
                     except PortInUse:
                         self.assertIn(port, held | others)
                 case "close" if held:
@@ -186,7 +186,7 @@ class RandomPortTests(PortsCase):
 
 
 class FullRangeTests(ControlCase):
-    """A range of ports that is full, at the control port."""
+    """A full range of ports, at the control port."""
 
     ports = (20000, 20002)
 
@@ -197,7 +197,7 @@ class FullRangeTests(ControlCase):
         self.held[frame] = protocol
         return frame
 
-    def test_aPortIsHadAgainWhenItsTunnelIsClosed(self) -> None:
+    def test_aPortIsFreeWhenItsTunnelIsClosed(self) -> None:
         self.held: dict[bytes, ControlProtocol] = {}
         expected = {b'{"Hello":%d}' % port for port in range(20000, 20003)}
         self.assertEqual({self.ask() for _ in range(3)}, expected)

@@ -1,4 +1,4 @@
-"""Sessions of clients that know the extension: proof of life, and who takes over."""
+"""Sessions of clients that speak the extension: proof of life, and take-over."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class OpeningTests(SessionCase):
 
 
 class ProofOfLifeTests(SessionCase):
-    """A client answers heartbeats, or is gone."""
+    """A client that does not answer heartbeats is lost."""
 
     def test_aClientThatAnswersStays(self) -> None:
         protocol, transport, opened = self.session()
@@ -67,7 +67,7 @@ class ProofOfLifeTests(SessionCase):
         self.reactor.pump([0.1] * 3)
         self.assertEqual(self.refusal(transport), "no-answer")
 
-    def test_timeInWhichTheServerSaidNothingDoesNotCount(self) -> None:
+    def test_timeWithoutHeartbeatsDoesNotCount(self) -> None:
         protocol, transport, _ = self.session()
         for _ in range(5):
             self.reactor.advance(30)  # as if the server had been stopped
@@ -81,7 +81,7 @@ class ProofOfLifeTests(SessionCase):
             self.assertEqual(self.refusal(transport), "unexpected-message")
             self.assertFalse(isOpen(self.host, opened.port))
 
-    def test_lateAnswersAreNone(self) -> None:
+    def test_lateAnswersCount(self) -> None:
         protocol, transport, _ = self.session()
         for _ in range(20):
             self.reactor.pump([0.5] * 6)
@@ -96,9 +96,9 @@ class ProofOfLifeTests(SessionCase):
 
 
 class ShareTests(SessionCase):
-    """What one client says does not keep the others waiting."""
+    """The input of one client does not delay the others."""
 
-    def test_aBaseClientThatSaysMuchIsPausedForATurn(self) -> None:
+    def test_aBaseClientThatSendsMuchIsPausedForATurn(self) -> None:
         protocol, transport, _ = self.openTunnel()
         for _ in range(100):
             if transport.producerState == "paused":
@@ -109,7 +109,7 @@ class ShareTests(SessionCase):
         self.assertEqual(transport.producerState, "producing")
         self.assertFalse(transport.disconnecting)
 
-    def test_whatIsOverTheShareOfAllWaitsAndNothingOfItIsLost(self) -> None:
+    def test_bytesOverTheShareOfAllWaitAndNoneIsLost(self) -> None:
         _, transport, opened = self.session()
         self.visit(opened.port)
         [visitor] = self.said(transport)
@@ -129,7 +129,7 @@ class ShareTests(SessionCase):
 class TakeOverTests(SessionCase):
     """A client that comes back while its old session seems to live."""
 
-    def test_theNewSessionWinsAtOnce(self) -> None:
+    def test_theNewSessionHasTheTunnelAtOnce(self) -> None:
         _, old, opened = self.session()
         _, new, reopened = self.session(0, opened.resume)
         self.assertEqual(reopened, opened)
@@ -154,18 +154,18 @@ class TakeOverTests(SessionCase):
         self.assertEqual(self.refusal(old), "taken-over")
         self.assertFalse(isOpen(self.host, opened.port))
 
-    def test_anUnknownTokenIsNoToken(self) -> None:
+    def test_anUnknownTokenIsIgnored(self) -> None:
         port = freePort(self.host)
         _, _, opened = self.session(port, "f" * 32)
         self.assertEqual(opened.port, port)
         self.assertNotEqual(opened.resume, "f" * 32)
 
-    def test_aTunnelGoesAlongWithTheAddressOfItsClient(self) -> None:
+    def test_aTunnelCountsForTheAddressOfItsClient(self) -> None:
         _, _, opened = self.session(source="192.0.2.1")
         self.session(0, opened.resume, source="198.51.100.7")
         self.assertEqual([self.factory.tunnels.hasSome(s) for s in ("192.0.2.1", "198.51.100.7")], [False, True])
 
-    def test_theTokenIsWorthNothingAfterTheEnd(self) -> None:
+    def test_theTokenIsInvalidAfterGoodbye(self) -> None:
         protocol, _, opened = self.session()
         protocol.dataReceived(encode(Goodbye()))
         _, _, reopened = self.session(0, opened.resume)
@@ -173,15 +173,15 @@ class TakeOverTests(SessionCase):
 
 
 class DrainingTests(SessionCase):
-    """A server that is told to stop."""
+    """A server that stops."""
 
-    def test_itSaysSoAndFreesThePorts(self) -> None:
+    def test_itSendsTheReasonAndFreesThePorts(self) -> None:
         _, transport, opened = self.session()
         self.factory.shutDown()
         self.assertEqual(self.refusal(transport), "draining")
         self.assertFalse(isOpen(self.host, opened.port))
 
-    def test_visitorsThatWaitAreClosed(self) -> None:
+    def test_waitingVisitorsAreClosed(self) -> None:
         _, _, opened = self.session()
         visitor = self.visit(opened.port)
         self.factory.shutDown()

@@ -1,4 +1,4 @@
-"""Which unclassified connection is closed when there are too many, whatever came before."""
+"""Which unclassified connection is closed when there are too many."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Waiting:
 
 
 class EvictionTests(SynchronousTestCase):
-    """Against a plain model: look at all of them each time."""
+    """Compared with a simple model that examines all of them each time."""
 
     @given(st.lists(st.tuples(st.sampled_from(["come", "come", "go", "drop", "time"]), st.sampled_from(SOURCES))))
-    def test_itIsTheOldestOfASourceThatHasMost(self, steps: list[tuple[str, str]]) -> None:
+    def test_itIsTheOldestOfTheSourceWithMost(self, steps: list[tuple[str, str]]) -> None:
         clock = Clock()
         unclassified = UnclassifiedConnections(
             clock, Bounds(pending=6, pendingPerSource=4), lambda source: source == SOURCES[0]
@@ -71,7 +71,7 @@ class EvictionTests(SynchronousTestCase):
         self.assertEqual(clock.getDelayedCalls(), [])
 
     def check(self, waiting: list[Waiting], before: Counter[str], source: str) -> None:
-        """At most one was closed, and it was the right one."""
+        """Check that at most one was closed, and the right one."""
         closed = [connection for connection in waiting if not connection.open]
         if source and source != SOURCES[0] and before[source] >= 4:
             expected = {source}
