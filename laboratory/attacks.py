@@ -58,13 +58,13 @@ class SilentConnections(Fault):
     """Connections that say next to nothing."""
 
     name = "silent-connections"
-    fault = "{connections} connections to the control port that say one byte a second, for {seconds} s"
+    fault = "{connections} connections to the control port that send one byte per second, for {seconds} s"
     promise = (
         "visitors are served within 2 s; a new client has its tunnel within 3 s; the server grows by at most 16 MiB"
     )
     how = (
-        "They come from 8 addresses, and each that the server closes comes anew. The new client starts in the middle. "
-        "The links of both clients and of the attacker have {delay} s of delay each way."
+        "They have 8 source addresses, and each one that the server closes is opened again. The new client starts "
+        "halfway through. The links of both clients and of the attacker have {delay} s of delay each way."
     )
     pairings = (OURS, OURS_TLS, FROM_ORIGINAL, ORIGINAL)
     hosts = ("attacker", "newcomer")
@@ -200,14 +200,14 @@ class RandomBytes(Fault):
     """Nonsense at both ports."""
 
     name = "random-bytes"
-    fault = "{connections} connections with random and mutated bytes, to the control port and as visitors"
-    promise = "no exception is logged, no descriptor is left, memory grows by at most 16 MiB; visitors are served"
+    fault = "{connections} connections with random and mutated data, to the control port and as visitors"
+    promise = "no exception is logged, no descriptor is leaked, memory grows by at most 16 MiB; visitors are served"
     how = (
-        "From 8 addresses, by 6 threads. What they say are random bytes of up to 8 KiB, or messages of the protocol, "
-        "HTTP and TLS with up to eight changes; a third of them leave by a reset, a third read to the end. One "
-        "in four goes to the tunnel's own port, as a visitor. The lease is 2 s, as some of it does open tunnels. Where "
-        "the server speaks TLS some are changed ClientHellos, and one in ten of those to the control port says its "
-        "nonsense inside TLS, behind a handshake."
+        "They have 8 source addresses and are made by 6 threads. They send up to 8 KiB of random data, or messages of "
+        "the protocol, HTTP and TLS with up to eight mutations. A third of them end with a reset, and a third read to "
+        "the end. One in four connects to the public port, as a visitor. The lease is 2 s, since some of them open "
+        "tunnels. If the server uses TLS, some are mutated ClientHellos, and one in ten of those to the control port "
+        "sends its data inside TLS, after a handshake."
     )
     pairings = (OURS, OURS_TLS, FROM_ORIGINAL, ORIGINAL)
     hosts = ("attacker",)

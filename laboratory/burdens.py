@@ -24,11 +24,13 @@ class SlowReader(Fault):
     """A visitor stops reading."""
 
     name = "slow-reader"
-    fault = "a visitor sends all it can and reads nothing for {seconds} s"
-    promise = "others are served as before (within 1 s); memory of both ends is flat (within 5 %); nothing is lost"
+    fault = "a visitor sends as much as it can, and reads nothing for {seconds} s"
+    promise = (
+        "others are served as before (within 1 s); the memory of both ends is constant (within 5 %); no data is lost"
+    )
     how = (
-        "The local service sends everything back. When all buffers on the way are full, and the other visitors go on, "
-        "memory is noted, and again at the end; then the visitor reads, and what it gets is compared."
+        "The local service echoes everything. The memory is measured when all buffers on the path are full while "
+        "other visitors continue, and again at the end. Then the visitor reads, and the data is compared."
     )
     pairings = PAIRINGS
     idle = True
@@ -99,11 +101,11 @@ class NoDescriptors(Fault):
     """EMFILE on one side."""
 
     name = "no-descriptors"
-    fault = "no descriptors are left on the server, and then on the client, for {seconds} s"
-    promise = "both live on, with the same session; new visitors are served within 2 s when descriptors are back"
+    fault = "the server, and then the client, has no free descriptors for {seconds} s"
+    promise = "both continue with the same session; new visitors are served within 2 s after descriptors are available"
     how = (
-        "The limit of the process is lowered to ten more than it has open, and 100 visitors come and stay; they leave, "
-        "and the limit is as before."
+        "The limit of the process is lowered to ten more than its open descriptors, and 100 visitors connect and "
+        "stay. Then they disconnect, and the limit is restored."
     )
     pairings = PAIRINGS
     idle = True
@@ -125,7 +127,7 @@ class NoDescriptors(Fault):
             begin = time.monotonic()
             secondsUntil(lambda: served(site, number, 5) or self._over(site) != "", 20)
             over = self._over(site)
-            outcome.holds(f"{who} without descriptors: " + (f"the {over} ended" if over else "both live"), not over)
+            outcome.holds(f"{who} without descriptors: " + (f"the {over} ended" if over else "both continue"), not over)
             if over:
                 return
             outcome.seconds("served again", time.monotonic() - begin, 2)
@@ -202,11 +204,14 @@ class BadService(Fault):
     """The local service does not serve."""
 
     name = "bad-service"
-    fault = "the local service is down, resets, or accepts only after {pause} s"
-    promise = "the visitor is told within 1 s by close or reset, or served within 3 s of the service; the tunnel lives"
+    fault = "the local service is down, resets connections, or accepts them after {pause} s"
+    promise = (
+        "the visitor is closed or reset within 1 s, or served within 3 s after the service accepts; the tunnel "
+        "continues"
+    )
     how = (
-        "Down: nobody listens. Resets: it accepts and resets. Slow: its queue is full, so that the kernel drops what "
-        "comes, until it begins to accept."
+        "Down: no process listens. Resets: it accepts and resets. Slow: its backlog is full, so that the kernel drops "
+        "new connections until it begins to accept."
     )
     pairings = PAIRINGS
     idle = True
@@ -226,7 +231,7 @@ class BadService(Fault):
         self._slow(site, outcome, number)
         lost = lines(site.client, CLIENT_NOTICES, mark)
         ended = site.client.process.poll() is not None
-        outcome.holds("the tunnel is lost" if lost or ended else "the tunnel lives", not lost and not ended)
+        outcome.holds("the tunnel is lost" if lost or ended else "the tunnel continues", not lost and not ended)
 
     def _told(self, site: Site, outcome: Outcome, number: int, what: str) -> None:
         trouble, took = visit(site, number)

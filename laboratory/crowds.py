@@ -88,14 +88,14 @@ class Multitude(Fault):
     """
 
     name = "multitude"
-    fault = "{tunnels} tunnels with {visitors} visitors at once; all control connections cut and healed {cuts} times"
+    fault = "{tunnels} tunnels with {visitors} simultaneous visitors; all control connections are cut {cuts} times"
     promise = (
-        "all visitors are served; no joined stream breaks; no visitor that waited under 10 s is lost; all tunnels back "
-        "within 5 s of each cut"
+        "all visitors are served; no established stream breaks; no visitor that waits less than 10 s is lost; all "
+        "tunnels are open again within 5 s after each cut"
     )
     how = (
-        "The clients are in one process. The visitors stay, and each asks again after each cut; {fresh} further ones "
-        "come within the second after each cut, to tunnels that are down at that moment."
+        "The clients share one process. The visitors stay, and each sends a request after each cut. Within the second "
+        "after each cut, {fresh} more visitors connect to tunnels that are down."
     )
     pairings = (OURS, TO_ORIGINAL)
 
@@ -161,15 +161,15 @@ class Churn(Fault):
     """Many visitors and reconnects, and what is left of them."""
 
     name = "churn"
-    fault = "{visitors} visitors and {reconnects} reconnects, and then as many again"
+    fault = "{visitors} visitors and {reconnects} reconnects, and then the same again"
     promise = (
-        "descriptors and timers are as at the start (within 5 %), and memory has stopped growing: the second half adds "
-        "at most 2 % to what there was after the first"
+        "descriptors and timers are as at the start (within 5 %), and memory stops growing: it is at most 2 % higher "
+        "after the second half than after the first"
     )
     how = (
-        "{clients} clients in one process; all control connections are cut again and again while visitors come and go, "
-        "64 at a time. Start is when a twentieth of the first half has come. Timers are counted by the reactor of each "
-        "end. Of memory three figures are given: at the start, after the first half, and after the second."
+        "{clients} clients share one process. All control connections are cut repeatedly while visitors connect and "
+        "disconnect, 64 at a time. The start is after a twentieth of the first half. Timers are counted by the "
+        "reactor of each end. Memory is given at the start, after the first half, and after the second."
     )
 
     visitors: int = 100_000

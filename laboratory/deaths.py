@@ -19,9 +19,9 @@ class KilledClient(Fault):
     """SIGKILL, and a new start."""
 
     name = "killed-client"
-    fault = "the client is killed (SIGKILL), and started again {pause} s later"
-    promise = "same port, within 2 s of the start; visitors that came meanwhile are served"
-    how = "No port is asked for on the command line. Visitors come four times a second, and wait."
+    fault = "the client is killed (SIGKILL), and restarted {pause} s later"
+    promise = "same port, within 2 s after the restart; visitors that connected meanwhile are served"
+    how = "The command line requests no port. Four visitors per second connect, and wait."
     pairings = PAIRINGS
     idle = True
 
@@ -50,9 +50,9 @@ class RestartedServer(Fault):
     """The server dies, and is there again at once."""
 
     name = "restarted-server"
-    fault = "the server is killed (SIGKILL) and started again at once; {clients} clients"
-    promise = "all tunnels are back on their ports within 5 s"
-    how = "Each client is a program, and has a random port; the time is counted from the end of the old server."
+    fault = "the server is killed (SIGKILL) and restarted at once; {clients} clients"
+    promise = "all tunnels are open again on their ports within 5 s"
+    how = "Each client is a process with a random port. The time begins with the end of the old server."
     pairings = PAIRINGS
     idle = True
 
@@ -71,8 +71,8 @@ class RestartedServer(Fault):
             return sum(site.lab.isOpen("visitor", site.host, port) for port in before)
 
         full = secondsUntil(lambda: back() == self.clients, 20)
-        outcome.seconds("all back", None if full is None else time.monotonic() - begin, 5, 20)
-        outcome.says(f"{back()} of {self.clients} tunnels back at their ports")
+        outcome.seconds("all tunnels open", None if full is None else time.monotonic() - begin, 5, 20)
+        outcome.says(f"{back()} of {self.clients} tunnels on their ports")
         ended = sum(client.process.poll() is not None for client in clients)
         outcome.holds(f"{ended} clients ended", not ended)
 
@@ -82,11 +82,11 @@ class Stampede(Fault):
     """Many clients lose their server together."""
 
     name = "stampede"
-    fault = "the server is killed and started again at once; {clients} clients"
-    promise = "all tunnels are back on their ports within 5 s, and the attempts are spread"
+    fault = "the server is killed and restarted at once; {clients} clients"
+    promise = "all tunnels are open again on their ports within 5 s, and the attempts are spread over time"
     how = (
-        "The clients are in one process, as so many processes are too much for the machine. The attempts of all of "
-        "them are counted per 100 ms, from the end of the old server."
+        "The clients share one process, since the machine cannot run so many. Their attempts are counted per 100 ms, "
+        "from the end of the old server."
     )
     pairings = (OURS, TO_ORIGINAL)
 
@@ -107,8 +107,8 @@ class Stampede(Fault):
         secondsUntil(lambda: len(back()) == self.clients, 30)
         opened = sorted(back().values())
         full = opened[-1] - begin if len(opened) == self.clients else None
-        outcome.seconds("all back", full, 5, 30)
-        outcome.says(f"{len(opened)} of {self.clients} tunnels back at their ports")
+        outcome.seconds("all tunnels open", full, 5, 30)
+        outcome.says(f"{len(opened)} of {self.clients} tunnels on their ports")
         attempts = sorted(at - begin for at in moments(crowd, "attempt", begin))
         counts = histogram(attempts, 0.1)
         outcome.holds(
@@ -157,8 +157,8 @@ class Stopped(Fault):
 
     name = "stopped-5"
     fault = "the server's process, and then the client's, is stopped for {seconds} s (SIGSTOP)"
-    promise = "no visitor is lost, and nothing of a running stream; served again within 2 s; same port"
-    how = "Visitors come four times a second; one more talks all the time."
+    promise = "no visitor and no data of a running stream is lost; visitors are served again within 2 s; same port"
+    how = "Four visitors per second connect. One more visitor sends and receives continuously."
     pairings = PAIRINGS
     idle = True
 
@@ -198,7 +198,10 @@ class LongStopped(Stopped):
     """Stopped for as long as a vanished peer is noticed."""
 
     name = "stopped-30"
-    promise = "as a vanished peer: noticed in 5 s (server) or 9 s (client); served again within 6 s; same port"
+    promise = (
+        "as for a dead peer: detected within 5 s (by the server) or 9 s (by the client); visitors are served again "
+        "within 6 s; same port"
+    )
 
     seconds: float = 30
 
@@ -209,7 +212,7 @@ class LongStopped(Stopped):
         other = site.server if who == "client" else site.client
         pattern, bound = (SERVER_NOTICES, 5.0) if who == "client" else (CLIENT_NOTICES, 9.0)
         [seen] = noticed(begin, begin + self.seconds - 1, Watched(other, pattern, len(other.err)))
-        outcome.seconds(f"stopped {who} noticed", seen, bound, self.seconds - 1)
+        outcome.seconds(f"stopped {who} detected", seen, bound, self.seconds - 1)
 
     def _losses(self, outcome: Outcome, lost: int, all: int) -> None:
         outcome.says(f"{lost} of {all} visitors lost")
@@ -220,12 +223,9 @@ class MovedName(Fault):
     """The server's name gets another address."""
 
     name = "moved-name"
-    fault = "the server is gone, and its name points to another one"
-    promise = "the next attempt goes there: a tunnel within 12 s, at the same port if it is free there"
-    how = (
-        "The first server is killed, and started nowhere; two seconds later the name that the client was given stands "
-        "for another host, where a server runs."
-    )
+    fault = "the server is gone, and its name resolves to another server"
+    promise = "the next attempt uses the new address: a tunnel within 12 s, on the same port if it is free there"
+    how = "The first server is killed. Two seconds later its name resolves to another host, on which a server runs."
     pairings = PLAIN
     idle = True
     hosts = ("spare",)
@@ -243,6 +243,6 @@ class MovedName(Fault):
         back = secondsUntil(lambda: site.lab.isOpen("visitor", spare, before), 20)
         outcome.seconds("tunnel at the other server", back, 12, 20)
         ended = site.client.process.poll() is not None
-        outcome.holds("the client has ended" if ended else "the client lives", not ended)
+        outcome.holds("the client has ended" if ended else "the client continues", not ended)
         if not ended:
             portAfterwards(site, outcome, before)

@@ -30,8 +30,8 @@ class Flood(Fault):
         "visitors of other clients are served within 1 s, no tunnel is lost, a new client has its tunnel within 3 s"
     )
     how = (
-        "The links of the client, of the new client, which starts in the middle, and of the attacker have {delay} s of "
-        "delay each way. Visitors come four times a second."
+        "The links of the client, the new client and the attacker have {delay} s of delay each way. The new client "
+        "starts halfway through. Four visitors per second connect."
     )
     hosts = ("attacker", "newcomer")
     kind: ClassVar[str]
@@ -78,7 +78,7 @@ class AliveFlood(Flood):
     """Messages on control connections."""
 
     name = "alive-flood"
-    fault = "{count} authenticated sessions send Alive without end, for {seconds} s"
+    fault = "{count} authenticated sessions send Alive without pause, for {seconds} s"
     kind = "alive"
     unit = "bytes"
 
@@ -87,7 +87,7 @@ class FrameFlood(Flood):
     """Small frames on lanes."""
 
     name = "frame-flood"
-    fault = "{count} lanes of authenticated sessions send data without end, one byte in each frame, for {seconds} s"
+    fault = "{count} lanes of authenticated sessions send data without pause, one byte per frame, for {seconds} s"
     kind = "frames"
     unit = "bytes"
 
@@ -120,7 +120,9 @@ class KeyFlood(Flood):
     """Requests for new keys inside TLS."""
 
     name = "key-flood"
-    fault = "{count} connections request new keys inside TLS without end, and do not read the answers, for {seconds} s"
+    fault = (
+        "{count} connections request new keys inside TLS without pause, and do not read the answers, for {seconds} s"
+    )
     kind = "keys"
     unit = "requests"
     pairings = (OURS_TLS,)
@@ -131,11 +133,13 @@ class HeartbeatFlood(Fault):
     """A hostile server."""
 
     name = "heartbeat-flood"
-    fault = "the server sends Heartbeat without end, and does not read the answers, for {seconds} s"
-    promise = "the client grows by at most 16 MiB, and has its tunnel within {bound} s when a good server is there"
+    fault = "the server sends Heartbeat without pause, and does not read the answers, for {seconds} s"
+    promise = (
+        "the client grows by at most 16 MiB, and has its tunnel within {bound} s after a correct server has started"
+    )
     how = (
-        "A test program in the server's place says that a tunnel is open, sends heartbeats, and reads 4 KiB every "
-        "other second. Then it is killed, and a server started. The client's link has {delay} s of delay each way."
+        "A test program in place of the server opens a tunnel, sends heartbeats, and reads 4 KiB every other second. "
+        "Then it is killed, and a server is started. The client's link has {delay} s of delay each way."
     )
     pairings = (OURS,)
 

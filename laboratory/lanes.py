@@ -58,13 +58,14 @@ class NewVisitor(SlowLink):
     """The first byte of a new visitor's echo."""
 
     name = "new-visitor"
-    fault = "{delay} s of delay each way on the client's link; {visitors} visitors, one after another"
-    promise = "the first byte of an answer 1.15 round trips after its visitor's first packet, at the median"
+    fault = "{delay} s of delay each way on the client's link; {visitors} visitors in succession"
+    promise = "median of at most 1.15 round trips from the visitor's first packet to the first byte of the answer"
     how = (
-        "The visitor's host is next to the server's, without a delay. The time is taken from the visitor's connect() "
-        "until it has the first byte back of what it sends as soon as it is connected; beside it a visitor of a client "
-        "with --lanes 0 behind the same link. The round trip is that between the server's side and the client's host: "
-        "the time that a connection takes that is refused there, measured before each visit."
+        "The visitor's host is next to the server's, without delay. The measured time begins with the visitor's "
+        "connect() and ends when it receives the first byte of the echo of its data, which it sends as soon as it is "
+        "connected. For comparison, the same is measured with a client with --lanes 0 behind the same link. The round "
+        "trip is the time until the client's host refuses a connection from the server's side, measured before each "
+        "visit."
     )
 
     def inject(self, site: Site, outcome: Outcome) -> None:
@@ -93,13 +94,13 @@ class LongAnswer(SlowLink):
     """The window of a lane that was used is open."""
 
     name = "long-answer"
-    fault = "{delay} s of delay each way on the client's link; {visitors} visitors get 200 KB each, one after another"
-    promise = "at least twice as fast as on new connections (--lanes 0), at the median"
+    fault = "{delay} s of delay each way on the client's link; {visitors} visitors in succession receive 200 KB each"
+    promise = "median at least twice as fast as with new connections (--lanes 0)"
     how = (
-        "The visitor's host is next to the server's, without a delay. The time is taken from the visitor's connect() "
-        "until it has the last of 200 000 bytes, for which it asks with one as soon as it is connected; beside it a "
-        "visitor of a client with --lanes 0 behind the same link. The first visitors, on lanes that were not used "
-        "yet, do not count; two seconds before the last one nobody comes."
+        "The visitor's host is next to the server's, without delay. The measured time begins with the visitor's "
+        "connect() and ends with the last of 200 000 bytes, which it requests with one byte as soon as it is "
+        "connected. For comparison, the same is measured with a client with --lanes 0 behind the same link. The first "
+        "visitors, on unused lanes, are not counted. There is a pause of two seconds before the last visitor."
     )
 
     def inject(self, site: Site, outcome: Outcome) -> None:
@@ -116,7 +117,7 @@ class LongAnswer(SlowLink):
             listener.close()
         used = used[5:]
         text = f"200 KB after {median(used):.3f} s"
-        outcome.says(f"{text}; after two seconds without anybody {idle:.3f} s")
+        outcome.says(f"{text}; after a pause of two seconds {idle:.3f} s")
         if base:
             factor = median(base) / median(used)
             outcome.holds(f"with --lanes 0 after {median(base):.3f} s, {factor:.1f} times as long", factor >= 2)
@@ -127,14 +128,15 @@ class ForgottenLanes(Fault):
     """A NAT forgets what was idle."""
 
     name = "forgotten-lanes"
-    fault = "a NAT forgets all idle lanes of a client; {delay} s of delay each way on the client's link"
+    fault = "a NAT drops its state of all idle lanes of a client; {delay} s of delay each way on the client's link"
     promise = (
-        "each lane costs at most the visitor who comes on it, and that one at most 5 s; nobody is lost, the session "
-        "lives on, and nobody else waits for longer than 0.5 s"
+        "each lane delays at most one visitor, by at most 5 s; no visitor is lost, the session continues, and no "
+        "other visitor waits longer than 0.5 s"
     )
     how = (
-        "While nobody comes, the router begins to drop all packets of each connection between the two hosts but the "
-        "control connection, both ways; new connections pass. Then visitors come ten times a second for {seconds} s."
+        "While there are no visitors, the router begins to drop all packets of the existing connections between the "
+        "two hosts, except the control connection, in both directions. New connections are not affected. Then ten "
+        "visitors per second connect for {seconds} s."
     )
     idle = True
 
@@ -155,9 +157,9 @@ class ForgottenLanes(Fault):
         waits = sorted((visit.waited for visit in visits), reverse=True)
         lost = sum(not visit.served for visit in visits)
         outcome.holds(f"{lost} of {len(visits)} visitors lost", not lost)
-        outcome.holds(f"{met} of them came on one of {len(lanes)} dead lanes", met <= len(lanes))
+        outcome.holds(f"{met} of them on one of {len(lanes)} dead lanes", met <= len(lanes))
         if met:
-            outcome.lasts("the longest wait of those", waits[0], 5)
+            outcome.lasts("their longest wait", waits[0], 5)
         outcome.holds(f"of all others {waits[met]:.2f} s", waits[met] <= 0.5 + outcome.slack / 8)
         told = lines(site.server, SERVER_NOTICES, start[0]) + lines(site.client, CLIENT_NOTICES, start[1])
         gone = [line for line in told if not re.search(" lane |visitor", line)]
@@ -183,10 +185,12 @@ class ForgottenLane(ForgottenLanes):
     """The one that the next visitor gets."""
 
     name = "forgotten-lane"
-    fault = "a NAT forgets one idle lane, that of the next visitor; {delay} s of delay each way on the client's link"
+    fault = (
+        "a NAT drops its state of one idle lane, the next to be used; {delay} s of delay each way on the client's link"
+    )
     how = (
-        "As above, but only the lane that was used last is forgotten, and the first visitor is alone until the server "
-        "has found out: so all other lanes are idle then. Behind it visitors come ten times a second for {seconds} s."
+        "As above, but only for the lane that was used last, and there is only one visitor until the server has "
+        "detected it, so that all other lanes are idle. Afterwards ten visitors per second connect for {seconds} s."
     )
 
     seconds: float = 5

@@ -40,11 +40,11 @@ class Pairing(NamedTuple):
     @property
     def title(self) -> str:
         return {
-            OURS: "Ours with ours",
-            OURS_TLS: "Ours with ours, inside TLS",
-            TO_ORIGINAL: "Server: original, client: ours",
-            FROM_ORIGINAL: "Server: ours, client: original",
-            ORIGINAL: "The original with itself",
+            OURS: "txbore with txbore",
+            OURS_TLS: "txbore with txbore, with TLS",
+            TO_ORIGINAL: "Server: original, client: txbore",
+            FROM_ORIGINAL: "Server: txbore, client: original",
+            ORIGINAL: "Original with original",
         }[self]
 
     @property

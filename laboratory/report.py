@@ -15,21 +15,20 @@ _INTRODUCTION = """\
 Reliability
 ===========
 
-A tunnel is as good as what it does when something goes wrong. Here is what goes wrong, what this one promises then, and
-what was measured: in a network of hosts, each in a network namespace of its own, with a router between them that is
-told to be silent, to hold back, or to lose. The router tells nobody. Those who mean ill are in a host of their own,
-most of them a round trip away. ::
+The faults that were tested, what this tunnel promises for each, and the measured results. The tests run in a network of
+hosts, each in its own network namespace. A router between them blocks, delays or drops packets without notifying either
+side. Attackers run on a host of their own, in most tests with a delay to the server. ::
 
     make faults
 
-runs all of it as root, in {minutes}, and writes this file; ``make faults ARGS="--list"`` lists the rows, and
-``ARGS="--only silence"`` measures one of them anew. ``make test`` has all of them in a short form.
+repeats all tests as root, in {minutes}, and writes this file. ``make faults ARGS="--list"`` lists the rows, and
+``ARGS="--only silence"`` measures one of them again. ``make test`` has a short form of each.
 """
 
 _MEASURED = (
-    "Measured on a virtual machine that it shared with others: {machine}. {origin} What is promised is promised of our "
-    "own server with our own client, with TLS or without. The other pairings, with the original bore 0.6.0 on either "
-    "side or on both, show what ours can do for an original peer, and what the original does."
+    "Measured on a shared virtual machine: {machine}. {origin} The promises apply to txbore's server with txbore's "
+    "client, with or without TLS. The other pairings, with the original bore 0.6.0 at one end or at both, show how "
+    "txbore behaves with an original peer, and how the original does."
 )
 
 _MINUTES = "about half an hour"
@@ -60,8 +59,8 @@ def _origin(runs: Sequence[Run]) -> str:
     if not runs:
         return "Nothing was measured."
     if _isOne(runs):
-        return f"All rows are from one run, of {_commit(runs[0])}, {runs[0].date}."
-    return "The rows are from several runs: each says of which commit, and of which day."
+        return f"All rows were measured in one run, of {_commit(runs[0])}, on {runs[0].date}."
+    return "The rows were measured in several runs: each row has its commit and date."
 
 
 def _commit(run: Run) -> str:
@@ -86,7 +85,7 @@ def _section(results: Results, pairing: Pairing, rows: Sequence[Fault], each: bo
     promised = pairing.isOurs
     if promised:
         kept = sum(not measured.broken for fault in rows if (measured := results.get(fault.name, pairing)))
-        yield f"{kept} of {len(rows)} rows are as promised."
+        yield f"{kept} of {len(rows)} rows keep their promise."
         yield ""
     yield ".. list-table::"
     yield "   :header-rows: 1"
@@ -120,7 +119,7 @@ def _measured(measured: Measured, promised: bool) -> str:
 
 
 def _notes(results: Results, matrix: Sequence[Fault]) -> Iterator[str]:
-    yield from _heading("What exactly was done")
+    yield from _heading("Details")
     for fault in matrix:
         row = results.rows.get(fault.name, {})
         if not row:

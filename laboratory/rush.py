@@ -106,11 +106,11 @@ class Burst(Fault):
     """Many visitors of one tunnel within a second."""
 
     name = "burst"
-    fault = "{visitors} visitors come to one tunnel as fast as they can"
-    promise = "all are served within 10 s, and in order: none is overtaken by more than a quarter of the others"
+    fault = "{visitors} visitors connect to one tunnel as fast as they can"
+    promise = "all are served within 10 s, and roughly in order: none is overtaken by more than a quarter of the others"
     how = (
-        "One process opens all connections, and sends one question on each; the time that this takes is part of the "
-        "result. A visitor is overtaken by those that connected later and had their answers before it."
+        "One process opens all connections and sends a request on each. The time for that is part of the result. A "
+        "visitor is overtaken by visitors that connected later and were answered earlier."
     )
     pairings: ClassVar[Sequence[Pairing]] = PAIRINGS
     options: ClassVar[Sequence[str]] = ()
@@ -137,7 +137,7 @@ class BurstWithoutLanes(Burst):
     """Each visitor on a new connection."""
 
     name = "burst-no-lanes"
-    fault = "{visitors} visitors come to one tunnel of a client with --lanes 0 as fast as they can"
+    fault = "{visitors} visitors connect to one tunnel of a client with --lanes 0 as fast as they can"
     how = "As above; the client makes a new connection to the server for each of them."
     pairings = (OURS,)
     options = ("--lanes", "0")

@@ -54,12 +54,14 @@ class Silence(Fault):
     name = "silence"
     fault = "the client's network is silent for {seconds} s"
     promise = (
-        "noticed by the server in 5 s, by the client in 9 s; the port is kept; served again within 6 s of the "
-        "network's return; same port; visitors of the 10 s before that are served; nothing of a running stream is lost"
+        "detected by the server within 5 s, by the client within 9 s; the port is reserved; visitors are served again "
+        "within 6 s after the network is back; same port; visitors of the previous 10 s are served; no data of a "
+        "running stream is lost"
     )
     how = (
-        "The router drops everything from and to the client's host. Four visitors a second come from another host, "
-        "each with a question, and wait up to 20 s for its answer; one more has come before, and talks all the time."
+        "The router drops all packets from and to the client's host. Four visitors per second connect from another "
+        "host, send a request each, and wait up to 20 s for the answer. One more visitor is connected all the time, "
+        "and sends and receives continuously."
     )
     pairings = PAIRINGS
     idle = True
@@ -80,7 +82,7 @@ class Silence(Fault):
         self._fail(site, True)
         until = begin + self.seconds - 0.5
         server, client = noticed(begin, until, *watched)
-        outcome.seconds("noticed by the server", server, 5, self.seconds)
+        outcome.seconds("detected by the server", server, 5, self.seconds)
         outcome.seconds("by the client", client, 9, self.seconds)
         kept = site.lab.isOpen("visitor", site.host, port)
         outcome.holds("port kept" if kept else "port closed", kept)
@@ -107,15 +109,15 @@ class Silence(Fault):
         served = back + (again or 0)
         came, lost = visits.between(served - 9.5, served), visits.lost(served - 9.5, served)
         outcome.holds(f"{len(lost)} of the {len(came)} visitors of the 10 s before that lost", not lost)
-        outcome.says(f"{len(visits.lost())} lost in all")
+        outcome.says(f"{len(visits.lost())} lost in total")
 
 
 class HalfSilence(Silence):
     """Nothing of what the client says arrives."""
 
     name = "muted"
-    fault = "nothing from the client arrives for {seconds} s, everything to it does"
-    how = "As above, but the router drops in one direction only."
+    fault = "all packets from the client are lost for {seconds} s, but none to it"
+    how = "As above, but the router drops packets in one direction only."
     deaf = False
 
 
@@ -123,7 +125,7 @@ class OtherHalfSilence(Silence):
     """Nothing of what is said to the client arrives."""
 
     name = "deafened"
-    fault = "nothing to the client arrives for {seconds} s, everything from it does"
+    fault = "all packets to the client are lost for {seconds} s, but none from it"
     how = "As above, in the other direction."
     mute = False
 
@@ -133,13 +135,13 @@ class LongSilence(Fault):
     """The lease runs out."""
 
     name = "long-silence"
-    fault = "the client's network is silent for {seconds} s: the lease of {lease} s has run out"
+    fault = "the client's network is silent for {seconds} s, and the lease of {lease} s expires"
     promise = (
-        "the port is free then; served again within the current retry delay, and the time of one attempt; same port"
+        "the port is released; visitors are served again within the current retry delay plus one attempt; same port"
     )
     how = (
-        "As above; visitors come once a second. The retry delay is what the client has said last, at most "
-        "{delay} s; an attempt takes up to 10 s."
+        "As above, with one visitor per second. The retry delay is the last one that the client has logged, at most "
+        "{delay} s. An attempt takes up to 10 s."
     )
     pairings = PAIRINGS
     idle = True
@@ -176,10 +178,10 @@ class Move(Fault):
 
     name = "new-address"
     fault = "the client's address changes"
-    promise = 'served again within 10 s; never "port already in use"; same port'
+    promise = 'visitors are served again within 10 s; never "port already in use"; same port'
     how = (
-        "The client's host gets another address, and the router drops everything from and to the old one: no FIN, no "
-        "reset, as with a new mapping in a NAT or another wireless network."
+        "The client's host gets another address, and the router drops all packets from and to the old one, without a "
+        "FIN or a reset, as after a new mapping in a NAT or a change of the wireless network."
     )
     pairings = PAIRINGS
     idle = True
@@ -206,9 +208,9 @@ class BadLink(Fault):
     """Delay and loss."""
 
     name = "bad-link"
-    fault = "{delay} s of delay each way and {percent} % of loss on the client's link, for {seconds} s"
-    promise = "the session is not lost, nor any visitor, nor a byte of a running stream"
-    how = "All packets from and to the client's host go through a program that holds them back, or drops them."
+    fault = "{delay} s of delay each way and {percent} % packet loss on the client's link, for {seconds} s"
+    promise = "no session, no visitor and no data of a running stream is lost"
+    how = "All packets from and to the client's host pass through a program that delays or drops them."
     pairings = PAIRINGS
     idle = True
 
@@ -236,11 +238,11 @@ class SlowLink(Fault):
     """A slow link with a long queue, which is full: heartbeats and answers take half a minute."""
 
     name = "slow-link"
-    fault = "the client's link has 1 Mbit/s and {queue} bytes of queue each way, and is full for {seconds} s"
-    promise = "nothing of a running stream is lost; same port (a client that comes back may do so meanwhile)"
+    fault = "the client's link has 1 Mbit/s and a queue of {queue} bytes each way, and is saturated for {seconds} s"
+    promise = "no data of a running stream is lost; same port (the client may reconnect meanwhile)"
     how = (
         "The link is slowed down (tc, tbf), and {visitors} visitors send as much as they can through the tunnel, to a "
-        "service that sends all of it back; one more talks all the time. Then the link is as fast as before."
+        "service that echoes it. One more visitor sends and receives continuously. Then the link is restored."
     )
     pairings = PAIRINGS
     idle = True

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support import CHECKOUT
 
-#: What each room may import from the rest of the package. The entrances may import everything.
+#: What each room may import from the rest of the package. The entry points may import everything.
 ALLOWED = {
     "wire": {"wire"},
     "events": {"events", "wire"},
@@ -107,7 +107,7 @@ class FloorsTests(SynchronousTestCase):
         for number, module in enumerate(modules):
             self.assertEqual(graph[module] & set(modules[number:]), set(), f"{module} imports from above")
 
-    def test_onlyTheEntrancesImportTheReactor(self) -> None:
+    def test_onlyTheEntryPointsImportTheReactor(self) -> None:
         for file in (CHECKOUT / "bore").rglob("*.py"):
             room = file.relative_to(CHECKOUT / "bore").parts[0]
             if room in ALLOWED:

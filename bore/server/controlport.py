@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 
+from bore.events import Sink, Stopped
 from bore.relay.interface import Relay
 from bore.server.control import ControlContext, ControlProtocol
 from bore.server.firstmessage import FirstMessages
@@ -27,7 +28,7 @@ from bore.server.unclassified import UnclassifiedConnections
 from bore.server.users import Authenticator, SharedSecret
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
 from bore.streams.encryption import RECORD, channelBinding
-from bore.streams.listener import Starvation
+from bore.streams.listener import ListenerGroup
 from bore.streams.reactor import IReactor
 from bore.streams.transport import SocketTransport
 from bore.system.descriptors import Descriptors
@@ -50,7 +51,7 @@ class ControlFactory(Factory):
     :ivar tunnels: the tunnels of all clients.
     :ivar pools: the lanes of all sessions.
     :ivar unaccepted: the visitors that wait for a client.
-    :ivar starvation: a time without descriptors.
+    :ivar group: a time without descriptors.
     :ivar descriptors: how many descriptors there are for visitors.
     """
 
@@ -59,21 +60,23 @@ class ControlFactory(Factory):
     def __init__(
         self,
         reactor: IReactor,
+        sink: Sink,
         settings: ServerSettings,
         relay: Relay,
         authenticator: Authenticator | None = None,
         registry: Registry | None = None,
     ) -> None:
         self._reactor = reactor
+        self._sink = sink
         self._relay = relay
         self.descriptors = Descriptors(reactor, settings.bounds.descriptors)
         self._budget = LaneBudget(self.descriptors)
-        self.pools = LanePools(reactor, relay, settings.bounds.lanes, self._budget)
-        self.unaccepted = UnacceptedVisitors(reactor, self.descriptors, lambda: self._budget.count, self.giveWay)
-        self.starvation = Starvation(reactor)
-        entrances = TcpEntrances(reactor, settings, self.starvation, self.descriptors, self.giveWay)
+        self.pools = LanePools(reactor, sink, relay, settings.bounds.lanes, self._budget)
+        self.unaccepted = UnacceptedVisitors(reactor, sink, self.descriptors, lambda: self._budget.count, self.giveWay)
+        self.group = ListenerGroup(sink)
+        entrances = TcpEntrances(reactor, settings, self.group, self.descriptors, self.giveWay)
         registry = LocalRegistry(reactor, settings.lease) if registry is None else registry
-        self.tunnels = Tunnels(reactor, settings, registry, self.unaccepted, entrances)
+        self.tunnels = Tunnels(reactor, sink, settings, registry, self.unaccepted, entrances)
         self._tunnelLog = TunnelLog(reactor)
         context = SessionContext(reactor, settings, self.tunnels, self.pools, self._tunnelLog)
         self._sessions = Sessions(context)
@@ -131,8 +134,8 @@ class ControlFactory(Factory):
         left = self._sessions.shutDown()
         self.tunnels.closeAll()
         self.unaccepted.close()
-        self.starvation.stop()
         self.strangers.stop()
+        self._sink.emit(Stopped())
         self._tunnelLog.stop()
         # Connections were unclassified while their clients had not read the last message.
         return left.addCallback(lambda _: self.unclassified.close())

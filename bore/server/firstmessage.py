@@ -15,7 +15,6 @@ from bore.relay.interface import Relay, Stream
 from bore.server.lanepool import LanePools
 from bore.server.unaccepted import UnacceptedVisitors
 from bore.server.visitor import Visitor
-from bore.streams.visitorlog import VisitorLog
 from bore.wire.errors import MalformedMessage, ProtocolViolation
 from bore.wire.extension import Lane, decodeRequest
 from bore.wire.messages import Accept
@@ -36,8 +35,6 @@ class FirstMessages:
     :param unaccepted: the visitors that wait for a connection.
     :param pools: the lane pools of all sessions.
     """
-
-    _log = VisitorLog()
 
     def __init__(self, unaccepted: UnacceptedVisitors, relay: Relay, pools: LanePools) -> None:
         self._unaccepted = unaccepted
@@ -101,7 +98,5 @@ class FirstMessages:
 
     def _join(self, visitor: Visitor, client: Stream) -> None:
         """Join a visitor with the data connection that its client has made for it."""
-        if VisitorLog.wanted:
-            self._log.debug("the visitor {id} is taken", id=visitor.name)
         ended = visitor.tunnel.serve(visitor, client.socket)
         self._relay.join(Stream(visitor.socket, visitor.early), client, ended)

@@ -9,10 +9,11 @@ from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
+from bore.events import Sink, VisitorEnd
+from bore.events.server import LaneClosed, LaneOpened
 from bore.relay.interface import PROOF_TIMEOUT, LaneCarrier, LaneHandle, Relay, Stream
 from bore.server.visitor import Visitor
 from bore.streams.socketoptions import prepareLane
-from bore.streams.visitorlog import VisitorLog
 from bore.system.descriptors import Descriptors
 from bore.wire.lane import openFrame
 from bore.wire.token import digest, newToken
@@ -59,11 +60,10 @@ class LanePool:
     :ivar token: with this the client opens lanes.
     """
 
-    _log = VisitorLog()
-
     def __init__(
         self,
         clock: IReactorTime,
+        sink: Sink,
         relay: LaneCarrier,
         peer: str,
         nextVisitor: Callable[[], Visitor | None],
@@ -71,6 +71,7 @@ class LanePool:
         budget: LaneBudget,
     ) -> None:
         self._clock = clock
+        self._sink = sink
         self._relay = relay
         self._peer = peer
         self._nextVisitor = nextVisitor
@@ -92,8 +93,8 @@ class LanePool:
         except (OSError, ValueError):  # no room for it, or the server stops
             sock.close()
             return
-        if VisitorLog.wanted:
-            self._log.debug("{peer}: lane {lane} opened", peer=self._peer, lane=id(lane))
+        if self._sink.visitors:
+            self._sink.emit(LaneOpened(self._peer, id(lane)))
         self.idle(lane)
 
     def serve(self, visitor: Visitor) -> bool:
@@ -143,16 +144,14 @@ class LanePool:
         """See LaneUser: the lane is closed."""
         if lane in self._idle:
             self._take(lane)
-        if VisitorLog.wanted:
-            self._log.debug("{peer}: lane {lane} is gone", peer=self._peer, lane=id(lane))
+        if self._sink.visitors:
+            self._sink.emit(LaneClosed(self._peer, id(lane)))
 
     def _join(self, visitor: Visitor, lane: LaneHandle) -> None:
-        if VisitorLog.wanted:
-            self._log.debug("visitor {id} is on lane {lane}", id=visitor.name, lane=id(lane))
         self._relay.joinWithLane(
             Stream(visitor.socket, visitor.early),
             lane,
-            visitor.tunnel.serve(visitor, lane.socket),
+            visitor.tunnel.serve(visitor, lane.socket, lane),
             openFrame(visitor.name, visitor.source, visitor.announced),
             giveBack=partial(self._giveBack, visitor),
         )
@@ -167,9 +166,9 @@ class LanePool:
             since = self._clock.seconds() - PROOF_TIMEOUT
             for lane in [lane for lane, idleSince in self._idle.items() if idleSince <= since]:
                 lane.end(reset=True)
-        if visitor.lanesLost > _MAX_LANES_LOST or visitor.tunnel.closed:
-            visitor.socket.close()
-        elif not self._open or not self._serveAgain(visitor):
+        if visitor.lanesLost > _MAX_LANES_LOST:
+            visitor.tunnel.drop(visitor, VisitorEnd.NO_LANE)
+        elif visitor.tunnel.closed or not self._open or not self._serveAgain(visitor):
             visitor.tunnel.admit(visitor, first=True)
 
     def _serveAgain(self, visitor: Visitor) -> bool:
@@ -195,8 +194,9 @@ class LanePools:
     :param budget: limits the idle lanes of all of them together.
     """
 
-    def __init__(self, clock: IReactorTime, relay: Relay, bound: int, budget: LaneBudget) -> None:
+    def __init__(self, clock: IReactorTime, sink: Sink, relay: Relay, bound: int, budget: LaneBudget) -> None:
         self._clock = clock
+        self._sink = sink
         self._relay = relay.lanes
         self._bound = bound
         self._budget = budget
@@ -206,7 +206,7 @@ class LanePools:
         """Make the pool of one session; None if this system's relay has no lanes."""
         if self._relay is None:
             return None
-        pool = LanePool(self._clock, self._relay, peer, nextVisitor, self._bound, self._budget)
+        pool = LanePool(self._clock, self._sink, self._relay, peer, nextVisitor, self._bound, self._budget)
         self._pools[digest(pool.token)] = pool
         return pool
 

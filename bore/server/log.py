@@ -132,7 +132,7 @@ class ServerLog:
         self._log = Logger("bore.server")
         self._strangers = Strangers(clock)
         self._tunnels = TunnelLog(clock)
-        self._limits = {what: Overflow(clock, text) for what, text in _LIMITS.items()}
+        self._limits: dict[Limit, Overflow] = {}
         self._visitors: dict[int, _VisitorLines] = {}
         self._noDescriptors = Burst(clock)
         self._recovering: IDelayedCall | None = None
@@ -178,7 +178,7 @@ class ServerLog:
             case facts.HandshakeFailed():
                 self._strangers.noTls(event.network, event.peer, event.error)
             case facts.LimitReached(what):
-                self._limits[what].happened(**fieldsOf(event))
+                self._limit(what).happened(**fieldsOf(event))
             case facts.NoDescriptors():
                 self._withoutDescriptors(event)
             case facts.AcceptFailed():
@@ -240,6 +240,12 @@ class ServerLog:
         self._recovering = None
         self._log.info("new connections are accepted again")
 
+    def _limit(self, what: Limit) -> Overflow:
+        overflow = self._limits.get(what)
+        if overflow is None:
+            overflow = self._limits[what] = Overflow(self._clock, _LIMITS[what])
+        return overflow
+
     def _of(self, port: int) -> _VisitorLines:
         lines = self._visitors.get(port)
         if lines is None:
@@ -252,8 +258,10 @@ class ServerLog:
         self._tunnels.stop()
         for overflow in self._limits.values():
             overflow.end()
+        self._limits.clear()
         for lines in self._visitors.values():
             lines.stop()
+        self._visitors.clear()
         if self._recovering is not None:
             self._recovering.cancel()
             self._recovering = None

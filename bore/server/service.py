@@ -55,7 +55,7 @@ class ServerService(Service):
         self._relay = makeRelay(
             reactor, settings.halfOpenTimeout, settings.bounds.descriptors, portable=settings.portableRelay
         )
-        self._factory = ControlFactory(reactor, settings, self._relay)
+        self._factory = ControlFactory(reactor, self._sink, settings, self._relay)
         self._certificate: ServerCertificate | None = None
         self._listeners: list[Listener] = []
 
@@ -137,7 +137,7 @@ class ServerService(Service):
     def _listen(self, sock: socket.socket, accepted: Accepted) -> None:
         factory = self._factory
         listener = Listener(
-            self._reactor, sock, accepted, factory.starvation, factory.relieve, descriptors=factory.descriptors
+            self._reactor, sock, accepted, factory.group, factory.relieve, descriptors=factory.descriptors
         )
         self._listeners.append(listener)
         certificate = None if accepted == factory.accepted else self._certificate

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from bore.server.entrance import EntranceUser
 from bore.server.ports import Ports
 from bore.server.settings import ServerSettings
-from bore.streams.listener import Listener, Starvation
+from bore.streams.listener import Listener, ListenerGroup
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Descriptors
 
@@ -17,7 +17,7 @@ class TcpEntrances:
     """
     Opens TCP ports as entrances.
 
-    :param starvation: is told when there are no descriptors for visitors.
+    :param group: is told when there are no descriptors for visitors.
     :param descriptors: is told of the descriptors of listening sockets and visitors.
     :param relieve: frees descriptors when there are none, and says whether it could.
     """
@@ -26,12 +26,12 @@ class TcpEntrances:
         self,
         reactor: IReactor,
         settings: ServerSettings,
-        starvation: Starvation,
+        group: ListenerGroup,
         descriptors: Descriptors,
         relieve: Callable[[], bool],
     ) -> None:
         self._reactor = reactor
-        self._starvation = starvation
+        self._group = group
         self._descriptors = descriptors
         self._relieve = relieve
         self._ports = Ports(reactor, settings)
@@ -58,7 +58,7 @@ class TcpEntrances:
             self._reactor,
             sock,
             tunnel.visitorCame,
-            self._starvation,
+            self._group,
             self._relieve,
             tunnel.mayAccept,
             self._descriptors,

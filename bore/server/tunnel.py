@@ -11,7 +11,19 @@ from uuid import UUID
 
 from twisted.internet.interfaces import IReactorTime
 
-from bore.relay.interface import Ending
+from bore.events import Sink, VisitorEnd
+from bore.events.server import (
+    TurnedAway,
+    VisitorCame,
+    VisitorLeft,
+    VisitorNotTaken,
+    VisitorOffLane,
+    VisitorRefused,
+    VisitorServed,
+    VisitorsHeldBack,
+    VisitorsLetIn,
+)
+from bore.relay.interface import Ending, LaneHandle, Reason
 from bore.server.entrance import Entrance
 from bore.server.registry import Grant
 from bore.server.settings import Bounds
@@ -20,8 +32,6 @@ from bore.server.users import User
 from bore.server.visitor import Visitor
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
 from bore.streams.tcpinfo import sinceReceived
-from bore.streams.visitorlog import VisitorLog
-from bore.timing.bursts import Burst, Overflow
 from bore.timing.rate import VisitorRate
 from bore.wire.errors import Refusal
 from bore.wire.limits import ACCEPT_TIMEOUT
@@ -29,6 +39,16 @@ from bore.wire.limits import ACCEPT_TIMEOUT
 #: Visitors of one tunnel that are announced to its client and not taken yet; the next one is announced when one of
 #: them is taken, or gone. A client that dials for each of them is not asked for more at the same time.
 MAX_ANNOUNCED: Final = 256
+
+#: Why a visitor has left, by the end of the pair of which it is the left stream.
+_ENDS: Final = {
+    Reason.FINISHED: VisitorEnd.FINISHED,
+    Reason.LEFT_CUT: VisitorEnd.VISITOR_CUT,
+    Reason.RIGHT_CUT: VisitorEnd.SERVICE_CUT,
+    Reason.HALF_OPEN: VisitorEnd.HALF_OPEN,
+    Reason.STOPPED: VisitorEnd.STOPPED,
+    Reason.FAILED: VisitorEnd.FAILED,
+}
 
 
 class Owner(Protocol):
@@ -72,27 +92,21 @@ class Tunnel:
     :ivar serving: the visitors that are being served, and the connection of the client that each of them is on.
     """
 
-    _log = VisitorLog()
-
     def __init__(
         self,
         clock: IReactorTime,
+        sink: Sink,
         entrance: Entrance,
         unaccepted: UnacceptedVisitors,
         bounds: Bounds,
         grant: Grant,
         owner: Owner,
     ) -> None:
+        self._clock = clock
+        self._sink = sink
         self._unaccepted = unaccepted
         self._bounds = bounds
         self._rate = VisitorRate(clock, bounds.visitorRate)
-        self._neglect = Overflow(clock, "port {port}: nobody has taken the visitor {visitor} in {seconds:.0f} s")
-        self._absence = Overflow(clock, "port {port}: the client is away, visitors are closed")
-        self._throng = Overflow(clock, "port {port}: {limit} visitors may be there, more are closed")
-        self._crowd = Burst(clock)
-        self._rush = Overflow(
-            clock, "port {port}: more than {limit} new visitors per second from {source}, they are closed"
-        )
         self.grant = grant
         self.source = owner.source
         self.owner: Owner | None = owner
@@ -123,7 +137,7 @@ class Tunnel:
     def admit(self, visitor: Visitor, first: bool = False) -> None:
         """Have a visitor wait for the client; ahead of the others, if it has waited before."""
         if self.closed:
-            visitor.socket.close()
+            self.drop(visitor, VisitorEnd.TUNNEL_CLOSED)
             return
         self._unaccepted.add(visitor, first)
         if self.owner is not None and (first or not (self._unannounced or self._announced >= MAX_ANNOUNCED)):
@@ -146,14 +160,19 @@ class Tunnel:
         self._unaccepted.dismiss(self)
         self._unannounced.clear()
 
-    def serve(self, visitor: Visitor, carrier: socket.socket) -> Callable[[Ending], None]:
+    def serve(
+        self, visitor: Visitor, carrier: socket.socket, lane: LaneHandle | None = None
+    ) -> Callable[[Ending], None]:
         """
         Count a visitor as one that is served.
 
         :param carrier: the connection of the client that it is on.
+        :param lane: the same, if it is a lane.
         :returns: has to be called when the visitor has left.
         """
         self.serving[visitor] = carrier
+        if self._sink.visitors:
+            self._sink.emit(VisitorServed(visitor.name, self.port, None if lane is None else id(lane)))
         return partial(self._left, visitor)
 
     def takeBack(self, visitor: Visitor, early: bytes) -> None:
@@ -165,8 +184,13 @@ class Tunnel:
         del self.serving[visitor]
         visitor.early = early
         visitor.lanesLost += 1
-        if VisitorLog.wanted:
-            self._log.debug("visitor {id} was on a dead lane", id=visitor.name)
+        if self._sink.visitors:
+            self._sink.emit(VisitorOffLane(visitor.name, self.port))
+
+    def drop(self, visitor: Visitor, reason: VisitorEnd) -> None:
+        """Close a visitor that is not served, and does not wait any more."""
+        visitor.socket.close()
+        self._gone(visitor, 0, 0, reason)
 
     def noLongerWaits(self, visitor: Visitor) -> None:
         """A visitor does not wait any more: the next one may be announced, and accepted."""
@@ -180,27 +204,27 @@ class Tunnel:
         if self._held and len(self.waiting) <= self._held * 7 // 8:
             self.acceptAgain()
 
-    def neglected(self, visitor: Visitor) -> None:
+    def notTaken(self, visitor: Visitor) -> None:
         """No client has taken a visitor in time, and it is closed."""
-        self._neglect.happened(port=self.port, visitor=socketAddress(visitor.address), seconds=ACCEPT_TIMEOUT)
+        self._sink.emit(VisitorNotTaken(self.port, socketAddress(visitor.address), ACCEPT_TIMEOUT))
 
     def acceptAgain(self) -> None:
         """Accept visitors, if there is room for them again."""
         if self._held and not self.closed and self.mayAccept():
             self._held = 0
             self._entrance.resume()
+            self._sink.emit(VisitorsLetIn(self.port))
 
     def _left(self, visitor: Visitor, ending: Ending) -> None:
         """A visitor that was served has left."""
         del self.serving[visitor]
-        if VisitorLog.wanted:
-            self._log.debug(
-                "the visitor {id} is gone: {reason}; {toClient} bytes to the client, {toVisitor} to the visitor",
-                id=visitor.name,
-                reason=ending.reason.value,
-                toClient=ending.toRight,
-                toVisitor=ending.toLeft,
-            )
+        if self._sink.visitors:
+            self._gone(visitor, ending.toRight, ending.toLeft, _ENDS[ending.reason])
+
+    def _gone(self, visitor: Visitor, toClient: int, toVisitor: int, reason: VisitorEnd) -> None:
+        if self._sink.visitors:
+            seconds = 0.0 if visitor.since is None else self._clock.seconds() - visitor.since
+            self._sink.emit(VisitorLeft(visitor.name, self.port, toClient, toVisitor, seconds, reason))
 
     def _announceMore(self) -> None:
         """Tell the client of those who wait without its knowledge, as far as it may know of more."""
@@ -208,7 +232,7 @@ class Tunnel:
         while owner is not None and waiting and self._announced < MAX_ANNOUNCED:
             _, visitor = waiting.popitem(last=False)
             if visitor.hasGone:
-                self._unaccepted.forget(visitor)
+                self._unaccepted.forget(visitor, VisitorEnd.LEFT_EARLY)
             else:
                 self._announce(visitor, owner)
 
@@ -218,27 +242,19 @@ class Tunnel:
         owner.announce(visitor)
 
     def mayAccept(self) -> bool:
-        """Whether there is room for one more visitor; else the kernel holds it."""
+        """Whether there is room for one more visitor; if not, further ones are held back from now on."""
         waiting = len(self.waiting)
-        if self.owner is None and waiting >= self._bounds.waiting > 0:
-            crowded = True
-        elif self._unaccepted.mayGrow(waiting):
+        mayWait = self.owner is not None or waiting < self._bounds.waiting or not self._bounds.waiting
+        if mayWait and self._unaccepted.mayGrow(waiting):
             return True
-        else:
-            crowded = waiting > 0
-        self._hold(waiting, crowded)
+        self._holdBack(waiting)
         return False
 
-    def _hold(self, waiting: int, crowded: bool) -> None:
+    def _holdBack(self, waiting: int) -> None:
         """Stop accepting for a while."""
         self._held = waiting + 1
         self._entrance.pause()
-        if crowded and self._crowd.begins():
-            self._log.warn(
-                "port {port}: {count} visitors wait for the client, more are not accepted yet",
-                port=self.port,
-                count=waiting,
-            )
+        self._sink.emit(VisitorsHeldBack(self.port, waiting))
         if not waiting:
             self._unaccepted.hold(self)
 
@@ -248,26 +264,22 @@ class Tunnel:
             sock.close()
             return
         visitor = Visitor(sock, address, self, early)
-        if VisitorLog.wanted:
-            self._log.debug(
-                "port {port}: visitor {visitor} is {id}",
-                port=self.port,
-                visitor=socketAddress(address),
-                id=visitor.name,
-            )
+        if self._sink.visitors:
+            visitor.since = self._clock.seconds()
+            self._sink.emit(VisitorCame(visitor.name, self.port, socketAddress(address)))
         if self.owner is None or not self.owner.serve(visitor):
             self.admit(visitor)
 
     def _isAllowed(self, address: SocketAddress) -> bool:
-        """Whether a visitor is within the bounds that it is closed for, if it is not."""
+        """Whether a visitor is within the limits; a visitor that is not has to be closed."""
         bounds = self._bounds
-        if self._rate.perSecond and not self._rate.allows(source := sourceOf(address)):
-            self._rush.happened(port=self.port, limit=bounds.visitorRate, source=source)
-            return False
-        if self.owner is None and not bounds.waiting:
-            self._absence.happened(port=self.port)
-            return False
-        if 0 < bounds.visitors <= len(self.waiting) + len(self.serving):
-            self._throng.happened(port=self.port, limit=bounds.visitors)
-            return False
-        return True
+        if self._rate.perSecond and not self._rate.allows(sourceOf(address)):
+            why, limit = TurnedAway.RATE, bounds.visitorRate
+        elif self.owner is None and not bounds.waiting:
+            why, limit = TurnedAway.NO_CLIENT, 0
+        elif 0 < bounds.visitors <= len(self.waiting) + len(self.serving):
+            why, limit = TurnedAway.TOO_MANY, bounds.visitors
+        else:
+            return True
+        self._sink.emit(VisitorRefused(self.port, sourceOf(address), why, limit))
+        return False

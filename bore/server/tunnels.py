@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from bore.events import Sink
 from bore.server.entrance import Entrance
 from bore.server.registry import Grant, Registry
 from bore.server.settings import ServerSettings
@@ -79,12 +80,14 @@ class Tunnels:
     def __init__(
         self,
         clock: IReactorTime,
+        sink: Sink,
         settings: ServerSettings,
         registry: Registry,
         unaccepted: UnacceptedVisitors,
         entrances: TcpEntrances,
     ) -> None:
         self._clock = clock
+        self._sink = sink
         self._settings = settings
         self._registry = registry
         registry.expired = self._leaseOver
@@ -179,7 +182,7 @@ class Tunnels:
         if doubtful is not None and not doubtful.closed:
             self._giveUp(doubtful)
         owner = claim.owner
-        tunnel = Tunnel(self._clock, entrance, self._unaccepted, self._settings.bounds, grant, owner)
+        tunnel = Tunnel(self._clock, self._sink, entrance, self._unaccepted, self._settings.bounds, grant, owner)
         self._byPort[tunnel.port] = tunnel
         self._bySource.setdefault(owner.source, {})[tunnel] = None
         return tunnel

@@ -7,11 +7,11 @@ from typing import Final
 from uuid import UUID
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
 
+from bore.events import Sink, VisitorEnd
+from bore.events.server import NoDescriptors
 from bore.server.visitor import Visited, Visitor
 from bore.system.descriptors import Descriptors
-from bore.timing.bursts import Burst
 from bore.timing.deadlines import Deadlines
 from bore.wire.limits import ACCEPT_TIMEOUT
 
@@ -36,21 +36,20 @@ class UnacceptedVisitors:
     :param giveWay: closes idle lanes, to have their descriptors, and says whether there were some.
     """
 
-    _log: Final = Logger()
-
     def __init__(
         self,
         clock: IReactorTime,
+        sink: Sink,
         descriptors: Descriptors,
         idleLanes: Callable[[], int],
         giveWay: Callable[[], bool],
     ) -> None:
         self._clock = clock
+        self._sink = sink
         self._descriptors = descriptors
         self._idleLanes = idleLanes
         self._giveWay = giveWay
         self._visitors: Deadlines[UUID, Visitor] = Deadlines(clock, ACCEPT_TIMEOUT, self._expired)
-        self._shortage = Burst(clock)
         self._held: dict[Visited, None] = {}
         self._looking: IDelayedCall | None = None
 
@@ -90,11 +89,11 @@ class UnacceptedVisitors:
             self._part(visitor)
         return visitor
 
-    def forget(self, visitor: Visitor) -> None:
-        """Close a visitor that has gone; its tunnel knows."""
+    def forget(self, visitor: Visitor, reason: VisitorEnd) -> None:
+        """Close a visitor at its tunnel's request."""
         self._visitors.take(visitor.id)
         del visitor.tunnel.waiting[visitor.id]
-        visitor.socket.close()
+        visitor.tunnel.drop(visitor, reason)
 
     def closeNewest(self) -> bool:
         """
@@ -105,19 +104,19 @@ class UnacceptedVisitors:
         """
         if not len(self._visitors):
             return False
-        self._close(self._visitors.takeNewest())
+        self._close(self._visitors.takeNewest(), VisitorEnd.NO_DESCRIPTOR)
         return True
 
     def dismiss(self, tunnel: Visited) -> None:
         """Close everybody who waits for one tunnel's client, which is closed."""
         self._held.pop(tunnel, None)
         for visitor in list(tunnel.waiting.values()):
-            self.forget(visitor)
+            self.forget(visitor, VisitorEnd.TUNNEL_CLOSED)
 
     def close(self) -> None:
         """Close everybody who waits."""
         for visitor in self._visitors.takeAll():
-            self._close(visitor)
+            self._close(visitor, VisitorEnd.STOPPED)
         self._held.clear()
         if self._looking is not None:
             self._looking.cancel()
@@ -130,12 +129,7 @@ class UnacceptedVisitors:
         if not descriptors.has(promised + _EACH) and self._giveWay():
             descriptors.renew()
         if descriptors.spare < promised + _EACH:
-            if self._shortage.begins():
-                self._log.warn(
-                    "no descriptors are left for visitors: new ones are accepted when others leave; "
-                    "{limit} may be open, the limit (ulimit -n) less those for clients",
-                    limit=descriptors.limit,
-                )
+            self._sink.emit(NoDescriptors(descriptors.limit))
             return False
         return descriptors.spare + self._idleLanes() >= wanted
 
@@ -153,10 +147,10 @@ class UnacceptedVisitors:
         del visitor.tunnel.waiting[visitor.id]
         visitor.tunnel.noLongerWaits(visitor)
 
-    def _close(self, visitor: Visitor) -> None:
-        visitor.socket.close()
+    def _close(self, visitor: Visitor, reason: VisitorEnd) -> None:
+        visitor.tunnel.drop(visitor, reason)
         self._part(visitor)
 
     def _expired(self, id: UUID, visitor: Visitor) -> None:
-        self._close(visitor)
-        visitor.tunnel.neglected(visitor)
+        self._close(visitor, VisitorEnd.NOT_TAKEN)
+        visitor.tunnel.notTaken(visitor)

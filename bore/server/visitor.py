@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Protocol
 from uuid import UUID
 
-from bore.relay.interface import Ending
+from bore.events import VisitorEnd
+from bore.relay.interface import Ending, LaneHandle
 from bore.streams.addresses import SocketAddress, plainHost
 from bore.wire.extension import Source
 from bore.wire.token import newId
@@ -28,7 +29,9 @@ class Visited(Protocol):
     def admit(self, visitor: Visitor, first: bool = False) -> None:
         """Have a visitor wait for the client; ahead of the others, if it has waited before."""
 
-    def serve(self, visitor: Visitor, carrier: socket.socket) -> Callable[[Ending], None]:
+    def serve(
+        self, visitor: Visitor, carrier: socket.socket, lane: LaneHandle | None = None
+    ) -> Callable[[Ending], None]:
         """Count a visitor as one that is served; the result has to be called when it has left."""
 
     def takeBack(self, visitor: Visitor, early: bytes) -> None:
@@ -37,7 +40,10 @@ class Visited(Protocol):
     def noLongerWaits(self, visitor: Visitor) -> None:
         """A visitor does not wait any more."""
 
-    def neglected(self, visitor: Visitor) -> None:
+    def drop(self, visitor: Visitor, reason: VisitorEnd) -> None:
+        """Close a visitor that is not served, and does not wait any more."""
+
+    def notTaken(self, visitor: Visitor) -> None:
         """No client has taken a visitor in time, and it is closed."""
 
     def acceptAgain(self) -> None:
@@ -51,10 +57,11 @@ class Visitor:
     :ivar name: its id, as text.
     :ivar early: bytes that were read from it, and have not reached the client.
     :ivar lanesLost: how many lanes it was on that turned out to be dead.
-    :ivar announced: the tunnel's client was told that it waits, or waited.
+    :ivar announced: it was announced to the tunnel's client.
+    :ivar since: when it came; None: no subscriber wanted to know of visitors then.
     """
 
-    __slots__ = ("_id", "address", "announced", "early", "lanesLost", "name", "socket", "tunnel")
+    __slots__ = ("_id", "address", "announced", "early", "lanesLost", "name", "since", "socket", "tunnel")
 
     def __init__(self, sock: socket.socket, address: SocketAddress, tunnel: Visited, early: bytes = b"") -> None:
         self.name = newId()
@@ -63,6 +70,7 @@ class Visitor:
         self.early = early
         self.lanesLost = 0
         self.announced = False
+        self.since: float | None = None
         self.address = address
         self.tunnel = tunnel
 

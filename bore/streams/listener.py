@@ -10,11 +10,13 @@ import sys
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime, IReadDescriptor
+from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from bore.events import Sink
+from bore.events.server import AcceptFailed
 from bore.streams.addresses import SocketAddress, literalAddress, socketAddress
 from bore.streams.reactor import IReactor
 from bore.streams.socketoptions import prepareStream
@@ -33,10 +35,6 @@ _LEAST_BATCH: Final = 2
 
 #: How long a listener rests when it cannot accept, in seconds.
 _REST: Final = 0.25
-
-#: A listener that could accept for so long is said to have recovered, in seconds: until then further failures belong
-#: to the same time of need, and are not logged.
-_CALM: Final = 10.0
 
 #: These end one connection that was about to be accepted, or say that there is none, and mean nothing for the next.
 _HARMLESS: Final = frozenset(
@@ -75,19 +73,17 @@ def bindSocket(host: str, port: int) -> socket.socket:
     return sock
 
 
-class Starvation:
+class ListenerGroup:
     """
     What listeners share: the turns of the reactor, and a time without descriptors, or without memory, for new
-    connections. However many listeners that concerns, it is logged once, and once when it is over.
+    connections.
 
+    :param sink: gets an event for each connection that could not be accepted yet.
     :ivar busy: the listeners that have last left connections waiting.
     """
 
-    _log = Logger()
-
-    def __init__(self, reactor: IReactorTime) -> None:
-        self._reactor = reactor
-        self._calming: IDelayedCall | None = None
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
         self.busy: set[Listener] = set()
 
     @property
@@ -95,23 +91,9 @@ class Starvation:
         """How many connections a public port may accept in one turn."""
         return max(_LEAST_BATCH, _BATCH // max(1, len(self.busy)))
 
-    def felt(self, at: str, error: OSError) -> None:
+    def starved(self, at: str, error: OSError) -> None:
         """A listener could not accept."""
-        if self._calming is not None:
-            self._calming.reset(_CALM)
-            return
-        self._calming = self._reactor.callLater(_CALM, self._over)
-        self._log.warn("cannot accept on {at}: {error}; new connections wait", at=at, error=error.strerror)
-
-    def stop(self) -> None:
-        """Nobody listens any more."""
-        if self._calming is not None:
-            self._calming.cancel()
-            self._calming = None
-
-    def _over(self) -> None:
-        self._calming = None
-        self._log.info("new connections are accepted again")
+        self._sink.emit(AcceptFailed(at, error.strerror or str(error)))
 
 
 @implementer(IReadDescriptor)
@@ -125,7 +107,7 @@ class Listener:
 
     :param sock: a listening socket; it belongs to the listener from now on.
     :param accepted: called with each new connection, which does not block, and with its peer's address.
-    :param starvation: is told when there are no descriptors left.
+    :param group: is told when there are no descriptors left.
     :param relieve: called when there are no descriptors left; frees some, and says whether it could.
     :param mayAccept: asked before each accept; says no when it has paused the listener. None: this is the port of those
         who take the others' connections on, and it does not share its turn with them: visitors that are accepted faster
@@ -140,7 +122,7 @@ class Listener:
         reactor: IReactor,
         sock: socket.socket,
         accepted: Accepted,
-        starvation: Starvation,
+        group: ListenerGroup,
         relieve: Callable[[], bool] = lambda: False,
         mayAccept: Callable[[], bool] | None = None,
         descriptors: Descriptors | None = None,
@@ -149,7 +131,7 @@ class Listener:
         self._socket = sock
         self._family = sock.family
         self._accepted = accepted
-        self._starvation = starvation
+        self._group = group
         self._relieve = relieve
         self._mayAccept = mayAccept
         self._descriptors = descriptors
@@ -171,7 +153,7 @@ class Listener:
         """Accept no more for a while. May be called twice."""
         if not self._paused:
             self._paused = True
-            self._starvation.busy.discard(self)
+            self._group.busy.discard(self)
             self._reactor.removeReader(self)
 
     def resume(self) -> None:
@@ -189,7 +171,7 @@ class Listener:
             self._resting.cancel()
             self._resting = None
         self._reactor.removeReader(self)
-        self._starvation.busy.discard(self)
+        self._group.busy.discard(self)
         self._socket.close()
 
     def fileno(self) -> int:
@@ -204,8 +186,8 @@ class Listener:
 
     def doRead(self) -> None:
         mayAccept = self._mayAccept
-        busy = self._starvation.busy
-        for _ in range(_BATCH if mayAccept is None else self._starvation.batch):
+        busy = self._group.busy
+        for _ in range(_BATCH if mayAccept is None else self._group.batch):
             if mayAccept is not None and not mayAccept():
                 return
             try:
@@ -219,7 +201,7 @@ class Listener:
                 if not self._isAsked():
                     busy.discard(self)
                     return
-                self._starvation.felt(socketAddress(self.address), e)
+                self._group.starved(socketAddress(self.address), e)
                 if self._relieve():
                     continue
                 self._rest()
@@ -253,7 +235,7 @@ class Listener:
         return bool(poll.poll(0))
 
     def _rest(self) -> None:
-        self._starvation.busy.discard(self)
+        self._group.busy.discard(self)
         self._reactor.removeReader(self)
         self._resting = self._reactor.callLater(_REST, self._wake)
 

@@ -27,8 +27,10 @@ END: Final = 3
 RESET: Final = 4
 #: The rest of this direction is bare bytes, up to the end of the connection.
 RAW: Final = 5
-#: No frame: bytes behind RAW.
+#: Not a frame: bytes behind RAW.
 BARE: Final = 0
+#: Not a frame: the end of the connection. No byte of kind is so large.
+FIN: Final = 256
 
 #: The most bytes in one frame.
 MAX_PAYLOAD: Final = 1 << 16
@@ -161,54 +163,51 @@ class LaneDecoder:
         return DATA, payload
 
 
-class _Way:
-    """What was the last that went one way. Plain numbers: they are compared several times for each visitor."""
+class Way:
+    """The states of a direction. Plain numbers: they are compared several times for each visitor."""
 
-    NONE: Final = 0
-    ENDED: Final = 1
-    RESET: Final = 2
+    NONE: Final = 0  # no stream yet
+    ENDED: Final = 1  # the last frame of a stream was END, or the end of a connection that was RAW
+    RESET: Final = 2  # the last frame of a stream was RESET
     OPEN: Final = 3
     RAW: Final = 4
 
 
-#: Up to here nothing more is to come.
-_RESTING: Final = _Way.RESET
+#: Up to this one, no stream is open in the direction.
+_RESTING: Final = Way.RESET
 
 
-_AFTER: Final = {
-    (_Way.OPEN, DATA): _Way.OPEN,
-    (_Way.OPEN, END): _Way.ENDED,
-    (_Way.OPEN, RESET): _Way.RESET,
-    (_Way.OPEN, RAW): _Way.RAW,
-    (_Way.RAW, BARE): _Way.RAW,
+#: The state of a direction after each kind of frame. A pair that is not here is a violation.
+AFTER: Final = {
+    (Way.NONE, OPEN): Way.OPEN,
+    (Way.ENDED, OPEN): Way.OPEN,
+    (Way.RESET, OPEN): Way.OPEN,
+    (Way.OPEN, DATA): Way.OPEN,
+    (Way.OPEN, END): Way.ENDED,
+    (Way.OPEN, RESET): Way.RESET,
+    (Way.OPEN, RAW): Way.RAW,
+    (Way.RAW, BARE): Way.RAW,
+    (Way.RAW, FIN): Way.ENDED,
 }
 
 
 class LaneSession:
     """
-    What may be said on a lane, seen from one side. Each direction has a state of its own:
+    The state of a lane, seen from one side.
 
-    ========= =============== ========= ========= ========= ========= =========== ====================
-    state     OPEN            DATA      END       RESET     RAW       bare bytes  end of connection
-    ========= =============== ========= ========= ========= ========= =========== ====================
-    NONE      OPEN            violation violation violation violation (frames)    the lane is used up
-    OPEN      violation       OPEN      ENDED     RESET     RAW       (frames)    a cut
-    RAW       (no frames any more)                                    RAW         ENDED, used up
-    ENDED,    from the server, if the lane is idle: OPEN;             (frames)    the lane is used up
-    RESET     else a violation, as is all else
-    ========= =============== ========= ========= ========= ========= =========== ====================
+    Each direction has a state of its own; :data:`AFTER` has what may follow what, and ``docs/states.rst`` shows it. The
+    server alone sends OPEN, and only on an idle lane; it opens both directions.
 
-    A lane is idle while both directions are in NONE, or both in ENDED or RESET, and it is not used up: no direction
-    has ever been RAW, and the connection has not ended. Then, and only then, the server may send OPEN, which opens both
-    directions.
+    A lane is idle while no stream is open in either direction, no direction has ever been RAW, and the connection has
+    not ended.
 
     :ivar serves: whether this is the server's side, which sends OPEN.
     """
 
     def __init__(self, serves: bool) -> None:
         self.serves = serves
-        self._sent: int = _Way.NONE
-        self._received: int = _Way.NONE
+        self._sent: int = Way.NONE
+        self._received: int = Way.NONE
         self._usedUp = False
 
     @property
@@ -219,7 +218,7 @@ class LaneSession:
     @property
     def maySend(self) -> bool:
         """Whether this side has not sent its last frame yet, and still sends frames."""
-        return self._sent == _Way.OPEN
+        return self._sent == Way.OPEN
 
     @property
     def over(self) -> bool:
@@ -230,9 +229,9 @@ class LaneSession:
         """Note what this side sends. To send what it must not is a fault of the program."""
         if kind == OPEN:
             assert self.serves and self.idle, "a visitor for a lane that is not idle"
-            self._sent = self._received = _Way.OPEN
+            self._sent = self._received = AFTER[self._sent, OPEN]
             return
-        self._sent = _AFTER[self._sent, kind]
+        self._sent = AFTER[self._sent, kind]
         if kind == RAW:
             self._usedUp = True
 
@@ -242,14 +241,14 @@ class LaneSession:
 
         :raises ProtocolViolation: when it must not.
         """
-        if kind == DATA and self._received == _Way.OPEN:
+        if kind == DATA and self._received == Way.OPEN:
             return
         if kind == OPEN:
             if self.serves or not self.idle:
                 raise ProtocolViolation("a visitor for a lane that is not idle")
-            self._sent = self._received = _Way.OPEN
+            self._sent = self._received = AFTER[self._received, OPEN]
             return
-        after = _AFTER.get((self._received, kind))
+        after = AFTER.get((self._received, kind))
         if after is None:
             raise ProtocolViolation(f"a lane's frame of kind {kind} where it does not belong")
         self._received = after
@@ -261,12 +260,12 @@ class LaneSession:
         :returns: whether that is the orderly end of a direction that is RAW; else whatever runs on the lane was cut.
         """
         self._usedUp = True
-        if self._received != _Way.RAW:
+        after = AFTER.get((self._received, FIN))
+        if after is None:
             return False
-        self._received = _Way.ENDED
+        self._received = after
         return True
 
     def sentEnd(self) -> None:
         """This side has ended the connection: the orderly end of a direction that is RAW."""
-        assert self._sent == _Way.RAW
-        self._sent = _Way.ENDED
+        self._sent = AFTER[self._sent, FIN]

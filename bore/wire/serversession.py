@@ -148,7 +148,7 @@ class ServerSession:
         :param maxLanes: how many idle lanes are kept; 0: any number.
         """
         assert self.claiming, "a tunnel for a client that has not asked for one, or has left"
-        self._state = State.OPEN if self.extended else State.SETTLED
+        self._state = OPENED[self._state]
         if self.extended:
             return extension.encode(Opened(port, resume, lease, lane, maxLanes))
         return messages.encode(Hello(port))
@@ -179,7 +179,7 @@ class ServerSession:
     @property
     def claiming(self) -> bool:
         """Whether the client waits to hear if it has its tunnel."""
-        return self._state in (State.BASE_CLAIMING, State.CLAIMING)
+        return self._state in OPENED
 
     def _nextFrame(self) -> bytes | None:
         try:
@@ -288,6 +288,9 @@ TABLE: Final[Table[_S, ServerEvent]] = {
         _S._decodeExtended, _UNEXPECTED, on(Alive, _S._noteAlive, None, [ClientAlive], [BrokenRule]), _GOODBYE
     ),
 }
+
+#: The state after the client was sent that it has its tunnel.
+OPENED: Final[dict[statetable.State, State]] = {State.BASE_CLAIMING: State.SETTLED, State.CLAIMING: State.OPEN}
 
 #: Why a connection is closed that has been in a state for too long. In the other states it is closed without a word.
 TIMED_OUT: Final[dict[statetable.State, type[Refusal]]] = {

@@ -128,24 +128,24 @@ class ReportTests(SynchronousTestCase):
     def test_whatIsNotKeptIsMarked(self) -> None:
         text = report.write(self.results, MATRIX)
         self.assertIn("noticed after 3.2 s; **not kept: served: not within 20 s**", text)
-        self.assertIn("0 of 1 rows are as promised", text)
+        self.assertIn("0 of 1 rows keep their promise", text)
         self.assertIn("    attempts | 1 | *\n", text)
 
     def test_oneRunIsNamedOnce(self) -> None:
         text = self.report(Run("2026-11-26 11:45:00", "abcdef0123"))
-        self.assertIn("All rows are from one run, of commit abcdef0123, 2026-11-26.", text)
+        self.assertIn("All rows were measured in one run, of commit abcdef0123, on 2026-11-26.", text)
         self.assertEqual(text.count("abcdef0123"), 1)
 
     def test_rowsOfSeveralCommitsSayFromWhichTheyAre(self) -> None:
         text = self.report(Run("2026-11-27 01:02:03", "0123abcdef+"), Run("2026-11-22"))
-        self.assertIn("The rows are from several runs: each says of which commit, and of which day.", text)
+        self.assertIn("The rows were measured in several runs: each row has its commit and date.", text)
         self.assertIn("**not kept: served: not within 20 s** (commit abcdef0123, 2026-11-26)", text)
         self.assertIn("(commit 0123abcdef with further changes, 2026-11-27)", text)
         self.assertIn("(an unknown commit, 2026-11-22)", text)
 
     def test_severalRunsOfOneCommitAreNotTakenForOne(self) -> None:
         text = self.report(Run("2026-11-27 01:02:03", "abcdef0123"))
-        self.assertIn("The rows are from several runs", text)
+        self.assertIn("The rows were measured in several runs", text)
         self.assertEqual(text.count("(commit abcdef0123, 2026-11-27)"), 1)
 
     def test_rowsWhoseRunWasNotNotedAreNotTakenForOneRun(self) -> None:

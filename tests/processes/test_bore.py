@@ -276,7 +276,7 @@ class LossTests(ProcessCase):
             self.assertEqual(server.wait(2), -signal.SIGINT)
 
 
-class StarvationTests(ProcessCase):
+class ListenerGroupTests(ProcessCase):
     """No descriptors left."""
 
     def test_theServerLivesOnWithoutDescriptorsAndServesAgainWithThem(self) -> None:

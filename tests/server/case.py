@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bore.relay.interface import Ending, Pair, Reason, Relay, Stream
 from bore.server.control import ControlProtocol
 from bore.server.controlport import ControlFactory
+from bore.server.log import logged
 from bore.server.settings import Bounds, ServerSettings
 from bore.streams.reactor import IReactor
 from bore.wire import extension
@@ -63,13 +64,14 @@ class ControlCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.reactor = FakeReactor()
+        self.sink = logged(self.reactor, visitors=True)
         self.host = loopbackHost()
         self.relay = FakeRelay(cast(IReactor, self.reactor))
         lowest, highest = self.ports
         settings = ServerSettings(
             lowest, highest, self.secret, bindTunnels=self.host, bounds=self.bounds, lease=self.lease
         )
-        self.factory = ControlFactory(cast(IReactor, self.reactor), settings, self.relay)
+        self.factory = ControlFactory(cast(IReactor, self.reactor), self.sink, settings, self.relay)
         self.addCleanup(self._leaveNothing)
         self.logged = captureLog(self)
 

@@ -95,7 +95,7 @@ class ClaimCase(SessionCase):
         self.registry = SlowRegistry(LocalRegistry(reactor, self.lease))
         lowest, highest = self.ports
         settings = ServerSettings(lowest, highest, bindTunnels=self.host, bounds=self.bounds, lease=self.lease)
-        self.factory = ControlFactory(reactor, settings, self.relay, registry=self.registry)
+        self.factory = ControlFactory(reactor, self.sink, settings, self.relay, registry=self.registry)
         self.port = freePort(self.host)
 
     def claim(self, token: str | None = None, port: int | None = None) -> tuple[ControlProtocol, FakeTransport]:

@@ -8,6 +8,8 @@ from typing import cast
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from bore.events import Event, Sink, VisitorEnd
+from bore.events.server import VisitorCame, VisitorLeft, VisitorOffLane, VisitorServed, VisitorsHeldBack, VisitorsLetIn
 from bore.relay.interface import Ending, Reason
 from bore.server.entrance import Entrance, EntranceUser
 from bore.server.registry import Grant
@@ -17,7 +19,7 @@ from bore.server.tunnel import Owner, Tunnel
 from bore.server.unaccepted import UnacceptedVisitors
 from bore.server.users import NAMELESS
 from bore.server.visitor import Visitor
-from bore.streams.listener import Starvation
+from bore.streams.listener import ListenerGroup
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Descriptors
 from bore.wire.errors import Refusal
@@ -73,14 +75,16 @@ class AnyEntranceTests(SynchronousTestCase):
     """A tunnel needs nothing of its entrance but what the interface says."""
 
     def setUp(self) -> None:
-        clock = Clock()
-        self.unaccepted = UnacceptedVisitors(clock, Descriptors(clock, 0), lambda: 0, lambda: False)
+        self.clock = clock = Clock()
+        self.sink, self.events = Sink(), list[Event]()
+        self.sink.subscribe(self.events.append, visitors=True)
+        self.unaccepted = UnacceptedVisitors(clock, self.sink, Descriptors(clock, 0), lambda: 0, lambda: False)
         self.entrance, self.owner = NameEntrance(), FakeOwner()
         self.tunnel = self.make(self.entrance, self.owner, Bounds(waiting=2))
         self.addCleanup(self.unaccepted.close)
 
     def make(self, entrance: Entrance, owner: Owner, bounds: Bounds) -> Tunnel:
-        return Tunnel(Clock(), entrance, self.unaccepted, bounds, Grant(443, NAMELESS, "", 1), owner)
+        return Tunnel(self.clock, self.sink, entrance, self.unaccepted, bounds, Grant(443, NAMELESS, "", 1), owner)
 
     def come(self, early: bytes = b"") -> socket.socket:
         """Have a visitor brought by the entrance."""
@@ -109,6 +113,8 @@ class AnyEntranceTests(SynchronousTestCase):
         visitor = self.tunnel.takeFirst()
         assert visitor is not None
         self.assertEqual(self.entrance.steps, ["pause", "resume"])
+        held = [event for event in self.events if isinstance(event, VisitorsHeldBack | VisitorsLetIn)]
+        self.assertEqual(held, [VisitorsHeldBack(443, 2), VisitorsLetIn(443)])
         visitor.socket.close()
 
     def test_itIsClosedWithTheTunnelAndWhoComesAllTheSameIsClosed(self) -> None:
@@ -128,6 +134,47 @@ class AnyEntranceTests(SynchronousTestCase):
         ended(Ending(Reason.FINISHED, 1, 2))
         self.assertEqual(list(self.tunnel.serving), [])
 
+    def test_eachStepOfAVisitorIsAnEvent(self) -> None:
+        self.come()
+        visitor = self.tunnel.takeFirst()
+        assert visitor is not None
+        self.clock.advance(1.5)
+        self.tunnel.serve(visitor, visitor.socket)(Ending(Reason.LEFT_CUT, 10, 20))
+        visitor.socket.close()
+        self.assertEqual(
+            self.events,
+            [
+                VisitorCame(visitor.name, 443, "192.0.2.7:4711"),
+                VisitorServed(visitor.name, 443, None),
+                VisitorLeft(visitor.name, 443, 10, 20, 1.5, VisitorEnd.VISITOR_CUT),
+            ],
+        )
+
+    def test_whoComesIsFollowedByOneEndWhateverBecomesOfIt(self) -> None:
+        for _ in range(3):
+            self.come()
+        self.clock.advance(11)
+        self.come()
+        self.assertTrue(self.unaccepted.closeNewest())
+        self.come()
+        self.tunnel.close()
+        self.come()
+        ends = [event.reason for event in self.events if isinstance(event, VisitorLeft)]
+        self.assertEqual(len([event for event in self.events if isinstance(event, VisitorCame)]), len(ends))
+        self.assertEqual(
+            ends,
+            [VisitorEnd.NOT_TAKEN] * 3 + [VisitorEnd.NO_DESCRIPTOR] + [VisitorEnd.TUNNEL_CLOSED] * 2,
+        )
+
+    def test_noEventOfAVisitorIsMadeThatNobodyWants(self) -> None:
+        self.sink.visitors = False
+        self.come()
+        visitor = self.tunnel.takeFirst()
+        assert visitor is not None
+        self.tunnel.serve(visitor, visitor.socket)(Ending(Reason.FINISHED, 10, 20))
+        visitor.socket.close()
+        self.assertEqual(self.events, [])
+
     def test_aVisitorThatIsTakenBackDoesNotCountAndHasLostNothing(self) -> None:
         self.come(b"GET ")
         visitor = self.tunnel.takeFirst()
@@ -135,6 +182,7 @@ class AnyEntranceTests(SynchronousTestCase):
         self.tunnel.serve(visitor, visitor.socket)
         self.tunnel.takeBack(visitor, b"GET / HTTP")
         self.assertEqual((list(self.tunnel.serving), visitor.early, visitor.lanesLost), ([], b"GET / HTTP", 1))
+        self.assertEqual(self.events[-1], VisitorOffLane(visitor.name, 443))
         visitor.socket.close()
 
 
@@ -145,7 +193,7 @@ class TcpEntranceTests(SynchronousTestCase):
         self.reactor = FakeReactor()
         reactor, self.host = cast(IReactor, self.reactor), loopbackHost()
         settings = ServerSettings(bindTunnels=self.host)
-        self.entrances = TcpEntrances(reactor, settings, Starvation(reactor), Descriptors(reactor, 0), lambda: False)
+        self.entrances = TcpEntrances(reactor, settings, ListenerGroup(Sink()), Descriptors(reactor, 0), lambda: False)
         self.came: list[socket.socket] = []
         self.may = True
 

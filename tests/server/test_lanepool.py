@@ -151,7 +151,7 @@ class LaneCase(SessionCase):
         super().setUp()
         self.relay = FakeLaneRelay(cast(IReactor, self.reactor))
         settings = ServerSettings(bindTunnels=self.host, bounds=self.bounds)
-        self.factory = ControlFactory(cast(IReactor, self.reactor), settings, self.relay)
+        self.factory = ControlFactory(cast(IReactor, self.reactor), self.sink, settings, self.relay)
         self.addCleanup(self.relay.finishAll)
         self.protocol, self.transport, self.opened = self.session()
 
@@ -409,7 +409,7 @@ class TokenTests(LaneCase):
     def test_aServerWithoutLanesOffersNone(self) -> None:
         self.factory.shutDown()
         reactor = cast(IReactor, self.reactor)
-        self.factory = ControlFactory(reactor, ServerSettings(bindTunnels=self.host), FakeRelay(reactor))
+        self.factory = ControlFactory(reactor, self.sink, ServerSettings(bindTunnels=self.host), FakeRelay(reactor))
         protocol, transport = self.begin()
         protocol.dataReceived(encode(Open(0, None)))
         [opened] = self.said(transport)

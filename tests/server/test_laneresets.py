@@ -32,7 +32,7 @@ class ResetTests(SessionCase):
         super().setUp()
         self.lanes = LaneRelay(cast(IReactor, self.reactor), 600)
         settings = ServerSettings(bindTunnels=self.host, bounds=Bounds(visitors=0))
-        self.factory = ControlFactory(cast(IReactor, self.reactor), settings, self.lanes)
+        self.factory = ControlFactory(cast(IReactor, self.reactor), self.sink, settings, self.lanes)
         self.plugs = Plugs()
         for sock in self.plugs.pair():  # from here on it has its listener
             sock.close()

@@ -10,6 +10,7 @@ from uuid import UUID
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from bore.events import Sink
 from bore.server import tunnel
 from bore.server.unaccepted import UnacceptedVisitors
 from bore.server.visitor import Visited, Visitor
@@ -290,7 +291,9 @@ class HeldTests(SynchronousTestCase):
 
     def test_theyAreAskedInTheirOrderAndOnlyWhenThereIsRoom(self) -> None:
         clock, used = Clock(), 100
-        unaccepted = UnacceptedVisitors(clock, Descriptors(clock, 100, Count(lambda: used)), lambda: 0, lambda: False)
+        unaccepted = UnacceptedVisitors(
+            clock, Sink(), Descriptors(clock, 100, Count(lambda: used)), lambda: 0, lambda: False
+        )
         tunnels = [FakeTunnel() for _ in range(3)]
         for one in tunnels:
             unaccepted.hold(cast(Visited, one))

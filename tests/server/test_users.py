@@ -68,7 +68,7 @@ class UsersTests(SessionCase):
         self.factory.shutDown()
         reactor = cast(IReactor, self.reactor)
         settings = ServerSettings(bindTunnels=self.host)
-        self.factory = ControlFactory(reactor, settings, self.relay, TwoUsers())
+        self.factory = ControlFactory(reactor, self.sink, settings, self.relay, TwoUsers())
 
     def prove(self, secret: Secret) -> tuple[ControlProtocol, FakeTransport]:
         """A client that answers the challenge."""

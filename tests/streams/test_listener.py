@@ -11,8 +11,10 @@ from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
-from bore.streams.addresses import SocketAddress
-from bore.streams.listener import Listener, Starvation, bindSocket
+from bore.events import Event, Sink
+from bore.events.server import AcceptFailed
+from bore.streams.addresses import SocketAddress, socketAddress
+from bore.streams.listener import Listener, ListenerGroup, bindSocket
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Count, Descriptors
 from tests.fakes import FakeReactor, captureLog
@@ -97,14 +99,14 @@ class StarvationTests(SynchronousTestCase):
         self.reactor = FakeReactor()
         self.accepted: list[socket.socket] = []
         self.addCleanup(self.closeAccepted)
-        self.logged = captureLog(self)
-        self.starvation = Starvation(self.reactor)
-        self.addCleanup(self.starvation.stop)
+        sink, self.events = Sink(), list[Event]()
+        sink.subscribe(self.events.append)
+        self.group = ListenerGroup(sink)
 
     def listen(self, *outcomes: object) -> Listener:
         self.patch(Listener, "_isAsked", lambda _: True)
         sock = cast(socket.socket, StarvedSocket(*outcomes))
-        return Listener(cast(IReactor, self.reactor), sock, lambda s, _: self.accepted.append(s), self.starvation)
+        return Listener(cast(IReactor, self.reactor), sock, lambda s, _: self.accepted.append(s), self.group)
 
     def closeAccepted(self) -> None:
         for sock in self.accepted:
@@ -129,25 +131,13 @@ class StarvationTests(SynchronousTestCase):
         self.assertEqual((self.reactor.getReaders(), self.numbers()), ([listener], [number]))
         listener.stop()
 
-    def test_itSaysSoOnceForEachTimeOfNeed(self) -> None:
-        visitor = socket.socket()
-        listener = self.listen(*[noDescriptors()] * 5, visitor, noDescriptors())
-        for _ in range(7):
+    def test_eachTimeIsAnEventThatSaysWhereAndWhy(self) -> None:
+        listener = self.listen(noDescriptors(), noDescriptors())
+        for _ in range(2):
             listener.doRead()
             self.reactor.advance(0.25)
-        self.reactor.advance(10)
-        cast(Any, listener)._socket.outcomes.append(noDescriptors())
-        listener.doRead()
-        levels = [event["log_level"].name for event in self.logged]
-        self.assertEqual(levels, ["warn", "info", "warn"])
+        self.assertEqual(self.events, [AcceptFailed(socketAddress(listener.address), "Too many open files")] * 2)
         listener.stop()
-
-    def test_oneLineIsEnoughForAllListeners(self) -> None:
-        listeners = [self.listen(noDescriptors()) for _ in range(100)]
-        for listener in listeners:
-            listener.doRead()
-            listener.stop()
-        self.assertEqual(len(self.logged), 1)
 
     def test_itGoesOnAtOnceWhenSomethingCouldBeFreed(self) -> None:
         visitor = socket.socket()
@@ -155,7 +145,7 @@ class StarvationTests(SynchronousTestCase):
         self.patch(Listener, "_isAsked", lambda _: True)
         sock = cast(socket.socket, StarvedSocket(noDescriptors(), visitor))
         listener = Listener(
-            cast(IReactor, self.reactor), sock, lambda s, _: self.accepted.append(s), self.starvation, lambda: True
+            cast(IReactor, self.reactor), sock, lambda s, _: self.accepted.append(s), self.group, lambda: True
         )
         listener.doRead()
         self.assertEqual(self.numbers(), [number])
@@ -166,7 +156,7 @@ class StarvationTests(SynchronousTestCase):
         number = visitor.fileno()
         listener = self.listen(OSError(errno.ECONNABORTED, ""), OSError(errno.EPROTO, ""), visitor)
         listener.doRead()
-        self.assertEqual((self.numbers(), self.logged), ([number], []))
+        self.assertEqual((self.numbers(), self.events), ([number], []))
         listener.stop()
 
     def test_whoIsPausedWhileItRestsGoesOnWhenItIsResumed(self) -> None:
@@ -204,7 +194,6 @@ class StarvationTests(SynchronousTestCase):
         listener = self.listen(noDescriptors())
         listener.doRead()
         listener.stop()
-        self.starvation.stop()
         listener.stop()
         self.assertEqual((self.reactor.getDelayedCalls(), self.reactor.getReaders()), ([], []))
 
@@ -221,7 +210,7 @@ class PauseTests(SynchronousTestCase):
             cast(IReactor, self.reactor),
             bindSocket("127.0.0.1", 0),
             self.accept,
-            Starvation(self.reactor),
+            ListenerGroup(Sink()),
             mayAccept=self.mayAccept,
             descriptors=self.descriptors,
         )
@@ -278,7 +267,7 @@ class BatchTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.reactor = FakeReactor()
-        self.starvation = Starvation(self.reactor)
+        self.group = ListenerGroup(Sink())
         self.waiting = [self.listener() for _ in range(12)]
 
     def listener(self, control: bool = False) -> tuple[Listener, list[int]]:
@@ -292,7 +281,7 @@ class BatchTests(SynchronousTestCase):
             counts[-1] += 1
 
         mayAccept = None if control else lambda: True
-        listener = Listener(cast(IReactor, self.reactor), sock, accepted, self.starvation, mayAccept=mayAccept)
+        listener = Listener(cast(IReactor, self.reactor), sock, accepted, self.group, mayAccept=mayAccept)
         self.patch(listener, "_isAsked", lambda: not crowded.empty)
         self.addCleanup(listener.stop)
         return listener, counts
@@ -331,17 +320,17 @@ class BatchTests(SynchronousTestCase):
         self.assertEqual(self.turn(self.waiting[:1]), [64])
         cast(_Crowded, self.waiting[0][0]._socket).empty = True
         self.turn(self.waiting[:1])
-        self.assertEqual(self.starvation.busy, set())
+        self.assertEqual(self.group.busy, set())
 
     def test_whoHasAcceptedTheLastOneInABatchDoesNotCount(self) -> None:
         """Nobody would call it again: it would count until its next visitor comes."""
         bound = bindSocket("127.0.0.1", 0)
-        listener = Listener(cast(IReactor, self.reactor), bound, lambda sock, _: sock.close(), self.starvation)
+        listener = Listener(cast(IReactor, self.reactor), bound, lambda sock, _: sock.close(), self.group)
         self.addCleanup(listener.stop)
-        for _ in range(self.starvation.batch):
+        for _ in range(self.group.batch):
             self.addCleanup(connect("127.0.0.1", listener.port).close)
         listener.doRead()
-        self.assertEqual(self.starvation.busy, set())
+        self.assertEqual(self.group.busy, set())
 
 
 class _Crowded(StarvedSocket):
@@ -366,9 +355,7 @@ class AcceptTests(TestCase):
             if len(accepted) == 1:
                 raise ZeroDivisionError
 
-        listener = Listener(
-            cast(IReactor, reactor), bindSocket("127.0.0.1", 0), accept, Starvation(cast(IReactor, reactor))
-        )
+        listener = Listener(cast(IReactor, reactor), bindSocket("127.0.0.1", 0), accept, ListenerGroup(Sink()))
         self.addCleanup(listener.stop)
 
         def visit() -> None:
@@ -383,7 +370,7 @@ class AcceptTests(TestCase):
 
     async def test_noConnectionAndNoDescriptorIsNoNeed(self) -> None:
         sock = bindSocket("127.0.0.1", 0)
-        listener = Listener(cast(IReactor, reactor), sock, lambda *_: None, Starvation(cast(IReactor, reactor)))
+        listener = Listener(cast(IReactor, reactor), sock, lambda *_: None, ListenerGroup(Sink()))
         self.addCleanup(listener.stop)
         logged = captureLog(self)
 
@@ -406,7 +393,7 @@ class AcceptTests(TestCase):
             cast(IReactor, reactor),
             bindSocket("127.0.0.1", 0),
             lambda sock, address: accepted.append((sock, address)),
-            Starvation(cast(IReactor, reactor)),
+            ListenerGroup(Sink()),
         )
         self.addCleanup(listener.stop)
 

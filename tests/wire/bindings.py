@@ -106,7 +106,7 @@ def provenServer(*heard: bytes, last: object = None) -> ServerSession:
 
 _HELLO: Final = markedHello(1)
 
-#: The rows of the table in ServerSession's docstring, inside TLS and with a secret.
+#: The rows of the table of :mod:`bore.wire.serversession`, inside TLS and with a secret.
 SERVER_STATES: Final[dict[str, Callable[[], ServerSession]]] = {
     "PROOF": lambda: serverSession(SECRET, BINDING),
     "REQUEST": provenServer,
@@ -146,7 +146,7 @@ def _probed() -> ControlSession:
 
 _EXTENDED: Final = frameOf(Extended(1))
 
-#: The rows of the tables in ControlSession's docstring, inside TLS and with a secret.
+#: The rows of the table of :mod:`bore.wire.clientsession`, inside TLS and with a secret.
 CLIENT_STATES: Final[dict[str, Callable[[], ControlSession]]] = {
     "CHALLENGE": lambda: controlSession(8000, SECRET, None, BINDING),
     "PROBED": _probed,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from bore.wire.errors import ProtocolViolation
-from bore.wire.lane import BARE, DATA, END, OPEN, RAW, RESET, LaneDecoder
+from bore.wire.lane import BARE, DATA, END, FIN, OPEN, RAW, RESET, LaneDecoder
 
 #: A frame, or what neighbouring frames of bytes have together.
 Said: TypeAlias = tuple[int, bytes]
@@ -100,9 +100,6 @@ FRAMES: Final[SearchStrategy[list[Said]]] = st.builds(
     lambda frames, bulk: frames + bulk, st.lists(_FRAMES, max_size=6), _BULK
 )
 
-#: The end of the connection, as if it were a kind of frame.
-FIN: Final = -1
-
 #: All that can come on a lane, a kind that there is not included.
 KINDS: Final = {
     OPEN: "OPEN",
@@ -115,7 +112,7 @@ KINDS: Final = {
     FIN: "end of the connection",
 }
 
-#: The table in LaneSession's docstring without its column OPEN. A direction that was RAW has its own way to be ENDED.
+#: The table of :mod:`bore.wire.lane` without OPEN. A direction that was RAW has its own way to be ENDED.
 WAYS: Final[dict[str, dict[int, str]]] = {
     "NONE": {},
     "OPEN": {DATA: "OPEN", END: "ENDED", RESET: "RESET", RAW: "RAW"},

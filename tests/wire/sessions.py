@@ -168,7 +168,7 @@ def _asked() -> ServerSession:
     return session
 
 
-#: The rows of the table in ServerSession's docstring.
+#: The rows of the table of :mod:`bore.wire.serversession`.
 SERVER_STATES: Final[dict[str, Callable[[], ServerSession]]] = {
     "PROOF": lambda: serverSession(SECRET),
     "REQUEST": lambda: _server(None),
@@ -208,7 +208,7 @@ def _probed() -> ControlSession:
 
 _OPENED: Final = Opened(8000, TOKEN, 60)
 
-#: The rows of the tables in ControlSession's docstring.
+#: The rows of the table of :mod:`bore.wire.clientsession`.
 CLIENT_STATES: Final[dict[str, Callable[[], ControlSession]]] = {
     "CHALLENGE": lambda: controlSession(8000, SECRET),
     "PROBED": _probed,

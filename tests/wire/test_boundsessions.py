@@ -69,7 +69,7 @@ from tests.wire.strategies import UNHURRIED, frameOf, inPortions, portions
 
 _OVERLONG: Final = ("257 bytes", "257 bytes without an end", "4097 bytes")
 
-#: The rows of the table in ServerSession's docstring, inside TLS; but for the first they are the plain ones.
+#: The rows of the table of :mod:`bore.wire.serversession`, inside TLS; but for the first they are the plain ones.
 SERVER: Final[dict[str, ServerRow]] = {
     "PROOF": row(
         [UnreadableProof],
@@ -117,7 +117,7 @@ _PROVING_ROW: Final[ClientRow] = {
     "BindingAnswer": [ServerNotProven],
 }
 
-#: The rows of the tables in ControlSession's docstring, inside TLS; behind the proof they are the plain ones.
+#: The rows of the table of :mod:`bore.wire.clientsession`, inside TLS; behind the proof they are the plain ones.
 CLIENT: Final[dict[str, ClientRow]] = {
     "CHALLENGE": _CHALLENGE_ROW,
     "PROBED": _PROBED_ROW,

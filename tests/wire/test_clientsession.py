@@ -119,7 +119,7 @@ _EXTENDED_ROW: Final[ClientRow] = {
     "Visitor": [VisitorCame(ID, SOURCE)],
 }
 
-#: The cells of the tables in ControlSession's docstring.
+#: The cells of the table of :mod:`bore.wire.clientsession`.
 TABLE: Final[dict[str, ClientRow]] = {
     "CHALLENGE": _CHALLENGE_ROW,
     "PROBED": {

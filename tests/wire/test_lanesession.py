@@ -9,8 +9,8 @@ from typing import Final, TypeAlias
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire.errors import ProtocolViolation
-from bore.wire.lane import BARE, DATA, END, OPEN, RAW, RESET, LaneSession
-from tests.wire.lanes import FIN, KINDS, WAYS, State
+from bore.wire.lane import BARE, DATA, END, FIN, OPEN, RAW, RESET, LaneSession
+from tests.wire.lanes import KINDS, WAYS, State
 
 #: What leads from OPEN to each state.
 _LEADING: Final[dict[str, list[int]]] = {

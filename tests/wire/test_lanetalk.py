@@ -12,8 +12,8 @@ from hypothesis.strategies import SearchStrategy
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire.errors import ProtocolViolation
-from bore.wire.lane import BARE, DATA, END, OPEN, RAW, RESET, LaneDecoder, LaneSession
-from tests.wire.lanes import FIN, FRAMES, KINDS, State, frame, framesOf, written
+from bore.wire.lane import BARE, DATA, END, FIN, OPEN, RAW, RESET, LaneDecoder, LaneSession
+from tests.wire.lanes import FRAMES, KINDS, State, frame, framesOf, written
 from tests.wire.strategies import UNHURRIED
 
 #: Who does it, what (to say something of this kind, or None: to hear what was said), and of how many bytes.

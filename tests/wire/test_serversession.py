@@ -98,7 +98,7 @@ _OPENING_ROW: Final[ServerRow] = row(
 _CLAIMING_ROW: Final[ServerRow] = {**_OPENING_ROW, "Open": ["unexpected-message"]}
 _OPEN_ROW: Final[ServerRow] = _CLAIMING_ROW
 
-#: The cells of the table in ServerSession's docstring.
+#: The cells of the table of :mod:`bore.wire.serversession`.
 TABLE: Final[dict[str, ServerRow]] = {
     "PROOF": _PROOF_ROW,
     "REQUEST": _REQUEST_ROW,

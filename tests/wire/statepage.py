@@ -1,0 +1,158 @@
+"""
+Draws ``docs/states.rst`` from the tables of states::
+
+    python -m tests.wire.statepage > docs/states.rst
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, TypeVar
+
+from bore.wire import clientsession, datasession, lane, serversession
+from bore.wire.statetable import Cell, State, Table
+
+_S = TypeVar("_S")
+_E = TypeVar("_E")
+
+_TITLE: Final = "Tables of states"
+
+_INTRODUCTION: Final = """\
+What happens in each state of each session, message by message. The tables are the code: the sessions look their answers
+up in them, this page is drawn from them (``python -m tests.wire.statepage``), and ``tests/wire/test_states.py`` drives
+every line of it.
+
+An empty *next state* is the same state. *Events* are handed to the connection, in this order; where there are *errors*,
+one of them may be raised instead. *Any other* is any other message that may arrive in the state at all. What the
+messages mean stands in `the protocol chapter <../README.rst#the-wire-protocol>`_.
+"""
+
+_SERVER: Final = """\
+The server's side of a connection to its control port
+=====================================================
+
+``bore/wire/serversession.py``. A frame that is not a message of the state is a violation in REQUEST, and a refusal
+(BrokenRule) in OPENING, CLAIMING and OPEN; in PROOF the proof decides. After every error the state is SETTLED.
+"""
+
+_SERVER_SENDS: Final = """\
+What the server sends moves the session on, too. In BASE_CLAIMING and SETTLED every byte from the client is thrown away.
+"""
+
+_CONTROL: Final = """\
+The client's side of the control connection
+===========================================
+
+``bore/wire/clientsession.py``. A frame that is not a message of the state is a violation. The session ends with every
+error.
+"""
+
+_DATA: Final = """\
+The client's side of a data connection or a lane
+================================================
+
+``bore/wire/datasession.py``, up to the point from which the bytes belong to the visitor or the lane. A frame that is
+not a message of the state is a violation. The session ends with every error.
+"""
+
+_LANE: Final = """\
+The directions of a lane
+========================
+
+``bore/wire/lane.py``. Every pair of state and frame that is not here is a violation. OPEN comes from the server alone,
+while the lane is idle, and opens both directions. A lane is idle while no stream is open in either direction, no
+direction has ever been RAW, and the connection has not ended.
+"""
+
+
+def tableOf(lines: list[list[str]]) -> str:
+    """A simple table of reST; the first line is its head. A cell may have several lines."""
+    height = [max(cell.count("\n") + 1 for cell in line) for line in lines]
+    split = [[cell.split("\n") for cell in line] for line in lines]
+    widths = [max(len(part) for line in split for part in line[column]) for column in range(len(lines[0]))]
+    rule = " ".join("=" * width for width in widths)
+    rows: list[str] = []
+    for line, rowHeight in zip(split, height, strict=True):
+        for nth in range(rowHeight):
+            parts = [cell[nth] if nth < len(cell) else "" for cell in line]
+            rows.append(" ".join(part.ljust(width) for part, width in zip(parts, widths, strict=True)).rstrip())
+        if line is split[0]:
+            rows.append(rule)
+    return "\n".join([rule, *rows, rule]) + "\n"
+
+
+def _names(kinds: Iterable[type]) -> str:
+    return ",\n".join(kind.__name__ for kind in kinds)
+
+
+def _line(state: State, message: str, cell: Cell[_S, _E]) -> list[str]:
+    then = "" if cell.then is None else cell.then.name
+    return [state.name, message, then, _names(cell.events), _names(cell.errors)]
+
+
+def drawn(table: Table[_S, _E]) -> str:
+    """A session's table."""
+    lines = [["state", "message", "next state", "events", "errors"]]
+    for state, row in table.items():
+        for kind, cell in row.cells.items():
+            lines.append(_line(state, "any frame" if kind is bytes else kind.__name__, cell))
+        if bytes not in row.cells:
+            lines.append(_line(state, "any other", row.otherwise))
+    return tableOf(lines)
+
+
+def _answers() -> str:
+    lines = [["state", "opened", "refusal", "timedOut"]]
+    for state in serversession.State:
+        after = serversession.OPENED.get(state)
+        refusal = serversession.TIMED_OUT.get(state)
+        lines.append(
+            [
+                state.name,
+                "" if after is None else after.name,
+                serversession.State.SETTLED.name,
+                "closed without a word" if refusal is None else refusal.__name__,
+            ]
+        )
+    return tableOf(lines)
+
+
+def _lane() -> str:
+    ways = {number: name for name, number in vars(lane.Way).items() if name.isupper()}
+    frames = {
+        lane.OPEN: "OPEN",
+        lane.DATA: "DATA",
+        lane.END: "END",
+        lane.RESET: "RESET",
+        lane.RAW: "RAW",
+        lane.BARE: "bare bytes",
+        lane.FIN: "end of the connection",
+    }
+    lines = [["state", "frame", "next state"]]
+    lines += [[ways[way], frames[kind], ways[after]] for (way, kind), after in lane.AFTER.items()]
+    return tableOf(lines)
+
+
+def page() -> str:
+    """The whole page."""
+    rule = "=" * len(_TITLE)
+    return "\n".join(
+        [
+            f"{rule}\n{_TITLE}\n{rule}\n",
+            _INTRODUCTION,
+            _SERVER,
+            drawn(serversession.TABLE),
+            _SERVER_SENDS,
+            _answers(),
+            _CONTROL,
+            drawn(clientsession.TABLE),
+            _DATA,
+            drawn(datasession.TABLE),
+            _LANE,
+            _lane(),
+        ]
+    )[:-1]
+
+
+if __name__ == "__main__":
+    print(page())  # noqa: T201
