@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, TextIO
+from typing import Final, TextIO
 
 from twisted.logger import (
     FilteringLogObserver,
@@ -19,6 +19,7 @@ from twisted.logger import (
     formatEvent,
     globalLogBeginner,
 )
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bore.commandline import printable
@@ -47,7 +48,7 @@ def text(event: LogEvent) -> str:
     return line if failure is None else f"{line}\n{_traceback(failure)}"
 
 
-def _traceback(failure: Any) -> str:
+def _traceback(failure: Failure) -> str:
     if failure.tb is not None:
         return "".join(traceback.format_exception(failure.type, failure.value, failure.tb)).rstrip()
     return str(failure.getTraceback()).rstrip()

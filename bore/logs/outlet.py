@@ -12,9 +12,13 @@ import stat
 import sys
 import time
 from collections import deque
-from typing import IO, Any, Final, Protocol, TextIO, cast
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, Final, Protocol, TextIO, cast
 
 from twisted.logger import Logger
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 #: Bytes buffered for a slow reader, in addition to the system's buffer (64 KiB for a pipe).
 _MAX_BUFFERED: Final = 1 << 17
@@ -33,10 +37,10 @@ _REOPEN: Final = "/proc/self/fd/{}"
 class Reactor(Protocol):
     """The methods of a reactor that are used here."""
 
-    def callFromThread(self, callable: Any) -> None:
+    def callFromThread(self, callable: Callable[[], object]) -> None:
         """Call a function in the reactor's thread."""
 
-    def callLater(self, delay: float, callable: Any) -> object:
+    def callLater(self, delay: float, callable: Callable[[], object]) -> object:
         """Call a function after a delay in seconds."""
 
 
@@ -74,7 +78,7 @@ class Outlet(io.RawIOBase):
     def isatty(self) -> bool:
         return self._isTerminal
 
-    def write(self, data: Any, /) -> int:
+    def write(self, data: ReadableBuffer, /) -> int:
         """Write data, buffer it, or drop it."""
         line = bytes(data)
         if self._readerGone:
@@ -176,7 +180,7 @@ def finish() -> None:
         outlet.finish()
 
 
-def _sender(fd: int) -> Any:
+def _sender(fd: int) -> Callable[[bytes], int]:
     """
     Return a function that writes to a descriptor, and raises BlockingIOError instead of blocking.
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Generic, TextIO, TypeVar, cast
+from typing import Generic, TextIO, TypeVar, cast
 
 from twisted.application.service import IService, MultiService
 from twisted.logger import ILogObserver, Logger, globalLogPublisher
@@ -33,11 +33,11 @@ class Options(usage.Options, Generic[C]):
     """
     One of our command lines, with the interface that twistd expects.
 
-    :cvar line: the command line.
+    :ivar line: the command line, set by the subclass.
     :ivar command: the result of :meth:`parseOptions`.
     """
 
-    line: ClassVar[Command[Any]]
+    line: Command[C]
     command: C
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
@@ -80,7 +80,7 @@ class Daemon(MultiService):
         service: IService,
         reload: Callable[[], object],
         log: LogSettings,
-        twistd: Mapping[str, Any] | None,
+        twistd: Mapping[str, object] | None,
         expected: tuple[type[Exception], ...] = (),
     ) -> None:
         MultiService.__init__(self)
@@ -118,11 +118,11 @@ class Daemon(MultiService):
 
     def _observer(self) -> ILogObserver:
         if self._twistd.get("syslog"):
-            return filtered(self._log, SyslogObserver(self._twistd["prefix"]))
+            return filtered(self._log, SyslogObserver(str(self._twistd["prefix"])))
         return observer(self._log, self._logFile())
 
     def _logFile(self) -> TextIO:
-        name = self._twistd.get("logfile")
+        name = cast("str | None", self._twistd.get("logfile"))
         if name == "-" or (not name and self._twistd.get("nodaemon")):
             return unblocked(sys.stdout, self._reactor)
         try:
