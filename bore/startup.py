@@ -6,7 +6,7 @@ from typing import cast
 
 from bore.streams.reactor import IReactor
 from bore.system.clock import useMonotonicClock
-from bore.system.limits import raiseDescriptorLimit
+from bore.system.descriptors import raiseDescriptorLimit
 from bore.system.memory import settle
 from bore.system.signals import IReactorSignals, endOnNextSignal
 

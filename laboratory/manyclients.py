@@ -72,7 +72,7 @@ def main() -> None:
     from bore.client.settings import ClientSettings, ServerAddress
     from bore.client.target import Target
     from bore.client.tunnelspec import TunnelSpec
-    from bore.system.limits import FOR_CONTROL, descriptorsForVisitors
+    from bore.system.descriptors import FOR_CONTROL, descriptorsForVisitors
 
     ControlFactory.noisy = True  # it is started for each attempt, and says so
     reactor: Any = WatchedReactor(real)

@@ -12,7 +12,7 @@ from bore.commandline import Command, Option, UsageError, Values, option, repeat
 from bore.logs.settings import LogSettings
 from bore.options import common, values
 from bore.streams.addresses import parseHostPort
-from bore.system.limits import FOR_CONTROL, descriptorsForVisitors
+from bore.system.descriptors import FOR_CONTROL, descriptorsForVisitors
 from bore.system.statefolder import stateFolder
 from bore.tls.settings import ClientTls
 from bore.wire.proxyprotocol import Version

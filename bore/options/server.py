@@ -9,7 +9,7 @@ from bore.commandline import Command, Option, UsageError, Values, option, switch
 from bore.logs.settings import LogSettings
 from bore.options import common, values
 from bore.server.settings import Bounds, ServerSettings
-from bore.system.limits import FOR_CLIENTS, descriptorsForVisitors
+from bore.system.descriptors import FOR_CLIENTS, descriptorsForVisitors
 from bore.system.statefolder import stateFolder
 from bore.tls.settings import ServerTls
 

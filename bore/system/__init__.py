@@ -1,1 +1,1 @@
-"""The operating system, apart from sockets: files, limits, signals, clocks, and what systemd passes to a program."""
+"""The operating system, apart from sockets: files, descriptors, signals, clocks, and what systemd passes on."""

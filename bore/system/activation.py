@@ -7,12 +7,12 @@ import socket
 
 
 class BadSocket(Exception):
-    """What was passed to this process is no listening TCP socket."""
+    """A descriptor that systemd has passed is not a listening TCP socket."""
 
 
 def inheritedSockets() -> list[socket.socket]:
     """
-    The listening sockets that systemd has passed to this process (sd_listen_fds(3)), none elsewhere.
+    The listening sockets that systemd has passed to this process (sd_listen_fds(3)); none elsewhere.
 
     :raises BadSocket: when one of them is something else.
     """
@@ -32,4 +32,7 @@ def _listening(fd: int) -> socket.socket:
             return sock
     except OSError:
         pass
-    raise BadSocket(f"descriptor {fd}, passed by systemd, is no listening TCP socket: give a ListenStream with a port")
+    raise BadSocket(
+        f"descriptor {fd}, passed by systemd, is not a listening TCP socket: give the socket unit a ListenStream with "
+        "a port"
+    )

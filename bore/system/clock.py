@@ -8,16 +8,16 @@ from typing import Any, cast
 
 def useMonotonicClock(reactor: object) -> None:
     """
-    Have a reactor measure time by the clock that nobody sets; its own is the time of day.
+    Have a reactor use the monotonic clock instead of the time of day.
 
-    The time of day is set back (a hardware clock in local time, a virtual machine that is resumed, NTP after the boot),
-    and every timer would wait as long as the step, or it is set forward, and all would be due at once.
+    The time of day may be set back (a hardware clock in local time, a virtual machine that is resumed, NTP after the
+    boot): every timer would wait as long as the step. If it is set forward, all timers would be due at once.
 
-    :param reactor: what is scheduled already keeps its distance from now.
+    :param reactor: its pending calls keep their delays.
     """
     base = cast(Any, reactor)
     step = time.monotonic() - base.seconds()
     for call in base.getDelayedCalls():
-        call.time += step  # all by the same: their order stays
+        call.time += step  # all by the same step: their order stays
         call.seconds = time.monotonic
     base.seconds = time.monotonic

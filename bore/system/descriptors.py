@@ -1,26 +1,65 @@
-"""How many descriptors this process has open, and how many more it may open for visitors."""
+"""File descriptors: the limit of this process, how many are open, and how many more visitors may use."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from twisted.internet.interfaces import IReactorTime
+if TYPE_CHECKING:  # options, which use the limit, are read without Twisted
+    from twisted.internet.interfaces import IReactorTime
 
-#: Where the descriptors of this process are listed. Since Linux 6.2 the size of the folder is their number.
+#: Descriptors that a server keeps for its clients when visitors have taken the others.
+FOR_CLIENTS: Final = 64
+
+#: Descriptors that a client keeps for its control connection, look-ups and files.
+FOR_CONTROL: Final = 8
+
+#: The directory with the descriptors of this process. Since Linux 6.2 its size is their number.
 _FOLDER: Final = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
 
-#: To list the folder takes about a millisecond for each thousand: it is done at this interval at most, in seconds.
+#: The shortest time between two listings of the directory, in seconds: each takes about a millisecond per thousand
+#: descriptors.
 _INTERVAL: Final = 0.25
 
 #: More than any process has.
 _PLENTY: Final = 1 << 40
 
 
+def raiseDescriptorLimit() -> None:
+    """
+    Raise the soft limit of descriptors to the hard one.
+
+    The usual soft limit of 1024 is there for programs that use select(2); each visitor takes two descriptors.
+    """
+    if os.name == "posix":
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft != hard:
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            except (OSError, ValueError):
+                return  # macOS has further limits: the soft one stays
+
+
+def descriptorsForVisitors(kept: int) -> int:
+    """
+    The number of descriptors that visitors may use; 0 if there is no limit, or the system has none.
+
+    :param kept: how many are kept for other things; at most an eighth of them.
+    """
+    if os.name != "posix":
+        return 0
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return 0 if limit == resource.RLIM_INFINITY else limit - min(kept, limit // 8)
+
+
 def sizeOfFolder() -> int:
-    """The number of open descriptors, in one system call; 0 where the system does not keep it."""
+    """The number of open descriptors, by one system call; 0 where the system does not know it."""
     try:
         return os.stat(_FOLDER).st_size if sys.platform == "linux" else 0
     except OSError:
@@ -28,21 +67,22 @@ def sizeOfFolder() -> int:
 
 
 def lengthOfList() -> int:
-    """The number of open descriptors; 0 where the system does not list them."""
+    """The number of open descriptors, by listing them; 0 where the system cannot."""
     try:
-        return len(os.listdir(_FOLDER)) - 1  # without the one by which it was listed
+        return len(os.listdir(_FOLDER)) - 1  # without the one that listed them
     except OSError:
         return 0
 
 
-class Count:
+class OpenCount:
     """
-    How many descriptors are open, at most: those that were opened since they were counted last are known, those that
-    were closed are not.
+    An upper bound of the number of open descriptors.
 
-    :param size: counts those that are open, quickly; 0: it cannot.
-    :param length: counts them slowly; 0: it cannot. Then the system has to say when there are no more.
-    :ivar open: so many are open, at most.
+    Those that were opened since the last count are added to it; those that were closed are not subtracted.
+
+    :param size: counts quickly; returns 0 if it cannot.
+    :param length: counts slowly; returns 0 if it cannot. If neither can, the bound stays 0.
+    :ivar open: the bound.
     """
 
     __slots__ = ("_counted", "_length", "_size", "open")
@@ -54,7 +94,7 @@ class Count:
         self.open = 0
 
     def renew(self, now: float) -> None:
-        """Count anew, if that is not too dear to be done again already."""
+        """Count again, unless the last slow count was a moment ago."""
         size = self._size()
         if size:
             self.open = size
@@ -63,25 +103,25 @@ class Count:
             self.open = self._length()
 
 
-#: Those of this process. They belong to all services in it.
-OF_PROCESS: Final = Count()
+#: The count of this process, which all its services share.
+OF_PROCESS: Final = OpenCount()
 
 
 class Descriptors:
     """
-    Knows how many descriptors may be opened for visitors.
+    The descriptors for visitors.
 
-    It is told of those that are opened, and assumes that nothing is ever closed: only when it would have to say that
-    there are none left are those that are open counted. So it costs nothing while there are many.
+    It is told of those that are opened, and assumes that none is ever closed. Only when none would be left does it
+    count; so it costs nothing while there are many.
 
-    :param limit: how many may be open; 0: any number.
+    :param limit: how many may be open; 0: unlimited.
     :param count: how many are open.
-    :ivar limit: how many may be open; 0: any number.
+    :ivar limit: how many may be open; 0: unlimited.
     """
 
     __slots__ = ("_clock", "_count", "limit")
 
-    def __init__(self, clock: IReactorTime, limit: int, count: Count = OF_PROCESS) -> None:
+    def __init__(self, clock: IReactorTime, limit: int, count: OpenCount = OF_PROCESS) -> None:
         self._clock = clock
         self._count = count
         self.limit = limit
@@ -90,20 +130,20 @@ class Descriptors:
 
     @property
     def spare(self) -> int:
-        """How many more may be opened; below 0 too many are open."""
+        """How many more may be opened; below 0 if too many are open."""
         return self.limit - self._count.open if self.limit else _PLENTY
 
     def opened(self, count: int = 1) -> None:
-        """So many were opened, or are about to be."""
+        """Note that descriptors were opened, or are about to be."""
         self._count.open += count
 
     def has(self, wanted: int) -> bool:
-        """Whether so many may be opened."""
+        """Whether a number of descriptors may be opened."""
         if not self.limit or self._count.open + wanted <= self.limit:
             return True
         self.renew()
         return self._count.open + wanted <= self.limit
 
     def renew(self) -> None:
-        """Count those that are open."""
+        """Count the open descriptors."""
         self._count.renew(self._clock.seconds())

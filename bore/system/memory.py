@@ -7,7 +7,7 @@ import gc
 
 def settle() -> None:
     """
-    Take everything that was made so far out of the garbage collector's sight: it is there to stay.
+    Exempt all objects that exist from garbage collection, as they stay to the end.
 
     To be called when the program is up.
     """

@@ -1,4 +1,4 @@
-"""Signals: which one stops the program, which one has it read its files again, and which one is ignored."""
+"""Signals: which ones stop the program, and which one has it read its files again."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from twisted.logger import Logger
 
 _log = Logger()
 
-#: Some shells send SIGHUP to their jobs, and give the terminal up afterwards. It is looked for once more after so many
+#: Some shells send SIGHUP to their jobs before they give the terminal up: it is checked again after this time, in
 #: seconds.
 _TERMINAL_GOES: Final = 1.0
 
-#: The process with this id gets no signal that it does not catch, not even the default action (pid_namespaces(7)).
+#: The process with this id gets only the signals that it catches, without default actions (pid_namespaces(7)).
 _INIT: Final = 1
 
-#: What stops the program. The second one ends it without waiting for anything.
+#: The signals that stop the program. The second one ends it at once.
 _STOP: Final = ("SIGINT", "SIGTERM")
 
 
@@ -31,11 +31,11 @@ class IReactorSignals(IReactorCore, IReactorTime, IReactorFromThreads):
 
 def handleHangup(reactor: IReactorSignals, reload: Callable[[], object]) -> None:
     """
-    Follow SIGHUP, where there is such a signal.
+    Handle SIGHUP, where there is such a signal.
 
-    If it was ignored when the process started (nohup), it stays ignored. If the terminal that controls the process now
-    is gone when it arrives, the process stops. Otherwise it reads again what can be read again: a daemon has no
-    terminal, and for the others that is what an administrator means.
+    If it was ignored when the process started (nohup), it stays ignored. If the process had a terminal that is gone
+    when the signal arrives, the process stops. Otherwise it reads its files again: a daemon has no terminal, and an
+    administrator who sends the signal wants that.
 
     :param reload: called in the reactor to read the files again.
     """
@@ -61,7 +61,7 @@ def handleHangup(reactor: IReactorSignals, reload: Callable[[], object]) -> None
 
 
 def endOnNextSignal() -> None:
-    """Have the next SIGINT or SIGTERM end the process at once: it is stopping already, and somebody cannot wait."""
+    """Have the next SIGINT or SIGTERM end the process at once; it is stopping already."""
     for name in _STOP:
         number = getattr(signal, name)
         if signal.getsignal(number) != signal.SIG_IGN:
@@ -69,7 +69,7 @@ def endOnNextSignal() -> None:
 
 
 def _end(number: int, _frame: object) -> NoReturn:
-    os._exit(128 + number)  # as a shell would say that the signal has ended it
+    os._exit(128 + number)  # the exit status of a shell for a process that the signal has ended
 
 
 def _hasTerminal() -> bool:

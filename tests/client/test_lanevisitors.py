@@ -6,7 +6,7 @@ from typing import Any, cast
 from uuid import uuid4
 
 from bore.streams.reactor import IReactor
-from bore.system.descriptors import Count, Descriptors
+from bore.system.descriptors import Descriptors, OpenCount
 from bore.wire.extension import Extended, Lane, Opened, Visitor, encode
 from bore.wire.proxyprotocol import Version, header
 from bore.wire.secret import Secret
@@ -23,7 +23,7 @@ class DescriptorTests(LaneCase):
         super().setUp()
         self.settle()
         self.reactor.advance(10)
-        self.visitors.descriptors = Descriptors(self.reactor, 80, Count(self.descriptors))
+        self.visitors.descriptors = Descriptors(self.reactor, 80, OpenCount(self.descriptors))
 
     def descriptors(self) -> int:
         return self.others + len(self.open) + len(self.server.under) + len(self.local.under) + len(self.relay)

@@ -17,7 +17,7 @@ from bore.client.visitors import Visitors
 from bore.relay.interface import Reason
 from bore.streams.dial import Dials
 from bore.streams.reactor import IReactor
-from bore.system.descriptors import Count, Descriptors
+from bore.system.descriptors import Descriptors, OpenCount
 from bore.wire.secret import Secret
 from tests.client.case import FakeDialer, loggingSink, makeTunnel
 from tests.fakes import FakeReactor, captureLog
@@ -184,7 +184,7 @@ class DescriptorTests(VisitorCase):
 
     def setUp(self) -> None:
         super().setUp()
-        count = Count(self.open)
+        count = OpenCount(self.open)
         self.visitors.descriptors = Descriptors(self.reactor, 30, count)
 
     def open(self) -> int:
@@ -203,7 +203,7 @@ class DescriptorTests(VisitorCase):
 
     def test_streamsThatAreOnlyWaitedForGiveWay(self) -> None:
         waitedFor = 20
-        self.visitors.descriptors = Descriptors(self.reactor, 30, Count(lambda: 10 + waitedFor))
+        self.visitors.descriptors = Descriptors(self.reactor, 30, OpenCount(lambda: 10 + waitedFor))
 
         def relieve() -> bool:
             nonlocal waitedFor
@@ -217,7 +217,7 @@ class DescriptorTests(VisitorCase):
 
     def test_descriptorsThatOthersHaveGivenBackAreFound(self) -> None:
         used = 30
-        self.visitors.descriptors = Descriptors(self.reactor, 30, Count(lambda: used))
+        self.visitors.descriptors = Descriptors(self.reactor, 30, OpenCount(lambda: used))
         ids = self.announce(3)
         self.reactor.pump([0.25] * 4)
         self.assertEqual(self.server.count, 0)

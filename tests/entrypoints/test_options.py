@@ -19,7 +19,7 @@ from bore.options.demo import DemoCommand, demoCommand
 from bore.options.secrets import secretCommand
 from bore.options.server import ServerCommand, serverCommand
 from bore.server.settings import Bounds, ServerSettings
-from bore.system.limits import FOR_CLIENTS, FOR_CONTROL, descriptorsForVisitors
+from bore.system.descriptors import FOR_CLIENTS, FOR_CONTROL, descriptorsForVisitors
 from bore.wire.proof import proveBase
 from bore.wire.proxyprotocol import Version
 from bore.wire.secret import Secret

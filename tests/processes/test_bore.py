@@ -172,7 +172,7 @@ class ExitTests(ProcessCase):
         code += "os.execv(sys.executable, [sys.executable, '-m', 'bore', 'server'])"
         program = self.start(Program([sys.executable, "-c", code], cwd=str(CHECKOUT)))
         self.assertEqual(program.wait(), 1, program.transcript())
-        self.assertIn("passed by systemd, is no listening TCP socket", program.err[0])
+        self.assertIn("passed by systemd, is not a listening TCP socket", program.err[0])
 
 
 class SecretTests(ProcessCase):

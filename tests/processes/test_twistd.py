@@ -255,7 +255,7 @@ class SocketActivationTests(TwistdCase):
             self.addCleanup(program.kill)
             self.assertEqual(program.wait(), 1, program.transcript())
             [line] = program.out + program.err
-            self.assertIn("descriptor 3, passed by systemd, is no listening TCP socket", line)
+            self.assertIn("descriptor 3, passed by systemd, is not a listening TCP socket", line)
 
     def test_theServerListensOnTheSocketThatItIsGiven(self) -> None:
         for words in (

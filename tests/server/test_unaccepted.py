@@ -14,7 +14,7 @@ from bore.events import Sink
 from bore.server import tunnel
 from bore.server.unaccepted import UnacceptedVisitors
 from bore.server.visitor import Visited, Visitor
-from bore.system.descriptors import Count, Descriptors
+from bore.system.descriptors import Descriptors, OpenCount
 from bore.wire import messages
 from bore.wire.extension import Goodbye, Open, Opened, encode
 from bore.wire.extension import Visitor as VisitorMessage
@@ -167,7 +167,7 @@ class ShareTests(LaneCase):
         super().setUp()
         self.others = 0
         # FakeLanes, and what else belongs to a test, are no descriptors of a server.
-        self.factory.descriptors.__init__(self.reactor, 120, Count(self.open))  # type: ignore[misc]
+        self.factory.descriptors.__init__(self.reactor, 120, OpenCount(self.open))  # type: ignore[misc]
 
     def open(self) -> int:
         """Two for each tunnel, and one for each connection of a visitor and of a client."""
@@ -292,7 +292,7 @@ class HeldTests(SynchronousTestCase):
     def test_theyAreAskedInTheirOrderAndOnlyWhenThereIsRoom(self) -> None:
         clock, used = Clock(), 100
         unaccepted = UnacceptedVisitors(
-            clock, Sink(), Descriptors(clock, 100, Count(lambda: used)), lambda: 0, lambda: False
+            clock, Sink(), Descriptors(clock, 100, OpenCount(lambda: used)), lambda: 0, lambda: False
         )
         tunnels = [FakeTunnel() for _ in range(3)]
         for one in tunnels:

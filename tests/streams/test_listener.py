@@ -16,7 +16,7 @@ from bore.events.server import AcceptFailed
 from bore.streams.addresses import SocketAddress, socketAddress
 from bore.streams.listener import Listener, ListenerGroup, bindSocket
 from bore.streams.reactor import IReactor
-from bore.system.descriptors import Count, Descriptors
+from bore.system.descriptors import Descriptors, OpenCount
 from tests.fakes import FakeReactor, captureLog
 from tests.support import connect, eventually, freePort, isOpen
 
@@ -205,7 +205,7 @@ class PauseTests(SynchronousTestCase):
         self.reactor = FakeReactor()
         self.accepted: list[socket.socket] = []
         self.room = 0
-        self.descriptors = Descriptors(self.reactor, 100, Count(lambda: 0, lambda: 0))
+        self.descriptors = Descriptors(self.reactor, 100, OpenCount(lambda: 0, lambda: 0))
         self.listener = Listener(
             cast(IReactor, self.reactor),
             bindSocket("127.0.0.1", 0),

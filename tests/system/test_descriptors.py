@@ -8,7 +8,7 @@ import sys
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from bore.system.descriptors import Count, Descriptors, lengthOfList, sizeOfFolder
+from bore.system.descriptors import Descriptors, OpenCount, lengthOfList, sizeOfFolder
 
 
 class CountTests(SynchronousTestCase):
@@ -42,14 +42,14 @@ class DescriptorsTests(SynchronousTestCase):
         return self.open
 
     def test_whileThereAreManyTheyAreNotCounted(self) -> None:
-        descriptors = Descriptors(self.clock, 1000, Count(self.count))
+        descriptors = Descriptors(self.clock, 1000, OpenCount(self.count))
         for _ in range(970):
             self.assertTrue(descriptors.has(10))
             descriptors.opened()
         self.assertEqual(self.counted, 1)
 
     def test_whatWasClosedIsFoundWhenItIsNeeded(self) -> None:
-        descriptors = Descriptors(self.clock, 100, Count(self.count))
+        descriptors = Descriptors(self.clock, 100, OpenCount(self.count))
         descriptors.opened(75)
         self.open = 30
         self.assertTrue(descriptors.has(10))
@@ -57,7 +57,7 @@ class DescriptorsTests(SynchronousTestCase):
 
     def test_whatOthersHaveOpenedIsFoundToo(self) -> None:
         self.open = 95
-        descriptors = Descriptors(self.clock, 100, Count(self.count))
+        descriptors = Descriptors(self.clock, 100, OpenCount(self.count))
         self.assertEqual([descriptors.has(count) for count in (5, 6)], [True, False])
         self.open = 110
         self.assertFalse(descriptors.has(6))
@@ -66,7 +66,7 @@ class DescriptorsTests(SynchronousTestCase):
     def test_whereCountingIsDearItIsDoneNowAndThen(self) -> None:
         self.clock.advance(1)
         self.open = 100
-        descriptors = Descriptors(self.clock, 100, Count(lambda: 0, self.count))
+        descriptors = Descriptors(self.clock, 100, OpenCount(lambda: 0, self.count))
         for _ in range(50):
             self.assertFalse(descriptors.has(1))
         self.assertEqual(self.counted, 1)
@@ -76,7 +76,7 @@ class DescriptorsTests(SynchronousTestCase):
         self.assertEqual(descriptors.spare, 50)
 
     def test_allServicesOfAProcessCountTheSame(self) -> None:
-        count = Count(self.count)
+        count = OpenCount(self.count)
         one, other = Descriptors(self.clock, 100, count), Descriptors(self.clock, 50, count)
         self.assertEqual((one.spare, other.spare), (80, 30))
         one.opened(30)
@@ -85,13 +85,13 @@ class DescriptorsTests(SynchronousTestCase):
         self.assertTrue(one.has(50))
 
     def test_withoutALimitThereAreAlwaysSome(self) -> None:
-        descriptors = Descriptors(self.clock, 0, Count(self.count))
+        descriptors = Descriptors(self.clock, 0, OpenCount(self.count))
         descriptors.opened(1 << 20)
         self.assertTrue(descriptors.has(1 << 20))
         self.assertEqual(self.counted, 0)
 
     def test_whereNobodyCanCountTheSystemHasToSay(self) -> None:
-        descriptors = Descriptors(self.clock, 100, Count(lambda: 0, lambda: 0))
+        descriptors = Descriptors(self.clock, 100, OpenCount(lambda: 0, lambda: 0))
         for _ in range(1000):
             self.assertTrue(descriptors.has(1))
             descriptors.opened()
