@@ -23,7 +23,7 @@ class Link:
         self._place = place
         self.address = lab.address(place)
         self._gateway = self.address.rsplit(".", 1)[0] + ".1"
-        self._forwarder: Program | None = None
+        self._impairment: Program | None = None
 
     def mute(self, yes: bool = True) -> None:
         """Drop in silence what comes from the host."""
@@ -69,8 +69,8 @@ class Link:
         :param further: addresses that the host has beside its first one.
         """
         tun, table = f"held-{self._place}"[:15], str(100 + self._lab.hosts.index(self._place))
-        self._forwarder = self._lab.python("router", "laboratory.forwarder", tun, str(delay), str(loss))
-        self._forwarder.waitFor("ready")
+        self._impairment = self._lab.python("router", "laboratory.impairment", tun, str(delay), str(loss))
+        self._impairment.waitFor("ready")
         self._lab.ip("router", "link", "set", tun, "txqueuelen", _QUEUE, "up")
         self._lab.ip("router", "route", "add", "default", "dev", tun, "table", table)
         self._lab.ip("router", "rule", "add", "pref", "50", "iif", tun, "lookup", "main")

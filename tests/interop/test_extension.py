@@ -8,9 +8,9 @@ from bore.wire import messages
 from bore.wire.extension import decodeRequest
 from bore.wire.framing import FrameDecoder
 from bore.wire.messages import Accept, Challenge, Connection, Heartbeat, Hello
+from tests.forwarder import Forwarder
 from tests.interop.test_original import PairingCase, publicPort
 from tests.original import CONTROL_PORT
-from tests.processes.forwarder import Forwarder
 from tests.support import (
     LocalService,
     Program,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from tests.forwarder import Forwarder, Passage
 from tests.interop.test_extension import OverheardCase, frames
-from tests.processes.forwarder import Forwarder, Passage
 from tests.support import connect, digest, eventually, pattern, receiveAll
 
 SECRETS = ((), ("--secret", "hush"))

@@ -10,8 +10,8 @@ import time
 
 from twisted.trial.unittest import SkipTest
 
+from tests.forwarder import Forwarder
 from tests.processes.case import ProcessCase
-from tests.processes.forwarder import Forwarder
 from tests.support import CHECKOUT, Program, connect, eventually, receiveAll, receiveExactly, temporaryFolder
 
 #: Addresses of this machine to come from, beside the usual 127.0.0.1.

@@ -11,8 +11,8 @@ import threading
 import time
 
 from bore.wire.lane import RAW_THRESHOLD
+from tests.forwarder import Forwarder
 from tests.processes.case import ProcessCase, count
-from tests.processes.forwarder import Forwarder
 from tests.support import (
     PATIENCE,
     Program,

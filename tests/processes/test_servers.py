@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 
+from tests.forwarder import Forwarder
 from tests.processes.case import ProcessCase, count
-from tests.processes.forwarder import Forwarder
 from tests.support import Program, bore, connect, freePort, loopbackHost, temporaryFolder
 
 

@@ -7,8 +7,8 @@ import shutil
 import signal
 from pathlib import Path
 
+from tests.forwarder import Forwarder
 from tests.processes.case import ProcessCase, count
-from tests.processes.forwarder import Forwarder
 from tests.support import freePort, temporaryFolder
 
 

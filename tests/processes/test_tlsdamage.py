@@ -6,9 +6,9 @@ import socket
 import sys
 import threading
 
+from tests.forwarder import CLOSE_NOTIFY, GARBAGE, Forwarder, Passage
 from tests.processes.case import count
 from tests.processes.tlscase import TlsCase
-from tests.processes.wires import CLOSE_NOTIFY, Wire, Wires
 from tests.support import PATIENCE, echo, eventually, pattern, receiveAll, receiveExactly
 
 #: More than a lane carries in frames.
@@ -26,23 +26,23 @@ class DamageCase(TlsCase):
     def setUp(self) -> None:
         super().setUp()
         self.bore, control = self.tlsServer("--log-level", "debug")
-        self.wires = Wires(self.host, (self.host, control))
-        self.addCleanup(self.wires.close)
+        self.way = Forwarder(self.host, 0, (self.host, control))
+        self.addCleanup(self.way.close)
 
     def tunnel(self, lanes: str) -> int:
         """A client with so many lanes, by its public port."""
-        known = len(self.wires.all)
-        self.local, port = self.tlsClient(self.wires.port, "--lanes", lanes, "--no-state")
-        self.wires.settled(known + 1 + int(lanes))
-        self.control = self.wires.all[known]
+        known = len(self.way.passages)
+        self.local, port = self.tlsClient(self.way.port, "--lanes", lanes, "--no-state")
+        self.way.settle(known + 1 + int(lanes))
+        self.control = self.way.passages[known]
         return port
 
-    def served(self, port: int) -> tuple[socket.socket, Wire]:
+    def served(self, port: int) -> tuple[socket.socket, Passage]:
         """A visitor that is being served, and the connection that brings it."""
-        before = self.wires.counts()
+        before = self.way.counts()
         visitor = self.visitor(port)
         self.assertEchoes(visitor, b"something to tell the connection by" * 100)
-        return visitor, self.wires.used(before)
+        return visitor, self.way.busiest(before)
 
     def assertCut(self, sock: socket.socket) -> None:
         """A stream ends by a reset, whatever may come before it, and not in order."""
@@ -61,14 +61,14 @@ class GarbageTests(DamageCase):
             other, _ = self.served(port)
             for toServer in (True, False):
                 with self.subTest(lanes=lanes, toServer=toServer):
-                    visitor, wire = self.served(port)
-                    self.assertIsNot(wire, self.control)
-                    wire.spoil(toServer)
+                    visitor, passage = self.served(port)
+                    self.assertIsNot(passage, self.control)
+                    passage.insert(GARBAGE, toServer)
                     self.assertCut(visitor)
-                    eventually(lambda wire=wire: wire.over, "the connection is closed")  # type: ignore[misc]
+                    eventually(lambda passage=passage: passage.isOver, "the connection is closed")  # type: ignore[misc]
                     self.assertServes(port)
                     self.assertEchoes(other)
-            self.assertEqual((count(self.local, "lost "), self.control.over), (0, False))
+            self.assertEqual((count(self.local, "lost "), self.control.isOver), (0, False))
             self.assertNoTraceback(self.local, self.bore)
             self.local.kill()
 
@@ -88,8 +88,8 @@ class GarbageTests(DamageCase):
                 with self.subTest(lanes=lanes, toServer=toServer):
                     self.service.serve = serve
                     endings.clear()
-                    visitor, wire = self.served(port)
-                    wire.spoil(toServer, CLOSE_NOTIFY)
+                    visitor, passage = self.served(port)
+                    passage.insert(CLOSE_NOTIFY, toServer)
                     self.assertCut(visitor)
                     eventually(lambda: bool(endings), "the service knows")
                     self.assertEqual(endings, ["reset"])
@@ -100,13 +100,13 @@ class GarbageTests(DamageCase):
         visitor, _ = self.served(port)
         for number, toServer in enumerate((True, False)):
             with self.subTest(toServer=toServer):
-                self.control.spoil(toServer)
+                self.control.insert(GARBAGE, toServer)
                 self.local.waitFor("lost ", after=number)
                 self.bore.waitFor(f"port {port}: ", after=2 * number)
                 eventually(lambda: count(self.bore, "is back") == number + 1, "the session is back")  # noqa: B023
                 self.assertEchoes(visitor)
                 self.assertServes(port)
-                self.control = self.wires.beating()
+                self.control = self.way.heartbeats()
         self.assertEqual(count(self.local, "the public address changed"), 0)
         self.assertNoTraceback(self.local, self.bore)
 
@@ -136,11 +136,11 @@ class TruncationTests(DamageCase):
             for size in (FEW, BULK):
                 with self.subTest(lanes=lanes, size=size):
                     self.endings.clear()
-                    before = self.wires.counts()
+                    before = self.way.counts()
                     visitor = self.visitor(port)
                     visitor.sendall(size.to_bytes(4, "big"))
                     self.assertHears(visitor, pattern(size, size))
-                    self.wires.used(before).end()
+                    self.way.busiest(before).end()
                     self.assertCut(visitor)
                     eventually(lambda: bool(self.endings), "the service knows")
                     self.assertEqual(self.endings, ["reset"])
@@ -152,23 +152,23 @@ class TruncationTests(DamageCase):
             for size in (FEW, BULK):
                 with self.subTest(lanes=lanes, size=size, ended="by the visitor"):
                     self.service.serve = self._giveToWhoHasEnded
-                    before = self.wires.counts()
+                    before = self.way.counts()
                     visitor = self.visitor(port)
                     visitor.sendall(size.to_bytes(4, "big"))
                     visitor.shutdown(socket.SHUT_WR)
                     self.assertHears(visitor, pattern(size, size))
-                    self.wires.used(before).end()
+                    self.way.busiest(before).end()
                     self.assertCut(visitor)
                     self.cut.set()
                 with self.subTest(lanes=lanes, size=size, ended="by the service"):
                     self.service.serve = self._endFirst
                     self.endings.clear()
-                    before = self.wires.counts()
+                    before = self.way.counts()
                     visitor = self.visitor(port)
                     visitor.sendall(pattern(size, size))
                     self.assertEqual(visitor.recv(1), b"")
-                    eventually(lambda: sum(self.wires.counts()) - sum(before) > size, "it is there")  # noqa: B023
-                    self.wires.used(before).end()
+                    eventually(lambda: sum(self.way.counts()) - sum(before) > size, "it is there")  # noqa: B023
+                    self.way.busiest(before).end()
                     eventually(lambda: bool(self.endings), "the service knows")
                     self.assertEqual(self.endings, ["reset"])
             self.local.kill()
@@ -199,11 +199,11 @@ class TruncationTests(DamageCase):
             port = self.tunnel(lanes)
             with self.subTest(lanes=lanes):
                 self.endings.clear()
-                before = self.wires.counts()
+                before = self.way.counts()
                 visitor = self.visitor(port)
                 visitor.sendall(size.to_bytes(4, "big"))
                 self.assertEqual(len(receiveExactly(visitor, BULK)), BULK)
-                self.wires.used(before).end()
+                self.way.busiest(before).end()
                 self.assertCut(visitor)
                 eventually(lambda: bool(self.endings), "the service knows")
                 self.assertEqual(self.endings, ["reset"])
@@ -227,14 +227,14 @@ class TruncationTests(DamageCase):
             for size in (FEW, BULK):
                 with self.subTest(lanes=lanes, size=size):
                     endings.clear()
-                    before = self.wires.counts()
+                    before = self.way.counts()
                     visitor = self.visitor(port)
                     visitor.sendall(pattern(size, size))
                     eventually(
-                        lambda: sum(self.wires.counts()) - sum(before) > size,  # noqa: B023
+                        lambda: sum(self.way.counts()) - sum(before) > size,  # noqa: B023
                         "it is on its way",
                     )
-                    self.wires.used(before).end()
+                    self.way.busiest(before).end()
                     eventually(lambda: bool(endings), "the service knows")
                     self.assertEqual(endings[0][1], "reset")
                     self.assertCut(visitor)

@@ -8,8 +8,8 @@ import ssl
 from pathlib import Path
 
 from tests.certificates import Identity
+from tests.forwarder import Forwarder
 from tests.processes.case import ProcessCase
-from tests.processes.forwarder import Forwarder
 from tests.support import PATIENCE, Program, bore, temporaryFolder
 
 #: Long enough that nobody is warned of it.

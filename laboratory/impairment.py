@@ -1,5 +1,5 @@
 """
-``python -m laboratory.forwarder DEVICE DELAY LOSS``: a link that holds back and loses packets.
+``python -m laboratory.impairment DEVICE DELAY LOSS``: a link that holds back and loses packets.
 
 It reads packets from a TUN device and writes them to it again, DELAY seconds later, or, LOSS of them, never.
 """
