@@ -18,12 +18,13 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from bore.server.claim import Abandoned, Claim, Outcome
 from bore.server.lanepool import LanePool, LanePools
 from bore.server.life import SignsOfLife
 from bore.server.settings import ServerSettings
 from bore.server.tunnel import Tunnel
 from bore.server.tunnellog import TunnelLog
-from bore.server.tunnels import Abandoned, Claim, Outcome, Tunnels
+from bore.server.tunnels import Tunnels
 from bore.server.users import User
 from bore.server.visitor import Visitor
 from bore.streams.reactor import IReactor

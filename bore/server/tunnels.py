@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import Enum, auto
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
@@ -11,6 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bore.events import Sink
+from bore.server.claim import Claim, Outcome
 from bore.server.entrance import Entrance
 from bore.server.registry import Grant, Registry
 from bore.server.settings import ServerSettings
@@ -31,36 +31,6 @@ from bore.wire.errors import (
 
 #: When none of all clients is in doubt, they are not examined again for this time, in seconds.
 _EXAMINE: Final = 1.0
-
-
-class Abandoned(Exception):
-    """The session does not wait for the tunnel any more."""
-
-
-class Outcome(Enum):
-    """What becomes of a tunnel whose session is over before the tunnel is open."""
-
-    KEPT = auto()  # the client may come back with its token
-    CLOSED = auto()
-
-
-class Claim:
-    """
-    A tunnel that a session asks for.
-
-    :ivar owner: the session.
-    :ivar port: the public port; 0 for any.
-    :ivar token: the token of a tunnel that the client had; None: it asks for a new one.
-    :ivar abandoned: the session is over, and what becomes of the tunnel then; None: the session waits for it.
-    """
-
-    __slots__ = ("abandoned", "owner", "port", "token")
-
-    def __init__(self, owner: Owner, port: int, token: str | None) -> None:
-        self.owner = owner
-        self.port = port
-        self.token = token
-        self.abandoned: Outcome | None = None
 
 
 class Tunnels:
@@ -168,11 +138,11 @@ class Tunnels:
                 self.lost(tunnel)
             else:
                 self.close(tunnel)
-        self._checkAwaited(claim)
+        claim.checkAwaited()
         return tunnel if wanted else None
 
     async def _new(self, claim: Claim) -> Tunnel:
-        self._checkAwaited(claim)
+        claim.checkAwaited()
         doubtful = self._makeRoom(claim.owner.source)
         self._claims.add(claim)
         try:
@@ -199,12 +169,14 @@ class Tunnels:
             doubtful = self._anyInDoubt()
             if doubtful is None:
                 raise
+        claim.checkAwaited()
         self._giveUp(doubtful)
         return await self._takeFree(claim)
 
     async def _takeFree(self, claim: Claim) -> tuple[Grant, Entrance]:
         """Take a port that nobody has."""
         for port in self._entrances.candidates(claim.port):
+            claim.checkAwaited()
             try:
                 grant = await self._registry.claim(port, claim.owner.user)
                 return grant, self._enter(grant, claim)
@@ -219,15 +191,11 @@ class Tunnels:
     def _enter(self, grant: Grant, claim: Claim) -> Entrance:
         """Listen on a port that was granted; it is given back if that cannot be, or if it has come too late."""
         try:
-            self._checkAwaited(claim)
+            claim.checkAwaited()
             return self._entrances.open(grant.port)
         except BaseException:
             self._release(grant)
             raise
-
-    def _checkAwaited(self, claim: Claim) -> None:
-        if claim.abandoned is not None:
-            raise Abandoned
 
     def _makeRoom(self, source: str) -> Tunnel | None:
         """

@@ -18,7 +18,7 @@ from bore.server.session import CLAIM_TIMEOUT
 from bore.server.settings import Bounds, ServerSettings
 from bore.server.users import NAMELESS, User
 from bore.streams.reactor import IReactor
-from bore.wire.errors import CertificateRefused, ShuttingDown
+from bore.wire.errors import CertificateRefused, PortInUse, ShuttingDown
 from bore.wire.extension import Alive, Goodbye, Open, Opened, encode
 from bore.wire.messages import Hello
 from bore.wire.messages import encode as encodeBase
@@ -279,6 +279,15 @@ class LeavingTests(ClaimCase):
             self.assertIn(ShuttingDown.text.encode(), transport.takeWritten())
             self.registry.answer()
             self.assertNothingIsLeft()
+
+    def test_noOtherPortIsDrawnForAClientThatHasLeft(self) -> None:
+        protocol, _ = self.claim(port=0)
+        self.lose(protocol)
+        self.registry.answers.pop().fail(Failure(PortInUse()))
+        self.assertEqual(self.registry.answers, [])
+        [held] = list(self.registry.registry._byPort.values())
+        self.registry.release(held)
+        self.assertNothingIsLeft()
 
 
 class LimitTests(ClaimCase):

@@ -1,0 +1,46 @@
+"""A tunnel that a session asks for, until it is open or the session is over."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from bore.server.tunnel import Owner
+
+
+class Abandoned(Exception):
+    """The session does not wait for the tunnel any more."""
+
+
+class Outcome(Enum):
+    """What becomes of a tunnel whose session is over before the tunnel is open."""
+
+    KEPT = auto()  # the client may come back with its token
+    CLOSED = auto()
+
+
+class Claim:
+    """
+    A tunnel that a session asks for.
+
+    :ivar owner: the session.
+    :ivar port: the public port; 0 for any.
+    :ivar token: the token of a tunnel that the client had; None: it asks for a new one.
+    :ivar abandoned: the session is over, and what becomes of the tunnel then; None: the session waits for it.
+    """
+
+    __slots__ = ("abandoned", "owner", "port", "token")
+
+    def __init__(self, owner: Owner, port: int, token: str | None) -> None:
+        self.owner = owner
+        self.port = port
+        self.token = token
+        self.abandoned: Outcome | None = None
+
+    def checkAwaited(self) -> None:
+        """
+        Check that the session still waits.
+
+        :raises Abandoned: when it does not.
+        """
+        if self.abandoned is not None:
+            raise Abandoned
