@@ -192,14 +192,11 @@ class SessionLost(Event):
 @dataclass(frozen=True, slots=True)
 class SessionTakenOver(Event):
     """
-    A session was ended, as its client has opened a new one and has its tunnels there.
-
-    :ivar by: the peer of the new session.
+    A session was ended, as its client has opened a new one and has its tunnel there.
     """
 
     peer: str
     network: str
-    by: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,17 @@ from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from bore.events import Sink
+from bore.events.server import ConnectionClosed, ConnectionRefused, FirstMessageTimedOut, Loss
 from bore.server.firstmessage import FirstMessages
 from bore.server.guesses import LONGEST_WAIT, Guesses
 from bore.server.lanepool import LanePool
 from bore.server.session import Session
 from bore.server.sessions import Sessions
 from bore.server.settings import ServerSettings
-from bore.server.strangers import Strangers
 from bore.server.tunnel import Tunnel
 from bore.server.unclassified import UnclassifiedConnections
 from bore.server.users import Authenticator
@@ -58,18 +58,17 @@ class ControlContext:
     :ivar firstMessages: hands data connections and lanes over.
     :ivar sessions: the sessions of all clients.
     :ivar guesses: how often each source was wrong about the secret.
-    :ivar strangers: logs what is refused.
     :ivar turns: shares each turn of the reactor among the connections.
     """
 
     reactor: IReactor
+    sink: Sink
     settings: ServerSettings
     authenticator: Authenticator
     unclassified: UnclassifiedConnections
     firstMessages: FirstMessages
     sessions: Sessions
     guesses: Guesses
-    strangers: Strangers
     turns: Turns
 
 
@@ -86,7 +85,6 @@ class ControlProtocol(Protocol):
     :param binding: what names the TLS connection; empty: there is none.
     """
 
-    _log = Logger()
     transport: IDetachable
 
     def __init__(self, context: ControlContext, peer: str, source: str, binding: bytes = b"") -> None:
@@ -99,6 +97,7 @@ class ControlProtocol(Protocol):
         self._session: Session | None = None
         self._turn: IDelayedCall | None = None
         self._produces = False
+        self._loss = Loss.GONE
 
     def connectionMade(self) -> None:
         self._inflow = Inflow(self._context.turns, self.transport, self._goOn)
@@ -118,7 +117,7 @@ class ControlProtocol(Protocol):
         self._context.unclassified.take(self)
         session, self._session = self._session, None
         if session is not None:
-            session.lost("is gone")
+            session.lost(self._loss)
             self._context.sessions.gone(session)
 
     @property
@@ -150,11 +149,6 @@ class ControlProtocol(Protocol):
         """See :class:`~bore.server.session.ControlConnection`."""
         self.transport.write(self._wire.heartbeat())
 
-    def refused(self, refusal: Refusal) -> None:
-        """See :class:`~bore.server.session.ControlConnection`."""
-        self._context.strangers.refused(self._source, self._peer, refusal)
-        self.refuse(refusal)
-
     def end(self, refusal: Refusal) -> None:
         """See :class:`~bore.server.session.ControlConnection`."""
         self._stopWaiting()
@@ -178,7 +172,7 @@ class ControlProtocol(Protocol):
     def timedOut(self) -> None:
         """The first message, or the next one that is due before the tunnel is asked for, has not come in time."""
         refusal = self._wire.timedOut()
-        self._log.debug("{peer} said nothing in {seconds} s", peer=self._peer, seconds=FIRST_MESSAGE_TIMEOUT)
+        self._context.sink.emit(FirstMessageTimedOut(self._peer, self._source, FIRST_MESSAGE_TIMEOUT))
         if refusal is None:
             self._close()
         else:
@@ -186,7 +180,7 @@ class ControlProtocol(Protocol):
 
     def pauseProducing(self) -> None:
         """More waits to be written than a client leaves unread that is there."""
-        self._log.warn("{peer} does not read its control connection and is dropped", peer=self._peer)
+        self._loss = Loss.NOT_READING
         self.drop()
 
     def resumeProducing(self) -> None:
@@ -215,10 +209,11 @@ class ControlProtocol(Protocol):
         except Refusal as e:
             if isinstance(e, InvalidSecret) and not self._counted:
                 self._context.guesses.failed(self._source)
-            self.refused(e)
+            self._refuseAndReport(e)
         except ProtocolViolation as e:
-            self._context.strangers.closed(self._source, self._peer, e)
-            self._leave()
+            if not self._hasTunnel:
+                self._context.sink.emit(ConnectionClosed(self._peer, self._source, e))
+            self._leave(e)
 
     def _readLater(self, data: bytes) -> None:
         """Have what may be one more wrong secret wait for its check; or for its refusal, if too many wait already."""
@@ -233,7 +228,7 @@ class ControlProtocol(Protocol):
 
     def _refuseUnread(self) -> None:
         self._turn = None
-        self.refused(TooManyGuesses())
+        self._refuseAndReport(TooManyGuesses())
 
     def _readNow(self, data: bytes) -> None:
         self._turn = None
@@ -263,19 +258,32 @@ class ControlProtocol(Protocol):
                 self._session.open(_ONLY, port, token)
             case ClientLeft():
                 context.unclassified.take(self)
-                if self._session is not None:
-                    self._session.goodbye()
-                self._leave()
+                self._leave(None)
 
     def _detach(self) -> socket.socket:
         """Give the connection away."""
         self._inflow.stop()
         return self.transport.detach()
 
-    def _leave(self) -> None:
-        """Close the connection without a message, and the tunnels."""
+    @property
+    def _hasTunnel(self) -> bool:
+        """Whether there is a tunnel: then the end of the session is reported, and not that of the connection."""
+        return self._session is not None and bool(self._session.tunnels)
+
+    def _refuseAndReport(self, refusal: Refusal) -> None:
+        """Close the connection because of what the client has sent."""
+        if not self._hasTunnel:
+            self._context.sink.emit(ConnectionRefused(self._peer, self._source, refusal))
+        self.refuse(refusal)
+
+    def _leave(self, error: ProtocolViolation | None) -> None:
+        """
+        Close the connection without a message, and the tunnels.
+
+        :param error: why; None: the client has said goodbye.
+        """
         if self._session is not None:
-            self._session.close()
+            self._session.close(error)
         self._stopProducing()
         self._close()
 

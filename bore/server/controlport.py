@@ -19,9 +19,7 @@ from bore.server.registry import LocalRegistry, Registry
 from bore.server.session import SessionContext
 from bore.server.sessions import Sessions
 from bore.server.settings import ServerSettings
-from bore.server.strangers import Strangers
 from bore.server.tcpentrance import TcpEntrances
-from bore.server.tunnellog import TunnelLog
 from bore.server.tunnels import Tunnels
 from bore.server.unaccepted import UnacceptedVisitors
 from bore.server.unclassified import UnclassifiedConnections
@@ -47,7 +45,6 @@ class ControlFactory(Factory):
     :param authenticator: says who clients are; None: they share the secret of the settings.
     :param registry: says who owns which public port; None: this server alone decides.
     :ivar unclassified: the connections that have not sent their first message yet.
-    :ivar strangers: logs what is refused.
     :ivar tunnels: the tunnels of all clients.
     :ivar pools: the lanes of all sessions.
     :ivar unaccepted: the visitors that wait for a client.
@@ -77,22 +74,20 @@ class ControlFactory(Factory):
         entrances = TcpEntrances(reactor, settings, self.group, self.descriptors, self.giveWay)
         registry = LocalRegistry(reactor, settings.lease) if registry is None else registry
         self.tunnels = Tunnels(reactor, sink, settings, registry, self.unaccepted, entrances)
-        self._tunnelLog = TunnelLog(reactor)
-        context = SessionContext(reactor, settings, self.tunnels, self.pools, self._tunnelLog)
+        context = SessionContext(reactor, sink, settings, self.tunnels, self.pools)
         self._sessions = Sessions(context)
-        self.unclassified = UnclassifiedConnections(reactor, settings.bounds, self.tunnels.hasSome)
-        self.strangers = Strangers(reactor)
+        self.unclassified = UnclassifiedConnections(reactor, sink, settings.bounds, self.tunnels.hasSome)
         self._firstMessages = FirstMessages(self.unaccepted, relay, self.pools)
         self._authenticator = SharedSecret(settings.secret) if authenticator is None else authenticator
         self._context = ControlContext(
             reactor,
+            sink,
             settings,
             self._authenticator,
             self.unclassified,
             self._firstMessages,
             self._sessions,
             Guesses(reactor),
-            self.strangers,
             Turns(reactor),
         )
 
@@ -134,9 +129,7 @@ class ControlFactory(Factory):
         left = self._sessions.shutDown()
         self.tunnels.closeAll()
         self.unaccepted.close()
-        self.strangers.stop()
         self._sink.emit(Stopped())
-        self._tunnelLog.stop()
         # Connections were unclassified while their clients had not read the last message.
         return left.addCallback(lambda _: self.unclassified.close())
 

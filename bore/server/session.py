@@ -18,17 +18,29 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from bore.events import Event, Sink
+from bore.events.server import (
+    Loss,
+    SessionClosed,
+    SessionLost,
+    SessionOpened,
+    SessionTakenOver,
+    TunnelBack,
+    TunnelClaimed,
+    TunnelEnd,
+    TunnelOpened,
+    TunnelRefused,
+)
 from bore.server.claim import Abandoned, Claim, Outcome
 from bore.server.lanepool import LanePool, LanePools
 from bore.server.life import SignsOfLife
 from bore.server.settings import ServerSettings
 from bore.server.tunnel import Tunnel
-from bore.server.tunnellog import TunnelLog
 from bore.server.tunnels import Tunnels
 from bore.server.users import User
 from bore.server.visitor import Visitor
 from bore.streams.reactor import IReactor
-from bore.wire.errors import BindFailed, ClaimTimeout, NoAnswer, Refusal
+from bore.wire.errors import BindFailed, ClaimTimeout, NoAnswer, ProtocolViolation, Refusal, TakenOver
 from bore.wire.limits import HEARTBEAT_INTERVAL
 
 #: How long a client waits for its tunnel before it is refused, in seconds. Original clients wait for 3.
@@ -55,9 +67,6 @@ class ControlConnection(Protocol):
     def sendHeartbeat(self) -> None:
         """Send a heartbeat."""
 
-    def refused(self, refusal: Refusal) -> None:
-        """Send why the client cannot have what it asks for, and close the connection."""
-
     def end(self, refusal: Refusal) -> None:
         """Send why the session is over, and close the connection."""
 
@@ -70,18 +79,18 @@ class SessionContext:
     """What all sessions of a server share."""
 
     reactor: IReactor
+    sink: Sink
     settings: ServerSettings
     tunnels: Tunnels
     pools: LanePools
-    log: TunnelLog
 
 
 class Session:
     """
     One client's session.
 
-    :param peer: how the log calls the client.
     :ivar user: who the client is.
+    :ivar peer: the address of the client, as ``HOST:PORT``.
     :ivar source: whom its address belongs to.
     :ivar tunnels: its open tunnels, by the client's number for them.
     """
@@ -93,13 +102,14 @@ class Session:
     ) -> None:
         self._context = context
         self._connection = connection
-        self._peer = peer
         self._claims: dict[int, Claim] = {}
         self._timers: dict[int, IDelayedCall] = {}  # of the claims that were not answered at once
         self._lanes: LanePool | None = None
         self._heartbeats: LoopingCall | None = None
         self._life = SignsOfLife(context.reactor)
+        self._reported = False
         self.user = user
+        self.peer = peer
         self.source = source
         self.tunnels: dict[int, Tunnel] = {}
 
@@ -116,6 +126,7 @@ class Session:
         :param port: the public port that it asks for; 0 for any.
         :param token: the token of a tunnel that it had; None: it had none.
         """
+        self._context.sink.emit(TunnelClaimed(self.peer, self.source, port))
         claim = self._claims[number] = Claim(self, port, token)
         done = Deferred.fromCoroutine(self._context.tunnels.open(claim))
         done.addCallback(self._opened, number, claim)
@@ -128,31 +139,29 @@ class Session:
         """Bytes of the client have come on the control connection."""
         self._life.heard()
 
-    def lost(self, why: str) -> None:
+    def lost(self, why: Loss) -> None:
         """The session is lost: its tunnels are kept for the client, if it is one that can come back."""
-        tunnels = self._end(Outcome.KEPT if self._connection.extended else Outcome.CLOSED)
-        for tunnel in tunnels:
-            self._lose(tunnel, why)
+        canResume = self._connection.extended
+        self._report(SessionLost(self.peer, self.source, why))
+        for tunnel in self._end(Outcome.KEPT if canResume else Outcome.CLOSED):
+            self._context.tunnels.lost(tunnel, why, canResume)
 
-    def close(self) -> None:
-        """The session is over, and its tunnels are closed."""
+    def close(self, error: Refusal | ProtocolViolation | None) -> None:
+        """
+        The session is over, and its tunnels are closed.
+
+        :param error: why; None: the client has said goodbye.
+        """
+        if isinstance(error, TakenOver):
+            self._report(SessionTakenOver(self.peer, self.source))
+        else:
+            self._report(SessionClosed(self.peer, self.source, error))
         for tunnel in self._end(Outcome.CLOSED):
-            self._say("port {port}: closed", port=tunnel.port)
-            self._context.tunnels.close(tunnel)
-
-    def goodbye(self) -> None:
-        """The client has ended the session."""
-        self._say("{peer} said goodbye", peer=self._peer)
-        self.close()
-
-    def expel(self, refusal: Refusal) -> None:
-        """End the session, as its client is not allowed any more to have it."""
-        self._log.warn("{peer} refused: {error}", peer=self._peer, error=refusal)
-        self.refuse(refusal)
+            self._context.tunnels.close(tunnel, TunnelEnd.SESSION_CLOSED)
 
     def refuse(self, refusal: Refusal) -> None:
         """End the session, and send the client the reason."""
-        self.close()
+        self.close(refusal)
         self._connection.end(refusal)
 
     def nextVisitor(self) -> Visitor | None:
@@ -184,9 +193,12 @@ class Session:
         self._settle(number)
         self.tunnels[number] = tunnel
         if self._lanes is None and self._connection.extended:
-            self._lanes = self._context.pools.make(self._peer, self.nextVisitor)
-        what = "{peer} is back" if tunnel.grant.token == claim.token else "opened for {peer}"
-        self._say("port {port}: " + what, port=tunnel.port, peer=self._peer)
+            self._lanes = self._context.pools.make(self.peer, self.nextVisitor)
+        if not self._reported:
+            self._reported = True
+            self._context.sink.emit(SessionOpened(self.peer, self.source, self._connection.extended))
+        opened = TunnelBack if tunnel.grant.token == claim.token else TunnelOpened
+        self._context.sink.emit(opened(tunnel.port, self.peer, self.source))
         self._connection.tunnelOpened(tunnel, self._lanes)
         if self._heartbeats is None:
             self._heartbeats = LoopingCall(self._beat)
@@ -198,16 +210,20 @@ class Session:
         if claim.abandoned is not None and reason.check(Abandoned, Refusal):
             return  # nobody waits for it any more
         if not isinstance(reason.value, Refusal):
-            self._log.failure("no tunnel could be opened for {peer}", reason, peer=self._peer)
+            self._log.failure("no tunnel could be opened for {peer}", reason, peer=self.peer)
         if claim.abandoned is None:
-            self.close()
-            self._connection.refused(reason.value if isinstance(reason.value, Refusal) else BindFailed())
+            self._refuse(claim, reason.value if isinstance(reason.value, Refusal) else BindFailed())
 
     def _claimTimedOut(self, number: int) -> None:
         """Give a tunnel up that is not granted in time. The client may try again, and may have had it before."""
-        self._settle(number).abandoned = Outcome.KEPT
-        self.close()
-        self._connection.refused(ClaimTimeout())
+        claim = self._settle(number)
+        claim.abandoned = Outcome.KEPT
+        self._refuse(claim, ClaimTimeout())
+
+    def _refuse(self, claim: Claim, refusal: Refusal) -> None:
+        """Send the client why it cannot have a tunnel. A session without a tunnel is over: the wire has one in each."""
+        self._context.sink.emit(TunnelRefused(self.peer, self.source, claim.port, refusal))
+        self.refuse(refusal)
 
     def _settle(self, number: int) -> Claim:
         """A claim has been answered."""
@@ -235,25 +251,16 @@ class Session:
         self.tunnels.clear()
         return tunnels
 
-    def _lose(self, tunnel: Tunnel, why: str) -> None:
-        """Keep a tunnel for a client that can come back."""
-        port, peer, tunnels = tunnel.port, self._peer, self._context.tunnels
-        if self._connection.extended and tunnels.lost(tunnel):
-            lease = self._context.settings.lease
-            self._say("port {port}: {peer} {why}, kept for {seconds} s", port=port, peer=peer, why=why, seconds=lease)
-            return
-        self._say("port {port}: {peer} {why}", port=port, peer=peer, why=why)
-        if not self._connection.extended:
-            tunnels.close(tunnel)
-
-    def _say(self, text: str, **fields: object) -> None:
-        """Log a step in the life of a tunnel."""
-        self._context.log.info(self.source, text, **fields)
+    def _report(self, end: Event) -> None:
+        """Emit the end of the session, if its beginning was an event, and its end was not."""
+        if self._reported:
+            self._reported = False
+            self._context.sink.emit(end)
 
     def _beat(self) -> None:
         self._life.beat()
         if self._connection.extended and self._life.isLost(self._sinceReceived):
-            self.lost("does not answer")
+            self.lost(Loss.NO_ANSWER)
             self._connection.end(NoAnswer())
             return
         self._connection.sendHeartbeat()
@@ -268,5 +275,5 @@ class Session:
 
     def _failed(self, reason: Failure) -> None:
         """A fault of ours: it costs this session, and no other."""
-        self._log.failure("the session of {peer} failed", reason, peer=self._peer)
+        self._log.failure("the session of {peer} failed", reason, peer=self.peer)
         self._connection.drop()

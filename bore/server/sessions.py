@@ -45,7 +45,7 @@ class Sessions:
         sessions = [session for session in self._sessions if session.handle in sockets]
         found = {session.handle for session in sessions}
         for session in sessions:
-            session.expel(refusal)
+            session.refuse(refusal)
         return found
 
     def shutDown(self) -> Deferred[None]:

@@ -56,10 +56,12 @@ class Owner(Protocol):
     The session that a tunnel belongs to.
 
     :ivar user: whose session it is.
+    :ivar peer: the address of its client, as ``HOST:PORT``.
     :ivar source: whom the client's address belongs to.
     """
 
     user: User
+    peer: str
     source: str
 
     def serve(self, visitor: Visitor) -> bool:

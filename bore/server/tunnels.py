@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bore.events import Sink
+from bore.events.server import Limit, LimitReached, Loss, TunnelClosed, TunnelEnd, TunnelLost
 from bore.server.claim import Claim, Outcome
 from bore.server.entrance import Entrance
 from bore.server.registry import Grant, Registry
@@ -17,7 +18,6 @@ from bore.server.settings import ServerSettings
 from bore.server.tcpentrance import TcpEntrances
 from bore.server.tunnel import Owner, Tunnel
 from bore.server.unaccepted import UnacceptedVisitors
-from bore.timing.bursts import Overflow
 from bore.wire.errors import (
     BindFailed,
     NoFreePort,
@@ -67,8 +67,6 @@ class Tunnels:
         self._bySource: dict[str, dict[Tunnel, None]] = {}
         self._claims: set[Claim] = set()  # new tunnels that are not open yet: they count as those that are
         self._allWell = float("-inf")
-        self._tooMany = Overflow(clock, "{limit} tunnels may be open, no more are opened")
-        self._tooManyFromOne = Overflow(clock, "{limit} tunnels may be open from {source}, no more are opened for it")
 
     def __len__(self) -> int:
         return len(self._byPort)
@@ -95,28 +93,30 @@ class Tunnels:
                     return tunnel
         return await self._new(claim)
 
-    def lost(self, tunnel: Tunnel) -> bool:
+    def lost(self, tunnel: Tunnel, why: Loss, canResume: bool) -> None:
         """
         A tunnel has lost its session.
 
-        :returns: whether it is kept for its client.
+        :param canResume: whether its client can come back for it; if not, the tunnel is closed.
         """
-        if self._settings.lease == 0:
-            self.close(tunnel)
-            return False
+        owner, lease = tunnel.owner, self._settings.lease if canResume else 0
+        assert owner is not None
+        self._sink.emit(TunnelLost(tunnel.port, owner.peer, owner.source, why, lease))
+        if not lease:
+            self.close(tunnel, TunnelEnd.NOT_KEPT)
+            return
         tunnel.owner = None
         self._registry.renew(tunnel.grant).addErrback(self._registryFailed)
-        return True
 
-    def close(self, tunnel: Tunnel) -> None:
+    def close(self, tunnel: Tunnel, reason: TunnelEnd) -> None:
         """Close a tunnel, and give its port back."""
-        self._remove(tunnel)
+        self._remove(tunnel, reason)
         self._release(tunnel.grant)
 
     def closeAll(self) -> None:
         """Close all tunnels, as the server stops."""
         for tunnel in list(self._byPort.values()):
-            self.close(tunnel)
+            self.close(tunnel, TunnelEnd.STOPPED)
         self._registry.close()
 
     def _resumed(self, grant: Grant, claim: Claim) -> Tunnel | None:
@@ -130,14 +130,11 @@ class Tunnels:
         if wanted:
             self._move(tunnel, claim.owner)
         else:
-            self.close(tunnel)
+            self.close(tunnel, TunnelEnd.OTHER_PORT)
         if former is not None:
             former.takeAway(tunnel, TakenOver())
         if wanted and claim.abandoned is not None:
-            if claim.abandoned is Outcome.KEPT:
-                self.lost(tunnel)
-            else:
-                self.close(tunnel)
+            self.lost(tunnel, Loss.GONE, canResume=claim.abandoned is Outcome.KEPT)
         claim.checkAwaited()
         return tunnel if wanted else None
 
@@ -210,13 +207,13 @@ class Tunnels:
         if 0 < bounds.tunnelsPerSource <= len(mine) + claimed.count(source):
             doubtful = self._inDoubt(mine)
             if doubtful is None:
-                self._tooManyFromOne.happened(limit=bounds.tunnelsPerSource, source=source)
+                self._sink.emit(LimitReached(Limit.TUNNELS_PER_SOURCE, bounds.tunnelsPerSource, source))
                 raise TooManyTunnelsFromSource
             return doubtful
         if 0 < bounds.tunnels <= len(self._byPort) + len(claimed):
             doubtful = self._anyInDoubt()
             if doubtful is None:
-                self._tooMany.happened(limit=bounds.tunnels)
+                self._sink.emit(LimitReached(Limit.TUNNELS, bounds.tunnels))
                 raise TooManyTunnels
             return doubtful
         return None
@@ -240,10 +237,7 @@ class Tunnels:
     def _giveUp(self, tunnel: Tunnel) -> None:
         """Take a tunnel from its client, which seems to be gone. Its running streams go on."""
         owner = tunnel.owner
-        self._log.info(
-            "port {port}: its client gives no sign of life, and another one needs its place", port=tunnel.port
-        )
-        self.close(tunnel)
+        self.close(tunnel, TunnelEnd.PRESUMED_GONE)
         if owner is not None:
             owner.takeAway(tunnel, PresumedGone())
 
@@ -263,10 +257,10 @@ class Tunnels:
     def _leaseOver(self, grant: Grant) -> None:
         tunnel = self._byPort.get(grant.port)
         if tunnel is not None and tunnel.grant == grant:
-            self._log.info("port {port}: the client did not come back, the port is free", port=tunnel.port)
-            self._remove(tunnel)
+            self._remove(tunnel, TunnelEnd.LEASE_OVER)
 
-    def _remove(self, tunnel: Tunnel) -> None:
+    def _remove(self, tunnel: Tunnel, reason: TunnelEnd) -> None:
+        self._sink.emit(TunnelClosed(tunnel.port, tunnel.source, reason))
         del self._byPort[tunnel.port]
         self._leave(tunnel)
         tunnel.close()

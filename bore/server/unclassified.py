@@ -7,8 +7,9 @@ from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
+from bore.events import Sink
+from bore.events.server import Limit, LimitReached
 from bore.server.settings import Bounds
-from bore.timing.bursts import Overflow
 from bore.timing.deadlines import Deadlines
 from bore.wire.errors import Refusal, TooManyPending
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
@@ -96,19 +97,12 @@ class UnclassifiedConnections:
     :param known: says whether a source has a tunnel.
     """
 
-    def __init__(self, clock: IReactorTime, bounds: Bounds, known: Callable[[str], bool]) -> None:
+    def __init__(self, clock: IReactorTime, sink: Sink, bounds: Bounds, known: Callable[[str], bool]) -> None:
+        self._sink = sink
         self._bounds = bounds
         self._known = known
         self._bySource = _Sources()
         self._sources: Deadlines[Connection, str] = Deadlines(clock, FIRST_MESSAGE_TIMEOUT, self._expired)
-        self._tooMany = Overflow(
-            clock,
-            "{limit} connections to the control port have said nothing yet: "
-            "those of the addresses with most are closed",
-        )
-        self._tooManyFromOne = Overflow(
-            clock, "{limit} connections from {source} have said nothing yet: the oldest of them are closed"
-        )
 
     def __len__(self) -> int:
         return len(self._sources)
@@ -117,10 +111,10 @@ class UnclassifiedConnections:
         """A connection has come."""
         bounds = self._bounds
         if 0 < bounds.pendingPerSource <= self._bySource.count(source) and not self._known(source):
-            self._tooManyFromOne.happened(limit=bounds.pendingPerSource, source=source)
+            self._sink.emit(LimitReached(Limit.UNCLASSIFIED_PER_SOURCE, bounds.pendingPerSource, source))
             self._refuse(self._bySource.oldest(source))
         elif 0 < bounds.pending <= len(self._sources):
-            self._tooMany.happened(limit=bounds.pending)
+            self._sink.emit(LimitReached(Limit.UNCLASSIFIED, bounds.pending))
             self._refuse(self._bySource.oldest(self._bySource.most(source)))
         self._bySource.add(connection, source)
         self._sources.add(connection, source)

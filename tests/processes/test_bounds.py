@@ -194,7 +194,7 @@ class PendingTests(BoundsCase):
         refusal = b'{"Error":"too many connections that say nothing"}\0'
         for visitor in silent[:2]:
             self.assertEqual(receiveAll(visitor), refusal)
-        said = f"2 connections from {OTHER} have said nothing yet: the oldest of them are closed"
+        said = f"2 connections from {OTHER} have sent no message yet: the oldest of them are closed"
         self.assertComplains(server, said)
 
     def test_othersFindTheirWayThroughACrowdThatSaysNothing(self) -> None:
@@ -206,7 +206,7 @@ class PendingTests(BoundsCase):
         self.assertServes(self.client(self.fromAnotherAddress(control, THIRD))[1])
         # And so does a client at the very address that they come from.
         self.assertServes(self.client(self.fromAnotherAddress(control, OTHER))[1])
-        said = f"2 connections from {OTHER} have said nothing yet: the oldest of them are closed"
+        said = f"2 connections from {OTHER} have sent no message yet: the oldest of them are closed"
         self.assertComplains(server, said)
 
     def test_anAddressThatHasATunnelMayHaveMore(self) -> None:
@@ -225,7 +225,7 @@ class PendingTests(BoundsCase):
         self.assertIn(b"too many connections that say nothing", receiveAll(first))
         self.assertComplains(
             server,
-            "2 connections to the control port have said nothing yet: those of the addresses with most are closed",
+            "2 connections to the control port have sent no message yet: those of the addresses with most are closed",
         )
         self.assertServes(self.client(control)[1])
 

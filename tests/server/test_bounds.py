@@ -32,7 +32,7 @@ class PendingTests(SessionCase):
         self.assertEqual(self.refused(transports), [True, True, False, False])
         self.assertEqual(transports[0].takeWritten(), b'{"Error":"too many connections that say nothing"}\0')
         self.assertEqual(
-            self.warnings, ["2 connections from 192.0.2.1 have said nothing yet: the oldest of them are closed"]
+            self.warnings, ["2 connections from 192.0.2.1 have sent no message yet: the oldest of them are closed"]
         )
 
     def test_otherAddressesAreNotAffected(self) -> None:

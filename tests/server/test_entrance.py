@@ -56,7 +56,7 @@ class FakeOwner:
 
     def __init__(self) -> None:
         self.user = NAMELESS
-        self.source = "192.0.2.1"
+        self.peer, self.source = "192.0.2.1:4711", "192.0.2.1"
         self.announced: list[Visitor] = []
 
     def serve(self, visitor: Visitor) -> bool:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from bore.events import Sink
 from bore.server.settings import Bounds
 from bore.server.unclassified import UnclassifiedConnections
 from bore.wire.errors import Refusal
@@ -41,7 +42,7 @@ class EvictionTests(SynchronousTestCase):
     def test_itIsTheOldestOfTheSourceWithMost(self, steps: list[tuple[str, str]]) -> None:
         clock = Clock()
         unclassified = UnclassifiedConnections(
-            clock, Bounds(pending=6, pendingPerSource=4), lambda source: source == SOURCES[0]
+            clock, Sink(), Bounds(pending=6, pendingPerSource=4), lambda source: source == SOURCES[0]
         )
         waiting: list[Waiting] = []
         for step, source in steps:

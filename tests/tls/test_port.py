@@ -38,10 +38,10 @@ class ShareTests(TlsCase):
 
     def setUp(self) -> None:
         self.reactor = FakeReactor()
-        self.unclassified = UnclassifiedConnections(self.reactor, Bounds(), lambda _: False)
-        self.shaken: list[socket.socket] = []
         self.sink, self.events = Sink(), list[Event]()
         self.sink.subscribe(self.events.append)
+        self.unclassified = UnclassifiedConnections(self.reactor, self.sink, Bounds(), lambda _: False)
+        self.shaken: list[socket.socket] = []
         reactor = cast(IReactor, self.reactor)
         self.port = TlsPort(
             reactor,
