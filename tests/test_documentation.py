@@ -120,14 +120,14 @@ class FactsTests(SynchronousTestCase):
             f"nothing for {limits.FIRST_MESSAGE_TIMEOUT:.0f} seconds",
             f"within {limits.ACCEPT_TIMEOUT:.0f} seconds",
             f"{limits.PORT_TRIES} random ones",
-            f"said nothing for {limits.SILENCE_TIMEOUT:.0f} seconds",
+            f"sent nothing for {limits.SILENCE_TIMEOUT:.0f} seconds",
             f"at most {limits.MAX_EXTENDED_FRAME} bytes",
             f"After {limits.MAX_UNANSWERED} Heartbeats in a row",
             f"nothing has come for {limits.MAX_UNANSWERED * limits.HEARTBEAT_INTERVAL:.0f}, neither answers",
             f"acknowledged nothing for {limits.DOUBT_TIMEOUT:.0f} seconds",
             f"within {({120: 'two'})[BASE_TIMEOUT]} minutes",
             f"for a challenge for {limits.CHALLENGE_PATIENCE} seconds",
-            f"go on for {DRAIN_TIMEOUT:.0f} seconds",
+            f"continue for {DRAIN_TIMEOUT:.0f} seconds",
         ):
             self.assertIn(text, WORDS)
 
