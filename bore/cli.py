@@ -88,7 +88,7 @@ def _server(program: str, arguments: Sequence[str]) -> int:
     command = serverCommand(program).parse(arguments)
     reactor = _begin(untyped, command.log)
     try:
-        sink = logged(reactor, visitors=command.log.level == "debug")
+        sink = logged(reactor, command.log.visitors)
         service = ServerService(reactor, command.settings, inheritedSockets(), sink)
         _followHangup(reactor, service)  # before the log says that the server listens
         service.startService()
@@ -105,13 +105,14 @@ def _local(program: str, arguments: Sequence[str]) -> int:
         from twisted.internet import reactor as untyped
         from twisted.python.failure import Failure
 
+        from bore.client.log import logged
         from bore.client.reasons import describe
         from bore.client.service import ClientService
         from bore.options.client import clientCommand
 
     command = clientCommand(program).parse(arguments)
     reactor = _begin(untyped, command.log)
-    service = ClientService(reactor, command.settings)
+    service = ClientService(reactor, command.settings, logged(reactor, command.log.visitors))
     code = exits.OK
 
     def gaveUp(reason: Failure) -> None:

@@ -18,13 +18,14 @@ from twisted.web.server import Request, Site
 from zope.interface import implementer
 
 from bore import exits
+from bore.client.log import logged as clientLog
 from bore.client.reasons import describe
 from bore.client.service import ClientService
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.target import Target
 from bore.client.tunnelspec import TunnelSpec
 from bore.options.demo import DemoCommand
-from bore.server.log import logged
+from bore.server.log import logged as serverLog
 from bore.server.service import ServerService
 from bore.server.settings import ServerSettings
 from bore.streams.reactor import IReactor
@@ -105,26 +106,33 @@ class Demo(MultiService):
         site = Site(_Page())
         site.noisy = False
         self._web = web = await TCP4ServerEndpoint(self._reactor, 0, interface=_LOOPBACK).listen(site)
-        portable = self._options.portableRelay
-        server = ServerService(
-            self._reactor,
-            ServerSettings(bindAddr=_LOOPBACK, bindTunnels=_LOOPBACK, controlPort=0, portableRelay=portable),
-            sink=logged(self._reactor, visitors=self._options.log.level == "debug"),
-        )
+        server = self._makeServer()
         MultiService.addService(self, server)
-        client = ClientService(
-            self._reactor,
-            ClientSettings(
-                TunnelSpec(Target(web.getHost().port, _LOOPBACK), self._options.port),
-                (ServerAddress(_LOOPBACK, server.controlPort),),
-                reconnect=False,
-                portableRelay=portable,
-            ),
-        )
+        client = self._makeClient(web.getHost().port, server.controlPort)
         MultiService.addService(self, client)
         url = f"http://{_LOOPBACK}:{await client.whenOpened()}/"
         client.whenGaveUp().addErrback(self._failed).addCallback(lambda _: self._stop())
         self._log.info("the page is at {url}", announce=True, url=url)
+        await self._fetch(url)
+        if not self._options.once:
+            self._log.info("press Ctrl-C to stop", announce=True)
+
+    def _makeServer(self) -> ServerService:
+        settings = ServerSettings(
+            bindAddr=_LOOPBACK, bindTunnels=_LOOPBACK, controlPort=0, portableRelay=self._options.portableRelay
+        )
+        return ServerService(self._reactor, settings, sink=serverLog(self._reactor, self._options.log.visitors))
+
+    def _makeClient(self, localPort: int, controlPort: int) -> ClientService:
+        settings = ClientSettings(
+            TunnelSpec(Target(localPort, _LOOPBACK), self._options.port),
+            (ServerAddress(_LOOPBACK, controlPort),),
+            reconnect=False,
+            portableRelay=self._options.portableRelay,
+        )
+        return ClientService(self._reactor, settings, clientLog(self._reactor, self._options.log.visitors))
+
+    async def _fetch(self, url: str) -> None:
         agent = Agent.usingEndpointFactory(self._reactor, _Loopback(self._reactor))
         response = await agent.request(b"GET", url.encode())
         body = await readBody(response)
@@ -133,8 +141,6 @@ class Demo(MultiService):
         self._log.info(
             "fetched it through the tunnel: status 200, {size} bytes, unchanged", announce=True, size=len(body)
         )
-        if not self._options.once:
-            self._log.info("press Ctrl-C to stop", announce=True)
 
     def reload(self) -> None:
         """Log that there is nothing to reload."""
@@ -148,7 +154,7 @@ class Demo(MultiService):
         return stopped
 
     def _failed(self, reason: Failure) -> None:
-        if self.running:  # else it was stopped meanwhile
+        if self.running:  # otherwise it is being stopped
             self._log.error("the demonstration failed: {error}", error=describe(reason.value))
             self.code = exits.FAILURE
 

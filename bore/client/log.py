@@ -8,7 +8,7 @@ from typing import Final
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger, LogLevel
 
-from bore.events import Event, NothingToReload, ShortSecret, Stopped
+from bore.events import Event, NothingToReload, ShortSecret, Sink, Stopped
 from bore.events.client import (
     AddressChanged,
     CheckFailed,
@@ -274,3 +274,14 @@ class ClientLog:
         if key not in self._overflows:
             self._overflows[key] = Overflow(self._clock, text)
         return self._overflows[key]
+
+
+def logged(clock: IReactorTime, visitors: bool = False) -> Sink:
+    """
+    Return a sink whose events are logged.
+
+    :param visitors: whether single visitors are logged, at level debug.
+    """
+    sink = Sink()
+    sink.subscribe(ClientLog(clock), visitors)
+    return sink

@@ -9,7 +9,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, TimeoutError, gatherResults, succeed
 
 from bore.client.link import ServerLink
-from bore.client.log import ClientLog
+from bore.client.log import logged
 from bore.client.retry import RetryPolicy
 from bore.client.servers import Servers
 from bore.client.settings import ClientSettings, ServerAddress
@@ -20,7 +20,6 @@ from bore.events import NothingToReload, ShortSecret, Sink, Stopped
 from bore.relay.backend import makeRelay
 from bore.relay.interface import DRAIN_TIMEOUT
 from bore.streams.reactor import IReactor
-from bore.streams.visitorlog import VisitorLog
 
 #: How long the server has to read that the client stops, in seconds.
 _FAREWELL_TIMEOUT: Final = 2.0
@@ -36,7 +35,7 @@ class ClientService(Service):
     def __init__(self, reactor: IReactor, settings: ClientSettings, sink: Sink | None = None) -> None:
         self._reactor = reactor
         self._settings = settings
-        self._sink = sink or _loggingSink(reactor)
+        self._sink = logged(reactor) if sink is None else sink
         self._tunnel = Tunnel(reactor, settings.tunnel, self._memory, self._sink)
         self._link: ServerLink | None = None
         self._visitors: Visitors | None = None
@@ -108,9 +107,3 @@ class ClientService(Service):
         if folder is None:
             return NoMemory()
         return StateFile(folder, str(server), str(self._settings.tunnel.target), self._sink)
-
-
-def _loggingSink(reactor: IReactor) -> Sink:
-    sink = Sink()
-    sink.subscribe(ClientLog(reactor), visitors=VisitorLog.wanted)
-    return sink

@@ -25,7 +25,6 @@ from zope.interface import implementer
 from bore.commandline import printable
 from bore.logs.outlet import Reactor, unblocked
 from bore.logs.settings import LogSettings
-from bore.streams.visitorlog import VisitorLog
 
 #: The priorities of log levels (sd-daemon(3)).
 _PRIORITIES: Final = {"debug": 7, "info": 6, "warn": 4, "error": 3, "critical": 2}
@@ -169,7 +168,6 @@ def filtered(settings: LogSettings, unfiltered: ILogObserver) -> ILogObserver:
 def beginLogging(settings: LogSettings, reactor: Reactor) -> None:
     """Begin to log to standard error and to announce on standard output, and replace both by non-blocking outputs."""
     sys.stdout, sys.stderr = unblocked(sys.stdout, reactor), unblocked(sys.stderr, reactor)
-    VisitorLog.wanted = settings.level == "debug"
     others = observer(settings, sys.stderr)
     announcer = Announcer(sys.stdout, others, shared=settings.format == "text")
     globalLogBeginner.beginLoggingTo([announcer], redirectStandardIO=False)

@@ -16,3 +16,8 @@ class LogSettings:
 
     level: str = "info"
     format: str = "text"
+
+    @property
+    def visitors(self) -> bool:
+        """Whether single visitors are logged, which costs as much as serving them."""
+        return self.level == "debug"

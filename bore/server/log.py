@@ -269,9 +269,9 @@ class ServerLog:
 
 def logged(clock: IReactorTime, visitors: bool = False) -> Sink:
     """
-    Make a sink whose events are logged.
+    Return a sink whose events are logged.
 
-    :param visitors: whether single visitors are logged, too, at level debug.
+    :param visitors: whether single visitors are logged, at level debug.
     """
     sink = Sink()
     sink.subscribe(ServerLog(clock), visitors)

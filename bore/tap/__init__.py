@@ -22,7 +22,6 @@ from bore.logs.outlet import finish, unblocked
 from bore.logs.settings import LogSettings
 from bore.logs.syslog import SyslogObserver
 from bore.startup import IProgramReactor, followRun
-from bore.streams.visitorlog import VisitorLog
 from bore.system.signals import handleHangup
 from bore.tap.pidfile import checkPidfile
 
@@ -88,7 +87,6 @@ class Daemon(MultiService):
         self._reload = reload
         self._log = log
         self._expected = expected
-        VisitorLog.wanted = log.level == "debug"
         self._twistd = {} if twistd is None else twistd
         service.setServiceParent(self)
 

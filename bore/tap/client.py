@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bore import exits, tap
+from bore.client.log import logged
 from bore.client.reasons import describe
 from bore.client.service import ClientService
 from bore.logs import outlet
@@ -35,7 +36,7 @@ def makeService(options: Options) -> IService:
         reactor.callWhenRunning(reactor.stop)
 
     command = options.command
-    service = ClientService(reactor, command.settings)
+    service = ClientService(reactor, command.settings, logged(reactor, command.log.visitors))
     service.whenGaveUp().addErrback(gaveUp)
     return tap.Daemon(reactor, service, service.reload, command.log, options.parent)
 

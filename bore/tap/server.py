@@ -33,6 +33,6 @@ def makeService(options: Options) -> IService:
         sockets = inheritedSockets()
     except BadSocket as e:
         sys.exit(f"twistd bore-server: {e}")
-    sink = logged(reactor, visitors=command.log.level == "debug")
+    sink = logged(reactor, command.log.visitors)
     service = ServerService(reactor, command.settings, sockets, sink)
     return tap.Daemon(reactor, service, service.reload, command.log, options.parent, (CannotListen,))
