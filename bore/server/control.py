@@ -120,18 +120,17 @@ class ControlProtocol(Protocol):
             session.lost(self._loss)
             self._context.sessions.gone(session)
 
+    # What :class:`~bore.server.session.ControlConnection` says.
+
     @property
     def extended(self) -> bool:
-        """See :class:`~bore.server.session.ControlConnection`."""
         return self._wire.extended
 
     @property
     def handle(self) -> socket.socket:
-        """See :class:`~bore.server.session.ControlConnection`."""
         return self.transport.getHandle()
 
     def tunnelOpened(self, tunnel: Tunnel, lanes: LanePool | None) -> None:
-        """See :class:`~bore.server.session.ControlConnection`."""
         if not self._produces:
             prepareControl(self.transport.getHandle(), PEER_TIMEOUT if self.extended else BASE_TIMEOUT)
             self.transport.bufferSize = _BUFFER
@@ -142,15 +141,12 @@ class ControlProtocol(Protocol):
         self.transport.write(self._wire.opened(grant.port, grant.token, settings.lease, token, settings.bounds.lanes))
 
     def announce(self, visitor: Visitor) -> None:
-        """See :class:`~bore.server.session.ControlConnection`."""
         self.transport.write(self._wire.visitor(visitor.id, visitor.source))
 
     def sendHeartbeat(self) -> None:
-        """See :class:`~bore.server.session.ControlConnection`."""
         self.transport.write(self._wire.heartbeat())
 
     def end(self, refusal: Refusal) -> None:
-        """See :class:`~bore.server.session.ControlConnection`."""
         self._stopWaiting()
         self._stopProducing()
         self.transport.write(self._wire.refusal(refusal))
@@ -221,10 +217,7 @@ class ControlProtocol(Protocol):
         self._context.unclassified.renew(self, self._source)  # this wait is not the client's fault
         self.transport.pauseProducing()
         later = self._context.reactor.callLater
-        if seconds is None:
-            self._turn = later(LONGEST_WAIT, self._refuseUnread)
-        else:
-            self._turn = later(seconds, self._readNow, data)
+        self._turn = later(LONGEST_WAIT, self._refuseUnread) if seconds is None else later(seconds, self._readNow, data)
 
     def _refuseUnread(self) -> None:
         self._turn = None

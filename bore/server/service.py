@@ -15,8 +15,8 @@ from bore.events import NothingToReload, ShortSecret, Sink
 from bore.events.server import Admission, FarewellUnread, Listening
 from bore.relay.backend import makeRelay
 from bore.relay.interface import DRAIN_TIMEOUT
-from bore.server.controlport import ControlFactory
 from bore.server.log import logged
+from bore.server.server import Server
 from bore.server.settings import ServerSettings
 from bore.streams.addresses import hostPort, socketAddress
 from bore.streams.listener import Accepted, Listener, bindSocket
@@ -55,7 +55,7 @@ class ServerService(Service):
         self._relay = makeRelay(
             reactor, settings.halfOpenTimeout, settings.bounds.descriptors, portable=settings.portableRelay
         )
-        self._factory = ControlFactory(reactor, self._sink, settings, self._relay)
+        self._server = Server(reactor, self._sink, settings, self._relay)
         self._certificate: ServerCertificate | None = None
         self._listeners: list[Listener] = []
 
@@ -73,7 +73,7 @@ class ServerService(Service):
         tls = self._settings.tls
         if self._settings.secret is not None and self._settings.secret.short:
             self._sink.emit(ShortSecret())
-        plain: Accepted = self._factory.accepted
+        plain: Accepted = self._server.control.accepted
         encrypted = plain if tls is None else self._makeTls()
         if not self._sockets:
             self._sockets.append(self._bind(self._settings.controlPort))
@@ -98,7 +98,7 @@ class ServerService(Service):
         for listener in self._listeners:
             listener.stop()
         self._listeners.clear()
-        read = self._factory.shutDown().addTimeout(_FAREWELL_TIMEOUT, self._reactor)
+        read = self._server.shutDown().addTimeout(_FAREWELL_TIMEOUT, self._reactor)
         read.addErrback(self._unread)
         return gatherResults([read, self._relay.drain(DRAIN_TIMEOUT)]).addCallback(lambda _: None)
 
@@ -124,23 +124,21 @@ class ServerService(Service):
             )
         except BadCredentials as e:
             raise CannotListen(str(e)) from e
-        factory = self._factory
+        server = self._server
         return TlsPort(
             self._reactor,
             self._sink,
             self._certificate,
-            factory.unclassified,
-            factory.accepted,
-            factory.endSessions,
+            server.unclassified,
+            server.control.accepted,
+            server.sessions.endOn,
         ).accepted
 
     def _listen(self, sock: socket.socket, accepted: Accepted) -> None:
-        factory = self._factory
-        listener = Listener(
-            self._reactor, sock, accepted, factory.group, factory.relieve, descriptors=factory.descriptors
-        )
+        server = self._server
+        listener = Listener(self._reactor, sock, accepted, server.group, server.relieve, descriptors=server.descriptors)
         self._listeners.append(listener)
-        certificate = None if accepted == factory.accepted else self._certificate
+        certificate = None if accepted == server.control.accepted else self._certificate
         settings = self._settings
         self._sink.emit(
             Listening(

@@ -13,8 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.relay.interface import Ending, Pair, Reason, Relay, Stream
 from bore.server.control import ControlProtocol
-from bore.server.controlport import ControlFactory
 from bore.server.log import logged
+from bore.server.server import Server
 from bore.server.settings import Bounds, ServerSettings
 from bore.streams.reactor import IReactor
 from bore.wire import extension
@@ -71,12 +71,12 @@ class ControlCase(SynchronousTestCase):
         settings = ServerSettings(
             lowest, highest, self.secret, bindTunnels=self.host, bounds=self.bounds, lease=self.lease
         )
-        self.factory = ControlFactory(cast(IReactor, self.reactor), self.sink, settings, self.relay)
+        self.server = Server(cast(IReactor, self.reactor), self.sink, settings, self.relay)
         self.addCleanup(self._leaveNothing)
         self.logged = captureLog(self)
 
     def _leaveNothing(self) -> None:
-        self.factory.shutDown()
+        self.server.shutDown()
         self.reactor.advance(20)
         for left, _ in self.relay.joined:
             left.socket.close()
@@ -88,7 +88,7 @@ class ControlCase(SynchronousTestCase):
         return [formatEvent(e) for e in self.logged if e["log_level"].name == "warn"]
 
     def connect(self, source: str = "192.0.2.1") -> tuple[ControlProtocol, FakeTransport]:
-        protocol, transport = self.factory.buildProtocol(None, f"{source}:4711", source), FakeTransport()
+        protocol, transport = self.server.control.buildProtocol(None, f"{source}:4711", source), FakeTransport()
         self.addCleanup(transport.socket.close)
         protocol.makeConnection(transport)
         return protocol, transport

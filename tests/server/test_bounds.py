@@ -44,7 +44,7 @@ class PendingTests(SessionCase):
     def test_theOldestOfAllAreClosedWhenTheTotalIsTooHigh(self) -> None:
         transports = [self.connect(f"192.0.2.{n}")[1] for n in range(8)]
         self.assertEqual(self.refused(transports), [True] * 3 + [False] * 5)
-        self.assertEqual(len(self.factory.unclassified), 5)
+        self.assertEqual(len(self.server.unclassified), 5)
 
     def test_aFloodFromAFewAddressesDisplacesItself(self) -> None:
         _, honest = self.connect("198.51.100.1")
@@ -63,9 +63,9 @@ class PendingTests(SessionCase):
         _, honest = self.connect("198.51.100.1")
         flood = [self.connect()[1] for _ in range(2)]
         for expected in ([True, False, False], [True, False, True], [True, True, True]):
-            self.factory.unclassified.dropOne()
+            self.server.unclassified.dropOne()
             self.assertEqual([flood[0].aborted, flood[1].aborted, honest.aborted], expected)
-        self.factory.unclassified.dropOne()
+        self.server.unclassified.dropOne()
 
     def test_anAddressWithATunnelIsBoundedByTheTotalOnly(self) -> None:
         self.session()
@@ -75,14 +75,14 @@ class PendingTests(SessionCase):
     def test_connectionsWithASessionDoNotCount(self) -> None:
         for _ in range(10):
             self.session(source="192.0.2.9")
-        self.assertEqual(len(self.factory.unclassified), 0)
+        self.assertEqual(len(self.server.unclassified), 0)
 
     def test_countsAreKeptOnRealSockets(self) -> None:
         ends = [socket.socketpair() for _ in range(4)]
         for near, far in ends:
             self.addCleanup(near.close)
             far.setblocking(False)
-            self.factory.accepted(far, ("192.0.2.1", 4711))
+            self.server.control.accepted(far, ("192.0.2.1", 4711))
         for transport in list(self.reactor.getWriters()):
             transport.connectionLost(Failure(transport.doWrite()))
         text = b'{"Error":"too many connections that say nothing"}\0'
@@ -90,7 +90,7 @@ class PendingTests(SessionCase):
         self.assertEqual([far.fileno() < 0 for _, far in ends], [True, True, False, False])
         for transport in list(self.reactor.getReaders()):
             transport.connectionLost(Failure(ConnectionDone()))
-        self.assertEqual(len(self.factory.unclassified), 0)
+        self.assertEqual(len(self.server.unclassified), 0)
 
     def test_theNumberIsLoggedWhenItIsOver(self) -> None:
         for _ in range(7):
@@ -111,7 +111,7 @@ class UnboundedTests(SessionCase):
         _, _, opened = self.session()
         for _ in range(3):
             self.visit(opened.port)
-        self.assertEqual(len(self.factory.unaccepted), 3)
+        self.assertEqual(len(self.server.unaccepted), 3)
 
 
 class TunnelTests(SessionCase):
@@ -176,7 +176,7 @@ class VisitorTests(SessionCase):
         self.lose(protocol)
         visitors = [self.visit(opened.port) for _ in range(5)]
         self.assertEqual([self.closed(visitor) for visitor in visitors], [False] * 5)
-        self.assertEqual(len(self.factory.unaccepted), 2)
+        self.assertEqual(len(self.server.unaccepted), 2)
 
 
 class RateTests(SynchronousTestCase):
@@ -214,5 +214,5 @@ class RushTests(SessionCase):
         self.reactor.advance(1)
         for _ in range(4):
             self.visit(opened.port)
-        self.assertEqual(len(self.factory.unaccepted), 2)
+        self.assertEqual(len(self.server.unaccepted), 2)
         self.assertEqual(len(self.warnings), 1)

@@ -12,8 +12,8 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
 from bore.server.control import ControlProtocol
-from bore.server.controlport import ControlFactory
 from bore.server.registry import Grant, LocalRegistry
+from bore.server.server import Server
 from bore.server.session import CLAIM_TIMEOUT
 from bore.server.settings import Bounds, ServerSettings
 from bore.server.users import NAMELESS, User
@@ -90,12 +90,12 @@ class ClaimCase(SessionCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.factory.shutDown()
+        self.server.shutDown()
         reactor = cast(IReactor, self.reactor)
         self.registry = SlowRegistry(LocalRegistry(reactor, self.lease))
         lowest, highest = self.ports
         settings = ServerSettings(lowest, highest, bindTunnels=self.host, bounds=self.bounds, lease=self.lease)
-        self.factory = ControlFactory(reactor, self.sink, settings, self.relay, registry=self.registry)
+        self.server = Server(reactor, self.sink, settings, self.relay, registry=self.registry)
         self.port = freePort(self.host)
 
     def claim(self, token: str | None = None, port: int | None = None) -> tuple[ControlProtocol, FakeTransport]:
@@ -119,8 +119,8 @@ class ClaimCase(SessionCase):
         """Neither a port that listens, nor a grant, nor a timer, nor a claim that counts."""
         self.assertEqual(self.registry.answers, [])
         self.assertFalse(isOpen(self.host, self.port))
-        self.assertEqual((len(self.registry.registry), len(self.factory.tunnels)), (0, 0))
-        self.assertEqual(self.factory.tunnels._claims, set())
+        self.assertEqual((len(self.registry.registry), len(self.server.tunnels)), (0, 0))
+        self.assertEqual(self.server.tunnels._claims, set())
         self.assertEqual(self.reactor.getReaders(), [])
         self.reactor.pump([10.0] * 10)  # the log has its sums
         self.assertEqual(self.reactor.getDelayedCalls(), [])
@@ -213,7 +213,7 @@ class LeavingTests(ClaimCase):
             ("timed out waiting for the port", lambda protocol: self.reactor.advance(CLAIM_TIMEOUT)),
             (
                 CertificateRefused.text,
-                lambda protocol: self.factory.endSessions({protocol.handle}, CertificateRefused()),
+                lambda protocol: self.server.sessions.endOn({protocol.handle}, CertificateRefused()),
             ),
             (ShuttingDown.text, lambda protocol: protocol.refuse(ShuttingDown())),
         ]
@@ -228,7 +228,7 @@ class LeavingTests(ClaimCase):
         return ends
 
     def expel(self, protocol: ControlProtocol) -> None:
-        self.factory.endSessions({protocol.handle}, CertificateRefused())
+        self.server.sessions.endOn({protocol.handle}, CertificateRefused())
 
     def eachEnd(self) -> Iterator[FakeTransport]:
         """Have a claim under way, and its session ended, in each way."""
@@ -275,7 +275,7 @@ class LeavingTests(ClaimCase):
     def test_aServerThatStopsGivesBackWhatIsGrantedAfterwards(self) -> None:
         for claim in (self.claim, self.claimBase):
             _, transport = claim()
-            self.factory.shutDown()
+            self.server.shutDown()
             self.assertIn(ShuttingDown.text.encode(), transport.takeWritten())
             self.registry.answer()
             self.assertNothingIsLeft()

@@ -163,7 +163,7 @@ class VisitorTests(ControlCase):
         visitor = self.visit(port)
         [id] = self.announced(transport)
         self.reactor.pump([0.5] * 19)
-        self.assertEqual(len(self.factory.unaccepted), 1)
+        self.assertEqual(len(self.server.unaccepted), 1)
         self.reactor.advance(1)
         self.assertEqual(visitor.recv(1), b"")
         data, dataTransport = self.connect()
@@ -175,7 +175,7 @@ class VisitorTests(ControlCase):
         visitors = [self.visit(port) for _ in range(3)]
         protocol.connectionLost(Failure(ConnectionDone()))
         self.assertEqual([visitor.recv(1) for visitor in visitors], [b""] * 3)
-        self.assertEqual(len(self.factory.unaccepted), 0)
+        self.assertEqual(len(self.server.unaccepted), 0)
 
 
 class ShutDownTests(ControlCase):
@@ -185,7 +185,7 @@ class ShutDownTests(ControlCase):
         _, transport, port = self.openTunnel()
         transport.takeWritten()
         _, silent = self.connect()
-        self.factory.shutDown()
+        self.server.shutDown()
         self.assertEqual(transport.takeWritten(), b'{"Error":"server is shutting down"}\0')
         self.assertTrue(transport.disconnecting)
         self.assertIsNone(transport.producer)
@@ -194,13 +194,13 @@ class ShutDownTests(ControlCase):
 
     def test_theEndWaitsUntilClientsHaveReadTheReason(self) -> None:
         protocol, _, _ = self.openTunnel()
-        told = self.factory.shutDown()
+        told = self.server.shutDown()
         self.assertNoResult(told)
         protocol.connectionLost(Failure(ConnectionDone()))
         self.successResultOf(told)
 
     def test_withoutClientsThereIsNothingToWaitFor(self) -> None:
-        self.successResultOf(self.factory.shutDown())
+        self.successResultOf(self.server.shutDown())
 
 
 class StarvationTests(ControlCase):
@@ -212,18 +212,18 @@ class StarvationTests(ControlCase):
         self.announced(transport)
         lingering = [True]
         self.relay.relieve = lambda: bool(lingering and lingering.pop())  # type: ignore[method-assign]
-        for relieve in (self.factory.relieve, self.factory.giveWay):
+        for relieve in (self.server.relieve, self.server.giveWay):
             lingering[:] = [True]
             self.assertTrue(relieve())
-            self.assertEqual((lingering, len(self.factory.unaccepted)), ([], 1))
-        self.assertTrue(self.factory.relieve())
-        self.assertEqual((visitor.recv(1), len(self.factory.unaccepted)), (b"", 0))
+            self.assertEqual((lingering, len(self.server.unaccepted)), ([], 1))
+        self.assertTrue(self.server.relieve())
+        self.assertEqual((visitor.recv(1), len(self.server.unaccepted)), (b"", 0))
 
     def test_theLastVisitorIsGivenUpForTheOthers(self) -> None:
         _, transport, port = self.openTunnel()
         visitors = [self.visit(port) for _ in range(3)]
         ids = self.announced(transport)
-        self.assertTrue(self.factory.relieve())
+        self.assertTrue(self.server.relieve())
         self.assertEqual(visitors[2].recv(1), b"")
-        self.assertEqual([self.factory.unaccepted.take(id) is not None for id in ids], [True, True, False])
-        self.assertFalse(self.factory.relieve())
+        self.assertEqual([self.server.unaccepted.take(id) is not None for id in ids], [True, True, False])
+        self.assertFalse(self.server.relieve())

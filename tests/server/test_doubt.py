@@ -87,7 +87,7 @@ class SamePortTests(DoubtCase):
         self.assertEqual(self.ask(port), b'{"Hello":%d}' % port)
         self.assertTrue(transport.takeWritten().endswith(GIVEN_UP))
         self.assertTrue(transport.disconnecting)
-        self.assertEqual(len(self.factory.tunnels), 1)
+        self.assertEqual(len(self.server.tunnels), 1)
 
     def test_aClientOfTheExtensionGetsItAsWell(self) -> None:
         _, _, kernel, port = self.original()
@@ -145,7 +145,7 @@ class SamePortTests(DoubtCase):
         self.ask(port)
         self.assertEqual(len(self.relay.pairs), 1)
         self.assertEqual([len(self.relay), stream.disconnecting, stream.aborted], [1, False, False])
-        self.assertEqual(len(self.factory.unaccepted), 0, "who waited for the former client waits for nobody")
+        self.assertEqual(len(self.server.unaccepted), 0, "who waited for the former client waits for nobody")
 
     def test_theClosedConnectionTakesNothingFromTheNewOne(self) -> None:
         protocol, _, kernel, port = self.original()
@@ -153,7 +153,7 @@ class SamePortTests(DoubtCase):
         self.ask(port)
         self.lose(protocol)
         self.assertTrue(isOpen(self.host, port))
-        self.assertEqual(len(self.factory.tunnels), 1)
+        self.assertEqual(len(self.server.tunnels), 1)
 
 
 class RandomPortTests(DoubtCase):
@@ -329,7 +329,7 @@ class RealKernelTests(ControlCase):
                 far.send(bytes(4096))
             except BlockingIOError:
                 break
-        protocol = self.factory.buildProtocol(None, "192.0.2.1:4711", "192.0.2.1")
+        protocol = self.server.control.buildProtocol(None, "192.0.2.1:4711", "192.0.2.1")
         transport = SocketTransport(far, protocol, self.reactor)
         transport.start()
         protocol.dataReceived(encode(Hello(freePort(self.host))))
@@ -338,5 +338,5 @@ class RealKernelTests(ControlCase):
             transport.doWrite()
         self.assertTrue(transport.connected)
         self.assertEqual(self.warnings, [])
-        self.assertEqual(len(self.factory.tunnels), 1)
+        self.assertEqual(len(self.server.tunnels), 1)
         protocol.drop()

@@ -169,7 +169,7 @@ class LifeTests(EventsCase):
         kept, _, second = self.session()
         self.lose(kept)
         self.taken()
-        self.factory.shutDown()
+        self.server.shutDown()
         closed, first, other, _ = self.taken()
         assert isinstance(closed, SessionClosed)
         self.assertIsInstance(closed.error, ShuttingDown)

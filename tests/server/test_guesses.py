@@ -173,7 +173,7 @@ class TlsRateTests(GuessingCase):
     def guess(self, binding: bytes = b"b" * 32) -> tuple[ControlProtocol, FakeTransport]:
         transport = FakeTransport()
         self.addCleanup(transport.socket.close)
-        protocol = self.factory.buildProtocol(None, "192.0.2.1:4711", "192.0.2.1", binding)
+        protocol = self.server.control.buildProtocol(None, "192.0.2.1:4711", "192.0.2.1", binding)
         protocol.makeConnection(transport)
         transport.clear()
         protocol.dataReceived(b'{"BindingProof":{"nonce":"%s","proof":"%s"}}\0' % (b"00" * 32, b"00" * 32))

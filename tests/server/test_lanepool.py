@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from bore.relay.interface import Ending, GiveBack, LaneCarrier, LaneHandle, LaneUser, Reason, Stream
-from bore.server.controlport import ControlFactory
+from bore.server.server import Server
 from bore.server.settings import Bounds, ServerSettings
 from bore.streams.reactor import IReactor
 from bore.wire import extension, messages
@@ -151,7 +151,7 @@ class LaneCase(SessionCase):
         super().setUp()
         self.relay = FakeLaneRelay(cast(IReactor, self.reactor))
         settings = ServerSettings(bindTunnels=self.host, bounds=self.bounds)
-        self.factory = ControlFactory(cast(IReactor, self.reactor), self.sink, settings, self.relay)
+        self.server = Server(cast(IReactor, self.reactor), self.sink, settings, self.relay)
         self.addCleanup(self.relay.finishAll)
         self.protocol, self.transport, self.opened = self.session()
 
@@ -205,7 +205,7 @@ class HandingOutTests(LaneCase):
         self.lane()
         self.come()
         self.come()
-        self.assertEqual((len(self.busy), len(self.waiting()), len(self.factory.unaccepted)), (1, 1, 1))
+        self.assertEqual((len(self.busy), len(self.waiting()), len(self.server.unaccepted)), (1, 1, 1))
 
     def test_aNewLaneTakesTheVisitorThatHasWaitedLongest(self) -> None:
         for _ in range(2):
@@ -214,7 +214,7 @@ class HandingOutTests(LaneCase):
         lanes = [self.lane(), self.lane()]
         self.assertEqual([one.who for one in self.relay.carried], told)
         self.assertEqual(self.busy, lanes)
-        self.assertEqual(len(self.factory.unaccepted), 0)
+        self.assertEqual(len(self.server.unaccepted), 0)
 
     def test_aLaneSaysWhetherItsVisitorWasAnnounced(self) -> None:
         self.lane()
@@ -318,10 +318,10 @@ class GiveWayTests(LaneCase):
         lanes = [self.lane() for _ in range(3)]
         lingering = [True]
         self.relay.relieve = lambda: bool(lingering and lingering.pop())  # type: ignore[method-assign]
-        for giveWay, open in ((self.factory.giveWay, 1), (self.factory.relieve, 0)):
+        for giveWay, open in ((self.server.giveWay, 1), (self.server.relieve, 0)):
             self.assertTrue(giveWay())
             self.assertEqual((sum(not lane.closed for lane in lanes), lingering), (open, [True]))
-        self.assertTrue(self.factory.relieve())
+        self.assertTrue(self.server.relieve())
         self.assertEqual(lingering, [])
 
 
@@ -353,7 +353,7 @@ class EndTests(LaneCase):
         self.assertOver()
 
     def test_whenTheServerStops(self) -> None:
-        self.factory.shutDown()
+        self.server.shutDown()
         self.assertOver()
 
     def test_whenAnotherSessionTakesOver(self) -> None:
@@ -407,9 +407,9 @@ class TokenTests(LaneCase):
         self.assertEqual(len(self.announced(transport)), 1)
 
     def test_aServerWithoutLanesOffersNone(self) -> None:
-        self.factory.shutDown()
+        self.server.shutDown()
         reactor = cast(IReactor, self.reactor)
-        self.factory = ControlFactory(reactor, self.sink, ServerSettings(bindTunnels=self.host), FakeRelay(reactor))
+        self.server = Server(reactor, self.sink, ServerSettings(bindTunnels=self.host), FakeRelay(reactor))
         protocol, transport = self.begin()
         protocol.dataReceived(encode(Open(0, None)))
         [opened] = self.said(transport)
@@ -436,7 +436,7 @@ class DeadLaneTests(LaneCase):
         self.reactor.advance(2.5)
         self.relay.giveBack(used, b"", True)
         self.assertIs(older.reset, True)
-        self.assertEqual((len(self.waiting()), len(self.factory.unaccepted)), (1, 1))
+        self.assertEqual((len(self.waiting()), len(self.server.unaccepted)), (1, 1))
 
     def test_silenceLeavesThoseThatHaveWorkedSince(self) -> None:
         used = self.lane()
@@ -461,7 +461,7 @@ class DeadLaneTests(LaneCase):
             lane.looksAlive = False
         self.relay.giveBack(lanes[-1], b"", False)
         self.assertEqual(self.busy, [])
-        self.assertEqual((len(self.waiting()), len(self.factory.unaccepted)), (1, 1))
+        self.assertEqual((len(self.waiting()), len(self.server.unaccepted)), (1, 1))
 
     def test_whenTheClientIsAwayItWaitsForTheNextSession(self) -> None:
         used = self.lane()

@@ -13,7 +13,7 @@ if sys.platform != "linux":
     raise SkipTest("there are no lanes on this system")
 
 from bore.relay.lanes import LaneRelay
-from bore.server.controlport import ControlFactory
+from bore.server.server import Server
 from bore.server.settings import Bounds, ServerSettings
 from bore.streams.reactor import IReactor
 from bore.wire.lane import OPEN, RESET_FRAME
@@ -32,17 +32,17 @@ class ResetTests(SessionCase):
         super().setUp()
         self.lanes = LaneRelay(cast(IReactor, self.reactor), 600)
         settings = ServerSettings(bindTunnels=self.host, bounds=Bounds(visitors=0))
-        self.factory = ControlFactory(cast(IReactor, self.reactor), self.sink, settings, self.lanes)
+        self.server = Server(cast(IReactor, self.reactor), self.sink, settings, self.lanes)
         self.plugs = Plugs()
         for sock in self.plugs.pair():  # from here on it has its listener
             sock.close()
         self.protocol, self.transport, self.opened = self.session()
-        [self.tunnel] = self.factory.tunnels._byPort.values()
+        [self.tunnel] = self.server.tunnels._byPort.values()
         gc.collect()  # what other tests have left would be closed at any time
         self.descriptors = len(os.listdir("/proc/self/fd"))
 
     def _leaveNothing(self) -> None:
-        self.factory.shutDown()
+        self.server.shutDown()
         self.lanes.drain(0)
         self.plugs.close()
         super()._leaveNothing()
@@ -59,7 +59,7 @@ class ResetTests(SessionCase):
         self.addCleanup(far.close)
         self.descriptors += 2
         assert self.opened.lane is not None
-        pool = self.factory.pools.find(self.opened.lane)
+        pool = self.server.pools.find(self.opened.lane)
         assert pool is not None
         pool.arrived(near, b"")
         self.work()
@@ -74,7 +74,7 @@ class ResetTests(SessionCase):
         """Everything is as before, but for those who are there."""
         self.work()
         self.assertEqual(
-            (len(self.tunnel.serving), len(self.tunnel.waiting), len(self.factory.unaccepted)), (running, 0, 0)
+            (len(self.tunnel.serving), len(self.tunnel.waiting), len(self.server.unaccepted)), (running, 0, 0)
         )
         self.assertEqual((len(self.lanes), len(self.lanes._unproven)), (running, running))
         self.assertEqual(len(os.listdir("/proc/self/fd")), self.descriptors + 2 * running)

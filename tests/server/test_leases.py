@@ -22,7 +22,7 @@ class LeaseTests(SessionCase):
         self.assertTrue(isOpen(self.host, opened.port))
         self.reactor.advance(1)
         self.assertFalse(isOpen(self.host, opened.port))
-        self.assertEqual(len(self.factory.tunnels), 0)
+        self.assertEqual(len(self.server.tunnels), 0)
 
     def test_noOtherClientCanHaveIt(self) -> None:
         protocol, _, opened = self.session()
@@ -81,12 +81,12 @@ class LeaseTests(SessionCase):
         self.lose(protocol)
         for _ in range(130):
             self.visit(opened.port)
-        self.assertEqual(len(self.factory.unaccepted), 128)
+        self.assertEqual(len(self.server.unaccepted), 128)
         text = f"port {opened.port}: 128 visitors wait for the client, more are not accepted yet"
         self.assertEqual(self.warnings, [text])
         _, transport, _ = self._resume(opened)
         self.turn()
-        self.assertEqual(len(self.factory.unaccepted), 130)
+        self.assertEqual(len(self.server.unaccepted), 130)
         self.assertEqual(len([m for m in self.said(transport) if isinstance(m, Visitor)]), 130)
 
     def test_theNextAreAcceptedWhenThoseBeforeHaveWaitedForTooLong(self) -> None:
@@ -96,7 +96,7 @@ class LeaseTests(SessionCase):
             self.visit(opened.port)
         self.reactor.advance(10)
         self.turn()
-        self.assertEqual(len(self.factory.unaccepted), 2)
+        self.assertEqual(len(self.server.unaccepted), 2)
 
     def test_runningStreamsGoOn(self) -> None:
         protocol, transport, opened = self.session()
@@ -126,7 +126,7 @@ class LeaseTests(SessionCase):
     def test_theEndOfTheServerEndsIt(self) -> None:
         protocol, _, opened = self.session()
         self.lose(protocol)
-        self.factory.shutDown()
+        self.server.shutDown()
         self.assertFalse(isOpen(self.host, opened.port))
 
 

@@ -33,17 +33,17 @@ class ClosingTests(SessionCase):
 
     def test_itIsCutWhenTheTimeForFirstMessagesIsOver(self) -> None:
         transport = self.stuck()
-        self.assertEqual(len(self.factory.unclassified), 1)
+        self.assertEqual(len(self.server.unclassified), 1)
         self.reactor.advance(FIRST_MESSAGE_TIMEOUT - 0.1)
         self.assertFalse(transport.aborted)
         self.reactor.advance(0.1)
         self.assertTrue(transport.aborted)
-        self.assertEqual(len(self.factory.unclassified), 0)
+        self.assertEqual(len(self.server.unclassified), 0)
 
     def test_theyCountAsUnclassified(self) -> None:
         transports = [self.stuck() for _ in range(4)]
         self.assertEqual([transport.aborted for transport in transports], [True, True, False, False])
-        self.assertEqual(len(self.factory.unclassified), 2)
+        self.assertEqual(len(self.server.unclassified), 2)
 
     def test_aClientThatReadsDoesNotCount(self) -> None:
         for _ in range(10):
@@ -51,14 +51,14 @@ class ClosingTests(SessionCase):
             protocol.dataReceived(GARBAGE)
             self.assertTrue(transport.disconnecting)
             self.assertFalse(transport.aborted)
-        self.assertEqual(len(self.factory.unclassified), 0)
+        self.assertEqual(len(self.server.unclassified), 0)
 
     def test_aClientThatIsGoneDoesNotCount(self) -> None:
         protocol, transport, _ = self.session()
         transport.full = True
         protocol.dataReceived(GARBAGE)
         protocol.connectionLost(Failure(ConnectionAborted()))
-        self.assertEqual(len(self.factory.unclassified), 0)
+        self.assertEqual(len(self.server.unclassified), 0)
 
     def test_aSilentClientThatDoesNotReadIsCutAtOnce(self) -> None:
         for say in (b"", b"{"):
@@ -67,7 +67,7 @@ class ClosingTests(SessionCase):
             transport.full = True
             self.reactor.advance(FIRST_MESSAGE_TIMEOUT)
             self.assertTrue(transport.aborted)
-            self.assertEqual(len(self.factory.unclassified), 0)
+            self.assertEqual(len(self.server.unclassified), 0)
 
     def test_aClientOverTheLimitThatDoesNotReadIsCut(self) -> None:
         transports = []
@@ -75,12 +75,12 @@ class ClosingTests(SessionCase):
             transports.append(self.connect()[1])
             transports[-1].full = True
         self.assertEqual([transport.aborted for transport in transports], [True] * 4 + [False] * 2)
-        self.assertEqual(len(self.factory.unclassified), 2)
+        self.assertEqual(len(self.server.unclassified), 2)
 
     def test_theFarewellHasTheSameTimeToBeRead(self) -> None:
         _, transport, _ = self.session()
         transport.full = True
-        self.factory.shutDown()
+        self.server.shutDown()
         self.assertFalse(transport.aborted)
         self.reactor.advance(FIRST_MESSAGE_TIMEOUT)
         self.assertTrue(transport.aborted)
@@ -101,7 +101,7 @@ class NewKeysTests(TlsCase, ControlCase):
         context = clientContext(())
         rekeying = Rekeying(context, "CLIENT")
         client, server = self.pair(client=context, buffer=4096)
-        self.factory.accepted(server, ("192.0.2.1", 4711))
+        self.server.control.accepted(server, ("192.0.2.1", 4711))
         [transport] = [each for each in self.reactor.getReaders() if each.fileno() == server.fileno()]
         rekeying.askUntilStuck(client, server, transport.doRead)
         self.servers.append(server)
@@ -120,7 +120,7 @@ class NewKeysTests(TlsCase, ControlCase):
         self.reactor.advance(FIRST_MESSAGE_TIMEOUT)
         self.turn()
         self.assertEqual(self.servers[0].fileno(), -1)
-        self.assertEqual(len(self.factory.unclassified), 0)
+        self.assertEqual(len(self.server.unclassified), 0)
 
     def test_theyAreBoundedInNumber(self) -> None:
         for _ in range(5):

@@ -163,7 +163,7 @@ class TakeOverTests(SessionCase):
     def test_aTunnelCountsForTheAddressOfItsClient(self) -> None:
         _, _, opened = self.session(source="192.0.2.1")
         self.session(0, opened.resume, source="198.51.100.7")
-        self.assertEqual([self.factory.tunnels.hasSome(s) for s in ("192.0.2.1", "198.51.100.7")], [False, True])
+        self.assertEqual([self.server.tunnels.hasSome(s) for s in ("192.0.2.1", "198.51.100.7")], [False, True])
 
     def test_theTokenIsInvalidAfterGoodbye(self) -> None:
         protocol, _, opened = self.session()
@@ -177,12 +177,12 @@ class DrainingTests(SessionCase):
 
     def test_itSendsTheReasonAndFreesThePorts(self) -> None:
         _, transport, opened = self.session()
-        self.factory.shutDown()
+        self.server.shutDown()
         self.assertEqual(self.refusal(transport), "draining")
         self.assertFalse(isOpen(self.host, opened.port))
 
     def test_waitingVisitorsAreClosed(self) -> None:
         _, _, opened = self.session()
         visitor = self.visit(opened.port)
-        self.factory.shutDown()
+        self.server.shutDown()
         self.assertEqual(visitor.recv(1), b"")

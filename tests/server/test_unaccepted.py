@@ -51,7 +51,7 @@ class AnnouncedTests(SessionCase):
     def test_moreAreAcceptedAndToldOfWhenOthersWereTaken(self) -> None:
         visitors = self.come(8)
         told = self.told()
-        self.assertEqual(len(self.factory.unaccepted), 8)
+        self.assertEqual(len(self.server.unaccepted), 8)
         self.assertEqual(len(told), 3)
         while self.messages:
             self.take(self.messages[-1].id)
@@ -93,7 +93,7 @@ class AnnouncedTests(SessionCase):
             reset(visitor)
         self.take(self.messages[0].id)
         self.assertEqual(self.told(), self.names(visitors[7:]))
-        self.assertEqual(len(self.factory.unaccepted), 3)
+        self.assertEqual(len(self.server.unaccepted), 3)
 
     def test_whoHasEndedItsStreamStillWaitsForItsAnswer(self) -> None:
         visitors = self.come(4)
@@ -167,21 +167,21 @@ class ShareTests(LaneCase):
         super().setUp()
         self.others = 0
         # FakeLanes, and what else belongs to a test, are no descriptors of a server.
-        self.factory.descriptors.__init__(self.reactor, 120, OpenCount(self.open))  # type: ignore[misc]
+        self.server.descriptors.__init__(self.reactor, 120, OpenCount(self.open))  # type: ignore[misc]
 
     def open(self) -> int:
         """Two for each tunnel, and one for each connection of a visitor and of a client."""
         lanes = sum(not lane.closed for lane in self.relay.adopted)
-        streams = lanes + len(self.relay.carried) + len(self.factory.unaccepted)
-        return self.others + 2 * len(self.factory.tunnels) + streams
+        streams = lanes + len(self.relay.carried) + len(self.server.unaccepted)
+        return self.others + 2 * len(self.server.tunnels) + streams
 
     def use(self, others: int) -> None:
         """So many are in use for other things."""
         self.others = others
-        self.factory.descriptors.renew()
+        self.server.descriptors.renew()
 
     def accepted(self, port: int) -> int:
-        return len(self.factory.tunnels._byPort[port].waiting)
+        return len(self.server.tunnels._byPort[port].waiting)
 
     def flood(self, opened: Opened, count: int = 100) -> list[socket.socket]:
         return [self.visit(opened.port) for _ in range(count)]

@@ -8,7 +8,7 @@ from uuid import uuid4
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.server.control import ControlProtocol
-from bore.server.controlport import ControlFactory
+from bore.server.server import Server
 from bore.server.settings import ServerSettings
 from bore.server.users import NAMELESS, SharedSecret, User
 from bore.streams.reactor import IReactor
@@ -65,10 +65,10 @@ class UsersTests(SessionCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.factory.shutDown()
+        self.server.shutDown()
         reactor = cast(IReactor, self.reactor)
         settings = ServerSettings(bindTunnels=self.host)
-        self.factory = ControlFactory(reactor, self.sink, settings, self.relay, TwoUsers())
+        self.server = Server(reactor, self.sink, settings, self.relay, TwoUsers())
 
     def prove(self, secret: Secret) -> tuple[ControlProtocol, FakeTransport]:
         """A client that answers the challenge."""

@@ -1,0 +1,106 @@
+"""The parts of a server, and how they are put together."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+
+from bore.events import Sink, Stopped
+from bore.relay.interface import Relay
+from bore.server.control import ControlContext
+from bore.server.controlport import ControlFactory
+from bore.server.firstmessage import FirstMessages
+from bore.server.guesses import Guesses
+from bore.server.lanepool import LaneBudget, LanePools
+from bore.server.registry import LocalRegistry, Registry
+from bore.server.session import SessionContext
+from bore.server.sessions import Sessions
+from bore.server.settings import ServerSettings
+from bore.server.tcpentrance import TcpEntrances
+from bore.server.tunnels import Tunnels
+from bore.server.unaccepted import UnacceptedVisitors
+from bore.server.unclassified import UnclassifiedConnections
+from bore.server.users import Authenticator, SharedSecret
+from bore.streams.listener import ListenerGroup
+from bore.streams.reactor import IReactor
+from bore.system.descriptors import Descriptors
+from bore.timing.turns import Turns
+
+
+class Server:
+    """
+    All that a server has behind its control ports.
+
+    :param authenticator: says who clients are; None: they share the secret of the settings.
+    :param registry: says who owns which public port; None: this server alone decides.
+    :ivar control: serves the connections to the control ports.
+    :ivar unclassified: the connections that have not sent their first message yet.
+    :ivar sessions: the sessions of all clients.
+    :ivar tunnels: their tunnels.
+    :ivar pools: their lanes.
+    :ivar unaccepted: the visitors that wait for a client.
+    :ivar group: all listeners.
+    :ivar descriptors: how many descriptors there are for visitors.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactor,
+        sink: Sink,
+        settings: ServerSettings,
+        relay: Relay,
+        authenticator: Authenticator | None = None,
+        registry: Registry | None = None,
+    ) -> None:
+        self._sink = sink
+        self._relay = relay
+        self.descriptors = Descriptors(reactor, settings.bounds.descriptors)
+        budget = LaneBudget(self.descriptors)
+        self.pools = LanePools(reactor, sink, relay, settings.bounds.lanes, budget)
+        self.unaccepted = UnacceptedVisitors(reactor, sink, self.descriptors, lambda: budget.count, self.giveWay)
+        self.group = ListenerGroup(sink)
+        registry = LocalRegistry(reactor, settings.lease) if registry is None else registry
+        entrances = TcpEntrances(reactor, settings, self.group, self.descriptors, self.giveWay)
+        self.tunnels = Tunnels(reactor, sink, settings, registry, self.unaccepted, entrances)
+        self.sessions = Sessions(SessionContext(reactor, sink, settings, self.tunnels, self.pools))
+        self.unclassified = UnclassifiedConnections(reactor, sink, settings.bounds, self.tunnels.hasSome)
+        authenticator = SharedSecret(settings.secret) if authenticator is None else authenticator
+        firstMessages = FirstMessages(self.unaccepted, relay, self.pools)
+        guesses, turns = Guesses(reactor), Turns(reactor)
+        self.control = ControlFactory(
+            ControlContext(
+                reactor, sink, settings, authenticator, self.unclassified, firstMessages, self.sessions, guesses, turns
+            )
+        )
+
+    def shutDown(self) -> Deferred[None]:
+        """
+        Send all clients that the server stops, and close what belongs to no running visitor.
+
+        :returns: fires when all control connections are closed.
+        """
+        self.unclassified.close()
+        left = self.sessions.shutDown()
+        self.tunnels.closeAll()
+        self.unaccepted.close()
+        self._sink.emit(Stopped())
+        # Connections were unclassified while their clients had not read the last message.
+        return left.addCallback(lambda _: self.unclassified.close())
+
+    def relieve(self) -> bool:
+        """
+        Free descriptors, as there are none left for new connections to the control port.
+
+        :returns: whether some are free already.
+        """
+        if self.giveWay() or self.unaccepted.closeNewest():
+            return True
+        self.unclassified.dropOne()
+        return False
+
+    def giveWay(self) -> bool:
+        """
+        Close half of each session's idle lanes, or else reset streams that only linger; whether there was one.
+
+        An idle lane costs nobody anything; a stream that lingers may still have an answer to pass on.
+        """
+        return self.pools.shrink() or self._relay.relieve()
