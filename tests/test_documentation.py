@@ -15,7 +15,7 @@ from bore.options.secrets import secretCommand
 from bore.options.server import serverCommand
 from bore.relay.interface import DRAIN_TIMEOUT
 from bore.streams.socketoptions import BASE_TIMEOUT
-from bore.wire import errors, limits
+from bore.wire import limits, refusals
 from tests.support import CHECKOUT
 
 README = (CHECKOUT / "README.rst").read_text(encoding="utf-8")
@@ -102,13 +102,13 @@ class FactsTests(SynchronousTestCase):
         self.assertEqual({int(code) for code in re.findall(r"^(\d+) ", section, re.MULTILINE)}, codes)
 
     def test_everyRefusalIsThere(self) -> None:
-        said = {kind.text for kind in errors._BY_TEXT.values()}
+        said = {kind.text for kind in refusals.BY_TEXT.values()}
         for text in said:
             self.assertIn(f"``{text}``", WORDS)
 
     def test_everyCodeOfTheExtensionIsThereAndNoOther(self) -> None:
         source = (CHECKOUT / "bore" / "wire" / "serversession.py").read_text()
-        codes = set(errors._BY_CODE) | set(re.findall(r'BrokenRule\("([a-z-]+)"', source))
+        codes = set(refusals.BY_CODE) | set(re.findall(r'BrokenRule\("([a-z-]+)"', source))
         table = README.split("\ncode                              case\n", 1)[1].split("\n\n", 1)[0]
         self.assertEqual(set(re.findall(r"^``([a-z-]+)``", table, re.MULTILINE)), codes)
 

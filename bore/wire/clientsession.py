@@ -25,14 +25,13 @@ from bore.wire.errors import (
     TooManyTunnels,
     TooManyTunnelsFromSource,
     UnboundChallenge,
-    refusalFor,
-    refusalForCode,
 )
 from bore.wire.extension import Extended, Goodbye, Open, Opened, Refused, Visitor
 from bore.wire.framing import FrameDecoder
 from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Challenge, Connection, Error, Heartbeat, Hello
 from bore.wire.proof import ClientProof
+from bore.wire.refusals import refusalFor, refusalForCode
 from bore.wire.sessionevents import (
     ClientEvent,
     SendData,

@@ -8,11 +8,12 @@ from typing import Final
 
 from bore.wire import extension, messages, statetable
 from bore.wire.binding import BindingAnswer, BindingChallenge
-from bore.wire.errors import ProtocolViolation, Refusal, ServerNotProven, UnboundChallenge, refusalFor
+from bore.wire.errors import ProtocolViolation, Refusal, ServerNotProven, UnboundChallenge
 from bore.wire.extension import Lane
 from bore.wire.framing import FrameDecoder
 from bore.wire.messages import Accept, Challenge, Error
 from bore.wire.proof import ClientProof
+from bore.wire.refusals import refusalFor
 from bore.wire.statetable import Cell, Table, on, row
 
 

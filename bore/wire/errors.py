@@ -1,25 +1,25 @@
 """
-Everything that can be wrong on the wire, as classes.
+The errors of the protocol, as classes.
 
-The original knows errors as strings, the extension as codes. They are mapped here, in both directions, and nowhere
-else.
+The base protocol sends a refusal as a text, the extension as a code. The classes have both;
+:mod:`bore.wire.refusals` maps what a server sends to them.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import ClassVar
 
 
 class WireError(Exception):
-    """Something is wrong with what the peer sent, or with what it was to be sent."""
+    """What the peer sent is wrong, or what it should be sent does not fit."""
 
 
 class ProtocolViolation(WireError):
-    """The peer broke the protocol: the connection is closed without a word."""
+    """The peer broke the protocol: the connection is closed without an answer."""
 
 
 class FrameTooLong(ProtocolViolation):
-    """A frame is longer than the limit, or has no end within it."""
+    """A frame is longer than the limit."""
 
 
 class MalformedMessage(ProtocolViolation):
@@ -27,25 +27,25 @@ class MalformedMessage(ProtocolViolation):
 
 
 class UnknownMessage(MalformedMessage):
-    """A frame is a message, but none that this side knows."""
+    """A frame is a message that this side does not know."""
 
 
 class ServerLeft(WireError):
-    """The server has said Goodbye."""
+    """The server has sent Goodbye."""
 
 
 class LateChallenge(ProtocolViolation):
-    """The server has a secret after all, and needed longer to say so than the client had patience for."""
+    """The server's challenge arrived after the client had stopped waiting for it (CHALLENGE_PATIENCE)."""
 
 
 class Refusal(WireError):
     """
-    The server says no, in an Error frame or as Refused, and closes.
+    The server refuses, with an Error frame or Refused, and closes the connection.
 
-    A text or a code that this side does not know stays a plain ``Refusal``.
+    A text or a code that this side does not know gives a plain ``Refusal``.
 
-    :cvar text: what people read; the original's, where it has one.
-    :cvar code: what programs read, in the extension.
+    :cvar text: the text for people; the original's, where it has one.
+    :cvar code: the code for programs, in the extension.
     :ivar retry: whether the same request may be granted later.
     """
 
@@ -66,14 +66,14 @@ class PortNotAllowed(Refusal):
 
 
 class PortInUse(Refusal):
-    """Somebody else listens on the port: another tunnel, or another program."""
+    """Another tunnel or another program listens on the port."""
 
     text = "port already in use"
     code = "port-in-use"
 
 
 class PortForbidden(Refusal):
-    """The server has not the right to listen on the port."""
+    """The server does not have the right to listen on the port."""
 
     text = "permission denied"
     code = "permission-denied"
@@ -95,47 +95,47 @@ class NoFreePort(Refusal):
 
 
 class ShuttingDown(Refusal):
-    """The server was told to stop. The original never says so, and its client prints the text."""
+    """The server stops. An original server never sends this; an original client prints the text."""
 
     text = "server is shutting down"
     code = "draining"
 
 
 class TooManyPending(Refusal):
-    """Too many connections to the control port have not said yet what they want, and this is the oldest."""
+    """Too many connections to the control port have sent no request yet, and this is the oldest."""
 
     text = "too many connections that say nothing"
     code = "too-many-pending"
 
 
 class TooManyTunnels(Refusal):
-    """The server has as many tunnels as it may have."""
+    """The limit of the server's tunnels is reached."""
 
     text = "too many tunnels"
     code = "too-many-tunnels"
 
 
 class TooManyTunnelsFromSource(Refusal):
-    """The client's address has as many tunnels as it may have."""
+    """The limit of tunnels of the client's address is reached."""
 
     text = "too many tunnels from your address"
     code = "too-many-tunnels-from-address"
 
 
 class TooManyGuesses(Refusal):
-    """Too many wrong secrets came from the client's address: this one was not looked at."""
+    """Too many wrong secrets came from the client's address; the proof was not checked."""
 
     text = "too many wrong secrets from your address"
 
 
 class ProxyHeader(Refusal):
-    """A proxy in front of the control port tells where its client comes from, and nobody asked it to."""
+    """A proxy in front of the control port sends a PROXY protocol header, which the server does not accept."""
 
     text = "a PROXY protocol header at the control port: remove send-proxy for this port from the proxy in front of it"
 
 
 class PresumedGone(Refusal):
-    """An original client has given no sign of life for a while, and another client needs its place."""
+    """An original client has shown no sign of life for a while, and another client needs its place."""
 
     text = "no sign of life, and another client came"
 
@@ -148,28 +148,28 @@ class NoAnswer(Refusal):
 
 
 class TakenOver(Refusal):
-    """Another session has come with the token of this one, and has its tunnel now."""
+    """Another session has resumed the tunnel of this one with its token."""
 
     text = "another session has taken the tunnel over"
     code = "taken-over"
 
 
 class OpenTimeout(Refusal):
-    """The client asked for the extension, and then for no tunnel."""
+    """The client agreed on the extension, and then sent no Open in time."""
 
     text = "timed out waiting for Open"
     code = "timeout"
 
 
 class ClaimTimeout(Refusal):
-    """The server could not find out in time whether the client can have its port."""
+    """The server could not decide in time whether the client can have the port."""
 
     text = "timed out waiting for the port"
     code = "claim-timeout"
 
 
 class BrokenRule(Refusal):
-    """The client sent what it must not, within the extension; the codes are those of the cases."""
+    """The client broke a rule of the extension; each case has a code of its own."""
 
     code = "unexpected-message"
     retry = False
@@ -180,7 +180,7 @@ class BrokenRule(Refusal):
 
 
 class CertificateRefused(Refusal):
-    """The server does not accept the authority any more that has signed the client's certificate."""
+    """The server no longer accepts the authority that signed the client's certificate."""
 
     text = "the client's certificate is not accepted any more"
     code = "certificate-refused"
@@ -188,7 +188,7 @@ class CertificateRefused(Refusal):
 
 
 class NeedsTls(Refusal):
-    """The port speaks TLS, and the client does not."""
+    """The port requires TLS, and the client does not use it."""
 
     text = "this port speaks TLS: use 'bore local' of txbore with --tls, or the server's plain port, if it has one"
     code = "needs-tls"
@@ -196,7 +196,7 @@ class NeedsTls(Refusal):
 
 
 class SpeaksNoTls(Refusal):
-    """The client speaks TLS, and the port does not."""
+    """The client uses TLS, and the port does not."""
 
     text = "this port speaks no TLS: use the server's other port, or start it with --tls"
     code = "speaks-no-tls"
@@ -204,7 +204,7 @@ class SpeaksNoTls(Refusal):
 
 
 class AuthenticationFailed(Refusal):
-    """The two ends do not share a secret. Trying again cannot help."""
+    """The two ends do not share a secret. A retry cannot help."""
 
     code = "secret-refused"
     retry = False
@@ -217,7 +217,7 @@ class InvalidSecret(AuthenticationFailed):
 
 
 class SecretMissing(AuthenticationFailed):
-    """The server has a secret, and the client answered its challenge with something else than a proof."""
+    """The server has a secret, and the client answered its challenge with another message than a proof."""
 
     text = "server requires secret, but no secret was provided"
 
@@ -235,13 +235,13 @@ class ServerHasNoSecret(AuthenticationFailed):
 
 
 class UnboundProof(AuthenticationFailed):
-    """The client, inside TLS, sent the proof of the base protocol, which anybody in between could pass on."""
+    """The client, inside TLS, sent the proof of the base protocol, which a man in the middle could pass on."""
 
     text = "inside TLS the proof of the secret has to be bound to the connection"
 
 
 class UnboundChallenge(AuthenticationFailed):
-    """The server, inside TLS, asks for the proof of the base protocol, which anybody in between could pass on."""
+    """The server, inside TLS, asks for the proof of the base protocol, which a man in the middle could pass on."""
 
     text = (
         "inside TLS it asks for a proof of the secret that is not bound to the connection: "
@@ -256,78 +256,18 @@ class ServerNotProven(AuthenticationFailed):
 
 
 class UnreadableProof(Refusal):
-    """A frame that is no message came where the proof of the secret belongs."""
+    """A frame that is not a message arrived in the place of the proof."""
 
     text = "unable to parse message"
 
 
 class OverlongProof(Refusal):
-    """An over-long frame came where the proof of the secret belongs."""
+    """An over-long frame arrived in the place of the proof."""
 
     text = "frame error, invalid byte length"
 
 
 class ProofTimeout(Refusal):
-    """Nothing came where the proof of the secret belongs."""
+    """No proof of the secret arrived in time."""
 
     text = "timed out waiting for initial message"
-
-
-#: What is said on either wire.
-_COMMON: Final = (
-    PortNotAllowed,
-    PortInUse,
-    PortForbidden,
-    BindFailed,
-    NoFreePort,
-    ShuttingDown,
-    TooManyPending,
-    TooManyTunnels,
-    TooManyTunnelsFromSource,
-    ClaimTimeout,
-    CertificateRefused,
-    NeedsTls,
-    SpeaksNoTls,
-)
-
-#: What is said before the extension is agreed upon, or where it is not spoken.
-_BEFORE: Final = (
-    InvalidSecret,
-    SecretMissing,
-    UnboundProof,
-    UnreadableProof,
-    OverlongProof,
-    ProofTimeout,
-    TooManyGuesses,
-    ProxyHeader,
-    PresumedGone,
-)
-
-_EXTENDED: Final = (NoAnswer, TakenOver, OpenTimeout)
-
-_BY_TEXT: Final[dict[str, type[Refusal]]] = {kind.text: kind for kind in (*_COMMON, *_BEFORE)}
-
-_BY_CODE: Final[dict[str, type[Refusal]]] = {kind.code: kind for kind in (*_COMMON, *_EXTENDED)}
-
-
-def refusalFor(text: str) -> Refusal:
-    """
-    Turn the text of an Error frame into the refusal that it stands for.
-
-    :param text: what the server wrote; unknown texts give a plain :class:`Refusal` that carries them.
-    """
-    return _BY_TEXT.get(text, Refusal)(text)
-
-
-def refusalForCode(code: str, text: str, retry: bool) -> Refusal:
-    """
-    Turn what a Refused message says into the refusal that it stands for.
-
-    :param code: the server's word; unknown ones give a plain :class:`Refusal` that carries it.
-    :param text: what people read.
-    :param retry: whether the same request may be granted later.
-    """
-    refusal = _BY_CODE.get(code, Refusal)(text)
-    refusal.code = code
-    refusal.retry = retry
-    return refusal

@@ -76,13 +76,7 @@ class ServerProof(Protocol):
 
 
 class ClientProof(Protocol):
-    """
-    The client's side of a proof, on one connection.
-
-    :ivar mutual: whether the server answers with a proof of its own.
-    """
-
-    mutual: bool
+    """The client's side of a proof, on one connection."""
 
     def decode(self, frame: bytes) -> binding.ServerMessage:
         """
@@ -181,8 +175,6 @@ class BaseServerProof:
 class BaseClientProof:
     """The proof of the base protocol, on the client's side."""
 
-    mutual = False
-
     def __init__(self, secret: Secret) -> None:
         self._secret = secret
 
@@ -244,8 +236,6 @@ class BoundClientProof:
 
     :param channelBinding: identifies the TLS connection.
     """
-
-    mutual = True
 
     def __init__(self, secret: Secret, channelBinding: bytes, random: Random = token_bytes) -> None:
         self._secret = secret

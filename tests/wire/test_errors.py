@@ -50,10 +50,9 @@ from bore.wire.errors import (
     UnknownMessage,
     UnreadableProof,
     WireError,
-    refusalFor,
-    refusalForCode,
 )
 from bore.wire.messages import Error, encode
+from bore.wire.refusals import refusalFor, refusalForCode
 from tests.wire.strategies import UNHURRIED
 
 #: What the original's server writes in an Error, and the 0.5.x of it.

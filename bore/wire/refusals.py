@@ -1,0 +1,96 @@
+"""Which refusal a server's text or code stands for. Both are mapped here, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bore.wire.errors import (
+    BindFailed,
+    CertificateRefused,
+    ClaimTimeout,
+    InvalidSecret,
+    NeedsTls,
+    NoAnswer,
+    NoFreePort,
+    OpenTimeout,
+    OverlongProof,
+    PortForbidden,
+    PortInUse,
+    PortNotAllowed,
+    PresumedGone,
+    ProofTimeout,
+    ProxyHeader,
+    Refusal,
+    SecretMissing,
+    ShuttingDown,
+    SpeaksNoTls,
+    TakenOver,
+    TooManyGuesses,
+    TooManyPending,
+    TooManyTunnels,
+    TooManyTunnelsFromSource,
+    UnboundProof,
+    UnreadableProof,
+)
+
+#: Sent in either protocol.
+_COMMON: Final = (
+    PortNotAllowed,
+    PortInUse,
+    PortForbidden,
+    BindFailed,
+    NoFreePort,
+    ShuttingDown,
+    TooManyPending,
+    TooManyTunnels,
+    TooManyTunnelsFromSource,
+    ClaimTimeout,
+    CertificateRefused,
+    NeedsTls,
+    SpeaksNoTls,
+)
+
+#: Sent before the extension is agreed on, or where it is not spoken.
+_BEFORE: Final = (
+    InvalidSecret,
+    SecretMissing,
+    UnboundProof,
+    UnreadableProof,
+    OverlongProof,
+    ProofTimeout,
+    TooManyGuesses,
+    ProxyHeader,
+    PresumedGone,
+)
+
+#: Sent in the extension only.
+_EXTENDED: Final = (NoAnswer, TakenOver, OpenTimeout)
+
+#: The refusals that have a text of their own.
+BY_TEXT: Final[dict[str, type[Refusal]]] = {kind.text: kind for kind in (*_COMMON, *_BEFORE)}
+
+#: The refusals that have a code of their own.
+BY_CODE: Final[dict[str, type[Refusal]]] = {kind.code: kind for kind in (*_COMMON, *_EXTENDED)}
+
+
+def refusalFor(text: str) -> Refusal:
+    """
+    The refusal that the text of an Error frame stands for.
+
+    :param text: the server's text; an unknown one gives a plain :class:`Refusal` that carries it.
+    """
+    return BY_TEXT.get(text, Refusal)(text)
+
+
+def refusalForCode(code: str, text: str, retry: bool) -> Refusal:
+    """
+    The refusal that a Refused message stands for.
+
+    :param code: the server's code; an unknown one gives a plain :class:`Refusal` that carries it.
+    :param text: the text for people.
+    :param retry: whether the same request may be granted later.
+    """
+    refusal = BY_CODE.get(code, Refusal)(text)
+    refusal.code = code
+    refusal.retry = retry
+    return refusal
