@@ -25,21 +25,21 @@ from bore.tls.tlssocket import TlsSocket
 #: X509_STORE_CTX_get_error(3): no trusted authority has signed it.
 _UNSIGNED: Final = frozenset((2, 18, 19, 20, 21))
 
-_UNTRUSTED: Final = "its certificate is signed by an authority that is not trusted"
+_UNTRUSTED: Final = "the server's certificate is signed by an authority that is not trusted"
 
 _COMPLAINTS: Final = {
     7: _UNTRUSTED,
-    18: "its certificate is self-signed, and --tls-ca requires one of an authority",
+    18: "the server's certificate is self-signed, and --tls-ca requires one of an authority",
     19: _UNTRUSTED,
     20: _UNTRUSTED,
     21: _UNTRUSTED,
-    26: "its certificate is not made for servers",
+    26: "the server's certificate is not made for servers",
 }
 
 #: The same, where only the dates are wrong: of the certificate, or of this machine.
 _DATES: Final = {
-    9: "its certificate, or one above it, is not valid yet",
-    10: "its certificate, or one above it, has expired",
+    9: "the server's certificate, or one above it, is not valid yet",
+    10: "the server's certificate, or one above it, has expired",
 }
 
 _VERIFIED: Final = ", and verified by secret"
@@ -100,7 +100,7 @@ class Shown:
         try:
             object.__setattr__(self, "key", fingerprint(self.certificate))
         except ODD:
-            raise ServerNotTrusted("its certificate has a key of an unknown kind") from None
+            raise ServerNotTrusted("the server's certificate has a key of an unknown kind") from None
 
     @property
     def isUnsigned(self) -> bool:
@@ -150,9 +150,9 @@ def shownBy(sock: TlsSocket) -> Shown:
         with silenced():
             certificate = sock.certificate
     except ODD:
-        raise ServerNotTrusted("its certificate breaks the rules for certificates (RFC 5280)") from None
+        raise ServerNotTrusted("the server's certificate breaks the rules for certificates (RFC 5280)") from None
     if certificate is None:
-        raise ServerNotTrusted("it has shown no certificate")
+        raise ServerNotTrusted("the server has presented no certificate")
     return Shown(certificate, sock.complaints, sock.certificateBytes)
 
 
@@ -202,7 +202,7 @@ def _decide(shown: Shown, expected: Expected, known: Known) -> tuple[str, str]:
     if tls.fingerprint is not None:
         if shown.key != tls.fingerprint:
             raise ServerKeyChanged(
-                f"its key is {shown.key}, and --tls-fingerprint requires {tls.fingerprint}: "
+                f"the server's key is {shown.key}, and --tls-fingerprint requires {tls.fingerprint}: "
                 "someone may be intercepting the connection, or the server has a new key"
             )
         return "as --tls-fingerprint says", ""
@@ -236,7 +236,9 @@ def _checkSigned(shown: Shown, expected: Expected) -> None:
     """
     others = [number for number in shown.complaints if number not in _DATES]
     if others:
-        raise ServerNotTrusted(_COMPLAINTS.get(others[0], f"OpenSSL rejects its certificate (error {others[0]})"))
+        raise ServerNotTrusted(
+            _COMPLAINTS.get(others[0], f"OpenSSL rejects the server's certificate (error {others[0]})")
+        )
     try:
         with silenced():
             if expected.name:
@@ -245,7 +247,7 @@ def _checkSigned(shown: Shown, expected: Expected) -> None:
                 verify_certificate_ip_address(shown.certificate, expected.host.partition("%")[0])
     except (VerificationError, CertificateError, *ODD):
         raise ServerNotTrusted(
-            f"its certificate is not for {expected.host}, but for {_namesIn(shown.certificate)}: "
+            f"the server's certificate is not for {expected.host}, but for {_namesIn(shown.certificate)}: "
             "give --to the server's name"
         ) from None
     if shown.complaints:

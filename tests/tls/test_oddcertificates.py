@@ -78,10 +78,10 @@ class OddTests(TrustCase):
         for known in ("authority", identity.fingerprint):
             self.know(known)
             why = self.judge(self.trust(), data, [18])
-            self.assertEqual(why, "its certificate breaks the rules for certificates (RFC 5280)")
+            self.assertEqual(why, "the server's certificate breaks the rules for certificates (RFC 5280)")
         self.assertEqual(
             self.judge(self.trust(), changed(identity, ODD["an unknown key"]), [18]),
-            "its certificate has a key of an unknown kind",
+            "the server's certificate has a key of an unknown kind",
         )
 
     def test_aSerialNumberBelowZeroIsNoReasonToRefuseAKnownKeyAndNoWarningIsShown(self) -> None:
