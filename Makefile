@@ -6,6 +6,7 @@
 # make check   ruff, mypy --strict, and the documentation
 # make wheel   build the wheel, and try it in an environment of its own
 # make stress  the long form of the tests that move a lot
+# make fuzz    coverage-guided fuzzing of all parsers (SECONDS=60; ARGS="lane": one of them; ARGS=--keep: keep its finds)
 # make faults  break a network in every way we know, and write docs/reliability.rst (root, 30 minutes; ARGS="--list")
 # make bench   measure it beside other tunnels, 35 minutes (QUICK=1: 3 minutes; ARGS="--only bulk")
 # make profile flame graphs of both ends under a load (CASE=bulk, visitors, requests, tls-visitors, handshakes ...)
@@ -18,7 +19,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DOCUMENTS := $(wildcard *.rst docs/*.rst docs/*/*.rst newsfragments/README.rst)
 
-.PHONY: help demo test unit lowest pythons check wheel stress faults bench profile clean
+.PHONY: help demo test unit lowest pythons check wheel stress fuzz faults bench profile clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -54,6 +55,9 @@ check: $(VENV)/installed-dev $(VENV)/installed-test
 
 stress: $(VENV)/installed-test
 	@BORE_STRESS=1 $(BIN)/python -m pytest -q tests/processes/test_stress.py tests/processes/test_lanestress.py
+
+fuzz: $(VENV)/installed-fuzz
+	@$(BIN)/python -m fuzz --seconds $(or $(SECONDS),60) $(ARGS)
 
 faults: $(VENV)/installed-test
 	@$(BIN)/python -m laboratory $(ARGS)
@@ -101,6 +105,10 @@ $(VENV)/installed-test: $(VENV)/installed
 
 $(VENV)/installed-dev: $(VENV)/installed
 	@$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/installed-fuzz: $(VENV)/installed
+	@$(INSTALL) --editable '.[fuzz]'
 	@touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed

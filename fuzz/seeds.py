@@ -1,0 +1,119 @@
+"""
+Makes the first corpus: recorded conversations, one of every message, and what belongs to each target::
+
+    python -m fuzz.seeds
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from hashlib import sha1
+from pathlib import Path
+from typing import Final
+
+from bore.wire import binding, extension, messages
+from bore.wire.extension import Alive, Extended, Goodbye, Lane, Open, Opened, Refused, Visitor, markedHello
+from bore.wire.lane import DATA, END_FRAME, HEADER, RAW_FRAME, RESET_FRAME, openFrame
+from bore.wire.messages import Accept, Authenticate, Challenge, Connection, Error, Heartbeat, Hello
+from bore.wire.proof import BaseServerProof, BoundClientProof, BoundServerProof, proveBase
+from fuzz.targets import BINDING, SECRET, TOKEN, VISITOR, notRandom
+
+_CORPUS: Final = Path(__file__).with_name("corpus")
+_RECORDED: Final = Path(__file__).parents[1] / "tests/wire/recorded-bore-0.6.0.json"
+
+_SOURCE: Final = ("203.0.113.9", 50123)
+_KEY: Final = "SHA256:" + "A" * 43
+
+
+def recorded() -> list[bytes]:
+    """All texts that were recorded from the original."""
+    return [text.encode() for text in json.loads(_RECORDED.read_bytes()).values() if isinstance(text, str)]
+
+
+def _challenge() -> messages.Challenge:
+    challenge = messages.decodeServerMessage(BaseServerProof(SECRET, notRandom).challenge()[:-1])
+    assert isinstance(challenge, Challenge)
+    return challenge
+
+
+def conversations() -> dict[str, list[bytes]]:
+    """What each target is fed first; those of sessions without the two bytes that choose."""
+    challenge = _challenge()
+    bound = BoundServerProof(SECRET, BINDING, notRandom)
+    boundChallenge = binding.decodeServerMessage(bound.challenge()[:-1])
+    assert isinstance(boundChallenge, binding.BindingChallenge)
+    boundProof = BoundClientProof(SECRET, BINDING, notRandom).answer(boundChallenge)
+    boundAnswer = bound.check(boundProof[:-1]).answer
+    proof = messages.encode(Authenticate(proveBase(SECRET, challenge.id)))
+    asking = markedHello(8000) + extension.encode(Open(8000, TOKEN))
+    leaving = extension.encode(Alive()) + extension.encode(Goodbye())
+    requests = [
+        asking + leaving,
+        messages.encode(Hello(8000)),
+        messages.encode(Accept(VISITOR)) + b"early",
+        extension.encode(Lane(TOKEN)) + openFrame(VISITOR, _SOURCE),
+    ]
+    news = extension.encode(Visitor(VISITOR, _SOURCE)) + messages.encode(Heartbeat())
+    answers = [
+        messages.encode(Hello(8000)) + messages.encode(Heartbeat()) + messages.encode(Connection(VISITOR)),
+        extension.encode(Extended(1)) + extension.encode(Opened(8000, TOKEN, 60, TOKEN, 256)) + news,
+        messages.encode(Error("port already in use")),
+        extension.encode(Extended(1)) + extension.encode(Refused("port-in-use", "port already in use", True)),
+    ]
+    proofs = [messages.encode(challenge), bound.challenge()]
+    visit = openFrame(VISITOR, _SOURCE, True) + HEADER.pack(DATA, 5) + b"hello"
+    return {
+        "serverSession": [*requests, *(proof + each for each in requests), *(boundProof + each for each in requests)],
+        "controlSession": [
+            *answers,
+            *(proofs[0] + each for each in answers),
+            *(proofs[1] + boundAnswer + each for each in answers),
+        ],
+        "dataSession": [proofs[0] + b"bytes", proofs[1] + boundAnswer + b"bytes", answers[2]],
+        "lane": [
+            visit + END_FRAME + visit + RESET_FRAME,
+            visit + RAW_FRAME + b"bare",
+            HEADER.pack(DATA, 3) + b"abc" + END_FRAME,
+            openFrame(VISITOR, None),
+        ],
+        "frames": [b"one\0two\0", b"x" * 300],
+        "decoders": [frame for each in (*requests, *answers, *proofs, boundProof, boundAnswer) for frame in _cut(each)],
+        "proofs": [proof[:-1], boundProof[:-1], boundAnswer[:-1], bound.challenge()[:-1], proofs[0][:-1]],
+        "proxyHeader": [b"203.0.113.9\n192.0.2.1", b"2001:db8::1\n192.0.2.1", b"::ffff:192.0.2.1%eth0\n::"],
+        "addresses": [b"example.com:80", b"[2001:db8::1]:7835", "bücher.example".encode(), b"fe80::1%eth0", b"65535"],
+        "knownServers": [
+            f"example.com:7835 {_KEY}".encode(),
+            b"[2001:db8::1]:7835 authority",
+            f"a\\x0020b:1 {_KEY}".encode(),
+        ],
+    }
+
+
+def _cut(data: bytes) -> Iterable[bytes]:
+    return [frame for frame in data.split(b"\0") if frame]
+
+
+def seeds() -> dict[str, list[bytes]]:
+    """The inputs of all targets."""
+    inputs = conversations()
+    texts = recorded()
+    inputs["decoders"] += texts
+    for name in ("serverSession", "controlSession", "frames"):
+        inputs[name] += [text + b"\0" for text in texts]
+    for name, choices in (("serverSession", 6), ("controlSession", 6), ("dataSession", 2), ("lane", 2), ("frames", 2)):
+        inputs[name] = [bytes([choice, 7]) + each for each in inputs[name] for choice in range(choices)]
+    return inputs
+
+
+def main() -> None:
+    """Write them, each under the name that libFuzzer would give it."""
+    for name, inputs in seeds().items():
+        folder = _CORPUS / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for each in inputs:
+            (folder / sha1(each, usedforsecurity=False).hexdigest()).write_bytes(each)
+
+
+if __name__ == "__main__":
+    main()
