@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import enum
 import inspect
-from dataclasses import FrozenInstanceError, dataclass, fields, is_dataclass
+from dataclasses import FrozenInstanceError, fields, is_dataclass
 from types import ModuleType
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from twisted.trial.unittest import SynchronousTestCase
 
 import bore.events
-from bore.events import Event, Sink, VisitorEvent, client, server
+from bore.events import Event, Sink, VisitorEvent, client, fact, server
 
 
 def eventsIn(*modules: ModuleType) -> list[type[Event]]:
@@ -31,14 +31,15 @@ ALL = eventsIn(bore.events, server, client)
 VALUES = (str, int, float, bool, type(None), enum.Enum, Exception)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Thing(Event):
     """Something that happens."""
 
     number: int
+    text: str = "none"
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Detail(VisitorEvent):
     """Something that happens to a visitor."""
 
@@ -53,7 +54,24 @@ class VocabularyTests(SynchronousTestCase):
             made = object.__new__(each)
             self.assertFalse(hasattr(made, "__dict__"), each)
             with self.assertRaises((FrozenInstanceError, TypeError)):
-                made.anything = 1  # type: ignore[attr-defined]
+                made.anything = 1
+
+    def test_itHasTheMethodsOfADataclass(self) -> None:
+        thing = Thing(1, text="a")
+        self.assertEqual(thing, Thing(number=1, text="a"))
+        self.assertNotEqual(thing, Thing(1))
+        self.assertNotEqual(Detail(), Event())
+        self.assertEqual(len({thing, Thing(1, "a"), Thing(2, "a")}), 2)
+        self.assertEqual(repr(Thing(1)), "Thing(number=1, text='none')")
+        match thing:
+            case Thing(number, text):
+                self.assertEqual((number, text), (1, "a"))
+
+    def test_aFieldThatIsMissingOrTwiceThereOrUnknownIsAFault(self) -> None:
+        make: Any = Thing
+        for values, named in (((), {}), ((1, "a", 2), {}), ((1,), {"number": 1}), ((1,), {"other": 1})):
+            with self.assertRaises(TypeError):
+                make(*values, **named)
 
     def test_itHoldsValuesAndNoLiveObject(self) -> None:
         for each in ALL:

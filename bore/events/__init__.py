@@ -12,15 +12,60 @@ in bytes. Faults of the program itself are not events: they are logged with thei
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import MISSING, FrozenInstanceError, dataclass, fields
 from enum import Enum
-from typing import TypeAlias
+from typing import Any, NoReturn, TypeAlias, TypeVar, cast, dataclass_transform
+
+_Fact = TypeVar("_Fact", bound="Event")
 
 
 class Event:
-    """A fact."""
+    """
+    A fact. Its class is a frozen dataclass, made by :func:`fact`; the methods stand here, once for all.
+
+    :raises TypeError: when a field is missing, given twice, or unknown.
+    """
 
     __slots__ = ()
+    __match_args__ = ()
+
+    def __init__(self, *values: object, **named: object) -> None:
+        names = _namesOf(self)
+        given: dict[str, Any] = {each.name: each.default for each in fields(cast(Any, self))} if names else {}
+        given.update(zip(names, values, strict=False))
+        given.update(named)
+        if len(values) > len(names) or len(given) > len(names) or not named.keys().isdisjoint(names[: len(values)]):
+            raise TypeError(f"{type(self).__name__} has the fields {', '.join(names)}: got {values} and {named}")
+        for name, value in given.items():
+            if value is MISSING:
+                raise TypeError(f"{type(self).__name__} needs a value for {name}")
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in _namesOf(self))})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and fieldsOf(other) == fieldsOf(self)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *fieldsOf(self).values()))
+
+
+def _namesOf(event: Event) -> tuple[str, ...]:
+    return event.__match_args__
+
+
+@dataclass_transform(frozen_default=True)
+def fact(cls: type[_Fact]) -> type[_Fact]:
+    """
+    Make a dataclass of an event.
+
+    The methods that :func:`dataclasses.dataclass` writes take 10 KiB of memory for each class, and there are dozens.
+    """
+    return dataclass(init=False, repr=False, eq=False, slots=True)(cls)
 
 
 class VisitorEvent(Event):
@@ -35,8 +80,7 @@ class VisitorEvent(Event):
 
 def fieldsOf(event: Event) -> dict[str, object]:
     """The fields of an event by name, for people and programs: enumerations as their values."""
-    names: tuple[str, ...] = event.__slots__
-    values = [(name, getattr(event, name)) for name in names]
+    values = [(name, getattr(event, name)) for name in _namesOf(event)]
     return {name: value.value if isinstance(value, Enum) else value for name, value in values}
 
 
@@ -92,16 +136,16 @@ class VisitorEnd(Enum):
     FAILED = "the system could not serve it"
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ShortSecret(Event):
     """The secret is short enough to be guessed from recorded traffic."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class NothingToReload(Event):
     """The program was told to read its files again, and it has none."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Stopped(Event):
     """The program stops. No event follows but those of visitors that are still served."""

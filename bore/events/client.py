@@ -15,22 +15,21 @@ Each :class:`VisitorServed` is followed by exactly one :class:`VisitorLeft`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
-from bore.events import Event, VisitorEnd, VisitorEvent
+from bore.events import Event, VisitorEnd, VisitorEvent, fact
 
 # The server.
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Connected(Event):
     """There is a control connection."""
 
     server: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ServerTrusted(Event):
     """
     What the server has shown inside TLS was accepted, for a reason that was not reported before.
@@ -44,7 +43,7 @@ class ServerTrusted(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ServerNew(Event):
     """
     Nothing was known of the server, and nothing has vouched for it: it is trusted on first use.
@@ -56,7 +55,7 @@ class ServerNew(Event):
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ServerRemembered(Event):
     """
     The key of a server was written down.
@@ -68,7 +67,7 @@ class ServerRemembered(Event):
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ServerNotRemembered(Event):
     """
     The key of a server could not be written down.
@@ -100,7 +99,7 @@ class Verdict(Enum):
     DROP_FOR_GOOD = "it is not tried again"
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ServerLost(Event):
     """
     A server cannot be reached, gives no tunnel, or was lost, and there will be another attempt, here or elsewhere.
@@ -117,7 +116,7 @@ class ServerLost(Event):
     delay: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class PortGivenUp(Event):
     """The public port that the client had cannot be had back; the client asks for any other at once."""
 
@@ -125,14 +124,14 @@ class PortGivenUp(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class GaveUp(Event):
     """The client makes no further attempt."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class MessageIgnored(Event):
     """
     The server has sent a message that has no meaning where it came. It is emitted each time.
@@ -144,7 +143,7 @@ class MessageIgnored(Event):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ConnectionAstray(Event):
     """A connection beside the control connection led to another server, and was closed. It is emitted each time."""
 
@@ -155,7 +154,7 @@ class ConnectionAstray(Event):
 # The tunnel.
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class TunnelUp(Event):
     """
     The tunnel is up.
@@ -168,7 +167,7 @@ class TunnelUp(Event):
     new: bool
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class AddressChanged(Event):
     """
     The public address is another one than before.
@@ -181,7 +180,7 @@ class AddressChanged(Event):
     local: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CheckFailed(Event):
     """
     A visit of the public port by the client itself did not come through.
@@ -207,7 +206,7 @@ class StateTrouble(Enum):
     UNUSABLE = "it cannot be used"
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class StateFileFailed(Event):
     """The file with the public port cannot be used; the tunnel is up without it. It is emitted once for each reason."""
 
@@ -216,7 +215,7 @@ class StateFileFailed(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class StateFileTaken(Event):
     """Another client of the same server and the same local service uses the file with the public port."""
 
@@ -227,7 +226,7 @@ class StateFileTaken(Event):
 # Visitors.
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class LocalUnreachable(Event):
     """A visitor was closed, as the local service could not be reached. It is emitted each time."""
 
@@ -235,14 +234,14 @@ class LocalUnreachable(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class LocalReached(Event):
     """The local service was reached for a visitor, for the first time since it could not be."""
 
     local: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class VisitorUnaccepted(Event):
     """A visitor was lost, as no connection to the server could be made for it. It is emitted each time."""
 
@@ -257,7 +256,7 @@ class Turned(Enum):
     TOO_MANY_WAITING = "as many visitors wait to be connected as may"
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class VisitorRefused(Event):
     """
     A visitor was turned away, or not taken at all.
@@ -270,14 +269,14 @@ class VisitorRefused(Event):
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class VisitorNotUnderstood(Event):
     """The server has sent a visitor on a lane, and has described it in a way that cannot be read."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class NoDescriptors(Event):
     """
     There is no descriptor for a visitor: new ones wait until others leave. It is emitted each time.
@@ -288,7 +287,7 @@ class NoDescriptors(Event):
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class LaneFailed(Event):
     """A lane could not be opened. It is emitted each time."""
 
@@ -296,7 +295,7 @@ class LaneFailed(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class VisitorCame(VisitorEvent):
     """
     A visitor came to this client.
@@ -309,7 +308,7 @@ class VisitorCame(VisitorEvent):
     lane: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class VisitorUnserved(VisitorEvent):
     """A visitor could not be connected with the local service, or not with the server."""
 
@@ -318,7 +317,7 @@ class VisitorUnserved(VisitorEvent):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class VisitorServed(VisitorEvent):
     """A visitor is joined with the local service."""
 
@@ -326,7 +325,7 @@ class VisitorServed(VisitorEvent):
     local: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class VisitorLeft(VisitorEvent):
     """
     A visitor was closed.
@@ -344,7 +343,7 @@ class VisitorLeft(VisitorEvent):
     end: VisitorEnd
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class LaneOpened(VisitorEvent):
     """There is a new lane."""
 
@@ -352,7 +351,7 @@ class LaneOpened(VisitorEvent):
     lane: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class LaneClosed(VisitorEvent):
     """A lane is closed."""
 

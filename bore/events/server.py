@@ -18,10 +18,9 @@ exactly one :class:`VisitorLeft`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
-from bore.events import Event, VisitorEnd, VisitorEvent
+from bore.events import Event, VisitorEnd, VisitorEvent, fact
 from bore.wire.errors import ProtocolViolation, Refusal
 
 
@@ -33,7 +32,7 @@ class Admission(Enum):
     SECRET = "anyone with the secret"  # noqa: S105
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Listening(Event):
     """
     The server listens on a control port.
@@ -53,7 +52,7 @@ class Listening(Event):
     admission: Admission
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class FarewellUnread(Event):
     """Not every client has read in time that the server stops."""
 
@@ -61,7 +60,7 @@ class FarewellUnread(Event):
 # The certificate.
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CertificateRead(Event):
     """
     There is a new TLS certificate for the clients that connect from now on.
@@ -72,7 +71,7 @@ class CertificateRead(Event):
     fingerprint: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CertificateUnchanged(Event):
     """
     The files of the TLS certificate were read again on request, and hold the same.
@@ -83,14 +82,14 @@ class CertificateUnchanged(Event):
     fingerprint: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CertificateNotRead(Event):
     """The files of the TLS certificate cannot be used; the former certificate stays in use."""
 
     error: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class AuthoritiesRead(Event):
     """
     The certificates of clients have to be signed by other authorities from now on.
@@ -104,7 +103,7 @@ class AuthoritiesRead(Event):
 # Connections to the control port that do not become sessions.
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ConnectionRefused(Event):
     """
     A connection was closed, and its client told why.
@@ -117,7 +116,7 @@ class ConnectionRefused(Event):
     error: Refusal
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ConnectionClosed(Event):
     """A connection was closed without an answer, as its peer broke the protocol."""
 
@@ -126,7 +125,7 @@ class ConnectionClosed(Event):
     error: ProtocolViolation
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class HandshakeFailed(Event):
     """A TLS handshake has failed."""
 
@@ -135,7 +134,7 @@ class HandshakeFailed(Event):
     error: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class HandshakeTimedOut(Event):
     """A TLS handshake was not complete in time."""
 
@@ -143,7 +142,7 @@ class HandshakeTimedOut(Event):
     network: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class FirstMessageTimedOut(Event):
     """
     A connection was closed, as its client has not said in time what it is for.
@@ -167,7 +166,7 @@ class Loss(Enum):
     NOT_READING = "does not read its control connection and is dropped"
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class SessionOpened(Event):
     """
     A client has been admitted, and has a tunnel.
@@ -180,7 +179,7 @@ class SessionOpened(Event):
     extended: bool
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class SessionLost(Event):
     """A session has ended without a farewell."""
 
@@ -189,7 +188,7 @@ class SessionLost(Event):
     why: Loss
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class SessionTakenOver(Event):
     """
     A session was ended, as its client has opened a new one and has its tunnel there.
@@ -199,7 +198,7 @@ class SessionTakenOver(Event):
     network: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class SessionClosed(Event):
     """
     A session has ended in order.
@@ -227,7 +226,7 @@ class TunnelEnd(Enum):
     STOPPED = "the server stops"
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class TunnelClaimed(Event):
     """
     A client asks for a tunnel. :class:`TunnelOpened`, :class:`TunnelBack` or :class:`TunnelRefused` is the answer,
@@ -241,7 +240,7 @@ class TunnelClaimed(Event):
     asked: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class TunnelRefused(Event):
     """
     A client does not get the tunnel that it has asked for.
@@ -256,7 +255,7 @@ class TunnelRefused(Event):
     error: Refusal
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class TunnelOpened(Event):
     """A tunnel is open for the first time."""
 
@@ -265,7 +264,7 @@ class TunnelOpened(Event):
     network: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class TunnelLost(Event):
     """
     A tunnel has lost its session.
@@ -280,7 +279,7 @@ class TunnelLost(Event):
     seconds: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class TunnelBack(Event):
     """A tunnel has a session again, or a new one of the same client."""
 
@@ -289,7 +288,7 @@ class TunnelBack(Event):
     network: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class TunnelClosed(Event):
     """A tunnel is closed, and its port is free."""
 
@@ -309,7 +308,7 @@ class TurnedAway(Enum):
     NO_CLIENT = "the client is away, and visitors may not wait for it"
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class VisitorRefused(Event):
     """
     A visitor was closed as soon as it came.
@@ -323,7 +322,7 @@ class VisitorRefused(Event):
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class VisitorNotTaken(Event):
     """
     A visitor was closed, as no client has taken it in time.
@@ -336,7 +335,7 @@ class VisitorNotTaken(Event):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class VisitorsHeldBack(Event):
     """
     A tunnel stops accepting visitors for a while; the kernel holds those that come.
@@ -348,14 +347,14 @@ class VisitorsHeldBack(Event):
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class VisitorsLetIn(Event):
     """A tunnel that held visitors back accepts them again."""
 
     port: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class VisitorCame(VisitorEvent):
     """A visitor was accepted."""
 
@@ -364,7 +363,7 @@ class VisitorCame(VisitorEvent):
     visitor: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class VisitorServed(VisitorEvent):
     """
     A visitor is joined with its client.
@@ -377,7 +376,7 @@ class VisitorServed(VisitorEvent):
     lane: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class VisitorOffLane(VisitorEvent):
     """The lane that a visitor was on turned out to be dead; the visitor waits again, or is closed."""
 
@@ -385,7 +384,7 @@ class VisitorOffLane(VisitorEvent):
     port: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class VisitorLeft(VisitorEvent):
     """
     A visitor was closed.
@@ -403,7 +402,7 @@ class VisitorLeft(VisitorEvent):
     reason: VisitorEnd
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class LaneOpened(VisitorEvent):
     """A client has opened a lane."""
 
@@ -411,7 +410,7 @@ class LaneOpened(VisitorEvent):
     lane: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class LaneClosed(VisitorEvent):
     """A lane is closed."""
 
@@ -431,7 +430,7 @@ class Limit(Enum):
     UNCLASSIFIED_PER_SOURCE = "connections from one address without a first message"
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class LimitReached(Event):
     """
     Something was refused or closed, as there are as many as there may be. It is emitted each time.
@@ -446,7 +445,7 @@ class LimitReached(Event):
     network: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class NoDescriptors(Event):
     """
     There is no descriptor for a visitor: new ones are accepted when others leave. It is emitted each time.
@@ -457,7 +456,7 @@ class NoDescriptors(Event):
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class AcceptFailed(Event):
     """
     The system has no descriptor or no memory for a new connection, which waits. It is emitted each time.
