@@ -95,7 +95,7 @@ class ControlProtocol(Protocol):
         self._inflow: Inflow[ServerEvent]
         self._counted = False
         self._session: Session | None = None
-        self._turn: IDelayedCall | None = None
+        self._delayed: IDelayedCall | None = None
         self._produces = False
         self._loss = Loss.GONE
 
@@ -130,7 +130,7 @@ class ControlProtocol(Protocol):
     def handle(self) -> socket.socket:
         return self.transport.getHandle()
 
-    def tunnelOpened(self, tunnel: Tunnel, lanes: LanePool | None) -> None:
+    def tunnelOpened(self, number: int, tunnel: Tunnel, lanes: LanePool | None) -> None:
         if not self._produces:
             prepareControl(self.transport.getHandle(), PEER_TIMEOUT if self.extended else BASE_TIMEOUT)
             self.transport.bufferSize = _BUFFER
@@ -139,6 +139,12 @@ class ControlProtocol(Protocol):
         settings, grant = self._context.settings, tunnel.grant
         token = None if lanes is None else lanes.token
         self.transport.write(self._wire.opened(grant.port, grant.token, settings.lease, token, settings.bounds.lanes))
+
+    def tunnelRefused(self, number: int, refusal: Refusal) -> None:
+        self.refuse(refusal)  # on this wire a session has one tunnel, and is over without it
+
+    def tunnelTaken(self, number: int, refusal: Refusal) -> None:
+        self.refuse(refusal)
 
     def announce(self, visitor: Visitor) -> None:
         self.transport.write(self._wire.visitor(visitor.id, visitor.source))
@@ -198,7 +204,7 @@ class ControlProtocol(Protocol):
     def _goOn(self) -> None:
         """Follow what the client has sent, as far as this turn allows."""
         if self._session is not None:
-            self._session.heard()
+            self._session.received()
         try:
             for event in self._inflow:
                 self._follow(event)
@@ -217,21 +223,18 @@ class ControlProtocol(Protocol):
         self._context.unclassified.renew(self, self._source)  # this wait is not the client's fault
         self.transport.pauseProducing()
         later = self._context.reactor.callLater
-        self._turn = later(LONGEST_WAIT, self._refuseUnread) if seconds is None else later(seconds, self._readNow, data)
-
-    def _refuseUnread(self) -> None:
-        self._turn = None
-        self._refuseAndReport(TooManyGuesses())
+        if seconds is None:
+            self._delayed = later(LONGEST_WAIT, self._refuseAndReport, TooManyGuesses())
+        else:
+            self._delayed = later(seconds, self._readNow, data)
 
     def _readNow(self, data: bytes) -> None:
-        self._turn = None
         self.transport.resumeProducing()
         self._read(data, counted=True)
 
     def _stopWaiting(self) -> None:
-        if self._turn is not None:
-            self._turn.cancel()
-            self._turn = None
+        if self._delayed is not None and self._delayed.active():
+            self._delayed.cancel()
 
     def _follow(self, event: ServerEvent) -> None:
         context = self._context

@@ -33,7 +33,7 @@ from bore.events.server import (
 )
 from bore.server.claim import Abandoned, Claim, Outcome
 from bore.server.lanepool import LanePool, LanePools
-from bore.server.life import SignsOfLife
+from bore.server.liveness import Liveness
 from bore.server.settings import ServerSettings
 from bore.server.tunnel import Tunnel
 from bore.server.tunnels import Tunnels
@@ -58,8 +58,14 @@ class ControlConnection(Protocol):
     def handle(self) -> socket.socket:
         """Its socket."""
 
-    def tunnelOpened(self, tunnel: Tunnel, lanes: LanePool | None) -> None:
+    def tunnelOpened(self, number: int, tunnel: Tunnel, lanes: LanePool | None) -> None:
         """Send that a tunnel is open."""
+
+    def tunnelRefused(self, number: int, refusal: Refusal) -> None:
+        """Send why a tunnel cannot be opened. May end the session."""
+
+    def tunnelTaken(self, number: int, refusal: Refusal) -> None:
+        """Send why the session does not have a tunnel any more. May end the session."""
 
     def announce(self, visitor: Visitor) -> None:
         """Send the announcement of a visitor."""
@@ -93,6 +99,7 @@ class Session:
     :ivar peer: the address of the client, as ``HOST:PORT``.
     :ivar source: whom its address belongs to.
     :ivar tunnels: its open tunnels, by the client's number for them.
+    :ivar over: it has ended. Its control connection may still be there until the client has read the reason.
     """
 
     _log = Logger()
@@ -106,8 +113,9 @@ class Session:
         self._timers: dict[int, IDelayedCall] = {}  # of the claims that were not answered at once
         self._lanes: LanePool | None = None
         self._heartbeats: LoopingCall | None = None
-        self._life = SignsOfLife(context.reactor)
+        self._liveness = Liveness(context.reactor)
         self._reported = False
+        self.over = False
         self.user = user
         self.peer = peer
         self.source = source
@@ -129,15 +137,14 @@ class Session:
         self._context.sink.emit(TunnelClaimed(self.peer, self.source, port))
         claim = self._claims[number] = Claim(self, port, token)
         done = Deferred.fromCoroutine(self._context.tunnels.open(claim))
-        done.addCallback(self._opened, number, claim)
-        done.addErrback(self._notOpened, claim)
+        done.addCallbacks(self._opened, self._notOpened, callbackArgs=(number, claim), errbackArgs=(number, claim))
         done.addErrback(self._failed)
         if number in self._claims:
             self._timers[number] = self._context.reactor.callLater(CLAIM_TIMEOUT, self._claimTimedOut, number)
 
-    def heard(self) -> None:
-        """Bytes of the client have come on the control connection."""
-        self._life.heard()
+    def received(self) -> None:
+        """Bytes have come from the client on the control connection."""
+        self._liveness.received()
 
     def lost(self, why: Loss) -> None:
         """The session is lost: its tunnels are kept for the client, if it is one that can come back."""
@@ -181,13 +188,16 @@ class Session:
         self._connection.announce(visitor)
 
     def takeAway(self, tunnel: Tunnel, refusal: Refusal) -> None:
-        """See :class:`~bore.server.tunnel.Owner`. A session without its tunnel is over: the wire has one in each."""
-        self.tunnels = {number: each for number, each in self.tunnels.items() if each is not tunnel}
-        self.refuse(refusal)
+        """See :class:`~bore.server.tunnel.Owner`."""
+        for number, each in self.tunnels.items():
+            if each is tunnel:
+                del self.tunnels[number]
+                self._connection.tunnelTaken(number, refusal)
+                return
 
     def inDoubt(self) -> bool:
         """See :class:`~bore.server.tunnel.Owner`. A client of the extension answers, or is lost."""
-        return not self._connection.extended and self._life.inDoubt(self._connection.handle)
+        return not self._connection.extended and self._liveness.inDoubt(self._connection.handle)
 
     def _opened(self, tunnel: Tunnel, number: int, claim: Claim) -> None:
         self._settle(number)
@@ -199,31 +209,32 @@ class Session:
             self._context.sink.emit(SessionOpened(self.peer, self.source, self._connection.extended))
         opened = TunnelBack if tunnel.grant.token == claim.token else TunnelOpened
         self._context.sink.emit(opened(tunnel.port, self.peer, self.source))
-        self._connection.tunnelOpened(tunnel, self._lanes)
+        self._connection.tunnelOpened(number, tunnel, self._lanes)
         if self._heartbeats is None:
             self._heartbeats = LoopingCall(self._beat)
             self._heartbeats.clock = self._context.reactor
             self._heartbeats.start(HEARTBEAT_INTERVAL).addErrback(self._heartbeatsFailed)
         tunnel.announceAll()
 
-    def _notOpened(self, reason: Failure, claim: Claim) -> None:
+    def _notOpened(self, reason: Failure, number: int, claim: Claim) -> None:
         if claim.abandoned is not None and reason.check(Abandoned, Refusal):
             return  # nobody waits for it any more
         if not isinstance(reason.value, Refusal):
             self._log.failure("no tunnel could be opened for {peer}", reason, peer=self.peer)
         if claim.abandoned is None:
-            self._refuse(claim, reason.value if isinstance(reason.value, Refusal) else BindFailed())
+            self._settle(number)
+            self._refuse(number, claim, reason.value if isinstance(reason.value, Refusal) else BindFailed())
 
     def _claimTimedOut(self, number: int) -> None:
         """Give a tunnel up that is not granted in time. The client may try again, and may have had it before."""
         claim = self._settle(number)
         claim.abandoned = Outcome.KEPT
-        self._refuse(claim, ClaimTimeout())
+        self._refuse(number, claim, ClaimTimeout())
 
-    def _refuse(self, claim: Claim, refusal: Refusal) -> None:
-        """Send the client why it cannot have a tunnel. A session without a tunnel is over: the wire has one in each."""
+    def _refuse(self, number: int, claim: Claim, refusal: Refusal) -> None:
+        """Send the client why it cannot have a tunnel."""
         self._context.sink.emit(TunnelRefused(self.peer, self.source, claim.port, refusal))
-        self.refuse(refusal)
+        self._connection.tunnelRefused(number, refusal)
 
     def _settle(self, number: int) -> Claim:
         """A claim has been answered."""
@@ -239,6 +250,7 @@ class Session:
         :param outcome: what becomes of tunnels that are not open yet.
         :returns: the tunnels that were open.
         """
+        self.over = True
         for number in list(self._claims):
             self._settle(number).abandoned = outcome
         if self._heartbeats is not None:
@@ -258,8 +270,8 @@ class Session:
             self._context.sink.emit(end)
 
     def _beat(self) -> None:
-        self._life.beat()
-        if self._connection.extended and self._life.isLost(self._sinceReceived):
+        self._liveness.beat()
+        if self._connection.extended and self._liveness.isLost(self._sinceReceived):
             self.lost(Loss.NO_ANSWER)
             self._connection.end(NoAnswer())
             return
@@ -267,7 +279,7 @@ class Session:
 
     def _sinceReceived(self) -> float:
         """How many seconds ago bytes of the client came on the connections that serve visitors."""
-        return min(tunnel.sinceReceived() for tunnel in self.tunnels.values())
+        return min((tunnel.sinceReceived() for tunnel in self.tunnels.values()), default=float("inf"))
 
     def _heartbeatsFailed(self, reason: Failure) -> None:
         self._heartbeats = None

@@ -44,8 +44,7 @@ class Sessions:
         """
         sessions = [session for session in self._sessions if session.handle in sockets]
         found = {session.handle for session in sessions}
-        for session in sessions:
-            session.refuse(refusal)
+        self._end(sessions, refusal)
         return found
 
     def shutDown(self) -> Deferred[None]:
@@ -54,9 +53,13 @@ class Sessions:
 
         :returns: fires when all control connections are closed.
         """
-        for session in list(self._sessions):
-            session.refuse(ShuttingDown())
+        self._end(list(self._sessions), ShuttingDown())
         if not self._sessions:
             return succeed(None)
         self._allGone = Deferred()
         return self._allGone
+
+    def _end(self, sessions: list[Session], refusal: Refusal) -> None:
+        for session in sessions:
+            if not session.over:
+                session.refuse(refusal)

@@ -280,6 +280,15 @@ class LeavingTests(ClaimCase):
             self.registry.answer()
             self.assertNothingIsLeft()
 
+    def test_aSessionThatIsOverIsSentNothingMoreWhenTheServerStops(self) -> None:
+        protocol, transport = self.claim()
+        protocol.dataReceived(b'{"Dance":1}\0')
+        self.assertEqual(self.refusal(transport), "unknown-message")
+        self.server.shutDown()
+        self.assertEqual(transport.takeWritten(), b"")
+        self.registry.answer()
+        self.assertNothingIsLeft()
+
     def test_noOtherPortIsDrawnForAClientThatHasLeft(self) -> None:
         protocol, _ = self.claim(port=0)
         self.lose(protocol)

@@ -307,7 +307,7 @@ class RealKernelTests(ControlCase):
         self.addCleanup(far.close)
         return near, far
 
-    def test_aLiveConnectionHasSignsOfLife(self) -> None:
+    def test_aLiveConnectionHasLiveness(self) -> None:
         near, far = self.pair()
         near.sendall(b"x")
         far.recv(1)

@@ -1,4 +1,4 @@
-"""Whether a client is alive."""
+"""Whether the client of a session is alive."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _LATE: Final = 2 * HEARTBEAT_INTERVAL
 _SAME: Final = HEARTBEAT_INTERVAL / 2
 
 
-class SignsOfLife:
+class Liveness:
     """
-    The signs of life of a session's client.
+    Keeps the signs of life of a session's client.
 
     Silence is counted in heartbeats, not in seconds: time during which the server itself was stopped does not count.
     """
@@ -32,7 +32,7 @@ class SignsOfLife:
         self._signAt = 0.0  # when that was, to half a second
         self._beatAt = self._steadyAt = clock.seconds()  # the last heartbeat; since when all have been in time
 
-    def heard(self) -> None:
+    def received(self) -> None:
         """Bytes have come from the client on the control connection."""
         self._silentBeats = 0
 
