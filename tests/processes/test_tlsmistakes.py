@@ -123,7 +123,7 @@ class UsageTests(TlsCase):
     def test_serversWithAndWithoutTlsAreNotMixed(self) -> None:
         client = self.launch("tls://a.example", "--to", "b.example")
         self.assertEqual(client.wait(), 2, client.transcript())
-        text = "--to names servers with tls:// and without: give it for all, so that none is a way around it"
+        text = "--to names servers with and without tls://: add it to all of them"
         self.assertIn(text, client.err[0])
 
     def test_theFlagIsAsGoodAsTheScheme(self) -> None:
