@@ -1,4 +1,4 @@
-"""Keys and certificates, and the files that they are in."""
+"""Keys, certificates, and their files."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from OpenSSL.crypto import FILETYPE_PEM, Error, load_certificate
 
 from bore.system.privatefiles import GIVEN, NotPrivate, readPrivate
 
-#: More than any file of certificates.
+#: More than any file of certificates, in bytes.
 _LONGEST: Final = 1 << 20
 
-#: What a key may be.
+#: The kinds of keys that are accepted, for errors.
 KINDS: Final = "give one of ECDSA (P-256, P-384 or P-521), Ed25519, Ed448 or RSA (2048 bits or more)"
 
-#: RFC 8017, appendix C: a key that makes no other signatures. *cryptography* has no way to hand one to OpenSSL.
+#: A key for RSASSA-PSS only (RFC 8017, appendix C). *cryptography* cannot hand one to OpenSSL.
 _RSA_PSS: Final = x509.ObjectIdentifier("1.2.840.113549.1.1.10")
 
 _BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
 _BLOCK: Final = re.compile(_BEGIN + b".*?-----END CERTIFICATE-----", re.DOTALL)
 
-#: What reading a certificate may raise that OpenSSL has read without a complaint.
+#: What *cryptography* may raise for a certificate that OpenSSL has read without an error.
 ODD: Final = (
     ValueError,
     TypeError,
@@ -53,20 +53,22 @@ ODD: Final = (
 
 _FINGERPRINT: Final = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 
-#: RFC 5280, section 4.1.2.5: a certificate without a well-defined end.
+#: The end of a certificate that has no well-defined end (RFC 5280, section 4.1.2.5).
 _FOR_EVER: Final = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)
 
+#: The begin of a certificate that is valid whatever the clocks of both ends say.
+_FROM_EVER: Final = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 
 Key: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 
 
 class BadCredentials(Exception):
-    """A key, or a certificate, that cannot be used. The text says what would be right."""
+    """A key or a certificate cannot be used. The text says what would be right."""
 
 
 class Credentials(NamedTuple):
     """
-    What one end shows the other.
+    The certificate of one end, and its key.
 
     :ivar key: the private key.
     :ivar chain: the certificate, and those above it.
@@ -82,7 +84,7 @@ class Credentials(NamedTuple):
 
 
 def fingerprint(certificate: x509.Certificate) -> str:
-    """The key of a certificate, in short: SHA-256 of its SubjectPublicKeyInfo, in the form that ssh gives to keys."""
+    """The fingerprint of a certificate's key: SHA-256 of its SubjectPublicKeyInfo, in the form of ssh."""
     key = _public(certificate)
     return "SHA256:" + base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip("=")
 
@@ -102,15 +104,15 @@ def readCertificates(path: Path) -> tuple[x509.Certificate, ...]:
         with silenced():
             return tuple(x509.load_pem_x509_certificates(_read(path)))
     except ODD:
-        raise BadCredentials(f"{path} holds no certificate: give a PEM file with BEGIN CERTIFICATE in it") from None
+        raise BadCredentials(f"{path} has no certificate: give a PEM file with BEGIN CERTIFICATE in it") from None
 
 
 def readAuthorities(path: Path) -> tuple[x509.Certificate, ...]:
     """
     Read the certificates of authorities in a PEM file, which may be the system's bundle.
 
-    What OpenSSL can read and *cryptography* cannot is left out, if there are others: many bundles have one that is
-    older than today's rules.
+    Certificates that OpenSSL can read and *cryptography* cannot are left out, if there are others: many bundles have
+    one that is older than today's rules.
 
     :raises BadCredentials: when there are none, or one is damaged.
     """
@@ -124,17 +126,17 @@ def readAuthorities(path: Path) -> tuple[x509.Certificate, ...]:
             try:
                 load_certificate(FILETYPE_PEM, block)
             except Error:
-                raise BadCredentials(f"{path} holds a damaged certificate: write it anew") from None
+                raise BadCredentials(f"{path} has a damaged certificate: write the file again") from None
     if not found:
-        raise BadCredentials(f"{path} holds no certificate: give a PEM file with BEGIN CERTIFICATE in it")
+        raise BadCredentials(f"{path} has no certificate: give a PEM file with BEGIN CERTIFICATE in it")
     if pem.count(_BEGIN) > len(_BLOCK.findall(pem)):
-        raise BadCredentials(f"{path} ends within a certificate: write it anew")
+        raise BadCredentials(f"{path} ends within a certificate: write the file again")
     return tuple(found)
 
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """Read certificates without *cryptography*'s warnings of future releases: they are not ours to change."""
+    """Read certificates without *cryptography*'s warnings about future releases: the user cannot change them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
         yield
@@ -146,8 +148,8 @@ def readCredentials(certificates: Path, key: Path) -> Credentials:
 
     :param certificates: a PEM file; the end's own certificate is the first one.
     :param key: a PEM file.
-    :raises BadCredentials: when there is no key without a passphrase, or no certificate, or they do not belong
-        together; or when another user may read or replace the key.
+    :raises BadCredentials: when there is no certificate, or no key without a passphrase; when they do not belong
+        together; when another user may read or replace the key.
     """
     chain = readCertificates(certificates)
     try:
@@ -156,28 +158,28 @@ def readCredentials(certificates: Path, key: Path) -> Credentials:
     except ODD:
         raise BadCredentials(f"{certificates} has a certificate for a key of an unknown kind: {KINDS}") from None
     if kind == _RSA_PSS:
-        raise BadCredentials(f"{certificates} has a certificate for a key for RSASSA-PSS alone: {KINDS}")
+        raise BadCredentials(f"{certificates} has a certificate for a key for RSASSA-PSS only: {KINDS}")
     try:
         private = load_pem_private_key(_readKey(key), None)
     except UnsupportedAlgorithm:
-        raise BadCredentials(f"{key} holds a key of an unknown kind: {KINDS}") from None
+        raise BadCredentials(f"{key} has a key of an unknown kind: {KINDS}") from None
     except TypeError:
-        raise BadCredentials(f"{key} has a passphrase, which nobody could give at a start: store it without") from None
+        raise BadCredentials(f"{key} has a passphrase, which no one can enter at a start: store it without") from None
     except ValueError:
-        raise BadCredentials(f"{key} holds no private key: give a PEM file with BEGIN PRIVATE KEY in it") from None
+        raise BadCredentials(f"{key} has no private key: give a PEM file with BEGIN PRIVATE KEY in it") from None
     if not isinstance(private, Key):
-        raise BadCredentials(f"{key} holds a key that signs nothing: {KINDS}")
+        raise BadCredentials(f"{key} has a key that cannot sign: {KINDS}")
     if private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != shown:
-        raise BadCredentials(f"{key} is not the key of the first certificate in {certificates}: give files of one pair")
+        raise BadCredentials(f"{key} is not the key of the first certificate in {certificates}: give its key")
     return Credentials(private, chain)
 
 
 def makeSelfSigned(name: str) -> tuple[bytes, Credentials]:
     """
-    Make a key (P-256) and a certificate that nobody else has signed.
+    Make a key (P-256) and a self-signed certificate.
 
-    :param name: what the certificate calls its holder; nobody should rely on it.
-    :returns: both as PEM, the key first; and ready for use.
+    :param name: the common name in the certificate; it proves nothing.
+    :returns: both as PEM, the key first; and as credentials.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -187,7 +189,7 @@ def makeSelfSigned(name: str) -> tuple[bytes, Credentials]:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC))  # whatever the clock of either end says
+        .not_valid_before(_FROM_EVER)
         .not_valid_after(_FOR_EVER)
         .sign(key, hashes.SHA256())
     )
@@ -213,7 +215,7 @@ def _readKey(path: Path) -> bytes:
         return readPrivate(path, GIVEN, _LONGEST)
     except NotPrivate as e:
         if b"PRIVATE KEY" not in _read(path):
-            return b""  # whoever has named the wrong file is not asked to change its mode
+            return b""  # the wrong file was named: its mode does not matter
         raise BadCredentials(f"{path} {e}") from None
     except OSError as e:
         raise BadCredentials(f"{path} cannot be read: {e.strerror}") from None

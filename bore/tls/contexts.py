@@ -1,4 +1,4 @@
-"""What is offered and accepted in a TLS handshake."""
+"""What both ends offer and accept in a TLS handshake."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from OpenSSL.crypto import X509, X509Store, X509StoreContext, X509StoreContextEr
 
 from bore.tls.certificates import KINDS, BadCredentials, Credentials
 
-#: What is agreed on by ALPN (RFC 7301).
+#: Our protocol in ALPN (RFC 7301).
 PROTOCOL: Final = b"bore/1"
 
-#: RFC 8446, section 4.2.3: the curves that have a signature scheme.
+#: The curves that have a signature scheme (RFC 8446, section 4.2.3).
 _CURVES: Final = ("secp256r1", "secp384r1", "secp521r1")
 
-#: So much of what a client wants is worth a line in the log.
-_MENTIONED: Final = 100
+#: How many characters of the protocols that a client wants are in the error.
+_MAX_WANTED: Final = 100
 
 #: X509_VERIFY_PARAM_set_flags(3), X509_V_FLAG_NO_CHECK_TIME, for which pyOpenSSL has no name.
 _NO_CHECK_TIME: Final = 0x200000
 
 
 class WrongProtocol(Exception):
-    """The client wants to speak something else inside TLS."""
+    """The client wants another protocol inside TLS."""
 
 
 def serverContext(credentials: Credentials, clients: Sequence[x509.Certificate] = ()) -> SSL.Context:
     """
-    What a server offers and accepts: TLS 1.3, and by ALPN nothing but ours, if the client asks for anything.
+    The context of a server: TLS 1.3, and only our protocol if the client offers any by ALPN.
 
-    :param clients: who signs the certificates that clients have to show; nobody: they need none.
-    :raises BadCredentials: when OpenSSL will not have them.
+    :param clients: the authorities for the certificates that clients need; empty: they need none.
+    :raises BadCredentials: when OpenSSL rejects the credentials.
     """
     context = _newContext(credentials)
     context.set_alpn_select_callback(_choose)
@@ -50,10 +50,10 @@ def serverContext(credentials: Credentials, clients: Sequence[x509.Certificate] 
 
 def repeatedContext(credentials: Credentials | None = None) -> SSL.Context:
     """
-    What a client offers to a server whose certificate it knows already. The handshake accepts every certificate, and
-    does not look at it: to see that it is the same is left to the client.
+    The context of a client for a server that should show the same certificate again. The handshake accepts every
+    certificate without verifying it; the caller compares it.
 
-    :param credentials: what is shown to a server that demands it.
+    :param credentials: the certificate for a server that requires one.
     """
     context = _newContext(credentials)
     context.set_alpn_protos([PROTOCOL])
@@ -66,11 +66,11 @@ def clientContext(
     credentials: Credentials | None = None,
 ) -> SSL.Context:
     """
-    What a client offers. The handshake accepts every certificate, and notes what is wrong with the chain in the list
-    that the connection has as its application data: to judge it is left to the client.
+    The context of a client. The handshake accepts every certificate, and appends the errors of the chain to the list
+    that is the application data of the connection; the caller judges them.
 
-    :param authorities: who is trusted to sign certificates; None: those of the system.
-    :param credentials: what is shown to a server that demands it.
+    :param authorities: the trusted authorities; None: those of the system.
+    :param credentials: the certificate for a server that requires one.
     """
     context = repeatedContext(credentials)
     if authorities is None:
@@ -93,15 +93,15 @@ def _newContext(credentials: Credentials | None) -> SSL.Context:
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # an idle connection needs none
     if credentials is not None:
         if isinstance(credentials.key, ec.EllipticCurvePrivateKey) and credentials.key.curve.name not in _CURVES:
-            raise BadCredentials(f"the certificate's key is of a curve that TLS 1.3 does not know: {KINDS}")
+            raise BadCredentials(f"the certificate's key is on a curve that TLS 1.3 does not have: {KINDS}")
         try:
             context.use_certificate(credentials.chain[0])
             for certificate in credentials.chain[1:]:
                 context.add_extra_chain_cert(certificate)
             context.use_privatekey(credentials.key)
         except SSL.Error as e:
-            why = ", ".join(detail[-1] for detail in e.args[0]) if e.args else "it does not say why"
-            raise BadCredentials(f"OpenSSL refuses this certificate, or its key: {why}: {KINDS}") from None
+            why = ", ".join(detail[-1] for detail in e.args[0]) if e.args else "no reason given"
+            raise BadCredentials(f"OpenSSL rejects this certificate, or its key: {why}: {KINDS}") from None
     return context
 
 
@@ -115,10 +115,10 @@ def _trust(context: SSL.Context, certificates: Sequence[x509.Certificate]) -> No
 
 def isSigned(certificate: X509, others: Sequence[X509], authorities: Sequence[x509.Certificate]) -> bool:
     """
-    Whether one of these authorities has signed a certificate. Its dates are left out: they were looked at when it was
-    shown.
+    Whether one of these authorities has signed a certificate. Its dates are not checked: they were when it was
+    received.
 
-    :param others: those that were shown with it.
+    :param others: the certificates that were received with it.
     """
     store = X509Store()
     store.set_flags(X509StoreFlags.PARTIAL_CHAIN | _NO_CHECK_TIME)
@@ -132,8 +132,8 @@ def isSigned(certificate: X509, others: Sequence[X509], authorities: Sequence[x5
 
 
 def _choose(_connection: SSL.Connection, offered: list[bytes]) -> bytes:
-    """Agree on our own protocol: a client that wants another one is at the wrong port, or was led there."""
+    """Choose our protocol. A client that does not offer it is at the wrong port, or was redirected to it."""
     if PROTOCOL in offered:
         return PROTOCOL
-    wanted = b" ".join(offered)[:_MENTIONED].decode("ascii", "replace")
-    raise WrongProtocol(f"the client wants {wanted!r}, and not bore/1")
+    wanted = b" ".join(offered)[:_MAX_WANTED].decode("ascii", "replace")
+    raise WrongProtocol(f"the client offers {wanted!r}, and this server needs bore/1")

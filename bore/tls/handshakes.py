@@ -1,4 +1,4 @@
-"""TLS handshakes, in the reactor."""
+"""TLS handshakes in the reactor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bore.streams.encryption import RECORD, TlsError
 from bore.streams.reactor import IReactor
 from bore.tls.tlssocket import TlsSocket
 
-#: A handshake that is not complete by then has failed, in seconds.
+#: The time for a whole handshake, in seconds.
 HANDSHAKE_TIMEOUT: Final = 10.0
 
 
@@ -25,7 +25,8 @@ class Handshake:
     """
     One handshake.
 
-    :param sock: closed when the handshake fails, or is given up.
+    :param sock: closed when the handshake fails, or is abandoned.
+    :param timeout: in seconds.
     :ivar done: fires with the socket; fails with an OSError. Cancelling it ends the handshake.
     """
 
@@ -51,22 +52,22 @@ class Handshake:
         self._goOn()
 
     def connectionLost(self, reason: Failure) -> None:
-        """The poll says that something is wrong with the socket, or the reactor ends."""
+        """The poll has reported an error of the socket, or the reactor stops."""
         if self._timeout.active():
             try:
                 self._socket.handshake()
-            except OSError:  # which tells more
+            except OSError:  # which says more
                 reason = Failure()
             self._fail(reason)
 
     def abandon(self) -> None:
-        """End the handshake, without a word to anybody."""
+        """End the handshake, and close the socket. :attr:`done` does not fire."""
         self._stop()
         self._socket.close()
 
     def _goOn(self) -> None:
         if not self._timeout.active():
-            return  # it is over, and one poll has told of both directions
+            return  # it is over: one poll has reported both directions
         try:
             complete = self._socket.handshake()
         except OSError:
@@ -77,8 +78,8 @@ class Handshake:
             self.done.callback(self._socket)
         elif self._socket.wantsToWrite != self._writing:
             self._writing = not self._writing
-            # One of the two: while OpenSSL has to write it does not read, and what waits to be read would wake us again
-            # and again.
+            # Only one of the two: while OpenSSL has to write, it does not read, and the poll would report waiting bytes
+            # again and again.
             if self._writing:
                 self._reactor.removeReader(self)
                 self._reactor.addWriter(self)
@@ -91,7 +92,7 @@ class Handshake:
 
     def _fail(self, reason: Failure) -> None:
         with contextlib.suppress(OSError):
-            # OpenSSL has told the peer why: closing must not destroy that, as it does while something is unread.
+            # OpenSSL has sent an alert. Closing with unread bytes would destroy it.
             socket.socket.shutdown(self._socket, socket.SHUT_WR)
             socket.socket.recv(self._socket, RECORD)
         self.abandon()

@@ -1,4 +1,4 @@
-"""The keys of the servers that this user has met, as ssh has them in ``known_hosts``."""
+"""The file with the keys of known servers, as ``known_hosts`` of ssh."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from bore.system.atomicfiles import locked, makeFolder, syncFolder
 from bore.system.privatefiles import NotPrivate, Policy, checkFolders, readPrivate
 from bore.tls.certificates import isFingerprint
 
-#: What stands in the place of a key for a server that has shown a certificate which a trusted authority has signed.
+#: Takes the place of a key for a server that has a certificate by a trusted authority.
 AUTHORITY: Final = "authority"
 
-#: Keys are public, and others may read them. Who may change them can have the client trust any server.
+#: The keys are public, so others may read them; anyone who can change them can make the client trust any server.
 _POLICY: Final = Policy(forbidden=0o022, caution="check its content, then ")
 
 #: More than any file that was written here, in bytes.
 _LONGEST: Final = 1 << 20
 
 
-#: What would be no part of a name in the file: what separates it from the key, what begins a remark, and the escape.
+#: What a name in the file must not have: the separator of name and key, the begin of a comment, and the escape.
 _SPECIAL: Final = re.compile(r"[\s\\]|^#")
 _ESCAPE: Final = re.compile(r"\\x([0-9a-f]{4})")
 
 
 def _entry(line: str) -> tuple[str, str]:
     """
-    The server in a line, and what is known of it.
+    Parse a line: the server, and its key.
 
-    :raises ValueError: when the line says no such thing.
+    :raises ValueError: when it has another form.
     """
     written, key = line.split()
     if not (written + key).isprintable() or not (key == AUTHORITY or isFingerprint(key)):
-        raise ValueError("no server and key")
+        raise ValueError("not a server and a key")
     name = _ESCAPE.sub(lambda found: chr(int(found.group(1), 16)), written)
     if parseHostPort(name)[1] is None:
-        raise ValueError("no port")
+        raise ValueError("without a port")
     return _plain(name), key
 
 
 def _plain(server: str) -> str:
-    """A server in the one form in which it is compared with others."""
+    """The normal form of a server's name, for comparison."""
     host, colon, port = server.lower().rpartition(":")
     try:
         host = f"[{ip_address(host[1:-1])}]" if host.startswith("[") else str(ip_address(host))
@@ -57,12 +57,12 @@ def _plain(server: str) -> str:
 
 
 def _written(server: str) -> str:
-    """A server as it is written in the file."""
+    """A server's name as the file has it."""
     return _SPECIAL.sub(lambda found: f"\\x{ord(found.group()):04x}", _plain(server))
 
 
 class KnownServersError(Exception):
-    """The file cannot be relied on. The text says what would help."""
+    """The file cannot be relied on. The text says what would be right."""
 
 
 class KnownServer(NamedTuple):
@@ -70,7 +70,7 @@ class KnownServer(NamedTuple):
     A line of the file.
 
     :ivar key: a fingerprint, or :data:`AUTHORITY`.
-    :ivar line: its number, the first one is 1.
+    :ivar line: its number; the first line is 1.
     """
 
     key: str
@@ -154,8 +154,8 @@ class Record:
 
 class KnownServers:
     """
-    A file with a line for each server: where it is, and the fingerprint of its key. Lines that begin with ``#`` are
-    remarks.
+    A file with a line for each server: host and port, and the fingerprint of its key. Lines that begin with ``#`` are
+    comments.
 
     :param path: the file; made when the first line is written.
     """
@@ -168,11 +168,11 @@ class KnownServers:
         What is known of a server.
 
         :param server: the server, as people write it.
-        :raises KnownServersError: when the file cannot be read, somebody else may change or remove it, or it is damaged
-            and says nothing of this server in what can be read.
+        :raises KnownServersError: when the file cannot be read; when another user may change or remove it; when it has
+            a damaged line, which may be the one of this server, and no other line of it.
         """
         try:
-            checkFolders(self.path.parent)  # whoever may remove the file can make each server a new one
+            checkFolders(self.path.parent)  # without the file, each server would be new
             content = self._read()
         except NotPrivate as e:
             raise KnownServersError(
@@ -192,13 +192,13 @@ class KnownServers:
                 found.append(KnownServer(key, number))
         if damaged and not found:
             raise KnownServersError(
-                f"line {damaged} of {self.path} is damaged, and may have been about this server: mend or remove it"
+                f"line {damaged} of {self.path} is damaged, and may be about this server: correct or remove it"
             )
         return found
 
     def add(self, server: str, key: str) -> None:
         """
-        Write down what a server has shown.
+        Write a server down.
 
         :raises OSError: when the file cannot be written.
         """
@@ -208,10 +208,10 @@ class KnownServers:
 
     def addNew(self, server: str, key: str) -> list[KnownServer]:
         """
-        Write down what a server has shown, unless something is known of it. Of two clients that do so at the same time
-        one finds what the other has written.
+        Write a server down, unless it is known. Of two clients that do so at the same time, one finds the other's
+        line.
 
-        :returns: what is known of it already; then nothing was written.
+        :returns: the lines about the server that were there; if there were any, nothing was written.
         :raises KnownServersError: see :meth:`find`.
         :raises OSError: when the file cannot be written, or another program has locked it.
         """
@@ -233,7 +233,7 @@ class KnownServers:
     def _append(self, file: BinaryIO, server: str, key: str) -> None:
         with contextlib.suppress(OSError):
             file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":  # somebody has edited it
+            if file.read(1) != b"\n":  # it was edited
                 file.write(b"\n")
         file.write(f"{_written(server)} {key}\n".encode())
         file.flush()

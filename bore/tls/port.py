@@ -31,33 +31,35 @@ from bore.wire.proxyprotocol import SIGNATURES
 #: A record of a TLS handshake begins with this byte (RFC 8446, section 5.1), and no message of ours does.
 _HANDSHAKE: Final = b"\x16"
 
-#: So much of what has come is looked at: the longest of what is known by name.
+#: How many bytes of a new connection are examined: the longest signature of another protocol.
 _FIRST: Final = max(map(len, SIGNATURES))
 
-#: So many certificates are verified in one turn of the reactor, each of which takes about 0.2 ms.
-_JUDGED_AT_ONCE: Final = 50
+#: How many certificates are verified in one turn of the reactor; each takes about 0.2 ms.
+_MAX_VERIFIED: Final = 50
 
-#: So much of what a plain client has said is read, so that closing does not destroy the answer to it.
-_PLAIN: Final = 4096
+#: How many bytes of a plain client are read before its connection is closed: closing with unread bytes would destroy
+#: the answer to them.
+_MAX_UNREAD: Final = 4096
 
 
-class Waiting(Protocol):
-    """Bounds the connections that have not sent their first message yet, in number and in time."""
+class Unclassified(Protocol):
+    """Limits the connections that have not sent their first message yet, in number and in time."""
 
-    def add(self, connection: _Arrival, source: str, /) -> None:
-        """A connection has come; of this one, or another one, ``refuse``, ``timedOut`` or ``drop`` is called."""
+    def add(self, connection: _NewConnection, source: str, /) -> None:
+        """Add a connection. ``refuse``, ``timedOut`` or ``drop`` is called on those that have to go."""
 
-    def take(self, connection: _Arrival, /) -> None:
-        """A connection is ready, or closed."""
+    def take(self, connection: _NewConnection, /) -> None:
+        """Remove a connection, which is ready or closed."""
 
 
 class TlsPort:
     """
-    Has TLS spoken on accepted connections before anything else is.
+    Makes the TLS handshake on accepted connections, and passes them on.
 
-    :param unclassified: bounds those that are not that far yet.
-    :param accepted: is given those that are.
-    :param endSessions: ends the sessions on some sockets, and says on which of them there were some.
+    :param sink: gets the events.
+    :param unclassified: limits the connections before and in the handshake.
+    :param accepted: called with each connection after the handshake.
+    :param endSessions: ends the sessions on some sockets, and returns the sockets that had one.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class TlsPort:
         reactor: IReactor,
         sink: Sink,
         certificate: ServerCertificate,
-        unclassified: Waiting,
+        unclassified: Unclassified,
         accepted: Accepted,
         endSessions: Callable[[set[socket.socket], Refusal], set[socket.socket]],
     ) -> None:
@@ -81,10 +83,10 @@ class TlsPort:
 
     def accepted(self, sock: socket.socket, address: SocketAddress) -> None:
         """Serve a connection that was accepted on the port."""
-        _Arrival(self, sock, address).start()
+        _NewConnection(self, sock, address).start()
 
     def passOn(self, sock: TlsSocket, address: SocketAddress) -> None:
-        """Hand a connection on that has shown what the server demands."""
+        """Pass a connection on after the handshake."""
         if self.certificate.authorities:
             self._verified.add(sock)
         self._passOn(sock, address)
@@ -94,13 +96,13 @@ class TlsPort:
 
     def _endUnsigned(self, sockets: list[TlsSocket], judged: dict[tuple[bytes, ...], bool]) -> None:
         """
-        End what was opened with certificates that would not be accepted any more: sessions are told so, lanes and
-        running visitors are cut.
+        End the connections whose certificates would no longer be accepted: sessions get an error, lanes and streams are
+        cut.
 
-        :param judged: what was shown on other sockets, and whether it would be accepted: most of a client's are alike.
+        :param judged: the chains of other connections, and whether they are accepted: a client has few.
         """
         over: set[socket.socket] = set()
-        end = len(judged) + _JUDGED_AT_ONCE
+        end = len(judged) + _MAX_VERIFIED
         while sockets and len(judged) < end:
             sock = sockets.pop()
             if sock.fileno() >= 0:
@@ -111,14 +113,14 @@ class TlsPort:
                     over.add(sock)
         for each in over - self._endSessions(over, CertificateRefused()):
             with contextlib.suppress(OSError):
-                socket.socket.shutdown(each, socket.SHUT_RDWR)  # without close_notify: whoever reads it finds it cut
+                socket.socket.shutdown(each, socket.SHUT_RDWR)  # without close_notify: its owner finds it cut
         if sockets:
             self.reactor.callLater(0, self._endUnsigned, sockets, judged)
 
 
 @implementer(IReadDescriptor)
-class _Arrival:
-    """A connection that has said nothing yet, or is shaking hands."""
+class _NewConnection:
+    """A connection before or in its handshake."""
 
     def __init__(self, port: TlsPort, sock: socket.socket, address: SocketAddress) -> None:
         self._port = port
@@ -126,7 +128,7 @@ class _Arrival:
         self._address = address
         self._context: SSL.Context | None = None
         self._handshake: Handshake | None = None
-        self._speaksTls = False
+        self._beganTls = False
 
     def start(self) -> None:
         self._port.unclassified.add(self, sourceOf(self._address))
@@ -139,7 +141,7 @@ class _Arrival:
         return "TlsPort"
 
     def doRead(self) -> None:
-        """The first bytes have come, or the end."""
+        """Read the first bytes, or the end."""
         try:
             first = self._socket.recv(_FIRST, socket.MSG_PEEK)
         except BlockingIOError:
@@ -152,42 +154,42 @@ class _Arrival:
             self._refusePlain(ProxyHeader() if first.startswith(SIGNATURES) else NeedsTls())
         else:
             self._port.reactor.removeReader(self)
-            self._speaksTls = True
+            self._beganTls = True
             turns = self._port.turns
             turns.begin()
             if turns.over:
-                turns.wait(self._shake)
+                turns.wait(self._beginHandshake)
             else:
-                self._shake()
+                self._beginHandshake()
 
-    def _shake(self) -> None:
-        """Begin the handshake. Each takes much longer than a message: only so many are begun in one turn."""
+    def _beginHandshake(self) -> None:
+        """Begin the handshake. It takes much longer than a message, so a turn has a limited number of them."""
         if self._socket.fileno() < 0:
-            return  # dropped meanwhile
+            return  # it was dropped in the meantime
         self._port.turns.spend(HANDSHAKE)
         self._context = self._port.certificate.context
         encrypted = TlsSocket(self._socket, self._context, None)
         self._handshake = Handshake(self._port.reactor, encrypted, FIRST_MESSAGE_TIMEOUT)
-        self._handshake.done.addCallbacks(self._shaken, self._failed)
+        self._handshake.done.addCallbacks(self._handshakeDone, self._handshakeFailed)
 
     def connectionLost(self, reason: Failure) -> None:
-        """The poll says that something is wrong with the socket, or the reactor ends."""
+        """The poll has reported an error of the socket, or the reactor stops."""
         self._end()
 
     def refuse(self, refusal: Refusal) -> None:
-        """See UnclassifiedConnections: nothing can be said before TLS is."""
+        """See :class:`Unclassified`. Before the handshake, no message can be sent."""
         self.drop()
 
     def timedOut(self) -> None:
-        """See UnclassifiedConnections. A plain client may wait for a challenge: it is told so."""
-        if not self._speaksTls:
+        """See :class:`Unclassified`. A client that sends nothing may wait for a plain challenge: it gets an error."""
+        if not self._beganTls:
             self._refusePlain(NeedsTls())
         else:
             self._port.sink.emit(HandshakeTimedOut(self._peer, sourceOf(self._address)))
             self.drop()
 
     def drop(self) -> None:
-        """See UnclassifiedConnections."""
+        """See :class:`Unclassified`."""
         if self._handshake is not None:
             self._handshake.abandon()
         else:
@@ -207,17 +209,18 @@ class _Arrival:
         with contextlib.suppress(OSError):
             self._socket.send(encode(Error(str(refusal))))
             self._socket.shutdown(socket.SHUT_WR)
-            self._socket.recv(_PLAIN)
+            self._socket.recv(_MAX_UNREAD)
         self._end()
 
-    def _shaken(self, sock: TlsSocket) -> None:
+    def _handshakeDone(self, sock: TlsSocket) -> None:
         self._port.unclassified.take(self)
         certificate = self._port.certificate
-        if certificate.context is not self._context and not certificate.accepts(sock):  # changed in the meantime
+        changed = certificate.context is not self._context
+        if changed and not certificate.accepts(sock):
             sock.close()
             return
         self._port.passOn(sock, self._address)
 
-    def _failed(self, reason: Failure) -> None:
+    def _handshakeFailed(self, reason: Failure) -> None:
         self._port.unclassified.take(self)
         self._port.sink.emit(HandshakeFailed(self._peer, sourceOf(self._address), errorText(reason.value)))

@@ -1,4 +1,4 @@
-"""What the server shows to its clients."""
+"""The certificate of a server: in files that may change, or one of its own."""
 
 from __future__ import annotations
 
@@ -19,26 +19,29 @@ from bore.tls.certificates import BadCredentials, Credentials, makeSelfSigned, r
 from bore.tls.contexts import isSigned, serverContext
 from bore.tls.tlssocket import TlsSocket
 
-#: Where in its state directory the server keeps the key and the certificate that it has made itself.
+#: The file with the server's own key and certificate, in its state directory.
 _OWN: Final = "tls.pem"
 
-#: The key of the server is for its user alone: who has it can play the server for every client.
+#: Anyone who has the key of the server can impersonate it to every client.
 _OWN_KEY: Final = Policy(forbidden=0o077, caution="if no one has read it, ")
 
-#: Files are looked at for changes at most so often, in seconds, and only when a client comes.
-_LOOK: Final = 1.0
+#: The shortest time between two checks whether the files have changed, in seconds. They are checked when a client
+#: comes.
+_INTERVAL: Final = 1.0
 
 
 class ServerCertificate:
     """
-    A certificate in files. When they change, those who come later are shown the new one.
+    A certificate in files. When the files change, later clients get the new one.
 
+    :param sink: gets the events.
     :param certificate: a PEM file with the certificate, and those above it behind it.
     :param key: a PEM file with its key.
-    :param clients: a PEM file with those who sign the certificates that clients have to show; None: they need none.
-    :ivar authorities: those; nobody: clients need no certificate.
-    :ivar authoritiesChanged: called when clients have to be signed by others from now on.
-    :raises BadCredentials: when the files are of no use.
+    :param clients: a PEM file with the authorities for the certificates that clients need; None: they need none.
+    :ivar authorities: these authorities; empty: clients need no certificate.
+    :ivar authoritiesChanged: called when the authorities have changed.
+    :ivar fingerprint: the fingerprint of the key.
+    :raises BadCredentials: when the files cannot be used.
     """
 
     def __init__(
@@ -48,18 +51,18 @@ class ServerCertificate:
         self._sink = sink
         self._files = certificate, key
         self._clients = clients
-        self._looked = clock.seconds()
-        self._stamp = self._look()
+        self._checkedAt = clock.seconds()
+        self._stamp = self._readStamp()
         self.authoritiesChanged: Callable[[], object] = lambda: None
         self.authorities = self._readAuthorities()
         self._use(readCredentials(certificate, key))
 
     @property
     def context(self) -> SSL.Context:
-        """What the next client is shown."""
-        if self._clock.seconds() - self._looked >= _LOOK:
-            self._looked = self._clock.seconds()
-            stamp = self._look()
+        """The context for the next client."""
+        if self._clock.seconds() - self._checkedAt >= _INTERVAL:
+            self._checkedAt = self._clock.seconds()
+            stamp = self._readStamp()
             if stamp != self._stamp:
                 self._stamp = stamp
                 self.reload(asked=False)
@@ -92,7 +95,7 @@ class ServerCertificate:
             self.authoritiesChanged()
 
     def accepts(self, sock: TlsSocket) -> bool:
-        """Whether the certificate that a client has shown would be accepted today, but for its dates."""
+        """Whether the certificate of a client would be accepted now, apart from its dates."""
         if self._clients is None:
             return True
         shown = sock.chain
@@ -106,8 +109,8 @@ class ServerCertificate:
         self._chain = credentials.chain
         self.fingerprint = credentials.fingerprint
 
-    def _look(self) -> tuple[object, ...]:
-        """What changes when the files do."""
+    def _readStamp(self) -> tuple[object, ...]:
+        """A value that changes when the files do."""
         stamps: list[object] = []
         for path in (*self._files, *([] if self._clients is None else [self._clients])):
             try:
@@ -121,14 +124,14 @@ class ServerCertificate:
 
 def ownCertificate(folder: Path | None) -> Path:
     """
-    The server's own key and certificate, made when there are none yet.
+    The file with the server's own key and certificate, which are made if there are none.
 
-    :param folder: the server's state directory.
+    :param folder: the server's state directory; None: there is none.
     :returns: a PEM file with both.
-    :raises BadCredentials: when there can be none, or others may have read it.
+    :raises BadCredentials: when it cannot be made, or others may have read it.
     """
     if folder is None:
-        raise BadCredentials("there is no directory to keep a key in: set HOME, or give --tls-cert and --tls-key")
+        raise BadCredentials("there is no directory for the server's key: set HOME, or give --tls-cert and --tls-key")
     path = folder / _OWN
     try:
         checkFolders(folder)

@@ -123,7 +123,7 @@ class TrustTests(ClientOptionsCase):
         for content in (b"", b"\xff\0", selfSigned().keyPem, damaged):
             path = self.file("no.crt", content)
             what = "a damaged" if content == damaged else "no"
-            self.assertUsageError(f"--tls-ca: {path} holds {what} certificate", "-t", "tls://a", "--tls-ca", path)
+            self.assertUsageError(f"--tls-ca: {path} has {what} certificate", "-t", "tls://a", "--tls-ca", path)
         self.assertUsageError("must be the name of a file", "-t", "tls://a", "--tls-ca", "")
 
     def test_aFingerprintHasOneForm(self) -> None:
@@ -157,8 +157,8 @@ class CredentialsTests(ClientOptionsCase):
         missing = str(self.folder / "missing")
         self.assertRefused(f"{missing} cannot be read", missing, key)
         self.assertRefused(f"{missing} cannot be read", certificate, missing)
-        self.assertRefused("holds no certificate", key, key)
-        self.assertRefused("holds no private key", certificate, certificate)
+        self.assertRefused("has no certificate", key, key)
+        self.assertRefused("has no private key", certificate, certificate)
 
     def test_keysThatAreOfNoUseAreSaid(self) -> None:
         identity = selfSigned()
@@ -167,18 +167,18 @@ class CredentialsTests(ClientOptionsCase):
         self.assertRefused("has a passphrase", certificate, self.file("locked.key", locked))
         other = x25519.X25519PrivateKey.generate()
         pem = other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        self.assertRefused("signs nothing", certificate, self.file("x25519.key", pem))
+        self.assertRefused("cannot sign", certificate, self.file("x25519.key", pem))
         cut = identity.keyPem[:60] + b"\n-----END PRIVATE KEY-----\n"
         for content in (b"", b"\xff" * 50, identity.keyPem[:80], cut):
             path = self.file("damaged.key", content)
-            self.assertRefused(f"{path} holds no private key", certificate, path)
+            self.assertRefused(f"{path} has no private key", certificate, path)
 
     def test_aKeyThatOpenSSLRefusesIsSaidBeforeAnythingIsTried(self) -> None:
         key = rsa.generate_private_key(65537, 1024)
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         [certificate] = signed(key).chain
         path = self.file("short.pem", pem + certificate.public_bytes(Encoding.PEM))
-        self.assertRefused("refuses this certificate, or its key: ee key too small: give one of", path, path)
+        self.assertRefused("rejects this certificate, or its key: ee key too small: give one of", path, path)
 
     def test_bothMayBeInOneFile(self) -> None:
         identity = selfSigned()

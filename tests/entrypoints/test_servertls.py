@@ -64,8 +64,8 @@ class ServerOptionsTests(SynchronousTestCase):
         missing = str(self.folder / "missing")
         self.assertUsageError(f"{missing} cannot be read", "--tls", "--tls-cert", missing, "--tls-key", key)
         self.assertUsageError(f"{missing} cannot be read", "--tls", "--tls-cert", certificate, "--tls-key", missing)
-        self.assertUsageError("holds no certificate", "--tls", "--tls-cert", key, "--tls-key", key)
+        self.assertUsageError("has no certificate", "--tls", "--tls-cert", key, "--tls-key", key)
         self.assertUsageError(f"--tls-client-ca: {missing} cannot be read", "--tls", "--tls-client-ca", missing)
-        self.assertUsageError(f"--tls-client-ca: {key} holds no certificate", "--tls", "--tls-client-ca", key)
+        self.assertUsageError(f"--tls-client-ca: {key} has no certificate", "--tls", "--tls-client-ca", key)
         settings = tls("--tls", "--tls-client-ca", Authority().write(self.folder))
         assert settings is not None and settings.clients is not None

@@ -62,7 +62,7 @@ class OpenSslTests(TlsCase):
         self.assertIn("alert protocol version", self.see(port, "-tls1_2"))
         self.assertIn("No ALPN negotiated", self.see(port, "-alpn", "h2"))
         server.waitFor("does not speak TLS 1.3")
-        server.waitFor("the client wants 'h2'")
+        server.waitFor("the client offers 'h2'")
         self.assertNoTraceback(server)
 
     def test_itFindsAGivenChainInOrder(self) -> None:

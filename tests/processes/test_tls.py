@@ -204,7 +204,7 @@ class ClientCertificateTests(TlsCase):
 
     def test_whoHasOneOfAnotherAuthorityIsTold(self) -> None:
         foreign = Authority("Another").issue("me", forClients=True).options(self.home, "foreign")
-        self.assertTold("it will not have the certificate of ours", *foreign)
+        self.assertTold("it rejects our certificate", *foreign)
         self.assertEqual(count(self.bore, "opened for"), 0)
         self.assertNoTraceback(self.bore)
 

@@ -50,7 +50,7 @@ class AuthoritiesTests(TlsCase):
             client.waitFor("the client's certificate is not accepted any more")
             self.assertTrue(isClosed(itsVisitor))
             self.assertFree(itsPort)
-            client.waitFor("it will not have the certificate of ours")
+            client.waitFor("it rejects our certificate")
         self.assertEchoes(visitor)
         self.assertServes(port)
         self.accept(stays, goes)

@@ -125,7 +125,7 @@ class PinTests(TlsCase):
         self.know(self.control, self.key)
         self.pins.write_text(self.line[:-20] + "\n")
         before = self.pins.read_text()
-        self.assertRefuses(self.tlsLaunch(self.control), f"line 1 of {self.pins} is damaged", "mend or remove it")
+        self.assertRefuses(self.tlsLaunch(self.control), f"line 1 of {self.pins} is damaged", "correct or remove it")
         self.assertEqual(self.pins.read_text(), before)
 
     def test_anotherLineDamagedIsOfNoConcernToAServerThatIsKnown(self) -> None:

@@ -142,7 +142,7 @@ class BadTests(FileTestCase):
         der = self.identity.certificate.public_bytes(Encoding.DER)
         for content in (b"", b"junk", self.identity.keyPem, der, asPem("CERTIFICATE", der[:-1]), b"\xff\0" * 99):
             path = self.file(content)
-            words = f"{path} holds no certificate: give a PEM file with BEGIN CERTIFICATE in it"
+            words = f"{path} has no certificate: give a PEM file with BEGIN CERTIFICATE in it"
             self.assertBad(path, self.key, words)
             self.assertEqual(str(self.assertRaises(BadCredentials, readCertificates, path)), words)
 
@@ -150,13 +150,13 @@ class BadTests(FileTestCase):
         public = self.identity.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         for content in (b"", b"junk", self.identity.pem, public, asPem("PRIVATE KEY", b"junk"), b"\xff\0" * 99):
             path = self.file(content)
-            words = f"{path} holds no private key: give a PEM file with BEGIN PRIVATE KEY in it"
+            words = f"{path} has no private key: give a PEM file with BEGIN PRIVATE KEY in it"
             self.assertBad(self.certificate, path, words)
 
     def test_aKeyWithAPassphrase(self) -> None:
         for form in (PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
             path = self.file(keyPem(self.identity.key, form, BestAvailableEncryption(b"word")))
-            words = f"{path} has a passphrase, which nobody could give at a start: store it without"
+            words = f"{path} has a passphrase, which no one can enter at a start: store it without"
             self.assertBad(self.certificate, path, words)
 
     def test_aKeyThatSignsNothing(self) -> None:
@@ -164,12 +164,12 @@ class BadTests(FileTestCase):
         for key in keys:
             path = self.file(keyPem(key))
             kinds = "give one of ECDSA (P-256, P-384 or P-521), Ed25519, Ed448 or RSA (2048 bits or more)"
-            words = f"{path} holds a key that signs nothing: {kinds}"
+            words = f"{path} has a key that cannot sign: {kinds}"
             self.assertBad(self.certificate, path, words)
 
     def test_filesOfTwoPairs(self) -> None:
         path = self.file(selfSigned("tunnel.example").keyPem)
-        words = f"{path} is not the key of the first certificate in {self.certificate}: give files of one pair"
+        words = f"{path} is not the key of the first certificate in {self.certificate}: give its key"
         self.assertBad(self.certificate, path, words)
 
     def test_aChainWhoseFirstCertificateIsNotTheOwn(self) -> None:
@@ -177,7 +177,7 @@ class BadTests(FileTestCase):
         authority = Authority().identity.pem
         chain = self.file(authority + identity.pem)
         key = self.file(identity.keyPem, "its.key")
-        self.assertBad(chain, key, f"{key} is not the key of the first certificate in {chain}: give files of one pair")
+        self.assertBad(chain, key, f"{key} is not the key of the first certificate in {chain}: give its key")
 
     def test_aCertificateOfACurveThatNobodyHas(self) -> None:
         der = self.identity.certificate.public_bytes(Encoding.DER).replace(P256, NOWHERE)
@@ -268,16 +268,16 @@ class OddTests(SynchronousTestCase):
         good = self.identity.certificate.public_bytes(Encoding.DER)
         self.write(good, good[:-9])
         error = str(self.assertRaises(BadCredentials, readAuthorities, self.path))
-        self.assertIn(f"{self.path} holds a damaged certificate", error)
+        self.assertIn(f"{self.path} has a damaged certificate", error)
         whole = self.write(good, good).read_bytes()
         for size in (len(whole) - 5, len(whole) // 2 + 60, len(whole) // 2 + 30):
             self.path.write_bytes(whole[:size])
             error = str(self.assertRaises(BadCredentials, readAuthorities, self.path))
             self.assertIn(f"{self.path} ends within a certificate", error)
         self.path.write_bytes(b"")
-        self.assertIn("holds no certificate", str(self.assertRaises(BadCredentials, readAuthorities, self.path)))
+        self.assertIn("has no certificate", str(self.assertRaises(BadCredentials, readAuthorities, self.path)))
         self.write(changed(self.identity, ODD["version 6"]))
-        self.assertIn("holds no certificate", str(self.assertRaises(BadCredentials, readAuthorities, self.path)))
+        self.assertIn("has no certificate", str(self.assertRaises(BadCredentials, readAuthorities, self.path)))
 
     def test_ofOnesOwnEachKindIsAnErrorWithAText(self) -> None:
         key = self.path.with_name("its.key")
@@ -302,4 +302,4 @@ class OddTests(SynchronousTestCase):
 
         path = self.write(changed(self.identity, change))
         error = str(self.assertRaises(BadCredentials, readCredentials, path, holder))
-        self.assertIn(f"{path} has a certificate for a key for RSASSA-PSS alone: give one of ECDSA", error)
+        self.assertIn(f"{path} has a certificate for a key for RSASSA-PSS only: give one of ECDSA", error)
