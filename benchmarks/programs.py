@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pwd
 import random
@@ -37,15 +38,17 @@ class BenchmarkError(Exception):
     """A figure that cannot be had; the text says why."""
 
 
+#: Ports outside the range that systems take for outgoing connections, from a random one on: none is given twice.
+_ports: Final = (10_000 + n % 20_000 for n in itertools.count(random.randrange(20_000)))
+
+
 def freePort(host: str) -> int:
-    """A port of a loopback address, outside of the range from which the system takes the callers' ports."""
-    for _ in range(1000):
-        port = random.randrange(10000, 30000)
-        with socket.socket() as sock:
+    """A port of a loopback address that is free now, and that no outgoing connection and no other program is given."""
+    for port in itertools.islice(_ports, 1000):
+        with socket.socket() as sock, contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
-                sock.bind((host, port))
-                return port
+            sock.bind((host, port))
+            return port
     raise BenchmarkError(f"{host} has no free port")
 
 

@@ -1,4 +1,8 @@
-"""``python -m laboratory.echo HOST PORT``: the local service, which sends everything back."""
+"""
+``python -m laboratory.echo HOST PORT``: the local service, which sends everything back.
+
+PORT may be 0; the line that it prints, ``ready on HOST:PORT, ...``, has the one that it listens on.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,8 @@ class Echo(asyncio.Protocol):
 async def serve(host: str, port: int) -> None:
     """Serve for ever."""
     server = await asyncio.get_running_loop().create_server(Echo, host, port, backlog=4096)
-    print("ready", flush=True)  # noqa: T201
+    host, port = server.sockets[0].getsockname()[:2]
+    print(f"ready on {host}:{port}, and sends everything back", flush=True)  # noqa: T201
     await server.serve_forever()
 
 

@@ -1,10 +1,9 @@
-"""What the tests share: ports, programs, and the few fakes."""
+"""What the tests share: conditions to wait for, sockets, services and programs."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import os
 import random
 import re
@@ -27,20 +26,8 @@ PATIENCE: Final = 20.0
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 
-_hosts = itertools.count(1)
-
 #: Where programs keep their state that are not told where: each has a folder of its own.
 _stateHomes = tempfile.TemporaryDirectory(prefix="bore-")
-
-
-def loopbackHost() -> str:
-    """
-    An address of this machine that no other test uses, not even one in another process.
-
-    Original peers always use port 7835: with a host of its own for each test they need not take turns.
-    """
-    pid = os.getpid()
-    return f"127.{100 + pid // 250 % 100}.{1 + pid % 250}.{1 + next(_hosts) % 250}"
 
 
 def temporaryFolder(case: SynchronousTestCase) -> Path:
@@ -48,23 +35,6 @@ def temporaryFolder(case: SynchronousTestCase) -> Path:
     folder = tempfile.mkdtemp(prefix="bore-")
     case.addCleanup(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
-
-
-#: Ports that nobody gets unasked: below those that Linux, macOS and Windows take for outgoing connections.
-_PORTS: Final = range(12000, 32000)
-
-_ports = itertools.count(os.getpid() * 101)
-
-
-def freePort(host: str = "127.0.0.1") -> int:
-    """A port that is free, and that neither an outgoing connection nor another test is given meanwhile."""
-    for _ in _PORTS:
-        port = _PORTS[next(_ports) % len(_PORTS)]
-        with socket.socket() as sock, contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((host, port))
-            return port
-    raise AssertionError("no port is free")
 
 
 def eventually(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> float:
@@ -255,7 +225,7 @@ class Program:
     def port(self, text: str, after: int = 0) -> int:
         """The port in the line that tells where the program listens; see :meth:`waitFor`."""
         line = self.waitFor(text, after=after)
-        found = re.search(r":(\d+)(?:,| ->)", line)
+        found = re.search(r":(\d+)(?:,| ->| with)", line)
         assert found is not None, line
         return int(found.group(1))
 

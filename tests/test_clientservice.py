@@ -21,7 +21,8 @@ from bore.server.service import ServerService
 from bore.server.settings import ServerSettings
 from bore.streams.reactor import IReactor
 from bore.wire.secret import Secret
-from tests.support import freePort, loopbackHost, temporaryFolder
+from tests.ports import freePort, loopbackHost
+from tests.support import temporaryFolder
 
 
 class ServiceCase(TestCase):

@@ -23,7 +23,8 @@ from bore.server.service import ServerService
 from bore.server.settings import ServerSettings
 from bore.streams.reactor import IReactor
 from bore.wire.secret import Secret
-from tests.support import PATIENCE, connect, freePort, loopbackHost, receiveAll, receiveExactly
+from tests.ports import freePort, loopbackHost
+from tests.support import PATIENCE, connect, receiveAll, receiveExactly
 from tests.wire.test_recorded import ELSEWHERE, RECORDED, recordedText
 
 UUID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -11,17 +11,8 @@ from bore.wire.messages import Accept, Challenge, Connection, Heartbeat, Hello
 from tests.forwarder import Forwarder
 from tests.interop.test_original import PairingCase, publicPort
 from tests.original import CONTROL_PORT
-from tests.support import (
-    LocalService,
-    Program,
-    connect,
-    echo,
-    eventually,
-    freePort,
-    isOpen,
-    loopbackHost,
-    receiveExactly,
-)
+from tests.ports import freePort, loopbackHost
+from tests.support import LocalService, Program, connect, echo, eventually, isOpen, receiveExactly
 
 
 def frames(data: bytes) -> list[bytes]:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.original import CONTROL_PORT, original
+from tests.ports import loopbackHost
 from tests.support import (
     LocalService,
     Program,
@@ -24,7 +25,6 @@ from tests.support import (
     eventually,
     isOpen,
     isTurnedAway,
-    loopbackHost,
     pattern,
     receiveAll,
     receiveExactly,

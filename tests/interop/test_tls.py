@@ -12,8 +12,9 @@ from cryptography import x509
 from twisted.trial.unittest import SkipTest
 
 from tests.certificates import Authority
+from tests.ports import freePort
 from tests.processes.tlscase import NO_PERMISSION, SECRET, TlsCase, keyOf
-from tests.support import PATIENCE, Program, digest, eventually, freePort, isOpen, pattern, receiveAll
+from tests.support import PATIENCE, Program, digest, eventually, isOpen, pattern, receiveAll
 
 _HAPROXY = """
 defaults

@@ -9,18 +9,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support import (
-    PATIENCE,
-    LocalService,
-    Program,
-    bore,
-    connect,
-    echo,
-    eventually,
-    loopbackHost,
-    receiveAll,
-    receiveExactly,
-)
+from tests.ports import loopbackHost
+from tests.support import PATIENCE, LocalService, Program, bore, connect, echo, eventually, receiveAll, receiveExactly
 
 
 class ProcessCase(SynchronousTestCase):

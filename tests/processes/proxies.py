@@ -9,8 +9,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
 
+from tests.ports import freePort
 from tests.processes.case import ProcessCase
-from tests.support import Program, bore, connect, eventually, freePort, isOpen, receiveAll, temporaryFolder
+from tests.support import Program, bore, connect, eventually, isOpen, receiveAll, temporaryFolder
 
 VERSIONS = ("v1", "v2")
 

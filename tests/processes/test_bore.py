@@ -12,6 +12,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.ports import freePort
 from tests.processes.case import ProcessCase, count
 from tests.support import (
     CHECKOUT,
@@ -19,7 +20,6 @@ from tests.support import (
     bore,
     connect,
     eventually,
-    freePort,
     isOpen,
     isTurnedAway,
     receiveAll,
@@ -317,17 +317,17 @@ class LocalServiceTests(ProcessCase):
     def test_howManyVisitorsThatCostIsSaidWhenItAnswersAgain(self) -> None:
         _, control = self.server()
         for lanes in ("4", "0"):
-            local = freePort()
-            words = [str(local), "-l", "127.0.0.1", "-t", f"{self.host}:{control}", "--lanes", lanes]
+            local = freePort(self.host)
+            words = [str(local), "-l", self.host, "-t", f"{self.host}:{control}", "--lanes", lanes]
             client = self.start(bore("local", *words))
             port = client.port("listening at ")
             for _ in range(3):
                 self.assertTrue(isTurnedAway(self.host, port))
-            with socket.create_server(("127.0.0.1", local)):
+            with socket.create_server((self.host, local)):
                 visitor = self.visitor(port)
-                client.waitFor(f"127.0.0.1:{local} answers again; visitors closed meanwhile: 3")
+                client.waitFor(f"{self.host}:{local} answers again; visitors closed meanwhile: 3")
                 visitor.close()
-            line = f"cannot connect to 127.0.0.1:{local} for a visitor: connection refused"
+            line = f"cannot connect to {self.host}:{local} for a visitor: connection refused"
             self.assertEqual(count(client, line), 1, client.transcript())
             client.kill()
 

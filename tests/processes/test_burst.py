@@ -22,7 +22,7 @@ from twisted.trial.unittest import SkipTest
 from tests.original import CONTROL_PORT, original
 from tests.processes.tlscase import TlsCase
 from tests.relay.contract import reset
-from tests.support import CHECKOUT, PATIENCE, Program, eventually, freePort
+from tests.support import CHECKOUT, PATIENCE, Program, eventually
 
 #: Many within a second. This process needs a descriptor for each, and each end two.
 MANY = 4000
@@ -91,9 +91,8 @@ class BurstCase(TlsCase):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
         self.service.close()
-        self.service.port = freePort()
-        words = [sys.executable, "-m", "laboratory.echo", "127.0.0.1", str(self.service.port)]
-        self.start(Program(words, cwd=str(CHECKOUT))).waitFor("ready")
+        words = [sys.executable, "-m", "laboratory.echo", "127.0.0.1", "0"]
+        self.service.port = self.start(Program(words, cwd=str(CHECKOUT))).port("ready on ")
 
     def limited(self, limit: int, *words: str) -> Program:
         """Ours, with so many descriptors."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import time
 
+from tests.ports import loopbackHost
 from tests.processes.case import ProcessCase, complaints
-from tests.support import eventually, loopbackHost
+from tests.support import eventually
 
 
 class WorkingTests(ProcessCase):

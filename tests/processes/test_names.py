@@ -7,7 +7,7 @@ import sys
 import time
 
 from tests.processes.case import ProcessCase
-from tests.support import CHECKOUT, Program, bore, freePort
+from tests.support import CHECKOUT, Program, bore
 
 #: ``bore`` and twistd, with something else in the place of a part of the system.
 _BORE = "import sys; from bore.cli import main; sys.exit(main())"
@@ -54,7 +54,7 @@ class NamesCase(ProcessCase):
         return self.start(Program([sys.executable, "-c", f"{change}\n{program}", *words], environment, "/"))
 
     def serve(self) -> int:
-        return self.server(host="127.0.0.1", port=freePort())[1]
+        return self.server(host="127.0.0.1")[1]
 
     def assertEndsSoon(self, program: Program, number: int) -> None:
         begin = time.monotonic()
@@ -111,9 +111,8 @@ class OddNamesTests(NamesCase):
 
     def test_theyAreAskedForAsNameServersHaveThem(self) -> None:
         port = self.serve()
-        tls = freePort()
-        words = ["--bind-addr", "127.0.0.1", "--control-port", str(tls), "--tls"]
-        self.start(bore("server", *words)).waitFor("listening on ")
+        words = ["--bind-addr", "127.0.0.1", "--control-port", "0", "--tls"]
+        tls = self.start(bore("server", *words)).port("listening on ")
         for name, asked in (("bore_server", "bore_server"), ("B\u00dcCHER.test", "xn--bcher-kva.test")):
             for to in (f"{name}:{port}", f"tls://{name}:{tls}"):
                 client = self.launchWith(_ODD_NAMES, "local", str(self.service.port), "--to", to, "--no-reconnect")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 
 from tests.forwarder import Forwarder
+from tests.ports import freePort, loopbackHost
 from tests.processes.case import ProcessCase, count
-from tests.support import Program, bore, connect, freePort, loopbackHost, temporaryFolder
+from tests.support import Program, bore, connect, temporaryFolder
 
 
 class ServersCase(ProcessCase):

@@ -8,8 +8,9 @@ import signal
 from pathlib import Path
 
 from tests.forwarder import Forwarder
+from tests.ports import freePort
 from tests.processes.case import ProcessCase, count
-from tests.support import freePort, temporaryFolder
+from tests.support import temporaryFolder
 
 
 class SessionCase(ProcessCase):

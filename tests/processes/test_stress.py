@@ -19,18 +19,9 @@ from typing import Final
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
+from tests.ports import loopbackHost
 from tests.relay.contract import reset
-from tests.support import (
-    LocalService,
-    Program,
-    bore,
-    connect,
-    echo,
-    eventually,
-    loopbackHost,
-    pattern,
-    receiveExactly,
-)
+from tests.support import LocalService, Program, bore, connect, echo, eventually, pattern, receiveExactly
 
 STRESS: Final = bool(os.environ.get("BORE_STRESS"))
 

@@ -9,9 +9,10 @@ import sys
 import threading
 
 from tests.certificates import Authority, selfSigned
+from tests.ports import loopbackHost
 from tests.processes.case import complaints, count
 from tests.processes.tlscase import SECRET, TlsCase, clientContext, hello, keyOf, portOf
-from tests.support import PATIENCE, connect, digest, eventually, loopbackHost, pattern, receiveAll, receiveExactly
+from tests.support import PATIENCE, connect, digest, eventually, pattern, receiveAll, receiveExactly
 
 MEGABYTES = 5 << 20
 

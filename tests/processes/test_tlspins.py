@@ -6,9 +6,10 @@ import os
 import subprocess
 
 from tests.certificates import selfSigned
+from tests.ports import loopbackHost
 from tests.processes.case import complaints, count
 from tests.processes.tlscase import SECRET, TlsCase, keyOf
-from tests.support import loopbackHost, temporaryFolder
+from tests.support import temporaryFolder
 
 
 class PinTests(TlsCase):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.ports import freePort, loopbackHost
 from tests.support import (
     CHECKOUT,
     LocalService,
@@ -17,9 +18,7 @@ from tests.support import (
     connect,
     echo,
     eventually,
-    freePort,
     isOpen,
-    loopbackHost,
     receiveExactly,
     temporaryFolder,
     twistd,

@@ -10,8 +10,9 @@ import subprocess
 import sys
 import termios
 
+from tests.ports import freePort
 from tests.processes.case import ProcessCase
-from tests.support import CHECKOUT, PATIENCE, connect, eventually, freePort, isOpen, receiveAll
+from tests.support import CHECKOUT, PATIENCE, connect, eventually, isOpen, receiveAll
 
 _TWISTD = ("-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=")
 

@@ -22,7 +22,8 @@ from bore.wire.extension import Alive, Extended, ExtendedServerMessage, Open, Op
 from bore.wire.messages import Connection, Heartbeat, Hello, decodeServerMessage, encode
 from bore.wire.secret import Secret
 from tests.fakes import FakeReactor, FakeTransport, captureLog
-from tests.support import connect, freePort, loopbackHost
+from tests.ports import freePort, loopbackHost
+from tests.support import connect
 
 HEARTBEAT = b'"Heartbeat"\0'
 ALIVE = extension.encode(Alive())

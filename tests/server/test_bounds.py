@@ -15,8 +15,8 @@ from bore.wire.extension import Open, Visitor, encode
 from bore.wire.messages import Accept, Hello
 from bore.wire.messages import encode as encodeBase
 from tests.fakes import FakeTransport
+from tests.ports import freePort
 from tests.server.case import SessionCase
-from tests.support import freePort
 
 
 class PendingTests(SessionCase):

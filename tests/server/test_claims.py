@@ -23,8 +23,9 @@ from bore.wire.extension import Alive, Goodbye, Open, Opened, encode
 from bore.wire.messages import Hello
 from bore.wire.messages import encode as encodeBase
 from tests.fakes import FakeTransport
+from tests.ports import freePort
 from tests.server.case import SessionCase
-from tests.support import freePort, isOpen
+from tests.support import isOpen
 
 T = TypeVar("T")
 

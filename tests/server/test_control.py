@@ -15,8 +15,9 @@ from bore.wire.messages import Accept, Authenticate, Hello, decodeServerMessage,
 from bore.wire.proof import proveBase
 from bore.wire.secret import Secret
 from tests.fakes import FakeTransport
+from tests.ports import freePort
 from tests.server.case import HEARTBEAT, ControlCase
-from tests.support import freePort, isOpen
+from tests.support import isOpen
 
 
 class HelloTests(ControlCase):

@@ -14,8 +14,9 @@ from bore.wire import extension
 from bore.wire.extension import Open, Visitor
 from bore.wire.messages import Accept, Hello, encode
 from tests.fakes import FakeTransport
+from tests.ports import freePort
 from tests.server.case import ALIVE, ControlCase, SessionCase
-from tests.support import freePort, isOpen
+from tests.support import isOpen
 
 #: The error for an original client that was given up.
 GIVEN_UP = b'{"Error":"no sign of life, and another client came"}\0'

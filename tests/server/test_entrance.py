@@ -24,7 +24,8 @@ from bore.streams.reactor import IReactor
 from bore.system.descriptors import Descriptors
 from bore.wire.errors import Refusal
 from tests.fakes import FakeReactor
-from tests.support import connect, freePort, loopbackHost
+from tests.ports import freePort, loopbackHost
+from tests.support import connect
 
 ADDRESS = ("192.0.2.7", 4711)
 

@@ -16,8 +16,8 @@ from bore.server.settings import ServerSettings
 from bore.streams.listener import bindSocket
 from bore.wire.errors import BindFailed, NoFreePort, PortForbidden, PortInUse, PortNotAllowed
 from bore.wire.messages import Hello, encode
+from tests.ports import freePort, loopbackHost
 from tests.server.case import ControlCase
-from tests.support import freePort, loopbackHost
 
 
 class PortsCase(SynchronousTestCase):

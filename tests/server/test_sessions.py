@@ -7,8 +7,9 @@ from bore.timing.turns import LEAST
 from bore.wire.extension import Goodbye, Open, Visitor, encode
 from bore.wire.messages import Accept
 from bore.wire.messages import encode as encodeBase
+from tests.ports import freePort
 from tests.server.case import ALIVE, SessionCase
-from tests.support import freePort, isOpen
+from tests.support import isOpen
 
 
 class OpeningTests(SessionCase):

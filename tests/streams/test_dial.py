@@ -20,7 +20,7 @@ from bore.streams.dial import Dialer
 from bore.streams.errortexts import errorText
 from bore.streams.names import LookUps, NameTrouble
 from bore.streams.reactor import IReactor
-from tests.support import freePort
+from tests.ports import freePort
 
 
 class Names(LookUps):

@@ -18,7 +18,8 @@ from bore.streams.listener import Listener, ListenerGroup, bindSocket
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Descriptors, OpenCount
 from tests.fakes import FakeReactor, captureLog
-from tests.support import connect, eventually, freePort, isOpen
+from tests.ports import freePort
+from tests.support import connect, eventually, isOpen
 
 
 class BindTests(SynchronousTestCase):
