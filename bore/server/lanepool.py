@@ -169,7 +169,7 @@ class LanePool:
         if visitor.lanesLost > _MAX_LANES_LOST:
             visitor.tunnel.drop(visitor, VisitorEnd.NO_LANE)
         elif visitor.tunnel.closed or not self._open or not self._serveAgain(visitor):
-            visitor.tunnel.admit(visitor, first=True)
+            visitor.tunnel.enqueue(visitor, first=True)
 
     def _serveAgain(self, visitor: Visitor) -> bool:
         """Put a visitor on a lane that has not died together with its last one, if there is one."""

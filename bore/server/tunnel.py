@@ -36,11 +36,11 @@ from bore.timing.rate import VisitorRate
 from bore.wire.errors import Refusal
 from bore.wire.limits import ACCEPT_TIMEOUT
 
-#: Visitors of one tunnel that are announced to its client and not taken yet; the next one is announced when one of
-#: them is taken, or gone. A client that dials for each of them is not asked for more at the same time.
+#: Visitors of one tunnel that are announced to its client and not taken yet, at most. The next one is announced when
+#: one of them was taken or is gone, so a client that dials for each of them dials no more than that at the same time.
 MAX_ANNOUNCED: Final = 256
 
-#: Why a visitor has left, by the end of the pair of which it is the left stream.
+#: Why a visitor has left, by the reason for the end of its pair, in which it is the left stream.
 _ENDS: Final = {
     Reason.FINISHED: VisitorEnd.FINISHED,
     Reason.LEFT_CUT: VisitorEnd.VISITOR_CUT,
@@ -57,7 +57,7 @@ class Owner(Protocol):
 
     :ivar user: whose session it is.
     :ivar peer: the address of its client, as ``HOST:PORT``.
-    :ivar source: whom the client's address belongs to.
+    :ivar source: what limits count the client's address under: see :func:`~bore.streams.addresses.sourceOf`.
     """
 
     user: User
@@ -65,33 +65,33 @@ class Owner(Protocol):
     source: str
 
     def serve(self, visitor: Visitor) -> bool:
-        """Put a visitor on an idle lane, if there is one."""
+        """Put a visitor on an idle lane, and return whether there was one."""
 
     def announce(self, visitor: Visitor) -> None:
         """Send the announcement of a visitor to the client."""
 
     def takeAway(self, tunnel: Tunnel, refusal: Refusal) -> None:
-        """The tunnel is not the session's any more, and the client is sent the reason."""
+        """The session has lost a tunnel. Send the client the reason."""
 
     def inDoubt(self) -> bool:
-        """Whether the client may be gone: another client may have its tunnel then."""
+        """Whether the client may be gone. If so, another client may have its tunnel."""
 
 
 class Tunnel:
     """
-    One public address. It can be without a client for a while.
+    A public address, and the visitors that come to it. A tunnel can be without a session for a while.
 
-    Visitors are accepted as long as there is room for them to wait; then the entrance holds them back, and those that
-    wait are served first. Visitors over a limit on their number or rate are closed.
+    Visitors are accepted as long as there is room for them to wait; then the entrance holds further ones back. Visitors
+    that wait are served before those that come. Visitors over a limit on their number or rate are closed.
 
     :param entrance: where the visitors come in; it belongs to the tunnel from now on.
     :ivar port: the public port.
     :ivar grant: the right to the port; its token resumes the tunnel.
     :ivar owner: the session that serves the visitors; None while the client is away.
-    :ivar source: whom the address of the client belongs to, or of the last one.
+    :ivar source: what limits count the tunnel under: the ``source`` of its session, or of the last one.
     :ivar waiting: the visitors that no client has taken, by id; the oldest first.
-    :ivar closed: the port was given back.
-    :ivar serving: the visitors that are being served, and the connection of the client that each of them is on.
+    :ivar closed: the public address was given back.
+    :ivar serving: the visitors that are served, and the connection of the client that each of them is on.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Tunnel:
         self.waiting: OrderedDict[UUID, Visitor] = OrderedDict()
         self._unannounced: OrderedDict[UUID, Visitor] = OrderedDict()
         self._announced = 0
-        self._held = 0
+        self._heldBackAt = 0  # how many waited when visitors were held back, plus one; 0: none are held back
         self.serving: dict[Visitor, socket.socket] = {}
         self.closed = False
         self._entrance = entrance
@@ -123,11 +123,11 @@ class Tunnel:
         entrance.open(self)
 
     def sinceReceived(self) -> float:
-        """How many seconds ago bytes of the client came on the connections that serve visitors."""
+        """Seconds since bytes of the client came on a connection that serves a visitor; infinite without such."""
         return min(map(sinceReceived, self.serving.values()), default=float("inf"))
 
     def announceAll(self) -> None:
-        """Tell a client that is new to the tunnel of those who wait, the oldest first."""
+        """Announce the visitors that wait to a session that is new to the tunnel, the oldest first."""
         assert self.owner is not None
         self._unannounced = self.waiting.copy()
         self._announced = 0
@@ -136,8 +136,8 @@ class Tunnel:
         self._announceMore()
         self.acceptAgain()
 
-    def admit(self, visitor: Visitor, first: bool = False) -> None:
-        """Have a visitor wait for the client; ahead of the others, if it has waited before."""
+    def enqueue(self, visitor: Visitor, first: bool = False) -> None:
+        """Have a visitor wait for the client; in front of the others, if it has waited before."""
         if self.closed:
             self.drop(visitor, VisitorEnd.TUNNEL_CLOSED)
             return
@@ -149,27 +149,27 @@ class Tunnel:
             self._unannounced[visitor.id] = visitor
 
     def takeFirst(self) -> Visitor | None:
-        """Take the visitor out who has waited for the longest time; None if nobody waits."""
+        """Take the visitor that has waited for the longest time; None if no visitor waits."""
         for id in self.waiting:
             return self._unaccepted.take(id)
         return None
 
     def close(self) -> None:
-        """Give the port back, and close who waits."""
+        """Give the public address back, and close the visitors that wait. Those that are served stay."""
         self.owner = None
         self.closed = True
         self._entrance.close()
-        self._unaccepted.dismiss(self)
+        self._unaccepted.closeAllOf(self)
         self._unannounced.clear()
 
     def serve(
         self, visitor: Visitor, carrier: socket.socket, lane: LaneHandle | None = None
     ) -> Callable[[Ending], None]:
         """
-        Count a visitor as one that is served.
+        Count a visitor as served.
 
         :param carrier: the connection of the client that it is on.
-        :param lane: the same, if it is a lane.
+        :param lane: the lane that it is on; None: the connection is not a lane.
         :returns: has to be called when the visitor has left.
         """
         self.serving[visitor] = carrier
@@ -179,9 +179,9 @@ class Tunnel:
 
     def takeBack(self, visitor: Visitor, early: bytes) -> None:
         """
-        Count a visitor no longer as one that is served: its lane was dead.
+        Count a visitor as not served: its lane was dead.
 
-        :param early: bytes that were read from it, and have not reached the client.
+        :param early: bytes that were read from it and have not reached the client.
         """
         del self.serving[visitor]
         visitor.early = early
@@ -190,30 +190,30 @@ class Tunnel:
             self._sink.emit(VisitorOffLane(visitor.name, self.port))
 
     def drop(self, visitor: Visitor, reason: VisitorEnd) -> None:
-        """Close a visitor that is not served, and does not wait any more."""
+        """Close a visitor that is not served and does not wait."""
         visitor.socket.close()
         self._gone(visitor, 0, 0, reason)
 
     def noLongerWaits(self, visitor: Visitor) -> None:
-        """A visitor does not wait any more: the next one may be announced, and accepted."""
+        """A visitor has left the queue: others may be announced, and accepted."""
         if visitor.announced:
             self._announced -= 1
         else:
             del self._unannounced[visitor.id]
         if self._unannounced and self.owner is not None:
             self._announceMore()
-        # Not each for itself: to listen and to stop again costs as much as to accept.
-        if self._held and len(self.waiting) <= self._held * 7 // 8:
+        # Not after each visitor: to resume and pause the entrance costs as much as to accept a visitor.
+        if self._heldBackAt and len(self.waiting) <= self._heldBackAt * 7 // 8:
             self.acceptAgain()
 
     def notTaken(self, visitor: Visitor) -> None:
-        """No client has taken a visitor in time, and it is closed."""
+        """A visitor was closed, as no client has taken it in time."""
         self._sink.emit(VisitorNotTaken(self.port, socketAddress(visitor.address), ACCEPT_TIMEOUT))
 
     def acceptAgain(self) -> None:
         """Accept visitors, if there is room for them again."""
-        if self._held and not self.closed and self.mayAccept():
-            self._held = 0
+        if self._heldBackAt and not self.closed and self.mayAccept():
+            self._heldBackAt = 0
             self._entrance.resume()
             self._sink.emit(VisitorsLetIn(self.port))
 
@@ -229,12 +229,12 @@ class Tunnel:
             self._sink.emit(VisitorLeft(visitor.name, self.port, toClient, toVisitor, seconds, reason))
 
     def _announceMore(self) -> None:
-        """Tell the client of those who wait without its knowledge, as far as it may know of more."""
+        """Announce visitors that were not announced, as far as the limit allows."""
         owner, waiting = self.owner, self._unannounced
         while owner is not None and waiting and self._announced < MAX_ANNOUNCED:
             _, visitor = waiting.popitem(last=False)
-            if visitor.hasGone:
-                self._unaccepted.forget(visitor, VisitorEnd.LEFT_EARLY)
+            if visitor.isReset:
+                self._unaccepted.remove(visitor, VisitorEnd.LEFT_EARLY)
             else:
                 self._announce(visitor, owner)
 
@@ -244,24 +244,24 @@ class Tunnel:
         owner.announce(visitor)
 
     def mayAccept(self) -> bool:
-        """Whether there is room for one more visitor; if not, further ones are held back from now on."""
+        """Whether there is room for one more visitor. If not, further ones are held back from now on."""
         waiting = len(self.waiting)
         mayWait = self.owner is not None or waiting < self._bounds.waiting or not self._bounds.waiting
-        if mayWait and self._unaccepted.mayGrow(waiting):
+        if mayWait and self._unaccepted.hasRoom(waiting):
             return True
         self._holdBack(waiting)
         return False
 
     def _holdBack(self, waiting: int) -> None:
-        """Stop accepting for a while."""
-        self._held = waiting + 1
+        """Accept no visitors until some of those that wait are taken, or until there are descriptors."""
+        self._heldBackAt = waiting + 1
         self._entrance.pause()
         self._sink.emit(VisitorsHeldBack(self.port, waiting))
         if not waiting:
-            self._unaccepted.hold(self)
+            self._unaccepted.resumeLater(self)
 
     def visitorCame(self, sock: socket.socket, address: SocketAddress, early: bytes = b"") -> None:
-        """Serve a visitor, or have it wait, or close it."""
+        """Serve a visitor, enqueue it, or close it if it is over a limit."""
         if not self._isAllowed(address):
             sock.close()
             return
@@ -270,7 +270,7 @@ class Tunnel:
             visitor.since = self._clock.seconds()
             self._sink.emit(VisitorCame(visitor.name, self.port, socketAddress(address)))
         if self.owner is None or not self.owner.serve(visitor):
-            self.admit(visitor)
+            self.enqueue(visitor)
 
     def _isAllowed(self, address: SocketAddress) -> bool:
         """Whether a visitor is within the limits; a visitor that is not has to be closed."""

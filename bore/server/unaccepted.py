@@ -10,30 +10,32 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from bore.events import Sink, VisitorEnd
 from bore.events.server import NoDescriptors
-from bore.server.visitor import Visited, Visitor
+from bore.server.visitor import Visitor, VisitorOwner
 from bore.system.descriptors import Descriptors
 from bore.timing.deadlines import Deadlines
 from bore.wire.limits import ACCEPT_TIMEOUT
 
-#: When no tunnel may accept because there are no descriptors, it is looked for some at this interval, in seconds.
-_LOOK: Final = 0.25
+#: How often descriptors are looked for while there are none for any visitor, in seconds.
+_INTERVAL: Final = 0.25
 
-#: A visitor that waits takes so many descriptors: its own, and that of the connection on which the client takes it.
-_EACH: Final = 2
+#: Descriptors of a visitor that waits: its own, and that of the connection on which the client takes it.
+_PER_VISITOR: Final = 2
 
 
 class UnacceptedVisitors:
     """
-    All visitors that no client has taken yet, by id, and the descriptors that they may use.
+    The visitors of all tunnels that no client has taken yet, by id, and the descriptors that they may use.
 
-    A client takes a visitor on a new connection that says nothing but the id: so the room is one for all tunnels.
+    A client takes a visitor on a new connection whose first message has nothing but the id, so the ids of all tunnels
+    stand here together.
 
-    Each tunnel may have as many waiting as there are places left beside them: half of all, if no other tunnel has any;
-    a third, if one other is as crowded; and so on. So no crowd keeps the visitors of another tunnel out.
+    A tunnel may have as many visitors waiting as there are places left beside them: half of all places if no other
+    tunnel has any, a third if one other has as many, and so on. So the visitors of one tunnel cannot keep those of
+    another one out.
 
-    :param descriptors: how many there are for visitors.
-    :param idleLanes: says how many descriptors idle lanes hold.
-    :param giveWay: closes idle lanes, to have their descriptors, and says whether there were some.
+    :param descriptors: the descriptors for visitors.
+    :param idleLanes: returns how many descriptors idle lanes hold.
+    :param giveWay: closes idle lanes for their descriptors, and returns whether it has closed one.
     """
 
     def __init__(
@@ -50,8 +52,8 @@ class UnacceptedVisitors:
         self._idleLanes = idleLanes
         self._giveWay = giveWay
         self._visitors: Deadlines[UUID, Visitor] = Deadlines(clock, ACCEPT_TIMEOUT, self._expired)
-        self._held: dict[Visited, None] = {}
-        self._looking: IDelayedCall | None = None
+        self._paused: dict[VisitorOwner, None] = {}
+        self._resuming: IDelayedCall | None = None
 
     def __len__(self) -> int:
         return len(self._visitors)
@@ -59,23 +61,23 @@ class UnacceptedVisitors:
     def __contains__(self, id: UUID) -> bool:
         return id in self._visitors
 
-    def mayGrow(self, waiting: int) -> bool:
+    def hasRoom(self, waiting: int) -> bool:
         """
-        Whether there are descriptors for one more visitor.
+        Whether there are descriptors for one more visitor of a tunnel.
 
-        :param waiting: how many wait for the same tunnel.
+        :param waiting: how many visitors of the tunnel wait already.
         """
-        wanted = len(self._visitors) + _EACH * (1 + waiting)
+        wanted = len(self._visitors) + _PER_VISITOR * (1 + waiting)
         return self._descriptors.has(wanted) or self._find(wanted)
 
-    def hold(self, tunnel: Visited) -> None:
-        """Tell a tunnel for which nobody waits when there are descriptors again."""
-        self._held[tunnel] = None
-        if self._looking is None:
-            self._looking = self._clock.callLater(_LOOK, self._look)
+    def resumeLater(self, tunnel: VisitorOwner) -> None:
+        """Have a tunnel without waiting visitors accept again when there are descriptors."""
+        self._paused[tunnel] = None
+        if self._resuming is None:
+            self._resuming = self._clock.callLater(_INTERVAL, self._resume)
 
     def add(self, visitor: Visitor, first: bool = False) -> None:
-        """Let a visitor wait."""
+        """Have a visitor wait; in front of the others of its tunnel, if it has waited before."""
         self._visitors.add(visitor.id, visitor)
         waiting = visitor.tunnel.waiting
         waiting[visitor.id] = visitor
@@ -86,70 +88,71 @@ class UnacceptedVisitors:
         """Take a visitor out; None if there is no such visitor."""
         visitor = self._visitors.take(id)
         if visitor is not None:
-            self._part(visitor)
+            self._removed(visitor)
         return visitor
 
-    def forget(self, visitor: Visitor, reason: VisitorEnd) -> None:
-        """Close a visitor at its tunnel's request."""
+    def remove(self, visitor: Visitor, reason: VisitorEnd) -> None:
+        """Close a visitor at its tunnel's request. The tunnel has taken it out of its own lists."""
         self._visitors.take(visitor.id)
         del visitor.tunnel.waiting[visitor.id]
         visitor.tunnel.drop(visitor, reason)
 
     def closeNewest(self) -> bool:
         """
-        Close the visitor that came last, and say whether there was one.
+        Close the visitor that came last, and return whether there was one.
 
-        When visitors have taken the last descriptors there is none for the connections that would take them on: all
-        would wait in vain.
+        Visitors that have taken the last descriptors leave none for the connections on which clients would take them:
+        all of them would wait in vain.
         """
         if not len(self._visitors):
             return False
         self._close(self._visitors.takeNewest(), VisitorEnd.NO_DESCRIPTOR)
         return True
 
-    def dismiss(self, tunnel: Visited) -> None:
-        """Close everybody who waits for one tunnel's client, which is closed."""
-        self._held.pop(tunnel, None)
+    def closeAllOf(self, tunnel: VisitorOwner) -> None:
+        """Close the visitors of a tunnel that is closed."""
+        self._paused.pop(tunnel, None)
         for visitor in list(tunnel.waiting.values()):
-            self.forget(visitor, VisitorEnd.TUNNEL_CLOSED)
+            self.remove(visitor, VisitorEnd.TUNNEL_CLOSED)
 
     def close(self) -> None:
-        """Close everybody who waits."""
+        """Close all visitors."""
         for visitor in self._visitors.takeAll():
             self._close(visitor, VisitorEnd.STOPPED)
-        self._held.clear()
-        if self._looking is not None:
-            self._looking.cancel()
-            self._looking = None
+        self._paused.clear()
+        if self._resuming is not None:
+            self._resuming.cancel()
+            self._resuming = None
 
     def _find(self, wanted: int) -> bool:
-        """Whether so many descriptors are free, or could be; those of idle lanes are."""
-        promised = len(self._visitors)
+        """Whether there are that many descriptors, with those of idle lanes, some of which are closed if need be."""
+        needed = len(self._visitors) + _PER_VISITOR
         descriptors = self._descriptors
-        if not descriptors.has(promised + _EACH) and self._giveWay():
+        if not descriptors.has(needed) and self._giveWay():
             descriptors.renew()
-        if descriptors.spare < promised + _EACH:
+        if descriptors.spare < needed:
             self._sink.emit(NoDescriptors(descriptors.limit))
             return False
         return descriptors.spare + self._idleLanes() >= wanted
 
-    def _look(self) -> None:
-        self._looking = None
-        held, self._held = self._held, {}
-        while held and self.mayGrow(0):
-            tunnel = next(iter(held))
-            del held[tunnel]
+    def _resume(self) -> None:
+        """Have the tunnels that are paused accept again, in their order, as long as there are descriptors."""
+        self._resuming = None
+        paused, self._paused = self._paused, {}
+        while paused and self.hasRoom(0):
+            tunnel = next(iter(paused))
+            del paused[tunnel]
             tunnel.acceptAgain()
-        for tunnel in [*held, *self._held]:
-            self.hold(tunnel)
+        for tunnel in [*paused, *self._paused]:
+            self.resumeLater(tunnel)
 
-    def _part(self, visitor: Visitor) -> None:
+    def _removed(self, visitor: Visitor) -> None:
         del visitor.tunnel.waiting[visitor.id]
         visitor.tunnel.noLongerWaits(visitor)
 
     def _close(self, visitor: Visitor, reason: VisitorEnd) -> None:
         visitor.tunnel.drop(visitor, reason)
-        self._part(visitor)
+        self._removed(visitor)
 
     def _expired(self, id: UUID, visitor: Visitor) -> None:
         self._close(visitor, VisitorEnd.NOT_TAKEN)

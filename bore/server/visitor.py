@@ -1,4 +1,4 @@
-"""A visitor, and what it sees of the tunnel that it has come to."""
+"""A visitor, and what it needs of the tunnel that it has come to."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from bore.wire.extension import Source
 from bore.wire.token import newId
 
 
-class Visited(Protocol):
+class VisitorOwner(Protocol):
     """
-    What visitors have come to: a tunnel.
+    The tunnel that visitors have come to.
 
     :ivar waiting: the visitors that no client has taken, by id; the oldest first.
-    :ivar closed: no visitor is served any more that is not served already.
+    :ivar closed: the tunnel is closed, and serves only the visitors that it serves already.
     """
 
     waiting: OrderedDict[UUID, Visitor]
     closed: bool
 
-    def admit(self, visitor: Visitor, first: bool = False) -> None:
-        """Have a visitor wait for the client; ahead of the others, if it has waited before."""
+    def enqueue(self, visitor: Visitor, first: bool = False) -> None:
+        """Have a visitor wait for the client; in front of the others, if it has waited before."""
 
     def serve(
         self, visitor: Visitor, carrier: socket.socket, lane: LaneHandle | None = None
     ) -> Callable[[Ending], None]:
-        """Count a visitor as one that is served; the result has to be called when it has left."""
+        """Count a visitor as served. The result has to be called when the visitor has left."""
 
     def takeBack(self, visitor: Visitor, early: bytes) -> None:
-        """Count a visitor no longer as one that is served: its lane was dead."""
-
-    def noLongerWaits(self, visitor: Visitor) -> None:
-        """A visitor does not wait any more."""
+        """Count a visitor as not served: its lane was dead."""
 
     def drop(self, visitor: Visitor, reason: VisitorEnd) -> None:
-        """Close a visitor that is not served, and does not wait any more."""
+        """Close a visitor that is not served and does not wait."""
+
+    def noLongerWaits(self, visitor: Visitor) -> None:
+        """A visitor has left the queue."""
 
     def notTaken(self, visitor: Visitor) -> None:
-        """No client has taken a visitor in time, and it is closed."""
+        """A visitor was closed, as no client has taken it in time."""
 
     def acceptAgain(self) -> None:
         """Accept visitors, if there are descriptors for them again."""
@@ -52,18 +52,21 @@ class Visited(Protocol):
 
 class Visitor:
     """
-    Somebody who has connected to a public port.
+    A connection to a tunnel's public address.
 
     :ivar name: its id, as text.
-    :ivar early: bytes that were read from it, and have not reached the client.
-    :ivar lanesLost: how many lanes it was on that turned out to be dead.
-    :ivar announced: it was announced to the tunnel's client.
-    :ivar since: when it came; None: no subscriber wanted to know of visitors then.
+    :ivar socket: its stream.
+    :ivar address: its address.
+    :ivar tunnel: the tunnel that it has come to.
+    :ivar early: bytes that were read from it and have not reached the client.
+    :ivar lanesLost: how many lanes that it was on turned out to be dead.
+    :ivar announced: whether it was announced to the client.
+    :ivar since: when it came, by the clock of the tunnel; None: no subscriber wanted events of visitors then.
     """
 
     __slots__ = ("_id", "address", "announced", "early", "lanesLost", "name", "since", "socket", "tunnel")
 
-    def __init__(self, sock: socket.socket, address: SocketAddress, tunnel: Visited, early: bytes = b"") -> None:
+    def __init__(self, sock: socket.socket, address: SocketAddress, tunnel: VisitorOwner, early: bytes = b"") -> None:
         self.name = newId()
         self._id: UUID | None = None
         self.socket = sock
@@ -76,17 +79,17 @@ class Visitor:
 
     @property
     def id(self) -> UUID:
-        """What the client takes it by, if it has to wait; most never do."""
+        """Its id. It is made when the visitor has to wait; most visitors never do."""
         if self._id is None:
             self._id = UUID(self.name)
         return self._id
 
     @property
     def source(self) -> Source:
-        """Where the visitor comes from, without the scope that only this machine knows."""
+        """Its address as the client gets it: without the scope, which means something on this machine only."""
         return plainHost(self.address).partition("%")[0], int(self.address[1])
 
     @property
-    def hasGone(self) -> bool:
-        """Whether the visitor has reset its connection. One that has ended its stream may still wait for an answer."""
+    def isReset(self) -> bool:
+        """Whether it has reset its connection. A visitor that has ended its stream may still wait for an answer."""
         return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections import OrderedDict
 from typing import cast
 from uuid import UUID
 
@@ -13,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bore.events import Sink
 from bore.server import tunnel
 from bore.server.unaccepted import UnacceptedVisitors
-from bore.server.visitor import Visited, Visitor
+from bore.server.visitor import VisitorOwner
 from bore.system.descriptors import Descriptors, OpenCount
 from bore.wire import messages
 from bore.wire.extension import Goodbye, Open, Opened, encode
@@ -269,37 +268,29 @@ class ShareTests(LaneCase):
 
 
 class FakeTunnel:
-    """Somebody's visitors."""
+    """A tunnel that only counts how often it is resumed."""
 
     def __init__(self) -> None:
-        self.waiting: OrderedDict[UUID, Visitor] = OrderedDict()
-        self.serving: dict[Visitor, socket.socket] = {}
-        self.asked = 0
-
-    def admit(self, visitor: Visitor, first: bool = False) -> None: ...
-
-    def left(self, visitor: Visitor) -> None: ...
-
-    def neglected(self, visitor: Visitor) -> None: ...
+        self.resumed = 0
 
     def acceptAgain(self) -> None:
-        self.asked += 1
+        self.resumed += 1
 
 
-class HeldTests(SynchronousTestCase):
-    """Tunnels that may not accept anybody."""
+class ResumeTests(SynchronousTestCase):
+    """Tunnels that are paused, as there are no descriptors."""
 
-    def test_theyAreAskedInTheirOrderAndOnlyWhenThereIsRoom(self) -> None:
+    def test_theyAreResumedInTheirOrderAndOnlyWhenThereAreDescriptors(self) -> None:
         clock, used = Clock(), 100
         unaccepted = UnacceptedVisitors(
             clock, Sink(), Descriptors(clock, 100, OpenCount(lambda: used)), lambda: 0, lambda: False
         )
         tunnels = [FakeTunnel() for _ in range(3)]
         for one in tunnels:
-            unaccepted.hold(cast(Visited, one))
+            unaccepted.resumeLater(cast(VisitorOwner, one))
         clock.pump([0.25] * 8)
-        self.assertEqual([one.asked for one in tunnels], [0, 0, 0])
+        self.assertEqual([one.resumed for one in tunnels], [0, 0, 0])
         used = 50
         clock.pump([0.25] * 8)
-        self.assertEqual([one.asked for one in tunnels], [1, 1, 1])
+        self.assertEqual([one.resumed for one in tunnels], [1, 1, 1])
         self.assertEqual(clock.getDelayedCalls(), [])
