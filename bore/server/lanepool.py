@@ -31,8 +31,8 @@ class LaneBudget:
     """
     Limits the idle lanes of all sessions together: they hold descriptors that visitors may need.
 
-    :param descriptors: how many there are for visitors.
-    :ivar count: how many idle lanes there are.
+    :param descriptors: the descriptors for visitors.
+    :ivar count: the number of idle lanes.
     """
 
     def __init__(self, descriptors: Descriptors) -> None:
@@ -41,7 +41,7 @@ class LaneBudget:
 
     @property
     def full(self) -> bool:
-        """Whether there may be no more."""
+        """Whether no more idle lanes are kept."""
         limit = self._descriptors.limit
         return limit > 0 and (self.count >= limit // _LANES_PART or not self._descriptors.has(limit // _LAST_PART))
 
@@ -53,9 +53,9 @@ class LanePool:
     The lane that was idle for the shortest time is used first: it is the most likely to be alive, and its window the
     widest open. A visitor on a lane that turns out to be dead waits for another one.
 
-    :param peer: how the log calls the client.
+    :param peer: the address of the client, as ``HOST:PORT``.
     :param nextVisitor: takes the next visitor that waits for the session; None: there is none.
-    :param bound: how many idle lanes are kept; 0: any number.
+    :param bound: the number of idle lanes that are kept; 0: any number.
     :param budget: the idle lanes of all sessions.
     :ivar token: with this the client opens lanes.
     """
@@ -82,11 +82,11 @@ class LanePool:
         self.token = newToken()
 
     def __len__(self) -> int:
-        """How many lanes are idle."""
+        """The number of idle lanes."""
         return len(self._idle)
 
     def arrived(self, sock: socket.socket, early: bytes) -> None:
-        """The client has opened a lane."""
+        """Add a lane that the client has opened."""
         prepareLane(sock)
         try:
             lane = self._relay.adopt(sock, early, True, self)
@@ -107,14 +107,14 @@ class LanePool:
         return False
 
     def shrink(self) -> bool:
-        """Close half of the idle lanes, to have their descriptors, and say whether there was one."""
+        """Close half of the idle lanes to free their descriptors, and return whether there was one."""
         count = (len(self._idle) + 1) // 2
         for lane in list(self._idle)[:count]:
             lane.end(reset=False)
         return count > 0
 
     def close(self) -> None:
-        """The session is over: idle lanes are closed, the others when their visitors have left."""
+        """Close idle lanes, and the others when their visitors have left: the session is over."""
         self._open = False
         while self._idle:
             self._take(next(reversed(self._idle))).end(reset=False)
@@ -158,8 +158,10 @@ class LanePool:
 
     def _giveBack(self, visitor: Visitor, early: bytes, silent: bool) -> None:
         """
-        A visitor's lane was dead. If silence alone has shown it, the lanes that were idle then are dead, too: they had
-        been silent for longer.
+        Put a visitor on another lane, as its lane was dead.
+
+        :param silent: whether the lane was dead because nothing came on it. The lanes that were idle meanwhile were
+            silent for longer, and are dead as well.
         """
         visitor.tunnel.takeBack(visitor, early)
         if silent:
@@ -172,7 +174,7 @@ class LanePool:
             visitor.tunnel.enqueue(visitor, first=True)
 
     def _serveAgain(self, visitor: Visitor) -> bool:
-        """Put a visitor on a lane that has not died together with its last one, if there is one."""
+        """Put a visitor on a lane that is not dead as well, if there is one."""
         for lane in reversed(list(self._idle)):
             if lane.looksAlive:
                 self._join(visitor, self._take(lane))
@@ -180,7 +182,7 @@ class LanePool:
         return False
 
     def _take(self, lane: LaneHandle) -> LaneHandle:
-        """Take an idle lane out; the last one is the freshest."""
+        """Remove a lane from the idle ones."""
         del self._idle[lane]
         self._budget.count -= 1
         return lane
@@ -190,7 +192,7 @@ class LanePools:
     """
     The lane pools of all sessions, by token.
 
-    :param bound: how many idle lanes each of them keeps; 0: any number.
+    :param bound: the number of idle lanes that each of them keeps; 0: any number.
     :param budget: limits the idle lanes of all of them together.
     """
 
@@ -220,5 +222,5 @@ class LanePools:
         pool.close()
 
     def shrink(self) -> bool:
-        """Close half of the idle lanes of each pool, to have their descriptors, and say whether there was one."""
+        """Close half of the idle lanes of each pool to free their descriptors, and return whether there was one."""
         return sum([pool.shrink() for pool in self._pools.values()]) > 0

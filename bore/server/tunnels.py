@@ -41,8 +41,8 @@ class Tunnels:
 
     A client that is in doubt keeps its tunnel until another one needs the port, or the place under a limit.
 
-    :param unaccepted: where visitors wait.
-    :param entrances: opens the ports for visitors.
+    :param unaccepted: the visitors that wait for a client.
+    :param entrances: binds the ports for visitors.
     """
 
     _log: Final = Logger()

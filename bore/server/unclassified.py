@@ -1,4 +1,4 @@
-"""Connections to the control port that have not said yet what they want."""
+"""Connections to the control port that have not sent their first message yet."""
 
 from __future__ import annotations
 
@@ -16,31 +16,30 @@ from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
 
 
 class Connection(Protocol):
-    """One of them."""
+    """A connection to the control port."""
 
     def refuse(self, refusal: Refusal) -> None:
-        """Say no, and close."""
+        """Send a refusal, and close the connection."""
 
     def timedOut(self) -> None:
-        """The time is over in which it should have said what it wants."""
+        """The message that is due has not come in time."""
 
     def drop(self) -> None:
-        """Close at once, without a word."""
+        """Close the connection at once, without a message."""
 
 
 class _Sources:
     """
-    The connections of each source, the oldest first, and which source has most; each step costs the same, however many
-    there are.
+    The connections of each source, the oldest first, and the source that has most. Each step takes constant time.
     """
 
     def __init__(self) -> None:
         self._connections: dict[str, dict[Connection, None]] = {}
-        self._having: dict[int, dict[str, None]] = {}  # the sources that have so many
+        self._having: dict[int, dict[str, None]] = {}  # the sources by their number of connections
         self._most = 0
 
     def count(self, source: str) -> int:
-        """How many connections a source has."""
+        """The number of connections of a source."""
         return len(self._connections.get(source, ()))
 
     def oldest(self, source: str) -> Connection:
@@ -48,19 +47,19 @@ class _Sources:
         return next(iter(self._connections[source]))
 
     def most(self, one: str | None = None) -> str:
-        """The source that has most; of several this one if it is among them."""
+        """The source that has most; ``one`` if it is among several of them."""
         having = self._having[self._most]
         return one if one in having else next(iter(having))
 
     def add(self, connection: Connection, source: str) -> None:
-        """One more."""
+        """Add a connection."""
         mine = self._connections.setdefault(source, {})
         mine[connection] = None
         self._move(source, len(mine) - 1, len(mine))
         self._most = max(self._most, len(mine))
 
     def remove(self, connection: Connection, source: str) -> None:
-        """One less."""
+        """Remove a connection."""
         mine = self._connections[source]
         del mine[connection]
         self._move(source, len(mine) + 1, len(mine))
@@ -70,7 +69,7 @@ class _Sources:
             del self._connections[source]
 
     def clear(self) -> None:
-        """None are left."""
+        """Remove all connections."""
         self._connections.clear()
         self._having.clear()
         self._most = 0
@@ -86,13 +85,13 @@ class _Sources:
 
 class UnclassifiedConnections:
     """
-    Bounds them in time, in number, and per source address.
+    Limits the time, the number, and the number per source of unclassified connections.
 
-    When there are too many, one of the source that has most is closed, its oldest: so a flood from a few addresses
-    displaces itself, and not a client that is a long way off. A source that has a tunnel may have as many as all
-    together: each of its visitors begins with such a connection.
+    When there are too many, the oldest one of the source that has most is closed: a flood from a few addresses
+    displaces itself, and not a client with a slow link. For a source that has a tunnel only the total counts, as each
+    of its visitors may begin with such a connection.
 
-    A connection that is being closed, and whose client does not read what was said to it last, counts as one of them.
+    A connection that is being closed counts as unclassified until its client has read the last message.
 
     :param known: says whether a source has a tunnel.
     """
@@ -108,7 +107,7 @@ class UnclassifiedConnections:
         return len(self._sources)
 
     def add(self, connection: Connection, source: str) -> None:
-        """A connection has come."""
+        """Add a new connection."""
         bounds = self._bounds
         if 0 < bounds.pendingPerSource <= self._bySource.count(source) and not self._known(source):
             self._sink.emit(LimitReached(Limit.UNCLASSIFIED_PER_SOURCE, bounds.pendingPerSource, source))
@@ -120,25 +119,25 @@ class UnclassifiedConnections:
         self._sources.add(connection, source)
 
     def take(self, connection: Connection) -> None:
-        """A connection has said what it wants, or is gone. It need not be here any more."""
+        """Remove a connection: its first message has come, or it is closed. Does nothing if it is not here."""
         source = self._sources.take(connection)
         if source is not None:
             self._bySource.remove(connection, source)
 
     def renew(self, connection: Connection, source: str) -> None:
-        """A connection has said something, and has more to say."""
+        """Begin the time of a connection anew: the next message is due."""
         self.take(connection)
         self.add(connection, source)
 
     def dropOne(self) -> None:
-        """Close the oldest connection of the source that has most, if there is one, to have its descriptor."""
+        """Close the oldest connection of the source that has most, if there is one, to free its descriptor."""
         if len(self._sources):
             connection = self._bySource.oldest(self._bySource.most())
             self.take(connection)
             connection.drop()
 
     def close(self) -> None:
-        """Close all."""
+        """Close all connections."""
         connections = self._sources.keys()
         self._sources.takeAll()
         self._bySource.clear()
@@ -156,7 +155,7 @@ class UnclassifiedConnections:
         self._dropIfStill(connection)
 
     def _dropIfStill(self, connection: Connection) -> None:
-        """A connection whose time is over, and that has come back because its client does not read, is cut."""
+        """Cut a connection that is here again because its client has not read the last message."""
         if connection in self._sources:
             self.take(connection)
             connection.drop()
