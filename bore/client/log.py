@@ -105,7 +105,7 @@ class ClientLog:
 
     @line.register
     def _nothingToReload(self, event: NothingToReload) -> None:
-        self._log.info("nothing to read again: restart the client for other options")
+        self._log.info("nothing to reload: restart the client for other options")
 
     @line.register
     def _stopped(self, event: Stopped) -> None:

@@ -148,4 +148,4 @@ class NothingToReload(Event):
 
 @fact
 class Stopped(Event):
-    """The program stops. No event follows but those of visitors that are still served."""
+    """The program stops. Events of what is still open may follow."""

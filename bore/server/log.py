@@ -1,5 +1,5 @@
 """
-The log of a server: which event is which line, and how many lines of a kind are enough.
+The log of a server: which event has which line, and how many lines of a kind are enough.
 
 Each event has a line in :data:`LINES`, or a method of :class:`ServerLog`, or is in :data:`SILENT`. A line's fields are
 those of its event.
@@ -16,16 +16,16 @@ from bore import events
 from bore.events import Event, Sink, fieldsOf
 from bore.events import server as facts
 from bore.events.server import Admission, Limit, Loss, TunnelEnd, TurnedAway
-from bore.server.strangers import Strangers
+from bore.server.refusallog import RefusalLog
 from bore.server.tunnellog import TunnelLog
 from bore.timing.bursts import Burst, Overflow
 from bore.wire.errors import CertificateRefused, PresumedGone, ProtocolViolation, Refusal, ShuttingDown
 from bore.wire.secret import SHORT_SECRET
 
-#: Events that are logged each time, in the same words.
+#: Events that are logged each time, with the same text.
 LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     events.ShortSecret: (LogLevel.warn, SHORT_SECRET),
-    events.NothingToReload: (LogLevel.info, "nothing to read again: this server has no TLS certificate"),
+    events.NothingToReload: (LogLevel.info, "nothing to reload: this server has no TLS certificate"),
     facts.FarewellUnread: (LogLevel.warn, "not every client has read that the server stops"),
     facts.CertificateRead: (LogLevel.info, "new TLS certificate, key {fingerprint}"),
     facts.CertificateUnchanged: (LogLevel.info, "the TLS certificate is the same, key {fingerprint}"),
@@ -43,7 +43,7 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     facts.LaneClosed: (LogLevel.debug, "{peer}: lane {lane} is gone"),
 }
 
-#: Events without a line: another event of the same moment has one, or nobody needs it in a log.
+#: Events without a line: another event of the same moment has one, or the log does not need it.
 SILENT: Final = frozenset(
     (
         facts.TunnelClaimed,
@@ -61,8 +61,8 @@ _ADMISSIONS: Final = {
 
 #: What is logged when a limit is reached, once for a burst.
 _LIMITS: Final = {
-    Limit.TUNNELS: "{limit} tunnels may be open, no more are opened",
-    Limit.TUNNELS_PER_SOURCE: "{limit} tunnels may be open from {network}, no more are opened for it",
+    Limit.TUNNELS: "{limit} tunnels are open, the limit: no more are opened",
+    Limit.TUNNELS_PER_SOURCE: "{limit} tunnels are open from {network}, the limit: no more are opened for it",
     Limit.UNCLASSIFIED: (
         "{limit} connections to the control port have sent no message yet: those of the addresses with most are closed"
     ),
@@ -73,15 +73,16 @@ _LIMITS: Final = {
 
 #: What is logged when visitors are turned away, once for a burst at each tunnel.
 _TURNED_AWAY: Final = {
-    TurnedAway.TOO_MANY: "port {port}: {limit} visitors may be there, more are closed",
-    TurnedAway.RATE: "port {port}: more than {limit} new visitors per second from {network}, they are closed",
+    TurnedAway.TOO_MANY: "port {port}: {limit} visitors are there, the limit: more are closed",
+    TurnedAway.RATE: "port {port}: more than {limit} new visitors per second from {network}: the others are closed",
     TurnedAway.NO_CLIENT: "port {port}: the client is away, visitors are closed",
 }
 
-#: When a port could accept for so many seconds, it has recovered: until then further failures are not logged.
+#: How long new connections must have been accepted until that is logged, in seconds. Further failures are not logged
+#: until then.
 _CALM: Final = 10.0
 
-_NOT_TAKEN: Final = "port {port}: nobody has taken the visitor {visitor} in {seconds:.0f} s"
+_NOT_TAKEN: Final = "port {port}: the client has not taken the visitor {visitor} within {seconds:.0f} s"
 
 #: Why a tunnel was closed, where no other event of the same moment has a line that tells.
 _CLOSED: Final = {
@@ -92,7 +93,7 @@ _CLOSED: Final = {
 
 
 class _VisitorLines:
-    """What is logged of one tunnel's visitors as a whole."""
+    """Logs what happens to the visitors of one tunnel as a whole."""
 
     def __init__(self, clock: IReactorTime, log: Logger) -> None:
         self._clock = clock
@@ -101,14 +102,14 @@ class _VisitorLines:
         self._heldBack = Burst(clock)
 
     def lost(self, text: str, event: Event) -> None:
-        """A visitor was closed: a line when that begins, and one that sums up."""
+        """Log visitors that are closed: a line for the first one of a burst, and one with their number at its end."""
         overflow = self._overflows.get(text)
         if overflow is None:
             overflow = self._overflows[text] = Overflow(self._clock, text)
         overflow.happened(**({} if overflow.lasts else fieldsOf(event)))
 
     def heldBack(self, event: facts.VisitorsHeldBack) -> None:
-        """Visitors are not accepted for a while: a line when that begins."""
+        """Log that visitors are held back: a line for each burst of that."""
         if event.count and self._heldBack.begins():
             self._log.warn(
                 "port {port}: {count} visitors wait for the client, more are not accepted yet", **fieldsOf(event)
@@ -124,14 +125,14 @@ class ServerLog:
     """
     Logs the events of a server.
 
-    Whatever strangers can cause at will, and whatever comes by the thousand, has a bounded number of lines, and sums.
+    Events that anyone can cause, and events that come by the thousand, have a limited number of lines, and sums.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._log = Logger("bore.server")
-        self._strangers = Strangers(clock)
-        self._tunnels = TunnelLog(clock)
+        self._refusals = RefusalLog(clock)
+        self._tunnels = TunnelLog(clock, self._log)
         self._limits: dict[Limit, Overflow] = {}
         self._visitors: dict[int, _VisitorLines] = {}
         self._noDescriptors = Burst(clock)
@@ -146,7 +147,7 @@ class ServerLog:
             self._write(event)
 
     def _write(self, event: Event) -> None:
-        """Log an event whose line depends on what it says, or on earlier ones."""
+        """Log an event whose line depends on its fields, or on earlier events."""
         match event:
             case facts.VisitorServed(lane=lane):
                 text = "the visitor {id} is taken" if lane is None else "visitor {id} is on lane {lane}"
@@ -172,11 +173,11 @@ class ServerLog:
                 if why is Loss.NOT_READING:
                     self._log.warn("{peer} {why}", **fieldsOf(event))
             case facts.ConnectionRefused() | facts.TunnelRefused():
-                self._strangers.refused(event.network, event.peer, event.error)
+                self._refusals.refused(event.network, event.peer, event.error)
             case facts.ConnectionClosed():
-                self._strangers.closed(event.network, event.peer, event.error)
+                self._refusals.closed(event.network, event.peer, event.error)
             case facts.HandshakeFailed():
-                self._strangers.noTls(event.network, event.peer, event.error)
+                self._refusals.handshakeFailed(event.network, event.peer, event.error)
             case facts.LimitReached(what):
                 self._limit(what).happened(**fieldsOf(event))
             case facts.NoDescriptors():
@@ -207,9 +208,9 @@ class ServerLog:
             case ShuttingDown() | PresumedGone():
                 pass  # the server's end, and the tunnel's, have lines
             case Refusal() as error:
-                self._strangers.refused(event.network, event.peer, error)
+                self._refusals.refused(event.network, event.peer, error)
             case ProtocolViolation() as error:
-                self._strangers.closed(event.network, event.peer, error)
+                self._refusals.closed(event.network, event.peer, error)
 
     def _listening(self, event: facts.Listening) -> None:
         self._log.info(
@@ -224,12 +225,12 @@ class ServerLog:
         if self._noDescriptors.begins():
             self._log.warn(
                 "no descriptors are left for visitors: new ones are accepted when others leave; "
-                "{limit} may be open, the limit (ulimit -n) less those for clients",
+                "{limit} may be open, which is the limit (ulimit -n) less those for clients",
                 **fieldsOf(event),
             )
 
     def _acceptFailed(self, event: facts.AcceptFailed) -> None:
-        """However many ports that concerns, it is logged once, and once when it is over."""
+        """Log that new connections have to wait: once for all ports, and once when it is over."""
         if self._recovering is not None:
             self._recovering.reset(_CALM)
             return
@@ -253,8 +254,8 @@ class ServerLog:
         return lines
 
     def _stop(self) -> None:
-        """Log what has not been logged yet, and leave no timer."""
-        self._strangers.stop()
+        """Log the sums that were not logged yet, and leave no timer."""
+        self._refusals.stop()
         self._tunnels.stop()
         for overflow in self._limits.values():
             overflow.end()

@@ -1,4 +1,4 @@
-"""What the log says of tunnels that come and go."""
+"""The log of tunnels that are opened, lost and closed. Without a secret anyone can cause that, any number of times."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from twisted.logger import Logger
 from bore.timing.accounts import Accounts
 from bore.timing.tally import Tally
 
-#: Lines about the tunnels of one address: enough for all that it may have, lost and back several times in a row; then
-#: one at this interval, in seconds.
+#: Lines about the tunnels of one network: enough for all tunnels that it may have, each lost and back several times in
+#: a row. Then one line at this interval, in seconds.
 _BURST: Final = 500
 _INTERVAL: Final = 2.0
 
-#: The same for all addresses together.
+#: The same for all networks together.
 _BURST_OF_ALL: Final = 10_000
 _INTERVAL_OF_ALL: Final = 0.05
 
@@ -23,14 +23,10 @@ _ALL: Final = ""
 
 
 class TunnelLog:
-    """
-    Has a line for each step in a tunnel's life, and sums where an address opens and closes tunnels without end: without
-    a secret anybody can.
-    """
+    """Has a line for each step of a tunnel, and sums for networks whose tunnels come and go too fast."""
 
-    _log = Logger()
-
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, log: Logger) -> None:
+        self._log = log
         self._accounts = Accounts(clock, _BURST, _INTERVAL)
         self._allAccounts = Accounts(clock, _BURST_OF_ALL, _INTERVAL_OF_ALL)
         self._tally = Tally(clock)
@@ -39,7 +35,7 @@ class TunnelLog:
         """
         Log a step.
 
-        :param network: whom the client's address belongs to.
+        :param network: under what limits count the client's address.
         """
         if self._accounts.debt(network) > 0 or self._allAccounts.debt(_ALL) > 0:
             self._tally.happened(network, "tunnels of {network} come and go too fast for the log", network=network)
@@ -49,5 +45,5 @@ class TunnelLog:
         self._log.info(text, **fields)
 
     def stop(self) -> None:
-        """Log what has not been logged yet."""
+        """Log the sums that were not logged yet."""
         self._tally.stop()

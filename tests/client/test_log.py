@@ -60,7 +60,7 @@ def lost(verdict: Verdict, stage: Stage = Stage.UNREACHED) -> ServerLost:
 #: Events, and the lines of each: level and text.
 LINES: Final[tuple[tuple[Event, tuple[str, ...]], ...]] = (
     (ShortSecret(), (f"warn {SHORT_SECRET}",)),
-    (NothingToReload(), ("info nothing to read again: restart the client for other options",)),
+    (NothingToReload(), ("info nothing to reload: restart the client for other options",)),
     (Stopped(), ()),
     (Connected(A), ()),
     (ServerTrusted(A, "SHA256:x", "known"), ("info TLS with a:7835: key SHA256:x, known",)),

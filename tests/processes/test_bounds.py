@@ -63,7 +63,7 @@ class TunnelTests(BoundsCase):
         elsewhere = self.fromAnotherAddress(control, OTHER)
         for way in (control, elsewhere, control):
             self.assertRefused(way, "too many tunnels")
-        self.assertComplains(server, "2 tunnels may be open, no more are opened")
+        self.assertComplains(server, "2 tunnels are open, the limit: no more are opened")
         self.assertServes(port)
         self.leave(first)
         server.waitFor("closed")
@@ -74,7 +74,7 @@ class TunnelTests(BoundsCase):
         (first, _), (_, port) = self.client(control), self.client(control)
         for _ in range(2):
             self.assertRefused(control, "too many tunnels from your address")
-        limit = "2 tunnels may be open from 127.0.0.1, no more are opened for it"
+        limit = "2 tunnels are open from 127.0.0.1, the limit: no more are opened for it"
         self.assertComplains(server, limit)
         self.assertServes(port)
         self.assertServes(self.client(self.fromAnotherAddress(control, OTHER))[1])
@@ -99,7 +99,7 @@ class TunnelTests(BoundsCase):
         second.waitFor(f"no tunnel from {self.host}:{control}: server error: too many tunnels")
         self.leave(first)
         self.assertServes(second.port("listening at "))
-        self.assertComplains(server, "1 tunnels may be open, no more are opened")
+        self.assertComplains(server, "1 tunnels are open, the limit: no more are opened")
 
 
 class VisitorTests(BoundsCase):
@@ -113,7 +113,7 @@ class VisitorTests(BoundsCase):
             self.assertEchoes(visitor)
         for _ in range(3):
             self.assertTurnedAway(self.visitor(port))
-        self.assertComplains(server, f"port {port}: 2 visitors may be there, more are closed")
+        self.assertComplains(server, f"port {port}: 2 visitors are there, the limit: more are closed")
         self.assertServes(other)
         for visitor in visitors:
             self.assertEchoes(visitor)
@@ -149,7 +149,7 @@ class VisitorTests(BoundsCase):
         seconds = time.monotonic() - begin
         self.assertTrue(1 <= served <= seconds + 2, f"{served} in {seconds} s")
         self.assertComplains(
-            server, f"port {port}: more than 1 new visitors per second from 127.0.0.1, they are closed"
+            server, f"port {port}: more than 1 new visitors per second from 127.0.0.1: the others are closed"
         )
 
 

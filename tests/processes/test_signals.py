@@ -96,7 +96,7 @@ class TerminalTests(SignalCase):
         client.process.send_signal(signal.SIGHUP)
         self.assertServes(port)
         self.assertNotIn("stopping", client.transcript())
-        self.assertNotIn("nothing to read", client.transcript())
+        self.assertNotIn("nothing to reload", client.transcript())
         server.kill()
 
 
@@ -118,7 +118,7 @@ class ReloadTests(SignalCase):
     def test_aServerWithoutACertificateGoesOn(self) -> None:
         server, control = self.server()
         _, port = self.client(control)
-        self.assertLives(server, "nothing to read again")
+        self.assertLives(server, "nothing to reload")
         self.assertServes(port)
 
     def test_aClientGoesOn(self) -> None:
@@ -126,13 +126,13 @@ class ReloadTests(SignalCase):
         for words in ((*_BORE, "local"), (*_TWISTD, "bore-client")):
             client = self.python(*words, *self.clientWords(control))
             port = client.port("listening at ")
-            self.assertLives(client, "nothing to read again")
+            self.assertLives(client, "nothing to reload")
             self.assertServes(port)
 
     def test_inATerminalThatIsThereToo(self) -> None:
         server, _ = self.inTerminal(*_BORE, "server", *self.serverWords())
         server.waitFor("listening on ")
-        self.assertLives(server, "nothing to read again")
+        self.assertLives(server, "nothing to reload")
         self.assertIsNone(server.process.poll())
 
 

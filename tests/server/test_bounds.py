@@ -169,7 +169,7 @@ class VisitorTests(SessionCase):
             data.dataReceived(encodeBase(Accept(message.id)))
         visitors += [self.visit(opened.port) for _ in range(2)]
         self.assertEqual([self.closed(visitor) for visitor in visitors], [False, False, False, True])
-        self.assertEqual(self.warnings, [f"port {opened.port}: 3 visitors may be there, more are closed"])
+        self.assertEqual(self.warnings, [f"port {opened.port}: 3 visitors are there, the limit: more are closed"])
 
     def test_fewerAreAcceptedWhileTheClientIsAway(self) -> None:
         protocol, _, opened = self.session()

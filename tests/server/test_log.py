@@ -169,7 +169,7 @@ class LinesTests(LogCase):
         for port in (7, 8):
             for _ in range(5):
                 self.log(facts.VisitorRefused(port, "192.0.2.1", TurnedAway.TOO_MANY, 3))
-        text = "visitors may be there, more are closed"
+        text = "visitors are there, the limit: more are closed"
         self.assertEqual(self.lines(), [f"warn: port 7: 3 {text}", f"warn: port 8: 3 {text}"])
         self.clock.pump([1.0] * 20)
         self.assertEqual(self.lines(), [f"warn: port 7: 3 {text} (5 times)", f"warn: port 8: 3 {text} (5 times)"])

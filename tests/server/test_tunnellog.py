@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from twisted.internet.task import Clock
-from twisted.logger import formatEvent
+from twisted.logger import Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.server.tunnellog import TunnelLog
@@ -50,7 +50,7 @@ class TunnelLogTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.log = TunnelLog(self.clock)
+        self.log = TunnelLog(self.clock, Logger())
         self.logged = captureLog(self)
 
     def test_aDayOfOpeningAndClosingDoesNotFillTheLog(self) -> None:

@@ -1,4 +1,4 @@
-"""What the log says of connections that are refused: anybody can cause that, as often as they like."""
+"""The log of what is refused at the control ports. Anyone on the network can cause it, any number of times."""
 
 from __future__ import annotations
 
@@ -8,36 +8,37 @@ from bore.timing.tally import Tally
 from bore.wire.errors import InvalidSecret, ProtocolViolation, ProxyHeader, Refusal
 
 
-class Strangers:
+class RefusalLog:
     """
-    Logs refusals and violations, once for each network and kind, and then sums.
+    Logs each kind of refusal of each network once, and then sums.
 
-    A wrong secret is ``wrong secret from ADDRESS``, in every line about it: what fail2ban can be told to look for.
+    A wrong secret is logged as ``wrong secret from ADDRESS``, in its sums, too: fail2ban can look for that
+    (docs/security.rst).
     """
 
     def __init__(self, clock: IReactorTime) -> None:
         self._tally = Tally(clock)
-        self._guesses = Tally(clock)  # apart, so that no other noise keeps an address out of it
+        self._wrongSecrets = Tally(clock)  # apart: no other refusals keep an address from having its line there
 
     def refused(self, network: str, peer: str, error: Refusal) -> None:
-        """A connection is closed, and its client is told why."""
+        """A client was sent why it is refused."""
         if isinstance(error, InvalidSecret):
             address = peer.rpartition(":")[0].strip("[]")
-            self._guesses.happened(network, "wrong secret from {address}", True, address=address)
+            self._wrongSecrets.happened(network, "wrong secret from {address}", True, address=address)
             return
         kind = (network, type(error), error.code)
         warn = isinstance(error, ProxyHeader)
         self._tally.happened(kind, "{peer} refused: {error}", warn, peer=peer, error=error)
 
     def closed(self, network: str, peer: str, error: ProtocolViolation) -> None:
-        """A connection is closed without a word."""
+        """A connection was closed without an answer."""
         self._tally.happened((network, type(error)), "{peer} closed: {error}", peer=peer, error=error)
 
-    def noTls(self, network: str, peer: str, error: str) -> None:
+    def handshakeFailed(self, network: str, peer: str, error: str) -> None:
         """A TLS handshake has failed."""
-        self._tally.happened((network, "tls"), "{peer}: no TLS: {error}", peer=peer, error=error)
+        self._tally.happened((network, "tls"), "{peer}: TLS handshake failed: {error}", peer=peer, error=error)
 
     def stop(self) -> None:
-        """Log what has not been logged yet."""
+        """Log the sums that were not logged yet."""
         self._tally.stop()
-        self._guesses.stop()
+        self._wrongSecrets.stop()
