@@ -1,6 +1,6 @@
 """
-What the two ends say to each other: bytes and values only.
+The protocol: messages, frames and session machines, as bytes and values.
 
-Nothing in here knows a socket, a reactor or a clock. Every function is total over its input: whatever a peer
-sends comes out as a value or as a :class:`bore.wire.errors.WireError`.
+Nothing here knows a socket, a reactor or a clock. Every function is total over its input: what a peer sends gives a
+value or a :class:`bore.wire.errors.WireError`.
 """

@@ -16,7 +16,7 @@ _HEX: Final = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class BindingChallenge:
-    """Server, first: prove that you know the secret. The nonce is in hex digits."""
+    """Server, first: requests the proof of the secret. The nonce is in hex digits."""
 
     nonce: str
 
@@ -40,7 +40,7 @@ ServerMessage: TypeAlias = messages.ServerMessage | BindingChallenge | BindingAn
 
 
 def encode(message: BindingChallenge | BindingProof | BindingAnswer) -> bytes:
-    """Write a message as a frame. Every one fits a frame of the base protocol."""
+    """Encode a message as a frame. Every one fits a frame of the base protocol."""
     name = type(message).__name__
     match message:
         case BindingProof(nonce, proof):
@@ -51,9 +51,9 @@ def encode(message: BindingChallenge | BindingProof | BindingAnswer) -> bytes:
 
 def decodeServerMessage(frame: bytes) -> ServerMessage:
     """
-    Read what a server sends while the secret is being proved.
+    Decode a server's message during the proof.
 
-    :raises MalformedMessage: when it is none of its messages.
+    :raises MalformedMessage: when a server has no such message.
     """
     return serde.decode(_SERVER_MESSAGES, frame)
 
@@ -75,10 +75,10 @@ def _proof(content: object) -> BindingProof:
 
 
 def _lane(content: object) -> None:
-    """A lane, where the proof belongs: its token does not matter."""
+    """A Lane in the place of the proof. Its token does not matter."""
 
 
-#: What a client may send first: its proof, or a request before it.
+#: The messages that a client may send in the place of the proof.
 REQUESTS: Final[dict[str, Callable[[object], messages.ClientMessage | BindingProof | None]]] = {
     **messages.CLIENT_MESSAGES,
     "Lane": _lane,

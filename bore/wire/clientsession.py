@@ -46,11 +46,11 @@ from bore.wire.statetable import Cell, Table, on, row
 _ALIVE: Final = SendData(extension.encode(extension.Alive()))
 _SERVER_ALIVE: Final = ServerAlive()
 
-#: The port by which a client asks whether there is a secret: no range begins so low by default, and where one does,
-#: the port is a privileged one that nobody visits.
+#: The port in the Hello that asks whether there is a secret. The default range does not contain it, and in a range that
+#: does it is a privileged port without a use.
 _PROBED: Final = 1
 
-#: What a server only says that has looked at the port of a Hello, so that it wants no proof.
+#: The refusals of a server that has read the port of a Hello, and thus does not require a proof.
 _WITHOUT_PROOF: Final = (
     PortNotAllowed,
     PortInUse,
@@ -83,7 +83,7 @@ class ControlSession:
 
     :param port: the port to ask for, 0 for any.
     :param proof: how we prove the secret that we share with the server; None: we share none.
-    :param resume: the token of the tunnel that we had, if there is one.
+    :param resume: the token of an earlier tunnel; None: there is none.
     """
 
     def __init__(self, port: int, proof: ClientProof | None = None, resume: str | None = None) -> None:
@@ -99,17 +99,17 @@ class ControlSession:
         return self._state in (State.OPENING, State.EXTENDED)
 
     def greeting(self) -> bytes:
-        """What the client says unasked: Hello, unless it has to wait for the challenge first."""
+        """The first bytes to send to the server: Hello, unless the client has to wait for the challenge."""
         return self._hello if self._state is State.ANSWER else b""
 
     def noChallenge(self) -> bytes:
         """
-        Ask a silent server whether it has a secret at all, when ours has waited long enough for a challenge.
+        The bytes that ask a silent server whether it has a secret, when no challenge arrived for CHALLENGE_PATIENCE.
 
-        A server without a secret says nothing before it is asked, and closes after three seconds: so does a broken
-        one, which should be tried again. A Hello tells the two apart: only a server without a secret looks at the port
-        in it. It opens no tunnel: ours answers Extended, and waits; an original one refuses _PROBED, unless it was
-        told to let clients have that port, and may do so.
+        A server without a secret sends nothing before a request, and closes after three seconds. So does a broken
+        server, which should be tried again. A Hello distinguishes the two: only a server without a secret reads the
+        port in it. No tunnel is opened: our server answers Extended, and waits; an original one refuses _PROBED, unless
+        that port is in its range and free.
         """
         if self._state not in (State.CHALLENGE, State.PROBED):
             return b""
@@ -117,16 +117,16 @@ class ControlSession:
         return extension.markedHello(_PROBED)
 
     def goodbye(self) -> bytes:
-        """What to say when the client ends the session on purpose; nothing to a server that would not understand."""
+        """The bytes that end the session on purpose; none for a server of the base protocol."""
         return extension.encode(Goodbye()) if self.extended else b""
 
     def feed(self, data: bytes) -> Iterator[ClientEvent]:
         """
-        Take bytes from the server, and tell one by one what follows from them.
+        Add bytes from the server, and give the events that follow, one by one.
 
-        :raises Refusal: when the server has refused, :class:`bore.wire.errors.AuthenticationFailed` above all.
-        :raises ServerLeft: when the server has ended the session on purpose.
-        :raises ProtocolViolation: when the server does not speak the protocol.
+        :raises Refusal: when the server refuses; :class:`bore.wire.errors.AuthenticationFailed` is one kind.
+        :raises ServerLeft: when the server ends the session on purpose.
+        :raises ProtocolViolation: when the server breaks the protocol.
         """
         self._decoder.feed(data)
         while (frame := self._decoder.nextFrame()) is not None:
@@ -166,7 +166,7 @@ class ControlSession:
 
     def _takeRefusedProof(self, error: Error) -> Sequence[ClientEvent]:
         if error.text == InvalidSecret.text:
-            raise InvalidSecret(f"{InvalidSecret.text}, or somebody stands between the two ends")
+            raise InvalidSecret(f"{InvalidSecret.text}, or the connection goes through a man in the middle")
         raise refusalFor(error.text)
 
     def _missChallenge(self, message: object) -> Sequence[ClientEvent]:
@@ -175,7 +175,7 @@ class ControlSession:
     def _takeLateChallenge(self, challenge: Challenge | BindingChallenge) -> Sequence[ClientEvent]:
         assert self._proof is not None
         self._proof.examine(challenge)
-        raise LateChallenge("the challenge came only after the client had asked whether there is none")
+        raise LateChallenge("the challenge arrived after the client had asked whether there is a secret")
 
     def _takeProbeRefused(self, error: Error) -> Sequence[ClientEvent]:
         refusal = refusalFor(error.text)

@@ -1,9 +1,9 @@
 """
-The vocabulary of the extension, which an original peer never sees (README, "The extension").
+The messages of the extension, which an original peer never receives (README, "The extension").
 
-A client that knows the extension marks its Hello with one space behind it; white space means nothing to an original
-server. A server that knows it answers with Extended. From there on frames may be longer, and both sides use the
-messages below. Unknown keys in their objects are ignored, so that they can grow.
+A client that knows the extension sends a space behind its Hello; white space means nothing to an original server. A
+server that knows the extension answers with Extended. From there on frames may be longer, and both sides use the
+messages below. Unknown keys are ignored, so that messages can get further ones.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bore.wire.framing import encodeFrame
 from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Heartbeat, Hello
 
-#: What the marked Hello ends with.
+#: The last byte of a marked Hello, in front of the NUL.
 _MARK: Final = b" "
 
 #: Where a visitor comes from: an IP address as text, and a port.
@@ -29,19 +29,23 @@ Source: TypeAlias = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class MarkedHello(Hello):
-    """Client: a Hello that says that the client knows the extension."""
+    """Client: a Hello of a client that knows the extension."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extended:
-    """Server, in answer to a marked Hello: the extension it is, in this version."""
+    """Server, in answer to a marked Hello: the version of the extension that it speaks."""
 
     version: int
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Client: I want a tunnel on this port (0: any), if possible the one that I had under this token."""
+    """
+    Client: requests a tunnel on this port (0: any).
+
+    :ivar resume: the token of an earlier tunnel, which is resumed if it still exists; None: there is none.
+    """
 
     port: int
     resume: str | None = None
@@ -50,10 +54,12 @@ class Open:
 @dataclass(frozen=True, slots=True)
 class Opened:
     """
-    Server: you have a tunnel, and with the token ``resume`` you can have it back for so many seconds after it is lost.
+    Server: the tunnel is open.
 
+    :ivar resume: the token with which the tunnel can be resumed.
+    :ivar lease: the time after the loss of the session in which it can be, in seconds.
     :ivar lane: the token with which lanes are opened; None: there are none.
-    :ivar maxLanes: how many idle lanes are kept; 0: any number.
+    :ivar maxLanes: the number of idle lanes that are kept; 0: any number.
     """
 
     port: int
@@ -65,14 +71,20 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """Client, on a connection of its own: a lane for the session with this token."""
+    """Client, on a connection of its own: opens a lane of the session with this token."""
 
     token: str
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Server: no. It closes then. The code is for programs; ``retry`` says whether the same may work later."""
+    """
+    Server: a refusal. The server closes the connection then.
+
+    :ivar code: for programs.
+    :ivar message: for people.
+    :ivar retry: whether the same request may be granted later.
+    """
 
     code: str
     message: str
@@ -81,15 +93,16 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """Client, in answer to each Heartbeat: so am I."""
+    """Client: the answer to each Heartbeat."""
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
     """
-    Server: a visitor came, from this address, if it has one.
+    Server: a visitor waits for a data connection.
 
-    :ivar announced: only said on a lane: the session was told of this visitor before.
+    :ivar source: the visitor's address; None: it has none.
+    :ivar announced: on a lane only: whether the session was sent this visitor before.
     """
 
     id: UUID
@@ -99,7 +112,7 @@ class Visitor:
 
 @dataclass(frozen=True, slots=True)
 class Goodbye:
-    """Either: I end this on purpose. The port is free at once."""
+    """Either side: ends the session on purpose. The port is free at once."""
 
 
 ExtendedClientMessage: TypeAlias = Open | Alive | Goodbye
@@ -108,13 +121,13 @@ ExtendedServerMessage: TypeAlias = Extended | Opened | Refused | Visitor | Heart
 
 
 def markedHello(port: int) -> bytes:
-    """The Hello of a client that knows the extension, as a frame."""
+    """Encode a Hello with the mark, as a frame."""
     return messages.encode(Hello(port)).replace(b"\0", _MARK + b"\0")
 
 
 def encode(message: ExtendedClientMessage | ExtendedServerMessage | Lane) -> bytes:
     """
-    Write a message as a frame.
+    Encode a message as a frame.
 
     :raises bore.wire.errors.FrameTooLong: when a text does not fit a frame.
     """
@@ -140,7 +153,7 @@ def encode(message: ExtendedClientMessage | ExtendedServerMessage | Lane) -> byt
 
 
 def visitorText(id: UUID | str, source: Source | None, announced: bool = False) -> str:
-    """Who a visitor is, as JSON."""
+    """The value of Visitor, as JSON."""
     where = "null" if source is None else f'["{source[0]}",{source[1]}]'
     return f'{{"id":"{id}","from":{where}' + (',"announced":true}' if announced else "}")
 
@@ -151,7 +164,7 @@ def _orNull(text: str | None) -> str:
 
 def decodeRequest(frame: bytes) -> Request:
     """
-    Read what a client sends first, or behind the proof of the secret: a message of the base protocol, or Lane.
+    Decode a client's first message, or the first behind its proof: one of the base protocol, or Lane.
 
     :returns: the message; a Hello with the mark as a :class:`MarkedHello`.
     :raises MalformedMessage: when it is neither.
@@ -164,36 +177,37 @@ def decodeRequest(frame: bytes) -> Request:
 
 def decodeClientMessage(frame: bytes) -> ExtendedClientMessage:
     """
-    Read what a client said.
+    Decode a client's message.
 
     :param frame: a frame without its NUL.
-    :raises UnknownMessage: when it is none of a client's messages.
-    :raises MalformedMessage: when it is no message, or has a value that it cannot have.
+    :raises UnknownMessage: when a client has no such message.
+    :raises MalformedMessage: when it is not a message, or its value is not valid.
     """
     return serde.decode(_CLIENT_MESSAGES, frame)
 
 
 def decodeServerMessage(frame: bytes) -> ExtendedServerMessage:
     """
-    Read what a server said.
+    Decode a server's message.
 
     :param frame: a frame without its NUL.
-    :raises UnknownMessage: when it is none of a server's messages.
-    :raises MalformedMessage: when it is no message, or has a value that it cannot have.
+    :raises UnknownMessage: when a server has no such message.
+    :raises MalformedMessage: when it is not a message, or its value is not valid.
     """
     return serde.decode(_SERVER_MESSAGES, frame)
 
 
 def decodeAnswer(frame: bytes) -> messages.ServerMessage | Extended | BindingChallenge:
     """
-    Read what a server answers to a marked Hello: a message of the base protocol, or Extended; or what it said first.
+    Decode a server's answer to a marked Hello, or its first message: one of the base protocol, Extended or
+    BindingChallenge.
 
-    :raises MalformedMessage: when it is neither.
+    :raises MalformedMessage: when it is none of them.
     """
     return serde.decode(_ANSWERS, frame)
 
 
-#: What the random bits look like is the server's affair; with fewer characters there are too few of them.
+#: Each server chooses how it writes the random bits of a token. Fewer characters would have too few of them.
 _TOKEN = re.compile(r"[0-9A-Za-z_-]{16,64}")
 
 _MAX_LEASE: Final = 1 << 31
@@ -242,7 +256,7 @@ def _refused(content: object) -> Refused:
 
 
 def visitorFrom(content: object) -> Visitor:
-    """Read who a visitor is."""
+    """Read the value of Visitor."""
     id, source, announced = serde.fields(content, "id", "from", "announced")
     known = announced is not None and serde.boolean(announced)
     return Visitor(serde.uuid(id), None if source is None else _source(source), known)

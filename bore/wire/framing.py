@@ -1,4 +1,4 @@
-"""Frames: texts that each end with one NUL byte."""
+"""Frames: texts, each followed by one NUL byte."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _NUL = b"\0"
 
 class FrameDecoder:
     """
-    Cuts a stream of bytes into frames.
+    Splits a stream of bytes into frames.
 
-    Frames are taken one by one, so that the bytes behind the last frame that matters can be handed to whoever comes
-    next: after Accept they are the visitor's.
+    Frames are taken one by one, so that the bytes behind the last frame can be handed on: behind Accept they are the
+    visitor's.
 
     :param maxLength: the longest frame, in bytes without its NUL.
     """
@@ -23,14 +23,14 @@ class FrameDecoder:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> None:
-        """Add bytes that came from the peer, in any portions."""
+        """Add bytes from the peer, in any portions."""
         self._buffer += data
 
     def nextFrame(self) -> bytes | None:
         """
-        Take the next whole frame, without its NUL, or None if its end has not come yet.
+        Take the next frame, without its NUL; None if it is not complete.
 
-        :raises FrameTooLong: when more than ``maxLength`` bytes came without a NUL.
+        :raises FrameTooLong: when more than ``maxLength`` bytes arrived without a NUL.
         """
         end = self._buffer.find(_NUL, 0, self.maxLength + 1)
         if end >= 0:
@@ -42,7 +42,7 @@ class FrameDecoder:
         return None
 
     def takeRest(self) -> bytes:
-        """Take all bytes that no frame has used. Afterwards the decoder is empty."""
+        """Take all bytes behind the last frame. The decoder is empty afterwards."""
         rest = bytes(self._buffer)
         self._buffer.clear()
         return rest
@@ -50,9 +50,9 @@ class FrameDecoder:
 
 def encodeFrame(text: str, maxLength: int = MAX_FRAME) -> bytes:
     """
-    Make one frame of a text.
+    Encode a text as a frame.
 
-    :param text: a JSON text: it cannot contain a NUL.
+    :param text: a JSON text, which cannot contain a NUL.
     :raises FrameTooLong: when the frame would have more than ``maxLength`` bytes.
     """
     frame = text.encode()

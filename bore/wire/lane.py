@@ -1,9 +1,9 @@
 """
 Lanes: data connections that carry one visitor after another.
 
-From the Lane message on a lane carries frames in both directions: one byte of kind, four bytes of length (big endian),
-and so many bytes. Each side sends one last frame for a stream, END or RESET, or goes RAW; when both have, the lane can
-have its next visitor.
+Behind the Lane message a lane carries frames in both directions: one byte of kind, four bytes of length (big
+endian), and the payload. Each side sends one last frame for a stream, END or RESET, or goes RAW. When both sides have
+sent END or RESET, the lane is idle, and can have its next visitor.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from bore.wire import serde
 from bore.wire.errors import ProtocolViolation
 from bore.wire.extension import Source, Visitor, visitorFrom, visitorText
 
-#: Server: a visitor is on this lane from here on. The payload says who, as JSON.
+#: Server: puts a visitor on the lane. The payload is the value of Visitor, as JSON.
 OPEN: Final = 1
-#: Bytes of the visitor's stream, at least one: a frame that says nothing would be work for nothing.
+#: Bytes of the visitor's stream, at least one.
 DATA: Final = 2
 #: This direction of the stream has ended.
 END: Final = 3
-#: The stream was cut, and nothing more of it comes from this side.
+#: The stream was cut. This side sends nothing more of it.
 RESET: Final = 4
-#: The rest of this direction is bare bytes, up to the end of the connection.
+#: Bare bytes follow in this direction, up to the end of the connection.
 RAW: Final = 5
 #: Not a frame: bytes behind RAW.
 BARE: Final = 0
-#: Not a frame: the end of the connection. No byte of kind is so large.
+#: Not a frame: the end of the connection. No kind of frame has this number, which does not fit a byte.
 FIN: Final = 256
 
-#: The most bytes in one frame.
+#: The longest payload of DATA, in bytes.
 MAX_PAYLOAD: Final = 1 << 16
 
-#: The most bytes that say who a visitor is.
+#: The longest payload of OPEN, in bytes.
 MAX_OPEN: Final = 4096
 
-#: A stream that has sent so many bytes in one direction goes RAW in it.
+#: A direction goes RAW after this many bytes of a stream.
 RAW_THRESHOLD: Final = 1 << 18
 
-#: So does one that has sent so many frames of DATA: what it saves from there on is worth more than the lane.
+#: It also goes RAW after this many frames of DATA: from there on that saves more than the lane is worth.
 RAW_MESSAGES: Final = 32
 
-#: A side that has sent RESET and has not got the other one's last frame by then resets the lane, in seconds.
+#: A side that has sent RESET waits this long for the other side's last frame, in seconds. Then it resets the lane.
 RESET_TIMEOUT: Final = 10.0
 
 HEADER: Final = Struct("!BI")
@@ -55,21 +55,22 @@ END_FRAME: Final = HEADER.pack(END, 0)
 RESET_FRAME: Final = HEADER.pack(RESET, 0)
 RAW_FRAME: Final = HEADER.pack(RAW, 0)
 
-#: The kind of a frame and its payload, or a part of it: DATA is passed on as it comes.
+#: The kind of a frame and its payload. DATA may be a part of a frame: it is passed on as it arrives.
 Frame: TypeAlias = tuple[int, bytes]
 
 
 def openFrame(id: UUID | str, source: Source | None, announced: bool = False) -> bytes:
     """
-    The frame that puts a visitor on a lane, with its id and where it comes from.
+    The frame that puts a visitor on a lane.
 
-    :param announced: whether the session was told before that it waits.
+    :param source: the visitor's address; None: it has none.
+    :param announced: whether the session was sent this visitor before.
     """
     text = visitorText(id, source, announced).encode()
     return HEADER.pack(OPEN, len(text)) + text
 
 
-#: What openFrame writes, mostly. Read like this it takes a third of the time; it may be spelled in other ways as well.
+#: The payload in the form that openFrame usually writes. This takes a third of the time of the JSON decoder.
 _USUAL: Final = re.compile(
     rb'\{"id":"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})","from":\["([0-9a-f.:]{2,45})",([1-9][0-9]{0,4})\]'
     rb'(,"announced":true)?\}'
@@ -78,9 +79,9 @@ _USUAL: Final = re.compile(
 
 def readOpen(payload: bytes) -> Visitor:
     """
-    Read who is on a lane.
+    Decode the payload of OPEN.
 
-    :raises MalformedMessage: when it does not say so.
+    :raises MalformedMessage: when it is not the value of Visitor.
     """
     usual = _USUAL.fullmatch(payload)
     if usual is not None:
@@ -89,17 +90,17 @@ def readOpen(payload: bytes) -> Visitor:
             source = serde.ipAddress(host.decode()), serde.port(int(port))
             return Visitor(UUID(id.decode()), source, announced is not None)
         except serde.BadContent:
-            return serde.decodeValue(visitorFrom, payload)  # which says what is wrong
+            return serde.decodeValue(visitorFrom, payload)  # raises, with the reason
     return serde.decodeValue(visitorFrom, payload)
 
 
 class LaneDecoder:
     """
-    Cuts what comes on a lane into frames. Frames are taken one by one; what was not taken is kept.
+    Splits the bytes of a lane into frames, which are taken one by one.
 
-    Besides what was fed last it holds at most a header and a visitor's description, never bytes of a stream.
+    Once all frames were taken, it holds at most a header and the payload of OPEN, never bytes of a stream.
 
-    :ivar raw: what comes are bare bytes.
+    :ivar raw: whether bare bytes follow.
     """
 
     __slots__ = ("_input", "_left", "_start", "raw")
@@ -111,25 +112,25 @@ class LaneDecoder:
         self.raw = False
 
     def feed(self, data: bytes) -> None:
-        """Take bytes that came from the peer."""
+        """Add bytes from the peer, in any portions."""
         self._input = self._input[self._start :] + data if self._start < len(self._input) else data
         self._start = 0
 
     @property
     def kept(self) -> int:
-        """How many bytes were fed and not taken yet."""
+        """The number of bytes that were fed and not taken yet."""
         return len(self._input) - self._start
 
     @property
     def endIsNext(self) -> bool:
-        """Whether the next frame is END, and is there already."""
+        """Whether the next frame is END, and complete."""
         return not (self._left or self.raw) and self._input.startswith(END_FRAME, self._start)
 
     def next(self) -> Frame | None:
         """
-        Take the next frame, or as much of it as is there; None if more has to come first.
+        Take the next frame, or the available part of DATA; None if more bytes are needed.
 
-        :raises ProtocolViolation: when what came is no frame: then the decoder is of no use any more.
+        :raises ProtocolViolation: when the bytes are not a frame. The decoder cannot be used afterwards.
         """
         data, start = self._input, self._start
         if self._left or self.raw:
@@ -152,7 +153,7 @@ class LaneDecoder:
         return self._bytes() if start < len(data) else None
 
     def _bytes(self) -> Frame:
-        """As many bytes of the stream as there are."""
+        """The available bytes of the stream."""
         start = self._start
         if self.raw:
             self._start = len(self._input)
@@ -201,7 +202,7 @@ class LaneSession:
     A lane is idle while no stream is open in either direction, no direction has ever been RAW, and the connection has
     not ended.
 
-    :ivar serves: whether this is the server's side, which sends OPEN.
+    :ivar serves: whether this is the server's side.
     """
 
     def __init__(self, serves: bool) -> None:
@@ -212,21 +213,21 @@ class LaneSession:
 
     @property
     def idle(self) -> bool:
-        """Whether no visitor is on the lane, and one could be."""
+        """Whether the lane can have its next visitor."""
         return not self._usedUp and self._sent <= _RESTING and self._received <= _RESTING
 
     @property
     def maySend(self) -> bool:
-        """Whether this side has not sent its last frame yet, and still sends frames."""
+        """Whether this side may still send frames of the stream."""
         return self._sent == Way.OPEN
 
     @property
     def over(self) -> bool:
-        """Whether both directions of the stream are done, or there is none."""
+        """Whether no stream is open in either direction."""
         return self._sent <= _RESTING and self._received <= _RESTING
 
     def sent(self, kind: int) -> None:
-        """Note what this side sends. To send what it must not is a fault of the program."""
+        """Note a frame that this side sends. One that it must not send is a bug: AssertionError or KeyError."""
         if kind == OPEN:
             assert self.serves and self.idle, "a visitor for a lane that is not idle"
             self._sent = self._received = AFTER[self._sent, OPEN]
@@ -237,9 +238,9 @@ class LaneSession:
 
     def received(self, kind: int) -> None:
         """
-        Note what the other side has sent.
+        Note a frame that the other side has sent.
 
-        :raises ProtocolViolation: when it must not.
+        :raises ProtocolViolation: when it must not send it.
         """
         if kind == DATA and self._received == Way.OPEN:
             return
@@ -257,7 +258,7 @@ class LaneSession:
         """
         The other side has ended the connection.
 
-        :returns: whether that is the orderly end of a direction that is RAW; else whatever runs on the lane was cut.
+        :returns: whether that is the orderly end of a direction that is RAW. Otherwise an open stream was cut.
         """
         self._usedUp = True
         after = AFTER.get((self._received, FIN))

@@ -1,40 +1,40 @@
-"""The numbers of the base protocol, each with its reason. Times are in seconds, sizes in bytes."""
+"""The limits of the protocol, each with its reason. Times are in seconds, sizes in bytes."""
 
 from __future__ import annotations
 
 from typing import Final
 
-#: The control port of the original, which it cannot change.
+#: The original's control port. An original peer cannot use another one.
 CONTROL_PORT: Final = 7835
 
-#: The longest frame, without its NUL: what the original's decoder takes.
+#: The longest frame, without its NUL: the limit of the original's decoder.
 MAX_FRAME: Final = 256
 
 #: The longest frame of the extension, without its NUL.
 MAX_EXTENDED_FRAME: Final = 4096
 
-#: A connection to the control port that has not said Hello or Accept by then is closed.
+#: A connection to the control port is closed if no Hello or Accept has arrived on it by then.
 FIRST_MESSAGE_TIMEOUT: Final = 3.0
 
-#: How often the server says that it lives.
+#: The interval of the server's heartbeats.
 HEARTBEAT_INTERVAL: Final = 0.5
 
-#: A client of the extension from which nothing has come during so many heartbeats is gone: four seconds of them.
+#: A client of the extension is lost if nothing arrived from it during this many heartbeats: four seconds.
 MAX_UNANSWERED: Final = 8
 
-#: An original client, which answers nothing, may be gone when its kernel has acknowledged nothing for so long: a lossy
-#: link's retransmissions are over by then.
+#: An original client, which never answers, may be gone if its kernel has acknowledged nothing for this long. The
+#: retransmissions of a lossy link are over by then.
 DOUBT_TIMEOUT: Final = 9.0
 
-#: A control connection without any frame for so long is dead: sixteen heartbeats are missing.
+#: A control connection is dead if no frame arrived for this long: sixteen heartbeats are missing.
 SILENCE_TIMEOUT: Final = 8.0
 
-#: A visitor that no client has accepted by then is dropped.
+#: A visitor is dropped if no client has accepted it by then.
 ACCEPT_TIMEOUT: Final = 10.0
 
-#: How many random ports the server tries before it gives up.
+#: The number of random ports that the server tries before it gives up.
 PORT_TRIES: Final = 150
 
-#: A server that has a secret sends its challenge unasked; one without waits, and closes after
-#: FIRST_MESSAGE_TIMEOUT. A client with a secret that has heard nothing for so long asks which of the two it met.
+#: A server with a secret sends its challenge first; one without a secret waits, and closes after
+#: FIRST_MESSAGE_TIMEOUT. A client with a secret waits this long for the challenge, then asks which of the two it is.
 CHALLENGE_PATIENCE: Final = 1.5

@@ -1,8 +1,7 @@
 """
-The vocabulary of the base protocol.
+The messages of the base protocol.
 
-``"Heartbeat"`` is a name alone, ``{"Hello":8000}`` a name with a value. What a client may say and what a server may
-say are two different sets.
+``"Heartbeat"`` is a name alone, ``{"Hello":8000}`` a name with a value. Clients and servers send different messages.
 """
 
 from __future__ import annotations
@@ -18,47 +17,47 @@ from bore.wire.framing import encodeFrame
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """Server: prove that you know the secret."""
+    """Server: requests the proof of the secret."""
 
     id: UUID
 
 
 @dataclass(frozen=True, slots=True)
 class Authenticate:
-    """Client: the proof, as hex digits."""
+    """Client: the proof of the secret, as hex digits."""
 
     proof: str
 
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Client: I want this port (0: any). Server: you have this port."""
+    """Client: requests this port (0: any). Server: the tunnel is open, on this port."""
 
     port: int
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """Server: I am alive."""
+    """Server: a sign of life."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Server: a visitor came."""
+    """Server: a visitor waits for a data connection."""
 
     id: UUID
 
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """Client, on a connection of its own: the bytes behind this are for that visitor."""
+    """Client, on a data connection: the bytes behind this message are the visitor's."""
 
     id: UUID
 
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """Server: no, and why. It closes then."""
+    """Server: a refusal, with its reason. The server closes the connection then."""
 
     text: str
 
@@ -70,9 +69,9 @@ Message: TypeAlias = ClientMessage | ServerMessage
 
 def encode(message: Message) -> bytes:
     """
-    Write a message as a frame, byte for byte as the original does.
+    Encode a message as a frame, byte for byte as the original does.
 
-    :raises bore.wire.errors.FrameTooLong: when an Error's or Authenticate's text does not fit a frame.
+    :raises bore.wire.errors.FrameTooLong: when the text of an Error or Authenticate does not fit a frame.
     """
     name = type(message).__name__
     match message:
@@ -88,16 +87,16 @@ def encode(message: Message) -> bytes:
 
 def decodeServerMessage(frame: bytes) -> ServerMessage:
     """
-    Read what a server said.
+    Decode a server's message.
 
     :param frame: a frame without its NUL.
-    :raises MalformedMessage: when it is anything else than one message of a server.
+    :raises MalformedMessage: when it is not a message of a server.
     """
     return serde.decode(SERVER_MESSAGES, frame)
 
 
 def heartbeat(content: object) -> Heartbeat:
-    """Read a heartbeat, which has no value."""
+    """Read the value of a heartbeat: there is none."""
     serde.nothing(content)
     return Heartbeat()
 

@@ -52,7 +52,7 @@ class Proven(NamedTuple):
     """
     A client has proved that it knows a secret.
 
-    :ivar secret: the secret. It tells who the client is: whoever holds this secret.
+    :ivar secret: the secret, which identifies the client: it holds this secret.
     :ivar answer: the frame to send to the client; may be empty.
     """
 
@@ -183,7 +183,7 @@ class BaseClientProof:
         return messages.decodeServerMessage(frame)
 
     def examine(self, challenge: Challenge | BindingChallenge) -> None:
-        """Every challenge will do: there is no weaker proof."""
+        """Accept every challenge: there is no weaker proof."""
 
     def answer(self, challenge: Challenge | BindingChallenge) -> bytes:
         """Prove the secret."""

@@ -1,5 +1,5 @@
 """
-The header of the PROXY protocol, which tells a service where a connection really comes from.
+The header of the PROXY protocol, which carries a visitor's address to the local service.
 
 The source is HAProxy's specification, ``doc/proxy-protocol.txt``, sections 2.1 (version 1, a line of text) and 2.2
 (version 2, binary).
@@ -17,7 +17,7 @@ Address: TypeAlias = tuple[str, int]
 
 _SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
 
-#: How a header of either version begins.
+#: The first bytes of a header of either version.
 SIGNATURES: Final = (b"PROXY ", _SIGNATURE)
 
 _LOCAL: Final = 0x20
@@ -35,13 +35,12 @@ class Version(Enum):
 
 def header(version: Version, source: Address | None, destination: Address) -> bytes:
     """
-    Write the header of one connection.
+    Encode the header of a connection.
 
-    :param source: where the connection comes from; None if that is not known: UNKNOWN in version 1, LOCAL in
-        version 2.
-    :param destination: where it went to. An address of another family than the source's is written as the
-        unspecified one: a header has room for one family only.
-    :raises ValueError: when an address is no IP address.
+    :param source: the address of the visitor; None if it is not known: UNKNOWN in version 1, LOCAL in version 2.
+    :param destination: the address that the visitor connected to. An address of another family than the source's is
+        encoded as the unspecified one, as a header has room for one family only.
+    :raises ValueError: when an address is not an IP address.
     """
     if source is None:
         return b"PROXY UNKNOWN\r\n" if version is Version.V1 else _SIGNATURE + pack("!BBH", _LOCAL, 0, 0)
@@ -55,7 +54,7 @@ def header(version: Version, source: Address | None, destination: Address) -> by
 
 
 def _plain(host: str) -> IPv4Address | IPv6Address:
-    """An address without its scope, and an IPv4 address that came in the clothes of IPv6 as IPv4."""
+    """An address without its scope; an IPv4-mapped IPv6 address as IPv4."""
     address = ip_address(host)
     if isinstance(address, IPv4Address):
         return address

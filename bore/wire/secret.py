@@ -18,7 +18,7 @@ SHORT_SECRET: Final = (
 
 
 def newSecret() -> str:
-    """A secret of almost 192 random bits, as text that is never taken for an option: it does not begin with ``-``."""
+    """A secret of almost 192 random bits, as text. It does not begin with ``-``, as an option does."""
     while (secret := token_urlsafe(24)).startswith("-"):
         pass
     return secret
@@ -30,7 +30,7 @@ class Secret:
 
     :param text: the secret; an empty one is a secret, too.
     :raises UnicodeEncodeError: when the text has no UTF-8 form.
-    :ivar short: it can be found by trying.
+    :ivar short: whether the secret can be found by trying.
     """
 
     def __init__(self, text: str) -> None:

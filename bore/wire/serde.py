@@ -1,8 +1,8 @@
 """
-How values are written on the wire: the way Rust's serde writes an enum.
+Messages as JSON, in the way in which Rust's serde writes an enum.
 
-A message is its name as a JSON string if it has no value, and an object with one key if it has one. What a value may
-be is said by the small readers below; a vocabulary is a table of names and readers.
+A message without a value is its name, as a JSON string; one with a value is an object with one key. The readers below
+check values; a vocabulary is a table of names and readers.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _M = TypeVar("_M")
 
 
 class BadContent(Exception):
-    """A message's name came with a value that it cannot have."""
+    """A message has a value that is not valid."""
 
 
 class _Object(list[tuple[str, object]]):
-    """A JSON object with its keys as they came, a repeated key included."""
+    """A JSON object with its keys in their order, repeated ones included."""
 
 
 def _integer(digits: str) -> object:
-    """serde, too, reads ``-0`` as a fraction, which is no port."""
+    """As in serde, ``-0`` is a fraction, and thus not a port."""
     return -0.0 if digits == "-0" else int(digits)
 
 
@@ -38,12 +38,12 @@ _json = json.JSONDecoder(object_pairs_hook=_Object, parse_int=_integer)
 
 def decode(vocabulary: dict[str, Callable[[object], _M]], frame: bytes) -> _M:
     """
-    Read one message.
+    Decode a message.
 
-    :param vocabulary: what reads the value of each message; it gets None for a name alone.
+    :param vocabulary: the reader of each message's value; a reader gets None for a name alone.
     :param frame: a frame without its NUL.
     :raises UnknownMessage: when the vocabulary has no such message.
-    :raises MalformedMessage: when it is no message at all, or has a value that it cannot have.
+    :raises MalformedMessage: when it is not a message, or its value is not valid.
     """
     value = _parse(frame)
     if isinstance(value, str):
@@ -62,10 +62,9 @@ def decode(vocabulary: dict[str, Callable[[object], _M]], frame: bytes) -> _M:
 
 def decodeValue(reader: Callable[[object], _M], data: bytes) -> _M:
     """
-    Read a value that is no message.
+    Decode a value outside of a message.
 
-    :param reader: what reads it.
-    :raises MalformedMessage: when it is not such a value.
+    :raises MalformedMessage: when it is not valid.
     """
     try:
         return reader(_parse(data))
@@ -81,7 +80,7 @@ def _parse(data: bytes) -> object:
 
 
 def _excerpt(frame: bytes) -> str:
-    """The beginning of what a peer sent, fit for a log."""
+    """The first bytes of a frame, in a form that is safe in a log."""
     return ascii(frame[:60])[1:]
 
 
@@ -102,7 +101,7 @@ def port(content: object) -> int:
 
 
 def integer(content: object, highest: int, complaint: str) -> int:
-    """Read a whole number from 0 on."""
+    """Read a whole number from 0 to ``highest``."""
     if type(content) is int and 0 <= content <= highest:
         return content
     raise BadContent(complaint)
@@ -129,7 +128,7 @@ def uuid(content: object) -> UUID:
 
 
 def ipAddress(content: object) -> str:
-    """Read an IP address, and write it in its shortest form. Scopes mean nothing on another machine."""
+    """Read an IP address, in its shortest form. One with a scope is not valid: it means nothing on another machine."""
     if isinstance(content, str) and "%" not in content:
         try:
             return _canonical(content)
@@ -140,7 +139,7 @@ def ipAddress(content: object) -> str:
 
 @lru_cache(1024)
 def _canonical(address: str) -> str:
-    """The same address comes again and again."""
+    """Cached, as the same addresses arrive again and again."""
     return str(ip_address(address))
 
 
@@ -150,7 +149,7 @@ def text(content: object) -> str:
         try:
             content.encode()
         except UnicodeEncodeError:
-            pass  # a JSON escape can write half a surrogate pair, which is no character
+            pass  # a JSON escape can write half a surrogate pair, which is not a character
         else:
             return content
     raise BadContent("not a text")
@@ -158,8 +157,9 @@ def text(content: object) -> str:
 
 def fields(content: object, *names: str) -> list[object]:
     """
-    Read an object with these keys, in this order. Others are ignored, so that a message can grow; a missing one is
-    None.
+    Read the values of these keys of an object, in this order.
+
+    A missing key gives None. Other keys are ignored, so that a message can get further ones.
     """
     if not isinstance(content, _Object):
         raise BadContent("not an object")

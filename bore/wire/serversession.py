@@ -45,7 +45,7 @@ from bore.wire.sessionevents import (
 )
 from bore.wire.statetable import Cell, Table, on, row
 
-#: What other protocols begin with, and no message of ours; a TLS handshake as RFC 8446, section 5.1, has it.
+#: The first bytes of other protocols; those of a TLS handshake are in RFC 8446, section 5.1.
 _FOREIGN: Final[tuple[tuple[bytes, type[Refusal]], ...]] = (
     (b"\x16\x03", SpeaksNoTls),
     *((signature, ProxyHeader) for signature in SIGNATURES),
@@ -71,14 +71,14 @@ class State(statetable.State):
 
 class ServerSession:
     """
-    What a connection to the control port is for, and what its client sends.
+    Finds out what a connection to the control port is for, and follows what its client sends.
 
     :data:`TABLE` has the states and what happens in each of them, message by message; ``docs/states.rst`` shows it. In
     BASE_CLAIMING and SETTLED every byte is thrown away: an original server never reads a control connection either,
     and the bytes of data connections and lanes are not the session's.
 
-    A frame that is not a message ends the session: without a word before the extension is agreed upon (in PROOF it is
-    refused), with a refusal afterwards.
+    A frame that is not a message ends the session: in PROOF with a refusal, in REQUEST without an answer, and behind
+    Extended with a refusal.
 
     The server's answers move the session on, too: :meth:`opened` from BASE_CLAIMING to SETTLED, and from CLAIMING to
     OPEN; :meth:`refusal` from every state to SETTLED.
@@ -86,7 +86,7 @@ class ServerSession:
     :param proof: how the client has to prove that it knows the secret; None: it does not have to.
     :param encrypted: whether the connection is a TLS connection.
     :ivar extended: whether client and server speak the extension with each other.
-    :ivar secret: the secret that the client has proved to know: it tells who the client is. None: it has proved none.
+    :ivar secret: the secret that the client has proved to know, which identifies it. None: it has proved none.
     """
 
     def __init__(self, proof: ServerProof | None = None, encrypted: bool = False) -> None:
@@ -100,15 +100,15 @@ class ServerSession:
         self.secret: Secret | None = None
 
     def greeting(self) -> bytes:
-        """What the server says unasked: the challenge, or nothing."""
+        """The first bytes to send to the client: the challenge, or nothing."""
         return b"" if self._proof is None else self._proof.challenge()
 
     def feed(self, data: bytes) -> Iterator[ServerEvent]:
         """
-        Take bytes from the client, and tell one by one what follows from them.
+        Add bytes from the client, and give the events that follow, one by one.
 
-        :raises Refusal: when the client is to be told why the connection is closed.
-        :raises ProtocolViolation: when the connection is to be closed without a word.
+        :raises Refusal: when the client has to be refused.
+        :raises ProtocolViolation: when the connection has to be closed without an answer.
         """
         if self._state not in TABLE:
             return
@@ -131,21 +131,21 @@ class ServerSession:
 
     def timedOut(self) -> Refusal | None:
         """
-        Why the connection is closed when the client has not asked for something in time, or has had no answer in time.
+        The refusal to send when the session has been in its state for too long.
 
-        :returns: the refusal to send; None: the connection is closed without a word.
+        :returns: the refusal; None: the connection is closed without an answer.
         """
         refusal = TIMED_OUT.get(self._state)
         return None if refusal is None else refusal()
 
     def opened(self, port: int, resume: str, lease: int, lane: str | None = None, maxLanes: int = 0) -> bytes:
         """
-        Tell the client that it has its tunnel. The session must be claiming one.
+        The bytes that grant the client its tunnel. The session must be claiming one.
 
-        :param resume: the token for which it can be had back.
-        :param lease: for how many seconds, once the session is lost.
+        :param resume: the token with which the tunnel can be resumed.
+        :param lease: the time after the loss of the session in which it can be, in seconds.
         :param lane: the token with which lanes are opened; None: there are none.
-        :param maxLanes: how many idle lanes are kept; 0: any number.
+        :param maxLanes: the number of idle lanes that are kept; 0: any number.
         """
         assert self.claiming, "a tunnel for a client that has not asked for one, or has left"
         self._state = OPENED[self._state]
@@ -154,18 +154,18 @@ class ServerSession:
         return messages.encode(Hello(port))
 
     def heartbeat(self) -> bytes:
-        """Tell the client that the server lives; one of the extension has to answer, once."""
+        """The bytes of a heartbeat. A client of the extension has to answer it once."""
         self._unanswered += 1
         return _HEARTBEAT
 
     def visitor(self, id: UUID, source: Source) -> bytes:
-        """Tell the client that a visitor came."""
+        """The bytes that announce a visitor."""
         if self.extended:
             return extension.encode(Visitor(id, source))
         return messages.encode(Connection(id))
 
     def refusal(self, refusal: Refusal) -> bytes:
-        """Tell the client why the connection is closed. What comes from it afterwards is thrown away."""
+        """The bytes of a refusal. Everything that arrives afterwards is thrown away."""
         self._state = State.SETTLED
         if self.extended:
             return extension.encode(Refused(refusal.code, str(refusal), refusal.retry))
@@ -173,12 +173,12 @@ class ServerSession:
 
     @property
     def unproven(self) -> bool:
-        """Whether the client has yet to prove that it knows the secret."""
+        """Whether the client still has to prove that it knows the secret."""
         return self._state is State.PROOF
 
     @property
     def claiming(self) -> bool:
-        """Whether the client waits to hear if it has its tunnel."""
+        """Whether the client waits for its tunnel."""
         return self._state in OPENED
 
     def _nextFrame(self) -> bytes | None:
@@ -193,10 +193,10 @@ class ServerSession:
 
     def _refuseForeign(self, start: bytes) -> bytes | None:
         """
-        Refuse the first bytes of other protocols that are known, by their names.
+        Refuse the first bytes of another protocol.
 
-        :param start: all that has come so far.
-        :returns: the same bytes, if only more of them will tell; None: it is not another protocol.
+        :param start: all bytes that have arrived so far.
+        :returns: the same bytes, if more of them are needed to decide; None: it is not another protocol.
         """
         for signature, refusal in _FOREIGN:
             if refusal is SpeaksNoTls and self._encrypted:
@@ -209,7 +209,7 @@ class ServerSession:
         return None
 
     def _decodeProof(self, frame: bytes) -> bytes:
-        """The proof reads its messages itself."""
+        """The proof decodes its messages itself."""
         return frame
 
     def _checkProof(self, frame: bytes) -> Sequence[ServerEvent]:
@@ -236,7 +236,7 @@ class ServerSession:
         return (LaneOffered(lane.token, self._decoder.takeRest()),)
 
     def _refuseProof(self, message: object) -> Sequence[ServerEvent]:
-        raise ProtocolViolation("a proof that was not asked for")
+        raise ProtocolViolation("a proof that was not requested")
 
     def _decodeExtended(self, frame: bytes) -> extension.ExtendedClientMessage:
         try:
@@ -289,10 +289,10 @@ TABLE: Final[Table[_S, ServerEvent]] = {
     ),
 }
 
-#: The state after the client was sent that it has its tunnel.
+#: The state after a claim was granted.
 OPENED: Final[dict[statetable.State, State]] = {State.BASE_CLAIMING: State.SETTLED, State.CLAIMING: State.OPEN}
 
-#: Why a connection is closed that has been in a state for too long. In the other states it is closed without a word.
+#: The refusal of a session that has been in a state for too long. In the other states the connection is just closed.
 TIMED_OUT: Final[dict[statetable.State, type[Refusal]]] = {
     State.PROOF: ProofTimeout,
     State.OPENING: OpenTimeout,
