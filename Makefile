@@ -1,17 +1,17 @@
-# make demo    see it work: server, client and a web page on this machine (ONCE=1: end after one fetch)
+# make demo    show a web page through a tunnel on this machine (ONCE=1: exit after one fetch)
 # make test    run all tests
-# make unit    run those that start no process and never wait, in half a minute
-# make lowest  the tests with the lowest versions that setup.cfg declares, in an environment of its own
-# make pythons the unit tests on the other Pythons that are here
-# make check   ruff, mypy --strict, and the documentation
-# make wheel   build the wheel, and try it in an environment of its own
-# make stress  the long form of the tests that move a lot
-# make fuzz    coverage-guided fuzzing of all parsers (SECONDS=60; ARGS="lane": one of them; ARGS=--keep: keep its finds)
-# make faults  break a network in every way we know, and write docs/reliability.rst (root, 30 minutes; ARGS="--list")
-# make bench   measure it beside other tunnels, 35 minutes (QUICK=1: 3 minutes; ARGS="--only bulk")
-# make profile flame graphs of both ends under a load (CASE=bulk, visitors, requests, tls-visitors, handshakes ...)
+# make unit    run the tests that start no process and never wait, in half a minute
+# make lowest  run the tests with the minimum versions in setup.cfg, in a separate environment
+# make pythons run the unit tests on the other Pythons of this machine
+# make check   run ruff and mypy --strict, and check the documentation
+# make wheel   build the wheel, and test it in a separate environment
+# make stress  run the long form of the tests that move much data
+# make fuzz    fuzz all parsers, guided by coverage (SECONDS=60; ARGS="lane": one of them; ARGS=--keep: keep new inputs)
+# make faults  test the tunnel under faults, and write docs/reliability.rst (root, 30 minutes; ARGS="--list")
+# make bench   compare the speed with other tunnels, 35 minutes (QUICK=1: 3 minutes; ARGS="--only bulk")
+# make profile draw flame graphs of both ends under load (CASE=bulk, visitors, requests, tls-visitors, handshakes ...)
 #
-# Everything is installed into .venv, at the first call.
+# The first call installs everything into .venv.
 
 PYTHON ?= python3
 VENV := .venv
@@ -33,7 +33,7 @@ test: $(VENV)/installed-test
 unit: $(VENV)/installed-test
 	@$(BIN)/python -m pytest -q -n 2 --dist loadscope -m unit
 
-# Without what takes long and hardly depends on versions.
+# Without the slow tests that hardly depend on versions.
 lowest: $(BIN)/python
 	@$(BIN)/python .ci/declared.py lowest > $(VENV)/lowest.txt
 	@$(BIN)/python -m venv $(VENV)/lowest
