@@ -53,11 +53,11 @@ class ControlContext:
     """
     What all connections to a control port share.
 
-    :ivar authenticator: says who their clients are.
+    :ivar authenticator: identifies their clients.
     :ivar unclassified: those that have not sent their first message yet.
     :ivar firstMessages: hands data connections and lanes over.
     :ivar sessions: the sessions of all clients.
-    :ivar guesses: how often each source was wrong about the secret.
+    :ivar guesses: limits the wrong secrets of each source.
     :ivar turns: shares each turn of the reactor among the connections.
     """
 
@@ -80,9 +80,9 @@ class ControlProtocol(Protocol):
     It gets a session when its client asks for a tunnel. A data connection or a lane is handed over when its first
     message has come.
 
-    :param peer: how the log calls the other side.
-    :param source: whom its address belongs to.
-    :param binding: what names the TLS connection; empty: there is none.
+    :param peer: the address of the client, as ``HOST:PORT``.
+    :param source: whom the address counts for.
+    :param binding: identifies the TLS connection; empty: the connection is not encrypted.
     """
 
     transport: IDetachable
@@ -120,7 +120,7 @@ class ControlProtocol(Protocol):
             session.lost(self._loss)
             self._context.sessions.gone(session)
 
-    # What :class:`~bore.server.session.ControlConnection` says.
+    # The methods of :class:`~bore.server.session.ControlConnection`.
 
     @property
     def extended(self) -> bool:
@@ -276,7 +276,7 @@ class ControlProtocol(Protocol):
         """
         Close the connection without a message, and the tunnels.
 
-        :param error: why; None: the client has said goodbye.
+        :param error: why; None: the client has sent Goodbye.
         """
         if self._session is not None:
             self._session.close(error)

@@ -45,8 +45,8 @@ class FirstMessages:
         """
         Hand a connection to the visitor or the lane pool that its first message names.
 
-        :param detach: takes the connection away from whoever has read the message.
-        :raises ProtocolViolation: when there is no such visitor, or no such session. The connection is left alone then.
+        :param detach: takes the connection away from the reader of the message.
+        :raises ProtocolViolation: when there is no such visitor or session; the connection is not touched then.
         """
         match message:
             case VisitorTaken(id, rest):

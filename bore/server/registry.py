@@ -52,7 +52,7 @@ class Registry(Protocol):
 
     def claim(self, port: int, user: User) -> Deferred[Grant]:
         """
-        Grant a port that nobody owns.
+        Grant a port that has no owner.
 
         :returns: fails with :class:`~bore.wire.errors.PortInUse` when the port has an owner.
         """

@@ -30,8 +30,8 @@ class Server:
     """
     All that a server has behind its control ports.
 
-    :param authenticator: says who clients are; None: they share the secret of the settings.
-    :param registry: says who owns which public port; None: this server alone decides.
+    :param authenticator: identifies clients; None: they share the secret of the settings.
+    :param registry: grants public ports; None: this server alone does.
     :ivar control: serves the connections to the control ports.
     :ivar unclassified: the connections that have not sent their first message yet.
     :ivar sessions: the sessions of all clients.
@@ -99,8 +99,10 @@ class Server:
 
     def giveWay(self) -> bool:
         """
-        Close half of each session's idle lanes, or else reset streams that only linger; whether there was one.
+        Close half of each session's idle lanes; if there are none, reset streams that only linger.
 
-        An idle lane costs nobody anything; a stream that lingers may still have an answer to pass on.
+        Nothing is lost with an idle lane; a stream that lingers may still have an answer to pass on.
+
+        :returns: whether something was closed.
         """
         return self.pools.shrink() or self._relay.relieve()

@@ -97,7 +97,7 @@ class Session:
 
     :ivar user: who the client is.
     :ivar peer: the address of the client, as ``HOST:PORT``.
-    :ivar source: whom its address belongs to.
+    :ivar source: whom the address counts for.
     :ivar tunnels: its open tunnels, by the client's number for them.
     :ivar over: it has ended. Its control connection may still be there until the client has read the reason.
     """
@@ -157,7 +157,7 @@ class Session:
         """
         The session is over, and its tunnels are closed.
 
-        :param error: why; None: the client has said goodbye.
+        :param error: why; None: the client has sent Goodbye.
         """
         if isinstance(error, TakenOver):
             self._report(SessionTakenOver(self.peer, self.source))
@@ -218,7 +218,7 @@ class Session:
 
     def _notOpened(self, reason: Failure, number: int, claim: Claim) -> None:
         if claim.abandoned is not None and reason.check(Abandoned, Refusal):
-            return  # nobody waits for it any more
+            return  # too late
         if not isinstance(reason.value, Refusal):
             self._log.failure("no tunnel could be opened for {peer}", reason, peer=self.peer)
         if claim.abandoned is None:

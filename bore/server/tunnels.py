@@ -155,7 +155,7 @@ class Tunnels:
         return tunnel
 
     async def _take(self, claim: Claim) -> tuple[Grant, Entrance]:
-        """Take a port: one that nobody has, or that of a client in doubt."""
+        """Take a free port, or the port of a client in doubt."""
         try:
             return await self._takeFree(claim)
         except PortInUse:
@@ -171,7 +171,7 @@ class Tunnels:
         return await self._takeFree(claim)
 
     async def _takeFree(self, claim: Claim) -> tuple[Grant, Entrance]:
-        """Take a port that nobody has."""
+        """Take a free port."""
         for port in self._entrances.candidates(claim.port):
             claim.checkAwaited()
             try:

@@ -93,7 +93,7 @@ class UnclassifiedConnections:
 
     A connection that is being closed counts as unclassified until its client has read the last message.
 
-    :param known: says whether a source has a tunnel.
+    :param known: returns whether a source has a tunnel.
     """
 
     def __init__(self, clock: IReactorTime, sink: Sink, bounds: Bounds, known: Callable[[str], bool]) -> None:

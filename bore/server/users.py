@@ -26,7 +26,7 @@ NAMELESS: Final = User("")
 
 class Authenticator(Protocol):
     """
-    Asks clients for a proof, and says who has proved what.
+    Asks clients for a proof, and identifies them by it.
 
     :ivar asks: whether clients have to prove anything. If so, the server sends the first message.
     """
