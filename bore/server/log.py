@@ -147,7 +147,7 @@ class ServerLog:
             self._write(event)
 
     def _write(self, event: Event) -> None:
-        """Log an event whose line depends on its fields, or on earlier events."""
+        """Log an event of a tunnel or a visitor whose line depends on its fields, or on earlier events."""
         match event:
             case facts.VisitorServed(lane=lane):
                 text = "the visitor {id} is taken" if lane is None else "visitor {id} is on lane {lane}"
@@ -167,6 +167,12 @@ class ServerLog:
                 self._tunnels.info(network, "port {port}: {peer} {why}" + kept, **fieldsOf(event))
             case facts.TunnelClosed():
                 self._closed(event)
+            case _:
+                self._writeOther(event)
+
+    def _writeOther(self, event: Event) -> None:
+        """Log an event of a session, of a connection or of the server, as :meth:`_write` does."""
+        match event:
             case facts.SessionClosed():
                 self._sessionClosed(event)
             case facts.SessionLost(why=why):
