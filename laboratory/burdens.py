@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from laboratory.fault import Fault, Outcome
 from laboratory.measure import ask, descriptors, memory, secondsUntil
-from laboratory.pairings import PAIRINGS, SERVICE_PORT, Site, lines, port
-from laboratory.silences import CLIENT_NOTICES
+from laboratory.notices import Watched, sessionKept
+from laboratory.pairings import PAIRINGS, SERVICE_PORT, Site, port
 from tests.support import Program
 
 
@@ -114,7 +114,7 @@ class NoDescriptors(Fault):
 
     def inject(self, site: Site, outcome: Outcome) -> None:
         number = site.start()
-        mark = len(site.client.err)
+        watched = Watched.client(site)
         for who, program in (("server", site.server), ("client", site.client)):
             with starved(program, 10), contextlib.ExitStack() as stack:
                 for _ in range(100):
@@ -131,8 +131,7 @@ class NoDescriptors(Fault):
             if over:
                 return
             outcome.seconds("served again", time.monotonic() - begin, 2)
-        lost = lines(site.client, CLIENT_NOTICES, mark)
-        outcome.holds("session lost" if lost else "session kept", not lost)
+        sessionKept(outcome, watched)
 
     def _over(self, site: Site) -> str:
         """Which of the two has ended."""
@@ -221,7 +220,7 @@ class BadService(Fault):
     def inject(self, site: Site, outcome: Outcome) -> None:
         site.startServer()
         number = port(site.startClient())
-        mark = len(site.client.err)
+        watched = Watched.client(site)
         self._told(site, outcome, number, "down")
         service = Service(site, cut)
         service.begin()
@@ -229,7 +228,7 @@ class BadService(Fault):
         service.close()
         time.sleep(0.2)
         self._slow(site, outcome, number)
-        lost = lines(site.client, CLIENT_NOTICES, mark)
+        lost = watched.lines()
         ended = site.client.process.poll() is not None
         outcome.holds("the tunnel is lost" if lost or ended else "the tunnel continues", not lost and not ended)
 

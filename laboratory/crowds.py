@@ -12,9 +12,9 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from laboratory.deaths import events, moments
 from laboratory.fault import Fault, Outcome
 from laboratory.measure import ask, descriptors, memory, secondsUntil
+from laboratory.notices import events, moments
 from laboratory.pairings import FEW_LANES, OURS, TO_ORIGINAL, Site, lines
 from tests.support import Program
 

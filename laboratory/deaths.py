@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from laboratory.fault import Fault, Outcome
 from laboratory.measure import secondsUntil, sleepUntil
+from laboratory.notices import Watched, events, moments, noticed, portAfterwards
 from laboratory.pairings import OURS, PAIRINGS, PLAIN, TO_ORIGINAL, Site, port
-from laboratory.silences import CLIENT_NOTICES, SERVER_NOTICES, Watched, noticed, portAfterwards
-from tests.support import Program
 
 
 @dataclass(frozen=True)
@@ -117,25 +115,6 @@ class Stampede(Fault):
         outcome.figures.append(draw(counts, 0.1))
 
 
-def moments(crowd: Program, what: str, since: float) -> list[float]:
-    """When something happened to the many clients, since a moment."""
-    return [at for at, words in happened(crowd, since) if words[0] == what]
-
-
-def events(crowd: Program, what: str, since: float) -> dict[int, float]:
-    """When something happened for the first time since a moment, by port."""
-    return {int(words[2]): at for at, words in happened(crowd, since) if words[0] == what}
-
-
-def happened(crowd: Program, since: float) -> Iterator[tuple[float, list[str]]]:
-    """What the many clients have said since a moment, the last first."""
-    for line in reversed(crowd.out):
-        words = line.split()
-        if (at := float(words[1])) < since:
-            return
-        yield at, words
-
-
 def histogram(moments: list[float], width: float) -> list[int]:
     """How many moments are in each span of so many seconds."""
     counts = [0] * (int(max(moments) / width) + 1)
@@ -209,9 +188,8 @@ class LongStopped(Stopped):
         return 6
 
     def _meanwhile(self, site: Site, outcome: Outcome, who: str, begin: float) -> None:
-        other = site.server if who == "client" else site.client
-        pattern, bound = (SERVER_NOTICES, 5.0) if who == "client" else (CLIENT_NOTICES, 9.0)
-        [seen] = noticed(begin, begin + self.seconds - 1, Watched(other, pattern, len(other.err)))
+        other, bound = (Watched.server(site), 5.0) if who == "client" else (Watched.client(site), 9.0)
+        [seen] = noticed(begin, begin + self.seconds - 1, other)
         outcome.seconds(f"stopped {who} detected", seen, bound, self.seconds - 1)
 
     def _losses(self, outcome: Outcome, lost: int, all: int) -> None:

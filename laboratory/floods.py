@@ -10,8 +10,8 @@ from typing import ClassVar
 from laboratory.attacks import farAway, giveAddresses
 from laboratory.fault import Fault, Outcome
 from laboratory.measure import memory, secondsUntil
+from laboratory.notices import Watched, sessionKept
 from laboratory.pairings import OURS, OURS_TLS, Pairing, Site, lines
-from laboratory.silences import CLIENT_NOTICES
 
 _SECRET = "the lab's own secret"
 
@@ -49,7 +49,7 @@ class Flood(Fault):
         sources = giveAddresses(site)[: self.sources]
         farAway(site, self.delay, sources)
         time.sleep(1)
-        start = len(site.client.err)
+        watched = Watched.client(site)
         words = (self.kind, site.host, _SECRET, str(self.count), str(int(site.pairing.tls)), *sources)
         attacker = site.lab.python("attacker", "laboratory.attacker", *words)
         attacker.waitFor("ready")
@@ -63,8 +63,7 @@ class Flood(Fault):
         lost = len(visits.lost())
         outcome.holds(f"{lost} of {len(visits.all)} visitors lost", not lost)
         outcome.lasts("longest wait", max((visit.waited for visit in visits.all if visit.served), default=None), 1)
-        gone = lines(site.client, CLIENT_NOTICES, start)
-        outcome.holds("session lost" if gone else "session kept", not gone)
+        sessionKept(outcome, watched)
 
     def _come(self, site: Site, outcome: Outcome, secret: tuple[str, ...]) -> None:
         """Have a new client come."""

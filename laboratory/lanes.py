@@ -14,8 +14,8 @@ from typing import Final
 
 from laboratory.fault import Fault, Outcome
 from laboratory.measure import VISITOR_PATIENCE, Visit, ask, secondsUntil
+from laboratory.notices import Watched
 from laboratory.pairings import CONTROL_PORT, PAIRINGS, SERVICE_PORT, Site, lines, port
-from laboratory.silences import CLIENT_NOTICES, SERVER_NOTICES
 
 #: What is asked of the service for its long answer, and how long that is.
 _QUESTION: Final = b"?"
@@ -151,9 +151,10 @@ class ForgottenLanes(Fault):
         warmUp.stop()
         time.sleep(1)
         lanes = self._forget(site)
-        start = len(site.server.err), len(site.client.err)
+        watched = Watched.server(site), Watched.client(site)
+        dead = Watched(site.server, _DEAD, len(site.server.err))
         visits = self._come(site, number)
-        met = len(lines(site.server, _DEAD, start[0]))
+        met = len(dead.lines())
         waits = sorted((visit.waited for visit in visits), reverse=True)
         lost = sum(not visit.served for visit in visits)
         outcome.holds(f"{lost} of {len(visits)} visitors lost", not lost)
@@ -161,8 +162,7 @@ class ForgottenLanes(Fault):
         if met:
             outcome.lasts("their longest wait", waits[0], 5)
         outcome.holds(f"of all others {waits[met]:.2f} s", waits[met] <= 0.5 + outcome.slack / 8)
-        told = lines(site.server, SERVER_NOTICES, start[0]) + lines(site.client, CLIENT_NOTICES, start[1])
-        gone = [line for line in told if not re.search(" lane |visitor", line)]
+        gone = [line for one in watched for line in one.lines() if not re.search(" lane |visitor", line)]
         outcome.holds("session lost" if gone else "session kept", not gone)
 
     def _forget(self, site: Site) -> list[int]:

@@ -5,46 +5,12 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from laboratory.fault import Fault, Outcome
 from laboratory.measure import Load, Visits, secondsUntil, sleepUntil
-from laboratory.pairings import PAIRINGS, Site, lines, ports
-from tests.support import Program
-
-#: What the server says when it has noticed that a client is no longer there.
-SERVER_NOTICES = r"does not answer|is gone"
-
-#: What the client says.
-CLIENT_NOTICES = r"lost "
-
-
-class Watched(NamedTuple):
-    """A program that is to say something, behind so many lines that it has said already."""
-
-    program: Program
-    pattern: str
-    start: int
-
-
-def noticed(since: float, until: float, *watched: Watched) -> list[float | None]:
-    """How long after a moment each program said it, in seconds; None for those that had not before another moment."""
-    found: list[float | None] = [None] * len(watched)
-
-    def look() -> bool:
-        for n, one in enumerate(watched):
-            if found[n] is None and lines(one.program, one.pattern, one.start):
-                found[n] = time.monotonic() - since
-        return None not in found
-
-    secondsUntil(look, until - time.monotonic())
-    return found
-
-
-def portAfterwards(site: Site, outcome: Outcome, port: int) -> None:
-    """Whether the tunnel came back at its port."""
-    now = ports(site.client)[-1]
-    outcome.holds("same port" if now == port else "another port", now == port)
+from laboratory.notices import Watched, noticed, portAfterwards, sessionKept
+from laboratory.pairings import PAIRINGS, Site, lines
 
 
 @dataclass(frozen=True)
@@ -74,10 +40,7 @@ class Silence(Fault):
         port = site.start()
         visits, talk = site.visits(port), site.talk(port)
         time.sleep(2)
-        watched = (
-            Watched(site.server, SERVER_NOTICES, len(site.server.err)),
-            Watched(site.client, CLIENT_NOTICES, len(site.client.err)),
-        )
+        watched = Watched.server(site), Watched.client(site)
         begin = time.monotonic()
         self._fail(site, True)
         until = begin + self.seconds - 0.5
@@ -221,12 +184,11 @@ class BadLink(Fault):
     def inject(self, site: Site, outcome: Outcome) -> None:
         port = site.start()
         site.link.impair(self.delay, self.percent / 100)
-        marks = len(site.server.err), len(site.client.err)
+        watched = Watched.server(site), Watched.client(site)
         visits, talk = site.visits(port, 0.5), site.talk(port)
         time.sleep(self.seconds)
         visits.stop()
-        told = lines(site.server, SERVER_NOTICES, marks[0]) + lines(site.client, CLIENT_NOTICES, marks[1])
-        outcome.holds("session lost" if told else "session kept", not told)
+        sessionKept(outcome, *watched)
         outcome.holds(f"{len(visits.lost())} of {len(visits.all)} visitors lost", not visits.lost())
         waits = sorted(visit.waited for visit in visits.all)
         outcome.says(f"waits: median {waits[len(waits) // 2]:.1f} s, longest {waits[-1]:.1f} s")
@@ -256,18 +218,17 @@ class SlowLink(Fault):
         talk = site.talk(port)
         loads = [Load(site.lab, "visitor", site.host, port) for _ in range(self.visitors)]
         secondsUntil(lambda: all(load.heard for load in loads), 20)
-        heard = len(site.server.err), len(site.client.err)
+        watched = Watched.server(site), Watched.client(site)
         site.link.slow(1_000_000, self.queue)
         time.sleep(self.seconds)
         site.link.slow(1_000_000_000, self.queue)
         broken = [trouble for load in loads if (trouble := load.finish())]
         outcome.holds(f"{len(broken)} of {len(loads)} loaded streams broken {broken or ''}".rstrip(), not broken)
         outcome.holds(f"running stream: {talk.finish()}", talk.whole)
-        lost = len(lines(site.server, SERVER_NOTICES, heard[0]) + lines(site.client, CLIENT_NOTICES, heard[1]))
         if site.pairing.client == "ours":
-            outcome.says(f"session lost: {'yes' if lost else 'no'}")
+            outcome.says("session lost" if any(one.lines() for one in watched) else "session kept")
         else:
-            outcome.holds("session lost" if lost else "session not lost", not lost)
+            sessionKept(outcome, *watched)
         visits = site.visits(port)
         again = visits.servedAfter(time.monotonic(), 40)
         visits.stop()
