@@ -1,4 +1,4 @@
-"""README.rst says what the program does, and the other documents name what there is."""
+"""The documents agree with the program."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support import CHECKOUT
 
 README = (CHECKOUT / "README.rst").read_text(encoding="utf-8")
 
-#: Every document that is written by hand.
+#: Every document that is not generated.
 DOCUMENTS = [
     path
     for path in (CHECKOUT / "README.rst", CHECKOUT / "CONTRIBUTING.rst", *sorted((CHECKOUT / "docs").rglob("*.rst")))
@@ -35,26 +35,26 @@ DECISIONS = CHECKOUT / "docs" / "decisions"
 #: The sections of a decision, in their order; others may stand between them.
 SECTIONS = ["Context", "Decision", "Consequences", "What would change it", "Tests"]
 
-#: README.rst as a long line of words, so that it does not matter how they are broken into lines.
+#: README.rst as one line of words, independent of its line breaks.
 WORDS = " ".join(README.split())
 
 
 def rows(section: str) -> list[str]:
-    """The rows of the tables in a section."""
+    """Return the rows of the tables in a section."""
     behind = README.split(f"\n{section}\n", 1)[1]
     text = re.split(r"\n\n[^\n]+\n-{4,}\n|\n\n\n", behind)[0]
     return [line for line in text.splitlines() if line.startswith("``")]
 
 
 def firstColumn(row: str) -> str:
-    """What stands before the first gap: one word in double quotes, or two with a comma between them."""
+    """Return the first column of a row: one literal, or two separated by a comma."""
     found = re.match(r"``[^`]+``(, ``[^`]+``)?", row)
     assert found is not None, row
     return found.group()
 
 
 class OptionsTests(SynchronousTestCase):
-    """Every option is in its table."""
+    """The tables of options in README.rst."""
 
     def assertRow(self, option: Option[object], *sections: str) -> None:
         flag = option.metavar if option.positional else option.flags[-1]
@@ -94,7 +94,7 @@ class OptionsTests(SynchronousTestCase):
 
 
 class FactsTests(SynchronousTestCase):
-    """Numbers and texts."""
+    """Numbers, texts and names in the documents."""
 
     def test_everyExitCodeIsThere(self) -> None:
         codes = {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}

@@ -1,4 +1,4 @@
-"""The units for systemd: systemd finds them right and safe, and they say what the program understands."""
+"""The systemd units: systemd accepts them, and the program accepts their command lines."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SOCKET: Final = UNITS / "bore-server.socket"
 #: Where the units expect the program.
 PROGRAM: Final = "/opt/txbore/bin/twistd"
 
-#: What systemd-analyze may find open at most, from 0 (shut) to 10 (a process like any other).
+#: Maximum exposure according to systemd-analyze, from 0 (confined) to 10 (an ordinary process).
 MAX_EXPOSURE: Final = 2.0
 
 #: The first systemd-analyze that checks files without asking a running systemd.
@@ -40,7 +40,7 @@ LEAST_VERSION: Final = 250
 
 
 def whyNoSystemd() -> str | None:
-    """Why systemd cannot be asked here; None when it can be."""
+    """Return why systemd-analyze cannot be used here; None if it can."""
     path = shutil.which("systemd-analyze")
     if path is None:
         return "there is no systemd-analyze on this machine"
@@ -52,7 +52,7 @@ def whyNoSystemd() -> str | None:
 
 
 def analyze(*words: str) -> subprocess.CompletedProcess[str]:
-    """Ask systemd-analyze, and have its answer and its complaints in one."""
+    """Run systemd-analyze, with its output and errors in one stream."""
     return subprocess.run(
         ["systemd-analyze", "--no-pager", *words],
         stdout=subprocess.PIPE,
@@ -64,24 +64,24 @@ def analyze(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def values(unit: Path, key: str) -> list[str]:
-    """What a unit says under a key, each time that it says it."""
+    """Return all values of a key in a unit."""
     lines = unit.read_text(encoding="utf-8").splitlines()
     return [line.removeprefix(f"{key}=") for line in lines if line.startswith(f"{key}=")]
 
 
 def advised(unit: Path, key: str) -> list[str]:
-    """What the comments of a unit have the operator write under a key."""
+    """Return the values of a key that the comments of a unit suggest."""
     lines = unit.read_text(encoding="utf-8").splitlines()
     return [line.removeprefix(f"#   {key}=") for line in lines if line.startswith(f"#   {key}=")]
 
 
 def lines(unit: Path) -> list[str]:
-    """All command lines that a unit has or advises to have."""
+    """Return all command lines in a unit and its comments."""
     return [line for line in (*values(unit, "ExecStart"), *advised(unit, "ExecStart")) if line]
 
 
 class SystemdTests(SynchronousTestCase):
-    """What systemd says of the units."""
+    """systemd accepts the units."""
 
     skip = whyNoSystemd()
 
@@ -116,7 +116,7 @@ class SystemdTests(SynchronousTestCase):
 
 
 class UnitsTests(SynchronousTestCase):
-    """What the units say, beside what the program says."""
+    """The program accepts the command lines and options of the units."""
 
     def setUp(self) -> None:
         self.credentials = temporaryFolder(self)
@@ -125,13 +125,13 @@ class UnitsTests(SynchronousTestCase):
         secret.chmod(0o400)  # as systemd has it
 
     def words(self, line: str, options: str) -> list[str]:
-        """A command line as systemd hands it over, with what the operator has put into OPTIONS."""
+        """Return a command line as systemd passes it, with a value of OPTIONS."""
         given = line.replace("${CREDENTIALS_DIRECTORY}", str(self.credentials)).replace("$OPTIONS", options)
         self.assertNotIn("$", given)
         return shlex.split(given)
 
     def parsed(self, unit: Path, command: Command[C], environment: dict[str, str]) -> list[C]:
-        """All that the program makes of a unit's command lines, with each of the options that its comments show."""
+        """Parse all command lines of a unit, with each value of OPTIONS in its comments."""
         shown = advised(unit, "OPTIONS")
         self.assertTrue(shown)
         made: list[C] = []
@@ -193,7 +193,7 @@ class UnitsTests(SynchronousTestCase):
         self.assertEqual(values(SOCKET, "ListenStream"), [str(CONTROL_PORT)])
 
     def test_memoryMayBeWrittenAndExecuted(self) -> None:
-        """pyOpenSSL's callbacks need memory that is both: with TLS, neither end would start otherwise."""
+        """pyOpenSSL's callbacks need such memory: with TLS, neither end could start without it."""
         for unit in (SERVER, CLIENT):
             self.assertEqual(values(unit, "MemoryDenyWriteExecute"), [])
 

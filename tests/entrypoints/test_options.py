@@ -249,7 +249,8 @@ class HelpTests(OptionsCase):
     """--help."""
 
     def test_everyOptionIsInTheHelpWithItsDefaultAndItsVariable(self) -> None:
-        for command in (serverCommand("x"), clientCommand("x"), demoCommand("x")):
+        for make in (serverCommand, clientCommand, demoCommand, secretCommand):
+            command: Command[object] = make("x")
             text = " ".join(command.help().split())
             for each in command.options:
                 self.assertIn(each.name, text)
