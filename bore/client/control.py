@@ -130,7 +130,7 @@ class ControlProtocol(Protocol):
         assert self._silence is not None and self._session is not None
         try:
             for event in self._inflow:
-                self._silence.heard()
+                self._silence.frameReceived()
                 self._follow(event, self._session)
         except (WireError, NoVisitorAddresses, ServerNotTrusted) as e:
             self._end(e)

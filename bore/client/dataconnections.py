@@ -30,7 +30,7 @@ from bore.wire.secret import Secret
 
 class DataConnections:
     """
-    Opens connections to the server of a session, each with the message that says what it is for.
+    Opens connections to the server of a session, each with the message that says its purpose.
 
     :param server: dials the server.
     :param secret: the secret that is shared with the server, or None.

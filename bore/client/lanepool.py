@@ -103,7 +103,7 @@ class LanePool:
         """The session is over: idle lanes are closed, the others when their visitors have left."""
         self._open = False
         self._visitors.lanes.discard(self)
-        self._expected.clear()
+        self._expected.takeAll()
         if self._shrinking.running:
             self._shrinking.stop()
         self._pauses.close()
@@ -126,7 +126,8 @@ class LanePool:
             self._sink.emit(VisitorNotUnderstood(str(e)))
             lane.refuse()
             return
-        self._expected.came(who.id, who.announced)
+        if who.announced:
+            self._expected.came(who.id)
         self._fill()
         self._serve(lane, who)
 

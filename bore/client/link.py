@@ -166,13 +166,13 @@ class ServerLink:
         self._next(Stage.TUNNEL if up else Stage.NO_TUNNEL, why)
 
     def _stay(self) -> None:
-        """The server is not left any more, or was left already."""
+        """Cancel the time after which the server is left."""
         if self._leaving is not None and self._leaving.active():
             self._leaving.cancel()
         self._leaving = None
 
     def _leave(self) -> None:
-        """The server that was lost has had its time: go on to the next one."""
+        """The time of the server that was lost is up: go on to the next one."""
         self._leaving = None
         self._policy.returning = False
         if self._control is not None:
@@ -186,7 +186,7 @@ class ServerLink:
             self._servers.moveOn()
 
     def _next(self, stage: Stage, why: BaseException | None) -> None:
-        """Do what follows when there is no connection, or no longer one."""
+        """Do what follows when an attempt has failed, or a connection was lost."""
         if self._stopped:
             return
         server = self._servers.current

@@ -94,7 +94,7 @@ class ClientLog:
         """Write the line of an event, if it has one."""
         raise NotImplementedError(f"{type(event).__name__} has no line, and is not in the list of those without")
 
-    @line.register(GaveUp)  # the program ends, and says why
+    @line.register(GaveUp)  # the program prints the reason as it ends
     @line.register(VisitorServed)  # the line of its end has it all
     def _noLine(self, event: Event) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Dialling without descriptors."""
+"""Dials that wait for a descriptor."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from twisted.python.failure import Failure
 from bore.streams.dial import Dials
 from bore.wire.limits import ACCEPT_TIMEOUT
 
-#: There is no descriptor, in this process or in the whole system.
+#: The errors that mean that no descriptor is left, in this process or in the whole system.
 _NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
 
-#: Another attempt is made so much later, in seconds.
+#: Seconds until the next attempt.
 _AGAIN: Final = 0.1
 
 
 class Patience:
     """
-    Dials for visitors, and waits for a descriptor where there is none, for as long as a visitor can wait.
+    Dials for visitors. Without a descriptor it tries again, for as long as a visitor waits.
 
-    :param giveWay: frees a descriptor, and says whether it could.
+    :param giveWay: frees a descriptor; False if it cannot.
     """
 
     def __init__(self, clock: IReactorTime, giveWay: Callable[[], bool]) -> None:

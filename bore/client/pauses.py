@@ -1,4 +1,4 @@
-"""When a session opens lanes again, if it cannot now, or should not."""
+"""When a session opens lanes again that it cannot open now, or should not."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-#: When lanes are lost, new ones are opened so much later, in seconds: whatever closes them may close the next, too.
-#: Each further time it is twice as long, until there was a quiet minute. Only lanes that nobody waits for do.
+#: Seconds until lanes that were lost are replaced: what has closed them may close the next ones, too. The pause doubles
+#: each time, up to the longest, until a minute passes without one. Lanes that a visitor waits for do not pause.
 _REST: Final = 1.0
 _LONGEST_REST: Final = 60.0
 
-#: When a lane could not be opened, the next attempt for a visitor that waits is made so much later, in seconds.
+#: Seconds between a failed attempt to open a lane for a visitor that waits, and the next one.
 _RETRY: Final = 1.0
 
-#: When there is no descriptor for a lane, it is looked for one so much later, in seconds.
+#: Seconds until the next look for a descriptor for a lane.
 _LOOK: Final = 0.25
 
 
 class Pauses:
     """
-    Pauses of a session that opens lanes: those that grow, for lanes that are kept in case of need, and short ones, for
-    lanes that a visitor waits for.
+    The pauses of a session that opens lanes.
+
+    Those of lanes that are kept in case of need grow; those of lanes that a visitor waits for are short.
 
     :param over: called when a pause is over.
-    :ivar failing: the last lane could not be opened, and none is before the next attempt.
+    :ivar failing: whether the last lane could not be opened; none is opened before the next attempt.
     """
 
     def __init__(self, clock: IReactorTime, over: Callable[[], None]) -> None:
@@ -38,11 +39,11 @@ class Pauses:
 
     @property
     def resting(self) -> bool:
-        """Whether no lane is opened that nobody waits for."""
+        """Whether lanes in case of need have to wait."""
         return self._resting is not None
 
     def rest(self) -> None:
-        """Open no lane for a while that nobody waits for."""
+        """Open no lane in case of need for a while."""
         if self._resting is None and not self._closed:
             self._resting = self._clock.callLater(self._next, self._restOver)
             self._next = min(self._next * 2, _LONGEST_REST)
@@ -55,17 +56,17 @@ class Pauses:
         self.rest()
 
     def look(self) -> None:
-        """There is no descriptor for a lane that a visitor waits for."""
+        """There is no descriptor for a lane that a visitor waits for: look for one soon."""
         self._retryIn(_LOOK)
 
     def calm(self) -> None:
-        """A minute is over: if it was a quiet one, the next pause is a short one again."""
+        """A minute is over: if it had no pause, the next one is short again."""
         if not self._rested:
             self._next = _REST
         self._rested = False
 
     def close(self) -> None:
-        """No lane is opened any more."""
+        """The session has ended: cancel all pauses."""
         self._closed = True
         for timer in (self._resting, self._retrying):
             if timer is not None:

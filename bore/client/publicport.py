@@ -9,20 +9,20 @@ from twisted.internet.interfaces import IReactorTime
 from bore.client.state import Memory, Remembered
 from bore.wire.errors import BindFailed, PortForbidden, PortInUse, PortNotAllowed, Refusal, TakenOver
 
-#: How long a client insists on the random port that it had when it is told that the port is in use, in seconds. The
-#: one who uses it may be our own lost session: a server needs about ten seconds to notice that.
+#: Seconds for which a client insists on the random port that it had while the server reports that it is in use: it may
+#: be in use by our own lost session, which a server notices after about ten seconds.
 INSIST: Final = 10.0
 
 
 class PublicPort:
     """
-    Remembers the public port at one server, so that the tunnel comes back where it was.
+    The public port of a tunnel at one server; it lets the tunnel come back where it was.
 
-    A port that the user has asked for is asked for always. One that the server chose is asked for again, and given
-    up when the server will not have it.
+    A port that the user wants is always requested. A port that the server chose is requested again, until the server
+    refuses it.
 
-    :param asked: what the user has asked for; 0 for any port.
-    :param memory: what is remembered beyond the end of the process.
+    :param asked: the port that the user wants; 0: any.
+    :param memory: remembers the port beyond the end of the process.
     :ivar resume: the token of the tunnel that we had, or None.
     """
 
@@ -37,18 +37,18 @@ class PublicPort:
 
     @property
     def wanted(self) -> int:
-        """The port to ask for now; 0 for any."""
+        """The port to request now; 0: any."""
         return self._asked or self._had
 
     def recall(self) -> None:
-        """Read what is remembered, before the server is asked, as long as there was no tunnel."""
+        """Read what is remembered, unless that was read already, or there was a tunnel."""
         if self._loaded:
             return
         tunnel = self._memory.load()
         if tunnel is not None:
             self._loaded = True
             self._had = tunnel.port
-            self.resume = tunnel.resume  # of use for another port, too: the one that we had need not be kept
+            self.resume = tunnel.resume  # it frees the port that we had, even if another one is requested
 
     def close(self) -> None:
         """Let another client use what remembers the port."""
@@ -63,17 +63,17 @@ class PublicPort:
         self._memory.save(Remembered(port, resume))
 
     def interrupted(self) -> None:
-        """The server could not be asked: how long the port has been refused is unknown again."""
+        """The server could not be asked, so the time for which it has refused the port is unknown again."""
         self._refusedSince = None
 
     def refused(self, refusal: Refusal) -> bool:
         """
         The server has refused.
 
-        :returns: whether the port that we had was given up, so that asking again at once makes sense.
+        :returns: whether the port that we had was given up, so that another request makes sense at once.
         """
         if isinstance(refusal, TakenOver):
-            self.resume = None  # whoever has taken it would only be driven out by us again, and we by it
+            self.resume = None  # with it we would take the tunnel back, and the other client would take it again
         if self._asked or not self._had:
             return False
         match refusal:

@@ -96,13 +96,12 @@ class Session:
         """Connect a visitor on a lane with the local service."""
         visitors, at = self._visitors, self._tunnels[_ONLY]
         at.tunnel.noticed()
-        mayCome = visitors.mayCome(at.tunnel)
-        visitors.came(visitor.id, at.tunnel, id(lane))
-        if not mayCome:
+        if not visitors.admit(visitor.id, at.tunnel, id(lane)):
             visitors.gone(visitor.id, at.tunnel)
             lane.refuse()
             return
-        local = visitors.reach(at.tunnel)
+        visitors.descriptors.opened()
+        local = visitors.patience.dial(at.tunnel.local)
         if isinstance(local, Deferred):
             arguments = (lane, at, visitor)
             local.addCallbacks(self._join, self._refuse, callbackArgs=arguments, errbackArgs=arguments)

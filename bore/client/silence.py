@@ -1,4 +1,4 @@
-"""A server from which nothing comes any more."""
+"""The time-out of a session whose server is silent."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from bore.wire.limits import SILENCE_TIMEOUT
 
-#: After a time in which this program was stopped, timers fire before the sockets are read: what has come meanwhile is
-#: read first, for so long, in seconds.
+#: Seconds for which the sockets are read before a server counts as silent: after a time in which this program was
+#: stopped, timers fire first.
 _PASS: Final = 0.1
 
 
 class Silence:
     """
-    Ends in SILENCE_TIMEOUT seconds without a sign of life.
+    Ends after SILENCE_TIMEOUT seconds without a sign of life.
 
-    Behind a slow link with a long queue heartbeats come too late, and the bytes of visitors do not: they are asked
-    about when it matters, and not before.
+    Behind a slow link with a long queue heartbeats are late while bytes of visitors arrive. The kernel is asked for
+    those only when the time is up.
 
-    :param sinceReceived: says how many seconds ago the last of these bytes came.
-    :param over: called when the server has given no sign of life for too long.
+    :param sinceReceived: returns the seconds since the last byte of a visitor was received.
+    :param over: called when the time is up.
     """
 
     def __init__(self, clock: IReactorTime, sinceReceived: Callable[[], float], over: Callable[[], None]) -> None:
@@ -32,8 +32,8 @@ class Silence:
         self._judging = False
         self._timer: IDelayedCall = clock.callLater(SILENCE_TIMEOUT - _PASS, self._end)
 
-    def heard(self) -> None:
-        """A frame of the server has come on the control connection."""
+    def frameReceived(self) -> None:
+        """A frame was received on the control connection."""
         if self._judging:
             self._timer.cancel()
             self._wait(SILENCE_TIMEOUT)
@@ -41,7 +41,7 @@ class Silence:
             self._timer.reset(SILENCE_TIMEOUT - _PASS)
 
     def stop(self) -> None:
-        """The connection is lost."""
+        """The connection has ended."""
         if self._timer.active():
             self._timer.cancel()
 

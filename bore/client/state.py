@@ -1,4 +1,4 @@
-"""What a client remembers when it is started again: its public port, and the token for which it can have it back."""
+"""What a client remembers for its next start: its public port, and the token with which it gets the port back."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from bore.system.privatefiles import NotPrivate, Policy, checkFolders, readPriva
 from bore.wire.extension import isToken
 from bore.wire.token import digest
 
-#: The server's part of a file's name, and the local service's, have at most so many characters.
+#: Maximum length of the server in the name of a file, and of the local service.
 _LONGEST_NAME: Final = 100
 
-#: More than any file that was written here.
+#: Maximum size of a file in bytes, more than the client ever writes.
 _LONGEST: Final = 4096
 
-#: Who has the token can have the tunnel. The client never makes a link.
+#: With the token anyone can take the tunnel. The client never makes a link.
 _POLICY: Final = Policy(forbidden=0o077, mayBeLink=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
     """
-    One tunnel.
+    A tunnel.
 
     :ivar port: its public port.
-    :ivar resume: its token, if the server gives such things.
+    :ivar resume: its token; None: the server gives none.
     """
 
     port: int
@@ -41,16 +41,16 @@ class Remembered:
 
 
 class Memory(Protocol):
-    """Keeps what is to be remembered of one server and one local port."""
+    """Remembers a tunnel of one server and one local service."""
 
     def load(self) -> Remembered | None:
-        """What was saved last, if it is still there."""
+        """Return what was saved last; None if there is nothing."""
 
     def save(self, tunnel: Remembered) -> None:
-        """Keep this instead."""
+        """Remember this instead."""
 
     def close(self) -> None:
-        """Let another client use it, until it is needed again."""
+        """Let another client use the memory, until there is something to save again."""
 
 
 class NoMemory:
@@ -69,13 +69,13 @@ class NoMemory:
 
 class StateFile:
     """
-    A file for one server and one local port, for the user's eyes only: who has the token can have the tunnel.
+    A file for one server and one local service, which only the user may read.
 
-    Nothing about it is fatal: what cannot be read is ignored, what cannot be written is done without, each with a
-    warning. While one client uses the file others do without theirs; each of them looks again whenever it connects and
-    whenever it has something to save, and one has the file when the first has ended.
+    No error is fatal: a file that cannot be read is ignored, and without one that can be written the client remembers
+    nothing; each is an event. One client at a time uses the file. Others try again whenever they connect, and whenever
+    they have something to save.
 
-    :param folder: where the file is; made, if it is not there.
+    :param folder: the directory of the file; it is made if it does not exist.
     :param server: the server, as people write it.
     :param local: the local service, as people write it.
     """
@@ -92,9 +92,9 @@ class StateFile:
 
     def load(self) -> Remembered | None:
         """
-        What was saved last; None if there is nothing, it is of no use, or another client uses the file.
+        Return what was saved last; None if there is nothing, it cannot be used, or another client uses the file.
 
-        It is read once; call this again, in case that the other client has ended.
+        The file is read once. Further calls try again only after another client has used it.
         """
         if self._wasRead or not self._take():
             return None
@@ -108,7 +108,7 @@ class StateFile:
         return self._saved
 
     def save(self, tunnel: Remembered) -> None:
-        """Write the file anew, as a whole or not at all."""
+        """Replace the file, as a whole or not at all."""
         if tunnel == self._saved or not self._take():
             return
         self._wasRead = True
@@ -131,16 +131,16 @@ class StateFile:
             self._saved = None  # another client may save something else meanwhile
 
     def _take(self) -> bool:
-        """Keep other clients away from the file, and say whether it is ours: if so, it stays so to our end."""
+        """Lock the file against other clients, until it is closed; False if another one has it."""
         try:
             import fcntl
         except ImportError:
-            return True  # Windows: two clients of the same port are not told apart
+            return True  # Windows: two clients of the same service both use the file
         if self._ours:
             return True
         try:
             if self._lock is None:
-                checkFolders(self._path.parent)  # so nothing of root's is left in somebody's home
+                checkFolders(self._path.parent)  # so root leaves nothing in the home of another user
                 makeFolder(self._path.parent)
                 flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
                 self._lock = os.open(self._path.with_suffix(".lock"), flags, 0o600)
@@ -177,7 +177,7 @@ class StateFile:
                 and (resume is None or isToken(resume))
             ):
                 return Remembered(port, resume)
-        raise ValueError("it is damaged, or of something else")
+        raise ValueError("it is damaged, or of another server or service")
 
     def _write(self, text: str) -> None:
         with wholeFile(self._path.parent, text.encode()) as name:
@@ -185,7 +185,7 @@ class StateFile:
 
 
 def _reason(error: OSError | ValueError | NotPrivate) -> str:
-    """What is wrong with a file."""
+    """Describe what is wrong with a file."""
     match error:
         case NotPrivate():
             return f"it {error}"
@@ -197,6 +197,6 @@ def _reason(error: OSError | ValueError | NotPrivate) -> str:
 
 
 def _plain(name: str) -> str:
-    """The name with nothing in it that a file system would object to, and no longer than it likes."""
+    """The name, restricted to characters and a length that every file system accepts."""
     plain = re.sub(r"[^0-9A-Za-z._\[\]-]", "_", name)
     return plain if len(plain) <= _LONGEST_NAME else plain[: _LONGEST_NAME - 17] + "-" + digest(name).hex()[:16]

@@ -27,6 +27,7 @@ class Tunnel:
     :ivar name: the local service, by which events name the tunnel.
     :ivar local: connects to the local service.
     :ivar visitors: the number of visitors that are served, or on their way.
+    :ivar unreachable: whether the local service could not be reached for the last visitor.
     :ivar witness: called for each visitor that has come through to this client.
     """
 
@@ -39,11 +40,11 @@ class Tunnel:
         self._ports: dict[ServerAddress, PublicPort] = {}
         self._opened: Outcome[int] = Outcome()
         self._gaveUp: Outcome[None] = Outcome()
-        self._unreachable = False
         self.spec = spec
         self.name = str(spec.target)
         self.local = spec.target.dialer(reactor)
         self.visitors = 0
+        self.unreachable = False
         self.witness: Callable[[], None] | None = None
 
     def publicPort(self, server: ServerAddress) -> PublicPort:
@@ -88,13 +89,12 @@ class Tunnel:
         if self.witness is not None:
             self.witness()
 
-    def served(self) -> None:
-        """The local service was reached for a visitor."""
-        if self._unreachable:
-            self._unreachable = False
-            self._sink.emit(LocalReached(self.name))
+    def reached(self) -> None:
+        """The local service is reached again."""
+        self.unreachable = False
+        self._sink.emit(LocalReached(self.name))
 
-    def notServed(self, reason: Failure) -> None:
+    def unreached(self, reason: Failure) -> None:
         """The local service could not be reached for a visitor."""
-        self._unreachable = True
+        self.unreachable = True
         self._sink.emit(LocalUnreachable(self.name, describe(reason.value)))

@@ -47,7 +47,7 @@ class ArrivingVisitor:
 
     :param at: the tunnel that it visits, in the session that has announced it.
     :param source: where it comes from, if that is known.
-    :param refused: whether it is accepted only to be closed, as there are too many.
+    :param welcome: whether there is room for it; else it is accepted only to be closed.
     """
 
     __slots__ = (
@@ -64,14 +64,14 @@ class ArrivingVisitor:
         "_stopped",
     )
 
-    def __init__(self, owner: VisitorOwner, id: UUID, at: OpenTunnel, source: Source | None, refused: bool) -> None:
+    def __init__(self, owner: VisitorOwner, id: UUID, at: OpenTunnel, source: Source | None, welcome: bool) -> None:
         self._owner = owner
         self._id = id
         self._at = at
         self._source = source
         self._server: Stream | None = None
         self._local: socket.socket | None = None
-        self._refused = refused
+        self._refused = not welcome
         self._stopped = False
         self._reached = False
         self._reaching: Deferred[None] | None = None

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Final, Protocol
 from uuid import UUID
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
@@ -109,22 +108,25 @@ class Visitors:
         if self._looking is None:
             self._serveQueue()
 
-    def reach(self, tunnel: Tunnel) -> socket.socket | Deferred[socket.socket]:
-        """Connect to the local service for a visitor that is on a lane."""
-        self.descriptors.opened()
-        return self.patience.dial(tunnel.local)
+    def admit(self, id: UUID, tunnel: Tunnel, lane: int | None = None) -> bool:
+        """
+        Count a visitor that has come through to this client.
 
-    def mayCome(self, tunnel: Tunnel) -> bool:
-        """Whether there is room for one more visitor of a tunnel."""
-        most = tunnel.spec.maxVisitors
+        :param lane: the number of its lane, or None.
+        :returns: whether there is room for it, so that it is brought to the local service.
+        """
+        limit = tunnel.spec.maxVisitors
+        full = 0 < limit <= tunnel.visitors
         if 0 < self._maxVisitors <= self.count:
-            limit = self._maxVisitors
-        elif 0 < most <= tunnel.visitors:
-            limit = most
-        else:
-            return True
-        self.sink.emit(VisitorRefused(tunnel.name, Turned.TOO_MANY, limit))
-        return False
+            full, limit = True, self._maxVisitors
+        self.count += 1
+        tunnel.visitors += 1
+        if self.sink.visitors:
+            self._since[id] = self._reactor.seconds()
+            self.sink.emit(VisitorCame(str(id), tunnel.name, lane))
+        if full:
+            self.sink.emit(VisitorRefused(tunnel.name, Turned.TOO_MANY, limit))
+        return not full
 
     def hasDescriptors(self, wanted: int) -> bool:
         """
@@ -148,18 +150,6 @@ class Visitors:
         for visitor in list(self._dialling.values()):
             visitor.stop()
 
-    def came(self, id: UUID, tunnel: Tunnel, lane: int | None = None) -> None:
-        """
-        Count a visitor that is about to be brought to the local service.
-
-        :param lane: the number of its lane, or None.
-        """
-        self.count += 1
-        tunnel.visitors += 1
-        if self.sink.visitors:
-            self._since[id] = self._reactor.seconds()
-            self.sink.emit(VisitorCame(str(id), tunnel.name, lane))
-
     def served(self, id: UUID, at: OpenTunnel, sock: socket.socket) -> None:
         """
         The local service was reached for a visitor.
@@ -167,13 +157,14 @@ class Visitors:
         :param sock: the visitor's connection to the server.
         """
         at.connections.carriers[id] = sock
-        at.tunnel.served()
+        if at.tunnel.unreachable:
+            at.tunnel.reached()
         if self.sink.visitors:
             self.sink.emit(VisitorServed(str(id), at.tunnel.name))
 
     def unreached(self, id: UUID, tunnel: Tunnel, reason: Failure) -> None:
         """The local service could not be reached for a visitor."""
-        tunnel.notServed(reason)
+        tunnel.unreached(reason)
         self._unserved(id, tunnel, reason)
 
     def unaccepted(self, id: UUID, tunnel: Tunnel, reason: Failure) -> None:
@@ -182,7 +173,7 @@ class Visitors:
         self._unserved(id, tunnel, reason)
 
     def gone(self, id: UUID, tunnel: Tunnel) -> None:
-        """A visitor that was counted was not served."""
+        """A visitor that was admitted, or not, is gone without being served."""
         self.count -= 1
         tunnel.visitors -= 1
         self._since.pop(id, None)
@@ -226,9 +217,8 @@ class Visitors:
                 id, (until, at, source) = self._queue.popitem(last=False)
                 if until > now:
                     self.descriptors.opened(2)
-                    visitor = ArrivingVisitor(self, id, at, source, not self.mayCome(at.tunnel))
-                    self._dialling[id] = visitor
-                    self.came(id, at.tunnel)
+                    welcome = self.admit(id, at.tunnel)
+                    visitor = self._dialling[id] = ArrivingVisitor(self, id, at, source, welcome)
                     visitor.start()
         finally:
             if self._queue:

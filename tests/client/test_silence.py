@@ -50,7 +50,7 @@ class SilenceTests(SynchronousTestCase):
     def test_eachFrameBeginsThemAnew(self) -> None:
         for _ in range(10):
             self.pass_(7.9)
-            self.silence.heard()
+            self.silence.frameReceived()
         self.assertEqual(self.over, [])
 
     def test_bytesOfVisitorsDoAsWell(self) -> None:
@@ -64,10 +64,10 @@ class SilenceTests(SynchronousTestCase):
     def test_afterAStallWhatHasComeIsReadBeforeAnybodyIsJudged(self) -> None:
         for _ in range(3):
             self.clock.advance(60)
-            self.silence.heard()  # the sockets are read behind the timers
+            self.silence.frameReceived()  # the sockets are read behind the timers
             self.pass_(7)
             self.assertEqual(self.over, [])
-            self.silence.heard()
+            self.silence.frameReceived()
         self.clock.advance(60)
         self.pass_(1)
         self.assertEqual(len(self.over), 1)

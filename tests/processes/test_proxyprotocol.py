@@ -100,7 +100,7 @@ class BytesTests(proxies.DualCase):
 
 
 class OriginalTests(ProcessCase):
-    """An original server, which does not tell where visitors come from."""
+    """An original server, which does not send the addresses of visitors."""
 
     def test_itIsRefusedAtOnce(self) -> None:
         path = original()
@@ -112,7 +112,7 @@ class OriginalTests(ProcessCase):
             self.assertEqual(
                 client.err,
                 [
-                    "bore local: --proxy-protocol: this server does not tell where visitors come from, as it does not "
-                    "know the extension: run 'bore server' of txbore there, or leave --proxy-protocol out"
+                    "bore local: --proxy-protocol: this server does not send the addresses of visitors, as it does not "
+                    "know the extension: run 'bore server' of txbore there, or omit --proxy-protocol"
                 ],
             )

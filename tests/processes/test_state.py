@@ -89,13 +89,13 @@ class TroubleTests(StateCase):
     def test_theFileOfAnotherTunnelIsIgnored(self) -> None:
         content = json.loads(self.file.read_text())
         self.file.write_text(json.dumps(content | {"server": "elsewhere:7835"}))
-        self.assertIgnored("it is damaged, or of something else")
+        self.assertIgnored("it is damaged, or of another server or service")
 
     def test_aPortThatIsNoneIsIgnored(self) -> None:
         content = json.loads(self.file.read_text())
         for port in (0, 65536, "80", 80.0, True, None):
             self.file.write_text(json.dumps(content | {"port": port}))
-            self.assertIgnored("it is damaged, or of something else")
+            self.assertIgnored("it is damaged, or of another server or service")
 
     def test_oneThatOthersMayReadIsIgnored(self) -> None:
         self.file.chmod(0o640)
