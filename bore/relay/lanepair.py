@@ -1,4 +1,4 @@
-"""A plain stream joined with a lane, and how the two part again."""
+"""A plain stream joined with a lane, and how the two separate."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall
 
-from bore.relay.ends import BUFFER_SIZE, End
+from bore.relay.carriedpair import CarriedPair
+from bore.relay.flow import BUFFER_SIZE
+from bore.relay.halves import Half
 from bore.relay.interface import Ending, GiveBack, Reason
 from bore.relay.lane import Lane
-from bore.relay.laneinterface import CarriedPair, LaneLoop
+from bore.relay.lanedeadlines import LaneDeadlines
+from bore.relay.splice import SpliceRelay
 from bore.relay.tolane import ToLane
 from bore.streams.encryption import RECORD, encryptedSize
 from bore.streams.tcpinfo import unacknowledged
 from bore.wire.lane import RESET, RESET_FRAME
 
-#: So many bytes are taken by the local service's socket, even if nobody reads them.
+#: Bytes that the local service's socket takes even if the service does not read.
 _PASSED_ON: Final = 1 << 15
 
-#: Endings for which nobody waits, and that of a stream of which all was passed on.
+#: Endings at which the plain stream need not linger: all was acknowledged, or the relay does not wait.
 _AT_ONCE: Final = (Reason.FINISHED, Reason.STOPPED, Reason.FAILED)
 
 
@@ -29,23 +32,24 @@ class LanePair(CarriedPair):
 
     :param giveBack: takes the plain stream back, when the lane turns out to have been dead; None: the stream is cut
         then.
-    :ivar unproven: what the stream has sent on a lane that may be dead; None: it is alive.
     """
 
-    __slots__ = ("_giveBack", "_looking", "_loop", "lane", "plain", "unproven")
+    __slots__ = ("_deadlines", "_giveBack", "_looking", "_relay", "lane", "plain", "unproven")
 
     def __init__(
         self,
-        loop: LaneLoop,
+        relay: SpliceRelay,
+        deadlines: LaneDeadlines,
         plain: socket.socket,
         lane: Lane,
         giveBack: GiveBack | None,
     ) -> None:
-        self._loop = loop
+        self._relay = relay
+        self._deadlines = deadlines
         self._giveBack = giveBack
         self.unproven = None if giveBack is None else b""
         self._looking: IDelayedCall | None = None
-        self.plain = ToLane(loop, plain, lane.session)
+        self.plain = ToLane(relay.loop, plain, lane.session)
         self.lane = lane
         self.plain.pair = self
         self.plain.other = lane
@@ -53,55 +57,74 @@ class LanePair(CarriedPair):
 
     @property
     def moved(self) -> int:
-        return self.plain.taken + self.lane.taken
+        return self.plain.received + self.lane.received
+
+    def open(self, opening: bytes, early: bytes, header: bytes) -> None:
+        """
+        Put the plain stream on the lane, and start to move bytes.
+
+        :param opening: the frame that is sent on the lane first; empty: none.
+        :param early: bytes of the plain stream that were read already.
+        :param header: what is sent to the plain stream first.
+        """
+        plain, lane, loop = self.plain, self.lane, self._relay.loop
+        loop.add(plain)
+        lane.join(self, header)
+        if self.unproven is not None:
+            self._deadlines.unproven.add(self, None)
+        if opening or early:
+            plain.open(opening, early)
+        if loop.has(plain):
+            try:
+                loop.watch(plain)
+            except (OSError, ValueError) as e:
+                self._relay.couldNotJoin(e)
+                self.stop(Reason.FAILED)
+                return
+        if lane.on is self:
+            lane.start()
 
     def remember(self, data: bytes) -> None:
-        """Keep what the stream has sent, until the lane has shown that it is alive."""
         if self.unproven is not None:
             self.unproven += data
 
-    def said(self, size: int) -> None:
-        """So many bytes were said on the lane, or are held for it."""
-        self.lane.said += encryptedSize(size) if self.lane.encrypted else size
+    def wrote(self, size: int) -> None:
+        self.lane.written += size if self.lane.encrypted is None else encryptedSize(size)
 
     def proved(self) -> None:
-        """The lane has shown that it is alive."""
         self.unproven = None
         self._giveBack = None
-        self._loop.proved(self)
+        self._deadlines.unproven.take(self)
         if self._looking is not None:
             self._stopLooking()
-            if not self.plain.ended and not self.plain.finished:
+            if not self.plain.endFramed and not self.plain.finished:
                 self.plain.readable = True
                 self.plain.pump()
 
     def mustWait(self) -> bool:
-        """Whether no more may be read, as another lane could not be given it, should this one turn out to be dead."""
         if self.unproven is None or len(self.unproven) < BUFFER_SIZE:
             return False
         if self._hasArrived():
-            self._stopLooking()  # who asks goes on by itself
+            self._stopLooking()  # the caller goes on by itself
             self.proved()
             return False
         if self._looking is None:
-            self._looking = self._loop.stalled(self)
+            self._looking = self._deadlines.lookSoon(self)
         return True
 
     def _stopLooking(self) -> None:
-        """Look no more whether the lane has proved itself."""
+        """Do not check any more whether the lane has shown that it is alive."""
         looking, self._looking = self._looking, None
         if looking is not None and looking.active():
             looking.cancel()
 
     def look(self) -> None:
-        """The stream waits for its lane to prove itself: see whether it has."""
         if self.unproven is not None and self._hasArrived():
             self.proved()
         elif self.unproven is not None:
-            self._looking = self._loop.stalled(self)
+            self._looking = self._deadlines.lookSoon(self)
 
     def check(self) -> None:
-        """Nothing has come on the lane for a while: see whether anything that was said on it has arrived."""
         if self._hasArrived():
             self.proved()
         else:
@@ -109,96 +132,96 @@ class LanePair(CarriedPair):
 
     def _hasArrived(self) -> bool:
         """Whether the other side's kernel has acknowledged anything of this stream."""
-        held = len(self.plain.held)
-        if self.lane.encrypted:
-            held = encryptedSize(max(0, held - RECORD))  # a part of the first record may be said already
-        return unacknowledged(self.lane.fd) < self.lane.said - held
+        unsent = len(self.plain.unsent)
+        if self.lane.encrypted is not None:
+            unsent = encryptedSize(max(0, unsent - RECORD))  # a part of the first record may be sent already
+        return unacknowledged(self.lane.fd) < self.lane.written - unsent
 
     def stop(self, reason: Reason) -> None:
-        if self._loop.has(self.plain):
+        if self._relay.loop.has(self.plain):
             if reason is Reason.HALF_OPEN:
                 self._cutPlain(reason)
             else:
                 self._cutAll(reason)
 
-    def cutAt(self, end: End) -> None:
-        """The peer of the plain stream has cut it; a lane knows by itself what to do."""
+    def cutAt(self, half: Half) -> None:
+        """The peer of the plain stream has cut it; see :meth:`laneLost` for the lane."""
         self._cutPlain(self._sideOf(self.plain))
 
-    def cutBefore(self) -> None:
-        """The plain stream was cut before anything was said about it: the lane is as idle as it was."""
-        self.plain.deaf = True
+    def cutBeforeOpening(self) -> None:
+        self.plain.refusesData = True
         self._closePlain(self._sideOf(self.plain))
         self.lane.turnIdle()
 
     def cutByPeer(self) -> None:
-        """The other side says that the stream was cut there, and all that it had sent before was passed on."""
         self._cutPlain(self._sideOf(self.lane), byPeer=True)
 
     def laneLost(self) -> None:
-        """The lane is dead, or has ended in the middle of a stream."""
         if self._giveBack is not None and self._hasArrived():
-            self._giveBack = None  # somebody may have acted on it: it must not be said again
+            self._giveBack = None  # the other side may have acted on it: it must not be sent again
         self._lose(silent=False)
 
     def _lose(self, silent: bool) -> None:
-        if self._giveBack is None or self.plain.deaf:
+        if self._giveBack is None or self.plain.refusesData:
             self._cutAll(self._sideOf(self.lane))
             return
-        plain, lane, giveBack, data = self.plain, self.lane, self._giveBack, self.unproven or b""
-        self._loop.release(plain)
+        relay, plain, lane, giveBack, data = self._relay, self.plain, self.lane, self._giveBack, self.unproven or b""
+        relay.loop.release(plain)
         plain.drop()
-        self._loop.goesOn(self, lambda _: self._loop.afterwards(lane, lambda: giveBack(data, silent)))
-        self._loop.pairEnded(self, self._part(Reason.FAILED))
+        relay.endsElsewhere(self, lambda _: relay.loop.afterwards(lane, lambda: giveBack(data, silent)))
+        relay.pairEnded(self, self._separate(Reason.FAILED))
         lane.end(reset=True)
 
-    def finished(self, end: End) -> None:
+    def finished(self, half: Half) -> None:
         plain, lane = self.plain, self.lane
-        if not (plain.finished and lane.finished) or plain.owing:
-            self._finishedOne(end)
+        if not (plain.finished and lane.finished) or plain.endPending:
+            self._finishedOne(half)
             return
         self._closePlain(Reason.FINISHED)
-        if end is plain and plain.taken > _PASSED_ON and lane.session.serves:
+        if half is plain and plain.received > _PASSED_ON and lane.session.serves:
             # The service ended first, and may not have read all yet: the next visitor would wait behind that.
             lane.end(reset=False)
             return
         lane.settle(b"")
 
-    def _finishedOne(self, end: End) -> None:
-        """One direction has ended, or the end of it is owing."""
-        if not end.deaf or not end.finished or end.owing:
-            self._loop.halfOpened(self)
-        elif end is self.plain:
-            self.cutAt(end)
+    def _finishedOne(self, half: Half) -> None:
+        """One direction has ended, or its end is pending."""
+        if not half.refusesData or not half.finished or half.endPending:
+            self._relay.halfOpened(self)
+        elif half is self.plain:
+            self.cutAt(half)
         else:
             self.laneLost()
 
     def _cutPlain(self, reason: Reason, byPeer: bool = False) -> None:
         """
-        Cut the plain stream; the lane goes on, if the other side can be told.
+        Cut the plain stream; the lane goes on, if RESET can be sent on it.
 
-        :param byPeer: it was the other side that has told us: all that has come from it was passed on.
+        :param byPeer: the other side has sent RESET: all that has come from it was passed on.
         """
         plain, lane = self.plain, self.lane
-        rest = bytes(plain.held)
-        told = lane.session.over
+        rest = bytes(plain.unsent)
+        over = lane.session.over
         if lane.session.maySend:
             # If bare bytes come, there is no last frame to wait for: they are thrown away, up to the lane's end.
             lane.session.sent(RESET)
             rest += RESET_FRAME
-            told = True
-        if told:
+            over = True
+        if over:
             self._closePlain(reason)
             lane.settle(rest)
-            self._loop.afterwards(lane, lane.pump)
-        elif byPeer or not plain.deaf:
+            self._relay.loop.afterwards(lane, lane.pump)
+        elif byPeer or not plain.refusesData:
             self._closePlain(reason)
             # Where there are frames, the lane's end in the middle of a stream is a cut.
             lane.end(reset=not plain.framed)
         else:
-            self._loop.forget(plain)
+            self._relay.loop.forget(plain)
             plain.close(reset=True)
-            lane.endLater(self, self._part(reason))
+            ending = self._separate(reason)
+            lane.retire()
+            self._relay.linger(self, lane, ending)
+            lane.user.gone(lane)
 
     def _cutAll(self, reason: Reason) -> None:
         lane = self.lane
@@ -206,29 +229,29 @@ class LanePair(CarriedPair):
         lane.end(reset=True)
 
     def _closePlain(self, reason: Reason) -> None:
-        """Close the plain stream, by a reset unless it has finished, and part from the lane."""
+        """Close the plain stream, by a reset unless it has finished, and separate it from the lane."""
         plain = self.plain
-        if plain.deaf or reason in _AT_ONCE:
-            self._loop.forget(plain)
+        if plain.refusesData or reason in _AT_ONCE:
+            self._relay.loop.forget(plain)
             plain.close(reset=reason is not Reason.FINISHED)
-            self._loop.pairEnded(self, self._part(reason))
+            self._relay.pairEnded(self, self._separate(reason))
         else:
-            self._loop.linger(self, plain, self._part(reason))
+            self._relay.linger(self, plain, self._separate(reason))
 
-    def _part(self, reason: Reason) -> Ending:
-        """The stream is not on the lane any more."""
+    def _separate(self, reason: Reason) -> Ending:
+        """Take the plain stream off the lane."""
         plain, lane = self.plain, self.lane
-        toLane, fromLane = plain.taken, lane.taken
-        if lane.deaf:
-            self._loop.parted(lane)
+        toLane, fromLane = plain.received, lane.received
+        if lane.refusesData:
+            self._relay.loop.notRefused(lane)
         lane.leave()
         if self.unproven is not None:
-            self._loop.proved(self)
+            self._deadlines.unproven.take(self)
             self.unproven = None
         if self._looking is not None:
             self._stopLooking()
         del plain.other, plain.pair
-        return Ending(reason, toLane, fromLane) if self.lane.session.serves else Ending(reason, fromLane, toLane)
+        return Ending(reason, toLane, fromLane) if lane.session.serves else Ending(reason, fromLane, toLane)
 
-    def _sideOf(self, end: End) -> Reason:
-        return Reason.LEFT_CUT if (end is self.plain) == self.lane.session.serves else Reason.RIGHT_CUT
+    def _sideOf(self, half: Half) -> Reason:
+        return Reason.LEFT_CUT if (half is self.plain) == self.lane.session.serves else Reason.RIGHT_CUT

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from bore.relay.interface import Ending, Pair, Reason, Relay, Stream
+from bore.relay.interface import Ending, Reason, Stream
 from bore.relay.lingering import TAKE_TIMEOUT
+from bore.relay.pairs import Pair, PairRelay
 from bore.relay.readout import ReadOutTransport
 from bore.streams.reactor import IReactor
 from bore.streams.tcpinfo import unacknowledged
 from bore.streams.transport import IStreamTransport
 
 
-class PortableRelay(Relay):
+class PortableRelay(PairRelay):
     """Joins streams by reading and writing in user space."""
 
-    def _makePair(self, left: Stream, right: Stream) -> Pair:
-        return _PortablePair(self, self._reactor, left, right)
-
-    def _begin(self, pair: Pair) -> None:
-        assert isinstance(pair, _PortablePair)
-        pair.begin()
+    def _makePair(self, left: Stream, right: Stream) -> tuple[Pair, Callable[[], None]]:
+        pair = _PortablePair(self, self._reactor, left, right)
+        return pair, pair.begin
 
 
 class _PortablePair(Pair):

@@ -1,11 +1,12 @@
-"""The plain stream of a lane's visitor: what comes from it is said in frames."""
+"""The plain stream on a lane, whose bytes are put into frames."""
 
 from __future__ import annotations
 
 import socket
 
-from bore.relay.ends import BUFFER_SIZE, End, Loop
-from bore.relay.laneinterface import CarriedPair
+from bore.relay.carriedpair import CarriedPair
+from bore.relay.flow import BUFFER_SIZE, Flow
+from bore.relay.halves import Loop
 from bore.wire.lane import (
     DATA,
     END,
@@ -21,16 +22,16 @@ from bore.wire.lane import (
 )
 
 
-class ToLane(End):
+class ToLane(Flow):
     """
-    A plain stream, and the direction from it to the lane. What it holds are frames.
+    A plain stream, and the direction from it to the lane. What is unsent are frames.
 
-    :ivar ended: END has been said, and may still be held.
     :ivar session: what may be sent on the lane.
+    :ivar endFramed: END was written, or is unsent.
     :ivar messages: how many times it was read from.
     """
 
-    __slots__ = ("ended", "messages", "session")
+    __slots__ = ("endFramed", "messages", "session")
 
     pair: CarriedPair
 
@@ -38,14 +39,14 @@ class ToLane(End):
         super().__init__(loop, sock)
         self.framed = True
         self.session = session
-        self.ended = False
+        self.endFramed = False
         self.messages = 0
 
-    def begin(self, opening: bytes, early: bytes) -> None:
+    def open(self, opening: bytes, early: bytes) -> None:
         """
-        Start the stream: say what is there to say in one go.
+        Start the stream: send the first frame, and what can be read already, in one write.
 
-        :param opening: what goes ahead of the stream.
+        :param opening: the first frame; empty: none.
         :param early: bytes of the stream that were read already.
         """
         data = early
@@ -55,85 +56,85 @@ class ToLane(End):
             except BlockingIOError:
                 pass
             except OSError:
-                self.pair.cutBefore()
+                self.pair.cutBeforeOpening()
                 return
             self.readable = len(data) == BUFFER_SIZE
         if opening:
             self.session.sent(OPEN)
         if data:
-            self.taken = len(data)
+            self.received = len(data)
             self.pair.remember(data)
             while len(data) > MAX_PAYLOAD:
                 opening += HEADER.pack(DATA, MAX_PAYLOAD) + data[:MAX_PAYLOAD]
                 data = data[MAX_PAYLOAD:]
             opening += HEADER.pack(DATA, len(data)) + data
         if opening:
-            self.pair.said(len(opening))
+            self.pair.wrote(len(opening))
             self.write(opening)
 
     def moveFramed(self) -> None:
         pair = self.pair
         if pair.unproven is not None and pair.mustWait():
             self.readable = False
-            if self.ending and (error := self.error()):
-                self.refused(error)  # nobody reads just now, and so nobody else would find out
+            if self.hungUp and (error := self.error()):
+                self.refused(error)  # nothing is read just now that would report the error
             return
         data = self.receive()
         if not data:
             return
-        over = broken = False
-        if self.ending and len(data) < BUFFER_SIZE:
-            more, over, broken = self._lookBehind(BUFFER_SIZE - len(data))
+        over = wasReset = False
+        if self.hungUp and len(data) < BUFFER_SIZE:
+            more, over, wasReset = self._readBehind(BUFFER_SIZE - len(data))
             data += more
-        self.taken += len(data)
+        self.received += len(data)
         if pair.unproven is not None:
             pair.remember(data)
         frame = HEADER.pack(DATA, len(data)) + data
         if over:
             frame += END_FRAME
             self.readable = False
-            self.ended = True
+            self.endFramed = True
             self.session.sent(END)
-        pair.said(len(frame))
+        pair.wrote(len(frame))
         self.write(frame)
         if self.finished:
             return  # the lane has turned out to be dead
         if over:
             self._complete()
-        elif broken:
+        elif wasReset:
             self.cut()
         else:
             self.messages += 1
-            if self.taken >= RAW_THRESHOLD or self.messages >= RAW_MESSAGES:
+            if self.received >= RAW_THRESHOLD or self.messages >= RAW_MESSAGES:
                 self._goRaw()
 
-    def _lookBehind(self, room: int) -> tuple[bytes, bool, bool]:
+    def _readBehind(self, room: int) -> tuple[bytes, bool, bool]:
         """
-        Read behind what was just read from a peer that has ended its stream, so that the end goes along with it.
+        Read once more from a peer that has ended its stream, so that the end goes along with the last bytes.
 
         :returns: what there was, whether the stream has ended, and whether it was cut.
         """
         try:
             more = self.socket.recv(room)
         except BlockingIOError:
-            return b"", False, self.deaf
+            return b"", False, self.refusesData
         except OSError:
             return b"", False, True
         over = not more
-        return more, over and not self.broken, over and self.broken
+        return more, over and not self.wasReset, over and self.wasReset
 
     def _goRaw(self) -> None:
-        """Say no frames any more, unless another lane may have to be given what is said: it would not be known."""
+        """Send bare bytes from here on, unless another lane may have to be given what is sent: it is not kept then."""
         if self.pair.unproven is None:
             self.session.sent(RAW)
             self.framed = False
-            self.say(RAW_FRAME)
+            self._send(RAW_FRAME)
 
-    def say(self, frame: bytes) -> None:
-        """Say something behind all that was said."""
-        self.pair.said(len(frame))
-        if self.held:
-            self.held = b"".join((self.held, frame))
+    def _send(self, frame: bytes) -> None:
+        """Send a frame behind all that is unsent."""
+        self.pair.wrote(len(frame))
+        if self.unsent:
+            self.unsent = b"".join((self.unsent, frame))
         else:
             self.write(frame)
 
@@ -142,7 +143,7 @@ class ToLane(End):
             super().discard()
 
     def finish(self) -> None:
-        if self.broken:
+        if self.wasReset:
             self.cut()
             return
         if not self.framed:
@@ -150,9 +151,9 @@ class ToLane(End):
             super().finish()
             return
         self.readable = False
-        self.ended = True
+        self.endFramed = True
         self.session.sent(END)
-        self.say(END_FRAME)
+        self._send(END_FRAME)
         self._complete()
 
     def deliver(self) -> bool:
@@ -162,7 +163,7 @@ class ToLane(End):
         return True
 
     def _complete(self) -> None:
-        """The end has been passed on, if it is with the kernel."""
-        if self.ended and not self.held and not self.finished:
+        """If the kernel has taken END, the end of this direction was passed on."""
+        if self.endFramed and not self.unsent and not self.finished:
             self.finished = True
             self.pair.finished(self)

@@ -1,5 +1,5 @@
 """
-Sockets: listening, dialling, transports, options and queries.
+Connected streams of bytes: how they come to be, and what their kernel socket is told.
 
-This layer knows sockets and the reactor, and no messages.
+This floor knows sockets and the reactor, and no message.
 """

@@ -19,7 +19,9 @@ from bore.streams.transport import SocketTransport, addressOf
 @implementer(IStreamClientEndpoint)
 class DialerEndpoint:
     """
-    An endpoint that connects by a dialler, plain or inside TLS.
+    Connects as its dialler does, plain or inside TLS.
+
+    :param dialer: dials.
     """
 
     def __init__(self, reactor: IReactor, dialer: Dials) -> None:
@@ -27,7 +29,7 @@ class DialerEndpoint:
         self._dialer = dialer
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        """Connect once. Fails as the dialler does."""
+        """Dial once. Fails as the dialler does."""
         dial = cast(Callable[[], Deferred[socket.socket]], self._dialer.dial)
         return maybeDeferred(dial).addCallback(self._start, protocolFactory)
 

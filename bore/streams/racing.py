@@ -1,4 +1,4 @@
-"""The addresses of one dial, which are tried concurrently until one answers (RFC 8305)."""
+"""The addresses of one dial: tried one beside the other, until one has answered (RFC 8305)."""
 
 from __future__ import annotations
 
@@ -17,31 +17,32 @@ from bore.streams.addresses import Place, SocketAddress, isLoopback
 from bore.streams.reactor import IReactor
 from bore.streams.socketoptions import closeWithReset, prepareStream
 
-#: The time for a whole dial, in seconds.
+#: A dial that has not succeeded by then has failed, in seconds.
 DIAL_TIMEOUT: Final = 10.0
 
-#: How many addresses of a name are tried; each takes a descriptor until it answers.
-MAX_PLACES: Final = 128
+#: Addresses of one name that are tried; each takes a descriptor while it does not answer.
+MOST_PLACES: Final = 128
 
-#: The time between the attempts, in seconds (Connection Attempt Delay, RFC 8305, section 5).
+#: When an address has not answered after so many seconds the next one is tried beside it (RFC 8305, section 5).
 _ATTEMPT_DELAY: Final = 0.25
 
-#: The time by which the last of many addresses is tried, in seconds; it has as long to answer.
+#: The last of many addresses is tried after so many seconds, so that it has as many left to answer.
 _ALL_TRIED: Final = DIAL_TIMEOUT / 2
 
-#: Results of connect(2) that are not errors.
+#: What connect(2) says when it is not done yet, or is.
 _UNDER_WAY: Final = (0, errno.EINPROGRESS, errno.EWOULDBLOCK)
 
-#: Making a socket that does not block saves a system call, where it is possible.
+#: Where a socket can be made so that it does not block, that saves a system call.
 _NONBLOCK: Final[int] = getattr(socket, "SOCK_NONBLOCK", 0)
 
-#: Linux: the range of ephemeral ports.
+#: Linux: the ports that the system gives to connections.
 _PORT_RANGE: Final = "/proc/sys/net/ipv4/ip_local_port_range"
 
 
 def alternate(places: Sequence[Place]) -> list[Place]:
     """
-    Sort addresses so that both families alternate (RFC 8305, section 4), each in its own order; at most MAX_PLACES.
+    Put addresses of both families in turn (RFC 8305, section 4), each family in its order, the first one first; and no
+    more of them than are tried.
     """
     unique = list(dict.fromkeys(places))
     first = [place for place in unique if place[0] == unique[0][0]]
@@ -49,11 +50,11 @@ def alternate(places: Sequence[Place]) -> list[Place]:
     mixed: list[Place] = []
     for n in range(max(len(first), len(other))):
         mixed += first[n : n + 1] + other[n : n + 1]
-    return mixed[:MAX_PLACES]
+    return mixed[:MOST_PLACES]
 
 
-def mayConnectToItself(port: int) -> bool:
-    """Whether this port is one that the system may choose for the near end of a connection to it."""
+def mayReachItself(port: int) -> bool:
+    """Whether the system may give a connection to this port of this machine the same port for its own end."""
     try:
         with open(_PORT_RANGE) as file:
             lowest, highest = map(int, file.read().split())
@@ -64,7 +65,7 @@ def mayConnectToItself(port: int) -> bool:
 
 def begin(place: Place) -> socket.socket:
     """
-    Make a socket, and begin to connect it.
+    Make a socket that is connected, or on its way.
 
     :raises OSError: when that fails at once.
     """
@@ -74,7 +75,7 @@ def begin(place: Place) -> socket.socket:
         if not _NONBLOCK:
             sock.setblocking(False)
         if isLoopback(address):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a peer in this machine does not vanish
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # nobody vanishes within a machine
         else:
             prepareStream(sock)
         code = sock.connect_ex(address)
@@ -90,24 +91,24 @@ def begin(place: Place) -> socket.socket:
 
 def isConnected(sock: socket.socket, mayBeItself: bool) -> bool:
     """
-    Whether a connection was established at once, as it is within a machine.
+    Whether a connection was made while it was asked for: within a machine it always is.
 
-    :param mayBeItself: whether to check that the socket is not connected to itself by TCP's simultaneous open: that
-        happens where no one listens, when the system chooses the port that it connects to for the socket.
-    :raises ConnectionRefusedError: when it is; the socket is closed, so that its port is free for the service.
+    :param mayBeItself: whether to check that it does not lead to the socket itself, by TCP's simultaneous open: that
+        happens where nobody listens, as soon as the system gives the socket the port that it connects to.
+    :raises ConnectionRefusedError: when it does; then the socket is closed, and its port is free for the service.
     """
     try:
         peer = sock.getpeername()
     except OSError:
         return False
     if mayBeItself:
-        refuseSelfConnection(sock, peer)
+        refuseItself(sock, peer)
     return True
 
 
-def refuseSelfConnection(sock: socket.socket, peer: SocketAddress) -> None:
+def refuseItself(sock: socket.socket, peer: SocketAddress) -> None:
     """
-    Check that a socket is not connected to itself.
+    See that a connection does not lead to its own socket.
 
     :raises ConnectionRefusedError: see :func:`isConnected`.
     """
@@ -124,11 +125,11 @@ class Race:
     """
     Tries the addresses of one dial, each a little after the one before, or as soon as that one has failed.
 
-    :param places: the addresses to try.
-    :param first: an attempt that has begun.
-    :param error: the error of an attempt that has failed.
+    :param places: what is to be tried.
+    :param first: what is under way already.
+    :param error: why something failed already.
     :param mayBeItself: see :func:`isConnected`.
-    :ivar done: fires with the address and its socket; fails with the last error, an OSError. Cancelling it ends all
+    :ivar done: fires with the address and its socket, or fails with the last error, an OSError. Cancelling it ends all
         attempts.
     """
 
@@ -202,7 +203,7 @@ class Race:
 
 @implementer(IWriteDescriptor)
 class _Attempt:
-    """A socket that is being connected to one address."""
+    """One socket on its way to one address."""
 
     def __init__(self, reactor: IReactor, race: Race, place: Place, sock: socket.socket) -> None:
         self._reactor = reactor
@@ -218,25 +219,25 @@ class _Attempt:
         return "Dialer"
 
     def doWrite(self) -> None:
-        self._finish()
+        self._settle()
 
     def connectionLost(self, reason: Failure) -> None:
-        """The poll has reported an error of the socket, or the reactor stops."""
+        """The poll says that something is wrong with the socket, or the reactor ends."""
         if self.socket.fileno() >= 0:
-            self._finish(errno.ECONNABORTED)
+            self._settle(errno.ECONNABORTED)
 
     def abandon(self) -> None:
         self._reactor.removeWriter(self)
         self.socket.close()
 
-    def _finish(self, otherwise: int = 0) -> None:
+    def _settle(self, otherwise: int = 0) -> None:
         self._reactor.removeWriter(self)
         code = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or otherwise
         try:
             if code:
                 raise _error(code)
             if self._race.mayBeItself:
-                refuseSelfConnection(self.socket, self.place[1])
+                refuseItself(self.socket, self.place[1])
         except OSError as e:
             self.socket.close()
             self._race.failed(self, e)

@@ -1,4 +1,4 @@
-"""The type of the reactor."""
+"""What this program needs of a reactor."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from twisted.internet.interfaces import IReactorFDSet, IReactorFromThreads, IRea
 
 class IReactor(IReactorTime, IReactorFDSet, IReactorTCP, IReactorFromThreads):
     """
-    A reactor with timers, descriptors, connections and calls from threads.
+    Time, descriptors, connections and calls from threads.
 
-    All reactors of Twisted that watch descriptors have them (epoll, kqueue, poll, select, and asyncio's on a selector
-    loop), but Twisted has no single type for them. The entry points cast theirs once.
+    Every reactor that watches descriptors has all of it (epoll, kqueue, poll, select, and asyncio's on a selector
+    loop); no Twisted type says so in one word. The entry points cast theirs once.
     """

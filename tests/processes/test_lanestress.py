@@ -119,7 +119,7 @@ class LanedStress(RelayContract):
     @inThread
     def test_descriptorsAreAsBefore(self) -> None:
         def ends() -> int:
-            return inReactor(lambda: len(self.relay.near._ends) + len(self.relay.far._ends))  # type: ignore[no-any-return]
+            return inReactor(lambda: len(self.relay.near.loop._halves) + len(self.relay.far.loop._halves))  # type: ignore[no-any-return]
 
         self.run_([(1000, 1000)] * 8)
         before = len(os.listdir("/proc/self/fd"))

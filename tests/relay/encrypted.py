@@ -47,7 +47,6 @@ class EncryptedRelay(HalvedRelay):
     def __init__(
         self, reactor: IReactor, halfOpenTimeout: float, backend: Callable[[IReactor, float], Relay] = LaneRelay
     ) -> None:
-        super().__init__(reactor, halfOpenTimeout)
         self.near = backend(reactor, halfOpenTimeout)
         self.far = backend(reactor, halfOpenTimeout)
 

@@ -210,7 +210,7 @@ class LaneCase(SynchronousTestCase):
         self.addCleanup(self._nothingIsLeft)
 
     def _nothingIsLeft(self) -> None:
-        if not self.relay._epoll.closed and self.relay._drained is None:
+        if not self.relay.loop.closed and self.relay._drained is None:
             self.relay.drain(0)
         self.reactor.advance(0)
         for sock in self.sockets:
@@ -218,7 +218,13 @@ class LaneCase(SynchronousTestCase):
         self.plugs.close()
         self.assertEqual([sock for sock in self._joined if sock.fileno() >= 0], [], "sockets were left")
         relay = self.relay
-        left = len(relay), len(relay._ends), len(relay._unproven), len(relay._unanswered), relay.pipes._used
+        left = (
+            len(relay),
+            len(relay.loop._halves),
+            len(relay.deadlines.unproven),
+            len(relay.deadlines.unanswered),
+            relay.loop.pipes._used,
+        )
         self.assertEqual(left, (0, 0, 0, 0, 0), "pairs, ends, unproven and unanswered lanes, pipes were left")
         self.assertEqual(self.reactor.getDelayedCalls(), [], "timers were left")
         # What other tests have left may be closed at any time: fewer than before are nothing that this one has left.
@@ -236,8 +242,8 @@ class LaneCase(SynchronousTestCase):
     def turn(self, turns: int = TURNS) -> None:
         """Let the relay do its work."""
         for _ in range(turns):
-            if not self.relay._epoll.closed:
-                self.relay.doRead()
+            if not self.relay.loop.closed:
+                self.relay.loop.doRead()
             self.reactor.advance(0)
 
     def linger(self) -> None:

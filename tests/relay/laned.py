@@ -75,7 +75,6 @@ class LanedRelay(HalvedRelay):
         halfOpenTimeout: float,
         pair: Callable[[bool], tuple[socket.socket, socket.socket]] = tcpPair,
     ) -> None:
-        super().__init__(reactor, halfOpenTimeout)
         self.near = LaneRelay(reactor, halfOpenTimeout)
         self.far = LaneRelay(reactor, halfOpenTimeout)
         self.server = Side()

@@ -13,7 +13,7 @@ import time
 from typing import Final, cast
 from uuid import UUID
 
-from bore.relay.ends import BUFFER_SIZE
+from bore.relay.flow import BUFFER_SIZE
 from bore.relay.interface import Ending, LaneHandle, Stream
 from bore.relay.lane import Lane
 from bore.relay.lanes import LaneRelay
@@ -226,7 +226,7 @@ class World:
             self._come()
         elif what < 0.3:
             relay = self.near if random.random() < 0.5 else self.far
-            relay.doRead()
+            relay.loop.doRead()
             self.reactor.advance(random.choice((0, 0, 0, 0.001)))
             self._look()
         elif what < 0.45:
@@ -258,10 +258,10 @@ class World:
         """Nobody holds more than what two reads give."""
         for lane, wire in self.wires.items():
             for end in wire.lanes:
-                assert len(end.held) + end.decoder.kept <= _MOST, "a lane holds too much"
-                assert len(end._outgoing) <= _MOST, "a lane holds too much of the last visitor"
+                assert len(end.unsent) + end.decoder.kept <= _MOST, "a lane holds too much"
+                assert len(end.outgoing) <= _MOST, "a lane holds too much of the last visitor"
             if lane.on is not None:
-                assert len(pairOn(lane).plain.held) <= 2 * _MOST, "a stream holds too much"
+                assert len(pairOn(lane).plain.unsent) <= 2 * _MOST, "a stream holds too much"
 
     def run(self) -> None:
         """Let it all happen, and see that nothing is left."""
@@ -279,27 +279,28 @@ class World:
             assert idle < 40, f"stuck: {list(self.talks.values())}"
         for _ in range(4):
             for _ in range(200):
-                self.near.doRead()
-                self.far.doRead()
+                self.near.loop.doRead()
+                self.far.loop.doRead()
                 self.reactor.advance(0)
                 for wire in self.wires.values():
                     wire.move()
             self.reactor.advance(11)
         left = [
-            (len(r), len(r._unproven), len(r._unanswered), r.pipes._used, len(r.ready)) for r in (self.near, self.far)
+            (len(r), len(r.deadlines.unproven), len(r.deadlines.unanswered), r.loop.pipes._used, len(r.loop.ready))
+            for r in (self.near, self.far)
         ]
         assert left == [(0, 0, 0, 0, 0)] * 2, f"left behind: {left}"
         for relay in (self.near, self.far):
-            for end in relay._ends.values():
-                assert isinstance(end, Lane) and end.session.idle and not end._outgoing, "a lane that is not idle"
-        assert len(self.near._ends) == len(self.server.ready) == len(self.far._ends)
+            for end in relay.loop._halves.values():
+                assert isinstance(end, Lane) and end.session.idle and not end.outgoing, "a lane that is not idle"
+        assert len(self.near.loop._halves) == len(self.server.ready) == len(self.far.loop._halves)
 
     def close(self) -> None:
         """Close everything."""
         self._plugs.close()
         for relay in (self.near, self.far):
             relay._cutAll()
-            if not relay._epoll.closed:
+            if not relay.loop.closed:
                 relay.close()
         for wire in self.wires.values():
             wire.kill(True)

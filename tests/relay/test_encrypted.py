@@ -132,11 +132,11 @@ class EncryptedPairTests(SynchronousTestCase):
 
     def test_tinyRecordsDoNotStopTheOthers(self) -> None:
         """Each costs as much as a large one, and the bytes that a stream may move in a turn do not bound them."""
-        reads = self.relay.share // LEAST
+        reads = self.relay.loop.share // LEAST
         for _ in range(4 * reads):
             self.client.send(b"x")
         (pair,) = self.relay._pairs
-        self.relay.doRead()
+        self.relay.loop.doRead()
         self.assertTrue(reads // 2 < pair.moved <= reads, pair.moved)
         self.reactor.advance(0)
         self.assertEqual(pair.moved, 4 * reads)
@@ -145,7 +145,7 @@ class EncryptedPairTests(SynchronousTestCase):
         """The visitor must not take for complete what somebody in between has cut short."""
         self.client.send(b"half of it")
         socket.socket.shutdown(self.client, socket.SHUT_WR)
-        self.relay.doRead()
+        self.relay.loop.doRead()
         self.assertEqual(self.endings[0].reason, Reason.RIGHT_CUT)
         with self.assertRaises(ConnectionResetError):
             while self.visitor.recv(100):
@@ -154,16 +154,16 @@ class EncryptedPairTests(SynchronousTestCase):
     def test_anEndWithAWordIsAnEnd(self) -> None:
         self.client.send(b"all of it")
         self.client.shutdown(socket.SHUT_WR)
-        self.relay.doRead()
+        self.relay.loop.doRead()
         self.assertEqual(receiveAll(self.visitor), b"all of it")
         self.visitor.sendall(b"and the answer")
-        self.relay.doRead()
+        self.relay.loop.doRead()
         self.assertEqual(self.client.recv(100), b"and the answer")
         self.assertEqual(self.endings, [])
 
     def test_garbageIsACut(self) -> None:
         os.write(self.client.fileno(), b"\x17\x03\x03\x00\x20" + bytes(32))
-        self.relay.doRead()
+        self.relay.loop.doRead()
         self.assertEqual(self.endings[0].reason, Reason.RIGHT_CUT)
 
     def test_anEndThatFindsNoRoomIsSaidLater(self) -> None:
@@ -178,11 +178,11 @@ class EncryptedPairTests(SynchronousTestCase):
 
         self.patch(TlsSocket, "shutdown", shutdown)
         self.visitor.shutdown(socket.SHUT_WR)
-        self.relay.doRead()
+        self.relay.loop.doRead()
         with self.assertRaises(BlockingIOError):
             self.client.recv(100)
         full.clear()
-        for end in list(self.relay._ends.values()):
+        for end in list(self.relay.loop._halves.values()):
             end.serve(select.EPOLLOUT)
         self.assertEqual(self.client.recv(100), b"")
 
@@ -194,7 +194,7 @@ class EncryptedPairTests(SynchronousTestCase):
         self.addCleanup(visitor.close)
         server.send(b"behind it")
         self.relay.join(Stream(inner), Stream(client), self.endings.append)
-        self.relay.doRead()
+        self.relay.loop.doRead()
         self.reactor.advance(0)
         self.assertEqual(visitor.recv(100), b"behind it")
 
@@ -211,7 +211,7 @@ class NewKeysTests(TlsCase):
         self.client, self.server = self.pair(client=context, buffer=4096)
 
     def turn(self) -> None:
-        self.relay.doRead()
+        self.relay.loop.doRead()
         self.reactor.advance(0)
 
     def getStuck(self) -> None:
@@ -221,7 +221,7 @@ class NewKeysTests(TlsCase):
 
     def turnsByItself(self) -> bool:
         """Whether the relay goes on although nothing happens."""
-        return bool(self.relay.ready) or bool(select.select([self.relay], [], [], 0)[0])
+        return bool(self.relay.loop.ready) or bool(select.select([self.relay.loop], [], [], 0)[0])
 
     def join(self) -> list[Ending]:
         visitor, inner = tcpPair()

@@ -138,7 +138,7 @@ class UnprovedTests(LaneCase):
         visitor.send(said)
         self.join(inner, lane)
         self.turn()
-        self.assertGreater(len(pairOn(lane).plain.held), 0)
+        self.assertGreater(len(pairOn(lane).plain.unsent), 0)
         reset(hand.socket)
         self.turn()
         self._again(visitor, inner, said)
@@ -174,11 +174,11 @@ class UnprovedTests(LaneCase):
         lane, hand = self.lane()
         self.join(inner, lane)
         self.turn()
-        self.assertEqual(pairOn(lane).plain.taken, 1 << 16)
+        self.assertEqual(pairOn(lane).plain.received, 1 << 16)
         visitor.setblocking(False)
         sent += visitor.send(said[sent:]) if sent < len(said) else 0
         self.turn()
-        self.assertEqual(pairOn(lane).plain.taken, 1 << 16)
+        self.assertEqual(pairOn(lane).plain.received, 1 << 16)
         got = hand.hear()[1][1]
         hand.say(data(b"go on"))
         for _ in range(50):
@@ -257,7 +257,7 @@ class ProvedTests(LaneCase):
 
     def _stalled(self) -> bool:
         [pair] = list(self.relay._pairs)
-        return bool(pair.lane.held)  # type: ignore[attr-defined]
+        return bool(pair.lane.unsent)  # type: ignore[attr-defined]
 
     def test_theServiceIsResetWhateverTheLaneDiesOf(self) -> None:
         for how in (end, reset):

@@ -114,7 +114,7 @@ class GivenBackTests(LaneCase):
         self.join(inner, lane)
         visitor.send(pattern(1, 2_000_000))
         self.turn(3)
-        self.assertLess(pairOn(lane).plain.taken, 2 * (1 << 16))
+        self.assertLess(pairOn(lane).plain.received, 2 * (1 << 16))
 
     def test_aSlowLaneIsNotADeadOne(self) -> None:
         lane, hand = self.lane(size=TINY)
@@ -249,7 +249,7 @@ class EndTests(LaneCase):
     def test_theReactorMayEndWhileStreamsRun(self) -> None:
         self.visit(proved=True)
         try:
-            self.relay.connectionLost(Failure(ConnectionDone()))
+            self.relay.loop.connectionLost(Failure(ConnectionDone()))
         finally:
             for pair in list(self.relay._pairs):
                 pair.stop(Reason.STOPPED)

@@ -113,7 +113,7 @@ class IllegalTests(LaneCase):
     def test_noVisitorMayComeBeforeTheLastStreamsEndHasLeft(self) -> None:
         """The server cannot have heard that end; what waits to be said would have to be kept for each of them."""
         service, lane, hand = self.served(TINY)
-        while not lane.other.held:
+        while not lane.other.unsent:
             fill(service)
             self.turn()
         hand.say(RESET_FRAME)
@@ -172,10 +172,10 @@ class IllegalTests(LaneCase):
         self.relay._cutAll()
         self.turn(2)
         relay = self.relay
-        left = len(relay), len(relay._unproven), len(relay._unanswered)
+        left = len(relay), len(relay.deadlines.unproven), len(relay.deadlines.unanswered)
         for waiting in self.owner.visitors:
             waiting.end(reset=True)
-        self.assertEqual((left, len(relay._ends)), ((0, 0, 0), 0))
+        self.assertEqual((left, len(relay.loop._halves)), ((0, 0, 0), 0))
 
     def _do(self, ours: socket.socket, word: str) -> None:
         if word == "reset":
@@ -242,7 +242,7 @@ class FloodTests(LaneCase):
         fill(hand.socket, data(b"x"))
         otherHand.say(data(b"still here"))
         begin = time.monotonic()
-        self.relay.doRead()
+        self.relay.loop.doRead()
         self.assertLess(time.monotonic() - begin, 1)
         self.turn()
         self.assertEqual(take(other), b"still here")

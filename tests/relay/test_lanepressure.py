@@ -14,7 +14,7 @@ if sys.platform != "linux":
 
 import contextlib
 
-from bore.relay.ends import BUFFER_SIZE
+from bore.relay.flow import BUFFER_SIZE
 from bore.relay.interface import Reason
 from bore.wire.lane import BARE, DATA, END, END_FRAME, RAW, RAW_FRAME, RAW_MESSAGES, RESET_FRAME
 from tests.relay.lanecase import SMALL, TINY, Hand, LaneCase, data, fill, hasEnded, pairOn, reset, take
@@ -29,8 +29,8 @@ class PressureTests(LaneCase):
 
     def _holds(self) -> int:
         return sum(
-            len(end.held) + len(getattr(end, "_outgoing", b"")) + (end.decoder.kept if hasattr(end, "decoder") else 0)
-            for end in self.relay._ends.values()
+            len(end.unsent) + len(getattr(end, "outgoing", b"")) + (end.decoder.kept if hasattr(end, "decoder") else 0)
+            for end in self.relay.loop._halves.values()
         )
 
     def _flood(self, hand: Hand, frame: bytes, turns: int = 400, streams: int = 1) -> int:
@@ -107,7 +107,7 @@ class PressureTests(LaneCase):
             sent += fill(visitor, b"u")
             self.turn(1)
             self.assertLess(self._holds(), MOST)
-        self.assertLessEqual(pairOn(lane).plain.taken, 2 * BUFFER_SIZE)
+        self.assertLessEqual(pairOn(lane).plain.received, 2 * BUFFER_SIZE)
         hand.say(data(b"down"))
         self.turn()
         self.assertEqual(take(visitor), b"down")

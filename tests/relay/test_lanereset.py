@@ -69,7 +69,7 @@ class UnansweredTests(LaneCase):
             self.assertEqual((self.owner.log, lane.closed), (["idle"], False))
             self.reactor.advance(30)
             self.assertFalse(lane.closed)
-            self.assertEqual(len(self.relay._unanswered), 0)
+            self.assertEqual(len(self.relay.deadlines.unanswered), 0)
             self.owner.ready.clear()
             self.owner.log.clear()
             self.endings.clear()
@@ -116,7 +116,7 @@ class UnansweredTests(LaneCase):
             reset(visitor)
             self.turn()
             self.reactor.advance(TAKE_TIMEOUT)  # nothing that the visitor has sent was taken meanwhile
-            self.assertGreater(len(lane._outgoing), 0)
+            self.assertGreater(len(lane.outgoing), 0)
             self.reactor.advance(10.1)
             self.assertTrue(lane.closed)
             hand.socket.close()

@@ -101,7 +101,7 @@ class ResetTests(StepCase):
         lane, _ = self.lane()
         self.join(self.queue.waiting.popleft(), lane)
         visitor.send(b"hello")
-        self.relay.doRead()
+        self.relay.loop.doRead()
         self.assertTrue(hand.hear())
         self.assertTrue(self.queue.waiting)
         reset(visitor)

@@ -55,7 +55,7 @@ class DrainTests(LaneCase):
         reset(visitor)
         self.turn()
         self.reactor.advance(TAKE_TIMEOUT)  # nothing that the visitor has sent was taken meanwhile
-        self.assertGreater(len(lane._outgoing), 0)
+        self.assertGreater(len(lane.outgoing), 0)
         self.assertEqual(self._drain(), ["drained"])
         self.assertEqual(self.owner.log, ["gone"])
 
@@ -150,16 +150,16 @@ class NoRoomTests(LaneCase):
     """The system cannot serve one more."""
 
     def _refuse(self) -> Any:
-        real = self.relay._epoll
-        self.relay._epoll = cast(Any, Refusing(real))
+        real = self.relay.loop._epoll
+        self.relay.loop._epoll = cast(Any, Refusing(real))
         return real
 
     def test_aLaneThatCannotBeServedIsNotAdopted(self) -> None:
         real = self._refuse()
         with self.assertRaises(OSError):
             self.lane()
-        self.relay._epoll = real
-        self.assertEqual(len(self.relay._ends), 0)
+        self.relay.loop._epoll = real
+        self.assertEqual(len(self.relay.loop._halves), 0)
 
     def test_aVisitorThatCannotBeServedIsCutAndSoIsItsLane(self) -> None:
         for proved in (True, False):
@@ -169,7 +169,7 @@ class NoRoomTests(LaneCase):
                 visitor.send(b"hello")
                 real = self._refuse()
                 self.join(inner, lane, early, proved)
-                self.relay._epoll = real
+                self.relay.loop._epoll = real
                 self.assertEqual([e.reason for e in self.endings], [Reason.FAILED])
                 self.assertTrue(wasReset(visitor))
                 self.assertTrue(wasReset(hand.socket))

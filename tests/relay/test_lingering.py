@@ -14,9 +14,10 @@ if sys.platform != "linux":
 
     raise SkipTest("this system does not tell what was acknowledged")
 
-from bore.relay import interface, lingering
-from bore.relay.interface import Ending, Pair, Reason
+from bore.relay import lingering, pairs
+from bore.relay.interface import Ending, Reason
 from bore.relay.lingering import TAKE_TIMEOUT, LingeringReset, mayResetNow
+from bore.relay.pairs import Pair
 from bore.relay.splice import SpliceRelay
 from bore.streams.reactor import IReactor
 from bore.streams.tcpinfo import unacknowledged
@@ -273,7 +274,7 @@ class RelayTests(SynchronousTestCase):
         self.assertEqual((len(self.relay), self.endings), (2, []))
 
     def test_thereAreOnlySoManyAndTheOldestGoFirst(self) -> None:
-        self.patch(interface, "MAX_LINGERING", 3)
+        self.patch(pairs, "MAX_LINGERING", 3)
         self.linger(5)
         self.assertEqual(self.open(), [2, 3, 4])
         self.assertEqual([ending.toLeft for ending in self.endings], [1, 2])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import socket
 
-from bore.relay import splice
+from bore.relay import loop
 from bore.relay.interface import Stream
 from bore.relay.lane import Lane
 from bore.timing.turns import LEAST
 from tests.relay.lanecase import Hand, LaneCase, data, fill, reset, take
 
 #: The reads and frames that fit in one turn.
-TURN = splice._TURN // LEAST
+TURN = loop._TURN // LEAST
 
 #: The same, where turns are small.
 SMALL_TURN = 64
@@ -30,14 +30,14 @@ class LaneShareTests(LaneCase):
     def test_allTogetherHaveABoundInOneTurn(self) -> None:
         visits = self.flooded(60)
         for turn in range(1, 6):
-            self.relay.doRead()
-            self.assertLessEqual(sum(lane.taken for _, lane, _ in visits), turn * TURN)
+            self.relay.loop.doRead()
+            self.assertLessEqual(sum(lane.received for _, lane, _ in visits), turn * TURN)
 
     def test_eachHasItsTurn(self) -> None:
         visits = self.flooded(60)
         for _ in range(20):
-            self.relay.doRead()
-        counts = [lane.taken for _, lane, _ in visits]
+            self.relay.loop.doRead()
+        counts = [lane.received for _, lane, _ in visits]
         self.assertGreater(min(counts), 0)
         self.assertLess(max(counts), 4 * sum(counts) / len(counts))
 
@@ -53,21 +53,21 @@ class LaneShareTests(LaneCase):
     def test_whoSaysLittleIsNotHeldUpByThem(self) -> None:
         quiet, _, hand = self.visit(proved=True)
         visits = self.flooded(100)
-        self.relay.doRead()
+        self.relay.loop.doRead()
         for _ in range(10):
             hand.say(data(b"hello"))
             for _ in range(3):
-                self.relay.doRead()
+                self.relay.loop.doRead()
             self.assertEqual(take(quiet), b"hello")
-            self.assertTrue(all(lane.taken < 5000 for _, lane, _ in visits))
+            self.assertTrue(all(lane.received < 5000 for _, lane, _ in visits))
 
 
 class StreamShareTests(LaneCase):
     """Streams without lanes, and small turns: else there would have to be many of them."""
 
     def setUp(self) -> None:
-        self.patch(splice, "_TURN", SMALL_TURN * LEAST)
-        self.patch(splice, "_EVENTS", SMALL_TURN // 4)
+        self.patch(loop, "_TURN", SMALL_TURN * LEAST)
+        self.patch(loop, "_EVENTS", SMALL_TURN // 4)
         super().setUp()
 
     def pairs(self, count: int) -> list[tuple[socket.socket, socket.socket]]:
@@ -88,7 +88,7 @@ class StreamShareTests(LaneCase):
             left.send(b"x")
             right.send(b"x")
         for turn in range(1, 4):
-            self.relay.doRead()
+            self.relay.loop.doRead()
             self.assertLessEqual(self.moved(), turn * SMALL_TURN)
         self.turn(20)
         self.assertEqual(self.moved(), 4 * SMALL_TURN)
@@ -97,7 +97,7 @@ class StreamShareTests(LaneCase):
         pairs = self.pairs(2 * SMALL_TURN)
         for left, _ in pairs:
             reset(left)
-        self.relay.doRead()
+        self.relay.loop.doRead()
         self.assertLess(len(self.endings), SMALL_TURN)
         self.turn()
         self.assertEqual(len(self.relay), 0)
@@ -110,6 +110,6 @@ class StreamShareTests(LaneCase):
             for other, end in others:
                 take(end)
                 other.send(b"x")
-            self.relay.doRead()
+            self.relay.loop.doRead()
             received += len(take(right))
         self.assertGreater(received, 1 << 19)

@@ -21,8 +21,8 @@ if sys.platform != "linux":
 
     raise SkipTest("there is no splice on this system")
 
-from bore.relay import backend, pipes, splice
-from bore.relay.ends import End
+from bore.relay import backend, loop, pipes
+from bore.relay.flow import Flow
 from bore.relay.interface import Ending, Reason, Relay, Stream
 from bore.relay.lingering import TAKE_TIMEOUT
 from bore.relay.pipes import Pipe, PipePool
@@ -83,9 +83,9 @@ class SmallTurnsTests(_Splice, contract.BytesContract):
     """Bytes when every stream has to wait for its next turn all the time."""
 
     def setUp(self) -> None:
-        self.patch(splice, "_TURN", 1)
-        self.patch(splice, "_SHARE", 1)
-        self.patch(splice, "_LEAST_SHARE", 1)
+        self.patch(loop, "_TURN", 1)
+        self.patch(loop, "_SHARE", 1)
+        self.patch(loop, "_LEAST_SHARE", 1)
         super().setUp()
 
 
@@ -219,7 +219,7 @@ class TurnTests(SynchronousTestCase):
         left, _ = self.pair()
         sent = self.fill(left)
         self.assertGreater(sent, 2 << 20)
-        self.relay.doRead()
+        self.relay.loop.doRead()
         [pair] = list(self.relay._pairs)
         self.assertGreater(pair.moved, 0)
         self.assertLessEqual(pair.moved, (1 << 20) + pipes.PIPE_SIZE)
@@ -236,13 +236,13 @@ class TurnTests(SynchronousTestCase):
         self.patch(os, "splice", counting)
         left, _ = self.pair()
         sent = self.fill(left)
-        self.relay.doRead()
+        self.relay.loop.doRead()
         self.reactor.advance(0)
         self.assertGreater(sum(spliced), sent // 4)
         spliced.clear()
         left2, _ = self.pair()
         left2.send(b"a small message")
-        self.relay.doRead()
+        self.relay.loop.doRead()
         self.assertEqual(spliced, [])
 
     def test_anIdlePairHoldsNoPipe(self) -> None:
@@ -251,7 +251,7 @@ class TurnTests(SynchronousTestCase):
         right.settimeout(0.2)
         got = 0
         while True:
-            self.relay.doRead()
+            self.relay.loop.doRead()
             self.reactor.advance(0)
             try:
                 got += len(right.recv(1 << 20))
@@ -259,7 +259,7 @@ class TurnTests(SynchronousTestCase):
                 break
         [pair] = list(self.relay._pairs)
         self.assertEqual((pair.moved, pair.left.pipe, pair.right.pipe), (got, None, None))  # type: ignore[attr-defined]
-        self.assertEqual(self.relay.pipes._used, 0)
+        self.assertEqual(self.relay.loop.pipes._used, 0)
 
     def test_anIdlePairCostsLittleMemory(self) -> None:
         ends = [(tcpPair(), tcpPair()) for _ in range(300)]
@@ -273,7 +273,7 @@ class TurnTests(SynchronousTestCase):
         before = tracemalloc.get_traced_memory()[0]
         for (_, left), (_, right) in ends[100:]:
             self.relay.join(Stream(left), Stream(right), ended)
-        self.relay.doRead()
+        self.relay.loop.doRead()
         each = (tracemalloc.get_traced_memory()[0] - before) / 200
         self.assertLess(each, 2048 - 2 * 100, "with room for the two socket objects, which were made before")
 
@@ -281,10 +281,10 @@ class TurnTests(SynchronousTestCase):
         left, _ = self.pair()
         self.fill(left)
         for _ in range(20):
-            self.relay.doRead()
+            self.relay.loop.doRead()
             self.reactor.advance(0)
         contract.reset(left)
-        self.relay.doRead()
+        self.relay.loop.doRead()
         self.assertEqual(self.endings, [], "what was sent before the reset may still be taken")
         self.reactor.advance(TAKE_TIMEOUT)
         self.reactor.pump([0.25] * int(4 * TAKE_TIMEOUT + 2))
@@ -297,7 +297,7 @@ class TurnTests(SynchronousTestCase):
         def fail(end: Any) -> None:
             raise Faulty
 
-        self.patch(End, "deliver", fail)
+        self.patch(Flow, "deliver", fail)
         self.pair(b"what was read before")
         self.assertEqual(([ending.reason for ending in self.endings], len(self.relay)), ([Reason.FAILED], 0))
         self.assertEqual(len(self.flushLoggedErrors(Faulty)), 1)
@@ -310,22 +310,22 @@ class TurnTests(SynchronousTestCase):
             raise Faulty
 
         left, right = self.pair()
-        broken = self.patch(End, "moveSmall", fail)
+        broken = self.patch(Flow, "moveSmall", fail)
         left.sendall(b"x")
-        self.relay.doRead()
+        self.relay.loop.doRead()
         self.assertEqual([ending.reason for ending in self.endings], [Reason.FAILED])
         self.assertEqual(len(self.flushLoggedErrors(Faulty)), 1)
         broken.restore()
         left, right = self.pair()
         left.sendall(b"the next one")
-        self.relay.doRead()
+        self.relay.loop.doRead()
         self.assertEqual(right.recv(100), b"the next one")
 
     def test_streamsThatTheSystemWillNotServeAreClosed(self) -> None:
         self.relay.close()
         near, far = tcpPair()
         self.sockets.append(near)
-        self.relay._epoll = cast(Any, Refusing())
+        self.relay.loop._epoll = cast(Any, Refusing())
         self.relay.join(Stream(far), Stream(tcpPair()[1]), self.endings.append)
         self.assertEqual([ending.reason for ending in self.endings], [Reason.FAILED])
         self.assertEqual((far.fileno(), len(self.relay)), (-1, 0))
@@ -335,10 +335,10 @@ class TurnTests(SynchronousTestCase):
         self.relay.drain(60)
         left.close()
         right.close()
-        self.relay.doRead()
+        self.relay.loop.doRead()
         self.assertEqual([ending.reason for ending in self.endings], [Reason.FINISHED])
-        self.assertEqual((self.relay.fileno(), self.reactor.getReaders()), (-1, []))
-        self.relay.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual((self.relay.loop.fileno(), self.reactor.getReaders()), (-1, []))
+        self.relay.loop.connectionLost(Failure(ConnectionDone()))
 
     def test_anEventForADescriptorThatIsNoLongerOursMeansNothing(self) -> None:
         class Stale:
@@ -358,22 +358,22 @@ class TurnTests(SynchronousTestCase):
         left, right = self.pair()
         [pair] = list(self.relay._pairs)
         fds = [pair.left.fd, pair.right.fd, 99999]  # type: ignore[attr-defined]
-        self.relay._epoll = cast(Any, Stale(self.relay._epoll, fds))
-        self.relay.doRead()
-        self.relay.doRead()
+        self.relay.loop._epoll = cast(Any, Stale(self.relay.loop._epoll, fds))
+        self.relay.loop.doRead()
+        self.relay.loop.doRead()
         self.assertEqual(self.endings, [])
         left.sendall(b"still joined")
-        self.relay.doRead()
+        self.relay.loop.doRead()
         self.assertEqual(right.recv(100), b"still joined")
-        self.relay._epoll = cast(Any, self.relay._epoll).real
+        self.relay.loop._epoll = cast(Any, self.relay.loop._epoll).real
 
 
-class BodyTests(SynchronousTestCase):
+class BackendTests(SynchronousTestCase):
     """Which backend there is."""
 
     def make(self, *, portable: bool = False) -> Relay:
         relay = backend.makeRelay(cast(IReactor, reactor), 600, portable=portable)
-        relay.close()
+        relay.drain(0)
         return relay
 
     def test_spliceIsUsedWhereThereIsOne(self) -> None:

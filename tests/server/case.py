@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import cast
 from uuid import UUID
 
@@ -11,7 +12,8 @@ from twisted.logger import formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.relay.interface import Ending, Pair, Reason, Relay, Stream
+from bore.relay.interface import Ending, Reason, Stream
+from bore.relay.pairs import Pair, PairRelay
 from bore.server.control import ControlProtocol
 from bore.server.log import logged
 from bore.server.server import Server
@@ -39,7 +41,7 @@ class FakePair(Pair):
         self.relay.pairEnded(self, Ending(reason, 0, 0))
 
 
-class FakeRelay(Relay):
+class FakeRelay(PairRelay):
     """Records the streams to join."""
 
     def __init__(self, reactor: IReactor) -> None:
@@ -47,12 +49,10 @@ class FakeRelay(Relay):
         self.joined: list[tuple[Stream, Stream]] = []
         self.pairs: list[FakePair] = []
 
-    def _makePair(self, left: Stream, right: Stream) -> Pair:
+    def _makePair(self, left: Stream, right: Stream) -> tuple[Pair, Callable[[], None]]:
         self.joined.append((left, right))
         self.pairs.append(FakePair(self))
-        return self.pairs[-1]
-
-    def _begin(self, pair: Pair) -> None: ...
+        return self.pairs[-1], lambda: None
 
 
 class ControlCase(SynchronousTestCase):

@@ -50,7 +50,7 @@ class ResetTests(SessionCase):
     def work(self) -> None:
         """Have everything done that is to be done."""
         for _ in range(MANY):
-            self.lanes.doRead()
+            self.lanes.loop.doRead()
             self.reactor.advance(0)
 
     def lane(self) -> Hand:
@@ -76,7 +76,7 @@ class ResetTests(SessionCase):
         self.assertEqual(
             (len(self.tunnel.serving), len(self.tunnel.waiting), len(self.server.unaccepted)), (running, 0, 0)
         )
-        self.assertEqual((len(self.lanes), len(self.lanes._unproven)), (running, running))
+        self.assertEqual((len(self.lanes), len(self.lanes.deadlines.unproven)), (running, running))
         self.assertEqual(len(os.listdir("/proc/self/fd")), self.descriptors + 2 * running)
         self.assertEqual([event for event in self.logged if event["log_level"].name in ("critical", "error")], [])
 
