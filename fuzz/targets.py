@@ -170,7 +170,7 @@ def serverSession(data: bytes) -> None:
             outcome += [_error(e), session.refusal(e)]
             assert not list(session.feed(data)), "a refused client is not read"
         except ProtocolViolation as e:
-            assert not session.extended, "a client of the extension is told why"
+            assert not session.extended, "a client of the extension is reported why"
             assert not list(session.feed(data)), "a client that broke the protocol is not read"
             outcome.append(_error(e))
         outcomes.append(outcome)
@@ -283,7 +283,7 @@ def _onLane(session: LaneSession, kind: int, payload: bytes) -> None:
 
 
 def proofs(data: bytes) -> None:
-    """Both sides' proofs of the secret: nobody is let in but by the one right answer."""
+    """Both sides' proofs of the secret: only the right one is accepted."""
     for server in (BaseServerProof(SECRET, notRandom), BoundServerProof(SECRET, BINDING, notRandom)):
         with suppress(Refusal):
             assert server.check(data).secret is SECRET

@@ -1,4 +1,4 @@
-"""The proof of the secret inside TLS, as the README has it, and the sessions that it is said in."""
+"""The proof of the secret inside TLS, as the README has it, and the sessions that it is sent in."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bore.wire.sessionevents import (
     TunnelOpened,
     VisitorTaken,
 )
-from tests.wire.sessions import LANE, OTHER, SECRET, TOKEN, controlSession, dataSession, hears, serverSession
+from tests.wire.sessions import LANE, OTHER, SECRET, TOKEN, controlSession, dataSession, outcomesOf, serverSession
 from tests.wire.strategies import STREAMS, frameOf
 
 #: The text of the secret of :mod:`tests.wire.sessions`.
@@ -65,10 +65,10 @@ def answerFrame(proof: str) -> bytes:
     return b'{"BindingAnswer":"%s"}\0' % proof.encode()
 
 
-def framesOf(words: bytes) -> list[object]:
-    """What is said in frames, as JSON."""
-    frames = words.split(b"\0")
-    assert frames.pop() == b"", words
+def framesOf(output: bytes) -> list[object]:
+    """The frames in these bytes, as JSON."""
+    frames = output.split(b"\0")
+    assert frames.pop() == b"", output
     return [json.loads(frame) for frame in frames]
 
 
@@ -79,9 +79,9 @@ def nonceOf(session: ServerSession) -> bytes:
     return bytes.fromhex(message["BindingChallenge"])
 
 
-def saidProof(words: bytes) -> tuple[bytes, str]:
-    """Nonce and proof of a client that has said a proof first."""
-    message = framesOf(words)[0]
+def sentProof(output: bytes) -> tuple[bytes, str]:
+    """Nonce and proof of a client whose first message is a proof."""
+    message = framesOf(output)[0]
     assert isinstance(message, dict) and list(message) == ["BindingProof"], message
     return bytes.fromhex(message["BindingProof"]["nonce"]), message["BindingProof"]["proof"]
 
@@ -91,15 +91,15 @@ def boundProof(session: ServerSession, binding: bytes = BINDING, nonce: bytes = 
     return proofFrame(nonce, proofOf("client", nonceOf(session), nonce, binding))
 
 
-def rightAnswer(words: bytes, binding: bytes = BINDING, serverNonce: bytes = NONCE) -> bytes:
+def rightAnswer(output: bytes, binding: bytes = BINDING, serverNonce: bytes = NONCE) -> bytes:
     """What a server that knows our secret answers to a client's proof."""
-    return answerFrame(proofOf("server", serverNonce, saidProof(words)[0], binding))
+    return answerFrame(proofOf("server", serverNonce, sentProof(output)[0], binding))
 
 
-def provenServer(*heard: bytes, last: object = None) -> ServerSession:
-    """A server's session inside TLS that has had its proof, and has heard this."""
+def provenServer(*received: bytes, last: object = None) -> ServerSession:
+    """A server's session inside TLS that has had its proof, and has received this."""
     session = serverSession(SECRET, BINDING)
-    outcomes = hears(session, boundProof(session), *heard)
+    outcomes = outcomesOf(session, boundProof(session), *received)
     assert last is None or outcomes[-1] == last, outcomes
     return session
 
@@ -121,17 +121,17 @@ SERVER_STATES: Final[dict[str, Callable[[], ServerSession]]] = {
 
 
 def proving() -> tuple[ControlSession, bytes]:
-    """A client's session inside TLS whose proof is out, and its words."""
+    """A client's session inside TLS whose proof is out, and its output."""
     session = controlSession(8000, SECRET, None, BINDING)
-    (said,) = hears(session, challengeFrame())
-    assert isinstance(said, SendData)
-    return session, said.data
+    (sent,) = outcomesOf(session, challengeFrame())
+    assert isinstance(sent, SendData)
+    return session, sent.data
 
 
-def _client(*heard: bytes, last: object = None) -> ControlSession:
-    """A client's session inside TLS that has heard its server's proof, and this."""
-    session, words = proving()
-    outcomes = hears(session, rightAnswer(words), *heard)
+def _client(*received: bytes, last: object = None) -> ControlSession:
+    """A client's session inside TLS that has received its server's proof, and this."""
+    session, output = proving()
+    outcomes = outcomesOf(session, rightAnswer(output), *received)
     assert outcomes[:2] == [ServerProven(), SendData(markedHello(8000))], outcomes
     assert last is None or outcomes[-1] == last, outcomes
     return session
@@ -159,29 +159,29 @@ CLIENT_STATES: Final[dict[str, Callable[[], ControlSession]]] = {
 
 
 def provingData(request: Accept | Lane) -> tuple[DataSession, bytes]:
-    """A data connection inside TLS on which the client's proof is out, and its words."""
+    """A data connection inside TLS on which the client's proof is out, and its output."""
     session = dataSession(request, SECRET, BINDING)
     return session, session.feed(challengeFrame())
 
 
-def saidBy(session: ControlSession | ServerSession, *portions: bytes) -> bytes:
-    """What a session of either side says to these bytes, if it does nothing else than to speak."""
-    said = b""
+def sentBy(session: ControlSession | ServerSession, *portions: bytes) -> bytes:
+    """What a session of either side sends in answer to these bytes, if nothing else follows."""
+    sent = b""
     for portion in portions:
         for event in session.feed(portion):
             if isinstance(event, SendData):
-                said += event.data
+                sent += event.data
             else:
                 assert isinstance(event, ServerProven), event
-    return said
+    return sent
 
 
-Words: TypeAlias = SearchStrategy[bytes]
+Output: TypeAlias = SearchStrategy[bytes]
 
 _HEX: Final = st.binary(min_size=32, max_size=32)
 
 #: What somebody may send who knows nothing: messages of the proof, and anything else.
-HOSTILE: Final[Words] = st.lists(
+HOSTILE: Final[Output] = st.lists(
     st.one_of(
         st.builds(challengeFrame, _HEX),
         st.builds(lambda nonce, proof: proofFrame(nonce, proof.hex()), _HEX, _HEX),

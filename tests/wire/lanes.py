@@ -1,4 +1,4 @@
-"""Lanes by the book: how frames are written, what a stream of bytes means, and what may be said when."""
+"""A model of lanes: how frames are encoded, what a stream of bytes means, and what may be sent when."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from bore.wire.errors import ProtocolViolation
 from bore.wire.lane import BARE, DATA, END, FIN, OPEN, RAW, RESET, LaneDecoder
 
 #: A frame, or what neighbouring frames of bytes have together.
-Said: TypeAlias = tuple[int, bytes]
+Sent: TypeAlias = tuple[int, bytes]
 
 #: What comes of bytes: frames, and in the end perhaps a violation.
-Outcomes: TypeAlias = list[Said | type[ProtocolViolation]]
+Outcomes: TypeAlias = list[Sent | type[ProtocolViolation]]
 
 #: The longest payload of each kind.
 LONGEST: Final = {OPEN: 4096, DATA: 65536, END: 0, RESET: 0, RAW: 0}
@@ -36,15 +36,15 @@ def frame(kind: int, payload: bytes = b"") -> bytes:
     return payload if kind == BARE else header(kind, len(payload)) + payload
 
 
-def written(frames: Iterable[Said]) -> bytes:
+def written(frames: Iterable[Sent]) -> bytes:
     """These frames, one behind the other."""
-    return b"".join(frame(*said) for said in frames)
+    return b"".join(frame(*sent) for sent in frames)
 
 
-def joined(frames: Iterable[Said]) -> list[Said]:
+def joined(frames: Iterable[Sent]) -> list[Sent]:
     """The same frames, with bytes joined that come one behind the other."""
-    result: list[Said] = []
-    for kind, group in groupby(frames, lambda said: said[0]):
+    result: list[Sent] = []
+    for kind, group in groupby(frames, lambda sent: sent[0]):
         together = list(group)
         result += [(kind, b"".join(payload for _, payload in together))] if kind in (DATA, BARE) else together
     return result
@@ -52,21 +52,21 @@ def joined(frames: Iterable[Said]) -> list[Said]:
 
 def byTheBook(data: bytes) -> Outcomes:
     """What bytes from the beginning of a lane mean."""
-    said: list[Said] = []
+    sent: list[Sent] = []
     while len(data) >= 5:
         kind, length, data = data[0], int.from_bytes(data[1:5], "big"), data[5:]
         if not SHORTEST.get(kind, 0) <= length <= LONGEST.get(kind, -1):
-            return [*joined(said), ProtocolViolation]
+            return [*joined(sent), ProtocolViolation]
         payload, data = data[:length], data[length:]
         if len(payload) == length or (kind == DATA and payload):
-            said.append((kind, payload))
+            sent.append((kind, payload))
         if kind == RAW:
-            said += [(BARE, data)] if data else []
+            sent += [(BARE, data)] if data else []
             break
-    return [*joined(said)]
+    return [*joined(sent)]
 
 
-def framesOf(decoder: LaneDecoder) -> Iterator[Said]:
+def framesOf(decoder: LaneDecoder) -> Iterator[Sent]:
     """The frames that a decoder has, as long as there are any."""
     while (taken := decoder.next()) is not None:
         yield taken
@@ -74,29 +74,29 @@ def framesOf(decoder: LaneDecoder) -> Iterator[Said]:
 
 def outcomes(decoder: LaneDecoder, *portions: bytes) -> Outcomes:
     """What a decoder makes of these bytes."""
-    said: list[Said] = []
+    sent: list[Sent] = []
     try:
         for portion in portions:
             decoder.feed(portion)
-            said.extend(framesOf(decoder))
+            sent.extend(framesOf(decoder))
     except ProtocolViolation:
-        return [*joined(said), ProtocolViolation]
-    return [*joined(said)]
+        return [*joined(sent), ProtocolViolation]
+    return [*joined(sent)]
 
 
 _PAYLOADS: Final = st.binary(max_size=20) | st.builds(lambda size: bytes(range(256)) * size, st.integers(0, 2))
-_FRAMES: Final[SearchStrategy[Said]] = st.one_of(
+_FRAMES: Final[SearchStrategy[Sent]] = st.one_of(
     st.tuples(st.just(OPEN), _PAYLOADS),
     st.tuples(st.just(DATA), _PAYLOADS.filter(bool)),
     st.tuples(st.sampled_from([END, RESET]), st.just(b"")),
 )
-_BULK: Final[SearchStrategy[list[Said]]] = st.one_of(
+_BULK: Final[SearchStrategy[list[Sent]]] = st.one_of(
     st.just([]),
-    st.builds(lambda bare: [(RAW, b""), (BARE, bare)], st.binary(min_size=1) | _FRAMES.map(lambda said: frame(*said))),
+    st.builds(lambda bare: [(RAW, b""), (BARE, bare)], st.binary(min_size=1) | _FRAMES.map(lambda sent: frame(*sent))),
 )
 
 #: Any frames, in any order, RAW and bytes behind it perhaps the last.
-FRAMES: Final[SearchStrategy[list[Said]]] = st.builds(
+FRAMES: Final[SearchStrategy[list[Sent]]] = st.builds(
     lambda frames, bulk: frames + bulk, st.lists(_FRAMES, max_size=6), _BULK
 )
 
@@ -129,30 +129,30 @@ class State:
     What a side of a lane knows of it.
 
     :ivar serves: whether it is the server's side.
-    :ivar said: the state of the direction from here.
-    :ivar heard: the state of the other one.
+    :ivar sent: the state of the direction from here.
+    :ivar received: the state of the other one.
     """
 
     serves: bool
-    said: str = "NONE"
-    heard: str = "NONE"
+    sent: str = "NONE"
+    received: str = "NONE"
 
     @property
     def idle(self) -> bool:
         """Whether the lane can have its next visitor."""
-        return all(way in ("NONE", "ENDED", "RESET") for way in (self.said, self.heard))
+        return all(way in ("NONE", "ENDED", "RESET") for way in (self.sent, self.received))
 
     @property
     def over(self) -> bool:
         """Whether no visitor is on the lane."""
-        return all(way not in ("OPEN", "RAW") for way in (self.said, self.heard))
+        return all(way not in ("OPEN", "RAW") for way in (self.sent, self.received))
 
-    def saying(self) -> dict[int, State]:
-        """What this side may say, and where that leads to."""
+    def sending(self) -> dict[int, State]:
+        """What this side may send, and where that leads to."""
         opened = {OPEN: State(self.serves, "OPEN", "OPEN")} if self.serves and self.idle else {}
-        return opened | {kind: replace(self, said=way) for kind, way in WAYS[self.said].items()}
+        return opened | {kind: replace(self, sent=way) for kind, way in WAYS[self.sent].items()}
 
-    def hearing(self) -> dict[int, State]:
-        """What the other side may say, and where that leads to."""
+    def receiving(self) -> dict[int, State]:
+        """What the other side may send, and where that leads to."""
         opened = {OPEN: State(self.serves, "OPEN", "OPEN")} if not self.serves and self.idle else {}
-        return opened | {kind: replace(self, heard=way) for kind, way in WAYS[self.heard].items()}
+        return opened | {kind: replace(self, received=way) for kind, way in WAYS[self.received].items()}

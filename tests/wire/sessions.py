@@ -67,7 +67,7 @@ class Session(Protocol[_E]):
         """Take bytes, and tell what follows."""
 
 
-def hears(session: Session[_E], *portions: bytes) -> list[_E | End]:
+def outcomesOf(session: Session[_E], *portions: bytes) -> list[_E | End]:
     """What follows from these bytes: events, and in the end what was raised, if it was."""
     outcomes: list[_E | End] = []
     try:
@@ -80,7 +80,7 @@ def hears(session: Session[_E], *portions: bytes) -> list[_E | End]:
 
 
 def isEnd(outcome: object) -> TypeGuard[End]:
-    """Whether this was raised, and is no event."""
+    """Whether this is an error, and not an event."""
     return isinstance(outcome, type | str)
 
 
@@ -120,14 +120,14 @@ def rightProof(session: ServerSession) -> bytes:
 
 
 def padded(message: AnyMessage, size: int) -> bytes:
-    """A frame of exactly so many bytes without its NUL, which means this message."""
+    """A frame of exactly this size without its NUL, which is this message."""
     return frameOf(message).rjust(size + 1)
 
 
-def _server(secret: Secret | None, *heard: bytes, last: object = None) -> ServerSession:
-    """A server's session that has had its proof, and has heard this."""
+def _server(secret: Secret | None, *received: bytes, last: object = None) -> ServerSession:
+    """A server's session that has had its proof, and has received this."""
     session = serverSession(secret)
-    outcomes = hears(session, rightProof(session), *heard)
+    outcomes = outcomesOf(session, rightProof(session), *received)
     assert last is None or outcomes[-1] == last, outcomes
     return session
 
@@ -190,11 +190,11 @@ SERVER_STATES: Final[dict[str, Callable[[], ServerSession]]] = {
 }
 
 
-def _client(secret: Secret | None, *heard: AnyMessage, last: object = None) -> ControlSession:
-    """A client's session that has answered its challenge, and has heard this."""
+def _client(secret: Secret | None, *received: AnyMessage, last: object = None) -> ControlSession:
+    """A client's session that has answered its challenge, and has received this."""
     session = controlSession(8000, secret)
     greeted = [] if secret is None else [encode(Challenge(OTHER))]
-    outcomes = hears(session, *greeted, *map(frameOf, heard))
+    outcomes = outcomesOf(session, *greeted, *map(frameOf, received))
     assert last is None or outcomes[-1] == last, outcomes
     return session
 

@@ -125,10 +125,10 @@ def spellings(text: str) -> SearchStrategy[str]:
 def spelledOut(draw: DrawFn, message: AnyMessage) -> bytes:
     """A frame without its NUL that means this message, in any of the ways that JSON has for it."""
     name = type(message).__name__
-    said = json.loads(frameOf(message)[:-1])
+    sent = json.loads(frameOf(message)[:-1])
     spelled = draw(spellings(name))
-    tokens = [spelled] if said == name else ["{", spelled, ":", *_spelledValue(draw, name, said[name]), "}"]
-    if said == name and draw(st.booleans()):
+    tokens = [spelled] if sent == name else ["{", spelled, ":", *_spelledValue(draw, name, sent[name]), "}"]
+    if sent == name and draw(st.booleans()):
         tokens = ["{", spelled, ":", "null", "}"]
     space = draw(st.text(" \t\r\n", max_size=3))
     return (space + space.join(tokens) + space).encode()
@@ -148,7 +148,7 @@ def _spelledValue(draw: DrawFn, name: str, value: object) -> list[str]:
 
 
 def _spelledFields(draw: DrawFn, known: dict[str, object]) -> list[str]:
-    """The tokens of these fields: in any order, a null perhaps left out, and others among them that nobody knows."""
+    """The tokens of these fields, in any order: a null may be left out, and unknown ones may be among them."""
     fields = [
         [",", draw(spellings(name)), ":", *_spelledValue(draw, name, value)]
         for name, value in known.items()

@@ -35,10 +35,10 @@ from tests.wire.bindings import (
     proofFrame,
     proofOf,
     proving,
-    saidBy,
-    saidProof,
+    sentBy,
+    sentProof,
 )
-from tests.wire.sessions import ID, SECRET, controlSession, dataSession, hears, serverSession
+from tests.wire.sessions import ID, SECRET, controlSession, dataSession, outcomesOf, serverSession
 from tests.wire.strategies import UNHURRIED
 
 #: A nonce of a client's, where a test plays it.
@@ -75,16 +75,16 @@ class FormulaTests(SynchronousTestCase):
         server = serverSession(Secret(secret), name)
         nonce = nonceOf(server)
         proof = proofFrame(clientNonce, proofOf("client", nonce, clientNonce, name, secret))
-        self.assertEqual(saidBy(server, proof), answerFrame(proofOf("server", nonce, clientNonce, name, secret)))
+        self.assertEqual(sentBy(server, proof), answerFrame(proofOf("server", nonce, clientNonce, name, secret)))
         client = controlSession(8000, Secret(secret), None, name)
-        chosen, said = saidProof(saidBy(client, challengeFrame(serverNonce)))
-        self.assertEqual(said, proofOf("client", serverNonce, chosen, name, secret))
+        chosen, sent = sentProof(sentBy(client, challengeFrame(serverNonce)))
+        self.assertEqual(sent, proofOf("client", serverNonce, chosen, name, secret))
 
     def test_theTwoProofsAreDifferentAndNewEachTime(self) -> None:
-        said = [saidProof(proving()[1]) for _ in range(50)]
-        self.assertEqual(len({nonce for nonce, _ in said}), 50)
+        sent = [sentProof(proving()[1]) for _ in range(50)]
+        self.assertEqual(len({nonce for nonce, _ in sent}), 50)
         self.assertEqual(len({nonceOf(serverSession(SECRET, BINDING)) for _ in range(50)}), 50)
-        for nonce, proof in said:
+        for nonce, proof in sent:
             self.assertEqual(proof, proofOf("client", NONCE, nonce))
             self.assertNotEqual(proof, proofOf("server", NONCE, nonce))
 
@@ -101,7 +101,7 @@ class FormulaTests(SynchronousTestCase):
         for frame, shape in (
             (server.greeting(), rb'\{"BindingChallenge":"[0-9a-f]{64}"\}\0'),
             (proving()[1], rb'\{"BindingProof":\{"nonce":"[0-9a-f]{64}","proof":"[0-9a-f]{64}"\}\}\0'),
-            (saidBy(server, boundProof(server)), rb'\{"BindingAnswer":"[0-9a-f]{64}"\}\0'),
+            (sentBy(server, boundProof(server)), rb'\{"BindingAnswer":"[0-9a-f]{64}"\}\0'),
         ):
             self.assertRegex(frame, rb"\A" + shape + rb"\Z")
             self.assertLessEqual(len(frame), 257)
@@ -121,22 +121,22 @@ class ValueTests(SynchronousTestCase):
                 frame = f'{{"{name}":{value}}}\0'.encode()
                 self.assertRaises(MalformedMessage, decodeServerMessage, frame[:-1])
                 for session in (controlSession(1, SECRET, None, BINDING), proving()[0]):
-                    self.assertEqual(hears(session, frame), [MalformedMessage], frame)
+                    self.assertEqual(outcomesOf(session, frame), [MalformedMessage], frame)
                 self.assertRaises(MalformedMessage, dataSession(Accept(ID), SECRET, BINDING).feed, frame)
 
     def test_aServerTakesNoOther(self) -> None:
         good = '"' + "0" * 64 + '"'
         for nonce, proof in [*((value, good) for value in self.bad), *((good, value) for value in self.bad)]:
             frame = f'{{"BindingProof":{{"nonce":{nonce},"proof":{proof}}}}}\0'.encode()
-            self.assertEqual(hears(serverSession(SECRET, BINDING), frame), [UnreadableProof], frame)
+            self.assertEqual(outcomesOf(serverSession(SECRET, BINDING), frame), [UnreadableProof], frame)
         for value in ("null", "{}", "[]", good, f'{{"nonce":{good}}}', f'{{"proof":{good}}}'):
             frame = b'{"BindingProof":%s}\0' % value.encode()
-            self.assertEqual(hears(serverSession(SECRET, BINDING), frame), [UnreadableProof], frame)
+            self.assertEqual(outcomesOf(serverSession(SECRET, BINDING), frame), [UnreadableProof], frame)
 
     def test_aProofMayGrow(self) -> None:
         session = serverSession(SECRET, BINDING)
         grown = boundProof(session).replace(b'"proof"', b'"more":1,"proof"')
-        self.assertEqual(saidBy(session, grown), answerFrame(proofOf("server", nonceOf(session), NONCE)))
+        self.assertEqual(sentBy(session, grown), answerFrame(proofOf("server", nonceOf(session), NONCE)))
 
 
 class WorthlessElsewhereTests(SynchronousTestCase):
@@ -156,8 +156,8 @@ class WorthlessElsewhereTests(SynchronousTestCase):
             lambda nonce: "00" * 32,
         ):
             session = serverSession(SECRET, BINDING)
-            said = proofFrame(OWN, wrong(nonceOf(session)))
-            self.assertEqual(hears(session, said, boundProof(session)), [InvalidSecret])
+            sent = proofFrame(OWN, wrong(nonceOf(session)))
+            self.assertEqual(outcomesOf(session, sent, boundProof(session)), [InvalidSecret])
 
     def test_aClientTakesNoAnswerThatWasMadeForSomethingElse(self) -> None:
         for wrong in (
@@ -169,20 +169,20 @@ class WorthlessElsewhereTests(SynchronousTestCase):
             lambda nonce: proofOf("client", NONCE, nonce),
             lambda nonce: "00" * 32,
         ):
-            session, words = proving()
-            answer = answerFrame(wrong(saidProof(words)[0]))
-            self.assertEqual(hears(session, answer), [ServerNotProven])
+            session, output = proving()
+            answer = answerFrame(wrong(sentProof(output)[0]))
+            self.assertEqual(outcomesOf(session, answer), [ServerNotProven])
             data = dataSession(Accept(ID), SECRET, BINDING)
-            answer = answerFrame(wrong(saidProof(data.feed(challengeFrame()))[0]))
+            answer = answerFrame(wrong(sentProof(data.feed(challengeFrame()))[0]))
             self.assertRaises(ServerNotProven, data.feed, answer)
             self.assertFalse(data.complete)
 
     def test_whatAServerAnswersIsNoProof(self) -> None:
         server = serverSession(SECRET, BINDING)
-        (answer,) = framesOf(saidBy(server, boundProof(server)))
+        (answer,) = framesOf(sentBy(server, boundProof(server)))
         assert isinstance(answer, dict)
         for reflecting in (server, serverSession(SECRET, BINDING)):
-            outcomes = hears(reflecting, proofFrame(NONCE, answer["BindingAnswer"]))
+            outcomes = outcomesOf(reflecting, proofFrame(NONCE, answer["BindingAnswer"]))
             self.assertTrue(isinstance(outcomes[-1], type) and issubclass(outcomes[-1], WireError), outcomes)
         proof = BoundServerProof(SECRET, BINDING)
         (challenge,) = framesOf(proof.challenge())
@@ -193,8 +193,8 @@ class WorthlessElsewhereTests(SynchronousTestCase):
         self.assertRaises(InvalidSecret, proof.check, proofFrame(OWN, given["BindingAnswer"])[:-1])
 
     def test_whatAClientProvesIsNoAnswer(self) -> None:
-        session, words = proving()
-        self.assertEqual(hears(session, answerFrame(saidProof(words)[1])), [ServerNotProven])
+        session, output = proving()
+        self.assertEqual(outcomesOf(session, answerFrame(sentProof(output)[1])), [ServerNotProven])
 
     def test_anAnswerBeforeTheProofIsNone(self) -> None:
         self.assertRaises(ServerNotProven, BoundClientProof(SECRET, BINDING).check, BindingAnswer("00" * 32))
@@ -202,34 +202,34 @@ class WorthlessElsewhereTests(SynchronousTestCase):
     def test_theProofOfTheBaseProtocolIsNoneHere(self) -> None:
         for proof in (proveBase(SECRET, ID), "", "no hex"):
             session = serverSession(SECRET, BINDING)
-            self.assertEqual(hears(session, encode(Authenticate(proof)), boundProof(session)), [UnboundProof])
+            self.assertEqual(outcomesOf(session, encode(Authenticate(proof)), boundProof(session)), [UnboundProof])
 
     def test_aWholeConversationCannotBePlayedAgain(self) -> None:
         client, server = controlSession(8000, SECRET, None, BINDING), serverSession(SECRET, BINDING)
         fromServer = [server.greeting()]
-        fromClient = [saidBy(client, fromServer[0])]
-        fromServer.append(saidBy(server, fromClient[0]))
-        fromClient.append(saidBy(client, fromServer[1]))
+        fromClient = [sentBy(client, fromServer[0])]
+        fromServer.append(sentBy(server, fromClient[0]))
+        fromClient.append(sentBy(client, fromServer[1]))
         for name in (BINDING, ELSEWHERE):
-            self.assertEqual(hears(serverSession(SECRET, name), *fromClient), [InvalidSecret])
-            outcomes = hears(controlSession(8000, SECRET, None, name), *fromServer)
+            self.assertEqual(outcomesOf(serverSession(SECRET, name), *fromClient), [InvalidSecret])
+            outcomes = outcomesOf(controlSession(8000, SECRET, None, name), *fromServer)
             self.assertIsInstance(outcomes[0], SendData)
             self.assertEqual(outcomes[1:], [ServerNotProven])
 
     @UNHURRIED
     @given(st.data())
-    def test_whoHearsEverythingAndMayChangeEverythingComesNowhere(self, data: DataObject) -> None:
-        """The one in between knows all that was ever said on any connection, and puts it together at will."""
-        _, words = proving()
-        own, proof = saidProof(words)
+    def test_aManInTheMiddleWhoKnowsEverythingGetsNothing(self, data: DataObject) -> None:
+        """The man in the middle knows everything that was ever sent on any connection, and combines it at will."""
+        _, output = proving()
+        own, proof = sentProof(output)
         known = {NONCE.hex(), own.hex(), proof, proofOf("server", NONCE, own), "00" * 32}
         anything = st.deferred(lambda: st.sampled_from(sorted(known)))
         for _ in range(data.draw(st.integers(1, 5))):
             client = controlSession(8000, SECRET, None, bytes(31) + b"c")
             server = serverSession(SECRET, bytes(31) + b"s")
             known.add(nonceOf(server).hex())
-            nonce, said = saidProof(saidBy(client, challengeFrame(bytes.fromhex(data.draw(anything)))))
-            known |= {nonce.hex(), said}
+            nonce, sent = sentProof(sentBy(client, challengeFrame(bytes.fromhex(data.draw(anything)))))
+            known |= {nonce.hex(), sent}
             passedOn = proofFrame(bytes.fromhex(data.draw(anything)), data.draw(anything))
-            self.assertEqual(hears(server, passedOn), [InvalidSecret])
-            self.assertEqual(hears(client, answerFrame(data.draw(anything))), [ServerNotProven])
+            self.assertEqual(outcomesOf(server, passedOn), [InvalidSecret])
+            self.assertEqual(outcomesOf(client, answerFrame(data.draw(anything))), [ServerNotProven])

@@ -46,8 +46,8 @@ from tests.wire.bindings import (
     proofOf,
     proving,
     rightAnswer,
-    saidBy,
-    saidProof,
+    sentBy,
+    sentProof,
 )
 from tests.wire.sessions import (
     COLUMNS,
@@ -60,8 +60,8 @@ from tests.wire.sessions import (
     ServerOutcomes,
     ServerRow,
     controlSession,
-    hears,
     isEnd,
+    outcomesOf,
     row,
     serverSession,
 )
@@ -86,7 +86,7 @@ SERVER: Final[dict[str, ServerRow]] = {
 }
 
 #: Stands for the right proof, with a nonce of the client's own.
-PROOF_SAID: Final = SendData(b"proof")
+PROOF_SENT: Final = SendData(b"proof")
 
 _NO_MESSAGE: Final[ClientRow] = {
     "bad JSON": [MalformedMessage],
@@ -98,7 +98,7 @@ _BASE: Final = ("Hello", "marked Hello", "Heartbeat", "Connection")
 _CHALLENGE_ROW: Final[ClientRow] = row(
     [UnknownMessage],
     {
-        "BindingChallenge": [PROOF_SAID],
+        "BindingChallenge": [PROOF_SENT],
         "Challenge": [UnboundChallenge],
         **{key: [ServerHasNoSecret] for key in (*_BASE, "BindingAnswer")},
         "Error": [PortInUse],
@@ -137,14 +137,14 @@ def recognised(outcomes: ClientOutcomes) -> ClientOutcomes:
     def each(outcome: object) -> bool:
         if not isinstance(outcome, SendData) or not outcome.data.startswith(b'{"BindingProof"'):
             return False
-        nonce, proof = saidProof(outcome.data)
+        nonce, proof = sentProof(outcome.data)
         return len(framesOf(outcome.data)) == 1 and proof == proofOf("client", _ASKED, nonce)
 
-    return [PROOF_SAID if each(outcome) else outcome for outcome in outcomes]
+    return [PROOF_SENT if each(outcome) else outcome for outcome in outcomes]
 
 
-def wordsOf(outcomes: Iterable[object]) -> bytes:
-    """All that was said."""
+def outputOf(outcomes: Iterable[object]) -> bytes:
+    """All bytes that were sent."""
     return b"".join(outcome.data for outcome in outcomes if isinstance(outcome, SendData))
 
 
@@ -156,20 +156,20 @@ class ServerTableTests(SynchronousTestCase):
         for state, cells in SERVER.items():
             for column, expected in cells.items():
                 for data in COLUMNS[column]:
-                    outcomes = hears(SERVER_STATES[state](), data)
+                    outcomes = outcomesOf(SERVER_STATES[state](), data)
                     self.assertEqual(outcomes, expected, f"{state}: {column} {data[:80]!r}")
 
     def test_withoutASecretItIsAsWithoutTls(self) -> None:
         for column, expected in test_serversession.TABLE["REQUEST"].items():
             for data in COLUMNS[column]:
-                self.assertEqual(hears(serverSession(None, BINDING), data), expected, f"{column} {data[:80]!r}")
+                self.assertEqual(outcomesOf(serverSession(None, BINDING), data), expected, f"{column} {data[:80]!r}")
         self.assertEqual(serverSession(None, BINDING).greeting(), b"")
 
     def test_theProofIsAskedForAndAnsweredOnce(self) -> None:
         session = serverSession(SECRET, BINDING)
         self.assertIsInstance(session.timedOut(), ProofTimeout)
         self.assertIsNone(session.secret)
-        outcomes = hears(session, boundProof(session) * 2)
+        outcomes = outcomesOf(session, boundProof(session) * 2)
         self.assertEqual(len(outcomes), 2)
         self.assertEqual(outcomes[1], UnknownMessage)
         self.assertIsNone(session.timedOut())
@@ -178,15 +178,15 @@ class ServerTableTests(SynchronousTestCase):
     def test_whatFollowsAWrongProofIsNotRead(self) -> None:
         session = serverSession(SECRET, BINDING)
         wrong = COLUMNS["BindingProof"][0]
-        self.assertEqual(hears(session, wrong + boundProof(session) + encode(Hello(1))), [InvalidSecret])
+        self.assertEqual(outcomesOf(session, wrong + boundProof(session) + encode(Hello(1))), [InvalidSecret])
 
     @UNHURRIED
     @given(inPortions(HOSTILE))
-    def test_whoDoesNotKnowTheSecretHearsNothingButTheChallenge(self, sent: Portions) -> None:
+    def test_whoDoesNotKnowTheSecretReceivesNothingButTheChallenge(self, sent: Portions) -> None:
         session, whole = serverSession(SECRET, BINDING), serverSession(SECRET, BINDING)
-        outcomes = hears(session, *sent[1])
+        outcomes = outcomesOf(session, *sent[1])
         self.assertFalse([outcome for outcome in outcomes if not isEnd(outcome)])
-        self.assertEqual(outcomes, hears(whole, sent[0]))
+        self.assertEqual(outcomes, outcomesOf(whole, sent[0]))
         self.assertFalse(session.extended)
 
     @UNHURRIED
@@ -195,15 +195,15 @@ class ServerTableTests(SynchronousTestCase):
         self, data: DataObject, request: Accept | Lane | Hello, early: bytes
     ) -> None:
         session = serverSession(SECRET, BINDING)
-        words = boundProof(session) + frameOf(request)
-        arriving = data.draw(portions(words + early))
+        output = boundProof(session) + frameOf(request)
+        arriving = data.draw(portions(output + early))
         taken = 0
         outcomes: ServerOutcomes = []
-        while taken < len(words):
+        while taken < len(output):
             portion = arriving.pop(0)
             taken += len(portion)
-            outcomes += hears(session, portion)
-        rest = (words + early)[len(words) : taken]
+            outcomes += outcomesOf(session, portion)
+        rest = (output + early)[len(output) : taken]
         asked = {Accept: VisitorTaken(ID, rest), Lane: LaneOffered(LANE, rest), Hello: TunnelAsked(8000)}
         answer = answerFrame(proofOf("server", nonceOf(session), NONCE))
         self.assertEqual(outcomes, [SendData(answer), asked[type(request)]])
@@ -217,7 +217,7 @@ class ClientTableTests(SynchronousTestCase):
         for state, cells in CLIENT.items():
             for column, expected in cells.items():
                 for data in COLUMNS[column]:
-                    outcomes = recognised(hears(CLIENT_STATES[state](), data))
+                    outcomes = recognised(outcomesOf(CLIENT_STATES[state](), data))
                     self.assertEqual(outcomes, expected, f"{state}: {column} {data[:80]!r}")
 
     def test_withoutASecretItIsAsWithoutTls(self) -> None:
@@ -225,51 +225,51 @@ class ClientTableTests(SynchronousTestCase):
             for data in COLUMNS[column]:
                 session = controlSession(8000, None, None, BINDING)
                 self.assertEqual(session.greeting(), markedHello(8000))
-                self.assertEqual(hears(session, data), expected, f"{column} {data[:80]!r}")
+                self.assertEqual(outcomesOf(session, data), expected, f"{column} {data[:80]!r}")
 
-    def test_itSaysNothingUnaskedAndHelloOnlyBehindTheServersProof(self) -> None:
-        session, words = proving()
+    def test_itSendsNothingBeforeTheChallengeAndHelloOnlyBehindTheServersProof(self) -> None:
+        session, output = proving()
         self.assertEqual((session.greeting(), session.noChallenge(), session.goodbye()), (b"", b"", b""))
-        self.assertEqual([next(iter(frame)) for frame in framesOf(words) if isinstance(frame, dict)], ["BindingProof"])
-        outcomes = hears(session, rightAnswer(words), frameOf(Extended(1)))
+        self.assertEqual([next(iter(frame)) for frame in framesOf(output) if isinstance(frame, dict)], ["BindingProof"])
+        outcomes = outcomesOf(session, rightAnswer(output), frameOf(Extended(1)))
         self.assertEqual(outcomes, [ServerProven(), SendData(markedHello(8000)), SendData(frameOf(Open(8000)))])
 
     def test_theChallengeOfTheBaseProtocolIsNotAnswered(self) -> None:
         for state in ("CHALLENGE", "PROBED"):
-            outcomes = hears(CLIENT_STATES[state](), encode(Challenge(ID)), challengeFrame())
+            outcomes = outcomesOf(CLIENT_STATES[state](), encode(Challenge(ID)), challengeFrame())
             self.assertEqual(outcomes[:1], [UnboundChallenge])
 
     def test_whoHasNoSecretAndWhoHasNoneIsFoundOut(self) -> None:
         client, server = controlSession(8000, SECRET, None, BINDING), serverSession(None, BINDING)
         self.assertEqual((client.greeting(), server.greeting()), (b"", b""))
-        self.assertEqual(hears(server, client.noChallenge()), [SendData(frameOf(Extended(1)))])
-        self.assertEqual(hears(client, frameOf(Extended(1))), [ServerHasNoSecret])
+        self.assertEqual(outcomesOf(server, client.noChallenge()), [SendData(frameOf(Extended(1)))])
+        self.assertEqual(outcomesOf(client, frameOf(Extended(1))), [ServerHasNoSecret])
         client, server = controlSession(8000, None, None, BINDING), serverSession(SECRET, BINDING)
-        self.assertEqual(hears(server, client.greeting()), [SecretMissing])
-        self.assertEqual(hears(client, server.greeting()), [ClientHasNoSecret])
+        self.assertEqual(outcomesOf(server, client.greeting()), [SecretMissing])
+        self.assertEqual(outcomesOf(client, server.greeting()), [ClientHasNoSecret])
 
     def test_aChallengeBehindTheQuestionIsLateAndIsNotAnswered(self) -> None:
         client, server = controlSession(8000, SECRET, None, BINDING), serverSession(SECRET, BINDING)
         question = client.noChallenge()
-        self.assertEqual(hears(client, server.greeting()), [LateChallenge])
-        self.assertEqual(hears(server, question), [SecretMissing])
+        self.assertEqual(outcomesOf(client, server.greeting()), [LateChallenge])
+        self.assertEqual(outcomesOf(server, question), [SecretMissing])
 
     @UNHURRIED
     @given(st.booleans(), inPortions(HOSTILE))
-    def test_whoDoesNotKnowTheSecretHearsNoMoreThanAProof(self, asked: bool, sent: Portions) -> None:
+    def test_whoDoesNotKnowTheSecretReceivesNoMoreThanAProof(self, asked: bool, sent: Portions) -> None:
         session = controlSession(8000, SECRET, TOKEN, BINDING)
-        said = [saidBy(session, challengeFrame())] if asked else []
-        outcomes = hears(session, *sent[1])
-        said += [wordsOf([outcome]) for outcome in outcomes if not isEnd(outcome)]
+        answers = [sentBy(session, challengeFrame())] if asked else []
+        outcomes = outcomesOf(session, *sent[1])
+        answers += [outputOf([outcome]) for outcome in outcomes if not isEnd(outcome)]
         self.assertFalse([o for o in outcomes if not isEnd(o) and not isinstance(o, SendData)], outcomes)
-        self.assertLessEqual(len(said), 1)
-        for words in said:
-            self.assertTrue(saidProof(words) and len(framesOf(words)) == 1)
+        self.assertLessEqual(len(answers), 1)
+        for output in answers:
+            self.assertTrue(sentProof(output) and len(framesOf(output)) == 1)
         self.assertEqual((session.extended, session.goodbye()), (False, b""))
 
     @UNHURRIED
     @given(inPortions(HOSTILE))
     def test_aServersBytesMayArriveInAnyPortions(self, sent: Portions) -> None:
         whole, cut = controlSession(8000, SECRET, None, BINDING), controlSession(8000, SECRET, None, BINDING)
-        kinds = [o if isEnd(o) else type(o) for o in hears(whole, sent[0])]
-        self.assertEqual([o if isEnd(o) else type(o) for o in hears(cut, *sent[1])], kinds)
+        kinds = [o if isEnd(o) else type(o) for o in outcomesOf(whole, sent[0])]
+        self.assertEqual([o if isEnd(o) else type(o) for o in outcomesOf(cut, *sent[1])], kinds)

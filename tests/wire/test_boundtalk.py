@@ -1,4 +1,4 @@
-"""Client and server talk inside TLS, alone or with somebody in between; and what is said on data connections there."""
+"""Client and server talk inside TLS, alone or with a man in the middle; and what is sent on data connections there."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ from tests.wire.bindings import (
     framesOf,
     provingData,
     rightAnswer,
-    saidBy,
-    saidProof,
+    sentBy,
+    sentProof,
 )
 from tests.wire.sessions import (
     COLUMNS,
@@ -59,7 +59,7 @@ from tests.wire.sessions import (
     End,
     controlSession,
     dataSession,
-    hears,
+    outcomesOf,
     row,
     serverSession,
 )
@@ -72,16 +72,16 @@ class OurTwoEndsTests(SynchronousTestCase):
 
     @UNHURRIED
     @given(st.text(), PORTS, st.none() | TOKENS, OPEN_PORTS, NEWS, SEGMENTS)
-    def test_aTunnelIsOpenedAndToldOfWhateverTheNetworkDoes(
+    def test_aTunnelIsOpenedAndAnnouncedWhateverTheNetworkDoes(
         self, secret: str, port: int, resume: str | None, opened: int, news: list[News], segments: list[int]
     ) -> None:
         client = controlSession(port, Secret(secret), resume, BINDING)
         talk = Talk(client, serverSession(Secret(secret), BINDING), Script(opened, TOKEN, LANE, news), segments)
         talk.untilSilence()
-        told = [VisitorCame(said.id, said.source) if isinstance(said, Visitor) else ServerAlive() for said in news]
-        self.assertEqual(talk.clientHeard, [ServerProven(), TunnelOpened(opened, TOKEN, LANE), *told])
-        alive = [ClientAlive() for said in news if isinstance(said, Heartbeat)]
-        self.assertEqual(talk.serverHeard, [TunnelAsked(port, resume), *alive])
+        reported = [VisitorCame(sent.id, sent.source) if isinstance(sent, Visitor) else ServerAlive() for sent in news]
+        self.assertEqual(talk.clientReceived, [ServerProven(), TunnelOpened(opened, TOKEN, LANE), *reported])
+        alive = [ClientAlive() for sent in news if isinstance(sent, Heartbeat)]
+        self.assertEqual(talk.serverReceived, [TunnelAsked(port, resume), *alive])
 
     @UNHURRIED
     @given(st.text(), st.text(), SEGMENTS)
@@ -90,52 +90,52 @@ class OurTwoEndsTests(SynchronousTestCase):
         talk = Talk(client, server, Script(8000, TOKEN, LANE, []), segments)
         if ours == theirs:
             talk.untilSilence()
-            self.assertEqual(talk.clientHeard, [ServerProven(), TunnelOpened(8000, TOKEN, LANE)])
+            self.assertEqual(talk.clientReceived, [ServerProven(), TunnelOpened(8000, TOKEN, LANE)])
         else:
             self.assertRaises(InvalidSecret, talk.untilSilence)
-            self.assertEqual((talk.serverHeard, talk.clientHeard), ([], []))
+            self.assertEqual((talk.serverReceived, talk.clientReceived), ([], []))
 
 
 class InBetweenTests(SynchronousTestCase):
-    """Somebody has a TLS connection to the client, and another to the server."""
+    """A man in the middle has a TLS connection to the client, and another to the server."""
 
     def setUp(self) -> None:
         self.client = controlSession(8000, SECRET, TOKEN, BINDING)
         self.server = serverSession(SECRET, ELSEWHERE)
 
     def test_whoPassesEverythingOnComesToNothingOnEitherSide(self) -> None:
-        said = saidBy(self.client, self.server.greeting())
-        refusal = self.assertRaises(InvalidSecret, list, self.server.feed(said))
-        self.assertEqual(hears(self.client, self.server.refusal(refusal)), [InvalidSecret])
-        self.assertEqual([list(frame) for frame in framesOf(said) if isinstance(frame, dict)], [["BindingProof"]])
-        self.assertNotIn(TOKEN.encode(), said)
+        sent = sentBy(self.client, self.server.greeting())
+        refusal = self.assertRaises(InvalidSecret, list, self.server.feed(sent))
+        self.assertEqual(outcomesOf(self.client, self.server.refusal(refusal)), [InvalidSecret])
+        self.assertEqual([list(frame) for frame in framesOf(sent) if isinstance(frame, dict)], [["BindingProof"]])
+        self.assertNotIn(TOKEN.encode(), sent)
 
     def test_theSameOnADataConnection(self) -> None:
         session = dataSession(Accept(ID), SECRET, BINDING)
-        said = session.feed(self.server.greeting())
-        refusal = self.assertRaises(InvalidSecret, list, self.server.feed(said))
+        sent = session.feed(self.server.greeting())
+        refusal = self.assertRaises(InvalidSecret, list, self.server.feed(sent))
         self.assertRaises(InvalidSecret, session.feed, self.server.refusal(refusal))
         self.assertFalse(session.complete)
 
-    def test_whoAsksForTheProofOfTheBaseProtocolInsteadHearsNothing(self) -> None:
-        self.assertEqual(hears(self.client, serverSession(SECRET).greeting()), [UnboundChallenge])
+    def test_whoAsksForTheProofOfTheBaseProtocolInsteadReceivesNothing(self) -> None:
+        self.assertEqual(outcomesOf(self.client, serverSession(SECRET).greeting()), [UnboundChallenge])
         session = dataSession(Accept(ID), SECRET, BINDING)
         self.assertRaises(WireError, session.feed, serverSession(SECRET).greeting())
         self.assertFalse(session.complete)
 
-    def test_whoTookTheProofOfTheBaseProtocolFromAPlainConnectionHearsNothing(self) -> None:
-        (said,) = hears(controlSession(8000, SECRET), encode(Challenge(ID)))
-        assert isinstance(said, SendData)
-        self.assertEqual(hears(self.server, said.data), [UnboundProof])
+    def test_whoTookTheProofOfTheBaseProtocolFromAPlainConnectionReceivesNothing(self) -> None:
+        (sent,) = outcomesOf(controlSession(8000, SECRET), encode(Challenge(ID)))
+        assert isinstance(sent, SendData)
+        self.assertEqual(outcomesOf(self.server, sent.data), [UnboundProof])
 
     def test_whoTakesAwayTheTlsOnOneSideComesToNothingEither(self) -> None:
         plain = serverSession(SECRET)
-        self.assertEqual(hears(plain, saidBy(self.client, challengeFrame())), [UnreadableProof])
-        outcomes = hears(controlSession(8000, SECRET), self.server.greeting())
+        self.assertEqual(outcomesOf(plain, sentBy(self.client, challengeFrame())), [UnreadableProof])
+        outcomes = outcomesOf(controlSession(8000, SECRET), self.server.greeting())
         self.assertEqual(outcomes, [UnknownMessage])
 
-    def test_theLastWordsOfWhoeverIsThereAreTaken(self) -> None:
-        saidBy(self.client, challengeFrame())
+    def test_aRefusalInThePlaceOfTheServersProofIsTaken(self) -> None:
+        sentBy(self.client, challengeFrame())
         error = self.assertRaises(Refusal, list, self.client.feed(encode(Error("go away"))))
         self.assertEqual((type(error), str(error)), (Refusal, "go away"))
 
@@ -143,7 +143,7 @@ class InBetweenTests(SynchronousTestCase):
 Outcome: TypeAlias = bytes | End
 
 #: Stands for proof and request.
-SAID: Final = b"proof and request"
+SENT: Final = b"proof and request"
 
 _WRONG: Final[dict[str, list[Outcome]]] = {
     **{
@@ -165,8 +165,8 @@ _WRONG: Final[dict[str, list[Outcome]]] = {
 }
 
 
-def heard(session: DataSession, *arriving: bytes) -> Outcome:
-    """What follows on a data connection: all that is said, or the class of what is raised."""
+def received(session: DataSession, *arriving: bytes) -> Outcome:
+    """What follows on a data connection: the bytes that are sent, or the class of the error."""
     try:
         return b"".join(session.feed(portion) for portion in arriving if not session.complete)
     except WireError as e:
@@ -177,7 +177,7 @@ class DataSessionTests(SynchronousTestCase):
     """Challenge, proof and request, and the server's proof; behind it all bytes are the visitor's, or the lane's."""
 
     def test_everyMessageIsAnsweredAsItShould(self) -> None:
-        fresh: dict[str, list[Outcome]] = row([UnknownMessage], {**_WRONG, "BindingChallenge": [SAID]})
+        fresh: dict[str, list[Outcome]] = row([UnknownMessage], {**_WRONG, "BindingChallenge": [SENT]})
         asked: dict[str, list[Outcome]] = row(
             [UnknownMessage], {**_WRONG, "Challenge": [ProtocolViolation], "BindingAnswer": [ServerNotProven]}
         )
@@ -185,17 +185,17 @@ class DataSessionTests(SynchronousTestCase):
             for column, expected in table.items():
                 for data in COLUMNS[column]:
                     session = provingData(Accept(OTHER))[0] if proving else dataSession(Accept(OTHER), SECRET, BINDING)
-                    said = heard(session, data)
-                    if isinstance(said, bytes) and said:
-                        said = SAID if said.endswith(b"}\0" + encode(Accept(OTHER))) and saidProof(said) else said
-                    self.assertEqual([said], expected, f"{proving} {column} {data[:80]!r}")
+                    sent = received(session, data)
+                    if isinstance(sent, bytes) and sent:
+                        sent = SENT if sent.endswith(b"}\0" + encode(Accept(OTHER))) and sentProof(sent) else sent
+                    self.assertEqual([sent], expected, f"{proving} {column} {data[:80]!r}")
                     self.assertFalse(session.complete)
 
-    def test_withoutASecretTheRequestIsAllThatIsSaid(self) -> None:
+    def test_withoutASecretTheRequestIsAllThatIsSent(self) -> None:
         session = dataSession(Accept(ID), None, BINDING)
         self.assertEqual((session.greeting(), session.complete, session.takeRest()), (encode(Accept(ID)), True, b""))
 
-    def test_itSaysNothingUnasked(self) -> None:
+    def test_itSendsNothingBeforeTheChallenge(self) -> None:
         session = dataSession(Lane(LANE), SECRET, BINDING)
         self.assertEqual((session.greeting(), session.complete), (b"", False))
 
@@ -211,28 +211,28 @@ class DataSessionTests(SynchronousTestCase):
         self, secret: str, request: Accept | Lane, early: bytes, later: bytes, data: DataObject
     ) -> None:
         client, server = dataSession(request, Secret(secret), BINDING), serverSession(Secret(secret), BINDING)
-        said = b"".join(map(client.feed, data.draw(portions(server.greeting()))))
+        sent = b"".join(map(client.feed, data.draw(portions(server.greeting()))))
         self.assertFalse(client.complete)
-        answer, taken = hears(server, said + early)
+        answer, taken = outcomesOf(server, sent + early)
         match request:
             case Accept(id):
                 self.assertEqual(taken, VisitorTaken(id, early))
             case Lane(token):
                 self.assertEqual(taken, LaneOffered(token, early))
-        words: bytes = getattr(answer, "data", b"")
+        output: bytes = getattr(answer, "data", b"")
         arrived = 0
-        for portion in data.draw(portions(words + later)):
+        for portion in data.draw(portions(output + later)):
             if client.complete:
                 break
             self.assertEqual(client.feed(portion), b"")
             arrived += len(portion)
-            self.assertIs(client.complete, arrived >= len(words))
-        self.assertEqual(client.takeRest() + (words + later)[arrived:], later)
+            self.assertIs(client.complete, arrived >= len(output))
+        self.assertEqual(client.takeRest() + (output + later)[arrived:], later)
 
     def test_bytesBehindTheAnswerAreTheVisitors(self) -> None:
-        session, words = provingData(Accept(ID))
+        session, output = provingData(Accept(ID))
         early = encode(Heartbeat()) + b"\0\xff" + challengeFrame() + b"x" * 1000
-        self.assertEqual(session.feed(rightAnswer(words) + early), b"")
+        self.assertEqual(session.feed(rightAnswer(output) + early), b"")
         self.assertEqual((session.complete, session.takeRest(), session.takeRest()), (True, early, b""))
 
     @UNHURRIED
@@ -241,22 +241,22 @@ class DataSessionTests(SynchronousTestCase):
         outcomes = []
         for arriving in ([sent[0]], sent[1]):
             session = provingData(Accept(ID))[0] if asked else dataSession(Accept(ID), SECRET, BINDING)
-            said = heard(session, *arriving)
+            answer = received(session, *arriving)
             self.assertFalse(session.complete)
-            if isinstance(said, bytes) and said:
-                self.assertEqual(said[said.index(b"\0") + 1 :], encode(Accept(ID)))
-                said = b"proof"
-            outcomes.append(said)
+            if isinstance(answer, bytes) and answer:
+                self.assertEqual(answer[answer.index(b"\0") + 1 :], encode(Accept(ID)))
+                answer = b"proof"
+            outcomes.append(answer)
         self.assertEqual(outcomes[0], outcomes[1])
 
     def test_theProofOfAnotherDataConnectionIsNone(self) -> None:
-        words = provingData(Accept(ID))[1]
+        output = provingData(Accept(ID))[1]
         session, _ = provingData(Accept(ID))
-        self.assertRaises(ServerNotProven, session.feed, rightAnswer(words))
-        session, words = provingData(Lane(LANE))
-        self.assertRaises(ServerNotProven, session.feed, rightAnswer(words, ELSEWHERE))
+        self.assertRaises(ServerNotProven, session.feed, rightAnswer(output))
+        session, output = provingData(Lane(LANE))
+        self.assertRaises(ServerNotProven, session.feed, rightAnswer(output, ELSEWHERE))
 
     def test_theRequestStandsBehindTheProof(self) -> None:
         for request in (Accept(ID), Lane(LANE)):
-            _, words = provingData(request)
-            self.assertEqual(words[words.index(b"\0") + 1 :], frameOf(request))
+            _, output = provingData(request)
+            self.assertEqual(output[output.index(b"\0") + 1 :], frameOf(request))

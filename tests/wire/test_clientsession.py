@@ -41,7 +41,7 @@ from tests.wire.sessions import (
     TOKEN,
     ClientRow,
     controlSession,
-    hears,
+    outcomesOf,
     row,
     serverSession,
 )
@@ -155,7 +155,7 @@ class TableTests(SynchronousTestCase):
         for state, cells in TABLE.items():
             for column, expected in cells.items():
                 for data in COLUMNS[column]:
-                    self.assertEqual(hears(inState(state), data), expected, f"{state}: {column} {data[:80]!r}")
+                    self.assertEqual(outcomesOf(inState(state), data), expected, f"{state}: {column} {data[:80]!r}")
 
     def test_aWrongValueOfAMessageOfTheExtensionIsMalformed(self) -> None:
         for frame in (
@@ -169,11 +169,11 @@ class TableTests(SynchronousTestCase):
             b'{"Extended":1}\0',
         ):
             for state in ("OPENING", "EXTENDED"):
-                self.assertEqual(hears(inState(state), frame), [MalformedMessage], frame)
+                self.assertEqual(outcomesOf(inState(state), frame), [MalformedMessage], frame)
 
     def test_noTunnelIsOnPort0(self) -> None:
         for state, message in (("ANSWER", Hello(0)), ("OPENING", Opened(0, TOKEN, 60))):
-            self.assertEqual(hears(inState(state), frameOf(message)), [ProtocolViolation])
+            self.assertEqual(outcomesOf(inState(state), frameOf(message)), [ProtocolViolation])
 
 
 class GreetingTests(SynchronousTestCase):
@@ -187,18 +187,18 @@ class GreetingTests(SynchronousTestCase):
         session = controlSession(0, Secret(""))
         self.assertEqual(session.greeting(), b"")
         self.assertEqual(
-            hears(session, encode(Challenge(ID))),
+            outcomesOf(session, encode(Challenge(ID))),
             [SendData(encode(Authenticate(proveBase(Secret(""), ID))) + b'{"Hello":0} \0')],
         )
 
     def test_theServersPortCountsAndNotTheOneAskedFor(self) -> None:
-        self.assertEqual(hears(inState("ANSWER"), encode(Hello(9))), [TunnelOpened(9)])
-        self.assertEqual(hears(inState("OPENING"), frameOf(Opened(9, None, 60))), [TunnelOpened(9)])
+        self.assertEqual(outcomesOf(inState("ANSWER"), encode(Hello(9))), [TunnelOpened(9)])
+        self.assertEqual(outcomesOf(inState("OPENING"), frameOf(Opened(9, None, 60))), [TunnelOpened(9)])
 
     def test_theTokenOfAnEarlierTunnelIsShownToAServerThatKnowsTheExtension(self) -> None:
         session = controlSession(8000, None, TOKEN)
         self.assertEqual(session.greeting(), b'{"Hello":8000} \0')
-        self.assertEqual(hears(session, frameOf(Extended(1))), [SendData(frameOf(Open(8000, TOKEN)))])
+        self.assertEqual(outcomesOf(session, frameOf(Extended(1))), [SendData(frameOf(Open(8000, TOKEN)))])
 
     def test_onlyWhoWaitsForAChallengeAsksWhetherThereIsNone(self) -> None:
         for state in CLIENT_STATES:
@@ -208,26 +208,26 @@ class GreetingTests(SynchronousTestCase):
     def test_askingTooLateWhetherThereIsNoChallengeChangesNothing(self) -> None:
         session = inState("ANSWER after the proof")
         session.noChallenge()
-        self.assertEqual(hears(session, encode(Hello(7))), [TunnelOpened(7)])
+        self.assertEqual(outcomesOf(session, encode(Hello(7))), [TunnelOpened(7)])
 
     def test_aServerWithoutASecretAnswersTheQuestion(self) -> None:
         client, server = inState("CHALLENGE"), serverSession(None)
-        self.assertEqual(hears(server, client.greeting()), [])
-        [answer] = hears(server, client.noChallenge())
+        self.assertEqual(outcomesOf(server, client.greeting()), [])
+        [answer] = outcomesOf(server, client.noChallenge())
         self.assertEqual(answer, SendData(frameOf(Extended(1))))
-        self.assertEqual(hears(client, frameOf(Extended(1))), [ServerHasNoSecret])
+        self.assertEqual(outcomesOf(client, frameOf(Extended(1))), [ServerHasNoSecret])
 
     def test_anOriginalServerWithoutASecretRefusesThePortOrOpensIt(self) -> None:
         for text in (kind.text for kind in _WITHOUT_PROOF):
             client = inState("CHALLENGE")
             client.noChallenge()
-            self.assertEqual(hears(client, encode(Error(text))), [ServerHasNoSecret], text)
+            self.assertEqual(outcomesOf(client, encode(Error(text))), [ServerHasNoSecret], text)
         for message in (Hello(1), Heartbeat(), Connection(ID)):
             client = inState("CHALLENGE")
             client.noChallenge()
-            self.assertEqual(hears(client, encode(message)), [ServerHasNoSecret])
+            self.assertEqual(outcomesOf(client, encode(message)), [ServerHasNoSecret])
 
-    def test_whatSaysNothingOfASecretIsNoAnswer(self) -> None:
+    def test_whatIsNotAboutASecretIsNotAnAnswer(self) -> None:
         for text, refusal in (
             ("server is shutting down", ShuttingDown),
             ("too many connections that say nothing", TooManyPending),
@@ -236,34 +236,36 @@ class GreetingTests(SynchronousTestCase):
         ):
             client = inState("CHALLENGE")
             client.noChallenge()
-            self.assertEqual(hears(client, encode(Error(text))), [refusal])
+            self.assertEqual(outcomesOf(client, encode(Error(text))), [refusal])
 
     def test_unaskedARefusalOfAPortProvesNothing(self) -> None:
-        self.assertEqual(hears(inState("CHALLENGE"), encode(Error(PortNotAllowed.text))), [PortNotAllowed])
+        self.assertEqual(outcomesOf(inState("CHALLENGE"), encode(Error(PortNotAllowed.text))), [PortNotAllowed])
 
     def test_aChallengeBehindTheQuestionIsLateAndIsNotAnswered(self) -> None:
         client, server = inState("CHALLENGE"), serverSession(SECRET)
         question = client.noChallenge()
-        self.assertEqual(hears(client, server.greeting()), [LateChallenge])
-        self.assertEqual(hears(server, question), [SecretMissing])
+        self.assertEqual(outcomesOf(client, server.greeting()), [LateChallenge])
+        self.assertEqual(outcomesOf(server, question), [SecretMissing])
 
 
 class ListeningTests(SynchronousTestCase):
-    """A client understands what its server says."""
+    """A client understands what its server sends."""
 
     def test_anOpenTunnelStaysOpenWhateverIsIgnored(self) -> None:
         session = inState("OPEN")
         ignored: list[ServerMessage] = [Challenge(ID), Hello(1)]
-        self.assertEqual(hears(session, *map(encode, ignored)), [Unexpected(message) for message in ignored])
-        self.assertEqual(hears(session, encode(Connection(ID)), encode(Heartbeat())), [VisitorCame(ID), ServerAlive()])
+        self.assertEqual(outcomesOf(session, *map(encode, ignored)), [Unexpected(message) for message in ignored])
+        self.assertEqual(
+            outcomesOf(session, encode(Connection(ID)), encode(Heartbeat())), [VisitorCame(ID), ServerAlive()]
+        )
 
     @UNHURRIED
     @given(st.lists(SERVER_MESSAGES.filter(lambda message: not isinstance(message, Error)), max_size=8))
     def test_anOpenTunnelLivesThroughAnyMessagesButError(
-        self, said: list[Challenge | Hello | Heartbeat | Connection]
+        self, sent: list[Challenge | Hello | Heartbeat | Connection]
     ) -> None:
-        events = hears(inState("OPEN"), b"".join(map(encode, said)))
-        self.assertEqual(len(events), len(said))
+        events = outcomesOf(inState("OPEN"), b"".join(map(encode, sent)))
+        self.assertEqual(len(events), len(sent))
         for event in events:
             self.assertIsInstance(event, ServerAlive | VisitorCame | Unexpected)
 
@@ -271,12 +273,12 @@ class ListeningTests(SynchronousTestCase):
         proof = SendData(encode(Authenticate(proveBase(SECRET, ID))) + markedHello(8000))
         base: list[AnyMessage] = [Challenge(ID), Hello(7), Heartbeat(), Connection(ID), Connection(OTHER)]
         self.assertEqual(
-            hears(inState("CHALLENGE"), b"".join(map(frameOf, base))),
+            outcomesOf(inState("CHALLENGE"), b"".join(map(frameOf, base))),
             [proof, TunnelOpened(7), ServerAlive(), VisitorCame(ID), VisitorCame(OTHER)],
         )
         extended: list[AnyMessage] = [Challenge(ID), Extended(1), Opened(7, TOKEN, 60), Visitor(ID, None), Heartbeat()]
         self.assertEqual(
-            hears(inState("CHALLENGE"), b"".join(map(frameOf, extended))),
+            outcomesOf(inState("CHALLENGE"), b"".join(map(frameOf, extended))),
             [
                 proof,
                 SendData(frameOf(Open(8000))),
@@ -287,13 +289,13 @@ class ListeningTests(SynchronousTestCase):
             ],
         )
 
-    def test_eventsAreToldOneByOneAndWhatIsWrongOnlyInItsTurn(self) -> None:
+    def test_eventsAreGivenOneByOneAndErrorsInTheirTurn(self) -> None:
         events = inState("ANSWER").feed(encode(Hello(7)) + encode(Heartbeat()) + b"junk\0" + encode(Heartbeat()))
         self.assertEqual(next(events), TunnelOpened(7))
         self.assertEqual(next(events), ServerAlive())
         self.assertRaises(MalformedMessage, next, events)
 
-    def test_aServerThatKnowsTheExtensionIsToldGoodbyeAndNoOther(self) -> None:
+    def test_aServerThatKnowsTheExtensionIsSentGoodbyeAndNoOther(self) -> None:
         for state in CLIENT_STATES:
             extended = state.startswith(("OPENING", "EXTENDED"))
             self.assertIs(inState(state).extended, extended, state)
@@ -301,11 +303,11 @@ class ListeningTests(SynchronousTestCase):
 
 
 class RefusedTests(SynchronousTestCase):
-    """A client hears that it is refused."""
+    """A client receives that it is refused."""
 
     @UNHURRIED
     @given(TEXTS)
-    def test_aRefusalCarriesTheServersWords(self, text: str) -> None:
+    def test_aRefusalCarriesTheServersTexts(self, text: str) -> None:
         for state in ("CHALLENGE", "ANSWER", "OPEN"):
             error = self.assertRaises(Refusal, list, inState(state).feed(encode(Error(text))))
             self.assertEqual(str(error), text)
@@ -317,7 +319,7 @@ class RefusedTests(SynchronousTestCase):
             error = self.assertRaises(Refusal, list, inState(state).feed(frameOf(Refused(code, text, retry))))
             self.assertEqual((error.code, str(error), error.retry), (code, text, retry))
 
-    def test_whatAClientFindsOutForItselfIsSaidInTheOriginalsWords(self) -> None:
+    def test_whatAClientFindsOutForItselfIsSentInTheOriginalsTexts(self) -> None:
         error = self.assertRaises(Refusal, list, inState("ANSWER").feed(encode(Challenge(ID))))
         self.assertEqual(str(error), "server requires authentication, but no client secret was provided")
         error = self.assertRaises(Refusal, list, inState("CHALLENGE").feed(encode(Hello(1))))

@@ -39,10 +39,10 @@ from bore.wire.sessionevents import (
     TunnelOpened,
     VisitorCame,
 )
-from tests.wire.sessions import CLIENT_STATES, ID, LANE, SECRET, TOKEN, controlSession, hears, serverSession
+from tests.wire.sessions import CLIENT_STATES, ID, LANE, SECRET, TOKEN, controlSession, outcomesOf, serverSession
 from tests.wire.strategies import PORTS, SOURCES, STREAMS, TOKENS, UNHURRIED, UUIDS, decodeClientMessage, inPortions
 
-#: What a server says of an open tunnel.
+#: What a server sends about an open tunnel.
 News: TypeAlias = Heartbeat | Visitor
 
 NEWS: Final[SearchStrategy[list[News]]] = st.lists(
@@ -68,8 +68,8 @@ class Script:
     news: list[News]
     refusal: Refusal | None = None
 
-    def words(self, server: ServerSession) -> Iterator[bytes]:
-        """What the server says, in frames."""
+    def output(self, server: ServerSession) -> Iterator[bytes]:
+        """The frames that the server sends."""
         yield server.opened(self.port, self.token, 60, self.lane)
         for event in self.news:
             match event:
@@ -86,26 +86,26 @@ class Talk:
     """
     A client and a server, and the network between them.
 
-    :ivar clientHeard: the client's events that were not bytes to say.
-    :ivar serverHeard: the server's.
+    :ivar clientReceived: the client's events that were not bytes to send.
+    :ivar serverReceived: the server's.
     """
 
     def __init__(self, client: ControlSession, server: ServerSession, script: Script, segments: list[int]) -> None:
         self._client, self._server, self._script = client, server, script
         self._segments = cycle(segments)
         self._toServer, self._toClient = client.greeting(), server.greeting()
-        self.clientHeard: list[ClientEvent] = []
-        self.serverHeard: list[ServerEvent] = []
+        self.clientReceived: list[ClientEvent] = []
+        self.serverReceived: list[ServerEvent] = []
 
     def untilSilence(self) -> None:
-        """Carry what is said, until nothing is said any more."""
+        """Carry bytes in both directions until nothing more is sent."""
         while self._toServer or self._toClient:
             segment, self._toServer = self._cut(self._toServer)
-            for told in self._server.feed(segment):
-                self._serverHears(told)
+            for reported in self._server.feed(segment):
+                self._serverReceives(reported)
             segment, self._toClient = self._cut(self._toClient)
-            for heard in self._client.feed(segment):
-                self._clientHears(heard)
+            for received in self._client.feed(segment):
+                self._clientReceives(received)
 
     def clientLeaves(self) -> None:
         """The client ends the session on purpose."""
@@ -116,19 +116,19 @@ class Talk:
         size = next(self._segments)
         return data[:size], data[size:]
 
-    def _serverHears(self, event: ServerEvent) -> None:
+    def _serverReceives(self, event: ServerEvent) -> None:
         if isinstance(event, SendData):
             self._toClient += event.data
             return
-        self.serverHeard.append(event)
+        self.serverReceived.append(event)
         if isinstance(event, TunnelAsked):
-            self._toClient += b"".join(self._script.words(self._server))
+            self._toClient += b"".join(self._script.output(self._server))
 
-    def _clientHears(self, event: ClientEvent) -> None:
+    def _clientReceives(self, event: ClientEvent) -> None:
         if isinstance(event, SendData):
             self._toServer += event.data
         else:
-            self.clientHeard.append(event)
+            self.clientReceived.append(event)
 
 
 def secretOf(text: str | None) -> Secret | None:
@@ -141,7 +141,7 @@ class OurTwoEndsTests(SynchronousTestCase):
 
     @UNHURRIED
     @given(SECRETS, PORTS, st.none() | TOKENS, OPEN_PORTS, TOKENS, st.none() | TOKENS, NEWS, SEGMENTS)
-    def test_aTunnelIsOpenedToldOfAndLeftWhateverTheNetworkDoes(
+    def test_aTunnelIsOpenedAnnouncedAndLeftWhateverTheNetworkDoes(
         self,
         secret: str | None,
         port: int,
@@ -155,23 +155,23 @@ class OurTwoEndsTests(SynchronousTestCase):
         client, server = controlSession(port, secretOf(secret), resume), serverSession(secretOf(secret))
         talk = Talk(client, server, Script(opened, token, lane, news), segments)
         talk.untilSilence()
-        told = [VisitorCame(said.id, said.source) if isinstance(said, Visitor) else ServerAlive() for said in news]
-        self.assertEqual(talk.clientHeard, [TunnelOpened(opened, token, lane), *told])
-        alive = [ClientAlive() for said in news if isinstance(said, Heartbeat)]
-        self.assertEqual(talk.serverHeard, [TunnelAsked(port, resume), *alive])
+        reported = [VisitorCame(sent.id, sent.source) if isinstance(sent, Visitor) else ServerAlive() for sent in news]
+        self.assertEqual(talk.clientReceived, [TunnelOpened(opened, token, lane), *reported])
+        alive = [ClientAlive() for sent in news if isinstance(sent, Heartbeat)]
+        self.assertEqual(talk.serverReceived, [TunnelAsked(port, resume), *alive])
         talk.clientLeaves()
-        self.assertEqual(talk.serverHeard[-1], ClientLeft())
+        self.assertEqual(talk.serverReceived[-1], ClientLeft())
 
     @UNHURRIED
     @given(SECRETS, NEWS, REFUSALS, SEGMENTS)
-    def test_aRefusalArrivesBehindAllThatWasSaidBefore(
+    def test_aRefusalArrivesBehindAllThatWasSentBefore(
         self, secret: str | None, news: list[News], refusal: Refusal, segments: list[int]
     ) -> None:
         script = Script(8000, TOKEN, LANE, news, refusal)
         talk = Talk(controlSession(8000, secretOf(secret)), serverSession(secretOf(secret)), script, segments)
         error = self.assertRaises(Refusal, talk.untilSilence)
         self.assertEqual((error.code, str(error), error.retry), (refusal.code, str(refusal), refusal.retry))
-        self.assertEqual(len(talk.clientHeard), 1 + len(news))
+        self.assertEqual(len(talk.clientReceived), 1 + len(news))
 
     @UNHURRIED
     @given(st.text(), st.text(), SEGMENTS)
@@ -180,34 +180,34 @@ class OurTwoEndsTests(SynchronousTestCase):
         talk = Talk(controlSession(0, Secret(ours)), serverSession(Secret(theirs)), script, segments)
         if ours == theirs:
             talk.untilSilence()
-            self.assertEqual(talk.clientHeard, [TunnelOpened(8000, TOKEN, LANE)])
+            self.assertEqual(talk.clientReceived, [TunnelOpened(8000, TOKEN, LANE)])
         else:
             self.assertRaises(InvalidSecret, talk.untilSilence)
-            self.assertEqual(talk.serverHeard, [])
+            self.assertEqual(talk.serverReceived, [])
 
 
 class BaseServerTests(SynchronousTestCase):
-    """A server of the base protocol never hears a byte of the extension, and is understood."""
+    """A server of the base protocol never receives a byte of the extension, and is understood."""
 
     @UNHURRIED
     @given(st.booleans(), PORTS, OPEN_PORTS, st.none() | TOKENS)
-    def test_allThatItHearsIsInItsVocabulary(self, secret: bool, port: int, opened: int, resume: str | None) -> None:
+    def test_allThatItReceivesIsInItsVocabulary(self, secret: bool, port: int, opened: int, resume: str | None) -> None:
         client = controlSession(port, SECRET if secret else None, resume)
-        said = client.greeting()
+        sent = client.greeting()
         server: list[ServerMessage] = [Challenge(ID), Hello(opened), Heartbeat(), Connection(ID), Heartbeat()]
         for message in server[0 if secret else 1 :]:
-            said += b"".join(event.data for event in client.feed(encode(message)) if isinstance(event, SendData))
-        said += client.noChallenge() + client.goodbye()
+            sent += b"".join(event.data for event in client.feed(encode(message)) if isinstance(event, SendData))
+        sent += client.noChallenge() + client.goodbye()
         decoder = FrameDecoder()
-        decoder.feed(said)
-        heard = [decodeClientMessage(frame) for frame in iter(decoder.nextFrame, None)]
-        self.assertEqual(heard, [*([Authenticate(proveBase(SECRET, ID))] if secret else []), Hello(port)])
+        decoder.feed(sent)
+        received = [decodeClientMessage(frame) for frame in iter(decoder.nextFrame, None)]
+        self.assertEqual(received, [*([Authenticate(proveBase(SECRET, ID))] if secret else []), Hello(port)])
         self.assertEqual(decoder.takeRest(), b"")
 
     @UNHURRIED
     @given(st.sampled_from(["OPEN", "OPEN after the proof"]), inPortions(STREAMS))
-    def test_whoHasHadAPlainHelloSaysNothingMore(self, state: str, sent: tuple[bytes, list[bytes]]) -> None:
+    def test_whoHasHadAPlainHelloSendsNothingMore(self, state: str, sent: tuple[bytes, list[bytes]]) -> None:
         client = CLIENT_STATES[state]()
-        outcomes = hears(client, *sent[1])
+        outcomes = outcomesOf(client, *sent[1])
         self.assertFalse([outcome for outcome in outcomes if isinstance(outcome, SendData)])
         self.assertEqual((client.extended, client.goodbye()), (False, b""))

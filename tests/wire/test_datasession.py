@@ -24,14 +24,14 @@ from bore.wire.messages import Accept, Authenticate, Challenge, Error, Heartbeat
 from bore.wire.proof import proveBase
 from bore.wire.secret import Secret
 from bore.wire.sessionevents import LaneOffered, VisitorTaken
-from tests.wire.sessions import COLUMNS, ID, LANE, OTHER, SECRET, dataSession, hears, row, serverSession
+from tests.wire.sessions import COLUMNS, ID, LANE, OTHER, SECRET, dataSession, outcomesOf, row, serverSession
 from tests.wire.strategies import STREAMS, TOKENS, UNHURRIED, UUIDS, frameOf, inPortions
 
 Outcome: TypeAlias = bytes | type[WireError]
 
 
-def heard(session: DataSession, data: bytes) -> Outcome:
-    """What follows on a data connection: what is said, nothing included, or the class of what is raised."""
+def received(session: DataSession, data: bytes) -> Outcome:
+    """What follows on a data connection: the bytes that are sent, or the class of the error."""
     try:
         return session.feed(data)
     except WireError as e:
@@ -44,12 +44,12 @@ LAST_WORDS = encode(Authenticate(proveBase(SECRET, ID))) + encode(Accept(OTHER))
 class DataSessionTests(SynchronousTestCase):
     """Challenge, proof and request; behind them all bytes are the visitor's, or the lane's."""
 
-    def test_withoutASecretAcceptIsAllThatIsSaid(self) -> None:
+    def test_withoutASecretAcceptIsAllThatIsSent(self) -> None:
         session = dataSession(Accept(ID), None)
         self.assertEqual(session.greeting(), b'{"Accept":"00000000-0000-4000-8000-000000000001"}\0')
         self.assertEqual(session.takeRest(), b"")
 
-    def test_withoutASecretLaneIsAllThatIsSaid(self) -> None:
+    def test_withoutASecretLaneIsAllThatIsSent(self) -> None:
         session = dataSession(Lane(LANE), None)
         self.assertEqual(session.greeting(), b'{"Lane":"fedcba9876543210fedcba9876543210"}\0')
         self.assertEqual(session.takeRest(), b"")
@@ -80,7 +80,7 @@ class DataSessionTests(SynchronousTestCase):
         for column, outcomes in expected.items():
             for data in COLUMNS[column]:
                 session = dataSession(Accept(OTHER), SECRET)
-                self.assertEqual([heard(session, data)], outcomes, f"{column} {data[:80]!r}")
+                self.assertEqual([received(session, data)], outcomes, f"{column} {data[:80]!r}")
                 self.assertIs(session.complete, outcomes == [LAST_WORDS], f"{column} {data[:80]!r}")
 
     def test_itIsCompleteWhenNothingMoreHasToCome(self) -> None:
@@ -90,7 +90,7 @@ class DataSessionTests(SynchronousTestCase):
         session.feed(encode(Challenge(ID)))
         self.assertTrue(session.complete)
 
-    def test_aRefusalCarriesTheServersWords(self) -> None:
+    def test_aRefusalCarriesTheServersTexts(self) -> None:
         error = self.assertRaises(Refusal, dataSession(Accept(ID), SECRET).feed, encode(Error("go away")))
         self.assertEqual((type(error), str(error)), (Refusal, "go away"))
 
@@ -105,15 +105,15 @@ class DataSessionTests(SynchronousTestCase):
     @given(st.text(), UUIDS, st.binary())
     def test_aServerWithTheSameSecretHandsTheVisitorOver(self, secret: str, visitor: UUID, early: bytes) -> None:
         client, server = dataSession(Accept(visitor), Secret(secret)), serverSession(Secret(secret))
-        said = client.feed(server.greeting())
-        self.assertEqual(hears(server, said + early), [VisitorTaken(visitor, early)])
+        sent = client.feed(server.greeting())
+        self.assertEqual(outcomesOf(server, sent + early), [VisitorTaken(visitor, early)])
 
     @UNHURRIED
     @given(st.text(), TOKENS, st.binary())
     def test_aServerWithTheSameSecretTakesTheLane(self, secret: str, token: str, early: bytes) -> None:
         client, server = dataSession(Lane(token), Secret(secret)), serverSession(Secret(secret))
-        said = client.feed(server.greeting())
-        self.assertEqual(hears(server, said + early), [LaneOffered(token, early)])
+        sent = client.feed(server.greeting())
+        self.assertEqual(outcomesOf(server, sent + early), [LaneOffered(token, early)])
 
     def test_bytesBehindTheChallengeAreTheLanes(self) -> None:
         early = b"\1\0\0\0\2{}\0\xff"
@@ -133,10 +133,10 @@ class DataSessionTests(SynchronousTestCase):
         outcome: Outcome = b""
         for portion in arriving:
             taken += len(portion)
-            outcome = heard(session, portion)
+            outcome = received(session, portion)
             if outcome:
                 break
-        self.assertEqual(outcome, heard(whole, stream))
+        self.assertEqual(outcome, received(whole, stream))
         self.assertEqual(session.complete, whole.complete)
         if session.complete:
             self.assertEqual(session.takeRest() + stream[taken:], stream[stream.index(b"\0") + 1 :])

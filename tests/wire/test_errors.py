@@ -69,7 +69,7 @@ ORIGINALS: Final[dict[str, type[Refusal]]] = {
     "timed out waiting for initial message": ProofTimeout,
 }
 
-#: What our server says beyond that, to any client.
+#: The further texts of our server, for any client.
 OURS: Final[dict[str, type[Refusal]]] = {
     "server is shutting down": ShuttingDown,
     "too many connections that say nothing": TooManyPending,
@@ -85,14 +85,14 @@ OURS: Final[dict[str, type[Refusal]]] = {
     "no sign of life, and another client came": PresumedGone,
 }
 
-#: What it says to a client of the extension only.
+#: Its texts for clients of the extension only.
 EXTENDED: Final[dict[str, type[Refusal]]] = {
     "no answer to heartbeats": NoAnswer,
     "another session has taken the tunnel over": TakenOver,
     "timed out waiting for Open": OpenTimeout,
 }
 
-#: The words for programs, and whether the same may work later.
+#: The codes, and whether the same request may be granted later.
 CODES: Final[dict[str, tuple[type[Refusal], bool]]] = {
     "port-not-allowed": (PortNotAllowed, False),
     "port-in-use": (PortInUse, True),
@@ -115,7 +115,7 @@ CODES: Final[dict[str, tuple[type[Refusal], bool]]] = {
 #: What a client finds out for itself.
 FOUND_OUT: Final = (ClientHasNoSecret, ServerHasNoSecret, UnboundChallenge, ServerNotProven)
 
-#: What is said only before the extension is agreed upon, or found out by the client: nobody reads its code.
+#: Sent before the extension is agreed on, or found out by the client: their codes are never read.
 WITHOUT_CODE: Final = (
     InvalidSecret,
     SecretMissing,
@@ -160,11 +160,11 @@ class TextTests(SynchronousTestCase):
         self.assertEqual(str(PortInUse("taken by sshd")), "taken by sshd")
         self.assertEqual(str(PortInUse("")), "")
 
-    def test_whatAClientFindsOutForItselfIsNotTakenFromAServersWords(self) -> None:
+    def test_whatAClientFindsOutForItselfIsNotTakenFromAServersTexts(self) -> None:
         for own in FOUND_OUT:
             self.assertIs(type(refusalFor(own.text)), Refusal)
 
-    def test_whatIsSaidInTheExtensionOnlyHasATextToo(self) -> None:
+    def test_whatIsSentInTheExtensionOnlyHasATextToo(self) -> None:
         for text, kind in EXTENDED.items():
             self.assertEqual(str(kind()), text)
             self.assertIs(type(refusalFor(text)), Refusal)
@@ -175,11 +175,11 @@ class CodeTests(SynchronousTestCase):
 
     def test_everyCodeStandsForItsRefusalAndIsWrittenByIt(self) -> None:
         for code, (kind, retry) in CODES.items():
-            said = kind()
-            self.assertEqual((said.code, said.retry), (code, retry))
-            heard = refusalForCode(said.code, str(said), said.retry)
-            self.assertIs(type(heard), kind)
-            self.assertEqual((heard.code, str(heard), heard.retry), (code, kind.text, retry))
+            sent = kind()
+            self.assertEqual((sent.code, sent.retry), (code, retry))
+            received = refusalForCode(sent.code, str(sent), sent.retry)
+            self.assertIs(type(received), kind)
+            self.assertEqual((received.code, str(received), received.retry), (code, kind.text, retry))
 
     def test_everyRefusalHasACodeOfItsOwnOrNeedsNone(self) -> None:
         known = [*(kind for kind, _ in CODES.values()), *WITHOUT_CODE, AuthenticationFailed, BrokenRule]
@@ -200,7 +200,7 @@ class CodeTests(SynchronousTestCase):
         refusal = refusalForCode(code, text, retry)
         self.assertEqual((str(refusal), refusal.retry), (text, retry))
 
-    def test_whatOneServerSaidDoesNotChangeTheNextRefusal(self) -> None:
+    def test_whatOneServerSentDoesNotChangeTheNextRefusal(self) -> None:
         refusalForCode("port-in-use", "for ever", False)
         refusalForCode("strange", "x", False)
         self.assertEqual((PortInUse().retry, Refusal().code, Refusal().retry), (True, "refused", True))
@@ -219,7 +219,7 @@ class KindTests(SynchronousTestCase):
             if isinstance(kind, type) and issubclass(kind, Exception):
                 self.assertTrue(issubclass(kind, WireError), kind)
 
-    def test_aRefusalIsToldAndAViolationIsNot(self) -> None:
+    def test_aRefusalIsSentAndAViolationIsNot(self) -> None:
         for kind in refusals():
             self.assertFalse(issubclass(kind, ProtocolViolation), kind)
         for wrong in (FrameTooLong, MalformedMessage, UnknownMessage, LateChallenge):

@@ -64,7 +64,7 @@ class EncodingTests(SynchronousTestCase):
                 Opened(1, None, 1 << 31),
                 b'{"Opened":{"port":1,"resume":null,"lease":2147483648,"lane":null,"maxLanes":0}}\0',
             ),
-            (Refused("c", 'say "no"', True), b'{"Refused":{"code":"c","message":"say \\"no\\"","retry":true}}\0'),
+            (Refused("c", 'send "no"', True), b'{"Refused":{"code":"c","message":"send \\"no\\"","retry":true}}\0'),
             (Refused("c", "\0", False), b'{"Refused":{"code":"c","message":"\\u0000","retry":false}}\0'),
             (Alive(), b'"Alive"\0'),
             (Heartbeat(), b'"Heartbeat"\0'),
@@ -91,12 +91,12 @@ class EncodingTests(SynchronousTestCase):
 
     @UNHURRIED
     @given(EXTENDED_CLIENT_MESSAGES)
-    def test_whatAClientSaysIsWhatAServerHears(self, message: ExtendedClientMessage) -> None:
+    def test_whatAClientSendsIsWhatAServerReceives(self, message: ExtendedClientMessage) -> None:
         self.assertEqual(decodeClientMessage(encode(message)[:-1]), message)
 
     @UNHURRIED
     @given(EXTENDED_SERVER_MESSAGES)
-    def test_whatAServerSaysIsWhatAClientHears(self, message: ExtendedServerMessage) -> None:
+    def test_whatAServerSendsIsWhatAClientReceives(self, message: ExtendedServerMessage) -> None:
         self.assertEqual(decodeServerMessage(encode(message)[:-1]), message)
 
     @UNHURRIED
@@ -182,7 +182,7 @@ class TokenTests(SynchronousTestCase):
 
 
 class MarkTests(SynchronousTestCase):
-    """A client that knows the extension says so in a way that an original server never notices."""
+    """A client that knows the extension marks its Hello in a way that an original server never notices."""
 
     def test_theMarkIsOneSpaceBehindHello(self) -> None:
         self.assertEqual(markedHello(8000), b'{"Hello":8000} \0')

@@ -9,7 +9,7 @@ from bore.wire.extension import Extended, Open, Opened, markedHello
 from bore.wire.limits import MAX_EXTENDED_FRAME, MAX_FRAME
 from bore.wire.messages import Error, Hello
 from bore.wire.sessionevents import SendData, TunnelAsked, TunnelOpened
-from tests.wire.sessions import CLIENT_STATES, SECRET, SERVER_STATES, TOKEN, hears, padded, serverSession
+from tests.wire.sessions import CLIENT_STATES, SECRET, SERVER_STATES, TOKEN, outcomesOf, padded, serverSession
 from tests.wire.strategies import frameOf
 
 
@@ -21,34 +21,38 @@ class FrameLengthTests(SynchronousTestCase):
 
     def test_aServerTakesLongFramesBehindAMarkedHelloOnly(self) -> None:
         hello = padded(Hello(1), 256)
-        self.assertEqual(hears(serverSession(None), hello), [TunnelAsked(1)])
-        self.assertEqual(hears(serverSession(None), b" " + hello), [FrameTooLong])
-        self.assertEqual(hears(serverSession(SECRET), b" " * 257), [OverlongProof])
+        self.assertEqual(outcomesOf(serverSession(None), hello), [TunnelAsked(1)])
+        self.assertEqual(outcomesOf(serverSession(None), b" " + hello), [FrameTooLong])
+        self.assertEqual(outcomesOf(serverSession(SECRET), b" " * 257), [OverlongProof])
         agreed = SendData(frameOf(Extended(1)))
         for size in (256, 257, 4096):
             for portions in ([markedHello(1) + padded(Open(1), size)], [markedHello(1), padded(Open(1), size)]):
-                self.assertEqual(hears(serverSession(None), *portions), [agreed, TunnelAsked(1)])
+                self.assertEqual(outcomesOf(serverSession(None), *portions), [agreed, TunnelAsked(1)])
         for tooLong in (padded(Open(1), 4097), b" " * 4097):
             for state in ("OPENING", "OPEN"):
-                self.assertEqual(hears(SERVER_STATES[state](), tooLong), ["frame-too-long"])
+                self.assertEqual(outcomesOf(SERVER_STATES[state](), tooLong), ["frame-too-long"])
 
     def test_aClientTakesLongFramesBehindExtendedOnly(self) -> None:
         for state in ("CHALLENGE", "ANSWER", "OPEN"):
             longest = padded(Error("no"), 256)
-            self.assertEqual(hears(CLIENT_STATES[state](), longest), [Refusal])
-            self.assertEqual(hears(CLIENT_STATES[state](), b" " + longest), [FrameTooLong])
+            self.assertEqual(outcomesOf(CLIENT_STATES[state](), longest), [Refusal])
+            self.assertEqual(outcomesOf(CLIENT_STATES[state](), b" " + longest), [FrameTooLong])
         agreed, asking, opened = frameOf(Extended(1)), SendData(frameOf(Open(8000))), Opened(1, TOKEN, 60)
         for size in (256, 257, 4096):
             for portions in ([agreed + padded(opened, size)], [agreed, padded(opened, size)]):
-                self.assertEqual(hears(CLIENT_STATES["ANSWER"](), *portions), [asking, TunnelOpened(1, TOKEN)])
+                self.assertEqual(outcomesOf(CLIENT_STATES["ANSWER"](), *portions), [asking, TunnelOpened(1, TOKEN)])
         for state in ("OPENING", "EXTENDED"):
             for tooLong in (padded(opened, 4097), b" " * 4097):
-                self.assertEqual(hears(CLIENT_STATES[state](), tooLong), [FrameTooLong])
+                self.assertEqual(outcomesOf(CLIENT_STATES[state](), tooLong), [FrameTooLong])
 
     def test_extendedItselfIsAShortFrame(self) -> None:
-        self.assertEqual(hears(CLIENT_STATES["ANSWER"](), padded(Extended(1), 256)), [SendData(frameOf(Open(8000)))])
-        self.assertEqual(hears(CLIENT_STATES["ANSWER"](), padded(Extended(1), 257)), [FrameTooLong])
+        self.assertEqual(
+            outcomesOf(CLIENT_STATES["ANSWER"](), padded(Extended(1), 256)), [SendData(frameOf(Open(8000)))]
+        )
+        self.assertEqual(outcomesOf(CLIENT_STATES["ANSWER"](), padded(Extended(1), 257)), [FrameTooLong])
 
     def test_aPlainHelloKeepsFramesShort(self) -> None:
         session = CLIENT_STATES["ANSWER"]()
-        self.assertEqual(hears(session, frameOf(Hello(1)) + padded(Error("no"), 257)), [TunnelOpened(1), FrameTooLong])
+        self.assertEqual(
+            outcomesOf(session, frameOf(Hello(1)) + padded(Error("no"), 257)), [TunnelOpened(1), FrameTooLong]
+        )

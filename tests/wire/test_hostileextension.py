@@ -1,4 +1,4 @@
-"""Whatever is no message of the extension is refused, and nothing else happens."""
+"""Everything that is not a message of the extension is refused, and nothing else happens."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class RefusingTests(SynchronousTestCase):
 
     @UNHURRIED
     @given(ANY_MESSAGES)
-    def test_anAnswerIsWhatABaseServerSaysOrExtended(self, message: AnyMessage) -> None:
+    def test_anAnswerIsWhatABaseServerSendsOrExtended(self, message: AnyMessage) -> None:
         frame = frameOf(message)[:-1]
         if isinstance(message, messages.ServerMessage | Extended):
             self.assertEqual(decodeAnswer(frame), message)
@@ -80,7 +80,7 @@ class RefusingTests(SynchronousTestCase):
 
     @UNHURRIED
     @given(ANY_MESSAGES)
-    def test_aRequestIsWhatABaseClientSaysOrLane(self, message: AnyMessage) -> None:
+    def test_aRequestIsWhatABaseClientSendsOrLane(self, message: AnyMessage) -> None:
         frame = frameOf(message)[:-1]
         if isinstance(message, messages.ClientMessage | Lane):
             self.assertEqual(decodeRequest(frame), message)

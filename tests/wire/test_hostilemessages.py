@@ -1,4 +1,4 @@
-"""Whatever is no message of the base protocol is refused, and nothing else happens."""
+"""Everything that is not a message of the base protocol is refused, and nothing else happens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.wire.test_messages import DECODERS, ID, MessageTestCase
 
 
 class HostileTests(MessageTestCase):
-    """Whatever is no message is refused, and nothing else happens."""
+    """Everything that is not a message is refused, and nothing else happens."""
 
     def test_nothingIsNoMessage(self) -> None:
         self.assertRefused([b"", b" ", b"\n", b"\0"])
@@ -279,7 +279,7 @@ class HostileTests(MessageTestCase):
                     self.assertUuidRefused(json.dumps(spoilt))
 
     def assertUuidRefused(self, value: str) -> None:
-        """This JSON text is no UUID, in none of the three messages that have one."""
+        """This JSON text is not a UUID, in none of the three messages that have one."""
         self.assertRefused([f'{{"Accept":{value}}}'.encode()], decodeClientMessage)
         self.assertRefused(
             [f'{{"{name}":{value}}}'.encode() for name in ("Challenge", "Connection")], decodeServerMessage

@@ -17,7 +17,7 @@ from tests.wire.lanes import (
     FRAMES,
     LONGEST,
     SHORTEST,
-    Said,
+    Sent,
     byTheBook,
     frame,
     header,
@@ -28,7 +28,7 @@ from tests.wire.lanes import (
 from tests.wire.strategies import UNHURRIED, damaged, inPortions
 
 #: A frame of every kind, and bytes behind RAW that look like frames.
-EVERY_KIND: Final[list[Said]] = [
+EVERY_KIND: Final[list[Sent]] = [
     (OPEN, b"{}"),
     (DATA, b"\1\0\0"),
     (DATA, b"\2"),
@@ -41,7 +41,7 @@ EVERY_KIND: Final[list[Said]] = [
 
 
 class FrameTests(SynchronousTestCase):
-    """A frame is one byte of kind, four bytes of length, and so many bytes."""
+    """A frame is one byte of kind, four bytes of length, and the payload."""
 
     def test_theNumbersAreWhatTheProtocolSays(self) -> None:
         self.assertEqual((OPEN, DATA, END, RESET, RAW), (1, 2, 3, 4, 5))
@@ -67,7 +67,7 @@ class LaneDecoderTests(SynchronousTestCase):
 
     @UNHURRIED
     @given(FRAMES.flatmap(lambda frames: st.tuples(st.just(frames), inPortions(st.just(written(frames))))))
-    def test_anyFramesInAnyPortionsAreTheSameFrames(self, sent: tuple[list[Said], tuple[bytes, list[bytes]]]) -> None:
+    def test_anyFramesInAnyPortionsAreTheSameFrames(self, sent: tuple[list[Sent], tuple[bytes, list[bytes]]]) -> None:
         frames, (_, portions) = sent
         self.assertEqual(outcomes(LaneDecoder(), *portions), joined(frames))
 
@@ -106,7 +106,7 @@ class LaneDecoderTests(SynchronousTestCase):
             self.take(DATA, taken)
         self.take(END)
 
-    def test_aVisitorIsToldOfWhenAllIsThere(self) -> None:
+    def test_aVisitorIsAnnouncedWhenAllIsThere(self) -> None:
         for portion in (header(OPEN, 6), b"a", b"", b"bcde"):
             self.decoder.feed(portion)
             self.assertIsNone(self.decoder.next())
@@ -141,7 +141,7 @@ class LaneDecoderTests(SynchronousTestCase):
             self.take(kind, payload)
             self.take(END)
 
-    def test_aFrameThatSaysNothingOfAStreamIsAViolation(self) -> None:
+    def test_aFrameThatHasNoBytesOfAStreamIsAViolation(self) -> None:
         for before in (b"", frame(DATA, b"x"), frame(OPEN)):
             decoder = LaneDecoder()
             decoder.feed(before + frame(DATA) + frame(DATA, b"x"))
@@ -170,10 +170,10 @@ class LaneDecoderTests(SynchronousTestCase):
 
 
 class HostileTests(SynchronousTestCase):
-    """Whatever is no frame is a violation, and nothing else happens."""
+    """Everything that is not a frame is a violation, and nothing else happens."""
 
     def assertViolation(self, data: bytes) -> None:
-        """These bytes are no frame, behind others or not, and however they are cut."""
+        """These bytes are not a frame, behind others or not, and in any portions."""
         for before in ([], [(DATA, b"before")]):
             whole = written(before) + data
             self.assertEqual(outcomes(LaneDecoder(), whole), [*before, ProtocolViolation])
@@ -210,7 +210,7 @@ class HostileTests(SynchronousTestCase):
         for cut in range(5):
             self.assertEqual(outcomes(LaneDecoder(), header(255, (1 << 32) - 1)[:cut]), [])
 
-    def test_aViolationSaysWhatCame(self) -> None:
+    def test_aViolationNamesWhatCame(self) -> None:
         decoder = LaneDecoder()
         decoder.feed(header(7, 300))
         self.assertEqual(

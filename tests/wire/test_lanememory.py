@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire.lane import BARE, DATA, END, OPEN, RAW, RESET, LaneDecoder
-from tests.wire.lanes import FRAMES, Said, frame, framesOf, header, joined, written
+from tests.wire.lanes import FRAMES, Sent, frame, framesOf, header, joined, written
 from tests.wire.strategies import UNHURRIED, inPortions
 
-_STREAM: Final[list[Said]] = [
+_STREAM: Final[list[Sent]] = [
     (OPEN, b"{1}"),
     (DATA, b"23"),
     (END, b""),
@@ -35,10 +35,10 @@ class KeepTests(SynchronousTestCase):
         st.lists(st.integers(0, 4), min_size=1, max_size=5),
     )
     def test_howeverManyFramesWereTakenTheOthersAreKept(
-        self, sent: tuple[list[Said], tuple[bytes, list[bytes]]], takes: list[int]
+        self, sent: tuple[list[Sent], tuple[bytes, list[bytes]]], takes: list[int]
     ) -> None:
         frames, (_, portions) = sent
-        decoder, take, taken = LaneDecoder(), cycle(takes), list[Said]()
+        decoder, take, taken = LaneDecoder(), cycle(takes), list[Sent]()
         for portion in portions:
             decoder.feed(portion)
             for _ in range(next(take)):
@@ -52,7 +52,7 @@ class KeepTests(SynchronousTestCase):
         data = written(_STREAM)
         for cut in range(len(data) + 1):
             for moment in range(len(_STREAM) + 1):
-                decoder, taken = LaneDecoder(), list[Said]()
+                decoder, taken = LaneDecoder(), list[Sent]()
                 decoder.feed(data[:cut])
                 for _ in range(moment):
                     if (read := decoder.next()) is not None:

@@ -1,4 +1,4 @@
-"""Who is on a lane is told in OPEN."""
+"""OPEN carries the visitor of a lane."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.wire.strategies import JSON_TEXTS, JUNK, SOURCES, TEXTS, UNHURRIED, U
 
 VISITORS: Final = st.builds(Visitor, UUIDS, st.none() | SOURCES, st.booleans())
 
-#: What is said of a visitor.
+#: A visitor as it is sent.
 KEYS: Final = ("id", "from", "announced")
 
 
 class OpenTests(SynchronousTestCase):
-    """A visitor is told as in Visitor, and read as it was told."""
+    """A visitor is encoded as in Visitor, and decoded as it was encoded."""
 
     def test_anOpenHasItsBytes(self) -> None:
         text = b'{"id":"00000000-0000-4000-8000-000000000001","from":["203.0.113.9",50123]}'
@@ -35,7 +35,7 @@ class OpenTests(SynchronousTestCase):
 
     @UNHURRIED
     @given(VISITORS)
-    def test_whoIsToldIsWhoIsRead(self, visitor: Visitor) -> None:
+    def test_theVisitorThatIsSentIsTheOneThatIsRead(self, visitor: Visitor) -> None:
         decoder = LaneDecoder()
         decoder.feed(openFrame(visitor.id, visitor.source, visitor.announced))
         ((kind, payload),) = framesOf(decoder)
@@ -56,7 +56,7 @@ class OpenTests(SynchronousTestCase):
 
 
 class ReadTests(SynchronousTestCase):
-    """What is read may be spelled in any way and may have grown, and what is no visitor is refused."""
+    """Every spelling and further keys are accepted, and everything that is not a visitor is refused."""
 
     def test_aVisitorMayBeSpelledInAnyWay(self) -> None:
         for spelling in uuidSpellings(ID):

@@ -1,4 +1,4 @@
-"""What may be said on a lane, and when."""
+"""What may be sent on a lane, and when."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ _LEADING: Final[dict[str, list[int]]] = {
 
 #: Every state that a side of a lane can be in.
 STATES: Final = [
-    State(serves, said, heard)
+    State(serves, sent, received)
     for serves in (True, False)
-    for said, heard in [("NONE", "NONE"), *[(said, heard) for said in _LEADING for heard in _LEADING]]
+    for sent, received in [("NONE", "NONE"), *[(sent, received) for sent in _LEADING for received in _LEADING]]
 ]
 
 #: All that can be seen of a session: its properties, and the kinds that it lets pass in either direction.
 Behaviour: TypeAlias = tuple[bool, bool, bool, list[str], list[str]]
 
 
-def says(session: LaneSession, kind: int) -> None:
-    """This side says something of this kind."""
+def sends(session: LaneSession, kind: int) -> None:
+    """This side sends a frame of this kind."""
     if kind == FIN:
         session.sentEnd()
     else:
         session.sent(kind)
 
 
-def hears(session: LaneSession, kind: int) -> None:
-    """The other side says something of this kind."""
+def receives(session: LaneSession, kind: int) -> None:
+    """The other side sends a frame of this kind."""
     if kind != FIN:
         session.received(kind)
     elif not session.ended():
@@ -49,14 +49,14 @@ def hears(session: LaneSession, kind: int) -> None:
 
 
 def inState(state: State) -> LaneSession:
-    """A session in this state, which it has come to by what was said."""
+    """A session in this state, which it has reached by frames."""
     session = LaneSession(state.serves)
-    if state.said != "NONE":
-        (says if state.serves else hears)(session, OPEN)
-        for kind in _LEADING[state.said]:
-            says(session, kind)
-        for kind in _LEADING[state.heard]:
-            hears(session, kind)
+    if state.sent != "NONE":
+        (sends if state.serves else receives)(session, OPEN)
+        for kind in _LEADING[state.sent]:
+            sends(session, kind)
+        for kind in _LEADING[state.received]:
+            receives(session, kind)
     return session
 
 
@@ -72,15 +72,15 @@ def passing(session: LaneSession, move: Callable[[LaneSession, int], None]) -> I
 
 def behaviour(session: LaneSession) -> Behaviour:
     """All that can be seen of a session."""
-    return session.idle, session.over, session.maySend, [*passing(session, says)], [*passing(session, hears)]
+    return session.idle, session.over, session.maySend, [*passing(session, sends)], [*passing(session, receives)]
 
 
 def expected(state: State) -> Behaviour:
-    """All that can be seen of a session in this state, by the book."""
-    saying, hearing = (
-        [name for kind, name in KINDS.items() if kind in may] for may in (state.saying(), state.hearing())
+    """The behaviour of a session in this state, by the model."""
+    sending, receiving = (
+        [name for kind, name in KINDS.items() if kind in may] for may in (state.sending(), state.receiving())
     )
-    return state.idle, state.over, state.said == "OPEN", saying, hearing
+    return state.idle, state.over, state.sent == "OPEN", sending, receiving
 
 
 class TableTests(SynchronousTestCase):
@@ -92,33 +92,33 @@ class TableTests(SynchronousTestCase):
         for state in STATES:
             self.assertEqual(behaviour(inState(state)), expected(state), state)
 
-    def test_everythingThatIsHeardLeadsWhereTheTableSaysOrIsAViolation(self) -> None:
+    def test_everythingThatIsReceivedLeadsWhereTheTableSaysOrIsAViolation(self) -> None:
         for state in STATES:
             for kind in KINDS:
-                session, after = inState(state), state.hearing().get(kind)
+                session, after = inState(state), state.receiving().get(kind)
                 if after is not None:
-                    hears(session, kind)
+                    receives(session, kind)
                     self.assertEqual(behaviour(session), expected(after), (state, kind))
                 elif kind != FIN:
                     self.assertRaises(ProtocolViolation, session.received, kind)
                     self.assertEqual(behaviour(session), expected(state), (state, kind))
 
-    def test_everythingThatIsSaidLeadsWhereTheTableSaysOrIsAFaultOfTheProgram(self) -> None:
+    def test_everythingThatIsSentLeadsWhereTheTableSaysOrIsAFaultOfTheProgram(self) -> None:
         for state in STATES:
             for kind in KINDS:
-                session, after = inState(state), state.saying().get(kind)
+                session, after = inState(state), state.sending().get(kind)
                 if after is not None:
-                    says(session, kind)
+                    sends(session, kind)
                     self.assertEqual(behaviour(session), expected(after), (state, kind))
                 else:
-                    self.assertRaises((AssertionError, KeyError), says, session, kind)
+                    self.assertRaises((AssertionError, KeyError), sends, session, kind)
                     self.assertEqual(behaviour(session), expected(state), (state, kind))
 
     def test_theEndOfTheConnectionIsTheOrderlyEndOfADirectionThatIsRawAndOfNoOther(self) -> None:
         for state in STATES:
             session = inState(state)
-            self.assertIs(session.ended(), state.heard == "RAW", state)
-            self.assertIs(session.over, state.over or (state.heard == "RAW" and state.said not in ("OPEN", "RAW")))
+            self.assertIs(session.ended(), state.received == "RAW", state)
+            self.assertIs(session.over, state.over or (state.received == "RAW" and state.sent not in ("OPEN", "RAW")))
 
     def test_aConnectionEndsOnce(self) -> None:
         session = inState(State(True, "OPEN", "RAW"))
@@ -129,7 +129,7 @@ class TableTests(SynchronousTestCase):
             session = inState(state)
             session.ended()
             self.assertFalse(session.idle)
-            self.assertNotIn("OPEN", [*passing(session, says), *passing(session, hears)], state)
+            self.assertNotIn("OPEN", [*passing(session, sends), *passing(session, receives)], state)
 
     def test_aKindThatThereIsNotIsAViolationInEveryState(self) -> None:
         for state in STATES:
@@ -144,17 +144,17 @@ class VisitorTests(SynchronousTestCase):
         self.server = LaneSession(True)
         self.client = LaneSession(False)
 
-    def serverSays(self, *kinds: int) -> None:
-        """The server says this, and the client hears it."""
+    def serverSends(self, *kinds: int) -> None:
+        """The server sends this, and the client receives it."""
         for kind in kinds:
-            says(self.server, kind)
-            hears(self.client, kind)
+            sends(self.server, kind)
+            receives(self.client, kind)
 
-    def clientSays(self, *kinds: int) -> None:
-        """The client says this, and the server hears it."""
+    def clientSends(self, *kinds: int) -> None:
+        """The client sends this, and the server receives it."""
         for kind in kinds:
-            says(self.client, kind)
-            hears(self.server, kind)
+            sends(self.client, kind)
+            receives(self.server, kind)
 
     def assertIdle(self, idle: bool) -> None:
         """Both sides know whether the lane can have its next visitor."""
@@ -166,11 +166,11 @@ class VisitorTests(SynchronousTestCase):
     def test_aLaneHasManyVisitorsAndIsAsGoodAsNewBehindEach(self) -> None:
         for ours in (END, RESET):
             for theirs in (END, RESET):
-                self.serverSays(OPEN, DATA)
+                self.serverSends(OPEN, DATA)
                 self.assertIdle(False)
-                self.clientSays(DATA, theirs)
+                self.clientSends(DATA, theirs)
                 self.assertIdle(False)
-                self.serverSays(DATA, ours)
+                self.serverSends(DATA, ours)
                 self.assertIdle(True)
         self.assertEqual(behaviour(self.server), expected(State(True)))
         self.assertEqual(behaviour(self.client), expected(State(False)))
@@ -180,21 +180,21 @@ class VisitorTests(SynchronousTestCase):
         self.assertRaises(ProtocolViolation, self.server.received, OPEN)
 
     def test_aVisitorAtATimeIsEnough(self) -> None:
-        self.serverSays(OPEN)
+        self.serverSends(OPEN)
         for kinds in ([], [END]):
-            self.serverSays(*kinds)
+            self.serverSends(*kinds)
             self.assertRaises(AssertionError, self.server.sent, OPEN)
             self.assertRaises(ProtocolViolation, self.client.received, OPEN)
 
-    def test_dataBehindOnesOwnResetIsStillHeard(self) -> None:
-        self.serverSays(OPEN)
+    def test_dataBehindOnesOwnResetIsStillReceived(self) -> None:
+        self.serverSends(OPEN)
         self.server.sent(RESET)
         for kind in (DATA, DATA, RESET):
             self.server.received(kind)
         self.assertTrue(self.server.idle)
 
     def test_resetsThatCrossAreNotAnswered(self) -> None:
-        self.serverSays(OPEN)
+        self.serverSends(OPEN)
         self.server.sent(RESET)
         self.client.sent(RESET)
         self.server.received(RESET)
@@ -205,32 +205,32 @@ class VisitorTests(SynchronousTestCase):
         for last in (END, RESET):
             for more in (DATA, END, RESET, RAW):
                 self.setUp()
-                self.serverSays(OPEN, last)
+                self.serverSends(OPEN, last)
                 self.assertRaises(KeyError, self.server.sent, more)
                 self.assertRaises(ProtocolViolation, self.client.received, more)
 
     def test_behindRawThereAreNoFramesAndNoNextVisitor(self) -> None:
-        self.serverSays(OPEN, RAW)
+        self.serverSends(OPEN, RAW)
         for kind in (DATA, END, RESET, RAW, OPEN):
             self.assertRaises(ProtocolViolation, deepcopy(self.client).received, kind)
-        self.clientSays(DATA, END)
-        self.serverSays(BARE, FIN)
+        self.clientSends(DATA, END)
+        self.serverSends(BARE, FIN)
         self.assertEqual((self.server.over, self.client.over), (True, True))
         self.assertIdle(False)
         self.assertRaises(AssertionError, self.server.sent, OPEN)
         self.assertRaises(ProtocolViolation, self.client.received, OPEN)
 
     def test_aLaneOfWhichTheClientsDirectionWasRawHasNoNextVisitorEither(self) -> None:
-        self.serverSays(OPEN)
-        self.clientSays(RAW, BARE, FIN)
-        self.serverSays(END)
+        self.serverSends(OPEN)
+        self.clientSends(RAW, BARE, FIN)
+        self.serverSends(END)
         self.assertIdle(False)
         self.assertRaises(ProtocolViolation, self.client.received, OPEN)
 
     def test_bothDirectionsMayGoRaw(self) -> None:
-        self.serverSays(OPEN, RAW, BARE)
-        self.clientSays(RAW, BARE, FIN)
+        self.serverSends(OPEN, RAW, BARE)
+        self.clientSends(RAW, BARE, FIN)
         self.assertFalse(self.server.over)
-        self.serverSays(BARE, FIN)
+        self.serverSends(BARE, FIN)
         self.assertEqual((self.server.over, self.client.over), (True, True))
         self.assertIdle(False)

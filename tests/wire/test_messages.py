@@ -101,12 +101,12 @@ class EncodingTests(MessageTestCase):
 
     @UNHURRIED
     @given(CLIENT_MESSAGES)
-    def test_whatAClientSaysIsWhatAServerHears(self, message: ClientMessage) -> None:
+    def test_whatAClientSendsIsWhatAServerReceives(self, message: ClientMessage) -> None:
         self.assertEqual(decodeClientMessage(encode(message)[:-1]), message)
 
     @UNHURRIED
     @given(SERVER_MESSAGES)
-    def test_whatAServerSaysIsWhatAClientHears(self, message: ServerMessage) -> None:
+    def test_whatAServerSendsIsWhatAClientReceives(self, message: ServerMessage) -> None:
         self.assertEqual(decodeServerMessage(encode(message)[:-1]), message)
 
     @UNHURRIED
@@ -119,11 +119,11 @@ class EncodingTests(MessageTestCase):
         )
 
     def test_messagesDoNotChangeAndMayBeKeptInSets(self) -> None:
-        said: list[Message] = [Challenge(ID), Authenticate(""), Hello(1), Connection(ID), Accept(ID), Error("")]
-        for message in said:
+        sent: list[Message] = [Challenge(ID), Authenticate(""), Hello(1), Connection(ID), Accept(ID), Error("")]
+        for message in sent:
             (name,) = (each.name for each in fields(message))
             self.assertRaises(FrozenInstanceError, setattr, message, name, getattr(message, name))
-        self.assertEqual(len({*said, *said, Heartbeat(), Heartbeat()}), 7)
+        self.assertEqual(len({*sent, *sent, Heartbeat(), Heartbeat()}), 7)
 
 
 class UnderstandingTests(MessageTestCase):
@@ -191,14 +191,14 @@ class UnderstandingTests(MessageTestCase):
 class SidesTests(MessageTestCase):
     """A client's messages and a server's are two different sets."""
 
-    def test_aServerRefusesWhatOnlyAServerSays(self) -> None:
-        said: list[ServerMessage] = [Challenge(ID), Heartbeat(), Connection(ID), Error("no")]
-        self.assertRefused([encode(message)[:-1] for message in said], decodeClientMessage)
+    def test_aServerRefusesWhatOnlyAServerSends(self) -> None:
+        sent: list[ServerMessage] = [Challenge(ID), Heartbeat(), Connection(ID), Error("no")]
+        self.assertRefused([encode(message)[:-1] for message in sent], decodeClientMessage)
         self.assertRefused([b'{"Heartbeat":null}'], decodeClientMessage)
 
-    def test_aClientRefusesWhatOnlyAClientSays(self) -> None:
-        said: list[ClientMessage] = [Authenticate(PROOF), Accept(ID)]
-        self.assertRefused([encode(message)[:-1] for message in said], decodeServerMessage)
+    def test_aClientRefusesWhatOnlyAClientSends(self) -> None:
+        sent: list[ClientMessage] = [Authenticate(PROOF), Accept(ID)]
+        self.assertRefused([encode(message)[:-1] for message in sent], decodeServerMessage)
 
-    def test_bothSayHello(self) -> None:
+    def test_bothSendHello(self) -> None:
         self.assertUnderstood([b'{"Hello":1}'], Hello(1), *DECODERS)

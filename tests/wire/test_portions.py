@@ -20,7 +20,7 @@ from tests.wire.sessions import (
     SECRET,
     SERVER_STATES,
     ServerOutcomes,
-    hears,
+    outcomesOf,
     rightProof,
     serverSession,
 )
@@ -36,12 +36,12 @@ from tests.wire.strategies import (
 )
 
 
-def hearsAll(session: ServerSession, arriving: Iterable[bytes]) -> ServerOutcomes:
+def receivesAll(session: ServerSession, arriving: Iterable[bytes]) -> ServerOutcomes:
     """What follows from all these portions; those behind Accept and Lane go where the rest went."""
     outcomes: ServerOutcomes = []
     unread = iter(arriving)
     for portion in unread:
-        outcomes += hears(session, portion)
+        outcomes += outcomesOf(session, portion)
         match outcomes:
             case [*before, VisitorTaken(id, rest)]:
                 return [*before, VisitorTaken(id, rest + b"".join(unread))]
@@ -62,7 +62,7 @@ class PortionsTests(SynchronousTestCase):
         self, state: Callable[[], ServerSession], sent: tuple[bytes, list[bytes]]
     ) -> None:
         stream, arriving = sent
-        self.assertEqual(hearsAll(state(), arriving), hears(state(), stream))
+        self.assertEqual(receivesAll(state(), arriving), outcomesOf(state(), stream))
 
     @UNHURRIED
     @given(
@@ -75,7 +75,7 @@ class PortionsTests(SynchronousTestCase):
         shared = SECRET if secret else None
         whole, session = serverSession(shared), serverSession(shared)
         arriving = data.draw(portions(rightProof(session) + request + behind))
-        self.assertEqual(hearsAll(session, arriving), hears(whole, rightProof(whole) + request + behind))
+        self.assertEqual(receivesAll(session, arriving), outcomesOf(whole, rightProof(whole) + request + behind))
 
     @UNHURRIED
     @given(
@@ -92,4 +92,4 @@ class PortionsTests(SynchronousTestCase):
         self, state: Callable[[], ControlSession], sent: tuple[bytes, list[bytes]]
     ) -> None:
         stream, arriving = sent
-        self.assertEqual(hears(state(), *arriving), hears(state(), stream))
+        self.assertEqual(outcomesOf(state(), *arriving), outcomesOf(state(), stream))

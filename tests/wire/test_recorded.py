@@ -1,5 +1,5 @@
 """
-Conversations recorded from the original, bore 0.6.0, said again by our sessions.
+Conversations recorded from the original, bore 0.6.0, sent again by our sessions.
 
 The recordings end a connection with ``<EOF>``. Both ends knew the secret ``my secret`` where there was one.
 """
@@ -42,7 +42,7 @@ from tests.wire.sessions import controlSession, dataSession, serverSession
 
 RECORDED: Final[dict[str, object]] = json.loads(Path(__file__).with_name("recorded-bore-0.6.0.json").read_bytes())
 
-#: The recordings that no session can say again by itself, and what they need.
+#: The recordings that no session can send again by itself, and what they need.
 ELSEWHERE: Final[dict[str, str]] = {
     "server: Hello(20005), first 1.2 s": "time: heartbeats",
     "server: Hello of a port in use": "sockets: a port that is taken",
@@ -63,7 +63,7 @@ EOF: Final = "<EOF>"
 
 
 def recordedText(key: str) -> str:
-    """A recording of what a server said."""
+    """A recording of a server."""
     text = RECORDED[key]
     assert isinstance(text, str)
     return text
@@ -76,8 +76,8 @@ def challengeOf(session: ServerSession) -> UUID:
     return message.id
 
 
-def serverSays(session: ServerSession, data: bytes) -> str:
-    """What a server says to these bytes, with the port that was asked for, as the recordings write it."""
+def serverSends(session: ServerSession, data: bytes) -> str:
+    """The answer of a server to these bytes, with the requested port, as the recordings write it."""
     try:
         return "".join(serverAnswers(session, event) for event in session.feed(data))
     except Refusal as e:
@@ -87,7 +87,7 @@ def serverSays(session: ServerSession, data: bytes) -> str:
 
 
 def serverAnswers(session: ServerSession, event: ServerEvent) -> str:
-    """What a server says to an event, if every port is free."""
+    """The answer of a server to an event, if every port is free."""
     match event:
         case TunnelAsked(port):
             return session.opened(port, "0123456789abcdef", 60).decode()
@@ -102,15 +102,15 @@ def proof(session: ServerSession) -> bytes:
 
 @dataclass(frozen=True)
 class Dialled:
-    """A connection to a server, and what is said on it."""
+    """A connection to a server, and its bytes."""
 
     secret: Secret | None
-    says: Callable[[ServerSession], bytes]
+    sends: Callable[[ServerSession], bytes]
 
 
 STALE: Final = "2689b476701a21e26f25bdd038fddf59e59eb32616f1442ee206043efc9ee518"
 
-#: To whom what is said to hear what is recorded under these keys.
+#: What is sent to which side, so that it sends what is recorded under these keys.
 SERVER: Final[dict[str, Dialled]] = {
     "server: Hello with JSON white space": Dialled(None, lambda _: b' { "Hello" : 20006 }\n\0'),
     "server: Hello(70000)": Dialled(None, lambda _: b'{"Hello":70000}\0'),
@@ -128,14 +128,14 @@ SERVER: Final[dict[str, Dialled]] = {
 
 
 class ServerTests(SynchronousTestCase):
-    """Our server's session says what the original server said."""
+    """Our server's session sends what the original server sent."""
 
-    def test_ourServerSaysWhatTheOriginalSaid(self) -> None:
+    def test_ourServerSendsWhatTheOriginalSent(self) -> None:
         for key, dialled in SERVER.items():
             session = serverSession(dialled.secret)
             # The heartbeats behind Hello are the clock's doing, not the session's.
             recorded = recordedText(key).replace(encode(Heartbeat()).decode(), "")
-            self.assertEqual(serverSays(session, dialled.says(session)), recorded, key)
+            self.assertEqual(serverSends(session, dialled.sends(session)), recorded, key)
 
     def test_ourServerGreetsAsTheOriginalDid(self) -> None:
         session = serverSession(SECRET)
@@ -167,7 +167,7 @@ class RecordedClient(TypedDict):
     """
     A run of the original client against a server that was played.
 
-    ``wire`` has a line for what the client said since the last one (``C>``), what the server said (``S>``), and
+    ``wire`` has a line for what the client sent since the last one (``C>``), what the server sent (``S>``), and
     for what else happened.
     """
 
@@ -182,7 +182,7 @@ class Run:
 
     port: int
     secret: Secret | None
-    told: list[ClientEvent] = field(default_factory=list)
+    reported: list[ClientEvent] = field(default_factory=list)
     ended: type[Refusal] | None = None
 
 
@@ -204,51 +204,51 @@ class Replay:
     """
     Our client's session in the place of the original client.
 
-    :ivar told: the events that were not bytes to say.
+    :ivar reported: the events that were not bytes to send.
     :ivar ended: the refusal that ended the conversation.
     """
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._session = controlSession(run.port, run.secret)
-        self._unheard = self._session.greeting()
-        self.told: list[ClientEvent] = []
+        self._unread = self._session.greeting()
+        self.reported: list[ClientEvent] = []
         self.ended: Refusal | None = None
 
-    def said(self) -> str:
-        """What our client has said since this was asked last, without the mark that the original's Hello lacks."""
-        words, self._unheard = self._unheard.replace(b"} \0", b"}\0").decode(), b""
-        return words
+    def sent(self) -> str:
+        """What our client has sent since the last call, without the mark that the original's Hello lacks."""
+        output, self._unread = self._unread.replace(b"} \0", b"}\0").decode(), b""
+        return output
 
-    def hears(self, words: str) -> None:
-        """The server says this."""
+    def outcomesOf(self, output: str) -> None:
+        """The server sends this."""
         try:
-            for event in self._session.feed(words.encode()):
+            for event in self._session.feed(output.encode()):
                 if isinstance(event, SendData):
-                    self._unheard += event.data
+                    self._unread += event.data
                 else:
-                    self.told.append(event)
+                    self.reported.append(event)
         except Refusal as e:
             self.ended = e
 
     def dataConnection(self) -> str:
-        """What is said unasked on the data connection for the latest visitor."""
-        visitor = self.told[-1]
+        """The first bytes on the data connection for the latest visitor."""
+        visitor = self.reported[-1]
         assert isinstance(visitor, VisitorCame)
         return dataSession(Accept(visitor.id), self._run.secret).greeting().decode()
 
 
 class ClientTests(SynchronousTestCase):
-    """Our client's sessions say what the original client said."""
+    """Our client's sessions send what the original client sent."""
 
-    def test_ourClientSaysWhatTheOriginalSaid(self) -> None:
+    def test_ourClientSendsWhatTheOriginalSent(self) -> None:
         for key, run in CLIENT.items():
             recorded = cast(RecordedClient, RECORDED[key])
             replay = Replay(run)
             for line in recorded["wire"]:
                 self.replayLine(replay, line, key)
-            self.assertEqual(replay.said(), "", key)
-            self.assertEqual(replay.told, run.told, key)
+            self.assertEqual(replay.sent(), "", key)
+            self.assertEqual(replay.reported, run.reported, key)
             self.assertIs(type(replay.ended), run.ended or type(None), key)
 
     def test_ourClientEndsWhereTheOriginalExitedAndForTheSameReason(self) -> None:
@@ -265,35 +265,35 @@ class ClientTests(SynchronousTestCase):
                 )
 
     def replayLine(self, replay: Replay, line: str, key: str) -> None:
-        """One line of a recording: the server's words are heard, the client's are compared with ours."""
-        who, _, words = line.partition("> ")
+        """One line of a recording: the server's bytes are received, the client's are compared with ours."""
+        who, _, output = line.partition("> ")
         match who.rstrip():
             case "C":
-                self.assertEqual(replay.said(), words, key)
+                self.assertEqual(replay.sent(), output, key)
             case "S":
-                replay.hears(words)
+                replay.outcomesOf(output)
             case "C opens a data connection":
                 # What closed it then was the local service, which was not there.
-                self.assertEqual(replay.dataConnection() + EOF, words, key)
+                self.assertEqual(replay.dataConnection() + EOF, output, key)
             case _:
                 self.assertEqual(line, "S closes", key)
 
-    def test_theDataConnectionWithASecretSaysProofAndAccept(self) -> None:
+    def test_theDataConnectionWithASecretSendsProofAndAccept(self) -> None:
         recorded = cast(RecordedClient, RECORDED["client: with secret"])
         challenge, answer = (line[3:] for line in recorded["wire"][:2])
         session = dataSession(Accept(VISITOR), SECRET)
-        said = session.feed(challenge.encode())
+        sent = session.feed(challenge.encode())
         proof = answer.partition("\0")[0].encode() + b"\0"
-        self.assertEqual(said, proof + encode(Accept(VISITOR)))
+        self.assertEqual(sent, proof + encode(Accept(VISITOR)))
 
 
 class CompletenessTests(SynchronousTestCase):
     """Nothing that was recorded is forgotten."""
 
-    def test_everyRecordingIsSaidAgainHereOrNamedForElsewhere(self) -> None:
+    def test_everyRecordingIsReplayedHereOrNamedForElsewhere(self) -> None:
         here = [*SERVER, *CLIENT, GREETING, VECTOR]
         self.assertEqual(sorted([*here, *ELSEWHERE]), sorted(RECORDED))
 
-    def test_whatIsSaidAgainElsewhereNeedsSocketsOrTime(self) -> None:
+    def test_whatIsReplayedElsewhereNeedsSocketsOrTime(self) -> None:
         for key, why in ELSEWHERE.items():
             self.assertRegex(why, r"\A(sockets|time): ", key)

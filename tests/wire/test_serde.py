@@ -28,7 +28,7 @@ KINDS: Final[dict[str, object]] = {
 
 
 class DecodeTests(SynchronousTestCase):
-    """A frame is a name, or an object with one name; a vocabulary says what its value may be."""
+    """A frame is a name, or an object with one name; a vocabulary defines which values are valid."""
 
     def read(self, frame: bytes) -> object:
         """What a vocabulary of one name, which takes anything, makes of this frame."""

@@ -43,8 +43,8 @@ from tests.wire.sessions import (
     ServerOutcomes,
     ServerRow,
     challengeOf,
-    hears,
     isEnd,
+    outcomesOf,
     rightProof,
     row,
     serverSession,
@@ -133,15 +133,15 @@ class TableTests(SynchronousTestCase):
         for state, cells in TABLE.items():
             for column, expected in cells.items():
                 for data in COLUMNS[column]:
-                    self.assertEqual(hears(inState(state), data), expected, f"{state}: {column} {data[:80]!r}")
+                    self.assertEqual(outcomesOf(inState(state), data), expected, f"{state}: {column} {data[:80]!r}")
 
-    def test_whoseConnectionIsToBeClosedIsNotHeardAnyMore(self) -> None:
+    def test_afterAnErrorNothingIsRead(self) -> None:
         for state, cells in TABLE.items():
             for column in [column for column, outcomes in cells.items() if outcomes and isEnd(outcomes[-1])]:
                 session = inState(state)
-                hears(session, COLUMNS[column][0])
+                outcomesOf(session, COLUMNS[column][0])
                 more = b"\0" + rightProof(session) + encode(Hello(1)) + frameOf(Goodbye())
-                self.assertEqual(hears(session, more, b"x" * 5000), [], f"{state}: {column}")
+                self.assertEqual(outcomesOf(session, more, b"x" * 5000), [], f"{state}: {column}")
 
     def test_aWrongValueOfAMessageOfTheExtensionIsMalformedAndNotUnknown(self) -> None:
         for frame in (
@@ -153,14 +153,14 @@ class TableTests(SynchronousTestCase):
             b'{"Goodbye":{}}\0',
         ):
             for state in ("OPENING", "OPEN"):
-                self.assertEqual(hears(inState(state), frame), ["malformed-message"], frame)
-            self.assertEqual(hears(inState("REQUEST"), frame), [UnknownMessage])
+                self.assertEqual(outcomesOf(inState(state), frame), ["malformed-message"], frame)
+            self.assertEqual(outcomesOf(inState("REQUEST"), frame), [UnknownMessage])
 
 
 class ProofTests(SynchronousTestCase):
     """A server with a secret lets in who knows it."""
 
-    def test_aServerWithASecretGreetsWithAChallengeAndOneWithoutSaysNothing(self) -> None:
+    def test_aServerWithASecretGreetsWithAChallengeAndOneWithoutSendsNothing(self) -> None:
         self.assertRegex(
             inState("PROOF").greeting(), rb'\A\{"Challenge":"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"\}\0\Z'
         )
@@ -175,7 +175,7 @@ class ProofTests(SynchronousTestCase):
     def test_aProofIsRightInEitherCase(self) -> None:
         session = serverSession(SECRET)
         proof = encode(Authenticate(proveBase(SECRET, challengeOf(session)).upper()))
-        self.assertEqual(hears(session, proof + encode(Hello(1))), [TunnelAsked(1)])
+        self.assertEqual(outcomesOf(session, proof + encode(Hello(1))), [TunnelAsked(1)])
 
     def test_aProofCanBeWrongInEveryWay(self) -> None:
         wrongs: list[Callable[[UUID], str]] = [
@@ -188,16 +188,16 @@ class ProofTests(SynchronousTestCase):
         ]
         for wrong in wrongs:
             session = serverSession(SECRET)
-            self.assertEqual(hears(session, encode(Authenticate(wrong(challengeOf(session))))), [InvalidSecret])
+            self.assertEqual(outcomesOf(session, encode(Authenticate(wrong(challengeOf(session))))), [InvalidSecret])
 
     def test_aProofForAnotherConnectionIsWrong(self) -> None:
-        self.assertEqual(hears(serverSession(SECRET), rightProof(serverSession(SECRET))), [InvalidSecret])
+        self.assertEqual(outcomesOf(serverSession(SECRET), rightProof(serverSession(SECRET))), [InvalidSecret])
 
     def test_anEmptySecretHasToBeProvenToo(self) -> None:
-        self.assertEqual(hears(serverSession(Secret("")), encode(Hello(1))), [SecretMissing])
+        self.assertEqual(outcomesOf(serverSession(Secret("")), encode(Hello(1))), [SecretMissing])
         session = serverSession(Secret(""))
         proof = encode(Authenticate(proveBase(Secret(""), challengeOf(session))))
-        self.assertEqual(hears(session, proof + encode(Hello(1))), [TunnelAsked(1)])
+        self.assertEqual(outcomesOf(session, proof + encode(Hello(1))), [TunnelAsked(1)])
 
     def test_proofAndRequestMayComeInOneSegment(self) -> None:
         for request, event in (
@@ -207,26 +207,26 @@ class ProofTests(SynchronousTestCase):
             (markedHello(8000), SendData(frameOf(Extended(1)))),
         ):
             session = serverSession(SECRET)
-            self.assertEqual(hears(session, rightProof(session) + request), [event])
+            self.assertEqual(outcomesOf(session, rightProof(session) + request), [event])
 
     def test_afterTheProofASessionKnowsWhoseSecretItWas(self) -> None:
         session = serverSession(SECRET)
         self.assertIsNone(session.secret)
-        hears(session, rightProof(session))
+        outcomesOf(session, rightProof(session))
         self.assertIs(session.secret, SECRET)
         for wrong in (encode(Authenticate("00" * 32)), encode(Hello(1))):
             session = serverSession(SECRET)
-            hears(session, wrong)
+            outcomesOf(session, wrong)
             self.assertIsNone(session.secret)
 
     def test_theProofIsAskedForOnce(self) -> None:
         session = serverSession(SECRET)
-        self.assertEqual(hears(session, rightProof(session) * 2), [ProtocolViolation])
+        self.assertEqual(outcomesOf(session, rightProof(session) * 2), [ProtocolViolation])
 
     def test_whatFollowsAWrongProofIsNotRead(self) -> None:
         session = serverSession(SECRET)
         wrong = encode(Authenticate("00" * 32))
-        self.assertEqual(hears(session, wrong + rightProof(session) + encode(Hello(1))), [InvalidSecret])
+        self.assertEqual(outcomesOf(session, wrong + rightProof(session) + encode(Hello(1))), [InvalidSecret])
 
     def test_whatFollowsTheProofIsReadByTheRulesOfTheRequest(self) -> None:
         cases: list[tuple[bytes, ServerOutcomes]] = [
@@ -236,9 +236,9 @@ class ProofTests(SynchronousTestCase):
         ]
         for data, outcomes in cases:
             session = serverSession(SECRET)
-            self.assertEqual(hears(session, rightProof(session) + data), outcomes)
+            self.assertEqual(outcomesOf(session, rightProof(session) + data), outcomes)
 
-    def test_refusalsHaveTheOriginalsWords(self) -> None:
+    def test_refusalsHaveTheOriginalsTexts(self) -> None:
         for data, text in (
             (encode(Authenticate("00" * 32)), "invalid secret"),
             (encode(Hello(1)), "server requires secret, but no secret was provided"),
@@ -266,7 +266,7 @@ class ClaimTests(SynchronousTestCase):
 
     def test_aClientThatLeavesClaimsNothingMore(self) -> None:
         session = inState("CLAIMING")
-        self.assertEqual(hears(session, frameOf(Goodbye())), [ClientLeft()])
+        self.assertEqual(outcomesOf(session, frameOf(Goodbye())), [ClientLeft()])
         self.assertFalse(session.claiming)
 
     def test_noTunnelIsOpenedWithoutAClaim(self) -> None:
@@ -281,7 +281,7 @@ class ClaimTests(SynchronousTestCase):
             session.refusal(PortInUse())
             self.assertFalse(session.claiming)
             self.assertIsNone(session.timedOut())
-            self.assertEqual(hears(session, encode(Hello(1)) + b"junk\0", b"x" * 5000), [], state)
+            self.assertEqual(outcomesOf(session, encode(Hello(1)) + b"junk\0", b"x" * 5000), [], state)
 
     def test_framesThatCameBehindOpenAreReadInTheStateOfTheirTime(self) -> None:
         """A claim that is granted at once is granted before the next frame is read."""
@@ -294,7 +294,7 @@ class ClaimTests(SynchronousTestCase):
 
 
 class TlsTests(SynchronousTestCase):
-    """Whoever speaks TLS at a port that does not is told so."""
+    """A client that uses another protocol is refused by its name."""
 
     #: The first record of a handshake (RFC 8446, section 5.1), in part.
     hello: Final = b"\x16\x03\x01\x00\xf6\x01\x00\x00\xf2\x03\x03" + bytes(32)
@@ -303,18 +303,18 @@ class TlsTests(SynchronousTestCase):
         for secret in (None, SECRET):
             for data in (self.hello, self.hello[:2], self.hello + b"x" * 5000):
                 session = serverSession(secret)
-                self.assertEqual(hears(session, data, rightProof(session), encode(Hello(1))), [SpeaksNoTls])
+                self.assertEqual(outcomesOf(session, data, rightProof(session), encode(Hello(1))), [SpeaksNoTls])
 
     def test_anotherProtocolIsRecognisedInAnyPortions(self) -> None:
         for data, refusal in ((self.hello, SpeaksNoTls), *((signature, ProxyHeader) for signature in SIGNATURES)):
             for secret in (None, SECRET):
                 portions = [data[at : at + 1] for at in range(len(data))]
-                self.assertEqual(hears(serverSession(secret), *portions), [refusal])
+                self.assertEqual(outcomesOf(serverSession(secret), *portions), [refusal])
 
     def test_whatOnlyBeginsAsAnotherProtocolIsReadAsFrames(self) -> None:
-        self.assertEqual(hears(serverSession(None), b"\r", b"\n", encode(Accept(ID))), [VisitorTaken(ID, b"")])
-        self.assertEqual(hears(serverSession(None), b"P", b"ROXZ\0"), [MalformedMessage])
-        self.assertEqual(hears(serverSession(None), b"\x16", b"\0"), [MalformedMessage])
+        self.assertEqual(outcomesOf(serverSession(None), b"\r", b"\n", encode(Accept(ID))), [VisitorTaken(ID, b"")])
+        self.assertEqual(outcomesOf(serverSession(None), b"P", b"ROXZ\0"), [MalformedMessage])
+        self.assertEqual(outcomesOf(serverSession(None), b"\x16", b"\0"), [MalformedMessage])
 
     def test_theRefusalIsAnError(self) -> None:
         refusal = self.assertRaises(SpeaksNoTls, list, serverSession(None).feed(self.hello))
@@ -325,14 +325,16 @@ class TlsTests(SynchronousTestCase):
 
     def test_laterTheSameBytesAreNoHandshake(self) -> None:
         session = inState("PROOF")
-        self.assertEqual(hears(session, rightProof(session), self.hello), [MalformedMessage])
-        self.assertEqual(hears(inState("REQUEST"), encode(Accept(ID)) + self.hello), [VisitorTaken(ID, self.hello)])
+        self.assertEqual(outcomesOf(session, rightProof(session), self.hello), [MalformedMessage])
+        self.assertEqual(
+            outcomesOf(inState("REQUEST"), encode(Accept(ID)) + self.hello), [VisitorTaken(ID, self.hello)]
+        )
 
 
 class TimeTests(SynchronousTestCase):
     """What is sent when a client has asked for nothing in time, or a claim has taken too long."""
 
-    def test_aClientIsToldThatTimeIsUpIfItOwesAProofOrAnOpenOrWaitsForItsTunnel(self) -> None:
+    def test_aTimeOutIsARefusalWhereAProofAnOpenOrATunnelIsOutstanding(self) -> None:
         kinds = {
             "PROOF": ProofTimeout,
             "OPENING": OpenTimeout,
@@ -346,10 +348,10 @@ class TimeTests(SynchronousTestCase):
 
     def test_halfAProofIsStillNone(self) -> None:
         session = serverSession(SECRET)
-        self.assertEqual(hears(session, rightProof(session)[:-1]), [])
+        self.assertEqual(outcomesOf(session, rightProof(session)[:-1]), [])
         self.assertIsInstance(session.timedOut(), ProofTimeout)
 
     def test_halfAnOpenIsStillNone(self) -> None:
         session = inState("OPENING")
-        self.assertEqual(hears(session, frameOf(Open(1))[:-1]), [])
+        self.assertEqual(outcomesOf(session, frameOf(Open(1))[:-1]), [])
         self.assertIsInstance(session.timedOut(), OpenTimeout)

@@ -1,4 +1,4 @@
-"""What a connection to the control port turns out to be for, and what the server says on it then."""
+"""What a connection to the control port is for, and what the server sends on it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from bore.wire.framing import FrameDecoder
 from bore.wire.messages import Accept, Connection, Error, Heartbeat, Hello, encode
 from bore.wire.serversession import ServerSession
 from bore.wire.sessionevents import ClientAlive, ClientLeft, LaneOffered, SendData, TunnelAsked, VisitorTaken
-from tests.wire.sessions import ID, LANE, SECRET, SERVER_STATES, SOURCE, TOKEN, hears, rightProof, serverSession
+from tests.wire.sessions import ID, LANE, SECRET, SERVER_STATES, SOURCE, TOKEN, outcomesOf, rightProof, serverSession
 from tests.wire.strategies import PORTS, SOURCES, STREAMS, TOKENS, UNHURRIED, UUIDS, frameOf, inPortions
 
 
@@ -37,54 +37,54 @@ class RequestTests(SynchronousTestCase):
 
     def test_everyPortMayBeAskedFor(self) -> None:
         for port in (0, 1, 1023, 1024, 65535):
-            self.assertEqual(hears(serverSession(None), encode(Hello(port))), [TunnelAsked(port)])
-            self.assertEqual(hears(SERVER_STATES["OPENING"](), frameOf(Open(port))), [TunnelAsked(port)])
+            self.assertEqual(outcomesOf(serverSession(None), encode(Hello(port))), [TunnelAsked(port)])
+            self.assertEqual(outcomesOf(SERVER_STATES["OPENING"](), frameOf(Open(port))), [TunnelAsked(port)])
 
     def test_bytesBehindAcceptBelongToTheVisitor(self) -> None:
         early = b'early\0\xff bytes\0{"Hello":1}\0' + b"x" * 10_000
         for session in (serverSession(None), serverSession(SECRET)):
             data = rightProof(session) + encode(Accept(ID)) + early
-            self.assertEqual(hears(session, data), [VisitorTaken(ID, early)])
+            self.assertEqual(outcomesOf(session, data), [VisitorTaken(ID, early)])
 
     def test_bytesBehindLaneAreTheLanes(self) -> None:
         early = b'\1\0\0\0\2{}\0\xff{"Hello":1}\0' + b"x" * 10_000
         for session in (serverSession(None), serverSession(SECRET)):
             data = rightProof(session) + frameOf(Lane(LANE)) + early
-            self.assertEqual(hears(session, data), [LaneOffered(LANE, early)])
+            self.assertEqual(outcomesOf(session, data), [LaneOffered(LANE, early)])
             self.assertFalse(session.extended)
 
     def test_aMarkBehindAnotherMessageThanHelloMeansNothing(self) -> None:
         session = serverSession(SECRET)
         proof = rightProof(session).replace(b"\0", b" \0")
-        self.assertEqual(hears(session, proof, encode(Hello(1))), [TunnelAsked(1)])
+        self.assertEqual(outcomesOf(session, proof, encode(Hello(1))), [TunnelAsked(1)])
         accept = encode(Accept(ID)).replace(b"\0", b" \0")
-        self.assertEqual(hears(serverSession(None), accept), [VisitorTaken(ID, b"")])
+        self.assertEqual(outcomesOf(serverSession(None), accept), [VisitorTaken(ID, b"")])
         lane = frameOf(Lane(LANE)).replace(b"\0", b" \0")
-        self.assertEqual(hears(serverSession(None), lane), [LaneOffered(LANE, b"")])
+        self.assertEqual(outcomesOf(serverSession(None), lane), [LaneOffered(LANE, b"")])
 
     def test_bytesBehindAnUnmarkedHelloAreThrownAway(self) -> None:
         for behind in (encode(Hello(2)), encode(Accept(ID)), markedHello(2), b"junk\0", b"x" * 10_000):
             session = serverSession(None)
-            self.assertEqual(hears(session, encode(Hello(1)) + behind, b"\0"), [TunnelAsked(1)])
+            self.assertEqual(outcomesOf(session, encode(Hello(1)) + behind, b"\0"), [TunnelAsked(1)])
 
     def test_aMarkedHelloOpensNoTunnelByItself(self) -> None:
         session = serverSession(None)
-        self.assertEqual(hears(session, markedHello(8000)), [SendData(b'{"Extended":{"version":1}}\0')])
-        self.assertEqual(hears(session, frameOf(Open(9000, TOKEN))), [TunnelAsked(9000, TOKEN)])
+        self.assertEqual(outcomesOf(session, markedHello(8000)), [SendData(b'{"Extended":{"version":1}}\0')])
+        self.assertEqual(outcomesOf(session, frameOf(Open(9000, TOKEN))), [TunnelAsked(9000, TOKEN)])
 
-    def test_aClientOfTheExtensionIsHeardToTheEnd(self) -> None:
+    def test_aClientOfTheExtensionIsReadToTheEnd(self) -> None:
         session = serverSession(None)
-        asked = hears(session, markedHello(1) + frameOf(Open(1)))
+        asked = outcomesOf(session, markedHello(1) + frameOf(Open(1)))
         self.assertEqual(asked, [SendData(frameOf(Extended(1))), TunnelAsked(1)])
         session.opened(1, TOKEN, 60)
         session.heartbeat()
         session.heartbeat()
         sent = frameOf(Alive()) * 2 + frameOf(Goodbye()) + frameOf(Alive())
-        self.assertEqual(hears(session, sent), [ClientAlive(), ClientAlive(), ClientLeft()])
+        self.assertEqual(outcomesOf(session, sent), [ClientAlive(), ClientAlive(), ClientLeft()])
 
     @given(st.lists(st.booleans(), max_size=40))
     def test_eachHeartbeatIsAnsweredOnceAtMost(self, steps: list[bool]) -> None:
-        """A client that says Alive without end would keep the server busy, and everybody else waiting."""
+        """A client that sends Alive without end would keep the server busy, and all others waiting."""
         session = SERVER_STATES["OPEN"]()
         owed = 0
         for asked in steps:
@@ -92,13 +92,13 @@ class RequestTests(SynchronousTestCase):
                 session.heartbeat()
                 owed += 1
                 continue
-            heard = hears(session, frameOf(Alive()))
-            self.assertEqual(heard, [ClientAlive()] if owed else ["unexpected-message"])
+            received = outcomesOf(session, frameOf(Alive()))
+            self.assertEqual(received, [ClientAlive()] if owed else ["unexpected-message"])
             owed -= 1
             if owed < 0:
                 break
 
-    def test_eventsAreToldOneByOneAndWhatIsWrongOnlyInItsTurn(self) -> None:
+    def test_eventsAreGivenOneByOneAndErrorsInTheirTurn(self) -> None:
         events = SERVER_STATES["OPEN, asked"]().feed(frameOf(Alive()) + b"junk\0" + frameOf(Alive()))
         self.assertEqual(next(events), ClientAlive())
         self.assertRaises(BrokenRule, next, events)
@@ -111,10 +111,10 @@ class RequestTests(SynchronousTestCase):
     def test_arbitraryBytesMeanNothingToASettledSession(
         self, state: Callable[[], ServerSession], sent: tuple[bytes, list[bytes]]
     ) -> None:
-        self.assertEqual(hears(state(), *sent[1]), [])
+        self.assertEqual(outcomesOf(state(), *sent[1]), [])
 
 
-class WordsTests(SynchronousTestCase):
+class OutputTests(SynchronousTestCase):
     """A server speaks the base protocol, and the extension only with a client that knows it."""
 
     def setUp(self) -> None:
@@ -138,19 +138,19 @@ class WordsTests(SynchronousTestCase):
             },
         )
 
-    def test_theTunnelIsToldWithItsTokenOrWithItsPortAlone(self) -> None:
+    def test_theTunnelIsSentWithItsTokenOrWithItsPortAlone(self) -> None:
         self.assertEqual(self.base.opened(8000, TOKEN, 60), encode(Hello(8000)))
         self.assertEqual(self.extended.opened(8000, TOKEN, 60), frameOf(Opened(8000, TOKEN, 60)))
 
-    def test_theTokenOfItsLanesIsToldInTheExtensionOnly(self) -> None:
+    def test_theTokenOfItsLanesIsSentInTheExtensionOnly(self) -> None:
         self.assertEqual(self.base.opened(8000, TOKEN, 60, LANE), encode(Hello(8000)))
         self.assertEqual(self.extended.opened(8000, TOKEN, 60, LANE, 9), frameOf(Opened(8000, TOKEN, 60, LANE, 9)))
 
-    def test_aVisitorIsToldWithItsAddressOrWithItsIdAlone(self) -> None:
+    def test_aVisitorIsSentWithItsAddressOrWithItsIdAlone(self) -> None:
         self.assertEqual(self.base.visitor(ID, SOURCE), encode(Connection(ID)))
         self.assertEqual(self.extended.visitor(ID, SOURCE), frameOf(Visitor(ID, SOURCE)))
 
-    def test_aRefusalIsToldWithItsCodeOrWithItsTextAlone(self) -> None:
+    def test_aRefusalIsSentWithItsCodeOrWithItsTextAlone(self) -> None:
         for refusal, refused in (
             (PortInUse(), Refused("port-in-use", "port already in use", True)),
             (PortNotAllowed("not that one"), Refused("port-not-allowed", "not that one", False)),
@@ -165,7 +165,7 @@ class WordsTests(SynchronousTestCase):
 
     @UNHURRIED
     @given(STREAMS)
-    def test_whateverAClientSaysItCanBeToldWhyItIsRefusedAndInTheExtensionItAlwaysIs(self, stream: bytes) -> None:
+    def test_everyRefusalFitsAFrameAndInTheExtensionEveryErrorIsOne(self, stream: bytes) -> None:
         for name, state in SERVER_STATES.items():
             session = state()
             try:
@@ -181,30 +181,30 @@ class WordsTests(SynchronousTestCase):
 
 
 class BaseClientTests(SynchronousTestCase):
-    """A client of the base protocol never hears a byte of the extension."""
+    """A client of the base protocol never receives a byte of the extension."""
 
     @UNHURRIED
     @given(st.booleans(), PORTS, STREAMS, UUIDS, SOURCES, TOKENS)
-    def test_whoSaidAnUnmarkedHelloHearsTheBaseProtocolOnly(
+    def test_whoSentAnUnmarkedHelloReceivesTheBaseProtocolOnly(
         self, secret: bool, port: int, behind: bytes, id: UUID, source: Source, token: str
     ) -> None:
         session = serverSession(SECRET if secret else None)
-        heard = session.greeting()
-        events = hears(session, rightProof(session), encode(Hello(port)) + behind, behind)
+        received = session.greeting()
+        events = outcomesOf(session, rightProof(session), encode(Hello(port)) + behind, behind)
         self.assertEqual(events, [TunnelAsked(port)])
-        heard += session.opened(port, token, 60, LANE) + encode(Heartbeat()) + session.visitor(id, source)
-        heard += session.refusal(PortInUse())
+        received += session.opened(port, token, 60, LANE) + encode(Heartbeat()) + session.visitor(id, source)
+        received += session.refusal(PortInUse())
         decoder = FrameDecoder()
-        decoder.feed(heard)
-        said = [messages.decodeServerMessage(frame) for frame in iter(decoder.nextFrame, None)]
-        self.assertEqual(said[secret:], [Hello(port), Heartbeat(), Connection(id), Error("port already in use")])
+        decoder.feed(received)
+        sent = [messages.decodeServerMessage(frame) for frame in iter(decoder.nextFrame, None)]
+        self.assertEqual(sent[secret:], [Hello(port), Heartbeat(), Connection(id), Error("port already in use")])
         self.assertEqual(decoder.takeRest(), b"")
 
     @UNHURRIED
     @given(st.booleans(), STREAMS)
-    def test_withoutAMarkedHelloNoSessionSaysAnything(self, secret: bool, stream: bytes) -> None:
+    def test_withoutAMarkedHelloNoSessionSendsAnything(self, secret: bool, stream: bytes) -> None:
         # Nothing in a stream without spaces can be a mark.
         session = serverSession(SECRET if secret else None)
-        outcomes = hears(session, rightProof(session), stream.replace(b" ", b""))
+        outcomes = outcomesOf(session, rightProof(session), stream.replace(b" ", b""))
         self.assertFalse([outcome for outcome in outcomes if isinstance(outcome, SendData)])
         self.assertFalse(session.extended)

@@ -62,7 +62,7 @@ class Drive(Generic[_S, _E]):
         self._reached: dict[tuple[State, type | None], set[type]] = {}
 
     def feed(self, make: Callable[[], _S], frame: bytes) -> None:
-        """Feed a new session with one frame, with its NUL; what follows has to be what its cell says."""
+        """Feed a new session with one frame, with its NUL; what follows has to be what its cell has."""
         session = make()
         state = session._state
         row = self._table.get(state)
@@ -97,7 +97,7 @@ class Drive(Generic[_S, _E]):
                 self._test.assertEqual(seen, {*cell.events, *cell.errors}, f"{state.name}: {name}")
 
     def _cellOf(self, row: Row[_S, _E], session: _S, frame: bytes) -> tuple[type | None, Cell[_S, _E]] | None:
-        """The cell that a frame belongs to, with its kind (None: any other); None if it is no message there."""
+        """The cell that a frame belongs to, with its kind (None: any other); None if it is not a message there."""
         try:
             message = row.decode(session, frame[:-1])
         except WireError:
