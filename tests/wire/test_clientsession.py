@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from hypothesis import given
-from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire.clientsession import _WITHOUT_PROOF, ControlSession
@@ -25,8 +23,8 @@ from bore.wire.errors import (
     TooManyPending,
     UnknownMessage,
 )
-from bore.wire.extension import Alive, Extended, Open, Opened, Refused, Visitor, markedHello
-from bore.wire.messages import Authenticate, Challenge, Connection, Error, Heartbeat, Hello, ServerMessage, encode
+from bore.wire.extension import Alive, Extended, Open, Opened, markedHello
+from bore.wire.messages import Authenticate, Challenge, Connection, Error, Heartbeat, Hello, encode
 from bore.wire.proof import proveBase
 from bore.wire.secret import Secret
 from bore.wire.sessionevents import SendData, ServerAlive, TunnelOpened, Unexpected, VisitorCame
@@ -35,7 +33,6 @@ from tests.wire.sessions import (
     COLUMNS,
     ID,
     LANE,
-    OTHER,
     SECRET,
     SOURCE,
     TOKEN,
@@ -45,7 +42,7 @@ from tests.wire.sessions import (
     row,
     serverSession,
 )
-from tests.wire.strategies import SERVER_MESSAGES, TEXTS, UNHURRIED, AnyMessage, frameOf
+from tests.wire.strategies import frameOf
 
 _NO_MESSAGE: Final[ClientRow] = {
     "bad JSON": [MalformedMessage],
@@ -246,81 +243,3 @@ class GreetingTests(SynchronousTestCase):
         question = client.noChallenge()
         self.assertEqual(outcomesOf(client, server.greeting()), [LateChallenge])
         self.assertEqual(outcomesOf(server, question), [SecretMissing])
-
-
-class ListeningTests(SynchronousTestCase):
-    """A client understands what its server sends."""
-
-    def test_anOpenTunnelStaysOpenWhateverIsIgnored(self) -> None:
-        session = inState("OPEN")
-        ignored: list[ServerMessage] = [Challenge(ID), Hello(1)]
-        self.assertEqual(outcomesOf(session, *map(encode, ignored)), [Unexpected(message) for message in ignored])
-        self.assertEqual(
-            outcomesOf(session, encode(Connection(ID)), encode(Heartbeat())), [VisitorCame(ID), ServerAlive()]
-        )
-
-    @UNHURRIED
-    @given(st.lists(SERVER_MESSAGES.filter(lambda message: not isinstance(message, Error)), max_size=8))
-    def test_anOpenTunnelLivesThroughAnyMessagesButError(
-        self, sent: list[Challenge | Hello | Heartbeat | Connection]
-    ) -> None:
-        events = outcomesOf(inState("OPEN"), b"".join(map(encode, sent)))
-        self.assertEqual(len(events), len(sent))
-        for event in events:
-            self.assertIsInstance(event, ServerAlive | VisitorCame | Unexpected)
-
-    def test_manyMessagesMayComeInOneSegment(self) -> None:
-        proof = SendData(encode(Authenticate(proveBase(SECRET, ID))) + markedHello(8000))
-        base: list[AnyMessage] = [Challenge(ID), Hello(7), Heartbeat(), Connection(ID), Connection(OTHER)]
-        self.assertEqual(
-            outcomesOf(inState("CHALLENGE"), b"".join(map(frameOf, base))),
-            [proof, TunnelOpened(7), ServerAlive(), VisitorCame(ID), VisitorCame(OTHER)],
-        )
-        extended: list[AnyMessage] = [Challenge(ID), Extended(1), Opened(7, TOKEN, 60), Visitor(ID, None), Heartbeat()]
-        self.assertEqual(
-            outcomesOf(inState("CHALLENGE"), b"".join(map(frameOf, extended))),
-            [
-                proof,
-                SendData(frameOf(Open(8000))),
-                TunnelOpened(7, TOKEN),
-                VisitorCame(ID),
-                SendData(frameOf(Alive())),
-                ServerAlive(),
-            ],
-        )
-
-    def test_eventsAreGivenOneByOneAndErrorsInTheirTurn(self) -> None:
-        events = inState("ANSWER").feed(encode(Hello(7)) + encode(Heartbeat()) + b"junk\0" + encode(Heartbeat()))
-        self.assertEqual(next(events), TunnelOpened(7))
-        self.assertEqual(next(events), ServerAlive())
-        self.assertRaises(MalformedMessage, next, events)
-
-    def test_aServerThatKnowsTheExtensionIsSentGoodbyeAndNoOther(self) -> None:
-        for state in CLIENT_STATES:
-            extended = state.startswith(("OPENING", "EXTENDED"))
-            self.assertIs(inState(state).extended, extended, state)
-            self.assertEqual(inState(state).goodbye(), b'"Goodbye"\0' if extended else b"", state)
-
-
-class RefusedTests(SynchronousTestCase):
-    """A client receives that it is refused."""
-
-    @UNHURRIED
-    @given(TEXTS)
-    def test_aRefusalCarriesTheServersTexts(self, text: str) -> None:
-        for state in ("CHALLENGE", "ANSWER", "OPEN"):
-            error = self.assertRaises(Refusal, list, inState(state).feed(encode(Error(text))))
-            self.assertEqual(str(error), text)
-
-    @UNHURRIED
-    @given(TEXTS, TEXTS, st.booleans())
-    def test_inTheExtensionItCarriesACodeAndWhetherToTryAgain(self, code: str, text: str, retry: bool) -> None:
-        for state in ("OPENING", "EXTENDED"):
-            error = self.assertRaises(Refusal, list, inState(state).feed(frameOf(Refused(code, text, retry))))
-            self.assertEqual((error.code, str(error), error.retry), (code, text, retry))
-
-    def test_whatAClientFindsOutForItselfIsSentInTheOriginalsTexts(self) -> None:
-        error = self.assertRaises(Refusal, list, inState("ANSWER").feed(encode(Challenge(ID))))
-        self.assertEqual(str(error), "server requires authentication, but no client secret was provided")
-        error = self.assertRaises(Refusal, list, inState("CHALLENGE").feed(encode(Hello(1))))
-        self.assertEqual(str(error), "expected authentication challenge, but no secret was required")
