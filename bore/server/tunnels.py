@@ -125,6 +125,8 @@ class Tunnels:
         if tunnel is None:  # closed while the registry was asked
             self._release(grant)
             return None
+        if grant.epoch < tunnel.grant.epoch:
+            raise TakenOver  # a later session has had its answer first
         former, tunnel.grant = tunnel.owner, grant
         wanted = claim.port in (0, grant.port)
         if wanted:

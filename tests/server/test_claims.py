@@ -393,6 +393,15 @@ class ResumeTests(ClaimCase):
         self.assertEqual(self.opened(second).resume, self.token)
         self.assertTrue(isOpen(self.host, self.port))
 
+    def test_thatIsSoEvenIfItHasItsAnswerFirst(self) -> None:
+        (_, first), (_, second) = self.claim(self.token), self.claim(self.token)
+        self.registry.answers.pop().deliver()
+        self.assertEqual(self.opened(second).resume, self.token)
+        self.registry.answer()
+        self.assertEqual(self.refusal(first), "taken-over")
+        self.assertFalse(second.disconnecting)
+        self.assertTrue(isOpen(self.host, self.port))
+
     def test_itCanHaveAnotherPort(self) -> None:
         port = freePort(self.host)
         _, transport = self.claim(self.token, port)
