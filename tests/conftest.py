@@ -22,6 +22,7 @@ _HERE: Final = Path(__file__).parent
 
 #: Folders and files of unit tests, which ``make unit`` runs: what runs the reactor in them is left out.
 UNIT: Final = (
+    "benchmarks",
     "client",
     "entrypoints",
     "server",

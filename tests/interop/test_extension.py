@@ -9,7 +9,7 @@ from bore.wire.extension import decodeRequest
 from bore.wire.framing import FrameDecoder
 from bore.wire.messages import Accept, Challenge, Connection, Heartbeat, Hello
 from tests.forwarder import Forwarder
-from tests.interop.test_original import PairingCase, publicPort
+from tests.interop.case import PairingCase, publicPort
 from tests.original import CONTROL_PORT
 from tests.ports import freePort, loopbackHost
 from tests.support import LocalService, Program, connect, echo, eventually, isOpen, receiveExactly

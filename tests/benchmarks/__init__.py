@@ -1,0 +1,1 @@
+"""The benchmark: what it reads, and what it makes of that."""
