@@ -55,8 +55,9 @@ class Ports:
         :raises bore.wire.errors.PortNotAllowed: when the port is outside the range.
         """
         if asked:
-            if not self._settings.minPort <= asked <= self._settings.maxPort:
-                raise PortNotAllowed
+            lowest, highest = self._settings.minPort, self._settings.maxPort
+            if not lowest <= asked <= highest:
+                raise PortNotAllowed(f"port {asked} is outside this server's range, {lowest} to {highest}")
             yield asked
             return
         self._forget(self._clock.seconds())

@@ -1,5 +1,5 @@
 """
-Connected streams of bytes: how they come to be, and what their kernel socket is told.
+Sockets: listening, dialling, transports, options and queries.
 
-This floor knows sockets and the reactor, and no message.
+This layer knows sockets and the reactor, and no messages.
 """

@@ -1,4 +1,4 @@
-"""Hosts and ports as people write them."""
+"""Hosts and ports: as users write them, as sockets have them, and as name servers have them."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import socket
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Final, TypeAlias
 
-#: An address as the socket module gives and takes it: ``(host, port)``, or ``(host, port, flow, scope)`` for IPv6.
+#: An address of the socket module: ``(host, port)``, or ``(host, port, flow, scope)`` for IPv6.
 SocketAddress: TypeAlias = tuple[Any, ...]
 
-#: An address with its family, as a new socket needs it.
+#: An address with its family, for a new socket.
 Place: TypeAlias = tuple[socket.AddressFamily, SocketAddress]
 
 #: RFC 1035, section 2.3.4, in characters.
-_LONGEST_LABEL: Final = 63
-_LONGEST_NAME: Final = 253
+_MAX_LABEL: Final = 63
+_MAX_NAME: Final = 253
 
-#: What separates the labels of a name (RFC 3490, section 3.1).
+#: The separators of the labels of a name (RFC 3490, section 3.1).
 _DOTS: Final = re.compile("[.\u3002\uff0e\uff61]")
 
 
 def hostPort(host: str, port: int) -> str:
-    """Write a host and a port the usual way: ``example.com:80``, ``[::1]:80``."""
+    """Join a host and a port: ``example.com:80``, ``[::1]:80``."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def isLiteral(host: str) -> bool:
-    """Whether a host is an IP address (with or without a scope, as in ``fe80::1%eth0``) and not a name."""
+    """Whether a host is an IP address, with or without a scope (``fe80::1%eth0``), and not a name."""
     try:
         ip_address(host)
     except ValueError:
@@ -42,7 +42,7 @@ def isLoopback(address: SocketAddress) -> bool:
 
 
 def plainHost(address: SocketAddress) -> str:
-    """The host of a socket's address; an IPv4 address that came through an IPv6 socket as IPv4."""
+    """The host of a socket's address; an IPv4 address of an IPv6 socket as IPv4."""
     host = str(address[0])
     if host.startswith("::ffff:"):
         mapped = IPv6Address(host).ipv4_mapped
@@ -52,8 +52,8 @@ def plainHost(address: SocketAddress) -> str:
 
 def sourceOf(address: SocketAddress) -> str:
     """
-    Whom an address belongs to, as far as can be told: itself for IPv4, its network of 64 bits for IPv6, where
-    everybody has as many addresses as they like.
+    What limits per source count by: an IPv4 address itself; of an IPv6 address the network of 64 bits, as each network
+    has any number of addresses.
     """
     host = plainHost(address)
     if ":" not in host:
@@ -62,7 +62,7 @@ def sourceOf(address: SocketAddress) -> str:
 
 
 def socketAddress(address: SocketAddress) -> str:
-    """Write the address of a socket the usual way; an IPv4 address that came through an IPv6 socket as IPv4."""
+    """Join the host and the port of a socket's address; an IPv4 address of an IPv6 socket as IPv4."""
     return hostPort(plainHost(address), int(address[1]))
 
 
@@ -70,7 +70,7 @@ def peerOf(sock: socket.socket) -> tuple[str, int]:
     """
     The IP address (with its scope, if it has one) and the port that a socket is connected to.
 
-    :raises OSError: when it is not connected any more.
+    :raises OSError: when it is no longer connected.
     """
     host, port, *more = sock.getpeername()
     scope = more[1] if more else 0
@@ -79,17 +79,17 @@ def peerOf(sock: socket.socket) -> tuple[str, int]:
 
 def asciiName(host: str) -> str:
     """
-    Write a name as name servers and certificates have it.
+    Encode a name as name servers and certificates have it.
 
-    A label in ASCII stays as it is, and may have an underscore, as names in container networks do. Any other is
-    encoded by IDNA 2008 with the mapping of UTS 46 (upper case becomes lower case), or by IDNA 2003 where that does not
-    accept it, or is not installed.
+    A label in ASCII stays as it is, and may have an underscore, as names in container networks do. Other labels are
+    encoded by IDNA 2008 with the mapping of UTS 46 (upper case becomes lower case), or by IDNA 2003 if that fails or is
+    not installed.
 
     :raises ValueError: when it is not a name: a label has more than 63 characters or none, or the name more than 253.
     """
     name = ".".join(label if label.isascii() else _asciiLabel(label) for label in _DOTS.split(host))
     labels = name.removesuffix(".").split(".")
-    if not all(0 < len(label) <= _LONGEST_LABEL for label in labels) or len(name.removesuffix(".")) > _LONGEST_NAME:
+    if not all(0 < len(label) <= _MAX_LABEL for label in labels) or len(name.removesuffix(".")) > _MAX_NAME:
         raise ValueError("must be an address, or a name whose labels have 1 to 63 characters")
     if not _isPlain(name):
         raise ValueError("must be a name or an address, such as example.com, 192.0.2.7 or [2001:db8::1]:7835")
@@ -111,9 +111,9 @@ def _isPlain(name: str) -> bool:
 
 def literalAddress(host: str, port: int) -> Place:
     """
-    Turn an IP address into what a socket takes.
+    Convert an IP address for a socket.
 
-    :raises OSError: when the host is no IP address, or its scope does not exist.
+    :raises OSError: when the host is not an IP address, or its scope does not exist.
     """
     family, _, _, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
@@ -123,7 +123,7 @@ def literalAddress(host: str, port: int) -> Place:
 
 def parseHostPort(text: str) -> tuple[str, int | None]:
     """
-    Read ``host``, ``host:port``, ``[address]`` or ``[address]:port``; a bare IPv6 address is a host.
+    Parse ``host``, ``host:port``, ``[address]`` or ``[address]:port``; a bare IPv6 address is a host.
 
     :raises ValueError: when it is none of these; its text says what would be right.
     """
@@ -159,7 +159,7 @@ def _portBehind(text: str) -> int:
 
 def parsePort(text: str, lowest: int = 1) -> int:
     """
-    Read a port.
+    Parse a port.
 
     :raises ValueError: when it is not a number from ``lowest`` to 65535; its text says what would be right.
     """

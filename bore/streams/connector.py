@@ -1,4 +1,4 @@
-"""What lets a :class:`ReconnectingClientFactory` drive an endpoint."""
+"""A connector for endpoints, which a :class:`ReconnectingClientFactory` needs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from zope.interface import implementer
 @implementer(IConnector)
 class EndpointConnector:
     """
-    Connects a client factory by way of an endpoint, as often as it is told to.
+    Connects a client factory by an endpoint, again and again.
 
-    ``connectTCP`` takes one address family and hands its factory a connector; an endpoint takes both families and
-    hands over none. This is the connector for an endpoint: failures and lost connections reach the factory as
-    ``clientConnectionFailed`` and ``clientConnectionLost``. Every attempt asks the endpoint anew, so that names are
-    looked up afresh.
+    ``connectTCP`` supports one address family and passes a connector to its factory; endpoints support both families
+    and have no connector. This one calls ``clientConnectionFailed`` and ``clientConnectionLost`` of the factory. Each
+    attempt connects the endpoint again, so that names are looked up again.
     """
 
     def __init__(self, endpoint: IStreamClientEndpoint, factory: ClientFactory) -> None:
@@ -33,13 +32,13 @@ class EndpointConnector:
         """
         Start one attempt.
 
-        :raises RuntimeError: when there is an attempt or a connection already.
+        :raises RuntimeError: when there is an attempt or a connection.
         """
         if self._attempt is not None or self._transport is not None:
             raise RuntimeError("connected or connecting already")
         self._factory.doStart()
         self._factory.startedConnecting(self)
-        # What goes wrong before there is a Deferred is a failure of this attempt, too, and not of whoever asked for it.
+        # An exception before there is a Deferred is a failure of this attempt, and not of the caller.
         attempt: Deferred[IProtocol] = maybeDeferred(self._endpoint.connect, _WatchedFactory(self, self._factory))
         done = False
 
@@ -49,13 +48,13 @@ class EndpointConnector:
             return result
 
         attempt.addBoth(ended)
-        if not done:  # "called" does not say that: it may have been, and wait for its next step
+        if not done:  # "called" does not say that: it may wait for its next step
             self._attempt = attempt
         attempt.addErrback(self._failed)
 
     def stopConnecting(self) -> None:
         """
-        End the attempt that is under way.
+        End the current attempt.
 
         :raises NotConnectingError: when there is none.
         """
@@ -64,14 +63,14 @@ class EndpointConnector:
         self._attempt.cancel()
 
     def disconnect(self) -> None:
-        """End the connection, or the attempt that is under way, if there is one."""
+        """End the connection, or the current attempt, if there is one."""
         if self._attempt is not None:
             self.stopConnecting()
         elif self._transport is not None:
             self._transport.loseConnection()
 
     def getDestination(self) -> IAddress:
-        """The endpoint. (IConnector wants an address here: an endpoint has none before it is connected.)"""
+        """The endpoint. (An address, by IConnector: an endpoint has none before it is connected.)"""
         return cast(IAddress, self._endpoint)
 
     def _connected(self, transport: ITransport) -> None:
@@ -92,7 +91,7 @@ class EndpointConnector:
 
 
 class _WatchedFactory(Factory):
-    """Stands before the real factory for one attempt."""
+    """Wraps the real factory for one attempt."""
 
     noisy = False
 
@@ -106,7 +105,7 @@ class _WatchedFactory(Factory):
 
 
 class _Watched(Protocol):
-    """Passes everything on to the real protocol, and tells the connector of the connection's begin and end."""
+    """Wraps the real protocol, and reports the begin and the end of the connection to the connector."""
 
     def __init__(self, connector: EndpointConnector, protocol: IProtocol) -> None:
         self._connector = connector

@@ -1,4 +1,4 @@
-"""Dialling: a connected socket for a host and a port, in no more time than it takes."""
+"""Dialling: a host and a port become a connected socket."""
 
 from __future__ import annotations
 
@@ -10,30 +10,29 @@ from twisted.internet.error import DNSLookupError
 from twisted.python.failure import Failure
 
 from bore.streams.addresses import Place, isLiteral, literalAddress
-from bore.streams.names import LOOK_UPS, LookUps, NameTrouble
-from bore.streams.racing import DIAL_TIMEOUT, Race, alternate, begin, isConnected, mayReachItself
+from bore.streams.racing import DIAL_TIMEOUT, Race, alternate, begin, isConnected, mayConnectToItself
 from bore.streams.reactor import IReactor
+from bore.streams.resolver import RESOLVER, LookupFailed, Resolver
 
-#: How long the addresses of a name are believed, in seconds.
+#: How long the addresses of a name are used before it is looked up again, in seconds.
 _NAME_LIFETIME: Final = 30.0
 
-#: While a name cannot be looked up, the addresses that it had are used for so many seconds more.
+#: How long the former addresses of a name are used if it cannot be looked up, in seconds.
 _STALE_LIFETIME: Final = 3600.0
 
-#: Who has such addresses waits for so many seconds for new ones.
+#: How long a dial that has former addresses waits for new ones, in seconds.
 _STALE_PATIENCE: Final = 2.0
 
-
-#: Look-ups of one name at a time: one, and one more when that one takes so long that it may be asking name servers that
-#: are those of another network.
-_MOST_LOOKUPS: Final = 2
+#: How many look-ups of one name may run at the same time: one, and another one if that takes so long that it may be
+#: asking the name servers of a former network.
+_MAX_LOOKUPS: Final = 2
 
 
 class Dials(Protocol):
     """
-    Whatever connects to one place, again and again.
+    Connects to one place, again and again.
 
-    :cvar patience: how long it pays to do without a new connection, in case that another one becomes free, in seconds.
+    :cvar patience: how long it pays to wait for another connection to become free before making one, in seconds.
     """
 
     patience: float
@@ -44,37 +43,36 @@ class Dials(Protocol):
 
 class Dialer:
     """
-    Dials one host and port, again and again.
+    Connects to one host and port, again and again.
 
-    A name is not looked up for every dial: its addresses are believed for half a minute, and as long as they answer
-    within it. All who wait share one look-up. The address that answered last is tried first; one that refuses costs no
-    time at all.
+    A name is not looked up for every dial: its addresses are used for half a minute, as long as one of them answers.
+    Concurrent dials share one look-up. The address that answered last is tried first; one that refuses costs no time.
 
     :param host: a name or an IP address.
-    :param names: looks names up.
+    :param resolver: looks names up.
     """
 
     patience = 0.0
 
-    def __init__(self, reactor: IReactor, host: str, port: int, names: LookUps = LOOK_UPS) -> None:
+    def __init__(self, reactor: IReactor, host: str, port: int, resolver: Resolver = RESOLVER) -> None:
         self._reactor = reactor
         self._host = host
         self._port = port
-        self._names = names
+        self._resolver = resolver
         self._literal = isLiteral(host)
         self._places: list[Place] = []
         self._expires = self._foundAt = float("-inf")
         self._maySelf = False
-        self._asked: list[Deferred[None]] | None = None
+        self._pending: list[Deferred[None]] | None = None
         self._lookingUp = 0
 
     def dial(self) -> socket.socket | Deferred[socket.socket]:
         """
         Connect once.
 
-        :returns: the connected socket, which does not block: at once where that takes no waiting, as it does within
-            a machine, and a Deferred of it elsewhere, which fails with OSError, among them
-            :class:`bore.streams.names.NameTrouble`. Cancelling it ends the attempt.
+        :returns: a connected socket that does not block, if it is connected at once, as within a machine. Otherwise a
+            Deferred of one, which fails with OSError or :class:`bore.streams.resolver.LookupFailed`. Cancelling it ends
+            the attempt.
         """
         if self._reactor.seconds() >= self._expires:
             if not self._literal:
@@ -83,26 +81,26 @@ class Dialer:
                 self._found([literalAddress(self._host, self._port)])
             except OSError:
                 interface = self._host.partition("%")[2]
-                return fail(NameTrouble(f"there is no network interface {interface}"))
+                return fail(LookupFailed(f"there is no network interface {interface}"))
         return self._connect()
 
     def forget(self) -> None:
-        """Look the name up afresh for the next dial."""
+        """Look the name up again for the next dial."""
         self._expires = float("-inf")
 
     def _lookUp(self) -> Deferred[None]:
-        """Have the name looked up, once for all who ask meanwhile."""
+        """Look the name up, once for all dials that wait."""
         waiting: Deferred[None] = Deferred()
-        if self._asked is None:
-            self._asked = asked = [waiting]
+        if self._pending is None:
+            self._pending = pending = [waiting]
             self._lookingUp += 1
-            found = self._names.lookUp(self._reactor, self._host)
-            found.addCallback(self._found).addBoth(self._tell, asked)
+            found = self._resolver.lookUp(self._reactor, self._host)
+            found.addCallback(self._found).addBoth(self._lookedUp, pending)
         else:
-            self._asked.append(waiting)
+            self._pending.append(waiting)
         fresh = self._reactor.seconds() - self._foundAt < _STALE_LIFETIME
         patience = _STALE_PATIENCE if fresh else DIAL_TIMEOUT
-        return waiting.addTimeout(patience, self._reactor, self._noAnswer).addErrback(self._makeDo, fresh)
+        return waiting.addTimeout(patience, self._reactor, self._noAnswer).addErrback(self._useFormer, fresh)
 
     def _found(self, places: list[Place]) -> None:
         preferred = self._places[:1]
@@ -110,25 +108,25 @@ class Dialer:
         self._places = sorted(alternate(found), key=lambda place: place not in preferred)
         self._foundAt = self._reactor.seconds()
         self._expires = self._foundAt + _NAME_LIFETIME
-        self._maySelf = mayReachItself(self._port)
+        self._maySelf = mayConnectToItself(self._port)
 
-    def _tell(self, result: Failure | None, asked: list[Deferred[None]]) -> None:
+    def _lookedUp(self, result: Failure | None, pending: list[Deferred[None]]) -> None:
         self._lookingUp -= 1
-        if self._asked is asked:
-            self._asked = None
-        for waiting in asked:
-            if not waiting.called:  # cancelled, or was not patient enough
-                waiting.callback(result)  # a Failure makes it fail
+        if self._pending is pending:
+            self._pending = None
+        for waiting in pending:
+            if not waiting.called:  # cancelled, or timed out
+                waiting.callback(result)  # or fails, if it is a Failure
 
     def _noAnswer(self, unused_result: object, unused_timeout: float) -> Failure:
-        if self._lookingUp < _MOST_LOOKUPS:
-            self._asked = None
-        return Failure(NameTrouble(f"the name {self._host} cannot be looked up: the name servers do not answer"))
+        if self._lookingUp < _MAX_LOOKUPS:
+            self._pending = None
+        return Failure(LookupFailed(f"the name {self._host} cannot be looked up: the name servers do not answer"))
 
-    def _makeDo(self, reason: Failure, fresh: bool) -> None:
-        """Use the addresses that the name had, if that it has others now is not known."""
+    def _useFormer(self, reason: Failure, fresh: bool) -> None:
+        """Use the former addresses of the name, unless the name servers have answered."""
         reason.trap(DNSLookupError)
-        if not fresh or not (isinstance(reason.value, NameTrouble) and reason.value.temporary):
+        if not fresh or not (isinstance(reason.value, LookupFailed) and reason.value.temporary):
             reason.raiseException()
         self._expires = self._reactor.seconds() + _NAME_LIFETIME
 

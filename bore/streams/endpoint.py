@@ -19,9 +19,7 @@ from bore.streams.transport import SocketTransport, addressOf
 @implementer(IStreamClientEndpoint)
 class DialerEndpoint:
     """
-    Connects as its dialler does, plain or inside TLS.
-
-    :param dialer: dials.
+    An endpoint that connects by a dialler, plain or inside TLS.
     """
 
     def __init__(self, reactor: IReactor, dialer: Dials) -> None:
@@ -29,7 +27,7 @@ class DialerEndpoint:
         self._dialer = dialer
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        """Dial once. Fails as the dialler does."""
+        """Connect once. Fails as the dialler does."""
         dial = cast(Callable[[], Deferred[socket.socket]], self._dialer.dial)
         return maybeDeferred(dial).addCallback(self._start, protocolFactory)
 

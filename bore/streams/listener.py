@@ -1,4 +1,4 @@
-"""Listening sockets that never give up."""
+"""Listening sockets: errors of accept(2) are waited out, and all share the turns of the reactor."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from bore.system.descriptors import Descriptors
 
 Accepted: TypeAlias = Callable[[socket.socket, SocketAddress], None]
 
-#: Connections that the kernel may hold for us: as many as it will. Linux holds net.core.somaxconn, 4096 by default.
-#: Windows takes its SOMAXCONN for just that, and cuts other numbers down to 200.
+#: The backlog: as large as the kernel allows. Linux limits it to net.core.somaxconn, 4096 by default. On Windows
+#: SOMAXCONN stands for the largest one, and other numbers are limited to 200.
 _BACKLOG: Final = 65535 if os.name == "posix" else socket.SOMAXCONN
 
-#: Connections taken in one turn of the reactor, so that a flood of them cannot stop everything else: those that the
-#: public ports with more share, and the least for each of them.
+#: How many connections are accepted in one turn of the reactor, so that a flood cannot delay everything else: the
+#: number that the busy public ports share, and the least for each of them.
 _BATCH: Final = 64
 _LEAST_BATCH: Final = 2
 
-#: How long a listener rests when it cannot accept, in seconds.
-_REST: Final = 0.25
+#: How long a listener waits after an error before it accepts again, in seconds.
+_PAUSE: Final = 0.25
 
-#: These end one connection that was about to be accepted, or say that there is none, and mean nothing for the next.
+#: Errors that concern one connection, or say that none waits; the next one may be accepted.
 _HARMLESS: Final = frozenset(
     getattr(errno, name)
     for name in (
@@ -53,7 +53,7 @@ def bindSocket(host: str, port: int) -> socket.socket:
 
     :param host: an IP address; ``::`` takes both families.
     :param port: 0 lets the system choose.
-    :raises OSError: when the system refuses; the errno says why.
+    :raises OSError: when the system refuses.
     """
     family, address = literalAddress(host, port)
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -61,7 +61,7 @@ def bindSocket(host: str, port: int) -> socket.socket:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         if os.name == "posix":
-            # What is left of earlier connections does not keep the port from us; another listener does.
+            # Remains of earlier connections do not keep us from the port; another listener does.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         elif sys.platform == "win32":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
@@ -75,11 +75,10 @@ def bindSocket(host: str, port: int) -> socket.socket:
 
 class ListenerGroup:
     """
-    What listeners share: the turns of the reactor, and a time without descriptors, or without memory, for new
-    connections.
+    What listeners share: the turns of the reactor, and the events of errors.
 
-    :param sink: gets an event for each connection that could not be accepted yet.
-    :ivar busy: the listeners that have last left connections waiting.
+    :param sink: gets an event for each error of accept(2).
+    :ivar busy: the listeners that have left connections waiting.
     """
 
     def __init__(self, sink: Sink) -> None:
@@ -88,31 +87,31 @@ class ListenerGroup:
 
     @property
     def batch(self) -> int:
-        """How many connections a public port may accept in one turn."""
+        """The number of connections that a public port may accept in one turn."""
         return max(_LEAST_BATCH, _BATCH // max(1, len(self.busy)))
 
-    def starved(self, at: str, error: OSError) -> None:
-        """A listener could not accept."""
+    def acceptFailed(self, at: str, error: OSError) -> None:
+        """A listener could not accept a connection."""
         self._sink.emit(AcceptFailed(at, error.strerror or str(error)))
 
 
 @implementer(IReadDescriptor)
 class Listener:
     """
-    Accepts the connections of one listening socket until it is told to stop.
+    Accepts the connections of one listening socket until it is stopped.
 
-    An accept that fails ends nothing. When there are no descriptors or no memory left it is logged once, the
-    listener rests, and goes on when there are some again; meanwhile the kernel holds the connections. It also does
-    while the listener is paused.
+    No error of accept(2) ends it. Without descriptors or memory, it waits a moment and tries again. In the meantime the
+    kernel holds the connections, as it does while the listener is paused.
 
     :param sock: a listening socket; it belongs to the listener from now on.
-    :param accepted: called with each new connection, which does not block, and with its peer's address.
-    :param group: is told when there are no descriptors left.
-    :param relieve: called when there are no descriptors left; frees some, and says whether it could.
-    :param mayAccept: asked before each accept; says no when it has paused the listener. None: this is the port of those
-        who take the others' connections on, and it does not share its turn with them: visitors that are accepted faster
-        than clients can come for them only wait.
-    :param descriptors: is told of the listening socket, and of the descriptor of each connection.
+    :param accepted: called with each new connection, which does not block, and the address of its peer.
+    :param group: gets the errors.
+    :param relieve: called when there are no descriptors left; frees some, and returns whether it could.
+    :param mayAccept: called before each accept; returns False if it has paused the listener. None: this is a control
+        port, which does not share its turn with the public ports: visitors only wait if they are accepted faster than
+        clients can fetch them.
+    :param descriptors: counts the listening socket, and the descriptor of each connection.
+    :ivar address: the address of the listening socket.
     """
 
     _log = Logger()
@@ -136,7 +135,7 @@ class Listener:
         self._mayAccept = mayAccept
         self._descriptors = descriptors
         self._paused = False
-        self._resting: IDelayedCall | None = None
+        self._waiting: IDelayedCall | None = None
         self.address: SocketAddress = sock.getsockname()
         sock.setblocking(False)
         prepareStream(sock)
@@ -146,11 +145,11 @@ class Listener:
 
     @property
     def port(self) -> int:
-        """The port that is listened on."""
+        """The port number."""
         return int(self.address[1])
 
     def pause(self) -> None:
-        """Accept no more for a while. May be called twice."""
+        """Accept nothing until :meth:`resume`. May be called twice."""
         if not self._paused:
             self._paused = True
             self._group.busy.discard(self)
@@ -160,16 +159,16 @@ class Listener:
         """Accept again."""
         if self._paused:
             self._paused = False
-            if self._resting is None and self._socket.fileno() >= 0:
+            if self._waiting is None and self._socket.fileno() >= 0:
                 self._reactor.addReader(self)
 
     def stop(self) -> None:
-        """Close the listening socket. Whoever waits in it is reset by the kernel. May be called twice."""
+        """Close the listening socket; the kernel resets the connections that wait in it. May be called twice."""
         if self._socket.fileno() < 0:
             return
-        if self._resting is not None:
-            self._resting.cancel()
-            self._resting = None
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
         self._reactor.removeReader(self)
         self._group.busy.discard(self)
         self._socket.close()
@@ -181,7 +180,7 @@ class Listener:
         return "Listener"
 
     def connectionLost(self, reason: Failure) -> None:
-        """The reactor ends."""
+        """The reactor stops."""
         self.stop()
 
     def doRead(self) -> None:
@@ -193,22 +192,12 @@ class Listener:
             try:
                 fd, address = self._socket._accept()  # type: ignore[attr-defined]
             except OSError as e:
-                if e.errno in (errno.EAGAIN, errno.EWOULDBLOCK):
-                    busy.discard(self)
-                    return
-                if e.errno in _HARMLESS:
+                if self._continuesAfter(e):
                     continue
-                if not self._isAsked():
-                    busy.discard(self)
-                    return
-                self._group.starved(socketAddress(self.address), e)
-                if self._relieve():
-                    continue
-                self._rest()
                 return
             if self._descriptors is not None:
                 self._descriptors.opened()
-            # This is what accept() does; it would take twice as long, to find out anew what is the same for all.
+            # As accept() does, which takes twice as long, as it asks the kernel for what all connections share.
             sock = socket.socket(self._family, socket.SOCK_STREAM, 0, fd)
             sock.setblocking(False)
             if sys.platform != "linux":
@@ -216,30 +205,46 @@ class Listener:
             try:
                 self._accepted(sock, address)
             except Exception:
-                # A fault of ours: it costs this connection, and not the listening socket.
+                # An error of ours ends this connection, and not the listening socket.
                 self._log.failure("the connection from {peer} failed", peer=socketAddress(address))
                 sock.close()
             if self._socket.fileno() < 0:
                 return
-        if self._isAsked():
+        if self._hasPending():
             busy.add(self)
         else:
-            busy.discard(self)  # nobody would call again, to find that out
+            busy.discard(self)  # the poll would not call again for this
 
-    def _isAsked(self) -> bool:
-        """Whether a connection waits: Linux says that it has no descriptor for one before it looks for one."""
+    def _continuesAfter(self, error: OSError) -> bool:
+        """Handle an error of accept(2), and return whether to accept the next connection now."""
+        if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK):
+            self._group.busy.discard(self)
+            return False
+        if error.errno in _HARMLESS:
+            return True
+        if not self._hasPending():
+            self._group.busy.discard(self)
+            return False
+        self._group.acceptFailed(socketAddress(self.address), error)
+        if self._relieve():
+            return True
+        self._waitAMoment()
+        return False
+
+    def _hasPending(self) -> bool:
+        """Whether a connection waits: without descriptors, Linux reports an error even if none does."""
         if not hasattr(select, "poll"):
             return True
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         return bool(poll.poll(0))
 
-    def _rest(self) -> None:
+    def _waitAMoment(self) -> None:
         self._group.busy.discard(self)
         self._reactor.removeReader(self)
-        self._resting = self._reactor.callLater(_REST, self._wake)
+        self._waiting = self._reactor.callLater(_PAUSE, self._wake)
 
     def _wake(self) -> None:
-        self._resting = None
+        self._waiting = None
         if not self._paused:
             self._reactor.addReader(self)

@@ -1,4 +1,4 @@
-"""The addresses of one dial: tried one beside the other, until one has answered (RFC 8305)."""
+"""The addresses of one dial, which are tried concurrently until one answers (RFC 8305)."""
 
 from __future__ import annotations
 
@@ -17,32 +17,31 @@ from bore.streams.addresses import Place, SocketAddress, isLoopback
 from bore.streams.reactor import IReactor
 from bore.streams.socketoptions import closeWithReset, prepareStream
 
-#: A dial that has not succeeded by then has failed, in seconds.
+#: The time for a whole dial, in seconds.
 DIAL_TIMEOUT: Final = 10.0
 
-#: Addresses of one name that are tried; each takes a descriptor while it does not answer.
-MOST_PLACES: Final = 128
+#: How many addresses of a name are tried; each takes a descriptor until it answers.
+MAX_PLACES: Final = 128
 
-#: When an address has not answered after so many seconds the next one is tried beside it (RFC 8305, section 5).
+#: The time between the attempts, in seconds (Connection Attempt Delay, RFC 8305, section 5).
 _ATTEMPT_DELAY: Final = 0.25
 
-#: The last of many addresses is tried after so many seconds, so that it has as many left to answer.
+#: The time by which the last of many addresses is tried, in seconds; it has as long to answer.
 _ALL_TRIED: Final = DIAL_TIMEOUT / 2
 
-#: What connect(2) says when it is not done yet, or is.
+#: Results of connect(2) that are not errors.
 _UNDER_WAY: Final = (0, errno.EINPROGRESS, errno.EWOULDBLOCK)
 
-#: Where a socket can be made so that it does not block, that saves a system call.
+#: Making a socket that does not block saves a system call, where it is possible.
 _NONBLOCK: Final[int] = getattr(socket, "SOCK_NONBLOCK", 0)
 
-#: Linux: the ports that the system gives to connections.
+#: Linux: the range of ephemeral ports.
 _PORT_RANGE: Final = "/proc/sys/net/ipv4/ip_local_port_range"
 
 
 def alternate(places: Sequence[Place]) -> list[Place]:
     """
-    Put addresses of both families in turn (RFC 8305, section 4), each family in its order, the first one first; and no
-    more of them than are tried.
+    Sort addresses so that both families alternate (RFC 8305, section 4), each in its own order; at most MAX_PLACES.
     """
     unique = list(dict.fromkeys(places))
     first = [place for place in unique if place[0] == unique[0][0]]
@@ -50,11 +49,11 @@ def alternate(places: Sequence[Place]) -> list[Place]:
     mixed: list[Place] = []
     for n in range(max(len(first), len(other))):
         mixed += first[n : n + 1] + other[n : n + 1]
-    return mixed[:MOST_PLACES]
+    return mixed[:MAX_PLACES]
 
 
-def mayReachItself(port: int) -> bool:
-    """Whether the system may give a connection to this port of this machine the same port for its own end."""
+def mayConnectToItself(port: int) -> bool:
+    """Whether this port is one that the system may choose for the near end of a connection to it."""
     try:
         with open(_PORT_RANGE) as file:
             lowest, highest = map(int, file.read().split())
@@ -65,7 +64,7 @@ def mayReachItself(port: int) -> bool:
 
 def begin(place: Place) -> socket.socket:
     """
-    Make a socket that is connected, or on its way.
+    Make a socket, and begin to connect it.
 
     :raises OSError: when that fails at once.
     """
@@ -75,7 +74,7 @@ def begin(place: Place) -> socket.socket:
         if not _NONBLOCK:
             sock.setblocking(False)
         if isLoopback(address):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # nobody vanishes within a machine
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a peer in this machine does not vanish
         else:
             prepareStream(sock)
         code = sock.connect_ex(address)
@@ -91,24 +90,24 @@ def begin(place: Place) -> socket.socket:
 
 def isConnected(sock: socket.socket, mayBeItself: bool) -> bool:
     """
-    Whether a connection was made while it was asked for: within a machine it always is.
+    Whether a connection was established at once, as it is within a machine.
 
-    :param mayBeItself: whether to check that it does not lead to the socket itself, by TCP's simultaneous open: that
-        happens where nobody listens, as soon as the system gives the socket the port that it connects to.
-    :raises ConnectionRefusedError: when it does; then the socket is closed, and its port is free for the service.
+    :param mayBeItself: whether to check that the socket is not connected to itself by TCP's simultaneous open: that
+        happens where no one listens, when the system chooses the port that it connects to for the socket.
+    :raises ConnectionRefusedError: when it is; the socket is closed, so that its port is free for the service.
     """
     try:
         peer = sock.getpeername()
     except OSError:
         return False
     if mayBeItself:
-        refuseItself(sock, peer)
+        refuseSelfConnection(sock, peer)
     return True
 
 
-def refuseItself(sock: socket.socket, peer: SocketAddress) -> None:
+def refuseSelfConnection(sock: socket.socket, peer: SocketAddress) -> None:
     """
-    See that a connection does not lead to its own socket.
+    Check that a socket is not connected to itself.
 
     :raises ConnectionRefusedError: see :func:`isConnected`.
     """
@@ -125,11 +124,11 @@ class Race:
     """
     Tries the addresses of one dial, each a little after the one before, or as soon as that one has failed.
 
-    :param places: what is to be tried.
-    :param first: what is under way already.
-    :param error: why something failed already.
+    :param places: the addresses to try.
+    :param first: an attempt that has begun.
+    :param error: the error of an attempt that has failed.
     :param mayBeItself: see :func:`isConnected`.
-    :ivar done: fires with the address and its socket, or fails with the last error, an OSError. Cancelling it ends all
+    :ivar done: fires with the address and its socket; fails with the last error, an OSError. Cancelling it ends all
         attempts.
     """
 
@@ -203,7 +202,7 @@ class Race:
 
 @implementer(IWriteDescriptor)
 class _Attempt:
-    """One socket on its way to one address."""
+    """A socket that is being connected to one address."""
 
     def __init__(self, reactor: IReactor, race: Race, place: Place, sock: socket.socket) -> None:
         self._reactor = reactor
@@ -219,25 +218,25 @@ class _Attempt:
         return "Dialer"
 
     def doWrite(self) -> None:
-        self._settle()
+        self._finish()
 
     def connectionLost(self, reason: Failure) -> None:
-        """The poll says that something is wrong with the socket, or the reactor ends."""
+        """The poll has reported an error of the socket, or the reactor stops."""
         if self.socket.fileno() >= 0:
-            self._settle(errno.ECONNABORTED)
+            self._finish(errno.ECONNABORTED)
 
     def abandon(self) -> None:
         self._reactor.removeWriter(self)
         self.socket.close()
 
-    def _settle(self, otherwise: int = 0) -> None:
+    def _finish(self, otherwise: int = 0) -> None:
         self._reactor.removeWriter(self)
         code = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or otherwise
         try:
             if code:
                 raise _error(code)
             if self._race.mayBeItself:
-                refuseItself(self.socket, self.place[1])
+                refuseSelfConnection(self.socket, self.place[1])
         except OSError as e:
             self.socket.close()
             self._race.failed(self, e)

@@ -1,4 +1,4 @@
-"""What this program needs of a reactor."""
+"""The type of the reactor."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from twisted.internet.interfaces import IReactorFDSet, IReactorFromThreads, IRea
 
 class IReactor(IReactorTime, IReactorFDSet, IReactorTCP, IReactorFromThreads):
     """
-    Time, descriptors, connections and calls from threads.
+    A reactor with timers, descriptors, connections and calls from threads.
 
-    Every reactor that watches descriptors has all of it (epoll, kqueue, poll, select, and asyncio's on a selector
-    loop); no Twisted type says so in one word. The entry points cast theirs once.
+    All reactors of Twisted that watch descriptors have them (epoll, kqueue, poll, select, and asyncio's on a selector
+    loop), but Twisted has no single type for them. The entry points cast theirs once.
     """

@@ -1,4 +1,4 @@
-"""A connected socket as a Twisted transport, and back."""
+"""A connected socket as a Twisted transport, and the way back."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from zope.interface import Attribute, implementer
 
 from bore.streams.encryption import RECORD, STUCK_TIMEOUT, TlsError, isEncrypted, stuckAt
 
-#: The records of a control connection that are read at once; what is followed of them has a bound of its own.
+#: How many records of a control connection are read at once. How much of them is processed in a turn is limited
+#: elsewhere.
 _RECORDS: Final = 64
 
-#: The most bytes of a stream that are read at once.
+#: How many bytes of a stream are read at once.
 _READ: Final = 1 << 16
 
-#: What was written before a connection was closed has so many seconds to find room in the system, as long as a client
-#: has for its first message. A peer that reads nothing could hold the connection for as long as it likes.
+#: How long a closed connection may wait for the system to take what was written to it, in seconds: as long as a client
+#: has for its first message. Without a limit, a peer that reads nothing could hold it for ever.
 CLOSE_TIMEOUT: Final = 3.0
 
-_DOES_NOT_READ: Final = "it has asked for new keys inside TLS, and does not read the answer"
+_DOES_NOT_READ: Final = "it has requested new keys inside TLS, and does not read the answer"
 
-
-#: What a transport without a socket tells anything.
+#: The protocol of a transport whose socket was taken away.
 _NOBODY: Final = Protocol()
 
 
 class IStreamTransport(ITCPTransport, ISystemHandle, IConsumer, IPushProducer):
-    """All that a connected stream socket can do as a Twisted transport."""
+    """The interfaces of a connected stream socket as a Twisted transport."""
 
     def getHandle() -> socket.socket:
         """The socket."""
@@ -52,34 +52,34 @@ class IStreamTransport(ITCPTransport, ISystemHandle, IConsumer, IPushProducer):
 class IDetachable(IStreamTransport):
     """A transport whose socket can be taken away from it."""
 
-    bufferSize: int = Attribute("when so many bytes wait to be written, its producer is paused")
+    bufferSize: int = Attribute("the number of bytes to write at which its producer is paused")
 
     def finish() -> bool:
         """
-        Close the connection behind what was written, as ``loseConnection`` does.
+        Close the connection after what was written, as ``loseConnection`` does.
 
-        :returns: whether the system has taken all of that at once. Else the connection stays until the peer reads, for
-            CLOSE_TIMEOUT at most.
+        :returns: whether the system has taken all of it at once. If not, the connection stays until the peer reads, for
+            at most CLOSE_TIMEOUT.
         """
 
     def detach() -> socket.socket:
         """
-        Take the socket away from the transport, which is dead then and tells its protocol nothing more.
+        Take the socket from the transport, which is dead then and does not call its protocol again.
 
-        Only for a transport that has no more left to write than a fresh connection takes at once.
+        Only for a transport that has no more to write than a new connection takes at once.
         """
 
 
 @implementer(IDetachable)
 class SocketTransport(tcp.Connection):
     """
-    A Twisted transport over a socket that is connected already.
+    A Twisted transport of a connected socket.
 
-    A connection that is closed is gone after CLOSE_TIMEOUT at the latest: what its peer has not read by then is lost.
+    A connection that was closed is gone after CLOSE_TIMEOUT; what its peer has not read by then is lost.
 
     :param sock: belongs to the transport from now on, until :meth:`detach`.
-    :param control: whether it is a control connection, of which little is read at a time: many frames may be in there,
-        and who writes many small records must not get ahead of who reads a few in each turn.
+    :param control: whether it is a control connection, of which little is read at a time: a read may have many frames,
+        and a peer that writes many small records must not get more than its share of a turn.
     """
 
     def __init__(self, sock: socket.socket, protocol: IProtocol, reactor: IReactorFDSet, control: bool = False) -> None:
@@ -93,7 +93,7 @@ class SocketTransport(tcp.Connection):
         self._closing: IDelayedCall | None = None
 
     def start(self) -> None:
-        """Make the connection known to the protocol, and read from it."""
+        """Connect the protocol, and begin to read."""
         self.startReading()
         self.protocol.makeConnection(self)
 
@@ -108,7 +108,7 @@ class SocketTransport(tcp.Connection):
         tcp.Connection.stopReading(self)
 
     def doRead(self) -> Any:
-        """Read; inside TLS as many records as a plain read would take. What is wrong there is told as it is."""
+        """Read; inside TLS, as many records as a plain read would take. An error of TLS is reported as it is."""
         result = None
         for _ in range(self._records):
             try:
@@ -127,7 +127,7 @@ class SocketTransport(tcp.Connection):
         return result
 
     def doWrite(self) -> Any:
-        """Write; and read again, if OpenSSL had something to write first."""
+        """Write; and read again, if OpenSSL had to write first."""
         if self._stuck is not None:
             self._getFree()
             if self._reading:
@@ -135,7 +135,7 @@ class SocketTransport(tcp.Connection):
         return tcp.Connection.doWrite(self)
 
     def loseConnection(self) -> None:
-        """Close the connection behind what was written, or without it when CLOSE_TIMEOUT is over."""
+        """Close the connection after what was written, or without it after CLOSE_TIMEOUT."""
         tcp.Connection.loseConnection(self)
         if self.connected and self._closing is None:
             self._closing = self._later(CLOSE_TIMEOUT, self.abortConnection)
@@ -148,7 +148,7 @@ class SocketTransport(tcp.Connection):
         super().connectionLost(reason)
 
     def _getStuck(self) -> None:
-        """OpenSSL has to write before it reads, and cannot: wait for that, and not for what can be read."""
+        """OpenSSL has to write before it reads, and cannot: wait until it can, and not for bytes to read."""
         tcp.Connection.stopReading(self)
         tcp.Connection.startWriting(self)
         if self._stuck is None:
@@ -169,15 +169,15 @@ class SocketTransport(tcp.Connection):
 
     def _closeWriteConnection(self) -> None:
         """End the direction to the peer."""
-        if self._endIsSaid():
+        if self._hasSentEnd():
             tcp.Connection._closeWriteConnection(self)
 
     def _postLoseConnection(self) -> Any:
-        """Close the connection, as nothing more is to be written."""
-        return tcp.Connection._postLoseConnection(self) if self._endIsSaid() else None
+        """Close the connection; all was written."""
+        return tcp.Connection._postLoseConnection(self) if self._hasSentEnd() else None
 
-    def _endIsSaid(self) -> bool:
-        """Inside TLS, the peer is told of the end; say whether that has found room. Else this is called again."""
+    def _hasSentEnd(self) -> bool:
+        """Send the end inside TLS; return whether the system has taken it. If not, this is called again."""
         if self.connected and isEncrypted(self.socket):
             try:
                 self.socket.shutdown(socket.SHUT_WR)
@@ -185,33 +185,33 @@ class SocketTransport(tcp.Connection):
                 tcp.Connection.startWriting(self)
                 return False
             except OSError:
-                pass  # reading tells
+                pass  # reading will report it
         return True
 
     def finish(self) -> bool:
         """See :meth:`IDetachable.finish`."""
         if self.disconnecting:
-            # The reactor is about to close it. Writing here would take away the event on which it does so.
+            # The reactor is about to close it. Writing here would take the event for that away.
             return not (self.dataBuffer or self._tempDataBuffer)
-        done = self._flush() and self._endIsSaid()
+        done = self._flush() and self._hasSentEnd()
         self.loseConnection()
         return done
 
     def _flush(self) -> bool:
-        """Write what the system takes, and say whether that was all."""
+        """Write what the system takes, and return whether that was all."""
         if self.dataBuffer or self._tempDataBuffer:
             tcp.Connection.doWrite(self)
         return not (self.dataBuffer or self._tempDataBuffer)
 
     def detach(self) -> socket.socket:
         """See :meth:`IDetachable.detach`."""
-        self._flush()  # so little is taken at once by a connection on which nothing else was said
+        self._flush()  # a connection that was silent before takes so little at once
         self.stopReading()
         tcp.Connection.stopWriting(self)
         self._getFree()
         self.connected = 0
         self.disconnected = 1
-        self.protocol = _NOBODY  # without the cycle both are gone at once
+        self.protocol = _NOBODY  # without the cycle of references both are freed at once
         return self.socket
 
     def getPeer(self) -> IPv4Address | IPv6Address:
@@ -222,7 +222,7 @@ class SocketTransport(tcp.Connection):
 
 
 def addressOf(sock: socket.socket) -> IPv4Address | IPv6Address:
-    """Where a socket is connected to, as Twisted writes it."""
+    """The address that a socket is connected to, as a Twisted address."""
     return _address(sock.getpeername())
 
 

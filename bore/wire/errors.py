@@ -44,7 +44,7 @@ class Refusal(WireError):
 
     A text or a code that this side does not know gives a plain ``Refusal``.
 
-    :cvar text: the text for people; the original's, where it has one.
+    :cvar text: the text for people in an Error frame; the original's, where it has one.
     :cvar code: the code for programs, in the extension.
     :ivar retry: whether the same request may be granted later.
     """

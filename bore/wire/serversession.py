@@ -169,7 +169,7 @@ class ServerSession:
         self._state = State.SETTLED
         if self.extended:
             return extension.encode(Refused(refusal.code, str(refusal), refusal.retry))
-        return messages.encode(Error(str(refusal)))
+        return messages.encode(Error(refusal.text))  # the original's, whatever else there is to say about it
 
     @property
     def unproven(self) -> bool:

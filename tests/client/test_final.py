@@ -16,7 +16,7 @@ from bore.client.reasons import (
     ServerUnreachable,
 )
 from bore.streams.encryption import TlsError
-from bore.streams.names import NameTrouble
+from bore.streams.resolver import LookupFailed
 from bore.tls.errors import CertificateNotCurrent, ServerKeyChanged, ServerNotTrusted
 from bore.tls.settings import ClientTls
 from bore.wire.errors import (
@@ -67,7 +67,7 @@ TABLE: Final[tuple[tuple[Exception, set[tuple[str, str]], int], ...]] = (
     (CertificateNotCurrent("not valid yet"), NEVER, exits.NOT_TRUSTED),
     (NoVisitorAddresses(), BEFORE_A_TUNNEL, exits.FAILURE),
     (ConnectionRefusedError(), NEVER, exits.FAILURE),
-    (NameTrouble("no such name"), NEVER, exits.FAILURE),
+    (LookupFailed("no such name"), NEVER, exits.FAILURE),
     (TlsError(71, "it does not speak TLS"), NEVER, exits.FAILURE),
     (ServerSilent("silent"), NEVER, exits.FAILURE),
     (ServerLeft(), NEVER, exits.FAILURE),

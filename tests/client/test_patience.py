@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.patience import Patience
 from bore.streams.dial import Dials
-from bore.streams.names import NameTrouble, addressesOf
+from bore.streams.resolver import LookupFailed, addressesOf
 
 
 class ScarceDialer:
@@ -47,7 +47,7 @@ class LooksUp:
 
     patience = 0.0
 
-    def __init__(self, trouble: NameTrouble, dialer: ScarceDialer) -> None:
+    def __init__(self, trouble: LookupFailed, dialer: ScarceDialer) -> None:
         self._results = [fail(trouble), dialer.dial()]
 
     def dial(self) -> socket.socket | Deferred[socket.socket]:
@@ -101,7 +101,7 @@ class PatienceTests(SynchronousTestCase):
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
         self.patch(socket, "getaddrinfo", noDescriptor)
-        trouble = self.assertRaises(NameTrouble, addressesOf, "example.com")
+        trouble = self.assertRaises(LookupFailed, addressesOf, "example.com")
         dialer = self.dialer()
         dialled = self.patience.dial(cast(Dials, LooksUp(trouble, dialer)))
         assert isinstance(dialled, Deferred)

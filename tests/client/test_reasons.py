@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.reasons import describe
 from bore.streams.encryption import TlsError
-from bore.streams.names import NameTrouble
+from bore.streams.resolver import LookupFailed
 from bore.wire.errors import ClientHasNoSecret, FrameTooLong, InvalidSecret
 
 
@@ -41,7 +41,7 @@ class WordsTests(SynchronousTestCase):
             (numbered(errno.ECONNRESET), "the connection was cut"),
             (numbered(errno.EMFILE), "this program has no file descriptors left (ulimit -n)"),
             (numbered(errno.EADDRNOTAVAIL), "this machine has no address or no port left for it"),
-            (NameTrouble("the name x does not exist"), "the name x does not exist"),
+            (LookupFailed("the name x does not exist"), "the name x does not exist"),
             (error.DNSLookupError("x"), "its name cannot be looked up"),
             (TlsError(errno.EPROTO, "it does not speak TLS 1.3"), "it does not speak TLS 1.3"),
             (InvalidSecret(), "server error: invalid secret"),

@@ -14,10 +14,11 @@ from bore.server.control import ControlProtocol
 from bore.server.ports import Ports
 from bore.server.settings import ServerSettings
 from bore.streams.listener import bindSocket
+from bore.wire import extension
 from bore.wire.errors import BindFailed, NoFreePort, PortForbidden, PortInUse, PortNotAllowed
 from bore.wire.messages import Hello, encode
 from tests.ports import freePort, loopbackHost
-from tests.server.case import ControlCase
+from tests.server.case import ControlCase, SessionCase
 
 
 class PortsCase(SynchronousTestCase):
@@ -205,3 +206,22 @@ class FullRangeTests(ControlCase):
             self.assertEqual(self.ask(), b'{"Error":"failed to find an available port"}')
             self.lose(self.held[frame])
             self.assertEqual(self.ask(), frame)
+
+
+class RangeTests(SessionCase):
+    """A port outside the range, at the control port."""
+
+    ports = (20000, 20002)
+
+    def test_aClientOfTheExtensionIsSentTheRange(self) -> None:
+        protocol, transport = self.begin()
+        protocol.dataReceived(extension.encode(extension.Open(80)))
+        [refused] = self.said(transport)
+        assert isinstance(refused, extension.Refused)
+        self.assertEqual(refused.code, "port-not-allowed")
+        self.assertEqual(refused.message, "port 80 is outside this server's range, 20000 to 20002")
+
+    def test_anOriginalClientIsSentTheOriginalsText(self) -> None:
+        protocol, transport = self.connect()
+        protocol.dataReceived(encode(Hello(80)))
+        self.assertEqual(transport.takeWritten(), b'{"Error":"client port number not in allowed range"}\0')

@@ -18,12 +18,12 @@ from bore.streams import dial
 from bore.streams.addresses import Place, literalAddress
 from bore.streams.dial import Dialer
 from bore.streams.errortexts import errorText
-from bore.streams.names import LookUps, NameTrouble
 from bore.streams.reactor import IReactor
+from bore.streams.resolver import LookupFailed, Resolver
 from tests.ports import freePort
 
 
-class Names(LookUps):
+class Names(Resolver):
     """Answers with addresses of the test's choice, and counts the questions."""
 
     def __init__(self, *hosts: str) -> None:
@@ -31,7 +31,7 @@ class Names(LookUps):
         self.hosts: Sequence[str] = hosts
         self.asked = 0
         self.slow = False
-        self.trouble: NameTrouble | None = None
+        self.trouble: LookupFailed | None = None
         self.waiting: list[Deferred[list[Place]]] = []
 
     def lookUp(self, reactor: IReactorFromThreads, host: str) -> Deferred[list[Place]]:
@@ -51,7 +51,7 @@ class Names(LookUps):
             elif self.hosts:
                 found.callback([literalAddress(host, 0) for host in self.hosts])
             else:
-                found.errback(NameTrouble("there is none", temporary=False))
+                found.errback(LookupFailed("there is none", temporary=False))
 
 
 class LaterReactor:
@@ -174,13 +174,13 @@ class DialTests(TestCase):
         self.patch(dial, "DIAL_TIMEOUT", 0.1)
         dialer = self.dialer("localhost", 80)
         for _ in range(4):
-            with self.assertRaises(NameTrouble) as caught:
+            with self.assertRaises(LookupFailed) as caught:
                 await maybeDeferred(dialer.dial)
             self.assertIn("the name servers do not answer", str(caught.exception))
         self.assertEqual(self.names.asked, 2, "no more at a time")
         self.names.answer()
         self.names.slow = False
-        with self.assertRaises(NameTrouble) as caught:
+        with self.assertRaises(LookupFailed) as caught:
             await maybeDeferred(dialer.dial)
         self.assertIn("there is none", str(caught.exception))
         self.assertEqual(self.names.asked, 3)
@@ -190,12 +190,12 @@ class DialTests(TestCase):
         self.names.hosts = ["127.0.0.1"]
         self.patch(dial, "DIAL_TIMEOUT", 0.1)
         dialer = self.dialer("localhost", self.listen().getsockname()[1])
-        with self.assertRaises(NameTrouble):
+        with self.assertRaises(LookupFailed):
             await maybeDeferred(dialer.dial)
         self.names.slow = False
         stuck, self.names.waiting = self.names.waiting, []
         self.assertEqual(await self.connected(dialer), "127.0.0.1")
-        stuck[0].errback(NameTrouble("too late"))
+        stuck[0].errback(LookupFailed("too late"))
         self.assertEqual(await self.connected(dialer), "127.0.0.1")
 
     async def test_anAddressKeepsItsScope(self) -> None:
@@ -209,7 +209,7 @@ class DialTests(TestCase):
         dialling.addErrback(lambda _: None)
 
     async def test_anInterfaceThatDoesNotExistFailsTheDial(self) -> None:
-        with self.assertRaises(NameTrouble) as caught:
+        with self.assertRaises(LookupFailed) as caught:
             await maybeDeferred(self.dialer("fe80::1%nowhere", 80).dial)
         self.assertEqual(str(caught.exception), "there is no network interface nowhere")
 
@@ -227,7 +227,7 @@ class DialTests(TestCase):
         dialer = self.dialer("localhost", self.listen().getsockname()[1])
         await self.connected(dialer)
         self.reactor.later = 31
-        self.names.trouble = NameTrouble("no thread")
+        self.names.trouble = LookupFailed("no thread")
         await self.connected(dialer)
         self.reactor.later = 62
         self.names.slow = True
@@ -237,7 +237,7 @@ class DialTests(TestCase):
         self.reactor.later = 4000
         self.names.answer()
         self.names.slow = False
-        with self.assertRaises(NameTrouble):
+        with self.assertRaises(LookupFailed):
             await self.connected(dialer)
 
     async def test_aNameThatHasGoneIsNotDialled(self) -> None:
@@ -246,7 +246,7 @@ class DialTests(TestCase):
         await self.connected(dialer)
         dialer.forget()
         self.names.hosts = []
-        with self.assertRaises(NameTrouble):
+        with self.assertRaises(LookupFailed):
             await self.connected(dialer)
 
     async def test_manyAddressesThatDoNotAnswerAreAllTriedInTime(self) -> None:

@@ -105,7 +105,7 @@ class StarvationTests(SynchronousTestCase):
         self.group = ListenerGroup(sink)
 
     def listen(self, *outcomes: object) -> Listener:
-        self.patch(Listener, "_isAsked", lambda _: True)
+        self.patch(Listener, "_hasPending", lambda _: True)
         sock = cast(socket.socket, StarvedSocket(*outcomes))
         return Listener(cast(IReactor, self.reactor), sock, lambda s, _: self.accepted.append(s), self.group)
 
@@ -143,7 +143,7 @@ class StarvationTests(SynchronousTestCase):
     def test_itGoesOnAtOnceWhenSomethingCouldBeFreed(self) -> None:
         visitor = socket.socket()
         number = visitor.fileno()
-        self.patch(Listener, "_isAsked", lambda _: True)
+        self.patch(Listener, "_hasPending", lambda _: True)
         sock = cast(socket.socket, StarvedSocket(noDescriptors(), visitor))
         listener = Listener(
             cast(IReactor, self.reactor), sock, lambda s, _: self.accepted.append(s), self.group, lambda: True
@@ -283,7 +283,7 @@ class BatchTests(SynchronousTestCase):
 
         mayAccept = None if control else lambda: True
         listener = Listener(cast(IReactor, self.reactor), sock, accepted, self.group, mayAccept=mayAccept)
-        self.patch(listener, "_isAsked", lambda: not crowded.empty)
+        self.patch(listener, "_hasPending", lambda: not crowded.empty)
         self.addCleanup(listener.stop)
         return listener, counts
 

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.streams.addresses import Place
 from bore.streams.dial import Dialer
-from bore.streams.racing import MOST_PLACES, alternate, isConnected, mayReachItself
+from bore.streams.racing import MAX_PLACES, alternate, isConnected, mayConnectToItself
 from bore.streams.reactor import IReactor
 from tests.fakes import FakeReactor
 
@@ -51,7 +51,7 @@ class OrderTests(SynchronousTestCase):
     @given(PLACES)
     def test_eachIsTriedOnceInTheOrderOfItsFamilyAndNotTooMany(self, places: list[Place]) -> None:
         found = alternate(places)
-        self.assertEqual(len(found), min(len(set(places)), MOST_PLACES))
+        self.assertEqual(len(found), min(len(set(places)), MAX_PLACES))
         self.assertEqual(found[:1], places[:1])
         for family in (socket.AF_INET, socket.AF_INET6):
             had = list(dict.fromkeys(place for place in places if place[0] == family))
@@ -93,11 +93,11 @@ class SelfConnectionTests(SynchronousTestCase):
         self.assertFalse(isConnected(socket.socket(), True))
 
     def test_onlyPortsThatTheSystemGivesToConnectionsNeedToBeLookedAt(self) -> None:
-        self.assertFalse(mayReachItself(80))
+        self.assertFalse(mayConnectToItself(80))
         sock = socket.socket()
         self.addCleanup(sock.close)
         sock.bind(("127.0.0.1", 0))
-        self.assertTrue(mayReachItself(sock.getsockname()[1]))
+        self.assertTrue(mayConnectToItself(sock.getsockname()[1]))
 
     def test_aDialToADeadPortNeverSucceeds(self) -> None:
         """A dialler whose socket is given the port that it dials, each time."""

@@ -174,7 +174,7 @@ class NewKeysTests(TlsCase):
     def test_whoDoesNotReadAtAllIsGivenUp(self) -> None:
         self.reactor.advance(STUCK_TIMEOUT)
         [reason] = self.hearer.lost
-        self.assertEqual(str(reason), "it has asked for new keys inside TLS, and does not read the answer")
+        self.assertEqual(str(reason), "it has requested new keys inside TLS, and does not read the answer")
         self.assertEqual((self.watched(), self.server.fileno()), ((0, 0), -1))
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 

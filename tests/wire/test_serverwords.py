@@ -150,13 +150,13 @@ class OutputTests(SynchronousTestCase):
         self.assertEqual(self.base.visitor(ID, SOURCE), encode(Connection(ID)))
         self.assertEqual(self.extended.visitor(ID, SOURCE), frameOf(Visitor(ID, SOURCE)))
 
-    def test_aRefusalIsSentWithItsCodeOrWithItsTextAlone(self) -> None:
+    def test_aRefusalIsSentWithItsCodeOrAsTheOriginalsText(self) -> None:
         for refusal, refused in (
             (PortInUse(), Refused("port-in-use", "port already in use", True)),
             (PortNotAllowed("not that one"), Refused("port-not-allowed", "not that one", False)),
             (Refusal(), Refused("refused", "request refused", True)),
         ):
-            self.assertEqual(self.base.refusal(refusal), encode(Error(refused.message)))
+            self.assertEqual(self.base.refusal(refusal), encode(Error(type(refusal).text)))
             self.assertEqual(self.extended.refusal(refusal), frameOf(refused))
 
     def test_beforeAnyHelloARefusalIsAnError(self) -> None:

@@ -1,4 +1,4 @@
-"""Looking names up, without ever waiting for a name server that does not answer."""
+"""Name resolution that never blocks the reactor, nor the end of the process."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from twisted.python.failure import Failure
 
 from bore.streams.addresses import Place, asciiName
 
-#: Names that are looked up at the same time. Each takes a thread, for half a minute when no name server answers.
-_MOST: Final = 8
+#: How many names are looked up at the same time. Each takes a thread, for half a minute if no name server answers.
+_MAX_THREADS: Final = 8
 
-#: getaddrinfo(3): the name servers have answered, and there is nothing to connect to.
+#: Errors of getaddrinfo(3) that are answers of the name servers: there is no address.
 _NO_SUCH_NAME: Final = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", None), getattr(socket, "EAI_ADDRFAMILY", None))
 
 
-class NameTrouble(DNSLookupError):
+class LookupFailed(DNSLookupError):
     """
-    A name has no address, or cannot be looked up now.
+    A name has no address, or could not be looked up.
 
-    :ivar temporary: whether that says nothing about the name itself.
+    :ivar temporary: whether another attempt may succeed.
     """
 
     def __init__(self, text: str, temporary: bool = True) -> None:
@@ -38,11 +38,11 @@ class NameTrouble(DNSLookupError):
         return str(self.args[0])
 
 
-def _cannot(name: str, error: OSError) -> NameTrouble:
-    trouble = NameTrouble(f"the name {name} cannot be looked up: {str(error.strerror).lower()}")
-    if not isinstance(error, socket.gaierror):  # whose numbers are others
-        trouble.errno = error.errno  # who waits for a descriptor can do so here, too
-    return trouble
+def _cannot(name: str, error: OSError) -> LookupFailed:
+    failure = LookupFailed(f"the name {name} cannot be looked up: {str(error.strerror).lower()}")
+    if not isinstance(error, socket.gaierror):  # whose numbers have another meaning
+        failure.errno = error.errno  # for callers that wait for a descriptor
+    return failure
 
 
 _Result: TypeAlias = list[Place] | Exception
@@ -50,49 +50,49 @@ _Result: TypeAlias = list[Place] | Exception
 
 def addressesOf(name: str) -> list[Place]:
     """
-    Ask the system for the addresses of a name. This blocks.
+    Look the addresses of a name up by the system. This blocks.
 
     :param name: the name, in ASCII.
     :returns: the addresses with port 0, in the order in which they should be tried (RFC 6724).
-    :raises NameTrouble: when there is none.
+    :raises LookupFailed: when there is none.
     """
     try:
-        # As bytes: text would be encoded once more, by a codec that refuses some names.
+        # As bytes: text would be encoded again, by a codec that rejects some names.
         found = socket.getaddrinfo(name.encode("ascii"), 0, type=socket.SOCK_STREAM)
     except socket.gaierror as e:
         if e.errno in _NO_SUCH_NAME:
-            raise NameTrouble(f"the name {name} does not exist, or has no address", temporary=False) from None
+            raise LookupFailed(f"the name {name} does not exist, or has no address", temporary=False) from None
         raise _cannot(name, e) from None
     except OSError as e:  # no descriptors, no memory
         raise _cannot(name, e) from None
     return [(socket.AddressFamily(family), address) for family, _, _, _, address in found]
 
 
-class LookUps:
+class Resolver:
     """
-    Looks names up in threads that nobody waits for when the process ends.
+    Looks names up in daemon threads, which the process does not join when it ends.
 
-    The reactor's own pool of threads is joined at its end, for as long as the name servers are silent.
+    The reactor joins its own threads, for as long as the name servers are silent.
 
-    :param ask: does it, blocking, in such a thread.
+    :param ask: looks a name up; it blocks, and is called in a thread.
     """
 
     def __init__(self, ask: Callable[[str], list[Place]] = addressesOf) -> None:
         self._ask = ask
-        self._free = _MOST
+        self._free = _MAX_THREADS
         self._waiting: deque[tuple[IReactorFromThreads, str, Deferred[list[Place]]]] = deque()
 
     def lookUp(self, reactor: IReactorFromThreads, host: str) -> Deferred[list[Place]]:
         """
         Look a name up.
 
-        :returns: the addresses, with port 0; fails with NameTrouble.
+        :returns: fires with the addresses, with port 0; fails with :class:`LookupFailed`.
         """
         found: Deferred[list[Place]] = Deferred()
         try:
             name = asciiName(host)
         except ValueError as e:
-            found.errback(NameTrouble(f"{host} is not a name: {e}", temporary=False))
+            found.errback(LookupFailed(f"{host} is not a name: {e}", temporary=False))
             return found
         self._waiting.append((reactor, name, found))
         self._startNext()
@@ -108,16 +108,16 @@ class LookUps:
                 Thread(target=self._run, args=(reactor, name, found), name="look-up", daemon=True).start()
             except (RuntimeError, MemoryError) as e:
                 text = f"the name {name} cannot be looked up: {e} (the limit of processes or of memory is reached)"
-                self._finish(found, NameTrouble(text))
+                self._finish(found, LookupFailed(text))
 
     def _run(self, reactor: IReactorFromThreads, name: str, found: Deferred[list[Place]]) -> None:
-        """In a thread."""
+        """Look a name up, in a thread."""
         result: _Result
         try:
             result = self._ask(name)
         except Exception as e:
-            result = e  # whoever dials fails with it
-        with contextlib.suppress(OSError):  # the reactor has ended meanwhile
+            result = e  # the dial fails with it
+        with contextlib.suppress(OSError):  # the reactor has stopped in the meantime
             reactor.callFromThread(self._finish, found, result)
 
     def _finish(self, found: Deferred[list[Place]], result: _Result) -> None:
@@ -127,5 +127,5 @@ class LookUps:
         self._startNext()
 
 
-#: The threads are the process's, and so is their number.
-LOOK_UPS: Final = LookUps()
+#: The resolver of this process, which limits its threads.
+RESOLVER: Final = Resolver()

@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.trial.unittest import TestCase
 
 from bore.streams.addresses import Place
-from bore.streams.names import LookUps, NameTrouble, addressesOf
+from bore.streams.resolver import LookupFailed, Resolver, addressesOf
 
 REACTOR = cast(IReactorFromThreads, reactor)
 PLACE: Place = (socket.AF_INET, ("192.0.2.1", 0))
@@ -41,25 +41,25 @@ class LookUpTests(TestCase):
     """Names become addresses, in threads of our own."""
 
     async def test_aNameIsLookedUp(self) -> None:
-        found = await LookUps().lookUp(REACTOR, "localhost")
+        found = await Resolver().lookUp(REACTOR, "localhost")
         self.assertIn("127.0.0.1", [address[0] for _, address in found])
 
     async def test_aNameThatDoesNotExistIsSaidToNotExist(self) -> None:
         def ask(name: str) -> list[Place]:
             return addressesOf("a" * 63 + "..")  # which no name server is asked for
 
-        with self.assertRaises(NameTrouble) as caught:
-            await LookUps(ask).lookUp(REACTOR, "nowhere")
+        with self.assertRaises(LookupFailed) as caught:
+            await Resolver(ask).lookUp(REACTOR, "nowhere")
         self.assertIn("the name a", str(caught.exception))
 
     async def test_whatIsNotANameIsSo(self) -> None:
-        with self.assertRaises(NameTrouble) as caught:
-            await LookUps().lookUp(REACTOR, "a..b")
+        with self.assertRaises(LookupFailed) as caught:
+            await Resolver().lookUp(REACTOR, "a..b")
         self.assertFalse(caught.exception.temporary)
 
     async def test_noMoreThanSomeThreadsWaitForNameServersAndTheOthersWait(self) -> None:
         servers = SilentNameServers()
-        names = LookUps(servers.ask)
+        names = Resolver(servers.ask)
         found = [names.lookUp(REACTOR, f"{n}.example") for n in range(30)]
         found[20].cancel()
         self.failureResultOf(found.pop(20))
@@ -75,11 +75,11 @@ class LookUpTests(TestCase):
         def start(thread: threading.Thread) -> None:
             raise RuntimeError("can't start new thread")
 
-        names = LookUps(lambda name: [PLACE])
+        names = Resolver(lambda name: [PLACE])
         patched = self.patch(threading.Thread, "start", start)
         for _ in range(20):
             found: Deferred[list[Place]] = names.lookUp(REACTOR, "example.com")
-            reason = self.failureResultOf(found, NameTrouble).value
+            reason = self.failureResultOf(found, LookupFailed).value
             self.assertIn("can't start new thread", str(reason))
             self.assertTrue(reason.temporary)
         patched.restore()
@@ -90,8 +90,8 @@ class LookUpTests(TestCase):
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
         self.patch(socket, "getaddrinfo", getaddrinfo)
-        with self.assertRaises(NameTrouble) as caught:
-            await LookUps().lookUp(REACTOR, "example.com")
+        with self.assertRaises(LookupFailed) as caught:
+            await Resolver().lookUp(REACTOR, "example.com")
         self.assertTrue(caught.exception.temporary)
         self.assertIn("too many open files", str(caught.exception))
 
@@ -100,7 +100,7 @@ class LookUpTests(TestCase):
             raise ZeroDivisionError
 
         with self.assertRaises(ZeroDivisionError):
-            await LookUps(ask).lookUp(REACTOR, "example.com")
+            await Resolver(ask).lookUp(REACTOR, "example.com")
 
     async def test_addressesKeepTheirScope(self) -> None:
         """Which is part of what getaddrinfo gives, as for a name of multicast DNS."""
@@ -109,5 +109,5 @@ class LookUpTests(TestCase):
             return [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("fe80::1", 0, 0, 7))]
 
         self.patch(socket, "getaddrinfo", getaddrinfo)
-        found = await LookUps().lookUp(REACTOR, "printer.local")
+        found = await Resolver().lookUp(REACTOR, "printer.local")
         self.assertEqual(found, [(socket.AF_INET6, ("fe80::1", 0, 0, 7))])
