@@ -7,12 +7,14 @@ Fuzz the targets, one after the other, each in a process of its own::
 from __future__ import annotations
 
 import argparse
-import shutil
 import subprocess
 import sys
 import tempfile
+from hashlib import sha1
 from pathlib import Path
 from typing import Final
+
+from fuzz.keep import worthKeeping
 
 _CORPUS: Final = Path(__file__).with_name("corpus")
 
@@ -46,12 +48,22 @@ def _fuzz(name: str, seconds: int, keep: bool) -> int:
         limits = [f"-max_total_time={seconds}", f"-timeout={_SLOWEST}", f"-rss_limit_mb={_MEMORY}"]
         code = _run(name, *limits, f"-max_len={_LONGEST}", "-print_final_stats=1", found, corpus)
         if code == 0 and keep:
-            with tempfile.TemporaryDirectory() as least:
-                code = _run(name, "-merge=1", least, corpus, found)
-                if code == 0:
-                    shutil.rmtree(corpus)
-                    shutil.copytree(least, corpus)
+            _keep(name, [*corpus.iterdir(), *Path(found).iterdir()])
     return min(code, 1)
+
+
+def _keep(name: str, paths: list[Path]) -> None:
+    """Add the inputs to the corpus that reach something new, and remove those that shorter ones make superfluous."""
+    from fuzz.targets import TARGETS
+
+    inputs = {path.read_bytes() for path in paths}
+    kept = {sha1(each, usedforsecurity=False).hexdigest(): each for each in worthKeeping(TARGETS[name], inputs)}
+    corpus = _CORPUS / name
+    for path in corpus.iterdir():
+        if path.name not in kept:
+            path.unlink()
+    for digest, each in kept.items():
+        (corpus / digest).write_bytes(each)
 
 
 def _run(name: str, *arguments: str | Path) -> int:
