@@ -204,7 +204,7 @@ class ClientLog:
     @line.register
     def _localReached(self, event: LocalReached) -> None:
         overflow = self._overflows.get((LocalUnreachable, event.local))
-        if overflow is not None and overflow.lasts:
+        if overflow is not None and overflow.ongoing:
             overflow.over("{local} answers again; visitors closed meanwhile: {count}")
 
     @line.register

@@ -7,7 +7,7 @@ import select
 from typing import Final
 
 from bore.relay.halves import Half
-from bore.timing.turns import LEAST
+from bore.timing.turns import MIN_COST
 
 #: Small messages are read into one buffer that all streams share. A read that fills it is the beginning of bulk.
 BUFFER_SIZE: Final = 1 << 16
@@ -54,7 +54,7 @@ class Flow(Half):
             if loop.left <= loop.reserved:
                 self.later()
                 return
-            loop.left -= LEAST
+            loop.left -= MIN_COST
             if self.framed:
                 self.moveFramed()
             elif self.bulk:

@@ -10,7 +10,7 @@ from typing import Final
 from bore.relay.carriedpair import CarriedPair
 from bore.relay.flow import READABLE, STREAM_ENDED, WRITABLE, Flow
 from bore.relay.halves import Loop
-from bore.timing.turns import LEAST
+from bore.timing.turns import MIN_COST
 from bore.wire.errors import ProtocolViolation
 from bore.wire.lane import END, RESET, LaneDecoder, LaneSession
 
@@ -134,7 +134,7 @@ class FromLane(Flow):
                 frame = self.decoder.next()
                 if frame is None:
                     return
-                loop.left -= LEAST
+                loop.left -= MIN_COST
                 kind, payload = frame
                 self.session.received(kind)
                 if self.on is not None:

@@ -20,7 +20,7 @@ from bore.relay.pipes import Pipe, PipePool
 from bore.streams.encryption import EncryptedSocket, isEncrypted
 from bore.streams.socketoptions import closeWithReset
 from bore.streams.tcpinfo import unacknowledged
-from bore.timing.turns import LEAST
+from bore.timing.turns import MIN_COST
 
 #: What FIONREAD returns for a socket with nothing to read.
 _NO_BYTES: Final = struct.pack("i", 0)
@@ -32,7 +32,7 @@ class Loop(Protocol):
 
     :ivar buffer: what small messages are read into.
     :ivar view: the same memory.
-    :ivar left: how much of this turn is left for all streams, in bytes. A read, and a frame of a lane, uses LEAST
+    :ivar left: how much of this turn is left for all streams, in bytes. A read, and a frame of a lane, uses MIN_COST
         beside its bytes.
     :ivar reserved: how much of it the half that is being served leaves to the others.
     """
@@ -235,7 +235,7 @@ class Half:
 
     def close(self, reset: bool) -> None:
         """Close the stream."""
-        self.loop.left -= LEAST
+        self.loop.left -= MIN_COST
         self.drop()
         if reset:
             closeWithReset(self.socket)

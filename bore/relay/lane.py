@@ -35,7 +35,7 @@ from bore.relay.interface import LaneUser, Reason
 from bore.relay.lanedeadlines import LaneDeadlines
 from bore.relay.loop import SpliceLoop
 from bore.streams.tcpinfo import unacknowledged
-from bore.timing.turns import LEAST
+from bore.timing.turns import MIN_COST
 from bore.wire.errors import ProtocolViolation
 from bore.wire.lane import OPEN, RESET, RESET_FRAME
 
@@ -207,7 +207,7 @@ class Lane(FromLane):
         for _ in range(_PER_TURN):
             if not self.readable or self.state >= JOINED or self.queued:
                 return
-            self.loop.left -= LEAST
+            self.loop.left -= MIN_COST
             try:
                 data = self.socket.recv(BUFFER_SIZE)
             except BlockingIOError:

@@ -29,9 +29,9 @@ from bore.relay.pipes import PipePool
 from bore.streams.encryption import STUCK_TIMEOUT, stuckAt
 from bore.streams.reactor import IReactor
 from bore.timing.deadlines import Deadlines
-from bore.timing.turns import LEAST
+from bore.timing.turns import MIN_COST
 
-#: How much all streams together may use of one turn: the bytes that they move, and LEAST for each read and each frame.
+#: How much all streams together may use of one turn: the bytes that they move, and MIN_COST for each read and frame.
 #: So a turn takes a few milliseconds at most, and then the rest of the program has its own.
 _TURN: Final = 1 << 23
 
@@ -196,7 +196,7 @@ class SpliceLoop:
         for _ in range(_ROUNDS):
             if epoll.closed:  # the last pair has ended, and with it the relay
                 return
-            events = epoll.poll(0, max(1, min(_EVENTS, self.left // LEAST)))
+            events = epoll.poll(0, max(1, min(_EVENTS, self.left // MIN_COST)))
             for fd, event in events:
                 half = get(fd)
                 if half is not None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
-from bore.timing.accounts import Accounts
+from bore.timing.ratelimits import TokenBuckets
 
 #: The number of wrong secrets in a row that are checked at once: people mistype, and several share an address.
 BURST: Final = 10
@@ -27,15 +27,15 @@ class Guesses:
     """
 
     def __init__(self, clock: IReactorTime) -> None:
-        self._accounts = Accounts(clock, BURST, INTERVAL)
+        self._buckets = TokenBuckets(clock, BURST, INTERVAL)
 
     def failed(self, source: str) -> None:
         """Count a wrong secret."""
-        self._accounts.charge(source)
+        self._buckets.take(source)
 
     def limits(self, source: str) -> bool:
         """Whether the next check of a source is delayed."""
-        return self._accounts.debt(source) > 0
+        return self._buckets.wait(source) > 0
 
     def turn(self, source: str) -> float | None:
         """
@@ -43,8 +43,8 @@ class Guesses:
 
         :returns: the delay in seconds; None: too many checks wait already.
         """
-        wait = self._accounts.debt(source)
+        wait = self._buckets.wait(source)
         if wait > LONGEST_WAIT:
             return None
-        self._accounts.charge(source)
+        self._buckets.take(source)
         return max(wait, 0.0)

@@ -106,7 +106,7 @@ class _VisitorLines:
         overflow = self._overflows.get(text)
         if overflow is None:
             overflow = self._overflows[text] = Overflow(self._clock, text)
-        overflow.happened(**({} if overflow.lasts else fieldsOf(event)))
+        overflow.happened(**({} if overflow.ongoing else fieldsOf(event)))
 
     def heldBack(self, event: facts.VisitorsHeldBack) -> None:
         """Log that visitors are held back: a line for each burst of that."""

@@ -32,7 +32,7 @@ from bore.server.users import User
 from bore.server.visitor import Visitor
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
 from bore.streams.tcpinfo import sinceReceived
-from bore.timing.rate import VisitorRate
+from bore.timing.ratelimits import RateLimit
 from bore.wire.errors import Refusal
 from bore.wire.limits import ACCEPT_TIMEOUT
 
@@ -108,7 +108,7 @@ class Tunnel:
         self._sink = sink
         self._unaccepted = unaccepted
         self._bounds = bounds
-        self._rate = VisitorRate(clock, bounds.visitorRate)
+        self._rate = RateLimit(clock, bounds.visitorRate)
         self.grant = grant
         self.source = owner.source
         self.owner: Owner | None = owner

@@ -7,7 +7,7 @@ from typing import Final
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from bore.timing.accounts import Accounts
+from bore.timing.ratelimits import TokenBuckets
 from bore.timing.tally import Tally
 
 #: Lines about the tunnels of one network: enough for all tunnels that it may have, each lost and back several times in
@@ -27,8 +27,8 @@ class TunnelLog:
 
     def __init__(self, clock: IReactorTime, log: Logger) -> None:
         self._log = log
-        self._accounts = Accounts(clock, _BURST, _INTERVAL)
-        self._allAccounts = Accounts(clock, _BURST_OF_ALL, _INTERVAL_OF_ALL)
+        self._buckets = TokenBuckets(clock, _BURST, _INTERVAL)
+        self._allBuckets = TokenBuckets(clock, _BURST_OF_ALL, _INTERVAL_OF_ALL)
         self._tally = Tally(clock)
 
     def info(self, network: str, text: str, /, **fields: object) -> None:
@@ -37,11 +37,11 @@ class TunnelLog:
 
         :param network: under what limits count the client's address.
         """
-        if self._accounts.debt(network) > 0 or self._allAccounts.debt(_ALL) > 0:
+        if self._buckets.wait(network) > 0 or self._allBuckets.wait(_ALL) > 0:
             self._tally.happened(network, "tunnels of {network} come and go too fast for the log", network=network)
             return
-        self._accounts.charge(network)
-        self._allAccounts.charge(_ALL)
+        self._buckets.take(network)
+        self._allBuckets.take(_ALL)
         self._log.info(text, **fields)
 
     def stop(self) -> None:

@@ -1,1 +1,1 @@
-"""Time-keeping on a clock that is handed in: deadlines, rates, shares of a turn, log lines that are bounded in time."""
+"""Time-keeping on a given clock: deadlines, rate limits, shares of a turn, and limits of log lines."""

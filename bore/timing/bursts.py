@@ -1,4 +1,4 @@
-"""Trouble that comes by the thousand, and deserves one line in the log."""
+"""Bursts of the same problem, which get a line or two in the log each."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Final
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-#: Trouble of the same kind within so many seconds of the last belongs to the same burst.
+#: The time without an occurrence after which a burst is over, in seconds.
 _CALM: Final = 10.0
 
 
 class Burst:
-    """Tells the first of many from the rest."""
+    """Tells the first occurrence of a burst from the others."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._last = float("-inf")
 
     def begins(self) -> bool:
-        """Note the trouble once more, and say whether a burst of it begins with this one."""
+        """Note an occurrence, and return whether it begins a burst."""
         now = self._clock.seconds()
         begins = now - self._last >= _CALM
         self._last = now
@@ -28,12 +28,11 @@ class Burst:
 
 class Overflow:
     """
-    Counts what is over a bound, or fails, and logs it twice per burst: its begin, and how many there were when it is
-    over.
+    Logs two lines per burst: its begin, and the number of occurrences at its end.
 
-    :param text: what is logged at the begin, with the fields that :meth:`happened` is given.
-    :ivar total: how many there were since the start.
-    :ivar lasts: whether a burst has begun and is not over.
+    :param text: the line at the begin, formatted with the fields of :meth:`happened`.
+    :ivar total: the number of occurrences since the start.
+    :ivar ongoing: whether a burst has begun and is not over.
     """
 
     _log = Logger()
@@ -43,21 +42,21 @@ class Overflow:
         self._text = text
         self._last = float("-inf")
         self._before = 0
-        self.lasts = False
+        self.ongoing = False
         self._fields: dict[str, object] = {}
         self._timer: IDelayedCall | None = None
         self._ended = False
         self._over = ""
-        self._saidOver = float("-inf")
+        self._endedAt = float("-inf")
         self.total = 0
 
     def happened(self, **fields: object) -> None:
-        """Count one more."""
+        """Note an occurrence."""
         self.total += 1
         self._last = self._clock.seconds()
         self._over = ""
-        if not self.lasts and not self._ended:
-            self.lasts = True
+        if not self.ongoing and not self._ended:
+            self.ongoing = True
             self._before = self.total - 1
             self._fields = fields
             self._log.warn(self._text, **fields)
@@ -65,42 +64,42 @@ class Overflow:
 
     def over(self, text: str) -> None:
         """
-        Note that the burst is over before it has calmed down.
+        End the burst now.
 
-        Trouble that comes and goes would be two lines each time: when that was said less than _CALM seconds ago, the
-        burst goes on, and it is said at its end.
+        If the last one was ended so less than _CALM seconds ago, the burst goes on, and the line is logged at its end:
+        a problem that comes and goes would have two lines each time.
 
-        :param text: what is logged then, with the fields that the begin had, and ``count``.
+        :param text: the line at the end, formatted with the fields of the begin, and ``count``.
         """
         self._over = text
-        if self._clock.seconds() - self._saidOver >= _CALM:
+        if self._clock.seconds() - self._endedAt >= _CALM:
             self._calm()
             self._sum()
 
     def end(self) -> None:
-        """Log what there is to log, and nothing from now on: the program ends."""
+        """Log the end of the burst, and nothing from now on."""
         self._ended = True
-        if self.lasts:
+        if self.ongoing:
             self._calm()
             self._sum()
 
     def _calm(self) -> None:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        self.lasts = False
+        self.ongoing = False
 
     def _look(self) -> None:
         rest = self._last + _CALM - self._clock.seconds()
         if rest > 0:
             self._timer = self._clock.callLater(rest, self._look)
             return
-        self.lasts = False
+        self.ongoing = False
         self._sum()
 
     def _sum(self) -> None:
         count = self.total - self._before
         if self._over:
-            self._saidOver = self._clock.seconds()
+            self._endedAt = self._clock.seconds()
             self._log.warn(self._over, count=count, **self._fields)
         elif count > 1:
             self._log.warn(self._text + " ({count} times)", count=count, **self._fields)

@@ -1,4 +1,4 @@
-"""Things that may only stay for a while."""
+"""Values that are kept for a limited time."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ V = TypeVar("V")
 
 class Deadlines(Generic[K, V]):
     """
-    Keeps values by key, and drops each one that nobody has taken after the same time.
+    Keeps values by key, and drops each one that is not taken in time.
 
-    As the time is the same for all, they expire in the order in which they came: one timer serves any number of them.
+    The time is the same for all, so they expire in the order in which they were added: one timer is enough.
 
-    :param seconds: how long a value stays.
-    :param expired: called with the key and the value of each one that is dropped for its age.
+    :param seconds: how long a value is kept.
+    :param expired: called with the key and the value of each one that has expired.
     """
 
     def __init__(self, clock: IReactorTime, seconds: float, expired: Callable[[K, V], None]) -> None:
@@ -36,14 +36,14 @@ class Deadlines(Generic[K, V]):
         return key in self._kept
 
     def add(self, key: K, value: V) -> None:
-        """Keep a value. The key must not be in use."""
+        """Add a value. The key must not be in use."""
         assert key not in self._kept
         self._kept[key] = (self._clock.seconds() + self._seconds, value)
         if self._timer is None and not self._sweeping:
             self._timer = self._clock.callLater(self._seconds, self._sweep)
 
     def take(self, key: K) -> V | None:
-        """Take a value out; None if it is not here, or no more."""
+        """Remove and return a value; None if there is none."""
         entry = self._kept.pop(key, None)
         return None if entry is None else entry[1]
 
@@ -63,24 +63,24 @@ class Deadlines(Generic[K, V]):
 
     def takeOldest(self) -> V:
         """
-        Take the value out that has been here for the longest time.
+        Remove and return the value that was added first.
 
         :raises KeyError: when there is none.
         """
         if not self._kept:
-            raise KeyError("nothing is kept")
+            raise KeyError("there is no value")
         return self._kept.pop(next(iter(self._kept)))[1]
 
     def takeNewest(self) -> V:
         """
-        Take the value out that came last.
+        Remove and return the value that was added last.
 
         :raises KeyError: when there is none.
         """
         return self._kept.popitem()[1][1]
 
     def takeAll(self) -> list[V]:
-        """Take everything out, and end the timer."""
+        """Remove and return all values, the oldest first."""
         values = [value for _, value in self._kept.values()]
         self._kept.clear()
         if self._timer is not None:

@@ -1,4 +1,4 @@
-"""Trouble that strangers can cause at will, and that deserves a line for each of them, but not for each time."""
+"""Problems that anyone can cause at will, which get a line for each source, but not for each time."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Final
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger, LogLevel
 
-#: How often the log is given new sums, in seconds.
+#: The time between two sums in the log, in seconds.
 _PERIOD: Final = 10.0
 
-#: For what goes on and on, the time between two lines doubles up to this, in seconds.
-_LONGEST: Final = 640.0
+#: While a problem goes on, the time between two sums doubles up to this, in seconds.
+_MAX_PERIOD: Final = 640.0
 
-#: Troubles that have lines of their own at the same time. What is more shares one line.
+#: How many problems have lines of their own at the same time; all others share one line.
 _LIMIT: Final = 64
 
 
 class _Entry:
-    """One trouble: what is said about it, how often it came since the last line, and when the next one is due."""
+    """One problem: its line, the number of occurrences since the last line, and when the next line is due."""
 
     __slots__ = ("count", "due", "fields", "level", "period", "since", "text")
 
@@ -35,9 +35,9 @@ class _Entry:
 
 class Tally:
     """
-    Logs each trouble when it comes, then sums up: how often it came again, every ten seconds at first and ever more
-    rarely while it goes on. So one source has few lines, all sources together have a bounded number, and nothing that
-    happened is missing.
+    Logs the first occurrence of a problem, and then sums: how often it has occurred again, every ten seconds at first
+    and ever more rarely while it goes on. So one source gets few lines, all sources together a limited number, and the
+    sums are complete.
     """
 
     _log = Logger()
@@ -49,11 +49,11 @@ class Tally:
 
     def happened(self, key: Hashable, text: str, warn: bool = False, **fields: object) -> None:
         """
-        Note a trouble.
+        Note an occurrence.
 
-        :param key: what makes it the same as an earlier one: whose it is, and of which kind.
-        :param text: what is logged, with these fields; a sum has it, too, with the last fields and the number behind.
-        :param warn: whether the operator should look at it.
+        :param key: identifies the problem: its source, and its kind.
+        :param text: the line, formatted with these fields. A sum is this text with the latest fields, and the number.
+        :param warn: whether the level is warn, for the operator, or info.
         """
         entry = self._entries.get(key)
         if entry is None and len(self._entries) >= _LIMIT:
@@ -75,12 +75,12 @@ class Tally:
             self._timer = self._clock.callLater(_PERIOD, self._sumUp)
 
     def stop(self) -> None:
-        """Log what has not been logged yet, and end."""
+        """Log the sums that were not logged yet, and end."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         for entry in self._entries.values():
-            self._say(entry)
+            self._logSum(entry)
         self._entries.clear()
 
     def _sumUp(self) -> None:
@@ -92,14 +92,14 @@ class Tally:
             if not entry.count:
                 del self._entries[key]
                 continue
-            self._say(entry)
+            self._logSum(entry)
             entry.count, entry.since = 0, now
-            entry.period = min(2 * entry.period, _LONGEST)
+            entry.period = min(2 * entry.period, _MAX_PERIOD)
             entry.due = now + entry.period
         if self._entries:
             self._timer = self._clock.callLater(_PERIOD, self._sumUp)
 
-    def _say(self, entry: _Entry) -> None:
+    def _logSum(self, entry: _Entry) -> None:
         if entry.count:
             seconds = self._clock.seconds() - entry.since
             text = entry.text + ": {count} more in {seconds:.0f} s"

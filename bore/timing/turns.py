@@ -1,4 +1,4 @@
-"""How much of what peers say is followed in one turn of the reactor."""
+"""Shares of a turn: how much input of peers is processed in one turn of the reactor."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from twisted.logger import Logger
 
 E = TypeVar("E")
 
-#: The least that a read, or what follows from a frame, counts, in bytes: a short frame costs as much time as moving so
-#: many bytes does.
-LEAST: Final = 1 << 15
+#: What a read, or the event of a frame, costs at least, in bytes: a short frame takes as much time as moving that many
+#: bytes.
+MIN_COST: Final = 1 << 15
 
-#: What a TLS handshake counts: so long does the server's part of one take.
-HANDSHAKE: Final = 1 << 20
+#: What the server's part of a TLS handshake costs, in bytes.
+HANDSHAKE_COST: Final = 1 << 20
 
-#: The bytes that are followed in one turn, on one connection and on all together: it takes a few milliseconds at most.
+#: How many bytes are processed in one turn, of one connection and of all together: this takes a few milliseconds.
 _SHARE: Final = 1 << 20
 _TURN: Final = 1 << 22
 
-#: As long as nobody waits nothing tells one turn from the next: what was counted is forgotten after so many seconds.
+#: While no connection waits, turns cannot be told apart: then a new one begins after this time, in seconds.
 _MOMENT: Final = 0.005
 
 
@@ -30,11 +30,11 @@ class Turns:
     """
     Shares each turn of the reactor among connections.
 
-    What is over a connection's share, or over that of all together, waits for the next turn. Half of each turn is for
-    those that wait, in the order in which they came to wait; the other half is for those that do not: a peer that says
-    little is not held up by those that say much.
+    Input beyond a connection's share, or beyond that of all together, waits for the next turn. Half of each turn is for
+    connections that wait, first come, first served; the other half is for those that do not, so that a peer that sends
+    little is not delayed by peers that send much.
 
-    :ivar number: another one in each turn.
+    :ivar number: the number of the turn.
     """
 
     _log = Logger()
@@ -48,22 +48,22 @@ class Turns:
         self.number = 0
 
     def begin(self) -> None:
-        """Something has come from a peer."""
+        """Input has come from a peer."""
         now = self._clock.seconds()
         if self._next is None and now - self._since >= _MOMENT:
             self._renew()
 
     @property
     def over(self) -> bool:
-        """Whether nothing more is to be followed in this turn."""
+        """Whether this turn is used up."""
         return self._left <= 0
 
     def spend(self, size: int) -> None:
-        """Count what is followed, in bytes."""
+        """Use up a part of this turn, in bytes."""
         self._left -= size
 
     def wait(self, goOn: Callable[[], None]) -> None:
-        """Have somebody called in the next turn, or in the first one after it in which there is something left."""
+        """Call ``goOn`` in the next turn, or in the first one after it that is not used up."""
         self._waiting.append(goOn)
         if self._next is None:
             self._next = self._clock.callLater(0, self._turn)
@@ -82,24 +82,24 @@ class Turns:
             try:
                 self._waiting.popleft()()
             except Exception:
-                self._log.failure("what was left for this turn has failed")
+                self._log.failure("input that had waited for this turn could not be processed")
         self._left += _TURN // 2
         self._next = self._clock.callLater(0, self._turn) if self._waiting else None
 
 
 def _nothing() -> None:
-    """Stands where somebody was to be called who is not there any more."""
+    """Replace a callback whose owner is gone."""
 
 
 class Inflow(Generic[E]):
     """
-    What one peer says: as an iterator it gives what follows from it, up to the connection's share of this turn.
+    The input of one peer: an iterator over its events, up to the connection's share of this turn.
 
-    While there is more, the transport is paused: what is kept is what one read has given.
+    While there are more, the transport is paused; so no more than one read is kept.
 
-    :param turns: what is shared with other connections.
-    :param transport: where the bytes come from.
-    :param goOn: called in a later turn, to iterate once more.
+    :param turns: the turns that are shared with other connections.
+    :param transport: the source of the bytes.
+    :param goOn: called in a later turn, to iterate again.
     """
 
     __slots__ = ("_events", "_goOn", "_left", "_number", "_stopped", "_transport", "_turns", "_waiting")
@@ -117,20 +117,20 @@ class Inflow(Generic[E]):
 
     def received(self, events: Iterator[E], size: int) -> None:
         """
-        Bytes have come.
+        Bytes were read.
 
-        :param events: what follows from them.
-        :param size: how many there are.
+        :param events: the events in them.
+        :param size: their number.
         """
         self._turns.begin()
         self._events = events
         self._spend(size)
 
     def stop(self) -> None:
-        """Give nothing any more, and leave the transport alone."""
+        """Yield nothing from now on, and leave the transport alone."""
         self._stopped = True
         self._events = iter(())
-        self._goOn = _nothing  # without this cycle its owner is gone at once
+        self._goOn = _nothing  # without this cycle of references, its owner is freed at once
 
     def __iter__(self) -> Iterator[E]:
         while not self._stopped:
@@ -147,7 +147,7 @@ class Inflow(Generic[E]):
                     self._waiting = False
                     self._transport.resumeProducing()
                 return
-            self._spend(LEAST)
+            self._spend(MIN_COST)
             yield event
 
     def _over(self) -> bool:
@@ -157,7 +157,7 @@ class Inflow(Generic[E]):
         return self._left <= 0 or self._turns.over
 
     def _spend(self, size: int) -> None:
-        size = max(size, LEAST)
+        size = max(size, MIN_COST)
         self._over()
         self._left -= size
         self._turns.spend(size)
@@ -168,7 +168,7 @@ class Inflow(Generic[E]):
         try:
             self._goOn()
         except Exception:
-            # A fault of ours: it costs this connection, as it does when it comes with the bytes, and no other.
-            self._log.failure("what a peer said could not be followed")
+            # An error of ours ends this connection, as it does when the bytes are read, and no other one.
+            self._log.failure("the input of a peer could not be processed")
             self.stop()
             self._transport.stopProducing()

@@ -19,7 +19,7 @@ from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
 from bore.streams.errortexts import errorText
 from bore.streams.listener import Accepted
 from bore.streams.reactor import IReactor
-from bore.timing.turns import HANDSHAKE, Turns
+from bore.timing.turns import HANDSHAKE_COST, Turns
 from bore.tls.handshakes import Handshake
 from bore.tls.servercertificate import ServerCertificate
 from bore.tls.tlssocket import TlsSocket
@@ -166,7 +166,7 @@ class _NewConnection:
         """Begin the handshake. It takes much longer than a message, so a turn has a limited number of them."""
         if self._socket.fileno() < 0:
             return  # it was dropped in the meantime
-        self._port.turns.spend(HANDSHAKE)
+        self._port.turns.spend(HANDSHAKE_COST)
         self._context = self._port.certificate.context
         encrypted = TlsSocket(self._socket, self._context, None)
         self._handshake = Handshake(self._port.reactor, encrypted, FIRST_MESSAGE_TIMEOUT)

@@ -23,7 +23,7 @@ from bore.relay.portable import PortableRelay
 from bore.relay.splice import SpliceRelay
 from bore.streams.encryption import STUCK_TIMEOUT
 from bore.streams.reactor import IReactor
-from bore.timing.turns import LEAST
+from bore.timing.turns import MIN_COST
 from bore.tls.contexts import clientContext
 from bore.tls.tlssocket import TlsSocket
 from bore.wire.lane import openFrame
@@ -132,7 +132,7 @@ class EncryptedPairTests(SynchronousTestCase):
 
     def test_tinyRecordsDoNotStopTheOthers(self) -> None:
         """Each costs as much as a large one, and the bytes that a stream may move in a turn do not bound them."""
-        reads = self.relay.loop.share // LEAST
+        reads = self.relay.loop.share // MIN_COST
         for _ in range(4 * reads):
             self.client.send(b"x")
         (pair,) = self.relay._pairs

@@ -7,11 +7,11 @@ import socket
 from bore.relay import loop
 from bore.relay.interface import Stream
 from bore.relay.lane import Lane
-from bore.timing.turns import LEAST
+from bore.timing.turns import MIN_COST
 from tests.relay.lanecase import Hand, LaneCase, data, fill, reset, take
 
 #: The reads and frames that fit in one turn.
-TURN = loop._TURN // LEAST
+TURN = loop._TURN // MIN_COST
 
 #: The same, where turns are small.
 SMALL_TURN = 64
@@ -66,7 +66,7 @@ class StreamShareTests(LaneCase):
     """Streams without lanes, and small turns: else there would have to be many of them."""
 
     def setUp(self) -> None:
-        self.patch(loop, "_TURN", SMALL_TURN * LEAST)
+        self.patch(loop, "_TURN", SMALL_TURN * MIN_COST)
         self.patch(loop, "_EVENTS", SMALL_TURN // 4)
         super().setUp()
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import socket
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.task import Clock
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
 
 from bore.server.settings import Bounds
-from bore.timing.rate import VisitorRate
 from bore.wire.extension import Open, Visitor, encode
 from bore.wire.messages import Accept, Hello
 from bore.wire.messages import encode as encodeBase
@@ -177,31 +174,6 @@ class VisitorTests(SessionCase):
         visitors = [self.visit(opened.port) for _ in range(5)]
         self.assertEqual([self.closed(visitor) for visitor in visitors], [False] * 5)
         self.assertEqual(len(self.server.unaccepted), 2)
-
-
-class RateTests(SynchronousTestCase):
-    """New visitors per second and source."""
-
-    def test_eachSourceHasItsOwnCount(self) -> None:
-        clock = Clock()
-        clock.advance(100)
-        rate = VisitorRate(clock, 2)
-        self.assertEqual([rate.allows("a") for _ in range(3)], [True, True, False])
-        self.assertTrue(rate.allows("b"))
-        clock.advance(0.9)
-        self.assertFalse(rate.allows("a"))
-        clock.advance(0.2)
-        self.assertEqual([rate.allows("a") for _ in range(3)], [True, True, False])
-
-    def test_onlyTheSourcesOfOneSecondAreKept(self) -> None:
-        clock = Clock()
-        clock.advance(100)
-        rate = VisitorRate(clock, 1)
-        for n in range(1000):
-            rate.allows(str(n))
-        clock.advance(1)
-        rate.allows("x")
-        self.assertEqual(len(rate._counts), 1)
 
 
 class RushTests(SessionCase):

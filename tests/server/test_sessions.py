@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bore.timing import turns
-from bore.timing.turns import LEAST
+from bore.timing.turns import MIN_COST
 from bore.wire.extension import Goodbye, Open, Visitor, encode
 from bore.wire.messages import Accept
 from bore.wire.messages import encode as encodeBase
@@ -116,7 +116,7 @@ class ShareTests(SessionCase):
         [visitor] = self.said(transport)
         assert isinstance(visitor, Visitor)
         self.reactor.advance(0.01)
-        for number in range(turns._TURN // LEAST):
+        for number in range(turns._TURN // MIN_COST):
             other, _ = self.connect(f"192.0.2.{number}")
             other.dataReceived(b'{"Hel')
         protocol, transport = self.connect()

@@ -1,4 +1,4 @@
-"""Sources that may do something so often, and tunnels that come and go without end."""
+"""The log of tunnels that come and go without end."""
 
 from __future__ import annotations
 
@@ -7,42 +7,9 @@ from twisted.logger import Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.server.tunnellog import TunnelLog
-from bore.timing.accounts import Accounts
 from bore.wire.messages import Hello, encode
 from tests.fakes import captureLog
 from tests.server.case import ControlCase
-
-
-class AccountsTests(SynchronousTestCase):
-    """The account of each source."""
-
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.clock.advance(1e6)
-        self.accounts = Accounts(self.clock, 3, 2.0)
-
-    def charge(self, source: str = "a", times: int = 1) -> None:
-        for _ in range(times):
-            self.accounts.charge(source)
-
-    def test_theFirstAreFreeAndEachOneMoreHasToBeWaitedFor(self) -> None:
-        debts = []
-        for _ in range(6):
-            debts.append(self.accounts.debt("a"))
-            self.charge()
-        self.assertEqual([debt > 0 for debt in debts], [False] * 4 + [True] * 2)
-        self.assertEqual(self.accounts.debt("a"), 6.0)
-        self.assertEqual(self.accounts.debt("b"), 0.0)
-        self.clock.advance(6)
-        self.assertEqual(self.accounts.debt("a"), 0.0)
-
-    def test_aBoundedNumberOfSourcesIsRememberedAndNoneThatIsForgiven(self) -> None:
-        for n in range(10_000):
-            self.charge(str(n))
-        self.assertEqual(len(self.accounts), 4096)
-        self.clock.advance(60)
-        self.charge("a", 4096)
-        self.assertEqual(len(self.accounts), 1)
 
 
 class TunnelLogTests(SynchronousTestCase):

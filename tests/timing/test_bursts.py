@@ -53,9 +53,9 @@ class OverflowTests(SynchronousTestCase):
         for _ in range(2):
             for _ in range(3):
                 self.overflow.happened(limit=3, whom="us")
-            self.assertTrue(self.overflow.lasts)
+            self.assertTrue(self.overflow.ongoing)
             self.overflow.over("{whom} had {count}")
-            self.assertFalse(self.overflow.lasts)
+            self.assertFalse(self.overflow.ongoing)
             self.clock.advance(10)
         self.clock.pump([1] * 20)
         self.assertEqual(self.logged, ["3 is too much for us", "us had 3"] * 2)
@@ -69,7 +69,7 @@ class OverflowTests(SynchronousTestCase):
         self.clock.pump([1] * 20)
         begin = "3 is too much for us"
         self.assertEqual(self.logged, [begin, "us had 1", begin, "us had 80", begin, "us had 80", begin, "us had 39"])
-        self.assertEqual((self.overflow.lasts, self.clock.getDelayedCalls()), (False, []))
+        self.assertEqual((self.overflow.ongoing, self.clock.getDelayedCalls()), (False, []))
 
     def test_atTheEndTheNumberIsLoggedAndNothingFromThenOn(self) -> None:
         for _ in range(3):

@@ -14,11 +14,11 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.timing import turns
-from bore.timing.turns import LEAST, Inflow, Turns
+from bore.timing.turns import MIN_COST, Inflow, Turns
 
 #: Short frames that one connection, and all together, may have followed in a turn: each comes in the same read.
-SHARE = turns._SHARE // LEAST
-TURN = turns._TURN // LEAST
+SHARE = turns._SHARE // MIN_COST
+TURN = turns._TURN // MIN_COST
 
 
 class _Clock(Clock):

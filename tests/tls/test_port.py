@@ -22,7 +22,7 @@ from tests.fakes import FakeReactor
 from tests.tls.tlscase import TlsCase, clientOffer, plainPair, serverOffer
 
 #: The handshakes that are begun in one turn, as long as none wait.
-AT_ONCE = turns._TURN // turns.HANDSHAKE
+AT_ONCE = turns._TURN // turns.HANDSHAKE_COST
 
 
 class _Certificate:
