@@ -20,7 +20,7 @@ from benchmarks.subjects import SUBJECTS
 
 FOLDER: Final = Path(__file__).parent / "results"
 
-#: Whoever of these cannot be measured, that is an error; a peer's failure is its own.
+#: It is an error if one of these cannot be measured; failures of other subjects are not.
 _OURS: Final = frozenset({"", "direct", "splice", "base", "portable", "tls", "tls-base"})
 
 

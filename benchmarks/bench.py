@@ -19,7 +19,7 @@ class Trouble:
     """
     A figure that is missing, and why.
 
-    :ivar subject: whose it is; empty if nobody has it.
+    :ivar subject: the subject concerned; empty if it concerns none.
     :ivar excused: whether that is as it has to be on this machine.
     """
 
@@ -38,7 +38,7 @@ class Bench:
 
     :ivar descriptors: how many a process may have.
     :ivar limit: how long all may last, in seconds.
-    :ivar say: tells a line to the user.
+    :ivar say: prints a line for the user.
     :ivar done: the rounds that were measured.
     """
 
@@ -133,7 +133,7 @@ class Bench:
 
 def loopbackHost(index: int, side: int) -> str:
     """
-    An address of this machine that nobody else uses, not even another benchmark at the same time.
+    An address of this machine that no other program uses, not even another benchmark at the same time.
 
     :param index: whose it is.
     :param side: 1 for the server, 2 for the service.

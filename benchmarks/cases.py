@@ -135,7 +135,7 @@ def _visit(programs: Programs, address: Address, atOnce: str, seconds: int) -> R
 
 
 def _warmUp(tunnel: Tunnel, atOnce: str) -> None:
-    """A first few visitors, whom nobody counts."""
+    """A first few visitors, which are not counted."""
     run([tool("ab"), "-q", "-s", "10", "-n", "500", "-c", atOnce, f"http://{tunnel.public}/"], _GRACE)
 
 
@@ -224,7 +224,7 @@ CASES: Final = (
 
 def unreachable(case: str, point: str, descriptors: int) -> str | None:
     """
-    Why a point cannot be measured with so many descriptors in a process; None if it can.
+    Why a point cannot be measured with that many descriptors in a process; None if it can.
 
     A tunnel's process has two of them for each visitor, and the server one or two for each idle tunnel.
     """

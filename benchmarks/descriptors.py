@@ -6,7 +6,7 @@ import resource
 
 
 def raiseLimit() -> int:
-    """Allow as many descriptors as we may, to us and to those whom we start, and say how many these are."""
+    """Allow as many descriptors as we may, to us and to the programs that we start; return how many these are."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard

@@ -1,4 +1,4 @@
-"""Tunnels for which nobody comes, as many as one likes in one process: a program of its own."""
+"""Tunnels without visitors, any number in one process: a program of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 from benchmarks.descriptors import raiseLimit
 
-#: What the program says when all tunnels are open.
+#: The line that the program prints when all tunnels are open.
 READY: Final = "all tunnels are open"
 
 #: How many are opened at the same time.
@@ -53,7 +53,7 @@ class IdleTunnel(asyncio.Protocol):
 
 async def hold(host: str, port: int, count: int) -> None:
     """
-    Open tunnels, say when all are open, and hold them.
+    Open tunnels, print a line when all are open, and hold them.
 
     :param port: the server's control port.
     """

@@ -1,4 +1,4 @@
-"""What Linux says of processes: CPU time, memory, listening ports."""
+"""What Linux reports about processes: CPU time, memory, listening ports."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Memory:
     Memory, in MiB.
 
     :ivar rss: what is resident, pages shared with other processes included: what ``ps`` and ``top`` show.
-    :ivar pss: the same, with each shared page divided by the number of those who share it.
+    :ivar pss: the same, with each shared page divided by the number of processes that share it.
     """
 
     rss: float
@@ -89,7 +89,7 @@ def parseSizes(text: str) -> dict[str, int]:
 
 
 def listeners(text: str) -> set[tuple[str, int]]:
-    """The addresses at which somebody listens, by a ``/proc/net/tcp``."""
+    """The addresses with a listener, from a ``/proc/net/tcp``."""
     found = set()
     for line in text.splitlines()[1:]:
         fields = line.split(None, 4)
@@ -100,7 +100,7 @@ def listeners(text: str) -> set[tuple[str, int]]:
 
 
 def isListening(host: str, port: int) -> bool:
-    """Whether somebody listens at an IPv4 address, found out without a connection."""
+    """Whether an IPv4 address has a listener, found out without a connection."""
     found = listeners((_PROC / "net/tcp").read_text())
     return (host, port) in found or ("0.0.0.0", port) in found
 

@@ -105,7 +105,7 @@ class Ssh:
     def version(self) -> str | None:
         if not all(find(name) for name in ("ssh", "sshd", "ssh-keygen")):
             return None
-        # ssh -V says it on standard error.
+        # ssh -V prints it on standard error.
         ssh = find("ssh")
         return toldVersion(["sh", "-c", f"'{ssh}' -V 2>&1"], r"OpenSSH_(\S+?),? ")
 
@@ -175,7 +175,7 @@ class Rathole:
         return (found[1], found[2]) if found else None
 
     def _transports(self, path: str) -> dict[str, str]:
-        """What the configuration of each end says of the connections between them."""
+        """The part of each end's configuration about the connections between them."""
         if not self.encrypted:
             return {"server": "", "client": ""}
         keys = self._keys(path)

@@ -17,7 +17,7 @@ from benchmarks.results import Results
 from benchmarks.subjects import ENCRYPTED, PLAIN
 from benchmarks.tunnels import Subject
 
-#: Okabe and Ito's colours, which everybody can tell apart. Those who are on no page together may have the same.
+#: Okabe and Ito's colours, distinct with any colour vision. Subjects that are never on one page may share one.
 COLOURS: Final = {
     "direct": "#999999",
     "splice": "#D55E00",
@@ -67,7 +67,7 @@ def _bulkTitle(point: str) -> str:
 
 def _encrypted(memory: str) -> list[Panel]:
     """
-    The panels of those through which nobody can read.
+    The panels of the encrypted subjects.
 
     :param memory: with how many idle visitors.
     """

@@ -35,7 +35,7 @@ _VERSION_TIMEOUT: Final = 20.0
 
 
 class BenchmarkError(Exception):
-    """A figure that cannot be had; the text says why."""
+    """A figure that cannot be measured; the text has the reason."""
 
 
 #: Ports outside the range that systems take for outgoing connections, from a random one on: none is given twice.
@@ -123,7 +123,7 @@ class Program:
             time.sleep(0.02)
 
     def waitUntilListening(self, host: str, port: int) -> None:
-        """Wait until somebody listens there, without being a visitor."""
+        """Wait until a program listens there, without connecting to it."""
         self.waitUntil(lambda: measure.isListening(host, port), f"to listen at {host}:{port}")
 
     def waitForEnd(self, seconds: float) -> None:
@@ -257,7 +257,7 @@ def run(words: Sequence[str], seconds: float) -> str:
 
 def toldVersion(words: Sequence[str], pattern: str) -> str:
     """
-    What a program says of its version.
+    The version that a program reports.
 
     :param words: the program, and how it is asked.
     :param pattern: what is looked for in its answer; the version is the first group.

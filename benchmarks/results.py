@@ -26,7 +26,7 @@ class Results:
     """
     One run of the benchmark.
 
-    :ivar machine: what :func:`benchmarks.machine.describe` says.
+    :ivar machine: the text of :func:`benchmarks.machine.describe`.
     :ivar rounds: how many there were.
     :ivar seconds: how long each load lasted.
     :ivar missing: how to install the subjects that were not here, by key.

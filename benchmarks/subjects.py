@@ -36,7 +36,7 @@ class Ours:
     Inside TLS the server makes a key for itself, and the client takes the first one that it sees.
 
     :ivar environment: which body of the relay they have.
-    :ivar options: what the client is told beside.
+    :ivar options: further options of the client.
     :ivar encrypted: whether they speak TLS.
     """
 
@@ -92,5 +92,5 @@ SSH: Final = "ssh"
 #: Those through which everybody can read on the way.
 PLAIN: Final = tuple(subject for subject in SUBJECTS if not subject.encrypted)
 
-#: Those through which nobody can, and before them ours as it is without TLS.
+#: The encrypted ones, and before them ours without TLS.
 ENCRYPTED: Final = tuple(subject for subject in SUBJECTS if subject.encrypted or subject.key in ("splice", "base"))

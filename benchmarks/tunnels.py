@@ -11,7 +11,7 @@ from benchmarks.programs import Program, Programs
 
 
 class Address(NamedTuple):
-    """Where somebody listens."""
+    """Where a program listens."""
 
     host: str
     port: int
@@ -57,7 +57,7 @@ class Subject(Protocol):
     :ivar key: its name in options and results.
     :ivar title: its name in tables and plots.
     :ivar install: how to get it.
-    :ivar encrypted: whether nobody between server and client can read what goes through it.
+    :ivar encrypted: whether its bytes between server and client are encrypted.
     """
 
     @property
@@ -79,6 +79,6 @@ class Subject(Protocol):
         """
         Show a local service, and be ready for visitors.
 
-        :param host: a loopback address that nobody else uses: where its server and the public port are.
+        :param host: a loopback address of its own: where its server and the public port are.
         :raises BenchmarkError: if that cannot be done.
         """

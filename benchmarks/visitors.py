@@ -62,7 +62,7 @@ def firstBytes(near: tuple[str, int], far: tuple[str, int], count: int) -> tuple
 
 class IdleVisitors:
     """
-    Visitors that were greeted, and say nothing more.
+    Visitors that were greeted, and send nothing.
 
     They are in this process, and take one descriptor each; a tunnel's processes need two for each.
     """
@@ -73,7 +73,7 @@ class IdleVisitors:
         self._count = 0
 
     def grow(self, count: int) -> None:
-        """Let visitors come until there are so many; each has got its greeting then, through the tunnel."""
+        """Have visitors come until there are that many, each greeted through the tunnel."""
         while self._count < count:
             fresh = [
                 self._stack.enter_context(_connect(*self._address)) for _ in range(min(_AT_ONCE, count - self._count))

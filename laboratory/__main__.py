@@ -51,7 +51,7 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def measure(fault: Fault, pairing: Pairing, found: Results, file: Path, run: Run) -> bool:
-    """Measure a row; gives whether it is as promised, if something is."""
+    """Measure a row; return whether it is as promised, or nothing is promised."""
     begin = time.monotonic()
     transcript = ""
     try:
@@ -75,7 +75,7 @@ def measure(fault: Fault, pairing: Pairing, found: Results, file: Path, run: Run
 
 
 def sideBySide(jobs: Sequence[Callable[[], bool]]) -> list[bool]:
-    """Do jobs in threads, and gather their results; after Ctrl-C nobody waits for what runs."""
+    """Do jobs in threads, and gather their results; Ctrl-C does not wait for those that run."""
     left, results = deque(jobs), list[bool]()
 
     def work() -> None:

@@ -49,13 +49,13 @@ from bore.wire.sessionevents import SendData, TunnelOpened
 from laboratory.pairings import CONTROL_PORT
 from tests.tls.rekeying import Rekeying
 
-#: So much is said at once.
+#: Bytes that are sent at once.
 _CHUNK = 1 << 16
 
-#: So many silent connections are made at once.
+#: Silent connections that are made at once.
 _AT_ONCE = 300
 
-#: Then for so many seconds none: what is measured is the server, and not how much the machine can do.
+#: Seconds without new ones after that: the server is measured, and not what the machine can do.
 _PAUSE = 0.1
 
 
@@ -71,7 +71,7 @@ class Connection:
         self.binding = channelBinding(sock)
 
     def receive(self) -> bytes:
-        """What has come; a NUL, which is no message, where the connection has ended."""
+        """The bytes that have come; a NUL, which is not a message, if the connection has ended."""
         while True:
             try:
                 return self._socket.recv(RECORD) or b"\0"
@@ -136,7 +136,7 @@ class Attacker:
                             return
 
     def alive(self) -> None:
-        """Say Alive without end."""
+        """Send Alive without end."""
         words = b'"Alive"\0' * (_CHUNK // 8)
         with self.session() as (connection, _, _):
             while True:
@@ -144,7 +144,7 @@ class Attacker:
                 self.did(len(words))
 
     def frames(self) -> None:
-        """Say bytes one by one to a visitor of the own tunnel."""
+        """Send single bytes to a visitor of the own tunnel."""
         words = (HEADER.pack(DATA, 1) + b"x") * (_CHUNK // 6)
         with self.session() as (_, _, tunnel):
             assert tunnel.lane is not None
@@ -166,7 +166,7 @@ class Attacker:
         self.did(1)
 
     def connections(self) -> None:
-        """Make connections and say nothing; those of one time are there until those of the next are."""
+        """Make connections that send nothing; each batch stays open until the next one is."""
         before: list[socket.socket] = []
         source = next(self._sources)
         while True:

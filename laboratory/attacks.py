@@ -1,4 +1,4 @@
-"""Those who mean ill, or nothing at all."""
+"""Attacks, and connections that send nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SOURCES: Final = 8
 
 _BIND_ADDRESS_NO_PORT: Final = 24
 
-#: How many connections of all to a server that speaks TLS say their nonsense inside it.
+#: The share of connections to a TLS server that send their garbage inside TLS.
 _INSIDE: Final = 0.1
 
 
@@ -55,7 +55,7 @@ def farAway(site: Site, delay: float, addresses: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class SilentConnections(Fault):
-    """Connections that say next to nothing."""
+    """Connections that send almost nothing."""
 
     name = "silent-connections"
     fault = "{connections} connections to the control port that send one byte per second, for {seconds} s"
@@ -99,7 +99,7 @@ class SilentConnections(Fault):
 
 class Dripping:
     """
-    Keeps connections open, and says one byte a second on each.
+    Keeps connections open, and sends one byte a second on each.
 
     :ivar open: how many there are.
     :ivar made: how many there have been.
@@ -141,7 +141,7 @@ class Dripping:
 
 
 def drip(sock: socket.socket) -> bool:
-    """Say one byte; gives whether the connection is there still."""
+    """Send one byte; return whether the connection still exists."""
     try:
         with contextlib.suppress(BlockingIOError):
             sock.send(b" ")
@@ -240,7 +240,7 @@ class RandomBytes(Fault):
 
 
 def throw(site: Site, number: int, addresses: list[str], count: int) -> int:
-    """Make connections that say nonsense; gives how many came about."""
+    """Make connections that send garbage; return how many were established."""
     targets = [(site.host, CONTROL_PORT)] * 3 + [(site.host, number)]
     shares = [len(range(n, count, 6)) for n in range(6)]
     tls = site.pairing.tls
@@ -266,7 +266,7 @@ def throw(site: Site, number: int, addresses: list[str], count: int) -> int:
 
 
 def _one(target: tuple[str, int], address: str, draw: random.Random, data: bytes, inside: bool) -> bool:
-    """One connection with nonsense, perhaps inside TLS; gives whether it came about."""
+    """One connection with garbage, perhaps inside TLS; return whether it was established."""
     with contextlib.ExitStack() as stack:
         sock = stack.enter_context(socket.socket())
         try:
@@ -293,7 +293,7 @@ def _one(target: tuple[str, int], address: str, draw: random.Random, data: bytes
 
 @functools.cache
 def trusting() -> ssl.SSLContext:
-    """TLS with whoever is there."""
+    """TLS with any server."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -22,7 +22,7 @@ _READS = 2.0
 
 
 def serve(client: socket.socket) -> None:
-    """Open a tunnel for a client, and say Heartbeat."""
+    """Open a tunnel for a client, and send Heartbeat."""
     with client, contextlib.suppress(OSError):
         for answer in (Extended(1), Opened(1234, None, 0)):
             client.recv(4096)

@@ -61,7 +61,7 @@ class SlowReader(Fault):
 
 
 def fill(sock: socket.socket) -> int:
-    """Send until nothing is taken for two seconds; gives the bytes sent."""
+    """Send until nothing is accepted for two seconds; return the bytes sent."""
     sent, data = 0, bytes(range(251)) * 256
     sock.settimeout(2)
     with contextlib.suppress(TimeoutError):
@@ -145,7 +145,7 @@ def served(site: Site, number: int, patience: float = 20.0) -> bool:
 
 
 def visit(site: Site, number: int, patience: float = 20.0) -> tuple[str | None, float]:
-    """Have one visitor ask; gives what went wrong, and how long it took in seconds."""
+    """Have one visitor ask; return what went wrong, and how long it took in seconds."""
     begin = time.monotonic()
     with site.lab.inside("visitor"):
         trouble = asyncio.run(ask(site.host, number, patience))

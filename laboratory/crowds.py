@@ -35,7 +35,7 @@ class Stayers:
         self.unserved = self.broken = 0
 
     async def come(self, host: str, ports: list[int], count: int) -> None:
-        """So many come, as many to each port."""
+        """Have ``count`` visitors come, as many to each port."""
         room = asyncio.Semaphore(300)
 
         async def one(port: int) -> None:

@@ -116,7 +116,7 @@ class Stampede(Fault):
 
 
 def histogram(moments: list[float], width: float) -> list[int]:
-    """How many moments are in each span of so many seconds."""
+    """How many moments are in each span of ``width`` seconds."""
     counts = [0] * (int(max(moments) / width) + 1)
     for moment in moments:
         counts[int(moment / width)] += 1

@@ -27,7 +27,7 @@ class Outcome:
 
     :ivar slack: how much longer than promised something may take, in seconds, as the machine may be busy.
     :ivar figures: what is shown as it is, behind the row's notes.
-    :ivar transcript: the last lines of what all programs have said.
+    :ivar transcript: the last lines of the output of all programs.
     """
 
     slack: float = 0.0

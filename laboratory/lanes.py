@@ -21,7 +21,7 @@ from laboratory.pairings import CONTROL_PORT, PAIRINGS, SERVICE_PORT, Site, line
 _QUESTION: Final = b"?"
 _ANSWER: Final = bytes(200_000)
 
-#: What the server says of a visitor who was on a dead lane.
+#: The server's line about a visitor on a dead lane.
 _DEAD: Final = "was on a dead lane"
 
 
@@ -34,7 +34,7 @@ class SlowLink(Fault):
     delay: float = 0.025
 
     def begin(self, site: Site) -> list[int]:
-        """Start the server and the clients; gives their public ports."""
+        """Start the server and the clients; return their public ports."""
         site.startServer()
         ports = [port(site.startClient())]
         if site.pairing.client == "ours":
@@ -166,7 +166,7 @@ class ForgottenLanes(Fault):
         outcome.holds("session lost" if gone else "session kept", not gone)
 
     def _forget(self, site: Site) -> list[int]:
-        """Forget lanes; gives the ports that they have at the client."""
+        """Forget lanes; return the ports that they have at the client."""
         lanes = freshestFirst(site)
         for lane in lanes:
             forget(site, lane)
@@ -229,7 +229,7 @@ def freshestFirst(site: Site) -> list[int]:
 
 
 def forget(site: Site, number: int) -> None:
-    """Drop all packets of a connection of the client to the server, both ways. Nobody is told."""
+    """Drop all packets of a connection of the client to the server, both ways, without an error."""
     ways = (
         (site.link.address, number, site.host, CONTROL_PORT),
         (site.host, CONTROL_PORT, site.link.address, number),

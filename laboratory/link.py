@@ -1,4 +1,4 @@
-"""What happens to a host's link, in the router. Nobody is told."""
+"""Faults of a host's link, which the router makes without an error to either side."""
 
 from __future__ import annotations
 

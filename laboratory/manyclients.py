@@ -47,12 +47,12 @@ class WatchedReactor:
 
 
 def say(*words: object) -> None:
-    """A line for whoever has started us."""
+    """A line for the process that has started us."""
     print(*words, flush=True)  # noqa: T201
 
 
 def observe(event: LogEvent) -> None:
-    """Say when an attempt begins, and when a tunnel is up."""
+    """Report when an attempt begins, and when a tunnel is up."""
     text = event.get("log_format") or ""
     if text.startswith("Starting factory"):
         say("attempt", time.monotonic())

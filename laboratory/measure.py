@@ -93,7 +93,7 @@ class Visits:
             self._thread.start()
 
     def stop(self) -> None:
-        """Let nobody come any more, and wait for those who wait."""
+        """Send no more visitors, and wait for those that are waiting."""
         self._stop.set()
         self._thread.join(VISITOR_PATIENCE + 5)
 
@@ -118,7 +118,7 @@ class Visits:
         How long after a moment the first visitor was served; waits for one.
 
         :param longest: from now, in seconds.
-        :param came: leave out those who came before this moment.
+        :param came: leave out visitors that came before this moment.
         """
 
         def moments() -> list[float]:
@@ -129,11 +129,11 @@ class Visits:
         return min(moments()) - moment if moments() else None
 
     def between(self, begin: float, end: float) -> list[Visit]:
-        """Those who came in this time."""
+        """The visitors that came in this time."""
         return [visit for visit in self.all if begin <= visit.came < end]
 
     def lost(self, begin: float = 0.0, end: float = float("inf")) -> list[Visit]:
-        """Those who came in this time and got no answer."""
+        """The visitors that came in this time and got no answer."""
         return [visit for visit in self.between(begin, end) if not visit.served]
 
 
@@ -167,7 +167,7 @@ class Talk:
     """
     A visitor who stays, and says something ten times a second.
 
-    :ivar sent: numbers said.
+    :ivar sent: numbers sent.
     :ivar heard: numbers that came back, in order.
     :ivar trouble: why it ended early.
     """
@@ -182,7 +182,7 @@ class Talk:
         self._thread.start()
 
     def finish(self, patience: float = 30.0) -> str:
-        """End it, wait for the rest, and say how it was."""
+        """End it, wait for the rest, and return a description."""
         self._patience = patience
         self._stop.set()
         self._thread.join(patience + 5)
@@ -257,7 +257,7 @@ class Load:
             thread.start()
 
     def finish(self, patience: float = 180.0) -> str | None:
-        """End it, wait for what is under way, and say what went wrong."""
+        """End it, wait for what is under way, and return what went wrong."""
         self._socket.settimeout(patience)
         self._stop.set()
         for thread in self._threads:

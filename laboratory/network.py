@@ -168,7 +168,7 @@ class Lab:
         return sock
 
     def isOpen(self, place: str, host: str, port: int) -> bool:
-        """Whether somebody listens, seen from one of the hosts."""
+        """Whether a program listens there, seen from one of the hosts."""
         try:
             self.connect(place, host, port, 2.0).close()
         except OSError:
@@ -176,7 +176,7 @@ class Lab:
         return True
 
     def isClosed(self, place: str, host: str, port: int) -> bool:
-        """Whether it is said that nobody listens; silence says nothing."""
+        """Whether connections are refused; silence does not count."""
         try:
             self.connect(place, host, port, 2.0).close()
         except ConnectionRefusedError:
@@ -205,12 +205,12 @@ class Lab:
         return self.start(place, sys.executable, "-m", module, *words, state=state)
 
     def transcript(self) -> str:
-        """The last lines of what all programs have said."""
+        """The last lines of the output of all programs."""
         lines = (f"{line[:200]}\n" for program in self._programs for line in program.transcript().split("\n")[-20:])
         return "".join(lines)
 
     def name(self, place: str, **names: str) -> None:
-        """Say which addresses names stand for on one of the hosts: to programs started afterwards, and from then on."""
+        """Set the addresses of names on one of the hosts, for programs that are started afterwards."""
         file = Path("/etc/netns", self.namespace(place), "hosts")
         file.parent.mkdir(parents=True, exist_ok=True)
         # The programs have this very file mounted: it is written over, and not replaced.

@@ -135,7 +135,7 @@ class Site:
         return crowd
 
     def start(self, serverOptions: Sequence[str] = (), clientOptions: Sequence[str] = ()) -> int:
-        """Start everything; gives the public port."""
+        """Start everything; return the public port."""
         self.startService()
         self.startServer(*serverOptions)
         return port(self.startClient(*clientOptions))
@@ -150,8 +150,8 @@ class Site:
 
 
 def ports(program: Program) -> list[int]:
-    """The ports that a client has said it is seen at, each time that its tunnel came up."""
-    # Ours says it in its log each time, and on standard output when it is another one.
+    """The public ports that a client has reported, one for each time that its tunnel came up."""
+    # Ours logs the port each time, and prints it when it is another one.
     lines = program.err if any("listening at" in line for line in program.err) else program.out
     return [int(found.group(1)) for line in lines if (found := re.search(r"listening at \S*?:(\d+)", line))]
 

@@ -79,7 +79,7 @@ def _section(results: Results, pairing: Pairing, rows: Sequence[Fault], each: bo
     """
     The table of one pairing.
 
-    :param each: whether each row says which run it is from.
+    :param each: whether each row names the run that it is from.
     """
     yield from _heading(pairing.title)
     promised = pairing.isOurs

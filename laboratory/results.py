@@ -45,7 +45,7 @@ def commit(checkout: Path) -> str:
     """
     The commit that is checked out, followed by "+" if tracked files differ from it; the empty string without git.
 
-    What a run itself writes, its figures and its report, is no difference.
+    The files that a run itself writes, its figures and its report, do not count.
     """
     written = (":!laboratory/results.json", ":!docs/reliability.rst")
     head = _git(checkout, "rev-parse", "--short=10", "HEAD")
@@ -54,7 +54,7 @@ def commit(checkout: Path) -> str:
 
 
 def _git(checkout: Path, *words: str) -> str:
-    """What a git command says; the empty string if it fails, or there is no git."""
+    """The output of a git command; empty if it fails, or there is no git."""
     try:
         done = subprocess.run(("git", "-C", str(checkout), *words), capture_output=True, text=True, check=False)
     except OSError:
@@ -115,7 +115,7 @@ class Results:
 
 
 def load(file: Path) -> Results:
-    """What was written down; nothing, if there is no file."""
+    """The results in a file; none if there is no file."""
     if not file.exists():
         return Results()
     found: dict[str, Any] = json.loads(file.read_text())

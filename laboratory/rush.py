@@ -37,7 +37,7 @@ class Comer:
         self._asked = False
 
     def go(self, epoll: select.epoll) -> bool:
-        """Do what can be done now; gives whether that was the last."""
+        """Do what can be done now; return whether that was the last."""
         try:
             if not self._asked:
                 self.socket.sendall(self._question)
@@ -95,7 +95,7 @@ class Rush:
 
     @property
     def overtaken(self) -> int:
-        """By how many of those who came later one was overtaken, at most."""
+        """The largest number of later visitors that overtook one."""
         served = [comer for comer in self.comers if comer in self.answered]
         place = {comer: n for n, comer in enumerate(self.answered)}
         return max((place[comer] - n for n, comer in enumerate(served)), default=0)

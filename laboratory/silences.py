@@ -76,7 +76,7 @@ class Silence(Fault):
 
 
 class HalfSilence(Silence):
-    """Nothing of what the client says arrives."""
+    """Nothing that the client sends arrives."""
 
     name = "muted"
     fault = "all packets from the client are lost for {seconds} s, but none to it"
@@ -85,7 +85,7 @@ class HalfSilence(Silence):
 
 
 class OtherHalfSilence(Silence):
-    """Nothing of what is said to the client arrives."""
+    """Nothing that is sent to the client arrives."""
 
     name = "deafened"
     fault = "all packets to the client are lost for {seconds} s, but none from it"
@@ -118,7 +118,7 @@ class LongSilence(Fault):
         port = site.start(["--lease", lease], ["--max-reconnect-delay", delay])
         begin = time.monotonic()
         site.link.silence()
-        # Each look is a visitor: not too many, the original keeps what it has to say of each for ever.
+        # Each look is a visitor: not too many, since the original keeps a task for each for ever.
         free = secondsUntil(lambda: site.lab.isClosed("visitor", site.host, port), self.seconds - 5, 0.5)
         outcome.seconds("port free", free, 5 + self.lease + 2, self.seconds - 5)
         sleepUntil(begin + self.seconds)

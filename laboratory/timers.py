@@ -1,4 +1,4 @@
-"""``python -m laboratory.timers WORDS``: ``bore WORDS``, which says on SIGUSR2 how many timers it has."""
+"""``python -m laboratory.timers WORDS``: ``bore WORDS``, which prints on SIGUSR2 how many timers it has."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def sayTimers(reactor: Any) -> None:
-    """Say on SIGUSR2 how many timers there are: ``timers TIME COUNT``."""
+    """Print on SIGUSR2 how many timers there are: ``timers TIME COUNT``."""
 
     def count() -> None:
         gc.collect()

@@ -131,7 +131,7 @@ class Authority:
 
 
 def selfSigned(*names: str) -> Identity:
-    """A key whose certificate nobody else has signed, as a server makes it."""
+    """A key with a self-signed certificate, as a server makes it."""
     key = ec.generate_private_key(ec.SECP256R1())
     extensions = [(x509.SubjectAlternativeName([_name(each) for each in names]), False)] if names else []
     return Identity(key, (_sign(key, "alone", key, "alone", extensions=extensions),))

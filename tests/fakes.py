@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 
 class FakeTransport(StringTransport):
-    """A transport without a network, over a socket that is connected to nobody."""
+    """A transport without a network, over a socket that is not connected."""
 
     def __init__(self) -> None:
         super().__init__(peerAddress=IPv4Address("TCP", "192.0.2.1", 7835))
@@ -44,7 +44,7 @@ class FakeTransport(StringTransport):
 
 
 class FakeReactor(MemoryReactorClock):
-    """Time that stands still, and descriptors that nobody watches."""
+    """A clock that the test advances, and descriptors that are not watched."""
 
 
 def logObserver(events: list[LogEvent]) -> ILogObserver:

@@ -11,7 +11,7 @@ from typing import Final
 from bore.wire.limits import HEARTBEAT_INTERVAL
 from tests.support import eventually
 
-#: A TLS record that nobody can have encrypted who does not know the keys.
+#: A TLS record that was encrypted without the keys.
 GARBAGE: Final = b"\x17\x03\x03\0\x20" + b"garbage!" * 4
 
 #: The alert that ends a direction in order (RFC 8446, section 6.1), without encryption: anybody can send it.
@@ -122,7 +122,7 @@ class Forwarder:
         return [passage.moved for passage in self.passages]
 
     def settle(self, number: int) -> None:
-        """Wait until there are so many connections, and all but the first are quiet."""
+        """Wait until there are that many connections, and all but the first are quiet."""
         last = -1
 
         def isQuiet() -> bool:

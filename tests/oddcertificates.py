@@ -94,7 +94,7 @@ def withTwice(fields: list[bytes]) -> None:
 
 
 def withStrangeName(fields: list[bytes]) -> None:
-    """A subjectAltName of a kind that nobody uses: ediPartyName."""
+    """A subjectAltName of an unused kind: ediPartyName."""
     names = der(_SEQUENCE, der(0xA5, der(0xA1, der(0x0C, b"x"))))
     extension = der(_SEQUENCE, bytes.fromhex("0603551d11") + der(_OCTET_STRING, names))
     fields[EXTENSIONS] = der(_EXTENSIONS, der(_SEQUENCE, extension))
@@ -107,7 +107,7 @@ def withGarbageNames(fields: list[bytes]) -> None:
 
 
 def withUnknownKey(fields: list[bytes]) -> None:
-    """A key of a kind that nobody knows."""
+    """A key of an unknown kind."""
     fields[KEY] = der(_SEQUENCE, bytes.fromhex("3005060355047f") + der(_BIT_STRING, b"\0\1\2\3"))
 
 

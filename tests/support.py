@@ -26,7 +26,7 @@ PATIENCE: Final = 20.0
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 
-#: Where programs keep their state that are not told where: each has a folder of its own.
+#: Programs keep their state here unless an option names a folder; each has a folder of its own.
 _stateHomes = tempfile.TemporaryDirectory(prefix="bore-")
 
 
@@ -38,7 +38,7 @@ def temporaryFolder(case: SynchronousTestCase) -> Path:
 
 
 def eventually(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> float:
-    """Wait until something is so, and say how long it took; fail when it does not come about."""
+    """Wait for a condition; return how long it took, in seconds. Fail if it is not met in time."""
     begin = time.monotonic()
     while not condition():
         if time.monotonic() - begin > seconds:
@@ -69,7 +69,7 @@ def _reset(timeout: float) -> socket.socket:
 
 
 def isOpen(host: str, port: int) -> bool:
-    """Whether somebody listens."""
+    """Whether a program listens there."""
     try:
         connect(host, port, 2.0).close()
     except OSError:
@@ -100,7 +100,7 @@ def isTurnedAway(host: str, port: int) -> bool:
 
 
 def receiveExactly(sock: socket.socket, size: int) -> bytes:
-    """So many bytes, or fewer if the stream ends before."""
+    """That many bytes, or fewer if the stream ends before."""
     data = b""
     while len(data) < size and (part := sock.recv(size - len(data))):
         data += part
@@ -203,7 +203,7 @@ class Program:
         return self.process.pid
 
     def waitFor(self, text: str, seconds: float = PATIENCE, after: int = 0) -> str:
-        """The first line of output with this text, behind so many others that have it."""
+        """Wait for a line of output with this text, and return it; ``after`` is how many such lines to skip."""
         found: list[str] = []
 
         def seen() -> bool:

@@ -1,4 +1,4 @@
-"""The recorded conversations that need sockets or time, said again by the whole server and the whole client."""
+"""The recorded conversations that need sockets or time, replayed by the whole server and the whole client."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class ServerCase(TestCase):
         return sock
 
     def take(self, key: str) -> bytes:
-        """What was recorded; notes that it was said again."""
+        """A recording; marks it as replayed."""
         self.assertIn(key, ELSEWHERE)
         self.said.add(key)
         return expected(key)
@@ -238,7 +238,7 @@ class ClientTests(TestCase):
             self.assertIn("it closed the connection", str(reason), key)
         else:
             self.assertEqual((opened, str(reason)), ([], error), key)
-            # The original puts "server error: " before what a server says, and so do our logs.
+            # The original prefixes a server's error with "server error: ", and so do our logs.
             self.assertIn(error, recorded["log"], key)
 
     async def test_theClientSaysWhatTheOriginalSaid(self) -> None:

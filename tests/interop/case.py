@@ -60,7 +60,7 @@ class PairingCase(SynchronousTestCase):
 
     @classmethod
     def server(cls, who: str, *words: str) -> str:
-        """Start a server; gives the address that it will listen on."""
+        """Start a server; return the address that it will listen on."""
         host = loopbackHost()
         cls.start(who, "server", "--bind-addr", host, *words)
         return host
@@ -72,7 +72,7 @@ class PairingCase(SynchronousTestCase):
 
 
 def publicPort(client: Program, host: str) -> int:
-    """Where a client says that it listens."""
+    """The public port that a client reports."""
     found = re.search(re.escape(host) + r":(\d+)", client.waitFor("listening at"))
     assert found is not None
     return int(found.group(1))

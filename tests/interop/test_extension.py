@@ -1,4 +1,4 @@
-"""The extension stays between those who know it: what is said to the original, byte for byte."""
+"""The extension is spoken among our own peers only: what the original receives, byte for byte."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support import LocalService, Program, connect, echo, eventually, isOp
 
 
 def frames(data: bytes) -> list[bytes]:
-    """The frames in what one side has said, without their NULs."""
+    """The frames in the bytes that one side has sent, without their NULs."""
     decoder = FrameDecoder()
     decoder.feed(data)
     found = []
@@ -26,7 +26,7 @@ def frames(data: bytes) -> list[bytes]:
 
 
 class OverheardCase(PairingCase):
-    """Somebody listens between the two ends."""
+    """A recording forwarder between the two ends."""
 
     def setUp(self) -> None:
         self.service = LocalService(echo)

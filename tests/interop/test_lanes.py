@@ -1,4 +1,4 @@
-"""Lanes stay between our own peers: all that is said between ours and the original, byte for byte."""
+"""Lanes are used among our own peers only: all bytes between ours and the original."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class NoLaneTests(OverheardCase):
                 assert said is not None, bytes(visit.fromClient[:200])
                 challenge = re.match(_CHALLENGE if secret else b"", bytes(visit.fromServer))
                 assert challenge is not None, bytes(visit.fromServer[:200])
-                # What the client says behind its Accept is the service's answer, and nothing else.
+                # After its Accept the client sends the service's answer, and nothing else.
                 self.assertEqual(digest(bytes(visit.fromClient[said.end() :])), digest(question))
                 self.assertEqual(digest(bytes(visit.fromServer[challenge.end() :])), digest(question))
             program.kill()
@@ -70,7 +70,7 @@ class NoLaneTests(OverheardCase):
 
 
 class LaneTests(OverheardCase):
-    """Ours with ours: here the same ears hear lanes."""
+    """Ours with ours: the same forwarder records lanes here."""
 
     def test_eachLaneSaysWhatItIsAndOnlyThat(self) -> None:
         way, _, _ = self.overhear("ours", "ours")

@@ -186,7 +186,7 @@ class TroubleTests(PairingCase):
                 client = self.client("ours", host, 80, "--secret", "one that is long enough")
                 self.assertEqual(client.wait(), 77, client.transcript())
                 self.assertIn("expected authentication challenge, but no secret was required", client.err[-1])
-                # What would be said of a tunnel comes before the next one is said of.
+                # What is logged about a tunnel comes before the next tunnel's line.
                 self.client("ours", host, 80, "--no-state").waitFor("listening at")
                 server.waitFor(opened)
                 lines = [line for line in [*server.out, *server.err] if opened in line]

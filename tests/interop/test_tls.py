@@ -42,7 +42,7 @@ class OpenSslTests(TlsCase):
     """openssl s_client, as people try a server with it."""
 
     def see(self, port: int, *words: str) -> str:
-        """What it says of the server."""
+        """Its report about the server."""
         command = [program("openssl"), "s_client", "-connect", f"{self.host}:{port}", *words]
         done = subprocess.run(command, input=b"", capture_output=True, timeout=PATIENCE, check=False)
         return (done.stdout + done.stderr).decode(errors="replace")
@@ -85,7 +85,7 @@ class HaproxyTests(TlsCase):
         self.ca = ("--tls-ca", self.authority.write(self.home))
 
     def proxy(self, control: int) -> int:
-        """Start one before a server; gives its port."""
+        """Start one in front of a server; return its port."""
         identity = self.authority.issue(self.host)
         pem, port = Path(self.serverHome, "haproxy.pem"), freePort(self.host)
         pem.write_bytes(identity.pem + identity.keyPem)

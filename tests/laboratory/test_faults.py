@@ -80,7 +80,7 @@ class LaneTests(FaultCase):
 
 
 class PlaceTests(FaultCase):
-    """Somebody is somewhere else."""
+    """A server or a client at another address, and local trouble."""
 
     def test_aNewAddressTakesTheSessionOver(self) -> None:
         self.keeps(Move())
@@ -142,7 +142,7 @@ class EndInsideTlsTests(FaultCase):
 
 
 class AttackTests(FaultCase):
-    """Those who mean ill."""
+    """Attacks."""
 
     def test_silentConnectionsKeepNobodyOut(self) -> None:
         self.keeps(SilentConnections(seconds=8))
@@ -152,7 +152,7 @@ class AttackTests(FaultCase):
 
 
 class FloodTests(FaultCase):
-    """Those who mean ill, and are many, or are let in."""
+    """Floods, of strangers and of clients that know the secret."""
 
     def test_aFloodOfConnectionsKeepsNobodyOut(self) -> None:
         self.keeps(ConnectionFlood(seconds=4))
@@ -165,14 +165,14 @@ class FloodTests(FaultCase):
 
 
 class KeyTests(FaultCase):
-    """Those who make work inside TLS."""
+    """Work for TLS without end."""
 
     def test_newKeysWithoutEndCostOthersNothing(self) -> None:
         self.keeps(KeyFlood(seconds=4), OURS_TLS)
 
 
 class EndlessTests(FaultCase):
-    """Those who say the same without end, and those who come all at once."""
+    """The same message without end, and bursts."""
 
     def test_aliveWithoutEndCostsOthersNothing(self) -> None:
         self.keeps(AliveFlood(seconds=4))

@@ -1,4 +1,4 @@
-"""The laboratory itself: its faults are what they say, and its report has what was measured."""
+"""The laboratory itself: its faults do what they should, and its report has what was measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network that goes silent: nobody is told anything."""
+"""A network that goes silent without an error."""
 
 from __future__ import annotations
 

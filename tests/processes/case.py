@@ -79,7 +79,7 @@ class ProcessCase(SynchronousTestCase):
         self.assertEqual(receiveExactly(visitor, len(text)), text)
 
     def assertFree(self, port: int) -> None:
-        """The server does not listen on a public port any more: somebody else can."""
+        """The server no longer listens on a public port: another program can."""
 
         def isFree() -> bool:
             try:
@@ -91,7 +91,7 @@ class ProcessCase(SynchronousTestCase):
         eventually(isFree, f"port {port} is free")
 
     def assertComplains(self, program: Program, *lines: str) -> None:
-        """A program has warned of this, and of nothing else. How often it has happened may have been said later."""
+        """A program has logged these warnings and no others, sums ("... times)") apart."""
 
         def said() -> list[str]:
             return [line for line in complaints(program) if not line.endswith(" times)")]
@@ -110,7 +110,7 @@ class ProcessCase(SynchronousTestCase):
 
 
 def complaints(program: Program) -> list[str]:
-    """What a program has said on standard error beside what is worth knowing: the texts of its warnings, and worse."""
+    """The texts of a program's warnings and errors on standard error."""
     return [re.sub(r"^\S+ \S+ warn  ", "", line) for line in program.err if not re.match(r"\S+ \S+ info  ", line)]
 
 

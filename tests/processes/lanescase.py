@@ -26,7 +26,7 @@ BIG = 32 << 20
 
 
 def used(program: Program) -> list[str]:
-    """The lanes that the visitors were on, one after another, as a server or a client with --log-level debug says."""
+    """The lanes that the visitors were on, in order, from the log of a server or a client with --log-level debug."""
     return re.findall(r"visitor \S+ (?:is )?on lane (\d+)", "\n".join(program.err))
 
 
@@ -44,7 +44,7 @@ class LaneCase(ProcessCase):
     """A server and a client, and lanes between them."""
 
     def startBoth(self, *words: str, server: tuple[str, ...] = ()) -> int:
-        """Start both; gives the public port when the lanes are there."""
+        """Start both; return the public port when the lanes are there."""
         self.bore, self.control = self.server(*DEBUG, *server)
         self.home = temporaryFolder(self)
         self.local, port = self.client(self.control, *DEBUG, *words, home=self.home)
@@ -53,7 +53,7 @@ class LaneCase(ProcessCase):
         return port
 
     def haveLanes(self, number: int, since: int = 0) -> None:
-        """Wait until so many lanes have come to the server."""
+        """Wait until that many lanes have reached the server."""
         eventually(lambda: opened(self.bore) >= since + number, "the lanes are there")
 
     def assertServed(self, port: int, times: int) -> None:

@@ -1,4 +1,4 @@
-"""Somebody who stands in between client and server, ends TLS to either side, and passes everything on."""
+"""A man in the middle: ends TLS to both sides, and forwards everything."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Middle:
     :param host: where it listens.
     :param to: the server.
     :param identity: what it shows to clients.
-    :ivar honest: so many connections are passed on as they are; only from then on it ends TLS.
+    :ivar honest: how many connections it forwards as they are, before it ends TLS.
     :ivar accepted: how many connections were made to it.
-    :ivar fromClients: what clients have said inside TLS.
+    :ivar fromClients: the bytes that clients have sent inside TLS.
     :ivar fromServer: what the server has.
     :ivar failures: why connections of clients came to nothing.
     """
@@ -82,7 +82,7 @@ class Middle:
                 sock.close()
 
     def _pass(self, client: socket.socket, server: socket.socket, heard: bytearray, answered: bytearray) -> None:
-        """Pass on what either side says, until one of them ends."""
+        """Forward both directions until one of them ends."""
         client.setblocking(False)
         server.setblocking(False)
         ways = {client: (server, heard), server: (client, answered)}

@@ -1,4 +1,4 @@
-"""Services that are told where their visitors come from, and what is expected of what they hear."""
+"""Services that receive the addresses of their visitors, and what these should be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much server and client take on: what is beyond is refused, said once, and at nobody else's cost."""
+"""The limits of server and client: what exceeds them is refused, logged once, and affects no other peer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class BoundsCase(ProcessCase):
         return way.port
 
     def assertServedSoon(self, port: int) -> None:
-        """Both ends have to note first that somebody is gone."""
+        """Both ends have to notice first that a peer is gone."""
 
         def isServed() -> bool:
             with connect(self.host, port, 1.0) as visitor:
@@ -186,7 +186,7 @@ class AwayTests(BoundsCase):
 
 
 class PendingTests(BoundsCase):
-    """Connections to the control port that say nothing."""
+    """Connections to the control port that send nothing."""
 
     def test_theOldestOfTooManyFromOneAddressIsRefused(self) -> None:
         server, control = self.server("--max-pending-per-source", "2")

@@ -1,4 +1,4 @@
-"""Many visitors at once: they are held back where there is no room, and all are served."""
+"""Many visitors at once: they wait where there is no room, and all are served."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support import CHECKOUT, PATIENCE, Program, eventually
 #: Many within a second. This process needs a descriptor for each, and each end two.
 MANY = 4000
 
-#: What one visitor says.
+#: What one visitor sends.
 WORDS = b"a question of %08d"
 
 
@@ -35,7 +35,7 @@ class Crowd:
     """
     Visitors who ask something, and leave when they have got it back.
 
-    :ivar served: how many got back what they had said.
+    :ivar served: how many got back what they had sent.
     :ivar lost: why others did not.
     """
 
@@ -95,19 +95,19 @@ class BurstCase(TlsCase):
         self.service.port = self.start(Program(words, cwd=str(CHECKOUT))).port("ready on ")
 
     def limited(self, limit: int, *words: str) -> Program:
-        """Ours, with so many descriptors."""
+        """Ours, with that many descriptors."""
         if shutil.which("prlimit") is None:
             raise SkipTest("there is no prlimit on this system")
         command = ["prlimit", f"--nofile={limit}:{limit}", sys.executable, "-m", "bore", *words]
         return self.start(Program(command, cwd=str(CHECKOUT)))
 
     def limitedServer(self, limit: int) -> tuple[Program, int]:
-        """A server with so many descriptors, and its control port."""
+        """A server with that many descriptors, and its control port."""
         program = self.limited(limit, "server", "--bind-addr", self.host, "--control-port", "0")
         return program, program.port("listening on ")
 
     def limitedClient(self, limit: int, control: int, *words: str) -> int:
-        """A client with so many descriptors; gives its public port."""
+        """Start a client with that many descriptors; return its public port."""
         to = f"{self.host}:{control}"
         return self.limited(limit, "local", str(self.service.port), "-l", "127.0.0.1", "-t", to, *words).port(
             "listening at "
@@ -194,7 +194,7 @@ class FewDescriptorsTests(BurstCase):
 
 
 class FairnessTests(BurstCase):
-    """A tunnel whose visitors nobody takes."""
+    """A tunnel whose visitors are not accepted."""
 
     def test_theVisitorsOfAnotherTunnelAreServed(self) -> None:
         _, control = self.limitedServer(256)

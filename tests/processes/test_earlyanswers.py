@@ -68,7 +68,7 @@ class _Tests:
             visitor.close()
 
     def test_aDownloadIsAnsweredAndReset(self: EarlyAnswerCase) -> None:  # type: ignore[misc]
-        """The visitor closes in the middle of it, and has said something before."""
+        """The visitor sends something, and closes in the middle of the answer."""
         done = threading.Semaphore(0)
         uploads: list[Upload] = []
 

@@ -88,7 +88,7 @@ class _FloodCase(TlsCase):
 
 
 class FloodTests(_FloodCase):
-    """Clients that say more than anybody can follow."""
+    """Clients that send more than a server can process."""
 
     def setUp(self) -> None:
         super().setUp()

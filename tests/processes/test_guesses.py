@@ -1,4 +1,4 @@
-"""An address that guesses the secret, and one that says nonsense, on real connections."""
+"""An address that guesses the secret, and one that sends garbage, on real connections."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class VisitorTests(LaneCase):
         self.assertEqual(len(set(used(self.bore))), 100)
         for visitor in visitors:
             visitor.close()
-        # Those that have left leave their lanes to those who come.
+        # New visitors use the lanes of those that have left.
         eventually(lambda: count(self.bore, " is gone: ") == 100, "they are gone")
         before = opened(self.bore)
         for visitor in [self.visitor(port) for _ in range(100)]:
@@ -213,7 +213,7 @@ class PortableTests(LaneCase):
         return {"BORE_RELAY": "portable"} if portable else {}
 
     def check(self, server: bool, client: bool) -> None:
-        """Have visitors, and say which side is portable."""
+        """Have visitors, with either side portable."""
         words = ("server", "--bind-addr", self.host, "--control-port", "0", *DEBUG)
         self.bore = self.start(bore(*words, environment=self.body(server)))
         to = f"{self.host}:{self.bore.port('listening on ')}"

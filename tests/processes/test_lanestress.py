@@ -53,7 +53,7 @@ class LanedStress(RelayContract):
         """
         Have so many bytes go each way in as many streams, at once, and compare them.
 
-        :param cuts: the streams that the visitor cuts when it has said everything.
+        :param cuts: the streams that the visitor resets when it has sent everything.
         """
         pairs = [self.joined(join=False) for _ in sizes]
         got: dict[tuple[int, str], Any] = {}

@@ -30,7 +30,7 @@ class ServersCase(ProcessCase):
         return self.launch(self.to(self.first), "--to", self.to(self.second), "--max-reconnect-delay", "1", *words)
 
     def portAt(self, client: Program, host: str, after: int = 0) -> int:
-        """The public port at one of the servers, when a client says so."""
+        """The public port at one of the servers, when the client reports it."""
         client.waitFor(f"listening at {host}:", after=after)
         return client.port(f"listening at {host}:", after=after)
 

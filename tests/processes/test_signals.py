@@ -1,4 +1,4 @@
-"""SIGHUP, a terminal that is closed, and a stop that somebody cannot wait for."""
+"""SIGHUP, a closed terminal, and a second signal during a stop."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class ReloadTests(SignalCase):
     """SIGHUP where no terminal is gone."""
 
     def assertLives(self, program: Program, text: str) -> None:
-        """A program follows SIGHUP, as often as it comes, and says so."""
+        """A program follows each SIGHUP, and logs it."""
         for times in range(2):
             program.process.send_signal(signal.SIGHUP)
             program.waitFor(text, after=times)

@@ -184,7 +184,7 @@ class ClientCertificateTests(TlsCase):
         self.bore, self.control = self.tlsServer("--tls-client-ca", self.authority.write(self.home))
 
     def assertTold(self, text: str, *words: str) -> None:
-        """Whoever comes with this is told so; not only now and then."""
+        """A client with this certificate is refused with the reason, each time."""
         clients = [self.tlsLaunch(self.control, "--no-reconnect", "--no-state", *words) for _ in range(3)]
         for client in clients:
             self.assertEqual(client.wait(), 69, client.transcript())

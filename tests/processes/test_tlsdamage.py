@@ -30,7 +30,7 @@ class DamageCase(TlsCase):
         self.addCleanup(self.way.close)
 
     def tunnel(self, lanes: str) -> int:
-        """A client with so many lanes, by its public port."""
+        """Start a client with that many lanes; return its public port."""
         known = len(self.way.passages)
         self.local, port = self.tlsClient(self.way.port, "--lanes", lanes, "--no-state")
         self.way.settle(known + 1 + int(lanes))
@@ -53,7 +53,7 @@ class DamageCase(TlsCase):
 
 
 class GarbageTests(DamageCase):
-    """Bytes that neither side has said."""
+    """Bytes that neither side has sent."""
 
     def test_inAConnectionWithAVisitorTheyCostThatVisitorAndNobodyElse(self) -> None:
         for lanes in LANES:
@@ -112,7 +112,7 @@ class GarbageTests(DamageCase):
 
 
 class TruncationTests(DamageCase):
-    """A connection that somebody in between ends by FIN, as if all had been said."""
+    """A connection that an attacker in between ends by FIN, as if it were complete."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -181,7 +181,7 @@ class TruncationTests(DamageCase):
         self.cut.wait(PATIENCE)
 
     def _endFirst(self, sock: socket.socket) -> None:
-        """Have nothing to say, and write down how the visitor's words end."""
+        """A service that sends nothing, and records how the visitor's stream ends."""
         sock.shutdown(socket.SHUT_WR)
         self._hear(sock)
 

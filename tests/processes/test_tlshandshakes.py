@@ -34,7 +34,7 @@ def records(stream: bytes) -> list[int]:
 
 
 class ReplayTests(TlsCase):
-    """All that a client has said, said again by somebody else."""
+    """All bytes that a client has sent, replayed from another address."""
 
     def test_itGivesNothingAndTheServerGoesOn(self) -> None:
         for secret in ((), SECRET):
@@ -53,7 +53,7 @@ class ReplayTests(TlsCase):
                         answer = receiveAll(sock)
                     except ConnectionResetError:
                         answer = b""
-                # What it says in the handshake says it to everybody; behind that there is at most an alert.
+                # Its answers in the handshake are public; after them comes at most an alert.
                 self.assertLess(len(answer), 2000)
             server.waitFor(f": {len(recorded) - 1} more in ")
             self.assertEqual((count(server, "opened for"), opened), (opened, 1))
@@ -76,7 +76,7 @@ class HangingTests(TlsCase):
         _, port = self.tlsClient(control)
         self.assertServes(port)
         for sock in socks:
-            while not isClosed(sock):  # the server has said something before
+            while not isClosed(sock):  # the server has sent something before
                 pass
         self.assertTrue(2 < time.monotonic() - begin < 5)
 

@@ -26,7 +26,7 @@ class OwnKeyTests(TlsCase):
         self.file = self.serverHome / "txbore" / "tls.pem"
 
     def failing(self, home: Path | None = None) -> str:
-        """What a server says that does not start."""
+        """The error of a server that does not start."""
         environment = {"XDG_STATE_HOME": str(home or self.serverHome)}
         words = ("--bind-addr", self.host, "--control-port", "0", "--tls")
         server = self.start(bore("server", *words, environment=environment))

@@ -1,4 +1,4 @@
-"""Somebody in between, who ends TLS to both sides and passes everything on."""
+"""A man in the middle, who ends TLS to both sides and forwards everything."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class MiddleCase(TlsCase):
     """
     A server, and somebody who stands before it.
 
-    :ivar heard: what the local service has heard.
+    :ivar heard: the bytes that the local service has received.
     """
 
     def setUp(self) -> None:
@@ -25,7 +25,7 @@ class MiddleCase(TlsCase):
         self.heard = bytearray()
 
     def listen(self) -> None:
-        """Have the local service say nothing, and write down what it hears."""
+        """A local service that sends nothing, and records what it receives."""
         self.service.serve = lambda sock: self.heard.extend(receiveAll(sock))
 
     def between(self, port: int, identity: Identity, honest: int = 0) -> Middle:
@@ -34,7 +34,7 @@ class MiddleCase(TlsCase):
         return middle
 
     def visit(self, port: int) -> None:
-        """Have a visitor come, and say what is nobody else's concern; the tunnel may be gone already."""
+        """Have a visitor send something confidential; the tunnel may be gone already."""
         with contextlib.suppress(OSError):
             self.visitor(port).sendall(WORDS)
 
@@ -52,7 +52,7 @@ class MiddleCase(TlsCase):
 
 
 class WithoutSecretTests(MiddleCase):
-    """There is no secret: keys and certificates are all that there is."""
+    """Without a secret: there are only keys and certificates."""
 
     def setUp(self) -> None:
         super().setUp()

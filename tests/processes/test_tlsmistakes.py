@@ -118,7 +118,7 @@ class PlainServerTests(TlsCase):
 
 
 class UsageTests(TlsCase):
-    """What the command line says."""
+    """Errors on the command line."""
 
     def test_serversWithAndWithoutTlsAreNotMixed(self) -> None:
         client = self.launch("tls://a.example", "--to", "b.example")

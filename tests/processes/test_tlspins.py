@@ -13,7 +13,7 @@ from tests.support import temporaryFolder
 
 
 class PinTests(TlsCase):
-    """A server whose key nobody has signed."""
+    """A server with a self-signed certificate."""
 
     def setUp(self) -> None:
         super().setUp()

@@ -16,9 +16,9 @@ _HOUR = datetime.timedelta(hours=1)
 
 class Shower:
     """
-    Shows a certificate to whoever comes, and listens.
+    A TLS server that shows a certificate to each client, and records what it receives.
 
-    :ivar heard: what was said to it inside TLS.
+    :ivar heard: the bytes that it received inside TLS.
     """
 
     def __init__(self, case: TlsCase, identity: Identity) -> None:
@@ -37,7 +37,7 @@ class Shower:
 
 
 class AuthorityTests(TlsCase):
-    """--tls-ca: nobody else may have signed the certificate."""
+    """--tls-ca: only these authorities may have signed the certificate."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -45,7 +45,7 @@ class AuthorityTests(TlsCase):
         self.ca = ("--tls-ca", self.authority.write(self.home))
 
     def assertRefused(self, identity: Identity, *texts: str, host: str = "") -> None:
-        """A client says nothing to who shows this, and says why."""
+        """A client sends nothing to a server with this certificate, and reports why."""
         shower = Shower(self, identity)
         self.assertRefuses(self.tlsLaunch(shower.port, *self.ca, host=host), *texts)
         eventually(lambda: shower.over == 1, "the connection is over")

@@ -173,7 +173,7 @@ class DaemonTests(TwistdCase):
             launcher = self.start("--pidfile=twistd.pid", *self.serverWords())
             self.assertEqual(launcher.wait(), 1, launcher.transcript())
             self.assertIn("cannot listen on", launcher.transcript())
-            # The launcher ends when the daemon has told it of the failure, and the daemon a moment later.
+            # The launcher ends when the daemon has reported the failure, and the daemon a moment later.
             eventually(lambda: not (self.folder / "twistd.pid").exists(), "the daemon has taken its pidfile away")
             eventually(lambda: "Address already in use" in (self.folder / "twistd.log").read_text(), "the log says why")
             self.assertNotIn("Traceback", (self.folder / "twistd.log").read_text())
@@ -202,7 +202,7 @@ class DaemonTests(TwistdCase):
         self.start("-n", *self.serverWords()).waitFor("listening on")
 
 
-#: An observer that somebody else has written.
+#: An observer of another package.
 _LOGGER = """
 from twisted.logger import FileLogObserver, formatEvent, ILogObserver
 import sys
@@ -212,7 +212,7 @@ def make():
 
 
 class ObserverTests(TwistdCase):
-    """Where twistd is told to log by others."""
+    """Logs that go where twistd's own options send them."""
 
     def test_whatAPeerHasSentReachesAnotherObserverEscaped(self) -> None:
         (self.folder / "theirs.py").write_text(_LOGGER)

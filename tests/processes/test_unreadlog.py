@@ -1,4 +1,4 @@
-"""Nobody reads what a program writes."""
+"""Programs whose output is not read."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.support import CHECKOUT, PATIENCE, connect, eventually, isOpen, recei
 
 _TWISTD = ("-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=")
 
-#: How many visitors it takes until every buffer is full of what is said about them.
+#: Visitors until the log lines about them have filled every buffer.
 _VISITORS = 800
 
 
 class UnreadTests(ProcessCase):
-    """Servers with much to say."""
+    """Servers that log much."""
 
     def serve(self, out: int, *words: str) -> tuple[subprocess.Popen[bytes], int]:
         """A server that writes to a descriptor, and a public port of a client of its own."""

@@ -12,10 +12,10 @@ from tests.forwarder import Forwarder
 from tests.processes.case import ProcessCase
 from tests.support import PATIENCE, Program, bore, temporaryFolder
 
-#: Long enough that nobody is warned of it.
+#: Long enough for there to be no warning.
 SECRET = ("--secret", "correct horse battery staple")
 
-#: What a client says that has no tunnel and will not try again.
+#: The line of a client that has no tunnel and will not try again.
 NOT_TRUSTED = 76
 NO_PERMISSION = 77
 
@@ -68,7 +68,7 @@ class TlsCase(ProcessCase):
         return way
 
     def assertRefuses(self, client: Program, *texts: str, code: int = NOT_TRUSTED) -> str:
-        """A client has ended at its first attempt, and has said why in its last line."""
+        """A client has ended at its first attempt, with the reason in its last line."""
         self.assertEqual(client.wait(), code, client.transcript())
         self.assertEqual(client.out, [], client.transcript())
         self.assertNotIn("next attempt", "\n".join(client.err))

@@ -81,7 +81,7 @@ def patiently(act: Callable[[], bytes], sock: TlsSocket) -> bytes:
 
 
 def receive(sock: TlsSocket, size: int) -> bytes:
-    """So many bytes, or fewer if the stream ends before."""
+    """That many bytes, or fewer if the stream ends before."""
     parts: list[bytes] = []
     while left := size - sum(map(len, parts)):
         parts.append(patiently(partial(sock.recv, left), sock))
