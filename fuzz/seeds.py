@@ -17,7 +17,7 @@ from bore.wire.extension import Alive, Extended, Goodbye, Lane, Open, Opened, Re
 from bore.wire.lane import DATA, END_FRAME, HEADER, RAW_FRAME, RESET_FRAME, openFrame
 from bore.wire.messages import Accept, Authenticate, Challenge, Connection, Error, Heartbeat, Hello
 from bore.wire.proof import BaseServerProof, BoundClientProof, BoundServerProof, proveBase
-from fuzz.targets import BINDING, SECRET, TOKEN, VISITOR, notRandom
+from fuzz.inputs import BINDING, SECRET, TOKEN, VISITOR, notRandom
 
 _CORPUS: Final = Path(__file__).with_name("corpus")
 _RECORDED: Final = Path(__file__).parents[1] / "tests/wire/recorded-bore-0.6.0.json"

@@ -9,8 +9,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire.errors import ProtocolViolation
 from bore.wire.framing import FrameDecoder
-from fuzz import seeds, targets
-from fuzz.targets import TARGETS, portions
+from fuzz import parsers, seeds
+from fuzz.inputs import portions
+from fuzz.keep import worthKeeping
+from fuzz.targets import TARGETS
 
 _CORPUS: Final = Path(seeds.__file__).with_name("corpus")
 
@@ -43,6 +45,15 @@ class CorpusTests(SynchronousTestCase):
         self.assertEqual({len(portion) for portion in portions(data, 0)}, {1})
 
 
+class KeepingTests(SynchronousTestCase):
+    """The corpus has the inputs that reach something."""
+
+    def test_anInputThatReachesNothingNewIsNotKept(self) -> None:
+        hello, longer, other = b'{"Hello":8000}', b'{"Hello": 18001}', b'{"Accept":"x"}'
+        self.assertEqual(worthKeeping(TARGETS["decoders"], [longer, hello]), [hello])
+        self.assertEqual(set(worthKeeping(TARGETS["decoders"], [other, hello])), {hello, other})
+
+
 class BrokenDecoder(FrameDecoder):
     """A decoder that forgets its limit when bytes arrive one by one."""
 
@@ -60,5 +71,5 @@ class BrokenPromiseTests(SynchronousTestCase):
     """A target tells when a promise is broken."""
 
     def test_aDecoderThatKeepsTooMuchIsFound(self) -> None:
-        self.patch(targets, "FrameDecoder", BrokenDecoder)
-        self.assertRaises(AssertionError, targets.frames, bytes(2) + b"x" * 300)
+        self.patch(parsers, "FrameDecoder", BrokenDecoder)
+        self.assertRaises(AssertionError, parsers.frames, bytes(2) + b"x" * 300)

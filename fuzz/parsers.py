@@ -1,0 +1,129 @@
+"""Targets: frames, messages, and what people write."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from bore.streams.addresses import asciiName, hostPort, isLiteral, parseHostPort, parsePort
+from bore.tls import knownservers
+from bore.wire import binding, extension, messages, proxyprotocol
+from bore.wire.binding import BindingAnswer, BindingChallenge, BindingProof
+from bore.wire.errors import FrameTooLong, MalformedMessage
+from bore.wire.extension import Lane
+from bore.wire.framing import FrameDecoder
+from bore.wire.limits import MAX_EXTENDED_FRAME, MAX_FRAME
+from bore.wire.proxyprotocol import Version, header
+from fuzz.inputs import Outcome, errorOf, portions
+
+
+def frames(data: bytes) -> None:
+    """The decoder of frames."""
+    if len(data) < 2:
+        return
+    longest = MAX_EXTENDED_FRAME if data[0] & 1 else MAX_FRAME
+    outcomes: list[Outcome] = []
+    for arriving in ([data[2:]], portions(data[2:], data[1])):
+        decoder, outcome = FrameDecoder(longest), Outcome()
+        try:
+            for portion in arriving:
+                decoder.feed(portion)
+                while (frame := decoder.nextFrame()) is not None:
+                    assert len(frame) <= longest and b"\0" not in frame
+                    outcome.append(frame)
+                assert len(decoder._buffer) <= longest, "more than a frame is kept"
+            outcome.append(decoder.takeRest())
+        except FrameTooLong as e:
+            outcome.append(errorOf(e))
+        outcomes.append(outcome)
+    assert outcomes[0] == outcomes[1], outcomes
+
+
+def decoders(data: bytes) -> None:
+    """The decoders of all messages; what they read can be written, and is read again as the same."""
+    for decode in (
+        messages.decodeServerMessage,
+        extension.decodeRequest,
+        extension.decodeClientMessage,
+        extension.decodeServerMessage,
+        extension.decodeAnswer,
+        binding.decodeServerMessage,
+    ):
+        try:
+            message = decode(data)
+        except MalformedMessage:
+            continue
+        with suppress(FrameTooLong):  # a text may need more bytes when it is written with other escapes
+            assert decode(_encoded(message)) == message, message
+
+
+def _encoded(message: object) -> bytes:
+    match message:
+        case extension.MarkedHello(port):
+            frame = extension.markedHello(port)
+        case (
+            extension.Open()
+            | extension.Opened()
+            | extension.Alive()
+            | extension.Goodbye()
+            | extension.Extended()
+            | extension.Refused()
+            | extension.Visitor()
+            | Lane()
+        ):
+            frame = extension.encode(message)
+        case BindingChallenge() | BindingProof() | BindingAnswer():
+            frame = binding.encode(message)
+        case (
+            messages.Challenge()
+            | messages.Authenticate()
+            | messages.Hello()
+            | messages.Heartbeat()
+            | messages.Connection()
+            | messages.Accept()
+            | messages.Error()
+        ):
+            frame = messages.encode(message)
+        case _:
+            raise AssertionError(message)
+    return frame[:-1]
+
+
+def proxyHeader(data: bytes) -> None:
+    """The header that is written for a local service, with any addresses."""
+    host, _, rest = data.decode("utf-8", "surrogateescape").partition("\n")
+    there, _, _ = rest.partition("\n")
+    for version in Version:
+        try:
+            written = header(version, (host, len(data)), (there, 65535))
+        except ValueError:
+            assert not (isLiteral(host) and isLiteral(there)), "an address is refused"
+            continue
+        assert written.startswith(proxyprotocol.SIGNATURES)
+        assert len(written) <= 107, "section 2.1 of the specification: the longest line of version 1"
+        if version is Version.V1:
+            assert written.endswith(b"\r\n") and written.count(b" ") == 5, written
+
+
+def addresses(data: bytes) -> None:
+    """Hosts and ports as people write them."""
+    text = data.decode("utf-8", "surrogateescape")
+    with suppress(ValueError):
+        assert 0 <= parsePort(text, 0) <= 65535
+    with suppress(ValueError):
+        asciiName(text).encode("ascii")
+    try:
+        host, port = parseHostPort(text)
+    except ValueError:
+        return
+    if port is not None:
+        assert parseHostPort(hostPort(host, port)) == (host, port), text
+    assert parseHostPort(host)[0] == host, text
+
+
+def knownServers(data: bytes) -> None:
+    """A line of the file of known servers."""
+    try:
+        server, key = knownservers._entry(data.decode("utf-8", "surrogateescape"))
+    except ValueError:
+        return
+    assert knownservers._entry(f"{knownservers._written(server)} {key}") == (server, key)
