@@ -1,51 +1,73 @@
-"""The log of a client: which events have a line in it, and which."""
+"""
+The log of a client: which event has which line, and how many lines of a kind are enough.
+
+Each event has a line in :data:`LINES`, or in :data:`BURSTS` for what comes by the thousand, or is written by a method
+of :class:`ClientLog`, or is in :data:`SILENT`. A line's fields are those of its event.
+"""
 
 from __future__ import annotations
 
-from functools import singledispatchmethod
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger, LogLevel
 
-from bore.events import Event, NothingToReload, ShortSecret, Sink, Stopped
-from bore.events.client import (
-    AddressChanged,
-    CheckFailed,
-    Connected,
-    ConnectionAstray,
-    GaveUp,
-    LaneClosed,
-    LaneFailed,
-    LaneOpened,
-    LocalReached,
-    LocalUnreachable,
-    MessageIgnored,
-    NoDescriptors,
-    PortGivenUp,
-    ServerLost,
-    ServerNew,
-    ServerNotRemembered,
-    ServerRemembered,
-    ServerTrusted,
-    StateFileFailed,
-    StateFileTaken,
-    StateTrouble,
-    TunnelUp,
-    Turned,
-    Verdict,
-    VisitorCame,
-    VisitorLeft,
-    VisitorNotUnderstood,
-    VisitorRefused,
-    VisitorServed,
-    VisitorUnaccepted,
-    VisitorUnserved,
-)
+from bore import events
+from bore.events import Event, Sink, fieldsOf
+from bore.events import client as facts
+from bore.events.client import StateTrouble, TurnedAway, Verdict
 from bore.timing.bursts import Burst, Overflow
 from bore.wire.secret import SHORT_SECRET
 
-#: What follows behind the reason for which a server was lost, and the level of the line.
+#: Events that are logged each time, with the same text.
+LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
+    events.ShortSecret: (LogLevel.warn, SHORT_SECRET),
+    events.NothingToReload: (LogLevel.info, "nothing to reload: restart the client for other options"),
+    facts.ServerTrusted: (LogLevel.info, "TLS with {server}: key {key}, {why}"),
+    facts.ServerNew: (
+        LogLevel.warn,
+        "the server {server} is new, and trusted on first use: compare its key {key} with the one that the server has "
+        "logged",
+    ),
+    facts.ServerRemembered: (LogLevel.info, "written down in {path}"),
+    facts.ServerNotRemembered: (
+        LogLevel.warn,
+        "what {server} has shown cannot be written down ({error}): give --tls-fingerprint {key}",
+    ),
+    facts.PortGivenUp: (LogLevel.warn, "{why}: the public port cannot be had back, any other will do"),
+    facts.AddressChanged: (LogLevel.warn, "the public address changed from {had} to {public}"),
+    facts.CheckFailed: (LogLevel.warn, "check {count} of {of}: {why}"),
+    facts.StateFileTaken: (LogLevel.info, "another client shows {local} through {server}: this one is new to it"),
+    facts.VisitorUnserved: (LogLevel.debug, "visitor {id} was not served: {error}"),
+    facts.VisitorLeft: (
+        LogLevel.debug,
+        "visitor {id} is gone: {reason}; {fromVisitor} bytes from it, {toVisitor} to it",
+    ),
+    facts.LaneOpened: (LogLevel.debug, "lane {lane} opened"),
+    facts.LaneClosed: (LogLevel.debug, "lane {lane} is gone"),
+}
+
+#: Events of which the first one of a burst is logged.
+BURSTS: Final[dict[type[Event], tuple[LogLevel, str]]] = {
+    facts.ConnectionAstray: (LogLevel.error, "a connection beside the control connection was not used: {why}"),
+    facts.LaneFailed: (LogLevel.warn, "a lane could not be opened: {error}"),
+    facts.VisitorNotUnderstood: (LogLevel.warn, "a visitor that the server does not describe as it should: {error}"),
+    facts.NoDescriptors: (
+        LogLevel.warn,
+        "no descriptors are left for visitors: new ones wait until others leave; {limit} may be open, the limit "
+        "(ulimit -n) less a few",
+    ),
+}
+
+#: Events without a line: another event of the same moment has one, or the log does not need it.
+SILENT: Final = frozenset(
+    (
+        facts.GaveUp,  # the program prints the reason as it ends
+        facts.VisitorServed,
+    )
+)
+
+#: The level of the line that a server was lost, and what follows behind its reason.
 _LOST: Final = {
     Verdict.RETRY: (LogLevel.warn, ""),
     Verdict.LATER: (LogLevel.warn, ""),
@@ -64,216 +86,90 @@ _STATE_FILE: Final = {
     StateTrouble.UNUSABLE: "{path} cannot be used: {reason}",
 }
 
-_TURNED: Final = {
-    Turned.TOO_MANY: "{limit} visitors are there, the limit: more are turned away",
-    Turned.TOO_MANY_WAITING: "{limit} visitors wait to be connected, the limit: more are left out",
+#: What is logged when visitors are turned away or lost, once for a burst, and with their number at its end.
+_TURNED_AWAY: Final = {
+    TurnedAway.TOO_MANY: "{limit} visitors are there, the limit: more are turned away",
+    TurnedAway.TOO_MANY_WAITING: "{limit} visitors wait to be connected, the limit: more are left out",
 }
+_UNREACHABLE: Final = "cannot connect to {local} for a visitor: {error}"
+_UNACCEPTED: Final = "no connection to the server for a visitor: {error}"
 
 
 class ClientLog:
     """
-    Logs the events of a client; what can come by the thousand has a line at its begin, and a sum.
+    Logs the events of a client.
 
-    It is a subscriber of a :class:`bore.events.Sink`. Single visitors and lanes have lines of level debug.
+    Events that come by the thousand have a line at the begin of a burst, and some of them a sum at its end.
     """
-
-    _log = Logger()
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
+        self._log = Logger("bore.client")
         self._bursts: dict[type[Event], Burst] = {}
-        self._overflows: dict[object, Overflow] = {}
+        self._overflows: dict[tuple[str, str], Overflow] = {}
         self._ignoring = False
 
     def __call__(self, event: Event) -> None:
-        """Log an event."""
-        self.line(event)
+        kind = type(event)
+        if kind in LINES:
+            level, text = LINES[kind]
+            self._log.emit(level, text, **fieldsOf(event))
+        elif kind in BURSTS:
+            if self._burst(kind).begins():
+                level, text = BURSTS[kind]
+                self._log.emit(level, text, **fieldsOf(event))
+        elif kind not in SILENT:
+            self._write(event)
 
-    @singledispatchmethod
-    def line(self, event: Event) -> None:
-        """Write the line of an event, if it has one."""
-        raise NotImplementedError(f"{type(event).__name__} has no line, and is not in the list of those without")
+    def _write(self, event: Event) -> None:
+        """Log an event whose line depends on its fields, or on earlier events."""
+        match event:
+            case facts.Connected():
+                self._ignoring = False
+            case facts.MessageIgnored():
+                if not self._ignoring:  # once for each connection
+                    self._ignoring = True
+                    self._log.warn("the server sent {text}: ignored, and so are others like it", **fieldsOf(event))
+            case facts.ServerLost(verdict=verdict):
+                level, ending = _LOST[verdict]
+                self._log.emit(level, "{what} {server}: {why}" + ending, **fieldsOf(event))
+                self._log.info("next attempt in {delay:.1f} s", delay=event.delay)
+            case facts.TunnelUp(new=new):
+                self._log.info("listening at {public} -> {local}", announce=new, **fieldsOf(event))
+            case facts.StateFileFailed(trouble=trouble):
+                self._log.warn(_STATE_FILE[trouble], **fieldsOf(event))
+            case facts.LocalUnreachable(local=local):
+                self._overflow(_UNREACHABLE, local).happened(**fieldsOf(event))
+            case facts.LocalReached(local=local):
+                unreachable = self._overflow(_UNREACHABLE, local)
+                if unreachable.ongoing:
+                    unreachable.over("{local} answers again; visitors closed meanwhile: {count}")
+            case facts.VisitorUnaccepted(local=local):
+                self._overflow(_UNACCEPTED, local).happened(**fieldsOf(event))
+            case facts.VisitorRefused(why=why, local=local):
+                self._overflow(_TURNED_AWAY[why], local).happened(**fieldsOf(event))
+            case facts.VisitorCame(lane=lane):
+                self._log.debug("visitor {id}" if lane is None else "visitor {id} on lane {lane}", **fieldsOf(event))
+            case events.Stopped():
+                self._stop()
+            case _:
+                raise AssertionError(f"no line for {event}")
 
-    @line.register(GaveUp)  # the program prints the reason as it ends
-    @line.register(VisitorServed)  # the line of its end has it all
-    def _noLine(self, event: Event) -> None:
-        pass
+    def _burst(self, kind: type[Event]) -> Burst:
+        if kind not in self._bursts:
+            self._bursts[kind] = Burst(self._clock)
+        return self._bursts[kind]
 
-    @line.register
-    def _shortSecret(self, event: ShortSecret) -> None:
-        self._log.warn(SHORT_SECRET)
+    def _overflow(self, text: str, local: str) -> Overflow:
+        if (text, local) not in self._overflows:
+            self._overflows[text, local] = Overflow(self._clock, text)
+        return self._overflows[text, local]
 
-    @line.register
-    def _nothingToReload(self, event: NothingToReload) -> None:
-        self._log.info("nothing to reload: restart the client for other options")
-
-    @line.register
-    def _stopped(self, event: Stopped) -> None:
-        """Sum up what has a sum to come."""
+    def _stop(self) -> None:
+        """Log the sums that were not logged yet, and leave no timer."""
         for overflow in self._overflows.values():
             overflow.end()
         self._overflows.clear()
-
-    # The server.
-
-    @line.register
-    def _connected(self, event: Connected) -> None:
-        self._ignoring = False  # each connection has a line for messages that are ignored
-
-    @line.register
-    def _serverTrusted(self, event: ServerTrusted) -> None:
-        self._log.info("TLS with {server}: key {key}, {why}", server=event.server, key=event.key, why=event.reason)
-
-    @line.register
-    def _serverNew(self, event: ServerNew) -> None:
-        self._log.warn(
-            "the server {server} is new, and trusted on first use: compare its key {key} with the one that the server "
-            "has logged",
-            server=event.server,
-            key=event.key,
-        )
-
-    @line.register
-    def _serverRemembered(self, event: ServerRemembered) -> None:
-        self._log.info("written down in {path}", path=event.path)
-
-    @line.register
-    def _serverNotRemembered(self, event: ServerNotRemembered) -> None:
-        self._log.warn(
-            "what {server} has shown cannot be written down ({error}): give --tls-fingerprint {key}",
-            server=event.server,
-            error=event.reason,
-            key=event.key,
-        )
-
-    @line.register
-    def _serverLost(self, event: ServerLost) -> None:
-        level, ending = _LOST[event.verdict]
-        text = "{what} {server}: {why}" + ending
-        self._log.emit(level, text, what=event.stage.value, server=event.server, why=event.reason)
-        self._log.info("next attempt in {delay} s", delay=round(event.delay, 1))
-
-    @line.register
-    def _portGivenUp(self, event: PortGivenUp) -> None:
-        self._log.warn("{why}: the public port cannot be had back, any other will do", why=event.reason)
-
-    @line.register
-    def _messageIgnored(self, event: MessageIgnored) -> None:
-        if not self._ignoring:
-            self._ignoring = True
-            self._log.warn("the server sent {text}: ignored, and so are others like it", text=event.text)
-
-    @line.register
-    def _connectionAstray(self, event: ConnectionAstray) -> None:
-        if self._begins(ConnectionAstray):
-            self._log.error("a connection beside the control connection was not used: {why}", why=event.reason)
-
-    # The tunnel.
-
-    @line.register
-    def _tunnelUp(self, event: TunnelUp) -> None:
-        self._log.info("listening at {public} -> {local}", announce=event.new, public=event.public, local=event.local)
-
-    @line.register
-    def _addressChanged(self, event: AddressChanged) -> None:
-        self._log.warn("the public address changed from {had} to {public}", had=event.had, public=event.public)
-
-    @line.register
-    def _checkFailed(self, event: CheckFailed) -> None:
-        self._log.warn("check {count} of {of}: {why}", count=event.count, of=event.of, why=event.reason)
-
-    @line.register
-    def _stateFileFailed(self, event: StateFileFailed) -> None:
-        self._log.warn(_STATE_FILE[event.trouble], path=event.path, reason=event.reason)
-
-    @line.register
-    def _stateFileTaken(self, event: StateFileTaken) -> None:
-        self._log.info(
-            "another client shows {local} through {server}: this one is new to it",
-            local=event.local,
-            server=event.server,
-        )
-
-    # Visitors.
-
-    @line.register
-    def _localUnreachable(self, event: LocalUnreachable) -> None:
-        text = "cannot connect to {local} for a visitor: {error}"
-        self._overflow((LocalUnreachable, event.local), text).happened(local=event.local, error=event.reason)
-
-    @line.register
-    def _localReached(self, event: LocalReached) -> None:
-        overflow = self._overflows.get((LocalUnreachable, event.local))
-        if overflow is not None and overflow.ongoing:
-            overflow.over("{local} answers again; visitors closed meanwhile: {count}")
-
-    @line.register
-    def _visitorUnaccepted(self, event: VisitorUnaccepted) -> None:
-        text = "no connection to the server for a visitor: {error}"
-        self._overflow(VisitorUnaccepted, text).happened(error=event.reason)
-
-    @line.register
-    def _visitorRefused(self, event: VisitorRefused) -> None:
-        self._overflow(event.why, _TURNED[event.why]).happened(limit=event.limit)
-
-    @line.register
-    def _visitorNotUnderstood(self, event: VisitorNotUnderstood) -> None:
-        if self._begins(VisitorNotUnderstood):
-            self._log.warn("a visitor that the server does not describe as it should: {error}", error=event.reason)
-
-    @line.register
-    def _noDescriptors(self, event: NoDescriptors) -> None:
-        if self._begins(NoDescriptors):
-            self._log.warn(
-                "no descriptors are left for visitors: new ones wait until others leave; {limit} may be open, the "
-                "limit (ulimit -n) less a few",
-                limit=event.limit,
-            )
-
-    @line.register
-    def _laneFailed(self, event: LaneFailed) -> None:
-        if self._begins(LaneFailed):
-            self._log.warn("a lane could not be opened: {error}", error=event.reason)
-
-    @line.register
-    def _visitorCame(self, event: VisitorCame) -> None:
-        if event.lane is None:
-            self._log.debug("visitor {id}", id=event.id)
-        else:
-            self._log.debug("visitor {id} on lane {lane}", id=event.id, lane=event.lane)
-
-    @line.register
-    def _visitorUnserved(self, event: VisitorUnserved) -> None:
-        self._log.debug("visitor {id} was not served: {error}", id=event.id, error=event.reason)
-
-    @line.register
-    def _visitorLeft(self, event: VisitorLeft) -> None:
-        self._log.debug(
-            "visitor {id} is gone: {reason}; {fromVisitor} bytes from it, {toVisitor} to it",
-            id=event.id,
-            reason=event.end.value,
-            fromVisitor=event.fromVisitor,
-            toVisitor=event.toVisitor,
-        )
-
-    @line.register
-    def _laneOpened(self, event: LaneOpened) -> None:
-        self._log.debug("lane {lane} opened", lane=event.lane)
-
-    @line.register
-    def _laneClosed(self, event: LaneClosed) -> None:
-        self._log.debug("lane {lane} is gone", lane=event.lane)
-
-    def _begins(self, kind: type[Event]) -> bool:
-        """Count an event of a kind, and tell whether it begins a burst."""
-        if kind not in self._bursts:
-            self._bursts[kind] = Burst(self._clock)
-        return self._bursts[kind].begins()
-
-    def _overflow(self, key: object, text: str) -> Overflow:
-        if key not in self._overflows:
-            self._overflows[key] = Overflow(self._clock, text)
-        return self._overflows[key]
 
 
 def logged(clock: IReactorTime, visitors: bool = False) -> Sink:

@@ -7,7 +7,7 @@ Fields that several of them have:
 - ``local``: the local service, as ``HOST:PORT``, which names a tunnel.
 - ``public``: the public address, as ``HOST:PORT``.
 - ``id``: what names a visitor, at the server, too (a UUID).
-- ``reason``: why, in a few words, for people.
+- ``why``, ``error``, ``reason``: the cause, in a few words, for people.
 
 Each :class:`VisitorServed` is followed by exactly one :class:`VisitorLeft`.
 """
@@ -35,12 +35,12 @@ class ServerTrusted(Event):
     What the server has shown inside TLS was accepted, for a reason that was not reported before.
 
     :ivar key: the fingerprint of its key.
-    :ivar reason: why it is trusted.
+    :ivar why: why it is trusted.
     """
 
     server: str
     key: str
-    reason: str
+    why: str
 
 
 @fact
@@ -77,7 +77,7 @@ class ServerNotRemembered(Event):
 
     server: str
     key: str
-    reason: str
+    error: str
 
 
 class Stage(Enum):
@@ -109,8 +109,8 @@ class ServerLost(Event):
     """
 
     server: str
-    stage: Stage
-    reason: str
+    what: Stage
+    why: str
     code: str
     verdict: Verdict
     delay: float
@@ -121,14 +121,14 @@ class PortGivenUp(Event):
     """The public port that the client had cannot be had back; the client asks for any other at once."""
 
     server: str
-    reason: str
+    why: str
 
 
 @fact
 class GaveUp(Event):
     """The client makes no further attempt."""
 
-    reason: str
+    why: str
 
 
 @fact
@@ -148,7 +148,7 @@ class ConnectionAstray(Event):
     """A connection beside the control connection led to another server, and was closed. It is emitted each time."""
 
     server: str
-    reason: str
+    why: str
 
 
 # The tunnel.
@@ -192,7 +192,7 @@ class CheckFailed(Event):
     local: str
     count: int
     of: int
-    reason: str
+    why: str
 
 
 # What the client keeps in files.
@@ -231,7 +231,7 @@ class LocalUnreachable(Event):
     """A visitor was closed, as the local service could not be reached. It is emitted each time."""
 
     local: str
-    reason: str
+    error: str
 
 
 @fact
@@ -246,10 +246,10 @@ class VisitorUnaccepted(Event):
     """A visitor was lost, as no connection to the server could be made for it. It is emitted each time."""
 
     local: str
-    reason: str
+    error: str
 
 
-class Turned(Enum):
+class TurnedAway(Enum):
     """Why a visitor was turned away."""
 
     TOO_MANY = "there are as many visitors as there may be"
@@ -265,7 +265,7 @@ class VisitorRefused(Event):
     """
 
     local: str
-    why: Turned
+    why: TurnedAway
     limit: int
 
 
@@ -273,7 +273,7 @@ class VisitorRefused(Event):
 class VisitorNotUnderstood(Event):
     """The server has sent a visitor on a lane, and has described it in a way that cannot be read."""
 
-    reason: str
+    error: str
 
 
 @fact
@@ -292,7 +292,7 @@ class LaneFailed(Event):
     """A lane could not be opened. It is emitted each time."""
 
     server: str
-    reason: str
+    error: str
 
 
 @fact
@@ -314,7 +314,7 @@ class VisitorUnserved(VisitorEvent):
 
     id: str
     local: str
-    reason: str
+    error: str
 
 
 @fact
@@ -340,7 +340,7 @@ class VisitorLeft(VisitorEvent):
     fromVisitor: int
     toVisitor: int
     seconds: float
-    end: VisitorEnd
+    reason: VisitorEnd
 
 
 @fact

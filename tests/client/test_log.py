@@ -36,7 +36,7 @@ from bore.events.client import (
     StateFileTaken,
     StateTrouble,
     TunnelUp,
-    Turned,
+    TurnedAway,
     Verdict,
     VisitorCame,
     VisitorLeft,
@@ -119,11 +119,11 @@ LINES: Final[tuple[tuple[Event, tuple[str, ...]], ...]] = (
     (LocalReached(LOCAL), ()),
     (VisitorUnaccepted(LOCAL, "refused"), ("warn no connection to the server for a visitor: refused",)),
     (
-        VisitorRefused(LOCAL, Turned.TOO_MANY, 7),
+        VisitorRefused(LOCAL, TurnedAway.TOO_MANY, 7),
         ("warn 7 visitors are there, the limit: more are turned away",),
     ),
     (
-        VisitorRefused(LOCAL, Turned.TOO_MANY_WAITING, 7),
+        VisitorRefused(LOCAL, TurnedAway.TOO_MANY_WAITING, 7),
         ("warn 7 visitors wait to be connected, the limit: more are left out",),
     ),
     (VisitorNotUnderstood("no id"), ("warn a visitor that the server does not describe as it should: no id",)),
@@ -179,7 +179,7 @@ class LineTests(LogCase):
         class Other(Event):
             """Another fact."""
 
-        self.assertRaises(NotImplementedError, self.log, Other())
+        self.assertRaises(AssertionError, self.log, Other())
 
     def test_linesOfSingleVisitorsAreForDebugging(self) -> None:
         for event, lines in LINES:

@@ -17,7 +17,7 @@ from bore.client.target import Target
 from bore.client.tunnel import Tunnel
 from bore.client.tunnelspec import TunnelSpec
 from bore.events import Event, Sink
-from bore.events.client import LocalReached, LocalUnreachable, Turned, VisitorRefused
+from bore.events.client import LocalReached, LocalUnreachable, TurnedAway, VisitorRefused
 from bore.streams.reactor import IReactor
 from tests.client.case import FakeDialer
 from tests.client.test_publicport import FakeMemory
@@ -151,7 +151,7 @@ class SharedTests(VisitorCase):
         for _ in range(3):
             self.visitors.announced(uuid4(), self.otherAt)
         self.assertEqual(len(self.otherLocal.under), 2)
-        self.assertEqual(self.events, [VisitorRefused(self.other.name, Turned.TOO_MANY, 2)])
+        self.assertEqual(self.events, [VisitorRefused(self.other.name, TurnedAway.TOO_MANY, 2)])
         self.announce(3)
         self.assertEqual(len(self.local.under), 3)
         self.visitors.stop()
@@ -162,7 +162,7 @@ class SharedTests(VisitorCase):
         for _ in range(2):
             self.visitors.announced(uuid4(), self.otherAt)
         self.assertEqual(len(self.otherLocal.under), 1)
-        self.assertEqual(self.events, [VisitorRefused(self.other.name, Turned.TOO_MANY, 4)])
+        self.assertEqual(self.events, [VisitorRefused(self.other.name, TurnedAway.TOO_MANY, 4)])
         self.visitors.stop()
 
     def test_aServiceThatDoesNotAnswerIsTheTroubleOfItsTunnel(self) -> None:
