@@ -15,7 +15,7 @@ from bore.tls.certificates import Credentials, makeSelfSigned
 from bore.tls.contexts import clientContext, serverContext
 from bore.tls.tlssocket import TlsSocket
 from tests.certificates import Authority, Identity
-from tests.support import PATIENCE
+from tests.support import PATIENCE, eventually
 
 
 @cache
@@ -98,6 +98,19 @@ def receiveInto(sock: TlsSocket, room: int) -> bytes:
         return bytes(buffer[: sock.recv_into(buffer)])
 
     return patiently(act, sock)
+
+
+def arrived(sock: socket.socket) -> int:
+    """How many bytes wait in the kernel."""
+    try:
+        return len(socket.socket.recv(sock, 1 << 20, socket.MSG_PEEK))
+    except BlockingIOError:
+        return 0
+
+
+def awaitBytes(sock: socket.socket, size: int) -> None:
+    """Wait until so many bytes, as they are on the wire, have arrived."""
+    eventually(lambda: arrived(sock) >= size, f"{size} bytes have arrived")
 
 
 def shake(client: TlsSocket, server: TlsSocket) -> None:

@@ -1,4 +1,4 @@
-"""What a process does before it begins."""
+"""The clock of the reactor."""
 
 from __future__ import annotations
 
