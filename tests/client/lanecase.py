@@ -18,7 +18,7 @@ from bore.wire.proxyprotocol import Version
 from bore.wire.secret import Secret
 from tests.client.case import FakeDialer, loggingSink, makeTunnel
 from tests.fakes import FakeReactor, captureLog
-from tests.server.test_lanepool import FakeLane, FakeLaneRelay
+from tests.server.lanecase import FakeLane, FakeLaneRelay
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 

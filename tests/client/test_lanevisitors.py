@@ -12,7 +12,7 @@ from bore.wire.proxyprotocol import Version, header
 from bore.wire.secret import Secret
 from tests.client.case import ControlCase
 from tests.client.lanecase import TOKEN, LaneCase
-from tests.server.test_lanepool import FakeLane, FakeLaneRelay
+from tests.server.lanecase import FakeLane, FakeLaneRelay
 
 
 class DescriptorTests(LaneCase):

@@ -1,130 +1,23 @@
-"""Tunnels that the registry does not grant at once: what comes in between, and what is left of it."""
+"""New tunnels that the registry does not grant at once: what comes in between, and what is left of it."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TypeVar, cast
 
-from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
 from bore.server.control import ControlProtocol
-from bore.server.registry import Grant, LocalRegistry
-from bore.server.server import Server
 from bore.server.session import CLAIM_TIMEOUT
-from bore.server.settings import Bounds, ServerSettings
-from bore.server.users import NAMELESS, User
-from bore.streams.reactor import IReactor
+from bore.server.settings import Bounds
+from bore.server.users import NAMELESS
 from bore.wire.errors import CertificateRefused, PortInUse, ShuttingDown
-from bore.wire.extension import Alive, Goodbye, Open, Opened, encode
-from bore.wire.messages import Hello
-from bore.wire.messages import encode as encodeBase
+from bore.wire.extension import Alive, Goodbye, Open, encode
 from tests.fakes import FakeTransport
-from tests.ports import freePort
-from tests.server.case import SessionCase
+from tests.server.claimcase import ClaimCase
 from tests.support import isOpen
-
-T = TypeVar("T")
-
-
-class Answer:
-    """An answer of the registry that is on its way."""
-
-    def __init__(self, deliver: Callable[[], object], fail: Callable[[Failure], None]) -> None:
-        self.deliver = deliver
-        self.fail = fail
-
-
-class SlowRegistry:
-    """
-    Decides as a local registry does, and answers when a test wants.
-
-    :ivar slow: whether it does not answer at once.
-    :ivar answers: the answers that are still to come, the oldest first.
-    """
-
-    def __init__(self, registry: LocalRegistry) -> None:
-        self.registry = registry
-        self.slow = True
-        self.answers: list[Answer] = []
-
-    @property
-    def expired(self) -> Callable[[Grant], None]:
-        return self.registry.expired
-
-    @expired.setter
-    def expired(self, expired: Callable[[Grant], None]) -> None:
-        self.registry.expired = expired
-
-    def claim(self, port: int, user: User) -> Deferred[Grant]:
-        return self._later(self.registry.claim(port, user))
-
-    def resume(self, token: str, user: User) -> Deferred[Grant | None]:
-        return self._later(self.registry.resume(token, user))
-
-    def renew(self, grant: Grant) -> Deferred[None]:
-        return self.registry.renew(grant)
-
-    def release(self, grant: Grant) -> Deferred[None]:
-        return self.registry.release(grant)
-
-    def close(self) -> None:
-        self.registry.close()
-
-    def answer(self) -> None:
-        """Deliver the oldest answer."""
-        self.answers.pop(0).deliver()
-
-    def _later(self, answer: Deferred[T]) -> Deferred[T]:
-        if not self.slow:
-            return answer
-        later: Deferred[T] = Deferred()
-        self.answers.append(Answer(lambda: answer.chainDeferred(later), later.errback))
-        return later
-
-
-class ClaimCase(SessionCase):
-    """A server whose registry is behind a network."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.server.shutDown()
-        reactor = cast(IReactor, self.reactor)
-        self.registry = SlowRegistry(LocalRegistry(reactor, self.lease))
-        lowest, highest = self.ports
-        settings = ServerSettings(lowest, highest, bindTunnels=self.host, bounds=self.bounds, lease=self.lease)
-        self.server = Server(reactor, self.sink, settings, self.relay, registry=self.registry)
-        self.port = freePort(self.host)
-
-    def claim(self, token: str | None = None, port: int | None = None) -> tuple[ControlProtocol, FakeTransport]:
-        """A client asks for its tunnel, and the registry is asked."""
-        protocol, transport = self.begin()
-        protocol.dataReceived(encode(Open(self.port if port is None else port, token)))
-        return protocol, transport
-
-    def claimBase(self) -> tuple[ControlProtocol, FakeTransport]:
-        """The same on the base protocol."""
-        protocol, transport = self.connect()
-        protocol.dataReceived(encodeBase(Hello(self.port)))
-        return protocol, transport
-
-    def opened(self, transport: FakeTransport) -> Opened:
-        [opened] = self.said(transport)
-        assert isinstance(opened, Opened), opened
-        return opened
-
-    def assertNothingIsLeft(self) -> None:
-        """Neither a port that listens, nor a grant, nor a timer, nor a claim that counts."""
-        self.assertEqual(self.registry.answers, [])
-        self.assertFalse(isOpen(self.host, self.port))
-        self.assertEqual((len(self.registry.registry), len(self.server.tunnels)), (0, 0))
-        self.assertEqual(self.server.tunnels._claims, set())
-        self.assertEqual(self.reactor.getReaders(), [])
-        self.reactor.pump([10.0] * 10)  # the log has its sums
-        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
 
 class AnswerTests(ClaimCase):
@@ -323,90 +216,3 @@ class LimitTests(ClaimCase):
         while self.registry.answers:
             self.registry.answer()
         self.assertNothingIsLeft()
-
-
-class ResumeTests(ClaimCase):
-    """A client that comes back with its token."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.registry.slow = False
-        self.protocol, self.former = self.claim()
-        self.token = self.opened(self.former).resume
-        self.registry.slow = True
-
-    def test_theFormerSessionHasTheTunnelUntilTheAnswerComes(self) -> None:
-        _, transport = self.claim(self.token)
-        self.assertFalse(self.former.disconnecting)
-        self.registry.answer()
-        self.assertEqual(self.refusal(self.former), "taken-over")
-        self.assertEqual(self.opened(transport).resume, self.token)
-        self.assertTrue(isOpen(self.host, self.port))
-
-    def test_aClientThatIsLostMeanwhileCanComeBackOnceMore(self) -> None:
-        for end in (self.lose, lambda protocol: self.reactor.advance(CLAIM_TIMEOUT)):
-            self.live(self.protocol, 1)
-            protocol, _ = self.claim(self.token)
-            end(protocol)
-            self.registry.answer()
-            self.assertEqual(self.refusal(self.former), "taken-over")
-            self.reactor.advance(self.lease - 1)
-            self.assertTrue(isOpen(self.host, self.port))
-            self.protocol, self.former = self.claim(self.token)
-            self.registry.answer()
-            self.assertEqual(self.opened(self.former).resume, self.token)
-        self.lose(self.protocol)
-        self.reactor.advance(self.lease)
-        self.assertNothingIsLeft()
-
-    def test_aClientThatLeavesMeanwhileHasNoTunnelAnyMore(self) -> None:
-        protocol, _ = self.claim(self.token)
-        protocol.dataReceived(encode(Goodbye()))
-        self.registry.answer()
-        self.assertEqual(self.refusal(self.former), "taken-over")
-        self.assertNothingIsLeft()
-
-    def test_theEndOfTheFormerSessionMeanwhileChangesNothing(self) -> None:
-        _, transport = self.claim(self.token)
-        self.lose(self.protocol)
-        self.reactor.advance(1)
-        self.registry.answer()
-        self.assertEqual(self.opened(transport).resume, self.token)
-        self.assertTrue(isOpen(self.host, self.port))
-
-    def test_aTunnelThatIsClosedMeanwhileIsOpenedAnew(self) -> None:
-        _, transport = self.claim(self.token)
-        self.protocol.dataReceived(encode(Goodbye()))
-        self.assertFalse(isOpen(self.host, self.port))
-        self.registry.answer()
-        self.registry.answer()
-        opened = self.opened(transport)
-        self.assertEqual(opened.port, self.port)
-        self.assertNotEqual(opened.resume, self.token)
-
-    def test_ofTwoThatComeAtOnceTheLastHasTheTunnel(self) -> None:
-        (_, first), (_, second) = self.claim(self.token), self.claim(self.token)
-        self.registry.answer()
-        self.registry.answer()
-        self.assertEqual(self.refusal(self.former), "taken-over")
-        self.assertIn(b"taken-over", first.takeWritten())
-        self.assertEqual(self.opened(second).resume, self.token)
-        self.assertTrue(isOpen(self.host, self.port))
-
-    def test_thatIsSoEvenIfItHasItsAnswerFirst(self) -> None:
-        (_, first), (_, second) = self.claim(self.token), self.claim(self.token)
-        self.registry.answers.pop().deliver()
-        self.assertEqual(self.opened(second).resume, self.token)
-        self.registry.answer()
-        self.assertEqual(self.refusal(first), "taken-over")
-        self.assertFalse(second.disconnecting)
-        self.assertTrue(isOpen(self.host, self.port))
-
-    def test_itCanHaveAnotherPort(self) -> None:
-        port = freePort(self.host)
-        _, transport = self.claim(self.token, port)
-        self.registry.answer()
-        self.assertEqual(self.refusal(self.former), "taken-over")
-        self.assertFalse(isOpen(self.host, self.port))
-        self.registry.answer()
-        self.assertEqual(self.opened(transport).port, port)

@@ -16,7 +16,7 @@ from bore.server.visitor import Visitor
 from bore.streams.reactor import IReactor
 from bore.wire.errors import NoAnswer, PortInUse, Refusal, ShuttingDown, TakenOver
 from tests.server.case import ControlCase
-from tests.server.test_lanepool import FakeLane, FakeLaneRelay
+from tests.server.lanecase import FakeLane, FakeLaneRelay
 from tests.support import isOpen
 
 

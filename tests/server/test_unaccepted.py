@@ -21,7 +21,7 @@ from bore.wire.messages import Accept
 from tests.fakes import FakeTransport
 from tests.relay.contract import reset
 from tests.server.case import SessionCase
-from tests.server.test_lanepool import LaneCase
+from tests.server.lanecase import LaneCase
 
 
 class AnnouncedTests(SessionCase):
