@@ -30,9 +30,10 @@ class Attempts(Interface):
 
 class ControlFactory(ReconnectingClientFactory):
     """
-    Connects as often as it has to.
+    Connects again and again.
 
-    The delays are those of a :class:`bore.client.retry.RetryPolicy`; the base class keeps them.
+    The base class waits between two attempts, and ends that when it is stopped. How long it waits is decided by a
+    :class:`bore.client.retry.RetryPolicy`, so that its own growth and jitter are off.
 
     :param attempts: decides about the attempts.
     """

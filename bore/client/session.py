@@ -46,6 +46,7 @@ class Session:
         self._host = host
         self._tunnels: dict[int, OpenTunnel] = {}
         self._checks: list[Check] = []
+        self._carrier = visitors.relay.lanes
         self._lanes: LanePool | None = None
 
     def opened(self, tunnel: Tunnel, port: int) -> None:
@@ -66,10 +67,9 @@ class Session:
         :param token: the session's token for lanes.
         :param keep: how many.
         """
-        relay = self._visitors.relay.lanes
-        if relay is not None and keep:
+        if self._carrier is not None and keep:
             self._lanes = LanePool(
-                self._reactor, relay, self._visitors, self._connections, self._server, token, keep, self._serve
+                self._reactor, self._carrier, self._visitors, self._connections, self._server, token, keep, self._serve
             )
 
     def announced(self, id: UUID, source: Source | None) -> None:
@@ -116,8 +116,8 @@ class Session:
             return
         visitors.served(visitor.id, at, lane.socket)
         left = partial(visitors.left, visitor.id, at)
-        assert visitors.relay.lanes is not None
-        visitors.relay.lanes.joinWithLane(Stream(local), lane, left, header=at.header(visitor.source))
+        assert self._carrier is not None
+        self._carrier.joinWithLane(Stream(local), lane, left, header=at.header(visitor.source))
 
     def _refuse(self, reason: Failure, lane: LaneHandle, at: OpenTunnel, visitor: Visitor) -> None:
         self._visitors.unreached(visitor.id, at.tunnel, reason)
