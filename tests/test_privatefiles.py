@@ -20,8 +20,6 @@ from tests.certificates import selfSigned
 from tests.client.case import loggingSink
 from tests.fakes import FakeReactor, captureLog
 from tests.support import temporaryFolder
-
-#: A user and a group that nobody has.
 from tests.system.test_privatefiles import STRANGER, PrivateCase
 
 

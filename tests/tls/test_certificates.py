@@ -35,7 +35,7 @@ from tests.oddcertificates import KEY, ODD, changed, forRsaPss
 from tests.support import temporaryFolder
 from tests.tls.test_tlsoffers import signed
 
-#: prime256v1 as an object identifier, in DER, and what would be a curve that nobody has.
+#: prime256v1 as an object identifier, in DER.
 P256: Final = bytes.fromhex("06082a8648ce3d030107")
 
 

@@ -10,8 +10,6 @@ from bore.streams.encryption import RECORD, TlsError, encryptedSize, stuckAt
 from bore.tls.contexts import clientContext
 from bore.tls.tlssocket import TlsSocket
 from tests.tls.rekeying import Rekeying
-
-#: A record of application data that no key opens.
 from tests.tls.tlscase import TlsCase, awaitBytes, plainPair, receive, receiveInto
 
 
