@@ -25,6 +25,7 @@ from bore.wire.messages import Connection, Heartbeat, Hello, decodeServerMessage
 from bore.wire.secret import Secret
 from tests.fakes import FakeReactor, FakeTransport, captureLog
 from tests.ports import freePort, loopbackHost
+from tests.server.balance import Balance
 from tests.support import connect
 
 HEARTBEAT = b'"Heartbeat"\0'
@@ -66,6 +67,8 @@ class ControlCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = FakeReactor()
         self.sink = logged(self.reactor, visitors=True)
+        self.balance = Balance()
+        self.sink.subscribe(self.balance, visitors=True)
         self.host = loopbackHost()
         self.relay = FakeRelay(cast(IReactor, self.reactor))
         lowest, highest = self.ports
@@ -83,6 +86,7 @@ class ControlCase(SynchronousTestCase):
             left.socket.close()
         self.assertEqual(self.reactor.getDelayedCalls(), [], "timers were left")
         self.assertEqual(self.reactor.getReaders(), [], "listeners were left")
+        self.balance.assertEnded()
 
     @property
     def warnings(self) -> list[str]:
