@@ -201,7 +201,7 @@ class TroubleTests(PairingCase):
         port = publicPort(self.client("ours", host, service.port), host)
         server.kill()
         self.start("original", "server", "--bind-addr", host).waitFor("listening")
-        self.assertLess(eventually(lambda: isOpen(host, port), "the port is back"), 5)
+        self.assertLess(eventually(lambda: isOpen(host, port), "the port is back"), 10)
 
     def test_anOriginalClientThatWasKilledFreesItsPortAtOnce(self) -> None:
         service = LocalService(echo)
