@@ -2,8 +2,8 @@
 The messages of the extension, which an original peer never receives (README, "The extension").
 
 A client that knows the extension sends a space behind its Hello; white space means nothing to an original server. A
-server that knows the extension answers with Extended. From there on frames may be longer, and both sides use the
-messages below. Unknown keys are ignored, so that messages can get further ones.
+server that knows it answers Extended. From there on frames may be longer, and both sides use the messages below.
+Unknown keys are ignored, so that messages can get further ones.
 """
 
 from __future__ import annotations
@@ -81,8 +81,7 @@ class Refused:
     """
     Server: a refusal. The server closes the connection then.
 
-    :ivar code: for programs.
-    :ivar message: for people.
+    :ivar code: for programs; the message is for people.
     :ivar retry: whether the same request may be granted later.
     """
 
@@ -210,9 +209,8 @@ def decodeAnswer(frame: bytes) -> messages.ServerMessage | Extended | BindingCha
 #: Each server chooses how it writes the random bits of a token. Fewer characters would have too few of them.
 _TOKEN = re.compile(r"[0-9A-Za-z_-]{16,64}")
 
-_MAX_LEASE: Final = 1 << 31
-
-_MAX_LANES: Final = 1 << 31
+#: Larger numbers of seconds or lanes are not valid.
+_MOST: Final = 1 << 31
 
 
 def isToken(text: str) -> bool:
@@ -245,8 +243,8 @@ def _open(content: object) -> Open:
 
 def _opened(content: object) -> Opened:
     port, resume, lease, lane, most = serde.fields(content, "port", "resume", "lease", "lane", "maxLanes")
-    seconds = serde.integer(lease, _MAX_LEASE, "not a number of seconds")
-    lanes = 0 if most is None else serde.integer(most, _MAX_LANES, "not a number of lanes")
+    seconds = serde.integer(lease, _MOST, "not a number of seconds")
+    lanes = 0 if most is None else serde.integer(most, _MOST, "not a number of lanes")
     return Opened(serde.port(port), _token(resume), seconds, _token(lane), lanes)
 
 
@@ -293,10 +291,7 @@ _SERVER_MESSAGES: Final[dict[str, Callable[[object], ExtendedServerMessage]]] = 
     "Goodbye": _goodbye,
 }
 
-_REQUESTS: Final[dict[str, Callable[[object], Request]]] = {
-    **messages.CLIENT_MESSAGES,
-    "Lane": _lane,
-}
+_REQUESTS: Final[dict[str, Callable[[object], Request]]] = {**messages.CLIENT_MESSAGES, "Lane": _lane}
 
 _ANSWERS: Final[dict[str, Callable[[object], messages.ServerMessage | Extended | BindingChallenge]]] = {
     **messages.SERVER_MESSAGES,

@@ -230,7 +230,7 @@ class LaneSession:
         """Note a frame that this side sends. One that it must not send is a bug: AssertionError or KeyError."""
         if kind == OPEN:
             assert self.serves and self.idle, "a visitor for a lane that is not idle"
-            self._sent = self._received = AFTER[self._sent, OPEN]
+            self._sent = self._received = Way.OPEN
             return
         self._sent = AFTER[self._sent, kind]
         if kind == RAW:
@@ -247,7 +247,7 @@ class LaneSession:
         if kind == OPEN:
             if self.serves or not self.idle:
                 raise ProtocolViolation("a visitor for a lane that is not idle")
-            self._sent = self._received = AFTER[self._received, OPEN]
+            self._sent = self._received = Way.OPEN
             return
         after = AFTER.get((self._received, kind))
         if after is None:

@@ -18,10 +18,8 @@ from bore.wire.errors import (
     OverlongProof,
     ProofTimeout,
     ProtocolViolation,
-    ProxyHeader,
     Refusal,
     SecretMissing,
-    SpeaksNoTls,
     UnboundProof,
     UnknownMessage,
     UnreadableProof,
@@ -31,8 +29,8 @@ from bore.wire.extension import Alive, Extended, Goodbye, Lane, MarkedHello, Ope
 from bore.wire.framing import FrameDecoder
 from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Accept, Connection, Error, Heartbeat, Hello
+from bore.wire.otherprotocols import isUndecided
 from bore.wire.proof import ServerProof
-from bore.wire.proxyprotocol import SIGNATURES
 from bore.wire.secret import Secret
 from bore.wire.sessionevents import (
     ClientAlive,
@@ -44,12 +42,6 @@ from bore.wire.sessionevents import (
     VisitorTaken,
 )
 from bore.wire.statetable import Cell, Table, on, row
-
-#: The first bytes of other protocols; those of a TLS handshake are in RFC 8446, section 5.1.
-_FOREIGN: Final[tuple[tuple[bytes, type[Refusal]], ...]] = (
-    (b"\x16\x03", SpeaksNoTls),
-    *((signature, ProxyHeader) for signature in SIGNATURES),
-)
 
 _HEARTBEAT: Final = messages.encode(Heartbeat())
 
@@ -112,13 +104,13 @@ class ServerSession:
         """
         if self._state not in TABLE:
             return
-        if self._start is not None:
-            data = self._start + data
-            self._start = self._refuseForeign(data)
-            if self._start is not None:
-                return
-        self._decoder.feed(data)
         try:
+            if self._start is not None:
+                data = self._start + data
+                self._start = data if isUndecided(data, self._encrypted) else None
+                if self._start is not None:
+                    return
+            self._decoder.feed(data)
             while (row := TABLE.get(self._state)) is not None and (frame := self._nextFrame()) is not None:
                 message = row.decode(self, frame)
                 cell = row.cell(message)
@@ -190,23 +182,6 @@ class ServerSession:
             if self.extended:
                 raise BrokenRule("frame-too-long", str(e)) from None
             raise
-
-    def _refuseForeign(self, start: bytes) -> bytes | None:
-        """
-        Refuse the first bytes of another protocol.
-
-        :param start: all bytes that have arrived so far.
-        :returns: the same bytes, if more of them are needed to decide; None: it is not another protocol.
-        """
-        for signature, refusal in _FOREIGN:
-            if refusal is SpeaksNoTls and self._encrypted:
-                continue
-            if start.startswith(signature):
-                self._state = State.SETTLED
-                raise refusal
-            if signature.startswith(start):
-                return start
-        return None
 
     def _decodeProof(self, frame: bytes) -> bytes:
         """The proof decodes its messages itself."""

@@ -1,4 +1,4 @@
-"""Sessions of both sides in every state, every message that they may hear there, and what follows from it."""
+"""Sessions of both sides in every state, every message that they may receive there, and what follows from it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Session(Protocol[_E]):
     """A session of either side."""
 
     def feed(self, data: bytes) -> Iterator[_E]:
-        """Take bytes, and tell what follows."""
+        """Add bytes, and give the events that follow."""
 
 
 def outcomesOf(session: Session[_E], *portions: bytes) -> list[_E | End]:
@@ -136,7 +136,7 @@ _OPEN: Final = frameOf(Open(8000, TOKEN))
 
 
 def _claiming(secret: Secret | None) -> ServerSession:
-    """A server's session whose client waits to hear if it has its tunnel."""
+    """A server's session whose client waits for its tunnel."""
     return _server(secret, markedHello(1), _OPEN, last=TunnelAsked(8000, TOKEN))
 
 

@@ -28,7 +28,7 @@ from tests.wire.strategies import SERVER_MESSAGES, TEXTS, UNHURRIED, AnyMessage,
 class ListeningTests(SynchronousTestCase):
     """A client understands what its server sends."""
 
-    def test_anOpenTunnelStaysOpenWhateverIsIgnored(self) -> None:
+    def test_anOpenTunnelStaysOpenBehindIgnoredMessages(self) -> None:
         session = CLIENT_STATES["OPEN"]()
         ignored: list[ServerMessage] = [Challenge(ID), Hello(1)]
         self.assertEqual(outcomesOf(session, *map(encode, ignored)), [Unexpected(message) for message in ignored])
@@ -82,7 +82,7 @@ class ListeningTests(SynchronousTestCase):
 
 
 class RefusedTests(SynchronousTestCase):
-    """A client receives that it is refused."""
+    """A client is refused."""
 
     @UNHURRIED
     @given(TEXTS)

@@ -60,7 +60,7 @@ SEGMENTS: Final = st.lists(st.integers(1, 80), min_size=1, max_size=8)
 
 @dataclass
 class Script:
-    """What a server does once its client has asked for a tunnel: open it, and tell of it."""
+    """What a server does once its client has asked for a tunnel: open it, and announce what happens."""
 
     port: int
     token: str

@@ -110,7 +110,7 @@ class EncodingTests(SynchronousTestCase):
 
 
 class UnderstandingTests(SynchronousTestCase):
-    """Whatever means a message in JSON is that message, and it may have grown."""
+    """Every JSON spelling of a message is that message, with further keys, too."""
 
     @UNHURRIED
     @given(EXTENDED_CLIENT_MESSAGES.flatmap(lambda message: st.tuples(st.just(message), spelledOut(message))))

@@ -20,7 +20,7 @@ def framesOf(decoder: FrameDecoder) -> list[bytes]:
 
 
 def withoutNul(size: int) -> st.SearchStrategy[bytes]:
-    """So many bytes, none of which is a NUL."""
+    """Bytes of this number, without a NUL."""
     return st.binary(min_size=size, max_size=size).map(lambda data: data.replace(b"\0", b"\xff"))
 
 

@@ -279,7 +279,7 @@ class HostileTests(MessageTestCase):
                     self.assertUuidRefused(json.dumps(spoilt))
 
     def assertUuidRefused(self, value: str) -> None:
-        """This JSON text is not a UUID, in none of the three messages that have one."""
+        """This JSON text is not a UUID in any of the three messages that have one."""
         self.assertRefused([f'{{"Accept":{value}}}'.encode()], decodeClientMessage)
         self.assertRefused(
             [f'{{"{name}":{value}}}'.encode() for name in ("Challenge", "Connection")], decodeServerMessage

@@ -36,7 +36,7 @@ class Side:
     """
     One side of a lane.
 
-    :ivar state: its state by the book.
+    :ivar state: its state by the model.
     :ivar visitor: which visitor is on the lane, or was the last, as far as this side knows.
     :ivar unread: what it has sent and the other side has not received.
     :ivar ended: whether the end of the connection is behind that, and not received either.
@@ -51,7 +51,7 @@ class Side:
         self._decoder = LaneDecoder()
 
     def send(self, kind: int, size: int) -> None:
-        """Send something of this kind; all bytes of a stream send whose it is."""
+        """Send a frame of this kind. All bytes of a stream carry the number of its visitor."""
         self.state = self.state.sending()[kind]
         if kind == FIN:
             self.session.sentEnd()
@@ -72,7 +72,7 @@ class Side:
             other.ended = False
 
     def take(self, portion: bytes) -> None:
-        """Hear these bytes."""
+        """Receive these bytes."""
         self._decoder.feed(portion)
         while (taken := self._decoder.next()) is not None:
             kind, payload = taken
@@ -83,7 +83,7 @@ class Side:
 
 
 class LaneTalkTests(SynchronousTestCase):
-    """Two sides that keep to the rules understand each other, and notice who does not."""
+    """Two sides that keep to the rules understand each other, and notice a side that does not."""
 
     def talk(self, sent: Iterable[Move], check: Callable[[Side, Side], None]) -> tuple[Side, Side]:
         """
@@ -102,7 +102,7 @@ class LaneTalkTests(SynchronousTestCase):
         return server, client
 
     def assertAgreed(self, server: Side, client: Side) -> None:
-        """Both know what the book knows; what one of them does not know yet, is on its way."""
+        """Both sides agree with the model, but for what is still on its way."""
         for side in (server, client):
             self.assertEqual((side.session.idle, side.session.over), (side.state.idle, side.state.over))
         if server.session.idle:

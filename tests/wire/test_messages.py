@@ -127,7 +127,7 @@ class EncodingTests(MessageTestCase):
 
 
 class UnderstandingTests(MessageTestCase):
-    """Whatever means a message in JSON is that message, as for the original."""
+    """Every JSON spelling of a message is that message, as for the original."""
 
     def test_whiteSpaceAroundTokensMeansNothing(self) -> None:
         self.assertUnderstood(
@@ -172,7 +172,7 @@ class UnderstandingTests(MessageTestCase):
         self.assertUnderstood([b'{"Error":""}'], Error(""), decodeServerMessage)
         self.assertUnderstood([b'{"Error":"a\\u0000b"}'], Error("a\0b"), decodeServerMessage)
 
-    def test_theProofIsATextThatNobodyHasLookedAtYet(self) -> None:
+    def test_theProofIsATextThatIsNotCheckedYet(self) -> None:
         self.assertUnderstood([b'{"Authenticate":"no hex"}'], Authenticate("no hex"), decodeClientMessage)
 
     @UNHURRIED

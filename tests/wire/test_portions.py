@@ -51,7 +51,7 @@ def receivesAll(session: ServerSession, arriving: Iterable[bytes]) -> ServerOutc
 
 
 class PortionsTests(SynchronousTestCase):
-    """Of arbitrary bytes a session makes events or a WireError: what else is raised ends the test."""
+    """Arbitrary bytes give events or a WireError; any other error fails the test."""
 
     @UNHURRIED
     @given(

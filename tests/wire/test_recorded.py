@@ -1,5 +1,5 @@
 """
-Conversations recorded from the original, bore 0.6.0, sent again by our sessions.
+Conversations recorded from the original, bore 0.6.0, replayed by our sessions.
 
 The recordings end a connection with ``<EOF>``. Both ends knew the secret ``my secret`` where there was one.
 """

@@ -151,7 +151,7 @@ class TableTests(SynchronousTestCase):
 
 
 class ProofTests(SynchronousTestCase):
-    """A server with a secret lets in who knows it."""
+    """A server with a secret accepts the clients that know it."""
 
     def test_aServerWithASecretGreetsWithAChallengeAndOneWithoutSendsNothing(self) -> None:
         self.assertRegex(
