@@ -131,7 +131,7 @@ def parseHostPort(text: str) -> tuple[str, int | None]:
         host, bracket, port = text[1:].partition("]")
         if not bracket or not isLiteral(host) or (port and not port.startswith(":")):
             raise ValueError("must be written as [2001:db8::1] or [2001:db8::1]:7835")
-        return host, _portBehind(port[1:]) if port else None
+        return host, _portIn(port[1:]) if port else None
     if text.count(":") > 1:
         if not isLiteral(text):
             raise ValueError(
@@ -147,10 +147,10 @@ def parseHostPort(text: str) -> tuple[str, int | None]:
         asciiName(host)
     except UnicodeError:
         raise ValueError("must be an address, or a name of characters that are valid in names") from None
-    return host, _portBehind(port) if colon else None
+    return host, _portIn(port) if colon else None
 
 
-def _portBehind(text: str) -> int:
+def _portIn(text: str) -> int:
     try:
         return parsePort(text)
     except ValueError as e:

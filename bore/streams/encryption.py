@@ -1,7 +1,7 @@
 """
 What this layer knows of sockets whose bytes go through TLS, without loading OpenSSL.
 
-Whoever holds a stream asks here; the answers for a plain socket cost no call of the system.
+The functions take any stream socket. For a plain one they make no system call.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def closeWithReset(sock: socket.socket) -> None:
 
 
 def _set(sock: socket.socket, options: tuple[tuple[int, int, int], ...]) -> None:
-    # Some systems refuse options to a socket whose peer is gone already: reading from it will tell.
+    # Some systems refuse options to a socket whose peer is gone already: reading from it will report that.
     with contextlib.suppress(OSError):
         for level, option, value in options:
             sock.setsockopt(level, option, value)

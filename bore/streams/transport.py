@@ -39,7 +39,7 @@ CLOSE_TIMEOUT: Final = 3.0
 _DOES_NOT_READ: Final = "it has requested new keys inside TLS, and does not read the answer"
 
 #: The protocol of a transport whose socket was taken away.
-_NOBODY: Final = Protocol()
+_NO_PROTOCOL: Final = Protocol()
 
 
 class IStreamTransport(ITCPTransport, ISystemHandle, IConsumer, IPushProducer):
@@ -211,7 +211,7 @@ class SocketTransport(tcp.Connection):
         self._getFree()
         self.connected = 0
         self.disconnected = 1
-        self.protocol = _NOBODY  # without the cycle of references both are freed at once
+        self.protocol = _NO_PROTOCOL  # without the cycle of references both are freed at once
         return self.socket
 
     def getPeer(self) -> IPv4Address | IPv6Address:

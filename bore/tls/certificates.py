@@ -153,7 +153,7 @@ def readCredentials(certificates: Path, key: Path) -> Credentials:
     """
     chain = readCertificates(certificates)
     try:
-        shown = _public(chain[0])
+        presented = _public(chain[0])
         kind = chain[0].public_key_algorithm_oid
     except ODD:
         raise BadCredentials(f"{certificates} has a certificate for a key of an unknown kind: {KINDS}") from None
@@ -169,7 +169,7 @@ def readCredentials(certificates: Path, key: Path) -> Credentials:
         raise BadCredentials(f"{key} has no private key: give a PEM file with BEGIN PRIVATE KEY in it") from None
     if not isinstance(private, Key):
         raise BadCredentials(f"{key} has a key that cannot sign: {KINDS}")
-    if private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != shown:
+    if private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != presented:
         raise BadCredentials(f"{key} is not the key of the first certificate in {certificates}: give its key")
     return Credentials(private, chain)
 

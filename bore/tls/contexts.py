@@ -50,7 +50,7 @@ def serverContext(credentials: Credentials, clients: Sequence[x509.Certificate] 
 
 def repeatedContext(credentials: Credentials | None = None) -> SSL.Context:
     """
-    The context of a client for a server that should show the same certificate again. The handshake accepts every
+    The context of a client for a server that should present the same certificate again. The handshake accepts every
     certificate without verifying it; the caller compares it.
 
     :param credentials: the certificate for a server that requires one.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class ServerNotTrusted(Exception):
-    """The certificate of a server does not show that it is the server that the user means."""
+    """The certificate of a server does not prove that it is the server that the user means."""
 
 
 class CertificateNotCurrent(ServerNotTrusted):

@@ -91,7 +91,7 @@ class Known:
 
     @property
     def what(self) -> str:
-        """What the server is expected to show, for an error."""
+        """What the server is expected to present, for an error."""
         keys = [server.key for server in self.servers]
         return "a certificate by a trusted authority" if AUTHORITY in keys else f"the key {keys[0]}"
 
@@ -137,7 +137,7 @@ class Record:
 
     def add(self, key: str) -> Known:
         """
-        Write down what the server has shown, unless something is known of it.
+        Write the server down, unless something is known of it.
 
         :returns: what is known of it already; then nothing was written.
         :raises KnownServersError: see :meth:`KnownServers.find`.

@@ -106,10 +106,10 @@ class TlsPort:
         while sockets and len(judged) < end:
             sock = sockets.pop()
             if sock.fileno() >= 0:
-                shown = sock.chainBytes
-                if shown not in judged:
-                    judged[shown] = self.certificate.accepts(sock)
-                if not judged[shown]:
+                presented = sock.chainBytes
+                if presented not in judged:
+                    judged[presented] = self.certificate.accepts(sock)
+                if not judged[presented]:
                     over.add(sock)
         for each in over - self._endSessions(over, CertificateRefused()):
             with contextlib.suppress(OSError):

@@ -35,7 +35,7 @@ class ServerCertificate:
     A certificate in files. When the files change, later clients get the new one.
 
     :param sink: gets the events.
-    :param certificate: a PEM file with the certificate, and those above it behind it.
+    :param certificate: a PEM file with the certificate, followed by those above it.
     :param key: a PEM file with its key.
     :param clients: a PEM file with the authorities for the certificates that clients need; None: they need none.
     :ivar authorities: these authorities; empty: clients need no certificate.
@@ -98,8 +98,8 @@ class ServerCertificate:
         """Whether the certificate of a client would be accepted now, apart from its dates."""
         if self._clients is None:
             return True
-        shown = sock.chain
-        return bool(shown) and isSigned(shown[0], shown[1:], self.authorities)
+        presented = sock.chain
+        return bool(presented) and isSigned(presented[0], presented[1:], self.authorities)
 
     def _readAuthorities(self) -> tuple[x509.Certificate, ...]:
         return () if self._clients is None else readAuthorities(self._clients)

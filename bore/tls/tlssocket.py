@@ -44,7 +44,7 @@ _MISTAKES: Final = (
         ("alert unknown ca", "alert bad certificate", "alert certificate", "alert decrypt error"),
         "it rejects our certificate",
     ),
-    (("did not return a certificate",), "it has shown no certificate"),
+    (("did not return a certificate",), "it has sent no certificate"),
     (("no application protocol",), "it does not accept bore/1 inside TLS"),
 )
 
@@ -56,7 +56,7 @@ class TlsSocket(socket.socket):
     It can replace any plain non-blocking stream socket. Each direction ends on its own; a direction that ends without
     ``close_notify`` was cut, and reading raises ConnectionResetError there.
 
-    * Data that could not be written (BlockingIOError) has to be written next, alone or with more behind it.
+    * Data that could not be written (BlockingIOError) has to be written next, alone or followed by more.
     * A read should have room for a whole record: no poll reports the rest, which is in OpenSSL's memory.
     * A read takes one record, which may have no data for us. So a read that has to wait may leave bytes in the socket,
       and no further edge of the poll reports these.
@@ -69,22 +69,22 @@ class TlsSocket(socket.socket):
     :ivar stuck: not 0 if the last read had to write first, and could not: the bytes in the socket can be read when it
         is writable, and not before. A peer that reads nothing can make that last for ever, so it needs a limit
         (STUCK_TIMEOUT). It is another number each time.
-    :ivar complaints: the errors of the peer's chain of certificates, as codes of X509_STORE_CTX_get_error(3).
+    :ivar chainErrors: the errors of the peer's chain of certificates, as codes of X509_STORE_CTX_get_error(3).
     """
 
-    __slots__ = ("_closing", "_ended", "_pending", "_tls", "complaints", "stuck")
+    __slots__ = ("_closing", "_ended", "_pending", "_tls", "chainErrors", "stuck")
 
     def __init__(self, sock: socket.socket, context: SSL.Context, name: str | None) -> None:
         super().__init__(sock.family, sock.type, sock.proto, fileno=sock.detach())
         self.setblocking(False)
-        self.complaints: list[int] = []
+        self.chainErrors: list[int] = []
         self._closing = False
         self._pending: SSL.Error | None = None
         self._ended = False
         self.stuck = 0
         # pyOpenSSL takes a descriptor as well; with this object there would be a cycle of references.
         self._tls: SSL.Connection = SSL.Connection(context, self.fileno())  # type: ignore[arg-type]
-        self._tls.set_app_data(self.complaints)
+        self._tls.set_app_data(self.chainErrors)
         # Then a call reads one record: the peer may send records without data as fast as it likes.
         lib.SSL_clear_mode(self._tls._ssl, lib.SSL_MODE_AUTO_RETRY)
         if name is None:
@@ -149,7 +149,7 @@ class TlsSocket(socket.socket):
 
     @property
     def hasPendingError(self) -> bool:
-        """Whether the end or an error was found behind the data that was read last: the next read returns it."""
+        """Whether the end or an error was found after the data that was read last: the next read returns it."""
         return self._ended or self._pending is not None
 
     @property

@@ -11,7 +11,7 @@ from bore.tls.errors import ServerNotTrusted
 from bore.tls.knownservers import AUTHORITY, NOTHING, Known, KnownServersError, Record
 from bore.tls.settings import ClientTls
 from bore.tls.tlssocket import TlsSocket
-from bore.tls.verdict import Expected, Verdict, judge, judgeAgain, keyChanged, shownBy
+from bore.tls.verdict import Expected, Verdict, judge, judgeAgain, keyChanged, presentedBy
 
 
 class Trust:
@@ -25,7 +25,8 @@ class Trust:
     :param secret: whether there is a secret, which the server will have to prove.
     :param sink: gets the events.
     :ivar context: what the client offers in the handshake.
-    :ivar repeated: the same for a server that should show a certificate again: that is not verified in the handshake.
+    :ivar repeated: the same for a server that should present a certificate again, which is not verified in the
+        handshake.
     :ivar name: the server's name in the handshake; empty: none is sent.
     """
 
@@ -44,7 +45,7 @@ class Trust:
 
         :raises ServerNotTrusted: see :func:`bore.tls.verdict.judge`.
         """
-        verdict = judge(shownBy(sock), self._expected, self._known())
+        verdict = judge(presentedBy(sock), self._expected, self._known())
         return verdict if self._expected.secret else self._writeDown(verdict)
 
     def judgeAgain(self, sock: TlsSocket, before: Verdict) -> Verdict:
@@ -56,7 +57,7 @@ class Trust:
         """
         if before.accepts(sock):
             return before
-        return judgeAgain(shownBy(sock), self._expected, self._known())
+        return judgeAgain(presentedBy(sock), self._expected, self._known())
 
     def proven(self, verdict: Verdict) -> Verdict:
         """

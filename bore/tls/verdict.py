@@ -27,7 +27,7 @@ _UNSIGNED: Final = frozenset((2, 18, 19, 20, 21))
 
 _UNTRUSTED: Final = "the server's certificate is signed by an authority that is not trusted"
 
-_COMPLAINTS: Final = {
+_CHAIN_ERRORS: Final = {
     7: _UNTRUSTED,
     18: "the server's certificate is self-signed, and --tls-ca requires one of an authority",
     19: _UNTRUSTED,
@@ -80,19 +80,19 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Presented:
     """
-    What a server has shown in a handshake.
+    What a server has presented in a handshake.
 
     :ivar certificate: its certificate.
-    :ivar complaints: what OpenSSL found wrong with the chain, as codes of X509_STORE_CTX_get_error(3).
+    :ivar chainErrors: what OpenSSL found wrong with the chain, as codes of X509_STORE_CTX_get_error(3).
     :ivar encoded: the certificate in DER, as it was received.
     :ivar key: the fingerprint of its key.
     :raises ServerNotTrusted: when the certificate has a key of an unknown kind.
     """
 
     certificate: x509.Certificate
-    complaints: Sequence[int] = ()
+    chainErrors: Sequence[int] = ()
     encoded: bytes = b""
     key: str = field(init=False)
 
@@ -105,7 +105,7 @@ class Shown:
     @property
     def isUnsigned(self) -> bool:
         """Whether no trusted authority has signed the certificate."""
-        return not _UNSIGNED.isdisjoint(self.complaints)
+        return not _UNSIGNED.isdisjoint(self.chainErrors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +140,9 @@ class Verdict:
         return self if self.why.endswith(_VERIFIED) else replace(self, why=self.why + _VERIFIED)
 
 
-def shownBy(sock: TlsSocket) -> Shown:
+def presentedBy(sock: TlsSocket) -> Presented:
     """
-    Read what the server at the other end of a connection has shown.
+    Read what the server of a connection has presented.
 
     :raises ServerNotTrusted: when that cannot be read, or is nothing.
     """
@@ -153,10 +153,10 @@ def shownBy(sock: TlsSocket) -> Shown:
         raise ServerNotTrusted("the server's certificate breaks the rules for certificates (RFC 5280)") from None
     if certificate is None:
         raise ServerNotTrusted("the server has presented no certificate")
-    return Shown(certificate, sock.complaints, sock.certificateBytes)
+    return Presented(certificate, sock.chainErrors, sock.certificateBytes)
 
 
-def judge(shown: Shown, expected: Expected, known: Known) -> Verdict:
+def judge(presented: Presented, expected: Expected, known: Known) -> Verdict:
     """
     Judge the server of a control connection.
 
@@ -168,17 +168,17 @@ def judge(shown: Shown, expected: Expected, known: Known) -> Verdict:
     :raises ServerNotTrusted: when it is not the server that the user means; :class:`ServerKeyChanged` when its key is
         not the one that is known or given; :class:`CertificateNotCurrent` when only dates are wrong.
     """
-    why, new = _decide(shown, expected, known)
-    return Verdict(shown.key, why, new, shown.encoded)
+    why, new = _decide(presented, expected, known)
+    return Verdict(presented.key, why, new, presented.encoded)
 
 
-def judgeAgain(shown: Shown, expected: Expected, known: Known) -> Verdict:
+def judgeAgain(presented: Presented, expected: Expected, known: Known) -> Verdict:
     """
     Judge the server of a further connection of a session, which shows another certificate than before.
 
     :raises ServerNotTrusted: as :func:`judge`, and when the server is new: then it is not the one of the session.
     """
-    verdict = judge(shown, expected, known)
+    verdict = judge(presented, expected, known)
     if verdict.new:
         raise ServerNotTrusted("a connection of the session leads to another server")
     return verdict
@@ -196,64 +196,64 @@ def keyChanged(expected: Expected, known: Known, key: str) -> ServerKeyChanged:
     )
 
 
-def _decide(shown: Shown, expected: Expected, known: Known) -> tuple[str, str]:
+def _decide(presented: Presented, expected: Expected, known: Known) -> tuple[str, str]:
     """Why the server is trusted, and the entry for the file of known servers if it is new."""
     tls = expected.tls
     if tls.fingerprint is not None:
-        if shown.key != tls.fingerprint:
+        if presented.key != tls.fingerprint:
             raise ServerKeyChanged(
-                f"the server's key is {shown.key}, and --tls-fingerprint requires {tls.fingerprint}: "
+                f"the server's key is {presented.key}, and --tls-fingerprint requires {tls.fingerprint}: "
                 "someone may be intercepting the connection, or the server has a new key"
             )
         return "as --tls-fingerprint says", ""
     if tls.authorities is not None:
-        _checkSigned(shown, expected)
+        _checkSigned(presented, expected)
         return "signed by an authority of --tls-ca", ""
     if known.servers:
-        return _compare(shown, expected, known), ""
-    if shown.isUnsigned:
-        return "new" if expected.secret else "trusted on first use", shown.key
-    _checkSigned(shown, expected)
+        return _compare(presented, expected, known), ""
+    if presented.isUnsigned:
+        return "new" if expected.secret else "trusted on first use", presented.key
+    _checkSigned(presented, expected)
     return "signed by a trusted authority", AUTHORITY
 
 
-def _compare(shown: Shown, expected: Expected, known: Known) -> str:
+def _compare(presented: Presented, expected: Expected, known: Known) -> str:
     """Compare what the server shows with what is known of it, and say why it is trusted."""
     keys = [server.key for server in known.servers]
-    if shown.key in keys:
+    if presented.key in keys:
         return "known"
-    if AUTHORITY not in keys or shown.isUnsigned:
-        raise keyChanged(expected, known, shown.key)
-    _checkSigned(shown, expected)
+    if AUTHORITY not in keys or presented.isUnsigned:
+        raise keyChanged(expected, known, presented.key)
+    _checkSigned(presented, expected)
     return "signed by a trusted authority"
 
 
-def _checkSigned(shown: Shown, expected: Expected) -> None:
+def _checkSigned(presented: Presented, expected: Expected) -> None:
     """
     Check that an authority has signed the certificate, and for this server.
 
     :raises CertificateNotCurrent: when nothing but its dates is wrong.
     """
-    others = [number for number in shown.complaints if number not in _DATES]
+    others = [number for number in presented.chainErrors if number not in _DATES]
     if others:
         raise ServerNotTrusted(
-            _COMPLAINTS.get(others[0], f"OpenSSL rejects the server's certificate (error {others[0]})")
+            _CHAIN_ERRORS.get(others[0], f"OpenSSL rejects the server's certificate (error {others[0]})")
         )
     try:
         with silenced():
             if expected.name:
-                verify_certificate_hostname(shown.certificate, expected.name)
+                verify_certificate_hostname(presented.certificate, expected.name)
             else:
-                verify_certificate_ip_address(shown.certificate, expected.host.partition("%")[0])
+                verify_certificate_ip_address(presented.certificate, expected.host.partition("%")[0])
     except (VerificationError, CertificateError, *ODD):
         raise ServerNotTrusted(
-            f"the server's certificate is not for {expected.host}, but for {_namesIn(shown.certificate)}: "
+            f"the server's certificate is not for {expected.host}, but for {_namesIn(presented.certificate)}: "
             "give --to the server's name"
         ) from None
-    if shown.complaints:
+    if presented.chainErrors:
         now = datetime.datetime.now(datetime.UTC)
         raise CertificateNotCurrent(
-            f"{_DATES[shown.complaints[0]]}: renew it, or set the clock of this machine, which reads "
+            f"{_DATES[presented.chainErrors[0]]}: renew it, or set the clock of this machine, which reads "
             f"{now:%Y-%m-%d %H:%M} UTC"
         )
 

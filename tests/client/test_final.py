@@ -35,7 +35,7 @@ from bore.wire.errors import (
 )
 from tests.certificates import selfSigned
 from tests.client.case import ControlCase
-from tests.tls.trustcase import shown
+from tests.tls.trustcase import presenting
 
 #: When it happens: at the very first attempt; at a later one, and there was no tunnel yet; or there was one.
 FIRST, LATER, UP = "first", "later", "up"
@@ -122,7 +122,7 @@ class FinalCase(ControlCase):
     def shakeHands(self) -> None:
         """The current server shows a certificate."""
         server = self.servers.current
-        server.judged(server.trust().judge(shown(selfSigned(), [18])))
+        server.judged(server.trust().judge(presenting(selfSigned(), [18])))
 
 
 class FinalTests(FinalCase):

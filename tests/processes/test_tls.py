@@ -199,7 +199,7 @@ class ClientCertificateTests(TlsCase):
 
     def test_whoHasNoneIsTold(self) -> None:
         self.assertTold("give --tls-cert and --tls-key")
-        self.bore.waitFor("has shown no certificate")
+        self.bore.waitFor("has sent no certificate")
         self.assertEqual(count(self.bore, "opened for"), 0)
         self.assertNoTraceback(self.bore)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bore.tls.errors import ServerNotTrusted
 from tests.certificates import Authority
-from tests.tls.trustcase import TrustCase, shown
+from tests.tls.trustcase import TrustCase, presenting
 
 AUTHORITY = Authority()
 
@@ -16,7 +16,7 @@ class NameTests(TrustCase):
         """Whether a certificate for these names is one for this host."""
         trust = self.trust(host=host, authorities=(AUTHORITY.identity.certificate,))
         try:
-            trust.judge(shown(AUTHORITY.issue(*names)))
+            trust.judge(presenting(AUTHORITY.issue(*names)))
         except ServerNotTrusted as e:
             self.assertIn(host, str(e))
             return False

@@ -21,9 +21,9 @@ from tests.tls.trustcase import HOST, TrustCase
 class OddTlsSocket:
     """As much of a TLS socket as is judged, over what OpenSSL has read."""
 
-    def __init__(self, certificate: crypto.X509, complaints: list[int]) -> None:
+    def __init__(self, certificate: crypto.X509, chainErrors: list[int]) -> None:
         self._certificate = certificate
-        self.complaints = complaints
+        self.chainErrors = chainErrors
 
     @property
     def certificate(self) -> x509.Certificate:
@@ -37,7 +37,7 @@ class OddTlsSocket:
 class OddTests(TrustCase):
     """What the client says."""
 
-    def judge(self, trust: Trust, data: bytes, complaints: list[int]) -> str:
+    def judge(self, trust: Trust, data: bytes, chainErrors: list[int]) -> str:
         """Why the server is not trusted; empty: it is."""
         try:
             certificate = readByOpenSSL(data)
@@ -46,7 +46,7 @@ class OddTests(TrustCase):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
-                trust.judge(cast(TlsSocket, OddTlsSocket(certificate, complaints)))
+                trust.judge(cast(TlsSocket, OddTlsSocket(certificate, chainErrors)))
         except ServerNotTrusted as e:
             return str(e)
         return ""
@@ -64,10 +64,10 @@ class OddTests(TrustCase):
         for name, change in ODD.items():
             data = changed(identity, change)
             for told, trust in self.trusts().items():
-                for complaints in ([], [18], [20]):
-                    why = self.judge(trust, data, complaints)
-                    with self.subTest(kind=name, told=told, complaints=complaints):
-                        if told == "fingerprint" or (complaints and told == "ca"):
+                for chainErrors in ([], [18], [20]):
+                    why = self.judge(trust, data, chainErrors)
+                    with self.subTest(kind=name, told=told, chainErrors=chainErrors):
+                        if told == "fingerprint" or (chainErrors and told == "ca"):
                             self.assertNotEqual(why, "")
                         for words in ("OpenSSL", "X509", "extension"):
                             self.assertNotIn(words, why)

@@ -168,7 +168,7 @@ class CertificateTests(TlsCase):
         day = datetime.timedelta(days=1)
         whole = credentialsOf(below.issue("tunnel.example"))
         trusted = (root.identity.certificate,)
-        for credentials, authorities, complaints in (
+        for credentials, authorities, chainErrors in (
             (ownCredentials(), (), {18}),
             (ownCredentials(), trusted, {18}),
             (whole, trusted, set()),
@@ -179,17 +179,17 @@ class CertificateTests(TlsCase):
             (credentialsOf(root.issue("x", forClients=True)), trusted, {26}),
         ):
             client, _ = self.pair(serverContext(credentials), clientContext(authorities))
-            self.assertEqual(set(client.complaints), complaints)
+            self.assertEqual(set(client.chainErrors), chainErrors)
             self.assertEqual(client.certificate, credentials.chain[0])
 
     def test_complaintsBelongToOneConnection(self) -> None:
         context = clientContext(())
         ends = [self.pair(client=context)[0] for _ in range(2)]
-        self.assertEqual([end.complaints for end in ends], [[18], [18]])
+        self.assertEqual([end.chainErrors for end in ends], [[18], [18]])
 
     def test_whoKnowsTheCertificateDoesNotLookAtTheChain(self) -> None:
         client, _ = self.pair(client=repeatedContext())
-        self.assertEqual((client.complaints, client.certificate), ([], ownCredentials().chain[0]))
+        self.assertEqual((client.chainErrors, client.certificate), ([], ownCredentials().chain[0]))
 
 
 class ClientCertificateTests(TlsCase):
@@ -226,7 +226,7 @@ class ClientCertificateTests(TlsCase):
 
     def test_whoHasNoneIsToldSo(self) -> None:
         client, server = self.ends(self.server)
-        self.assertEqual(str(self.assertRaises(TlsError, shake, client, server)), "it has shown no certificate")
+        self.assertEqual(str(self.assertRaises(TlsError, shake, client, server)), "it has sent no certificate")
         words = "it requires a certificate of the client: give --tls-cert and --tls-key"
         self.assertEqual(str(self.assertRaises(TlsError, receive, client, 1)), words)
 

@@ -13,10 +13,10 @@ from bore.tls.tlssocket import TlsSocket
 from bore.tls.trust import Trust
 from bore.wire.limits import CONTROL_PORT
 from tests.certificates import selfSigned
-from tests.tls.test_verdict import SHOWN, STRANGER, TABLE, authority
-from tests.tls.trustcase import HOST, FakeTlsSocket, TrustCase, shown
+from tests.tls.test_verdict import PRESENTED, STRANGER, TABLE, authority
+from tests.tls.trustcase import HOST, FakeTlsSocket, TrustCase, presenting
 
-KEY: Final = SHOWN["self-signed"][0].fingerprint
+KEY: Final = PRESENTED["self-signed"][0].fingerprint
 SERVER: Final = f"{HOST}:{CONTROL_PORT}"
 
 
@@ -25,12 +25,12 @@ class FileTests(TrustCase):
 
     def test_aNewServerIsWrittenDownAtOnceOrOnceItHasProvedTheSecretAndNothingElseIs(self) -> None:
         for (given, known), secret in itertools.product(TABLE, (False, True)):
-            for (name, (identity, complaints)), outcome in zip(SHOWN.items(), TABLE[given, known], strict=True):
-                with self.subTest(given=given, known=known, secret=secret, shown=name):
+            for (name, (identity, chainErrors)), outcome in zip(PRESENTED.items(), TABLE[given, known], strict=True):
+                with self.subTest(given=given, known=known, secret=secret, presented=name):
                     self.path.unlink(missing_ok=True)
                     self.knowKey(known, identity.fingerprint)
                     trust = self.trusting(given, identity.fingerprint, secret)
-                    before, sock = self.written, shown(identity, complaints)
+                    before, sock = self.written, presenting(identity, chainErrors)
                     if not isinstance(outcome, str):
                         self.assertRaises(outcome, trust.judge, sock)
                         self.assertEqual(self.written, before)
@@ -64,15 +64,15 @@ class FileTests(TrustCase):
 
     def test_whatIsNotProvenIsNotWrittenDown(self) -> None:
         trust = self.trust(secret=True)
-        trust.judge(shown(*SHOWN["self-signed"]))
-        trust.judge(shown(selfSigned(), [18]))
+        trust.judge(presenting(*PRESENTED["self-signed"]))
+        trust.judge(presenting(selfSigned(), [18]))
         self.assertEqual(self.written, "")
-        trust.proven(trust.judge(shown(*SHOWN["self-signed"])))
+        trust.proven(trust.judge(presenting(*PRESENTED["self-signed"])))
         self.assertEqual(self.written, f"{HOST}:7835 {KEY}\n")
 
     def test_whatAnotherClientHasWrittenDownMeanwhileDecides(self) -> None:
         trust = self.trust(secret=True)
-        verdict = trust.judge(shown(*SHOWN["self-signed"]))
+        verdict = trust.judge(presenting(*PRESENTED["self-signed"]))
         self.know(KEY)
         self.assertEqual(trust.proven(verdict).new, "")
         self.know(STRANGER)
@@ -84,26 +84,26 @@ class FileTests(TrustCase):
         for secret in (False, True):
             self.path.unlink(missing_ok=True)
             trust = self.trust(secret)
-            verdict = trust.judge(shown(*SHOWN["self-signed"]))
+            verdict = trust.judge(presenting(*PRESENTED["self-signed"]))
             self.assertEqual(verdict.isKnown, not secret)
             self.assertTrue(trust.proven(verdict).isKnown)
-            self.assertRaises(ServerKeyChanged, trust.judge, shown(selfSigned(), [18]))
-            self.assertTrue(trust.judge(shown(*SHOWN["self-signed"])).isKnown)
+            self.assertRaises(ServerKeyChanged, trust.judge, presenting(selfSigned(), [18]))
+            self.assertTrue(trust.judge(presenting(*PRESENTED["self-signed"])).isKnown)
 
     def test_aFileThatCannotBeReliedOnIsNoFirstUse(self) -> None:
         self.path.write_text("damaged\n")
         self.path.chmod(0o600)
-        error = self.assertRaises(ServerNotTrusted, self.trust().judge, shown(*SHOWN["self-signed"]))
+        error = self.assertRaises(ServerNotTrusted, self.trust().judge, presenting(*PRESENTED["self-signed"]))
         self.assertIn(str(self.path), str(error))
         self.assertEqual(self.written, "damaged\n")
         for given in ("this fingerprint", "ca"):
-            self.trusting(given, SHOWN["good"][0].fingerprint, False).judge(shown(*SHOWN["good"]))
+            self.trusting(given, PRESENTED["good"][0].fingerprint, False).judge(presenting(*PRESENTED["good"]))
 
     def test_whereNothingCanBeWrittenTheKeyHoldsForTheRun(self) -> None:
         trust = Trust(HOST, CONTROL_PORT, ClientTls(knownServers=None), False, self.sink)
         for _ in range(2):
-            trust.judge(shown(*SHOWN["self-signed"]))
-        error = self.assertRaises(ServerKeyChanged, trust.judge, shown(selfSigned(HOST), [18]))
+            trust.judge(presenting(*PRESENTED["self-signed"]))
+        error = self.assertRaises(ServerKeyChanged, trust.judge, presenting(selfSigned(HOST), [18]))
         self.assertIn("restart the client", str(error))
         self.assertIn(ServerNotRemembered(SERVER, KEY, "there is no directory for it"), self.events)
         self.assertEqual([event for event in self.events if isinstance(event, ServerRemembered)], [])
@@ -113,7 +113,7 @@ class AgainTests(TrustCase):
     """Further connections of the session."""
 
     def test_theSameCertificateIsGoodWhateverHasBecomeOfTheFile(self) -> None:
-        sock = shown(*SHOWN["self-signed"])
+        sock = presenting(*PRESENTED["self-signed"])
         trust = self.trust()
         verdict = trust.judge(sock)
         for content in ("", "damaged\n", f"{HOST}:7835 {STRANGER}\n"):
@@ -126,8 +126,8 @@ class AgainTests(TrustCase):
             with self.subTest(secret=secret, first=name):
                 self.path.unlink(missing_ok=True)
                 trust = self.trust(secret)
-                verdict = trust.judge(shown(*SHOWN[name]))
-                stranger = shown(selfSigned(HOST), [18])
+                verdict = trust.judge(presenting(*PRESENTED[name]))
+                stranger = presenting(selfSigned(HOST), [18])
                 self.assertFalse(verdict.accepts(stranger))
                 self.assertRaises(ServerNotTrusted, trust.judgeAgain, stranger, verdict)
                 verdict = trust.proven(verdict)
@@ -136,32 +136,32 @@ class AgainTests(TrustCase):
 
     def test_anotherKeyIsRefusedWhenTheFileIsGone(self) -> None:
         trust = self.trust()
-        verdict = trust.judge(shown(*SHOWN["self-signed"]))
+        verdict = trust.judge(presenting(*PRESENTED["self-signed"]))
         self.path.unlink()
-        self.assertRaises(ServerNotTrusted, trust.judgeAgain, shown(selfSigned(HOST), [18]), verdict)
+        self.assertRaises(ServerNotTrusted, trust.judgeAgain, presenting(selfSigned(HOST), [18]), verdict)
         self.assertEqual(self.written, "")
 
     def test_aNewCertificateOfTheSameAuthorityIsGood(self) -> None:
         for authorities in (None, (authority.identity.certificate,)):
             trust = self.trust(authorities=authorities)
-            verdict = trust.judge(shown(*SHOWN["good"]))
-            renewed = shown(authority.issue(HOST))
+            verdict = trust.judge(presenting(*PRESENTED["good"]))
+            renewed = presenting(authority.issue(HOST))
             self.assertTrue(trust.judgeAgain(renewed, verdict).accepts(renewed))
-            self.assertRaises(ServerNotTrusted, trust.judgeAgain, shown(*SHOWN["wrong name"]), verdict)
-            self.assertRaises(ServerNotTrusted, trust.judgeAgain, shown(*SHOWN["expired"]), verdict)
+            self.assertRaises(ServerNotTrusted, trust.judgeAgain, presenting(*PRESENTED["wrong name"]), verdict)
+            self.assertRaises(ServerNotTrusted, trust.judgeAgain, presenting(*PRESENTED["expired"]), verdict)
 
     def test_withAFingerprintOnlyThatKeyIsGood(self) -> None:
-        identity = SHOWN["good"][0]
+        identity = PRESENTED["good"][0]
         trust = self.trust(fingerprint=identity.fingerprint)
-        verdict = trust.judge(shown(identity))
-        self.assertRaises(ServerKeyChanged, trust.judgeAgain, shown(authority.issue(HOST)), verdict)
+        verdict = trust.judge(presenting(identity))
+        self.assertRaises(ServerKeyChanged, trust.judgeAgain, presenting(authority.issue(HOST)), verdict)
 
 
 class EventTests(TrustCase):
     """What is reported."""
 
     def test_firstUseIsReportedAndAKnownServerIsReportedOnce(self) -> None:
-        sock = shown(*SHOWN["self-signed"])
+        sock = presenting(*PRESENTED["self-signed"])
         first = self.trust()
         first.report(first.judge(sock))
         new = [ServerNew(SERVER, KEY), ServerRemembered(SERVER, str(self.path))]
@@ -173,7 +173,7 @@ class EventTests(TrustCase):
         self.assertEqual(self.events, [ServerTrusted(SERVER, KEY, "known")])
 
     def test_withASecretNothingIsReportedBeforeTheProofAndNoFirstUse(self) -> None:
-        sock = shown(*SHOWN["self-signed"])
+        sock = presenting(*PRESENTED["self-signed"])
         for why in ("new", "known"):
             self.events.clear()
             trust = self.trust(secret=True)
@@ -185,12 +185,12 @@ class EventTests(TrustCase):
 
     def test_anAuthorityIsNamedBesideTheSecret(self) -> None:
         trust = self.trust(secret=True)
-        trust.report(trust.proven(trust.judge(shown(*SHOWN["good"]))))
+        trust.report(trust.proven(trust.judge(presenting(*PRESENTED["good"]))))
         reason = "signed by a trusted authority, and verified by secret"
-        self.assertEqual(self.events, [ServerTrusted(SERVER, SHOWN["good"][0].fingerprint, reason)])
+        self.assertEqual(self.events, [ServerTrusted(SERVER, PRESENTED["good"][0].fingerprint, reason)])
 
     def test_aChangeNamesTheLinesToRemove(self) -> None:
         self.path.write_text(f"# mine\n{HOST}:7835 {STRANGER}\nother:1 authority\n{HOST}:7835 {STRANGER}\n")
         self.path.chmod(0o600)
-        error = str(self.assertRaises(ServerKeyChanged, self.trust().judge, shown(*SHOWN["self-signed"])))
+        error = str(self.assertRaises(ServerKeyChanged, self.trust().judge, presenting(*PRESENTED["self-signed"])))
         self.assertIn(f"2 and 4 of {self.path}", error)

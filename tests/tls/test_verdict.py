@@ -1,4 +1,4 @@
-"""When a server is trusted: every combination of what the user has given, what is known, and what is shown."""
+"""When a server is trusted: every combination of what the user has given, what is known, and what is presented."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bore.tls.errors import CertificateNotCurrent, ServerKeyChanged, ServerNotTrusted
 from bore.tls.knownservers import AUTHORITY, NOTHING, Known, KnownServer
 from bore.tls.settings import ClientTls
-from bore.tls.verdict import Expected, Shown, Verdict, judge, judgeAgain
+from bore.tls.verdict import Expected, Presented, Verdict, judge, judgeAgain
 from bore.wire.limits import CONTROL_PORT
 from tests.certificates import Authority, Identity, selfSigned
 
@@ -23,7 +23,7 @@ _HOUR: Final = datetime.timedelta(hours=1)
 authority: Final = Authority()
 
 #: What a server may show, and what OpenSSL says of its chain, by the codes of X509_STORE_CTX_get_error(3).
-SHOWN: Final[dict[str, tuple[Identity, list[int]]]] = {
+PRESENTED: Final[dict[str, tuple[Identity, list[int]]]] = {
     "self-signed": (selfSigned(HOST), [18]),
     "unknown authority": (Authority("Another").issue(HOST), [20, 21]),
     "good": (authority.issue(HOST), []),
@@ -47,7 +47,7 @@ _NOT_BY_KNOWN: Final[dict[str, tuple[str | type[ServerNotTrusted], ...]]] = {
     "ca": (NO, NO, CA, NO, DATES, DATES, NO, NO),
 }
 
-#: For what the user has given, and what is known: what becomes of each in SHOWN.
+#: For what the user has given, and what is known: what becomes of each in PRESENTED.
 TABLE: Final[dict[tuple[str, str], tuple[str | type[ServerNotTrusted], ...]]] = {
     # self-signed, by an unknown authority, good, wrong name, expired, not valid yet, expired: wrong name, self-signed
     ("nothing", "nothing"): (KEY, KEY, BY_AUTHORITY, NO, DATES, DATES, NO, KEY),
@@ -73,9 +73,9 @@ WHY: Final = {
 }
 
 
-def shownAs(name: str) -> Shown:
-    identity, complaints = SHOWN[name]
-    return Shown(identity.certificate, complaints, b"encoded")
+def presentedAs(name: str) -> Presented:
+    identity, chainErrors = PRESENTED[name]
+    return Presented(identity.certificate, chainErrors, b"encoded")
 
 
 def knownAs(name: str, key: str) -> Known:
@@ -96,25 +96,25 @@ class TableTests(SynchronousTestCase):
 
     def test_everyCombinationIsJudgedAsTheTableSays(self) -> None:
         for ((given, known), row), secret in itertools.product(TABLE.items(), (False, True)):
-            for name, outcome in zip(SHOWN, row, strict=True):
-                with self.subTest(given=given, known=known, secret=secret, shown=name):
-                    shown = shownAs(name)
-                    expected = expecting(given, shown.key, secret)
-                    remembered = knownAs(known, shown.key)
+            for name, outcome in zip(PRESENTED, row, strict=True):
+                with self.subTest(given=given, known=known, secret=secret, presented=name):
+                    presented = presentedAs(name)
+                    expected = expecting(given, presented.key, secret)
+                    remembered = knownAs(known, presented.key)
                     if not isinstance(outcome, str):
                         for function in (judge, judgeAgain):
-                            error = self.assertRaises(ServerNotTrusted, function, shown, expected, remembered)
+                            error = self.assertRaises(ServerNotTrusted, function, presented, expected, remembered)
                             self.assertIs(type(error), outcome)
                             self.assertTrue(str(error))
                         continue
-                    new = {KEY: shown.key, BY_AUTHORITY: AUTHORITY}.get(outcome, "")
-                    verdict = Verdict(shown.key, WHY[outcome][not secret], new, b"encoded")
-                    self.assertEqual(judge(shown, expected, remembered), verdict)
+                    new = {KEY: presented.key, BY_AUTHORITY: AUTHORITY}.get(outcome, "")
+                    verdict = Verdict(presented.key, WHY[outcome][not secret], new, b"encoded")
+                    self.assertEqual(judge(presented, expected, remembered), verdict)
                     self.assertEqual(verdict.isKnown, outcome != KEY)
                     if new:
-                        self.assertRaises(ServerNotTrusted, judgeAgain, shown, expected, remembered)
+                        self.assertRaises(ServerNotTrusted, judgeAgain, presented, expected, remembered)
                     else:
-                        self.assertEqual(judgeAgain(shown, expected, remembered), verdict)
+                        self.assertEqual(judgeAgain(presented, expected, remembered), verdict)
 
     def test_theTableHasEveryCombination(self) -> None:
         given = {given for given, _ in TABLE}
@@ -130,7 +130,7 @@ class ErrorTests(SynchronousTestCase):
     """What the errors say."""
 
     def error(self, name: str, known: Known = NOTHING, given: str = "nothing") -> str:
-        return str(self.assertRaises(ServerNotTrusted, judge, shownAs(name), expecting(given), known))
+        return str(self.assertRaises(ServerNotTrusted, judge, presentedAs(name), expecting(given), known))
 
     def test_datesAreSaidTogetherWithTheClock(self) -> None:
         for name in ("expired", "not valid yet"):
@@ -141,7 +141,7 @@ class ErrorTests(SynchronousTestCase):
     def test_aChangeNamesBothKeysAndTheLinesToRemove(self) -> None:
         path = Path("/somewhere/known_servers")
         error = self.error("self-signed", Known((KnownServer(STRANGER, 2), KnownServer(STRANGER, 4)), path))
-        key = SHOWN["self-signed"][0].fingerprint
+        key = PRESENTED["self-signed"][0].fingerprint
         self.assertIn(f"the key of {HOST}:{CONTROL_PORT} has changed", error)
         self.assertIn(f"expected the key {STRANGER}, received the key {key}", error)
         self.assertIn(f"remove line 2 and 4 of {path}", error)
@@ -151,10 +151,10 @@ class ErrorTests(SynchronousTestCase):
     def test_whatOpenSSLFindsIsSaidInWords(self) -> None:
         self.assertIn("signed by an authority that is not trusted", self.error("unknown authority", given="ca"))
         self.assertIn("self-signed", self.error("self-signed", given="ca"))
-        shown = Shown(SHOWN["good"][0].certificate, [26])
-        self.assertIn("not made for servers", str(self.assertRaises(NO, judge, shown, expecting(), NOTHING)))
-        shown = Shown(SHOWN["good"][0].certificate, [79])
-        self.assertIn("(error 79)", str(self.assertRaises(NO, judge, shown, expecting(), NOTHING)))
+        presented = Presented(PRESENTED["good"][0].certificate, [26])
+        self.assertIn("not made for servers", str(self.assertRaises(NO, judge, presented, expecting(), NOTHING)))
+        presented = Presented(PRESENTED["good"][0].certificate, [79])
+        self.assertIn("(error 79)", str(self.assertRaises(NO, judge, presented, expecting(), NOTHING)))
 
 
 class VerdictTests(SynchronousTestCase):

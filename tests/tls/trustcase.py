@@ -25,16 +25,16 @@ class FakeTlsSocket:
     """As much of a TLS socket as is judged."""
 
     certificate: x509.Certificate | None
-    complaints: list[int]
+    chainErrors: list[int]
 
     @property
     def certificateBytes(self) -> bytes:
         return b"" if self.certificate is None else self.certificate.public_bytes(Encoding.DER)
 
 
-def shown(identity: Identity, complaints: list[int] | None = None) -> TlsSocket:
+def presenting(identity: Identity, chainErrors: list[int] | None = None) -> TlsSocket:
     """A connection to a server that shows this."""
-    return cast(TlsSocket, FakeTlsSocket(identity.certificate, complaints or []))
+    return cast(TlsSocket, FakeTlsSocket(identity.certificate, chainErrors or []))
 
 
 class TrustCase(SynchronousTestCase):
