@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import MISSING, FrozenInstanceError, dataclass, fields
 from enum import Enum
-from typing import Any, NoReturn, TypeAlias, TypeVar, cast, dataclass_transform
+from typing import Any, Final, NoReturn, TypeAlias, TypeVar, cast, dataclass_transform
 
 _Fact = TypeVar("_Fact", bound="Event")
 
@@ -30,16 +30,11 @@ class Event:
     __match_args__ = ()
 
     def __init__(self, *values: object, **named: object) -> None:
-        names = _namesOf(self)
-        given: dict[str, Any] = {each.name: each.default for each in fields(cast(Any, self))} if names else {}
-        given.update(zip(names, values, strict=False))
-        given.update(named)
-        if len(values) > len(names) or len(given) > len(names) or not named.keys().isdisjoint(names[: len(values)]):
-            raise TypeError(f"{type(self).__name__} has the fields {', '.join(names)}: got {values} and {named}")
-        for name, value in given.items():
-            if value is MISSING:
-                raise TypeError(f"{type(self).__name__} needs a value for {name}")
-            object.__setattr__(self, name, value)
+        names: tuple[str, ...] = self.__match_args__
+        if named or len(values) != len(names):
+            values = _complete(self, values, named)
+        for name, value in zip(names, values, strict=False):
+            _set(self, name, value)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise FrozenInstanceError(f"cannot assign to field {name!r}")
@@ -54,8 +49,25 @@ class Event:
         return hash((type(self), *fieldsOf(self).values()))
 
 
+_set: Final = object.__setattr__
+
+
 def _namesOf(event: Event) -> tuple[str, ...]:
     return event.__match_args__
+
+
+def _complete(event: Event, values: tuple[object, ...], named: dict[str, object]) -> tuple[object, ...]:
+    """The values of all fields, in their order: those that were given by position or by name, and defaults."""
+    names = _namesOf(event)
+    given: dict[str, Any] = {each.name: each.default for each in fields(cast(Any, event))} if names else {}
+    given.update(zip(names, values, strict=False))
+    given.update(named)
+    if len(values) > len(names) or len(given) > len(names) or not named.keys().isdisjoint(names[: len(values)]):
+        raise TypeError(f"{type(event).__name__} has the fields {', '.join(names)}: got {values} and {named}")
+    for name, value in given.items():
+        if value is MISSING:
+            raise TypeError(f"{type(event).__name__} needs a value for {name}")
+    return tuple(given.values())
 
 
 @dataclass_transform(frozen_default=True)
