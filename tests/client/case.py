@@ -51,7 +51,7 @@ def makeTunnel(reactor: FakeReactor, sink: Sink, **wanted: Any) -> Tunnel:
 
 class FakeDialer:
     """
-    Dials nobody.
+    Makes no connections.
 
     :ivar under: the dials that are under way, the oldest first.
     :ivar count: how many there were.
@@ -85,7 +85,7 @@ class FakeDialer:
 
 
 class FakeConnector:
-    """Counts what it is told."""
+    """Counts the calls."""
 
     def __init__(self) -> None:
         self.attempts = self.stopped = 0
@@ -104,7 +104,7 @@ class FakeConnector:
 
 
 class FakeVisitors:
-    """Writes down who was announced."""
+    """Keeps the visitors that were announced."""
 
     relay = PortableRelay(cast(IReactor, FakeReactor()), 600)
 
@@ -178,7 +178,7 @@ class ControlCase(SynchronousTestCase):
         self.factory.clientConnectionFailed(cast(Any, self.connector), Failure(why))
 
     def delayToNextAttempt(self) -> float:
-        """Wait for the next attempt, and say how long it took."""
+        """Advance the clock to the next attempt, and return the seconds until then."""
         before, begin = self.connector.attempts, self.reactor.seconds()
         for _ in range(1000):
             if self.connector.attempts > before:

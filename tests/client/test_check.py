@@ -18,7 +18,7 @@ from tests.fakes import FakeReactor, captureLog
 
 
 class FakeDialer:
-    """Gives what it was told to give."""
+    """Gives a prepared answer."""
 
     def __init__(self) -> None:
         self.answer: Deferred[socket.socket] | None = None

@@ -55,7 +55,7 @@ class OpeningTests(ControlCase):
 
 
 class SilenceTests(ControlCase):
-    """A server that says nothing."""
+    """A server that sends nothing."""
 
     def test_eightSecondsWithoutAFrameEndTheConnection(self) -> None:
         protocol, transport = self.connect()

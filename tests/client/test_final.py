@@ -40,7 +40,7 @@ from tests.tls.trustcase import presenting
 #: When it happens: at the very first attempt; at a later one, and there was no tunnel yet; or there was one.
 FIRST, LATER, UP = "first", "later", "up"
 
-#: Who is at the other end: nobody knows, as TLS is not spoken; inside TLS, the known server; or one that is new.
+#: The peer: unknown, as there is no TLS; with TLS, the known server; or a new one.
 PLAIN, KNOWN, NEW = "plain", "known", "new"
 
 MOMENTS, PEERS = (FIRST, LATER, UP), (PLAIN, KNOWN, NEW)
@@ -48,7 +48,7 @@ MOMENTS, PEERS = (FIRST, LATER, UP), (PLAIN, KNOWN, NEW)
 ALWAYS: Final = set(itertools.product(MOMENTS, PEERS))
 NEVER: Final[set[tuple[str, str]]] = set()
 #: A proof of the secret was refused, or not given: an error that ends the client, except for one whose tunnel was up,
-#: if who says so may be anybody inside TLS.
+#: if the peer inside TLS is a new one.
 BY_WHOM_IT_CONCERNS: Final = ALWAYS - {(UP, NEW)}
 AT_FIRST: Final = {(FIRST, peer) for peer in PEERS}
 BEFORE_A_TUNNEL: Final = {(moment, peer) for moment, peer in ALWAYS if moment != UP}
@@ -78,7 +78,7 @@ TABLE: Final[tuple[tuple[Exception, set[tuple[str, str]], int], ...]] = (
     (NoAnswer(), NEVER, exits.FAILURE),
 )
 
-#: What is tried again at the longest delay, and said at level error, when it is not final.
+#: Failures that are logged at level error, and followed by the longest delay, when they are not final.
 LOUD: Final = (
     InvalidSecret,
     SecretMissing,

@@ -79,7 +79,7 @@ class OpeningTests(LaneCase):
         self.assertEqual(len(self.server.under), 1)
 
     def test_whoWasOnALaneBeforeItIsAnnouncedIsNotExpected(self) -> None:
-        """What is said on a lane may be faster than what is said on the control connection."""
+        """A lane may be faster than the control connection."""
         self.settle()
         self.reactor.advance(10)
         id = uuid4()
@@ -123,7 +123,7 @@ class OpeningTests(LaneCase):
         self.assertEqual(self.server.count, before + 3)
 
     def test_visitorsThatHaveGoneDoNotHaveLanesOpenedOverAndOver(self) -> None:
-        """The server does not say that they have gone, and closes lanes that it has nobody for."""
+        """The server does not report that they have gone, and closes lanes without visitors."""
         self.settle()
         self.reactor.advance(10)
         before = self.server.count
@@ -194,8 +194,8 @@ class QuietTests(LaneCase):
         self.reactor.advance(60)
         self.lanes._leastIdle = 0
         self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
-        said = "lanes that are not needed stay open from now on"
-        self.assertIn(said, [event["log_format"] for event in self._events])
+        line = "lanes that are not needed stay open from now on"
+        self.assertIn(line, [event["log_format"] for event in self._events])
 
 
 class LossTests(LaneCase):

@@ -18,7 +18,7 @@ from bore.streams.resolver import LookupFailed, addressesOf
 
 class ScarceDialer:
     """
-    Dials nobody, and has descriptors only at times.
+    Makes no connections, and has descriptors only at times.
 
     :ivar code: why it fails; 0: it does not.
     :ivar under: dials that are under way; None: they succeed at once.
@@ -55,7 +55,7 @@ class LooksUp:
 
 
 class PatienceTests(SynchronousTestCase):
-    """What becomes of a dial for which there is no descriptor."""
+    """A dial for which there is no descriptor."""
 
     def setUp(self) -> None:
         self.clock = Clock()

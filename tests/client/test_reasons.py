@@ -23,7 +23,7 @@ def numbered(number: int) -> OSError:
 
 
 class WordsTests(SynchronousTestCase):
-    """One function says it all."""
+    """The texts of all errors."""
 
     def test_eachKindHasItsWords(self) -> None:
         for why, text in (

@@ -133,12 +133,12 @@ class OpeningTests(SessionCase):
 
     def test_goodbyeIsSaidWhenTheClientIsStopped(self) -> None:
         protocol, transport = self.session()
-        told = self.link.stop()
+        left = self.link.stop()
         self.assertEqual(transport.takeWritten(), encode(Goodbye()))
         self.assertTrue(transport.disconnecting)
-        self.assertNoResult(told)
+        self.assertNoResult(left)
         self.lose(protocol)
-        self.successResultOf(told)
+        self.successResultOf(left)
 
     def test_aServerThatSaysGoodbyeIsTriedAgain(self) -> None:
         protocol, _ = self.session()

@@ -73,8 +73,8 @@ class VisitorCase(SynchronousTestCase):
         """Both dials of some visitors succeed."""
         for _ in range(count):
             self.local.succeed()
-            said = self.server.succeed().recv(1000)
-            self.served.append(UUID(json.loads(said[:-1])["Accept"]))
+            request = self.server.succeed().recv(1000)
+            self.served.append(UUID(json.loads(request[:-1])["Accept"]))
             self.reactor.advance(0)
 
     def leave(self, count: int) -> None:
@@ -119,7 +119,7 @@ class QueueTests(VisitorCase):
     def test_whoIsAnnouncedByTheNextSessionIsDialledForThere(self) -> None:
         before = self.server
         ids = self.announce(7)
-        self.server = FakeDialer(self)  # the address of before does not answer any more, and nothing says so
+        self.server = FakeDialer(self)  # the former address does not answer any more, and nothing shows it
         self.at = self.openAt(self.server)
         for id in ids:
             self.visitors.announced(id, self.at)

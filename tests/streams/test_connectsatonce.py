@@ -34,7 +34,7 @@ class EndpointAtOnce:
 
 
 class CountingFactory(ClientFactory):
-    """Counts what it is told."""
+    """Counts the calls."""
 
     noisy = False
     protocol = Protocol
