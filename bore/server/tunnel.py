@@ -126,6 +126,27 @@ class Tunnel:
         """Seconds since bytes of the client came on a connection that serves a visitor; infinite without such."""
         return min(map(sinceReceived, self.serving.values()), default=float("inf"))
 
+    def mayAccept(self) -> bool:
+        """Whether there is room for one more visitor. If not, further ones are held back from now on."""
+        waiting = len(self.waiting)
+        mayWait = self.owner is not None or waiting < self._bounds.waiting or not self._bounds.waiting
+        if mayWait and self._unaccepted.hasRoom(waiting):
+            return True
+        self._holdBack(waiting)
+        return False
+
+    def visitorCame(self, sock: socket.socket, address: SocketAddress, early: bytes = b"") -> None:
+        """Serve a visitor, enqueue it, or close it if it is over a limit."""
+        if not self._isAllowed(address):
+            sock.close()
+            return
+        visitor = Visitor(sock, address, self, early)
+        if self._sink.visitors:
+            visitor.since = self._clock.seconds()
+            self._sink.emit(VisitorCame(visitor.name, self.port, socketAddress(address)))
+        if self.owner is None or not self.owner.serve(visitor):
+            self.enqueue(visitor)
+
     def announceAll(self) -> None:
         """Announce the visitors that wait to a session that is new to the tunnel, the oldest first."""
         assert self.owner is not None
@@ -243,15 +264,6 @@ class Tunnel:
         self._announced += 1
         owner.announce(visitor)
 
-    def mayAccept(self) -> bool:
-        """Whether there is room for one more visitor. If not, further ones are held back from now on."""
-        waiting = len(self.waiting)
-        mayWait = self.owner is not None or waiting < self._bounds.waiting or not self._bounds.waiting
-        if mayWait and self._unaccepted.hasRoom(waiting):
-            return True
-        self._holdBack(waiting)
-        return False
-
     def _holdBack(self, waiting: int) -> None:
         """Accept no visitors until some of those that wait are taken, or until there are descriptors."""
         self._heldBackAt = waiting + 1
@@ -259,18 +271,6 @@ class Tunnel:
         self._sink.emit(VisitorsHeldBack(self.port, waiting))
         if not waiting:
             self._unaccepted.resumeLater(self)
-
-    def visitorCame(self, sock: socket.socket, address: SocketAddress, early: bytes = b"") -> None:
-        """Serve a visitor, enqueue it, or close it if it is over a limit."""
-        if not self._isAllowed(address):
-            sock.close()
-            return
-        visitor = Visitor(sock, address, self, early)
-        if self._sink.visitors:
-            visitor.since = self._clock.seconds()
-            self._sink.emit(VisitorCame(visitor.name, self.port, socketAddress(address)))
-        if self.owner is None or not self.owner.serve(visitor):
-            self.enqueue(visitor)
 
     def _isAllowed(self, address: SocketAddress) -> bool:
         """Whether a visitor is within the limits; a visitor that is not has to be closed."""
