@@ -139,6 +139,12 @@ class FactsTests(SynchronousTestCase):
             for name in re.findall(r"<([\w./-]+\.rst)(?:#[\w-]+)?>`_", text):
                 self.assertTrue((document.parent / name).exists(), f"{document}: {name}")
 
+    def test_everyModuleInTheArchitectureExists(self) -> None:
+        text = (CHECKOUT / "docs" / "architecture.rst").read_text(encoding="utf-8")
+        names = set(re.findall(r"``(?!tests/)(\w+/\w+\.py)``", text))
+        self.assertGreater(len(names), 50)
+        self.assertEqual([name for name in sorted(names) if not (CHECKOUT / "bore" / name).exists()], [])
+
     def test_everyTestThatIsNamedExists(self) -> None:
         tests = {path.relative_to(CHECKOUT / "tests").as_posix(): path for path in (CHECKOUT / "tests").rglob("*.py")}
         defined = {name for path in tests.values() for name in re.findall(r"(?:def|class) (\w+)", path.read_text())}
