@@ -23,7 +23,7 @@ class VisitorOwner(Protocol):
     patience: Patience
 
     def join(self, id: UUID, at: OpenTunnel, server: Stream, local: Stream) -> None:
-        """Join the two connections of a visitor."""
+        """Join the two connections of a visitor, which is on its way no more."""
 
     def unreached(self, id: UUID, tunnel: Tunnel, reason: Failure) -> None:
         """The local service could not be reached for a visitor."""
@@ -32,7 +32,7 @@ class VisitorOwner(Protocol):
         """The server could not be reached for a visitor."""
 
     def settled(self, id: UUID) -> None:
-        """A visitor is on its way no more."""
+        """A visitor is on its way no more, and will not be joined."""
 
     def gone(self, id: UUID, tunnel: Tunnel) -> None:
         """A visitor was not served."""
@@ -153,6 +153,5 @@ class ArrivingVisitor:
         if self._refused:
             self.stop()
         elif self._local is not None:
-            self._owner.settled(self._id)
             server = Stream(self._server.socket, self._at.header(self._source) + self._server.early)
             self._owner.join(self._id, self._at, server, Stream(self._local))

@@ -193,12 +193,15 @@ class Visitors:
             self._serveSoon()
 
     def join(self, id: UUID, at: OpenTunnel, server: Stream, local: Stream) -> None:
-        """Join the two connections of a visitor."""
+        """Join the two connections of a visitor, which is on its way no more."""
+        del self._dialling[id]
         self.served(id, at, server.socket)
         self.relay.join(server, local, partial(self.left, id, at))
+        if self._queue:
+            self._serveSoon()
 
     def settled(self, id: UUID) -> None:
-        """A visitor is on its way no more."""
+        """A visitor is on its way no more, and will not be joined."""
         self._dialling.pop(id, None)
         if self._queue:
             self._serveSoon()
