@@ -12,7 +12,7 @@ from bore.client.control import ControlProtocol
 from bore.client.publicport import PublicPort
 from bore.client.reasons import describe
 from bore.client.reconnecting import ControlFactory
-from bore.client.retry import RETURN, Failed, GiveUp, RetryPolicy
+from bore.client.retry import RETURN, Failed, RetryPolicy
 from bore.client.servers import Servers
 from bore.client.settings import ClientSettings
 from bore.client.tunnel import Tunnel
@@ -198,8 +198,8 @@ class ServerLink:
         reason = describe(why)
         failed = Failed(why, verdict, f"{stage.value} {server.name}: {reason}", stage is Stage.TUNNEL)
         follows = self._policy.next(failed, len(self._servers))
-        if isinstance(follows, GiveUp):
-            self._giveUp(follows.why)
+        if isinstance(follows, Exception):
+            self._giveUp(follows)
             return
         code = why.code if isinstance(why, Refusal) else ""
         self.sink.emit(ServerLost(server.name, stage, reason, code, verdict, follows.delay))

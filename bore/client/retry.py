@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -31,8 +30,7 @@ _SETTLED: Final = 60.0
 _LOST_SOON: Final = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     """
     An attempt that led to no tunnel, or a session that was lost.
 
@@ -46,17 +44,9 @@ class Failed:
     lost: bool
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
-    """Make no further attempt."""
-
-    why: Exception
-
-
-@dataclass(frozen=True, slots=True)
-class Again:
+class Again(NamedTuple):
     """
-    Make another attempt.
+    There is another attempt.
 
     :ivar delay: seconds until then.
     :ivar elsewhere: whether it is at the next server.
@@ -121,11 +111,12 @@ class RetryPolicy:
         worthIt = self._lostSoon <= _LOST_SOON and servers > 1 and self._reconnect
         self.returning = worthIt and keepsPort and isBlip(why)
 
-    def next(self, failed: Failed, servers: int) -> GiveUp | Again:
+    def next(self, failed: Failed, servers: int) -> Again | Exception:
         """
         Decide what follows.
 
         :param servers: the number of servers that are still tried.
+        :returns: the next attempt, or the reason to make none.
         """
         returns = self.returning and isBlip(failed.why)
         self._failures += not failed.lost and not returns
@@ -133,7 +124,7 @@ class RetryPolicy:
         reason = self._reasonToEnd(failed, servers)
         if reason is not None:
             self.returning = False
-            return GiveUp(reason)
+            return reason
         if failed.verdict in (Verdict.LATER, Verdict.UNPROVEN):
             self._delay = self._longest
         if not returns:

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.reasons import CheckFailed, ServerUnreachable
-from bore.client.retry import Again, Failed, GiveUp, RetryPolicy
+from bore.client.retry import Again, Failed, RetryPolicy
 from bore.client.verdicts import isBlip
 from bore.events.client import Verdict
 from bore.wire.errors import InvalidSecret, PortInUse, ProtocolViolation
@@ -57,8 +57,8 @@ class RetryCase(SynchronousTestCase):
 
     def reasonToGiveUp(self, failure: Failed, servers: int = 1) -> Exception:
         follows = self.policy.next(failure, servers)
-        assert isinstance(follows, GiveUp), follows
-        return follows.why
+        assert isinstance(follows, Exception), follows
+        return follows
 
 
 class DelayTests(RetryCase):
