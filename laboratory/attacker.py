@@ -199,7 +199,7 @@ class Attacker:
             while not tls.handshake():
                 time.sleep(0.01)
             while True:
-                self.did(rekeying.ask(tls, 100))
+                self.did(rekeying.request(tls, 100))
                 time.sleep(0.01)
 
     def _begin(self, source: str) -> socket.socket:

@@ -1,4 +1,4 @@
-"""Certificates for tests: authorities, and whom they sign."""
+"""Certificates for tests, self-signed and by authorities."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _Extensions: TypeAlias = Sequence[tuple[x509.ExtensionType, bool]]
 @dataclass(frozen=True)
 class Identity:
     """
-    A key, and what is shown of it.
+    A key, and its certificates.
 
     :ivar key: the private key.
     :ivar chain: its certificate, and those above it.
@@ -77,7 +77,7 @@ class Authority:
     """
     Signs certificates.
 
-    :param above: who has signed its own; None: itself.
+    :param above: the authority that signs its certificate; None: itself.
     """
 
     def __init__(self, name: str = "Test Authority", above: Authority | None = None) -> None:

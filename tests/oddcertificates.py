@@ -43,7 +43,7 @@ def parts(value: bytes) -> Iterator[bytes]:
 
 
 def content(value: bytes) -> bytes:
-    """What is in a value."""
+    """The content of a value."""
     head = 2 + (value[1] & 0x7F if value[1] & 0x80 else 0)
     return value[head : len(value) - len(_behind(value))]
 
@@ -60,7 +60,7 @@ def changed(identity: Identity, change: Callable[[list[bytes]], None], signer: I
     A certificate in DER, changed and signed again.
 
     :param change: is given the fields of its TBSCertificate.
-    :param signer: who signs it; None: its own key.
+    :param signer: the key that signs it; None: its own.
     """
     fields = list(parts(identity.certificate.tbs_certificate_bytes))
     change(fields)
@@ -119,7 +119,7 @@ def forRsaPss(certificate: Certificate) -> bytes:
 
 
 def readByOpenSSL(data: bytes) -> crypto.X509:
-    """What OpenSSL makes of it."""
+    """The certificate as OpenSSL reads it."""
     return crypto.load_certificate(crypto.FILETYPE_ASN1, data)
 
 

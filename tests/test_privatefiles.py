@@ -28,7 +28,7 @@ class _User(NamedTuple):
     One of our files.
 
     :ivar make: makes it, in a directory, and returns its path.
-    :ivar use: reads it; returns what is wrong with it, or None.
+    :ivar use: reads it; returns the error, or None.
     """
 
     make: Callable[[Path], Path]
@@ -128,7 +128,7 @@ class UsersTests(PrivateCase):
         return complaints[0] if complaints else None
 
     def each(self, name: str) -> tuple[Path, Callable[[], str | None]]:
-        """A fresh file of that kind, and what reads it."""
+        """Make a file of that kind; return it, and a function that reads it."""
         folder = temporaryFolder(self)
         path = self.users[name].make(folder)
         return path, lambda: self.users[name].use(path)

@@ -49,7 +49,7 @@ class NewKeysTests(TlsCase):
         assert not isinstance(opening, Stream)
         self.opening = opening
         [self.proving] = self.reactor.getReaders()
-        self.rekeying.askUntilStuck(self.server, self.client, self.proving.doRead)
+        self.rekeying.requestUntilStuck(self.server, self.client, self.proving.doRead)
 
     def test_itIsNotReadFromBeforeTheAnswerIsOut(self) -> None:
         self.assertEqual((self.reactor.getReaders(), self.reactor.getWriters()), ([], [self.proving]))
@@ -62,7 +62,7 @@ class NewKeysTests(TlsCase):
 
     def test_itIsHeardWhenItReadsAfterAll(self) -> None:
         proof = BoundServerProof(SECRET, self.server.binding)
-        self.rekeying.say(self.server, proof.challenge())
+        self.rekeying.send(self.server, proof.challenge())
         frames = b""
         while not frames:
             with contextlib.suppress(BlockingIOError):
@@ -73,7 +73,7 @@ class NewKeysTests(TlsCase):
             else:
                 self.proving.doRead()
         answer = proof.check(frames.split(b"\0")[0]).answer
-        self.rekeying.say(self.server, answer)
+        self.rekeying.send(self.server, answer)
         while self.reactor.getReaders():
             self.proving.doRead()
         self.assertEqual(self.successResultOf(self.opening), Stream(self.client))

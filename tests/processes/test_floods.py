@@ -216,7 +216,7 @@ class TlsFloodTests(_FloodCase):
             gone = 0
             for rekeying, tls in attackers:
                 try:
-                    rekeying.ask(tls, 100)
+                    rekeying.request(tls, 100)
                 except OSError:
                     gone += 1
             self.assertLess(time.monotonic() - begin, PATIENCE, "their time is over")

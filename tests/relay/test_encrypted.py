@@ -216,7 +216,7 @@ class NewKeysTests(TlsCase):
 
     def getStuck(self) -> None:
         """Until the other side can read no more before it has written."""
-        self.rekeying.askUntilStuck(self.client, self.server, self.turn)
+        self.rekeying.requestUntilStuck(self.client, self.server, self.turn)
         self.turn()
 
     def turnsByItself(self) -> bool:

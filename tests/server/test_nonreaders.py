@@ -103,7 +103,7 @@ class NewKeysTests(TlsCase, ControlCase):
         client, server = self.pair(client=context, buffer=4096)
         self.server.control.accepted(server, ("192.0.2.1", 4711))
         [transport] = [each for each in self.reactor.getReaders() if each.fileno() == server.fileno()]
-        rekeying.askUntilStuck(client, server, transport.doRead)
+        rekeying.requestUntilStuck(client, server, transport.doRead)
         self.servers.append(server)
         self.assertNotIn(transport, self.reactor.getReaders())
         return server.fileno()

@@ -21,7 +21,7 @@ from bore.streams.addresses import (
 class HostPortTests(SynchronousTestCase):
     """Reading and writing hosts and ports."""
 
-    def test_everyUsualFormIsUnderstood(self) -> None:
+    def test_everyUsualFormIsParsed(self) -> None:
         for text, expected in {
             "example.com": ("example.com", None),
             "example.com:7000": ("example.com", 7000),
@@ -36,14 +36,14 @@ class HostPortTests(SynchronousTestCase):
         }.items():
             self.assertEqual(parseHostPort(text), expected, text)
 
-    def test_whatIsTakenForAPortIsNamed(self) -> None:
+    def test_anErrorNamesTheTextInPlaceOfThePort(self) -> None:
         for text, port in (("tls:/host", "/host"), ("host:http", "http"), ("host:", ""), ("[::1]:0", "0")):
             with self.assertRaises(ValueError) as caught:
                 parseHostPort(text)
-            said = f"port {port!r} must be a number from 1 to 65535"
-            self.assertEqual(str(caught.exception), said)
+            text = f"port {port!r} must be a number from 1 to 65535"
+            self.assertEqual(str(caught.exception), text)
 
-    def test_namesAreWrittenAsNameServersHaveThem(self) -> None:
+    def test_namesAreEncodedAsNameServersHaveThem(self) -> None:
         for text, expected in {
             "example.com": "example.com",
             "Example.COM": "Example.COM",
@@ -62,7 +62,7 @@ class HostPortTests(SynchronousTestCase):
             self.assertRaises(ValueError, asciiName, text)
 
     @given(st.text(max_size=30))
-    def test_anyNameIsWrittenInPlainAsciiOrRefused(self, text: str) -> None:
+    def test_anyNameIsEncodedInAsciiOrRefused(self, text: str) -> None:
         try:
             name = asciiName(text)
         except ValueError:
@@ -80,7 +80,7 @@ class HostPortTests(SynchronousTestCase):
             self.assertIn("must be", str(caught.exception), text)
 
     @given(st.text(max_size=30))
-    def test_anyTextIsReadOrRefused(self, text: str) -> None:
+    def test_anyTextIsParsedOrRefused(self, text: str) -> None:
         try:
             host, port = parseHostPort(text)
         except ValueError:
@@ -89,20 +89,20 @@ class HostPortTests(SynchronousTestCase):
         self.assertTrue(port is None or 1 <= port <= 65535)
 
     @given(st.ip_addresses().map(str), st.integers(1, 65535))
-    def test_whatIsWrittenIsReadBack(self, host: str, port: int) -> None:
+    def test_whatIsFormattedIsParsedBack(self, host: str, port: int) -> None:
         self.assertEqual(parseHostPort(hostPort(host, port)), (host, port))
 
-    def test_portsHaveTheRangeThatIsAskedFor(self) -> None:
+    def test_portsAreInTheRequiredRange(self) -> None:
         self.assertEqual([parsePort("1"), parsePort("65535"), parsePort("0", lowest=0)], [1, 65535, 0])
         for text in ("0", "65536", "", " 1", "1.0", "+1", "1_000", "9" * 5000):
             self.assertRaises(ValueError, parsePort, text)
 
-    def test_namesAreNoLiterals(self) -> None:
+    def test_namesAreNotLiterals(self) -> None:
         self.assertEqual(
             [isLiteral(h) for h in ("::", "127.0.0.1", "localhost", "1.2.3", "")], [True, True, False, False, False]
         )
 
-    def test_anIPv4AddressThatCameThroughIPv6IsShownAsIPv4(self) -> None:
+    def test_anIPv4AddressOfAnIPv6SocketIsFormattedAsIPv4(self) -> None:
         self.assertEqual(socketAddress(("::ffff:192.0.2.7", 80, 0, 0)), "192.0.2.7:80")
         self.assertEqual(socketAddress(("2001:db8::7", 80, 0, 0)), "[2001:db8::7]:80")
 
@@ -111,7 +111,7 @@ class HostPortTests(SynchronousTestCase):
 
 
 class SourceTests(SynchronousTestCase):
-    """Whom an address belongs to."""
+    """The source of an address."""
 
     def test_anIPv4AddressIsItself(self) -> None:
         self.assertEqual(sourceOf(("192.0.2.7", 1)), "192.0.2.7")

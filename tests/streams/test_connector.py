@@ -43,28 +43,28 @@ class Endpoint:
 
 
 class Recorder(ClientFactory):
-    """Writes down what it is told."""
+    """Records its calls."""
 
     noisy = False
 
     def __init__(self) -> None:
-        self.told: list[object] = []
+        self.calls: list[object] = []
         self.received = b""
 
     def startedConnecting(self, connector: IConnector) -> None:
-        self.told.append("started")
+        self.calls.append("started")
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
-        self.told.append(reason.type)
+        self.calls.append(reason.type)
 
     def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
-        self.told += ["lost", reason.type]
+        self.calls += ["lost", reason.type]
 
     def startFactory(self) -> None:
-        self.told.append("startFactory")
+        self.calls.append("startFactory")
 
     def stopFactory(self) -> None:
-        self.told.append("stopFactory")
+        self.calls.append("stopFactory")
 
     def buildProtocol(self, addr: object) -> Protocol:
         recorder = self
@@ -74,7 +74,7 @@ class Recorder(ClientFactory):
                 recorder.received += data
 
             def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
-                recorder.told.append("protocol lost")
+                recorder.calls.append("protocol lost")
 
         return Receiver()
 
@@ -93,38 +93,38 @@ class EndpointConnectorTests(SynchronousTestCase):
     def test_aFailedAttemptReachesTheFactory(self) -> None:
         self.connector.connect()
         self.endpoint.fail(ConnectionRefusedError())
-        self.assertEqual(self.factory.told, ["startFactory", "started", ConnectionRefusedError, "stopFactory"])
+        self.assertEqual(self.factory.calls, ["startFactory", "started", ConnectionRefusedError, "stopFactory"])
 
-    def test_aLostConnectionReachesTheFactoryBehindItsProtocol(self) -> None:
+    def test_aLostConnectionReachesTheFactoryAfterItsProtocol(self) -> None:
         self.connector.connect()
         protocol = self.endpoint.succeed()
         protocol.dataReceived(b"hello")
         protocol.connectionLost(Failure(ConnectionDone()))
         self.assertEqual(self.factory.received, b"hello")
         self.assertEqual(
-            self.factory.told, ["startFactory", "started", "protocol lost", "lost", ConnectionDone, "stopFactory"]
+            self.factory.calls, ["startFactory", "started", "protocol lost", "lost", ConnectionDone, "stopFactory"]
         )
 
-    def test_everyAttemptAsksTheEndpointAnew(self) -> None:
+    def test_everyAttemptConnectsTheEndpointAgain(self) -> None:
         for _ in range(3):
             self.connector.connect()
             self.endpoint.fail(ConnectionRefusedError())
         self.assertEqual(len(self.endpoint.attempts), 3)
 
-    def test_theFactoryMayConnectAgainWhileItHearsOfTheLoss(self) -> None:
+    def test_theFactoryMayConnectAgainInClientConnectionLost(self) -> None:
         self.factory.clientConnectionLost = lambda connector, reason: connector.connect()  # type: ignore[method-assign]
         self.connector.connect()
         self.endpoint.succeed().connectionLost(Failure(ConnectionDone()))
         self.assertEqual(len(self.endpoint.attempts), 2)
-        self.assertNotIn("stopFactory", self.factory.told)
+        self.assertNotIn("stopFactory", self.factory.calls)
 
     def test_stoppingAnAttemptIsAUserError(self) -> None:
         self.connector.connect()
         self.connector.stopConnecting()
-        self.assertEqual(self.factory.told[2:], [UserError, "stopFactory"])
+        self.assertEqual(self.factory.calls[2:], [UserError, "stopFactory"])
         self.assertRaises(NotConnectingError, self.connector.stopConnecting)
 
-    def test_anAttemptWhoseFirstStepsAreDoneAtOnceCanBeStopped(self) -> None:
+    def test_anAttemptThatHasBegunAtOnceCanBeStopped(self) -> None:
         ended: list[Deferred[IProtocol]] = []
 
         class Steps:
@@ -138,13 +138,13 @@ class EndpointConnectorTests(SynchronousTestCase):
         self.assertRaises(RuntimeError, connector.connect)
         connector.disconnect()
         self.assertEqual(len(ended), 1)
-        self.assertEqual(self.factory.told[2:], [UserError, "stopFactory"])
+        self.assertEqual(self.factory.calls[2:], [UserError, "stopFactory"])
 
-    def test_disconnectingEndsWhateverThereIs(self) -> None:
+    def test_disconnectingEndsTheAttemptOrTheConnection(self) -> None:
         self.connector.disconnect()
         self.connector.connect()
         self.connector.disconnect()
-        self.assertIn(UserError, self.factory.told)
+        self.assertIn(UserError, self.factory.calls)
         self.connector.connect()
         protocol = self.endpoint.succeed()
         self.connector.disconnect()

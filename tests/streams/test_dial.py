@@ -43,7 +43,7 @@ class Names(Resolver):
         return found
 
     def answer(self) -> None:
-        """Give the addresses to everybody who has asked."""
+        """Answer all look-ups with the addresses."""
         waiting, self.waiting = self.waiting, []
         for found in waiting:
             if self.trouble is not None:
@@ -118,7 +118,7 @@ class DialTests(TestCase):
         self.addCleanup(full.close)
         port = full.getsockname()[1]
         held = [socket.socket() for _ in range(4)]
-        for sock in held:  # nobody accepts: when the queue is full, further ones get no answer
+        for sock in held:  # no one accepts: when the queue is full, further ones get no answer
             sock.setblocking(False)
             sock.connect_ex(("127.0.0.4", port))
             self.addCleanup(sock.close)
@@ -153,7 +153,7 @@ class DialTests(TestCase):
             await maybeDeferred(self.dialer("localhost", freePort()).dial)
         self.assertEqual(caught.exception.errno, errno.ECONNREFUSED)
 
-    async def test_aNameIsLookedUpOnceForAllWhoWait(self) -> None:
+    async def test_concurrentDialsShareALookUp(self) -> None:
         self.names.hosts = ["127.0.0.1"]
         self.names.slow = True
         dialer = self.dialer("localhost", self.listen().getsockname()[1])
@@ -186,7 +186,7 @@ class DialTests(TestCase):
         self.assertIn("there is none", str(caught.exception))
         self.assertEqual(self.names.asked, 3)
 
-    async def test_aLookUpThatAsksOtherNameServersIsNotWaitedFor(self) -> None:
+    async def test_aLookUpAtFormerNameServersIsNotWaitedFor(self) -> None:
         self.names.slow = True
         self.names.hosts = ["127.0.0.1"]
         self.patch(dial, "DIAL_TIMEOUT", 0.1)
@@ -214,7 +214,7 @@ class DialTests(TestCase):
             await maybeDeferred(self.dialer("fe80::1%nowhere", 80).dial)
         self.assertEqual(str(caught.exception), "there is no network interface nowhere")
 
-    async def test_anAddressOfALinkNeedsItsInterfaceAndThatIsSaid(self) -> None:
+    async def test_aLinkLocalAddressWithoutAnInterfaceIsAnError(self) -> None:
         with self.assertRaises(OSError) as caught:
             await maybeDeferred(self.dialer("fe80::1", 80).dial)
         self.assertIn("fe80::1%eth0", errorText(caught.exception))
@@ -223,7 +223,7 @@ class DialTests(TestCase):
         with self.assertRaises(DNSLookupError):
             await maybeDeferred(self.dialer("nowhere.invalid", 80).dial)
 
-    async def test_whileANameCannotBeLookedUpTheAddressesThatItHadAreUsed(self) -> None:
+    async def test_formerAddressesAreUsedIfTheLookUpFails(self) -> None:
         self.names.hosts = ["127.0.0.1"]
         dialer = self.dialer("localhost", self.listen().getsockname()[1])
         await self.connected(dialer)
@@ -241,7 +241,7 @@ class DialTests(TestCase):
         with self.assertRaises(LookupFailed):
             await self.connected(dialer)
 
-    async def test_aNameThatHasGoneIsNotDialled(self) -> None:
+    async def test_aNameThatNoLongerExistsIsNotDialled(self) -> None:
         self.names.hosts = ["127.0.0.1"]
         dialer = self.dialer("localhost", self.listen().getsockname()[1])
         await self.connected(dialer)
@@ -271,7 +271,7 @@ class DialTests(TestCase):
                 self.addCleanup(sock.close)
         return hosts
 
-    async def test_cancellingClosesWhatWasUnderWay(self) -> None:
+    async def test_cancellingClosesAllAttempts(self) -> None:
         full = socket.create_server(("127.0.0.4", 0), backlog=0)
         self.addCleanup(full.close)
         held = [socket.socket() for _ in range(4)]

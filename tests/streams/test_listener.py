@@ -38,13 +38,13 @@ class BindTests(SynchronousTestCase):
         self.assertTrue(isOpen("127.0.0.1", port))
         self.assertFalse(isOpen("127.0.0.2", port))
 
-    def test_aPortThatSomebodyListensOnIsRefused(self) -> None:
+    def test_aPortInUseIsRefused(self) -> None:
         taken = self.bind("127.0.0.1")
         with self.assertRaises(OSError) as caught:
             bindSocket("127.0.0.1", taken.getsockname()[1])
         self.assertEqual(caught.exception.errno, errno.EADDRINUSE)
 
-    def test_whatIsLeftOfOldConnectionsDoesNotKeepThePort(self) -> None:
+    def test_remainsOfEarlierConnectionsDoNotBlockThePort(self) -> None:
         port = freePort()
         first = bindSocket("127.0.0.1", port)
         visitor = connect("127.0.0.1", port)
@@ -92,7 +92,7 @@ def noDescriptors() -> OSError:
 
 
 class StarvationTests(SynchronousTestCase):
-    """What a listener does when it cannot accept."""
+    """Errors of accept(2)."""
 
     def setUp(self) -> None:
         self.reactor = FakeReactor()
@@ -112,10 +112,10 @@ class StarvationTests(SynchronousTestCase):
             sock.close()
 
     def numbers(self) -> list[int]:
-        """The descriptors of what was accepted."""
+        """The descriptors of accepted connections."""
         return [sock.fileno() for sock in self.accepted]
 
-    def test_itRestsAndGoesOn(self) -> None:
+    def test_itWaitsAndAcceptsAgain(self) -> None:
         visitor = socket.socket()
         number = visitor.fileno()
         listener = self.listen(noDescriptors(), noDescriptors(), visitor)
@@ -130,7 +130,7 @@ class StarvationTests(SynchronousTestCase):
         self.assertEqual((self.reactor.getReaders(), self.numbers()), ([listener], [number]))
         listener.stop()
 
-    def test_eachTimeIsAnEventThatSaysWhereAndWhy(self) -> None:
+    def test_eachErrorIsAnEvent(self) -> None:
         listener = self.listen(noDescriptors(), noDescriptors())
         for _ in range(2):
             listener.doRead()
@@ -138,7 +138,7 @@ class StarvationTests(SynchronousTestCase):
         self.assertEqual(self.events, [AcceptFailed(socketAddress(listener.address), "Too many open files")] * 2)
         listener.stop()
 
-    def test_itGoesOnAtOnceWhenSomethingCouldBeFreed(self) -> None:
+    def test_itAcceptsAgainAtOnceWhenDescriptorsWereFreed(self) -> None:
         visitor = socket.socket()
         number = visitor.fileno()
         self.patch(Listener, "_hasPending", lambda _: True)
@@ -150,7 +150,7 @@ class StarvationTests(SynchronousTestCase):
         self.assertEqual(self.numbers(), [number])
         listener.stop()
 
-    def test_aConnectionThatWasGoneAlreadyMeansNothing(self) -> None:
+    def test_anErrorOfOneConnectionIsSkipped(self) -> None:
         visitor = socket.socket()
         number = visitor.fileno()
         listener = self.listen(OSError(errno.ECONNABORTED, ""), OSError(errno.EPROTO, ""), visitor)
@@ -158,7 +158,7 @@ class StarvationTests(SynchronousTestCase):
         self.assertEqual((self.numbers(), self.events), ([number], []))
         listener.stop()
 
-    def test_whoIsPausedWhileItRestsGoesOnWhenItIsResumed(self) -> None:
+    def test_aListenerThatIsPausedWhileItWaitsAcceptsWhenItIsResumed(self) -> None:
         visitor = socket.socket()
         number = visitor.fileno()
         listener = self.listen(noDescriptors(), visitor)
@@ -172,7 +172,7 @@ class StarvationTests(SynchronousTestCase):
         self.assertEqual(self.numbers(), [number])
         listener.stop()
 
-    def test_whoIsResumedWhileItRestsGoesOnBehindThat(self) -> None:
+    def test_aListenerThatIsResumedWhileItWaitsAcceptsAfterThat(self) -> None:
         listener = self.listen(noDescriptors())
         listener.doRead()
         listener.pause()
@@ -182,14 +182,14 @@ class StarvationTests(SynchronousTestCase):
         self.assertEqual(self.reactor.getReaders(), [listener])
         listener.stop()
 
-    def test_whoIsStoppedIsNotResumed(self) -> None:
+    def test_aStoppedListenerIsNotResumed(self) -> None:
         listener = self.listen()
         listener.pause()
         listener.stop()
         listener.resume()
         self.assertEqual(self.reactor.getReaders(), [])
 
-    def test_stoppingWhileItRestsLeavesNothingBehind(self) -> None:
+    def test_stoppingWhileItWaitsLeavesNothing(self) -> None:
         listener = self.listen(noDescriptors())
         listener.doRead()
         listener.stop()
@@ -200,7 +200,7 @@ class StarvationTests(SynchronousTestCase):
 class AcceptTests(TestCase):
     """Accepting on real sockets."""
 
-    async def test_aFaultOfOursCostsOneConnectionAndNotTheListener(self) -> None:
+    async def test_anExceptionEndsOneConnectionAndNotTheListener(self) -> None:
         accepted: list[socket.socket] = []
 
         def accept(sock: socket.socket, address: SocketAddress) -> None:
@@ -221,14 +221,14 @@ class AcceptTests(TestCase):
         accepted[1].close()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
-    async def test_noConnectionAndNoDescriptorIsNoNeed(self) -> None:
+    async def test_anErrorWithoutAPendingConnectionIsIgnored(self) -> None:
         sock = bindSocket("127.0.0.1", 0)
         listener = Listener(cast(IReactor, reactor), sock, lambda *_: None, ListenerGroup(Sink()))
         self.addCleanup(listener.stop)
         logged = captureLog(self)
 
         class Full:
-            """The descriptors are used up, and nobody waits."""
+            """The descriptors are used up, and no connection waits."""
 
             def _accept(self) -> None:
                 raise noDescriptors()
@@ -240,7 +240,7 @@ class AcceptTests(TestCase):
         listener.doRead()
         self.assertEqual(logged, [])
 
-    async def test_acceptedSocketsHaveWhatTheListeningOneWasTold(self) -> None:
+    async def test_acceptedSocketsInheritTheOptions(self) -> None:
         accepted: list[tuple[socket.socket, SocketAddress]] = []
         listener = Listener(
             cast(IReactor, reactor),

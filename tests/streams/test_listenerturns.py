@@ -63,18 +63,18 @@ class PauseTests(SynchronousTestCase):
         names = [visitor.getsockname() for visitor in visitors]
         self.assertEqual([sock.getpeername() for sock in self.accepted], names)
 
-    def test_whoIsPausedIsNotAskedAgain(self) -> None:
+    def test_aPausedListenerDoesNotAskAgain(self) -> None:
         self.come(2)
         self.listener.doRead()
         self.assertEqual((self.accepted, self.reactor.getReaders()), ([], []))
 
-    def test_itsConnectionsAreCountedAndItself(self) -> None:
+    def test_itsDescriptorsAreCounted(self) -> None:
         self.room = 5
         self.come(7)
         self.listener.doRead()
         self.assertEqual(self.descriptors.spare, 94)
 
-    def test_asManyAsTheSystemAllowsMayWait(self) -> None:
+    def test_theBacklogIsTheLargestOne(self) -> None:
         try:
             most = int(Path("/proc/sys/net/core/somaxconn").read_text())
         except OSError:
@@ -113,10 +113,10 @@ class BatchTests(SynchronousTestCase):
             listener.doRead()
         return [counts[-1] for _, counts in listeners]
 
-    def test_oneListenerHasItAll(self) -> None:
+    def test_aSingleListenerHasTheWholeBatch(self) -> None:
         self.assertEqual([self.turn(self.waiting[:1]) for _ in range(3)], [[64]] * 3)
 
-    def test_manyShareIt(self) -> None:
+    def test_manyListenersShareTheBatch(self) -> None:
         """A visitor of one tunnel does not wait for the crowds of all others, one behind the other."""
         self.turn(self.waiting)
         for _ in range(3):
@@ -124,14 +124,14 @@ class BatchTests(SynchronousTestCase):
             self.assertLessEqual(sum(counts), 64)
             self.assertGreater(min(counts), 0)
 
-    def test_thePortOfThoseWhoTakeThemOnDoesNotShareIt(self) -> None:
+    def test_aControlPortDoesNotShareTheBatch(self) -> None:
         """Else crowds on many public ports are accepted, and wait, as hardly a client can come for them."""
         control = self.listener(control=True)
         self.turn(self.waiting)
         self.assertEqual(self.turn([control]), [64])
         self.assertLess(sum(self.turn(self.waiting)), 64)
 
-    def test_whoAcceptsNoMoreDoesNotCount(self) -> None:
+    def test_aPausedListenerDoesNotCount(self) -> None:
         self.turn(self.waiting)
         for number, (listener, _) in enumerate(self.waiting[1:]):
             if number % 2:
@@ -143,8 +143,8 @@ class BatchTests(SynchronousTestCase):
         self.turn(self.waiting[:1])
         self.assertEqual(self.group.busy, set())
 
-    def test_whoHasAcceptedTheLastOneInABatchDoesNotCount(self) -> None:
-        """Nobody would call it again: it would count until its next visitor comes."""
+    def test_aListenerThatHasAcceptedAllDoesNotCount(self) -> None:
+        """Nothing would call it again: it would count until its next visitor."""
         bound = bindSocket("127.0.0.1", 0)
         listener = Listener(cast(IReactor, self.reactor), bound, lambda sock, _: sock.close(), self.group)
         self.addCleanup(listener.stop)

@@ -43,13 +43,13 @@ class Unlucky(socket.socket):
 class OrderTests(SynchronousTestCase):
     """Which address is tried when."""
 
-    def test_theFamiliesTakeTurnsAndTheFirstIsTheFirst(self) -> None:
+    def test_theFamiliesAlternateAndTheFirstStaysTheFirst(self) -> None:
         self.assertEqual(alternate([SIX, OTHER_SIX, FOUR, OTHER_FOUR]), [SIX, FOUR, OTHER_SIX, OTHER_FOUR])
         self.assertEqual(alternate([FOUR, SIX, OTHER_SIX, FOUR]), [FOUR, SIX, OTHER_SIX])
         self.assertEqual(alternate([]), [])
 
     @given(PLACES)
-    def test_eachIsTriedOnceInTheOrderOfItsFamilyAndNotTooMany(self, places: list[Place]) -> None:
+    def test_eachIsTriedOnceInOrderAndTheirNumberIsLimited(self, places: list[Place]) -> None:
         found = alternate(places)
         self.assertEqual(len(found), min(len(set(places)), MAX_PLACES))
         self.assertEqual(found[:1], places[:1])
@@ -71,7 +71,7 @@ class SelfConnectionTests(SynchronousTestCase):
         sock.connect(sock.getsockname())
         return sock
 
-    def test_itIsRefusedAndItsPortIsFreeForTheServiceAtOnce(self) -> None:
+    def test_aSelfConnectionIsRefusedAndItsPortIsFreeAtOnce(self) -> None:
         for host in ("127.0.0.1", "::1", "127.0.0.9"):
             sock = self.reachItself(host)
             port = sock.getsockname()[1]
@@ -84,7 +84,7 @@ class SelfConnectionTests(SynchronousTestCase):
                 service.bind((host, port))
                 service.listen()
 
-    def test_othersAreNot(self) -> None:
+    def test_otherConnectionsAreNotRefused(self) -> None:
         listener = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(listener.close)
         sock = socket.create_connection(listener.getsockname())
@@ -92,7 +92,7 @@ class SelfConnectionTests(SynchronousTestCase):
         self.assertTrue(isConnected(sock, True))
         self.assertFalse(isConnected(socket.socket(), True))
 
-    def test_onlyPortsThatTheSystemGivesToConnectionsNeedToBeLookedAt(self) -> None:
+    def test_onlyEphemeralPortsAreChecked(self) -> None:
         self.assertFalse(mayConnectToItself(80))
         sock = socket.socket()
         self.addCleanup(sock.close)

@@ -44,7 +44,7 @@ class LookUpTests(TestCase):
         found = await Resolver().lookUp(REACTOR, "localhost")
         self.assertIn("127.0.0.1", [address[0] for _, address in found])
 
-    async def test_aNameThatDoesNotExistIsSaidToNotExist(self) -> None:
+    async def test_aNameThatDoesNotExistIsAnAnswer(self) -> None:
         def ask(name: str) -> list[Place]:
             return addressesOf("a" * 63 + "..")  # which no name server is asked for
 
@@ -52,12 +52,12 @@ class LookUpTests(TestCase):
             await Resolver(ask).lookUp(REACTOR, "nowhere")
         self.assertIn("the name a", str(caught.exception))
 
-    async def test_whatIsNotANameIsSo(self) -> None:
+    async def test_aTextThatIsNotANameIsAnError(self) -> None:
         with self.assertRaises(LookupFailed) as caught:
             await Resolver().lookUp(REACTOR, "a..b")
         self.assertFalse(caught.exception.temporary)
 
-    async def test_noMoreThanSomeThreadsWaitForNameServersAndTheOthersWait(self) -> None:
+    async def test_theNumberOfThreadsIsLimited(self) -> None:
         servers = SilentNameServers()
         names = Resolver(servers.ask)
         found = [names.lookUp(REACTOR, f"{n}.example") for n in range(30)]
@@ -71,7 +71,7 @@ class LookUpTests(TestCase):
         self.assertLessEqual(servers.most, 8)
         self.assertNotIn("20.example", servers.asked)
 
-    async def test_aThreadThatCannotBeStartedFailsTheAttemptAndNotTheNext(self) -> None:
+    async def test_aThreadThatCannotBeStartedFailsOneLookUp(self) -> None:
         def start(thread: threading.Thread) -> None:
             raise RuntimeError("can't start new thread")
 
@@ -85,7 +85,7 @@ class LookUpTests(TestCase):
         patched.restore()
         self.assertEqual(await names.lookUp(REACTOR, "example.com"), [PLACE])
 
-    async def test_aMachineWithoutDescriptorsSaysNothingAboutTheName(self) -> None:
+    async def test_anErrorOfTheMachineIsTemporary(self) -> None:
         def getaddrinfo(*words: object, **named: object) -> None:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
@@ -95,7 +95,7 @@ class LookUpTests(TestCase):
         self.assertTrue(caught.exception.temporary)
         self.assertIn("too many open files", str(caught.exception))
 
-    async def test_anyOtherTroubleFailsTheAttempt(self) -> None:
+    async def test_anyExceptionFailsTheLookUp(self) -> None:
         def ask(name: str) -> list[Place]:
             raise ZeroDivisionError
 
@@ -103,7 +103,7 @@ class LookUpTests(TestCase):
             await Resolver(ask).lookUp(REACTOR, "example.com")
 
     async def test_addressesKeepTheirScope(self) -> None:
-        """Which is part of what getaddrinfo gives, as for a name of multicast DNS."""
+        """A scope is part of a result of getaddrinfo, as for a name of multicast DNS."""
 
         def getaddrinfo(name: bytes, *more: object, **named: object) -> list[tuple[object, ...]]:
             return [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("fe80::1", 0, 0, 7))]

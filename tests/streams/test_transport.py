@@ -24,17 +24,17 @@ from tests.tls.rekeying import Rekeying
 from tests.tls.tlscase import TlsCase
 
 
-class _Hearer(Protocol):
-    """Keeps what it hears, and stops reading when it has heard so much."""
+class _Receiver(Protocol):
+    """Keeps what it receives, and stops reading after some reads."""
 
     def __init__(self, enough: int) -> None:
-        self.heard: list[bytes] = []
+        self.received: list[bytes] = []
         self.lost: list[BaseException | None] = []
         self._enough = enough
 
     def dataReceived(self, data: bytes) -> None:
-        self.heard.append(data)
-        if len(self.heard) == self._enough:
+        self.received.append(data)
+        if len(self.received) == self._enough:
             cast(SocketTransport, self.transport).stopReading()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -44,48 +44,48 @@ class _Hearer(Protocol):
 class EncryptedTests(SynchronousTestCase):
     """Transports inside TLS."""
 
-    def transport(self, enough: int = 1000, control: bool = True) -> tuple[SocketTransport, _Hearer, TlsSocket]:
+    def transport(self, enough: int = 1000, control: bool = True) -> tuple[SocketTransport, _Receiver, TlsSocket]:
         server, client = tlsPair()
         self.addCleanup(server.close)
         self.addCleanup(client.close)
-        hearer = _Hearer(enough)
-        transport = SocketTransport(server, hearer, cast(IReactorFDSet, FakeReactor()), control)
+        receiver = _Receiver(enough)
+        transport = SocketTransport(server, receiver, cast(IReactorFDSet, FakeReactor()), control)
         transport.start()
-        return transport, hearer, client
+        return transport, receiver, client
 
     def test_manySmallRecordsAreReadAtOnce(self) -> None:
-        """Else who writes one in each turn gets ahead of who reads one in each turn."""
-        transport, hearer, client = self.transport()
+        """A peer that writes one in each turn would get ahead of a reader of one in each turn."""
+        transport, receiver, client = self.transport()
         for _ in range(20):
             client.send(b"Heartbeat")
         self.assertIsNone(transport.doRead())
-        self.assertEqual(hearer.heard, [b"Heartbeat"] * 20)
+        self.assertEqual(receiver.received, [b"Heartbeat"] * 20)
 
-    def test_aFloodOfThemHasAnEnd(self) -> None:
-        transport, hearer, client = self.transport()
+    def test_aFloodOfRecordsIsLimited(self) -> None:
+        transport, receiver, client = self.transport()
         for _ in range(100):
             client.send(b"x")
         transport.doRead()
-        self.assertEqual(len(hearer.heard), 64)
+        self.assertEqual(len(receiver.received), 64)
 
-    def test_ofAStreamNoMoreRecordsAreReadAtOnceThanAPlainReadWouldTakeInFullOnes(self) -> None:
-        transport, hearer, client = self.transport(control=False)
+    def test_aReadOfAStreamTakesAsManyRecordsAsAPlainReadHasBytes(self) -> None:
+        transport, receiver, client = self.transport(control=False)
         for _ in range(100):
             client.send(b"x")
         transport.doRead()
-        self.assertEqual(len(hearer.heard), 4)
+        self.assertEqual(len(receiver.received), 4)
 
-    def test_whoStopsReadingHearsNoMore(self) -> None:
-        transport, hearer, client = self.transport(enough=2)
+    def test_aPausedTransportReadsNoMoreRecords(self) -> None:
+        transport, receiver, client = self.transport(enough=2)
         for _ in range(5):
             client.send(b"x")
         transport.doRead()
-        self.assertEqual(len(hearer.heard), 2)
+        self.assertEqual(len(receiver.received), 2)
         transport.startReading()
         transport.doRead()
-        self.assertEqual(len(hearer.heard), 5)
+        self.assertEqual(len(receiver.received), 5)
 
-    def test_aCloseThatFindsNoRoomForItsEndIsTriedAgain(self) -> None:
+    def test_aCloseWithoutRoomForItsEndIsTriedAgain(self) -> None:
         transport, _, client = self.transport()
         real = TlsSocket.shutdown
         full = [True]
@@ -105,12 +105,12 @@ class EncryptedTests(SynchronousTestCase):
         transport.connectionLost(Failure(transport.doWrite()))
         self.assertEqual((client.recv(100), client.recv(100)), (b"goodbye", b""))
 
-    def test_whatIsWrongIsToldAsItIs(self) -> None:
+    def test_anErrorOfTlsIsReportedAsItIs(self) -> None:
         transport, _, client = self.transport()
         socket.socket.send(client, b"\x17\x03\x03\x00\x20" + bytes(32))
         self.assertIsInstance(transport.doRead(), TlsError)
 
-    def test_anEndThatFindsNoRoomIsSaidLater(self) -> None:
+    def test_anEndWithoutRoomIsSentLater(self) -> None:
         transport, _, client = self.transport()
         real = TlsSocket.shutdown
         full = [True]
@@ -138,89 +138,89 @@ class NewKeysTests(TlsCase):
         context = clientContext(())
         self.rekeying = Rekeying(context, "CLIENT")
         self.client, self.server = self.pair(client=context, buffer=4096)
-        self.hearer = _Hearer(1000)
-        self.transport = SocketTransport(self.server, self.hearer, cast(IReactorFDSet, self.reactor))
+        self.receiver = _Receiver(1000)
+        self.transport = SocketTransport(self.server, self.receiver, cast(IReactorFDSet, self.reactor))
         self.transport.start()
-        self.rekeying.askUntilStuck(self.client, self.server, self.transport.doRead)
+        self.rekeying.requestUntilStuck(self.client, self.server, self.transport.doRead)
 
     def watched(self) -> tuple[int, int]:
         """How many wait to read, and to write."""
         return len(self.reactor.getReaders()), len(self.reactor.getWriters())
 
-    def test_itIsNotReadFromBeforeTheAnswerIsOut(self) -> None:
-        """What waits to be read would wake the reactor again and again."""
+    def test_nothingIsReadBeforeTheAnswerIsSent(self) -> None:
+        """Bytes that wait would wake the reactor again and again."""
         self.assertEqual(self.watched(), (0, 1))
         self.reactor.advance(STUCK_TIMEOUT - 0.1)
-        self.assertEqual(self.hearer.lost, [])
+        self.assertEqual(self.receiver.lost, [])
 
-    def test_itIsReadFromWhenThereIsRoom(self) -> None:
+    def test_itIsReadWhenThereIsRoom(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while True:
                 self.client.recv(1)
-        self.rekeying.say(self.client, b"hello")
-        while not self.hearer.heard:
+        self.rekeying.send(self.client, b"hello")
+        while not self.receiver.received:
             self.rekeying.flush(self.client)
             self.transport.doWrite()
             self.transport.doRead()
             with contextlib.suppress(BlockingIOError):
                 self.client.recv(1)
-        self.assertEqual(self.hearer.heard, [b"hello"])
+        self.assertEqual(self.receiver.received, [b"hello"])
         self.transport.doWrite()
         self.assertEqual(self.watched(), (1, 0))
         self.reactor.advance(2 * STUCK_TIMEOUT)
-        self.assertEqual(self.hearer.lost, [])
+        self.assertEqual(self.receiver.lost, [])
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
-    def test_whoDoesNotReadAtAllIsGivenUp(self) -> None:
+    def test_aPeerThatDoesNotReadTimesOut(self) -> None:
         self.reactor.advance(STUCK_TIMEOUT)
-        [reason] = self.hearer.lost
+        [reason] = self.receiver.lost
         self.assertEqual(str(reason), "it has requested new keys inside TLS, and does not read the answer")
         self.assertEqual((self.watched(), self.server.fileno()), ((0, 0), -1))
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
-    def test_whoIsPausedMeanwhileIsNotReadFrom(self) -> None:
+    def test_aTransportPausedInTheMeantimeIsNotRead(self) -> None:
         self.transport.pauseProducing()
         self.transport.doWrite()
         self.assertEqual(self.watched()[0], 0)
 
-    def test_whoIsClosedIsGoneInTime(self) -> None:
+    def test_aClosedTransportIsGoneInTime(self) -> None:
         self.transport.write(b"goodbye")
         self.assertFalse(self.transport.finish())
         self.reactor.advance(CLOSE_TIMEOUT)
         self.reactor.advance(0)
-        self.assertEqual((len(self.hearer.lost), self.watched(), self.server.fileno()), (1, (0, 0), -1))
+        self.assertEqual((len(self.receiver.lost), self.watched(), self.server.fileno()), (1, (0, 0), -1))
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
 
 class ReadSizeTests(SynchronousTestCase):
     """How much one read takes."""
 
-    def test_itIsNotTheMarkOfWhatIsWritten(self) -> None:
+    def test_theReadSizeIsNotTheBufferSize(self) -> None:
         """A large mark would make each turn of one connection's input long."""
         near, far = socket.socketpair()
         self.addCleanup(near.close)
         self.addCleanup(far.close)
         far.setblocking(False)
-        hearer = _Hearer(1000)
-        transport = SocketTransport(far, hearer, cast(IReactorFDSet, FakeReactor()), control=True)
+        receiver = _Receiver(1000)
+        transport = SocketTransport(far, receiver, cast(IReactorFDSet, FakeReactor()), control=True)
         transport.bufferSize = 1 << 18
         transport.start()
         near.sendall(b"x" * 40_000)
         for _ in range(3):
             transport.doRead()
-        self.assertEqual([len(data) for data in hearer.heard], [RECORD, RECORD, 40_000 - 2 * RECORD])
+        self.assertEqual([len(data) for data in receiver.received], [RECORD, RECORD, 40_000 - 2 * RECORD])
 
     def test_ofAStreamMoreIsReadAtOnce(self) -> None:
         near, far = socket.socketpair()
         self.addCleanup(near.close)
         self.addCleanup(far.close)
         far.setblocking(False)
-        hearer = _Hearer(1000)
-        transport = SocketTransport(far, hearer, cast(IReactorFDSet, FakeReactor()))
+        receiver = _Receiver(1000)
+        transport = SocketTransport(far, receiver, cast(IReactorFDSet, FakeReactor()))
         transport.start()
         near.sendall(b"x" * 40_000)
         transport.doRead()
-        self.assertEqual([len(data) for data in hearer.heard], [40_000])
+        self.assertEqual([len(data) for data in receiver.received], [40_000])
 
 
 class ClosingTests(SynchronousTestCase):
@@ -233,8 +233,8 @@ class ClosingTests(SynchronousTestCase):
         self.sock, self.peer = plugs.pair(TINY)
         self.addCleanup(self.sock.close)
         self.addCleanup(self.peer.close)
-        self.hearer = _Hearer(1000)
-        self.transport = SocketTransport(self.sock, self.hearer, cast(IReactorFDSet, self.reactor))
+        self.receiver = _Receiver(1000)
+        self.transport = SocketTransport(self.sock, self.receiver, cast(IReactorFDSet, self.reactor))
         self.transport.start()
 
     def test_atOnceIfThePeerReads(self) -> None:
@@ -244,7 +244,7 @@ class ClosingTests(SynchronousTestCase):
         self.assertEqual(self.peer.recv(100), b"goodbye")
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
-    def test_evenIfMoreIsSaidBeforeTheReactorHasClosedIt(self) -> None:
+    def test_evenIfMoreIsSentBeforeTheReactorHasClosedIt(self) -> None:
         """A server that stops when a client has just said goodbye waited for the client until its patience ended."""
         self.transport.finish()
         self.transport.write(b"the server stops")
@@ -254,28 +254,28 @@ class ClosingTests(SynchronousTestCase):
         self.assertEqual(self.peer.recv(100), b"the server stops")
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
-    def test_whoseSocketIsTakenAwayIsGoneAtOnce(self) -> None:
+    def test_aDetachedTransportIsFreedAtOnce(self) -> None:
         gc.disable()
         self.addCleanup(gc.enable)
-        gone = weakref.ref(self.hearer)
+        gone = weakref.ref(self.receiver)
         self.assertIs(self.transport.detach(), self.sock)
-        del self.hearer, self.transport
+        del self.receiver, self.transport
         self.assertIsNone(gone())
 
-    def test_andElseALittleLater(self) -> None:
+    def test_otherwiseALittleLater(self) -> None:
         fill(self.sock)
         self.transport.write(b"goodbye")
         self.assertFalse(self.transport.finish())
         self.transport.loseConnection()
         self.transport.doWrite()
         self.reactor.advance(CLOSE_TIMEOUT - 0.1)
-        self.assertEqual(self.hearer.lost, [])
+        self.assertEqual(self.receiver.lost, [])
         self.reactor.advance(0.1)
         self.reactor.advance(0)
-        self.assertEqual((len(self.hearer.lost), self.sock.fileno()), (1, -1))
+        self.assertEqual((len(self.receiver.lost), self.sock.fileno()), (1, -1))
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
-    def test_evenWithAProducerThatGoesOn(self) -> None:
+    def test_evenWithAProducerThatContinues(self) -> None:
         class Producer:
             def pauseProducing(self) -> None: ...
 
@@ -287,4 +287,4 @@ class ClosingTests(SynchronousTestCase):
         self.transport.loseConnection()
         self.reactor.advance(CLOSE_TIMEOUT)
         self.reactor.advance(0)
-        self.assertEqual((len(self.hearer.lost), self.sock.fileno()), (1, -1))
+        self.assertEqual((len(self.receiver.lost), self.sock.fileno()), (1, -1))

@@ -60,7 +60,7 @@ class WriteTests(SynchronousTestCase):
 
         self.patch(os, "link", refuse)
 
-    def test_aFolderIsSyncedOrNothingHappens(self) -> None:
+    def test_aDirectoryIsSyncedOrNothingHappens(self) -> None:
         syncFolder(self.above)
         syncFolder(self.above / "missing")
 
@@ -84,7 +84,7 @@ class LockTests(SynchronousTestCase):
         with locked(self.second) as theirs:
             self.assertTrue(theirs)
 
-    def test_whereThereAreNoLocksNobodyElseHasOne(self) -> None:
+    def test_withoutLocksTheLockIsGranted(self) -> None:
         def refuse(descriptor: int, operation: int) -> None:
             raise OSError(37, "No locks available")
 

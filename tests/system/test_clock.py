@@ -20,7 +20,7 @@ class WallClockReactor(MemoryReactorClock):
 class ClockTests(SynchronousTestCase):
     """The clock of a reactor."""
 
-    def test_whatIsScheduledAlreadyKeepsItsDistance(self) -> None:
+    def test_pendingCallsKeepTheirDelays(self) -> None:
         reactor = WallClockReactor()
         called: list[int] = []
         reactor.callLater(100.0, called.append, 1)

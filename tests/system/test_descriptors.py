@@ -1,4 +1,4 @@
-"""How many descriptors there are for visitors."""
+"""The descriptors for visitors."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from bore.system.descriptors import Descriptors, OpenCount, lengthOfList, sizeOf
 
 
 class CountTests(SynchronousTestCase):
-    """What the system says."""
+    """Counts by the system."""
 
     def setUp(self) -> None:
         if sys.platform != "linux":
             raise SkipTest("the count is known on Linux")
 
-    def test_bothWaysCountThoseThatWereOpened(self) -> None:
+    def test_bothWaysCountOpenDescriptors(self) -> None:
         size, length = sizeOfFolder(), lengthOfList()
         opened = [os.dup(0) for _ in range(10)]
         self.assertEqual(lengthOfList(), length + 10)
@@ -30,7 +30,7 @@ class CountTests(SynchronousTestCase):
 
 
 class DescriptorsTests(SynchronousTestCase):
-    """How often they are counted."""
+    """When they are counted."""
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -48,14 +48,14 @@ class DescriptorsTests(SynchronousTestCase):
             descriptors.opened()
         self.assertEqual(self.counted, 1)
 
-    def test_whatWasClosedIsFoundWhenItIsNeeded(self) -> None:
+    def test_closedDescriptorsAreFoundWhenTheyAreNeeded(self) -> None:
         descriptors = Descriptors(self.clock, 100, OpenCount(self.count))
         descriptors.opened(75)
         self.open = 30
         self.assertTrue(descriptors.has(10))
         self.assertEqual(descriptors.spare, 70)
 
-    def test_whatOthersHaveOpenedIsFoundToo(self) -> None:
+    def test_descriptorsOpenedElsewhereAreFound(self) -> None:
         self.open = 95
         descriptors = Descriptors(self.clock, 100, OpenCount(self.count))
         self.assertEqual([descriptors.has(count) for count in (5, 6)], [True, False])
@@ -63,7 +63,7 @@ class DescriptorsTests(SynchronousTestCase):
         self.assertFalse(descriptors.has(6))
         self.assertFalse(descriptors.has(1))
 
-    def test_whereCountingIsDearItIsDoneNowAndThen(self) -> None:
+    def test_slowCountsAreRare(self) -> None:
         self.clock.advance(1)
         self.open = 100
         descriptors = Descriptors(self.clock, 100, OpenCount(lambda: 0, self.count))
@@ -90,7 +90,7 @@ class DescriptorsTests(SynchronousTestCase):
         self.assertTrue(descriptors.has(1 << 20))
         self.assertEqual(self.counted, 0)
 
-    def test_whereNobodyCanCountTheSystemHasToSay(self) -> None:
+    def test_withoutACountThereIsNoLimit(self) -> None:
         descriptors = Descriptors(self.clock, 100, OpenCount(lambda: 0, lambda: 0))
         for _ in range(1000):
             self.assertTrue(descriptors.has(1))

@@ -12,7 +12,7 @@ from bore.system.atomicfiles import makeFolder
 from bore.system.privatefiles import GIVEN, NotPrivate, Policy, checkFolders, openPrivate, readPrivate
 from tests.support import temporaryFolder
 
-#: A user and a group that nobody has.
+#: The id of a user and a group that do not exist.
 STRANGER: Final = 4711
 
 _OURS: Final = Policy(forbidden=0o077, mayBeLink=False)
@@ -44,7 +44,7 @@ class FoldersTests(PrivateCase):
         for text in texts:
             self.assertIn(text, error)
 
-    def test_whatDoesNotExistYetIsLeftOut(self) -> None:
+    def test_directoriesThatDoNotExistAreLeftOut(self) -> None:
         checkFolders(self.folder / "not" / "yet")
 
     def test_oneThatAllUsersMayWrite(self) -> None:
@@ -81,7 +81,7 @@ class FoldersTests(PrivateCase):
 
 
 class FileTests(PrivateCase):
-    """What is checked when a file is opened."""
+    """The checks of a file that is opened."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -91,7 +91,7 @@ class FileTests(PrivateCase):
     def assertRefused(self, policy: Policy, text: str) -> None:
         self.assertIn(text, str(self.assertRaises(NotPrivate, openPrivate, self.path, policy)))
 
-    def test_whatPassesIsReadUpToTheLimit(self) -> None:
+    def test_aPrivateFileIsReadUpToTheLimit(self) -> None:
         for policy in (_OURS, GIVEN):
             self.assertEqual(readPrivate(self.path, policy, 100), b"content")
             self.assertEqual(readPrivate(self.path, policy, 3), b"con")

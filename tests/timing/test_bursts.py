@@ -1,4 +1,4 @@
-"""Trouble that comes by the thousand."""
+"""Bursts of the same problem."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.fakes import captureLog
 class BurstTests(SynchronousTestCase):
     """One line for many."""
 
-    def test_onlyTheFirstOfABurstIsTold(self) -> None:
+    def test_onlyTheFirstOccurrenceBeginsABurst(self) -> None:
         clock = Clock()
         burst = Burst(clock)
-        told = []
+        begins = []
         for pause in (0, 0, 9, 9, 9, 10, 0, 100):
             clock.advance(pause)
-            told.append(burst.begins())
-        self.assertEqual(told, [True, False, False, False, False, True, False, True])
+            begins.append(burst.begins())
+        self.assertEqual(begins, [True, False, False, False, False, True, False, True])
 
 
 class OverflowTests(SynchronousTestCase):
@@ -49,7 +49,7 @@ class OverflowTests(SynchronousTestCase):
         self.clock.advance(10)
         self.assertEqual((self.logged, self.clock.getDelayedCalls()), (["3 is too much for us"], []))
 
-    def test_whatIsOverEarlierIsSaidWithItsNumber(self) -> None:
+    def test_aBurstThatIsEndedEarlyIsLoggedWithItsNumber(self) -> None:
         for _ in range(2):
             for _ in range(3):
                 self.overflow.happened(limit=3, whom="us")
@@ -61,7 +61,7 @@ class OverflowTests(SynchronousTestCase):
         self.assertEqual(self.logged, ["3 is too much for us", "us had 3"] * 2)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_whatComesAndGoesIsSaidOnceInAWhile(self) -> None:
+    def test_aProblemThatComesAndGoesIsLoggedNowAndThen(self) -> None:
         for _ in range(200):
             self.overflow.happened(limit=3, whom="us")
             self.overflow.over("{whom} had {count}")
@@ -71,7 +71,7 @@ class OverflowTests(SynchronousTestCase):
         self.assertEqual(self.logged, [begin, "us had 1", begin, "us had 80", begin, "us had 80", begin, "us had 39"])
         self.assertEqual((self.overflow.ongoing, self.clock.getDelayedCalls()), (False, []))
 
-    def test_atTheEndTheNumberIsLoggedAndNothingFromThenOn(self) -> None:
+    def test_atTheEndTheNumberIsLoggedAndNothingAfterIt(self) -> None:
         for _ in range(3):
             self.overflow.happened(limit=3, whom="us")
         self.overflow.end()

@@ -1,4 +1,4 @@
-"""Things that may only stay for a while."""
+"""Values that are kept for a limited time."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from bore.timing.deadlines import Deadlines
 
 
 class DeadlinesTests(SynchronousTestCase):
-    """Values that expire in the order in which they came."""
+    """Values that expire in their order."""
 
     def setUp(self) -> None:
         self.clock = Clock()
         self.gone: list[tuple[str, int]] = []
         self.kept: Deadlines[str, int] = Deadlines(self.clock, 10, lambda key, value: self.gone.append((key, value)))
 
-    def test_eachValueStaysForItsOwnTime(self) -> None:
+    def test_eachValueIsKeptForTheTime(self) -> None:
         self.kept.add("a", 1)
         self.clock.advance(4)
         self.kept.add("b", 2)
@@ -30,7 +30,7 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertEqual(self.gone, [("a", 1), ("b", 2)])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_whatWasTakenDoesNotExpire(self) -> None:
+    def test_aTakenValueDoesNotExpire(self) -> None:
         self.kept.add("a", 1)
         self.assertEqual(self.kept.take("a"), 1)
         self.assertIsNone(self.kept.take("a"))
@@ -42,18 +42,18 @@ class DeadlinesTests(SynchronousTestCase):
         self.kept.add("a", 2)
         self.assertEqual(self.kept.keys(), ["b", "a"])
 
-    def test_takingEverythingEndsTheTimer(self) -> None:
+    def test_takingAllEndsTheTimer(self) -> None:
         self.kept.add("a", 1)
         self.kept.add("b", 2)
         self.assertEqual(self.kept.takeAll(), [1, 2])
         self.assertEqual((len(self.kept), self.clock.getDelayedCalls()), (0, []))
 
-    def test_oneTimerServesThemAll(self) -> None:
+    def test_oneTimerIsEnoughForAll(self) -> None:
         for n in range(1000):
             self.kept.add(str(n), n)
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
 
-    def test_whatExpiresMayAddAndTake(self) -> None:
+    def test_theCallbackMayAddAndTake(self) -> None:
         def expired(key: int, value: int) -> None:
             kept.take(2)
             kept.add(key + 10, 0)
@@ -66,7 +66,7 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertEqual(kept.take(11), 0)
 
     @given(st.lists(st.tuples(st.floats(0, 6), st.booleans()), max_size=30))
-    def test_nothingStaysLongerAndNothingGoesEarlier(self, steps: list[tuple[float, bool]]) -> None:
+    def test_noValueExpiresTooLateOrTooEarly(self, steps: list[tuple[float, bool]]) -> None:
         clock = Clock()
         added: dict[int, float] = {}
         gone: dict[int, float] = {}

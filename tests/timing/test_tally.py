@@ -27,7 +27,7 @@ class TallyTests(SynchronousTestCase):
         self.logged.clear()
         return list(lines)
 
-    def test_oneTimeIsOneLineAtOnce(self) -> None:
+    def test_anOccurrenceIsLoggedAtOnce(self) -> None:
         self.happened("a")
         self.happened("b")
         self.assertEqual(self.takeLines(), ["a was refused for the 0th time", "b was refused for the 0th time"])
@@ -36,7 +36,7 @@ class TallyTests(SynchronousTestCase):
         self.happened("a")
         self.assertEqual(len(self.takeLines()), 1, "it is new again")
 
-    def test_whatComesAgainIsSummedUpPerSource(self) -> None:
+    def test_furtherOccurrencesAreSummedUpPerSource(self) -> None:
         self.happened("a", 1000)
         self.happened("b", 2)
         self.assertEqual(len(self.takeLines()), 2)
@@ -46,7 +46,7 @@ class TallyTests(SynchronousTestCase):
             ["a was refused for the 999th time: 999 more in 10 s", "b was refused for the 1th time: 1 more in 10 s"],
         )
 
-    def test_whatGoesOnForADayHasAFewLinesAndNothingIsMissing(self) -> None:
+    def test_aDayOfOccurrencesHasFewLinesWithCompleteSums(self) -> None:
         total = lines = 0
         for _ in range(24 * 3600 // 5):
             self.happened("a", 3)
@@ -59,7 +59,7 @@ class TallyTests(SynchronousTestCase):
         self.assertLess(lines, 150)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_anyNumberOfSourcesHasABoundedNumberOfLines(self) -> None:
+    def test_anyNumberOfSourcesHasALimitedNumberOfLines(self) -> None:
         for _ in range(10):
             for n in range(5000):
                 self.happened(str(n))
@@ -68,13 +68,13 @@ class TallyTests(SynchronousTestCase):
         self.assertEqual(sum(event.get("count", 1) for event in self.logged), 50000)
         self.assertIn("more than 64 addresses cause trouble like this", self.takeLines())
 
-    def test_theLevelIsThatOfTheTrouble(self) -> None:
+    def test_theLevelIsThatOfTheLatestOccurrence(self) -> None:
         self.happened("a", 2, warn=True)
         self.happened("b", 2)
         self.clock.advance(10)
         self.assertEqual([event["log_level"].name for event in self.logged], ["warn", "info", "warn", "info"])
 
-    def test_whatIsNotLoggedYetIsLoggedAtTheEnd(self) -> None:
+    def test_theLastSumsAreLoggedAtTheEnd(self) -> None:
         self.happened("a", 3)
         self.clock.advance(4)
         self.tally.stop()

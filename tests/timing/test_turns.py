@@ -1,4 +1,4 @@
-"""What peers say is followed in shares."""
+"""Input of peers is processed in shares."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ TURN = turns._TURN // MIN_COST
 
 
 class _Clock(Clock):
-    """Time in which what is called at once is called in the next turn, as in a reactor."""
+    """A clock that makes immediate calls in the next turn, as a reactor does."""
 
     def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> IDelayedCall:
         return super().callLater(max(delay, 0.001), callable, *args, **kw)
 
     def turn(self) -> None:
-        """Have one turn."""
+        """Make one turn."""
         self.advance(0.001)
 
 
 class _Peer:
     """
-    A connection, and what is followed of it.
+    A connection, and its processed input.
 
-    :ivar followed: the numbers of the frames that were.
-    :ivar paused: whether nothing is read from it.
+    :ivar processed: the numbers of the processed frames.
+    :ivar paused: whether it is paused.
     """
 
     def __init__(self, turns: Turns) -> None:
-        self.followed: list[int] = []
+        self.processed: list[int] = []
         self.paused = self.closed = False
         self.fails = False
         self._next = 0
         self.inflow: Inflow[int] = Inflow(turns, cast(IPushProducer, self), self.read)
 
-    def say(self, frames: int, size: int = 1) -> None:
-        """Say so many frames, of this size together."""
-        assert not self.paused, "it is not read from"
+    def send(self, frames: int, size: int = 1) -> None:
+        """Send frames, of this size together."""
+        assert not self.paused, "it is paused"
         self.inflow.received(self._frames(frames), size)
         self.read()
 
@@ -62,7 +62,7 @@ class _Peer:
         for number in self.inflow:
             if self.fails:
                 raise ZeroDivisionError
-            self.followed.append(number)
+            self.processed.append(number)
 
     def pauseProducing(self) -> None:
         assert not self.paused
@@ -88,104 +88,104 @@ class TurnsTests(SynchronousTestCase):
 
     def turn(self, peer: _Peer) -> int:
         """How much is followed of a peer in the next turn."""
-        before = len(peer.followed)
+        before = len(peer.processed)
         self.clock.turn()
-        return len(peer.followed) - before
+        return len(peer.processed) - before
 
-    def test_littleIsFollowedAtOnceAndNeedsNoTimer(self) -> None:
+    def test_aLittleInputIsProcessedAtOnceWithoutATimer(self) -> None:
         [peer] = self.peers(1)
         for _ in range(100):
-            peer.say(3)
+            peer.send(3)
             self.assertFalse(peer.paused)
             self.assertEqual(self.clock.getDelayedCalls(), [])
             self.clock.advance(0.01)
-        self.assertEqual(peer.followed, list(range(1, 301)))
+        self.assertEqual(peer.processed, list(range(1, 301)))
 
-    def test_whatIsOverAShareWaitsForTheNextTurns(self) -> None:
+    def test_inputBeyondTheShareWaitsForTheNextTurn(self) -> None:
         [peer] = self.peers(1)
-        peer.say(3 * SHARE)
-        self.assertEqual((len(peer.followed), peer.paused), (SHARE - 1, True))  # the read counts, too
+        peer.send(3 * SHARE)
+        self.assertEqual((len(peer.processed), peer.paused), (SHARE - 1, True))  # the read counts, too
         self.assertEqual([self.turn(peer), self.turn(peer), self.turn(peer), self.turn(peer)], [SHARE, SHARE, 1, 0])
-        self.assertEqual((peer.followed, peer.paused), (list(range(1, 3 * SHARE + 1)), False))
+        self.assertEqual((peer.processed, peer.paused), (list(range(1, 3 * SHARE + 1)), False))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_readsCountWhateverFollowsFromThem(self) -> None:
+    def test_readsCountEvenWithoutEvents(self) -> None:
         [peer] = self.peers(1)
         for _ in range(SHARE):
-            peer.say(0)
+            peer.send(0)
         self.assertTrue(peer.paused)
         self.clock.turn()
         self.assertFalse(peer.paused)
 
     def test_bytesCount(self) -> None:
         [peer] = self.peers(1)
-        peer.say(2, size=turns._SHARE)
-        self.assertEqual(peer.followed, [])
+        peer.send(2, size=turns._SHARE)
+        self.assertEqual(peer.processed, [])
         self.assertEqual(self.turn(peer), 2)
 
-    def test_allTogetherHaveAShare(self) -> None:
+    def test_allTogetherHaveALimit(self) -> None:
         peers = self.peers(20)
         for peer in peers:
-            peer.say(10 * SHARE)
-        self.assertEqual(sum(len(peer.followed) + 1 for peer in peers if peer.followed), TURN)
+            peer.send(10 * SHARE)
+        self.assertEqual(sum(len(peer.processed) + 1 for peer in peers if peer.processed), TURN)
         self.assertTrue(all(peer.paused for peer in peers))
         for _ in range(5):
-            before = sum(len(peer.followed) for peer in peers)
+            before = sum(len(peer.processed) for peer in peers)
             self.clock.turn()
-            self.assertLessEqual(sum(len(peer.followed) for peer in peers) - before, TURN)
+            self.assertLessEqual(sum(len(peer.processed) for peer in peers) - before, TURN)
 
-    def test_whoHasWaitedForLongestIsNext(self) -> None:
+    def test_theLongestWaitIsServedFirst(self) -> None:
         peers = self.peers(20)
         for peer in peers:
-            peer.say(10 * SHARE)
+            peer.send(10 * SHARE)
         for _ in range(10 * len(peers) * SHARE // TURN):
             self.clock.turn()
-        counts = [len(peer.followed) for peer in peers]
+        counts = [len(peer.processed) for peer in peers]
         self.assertLessEqual(max(counts) - min(counts), 2 * SHARE, counts)
 
-    def test_whoSaysLittleIsNotHeldUpByThoseThatSayMuch(self) -> None:
+    def test_aPeerThatSendsLittleIsNotDelayedByPeersThatSendMuch(self) -> None:
         loud, [quiet] = self.peers(20), self.peers(1)
         for peer in loud:
-            peer.say(100 * SHARE)
+            peer.send(100 * SHARE)
         for _ in range(20):
             self.clock.turn()
-            quiet.say(2)
+            quiet.send(2)
             self.assertFalse(quiet.paused)
-        self.assertEqual(len(quiet.followed), 40)
+        self.assertEqual(len(quiet.processed), 40)
 
-    def test_manyThatSayLittleDoNotStarveThoseThatWait(self) -> None:
+    def test_manyPeersThatSendLittleDoNotStarveThoseThatWait(self) -> None:
         [loud], quiet = self.peers(1), self.peers(2 * TURN)
-        loud.say(20 * SHARE)
+        loud.send(20 * SHARE)
         for _ in range(40):
             self.clock.turn()
             for peer in quiet:
                 if not peer.paused:
-                    peer.say(1)
-        self.assertGreater(len(loud.followed), 4 * SHARE)
+                    peer.send(1)
+        self.assertGreater(len(loud.processed), 4 * SHARE)
 
-    def test_whoIsStoppedIsLeftAlone(self) -> None:
+    def test_aStoppedInputIsLeftAlone(self) -> None:
         [peer] = self.peers(1)
-        peer.say(3 * SHARE)
+        peer.send(3 * SHARE)
         peer.inflow.stop()
         for _ in range(5):
             self.assertEqual(self.turn(peer), 0)
         self.assertTrue(peer.paused)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_aFaultOfOursCostsOneConnection(self) -> None:
+    def test_anExceptionEndsOneConnection(self) -> None:
         broken, other = self.peers(2)
-        broken.say(3 * SHARE)
-        other.say(3 * SHARE)
+        broken.send(3 * SHARE)
+        other.send(3 * SHARE)
         broken.fails = True
         self.clock.turn()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual((broken.closed, other.closed), (True, False))
         for _ in range(4):
             self.clock.turn()
-        self.assertEqual(len(other.followed), 3 * SHARE)
+        self.assertEqual(len(other.processed), 3 * SHARE)
 
     @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3 * SHARE), st.integers(1, 1 << 16)), max_size=20))
-    def test_everythingIsFollowedOnceAndInOrder(self, said: list[tuple[int, int, int]]) -> None:
+    def test_allInputIsProcessedOnceAndInOrder(self, said: list[tuple[int, int, int]]) -> None:
         clock = _Clock()
         turns = Turns(clock)
         peers = [_Peer(turns) for _ in range(5)]
@@ -193,18 +193,18 @@ class TurnsTests(SynchronousTestCase):
         for which, frames, size in said:
             while peers[which].paused:
                 clock.turn()
-            peers[which].say(frames, size)
+            peers[which].send(frames, size)
             counts[which] += frames
         while clock.getDelayedCalls():
             clock.turn()
-        self.assertEqual([peer.followed for peer in peers], [list(range(1, count + 1)) for count in counts])
+        self.assertEqual([peer.processed for peer in peers], [list(range(1, count + 1)) for count in counts])
         self.assertFalse(any(peer.paused for peer in peers))
 
 
 class CycleTests(SynchronousTestCase):
     """There is a connection for each visitor: nothing is left of it for the garbage collector to find."""
 
-    def test_whoHasStoppedIsGoneAtOnce(self) -> None:
+    def test_aStoppedOwnerIsFreedAtOnce(self) -> None:
         gc.disable()
         self.addCleanup(gc.enable)
         peer = _Peer(Turns(Clock()))

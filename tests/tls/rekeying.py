@@ -26,10 +26,10 @@ _CIPHERS: Final[dict[str, tuple[type[AESGCM | ChaCha20Poly1305], int, HashAlgori
     "TLS_CHACHA20_POLY1305_SHA256": (ChaCha20Poly1305, 32, SHA256()),
 }
 
-#: The peer is to answer with a KeyUpdate of its own.
+#: A KeyUpdate that requests one of the peer.
 _REQUEST: Final = b"\x18\x00\x00\x01\x01"
 
-#: OpenSSL's server sends so many session tickets behind the handshake, with the same keys.
+#: How many session tickets OpenSSL's server sends after the handshake, with the same keys.
 _TICKETS: Final = 2
 
 _APPLICATION_DATA: Final = 23
@@ -38,10 +38,10 @@ _HANDSHAKE: Final = 22
 
 class Rekeying:
     """
-    Has a TLS socket ask for new keys. It reads nothing, and must have sent nothing since its handshake.
+    Makes a TLS socket request new keys. The socket reads nothing, and must have sent nothing since its handshake.
 
-    :param context: what the socket is made with, before it is.
-    :param label: whose secret this side writes with, as a key log has it: CLIENT or SERVER.
+    :param context: the context of the socket, which is made later.
+    :param label: the label of this end in a key log: CLIENT or SERVER.
     """
 
     def __init__(self, context: SSL.Context, label: str) -> None:
@@ -58,22 +58,22 @@ class Rekeying:
             self._secret = bytes.fromhex(secret)
             self._number = self._first
 
-    def say(self, sock: TlsSocket, data: bytes) -> None:
-        """Send bytes, as OpenSSL would: it must not send any itself behind a KeyUpdate that it has not made."""
+    def send(self, sock: TlsSocket, data: bytes) -> None:
+        """Send data, as OpenSSL would: it must not send any itself after a KeyUpdate that it has not made."""
         self._unsent += self._record(sock, data, _APPLICATION_DATA)
         self.flush(sock)
 
     def flush(self, sock: TlsSocket) -> bool:
-        """Send what was held back, and say whether that is all."""
+        """Send the data that was held back, and return whether that was all."""
         with contextlib.suppress(BlockingIOError):
             self._unsent = self._unsent[socket.socket.send(sock, self._unsent) :]
         return not self._unsent
 
-    def ask(self, sock: TlsSocket, times: int = 1) -> int:
+    def request(self, sock: TlsSocket, times: int = 1) -> int:
         """
-        Ask for new keys.
+        Request new keys.
 
-        :returns: how many requests have left; fewer than wanted when the kernel takes no more.
+        :returns: the number of requests that were sent; fewer than ``times`` if the kernel takes no more.
         """
         for done in range(times):
             if not self._unsent:
@@ -83,14 +83,14 @@ class Rekeying:
                 return done
         return times
 
-    def askUntilStuck(self, sock: TlsSocket, other: TlsSocket, read: Callable[[], object]) -> None:
+    def requestUntilStuck(self, sock: TlsSocket, other: TlsSocket, read: Callable[[], object]) -> None:
         """
-        Ask until the other side, which reads meanwhile, has no room for its answers.
+        Request until the other end, which reads, has no room for its answers.
 
-        :param read: has the other side read once.
+        :param read: lets the other end read once.
         """
         while not other.stuck:
-            self.ask(sock, 20)
+            self.request(sock, 20)
             with contextlib.suppress(BlockingIOError):
                 read()
 

@@ -30,7 +30,7 @@ NOWHERE: Final = bytes.fromhex("06082a8648ce3d03017f")
 
 
 class BadTests(FileTestCase):
-    """Files that cannot be used; the texts say what would be right."""
+    """Each mistake has a text."""
 
     def test_aFileThatCannotBeRead(self) -> None:
         missing = self.folder / "missing"
@@ -59,7 +59,7 @@ class BadTests(FileTestCase):
             words = f"{path} has a passphrase, which no one can enter at a start: store it without"
             self.assertBad(self.certificate, path, words)
 
-    def test_aKeyThatSignsNothing(self) -> None:
+    def test_aKeyThatCannotSign(self) -> None:
         keys = (x25519.X25519PrivateKey.generate(), x448.X448PrivateKey.generate(), dsa.generate_private_key(2048))
         for key in keys:
             path = self.file(keyPem(key))
@@ -67,37 +67,37 @@ class BadTests(FileTestCase):
             words = f"{path} has a key that cannot sign: {kinds}"
             self.assertBad(self.certificate, path, words)
 
-    def test_filesOfTwoPairs(self) -> None:
+    def test_aKeyOfAnotherCertificate(self) -> None:
         path = self.file(selfSigned("tunnel.example").keyPem)
         words = f"{path} is not the key of the first certificate in {self.certificate}: give its key"
         self.assertBad(self.certificate, path, words)
 
-    def test_aChainWhoseFirstCertificateIsNotTheOwn(self) -> None:
+    def test_aChainThatBeginsWithAnotherCertificate(self) -> None:
         identity = Authority().issue("tunnel.example")
         authority = Authority().identity.pem
         chain = self.file(authority + identity.pem)
         key = self.file(identity.keyPem, "its.key")
         self.assertBad(chain, key, f"{key} is not the key of the first certificate in {chain}: give its key")
 
-    def test_aCertificateOfACurveThatNobodyHas(self) -> None:
+    def test_aCertificateOnAnUnknownCurve(self) -> None:
         der = self.identity.certificate.public_bytes(Encoding.DER).replace(P256, NOWHERE)
         path = self.file(asPem("CERTIFICATE", der))
         self.assertRaises(BadCredentials, readCredentials, path, self.key)
 
-    def test_aCertificateWhoseKeyIsNone(self) -> None:
+    def test_aCertificateWithAnInvalidKey(self) -> None:
         point = self.identity.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
         der = self.identity.certificate.public_bytes(Encoding.DER).replace(point, b"\4" + b"\1" * 64)
         path = self.file(asPem("CERTIFICATE", der))
         self.assertRaises(BadCredentials, readCredentials, path, self.key)
 
-    def test_aKeyOfACurveThatNobodyHas(self) -> None:
+    def test_aKeyOnAnUnknownCurve(self) -> None:
         der = self.identity.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         path = self.file(asPem("PRIVATE KEY", der.replace(P256, NOWHERE)))
         self.assertRaises(BadCredentials, readCredentials, self.certificate, path)
 
     @UNHURRIED
     @given(st.booleans(), st.lists(st.tuples(st.integers(0), st.binary(max_size=3)), min_size=1, max_size=3))
-    def test_aDamagedFileIsBadOrStillGood(self, ofKey: bool, damages: list[tuple[int, bytes]]) -> None:
+    def test_aDamagedFileIsRefusedOrStillGood(self, ofKey: bool, damages: list[tuple[int, bytes]]) -> None:
         der = (
             self.identity.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
             if ofKey

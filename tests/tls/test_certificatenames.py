@@ -1,4 +1,4 @@
-"""Whom a certificate is for."""
+"""The names in a certificate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ AUTHORITY = Authority()
 
 
 class NameTests(TrustCase):
-    """An authority is trusted, and has signed for somebody."""
+    """A certificate by a trusted authority, for this name or another one."""
 
     def good(self, host: str, *names: str) -> bool:
         """Whether a certificate for these names is one for this host."""
@@ -39,7 +39,7 @@ class NameTests(TrustCase):
         ):
             self.assertTrue(self.good(host, *names), (host, names))
 
-    def test_andNothingElseIsGood(self) -> None:
+    def test_otherNamesAreRefused(self) -> None:
         for host, *names in (
             ("example.com",),
             ("example.com", "sub.example.com"),
@@ -53,6 +53,6 @@ class NameTests(TrustCase):
         ):
             self.assertFalse(self.good(host, *names), (host, names))
 
-    def test_theNameIsSaidInTheHandshakeAndAnAddressIsNot(self) -> None:
+    def test_theHandshakeHasTheNameOfTheServerButNoAddress(self) -> None:
         names = [self.trust(host=host).name for host in ("example.com", "192.0.2.7", "2001:db8::1")]
         self.assertEqual(names, ["example.com", "", ""])

@@ -111,7 +111,7 @@ class ReadTests(FileTestCase):
         self.assertEqual(readCertificates(chain), identity.chain)
         self.assertEqual(readCredentials(chain, self.file(identity.keyPem, "its.key")).chain, identity.chain)
 
-    def test_whatIsMadeForOneselfCanBeWrittenAndReadBack(self) -> None:
+    def test_aSelfSignedCertificateIsWrittenAndReadBack(self) -> None:
         pem, credentials = makeSelfSigned("bore server")
         both = self.file(pem)
         read = readCredentials(both, both)
@@ -125,7 +125,7 @@ class ReadTests(FileTestCase):
 
 
 class FingerprintTests(SynchronousTestCase):
-    """What people compare."""
+    """Fingerprints, which people compare."""
 
     def test_itIsTheHashOfTheKeyAsSshWritesIt(self) -> None:
         for identity in (selfSigned("a"), Authority().identity):
@@ -142,7 +142,7 @@ class FingerprintTests(SynchronousTestCase):
         self.assertNotEqual(first.chain, second.chain)
         self.assertEqual(first.fingerprint, second.fingerprint)
 
-    def test_whatHasNotItsFormIsNone(self) -> None:
+    def test_otherTextsAreNotFingerprints(self) -> None:
         right = "SHA256:" + "a" * 42 + "A"
         self.assertTrue(isFingerprint(right))
         for wrong in (
@@ -164,7 +164,7 @@ class OddTests(SynchronousTestCase):
         self.path.chmod(0o600)
         return self.path
 
-    def test_aBundleWithAnOddOneIsReadWithoutAWarning(self) -> None:
+    def test_aBundleWithAMalformedCertificateIsReadWithoutAWarning(self) -> None:
         good = self.identity.certificate
         odd = [changed(self.identity, change) for change in ODD.values()]
         with warnings.catch_warnings():
@@ -174,7 +174,7 @@ class OddTests(SynchronousTestCase):
             negative = readCertificates(self.write(changed(self.identity, ODD["negative serial"])))
             clientContext(negative)
 
-    def test_whatIsDamagedIsNotLeftOut(self) -> None:
+    def test_aDamagedCertificateIsAnError(self) -> None:
         good = self.identity.certificate.public_bytes(Encoding.DER)
         self.write(good, good[:-9])
         error = str(self.assertRaises(BadCredentials, readAuthorities, self.path))
@@ -189,7 +189,7 @@ class OddTests(SynchronousTestCase):
         self.write(changed(self.identity, ODD["version 6"]))
         self.assertIn("has no certificate", str(self.assertRaises(BadCredentials, readAuthorities, self.path)))
 
-    def test_ofOnesOwnEachKindIsAnErrorWithAText(self) -> None:
+    def test_ownCertificatesThatAreMalformedAreAnError(self) -> None:
         key = self.path.with_name("its.key")
         key.write_bytes(self.identity.keyPem)
         key.chmod(0o600)
@@ -200,7 +200,7 @@ class OddTests(SynchronousTestCase):
             except BadCredentials as e:
                 self.assertIn(str(path), str(e), name)
 
-    def test_aKeyForRsaPssAloneIsRefused(self) -> None:
+    def test_aKeyForRsaPssOnlyIsRefused(self) -> None:
         key = rsa.generate_private_key(65537, 2048)
         holder = self.path.with_name("rsa.key")
         holder.write_bytes(keyPem(key))

@@ -28,7 +28,7 @@ from tests.wire.strategies import UNHURRIED
 
 
 class HandshakeTests(TlsCase):
-    """A handshake in which time stands still, and nobody watches."""
+    """Handshakes without a real reactor."""
 
     def setUp(self) -> None:
         self.reactor = FakeReactor()
@@ -37,12 +37,12 @@ class HandshakeTests(TlsCase):
         return Handshake(cast(IReactor, self.reactor), sock, timeout)
 
     def assertForgotten(self, *socks: TlsSocket) -> None:
-        """The reactor knows of nothing any more, and these are closed."""
+        """The reactor has nothing left, and these are closed."""
         watched = self.reactor.getReaders(), self.reactor.getWriters(), self.reactor.getDelayedCalls()
         self.assertEqual(watched, ([], [], []))
         self.assertEqual([sock.fileno() for sock in socks], [-1] * len(socks))
 
-    def test_bothEndsComeToKnowEachOther(self) -> None:
+    def test_bothEndsCompleteTheHandshake(self) -> None:
         client, server = self.ends()
         shaking = [self.begin(client), self.begin(server)]
         self.assertEqual(set(self.reactor.getReaders()), set(shaking))
@@ -54,11 +54,11 @@ class HandshakeTests(TlsCase):
         self.assertForgotten()
         self.assertEqual(client.binding, server.binding)
         for each in shaking:
-            each.connectionLost(Failure(ConnectionLost()))  # whoever has the socket now is told as well
+            each.connectionLost(Failure(ConnectionLost()))  # the next owner of the socket is called as well
         client.send(b"hello")
         self.assertEqual(receive(server, 5), b"hello")
 
-    def test_whoDoesNotAnswerIsGivenUp(self) -> None:
+    def test_aPeerThatDoesNotAnswerTimesOut(self) -> None:
         for timeout in (HANDSHAKE_TIMEOUT, 3.0):
             for end in (0, 1):
                 sock = self.ends()[end]
@@ -69,7 +69,7 @@ class HandshakeTests(TlsCase):
                 self.failureResultOf(shaking.done, TlsError)
                 self.assertForgotten(sock)
 
-    def test_whoSaysHalfOfItIsGivenUpToo(self) -> None:
+    def test_aPeerThatSendsHalfOfItTimesOut(self) -> None:
         client, server = self.ends()
         shaking = self.begin(server)
         client.handshake()
@@ -89,7 +89,7 @@ class HandshakeTests(TlsCase):
             self.failureResultOf(shaking.done, CancelledError)
             self.assertForgotten(sock)
 
-    def test_whatIsAbandonedIsNeverHeardOfAgain(self) -> None:
+    def test_anAbandonedHandshakeNeverFires(self) -> None:
         _, server = self.ends()
         shaking = self.begin(server)
         shaking.abandon()
@@ -99,21 +99,21 @@ class HandshakeTests(TlsCase):
         self.assertNoResult(shaking.done)
         self.assertForgotten(server)
 
-    def test_whatTheReactorGivesUpFails(self) -> None:
+    def test_aHandshakeFailsWhenTheReactorStops(self) -> None:
         _, server = self.ends()
         shaking = self.begin(server)
         shaking.connectionLost(Failure(ConnectionLost()))
         self.failureResultOf(shaking.done, ConnectionLost)
         self.assertForgotten(server)
 
-    def test_whatIsWrongAtOnceFailsAtOnce(self) -> None:
+    def test_anErrorAtTheStartFailsAtOnce(self) -> None:
         client, server = self.ends()
         socket.socket.send(client, b"GET / HTTP/1.1\r\n\r\n")
         eventually(lambda: bool(socket.socket.recv(server, 1, socket.MSG_PEEK)), "it has arrived")
         self.failureResultOf(self.begin(server).done, TlsError)
         self.assertForgotten(server)
 
-    def test_whoIsGoneHasFailed(self) -> None:
+    def test_aPeerThatHasClosedFailsTheHandshake(self) -> None:
         for end in (0, 1):
             ends = self.ends()
             shaking = self.begin(ends[end])
@@ -122,12 +122,12 @@ class HandshakeTests(TlsCase):
             self.failureResultOf(shaking.done, OSError)
             self.assertForgotten(*ends)
 
-    def test_whatTheKernelDoesNotTakeIsWaitedFor(self) -> None:
+    def test_theHandshakeWaitsForRoomInTheKernel(self) -> None:
         client, server = self.ends(serverContext(longCredentials()), buffer=4096)
         client.handshake()
         eventually(lambda: bool(socket.socket.recv(server, 1, socket.MSG_PEEK)), "it has arrived")
         shaking = self.begin(server)
-        # What waits to be read would wake the reactor again and again: OpenSSL does not read before it has written.
+        # Bytes that wait would wake the reactor again and again: OpenSSL does not read before it has written.
         self.assertEqual((self.reactor.getReaders(), self.reactor.getWriters()), ([], [shaking]))
         while not client.handshake():
             if self.reactor.getWriters():
@@ -138,7 +138,7 @@ class HandshakeTests(TlsCase):
         self.assertIs(self.successResultOf(shaking.done), server)
         self.assertForgotten()
 
-    def test_whoeverIsBothReadableAndWritableWhenItFailsFailsOnce(self) -> None:
+    def test_aSocketThatIsReadableAndWritableFailsOnce(self) -> None:
         client, server = self.ends(serverContext(longCredentials()), buffer=4096)
         client.handshake()
         eventually(lambda: bool(socket.socket.recv(server, 1, socket.MSG_PEEK)), "it has arrived")
@@ -148,13 +148,13 @@ class HandshakeTests(TlsCase):
         shaking.done.addErrback(failures.append)
         reset(client)
         shaking.doRead()
-        shaking.doWrite()  # as every reactor does when a poll tells of both
+        shaking.doWrite()  # as every reactor does when a poll reports both
         self.assertEqual([failure.type for failure in failures], [TlsError])
         self.assertForgotten(server)
 
     @UNHURRIED
     @given(st.lists(st.binary(min_size=1, max_size=200), max_size=4), st.booleans())
-    def test_whateverComesNoDescriptorIsLeft(self, words: list[bytes], asClient: bool) -> None:
+    def test_noInputLeavesADescriptorOpen(self, words: list[bytes], asClient: bool) -> None:
         before = descriptors()
         near, far = plainPair()
         sock = TlsSocket(far, clientOffer() if asClient else serverOffer(), "" if asClient else None)
@@ -178,7 +178,7 @@ class RealTests(TestCase):
     def begin(self, sock: TlsSocket, timeout: float = HANDSHAKE_TIMEOUT) -> Handshake:
         return Handshake(cast(IReactor, reactor), sock, timeout)
 
-    async def test_manyAtATimeComeToAnEnd(self) -> None:
+    async def test_manyConcurrentHandshakesEnd(self) -> None:
         await deferLater(cast(IReactor, reactor), 0)  # a reactor that starts has descriptors of its own
         before = descriptors()
         contexts = serverContext(longCredentials()), clientContext(())
@@ -196,7 +196,7 @@ class RealTests(TestCase):
             other.close()
         self.assertLessEqual(descriptors(), before)
 
-    async def test_whoSaysNothingIsGivenUp(self) -> None:
+    async def test_aSilentPeerTimesOut(self) -> None:
         await deferLater(cast(IReactor, reactor), 0)
         before = descriptors()
         near, far = plainPair()
@@ -206,7 +206,7 @@ class RealTests(TestCase):
         near.close()
         self.assertLessEqual(descriptors(), before)
 
-    async def test_whoResetsInTheMiddleOfALongAnswerHasFailedOnce(self) -> None:
+    async def test_aResetDuringALongAnswerFailsOnce(self) -> None:
         await deferLater(cast(IReactor, reactor), 0)
         before = descriptors()
         near, far = plainPair(buffer=4096)

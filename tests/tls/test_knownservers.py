@@ -1,4 +1,4 @@
-"""The file of known servers, and what may be wrong with it."""
+"""The file of known servers, and its errors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class KnownServersCase(SynchronousTestCase):
         self.path.write_bytes(content)
 
     def assertIsNoFirstUse(self, content: bytes, server: str = SERVER) -> None:
-        """Nobody takes the server for a new one who reads this."""
+        """With this content, the server is not a new one."""
         self.write(content)
         try:
             self.assertTrue(self.known.find(server), content)
@@ -47,13 +47,13 @@ class KnownServersCase(SynchronousTestCase):
 
 
 class BookTests(KnownServersCase):
-    """What was written is found."""
+    """Lines that are written and found."""
 
-    def test_withoutAFileNobodyIsKnown(self) -> None:
+    def test_withoutAFileNoServerIsKnown(self) -> None:
         self.assertEqual(self.known.find(SERVER), [])
         self.assertFalse(self.path.parent.exists(), "reading makes nothing")
 
-    def test_whatWasWrittenIsFoundByItsNameAndPortOnly(self) -> None:
+    def test_aLineIsFoundByNameAndPort(self) -> None:
         self.known.add(SERVER, KEY)
         self.known.add("other.example:7835", AUTHORITY)
         self.assertEqual(self.known.find(SERVER), [KnownServer(KEY, 1)])
@@ -61,7 +61,7 @@ class BookTests(KnownServersCase):
         for name in ("example.com:7836", "example.com", "xample.com:7835", "sub.example.com:7835"):
             self.assertEqual(self.known.find(name), [])
 
-    def test_capitalLettersAreTheSameWhoeverWroteThem(self) -> None:
+    def test_upperAndLowerCaseAreTheSame(self) -> None:
         self.known.add("EXAMPLE.com:7835", KEY)
         self.assertEqual(self.known.find(SERVER), [KnownServer(KEY, 1)])
         self.write(f"Example.COM:7835 {KEY}\n".encode())
@@ -71,17 +71,17 @@ class BookTests(KnownServersCase):
         self.write(b"".join(NEIGHBOURS) + LINE + f"\t{SERVER}   {OTHER}  \r\n".encode())
         self.assertEqual(self.known.find(SERVER), [KnownServer(KEY, 5), KnownServer(OTHER, 6)])
 
-    def test_aLineIsAddedBehindOneThatWasEditedWithoutANewline(self) -> None:
+    def test_aLineIsAddedAfterOneWithoutANewline(self) -> None:
         self.write(LINE.rstrip())
         self.known.add("other.example:1", OTHER)
         self.assertEqual(self.path.read_bytes(), LINE + f"other.example:1 {OTHER}\n".encode())
 
-    def test_fileAndFolderAreForTheUserAlone(self) -> None:
+    def test_fileAndDirectoryAreForTheUserAlone(self) -> None:
         self.known.add(SERVER, KEY)
         modes = [path.stat().st_mode & 0o777 for path in (self.path.parent, self.path)]
         self.assertEqual(modes, [0o700, 0o600])
 
-    def test_whereItCannotBeWrittenThatIsAnOsError(self) -> None:
+    def test_aFileThatCannotBeWrittenIsAnOsError(self) -> None:
         self.path.parent.write_text("a file where the folder should be")
         self.assertRaises(OSError, self.known.add, SERVER, KEY)
         self.assertRaises(KnownServersError, self.known.find, SERVER)
@@ -90,7 +90,7 @@ class BookTests(KnownServersCase):
 class NamesTests(KnownServersCase):
     """Names that are not written as they are."""
 
-    def test_whatWouldBeNoNameInTheFileIsEscapedAndFoundAgain(self) -> None:
+    def test_specialCharactersInNamesAreEscaped(self) -> None:
         for name in ("#x.example:7835", "[fe80::1%eth 0]:7835", "[fe80::1%a\\x0020b]:7835", "back\\slash:1", "##:1"):
             self.known.add(name, KEY)
             self.assertEqual([each.key for each in self.known.find(name)], [KEY], name)
@@ -101,7 +101,7 @@ class NamesTests(KnownServersCase):
 
     @settings(max_examples=200, deadline=None)
     @given(st.text(st.characters(blacklist_categories=("C", "Z")), min_size=1, max_size=20))
-    def test_everyNameThatCanBeGivenIsFoundAgain(self, host: str) -> None:
+    def test_everyNameIsFoundAgain(self, host: str) -> None:
         try:
             parseHostPort(host)
         except ValueError:
@@ -124,13 +124,13 @@ print(KnownServers(pathlib.Path(sys.argv[1])).addNew("example.com:7835", sys.arg
 class TogetherTests(KnownServersCase):
     """Several clients."""
 
-    def test_whatIsKnownAlreadyIsNotWrittenDownAgain(self) -> None:
+    def test_aKnownServerIsNotWrittenAgain(self) -> None:
         self.assertEqual(self.known.addNew(SERVER, KEY), [])
         self.assertEqual(self.known.addNew(SERVER, OTHER), [KnownServer(KEY, 1)])
         self.assertEqual(self.known.addNew("other.example:1", OTHER), [])
         self.assertEqual(len(self.path.read_text().splitlines()), 2)
 
-    def test_whileAnotherHasLockedTheFileNothingIsWrittenAndNobodyWaitsForLong(self) -> None:
+    def test_aLockedFileIsNotWrittenAndNotWaitedForForLong(self) -> None:
         self.write(b"")
         with open(self.path) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -141,7 +141,7 @@ class TogetherTests(KnownServersCase):
         self.assertEqual(self.path.read_bytes(), b"")
         self.assertEqual(self.known.addNew(SERVER, KEY), [])
 
-    def test_ofManyThatMeetANewServerAtTheSameTimeOneWritesItsKey(self) -> None:
+    def test_ofManyConcurrentClientsOneWritesTheKeyOfANewServer(self) -> None:
         children = [
             subprocess.Popen(
                 [sys.executable, "-c", _ADD, str(self.path), "SHA256:" + each * 43],
@@ -154,20 +154,20 @@ class TogetherTests(KnownServersCase):
         for child in children:
             assert child.stdin is not None
             child.stdin.close()
-        said = []
+        outputs = []
         for child in children:
             assert child.stdout is not None
-            said.append(child.stdout.read())
+            outputs.append(child.stdout.read())
             child.stdout.close()
             child.wait()
-        self.assertEqual(said.count(b"True\n"), 1, said)
+        self.assertEqual(outputs.count(b"True\n"), 1, outputs)
         self.assertEqual(len(self.path.read_text().splitlines()), 1)
 
 
 class RightsTests(KnownServersCase):
-    """Who may have written it."""
+    """Files and directories that other users may change."""
 
-    def test_aFileThatOthersMayWriteIsNotBelieved(self) -> None:
+    def test_aFileThatOthersMayWriteIsNotUsed(self) -> None:
         self.write(LINE)
         for mode in (0o620, 0o602, 0o666, 0o777):
             self.path.chmod(mode)
@@ -177,15 +177,15 @@ class RightsTests(KnownServersCase):
             self.path.chmod(mode)
             self.assertEqual(len(self.known.find(SERVER)), 1, oct(mode))
 
-    def test_aFileOfSomebodyElseIsNotBelieved(self) -> None:
+    def test_aFileOfAnotherUserIsNotUsed(self) -> None:
         if os.geteuid() != 0:
             self.skipTest("only root can give a file away")
         self.write(LINE)
         os.chown(self.path, 4711, -1)
         self.assertRaises(KnownServersError, self.known.find, SERVER)
 
-    def test_aFolderOfSomebodyElseIsNotBelieved(self) -> None:
-        """Whoever owns it can remove the file, and so have the client meet every server for the first time."""
+    def test_aDirectoryOfAnotherUserIsNotUsed(self) -> None:
+        """Its owner can remove the file, which would make every server a new one."""
         if os.geteuid() != 0:
             self.skipTest("only root can give a folder away")
         self.write(LINE)
@@ -197,7 +197,7 @@ class RightsTests(KnownServersCase):
             if written:
                 self.path.unlink()
 
-    def test_whatIsNoFileIsSaid(self) -> None:
+    def test_aDirectoryInItsPlaceIsAnError(self) -> None:
         self.path.mkdir(parents=True)
         error = self.assertRaises(KnownServersError, self.known.find, SERVER)
         self.assertIn(str(self.path), str(error))
@@ -212,7 +212,7 @@ class DamageTests(KnownServersCase):
 
     @settings(max_examples=150, deadline=None)
     @given(st.binary(max_size=400) | st.lists(st.sampled_from([LINE, LINE[:-9], b"\n", b"\xff", b"# "])).map(b"".join))
-    def test_whateverIsInItThereIsNoOtherError(self, content: bytes) -> None:
+    def test_noContentRaisesAnotherError(self, content: bytes) -> None:
         self.write(content)
         try:
             found = self.known.find(SERVER)
@@ -223,24 +223,24 @@ class DamageTests(KnownServersCase):
 
     @settings(max_examples=100, deadline=None)
     @given(st.lists(st.sampled_from(NEIGHBOURS), max_size=3), st.integers(1, len(LINE)))
-    def test_aFileThatEndsInTheMiddleOfItsLineDoesNotMakeAServerNew(self, before: list[bytes], kept: int) -> None:
+    def test_aTruncatedFileDoesNotMakeAServerNew(self, before: list[bytes], kept: int) -> None:
         self.assertIsNoFirstUse(b"".join(before) + LINE[:kept])
 
     @settings(max_examples=100, deadline=None)
     @given(st.integers(0, len(LINE) - 2), st.sampled_from([0, 1, 8, 0x7F, 0x80, 0xC3, 0xFF]))
     @example(0, 0)
     @example(len(SERVER) - 1, 0xFF)
-    def test_aByteThatNobodyWritesDoesNotMakeAServerNew(self, at: int, byte: int) -> None:
+    def test_aDamagedByteDoesNotMakeAServerNew(self, at: int, byte: int) -> None:
         content = bytearray(b"".join(NEIGHBOURS) + LINE)
         content[len(content) - len(LINE) + at] = byte
         self.assertIsNoFirstUse(bytes(content))
 
     @settings(max_examples=100, deadline=None)
     @given(st.integers(len(SERVER) + 1, len(LINE) - 2), st.binary(max_size=3))
-    def test_damageBehindItsNameDoesNotMakeAServerNew(self, at: int, bytes_: bytes) -> None:
+    def test_damageAfterItsNameDoesNotMakeAServerNew(self, at: int, bytes_: bytes) -> None:
         self.assertIsNoFirstUse(LINE[:at] + bytes_ + LINE[at + 1 :])
 
-    def test_zerosInThePlaceOfTheFileDoNotMakeAServerNew(self) -> None:
+    def test_zerosDoNotMakeAServerNew(self) -> None:
         for content in (b"\0" * len(LINE), b"\0" * 5 + LINE[5:], LINE[:5] + b"\0" * (len(LINE) - 5)):
             self.assertIsNoFirstUse(content)
 
@@ -250,7 +250,7 @@ class DamageTests(KnownServersCase):
             error = self.assertRaises(KnownServersError, self.known.find, SERVER)
             self.assertIn("line 1", str(error))
 
-    def test_aServerThatIsFoundDoesNotSufferFromItsNeighbours(self) -> None:
+    def test_damagedNeighboursDoNotMatterToAKnownServer(self) -> None:
         self.write(b"\xff\0 damaged\n" + LINE + b"damaged as well\n")
         self.assertEqual(self.known.find(SERVER), [KnownServer(KEY, 2)])
         error = self.assertRaises(KnownServersError, self.known.find, "new.example:7835")
@@ -265,5 +265,5 @@ class DamageTests(KnownServersCase):
 class PathTests(SynchronousTestCase):
     """Where the file is."""
 
-    def test_itIsNotTouchedBeforeItIsNeeded(self) -> None:
+    def test_nothingIsMadeBeforeItIsNeeded(self) -> None:
         self.assertEqual(KnownServers(Path("/nonexistent/known_servers")).find(SERVER), [])

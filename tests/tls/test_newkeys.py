@@ -17,26 +17,26 @@ class NewKeysTests(TlsCase):
     """A peer may ask for new keys whenever it likes."""
 
     def asking(self, buffer: int = 0) -> tuple[Rekeying, TlsSocket, TlsSocket]:
-        """Somebody who asks, its socket, and ours."""
+        """A peer that requests new keys, its socket, and ours."""
         context = clientContext(())
         rekeying = Rekeying(context, "CLIENT")
         client, server = self.pair(client=context, buffer=buffer)
         return rekeying, client, server
 
-    def test_whoReadsTheAnswersGetsThem(self) -> None:
+    def test_aPeerThatReadsGetsTheAnswers(self) -> None:
         rekeying, client, server = self.asking()
         for _ in range(50):
-            self.assertEqual(rekeying.ask(client), 1)
-            rekeying.say(client, b"and on")
+            self.assertEqual(rekeying.request(client), 1)
+            rekeying.send(client, b"and on")
             self.assertEqual(receive(server, 6), b"and on")
             server.send(b"answer")
             self.assertEqual(receive(client, 6), b"answer")
 
-    def test_aReadLooksAtOneRecord(self) -> None:
+    def test_aReadTakesOneRecord(self) -> None:
         """Records without bytes may come as fast as the peer likes: one read must not follow all of them."""
         rekeying, client, server = self.asking()
-        rekeying.ask(client, 3)
-        rekeying.say(client, b"hello")
+        rekeying.request(client, 3)
+        rekeying.send(client, b"hello")
         awaitBytes(server, 4 * encryptedSize(5))  # a request has five bytes as well
         blocked, data = 0, b""
         while not data:
@@ -47,23 +47,23 @@ class NewKeysTests(TlsCase):
         self.assertEqual(data, b"hello")
         self.assertGreaterEqual(blocked, 3)
 
-    def test_aReadThatMustWriteFirstSaysSo(self) -> None:
+    def test_aReadThatMustWriteFirstIsStuck(self) -> None:
         for read in (lambda sock: sock.recv(10), lambda sock: sock.recv_into(bytearray(10))):
             rekeying, client, server = self.asking(buffer=4096)
-            rekeying.askUntilStuck(client, server, partial(read, server))
+            rekeying.requestUntilStuck(client, server, partial(read, server))
             number = server.stuck
             self.assertEqual(stuckAt(server), number)
             for _ in range(3):
                 self.assertRaises(BlockingIOError, read, server)
                 self.assertEqual(server.stuck, number)
 
-    def test_itGoesOnWhenItCanWrite(self) -> None:
+    def test_itContinuesWhenItCanWrite(self) -> None:
         rekeying, client, server = self.asking(buffer=4096)
         numbers = set()
         for _ in range(2):
-            rekeying.askUntilStuck(client, server, partial(server.recv, 10))
+            rekeying.requestUntilStuck(client, server, partial(server.recv, 10))
             numbers.add(server.stuck)
-            rekeying.say(client, b"hello")
+            rekeying.send(client, b"hello")
             while server.stuck or not rekeying.flush(client):
                 with contextlib.suppress(BlockingIOError):
                     client.recv(RECORD)  # there are no bytes, but answers
@@ -78,26 +78,26 @@ class NewKeysTests(TlsCase):
         self.assertRaises(BlockingIOError, near.recv, 10)
         self.assertEqual(stuckAt(near), 0)
 
-    def test_bytesAheadOfTheRequestAreReadFirst(self) -> None:
+    def test_dataBeforeTheRequestIsReadFirst(self) -> None:
         rekeying, client, server = self.asking(buffer=4096)
         for size in (1000, 1):
             with contextlib.suppress(BlockingIOError):
                 while True:
                     socket.socket.send(server, b"x" * size)  # past OpenSSL: its answer finds no room
-        rekeying.say(client, b"x" * RECORD)
-        rekeying.ask(client)
+        rekeying.send(client, b"x" * RECORD)
+        rekeying.request(client)
         awaitBytes(server, encryptedSize(RECORD) + 1)
         self.assertEqual(len(receiveInto(server, 1 << 20)), RECORD)
-        rekeying.askUntilStuck(client, server, partial(server.recv_into, bytearray(10)))
+        rekeying.requestUntilStuck(client, server, partial(server.recv_into, bytearray(10)))
 
-    def test_whoAsksInTheMiddleOfMuchThatItDoesNotReadIsCut(self) -> None:
+    def test_aPeerThatRequestsKeysAndDoesNotReadIsCut(self) -> None:
         """OpenSSL gives up there."""
         rekeying, client, server = self.asking(buffer=4096)
         with contextlib.suppress(BlockingIOError):
             while True:
                 server.send(b"x" * RECORD)
         with self.assertRaises(TlsError):
-            rekeying.askUntilStuck(client, server, partial(server.recv, 10))
+            rekeying.requestUntilStuck(client, server, partial(server.recv, 10))
 
     def test_aFullBufferAloneEndsNothing(self) -> None:
         client, server = self.pair(buffer=4096)

@@ -19,7 +19,7 @@ from tests.tls.trustcase import HOST, TrustCase
 
 
 class OddTlsSocket:
-    """As much of a TLS socket as is judged, over what OpenSSL has read."""
+    """The part of a TLS socket that is judged, with a certificate of OpenSSL."""
 
     def __init__(self, certificate: crypto.X509, chainErrors: list[int]) -> None:
         self._certificate = certificate
@@ -35,7 +35,7 @@ class OddTlsSocket:
 
 
 class OddTests(TrustCase):
-    """What the client says."""
+    """The verdict of the client."""
 
     def judge(self, trust: Trust, data: bytes, chainErrors: list[int]) -> str:
         """Why the server is not trusted; empty: it is."""
@@ -63,16 +63,16 @@ class OddTests(TrustCase):
         identity = selfSigned(HOST)
         for name, change in ODD.items():
             data = changed(identity, change)
-            for told, trust in self.trusts().items():
+            for setting, trust in self.trusts().items():
                 for chainErrors in ([], [18], [20]):
                     why = self.judge(trust, data, chainErrors)
-                    with self.subTest(kind=name, told=told, chainErrors=chainErrors):
-                        if told == "fingerprint" or (chainErrors and told == "ca"):
+                    with self.subTest(kind=name, setting=setting, chainErrors=chainErrors):
+                        if setting == "fingerprint" or (chainErrors and setting == "ca"):
                             self.assertNotEqual(why, "")
                         for words in ("OpenSSL", "X509", "extension"):
                             self.assertNotIn(words, why)
 
-    def test_whatCannotBeReadIsRefusedWhateverIsKnown(self) -> None:
+    def test_anUnreadableCertificateIsRefusedWhateverIsKnown(self) -> None:
         identity = selfSigned(HOST)
         data = changed(identity, ODD["version 6"])
         for known in ("authority", identity.fingerprint):
@@ -84,14 +84,14 @@ class OddTests(TrustCase):
             "the server's certificate has a key of an unknown kind",
         )
 
-    def test_aSerialNumberBelowZeroIsNoReasonToRefuseAKnownKeyAndNoWarningIsShown(self) -> None:
+    def test_aKnownKeyWithANegativeSerialNumberIsAcceptedWithoutAWarning(self) -> None:
         identity = selfSigned(HOST)
         self.know(identity.fingerprint)
         self.assertEqual(self.judge(self.trust(), changed(identity, ODD["negative serial"]), [18]), "")
 
     @settings(max_examples=300, deadline=None)
     @given(st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=4))
-    def test_anyBytesMayBeDifferent(self, changes: list[tuple[int, int]]) -> None:
+    def test_anyChangeGetsAVerdict(self, changes: list[tuple[int, int]]) -> None:
         identity = _IDENTITY
         tbs = bytearray(identity.certificate.tbs_certificate_bytes)
         for at, byte in changes:

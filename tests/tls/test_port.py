@@ -26,7 +26,7 @@ AT_ONCE = turns._TURN // turns.HANDSHAKE_COST
 
 
 class _Certificate:
-    """What the port asks of the server's certificate."""
+    """The part of a server's certificate that the port uses."""
 
     authorities = ()
     authoritiesChanged = None
@@ -34,7 +34,7 @@ class _Certificate:
 
 
 class ShareTests(TlsCase):
-    """A handshake takes as long as hundreds of messages: only so many are begun in one turn."""
+    """A handshake takes as long as hundreds of messages: a turn begins a limited number of them."""
 
     def setUp(self) -> None:
         self.reactor = FakeReactor()
@@ -74,19 +74,19 @@ class ShareTests(TlsCase):
             reader.doRead()
 
     def answered(self, clients: list[TlsSocket]) -> int:
-        """How many clients the server has said something to."""
+        """How many clients the server has answered."""
         count = 0
         for client in clients:
             with contextlib.suppress(BlockingIOError):
                 count += bool(socket.socket.recv(client, 1, socket.MSG_PEEK))
         return count
 
-    def test_inOneTurnOnlySoManyAreBegun(self) -> None:
+    def test_aTurnBeginsALimitedNumberOfHandshakes(self) -> None:
         clients = self.clients(5 * AT_ONCE)
         self.poll()
         self.assertEqual(self.answered(clients), AT_ONCE)
 
-    def test_theOthersFollowAndAllComeToAnEnd(self) -> None:
+    def test_theOthersFollowAndAllEnd(self) -> None:
         clients = self.clients(5 * AT_ONCE)
         done = [False] * len(clients)
         while not all(done):
@@ -98,7 +98,7 @@ class ShareTests(TlsCase):
         self.reactor.advance(FIRST_MESSAGE_TIMEOUT)
         self.assertEqual((len(self.unclassified), self.reactor.getDelayedCalls()), (0, []))
 
-    def test_whoWaitsIsBoundedInTimeAndIsNotTakenForAPlainClient(self) -> None:
+    def test_aClientThatWaitsTimesOutAndIsNotTakenForAPlainOne(self) -> None:
         self.clients(2 * AT_ONCE)
         self.poll()
         self.port.turns.wait = lambda goOn: None  # type: ignore[method-assign]
@@ -109,7 +109,7 @@ class ShareTests(TlsCase):
         self.assertIn(HandshakeTimedOut("192.0.2.1:4711", "192.0.2.1"), self.events)
         self.assertEqual((len(self.unclassified), self.reactor.getReaders()), (0, []))
 
-    def test_whatIsRefusedIsAnEvent(self) -> None:
+    def test_eachRefusalIsAnEvent(self) -> None:
         for data in (b'{"Hello":0}\0', b"\x16\x03\x01\0\x05junk!"):
             near, far = plainPair()
             self.addCleanup(near.close)

@@ -35,61 +35,61 @@ class FilesTests(SynchronousTestCase):
     def write(self, identity: Identity) -> None:
         identity.write(self.folder)
 
-    def assertShows(self, identity: Identity) -> None:
-        """Who comes now is shown this one."""
+    def assertPresents(self, identity: Identity) -> None:
+        """The next client gets this one."""
         changed = self.certificate.context is not self.before
         self.assertEqual((self.certificate.fingerprint, changed), (identity.fingerprint, identity is not self.first))
 
-    def test_theyAreLookedAtOnceASecondAndOnlyWhenSomebodyComes(self) -> None:
+    def test_filesAreCheckedOnceASecondAndOnlyForAClient(self) -> None:
         self.write(self.second)
-        self.assertShows(self.first)
+        self.assertPresents(self.first)
         self.clock.advance(0.9)
-        self.assertShows(self.first)
+        self.assertPresents(self.first)
         self.clock.advance(0.2)
-        self.assertEqual(self.certificate.fingerprint, self.first.fingerprint, "nobody has come yet")
-        self.assertShows(self.second)
+        self.assertEqual(self.certificate.fingerprint, self.first.fingerprint, "no client has come yet")
+        self.assertPresents(self.second)
         self.assertEqual(self.events, [CertificateRead(self.second.fingerprint)])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_whatHasNotChangedIsNotReadAgain(self) -> None:
+    def test_unchangedFilesAreNotReadAgain(self) -> None:
         for _ in range(5):
             self.clock.advance(2)
-            self.assertShows(self.first)
+            self.assertPresents(self.first)
         for path in self.files:
             os.utime(path)
         self.clock.advance(2)
-        self.assertShows(self.first)
+        self.assertPresents(self.first)
         self.assertEqual(self.events, [])
 
-    def test_ofWhatIsHalfWrittenTheOldOneStaysAndIsReplacedWhenItIsWhole(self) -> None:
+    def test_halfWrittenFilesLeaveTheFormerCertificateUntilTheyAreWhole(self) -> None:
         self.files[0].write_bytes(self.second.pem)
         for _ in range(3):
             self.clock.advance(2)
-            self.assertShows(self.first)
+            self.assertPresents(self.first)
         [event] = self.events
         self.assertIsInstance(event, CertificateNotRead, "emitted once")
         self.files[1].write_bytes(self.second.keyPem)
         self.clock.advance(2)
-        self.assertShows(self.second)
+        self.assertPresents(self.second)
 
-    def test_filesThatAreGoneOrDamagedLeaveTheOldOne(self) -> None:
+    def test_missingOrDamagedFilesLeaveTheFormerCertificate(self) -> None:
         for content in (None, b"", b"\xff" * 100, self.first.pem[:100]):
             for path in self.files:
                 path.unlink(missing_ok=True)
                 if content is not None:
                     path.write_bytes(content)
             self.clock.advance(2)
-            self.assertShows(self.first)
+            self.assertPresents(self.first)
             self.certificate.reload()
-            self.assertShows(self.first)
+            self.assertPresents(self.first)
 
     def test_aReloadReadsThemAtOnce(self) -> None:
         self.write(self.second)
         self.certificate.reload()
-        self.assertShows(self.second)
+        self.assertPresents(self.second)
         self.certificate.reload()
         self.clock.advance(2)
-        self.assertShows(self.second)
+        self.assertPresents(self.second)
         fingerprint = self.second.fingerprint
         self.assertEqual(self.events, [CertificateRead(fingerprint), CertificateUnchanged(fingerprint)])
 
@@ -106,7 +106,7 @@ class FilesTests(SynchronousTestCase):
         certificate.context  # noqa: B018
         self.assertEqual(certificate.fingerprint, self.second.fingerprint)
 
-    def test_filesThatAreOfNoUseAtTheStartAreRefused(self) -> None:
+    def test_unusableFilesAtTheStartAreRefused(self) -> None:
         self.files[0].write_bytes(b"")
         self.assertRaises(BadCredentials, ServerCertificate, self.clock, self.sink, *self.files)
 
@@ -139,7 +139,7 @@ class OwnTests(SynchronousTestCase):
         self.assertEqual(os.listdir(self.folder), ["tls.pem"])
         self.assertEqual(readCredentials(self.path, self.path).chain[0].not_valid_after_utc.year, 9999)
 
-    def test_nobodyElseMayReadIt(self) -> None:
+    def test_noOtherUserMayReadIt(self) -> None:
         previous = os.umask(0)
         self.addCleanup(os.umask, previous)
         ownCertificate(self.folder)
@@ -160,25 +160,25 @@ class OwnTests(SynchronousTestCase):
             self.path.write_bytes(content)
             self.assertRefused()
 
-    def test_whatIsNoFileIsRefused(self) -> None:
+    def test_aDirectoryIsRefused(self) -> None:
         self.path.mkdir(parents=True)
         self.assertRefused()
 
-    def test_withoutAFolderItCannotBe(self) -> None:
+    def test_withoutADirectoryItIsAnError(self) -> None:
         error = self.assertRaises(BadCredentials, ownCertificate, None)
         self.assertIn("give --tls-cert and --tls-key", str(error))
         self.folder.parent.mkdir()
         self.folder.write_text("a file")
         self.assertRefused("give --tls-cert and --tls-key")
 
-    def test_whereHardLinksAreRefusedItIsMadeAllTheSame(self) -> None:
+    def test_itIsMadeWithoutHardLinksToo(self) -> None:
         def refuse(*_: object) -> None:
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
         self.patch(os, "link", refuse)
         self.test_itIsMadeOnce()
 
-    def test_itSurvivesAPowerCut(self) -> None:
+    def test_itSurvivesAPowerFailure(self) -> None:
         synced: list[int] = []
         fsync = os.fsync
 
@@ -191,7 +191,7 @@ class OwnTests(SynchronousTestCase):
         places = [path.stat().st_ino for path in (self.path, self.folder, self.folder.parent)]
         self.assertEqual(synced, places)
 
-    def test_whatBelongsToSomebodyElseIsRefused(self) -> None:
+    def test_aFileOrDirectoryOfAnotherUserIsRefused(self) -> None:
         if os.geteuid() != 0:
             self.skipTest("only root can give a file away")
         ownCertificate(self.folder)
@@ -216,7 +216,7 @@ class KeyTests(SynchronousTestCase):
     def assertRefused(self, text: str) -> None:
         self.assertIn(text, str(self.assertRaises(BadCredentials, readCredentials, self.certificate, self.key)))
 
-    def test_itsGroupMayReadItAndNobodyElse(self) -> None:
+    def test_itsGroupMayReadItAndOthersMayNot(self) -> None:
         for mode in (0o400, 0o600, 0o640):
             self.key.chmod(mode)
             readCredentials(self.certificate, self.key)
@@ -224,7 +224,7 @@ class KeyTests(SynchronousTestCase):
             self.key.chmod(mode)
             self.assertRefused(f"by all users of this machine: chmod o= {self.key}")
 
-    def test_neitherItNorItsFolderIsSomebodyElses(self) -> None:
+    def test_neitherItNorItsDirectoryMayBelongToAnotherUser(self) -> None:
         if os.geteuid() != 0:
             self.skipTest("only root can give a file away")
         for each in (self.key, self.folder):
@@ -232,7 +232,7 @@ class KeyTests(SynchronousTestCase):
             self.assertRefused("belongs to user 4711")
             os.chown(each, 0, -1)
 
-    def test_ofALinkItIsTheFolderOfTheFileThatCounts(self) -> None:
+    def test_ofALinkTheDirectoryOfTheFileCounts(self) -> None:
         folder = self.folder / "real"
         folder.mkdir()
         self.key.rename(folder / "key")

@@ -24,7 +24,7 @@ def cut(sock: socket.socket) -> None:
 
 
 class EndTests(TlsCase):
-    """Each direction ends on its own, and a cut is no end."""
+    """Each direction ends on its own, and a cut is not an end."""
 
     def test_eachDirectionEndsOnItsOwn(self) -> None:
         for order in (1, -1):
@@ -39,14 +39,14 @@ class EndTests(TlsCase):
             there.shutdown(socket.SHUT_WR)
             self.assertEqual((receive(here, 1), receive(there, 1)), (b"", b""))
 
-    def test_theEndBehindAFullRecordIsAnEnd(self) -> None:
+    def test_theEndAfterAFullRecordIsFound(self) -> None:
         client, server = self.pair()
         client.send(b"x" * RECORD)
         client.shutdown(socket.SHUT_WR)
         awaitBytes(server, encryptedSize(RECORD) + 1)
         self.assertEqual((len(receiveInto(server, 1 << 20)), receiveInto(server, 1 << 20)), (RECORD, b""))
 
-    def test_behindItsEndNothingMoreIsSent(self) -> None:
+    def test_nothingIsSentAfterTheEnd(self) -> None:
         client, server = self.pair()
         client.shutdown(socket.SHUT_WR)
         client.shutdown(socket.SHUT_WR)
@@ -55,7 +55,7 @@ class EndTests(TlsCase):
         self.assertNotIsInstance(caught.exception, BlockingIOError)
         self.assertEqual(receive(server, 100), b"")
 
-    def test_toReadNoMoreIsNobodyElsesAffair(self) -> None:
+    def test_endingTheReadDirectionSendsNothing(self) -> None:
         client, server = self.pair()
         client.shutdown(socket.SHUT_RD)
         client.send(b"on")
@@ -78,7 +78,7 @@ class EndTests(TlsCase):
                 receive(there, 1)
             self.assertEqual(caught.exception.errno, errno.ECONNRESET)
 
-    def test_aCutBehindAFullRecordIsAResetToo(self) -> None:
+    def test_aCutAfterAFullRecordIsAReset(self) -> None:
         client, server = self.pair()
         client.send(b"x" * RECORD)
         cut(client)
@@ -92,7 +92,7 @@ class EndTests(TlsCase):
         self.assertRaises(ConnectionResetError, receive, server, 1)
         self.assertRaises(OSError, server.send, b"hello")
 
-    def test_garbageInMidStreamIsAnErrorAndNotSilence(self) -> None:
+    def test_garbageInMidStreamIsAnError(self) -> None:
         for size in (5, RECORD):
             for order in (1, -1):
                 here, there = self.pair()[::order]
@@ -106,18 +106,18 @@ class EndTests(TlsCase):
                     there.send(b"hello")
                 self.assertNotIsInstance(caught.exception, BlockingIOError)
 
-    def test_whatIsWrongIsSaidBehindAFullRecordToo(self) -> None:
-        told = []
+    def test_anErrorAfterAFullRecordIsReported(self) -> None:
+        errors = []
         for size in (5, RECORD):
             client, server = self.pair()
             client.send(b"x" * size)
             os.write(client.fileno(), GARBAGE)
             awaitBytes(server, encryptedSize(size) + len(GARBAGE))
             receiveInto(server, 1 << 20)
-            told.append(str(self.assertRaises(TlsError, receiveInto, server, 1 << 20)))
-        self.assertEqual(told[0], told[1])
+            errors.append(str(self.assertRaises(TlsError, receiveInto, server, 1 << 20)))
+        self.assertEqual(errors[0], errors[1])
 
-    def test_whatIsWrittenBehindAClosingReachesNobody(self) -> None:
+    def test_dataWrittenAfterCloseReachesNoOtherSocket(self) -> None:
         client, server = self.pair()
         descriptor = client.fileno()
         client.close()
@@ -142,7 +142,7 @@ class EndTests(TlsCase):
         self.assertRaises(BlockingIOError, far.recv, 1)
         self.assertRaises(ConnectionResetError, receive, server, 1)
 
-    def test_whatIsClosedIsGoneWithoutTheCollectorsHelp(self) -> None:
+    def test_aClosedSocketIsFreedWithoutTheCollector(self) -> None:
         gc.collect()
         gc.disable()
         self.addCleanup(gc.enable)

@@ -1,4 +1,4 @@
-"""What is offered and accepted in a TLS handshake."""
+"""What both ends offer and accept in a TLS handshake."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def signed(key: Key) -> Credentials:
 
 
 def asking(*protocols: bytes, highest: int = 0) -> SSL.Context:
-    """What somebody else's client offers, or a server: these protocols, and TLS of no higher version."""
+    """The context of another program's client or server, with these protocols, and TLS of no higher version."""
     context = SSL.Context(SSL.TLS_METHOD)
     if protocols:
         context.set_alpn_protos(list(protocols))
@@ -60,20 +60,20 @@ def agreed(end: TlsSocket) -> bytes:
 class ProtocolTests(TlsCase):
     """TLS 1.3, and by ALPN nothing but bore/1, if anything."""
 
-    def test_twoOfOursAgreeOnOurs(self) -> None:
+    def test_bothEndsAgreeOnOurProtocol(self) -> None:
         self.assertEqual([agreed(end) for end in self.pair()], [b"bore/1", b"bore/1"])
         self.assertEqual([agreed(end) for end in self.pair(client=repeatedContext())], [b"bore/1", b"bore/1"])
 
-    def test_oursIsFoundAmongOthers(self) -> None:
+    def test_ourProtocolIsFoundAmongOthers(self) -> None:
         self.assertEqual(agreed(self.pair(client=asking(b"h2", b"bore/1", b"http/1.1"))[0]), b"bore/1")
 
-    def test_whoAsksForNothingGetsNothing(self) -> None:
+    def test_aClientWithoutAlpnGetsNone(self) -> None:
         ends = self.pair(client=asking())
         self.assertEqual([agreed(end) for end in ends], [b"", b""])
         ends[0].send(b"hello")
         self.assertEqual(receive(ends[1], 5), b"hello")
 
-    def test_whoAsksForAnotherProtocolIsRefusedAndTheNextIsNot(self) -> None:
+    def test_aClientWithAnotherProtocolIsRefusedAndTheNextOneIsServed(self) -> None:
         for protocols in ((b"h2",), (b"h2", b"http/1.1"), (b"bore/2",), (b"\xff\0",)):
             client, server = self.ends(client=asking(*protocols))
             self.assertFalse(client.handshake())
@@ -82,7 +82,7 @@ class ProtocolTests(TlsCase):
             self.assertRaises(OSError, shake, client, server)
             self.pair()
 
-    def test_whatIsOlderThanTls13IsRefusedBothWays(self) -> None:
+    def test_olderVersionsOfTlsAreRefusedByBothEnds(self) -> None:
         client, server = self.ends(client=asking(highest=SSL.TLS1_2_VERSION))
         self.assertFalse(client.handshake())
         self.assertEqual(str(self.assertRaises(TlsError, server.handshake)), "it does not speak TLS 1.3")
@@ -95,7 +95,7 @@ class ProtocolTests(TlsCase):
         self.assertRaises(TlsError, server.handshake)
         self.assertEqual(str(self.assertRaises(TlsError, client.handshake)), "it does not speak TLS 1.3")
 
-    def test_whatIsNoTlsIsRefusedByBothEnds(self) -> None:
+    def test_otherDataThanTlsIsRefusedByBothEnds(self) -> None:
         for words in (
             *(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b'{"Hello":8000} \0' + bytes(20), b"SSH-2.0-OpenSSH\r\n"),
             *(b"\x16\x03\x01\x00\x05junk!", b"\x16\x03\x01\xff\xff" + b"x" * 100, b"\x15\x03\x03\x00\x02\x02\x28"),
@@ -109,7 +109,7 @@ class ProtocolTests(TlsCase):
                 select.select([ends[end]], [], [], PATIENCE)
                 self.assertRaises(TlsError, ends[end].handshake)
 
-    def test_whoEndsInTheHandshakeIsNotWaitedFor(self) -> None:
+    def test_aPeerThatClosesDuringTheHandshakeFailsAtOnce(self) -> None:
         for end in (0, 1):
             for beginning in (b"", b"\x16\x03\x01"):
                 ends = self.ends()
@@ -130,19 +130,19 @@ class ProtocolTests(TlsCase):
         server.send(b"hello")
         self.assertEqual(receive(client, 5), b"hello")
 
-    def test_theNameOfTheServerIsToldInItsAsciiForm(self) -> None:
-        heard: list[bytes | None] = []
+    def test_theNameOfTheServerIsSentInAscii(self) -> None:
+        names: list[bytes | None] = []
         context = serverContext(ownCredentials())
-        context.set_tlsext_servername_callback(lambda connection: heard.append(connection.get_servername()))
+        context.set_tlsext_servername_callback(lambda connection: names.append(connection.get_servername()))
         for name in ("", "tunnel.example", "bücher.example"):
             self.pair(server=context, name=name)
-        self.assertEqual(heard, [None, b"tunnel.example", b"xn--bcher-kva.example"])
+        self.assertEqual(names, [None, b"tunnel.example", b"xn--bcher-kva.example"])
 
 
 class CertificateTests(TlsCase):
-    """What the ends show each other."""
+    """The certificates of both ends."""
 
-    def test_everyKindOfKeyThatSignsIsTaken(self) -> None:
+    def test_everyKindOfKeyThatSignsIsAccepted(self) -> None:
         keys: list[Key] = [
             *(ec.generate_private_key(curve) for curve in (ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1())),
             *(ed25519.Ed25519PrivateKey.generate(), ed448.Ed448PrivateKey.generate()),
@@ -154,15 +154,15 @@ class CertificateTests(TlsCase):
             self.assertEqual(client.certificate, credentials.chain[0])
             self.assertIsNone(server.certificate)
 
-    def test_aKeyThatOpenSslFindsTooWeakIsRefusedAtTheStart(self) -> None:
+    def test_aWeakKeyIsRefusedAtTheStart(self) -> None:
         weak = signed(rsa.generate_private_key(65537, 1024))
         for make in (serverContext, lambda credentials: clientContext((), credentials), repeatedContext):
             self.assertRaises(BadCredentials, make, weak)
 
-    def test_aKeyThatTls13HasNoSignatureForIsRefusedAtTheStart(self) -> None:
+    def test_aKeyWithoutASignatureSchemeIsRefusedAtTheStart(self) -> None:
         self.assertRaises(BadCredentials, serverContext, signed(ec.generate_private_key(ec.SECP256K1())))
 
-    def test_whatIsWrongWithTheChainIsNotedAndNothingIsRefused(self) -> None:
+    def test_errorsOfTheChainAreRecordedAndNotRefused(self) -> None:
         root = Authority()
         below = Authority("Below", root)
         day = datetime.timedelta(days=1)
@@ -182,12 +182,12 @@ class CertificateTests(TlsCase):
             self.assertEqual(set(client.chainErrors), chainErrors)
             self.assertEqual(client.certificate, credentials.chain[0])
 
-    def test_complaintsBelongToOneConnection(self) -> None:
+    def test_chainErrorsBelongToOneConnection(self) -> None:
         context = clientContext(())
         ends = [self.pair(client=context)[0] for _ in range(2)]
         self.assertEqual([end.chainErrors for end in ends], [[18], [18]])
 
-    def test_whoKnowsTheCertificateDoesNotLookAtTheChain(self) -> None:
+    def test_theContextForAKnownCertificateDoesNotVerifyTheChain(self) -> None:
         client, _ = self.pair(client=repeatedContext())
         self.assertEqual((client.chainErrors, client.certificate), ([], ownCredentials().chain[0]))
 
@@ -205,7 +205,7 @@ class ClientCertificateTests(TlsCase):
         self.assertNotEqual(str(error), "")
         self.assertRaises(OSError, receive, ends[0], 1)
 
-    def test_whoHasTheRightOneIsServed(self) -> None:
+    def test_aClientWithTheRightCertificateIsServed(self) -> None:
         identity = self.authority.issue("client", forClients=True)
         for make in (lambda credentials: clientContext((), credentials), repeatedContext):
             client, server = self.pair(self.server, make(credentialsOf(identity)))
@@ -213,7 +213,7 @@ class ClientCertificateTests(TlsCase):
             client.send(b"hello")
             self.assertEqual(receive(server, 5), b"hello")
 
-    def test_whoHasNoneOrAnotherIsRefused(self) -> None:
+    def test_aClientWithAnotherCertificateOrNoneIsRefused(self) -> None:
         day = datetime.timedelta(days=1)
         self.assertRefused(clientOffer())
         for identity in (
@@ -224,18 +224,18 @@ class ClientCertificateTests(TlsCase):
             self.assertRefused(clientContext((), credentialsOf(identity)))
         self.assertRefused(clientContext((), makeSelfSigned("client")[1]))
 
-    def test_whoHasNoneIsToldSo(self) -> None:
+    def test_aClientWithoutACertificateGetsAnError(self) -> None:
         client, server = self.ends(self.server)
         self.assertEqual(str(self.assertRaises(TlsError, shake, client, server)), "it has sent no certificate")
         words = "it requires a certificate of the client: give --tls-cert and --tls-key"
         self.assertEqual(str(self.assertRaises(TlsError, receive, client, 1)), words)
 
-    def test_nobodyIsAskedWhereNoneIsDemanded(self) -> None:
+    def test_noCertificateIsRequestedWhereNoneIsRequired(self) -> None:
         identity = self.authority.issue("client", forClients=True)
         _, server = self.pair(serverOffer(), clientContext((), credentialsOf(identity)))
         self.assertIsNone(server.certificate)
 
-    def test_aClientThatWantsToGoOnWithItsSessionIsServedAllTheSame(self) -> None:
+    def test_aClientThatWantsToResumeIsServed(self) -> None:
         pem = temporaryFolder(self) / "client.pem"
         identity = self.authority.issue("client", forClients=True)
         pem.write_bytes(identity.keyPem + identity.pem)

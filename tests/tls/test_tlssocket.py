@@ -21,18 +21,18 @@ class BytesTests(TlsCase):
             self.assertEqual(here.sendmsg([b"good", memoryview(b"bye"), b""]), 7)
             self.assertEqual(receive(there, 7), b"goodbye")
 
-    def test_nothingToReadIsSaidAsAPlainSocketSaysIt(self) -> None:
+    def test_aReadWithoutDataRaisesAsThatOfAPlainSocket(self) -> None:
         client, server = self.pair()
         for act in (lambda: client.recv(10), lambda: server.recv(10), lambda: server.recv_into(bytearray(10))):
             with self.assertRaises(BlockingIOError) as caught:
                 act()
             self.assertEqual(caught.exception.errno, errno.EAGAIN)
 
-    def test_nothingToSendIsNothing(self) -> None:
+    def test_sendingNothingSendsNothing(self) -> None:
         client, _ = self.pair()
         self.assertEqual((client.send(b""), client.sendmsg([])), (0, 0))
 
-    def test_moreThanOneRecordGoesInOneSendAndComesInOneRead(self) -> None:
+    def test_manyRecordsAreSentAndReadAtOnce(self) -> None:
         client, server = self.pair()
         data = pattern(1, 3 * RECORD + 100)
         self.assertEqual(client.send(memoryview(data)), len(data))
@@ -60,13 +60,13 @@ class BytesTests(TlsCase):
             receive(server, size)
         self.assertEqual(encryptedSize(0), 0)
 
-    def test_aBindingIsTheSameAtBothEndsAndNowhereElse(self) -> None:
+    def test_aChannelBindingIsTheSameAtBothEndsOnly(self) -> None:
         pairs = [self.pair() for _ in range(5)]
         bindings = {channelBinding(end) for ends in pairs for end in ends}
         self.assertEqual([channelBinding(a) == channelBinding(b) for a, b in pairs], [True] * 5)
         self.assertEqual((len(bindings), {len(each) for each in bindings}), (5, {32}))
 
-    def test_aPlainSocketIsNotEncryptedAndHasNone(self) -> None:
+    def test_aPlainSocketHasNoChannelBinding(self) -> None:
         near, far = plainPair()
         self.assertEqual([(isEncrypted(each), channelBinding(each)) for each in (near, far)], [(False, b"")] * 2)
         near.close()
@@ -77,7 +77,7 @@ class BytesTests(TlsCase):
 class FullTests(TlsCase):
     """The kernel takes no more just now."""
 
-    def test_whatTheKernelDoesNotTakeIsSentLater(self) -> None:
+    def test_dataThatTheKernelDoesNotTakeIsSentLater(self) -> None:
         client, server = self.pair(buffer=4096)
         data = pattern(2, 1 << 20)
         sent = blocked = 0
@@ -94,7 +94,7 @@ class FullTests(TlsCase):
         self.assertTrue(got == data)
         self.assertGreater(blocked, 3)
 
-    def test_whatHasToBeWrittenNextMayHaveMoreBehindIt(self) -> None:
+    def test_dataThatHasToBeWrittenNextMayBeFollowedByMore(self) -> None:
         client, server = self.pair(buffer=4096)
         sent = 0
         while True:
@@ -107,7 +107,7 @@ class FullTests(TlsCase):
         self.assertEqual(receive(client, 5000), b"x" * 5000)
 
     def test_anEndThatTheKernelDoesNotTakeIsSentLater(self) -> None:
-        client, server = self.pair(kind=socket.AF_UNIX)  # there, a full buffer has room for exactly what is taken out
+        client, server = self.pair(kind=socket.AF_UNIX)  # there, a full buffer has room for what is read
         sent = 0
         while True:
             try:

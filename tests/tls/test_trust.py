@@ -21,7 +21,7 @@ SERVER: Final = f"{HOST}:{CONTROL_PORT}"
 
 
 class FileTests(TrustCase):
-    """What is written down, and when."""
+    """The file of known servers: what is written, and when."""
 
     def test_aNewServerIsWrittenDownAtOnceOrOnceItHasProvedTheSecretAndNothingElseIs(self) -> None:
         for (given, known), secret in itertools.product(TABLE, (False, True)):
@@ -59,10 +59,10 @@ class FileTests(TrustCase):
             authorities=(authority.identity.certificate,) if given == "ca" else None,
         )
 
-    def test_noCertificateIsNoServer(self) -> None:
+    def test_aServerWithoutACertificateIsNotTrusted(self) -> None:
         self.assertRaises(ServerNotTrusted, self.trust().judge, cast(TlsSocket, FakeTlsSocket(None, [])))
 
-    def test_whatIsNotProvenIsNotWrittenDown(self) -> None:
+    def test_aServerWithoutAProofIsNotWrittenDown(self) -> None:
         trust = self.trust(secret=True)
         trust.judge(presenting(*PRESENTED["self-signed"]))
         trust.judge(presenting(selfSigned(), [18]))
@@ -70,7 +70,7 @@ class FileTests(TrustCase):
         trust.proven(trust.judge(presenting(*PRESENTED["self-signed"])))
         self.assertEqual(self.written, f"{HOST}:7835 {KEY}\n")
 
-    def test_whatAnotherClientHasWrittenDownMeanwhileDecides(self) -> None:
+    def test_theLineThatAnotherClientHasWrittenDecides(self) -> None:
         trust = self.trust(secret=True)
         verdict = trust.judge(presenting(*PRESENTED["self-signed"]))
         self.know(KEY)
@@ -90,7 +90,7 @@ class FileTests(TrustCase):
             self.assertRaises(ServerKeyChanged, trust.judge, presenting(selfSigned(), [18]))
             self.assertTrue(trust.judge(presenting(*PRESENTED["self-signed"])).isKnown)
 
-    def test_aFileThatCannotBeReliedOnIsNoFirstUse(self) -> None:
+    def test_anUnreliableFileDoesNotMakeAServerNew(self) -> None:
         self.path.write_text("damaged\n")
         self.path.chmod(0o600)
         error = self.assertRaises(ServerNotTrusted, self.trust().judge, presenting(*PRESENTED["self-signed"]))
@@ -158,7 +158,7 @@ class AgainTests(TrustCase):
 
 
 class EventTests(TrustCase):
-    """What is reported."""
+    """Events."""
 
     def test_firstUseIsReportedAndAKnownServerIsReportedOnce(self) -> None:
         sock = presenting(*PRESENTED["self-signed"])

@@ -22,7 +22,7 @@ _HOUR: Final = datetime.timedelta(hours=1)
 
 authority: Final = Authority()
 
-#: What a server may show, and what OpenSSL says of its chain, by the codes of X509_STORE_CTX_get_error(3).
+#: The certificates that a server may present, with the errors of the chain as codes of X509_STORE_CTX_get_error(3).
 PRESENTED: Final[dict[str, tuple[Identity, list[int]]]] = {
     "self-signed": (selfSigned(HOST), [18]),
     "unknown authority": (Authority("Another").issue(HOST), [20, 21]),
@@ -36,8 +36,8 @@ PRESENTED: Final[dict[str, tuple[Identity, list[int]]]] = {
 
 STRANGER: Final = selfSigned().fingerprint
 
-#: What becomes of it: accepted because of something; or refused, because of the name or the authority, of the dates
-#: alone, or because the key has changed. KEY and AUTHORITY are new, and written down.
+#: The outcomes: accepted for a reason; or refused, because of the name or the authority, of the dates alone, or because
+#: the key has changed. KEY and BY_AUTHORITY are new servers, which are written down.
 GIVEN, CA, KNOWN, SIGNED, KEY, BY_AUTHORITY = "given", "ca", "known", "signed", "new key", "new by an authority"
 NO, DATES, CHANGED = ServerNotTrusted, CertificateNotCurrent, ServerKeyChanged
 
@@ -47,7 +47,7 @@ _NOT_BY_KNOWN: Final[dict[str, tuple[str | type[ServerNotTrusted], ...]]] = {
     "ca": (NO, NO, CA, NO, DATES, DATES, NO, NO),
 }
 
-#: For what the user has given, and what is known: what becomes of each in PRESENTED.
+#: For each setting and each known key: the outcomes of all in PRESENTED.
 TABLE: Final[dict[tuple[str, str], tuple[str | type[ServerNotTrusted], ...]]] = {
     # self-signed, by an unknown authority, good, wrong name, expired, not valid yet, expired: wrong name, self-signed
     ("nothing", "nothing"): (KEY, KEY, BY_AUTHORITY, NO, DATES, DATES, NO, KEY),
@@ -127,12 +127,12 @@ class TableTests(SynchronousTestCase):
 
 
 class ErrorTests(SynchronousTestCase):
-    """What the errors say."""
+    """The texts of errors."""
 
     def error(self, name: str, known: Known = NOTHING, given: str = "nothing") -> str:
         return str(self.assertRaises(ServerNotTrusted, judge, presentedAs(name), expecting(given), known))
 
-    def test_datesAreSaidTogetherWithTheClock(self) -> None:
+    def test_errorsOfDatesHaveTheTimeOfTheClock(self) -> None:
         for name in ("expired", "not valid yet"):
             error = self.error(name)
             self.assertIn(name, error)
@@ -148,7 +148,7 @@ class ErrorTests(SynchronousTestCase):
         self.assertIn("restart the client", self.error("self-signed", Known((KnownServer(STRANGER, 0),))))
         self.assertIn("a certificate by a trusted authority", self.error("self-signed", knownAs("authority", "")))
 
-    def test_whatOpenSSLFindsIsSaidInWords(self) -> None:
+    def test_errorsOfOpenSSLHaveTexts(self) -> None:
         self.assertIn("signed by an authority that is not trusted", self.error("unknown authority", given="ca"))
         self.assertIn("self-signed", self.error("self-signed", given="ca"))
         presented = Presented(PRESENTED["good"][0].certificate, [26])
@@ -158,7 +158,7 @@ class ErrorTests(SynchronousTestCase):
 
 
 class VerdictTests(SynchronousTestCase):
-    """What is asked of a verdict."""
+    """Operations on a verdict."""
 
     def test_theSecretIsNamedOnce(self) -> None:
         verdict = Verdict("key", "known").verifiedBySecret()

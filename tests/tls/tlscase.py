@@ -20,19 +20,19 @@ from tests.support import PATIENCE, eventually
 
 @cache
 def ownCredentials() -> Credentials:
-    """What a server makes for itself."""
+    """The own certificate of a server."""
     return makeSelfSigned("test")[1]
 
 
 @cache
 def serverOffer() -> SSL.Context:
-    """What a server with these offers."""
+    """The context of a server with these."""
     return serverContext(ownCredentials())
 
 
 @cache
 def clientOffer() -> SSL.Context:
-    """What a client offers that trusts nobody."""
+    """The context of a client that trusts no authority."""
     return clientContext(())
 
 
@@ -49,7 +49,7 @@ def longCredentials() -> Credentials:
 
 
 def plainPair(kind: socket.AddressFamily = socket.AF_INET, buffer: int = 0) -> tuple[socket.socket, socket.socket]:
-    """Two connected sockets, the client's first; the server's with a buffer of so many bytes to send from."""
+    """Two connected sockets, the client's first; the server's with a send buffer of this size."""
     if kind != socket.AF_INET:
         return socket.socketpair()
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -72,7 +72,7 @@ def descriptors() -> int:
 
 
 def patiently(act: Callable[[], bytes], sock: TlsSocket) -> bytes:
-    """What there is to read, once there is something."""
+    """Data, once there is some."""
     while True:
         try:
             return act()
@@ -91,7 +91,7 @@ def receive(sock: TlsSocket, size: int) -> bytes:
 
 
 def receiveInto(sock: TlsSocket, room: int) -> bytes:
-    """What one read into a buffer gives, once there is something."""
+    """The data of one read into a buffer, once there is some."""
 
     def act() -> bytes:
         buffer = bytearray(room)
@@ -109,7 +109,7 @@ def arrived(sock: socket.socket) -> int:
 
 
 def awaitBytes(sock: socket.socket, size: int) -> None:
-    """Wait until so many bytes, as they are on the wire, have arrived."""
+    """Wait until a number of encrypted bytes have arrived."""
     eventually(lambda: arrived(sock) >= size, f"{size} bytes have arrived")
 
 

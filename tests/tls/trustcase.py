@@ -1,4 +1,4 @@
-"""What the tests of trust have in common."""
+"""The base of the tests of trust."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOST = "example.com"
 
 @dataclass
 class FakeTlsSocket:
-    """As much of a TLS socket as is judged."""
+    """The part of a TLS socket that is judged."""
 
     certificate: x509.Certificate | None
     chainErrors: list[int]
@@ -33,7 +33,7 @@ class FakeTlsSocket:
 
 
 def presenting(identity: Identity, chainErrors: list[int] | None = None) -> TlsSocket:
-    """A connection to a server that shows this."""
+    """A connection to a server that presents this."""
     return cast(TlsSocket, FakeTlsSocket(identity.certificate, chainErrors or []))
 
 
