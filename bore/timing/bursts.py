@@ -31,7 +31,6 @@ class Overflow:
     Logs two lines per burst: its begin, and the number of occurrences at its end.
 
     :param text: the line at the begin, formatted with the fields of :meth:`happened`.
-    :ivar total: the number of occurrences since the start.
     :ivar ongoing: whether a burst has begun and is not over.
     """
 
@@ -41,23 +40,22 @@ class Overflow:
         self._clock = clock
         self._text = text
         self._last = float("-inf")
-        self._before = 0
+        self._count = 0
         self.ongoing = False
         self._fields: dict[str, object] = {}
         self._timer: IDelayedCall | None = None
         self._ended = False
         self._over = ""
         self._endedAt = float("-inf")
-        self.total = 0
 
     def happened(self, **fields: object) -> None:
         """Note an occurrence."""
-        self.total += 1
+        self._count += 1
         self._last = self._clock.seconds()
         self._over = ""
         if not self.ongoing and not self._ended:
             self.ongoing = True
-            self._before = self.total - 1
+            self._count = 1
             self._fields = fields
             self._log.warn(self._text, **fields)
             self._timer = self._clock.callLater(_CALM, self._look)
@@ -97,9 +95,8 @@ class Overflow:
         self._sum()
 
     def _sum(self) -> None:
-        count = self.total - self._before
         if self._over:
             self._endedAt = self._clock.seconds()
-            self._log.warn(self._over, count=count, **self._fields)
-        elif count > 1:
-            self._log.warn(self._text + " ({count} times)", count=count, **self._fields)
+            self._log.warn(self._over, count=self._count, **self._fields)
+        elif self._count > 1:
+            self._log.warn(self._text + " ({count} times)", count=self._count, **self._fields)

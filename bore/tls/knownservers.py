@@ -146,7 +146,7 @@ class Record:
         try:
             if self._file is None:
                 raise OSError(0, "there is no directory for it")
-            return Known(tuple(self._file.addNew(self._server, key)), self._file.path)
+            return Known(tuple(self._file.add(self._server, key)), self._file.path)
         except OSError:
             self._volatile = Known((KnownServer(key, 0),))
             raise
@@ -196,17 +196,7 @@ class KnownServers:
             )
         return found
 
-    def add(self, server: str, key: str) -> None:
-        """
-        Write a server down.
-
-        :raises OSError: when the file cannot be written.
-        """
-        with self._open() as file:
-            self._append(file, server, key)
-            self._sync(file)
-
-    def addNew(self, server: str, key: str) -> list[KnownServer]:
+    def add(self, server: str, key: str) -> list[KnownServer]:
         """
         Write a server down, unless it is known. Of two clients that do so at the same time, one finds the other's
         line.

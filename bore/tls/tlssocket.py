@@ -53,8 +53,9 @@ class TlsSocket(socket.socket):
     """
     A connected TCP socket whose bytes go through TLS.
 
-    It can replace any plain non-blocking stream socket. Each direction ends on its own; a direction that ends without
-    ``close_notify`` was cut, and reading raises ConnectionResetError there.
+    It replaces a plain non-blocking stream socket that is used by ``recv``, ``recv_into``, ``send``, ``shutdown`` and
+    ``close`` only. Each direction ends on its own; a direction that ends without ``close_notify`` was cut, and reading
+    raises ConnectionResetError there.
 
     * Data that could not be written (BlockingIOError) has to be written next, alone or followed by more.
     * A read should have room for a whole record: no poll reports the rest, which is in OpenSSL's memory.
@@ -218,9 +219,6 @@ class TlsSocket(socket.socket):
             if not count:
                 _raise(e)
         return count
-
-    def sendmsg(self, buffers: Any, *_: Any) -> int:
-        return self.send(b"".join(buffers))
 
     def shutdown(self, how: int) -> None:
         """

@@ -42,7 +42,7 @@ class OverflowTests(SynchronousTestCase):
         self.assertEqual(self.logged, ["3 is too much for us"])
         self.clock.pump([1] * 10)
         self.assertEqual(self.logged, ["3 is too much for us", "3 is too much for us (50 times)"])
-        self.assertEqual((self.overflow.total, self.clock.getDelayedCalls()), (50, []))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_onceIsLoggedOnce(self) -> None:
         self.overflow.happened(limit=3, whom="us")
@@ -77,7 +77,7 @@ class OverflowTests(SynchronousTestCase):
         self.overflow.end()
         self.overflow.happened(limit=3, whom="us")
         self.assertEqual(self.logged, ["3 is too much for us", "3 is too much for us (3 times)"])
-        self.assertEqual((self.overflow.total, self.clock.getDelayedCalls()), (4, []))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_eachBurstHasItsOwnNumber(self) -> None:
         for _ in range(2):
@@ -85,4 +85,3 @@ class OverflowTests(SynchronousTestCase):
                 self.overflow.happened(limit=3, whom="us")
             self.clock.pump([1] * 11)
         self.assertEqual(self.logged, ["3 is too much for us", "3 is too much for us (3 times)"] * 2)
-        self.assertEqual(self.overflow.total, 6)

@@ -117,7 +117,7 @@ _ADD = """
 import pathlib, sys
 from bore.tls.knownservers import KnownServers
 sys.stdin.read()
-print(KnownServers(pathlib.Path(sys.argv[1])).addNew("example.com:7835", sys.argv[2]) == [])
+print(KnownServers(pathlib.Path(sys.argv[1])).add("example.com:7835", sys.argv[2]) == [])
 """
 
 
@@ -125,9 +125,9 @@ class TogetherTests(KnownServersCase):
     """Several clients."""
 
     def test_aKnownServerIsNotWrittenAgain(self) -> None:
-        self.assertEqual(self.known.addNew(SERVER, KEY), [])
-        self.assertEqual(self.known.addNew(SERVER, OTHER), [KnownServer(KEY, 1)])
-        self.assertEqual(self.known.addNew("other.example:1", OTHER), [])
+        self.assertEqual(self.known.add(SERVER, KEY), [])
+        self.assertEqual(self.known.add(SERVER, OTHER), [KnownServer(KEY, 1)])
+        self.assertEqual(self.known.add("other.example:1", OTHER), [])
         self.assertEqual(len(self.path.read_text().splitlines()), 2)
 
     def test_aLockedFileIsNotWrittenAndNotWaitedForForLong(self) -> None:
@@ -135,11 +135,11 @@ class TogetherTests(KnownServersCase):
         with open(self.path) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             begin = time.monotonic()
-            error = self.assertRaises(OSError, self.known.addNew, SERVER, KEY)
+            error = self.assertRaises(OSError, self.known.add, SERVER, KEY)
             self.assertIn("locked", str(error.strerror))
             self.assertLess(time.monotonic() - begin, 5.0)
         self.assertEqual(self.path.read_bytes(), b"")
-        self.assertEqual(self.known.addNew(SERVER, KEY), [])
+        self.assertEqual(self.known.add(SERVER, KEY), [])
 
     def test_ofManyConcurrentClientsOneWritesTheKeyOfANewServer(self) -> None:
         children = [
@@ -193,7 +193,7 @@ class RightsTests(KnownServersCase):
         for written in (True, False):
             error = self.assertRaises(KnownServersError, self.known.find, SERVER)
             self.assertIn(f"{self.path.parent}, which belongs to user 4711", str(error))
-            self.assertRaises(KnownServersError, self.known.addNew, SERVER, KEY)
+            self.assertRaises(KnownServersError, self.known.add, SERVER, KEY)
             if written:
                 self.path.unlink()
 

@@ -127,7 +127,6 @@ class EndTests(TlsCase):
         self.assertIn(descriptor, (near.fileno(), far.fileno()))
         for act in (
             lambda: client.send(b"hello"),
-            lambda: client.sendmsg([b"hello"]),
             lambda: client.recv(10),
             lambda: client.recv_into(bytearray(10)),
             lambda: client.shutdown(socket.SHUT_WR),
