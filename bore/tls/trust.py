@@ -63,7 +63,7 @@ class Trust:
         """
         The server has proved that it knows the secret: a new one is written down.
 
-        :raises ServerNotTrusted: when another client has written something else down meanwhile.
+        :raises ServerNotTrusted: when another client has written something else down in the meantime.
         """
         return self._writeDown(verdict).verifiedBySecret()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from cryptography import x509
@@ -57,21 +57,20 @@ class Expected:
     :ivar port: its control port.
     :ivar tls: what the user has decided about TLS.
     :ivar secret: whether there is a secret, which the server will have to prove.
-    :ivar name: the host as certificates write it; empty for an IP address.
     """
 
     host: str
     port: int
     tls: ClientTls
     secret: bool
-    name: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "host", self.host.removesuffix("."))
-        object.__setattr__(self, "name", "" if isLiteral(self.host) else asciiName(self.host))
 
     def __str__(self) -> str:
         return hostPort(self.host, self.port)
+
+    @property
+    def name(self) -> str:
+        """The host as certificates have it; empty for an IP address."""
+        return "" if isLiteral(self.host) else asciiName(self.host.removesuffix("."))
 
     @property
     def dependsOnKnown(self) -> bool:
@@ -85,22 +84,15 @@ class Presented:
     What a server has presented in a handshake.
 
     :ivar certificate: its certificate.
-    :ivar chainErrors: what OpenSSL found wrong with the chain, as codes of X509_STORE_CTX_get_error(3).
     :ivar encoded: the certificate in DER, as it was received.
     :ivar key: the fingerprint of its key.
-    :raises ServerNotTrusted: when the certificate has a key of an unknown kind.
+    :ivar chainErrors: the errors of the chain, as codes of X509_STORE_CTX_get_error(3).
     """
 
     certificate: x509.Certificate
-    chainErrors: Sequence[int] = ()
-    encoded: bytes = b""
-    key: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        try:
-            object.__setattr__(self, "key", fingerprint(self.certificate))
-        except ODD:
-            raise ServerNotTrusted("the server's certificate has a key of an unknown kind") from None
+    encoded: bytes
+    key: str
+    chainErrors: Sequence[int]
 
     @property
     def isUnsigned(self) -> bool:
@@ -123,8 +115,8 @@ class Verdict:
 
     key: str
     why: str
-    new: str = ""
-    certificate: bytes = b""
+    new: str
+    certificate: bytes
 
     @property
     def isKnown(self) -> bool:
@@ -132,7 +124,7 @@ class Verdict:
         return self.new in ("", AUTHORITY)
 
     def accepts(self, sock: TlsSocket) -> bool:
-        """Whether a further connection shows the same certificate."""
+        """Whether a further connection presents the same certificate."""
         return sock.certificateBytes == self.certificate
 
     def verifiedBySecret(self) -> Verdict:
@@ -153,7 +145,11 @@ def presentedBy(sock: TlsSocket) -> Presented:
         raise ServerNotTrusted("the server's certificate breaks the rules for certificates (RFC 5280)") from None
     if certificate is None:
         raise ServerNotTrusted("the server has presented no certificate")
-    return Presented(certificate, sock.chainErrors, sock.certificateBytes)
+    try:
+        key = fingerprint(certificate)
+    except ODD:
+        raise ServerNotTrusted("the server's certificate has a key of an unknown kind") from None
+    return Presented(certificate, sock.certificateBytes, key, sock.chainErrors)
 
 
 def judge(presented: Presented, expected: Expected, known: Known) -> Verdict:
@@ -218,7 +214,7 @@ def _decide(presented: Presented, expected: Expected, known: Known) -> tuple[str
 
 
 def _compare(presented: Presented, expected: Expected, known: Known) -> str:
-    """Compare what the server shows with what is known of it, and say why it is trusted."""
+    """Compare what the server presents with what is known of it, and return why it is trusted."""
     keys = [server.key for server in known.servers]
     if presented.key in keys:
         return "known"
@@ -241,8 +237,8 @@ def _checkSigned(presented: Presented, expected: Expected) -> None:
         )
     try:
         with silenced():
-            if expected.name:
-                verify_certificate_hostname(presented.certificate, expected.name)
+            if name := expected.name:
+                verify_certificate_hostname(presented.certificate, name)
             else:
                 verify_certificate_ip_address(presented.certificate, expected.host.partition("%")[0])
     except (VerificationError, CertificateError, *ODD):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -75,7 +76,7 @@ WHY: Final = {
 
 def presentedAs(name: str) -> Presented:
     identity, chainErrors = PRESENTED[name]
-    return Presented(identity.certificate, chainErrors, b"encoded")
+    return Presented(identity.certificate, b"encoded", identity.fingerprint, chainErrors)
 
 
 def knownAs(name: str, key: str) -> Known:
@@ -116,6 +117,11 @@ class TableTests(SynchronousTestCase):
                     else:
                         self.assertEqual(judgeAgain(presented, expected, remembered), verdict)
 
+    def test_aNameMayEndWithADot(self) -> None:
+        expected = expecting(host=HOST + ".")
+        self.assertEqual((expected.name, str(expected)), (HOST, f"{HOST}.:{CONTROL_PORT}"))
+        self.assertEqual(judge(presentedAs("good"), expected, NOTHING).new, AUTHORITY)
+
     def test_theTableHasEveryCombination(self) -> None:
         given = {given for given, _ in TABLE}
         known = {known for _, known in TABLE}
@@ -151,9 +157,9 @@ class ErrorTests(SynchronousTestCase):
     def test_errorsOfOpenSSLHaveTexts(self) -> None:
         self.assertIn("signed by an authority that is not trusted", self.error("unknown authority", given="ca"))
         self.assertIn("self-signed", self.error("self-signed", given="ca"))
-        presented = Presented(PRESENTED["good"][0].certificate, [26])
+        presented = replace(presentedAs("good"), chainErrors=[26])
         self.assertIn("not made for servers", str(self.assertRaises(NO, judge, presented, expecting(), NOTHING)))
-        presented = Presented(PRESENTED["good"][0].certificate, [79])
+        presented = replace(presentedAs("good"), chainErrors=[79])
         self.assertIn("(error 79)", str(self.assertRaises(NO, judge, presented, expecting(), NOTHING)))
 
 
@@ -161,6 +167,6 @@ class VerdictTests(SynchronousTestCase):
     """Operations on a verdict."""
 
     def test_theSecretIsNamedOnce(self) -> None:
-        verdict = Verdict("key", "known").verifiedBySecret()
+        verdict = Verdict("key", "known", "", b"").verifiedBySecret()
         self.assertEqual(verdict.why, "known, and verified by secret")
         self.assertEqual(verdict.verifiedBySecret(), verdict)
