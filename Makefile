@@ -78,8 +78,9 @@ wheel: $(VENV)/installed-dev
 	@cd / && $(CURDIR)/$(VENV)/wheel/bin/twistd bore-server --help > /dev/null
 	@cd / && $(CURDIR)/$(VENV)/wheel/bin/twistd bore-client --help > /dev/null
 	@cd / && $(CURDIR)/$(VENV)/wheel/bin/python -c 'import importlib.resources as r; assert (r.files("bore") / "py.typed").is_file()'
-	@cd / && ! $(CURDIR)/$(VENV)/wheel/bin/python -c 'import tests' 2> /dev/null
-	@cd / && ! $(CURDIR)/$(VENV)/wheel/bin/python -c 'import laboratory' 2> /dev/null
+	@cd / && for aside in benchmarks fuzz laboratory tests; do \
+	    ! $(CURDIR)/$(VENV)/wheel/bin/python -c "import $$aside" 2> /dev/null || exit 1; \
+	done
 	@ls dist/*.whl
 
 clean:
