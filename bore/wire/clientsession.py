@@ -222,7 +222,7 @@ class ControlSession:
         raise ServerLeft("it said goodbye")
 
     def _refuseMessage(self, message: object) -> Sequence[ClientEvent]:
-        raise ProtocolViolation(f"{type(message).__name__} does not belong here")
+        raise ProtocolViolation(f"unexpected {type(message).__name__} in state {self._state.name}")
 
 
 def _openPort(port: int) -> int:

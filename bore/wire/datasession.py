@@ -89,7 +89,7 @@ class DataSession:
         raise refusalFor(error.text)
 
     def _refuseMessage(self, message: object) -> Sequence[bytes]:
-        raise ProtocolViolation(f"{type(message).__name__} where a challenge belongs")
+        raise ProtocolViolation(f"unexpected {type(message).__name__} in state {self._state.name}")
 
 
 _S = DataSession

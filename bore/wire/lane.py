@@ -251,7 +251,7 @@ class LaneSession:
             return
         after = AFTER.get((self._received, kind))
         if after is None:
-            raise ProtocolViolation(f"a lane's frame of kind {kind} where it does not belong")
+            raise ProtocolViolation(f"unexpected frame of kind {kind} on a lane")
         self._received = after
 
     def ended(self) -> bool:

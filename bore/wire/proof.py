@@ -193,7 +193,7 @@ class BaseClientProof:
 
     def check(self, answer: BindingAnswer) -> None:
         """A server of the base protocol does not answer."""
-        raise ProtocolViolation("the server's proof, which it was not asked for")
+        raise ProtocolViolation("a server's proof that was not requested")
 
 
 class BoundServerProof:

@@ -226,7 +226,7 @@ class ServerSession:
 
     def _noteAlive(self, message: Alive) -> Sequence[ServerEvent]:
         if not self._unanswered:
-            raise BrokenRule("unexpected-message", "Alive, and every Heartbeat was answered")
+            raise BrokenRule("unexpected-message", "Alive without a Heartbeat to answer")
         self._unanswered -= 1
         return (ClientAlive(),)
 
@@ -234,7 +234,7 @@ class ServerSession:
         return (ClientLeft(),)
 
     def _refuseMessage(self, message: object) -> Sequence[ServerEvent]:
-        raise BrokenRule("unexpected-message", f"{type(message).__name__} does not belong here")
+        raise BrokenRule("unexpected-message", f"unexpected {type(message).__name__} in state {self._state.name}")
 
 
 _PROOF_ERRORS: Final = (InvalidSecret, SecretMissing, UnboundProof, UnreadableProof)

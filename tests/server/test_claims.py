@@ -117,7 +117,7 @@ class LeavingTests(ClaimCase):
                 ("", lambda protocol: protocol.dataReceived(encode(Goodbye()))),
                 ("unknown-message", lambda protocol: protocol.dataReceived(b'{"Dance":1}\0')),
                 ("malformed-message", lambda protocol: protocol.dataReceived(b"junk\0")),
-                *[("does not belong here", partial(ControlProtocol.dataReceived, data=data)) for data in unexpected],
+                *[("unexpected-message", partial(ControlProtocol.dataReceived, data=data)) for data in unexpected],
             ]
         return ends
 
