@@ -16,7 +16,7 @@ from bore.client.reasons import describe
 from bore.client.tunnel import Tunnel
 from bore.events import Sink
 from bore.events.client import CheckFailed
-from bore.streams.dial import Dialer
+from bore.streams.dial import TcpDialer
 from bore.streams.reactor import IReactor
 from bore.wire.limits import ACCEPT_TIMEOUT
 
@@ -43,7 +43,7 @@ class Check:
         self,
         reactor: IReactor,
         seconds: float,
-        public: Dialer,
+        public: TcpDialer,
         tunnel: Tunnel,
         sink: Sink,
         passed: Callable[[], None],

@@ -21,7 +21,7 @@ from bore.client.visitors import Visitors
 from bore.events import Sink
 from bore.events.client import ConnectionAstray, MessageIgnored
 from bore.streams.addresses import peerOf
-from bore.streams.dial import Dials
+from bore.streams.dial import Dialer
 from bore.streams.encryption import channelBinding, peerError
 from bore.streams.reactor import IReactor
 from bore.streams.socketoptions import PEER_TIMEOUT, prepareControl
@@ -65,7 +65,7 @@ class Link(Interface):
     def probes(self) -> bool:
         """Whether a server that sends no challenge is asked if it has a secret."""
 
-    def dialer(self, host: str, port: int, distrusted: Callable[[Exception], None]) -> Dials:
+    def dialer(self, host: str, port: int, distrusted: Callable[[Exception], None]) -> Dialer:
         """Make what opens further connections to the server, at this IP address; it is called if another answers."""
 
     def proven(self) -> None:

@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from bore.client.patience import Patience
 from bore.relay.interface import Stream
-from bore.streams.dial import Dials
+from bore.streams.dial import Dialer
 from bore.streams.encryption import RECORD, channelBinding, stuckAt
 from bore.streams.reactor import IReactor
 from bore.streams.tcpinfo import sinceReceived
@@ -37,7 +37,7 @@ class DataConnections:
     :ivar carriers: the sockets on which visitors of the session are served.
     """
 
-    def __init__(self, reactor: IReactor, server: Dials, secret: Secret | None) -> None:
+    def __init__(self, reactor: IReactor, server: Dialer, secret: Secret | None) -> None:
         self._reactor = reactor
         self._server = server
         self._secret = secret

@@ -21,7 +21,7 @@ from bore.client.visitors import Visitors
 from bore.events.client import AddressChanged, Connected, GaveUp, PortGivenUp, ServerLost, Stage, TunnelUp, Verdict
 from bore.streams.addresses import hostPort
 from bore.streams.connector import EndpointConnector
-from bore.streams.dial import Dials
+from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
 from bore.timing.turns import Turns
 from bore.wire.errors import LateChallenge, Refusal
@@ -109,7 +109,7 @@ class ServerLink:
         self.sink.emit(Connected(self.server))
         return self._control
 
-    def dialer(self, host: str, port: int, distrusted: Callable[[Exception], None]) -> Dials:
+    def dialer(self, host: str, port: int, distrusted: Callable[[Exception], None]) -> Dialer:
         """What makes further connections to the current server, at this IP address."""
         return self._servers.current.dialer(host, port, distrusted)
 

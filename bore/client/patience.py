@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from bore.streams.dial import Dials
+from bore.streams.dial import Dialer
 from bore.wire.limits import ACCEPT_TIMEOUT
 
 #: The errors that mean that no descriptor is left, in this process or in the whole system.
@@ -33,14 +33,14 @@ class Patience:
         self._clock = clock
         self._giveWay = giveWay
 
-    def dial(self, dials: Dials) -> socket.socket | Deferred[socket.socket]:
-        """Connect once: see :meth:`bore.streams.dial.Dialer.dial`."""
+    def dial(self, dials: Dialer) -> socket.socket | Deferred[socket.socket]:
+        """Connect once: see :meth:`bore.streams.dial.TcpDialer.dial`."""
         dialled = dials.dial()
         if isinstance(dialled, Deferred):
             dialled.addErrback(self._failed, dials, self._clock.seconds() + ACCEPT_TIMEOUT)
         return dialled
 
-    def _failed(self, reason: Failure, dials: Dials, until: float) -> Deferred[socket.socket]:
+    def _failed(self, reason: Failure, dials: Dialer, until: float) -> Deferred[socket.socket]:
         code = getattr(reason.value, "errno", None)
         if code not in _NO_DESCRIPTOR or self._clock.seconds() >= until:
             reason.raiseException()

@@ -11,7 +11,7 @@ from zope.interface import implementer
 
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.events import Sink
-from bore.streams.dial import Dialer, Dials
+from bore.streams.dial import Dialer, TcpDialer
 from bore.streams.endpoint import DialerEndpoint
 from bore.streams.reactor import IReactor
 from bore.tls.settings import ClientTls
@@ -40,7 +40,7 @@ class Server:
         self._secret = secret
         self._trust: Trust | None = None
         self._verdict: Verdict | None = None
-        self._plain = Dialer(reactor, *address)
+        self._plain = TcpDialer(reactor, *address)
         self.address = address
         self.name = str(address)
         self.met = False
@@ -57,14 +57,14 @@ class Server:
         self._verdict = None
         return DialerEndpoint(self._reactor, self._firstDialer()).connect(protocolFactory)
 
-    def dialer(self, host: str, port: int, distrusted: Callable[[Exception], None]) -> Dials:
+    def dialer(self, host: str, port: int, distrusted: Callable[[Exception], None]) -> Dialer:
         """
         Make what opens further connections to the server.
 
         :param host: its IP address.
         :param distrusted: called when another server answers.
         """
-        plain = Dialer(self._reactor, host, port)
+        plain = TcpDialer(self._reactor, host, port)
         if self._tls is None:
             return plain
         from bore.tls.dialer import FurtherTlsDialer
@@ -95,7 +95,7 @@ class Server:
             self._trust = Trust(*self.address, self._tls, self._secret, self._sink)
         return self._trust
 
-    def _firstDialer(self) -> Dials:
+    def _firstDialer(self) -> Dialer:
         """What dials the control connection: with TLS, if the user wants it."""
         if self._tls is None:
             return self._plain

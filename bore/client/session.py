@@ -18,7 +18,7 @@ from bore.client.opentunnel import OpenTunnel
 from bore.client.tunnel import Tunnel
 from bore.client.visitors import Visitors
 from bore.relay.interface import LaneHandle, Stream
-from bore.streams.dial import Dialer
+from bore.streams.dial import TcpDialer
 from bore.streams.reactor import IReactor
 from bore.wire.extension import Source, Visitor
 
@@ -57,7 +57,7 @@ class Session:
         self, tunnel: Tunnel, port: int, seconds: float, passed: Callable[[], None], failed: Callable[[str], None]
     ) -> None:
         """Visit a tunnel's public port at an interval: see :class:`Check`."""
-        public = Dialer(self._reactor, self._host, port)
+        public = TcpDialer(self._reactor, self._host, port)
         self._checks.append(Check(self._reactor, seconds, public, tunnel, self._visitors.sink, passed, failed))
 
     def openLanes(self, token: str, keep: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bore.streams.addresses import hostPort
-from bore.streams.dial import Dialer, Dials
+from bore.streams.dial import Dialer, TcpDialer
 from bore.streams.reactor import IReactor
 
 
@@ -24,6 +24,6 @@ class Target:
     def __str__(self) -> str:
         return hostPort(self.host, self.port)
 
-    def dialer(self, reactor: IReactor) -> Dials:
+    def dialer(self, reactor: IReactor) -> Dialer:
         """Make what connects to the service."""
-        return Dialer(reactor, self.host, self.port)
+        return TcpDialer(reactor, self.host, self.port)

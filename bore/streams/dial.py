@@ -28,7 +28,7 @@ _STALE_PATIENCE: Final = 2.0
 _MAX_LOOKUPS: Final = 2
 
 
-class Dials(Protocol):
+class Dialer(Protocol):
     """
     Connects to one place, again and again.
 
@@ -38,10 +38,10 @@ class Dials(Protocol):
     patience: float
 
     def dial(self) -> socket.socket | Deferred[socket.socket]:
-        """Connect once: see :meth:`Dialer.dial`."""
+        """Connect once: see :meth:`TcpDialer.dial`."""
 
 
-class Dialer:
+class TcpDialer:
     """
     Connects to one host and port, again and again.
 

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from zope.interface import implementer
 
-from bore.streams.dial import Dials
+from bore.streams.dial import Dialer
 from bore.streams.encryption import peerError
 from bore.streams.reactor import IReactor
 from bore.streams.transport import SocketTransport, addressOf
@@ -22,7 +22,7 @@ class DialerEndpoint:
     An endpoint that connects by a dialler, plain or inside TLS.
     """
 
-    def __init__(self, reactor: IReactor, dialer: Dials) -> None:
+    def __init__(self, reactor: IReactor, dialer: Dialer) -> None:
         self._reactor = reactor
         self._dialer = dialer
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred
 
-from bore.streams.dial import Dialer
+from bore.streams.dial import TcpDialer
 from bore.streams.reactor import IReactor
 from bore.tls.errors import ServerNotTrusted
 from bore.tls.handshakes import Handshake
@@ -29,7 +29,7 @@ class TlsDialer:
     patience = 0.02
 
     def __init__(
-        self, reactor: IReactor, plain: Dialer, trust: Trust, judged: Callable[[Verdict], object] = lambda _: None
+        self, reactor: IReactor, plain: TcpDialer, trust: Trust, judged: Callable[[Verdict], object] = lambda _: None
     ) -> None:
         self._reactor = reactor
         self._plain = plain
@@ -79,7 +79,7 @@ class FurtherTlsDialer(TlsDialer):
     def __init__(
         self,
         reactor: IReactor,
-        plain: Dialer,
+        plain: TcpDialer,
         trust: Trust,
         verdict: Verdict,
         distrusted: Callable[[ServerNotTrusted], object],

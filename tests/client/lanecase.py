@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bore.client.dataconnections import DataConnections
 from bore.client.session import Session
 from bore.client.visitors import Visitors
-from bore.streams.dial import Dials
+from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
 from bore.wire.extension import Source, Visitor
 from bore.wire.proxyprotocol import Version
@@ -39,9 +39,9 @@ class LaneCase(SynchronousTestCase):
         self.visitors = Visitors(reactor, self.relay, self.maxVisitors, 0, sink)
         self.local, self.server = FakeDialer(self), FakeDialer(self)
         self.tunnel = makeTunnel(self.reactor, sink, proxyProtocol=Version.V1, maxVisitors=self.maxOfTunnel)
-        self.tunnel.local = cast(Dials, self.local)
+        self.tunnel.local = cast(Dialer, self.local)
         self._events = captureLog(self)
-        connections = DataConnections(reactor, cast(Dials, self.server), self.secret)
+        connections = DataConnections(reactor, cast(Dialer, self.server), self.secret)
         self.session = Session(reactor, self.visitors, connections, "example.com:7835", "192.0.2.1")
         self.session.opened(self.tunnel, 20001)
         self.session.openLanes(TOKEN, self.keep)

@@ -11,7 +11,7 @@ from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.check import Check
-from bore.streams.dial import Dialer
+from bore.streams.dial import TcpDialer
 from bore.streams.reactor import IReactor
 from tests.client.case import loggingSink, makeTunnel
 from tests.fakes import FakeReactor, captureLog
@@ -47,7 +47,7 @@ class CheckTests(SynchronousTestCase):
         self.check = Check(
             cast(IReactor, self.reactor),
             10,
-            cast(Dialer, self.dialer),
+            cast(TcpDialer, self.dialer),
             self.tunnel,
             sink,
             self._pass,

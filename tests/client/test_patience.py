@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.patience import Patience
-from bore.streams.dial import Dials
+from bore.streams.dial import Dialer
 from bore.streams.resolver import LookupFailed, addressesOf
 
 
@@ -103,7 +103,7 @@ class PatienceTests(SynchronousTestCase):
         self.patch(socket, "getaddrinfo", noDescriptor)
         trouble = self.assertRaises(LookupFailed, addressesOf, "example.com")
         dialer = self.dialer()
-        dialled = self.patience.dial(cast(Dials, LooksUp(trouble, dialer)))
+        dialled = self.patience.dial(cast(Dialer, LooksUp(trouble, dialer)))
         assert isinstance(dialled, Deferred)
         self.assertNoResult(dialled)
         self.clock.advance(0.1)

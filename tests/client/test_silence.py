@@ -19,7 +19,7 @@ from bore.client.visitors import Visitors
 from bore.events import Sink
 from bore.relay.interface import Ending, Reason
 from bore.relay.portable import PortableRelay
-from bore.streams.dial import Dialer
+from bore.streams.dial import TcpDialer
 from bore.streams.reactor import IReactor
 from bore.wire.extension import Extended, Opened
 from bore.wire.messages import Heartbeat, Hello
@@ -100,7 +100,7 @@ class CarriersTests(SynchronousTestCase):
         clock = FakeReactor()
         reactor, sink = cast(IReactor, clock), Sink()
         visitors = Visitors(reactor, PortableRelay(reactor, 600), 0, 0, sink)
-        session, another = (DataConnections(reactor, Dialer(reactor, "192.0.2.1", 7835), None) for _ in range(2))
+        session, another = (DataConnections(reactor, TcpDialer(reactor, "192.0.2.1", 7835), None) for _ in range(2))
         at = OpenTunnel(makeTunnel(clock, sink), session, "192.0.2.1", 20001)
         self.assertEqual(session.sinceReceived(), inf)
         id, (near, _) = uuid4(), self.connection()

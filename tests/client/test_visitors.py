@@ -15,7 +15,7 @@ from bore.client.opentunnel import OpenTunnel
 from bore.client.tunnel import Tunnel
 from bore.client.visitors import Visitors
 from bore.relay.interface import Reason
-from bore.streams.dial import Dials
+from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Descriptors, OpenCount
 from bore.wire.secret import Secret
@@ -43,12 +43,12 @@ class VisitorCase(SynchronousTestCase):
     def makeTunnel(self, local: FakeDialer, maxVisitors: int = 0) -> Tunnel:
         """A tunnel with this local service."""
         tunnel = makeTunnel(self.reactor, self.sink, maxVisitors=maxVisitors)
-        tunnel.local = cast(Dials, local)
+        tunnel.local = cast(Dialer, local)
         return tunnel
 
     def openAt(self, server: FakeDialer, tunnel: Tunnel | None = None, secret: Secret | None = None) -> OpenTunnel:
         """The tunnel in a session with a server."""
-        connections = DataConnections(cast(IReactor, self.reactor), cast(Dials, server), secret)
+        connections = DataConnections(cast(IReactor, self.reactor), cast(Dialer, server), secret)
         return OpenTunnel(tunnel or self.tunnel, connections, "192.0.2.1", 20001)
 
     def _leaveNothing(self) -> None:

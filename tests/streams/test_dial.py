@@ -16,7 +16,7 @@ from twisted.trial.unittest import TestCase
 
 from bore.streams import dial, racing
 from bore.streams.addresses import Place, literalAddress
-from bore.streams.dial import Dialer
+from bore.streams.dial import TcpDialer
 from bore.streams.errortexts import errorText
 from bore.streams.reactor import IReactor
 from bore.streams.resolver import LookupFailed, Resolver
@@ -80,10 +80,10 @@ class DialTests(TestCase):
         self.addCleanup(listener.close)
         return listener
 
-    def dialer(self, host: str, port: int) -> Dialer:
-        return Dialer(cast(IReactor, self.reactor), host, port, self.names)
+    def dialer(self, host: str, port: int) -> TcpDialer:
+        return TcpDialer(cast(IReactor, self.reactor), host, port, self.names)
 
-    async def connected(self, dialer: Dialer) -> Any:
+    async def connected(self, dialer: TcpDialer) -> Any:
         dialled = dialer.dial()
         sock = await dialled if isinstance(dialled, Deferred) else dialled
         self.addCleanup(sock.close)

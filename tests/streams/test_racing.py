@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.streams.addresses import Place
-from bore.streams.dial import Dialer
+from bore.streams.dial import TcpDialer
 from bore.streams.racing import MAX_PLACES, alternate, isConnected, mayConnectToItself
 from bore.streams.reactor import IReactor
 from tests.fakes import FakeReactor
@@ -104,7 +104,7 @@ class SelfConnectionTests(SynchronousTestCase):
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
             port = sock.getsockname()[1]
-        dialer = Dialer(cast(IReactor, FakeReactor()), "127.0.0.1", port)
+        dialer = TcpDialer(cast(IReactor, FakeReactor()), "127.0.0.1", port)
         self.patch(socket, "socket", Unlucky)
         for _ in range(3):
             dialled = dialer.dial()
