@@ -58,8 +58,6 @@ def decoders(data: bytes) -> None:
 
 def _encoded(message: object) -> bytes:
     match message:
-        case extension.MarkedHello(port):
-            frame = extension.markedHello(port)
         case (
             extension.Open()
             | extension.Opened()
@@ -68,6 +66,7 @@ def _encoded(message: object) -> bytes:
             | extension.Extended()
             | extension.Refused()
             | extension.Visitor()
+            | extension.MarkedHello()
             | Lane()
         ):
             frame = extension.encode(message)

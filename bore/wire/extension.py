@@ -21,15 +21,17 @@ from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Heartbeat, Hello
 
 #: The last byte of a marked Hello, in front of the NUL.
-_MARK: Final = b" "
+_MARK: Final = " "
 
 #: Where a visitor comes from: an IP address as text, and a port.
 Source: TypeAlias = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class MarkedHello(Hello):
-    """Client: a Hello of a client that knows the extension."""
+class MarkedHello:
+    """Client: a Hello with the mark, as a client sends it that knows the extension."""
+
+    port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +117,16 @@ class Goodbye:
 
 
 ExtendedClientMessage: TypeAlias = Open | Alive | Goodbye
-Request: TypeAlias = messages.ClientMessage | Lane
+Request: TypeAlias = messages.ClientMessage | MarkedHello | Lane
 ExtendedServerMessage: TypeAlias = Extended | Opened | Refused | Visitor | Heartbeat | Goodbye
 
 
 def markedHello(port: int) -> bytes:
     """Encode a Hello with the mark, as a frame."""
-    return messages.encode(Hello(port)).replace(b"\0", _MARK + b"\0")
+    return encode(MarkedHello(port))
 
 
-def encode(message: ExtendedClientMessage | ExtendedServerMessage | Lane) -> bytes:
+def encode(message: ExtendedClientMessage | ExtendedServerMessage | MarkedHello | Lane) -> bytes:
     """
     Encode a message as a frame.
 
@@ -143,6 +145,8 @@ def encode(message: ExtendedClientMessage | ExtendedServerMessage | Lane) -> byt
         case Opened(port, resume, lease, lane, maxLanes):
             tokens = f'"resume":{_orNull(resume)},"lease":{lease},"lane":{_orNull(lane)}'
             text = f'{{"{name}":{{"port":{port},{tokens},"maxLanes":{maxLanes}}}}}'
+        case MarkedHello(port):
+            text = f'{{"Hello":{port}}}{_MARK}'
         case Lane(token):
             text = f'{{"{name}":{serde.quote(token)}}}'
         case Refused(code, reason, retry):
@@ -169,7 +173,7 @@ def decodeRequest(frame: bytes) -> Request:
     :raises MalformedMessage: when it is neither.
     """
     request = serde.decode(_REQUESTS, frame)
-    if isinstance(request, Hello) and frame.endswith(_MARK):
+    if isinstance(request, Hello) and frame.endswith(_MARK.encode()):
         return MarkedHello(request.port)
     return request
 
@@ -266,20 +270,10 @@ def _source(content: object) -> Source:
     raise serde.BadContent("not an address and a port")
 
 
-def _alive(content: object) -> Alive:
-    serde.nothing(content)
-    return Alive()
-
-
-def _goodbye(content: object) -> Goodbye:
-    serde.nothing(content)
-    return Goodbye()
-
-
 _CLIENT_MESSAGES: Final[dict[str, Callable[[object], ExtendedClientMessage]]] = {
     "Open": _open,
-    "Alive": _alive,
-    "Goodbye": _goodbye,
+    "Alive": serde.valueless(Alive()),
+    "Goodbye": serde.valueless(Goodbye()),
 }
 
 _SERVER_MESSAGES: Final[dict[str, Callable[[object], ExtendedServerMessage]]] = {
@@ -287,8 +281,8 @@ _SERVER_MESSAGES: Final[dict[str, Callable[[object], ExtendedServerMessage]]] = 
     "Opened": _opened,
     "Refused": _refused,
     "Visitor": visitorFrom,
-    "Heartbeat": messages.heartbeat,
-    "Goodbye": _goodbye,
+    "Heartbeat": serde.valueless(Heartbeat()),
+    "Goodbye": serde.valueless(Goodbye()),
 }
 
 _REQUESTS: Final[dict[str, Callable[[object], Request]]] = {**messages.CLIENT_MESSAGES, "Lane": _lane}

@@ -95,12 +95,6 @@ def decodeServerMessage(frame: bytes) -> ServerMessage:
     return serde.decode(SERVER_MESSAGES, frame)
 
 
-def heartbeat(content: object) -> Heartbeat:
-    """Read the value of a heartbeat: there is none."""
-    serde.nothing(content)
-    return Heartbeat()
-
-
 CLIENT_MESSAGES: Final[dict[str, Callable[[object], ClientMessage]]] = {
     "Authenticate": lambda content: Authenticate(serde.text(content)),
     "Hello": lambda content: Hello(serde.port(content)),
@@ -110,7 +104,7 @@ CLIENT_MESSAGES: Final[dict[str, Callable[[object], ClientMessage]]] = {
 SERVER_MESSAGES: Final[dict[str, Callable[[object], ServerMessage]]] = {
     "Challenge": lambda content: Challenge(serde.uuid(content)),
     "Hello": lambda content: Hello(serde.port(content)),
-    "Heartbeat": heartbeat,
+    "Heartbeat": serde.valueless(Heartbeat()),
     "Connection": lambda content: Connection(serde.uuid(content)),
     "Error": lambda content: Error(serde.text(content)),
 }

@@ -33,7 +33,7 @@ from bore.wire.errors import (
     UnboundProof,
     UnreadableProof,
 )
-from bore.wire.extension import Lane
+from bore.wire.extension import Lane, MarkedHello
 from bore.wire.messages import Accept, Authenticate, Challenge, Hello
 from bore.wire.secret import Secret
 
@@ -168,7 +168,7 @@ class BaseServerProof:
                 if not provesBase(self._secret, self._id, proof):
                     raise InvalidSecret
                 return Proven(self._secret, b"")
-            case Hello() | Accept() | Lane():
+            case Hello() | MarkedHello() | Accept() | Lane():
                 raise SecretMissing
 
 

@@ -95,6 +95,16 @@ def nothing(content: object) -> None:
         raise BadContent("this message has no value")
 
 
+def valueless(message: _M) -> Callable[[object], _M]:
+    """A reader for this message, which has no value."""
+
+    def read(content: object) -> _M:
+        nothing(content)
+        return message
+
+    return read
+
+
 def port(content: object) -> int:
     """Read a port."""
     return integer(content, 65535, "not a port from 0 to 65535")

@@ -19,6 +19,7 @@ from bore.wire.extension import (
     ExtendedServerMessage,
     Goodbye,
     Lane,
+    MarkedHello,
     Open,
     Opened,
     Refused,
@@ -42,7 +43,7 @@ from bore.wire.messages import (
 UNHURRIED: Final = settings(deadline=None)
 
 #: A message of any vocabulary.
-AnyMessage: TypeAlias = Message | ExtendedClientMessage | ExtendedServerMessage | Lane
+AnyMessage: TypeAlias = Message | ExtendedClientMessage | ExtendedServerMessage | MarkedHello | Lane
 
 PORTS: Final = st.integers(0, 65535)
 UUIDS: Final = st.uuids()

@@ -186,6 +186,7 @@ class MarkTests(SynchronousTestCase):
 
     def test_theMarkIsOneSpaceBehindHello(self) -> None:
         self.assertEqual(markedHello(8000), b'{"Hello":8000} \0')
+        self.assertEqual(encode(MarkedHello(8000)), markedHello(8000))
 
     @UNHURRIED
     @given(PORTS)
