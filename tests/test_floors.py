@@ -94,7 +94,7 @@ class FloorsTests(SynchronousTestCase):
                 for name in imports(file):
                     self.assertNotIn(name.split(".")[0], FORBIDDEN_IN_PURE, f"{file} imports {name}")
 
-    def test_theRelayKnowsNoMessage(self) -> None:
+    def test_ofTheWireTheRelayKnowsTheFramesOfLanesAlone(self) -> None:
         for file in (CHECKOUT / "bore" / "relay").glob("*.py"):
             for name in imports(file):
                 if name.startswith("bore.wire"):
@@ -120,6 +120,12 @@ class FloorsTests(SynchronousTestCase):
             room = file.relative_to(CHECKOUT / "bore").parts[0]
             if room in ALLOWED:
                 self.assertNotIn("twisted.internet.reactor", set(imports(file)), str(file))
+
+    def test_whatUsesTheRelayKnowsItsInterfaceAlone(self) -> None:
+        for module, found in importsInside().items():
+            if not module.startswith("bore.relay"):
+                used = {name for name in found if name.startswith("bore.relay")}
+                self.assertLessEqual(used, {"bore.relay.interface", "bore.relay.backend"}, module)
 
     def test_nothingUsesTheReactorsThreads(self) -> None:
         """They are joined when the process ends, however long that takes."""

@@ -1,4 +1,4 @@
-"""A stream that is to be reset, but not before its peer has all that was written to it."""
+"""A stream that is reset when its peer has acknowledged all that was written to it."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ TAKE_TIMEOUT: Final = 30.0
 #: at most what a socket's send buffer holds (4 MiB by default).
 MAX_LINGERING: Final = 256
 
-#: Seconds that a stream lingers at least where it is not enough, or not known, that all was acknowledged: some round
-#: trips.
+#: The least seconds that a stream lingers where the system does not report acknowledgements, or where they are not
+#: enough: a few round trips.
 _LEAST: Final = 1.0
 
-#: Seconds from when all was acknowledged that a peer which goes on sending has to read it: a program that is writing
-#: when the reset comes may not read any more. It has them only if something was sent to it within the last second: else
-#: there is no answer to read, as where somebody has stopped a download.
+#: Seconds from the last acknowledgement to the reset if the peer goes on sending: a program that is writing when the
+#: reset comes may not read any more. They are granted only if data was sent to it within the last second: else there is
+#: no answer to read, as when a user has stopped a download.
 _GRACE: Final = 1.0
 _RECENT: Final = 1.0
 
-#: No event tells that all was acknowledged. Seconds to the first look and, as the pauses double, the longest pause.
+#: No event reports that all was acknowledged. Seconds to the first check and, as the pauses double, the longest pause.
 _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 0.25
 
-#: Reads in one turn, and bytes in each: a peer that goes on sending does not stop the others.
+#: The most reads in one turn, and bytes in each: a peer that goes on sending does not stop the others.
 _READS: Final = 16
 _SIZE: Final = 1 << 16
 
 
 class _End(Enum):
-    """What was found where nothing more could be read."""
+    """What follows the last byte that could be read."""
 
     NONE = "more may come"
     ENDED = "the peer has ended its stream"
@@ -55,29 +55,29 @@ class _End(Enum):
 
 
 def mayResetNow(sock: socket.socket) -> bool:
-    """Whether a stream need not linger: its peer has acknowledged all, and does not send."""
+    """Whether a stream can be reset at once: its peer has acknowledged all, and does not send."""
     if isEncrypted(sock) or sys.platform != "linux" or unacknowledged(sock.fileno()):
         return False
     try:
         return not sock.recv(1, socket.MSG_PEEK)
-    except OSError:  # nothing more, for now or for ever
+    except OSError:  # nothing for now, or the end
         return True
 
 
 @implementer(IReadDescriptor)
 class LingeringReset:
     """
-    Resets a stream when its peer has acknowledged all, or does not get on.
+    Resets a stream when its peer has acknowledged all, or makes no progress.
 
     A reset overtakes what the kernel still has to send, and destroys it. Until then, what the peer sends is read and
-    thrown away: input that nobody has read would make the kernel reset the stream at once, and a peer that cannot
-    write may not come to read.
+    thrown away: unread input would make the kernel reset the stream at once, and a peer that cannot write may never
+    read.
 
     Inside TLS an end without ``close_notify`` is a cut, and destroys nothing: it is sent at once, and the peer closes
     the connection. OpenSSL reads no more from a connection once a write to it has failed, so a reset would cost the
     peer what it has not read yet.
 
-    :param sock: belongs to this object from now on. Nothing may be left to write to it.
+    :param sock: belongs to this object from now on. All that is to be written to it was written.
     :param done: called once, when the socket is closed; that may be before :meth:`start` returns.
     """
 
@@ -94,13 +94,13 @@ class LingeringReset:
         self._until = 0.0
 
     def start(self) -> None:
-        """Linger, if there is a reason to."""
+        """Wait for the acknowledgement, if it has not come yet."""
         now = self._reactor.seconds()
         self._left = unacknowledged(self._socket.fileno())
         if self._encrypted:
-            with contextlib.suppress(OSError):  # it is gone, as reading will tell
+            with contextlib.suppress(OSError):  # it is gone, as reading will show
                 socket.socket.shutdown(self._socket, socket.SHUT_WR)
-            # Behind close_notify the peer does not see the end any more.
+            # The end of the connection behind close_notify is no longer a cut for the peer.
             self._soonest = now + _LEAST if hasSentEnd(self._socket) else math.inf
         elif sys.platform != "linux":
             self._soonest = now + _LEAST
@@ -136,15 +136,20 @@ class LingeringReset:
         if end is _End.CUT:
             self.finish()
         elif end is _End.ENDED:
-            self._reactor.removeReader(self)  # it may read for long after that
-            if self._encrypted:  # it does not say any more that it has seen the end
+            self._reactor.removeReader(self)  # it may go on reading for long after that
+            if self._encrypted:  # it does not acknowledge any more that it has seen the end
                 self._soonest = min(self._soonest, self._reactor.seconds() + _LEAST)
 
     def _throwAway(self, reads: int) -> _End:
-        """Read so many times, and say how that has ended."""
+        """
+        Read and forget.
+
+        :param reads: how many times.
+        :returns: what follows what was read.
+        """
         try:
             for _ in range(reads):
-                # Of TLS nothing is needed any more: the bytes are taken as they come.
+                # TLS is not needed any more: the bytes are read from the socket below it.
                 if not socket.socket.recv(self._socket, _SIZE):
                     return _End.ENDED
                 self._sends = True

@@ -1,4 +1,4 @@
-"""Pipes for os.splice: bytes pass through them without leaving the kernel."""
+"""Pipes for os.splice, through which bytes pass without leaving the kernel."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from twisted.logger import Logger
 
 _log = Logger()
 
-#: What a pipe should hold, in bytes: more saves system calls, and this is what Linux gives to everybody
-#: (fs.pipe-max-size).
+#: The capacity that a pipe should have, in bytes: more saves system calls, and this is the most that Linux gives to a
+#: user without privileges (fs.pipe-max-size).
 PIPE_SIZE: Final = 1 << 20
 
-#: A pipe that holds less is not worth its system calls. A user who has used up fs.pipe-user-pages-soft gets such.
+#: A pipe with a smaller capacity is not worth its system calls. A user beyond fs.pipe-user-pages-soft gets such pipes.
 _LEAST_SIZE: Final = 1 << 16
 
-#: Pipes in use at the same time. Each may hold PIPE_SIZE bytes for a stream whose reader has stalled: this bounds the
-#: memory, and is what fs.pipe-user-pages-soft allows by default. Streams that get none are moved by read and write.
+#: The most pipes in use at the same time. Each may hold PIPE_SIZE bytes for a stream whose reader has stalled: this
+#: bounds the memory, and is what fs.pipe-user-pages-soft allows by default. Streams without one use read and write.
 MAX_PIPES: Final = 64
 
-#: What splice says where it is not to be had: in a sandbox that does not know it (gVisor, WSL) or forbids it (seccomp),
-#: or for a kind of socket without it. The other errors are those of the sockets.
+#: The errors of splice where it is not available: in a sandbox that does not implement it (gVisor, WSL) or forbids it
+#: (seccomp), or for a kind of socket without it. The other errors are those of the sockets.
 _REFUSALS: Final = frozenset((errno.ENOSYS, errno.EINVAL, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP))
 
-#: The part of the descriptors for visitors of which pipes take none.
+#: Pipes leave this part (one eighth) of the descriptors for visitors to visitors.
 _LAST_PART: Final = 8
 
-#: Empty pipes that are kept for the next stream.
+#: The most empty pipes that are kept for the next streams.
 _SPARE_PIPES: Final = 8
 
 
@@ -38,10 +38,10 @@ class Pipe:
     """
     A pipe that does not block.
 
-    :param end: its descriptors are below that.
-    :raises OSError: when there are none for it.
-    :ivar size: how many bytes it takes at most.
-    :ivar fill: how many bytes are in it.
+    :param end: its descriptors must be lower than this.
+    :raises OSError: when the system has none for it.
+    :ivar size: its capacity in bytes.
+    :ivar fill: the number of bytes in it.
     """
 
     __slots__ = ("fill", "reader", "size", "writer")
@@ -57,11 +57,11 @@ class Pipe:
         while size > self.size:
             try:
                 self.size = fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, size)
-            except OSError:  # beyond what this user may have, or what there is
+            except OSError:  # beyond the user's limit, or the system's memory
                 size >>= 1
 
     def takeBack(self) -> bytes:
-        """Take out what is in it."""
+        """Read all that is in it."""
         parts = []
         while self.fill:
             parts.append(os.read(self.reader, self.fill))
@@ -69,21 +69,21 @@ class Pipe:
         return b"".join(parts)
 
     def close(self) -> None:
-        """Give the descriptors back, and lose what is in it."""
+        """Close both descriptors; what is in it is lost."""
         os.close(self.reader)
         os.close(self.writer)
 
 
 class PipePool:
     """
-    Pipes are only held by streams that are moving; the rest of them share these.
+    The pipes of a relay. A stream has one only while spliced bytes are in it.
 
-    :param descriptors: how many descriptors visitors may leave in use; 0: any number. A pipe has none of the last
-        eighth of them, which are promised to visitors that wait.
+    :param descriptors: the limit of descriptors for visitors; 0: none. Pipes use none of the last eighth of them,
+        which are reserved for visitors that wait.
     """
 
     def __init__(self, descriptors: int = 0) -> None:
-        # The system gives the lowest one that is free: the number says how many are in use.
+        # The system gives the lowest free descriptor: its number tells how many are in use.
         self._end = descriptors - descriptors // _LAST_PART or sys.maxsize
         self._spare: list[Pipe] = []
         self._used = 0
@@ -91,7 +91,7 @@ class PipePool:
 
     def areRefused(self, error: OSError) -> bool:
         """
-        Whether the system refuses splice, by the error of a call that has failed: then no more pipes are given.
+        Whether the error of a failed call means that the system refuses splice. If so, no pipes are given any more.
 
         All sockets of a relay are of one kind, so what holds for one holds for all.
         """
@@ -107,7 +107,7 @@ class PipePool:
         return True
 
     def take(self) -> Pipe | None:
-        """An empty pipe; None if there are too many already, or the system has none of a useful size to spare."""
+        """An empty pipe; None if MAX_PIPES are in use, or the system has none of a useful capacity."""
         if self._spare:
             self._used += 1
             return self._spare.pop()
@@ -124,7 +124,7 @@ class PipePool:
         return pipe
 
     def give(self, pipe: Pipe) -> None:
-        """Give a pipe back; what is still in it is lost."""
+        """Return a pipe to the pool; what is still in it is lost."""
         self._used -= 1
         if pipe.fill or self._refused or len(self._spare) >= _SPARE_PIPES:
             pipe.close()

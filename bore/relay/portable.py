@@ -1,4 +1,4 @@
-"""The relay on Twisted's own transports: for every system and every reactor that watches descriptors."""
+"""The relay on Twisted's own transports: for each system, and each reactor that watches descriptors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class _PortablePair(Pair):
 
     @property
     def moved(self) -> int:
-        return self._left.taken + self._right.taken
+        return self._left.received + self._right.received
 
     def stop(self, reason: Reason) -> None:
         self._cut(self._reason or reason)
@@ -63,7 +63,7 @@ class _PortablePair(Pair):
             self._relay.halfOpened(self)
 
     def halfLost(self, half: _Half) -> None:
-        """One stream is gone, for whatever reason."""
+        """One stream is gone."""
         if self._reason is None:
             self._reason = Reason.LEFT_CUT if half is self._left else Reason.RIGHT_CUT
             half.other.leave()
@@ -72,12 +72,12 @@ class _PortablePair(Pair):
             self._relay.pairEnded(self, self._ending())
 
     def left(self, sock: socket.socket) -> None:
-        """The other stream is lost, and all that has come from it is with the kernel at this one."""
+        """The other stream is lost, and the kernel has taken all that came from it for this one."""
         self._stopLooking()
         self._relay.resetLater(self, sock, self._ending())
 
     def refused(self, half: _Half) -> None:
-        """The peer of one stream takes nothing more: what it has sent before has to be taken by the other one."""
+        """The peer of one stream receives nothing more: bound the time that the bytes it sent before may take."""
         if self._looking is None:
             self._acknowledged = half.acknowledged
             self._looking = self._reactor.callLater(TAKE_TIMEOUT, self._look, half)
@@ -96,7 +96,7 @@ class _PortablePair(Pair):
 
     def _ending(self) -> Ending:
         assert self._reason is not None
-        return Ending(self._reason, toRight=self._left.taken, toLeft=self._right.taken)
+        return Ending(self._reason, toRight=self._left.received, toLeft=self._right.received)
 
     def _cut(self, reason: Reason) -> None:
         self._reason = reason
@@ -107,9 +107,9 @@ class _PortablePair(Pair):
 @implementer(IHalfCloseableProtocol, IPushProducer)
 class _Half(Protocol):
     """
-    One stream of a pair. It is the producer of what the other one writes.
+    One stream of a pair, and the direction from it to the other one. It is the producer of what the other one writes.
 
-    :ivar taken: bytes taken from this stream.
+    :ivar received: how many bytes were read from this stream.
     :ivar other: the other one.
     :ivar finished: this stream has ended, and its last byte and its end were passed on to the other one.
     :ivar lost: this stream's socket is closed.
@@ -121,35 +121,35 @@ class _Half(Protocol):
         self._transport = ReadOutTransport(stream.socket, self, reactor)
         self._stream: IStreamTransport = self._transport
         self.other: _Half
-        self.taken = 0
+        self.received = 0
         self.finished = False
         self.lost = False
         self._ended = False
 
     def join(self, other: _Half) -> None:
-        """Make this half known as the producer of what the other one writes."""
+        """Register this half as the producer of what the other one writes."""
         self.other = other
         other._stream.registerProducer(self, True)
 
     def begin(self) -> None:
-        """Read, and pass on what was read before the streams were joined: it is first, as nothing was read yet."""
+        """Read, and pass on what was read before the streams were joined: it is first, as nothing was read since."""
         self._transport.start()
         if self._early:
             self.dataReceived(self._early)
             self._early = b""
 
     def dataReceived(self, data: bytes) -> None:
-        self.taken += len(data)
+        self.received += len(data)
         self.other._stream.write(data)
 
     def readConnectionLost(self) -> None:
-        """No more comes from this stream: end the other one behind its last byte, while its own may still come."""
+        """This stream has ended: end the other one behind its last byte. Bytes from the other one may still come."""
         self._ended = True
         self.other._stream.unregisterProducer()
         self.other._stream.loseWriteConnection()
 
     def writeConnectionLost(self) -> None:
-        """Everything that this stream was to write is with the kernel, and so is its end."""
+        """The kernel has taken all that this stream was to write, and its end."""
         self.other.finished = True
         self._pair.halfEnded()
 
@@ -158,17 +158,17 @@ class _Half(Protocol):
         self._pair.halfLost(self)
 
     def refused(self) -> None:
-        """The peer takes nothing more, and what it has sent before is still to be read."""
+        """The peer receives nothing more; what it has sent before is still to be read."""
         self._pair.refused(self)
 
     @property
     def acknowledged(self) -> int:
-        """How many bytes from here the other stream's peer has acknowledged, by and large; more is progress."""
+        """About how many bytes from here the other stream's peer has acknowledged; a higher number is progress."""
         stream = self.other._transport
-        return self.taken - stream.unsent - unacknowledged(stream.fileno())
+        return self.received - stream.unsent - unacknowledged(stream.fileno())
 
     def leave(self) -> None:
-        """Reset the stream when all that has come from the other one, which is lost, has arrived."""
+        """Reset the stream when the peer has acknowledged all that came from the other one, which is lost."""
         if self.lost:
             return
         if self._transport.isRefused:
@@ -177,7 +177,7 @@ class _Half(Protocol):
         self._pair.refused(self.other)
         self._stream.unregisterProducer()
         if not self._ended:
-            self._stream.resumeProducing()  # what comes is thrown away
+            self._stream.resumeProducing()  # what it reads is thrown away
         self._transport.whenWritten(self._leaveNow)
 
     def _leaveNow(self) -> None:
@@ -202,4 +202,4 @@ class _Half(Protocol):
             self._stream.resumeProducing()
 
     def stopProducing(self) -> None:
-        """The other stream is gone: what follows from it is the pair's business."""
+        """The other stream is gone: the pair handles it."""

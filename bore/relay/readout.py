@@ -15,26 +15,26 @@ from twisted.python.failure import Failure
 from bore.streams.encryption import RECORD, isEncrypted
 from bore.streams.transport import SocketTransport
 
-#: Records without bytes for us, inside TLS, that are read past.
+#: The most records without bytes for us, inside TLS, that are skipped.
 _EMPTY_RECORDS: Final = 64
 
 
 class IReadOutProtocol(Protocol):
-    """What the transport tells its protocol, beside what any transport does."""
+    """What the transport calls beside the methods of any protocol."""
 
     def refused(self) -> None:
-        """The peer takes nothing more. ``connectionLost`` follows behind the last byte that it had sent."""
+        """The peer receives nothing more. ``connectionLost`` follows behind the last byte that it had sent."""
 
 
 class ReadOutTransport(SocketTransport):
     """
     A transport over a socket, for one stream of a pair.
 
-    Other transports are lost as soon as a write fails, or the poll tells of an error, and what is still to be read is
-    lost with them. Here it is read first: when its reader is paused, and goes on, it goes on as well, without the
-    reactor, as a poll would tell of the error without end. What is written meanwhile is thrown away.
+    Other transports are lost as soon as a write fails, or the poll reports an error, and what is still to be read is
+    lost with them. This one reads it first. It stops when its reader is paused, and goes on with it, without the
+    reactor, as a poll would report the error for ever. What is written meanwhile is thrown away.
 
-    :ivar isRefused: the peer takes nothing more.
+    :ivar isRefused: the peer receives nothing more.
     """
 
     def __init__(self, sock: socket.socket, protocol: Any, reactor: IReactorFDSet) -> None:
@@ -47,11 +47,11 @@ class ReadOutTransport(SocketTransport):
 
     @property
     def unsent(self) -> int:
-        """How many bytes the system has not taken yet."""
+        """How many bytes the kernel has not taken yet."""
         return len(self.dataBuffer) - self.offset + self._tempDataLen
 
     def whenWritten(self, written: Callable[[], None]) -> None:
-        """Call something when the system has taken all, the end of the direction included; that may be at once."""
+        """Call something when the kernel has taken all, the end of the direction included; that may be at once."""
         self._written = written
         self._lookWhetherWritten()
 
@@ -69,7 +69,7 @@ class ReadOutTransport(SocketTransport):
         return result
 
     def writeSomeData(self, data: bytes) -> Any:
-        """See FileDescriptor; and remember why it has failed, as the kernel says so once."""
+        """See FileDescriptor; and keep the error, as the kernel reports it once."""
         try:
             return self.socket.send(memoryview(data)[: self.SEND_LIMIT])
         except (BlockingIOError, InterruptedError):
@@ -99,8 +99,8 @@ class ReadOutTransport(SocketTransport):
 
     def readConnectionLost(self, reason: Failure) -> None:
         """
-        See FileDescriptor. The reactor takes it for an end as well when the poll tells of an error and not yet of
-        anything to read, which is a reset that has just come.
+        See FileDescriptor. The reactor also calls this when the poll reports an error and nothing to read, which is a
+        reset that has just come.
         """
         if self._readEnded:
             super().readConnectionLost(reason)
@@ -108,7 +108,7 @@ class ReadOutTransport(SocketTransport):
             self.connectionLost(Failure(main.CONNECTION_LOST))
 
     def connectionLost(self, reason: Failure) -> None:
-        """The connection is lost: read what there is, unless it was we who have closed it."""
+        """Read what there is, unless we have closed the connection ourselves."""
         if self.isRefused or self._aborting or self._readEnded or not reason.check(ConnectionLost):
             self._written = None
             super().connectionLost(reason)
@@ -137,7 +137,7 @@ class ReadOutTransport(SocketTransport):
         cast(IReadOutProtocol, self.protocol).refused()
 
     def _readOut(self) -> None:
-        """Read to the end, or until the reader is paused. Nothing more comes in, so no read has to wait."""
+        """Read to the end, or until the reader is paused. Nothing more comes in, so no read blocks."""
         blocked = 0
         while self._reading and self.connected and not self._aborting:
             try:
@@ -159,9 +159,9 @@ class ReadOutTransport(SocketTransport):
 
     def _endInOrder(self) -> None:
         """
-        Pass on the end, if the peer had ended its stream before the reset, which is where the kernel says EPIPE first.
+        Pass on the end, if the peer had ended its stream before the reset: then EPIPE was the kernel's first error.
 
-        Else there is no end: the kernel has said before that the stream was reset. TLS has an end of its own.
+        Else the kernel has reported a reset before, and the stream has no end. TLS has an end of its own.
         """
         if self._error == errno.EPIPE or isEncrypted(self.socket):
             cast(IHalfCloseableProtocol, self.protocol).readConnectionLost()
