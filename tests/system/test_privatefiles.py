@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -100,7 +101,7 @@ class FileTests(PrivateCase):
         for forbidden, command in ((0o077, "go="), (0o007, "o="), (0o022, "go-w"), (0o020, "g-w")):
             self.path.chmod(0o600 | forbidden)
             self.assertRefused(Policy(forbidden), f"chmod {command} {self.path}")
-            os.system(f"chmod {command} {self.path}")
+            subprocess.run(["chmod", command, str(self.path)], check=True)
             openPrivate(self.path, Policy(forbidden)).close()
 
     def test_theErrorNamesWhoMayDoWhat(self) -> None:
