@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 
 from tests.certificates import selfSigned
@@ -89,9 +90,11 @@ class PinTests(TlsCase):
 
     def test_itEndsAClientThatWantsToEndAfterSoManyFailures(self) -> None:
         client, _ = self.tlsClient(self.control, "--exit-after-failures", "4")
+        client.process.send_signal(signal.SIGSTOP)  # else attempts may fail before the other server is there
         self.bore.kill()
         self.serverHome = temporaryFolder(self)
         self.bore, _ = self.tlsServer(port=self.control)
+        client.process.send_signal(signal.SIGCONT)
         self.assertEqual(client.wait(), 69, client.transcript())
         self.assertIn(keyOf(self.bore), client.err[-1])
 
