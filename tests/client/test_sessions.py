@@ -18,7 +18,7 @@ from bore.wire.messages import Error, Heartbeat, Hello
 from bore.wire.proxyprotocol import Version, header
 from tests.client.case import ControlCase
 from tests.fakes import FakeTransport
-from tests.relay.lanecase import TINY, Plugs
+from tests.relay.plugs import TINY, Plugs
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 

@@ -22,7 +22,7 @@ from twisted.trial.unittest import SkipTest
 from bore.wire.limits import ACCEPT_TIMEOUT
 from tests.original import CONTROL_PORT, original
 from tests.processes.tlscase import TlsCase
-from tests.relay.contract import reset
+from tests.relay.plugs import reset
 from tests.support import CHECKOUT, PATIENCE, Program, eventually
 
 #: Many within a second. This process needs a descriptor for each, and each end two.

@@ -25,9 +25,9 @@ from bore.relay.interface import Ending, Reason, Relay
 from bore.streams.reactor import IReactor
 from bore.wire.lane import RAW_THRESHOLD
 from tests.processes.test_stress import Sender, receive
-from tests.relay.contract import RelayContract, inReactor, inThread
-from tests.relay.laned import LanedRelay
+from tests.relay.lanedrelay import LanedRelay
 from tests.relay.laneworld import World
+from tests.relay.relaycase import RelayContract, inReactor, inThread
 from tests.support import eventually
 
 STRESS: Final = bool(os.environ.get("BORE_STRESS"))

@@ -20,7 +20,7 @@ from typing import Final
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.ports import loopbackHost
-from tests.relay.contract import reset
+from tests.relay.plugs import reset
 from tests.support import LocalService, Program, bore, connect, echo, eventually, pattern, receiveExactly
 
 STRESS: Final = bool(os.environ.get("BORE_STRESS"))

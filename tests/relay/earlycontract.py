@@ -11,7 +11,7 @@ from typing import Any
 
 from bore.relay.interface import Reason
 from bore.streams.tcpinfo import unacknowledged
-from tests.relay.contract import RelayContract, inReactor, inThread
+from tests.relay.relaycase import RelayContract, inReactor, inThread
 from tests.support import PATIENCE, eventually, pattern, receiveAll
 
 

@@ -6,13 +6,16 @@ import contextlib
 import select
 from collections.abc import Callable
 
+from twisted.trial.unittest import SynchronousTestCase
+
 from bore.relay.interface import Ending, Relay, Stream
 from bore.relay.lanes import LaneRelay
 from bore.streams.reactor import IReactor
 from bore.tls.certificates import makeSelfSigned
 from bore.tls.contexts import clientContext, serverContext
 from bore.tls.tlssocket import TlsSocket
-from tests.relay.contract import HalvedRelay, tcpPair
+from tests.relay.plugs import tcpPair
+from tests.relay.relaycase import HalvedRelay
 
 _SERVER = serverContext(makeSelfSigned("test")[1])
 _CLIENT = clientContext(())
@@ -35,6 +38,20 @@ def tlsPair(small: bool = False, drained: bool = True) -> tuple[TlsSocket, TlsSo
         with contextlib.suppress(BlockingIOError):
             client.recv(1)
     return server, client
+
+
+def withoutRoomForEnds(case: SynchronousTestCase) -> list[bool]:
+    """Have the kernel take no ``close_notify``, until the list that is returned is empty."""
+    real = TlsSocket.shutdown
+    full = [True]
+
+    def shutdown(sock: TlsSocket, how: int) -> None:
+        if full:
+            raise BlockingIOError
+        real(sock, how)
+
+    case.patch(TlsSocket, "shutdown", shutdown)
+    return full
 
 
 class EncryptedRelay(HalvedRelay):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
-import itertools
 import os
 import socket
 import struct
@@ -18,21 +16,16 @@ from bore.relay.interface import Ending, LaneHandle, Stream
 from bore.relay.lane import Lane
 from bore.relay.lanepair import LanePair
 from bore.relay.lanes import LaneRelay
+from bore.relay.lingering import TAKE_TIMEOUT
 from bore.streams.reactor import IReactor
 from bore.streams.tcpinfo import SIOCOUTQ
 from bore.wire.lane import DATA, HEADER, OPEN, LaneDecoder, openFrame
 from tests.fakes import FakeReactor
-from tests.relay.contract import reset
-from tests.relay.laned import Side
+from tests.relay.laneusers import RecordingUser
+from tests.relay.plugs import Plugs, fill, reset, take
 
 #: Turns after which nothing more happens by itself.
 TURNS = 40
-
-#: Sizes of buffers.
-SMALL = 1 << 16
-TINY = 1 << 12
-
-_numbers = itertools.count(1)
 
 OPENING = openFrame(UUID(int=1), None)
 
@@ -42,92 +35,6 @@ def data(payload: bytes) -> bytes:
     return HEADER.pack(DATA, len(payload)) + payload
 
 
-class Plugs:
-    """
-    Makes connected sockets, at an address of its own: a great many do not take the system's ports away.
-
-    The kinds are those with the system's buffers, with small ones, and with buffers of a few thousand bytes, which
-    take short segments to work well.
-    """
-
-    def __init__(self) -> None:
-        # loopbackHost() has 255 of them for a process; a long stress takes more.
-        pid = os.getpid()
-        number = next(_numbers)
-        self._host = f"127.{200 + pid % 50}.{number // 250 % 250}.{1 + number % 250}"
-        self._listeners: dict[int, socket.socket] = {}
-
-    def pair(self, size: int = 0) -> tuple[socket.socket, socket.socket]:
-        """Two connected sockets that do not block, with buffers of a size; 0: the system's."""
-        listener = self._listeners.get(size)
-        if listener is None:
-            listener = self._listeners[size] = socket.socket()
-            self._shrink(listener, size)
-            listener.bind((self._host, 0))
-            listener.listen()
-        near = socket.socket()
-        self._shrink(near, size)
-        near.connect(listener.getsockname())
-        far, _ = listener.accept()
-        for sock in (near, far):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setblocking(False)
-        return near, far
-
-    def _shrink(self, sock: socket.socket, size: int) -> None:
-        if size:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
-        if size == TINY:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
-
-    def close(self) -> None:
-        """Make no more."""
-        for listener in self._listeners.values():
-            listener.close()
-
-
-def take(sock: socket.socket, most: int = 1 << 24) -> bytes:
-    """What has come on a socket up to now, or up to its end."""
-    parts = []
-    with contextlib.suppress(BlockingIOError):
-        while most > 0 and (part := sock.recv(min(most, 1 << 18))):
-            parts.append(part)
-            most -= len(part)
-    return b"".join(parts)
-
-
-def hasEnded(sock: socket.socket) -> bool:
-    """Whether a stream has come to its orderly end. Bytes before it are lost."""
-    try:
-        while sock.recv(1 << 18):
-            pass
-    except BlockingIOError:
-        return False
-    return True
-
-
-def wasReset(sock: socket.socket) -> bool:
-    """Whether a stream was reset. Bytes before that are lost."""
-    try:
-        while sock.recv(1 << 18):
-            pass
-    except BlockingIOError:
-        return False
-    except ConnectionResetError:
-        return True
-    return False
-
-
-def fill(sock: socket.socket, byte: bytes = b"\0") -> int:
-    """Write until no more goes in, and say how much did."""
-    sent = 0
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            sent += sock.send(byte * 65536)
-    return sent
-
-
 def pairOn(lane: Lane) -> LanePair:
     """The pair that is on a lane."""
     assert isinstance(lane.on, LanePair)
@@ -135,58 +42,32 @@ def pairOn(lane: Lane) -> LanePair:
 
 
 class Hand:
-    """The other side of a lane, which says what it likes."""
+    """The other side of a lane, which may send anything."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
         self._decoder = LaneDecoder()
 
-    def say(self, *frames: bytes) -> None:
-        """Say this; there has to be room for it."""
-        said = b"".join(frames)
-        assert self.socket.send(said) == len(said)
+    def send(self, *frames: bytes) -> None:
+        """Send frames; there has to be room for them."""
+        data = b"".join(frames)
+        assert self.socket.send(data) == len(data)
 
-    def hear(self) -> list[tuple[int, bytes]]:
+    def receive(self) -> list[tuple[int, bytes]]:
         """The frames that have come since the last call; neighbouring pieces of DATA, and of bare bytes, are one."""
         self._decoder.feed(take(self.socket))
-        heard: list[tuple[int, bytes]] = []
+        frames: list[tuple[int, bytes]] = []
         while (frame := self._decoder.next()) is not None:
             kind, payload = frame
-            if heard and heard[-1][0] == kind and payload:
-                heard[-1] = (kind, heard[-1][1] + payload)
+            if frames and frames[-1][0] == kind and payload:
+                frames[-1] = (kind, frames[-1][1] + payload)
             else:
-                heard.append(frame)
-        return heard
+                frames.append(frame)
+        return frames
 
-    def hearKinds(self) -> list[int]:
+    def receiveKinds(self) -> list[int]:
         """The kinds of the frames that have come."""
-        return [kind for kind, _ in self.hear()]
-
-
-class Owner(Side):
-    """Keeps lanes, and what became of them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.log: list[str] = []
-        self.visitors: list[Lane] = []
-
-    def opened(self, lane: LaneHandle, visitor: bytes) -> None:
-        assert isinstance(lane, Lane)
-        self.log.append("opened")
-        self.visitors.append(lane)
-
-    def idle(self, lane: LaneHandle) -> None:
-        assert isinstance(lane, Lane)
-        assert lane.session.idle and lane.on is None and lane not in self.ready
-        self.log.append("idle")
-        if lane.session.serves:
-            super().idle(lane)
-
-    def gone(self, lane: LaneHandle) -> None:
-        assert isinstance(lane, Lane)
-        self.log.append("gone")
-        super().gone(lane)
+        return [kind for kind, _ in self.receive()]
 
 
 class LaneCase(SynchronousTestCase):
@@ -202,7 +83,7 @@ class LaneCase(SynchronousTestCase):
         self.plugs = Plugs()
         self.reactor = FakeReactor()
         self.relay = LaneRelay(cast(IReactor, self.reactor), 600)
-        self.owner = Owner()
+        self.user = RecordingUser()
         self.endings: list[Ending] = []
         self.given: list[tuple[bytes, bool]] = []
         self.sockets: list[socket.socket] = []
@@ -262,7 +143,7 @@ class LaneCase(SynchronousTestCase):
         """A lane of ours, and its other side."""
         far, near = self.plugs.pair(size)
         self.keep(far)
-        return self.relay.adopt(near, b"", serves, self.owner), Hand(far)
+        return self.relay.adopt(near, b"", serves, self.user), Hand(far)
 
     def stream(self, size: int = 0) -> tuple[socket.socket, socket.socket]:
         """Somebody's socket, and our end of it."""
@@ -293,35 +174,27 @@ class LaneCase(SynchronousTestCase):
         visitor, inner = self.stream()
         self.join(inner, lane, proved=proved)
         self.turn()
-        assert hand.hearKinds() == [OPEN]
+        assert hand.receiveKinds() == [OPEN]
         return visitor, lane, hand
+
+    def held(self, size: int) -> tuple[Lane, Hand]:
+        """A lane that still has frames of its last stream to send, which the other side does not read."""
+        visitor, lane, hand = self.visit(proved=True, size=size)
+        fill(visitor)
+        self.turn()
+        reset(visitor)
+        self.turn()
+        self.reactor.advance(TAKE_TIMEOUT)  # nothing that the visitor has sent was taken meanwhile
+        assert lane.outgoing
+        return lane, hand
 
     def served(self, size: int = 0) -> tuple[socket.socket, Lane, Hand]:
         """A service on a lane of ours, whose other side has sent a visitor."""
         lane, hand = self.lane(False, size)
         service, inner = self.stream()
-        hand.say(OPENING)
+        hand.send(OPENING)
         self.turn()
-        assert self.owner.visitors[-1] is lane
+        assert self.user.visitors[-1] is lane
         self.serve(inner, lane)
         self.turn()
         return service, lane, hand
-
-
-__all__ = [
-    "OPENING",
-    "SMALL",
-    "TINY",
-    "TURNS",
-    "Hand",
-    "LaneCase",
-    "Owner",
-    "Plugs",
-    "data",
-    "fill",
-    "hasEnded",
-    "pairOn",
-    "reset",
-    "take",
-    "wasReset",
-]

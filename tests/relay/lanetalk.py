@@ -11,7 +11,7 @@ from typing import Final
 from bore.relay.interface import Ending
 from bore.relay.lane import Lane
 from bore.wire.lane import RAW_THRESHOLD
-from tests.relay.contract import reset
+from tests.relay.plugs import reset
 from tests.support import pattern
 
 _SIZES: Final = (0, 1, 5, 65535, 65536, 65537, 131072)

@@ -21,16 +21,16 @@ from bore.streams.reactor import IReactor
 from bore.wire.extension import Visitor
 from bore.wire.lane import openFrame, readOpen
 from tests.fakes import FakeReactor
-from tests.relay.contract import reset
-from tests.relay.lanecase import SMALL, TINY, Plugs, pairOn
-from tests.relay.laned import Side
+from tests.relay.lanecase import pairOn
 from tests.relay.lanetalk import Endpoint, Talk, Wire
+from tests.relay.laneusers import LaneSide
+from tests.relay.plugs import SMALL, TINY, Plugs, reset
 
 #: What a lane's side holds at most: what one read has given, once as frames that wait, once as bytes that are held.
 _MOST: Final = 2 * (BUFFER_SIZE + 64)
 
 
-class _Server(Side):
+class _Server(LaneSide):
     """The lanes as a server has them: the visitor who waits is next."""
 
     def __init__(self, world: World) -> None:
@@ -52,7 +52,7 @@ class _Server(Side):
         self._world.lost(lane)
 
 
-class _Client(Side):
+class _Client(LaneSide):
     """The lanes as a client has them: each visitor's service is dialled, which takes its time."""
 
     def __init__(self, world: World) -> None:

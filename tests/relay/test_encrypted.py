@@ -25,13 +25,13 @@ from bore.streams.encryption import STUCK_TIMEOUT
 from bore.streams.reactor import IReactor
 from bore.timing.turns import MIN_COST
 from bore.tls.contexts import clientContext
-from bore.tls.tlssocket import TlsSocket
 from bore.wire.lane import openFrame
 from tests.fakes import FakeReactor
-from tests.relay import contract, earlycontract
-from tests.relay.contract import tcpPair
-from tests.relay.encrypted import EncryptedRelay, tlsPair
-from tests.relay.laned import LanedRelay, Side
+from tests.relay import bytescontract, earlycontract, endingcontract
+from tests.relay.encrypted import EncryptedRelay, tlsPair, withoutRoomForEnds
+from tests.relay.lanedrelay import LanedRelay
+from tests.relay.laneusers import LaneSide
+from tests.relay.plugs import tcpPair
 from tests.support import receiveAll
 from tests.tls.rekeying import Rekeying
 from tests.tls.tlscase import TlsCase
@@ -42,19 +42,19 @@ class _Encrypted:
         return EncryptedRelay(reactor, halfOpenTimeout)
 
 
-class EncryptedBytesTests(_Encrypted, contract.BytesContract):
+class EncryptedBytesTests(_Encrypted, bytescontract.BytesContract):
     """Bytes through TLS."""
 
 
-class EncryptedEndingTests(_Encrypted, contract.EndingContract):
+class EncryptedEndingTests(_Encrypted, endingcontract.EndingContract):
     """Ends of streams through TLS."""
 
 
-class EncryptedDrainTests(_Encrypted, contract.DrainContract):
+class EncryptedDrainTests(_Encrypted, endingcontract.DrainContract):
     """The end of a relay with TLS."""
 
 
-class EncryptedHalfOpenTests(_Encrypted, contract.HalfOpenContract):
+class EncryptedHalfOpenTests(_Encrypted, endingcontract.HalfOpenContract):
     """Half-open streams through TLS."""
 
 
@@ -62,7 +62,7 @@ class EncryptedEarlyAnswerTests(_Encrypted, earlycontract.EarlyAnswerContract):
     """Early answers through TLS."""
 
 
-class EncryptedChurnTests(_Encrypted, contract.ChurnContract):
+class EncryptedChurnTests(_Encrypted, endingcontract.ChurnContract):
     """Descriptors used again, and TLS."""
 
 
@@ -71,15 +71,15 @@ class _EncryptedPortable:
         return EncryptedRelay(reactor, halfOpenTimeout, PortableRelay)
 
 
-class EncryptedPortableBytesTests(_EncryptedPortable, contract.BytesContract):
+class EncryptedPortableBytesTests(_EncryptedPortable, bytescontract.BytesContract):
     """Bytes through TLS, by the portable backend."""
 
 
-class EncryptedPortableEndingTests(_EncryptedPortable, contract.EndingContract):
+class EncryptedPortableEndingTests(_EncryptedPortable, endingcontract.EndingContract):
     """Ends of streams through TLS, by the portable backend."""
 
 
-class EncryptedPortableDrainTests(_EncryptedPortable, contract.DrainContract):
+class EncryptedPortableDrainTests(_EncryptedPortable, endingcontract.DrainContract):
     """The end of a portable relay with TLS."""
 
 
@@ -92,19 +92,19 @@ class _EncryptedLanes:
         return LanedRelay(reactor, halfOpenTimeout, tlsPair)
 
 
-class EncryptedLaneBytesTests(_EncryptedLanes, contract.BytesContract):
+class EncryptedLaneBytesTests(_EncryptedLanes, bytescontract.BytesContract):
     """Bytes over lanes inside TLS."""
 
 
-class EncryptedLaneEndingTests(_EncryptedLanes, contract.EndingContract):
+class EncryptedLaneEndingTests(_EncryptedLanes, endingcontract.EndingContract):
     """Ends of streams over lanes inside TLS."""
 
 
-class EncryptedLaneDrainTests(_EncryptedLanes, contract.DrainContract):
+class EncryptedLaneDrainTests(_EncryptedLanes, endingcontract.DrainContract):
     """The end of a relay with lanes inside TLS."""
 
 
-class EncryptedLaneHalfOpenTests(_EncryptedLanes, contract.HalfOpenContract):
+class EncryptedLaneHalfOpenTests(_EncryptedLanes, endingcontract.HalfOpenContract):
     """Half-open streams over lanes inside TLS."""
 
 
@@ -112,7 +112,7 @@ class EncryptedLaneEarlyAnswerTests(_EncryptedLanes, earlycontract.EarlyAnswerCo
     """Early answers over lanes inside TLS."""
 
 
-class EncryptedLaneChurnTests(_EncryptedLanes, contract.ChurnContract):
+class EncryptedLaneChurnTests(_EncryptedLanes, endingcontract.ChurnContract):
     """Descriptors used again, and lanes inside TLS."""
 
 
@@ -168,15 +168,7 @@ class EncryptedPairTests(SynchronousTestCase):
 
     def test_anEndThatFindsNoRoomIsSaidLater(self) -> None:
         """The system may take all bytes, and then not those that say that there are no more."""
-        real = TlsSocket.shutdown
-        full = [True]
-
-        def shutdown(sock: TlsSocket, how: int) -> None:
-            if full:
-                raise BlockingIOError
-            real(sock, how)
-
-        self.patch(TlsSocket, "shutdown", shutdown)
+        full = withoutRoomForEnds(self)
         self.visitor.shutdown(socket.SHUT_WR)
         self.relay.loop.doRead()
         with self.assertRaises(BlockingIOError):
@@ -255,7 +247,7 @@ class NewKeysTests(TlsCase):
         self.assertEqual([ending.reason for ending in endings], [Reason.RIGHT_CUT])
 
     def test_anIdleLaneDoesNotKeepTheRelayBusyAndIsClosedInTime(self) -> None:
-        side = Side()
+        side = LaneSide()
         self.relay.adopt(self.server, b"", True, side)
         self.getStuck()
         self.assertFalse(self.turnsByItself())
@@ -266,7 +258,7 @@ class NewKeysTests(TlsCase):
     def test_aLaneWithAVisitorIsAsStreamsAre(self) -> None:
         visitor, inner = tcpPair()
         self.addCleanup(visitor.close)
-        lane = self.relay.adopt(self.server, b"", True, Side())
+        lane = self.relay.adopt(self.server, b"", True, LaneSide())
         endings: list[Ending] = []
         self.relay.joinWithLane(Stream(inner), lane, endings.append, openFrame(uuid4(), None))
         self.getStuck()

@@ -11,8 +11,8 @@ if sys.platform != "linux":
 
 from bore.relay.interface import Relay
 from bore.streams.reactor import IReactor
-from tests.relay import contract, earlycontract
-from tests.relay.laned import LanedRelay
+from tests.relay import bytescontract, earlycontract, endingcontract
+from tests.relay.lanedrelay import LanedRelay
 
 
 class _Laned:
@@ -20,19 +20,19 @@ class _Laned:
         return LanedRelay(reactor, halfOpenTimeout)
 
 
-class LaneBytesTests(_Laned, contract.BytesContract):
+class LaneBytesTests(_Laned, bytescontract.BytesContract):
     """Bytes over lanes."""
 
 
-class LaneEndingTests(_Laned, contract.EndingContract):
+class LaneEndingTests(_Laned, endingcontract.EndingContract):
     """Ends of streams over lanes."""
 
 
-class LaneDrainTests(_Laned, contract.DrainContract):
+class LaneDrainTests(_Laned, endingcontract.DrainContract):
     """The end of a relay with lanes."""
 
 
-class LaneHalfOpenTests(_Laned, contract.HalfOpenContract):
+class LaneHalfOpenTests(_Laned, endingcontract.HalfOpenContract):
     """Half-open streams over lanes."""
 
 
@@ -40,5 +40,5 @@ class LaneEarlyAnswerTests(_Laned, earlycontract.EarlyAnswerContract):
     """Early answers over lanes."""
 
 
-class LaneChurnTests(_Laned, contract.ChurnContract):
+class LaneChurnTests(_Laned, endingcontract.ChurnContract):
     """Descriptors used again, and lanes."""

@@ -15,7 +15,8 @@ if sys.platform != "linux":
 from bore.relay.interface import Reason
 from bore.streams.tcpinfo import unacknowledged
 from bore.wire.lane import DATA, END, END_FRAME, OPEN, RESET, RESET_FRAME
-from tests.relay.lanecase import OPENING, TINY, Hand, LaneCase, data, pairOn, reset, take, wasReset
+from tests.relay.lanecase import OPENING, Hand, LaneCase, data, pairOn
+from tests.relay.plugs import TINY, reset, take, wasReset
 from tests.support import pattern
 
 
@@ -36,20 +37,20 @@ class IdleTests(LaneCase):
                 how(hand.socket)
                 self.turn()
                 self.assertTrue(lane.closed)
-                self.assertEqual(self.owner.log, ["gone"])
-                self.owner.log.clear()
+                self.assertEqual(self.user.log, ["gone"])
+                self.user.log.clear()
 
     def test_aLaneThatWaitsForItsServiceIsGoneWhenItIsReset(self) -> None:
         lane, hand = self.lane(False)
-        hand.say(OPENING)
+        hand.send(OPENING)
         self.turn()
         reset(hand.socket)
         self.turn()
-        self.assertEqual((lane.closed, self.owner.log), (True, ["opened", "gone"]))
+        self.assertEqual((lane.closed, self.user.log), (True, ["opened", "gone"]))
 
     def test_aLaneThatEndsWhileItWaitsForItsServiceCutsTheServiceLater(self) -> None:
         lane, hand = self.lane(False)
-        hand.say(OPENING)
+        hand.send(OPENING)
         end(hand.socket)
         self.turn()
         self.assertFalse(lane.closed)
@@ -77,15 +78,15 @@ class UnprovedTests(LaneCase):
         self.turn()
         visitor.send(b", and goes on")
         self.turn()
-        heard = hand.hear()
+        heard = hand.receive()
         self.assertEqual([kind for kind, _ in heard], [OPEN, DATA])
         self.assertEqual(heard[1][1], said + b", and goes on")
-        hand.say(data(b"an answer"), END_FRAME)
+        hand.send(data(b"an answer"), END_FRAME)
         self.turn()
         self.assertEqual(take(visitor), b"an answer")
         visitor.shutdown(socket.SHUT_WR)
         self.turn()
-        self.assertEqual(hand.hearKinds(), [END])
+        self.assertEqual(hand.receiveKinds(), [END])
         self.assertEqual([ending.reason for ending in self.endings], [Reason.FINISHED])
         self.assertEqual(self.endings[0].toRight, len(said) + 13)
 
@@ -149,20 +150,20 @@ class UnprovedTests(LaneCase):
         visitor.send(b"all")
         visitor.shutdown(socket.SHUT_WR)
         self.turn()
-        self.assertEqual(hand.hearKinds(), [DATA, END])
+        self.assertEqual(hand.receiveKinds(), [DATA, END])
         reset(hand.socket)
         self.turn()
         [(early, _)] = self.given
         lane, hand = self.lane()
         self.join(inner, lane, early)
         self.turn()
-        self.assertEqual(hand.hear()[1:], [(DATA, b"all"), (END, b"")])
+        self.assertEqual(hand.receive()[1:], [(DATA, b"all"), (END, b"")])
 
     def test_aViolationInsteadOfAProofGivesTheVisitorBack(self) -> None:
         visitor, lane, hand = self.visit()
         inner = pairOn(lane).plain.socket
         visitor.send(b"hello")
-        hand.say(b"HTTP/1.1 400 Bad Request")
+        hand.send(b"HTTP/1.1 400 Bad Request")
         self.turn()
         self.assertTrue(lane.closed)
         self._again(visitor, inner, b"hello")
@@ -179,11 +180,11 @@ class UnprovedTests(LaneCase):
         sent += visitor.send(said[sent:]) if sent < len(said) else 0
         self.turn()
         self.assertEqual(pairOn(lane).plain.received, 1 << 16)
-        got = hand.hear()[1][1]
-        hand.say(data(b"go on"))
+        got = hand.receive()[1][1]
+        hand.send(data(b"go on"))
         for _ in range(50):
             self.turn(2)
-            got += b"".join(payload for _, payload in hand.hear())
+            got += b"".join(payload for _, payload in hand.receive())
         self.assertEqual(len(got), sent)
         self.assertEqual(got, said[:sent])
 
@@ -195,12 +196,12 @@ class UnprovedTests(LaneCase):
             reset(visitor)
             self.turn()
             self.assertEqual((self.given, [e.reason for e in self.endings]), ([], [Reason.LEFT_CUT]))
-            self.assertEqual(hand.hearKinds()[-1], RESET)
-            hand.say(RESET_FRAME)
+            self.assertEqual(hand.receiveKinds()[-1], RESET)
+            hand.send(RESET_FRAME)
             self.turn()
-            self.assertEqual(self.owner.log, log)  # nothing is acknowledged here: nobody is to wait behind much of it
+            self.assertEqual(self.user.log, log)  # nothing is acknowledged here: nobody is to wait behind much of it
             self.endings.clear()
-            self.owner.log.clear()
+            self.user.log.clear()
 
 
 class ProvedTests(LaneCase):
@@ -208,7 +209,7 @@ class ProvedTests(LaneCase):
 
     def _proved(self) -> tuple[socket.socket, Hand]:
         visitor, _, hand = self.visit()
-        hand.say(data(b"x"))
+        hand.send(data(b"x"))
         self.turn()
         self.assertEqual(take(visitor), b"x")
         return visitor, hand
@@ -224,7 +225,7 @@ class ProvedTests(LaneCase):
 
     def test_theVisitorIsResetInTheMiddleOfAFrame(self) -> None:
         visitor, hand = self._proved()
-        hand.say(data(b"half of this is missing")[:12])
+        hand.send(data(b"half of this is missing")[:12])
         end(hand.socket)
         self.turn()
         self.assertEqual([e.reason for e in self.endings], [Reason.RIGHT_CUT])
@@ -236,7 +237,7 @@ class ProvedTests(LaneCase):
         visitor, hand = self._proved()
         said = 0
         while not self._stalled():
-            hand.say(data(bytes(10_000)))
+            hand.send(data(bytes(10_000)))
             said += 10_000
             self.turn(1)
         while unacknowledged(hand.socket.fileno()):
@@ -262,7 +263,7 @@ class ProvedTests(LaneCase):
     def test_theServiceIsResetWhateverTheLaneDiesOf(self) -> None:
         for how in (end, reset):
             service, _, hand = self.served()
-            hand.say(data(b"x"))
+            hand.send(data(b"x"))
             self.turn()
             how(hand.socket)
             self.turn()

@@ -18,7 +18,8 @@ from twisted.python.failure import Failure
 from bore.relay.interface import Ending, LaneHandle, Reason, Stream
 from bore.relay.lane import Lane
 from bore.wire.lane import END, END_FRAME, OPEN, RESET_FRAME
-from tests.relay.lanecase import OPENING, TINY, LaneCase, data, fill, hasEnded, pairOn, reset, take, wasReset
+from tests.relay.lanecase import OPENING, LaneCase, data, pairOn
+from tests.relay.plugs import TINY, fill, hasEnded, reset, take, wasReset
 from tests.support import pattern
 
 #: Linux: buffers beyond what users may have, for root.
@@ -39,16 +40,16 @@ class NextVisitorTests(LaneCase):
             if waiting:
                 self.join(waiting.pop(), lane, proved=True)
 
-        self.owner.idle = idle  # type: ignore[method-assign]
+        self.user.idle = idle  # type: ignore[method-assign]
         first.send(bytes(1 << 16))
         self.join(firstInner, lane)
         first.send(b"more, which is held back until the lane has shown that it is alive")
         self.turn()
-        hand.hear()
+        hand.receive()
         reset(first)
-        hand.say(frame)
+        hand.send(frame)
         self.turn()
-        self.assertEqual(hand.hearKinds()[-1], OPEN)
+        self.assertEqual(hand.receiveKinds()[-1], OPEN)
         self.assertEqual([ending.reason for ending in self.endings], [Reason.LEFT_CUT])
         return second
 
@@ -61,7 +62,7 @@ class NextVisitorTests(LaneCase):
     def _idle(self) -> tuple[Lane, bytes, socket.socket]:
         """A visitor is done whose service has ended first, and has read nothing yet: an upload to a slow service."""
         visitor, lane, hand = self.visit(proved=True)
-        hand.say(END_FRAME)
+        hand.send(END_FRAME)
         said = pattern(1, 100_000)
         visitor.send(said)
         visitor.shutdown(socket.SHUT_WR)
@@ -81,7 +82,7 @@ class NextVisitorTests(LaneCase):
 
     def test_theNextVisitorDoesNotWaitBehindTheLastBytesOfTheOneBefore(self) -> None:
         lane, _, _ = self._idle()
-        self.assertNotIn(lane, self.owner.ready, "nobody has taken what is under way yet")
+        self.assertNotIn(lane, self.user.ready, "nobody has taken what is under way yet")
 
 
 class GivenBackTests(LaneCase):
@@ -157,7 +158,7 @@ class GivenBackTests(LaneCase):
             lane, hand = self.lane()
             self.join(inner, lane, early, proved=True)
         self.turn()
-        self.assertNotIn(END, hand.hearKinds() if self.given else [])
+        self.assertNotIn(END, hand.receiveKinds() if self.given else [])
         self.assertEqual([ending.reason for ending in self.endings], [Reason.LEFT_CUT])
 
     def test_whoIsCutWhileItIsHeldBackLeavesNoTimer(self) -> None:
@@ -196,7 +197,7 @@ class EndTests(LaneCase):
 
     def test_aLaneThatIsResetBehindAnEndCutsTheStreamOnIt(self) -> None:
         service, _, hand = self.served()
-        hand.say(data(b"hello"), END_FRAME)
+        hand.send(data(b"hello"), END_FRAME)
         reset(hand.socket)
         self.turn()
         self.linger()
@@ -208,7 +209,7 @@ class EndTests(LaneCase):
         visitor, lane, hand = self.visit(proved=True, size=TINY)
         fill(visitor)
         self.turn()
-        hand.say(RESET_FRAME)
+        hand.send(RESET_FRAME)
         self.turn()
         self.linger()
         self.assertEqual([ending.reason for ending in self.endings], [Reason.RIGHT_CUT])
@@ -267,7 +268,7 @@ class EndTests(LaneCase):
         assert lane.on is not None
         self.relay._pairs[pairOn(lane)] = ended
         reset(visitor)
-        hand.say(data(b"a" * 10), data(b"b" * 30), data(b"c" * 30))
+        hand.send(data(b"a" * 10), data(b"b" * 30), data(b"c" * 30))
         lane.serve(1)  # before the visitor's own event
         self.assertFalse(lane.session.idle, "an end was read that nobody has said")
-        self.assertEqual(self.owner.log, [])
+        self.assertEqual(self.user.log, [])

@@ -26,7 +26,8 @@ from bore.wire.lane import (
     RESET,
     RESET_FRAME,
 )
-from tests.relay.lanecase import OPENING, TINY, LaneCase, data, fill, hasEnded, reset, take, wasReset
+from tests.relay.lanecase import OPENING, LaneCase, data
+from tests.relay.plugs import TINY, fill, hasEnded, reset, take, wasReset
 
 #: What no side may say at any time.
 NO_FRAMES = (
@@ -49,7 +50,7 @@ class IllegalTests(LaneCase):
     def test_onAnIdleLaneOfAServerNothingMayCome(self) -> None:
         for frame in (*FRAMES, *NO_FRAMES):
             lane, hand = self.lane()
-            hand.say(frame)
+            hand.send(frame)
             self.turn()
             self.assertTrue(lane.closed, frame)
             self.assertTrue(wasReset(hand.socket), frame)
@@ -57,19 +58,19 @@ class IllegalTests(LaneCase):
     def test_onAnIdleLaneOfAClientOnlyAVisitorMayCome(self) -> None:
         for frame in (*FRAMES[1:], *NO_FRAMES):
             lane, hand = self.lane(False)
-            hand.say(frame)
+            hand.send(frame)
             self.turn()
             self.assertTrue(lane.closed, frame)
 
     def test_onALaneWithAVisitorNoOtherMayCome(self) -> None:
         for frame in (OPENING, *NO_FRAMES):
             visitor, lane, hand = self.visit(proved=True)
-            hand.say(data(b"first"), frame)
+            hand.send(data(b"first"), frame)
             self.turn()
             self.assertTrue(lane.closed, frame)
             self.assertTrue(wasReset(visitor), frame)
             service, lane, hand = self.served()
-            hand.say(data(b"first"), frame)
+            hand.send(data(b"first"), frame)
             self.turn()
             self.assertTrue(lane.closed, frame)
             self.assertTrue(wasReset(service), frame)
@@ -79,7 +80,7 @@ class IllegalTests(LaneCase):
         for last in (END_FRAME, RESET_FRAME):
             for frame in (*FRAMES, *NO_FRAMES):
                 _, lane, hand = self.visit(proved=True)
-                hand.say(last, frame)
+                hand.send(last, frame)
                 self.turn()
                 self.assertTrue(lane.closed, (last, frame))
         self.linger()
@@ -90,15 +91,15 @@ class IllegalTests(LaneCase):
             visitor, lane, hand = self.visit(proved=True)
             reset(visitor)
             self.turn()
-            hand.say(data(b"thrown away"), frame)
+            hand.send(data(b"thrown away"), frame)
             self.turn()
             self.assertTrue(lane.closed, frame)
-        self.assertEqual(self.owner.log, ["gone"] * (1 + len(NO_FRAMES)))
+        self.assertEqual(self.user.log, ["gone"] * (1 + len(NO_FRAMES)))
 
     def test_behindRawThereAreNoFrames(self) -> None:
         visitor, lane, hand = self.visit(proved=True)
         said = b"".join((OPENING, END_FRAME, RESET_FRAME, *NO_FRAMES))
-        hand.say(RAW_FRAME, said)
+        hand.send(RAW_FRAME, said)
         self.turn()
         self.assertEqual(take(visitor), said)
         hand.socket.shutdown(socket.SHUT_WR)
@@ -107,7 +108,7 @@ class IllegalTests(LaneCase):
         self.assertFalse(lane.closed)
         visitor.shutdown(socket.SHUT_WR)
         self.turn()
-        self.assertEqual(hand.hearKinds(), [END])
+        self.assertEqual(hand.receiveKinds(), [END])
         self.assertEqual(([e.reason for e in self.endings], lane.closed), ([Reason.FINISHED], True))
 
     def test_noVisitorMayComeBeforeTheLastStreamsEndHasLeft(self) -> None:
@@ -116,21 +117,21 @@ class IllegalTests(LaneCase):
         while not lane.other.unsent:
             fill(service)
             self.turn()
-        hand.say(RESET_FRAME)
+        hand.send(RESET_FRAME)
         self.turn()
-        self.assertEqual((lane.closed, self.owner.log), (False, ["opened"]))
-        hand.say(OPENING)
+        self.assertEqual((lane.closed, self.user.log), (False, ["opened"]))
+        hand.send(OPENING)
         self.turn()
-        self.assertEqual((lane.closed, self.owner.log), (True, ["opened", "gone"]))
+        self.assertEqual((lane.closed, self.user.log), (True, ["opened", "gone"]))
 
     def test_aVisitorIsNotDescribedAtAnyLength(self) -> None:
         lane, hand = self.lane(False)
-        hand.say(HEADER.pack(1, 4096), bytes(4095))
+        hand.send(HEADER.pack(1, 4096), bytes(4095))
         self.turn()
-        self.assertEqual((lane.closed, self.owner.log), (False, []))
-        hand.say(b"\0")
+        self.assertEqual((lane.closed, self.user.log), (False, []))
+        hand.send(b"\0")
         self.turn()
-        self.assertEqual(self.owner.log, ["opened"])
+        self.assertEqual(self.user.log, ["opened"])
 
     @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
@@ -151,7 +152,7 @@ class IllegalTests(LaneCase):
             if isinstance(word, bytes):
                 if not lane.closed and hand.socket.fileno() >= 0:
                     try:
-                        hand.say(word)
+                        hand.send(word)
                     except OSError:
                         break
             elif word == "turn":
@@ -173,7 +174,7 @@ class IllegalTests(LaneCase):
         self.turn(2)
         relay = self.relay
         left = len(relay), len(relay.deadlines.unproven), len(relay.deadlines.unanswered)
-        for waiting in self.owner.visitors:
+        for waiting in self.user.visitors:
             waiting.end(reset=True)
         self.assertEqual((left, len(relay.loop._halves)), ((0, 0, 0), 0))
 
@@ -201,19 +202,19 @@ class FloodTests(LaneCase):
             joined += 1
             self.relay.joinWithLane(Stream(inner), lane, self.endings.append)
 
-        self.owner.opened = opened  # type: ignore[method-assign]
-        hand.say((OPENING + RESET_FRAME) * 300)
+        self.user.opened = opened  # type: ignore[method-assign]
+        hand.send((OPENING + RESET_FRAME) * 300)
         self.turn()
         self.assertEqual((joined, [e.reason for e in self.endings]), (300, [Reason.LEFT_CUT] * 300))
-        self.assertEqual(hand.hearKinds(), [RESET] * 300)
+        self.assertEqual(hand.receiveKinds(), [RESET] * 300)
         self.assertFalse(lane.closed)
 
     def test_visitorsThatAreRefusedInOneSegmentAreRefusedOneByOne(self) -> None:
         lane, hand = self.lane(False)
-        self.owner.opened = lambda lane, visitor: lane.refuse()  # type: ignore[method-assign]
-        hand.say((OPENING + data(b"hello") + END_FRAME) * 600)
+        self.user.opened = lambda lane, visitor: lane.refuse()  # type: ignore[method-assign]
+        hand.send((OPENING + data(b"hello") + END_FRAME) * 600)
         self.turn()
-        self.assertEqual(hand.hearKinds(), [RESET] * 600)
+        self.assertEqual(hand.receiveKinds(), [RESET] * 600)
         self.assertEqual((lane.closed, lane.session.idle), (False, True))
 
     def test_manyShortStreamsOneAfterAnotherDoNotNestOnAServer(self) -> None:
@@ -228,11 +229,11 @@ class FloodTests(LaneCase):
             if waiting:
                 self.join(waiting.pop(), lane)
 
-        self.owner.idle = idle  # type: ignore[method-assign]
+        self.user.idle = idle  # type: ignore[method-assign]
         idle(lane)
         for _ in range(300):
             self.turn(2)
-            hand.say(END_FRAME)
+            hand.send(END_FRAME)
         self.turn()
         self.assertEqual([e.reason for e in self.endings], [Reason.FINISHED] * 300)
 
@@ -240,7 +241,7 @@ class FloodTests(LaneCase):
         _, _, hand = self.visit(proved=True)
         other, _, otherHand = self.visit(proved=True)
         fill(hand.socket, data(b"x"))
-        otherHand.say(data(b"still here"))
+        otherHand.send(data(b"still here"))
         begin = time.monotonic()
         self.relay.loop.doRead()
         self.assertLess(time.monotonic() - begin, 1)
@@ -251,15 +252,15 @@ class FloodTests(LaneCase):
         service, _, hand = self.served()
         chance = random.Random(1)
         for _ in range(20):
-            hand.say(data(b"a few bytes"))
+            hand.send(data(b"a few bytes"))
         rest = b"".join((data(b"dribbled"), END_FRAME, OPENING, data(b"to the next"), END_FRAME))
         second, inner = self.stream()
-        self.owner.opened = lambda lane, visitor: self.serve(inner, lane)  # type: ignore[method-assign]
+        self.user.opened = lambda lane, visitor: self.serve(inner, lane)  # type: ignore[method-assign]
         service.send(b"answer")
         service.shutdown(socket.SHUT_WR)
         for n in range(len(rest)):
-            hand.say(rest[n : n + 1])
+            hand.send(rest[n : n + 1])
             self.turn(chance.randrange(1, 3))
         self.assertEqual(take(service), b"a few bytes" * 20 + b"dribbled")
         self.assertEqual(take(second), b"to the next")
-        self.assertEqual(hand.hear(), [(DATA, b"answer"), (END, b"")])
+        self.assertEqual(hand.receive(), [(DATA, b"answer"), (END, b"")])

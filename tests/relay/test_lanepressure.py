@@ -17,7 +17,8 @@ import contextlib
 from bore.relay.flow import BUFFER_SIZE
 from bore.relay.interface import Reason
 from bore.wire.lane import BARE, DATA, END, END_FRAME, RAW, RAW_FRAME, RAW_MESSAGES, RESET_FRAME
-from tests.relay.lanecase import SMALL, TINY, Hand, LaneCase, data, fill, hasEnded, pairOn, reset, take
+from tests.relay.lanecase import Hand, LaneCase, data, pairOn
+from tests.relay.plugs import SMALL, TINY, fill, hasEnded, reset, take
 from tests.support import pattern
 
 #: What one side of a stream may hold: what is held, and as much that was read and not taken apart yet.
@@ -56,7 +57,7 @@ class PressureTests(LaneCase):
             self.assertLess(self._flood(hand, data(bytes(30_000))), 16 << 20)
             visitor.send(b"still talking")
             self.turn()
-            self.assertEqual(hand.hear(), [(DATA, b"still talking")])
+            self.assertEqual(hand.receive(), [(DATA, b"still talking")])
             visitor.close()
             hand.socket.close()
             self.turn()
@@ -66,7 +67,7 @@ class PressureTests(LaneCase):
         self.assertLess(self._flood(hand, data(b"x" * 7) * 1000), 16 << 20)
         service.send(b"still talking")
         self.turn()
-        self.assertEqual(hand.hear(), [(DATA, b"still talking")])
+        self.assertEqual(hand.receive(), [(DATA, b"still talking")])
 
     def test_otherLanesGoOn(self) -> None:
         _, _, stuck = self.visit(proved=True)
@@ -76,8 +77,8 @@ class PressureTests(LaneCase):
             for _ in range(20):
                 visitor.send(b"ping")
                 self.turn(1)
-                self.assertEqual(hand.hear(), [(DATA, b"ping")])
-                hand.say(data(b"pong"))
+                self.assertEqual(hand.receive(), [(DATA, b"ping")])
+                hand.send(data(b"pong"))
                 self.turn(1)
                 self.assertEqual(take(visitor), b"pong")
 
@@ -108,7 +109,7 @@ class PressureTests(LaneCase):
             self.turn(1)
             self.assertLess(self._holds(), MOST)
         self.assertLessEqual(pairOn(lane).plain.received, 2 * BUFFER_SIZE)
-        hand.say(data(b"down"))
+        hand.send(data(b"down"))
         self.turn()
         self.assertEqual(take(visitor), b"down")
 
@@ -137,7 +138,7 @@ class BorderTests(LaneCase):
                 with contextlib.suppress(BlockingIOError):
                     rest = rest[visitor.send(rest) :]
             self.turn(1)
-            heard += hand.hear()
+            heard += hand.receive()
             if not rest and sum(len(payload) for _, payload in heard) == size:
                 break
         if cut:
@@ -146,7 +147,7 @@ class BorderTests(LaneCase):
             visitor.shutdown(socket.SHUT_WR)
         self.turn()
         if not cut or size < 1 << 18:
-            heard += hand.hear()
+            heard += hand.receive()
         self.assertEqual(b"".join(payload for _, payload in heard), said)
         return heard, said, hand
 
@@ -154,41 +155,41 @@ class BorderTests(LaneCase):
         for size in ((1 << 18) - 1, (1 << 18) - 65536):
             heard, _, hand = self._stream(size, False)
             self.assertEqual({kind for kind, _ in heard}, {DATA, END})
-            hand.say(END_FRAME)
+            hand.send(END_FRAME)
             self.turn()
-            self.assertEqual(self.owner.log, ["idle"])
-            self.owner.log.clear()
-            self.owner.ready.clear()
+            self.assertEqual(self.user.log, ["idle"])
+            self.user.log.clear()
+            self.user.ready.clear()
 
     def test_fromTheBorderOnItIsRaw(self) -> None:
         for size in (1 << 18, (1 << 18) + 1, 1_000_000):
             heard, _, hand = self._stream(size, False)
             self.assertEqual(next(kind for kind, _ in heard if kind != DATA), RAW)
             self.assertEqual(hand.socket.recv(1), b"")
-            hand.say(data(b"bye"), END_FRAME)
+            hand.send(data(b"bye"), END_FRAME)
             self.turn()
             self.assertEqual((self.endings[-1].reason, self.endings[-1].toLeft), (Reason.FINISHED, 3))
-            self.assertEqual(self.owner.log, ["gone"])
-            self.owner.log.clear()
+            self.assertEqual(self.user.log, ["gone"])
+            self.user.log.clear()
 
     def test_aCutBelowTheBorderIsSaidAndOneAboveItIsAReset(self) -> None:
         _, _, hand = self._stream((1 << 18) - 1, True)
-        hand.say(RESET_FRAME)
+        hand.send(RESET_FRAME)
         self.turn()
-        self.assertEqual(self.owner.log, ["idle"])
-        self.owner.log.clear()
-        self.owner.ready.clear()
+        self.assertEqual(self.user.log, ["idle"])
+        self.user.log.clear()
+        self.user.ready.clear()
         _, _, hand = self._stream(1 << 18, True)
         with self.assertRaises(ConnectionResetError):
             take(hand.socket)
-        self.assertEqual(self.owner.log, ["gone"])
+        self.assertEqual(self.user.log, ["gone"])
 
     def _messages(self, visitor: socket.socket, hand: Hand, count: int) -> list[tuple[int, bytes]]:
         heard = []
         for _ in range(count):
             visitor.send(b"m")
             self.turn(1)
-            heard += hand.hear()
+            heard += hand.receive()
         return heard
 
     def test_aStreamOfAFewMessagesLeavesTheLaneToTheNext(self) -> None:
@@ -196,19 +197,19 @@ class BorderTests(LaneCase):
         few = RAW_MESSAGES - 1
         self.assertEqual(self._messages(visitor, hand, few), [(DATA, b"m")] * few)
         visitor.close()
-        hand.say(END_FRAME)
+        hand.send(END_FRAME)
         self.turn()
-        self.assertEqual((hand.hear(), self.owner.log), ([(END, b"")], ["idle"]))
+        self.assertEqual((hand.receive(), self.user.log), ([(END, b"")], ["idle"]))
 
     def test_aStreamOfManyMessagesIsRaw(self) -> None:
         visitor, _, hand = self.visit(proved=True)
         heard = self._messages(visitor, hand, RAW_MESSAGES + 2)
         self.assertEqual(heard, [(DATA, b"m")] * RAW_MESSAGES + [(RAW, b"")] + [(BARE, b"m")] * 2)
-        hand.say(*[data(b"down")] * 100, END_FRAME)
+        hand.send(*[data(b"down")] * 100, END_FRAME)
         visitor.shutdown(socket.SHUT_WR)
         self.turn()
         self.assertEqual((hasEnded(hand.socket), take(visitor)), (True, b"down" * 100))
-        self.assertEqual((self.endings[-1].reason, self.owner.log), (Reason.FINISHED, ["gone"]))
+        self.assertEqual((self.endings[-1].reason, self.user.log), (Reason.FINISHED, ["gone"]))
 
     def test_nothingIsRawOnALaneThatMayBeDead(self) -> None:
         self.unacknowledged()
@@ -224,16 +225,16 @@ class BorderTests(LaneCase):
             visitor, lane, hand = self.visit(proved=True)
             sent = 0
             up = down = b""
-            hand.say(RAW_FRAME, b"down")
+            hand.send(RAW_FRAME, b"down")
             while sent < 1 << 19:
                 sent += visitor.send(bytes(30_000))
                 self.turn(2)
-                up += b"".join(payload for _, payload in hand.hear())
+                up += b"".join(payload for _, payload in hand.receive())
             if first == "visitor":
                 visitor.shutdown(socket.SHUT_WR)
                 self.turn()
-                up += b"".join(payload for _, payload in hand.hear())
-                hand.say(b", and more")
+                up += b"".join(payload for _, payload in hand.receive())
+                hand.send(b", and more")
                 self.turn()
                 hand.socket.shutdown(socket.SHUT_WR)
             else:
@@ -244,7 +245,7 @@ class BorderTests(LaneCase):
                 self.turn()
                 visitor.shutdown(socket.SHUT_WR)
             self.turn()
-            up += b"".join(payload for _, payload in hand.hear())
+            up += b"".join(payload for _, payload in hand.receive())
             down = take(visitor)
             self.assertEqual(len(up), sent)
             self.assertEqual(down, b"down, and more" if first == "visitor" else b"down")

@@ -13,9 +13,9 @@ if sys.platform != "linux":
 from bore.relay import lane as relayLane
 from bore.relay.interface import Reason
 from bore.relay.lane import Lane
-from bore.relay.lingering import TAKE_TIMEOUT
 from bore.wire.lane import DATA, END_FRAME, RAW_FRAME, RESET, RESET_FRAME, RESET_TIMEOUT
-from tests.relay.lanecase import SMALL, TINY, Hand, LaneCase, data, fill, reset, take, wasReset
+from tests.relay.lanecase import Hand, LaneCase, data
+from tests.relay.plugs import SMALL, TINY, fill, reset, take, wasReset
 
 
 class UnansweredTests(LaneCase):
@@ -34,7 +34,7 @@ class UnansweredTests(LaneCase):
         self.assertFalse(lane.closed)
         self.reactor.advance(0.2)
         self.assertTrue(lane.closed)
-        self.assertEqual(self.owner.log, ["gone"])
+        self.assertEqual(self.user.log, ["gone"])
         self.assertTrue(wasReset(hand.socket))
 
     def test_whoTakesWhatWasSentBeforeItHasMoreTime(self) -> None:
@@ -56,7 +56,7 @@ class UnansweredTests(LaneCase):
         for _ in range(10):
             self.reactor.advance(1.01)
             if not lane.closed:
-                hand.say(data(bytes(10_000)) * 10)
+                hand.send(data(bytes(10_000)) * 10)
                 self.turn()
         self.assertTrue(lane.closed)
 
@@ -64,28 +64,28 @@ class UnansweredTests(LaneCase):
         for answer in (RESET_FRAME, END_FRAME):
             lane, hand = self._cut()
             self.reactor.advance(9.5)
-            hand.say(data(b"thrown away"), answer)
+            hand.send(data(b"thrown away"), answer)
             self.turn()
-            self.assertEqual((self.owner.log, lane.closed), (["idle"], False))
+            self.assertEqual((self.user.log, lane.closed), (["idle"], False))
             self.reactor.advance(30)
             self.assertFalse(lane.closed)
             self.assertEqual(len(self.relay.deadlines.unanswered), 0)
-            self.owner.ready.clear()
-            self.owner.log.clear()
+            self.user.ready.clear()
+            self.user.log.clear()
             self.endings.clear()
 
     def test_whatComesBehindAResetIsForNobody(self) -> None:
         lane, hand = self._cut()
         self.endings.clear()
-        hand.say(data(b"for the one who has left"))
+        hand.send(data(b"for the one who has left"))
         self.turn()
         self.assertFalse(lane.session.idle)
-        hand.say(data(b"still for him"), RESET_FRAME)
+        hand.send(data(b"still for him"), RESET_FRAME)
         self.turn()
         self.assertTrue(lane.session.idle)
         visitor, inner = self.stream()
         self.join(inner, lane, proved=True)
-        hand.say(data(b"for the next"), END_FRAME)
+        hand.send(data(b"for the next"), END_FRAME)
         self.turn()
         self.assertEqual(take(visitor), b"for the next")
 
@@ -94,29 +94,23 @@ class UnansweredTests(LaneCase):
         for ends in (True, False):
             lane, hand = self._cut()
             self.endings.clear()
-            hand.say(data(b"more"), RAW_FRAME)
+            hand.send(data(b"more"), RAW_FRAME)
             for _ in range(20):
-                hand.say(bytes(50_000))
+                hand.send(bytes(50_000))
                 self.turn()
                 self.assertFalse(lane.closed)
-            self.assertEqual(hand.hearKinds()[-1], RESET)
+            self.assertEqual(hand.receiveKinds()[-1], RESET)
             if ends:
                 hand.socket.close()
                 self.turn()
             else:
                 self.reactor.advance(RESET_TIMEOUT)
-            self.assertEqual((lane.closed, self.owner.log), (True, ["gone"]))
-            self.owner.log.clear()
+            self.assertEqual((lane.closed, self.user.log), (True, ["gone"]))
+            self.user.log.clear()
 
     def test_aResetBehindBytesThatNobodyTakesIsGivenUp(self) -> None:
         for size in (TINY, SMALL):
-            visitor, lane, hand = self.visit(proved=True, size=size)
-            fill(visitor)
-            self.turn()
-            reset(visitor)
-            self.turn()
-            self.reactor.advance(TAKE_TIMEOUT)  # nothing that the visitor has sent was taken meanwhile
-            self.assertGreater(len(lane.outgoing), 0)
+            lane, hand = self.held(size)
             self.reactor.advance(10.1)
             self.assertTrue(lane.closed)
             hand.socket.close()
@@ -129,7 +123,7 @@ class UnansweredTests(LaneCase):
         self.turn()
         heard = []
         for _ in range(400):
-            heard += hand.hear()
+            heard += hand.receive()
             self.turn(1)
             if heard and heard[-1][0] == RESET:
                 break
@@ -138,6 +132,6 @@ class UnansweredTests(LaneCase):
         self.assertEqual(heard[-1][0], RESET)
         body = b"".join(payload for _, payload in heard)
         self.assertEqual((set(body), len(body) <= sent), ({4}, True))
-        hand.say(RESET_FRAME)
+        hand.send(RESET_FRAME)
         self.turn()
-        self.assertEqual(self.owner.log, ["idle"])
+        self.assertEqual(self.user.log, ["idle"])

@@ -10,7 +10,8 @@ if sys.platform != "linux":
     raise SkipTest("there are no lanes on this system")
 
 from bore.relay.interface import Reason
-from tests.relay.lanecase import TINY, LaneCase, data, fill, pairOn, reset, take, wasReset
+from tests.relay.lanecase import LaneCase, data, pairOn
+from tests.relay.plugs import TINY, fill, reset, take, wasReset
 
 
 class SilentTests(LaneCase):
@@ -55,7 +56,7 @@ class SilentTests(LaneCase):
 
     def test_whoeverHasGotAnAnswerIsNotAskedAfter(self) -> None:
         visitor, _, hand = self.visit()
-        hand.say(data(b"an answer"))
+        hand.send(data(b"an answer"))
         self.turn()
         self.unacknowledged()
         self.reactor.advance(10)

@@ -14,8 +14,9 @@ if sys.platform != "linux":
 from bore.relay import fromlane, lane, lanes
 from bore.relay.lane import Lane
 from bore.wire.lane import END_FRAME, RESET
-from tests.relay.lanecase import OPENING, LaneCase, reset
+from tests.relay.lanecase import OPENING, LaneCase
 from tests.relay.laneworld import World
+from tests.relay.plugs import reset
 
 STATES = ("IDLE", "SETTLING", "JOINED", "OPENED", "SETTLED", "CLOSED")
 NAMES = {getattr(fromlane, name): name for name in STATES}
@@ -74,25 +75,25 @@ class StatesTests(LaneCase):
     def _carriesAStream(self) -> None:
         visitor, _, hand = self.visit()
         visitor.close()
-        hand.say(END_FRAME)
+        hand.send(END_FRAME)
         self.turn()
         service, _, hand = self.served()
-        hand.say(END_FRAME)
+        hand.send(END_FRAME)
         service.close()
         self.turn()
 
     def _isRefused(self) -> None:
         lane, hand = self.lane(False)
-        hand.say(OPENING)
+        hand.send(OPENING)
         self.turn()
         lane.refuse()
         self.turn()
-        self.assertEqual(hand.hearKinds(), [RESET])
+        self.assertEqual(hand.receiveKinds(), [RESET])
 
     def _closesWhereverItIs(self) -> None:
         idle, _ = self.lane()
         opened, hand = self.lane(False)
-        hand.say(OPENING)
+        hand.send(OPENING)
         visitor, settling, _ = self.visit(proved=True)
         reset(visitor)
         self.turn()

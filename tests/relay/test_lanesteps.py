@@ -16,7 +16,9 @@ from bore.relay.interface import LaneHandle, Reason
 from bore.relay.lane import Lane
 from bore.wire.lane import END_FRAME, OPEN, RESET_FRAME
 from tests.fakes import captureLog
-from tests.relay.lanecase import OPENING, LaneCase, Owner, reset, take, wasReset
+from tests.relay.lanecase import OPENING, LaneCase
+from tests.relay.laneusers import RecordingUser
+from tests.relay.plugs import reset, take, wasReset
 
 #: More than Python's stack has room for.
 MANY = 1500
@@ -30,7 +32,7 @@ def depth() -> int:
     return count
 
 
-class Queue(Owner):
+class Queue(RecordingUser):
     """
     Gives each lane that is idle to the next visitor, and refuses each visitor that comes on a lane.
 
@@ -63,7 +65,7 @@ class StepCase(LaneCase):
     def setUp(self) -> None:
         super().setUp()
         self.queue = Queue(self)
-        self.owner = self.queue
+        self.user = self.queue
         self.logged = captureLog(self)
 
     def rest(self) -> None:
@@ -93,7 +95,7 @@ class ResetTests(StepCase):
         self.rest()
         self.assertFlat(MANY)
         self.assertEqual([ending.reason for ending in self.endings], [Reason.LEFT_CUT] * MANY)
-        self.assertEqual((self.queue.ready, len(self.relay), hand.hear()), ([lane], 0, []))
+        self.assertEqual((self.queue.ready, len(self.relay), hand.receive()), ([lane], 0, []))
 
     def test_othersHaveTheirTurnMeanwhile(self) -> None:
         visitor, other, hand = self.visit(proved=True)
@@ -102,10 +104,10 @@ class ResetTests(StepCase):
         self.join(self.queue.waiting.popleft(), lane)
         visitor.send(b"hello")
         self.relay.loop.doRead()
-        self.assertTrue(hand.hear())
+        self.assertTrue(hand.receive())
         self.assertTrue(self.queue.waiting)
         reset(visitor)
-        hand.say(RESET_FRAME)
+        hand.send(RESET_FRAME)
         self.rest()
         self.assertIn(other, self.queue.ready)
 
@@ -116,8 +118,8 @@ class ResetTests(StepCase):
         lane, hand = self.lane()
         self.join(self.queue.waiting.popleft(), lane)
         self.rest()
-        self.assertEqual(hand.hearKinds(), [OPEN])
-        hand.say(END_FRAME)
+        self.assertEqual(hand.receiveKinds(), [OPEN])
+        hand.send(END_FRAME)
         self.turn()
         self.assertEqual(take(visitor), b"")
         reset(visitor)
@@ -132,7 +134,7 @@ class HostileServerTests(StepCase):
             self.queue.depths.clear()
             self.queue.log.clear()
             lane, hand = self.lane(False)
-            hand.say(*[OPENING + last] * MANY)
+            hand.send(*[OPENING + last] * MANY)
             self.rest()
             self.assertFlat(2 * MANY)
             self.assertFalse(lane.closed)
@@ -140,7 +142,7 @@ class HostileServerTests(StepCase):
 
     def test_thatTheLaneEndsIsNoticedBehindThem(self) -> None:
         lane, hand = self.lane(False)
-        hand.say(*[OPENING + END_FRAME] * MANY)
+        hand.send(*[OPENING + END_FRAME] * MANY)
         hand.socket.shutdown(socket.SHUT_WR)
         self.rest()
         self.assertTrue(lane.closed)

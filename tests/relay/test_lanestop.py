@@ -13,10 +13,10 @@ if sys.platform != "linux":
     raise SkipTest("there are no lanes on this system")
 
 from bore.relay.interface import Reason
-from bore.relay.lingering import TAKE_TIMEOUT
 from bore.relay.tolane import ToLane
 from bore.wire.lane import DATA, END, END_FRAME, RESET, RESET_FRAME
-from tests.relay.lanecase import OPENING, TINY, LaneCase, data, fill, hasEnded, reset, take, wasReset
+from tests.relay.lanecase import OPENING, LaneCase, data
+from tests.relay.plugs import TINY, hasEnded, reset, take, wasReset
 
 
 class DrainTests(LaneCase):
@@ -30,34 +30,28 @@ class DrainTests(LaneCase):
     def test_idleLanesAreClosedAtOnce(self) -> None:
         hands = [self.lane(serves)[1] for serves in (True, False, True)]
         self.assertEqual(self._drain(), ["drained"])
-        self.assertEqual(self.owner.log, ["gone"] * 3)
+        self.assertEqual(self.user.log, ["gone"] * 3)
         self.assertTrue(all(hasEnded(hand.socket) for hand in hands))
 
     def test_aLaneThatWaitsForAnAnswerToItsResetIsClosed(self) -> None:
         visitor, _, hand = self.visit(proved=True)
         reset(visitor)
         self.turn()
-        self.assertEqual(hand.hearKinds(), [RESET])
+        self.assertEqual(hand.receiveKinds(), [RESET])
         self.assertEqual(self._drain(), ["drained"])
-        self.assertEqual(self.owner.log, ["gone"])
+        self.assertEqual(self.user.log, ["gone"])
 
     def test_aLaneThatWaitsForItsServiceIsClosed(self) -> None:
         lane, hand = self.lane(False)
-        hand.say(OPENING)
+        hand.send(OPENING)
         self.turn()
         self.assertEqual(self._drain(), ["drained"])
-        self.assertEqual((self.owner.log, lane.closed), (["opened", "gone"], True))
+        self.assertEqual((self.user.log, lane.closed), (["opened", "gone"], True))
 
     def test_aLaneThatHoldsTheRestOfAStreamIsClosed(self) -> None:
-        visitor, lane, _ = self.visit(proved=True, size=TINY)
-        fill(visitor)
-        self.turn()
-        reset(visitor)
-        self.turn()
-        self.reactor.advance(TAKE_TIMEOUT)  # nothing that the visitor has sent was taken meanwhile
-        self.assertGreater(len(lane.outgoing), 0)
+        self.held(TINY)
         self.assertEqual(self._drain(), ["drained"])
-        self.assertEqual(self.owner.log, ["gone"])
+        self.assertEqual(self.user.log, ["gone"])
 
     def test_aVisitorMayFinish(self) -> None:
         visitor, _, hand = self.visit()
@@ -65,15 +59,15 @@ class DrainTests(LaneCase):
         log = self._drain()
         visitor.send(b"question")
         self.turn()
-        self.assertEqual(hand.hear(), [(DATA, b"question")])
-        hand.say(data(b"answer"), END_FRAME)
+        self.assertEqual(hand.receive(), [(DATA, b"question")])
+        hand.send(data(b"answer"), END_FRAME)
         self.turn()
         self.assertEqual((log, take(visitor)), ([], b"answer"))
         visitor.shutdown(socket.SHUT_WR)
         self.turn()
         self.assertEqual((log, [e.reason for e in self.endings]), (["drained"], [Reason.FINISHED]))
-        self.assertEqual((hand.hearKinds(), idle.closed), ([END], True))
-        self.assertEqual(sorted(self.owner.log), ["gone", "gone"])
+        self.assertEqual((hand.receiveKinds(), idle.closed), ([END], True))
+        self.assertEqual(sorted(self.user.log), ["gone", "gone"])
 
     def test_aVisitorThatDoesNotFinishIsCut(self) -> None:
         for proved in (True, False):
@@ -85,7 +79,7 @@ class DrainTests(LaneCase):
             self.reactor.advance(0.2)
             self.assertEqual((log, [e.reason for e in self.endings]), (["drained"], [Reason.STOPPED]))
             self.assertTrue(wasReset(visitor))
-            self.assertEqual((self.given, self.owner.log), ([], ["gone"]))
+            self.assertEqual((self.given, self.user.log), ([], ["gone"]))
 
     def setUpAgain(self) -> None:
         """A relay drains once."""
@@ -103,13 +97,13 @@ class HalfOpenTests(LaneCase):
 
     def test_aHalfOpenVisitorThatFallsSilentIsCutAndTheLaneLivesOn(self) -> None:
         visitor, _, hand = self.visit(proved=True)
-        hand.say(END_FRAME)
+        hand.send(END_FRAME)
         self.turn()
         self.assertTrue(hasEnded(visitor))
         for _ in range(20):
             self.reactor.advance(75)
         self.assertEqual([e.reason for e in self.endings], [Reason.HALF_OPEN])
-        self.assertEqual((hand.hearKinds(), self.owner.log), ([RESET], ["idle"]))
+        self.assertEqual((hand.receiveKinds(), self.user.log), ([RESET], ["idle"]))
         with self.assertRaises(OSError):
             visitor.send(b"anybody there?")
 
@@ -117,7 +111,7 @@ class HalfOpenTests(LaneCase):
         visitor, lane, hand = self.visit(proved=True)
         visitor.shutdown(socket.SHUT_WR)
         self.turn()
-        self.assertEqual(hand.hearKinds(), [END])
+        self.assertEqual(hand.receiveKinds(), [END])
         for _ in range(20):
             self.reactor.advance(75)
         self.assertEqual(([e.reason for e in self.endings], lane.closed), ([Reason.HALF_OPEN], True))
@@ -127,7 +121,7 @@ class HalfOpenTests(LaneCase):
         visitor, _, hand = self.visit(proved=True)
         visitor.shutdown(socket.SHUT_WR)
         for _ in range(30):
-            hand.say(data(b"x"))
+            hand.send(data(b"x"))
             self.turn(2)
             self.reactor.advance(75)
         self.assertEqual((take(visitor), self.endings), (b"x" * 30, []))
@@ -198,20 +192,20 @@ class NoRoomTests(LaneCase):
         broken.restore()
         other.send(b"still here")
         self.turn()
-        self.assertEqual(otherHand.hear(), [(DATA, b"still here")])
+        self.assertEqual(otherHand.receive(), [(DATA, b"still here")])
 
     def test_aRefusedVisitorLeavesTheLaneForTheNext(self) -> None:
         lane, hand = self.lane(False)
-        hand.say(OPENING, data(b"hello"))
+        hand.send(OPENING, data(b"hello"))
         self.turn()
         lane.refuse()
         self.turn()
-        self.assertEqual(hand.hearKinds(), [RESET])
-        hand.say(data(b"not heard yet"), RESET_FRAME, OPENING)
+        self.assertEqual(hand.receiveKinds(), [RESET])
+        hand.send(data(b"not heard yet"), RESET_FRAME, OPENING)
         self.turn()
-        self.assertEqual(self.owner.log, ["opened", "idle", "opened"])
+        self.assertEqual(self.user.log, ["opened", "idle", "opened"])
         service, inner = self.stream()
         self.serve(inner, lane, b"PROXY\r\n")
-        hand.say(data(b"to the next"), END_FRAME)
+        hand.send(data(b"to the next"), END_FRAME)
         self.turn()
         self.assertEqual(take(service), b"PROXY\r\nto the next")

@@ -22,8 +22,8 @@ from bore.relay.splice import SpliceRelay
 from bore.streams.reactor import IReactor
 from bore.streams.tcpinfo import unacknowledged
 from tests.fakes import FakeReactor
-from tests.relay.contract import reset, tcpPair
 from tests.relay.encrypted import tlsPair
+from tests.relay.plugs import reset, tcpPair
 from tests.support import eventually, receiveAll
 
 

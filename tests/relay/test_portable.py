@@ -14,8 +14,8 @@ from bore.relay.portable import PortableRelay
 from bore.relay.readout import ReadOutTransport
 from bore.streams.reactor import IReactor
 from tests.fakes import FakeReactor
-from tests.relay import contract, earlycontract
-from tests.relay.contract import reset, tcpPair
+from tests.relay import bytescontract, earlycontract, endingcontract
+from tests.relay.plugs import reset, tcpPair
 from tests.support import receiveExactly
 
 
@@ -24,19 +24,19 @@ class _Portable:
         return PortableRelay(reactor, halfOpenTimeout)
 
 
-class PortableBytesTests(_Portable, contract.BytesContract):
+class PortableBytesTests(_Portable, bytescontract.BytesContract):
     """Bytes through the portable backend."""
 
 
-class PortableEndingTests(_Portable, contract.EndingContract):
+class PortableEndingTests(_Portable, endingcontract.EndingContract):
     """Ends of streams in the portable backend."""
 
 
-class PortableDrainTests(_Portable, contract.DrainContract):
+class PortableDrainTests(_Portable, endingcontract.DrainContract):
     """The end of the portable backend itself."""
 
 
-class PortableHalfOpenTests(_Portable, contract.HalfOpenContract):
+class PortableHalfOpenTests(_Portable, endingcontract.HalfOpenContract):
     """Half-open pairs in the portable backend."""
 
 
@@ -44,7 +44,7 @@ class PortableEarlyAnswerTests(_Portable, earlycontract.EarlyAnswerContract):
     """Early answers in the portable backend."""
 
 
-class PortableChurnTests(_Portable, contract.ChurnContract):
+class PortableChurnTests(_Portable, endingcontract.ChurnContract):
     """Descriptors used again in the portable backend."""
 
 

@@ -18,12 +18,13 @@ from bore.relay.lanes import LaneRelay
 from bore.relay.splice import SpliceRelay
 from bore.streams.reactor import IReactor
 from tests.fakes import captureLog
-from tests.relay import contract
-from tests.relay.laned import LanedRelay
+from tests.relay import bytescontract
+from tests.relay.lanedrelay import LanedRelay
+from tests.relay.relaycase import RelayContract, inThread
 from tests.support import receiveAll
 
 
-class _Refused(contract.RelayContract):
+class _Refused(RelayContract):
     """
     Has os.splice fail.
 
@@ -71,18 +72,18 @@ class _Laned:
         return LanedRelay(reactor, halfOpenTimeout)
 
 
-class IntoPipesTests(_Splice, _Refused, contract.BytesContract):
+class IntoPipesTests(_Splice, _Refused, bytescontract.BytesContract):
     """It is refused at the first call."""
 
 
-class OutOfPipesTests(_Splice, _Refused, contract.BytesContract):
+class OutOfPipesTests(_Splice, _Refused, bytescontract.BytesContract):
     """It is refused when bytes are in a pipe."""
 
     error = errno.ENOSYS
     outOfPipes = True
 
 
-class AfterAWhileTests(_Splice, _Refused, contract.BytesContract):
+class AfterAWhileTests(_Splice, _Refused, bytescontract.BytesContract):
     """It is refused in the middle of streams, as when a filter is installed."""
 
     error = errno.EPERM
@@ -90,13 +91,13 @@ class AfterAWhileTests(_Splice, _Refused, contract.BytesContract):
     calls = 7
 
 
-class LaneIntoPipesTests(_Laned, _Refused, contract.BytesContract):
+class LaneIntoPipesTests(_Laned, _Refused, bytescontract.BytesContract):
     """It is refused at the first call, on lanes."""
 
     error = errno.EOPNOTSUPP
 
 
-class LaneOutOfPipesTests(_Laned, _Refused, contract.BytesContract):
+class LaneOutOfPipesTests(_Laned, _Refused, bytescontract.BytesContract):
     """It is refused when bytes are in a pipe, on lanes."""
 
     outOfPipes = True
@@ -109,7 +110,7 @@ class OnceTests(_Refused):
     def makeRelay(self, reactor: IReactor, halfOpenTimeout: float) -> Relay:
         return LaneRelay(reactor, halfOpenTimeout)
 
-    @contract.inThread
+    @inThread
     def test_nobodyTriesAgain(self) -> None:
         for _ in range(5):
             pair = self.joined()

@@ -8,7 +8,8 @@ from bore.relay import loop
 from bore.relay.interface import Stream
 from bore.relay.lane import Lane
 from bore.timing.turns import MIN_COST
-from tests.relay.lanecase import Hand, LaneCase, data, fill, reset, take
+from tests.relay.lanecase import Hand, LaneCase, data
+from tests.relay.plugs import fill, reset, take
 
 #: The reads and frames that fit in one turn.
 TURN = loop._TURN // MIN_COST
@@ -55,7 +56,7 @@ class LaneShareTests(LaneCase):
         visits = self.flooded(100)
         self.relay.loop.doRead()
         for _ in range(10):
-            hand.say(data(b"hello"))
+            hand.send(data(b"hello"))
             for _ in range(3):
                 self.relay.loop.doRead()
             self.assertEqual(take(quiet), b"hello")

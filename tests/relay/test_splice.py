@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import gc
-import os
-import socket
 import sys
-import tracemalloc
-from typing import Any, cast
-
-from twisted.internet import reactor
-from twisted.internet.error import ConnectionDone
-from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
 
 if sys.platform != "linux":
     from twisted.trial.unittest import SkipTest
 
     raise SkipTest("there is no splice on this system")
 
+from typing import cast
+
+from twisted.internet import reactor
+from twisted.trial.unittest import SynchronousTestCase
+
 from bore.relay import backend, loop, pipes
-from bore.relay.flow import Flow
-from bore.relay.interface import Ending, Reason, Relay, Stream
-from bore.relay.lingering import TAKE_TIMEOUT
-from bore.relay.pipes import Pipe, PipePool
+from bore.relay.interface import Relay
 from bore.relay.portable import PortableRelay
 from bore.relay.splice import SpliceRelay
 from bore.streams.reactor import IReactor
-from tests.fakes import FakeReactor
-from tests.relay import contract, earlycontract
-from tests.relay.contract import tcpPair
+from tests.relay import bytescontract, earlycontract, endingcontract
 
 
 class _Splice:
@@ -39,19 +27,19 @@ class _Splice:
         return SpliceRelay(reactor, halfOpenTimeout)
 
 
-class SpliceBytesTests(_Splice, contract.BytesContract):
+class SpliceBytesTests(_Splice, bytescontract.BytesContract):
     """Bytes through the splice backend."""
 
 
-class SpliceEndingTests(_Splice, contract.EndingContract):
+class SpliceEndingTests(_Splice, endingcontract.EndingContract):
     """Ends of streams in the splice backend."""
 
 
-class SpliceDrainTests(_Splice, contract.DrainContract):
+class SpliceDrainTests(_Splice, endingcontract.DrainContract):
     """The end of the splice backend itself."""
 
 
-class SpliceHalfOpenTests(_Splice, contract.HalfOpenContract):
+class SpliceHalfOpenTests(_Splice, endingcontract.HalfOpenContract):
     """Half-open pairs in the splice backend."""
 
 
@@ -59,11 +47,11 @@ class SpliceEarlyAnswerTests(_Splice, earlycontract.EarlyAnswerContract):
     """Early answers in the splice backend."""
 
 
-class SpliceChurnTests(_Splice, contract.ChurnContract):
+class SpliceChurnTests(_Splice, endingcontract.ChurnContract):
     """Descriptors used again in the splice backend."""
 
 
-class WithoutPipesTests(_Splice, contract.BytesContract):
+class WithoutPipesTests(_Splice, bytescontract.BytesContract):
     """Bytes when no pipe can be had."""
 
     def setUp(self) -> None:
@@ -71,7 +59,7 @@ class WithoutPipesTests(_Splice, contract.BytesContract):
         super().setUp()
 
 
-class SmallPipesTests(_Splice, contract.BytesContract):
+class SmallPipesTests(_Splice, bytescontract.BytesContract):
     """Bytes through pipes of the least size."""
 
     def setUp(self) -> None:
@@ -79,7 +67,7 @@ class SmallPipesTests(_Splice, contract.BytesContract):
         super().setUp()
 
 
-class SmallTurnsTests(_Splice, contract.BytesContract):
+class SmallTurnsTests(_Splice, bytescontract.BytesContract):
     """Bytes when every stream has to wait for its next turn all the time."""
 
     def setUp(self) -> None:
@@ -87,285 +75,6 @@ class SmallTurnsTests(_Splice, contract.BytesContract):
         self.patch(loop, "_SHARE", 1)
         self.patch(loop, "_LEAST_SHARE", 1)
         super().setUp()
-
-
-class PipePoolTests(SynchronousTestCase):
-    """Pipes, as long as there are some."""
-
-    def setUp(self) -> None:
-        self.pool = PipePool()
-        self.addCleanup(self.pool.close)
-
-    def test_aPipeHoldsAMegabyte(self) -> None:
-        pipe = self.pool.take()
-        assert pipe is not None
-        self.assertEqual(pipe.size, fcntl.fcntl(pipe.writer, fcntl.F_GETPIPE_SZ))
-        self.assertEqual(pipe.size, 1 << 20)
-        self.pool.give(pipe)
-
-    def test_anEmptyPipeIsUsedAgainAndAFullOneIsNot(self) -> None:
-        pipe = self.pool.take()
-        assert pipe is not None
-        self.pool.give(pipe)
-        self.assertIs(self.pool.take(), pipe)
-        pipe.fill = os.write(pipe.writer, b"left over")
-        self.pool.give(pipe)
-        self.assertIsNot(self.pool.take(), pipe)
-
-    def test_thereAreOnlySoMany(self) -> None:
-        taken = [self.pool.take() for _ in range(pipes.MAX_PIPES)]
-        self.assertIsNone(self.pool.take())
-        for pipe in taken:
-            self.pool.give(cast(Pipe, pipe))
-        self.assertIsNotNone(self.pool.take())
-
-    def test_fewAreKept(self) -> None:
-        before = len(os.listdir("/proc/self/fd"))
-        for pipe in [self.pool.take() for _ in range(30)]:
-            self.pool.give(cast(Pipe, pipe))
-        self.assertLessEqual(len(os.listdir("/proc/self/fd")) - before, 16)
-
-    def test_withoutDescriptorsThereIsNone(self) -> None:
-        def noDescriptors(flags: int) -> tuple[int, int]:
-            raise OSError(errno.EMFILE, "Too many open files")
-
-        self.patch(os, "pipe2", noDescriptors)
-        self.assertIsNone(self.pool.take())
-
-    def test_theLastDescriptorsForVisitorsAreNotForPipes(self) -> None:
-        """What a pipe takes there would be missing where a client comes for a visitor, who was accepted already."""
-        last = max(map(int, os.listdir("/proc/self/fd"))) + 1
-        held = [os.dup(0)]
-        try:
-            while held[-1] < last:
-                held.append(os.dup(0))
-            for spare, given in ((1, False), (2, True)):  # those behind the last one that is not for the last eighth
-                limit = next(n for n in range(1, 2 * last) if n - n // 8 == last + 1 + spare)
-                pool = PipePool(limit)
-                self.addCleanup(pool.close)
-                pipe = pool.take()
-                self.assertEqual(pipe is not None, given)
-                if pipe is not None:
-                    pool.give(pipe)
-        finally:
-            for number in held:
-                os.close(number)
-
-    def test_aUserWhoHasUsedUpHisPagesGetsSmallerOnesThenNone(self) -> None:
-        real = fcntl.fcntl
-
-        def limited(most: int) -> Any:
-            def call(fd: int, command: int, size: int = 0) -> int:
-                if command == fcntl.F_SETPIPE_SZ and size > most:
-                    raise PermissionError(errno.EPERM, "Operation not permitted")
-                return min(most, real(fd, command, size)) if command == fcntl.F_GETPIPE_SZ else real(fd, command, size)
-
-            return call
-
-        self.patch(fcntl, "fcntl", limited(1 << 18))
-        pipe = self.pool.take()
-        assert pipe is not None
-        self.assertEqual(pipe.size, 1 << 18)
-        self.patch(fcntl, "fcntl", limited(8192))
-        before = len(os.listdir("/proc/self/fd"))
-        self.assertIsNone(self.pool.take())
-        self.assertLessEqual(len(os.listdir("/proc/self/fd")), before)
-        pipe.close()
-
-
-class Refusing:
-    """An epoll that has no room left."""
-
-    closed = True
-
-    def register(self, fd: int, mask: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-
-class TurnTests(SynchronousTestCase):
-    """One turn of the relay, and what a pair holds between its turns."""
-
-    def setUp(self) -> None:
-        self.reactor = FakeReactor()
-        self.relay = SpliceRelay(cast(IReactor, self.reactor), 600)
-        self.addCleanup(self._close)
-        self.sockets: list[socket.socket] = []
-        self.endings: list[Ending] = []
-
-    def _close(self) -> None:
-        if self.relay._drained is None:
-            self.relay.drain(0)
-        self.reactor.advance(0)
-        for sock in self.sockets:
-            sock.close()
-
-    def pair(self, early: bytes = b"") -> tuple[socket.socket, socket.socket]:
-        left, innerLeft = tcpPair()
-        right, innerRight = tcpPair()
-        self.sockets += [left, right]
-        self.relay.join(Stream(innerLeft, early), Stream(innerRight), self.endings.append)
-        return left, right
-
-    def fill(self, sock: socket.socket) -> int:
-        sock.setblocking(False)
-        sent = 0
-        try:
-            while True:
-                sent += sock.send(bytes(1 << 16))
-        except BlockingIOError:
-            return sent
-
-    def test_aTurnMovesABoundedNumberOfBytes(self) -> None:
-        left, _ = self.pair()
-        sent = self.fill(left)
-        self.assertGreater(sent, 2 << 20)
-        self.relay.loop.doRead()
-        [pair] = list(self.relay._pairs)
-        self.assertGreater(pair.moved, 0)
-        self.assertLessEqual(pair.moved, (1 << 20) + pipes.PIPE_SIZE)
-
-    def test_bulkIsSpliced(self) -> None:
-        spliced: list[int] = []
-        real = os.splice
-
-        def counting(*arguments: Any, **more: Any) -> int:
-            count = real(*arguments, **more)
-            spliced.append(count)
-            return count
-
-        self.patch(os, "splice", counting)
-        left, _ = self.pair()
-        sent = self.fill(left)
-        self.relay.loop.doRead()
-        self.reactor.advance(0)
-        self.assertGreater(sum(spliced), sent // 4)
-        spliced.clear()
-        left2, _ = self.pair()
-        left2.send(b"a small message")
-        self.relay.loop.doRead()
-        self.assertEqual(spliced, [])
-
-    def test_anIdlePairHoldsNoPipe(self) -> None:
-        left, right = self.pair()
-        self.fill(left)
-        right.settimeout(0.2)
-        got = 0
-        while True:
-            self.relay.loop.doRead()
-            self.reactor.advance(0)
-            try:
-                got += len(right.recv(1 << 20))
-            except TimeoutError:
-                break
-        [pair] = list(self.relay._pairs)
-        self.assertEqual((pair.moved, pair.left.pipe, pair.right.pipe), (got, None, None))  # type: ignore[attr-defined]
-        self.assertEqual(self.relay.loop.pipes._used, 0)
-
-    def test_anIdlePairCostsLittleMemory(self) -> None:
-        ends = [(tcpPair(), tcpPair()) for _ in range(300)]
-        self.sockets += [sock for pair in ends for near, far in pair for sock in (near, far)]
-        ended = self.endings.append
-        for (_, left), (_, right) in ends[:100]:
-            self.relay.join(Stream(left), Stream(right), ended)
-        gc.collect()
-        tracemalloc.start()
-        self.addCleanup(tracemalloc.stop)
-        before = tracemalloc.get_traced_memory()[0]
-        for (_, left), (_, right) in ends[100:]:
-            self.relay.join(Stream(left), Stream(right), ended)
-        self.relay.loop.doRead()
-        each = (tracemalloc.get_traced_memory()[0] - before) / 200
-        self.assertLess(each, 2048 - 2 * 100, "with room for the two socket objects, which were made before")
-
-    def test_aResetIsNoticedWhileNobodyReads(self) -> None:
-        left, _ = self.pair()
-        self.fill(left)
-        for _ in range(20):
-            self.relay.loop.doRead()
-            self.reactor.advance(0)
-        contract.reset(left)
-        self.relay.loop.doRead()
-        self.assertEqual(self.endings, [], "what was sent before the reset may still be taken")
-        self.reactor.advance(TAKE_TIMEOUT)
-        self.reactor.pump([0.25] * int(4 * TAKE_TIMEOUT + 2))
-        self.assertEqual([ending.reason for ending in self.endings], [Reason.LEFT_CUT])
-
-    def test_aFaultOfOursAtTheStartLeavesNoPairBehind(self) -> None:
-        class Faulty(Exception):
-            pass
-
-        def fail(end: Any) -> None:
-            raise Faulty
-
-        self.patch(Flow, "deliver", fail)
-        self.pair(b"what was read before")
-        self.assertEqual(([ending.reason for ending in self.endings], len(self.relay)), ([Reason.FAILED], 0))
-        self.assertEqual(len(self.flushLoggedErrors(Faulty)), 1)
-
-    def test_aFaultOfOursCostsOnePairAndNoOther(self) -> None:
-        class Faulty(Exception):
-            pass
-
-        def fail(end: Any) -> None:
-            raise Faulty
-
-        left, right = self.pair()
-        broken = self.patch(Flow, "moveSmall", fail)
-        left.sendall(b"x")
-        self.relay.loop.doRead()
-        self.assertEqual([ending.reason for ending in self.endings], [Reason.FAILED])
-        self.assertEqual(len(self.flushLoggedErrors(Faulty)), 1)
-        broken.restore()
-        left, right = self.pair()
-        left.sendall(b"the next one")
-        self.relay.loop.doRead()
-        self.assertEqual(right.recv(100), b"the next one")
-
-    def test_streamsThatTheSystemWillNotServeAreClosed(self) -> None:
-        self.relay.close()
-        near, far = tcpPair()
-        self.sockets.append(near)
-        self.relay.loop._epoll = cast(Any, Refusing())
-        self.relay.join(Stream(far), Stream(tcpPair()[1]), self.endings.append)
-        self.assertEqual([ending.reason for ending in self.endings], [Reason.FAILED])
-        self.assertEqual((far.fileno(), len(self.relay)), (-1, 0))
-
-    def test_itMayCloseInTheMiddleOfATurn(self) -> None:
-        left, right = self.pair()
-        self.relay.drain(60)
-        left.close()
-        right.close()
-        self.relay.loop.doRead()
-        self.assertEqual([ending.reason for ending in self.endings], [Reason.FINISHED])
-        self.assertEqual((self.relay.loop.fileno(), self.reactor.getReaders()), (-1, []))
-        self.relay.loop.connectionLost(Failure(ConnectionDone()))
-
-    def test_anEventForADescriptorThatIsNoLongerOursMeansNothing(self) -> None:
-        class Stale:
-            """An epoll that tells of things that are long over."""
-
-            def __init__(self, real: Any, fds: list[int]) -> None:
-                self.real = real
-                self.fds = fds
-
-            def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
-                self.real.poll(timeout, most)
-                return [(fd, 0x1 | 0x4 | 0x10 | 0x2000) for fd in self.fds]
-
-            def __getattr__(self, name: str) -> Any:
-                return getattr(self.real, name)
-
-        left, right = self.pair()
-        [pair] = list(self.relay._pairs)
-        fds = [pair.left.fd, pair.right.fd, 99999]  # type: ignore[attr-defined]
-        self.relay.loop._epoll = cast(Any, Stale(self.relay.loop._epoll, fds))
-        self.relay.loop.doRead()
-        self.relay.loop.doRead()
-        self.assertEqual(self.endings, [])
-        left.sendall(b"still joined")
-        self.relay.loop.doRead()
-        self.assertEqual(right.recv(100), b"still joined")
-        self.relay.loop._epoll = cast(Any, self.relay.loop._epoll).real
 
 
 class BackendTests(SynchronousTestCase):

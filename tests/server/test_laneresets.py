@@ -17,8 +17,8 @@ from bore.server.server import Server
 from bore.server.settings import Bounds, ServerSettings
 from bore.streams.reactor import IReactor
 from bore.wire.lane import OPEN, RESET_FRAME
-from tests.relay.contract import reset
-from tests.relay.lanecase import Hand, Plugs
+from tests.relay.lanecase import Hand
+from tests.relay.plugs import Plugs, reset
 from tests.server.case import SessionCase
 
 #: More than Python's stack has room for, were each served inside the one before.
@@ -89,7 +89,7 @@ class ResetTests(SessionCase):
         hand = self.lane()
         first = self.visit(self.opened.port)
         self.resets()
-        hand.say(RESET_FRAME)
+        hand.send(RESET_FRAME)
         reset(first)
         self.assertNothingIsLeft()
 
@@ -98,4 +98,4 @@ class ResetTests(SessionCase):
         self.visit(self.opened.port)
         hand = self.lane()
         self.assertNothingIsLeft(1)
-        self.assertEqual(hand.hearKinds(), [OPEN])
+        self.assertEqual(hand.receiveKinds(), [OPEN])

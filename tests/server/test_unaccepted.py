@@ -19,7 +19,7 @@ from bore.wire.extension import Goodbye, Open, Opened, encode
 from bore.wire.extension import Visitor as VisitorMessage
 from bore.wire.messages import Accept
 from tests.fakes import FakeTransport
-from tests.relay.contract import reset
+from tests.relay.plugs import reset
 from tests.server.case import SessionCase
 from tests.server.lanecase import LaneCase
 

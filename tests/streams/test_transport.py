@@ -18,8 +18,8 @@ from bore.streams.transport import CLOSE_TIMEOUT, SocketTransport
 from bore.tls.contexts import clientContext
 from bore.tls.tlssocket import TlsSocket
 from tests.fakes import FakeReactor
-from tests.relay.encrypted import tlsPair
-from tests.relay.lanecase import TINY, Plugs, fill
+from tests.relay.encrypted import tlsPair, withoutRoomForEnds
+from tests.relay.plugs import TINY, Plugs, fill
 from tests.tls.rekeying import Rekeying
 from tests.tls.tlscase import TlsCase
 
@@ -87,15 +87,7 @@ class EncryptedTests(SynchronousTestCase):
 
     def test_aCloseWithoutRoomForItsEndIsTriedAgain(self) -> None:
         transport, _, client = self.transport()
-        real = TlsSocket.shutdown
-        full = [True]
-
-        def shutdown(sock: TlsSocket, how: int) -> None:
-            if full:
-                raise BlockingIOError
-            real(sock, how)
-
-        self.patch(TlsSocket, "shutdown", shutdown)
+        full = withoutRoomForEnds(self)
         transport.write(b"goodbye")
         transport.loseConnection()
         for _ in range(3):
@@ -112,15 +104,7 @@ class EncryptedTests(SynchronousTestCase):
 
     def test_anEndWithoutRoomIsSentLater(self) -> None:
         transport, _, client = self.transport()
-        real = TlsSocket.shutdown
-        full = [True]
-
-        def shutdown(sock: TlsSocket, how: int) -> None:
-            if full:
-                raise BlockingIOError
-            real(sock, how)
-
-        self.patch(TlsSocket, "shutdown", shutdown)
+        full = withoutRoomForEnds(self)
         transport.loseWriteConnection()
         transport.doWrite()
         with self.assertRaises(BlockingIOError):

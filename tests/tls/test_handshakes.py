@@ -21,7 +21,7 @@ from bore.tls.contexts import clientContext, serverContext
 from bore.tls.handshakes import HANDSHAKE_TIMEOUT, Handshake
 from bore.tls.tlssocket import TlsSocket
 from tests.fakes import FakeReactor
-from tests.relay.contract import reset
+from tests.relay.plugs import reset
 from tests.support import eventually
 from tests.tls.tlscase import TlsCase, clientOffer, descriptors, longCredentials, plainPair, receive, serverOffer
 from tests.wire.strategies import UNHURRIED

@@ -10,7 +10,7 @@ import weakref
 
 from bore.streams.encryption import RECORD, TlsError, encryptedSize
 from bore.tls.tlssocket import TlsSocket
-from tests.relay.contract import reset
+from tests.relay.plugs import reset
 from tests.support import eventually
 from tests.tls.tlscase import TlsCase, awaitBytes, plainPair, receive, receiveInto
 

@@ -12,37 +12,12 @@ from bore.relay.lanes import LaneRelay
 from bore.streams.reactor import IReactor
 from bore.wire.extension import Visitor
 from bore.wire.lane import openFrame, readOpen
-from tests.relay.contract import HalvedRelay, reset, tcpPair
+from tests.relay.laneusers import LaneSide
+from tests.relay.plugs import reset, tcpPair
+from tests.relay.relaycase import HalvedRelay
 
 
-class Side:
-    """
-    One side's lanes.
-
-    :ivar ready: lanes that are idle, the freshest last.
-    :ivar lost: how many are gone.
-    """
-
-    def __init__(self) -> None:
-        self.ready: list[Lane] = []
-        self.lost = 0
-
-    def opened(self, lane: LaneHandle, visitor: bytes) -> None:
-        assert isinstance(lane, Lane)
-        raise NotImplementedError
-
-    def idle(self, lane: LaneHandle) -> None:
-        assert isinstance(lane, Lane)
-        self.ready.append(lane)
-
-    def gone(self, lane: LaneHandle) -> None:
-        assert isinstance(lane, Lane)
-        self.lost += 1
-        if lane in self.ready:
-            self.ready.remove(lane)
-
-
-class ClientSide(Side):
+class ClientSide(LaneSide):
     """Joins each visitor with the stream that belongs to it."""
 
     def __init__(self, relay: LaneRelay) -> None:
@@ -77,7 +52,7 @@ class LanedRelay(HalvedRelay):
     ) -> None:
         self.near = LaneRelay(reactor, halfOpenTimeout)
         self.far = LaneRelay(reactor, halfOpenTimeout)
-        self.server = Side()
+        self.server = LaneSide()
         self.client = ClientSide(self.far)
         self.made = 0
         self._pair = pair
