@@ -112,7 +112,7 @@ def _local(program: str, arguments: Sequence[str]) -> int:
 
     command = clientCommand(program).parse(arguments)
     reactor = _begin(untyped, command.log)
-    service = ClientService(reactor, command.settings, logged(reactor, command.log.visitors))
+    service = ClientService(reactor, command.settings, command.tunnels, logged(reactor, command.log.visitors))
     code = exits.OK
 
     def gaveUp(reason: Failure) -> None:

@@ -125,12 +125,12 @@ class Demo(MultiService):
 
     def _makeClient(self, localPort: int, controlPort: int) -> ClientService:
         settings = ClientSettings(
-            TunnelSpec(Target(localPort, _LOOPBACK), self._options.port),
             (ServerAddress(_LOOPBACK, controlPort),),
             reconnect=False,
             portableRelay=self._options.portableRelay,
         )
-        return ClientService(self._reactor, settings, clientLog(self._reactor, self._options.log.visitors))
+        tunnel = TunnelSpec(Target(localPort, _LOOPBACK), self._options.port)
+        return ClientService(self._reactor, settings, [tunnel], clientLog(self._reactor, self._options.log.visitors))
 
     async def _fetch(self, url: str) -> None:
         agent = Agent.usingEndpointFactory(self._reactor, _Loopback(self._reactor))

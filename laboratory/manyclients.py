@@ -79,10 +79,8 @@ def main() -> None:
     globalLogPublisher.addObserver(cast(ILogObserver, observe))
     for n in range(count):
         descriptors = descriptorsForVisitors(FOR_CONTROL)
-        settings = ClientSettings(
-            TunnelSpec(Target(local, "127.0.0.1")), (ServerAddress(host),), descriptors=descriptors
-        )
-        service = ClientService(reactor, settings)
+        settings = ClientSettings((ServerAddress(host),), descriptors=descriptors)
+        service = ClientService(reactor, settings, [TunnelSpec(Target(local, "127.0.0.1"))])
         # Not all at once: this is not what is tested.
         reactor.callLater(n / 200, service.startService)
     signal.signal(signal.SIGUSR1, lambda *_: reactor.callFromThread(reactor.cut))

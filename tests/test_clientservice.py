@@ -35,14 +35,13 @@ class ServiceCase(TestCase):
     def client(self, port: int, **settings: object) -> ClientService:
         """A client of the server at this port."""
         made = ClientSettings(
-            TunnelSpec(Target(freePort(), "127.0.0.1")),
             (ServerAddress(self.host, port),),
             stateFolder=temporaryFolder(self),
             **settings,  # type: ignore[arg-type]
         )
         sink = Sink()
         sink.subscribe(self.events.append)
-        return ClientService(cast(IReactor, reactor), made, sink)
+        return ClientService(cast(IReactor, reactor), made, [TunnelSpec(Target(freePort(), "127.0.0.1"))], sink)
 
     def server(self) -> ServerService:
         """A server, which runs until the test ends."""

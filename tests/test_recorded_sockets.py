@@ -212,11 +212,11 @@ class ClientTests(TestCase):
         client = ClientService(
             cast(IReactor, reactor),
             ClientSettings(
-                TunnelSpec(Target(freePort(), "127.0.0.1"), port),
                 (ServerAddress(host, server.port),),
                 secret,
                 reconnect=False,
             ),
+            [TunnelSpec(Target(freePort(), "127.0.0.1"), port)],
         )
         reasons: list[BaseException] = []
 

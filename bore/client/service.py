@@ -1,8 +1,9 @@
-"""The client as a service: it keeps a tunnel up, and ends in order."""
+"""The client as a service: it keeps its tunnels up, and ends in order."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Final
 
 from twisted.application.service import Service
@@ -15,6 +16,7 @@ from bore.client.servers import Servers
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.state import Memory, NoMemory, StateFile
 from bore.client.tunnel import Tunnel
+from bore.client.tunnelspec import TunnelSpec
 from bore.client.visitors import Visitors
 from bore.events import NothingToReload, ShortSecret, Sink, Stopped
 from bore.relay.backend import makeRelay
@@ -29,14 +31,18 @@ class ClientService(Service):
     """
     The whole client. It can be started again after it was stopped.
 
+    :param tunnels: what the user wants; exactly one tunnel so far.
     :param sink: gets the events; None: they are logged.
     """
 
-    def __init__(self, reactor: IReactor, settings: ClientSettings, sink: Sink | None = None) -> None:
+    def __init__(
+        self, reactor: IReactor, settings: ClientSettings, tunnels: Sequence[TunnelSpec], sink: Sink | None = None
+    ) -> None:
+        (self._spec,) = tunnels
         self._reactor = reactor
         self._settings = settings
         self._sink = logged(reactor) if sink is None else sink
-        self._tunnel = Tunnel(reactor, settings.tunnel, self._memory, self._sink)
+        self._tunnel = Tunnel(reactor, self._spec, self._memory, self._sink)
         self._link: ServerLink | None = None
         self._visitors: Visitors | None = None
 
@@ -106,4 +112,4 @@ class ClientService(Service):
         folder = self._settings.stateFolder
         if folder is None:
             return NoMemory()
-        return StateFile(folder, str(server), str(self._settings.tunnel.target), self._sink)
+        return StateFile(folder, str(server), str(self._spec.target), self._sink)

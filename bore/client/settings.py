@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from bore.client.tunnelspec import TunnelSpec
 from bore.relay.interface import HALF_OPEN_TIMEOUT, MAX_VISITORS
 from bore.streams.addresses import hostPort
 from bore.tls.settings import ClientTls
@@ -32,9 +31,8 @@ class ServerAddress(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
     """
-    How a client behaves.
+    How a client behaves, whichever tunnels it has.
 
-    :ivar tunnel: what the user wants of the tunnel.
     :ivar servers: the servers, one of which is used at a time; the first one first.
     :ivar secret: the secret that is shared with the servers, or None.
     :ivar reconnect: whether to try again when the server cannot be reached or is lost.
@@ -50,7 +48,6 @@ class ClientSettings:
     :ivar portableRelay: whether to do without splice.
     """
 
-    tunnel: TunnelSpec
     servers: tuple[ServerAddress, ...]
     secret: Secret | None = None
     reconnect: bool = True

@@ -11,16 +11,18 @@ from bore.wire.proxyprotocol import Version
 @dataclass(frozen=True, slots=True)
 class TunnelSpec:
     """
-    What the user wants of one tunnel. Equal specs ask for the same.
+    What the user wants of one tunnel. Equal specs ask for the same tunnel.
 
     :ivar target: where the local service is.
     :ivar port: the public port to ask for; 0: any.
     :ivar proxyProtocol: the version of the PROXY protocol in which the local service gets the visitors' addresses;
         None: it does not get them.
     :ivar maxVisitors: the number of visitors that are served at the same time; 0: no limit but the program's.
+    :ivar name: what the user calls the tunnel, unique in a client; an only tunnel needs none.
     """
 
     target: Target
     port: int = 0
     proxyProtocol: Version | None = None
     maxVisitors: int = 0
+    name: str = ""

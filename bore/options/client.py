@@ -23,6 +23,7 @@ class ClientCommand:
     """The result of parsing ``bore local``."""
 
     settings: ClientSettings
+    tunnels: tuple[TunnelSpec, ...]
     log: LogSettings
 
 
@@ -43,7 +44,8 @@ def _server(text: str) -> tuple[bool, str, int | None]:
 
 
 #: Only for the defaults of the other fields.
-_DEFAULTS: Final = ClientSettings(TunnelSpec(Target(0)), servers=())
+_DEFAULTS: Final = ClientSettings(servers=())
+_TUNNEL: Final = TunnelSpec(Target(0))
 
 _LOCAL_PORT: Final = option(
     "local-port", "Local port to show", values.port, "PORT", None, environment="BORE_LOCAL_PORT"
@@ -56,11 +58,9 @@ _TO: Final = repeated(
     "HOST",
     environment="BORE_SERVER",
 )
-_LOCAL_HOST: Final = option(
-    "-l --local-host", "Host of the local port", values.host, "HOST", _DEFAULTS.tunnel.target.host
-)
+_LOCAL_HOST: Final = option("-l --local-host", "Host of the local port", values.host, "HOST", _TUNNEL.target.host)
 _PORT: Final = option(
-    "-p --port", "Public port to request from the server; 0: any", values.portOrAny, "PORT", _DEFAULTS.tunnel.port
+    "-p --port", "Public port to request from the server; 0: any", values.portOrAny, "PORT", _TUNNEL.port
 )
 _CONTROL_PORT: Final = common.controlPort("Control port of the server", values.port)
 _PROXY_PROTOCOL: Final = option(
@@ -68,7 +68,7 @@ _PROXY_PROTOCOL: Final = option(
     "Send the visitor's address to the local service in a PROXY protocol header, version v1 or v2",
     _version,
     "VERSION",
-    _DEFAULTS.tunnel.proxyProtocol,
+    _TUNNEL.proxyProtocol,
 )
 _NO_STATE: Final = switch("--no-state", "Do not save the public port for the next start")
 _NO_RECONNECT: Final = switch("--no-reconnect", "Exit if the server cannot be reached or the connection is lost")
@@ -160,7 +160,6 @@ def _build(found: Values) -> ClientCommand:
     if not found[_TO]:
         raise UsageError("no --to given: name the server, as in 'bore local 8000 --to example.com'")
     settings = ClientSettings(
-        tunnel=TunnelSpec(Target(localPort, found[_LOCAL_HOST]), found[_PORT], found[_PROXY_PROTOCOL]),
         servers=_servers(found),
         secret=common.secret(found),
         reconnect=not found[_NO_RECONNECT],
@@ -175,7 +174,8 @@ def _build(found: Values) -> ClientCommand:
         halfOpenTimeout=found[common.HALF_OPEN],
         portableRelay=common.isRelayPortable(found.environment),
     )
-    return ClientCommand(settings, common.LOG.settings(found))
+    tunnel = TunnelSpec(Target(localPort, found[_LOCAL_HOST]), found[_PORT], found[_PROXY_PROTOCOL])
+    return ClientCommand(settings, (tunnel,), common.LOG.settings(found))
 
 
 def _tls(found: Values) -> ClientTls | None:

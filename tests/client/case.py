@@ -129,7 +129,7 @@ class ControlCase(SynchronousTestCase):
         addresses = tuple(map(ServerAddress, hosts or ("example.com",)))
         self.sink = loggingSink(self.reactor)
         self.tunnel = makeTunnel(self.reactor, self.sink, proxyProtocol=proxyProtocol)
-        made = ClientSettings(self.tunnel.spec, addresses, **settings)
+        made = ClientSettings(addresses, **settings)
         self.visitors = FakeVisitors(self.sink)
         self.connector = FakeConnector()
         self.servers = Servers(reactor, made, self.sink)

@@ -115,26 +115,22 @@ class ClientOptionsTests(OptionsCase):
 
     def test_theDefaultsAreTheOriginals(self) -> None:
         self.assertEqual(
-            local("8000", "--to", "example.com", "--no-state").settings,
-            ClientSettings(
-                TunnelSpec(Target(8000, "localhost"), 0),
-                (ServerAddress("example.com", 7835),),
-                None,
-                True,
-                64.0,
-                descriptors=DESCRIPTORS,
+            local("8000", "--to", "example.com", "--no-state"),
+            ClientCommand(
+                ClientSettings((ServerAddress("example.com", 7835),), None, True, 64.0, descriptors=DESCRIPTORS),
+                (TunnelSpec(Target(8000, "localhost"), 0),),
+                LogSettings(),
             ),
         )
 
     def test_everyOptionIsUnderstoodInAnyOrder(self) -> None:
-        settings = local(
+        command = local(
             "-t", "example.com", "-l", "10.0.0.1", "8000", "-p", "9000", "--control-port", "7000",
             "--no-reconnect", "--max-reconnect-delay", "5", "--no-state", "--check-every", "30",
             "--exit-after-failures", "7", "--proxy-protocol", "v2", "--max-visitors", "50", "--half-open-timeout", "60",
-        ).settings  # fmt: skip
+        )  # fmt: skip
         servers = (ServerAddress("example.com", 7000),)
         expected = ClientSettings(
-            TunnelSpec(Target(8000, "10.0.0.1"), 9000, Version.V2),
             servers,
             None,
             False,
@@ -146,14 +142,15 @@ class ClientOptionsTests(OptionsCase):
             60.0,
             descriptors=DESCRIPTORS,
         )
-        self.assertEqual(settings, expected)
+        self.assertEqual(command.settings, expected)
+        self.assertEqual(command.tunnels, (TunnelSpec(Target(8000, "10.0.0.1"), 9000, Version.V2),))
 
     def test_theEnvironmentIsUnderstoodAndAFlagBeatsIt(self) -> None:
         environment = {"BORE_LOCAL_PORT": "8000", "BORE_SERVER": "a.example", "BORE_CONTROL_PORT": "7000"}
-        settings = local(**environment).settings
-        self.assertEqual((settings.tunnel.target.port, settings.servers), (8000, (("a.example", 7000),)))
-        settings = local("80", "--to", "b.example", "--control-port", "1", **environment).settings
-        self.assertEqual((settings.tunnel.target.port, settings.servers), (80, (("b.example", 1),)))
+        command = local(**environment)
+        self.assertEqual((command.tunnels[0].target.port, command.settings.servers), (8000, (("a.example", 7000),)))
+        command = local("80", "--to", "b.example", "--control-port", "1", **environment)
+        self.assertEqual((command.tunnels[0].target.port, command.settings.servers), (80, (("b.example", 1),)))
 
     def test_theControlPortMayStandInTheServersName(self) -> None:
         for to, environment, expected in (
@@ -281,7 +278,7 @@ class DefaultsTests(OptionsCase):
         servers = (ServerAddress("a"),)
         self.assertEqual(
             local("8000", "-t", "a", "--no-state").settings,
-            ClientSettings(TunnelSpec(Target(8000)), servers, descriptors=DESCRIPTORS),
+            ClientSettings(servers, descriptors=DESCRIPTORS),
         )
         self.assertEqual((server().log, demoCommand("x").parse([], {})), (LogSettings(), DemoCommand()))
 
