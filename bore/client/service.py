@@ -73,7 +73,7 @@ class ClientService(Service):
         relay = makeRelay(
             self._reactor, settings.halfOpenTimeout, settings.descriptors, portable=settings.portableRelay
         )
-        visitors = Visitors(self._reactor, relay, settings.maxVisitors, settings.descriptors, self._sink)
+        visitors = Visitors(self._reactor, relay, settings.descriptors, self._sink)
         policy = RetryPolicy(
             self._reactor,
             random.Random(),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from bore.relay.interface import HALF_OPEN_TIMEOUT, MAX_VISITORS
+from bore.relay.interface import HALF_OPEN_TIMEOUT
 from bore.streams.addresses import hostPort
 from bore.tls.settings import ClientTls
 from bore.wire.limits import CONTROL_PORT
@@ -40,7 +40,6 @@ class ClientSettings:
     :ivar exitAfterFailures: the number of failed attempts in a row after which the client gives up; 0: never.
     :ivar checkEvery: the interval at which the client visits its own public port, in seconds; 0: never.
     :ivar stateFolder: where the client remembers its public port; None: nowhere.
-    :ivar maxVisitors: the number of visitors that are served at the same time; 0: no limit.
     :ivar halfOpenTimeout: how long a visitor may be silent when the other direction has ended, in seconds.
     :ivar lanes: the number of idle lanes that are kept; 0: each visitor has a connection of its own.
     :ivar tls: how TLS is used with the servers; None: not at all.
@@ -55,7 +54,6 @@ class ClientSettings:
     exitAfterFailures: int = 0
     checkEvery: float = 0.0
     stateFolder: Path | None = None
-    maxVisitors: int = MAX_VISITORS
     halfOpenTimeout: float = HALF_OPEN_TIMEOUT
     lanes: int = 4
     tls: ClientTls | None = None

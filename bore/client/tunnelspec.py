@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bore.client.target import Target
+from bore.relay.interface import MAX_VISITORS
 from bore.wire.proxyprotocol import Version
 
 
@@ -17,12 +18,12 @@ class TunnelSpec:
     :ivar port: the public port to ask for; 0: any.
     :ivar proxyProtocol: the version of the PROXY protocol in which the local service gets the visitors' addresses;
         None: it does not get them.
-    :ivar maxVisitors: the number of visitors that are served at the same time; 0: no limit but the program's.
+    :ivar maxVisitors: the number of visitors that are served at the same time; 0: no limit.
     :ivar name: what the user calls the tunnel, unique in a client; an only tunnel needs none.
     """
 
     target: Target
     port: int = 0
     proxyProtocol: Version | None = None
-    maxVisitors: int = 0
+    maxVisitors: int = MAX_VISITORS
     name: str = ""

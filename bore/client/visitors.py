@@ -65,16 +65,14 @@ class Visitors:
     """
     Brings visitors to the local services.
 
-    :param maxVisitors: the number of visitors that are served at the same time; 0: no limit.
     :param descriptors: the number of descriptors that visitors may leave in use; 0: no limit.
     :ivar relay: joins the streams of all visitors.
     :ivar lanes: those of all sessions.
     :ivar count: the number of visitors that are served, or on their way.
     """
 
-    def __init__(self, reactor: IReactor, relay: Relay, maxVisitors: int, descriptors: int, sink: Sink) -> None:
+    def __init__(self, reactor: IReactor, relay: Relay, descriptors: int, sink: Sink) -> None:
         self._reactor = reactor
-        self._maxVisitors = maxVisitors
         self._dialling: dict[UUID, ArrivingVisitor] = {}
         self._queue: OrderedDict[UUID, tuple[float, OpenTunnel, Source | None]] = OrderedDict()
         self._looking: IDelayedCall | None = None
@@ -117,8 +115,6 @@ class Visitors:
         """
         limit = tunnel.spec.maxVisitors
         full = 0 < limit <= tunnel.visitors
-        if 0 < self._maxVisitors <= self.count:
-            full, limit = True, self._maxVisitors
         self.count += 1
         tunnel.visitors += 1
         if self.sink.visitors:

@@ -169,12 +169,12 @@ def _build(found: Values) -> ClientCommand:
         stateFolder=None if found[_NO_STATE] else stateFolder(found.environment),
         lanes=found[_LANES],
         tls=_tls(found),
-        maxVisitors=found[common.VISITORS],
         descriptors=descriptorsForVisitors(FOR_CONTROL),
         halfOpenTimeout=found[common.HALF_OPEN],
         portableRelay=common.isRelayPortable(found.environment),
     )
-    tunnel = TunnelSpec(Target(localPort, found[_LOCAL_HOST]), found[_PORT], found[_PROXY_PROTOCOL])
+    target = Target(localPort, found[_LOCAL_HOST])
+    tunnel = TunnelSpec(target, found[_PORT], found[_PROXY_PROTOCOL], found[common.VISITORS])
     return ClientCommand(settings, (tunnel,), common.LOG.settings(found))
 
 

@@ -28,7 +28,6 @@ class LaneCase(SynchronousTestCase):
 
     keep = 4
     maxVisitors = 100
-    maxOfTunnel = 0
     secret: Secret | None = None
 
     def setUp(self) -> None:
@@ -36,9 +35,9 @@ class LaneCase(SynchronousTestCase):
         reactor = cast(IReactor, self.reactor)
         self.relay = FakeLaneRelay(reactor)
         sink = loggingSink(self.reactor)
-        self.visitors = Visitors(reactor, self.relay, self.maxVisitors, 0, sink)
+        self.visitors = Visitors(reactor, self.relay, 0, sink)
         self.local, self.server = FakeDialer(self), FakeDialer(self)
-        self.tunnel = makeTunnel(self.reactor, sink, proxyProtocol=Version.V1, maxVisitors=self.maxOfTunnel)
+        self.tunnel = makeTunnel(self.reactor, sink, proxyProtocol=Version.V1, maxVisitors=self.maxVisitors)
         self.tunnel.local = cast(Dialer, self.local)
         self._events = captureLog(self)
         connections = DataConnections(reactor, cast(Dialer, self.server), self.secret)

@@ -99,7 +99,7 @@ class CarriersTests(SynchronousTestCase):
     def test_thoseOfThisSessionCountAndOnlyWhileTheirVisitorsAreThere(self) -> None:
         clock = FakeReactor()
         reactor, sink = cast(IReactor, clock), Sink()
-        visitors = Visitors(reactor, PortableRelay(reactor, 600), 0, 0, sink)
+        visitors = Visitors(reactor, PortableRelay(reactor, 600), 0, sink)
         session, another = (DataConnections(reactor, TcpDialer(reactor, "192.0.2.1", 7835), None) for _ in range(2))
         at = OpenTunnel(makeTunnel(clock, sink), session, "192.0.2.1", 20001)
         self.assertEqual(session.sinceReceived(), inf)

@@ -156,15 +156,6 @@ class SharedTests(VisitorCase):
         self.assertEqual(len(self.local.under), 3)
         self.visitors.stop()
 
-    def test_theLimitOfTheProgramIsSharedByBoth(self) -> None:
-        self.visitors._maxVisitors = 4
-        self.announce(3)
-        for _ in range(2):
-            self.visitors.announced(uuid4(), self.otherAt)
-        self.assertEqual(len(self.otherLocal.under), 1)
-        self.assertEqual(self.events, [VisitorRefused(self.other.name, TurnedAway.TOO_MANY, 4)])
-        self.visitors.stop()
-
     def test_aServiceThatDoesNotAnswerIsTheTroubleOfItsTunnel(self) -> None:
         self.announce(1)
         self.visitors.announced(uuid4(), self.otherAt)

@@ -32,7 +32,7 @@ class VisitorCase(SynchronousTestCase):
         reactor = cast(IReactor, self.reactor)
         self.relay = FakeRelay(reactor)
         self.sink = loggingSink(self.reactor)
-        self.visitors = Visitors(reactor, self.relay, 10_000, 0, self.sink)
+        self.visitors = Visitors(reactor, self.relay, 0, self.sink)
         self.local, self.server = FakeDialer(self), FakeDialer(self)
         self.tunnel = self.makeTunnel(self.local)
         self.at = self.openAt(self.server)

@@ -138,12 +138,11 @@ class ClientOptionsTests(OptionsCase):
             7,
             30.0,
             None,
-            50,
             60.0,
             descriptors=DESCRIPTORS,
         )
         self.assertEqual(command.settings, expected)
-        self.assertEqual(command.tunnels, (TunnelSpec(Target(8000, "10.0.0.1"), 9000, Version.V2),))
+        self.assertEqual(command.tunnels, (TunnelSpec(Target(8000, "10.0.0.1"), 9000, Version.V2, 50),))
 
     def test_theEnvironmentIsUnderstoodAndAFlagBeatsIt(self) -> None:
         environment = {"BORE_LOCAL_PORT": "8000", "BORE_SERVER": "a.example", "BORE_CONTROL_PORT": "7000"}
