@@ -304,6 +304,7 @@ class TurnedAway(Enum):
     """Why a visitor was turned away. The values are for people."""
 
     TOO_MANY = "the tunnel has as many visitors as it may have"
+    ADDRESS = "visitors from its network are not allowed"
     RATE = "too many visitors per second come from its address"
     NO_CLIENT = "the client is away, and visitors may not wait for it"
 
@@ -313,7 +314,7 @@ class VisitorRefused(Event):
     """
     A visitor was closed as soon as it came.
 
-    :ivar limit: the number of visitors, or of visitors per second, that is allowed.
+    :ivar limit: the number of visitors, or of visitors per second, that is allowed; 0: there is none.
     """
 
     port: int

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from bore.streams.addresses import isLiteral, parseHostPort, parsePort
+from bore.wire.addressrules import Network, parseNetwork
 
 _DAY: Final = 86400
 
@@ -36,6 +37,11 @@ def host(text: str) -> str:
     if number is not None:
         raise ValueError("must be a host name or an IP address, without a port")
     return name
+
+
+def network(text: str) -> Network:
+    """Parse an IP address, or a network as an address and a number of bits."""
+    return parseNetwork(text)
 
 
 def seconds(text: str) -> float:

@@ -74,6 +74,7 @@ _LIMITS: Final = {
 #: What is logged when visitors are turned away, once for a burst at each tunnel.
 _TURNED_AWAY: Final = {
     TurnedAway.TOO_MANY: "port {port}: {limit} visitors are there, the limit: more are closed",
+    TurnedAway.ADDRESS: "port {port}: visitors from {network} are not allowed, and are closed",
     TurnedAway.RATE: "port {port}: more than {limit} new visitors per second from {network}: the others are closed",
     TurnedAway.NO_CLIENT: "port {port}: the client is away, visitors are closed",
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from bore.relay.interface import HALF_OPEN_TIMEOUT, MAX_VISITORS
 from bore.tls.settings import ServerTls
+from bore.wire.addressrules import AddressRules
 from bore.wire.limits import CONTROL_PORT
 from bore.wire.secret import Secret
 
@@ -50,6 +51,7 @@ class ServerSettings:
     :ivar controlPort: the control port; 0: the system chooses one.
     :ivar lease: how long a port is kept for a client that was lost, in whole seconds; 0: not at all.
     :ivar bounds: the limits.
+    :ivar rules: which addresses may visit the tunnels.
     :ivar halfOpenTimeout: how long a visitor may be silent when the other direction has ended, in seconds.
     :ivar tls: the settings of TLS; None: no TLS.
     :ivar portableRelay: whether to relay without splice.
@@ -63,6 +65,7 @@ class ServerSettings:
     controlPort: int = CONTROL_PORT
     lease: int = 60
     bounds: Bounds = field(default_factory=Bounds)
+    rules: AddressRules = field(default_factory=AddressRules)
     halfOpenTimeout: float = HALF_OPEN_TIMEOUT
     tls: ServerTls | None = None
     portableRelay: bool = False

@@ -30,9 +30,10 @@ from bore.server.settings import Bounds
 from bore.server.unaccepted import UnacceptedVisitors
 from bore.server.users import User
 from bore.server.visitor import Visitor
-from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
+from bore.streams.addresses import SocketAddress, plainHost, socketAddress, sourceOf
 from bore.streams.tcpinfo import sinceReceived
 from bore.timing.ratelimits import RateLimit
+from bore.wire.addressrules import AddressFilter
 from bore.wire.errors import Refusal
 from bore.wire.limits import ACCEPT_TIMEOUT
 
@@ -85,6 +86,7 @@ class Tunnel:
     that wait are served before those that come. Visitors over a limit on their number or rate are closed.
 
     :param entrance: where the visitors come in; it belongs to the tunnel from now on.
+    :param filter: the server's rules on the addresses of visitors; None: there are none.
     :ivar port: the public port.
     :ivar grant: the right to the port; its token resumes the tunnel.
     :ivar owner: the session that serves the visitors; None while the client is away.
@@ -103,11 +105,13 @@ class Tunnel:
         bounds: Bounds,
         grant: Grant,
         owner: Owner,
+        filter: AddressFilter | None = None,
     ) -> None:
         self._clock = clock
         self._sink = sink
         self._unaccepted = unaccepted
         self._bounds = bounds
+        self._filter = filter
         self._rate = RateLimit(clock, bounds.visitorRate)
         self.grant = grant
         self.source = owner.source
@@ -273,9 +277,11 @@ class Tunnel:
             self._unaccepted.resumeLater(self)
 
     def _isAllowed(self, address: SocketAddress) -> bool:
-        """Whether a visitor is within the limits; a visitor that is not has to be closed."""
+        """Whether a visitor is allowed by the rules and within the limits; a visitor that is not has to be closed."""
         bounds = self._bounds
-        if self._rate.perSecond and not self._rate.allows(sourceOf(address)):
+        if self._filter is not None and not self._filter.allows(plainHost(address)):
+            why, limit = TurnedAway.ADDRESS, 0
+        elif self._rate.perSecond and not self._rate.allows(sourceOf(address)):
             why, limit = TurnedAway.RATE, bounds.visitorRate
         elif self.owner is None and not bounds.waiting:
             why, limit = TurnedAway.NO_CLIENT, 0

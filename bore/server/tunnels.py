@@ -18,6 +18,7 @@ from bore.server.settings import ServerSettings
 from bore.server.tcpentrance import TcpEntrances
 from bore.server.tunnel import Owner, Tunnel
 from bore.server.unaccepted import UnacceptedVisitors
+from bore.wire.addressrules import AddressFilter
 from bore.wire.errors import (
     BindFailed,
     NoFreePort,
@@ -63,6 +64,7 @@ class Tunnels:
         registry.expired = self._leaseOver
         self._unaccepted = unaccepted
         self._entrances = entrances
+        self._filter = AddressFilter(settings.rules) if settings.rules else None
         self._byPort: dict[int, Tunnel] = {}
         self._bySource: dict[str, dict[Tunnel, None]] = {}
         self._claims: set[Claim] = set()  # new tunnels that are not open yet: they count as those that are
@@ -150,8 +152,8 @@ class Tunnels:
             self._claims.discard(claim)
         if doubtful is not None and not doubtful.closed:
             self._giveUp(doubtful)
-        owner = claim.owner
-        tunnel = Tunnel(self._clock, self._sink, entrance, self._unaccepted, self._settings.bounds, grant, owner)
+        owner, bounds = claim.owner, self._settings.bounds
+        tunnel = Tunnel(self._clock, self._sink, entrance, self._unaccepted, bounds, grant, owner, self._filter)
         self._byPort[tunnel.port] = tunnel
         self._bySource.setdefault(owner.source, {})[tunnel] = None
         return tunnel

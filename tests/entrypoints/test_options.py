@@ -74,6 +74,15 @@ class ServerOptionsTests(OptionsCase):
         ).settings
         self.assertEqual(settings, ServerSettings(2000, 3000, None, "::1", "::", 0, 60, BOUNDS))
 
+    def test_networksAreRules(self) -> None:
+        found = server("--allow", "192.0.2.0/24", "--deny", "192.0.2.7", "--allow", "2001:db8::/32").settings.rules
+        self.assertEqual([str(each) for each in found.allow], ["192.0.2.0/24", "2001:db8::/32"])
+        self.assertEqual([str(each) for each in found.deny], ["192.0.2.7/32"])
+        self.assertUsageError("write 192.0.2.0/24", "--allow", "192.0.2.7/24", command="server")
+        self.assertUsageError(
+            "--allow 192.0.2.7/32 has no effect", "--allow", "192.0.2.7", "--deny", "192.0.2.0/24", command="server"
+        )
+
     def test_tunnelsAreBoundWhereTheControlPortIs(self) -> None:
         self.assertEqual(server("--bind-addr", "::").settings.bindTunnels, "::")
 

@@ -20,6 +20,7 @@ from bore.server.server import Server
 from bore.server.settings import Bounds, ServerSettings
 from bore.streams.reactor import IReactor
 from bore.wire import extension
+from bore.wire.addressrules import AddressRules
 from bore.wire.extension import Alive, Extended, ExtendedServerMessage, Open, Opened, Refused, markedHello
 from bore.wire.messages import Connection, Heartbeat, Hello, decodeServerMessage, encode
 from bore.wire.secret import Secret
@@ -63,6 +64,7 @@ class ControlCase(SynchronousTestCase):
     bounds = Bounds()
     lease = 60
     ports = (1024, 65535)
+    rules = AddressRules()
 
     def setUp(self) -> None:
         self.reactor = FakeReactor()
@@ -73,7 +75,7 @@ class ControlCase(SynchronousTestCase):
         self.relay = FakeRelay(cast(IReactor, self.reactor))
         lowest, highest = self.ports
         settings = ServerSettings(
-            lowest, highest, self.secret, bindTunnels=self.host, bounds=self.bounds, lease=self.lease
+            lowest, highest, self.secret, bindTunnels=self.host, bounds=self.bounds, rules=self.rules, lease=self.lease
         )
         self.server = Server(cast(IReactor, self.reactor), self.sink, settings, self.relay)
         self.addCleanup(self._leaveNothing)

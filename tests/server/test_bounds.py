@@ -8,6 +8,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
 from bore.server.settings import Bounds
+from bore.wire.addressrules import AddressRules, parseNetwork
 from bore.wire.extension import Open, Visitor, encode
 from bore.wire.messages import Accept, Hello
 from bore.wire.messages import encode as encodeBase
@@ -188,3 +189,26 @@ class RushTests(SessionCase):
             self.visit(opened.port)
         self.assertEqual(len(self.server.unaccepted), 2)
         self.assertEqual(len(self.warnings), 1)
+
+
+class AddressRuleTests(SessionCase):
+    """--allow and --deny."""
+
+    rules = AddressRules((parseNetwork("127.0.0.0/30"),), (parseNetwork("127.0.0.2"),))
+
+    def visitFrom(self, host: str, port: int) -> socket.socket:
+        visitor = socket.create_connection((self.host, port), 5, (host, 0))
+        self.addCleanup(visitor.close)
+        self.turn()
+        return visitor
+
+    def test_visitorsThatTheyExcludeAreClosedAndTheClientGetsToKnowNothing(self) -> None:
+        _, transport, opened = self.session()
+        for host in ("127.0.0.2", "127.0.0.4"):
+            self.assertEqual(self.visitFrom(host, opened.port).recv(1), b"")
+        self.assertEqual(self.said(transport), [])
+        self.visitFrom("127.0.0.1", opened.port)
+        self.assertEqual(len(self.said(transport)), 1)
+        self.assertEqual(
+            self.warnings, [f"port {opened.port}: visitors from 127.0.0.2 are not allowed, and are closed"]
+        )
