@@ -28,13 +28,6 @@ from tests.fakes import FakeReactor
 class SpecTests(SynchronousTestCase):
     """What the user wants."""
 
-    def test_whatChangesBetweenTwoFilesIsADifferenceOfDictionaries(self) -> None:
-        before = {name: TunnelSpec(Target(port)) for name, port in (("a", 1), ("b", 2), ("c", 3))}
-        after = {name: TunnelSpec(Target(port)) for name, port in (("b", 2), ("c", 4), ("d", 5))}
-        self.assertEqual(before.keys() - after.keys(), {"a"})
-        self.assertEqual(after.keys() - before.keys(), {"d"})
-        self.assertEqual({name for name in before.keys() & after.keys() if before[name] != after[name]}, {"c"})
-
     def test_aTargetIsWrittenAsPeopleWriteIt(self) -> None:
         self.assertEqual([str(Target(80)), str(Target(80, "::1"))], ["localhost:80", "[::1]:80"])
 
