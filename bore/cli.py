@@ -19,8 +19,10 @@ usage: bore COMMAND ...
 A self-hosted TCP tunnel.
 
 commands:
-  local    Show a local port to the world through a server
+  local    Show local services to the world through a server
+  up       Show the local services in a settings file
   server   Run the server, which listens on public ports on behalf of clients
+  check    Print all mistakes in a settings file
   secret   Print a new random secret, or write it to a file
   demo     Show a built-in web page through a tunnel on this machine
 
@@ -28,7 +30,7 @@ commands:
 'bore --version' prints the version.
 """
 
-_COMMANDS: Final = "commands: local, server, secret, demo"
+_COMMANDS: Final = "commands: local, up, server, check, secret, demo"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             print(f"txbore {__version__}")  # noqa: T201
             return exits.OK
-        case ["server" | "local" | "secret" | "demo" as name, *rest]:
+        case ["local" | "up" | "server" | "check" | "secret" | "demo" as name, *rest]:
             return _command(name, rest)
         case []:
             return _fail("bore", f"no command given; {_COMMANDS} (see 'bore --help')", exits.USAGE)
@@ -57,11 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(name: str, arguments: Sequence[str]) -> int:
-    from bore.commandline import UsageError
+    from bore.commandline import BadFile, UsageError
 
     runners: dict[str, Callable[[str, Sequence[str]], int]] = {
+        "local": _client,
+        "up": _client,
         "server": _server,
-        "local": _local,
+        "check": _check,
         "secret": _secret,
         "demo": _demo,
     }
@@ -70,6 +74,10 @@ def _command(name: str, arguments: Sequence[str]) -> int:
         return runners[name](program, arguments)
     except KeyboardInterrupt:
         return exits.OK  # stopped on request, before the reactor ran
+    except BadFile as e:
+        for line in e.lines:
+            _fail(program, line, exits.USAGE)
+        return exits.USAGE
     except UsageError as e:
         return _fail(program, f"{e} (see '{program} --help')", exits.USAGE)
 
@@ -98,7 +106,7 @@ def _server(program: str, arguments: Sequence[str]) -> int:
     return exits.OK
 
 
-def _local(program: str, arguments: Sequence[str]) -> int:
+def _client(program: str, arguments: Sequence[str]) -> int:
     from bore.system.openssl import withoutOpenSSL
 
     with withoutOpenSSL():
@@ -108,11 +116,12 @@ def _local(program: str, arguments: Sequence[str]) -> int:
         from bore.client.log import logged
         from bore.client.reasons import describe
         from bore.client.service import ClientService
-        from bore.options.client import clientCommand
+        from bore.options.client import clientCommand, upCommand
 
-    command = clientCommand(program).parse(arguments)
+    line = upCommand(program) if program == "bore up" else clientCommand(program)
+    command = line.parse(arguments)
     reactor = _begin(untyped, command.log)
-    service = ClientService(reactor, command.settings, command.tunnels, logged(reactor, command.log.visitors))
+    service = ClientService(reactor, command.settings, command.onlyTunnel(), logged(reactor, command.log.visitors))
     code = exits.OK
 
     def gaveUp(reason: Failure) -> None:
@@ -125,6 +134,14 @@ def _local(program: str, arguments: Sequence[str]) -> int:
     reactor.callWhenRunning(service.startService)
     _runUntilSignal(reactor, service)
     return code
+
+
+def _check(program: str, arguments: Sequence[str]) -> int:
+    from bore.options.check import check, checkCommand
+
+    command = checkCommand(program).parse(arguments)
+    print(f"{command.file}: {check(command)}, no mistakes")  # noqa: T201
+    return exits.OK
 
 
 def _secret(program: str, arguments: Sequence[str]) -> int:

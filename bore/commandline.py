@@ -1,8 +1,9 @@
 """
 Options, and the command lines that are made of them.
 
-An option is described once. The parser, the error messages and ``--help`` follow from the description. A flag takes
-precedence over its environment variable, and the variable over the default.
+An option is described once. The parser, the error messages, ``--help`` and the keys of settings files follow from the
+description. A flag takes precedence over the key in the settings file, the key over the environment variable, and the
+variable over the default.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Final, Generic, NoReturn, TypeVar, cast
 
@@ -35,6 +37,18 @@ class UsageError(Exception):
     """The command line or an environment variable is invalid. The text says what would be valid."""
 
 
+class BadFile(UsageError):
+    """
+    A settings file cannot be used.
+
+    :ivar lines: a line for each mistake.
+    """
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        UsageError.__init__(self, "\n".join(lines))
+        self.lines = lines
+
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 C_co = TypeVar("C_co", covariant=True)
@@ -52,7 +66,9 @@ class Option(Generic[T_co]):
     :ivar default: the value if neither the flag nor the variable is given.
     :ivar shown: the default as ``--help`` displays it; None: it displays none.
     :ivar environment: the variable; None: there is none.
-    :ivar repeats: whether it may be given more than once, and its variable may have several values.
+    :ivar repeats: whether it may be given more than once, and its variable and key may have several values.
+    :ivar isFile: whether it names a file, which in a settings file is relative to the directory of that.
+    :ivar keyed: its key in a settings file, if that is not its long flag.
     """
 
     flags: tuple[str, ...]
@@ -63,11 +79,18 @@ class Option(Generic[T_co]):
     shown: str | None = None
     environment: str | None = None
     repeats: bool = False
+    isFile: bool = False
+    keyed: str | None = None
 
     @property
     def name(self) -> str:
         """The option as error messages call it."""
         return self.metavar or self.flags[-1] if self.positional else self.flags[-1]
+
+    @property
+    def key(self) -> str:
+        """Its key in a settings file."""
+        return self.keyed or self.flags[-1].lstrip("-")
 
     @property
     def positional(self) -> bool:
@@ -104,6 +127,7 @@ def option(
     *,
     shown: str | None = None,
     environment: str | None = None,
+    isFile: bool = False,
 ) -> Option[T]:
     """
     Make an option with one value. If it is given more than once, the last value counts.
@@ -111,23 +135,36 @@ def option(
     :param flags: its flags, separated by blanks, the long one last.
     :param parse: converts the text; a ValueError says what would be valid.
     :param shown: the default in ``--help``, if it needs words.
+    :param isFile: whether it names a file.
     """
 
     def read(texts: Sequence[str]) -> T:
         return [_parse(parse, text) for text in texts][-1]
 
-    return Option(tuple(flags.split()), help, read, metavar, default, shown or _plain(default), environment)
+    return Option(
+        tuple(flags.split()), help, read, metavar, default, shown or _plain(default), environment, isFile=isFile
+    )
 
 
 def repeated(
-    flags: str, help: str, parse: Callable[[str], T], metavar: str, *, environment: str | None = None
+    flags: str,
+    help: str,
+    parse: Callable[[str], T],
+    metavar: str,
+    *,
+    environment: str | None = None,
+    keyed: str | None = None,
 ) -> Option[tuple[T, ...]]:
-    """Make an option that may be given more than once. The parameters are those of :func:`option`."""
+    """
+    Make an option that may be given more than once. The other parameters are those of :func:`option`.
+
+    :param keyed: its key in a settings file, if that is not its long flag.
+    """
 
     def read(texts: Sequence[str]) -> tuple[T, ...]:
         return tuple(_parse(parse, text) for text in texts)
 
-    return Option(tuple(flags.split()), help, read, metavar, (), environment=environment, repeats=True)
+    return Option(tuple(flags.split()), help, read, metavar, (), environment=environment, repeats=True, keyed=keyed)
 
 
 def switch(flags: str, help: str) -> Option[bool]:
@@ -155,6 +192,7 @@ class Values:
 
     :param given: the texts given by flags; none for an option without a value.
     :ivar environment: the environment variables.
+    :ivar hasFile: whether there is a settings file.
     """
 
     def __init__(
@@ -164,16 +202,43 @@ class Values:
         environment: Mapping[str, str],
     ) -> None:
         self.environment = environment
+        self.hasFile = False
         self._given = given
+        self._keys: Mapping[Option[object], object] = {}
         self._values = {each: self._value(each) for each in options}
 
     def __getitem__(self, option: Option[T]) -> T:
-        """Return the value of an option: from its flag, its variable or its default."""
+        """Return the value of an option: from its flag, its key, its variable or its default."""
         return cast(T, self._values[option])
 
     def given(self, option: Option[object]) -> bool:
+        """Return whether the option was given by a flag or a key."""
+        return option in self._given or option in self._keys
+
+    def flagged(self, option: Option[object]) -> bool:
         """Return whether the option was given by a flag."""
         return option in self._given
+
+    def name(self, option: Option[object]) -> str:
+        """Return what errors call an option: its flag, or its key where a file has it or would be the place for it."""
+        return option.name if option in self._given or not self.hasFile else option.key
+
+    def withKeys(self, keys: Mapping[Option[object], object], further: Sequence[Option[object]] = ()) -> Values:
+        """
+        Return these values with those of keys in a settings file. Flags take precedence, and later keys over others.
+
+        :param further: options that the command line does not have.
+        """
+        made = copy(self)
+        made.hasFile = True
+        made._keys = {**self._keys, **keys}
+        defaults = {each: each.default for each in further if each not in self._values}
+        made._values = {
+            **defaults,
+            **self._values,
+            **{each: value for each, value in keys.items() if each not in self._given},
+        }
+        return made
 
     def _value(self, option: Option[object]) -> object:
         if option in self._given:
@@ -217,7 +282,7 @@ class Command(Generic[C_co]):
         :raises UsageError: if it is invalid.
         :raises SystemExit: with code 0, after ``--help`` or ``--version``.
         """
-        found = vars(self._parser().parse_args(list(arguments)))
+        found = vars(self._parser().parse_intermixed_args(list(arguments)))
         given = {each: found[key] for key, each in self._keyed() if found[key] is not None}
         return self._build(Values(self.options, given, environment))
 
@@ -236,7 +301,8 @@ class Command(Generic[C_co]):
         for key, each in self._keyed():
             help = each.describe().replace("%", "%%")
             if each.positional:
-                parser.add_argument(key, metavar=each.metavar, nargs="?", action=_StoreAsList, help=help)
+                nargs = "*" if each.repeats else "?"
+                parser.add_argument(key, metavar=each.metavar, nargs=nargs, action=_StoreAsList, help=help)
             elif each.read is None:
                 parser.add_argument(*each.flags, dest=key, action="store_const", const=(), help=help)
             else:
@@ -272,5 +338,5 @@ class _StoreAsList(argparse.Action):
         values: object,
         option_string: str | None = None,
     ) -> None:
-        if values is not None:
-            setattr(namespace, self.dest, [values])
+        if values:  # argparse also calls this for none
+            setattr(namespace, self.dest, values if isinstance(values, list) else [values])

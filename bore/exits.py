@@ -12,7 +12,7 @@ from typing import Final
 OK: Final = 0
 #: An error without a code of its own.
 FAILURE: Final = 1
-#: The command line or an environment variable is invalid.
+#: The command line, an environment variable or a settings file is invalid.
 USAGE: Final = 2
 #: The server cannot be reached, and --no-reconnect or --exit-after-failures limits the attempts.
 UNAVAILABLE: Final = 69

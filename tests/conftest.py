@@ -24,6 +24,7 @@ _HERE: Final = Path(__file__).parent
 UNIT: Final = (
     "benchmarks",
     "client",
+    "config",
     "entrypoints",
     "server",
     "streams/test_addresses.py",

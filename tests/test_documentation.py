@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore import exits
 from bore.commandline import Command, Option
-from bore.options.client import clientCommand
+from bore.options.check import checkCommand
+from bore.options.client import clientCommand, upCommand
 from bore.options.demo import demoCommand
 from bore.options.secrets import secretCommand
 from bore.options.server import serverCommand
@@ -68,18 +69,18 @@ class OptionsTests(SynchronousTestCase):
     def test_everyOptionIsThereWithItsVariableAndDefault(self) -> None:
         commands: dict[str, Command[object]] = {
             "``bore server``": serverCommand("x"),
-            "``bore local PORT``": clientCommand("x"),
+            "``bore local LOCAL ...``": clientCommand("x"),
         }
         for section, command in commands.items():
             for option in command.options:
                 self.assertRow(option, section, "Both")
-        for option in demoCommand("x").options:
+        for option in (*demoCommand("x").options, *checkCommand("x").options[1:]):
             self.assertIn(f"``{option.flags[0]}``", WORDS)
 
     def test_noOptionIsThereThatDoesNotExist(self) -> None:
         ours = {
             flag
-            for make in (serverCommand, clientCommand, demoCommand, secretCommand)
+            for make in (serverCommand, clientCommand, upCommand, checkCommand, demoCommand, secretCommand)
             for o in make("x").options
             for flag in o.flags
         }

@@ -1,38 +1,52 @@
-"""The command line of the client."""
+"""The command lines and the settings file of the client."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from bore.client.settings import ClientSettings, ServerAddress
-from bore.client.target import Target
 from bore.client.tunnelspec import TunnelSpec
 from bore.commandline import Command, Option, UsageError, Values, option, repeated, switch
 from bore.logs.settings import LogSettings
-from bore.options import common, values
+from bore.options import common, tunnels, values
 from bore.streams.addresses import parseHostPort
 from bore.system.descriptors import FOR_CONTROL, descriptorsForVisitors
-from bore.system.statefolder import stateFolder
+from bore.system.statefolder import settingsFolder, stateFolder
 from bore.tls.settings import ClientTls
-from bore.wire.proxyprotocol import Version
+
+if TYPE_CHECKING:
+    from bore.config.tables import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
 class ClientCommand:
-    """The result of parsing ``bore local``."""
+    """
+    The result of parsing ``bore local`` or ``bore up``.
+
+    :ivar file: the settings file; None: there is none.
+    """
 
     settings: ClientSettings
     tunnels: tuple[TunnelSpec, ...]
     log: LogSettings
+    file: Path | None = None
+
+    def onlyTunnel(self) -> tuple[TunnelSpec]:
+        """
+        Return the tunnel.
+
+        :raises UsageError: if there are several, which the client does not serve yet.
+        """
+        if len(self.tunnels) != 1:
+            raise UsageError(f"{len(self.tunnels)} tunnels are wanted, and this version shows one at a time")
+        return (self.tunnels[0],)
 
 
 #: The prefix of a server that is connected to with TLS.
 _TLS_PREFIX: Final = "tls://"
-
-
-def _version(text: str) -> Version:
-    return Version(values.oneOf("v1", "v2")(text))
 
 
 def _server(text: str) -> tuple[bool, str, int | None]:
@@ -45,11 +59,7 @@ def _server(text: str) -> tuple[bool, str, int | None]:
 
 #: Only for the defaults of the other fields.
 _DEFAULTS: Final = ClientSettings(servers=())
-_TUNNEL: Final = TunnelSpec(Target(0))
 
-_LOCAL_PORT: Final = option(
-    "local-port", "Local port to show", values.port, "PORT", None, environment="BORE_LOCAL_PORT"
-)
 _TO: Final = repeated(
     "-t --to",
     "Server: HOST, HOST:PORT, or with TLS tls://HOST or tls://HOST:PORT. If repeated, the client moves to the next "
@@ -57,19 +67,9 @@ _TO: Final = repeated(
     _server,
     "HOST",
     environment="BORE_SERVER",
-)
-_LOCAL_HOST: Final = option("-l --local-host", "Host of the local port", values.host, "HOST", _TUNNEL.target.host)
-_PORT: Final = option(
-    "-p --port", "Public port to request from the server; 0: any", values.portOrAny, "PORT", _TUNNEL.port
+    keyed="server",
 )
 _CONTROL_PORT: Final = common.controlPort("Control port of the server", values.port)
-_PROXY_PROTOCOL: Final = option(
-    "--proxy-protocol",
-    "Send the visitor's address to the local service in a PROXY protocol header, version v1 or v2",
-    _version,
-    "VERSION",
-    _TUNNEL.proxyProtocol,
-)
 _NO_STATE: Final = switch("--no-state", "Do not save the public port for the next start")
 _NO_RECONNECT: Final = switch("--no-reconnect", "Exit if the server cannot be reached or the connection is lost")
 _MAX_DELAY: Final = option(
@@ -108,6 +108,7 @@ _TLS_CA: Final = option(
     values.path,
     "PATH",
     None,
+    isFile=True,
     shown="the system's authorities, or the server's known key",
 )
 _FINGERPRINT: Final = option(
@@ -118,17 +119,32 @@ _FINGERPRINT: Final = option(
     None,
 )
 _CERTIFICATE: Final = option(
-    "--tls-cert", "File with the client's certificate (PEM), for servers that require one", values.path, "PATH", None
+    "--tls-cert",
+    "File with the client's certificate (PEM), for servers that require one",
+    values.path,
+    "PATH",
+    None,
+    isFile=True,
 )
-_KEY: Final = option("--tls-key", "File with the private key (PEM) for --tls-cert", values.path, "PATH", None)
+_KEY: Final = option(
+    "--tls-key", "File with the private key (PEM) for --tls-cert", values.path, "PATH", None, isFile=True
+)
 
-_OPTIONS: Final[tuple[Option[object], ...]] = (
-    _LOCAL_PORT,
+_FILE: Final = option(
+    "file",
+    "File (TOML) with tunnels and options",
+    values.path,
+    "FILE",
+    None,
+    shown="./bore.toml, or else ~/.config/txbore/bore.toml",
+)
+
+#: The options with a key in the file.
+_KEYS: Final[tuple[Option[object], ...]] = (
     _TO,
-    _LOCAL_HOST,
-    _PORT,
+    tunnels.LOCAL_HOST,
     _CONTROL_PORT,
-    _PROXY_PROTOCOL,
+    tunnels.PROXY_PROTOCOL,
     _NO_STATE,
     _NO_RECONNECT,
     _MAX_DELAY,
@@ -140,8 +156,10 @@ _OPTIONS: Final[tuple[Option[object], ...]] = (
     _FINGERPRINT,
     _CERTIFICATE,
     _KEY,
-    *common.BOTH,
+    *common.KEYS,
 )
+
+_OPTIONS: Final[tuple[Option[object], ...]] = (*_KEYS, common.SECRET)
 
 
 def clientCommand(name: str) -> Command[ClientCommand]:
@@ -150,16 +168,81 @@ def clientCommand(name: str) -> Command[ClientCommand]:
 
     :param name: the program and the command, as the user writes them.
     """
-    return Command(name, "Show a local port to the world through a server.", _OPTIONS, _build)
+    options = (tunnels.LOCAL, _TO, tunnels.LOCAL_HOST, tunnels.PORT, *_OPTIONS[2:], common.CONFIG)
+    return Command(name, "Show local services to the world through a server.", options, _build)
+
+
+def upCommand(name: str) -> Command[ClientCommand]:
+    """
+    Return the command line of the client with a settings file.
+
+    :param name: the program and the command, as the user writes them.
+    """
+    return Command(name, "Show the local services in a settings file.", (_FILE, *_OPTIONS), _buildUp)
 
 
 def _build(found: Values) -> ClientCommand:
-    localPort = found[_LOCAL_PORT]
-    if localPort is None:
-        raise UsageError("no PORT given: name the local port to show, as in 'bore local 8000 --to example.com'")
+    file = found[common.CONFIG]
+    if file is not None:
+        for each in (tunnels.LOCAL, tunnels.PORT):
+            if found.given(each):
+                raise UsageError(f"{each.name} and --config exclude each other: the file names the tunnels")
+        return _fromFile(found, file)
+    specs = tunnels.fromWords(found)
+    return ClientCommand(_settings(found), specs, common.LOG.settings(found))
+
+
+def _buildUp(found: Values) -> ClientCommand:
+    file = found[_FILE]
+    if file is not None:
+        return _fromFile(found, file)
+    here, folder = Path("bore.toml"), settingsFolder(found.environment)
+    others = [] if folder is None else [folder / here]
+    for each in (here, *others):
+        if each.exists():
+            return _fromFile(found, each)
+    raise UsageError(
+        f"no FILE given, and there is no {' and no '.join(map(str, (here, *others)))}: name the file, as in "
+        "'bore up tunnels.toml'"
+    )
+
+
+def _fromFile(found: Values, path: Path) -> ClientCommand:
+    from bore.config.tables import readFile
+
+    file = readFile(path, _vocabulary())
+    found = found.withKeys(file.keys)
+    specs = tunnels.fromFile(found, file)
+    settings = file.checked(partial(_settings, found))
+    return ClientCommand(settings, specs, common.LOG.settings(found), path)
+
+
+def _vocabulary() -> Vocabulary:
+    from bore.config.tables import Vocabulary
+
+    return Vocabulary(
+        _KEYS,
+        tunnels.KEYS,
+        tunnels.REQUIRED,
+        private=(common.SECRET_FILE, _KEY),
+        refused={
+            "secret": common.INSTEAD_OF_KEY,
+            "to": "unknown key; did you mean 'server'?",
+            "local-port": "unknown key; did you mean 'local', in a [tunnel.NAME] table?",
+        },
+    )
+
+
+def isClientKey(key: str) -> bool:
+    """Return whether a client's settings file has a key at its top."""
+    return key == tunnels.TUNNEL or any(each.key == key for each in _KEYS)
+
+
+def _settings(found: Values) -> ClientSettings:
     if not found[_TO]:
-        raise UsageError("no --to given: name the server, as in 'bore local 8000 --to example.com'")
-    settings = ClientSettings(
+        example = 'server = "tls://example.com"' if found.hasFile else "'bore local 8000 --to example.com'"
+        raise UsageError(f"no {found.name(_TO)} given: name the server, as in {example}")
+    return ClientSettings(
         servers=_servers(found),
         secret=common.secret(found),
         reconnect=not found[_NO_RECONNECT],
@@ -173,27 +256,26 @@ def _build(found: Values) -> ClientCommand:
         halfOpenTimeout=found[common.HALF_OPEN],
         portableRelay=common.isRelayPortable(found.environment),
     )
-    target = Target(localPort, found[_LOCAL_HOST])
-    tunnel = TunnelSpec(target, found[_PORT], found[_PROXY_PROTOCOL], found[common.VISITORS])
-    return ClientCommand(settings, (tunnel,), common.LOG.settings(found))
 
 
 def _tls(found: Values) -> ClientTls | None:
     """Return the settings for TLS, or None if it is not used."""
     wanted = [tls for tls, _, _ in found[_TO]]
     if not found[_TLS] and not any(wanted):
-        common.refuseWithoutTls(found, (_TLS_CA, _FINGERPRINT, _CERTIFICATE, _KEY), "--to tls://HOST")
+        common.refuseWithoutTls(
+            found, (_TLS_CA, _FINGERPRINT, _CERTIFICATE, _KEY), _TLS, f"{found.name(_TO)} tls://HOST"
+        )
         return None
     if not found[_TLS] and not all(wanted):
-        raise UsageError("--to names servers with and without tls://: add it to all of them")
+        raise UsageError(f"{found.name(_TO)} names servers with and without tls://: add it to all of them")
     authorities = found[_TLS_CA]
     if authorities is not None and found[_FINGERPRINT] is not None:
-        raise UsageError("--tls-ca and --tls-fingerprint exclude each other")
+        raise UsageError(f"{found.name(_TLS_CA)} and {found.name(_FINGERPRINT)} exclude each other")
     folder = stateFolder(found.environment)
     return ClientTls(
-        None if authorities is None else common.certificates(_TLS_CA, authorities),
+        None if authorities is None else common.certificates(found, _TLS_CA, authorities),
         found[_FINGERPRINT],
-        common.checkPair(found[_CERTIFICATE], found[_KEY]),
+        common.checkPair(found, _CERTIFICATE, _KEY),
         None if folder is None else folder / "known_servers",
     )
 
@@ -205,8 +287,10 @@ def _servers(found: Values) -> tuple[ServerAddress, ...]:
     servers = []
     for _, host, port in found[_TO]:
         if port not in (None, control) and explicit and found.given(_TO):
-            raise UsageError(f"--to names port {port}, and --control-port {control}: give only one of them")
+            raise UsageError(
+                f"{found.name(_TO)} names port {port}, and {found.name(_CONTROL_PORT)} {control}: give only one of them"
+            )
         servers.append(ServerAddress(host, control if port is None or explicit else port))
     if len(set(servers)) < len(servers):
-        raise UsageError("--to names the same server twice")
+        raise UsageError(f"{found.name(_TO)} names the same server twice")
     return tuple(servers)

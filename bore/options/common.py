@@ -36,11 +36,20 @@ SECRET_FILE: Final = option(
     readSecret,
     "PATH",
     None,
+    isFile=True,
+)
+#: What is right instead of the key ``secret``.
+INSTEAD_OF_KEY: Final = (
+    "a secret must be in a file of its own: write it with 'bore secret --write PATH', and name it by secret-file = "
+    '"PATH"'
 )
 VISITORS: Final = option(
     "--max-visitors", "Maximum number of simultaneous visitors per tunnel; 0: unlimited", values.count, "NUMBER",
     MAX_VISITORS,
 )  # fmt: skip
+CONFIG: Final = option(
+    "--config", "Settings file (TOML); flags take precedence over its keys", values.path, "PATH", None
+)
 HALF_OPEN: Final = option(
     "--half-open-timeout",
     "Close a visitor's connection when one direction has ended and the other has been idle for SECONDS",
@@ -78,8 +87,8 @@ class LogOptions:
 
 LOG: Final = LogOptions(LogSettings())
 
-#: All options that the server and the client have in common.
-BOTH: Final[tuple[Option[object], ...]] = (SECRET, SECRET_FILE, VISITORS, HALF_OPEN, *LOG.all)
+#: The options with a key in a file that the server and the client have in common.
+KEYS: Final[tuple[Option[object], ...]] = (SECRET_FILE, VISITORS, HALF_OPEN, *LOG.all)
 
 
 def controlPort(help: str, parse: Callable[[str], int]) -> Option[int]:
@@ -108,9 +117,10 @@ def secret(found: Values) -> Secret | None:
 
     :raises UsageError: if it is empty by mistake, or given twice.
     """
-    if found.given(SECRET) and found.given(SECRET_FILE):
-        raise UsageError("--secret and --secret-file exclude each other")
-    text = found[SECRET_FILE] if found.given(SECRET_FILE) else found[SECRET]
+    if found.flagged(SECRET) and found.flagged(SECRET_FILE):
+        raise UsageError(f"{found.name(SECRET)} and {found.name(SECRET_FILE)} exclude each other")
+    inFile = found.given(SECRET_FILE) and not found.flagged(SECRET)
+    text = found[SECRET_FILE] if inFile else found[SECRET]
     if text is None:
         return None
     if not text and not found.given(SECRET):
@@ -124,25 +134,31 @@ def secret(found: Values) -> Secret | None:
         raise UsageError("the secret is not valid UTF-8") from None
 
 
-def refuseWithoutTls(found: Values, options: tuple[Option[object], ...], instead: str) -> None:
+def refuseWithoutTls(found: Values, options: tuple[Option[object], ...], tls: Option[bool], instead: str) -> None:
     """
     Refuse options that have no effect without TLS.
 
+    :param tls: the switch for TLS.
+    :param instead: another way to use TLS.
     :raises UsageError: if one of them was given.
     """
     for each in options:
         if found.given(each):
-            raise UsageError(f"{each.name} has no effect without TLS: add --tls or {instead}")
+            raise UsageError(f"{found.name(each)} has no effect without TLS: add {found.name(tls)} or {instead}")
 
 
-def checkPair(certificate: Path | None, key: Path | None) -> Credentials | None:
+def checkPair(
+    found: Values, certificateOption: Option[Path | None], keyOption: Option[Path | None]
+) -> Credentials | None:
     """
     Read a certificate and its key, if there are any.
 
     :raises UsageError: if one of the files is missing or unusable.
     """
+    certificate, key = found[certificateOption], found[keyOption]
     if (certificate is None) != (key is None):
-        raise UsageError("--tls-cert and --tls-key need each other: give both or none")
+        names = f"{found.name(certificateOption)} and {found.name(keyOption)}"
+        raise UsageError(f"{names} need each other: give both or none")
     if certificate is None or key is None:
         return None
     from bore.tls.certificates import BadCredentials, readCredentials
@@ -156,7 +172,7 @@ def checkPair(certificate: Path | None, key: Path | None) -> Credentials | None:
         raise UsageError(str(e)) from None
 
 
-def certificates(option: Option[object], path: Path) -> tuple[Certificate, ...]:
+def certificates(found: Values, option: Option[object], path: Path) -> tuple[Certificate, ...]:
     """
     Read the certificates of authorities.
 
@@ -167,4 +183,4 @@ def certificates(option: Option[object], path: Path) -> tuple[Certificate, ...]:
     try:
         return readAuthorities(path)
     except BadCredentials as e:
-        raise UsageError(f"{option.name}: {e}") from None
+        raise UsageError(f"{found.name(option)}: {e}") from None

@@ -1,9 +1,11 @@
-"""The command line of the server."""
+"""The command line and the settings file of the server."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from bore.commandline import Command, Option, UsageError, Values, option, repeated, switch
 from bore.logs.settings import LogSettings
@@ -14,13 +16,21 @@ from bore.system.statefolder import stateFolder
 from bore.tls.settings import ServerTls
 from bore.wire.addressrules import AddressRules, uselessRule
 
+if TYPE_CHECKING:
+    from bore.config.tables import Vocabulary
+
 
 @dataclass(frozen=True, slots=True)
 class ServerCommand:
-    """The result of parsing ``bore server``."""
+    """
+    The result of parsing ``bore server``.
+
+    :ivar file: the settings file; None: there is none.
+    """
 
     settings: ServerSettings
     log: LogSettings
+    file: Path | None = None
 
 
 _DEFAULTS: Final = ServerSettings()
@@ -102,17 +112,22 @@ _CERTIFICATE: Final = option(
     "PATH",
     None,
     shown="self-signed",
+    isFile=True,
 )
-_KEY: Final = option("--tls-key", "File with the private key (PEM) for --tls-cert", values.path, "PATH", None)
+_KEY: Final = option(
+    "--tls-key", "File with the private key (PEM) for --tls-cert", values.path, "PATH", None, isFile=True
+)
 _CLIENT_AUTHORITIES: Final = option(
     "--tls-client-ca",
     "Require client certificates signed by the authorities in this file (PEM); reloaded when it changes",
     values.path,
     "PATH",
     None,
+    isFile=True,
 )
 
-_OPTIONS: Final[tuple[Option[object], ...]] = (
+#: The options with a key in the file.
+_KEYS: Final[tuple[Option[object], ...]] = (
     _MIN_PORT,
     _MAX_PORT,
     _ADDRESS,
@@ -133,7 +148,7 @@ _OPTIONS: Final[tuple[Option[object], ...]] = (
     _CERTIFICATE,
     _KEY,
     _CLIENT_AUTHORITIES,
-    *common.BOTH,
+    *common.KEYS,
 )
 
 
@@ -143,14 +158,49 @@ def serverCommand(name: str) -> Command[ServerCommand]:
 
     :param name: the program and the command, as the user writes them.
     """
-    return Command(name, "Run the server, which listens on public ports on behalf of its clients.", _OPTIONS, _build)
+    return Command(
+        name,
+        "Run the server, which listens on public ports on behalf of its clients.",
+        (*_KEYS, common.SECRET, common.CONFIG),
+        _build,
+    )
 
 
 def _build(found: Values) -> ServerCommand:
+    path = found[common.CONFIG]
+    if path is None:
+        return ServerCommand(_settings(found), common.LOG.settings(found))
+    from bore.config.tables import readFile
+
+    file = readFile(path, _vocabulary())
+    found = found.withKeys(file.keys)
+    settings = file.checked(partial(_settings, found))
+    return ServerCommand(settings, common.LOG.settings(found), path)
+
+
+#: Keys that users may try, and what is right instead.
+_REFUSED: Final = {
+    "secret": common.INSTEAD_OF_KEY,
+    "tunnel": "belongs into the settings file of a client",
+}
+
+
+def _vocabulary() -> Vocabulary:
+    from bore.config.tables import Vocabulary
+
+    return Vocabulary(_KEYS, private=(common.SECRET_FILE, _KEY), refused=_REFUSED)
+
+
+def isServerKey(key: str) -> bool:
+    """Return whether a server's settings file has a key."""
+    return any(each.key == key for each in _KEYS)
+
+
+def _settings(found: Values) -> ServerSettings:
     lowest, highest = found[_MIN_PORT], found[_MAX_PORT]
     if lowest > highest:
-        raise UsageError(f"--min-port {lowest} is greater than --max-port {highest}")
-    settings = ServerSettings(
+        raise UsageError(f"{found.name(_MIN_PORT)} {lowest} is greater than {found.name(_MAX_PORT)} {highest}")
+    return ServerSettings(
         minPort=lowest,
         maxPort=highest,
         secret=common.secret(found),
@@ -164,7 +214,6 @@ def _build(found: Values) -> ServerCommand:
         tls=_tls(found),
         portableRelay=common.isRelayPortable(found.environment),
     )
-    return ServerCommand(settings, common.LOG.settings(found))
 
 
 def _bounds(found: Values) -> Bounds:
@@ -196,19 +245,23 @@ def _tls(found: Values) -> ServerTls | None:
     """Return the settings for TLS, or None if it is not used."""
     port = found[_TLS_PORT]
     if found[_TLS] and port is not None:
-        raise UsageError("--tls and --tls-port exclude each other: --tls is TLS on the control port only")
+        tls, other = found.name(_TLS), found.name(_TLS_PORT)
+        raise UsageError(f"{tls} and {other} exclude each other: {tls} is TLS on the control port only")
     if not found[_TLS] and port is None:
-        common.refuseWithoutTls(found, (_CERTIFICATE, _KEY, _CLIENT_AUTHORITIES), "--tls-port")
+        common.refuseWithoutTls(found, (_CERTIFICATE, _KEY, _CLIENT_AUTHORITIES), _TLS, found.name(_TLS_PORT))
         return None
     if port is not None and port == found[_CONTROL_PORT] != 0:
-        raise UsageError(f"--tls-port {port} is the control port: give another port, or --tls instead")
+        raise UsageError(
+            f"{found.name(_TLS_PORT)} {port} is the control port: give another port, or {found.name(_TLS)} instead"
+        )
     clients = found[_CLIENT_AUTHORITIES]
     if port is not None and clients is not None and common.secret(found) is None:
         raise UsageError(
-            "--tls-client-ca with --tls-port needs a secret: without one, anyone could open tunnels through the plain "
-            "control port. Add a secret, or give --tls instead of --tls-port"
+            f"{found.name(_CLIENT_AUTHORITIES)} with {found.name(_TLS_PORT)} needs a secret: without one, anyone could "
+            f"open tunnels through the plain control port. Add a secret, or give {found.name(_TLS)} instead of "
+            f"{found.name(_TLS_PORT)}"
         )
-    common.checkPair(found[_CERTIFICATE], found[_KEY])
+    common.checkPair(found, _CERTIFICATE, _KEY)
     if clients is not None:
-        common.certificates(_CLIENT_AUTHORITIES, clients)
+        common.certificates(found, _CLIENT_AUTHORITIES, clients)
     return ServerTls(port, found[_CERTIFICATE], found[_KEY], clients, stateFolder(found.environment))

@@ -48,6 +48,9 @@ class Policy:
 #: on purpose: a daemon without root's rights may need them (ssl-cert, for instance). A pipe belongs to its process.
 GIVEN: Final = Policy(forbidden=stat.S_IRWXO, groupMayReplace=True, mayBePipe=True)
 
+#: A file that the user has made, and which names secrets. Others may read it.
+SETTINGS: Final = Policy(forbidden=stat.S_IWOTH, groupMayReplace=True, mayBePipe=True)
+
 
 def readPrivate(path: Path, policy: Policy, limit: int) -> bytes:
     """
@@ -87,7 +90,7 @@ def openPrivate(path: Path, policy: Policy) -> BinaryIO:
             raise NotPrivate("is a link: replace it with a file") from None
         raise
     try:
-        _check(path, os.fstat(file.fileno()), policy)
+        checkPrivate(path, file, policy)
     except BaseException:
         file.close()
         raise
@@ -128,8 +131,13 @@ def checkFolders(folder: Path, groupMay: bool = False) -> None:
             raise NotPrivate(f"is in the directory {each}, which is writable by its group: chmod g-w {quoted}")
 
 
-def _check(path: Path, status: os.stat_result, policy: Policy) -> None:
-    """Check a file that is open."""
+def checkPrivate(path: Path, file: BinaryIO, policy: Policy) -> None:
+    """
+    Check a file that is open: who owns it, who may use it, and who may replace it.
+
+    :raises NotPrivate: when the policy does not allow it.
+    """
+    status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode):
         if policy.mayBePipe:
             return

@@ -1,4 +1,4 @@
-"""The directory in which a program keeps its state."""
+"""The directories in which a program keeps its state, and its user keeps its settings."""
 
 from __future__ import annotations
 
@@ -20,11 +20,20 @@ def stateFolder(environment: Mapping[str, str]) -> Path | None:
     folder = environment.get("STATE_DIRECTORY", "").split(":")[0]
     if folder:
         return Path(folder)
-    state = environment.get("XDG_STATE_HOME", "")
-    if os.path.isabs(state):  # the specification ignores other paths
-        return Path(state, "txbore")
+    return _folder(environment, "XDG_STATE_HOME", ".local/state")
+
+
+def settingsFolder(environment: Mapping[str, str]) -> Path | None:
+    """Return the directory for this user's settings (XDG Base Directory Specification); None if there is none."""
+    return _folder(environment, "XDG_CONFIG_HOME", ".config")
+
+
+def _folder(environment: Mapping[str, str], variable: str, inHome: str) -> Path | None:
+    named = environment.get(variable, "")
+    if os.path.isabs(named):  # the specification ignores other paths
+        return Path(named, "txbore")
     home = environment.get(_HOME, "") or _homeFromSystem()
-    return Path(home, ".local", "state", "txbore") if os.path.isabs(home) else None
+    return Path(home, inHome, "txbore") if os.path.isabs(home) else None
 
 
 def _homeFromSystem() -> str:

@@ -40,6 +40,12 @@ class Secret:
     def __repr__(self) -> str:
         return "<Secret>"
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(self._key, other._key)
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
     def mac(self, message: bytes) -> bytes:
         """HMAC-SHA256 over a message, keyed with the SHA-256 of the secret's UTF-8 bytes."""
         return hmac.digest(self._key, message, "sha256")

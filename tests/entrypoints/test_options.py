@@ -14,7 +14,8 @@ from bore.client.target import Target
 from bore.client.tunnelspec import TunnelSpec
 from bore.commandline import Command, UsageError, Values, option, repeated, switch
 from bore.logs.settings import LogSettings
-from bore.options.client import ClientCommand, clientCommand
+from bore.options.check import checkCommand
+from bore.options.client import ClientCommand, clientCommand, upCommand
 from bore.options.demo import DemoCommand, demoCommand
 from bore.options.secrets import secretCommand
 from bore.options.server import ServerCommand, serverCommand
@@ -57,6 +58,9 @@ class OptionsCase(SynchronousTestCase):
         path.chmod(0o600)
         return str(path)
 
+
+#: All command lines.
+ALL = (serverCommand, clientCommand, upCommand, checkCommand, demoCommand, secretCommand)
 
 DESCRIPTORS = descriptorsForVisitors(FOR_CONTROL)
 BOUNDS = Bounds(descriptors=descriptorsForVisitors(FOR_CLIENTS))
@@ -127,7 +131,7 @@ class ClientOptionsTests(OptionsCase):
             local("8000", "--to", "example.com", "--no-state"),
             ClientCommand(
                 ClientSettings((ServerAddress("example.com", 7835),), None, True, 64.0, descriptors=DESCRIPTORS),
-                (TunnelSpec(Target(8000, "localhost"), 0),),
+                (TunnelSpec(Target(8000, "localhost"), 0, name="8000"),),
                 LogSettings(),
             ),
         )
@@ -151,7 +155,7 @@ class ClientOptionsTests(OptionsCase):
             descriptors=DESCRIPTORS,
         )
         self.assertEqual(command.settings, expected)
-        self.assertEqual(command.tunnels, (TunnelSpec(Target(8000, "10.0.0.1"), 9000, Version.V2, 50),))
+        self.assertEqual(command.tunnels, (TunnelSpec(Target(8000, "10.0.0.1"), 9000, Version.V2, 50, "8000"),))
 
     def test_theEnvironmentIsUnderstoodAndAFlagBeatsIt(self) -> None:
         environment = {"BORE_LOCAL_PORT": "8000", "BORE_SERVER": "a.example", "BORE_CONTROL_PORT": "7000"}
@@ -159,6 +163,22 @@ class ClientOptionsTests(OptionsCase):
         self.assertEqual((command.tunnels[0].target.port, command.settings.servers), (8000, (("a.example", 7000),)))
         command = local("80", "--to", "b.example", "--control-port", "1", **environment)
         self.assertEqual((command.tunnels[0].target.port, command.settings.servers), (80, (("b.example", 1),)))
+
+    def test_eachLocalServiceIsATunnelAndOptionsMayStandBetween(self) -> None:
+        found = local(
+            "80", "-t", "x", "5432:20432", "-l", "nas.lan", "a.lan:80", "[::1]:80:8080", "--max-visitors", "7"
+        )
+        self.assertEqual(
+            found.tunnels,
+            (
+                TunnelSpec(Target(80, "nas.lan"), 0, None, 7, "80"),
+                TunnelSpec(Target(5432, "nas.lan"), 20432, None, 7, "5432:20432"),
+                TunnelSpec(Target(80, "a.lan"), 0, None, 7, "a.lan:80"),
+                TunnelSpec(Target(80, "::1"), 8080, None, 7, "[::1]:80:8080"),
+            ),
+        )
+        several = local("-t", "x", BORE_LOCAL_PORT="80, 81:20081")
+        self.assertEqual([(each.target.port, each.port) for each in several.tunnels], [(80, 0), (81, 20081)])
 
     def test_theControlPortMayStandInTheServersName(self) -> None:
         for to, environment, expected in (
@@ -182,13 +202,26 @@ class ClientOptionsTests(OptionsCase):
 
     def test_mistakesAreNamed(self) -> None:
         for text, words in {
-            "no PORT given": ["--to", "x"],
+            "no LOCAL given": ["--to", "x"],
             "--proxy-protocol 'v3': must be one of v1, v2": ["80", "--to", "x", "--proxy-protocol", "v3"],
             "--check-every '0': must be a number of seconds": ["80", "--to", "x", "--check-every", "0"],
             "--exit-after-failures '-1': must be": ["80", "--to", "x", "--exit-after-failures=-1"],
             "no --to given": ["80"],
-            "PORT '0': must be a number from 1 to 65535": ["0", "--to", "x"],
-            "unrecognized arguments: 81": ["80", "81", "--to", "x"],
+            "LOCAL '0': must be a number from 1 to 65535": ["0", "--to", "x"],
+            "LOCAL 'http': must be PORT, HOST:PORT or [ADDRESS]:PORT": ["80", "http", "--to", "x"],
+            "unrecognized arguments: --frob": ["80", "--frob", "--to", "x"],
+            "'80' is given twice": ["80", "80", "--to", "x"],
+            "--port names the public port of one local service, and there are several: write it behind each": [
+                "80",
+                "81",
+                "-p",
+                "9",
+                "--to",
+                "x",
+            ],
+            "'80:9' names a public port, and so does --port": ["80:9", "-p", "9", "--to", "x"],
+            "'81:9' has the public port of '80:9': give each its own": ["80:9", "81:9", "--to", "x"],
+            "--local-host has no effect: each local service has a host of its own": ["a:80", "-l", "b", "--to", "x"],
             "--to 'a b': must be a name": ["80", "--to", "a b"],
             "--port '65536': must be a number from 0 to 65535": ["80", "--to", "x", "-p", "65536"],
             "--local-host 'x:80': must be a host name or an IP address, without": [
@@ -202,7 +235,7 @@ class ClientOptionsTests(OptionsCase):
             "--max-reconnect-delay 'nan': must be": ["80", "-t", "x", "--max-reconnect-delay", "nan"],
         }.items():
             self.assertUsageError(text, *words)
-        self.assertUsageError("BORE_LOCAL_PORT='http': must be a number", "-t", "x", BORE_LOCAL_PORT="http")
+        self.assertUsageError("BORE_LOCAL_PORT='http': must be PORT", "-t", "x", BORE_LOCAL_PORT="http")
 
 
 class SecretOptionsTests(OptionsCase):
@@ -254,7 +287,7 @@ class HelpTests(OptionsCase):
     """--help."""
 
     def test_everyOptionIsInTheHelpWithItsDefaultAndItsVariable(self) -> None:
-        for make in (serverCommand, clientCommand, demoCommand, secretCommand):
+        for make in ALL:
             command: Command[object] = make("x")
             text = " ".join(command.help().split())
             for each in command.options:
@@ -265,7 +298,7 @@ class HelpTests(OptionsCase):
 
     def test_itFitsIntoEightyColumns(self) -> None:
         self.patch(os, "environ", {**os.environ, "COLUMNS": "200"})
-        texts = [make("bore local").help() for make in (serverCommand, clientCommand, demoCommand, secretCommand)]
+        texts = [make("bore local").help() for make in ALL]
         for text in (USAGE_TEXT, *texts):
             self.assertLessEqual(max(map(len, text.splitlines())), 80, text)
 

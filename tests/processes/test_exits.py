@@ -29,8 +29,8 @@ class ExitTests(ProcessCase):
         self.assertEnds(
             2, "bore local: --port 'x': must be a number from 0 to 65535", "local", "80", "-t", "a", "--port", "x"
         )
-        self.assertEnds(2, "bore: no command given; commands: local, server, secret, demo")
-        self.assertEnds(2, "bore: unknown command 'serve'; commands: local, server, secret, demo", "serve")
+        self.assertEnds(2, "bore: no command given; commands: local, up, server, check, secret, demo")
+        self.assertEnds(2, "bore: unknown command 'serve'; commands: local, up, server, check, secret, demo", "serve")
 
     def test_notReachableIs69WithoutReconnect(self) -> None:
         port = freePort(self.host)

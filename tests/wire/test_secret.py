@@ -36,6 +36,10 @@ class ProveTests(SynchronousTestCase):
             "f59d8bb201898f771b14e589f4df0eefdbe97e8d8d07f1cf8c1b99a31784fc73",
         )
 
+    def test_secretsAreEqualIfTheirTextsAre(self) -> None:
+        self.assertEqual(len({Secret("a"), Secret("a"), Secret("b")}), 2)
+        self.assertNotEqual(Secret("a"), "a")
+
     def test_aTextWithoutUtf8FormIsNoSecret(self) -> None:
         self.assertRaises(UnicodeEncodeError, Secret, "\ud800")
 

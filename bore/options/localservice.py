@@ -1,0 +1,93 @@
+"""
+How users write a local service, and the public port for it.
+
+================================ ===========================================================
+``8000``                         a port of this machine, or of ``--local-host``
+``HOST:8000``, ``[::1]:8000``    a port of another host; HOST has a character beside digits
+each of them and ``:20080``      the same, with this public port; 0: any
+================================ ===========================================================
+
+Two numbers are a local and a public port: ``5432:20432``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from bore.client.target import Target
+from bore.streams.addresses import isLiteral, parseHostPort, parsePort
+
+_EXPECTED: Final = "must be PORT, HOST:PORT or [ADDRESS]:PORT"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalService:
+    """
+    A local service as the user has written it.
+
+    :ivar text: what the user has written.
+    :ivar port: its port.
+    :ivar host: its host; None: the default.
+    :ivar public: the public port for it; 0: any; None: not given.
+    """
+
+    text: str
+    port: int
+    host: str | None = None
+    public: int | None = None
+
+    def target(self, host: str) -> Target:
+        """Return where it is; ``host`` is the default."""
+        return Target(self.port, self.host or host)
+
+
+def localService(text: str) -> LocalService:
+    """
+    Parse a local service without a public port.
+
+    :raises ValueError: if it is not one; the text says what would be valid.
+    """
+    found = _parse(text, _EXPECTED)
+    if found.public is not None:
+        raise ValueError(f"{_EXPECTED}, without a public port")
+    return found
+
+
+def localServiceOrTunnel(text: str) -> LocalService:
+    """
+    Parse a local service, with or without a public port.
+
+    :raises ValueError: if it is not one; the text says what would be valid.
+    """
+    return _parse(text, f"{_EXPECTED}, each with or without :PUBLIC")
+
+
+def _parse(text: str, expected: str) -> LocalService:
+    host, ports = _divide(text)
+    if not 1 <= len(ports) <= 2:
+        raise ValueError(expected)
+    if not all(each.isascii() and each.isdigit() for each in ports):
+        raise ValueError(expected)
+    try:
+        name = None if host is None else parseHostPort(host)[0]
+    except ValueError:
+        raise ValueError(expected) from None
+    try:
+        numbers = [parsePort(each, lowest) for each, lowest in zip(ports, (1, 0), strict=False)]
+    except ValueError as e:
+        raise ValueError(str(e) if ports == [text] else f"has a port that {e}") from None
+    return LocalService(text, numbers[0], name, numbers[1] if len(numbers) == 2 else None)
+
+
+def _divide(text: str) -> tuple[str | None, list[str]]:
+    """Divide a text at its colons: the host, if there is one, and the ports."""
+    if text.startswith("["):
+        host, bracket, ports = text.partition("]:")
+        return host + bracket[:1], ports.split(":")
+    if isLiteral(text):  # an IPv6 address, which has no port without brackets
+        return text, []
+    first, *others = text.split(":")
+    if first.isascii() and first.isdigit():
+        return None, [first, *others]
+    return first, others

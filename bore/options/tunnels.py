@@ -1,0 +1,143 @@
+"""The tunnels of a client: from the command line, or from the tables of a settings file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from bore.client.target import Target
+from bore.client.tunnelspec import TunnelSpec
+from bore.commandline import Option, UsageError, Values, option, repeated
+from bore.options import common, values
+from bore.options.localservice import localService, localServiceOrTunnel
+from bore.streams.addresses import parsePort
+from bore.wire.proxyprotocol import Version
+
+if TYPE_CHECKING:
+    from bore.config.tables import SettingsFile
+
+
+def _version(text: str) -> Version:
+    return Version(values.oneOf("v1", "v2")(text))
+
+
+def _ports(text: str) -> range:
+    """Parse a public port, 0, or a range of public ports."""
+    first, dash, last = text.partition("-")
+    try:
+        lowest = parsePort(first, lowest=1 if dash else 0)
+        highest = parsePort(last, lowest=lowest) if dash else lowest
+    except ValueError:
+        raise ValueError("must be a number from 0 to 65535, or a range such as 27015-27020") from None
+    return range(lowest, highest + 1)
+
+
+#: The table in a settings file whose entries are the tunnels.
+TUNNEL: Final = "tunnel"
+
+#: Only for the defaults of the other fields.
+_DEFAULTS: Final = TunnelSpec(Target(0))
+
+LOCAL: Final = repeated(
+    "local-port",
+    "Local services to show: PORT, HOST:PORT or [ADDRESS]:PORT, each with or without the public port for it, as in "
+    "5432:20432",
+    localServiceOrTunnel,
+    "LOCAL",
+    environment="BORE_LOCAL_PORT",
+)
+LOCAL_HOST: Final = option(
+    "-l --local-host", "Host of local services given by port", values.host, "HOST", _DEFAULTS.target.host
+)
+PORT: Final = option(
+    "-p --port", "Public port to request from the server; 0: any", values.portOrAny, "PORT", _DEFAULTS.port
+)
+PROXY_PROTOCOL: Final = option(
+    "--proxy-protocol",
+    "Send the visitor's address to the local service in a PROXY protocol header, version v1 or v2",
+    _version,
+    "VERSION",
+    _DEFAULTS.proxyProtocol,
+)
+
+#: Options that a settings file has at its top, for all tunnels, and in each table of a tunnel.
+OF_TUNNEL: Final[tuple[Option[object], ...]] = (PROXY_PROTOCOL, common.VISITORS)
+
+#: The keys of a tunnel whose values are more than those of an option.
+_LOCAL_KEY: Final = option("local", "local service: PORT, HOST:PORT or [ADDRESS]:PORT", localService, "LOCAL", None)
+_PORT_KEY: Final = option("port", "public port, or a range of them", _ports, "PORT", None)
+
+#: The keys in a table of a tunnel.
+KEYS: Final[tuple[Option[object], ...]] = (_LOCAL_KEY, _PORT_KEY, *OF_TUNNEL)
+
+#: Those that it must have.
+REQUIRED: Final[tuple[Option[object], ...]] = (_LOCAL_KEY,)
+
+
+def fromWords(found: Values) -> tuple[TunnelSpec, ...]:
+    """
+    Return the tunnels of a command line.
+
+    :raises UsageError: if there is none, or if options contradict each other.
+    """
+    services = found[LOCAL]
+    if not services:
+        raise UsageError("no LOCAL given: name the local port to show, as in 'bore local 8000 --to example.com'")
+    if len(services) > 1 and found.given(PORT):
+        raise UsageError(
+            "--port names the public port of one local service, and there are several: write it behind each, as in "
+            f"{services[0].text.split(':')[0]}:{found[PORT] or 20000}"
+        )
+    if found.given(LOCAL_HOST) and all(each.host is not None for each in services):
+        raise UsageError("--local-host has no effect: each local service has a host of its own")
+    made: dict[str, TunnelSpec] = {}
+    public: dict[int, str] = {}
+    for each in services:
+        if each.public is not None and found.given(PORT):
+            raise UsageError(f"{each.text!r} names a public port, and so does --port: give only one of them")
+        port = found[PORT] if each.public is None else each.public
+        if each.text in made:
+            raise UsageError(f"{each.text!r} is given twice")
+        if port in public:
+            raise UsageError(f"{each.text!r} has the public port of {public[port]!r}: give each its own")
+        if port:
+            public[port] = each.text
+        made[each.text] = _spec(found, each.text, each.target(found[LOCAL_HOST]), port)
+    return tuple(made.values())
+
+
+def fromFile(found: Values, file: SettingsFile) -> tuple[TunnelSpec, ...]:
+    """
+    Return the tunnels of a settings file. Mistakes in their tables go to the file.
+
+    :param found: the values at the top of the file, and those of the command line.
+    """
+    made: dict[str, TunnelSpec] = {}
+    public: dict[int, str] = {}
+    for name, keys in file.tunnels.items():
+        if not keys:
+            continue  # there are mistakes in it
+        at = (TUNNEL, name)
+        here = found.withKeys(keys, KEYS)
+        local, ports = here[_LOCAL_KEY], here[_PORT_KEY] or range(1)
+        assert local is not None
+        if local.port + len(ports) - 1 > 65535:
+            file.add((*at, "local"), f"{local.port} and the {len(ports) - 1} ports after it go beyond 65535")
+            continue
+        target = local.target(here[LOCAL_HOST])
+        for number, port in enumerate(ports):
+            nth = name if len(ports) == 1 else f"{name}-{number}"
+            if nth in made:
+                file.add(at, f"the name of {nth!r} is taken: rename one of the two")
+            if port in public:
+                file.add((*at, "port"), f"{port} is the public port of {public[port]!r} already")
+            if port:
+                public[port] = nth
+            made[nth] = _spec(here, nth, replace(target, port=local.port + number), port)
+    if not file.tunnels:
+        file.add((), "has no tunnel: add a table such as [tunnel.web] with local = 8000")
+    return tuple(made.values())
+
+
+def _spec(found: Values, name: str, target: Target, port: int) -> TunnelSpec:
+    return TunnelSpec(target, port, found[PROXY_PROTOCOL], found[common.VISITORS], name)

@@ -1,0 +1,194 @@
+"""Settings files: their values, and all their mistakes at once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.commandline import BadFile, UsageError, option, repeated, switch
+from bore.config.tables import SettingsFile, Vocabulary, readFile
+from tests.support import temporaryFolder
+
+
+def number(text: str) -> int:
+    if text.isdigit():
+        return int(text)
+    raise ValueError("must be a number")
+
+
+COUNT = option("-c --max-count", "a count", number, "NUMBER", 3)
+NAMES = repeated("--name", "", str, "NAME", keyed="names")
+LOUD = switch("--loud", "")
+SECRET = option("--secret-file", "", Path, "PATH", None, isFile=True)
+LOCAL = option("local", "the local service", number, "PORT", None)
+
+VOCABULARY = Vocabulary(
+    (COUNT, NAMES, LOUD, SECRET), (LOCAL, COUNT), (LOCAL,), private=(SECRET,), refused={"secret": "use secret-file"}
+)
+
+
+class TablesCase(SynchronousTestCase):
+    """Has a file."""
+
+    def setUp(self) -> None:
+        self.path = temporaryFolder(self) / "a.toml"
+
+    def read(self, text: str) -> SettingsFile:
+        self.path.write_text(text)
+        file = readFile(self.path, VOCABULARY)
+        file.checked(lambda: None)
+        return file
+
+    def mistakes(self, text: str | bytes) -> list[str]:
+        """Return the mistakes in a file, each without the name of the file."""
+        self.path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        with self.assertRaises(BadFile) as caught:
+            readFile(self.path, VOCABULARY).checked(lambda: None)
+        return [line.removeprefix(str(self.path)) for line in caught.exception.lines]
+
+
+class ValuesTests(TablesCase):
+    """Values."""
+
+    def test_theyAreThoseOfTheOptions(self) -> None:
+        file = self.read(
+            'max-count = 5\nnames = ["a", "b"]\nloud = true\nsecret-file = "s"\n'
+            '[tunnel.web]\nlocal = "80"\nmax-count = 6\n[tunnel.db]\nlocal = 81'
+        )
+        secret = self.path.parent / "s"
+        self.assertEqual(file.keys, {COUNT: 5, NAMES: ("a", "b"), LOUD: True, SECRET: secret})
+        self.assertEqual(list(file.tunnels.items()), [("web", {LOCAL: 80, COUNT: 6}), ("db", {LOCAL: 81})])
+
+    def test_oneOfAListNeedsNoBrackets(self) -> None:
+        self.assertEqual(self.read('names = "a,b"').keys, {NAMES: ("a,b",)})
+
+    def test_aSwitchThatIsOffIsLikeNone(self) -> None:
+        self.assertEqual(self.read("loud = false").keys, {})
+
+    def test_namesOfFilesAreRelativeToTheFile(self) -> None:
+        self.patch(os, "environ", {**os.environ, "HOME": "/home/a"})
+        for text, expected in (
+            ("s", self.path.parent / "s"),
+            ("../s", self.path.parent / "../s"),
+            ("/s", Path("/s")),
+            ("~/s", Path("/home/a/s")),
+        ):
+            self.assertEqual(self.read(f"secret-file = '{text}'").keys, {SECRET: expected})
+
+
+class MistakesTests(TablesCase):
+    """Mistakes."""
+
+    def test_allAreNamedAtOnceInTheOrderOfTheFile(self) -> None:
+        found = self.mistakes(
+            'max-cuont = 5\nnames = 3.5\nloud = 1\nsecret = "x"\n\n'
+            '[tunnel.web]\nlocal = "x"\nmax-count = true\nloud = true\n[tunnel.db]\n'
+        )
+        self.assertEqual(
+            found,
+            [
+                ":1: max-cuont: unknown key; did you mean 'max-count'?",
+                ":3: loud: 1 must be true or false",
+                ":4: secret: use secret-file",
+                ":7: tunnel.web.local: 'x' must be a number",
+                ":8: tunnel.web.max-count: true must be a number",
+                ":9: tunnel.web.loud: belongs at the top of the file, before the first [table]",
+                ":10: tunnel.db.local: missing: the local service",
+            ],
+        )
+
+    def test_whatAKeyMustBeIsSaidForEachTypeOfTOML(self) -> None:
+        for value, shown in (
+            ("true", "true"),
+            ("1.5", "1.5"),
+            ("-1", "-1"),
+            ("[1]", "a list"),
+            ("{ a = 1 }", "a table"),
+            ("1979-05-27", "1979-05-27"),
+            ("'x'", "'x'"),
+        ):
+            self.assertEqual(self.mistakes(f"max-count = {value}"), [f":1: max-count: {shown} must be a number"])
+        self.assertEqual(self.mistakes("secret-file = []"), [":1: secret-file: a list must be a text"])
+        self.assertEqual(self.mistakes("names = [[]]"), [":1: names: a list must be a text"])
+        self.assertEqual(self.mistakes("names = []"), [":1: names: must not be empty: leave it out"])
+
+    def test_tunnelsAreTablesWithPlainNames(self) -> None:
+        self.assertEqual(self.mistakes("tunnel = 1"), [":1: tunnel: must be tables, such as [tunnel.web]"])
+        self.assertEqual(
+            self.mistakes("[tunnel]\nlocal = 1"),
+            [":2: tunnel.local: must be a table: write [tunnel.local], and its keys below"],
+        )
+        for name in ("a b", "", "x" * 65, "é"):
+            self.assertIn("a name must have 1 to 64 letters", self.mistakes(f'[tunnel."{name}"]\nlocal = 1')[0])
+
+    def test_aKeyWithoutANearOneIsAnsweredWithAll(self) -> None:
+        self.assertEqual(
+            self.mistakes("[tunnel.a]\nlocal=1\nxyz=1"), [":3: tunnel.a.xyz: unknown key; keys: local, max-count"]
+        )
+        self.assertEqual(self.mistakes("local = 1"), [":1: local: belongs into a [tunnel.NAME] table"])
+
+    def test_aContradictionIsAMistakeAsWell(self) -> None:
+        def make() -> None:
+            raise UsageError("a contradicts b")
+
+        self.path.write_text("[tunnel.a]")
+        for text, expected in (("[tunnel.a]", 2), ("max-count = 'x'\n[tunnel.a]", 2)):
+            self.path.write_text(text)
+            with self.assertRaises(BadFile) as caught:
+                readFile(self.path, VOCABULARY).checked(make)
+            self.assertEqual(len(caught.exception.lines), expected)
+        self.assertNotIn("contradicts", str(caught.exception), "it may follow from the other mistake")
+
+    def test_aFileThatIsNotTOMLIsRefusedWithTheLine(self) -> None:
+        for text, mistake in (
+            ("a = 1\nb", ":2: not valid TOML: Expected '=' after a key in a key/value pair"),
+            ("a = [\n1,\n", ":3: not valid TOML: Invalid value"),
+            ("a = 1\n\na = 2", ":3: not valid TOML: Cannot overwrite a value"),
+            (b"a = 1\nb = '\xff'", ":2: is not UTF-8 text"),
+            ("#" * (1 << 20) + "#", ": must have at most 1048576 bytes"),
+        ):
+            self.assertEqual(self.mistakes(text), [mistake])
+
+    def test_aFileThatCannotBeReadIsRefused(self) -> None:
+        for path, reason in ((self.path, "No such file or directory"), (self.path.parent, "Is a directory")):
+            with self.assertRaises(BadFile) as caught:
+                readFile(path, VOCABULARY)
+            self.assertEqual(caught.exception.lines, [f"{path}: cannot be read ({reason})"])
+
+    @given(st.binary(max_size=40) | st.text("max-count=[]tunel.a\n1'\"{}#", max_size=40).map(str.encode))
+    def test_anyBytesAreReadOrRefused(self, data: bytes) -> None:
+        self.path.write_bytes(data)
+        try:
+            readFile(self.path, VOCABULARY).checked(lambda: None)
+        except BadFile as e:
+            self.assertTrue(e.lines)
+            for line in e.lines:
+                self.assertTrue(line.startswith(str(self.path)))
+
+
+class RightsTests(TablesCase):
+    """Who may write a file."""
+
+    if os.name != "posix":
+        skip = "files have no modes here"
+
+    def test_othersMayNotWriteAFileThatNamesSecrets(self) -> None:
+        self.path.touch()
+        self.path.chmod(0o666)
+        self.assertEqual(
+            self.mistakes("names = 'a'\nsecret-file = 's'"),
+            [
+                ":2: secret-file: names a secret, and the file is writable by all users of this machine: "
+                f"chmod o-w {self.path}"
+            ],
+        )
+        self.assertEqual(self.read("names = 'a'").keys, {NAMES: ("a",)})
+
+    def test_othersMayReadIt(self) -> None:
+        self.path.touch()
+        self.path.chmod(0o664)
+        self.assertEqual(list(self.read("secret-file = 's'").keys), [SECRET])

@@ -1,0 +1,250 @@
+"""Settings files of clients and servers."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.client.settings import ClientSettings, ServerAddress
+from bore.client.target import Target
+from bore.client.tunnelspec import TunnelSpec
+from bore.commandline import BadFile, UsageError
+from bore.logs.settings import LogSettings
+from bore.options.check import CheckCommand, check, checkCommand
+from bore.options.client import ClientCommand, clientCommand, upCommand
+from bore.options.server import ServerCommand, serverCommand
+from bore.system.descriptors import FOR_CONTROL, descriptorsForVisitors
+from bore.wire.proxyprotocol import Version
+from bore.wire.secret import Secret
+from tests.support import temporaryFolder
+
+TUNNELS = """
+[tunnel.home]
+local = "ha.lan:8123"
+port = 8123
+
+[tunnel.postgres]
+local = "nas.lan:5432"
+port = 20432
+proxy-protocol = "v2"
+max-visitors = 100
+
+[tunnel.game]
+local = 27015
+port = "27015-27017"
+"""
+
+SPECS = (
+    TunnelSpec(Target(8123, "ha.lan"), 8123, name="home"),
+    TunnelSpec(Target(5432, "nas.lan"), 20432, Version.V2, 100, "postgres"),
+    TunnelSpec(Target(27015), 27015, name="game-0"),
+    TunnelSpec(Target(27016), 27016, name="game-1"),
+    TunnelSpec(Target(27017), 27017, name="game-2"),
+)
+
+
+class FileCase(SynchronousTestCase):
+    """Has a file."""
+
+    def setUp(self) -> None:
+        self.folder = temporaryFolder(self)
+        self.path = self.folder / "bore.toml"
+        secret = self.folder / "secret"
+        secret.write_text("hush, it is a secret\n")
+        secret.chmod(0o600)
+
+    def write(self, text: str) -> str:
+        self.path.write_text(text)
+        return str(self.path)
+
+    def up(self, text: str, *words: str, **environment: str) -> ClientCommand:
+        return upCommand("bore up").parse([self.write(text), *words], environment)
+
+    def server(self, text: str, *words: str, **environment: str) -> ServerCommand:
+        return serverCommand("bore server").parse(["--config", self.write(text), *words], environment)
+
+    def mistakes(self, text: str, *words: str, server: bool = False) -> list[str]:
+        with self.assertRaises(BadFile) as caught:
+            (self.server if server else self.up)(text, *words)
+        return [line.removeprefix(f"{self.path}:") for line in caught.exception.lines]
+
+
+class ClientFileTests(FileCase):
+    """A client's file."""
+
+    def test_itHasTunnelsAndOptions(self) -> None:
+        found = self.up(
+            f'server = ["a.example", "b.example:7000"]\nsecret-file = "secret"\nlanes = 2\nno-state = true\n'
+            f"no-reconnect = false\nlog-level = 'warn'\n{TUNNELS}"
+        )
+        settings = ClientSettings(
+            (ServerAddress("a.example"), ServerAddress("b.example", 7000)),
+            Secret("hush, it is a secret"),
+            lanes=2,
+            descriptors=descriptorsForVisitors(FOR_CONTROL),
+        )
+        self.assertEqual(found, ClientCommand(settings, SPECS, LogSettings("warn"), self.path))
+
+    def test_theSameFileIsTheSameValue(self) -> None:
+        text = f"server = 'x'\nsecret-file = 'secret'\n{TUNNELS}"
+        self.assertEqual(self.up(text), self.up(text))
+        self.assertEqual(self.up(text).tunnels, SPECS)
+
+    def test_whatStandsAtTheTopIsForAllTunnelsThatSayNothingElse(self) -> None:
+        found = self.up(f"server = 'x'\nproxy-protocol = 'v1'\nmax-visitors = 7\nlocal-host = 'pi.lan'\n{TUNNELS}")
+        home, postgres, game, *_ = found.tunnels
+        self.assertEqual(home, replace(SPECS[0], proxyProtocol=Version.V1, maxVisitors=7))
+        self.assertEqual(postgres, SPECS[1])
+        self.assertEqual(game.target, Target(27015, "pi.lan"))
+
+    def test_aFlagPrecedesTheKeyAndThatTheVariable(self) -> None:
+        for text, words, expected in (
+            (TUNNELS, [], "env"),
+            (f"server = 'key'\n{TUNNELS}", [], "key"),
+            (f"server = 'key'\n{TUNNELS}", ["--to", "flag"], "flag"),
+        ):
+            self.assertEqual(self.up(text, *words, BORE_SERVER="env").settings.servers, ((expected, 7835),))
+        text = f"server = 'x'\nsecret-file = 'secret'\n{TUNNELS}"
+        self.assertEqual(self.up(text, "-s", "flag", BORE_SECRET="env").settings.secret, Secret("flag"))
+        self.assertEqual(self.up(text, BORE_SECRET="env").settings.secret, Secret("hush, it is a secret"))
+
+    def test_allMistakesAreNamedAtOnce(self) -> None:
+        self.assertEqual(
+            self.mistakes(
+                'server = "tls://x"\nsecret = "hush"\nlanes = "many"\n\n[tunnel.a]\nlocal = "80:90"\nport = 70000\n'
+                '[tunnel.b]\nloacl = 1\nport = "7-3"\n[tunnel.c]\nlocal = 65535\nport = "1-2"\n'
+            ),
+            [
+                "2: secret: a secret must be in a file of its own: write it with 'bore secret --write PATH', and name "
+                'it by secret-file = "PATH"',
+                "3: lanes: 'many' must be a whole number from 0 to 10000000",
+                "6: tunnel.a.local: '80:90' must be PORT, HOST:PORT or [ADDRESS]:PORT, without a public port",
+                "7: tunnel.a.port: 70000 must be a number from 0 to 65535, or a range such as 27015-27020",
+                "8: tunnel.b.local: missing: local service: PORT, HOST:PORT or [ADDRESS]:PORT",
+                "9: tunnel.b.loacl: unknown key; did you mean 'local'?",
+                "10: tunnel.b.port: '7-3' must be a number from 0 to 65535, or a range such as 27015-27020",
+                "12: tunnel.c.local: 65535 and the 1 ports after it go beyond 65535",
+            ],
+        )
+
+    def test_contradictionsAreNamedByTheirKeys(self) -> None:
+        for text, mistake in (
+            ("to = 'x'", "1: to: unknown key; did you mean 'server'?"),
+            ("local-port = 5", "1: local-port: unknown key; did you mean 'local', in a [tunnel.NAME] table?"),
+            ("port = 5", "1: port: belongs into a [tunnel.NAME] table"),
+            ("server = ['a', 'tls://b']", " server names servers with and without tls://: add it to all of them"),
+            ("server = 'a'\ntls-ca = 'ca'", " tls-ca has no effect without TLS: add tls or server tls://HOST"),
+            ("", ' no server given: name the server, as in server = "tls://example.com"'),
+        ):
+            self.assertEqual(self.mistakes(text + TUNNELS), [mistake])
+
+    def test_publicPortsAndNamesAreThoseOfOneTunnel(self) -> None:
+        text = "server = 'x'\n[tunnel.a]\nlocal = 1\nport = '20000-20002'\n[tunnel.b]\nlocal = 2\nport = 20002\n"
+        self.assertEqual(self.mistakes(text), ["7: tunnel.b.port: 20002 is the public port of 'a-2' already"])
+        text = "server = 'x'\n[tunnel.a-1]\nlocal = 1\n[tunnel.a]\nlocal = 2\nport = '20001-20002'"
+        self.assertEqual(self.mistakes(text), ["4: tunnel.a: the name of 'a-1' is taken: rename one of the two"])
+        text = "server = 'x'\n[tunnel.a]\nlocal = 1\n[tunnel.b]\nlocal = 2\nport = 0"
+        self.assertEqual([spec.port for spec in self.up(text).tunnels], [0, 0])
+
+    def test_aFileWithoutTunnelsIsAMistake(self) -> None:
+        self.assertEqual(
+            self.mistakes("server = 'x'"), [" has no tunnel: add a table such as [tunnel.web] with local = 8000"]
+        )
+
+    def test_theFileIsFoundHereOrInTheUsersSettings(self) -> None:
+        here = Path.cwd()
+        self.addCleanup(os.chdir, here)
+        os.chdir(self.folder)
+        line = upCommand("bore up")
+        home = self.folder / "home"
+        environment = {"HOME": str(home)}
+        with self.assertRaises(UsageError) as caught:
+            line.parse([], environment)
+        self.assertEqual(
+            str(caught.exception),
+            f"no FILE given, and there is no bore.toml and no {home}/.config/txbore/bore.toml: name the file, as in "
+            "'bore up tunnels.toml'",
+        )
+        settings = home / ".config" / "txbore"
+        settings.mkdir(parents=True)
+        (settings / "bore.toml").write_text(f"server = 'home'\n{TUNNELS}")
+        self.assertEqual(line.parse([], environment).settings.servers, (("home", 7835),))
+        self.assertEqual(line.parse([], {"XDG_CONFIG_HOME": str(home / ".config")}).file, settings / "bore.toml")
+        self.write(f"server = 'here'\n{TUNNELS}")
+        self.assertEqual(line.parse([], environment).settings.servers, (("here", 7835),))
+
+    def test_theOtherCommandLineTakesAFileAsWell(self) -> None:
+        path = self.write(f"server = 'x'\n{TUNNELS}")
+        line = clientCommand("twistd bore-client")
+        self.assertEqual(line.parse(["--config", path], {"BORE_LOCAL_PORT": "80"}).tunnels, SPECS)
+        for words in (["80"], ["--port", "80"]):
+            with self.assertRaises(UsageError) as caught:
+                line.parse(["--config", path, *words], {})
+            self.assertIn("and --config exclude each other: the file names the tunnels", str(caught.exception))
+
+
+class ServerFileTests(FileCase):
+    """A server's file."""
+
+    def test_itHasTheOptionsOfTheCommandLine(self) -> None:
+        found = self.server(
+            'min-port = 20000\nmax-port = 20999\nbind-addr = "::1"\nlease = 30\nsecret-file = "secret"\n'
+            'max-tunnels-per-source = 5\nhalf-open-timeout = 1.5\nlog-format = "json"'
+        )
+        words = ["--min-port", "20000", "--max-port", "20999", "--bind-addr", "::1", "--lease", "30", "--secret-file"]
+        words += [str(self.folder / "secret"), "--max-tunnels-per-source", "5", "--half-open-timeout", "1.5"]
+        flags = serverCommand("bore server").parse([*words, "--log-format", "json"], {})
+        self.assertEqual(found, replace(flags, file=self.path))
+
+    def test_aFlagPrecedesTheKeyAndThatTheVariable(self) -> None:
+        found = self.server("min-port = 2000\nmax-port = 3000", "--max-port", "4000", BORE_MIN_PORT="1")
+        self.assertEqual((found.settings.minPort, found.settings.maxPort), (2000, 4000))
+
+    def test_itsMistakesAreNamedByKeys(self) -> None:
+        self.assertEqual(
+            self.mistakes("min_port = 5\nlease = 'long'\n[tunnel.a]\n", server=True),
+            [
+                "1: min_port: unknown key; did you mean 'min-port'?",
+                "2: lease: 'long' must be a whole number of seconds from 0 to 86400",
+                "3: tunnel: belongs into the settings file of a client",
+            ],
+        )
+        self.assertEqual(
+            self.mistakes("min-port = 5\nmax-port = 4", server=True), [" min-port 5 is greater than max-port 4"]
+        )
+        self.assertEqual(
+            self.mistakes("max-port = 4", "--min-port", "5", server=True), [" --min-port 5 is greater than max-port 4"]
+        )
+
+
+class CheckTests(FileCase):
+    """bore check."""
+
+    def check(self, text: str, *words: str) -> str:
+        return check(checkCommand("bore check").parse([self.write(text), *words], {}))
+
+    def test_theKindOfAFileIsSeenFromItsKeys(self) -> None:
+        self.assertEqual(self.check(f"server = 'x'\n{TUNNELS}"), "a client's file, 5 tunnels")
+        self.assertEqual(self.check("server = 'x'\n[tunnel.a]\nlocal = 1"), "a client's file, 1 tunnel")
+        self.assertEqual(self.check("min-port = 20000\ntls = true"), "a server's file")
+        self.assertEqual(self.check("", "--server"), "a server's file")
+
+    def test_mistakesAreThoseOfItsKind(self) -> None:
+        for text, words, expected in (
+            ("lease = 'x'\n", [], "lease: 'x' must be"),
+            ("lease = 3\n", ["--client"], "lease: unknown key"),
+            ("server = 'x'", ["--server"], "server: unknown key"),
+            ("server", [], "not valid TOML"),
+        ):
+            with self.assertRaises(BadFile) as caught:
+                self.check(text, *words)
+            self.assertIn(expected, str(caught.exception))
+
+    def test_aFileHasToBeNamed(self) -> None:
+        line = checkCommand("bore check")
+        self.assertRaises(UsageError, line.parse, [], {})
+        self.assertRaises(UsageError, line.parse, ["x", "--server", "--client"], {})
+        self.assertEqual(line.parse(["x"], {}), CheckCommand(Path("x"), None))
