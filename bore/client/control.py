@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from bore.client.dataconnections import DataConnections
 from bore.client.publicport import PublicPort
-from bore.client.reasons import CheckFailed, NoVisitorAddresses, ServerNotReading, ServerSilent, describe
+from bore.client.reasons import CheckFailed, ExtensionNeeded, ServerNotReading, ServerSilent, describe
 from bore.client.session import Session
 from bore.client.settings import ClientSettings
 from bore.client.silence import Silence
@@ -106,7 +106,7 @@ class ControlProtocol(Protocol):
         public, secret = link.publicPort, link.settings.secret
         proof = clientProof(secret, channelBinding(sock))
         self._inflow = Inflow(link.turns, self.transport, self._read)
-        self._wire = ControlSession(public.wanted, proof, public.resume)
+        self._wire = ControlSession(public.wanted, proof, public.resume, link.tunnel.spec.rules)
         prepareControl(sock)  # silence is found out by SILENCE_TIMEOUT; this is for what is dead while streams go on
         try:
             host, port = peerOf(sock)
@@ -132,7 +132,7 @@ class ControlProtocol(Protocol):
             for event in self._inflow:
                 self._silence.frameReceived()
                 self._follow(event, self._session)
-        except (WireError, NoVisitorAddresses, ServerNotTrusted) as e:
+        except (WireError, ExtensionNeeded, ServerNotTrusted) as e:
             self._end(e)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -185,9 +185,9 @@ class ControlProtocol(Protocol):
 
     def _opened(self, session: Session, port: int, resume: str | None) -> None:
         link = self._link
-        if link.tunnel.spec.proxyProtocol is not None and not self._wire.extended:
-            raise NoVisitorAddresses
-        if self._wire.extended:
+        if not self._wire.extended:
+            link.tunnel.checkBase()
+        else:
             prepareControl(self.transport.getHandle(), PEER_TIMEOUT)
         session.opened(link.tunnel, port)
         link.opened(port, resume)

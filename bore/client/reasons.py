@@ -25,13 +25,18 @@ class CheckFailed(Exception):
     """The tunnel seems to be up, but visitors of the public port do not come through."""
 
 
-class NoVisitorAddresses(Exception):
-    """The local service should get the visitors' addresses, and the server does not send them."""
+class ExtensionNeeded(Exception):
+    """
+    A tunnel needs what servers do that know the extension, and this server does not know it.
 
-    def __init__(self) -> None:
+    :param option: the option that needs it.
+    :param missing: what the server does not do.
+    """
+
+    def __init__(self, option: str, missing: str) -> None:
         super().__init__(
-            "--proxy-protocol: this server does not send the addresses of visitors, as it does not know the extension: "
-            "run 'bore server' of txbore there, or omit --proxy-protocol"
+            f"{option}: this server does not {missing}, as it does not know the extension: "
+            f"run 'bore server' of txbore there, or omit {option}"
         )
 
 

@@ -9,7 +9,7 @@ from twisted.python.failure import Failure
 
 from bore.client.outcome import Outcome
 from bore.client.publicport import PublicPort
-from bore.client.reasons import describe
+from bore.client.reasons import ExtensionNeeded, describe
 from bore.client.settings import ServerAddress
 from bore.client.state import Memory
 from bore.client.tunnelspec import TunnelSpec
@@ -52,6 +52,20 @@ class Tunnel:
         if server not in self._ports:
             self._ports[server] = PublicPort(self._reactor, self.spec.port, self._memory(server))
         return self._ports[server]
+
+    def checkBase(self) -> None:
+        """
+        Check that a server of the base protocol can do what the user wants.
+
+        :raises bore.client.reasons.ExtensionNeeded: when it cannot.
+        """
+        spec = self.spec
+        if spec.proxyProtocol is not None:
+            raise ExtensionNeeded("--proxy-protocol", "send the addresses of visitors")
+        if spec.rules:
+            raise ExtensionNeeded(
+                "--allow" if spec.rules.allow else "--deny", "apply rules on the addresses of visitors"
+            )
 
     def whenOpened(self) -> Deferred[int]:
         """

@@ -6,7 +6,7 @@ from typing import Final
 
 from twisted.internet.error import ConnectionClosed
 
-from bore.client.reasons import NoVisitorAddresses, ServerNotReading, ServerSilent
+from bore.client.reasons import ExtensionNeeded, ServerNotReading, ServerSilent
 from bore.events.client import Verdict
 from bore.streams.encryption import TlsError
 from bore.tls.errors import CertificateNotCurrent, ServerNotTrusted
@@ -38,7 +38,7 @@ def verdictOn(why: BaseException | None, first: bool, wasUp: bool, known: bool) 
             return Verdict.DROP if first and not wasUp else Verdict.UNPROVEN
         case AuthenticationFailed():
             return Verdict.DROP_FOR_GOOD if known or not wasUp else Verdict.UNPROVEN
-        case NoVisitorAddresses():
+        case ExtensionNeeded():
             return Verdict.UNPROVEN if wasUp else Verdict.DROP
         case Refusal() if not why.retry:
             return Verdict.LATER

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 
 from bore.server.tunnel import Owner
+from bore.wire.addressrules import NO_RULES, AddressRules
 
 
 class Abandoned(Exception):
@@ -25,15 +26,17 @@ class Claim:
     :ivar owner: the session.
     :ivar port: the public port; 0 for any.
     :ivar token: the token of a tunnel that the client had; None: it asks for a new one.
+    :ivar rules: the tunnel's own rules on the addresses of its visitors.
     :ivar abandoned: the session is over, and what becomes of the tunnel then; None: the session waits for it.
     """
 
-    __slots__ = ("abandoned", "owner", "port", "token")
+    __slots__ = ("abandoned", "owner", "port", "rules", "token")
 
-    def __init__(self, owner: Owner, port: int, token: str | None) -> None:
+    def __init__(self, owner: Owner, port: int, token: str | None, rules: AddressRules = NO_RULES) -> None:
         self.owner = owner
         self.port = port
         self.token = token
+        self.rules = rules
         self.abandoned: Outcome | None = None
 
     def checkAwaited(self) -> None:

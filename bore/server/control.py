@@ -247,11 +247,11 @@ class ControlProtocol(Protocol):
             case VisitorTaken() | LaneOffered():
                 context.unclassified.take(self)
                 context.firstMessages.hand(event, self._detach)
-            case TunnelAsked(port, token):
+            case TunnelAsked(port, token, rules):
                 context.unclassified.take(self)
                 user = context.authenticator.user(self._wire.secret)
                 self._session = context.sessions.begin(self, user, self._peer, self._source)
-                self._session.open(_ONLY, port, token)
+                self._session.open(_ONLY, port, token, rules)
             case ClientLeft():
                 context.unclassified.take(self)
                 self._leave(None)

@@ -40,6 +40,7 @@ from bore.server.tunnels import Tunnels
 from bore.server.users import User
 from bore.server.visitor import Visitor
 from bore.streams.reactor import IReactor
+from bore.wire.addressrules import NO_RULES, AddressRules
 from bore.wire.errors import BindFailed, ClaimTimeout, NoAnswer, ProtocolViolation, Refusal, TakenOver
 from bore.wire.limits import HEARTBEAT_INTERVAL
 
@@ -126,16 +127,17 @@ class Session:
         """The socket of the control connection."""
         return self._connection.handle
 
-    def open(self, number: int, port: int, token: str | None) -> None:
+    def open(self, number: int, port: int, token: str | None, rules: AddressRules = NO_RULES) -> None:
         """
         Open a tunnel, and answer the client.
 
         :param number: the client's number for it.
         :param port: the public port that it asks for; 0 for any.
         :param token: the token of a tunnel that it had; None: it had none.
+        :param rules: the tunnel's own rules on the addresses of its visitors.
         """
         self._context.sink.emit(TunnelClaimed(self.peer, self.source, port))
-        claim = self._claims[number] = Claim(self, port, token)
+        claim = self._claims[number] = Claim(self, port, token, rules)
         done = Deferred.fromCoroutine(self._context.tunnels.open(claim))
         done.addCallbacks(self._opened, self._notOpened, callbackArgs=(number, claim), errbackArgs=(number, claim))
         done.addErrback(self._failed)

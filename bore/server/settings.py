@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from bore.relay.interface import HALF_OPEN_TIMEOUT, MAX_VISITORS
 from bore.tls.settings import ServerTls
-from bore.wire.addressrules import AddressRules
+from bore.wire.addressrules import NO_RULES, AddressRules
 from bore.wire.limits import CONTROL_PORT
 from bore.wire.secret import Secret
 
@@ -65,7 +65,7 @@ class ServerSettings:
     controlPort: int = CONTROL_PORT
     lease: int = 60
     bounds: Bounds = field(default_factory=Bounds)
-    rules: AddressRules = field(default_factory=AddressRules)
+    rules: AddressRules = NO_RULES
     halfOpenTimeout: float = HALF_OPEN_TIMEOUT
     tls: ServerTls | None = None
     portableRelay: bool = False

@@ -33,7 +33,7 @@ from bore.server.visitor import Visitor
 from bore.streams.addresses import SocketAddress, plainHost, socketAddress, sourceOf
 from bore.streams.tcpinfo import sinceReceived
 from bore.timing.ratelimits import RateLimit
-from bore.wire.addressrules import AddressFilter
+from bore.wire.addressrules import AddressFilter, AddressRules
 from bore.wire.errors import Refusal
 from bore.wire.limits import ACCEPT_TIMEOUT
 
@@ -111,7 +111,8 @@ class Tunnel:
         self._sink = sink
         self._unaccepted = unaccepted
         self._bounds = bounds
-        self._filter = filter
+        self._serverFilters = () if filter is None else (filter,)
+        self._filters: tuple[AddressFilter, ...] = self._serverFilters
         self._rate = RateLimit(clock, bounds.visitorRate)
         self.grant = grant
         self.source = owner.source
@@ -125,6 +126,10 @@ class Tunnel:
         self._entrance = entrance
         self.port = entrance.port
         entrance.open(self)
+
+    def setRules(self, rules: AddressRules) -> None:
+        """Set the tunnel's own rules on the addresses of visitors that come from now on; the server's come first."""
+        self._filters = (*self._serverFilters, AddressFilter(rules)) if rules else self._serverFilters
 
     def sinceReceived(self) -> float:
         """Seconds since bytes of the client came on a connection that serves a visitor; infinite without such."""
@@ -279,7 +284,7 @@ class Tunnel:
     def _isAllowed(self, address: SocketAddress) -> bool:
         """Whether a visitor is allowed by the rules and within the limits; a visitor that is not has to be closed."""
         bounds = self._bounds
-        if self._filter is not None and not self._filter.allows(plainHost(address)):
+        if self._filters and not all(each.allows(plainHost(address)) for each in self._filters):
             why, limit = TurnedAway.ADDRESS, 0
         elif self._rate.perSecond and not self._rate.allows(sourceOf(address)):
             why, limit = TurnedAway.RATE, bounds.visitorRate

@@ -64,6 +64,17 @@ class AddressRules:
         """Whether there is a rule."""
         return bool(self.allow or self.deny)
 
+    def __len__(self) -> int:
+        """How many networks there are."""
+        return len(self.allow) + len(self.deny)
+
+    def __add__(self, more: AddressRules) -> AddressRules:
+        """Both together."""
+        return AddressRules(self.allow + more.allow, self.deny + more.deny)
+
+
+NO_RULES: Final = AddressRules()
+
 
 class Networks:
     """

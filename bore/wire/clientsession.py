@@ -7,6 +7,7 @@ from enum import auto
 from typing import Final, TypeAlias
 
 from bore.wire import extension, messages, statetable
+from bore.wire.addressrules import NO_RULES, AddressRules
 from bore.wire.binding import BindingAnswer, BindingChallenge
 from bore.wire.errors import (
     BindFailed,
@@ -32,6 +33,7 @@ from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Challenge, Connection, Error, Heartbeat, Hello
 from bore.wire.proof import ClientProof
 from bore.wire.refusals import refusalFor, refusalForCode
+from bore.wire.rulesmessage import rulesFrames
 from bore.wire.sessionevents import (
     ClientEvent,
     SendData,
@@ -84,11 +86,14 @@ class ControlSession:
     :param port: the port to ask for, 0 for any.
     :param proof: how we prove the secret that we share with the server; None: we share none.
     :param resume: the token of an earlier tunnel; None: there is none.
+    :param rules: the tunnel's own rules on the addresses of its visitors. A server of the base protocol gets none.
     """
 
-    def __init__(self, port: int, proof: ClientProof | None = None, resume: str | None = None) -> None:
+    def __init__(
+        self, port: int, proof: ClientProof | None = None, resume: str | None = None, rules: AddressRules = NO_RULES
+    ) -> None:
         self._hello = extension.markedHello(port)
-        self._open = extension.encode(Open(port, resume))
+        self._open = rulesFrames(rules) + extension.encode(Open(port, resume))
         self._proof = proof
         self._decoder = FrameDecoder()
         self._state: statetable.State = State.ANSWER if proof is None else State.CHALLENGE
@@ -237,7 +242,6 @@ _Cell: TypeAlias = Cell[_S, ClientEvent]
 
 _NO_SECRET: Final[_Cell] = Cell(_S._missChallenge, None, (), (ServerHasNoSecret,))
 _VIOLATION: Final[_Cell] = Cell(_S._refuseMessage, None, (), (ProtocolViolation,))
-
 _UNEXPECTED: Final[_Cell] = Cell(_S._ignore, None, (Unexpected,), ())
 
 _ERROR: Final = on(Error, _S._takeError, errors=[Refusal])

@@ -19,6 +19,7 @@ from bore.wire.binding import BindingChallenge
 from bore.wire.framing import encodeFrame
 from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Heartbeat, Hello
+from bore.wire.rulesmessage import Rules, rulesFrom, rulesText
 
 #: The last byte of a marked Hello, in front of the NUL.
 _MARK: Final = " "
@@ -116,7 +117,7 @@ class Goodbye:
     """Either side: ends the session on purpose. The port is free at once."""
 
 
-ExtendedClientMessage: TypeAlias = Open | Alive | Goodbye
+ExtendedClientMessage: TypeAlias = Rules | Open | Alive | Goodbye
 Request: TypeAlias = messages.ClientMessage | MarkedHello | Lane
 ExtendedServerMessage: TypeAlias = Extended | Opened | Refused | Visitor | Heartbeat | Goodbye
 
@@ -140,6 +141,8 @@ def encode(message: ExtendedClientMessage | ExtendedServerMessage | MarkedHello 
             text = f'{{"{name}":{visitorText(id, source)}}}'
         case Extended(version):
             text = f'{{"{name}":{{"version":{version}}}}}'
+        case Rules(rules):
+            text = f'{{"{name}":{rulesText(rules)}}}'
         case Open(port, resume):
             text = f'{{"{name}":{{"port":{port},"resume":{_orNull(resume)}}}}}'
         case Opened(port, resume, lease, lane, maxLanes):
@@ -271,6 +274,7 @@ def _source(content: object) -> Source:
 
 
 _CLIENT_MESSAGES: Final[dict[str, Callable[[object], ExtendedClientMessage]]] = {
+    "Rules": rulesFrom,
     "Open": _open,
     "Alive": serde.valueless(Alive()),
     "Goodbye": serde.valueless(Goodbye()),

@@ -24,7 +24,7 @@ class BadContent(Exception):
     """A message has a value that is not valid."""
 
 
-class _Object(list[tuple[str, object]]):
+class Object(list[tuple[str, object]]):
     """A JSON object with its keys in their order, repeated ones included."""
 
 
@@ -33,7 +33,7 @@ def _integer(digits: str) -> object:
     return -0.0 if digits == "-0" else int(digits)
 
 
-_json = json.JSONDecoder(object_pairs_hook=_Object, parse_int=_integer)
+_json = json.JSONDecoder(object_pairs_hook=Object, parse_int=_integer)
 
 
 def decode(vocabulary: dict[str, Callable[[object], _M]], frame: bytes) -> _M:
@@ -48,7 +48,7 @@ def decode(vocabulary: dict[str, Callable[[object], _M]], frame: bytes) -> _M:
     value = _parse(frame)
     if isinstance(value, str):
         name, content = value, None
-    elif isinstance(value, _Object) and len(value) == 1:
+    elif isinstance(value, Object) and len(value) == 1:
         name, content = value[0]
     else:
         raise MalformedMessage(f"neither a name nor an object with one name: {_excerpt(frame)}")
@@ -171,7 +171,7 @@ def fields(content: object, *names: str) -> list[object]:
 
     A missing key gives None. Other keys are ignored, so that a message can get further ones.
     """
-    if not isinstance(content, _Object):
+    if not isinstance(content, Object):
         raise BadContent("not an object")
     found: dict[str, object] = {}
     for name, value in content:

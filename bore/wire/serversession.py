@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from bore.wire import extension, messages, statetable
+from bore.wire.addressrules import NO_RULES
 from bore.wire.errors import (
     BrokenRule,
     ClaimTimeout,
@@ -31,6 +32,7 @@ from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Accept, Connection, Error, Heartbeat, Hello
 from bore.wire.otherprotocols import isUndecided
 from bore.wire.proof import ServerProof
+from bore.wire.rulesmessage import MAX_NETWORKS, Rules
 from bore.wire.secret import Secret
 from bore.wire.sessionevents import (
     ClientAlive,
@@ -88,6 +90,7 @@ class ServerSession:
         self._encrypted = encrypted
         self._state: statetable.State = State.REQUEST if proof is None else State.PROOF
         self._unanswered = 0
+        self._rules = NO_RULES
         self.extended = False
         self.secret: Secret | None = None
 
@@ -221,8 +224,15 @@ class ServerSession:
         except MalformedMessage as e:
             raise BrokenRule("malformed-message", str(e)) from None
 
+    def _addRules(self, message: Rules) -> Sequence[ServerEvent]:
+        self._rules += message.rules
+        if len(self._rules) > MAX_NETWORKS:
+            raise BrokenRule("too-many-rules", f"a tunnel may have rules on {MAX_NETWORKS} networks at most")
+        return ()
+
     def _ask(self, message: Open) -> Sequence[ServerEvent]:
-        return (TunnelAsked(message.port, message.resume),)
+        rules, self._rules = self._rules, NO_RULES
+        return (TunnelAsked(message.port, message.resume, rules),)
 
     def _noteAlive(self, message: Alive) -> Sequence[ServerEvent]:
         if not self._unanswered:
@@ -257,7 +267,13 @@ TABLE: Final[Table[_S, ServerEvent]] = {
         on(Accept, _S._takeVisitor, State.SETTLED, [VisitorTaken]),
         on(Lane, _S._offerLane, State.SETTLED, [LaneOffered]),
     ),
-    State.OPENING: row(_S._decodeExtended, _UNEXPECTED, on(Open, _S._ask, State.CLAIMING, [TunnelAsked]), _GOODBYE),
+    State.OPENING: row(
+        _S._decodeExtended,
+        _UNEXPECTED,
+        on(Rules, _S._addRules, errors=[BrokenRule]),
+        on(Open, _S._ask, State.CLAIMING, [TunnelAsked]),
+        _GOODBYE,
+    ),
     State.CLAIMING: row(_S._decodeExtended, _UNEXPECTED, _GOODBYE),
     State.OPEN: row(
         _S._decodeExtended, _UNEXPECTED, on(Alive, _S._noteAlive, None, [ClientAlive], [BrokenRule]), _GOODBYE

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from uuid import UUID
 
+from bore.wire.addressrules import NO_RULES, AddressRules
 from bore.wire.extension import Source
 from bore.wire.messages import ServerMessage
 
@@ -25,10 +26,12 @@ class TunnelAsked:
     The session waits for :meth:`ServerSession.opened` or :meth:`ServerSession.refusal`, at once or later.
 
     :ivar resume: the token of a tunnel that the client had before; None: it shows none.
+    :ivar rules: the tunnel's own rules on the addresses of its visitors.
     """
 
     port: int
     resume: str | None = None
+    rules: AddressRules = NO_RULES
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from bore.relay.portable import PortableRelay
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Descriptors
 from bore.wire import extension
+from bore.wire.addressrules import NO_RULES, AddressRules
 from bore.wire.extension import Source
 from bore.wire.messages import Message, encode
 from bore.wire.proxyprotocol import Version
@@ -123,12 +124,18 @@ class FakeVisitors:
 class ControlCase(SynchronousTestCase):
     """A client without a network."""
 
-    def make(self, *hosts: str, proxyProtocol: Version | None = None, **settings: Any) -> None:
+    def make(
+        self,
+        *hosts: str,
+        proxyProtocol: Version | None = None,
+        rules: AddressRules = NO_RULES,
+        **settings: Any,
+    ) -> None:
         self.reactor = FakeReactor()
         reactor = cast(IReactor, self.reactor)
         addresses = tuple(map(ServerAddress, hosts or ("example.com",)))
         self.sink = loggingSink(self.reactor)
-        self.tunnel = makeTunnel(self.reactor, self.sink, proxyProtocol=proxyProtocol)
+        self.tunnel = makeTunnel(self.reactor, self.sink, proxyProtocol=proxyProtocol, rules=rules)
         made = ClientSettings(addresses, **settings)
         self.visitors = FakeVisitors(self.sink)
         self.connector = FakeConnector()

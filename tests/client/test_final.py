@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from bore import exits
 from bore.client.reasons import (
     CheckFailed,
-    NoVisitorAddresses,
+    ExtensionNeeded,
     ServerSilent,
     ServerUnreachable,
 )
@@ -65,7 +65,7 @@ TABLE: Final[tuple[tuple[Exception, set[tuple[str, str]], int], ...]] = (
     (ServerKeyChanged("another key"), AT_FIRST, exits.NOT_TRUSTED),
     (ServerNotTrusted("another name"), AT_FIRST, exits.NOT_TRUSTED),
     (CertificateNotCurrent("not valid yet"), NEVER, exits.NOT_TRUSTED),
-    (NoVisitorAddresses(), BEFORE_A_TUNNEL, exits.FAILURE),
+    (ExtensionNeeded("--proxy-protocol", "send addresses"), BEFORE_A_TUNNEL, exits.FAILURE),
     (ConnectionRefusedError(), NEVER, exits.FAILURE),
     (LookupFailed("no such name"), NEVER, exits.FAILURE),
     (TlsError(71, "it does not speak TLS"), NEVER, exits.FAILURE),
@@ -88,7 +88,7 @@ LOUD: Final = (
     UnboundChallenge,
     ServerNotProven,
     ServerNotTrusted,
-    NoVisitorAddresses,
+    ExtensionNeeded,
 )
 
 

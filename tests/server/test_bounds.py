@@ -12,6 +12,7 @@ from bore.wire.addressrules import AddressRules, parseNetwork
 from bore.wire.extension import Open, Visitor, encode
 from bore.wire.messages import Accept, Hello
 from bore.wire.messages import encode as encodeBase
+from bore.wire.rulesmessage import rulesFrames
 from tests.fakes import FakeTransport
 from tests.ports import freePort
 from tests.server.case import SessionCase
@@ -212,3 +213,25 @@ class AddressRuleTests(SessionCase):
         self.assertEqual(
             self.warnings, [f"port {opened.port}: visitors from 127.0.0.2 are not allowed, and are closed"]
         )
+
+    def test_aTunnelsOwnRulesAreAppliedBehindThoseOfTheServer(self) -> None:
+        protocol, transport = self.begin()
+        own = AddressRules((parseNetwork("127.0.0.0/8"),), (parseNetwork("127.0.0.1"),))
+        port = freePort(self.host)
+        protocol.dataReceived(rulesFrames(own) + encode(Open(port)))
+        self.said(transport)
+        for host in ("127.0.0.1", "127.0.0.2", "127.0.0.4"):
+            self.assertEqual(self.visitFrom(host, port).recv(1), b"", host)
+        self.visitFrom("127.0.0.3", port)
+        self.assertEqual(len(self.said(transport)), 1)
+
+    def test_aClientThatComesBackBringsItsRulesAlong(self) -> None:
+        protocol, transport, opened = self.session()
+        self.visitFrom("127.0.0.1", opened.port)
+        self.assertEqual(len(self.said(transport)), 1)
+        self.lose(protocol)
+        protocol, transport = self.begin()
+        own = AddressRules((), (parseNetwork("127.0.0.1"),))
+        protocol.dataReceived(rulesFrames(own) + encode(Open(opened.port, opened.resume)))
+        self.assertEqual(self.visitFrom("127.0.0.1", opened.port).recv(1), b"")
+        self.visitFrom("127.0.0.3", opened.port)

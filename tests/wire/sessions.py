@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, Protocol, TypeAlias, TypeGuard, TypeVar
 from uuid import UUID
 
+from bore.wire.addressrules import AddressRules, parseNetwork
 from bore.wire.clientsession import ControlSession
 from bore.wire.datasession import DataSession
 from bore.wire.errors import BrokenRule, PortInUse, WireError
@@ -33,6 +34,7 @@ from bore.wire.messages import (
     encode,
 )
 from bore.wire.proof import clientProof, proveBase, serverProof
+from bore.wire.rulesmessage import MAX_NETWORKS, Rules, rulesFrames
 from bore.wire.secret import Secret
 from bore.wire.serversession import ServerSession
 from bore.wire.sessionevents import (
@@ -134,6 +136,9 @@ def _server(secret: Secret | None, *received: bytes, last: object = None) -> Ser
 
 _OPEN: Final = frameOf(Open(8000, TOKEN))
 
+#: As many rules as a tunnel may have.
+MOST_RULES: Final = AddressRules(tuple(parseNetwork(f"2001:db8:{n:x}::/48") for n in range(MAX_NETWORKS)))
+
 
 def _claiming(secret: Secret | None) -> ServerSession:
     """A server's session whose client waits for its tunnel."""
@@ -175,6 +180,7 @@ SERVER_STATES: Final[dict[str, Callable[[], ServerSession]]] = {
     "REQUEST after the proof": lambda: _server(SECRET),
     "OPENING": lambda: _server(None, markedHello(1)),
     "OPENING after the proof": lambda: _server(SECRET, markedHello(1)),
+    "OPENING, with all rules": lambda: _server(None, markedHello(1), rulesFrames(MOST_RULES)),
     "BASE_CLAIMING": lambda: _server(None, encode(Hello(1)), last=TunnelAsked(1)),
     "CLAIMING": lambda: _claiming(None),
     "CLAIMING after the proof": lambda: _claiming(SECRET),
@@ -235,6 +241,7 @@ MESSAGES: Final[dict[str, bytes]] = {
             Accept(ID),
             Error("port already in use"),
             Extended(1),
+            Rules(AddressRules((parseNetwork("192.0.2.0/24"),))),
             Open(20001, TOKEN),
             Opened(20001, TOKEN, 60, LANE),
             Refused("port-in-use", "zu spät", False),

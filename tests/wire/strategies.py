@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from ipaddress import ip_network
 from itertools import chain, pairwise
 from typing import Final, TypeAlias
 from uuid import UUID
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from bore.wire import extension, messages, serde
+from bore.wire.addressrules import AddressRules, parseNetwork
 from bore.wire.extension import (
     Alive,
     Extended,
@@ -38,6 +40,7 @@ from bore.wire.messages import (
     Message,
     ServerMessage,
 )
+from bore.wire.rulesmessage import Rules
 
 #: A slow machine is no fault of the code under test.
 UNHURRIED: Final = settings(deadline=None)
@@ -71,8 +74,20 @@ SERVER_MESSAGES: Final[SearchStrategy[ServerMessage]] = st.one_of(
 )
 MESSAGES: Final[SearchStrategy[Message]] = st.one_of(CLIENT_MESSAGES, SERVER_MESSAGES)
 
+#: Networks of either kind; those of mapped addresses are read as IPv4.
+NETWORKS: Final = st.builds(
+    lambda address, bits: parseNetwork(str(ip_network((address, min(bits, address.max_prefixlen)), strict=False))),
+    st.ip_addresses(),
+    st.integers(0, 128),
+)
+_NETWORK_LISTS: Final = st.lists(NETWORKS, max_size=3).map(tuple)
+RULES: Final[SearchStrategy[AddressRules]] = st.builds(AddressRules, _NETWORK_LISTS, _NETWORK_LISTS)
+
 EXTENDED_CLIENT_MESSAGES: Final[SearchStrategy[ExtendedClientMessage]] = st.one_of(
-    st.builds(Open, PORTS, st.none() | TOKENS), st.builds(Alive), st.builds(Goodbye)
+    st.builds(Rules, RULES.filter(bool)),
+    st.builds(Open, PORTS, st.none() | TOKENS),
+    st.builds(Alive),
+    st.builds(Goodbye),
 )
 EXTENDED_SERVER_MESSAGES: Final[SearchStrategy[ExtendedServerMessage]] = st.one_of(
     st.builds(Extended, st.integers(0, 65535)),
@@ -88,7 +103,7 @@ ANY_MESSAGES: Final[SearchStrategy[AnyMessage]] = st.one_of(
 )
 
 _NAMES: Final = st.sampled_from(
-    "Challenge Authenticate Hello Heartbeat Connection Accept Error Extended Open Opened Refused Alive Visitor "
+    "Challenge Authenticate Hello Heartbeat Connection Accept Error Extended Rules Open Opened Refused Alive Visitor "
     "Goodbye Lane".split()
 )
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire import messages
+from bore.wire.addressrules import AddressRules, parseNetwork
 from bore.wire.errors import FrameTooLong, MalformedMessage
 from bore.wire.extension import (
     Alive,
@@ -33,6 +34,7 @@ from bore.wire.extension import (
 )
 from bore.wire.limits import MAX_FRAME
 from bore.wire.messages import Heartbeat, Hello
+from bore.wire.rulesmessage import Rules
 from bore.wire.token import newToken
 from tests.wire import strategies
 from tests.wire.sessions import ID, SOURCE
@@ -53,6 +55,14 @@ class EncodingTests(SynchronousTestCase):
     def test_everyMessageHasItsBytes(self) -> None:
         expected: list[tuple[ExtendedClientMessage | ExtendedServerMessage, bytes]] = [
             (Extended(1), b'{"Extended":{"version":1}}\0'),
+            (
+                Rules(AddressRules((parseNetwork("192.0.2.0/24"), parseNetwork("2001:db8::/32")))),
+                b'{"Rules":{"allow":["192.0.2.0/24","2001:db8::/32"],"deny":[]}}\0',
+            ),
+            (
+                Rules(AddressRules((), (parseNetwork("192.0.2.7"),))),
+                b'{"Rules":{"allow":[],"deny":["192.0.2.7/32"]}}\0',
+            ),
             (Open(8000), b'{"Open":{"port":8000,"resume":null}}\0'),
             (Open(0, "_-" * 8), b'{"Open":{"port":0,"resume":"_-_-_-_-_-_-_-_-"}}\0'),
             (

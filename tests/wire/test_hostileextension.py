@@ -52,7 +52,7 @@ class RefusingTests(SynchronousTestCase):
 
     def test_everySideKnowsItsOwnMessagesOnly(self) -> None:
         known = {
-            decodeClientMessage: {"Open", "Alive", "Goodbye"},
+            decodeClientMessage: {"Rules", "Open", "Alive", "Goodbye"},
             decodeServerMessage: {"Extended", "Opened", "Refused", "Visitor", "Heartbeat", "Goodbye"},
             decodeAnswer: {
                 *("Challenge", "BindingChallenge", "Hello", "marked Hello"),
@@ -96,12 +96,19 @@ class RefusingTests(SynchronousTestCase):
     def test_whatHasFieldsIsRefusedWithoutThem(self) -> None:
         for value in ("null", "0", '"8000"', "[]", "[8000,null]", '[["port",8000]]', "true"):
             self.assertMalformed(decodeClientMessage, "Open", value)
+            self.assertMalformed(decodeClientMessage, "Rules", value)
             for name in ("Extended", "Opened", "Refused", "Visitor"):
                 self.assertMalformed(decodeServerMessage, name, value)
 
     def test_everyFieldIsLookedAt(self) -> None:
         self.assertMalformed(decodeClientMessage, "Open", "{}", '{"port":null}', '{"port":65536}', '{"resume":null}')
         self.assertMalformed(decodeClientMessage, "Open", '{"port":1,"resume":1}', '{"port":1,"resume":"short"}')
+        self.assertMalformed(
+            decodeClientMessage, "Rules", "{}", '{"allow":[]}', '{"allow":{}}', '{"deny":{"a":"::/0"}}'
+        )
+        self.assertMalformed(
+            decodeClientMessage, "Rules", '{"allow":[1]}', '{"deny":["192.0.2.1/24"]}', '{"deny":"::"}'
+        )
         self.assertMalformed(decodeServerMessage, "Extended", "{}", '{"version":"1"}', '{"version":-1}')
         self.assertMalformed(decodeServerMessage, "Extended", '{"version":65536}', '{"version":1.0}')
         for lease in ("null", "-1", "-0", "1.5", "true", '"60"', str((1 << 31) + 1), "1e3"):

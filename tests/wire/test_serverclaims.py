@@ -114,6 +114,7 @@ class TimeTests(SynchronousTestCase):
             "PROOF": ProofTimeout,
             "OPENING": OpenTimeout,
             "OPENING after the proof": OpenTimeout,
+            "OPENING, with all rules": OpenTimeout,
             "BASE_CLAIMING": ClaimTimeout,
             "CLAIMING": ClaimTimeout,
             "CLAIMING after the proof": ClaimTimeout,

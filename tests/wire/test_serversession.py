@@ -29,6 +29,7 @@ from tests.wire.sessions import (
     COLUMNS,
     ID,
     LANE,
+    MOST_RULES,
     OTHER,
     SECRET,
     SERVER_STATES,
@@ -78,6 +79,7 @@ _REQUEST_ROW: Final[ServerRow] = row(
 _OPENING_ROW: Final[ServerRow] = row(
     ["unknown-message"],
     {
+        "Rules": [],
         "Open": [TunnelAsked(20001, TOKEN)],
         "Alive": ["unexpected-message"],
         "Goodbye": [ClientLeft()],
@@ -88,7 +90,16 @@ _OPENING_ROW: Final[ServerRow] = row(
         "no end": [],
     },
 )
-_CLAIMING_ROW: Final[ServerRow] = {**_OPENING_ROW, "Open": ["unexpected-message"]}
+_FULL_ROW: Final[ServerRow] = {
+    **_OPENING_ROW,
+    "Rules": ["too-many-rules"],
+    "Open": [TunnelAsked(20001, TOKEN, MOST_RULES)],
+}
+_CLAIMING_ROW: Final[ServerRow] = {
+    **_OPENING_ROW,
+    "Rules": ["unexpected-message"],
+    "Open": ["unexpected-message"],
+}
 _OPEN_ROW: Final[ServerRow] = _CLAIMING_ROW
 
 #: The cells of the table of :mod:`bore.wire.serversession`.
@@ -98,6 +109,7 @@ TABLE: Final[dict[str, ServerRow]] = {
     "REQUEST after the proof": _REQUEST_ROW,
     "OPENING": _OPENING_ROW,
     "OPENING after the proof": _OPENING_ROW,
+    "OPENING, with all rules": _FULL_ROW,
     "BASE_CLAIMING": row([], {}),
     "CLAIMING": _CLAIMING_ROW,
     "CLAIMING after the proof": _CLAIMING_ROW,

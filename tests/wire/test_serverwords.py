@@ -128,6 +128,7 @@ class OutputTests(SynchronousTestCase):
             {
                 "OPENING",
                 "OPENING after the proof",
+                "OPENING, with all rules",
                 "CLAIMING",
                 "CLAIMING after the proof",
                 "OPEN",
