@@ -20,13 +20,13 @@ class TunnelSpec:
     :ivar proxyProtocol: the version of the PROXY protocol in which the local service gets the visitors' addresses;
         None: it does not get them.
     :ivar maxVisitors: the number of visitors that are served at the same time; 0: no limit.
-    :ivar rules: which addresses may visit; the server applies them behind its own.
     :ivar name: what the user calls the tunnel, unique in a client; an only tunnel needs none.
+    :ivar rules: which addresses may visit; the server applies them behind its own.
     """
 
     target: Target
     port: int = 0
     proxyProtocol: Version | None = None
     maxVisitors: int = MAX_VISITORS
-    rules: AddressRules = NO_RULES
     name: str = ""
+    rules: AddressRules = NO_RULES

@@ -11,7 +11,7 @@ from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.tunnelspec import TunnelSpec
 from bore.commandline import Command, Option, UsageError, Values, option, repeated, switch
 from bore.logs.settings import LogSettings
-from bore.options import common, tunnels, values
+from bore.options import common, rules, tunnels, values
 from bore.streams.addresses import parseHostPort
 from bore.system.descriptors import FOR_CONTROL, descriptorsForVisitors
 from bore.system.statefolder import settingsFolder, stateFolder
@@ -145,6 +145,7 @@ _KEYS: Final[tuple[Option[object], ...]] = (
     tunnels.LOCAL_HOST,
     _CONTROL_PORT,
     tunnels.PROXY_PROTOCOL,
+    *rules.BOTH,
     _NO_STATE,
     _NO_RECONNECT,
     _MAX_DELAY,

@@ -7,14 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bore.commandline import Command, Option, UsageError, Values, option, repeated, switch
+from bore.commandline import Command, Option, UsageError, Values, option, switch
 from bore.logs.settings import LogSettings
-from bore.options import common, values
+from bore.options import common, rules, values
 from bore.server.settings import Bounds, ServerSettings
 from bore.system.descriptors import FOR_CLIENTS, descriptorsForVisitors
 from bore.system.statefolder import stateFolder
 from bore.tls.settings import ServerTls
-from bore.wire.addressrules import AddressRules, uselessRule
 
 if TYPE_CHECKING:
     from bore.config.tables import Vocabulary
@@ -77,15 +76,6 @@ _WAITING: Final = option(
 _LANES: Final = _limit(
     "--max-lanes", "Idle connections that a client may keep open for its next visitors", _BOUNDS.lanes
 )
-_ALLOW: Final = repeated(
-    "--allow",
-    "Close visitors that are in no network given with --allow, such as 198.51.100.0/24",
-    values.network,
-    "NETWORK",
-)
-_DENY: Final = repeated(
-    "--deny", "Close visitors in this network, also if an --allow contains it", values.network, "NETWORK"
-)
 _RATE: Final = _limit("--visitor-rate", "New visitors per second from one address to one tunnel", _BOUNDS.visitorRate)
 _TUNNELS: Final = _limit("--max-tunnels", "Tunnels in total", _BOUNDS.tunnels)
 _SOURCE_TUNNELS: Final = _limit(
@@ -137,8 +127,7 @@ _KEYS: Final[tuple[Option[object], ...]] = (
     _WAITING,
     _LANES,
     _RATE,
-    _ALLOW,
-    _DENY,
+    *rules.BOTH,
     _TUNNELS,
     _SOURCE_TUNNELS,
     _PENDING,
@@ -209,7 +198,7 @@ def _settings(found: Values) -> ServerSettings:
         controlPort=found[_CONTROL_PORT],
         lease=found[_LEASE],
         bounds=_bounds(found),
-        rules=_rules(found),
+        rules=rules.serverRules(found),
         halfOpenTimeout=found[common.HALF_OPEN],
         tls=_tls(found),
         portableRelay=common.isRelayPortable(found.environment),
@@ -228,17 +217,6 @@ def _bounds(found: Values) -> Bounds:
         visitorRate=found[_RATE],
         descriptors=descriptorsForVisitors(FOR_CLIENTS),
     )
-
-
-def _rules(found: Values) -> AddressRules:
-    rules = AddressRules(found[_ALLOW], found[_DENY])
-    useless = uselessRule(rules)
-    if useless is not None:
-        raise UsageError(
-            f"--allow {useless} has no effect: a network given with --deny contains it, and --deny takes precedence. "
-            "Leave one of them out; with --allow, all other networks are closed anyway"
-        )
-    return rules
 
 
 def _tls(found: Values) -> ServerTls | None:

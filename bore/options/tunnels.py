@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from bore.client.target import Target
 from bore.client.tunnelspec import TunnelSpec
 from bore.commandline import Option, UsageError, Values, option, repeated
-from bore.options import common, values
+from bore.options import common, rules, values
 from bore.options.localservice import localService, localServiceOrTunnel
 from bore.streams.addresses import parsePort
 from bore.wire.proxyprotocol import Version
@@ -61,7 +61,7 @@ PROXY_PROTOCOL: Final = option(
 )
 
 #: Options that a settings file has at its top, for all tunnels, and in each table of a tunnel.
-OF_TUNNEL: Final[tuple[Option[object], ...]] = (PROXY_PROTOCOL, common.VISITORS)
+OF_TUNNEL: Final[tuple[Option[object], ...]] = (PROXY_PROTOCOL, common.VISITORS, *rules.BOTH)
 
 #: The keys of a tunnel whose values are more than those of an option.
 _LOCAL_KEY: Final = option("local", "local service: PORT, HOST:PORT or [ADDRESS]:PORT", localService, "LOCAL", None)
@@ -133,11 +133,20 @@ def fromFile(found: Values, file: SettingsFile) -> tuple[TunnelSpec, ...]:
                 file.add((*at, "port"), f"{port} is the public port of {public[port]!r} already")
             if port:
                 public[port] = nth
-            made[nth] = _spec(here, nth, replace(target, port=local.port + number), port)
+            try:
+                made[nth] = _spec(here, nth, replace(target, port=local.port + number), port)
+            except UsageError as e:
+                file.add(at, str(e))
+                break
     if not file.tunnels:
         file.add((), "has no tunnel: add a table such as [tunnel.web] with local = 8000")
     return tuple(made.values())
 
 
 def _spec(found: Values, name: str, target: Target, port: int) -> TunnelSpec:
-    return TunnelSpec(target, port, found[PROXY_PROTOCOL], found[common.VISITORS], name)
+    """
+    Make one tunnel.
+
+    :raises UsageError: if options contradict each other.
+    """
+    return TunnelSpec(target, port, found[PROXY_PROTOCOL], found[common.VISITORS], name, rules.tunnelRules(found))

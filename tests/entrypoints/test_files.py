@@ -100,6 +100,31 @@ class ClientFileTests(FileCase):
         self.assertEqual(postgres, SPECS[1])
         self.assertEqual(game.target, Target(27015, "pi.lan"))
 
+    def test_aTunnelHasRulesOnAddresses(self) -> None:
+        found = self.up(
+            "server = 'x'\n[tunnel.a]\nlocal = 1\nallow = ['192.0.2.0/24', '2001:db8::/32']\ndeny = '192.0.2.7'\n"
+            "[tunnel.b]\nlocal = 2\n"
+        )
+        self.assertEqual([str(each) for each in found.tunnels[0].rules.allow], ["192.0.2.0/24", "2001:db8::/32"])
+        self.assertEqual([str(each) for each in found.tunnels[0].rules.deny], ["192.0.2.7/32"])
+        self.assertFalse(found.tunnels[1].rules)
+        self.assertEqual(
+            self.mistakes(
+                "server = 'x'\n[tunnel.a]\nlocal = 1\nallow = ['192.0.2.1/24']\n"
+                "[tunnel.b]\nlocal = 2\nallow = '192.0.2.0/24'\ndeny = '192.0.0.0/16'\n"
+            ),
+            [
+                "4: tunnel.a.allow: '192.0.2.1/24' has bits set behind the first 24: for the network write "
+                "192.0.2.0/24",
+                "5: tunnel.b: allow: 192.0.2.0/24 has no effect, as a network in deny contains it, and deny takes "
+                "precedence: leave one of them out. With allow, visitors from all other networks are closed anyway",
+            ],
+        )
+
+    def test_aServersFileMayHaveManyRules(self) -> None:
+        networks = [f"10.{n // 256}.{n % 256}.0/24" for n in range(10_000)]
+        self.assertEqual(len(self.server(f"deny = {networks}\n").settings.rules.deny), 10_000)
+
     def test_aFlagPrecedesTheKeyAndThatTheVariable(self) -> None:
         for text, words, expected in (
             (TUNNELS, [], "env"),

@@ -21,6 +21,7 @@ from bore.options.secrets import secretCommand
 from bore.options.server import ServerCommand, serverCommand
 from bore.server.settings import Bounds, ServerSettings
 from bore.system.descriptors import FOR_CLIENTS, FOR_CONTROL, descriptorsForVisitors
+from bore.wire.addressrules import AddressRules, parseNetwork
 from bore.wire.proof import proveBase
 from bore.wire.proxyprotocol import Version
 from bore.wire.secret import Secret
@@ -84,7 +85,7 @@ class ServerOptionsTests(OptionsCase):
         self.assertEqual([str(each) for each in found.deny], ["192.0.2.7/32"])
         self.assertUsageError("write 192.0.2.0/24", "--allow", "192.0.2.7/24", command="server")
         self.assertUsageError(
-            "--allow 192.0.2.7/32 has no effect", "--allow", "192.0.2.7", "--deny", "192.0.2.0/24", command="server"
+            "--allow: 192.0.2.7/32 has no effect", "--allow", "192.0.2.7", "--deny", "192.0.2.0/24", command="server"
         )
 
     def test_tunnelsAreBoundWhereTheControlPortIs(self) -> None:
@@ -193,6 +194,23 @@ class ClientOptionsTests(OptionsCase):
         self.assertEqual(settings.servers, (("a", 6),))
         self.assertEqual(local("80", "-t", "a:6", "--control-port", "6").settings.servers, (("a", 6),))
         self.assertUsageError("--to names port 1, and --control-port 6", "80", "-t", "a:1", "--control-port", "6")
+
+    def test_networksAreRulesOfEachTunnel(self) -> None:
+        rules = AddressRules((parseNetwork("192.0.2.0/24"),), (parseNetwork("192.0.2.7"),))
+        words = ["--allow", "192.0.2.0/24", "--deny", "192.0.2.7"]
+        for spec in local("80", "81", "-t", "x", *words).tunnels:
+            self.assertEqual(spec.rules, rules)
+        many = [f"--allow=10.{n // 256}.{n % 256}.0/24" for n in range(513)]
+        self.assertUsageError("513 networks, and a tunnel may have 512", "80", "-t", "x", *many)
+        self.assertUsageError(
+            "--allow: 192.0.2.7/32 has no effect",
+            "80",
+            "-t",
+            "x",
+            "--allow=192.0.2.7",
+            "--deny=::/0",
+            "--deny=0.0.0.0/0",
+        )
 
     def test_severalServersAreAListInTheOrderGiven(self) -> None:
         servers = (("a", 7835), ("b", 1), ("::1", 7835))

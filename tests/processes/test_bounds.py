@@ -153,6 +153,24 @@ class VisitorTests(BoundsCase):
         )
 
 
+class AddressRuleTests(BoundsCase):
+    """--allow and --deny, at either end."""
+
+    def test_visitorsHaveToBeAllowedByBoth(self) -> None:
+        server, control = self.server("--deny", "127.0.0.3")
+        (_, port), (_, other) = self.client(control, "--allow", "127.0.0.2/31"), self.client(control)
+        self.assertEchoes(self.visitor(port, "127.0.0.2"))
+        for source in ("127.0.0.1", "127.0.0.3"):
+            self.assertTurnedAway(self.visitor(port, source))
+        self.assertTurnedAway(self.visitor(other, "127.0.0.3"))
+        self.assertEchoes(self.visitor(other, "127.0.0.1"))
+        self.assertComplains(
+            server,
+            f"port {port}: visitors from 127.0.0.1 are not allowed, and are closed",
+            f"port {other}: visitors from 127.0.0.3 are not allowed, and are closed",
+        )
+
+
 class AwayTests(BoundsCase):
     """--max-waiting, while the client is away."""
 
