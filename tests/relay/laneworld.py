@@ -3,6 +3,7 @@ Two relays, lanes between them that pass through our hands, visitors and service
 
 Nothing runs beside anything else: a seed says who does what when, and a failure comes again with the same seed.
 """
+# Longer than 300 lines: one simulation, whose parts know one another.
 
 from __future__ import annotations
 
