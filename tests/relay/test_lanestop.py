@@ -20,7 +20,7 @@ from tests.relay.plugs import TINY, hasEnded, reset, take, wasReset
 
 
 class DrainTests(LaneCase):
-    """Each lane is told once that it is over, and nothing stays."""
+    """The user is called once for each lane that is closed, and nothing is left."""
 
     def _drain(self, seconds: float = 5) -> list[str]:
         log: list[str] = []
@@ -105,7 +105,7 @@ class HalfOpenTests(LaneCase):
         self.assertEqual([e.reason for e in self.endings], [Reason.HALF_OPEN])
         self.assertEqual((hand.receiveKinds(), self.user.log), ([RESET], ["idle"]))
         with self.assertRaises(OSError):
-            visitor.send(b"anybody there?")
+            visitor.send(b"are you there?")
 
     def test_onceTheVisitorHasEndedTheLaneIsLost(self) -> None:
         visitor, lane, hand = self.visit(proved=True)
@@ -201,7 +201,7 @@ class NoRoomTests(LaneCase):
         lane.refuse()
         self.turn()
         self.assertEqual(hand.receiveKinds(), [RESET])
-        hand.send(data(b"not heard yet"), RESET_FRAME, OPENING)
+        hand.send(data(b"not read yet"), RESET_FRAME, OPENING)
         self.turn()
         self.assertEqual(self.user.log, ["opened", "idle", "opened"])
         service, inner = self.stream()

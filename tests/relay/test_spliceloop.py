@@ -135,7 +135,7 @@ class TurnTests(SynchronousTestCase):
         each = (tracemalloc.get_traced_memory()[0] - before) / 200
         self.assertLess(each, 2048 - 2 * 100, "with room for the two socket objects, which were made before")
 
-    def test_aResetIsNoticedWhileNobodyReads(self) -> None:
+    def test_aResetIsNoticedWhileNothingIsRead(self) -> None:
         left, _ = self.pair()
         self.fill(left)
         for _ in range(20):
@@ -200,7 +200,7 @@ class TurnTests(SynchronousTestCase):
 
     def test_anEventForADescriptorThatIsNoLongerOursMeansNothing(self) -> None:
         class Stale:
-            """An epoll that tells of things that are long over."""
+            """An epoll that reports events of the past."""
 
             def __init__(self, real: Any, fds: list[int]) -> None:
                 self.real = real
