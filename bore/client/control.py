@@ -127,9 +127,9 @@ class ControlProtocol(Protocol):
 
     def _read(self) -> None:
         """Follow what the server has sent."""
-        assert self._silence is not None and self._session is not None
         try:
             for event in self._inflow:
+                assert self._silence is not None and self._session is not None
                 self._silence.frameReceived()
                 self._follow(event, self._session)
         except (WireError, NoVisitorAddresses, ServerNotTrusted) as e:

@@ -89,10 +89,9 @@ class LanePool:
 
     def announced(self, id: UUID) -> None:
         """The server has no lane for a visitor."""
-        further = self._expected.announced(id)
-        if further is None:
+        if self._expected.hasCome(id):
             return
-        if further:
+        if self._expected.announced(id):
             self._credit += 1
             patience = self._connections.patience
             if patience and self._soon is None:
