@@ -66,7 +66,7 @@ class Visitors:
     Brings visitors to the local services.
 
     :param maxVisitors: the number of visitors that are served at the same time; 0: no limit.
-    :param descriptors: the number of descriptors that visitors may leave in use; 0: no limit.
+    :param descriptors: visitors are not accepted beyond this number of open descriptors; 0: no limit.
     :ivar relay: joins the streams of all visitors.
     :ivar lanes: those of all sessions.
     :ivar count: the number of visitors that are served, or on their way.
