@@ -141,6 +141,8 @@ class Lane(FromLane):
 
     def refuse(self) -> None:
         """See LaneHandle."""
+        if self.state == CLOSED:
+            return
         self.state = SETTLING
         self.session.sent(RESET)
         self.settle(RESET_FRAME)
@@ -202,6 +204,8 @@ class Lane(FromLane):
 
     def listen(self) -> None:
         """Read from a lane with no stream on it: the next visitor, the last frame of the last one, or the end."""
+        if self.state > JOINED:
+            return
         if self.decoder.kept:
             self.follow()
         for _ in range(_PER_TURN):

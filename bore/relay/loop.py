@@ -83,7 +83,7 @@ class SpliceLoop:
         self.ready: list[Half] = []
         self.share = _SHARE
         self.left = _TURN
-        self.reserved = 0
+        self.reserved = _TURN - _SHARE
         reactor.addReader(self)
 
     @property
@@ -180,7 +180,7 @@ class SpliceLoop:
             self._serveAll()
         finally:
             self._serving = False
-        self.reserved = 0
+        self._reserve()  # for what is moved between turns
         if (self.ready or self._afterwards) and self._nextTurn is None and not self._epoll.closed:
             self._nextTurn = self._reactor.callLater(0, self._turn)
 
@@ -199,7 +199,7 @@ class SpliceLoop:
                 half = get(fd)
                 if half is not None:
                     left = self.left
-                    self.reserved = left - share if left > share else 0  # max() takes three times as long
+                    self.reserved = left - share if left > share else 0  # _reserve() takes three times as long
                     try:
                         half.serve(event)
                     except Exception:
@@ -212,6 +212,10 @@ class SpliceLoop:
             self.left = max(1, self.left + _TURN // 2)
             self._pumpAll(ready)
 
+    def _reserve(self) -> None:
+        """Leave all but one share of this turn to others than the half that is served next."""
+        self.reserved = max(0, self.left - self.share)
+
     def _pumpAll(self, ready: list[Half]) -> None:
         """Serve those that had used up their share before, in the order in which they came to wait."""
         for number, half in enumerate(ready):
@@ -219,7 +223,7 @@ class SpliceLoop:
                 self.ready[:0] = ready[number:]
                 return
             half.queued = False
-            self.reserved = max(0, self.left - self.share)
+            self._reserve()
             try:
                 half.pump()
             except Exception:

@@ -48,6 +48,15 @@ class DrainTests(LaneCase):
         self.assertEqual(self._drain(), ["drained"])
         self.assertEqual((self.user.log, lane.closed), (["opened", "gone"], True))
 
+    def test_aVisitorCannotBeRefusedOnALaneThatIsClosed(self) -> None:
+        lane, hand = self.lane(False)
+        hand.send(OPENING)
+        self.turn()
+        lane.end(reset=True)
+        lane.refuse()
+        self.turn()
+        self.assertEqual((self.user.log, lane.closed), (["opened", "gone"], True))
+
     def test_aLaneThatHoldsTheRestOfAStreamIsClosed(self) -> None:
         self.held(TINY)
         self.assertEqual(self._drain(), ["drained"])

@@ -21,7 +21,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.relay import pipes
+from bore.relay import pipes, splice
 from bore.relay.flow import Flow
 from bore.relay.interface import Ending, Reason, Stream
 from bore.relay.lingering import TAKE_TIMEOUT
@@ -81,6 +81,19 @@ class TurnTests(SynchronousTestCase):
         [pair] = list(self.relay._pairs)
         self.assertGreater(pair.moved, 0)
         self.assertLessEqual(pair.moved, (1 << 20) + pipes.PIPE_SIZE)
+
+    def test_betweenTwoTurnsNoMoreThanOneShareIsMoved(self) -> None:
+        """As when a timer has a stream go on."""
+        left, _ = self.pair()
+        self.fill(left)
+        [pair] = list(self.relay._pairs)
+        assert isinstance(pair, splice._SplicePair)
+        self.relay.loop.doRead()
+        before = pair.moved
+        pair.left.queued = False
+        pair.left.pump()
+        pair.right.pump()
+        self.assertLessEqual(pair.moved - before, (1 << 20) + pipes.PIPE_SIZE)
 
     def test_bulkIsSpliced(self) -> None:
         spliced: list[int] = []
