@@ -33,13 +33,16 @@ test: $(VENV)/installed-test
 unit: $(VENV)/installed-test
 	@$(BIN)/python -m pytest -q -n 2 --dist loadscope -m unit
 
-# Without the slow tests that hardly depend on versions.
+# Of the slow tests of whole programs, which hardly depend on versions, only a few.
+LOWEST := $(filter-out %/benchmarks/ %/interop/ %/laboratory/ %/processes/ %/__pycache__/,$(wildcard tests/*/)) \
+    $(addprefix tests/processes/test_,bore.py lanes.py sessions.py tls.py twistd.py)
+
 lowest: $(BIN)/python
 	@$(BIN)/python .ci/declared.py lowest > $(VENV)/lowest.txt
 	@$(BIN)/python -m venv $(VENV)/lowest
 	@$(VENV)/lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(VENV)/lowest.txt \
 	    --editable '.[test]'
-	@$(VENV)/lowest/bin/python -m pytest -q -n 4 --dist loadscope --ignore tests/laboratory --ignore tests/interop
+	@$(VENV)/lowest/bin/python -m pytest -q -n 4 --dist loadscope $(LOWEST)
 
 pythons: $(BIN)/python
 	@.ci/pythons $(VENV)

@@ -99,6 +99,20 @@ def writeAll(found: results.Results, folder: Path, readme: Path | None) -> None:
         plots.write(found, folder)
 
 
+def report(found: results.Results) -> None:
+    """Print the figures, the goals, and what is missing."""
+    say(f"\n{tables.fragment(found)}")
+    standings = list(goals.standings(found.summaries))
+    if standings:
+        say("Where ours is, and where it should be:")
+        for standing in standings:
+            say(goals.inWords(standing))
+    for trouble in found.troubles:
+        say(f"Not measured: {tables.inWords(trouble)}")
+    for key, install in found.missing.items():
+        say(f"Missing: {key}: {install}")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """
     Run the benchmark.
@@ -128,18 +142,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say("Interrupted: nothing was written.")
         return 130
     writeAll(found, folder, given.readme)
-    say(f"\n{tables.fragment(found)}")
-    standings = list(goals.standings(found.summaries))
-    if standings:
-        say("Where ours is, and where it should be:")
-        for standing in standings:
-            say(goals.inWords(standing))
-    failed = [trouble for trouble in found.troubles if trouble.subject in _OURS and not trouble.excused]
-    for trouble in found.troubles:
-        say(f"Not measured: {tables.inWords(trouble)}")
-    for key, install in found.missing.items():
-        say(f"Missing: {key}: {install}")
+    report(found)
     say(f"Written to {folder}, {(time.monotonic() - begin) / 60:.1f} minutes after the start.")
+    failed = [trouble for trouble in found.troubles if trouble.subject in _OURS and not trouble.excused]
     return 1 if failed or not found.samples else 0
 
 

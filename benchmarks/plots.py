@@ -84,6 +84,19 @@ def _encrypted(memory: str) -> list[Panel]:
     ]
 
 
+def _loaded(case: str, points: Sequence[str], many: str, one: str, unit: str) -> list[Panel]:
+    """The panels of a case that does many small things, three for each point."""
+    return [
+        panel
+        for p in points
+        for panel in (
+            Panel(f"{many}, {p} {unit}", f"per second ({_MORE})", case, p, "rate"),
+            Panel(f"Time of a {one}, 99 in 100, {p} {unit}", f"ms ({_LESS})", case, p, "p99"),
+            Panel(f"CPU time per {one}, {p} {unit}", f"µs ({_LESS})", case, p, ""),
+        )
+    ]
+
+
 def _pages(results: Results) -> dict[str, tuple[str, list[Panel]]]:
     """The pages that have bars: their names, titles and panels."""
     bulk, visitors, requests = (results.points(case) for case in ("bulk", "visitors", "requests"))
@@ -102,30 +115,8 @@ def _pages(results: Results) -> dict[str, tuple[str, list[Panel]]]:
         ),
         "bulk": ("Bulk", [Panel(_bulkTitle(p), f"Gbit/s ({_MORE})", "bulk", p, "rate") for p in bulk]),
         "cpu": ("CPU time per GB of both ends", [Panel(_bulkTitle(p), f"s/GB ({_LESS})", "bulk", p, "") for p in bulk]),
-        "visitors": (
-            "New visitors",
-            [
-                panel
-                for p in visitors
-                for panel in (
-                    Panel(f"Visitors, {p} at once", f"per second ({_MORE})", "visitors", p, "rate"),
-                    Panel(f"Time of a visit, 99 in 100, {p} at once", f"ms ({_LESS})", "visitors", p, "p99"),
-                    Panel(f"CPU time per visitor, {p} at once", f"µs ({_LESS})", "visitors", p, ""),
-                )
-            ],
-        ),
-        "requests": (
-            "Small requests",
-            [
-                panel
-                for p in requests
-                for panel in (
-                    Panel(f"Requests, {p} connections", f"per second ({_MORE})", "requests", p, "rate"),
-                    Panel(f"Time of a request, 99 in 100, {p} connections", f"ms ({_LESS})", "requests", p, "p99"),
-                    Panel(f"CPU time per request, {p} connections", f"µs ({_LESS})", "requests", p, ""),
-                )
-            ],
-        ),
+        "visitors": ("New visitors", _loaded("visitors", visitors, "Visitors", "visit", "at once")),
+        "requests": ("Small requests", _loaded("requests", requests, "Requests", "request", "connections")),
         "first": (
             "What a tunnel adds to a visitor's time to the first byte",
             [

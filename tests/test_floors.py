@@ -138,3 +138,10 @@ class FloorsTests(SynchronousTestCase):
     def test_nothingInThePackageImportsWhatStandsBesideIt(self) -> None:
         for file in (CHECKOUT / "bore").rglob("*.py"):
             self.assertFalse([name for name in imports(file) if name.split(".")[0] in ASIDE], str(file))
+
+    def test_aLongFileSaysWhyItIsLong(self) -> None:
+        for folder in ("bore", "twisted", *ASIDE):
+            for file in (CHECKOUT / folder).rglob("*.py"):
+                text = file.read_text(encoding="utf-8")
+                if text.count("\n") > 300:
+                    self.assertIn("\n# Longer than 300 lines: ", text, str(file))

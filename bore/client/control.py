@@ -66,7 +66,7 @@ class Link(Interface):
         """Whether a server that sends no challenge is asked if it has a secret."""
 
     def dialer(self, host: str, port: int, distrusted: Callable[[Exception], None]) -> Dialer:
-        """Make what opens further connections to the server, at this IP address; it is called if another answers."""
+        """Make a dialler for further connections to the server; ``distrusted`` is called if another server answers."""
 
     def proven(self) -> None:
         """The server has proved that it knows the secret."""
@@ -127,9 +127,9 @@ class ControlProtocol(Protocol):
 
     def _read(self) -> None:
         """Follow what the server has sent."""
-        assert self._silence is not None and self._session is not None
         try:
             for event in self._inflow:
+                assert self._silence is not None and self._session is not None
                 self._silence.frameReceived()
                 self._follow(event, self._session)
         except (WireError, ExtensionNeeded, ServerNotTrusted) as e:
@@ -152,7 +152,7 @@ class ControlProtocol(Protocol):
         self.transport.loseConnection()
 
     def pauseProducing(self) -> None:
-        """More waits to be written than a server leaves unread that still reads."""
+        """The server reads too slowly, or not at all: more waits to be written than a working server leaves unread."""
         self._end(ServerNotReading())
 
     def resumeProducing(self) -> None:

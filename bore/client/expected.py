@@ -25,15 +25,15 @@ class ExpectedVisitors(Deadlines[UUID, None]):
         super().__init__(clock, ACCEPT_TIMEOUT, lambda id, _: None)
         self._overtaken: dict[UUID, None] = {}
 
-    def announced(self, id: UUID) -> bool | None:
-        """
-        A visitor was announced.
-
-        :returns: whether it is a further one; None: it has come already.
-        """
+    def hasCome(self, id: UUID) -> bool:
+        """Whether a visitor has come before its announcement, which is now; further announcements are others."""
         if id in self._overtaken:
             del self._overtaken[id]
-            return None
+            return True
+        return False
+
+    def announced(self, id: UUID) -> bool:
+        """Expect a visitor; False if it was expected already."""
         if id in self:
             return False
         if len(self) >= _MAX_EXPECTED:

@@ -41,7 +41,7 @@ _LAST_PART: Final = 8
 
 class LanePool:
     """
-    Keeps some idle lanes open, and hands the visitors that come on them.
+    Keeps some idle lanes open, and passes on the visitors that come on them.
 
     :param connections: opens connections to the server.
     :param server: the server, as events name it.
@@ -89,10 +89,9 @@ class LanePool:
 
     def announced(self, id: UUID) -> None:
         """The server has no lane for a visitor."""
-        further = self._expected.announced(id)
-        if further is None:
+        if self._expected.hasCome(id):
             return
-        if further:
+        if self._expected.announced(id):
             self._credit += 1
             patience = self._connections.patience
             if patience and self._soon is None:
@@ -217,7 +216,7 @@ class LanePool:
         self._fill()
 
     def _waited(self) -> None:
-        """Those who are still expected have waited for long enough for a lane that becomes free."""
+        """The visitors that are still expected have waited long enough for a lane that becomes free."""
         self._soon = None
         self._fill()
         patience = self._connections.patience
@@ -272,7 +271,7 @@ class LanePool:
         self._log.failure("lanes that are not needed stay open from now on", reason)
 
     def _shrink(self) -> None:
-        """Close what was idle for the whole time, and is more than is kept; those that were idle for the longest."""
+        """Close the lanes beyond those that are kept that were idle for the whole time, the ones idle longest first."""
         surplus = max(0, self._leastIdle - self._keep)
         for lane in list(self._idle)[:surplus]:
             lane.dismiss()

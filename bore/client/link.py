@@ -76,7 +76,7 @@ class ServerLink:
 
     @property
     def probes(self) -> bool:
-        """Whether a server that sends no challenge is asked if it has a secret; not where challenges come late."""
+        """Whether to ask a server that sends no challenge if it has a secret; not if its challenge was late once."""
         return self.settings.secret is not None and not self._servers.current.challengeLate
 
     def start(self) -> None:

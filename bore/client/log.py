@@ -29,7 +29,7 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
         "the server {server} is new, and trusted on first use: compare its key {key} with the one that the server has "
         "logged",
     ),
-    facts.ServerRemembered: (LogLevel.info, "written down in {path}"),
+    facts.ServerRemembered: (LogLevel.info, "the key of {server} was added to {path}"),
     facts.ServerNotRemembered: (
         LogLevel.warn,
         "what {server} has shown cannot be written down ({error}): give --tls-fingerprint {key}",
@@ -37,7 +37,10 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     facts.PortGivenUp: (LogLevel.warn, "{why}: the public port cannot be had back, any other will do"),
     facts.AddressChanged: (LogLevel.warn, "the public address changed from {had} to {public}"),
     facts.CheckFailed: (LogLevel.warn, "check {count} of {of}: {why}"),
-    facts.StateFileTaken: (LogLevel.info, "another client shows {local} through {server}: this one is new to it"),
+    facts.StateFileTaken: (
+        LogLevel.info,
+        "another client has a tunnel from {server} to {local}: this client starts without its saved port",
+    ),
     facts.VisitorUnserved: (LogLevel.debug, "visitor {id} was not served: {error}"),
     facts.VisitorLeft: (
         LogLevel.debug,
@@ -49,7 +52,7 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
 
 #: Events of which the first one of a burst is logged.
 BURSTS: Final[dict[type[Event], tuple[LogLevel, str]]] = {
-    facts.ConnectionAstray: (LogLevel.error, "a connection beside the control connection was not used: {why}"),
+    facts.ConnectionAstray: (LogLevel.error, "a further connection to the server was closed: {why}"),
     facts.LaneFailed: (LogLevel.warn, "a lane could not be opened: {error}"),
     facts.VisitorNotUnderstood: (LogLevel.warn, "a visitor that the server does not describe as it should: {error}"),
     facts.NoDescriptors: (
@@ -89,7 +92,7 @@ _STATE_FILE: Final = {
 #: What is logged when visitors are turned away or lost, once for a burst, and with their number at its end.
 _TURNED_AWAY: Final = {
     TurnedAway.TOO_MANY: "{limit} visitors are there, the limit: more are turned away",
-    TurnedAway.TOO_MANY_WAITING: "{limit} visitors wait to be connected, the limit: more are left out",
+    TurnedAway.TOO_MANY_WAITING: "{limit} visitors wait to be connected, the limit: further ones are ignored",
 }
 _UNREACHABLE: Final = "cannot connect to {local} for a visitor: {error}"
 _UNACCEPTED: Final = "no connection to the server for a visitor: {error}"

@@ -23,7 +23,7 @@ class Pauses:
     """
     The pauses of a session that opens lanes.
 
-    Those of lanes that are kept in case of need grow; those of lanes that a visitor waits for are short.
+    Before a spare lane is opened again, the pause doubles each time. For a lane that a visitor waits for, it is short.
 
     :param over: called when a pause is over.
     :ivar failing: whether the last lane could not be opened; none is opened before the next attempt.
@@ -60,7 +60,7 @@ class Pauses:
         self._retryIn(_LOOK)
 
     def calm(self) -> None:
-        """A minute is over: if it had no pause, the next one is short again."""
+        """Called every minute: after a minute without a pause, the next pause is short again."""
         if not self._rested:
             self._next = _REST
         self._rested = False

@@ -43,7 +43,7 @@ class ClientSettings:
     :ivar halfOpenTimeout: how long a visitor may be silent when the other direction has ended, in seconds.
     :ivar lanes: the number of idle lanes that are kept; 0: each visitor has a connection of its own.
     :ivar tls: how TLS is used with the servers; None: not at all.
-    :ivar descriptors: the number of descriptors that visitors may leave in use; 0: no limit.
+    :ivar descriptors: visitors are not accepted beyond this number of open descriptors; 0: no limit.
     :ivar portableRelay: whether to do without splice.
     """
 

@@ -65,7 +65,7 @@ class Visitors:
     """
     Brings visitors to the local services.
 
-    :param descriptors: the number of descriptors that visitors may leave in use; 0: no limit.
+    :param descriptors: visitors are not accepted beyond this number of open descriptors; 0: no limit.
     :ivar relay: joins the streams of all visitors.
     :ivar lanes: those of all sessions.
     :ivar count: the number of visitors that are served, or on their way.
@@ -169,7 +169,7 @@ class Visitors:
         self._unserved(id, tunnel, reason)
 
     def gone(self, id: UUID, tunnel: Tunnel) -> None:
-        """A visitor that was admitted, or not, is gone without being served."""
+        """A visitor that was counted is gone without being served."""
         self.count -= 1
         tunnel.visitors -= 1
         self._since.pop(id, None)
@@ -207,7 +207,7 @@ class Visitors:
             self.sink.emit(VisitorUnserved(str(id), tunnel.name, describe(reason.value)))
 
     def _serveQueue(self) -> None:
-        """Connect those who wait, the first one first, as far as there is room; the server has dropped the oldest."""
+        """Connect the visitors that wait, oldest first, while there is room. The server has closed the expired ones."""
         self._looking = None
         self._soon = False
         now = self._reactor.seconds()
@@ -224,7 +224,7 @@ class Visitors:
                 self._looking = self._reactor.callLater(_LOOK, self._serveQueue)
 
     def _serveSoon(self) -> None:
-        """Look at those who wait in the next turn, and not inside the step that has made room for one."""
+        """Serve the queue in the next turn, not inside the step that has made room for a visitor."""
         if self._looking is not None and not self._soon:
             self._soon = True
             self._looking.reset(0)

@@ -5,7 +5,7 @@ Fields that several of them have:
 
 - ``peer``: address and port of the other end of a connection to the control port, as ``HOST:PORT``. While the
   connection lasts no other one has the same, so it names the session on it.
-- ``network``: under what limits count an address: an IPv4 address itself, the network of 64 bits of an IPv6 one.
+- ``network``: the key of limits per source: an IPv4 address, or the first 64 bits of an IPv6 address.
 - ``port``: the public port, which names a tunnel.
 - ``visitor``: address and port of a visitor, as ``HOST:PORT``.
 - ``id``: what names a visitor, at the client, too (a UUID).

@@ -68,7 +68,7 @@ _LEASE: Final = option(
 )
 _WAITING: Final = option(
     "--max-waiting",
-    "Visitors to accept per tunnel while its client is away; further ones wait to be accepted; 0: close all",
+    "Visitors to accept per tunnel while its client is away; further ones stay in the kernel's queue; 0: close all",
     values.count,
     "NUMBER",
     _BOUNDS.waiting,

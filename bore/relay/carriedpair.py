@@ -1,4 +1,4 @@
-"""What a lane, and the plain stream on it, need of the pair that they are."""
+"""The interface of a pair for its two halves, the lane and the plain stream on it."""
 
 from __future__ import annotations
 

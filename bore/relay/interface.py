@@ -88,7 +88,7 @@ class LaneHandle(Protocol):
         """Whether the kernel has nothing to read from an idle lane, neither its end nor an error."""
 
     def refuse(self) -> None:
-        """Reset the stream of a visitor that has come on the lane, instead of joining it."""
+        """Reset the stream of a visitor that has come on the lane, instead of joining it; nothing on a closed lane."""
 
     def dismiss(self) -> None:
         """Close an idle lane, unless there is something to read from it, which is a visitor: it is served first."""

@@ -141,6 +141,8 @@ class Lane(FromLane):
 
     def refuse(self) -> None:
         """See LaneHandle."""
+        if self.state == CLOSED:
+            return
         self.state = SETTLING
         self.session.sent(RESET)
         self.settle(RESET_FRAME)
@@ -175,7 +177,7 @@ class Lane(FromLane):
         return self.written if self.written <= _LITTLE else unacknowledged(self.fd)
 
     def turnIdle(self) -> None:
-        """Have the user called, who can have the next visitor for the lane, before anything else is read."""
+        """Call the user, who may have the next visitor for the lane, before anything else is read."""
         self.state = SETTLED
         self.loop.afterwards(self, self._callIdle)
 
@@ -202,6 +204,8 @@ class Lane(FromLane):
 
     def listen(self) -> None:
         """Read from a lane with no stream on it: the next visitor, the last frame of the last one, or the end."""
+        if self.state > JOINED:
+            return
         if self.decoder.kept:
             self.follow()
         for _ in range(_PER_TURN):
@@ -261,6 +265,6 @@ class Lane(FromLane):
             self.user.gone(self)
 
     def retire(self) -> None:
-        """Have no stream on the lane again. It is to be closed, and the user to be called, by the caller."""
+        """Remove the stream from the lane. The caller closes the lane, and calls its user."""
         self._deadlines.unanswered.take(self)
         self.state = CLOSED

@@ -83,7 +83,7 @@ class SpliceLoop:
         self.ready: list[Half] = []
         self.share = _SHARE
         self.left = _TURN
-        self.reserved = 0
+        self.reserved = _TURN - _SHARE
         reactor.addReader(self)
 
     @property
@@ -124,16 +124,14 @@ class SpliceLoop:
         """Take a half that is to be watched soon: it can be closed by then."""
         self._halves[half.fd] = half
 
-    def watch(self, *halves: Half) -> None:
+    def watch(self, half: Half) -> None:
         """
-        Serve these halves from now on; if a stream is readable already, there is an event.
+        Serve a half from now on; if its stream is readable already, there is an event.
 
-        :raises OSError: when the system has no room for them; a ValueError when the loop is closed already.
+        :raises OSError: when the system has no room for it; a ValueError when the loop is closed already.
         """
-        for half in halves:
-            self._epoll.register(half.fd, _ALL)
-        for half in halves:
-            self._halves[half.fd] = half
+        self._epoll.register(half.fd, _ALL)
+        self._halves[half.fd] = half
 
     def has(self, half: Half) -> bool:
         """Whether a half is served."""
@@ -182,7 +180,7 @@ class SpliceLoop:
             self._serveAll()
         finally:
             self._serving = False
-        self.reserved = 0
+        self._reserve()  # for what is moved between turns
         if (self.ready or self._afterwards) and self._nextTurn is None and not self._epoll.closed:
             self._nextTurn = self._reactor.callLater(0, self._turn)
 
@@ -190,7 +188,7 @@ class SpliceLoop:
         ready, self.ready = self.ready, []
         self.share = max(_LEAST_SHARE, _SHARE // (1 + len(ready)))
         self.left = _TURN // 2 if ready else _TURN  # the other half is for those that wait
-        epoll, get = self._epoll, self._halves.get
+        epoll, get, share = self._epoll, self._halves.get, self.share
         if self._afterwards:
             self._runSteps()
         for _ in range(_ROUNDS):
@@ -200,7 +198,8 @@ class SpliceLoop:
             for fd, event in events:
                 half = get(fd)
                 if half is not None:
-                    self._grantShare()
+                    left = self.left
+                    self.reserved = left - share if left > share else 0  # _reserve() takes three times as long
                     try:
                         half.serve(event)
                     except Exception:
@@ -213,10 +212,9 @@ class SpliceLoop:
             self.left = max(1, self.left + _TURN // 2)
             self._pumpAll(ready)
 
-    def _grantShare(self) -> None:
-        """Let one half use its share of what is left of the turn."""
-        left, share = self.left, self.share
-        self.reserved = left - share if left > share else 0  # max() takes three times as long
+    def _reserve(self) -> None:
+        """Leave all but one share of this turn to others than the half that is served next."""
+        self.reserved = max(0, self.left - self.share)
 
     def _pumpAll(self, ready: list[Half]) -> None:
         """Serve those that had used up their share before, in the order in which they came to wait."""
@@ -225,7 +223,7 @@ class SpliceLoop:
                 self.ready[:0] = ready[number:]
                 return
             half.queued = False
-            self._grantShare()
+            self._reserve()
             try:
                 half.pump()
             except Exception:
@@ -234,12 +232,11 @@ class SpliceLoop:
                 self._runSteps()
 
     def _runSteps(self) -> None:
-        """Do what follows from the last step, and from that, within bounds."""
+        """Do what follows from the last step, and from that, within bounds and within its share."""
         for _ in range(_STEPS):
             if not self._afterwards:
                 return
             half, do = self._afterwards.popleft()
-            self._grantShare()
             try:
                 do()
             except Exception:

@@ -72,7 +72,7 @@ class _PortablePair(Pair):
             self._relay.pairEnded(self, self._ending())
 
     def left(self, sock: socket.socket) -> None:
-        """The other stream is lost, and the kernel has taken all that came from it for this one."""
+        """The other stream is lost, and all bytes received from it have been written to this one."""
         self._stopLooking()
         self._relay.resetLater(self, sock, self._ending())
 

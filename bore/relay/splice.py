@@ -105,5 +105,10 @@ class SpliceRelay(PairRelay):
 
     def _makePair(self, left: Stream, right: Stream) -> tuple[Pair, Callable[[], None]]:
         pair = _SplicePair(self, left, right)
-        self.loop.watch(pair.left, pair.right)
+        self.loop.watch(pair.left)
+        try:
+            self.loop.watch(pair.right)
+        except (OSError, ValueError):
+            self.loop.forget(pair.left)
+            raise
         return pair, pair.begin

@@ -81,7 +81,7 @@ class ControlProtocol(Protocol):
     message has come.
 
     :param peer: the address of the client, as ``HOST:PORT``.
-    :param source: whom the address counts for.
+    :param source: the key of limits per source (:func:`bore.streams.addresses.sourceOf`).
     :param binding: identifies the TLS connection; empty: the connection is not encrypted.
     """
 
@@ -181,7 +181,7 @@ class ControlProtocol(Protocol):
             self.refuse(refusal)
 
     def pauseProducing(self) -> None:
-        """More waits to be written than a client leaves unread that is there."""
+        """The client reads too slowly, or not at all: more waits to be written than a working client leaves unread."""
         self._loss = Loss.NOT_READING
         self.drop()
 

@@ -9,7 +9,7 @@ from bore.streams.addresses import SocketAddress
 
 
 class EntranceUser(Protocol):
-    """Whom an entrance brings visitors to: a tunnel."""
+    """The tunnel that receives the visitors of an entrance."""
 
     def mayAccept(self) -> bool:
         """Whether there is room for one more visitor; if not, the entrance is paused already."""

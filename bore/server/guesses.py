@@ -23,7 +23,7 @@ class Guesses:
     Counts the wrong secrets of each source, and delays the checks of a source with too many.
 
     A right secret waits as well: only the check tells it from a wrong one. A source that guesses delays the other
-    clients of its address; as long as it waits for the answers itself, it does not lock them out.
+    clients of its address. It does not lock them out, unless it sends guesses without waiting for the answers.
     """
 
     def __init__(self, clock: IReactorTime) -> None:

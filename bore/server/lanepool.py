@@ -21,8 +21,7 @@ from bore.wire.token import digest, newToken
 #: A visitor that was on more dead lanes than that is closed: waiting for one more would not help.
 _MAX_LANES_LOST: Final = 3
 
-#: Idle lanes of all sessions hold no more than this fraction of the descriptors that there are for visitors, and none
-#: of the last ones.
+#: Idle lanes of all sessions use at most one fourth of the descriptors for visitors, and none of the last eighth.
 _LANES_PART: Final = 4
 _LAST_PART: Final = 8
 

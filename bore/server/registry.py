@@ -45,7 +45,8 @@ class Registry(Protocol):
     Calls are carried out in the order in which they are made, and a call that fails has changed nothing. Each Deferred
     fires: a registry behind a network limits its own waits. The caller cancels none: it gives back what comes too late.
 
-    :ivar expired: called with each grant whose lease is over, and which is void then. Its user sets it.
+    :ivar expired: called with each grant that has become void as its lease ended;
+        :class:`~bore.server.tunnels.Tunnels` sets it.
     """
 
     expired: Callable[[Grant], None]

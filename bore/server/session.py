@@ -98,7 +98,7 @@ class Session:
 
     :ivar user: who the client is.
     :ivar peer: the address of the client, as ``HOST:PORT``.
-    :ivar source: whom the address counts for.
+    :ivar source: the key of limits per source (:func:`bore.streams.addresses.sourceOf`).
     :ivar tunnels: its open tunnels, by the client's number for them.
     :ivar over: it has ended. Its control connection may still be there until the client has read the reason.
     """

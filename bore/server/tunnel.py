@@ -90,7 +90,7 @@ class Tunnel:
     :ivar port: the public port.
     :ivar grant: the right to the port; its token resumes the tunnel.
     :ivar owner: the session that serves the visitors; None while the client is away.
-    :ivar source: what limits count the tunnel under: the ``source`` of its session, or of the last one.
+    :ivar source: the key of limits per source: that of its session, or of its last session.
     :ivar waiting: the visitors that no client has taken, by id; the oldest first.
     :ivar closed: the public address was given back.
     :ivar serving: the visitors that are served, and the connection of the client that each of them is on.
@@ -120,7 +120,9 @@ class Tunnel:
         self.waiting: OrderedDict[UUID, Visitor] = OrderedDict()
         self._unannounced: OrderedDict[UUID, Visitor] = OrderedDict()
         self._announced = 0
-        self._heldBackAt = 0  # how many waited when visitors were held back, plus one; 0: none are held back
+        self._heldBackAt = (
+            0  # 0: accepting; else one more than the number of visitors that waited when accepting stopped
+        )
         self.serving: dict[Visitor, socket.socket] = {}
         self.closed = False
         self._entrance = entrance

@@ -29,9 +29,8 @@ class UnacceptedVisitors:
     A client takes a visitor on a new connection whose first message has nothing but the id, so the ids of all tunnels
     stand here together.
 
-    A tunnel may have as many visitors waiting as there are places left beside them: half of all places if no other
-    tunnel has any, a third if one other has as many, and so on. So the visitors of one tunnel cannot keep those of
-    another one out.
+    As many places stay free as one tunnel has visitors waiting. A tunnel can thus use half of all places if it is the
+    only one, a third if another one has as many, and so on, and cannot keep the visitors of other tunnels out.
 
     :param descriptors: the descriptors for visitors.
     :param idleLanes: returns how many descriptors idle lanes hold.

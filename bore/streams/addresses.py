@@ -52,8 +52,8 @@ def plainHost(address: SocketAddress) -> str:
 
 def sourceOf(address: SocketAddress) -> str:
     """
-    What limits per source count by: an IPv4 address itself; of an IPv6 address the network of 64 bits, as each network
-    has any number of addresses.
+    Return the key of limits per source: an IPv4 address, or the first 64 bits of an IPv6 address, since one host may
+    use all addresses of such a network.
     """
     host = plainHost(address)
     if ":" not in host:

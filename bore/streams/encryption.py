@@ -32,7 +32,7 @@ class EncryptedSocket(Protocol):
     What a socket inside TLS offers beside the interface of a socket.
 
     :ivar binding: the channel binding (RFC 9266): 32 bytes that only the two ends of this connection have.
-    :ivar stuck: not 0: nothing can be read before the socket is writable; another number each time that this begins.
+    :ivar stuck: not 0: nothing can be read before the socket is writable. The number differs each time this begins.
     :ivar hasSentEnd: whether ``close_notify`` was sent.
     :ivar hasPendingError: whether the next read raises, or finds the end, although no poll will say so.
     """

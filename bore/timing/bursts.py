@@ -64,8 +64,8 @@ class Overflow:
         """
         End the burst now.
 
-        If the last one was ended so less than _CALM seconds ago, the burst goes on, and the line is logged at its end:
-        a problem that comes and goes would have two lines each time.
+        If an earlier burst was ended by this method less than _CALM seconds ago, this one goes on, and the line is
+        logged at its end. Otherwise a problem that comes and goes would cause two lines each time.
 
         :param text: the line at the end, formatted with the fields of the begin, and ``count``.
         """

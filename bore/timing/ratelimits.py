@@ -15,7 +15,7 @@ class TokenBuckets:
     """
     A token bucket for each source, full at first.
 
-    A token can be taken from an empty bucket: the next one is available later then.
+    A token may be taken from an empty bucket; the next one is then available later.
 
     :param burst: the number of tokens in a full bucket.
     :param interval: how often a token is added, in seconds.

@@ -59,7 +59,7 @@ class Tally:
         if entry is None and len(self._entries) >= _LIMIT:
             key, text, warn, fields = (
                 None,
-                "more than {limit} addresses cause trouble like this",
+                "more than {limit} addresses cause errors of this kind",
                 True,
                 {"limit": _LIMIT},
             )

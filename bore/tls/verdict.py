@@ -259,6 +259,6 @@ def _namesIn(certificate: x509.Certificate) -> str:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (x509.ExtensionNotFound, *ODD):
-        return "nobody"
+        return "no name"
     found = [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
-    return ", ".join(found[:_LISTED]) or "nobody"
+    return ", ".join(found[:_LISTED]) or "no name"

@@ -1,4 +1,5 @@
 """The control connection, seen from the client."""
+# Longer than 300 lines: the states, their tables and the machine that reads them are read together.
 
 from __future__ import annotations
 

@@ -37,7 +37,8 @@ from bore.wire.extension import Lane, MarkedHello
 from bore.wire.messages import Accept, Authenticate, Challenge, Hello
 from bore.wire.secret import Secret
 
-#: The label of the key of the proofs inside TLS. It is not 16 bytes long, as the UUID of a challenge is.
+#: The label of the key of the proofs inside TLS. Its length is not 16 bytes, so it never equals a challenge of the base
+#: protocol.
 _LABEL: Final = b"txbore channel binding 1"
 
 #: The size of a nonce, in bytes.

@@ -71,7 +71,7 @@ LINES: Final[tuple[tuple[Event, tuple[str, ...]], ...]] = (
             "server has logged",
         ),
     ),
-    (ServerRemembered(A, "/x"), ("info written down in /x",)),
+    (ServerRemembered(A, "/x"), ("info the key of a:7835 was added to /x",)),
     (
         ServerNotRemembered(A, "SHA256:x", "No space left"),
         ("warn what a:7835 has shown cannot be written down (No space left): give --tls-fingerprint SHA256:x",),
@@ -103,7 +103,7 @@ LINES: Final[tuple[tuple[Event, tuple[str, ...]], ...]] = (
     (MessageIgnored(A, "Hello(1)"), ("warn the server sent Hello(1): ignored, and so are others like it",)),
     (
         ConnectionAstray(A, "another key"),
-        ("error a connection beside the control connection was not used: another key",),
+        ("error a further connection to the server was closed: another key",),
     ),
     (TunnelUp("a:20001", LOCAL, True), ("info listening at a:20001 -> localhost:8000",)),
     (AddressChanged("a:1", "a:2", LOCAL), ("warn the public address changed from a:1 to a:2",)),
@@ -114,7 +114,10 @@ LINES: Final[tuple[tuple[Event, tuple[str, ...]], ...]] = (
         ("warn /x cannot be written: No space left; if it stays so, the public port is not remembered",),
     ),
     (StateFileFailed("/x", StateTrouble.UNUSABLE, "it is a link"), ("warn /x cannot be used: it is a link",)),
-    (StateFileTaken(A, LOCAL), ("info another client shows localhost:8000 through a:7835: this one is new to it",)),
+    (
+        StateFileTaken(A, LOCAL),
+        ("info another client has a tunnel from a:7835 to localhost:8000: this client starts without its saved port",),
+    ),
     (LocalUnreachable(LOCAL, "refused"), ("warn cannot connect to localhost:8000 for a visitor: refused",)),
     (LocalReached(LOCAL), ()),
     (VisitorUnaccepted(LOCAL, "refused"), ("warn no connection to the server for a visitor: refused",)),
@@ -124,7 +127,7 @@ LINES: Final[tuple[tuple[Event, tuple[str, ...]], ...]] = (
     ),
     (
         VisitorRefused(LOCAL, TurnedAway.TOO_MANY_WAITING, 7),
-        ("warn 7 visitors wait to be connected, the limit: more are left out",),
+        ("warn 7 visitors wait to be connected, the limit: further ones are ignored",),
     ),
     (VisitorNotUnderstood("no id"), ("warn a visitor that the server does not describe as it should: no id",)),
     (

@@ -162,7 +162,7 @@ class StateFileTests(SynchronousTestCase):
         first.save(Remembered(20001, TOKEN))
         self.assertIsNone(second.load())
         second.save(Remembered(20002, None))
-        self.assertIn("another client shows localhost:8000 through example.com:7835", self.logged[0])
+        self.assertIn("another client has a tunnel from example.com:7835 to localhost:8000", self.logged[0])
         for _ in range(3):
             self.assertIsNone(second.load())
             second.save(Remembered(20002, None))

@@ -2,69 +2,27 @@
 
 from __future__ import annotations
 
-import ast
 import os
-from uuid import UUID
-
-from twisted.trial.unittest import SynchronousTestCase
 
 from bore.cli import USAGE_TEXT
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.target import Target
 from bore.client.tunnelspec import TunnelSpec
-from bore.commandline import Command, UsageError, Values, option, repeated, switch
+from bore.commandline import Command
 from bore.logs.settings import LogSettings
 from bore.options.check import checkCommand
 from bore.options.client import ClientCommand, clientCommand, upCommand
-from bore.options.demo import DemoCommand, demoCommand
+from bore.options.demo import demoCommand
 from bore.options.secrets import secretCommand
-from bore.options.server import ServerCommand, serverCommand
-from bore.server.settings import Bounds, ServerSettings
-from bore.system.descriptors import FOR_CLIENTS, FOR_CONTROL, descriptorsForVisitors
+from bore.options.server import serverCommand
+from bore.server.settings import ServerSettings
 from bore.wire.addressrules import AddressRules, parseNetwork
-from bore.wire.proof import proveBase
 from bore.wire.proxyprotocol import Version
 from bore.wire.secret import Secret
-from tests.support import CHECKOUT, temporaryFolder
-
-CHALLENGE = UUID(int=1)
-
-
-def server(*words: str, **environment: str) -> ServerCommand:
-    return serverCommand("bore server").parse(words, environment)
-
-
-def local(*words: str, **environment: str) -> ClientCommand:
-    return clientCommand("bore local").parse(words, environment)
-
-
-def proof(secret: Secret | None) -> str | None:
-    return None if secret is None else proveBase(secret, CHALLENGE)
-
-
-class OptionsCase(SynchronousTestCase):
-    """Parses command lines."""
-
-    def assertUsageError(self, text: str, *words: str, command: str = "local", **environment: str) -> None:
-        """The error contains a text, and is one line."""
-        parse = server if command == "server" else local
-        with self.assertRaises(UsageError) as caught:
-            parse(*words, **environment)
-        self.assertIn(text, str(caught.exception))
-        self.assertNotIn("\n", str(caught.exception))
-
-    def file(self, content: bytes) -> str:
-        path = temporaryFolder(self) / "secret"
-        path.write_bytes(content)
-        path.chmod(0o600)
-        return str(path)
-
+from tests.entrypoints.optionscase import BOUNDS, DESCRIPTORS, OptionsCase, local, proof, server
 
 #: All command lines.
 ALL = (serverCommand, clientCommand, upCommand, checkCommand, demoCommand, secretCommand)
-
-DESCRIPTORS = descriptorsForVisitors(FOR_CONTROL)
-BOUNDS = Bounds(descriptors=descriptorsForVisitors(FOR_CLIENTS))
 
 
 class ServerOptionsTests(OptionsCase):
@@ -256,51 +214,6 @@ class ClientOptionsTests(OptionsCase):
         self.assertUsageError("BORE_LOCAL_PORT='http': must be PORT", "-t", "x", BORE_LOCAL_PORT="http")
 
 
-class SecretOptionsTests(OptionsCase):
-    """The sources of the secret."""
-
-    def secretOf(self, *words: str, **environment: str) -> str | None:
-        return proof(server(*words, **environment).settings.secret)
-
-    def test_aNewlineAtTheEndOfTheFileIsNoPartOfIt(self) -> None:
-        for content in (b"hush", b"hush\n", b"hush\r\n"):
-            self.assertEqual(self.secretOf("--secret-file", self.file(content)), proof(Secret("hush")))
-        self.assertEqual(self.secretOf("--secret-file", self.file(b" h\xc3\xbcsh ")), proof(Secret(" h\u00fcsh ")))
-
-    def test_anEmptySecretIsOneOnlyIfItIsWrittenOut(self) -> None:
-        self.assertEqual(self.secretOf("-s", ""), proof(Secret("")))
-        self.assertEqual(self.secretOf("-s", "", BORE_SECRET=""), proof(Secret("")))
-        self.assertIsNone(self.secretOf())
-        for command, words in (("server", []), ("local", ["80", "--to", "x"])):
-            self.assertUsageError("BORE_SECRET is empty", *words, command=command, BORE_SECRET="")
-            for content in (b"", b"\n", b"\r\n"):
-                self.assertUsageError("is empty", "--secret-file", self.file(content), *words, command=command)
-
-    def test_anEmptyVariableDoesNotMatterWhereAFlagIsGiven(self) -> None:
-        self.assertEqual(self.secretOf("--secret-file", self.file(b"file"), BORE_SECRET=""), proof(Secret("file")))
-        self.assertEqual(self.secretOf("-s", "flag", BORE_SECRET=""), proof(Secret("flag")))
-
-    def test_aFlagBeatsTheEnvironment(self) -> None:
-        self.assertEqual(self.secretOf("-s", "flag", BORE_SECRET="env"), proof(Secret("flag")))
-        self.assertEqual(self.secretOf("--secret-file", self.file(b"file"), BORE_SECRET="env"), proof(Secret("file")))
-
-    def test_mistakesAreNamed(self) -> None:
-        for text, words in {
-            "--secret-file '/nonexistent': cannot be read (No such file": ["--secret-file", "/nonexistent"],
-            "is not UTF-8": ["--secret-file", self.file(b"\xff\xfe")],
-            "is longer than 4096 characters": ["--secret-file", self.file(b"x" * 5000)],
-            "begins with a byte order mark: save it as UTF-8": [
-                "--secret-file",
-                self.file(b"\xef\xbb\xbfx\n"),
-            ],
-            "ends with an empty line: it must end with": ["--secret-file", self.file(b"hush\n\n")],
-            "ends with an empty line: it must": ["--secret-file", self.file(b"hush\r\n\r\n")],
-            "--secret and --secret-file exclude each other": ["-s", "x", "--secret-file", self.file(b"x")],
-            "the secret is not valid UTF-8": ["-s", os.fsdecode(b"\xff")],
-        }.items():
-            self.assertUsageError(text, *words, command="server")
-
-
 class HelpTests(OptionsCase):
     """--help."""
 
@@ -319,87 +232,3 @@ class HelpTests(OptionsCase):
         texts = [make("bore local").help() for make in ALL]
         for text in (USAGE_TEXT, *texts):
             self.assertLessEqual(max(map(len, text.splitlines())), 80, text)
-
-
-class DefaultsTests(OptionsCase):
-    """Where defaults are written."""
-
-    def test_anOptionTakesItsDefaultFromTheSettingsOrHasNone(self) -> None:
-        for file in (CHECKOUT / "bore" / "options").glob("*.py"):
-            for call in ast.walk(ast.parse(file.read_text())):
-                if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "option":
-                    default = call.args[4]
-                    literal = isinstance(default, ast.Constant) and default.value is not None
-                    self.assertFalse(literal, f"{file}:{default.lineno}")
-
-    def test_withoutOptionsTheSettingsHaveTheirDefaults(self) -> None:
-        self.assertEqual(server().settings, ServerSettings(bounds=BOUNDS))
-        servers = (ServerAddress("a"),)
-        self.assertEqual(
-            local("8000", "-t", "a", "--no-state").settings,
-            ClientSettings(servers, descriptors=DESCRIPTORS),
-        )
-        self.assertEqual((server().log, demoCommand("x").parse([], {})), (LogSettings(), DemoCommand()))
-
-    def test_noNumberIsTheDefaultOfTwoFields(self) -> None:
-        """A limit that server and client share has a name, and both refer to it."""
-        literals = []
-        for room in ("server", "client"):
-            tree = ast.parse((CHECKOUT / "bore" / room / "settings.py").read_text())
-            fields = [each.value for each in ast.walk(tree) if isinstance(each, ast.AnnAssign)]
-            numbers = [each.value for each in fields if isinstance(each, ast.Constant)]
-            literals.append({each for each in numbers if type(each) in (int, float) and each})
-        self.assertEqual(literals[0] & literals[1], set())
-
-
-class EnvironmentTests(OptionsCase):
-    """Variables that are not the other form of a flag."""
-
-    def test_theStateFolderComesFromTheEnvironmentThatIsParsed(self) -> None:
-        for environment, expected in (
-            ({"STATE_DIRECTORY": "/var/lib/a:/var/lib/b"}, "/var/lib/a"),
-            ({"XDG_STATE_HOME": "/state", "HOME": "/home/a"}, "/state/txbore"),
-            ({"XDG_STATE_HOME": "relative", "HOME": "/home/a"}, "/home/a/.local/state/txbore"),
-        ):
-            self.assertEqual(str(local("80", "-t", "a", **environment).settings.stateFolder), expected)
-            tls = server("--tls", **environment).settings.tls
-            assert tls is not None
-            self.assertEqual(str(tls.folder), expected)
-
-    def test_theRelayIsChosenAndATypoIsAnError(self) -> None:
-        for value, portable in (("portable", True), ("splice", False), ("", False)):
-            self.assertEqual(server(BORE_RELAY=value).settings.portableRelay, portable)
-            self.assertEqual(local("80", "-t", "a", BORE_RELAY=value).settings.portableRelay, portable)
-            self.assertEqual(demoCommand("x").parse([], {"BORE_RELAY": value}).portableRelay, portable)
-        for command, words in (("server", []), ("local", ["80", "-t", "a"])):
-            text = "BORE_RELAY='protable': must be splice or portable, or not be set"
-            self.assertUsageError(text, *words, command=command, BORE_RELAY="protable")
-
-
-class ValuesTests(SynchronousTestCase):
-    """The values of options, looked up by the option."""
-
-    count = option("-n --count", "", int, "NUMBER", 3, environment="COUNT")
-    names = repeated("--name", "", str, "NAME", environment="NAMES")
-    loud = switch("--loud", "")
-
-    def parse(self, *words: str, **environment: str) -> Values:
-        return Command("x", "", (self.count, self.names, self.loud), lambda found: found).parse(words, environment)
-
-    def test_theyHaveTheTypesOfTheirOptions(self) -> None:
-        found = self.parse("-n", "4", "--name", "a", "--name", "b", "--loud")
-        count: int = found[self.count]
-        names: tuple[str, ...] = found[self.names]
-        loud: bool = found[self.loud]
-        self.assertEqual((count, names, loud), (4, ("a", "b"), True))
-
-    def test_aFlagPrecedesTheVariableAndThatTheDefault(self) -> None:
-        self.assertEqual(self.parse()[self.count], 3)
-        self.assertEqual(self.parse(COUNT="5", NAMES="a, b")[self.count], 5)
-        self.assertEqual(self.parse(COUNT="5", NAMES="a, b")[self.names], ("a", "b"))
-        self.assertEqual(self.parse("-n", "6", COUNT="5")[self.count], 6)
-        self.assertEqual(self.parse("-n", "6", "--count", "7")[self.count], 7)
-        self.assertEqual([self.parse("-n", "6").given(each) for each in (self.count, self.loud)], [True, False])
-
-    def test_anOptionOfAnotherCommandIsAnError(self) -> None:
-        self.assertRaises(KeyError, lambda: self.parse()[switch("--loud", "")])

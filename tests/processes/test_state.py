@@ -165,7 +165,9 @@ class TwoClientsTests(StateCase):
         first, port = self.client(self.control, home=self.home)
         second, other = self.client(self.control, home=self.home)
         self.assertNotEqual(other, port)
-        second.waitFor(f"another client shows {self.local} through {self.to}: this one is new to it")
+        second.waitFor(
+            f"another client has a tunnel from {self.to} to {self.local}: this client starts without its saved port"
+        )
         for one in (port, other):
             self.assertServes(one)
         self.bore.kill()

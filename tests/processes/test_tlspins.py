@@ -40,7 +40,7 @@ class PinTests(TlsCase):
         for client in clients:
             self.assertServes(client.port("listening at "))
         self.assertEqual(self.pins.read_text(), self.line)
-        self.assertEqual(sum(count(client, "written down in") for client in clients), 1)
+        self.assertEqual(sum(count(client, "was added to") for client in clients), 1)
 
     def test_aKeyThatHasChangedIsRefusedWithAllThatIsNeededToRepairIt(self) -> None:
         self.pins.parent.mkdir()

@@ -62,7 +62,7 @@ class AuthorityTests(TlsCase):
         self.assertRefused(self.authority.issue("192.0.2.1", "localhost"), f"not for {self.host}", "192.0.2.1")
 
     def test_anIpAddressThatIsWrittenAsANameIsNone(self) -> None:
-        self.assertRefused(self.authority.issue(), "for nobody")
+        self.assertRefused(self.authority.issue(), "for no name")
 
     def test_aWrongNameIsRefused(self) -> None:
         self.host = "127.0.0.1"

@@ -1,4 +1,4 @@
-"""What every backend of the relay promises about answers to questions that nobody has read to their end."""
+"""What each backend of the relay promises about answers to requests that were not read to their end."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tests.support import PATIENCE, eventually, pattern, receiveAll
 
 class Upload:
     """
-    Somebody who sends much to somebody who does not want it, and reads what comes back meanwhile.
+    Sends much to a peer that does not read it, and reads what comes back meanwhile.
 
     :ivar answer: what has come back.
-    :ivar wasReset: whether the kernel has told of a reset; it does so once, to a read or to a write.
+    :ivar wasReset: whether the kernel has reported a reset, which it does once, to a read or to a write.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -40,7 +40,12 @@ class Upload:
             pass
 
     def finish(self, size: int = 1 << 16, pause: float = 0.0) -> None:
-        """Read up to the end, so many bytes at once, with pauses of so many seconds."""
+        """
+        Read to the end.
+
+        :param size: the most bytes of a read.
+        :param pause: seconds between two reads.
+        """
         try:
             while part := self._sock.recv(size):
                 self.answer += part
@@ -57,7 +62,7 @@ def untilTaken(sock: socket.socket) -> None:
 
 
 class EarlyAnswerContract(RelayContract):
-    """Answers of those who do not want to hear the rest, and close without having read it: that is a reset."""
+    """Answers from peers that do not read the rest of the request, and close: that is a reset."""
 
     def _upload(
         self, answers: Callable[[socket.socket], None], answer: bytes, times: int = 10, cut: bool = True, **how: Any
@@ -88,7 +93,7 @@ class EarlyAnswerContract(RelayContract):
         self._upload(answers, answer)
 
     @inThread
-    def test_aGreetingOfSomebodyBusyArrives(self) -> None:
+    def test_theGreetingOfABusyServerArrives(self) -> None:
         def answers(sock: socket.socket) -> None:
             sock.sendall(b"421 busy\r\n")
             sock.close()
@@ -103,18 +108,18 @@ class EarlyAnswerContract(RelayContract):
         def answers(sock: socket.socket) -> None:
             sock.recv(1000)
 
-            def say() -> None:
+            def send() -> None:
                 sock.sendall(answer)
                 untilTaken(sock)
                 sock.close()
 
-            threading.Thread(target=say).start()
+            threading.Thread(target=send).start()
 
         self._upload(answers, answer, 2, size=20_000, pause=0.005)
 
     @inThread
     def test_anEndBeforeTheResetIsAnEnd(self) -> None:
-        """Whoever has answered all, and ended in order, takes no more either: the answer must not look cut."""
+        """A peer that has answered, and ended in order, receives nothing more either: its answer must not look cut."""
         for first, second in (("left", "right"), ("right", "left")):
             pair = self.joined()
             one, other = getattr(pair, first), getattr(pair, second)

@@ -25,7 +25,7 @@ def tlsPair(small: bool = False, drained: bool = True) -> tuple[TlsSocket, TlsSo
     """
     The two ends of a TLS connection, the server's first.
 
-    :param drained: whether the client has read what the server has said behind the handshake.
+    :param drained: whether the client has read what the server has sent behind the handshake.
     """
     near, far = tcpPair(small)
     near.setblocking(False)
@@ -68,7 +68,7 @@ class EncryptedRelay(HalvedRelay):
         self.far = backend(reactor, halfOpenTimeout)
 
     def join(self, left: Stream, right: Stream, ended: Callable[[Ending], None]) -> None:
-        """Join two streams by way of TLS; the visitor's side says how it ended, when both sides are done."""
+        """Join two streams by way of TLS; the ending is that of the visitor's side, when both sides are done."""
         done = self.collect(ended, {})
         server, client = tlsPair(small=True)
         self.near.join(left, Stream(server), lambda ending: done("near", ending))

@@ -192,7 +192,7 @@ class ChurnContract(RelayContract):
     @inThread
     def test_pairsMayBeJoinedWhileOthersEnd(self) -> None:
         done = threading.Event()
-        heard: list[bytes] = []
+        results: list[bytes] = []
 
         def again(number: int) -> None:
             """In the reactor: join a pair over fresh sockets, which have the descriptors of those just closed."""
@@ -206,7 +206,7 @@ class ChurnContract(RelayContract):
             right.shutdown(socket.SHUT_WR)
 
             def ended(ending: Ending) -> None:
-                heard.append(receiveAll(right))
+                results.append(receiveAll(right))
                 left.close()
                 right.close()
                 again(number + 1)
@@ -214,5 +214,5 @@ class ChurnContract(RelayContract):
             self.relay.join(Stream(innerLeft), Stream(innerRight), ended)
 
         inReactor(again, 0)
-        self.assertTrue(done.wait(PATIENCE), f"stuck after {len(heard)}")
-        self.assertEqual(heard, [b"%d" % n for n in range(300)])
+        self.assertTrue(done.wait(PATIENCE), f"stuck after {len(results)}")
+        self.assertEqual(results, [b"%d" % n for n in range(300)])

@@ -72,7 +72,7 @@ class Hand:
 
 class LaneCase(SynchronousTestCase):
     """
-    A relay, its lanes, and at the end a look at whether anything was left behind.
+    A relay and its lanes. At the end nothing may be left of them.
 
     :ivar endings: how pairs ended.
     :ivar given: what was given back: the bytes, and whether silence has shown it.
@@ -112,7 +112,7 @@ class LaneCase(SynchronousTestCase):
         self.assertLessEqual(len(os.listdir("/proc/self/fd")), self._descriptors, "descriptors were left")
 
     def unacknowledged(self) -> None:
-        """From now on nothing that is said on lanes seems to arrive: a loopback acknowledges everything at once."""
+        """Have nothing that is sent on lanes acknowledged from now on; a loopback acknowledges everything at once."""
         real = fcntl.ioctl
 
         def ioctl(fd: int, what: int, argument: bytes) -> bytes | int:
@@ -146,7 +146,7 @@ class LaneCase(SynchronousTestCase):
         return self.relay.adopt(near, b"", serves, self.user), Hand(far)
 
     def stream(self, size: int = 0) -> tuple[socket.socket, socket.socket]:
-        """Somebody's socket, and our end of it."""
+        """A peer's socket, and our end of it."""
         outer, inner = self.plugs.pair(size)
         self.keep(outer)
         return outer, inner
@@ -169,7 +169,7 @@ class LaneCase(SynchronousTestCase):
         self.relay.joinWithLane(Stream(inner), lane, self.endings.append, header=header)
 
     def visit(self, proved: bool = False, size: int = 0) -> tuple[socket.socket, Lane, Hand]:
-        """A visitor on a lane of ours; the other side has heard of it."""
+        """A visitor on a lane of ours, whose other side has received OPEN."""
         lane, hand = self.lane(size=size)
         visitor, inner = self.stream()
         self.join(inner, lane, proved=proved)

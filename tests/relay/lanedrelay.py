@@ -70,7 +70,7 @@ class LanedRelay(HalvedRelay):
         return self.near.adopt(near, b"", True, self.server)
 
     def join(self, left: Stream, right: Stream, ended: Callable[[Ending], None]) -> None:
-        """Join two streams by way of a lane; the visitor's side says how it ended, when both sides are done."""
+        """Join two streams by way of a lane; the ending is that of the visitor's side, when both sides are done."""
         endings: dict[str, Ending] = {}
         done = self.collect(ended, endings)
         visitor = Visitor(uuid4(), None)
@@ -78,7 +78,7 @@ class LanedRelay(HalvedRelay):
         lane = self.lane()
         self.near.joinWithLane(left, lane, lambda ending: done("near", ending), openFrame(visitor.id, visitor.source))
         if "near" in endings and lane.session.idle and visitor.id in self.client.expected:
-            # It was cut before: the other side has never heard of it, and would not have dialled.
+            # It was cut before OPEN was sent: the other side does not know of it, and would not have dialled.
             del self.client.expected[visitor.id]
             reset(right.socket)
             done("far", Ending(Reason.LEFT_CUT, 0, 0))

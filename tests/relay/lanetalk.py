@@ -23,7 +23,7 @@ def _block(seed: int) -> bytes:
 
 
 def body(chance: random.Random, bulk: float) -> bytes:
-    """What somebody says: most say little, some just about as much as makes a direction RAW."""
+    """The bytes of one direction: mostly few, sometimes about as many as make a direction RAW."""
     kind = chance.random()
     if kind < bulk:
         size = RAW_THRESHOLD + chance.choice((-65536, -1, 0, 1, 1000, 300_000))
@@ -37,22 +37,22 @@ def body(chance: random.Random, bulk: float) -> bytes:
 
 class Endpoint:
     """
-    Somebody at a socket: says everything that is to be said, and ends, or cuts at some time.
+    A program at a socket: it sends all that it has to send, and ends its stream, or cuts it at some time.
 
-    :param says: what is to be said.
-    :param hears: what must come.
+    :param outgoing: what it sends.
+    :param expected: what it must receive.
     :param cuts: how likely it is that the stream is cut.
     """
 
     def __init__(
-        self, sock: socket.socket, says: bytes, hears: bytes, chance: random.Random, name: str, cuts: float
+        self, sock: socket.socket, outgoing: bytes, expected: bytes, chance: random.Random, name: str, cuts: float
     ) -> None:
         self.sock = sock
-        self._says = says
-        self._hears = hears
+        self._outgoing = outgoing
+        self._expected = expected
         self._random = chance
         self._name = name
-        self.sent = self.heard = 0
+        self.sent = self.received = 0
         self.ended = self.wasEnded = self.wasCut = self.hasCut = False
         self._cutAt = chance.choice((0, 0, 1, 10, 100)) + chance.randrange(1, 30) if chance.random() < cuts else -1
         self._lazy = chance.randrange(60) if chance.random() < 0.1 else 0
@@ -74,9 +74,9 @@ class Endpoint:
                 return
         try:
             if self._random.random() < 0.5:
-                self._say()
+                self._send()
             else:
-                self._hear()
+                self._receive()
         except OSError:
             self.wasCut = True
             self.sock.close()
@@ -84,18 +84,18 @@ class Endpoint:
         if self.ended and self.wasEnded:
             self.sock.close()
 
-    def _say(self) -> None:
+    def _send(self) -> None:
         if self.ended:
             return
-        if self.sent < len(self._says):
+        if self.sent < len(self._outgoing):
             size = int(2 ** self._random.uniform(0, 19))
             with contextlib.suppress(BlockingIOError):
-                self.sent += self.sock.send(self._says[self.sent : self.sent + size])
+                self.sent += self.sock.send(self._outgoing[self.sent : self.sent + size])
         elif self._random.random() < 0.3:
             self.sock.shutdown(socket.SHUT_WR)
             self.ended = True
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         if self._lazy:
             self._lazy -= 1
             return
@@ -106,12 +106,14 @@ class Endpoint:
         except BlockingIOError:
             return
         if not part:
-            assert self.heard == len(self._hears), f"{self._name}: the end after {self.heard} of {len(self._hears)}"
+            assert self.received == len(self._expected), (
+                f"{self._name}: the end after {self.received} of {len(self._expected)}"
+            )
             self.wasEnded = True
             return
-        expected = self._hears[self.heard : self.heard + len(part)]
-        assert part == expected, f"{self._name}: not what was sent, after {self.heard} bytes"
-        self.heard += len(part)
+        expected = self._expected[self.received : self.received + len(part)]
+        assert part == expected, f"{self._name}: not what was sent, after {self.received} bytes"
+        self.received += len(part)
 
 
 class Talk:
@@ -145,12 +147,12 @@ class Talk:
         self.disturbed = self.disturbed or why
 
     def ends(self) -> list[Endpoint]:
-        """Everybody."""
+        """The visitor and the services."""
         return [self.visitor, *self.services]
 
     def state(self) -> tuple[object, ...]:
         """What changes while something happens."""
-        return (self.attempts, self.ending, *((end.sent, end.heard, end.closed) for end in self.ends()))
+        return (self.attempts, self.ending, *((end.sent, end.received, end.closed) for end in self.ends()))
 
     @property
     def over(self) -> bool:
@@ -165,12 +167,12 @@ class Talk:
     def check(self) -> None:
         """See that the end was the right one."""
         if self.visitor.wasEnded:
-            assert any(service.ended for service in self.services), f"{self}: an end that nobody has said"
+            assert any(service.ended for service in self.services), f"{self}: an end that no service has sent"
         for each in self.services:
-            assert not each.wasEnded or self.visitor.ended, f"{self}: an end that the visitor has not said"
+            assert not each.wasEnded or self.visitor.ended, f"{self}: an end that the visitor has not sent"
         if not self.disturbed:
             assert len(self.services) == 1, f"{self} was served {len(self.services)} times"
-            assert self.visitor.wasEnded and self.services[0].wasEnded, f"{self} was cut by nobody"
+            assert self.visitor.wasEnded and self.services[0].wasEnded, f"{self} was cut without a reason"
             assert self.ending is not None
             counts = self.ending.toRight, self.ending.toLeft
             assert counts == (len(self.up), len(self.down)), f"{self}: counted {counts}"
@@ -194,7 +196,7 @@ class Wire:
         self.killed = False
 
     def move(self) -> bool:
-        """Pass on some bytes each way, and say whether the wire is still there."""
+        """Pass on some bytes each way, and return whether the wire is still there."""
         if self._socks[0].fileno() < 0:
             return False
         try:

@@ -1,8 +1,10 @@
+# Over 300 lines: all that happens in the world shares one order of chance, and its state.
 """
 Two relays, lanes between them that pass through our hands, visitors and services, and chance.
 
-Nothing runs beside anything else: a seed says who does what when, and a failure comes again with the same seed.
+All runs in one thread: the seed determines the order of all steps, and a failure comes again with the same seed.
 """
+# Longer than 300 lines: one simulation, whose parts know one another.
 
 from __future__ import annotations
 
@@ -62,7 +64,7 @@ class _Client(LaneSide):
     def opened(self, lane: LaneHandle, visitor: bytes) -> None:
         assert isinstance(lane, Lane)
         assert lane.on is None
-        talk = self._world.heardOf(readOpen(visitor).id.int)
+        talk = self._world.talkOf(readOpen(visitor).id.int)
         if self._world.random.random() < 0.5:
             self._world.dial(talk, lane)
         else:
@@ -136,8 +138,8 @@ class World:
         assert talk.ending is None, f"{talk} has ended twice"
         talk.ending = ending
 
-    def heardOf(self, number: int) -> Talk:
-        """The client has heard of a visitor, who may have left long ago."""
+    def talkOf(self, number: int) -> Talk:
+        """The client has received OPEN for a visitor, which may have left long ago."""
         talk = self._past.pop(number, None)
         if talk is not None:
             self.talks[number] = talk
@@ -180,7 +182,7 @@ class World:
             self.tails += 1
             tail.disturb("its lane was given away too early")
         if talk is not None and not talk.services:
-            # The wire has acknowledged what was said on it: it may have been acted on, and is not said again.
+            # The wire has acknowledged what was sent on it: the other side may have acted on it.
             talk.disturb("its lane was closed by the other side")
 
     def _pair(self) -> tuple[socket.socket, socket.socket]:
@@ -255,7 +257,7 @@ class World:
                 self._past[talk.number] = self.talks.pop(talk.number)
 
     def _look(self) -> None:
-        """Nobody holds more than what two reads give."""
+        """No half holds more than what two reads give."""
         for lane, wire in self.wires.items():
             for end in wire.lanes:
                 assert len(end.unsent) + end.decoder.kept <= _MOST, "a lane holds too much"

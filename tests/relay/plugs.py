@@ -119,7 +119,7 @@ def wasReset(sock: socket.socket) -> bool:
 
 
 def fill(sock: socket.socket, byte: bytes = b"\0") -> int:
-    """Write until no more goes in, and say how much did."""
+    """Write until the kernel takes no more, and return how many bytes it has taken."""
     sent = 0
     with contextlib.suppress(BlockingIOError):
         while True:

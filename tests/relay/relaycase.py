@@ -93,9 +93,9 @@ class HalvedRelay(Relay):
 
     def collect(self, ended: Callable[[Ending], None], endings: dict[str, Ending]) -> Callable[[str, Ending], None]:
         """
-        Have the end of a pair told, as the near half sees it, when both halves are done.
+        Call ``ended`` with the ending of the near half, when both halves are done.
 
-        :param endings: where it is kept what either half, "near" or "far", has said.
+        :param endings: gets the ending of either half, "near" or "far".
         """
 
         def done(side: str, ending: Ending) -> None:
@@ -121,7 +121,7 @@ class RelayContract(TestCase):
         self.relay = self.makeRelay(cast(IReactor, reactor), self.halfOpenTimeout)
         self._joined: list[Joined] = []
 
-    def tearDown(self) -> Deferred[None]:  # type: ignore[override]  # trial waits for it, whatever unittest says
+    def tearDown(self) -> Deferred[None]:  # type: ignore[override]  # trial waits for it, and unittest knows no Deferred
         for joined in self._joined:
             joined.close()
         left = len(self.relay)

@@ -142,7 +142,7 @@ class EncryptedPairTests(SynchronousTestCase):
         self.assertEqual(pair.moved, 4 * reads)
 
     def test_anEndWithoutAWordIsACut(self) -> None:
-        """The visitor must not take for complete what somebody in between has cut short."""
+        """What was cut short on the way must not look complete to the visitor."""
         self.client.send(b"half of it")
         socket.socket.shutdown(self.client, socket.SHUT_WR)
         self.relay.loop.doRead()
@@ -166,8 +166,8 @@ class EncryptedPairTests(SynchronousTestCase):
         self.relay.loop.doRead()
         self.assertEqual(self.endings[0].reason, Reason.RIGHT_CUT)
 
-    def test_anEndThatFindsNoRoomIsSaidLater(self) -> None:
-        """The system may take all bytes, and then not those that say that there are no more."""
+    def test_anEndThatFindsNoRoomIsSentLater(self) -> None:
+        """The kernel may take all bytes, and then not ``close_notify``."""
         full = withoutRoomForEnds(self)
         self.visitor.shutdown(socket.SHUT_WR)
         self.relay.loop.doRead()
@@ -179,8 +179,8 @@ class EncryptedPairTests(SynchronousTestCase):
         self.assertEqual(self.client.recv(100), b"")
 
     def test_whatComesBehindARecordWithoutBytesIsNotForgotten(self) -> None:
-        """No edge tells of it, as it was there already when the read had to wait."""
-        server, client = tlsPair(drained=False)  # OpenSSL's server has said something already that is not for us
+        """No edge reports it, as it was there already when the read blocked."""
+        server, client = tlsPair(drained=False)  # OpenSSL's server has sent something already that is not for us
         visitor, inner = tcpPair()
         self.addCleanup(server.close)
         self.addCleanup(visitor.close)

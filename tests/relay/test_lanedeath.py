@@ -68,8 +68,8 @@ class UnprovedTests(LaneCase):
         super().setUp()
         self.unacknowledged()
 
-    def _again(self, visitor: socket.socket, inner: socket.socket, said: bytes) -> None:
-        """The visitor goes on on another lane, and has lost nothing and says nothing twice."""
+    def _again(self, visitor: socket.socket, inner: socket.socket, message: bytes) -> None:
+        """The visitor goes on on another lane, and nothing of it is lost or sent twice."""
         [(early, silent)] = self.given
         self.assertFalse(silent)
         self.assertEqual((self.endings, len(self.relay)), ([], 0))
@@ -78,9 +78,9 @@ class UnprovedTests(LaneCase):
         self.turn()
         visitor.send(b", and goes on")
         self.turn()
-        heard = hand.receive()
-        self.assertEqual([kind for kind, _ in heard], [OPEN, DATA])
-        self.assertEqual(heard[1][1], said + b", and goes on")
+        frames = hand.receive()
+        self.assertEqual([kind for kind, _ in frames], [OPEN, DATA])
+        self.assertEqual(frames[1][1], message + b", and goes on")
         hand.send(data(b"an answer"), END_FRAME)
         self.turn()
         self.assertEqual(take(visitor), b"an answer")
@@ -88,9 +88,9 @@ class UnprovedTests(LaneCase):
         self.turn()
         self.assertEqual(hand.receiveKinds(), [END])
         self.assertEqual([ending.reason for ending in self.endings], [Reason.FINISHED])
-        self.assertEqual(self.endings[0].toRight, len(said) + 13)
+        self.assertEqual(self.endings[0].toRight, len(message) + 13)
 
-    def test_whoHasSaidNothingIsGivenBack(self) -> None:
+    def test_aVisitorThatHasSentNothingIsGivenBack(self) -> None:
         for how in (end, reset):
             visitor, lane, hand = self.visit()
             inner = pairOn(lane).plain.socket
@@ -135,14 +135,14 @@ class UnprovedTests(LaneCase):
     def test_whatTheLaneHasNotTakenIsGivenBackToo(self) -> None:
         visitor, inner = self.stream()
         lane, hand = self.lane(size=TINY)
-        said = pattern(1, 50_000)
-        visitor.send(said)
+        message = pattern(1, 50_000)
+        visitor.send(message)
         self.join(inner, lane)
         self.turn()
         self.assertGreater(len(pairOn(lane).plain.unsent), 0)
         reset(hand.socket)
         self.turn()
-        self._again(visitor, inner, said)
+        self._again(visitor, inner, message)
 
     def test_theEndOfAVisitorIsNotLost(self) -> None:
         visitor, lane, hand = self.visit()
@@ -170,14 +170,14 @@ class UnprovedTests(LaneCase):
 
     def test_whoSendsALotIsHeldBackAndNotLost(self) -> None:
         visitor, inner = self.stream()
-        said = pattern(1, 1_000_000)
-        sent = visitor.send(said)
+        message = pattern(1, 1_000_000)
+        sent = visitor.send(message)
         lane, hand = self.lane()
         self.join(inner, lane)
         self.turn()
         self.assertEqual(pairOn(lane).plain.received, 1 << 16)
         visitor.setblocking(False)
-        sent += visitor.send(said[sent:]) if sent < len(said) else 0
+        sent += visitor.send(message[sent:]) if sent < len(message) else 0
         self.turn()
         self.assertEqual(pairOn(lane).plain.received, 1 << 16)
         got = hand.receive()[1][1]
@@ -186,7 +186,7 @@ class UnprovedTests(LaneCase):
             self.turn(2)
             got += b"".join(payload for _, payload in hand.receive())
         self.assertEqual(len(got), sent)
-        self.assertEqual(got, said[:sent])
+        self.assertEqual(got, message[:sent])
 
     def test_whoIsCutWhileItsLaneIsUnprovedIsNotGivenBack(self) -> None:
         for much, log in ((b"", ["idle"]), (b"x" * 5000, ["gone"])):
@@ -199,7 +199,7 @@ class UnprovedTests(LaneCase):
             self.assertEqual(hand.receiveKinds()[-1], RESET)
             hand.send(RESET_FRAME)
             self.turn()
-            self.assertEqual(self.user.log, log)  # nothing is acknowledged here: nobody is to wait behind much of it
+            self.assertEqual(self.user.log, log)  # nothing is acknowledged here: no visitor waits behind much of it
             self.endings.clear()
             self.user.log.clear()
 
@@ -235,10 +235,10 @@ class ProvedTests(LaneCase):
 
     def test_theVisitorThatTakesNothingIsResetWhenItHasTakenAll(self) -> None:
         visitor, hand = self._proved()
-        said = 0
+        size = 0
         while not self._stalled():
             hand.send(data(bytes(10_000)))
-            said += 10_000
+            size += 10_000
             self.turn(1)
         while unacknowledged(hand.socket.fileno()):
             time.sleep(0.001)
@@ -253,7 +253,7 @@ class ProvedTests(LaneCase):
                         got += len(part)
                 self.turn(1)
                 self.linger()
-        self.assertEqual(got, said)
+        self.assertEqual(got, size)
         self.assertEqual([e.reason for e in self.endings], [Reason.RIGHT_CUT])
 
     def _stalled(self) -> bool:

@@ -63,14 +63,14 @@ class NextVisitorTests(LaneCase):
         """A visitor is done whose service has ended first, and has read nothing yet: an upload to a slow service."""
         visitor, lane, hand = self.visit(proved=True)
         hand.send(END_FRAME)
-        said = pattern(1, 100_000)
-        visitor.send(said)
+        message = pattern(1, 100_000)
+        visitor.send(message)
         visitor.shutdown(socket.SHUT_WR)
         self.turn()
-        return lane, said, hand.socket
+        return lane, message, hand.socket
 
     def test_aCutOfTheNextVisitorDoesNotDestroyTheLastBytesOfTheOneBefore(self) -> None:
-        lane, said, other = self._idle()
+        lane, message, other = self._idle()
         if not lane.closed and lane.session.idle:  # it may also be that it is not idle yet
             second, inner = self.stream()
             self.join(inner, lane, proved=True)
@@ -78,11 +78,11 @@ class NextVisitorTests(LaneCase):
             self.turn()
             reset(second)
             self.turn()
-        self.assertGreater(len(take(other)), len(said))  # a ConnectionResetError: they are lost
+        self.assertGreater(len(take(other)), len(message))  # a ConnectionResetError: they are lost
 
     def test_theNextVisitorDoesNotWaitBehindTheLastBytesOfTheOneBefore(self) -> None:
         lane, _, _ = self._idle()
-        self.assertNotIn(lane, self.user.ready, "nobody has taken what is under way yet")
+        self.assertNotIn(lane, self.user.ready, "what is under way is not acknowledged yet")
 
 
 class GivenBackTests(LaneCase):
@@ -95,10 +95,10 @@ class GivenBackTests(LaneCase):
         self.unacknowledged()
         lane.socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 1 << 21)  # as it is after some bulk
         visitor, inner = self.stream()
-        inner.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 1 << 20)  # or net.ipv4.tcp_rmem says so
+        inner.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 1 << 20)  # net.ipv4.tcp_rmem does not limit this
         self.join(inner, lane)
-        said = pattern(1, 2_000_000)
-        sent = visitor.send(said)
+        message = pattern(1, 2_000_000)
+        sent = visitor.send(message)
         self.turn(3)
         self.assertIsNotNone(lane.on)
         reset(hand.socket)
@@ -106,7 +106,7 @@ class GivenBackTests(LaneCase):
         [(early, _)] = self.given
         got = early + take(inner)
         self.assertEqual(len(got), sent)
-        self.assertEqual(got, said[:sent])
+        self.assertEqual(got, message[:sent])
 
     def test_noMoreIsReadThanAnotherLaneCanBeGiven(self) -> None:
         self.unacknowledged()
@@ -147,7 +147,7 @@ class GivenBackTests(LaneCase):
         self.assertEqual(len(self.reactor.getDelayedCalls()), 1)
 
     def test_whoIsCutWhenItsLaneIsFoundDeadDoesNotSeemToHaveEnded(self) -> None:
-        """The kernel tells of a reset once: whoever asks again hears of an end."""
+        """The kernel reports a reset once, and then an end."""
         self.unacknowledged()
         lane, hand = self.lane()
         visitor, inner = self.stream()
@@ -203,7 +203,7 @@ class EndTests(LaneCase):
         self.linger()
         self.assertEqual([ending.reason for ending in self.endings], [Reason.LEFT_CUT])
         with self.assertRaises(OSError):
-            service.send(b"anybody there?")
+            service.send(b"are you there?")
 
     def test_aLaneThatIsOverButTakesNothingIsClosed(self) -> None:
         visitor, lane, hand = self.visit(proved=True, size=TINY)
@@ -215,7 +215,7 @@ class EndTests(LaneCase):
         self.assertEqual([ending.reason for ending in self.endings], [Reason.RIGHT_CUT])
         for _ in range(100):
             self.reactor.advance(10)
-        self.assertTrue(lane.closed, "it holds 64 KiB and a descriptor for ever, and no bound counts it")
+        self.assertTrue(lane.closed, "it holds 64 KiB and a descriptor for ever, and no limit applies to it")
 
     def test_theLastVisitorWhoIsCutWhileTheRelayDrainsLeavesNoTimer(self) -> None:
         visitor, _, _ = self.visit(proved=True)
@@ -225,7 +225,7 @@ class EndTests(LaneCase):
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def _cutWhileDraining(self, seconds: float) -> None:
-        """The last visitor is cut in the middle of bare bytes: only a reset tells that from their end."""
+        """The last visitor is cut in the middle of bare bytes: only a reset distinguishes that from their end."""
         visitor, lane, hand = self.visit(proved=True)
         while not self._isRaw(lane):
             visitor.send(bytes(60_000))
@@ -270,5 +270,5 @@ class EndTests(LaneCase):
         reset(visitor)
         hand.send(data(b"a" * 10), data(b"b" * 30), data(b"c" * 30))
         lane.serve(1)  # before the visitor's own event
-        self.assertFalse(lane.session.idle, "an end was read that nobody has said")
+        self.assertFalse(lane.session.idle, "an end was read that no peer has sent")
         self.assertEqual(self.user.log, [])

@@ -29,7 +29,7 @@ from bore.wire.lane import (
 from tests.relay.lanecase import OPENING, LaneCase, data
 from tests.relay.plugs import TINY, fill, hasEnded, reset, take, wasReset
 
-#: What no side may say at any time.
+#: What neither side may send at any time.
 NO_FRAMES = (
     HEADER.pack(0, 0),
     HEADER.pack(6, 0),
@@ -98,10 +98,10 @@ class IllegalTests(LaneCase):
 
     def test_behindRawThereAreNoFrames(self) -> None:
         visitor, lane, hand = self.visit(proved=True)
-        said = b"".join((OPENING, END_FRAME, RESET_FRAME, *NO_FRAMES))
-        hand.send(RAW_FRAME, said)
+        message = b"".join((OPENING, END_FRAME, RESET_FRAME, *NO_FRAMES))
+        hand.send(RAW_FRAME, message)
         self.turn()
-        self.assertEqual(take(visitor), said)
+        self.assertEqual(take(visitor), message)
         hand.socket.shutdown(socket.SHUT_WR)
         self.turn()
         self.assertTrue(hasEnded(visitor))
@@ -112,7 +112,7 @@ class IllegalTests(LaneCase):
         self.assertEqual(([e.reason for e in self.endings], lane.closed), ([Reason.FINISHED], True))
 
     def test_noVisitorMayComeBeforeTheLastStreamsEndHasLeft(self) -> None:
-        """The server cannot have heard that end; what waits to be said would have to be kept for each of them."""
+        """The server cannot have received that end; what is unsent would have to be kept for each of them."""
         service, lane, hand = self.served(TINY)
         while not lane.other.unsent:
             fill(service)
@@ -139,14 +139,14 @@ class IllegalTests(LaneCase):
             st.one_of(
                 st.sampled_from((*FRAMES, *NO_FRAMES)),
                 st.binary(max_size=30),
-                st.sampled_from(("reset", "end", "say", "turn", "pause")),
+                st.sampled_from(("reset", "end", "send", "turn", "pause")),
             ),
             max_size=20,
         ),
         st.booleans(),
         st.booleans(),
     )
-    def test_whateverIsSaidNothingIsLeft(self, script: list[bytes | str], serves: bool, proved: bool) -> None:
+    def test_whateverComesNothingIsLeft(self, script: list[bytes | str], serves: bool, proved: bool) -> None:
         ours, lane, hand = self.visit(proved) if serves else self.served()
         for word in script:
             if isinstance(word, bytes):
@@ -237,7 +237,7 @@ class FloodTests(LaneCase):
         self.turn()
         self.assertEqual([e.reason for e in self.endings], [Reason.FINISHED] * 300)
 
-    def test_tinyFramesHoldNobodyUpForLong(self) -> None:
+    def test_tinyFramesDoNotHoldUpOthersForLong(self) -> None:
         _, _, hand = self.visit(proved=True)
         other, _, otherHand = self.visit(proved=True)
         fill(hand.socket, data(b"x"))

@@ -1,4 +1,4 @@
-"""Somebody does not read: who is held up, and what is held."""
+"""A peer that does not read: which streams it holds up, and what is kept meanwhile."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PressureTests(LaneCase):
         )
 
     def _flood(self, hand: Hand, frame: bytes, turns: int = 400, streams: int = 1) -> int:
-        """Say the same for as long as somebody listens."""
+        """Send the same until the stream is closed."""
         rest = b""
         count = 0
         for _ in range(turns):
@@ -85,10 +85,10 @@ class PressureTests(LaneCase):
     def test_whatWasHeldUpArrivesInTheEnd(self) -> None:
         for size in (SMALL, TINY):
             visitor, _, hand = self.visit(proved=True, size=size)
-            said = pattern(1, 600_000)
-            rest = b"".join(data(said[n : n + 999]) for n in range(0, 250_000, 999))
-            rest += data(said[len(range(0, 250_000, 999)) * 999 :][:1]) + RAW_FRAME
-            rest += said[len(range(0, 250_000, 999)) * 999 + 1 :]
+            message = pattern(1, 600_000)
+            rest = b"".join(data(message[n : n + 999]) for n in range(0, 250_000, 999))
+            rest += data(message[len(range(0, 250_000, 999)) * 999 :][:1]) + RAW_FRAME
+            rest += message[len(range(0, 250_000, 999)) * 999 + 1 :]
             got = b""
             for n in range(20_000):
                 if rest:
@@ -97,9 +97,9 @@ class PressureTests(LaneCase):
                 self.turn(1)
                 if n % 3 == 0:
                     got += take(visitor, 5000)
-                if len(got) == len(said):
+                if len(got) == len(message):
                     break
-            self.assertEqual(got, said)
+            self.assertEqual(got, message)
 
     def test_aVisitorIsHeldUpByALaneThatTakesNothing(self) -> None:
         visitor, lane, hand = self.visit(proved=True, size=TINY)
@@ -130,16 +130,16 @@ class BorderTests(LaneCase):
 
     def _stream(self, size: int, cut: bool) -> tuple[list[tuple[int, bytes]], bytes, Hand]:
         visitor, _, hand = self.visit(proved=True)
-        said = pattern(size, size)
-        heard: list[tuple[int, bytes]] = []
-        rest = said
+        message = pattern(size, size)
+        frames: list[tuple[int, bytes]] = []
+        rest = message
         for _ in range(2000):
             if rest:
                 with contextlib.suppress(BlockingIOError):
                     rest = rest[visitor.send(rest) :]
             self.turn(1)
-            heard += hand.receive()
-            if not rest and sum(len(payload) for _, payload in heard) == size:
+            frames += hand.receive()
+            if not rest and sum(len(payload) for _, payload in frames) == size:
                 break
         if cut:
             reset(visitor)
@@ -147,14 +147,14 @@ class BorderTests(LaneCase):
             visitor.shutdown(socket.SHUT_WR)
         self.turn()
         if not cut or size < 1 << 18:
-            heard += hand.receive()
-        self.assertEqual(b"".join(payload for _, payload in heard), said)
-        return heard, said, hand
+            frames += hand.receive()
+        self.assertEqual(b"".join(payload for _, payload in frames), message)
+        return frames, message, hand
 
     def test_belowTheBorderTheLaneLivesOn(self) -> None:
         for size in ((1 << 18) - 1, (1 << 18) - 65536):
-            heard, _, hand = self._stream(size, False)
-            self.assertEqual({kind for kind, _ in heard}, {DATA, END})
+            frames, _, hand = self._stream(size, False)
+            self.assertEqual({kind for kind, _ in frames}, {DATA, END})
             hand.send(END_FRAME)
             self.turn()
             self.assertEqual(self.user.log, ["idle"])
@@ -163,8 +163,8 @@ class BorderTests(LaneCase):
 
     def test_fromTheBorderOnItIsRaw(self) -> None:
         for size in (1 << 18, (1 << 18) + 1, 1_000_000):
-            heard, _, hand = self._stream(size, False)
-            self.assertEqual(next(kind for kind, _ in heard if kind != DATA), RAW)
+            frames, _, hand = self._stream(size, False)
+            self.assertEqual(next(kind for kind, _ in frames if kind != DATA), RAW)
             self.assertEqual(hand.socket.recv(1), b"")
             hand.send(data(b"bye"), END_FRAME)
             self.turn()
@@ -172,7 +172,7 @@ class BorderTests(LaneCase):
             self.assertEqual(self.user.log, ["gone"])
             self.user.log.clear()
 
-    def test_aCutBelowTheBorderIsSaidAndOneAboveItIsAReset(self) -> None:
+    def test_aCutBelowTheThresholdIsAFrameAndOneAboveItAReset(self) -> None:
         _, _, hand = self._stream((1 << 18) - 1, True)
         hand.send(RESET_FRAME)
         self.turn()
@@ -185,12 +185,12 @@ class BorderTests(LaneCase):
         self.assertEqual(self.user.log, ["gone"])
 
     def _messages(self, visitor: socket.socket, hand: Hand, count: int) -> list[tuple[int, bytes]]:
-        heard = []
+        frames = []
         for _ in range(count):
             visitor.send(b"m")
             self.turn(1)
-            heard += hand.receive()
-        return heard
+            frames += hand.receive()
+        return frames
 
     def test_aStreamOfAFewMessagesLeavesTheLaneToTheNext(self) -> None:
         visitor, _, hand = self.visit(proved=True)
@@ -203,8 +203,8 @@ class BorderTests(LaneCase):
 
     def test_aStreamOfManyMessagesIsRaw(self) -> None:
         visitor, _, hand = self.visit(proved=True)
-        heard = self._messages(visitor, hand, RAW_MESSAGES + 2)
-        self.assertEqual(heard, [(DATA, b"m")] * RAW_MESSAGES + [(RAW, b"")] + [(BARE, b"m")] * 2)
+        frames = self._messages(visitor, hand, RAW_MESSAGES + 2)
+        self.assertEqual(frames, [(DATA, b"m")] * RAW_MESSAGES + [(RAW, b"")] + [(BARE, b"m")] * 2)
         hand.send(*[data(b"down")] * 100, END_FRAME)
         visitor.shutdown(socket.SHUT_WR)
         self.turn()

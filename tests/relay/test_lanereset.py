@@ -74,7 +74,7 @@ class UnansweredTests(LaneCase):
             self.user.log.clear()
             self.endings.clear()
 
-    def test_whatComesBehindAResetIsForNobody(self) -> None:
+    def test_whatComesBehindAResetIsThrownAway(self) -> None:
         lane, hand = self._cut()
         self.endings.clear()
         hand.send(data(b"for the one who has left"))
@@ -90,7 +90,7 @@ class UnansweredTests(LaneCase):
         self.assertEqual(take(visitor), b"for the next")
 
     def test_whatBecomesRawBehindAResetIsThrownAwayUpToTheLanesEnd(self) -> None:
-        """A reset from here could overtake RESET, and what was said before it."""
+        """A reset from here could overtake RESET, and what was sent before it."""
         for ends in (True, False):
             lane, hand = self._cut()
             self.endings.clear()
@@ -108,29 +108,29 @@ class UnansweredTests(LaneCase):
             self.assertEqual((lane.closed, self.user.log), (True, ["gone"]))
             self.user.log.clear()
 
-    def test_aResetBehindBytesThatNobodyTakesIsGivenUp(self) -> None:
+    def test_aResetBehindBytesThatAreNotReadIsGivenUp(self) -> None:
         for size in (TINY, SMALL):
             lane, hand = self.held(size)
             self.reactor.advance(10.1)
             self.assertTrue(lane.closed)
             hand.socket.close()
 
-    def test_aFrameThatWasHalfSaidIsSaidToItsEndBeforeTheReset(self) -> None:
+    def test_aFrameThatWasSentInPartIsSentToItsEndBeforeTheReset(self) -> None:
         visitor, _, hand = self.visit(proved=True, size=TINY)
         sent = fill(visitor, b"\x04")  # what would be a RESET, were it no DATA
         self.turn()
         reset(visitor)
         self.turn()
-        heard = []
+        frames = []
         for _ in range(400):
-            heard += hand.receive()
+            frames += hand.receive()
             self.turn(1)
-            if heard and heard[-1][0] == RESET:
+            if frames and frames[-1][0] == RESET:
                 break
             time.sleep(0.001)
-        self.assertEqual({kind for kind, _ in heard[:-1]}, {DATA})
-        self.assertEqual(heard[-1][0], RESET)
-        body = b"".join(payload for _, payload in heard)
+        self.assertEqual({kind for kind, _ in frames[:-1]}, {DATA})
+        self.assertEqual(frames[-1][0], RESET)
+        body = b"".join(payload for _, payload in frames)
         self.assertEqual((set(body), len(body) <= sent), ({4}, True))
         hand.send(RESET_FRAME)
         self.turn()

@@ -1,4 +1,4 @@
-"""Lanes on which nothing comes: whether they are dead, or have nothing to say."""
+"""Lanes on which nothing comes: they are dead, or there is nothing to send."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class SilentTests(LaneCase):
         self.reactor.advance(3)
         self.assertEqual(self.given, [(b"hello", True)])
 
-    def test_whoeverHasGotAnAnswerIsNotAskedAfter(self) -> None:
+    def test_aLaneOnWhichSomethingHasComeIsNotChecked(self) -> None:
         visitor, _, hand = self.visit()
         hand.send(data(b"an answer"))
         self.turn()

@@ -1,4 +1,4 @@
-"""A lane goes from state to state as its table says, and as nothing else."""
+"""A lane goes from state to state as its table has it, and not otherwise."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Queue(RecordingUser):
 
 
 class StepCase(LaneCase):
-    """Lanes whose owner acts as soon as it is told something."""
+    """Lanes whose user acts as soon as it is called."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -74,7 +74,7 @@ class StepCase(LaneCase):
         self.assertEqual([event for event in self.logged if event["log_level"].name in ("critical", "error")], [])
 
     def assertFlat(self, times: int) -> None:
-        """The owner was told something so many times, from no deeper on the stack the last time than the first."""
+        """The user was called this many times, each time from about the same depth of the stack."""
         self.assertEqual(len(self.queue.depths), times)
         self.assertLessEqual(max(self.queue.depths) - min(self.queue.depths), 8)
 

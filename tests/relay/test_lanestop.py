@@ -20,7 +20,7 @@ from tests.relay.plugs import TINY, hasEnded, reset, take, wasReset
 
 
 class DrainTests(LaneCase):
-    """Each lane is told once that it is over, and nothing stays."""
+    """The user is called once for each lane that is closed, and nothing is left."""
 
     def _drain(self, seconds: float = 5) -> list[str]:
         log: list[str] = []
@@ -46,6 +46,15 @@ class DrainTests(LaneCase):
         hand.send(OPENING)
         self.turn()
         self.assertEqual(self._drain(), ["drained"])
+        self.assertEqual((self.user.log, lane.closed), (["opened", "gone"], True))
+
+    def test_aVisitorCannotBeRefusedOnALaneThatIsClosed(self) -> None:
+        lane, hand = self.lane(False)
+        hand.send(OPENING)
+        self.turn()
+        lane.end(reset=True)
+        lane.refuse()
+        self.turn()
         self.assertEqual((self.user.log, lane.closed), (["opened", "gone"], True))
 
     def test_aLaneThatHoldsTheRestOfAStreamIsClosed(self) -> None:
@@ -105,7 +114,7 @@ class HalfOpenTests(LaneCase):
         self.assertEqual([e.reason for e in self.endings], [Reason.HALF_OPEN])
         self.assertEqual((hand.receiveKinds(), self.user.log), ([RESET], ["idle"]))
         with self.assertRaises(OSError):
-            visitor.send(b"anybody there?")
+            visitor.send(b"are you there?")
 
     def test_onceTheVisitorHasEndedTheLaneIsLost(self) -> None:
         visitor, lane, hand = self.visit(proved=True)
@@ -201,7 +210,7 @@ class NoRoomTests(LaneCase):
         lane.refuse()
         self.turn()
         self.assertEqual(hand.receiveKinds(), [RESET])
-        hand.send(data(b"not heard yet"), RESET_FRAME, OPENING)
+        hand.send(data(b"not read yet"), RESET_FRAME, OPENING)
         self.turn()
         self.assertEqual(self.user.log, ["opened", "idle", "opened"])
         service, inner = self.stream()

@@ -15,7 +15,7 @@ from tests.relay.laneworld import World
 
 
 class WorldTests(SynchronousTestCase):
-    """Each world has a seed of its own, which is said when it fails; what the kernel does is chance as well."""
+    """Each world has a seed of its own, which a failure names; what the kernel does is chance as well."""
 
     def _worlds(self, seeds: range, visitors: int, **how: float) -> None:
         self.made = self.came = 0

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 if sys.platform != "linux":
     from twisted.trial.unittest import SkipTest
 
-    raise SkipTest("this system does not tell what was acknowledged")
+    raise SkipTest("this system does not report acknowledgements")
 
 from bore.relay import lingering, pairs
 from bore.relay.interface import Ending, Reason
@@ -54,7 +54,7 @@ class LingeringTests(SynchronousTestCase):
         self.ended += 1
 
     def later(self) -> bool:
-        """Some time passes; say whether it has come to an end."""
+        """Some time passes; return whether the stream is reset."""
         self.reactor.advance(0.05)
         return self.ended == 1
 
@@ -178,7 +178,7 @@ class LingeringTests(SynchronousTestCase):
         peer.shutdown(socket.SHUT_WR)
         self.readToTheEnd(stream)
         peer.close()
-        eventually(self.later, "the kernel says that it is over")
+        eventually(self.later, "the kernel reports that it is over")
         self.over(ours)
 
     def test_insideTlsAnEndWithoutAWordIsTheCut(self) -> None:

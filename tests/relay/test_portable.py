@@ -94,8 +94,8 @@ class ResetTests(SynchronousTestCase):
         self.assertEqual(receiveExactly(self.right, 27), b"all of it, to the last byte")
         self.assertRaises(ConnectionResetError, self.right.recv, 1)
 
-    def test_whatNobodyTakesIsGivenUp(self) -> None:
-        self.left.sendall(b"for nobody")
+    def test_whatIsNotReadIsGivenUp(self) -> None:
+        self.left.sendall(b"not read")
         self.stream.pauseProducing()
         reset(self.left)
         self.stream.connectionLost(Failure(ConnectionLost()))

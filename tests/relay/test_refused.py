@@ -28,7 +28,7 @@ class _Refused(RelayContract):
     """
     Has os.splice fail.
 
-    :cvar error: what it says.
+    :cvar error: its error.
     :cvar outOfPipes: whether it is refused out of pipes only; else into them.
     :cvar calls: how many calls are served first.
     """
@@ -111,7 +111,7 @@ class OnceTests(_Refused):
         return LaneRelay(reactor, halfOpenTimeout)
 
     @inThread
-    def test_nobodyTriesAgain(self) -> None:
+    def test_spliceIsNotTriedAgain(self) -> None:
         for _ in range(5):
             pair = self.joined()
             pair.left.sendall(bytes(300_000))

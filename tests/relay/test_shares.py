@@ -22,7 +22,7 @@ class LaneShareTests(LaneCase):
     """Lanes full of tiny frames."""
 
     def flooded(self, count: int) -> list[tuple[socket.socket, Lane, Hand]]:
-        """Visitors on lanes whose other sides say much in tiny frames."""
+        """Visitors on lanes whose other sides send much in tiny frames."""
         visits = [self.visit(proved=True) for _ in range(count)]
         for _, _, hand in visits:
             hand.socket.send(data(b"x") * 5000)
@@ -51,7 +51,7 @@ class LaneShareTests(LaneCase):
                 received[number] += len(take(visitor))
         self.assertEqual(set(received.values()), {5000})
 
-    def test_whoSaysLittleIsNotHeldUpByThem(self) -> None:
+    def test_aStreamWithFewBytesIsNotHeldUpByThem(self) -> None:
         quiet, _, hand = self.visit(proved=True)
         visits = self.flooded(100)
         self.relay.loop.doRead()
@@ -103,7 +103,7 @@ class StreamShareTests(LaneCase):
         self.turn()
         self.assertEqual(len(self.relay), 0)
 
-    def test_manyThatSayLittleDoNotStarveOneThatSaysMuch(self) -> None:
+    def test_manySmallStreamsDoNotStarveALargeOne(self) -> None:
         [(left, right), *others] = self.pairs(1 + SMALL_TURN)
         fill(left)
         received = 0

@@ -21,7 +21,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.relay import pipes
+from bore.relay import pipes, splice
 from bore.relay.flow import Flow
 from bore.relay.interface import Ending, Reason, Stream
 from bore.relay.lingering import TAKE_TIMEOUT
@@ -82,6 +82,19 @@ class TurnTests(SynchronousTestCase):
         self.assertGreater(pair.moved, 0)
         self.assertLessEqual(pair.moved, (1 << 20) + pipes.PIPE_SIZE)
 
+    def test_betweenTwoTurnsNoMoreThanOneShareIsMoved(self) -> None:
+        """As when a timer has a stream go on."""
+        left, _ = self.pair()
+        self.fill(left)
+        [pair] = list(self.relay._pairs)
+        assert isinstance(pair, splice._SplicePair)
+        self.relay.loop.doRead()
+        before = pair.moved
+        pair.left.queued = False
+        pair.left.pump()
+        pair.right.pump()
+        self.assertLessEqual(pair.moved - before, (1 << 20) + pipes.PIPE_SIZE)
+
     def test_bulkIsSpliced(self) -> None:
         spliced: list[int] = []
         real = os.splice
@@ -135,7 +148,7 @@ class TurnTests(SynchronousTestCase):
         each = (tracemalloc.get_traced_memory()[0] - before) / 200
         self.assertLess(each, 2048 - 2 * 100, "with room for the two socket objects, which were made before")
 
-    def test_aResetIsNoticedWhileNobodyReads(self) -> None:
+    def test_aResetIsNoticedWhileNothingIsRead(self) -> None:
         left, _ = self.pair()
         self.fill(left)
         for _ in range(20):
@@ -200,7 +213,7 @@ class TurnTests(SynchronousTestCase):
 
     def test_anEventForADescriptorThatIsNoLongerOursMeansNothing(self) -> None:
         class Stale:
-            """An epoll that tells of things that are long over."""
+            """An epoll that reports events of the past."""
 
             def __init__(self, real: Any, fds: list[int]) -> None:
                 self.real = real

@@ -66,7 +66,7 @@ class TallyTests(SynchronousTestCase):
             self.clock.advance(1)
         self.assertEqual(len(self.logged), 2 * (64 + 1))
         self.assertEqual(sum(event.get("count", 1) for event in self.logged), 50000)
-        self.assertIn("more than 64 addresses cause trouble like this", self.takeLines())
+        self.assertIn("more than 64 addresses cause errors of this kind", self.takeLines())
 
     def test_theLevelIsThatOfTheLatestOccurrence(self) -> None:
         self.happened("a", 2, warn=True)
