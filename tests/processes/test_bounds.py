@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import socket
 import sys
 import time
-from contextlib import suppress
 
 from twisted.trial.unittest import SkipTest
 
@@ -129,7 +129,7 @@ class VisitorTests(BoundsCase):
         for visitor in visitors:
             self.assertEchoes(visitor)
         for _ in range(3):
-            with suppress(ConnectionResetError):  # one that is turned away may be reset while it connects
+            with contextlib.suppress(ConnectionResetError):  # one that is turned away may be reset while it connects
                 self.visitor(port)
         client.waitFor("2 visitors are there, the limit: more are turned away")
         self.assertServes(other)
