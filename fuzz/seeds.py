@@ -37,49 +37,58 @@ def _challenge() -> messages.Challenge:
     return challenge
 
 
-def conversations() -> dict[str, list[bytes]]:
-    """What each target is fed first; those of sessions without the two bytes that choose."""
-    challenge = _challenge()
-    bound = BoundServerProof(SECRET, BINDING, notRandom)
-    boundChallenge = binding.decodeServerMessage(bound.challenge()[:-1])
-    assert isinstance(boundChallenge, binding.BindingChallenge)
-    boundProof = BoundClientProof(SECRET, BINDING, notRandom).answer(boundChallenge)
-    boundAnswer = bound.check(boundProof[:-1]).answer
-    proof = messages.encode(Authenticate(proveBase(SECRET, challenge.id)))
+def _requests() -> list[bytes]:
+    """What clients send behind their proof."""
     asking = markedHello(8000) + extension.encode(Open(8000, TOKEN))
-    leaving = extension.encode(Alive()) + extension.encode(Goodbye())
-    requests = [
-        asking + leaving,
+    return [
+        asking + extension.encode(Alive()) + extension.encode(Goodbye()),
         messages.encode(Hello(8000)),
         messages.encode(Accept(VISITOR)) + b"early",
         extension.encode(Lane(TOKEN)) + openFrame(VISITOR, _SOURCE),
     ]
+
+
+def _answers() -> list[bytes]:
+    """What servers answer."""
     news = extension.encode(Visitor(VISITOR, _SOURCE)) + messages.encode(Heartbeat())
-    answers = [
+    return [
         messages.encode(Hello(8000)) + messages.encode(Heartbeat()) + messages.encode(Connection(VISITOR)),
         extension.encode(Extended(1)) + extension.encode(Opened(8000, TOKEN, 60, TOKEN, 256)) + news,
         messages.encode(Error("port already in use")),
         extension.encode(Extended(1)) + extension.encode(Refused("port-in-use", "port already in use", True)),
     ]
-    proofs = [messages.encode(challenge), bound.challenge()]
+
+
+def _lanes() -> list[bytes]:
+    """Frames of lanes."""
     visit = openFrame(VISITOR, _SOURCE, True) + HEADER.pack(DATA, 5) + b"hello"
+    return [
+        visit + END_FRAME + visit + RESET_FRAME,
+        visit + RAW_FRAME + b"bare",
+        HEADER.pack(DATA, 3) + b"abc" + END_FRAME,
+        openFrame(VISITOR, None),
+    ]
+
+
+def conversations() -> dict[str, list[bytes]]:
+    """The first inputs of each target; those of sessions without the two bytes that choose."""
+    challenge = messages.encode(_challenge())
+    bound = BoundServerProof(SECRET, BINDING, notRandom)
+    boundChallenge = binding.decodeServerMessage(bound.challenge()[:-1])
+    assert isinstance(boundChallenge, binding.BindingChallenge)
+    boundProof = BoundClientProof(SECRET, BINDING, notRandom).answer(boundChallenge)
+    boundAnswer = bound.check(boundProof[:-1]).answer
+    proof = messages.encode(Authenticate(proveBase(SECRET, _challenge().id)))
+    inside = bound.challenge() + boundAnswer
+    requests, answers, proofs = _requests(), _answers(), [challenge, bound.challenge(), proof, boundProof, boundAnswer]
     return {
-        "serverSession": [*requests, *(proof + each for each in requests), *(boundProof + each for each in requests)],
-        "controlSession": [
-            *answers,
-            *(proofs[0] + each for each in answers),
-            *(proofs[1] + boundAnswer + each for each in answers),
-        ],
-        "dataSession": [proofs[0] + b"bytes", proofs[1] + boundAnswer + b"bytes", answers[2]],
-        "lane": [
-            visit + END_FRAME + visit + RESET_FRAME,
-            visit + RAW_FRAME + b"bare",
-            HEADER.pack(DATA, 3) + b"abc" + END_FRAME,
-            openFrame(VISITOR, None),
-        ],
+        "serverSession": [before + each for before in (b"", proof, boundProof) for each in requests],
+        "controlSession": [before + each for before in (b"", challenge, inside) for each in answers],
+        "dataSession": [challenge + b"bytes", inside + b"bytes", answers[2]],
+        "lane": _lanes(),
         "frames": [b"one\0two\0", b"x" * 300],
-        "decoders": [frame for each in (*requests, *answers, *proofs, boundProof, boundAnswer) for frame in _cut(each)],
-        "proofs": [proof[:-1], boundProof[:-1], boundAnswer[:-1], bound.challenge()[:-1], proofs[0][:-1]],
+        "decoders": [frame for each in (*requests, *answers, *proofs) for frame in _cut(each)],
+        "proofs": [each[:-1] for each in proofs],
         "proxyHeader": [b"203.0.113.9\n192.0.2.1", b"2001:db8::1\n192.0.2.1", b"::ffff:192.0.2.1%eth0\n::"],
         "addresses": [b"example.com:80", b"[2001:db8::1]:7835", "bücher.example".encode(), b"fe80::1%eth0", b"65535"],
         "knownServers": [

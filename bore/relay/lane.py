@@ -115,7 +115,8 @@ class Lane(FromLane):
 
     def leave(self) -> None:
         """Have no stream on the lane any more. It has to be settled, or ended."""
-        self._returnPipe()
+        if self.pipe is not None:
+            self._returnPipe()
         self.state = SETTLING
         self.unsent = b""
         self.finished = True

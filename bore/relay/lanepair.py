@@ -74,15 +74,15 @@ class LanePair(CarriedPair):
             self._deadlines.unproven.add(self, None)
         if opening or early:
             plain.open(opening, early)
-        if loop.has(plain):
-            try:
-                loop.watch(plain)
-            except (OSError, ValueError) as e:
-                self._relay.couldNotJoin(e)
-                self.stop(Reason.FAILED)
-                return
-        if lane.on is self:
-            lane.start()
+        if lane.on is not self:
+            return  # it has ended already
+        try:
+            loop.watch(plain)
+        except (OSError, ValueError) as e:
+            self._relay.couldNotJoin(e)
+            self.stop(Reason.FAILED)
+            return
+        lane.start()
 
     def remember(self, data: bytes) -> None:
         if self.unproven is not None:
