@@ -89,15 +89,15 @@ def _server(program: str, arguments: Sequence[str]) -> int:
         from twisted.internet import reactor as untyped
 
         from bore.options.server import serverCommand
-        from bore.server.log import logged
-        from bore.server.service import CannotListen, ServerService
+        from bore.server.service import CannotListen
+        from bore.serverprogram import serverProgram
         from bore.system.activation import BadSocket, inheritedSockets
 
-    command = serverCommand(program).parse(arguments)
+    line = serverCommand(program)
+    command = line.parse(arguments)
     reactor = _begin(untyped, command.log)
     try:
-        sink = logged(reactor, command.log.visitors)
-        service = ServerService(reactor, command.settings, inheritedSockets(), sink)
+        service = serverProgram(reactor, command, lambda: line.parse(arguments), inheritedSockets())
         _followHangup(reactor, service)  # before the log says that the server listens
         service.startService()
     except (BadSocket, CannotListen) as e:

@@ -159,5 +159,51 @@ class NothingToReload(Event):
 
 
 @fact
+class SettingsReloaded(Event):
+    """
+    The settings file was read again.
+
+    :ivar file: the file.
+    :ivar changes: what has changed, for people.
+    """
+
+    file: str
+    changes: str
+
+
+@fact
+class SettingsMistake(Event):
+    """
+    There is a mistake in a settings file that was read again.
+
+    :ivar mistake: its place, what is wrong, and what would be right.
+    """
+
+    mistake: str
+
+
+@fact
+class SettingsKept(Event):
+    """
+    The settings stay as they are, because the file that was read again has mistakes.
+
+    :ivar file: the file.
+    """
+
+    file: str
+
+
+@fact
+class RestartNeeded(Event):
+    """
+    A settings file has other values than those in effect for keys that cannot change while the program runs.
+
+    :ivar keys: the keys, separated by commas.
+    """
+
+    keys: str
+
+
+@fact
 class Stopped(Event):
     """The program stops. Events of what is still open may follow."""

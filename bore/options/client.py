@@ -26,13 +26,13 @@ class ClientCommand:
     """
     The result of parsing ``bore local`` or ``bore up``.
 
-    :ivar file: the settings file; None: there is none.
+    :ivar file: its settings file; None: there is none.
     """
 
     settings: ClientSettings
     tunnels: tuple[TunnelSpec, ...]
     log: LogSettings
-    file: Path | None = None
+    file: common.FileSettings | None = None
 
     def onlyTunnel(self) -> tuple[TunnelSpec]:
         """
@@ -160,6 +160,9 @@ _KEYS: Final[tuple[Option[object], ...]] = (
     *common.KEYS,
 )
 
+#: Those that can change while the client runs: they belong to its tunnels.
+_LIVE: Final[tuple[Option[object], ...]] = (tunnels.LOCAL_HOST, *tunnels.OF_TUNNEL)
+
 _OPTIONS: Final[tuple[Option[object], ...]] = (*_KEYS, common.SECRET)
 
 
@@ -215,7 +218,7 @@ def _fromFile(found: Values, path: Path) -> ClientCommand:
     found = found.withKeys(file.keys)
     specs = tunnels.fromFile(found, file)
     settings = file.checked(partial(_settings, found))
-    return ClientCommand(settings, specs, common.LOG.settings(found), path)
+    return ClientCommand(settings, specs, common.LOG.settings(found), common.fileSettings(found, path, _KEYS, _LIVE))
 
 
 def _vocabulary() -> Vocabulary:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bore.commandline import Option, UsageError, Values, option
+from bore.commandline import Option, UsageError, Values, option, switch
 from bore.logs.settings import LogSettings
 from bore.options import values
 from bore.options.secrets import readSecret
@@ -33,7 +34,7 @@ SECRET: Final = option(
 SECRET_FILE: Final = option(
     "--secret-file",
     "File with the secret, not readable by other users; a newline at its end is ignored",
-    readSecret,
+    lambda name: Secret(readSecret(name)),
     "PATH",
     None,
     isFile=True,
@@ -50,6 +51,7 @@ VISITORS: Final = option(
 CONFIG: Final = option(
     "--config", "Settings file (TOML); flags take precedence over its keys", values.path, "PATH", None
 )
+WATCH: Final = switch("--watch", "Reload the settings file when it changes")
 HALF_OPEN: Final = option(
     "--half-open-timeout",
     "Close a visitor's connection when one direction has ended and the other has been idle for SECONDS",
@@ -57,6 +59,40 @@ HALF_OPEN: Final = option(
     "SECONDS",
     HALF_OPEN_TIMEOUT,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class FileSettings:
+    """
+    What a command has of its settings file.
+
+    :ivar path: the file.
+    :ivar watch: whether it is read again when it changes.
+    :ivar values: the keys, with the values in effect.
+    :ivar live: the keys that can change while the program runs.
+    """
+
+    path: Path
+    watch: bool
+    values: tuple[tuple[str, object], ...]
+    live: frozenset[str]
+
+    def changed(self, new: FileSettings) -> list[str]:
+        """Return the keys with other values in a new version of the file."""
+        return [key for (key, old), (_, value) in zip(self.values, new.values, strict=True) if old != value]
+
+
+def fileSettings(
+    found: Values, path: Path, keys: Sequence[Option[object]], live: Sequence[Option[object]]
+) -> FileSettings:
+    """
+    Return what a command has of its settings file.
+
+    :param keys: all keys of such a file.
+    :param live: those that can change while the program runs.
+    """
+    values = tuple((each.key, found[each]) for each in keys)
+    return FileSettings(path, WATCH in keys and found[WATCH], values, frozenset(each.key for each in live))
 
 
 class LogOptions:
@@ -120,7 +156,9 @@ def secret(found: Values) -> Secret | None:
     if found.flagged(SECRET) and found.flagged(SECRET_FILE):
         raise UsageError(f"{found.name(SECRET)} and {found.name(SECRET_FILE)} exclude each other")
     inFile = found.given(SECRET_FILE) and not found.flagged(SECRET)
-    text = found[SECRET_FILE] if inFile else found[SECRET]
+    if inFile:
+        return found[SECRET_FILE]
+    text = found[SECRET]
     if text is None:
         return None
     if not text and not found.given(SECRET):
@@ -132,6 +170,16 @@ def secret(found: Values) -> Secret | None:
         return Secret(text)
     except UnicodeEncodeError:
         raise UsageError("the secret is not valid UTF-8") from None
+
+
+def refuseWatch(found: Values) -> None:
+    """
+    Refuse --watch without a file.
+
+    :raises UsageError: if it was given.
+    """
+    if found[WATCH]:
+        raise UsageError(f"{WATCH.name} has no effect without {CONFIG.name}")
 
 
 def refuseWithoutTls(found: Values, options: tuple[Option[object], ...], tls: Option[bool], instead: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bore.commandline import Command, Option, UsageError, Values, option, switch
@@ -24,12 +23,12 @@ class ServerCommand:
     """
     The result of parsing ``bore server``.
 
-    :ivar file: the settings file; None: there is none.
+    :ivar file: its settings file; None: there is none.
     """
 
     settings: ServerSettings
     log: LogSettings
-    file: Path | None = None
+    file: common.FileSettings | None = None
 
 
 _DEFAULTS: Final = ServerSettings()
@@ -138,6 +137,24 @@ _KEYS: Final[tuple[Option[object], ...]] = (
     _KEY,
     _CLIENT_AUTHORITIES,
     *common.KEYS,
+    common.WATCH,
+)
+
+
+#: Those that can change while the server runs: see :meth:`bore.server.service.ServerService.apply`.
+_LIVE: Final[tuple[Option[object], ...]] = (
+    _MIN_PORT,
+    _MAX_PORT,
+    _WAITING,
+    _LANES,
+    _RATE,
+    *rules.BOTH,
+    _TUNNELS,
+    _SOURCE_TUNNELS,
+    _PENDING,
+    _SOURCE_PENDING,
+    common.VISITORS,
+    common.WATCH,
 )
 
 
@@ -158,13 +175,14 @@ def serverCommand(name: str) -> Command[ServerCommand]:
 def _build(found: Values) -> ServerCommand:
     path = found[common.CONFIG]
     if path is None:
+        common.refuseWatch(found)
         return ServerCommand(_settings(found), common.LOG.settings(found))
     from bore.config.tables import readFile
 
     file = readFile(path, _vocabulary())
     found = found.withKeys(file.keys)
     settings = file.checked(partial(_settings, found))
-    return ServerCommand(settings, common.LOG.settings(found), path)
+    return ServerCommand(settings, common.LOG.settings(found), common.fileSettings(found, path, _KEYS, _LIVE))
 
 
 #: Keys that users may try, and what is right instead.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from typing import Final
 
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 
 from bore.server.control import ControlContext, ControlProtocol
+from bore.server.settings import ServerSettings
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
 from bore.streams.encryption import RECORD, channelBinding
 from bore.streams.transport import SocketTransport
@@ -29,6 +31,10 @@ class ControlFactory(Factory):
 
     def __init__(self, context: ControlContext) -> None:
         self._context = context
+
+    def apply(self, settings: ServerSettings) -> None:
+        """Use other settings for the connections that come from now on."""
+        self._context = replace(self._context, settings=settings)
 
     def buildProtocol(
         self, addr: IAddress | None, peer: str = "somebody", source: str = "somewhere", binding: bytes = b""

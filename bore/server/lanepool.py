@@ -203,6 +203,10 @@ class LanePools:
         self._budget = budget
         self._pools: dict[bytes, LanePool] = {}
 
+    def apply(self, bound: int) -> None:
+        """Apply another limit to the sessions that begin from now on."""
+        self._bound = bound
+
     def make(self, peer: str, nextVisitor: Callable[[], Visitor | None]) -> LanePool | None:
         """Make the pool of one session; None if this system's relay has no lanes."""
         if self._relay is None:

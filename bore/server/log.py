@@ -25,6 +25,10 @@ from bore.wire.secret import SHORT_SECRET
 #: Events that are logged each time, with the same text.
 LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     events.ShortSecret: (LogLevel.warn, SHORT_SECRET),
+    events.SettingsReloaded: (LogLevel.info, "{file} reloaded: {changes}"),
+    events.SettingsMistake: (LogLevel.error, "{mistake}"),
+    events.SettingsKept: (LogLevel.error, "{file} has mistakes: the settings stay as they are"),
+    events.RestartNeeded: (LogLevel.warn, "restart the program to change {keys}"),
     events.NothingToReload: (LogLevel.info, "nothing to reload: this server has no TLS certificate"),
     facts.FarewellUnread: (LogLevel.warn, "not every client has read that the server stops"),
     facts.CertificateRead: (LogLevel.info, "new TLS certificate, key {fingerprint}"),

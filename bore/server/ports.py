@@ -47,6 +47,10 @@ class Ports:
         self._taken: list[int] = []  # sorted: ours, and those in _others
         self._others: dict[int, float] = {}  # ports of others: avoided until then; the oldest first
 
+    def apply(self, settings: ServerSettings) -> None:
+        """Use another range from now on. Ports that are taken stay taken."""
+        self._settings = settings
+
     def candidates(self, asked: int) -> Iterator[int]:
         """
         The ports to try, one after the other: each is bound or avoided before the next one is drawn.
@@ -65,7 +69,8 @@ class Ports:
             port = self._drawFree()
             if port is None:
                 # All are taken. The one that was avoided first may be free again: one try only, as it is a guess.
-                yield from list(self._others)[:1]
+                avoided = range(self._settings.minPort, self._settings.maxPort + 1)
+                yield from [each for each in self._others if each in avoided][:1]
                 return
             yield port
 
@@ -102,12 +107,14 @@ class Ports:
     def _drawFree(self) -> int | None:
         """A random port of those that are not known to be taken."""
         lowest, highest = self._settings.minPort, self._settings.maxPort
-        free = highest - lowest + 1 - len(self._taken)
+        first = bisect_left(self._taken, lowest)  # the range may have been another one when ports were taken
+        taken = bisect_right(self._taken, highest) - first
+        free = highest - lowest + 1 - taken
         if not free:
             return None
         nth = self._draw(0, free - 1)
         # The number of taken ports below the nth free one.
-        below = bisect_right(range(len(self._taken)), nth, key=lambda i: self._taken[i] - lowest - i)
+        below = bisect_right(range(taken), nth, key=lambda i: self._taken[first + i] - lowest - i)
         return lowest + nth + below
 
     def _forget(self, now: float) -> None:

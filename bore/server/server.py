@@ -72,6 +72,13 @@ class Server:
             )
         )
 
+    def apply(self, settings: ServerSettings) -> None:
+        """Apply other limits and rules, and another range of ports. Sessions and tunnels stay."""
+        self.tunnels.apply(settings)
+        self.unclassified.apply(settings.bounds)
+        self.pools.apply(settings.bounds.lanes)
+        self.control.apply(settings)
+
     def shutDown(self) -> Deferred[None]:
         """
         Send all clients that the server stops, and close what belongs to no running visitor.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from twisted.application.service import Service
@@ -101,6 +102,22 @@ class ServerService(Service):
         read = self._server.shutDown().addTimeout(_FAREWELL_TIMEOUT, self._reactor)
         read.addErrback(self._unread)
         return gatherResults([read, self._relay.drain(DRAIN_TIMEOUT)]).addCallback(lambda _: None)
+
+    def apply(self, settings: ServerSettings) -> None:
+        """
+        Apply those settings that can change while the server runs: the range of ports, the limits, and the rules on
+        addresses. The TLS certificate is read anew.
+        """
+        self._settings = replace(
+            self._settings,
+            minPort=settings.minPort,
+            maxPort=settings.maxPort,
+            bounds=settings.bounds,
+            rules=settings.rules,
+        )
+        self._server.apply(self._settings)
+        if self._certificate is not None:
+            self._certificate.reload()
 
     def reload(self) -> None:
         """Read the TLS certificate anew, if there is one."""

@@ -36,6 +36,10 @@ class TcpEntrances:
         self._relieve = relieve
         self._ports = Ports(reactor, settings)
 
+    def apply(self, settings: ServerSettings) -> None:
+        """Open ports of another range from now on."""
+        self._ports.apply(settings)
+
     def candidates(self, asked: int) -> Iterator[int]:
         """See :meth:`~bore.server.ports.Ports.candidates`."""
         return self._ports.candidates(asked)

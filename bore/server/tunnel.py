@@ -111,7 +111,7 @@ class Tunnel:
         self._sink = sink
         self._unaccepted = unaccepted
         self._bounds = bounds
-        self._serverFilters = () if filter is None else (filter,)
+        self._serverFilters: tuple[AddressFilter, ...] = () if filter is None else (filter,)
         self._filters: tuple[AddressFilter, ...] = self._serverFilters
         self._rate = RateLimit(clock, bounds.visitorRate)
         self.grant = grant
@@ -132,6 +132,14 @@ class Tunnel:
     def setRules(self, rules: AddressRules) -> None:
         """Set the tunnel's own rules on the addresses of visitors that come from now on; the server's come first."""
         self._filters = (*self._serverFilters, AddressFilter(rules)) if rules else self._serverFilters
+
+    def apply(self, bounds: Bounds, filter: AddressFilter | None) -> None:
+        """Apply other limits and rules to the visitors that come from now on."""
+        self._bounds = bounds
+        self._rate.perSecond = bounds.visitorRate
+        own = self._filters[len(self._serverFilters) :]
+        self._serverFilters = () if filter is None else (filter,)
+        self._filters = (*self._serverFilters, *own)
 
     def sinceReceived(self) -> float:
         """Seconds since bytes of the client came on a connection that serves a visitor; infinite without such."""

@@ -70,6 +70,15 @@ class Tunnels:
         self._claims: set[Claim] = set()  # new tunnels that are not open yet: they count as those that are
         self._allWell = float("-inf")
 
+    def apply(self, settings: ServerSettings) -> None:
+        """Apply another range of ports, limits and rules. Tunnels stay where they are."""
+        if settings.rules != self._settings.rules:
+            self._filter = AddressFilter(settings.rules) if settings.rules else None
+        self._settings = settings
+        self._entrances.apply(settings)
+        for tunnel in self._byPort.values():
+            tunnel.apply(settings.bounds, self._filter)
+
     def __len__(self) -> int:
         return len(self._byPort)
 

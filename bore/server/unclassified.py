@@ -103,6 +103,10 @@ class UnclassifiedConnections:
         self._bySource = _Sources()
         self._sources: Deadlines[Connection, str] = Deadlines(clock, FIRST_MESSAGE_TIMEOUT, self._expired)
 
+    def apply(self, bounds: Bounds) -> None:
+        """Apply other limits to the connections that come from now on."""
+        self._bounds = bounds
+
     def __len__(self) -> int:
         return len(self._sources)
 

@@ -46,13 +46,22 @@ class Options(usage.Options, Generic[C]):
         :raises twisted.python.usage.UsageError: if it is invalid.
         :raises SystemExit: see :func:`checkPidfile`.
         """
+        self._words = sys.argv[1:] if options is None else options
         try:
-            self.command = self.line.parse(sys.argv[1:] if options is None else options)
+            self.command = self.parseAgain()
         except UsageError as e:
             raise usage.UsageError(str(e)) from e
         pidfile = (getattr(self, "parent", None) or {}).get("pidfile")
         if pidfile:
             checkPidfile(Path(pidfile))
+
+    def parseAgain(self) -> C:
+        """
+        Parse the command line again, and so read its settings file.
+
+        :raises UsageError: if it is invalid.
+        """
+        return self.line.parse(self._words)
 
     def __str__(self) -> str:
         return self.line.help()

@@ -9,8 +9,8 @@ from twisted.internet import reactor as untyped
 
 from bore import tap
 from bore.options.server import ServerCommand, serverCommand
-from bore.server.log import logged
-from bore.server.service import CannotListen, ServerService
+from bore.server.service import CannotListen
+from bore.serverprogram import serverProgram
 from bore.startup import prepare
 from bore.system.activation import BadSocket, inheritedSockets
 
@@ -33,6 +33,5 @@ def makeService(options: Options) -> IService:
         sockets = inheritedSockets()
     except BadSocket as e:
         sys.exit(f"twistd bore-server: {e}")
-    sink = logged(reactor, command.log.visitors)
-    service = ServerService(reactor, command.settings, sockets, sink)
+    service = serverProgram(reactor, command, options.parseAgain, sockets)
     return tap.Daemon(reactor, service, service.reload, command.log, options.parent, (CannotListen,))

@@ -11,7 +11,19 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import bore.events
 from bore.client.log import ClientLog
-from bore.events import Event, NothingToReload, ShortSecret, Stopped, VisitorEnd, VisitorEvent, client
+from bore.events import (
+    Event,
+    NothingToReload,
+    RestartNeeded,
+    SettingsKept,
+    SettingsMistake,
+    SettingsReloaded,
+    ShortSecret,
+    Stopped,
+    VisitorEnd,
+    VisitorEvent,
+    client,
+)
 from bore.events.client import (
     AddressChanged,
     CheckFailed,
@@ -61,6 +73,10 @@ def lost(verdict: Verdict, stage: Stage = Stage.UNREACHED) -> ServerLost:
 LINES: Final[tuple[tuple[Event, tuple[str, ...]], ...]] = (
     (ShortSecret(), (f"warn {SHORT_SECRET}",)),
     (NothingToReload(), ("info nothing to reload: restart the client for other options",)),
+    (SettingsReloaded("/x", "1 added"), ("info /x reloaded: 1 added",)),
+    (SettingsMistake("/x:1: a: wrong"), ("error /x:1: a: wrong",)),
+    (SettingsKept("/x"), ("error /x has mistakes: the settings stay as they are",)),
+    (RestartNeeded("a, b"), ("warn restart the program to change a, b",)),
     (Stopped(), ()),
     (Connected(A), ()),
     (ServerTrusted(A, "SHA256:x", "known"), ("info TLS with a:7835: key SHA256:x, known",)),

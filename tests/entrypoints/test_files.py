@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Final, cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -16,9 +17,12 @@ from bore.logs.settings import LogSettings
 from bore.options.check import CheckCommand, check, checkCommand
 from bore.options.client import ClientCommand, clientCommand, upCommand
 from bore.options.server import ServerCommand, serverCommand
+from bore.server.service import ServerService
+from bore.streams.reactor import IReactor
 from bore.system.descriptors import FOR_CONTROL, descriptorsForVisitors
 from bore.wire.proxyprotocol import Version
 from bore.wire.secret import Secret
+from tests.fakes import FakeReactor
 from tests.support import temporaryFolder
 
 TUNNELS = """
@@ -75,6 +79,10 @@ class FileCase(SynchronousTestCase):
 class ClientFileTests(FileCase):
     """A client's file."""
 
+    def pathOf(self, command: ClientCommand) -> Path:
+        assert command.file is not None
+        return command.file.path
+
     def test_itHasTunnelsAndOptions(self) -> None:
         found = self.up(
             f'server = ["a.example", "b.example:7000"]\nsecret-file = "secret"\nlanes = 2\nno-state = true\n'
@@ -86,7 +94,9 @@ class ClientFileTests(FileCase):
             lanes=2,
             descriptors=descriptorsForVisitors(FOR_CONTROL),
         )
-        self.assertEqual(found, ClientCommand(settings, SPECS, LogSettings("warn"), self.path))
+        self.assertEqual(replace(found, file=None), ClientCommand(settings, SPECS, LogSettings("warn")))
+        assert found.file is not None
+        self.assertEqual((found.file.path, found.file.watch), (self.path, False))
 
     def test_theSameFileIsTheSameValue(self) -> None:
         text = f"server = 'x'\nsecret-file = 'secret'\n{TUNNELS}"
@@ -197,7 +207,9 @@ class ClientFileTests(FileCase):
         settings.mkdir(parents=True)
         (settings / "bore.toml").write_text(f"server = 'home'\n{TUNNELS}")
         self.assertEqual(line.parse([], environment).settings.servers, (("home", 7835),))
-        self.assertEqual(line.parse([], {"XDG_CONFIG_HOME": str(home / ".config")}).file, settings / "bore.toml")
+        self.assertEqual(
+            self.pathOf(line.parse([], {"XDG_CONFIG_HOME": str(home / ".config")})), settings / "bore.toml"
+        )
         self.write(f"server = 'here'\n{TUNNELS}")
         self.assertEqual(line.parse([], environment).settings.servers, (("here", 7835),))
 
@@ -217,12 +229,14 @@ class ServerFileTests(FileCase):
     def test_itHasTheOptionsOfTheCommandLine(self) -> None:
         found = self.server(
             'min-port = 20000\nmax-port = 20999\nbind-addr = "::1"\nlease = 30\nsecret-file = "secret"\n'
-            'max-tunnels-per-source = 5\nhalf-open-timeout = 1.5\nlog-format = "json"'
+            'max-tunnels-per-source = 5\nhalf-open-timeout = 1.5\nlog-format = "json"\nwatch = true'
         )
         words = ["--min-port", "20000", "--max-port", "20999", "--bind-addr", "::1", "--lease", "30", "--secret-file"]
         words += [str(self.folder / "secret"), "--max-tunnels-per-source", "5", "--half-open-timeout", "1.5"]
         flags = serverCommand("bore server").parse([*words, "--log-format", "json"], {})
-        self.assertEqual(found, replace(flags, file=self.path))
+        self.assertEqual(replace(found, file=None), flags)
+        assert found.file is not None
+        self.assertEqual((found.file.path, found.file.watch), (self.path, True))
 
     def test_aFlagPrecedesTheKeyAndThatTheVariable(self) -> None:
         found = self.server("min-port = 2000\nmax-port = 3000", "--max-port", "4000", BORE_MIN_PORT="1")
@@ -243,6 +257,48 @@ class ServerFileTests(FileCase):
         self.assertEqual(
             self.mistakes("max-port = 4", "--min-port", "5", server=True), [" --min-port 5 is greater than max-port 4"]
         )
+
+
+class LiveTests(FileCase):
+    """The keys of a server's file that change while it runs."""
+
+    SAMPLES: Final = {
+        "min-port": "2000",
+        "max-port": "3000",
+        "bind-addr": "'::1'",
+        "bind-tunnels": "'::1'",
+        "control-port": "7000",
+        "lease": "7",
+        "max-waiting": "7",
+        "max-lanes": "7",
+        "visitor-rate": "7",
+        "allow": "'192.0.2.0/24'",
+        "deny": "'192.0.2.0/24'",
+        "max-tunnels": "7",
+        "max-tunnels-per-source": "7",
+        "max-pending": "7",
+        "max-pending-per-source": "7",
+        "tls": "true",
+        "tls-port": "7000",
+        "secret-file": "'secret'",
+        "max-visitors": "7",
+        "half-open-timeout": "7",
+    }
+
+    #: They have no effect on the server itself, or none without others.
+    OTHERS: Final = ("log-level", "log-format", "watch", "tls-cert", "tls-key", "tls-client-ca")
+
+    def test_theServiceAppliesThemAndNoOthers(self) -> None:
+        old = self.server("")
+        assert old.file is not None
+        self.assertEqual({key for key, _ in old.file.values}, {*self.SAMPLES, *self.OTHERS})
+        for key, value in self.SAMPLES.items():
+            service = ServerService(cast(IReactor, FakeReactor()), old.settings)
+            new = self.server(f"{key} = {value}")
+            assert new.file is not None
+            self.assertEqual(old.file.changed(new.file), [key])
+            service.apply(new.settings)
+            self.assertEqual(service._settings == new.settings, key in new.file.live, key)
 
 
 class CheckTests(FileCase):

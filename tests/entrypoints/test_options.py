@@ -76,6 +76,7 @@ class ServerOptionsTests(OptionsCase):
             "unrecognized arguments: --frob": ["--frob"],
             "unrecognized arguments: --min": ["--min", "5"],
             "--control-port: expected one argument": ["--control-port"],
+            "--watch has no effect without --config": ["--watch"],
             "--secret: expected one argument": ["--secret"],
         }.items():
             self.assertUsageError(text, *words, command="server")

@@ -186,6 +186,37 @@ class RandomPortTests(PortsCase):
         self.assertRaises(NoFreePort, self.take, all, 0)
 
 
+class ChangedRangeTests(PortsCase):
+    """Another range, while ports are taken."""
+
+    @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 6)), max_size=6), st.integers())
+    def test_portsAreDrawnFromTheNewOneUntilItIsFull(self, ranges: list[tuple[int, int, int]], seed: int) -> None:
+        chance = random.Random(seed)
+        all = Ports(Clock(), ServerSettings(), chance.randint, lambda host, port: socket.socket())
+        taken: set[int] = set()
+        for end, other, count in ranges:
+            lowest, highest = 2000 + min(end, other), 2000 + max(end, other)
+            all.apply(ServerSettings(minPort=lowest, maxPort=highest))
+            for _ in range(count):
+                free = set(range(lowest, highest + 1)) - taken
+                port = next(all.candidates(0), None)
+                if port is None:
+                    self.assertEqual(free, set())
+                    break
+                self.assertIn(port, free)
+                all.bind(port).close()
+                taken.add(port)
+            if taken and chance.random() < 0.5:
+                all.free(taken.pop())
+
+    def test_aPortOfTheOldOneThatWasAvoidedIsNotTried(self) -> None:
+        all = self.ports(2000, 2000)
+        all.avoid(2000)
+        all.apply(ServerSettings(minPort=2001, maxPort=2001))
+        all.avoid(2001)
+        self.assertEqual(list(all.candidates(0)), [2001])
+
+
 class FullRangeTests(ControlCase):
     """A full range of ports, at the control port."""
 

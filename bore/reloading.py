@@ -1,0 +1,116 @@
+"""A program with a settings file reads it again: when it is asked to, and when the file changes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, Generic, Protocol, TypeVar, cast
+
+from twisted.application.service import IService, MultiService
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from bore.commandline import UsageError
+from bore.events import RestartNeeded, SettingsKept, SettingsMistake, SettingsReloaded, Sink
+from bore.options.common import FileSettings
+
+#: How often the file is looked at, in seconds. It is read when it has been the same twice: its writer has finished.
+LOOK: Final = 2.0
+
+
+class FileCommand(Protocol):
+    """The settings of a program."""
+
+    @property
+    def file(self) -> FileSettings | None:
+        """The file that they come from."""
+
+
+C = TypeVar("C", bound=FileCommand)
+
+
+class Reloading(MultiService, Generic[C]):
+    """
+    A service whose settings file is read again.
+
+    A file with mistakes changes nothing.
+
+    :param service: the service.
+    :param command: the settings that it was made with.
+    :param load: reads the file; raises UsageError.
+    :param apply: applies what can change while the program runs, and returns what has changed beside keys, for the log.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        sink: Sink,
+        service: IService,
+        command: C,
+        load: Callable[[], C],
+        apply: Callable[[C], Sequence[str]],
+    ) -> None:
+        MultiService.__init__(self)
+        service.setServiceParent(self)
+        self._clock = clock
+        self._sink = sink
+        self._load = load
+        self._apply = apply
+        assert command.file is not None
+        self._started = self._file = command.file
+        self._loaded = self._seen = _stampOf(self._file.path)
+        self._looking: IDelayedCall | None = None
+
+    def startService(self) -> None:
+        """Start."""
+        MultiService.startService(self)
+        self._lookLater()
+
+    def stopService(self) -> Deferred[object]:
+        """Stop."""
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+        return cast("Deferred[object]", MultiService.stopService(self))
+
+    def reload(self) -> None:
+        """Read the file again."""
+        self._loaded = self._seen = _stampOf(self._file.path)
+        try:
+            command = self._load()
+        except UsageError as e:
+            for line in str(e).splitlines():
+                self._sink.emit(SettingsMistake(line))
+            self._sink.emit(SettingsKept(str(self._file.path)))
+            return
+        old, new = self._file, command.file
+        assert new is not None
+        changes = [*self._apply(command), *(key for key in old.changed(new) if key in new.live)]
+        self._sink.emit(SettingsReloaded(str(new.path), ", ".join(changes) or "nothing has changed"))
+        fixed = [key for key in self._started.changed(new) if key not in new.live]
+        if fixed:
+            self._sink.emit(RestartNeeded(", ".join(fixed)))
+        self._file = new
+        if self._looking is None:
+            self._lookLater()
+
+    def _lookLater(self) -> None:
+        self._looking = self._clock.callLater(LOOK, self._look) if self.running and self._file.watch else None
+
+    def _look(self) -> None:
+        self._looking = None
+        seen, self._seen = self._seen, _stampOf(self._file.path)
+        if self._seen == seen != self._loaded and seen is not None:
+            self.reload()
+        if self._looking is None:
+            self._lookLater()
+
+
+def _stampOf(file: Path) -> tuple[int, ...] | None:
+    """Return what changes when a file is written or replaced; None if there is no file."""
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
