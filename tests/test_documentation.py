@@ -8,7 +8,8 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore import exits
-from bore.commandline import Command, Option
+from bore.commandline import Command
+from bore.option import Option
 from bore.options.check import checkCommand
 from bore.options.client import clientCommand, upCommand
 from bore.options.demo import demoCommand

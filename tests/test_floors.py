@@ -21,7 +21,7 @@ ALLOWED = {
     "tls": {"tls", "events", "streams", "system", "timing", "wire"},
     "relay": {"relay", "streams", "timing", "wire"},  # of wire the lanes' frames: see below
     "server": {"server", "events", "relay", "tls", "streams", "system", "timing", "wire"},
-    "config": {"config", "commandline", "system"},
+    "config": {"config", "commandline", "option", "system"},
     "client": {"client", "events", "relay", "tls", "streams", "system", "timing", "wire"},
 }
 

@@ -14,11 +14,12 @@ import attrs
 from cattrs import AttributeValidationNote, Converter, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn, override
 
-from bore.commandline import Option, UsageError
+from bore.commandline import UsageError
 from bore.config.mistakes import Mistake, badFile
 from bore.config.positions import Path as KeyPath
 from bore.config.positions import lineOf, linesOf
 from bore.config.values import convert
+from bore.option import Option
 from bore.system.privatefiles import SETTINGS, NotPrivate, checkPrivate
 
 #: Values by their options.

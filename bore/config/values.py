@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bore.commandline import InvalidValue, Option
+from bore.option import InvalidValue, Option
 
 
 def convert(option: Option[object], value: object, folder: Path) -> object:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bore.commandline import Command, Option, UsageError, Values, option, switch
+from bore.commandline import Command, UsageError, Values
+from bore.option import Option, option, switch
 from bore.options import values
 from bore.options.client import isClientKey, upCommand
 from bore.options.server import isServerKey, serverCommand

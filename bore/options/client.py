@@ -7,15 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bore.client.settings import ClientSettings, ServerAddress
+from bore.client.settings import ClientSettings
 from bore.client.tunnelspec import TunnelSpec
-from bore.commandline import Command, Option, UsageError, Values, option, repeated, switch
+from bore.commandline import Command, UsageError, Values
 from bore.logs.settings import LogSettings
-from bore.options import common, rules, tunnels, values
-from bore.streams.addresses import parseHostPort
+from bore.option import Option, option, switch
+from bore.options import common, rules, servers, tunnels, values
 from bore.system.descriptors import FOR_CONTROL, descriptorsForVisitors
 from bore.system.statefolder import settingsFolder, stateFolder
-from bore.tls.settings import ClientTls
 
 if TYPE_CHECKING:
     from bore.config.tables import Vocabulary
@@ -45,31 +44,9 @@ class ClientCommand:
         return (self.tunnels[0],)
 
 
-#: The prefix of a server that is connected to with TLS.
-_TLS_PREFIX: Final = "tls://"
-
-
-def _server(text: str) -> tuple[bool, str, int | None]:
-    """Parse a server: whether it has the prefix, its host and its port."""
-    rest = text.removeprefix(_TLS_PREFIX)
-    if "://" in rest:
-        raise ValueError("must be a server, such as example.com or tls://example.com:7835")
-    return rest != text, *parseHostPort(rest)
-
-
 #: Only for the defaults of the other fields.
 _DEFAULTS: Final = ClientSettings(servers=())
 
-_TO: Final = repeated(
-    "-t --to",
-    "Server: HOST, HOST:PORT, or with TLS tls://HOST or tls://HOST:PORT. If repeated, the client moves to the next "
-    "server when it loses one",
-    _server,
-    "HOST",
-    environment="BORE_SERVER",
-    keyed="server",
-)
-_CONTROL_PORT: Final = common.controlPort("Control port of the server", values.port)
 _NO_STATE: Final = switch("--no-state", "Do not save the public port for the next start")
 _NO_RECONNECT: Final = switch("--no-reconnect", "Exit if the server cannot be reached or the connection is lost")
 _MAX_DELAY: Final = option(
@@ -101,35 +78,6 @@ _CHECK: Final = option(
     _DEFAULTS.checkEvery,
     shown="never",
 )
-_TLS: Final = switch("--tls", "Use TLS with every server, as if all had tls://")
-_TLS_CA: Final = option(
-    "--tls-ca",
-    "File with the certificates (PEM) of the only authorities to trust",
-    values.path,
-    "PATH",
-    None,
-    isFile=True,
-    shown="the system's authorities, or the server's known key",
-)
-_FINGERPRINT: Final = option(
-    "--tls-fingerprint",
-    "Fingerprint of the server's key, as the server prints it at startup",
-    values.fingerprint,
-    "SHA256:...",
-    None,
-)
-_CERTIFICATE: Final = option(
-    "--tls-cert",
-    "File with the client's certificate (PEM), for servers that require one",
-    values.path,
-    "PATH",
-    None,
-    isFile=True,
-)
-_KEY: Final = option(
-    "--tls-key", "File with the private key (PEM) for --tls-cert", values.path, "PATH", None, isFile=True
-)
-
 _FILE: Final = option(
     "file",
     "File (TOML) with tunnels and options",
@@ -141,9 +89,9 @@ _FILE: Final = option(
 
 #: The options with a key in the file.
 _KEYS: Final[tuple[Option[object], ...]] = (
-    _TO,
+    servers.TO,
     tunnels.LOCAL_HOST,
-    _CONTROL_PORT,
+    servers.CONTROL_PORT,
     tunnels.PROXY_PROTOCOL,
     *rules.BOTH,
     _NO_STATE,
@@ -152,11 +100,7 @@ _KEYS: Final[tuple[Option[object], ...]] = (
     _FAILURES,
     _LANES,
     _CHECK,
-    _TLS,
-    _TLS_CA,
-    _FINGERPRINT,
-    _CERTIFICATE,
-    _KEY,
+    *servers.OF_TLS,
     *common.KEYS,
 )
 
@@ -172,7 +116,7 @@ def clientCommand(name: str) -> Command[ClientCommand]:
 
     :param name: the program and the command, as the user writes them.
     """
-    options = (tunnels.LOCAL, _TO, tunnels.LOCAL_HOST, tunnels.PORT, *_OPTIONS[2:], common.CONFIG)
+    options = (tunnels.LOCAL, servers.TO, tunnels.LOCAL_HOST, tunnels.PORT, *_OPTIONS[2:], common.CONFIG)
     return Command(name, "Show local services to the world through a server.", options, _build)
 
 
@@ -228,7 +172,7 @@ def _vocabulary() -> Vocabulary:
         _KEYS,
         tunnels.KEYS,
         tunnels.REQUIRED,
-        private=(common.SECRET_FILE, _KEY),
+        private=(common.SECRET_FILE, servers.KEY),
         refused={
             "secret": common.INSTEAD_OF_KEY,
             "to": "unknown key; did you mean 'server'?",
@@ -243,11 +187,11 @@ def isClientKey(key: str) -> bool:
 
 
 def _settings(found: Values) -> ClientSettings:
-    if not found[_TO]:
+    if not found[servers.TO]:
         example = 'server = "tls://example.com"' if found.hasFile else "'bore local 8000 --to example.com'"
-        raise UsageError(f"no {found.name(_TO)} given: name the server, as in {example}")
+        raise UsageError(f"no {found.name(servers.TO)} given: name the server, as in {example}")
     return ClientSettings(
-        servers=_servers(found),
+        servers=servers.servers(found),
         secret=common.secret(found),
         reconnect=not found[_NO_RECONNECT],
         maxReconnectDelay=found[_MAX_DELAY],
@@ -255,46 +199,8 @@ def _settings(found: Values) -> ClientSettings:
         checkEvery=found[_CHECK],
         stateFolder=None if found[_NO_STATE] else stateFolder(found.environment),
         lanes=found[_LANES],
-        tls=_tls(found),
+        tls=servers.tls(found),
         descriptors=descriptorsForVisitors(FOR_CONTROL),
         halfOpenTimeout=found[common.HALF_OPEN],
         portableRelay=common.isRelayPortable(found.environment),
     )
-
-
-def _tls(found: Values) -> ClientTls | None:
-    """Return the settings for TLS, or None if it is not used."""
-    wanted = [tls for tls, _, _ in found[_TO]]
-    if not found[_TLS] and not any(wanted):
-        common.refuseWithoutTls(
-            found, (_TLS_CA, _FINGERPRINT, _CERTIFICATE, _KEY), _TLS, f"{found.name(_TO)} tls://HOST"
-        )
-        return None
-    if not found[_TLS] and not all(wanted):
-        raise UsageError(f"{found.name(_TO)} names servers with and without tls://: add it to all of them")
-    authorities = found[_TLS_CA]
-    if authorities is not None and found[_FINGERPRINT] is not None:
-        raise UsageError(f"{found.name(_TLS_CA)} and {found.name(_FINGERPRINT)} exclude each other")
-    folder = stateFolder(found.environment)
-    return ClientTls(
-        None if authorities is None else common.certificates(found, _TLS_CA, authorities),
-        found[_FINGERPRINT],
-        common.checkPair(found, _CERTIFICATE, _KEY),
-        None if folder is None else folder / "known_servers",
-    )
-
-
-def _servers(found: Values) -> tuple[ServerAddress, ...]:
-    """Return the servers. A port named with --to takes precedence over BORE_CONTROL_PORT."""
-    control = found[_CONTROL_PORT]
-    explicit = found.given(_CONTROL_PORT)
-    servers = []
-    for _, host, port in found[_TO]:
-        if port not in (None, control) and explicit and found.given(_TO):
-            raise UsageError(
-                f"{found.name(_TO)} names port {port}, and {found.name(_CONTROL_PORT)} {control}: give only one of them"
-            )
-        servers.append(ServerAddress(host, control if port is None or explicit else port))
-    if len(set(servers)) < len(servers):
-        raise UsageError(f"{found.name(_TO)} names the same server twice")
-    return tuple(servers)

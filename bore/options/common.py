@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bore.commandline import Option, UsageError, Values, option, switch
+from bore.commandline import UsageError, Values
 from bore.logs.settings import LogSettings
+from bore.option import Option, option, switch
 from bore.options import values
 from bore.options.secrets import readSecret
 from bore.relay.interface import HALF_OPEN_TIMEOUT, MAX_VISITORS

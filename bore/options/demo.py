@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from bore.commandline import Command, Values, option, switch
+from bore.commandline import Command, Values
 from bore.logs.settings import LogSettings
+from bore.option import option, switch
 from bore.options import common, values
 
 

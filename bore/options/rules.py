@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from bore.commandline import Option, UsageError, Values, repeated
+from bore.commandline import UsageError, Values
+from bore.option import Option, repeated
 from bore.options import values
 from bore.wire.addressrules import AddressRules, uselessRule
 from bore.wire.rulesmessage import MAX_NETWORKS

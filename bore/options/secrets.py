@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-from bore.commandline import Command, option
+from bore.commandline import Command
+from bore.option import option
 from bore.options.values import path
 from bore.system.atomicfiles import syncFolder
 from bore.system.privatefiles import GIVEN, NotPrivate, readPrivate

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from bore.commandline import Command, Option, UsageError, Values, option, switch
+from bore.commandline import Command, UsageError, Values
 from bore.logs.settings import LogSettings
+from bore.option import Option, option, switch
 from bore.options import common, rules, values
 from bore.server.settings import Bounds, ServerSettings
 from bore.system.descriptors import FOR_CLIENTS, descriptorsForVisitors

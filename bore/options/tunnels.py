@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from bore.client.target import Target
 from bore.client.tunnelspec import TunnelSpec
-from bore.commandline import Option, UsageError, Values, option, repeated
+from bore.commandline import UsageError, Values
+from bore.option import Option, option, repeated
 from bore.options import common, rules, values
 from bore.options.localservice import localService, localServiceOrTunnel
 from bore.streams.addresses import parsePort

@@ -13,7 +13,6 @@ from twisted.internet.interfaces import IReactorTime
 
 from bore.events import Sink, VisitorEnd
 from bore.events.server import (
-    TurnedAway,
     VisitorCame,
     VisitorLeft,
     VisitorNotTaken,
@@ -30,10 +29,10 @@ from bore.server.settings import Bounds
 from bore.server.unaccepted import UnacceptedVisitors
 from bore.server.users import User
 from bore.server.visitor import Visitor
-from bore.streams.addresses import SocketAddress, plainHost, socketAddress, sourceOf
+from bore.server.visitorlimits import VisitorLimits
+from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
 from bore.streams.tcpinfo import sinceReceived
-from bore.timing.ratelimits import RateLimit
-from bore.wire.addressrules import AddressFilter, AddressRules
+from bore.wire.addressrules import AddressFilter
 from bore.wire.errors import Refusal
 from bore.wire.limits import ACCEPT_TIMEOUT
 
@@ -93,6 +92,7 @@ class Tunnel:
     :ivar source: the key of limits per source: that of its session, or of its last session.
     :ivar waiting: the visitors that no client has taken, by id; the oldest first.
     :ivar closed: the public address was given back.
+    :ivar limits: decides which visitors are closed.
     :ivar serving: the visitors that are served, and the connection of the client that each of them is on.
     """
 
@@ -110,36 +110,20 @@ class Tunnel:
         self._clock = clock
         self._sink = sink
         self._unaccepted = unaccepted
-        self._bounds = bounds
-        self._serverFilters: tuple[AddressFilter, ...] = () if filter is None else (filter,)
-        self._filters: tuple[AddressFilter, ...] = self._serverFilters
-        self._rate = RateLimit(clock, bounds.visitorRate)
+        self.limits = VisitorLimits(clock, bounds, filter)
         self.grant = grant
         self.source = owner.source
         self.owner: Owner | None = owner
         self.waiting: OrderedDict[UUID, Visitor] = OrderedDict()
         self._unannounced: OrderedDict[UUID, Visitor] = OrderedDict()
         self._announced = 0
-        self._heldBackAt = (
-            0  # 0: accepting; else one more than the number of visitors that waited when accepting stopped
-        )
+        # 0: accepting; else one more than the number of visitors that waited when accepting stopped.
+        self._heldBackAt = 0
         self.serving: dict[Visitor, socket.socket] = {}
         self.closed = False
         self._entrance = entrance
         self.port = entrance.port
         entrance.open(self)
-
-    def setRules(self, rules: AddressRules) -> None:
-        """Set the tunnel's own rules on the addresses of visitors that come from now on; the server's come first."""
-        self._filters = (*self._serverFilters, AddressFilter(rules)) if rules else self._serverFilters
-
-    def apply(self, bounds: Bounds, filter: AddressFilter | None) -> None:
-        """Apply other limits and rules to the visitors that come from now on."""
-        self._bounds = bounds
-        self._rate.perSecond = bounds.visitorRate
-        own = self._filters[len(self._serverFilters) :]
-        self._serverFilters = () if filter is None else (filter,)
-        self._filters = (*self._serverFilters, *own)
 
     def sinceReceived(self) -> float:
         """Seconds since bytes of the client came on a connection that serves a visitor; infinite without such."""
@@ -148,7 +132,7 @@ class Tunnel:
     def mayAccept(self) -> bool:
         """Whether there is room for one more visitor. If not, further ones are held back from now on."""
         waiting = len(self.waiting)
-        mayWait = self.owner is not None or waiting < self._bounds.waiting or not self._bounds.waiting
+        mayWait = self.owner is not None or waiting < self.limits.bounds.waiting or not self.limits.bounds.waiting
         if mayWait and self._unaccepted.hasRoom(waiting):
             return True
         self._holdBack(waiting)
@@ -293,16 +277,8 @@ class Tunnel:
 
     def _isAllowed(self, address: SocketAddress) -> bool:
         """Whether a visitor is allowed by the rules and within the limits; a visitor that is not has to be closed."""
-        bounds = self._bounds
-        if self._filters and not all(each.allows(plainHost(address)) for each in self._filters):
-            why, limit = TurnedAway.ADDRESS, 0
-        elif self._rate.perSecond and not self._rate.allows(sourceOf(address)):
-            why, limit = TurnedAway.RATE, bounds.visitorRate
-        elif self.owner is None and not bounds.waiting:
-            why, limit = TurnedAway.NO_CLIENT, 0
-        elif 0 < bounds.visitors <= len(self.waiting) + len(self.serving):
-            why, limit = TurnedAway.TOO_MANY, bounds.visitors
-        else:
+        exceeded = self.limits.exceeded(address, len(self.waiting) + len(self.serving), self.owner is None)
+        if exceeded is None:
             return True
-        self._sink.emit(VisitorRefused(self.port, sourceOf(address), why, limit))
+        self._sink.emit(VisitorRefused(self.port, sourceOf(address), *exceeded))
         return False

@@ -77,7 +77,7 @@ class Tunnels:
         self._settings = settings
         self._entrances.apply(settings)
         for tunnel in self._byPort.values():
-            tunnel.apply(settings.bounds, self._filter)
+            tunnel.limits.apply(settings.bounds, self._filter)
 
     def __len__(self) -> int:
         return len(self._byPort)
@@ -142,7 +142,7 @@ class Tunnels:
         wanted = claim.port in (0, grant.port)
         if wanted:
             self._move(tunnel, claim.owner)
-            tunnel.setRules(claim.rules)
+            tunnel.limits.setRules(claim.rules)
         else:
             self.close(tunnel, TunnelEnd.OTHER_PORT)
         if former is not None:
@@ -164,7 +164,7 @@ class Tunnels:
             self._giveUp(doubtful)
         owner, bounds = claim.owner, self._settings.bounds
         tunnel = Tunnel(self._clock, self._sink, entrance, self._unaccepted, bounds, grant, owner, self._filter)
-        tunnel.setRules(claim.rules)
+        tunnel.limits.setRules(claim.rules)
         self._byPort[tunnel.port] = tunnel
         self._bySource.setdefault(owner.source, {})[tunnel] = None
         return tunnel

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.commandline import BadFile, UsageError, option, repeated, switch
+from bore.commandline import BadFile, UsageError
 from bore.config.tables import SettingsFile, Vocabulary, readFile
+from bore.option import option, repeated, switch
 from tests.support import temporaryFolder
 
 

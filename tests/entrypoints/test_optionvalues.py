@@ -7,8 +7,9 @@ import ast
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.settings import ClientSettings, ServerAddress
-from bore.commandline import Command, Values, option, repeated, switch
+from bore.commandline import Command, Values
 from bore.logs.settings import LogSettings
+from bore.option import option, repeated, switch
 from bore.options.demo import DemoCommand, demoCommand
 from bore.server.settings import ServerSettings
 from tests.entrypoints.optionscase import BOUNDS, DESCRIPTORS, OptionsCase, local, server

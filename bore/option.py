@@ -1,0 +1,147 @@
+"""
+Options.
+
+An option is described once. The parser, the error messages, ``--help`` and the keys of settings files follow from the
+description.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Option(Generic[T_co]):
+    """
+    An option, made by :func:`option`, :func:`repeated` or :func:`switch`. It is the key of its own value.
+
+    :ivar flags: its flags, the long one last; a word without dashes is a positional argument.
+    :ivar help: one sentence without a full stop.
+    :ivar read: converts the texts given by the user, at least one, to the value; raises InvalidValue. None: the option
+        takes no value.
+    :ivar default: the value if neither the flag nor the variable is given.
+    :ivar shown: the default as ``--help`` displays it; None: it displays none.
+    :ivar environment: the variable; None: there is none.
+    :ivar repeats: whether it may be given more than once, and its variable and key may have several values.
+    :ivar isFile: whether it names a file, which in a settings file is relative to the directory of that.
+    :ivar keyed: its key in a settings file, if that is not its long flag.
+    """
+
+    flags: tuple[str, ...]
+    help: str
+    read: Callable[[Sequence[str]], T_co] | None
+    metavar: str | None
+    default: T_co
+    shown: str | None = None
+    environment: str | None = None
+    repeats: bool = False
+    isFile: bool = False
+    keyed: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The option as error messages call it."""
+        return self.metavar or self.flags[-1] if self.positional else self.flags[-1]
+
+    @property
+    def key(self) -> str:
+        """Its key in a settings file."""
+        return self.keyed or self.flags[-1].lstrip("-")
+
+    @property
+    def positional(self) -> bool:
+        """Whether this is a positional argument."""
+        return not self.flags[0].startswith("-")
+
+    def describe(self) -> str:
+        """Return the help with the default and the environment variable."""
+        notes = (
+            f"[default: {self.shown}]" if self.shown else "",
+            f"[env: {self.environment}]" if self.environment else "",
+        )
+        return " ".join(part for part in (self.help, *notes) if part)
+
+
+class InvalidValue(Exception):
+    """
+    A value of an option is invalid.
+
+    :ivar value: the value.
+    """
+
+    def __init__(self, value: str, reason: str) -> None:
+        Exception.__init__(self, reason)
+        self.value = value
+
+
+def option(
+    flags: str,
+    help: str,
+    parse: Callable[[str], T],
+    metavar: str,
+    default: T,
+    *,
+    shown: str | None = None,
+    environment: str | None = None,
+    isFile: bool = False,
+) -> Option[T]:
+    """
+    Make an option with one value. If it is given more than once, the last value counts.
+
+    :param flags: its flags, separated by blanks, the long one last.
+    :param parse: converts the text; a ValueError says what would be valid.
+    :param shown: the default in ``--help``, if it needs words.
+    :param isFile: whether it names a file.
+    """
+
+    def read(texts: Sequence[str]) -> T:
+        return [_parse(parse, text) for text in texts][-1]
+
+    return Option(
+        tuple(flags.split()), help, read, metavar, default, shown or _plain(default), environment, isFile=isFile
+    )
+
+
+def repeated(
+    flags: str,
+    help: str,
+    parse: Callable[[str], T],
+    metavar: str,
+    *,
+    environment: str | None = None,
+    keyed: str | None = None,
+) -> Option[tuple[T, ...]]:
+    """
+    Make an option that may be given more than once. The other parameters are those of :func:`option`.
+
+    :param keyed: its key in a settings file, if that is not its long flag.
+    """
+
+    def read(texts: Sequence[str]) -> tuple[T, ...]:
+        return tuple(_parse(parse, text) for text in texts)
+
+    return Option(tuple(flags.split()), help, read, metavar, (), environment=environment, repeats=True, keyed=keyed)
+
+
+def switch(flags: str, help: str) -> Option[bool]:
+    """Make an option without a value: True if it is given."""
+    return Option(tuple(flags.split()), help, None, None, False)
+
+
+def _parse(parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
+    except ValueError as e:
+        raise InvalidValue(text, str(e)) from e
+
+
+def _plain(default: object) -> str | None:
+    """Return a default as the user would write it."""
+    if default is None:
+        return None
+    return f"{default:g}" if isinstance(default, float) else str(default)

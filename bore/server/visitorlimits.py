@@ -1,0 +1,56 @@
+"""Which visitors of a tunnel are closed: by their address, their rate and their number."""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IReactorTime
+
+from bore.events.server import TurnedAway
+from bore.server.settings import Bounds
+from bore.streams.addresses import SocketAddress, plainHost, sourceOf
+from bore.timing.ratelimits import RateLimit
+from bore.wire.addressrules import AddressFilter, AddressRules
+
+
+class VisitorLimits:
+    """
+    The limits of one tunnel. They may change while it is open, for visitors that come afterwards.
+
+    :param filter: the server's rules on addresses; None: there are none.
+    :ivar bounds: the limits of the server.
+    """
+
+    def __init__(self, clock: IReactorTime, bounds: Bounds, filter: AddressFilter | None) -> None:
+        self.bounds = bounds
+        self._rate = RateLimit(clock, bounds.visitorRate)
+        self._server = filter
+        self._own: AddressFilter | None = None
+
+    def setRules(self, rules: AddressRules) -> None:
+        """Set the tunnel's own rules on addresses; the server's come first."""
+        self._own = AddressFilter(rules) if rules else None
+
+    def apply(self, bounds: Bounds, filter: AddressFilter | None) -> None:
+        """Apply other limits and rules of the server."""
+        self.bounds = bounds
+        self._rate.perSecond = bounds.visitorRate
+        self._server = filter
+
+    def exceeded(self, address: SocketAddress, count: int, away: bool) -> tuple[TurnedAway, int] | None:
+        """
+        Return why a visitor has to be closed, and the limit; None if it has not.
+
+        :param count: the visitors that are there.
+        :param away: whether the client is away.
+        """
+        bounds = self.bounds
+        if self._server is not None and not self._server.allows(plainHost(address)):
+            return TurnedAway.ADDRESS, 0
+        if self._own is not None and not self._own.allows(plainHost(address)):
+            return TurnedAway.ADDRESS, 0
+        if self._rate.perSecond and not self._rate.allows(sourceOf(address)):
+            return TurnedAway.RATE, bounds.visitorRate
+        if away and not bounds.waiting:
+            return TurnedAway.NO_CLIENT, 0
+        if 0 < bounds.visitors <= count:
+            return TurnedAway.TOO_MANY, bounds.visitors
+        return None

@@ -1,0 +1,123 @@
+"""Settings files of servers, and bore check."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, cast
+
+from bore.commandline import BadFile, UsageError
+from bore.options.check import CheckCommand, check, checkCommand
+from bore.options.server import serverCommand
+from bore.server.service import ServerService
+from bore.streams.reactor import IReactor
+from tests.entrypoints.test_files import TUNNELS, FileCase
+from tests.fakes import FakeReactor
+
+
+class ServerFileTests(FileCase):
+    """A server's file."""
+
+    def test_itHasTheOptionsOfTheCommandLine(self) -> None:
+        found = self.server(
+            'min-port = 20000\nmax-port = 20999\nbind-addr = "::1"\nlease = 30\nsecret-file = "secret"\n'
+            'max-tunnels-per-source = 5\nhalf-open-timeout = 1.5\nlog-format = "json"\nwatch = true'
+        )
+        words = ["--min-port", "20000", "--max-port", "20999", "--bind-addr", "::1", "--lease", "30", "--secret-file"]
+        words += [str(self.folder / "secret"), "--max-tunnels-per-source", "5", "--half-open-timeout", "1.5"]
+        flags = serverCommand("bore server").parse([*words, "--log-format", "json"], {})
+        self.assertEqual(replace(found, file=None), flags)
+        assert found.file is not None
+        self.assertEqual((found.file.path, found.file.watch), (self.path, True))
+
+    def test_aFlagPrecedesTheKeyAndThatTheVariable(self) -> None:
+        found = self.server("min-port = 2000\nmax-port = 3000", "--max-port", "4000", BORE_MIN_PORT="1")
+        self.assertEqual((found.settings.minPort, found.settings.maxPort), (2000, 4000))
+
+    def test_itsMistakesAreNamedByKeys(self) -> None:
+        self.assertEqual(
+            self.mistakes("min_port = 5\nlease = 'long'\n[tunnel.a]\n", server=True),
+            [
+                "1: min_port: unknown key; did you mean 'min-port'?",
+                "2: lease: 'long' must be a whole number of seconds from 0 to 86400",
+                "3: tunnel: belongs into the settings file of a client",
+            ],
+        )
+        self.assertEqual(
+            self.mistakes("min-port = 5\nmax-port = 4", server=True), [" min-port 5 is greater than max-port 4"]
+        )
+        self.assertEqual(
+            self.mistakes("max-port = 4", "--min-port", "5", server=True), [" --min-port 5 is greater than max-port 4"]
+        )
+
+
+class LiveTests(FileCase):
+    """The keys of a server's file that change while it runs."""
+
+    SAMPLES: Final = {
+        "min-port": "2000",
+        "max-port": "3000",
+        "bind-addr": "'::1'",
+        "bind-tunnels": "'::1'",
+        "control-port": "7000",
+        "lease": "7",
+        "max-waiting": "7",
+        "max-lanes": "7",
+        "visitor-rate": "7",
+        "allow": "'192.0.2.0/24'",
+        "deny": "'192.0.2.0/24'",
+        "max-tunnels": "7",
+        "max-tunnels-per-source": "7",
+        "max-pending": "7",
+        "max-pending-per-source": "7",
+        "tls": "true",
+        "tls-port": "7000",
+        "secret-file": "'secret'",
+        "max-visitors": "7",
+        "half-open-timeout": "7",
+    }
+
+    #: They have no effect on the server itself, or none without others.
+    OTHERS: Final = ("log-level", "log-format", "watch", "tls-cert", "tls-key", "tls-client-ca")
+
+    def test_theServiceAppliesThemAndNoOthers(self) -> None:
+        old = self.server("")
+        assert old.file is not None
+        self.assertEqual({key for key, _ in old.file.values}, {*self.SAMPLES, *self.OTHERS})
+        for key, value in self.SAMPLES.items():
+            service = ServerService(cast(IReactor, FakeReactor()), old.settings)
+            new = self.server(f"{key} = {value}")
+            assert new.file is not None
+            self.assertEqual(old.file.changed(new.file), [key])
+            service.apply(new.settings)
+            self.assertEqual(service._settings == new.settings, key in new.file.live, key)
+
+
+class CheckTests(FileCase):
+    """bore check."""
+
+    def check(self, text: str, *words: str) -> str:
+        return check(checkCommand("bore check").parse([self.write(text), *words], {}))
+
+    def test_theKindOfAFileIsSeenFromItsKeys(self) -> None:
+        self.assertEqual(self.check(f"server = 'x'\n{TUNNELS}"), "a client's file, 5 tunnels")
+        self.assertEqual(self.check("server = 'x'\n[tunnel.a]\nlocal = 1"), "a client's file, 1 tunnel")
+        self.assertEqual(self.check("min-port = 20000\ntls = true"), "a server's file")
+        self.assertEqual(self.check("", "--server"), "a server's file")
+
+    def test_mistakesAreThoseOfItsKind(self) -> None:
+        for text, words, expected in (
+            ("lease = 'x'\n", [], "lease: 'x' must be"),
+            ("lease = 3\n", ["--client"], "lease: unknown key"),
+            ("server = 'x'", ["--server"], "server: unknown key"),
+            ("server", [], "not valid TOML"),
+        ):
+            with self.assertRaises(BadFile) as caught:
+                self.check(text, *words)
+            self.assertIn(expected, str(caught.exception))
+
+    def test_aFileHasToBeNamed(self) -> None:
+        line = checkCommand("bore check")
+        self.assertRaises(UsageError, line.parse, [], {})
+        self.assertRaises(UsageError, line.parse, ["x", "--server", "--client"], {})
+        self.assertEqual(line.parse(["x"], {}), CheckCommand(Path("x"), None))
