@@ -12,12 +12,10 @@ from twisted.internet.interfaces import IReactorFDSet
 from bore.client.control import ControlProtocol
 from bore.client.reasons import ExtensionNeeded, ServerUnreachable
 from bore.streams.transport import SocketTransport
-from bore.wire.addressrules import AddressRules, parseNetwork
 from bore.wire.errors import AuthenticationFailed
 from bore.wire.extension import Alive, Extended, Goodbye, Open, Opened, Refused, Visitor, encode, markedHello
 from bore.wire.messages import Error, Heartbeat, Hello
 from bore.wire.proxyprotocol import Version, header
-from bore.wire.rulesmessage import Rules
 from tests.client.case import ControlCase
 from tests.fakes import FakeTransport
 from tests.relay.plugs import TINY, Plugs
@@ -182,29 +180,6 @@ class ProxyProtocolTests(SessionCase):
         error = self.gaveUp()
         self.assertIsInstance(error, ExtensionNeeded)
         self.assertIn("--proxy-protocol", str(error))
-
-
-class AddressRuleTests(SessionCase):
-    """A tunnel's own rules on addresses."""
-
-    def setUp(self) -> None:
-        self.rules = AddressRules((parseNetwork("192.0.2.0/24"),), (parseNetwork("192.0.2.7"),))
-        self.make(rules=self.rules)
-
-    def test_theServerGetsThemBeforeItOpensTheTunnel(self) -> None:
-        protocol, transport = self.connect()
-        transport.takeWritten()
-        self.hear(protocol, Extended(1))
-        self.assertEqual(transport.takeWritten(), encode(Rules(self.rules)) + encode(Open(0)))
-
-    def test_aServerThatCannotApplyThemIsFinal(self) -> None:
-        protocol, transport = self.connect()
-        self.receive(protocol, Hello(20001))
-        self.assertTrue(transport.aborted)
-        self.lose(protocol)
-        error = self.gaveUp()
-        self.assertIsInstance(error, ExtensionNeeded)
-        self.assertIn("--allow: this server does not apply rules", str(error))
 
 
 class SeveralServersTests(SessionCase):
