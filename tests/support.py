@@ -121,14 +121,20 @@ class LocalService:
     """
     A local service with a thread for each connection.
 
+    :param listener: what it listens on; None: a port of its own.
     :ivar serve: talks to one connection; the socket is closed behind it.
     """
 
-    def __init__(self, serve: Callable[[socket.socket], None], host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        serve: Callable[[socket.socket], None],
+        host: str = "127.0.0.1",
+        listener: socket.socket | None = None,
+    ) -> None:
         self.serve = serve
-        self._listener = socket.create_server((host, 0), backlog=1024)
+        self._listener = socket.create_server((host, 0), backlog=1024) if listener is None else listener
         self.host = host
-        self.port: int = self._listener.getsockname()[1]
+        self.port: int = 0 if listener is not None else self._listener.getsockname()[1]
         self.served = 0
         self.errors: list[BaseException] = []
         threading.Thread(target=self._accept, daemon=True).start()
@@ -149,7 +155,8 @@ class LocalService:
 
     def _one(self, sock: socket.socket) -> None:
         sock.settimeout(PATIENCE)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             self.serve(sock)
         except BaseException as e:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bore.client.target import Target
+from bore.client.target import AnyTarget
 from bore.relay.interface import MAX_VISITORS
 from bore.wire.addressrules import NO_RULES, AddressRules
 from bore.wire.proxyprotocol import Version
@@ -24,7 +24,7 @@ class TunnelSpec:
     :ivar rules: which addresses may visit; the server applies them behind its own.
     """
 
-    target: Target
+    target: AnyTarget
     port: int = 0
     proxyProtocol: Version | None = None
     maxVisitors: int = MAX_VISITORS

@@ -4,6 +4,7 @@ How users write a local service, and the public port for it.
 ================================ ===========================================================
 ``8000``                         a port of this machine, or of ``--local-host``
 ``HOST:8000``, ``[::1]:8000``    a port of another host; HOST has a character beside digits
+``unix:/run/app.sock``           a Unix socket
 each of them and ``:20080``      the same, with this public port; 0: any
 ================================ ===========================================================
 
@@ -15,10 +16,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from bore.client.target import Target
+from bore.client.target import AnyTarget, Target, UnixTarget
 from bore.streams.addresses import isLiteral, parseHostPort, parsePort
+from bore.streams.unixdial import unixPath
 
-_EXPECTED: Final = "must be PORT, HOST:PORT or [ADDRESS]:PORT"
+_EXPECTED: Final = "must be PORT, HOST:PORT, [ADDRESS]:PORT or unix:PATH"
+
+#: The prefix of a Unix socket.
+_UNIX: Final = "unix:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +32,22 @@ class LocalService:
     A local service as the user has written it.
 
     :ivar text: what the user has written.
-    :ivar port: its port.
+    :ivar port: its port; 0: it is a Unix socket.
     :ivar host: its host; None: the default.
     :ivar public: the public port for it; 0: any; None: not given.
+    :ivar path: the path of its Unix socket; None: it has a port.
     """
 
     text: str
     port: int
     host: str | None = None
     public: int | None = None
+    path: str | None = None
 
-    def target(self, host: str) -> Target:
+    def target(self, host: str) -> AnyTarget:
         """Return where it is; ``host`` is the default."""
+        if self.path is not None:
+            return UnixTarget(self.path)
         return Target(self.port, self.host or host)
 
 
@@ -64,6 +73,8 @@ def localServiceOrTunnel(text: str) -> LocalService:
 
 
 def _parse(text: str, expected: str) -> LocalService:
+    if text.startswith(_UNIX):
+        return _parseUnix(text)
     host, ports = _divide(text)
     if not 1 <= len(ports) <= 2:
         raise ValueError(expected)
@@ -78,6 +89,17 @@ def _parse(text: str, expected: str) -> LocalService:
     except ValueError as e:
         raise ValueError(str(e) if ports == [text] else f"has a port that {e}") from None
     return LocalService(text, numbers[0], name, numbers[1] if len(numbers) == 2 else None)
+
+
+def _parseUnix(text: str) -> LocalService:
+    path, colon, last = text.removeprefix(_UNIX).rpartition(":")
+    if not colon or not (last.isascii() and last.isdigit()):
+        return LocalService(text, 0, path=unixPath(text.removeprefix(_UNIX)))
+    try:
+        public = parsePort(last, 0)
+    except ValueError as e:
+        raise ValueError(f"has a public port that {e}") from None
+    return LocalService(text, 0, public=public, path=unixPath(path))
 
 
 def _divide(text: str) -> tuple[str | None, list[str]]:

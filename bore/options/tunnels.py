@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from bore.client.target import Target
+from bore.client.target import AnyTarget, Target
 from bore.client.tunnelspec import TunnelSpec
 from bore.commandline import UsageError, Values
 from bore.option import Option, option, repeated
@@ -37,19 +37,18 @@ def _ports(text: str) -> range:
 TUNNEL: Final = "tunnel"
 
 #: Only for the defaults of the other fields.
-_DEFAULTS: Final = TunnelSpec(Target(0))
+_TARGET: Final = Target(0)
+_DEFAULTS: Final = TunnelSpec(_TARGET)
 
 LOCAL: Final = repeated(
     "local-port",
-    "Local services to show: PORT, HOST:PORT or [ADDRESS]:PORT, each with or without the public port for it, as in "
-    "5432:20432",
+    "Local services to show: PORT, HOST:PORT, [ADDRESS]:PORT or unix:PATH, each with or without the public port for "
+    "it, as in 5432:20432",
     localServiceOrTunnel,
     "LOCAL",
     environment="BORE_LOCAL_PORT",
 )
-LOCAL_HOST: Final = option(
-    "-l --local-host", "Host of local services given by port", values.host, "HOST", _DEFAULTS.target.host
-)
+LOCAL_HOST: Final = option("-l --local-host", "Host of local services given by port", values.host, "HOST", _TARGET.host)
 PORT: Final = option(
     "-p --port", "Public port to request from the server; 0: any", values.portOrAny, "PORT", _DEFAULTS.port
 )
@@ -65,7 +64,9 @@ PROXY_PROTOCOL: Final = option(
 OF_TUNNEL: Final[tuple[Option[object], ...]] = (PROXY_PROTOCOL, common.VISITORS, *rules.BOTH)
 
 #: The keys of a tunnel whose values are more than those of an option.
-_LOCAL_KEY: Final = option("local", "local service: PORT, HOST:PORT or [ADDRESS]:PORT", localService, "LOCAL", None)
+_LOCAL_KEY: Final = option(
+    "local", "local service: PORT, HOST:PORT, [ADDRESS]:PORT or unix:PATH", localService, "LOCAL", None
+)
 _PORT_KEY: Final = option("port", "public port, or a range of them", _ports, "PORT", None)
 
 #: The keys in a table of a tunnel.
@@ -89,7 +90,7 @@ def fromWords(found: Values) -> tuple[TunnelSpec, ...]:
             "--port names the public port of one local service, and there are several: write it behind each, as in "
             f"{services[0].text.split(':')[0]}:{found[PORT] or 20000}"
         )
-    if found.given(LOCAL_HOST) and all(each.host is not None for each in services):
+    if found.given(LOCAL_HOST) and all(each.host is not None or each.path is not None for each in services):
         raise UsageError("--local-host has no effect: each local service has a host of its own")
     made: dict[str, TunnelSpec] = {}
     public: dict[int, str] = {}
@@ -122,6 +123,9 @@ def fromFile(found: Values, file: SettingsFile) -> tuple[TunnelSpec, ...]:
         here = found.withKeys(keys, KEYS)
         local, ports = here[_LOCAL_KEY], here[_PORT_KEY] or range(1)
         assert local is not None
+        if local.path is not None and len(ports) > 1:
+            file.add((*at, "port"), "is a range, and a Unix socket is one service: give it one port")
+            continue
         if local.port + len(ports) - 1 > 65535:
             file.add((*at, "local"), f"{local.port} and the {len(ports) - 1} ports after it go beyond 65535")
             continue
@@ -135,7 +139,7 @@ def fromFile(found: Values, file: SettingsFile) -> tuple[TunnelSpec, ...]:
             if port:
                 public[port] = nth
             try:
-                made[nth] = _spec(here, nth, replace(target, port=local.port + number), port)
+                made[nth] = _spec(here, nth, _plus(target, number), port)
             except UsageError as e:
                 file.add(at, str(e))
                 break
@@ -144,7 +148,12 @@ def fromFile(found: Values, file: SettingsFile) -> tuple[TunnelSpec, ...]:
     return tuple(made.values())
 
 
-def _spec(found: Values, name: str, target: Target, port: int) -> TunnelSpec:
+def _plus(target: AnyTarget, number: int) -> AnyTarget:
+    """Return the target this many ports above another one."""
+    return replace(target, port=target.port + number) if isinstance(target, Target) else target
+
+
+def _spec(found: Values, name: str, target: AnyTarget, port: int) -> TunnelSpec:
     """
     Make one tunnel.
 

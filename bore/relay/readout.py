@@ -50,6 +50,11 @@ class ReadOutTransport(SocketTransport):
         """How many bytes the kernel has not taken yet."""
         return len(self.dataBuffer) - self.offset + self._tempDataLen
 
+    @property
+    def _isUnix(self) -> bool:
+        """Whether it is a Unix socket, whose orderly end the poll reports as it does a reset."""
+        return self.socket.family == getattr(socket, "AF_UNIX", None)
+
     def whenWritten(self, written: Callable[[], None]) -> None:
         """Call something when the kernel has taken all, the end of the direction included; that may be at once."""
         self._written = written
@@ -109,6 +114,9 @@ class ReadOutTransport(SocketTransport):
 
     def connectionLost(self, reason: Failure) -> None:
         """Read what there is, unless we have closed the connection ourselves."""
+        if self._isUnix and self._readEnded and self._writeDisconnecting and not (self.unsent or self._aborting):
+            self._endBoth()
+            return
         if self.isRefused or self._aborting or self._readEnded or not reason.check(ConnectionLost):
             self._written = None
             super().connectionLost(reason)
@@ -117,6 +125,13 @@ class ReadOutTransport(SocketTransport):
         self._refuse()
         if self._reading:
             self._readOut()
+
+    def _endBoth(self) -> None:
+        """The peer has closed a Unix socket in order, and only our end was still to be written."""
+        self._writeDisconnecting = False
+        self._writeDisconnected = True
+        cast(IHalfCloseableProtocol, self.protocol).writeConnectionLost()
+        self._lookWhetherWritten()
 
     def _refuse(self) -> None:
         """Write no more."""

@@ -10,6 +10,7 @@ from twisted.internet import defer, error
 
 from bore.streams.encryption import TlsError
 from bore.streams.resolver import LookupFailed
+from bore.streams.unixdial import UnixSocketError
 
 _NO_ANSWER: Final = "it does not answer"
 _CUT: Final = "the connection was cut"
@@ -62,7 +63,7 @@ def errorText(why: BaseException | None) -> str:
     match why:
         case None:
             return "it is not known why"
-        case TlsError() | LookupFailed():
+        case TlsError() | LookupFailed() | UnixSocketError():
             return str(why)
         case error.ConnectError(osError=int(number)) | OSError(errno=int(number)) if number in _BY_NUMBER:
             return _BY_NUMBER[number]

@@ -9,7 +9,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.settings import ClientSettings, ServerAddress
-from bore.client.target import Target
+from bore.client.target import Target, UnixTarget
 from bore.client.tunnelspec import TunnelSpec
 from bore.commandline import BadFile, UsageError
 from bore.logs.settings import LogSettings
@@ -105,6 +105,14 @@ class ClientFileTests(FileCase):
         self.assertEqual(postgres, SPECS[1])
         self.assertEqual(game.target, Target(27015, "pi.lan"))
 
+    def test_aTunnelMayHaveAUnixSocketAndThenOnePort(self) -> None:
+        found = self.up("server = 'x'\n[tunnel.a]\nlocal = 'unix:/run/app.sock'\nport = 80\n")
+        self.assertEqual(found.tunnels, (TunnelSpec(UnixTarget("/run/app.sock"), 80, name="a"),))
+        self.assertEqual(
+            self.mistakes("server = 'x'\n[tunnel.a]\nlocal = 'unix:/run/app.sock'\nport = '80-81'\n"),
+            ["4: tunnel.a.port: is a range, and a Unix socket is one service: give it one port"],
+        )
+
     def test_aTunnelHasRulesOnAddresses(self) -> None:
         found = self.up(
             "server = 'x'\n[tunnel.a]\nlocal = 1\nallow = ['192.0.2.0/24', '2001:db8::/32']\ndeny = '192.0.2.7'\n"
@@ -151,9 +159,10 @@ class ClientFileTests(FileCase):
                 "2: secret: a secret must be in a file of its own: write it with 'bore secret --write PATH', and name "
                 'it by secret-file = "PATH"',
                 "3: lanes: 'many' must be a whole number from 0 to 10000000",
-                "6: tunnel.a.local: '80:90' must be PORT, HOST:PORT or [ADDRESS]:PORT, without a public port",
+                "6: tunnel.a.local: '80:90' must be PORT, HOST:PORT, [ADDRESS]:PORT or unix:PATH, without a public "
+                "port",
                 "7: tunnel.a.port: 70000 must be a number from 0 to 65535, or a range such as 27015-27020",
-                "8: tunnel.b.local: missing: local service: PORT, HOST:PORT or [ADDRESS]:PORT",
+                "8: tunnel.b.local: missing: local service: PORT, HOST:PORT, [ADDRESS]:PORT or unix:PATH",
                 "9: tunnel.b.loacl: unknown key; did you mean 'local'?",
                 "10: tunnel.b.port: '7-3' must be a number from 0 to 65535, or a range such as 27015-27020",
                 "12: tunnel.c.local: 65535 and the 1 ports after it go beyond 65535",

@@ -40,13 +40,37 @@ class LocalServiceTests(SynchronousTestCase):
         for text in ("5432:20432", "nas.lan:80:8080", "[::1]:80:8080"):
             with self.assertRaises(ValueError) as caught:
                 localService(text)
-            self.assertEqual(str(caught.exception), "must be PORT, HOST:PORT or [ADDRESS]:PORT, without a public port")
+            self.assertEqual(
+                str(caught.exception), "must be PORT, HOST:PORT, [ADDRESS]:PORT or unix:PATH, without a public port"
+            )
+
+    def test_aUnixSocketHasAPathAndMayHaveAPublicPort(self) -> None:
+        for path in ("/run/app.sock", "/a:b", "/run/x y", "/1:x"):
+            self.assertEqual(localService(f"unix:{path}"), LocalService(f"unix:{path}", 0, path=path))
+            for public, number in PUBLIC.items():
+                text = f"unix:{path}{public}"
+                self.assertEqual(localServiceOrTunnel(text), LocalService(text, 0, None, number, path))
+        self.assertRaises(ValueError, localService, "unix:/run/app.sock:80")
+
+    def test_aPathThatCannotBeASocketsIsRefused(self) -> None:
+        for text, expected in {
+            "unix:": "absolute path",
+            "unix:app.sock": "absolute path",
+            "unix:/run/": "absolute path",
+            "unix:/a\0b": "absolute path",
+            f"unix:/{'x' * 107}": "at most 107 bytes",
+            f"unix:/{'ä' * 60}": "at most 107 bytes",
+            "unix:/run/app.sock:70000": "has a public port that must be a number from 0 to 65535",
+        }.items():
+            with self.assertRaises(ValueError) as caught:
+                localServiceOrTunnel(text)
+            self.assertIn(expected, str(caught.exception), text)
 
     def test_twoNumbersAreALocalAndAPublicPort(self) -> None:
         self.assertEqual(localServiceOrTunnel("5432:20432"), LocalService("5432:20432", 5432, None, 20432))
 
     def test_whatIsWrongIsRefusedWithTheForms(self) -> None:
-        forms = "must be PORT, HOST:PORT or [ADDRESS]:PORT, each with or without :PUBLIC"
+        forms = "must be PORT, HOST:PORT, [ADDRESS]:PORT or unix:PATH, each with or without :PUBLIC"
         for text, expected in {
             "": forms,
             ":": forms,

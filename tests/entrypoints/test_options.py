@@ -6,7 +6,7 @@ import os
 
 from bore.cli import USAGE_TEXT
 from bore.client.settings import ClientSettings, ServerAddress
-from bore.client.target import Target
+from bore.client.target import Target, UnixTarget
 from bore.client.tunnelspec import TunnelSpec
 from bore.commandline import Command
 from bore.logs.settings import LogSettings
@@ -120,9 +120,9 @@ class ClientOptionsTests(OptionsCase):
     def test_theEnvironmentIsUnderstoodAndAFlagBeatsIt(self) -> None:
         environment = {"BORE_LOCAL_PORT": "8000", "BORE_SERVER": "a.example", "BORE_CONTROL_PORT": "7000"}
         command = local(**environment)
-        self.assertEqual((command.tunnels[0].target.port, command.settings.servers), (8000, (("a.example", 7000),)))
+        self.assertEqual((command.tunnels[0].target, command.settings.servers), (Target(8000), (("a.example", 7000),)))
         command = local("80", "--to", "b.example", "--control-port", "1", **environment)
-        self.assertEqual((command.tunnels[0].target.port, command.settings.servers), (80, (("b.example", 1),)))
+        self.assertEqual((command.tunnels[0].target, command.settings.servers), (Target(80), (("b.example", 1),)))
 
     def test_eachLocalServiceIsATunnelAndOptionsMayStandBetween(self) -> None:
         found = local(
@@ -138,7 +138,16 @@ class ClientOptionsTests(OptionsCase):
             ),
         )
         several = local("-t", "x", BORE_LOCAL_PORT="80, 81:20081")
-        self.assertEqual([(each.target.port, each.port) for each in several.tunnels], [(80, 0), (81, 20081)])
+        self.assertEqual([(each.target, each.port) for each in several.tunnels], [(Target(80), 0), (Target(81), 20081)])
+
+    def test_aUnixSocketIsALocalService(self) -> None:
+        found = local("unix:/run/a.sock", "80", "unix:/run/b.sock:20080", "-l", "nas.lan", "-t", "x").tunnels
+        self.assertEqual(
+            [(each.target, each.port) for each in found],
+            [(UnixTarget("/run/a.sock"), 0), (Target(80, "nas.lan"), 0), (UnixTarget("/run/b.sock"), 20080)],
+        )
+        self.assertUsageError("--local-host has no effect", "unix:/run/a.sock", "-l", "nas.lan", "-t", "x")
+        self.assertUsageError("absolute path", "unix:app.sock", "-t", "x")
 
     def test_theControlPortMayStandInTheServersName(self) -> None:
         for to, environment, expected in (
@@ -185,7 +194,7 @@ class ClientOptionsTests(OptionsCase):
             "--exit-after-failures '-1': must be": ["80", "--to", "x", "--exit-after-failures=-1"],
             "no --to given": ["80"],
             "LOCAL '0': must be a number from 1 to 65535": ["0", "--to", "x"],
-            "LOCAL 'http': must be PORT, HOST:PORT or [ADDRESS]:PORT": ["80", "http", "--to", "x"],
+            "LOCAL 'http': must be PORT, HOST:PORT, [ADDRESS]:PORT or unix:PATH": ["80", "http", "--to", "x"],
             "unrecognized arguments: --frob": ["80", "--frob", "--to", "x"],
             "'80' is given twice": ["80", "80", "--to", "x"],
             "--port names the public port of one local service, and there are several: write it behind each": [

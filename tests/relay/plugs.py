@@ -46,6 +46,16 @@ def tcpPair(small: bool = False) -> tuple[socket.socket, socket.socket]:
     return near, far
 
 
+def unixPair(small: bool = False) -> tuple[socket.socket, socket.socket]:
+    """Two connected Unix sockets, as :func:`tcpPair`."""
+    near, far = socket.socketpair()
+    for sock in (near, far):
+        _shrink(sock, SMALL if small else 0)
+    near.settimeout(PATIENCE)
+    far.setblocking(False)
+    return near, far
+
+
 class Plugs:
     """
     Makes connected sockets, at an address of its own, so that many of them leave the system's ports to others.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
@@ -24,6 +25,10 @@ def inReactor(call: Callable[..., Any], *arguments: Any) -> Any:
     return blockingCallFromThread(cast(IReactorFromThreads, reactor), call, *arguments)
 
 
+#: Makes two connected sockets: see :func:`tcpPair`.
+MakePair: TypeAlias = Callable[[bool], tuple[socket.socket, socket.socket]]
+
+
 class Joined:
     """
     A visitor's socket, a service's socket, and the relay between them.
@@ -32,12 +37,18 @@ class Joined:
     """
 
     def __init__(
-        self, relay: Relay, earlyLeft: bytes = b"", earlyRight: bytes = b"", small: bool = False, join: bool = True
+        self,
+        relay: Relay,
+        earlyLeft: bytes = b"",
+        earlyRight: bytes = b"",
+        small: bool = False,
+        join: bool = True,
+        right: MakePair = tcpPair,
     ) -> None:
         self._relay = relay
         self._early = earlyLeft, earlyRight
         self.left, self.innerLeft = tcpPair(small)
-        self.right, self.innerRight = tcpPair(small)
+        self.right, self.innerRight = right(small)
         self._ended = threading.Event()
         self._ending: Ending | None = None
         if join:
@@ -111,6 +122,12 @@ class RelayContract(TestCase):
 
     relay: Relay
 
+    #: Makes the service's socket.
+    rightPair: MakePair = staticmethod(tcpPair)
+
+    #: Whether its kind of socket can be reset. A Unix socket cannot: to the peer, a cut is an end.
+    rightResets = True
+
     #: How long half-open pairs may be silent, in seconds.
     halfOpenTimeout = 600.0
 
@@ -127,8 +144,16 @@ class RelayContract(TestCase):
         left = len(self.relay)
         return self.relay.drain(0).addCallback(lambda _: self.assertEqual(left, 0, "pairs were left"))
 
+    def assertCut(self, pair: Joined, side: str) -> None:
+        """The relay has cut the stream at this side."""
+        sock: socket.socket = getattr(pair, side)
+        if side == "right" and not self.rightResets:
+            self.assertEqual(sock.recv(1), b"")
+        else:
+            self.assertRaises(ConnectionResetError, sock.recv, 1)
+
     def joined(self, **how: Any) -> Joined:
-        made = Joined(self.relay, **how)
+        made = Joined(self.relay, right=self.rightPair, **how)
         self._joined.append(made)
         return made
 
