@@ -121,7 +121,7 @@ def _client(program: str, arguments: Sequence[str]) -> int:
     line = upCommand(program) if program == "bore up" else clientCommand(program)
     command = line.parse(arguments)
     reactor = _begin(untyped, command.log)
-    service = ClientService(reactor, command.settings, command.onlyTunnel(), logged(reactor, command.log.visitors))
+    service = ClientService(reactor, command.settings, command.tunnels, logged(reactor, command.log.visitors))
     code = exits.OK
 
     def gaveUp(reason: Failure) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
-from typing import cast
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError
@@ -30,23 +32,27 @@ class ServiceCase(TestCase):
 
     def setUp(self) -> None:
         self.host = loopbackHost()
+        self.folder = temporaryFolder(self)
         self.events: list[Event] = []
 
-    def client(self, port: int, **settings: object) -> ClientService:
-        """A client of the server at this port."""
+    def client(self, port: int, tunnels: Sequence[TunnelSpec] = (), **settings: object) -> ClientService:
+        """A client of the server at this port, with these tunnels; with one if there are none."""
         made = ClientSettings(
             (ServerAddress(self.host, port),),
-            stateFolder=temporaryFolder(self),
+            stateFolder=self.folder,
             **settings,  # type: ignore[arg-type]
         )
         sink = Sink()
         sink.subscribe(self.events.append)
-        return ClientService(cast(IReactor, reactor), made, [TunnelSpec(Target(freePort(), "127.0.0.1"))], sink)
+        specs = tunnels or [TunnelSpec(Target(freePort(), "127.0.0.1"))]
+        client = ClientService(cast(IReactor, reactor), made, specs, sink)
+        self.addCleanup(client.stopService)
+        return client
 
-    def server(self) -> ServerService:
+    def server(self, **settings: Any) -> ServerService:
         """A server, which runs until the test ends."""
-        settings = ServerSettings(minPort=20000, bindAddr=self.host, bindTunnels=self.host, controlPort=0)
-        service = ServerService(cast(IReactor, reactor), settings)
+        base = ServerSettings(minPort=1024, bindAddr=self.host, bindTunnels=self.host, controlPort=0)
+        service = ServerService(cast(IReactor, reactor), replace(base, **settings), sink=Sink())
         service.startService()
         self.addCleanup(service.stopService)
         return service

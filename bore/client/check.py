@@ -113,7 +113,7 @@ class Check:
             return
         text = "no visitor came through" if reason.check(TimeoutError) else describe(reason.value)
         self._failures += 1
-        self._sink.emit(CheckFailed(self._tunnel.name, self._failures, _PATIENCE, text))
+        self._sink.emit(CheckFailed(self._tunnel.name, self._failures, _PATIENCE, text, self._tunnel.label))
         if self._failures == _PATIENCE:
             self.stop()
             self._failed(text)

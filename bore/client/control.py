@@ -144,6 +144,11 @@ class ControlProtocol(Protocol):
         if self._session is not None:
             self._session.close()
 
+    @property
+    def extended(self) -> bool:
+        """Whether the server knows the extension, as far as it has answered."""
+        return self._wire.extended
+
     def leave(self) -> None:
         """End the session on purpose, so that the server need not wait for us."""
         self._inflow.stop()
@@ -186,7 +191,9 @@ class ControlProtocol(Protocol):
     def _opened(self, session: Session, port: int, resume: str | None) -> None:
         link = self._link
         if not self._wire.extended:
-            link.tunnel.checkBase()
+            objection = link.tunnel.spec.objectionToBase()
+            if objection is not None:
+                raise objection
         else:
             prepareControl(self.transport.getHandle(), PEER_TIMEOUT)
         session.opened(link.tunnel, port)

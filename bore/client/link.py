@@ -16,9 +16,10 @@ from bore.client.retry import RETURN, Failed, RetryPolicy
 from bore.client.servers import Servers
 from bore.client.settings import ClientSettings
 from bore.client.tunnel import Tunnel
+from bore.client.tunnelspec import TunnelSpec
 from bore.client.verdicts import FINAL, verdictOn
 from bore.client.visitors import Visitors
-from bore.events.client import AddressChanged, Connected, GaveUp, PortGivenUp, ServerLost, Stage, TunnelUp, Verdict
+from bore.events.client import AddressChanged, Connected, PortGivenUp, ServerLost, Stage, TunnelUp, Verdict
 from bore.streams.addresses import hostPort
 from bore.streams.connector import EndpointConnector
 from bore.streams.dial import Dialer
@@ -35,6 +36,7 @@ class ServerLink:
     :param visitors: serves the visitors.
     :param tunnel: what is open in each session.
     :param policy: decides when there is a further attempt.
+    :param gaveUp: called with the reason when no further attempt is made.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class ServerLink:
         visitors: Visitors,
         tunnel: Tunnel,
         policy: RetryPolicy,
+        gaveUp: Callable[[Exception], None],
     ) -> None:
         self.reactor = reactor
         self.settings = settings
@@ -54,6 +57,7 @@ class ServerLink:
         self.turns = Turns(reactor)
         self._servers = servers
         self._policy = policy
+        self._gaveUp = gaveUp
         self._factory = ControlFactory(reactor, self)
         self._connector = EndpointConnector(servers, self._factory)
         self._control: ControlProtocol | None = None
@@ -99,6 +103,11 @@ class ServerLink:
         self._connector.disconnect()
         return left
 
+    def canServe(self, spec: TunnelSpec) -> bool:
+        """Return whether the current session, if there is one, can go on when the tunnel is changed to this."""
+        objection = None if self._control is None or self._control.extended else spec.objectionToBase()
+        return spec.isOpenAs(self.tunnel.spec) and objection is None
+
     def connecting(self) -> None:
         """See :class:`bore.client.reconnecting.Attempts`."""
         self.publicPort.recall()
@@ -128,7 +137,7 @@ class ServerLink:
         had, self._public = self._public, hostPort(self._servers.current.address.host, port)
         local = self.tunnel.name
         if had not in ("", self._public):
-            self.sink.emit(AddressChanged(had, self._public, local))
+            self.sink.emit(AddressChanged(had, self._public, local, self.tunnel.label))
         self.sink.emit(TunnelUp(self._public, local, new=self._public != had))
         self.tunnel.opened(port)
 
@@ -156,7 +165,7 @@ class ServerLink:
         if not isinstance(why, Refusal):
             self.publicPort.interrupted()
         elif self.publicPort.refused(why) and not up and self.settings.reconnect and not self._stopped:
-            self.sink.emit(PortGivenUp(self.server, describe(why)))
+            self.sink.emit(PortGivenUp(self.server, describe(why), self.tunnel.label))
             self._factory.retryNow()
             return
         if up:
@@ -202,7 +211,7 @@ class ServerLink:
             self._giveUp(follows)
             return
         code = why.code if isinstance(why, Refusal) else ""
-        self.sink.emit(ServerLost(server.name, stage, reason, code, verdict, follows.delay))
+        self.sink.emit(ServerLost(server.name, stage, reason, code, verdict, follows.delay, self.tunnel.label))
         if follows.elsewhere:
             self._stay()
             self._servers.moveOn()
@@ -211,5 +220,4 @@ class ServerLink:
     def _giveUp(self, why: Exception) -> None:
         self._stopped = True
         self._stay()
-        self.sink.emit(GaveUp(describe(why)))
-        self.tunnel.gaveUp(why)
+        self._gaveUp(why)

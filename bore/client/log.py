@@ -38,6 +38,7 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
         LogLevel.warn,
         "what {server} has shown cannot be written down ({error}): give --tls-fingerprint {key}",
     ),
+    facts.TunnelGivenUp: (LogLevel.error, "{why}: this tunnel is given up"),
     facts.PortGivenUp: (LogLevel.warn, "{why}: the public port cannot be had back, any other will do"),
     facts.AddressChanged: (LogLevel.warn, "the public address changed from {had} to {public}"),
     facts.CheckFailed: (LogLevel.warn, "check {count} of {of}: {why}"),
@@ -120,7 +121,8 @@ class ClientLog:
         kind = type(event)
         if kind in LINES:
             level, text = LINES[kind]
-            self._log.emit(level, text, **fieldsOf(event))
+            fields = fieldsOf(event)
+            self._log.emit(level, _named(text, fields.get("tunnel")), **fields)
         elif kind in BURSTS:
             if self._burst(kind).begins():
                 level, text = BURSTS[kind]
@@ -137,10 +139,10 @@ class ClientLog:
                 if not self._ignoring:  # once for each connection
                     self._ignoring = True
                     self._log.warn("the server sent {text}: ignored, and so are others like it", **fieldsOf(event))
-            case facts.ServerLost(verdict=verdict):
+            case facts.ServerLost(verdict=verdict, tunnel=tunnel):
                 level, ending = _LOST[verdict]
-                self._log.emit(level, "{what} {server}: {why}" + ending, **fieldsOf(event))
-                self._log.info("next attempt in {delay:.1f} s", delay=event.delay)
+                self._log.emit(level, _named("{what} {server}: {why}" + ending, tunnel), **fieldsOf(event))
+                self._log.info(_named("next attempt in {delay:.1f} s", tunnel), delay=event.delay, tunnel=tunnel)
             case facts.TunnelUp(new=new):
                 self._log.info("listening at {public} -> {local}", announce=new, **fieldsOf(event))
             case facts.StateFileFailed(trouble=trouble):
@@ -153,8 +155,8 @@ class ClientLog:
                     unreachable.over("{local} answers again; visitors closed meanwhile: {count}")
             case facts.VisitorUnaccepted(local=local):
                 self._overflow(_UNACCEPTED, local).happened(**fieldsOf(event))
-            case facts.VisitorRefused(why=why, local=local):
-                self._overflow(_TURNED_AWAY[why], local).happened(**fieldsOf(event))
+            case facts.VisitorRefused(why=why, local=local, tunnel=tunnel):
+                self._overflow(_named(_TURNED_AWAY[why], tunnel), local).happened(**fieldsOf(event))
             case facts.VisitorCame(lane=lane):
                 self._log.debug("visitor {id}" if lane is None else "visitor {id} on lane {lane}", **fieldsOf(event))
             case events.Stopped():
@@ -177,6 +179,11 @@ class ClientLog:
         for overflow in self._overflows.values():
             overflow.end()
         self._overflows.clear()
+
+
+def _named(text: str, tunnel: object) -> str:
+    """The text of a line about a tunnel, which has its name in front if the client has several."""
+    return "{tunnel}: " + text if tunnel else text
 
 
 def logged(clock: IReactorTime, visitors: bool = False) -> Sink:

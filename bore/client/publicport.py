@@ -23,12 +23,13 @@ class PublicPort:
 
     :param asked: the port that the user wants; 0: any.
     :param memory: remembers the port beyond the end of the process.
+    :ivar asked: the port that the user wants.
     :ivar resume: the token of the tunnel that we had, or None.
     """
 
     def __init__(self, clock: IReactorTime, asked: int, memory: Memory) -> None:
         self._clock = clock
-        self._asked = asked
+        self.asked = asked
         self._memory = memory
         self._had = 0
         self._loaded = False
@@ -38,7 +39,7 @@ class PublicPort:
     @property
     def wanted(self) -> int:
         """The port to request now; 0: any."""
-        return self._asked or self._had
+        return self.asked or self._had
 
     def recall(self) -> None:
         """Read what is remembered, unless that was read already, or there was a tunnel."""
@@ -49,6 +50,13 @@ class PublicPort:
             self._loaded = True
             self._had = tunnel.port
             self.resume = tunnel.resume  # it frees the port that we had, even if another one is requested
+
+    def move(self, memory: Memory) -> None:
+        """The port belongs to another local service from now on, and is remembered in another place."""
+        self._memory.forget()
+        self._memory = memory
+        if self._had:
+            memory.save(Remembered(self._had, self.resume))
 
     def close(self) -> None:
         """Let another client use what remembers the port."""
@@ -74,7 +82,7 @@ class PublicPort:
         """
         if isinstance(refusal, TakenOver):
             self.resume = None  # with it we would take the tunnel back, and the other client would take it again
-        if self._asked or not self._had:
+        if self.asked or not self._had:
             return False
         match refusal:
             case PortInUse():

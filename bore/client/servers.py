@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from zope.interface import implementer
 
-from bore.client.settings import ClientSettings, ServerAddress
+from bore.client.settings import ServerAddress
 from bore.events import Sink
 from bore.streams.dial import Dialer, TcpDialer
 from bore.streams.endpoint import DialerEndpoint
@@ -21,9 +21,34 @@ if TYPE_CHECKING:
     from bore.tls.verdict import Verdict
 
 
+class Trusts:
+    """
+    The trust in each server, which all links of a client share: a new server is reported once.
+
+    :param tls: how TLS is used.
+    :param secret: whether there is a secret.
+    """
+
+    def __init__(self, tls: ClientTls, secret: bool, sink: Sink) -> None:
+        self._tls = tls
+        self._secret = secret
+        self._sink = sink
+        self._made: dict[ServerAddress, Trust] = {}
+
+    def of(self, address: ServerAddress) -> Trust:
+        """What judges this server. OpenSSL is loaded here, and not before."""
+        from bore.tls.trust import Trust
+
+        if address not in self._made:
+            self._made[address] = Trust(*address, self._tls, self._secret, self._sink)
+        return self._made[address]
+
+
 class Server:
     """
-    A server, and what the client knows of it.
+    A server, and what a link knows of it.
+
+    :param trusts: judges servers inside TLS; None: TLS is not used.
 
     :ivar address: where it is.
     :ivar name: the same, as events name it.
@@ -31,14 +56,9 @@ class Server:
     :ivar challengeLate: whether its challenge has come too late once.
     """
 
-    def __init__(
-        self, reactor: IReactor, address: ServerAddress, tls: ClientTls | None, secret: bool, sink: Sink
-    ) -> None:
+    def __init__(self, reactor: IReactor, address: ServerAddress, trusts: Trusts | None) -> None:
         self._reactor = reactor
-        self._sink = sink
-        self._tls = tls
-        self._secret = secret
-        self._trust: Trust | None = None
+        self._trusts = trusts
         self._verdict: Verdict | None = None
         self._plain = TcpDialer(reactor, *address)
         self.address = address
@@ -49,7 +69,7 @@ class Server:
     @property
     def known(self) -> bool:
         """Whether it has shown that it is the server that is meant; without TLS it cannot show that."""
-        return self._tls is None or (self._verdict is not None and self._verdict.isKnown)
+        return self._trusts is None or (self._verdict is not None and self._verdict.isKnown)
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """Make a control connection; the server's name is looked up afresh."""
@@ -65,7 +85,7 @@ class Server:
         :param distrusted: called when another server answers.
         """
         plain = TcpDialer(self._reactor, host, port)
-        if self._tls is None:
+        if self._trusts is None:
             return plain
         from bore.tls.dialer import FurtherTlsDialer
 
@@ -87,17 +107,13 @@ class Server:
         self._verdict = verdict
 
     def trust(self) -> Trust:
-        """What judges the server inside TLS. OpenSSL is loaded here, and not before."""
-        from bore.tls.trust import Trust
-
-        assert self._tls is not None
-        if self._trust is None:
-            self._trust = Trust(*self.address, self._tls, self._secret, self._sink)
-        return self._trust
+        """What judges the server inside TLS."""
+        assert self._trusts is not None
+        return self._trusts.of(self.address)
 
     def _firstDialer(self) -> Dialer:
         """What dials the control connection: with TLS, if the user wants it."""
-        if self._tls is None:
+        if self._trusts is None:
             return self._plain
         from bore.tls.dialer import TlsDialer
 
@@ -106,11 +122,14 @@ class Server:
 
 @implementer(IStreamClientEndpoint)
 class Servers:
-    """A list of servers, one of which is the current one. As an endpoint, it connects to that one."""
+    """
+    The servers of a link, one of which is the current one. As an endpoint, it connects to that one.
 
-    def __init__(self, reactor: IReactor, settings: ClientSettings, sink: Sink) -> None:
-        secret = settings.secret is not None
-        self._all = [Server(reactor, address, settings.tls, secret, sink) for address in settings.servers]
+    :param trusts: judges servers inside TLS; None: TLS is not used.
+    """
+
+    def __init__(self, reactor: IReactor, addresses: Sequence[ServerAddress], trusts: Trusts | None) -> None:
+        self._all = [Server(reactor, address, trusts) for address in addresses]
         self._dropped: dict[Server, bool] = {}
         self._current = 0
 

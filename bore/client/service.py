@@ -2,67 +2,113 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
-from typing import Final
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, TimeoutError, gatherResults, succeed
+from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.python.failure import Failure
 
-from bore.client.link import ServerLink
+from bore.client.links import Links
 from bore.client.log import logged
-from bore.client.retry import RetryPolicy
-from bore.client.servers import Servers
+from bore.client.outcome import Outcome
+from bore.client.reasons import describe
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.state import Memory, NoMemory, StateFile
 from bore.client.tunnel import Tunnel
+from bore.client.tunneldiff import diff
 from bore.client.tunnelspec import TunnelSpec
 from bore.client.visitors import Visitors
 from bore.events import NothingToReload, ShortSecret, Sink, Stopped
+from bore.events.client import GaveUp, TunnelGivenUp
 from bore.relay.backend import makeRelay
 from bore.relay.interface import DRAIN_TIMEOUT
 from bore.streams.reactor import IReactor
-
-#: How long the server has to read that the client stops, in seconds.
-_FAREWELL_TIMEOUT: Final = 2.0
 
 
 class ClientService(Service):
     """
     The whole client. It can be started again after it was stopped.
 
-    :param tunnels: what the user wants; exactly one tunnel so far.
+    Tunnels fail one by one: the client has given up when it makes no further attempt for any of them.
+
+    :param tunnels: what the user wants, each with a name of its own.
     :param sink: gets the events; None: they are logged.
     """
 
     def __init__(
         self, reactor: IReactor, settings: ClientSettings, tunnels: Sequence[TunnelSpec], sink: Sink | None = None
     ) -> None:
-        (self._spec,) = tunnels
         self._reactor = reactor
         self._settings = settings
         self._sink = logged(reactor) if sink is None else sink
-        self._tunnel = Tunnel(reactor, self._spec, self._memory, self._sink)
-        self._link: ServerLink | None = None
+        self._tunnels: dict[str, Tunnel] = {}
+        self._gaveUp: Outcome[None] = Outcome()
+        self._reasons: dict[Tunnel, Exception] = {}  # why tunnels were given up, the first one first
+        self._links: Links | None = None
         self._visitors: Visitors | None = None
+        self.apply(tunnels)
 
-    def whenOpened(self) -> Deferred[int]:
+    @property
+    def tunnels(self) -> tuple[TunnelSpec, ...]:
+        """What the user wants."""
+        return tuple(tunnel.spec for tunnel in self._tunnels.values())
+
+    def apply(self, tunnels: Sequence[TunnelSpec]) -> None:
         """
-        Wait until the tunnel is up for the first time since the start.
+        Replace what the user wants. A tunnel is the same as before if its name is.
 
-        :returns: fires with the public port; fails with the reason when the client gives up before, and with
-            CancelledError when it is stopped before.
+        Unchanged tunnels notice nothing of it, unless they were given up: then there are further attempts. A tunnel
+        that is not wanted any more is given back, and its visitors are served to their end. A changed one is changed
+        in place where it can be; else it is closed, and opened again.
+
+        :param tunnels: what the user wants, each with a name of its own.
         """
-        return self._tunnel.whenOpened()
+        if len({spec.name for spec in tunnels}) < len(tunnels):
+            raise ValueError("each tunnel must have a name of its own")
+        changes = diff(self.tunnels, tunnels)
+        for spec in changes.removed:
+            tunnel = self._tunnels.pop(spec.name)
+            self._close(tunnel)
+            tunnel.stopped()
+        again = list(self._reasons)
+        for _, spec in changes.changed:
+            tunnel = self._tunnels[spec.name]
+            if tunnel not in again and self._links is not None and not self._links.canServe(tunnel, spec):
+                self._close(tunnel)
+                again.append(tunnel)
+            tunnel.change(spec)
+        for tunnel in again:
+            self._close(tunnel)
+            tunnel.renew()
+        added = [Tunnel(self._reactor, spec, self._memory, self._sink) for spec in changes.added]
+        self._tunnels |= {tunnel.spec.name: tunnel for tunnel in added}
+        self._tunnels = {spec.name: self._tunnels[spec.name] for spec in tunnels}
+        for tunnel in self._tunnels.values():
+            tunnel.label = tunnel.spec.name if len(self._tunnels) > 1 else ""
+        if self._links is not None:
+            self._links.open([*again, *added])
 
-    def whenGaveUp(self) -> Deferred[None]:
+    def whenOpened(self, name: str | None = None) -> Deferred[int]:
+        """
+        Wait until a tunnel is up for the first time since the start.
+
+        :param name: its name; None: it is the only one.
+        :returns: fires with the public port; fails with the reason when the client gives the tunnel up before, and with
+            CancelledError when it is stopped before, or the tunnel is not wanted any more.
+        """
+        if name is None:
+            (name,) = self._tunnels
+        return self._tunnels[name].whenOpened()
+
+    def whenGaveUp(self, name: str | None = None) -> Deferred[None]:
         """
         Wait until the client makes no further attempt.
 
-        :returns: fails with the reason then: an :class:`bore.wire.errors.AuthenticationFailed`, or anything else that
-            is final.
+        :param name: the tunnel for which it makes none; None: all of them.
+        :returns: fails with the reason then, which is the first one if there are several: an
+            :class:`bore.wire.errors.AuthenticationFailed`, or anything else that is final.
         """
-        return self._tunnel.whenGaveUp()
+        return self._gaveUp.wait() if name is None else self._tunnels[name].whenGaveUp()
 
     def startService(self) -> None:
         """Start to connect."""
@@ -73,18 +119,9 @@ class ClientService(Service):
         relay = makeRelay(
             self._reactor, settings.halfOpenTimeout, settings.descriptors, portable=settings.portableRelay
         )
-        visitors = Visitors(self._reactor, relay, settings.descriptors, self._sink)
-        policy = RetryPolicy(
-            self._reactor,
-            random.Random(),
-            settings.maxReconnectDelay,
-            settings.exitAfterFailures,
-            settings.reconnect,
-        )
-        servers = Servers(self._reactor, settings, self._sink)
-        self._visitors = visitors
-        self._link = ServerLink(self._reactor, settings, servers, visitors, self._tunnel, policy)
-        self._link.start()
+        self._visitors = Visitors(self._reactor, relay, settings.descriptors, self._sink)
+        self._links = Links(self._reactor, settings, self._visitors, self._givenUp)
+        self._links.open(self._tunnels.values())
 
     def reload(self) -> None:
         """Report that a client has no files that it would read again."""
@@ -92,24 +129,45 @@ class ClientService(Service):
 
     def stopService(self) -> Deferred[None]:
         """
-        Give the tunnel back, and give running visitors DRAIN_TIMEOUT seconds.
+        Give the tunnels back, and give running visitors DRAIN_TIMEOUT seconds.
 
         :returns: fires when nothing is left.
         """
         Service.stopService(self)
-        if self._link is None or self._visitors is None:
+        if self._links is None or self._visitors is None:
             return succeed(None)
-        left = self._link.stop().addTimeout(_FAREWELL_TIMEOUT, self._reactor)
-        left.addErrback(lambda reason: reason.trap(TimeoutError))
+        left = self._links.stop()
         self._visitors.stop()
-        self._tunnel.stopped()
+        for tunnel in self._tunnels.values():
+            tunnel.stopped()
+        self._reasons.clear()
+        if self._gaveUp.settled:
+            self._gaveUp = Outcome()
         self._sink.emit(Stopped())
         drained = self._visitors.relay.drain(DRAIN_TIMEOUT)
-        self._link = self._visitors = None
+        self._links = self._visitors = None
         return gatherResults([left, drained]).addCallback(lambda _: None)
 
-    def _memory(self, server: ServerAddress) -> Memory:
+    def _close(self, tunnel: Tunnel) -> None:
+        self._reasons.pop(tunnel, None)
+        if self._links is not None:
+            self._links.close(tunnel)
+
+    def _givenUp(self, tunnel: Tunnel, why: Exception) -> None:
+        """No further attempt is made to open a tunnel."""
+        self._reasons[tunnel] = why
+        first = next(iter(self._reasons.values()))
+        over = len(self._reasons) == len(self._tunnels)
+        if tunnel.label:
+            self._sink.emit(TunnelGivenUp(tunnel.label, tunnel.name, describe(why)))
+        if over:
+            self._sink.emit(GaveUp(describe(first)))
+        tunnel.gaveUp(why)
+        if over and tunnel in self._reasons:  # who waited for the tunnel may have stopped the client
+            self._gaveUp.settle(Failure(first))
+
+    def _memory(self, spec: TunnelSpec, server: ServerAddress) -> Memory:
         folder = self._settings.stateFolder
         if folder is None:
             return NoMemory()
-        return StateFile(folder, str(server), str(self._spec.target), self._sink)
+        return StateFile(folder, str(server), str(spec.target), self._sink, spec.ownName)

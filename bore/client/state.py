@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -17,8 +18,8 @@ from bore.system.privatefiles import NotPrivate, Policy, checkFolders, readPriva
 from bore.wire.extension import isToken
 from bore.wire.token import digest
 
-#: Maximum length of the server in the name of a file, and of the local service.
-_LONGEST_NAME: Final = 100
+#: Maximum length of a file's name, which its parts share.
+_LONGEST_NAME: Final = 200
 
 #: Maximum size of a file in bytes, more than the client ever writes.
 _LONGEST: Final = 4096
@@ -41,13 +42,16 @@ class Remembered:
 
 
 class Memory(Protocol):
-    """Remembers a tunnel of one server and one local service."""
+    """Remembers one tunnel of one server."""
 
     def load(self) -> Remembered | None:
         """Return what was saved last; None if there is nothing."""
 
     def save(self, tunnel: Remembered) -> None:
         """Remember this instead."""
+
+    def forget(self) -> None:
+        """Remember nothing, unless another client uses the memory."""
 
     def close(self) -> None:
         """Let another client use the memory, until there is something to save again."""
@@ -63,13 +67,16 @@ class NoMemory:
     def save(self, tunnel: Remembered) -> None:
         """Forget it."""
 
+    def forget(self) -> None:
+        """Nothing."""
+
     def close(self) -> None:
         """Nothing."""
 
 
 class StateFile:
     """
-    A file for one server and one local service, which only the user may read.
+    A file for one tunnel of one server, which only the user may read.
 
     No error is fatal: a file that cannot be read is ignored, and without one that can be written the client remembers
     nothing; each is an event. One client at a time uses the file. Others try again whenever they connect, and whenever
@@ -78,12 +85,14 @@ class StateFile:
     :param folder: the directory of the file; it is made if it does not exist.
     :param server: the server, as people write it.
     :param local: the local service, as people write it.
+    :param tunnel: the name of the tunnel, if the local service may have several; else empty.
     """
 
-    def __init__(self, folder: Path, server: str, local: str, sink: Sink) -> None:
+    def __init__(self, folder: Path, server: str, local: str, sink: Sink, tunnel: str = "") -> None:
         self._sink = sink
-        self._names = {"server": server, "local": local}
-        self._path = folder / f"{_plain(server)}-{_plain(local)}.json"
+        self._names = {"server": server, "local": local} | ({"tunnel": tunnel} if tunnel else {})
+        longest = _LONGEST_NAME // len(self._names)
+        self._path = folder / f"{'-'.join(_plain(each, longest) for each in self._names.values())}.json"
         self._saved: Remembered | None = None
         self._lock: int | None = None
         self._ours = self._wasRead = False
@@ -122,6 +131,13 @@ class StateFile:
         self._saved = tunnel
         self._writable = True
 
+    def forget(self) -> None:
+        """Remove the file, unless another client uses it."""
+        if self._ours:
+            with suppress(OSError):
+                self._path.unlink()
+        self.close()
+
     def close(self) -> None:
         """Let another client use the file, until there is something to save again."""
         if self._lock is not None:
@@ -149,7 +165,7 @@ class StateFile:
         except BlockingIOError:
             if self._trouble != "another client":
                 self._trouble = "another client"
-                self._sink.emit(StateFileTaken(**self._names))
+                self._sink.emit(StateFileTaken(self._names["server"], self._names["local"]))
         except (OSError, NotPrivate) as e:
             if self._trouble != _reason(e):
                 self._trouble = _reason(e)
@@ -170,11 +186,8 @@ class StateFile:
         except (ValueError, RecursionError):
             raise ValueError("it is damaged") from None
         match content:
-            case {"server": server, "local": local, "port": int(port), "resume": str() | None as resume} if (
-                {"server": server, "local": local} == self._names
-                and type(port) is int
-                and 0 < port <= 65535
-                and (resume is None or isToken(resume))
+            case {"port": int(port), "resume": str() | None as resume, **names} if (
+                names == self._names and type(port) is int and 0 < port <= 65535 and (resume is None or isToken(resume))
             ):
                 return Remembered(port, resume)
         raise ValueError("it is damaged, or of another server or service")
@@ -196,7 +209,7 @@ def _reason(error: OSError | ValueError | NotPrivate) -> str:
     return str(error)
 
 
-def _plain(name: str) -> str:
-    """The name, restricted to characters and a length that every file system accepts."""
+def _plain(name: str, longest: int) -> str:
+    """The name, restricted to characters that every file system accepts, and to a length."""
     plain = re.sub(r"[^0-9A-Za-z._\[\]-]", "_", name)
-    return plain if len(plain) <= _LONGEST_NAME else plain[: _LONGEST_NAME - 17] + "-" + digest(name).hex()[:16]
+    return plain if len(plain) <= longest else plain[: longest - 17] + "-" + digest(name).hex()[:16]

@@ -9,7 +9,7 @@ from twisted.python.failure import Failure
 
 from bore.client.outcome import Outcome
 from bore.client.publicport import PublicPort
-from bore.client.reasons import ExtensionNeeded, describe
+from bore.client.reasons import describe
 from bore.client.settings import ServerAddress
 from bore.client.state import Memory
 from bore.client.tunnelspec import TunnelSpec
@@ -22,9 +22,10 @@ class Tunnel:
     """
     A tunnel, whichever session it is open in, and while it is in none.
 
-    :param memory: makes what remembers the tunnel's public port at a server.
+    :param memory: makes what remembers the public port of what the user wants at a server.
     :ivar spec: what the user wants.
     :ivar name: the local service, by which events name the tunnel.
+    :ivar label: the tunnel's own name if the client has several; else empty.
     :ivar local: connects to the local service.
     :ivar visitors: the number of visitors that are served, or on their way.
     :ivar unreachable: whether the local service could not be reached for the last visitor.
@@ -32,7 +33,7 @@ class Tunnel:
     """
 
     def __init__(
-        self, reactor: IReactor, spec: TunnelSpec, memory: Callable[[ServerAddress], Memory], sink: Sink
+        self, reactor: IReactor, spec: TunnelSpec, memory: Callable[[TunnelSpec, ServerAddress], Memory], sink: Sink
     ) -> None:
         self._reactor = reactor
         self._memory = memory
@@ -43,6 +44,7 @@ class Tunnel:
         self.spec = spec
         self.name = str(spec.target)
         self.local = spec.target.dialer(reactor)
+        self.label = ""
         self.visitors = 0
         self.unreachable = False
         self.witness: Callable[[], None] | None = None
@@ -50,22 +52,26 @@ class Tunnel:
     def publicPort(self, server: ServerAddress) -> PublicPort:
         """The tunnel's public port at a server."""
         if server not in self._ports:
-            self._ports[server] = PublicPort(self._reactor, self.spec.port, self._memory(server))
+            self._ports[server] = PublicPort(self._reactor, self.spec.port, self._memory(self.spec, server))
         return self._ports[server]
 
-    def checkBase(self) -> None:
+    def change(self, spec: TunnelSpec) -> None:
         """
-        Check that a server of the base protocol can do what the user wants.
+        The user wants something else of the tunnel.
 
-        :raises bore.client.reasons.ExtensionNeeded: when it cannot.
+        What concerns visitors is so for the next ones. Another public port is requested when the tunnel is opened
+        again. What remembers the public port moves along with the local service.
         """
-        spec = self.spec
-        if spec.proxyProtocol is not None:
-            raise ExtensionNeeded("--proxy-protocol", "send the addresses of visitors")
-        if spec.rules:
-            raise ExtensionNeeded(
-                "--allow" if spec.rules.allow else "--deny", "apply rules on the addresses of visitors"
-            )
+        moved = spec.target != self.spec.target
+        self.spec = spec
+        if moved:
+            self.name = str(spec.target)
+            self.local = spec.target.dialer(self._reactor)
+            self.unreachable = False
+        for server, port in self._ports.items():
+            port.asked = spec.port
+            if moved:
+                port.move(self._memory(spec, server))
 
     def whenOpened(self) -> Deferred[int]:
         """
@@ -90,13 +96,20 @@ class Tunnel:
         self._gaveUp.settle(Failure(why))
 
     def stopped(self) -> None:
-        """The client has stopped; it may be started again."""
+        """The tunnel is not wanted any more, or the client has stopped; both may be started again."""
         self._opened.settle(Failure(CancelledError()))
         self._opened = Outcome()
         if self._gaveUp.settled:
             self._gaveUp = Outcome()
         for port in self._ports.values():
             port.close()
+
+    def renew(self) -> None:
+        """The tunnel is opened again: who waits from now on waits for that."""
+        if self._opened.settled:
+            self._opened = Outcome()
+        if self._gaveUp.settled:
+            self._gaveUp = Outcome()
 
     def noticed(self) -> None:
         """A visitor has come through to this client, whatever becomes of it."""

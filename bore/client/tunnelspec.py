@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bore.client.target import AnyTarget
+from bore.client.reasons import ExtensionNeeded
+from bore.client.target import AnyTarget, Target
 from bore.relay.interface import MAX_VISITORS
 from bore.wire.addressrules import NO_RULES, AddressRules
 from bore.wire.proxyprotocol import Version
@@ -30,3 +31,29 @@ class TunnelSpec:
     maxVisitors: int = MAX_VISITORS
     name: str = ""
     rules: AddressRules = NO_RULES
+
+    @property
+    def ownName(self) -> str:
+        """The name, unless it is only another way to write the local service; empty: there is none."""
+        short = str(self.target.port) if isinstance(self.target, Target) else ""
+        return "" if self.name in (str(self.target), short) else self.name
+
+    def isOpenAs(self, other: TunnelSpec) -> bool:
+        """Return whether a tunnel that is open as the other one is becomes this one without the server's help."""
+        asWanted = replace(
+            other,
+            target=self.target,
+            proxyProtocol=self.proxyProtocol,
+            maxVisitors=self.maxVisitors,
+        )
+        return self == asWanted
+
+    def objectionToBase(self) -> ExtensionNeeded | None:
+        """Return why a server of the base protocol cannot do what the user wants; None if it can."""
+        if self.proxyProtocol is not None:
+            return ExtensionNeeded("--proxy-protocol", "send the addresses of visitors")
+        if self.rules:
+            return ExtensionNeeded(
+                "--allow" if self.rules.allow else "--deny", "apply rules on the addresses of visitors"
+            )
+        return None

@@ -100,7 +100,7 @@ class Visitors:
             self._queue[id] = self._queue[id][0], at, source
             return
         if len(self._queue) >= MAX_QUEUED:
-            self.sink.emit(VisitorRefused(at.tunnel.name, TurnedAway.TOO_MANY_WAITING, MAX_QUEUED))
+            self.sink.emit(VisitorRefused(at.tunnel.name, TurnedAway.TOO_MANY_WAITING, MAX_QUEUED, at.tunnel.label))
             return
         self._queue[id] = self._reactor.seconds() + ACCEPT_TIMEOUT, at, source
         if self._looking is None:
@@ -121,7 +121,7 @@ class Visitors:
             self._since[id] = self._reactor.seconds()
             self.sink.emit(VisitorCame(str(id), tunnel.name, lane))
         if full:
-            self.sink.emit(VisitorRefused(tunnel.name, TurnedAway.TOO_MANY, limit))
+            self.sink.emit(VisitorRefused(tunnel.name, TurnedAway.TOO_MANY, limit, tunnel.label))
         return not full
 
     def hasDescriptors(self, wanted: int) -> bool:

@@ -4,7 +4,8 @@ The facts of a client.
 Fields that several of them have:
 
 - ``server``: the server, as ``HOST:PORT``.
-- ``local``: the local service, as ``HOST:PORT``, which names a tunnel.
+- ``tunnel``: the name of the tunnel; empty if the client has no other one.
+- ``local``: the local service of the tunnel, as ``HOST:PORT``.
 - ``public``: the public address, as ``HOST:PORT``.
 - ``id``: what names a visitor, at the server, too (a UUID).
 - ``why``, ``error``, ``reason``: the cause, in a few words, for people.
@@ -114,6 +115,7 @@ class ServerLost(Event):
     code: str
     verdict: Verdict
     delay: float
+    tunnel: str = ""
 
 
 @fact
@@ -122,11 +124,21 @@ class PortGivenUp(Event):
 
     server: str
     why: str
+    tunnel: str = ""
+
+
+@fact
+class TunnelGivenUp(Event):
+    """The client makes no further attempt to open one of several tunnels."""
+
+    tunnel: str
+    local: str
+    why: str
 
 
 @fact
 class GaveUp(Event):
-    """The client makes no further attempt."""
+    """The client makes no further attempt. The reason is the first one, if there are several tunnels."""
 
     why: str
 
@@ -178,6 +190,7 @@ class AddressChanged(Event):
     had: str
     public: str
     local: str
+    tunnel: str = ""
 
 
 @fact
@@ -193,6 +206,7 @@ class CheckFailed(Event):
     count: int
     of: int
     why: str
+    tunnel: str = ""
 
 
 # What the client keeps in files.
@@ -267,6 +281,7 @@ class VisitorRefused(Event):
     local: str
     why: TurnedAway
     limit: int
+    tunnel: str = ""
 
 
 @fact

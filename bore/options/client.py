@@ -33,16 +33,6 @@ class ClientCommand:
     log: LogSettings
     file: common.FileSettings | None = None
 
-    def onlyTunnel(self) -> tuple[TunnelSpec]:
-        """
-        Return the tunnel.
-
-        :raises UsageError: if there are several, which the client does not serve yet.
-        """
-        if len(self.tunnels) != 1:
-            raise UsageError(f"{len(self.tunnels)} tunnels are wanted, and this version shows one at a time")
-        return (self.tunnels[0],)
-
 
 #: Only for the defaults of the other fields.
 _DEFAULTS: Final = ClientSettings(servers=())

@@ -36,7 +36,7 @@ def makeService(options: Options) -> IService:
         reactor.callWhenRunning(reactor.stop)
 
     command = options.command
-    service = ClientService(reactor, command.settings, command.onlyTunnel(), logged(reactor, command.log.visitors))
+    service = ClientService(reactor, command.settings, command.tunnels, logged(reactor, command.log.visitors))
     service.whenGaveUp().addErrback(gaveUp)
     return tap.Daemon(reactor, service, service.reload, command.log, options.parent)
 

@@ -18,7 +18,7 @@ from bore.client.link import ServerLink
 from bore.client.log import ClientLog
 from bore.client.opentunnel import OpenTunnel
 from bore.client.retry import RetryPolicy
-from bore.client.servers import Servers
+from bore.client.servers import Servers, Trusts
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.state import NoMemory
 from bore.client.target import Target
@@ -47,7 +47,7 @@ def loggingSink(reactor: FakeReactor, visitors: bool = False) -> Sink:
 def makeTunnel(reactor: FakeReactor, sink: Sink, **wanted: Any) -> Tunnel:
     """A tunnel of the local port 8000 that is remembered nowhere."""
     spec = TunnelSpec(Target(8000), **wanted)
-    return Tunnel(cast(IReactor, reactor), spec, lambda server: NoMemory(), sink)
+    return Tunnel(cast(IReactor, reactor), spec, lambda spec, server: NoMemory(), sink)
 
 
 class FakeDialer:
@@ -122,7 +122,13 @@ class FakeVisitors:
 
 
 class ControlCase(SynchronousTestCase):
-    """A client without a network."""
+    """
+    A client without a network.
+
+    :ivar provesSecret: whether a server inside TLS has to prove that it knows a secret.
+    """
+
+    provesSecret = False
 
     def make(
         self,
@@ -139,10 +145,11 @@ class ControlCase(SynchronousTestCase):
         made = ClientSettings(addresses, **settings)
         self.visitors = FakeVisitors(self.sink)
         self.connector = FakeConnector()
-        self.servers = Servers(reactor, made, self.sink)
+        trusts = None if made.tls is None else Trusts(made.tls, self.provesSecret, self.sink)
+        self.servers = Servers(reactor, addresses, trusts)
         policy = RetryPolicy(reactor, Random(), made.maxReconnectDelay, made.exitAfterFailures, made.reconnect)
         visitors = cast(Visitors, self.visitors)
-        self.link = ServerLink(reactor, made, self.servers, visitors, self.tunnel, policy)
+        self.link = ServerLink(reactor, made, self.servers, visitors, self.tunnel, policy, self.tunnel.gaveUp)
         self.factory = self.link._factory
         self._events = captureLog(self)
 

@@ -99,9 +99,9 @@ class FinalCase(ControlCase):
         """A client at that moment, with that peer."""
         if peer != PLAIN:
             settings["tls"] = ClientTls()
+            self.provesSecret = True  # a server that is new is not trusted before its proof
         self.make(*hosts, **settings)
         if peer != PLAIN:
-            self.servers.current._secret = True  # a server that is new is not trusted before its proof
             self.shakeHands()
             if peer == KNOWN:
                 self.link.proven()

@@ -47,6 +47,7 @@ from bore.events.client import (
     StateFileFailed,
     StateFileTaken,
     StateTrouble,
+    TunnelGivenUp,
     TunnelUp,
     TurnedAway,
     Verdict,
@@ -114,7 +115,22 @@ LINES: Final[tuple[tuple[Event, tuple[str, ...]], ...]] = (
         lost(Verdict.DROP_FOR_GOOD),
         ("error cannot reach a:7835: it is away; it is not tried again", "info next attempt in 1.2 s"),
     ),
+    (
+        ServerLost(A, Stage.NO_TUNNEL, "in use", "port-in-use", Verdict.RETRY, 1.2, "db"),
+        ("warn db: no tunnel from a:7835: in use", "info db: next attempt in 1.2 s"),
+    ),
+    (
+        PortGivenUp(A, "in use", "db"),
+        ("warn db: in use: the public port cannot be had back, any other will do",),
+    ),
+    (AddressChanged("a:1", "a:2", LOCAL, "db"), ("warn db: the public address changed from a:1 to a:2",)),
+    (CheckFailed(LOCAL, 1, 3, "refused", "db"), ("warn db: check 1 of 3: refused",)),
+    (
+        VisitorRefused(LOCAL, TurnedAway.TOO_MANY, 7, "db"),
+        ("warn db: 7 visitors are there, the limit: more are turned away",),
+    ),
     (PortGivenUp(A, "in use"), ("warn in use: the public port cannot be had back, any other will do",)),
+    (TunnelGivenUp("db", LOCAL, "in use"), ("error db: in use: this tunnel is given up",)),
     (GaveUp("it is away"), ()),
     (MessageIgnored(A, "Hello(1)"), ("warn the server sent Hello(1): ignored, and so are others like it",)),
     (

@@ -33,6 +33,9 @@ class FakeMemory:
     def save(self, tunnel: Remembered) -> None:
         self.tunnel = tunnel
 
+    def forget(self) -> None:
+        self.tunnel = None
+
     def close(self) -> None: ...
 
 

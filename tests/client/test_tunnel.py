@@ -68,7 +68,7 @@ class TunnelTests(SynchronousTestCase):
         sink.subscribe(self.events.append)
         self.tunnel = Tunnel(cast(IReactor, self.reactor), TunnelSpec(Target(8000)), self.memory, sink)
 
-    def memory(self, server: ServerAddress) -> FakeMemory:
+    def memory(self, spec: TunnelSpec, server: ServerAddress) -> FakeMemory:
         return self.memories.setdefault(server, FakeMemory(Remembered(len(self.memories) + 1, None)))
 
     def test_whoWaitsIsToldWhenItIsUp(self) -> None:
