@@ -113,15 +113,14 @@ def _client(program: str, arguments: Sequence[str]) -> int:
         from twisted.internet import reactor as untyped
         from twisted.python.failure import Failure
 
-        from bore.client.log import logged
         from bore.client.reasons import describe
-        from bore.client.service import ClientService
+        from bore.clientprogram import clientProgram
         from bore.options.client import clientCommand, upCommand
 
     line = upCommand(program) if program == "bore up" else clientCommand(program)
     command = line.parse(arguments)
     reactor = _begin(untyped, command.log)
-    service = ClientService(reactor, command.settings, command.tunnels, logged(reactor, command.log.visitors))
+    client, service = clientProgram(reactor, command, lambda: line.parse(arguments))
     code = exits.OK
 
     def gaveUp(reason: Failure) -> None:
@@ -129,7 +128,7 @@ def _client(program: str, arguments: Sequence[str]) -> int:
         code = _fail(program, describe(reason.value), exits.codeFor(reason.value))
         reactor.stop()
 
-    service.whenGaveUp().addErrback(gaveUp)
+    client.whenGaveUp().addErrback(gaveUp)
     _followHangup(reactor, service)
     reactor.callWhenRunning(service.startService)
     _runUntilSignal(reactor, service)

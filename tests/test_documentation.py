@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
+from typing import TypeVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore import exits
 from bore.commandline import Command
 from bore.option import Option
+from bore.options import tunnels
 from bore.options.check import checkCommand
 from bore.options.client import clientCommand, upCommand
 from bore.options.demo import demoCommand
@@ -18,7 +21,9 @@ from bore.options.server import serverCommand
 from bore.relay.interface import DRAIN_TIMEOUT
 from bore.streams.socketoptions import BASE_TIMEOUT
 from bore.wire import limits, refusals
-from tests.support import CHECKOUT
+from tests.support import CHECKOUT, temporaryFolder
+
+C = TypeVar("C")
 
 README = (CHECKOUT / "README.rst").read_text(encoding="utf-8")
 
@@ -93,6 +98,40 @@ class OptionsTests(SynchronousTestCase):
         }  # fmt: skip
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
         self.assertEqual(named - ours - others, set())
+
+
+class FilesTests(SynchronousTestCase):
+    """The settings files in README.rst."""
+
+    def parsed(self, first: str, command: Command[C], *words: str) -> C:
+        """Parse the file that begins with a line."""
+        folder = temporaryFolder(self)
+        lines = README[README.index(f"\n    {first}\n") :].split("\n\n\n")[0].splitlines()[1:]
+        inside = list(itertools.takewhile(lambda line: not line or line.startswith("    "), lines))
+        secret = folder / "secret"
+        secret.write_text("hush")
+        secret.chmod(0o600)
+        text = "\n".join(line.removeprefix("    ") for line in inside).replace("/etc/txbore/", f"{folder}/")
+        (folder / "a.toml").write_text(text)
+        return command.parse([*words, str(folder / "a.toml")], {})
+
+    def test_theClientsIsValidAndHasEveryKeyOfATunnel(self) -> None:
+        found = self.parsed('server = "tls://tunnel.example.com"', upCommand("x"))
+        self.assertEqual(
+            [(each.name, str(each.target), each.port) for each in found.tunnels],
+            [
+                ("home", "ha.lan:8123", 8123),
+                ("postgres", "nas.lan:5432", 20432),
+                *((f"game-{n}", f"localhost:{27015 + n}", 27015 + n) for n in range(6)),
+            ],
+        )
+        section = README.split("Several tunnels\n====")[1].split("\n\n\n")[0]
+        for key in tunnels.KEYS:
+            self.assertIn(f"``{key.key}``", section)
+
+    def test_theServersIsValid(self) -> None:
+        found = self.parsed("min-port = 20000", serverCommand("x"), "--config")
+        self.assertEqual(found.settings.minPort, 20000)
 
 
 class FactsTests(SynchronousTestCase):

@@ -27,6 +27,7 @@ UNITS: Final = CHECKOUT / "systemd"
 
 SERVER: Final = UNITS / "bore-server.service"
 CLIENT: Final = UNITS / "bore-client@.service"
+TUNNELS: Final = UNITS / "bore-client.service"
 SOCKET: Final = UNITS / "bore-server.socket"
 
 #: Where the units expect the program.
@@ -75,6 +76,17 @@ def advised(unit: Path, key: str) -> list[str]:
     return [line.removeprefix(f"#   {key}=") for line in lines if line.startswith(f"#   {key}=")]
 
 
+def described(unit: Path) -> list[str]:
+    """Return the lines of the first settings file in the comments of a unit."""
+    found: list[str] = []
+    for line in unit.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#   "):
+            found.append(line.removeprefix("#   "))
+        elif found and line != "#":
+            return found
+    raise AssertionError(f"{unit} describes no file")
+
+
 def lines(unit: Path) -> list[str]:
     """Return all command lines in a unit and its comments."""
     return [line for line in (*values(unit, "ExecStart"), *advised(unit, "ExecStart")) if line]
@@ -96,7 +108,7 @@ class SystemdTests(SynchronousTestCase):
         return analyze("verify", "--man=no", "--recursive-errors=no", str((self.folder / name).resolve()))
 
     def test_everyUnitIsVerifiedBySystemd(self) -> None:
-        for unit in (SERVER, CLIENT, SOCKET):
+        for unit in (SERVER, CLIENT, TUNNELS, SOCKET):
             found = self.verify(unit.name)
             self.assertEqual((found.returncode, found.stdout), (0, ""), unit.name)
 
@@ -108,7 +120,7 @@ class SystemdTests(SynchronousTestCase):
         self.assertIn("ProtectHomes", found.stdout)
 
     def test_noServiceIsExposed(self) -> None:
-        for unit in (SERVER, CLIENT):
+        for unit in (SERVER, CLIENT, TUNNELS):
             found = analyze("security", "--offline=yes", str((self.folder / unit.name).resolve()))
             overall = re.search(r"Overall exposure level for \S+: (\d+\.\d+)", found.stdout)
             assert overall is not None, found.stdout
@@ -123,10 +135,14 @@ class UnitsTests(SynchronousTestCase):
         secret = self.credentials / "secret"
         secret.write_text("of both\n", encoding="utf-8")
         secret.chmod(0o400)  # as systemd has it
+        settings = "\n".join(described(TUNNELS))
+        (self.credentials / "bore.toml").write_text(settings, encoding="utf-8")
+        (self.credentials / "server.toml").write_text("min-port = 20000\n", encoding="utf-8")
 
     def words(self, line: str, options: str) -> list[str]:
         """Return a command line as systemd passes it, with a value of OPTIONS."""
         given = line.replace("${CREDENTIALS_DIRECTORY}", str(self.credentials)).replace("$OPTIONS", options)
+        given = given.replace("/etc/txbore/", f"{self.credentials}/")
         self.assertNotIn("$", given)
         return shlex.split(given)
 
@@ -144,17 +160,27 @@ class UnitsTests(SynchronousTestCase):
 
     def test_theServerUnderstandsItsCommandLines(self) -> None:
         made = self.parsed(SERVER, serverCommand("bore-server"), {"BORE_MIN_PORT": "20000"})
-        self.assertEqual([command.settings.secret is None for command in made], [False, False, True, True])
+        self.assertEqual([command.settings.secret is None for command in made], [False] * 3 + [True] * 3)
+        self.assertEqual([command.file is not None for command in made], [False, False, True] * 2)
 
     def test_theClientUnderstandsItsCommandLines(self) -> None:
         environment = {"BORE_LOCAL_PORT": "8000", "BORE_SERVER": "tunnel.example.com"}
         made = self.parsed(CLIENT, clientCommand("bore-client"), environment)
         self.assertEqual([command.settings.secret is None for command in made], [False, False, True, True])
 
+    def test_theClientUnderstandsTheFileThatItsUnitDescribes(self) -> None:
+        made = []
+        for line in lines(TUNNELS):
+            words = self.words(line, "")
+            made.append(clientCommand("bore-client").parse(words[words.index("bore-client") + 1 :], {}))
+        self.assertEqual([command.settings.secret is None for command in made], [False, True])
+        for command in made:
+            self.assertEqual([(each.name, each.port) for each in command.tunnels], [("web", 20080)])
+
     def test_twistdUnderstandsWhatStandsBeforeThat(self) -> None:
         path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
         twistd = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
-        for unit in (SERVER, CLIENT):
+        for unit in (SERVER, CLIENT, TUNNELS):
             for line in lines(unit):
                 words = self.words(line, "")
                 with running(Program([*twistd, *words[1:], "--help"], {"PYTHONPATH": path})) as program:
@@ -173,19 +199,20 @@ class UnitsTests(SynchronousTestCase):
             self.assertEqual(named - known, set(), unit.name)
 
     def test_theClientIsStartedAgainUnlessOnlyTheUserCanHelp(self) -> None:
-        self.assertEqual(values(CLIENT, "Restart"), ["always"])
-        self.assertEqual(values(CLIENT, "RestartPreventExitStatus"), [f"{exits.NOT_TRUSTED} {exits.NO_PERMISSION}"])
+        for unit in (CLIENT, TUNNELS):
+            self.assertEqual(values(unit, "Restart"), ["always"])
+            self.assertEqual(values(unit, "RestartPreventExitStatus"), [f"{exits.NOT_TRUSTED} {exits.NO_PERMISSION}"])
 
     def test_theServerIsStartedAgainWhateverHappens(self) -> None:
         self.assertEqual(values(SERVER, "Restart"), ["always"])
         self.assertEqual(values(SERVER, "RestartPreventExitStatus"), [])
 
     def test_startingAgainIsNeverGivenUp(self) -> None:
-        for unit in (SERVER, CLIENT):
+        for unit in (SERVER, CLIENT, TUNNELS):
             self.assertEqual(values(unit, "StartLimitIntervalSec"), ["0"])
 
     def test_runningVisitorsHaveTheirTimeToEnd(self) -> None:
-        for unit in (SERVER, CLIENT):
+        for unit in (SERVER, CLIENT, TUNNELS):
             (timeout,) = values(unit, "TimeoutStopSec")
             self.assertGreater(float(timeout.removesuffix("s")), DRAIN_TIMEOUT)
 
@@ -194,8 +221,9 @@ class UnitsTests(SynchronousTestCase):
 
     def test_memoryMayBeWrittenAndExecuted(self) -> None:
         """pyOpenSSL's callbacks need such memory: with TLS, neither end could start without it."""
-        for unit in (SERVER, CLIENT):
+        for unit in (SERVER, CLIENT, TUNNELS):
             self.assertEqual(values(unit, "MemoryDenyWriteExecute"), [])
 
-    def test_aReloadIsASignalThatTheServerKnows(self) -> None:
-        self.assertEqual(values(SERVER, "ExecReload"), ["kill -HUP $MAINPID"])
+    def test_aReloadIsASignalThatTheProgramKnows(self) -> None:
+        for unit in (SERVER, TUNNELS):
+            self.assertEqual(values(unit, "ExecReload"), ["kill -HUP $MAINPID"])

@@ -95,7 +95,7 @@ _KEYS: Final[tuple[Option[object], ...]] = (
 )
 
 #: Those that can change while the client runs: they belong to its tunnels.
-_LIVE: Final[tuple[Option[object], ...]] = (tunnels.LOCAL_HOST, *tunnels.OF_TUNNEL)
+_LIVE: Final[tuple[Option[object], ...]] = (tunnels.LOCAL_HOST, *tunnels.OF_TUNNEL, common.WATCH)
 
 _OPTIONS: Final[tuple[Option[object], ...]] = (*_KEYS, common.SECRET)
 
@@ -126,6 +126,7 @@ def _build(found: Values) -> ClientCommand:
             if found.given(each):
                 raise UsageError(f"{each.name} and --config exclude each other: the file names the tunnels")
         return _fromFile(found, file)
+    common.refuseWatch(found)
     specs = tunnels.fromWords(found)
     return ClientCommand(_settings(found), specs, common.LOG.settings(found))
 

@@ -93,7 +93,7 @@ def fileSettings(
     :param live: those that can change while the program runs.
     """
     values = tuple((each.key, found[each]) for each in keys)
-    return FileSettings(path, WATCH in keys and found[WATCH], values, frozenset(each.key for each in live))
+    return FileSettings(path, found[WATCH], values, frozenset(each.key for each in live))
 
 
 class LogOptions:
@@ -125,7 +125,7 @@ class LogOptions:
 LOG: Final = LogOptions(LogSettings())
 
 #: The options with a key in a file that the server and the client have in common.
-KEYS: Final[tuple[Option[object], ...]] = (SECRET_FILE, VISITORS, HALF_OPEN, *LOG.all)
+KEYS: Final[tuple[Option[object], ...]] = (SECRET_FILE, VISITORS, HALF_OPEN, *LOG.all, WATCH)
 
 
 def controlPort(help: str, parse: Callable[[str], int]) -> Option[int]:

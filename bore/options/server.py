@@ -138,7 +138,6 @@ _KEYS: Final[tuple[Option[object], ...]] = (
     _KEY,
     _CLIENT_AUTHORITIES,
     *common.KEYS,
-    common.WATCH,
 )
 
 

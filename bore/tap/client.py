@@ -12,9 +12,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bore import exits, tap
-from bore.client.log import logged
 from bore.client.reasons import describe
-from bore.client.service import ClientService
+from bore.clientprogram import clientProgram
 from bore.logs import outlet
 from bore.options.client import ClientCommand, clientCommand
 from bore.startup import prepare
@@ -36,8 +35,8 @@ def makeService(options: Options) -> IService:
         reactor.callWhenRunning(reactor.stop)
 
     command = options.command
-    service = ClientService(reactor, command.settings, command.tunnels, logged(reactor, command.log.visitors))
-    service.whenGaveUp().addErrback(gaveUp)
+    client, service = clientProgram(reactor, command, options.parseAgain)
+    client.whenGaveUp().addErrback(gaveUp)
     return tap.Daemon(reactor, service, service.reload, command.log, options.parent)
 
 

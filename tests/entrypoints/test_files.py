@@ -81,7 +81,7 @@ class ClientFileTests(FileCase):
     def test_itHasTunnelsAndOptions(self) -> None:
         found = self.up(
             f'server = ["a.example", "b.example:7000"]\nsecret-file = "secret"\nlanes = 2\nno-state = true\n'
-            f"no-reconnect = false\nlog-level = 'warn'\n{TUNNELS}"
+            f"no-reconnect = false\nlog-level = 'warn'\nwatch = true\n{TUNNELS}"
         )
         settings = ClientSettings(
             (ServerAddress("a.example"), ServerAddress("b.example", 7000)),
@@ -91,7 +91,7 @@ class ClientFileTests(FileCase):
         )
         self.assertEqual(replace(found, file=None), ClientCommand(settings, SPECS, LogSettings("warn")))
         assert found.file is not None
-        self.assertEqual((found.file.path, found.file.watch), (self.path, False))
+        self.assertEqual((found.file.path, found.file.watch), (self.path, True))
 
     def test_theSameFileIsTheSameValue(self) -> None:
         text = f"server = 'x'\nsecret-file = 'secret'\n{TUNNELS}"

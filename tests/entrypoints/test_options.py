@@ -207,6 +207,7 @@ class ClientOptionsTests(OptionsCase):
             ],
             "'80:9' names a public port, and so does --port": ["80:9", "-p", "9", "--to", "x"],
             "'81:9' has the public port of '80:9': give each its own": ["80:9", "81:9", "--to", "x"],
+            "--watch has no effect without --config": ["80", "--watch", "--to", "x"],
             "--local-host has no effect: each local service has a host of its own": ["a:80", "-l", "b", "--to", "x"],
             "--to 'a b': must be a name": ["80", "--to", "a b"],
             "--port '65536': must be a number from 0 to 65535": ["80", "--to", "x", "-p", "65536"],
