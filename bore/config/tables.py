@@ -72,13 +72,13 @@ class SettingsFile:
     def __init__(self, path: Path, text: str) -> None:
         self._path = path
         self._text = text
-        self._mistakes: list[tuple[KeyPath, str]] = []
+        self._mistakes: list[tuple[KeyPath, str, KeyPath]] = []  # path, text, and whose line it has
         self.keys: Keys = {}
         self.tunnels: dict[str, Keys] = {}
 
     def add(self, path: KeyPath, text: str) -> None:
         """Add a mistake."""
-        self._mistakes.append((path, text))
+        self._mistakes.append((path, text, path))
 
     def checked(self, make: Callable[[], T]) -> T:
         """
@@ -88,14 +88,16 @@ class SettingsFile:
         :raises bore.commandline.BadFile: if there are mistakes.
         """
         made: list[T] = []
-        if all(path[:1] == (TUNNEL,) for path, _ in self._mistakes):
+        if all(path[:1] == (TUNNEL,) for path, _, _ in self._mistakes):
             try:
                 made.append(make())
             except UsageError as e:
-                self.add((), str(e))
+                first = str(e).split()[0]  # the key that is to blame, if it is one
+                self._mistakes.append(((), str(e), (first,)))
         if self._mistakes:
             lines = linesOf(self._text)
-            raise badFile(self._path, [Mistake(path, text, lineOf(path, lines)) for path, text in self._mistakes])
+            found = [Mistake(path, text, lineOf(at, lines)) for path, text, at in self._mistakes]
+            raise badFile(self._path, found)
         return made[0]
 
 

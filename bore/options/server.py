@@ -188,6 +188,7 @@ def _build(found: Values) -> ServerCommand:
 #: Keys that users may try, and what is right instead.
 _REFUSED: Final = {
     "secret": common.INSTEAD_OF_KEY,
+    "server": "belongs into the settings file of a client",
     "tunnel": "belongs into the settings file of a client",
 }
 

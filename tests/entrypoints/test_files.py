@@ -174,8 +174,8 @@ class ClientFileTests(FileCase):
             ("to = 'x'", "1: to: unknown key; did you mean 'server'?"),
             ("local-port = 5", "1: local-port: unknown key; did you mean 'local', in a [tunnel.NAME] table?"),
             ("port = 5", "1: port: belongs into a [tunnel.NAME] table"),
-            ("server = ['a', 'tls://b']", " server names servers with and without tls://: add it to all of them"),
-            ("server = 'a'\ntls-ca = 'ca'", " tls-ca has no effect without TLS: add tls or server tls://HOST"),
+            ("server = ['a', 'tls://b']", "1: server names servers with and without tls://: add it to all of them"),
+            ("server = 'a'\ntls-ca = 'ca'", "2: tls-ca has no effect without TLS: add tls or server tls://HOST"),
             ("", ' no server given: name the server, as in server = "tls://example.com"'),
         ):
             self.assertEqual(self.mistakes(text + TUNNELS), [mistake])

@@ -44,7 +44,7 @@ class ServerFileTests(FileCase):
             ],
         )
         self.assertEqual(
-            self.mistakes("min-port = 5\nmax-port = 4", server=True), [" min-port 5 is greater than max-port 4"]
+            self.mistakes("min-port = 5\nmax-port = 4", server=True), ["1: min-port 5 is greater than max-port 4"]
         )
         self.assertEqual(
             self.mistakes("max-port = 4", "--min-port", "5", server=True), [" --min-port 5 is greater than max-port 4"]
@@ -109,7 +109,7 @@ class CheckTests(FileCase):
         for text, words, expected in (
             ("lease = 'x'\n", [], "lease: 'x' must be"),
             ("lease = 3\n", ["--client"], "lease: unknown key"),
-            ("server = 'x'", ["--server"], "server: unknown key"),
+            ("server = 'x'", ["--server"], "server: belongs into"),
             ("server", [], "not valid TOML"),
         ):
             with self.assertRaises(BadFile) as caught:

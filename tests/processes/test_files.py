@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 
 from bore import exits
+from tests.ports import freePort
 from tests.processes.case import ProcessCase
-from tests.support import CHECKOUT, Program, bore, isOpen, temporaryFolder, twistd
+from tests.support import CHECKOUT, LocalService, Program, bore, isOpen, receiveAll, temporaryFolder, twistd
+
+
+def answerOther(sock: socket.socket) -> None:
+    """Another local service."""
+    receiveAll(sock)
+    sock.sendall(b"other")
 
 
 class FileCase(ProcessCase):
@@ -130,3 +138,109 @@ class ServerTests(FileCase):
         self.serverFile("max-tunnels = 8")
         self.reload(server, "reloaded: max-tunnels")
         self.assertTrue(isOpen(self.host, port))
+
+
+class ReloadTests(FileCase):
+    """A client's file that changes."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.serverFile()
+        _, self.control = self.serverOf()
+        self.other = LocalService(answerOther)
+        self.addCleanup(self.other.close)
+
+    def tunnels(self, more: str = "", **ports: tuple[int, int]) -> str:
+        """Write a file with tunnels: their local ports, and their public ports."""
+        tables = "".join(f"[tunnel.{name}]\nlocal = {local}\nport = {port}\n" for name, (local, port) in ports.items())
+        return self.write(
+            "bore.toml", f'server = "{self.host}:{self.control}"\nlocal-host = "127.0.0.1"\n{more}\n{tables}'
+        )
+
+    def up(self, path: str, *words: str, count: int = 1) -> Program:
+        """A client whose tunnels are up."""
+        client = self.start(bore("up", path, *words))
+        for nth in range(count):
+            client.waitFor("listening at ", after=nth)
+        return client
+
+    def test_tunnelsComeChangeAndGoAndWhatHasNotChangedIsNotInterrupted(self) -> None:
+        a, b, c = (freePort(self.host) for _ in range(3))
+        client = self.up(self.tunnels(a=(self.service.port, a), b=(self.service.port, b)), count=2)
+        visitors = [self.visitor(a), self.visitor(b)]
+        for visitor in visitors:
+            self.assertEchoes(visitor)
+        path = self.tunnels(a=(self.service.port, a), c=(self.other.port, c))
+        self.reload(client, f"{path} reloaded: 1 tunnel added, 1 tunnel removed")
+        client.waitFor(f"listening at {self.host}:{c}")
+        self.assertEqual(self.ask(c), b"other")
+        self.assertFree(b)
+        for visitor in visitors:
+            self.assertEchoes(visitor, b"and still here")
+        self.assertServes(a)
+        self.tunnels(a=(self.other.port, a), c=(self.other.port, c))
+        self.reload(client, "reloaded: 1 tunnel changed")
+        self.assertEqual(self.ask(a), b"other")
+        self.assertEchoes(visitors[0], b"to the end")
+        self.tunnels(a=(self.other.port, b), c=(self.other.port, c))
+        self.reload(client, "reloaded: 1 tunnel changed", after=1)
+        client.waitFor(f"listening at {self.host}:{b}", after=1)
+        self.assertEqual(self.ask(b), b"other")
+        self.assertFree(a)
+
+    def test_aFileWithMistakesChangesNothing(self) -> None:
+        port = freePort(self.host)
+        client = self.up(self.tunnels(a=(self.service.port, port)))
+        visitor = self.visitor(port)
+        self.assertEchoes(visitor)
+        path = self.tunnels("lanes = 'x'", a=(self.service.port, port), b=(70000, 80))
+        self.reload(client, f"{path}:3: lanes: 'x' must be a whole number from 0 to 10000000")
+        client.waitFor(f"{path}:8: tunnel.b.local: 70000 must be a number from 1 to 65535")
+        client.waitFor(f"{path} has mistakes: the settings stay as they are")
+        self.assertEchoes(visitor)
+        self.assertServes(port)
+
+    def test_whatNeedsARestartIsNamed(self) -> None:
+        port = freePort(self.host)
+        client = self.up(self.tunnels(a=(self.service.port, port)))
+        self.tunnels("lanes = 0\nmax-visitors = 7", a=(self.service.port, port))
+        self.reload(client, "reloaded: 1 tunnel changed, max-visitors")
+        client.waitFor("restart the program to change lanes")
+        self.assertServes(port)
+
+    def test_aFileThatIsWatchedIsReloadedWhenItChanges(self) -> None:
+        a, b = freePort(self.host), freePort(self.host)
+        client = self.up(self.tunnels(a=(self.service.port, a)), "--watch")
+        self.tunnels(a=(self.service.port, a), b=(self.other.port, b))
+        client.waitFor(f"listening at {self.host}:{b}")
+        self.assertEqual(self.ask(b), b"other")
+
+    def test_aPortThatIsInUseHoldsUpNoOtherTunnel(self) -> None:
+        a, b = freePort(self.host), freePort(self.host)
+        with socket.create_server((self.host, a)):
+            client = self.up(self.tunnels(a=(self.service.port, a), b=(self.service.port, b)))
+            client.waitFor("in use")
+            self.assertServes(b)
+        client.waitFor(f"listening at {self.host}:{a}")
+        self.assertServes(a)
+
+    def test_severalLocalServicesAreTunnelsAsWell(self) -> None:
+        a, b = freePort(self.host), freePort(self.host)
+        words = [f"{self.service.port}:{a}", f"127.0.0.1:{self.other.port}:{b}"]
+        client = self.start(bore("local", *words, "-l", "127.0.0.1", "-t", f"{self.host}:{self.control}"))
+        for nth in range(2):
+            client.waitFor("listening at ", after=nth)
+        self.assertServes(a)
+        self.assertEqual(self.ask(b), b"other")
+        client.process.send_signal(signal.SIGHUP)
+        client.waitFor("nothing to reload")
+
+    def test_underTwistdItIsTheSame(self) -> None:
+        a, b = freePort(self.host), freePort(self.host)
+        path = self.tunnels(a=(self.service.port, a))
+        client = self.start(twistd("-n", "--pidfile=", "bore-client", "--config", path))
+        client.waitFor(f"listening at {self.host}:{a}")
+        self.tunnels(b=(self.other.port, b))
+        self.reload(client, "reloaded: 1 tunnel added, 1 tunnel removed")
+        client.waitFor(f"listening at {self.host}:{b}")
+        self.assertFree(a)
