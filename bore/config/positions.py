@@ -66,9 +66,11 @@ def lineOf(path: Path, lines: Mapping[Path, int]) -> int | None:
     :param lines: the result of :func:`linesOf`.
     """
     while path:
+        if path in lines:
+            return lines[path]
         inside = [line for each, line in lines.items() if each[: len(path)] == path]
         if inside:
-            return lines.get(path, min(inside))
+            return min(inside)
         path = path[:-1]
     return None
 
