@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Iterator
 from contextlib import suppress
 
+from bore.config.positions import lineOf, linesOf
+from bore.options.localservice import localServiceOrTunnel
 from bore.streams.addresses import asciiName, hostPort, isLiteral, parseHostPort, parsePort
 from bore.tls import knownservers
 from bore.wire import binding, extension, messages, proxyprotocol
@@ -126,3 +130,41 @@ def knownServers(data: bytes) -> None:
     except ValueError:
         return
     assert knownservers._entry(f"{knownservers._written(server)} {key}") == (server, key)
+
+
+def localServices(data: bytes) -> None:
+    """A local service with its public port, as people write it."""
+    text = data.decode("utf-8", "surrogateescape")
+    try:
+        found = localServiceOrTunnel(text)
+    except ValueError:
+        return
+    target = found.target("localhost")
+    assert str(localServiceOrTunnel(str(target)).target("localhost")) == str(target), text
+
+
+def settingsFiles(data: bytes) -> None:
+    """The lines of keys in TOML files."""
+    try:
+        content = tomllib.loads(data.decode())
+    except (ValueError, RecursionError):
+        return
+    text = data.decode()
+    keys = set(_paths(content))
+    lines = linesOf(text)
+    assert set(lines) <= keys, set(lines) - keys
+    assert all(0 < line <= text.count("\n") + 1 for line in lines.values()), lines
+    assert {path[0] for path in keys if path} == {path[0] for path in lines}, lines
+    for path in keys:
+        assert lineOf(path, lines) is not None, path
+
+
+def _paths(value: object, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Return the paths of all keys; tables in a list have that of the list."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield (*above, name)
+            yield from _paths(inner, (*above, name))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _paths(inner, above)

@@ -26,5 +26,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
         parsers.proxyHeader,
         parsers.addresses,
         parsers.knownServers,
+        parsers.localServices,
+        parsers.settingsFiles,
     )
 }
