@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 
 from bore.client.links import Links
 from bore.client.log import logged
+from bore.client.oldstate import removeOldState
 from bore.client.outcome import Outcome
 from bore.client.reasons import describe
 from bore.client.settings import ClientSettings, ServerAddress
@@ -143,6 +144,8 @@ class ClientService(Service):
         self._reasons.clear()
         if self._gaveUp.settled:
             self._gaveUp = Outcome()
+        if self._settings.stateFolder is not None:
+            removeOldState(self._settings.stateFolder)
         self._sink.emit(Stopped())
         drained = self._visitors.relay.drain(DRAIN_TIMEOUT)
         self._links = self._visitors = None

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from bore.client.oldstate import LOCK, STATE
 from bore.events import Sink
 from bore.events.client import StateFileFailed, StateFileTaken, StateTrouble
 from bore.system.atomicfiles import makeFolder, wholeFile
@@ -92,7 +93,7 @@ class StateFile:
         self._sink = sink
         self._names = {"server": server, "local": local} | ({"tunnel": tunnel} if tunnel else {})
         longest = _LONGEST_NAME // len(self._names)
-        self._path = folder / f"{'-'.join(_plain(each, longest) for each in self._names.values())}.json"
+        self._path = folder / f"{'-'.join(_plain(each, longest) for each in self._names.values())}{STATE}"
         self._saved: Remembered | None = None
         self._lock: int | None = None
         self._ours = self._wasRead = False
@@ -141,6 +142,8 @@ class StateFile:
     def close(self) -> None:
         """Let another client use the file, until there is something to save again."""
         if self._lock is not None:
+            if self._ours:
+                _markUsed(self._lock)
             os.close(self._lock)
             self._lock = None
             self._ours = False
@@ -158,10 +161,14 @@ class StateFile:
             if self._lock is None:
                 checkFolders(self._path.parent)  # so root leaves nothing in the home of another user
                 makeFolder(self._path.parent)
-                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-                self._lock = os.open(self._path.with_suffix(".lock"), flags, 0o600)
+                self._lock = self._openLock()
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(self._lock).st_nlink == 0:  # another client has removed it meanwhile, as too old
+                os.close(self._lock)
+                self._lock = self._openLock()
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._ours = True
+            _markUsed(self._lock)
         except BlockingIOError:
             if self._trouble != "another client":
                 self._trouble = "another client"
@@ -171,6 +178,10 @@ class StateFile:
                 self._trouble = _reason(e)
                 self._failed(StateTrouble.UNUSABLE, e)
         return self._ours
+
+    def _openLock(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        return os.open(self._path.with_suffix(LOCK), flags, 0o600)
 
     def _failed(self, trouble: StateTrouble, error: OSError | ValueError | NotPrivate) -> None:
         self._sink.emit(StateFileFailed(str(self._path), trouble, _reason(error)))
@@ -195,6 +206,12 @@ class StateFile:
     def _write(self, text: str) -> None:
         with wholeFile(self._path.parent, text.encode()) as name:
             os.replace(name, self._path)
+
+
+def _markUsed(lock: int) -> None:
+    """Note that the tunnel of a lock is in use now: see :func:`bore.client.oldstate.removeOldState`."""
+    with suppress(OSError):
+        os.utime(lock)
 
 
 def _reason(error: OSError | ValueError | NotPrivate) -> str:
