@@ -71,7 +71,7 @@ class UpTests(FileCase):
         path = self.write("bore.toml", "server = 'x'\nlanes = 'many'\n[tunnel.web]\nloacl = 80\n")
         mistakes = [
             f"{path}:2: lanes: 'many' must be a whole number from 0 to 10000000",
-            f"{path}:3: tunnel.web.local: missing: local service: PORT, HOST:PORT or [ADDRESS]:PORT",
+            f"{path}:3: tunnel.web.local: missing: local service: PORT, HOST:PORT, [ADDRESS]:PORT or unix:PATH",
             f"{path}:4: tunnel.web.loacl: unknown key; did you mean 'local'?",
         ]
         for command in ("up", "check"):
