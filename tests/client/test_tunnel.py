@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import fields, replace
 from typing import cast
 from uuid import uuid4
 
@@ -13,12 +14,14 @@ from bore.client.outcome import Outcome
 from bore.client.reasons import ServerUnreachable
 from bore.client.settings import ServerAddress
 from bore.client.state import Remembered
-from bore.client.target import Target
+from bore.client.target import Target, UnixTarget
 from bore.client.tunnel import Tunnel
 from bore.client.tunnelspec import TunnelSpec
 from bore.events import Event, Sink
 from bore.events.client import LocalReached, LocalUnreachable, TurnedAway, VisitorRefused
 from bore.streams.reactor import IReactor
+from bore.wire.addressrules import AddressRules, parseNetwork
+from bore.wire.proxyprotocol import Version
 from tests.client.case import FakeDialer
 from tests.client.test_publicport import FakeMemory
 from tests.client.test_visitors import VisitorCase
@@ -30,6 +33,25 @@ class SpecTests(SynchronousTestCase):
 
     def test_aTargetIsWrittenAsPeopleWriteIt(self) -> None:
         self.assertEqual([str(Target(80)), str(Target(80, "::1"))], ["localhost:80", "[::1]:80"])
+
+    def test_aNameIsItsOwnUnlessItOnlySaysWhereTheServiceIs(self) -> None:
+        for name in ("", "80", "localhost:80"):
+            self.assertEqual(TunnelSpec(Target(80), name=name).ownName, "")
+        for name in ("web", "80:8080", "8080"):
+            self.assertEqual(TunnelSpec(Target(80), name=name).ownName, name)
+        self.assertEqual(TunnelSpec(UnixTarget("/run/x"), name="unix:/run/x").ownName, "")
+
+    def test_whatTheServerDoesNotKnowOfChangesInPlaceAndNothingElse(self) -> None:
+        spec = TunnelSpec(Target(80), name="web")
+        inPlace = {"target": UnixTarget("/x"), "proxyProtocol": Version.V2, "maxVisitors": 7}
+        others = {"port": 1, "name": "x", "rules": AddressRules((), (parseNetwork("::/0"),))}
+        for name, value in inPlace.items():
+            self.assertTrue(replace(spec, **{name: value}).isOpenAs(spec), name)  # type: ignore[arg-type]
+        for name, value in others.items():
+            self.assertFalse(replace(spec, **{name: value}).isOpenAs(spec), name)  # type: ignore[arg-type]
+        self.assertEqual(
+            {*inPlace, *others}, {each.name for each in fields(TunnelSpec)}, "each field is one or the other"
+        )
 
 
 class OutcomeTests(SynchronousTestCase):
@@ -105,6 +127,27 @@ class TunnelTests(SynchronousTestCase):
         self.tunnel.stopped()
         self.assertNoResult(self.tunnel.whenGaveUp())
         self.assertNoResult(self.tunnel.whenOpened())
+
+    def test_anotherLocalServiceTakesThePublicPortsAlong(self) -> None:
+        a, b = ServerAddress("a"), ServerAddress("b")
+        ports = [self.tunnel.publicPort(server) for server in (a, b)]
+        for port in ports:
+            port.recall()
+        before, self.memories = self.memories, {}
+        self.tunnel.change(TunnelSpec(Target(9000), 7))
+        self.assertEqual((self.tunnel.name, [port.wanted for port in ports]), ("localhost:9000", [7, 7]))
+        self.assertEqual([before[server].tunnel for server in (a, b)], [None, None])
+        self.assertEqual(
+            [self.memories[server].tunnel for server in (a, b)], [Remembered(1, None), Remembered(2, None)]
+        )
+
+    def test_whatIsForVisitorsLeavesThemWhereTheyAre(self) -> None:
+        port, local = self.tunnel.publicPort(ServerAddress("a")), self.tunnel.local
+        port.recall()
+        before = dict(self.memories)
+        self.tunnel.change(TunnelSpec(Target(8000), maxVisitors=3))
+        self.assertIs(self.tunnel.local, local)
+        self.assertEqual((self.memories, port.wanted), (before, 1))
 
     def test_eachServerHasAPublicPortOfItsOwn(self) -> None:
         ports = [self.tunnel.publicPort(ServerAddress(host)) for host in ("a", "b", "a")]
