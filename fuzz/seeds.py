@@ -91,7 +91,14 @@ def conversations() -> dict[str, list[bytes]]:
         "proofs": [each[:-1] for each in proofs],
         "proxyHeader": [b"203.0.113.9\n192.0.2.1", b"2001:db8::1\n192.0.2.1", b"::ffff:192.0.2.1%eth0\n::"],
         "addresses": [b"example.com:80", b"[2001:db8::1]:7835", "bücher.example".encode(), b"fe80::1%eth0", b"65535"],
-        "localServices": [b"80", b"5432:20432", b"nas.lan:80:8080", b"[2001:db8::1]:80:0", b"192.0.2.7:80"],
+        "localServices": [
+            b"80",
+            b"5432:20432",
+            b"nas.lan:80:8080",
+            b"[2001:db8::1]:80:0",
+            b"192.0.2.7:80",
+            b"unix:/a:80:0",
+        ],
         "settingsFiles": [
             b'server = "x"  # [a]\n[tunnel.web]\nlocal = 8000\n[tunnel."a b".c]\nd.e = { f = [1, 2] }\n',
             b'a = """\n[x]\n"""\nb = \'\'\'=\'\'\'\n[[c]]\nd = [\n  # ]\n  "]",\n]\r\n',
