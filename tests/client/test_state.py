@@ -31,8 +31,8 @@ class StateFileTests(SynchronousTestCase):
     def logged(self) -> list[str]:
         return [formatEvent(event) for event in self._events]
 
-    def file(self, server: str = "example.com:7835", local: str = "localhost:8000") -> StateFile:
-        file = StateFile(self.folder, server, local, loggingSink(FakeReactor()))
+    def file(self, server: str = "example.com:7835", local: str = "localhost:8000", tunnel: str = "") -> StateFile:
+        file = StateFile(self.folder, server, local, loggingSink(FakeReactor()), tunnel)
         self.addCleanup(file.close)
         return file
 
@@ -63,6 +63,34 @@ class StateFileTests(SynchronousTestCase):
         path = self.saved()
         self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
         self.assertEqual(stat.S_IMODE(path.parent.stat().st_mode), 0o700)
+
+    def test_eachNameOfATunnelHasItsOwn(self) -> None:
+        names = ("", "web", "x" * 500, "y" * 500)
+        for number, name in enumerate(names):
+            file = self.file("s" * 500, "l" * 500, name)
+            self.assertIsNone(file.load())
+            file.save(Remembered(number + 1, TOKEN))
+            file.close()
+        for number, name in enumerate(names):
+            self.assertEqual(self.file("s" * 500, "l" * 500, name).load(), Remembered(number + 1, TOKEN))
+        self.assertEqual(self.logged, [])
+
+    def test_whatIsForgottenIsGone(self) -> None:
+        self.saved()
+        file = self.file()
+        file.load()
+        file.forget()
+        self.assertEqual(list(self.folder.glob("*.json")), [])
+        file.forget()
+        self.assertIsNone(self.file().load())
+
+    def test_whatAnotherClientUsesIsNotForgotten(self) -> None:
+        first, second = self.file(), self.file()
+        first.load()
+        first.save(Remembered(20001, TOKEN))
+        second.load()
+        second.forget()
+        self.assertTrue(self.path().exists())
 
     def test_eachServerAndLocalPortHasItsOwn(self) -> None:
         self.saved()
