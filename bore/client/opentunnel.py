@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+
 from bore.client.dataconnections import DataConnections
 from bore.client.tunnel import Tunnel
+from bore.streams.socketoptions import pace
 from bore.wire import proxyprotocol
 from bore.wire.extension import Source
 
@@ -22,6 +25,13 @@ class OpenTunnel:
         self.tunnel = tunnel
         self.connections = connections
         self._address = (host, port)
+
+    def limit(self, server: socket.socket, local: socket.socket) -> None:
+        """Limit the rates of the two connections of a visitor, if the tunnel has a limit."""
+        rate = self.tunnel.spec.bandwidth
+        if rate:
+            pace(server, rate)
+            pace(local, rate)
 
     def header(self, source: Source | None) -> bytes:
         """

@@ -117,7 +117,10 @@ class Session:
         visitors.served(visitor.id, at, lane.socket)
         left = partial(visitors.left, visitor.id, at)
         assert self._carrier is not None
-        self._carrier.joinWithLane(Stream(local), lane, left, header=at.header(visitor.source))
+        at.limit(lane.socket, local)
+        # A lane that was limited cannot have another visitor, who might be one of another tunnel.
+        last = at.tunnel.spec.bandwidth > 0
+        self._carrier.joinWithLane(Stream(local), lane, left, header=at.header(visitor.source), last=last)
 
     def _refuse(self, reason: Failure, lane: LaneHandle, at: OpenTunnel, visitor: Visitor) -> None:
         self._visitors.unreached(visitor.id, at.tunnel, reason)

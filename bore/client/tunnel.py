@@ -12,9 +12,10 @@ from bore.client.publicport import PublicPort
 from bore.client.reasons import describe
 from bore.client.settings import ServerAddress
 from bore.client.state import Memory
+from bore.client.target import UnixTarget
 from bore.client.tunnelspec import TunnelSpec
 from bore.events import Sink
-from bore.events.client import LocalReached, LocalUnreachable
+from bore.events.client import LocalReached, LocalUnreachable, UploadsUnlimited
 from bore.streams.reactor import IReactor
 
 
@@ -48,6 +49,7 @@ class Tunnel:
         self.visitors = 0
         self.unreachable = False
         self.witness: Callable[[], None] | None = None
+        self._checkLimit()
 
     def publicPort(self, server: ServerAddress) -> PublicPort:
         """The tunnel's public port at a server."""
@@ -63,6 +65,7 @@ class Tunnel:
         again. What remembers the public port moves along with the local service.
         """
         moved = spec.target != self.spec.target
+        limited = spec.bandwidth and not self.spec.bandwidth
         self.spec = spec
         if moved:
             self.name = str(spec.target)
@@ -72,6 +75,12 @@ class Tunnel:
             port.asked = spec.port
             if moved:
                 port.move(self._memory(spec, server))
+        if moved or limited:
+            self._checkLimit()
+
+    def _checkLimit(self) -> None:
+        if self.spec.bandwidth and isinstance(self.spec.target, UnixTarget):
+            self._sink.emit(UploadsUnlimited(self.name))
 
     def whenOpened(self) -> Deferred[int]:
         """

@@ -23,6 +23,7 @@ class TunnelSpec:
     :ivar maxVisitors: the number of visitors that are served at the same time; 0: no limit.
     :ivar name: what the user calls the tunnel, unique in a client; an only tunnel needs none.
     :ivar rules: which addresses may visit; the server applies them behind its own.
+    :ivar bandwidth: bytes per second of each visitor's stream, in each direction; 0: no limit.
     """
 
     target: AnyTarget
@@ -31,6 +32,7 @@ class TunnelSpec:
     maxVisitors: int = MAX_VISITORS
     name: str = ""
     rules: AddressRules = NO_RULES
+    bandwidth: int = 0
 
     @property
     def ownName(self) -> str:
@@ -45,6 +47,7 @@ class TunnelSpec:
             target=self.target,
             proxyProtocol=self.proxyProtocol,
             maxVisitors=self.maxVisitors,
+            bandwidth=self.bandwidth,
         )
         return self == asWanted
 

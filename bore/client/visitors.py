@@ -192,6 +192,7 @@ class Visitors:
         """Join the two connections of a visitor, which is on its way no more."""
         del self._dialling[id]
         self.served(id, at, server.socket)
+        at.limit(server.socket, local.socket)
         self.relay.join(server, local, partial(self.left, id, at))
         if self._queue:
             self._serveSoon()

@@ -241,6 +241,17 @@ class StateFileTaken(Event):
 
 
 @fact
+class UploadsUnlimited(Event):
+    """
+    What visitors send to the local service of a tunnel is not limited by its bandwidth, as the system cannot do that.
+
+    It is emitted when the tunnel is made.
+    """
+
+    local: str
+
+
+@fact
 class LocalUnreachable(Event):
     """A visitor was closed, as the local service could not be reached. It is emitted each time."""
 

@@ -83,6 +83,7 @@ _KEYS: Final[tuple[Option[object], ...]] = (
     tunnels.LOCAL_HOST,
     servers.CONTROL_PORT,
     tunnels.PROXY_PROTOCOL,
+    tunnels.BANDWIDTH,
     *rules.BOTH,
     _NO_STATE,
     _NO_RECONNECT,

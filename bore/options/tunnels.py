@@ -12,6 +12,7 @@ from bore.option import Option, option, repeated
 from bore.options import common, rules, values
 from bore.options.localservice import localService, localServiceOrTunnel
 from bore.streams.addresses import parsePort
+from bore.streams.socketoptions import canPace
 from bore.wire.proxyprotocol import Version
 
 if TYPE_CHECKING:
@@ -60,8 +61,17 @@ PROXY_PROTOCOL: Final = option(
     _DEFAULTS.proxyProtocol,
 )
 
+BANDWIDTH: Final = option(
+    "--bandwidth",
+    "Limit each visitor's stream to this rate, in each direction, such as 10 MB/s",
+    values.rate,
+    "RATE",
+    None,
+    shown="unlimited",
+)
+
 #: Options that a settings file has at its top, for all tunnels, and in each table of a tunnel.
-OF_TUNNEL: Final[tuple[Option[object], ...]] = (PROXY_PROTOCOL, common.VISITORS, *rules.BOTH)
+OF_TUNNEL: Final[tuple[Option[object], ...]] = (PROXY_PROTOCOL, common.VISITORS, BANDWIDTH, *rules.BOTH)
 
 #: The keys of a tunnel whose values are more than those of an option.
 _LOCAL_KEY: Final = option(
@@ -159,4 +169,10 @@ def _spec(found: Values, name: str, target: AnyTarget, port: int) -> TunnelSpec:
 
     :raises UsageError: if options contradict each other.
     """
-    return TunnelSpec(target, port, found[PROXY_PROTOCOL], found[common.VISITORS], name, rules.tunnelRules(found))
+    rate = found[BANDWIDTH] or 0
+    if rate and not canPace():
+        raise UsageError(
+            f"{found.name(BANDWIDTH)}: this system cannot limit the rate of a connection (Linux can): leave it out"
+        )
+    own = rules.tunnelRules(found)
+    return TunnelSpec(target, port, found[PROXY_PROTOCOL], found[common.VISITORS], name, own, rate)

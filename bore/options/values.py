@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -58,6 +59,35 @@ def seconds(text: str) -> float:
 def wholeSeconds(text: str) -> int:
     """Parse a duration in whole seconds, which may be zero."""
     return _number(text, 0, _DAY, "number of seconds")
+
+
+#: The units of rates, in bytes per second.
+_RATES: Final = {
+    "B/s": 1,
+    "kB/s": 10**3,
+    "MB/s": 10**6,
+    "GB/s": 10**9,
+    "KiB/s": 1 << 10,
+    "MiB/s": 1 << 20,
+    "GiB/s": 1 << 30,
+}
+
+_RATE: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([A-Za-z/]+)")
+
+#: In bytes per second. The lowest one is a packet of the usual size in a second and a half.
+_LOWEST_RATE: Final = 10**3
+_HIGHEST_RATE: Final = 10**11
+
+
+def rate(text: str) -> int:
+    """Parse a number of bytes per second."""
+    found = _RATE.fullmatch(text)
+    if found is None or found[2] not in _RATES:
+        raise ValueError(f"must be a rate with a unit, such as 10 MB/s; units: {', '.join(_RATES)}")
+    value = round(float(found[1]) * _RATES[found[2]])
+    if not _LOWEST_RATE <= value <= _HIGHEST_RATE:
+        raise ValueError("must be a rate from 1 kB/s to 100 GB/s")
+    return value
 
 
 def count(text: str) -> int:

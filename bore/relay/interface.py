@@ -136,6 +136,7 @@ class LaneCarrier(Protocol):
         opening: bytes = b"",
         header: bytes = b"",
         giveBack: GiveBack | None = None,
+        last: bool = False,
     ) -> None:
         """
         Join a stream with a lane of this relay.
@@ -145,6 +146,7 @@ class LaneCarrier(Protocol):
         :param header: what is sent to the stream first.
         :param giveBack: called instead of ``ended``, when the lane turns out to have been dead. None: the stream is
             cut then.
+        :param last: whether the stream uses the lane up: it goes RAW at once. Only without ``giveBack``.
         """
 
 

@@ -59,13 +59,14 @@ class LanePair(CarriedPair):
     def moved(self) -> int:
         return self.plain.received + self.lane.received
 
-    def open(self, opening: bytes, early: bytes, header: bytes) -> None:
+    def open(self, opening: bytes, early: bytes, header: bytes, last: bool) -> None:
         """
         Put the plain stream on the lane, and start to move bytes.
 
         :param opening: the frame that is sent on the lane first; empty: none.
         :param early: bytes of the plain stream that were read already.
         :param header: what is sent to the plain stream first.
+        :param last: whether the lane is used up by the stream.
         """
         plain, lane, loop = self.plain, self.lane, self._relay.loop
         loop.add(plain)
@@ -82,6 +83,8 @@ class LanePair(CarriedPair):
             self._relay.couldNotJoin(e)
             self.stop(Reason.FAILED)
             return
+        if last:
+            plain.goRaw()
         lane.start()
 
     def remember(self, data: bytes) -> None:

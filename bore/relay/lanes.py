@@ -41,13 +41,14 @@ class LaneRelay(SpliceRelay):
         opening: bytes = b"",
         header: bytes = b"",
         giveBack: GiveBack | None = None,
+        last: bool = False,
     ) -> None:
         """See LaneCarrier."""
         assert isinstance(lane, Lane)
         pair = LanePair(self, self.deadlines, plain.socket, lane, giveBack)
         self._pairs[pair] = ended
         try:
-            pair.open(opening, plain.early, header)
+            pair.open(opening, plain.early, header, last)
         except Exception:
             self.failed(pair)
 

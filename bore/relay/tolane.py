@@ -106,7 +106,7 @@ class ToLane(Flow):
         else:
             self.messages += 1
             if self.received >= RAW_THRESHOLD or self.messages >= RAW_MESSAGES:
-                self._goRaw()
+                self.goRaw()
 
     def _readBehind(self, room: int) -> tuple[bytes, bool, bool]:
         """
@@ -123,7 +123,7 @@ class ToLane(Flow):
         over = not more
         return more, over and not self.wasReset, over and self.wasReset
 
-    def _goRaw(self) -> None:
+    def goRaw(self) -> None:
         """Send bare bytes from here on, unless another lane may have to be given what is sent: it is not kept then."""
         if self.pair.unproven is None:
             self.session.sent(RAW)

@@ -34,6 +34,20 @@ _LANE_KEEPALIVE_INTERVAL: Final = 5
 _LANE_KEEPALIVE_COUNT: Final = 3
 
 
+#: Linux's numbers (asm-generic/socket.h, linux/tcp.h): the socket module does not have the first one.
+_SO_MAX_PACING_RATE: Final = 47
+_TCP_NOTSENT_LOWAT: Final = 25
+
+#: An unsigned long; kernels before 5.0 read the first half of it.
+_PACING_RATE: Final = struct.Struct("@L")
+
+#: A paced socket takes as many bytes as it sends in this part of a second, and at least these, before it blocks:
+#: otherwise megabytes would wait in it.
+_UNSENT_PART: Final = 8
+_LEAST_UNSENT: Final = 1 << 16
+_MOST_UNSENT: Final = 1 << 30
+
+
 def _options(idle: int, interval: int, count: int) -> tuple[tuple[int, int, int], ...]:
     """TCP_NODELAY and keepalive, as far as the system has them."""
     named = (
@@ -84,6 +98,37 @@ def prepareStream(sock: socket.socket) -> None:
     On Linux, accepted sockets inherit this from the listening one.
     """
     _set(sock, _STREAM_OPTIONS)
+
+
+def canPace() -> bool:
+    """Whether this system can limit the rate at which a socket sends."""
+    if sys.platform != "linux":
+        return False
+    try:
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, _PACING_RATE.pack(1 << 30))
+    except OSError:
+        return False
+    return True
+
+
+def pace(sock: socket.socket, rate: int) -> None:
+    """
+    Have the kernel send at most at a rate, and take no more bytes than it sends in a short time.
+
+    The kernel spreads the bytes over time, so that the socket can be written and spliced to as any other. It does so to
+    the end of the connection. A Unix socket accepts the rate, and ignores it.
+
+    :param rate: bytes per second; see :func:`canPace`.
+    """
+    unsent = min(max(_LEAST_UNSENT, rate // _UNSENT_PART), _MOST_UNSENT)
+    options = (
+        (socket.SOL_SOCKET, _SO_MAX_PACING_RATE, _PACING_RATE.pack(rate)),
+        (socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, struct.pack("i", unsent)),
+    )
+    with contextlib.suppress(OSError):  # as in _set
+        for level, option, value in options:
+            sock.setsockopt(level, option, value)
 
 
 def closeWithReset(sock: socket.socket) -> None:

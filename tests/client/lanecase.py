@@ -28,6 +28,7 @@ class LaneCase(SynchronousTestCase):
 
     keep = 4
     maxVisitors = 100
+    bandwidth = 0
     secret: Secret | None = None
 
     def setUp(self) -> None:
@@ -37,7 +38,9 @@ class LaneCase(SynchronousTestCase):
         sink = loggingSink(self.reactor)
         self.visitors = Visitors(reactor, self.relay, 0, sink)
         self.local, self.server = FakeDialer(self), FakeDialer(self)
-        self.tunnel = makeTunnel(self.reactor, sink, proxyProtocol=Version.V1, maxVisitors=self.maxVisitors)
+        self.tunnel = makeTunnel(
+            self.reactor, sink, proxyProtocol=Version.V1, maxVisitors=self.maxVisitors, bandwidth=self.bandwidth
+        )
         self.tunnel.local = cast(Dialer, self.local)
         self._events = captureLog(self)
         connections = DataConnections(reactor, cast(Dialer, self.server), self.secret)

@@ -13,6 +13,7 @@ from bore.wire.secret import Secret
 from tests.client.case import ControlCase
 from tests.client.lanecase import TOKEN, LaneCase
 from tests.server.lanecase import FakeLane, FakeLaneRelay
+from tests.support import rateOf
 
 
 class DescriptorTests(LaneCase):
@@ -167,6 +168,36 @@ class MaxVisitorsTests(LaneCase):
             self.visit(lane)
         self.assertEqual([lane.refused for lane in lanes], [False, False, True, True])
         self.reactor.advance(20)
+
+
+class BandwidthTests(LaneCase):
+    """--bandwidth."""
+
+    bandwidth = 3_000_000
+
+    def test_bothConnectionsOfAVisitorAreLimitedAndTheLaneIsUsedUp(self) -> None:
+        self.settle()
+        lane = self.open[0]
+        self.visit(lane)
+        self.local.succeed()
+        [carried] = self.relay.carried
+        for sock in (carried.plain.socket, lane.socket):
+            self.assertEqual(rateOf(sock), 3_000_000)
+        self.assertTrue(carried.last)
+
+
+class UnlimitedTests(LaneCase):
+    """A tunnel without a limit."""
+
+    def test_nothingIsLimitedAndTheLaneIsUsedAgain(self) -> None:
+        self.settle()
+        lane = self.open[0]
+        before = rateOf(lane.socket)
+        self.visit(lane)
+        self.local.succeed()
+        [carried] = self.relay.carried
+        self.assertEqual((rateOf(lane.socket), rateOf(carried.plain.socket)), (before, before))
+        self.assertFalse(carried.last)
 
 
 class EndTests(LaneCase):

@@ -105,6 +105,16 @@ class ClientFileTests(FileCase):
         self.assertEqual(postgres, SPECS[1])
         self.assertEqual(game.target, Target(27015, "pi.lan"))
 
+    def test_aTunnelHasABandwidth(self) -> None:
+        found = self.up(
+            "server = 'x'\nbandwidth = '1 MB/s'\n[tunnel.a]\nlocal = 1\n[tunnel.b]\nlocal = 2\nbandwidth = '10 MB/s'\n"
+        )
+        self.assertEqual([each.bandwidth for each in found.tunnels], [10**6, 10**7])
+        self.assertIn(
+            "4: tunnel.a.bandwidth: 10 must be a rate with a unit, such as 10 MB/s",
+            self.mistakes("server = 'x'\n[tunnel.a]\nlocal = 1\nbandwidth = 10\n")[0],
+        )
+
     def test_aTunnelMayHaveAUnixSocketAndThenOnePort(self) -> None:
         found = self.up("server = 'x'\n[tunnel.a]\nlocal = 'unix:/run/app.sock'\nport = 80\n")
         self.assertEqual(found.tunnels, (TunnelSpec(UnixTarget("/run/app.sock"), 80, name="a"),))

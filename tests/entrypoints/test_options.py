@@ -140,6 +140,24 @@ class ClientOptionsTests(OptionsCase):
         several = local("-t", "x", BORE_LOCAL_PORT="80, 81:20081")
         self.assertEqual([(each.target, each.port) for each in several.tunnels], [(Target(80), 0), (Target(81), 20081)])
 
+    def test_theBandwidthIsARate(self) -> None:
+        for text, rate in {
+            "10 MB/s": 10**7,
+            "10MB/s": 10**7,
+            "800 kB/s": 800_000,
+            "1.5 GB/s": 1_500_000_000,
+            "10 MiB/s": 10 << 20,
+            "1 KiB/s": 1024,
+            "1000 B/s": 1000,
+            "1.1 kB/s": 1100,
+        }.items():
+            self.assertEqual(local("80", "-t", "x", "--bandwidth", text).tunnels[0].bandwidth, rate, text)
+        self.assertEqual(local("80", "-t", "x").tunnels[0].bandwidth, 0)
+        for text in ("10", "", "fast", "10 Mbit/s", "10 mb/s", "-1 MB/s", "1e9 B/s", "10  MB/s", "1. MB/s", "1,5 MB/s"):
+            self.assertUsageError("such as 10 MB/s; units: B/s, kB/s", "80", "-t", "x", f"--bandwidth={text}")
+        for text in ("0 B/s", "999 B/s", "101 GB/s"):
+            self.assertUsageError("from 1 kB/s to 100 GB/s", "80", "-t", "x", f"--bandwidth={text}")
+
     def test_aUnixSocketIsALocalService(self) -> None:
         found = local("unix:/run/a.sock", "80", "unix:/run/b.sock:20080", "-l", "nas.lan", "-t", "x").tunnels
         self.assertEqual(

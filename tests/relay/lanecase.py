@@ -163,10 +163,10 @@ class LaneCase(SynchronousTestCase):
         given = None if proved else giveBack
         self.relay.joinWithLane(Stream(inner, early), lane, self.endings.append, OPENING, giveBack=given)
 
-    def serve(self, inner: socket.socket, lane: LaneHandle, header: bytes = b"") -> None:
+    def serve(self, inner: socket.socket, lane: LaneHandle, header: bytes = b"", last: bool = False) -> None:
         """Bring a visitor to a service, as a client does."""
         self._joined.add(inner)
-        self.relay.joinWithLane(Stream(inner), lane, self.endings.append, header=header)
+        self.relay.joinWithLane(Stream(inner), lane, self.endings.append, header=header, last=last)
 
     def visit(self, proved: bool = False, size: int = 0) -> tuple[socket.socket, Lane, Hand]:
         """A visitor on a lane of ours, whose other side has received OPEN."""

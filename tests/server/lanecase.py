@@ -71,6 +71,7 @@ class OnLane:
     opening: bytes
     header: bytes
     giveBack: GiveBack | None
+    last: bool = False
 
     @property
     def who(self) -> Visitor:
@@ -113,8 +114,9 @@ class FakeLaneRelay(FakeRelay):
         opening: bytes = b"",
         header: bytes = b"",
         giveBack: GiveBack | None = None,
+        last: bool = False,
     ) -> None:
-        self.carried.append(OnLane(plain, cast(FakeLane, lane), ended, opening, header, giveBack))
+        self.carried.append(OnLane(plain, cast(FakeLane, lane), ended, opening, header, giveBack, last))
 
     def _take(self, lane: FakeLane) -> OnLane:
         [one] = [one for one in self.carried if one.lane is lane]
