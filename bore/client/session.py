@@ -15,8 +15,11 @@ from bore.client.check import Check
 from bore.client.dataconnections import DataConnections
 from bore.client.lanepool import LanePool
 from bore.client.opentunnel import OpenTunnel
+from bore.client.reasons import describe
 from bore.client.tunnel import Tunnel
 from bore.client.visitors import Visitors
+from bore.events import VisitorEnd
+from bore.events.client import TurnedAway
 from bore.relay.interface import LaneHandle, Stream
 from bore.streams.dial import TcpDialer
 from bore.streams.reactor import IReactor
@@ -97,7 +100,7 @@ class Session:
         visitors, at = self._visitors, self._tunnels[_ONLY]
         at.tunnel.noticed()
         if not visitors.admit(visitor.id, at.tunnel, id(lane)):
-            visitors.gone(visitor.id, at.tunnel)
+            visitors.gone(visitor.id, at.tunnel, TurnedAway.TOO_MANY.value)
             lane.refuse()
             return
         visitors.descriptors.opened()
@@ -112,7 +115,7 @@ class Session:
         visitors = self._visitors
         if lane.closed:
             local.close()
-            visitors.gone(visitor.id, at.tunnel)
+            visitors.gone(visitor.id, at.tunnel, VisitorEnd.LEFT_EARLY.value)
             return
         visitors.served(visitor.id, at, lane.socket)
         left = partial(visitors.left, visitor.id, at)
@@ -120,7 +123,7 @@ class Session:
         self._carrier.joinWithLane(Stream(local), lane, left, header=at.header(visitor.source))
 
     def _refuse(self, reason: Failure, lane: LaneHandle, at: OpenTunnel, visitor: Visitor) -> None:
-        self._visitors.unreached(visitor.id, at.tunnel, reason)
-        self._visitors.gone(visitor.id, at.tunnel)
+        at.tunnel.unreached(reason)
+        self._visitors.gone(visitor.id, at.tunnel, describe(reason.value))
         if not lane.closed:
             lane.refuse()

@@ -9,11 +9,9 @@ from typing import Final, Protocol
 from uuid import UUID
 
 from twisted.internet.interfaces import IDelayedCall
-from twisted.python.failure import Failure
 
 from bore.client.opentunnel import OpenTunnel
 from bore.client.patience import Patience
-from bore.client.reasons import describe
 from bore.client.tunnel import Tunnel
 from bore.client.visitor import ArrivingVisitor
 from bore.events import Sink, VisitorEnd
@@ -24,7 +22,6 @@ from bore.events.client import (
     VisitorLeft,
     VisitorRefused,
     VisitorServed,
-    VisitorUnaccepted,
     VisitorUnserved,
 )
 from bore.relay.interface import Ending, Reason, Relay, Stream
@@ -162,21 +159,13 @@ class Visitors:
         if self.sink.visitors:
             self.sink.emit(VisitorServed(str(id), at.tunnel.name))
 
-    def unreached(self, id: UUID, tunnel: Tunnel, reason: Failure) -> None:
-        """The local service could not be reached for a visitor."""
-        tunnel.unreached(reason)
-        self._unserved(id, tunnel, reason)
-
-    def unaccepted(self, id: UUID, tunnel: Tunnel, reason: Failure) -> None:
-        """The server could not be reached for a visitor."""
-        self.sink.emit(VisitorUnaccepted(tunnel.name, describe(reason.value)))
-        self._unserved(id, tunnel, reason)
-
-    def gone(self, id: UUID, tunnel: Tunnel) -> None:
+    def gone(self, id: UUID, tunnel: Tunnel, why: str) -> None:
         """A visitor that was counted is gone without being served."""
         self.count -= 1
         tunnel.visitors -= 1
-        self._since.pop(id, None)
+        if self.sink.visitors:
+            self._since.pop(id, None)
+            self.sink.emit(VisitorUnserved(str(id), tunnel.name, why))
 
     def left(self, id: UUID, at: OpenTunnel, ending: Ending) -> None:
         """A visitor that was served has left."""
@@ -205,10 +194,6 @@ class Visitors:
         self._dialling.pop(id, None)
         if self._queue:
             self._serveSoon()
-
-    def _unserved(self, id: UUID, tunnel: Tunnel, reason: Failure) -> None:
-        if self.sink.visitors:
-            self.sink.emit(VisitorUnserved(str(id), tunnel.name, describe(reason.value)))
 
     def _serveQueue(self) -> None:
         """Connect the visitors that wait, oldest first, while there is room. The server has closed the expired ones."""

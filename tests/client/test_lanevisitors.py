@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, cast
 from uuid import uuid4
 
+from bore.events import Event, VisitorEnd
+from bore.events.client import VisitorLeft, VisitorUnserved
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Descriptors, OpenCount
 from bore.wire.extension import Extended, Lane, Opened, Visitor, encode
@@ -135,6 +137,16 @@ class ServingTests(LaneCase):
                 self.assertEqual(far.recv(1), b"")
             self.lane = self.open[0]
         self.assertEqual(self.relay.carried, [])
+
+    def test_aVisitorWhoseLaneIsLostMeanwhileHasOneEnd(self) -> None:
+        events: list[Event] = []
+        self.visitors.sink.subscribe(events.append, visitors=True)
+        id = uuid4()
+        self.visit(self.lane, id)
+        self.lane.end(reset=True)
+        self.local.succeed()
+        ends = [event for event in events if isinstance(event, VisitorUnserved | VisitorLeft)]
+        self.assertEqual(ends, [VisitorUnserved(str(id), self.tunnel.name, VisitorEnd.LEFT_EARLY.value)])
 
     def test_aVisitorThatIsNoneIsRefused(self) -> None:
         for nonsense in (b"", b"null", b'{"id":"x","from":null}'):
