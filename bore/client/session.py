@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from bore.client.check import Check
@@ -107,9 +107,15 @@ class Session:
         local = visitors.patience.dial(at.tunnel.local)
         if isinstance(local, Deferred):
             arguments = (lane, at, visitor)
+            visitors.reaching.add(local)
+            local.addBoth(self._reached, local)
             local.addCallbacks(self._join, self._refuse, callbackArgs=arguments, errbackArgs=arguments)
         else:
             self._join(local, lane, at, visitor)
+
+    def _reached(self, result: socket.socket | Failure, dial: Deferred[socket.socket]) -> socket.socket | Failure:
+        self._visitors.reaching.discard(dial)
+        return result
 
     def _join(self, local: socket.socket, lane: LaneHandle, at: OpenTunnel, visitor: Visitor) -> None:
         visitors = self._visitors
@@ -123,7 +129,11 @@ class Session:
         self._carrier.joinWithLane(Stream(local), lane, left, header=at.header(visitor.source))
 
     def _refuse(self, reason: Failure, lane: LaneHandle, at: OpenTunnel, visitor: Visitor) -> None:
-        at.tunnel.unreached(reason)
-        self._visitors.gone(visitor.id, at.tunnel, describe(reason.value))
+        if reason.check(CancelledError):
+            why = VisitorEnd.STOPPED.value
+        else:
+            why = describe(reason.value)
+            at.tunnel.unreached(reason)
+        self._visitors.gone(visitor.id, at.tunnel, why)
         if not lane.closed:
             lane.refuse()

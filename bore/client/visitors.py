@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final, Protocol
 from uuid import UUID
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from bore.client.opentunnel import OpenTunnel
@@ -66,6 +67,7 @@ class Visitors:
     :param descriptors: visitors are not accepted beyond this number of open descriptors; 0: no limit.
     :ivar relay: joins the streams of all visitors.
     :ivar lanes: those of all sessions.
+    :ivar reaching: the attempts to reach a local service for a visitor on a lane.
     :ivar count: the number of visitors that are served, or on their way.
     """
 
@@ -82,6 +84,7 @@ class Visitors:
         self.patience = Patience(reactor, self._giveWay)
         self.descriptors = Descriptors(reactor, descriptors)
         self.lanes: set[Lanes] = set()
+        self.reaching: set[Deferred[socket.socket]] = set()
         self.count = 0
 
     def announced(self, id: UUID, at: OpenTunnel, source: Source | None = None) -> None:
@@ -146,6 +149,8 @@ class Visitors:
             self._looking = None
         for visitor in list(self._dialling.values()):
             visitor.stop()
+        for dial in list(self.reaching):
+            dial.cancel()
 
     def served(self, id: UUID, at: OpenTunnel, sock: socket.socket) -> None:
         """

@@ -148,6 +148,15 @@ class ServingTests(LaneCase):
         ends = [event for event in events if isinstance(event, VisitorUnserved | VisitorLeft)]
         self.assertEqual(ends, [VisitorUnserved(str(id), self.tunnel.name, VisitorEnd.LEFT_EARLY.value)])
 
+    def test_oneThatIsOnItsWayWhenTheClientStopsIsRefused(self) -> None:
+        events: list[Event] = []
+        self.visitors.sink.subscribe(events.append, visitors=True)
+        id = uuid4()
+        self.visit(self.lane, id)
+        self.visitors.stop()
+        self.assertEqual((self.local.under, self.lane.refused, self.warnings), ([], True, []))
+        self.assertEqual(events[-1], VisitorUnserved(str(id), self.tunnel.name, VisitorEnd.STOPPED.value))
+
     def test_aVisitorThatIsNoneIsRefused(self) -> None:
         for nonsense in (b"", b"null", b'{"id":"x","from":null}'):
             self.lanes.opened(self.lane, nonsense)
