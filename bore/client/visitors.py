@@ -135,7 +135,7 @@ class Visitors:
         Idle lanes give way first. Streams that only linger do so last, because an answer may still be on its way.
         """
         while not self.descriptors.has(wanted) and self._giveWay():
-            pass
+            self.descriptors.closed()
         if self.descriptors.has(wanted) or (self.relay.relieve() and self.descriptors.has(wanted)):
             return True
         self.sink.emit(NoDescriptors(self.descriptors.limit))

@@ -96,6 +96,12 @@ class DescriptorTests(LaneCase):
         self.assertFalse(self.visitors.hasDescriptors(2))
         self.assertEqual(relieved, [[]])
 
+    def test_noMoreGiveWayThanNeededWhereCountingIsSlow(self) -> None:
+        self.others = 75
+        self.visitors.descriptors = Descriptors(self.reactor, 80, OpenCount(lambda: 0, self.descriptors))
+        self.assertTrue(self.visitors.hasDescriptors(2))
+        self.assertEqual(len(self.open), 3)
+
 
 class ServingTests(LaneCase):
     """Visitors on lanes."""
