@@ -48,6 +48,17 @@ def eventually(condition: Callable[[], bool], what: str, seconds: float = PATIEN
     return time.monotonic() - begin
 
 
+#: How long an idle machine takes to start a program like ours, at most, in seconds.
+_IDLE_START: Final = 0.6
+
+
+def slowness() -> float:
+    """How many times longer than an idle machine this one takes now to start a program like ours; at least 1."""
+    begin = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import twisted.internet.reactor, OpenSSL"], check=True)
+    return max(1.0, (time.monotonic() - begin) / _IDLE_START)
+
+
 def connect(host: str, port: int, timeout: float = PATIENCE) -> socket.socket:
     """A connected blocking socket. If it is reset so soon that connecting tells, reading from it tells as well."""
     try:

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import bore.events
 from bore.events import Event, Sink, VisitorEvent, client, fact, server
+from bore.logs import observers
 
 
 def eventsIn(*modules: ModuleType) -> list[type[Event]]:
@@ -80,7 +81,8 @@ class VocabularyTests(SynchronousTestCase):
                     self.assertTrue(issubclass(kind, VALUES), f"{each.__name__}.{name}: {kind}")
 
     def test_noFieldHasANameThatTheLogKeepsForItself(self) -> None:
-        taken = {"format", "message", "time", "level", "system", "isError", "announce"}
+        taken = observers.RESERVED
+        self.assertLessEqual({"time", "level", "source", "message", "format", "system", "announce"}, taken)
         for each in ALL:
             self.assertEqual({field.name for field in fields(each)} & taken, set(), each.__name__)  # type: ignore[arg-type]
 

@@ -120,7 +120,7 @@ class ClientLog:
         self._log = Logger("bore.client")
         self._bursts: dict[type[Event], Burst] = {}
         self._overflows: dict[tuple[str, str], Overflow] = {}
-        self._ignoring = False
+        self._ignoring = self._stopped = False
 
     def __call__(self, event: Event) -> None:
         kind = type(event)
@@ -140,6 +140,7 @@ class ClientLog:
         match event:
             case facts.Connected():
                 self._ignoring = False
+                self._begin()
             case facts.MessageIgnored():
                 if not self._ignoring:  # once for each connection
                     self._ignoring = True
@@ -176,14 +177,22 @@ class ClientLog:
 
     def _overflow(self, text: str, local: str) -> Overflow:
         if (text, local) not in self._overflows:
-            self._overflows[text, local] = Overflow(self._clock, text)
+            self._overflows[text, local] = made = Overflow(self._clock, text)
+            if self._stopped:
+                made.end()
         return self._overflows[text, local]
 
+    def _begin(self) -> None:
+        """After a stop, log what comes by the thousand again."""
+        if self._stopped:
+            self._stopped = False
+            self._overflows.clear()
+
     def _stop(self) -> None:
-        """Log the sums that were not logged yet, and leave no timer."""
+        """Log the sums that were not logged yet; visitors that come or fail from now on have no line and no timer."""
+        self._stopped = True
         for overflow in self._overflows.values():
             overflow.end()
-        self._overflows.clear()
 
 
 def _named(text: str, tunnel: object) -> str:

@@ -8,15 +8,18 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from bore.client.check import Check
 from bore.client.dataconnections import DataConnections
 from bore.client.lanepool import LanePool
 from bore.client.opentunnel import OpenTunnel
+from bore.client.reasons import describe
 from bore.client.tunnel import Tunnel
 from bore.client.visitors import Visitors
+from bore.events import VisitorEnd
+from bore.events.client import TurnedAway
 from bore.relay.interface import LaneHandle, Stream
 from bore.streams.dial import TcpDialer
 from bore.streams.reactor import IReactor
@@ -97,22 +100,28 @@ class Session:
         visitors, at = self._visitors, self._tunnels[_ONLY]
         at.tunnel.noticed()
         if not visitors.admit(visitor.id, at.tunnel, id(lane)):
-            visitors.gone(visitor.id, at.tunnel)
+            visitors.gone(visitor.id, at.tunnel, TurnedAway.TOO_MANY.value)
             lane.refuse()
             return
         visitors.descriptors.opened()
         local = visitors.patience.dial(at.tunnel.local)
         if isinstance(local, Deferred):
             arguments = (lane, at, visitor)
+            visitors.reaching.add(local)
+            local.addBoth(self._reached, local)
             local.addCallbacks(self._join, self._refuse, callbackArgs=arguments, errbackArgs=arguments)
         else:
             self._join(local, lane, at, visitor)
+
+    def _reached(self, result: socket.socket | Failure, dial: Deferred[socket.socket]) -> socket.socket | Failure:
+        self._visitors.reaching.discard(dial)
+        return result
 
     def _join(self, local: socket.socket, lane: LaneHandle, at: OpenTunnel, visitor: Visitor) -> None:
         visitors = self._visitors
         if lane.closed:
             local.close()
-            visitors.gone(visitor.id, at.tunnel)
+            visitors.gone(visitor.id, at.tunnel, VisitorEnd.LEFT_EARLY.value)
             return
         visitors.served(visitor.id, at, lane.socket)
         left = partial(visitors.left, visitor.id, at)
@@ -123,7 +132,11 @@ class Session:
         self._carrier.joinWithLane(Stream(local), lane, left, header=at.header(visitor.source), last=last)
 
     def _refuse(self, reason: Failure, lane: LaneHandle, at: OpenTunnel, visitor: Visitor) -> None:
-        self._visitors.unreached(visitor.id, at.tunnel, reason)
-        self._visitors.gone(visitor.id, at.tunnel)
+        if reason.check(CancelledError):
+            why = VisitorEnd.STOPPED.value
+        else:
+            why = describe(reason.value)
+            at.tunnel.unreached(reason)
+        self._visitors.gone(visitor.id, at.tunnel, why)
         if not lane.closed:
             lane.refuse()

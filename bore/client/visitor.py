@@ -11,7 +11,10 @@ from twisted.python.failure import Failure
 
 from bore.client.opentunnel import OpenTunnel
 from bore.client.patience import Patience
+from bore.client.reasons import describe
 from bore.client.tunnel import Tunnel
+from bore.events import Sink, VisitorEnd
+from bore.events.client import TurnedAway, VisitorUnaccepted
 from bore.relay.interface import Stream
 from bore.wire.extension import Source
 from bore.wire.messages import Accept
@@ -21,20 +24,15 @@ class VisitorOwner(Protocol):
     """What knows the visitors that are on their way."""
 
     patience: Patience
+    sink: Sink
 
     def join(self, id: UUID, at: OpenTunnel, server: Stream, local: Stream) -> None:
         """Join the two connections of a visitor, which is on its way no more."""
 
-    def unreached(self, id: UUID, tunnel: Tunnel, reason: Failure) -> None:
-        """The local service could not be reached for a visitor."""
-
-    def unaccepted(self, id: UUID, tunnel: Tunnel, reason: Failure) -> None:
-        """The server could not be reached for a visitor."""
-
     def settled(self, id: UUID) -> None:
         """A visitor is on its way no more, and will not be joined."""
 
-    def gone(self, id: UUID, tunnel: Tunnel) -> None:
+    def gone(self, id: UUID, tunnel: Tunnel, why: str) -> None:
         """A visitor was not served."""
 
 
@@ -58,7 +56,7 @@ class ArrivingVisitor:
         "_owner",
         "_reached",
         "_reaching",
-        "_refused",
+        "_refusal",
         "_server",
         "_source",
         "_stopped",
@@ -71,7 +69,7 @@ class ArrivingVisitor:
         self._source = source
         self._server: Stream | None = None
         self._local: socket.socket | None = None
-        self._refused = not welcome
+        self._refusal = "" if welcome else TurnedAway.TOO_MANY.value
         self._stopped = False
         self._reached = False
         self._reaching: Deferred[None] | None = None
@@ -79,7 +77,7 @@ class ArrivingVisitor:
 
     def start(self) -> None:
         """Make both connections."""
-        local = None if self._refused else self._owner.patience.dial(self._at.tunnel.local)
+        local = None if self._refusal else self._owner.patience.dial(self._at.tunnel.local)
         if isinstance(local, Deferred):
             self._reaching = local.addCallbacks(self._localReached, self._localFailed)
         else:
@@ -103,7 +101,7 @@ class ArrivingVisitor:
     def stop(self) -> None:
         """Close what is open."""
         self._stopped = True
-        self._owner.gone(self._id, self._at.tunnel)
+        self._owner.gone(self._id, self._at.tunnel, self._refusal or VisitorEnd.STOPPED.value)
         self._owner.settled(self._id)
         for step in (self._reaching, self._accepting):
             if step is not None:
@@ -132,7 +130,8 @@ class ArrivingVisitor:
     def _acceptFailed(self, reason: Failure) -> None:
         if self._stopped or reason.check(CancelledError):
             return
-        self._owner.unaccepted(self._id, self._at.tunnel, reason)
+        self._refusal = describe(reason.value)
+        self._owner.sink.emit(VisitorUnaccepted(self._at.tunnel.name, self._refusal))
         self.stop()
 
     def _localReached(self, local: socket.socket) -> None:
@@ -142,15 +141,15 @@ class ArrivingVisitor:
     def _localFailed(self, reason: Failure) -> None:
         if self._stopped:
             return
-        self._owner.unreached(self._id, self._at.tunnel, reason)
-        self._refused = True
+        self._at.tunnel.unreached(reason)
+        self._refusal = describe(reason.value)
         self._join()
 
     def _join(self) -> None:
         """Go on, if both connections have got as far as they can."""
         if self._server is None:
             return
-        if self._refused:
+        if self._refusal:
             self.stop()
         elif self._local is not None:
             server = Stream(self._server.socket, self._at.header(self._source) + self._server.early)

@@ -8,12 +8,11 @@ from functools import partial
 from typing import Final, Protocol
 from uuid import UUID
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
-from twisted.python.failure import Failure
 
 from bore.client.opentunnel import OpenTunnel
 from bore.client.patience import Patience
-from bore.client.reasons import describe
 from bore.client.tunnel import Tunnel
 from bore.client.visitor import ArrivingVisitor
 from bore.events import Sink, VisitorEnd
@@ -24,7 +23,6 @@ from bore.events.client import (
     VisitorLeft,
     VisitorRefused,
     VisitorServed,
-    VisitorUnaccepted,
     VisitorUnserved,
 )
 from bore.relay.interface import Ending, Reason, Relay, Stream
@@ -68,6 +66,7 @@ class Visitors:
     :param descriptors: visitors are not accepted beyond this number of open descriptors; 0: no limit.
     :ivar relay: joins the streams of all visitors.
     :ivar lanes: those of all sessions.
+    :ivar reaching: the attempts to reach a local service for a visitor on a lane.
     :ivar count: the number of visitors that are served, or on their way.
     """
 
@@ -83,6 +82,7 @@ class Visitors:
         self.patience = Patience(reactor, self._giveWay)
         self.descriptors = Descriptors(reactor, descriptors)
         self.lanes: set[Lanes] = set()
+        self.reaching: set[Deferred[socket.socket]] = set()
         self.count = 0
 
     def announced(self, id: UUID, at: OpenTunnel, source: Source | None = None) -> None:
@@ -131,7 +131,7 @@ class Visitors:
         Idle lanes give way first. Streams that only linger do so last, because an answer may still be on its way.
         """
         while not self.descriptors.has(wanted) and self._giveWay():
-            pass
+            self.descriptors.closed()
         if self.descriptors.has(wanted) or (self.relay.relieve() and self.descriptors.has(wanted)):
             return True
         self.sink.emit(NoDescriptors(self.descriptors.limit))
@@ -145,6 +145,8 @@ class Visitors:
             self._looking = None
         for visitor in list(self._dialling.values()):
             visitor.stop()
+        for dial in list(self.reaching):
+            dial.cancel()
 
     def served(self, id: UUID, at: OpenTunnel, sock: socket.socket) -> None:
         """
@@ -158,21 +160,13 @@ class Visitors:
         if self.sink.visitors:
             self.sink.emit(VisitorServed(str(id), at.tunnel.name))
 
-    def unreached(self, id: UUID, tunnel: Tunnel, reason: Failure) -> None:
-        """The local service could not be reached for a visitor."""
-        tunnel.unreached(reason)
-        self._unserved(id, tunnel, reason)
-
-    def unaccepted(self, id: UUID, tunnel: Tunnel, reason: Failure) -> None:
-        """The server could not be reached for a visitor."""
-        self.sink.emit(VisitorUnaccepted(tunnel.name, describe(reason.value)))
-        self._unserved(id, tunnel, reason)
-
-    def gone(self, id: UUID, tunnel: Tunnel) -> None:
+    def gone(self, id: UUID, tunnel: Tunnel, why: str) -> None:
         """A visitor that was counted is gone without being served."""
         self.count -= 1
         tunnel.visitors -= 1
-        self._since.pop(id, None)
+        if self.sink.visitors:
+            self._since.pop(id, None)
+            self.sink.emit(VisitorUnserved(str(id), tunnel.name, why))
 
     def left(self, id: UUID, at: OpenTunnel, ending: Ending) -> None:
         """A visitor that was served has left."""
@@ -202,10 +196,6 @@ class Visitors:
         self._dialling.pop(id, None)
         if self._queue:
             self._serveSoon()
-
-    def _unserved(self, id: UUID, tunnel: Tunnel, reason: Failure) -> None:
-        if self.sink.visitors:
-            self.sink.emit(VisitorUnserved(str(id), tunnel.name, describe(reason.value)))
 
     def _serveQueue(self) -> None:
         """Connect the visitors that wait, oldest first, while there is room. The server has closed the expired ones."""

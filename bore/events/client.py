@@ -10,7 +10,8 @@ Fields that several of them have:
 - ``id``: what names a visitor, at the server, too (a UUID).
 - ``why``, ``error``, ``reason``: the cause, in a few words, for people.
 
-Each :class:`VisitorServed` is followed by exactly one :class:`VisitorLeft`.
+Each :class:`VisitorCame` is followed by exactly one :class:`VisitorUnserved`, or by one :class:`VisitorServed` and one
+:class:`VisitorLeft`.
 """
 # Longer than 300 lines: one list, and no behaviour.
 

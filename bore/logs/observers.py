@@ -35,6 +35,13 @@ _INTERNAL: Final = frozenset(
 )
 
 
+#: Keys of each JSON object, whatever the event is.
+_COMMON: Final = ("time", "level", "source", "message")
+
+#: Names that a field of an event must not have: it would be left out.
+RESERVED: Final = _INTERNAL.union(_COMMON)
+
+
 def text(event: LogEvent) -> str:
     """
     Format an event as one line of text, without its time.
@@ -96,12 +103,9 @@ class JSONObserver:
         self._file = file
 
     def __call__(self, event: LogEvent) -> None:
-        entry: dict[str, object] = {
-            "time": _time(event).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "level": levelOf(event),
-            "source": event.get("log_namespace", ""),
-            "message": text(event),
-        }
+        time = _time(event).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        common = time, levelOf(event), event.get("log_namespace", ""), text(event)
+        entry: dict[str, object] = dict(zip(_COMMON, common, strict=True))
         for key, value in _fields(event).items():
             entry.setdefault(key, value if isinstance(value, str | int | float | bool | None) else str(value))
         self._file.write(json.dumps(entry) + "\n")

@@ -192,11 +192,7 @@ class ControlProtocol(Protocol):
         """The connection is lost: connectionLost follows."""
 
     def _read(self, data: bytes, counted: bool = False) -> None:
-        """
-        Follow what the client sends.
-
-        :param counted: if this is a wrong secret, it is counted already.
-        """
+        """Follow what the client sends; a wrong secret in it may be counted already."""
         self._counted = counted
         self._inflow.received(self._wire.feed(data), len(data))
         self._goOn()
@@ -229,12 +225,14 @@ class ControlProtocol(Protocol):
             self._delayed = later(seconds, self._readNow, data)
 
     def _readNow(self, data: bytes) -> None:
+        self._delayed = None
         self.transport.resumeProducing()
         self._read(data, counted=True)
 
     def _stopWaiting(self) -> None:
-        if self._delayed is not None and self._delayed.active():
-            self._delayed.cancel()
+        delayed, self._delayed = self._delayed, None  # without this cycle of references, we are freed at once
+        if delayed is not None and delayed.active():
+            delayed.cancel()
 
     def _follow(self, event: ServerEvent) -> None:
         context = self._context

@@ -115,6 +115,7 @@ class LanePool:
     def close(self) -> None:
         """Close idle lanes, and the others when their visitors have left: the session is over."""
         self._open = False
+        self._nextVisitor = _none  # the lanes in use keep the pool, which keeps nothing else of the session
         while self._idle:
             self._take(next(reversed(self._idle))).end(reset=False)
 
@@ -185,6 +186,10 @@ class LanePool:
         del self._idle[lane]
         self._budget.count -= 1
         return lane
+
+
+def _none() -> None:
+    """Replace a callback whose owner is gone."""
 
 
 class LanePools:

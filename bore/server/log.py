@@ -203,7 +203,9 @@ class ServerLog:
                 raise AssertionError(f"no line for {event}")
 
     def _closed(self, event: facts.TunnelClosed) -> None:
-        self._visitors.pop(event.port, None)
+        lines = self._visitors.pop(event.port, None)
+        if lines is not None:
+            lines.stop()
         text = _CLOSED.get(event.reason)
         if event.reason is TunnelEnd.SESSION_CLOSED:
             self._tunnels.info(event.network, _CLOSED[event.reason], **fieldsOf(event))

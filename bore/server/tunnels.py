@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bore.events import Sink
-from bore.events.server import Limit, LimitReached, Loss, TunnelClosed, TunnelEnd, TunnelLost
+from bore.events.server import Limit, LimitReached, Loss, TunnelBack, TunnelClosed, TunnelEnd, TunnelLost
 from bore.server.claim import Claim, Outcome
 from bore.server.entrance import Entrance
 from bore.server.registry import Grant, Registry
@@ -148,6 +148,7 @@ class Tunnels:
         if former is not None:
             former.takeAway(tunnel, TakenOver())
         if wanted and claim.abandoned is not None:
+            self._sink.emit(TunnelBack(tunnel.port, claim.owner.peer, claim.owner.source))  # and lost at once
             self.lost(tunnel, Loss.GONE, canResume=claim.abandoned is Outcome.KEPT)
         claim.checkAwaited()
         return tunnel if wanted else None

@@ -111,8 +111,8 @@ class Descriptors:
     """
     The descriptors for visitors.
 
-    It is told of those that are opened, and assumes that none is ever closed. Only when none would be left does it
-    count; so it costs nothing while there are many.
+    It is told of those that are opened, and assumes that none is closed, apart from those that are closed to free a
+    descriptor. Only when none would be left does it count; so it costs nothing while there are many.
 
     :param limit: how many may be open; 0: unlimited.
     :param count: how many are open.
@@ -136,6 +136,10 @@ class Descriptors:
     def opened(self, count: int = 1) -> None:
         """Note that descriptors were opened, or are about to be."""
         self._count.open += count
+
+    def closed(self) -> None:
+        """Note that a descriptor was closed to free it: where counting is slow, the next count is later."""
+        self._count.open -= 1
 
     def has(self, wanted: int) -> bool:
         """Whether a number of descriptors may be opened."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, cast
 from uuid import uuid4
 
+from bore.events import Event, VisitorEnd
+from bore.events.client import VisitorLeft, VisitorUnserved
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Descriptors, OpenCount
 from bore.wire.extension import Extended, Lane, Opened, Visitor, encode
@@ -95,6 +97,12 @@ class DescriptorTests(LaneCase):
         self.assertFalse(self.visitors.hasDescriptors(2))
         self.assertEqual(relieved, [[]])
 
+    def test_noMoreGiveWayThanNeededWhereCountingIsSlow(self) -> None:
+        self.others = 75
+        self.visitors.descriptors = Descriptors(self.reactor, 80, OpenCount(lambda: 0, self.descriptors))
+        self.assertTrue(self.visitors.hasDescriptors(2))
+        self.assertEqual(len(self.open), 3)
+
 
 class ServingTests(LaneCase):
     """Visitors on lanes."""
@@ -136,6 +144,25 @@ class ServingTests(LaneCase):
                 self.assertEqual(far.recv(1), b"")
             self.lane = self.open[0]
         self.assertEqual(self.relay.carried, [])
+
+    def test_aVisitorWhoseLaneIsLostMeanwhileHasOneEnd(self) -> None:
+        events: list[Event] = []
+        self.visitors.sink.subscribe(events.append, visitors=True)
+        id = uuid4()
+        self.visit(self.lane, id)
+        self.lane.end(reset=True)
+        self.local.succeed()
+        ends = [event for event in events if isinstance(event, VisitorUnserved | VisitorLeft)]
+        self.assertEqual(ends, [VisitorUnserved(str(id), self.tunnel.name, VisitorEnd.LEFT_EARLY.value)])
+
+    def test_oneThatIsOnItsWayWhenTheClientStopsIsRefused(self) -> None:
+        events: list[Event] = []
+        self.visitors.sink.subscribe(events.append, visitors=True)
+        id = uuid4()
+        self.visit(self.lane, id)
+        self.visitors.stop()
+        self.assertEqual((self.local.under, self.lane.refused, self.warnings), ([], True, []))
+        self.assertEqual(events[-1], VisitorUnserved(str(id), self.tunnel.name, VisitorEnd.STOPPED.value))
 
     def test_aVisitorThatIsNoneIsRefused(self) -> None:
         for nonsense in (b"", b"null", b'{"id":"x","from":null}'):

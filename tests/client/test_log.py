@@ -292,6 +292,15 @@ class BurstTests(LogCase):
 
     def test_afterTheEndItLogsAgain(self) -> None:
         for _ in range(2):
+            self.log(Connected(A))
             self.log(VisitorUnaccepted(LOCAL, "refused"))
             self.assertEqual(len(self.takeLines()), 1)
             self.log(Stopped())
+
+    def test_aVisitorThatFailsAfterTheEndHasNoLineAndNoTimer(self) -> None:
+        self.log(LocalUnreachable(LOCAL, "refused"))
+        self.log(Stopped())
+        self.takeLines()
+        for event in (LocalUnreachable(LOCAL, "refused"), VisitorUnaccepted(LOCAL, "refused"), LocalReached(LOCAL)):
+            self.log(event)
+        self.assertEqual((self.takeLines(), self.clock.getDelayedCalls()), ((), []))

@@ -14,6 +14,8 @@ from bore.client.dataconnections import DataConnections
 from bore.client.opentunnel import OpenTunnel
 from bore.client.tunnel import Tunnel
 from bore.client.visitors import Visitors
+from bore.events import Event, VisitorEnd, VisitorEvent
+from bore.events.client import TurnedAway, VisitorLeft, VisitorUnserved
 from bore.relay.interface import Reason
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
@@ -177,6 +179,48 @@ class QueueTests(VisitorCase):
         self.visitors.stop()
         self.reactor.advance(20)
         self.assertEqual(self.server.count, 5)
+
+
+class FinalEventTests(VisitorCase):
+    """Each visitor that came has one end."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.ends: list[VisitorEvent] = []
+        self.sink.subscribe(self.keep, visitors=True)
+
+    def keep(self, event: Event) -> None:
+        if isinstance(event, VisitorUnserved | VisitorLeft):
+            self.ends.append(event)
+
+    def unserved(self, id: UUID, error: str) -> VisitorUnserved:
+        return VisitorUnserved(str(id), self.tunnel.name, error)
+
+    def test_oneThatIsServedLeaves(self) -> None:
+        self.announce()
+        self.connect(1)
+        self.assertEqual(self.ends, [])
+        self.leave(1)
+        self.assertEqual([type(each) for each in self.ends], [VisitorLeft])
+
+    def test_oneThatIsOneTooManyIsNotServed(self) -> None:
+        self.visitors._maxVisitors = 1
+        ids = self.announce(2)
+        self.connect(1)
+        self.server.succeed()
+        self.assertEqual(self.ends, [self.unserved(ids[1], TurnedAway.TOO_MANY.value)])
+
+    def test_oneForWhichNeitherEndCanBeReachedIsNotServedOnce(self) -> None:
+        [id] = self.announce()
+        self.local.fail()
+        self.assertEqual(self.ends, [])
+        self.server.fail()
+        self.assertEqual(self.ends, [self.unserved(id, "connection refused")])
+
+    def test_oneThatIsOnItsWayWhenTheProgramStopsIsNotServed(self) -> None:
+        [id] = self.announce()
+        self.visitors.stop()
+        self.assertEqual(self.ends, [self.unserved(id, VisitorEnd.STOPPED.value)])
 
 
 class DescriptorTests(VisitorCase):

@@ -28,7 +28,7 @@ class PinTests(TlsCase):
         [said] = complaints(client)
         self.assertIn("trusted on first use", said)
         self.assertIn(self.key, said)
-        self.assertIn(str(self.pins), client.waitFor("written down"))
+        self.assertIn(str(self.pins), client.waitFor("was added to"))
         self.assertEqual((self.pins.read_text(), self.pins.stat().st_mode & 0o777), (self.line, 0o600))
         client.kill()
         client, _ = self.tlsClient(self.control)

@@ -24,6 +24,7 @@ from bore.wire.messages import Hello
 from bore.wire.messages import encode as encodeBase
 from tests.fakes import FakeReactor, FakeTransport
 from tests.ports import loopbackHost
+from tests.server.balance import Balance
 from tests.server.case import FakeRelay
 from tests.server.claimcase import SlowRegistry
 
@@ -73,7 +74,10 @@ class World:
         self.registry = UnreliableRegistry(LocalRegistry(reactor, LEASE))
         relay = FakeRelay(reactor)
         options = ServerSettings(LOWEST, HIGHEST, bindTunnels=host, lease=LEASE)
-        self.server = Server(reactor, Sink(), options, relay, registry=self.registry)
+        sink = Sink()
+        self.balance = Balance()
+        sink.subscribe(self.balance, visitors=True)
+        self.server = Server(reactor, sink, options, relay, registry=self.registry)
         self.clients: list[tuple[ControlProtocol, FakeTransport]] = []
         self.tokens: list[str] = []
 
@@ -147,6 +151,7 @@ class ClaimSequenceTests(SynchronousTestCase):
             world.registry.answer()
         world.reactor.pump([0.5] * (2 * LEASE + 2))
         self.assertEqual((len(world.server.tunnels), len(world.registry.registry)), (0, 0))
+        world.balance.assertEnded()
         self.assertEqual((world.server.tunnels._claims, world.server.tunnels._bySource), (set(), {}))
         self.assertEqual((world.reactor.getReaders(), world.reactor.getDelayedCalls()), ([], []))
         self.flushLoggedErrors(ConnectionLost)

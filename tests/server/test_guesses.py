@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import weakref
 from uuid import UUID, uuid4
 
 from twisted.internet.task import Clock
@@ -148,6 +150,22 @@ class RateTests(GuessingCase):
             self.assertEqual(len(self.reactor.getDelayedCalls()), before)
             self.reactor.advance(LONGEST_WAIT)
             self.assertNotIn(b'{"Hello":', transport.takeWritten())
+
+    def test_aConnectionThatWasDelayedIsFreedAtOnceWhenItEnds(self) -> None:
+        self.exhaust()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        delayed = []
+        for _ in range(6):  # the last ones are not checked
+            protocol, _, id = self.challenged()
+            protocol.dataReceived(encode(Authenticate(proveBase(WRONG, id))) + encode(Hello(0)))
+            delayed.append(protocol)
+        self.reactor.pump([0.1] * 25)
+        for protocol in delayed:
+            self.lose(protocol)
+        gone = [weakref.ref(protocol) for protocol in delayed]
+        del protocol, delayed
+        self.assertEqual([each() for each in gone], [None] * 6)
 
     def shutDown(self, protocol: ControlProtocol) -> None:
         protocol.refuse(ShuttingDown())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import cast
 
 from bore.server.server import Server
@@ -199,6 +201,16 @@ class EndTests(LaneCase):
         self.assertOver()
         self.come()
         self.assertEqual(self.busy, [fresh])
+
+    def test_itsLanesInUseDoNotKeepItsControlConnection(self) -> None:
+        self.lose(self.protocol)
+        self.transport.unregisterProducer()  # as a transport does at its end
+        gone = weakref.ref(self.protocol)
+        gc.disable()
+        self.addCleanup(gc.enable)
+        del self.protocol
+        self.assertIsNone(gone())
+        self.assertEqual(self.busy, [self.used])
 
     def test_aVisitorThatWaitsForALaneWaitsForTheNextSession(self) -> None:
         self.come()

@@ -177,9 +177,9 @@ class LinesTests(LogCase):
     def test_aTunnelThatIsClosedLeavesItsSumsAndNothingElse(self) -> None:
         for _ in range(2):
             self.log(facts.VisitorRefused(7, "192.0.2.1", TurnedAway.NO_CLIENT, 0))
-        self.log(facts.TunnelClosed(7, "192.0.2.1", TunnelEnd.NOT_KEPT))
+        self.log(facts.TunnelClosed(7, "192.0.2.1", TunnelEnd.STOPPED))
         self.assertEqual(self.log._visitors, {})
-        self.clock.pump([1.0] * 20)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertTrue(self.lines()[-1].endswith("(2 times)"))
 
     def test_visitorsThatAreHeldBackAreReportedOnceForABurst(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bore.events import Event
+from bore.events.server import TunnelBack, TunnelLost
 from bore.server.session import CLAIM_TIMEOUT
 from bore.wire.extension import Goodbye, encode
 from tests.ports import freePort
@@ -57,6 +59,17 @@ class ResumeTests(ClaimCase):
         self.registry.answer()
         self.assertEqual(self.opened(transport).resume, self.token)
         self.assertTrue(isOpen(self.host, self.port))
+
+    def test_aTunnelWithoutASessionIsBackBeforeItIsLostAgain(self) -> None:
+        protocol, _ = self.claim(self.token)
+        self.lose(self.protocol)
+        self.lose(protocol)
+        events: list[Event] = []
+        self.sink.subscribe(events.append)
+        self.registry.answer()
+        self.assertEqual([type(event) for event in events], [TunnelBack, TunnelLost])
+        self.reactor.advance(self.lease)
+        self.assertNothingIsLeft()
 
     def test_aTunnelThatIsClosedMeanwhileIsOpenedAnew(self) -> None:
         _, transport = self.claim(self.token)
