@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 from uuid import uuid4
 
@@ -211,6 +212,18 @@ class BandwidthTests(LaneCase):
         for sock in (carried.plain.socket, lane.socket):
             self.assertEqual(rateOf(sock), 3_000_000)
         self.assertTrue(carried.last)
+
+    def test_anotherLimitIsThatOfTheNextVisitors(self) -> None:
+        self.settle()
+        first, second, *_ = self.open
+        self.visit(first)
+        self.local.succeed()
+        self.tunnel.spec = replace(self.tunnel.spec, bandwidth=0)
+        self.visit(second)
+        self.local.succeed()
+        self.assertEqual([each.last for each in self.relay.carried], [True, False])
+        self.assertEqual(rateOf(first.socket), 3_000_000)
+        self.assertNotEqual(rateOf(second.socket), 3_000_000)
 
 
 class UnlimitedTests(LaneCase):

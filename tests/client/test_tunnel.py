@@ -43,7 +43,7 @@ class SpecTests(SynchronousTestCase):
 
     def test_whatTheServerDoesNotKnowOfChangesInPlaceAndNothingElse(self) -> None:
         spec = TunnelSpec(Target(80), name="web")
-        inPlace = {"target": UnixTarget("/x"), "proxyProtocol": Version.V2, "maxVisitors": 7}
+        inPlace = {"target": UnixTarget("/x"), "proxyProtocol": Version.V2, "maxVisitors": 7, "bandwidth": 1000}
         others = {"port": 1, "name": "x", "rules": AddressRules((), (parseNetwork("::/0"),))}
         for name, value in inPlace.items():
             self.assertTrue(replace(spec, **{name: value}).isOpenAs(spec), name)  # type: ignore[arg-type]

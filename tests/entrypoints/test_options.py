@@ -10,6 +10,7 @@ from bore.client.target import Target, UnixTarget
 from bore.client.tunnelspec import TunnelSpec
 from bore.commandline import Command
 from bore.logs.settings import LogSettings
+from bore.options import tunnels
 from bore.options.check import checkCommand
 from bore.options.client import ClientCommand, clientCommand, upCommand
 from bore.options.demo import demoCommand
@@ -157,6 +158,11 @@ class ClientOptionsTests(OptionsCase):
             self.assertUsageError("such as 10 MB/s; units: B/s, kB/s", "80", "-t", "x", f"--bandwidth={text}")
         for text in ("0 B/s", "999 B/s", "101 GB/s"):
             self.assertUsageError("from 1 kB/s to 100 GB/s", "80", "-t", "x", f"--bandwidth={text}")
+
+    def test_aBandwidthThatTheSystemCannotKeepIsAnError(self) -> None:
+        self.patch(tunnels, "canPace", lambda: False)
+        self.assertUsageError("--bandwidth: this system cannot", "80", "-t", "x", "--bandwidth", "1 MB/s")
+        self.assertEqual(len(local("80", "-t", "x").tunnels), 1)
 
     def test_aUnixSocketIsALocalService(self) -> None:
         found = local("unix:/run/a.sock", "80", "unix:/run/b.sock:20080", "-l", "nas.lan", "-t", "x").tunnels

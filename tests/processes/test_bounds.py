@@ -12,6 +12,7 @@ import time
 from twisted.trial.unittest import SkipTest
 
 from tests.forwarder import Forwarder
+from tests.original import original
 from tests.processes.case import ProcessCase
 from tests.support import CHECKOUT, Program, connect, eventually, receiveAll, receiveExactly, temporaryFolder
 
@@ -170,6 +171,20 @@ class AddressRuleTests(BoundsCase):
             server,
             f"port {port}: visitors from 127.0.0.1 are not allowed, and are closed",
             f"port {other}: visitors from 127.0.0.3 are not allowed, and are closed",
+        )
+
+    def test_anOriginalServerIsRefusedAtOnce(self) -> None:
+        path = original()
+        self.start(Program([path, "server", "--bind-addr", self.host])).waitFor("server listening")
+        client = self.launch(self.host, "--deny", "127.0.0.3")
+        self.assertEqual(client.wait(), 1, client.transcript())
+        self.assertEqual(client.out, [])
+        self.assertEqual(
+            client.err,
+            [
+                "bore local: --deny: this server does not apply rules on the addresses of visitors, as it does not "
+                "know the extension: run 'bore server' of txbore there, or omit --deny"
+            ],
         )
 
 
