@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import cast
 from uuid import UUID, uuid4
 
@@ -204,7 +205,7 @@ class FinalEventTests(VisitorCase):
         self.assertEqual([type(each) for each in self.ends], [VisitorLeft])
 
     def test_oneThatIsOneTooManyIsNotServed(self) -> None:
-        self.visitors._maxVisitors = 1
+        self.tunnel.spec = replace(self.tunnel.spec, maxVisitors=1)
         ids = self.announce(2)
         self.connect(1)
         self.server.succeed()
