@@ -298,8 +298,3 @@ def running(program: Program) -> Iterator[Program]:
         yield program
     finally:
         program.kill()
-
-
-def rateOf(sock: socket.socket) -> int:
-    """The rate that a socket may send at, in bytes per second (SO_MAX_PACING_RATE)."""
-    return int.from_bytes(sock.getsockopt(socket.SOL_SOCKET, 47, 8), sys.byteorder)

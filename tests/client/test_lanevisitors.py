@@ -15,8 +15,8 @@ from bore.wire.proxyprotocol import Version, header
 from bore.wire.secret import Secret
 from tests.client.case import ControlCase
 from tests.client.lanecase import TOKEN, LaneCase
+from tests.relay.plugs import rateOf
 from tests.server.lanecase import FakeLane, FakeLaneRelay
-from tests.support import rateOf
 
 
 class DescriptorTests(LaneCase):

@@ -7,6 +7,7 @@ import itertools
 import os
 import socket
 import struct
+import sys
 
 from tests.support import PATIENCE
 
@@ -135,3 +136,8 @@ def fill(sock: socket.socket, byte: bytes = b"\0") -> int:
         while True:
             sent += sock.send(byte * 65536)
     return sent
+
+
+def rateOf(sock: socket.socket) -> int:
+    """The rate that a socket may send at, in bytes per second (SO_MAX_PACING_RATE)."""
+    return int.from_bytes(sock.getsockopt(socket.SOL_SOCKET, 47, 8), sys.byteorder)

@@ -9,8 +9,8 @@ import time
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from bore.streams.socketoptions import canPace, pace
-from tests.relay.plugs import tcpPair, unixPair
-from tests.support import rateOf, receiveExactly
+from tests.relay.plugs import rateOf, tcpPair, unixPair
+from tests.support import receiveExactly
 
 _RATE = 2_000_000
 
