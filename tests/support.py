@@ -137,10 +137,7 @@ class LocalService:
     """
 
     def __init__(
-        self,
-        serve: Callable[[socket.socket], None],
-        host: str = "127.0.0.1",
-        listener: socket.socket | None = None,
+        self, serve: Callable[[socket.socket], None], host: str = "127.0.0.1", listener: socket.socket | None = None
     ) -> None:
         self.serve = serve
         self._listener = socket.create_server((host, 0), backlog=1024) if listener is None else listener
