@@ -42,11 +42,7 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     facts.PortGivenUp: (LogLevel.warn, "{why}: the public port cannot be had back, any other will do"),
     facts.AddressChanged: (LogLevel.warn, "the public address changed from {had} to {public}"),
     facts.CheckFailed: (LogLevel.warn, "check {count} of {of}: {why}"),
-    facts.UploadsUnlimited: (
-        LogLevel.warn,
-        "{local} is a Unix socket, whose rate the system cannot limit: the bandwidth limits what it sends to visitors, "
-        "and not what they send to it",
-    ),
+    facts.UploadsUnlimited: (LogLevel.warn, "{local} is a Unix socket: the bandwidth limits only what it sends"),
     facts.StateFileTaken: (
         LogLevel.info,
         "another client has a tunnel from {server} to {local}: this client starts without its saved port",

@@ -151,13 +151,7 @@ LINES: Final[tuple[tuple[Event, tuple[str, ...]], ...]] = (
         StateFileTaken(A, LOCAL),
         ("info another client has a tunnel from a:7835 to localhost:8000: this client starts without its saved port",),
     ),
-    (
-        UploadsUnlimited("unix:/x"),
-        (
-            "warn unix:/x is a Unix socket, whose rate the system cannot limit: the bandwidth limits what it sends to "
-            "visitors, and not what they send to it",
-        ),
-    ),
+    (UploadsUnlimited(LOCAL), ("warn localhost:8000 is a Unix socket: the bandwidth limits only what it sends",)),
     (LocalUnreachable(LOCAL, "refused"), ("warn cannot connect to localhost:8000 for a visitor: refused",)),
     (LocalReached(LOCAL), ()),
     (VisitorUnaccepted(LOCAL, "refused"), ("warn no connection to the server for a visitor: refused",)),
