@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, cast
 from uuid import uuid4
 
@@ -15,7 +14,6 @@ from bore.wire.proxyprotocol import Version, header
 from bore.wire.secret import Secret
 from tests.client.case import ControlCase
 from tests.client.lanecase import TOKEN, LaneCase
-from tests.relay.plugs import rateOf
 from tests.server.lanecase import FakeLane, FakeLaneRelay
 
 
@@ -196,48 +194,6 @@ class MaxVisitorsTests(LaneCase):
             self.visit(lane)
         self.assertEqual([lane.refused for lane in lanes], [False, False, True, True])
         self.reactor.advance(20)
-
-
-class BandwidthTests(LaneCase):
-    """--bandwidth."""
-
-    bandwidth = 3_000_000
-
-    def test_bothConnectionsOfAVisitorAreLimitedAndTheLaneIsUsedUp(self) -> None:
-        self.settle()
-        lane = self.open[0]
-        self.visit(lane)
-        self.local.succeed()
-        [carried] = self.relay.carried
-        for sock in (carried.plain.socket, lane.socket):
-            self.assertEqual(rateOf(sock), 3_000_000)
-        self.assertTrue(carried.last)
-
-    def test_anotherLimitIsThatOfTheNextVisitors(self) -> None:
-        self.settle()
-        first, second, *_ = self.open
-        self.visit(first)
-        self.local.succeed()
-        self.tunnel.spec = replace(self.tunnel.spec, bandwidth=0)
-        self.visit(second)
-        self.local.succeed()
-        self.assertEqual([each.last for each in self.relay.carried], [True, False])
-        self.assertEqual(rateOf(first.socket), 3_000_000)
-        self.assertNotEqual(rateOf(second.socket), 3_000_000)
-
-
-class UnlimitedTests(LaneCase):
-    """A tunnel without a limit."""
-
-    def test_nothingIsLimitedAndTheLaneIsUsedAgain(self) -> None:
-        self.settle()
-        lane = self.open[0]
-        before = rateOf(lane.socket)
-        self.visit(lane)
-        self.local.succeed()
-        [carried] = self.relay.carried
-        self.assertEqual((rateOf(lane.socket), rateOf(carried.plain.socket)), (before, before))
-        self.assertFalse(carried.last)
 
 
 class EndTests(LaneCase):
