@@ -65,6 +65,8 @@ def _encoded(message: object) -> bytes:
         case (
             extension.Open()
             | extension.Opened()
+            | extension.Close()
+            | extension.Closed()
             | extension.Alive()
             | extension.Goodbye()
             | extension.Extended()

@@ -13,7 +13,19 @@ from pathlib import Path
 from typing import Final
 
 from bore.wire import binding, extension, messages
-from bore.wire.extension import Alive, Extended, Goodbye, Lane, Open, Opened, Refused, Visitor, markedHello
+from bore.wire.extension import (
+    Alive,
+    Close,
+    Closed,
+    Extended,
+    Goodbye,
+    Lane,
+    Open,
+    Opened,
+    Refused,
+    Visitor,
+    markedHello,
+)
 from bore.wire.lane import DATA, END_FRAME, HEADER, RAW_FRAME, RESET_FRAME, openFrame
 from bore.wire.messages import Accept, Authenticate, Challenge, Connection, Error, Heartbeat, Hello
 from bore.wire.proof import BaseServerProof, BoundClientProof, BoundServerProof, proveBase
@@ -39,34 +51,41 @@ def _challenge() -> messages.Challenge:
 
 def _requests() -> list[bytes]:
     """What clients send behind their proof."""
-    asking = markedHello(8000) + extension.encode(Open(8000, TOKEN))
+    asking = markedHello(8000) + extension.encode(Open(1, 8000, TOKEN))
     return [
         asking + extension.encode(Alive()) + extension.encode(Goodbye()),
+        asking + extension.encode(Open(2, 0)) + extension.encode(Close(1)) + extension.encode(Open(3, 0)),
         messages.encode(Hello(8000)),
         messages.encode(Accept(VISITOR)) + b"early",
-        extension.encode(Lane(TOKEN)) + openFrame(VISITOR, _SOURCE),
+        extension.encode(Lane(TOKEN)) + openFrame(1, VISITOR, _SOURCE),
     ]
 
 
 def _answers() -> list[bytes]:
     """What servers answer."""
-    news = extension.encode(Visitor(VISITOR, _SOURCE)) + messages.encode(Heartbeat())
+    extended = extension.encode(Extended(1, TOKEN, 0.5, 3, 256))
+    news = extension.encode(Visitor(1, VISITOR, _SOURCE)) + messages.encode(Heartbeat())
     return [
         messages.encode(Hello(8000)) + messages.encode(Heartbeat()) + messages.encode(Connection(VISITOR)),
-        extension.encode(Extended(1)) + extension.encode(Opened(8000, TOKEN, 60, TOKEN, 256)) + news,
+        extended + extension.encode(Opened(1, 8000, TOKEN, 60)) + news + extension.encode(Closed(1)),
         messages.encode(Error("port already in use")),
-        extension.encode(Extended(1)) + extension.encode(Refused("port-in-use", "port already in use", True)),
+        extended + extension.encode(Refused("port-in-use", "port already in use", True)),
+        extended
+        + extension.encode(Refused("port-in-use", "port already in use", True, 2))
+        + extension.encode(Opened(1, 8001, TOKEN, 60))
+        + extension.encode(Opened(3, 8003, TOKEN, 60))
+        + extension.encode(Closed(3, "taken-over", "it is elsewhere", True)),
     ]
 
 
 def _lanes() -> list[bytes]:
     """Frames of lanes."""
-    visit = openFrame(VISITOR, _SOURCE, True) + HEADER.pack(DATA, 5) + b"hello"
+    visit = openFrame(1, VISITOR, _SOURCE, True) + HEADER.pack(DATA, 5) + b"hello"
     return [
         visit + END_FRAME + visit + RESET_FRAME,
         visit + RAW_FRAME + b"bare",
         HEADER.pack(DATA, 3) + b"abc" + END_FRAME,
-        openFrame(VISITOR, None),
+        openFrame(1, VISITOR, None),
     ]
 
 

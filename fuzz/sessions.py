@@ -10,7 +10,7 @@ from bore.wire import messages, serversession
 from bore.wire.binding import BindingAnswer, BindingChallenge
 from bore.wire.clientsession import ControlSession
 from bore.wire.datasession import DataSession
-from bore.wire.errors import MalformedMessage, ProtocolViolation, Refusal, ServerLeft
+from bore.wire.errors import MalformedMessage, PortInUse, ProtocolViolation, Refusal, ServerLeft, TakenOver
 from bore.wire.extension import Lane
 from bore.wire.lane import BARE, DATA, END, HEADER, MAX_OPEN, OPEN, LaneDecoder, LaneSession, Way, openFrame, readOpen
 from bore.wire.limits import MAX_EXTENDED_FRAME
@@ -24,7 +24,7 @@ from bore.wire.proof import (
     ServerProof,
 )
 from bore.wire.serversession import ServerSession
-from bore.wire.sessionevents import LaneOffered, TunnelAsked, VisitorTaken
+from bore.wire.sessionevents import LaneOffered, SessionAsked, SessionOpened, TunnelAsked, TunnelOpened, VisitorTaken
 from fuzz.inputs import BINDING, SECRET, TOKEN, VISITOR, Outcome, errorOf, notRandom, portions
 
 _SERVER_PROOFS: Final[tuple[Callable[[], ServerProof | None], ...]] = (
@@ -35,7 +35,7 @@ _SERVER_PROOFS: Final[tuple[Callable[[], ServerProof | None], ...]] = (
 
 
 def serverSession(data: bytes) -> None:
-    """The server's session; a claim is granted at once, or never."""
+    """The server's session; a claim is answered at once, or never."""
     if len(data) < 2:
         return
     choice, granting = data[0] % len(_SERVER_PROOFS), data[0] // len(_SERVER_PROOFS) % 2
@@ -47,8 +47,10 @@ def serverSession(data: bytes) -> None:
             for portion in arriving:
                 for event in session.feed(portion):
                     outcome.append(_without(event))
+                    if isinstance(event, SessionAsked):
+                        outcome.append(session.agreed(TOKEN, 256))
                     if isinstance(event, TunnelAsked) and granting:
-                        outcome.append(session.opened(event.port or 1, TOKEN, 60, TOKEN))
+                        outcome.append(_answer(session, event))
                         session.heartbeat()
                 if session._state in serversession.TABLE:
                     assert len(session._decoder._buffer) <= MAX_EXTENDED_FRAME, "more than a frame is kept"
@@ -61,6 +63,17 @@ def serverSession(data: bytes) -> None:
             outcome.append(errorOf(e))
         outcomes.append(outcome)
     assert outcomes[0] == outcomes[1], outcomes
+
+
+def _answer(session: ServerSession, asked: TunnelAsked) -> bytes:
+    """Of a client's tunnels every third is refused, and every fifth is taken from it at once."""
+    number = asked.tunnel
+    if session.extended and number % 3 == 0:
+        return session.refused(number, PortInUse())
+    answer = session.opened(number, asked.port or 1, TOKEN, 60)
+    if session.extended and number % 5 == 0:
+        answer += session.closed(number, TakenOver())
+    return answer
 
 
 def _without(event: object) -> object:
@@ -88,7 +101,7 @@ def controlSession(data: bytes) -> None:
     choice, probing = data[0] % len(_CLIENT_PROOFS), data[0] // len(_CLIENT_PROOFS) % 2
     outcomes: list[Outcome] = []
     for arriving in ([data[2:]], portions(data[2:], data[1])):
-        session, outcome = ControlSession(8000, _CLIENT_PROOFS[choice](), TOKEN), Outcome()
+        session, outcome = ControlSession(8000, _CLIENT_PROOFS[choice]()), Outcome()
         outcome.append(session.greeting())
         if probing:
             outcome.append(session.noChallenge())
@@ -96,6 +109,11 @@ def controlSession(data: bytes) -> None:
             for portion in arriving:
                 for event in session.feed(portion):
                     outcome.append(event)
+                    if isinstance(event, SessionOpened):
+                        outcome += [session.open(number, 8000, TOKEN) for number in (1, 2, 3)]
+                        outcome.append(session.close(3))
+                    elif isinstance(event, TunnelOpened) and event.port % 2:
+                        outcome.append(session.close(event.tunnel))
                 assert len(session._decoder._buffer) <= MAX_EXTENDED_FRAME, "more than a frame is kept"
             outcome.append(session.goodbye())
         except (Refusal, ProtocolViolation, ServerLeft) as e:
@@ -162,7 +180,7 @@ def _onLane(session: LaneSession, kind: int, payload: bytes) -> None:
     assert (kind == DATA) <= (0 < len(payload) <= 1 << 16)
     if kind == OPEN:
         visitor = readOpen(payload)
-        again = openFrame(visitor.id, visitor.source, visitor.announced)
+        again = openFrame(visitor.tunnel, visitor.id, visitor.source, visitor.announced)
         assert readOpen(again[HEADER.size :]) == visitor
     if session.maySend and session._received <= Way.RESET:
         session.sent(END)

@@ -45,7 +45,7 @@ from bore.wire.extension import Lane
 from bore.wire.lane import DATA, HEADER
 from bore.wire.proof import clientProof
 from bore.wire.secret import Secret
-from bore.wire.sessionevents import SendData, TunnelOpened
+from bore.wire.sessionevents import SendData, SessionOpened, TunnelOpened
 from laboratory.pairings import CONTROL_PORT
 from tests.tls.rekeying import Rekeying
 
@@ -122,23 +122,27 @@ class Attacker:
             yield Connection(tls)
 
     @contextlib.contextmanager
-    def session(self) -> Iterator[tuple[Connection, ControlSession, TunnelOpened]]:
+    def session(self) -> Iterator[tuple[Connection, ControlSession, SessionOpened, TunnelOpened]]:
         """A session with a tunnel."""
         with self.connection() as connection:
             session = ControlSession(0, clientProof(self._secret, connection.binding))
+            agreed = SessionOpened()
             while True:
                 for event in session.feed(connection.receive()):
                     match event:
                         case SendData(words):
                             connection.send(words)
+                        case SessionOpened():
+                            agreed = event
+                            connection.send(session.open(1, 0))
                         case TunnelOpened():
-                            yield connection, session, event
+                            yield connection, session, agreed, event
                             return
 
     def alive(self) -> None:
         """Send Alive without end."""
         words = b'"Alive"\0' * (_CHUNK // 8)
-        with self.session() as (connection, _, _):
+        with self.session() as (connection, _, _, _):
             while True:
                 connection.send(words)
                 self.did(len(words))
@@ -146,10 +150,10 @@ class Attacker:
     def frames(self) -> None:
         """Send single bytes to a visitor of the own tunnel."""
         words = (HEADER.pack(DATA, 1) + b"x") * (_CHUNK // 6)
-        with self.session() as (_, _, tunnel):
-            assert tunnel.lane is not None
+        with self.session() as (_, _, agreed, tunnel):
+            assert agreed.lane is not None
             with self.connection() as lane, socket.create_connection((self._host, tunnel.port), 20) as visitor:
-                session = DataSession(Lane(tunnel.lane), clientProof(self._secret, lane.binding))
+                session = DataSession(Lane(agreed.lane), clientProof(self._secret, lane.binding))
                 while not session.complete:
                     lane.send(session.feed(lane.receive()))
                 if not session.takeRest():
@@ -161,7 +165,7 @@ class Attacker:
 
     def sessions(self) -> None:
         """Open and close a session."""
-        with self.session() as (connection, session, _):
+        with self.session() as (connection, session, _, _):
             connection.send(session.goodbye())
         self.did(1)
 

@@ -157,8 +157,8 @@ def drip(sock: socket.socket) -> bool:
 #: What the attacker starts from.
 _SEEDS: Final = (
     b'{"Hello":0}\0',
-    b'{"Hello":0} \0{"Open":{"port":0,"resume":null}}\0',
-    b'{"Hello":0} \0{"Open":{"port":0,"resume":"0123456789abcdef0123456789abcdef"}}\0"Alive"\0"Goodbye"\0',
+    b'{"Hello":0} \0{"Open":{"tunnel":1,"port":0,"resume":null}}\0',
+    b'{"Hello":0} \0{"Open":{"tunnel":1,"port":0,"resume":"0123456789abcdef0123456789abcdef"}}\0"Alive"\0"Goodbye"\0',
     b'{"Accept":"e4a5288b-95cd-4e87-b945-492a30b38528"}\0some bytes',
     b'{"Authenticate":"2689b476701a21e26f25bdd038fddf59e59eb32616f1442ee206043efc9ee518"}\0{"Hello":1}\0',
     b'{"Lane":"0123456789abcdef0123456789abcdef"}\0\1\0\0\0\2{}',

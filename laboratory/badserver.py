@@ -24,7 +24,7 @@ _READS = 2.0
 def serve(client: socket.socket) -> None:
     """Open a tunnel for a client, and send Heartbeat."""
     with client, contextlib.suppress(OSError):
-        for answer in (Extended(1), Opened(1234, None, 0)):
+        for answer in (Extended(1), Opened(1, 1234, None, 0)):
             client.recv(4096)
             client.sendall(extension.encode(answer))
         threading.Thread(target=_read, args=(client,), daemon=True).start()

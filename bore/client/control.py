@@ -29,15 +29,19 @@ from bore.streams.transport import IStreamTransport
 from bore.timing.turns import Inflow, Turns
 from bore.tls.errors import ServerNotTrusted
 from bore.wire.clientsession import ControlSession
-from bore.wire.errors import WireError
+from bore.wire.errors import ServerLeft, WireError
 from bore.wire.limits import CHALLENGE_PATIENCE, SILENCE_TIMEOUT
 from bore.wire.proof import clientProof
 from bore.wire.sessionevents import (
+    BASE_TUNNEL,
     ClientEvent,
     SendData,
     ServerAlive,
     ServerProven,
+    SessionOpened,
+    TunnelClosed,
     TunnelOpened,
+    TunnelRefused,
     Unexpected,
     VisitorCame,
 )
@@ -99,6 +103,7 @@ class ControlProtocol(Protocol):
         self._inflow: Inflow[ClientEvent]
         self._session: Session | None = None
         self._silence: Silence | None = None
+        self._agreed = SessionOpened()
         self._probe: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
@@ -106,7 +111,7 @@ class ControlProtocol(Protocol):
         public, secret = link.publicPort, link.settings.secret
         proof = clientProof(secret, channelBinding(sock))
         self._inflow = Inflow(link.turns, self.transport, self._read)
-        self._wire = ControlSession(public.wanted, proof, public.resume, link.tunnel.spec.rules)
+        self._wire = ControlSession(public.wanted, proof)
         prepareControl(sock)  # silence is found out by SILENCE_TIMEOUT; this is for what is dead while streams go on
         try:
             host, port = peerOf(sock)
@@ -176,19 +181,26 @@ class ControlProtocol(Protocol):
                 pass
             case ServerProven():
                 self._link.proven()
-            case VisitorCame(id, source):
-                session.announced(id, source)
+            case VisitorCame(number, id, source):
+                session.announced(number, id, source)
             case SendData(data):
                 self.transport.write(data)
-            case TunnelOpened(port, resume, lane, maxLanes):
-                self._opened(session, port, resume)
+            case SessionOpened():
+                self._agreed = event
+                public, rules = self._link.publicPort, self._link.tunnel.spec.rules
+                self.transport.write(self._wire.open(BASE_TUNNEL, public.wanted, public.resume, rules))
+            case TunnelOpened(number, port, resume):
+                self._opened(session, number, port, resume)
                 keep = self._link.settings.lanes
+                lane, maxLanes = self._agreed.lane, self._agreed.maxLanes
                 if lane is not None:
                     session.openLanes(lane, min(keep, maxLanes or keep))  # the server would close more when idle
+            case TunnelRefused() | TunnelClosed():
+                self._end(event.refusal or ServerLeft("it has closed the tunnel"))  # there is no other one
             case Unexpected(message):
                 self._link.sink.emit(MessageIgnored(self._link.server, str(message)))
 
-    def _opened(self, session: Session, port: int, resume: str | None) -> None:
+    def _opened(self, session: Session, number: int, port: int, resume: str | None) -> None:
         link = self._link
         if not self._wire.extended:
             objection = link.tunnel.spec.objectionToBase()
@@ -196,7 +208,7 @@ class ControlProtocol(Protocol):
                 raise objection
         else:
             prepareControl(self.transport.getHandle(), PEER_TIMEOUT)
-        session.opened(link.tunnel, port)
+        session.opened(number, link.tunnel, port)
         link.opened(port, resume)
         if link.settings.checkEvery:
             session.check(link.tunnel, port, link.settings.checkEvery, link.checked, self._checkFailed)

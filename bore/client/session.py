@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import Final
 from uuid import UUID
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -24,9 +23,6 @@ from bore.relay.interface import LaneHandle, Stream
 from bore.streams.dial import TcpDialer
 from bore.streams.reactor import IReactor
 from bore.wire.extension import Source, Visitor
-
-#: The number of a session's tunnel: the wire has no numbers yet, as it has one tunnel in a session.
-_ONLY: Final = 1
 
 
 class Session:
@@ -52,9 +48,13 @@ class Session:
         self._carrier = visitors.relay.lanes
         self._lanes: LanePool | None = None
 
-    def opened(self, tunnel: Tunnel, port: int) -> None:
-        """A tunnel is up."""
-        self._tunnels[_ONLY] = OpenTunnel(tunnel, self._connections, self._host, port)
+    def opened(self, number: int, tunnel: Tunnel, port: int) -> None:
+        """
+        A tunnel is up.
+
+        :param number: its number in the session.
+        """
+        self._tunnels[number] = OpenTunnel(tunnel, self._connections, self._host, port)
 
     def check(
         self, tunnel: Tunnel, port: int, seconds: float, passed: Callable[[], None], failed: Callable[[str], None]
@@ -75,9 +75,9 @@ class Session:
                 self._reactor, self._carrier, self._visitors, self._connections, self._server, token, keep, self._serve
             )
 
-    def announced(self, id: UUID, source: Source | None) -> None:
-        """The server has announced a visitor."""
-        at = self._tunnels[_ONLY]
+    def announced(self, number: int, id: UUID, source: Source | None) -> None:
+        """The server has announced a visitor of a tunnel."""
+        at = self._tunnels[number]
         if self._lanes is None:
             self._visitors.announced(id, at, source)
         else:
@@ -97,7 +97,10 @@ class Session:
 
     def _serve(self, lane: LaneHandle, visitor: Visitor) -> None:
         """Connect a visitor on a lane with the local service."""
-        visitors, at = self._visitors, self._tunnels[_ONLY]
+        visitors, at = self._visitors, self._tunnels.get(visitor.tunnel)
+        if at is None:
+            lane.refuse()
+            return
         at.tunnel.noticed()
         if not visitors.admit(visitor.id, at.tunnel, id(lane)):
             visitors.gone(visitor.id, at.tunnel, TurnedAway.TOO_MANY.value)

@@ -10,9 +10,9 @@ Fields that several of them have:
 - ``visitor``: address and port of a visitor, as ``HOST:PORT``.
 - ``id``: what names a visitor, at the client, too (a UUID).
 
-Each :class:`SessionOpened` is followed by exactly one of :class:`SessionClosed`, :class:`SessionLost` and
-:class:`SessionTakenOver`, each :class:`TunnelOpened` by exactly one :class:`TunnelClosed`, each :class:`VisitorCame` by
-exactly one :class:`VisitorLeft`.
+Each :class:`SessionOpened` is followed by exactly one of :class:`SessionClosed` and :class:`SessionLost`, each
+:class:`TunnelOpened` by exactly one :class:`TunnelClosed`, each :class:`VisitorCame` by exactly one
+:class:`VisitorLeft`.
 """
 # Longer than 300 lines: one list, and no behaviour.
 
@@ -189,16 +189,6 @@ class SessionLost(Event):
 
 
 @fact
-class SessionTakenOver(Event):
-    """
-    A session was ended, as its client has opened a new one and has its tunnel there.
-    """
-
-    peer: str
-    network: str
-
-
-@fact
 class SessionClosed(Event):
     """
     A session has ended in order.
@@ -219,6 +209,7 @@ class TunnelEnd(Enum):
     """Why a tunnel was closed. The values are for people."""
 
     SESSION_CLOSED = "its session was closed"
+    GIVEN_BACK = "its client has given it back"
     NOT_KEPT = "its client was lost, and its port is not kept"
     LEASE_OVER = "its client did not come back in time"
     PRESUMED_GONE = "its client gave no sign of life, and another one needed its place"
@@ -277,6 +268,15 @@ class TunnelLost(Event):
     network: str
     why: Loss
     seconds: int
+
+
+@fact
+class TunnelTaken(Event):
+    """A session has lost a tunnel to another session, in which its client has resumed it, or for another client."""
+
+    port: int
+    peer: str
+    network: str
 
 
 @fact

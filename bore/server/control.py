@@ -15,7 +15,6 @@ from bore.events import Sink
 from bore.events.server import ConnectionClosed, ConnectionRefused, FirstMessageTimedOut, Loss
 from bore.server.firstmessage import FirstMessages
 from bore.server.guesses import LONGEST_WAIT, Guesses
-from bore.server.lanepool import LanePool
 from bore.server.session import Session
 from bore.server.sessions import Sessions
 from bore.server.settings import ServerSettings
@@ -36,16 +35,21 @@ from bore.wire.sessionevents import (
     LaneOffered,
     SendData,
     ServerEvent,
+    SessionAsked,
     TunnelAsked,
+    TunnelLeft,
     VisitorTaken,
 )
 
-#: A client that leaves this number of bytes unread is dropped. The announcements of all visitors that may wait are
-#: less.
+#: A client that leaves this number of bytes unread is dropped. The announcements of all visitors of a tunnel that may
+#: wait are less.
 _BUFFER: Final = 1 << 18
 
-#: The number of the only tunnel that a session has on this wire.
-_ONLY: Final = 1
+#: Each further tunnel of a session adds this number of bytes: more than MAX_ANNOUNCED announcements have.
+_BUFFER_PER_TUNNEL: Final = 1 << 16
+
+#: A session without a tunnel is closed when its client has asked for none during this time, in seconds.
+EMPTY_TIMEOUT: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +81,8 @@ class ControlProtocol(Protocol):
     """
     One connection to the control port.
 
-    It gets a session when its client asks for a tunnel. A data connection or a lane is handed over when its first
-    message has come.
+    It gets a session when its client agrees on the extension, or asks for a tunnel in the base protocol. A data
+    connection or a lane is handed over when its first message has come.
 
     :param peer: the address of the client, as ``HOST:PORT``.
     :param source: the key of limits per source (:func:`bore.streams.addresses.sourceOf`).
@@ -98,6 +102,7 @@ class ControlProtocol(Protocol):
         self._delayed: IDelayedCall | None = None
         self._produces = False
         self._loss = Loss.GONE
+        self._emptySince: float | None = None  # when a session had its last tunnel, or was refused its first
 
     def connectionMade(self) -> None:
         self._inflow = Inflow(self._context.turns, self.transport, self._goOn)
@@ -130,24 +135,32 @@ class ControlProtocol(Protocol):
     def handle(self) -> socket.socket:
         return self.transport.getHandle()
 
-    def tunnelOpened(self, number: int, tunnel: Tunnel, lanes: LanePool | None) -> None:
+    def tunnelOpened(self, number: int, tunnel: Tunnel) -> None:
+        assert self._session is not None
         if not self._produces:
             prepareControl(self.transport.getHandle(), PEER_TIMEOUT if self.extended else BASE_TIMEOUT)
-            self.transport.bufferSize = _BUFFER
             self.transport.registerProducer(self, True)
             self._produces = True
-        settings, grant = self._context.settings, tunnel.grant
-        token = None if lanes is None else lanes.token
-        self.transport.write(self._wire.opened(grant.port, grant.token, settings.lease, token, settings.bounds.lanes))
+        self.transport.bufferSize = _BUFFER + _BUFFER_PER_TUNNEL * (len(self._session.tunnels) - 1)
+        grant = tunnel.grant
+        self.transport.write(self._wire.opened(number, grant.port, grant.token, self._context.settings.lease))
 
     def tunnelRefused(self, number: int, refusal: Refusal) -> None:
-        self.refuse(refusal)  # on this wire a session has one tunnel, and is over without it
+        if self.extended:
+            self.transport.write(self._wire.refused(number, refusal))
+            self._tunnelGone()
+        else:
+            self.refuse(refusal)  # in the base protocol a session has one tunnel, and is over without it
 
     def tunnelTaken(self, number: int, refusal: Refusal) -> None:
-        self.refuse(refusal)
+        if self.extended:
+            self.transport.write(self._wire.closed(number, refusal))
+            self._tunnelGone()
+        else:
+            self.refuse(refusal)
 
     def announce(self, visitor: Visitor) -> None:
-        self.transport.write(self._wire.visitor(visitor.id, visitor.source))
+        self.transport.write(self._wire.visitor(visitor.tunnel.number, visitor.id, visitor.source))
 
     def sendHeartbeat(self) -> None:
         self.transport.write(self._wire.heartbeat())
@@ -171,14 +184,22 @@ class ControlProtocol(Protocol):
         else:
             self._session.refuse(refusal)
 
-    def timedOut(self) -> None:
-        """The first message, or the next one that is due before the tunnel is asked for, has not come in time."""
+    def timedOut(self) -> bool:
+        """
+        The first message, or the next one that is due while there is no tunnel, has not come in time.
+
+        :returns: whether the client has more time: a session that was refused a tunnel may ask for another one.
+        """
+        now = self._context.reactor.seconds()
+        if self._emptySince is not None and now < self._emptySince + EMPTY_TIMEOUT:
+            return True
         refusal = self._wire.timedOut()
         self._context.sink.emit(FirstMessageTimedOut(self._peer, self._source, FIRST_MESSAGE_TIMEOUT))
         if refusal is None:
             self._close()
         else:
             self.refuse(refusal)
+        return False
 
     def pauseProducing(self) -> None:
         """The client reads too slowly, or not at all: more waits to be written than a working client leaves unread."""
@@ -241,18 +262,42 @@ class ControlProtocol(Protocol):
                 pass  # any byte is a sign of life
             case SendData(data):
                 self.transport.write(data)
-                context.unclassified.renew(self, self._source)  # each message has its own time
+                if self._session is None:
+                    context.unclassified.renew(self, self._source)  # each message has its own time
             case VisitorTaken() | LaneOffered():
                 context.unclassified.take(self)
                 context.firstMessages.hand(event, self._detach)
-            case TunnelAsked(port, token, rules):
+            case SessionAsked():
+                session = self._begin()
+                self.transport.write(self._wire.agreed(session.laneToken, context.settings.bounds.lanes))
+                context.unclassified.renew(self, self._source)
+            case TunnelAsked(number, port, token, rules):
                 context.unclassified.take(self)
-                user = context.authenticator.user(self._wire.secret)
-                self._session = context.sessions.begin(self, user, self._peer, self._source)
-                self._session.open(_ONLY, port, token, rules)
+                self._emptySince = None
+                session = self._begin() if self._session is None else self._session
+                session.open(number, port, token, rules)
+            case TunnelLeft(number):
+                assert self._session is not None
+                self._session.giveBack(number)
+                self._tunnelGone()
             case ClientLeft():
                 context.unclassified.take(self)
                 self._leave(None)
+
+    def _begin(self) -> Session:
+        context = self._context
+        user = context.authenticator.user(self._wire.secret)
+        self._session = context.sessions.begin(self, user, self._peer, self._source)
+        return self._session
+
+    def _tunnelGone(self) -> None:
+        """
+        The session has a tunnel less. A session without one is bounded in time and number as unclassified connections
+        are, with more time.
+        """
+        if self._session is not None and not self._session.hasTunnels:
+            self._emptySince = self._context.reactor.seconds()
+            self._context.unclassified.renew(self, self._source)
 
     def _detach(self) -> socket.socket:
         """Give the connection away."""

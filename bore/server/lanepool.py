@@ -54,6 +54,7 @@ class LanePool:
 
     :param peer: the address of the client, as ``HOST:PORT``.
     :param nextVisitor: takes the next visitor that waits for the session; None: there is none.
+    :param owns: returns whether a visitor has come to a tunnel of the session.
     :param bound: the number of idle lanes that are kept; 0: any number.
     :param budget: the idle lanes of all sessions.
     :ivar token: with this the client opens lanes.
@@ -66,6 +67,7 @@ class LanePool:
         relay: LaneCarrier,
         peer: str,
         nextVisitor: Callable[[], Visitor | None],
+        owns: Callable[[Visitor], bool],
         bound: int,
         budget: LaneBudget,
     ) -> None:
@@ -74,6 +76,7 @@ class LanePool:
         self._relay = relay
         self._peer = peer
         self._nextVisitor = nextVisitor
+        self._owns = owns
         self._bound = bound
         self._budget = budget
         self._idle: dict[LaneHandle, float] = {}
@@ -152,7 +155,7 @@ class LanePool:
             Stream(visitor.socket, visitor.early),
             lane,
             visitor.tunnel.serve(visitor, lane.socket, lane),
-            openFrame(visitor.name, visitor.source, visitor.announced),
+            openFrame(visitor.tunnel.number, visitor.name, visitor.source, visitor.announced),
             giveBack=partial(self._giveBack, visitor),
         )
 
@@ -170,7 +173,7 @@ class LanePool:
                 lane.end(reset=True)
         if visitor.lanesLost > _MAX_LANES_LOST:
             visitor.tunnel.drop(visitor, VisitorEnd.NO_LANE)
-        elif visitor.tunnel.closed or not self._open or not self._serveAgain(visitor):
+        elif visitor.tunnel.closed or not (self._open and self._owns(visitor) and self._serveAgain(visitor)):
             visitor.tunnel.enqueue(visitor, first=True)
 
     def _serveAgain(self, visitor: Visitor) -> bool:
@@ -212,11 +215,13 @@ class LanePools:
         """Apply another limit to the sessions that begin from now on."""
         self._bound = bound
 
-    def make(self, peer: str, nextVisitor: Callable[[], Visitor | None]) -> LanePool | None:
+    def make(
+        self, peer: str, nextVisitor: Callable[[], Visitor | None], owns: Callable[[Visitor], bool]
+    ) -> LanePool | None:
         """Make the pool of one session; None if this system's relay has no lanes."""
         if self._relay is None:
             return None
-        pool = LanePool(self._clock, self._sink, self._relay, peer, nextVisitor, self._bound, self._budget)
+        pool = LanePool(self._clock, self._sink, self._relay, peer, nextVisitor, owns, self._bound, self._budget)
         self._pools[digest(pool.token)] = pool
         return pool
 

@@ -52,7 +52,7 @@ SILENT: Final = frozenset(
     (
         facts.TunnelClaimed,
         facts.SessionOpened,
-        facts.SessionTakenOver,
+        facts.TunnelTaken,
         facts.VisitorsLetIn,
     )
 )
@@ -92,6 +92,7 @@ _NOT_TAKEN: Final = "port {port}: the client has not taken the visitor {visitor}
 #: Why a tunnel was closed, where no other event of the same moment has a line that tells.
 _CLOSED: Final = {
     TunnelEnd.SESSION_CLOSED: "port {port}: closed",
+    TunnelEnd.GIVEN_BACK: "port {port}: given back",
     TunnelEnd.LEASE_OVER: "port {port}: the client did not come back, the port is free",
     TunnelEnd.PRESUMED_GONE: "port {port}: its client gives no sign of life, and another one needs its place",
 }
@@ -207,7 +208,7 @@ class ServerLog:
         if lines is not None:
             lines.stop()
         text = _CLOSED.get(event.reason)
-        if event.reason is TunnelEnd.SESSION_CLOSED:
+        if event.reason in (TunnelEnd.SESSION_CLOSED, TunnelEnd.GIVEN_BACK):
             self._tunnels.info(event.network, _CLOSED[event.reason], **fieldsOf(event))
         elif text is not None:
             self._log.info(text, **fieldsOf(event))

@@ -24,15 +24,15 @@ from bore.events.server import (
     SessionClosed,
     SessionLost,
     SessionOpened,
-    SessionTakenOver,
     TunnelBack,
     TunnelClaimed,
     TunnelEnd,
     TunnelOpened,
     TunnelRefused,
+    TunnelTaken,
 )
 from bore.server.claim import Abandoned, Claim, Outcome
-from bore.server.lanepool import LanePool, LanePools
+from bore.server.lanepool import LanePools
 from bore.server.liveness import Liveness
 from bore.server.settings import ServerSettings
 from bore.server.tunnel import Tunnel
@@ -41,8 +41,8 @@ from bore.server.users import User
 from bore.server.visitor import Visitor
 from bore.streams.reactor import IReactor
 from bore.wire.addressrules import NO_RULES, AddressRules
-from bore.wire.errors import BindFailed, ClaimTimeout, NoAnswer, ProtocolViolation, Refusal, TakenOver
-from bore.wire.limits import HEARTBEAT_INTERVAL
+from bore.wire.errors import BindFailed, ClaimTimeout, NoAnswer, ProtocolViolation, Refusal, TooManyInSession
+from bore.wire.limits import HEARTBEAT_INTERVAL, MAX_TUNNELS
 
 #: How long a client waits for its tunnel before it is refused, in seconds. Original clients wait for 3.
 CLAIM_TIMEOUT: Final = 2.5
@@ -59,7 +59,7 @@ class ControlConnection(Protocol):
     def handle(self) -> socket.socket:
         """Its socket."""
 
-    def tunnelOpened(self, number: int, tunnel: Tunnel, lanes: LanePool | None) -> None:
+    def tunnelOpened(self, number: int, tunnel: Tunnel) -> None:
         """Send that a tunnel is open."""
 
     def tunnelRefused(self, number: int, refusal: Refusal) -> None:
@@ -112,7 +112,7 @@ class Session:
         self._connection = connection
         self._claims: dict[int, Claim] = {}
         self._timers: dict[int, IDelayedCall] = {}  # of the claims that were not answered at once
-        self._lanes: LanePool | None = None
+        self._lanes = context.pools.make(peer, self.nextVisitor, self._owns) if connection.extended else None
         self._heartbeats: LoopingCall | None = None
         self._liveness = Liveness(context.reactor)
         self._reported = False
@@ -121,6 +121,17 @@ class Session:
         self.peer = peer
         self.source = source
         self.tunnels: dict[int, Tunnel] = {}
+        self._visited: dict[int, None] = {}  # the tunnels that may have visitors that wait; the next to be served first
+
+    @property
+    def laneToken(self) -> str | None:
+        """The token with which the client opens lanes; None: there are none."""
+        return None if self._lanes is None else self._lanes.token
+
+    @property
+    def hasTunnels(self) -> bool:
+        """Whether there is a tunnel, or one that is asked for."""
+        return bool(self.tunnels or self._claims)
 
     @property
     def handle(self) -> socket.socket:
@@ -137,12 +148,22 @@ class Session:
         :param rules: the tunnel's own rules on the addresses of its visitors.
         """
         self._context.sink.emit(TunnelClaimed(self.peer, self.source, port))
+        if len(self.tunnels) + len(self._claims) >= MAX_TUNNELS:
+            self._refuse(number, port, TooManyInSession())
+            return
         claim = self._claims[number] = Claim(self, port, token, rules)
         done = Deferred.fromCoroutine(self._context.tunnels.open(claim))
         done.addCallbacks(self._opened, self._notOpened, callbackArgs=(number, claim), errbackArgs=(number, claim))
         done.addErrback(self._failed)
         if number in self._claims:
             self._timers[number] = self._context.reactor.callLater(CLAIM_TIMEOUT, self._claimTimedOut, number)
+
+    def giveBack(self, number: int) -> None:
+        """The client gives a tunnel back, or does not wait for it any more."""
+        if number in self._claims:
+            self._settle(number).abandoned = Outcome.CLOSED
+        else:
+            self._context.tunnels.close(self.tunnels.pop(number), TunnelEnd.GIVEN_BACK)
 
     def received(self) -> None:
         """Bytes have come from the client on the control connection."""
@@ -161,10 +182,7 @@ class Session:
 
         :param error: why; None: the client has sent Goodbye.
         """
-        if isinstance(error, TakenOver):
-            self._report(SessionTakenOver(self.peer, self.source))
-        else:
-            self._report(SessionClosed(self.peer, self.source, error))
+        self._report(SessionClosed(self.peer, self.source, error))
         for tunnel in self._end(Outcome.CLOSED):
             self._context.tunnels.close(tunnel, TunnelEnd.SESSION_CLOSED)
 
@@ -174,9 +192,15 @@ class Session:
         self._connection.end(refusal)
 
     def nextVisitor(self) -> Visitor | None:
-        """Take the next visitor that waits for a lane; None if there is none."""
-        for tunnel in self.tunnels.values():
-            visitor = tunnel.takeFirst()
+        """Take the next visitor that waits for a lane; None if there is none. The tunnels take turns."""
+        visited = self._visited
+        while visited:
+            number = next(iter(visited))
+            del visited[number]
+            tunnel = self.tunnels.get(number)
+            visitor = None if tunnel is None else tunnel.takeFirst()
+            if tunnel is not None and tunnel.waiting:
+                visited[number] = None
             if visitor is not None:
                 return visitor
         return None
@@ -187,15 +211,16 @@ class Session:
 
     def announce(self, visitor: Visitor) -> None:
         """See :class:`~bore.server.tunnel.Owner`."""
+        self._visited[visitor.tunnel.number] = None
         self._connection.announce(visitor)
 
     def takeAway(self, tunnel: Tunnel, refusal: Refusal) -> None:
         """See :class:`~bore.server.tunnel.Owner`."""
-        for number, each in self.tunnels.items():
-            if each is tunnel:
-                del self.tunnels[number]
-                self._connection.tunnelTaken(number, refusal)
-                return
+        number = tunnel.number
+        if self.tunnels.get(number) is tunnel:
+            del self.tunnels[number]
+            self._context.sink.emit(TunnelTaken(tunnel.port, self.peer, self.source))
+            self._connection.tunnelTaken(number, refusal)
 
     def inDoubt(self) -> bool:
         """See :class:`~bore.server.tunnel.Owner`. A client of the extension answers, or is lost."""
@@ -204,18 +229,14 @@ class Session:
     def _opened(self, tunnel: Tunnel, number: int, claim: Claim) -> None:
         self._settle(number)
         self.tunnels[number] = tunnel
-        if self._lanes is None and self._connection.extended:
-            self._lanes = self._context.pools.make(self.peer, self.nextVisitor)
+        tunnel.number = number
         if not self._reported:
             self._reported = True
             self._context.sink.emit(SessionOpened(self.peer, self.source, self._connection.extended))
         opened = TunnelBack if tunnel.grant.token == claim.token else TunnelOpened
         self._context.sink.emit(opened(tunnel.port, self.peer, self.source))
-        self._connection.tunnelOpened(number, tunnel, self._lanes)
-        if self._heartbeats is None:
-            self._heartbeats = LoopingCall(self._beat)
-            self._heartbeats.clock = self._context.reactor
-            self._heartbeats.start(HEARTBEAT_INTERVAL).addErrback(self._heartbeatsFailed)
+        self._connection.tunnelOpened(number, tunnel)
+        self._startHeartbeats()
         tunnel.announceAll()
 
     def _notOpened(self, reason: Failure, number: int, claim: Claim) -> None:
@@ -225,18 +246,31 @@ class Session:
             self._log.failure("no tunnel could be opened for {peer}", reason, peer=self.peer)
         if claim.abandoned is None:
             self._settle(number)
-            self._refuse(number, claim, reason.value if isinstance(reason.value, Refusal) else BindFailed())
+            self._refuse(number, claim.port, reason.value if isinstance(reason.value, Refusal) else BindFailed())
 
     def _claimTimedOut(self, number: int) -> None:
         """Give a tunnel up that is not granted in time. The client may try again, and may have had it before."""
         claim = self._settle(number)
         claim.abandoned = Outcome.KEPT
-        self._refuse(number, claim, ClaimTimeout())
+        self._refuse(number, claim.port, ClaimTimeout())
 
-    def _refuse(self, number: int, claim: Claim, refusal: Refusal) -> None:
-        """Send the client why it cannot have a tunnel."""
-        self._context.sink.emit(TunnelRefused(self.peer, self.source, claim.port, refusal))
+    def _refuse(self, number: int, port: int, refusal: Refusal) -> None:
+        """Send the client why it cannot have a tunnel. In the base protocol that is the end of the session."""
+        self._context.sink.emit(TunnelRefused(self.peer, self.source, port, refusal))
         self._connection.tunnelRefused(number, refusal)
+        if not self.over:
+            self._startHeartbeats()
+
+    def _owns(self, visitor: Visitor) -> bool:
+        """Whether a visitor has come to a tunnel of this session."""
+        return self.tunnels.get(visitor.tunnel.number) is visitor.tunnel
+
+    def _startHeartbeats(self) -> None:
+        """Begin to send heartbeats, behind the first answer."""
+        if self._heartbeats is None:
+            self._heartbeats = LoopingCall(self._beat)
+            self._heartbeats.clock = self._context.reactor
+            self._heartbeats.start(HEARTBEAT_INTERVAL).addErrback(self._heartbeatsFailed)
 
     def _settle(self, number: int) -> Claim:
         """A claim has been answered."""
@@ -263,6 +297,7 @@ class Session:
             self._context.pools.close(lanes)
         tunnels = list(self.tunnels.values())
         self.tunnels.clear()
+        self._visited.clear()
         return tunnels
 
     def _report(self, end: Event) -> None:

@@ -24,7 +24,7 @@ class Sessions:
         self._allGone: Deferred[None] | None = None
 
     def begin(self, connection: ControlConnection, user: User, peer: str, source: str) -> Session:
-        """Begin the session of a client that asks for its first tunnel."""
+        """Begin the session of a client."""
         session = Session(self._context, connection, user, peer, source)
         self._sessions.add(session)
         return session

@@ -89,6 +89,7 @@ class Tunnel:
     :ivar port: the public port.
     :ivar grant: the right to the port; its token resumes the tunnel.
     :ivar owner: the session that serves the visitors; None while the client is away.
+    :ivar number: its number in that session.
     :ivar source: the key of limits per source: that of its session, or of its last session.
     :ivar waiting: the visitors that no client has taken, by id; the oldest first.
     :ivar closed: the public address was given back.
@@ -114,6 +115,7 @@ class Tunnel:
         self.grant = grant
         self.source = owner.source
         self.owner: Owner | None = owner
+        self.number = 0
         self.waiting: OrderedDict[UUID, Visitor] = OrderedDict()
         self._unannounced: OrderedDict[UUID, Visitor] = OrderedDict()
         self._announced = 0

@@ -21,8 +21,8 @@ class Connection(Protocol):
     def refuse(self, refusal: Refusal) -> None:
         """Send a refusal, and close the connection."""
 
-    def timedOut(self) -> None:
-        """The message that is due has not come in time."""
+    def timedOut(self) -> bool:
+        """The message that is due has not come in time. Returns whether the client gets the same time again."""
 
     def drop(self) -> None:
         """Close the connection at once, without a message."""
@@ -155,8 +155,10 @@ class UnclassifiedConnections:
 
     def _expired(self, connection: Connection, source: str) -> None:
         self._bySource.remove(connection, source)
-        connection.timedOut()
-        self._dropIfStill(connection)
+        if connection.timedOut():
+            self.add(connection, source)
+        else:
+            self._dropIfStill(connection)
 
     def _dropIfStill(self, connection: Connection) -> None:
         """Cut a connection that is here again because its client has not read the last message."""

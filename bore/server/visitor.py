@@ -19,10 +19,12 @@ class VisitorOwner(Protocol):
     """
     The tunnel that visitors have come to.
 
+    :ivar number: the number of the tunnel in the session that serves it.
     :ivar waiting: the visitors that no client has taken, by id; the oldest first.
     :ivar closed: the tunnel is closed, and serves only the visitors that it serves already.
     """
 
+    number: int
     waiting: OrderedDict[UUID, Visitor]
     closed: bool
 

@@ -180,13 +180,14 @@ class _NewConnection:
         """See :class:`Unclassified`. Before the handshake, no message can be sent."""
         self.drop()
 
-    def timedOut(self) -> None:
+    def timedOut(self) -> bool:
         """See :class:`Unclassified`. A client that sends nothing may wait for a plain challenge: it gets an error."""
         if not self._beganTls:
             self._refusePlain(NeedsTls())
         else:
             self._port.sink.emit(HandshakeTimedOut(self._peer, sourceOf(self._address)))
             self.drop()
+        return False
 
     def drop(self) -> None:
         """See :class:`Unclassified`."""

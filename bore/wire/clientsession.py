@@ -28,7 +28,7 @@ from bore.wire.errors import (
     TooManyTunnelsFromSource,
     UnboundChallenge,
 )
-from bore.wire.extension import Extended, Goodbye, Open, Opened, Refused, Visitor
+from bore.wire.extension import Close, Closed, Extended, Goodbye, Open, Opened, Refused, Visitor
 from bore.wire.framing import FrameDecoder
 from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Challenge, Connection, Error, Heartbeat, Hello
@@ -36,15 +36,20 @@ from bore.wire.proof import ClientProof
 from bore.wire.refusals import refusalFor, refusalForCode
 from bore.wire.rulesmessage import rulesFrames
 from bore.wire.sessionevents import (
+    BASE_TUNNEL,
     ClientEvent,
     SendData,
     ServerAlive,
     ServerProven,
+    SessionOpened,
+    TunnelClosed,
     TunnelOpened,
+    TunnelRefused,
     Unexpected,
     VisitorCame,
 )
 from bore.wire.statetable import Cell, Table, on, row
+from bore.wire.tunnelstates import AT_CLIENT, TunnelState, TunnelStates
 
 _ALIVE: Final = SendData(extension.encode(extension.Alive()))
 _SERVER_ALIVE: Final = ServerAlive()
@@ -73,8 +78,7 @@ class State(statetable.State):
     PROVING = auto()  # inside TLS: our proof is sent, and the server's has to come
     ANSWER = auto()  # the marked Hello is sent
     OPEN = auto()  # the tunnel is open, in the base protocol
-    OPENING = auto()  # the server knows the extension, and Open is sent
-    EXTENDED = auto()  # the tunnel is open, in the extension
+    EXTENDED = auto()  # the server knows the extension: tunnels are asked for, opened and closed
 
 
 class ControlSession:
@@ -84,25 +88,24 @@ class ControlSession:
     :data:`TABLE` has the states and what happens in each of them, message by message; ``docs/states.rst`` shows it. A
     frame that is not a message of the state is a violation in every state.
 
-    :param port: the port to ask for, 0 for any.
+    Behind :class:`~bore.wire.sessionevents.SessionOpened` tunnels are asked for with :meth:`open`. A server of the base
+    protocol opens the one of the Hello, which is :data:`~bore.wire.sessionevents.BASE_TUNNEL` then.
+
+    :param port: the port of the first tunnel, 0 for any.
     :param proof: how we prove the secret that we share with the server; None: we share none.
-    :param resume: the token of an earlier tunnel; None: there is none.
-    :param rules: the tunnel's own rules on the addresses of its visitors. A server of the base protocol gets none.
     """
 
-    def __init__(
-        self, port: int, proof: ClientProof | None = None, resume: str | None = None, rules: AddressRules = NO_RULES
-    ) -> None:
+    def __init__(self, port: int, proof: ClientProof | None = None) -> None:
         self._hello = extension.markedHello(port)
-        self._open = rulesFrames(rules) + extension.encode(Open(port, resume))
         self._proof = proof
         self._decoder = FrameDecoder()
         self._state: statetable.State = State.ANSWER if proof is None else State.CHALLENGE
+        self._tunnels = TunnelStates(AT_CLIENT)
 
     @property
     def extended(self) -> bool:
         """Whether the server knows the extension."""
-        return self._state in (State.OPENING, State.EXTENDED)
+        return self._state is State.EXTENDED
 
     def greeting(self) -> bytes:
         """The first bytes to send to the server: Hello, unless the client has to wait for the challenge."""
@@ -121,6 +124,38 @@ class ControlSession:
             return b""
         self._state = State.PROBED
         return extension.markedHello(_PROBED)
+
+    def open(self, tunnel: int, port: int, resume: str | None = None, rules: AddressRules = NO_RULES) -> bytes:
+        """
+        The bytes that ask a server of the extension for one more tunnel.
+
+        A session has at most :data:`~bore.wire.limits.MAX_TUNNELS`; the server refuses further ones.
+
+        :param tunnel: its number, greater than those of all tunnels before it.
+        :param port: the port to ask for, 0 for any.
+        :param resume: the token of an earlier tunnel; None: there is none.
+        :param rules: the tunnel's own rules on the addresses of its visitors.
+        """
+        assert self.extended, "a further tunnel at a server of the base protocol"
+        before = self._tunnels.move(tunnel, "Open")
+        assert before is not None, "the number of an earlier tunnel"
+        return rulesFrames(rules) + extension.encode(Open(tunnel, port, resume))
+
+    def close(self, tunnel: int) -> bytes:
+        """
+        The bytes that give a tunnel back. :class:`~bore.wire.sessionevents.TunnelClosed` follows, or
+        :class:`~bore.wire.sessionevents.TunnelRefused` if the tunnel was not open yet.
+
+        :returns: nothing if the tunnel is gone already.
+        """
+        if self._tunnels[tunnel] not in (TunnelState.ASKED, TunnelState.OPEN):
+            return b""
+        self._tunnels.move(tunnel, "Close")
+        return extension.encode(Close(tunnel))
+
+    def asks(self, tunnel: int) -> bool:
+        """Whether a tunnel was asked for, and is not open yet."""
+        return self._tunnels[tunnel] is TunnelState.ASKED
 
     def goodbye(self) -> bytes:
         """The bytes that end the session on purpose; none for a server of the base protocol."""
@@ -193,14 +228,32 @@ class ControlSession:
         raise ProtocolViolation("a second challenge")
 
     def _openBase(self, hello: Hello) -> Sequence[ClientEvent]:
-        return (TunnelOpened(_openPort(hello.port)),)
+        return (TunnelOpened(BASE_TUNNEL, _openPort(hello.port)),)
 
     def _agree(self, extended: Extended) -> Sequence[ClientEvent]:
         self._decoder.maxLength = MAX_EXTENDED_FRAME
-        return (SendData(self._open),)
+        return (SessionOpened(extended.lane, extended.maxLanes, extended.heartbeat, extended.idleHeartbeat),)
 
     def _openExtended(self, opened: Opened) -> Sequence[ClientEvent]:
-        return (TunnelOpened(_openPort(opened.port), opened.resume, opened.lane, opened.maxLanes),)
+        port = _openPort(opened.port)
+        if self._move(opened.tunnel, opened) is TunnelState.LEAVING:
+            return ()
+        return (TunnelOpened(opened.tunnel, port, opened.resume),)
+
+    def _takeClosed(self, closed: Closed) -> Sequence[ClientEvent]:
+        self._move(closed.tunnel, closed)
+        return (TunnelClosed(closed.tunnel, closed.code, closed.message, closed.retry),)
+
+    def _move(self, tunnel: int, message: Opened | Refused | Closed | Visitor) -> TunnelState:
+        """
+        Follow a message about a tunnel.
+
+        :returns: the state that the tunnel had before.
+        """
+        before = self._tunnels.move(tunnel, name := type(message).__name__)
+        if before is None:
+            raise ProtocolViolation(f"{name} for the tunnel {tunnel}, which is {self._tunnels[tunnel].name}")
+        return before
 
     def _takeHeartbeat(self, heartbeat: Heartbeat) -> Sequence[ClientEvent]:
         return (_SERVER_ALIVE,)
@@ -209,10 +262,12 @@ class ControlSession:
         return _ALIVE, _SERVER_ALIVE
 
     def _takeConnection(self, connection: Connection) -> Sequence[ClientEvent]:
-        return (VisitorCame(connection.id),)
+        return (VisitorCame(BASE_TUNNEL, connection.id),)
 
     def _takeVisitor(self, visitor: Visitor) -> Sequence[ClientEvent]:
-        return (VisitorCame(visitor.id, visitor.source),)
+        if self._move(visitor.tunnel, visitor) is TunnelState.LEAVING:
+            return ()
+        return (VisitorCame(visitor.tunnel, visitor.id, visitor.source),)
 
     def _ignore(self, message: object) -> Sequence[ClientEvent]:
         assert isinstance(message, messages.ServerMessage)
@@ -222,7 +277,10 @@ class ControlSession:
         raise refusalFor(error.text)
 
     def _takeRefused(self, refused: Refused) -> Sequence[ClientEvent]:
-        raise refusalForCode(refused.code, refused.message, refused.retry)
+        if refused.tunnel is None:
+            raise refusalForCode(refused.code, refused.message, refused.retry)
+        self._move(refused.tunnel, refused)
+        return (TunnelRefused(refused.tunnel, refused.code, refused.message, refused.retry),)
 
     def _takeGoodbye(self, goodbye: Goodbye) -> Sequence[ClientEvent]:
         raise ServerLeft("it said goodbye")
@@ -246,8 +304,6 @@ _VIOLATION: Final[_Cell] = Cell(_S._refuseMessage, None, (), (ProtocolViolation,
 _UNEXPECTED: Final[_Cell] = Cell(_S._ignore, None, (Unexpected,), ())
 
 _ERROR: Final = on(Error, _S._takeError, errors=[Refusal])
-_REFUSED: Final = on(Refused, _S._takeRefused, errors=[Refusal])
-_GOODBYE: Final = on(Goodbye, _S._takeGoodbye, errors=[ServerLeft])
 
 #: What happens in each state.
 TABLE: Final[Table[_S, ClientEvent]] = {
@@ -275,7 +331,7 @@ TABLE: Final[Table[_S, ClientEvent]] = {
         _S._decodeAnswer,
         _VIOLATION,
         on(Hello, _S._openBase, State.OPEN, [TunnelOpened], [ProtocolViolation]),
-        on(Extended, _S._agree, State.OPENING, [SendData]),
+        on(Extended, _S._agree, State.EXTENDED, [SessionOpened]),
         on(Challenge, _S._takeChallenge, errors=[ClientHasNoSecret, ProtocolViolation]),
         on(BindingChallenge, _S._takeChallenge, errors=[ClientHasNoSecret, ProtocolViolation]),
         _ERROR,
@@ -287,19 +343,14 @@ TABLE: Final[Table[_S, ClientEvent]] = {
         on(Connection, _S._takeConnection, events=[VisitorCame]),
         _ERROR,
     ),
-    State.OPENING: row(
-        _S._decodeExtended,
-        _VIOLATION,
-        on(Opened, _S._openExtended, State.EXTENDED, [TunnelOpened], [ProtocolViolation]),
-        _REFUSED,
-        _GOODBYE,
-    ),
     State.EXTENDED: row(
         _S._decodeExtended,
         _VIOLATION,
+        on(Opened, _S._openExtended, None, [TunnelOpened], [ProtocolViolation]),
+        on(Refused, _S._takeRefused, None, [TunnelRefused], [Refusal, ProtocolViolation]),
+        on(Closed, _S._takeClosed, None, [TunnelClosed], [ProtocolViolation]),
         on(Heartbeat, _S._answerHeartbeat, events=[SendData, ServerAlive]),
-        on(Visitor, _S._takeVisitor, events=[VisitorCame]),
-        _REFUSED,
-        _GOODBYE,
+        on(Visitor, _S._takeVisitor, None, [VisitorCame], [ProtocolViolation]),
+        on(Goodbye, _S._takeGoodbye, errors=[ServerLeft]),
     ),
 }

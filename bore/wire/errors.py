@@ -122,6 +122,13 @@ class TooManyTunnelsFromSource(Refusal):
     code = "too-many-tunnels-from-address"
 
 
+class TooManyInSession(Refusal):
+    """The session has, or asks for, as many tunnels as it may (MAX_TUNNELS)."""
+
+    text = "too many tunnels in this session"
+    code = "too-many-tunnels-in-session"
+
+
 class TooManyGuesses(Refusal):
     """Too many wrong secrets came from the client's address; the proof was not checked."""
 

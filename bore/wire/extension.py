@@ -5,6 +5,7 @@ A client that knows the extension sends a space behind its Hello; white space me
 server that knows it answers Extended. From there on frames may be longer, and both sides use the messages below.
 Unknown keys are ignored, so that messages can get further ones.
 """
+# Longer than 300 lines: the messages, how they are written and how they are read are read together.
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from uuid import UUID
 from bore.wire import binding, messages, serde
 from bore.wire.binding import BindingChallenge
 from bore.wire.framing import encodeFrame
-from bore.wire.limits import MAX_EXTENDED_FRAME
+from bore.wire.limits import HEARTBEAT_INTERVAL, IDLE_HEARTBEAT_INTERVAL, MAX_EXTENDED_FRAME
 from bore.wire.messages import Heartbeat, Hello
 from bore.wire.rulesmessage import Rules, rulesFrom, rulesText
 
@@ -37,19 +38,33 @@ class MarkedHello:
 
 @dataclass(frozen=True, slots=True)
 class Extended:
-    """Server, in answer to a marked Hello: the version of the extension that it speaks."""
+    """
+    Server, in answer to a marked Hello: what belongs to the session, whatever tunnels it has.
+
+    :ivar version: the version of the extension that the server speaks.
+    :ivar lane: the token with which lanes are opened; None: there are none.
+    :ivar heartbeat: the interval of heartbeats while there are visitors, in seconds.
+    :ivar idleHeartbeat: their interval while there are none.
+    :ivar maxLanes: the number of idle lanes that are kept; 0: any number.
+    """
 
     version: int
+    lane: str | None = None
+    heartbeat: float = HEARTBEAT_INTERVAL
+    idleHeartbeat: float = IDLE_HEARTBEAT_INTERVAL
+    maxLanes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
     """
-    Client: requests a tunnel on this port (0: any).
+    Client: requests a tunnel on this port (0: any). A session can have several.
 
+    :ivar tunnel: the client's number for it, greater than those of all Opens before it in the session.
     :ivar resume: the token of an earlier tunnel, which is resumed if it still exists; None: there is none.
     """
 
+    tunnel: int
     port: int
     resume: str | None = None
 
@@ -57,19 +72,16 @@ class Open:
 @dataclass(frozen=True, slots=True)
 class Opened:
     """
-    Server: the tunnel is open.
+    Server: a tunnel is open.
 
     :ivar resume: the token with which the tunnel can be resumed.
     :ivar lease: the time after the loss of the session in which it can be, in seconds.
-    :ivar lane: the token with which lanes are opened; None: there are none.
-    :ivar maxLanes: the number of idle lanes that are kept; 0: any number.
     """
 
+    tunnel: int
     port: int
     resume: str | None
     lease: int
-    lane: str | None = None
-    maxLanes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +94,40 @@ class Lane:
 @dataclass(frozen=True, slots=True)
 class Refused:
     """
-    Server: a refusal. The server closes the connection then.
+    Server: a refusal.
 
     :ivar code: for programs; the message is for people.
     :ivar retry: whether the same request may be granted later.
+    :ivar tunnel: the tunnel that is refused, while the session goes on; None: the session is refused, and closed.
     """
 
     code: str
     message: str
     retry: bool
+    tunnel: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Client: gives a tunnel back on purpose. The visitors that are served stay. The answer is Closed."""
+
+    tunnel: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """
+    Server: a tunnel is closed, and the session goes on.
+
+    :ivar code: why, for programs; None: the client has sent Close.
+    :ivar message: why, for people.
+    :ivar retry: whether the tunnel may be granted again later.
+    """
+
+    tunnel: int
+    code: str | None = None
+    message: str | None = None
+    retry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +140,12 @@ class Visitor:
     """
     Server: a visitor waits for a data connection.
 
+    :ivar tunnel: the tunnel that it visits.
     :ivar source: the visitor's address; None: it has none.
     :ivar announced: on a lane only: whether the session was sent this visitor before.
     """
 
+    tunnel: int
     id: UUID
     source: Source | None
     announced: bool = False
@@ -114,12 +153,12 @@ class Visitor:
 
 @dataclass(frozen=True, slots=True)
 class Goodbye:
-    """Either side: ends the session on purpose. The port is free at once."""
+    """Either side: ends the session on purpose. All its ports are free at once."""
 
 
-ExtendedClientMessage: TypeAlias = Rules | Open | Alive | Goodbye
+ExtendedClientMessage: TypeAlias = Rules | Open | Close | Alive | Goodbye
 Request: TypeAlias = messages.ClientMessage | MarkedHello | Lane
-ExtendedServerMessage: TypeAlias = Extended | Opened | Refused | Visitor | Heartbeat | Goodbye
+ExtendedServerMessage: TypeAlias = Extended | Opened | Refused | Closed | Visitor | Heartbeat | Goodbye
 
 
 def markedHello(port: int) -> bytes:
@@ -137,31 +176,43 @@ def encode(message: ExtendedClientMessage | ExtendedServerMessage | MarkedHello 
     match message:
         case Alive() | Heartbeat() | Goodbye():
             text = f'"{name}"'
-        case Visitor(id, source):
-            text = f'{{"{name}":{visitorText(id, source)}}}'
-        case Extended(version):
-            text = f'{{"{name}":{{"version":{version}}}}}'
+        case Visitor(tunnel, id, source):
+            text = f'{{"{name}":{visitorText(tunnel, id, source)}}}'
+        case Extended(version, lane, heartbeat, idle, most):
+            about = f'"lane":{_orNull(lane)},"heartbeat":{_secondsText(heartbeat)},"idleHeartbeat":{_secondsText(idle)}'
+            text = f'{{"{name}":{{"version":{version},{about},"maxLanes":{most}}}}}'
         case Rules(rules):
             text = f'{{"{name}":{rulesText(rules)}}}'
-        case Open(port, resume):
-            text = f'{{"{name}":{{"port":{port},"resume":{_orNull(resume)}}}}}'
-        case Opened(port, resume, lease, lane, maxLanes):
-            tokens = f'"resume":{_orNull(resume)},"lease":{lease},"lane":{_orNull(lane)}'
-            text = f'{{"{name}":{{"port":{port},{tokens},"maxLanes":{maxLanes}}}}}'
+        case Open(tunnel, port, resume):
+            text = f'{{"{name}":{{"tunnel":{tunnel},"port":{port},"resume":{_orNull(resume)}}}}}'
+        case Opened(tunnel, port, resume, lease):
+            text = f'{{"{name}":{{"tunnel":{tunnel},"port":{port},"resume":{_orNull(resume)},"lease":{lease}}}}}'
+        case Close(tunnel) | Closed(tunnel, None):
+            text = f'{{"{name}":{{"tunnel":{tunnel}}}}}'
+        case Closed(tunnel, code, reason, retry):
+            text = f'{{"{name}":{{"tunnel":{tunnel},{_reasonText(code, reason, retry)}}}}}'
         case MarkedHello(port):
             text = f'{{"Hello":{port}}}{_MARK}'
         case Lane(token):
             text = f'{{"{name}":{serde.quote(token)}}}'
-        case Refused(code, reason, retry):
-            may = "true" if retry else "false"
-            text = f'{{"{name}":{{"code":{serde.quote(code)},"message":{serde.quote(reason)},"retry":{may}}}}}'
+        case Refused(code, reason, retry, tunnel):
+            which = "" if tunnel is None else f'"tunnel":{tunnel},'
+            text = f'{{"{name}":{{{which}{_reasonText(code, reason, retry)}}}}}'
     return encodeFrame(text, MAX_EXTENDED_FRAME)
 
 
-def visitorText(id: UUID | str, source: Source | None, announced: bool = False) -> str:
+def _reasonText(code: str | None, reason: str | None, retry: bool) -> str:
+    return f'"code":{_orNull(code)},"message":{_orNull(reason)},"retry":{"true" if retry else "false"}'
+
+
+def visitorText(tunnel: int, id: UUID | str, source: Source | None, announced: bool = False) -> str:
     """The value of Visitor, as JSON."""
     where = "null" if source is None else f'["{source[0]}",{source[1]}]'
-    return f'{{"id":"{id}","from":{where}' + (',"announced":true}' if announced else "}")
+    return f'{{"tunnel":{tunnel},"id":"{id}","from":{where}' + (',"announced":true}' if announced else "}")
+
+
+def _secondsText(seconds: float) -> str:
+    return str(int(seconds) if seconds == int(seconds) else seconds)
 
 
 def _orNull(text: str | None) -> str:
@@ -238,33 +289,64 @@ def _lane(content: object) -> Lane:
     return Lane(token)
 
 
+def _number(content: object) -> int:
+    """The number of a tunnel."""
+    number = serde.integer(content, _MOST, "not the number of a tunnel")
+    if not number:
+        raise serde.BadContent("not the number of a tunnel")
+    return number
+
+
+def _seconds(content: object, missing: float) -> float:
+    return missing if content is None else serde.seconds(content, _MOST)
+
+
 def _extended(content: object) -> Extended:
-    (version,) = serde.fields(content, "version")
-    return Extended(serde.integer(version, 65535, "not a version"))
+    keys = "version", "lane", "heartbeat", "idleHeartbeat", "maxLanes"
+    version, lane, heartbeat, idle, most = serde.fields(content, *keys)
+    return Extended(
+        serde.integer(version, 65535, "not a version"),
+        _token(lane),
+        _seconds(heartbeat, HEARTBEAT_INTERVAL),
+        _seconds(idle, IDLE_HEARTBEAT_INTERVAL),
+        0 if most is None else serde.integer(most, _MOST, "not a number of lanes"),
+    )
 
 
 def _open(content: object) -> Open:
-    port, resume = serde.fields(content, "port", "resume")
-    return Open(serde.port(port), _token(resume))
+    tunnel, port, resume = serde.fields(content, "tunnel", "port", "resume")
+    return Open(_number(tunnel), serde.port(port), _token(resume))
 
 
 def _opened(content: object) -> Opened:
-    port, resume, lease, lane, most = serde.fields(content, "port", "resume", "lease", "lane", "maxLanes")
+    tunnel, port, resume, lease = serde.fields(content, "tunnel", "port", "resume", "lease")
     seconds = serde.integer(lease, _MOST, "not a number of seconds")
-    lanes = 0 if most is None else serde.integer(most, _MOST, "not a number of lanes")
-    return Opened(serde.port(port), _token(resume), seconds, _token(lane), lanes)
+    return Opened(_number(tunnel), serde.port(port), _token(resume), seconds)
 
 
 def _refused(content: object) -> Refused:
-    code, message, retry = serde.fields(content, "code", "message", "retry")
-    return Refused(serde.text(code), serde.text(message), serde.boolean(retry))
+    code, message, retry, tunnel = serde.fields(content, "code", "message", "retry", "tunnel")
+    number = None if tunnel is None else _number(tunnel)
+    return Refused(serde.text(code), serde.text(message), serde.boolean(retry), number)
+
+
+def _close(content: object) -> Close:
+    (tunnel,) = serde.fields(content, "tunnel")
+    return Close(_number(tunnel))
+
+
+def _closed(content: object) -> Closed:
+    tunnel, code, message, retry = serde.fields(content, "tunnel", "code", "message", "retry")
+    if code is None:
+        return Closed(_number(tunnel))
+    return Closed(_number(tunnel), serde.text(code), serde.text(message), serde.boolean(retry))
 
 
 def visitorFrom(content: object) -> Visitor:
     """Read the value of Visitor."""
-    id, source, announced = serde.fields(content, "id", "from", "announced")
+    tunnel, id, source, announced = serde.fields(content, "tunnel", "id", "from", "announced")
     known = announced is not None and serde.boolean(announced)
-    return Visitor(serde.uuid(id), None if source is None else _source(source), known)
+    return Visitor(_number(tunnel), serde.uuid(id), None if source is None else _source(source), known)
 
 
 def _source(content: object) -> Source:
@@ -276,6 +358,7 @@ def _source(content: object) -> Source:
 _CLIENT_MESSAGES: Final[dict[str, Callable[[object], ExtendedClientMessage]]] = {
     "Rules": rulesFrom,
     "Open": _open,
+    "Close": _close,
     "Alive": serde.valueless(Alive()),
     "Goodbye": serde.valueless(Goodbye()),
 }
@@ -284,6 +367,7 @@ _SERVER_MESSAGES: Final[dict[str, Callable[[object], ExtendedServerMessage]]] = 
     "Extended": _extended,
     "Opened": _opened,
     "Refused": _refused,
+    "Closed": _closed,
     "Visitor": visitorFrom,
     "Heartbeat": serde.valueless(Heartbeat()),
     "Goodbye": serde.valueless(Goodbye()),

@@ -59,21 +59,22 @@ RAW_FRAME: Final = HEADER.pack(RAW, 0)
 Frame: TypeAlias = tuple[int, bytes]
 
 
-def openFrame(id: UUID | str, source: Source | None, announced: bool = False) -> bytes:
+def openFrame(tunnel: int, id: UUID | str, source: Source | None, announced: bool = False) -> bytes:
     """
     The frame that puts a visitor on a lane.
 
+    :param tunnel: the number of the tunnel that it visits.
     :param source: the visitor's address; None: it has none.
     :param announced: whether the session was sent this visitor before.
     """
-    text = visitorText(id, source, announced).encode()
+    text = visitorText(tunnel, id, source, announced).encode()
     return HEADER.pack(OPEN, len(text)) + text
 
 
 #: The payload in the form that openFrame usually writes. This takes a third of the time of the JSON decoder.
 _USUAL: Final = re.compile(
-    rb'\{"id":"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})","from":\["([0-9a-f.:]{2,45})",([1-9][0-9]{0,4})\]'
-    rb'(,"announced":true)?\}'
+    rb'\{"tunnel":([1-9][0-9]{0,8}),"id":"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})","from":\["([0-9a-f.:]{2,45})",'
+    rb'([1-9][0-9]{0,4})\](,"announced":true)?\}'
 )
 
 
@@ -85,10 +86,10 @@ def readOpen(payload: bytes) -> Visitor:
     """
     usual = _USUAL.fullmatch(payload)
     if usual is not None:
-        id, host, port, announced = usual.groups()
+        tunnel, id, host, port, announced = usual.groups()
         try:
             source = serde.ipAddress(host.decode()), serde.port(int(port))
-            return Visitor(UUID(id.decode()), source, announced is not None)
+            return Visitor(int(tunnel), UUID(id.decode()), source, announced is not None)
         except serde.BadContent:
             return serde.decodeValue(visitorFrom, payload)  # raises, with the reason
     return serde.decodeValue(visitorFrom, payload)

@@ -19,6 +19,12 @@ FIRST_MESSAGE_TIMEOUT: Final = 3.0
 #: The interval of the server's heartbeats.
 HEARTBEAT_INTERVAL: Final = 0.5
 
+#: Their interval in a session of the extension that has no visitors, and has had none for some time.
+IDLE_HEARTBEAT_INTERVAL: Final = 3.0
+
+#: The tunnels that a session may have or ask for at the same time: what the server keeps for a session is bounded.
+MAX_TUNNELS: Final = 1024
+
 #: A client of the extension is lost if nothing arrived from it during this many heartbeats: four seconds.
 MAX_UNANSWERED: Final = 8
 

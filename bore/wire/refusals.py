@@ -26,6 +26,7 @@ from bore.wire.errors import (
     SpeaksNoTls,
     TakenOver,
     TooManyGuesses,
+    TooManyInSession,
     TooManyPending,
     TooManyTunnels,
     TooManyTunnelsFromSource,
@@ -64,7 +65,7 @@ _BEFORE: Final = (
 )
 
 #: Sent in the extension only.
-_EXTENDED: Final = (NoAnswer, TakenOver, OpenTimeout)
+_EXTENDED: Final = (NoAnswer, TakenOver, OpenTimeout, TooManyInSession)
 
 #: The refusals that have a text of their own.
 BY_TEXT: Final[dict[str, type[Refusal]]] = {kind.text: kind for kind in (*_COMMON, *_BEFORE)}

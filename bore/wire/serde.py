@@ -117,6 +117,13 @@ def integer(content: object, highest: int, complaint: str) -> int:
     raise BadContent(complaint)
 
 
+def seconds(content: object, highest: float) -> float:
+    """Read a number of seconds, more than 0 and up to ``highest``."""
+    if isinstance(content, int | float) and not isinstance(content, bool) and 0 < content <= highest:
+        return content
+    raise BadContent("not a number of seconds")
+
+
 def boolean(content: object) -> bool:
     """Read true or false."""
     if isinstance(content, bool):

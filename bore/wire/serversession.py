@@ -1,4 +1,5 @@
 """One connection to the control port, seen from the server."""
+# Longer than 300 lines: the states, their table and the machine that reads it are read together.
 
 from __future__ import annotations
 
@@ -26,7 +27,20 @@ from bore.wire.errors import (
     UnreadableProof,
     WireError,
 )
-from bore.wire.extension import Alive, Extended, Goodbye, Lane, MarkedHello, Open, Opened, Refused, Source, Visitor
+from bore.wire.extension import (
+    Alive,
+    Close,
+    Closed,
+    Extended,
+    Goodbye,
+    Lane,
+    MarkedHello,
+    Open,
+    Opened,
+    Refused,
+    Source,
+    Visitor,
+)
 from bore.wire.framing import FrameDecoder
 from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Accept, Connection, Error, Heartbeat, Hello
@@ -35,15 +49,19 @@ from bore.wire.proof import ServerProof
 from bore.wire.rulesmessage import MAX_NETWORKS, Rules
 from bore.wire.secret import Secret
 from bore.wire.sessionevents import (
+    BASE_TUNNEL,
     ClientAlive,
     ClientLeft,
     LaneOffered,
     SendData,
     ServerEvent,
+    SessionAsked,
     TunnelAsked,
+    TunnelLeft,
     VisitorTaken,
 )
 from bore.wire.statetable import Cell, Table, on, row
+from bore.wire.tunnelstates import AT_SERVER, TunnelState, TunnelStates
 
 _HEARTBEAT: Final = messages.encode(Heartbeat())
 
@@ -56,10 +74,9 @@ class State(statetable.State):
 
     PROOF = auto()  # the challenge is sent, and the proof has to come
     REQUEST = auto()  # the first message has to come
-    OPENING = auto()  # the client knows the extension, and has to ask for its tunnel
+    OPENING = auto()  # the client knows the extension, and has to ask for a tunnel
     BASE_CLAIMING = auto()  # a client of the base protocol has asked for its tunnel, and waits for the answer
-    CLAIMING = auto()  # a client of the extension has asked for its tunnel, and waits for the answer
-    OPEN = auto()  # the tunnel of a client of the extension is open
+    EXTENDED = auto()  # a client of the extension has asked for its first tunnel
     SETTLED = auto()  # no frame is read any more
 
 
@@ -74,8 +91,9 @@ class ServerSession:
     A frame that is not a message ends the session: in PROOF with a refusal, in REQUEST without an answer, and behind
     Extended with a refusal.
 
-    The server's answers move the session on, too: :meth:`opened` from BASE_CLAIMING to SETTLED, and from CLAIMING to
-    OPEN; :meth:`refusal` from every state to SETTLED.
+    In EXTENDED each tunnel has a state of its own (:mod:`bore.wire.tunnelstates`), which the answers :meth:`opened`,
+    :meth:`refused` and :meth:`closed` move on, too. In the base protocol :meth:`opened` moves the session from
+    BASE_CLAIMING to SETTLED. :meth:`refusal` moves it from every state to SETTLED.
 
     :param proof: how the client has to prove that it knows the secret; None: it does not have to.
     :param encrypted: whether the connection is a TLS connection.
@@ -91,6 +109,7 @@ class ServerSession:
         self._state: statetable.State = State.REQUEST if proof is None else State.PROOF
         self._unanswered = 0
         self._rules = NO_RULES
+        self._tunnels = TunnelStates(AT_SERVER)
         self.extended = False
         self.secret: Secret | None = None
 
@@ -133,34 +152,55 @@ class ServerSession:
         refusal = TIMED_OUT.get(self._state)
         return None if refusal is None else refusal()
 
-    def opened(self, port: int, resume: str, lease: int, lane: str | None = None, maxLanes: int = 0) -> bytes:
+    def agreed(self, lane: str | None = None, maxLanes: int = 0) -> bytes:
         """
-        The bytes that grant the client its tunnel. The session must be claiming one.
+        The bytes that answer :class:`~bore.wire.sessionevents.SessionAsked`.
 
-        :param resume: the token with which the tunnel can be resumed.
-        :param lease: the time after the loss of the session in which it can be, in seconds.
         :param lane: the token with which lanes are opened; None: there are none.
         :param maxLanes: the number of idle lanes that are kept; 0: any number.
         """
-        assert self.claiming, "a tunnel for a client that has not asked for one, or has left"
-        self._state = OPENED[self._state]
+        return extension.encode(Extended(_VERSION, lane, maxLanes=maxLanes))
+
+    def opened(self, tunnel: int, port: int, resume: str, lease: int) -> bytes:
+        """
+        The bytes that grant the client a tunnel that it has asked for.
+
+        :param tunnel: its number.
+        :param resume: the token with which the tunnel can be resumed.
+        :param lease: the time after the loss of the session in which it can be, in seconds.
+        """
+        assert self.claims(tunnel), "a tunnel for a client that has not asked for it, or has left"
         if self.extended:
-            return extension.encode(Opened(port, resume, lease, lane, maxLanes))
+            self._tunnels.move(tunnel, "Opened")
+            return extension.encode(Opened(tunnel, port, resume, lease))
+        self._state = State.SETTLED
         return messages.encode(Hello(port))
+
+    def refused(self, tunnel: int, refusal: Refusal) -> bytes:
+        """The bytes that refuse a client of the extension a tunnel that it has asked for."""
+        assert self.claims(tunnel), "a refusal for a client that has not asked, or has left"
+        self._tunnels.move(tunnel, "Refused")
+        return extension.encode(Refused(refusal.code, str(refusal), refusal.retry, tunnel))
+
+    def closed(self, tunnel: int, refusal: Refusal) -> bytes:
+        """The bytes that take a tunnel away from a client of the extension, while its session goes on."""
+        before = self._tunnels.move(tunnel, "Closed")
+        assert before is not None, "the end of a tunnel that is not open"
+        return extension.encode(Closed(tunnel, refusal.code, str(refusal), refusal.retry))
 
     def heartbeat(self) -> bytes:
         """The bytes of a heartbeat. A client of the extension has to answer it once."""
         self._unanswered += 1
         return _HEARTBEAT
 
-    def visitor(self, id: UUID, source: Source) -> bytes:
-        """The bytes that announce a visitor."""
+    def visitor(self, tunnel: int, id: UUID, source: Source) -> bytes:
+        """The bytes that announce a visitor of a tunnel."""
         if self.extended:
-            return extension.encode(Visitor(id, source))
+            return extension.encode(Visitor(tunnel, id, source))
         return messages.encode(Connection(id))
 
     def refusal(self, refusal: Refusal) -> bytes:
-        """The bytes of a refusal. Everything that arrives afterwards is thrown away."""
+        """The bytes that refuse the whole session. Everything that arrives afterwards is thrown away."""
         self._state = State.SETTLED
         if self.extended:
             return extension.encode(Refused(refusal.code, str(refusal), refusal.retry))
@@ -171,10 +211,11 @@ class ServerSession:
         """Whether the client still has to prove that it knows the secret."""
         return self._state is State.PROOF
 
-    @property
-    def claiming(self) -> bool:
-        """Whether the client waits for its tunnel."""
-        return self._state in OPENED
+    def claims(self, tunnel: int) -> bool:
+        """Whether the client waits for a tunnel."""
+        if self._state is State.EXTENDED:
+            return self._tunnels[tunnel] is TunnelState.ASKED
+        return self._state is State.BASE_CLAIMING and tunnel == BASE_TUNNEL
 
     def _nextFrame(self) -> bytes | None:
         try:
@@ -201,11 +242,11 @@ class ServerSession:
     def _agree(self, hello: MarkedHello) -> Sequence[ServerEvent]:
         self.extended = True
         self._decoder.maxLength = MAX_EXTENDED_FRAME
-        return (SendData(extension.encode(Extended(_VERSION))),)
+        return (SessionAsked(),)
 
     def _askBase(self, hello: Hello) -> Sequence[ServerEvent]:
         self._decoder.takeRest()
-        return (TunnelAsked(hello.port),)
+        return (TunnelAsked(BASE_TUNNEL, hello.port),)
 
     def _takeVisitor(self, accept: Accept) -> Sequence[ServerEvent]:
         return (VisitorTaken(accept.id, self._decoder.takeRest()),)
@@ -232,7 +273,18 @@ class ServerSession:
 
     def _ask(self, message: Open) -> Sequence[ServerEvent]:
         rules, self._rules = self._rules, NO_RULES
-        return (TunnelAsked(message.port, message.resume, rules),)
+        if self._tunnels.move(message.tunnel, "Open") is None:
+            raise BrokenRule("tunnel-number", f"the number {message.tunnel} of a tunnel is not greater than all before")
+        return (TunnelAsked(message.tunnel, message.port, message.resume, rules),)
+
+    def _giveBack(self, message: Close) -> Sequence[ServerEvent]:
+        match self._tunnels.move(message.tunnel, "Close"):
+            case None:
+                raise BrokenRule("tunnel-number", f"the tunnel {message.tunnel} was not asked for")
+            case TunnelState.GONE:
+                return ()  # it has crossed Refused or Closed
+            case _:
+                return TunnelLeft(message.tunnel), SendData(extension.encode(Closed(message.tunnel)))
 
     def _noteAlive(self, message: Alive) -> Sequence[ServerEvent]:
         if not self._unanswered:
@@ -262,7 +314,7 @@ TABLE: Final[Table[_S, ServerEvent]] = {
     State.REQUEST: row(
         _S._decodeRequest,
         _VIOLATION,
-        on(MarkedHello, _S._agree, State.OPENING, [SendData]),
+        on(MarkedHello, _S._agree, State.OPENING, [SessionAsked]),
         on(Hello, _S._askBase, State.BASE_CLAIMING, [TunnelAsked]),
         on(Accept, _S._takeVisitor, State.SETTLED, [VisitorTaken]),
         on(Lane, _S._offerLane, State.SETTLED, [LaneOffered]),
@@ -271,22 +323,24 @@ TABLE: Final[Table[_S, ServerEvent]] = {
         _S._decodeExtended,
         _UNEXPECTED,
         on(Rules, _S._addRules, errors=[BrokenRule]),
-        on(Open, _S._ask, State.CLAIMING, [TunnelAsked]),
+        on(Open, _S._ask, State.EXTENDED, [TunnelAsked]),
         _GOODBYE,
     ),
-    State.CLAIMING: row(_S._decodeExtended, _UNEXPECTED, _GOODBYE),
-    State.OPEN: row(
-        _S._decodeExtended, _UNEXPECTED, on(Alive, _S._noteAlive, None, [ClientAlive], [BrokenRule]), _GOODBYE
+    State.EXTENDED: row(
+        _S._decodeExtended,
+        None,
+        on(Rules, _S._addRules, errors=[BrokenRule]),
+        on(Open, _S._ask, None, [TunnelAsked], [BrokenRule]),
+        on(Close, _S._giveBack, None, [TunnelLeft, SendData], [BrokenRule]),
+        on(Alive, _S._noteAlive, None, [ClientAlive], [BrokenRule]),
+        _GOODBYE,
     ),
 }
-
-#: The state after a claim was granted.
-OPENED: Final[dict[statetable.State, State]] = {State.BASE_CLAIMING: State.SETTLED, State.CLAIMING: State.OPEN}
 
 #: The refusal of a session that has been in a state for too long. In the other states the connection is just closed.
 TIMED_OUT: Final[dict[statetable.State, type[Refusal]]] = {
     State.PROOF: ProofTimeout,
     State.OPENING: OpenTimeout,
     State.BASE_CLAIMING: ClaimTimeout,
-    State.CLAIMING: ClaimTimeout,
+    State.EXTENDED: OpenTimeout,  # only where no tunnel is left
 }

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from bore.wire.addressrules import NO_RULES, AddressRules
+from bore.wire.errors import Refusal
 from bore.wire.extension import Source
+from bore.wire.limits import HEARTBEAT_INTERVAL, IDLE_HEARTBEAT_INTERVAL
 from bore.wire.messages import ServerMessage
+from bore.wire.refusals import refusalForCode
+
+#: The number of the tunnel of a session of the base protocol, which has one and no number for it.
+BASE_TUNNEL: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +25,38 @@ class SendData:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionAsked:
+    """
+    Server: the connection is the control connection of a client of the extension.
+
+    The bytes of :meth:`ServerSession.agreed` have to be sent at once.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class TunnelAsked:
     """
     Server: the connection is a control connection, and its client wants a tunnel on this port (0: any).
 
-    The session waits for :meth:`ServerSession.opened` or :meth:`ServerSession.refusal`, at once or later.
+    The tunnel waits for :meth:`ServerSession.opened`, or for :meth:`ServerSession.refused` (in the base protocol:
+    :meth:`ServerSession.refusal`), at once or later.
 
+    :ivar tunnel: the client's number for it; in the base protocol :data:`BASE_TUNNEL`.
     :ivar resume: the token of a tunnel that the client had before; None: it shows none.
     :ivar rules: the tunnel's own rules on the addresses of its visitors.
     """
 
+    tunnel: int
     port: int
     resume: str | None = None
     rules: AddressRules = NO_RULES
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelLeft:
+    """Server: the client gives a tunnel back, or does not wait for it any more."""
+
+    tunnel: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +94,68 @@ class ClientLeft:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionOpened:
+    """
+    Client: the server knows the extension, and waits for tunnels to be asked for.
+
+    :ivar lane: the token with which lanes are opened; None: there are none.
+    :ivar maxLanes: how many idle lanes the server keeps; 0: any number.
+    :ivar heartbeat: the interval of heartbeats while there are visitors, in seconds.
+    :ivar idleHeartbeat: their interval while there are none.
+    """
+
+    lane: str | None = None
+    maxLanes: int = 0
+    heartbeat: float = HEARTBEAT_INTERVAL
+    idleHeartbeat: float = IDLE_HEARTBEAT_INTERVAL
+
+
+@dataclass(frozen=True, slots=True)
 class TunnelOpened:
     """
     Client: the server listens on this port for us.
 
+    :ivar tunnel: the number of the tunnel; in the base protocol :data:`BASE_TUNNEL`.
     :ivar resume: the token with which the tunnel can be resumed; None: it cannot be.
-    :ivar lane: the token with which lanes are opened; None: there are none.
-    :ivar maxLanes: how many idle lanes the server keeps; 0: any number.
     """
 
+    tunnel: int
     port: int
     resume: str | None = None
-    lane: str | None = None
-    maxLanes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelRefused:
+    """Client: a tunnel is refused, and the session goes on. The fields are those of Refused."""
+
+    tunnel: int
+    code: str
+    message: str
+    retry: bool
+
+    @property
+    def refusal(self) -> Refusal:
+        """Why it is refused."""
+        return refusalForCode(self.code, self.message, self.retry)
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelClosed:
+    """
+    Client: a tunnel is closed, and the session goes on. The fields are those of Closed.
+
+    :ivar code: why; None: the client has given it back.
+    """
+
+    tunnel: int
+    code: str | None = None
+    message: str | None = None
+    retry: bool = False
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """Why the server has closed it; None: the client has given it back."""
+        return None if self.code is None else refusalForCode(self.code, self.message or "", self.retry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +173,11 @@ class VisitorCame:
     """
     Client: a visitor waits for a data connection with Accept and this id.
 
+    :ivar tunnel: the number of the tunnel that it visits; in the base protocol :data:`BASE_TUNNEL`.
     :ivar source: where it comes from; None: the server does not tell.
     """
 
+    tunnel: int
     id: UUID
     source: Source | None = None
 
@@ -113,5 +189,17 @@ class Unexpected:
     message: ServerMessage
 
 
-ServerEvent: TypeAlias = SendData | TunnelAsked | VisitorTaken | LaneOffered | ClientAlive | ClientLeft
-ClientEvent: TypeAlias = SendData | ServerProven | TunnelOpened | ServerAlive | VisitorCame | Unexpected
+ServerEvent: TypeAlias = (
+    SendData | SessionAsked | TunnelAsked | TunnelLeft | VisitorTaken | LaneOffered | ClientAlive | ClientLeft
+)
+ClientEvent: TypeAlias = (
+    SendData
+    | ServerProven
+    | SessionOpened
+    | TunnelOpened
+    | TunnelRefused
+    | TunnelClosed
+    | ServerAlive
+    | VisitorCame
+    | Unexpected
+)

@@ -46,20 +46,22 @@ class Row(NamedTuple, Generic[_S, _E]):
 
     :ivar decode: turns a frame into a message that may arrive in this state.
     :ivar cells: what happens, by the class of the message.
-    :ivar otherwise: what happens with every other message.
+    :ivar otherwise: what happens with every other message; None: there is no other one.
     """
 
     decode: Callable[[_S, bytes], object]
     cells: Mapping[type, Cell[_S, _E]]
-    otherwise: Cell[_S, _E]
+    otherwise: Cell[_S, _E] | None
 
     def cell(self, message: object) -> Cell[_S, _E]:
         """The cell for a message."""
-        return self.cells.get(type(message), self.otherwise)
+        cell = self.cells.get(type(message), self.otherwise)
+        assert cell is not None
+        return cell
 
 
 def row(
-    decode: Callable[[_S, bytes], object], otherwise: Cell[_S, _E], *entries: tuple[type, Cell[_S, _E]]
+    decode: Callable[[_S, bytes], object], otherwise: Cell[_S, _E] | None, *entries: tuple[type, Cell[_S, _E]]
 ) -> Row[_S, _E]:
     """Make a row of its entries."""
     return Row(decode, dict(entries), otherwise)

@@ -45,7 +45,7 @@ class LaneCase(SynchronousTestCase):
         self._events = captureLog(self)
         connections = DataConnections(reactor, cast(Dialer, self.server), self.secret)
         self.session = Session(reactor, self.visitors, connections, "example.com:7835", "192.0.2.1")
-        self.session.opened(self.tunnel, 20001)
+        self.session.opened(1, self.tunnel, 20001)
         self.session.openLanes(TOKEN, self.keep)
         assert self.session._lanes is not None
         self.lanes = self.session._lanes
@@ -77,12 +77,12 @@ class LaneCase(SynchronousTestCase):
         """The server has no lane for some visitors."""
         ids = [uuid4() for _ in range(count)]
         for id in ids:
-            self.session.announced(id, None)
+            self.session.announced(1, id, None)
         return ids
 
     def visit(self, lane: FakeLane, id: UUID | None = None, source: Source | None = None) -> None:
         """The server puts a visitor on a lane, which was announced if it has an id."""
-        lane.open(Visitor(id or uuid4(), source, id is not None))
+        lane.open(Visitor(1, id or uuid4(), source, id is not None))
 
     def serve(self, lane: FakeLane, seconds: float = 0.0) -> None:
         """A visitor comes on a lane, is served for a while, and leaves."""

@@ -41,7 +41,7 @@ class BlipTests(FailoverCase):
             self.assertLess(self.delayToNextAttempt(), 0.7)
             self.assertEqual(self.server(), "a.example")
             _, transport = self.begin()
-            self.assertEqual(transport.takeWritten(), markedHello(20001) + encode(Open(20001, TOKEN)))
+            self.assertEqual(transport.takeWritten(), markedHello(20001) + encode(Open(1, 20001, TOKEN)))
 
     def test_itIsTheSameWhenTheServerHasLostTheClient(self) -> None:
         protocol, _ = self.session()
@@ -147,7 +147,7 @@ class DeadTests(FailoverCase):
         self.assertEqual(self.server(), "b.example")
         self.make("a.example", "b.example")
         protocol, _ = self.connect()
-        self.hear(protocol, Extended(1), Opened(20001, None, 0))
+        self.hear(protocol, Extended(1), Opened(1, 20001, None, 0))
         self.lose(protocol, ConnectionLost())
         self.assertEqual(self.server(), "b.example")
 
@@ -156,7 +156,7 @@ class DeadTests(FailoverCase):
             protocol, _ = self.session(port)
             self.lose(protocol, ServerLeft())
         _, transport = self.begin()
-        self.assertEqual(transport.takeWritten(), markedHello(20001) + encode(Open(20001, TOKEN)))
+        self.assertEqual(transport.takeWritten(), markedHello(20001) + encode(Open(1, 20001, TOKEN)))
 
     def test_nothingIsLeftWhenTheClientStops(self) -> None:
         protocol, _ = self.session()

@@ -55,7 +55,7 @@ class OpeningTests(LaneCase):
         self.reactor.advance(10)
         [id] = self.announce()
         for _ in range(5):
-            self.session.announced(id, None)
+            self.session.announced(1, id, None)
         self.assertEqual(len(self.server.under), 1)
 
     def test_aLaneOfWhichTheServerHasNotHeardYetIsForWhoIsAnnounced(self) -> None:
@@ -86,7 +86,7 @@ class OpeningTests(LaneCase):
         self.visit(self.open[0], id)
         self.settle()
         before = self.server.count
-        self.session.announced(id, None)
+        self.session.announced(1, id, None)
         self.reactor.pump([0.5] * 30)
         self.assertEqual(self.server.count, before)
 

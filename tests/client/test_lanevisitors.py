@@ -270,7 +270,7 @@ class ControlTests(ControlCase):
         cast(Any, self.visitors).relay = self.relay
         protocol, self.transport = self.connect()
         self.addCleanup(self.lose, protocol)
-        self.hear(protocol, Extended(1), Opened(20001, TOKEN, 60, token, most), Visitor(uuid4(), None))
+        self.hear(protocol, Extended(1, token, maxLanes=most), Opened(1, 20001, TOKEN, 60), Visitor(1, uuid4(), None))
         return len(self.relay.adopted), bool(self.visitors.ids)
 
     def test_theyCarryTheVisitors(self) -> None:

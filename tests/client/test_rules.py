@@ -21,7 +21,7 @@ class AddressRuleTests(SessionCase):
         protocol, transport = self.connect()
         transport.takeWritten()
         self.hear(protocol, Extended(1))
-        self.assertEqual(transport.takeWritten(), encode(Rules(self.rules)) + encode(Open(0)))
+        self.assertEqual(transport.takeWritten(), encode(Rules(self.rules)) + encode(Open(1, 0)))
 
     def test_aServerThatCannotApplyThemIsFinal(self) -> None:
         protocol, transport = self.connect()

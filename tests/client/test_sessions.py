@@ -33,7 +33,7 @@ class SessionCase(ControlCase):
 
     def session(self, port: int = 20001) -> tuple[ControlProtocol, FakeTransport]:
         protocol, transport = self.begin()
-        self.hear(protocol, Opened(port, TOKEN, 60))
+        self.hear(protocol, Opened(1, port, TOKEN, 60))
         transport.takeWritten()
         return protocol, transport
 
@@ -45,8 +45,8 @@ class OpeningTests(SessionCase):
         protocol, transport = self.connect()
         self.assertEqual(transport.takeWritten(), markedHello(0))
         self.hear(protocol, Extended(1))
-        self.assertEqual(transport.takeWritten(), encode(Open(0, None)))
-        self.hear(protocol, Opened(20001, TOKEN, 60))
+        self.assertEqual(transport.takeWritten(), encode(Open(1, 0, None)))
+        self.hear(protocol, Opened(1, 20001, TOKEN, 60))
         self.assertEqual(self.announced, ["listening at example.com:20001 -> localhost:8000"])
 
     def test_heartbeatsAreAnswered(self) -> None:
@@ -90,7 +90,7 @@ class OpeningTests(SessionCase):
         protocol = self.link.makeControl()
         transport = SocketTransport(near, protocol, cast(IReactorFDSet, self.reactor))
         transport.start()
-        self.hear(protocol, Extended(1), Opened(20001, TOKEN, 60))
+        self.hear(protocol, Extended(1), Opened(1, 20001, TOKEN, 60))
         most = sent = 0
         while not transport.disconnected:
             self.hear(protocol, *[Heartbeat()] * 100)
@@ -108,14 +108,14 @@ class OpeningTests(SessionCase):
         protocol, _ = self.session()
         self.lose(protocol)
         _, transport = self.begin()
-        self.assertEqual(transport.takeWritten(), markedHello(20001) + encode(Open(20001, TOKEN)))
+        self.assertEqual(transport.takeWritten(), markedHello(20001) + encode(Open(1, 20001, TOKEN)))
 
     def test_whoWasTakenOverDoesNotTakeBack(self) -> None:
         protocol, _ = self.session()
         self.hear(protocol, Refused("taken-over", "another session has taken the tunnel over", True))
         self.lose(protocol)
         _, transport = self.begin()
-        self.assertEqual(transport.takeWritten(), markedHello(20001) + encode(Open(20001, None)))
+        self.assertEqual(transport.takeWritten(), markedHello(20001) + encode(Open(1, 20001, None)))
 
     def test_aRefusalIsTriedAgain(self) -> None:
         protocol, transport = self.begin()
@@ -156,7 +156,7 @@ class ProxyProtocolTests(SessionCase):
 
     def test_eachVisitorsAddressIsInItsHeader(self) -> None:
         protocol, _ = self.session()
-        self.hear(protocol, Visitor(uuid4(), ("203.0.113.9", 50123)), Visitor(uuid4(), None))
+        self.hear(protocol, Visitor(1, uuid4(), ("203.0.113.9", 50123)), Visitor(1, uuid4(), None))
         self.assertEqual(
             self.visitors.headers,
             [
@@ -168,7 +168,7 @@ class ProxyProtocolTests(SessionCase):
     def test_withoutItThereIsNoHeader(self) -> None:
         self.make()
         protocol, _ = self.session()
-        self.hear(protocol, Visitor(uuid4(), ("203.0.113.9", 50123)))
+        self.hear(protocol, Visitor(1, uuid4(), ("203.0.113.9", 50123)))
         self.assertEqual(self.visitors.headers, [b""])
 
     def test_aServerThatTellsNoAddressesIsFinal(self) -> None:

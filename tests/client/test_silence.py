@@ -120,7 +120,7 @@ class ControlSilenceTests(ControlCase):
         protocol, transport = self.connect()
         assert protocol._silence is not None
         protocol._silence._sinceReceived = lambda: self.age
-        self.hear(protocol, Extended(1), Opened(8000, "r" * 32, 60))
+        self.hear(protocol, Extended(1), Opened(1, 8000, "r" * 32, 60))
         return protocol, transport
 
     def test_aServerWhoseVisitorsBytesComeIsNotGivenUp(self) -> None:

@@ -38,7 +38,7 @@ class _Attacker:
         self.control = self.connect(control)
         self.control.sendall(b'{"Hello":0} \0')
         assert "Extended" in self._frame()
-        self.control.sendall(b'{"Open":{"port":0,"resume":null}}\0')
+        self.control.sendall(b'{"Open":{"tunnel":1,"port":0,"resume":null}}\0')
         opened = self._frame()["Opened"]
         self.port, self.lane = opened["port"], opened["lane"]
 
@@ -255,7 +255,7 @@ class HostileServerTests(ProcessCase):
                 sock.recv(1000)
                 sock.sendall(b'{"Extended":{"version":1}}\0')
                 sock.recv(1000)
-                sock.sendall(b'{"Opened":{"port":1234,"resume":null,"lease":0,"lane":null}}\0')
+                sock.sendall(b'{"Opened":{"tunnel":1,"port":1234,"resume":null,"lease":0,"lane":null}}\0')
                 threading.Thread(target=read, args=(sock,), daemon=True).start()
                 while not stop.is_set():
                     sock.sendall(b'"Heartbeat"\0' * 5000)

@@ -27,7 +27,7 @@ from tests.relay.plugs import Plugs, fill, reset, take
 #: Turns after which nothing more happens by itself.
 TURNS = 40
 
-OPENING = openFrame(UUID(int=1), None)
+OPENING = openFrame(1, UUID(int=1), None)
 
 
 def data(payload: bytes) -> bytes:

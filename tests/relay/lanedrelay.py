@@ -73,10 +73,12 @@ class LanedRelay(HalvedRelay):
         """Join two streams by way of a lane; the ending is that of the visitor's side, when both sides are done."""
         endings: dict[str, Ending] = {}
         done = self.collect(ended, endings)
-        visitor = Visitor(uuid4(), None)
+        visitor = Visitor(1, uuid4(), None)
         self.client.expected[visitor.id] = right, lambda ending: done("far", ending)
         lane = self.lane()
-        self.near.joinWithLane(left, lane, lambda ending: done("near", ending), openFrame(visitor.id, visitor.source))
+        self.near.joinWithLane(
+            left, lane, lambda ending: done("near", ending), openFrame(1, visitor.id, visitor.source)
+        )
         if "near" in endings and lane.session.idle and visitor.id in self.client.expected:
             # It was cut before OPEN was sent: the other side does not know of it, and would not have dialled.
             del self.client.expected[visitor.id]

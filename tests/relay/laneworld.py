@@ -125,12 +125,12 @@ class World:
             talk.early = early
             self.waiting.append(talk)
 
-        visitor = Visitor(UUID(int=talk.number), None)
+        visitor = Visitor(1, UUID(int=talk.number), None)
         self.near.joinWithLane(
             Stream(talk.inner, talk.early),
             lane,
             lambda ending: self._hasLeft(talk, ending),
-            openFrame(visitor.id, visitor.source),
+            openFrame(1, visitor.id, visitor.source),
             giveBack=giveBack,
         )
 

@@ -260,7 +260,7 @@ class NewKeysTests(TlsCase):
         self.addCleanup(visitor.close)
         lane = self.relay.adopt(self.server, b"", True, LaneSide())
         endings: list[Ending] = []
-        self.relay.joinWithLane(Stream(inner), lane, endings.append, openFrame(uuid4(), None))
+        self.relay.joinWithLane(Stream(inner), lane, endings.append, openFrame(1, uuid4(), None))
         self.getStuck()
         self.assertFalse(self.turnsByItself())
         self.reactor.advance(STUCK_TIMEOUT)

@@ -26,7 +26,7 @@ class Balance:
         match event:
             case facts.SessionOpened(peer=peer):
                 self.sessions[peer] += 1
-            case facts.SessionClosed(peer=peer) | facts.SessionLost(peer=peer) | facts.SessionTakenOver(peer=peer):
+            case facts.SessionClosed(peer=peer) | facts.SessionLost(peer=peer):
                 assert self.sessions[peer] > 0, event
                 self.sessions[peer] -= 1
             case facts.TunnelOpened(port=port):

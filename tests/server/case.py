@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import cast
+from typing import NamedTuple, cast
 from uuid import UUID
 
 from twisted.internet.error import ConnectionDone
@@ -21,7 +21,7 @@ from bore.server.settings import Bounds, ServerSettings
 from bore.streams.reactor import IReactor
 from bore.wire import extension
 from bore.wire.addressrules import AddressRules
-from bore.wire.extension import Alive, Extended, ExtendedServerMessage, Open, Opened, Refused, markedHello
+from bore.wire.extension import Alive, Closed, Extended, ExtendedServerMessage, Open, Opened, Refused, markedHello
 from bore.wire.messages import Connection, Heartbeat, Hello, decodeServerMessage, encode
 from bore.wire.secret import Secret
 from tests.fakes import FakeReactor, FakeTransport, captureLog
@@ -130,8 +130,23 @@ class ControlCase(SynchronousTestCase):
         return [message.id for message in messages if isinstance(message, Connection)]
 
 
+class Granted(NamedTuple):
+    """What a client has got: a session with a tunnel."""
+
+    port: int
+    resume: str
+    lease: int
+    lane: str | None
+
+
 class SessionCase(ControlCase):
-    """Clients that speak the extension."""
+    """
+    Clients that speak the extension.
+
+    :ivar agreed: what the session that began last has.
+    """
+
+    agreed: ExtendedServerMessage
 
     def said(self, transport: FakeTransport) -> list[ExtendedServerMessage]:
         """What the server has sent since the last call, without heartbeats."""
@@ -141,22 +156,26 @@ class SessionCase(ControlCase):
     def begin(self, source: str = "192.0.2.1") -> tuple[ControlProtocol, FakeTransport]:
         protocol, transport = self.connect(source)
         protocol.dataReceived(markedHello(0))
-        self.assertEqual(self.said(transport), [Extended(1)])
+        [self.agreed] = self.said(transport)
+        assert isinstance(self.agreed, Extended)
+        self.assertEqual(self.agreed.version, 1)
         return protocol, transport
 
     def session(
         self, port: int | None = None, resume: str | None = None, source: str = "192.0.2.1"
-    ) -> tuple[ControlProtocol, FakeTransport, Opened]:
+    ) -> tuple[ControlProtocol, FakeTransport, Granted]:
         protocol, transport = self.begin(source)
-        protocol.dataReceived(extension.encode(Open(freePort(self.host) if port is None else port, resume)))
+        protocol.dataReceived(extension.encode(Open(1, freePort(self.host) if port is None else port, resume)))
         [opened] = self.said(transport)
         assert isinstance(opened, Opened), opened
-        return protocol, transport, opened
+        assert isinstance(self.agreed, Extended) and opened.resume is not None
+        return protocol, transport, Granted(opened.port, opened.resume, opened.lease, self.agreed.lane)
 
     def refusal(self, transport: FakeTransport) -> str:
-        """The code of the only refusal that the server has sent."""
-        [refused] = [message for message in self.said(transport) if isinstance(message, Refused)]
-        self.assertTrue(transport.disconnecting)
+        """The code with which the server has refused, or taken, the only tunnel; or refused the session."""
+        [refused] = [message for message in self.said(transport) if isinstance(message, Refused | Closed)]
+        self.assertEqual(transport.disconnecting, refused.tunnel is None)
+        assert refused.code is not None
         return refused.code
 
     def live(self, protocol: ControlProtocol, seconds: float) -> None:

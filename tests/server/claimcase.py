@@ -97,7 +97,7 @@ class ClaimCase(SessionCase):
     def claim(self, token: str | None = None, port: int | None = None) -> tuple[ControlProtocol, FakeTransport]:
         """A client asks for its tunnel, and the registry is asked."""
         protocol, transport = self.begin()
-        protocol.dataReceived(encode(Open(self.port if port is None else port, token)))
+        protocol.dataReceived(encode(Open(1, self.port if port is None else port, token)))
         return protocol, transport
 
     def claimBase(self) -> tuple[ControlProtocol, FakeTransport]:

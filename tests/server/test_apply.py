@@ -7,7 +7,7 @@ from ipaddress import ip_network
 
 from bore.server.settings import Bounds
 from bore.wire.addressrules import AddressRules
-from bore.wire.extension import Open, encode
+from bore.wire.extension import Extended, Open, encode
 from tests.ports import freePort
 from tests.server.case import SessionCase
 from tests.support import isClosed
@@ -26,7 +26,7 @@ class ApplyTests(SessionCase):
 
     def refusalFor(self, port: int = 0) -> str:
         protocol, transport = self.begin()
-        protocol.dataReceived(encode(Open(port)))
+        protocol.dataReceived(encode(Open(1, port)))
         return self.refusal(transport)
 
     def test_anotherRangeIsForNewTunnelsAndOldOnesStay(self) -> None:
@@ -89,4 +89,6 @@ class ApplyTests(SessionCase):
 
     def test_theLimitOfLanesIsThatOfLaterSessions(self) -> None:
         self.apply(lanes=7)
-        self.assertEqual(self.session()[2].maxLanes, 7)
+        self.session()
+        assert isinstance(self.agreed, Extended)
+        self.assertEqual(self.agreed.maxLanes, 7)

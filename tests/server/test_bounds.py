@@ -120,7 +120,7 @@ class TunnelTests(SessionCase):
 
     def refusalFor(self, source: str) -> str:
         protocol, transport = self.begin(source)
-        protocol.dataReceived(encode(Open(freePort(self.host))))
+        protocol.dataReceived(encode(Open(1, freePort(self.host))))
         return self.refusal(transport)
 
     def test_theyAreLimitedInTotalAndPerAddress(self) -> None:
@@ -218,7 +218,7 @@ class AddressRuleTests(SessionCase):
         protocol, transport = self.begin()
         own = AddressRules((parseNetwork("127.0.0.0/8"),), (parseNetwork("127.0.0.1"),))
         port = freePort(self.host)
-        protocol.dataReceived(rulesFrames(own) + encode(Open(port)))
+        protocol.dataReceived(rulesFrames(own) + encode(Open(1, port)))
         self.said(transport)
         for host in ("127.0.0.1", "127.0.0.2", "127.0.0.4"):
             self.assertEqual(self.visitFrom(host, port).recv(1), b"", host)
@@ -232,6 +232,6 @@ class AddressRuleTests(SessionCase):
         self.lose(protocol)
         protocol, transport = self.begin()
         own = AddressRules((), (parseNetwork("127.0.0.1"),))
-        protocol.dataReceived(rulesFrames(own) + encode(Open(opened.port, opened.resume)))
+        protocol.dataReceived(rulesFrames(own) + encode(Open(1, opened.port, opened.resume)))
         self.assertEqual(self.visitFrom("127.0.0.1", opened.port).recv(1), b"")
         self.visitFrom("127.0.0.3", opened.port)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from functools import partial
 
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
@@ -61,11 +60,14 @@ class AnswerTests(ClaimCase):
         self.assertNothingIsLeft()
 
     def test_aFailureOfTheRegistryIsLoggedAndRefused(self) -> None:
-        for claim, text in ((self.claim, b"bind-failed"), (self.claimBase, b"failed to bind to port")):
+        for claim, text, isOver in (
+            (self.claim, b"bind-failed", False),
+            (self.claimBase, b"failed to bind to port", True),
+        ):
             _, transport = claim()
             self.registry.answers.pop().fail(Failure(ConnectionLost()))
             self.assertIn(text, transport.takeWritten())
-            self.assertTrue(transport.disconnecting)
+            self.assertEqual(transport.disconnecting, isOver)
             self.assertEqual(len(self.flushLoggedErrors(ConnectionLost)), 1)
             [held] = list(self.registry.registry._byPort.values())
             self.registry.release(held)  # what fails has changed nothing
@@ -112,12 +114,12 @@ class LeavingTests(ClaimCase):
             (ShuttingDown.text, lambda protocol: protocol.refuse(ShuttingDown())),
         ]
         if extended:
-            unexpected = (encode(Alive()), encode(Open(0)))
             ends += [
                 ("", lambda protocol: protocol.dataReceived(encode(Goodbye()))),
                 ("unknown-message", lambda protocol: protocol.dataReceived(b'{"Dance":1}\0')),
                 ("malformed-message", lambda protocol: protocol.dataReceived(b"junk\0")),
-                *[("unexpected-message", partial(ControlProtocol.dataReceived, data=data)) for data in unexpected],
+                ("unexpected-message", lambda protocol: protocol.dataReceived(encode(Alive()))),
+                ("tunnel-number", lambda protocol: protocol.dataReceived(encode(Open(1, 0)))),
             ]
         return ends
 
@@ -203,9 +205,9 @@ class LimitTests(ClaimCase):
             self.claim(port=port)
         self.assertEqual(self.refusal(self.claim(port=0)[1]), "too-many-tunnels-from-address")
         protocol, _ = self.begin("192.0.2.2")
-        protocol.dataReceived(encode(Open(0)))
+        protocol.dataReceived(encode(Open(1, 0)))
         protocol, transport = self.begin("192.0.2.3")
-        protocol.dataReceived(encode(Open(0)))
+        protocol.dataReceived(encode(Open(1, 0)))
         self.assertEqual(self.refusal(transport), "too-many-tunnels")
 
     def test_aRegistryThatNeverAnswersDoesNotUseThemUp(self) -> None:

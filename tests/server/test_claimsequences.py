@@ -92,11 +92,11 @@ class World:
             case "base":
                 self.connect().dataReceived(encodeBase(Hello(0)))
             case "open":
-                self.connect().dataReceived(markedHello(0) + encode(Open(0, None)))
+                self.connect().dataReceived(markedHello(0) + encode(Open(1, 0, None)))
             case "resume" | "move" if self.tokens:
                 port = 0 if what == "resume" else LOWEST + number % 3
                 token = self.tokens[number % len(self.tokens)]
-                self.connect().dataReceived(markedHello(0) + encode(Open(port, token)))
+                self.connect().dataReceived(markedHello(0) + encode(Open(1, port, token)))
             case "answer" if self.registry.answers:
                 self.registry.answers.pop(number % len(self.registry.answers)).deliver()
             case "fail":

@@ -59,7 +59,7 @@ class DeadLaneTests(LaneCase):
         self.lose(self.protocol)
         self.relay.giveBack(used, b"early", True)
         again, transport = self.begin()
-        again.dataReceived(encode(Open(0, self.opened.resume)))
+        again.dataReceived(encode(Open(1, 0, self.opened.resume)))
         self.assertEqual(self.waiting(transport), [who])
 
     def test_whenTheTunnelIsClosedSoIsTheVisitor(self) -> None:

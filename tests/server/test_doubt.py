@@ -69,7 +69,7 @@ class SamePortTests(DoubtCase):
         self.pass_(10, kernel)
         protocol, transport = self.connect()
         protocol.dataReceived(extension.markedHello(port))
-        protocol.dataReceived(extension.encode(Open(port)))
+        protocol.dataReceived(extension.encode(Open(1, port)))
         self.assertIn(b'"Opened"', transport.takeWritten())
 
     def test_noClientIsGivenUpWithoutNeed(self) -> None:

@@ -13,7 +13,6 @@ from bore.events.server import (
     SessionClosed,
     SessionLost,
     SessionOpened,
-    SessionTakenOver,
     TunnelBack,
     TunnelClaimed,
     TunnelClosed,
@@ -21,6 +20,7 @@ from bore.events.server import (
     TunnelLost,
     TunnelOpened,
     TunnelRefused,
+    TunnelTaken,
 )
 from bore.server.settings import Bounds
 from bore.wire.errors import (
@@ -87,7 +87,7 @@ class LifeTests(EventsCase):
         lost = [SessionLost(PEER, NETWORK, Loss.GONE), TunnelLost(opened.port, PEER, NETWORK, Loss.GONE, 60)]
         self.assertEqual(self.taken(), lost)
         protocol, _ = self.begin()
-        protocol.dataReceived(encode(Open(0, opened.resume)))
+        protocol.dataReceived(encode(Open(1, 0, opened.resume)))
         self.assertEqual(
             self.taken(),
             [
@@ -105,12 +105,12 @@ class LifeTests(EventsCase):
         _, _, opened = self.session()
         self.taken()
         protocol, _ = self.begin()
-        protocol.dataReceived(encode(Open(0, opened.resume)))
+        protocol.dataReceived(encode(Open(1, 0, opened.resume)))
         self.assertEqual(
             self.taken(),
             [
                 TunnelClaimed(PEER, NETWORK, 0),
-                SessionTakenOver(PEER, NETWORK),
+                TunnelTaken(opened.port, PEER, NETWORK),
                 SessionOpened(PEER, NETWORK, True),
                 TunnelBack(opened.port, PEER, NETWORK),
             ],
@@ -185,7 +185,7 @@ class RefusedTests(EventsCase):
 
     def test_aTunnelThatCannotBeHad(self) -> None:
         protocol, _ = self.begin()
-        protocol.dataReceived(encode(Open(80, None)))
+        protocol.dataReceived(encode(Open(1, 80, None)))
         claimed, refused = self.taken()
         self.assertEqual(claimed, TunnelClaimed(PEER, NETWORK, 80))
         assert isinstance(refused, TunnelRefused)
@@ -195,7 +195,7 @@ class RefusedTests(EventsCase):
         self.session()
         self.taken()
         protocol, _ = self.begin()
-        protocol.dataReceived(encode(Open(0, None)))
+        protocol.dataReceived(encode(Open(1, 0, None)))
         _, limit, refused = self.taken()
         self.assertEqual(limit, LimitReached(Limit.TUNNELS_PER_SOURCE, 1, NETWORK))
         assert isinstance(refused, TunnelRefused)
@@ -243,8 +243,9 @@ class DoubtTests(EventsCase):
         self.taken()
         other, _ = self.connect("192.0.2.2")
         other.dataReceived(encodeBase(Hello(0)))
-        _, tunnel, session, *opened = self.taken()
+        _, tunnel, taken, session, *opened = self.taken()
         self.assertEqual(tunnel, TunnelClosed(port, NETWORK, TunnelEnd.PRESUMED_GONE))
+        self.assertEqual(taken, TunnelTaken(port, PEER, NETWORK))
         assert isinstance(session, SessionClosed)
         self.assertIsInstance(session.error, PresumedGone)
         self.assertEqual(opened[0], SessionOpened("192.0.2.2:4711", "192.0.2.2", False))

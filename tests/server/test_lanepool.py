@@ -10,7 +10,7 @@ from bore.server.server import Server
 from bore.server.settings import Bounds, ServerSettings
 from bore.streams.reactor import IReactor
 from bore.wire import messages
-from bore.wire.extension import Goodbye, Open, Opened, encode
+from bore.wire.extension import Extended, Goodbye, Open, Opened, encode
 from bore.wire.messages import Accept
 from tests.server.case import FakeRelay
 from tests.server.lanecase import LaneCase
@@ -193,11 +193,13 @@ class EndTests(LaneCase):
 
     def test_whenAnotherSessionTakesOver(self) -> None:
         again, transport = self.begin()
-        again.dataReceived(encode(Open(0, self.opened.resume)))
+        again.dataReceived(encode(Open(1, 0, self.opened.resume)))
         [reopened] = self.said(transport)
         assert isinstance(reopened, Opened)
-        self.assertNotEqual(reopened.lane, self.opened.lane)
-        fresh = self.lane(reopened.lane)
+        assert isinstance(self.agreed, Extended)
+        self.assertNotEqual(self.agreed.lane, self.opened.lane)
+        fresh = self.lane(self.agreed.lane)
+        self.protocol.dataReceived(encode(Goodbye()))  # the former session goes on without the tunnel until then
         self.assertOver()
         self.come()
         self.assertEqual(self.busy, [fresh])
@@ -218,11 +220,12 @@ class EndTests(LaneCase):
         [visitor] = self.waiting()
         self.lose(self.protocol)
         again, transport = self.begin()
-        again.dataReceived(encode(Open(0, self.opened.resume)))
+        again.dataReceived(encode(Open(1, 0, self.opened.resume)))
         [reopened, told] = self.said(transport)
         assert isinstance(reopened, Opened)
         self.assertEqual(told, visitor)
-        self.lane(reopened.lane)
+        assert isinstance(self.agreed, Extended)
+        self.lane(self.agreed.lane)
         self.assertEqual(self.relay.carried[-1].who, visitor)
 
 
@@ -256,7 +259,8 @@ class TokenTests(LaneCase):
         reactor = cast(IReactor, self.reactor)
         self.server = Server(reactor, self.sink, ServerSettings(bindTunnels=self.host), FakeRelay(reactor))
         protocol, transport = self.begin()
-        protocol.dataReceived(encode(Open(0, None)))
+        protocol.dataReceived(encode(Open(1, 0, None)))
         [opened] = self.said(transport)
         assert isinstance(opened, Opened)
-        self.assertIsNone(opened.lane)
+        assert isinstance(self.agreed, Extended)
+        self.assertIsNone(self.agreed.lane)

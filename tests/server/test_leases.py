@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bore.relay.interface import Reason
 from bore.server.control import ControlProtocol
-from bore.wire.extension import Goodbye, Open, Opened, Visitor, encode
+from bore.wire.extension import Goodbye, Open, Visitor, encode
 from bore.wire.messages import Accept
 from bore.wire.messages import encode as encodeBase
 from tests.fakes import FakeTransport
-from tests.server.case import ALIVE, SessionCase
+from tests.server.case import ALIVE, Granted, SessionCase
 from tests.support import isOpen
 
 
@@ -29,7 +29,7 @@ class LeaseTests(SessionCase):
         self.lose(protocol)
         for resume in (None, "0" * 32):
             other, transport = self.begin()
-            other.dataReceived(encode(Open(opened.port, resume)))
+            other.dataReceived(encode(Open(1, opened.port, resume)))
             self.assertEqual(self.refusal(transport), "port-in-use")
 
     def test_theClientThatComesBackHasItAtOnce(self) -> None:
@@ -55,9 +55,9 @@ class LeaseTests(SessionCase):
         self.reactor.advance(5)
         again.dataReceived(ALIVE)
 
-    def _resume(self, opened: Opened) -> tuple[ControlProtocol, FakeTransport, Opened]:
+    def _resume(self, opened: Granted) -> tuple[ControlProtocol, FakeTransport, Granted]:
         protocol, transport = self.begin()
-        protocol.dataReceived(encode(Open(opened.port, opened.resume)))
+        protocol.dataReceived(encode(Open(1, opened.port, opened.resume)))
         return protocol, transport, opened
 
     def test_visitorsAnnouncedToTheLostSessionAreAnnouncedAgain(self) -> None:

@@ -246,7 +246,7 @@ class RangeTests(SessionCase):
 
     def test_aClientOfTheExtensionIsSentTheRange(self) -> None:
         protocol, transport = self.begin()
-        protocol.dataReceived(extension.encode(extension.Open(80)))
+        protocol.dataReceived(extension.encode(extension.Open(1, 80)))
         [refused] = self.said(transport)
         assert isinstance(refused, extension.Refused)
         self.assertEqual(refused.code, "port-not-allowed")

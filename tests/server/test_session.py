@@ -6,7 +6,6 @@ import socket
 from typing import cast
 
 from bore.events.server import Loss
-from bore.server.lanepool import LanePool
 from bore.server.server import Server
 from bore.server.session import Session
 from bore.server.settings import ServerSettings
@@ -29,16 +28,13 @@ class FakeConnection:
         self.opened: dict[int, Tunnel] = {}
         self.refused: dict[int, Refusal] = {}
         self.taken: dict[int, Refusal] = {}
-        self.lanes: list[LanePool] = []
         self.announced: list[Visitor] = []
         self.heartbeats = 0
         self.ended: Refusal | None = None
         self.dropped = False
 
-    def tunnelOpened(self, number: int, tunnel: Tunnel, lanes: LanePool | None) -> None:
+    def tunnelOpened(self, number: int, tunnel: Tunnel) -> None:
         self.opened[number] = tunnel
-        assert lanes is not None
-        self.lanes.append(lanes)
 
     def tunnelRefused(self, number: int, refusal: Refusal) -> None:
         self.refused[number] = refusal
@@ -88,7 +84,10 @@ class ManyTunnelsTests(ControlCase):
         """The client opens a lane."""
         ours, theirs = socket.socketpair()
         self.addCleanup(theirs.close)
-        self.connection.lanes[0].arrived(ours, b"")
+        assert self.session.laneToken is not None
+        pool = self.server.pools.find(self.session.laneToken)
+        assert pool is not None
+        pool.arrived(ours, b"")
         return self.relay.adopted[-1]
 
     def test_eachHasItsPortAndItsNumber(self) -> None:
@@ -97,7 +96,6 @@ class ManyTunnelsTests(ControlCase):
         self.assertEqual(self.listening, [True] * 3)
 
     def test_theyShareTheLanesAndTheHeartbeats(self) -> None:
-        self.assertEqual(len(set(map(id, self.connection.lanes))), 1)
         before = self.connection.heartbeats
         self.reactor.advance(0.5)
         self.assertEqual(self.connection.heartbeats, before + 1)

@@ -35,7 +35,7 @@ class OpeningTests(SessionCase):
     def test_aTakenPortIsRefusedWithACode(self) -> None:
         _, _, opened = self.session()
         protocol, transport = self.begin()
-        protocol.dataReceived(encode(Open(opened.port)))
+        protocol.dataReceived(encode(Open(1, opened.port)))
         self.assertEqual(self.refusal(transport), "port-in-use")
 
     def test_anUnknownMessageIsRefusedAndThePortIsFree(self) -> None:

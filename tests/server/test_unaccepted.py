@@ -15,12 +15,12 @@ from bore.server.unaccepted import UnacceptedVisitors
 from bore.server.visitor import VisitorOwner
 from bore.system.descriptors import Descriptors, OpenCount
 from bore.wire import messages
-from bore.wire.extension import Goodbye, Open, Opened, encode
+from bore.wire.extension import Goodbye, Open, encode
 from bore.wire.extension import Visitor as VisitorMessage
 from bore.wire.messages import Accept
 from tests.fakes import FakeTransport
 from tests.relay.plugs import reset
-from tests.server.case import SessionCase
+from tests.server.case import Granted, SessionCase
 from tests.server.lanecase import LaneCase
 
 
@@ -110,7 +110,7 @@ class AnnouncedTests(SessionCase):
         self.lose(self.protocol)
         reset(visitors[2])
         again, transport = self.begin()
-        again.dataReceived(encode(Open(0, self.opened.resume)))
+        again.dataReceived(encode(Open(1, 0, self.opened.resume)))
         self.assertEqual(self.told(transport), self.names([visitors[0], visitors[3], visitors[4]]))
         for message in self.messages[:]:
             self.take(message.id)
@@ -182,7 +182,7 @@ class ShareTests(LaneCase):
     def accepted(self, port: int) -> int:
         return len(self.server.tunnels._byPort[port].waiting)
 
-    def flood(self, opened: Opened, count: int = 100) -> list[socket.socket]:
+    def flood(self, opened: Granted, count: int = 100) -> list[socket.socket]:
         return [self.visit(opened.port) for _ in range(count)]
 
     def test_oneTunnelMayHaveHalf(self) -> None:

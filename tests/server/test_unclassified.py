@@ -28,8 +28,9 @@ class Waiting:
     def refuse(self, refusal: Refusal) -> None:
         self.open = False
 
-    def timedOut(self) -> None:
+    def timedOut(self) -> bool:
         self.open = False
+        return False
 
     def drop(self) -> None:
         self.open = False

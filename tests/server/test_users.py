@@ -82,7 +82,7 @@ class UsersTests(SessionCase):
         """A client that gets a tunnel."""
         protocol, transport = self.prove(secret)
         protocol.dataReceived(markedHello(0))
-        protocol.dataReceived(extension.encode(Open(0, resume)))
+        protocol.dataReceived(extension.encode(Open(1, 0, resume)))
         [_, opened] = self.said(transport)
         assert isinstance(opened, Opened)
         return protocol, transport, opened

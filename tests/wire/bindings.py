@@ -13,7 +13,7 @@ from hypothesis.strategies import SearchStrategy
 
 from bore.wire.clientsession import ControlSession
 from bore.wire.datasession import DataSession
-from bore.wire.extension import Extended, Goodbye, Lane, Open, Opened, markedHello
+from bore.wire.extension import Extended, Goodbye, Lane, Open, markedHello
 from bore.wire.messages import Accept, Hello, encode
 from bore.wire.serversession import ServerSession
 from bore.wire.sessionevents import (
@@ -25,7 +25,17 @@ from bore.wire.sessionevents import (
     TunnelOpened,
     VisitorTaken,
 )
-from tests.wire.sessions import LANE, OTHER, SECRET, TOKEN, controlSession, dataSession, outcomesOf, serverSession
+from tests.wire.sessions import (
+    LANE,
+    OTHER,
+    SECRET,
+    TOKEN,
+    controlSession,
+    dataSession,
+    extendedClient,
+    outcomesOf,
+    serverSession,
+)
 from tests.wire.strategies import STREAMS, frameOf
 
 #: The text of the secret of :mod:`tests.wire.sessions`.
@@ -39,8 +49,7 @@ ELSEWHERE: Final = bytes(range(32, 64))
 NONCE: Final = bytes(range(64, 96))
 
 #: The extension's messages behind the proof.
-_OPEN: Final = frameOf(Open(8000, TOKEN))
-_OPENED: Final = frameOf(Opened(8000, TOKEN, 60))
+_OPEN: Final = frameOf(Open(1, 8000, TOKEN))
 
 
 def proofOf(role: str, serverNonce: bytes, clientNonce: bytes, binding: bytes = BINDING, secret: str = TEXT) -> str:
@@ -111,8 +120,8 @@ SERVER_STATES: Final[dict[str, Callable[[], ServerSession]]] = {
     "PROOF": lambda: serverSession(SECRET, BINDING),
     "REQUEST": provenServer,
     "OPENING": lambda: provenServer(_HELLO),
-    "OPEN": lambda: provenServer(_HELLO, _OPEN, last=TunnelAsked(8000, TOKEN)),
-    "SETTLED by Hello": lambda: provenServer(encode(Hello(1)), last=TunnelAsked(1)),
+    "EXTENDED, claiming": lambda: provenServer(_HELLO, _OPEN, last=TunnelAsked(1, 8000, TOKEN)),
+    "SETTLED by Hello": lambda: provenServer(encode(Hello(1)), last=TunnelAsked(1, 1)),
     "SETTLED by Accept": lambda: provenServer(encode(Accept(OTHER)), last=VisitorTaken(OTHER, b"")),
     "SETTLED by Lane": lambda: provenServer(frameOf(Lane(LANE)), last=LaneOffered(LANE, b"")),
     "SETTLED by Goodbye": lambda: provenServer(_HELLO, _OPEN, frameOf(Goodbye()), last=ClientLeft()),
@@ -122,7 +131,7 @@ SERVER_STATES: Final[dict[str, Callable[[], ServerSession]]] = {
 
 def proving() -> tuple[ControlSession, bytes]:
     """A client's session inside TLS whose proof is out, and its output."""
-    session = controlSession(8000, SECRET, None, BINDING)
+    session = controlSession(8000, SECRET, BINDING)
     (sent,) = outcomesOf(session, challengeFrame())
     assert isinstance(sent, SendData)
     return session, sent.data
@@ -139,7 +148,7 @@ def _client(*received: bytes, last: object = None) -> ControlSession:
 
 def _probed() -> ControlSession:
     """A client that has waited for the challenge, and has asked whether there is none."""
-    session = controlSession(8000, SECRET, None, BINDING)
+    session = controlSession(8000, SECRET, BINDING)
     assert session.noChallenge() == markedHello(1)
     return session
 
@@ -148,13 +157,13 @@ _EXTENDED: Final = frameOf(Extended(1))
 
 #: The rows of the table of :mod:`bore.wire.clientsession`, inside TLS and with a secret.
 CLIENT_STATES: Final[dict[str, Callable[[], ControlSession]]] = {
-    "CHALLENGE": lambda: controlSession(8000, SECRET, None, BINDING),
+    "CHALLENGE": lambda: controlSession(8000, SECRET, BINDING),
     "PROBED": _probed,
     "PROVING": lambda: proving()[0],
     "ANSWER": _client,
-    "OPEN": lambda: _client(encode(Hello(8000)), last=TunnelOpened(8000)),
-    "OPENING": lambda: _client(_EXTENDED),
-    "EXTENDED": lambda: _client(_EXTENDED, _OPENED, last=TunnelOpened(8000, TOKEN)),
+    "OPEN": lambda: _client(encode(Hello(8000)), last=TunnelOpened(1, 8000)),
+    "EXTENDED": lambda: extendedClient(_client(_EXTENDED)),
+    "EXTENDED, open": lambda: extendedClient(_client(_EXTENDED), "open"),
 }
 
 

@@ -9,9 +9,11 @@ from uuid import UUID
 from bore.wire.addressrules import AddressRules, parseNetwork
 from bore.wire.clientsession import ControlSession
 from bore.wire.datasession import DataSession
-from bore.wire.errors import BrokenRule, PortInUse, WireError
+from bore.wire.errors import BrokenRule, PortInUse, TakenOver, WireError
 from bore.wire.extension import (
     Alive,
+    Close,
+    Closed,
     Extended,
     Goodbye,
     Lane,
@@ -43,6 +45,7 @@ from bore.wire.sessionevents import (
     LaneOffered,
     ServerEvent,
     TunnelAsked,
+    TunnelClosed,
     TunnelOpened,
     VisitorTaken,
 )
@@ -97,11 +100,9 @@ def serverSession(secret: Secret | None, channelBinding: bytes = b"") -> ServerS
     return ServerSession(serverProof(secret, channelBinding), encrypted=bool(channelBinding))
 
 
-def controlSession(
-    port: int, secret: Secret | None, resume: str | None = None, channelBinding: bytes = b""
-) -> ControlSession:
+def controlSession(port: int, secret: Secret | None, channelBinding: bytes = b"") -> ControlSession:
     """A client's session on a control connection, with or without TLS."""
-    return ControlSession(port, clientProof(secret, channelBinding), resume)
+    return ControlSession(port, clientProof(secret, channelBinding))
 
 
 def dataSession(request: Accept | Lane, secret: Secret | None, channelBinding: bytes = b"") -> DataSession:
@@ -134,7 +135,7 @@ def _server(secret: Secret | None, *received: bytes, last: object = None) -> Ser
     return session
 
 
-_OPEN: Final = frameOf(Open(8000, TOKEN))
+_OPEN: Final = frameOf(Open(1, 8000, TOKEN))
 
 #: As many rules as a tunnel may have.
 MOST_RULES: Final = AddressRules(tuple(parseNetwork(f"2001:db8:{n:x}::/48") for n in range(MAX_NETWORKS)))
@@ -142,20 +143,27 @@ MOST_RULES: Final = AddressRules(tuple(parseNetwork(f"2001:db8:{n:x}::/48") for 
 
 def _claiming(secret: Secret | None) -> ServerSession:
     """A server's session whose client waits for its tunnel."""
-    return _server(secret, markedHello(1), _OPEN, last=TunnelAsked(8000, TOKEN))
+    return _server(secret, markedHello(1), _OPEN, last=TunnelAsked(1, 8000, TOKEN))
 
 
 def _opened(secret: Secret | None) -> ServerSession:
     """A server's session whose client has its tunnel."""
     session = _claiming(secret)
-    assert session.opened(8000, TOKEN, 60) == frameOf(Opened(8000, TOKEN, 60))
+    assert session.opened(1, 8000, TOKEN, 60) == frameOf(Opened(1, 8000, TOKEN, 60))
+    return session
+
+
+def _gone() -> ServerSession:
+    """A server's session whose client has lost its tunnel to another session."""
+    session = _opened(None)
+    session.closed(1, TakenOver())
     return session
 
 
 def _baseOpened() -> ServerSession:
     """A server's session whose client of the base protocol has its tunnel."""
-    session = _server(SECRET, encode(Hello(1)), last=TunnelAsked(1))
-    assert session.opened(1, TOKEN, 60) == encode(Hello(1))
+    session = _server(SECRET, encode(Hello(1)), last=TunnelAsked(1, 1))
+    assert session.opened(1, 1, TOKEN, 60) == encode(Hello(1))
     return session
 
 
@@ -181,11 +189,13 @@ SERVER_STATES: Final[dict[str, Callable[[], ServerSession]]] = {
     "OPENING": lambda: _server(None, markedHello(1)),
     "OPENING after the proof": lambda: _server(SECRET, markedHello(1)),
     "OPENING, with all rules": lambda: _server(None, markedHello(1), rulesFrames(MOST_RULES)),
-    "BASE_CLAIMING": lambda: _server(None, encode(Hello(1)), last=TunnelAsked(1)),
-    "CLAIMING": lambda: _claiming(None),
-    "CLAIMING after the proof": lambda: _claiming(SECRET),
-    "OPEN": lambda: _opened(SECRET),
-    "OPEN, asked": _asked,
+    "BASE_CLAIMING": lambda: _server(None, encode(Hello(1)), last=TunnelAsked(1, 1)),
+    "EXTENDED, claiming": lambda: _claiming(None),
+    "EXTENDED, claiming after the proof": lambda: _claiming(SECRET),
+    "EXTENDED, open": lambda: _opened(SECRET),
+    "EXTENDED, open, asked": _asked,
+    "EXTENDED, gone": _gone,
+    "EXTENDED, with all rules": lambda: _server(None, markedHello(1), _OPEN, rulesFrames(MOST_RULES)),
     "SETTLED by Hello": _baseOpened,
     "SETTLED by a refused claim": lambda: _refused(lambda: _claiming(SECRET)),
     "SETTLED by a refused base claim": lambda: _refused(lambda: _server(None, encode(Hello(1)))),
@@ -212,7 +222,18 @@ def _probed() -> ControlSession:
     return session
 
 
-_OPENED: Final = Opened(8000, TOKEN, 60)
+def extendedClient(session: ControlSession, tunnel: str = "") -> ControlSession:
+    """The client's session of the extension, with its tunnel 1 in a state."""
+    if tunnel:
+        assert session.open(1, 8000) == frameOf(Open(1, 8000))
+    if tunnel in ("open", "leaving", "gone"):
+        assert outcomesOf(session, frameOf(Opened(1, 8000, TOKEN, 60))) == [TunnelOpened(1, 8000, TOKEN)]
+    if tunnel in ("leaving", "leaving early", "gone"):
+        assert session.close(1) == frameOf(Close(1))
+    if tunnel == "gone":
+        assert outcomesOf(session, frameOf(Closed(1))) == [TunnelClosed(1)]
+    return session
+
 
 #: The rows of the table of :mod:`bore.wire.clientsession`.
 CLIENT_STATES: Final[dict[str, Callable[[], ControlSession]]] = {
@@ -220,12 +241,17 @@ CLIENT_STATES: Final[dict[str, Callable[[], ControlSession]]] = {
     "PROBED": _probed,
     "ANSWER": lambda: _client(None),
     "ANSWER after the proof": lambda: _client(SECRET),
-    "OPEN": lambda: _client(None, Hello(8000), last=TunnelOpened(8000)),
-    "OPEN after the proof": lambda: _client(SECRET, Hello(8000), last=TunnelOpened(8000)),
-    "OPENING": lambda: _client(None, Extended(1)),
-    "OPENING after the proof": lambda: _client(SECRET, Extended(1)),
-    "EXTENDED": lambda: _client(None, Extended(1), _OPENED, last=TunnelOpened(8000, TOKEN)),
-    "EXTENDED after the proof": lambda: _client(SECRET, Extended(1), _OPENED, last=TunnelOpened(8000, TOKEN)),
+    "OPEN": lambda: _client(None, Hello(8000), last=TunnelOpened(1, 8000)),
+    "OPEN after the proof": lambda: _client(SECRET, Hello(8000), last=TunnelOpened(1, 8000)),
+    "EXTENDED": lambda: extendedClient(_client(None, Extended(1))),
+    "EXTENDED after the proof": lambda: extendedClient(_client(SECRET, Extended(1))),
+    "EXTENDED, asked": lambda: extendedClient(_client(None, Extended(1)), "asked"),
+    "EXTENDED, asked after the proof": lambda: extendedClient(_client(SECRET, Extended(1)), "asked"),
+    "EXTENDED, open": lambda: extendedClient(_client(None, Extended(1)), "open"),
+    "EXTENDED, open after the proof": lambda: extendedClient(_client(SECRET, Extended(1)), "open"),
+    "EXTENDED, leaving": lambda: extendedClient(_client(None, Extended(1)), "leaving"),
+    "EXTENDED, leaving early": lambda: extendedClient(_client(None, Extended(1)), "leaving early"),
+    "EXTENDED, gone": lambda: extendedClient(_client(None, Extended(1)), "gone"),
 }
 
 #: One of every message of all vocabularies. Of the proofs, none is right anywhere.
@@ -242,11 +268,13 @@ MESSAGES: Final[dict[str, bytes]] = {
             Error("port already in use"),
             Extended(1),
             Rules(AddressRules((parseNetwork("192.0.2.0/24"),))),
-            Open(20001, TOKEN),
-            Opened(20001, TOKEN, 60, LANE),
+            Open(2, 20001, TOKEN),
+            Opened(1, 20001, TOKEN, 60),
+            Close(1),
+            Closed(1, "taken-over", "it is elsewhere", True),
             Refused("port-in-use", "zu spät", False),
             Alive(),
-            Visitor(ID, SOURCE),
+            Visitor(1, ID, SOURCE),
             Goodbye(),
             Lane(LANE),
         )

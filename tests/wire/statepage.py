@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from bore.wire import clientsession, datasession, lane, serversession
 from bore.wire.statetable import Cell, State, Table
+from bore.wire.tunnelstates import AT_CLIENT, AT_SERVER, TunnelTable
 
 _S = TypeVar("_S")
 _E = TypeVar("_E")
@@ -32,11 +33,23 @@ The server's side of a connection to its control port
 =====================================================
 
 ``bore/wire/serversession.py``. A frame that is not a message of the state is a violation in REQUEST, and a refusal
-(BrokenRule) in OPENING, CLAIMING and OPEN; in PROOF the proof decides. After every error the state is SETTLED.
+(BrokenRule) in OPENING and EXTENDED; in PROOF the proof decides. After every error the state is SETTLED.
 """
 
 _SERVER_SENDS: Final = """\
-What the server sends moves the session on, too. In BASE_CLAIMING and SETTLED every byte from the client is thrown away.
+What the server sends moves the session on, too: the answer to a tunnel of the base protocol, and a refusal of the
+session. In BASE_CLAIMING and SETTLED every byte from the client is thrown away.
+"""
+
+_SERVER_TUNNELS: Final = """\
+In EXTENDED each tunnel has a state of its own (``bore/wire/tunnelstates.py``). Open and Close come from the client; a
+Close in another state is a refusal of the session (BrokenRule), and so is an Open whose number is not greater than all
+before. In GONE a Close is not answered: it has crossed Refused or Closed.
+"""
+
+_CLIENT_TUNNELS: Final = """\
+So it has at the client, which sends Open and Close. Every other pair of state and message of the server is a violation.
+In LEAVING, Opened and Visitor have crossed Close, and are not events.
 """
 
 _CONTROL: Final = """\
@@ -96,7 +109,7 @@ def drawn(table: Table[_S, _E]) -> str:
     for state, row in table.items():
         for kind, cell in row.cells.items():
             lines.append(_line(state, "any frame" if kind is bytes else kind.__name__, cell))
-        if bytes not in row.cells:
+        if row.otherwise is not None and bytes not in row.cells:
             lines.append(_line(state, "any other", row.otherwise))
     return tableOf(lines)
 
@@ -104,7 +117,10 @@ def drawn(table: Table[_S, _E]) -> str:
 def _answers() -> str:
     lines = [["state", "opened", "refusal", "timedOut"]]
     for state in serversession.State:
-        after = serversession.OPENED.get(state)
+        after = {
+            serversession.State.BASE_CLAIMING: serversession.State.SETTLED,
+            serversession.State.EXTENDED: serversession.State.EXTENDED,
+        }.get(state)
         refusal = serversession.TIMED_OUT.get(state)
         lines.append(
             [
@@ -114,6 +130,12 @@ def _answers() -> str:
                 "closed without a word" if refusal is None else refusal.__name__,
             ]
         )
+    return tableOf(lines)
+
+
+def _tunnels(table: TunnelTable) -> str:
+    lines = [["state", "message", "next state"]]
+    lines += [[state.name, message, after.name] for (state, message), after in table.items()]
     return tableOf(lines)
 
 
@@ -144,8 +166,12 @@ def page() -> str:
             drawn(serversession.TABLE),
             _SERVER_SENDS,
             _answers(),
+            _SERVER_TUNNELS,
+            _tunnels(AT_SERVER),
             _CONTROL,
             drawn(clientsession.TABLE),
+            _CLIENT_TUNNELS,
+            _tunnels(AT_CLIENT),
             _DATA,
             drawn(datasession.TABLE),
             _LANE,

@@ -16,6 +16,8 @@ from bore.wire import extension, messages, serde
 from bore.wire.addressrules import AddressRules, parseNetwork
 from bore.wire.extension import (
     Alive,
+    Close,
+    Closed,
     Extended,
     ExtendedClientMessage,
     ExtendedServerMessage,
@@ -83,17 +85,24 @@ NETWORKS: Final = st.builds(
 _NETWORK_LISTS: Final = st.lists(NETWORKS, max_size=3).map(tuple)
 RULES: Final[SearchStrategy[AddressRules]] = st.builds(AddressRules, _NETWORK_LISTS, _NETWORK_LISTS)
 
+#: Numbers of tunnels; most of them are small, so that some of a session's messages are about the same tunnel.
+NUMBERS: Final = st.integers(1, 4) | st.integers(1, 1 << 31)
+SECONDS: Final = st.sampled_from([0.25, 0.5, 1, 3, 60])
+
 EXTENDED_CLIENT_MESSAGES: Final[SearchStrategy[ExtendedClientMessage]] = st.one_of(
     st.builds(Rules, RULES.filter(bool)),
-    st.builds(Open, PORTS, st.none() | TOKENS),
+    st.builds(Open, NUMBERS, PORTS, st.none() | TOKENS),
+    st.builds(Close, NUMBERS),
     st.builds(Alive),
     st.builds(Goodbye),
 )
 EXTENDED_SERVER_MESSAGES: Final[SearchStrategy[ExtendedServerMessage]] = st.one_of(
-    st.builds(Extended, st.integers(0, 65535)),
-    st.builds(Opened, PORTS, st.none() | TOKENS, st.integers(0, 1 << 31), st.none() | TOKENS, st.integers(0, 1 << 31)),
-    st.builds(Refused, TEXTS, TEXTS, st.booleans()),
-    st.builds(Visitor, UUIDS, st.none() | SOURCES),
+    st.builds(Extended, st.integers(0, 65535), st.none() | TOKENS, SECONDS, SECONDS, st.integers(0, 1 << 31)),
+    st.builds(Opened, NUMBERS, PORTS, st.none() | TOKENS, st.integers(0, 1 << 31)),
+    st.builds(Refused, TEXTS, TEXTS, st.booleans(), st.none() | NUMBERS),
+    st.builds(Closed, NUMBERS),
+    st.builds(Closed, NUMBERS, TEXTS, TEXTS, st.booleans()),
+    st.builds(Visitor, NUMBERS, UUIDS, st.none() | SOURCES),
     st.builds(Heartbeat),
     st.builds(Goodbye),
 )
@@ -103,8 +112,8 @@ ANY_MESSAGES: Final[SearchStrategy[AnyMessage]] = st.one_of(
 )
 
 _NAMES: Final = st.sampled_from(
-    "Challenge Authenticate Hello Heartbeat Connection Accept Error Extended Rules Open Opened Refused Alive Visitor "
-    "Goodbye Lane".split()
+    "Challenge Authenticate Hello Heartbeat Connection Accept Error Extended Rules Open Opened Refused Close Closed "
+    "Alive Visitor Goodbye Lane".split()
 )
 
 #: The names before values that are UUIDs.

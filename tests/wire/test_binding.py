@@ -76,7 +76,7 @@ class FormulaTests(SynchronousTestCase):
         nonce = nonceOf(server)
         proof = proofFrame(clientNonce, proofOf("client", nonce, clientNonce, name, secret))
         self.assertEqual(sentBy(server, proof), answerFrame(proofOf("server", nonce, clientNonce, name, secret)))
-        client = controlSession(8000, Secret(secret), None, name)
+        client = controlSession(8000, Secret(secret), name)
         chosen, sent = sentProof(sentBy(client, challengeFrame(serverNonce)))
         self.assertEqual(sent, proofOf("client", serverNonce, chosen, name, secret))
 
@@ -120,7 +120,7 @@ class ValueTests(SynchronousTestCase):
             for name in ("BindingChallenge", "BindingAnswer"):
                 frame = f'{{"{name}":{value}}}\0'.encode()
                 self.assertRaises(MalformedMessage, decodeServerMessage, frame[:-1])
-                for session in (controlSession(1, SECRET, None, BINDING), proving()[0]):
+                for session in (controlSession(1, SECRET, BINDING), proving()[0]):
                     self.assertEqual(outcomesOf(session, frame), [MalformedMessage], frame)
                 self.assertRaises(MalformedMessage, dataSession(Accept(ID), SECRET, BINDING).feed, frame)
 
@@ -205,14 +205,14 @@ class WorthlessElsewhereTests(SynchronousTestCase):
             self.assertEqual(outcomesOf(session, encode(Authenticate(proof)), boundProof(session)), [UnboundProof])
 
     def test_aWholeConversationCannotBePlayedAgain(self) -> None:
-        client, server = controlSession(8000, SECRET, None, BINDING), serverSession(SECRET, BINDING)
+        client, server = controlSession(8000, SECRET, BINDING), serverSession(SECRET, BINDING)
         fromServer = [server.greeting()]
         fromClient = [sentBy(client, fromServer[0])]
         fromServer.append(sentBy(server, fromClient[0]))
         fromClient.append(sentBy(client, fromServer[1]))
         for name in (BINDING, ELSEWHERE):
             self.assertEqual(outcomesOf(serverSession(SECRET, name), *fromClient), [InvalidSecret])
-            outcomes = outcomesOf(controlSession(8000, SECRET, None, name), *fromServer)
+            outcomes = outcomesOf(controlSession(8000, SECRET, name), *fromServer)
             self.assertIsInstance(outcomes[0], SendData)
             self.assertEqual(outcomes[1:], [ServerNotProven])
 
@@ -225,7 +225,7 @@ class WorthlessElsewhereTests(SynchronousTestCase):
         known = {NONCE.hex(), own.hex(), proof, proofOf("server", NONCE, own), "00" * 32}
         anything = st.deferred(lambda: st.sampled_from(sorted(known)))
         for _ in range(data.draw(st.integers(1, 5))):
-            client = controlSession(8000, SECRET, None, bytes(31) + b"c")
+            client = controlSession(8000, SECRET, bytes(31) + b"c")
             server = serverSession(SECRET, bytes(31) + b"s")
             known.add(nonceOf(server).hex())
             nonce, sent = sentProof(sentBy(client, challengeFrame(bytes.fromhex(data.draw(anything)))))

@@ -28,9 +28,17 @@ from bore.wire.errors import (
     UnknownMessage,
     UnreadableProof,
 )
-from bore.wire.extension import Extended, Lane, Open, markedHello
+from bore.wire.extension import Extended, Lane, markedHello
 from bore.wire.messages import Accept, Challenge, Hello, encode
-from bore.wire.sessionevents import LaneOffered, SendData, ServerProven, TunnelAsked, VisitorTaken
+from bore.wire.sessionevents import (
+    LaneOffered,
+    SendData,
+    ServerProven,
+    SessionAsked,
+    SessionOpened,
+    TunnelAsked,
+    VisitorTaken,
+)
 from tests.wire import test_clientsession, test_serversession
 from tests.wire.bindings import (
     BINDING,
@@ -54,7 +62,6 @@ from tests.wire.sessions import (
     ID,
     LANE,
     SECRET,
-    TOKEN,
     ClientOutcomes,
     ClientRow,
     ServerOutcomes,
@@ -81,7 +88,11 @@ SERVER: Final[dict[str, ServerRow]] = {
             "no end": [],
         },
     ),
-    **{name: test_serversession.TABLE[name] for name in SERVER_STATES if name in ("REQUEST", "OPENING", "OPEN")},
+    **{
+        name: test_serversession.TABLE[name]
+        for name in SERVER_STATES
+        if name in ("REQUEST", "OPENING", "EXTENDED, claiming")
+    },
     **{name: test_serversession.TABLE[name] for name in SERVER_STATES if name.startswith("SETTLED")},
 }
 
@@ -122,7 +133,10 @@ CLIENT: Final[dict[str, ClientRow]] = {
     "CHALLENGE": _CHALLENGE_ROW,
     "PROBED": _PROBED_ROW,
     "PROVING": _PROVING_ROW,
-    **{name: test_clientsession.TABLE[f"{name} after the proof"] for name in ("ANSWER", "OPEN", "OPENING", "EXTENDED")},
+    **{
+        name: test_clientsession.TABLE[f"{name} after the proof"]
+        for name in ("ANSWER", "OPEN", "EXTENDED", "EXTENDED, open")
+    },
 }
 
 #: The nonce of the challenge in COLUMNS.
@@ -204,7 +218,7 @@ class ServerTableTests(SynchronousTestCase):
             taken += len(portion)
             outcomes += outcomesOf(session, portion)
         rest = (output + early)[len(output) : taken]
-        asked = {Accept: VisitorTaken(ID, rest), Lane: LaneOffered(LANE, rest), Hello: TunnelAsked(8000)}
+        asked = {Accept: VisitorTaken(ID, rest), Lane: LaneOffered(LANE, rest), Hello: TunnelAsked(1, 8000)}
         answer = answerFrame(proofOf("server", nonceOf(session), NONCE))
         self.assertEqual(outcomes, [SendData(answer), asked[type(request)]])
 
@@ -223,7 +237,7 @@ class ClientTableTests(SynchronousTestCase):
     def test_withoutASecretItIsAsWithoutTls(self) -> None:
         for column, expected in test_clientsession.TABLE["ANSWER"].items():
             for data in COLUMNS[column]:
-                session = controlSession(8000, None, None, BINDING)
+                session = controlSession(8000, None, BINDING)
                 self.assertEqual(session.greeting(), markedHello(8000))
                 self.assertEqual(outcomesOf(session, data), expected, f"{column} {data[:80]!r}")
 
@@ -232,7 +246,7 @@ class ClientTableTests(SynchronousTestCase):
         self.assertEqual((session.greeting(), session.noChallenge(), session.goodbye()), (b"", b"", b""))
         self.assertEqual([next(iter(frame)) for frame in framesOf(output) if isinstance(frame, dict)], ["BindingProof"])
         outcomes = outcomesOf(session, rightAnswer(output), frameOf(Extended(1)))
-        self.assertEqual(outcomes, [ServerProven(), SendData(markedHello(8000)), SendData(frameOf(Open(8000)))])
+        self.assertEqual(outcomes, [ServerProven(), SendData(markedHello(8000)), SessionOpened()])
 
     def test_theChallengeOfTheBaseProtocolIsNotAnswered(self) -> None:
         for state in ("CHALLENGE", "PROBED"):
@@ -240,16 +254,16 @@ class ClientTableTests(SynchronousTestCase):
             self.assertEqual(outcomes[:1], [UnboundChallenge])
 
     def test_whoHasNoSecretAndWhoHasNoneIsFoundOut(self) -> None:
-        client, server = controlSession(8000, SECRET, None, BINDING), serverSession(None, BINDING)
+        client, server = controlSession(8000, SECRET, BINDING), serverSession(None, BINDING)
         self.assertEqual((client.greeting(), server.greeting()), (b"", b""))
-        self.assertEqual(outcomesOf(server, client.noChallenge()), [SendData(frameOf(Extended(1)))])
+        self.assertEqual(outcomesOf(server, client.noChallenge()), [SessionAsked()])
         self.assertEqual(outcomesOf(client, frameOf(Extended(1))), [ServerHasNoSecret])
-        client, server = controlSession(8000, None, None, BINDING), serverSession(SECRET, BINDING)
+        client, server = controlSession(8000, None, BINDING), serverSession(SECRET, BINDING)
         self.assertEqual(outcomesOf(server, client.greeting()), [SecretMissing])
         self.assertEqual(outcomesOf(client, server.greeting()), [ClientHasNoSecret])
 
     def test_aChallengeBehindTheQuestionIsLateAndIsNotAnswered(self) -> None:
-        client, server = controlSession(8000, SECRET, None, BINDING), serverSession(SECRET, BINDING)
+        client, server = controlSession(8000, SECRET, BINDING), serverSession(SECRET, BINDING)
         question = client.noChallenge()
         self.assertEqual(outcomesOf(client, server.greeting()), [LateChallenge])
         self.assertEqual(outcomesOf(server, question), [SecretMissing])
@@ -257,7 +271,7 @@ class ClientTableTests(SynchronousTestCase):
     @UNHURRIED
     @given(st.booleans(), inPortions(HOSTILE))
     def test_whoDoesNotKnowTheSecretReceivesNoMoreThanAProof(self, asked: bool, sent: Portions) -> None:
-        session = controlSession(8000, SECRET, TOKEN, BINDING)
+        session = controlSession(8000, SECRET, BINDING)
         answers = [sentBy(session, challengeFrame())] if asked else []
         outcomes = outcomesOf(session, *sent[1])
         answers += [outputOf([outcome]) for outcome in outcomes if not isEnd(outcome)]
@@ -270,6 +284,6 @@ class ClientTableTests(SynchronousTestCase):
     @UNHURRIED
     @given(inPortions(HOSTILE))
     def test_aServersBytesMayArriveInAnyPortions(self, sent: Portions) -> None:
-        whole, cut = controlSession(8000, SECRET, None, BINDING), controlSession(8000, SECRET, None, BINDING)
+        whole, cut = controlSession(8000, SECRET, BINDING), controlSession(8000, SECRET, BINDING)
         kinds = [o if isEnd(o) else type(o) for o in outcomesOf(whole, sent[0])]
         self.assertEqual([o if isEnd(o) else type(o) for o in outcomesOf(cut, *sent[1])], kinds)

@@ -24,7 +24,7 @@ from bore.wire.errors import (
     UnreadableProof,
     WireError,
 )
-from bore.wire.extension import Lane, Visitor
+from bore.wire.extension import Lane, Open, Visitor
 from bore.wire.messages import Accept, Challenge, Error, Heartbeat, encode
 from bore.wire.secret import Secret
 from bore.wire.sessionevents import (
@@ -33,6 +33,7 @@ from bore.wire.sessionevents import (
     SendData,
     ServerAlive,
     ServerProven,
+    SessionOpened,
     TunnelAsked,
     TunnelOpened,
     VisitorCame,
@@ -75,22 +76,32 @@ class OurTwoEndsTests(SynchronousTestCase):
     def test_aTunnelIsOpenedAndAnnouncedWhateverTheNetworkDoes(
         self, secret: str, port: int, resume: str | None, opened: int, news: list[News], segments: list[int]
     ) -> None:
-        client = controlSession(port, Secret(secret), resume, BINDING)
-        talk = Talk(client, serverSession(Secret(secret), BINDING), Script(opened, TOKEN, LANE, news), segments)
+        client = controlSession(port, Secret(secret), BINDING)
+        talk = Talk(
+            client,
+            serverSession(Secret(secret), BINDING),
+            Script(opened, TOKEN, LANE, news),
+            segments,
+            Open(1, port, resume),
+        )
         talk.untilSilence()
-        reported = [VisitorCame(sent.id, sent.source) if isinstance(sent, Visitor) else ServerAlive() for sent in news]
-        self.assertEqual(talk.clientReceived, [ServerProven(), TunnelOpened(opened, TOKEN, LANE), *reported])
+        reported = [
+            VisitorCame(1, sent.id, sent.source) if isinstance(sent, Visitor) else ServerAlive() for sent in news
+        ]
+        self.assertEqual(
+            talk.clientReceived, [ServerProven(), SessionOpened(LANE), TunnelOpened(1, opened, TOKEN), *reported]
+        )
         alive = [ClientAlive() for sent in news if isinstance(sent, Heartbeat)]
-        self.assertEqual(talk.serverReceived, [TunnelAsked(port, resume), *alive])
+        self.assertEqual(talk.serverReceived, [TunnelAsked(1, port, resume), *alive])
 
     @UNHURRIED
     @given(st.text(), st.text(), SEGMENTS)
     def test_theyComeToTermsIfTheyShareASecret(self, ours: str, theirs: str, segments: list[int]) -> None:
-        client, server = controlSession(0, Secret(ours), TOKEN, BINDING), serverSession(Secret(theirs), BINDING)
-        talk = Talk(client, server, Script(8000, TOKEN, LANE, []), segments)
+        client, server = controlSession(0, Secret(ours), BINDING), serverSession(Secret(theirs), BINDING)
+        talk = Talk(client, server, Script(8000, TOKEN, LANE, []), segments, Open(1, 0, TOKEN))
         if ours == theirs:
             talk.untilSilence()
-            self.assertEqual(talk.clientReceived, [ServerProven(), TunnelOpened(8000, TOKEN, LANE)])
+            self.assertEqual(talk.clientReceived, [ServerProven(), SessionOpened(LANE), TunnelOpened(1, 8000, TOKEN)])
         else:
             self.assertRaises(InvalidSecret, talk.untilSilence)
             self.assertEqual((talk.serverReceived, talk.clientReceived), ([], []))
@@ -100,7 +111,7 @@ class InBetweenTests(SynchronousTestCase):
     """A man in the middle has a TLS connection to the client, and another to the server."""
 
     def setUp(self) -> None:
-        self.client = controlSession(8000, SECRET, TOKEN, BINDING)
+        self.client = controlSession(8000, SECRET, BINDING)
         self.server = serverSession(SECRET, ELSEWHERE)
 
     def test_whoPassesEverythingOnComesToNothingOnEitherSide(self) -> None:

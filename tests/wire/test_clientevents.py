@@ -10,7 +10,7 @@ from bore.wire.errors import (
     MalformedMessage,
     Refusal,
 )
-from bore.wire.extension import Alive, Extended, Open, Opened, Refused, Visitor, markedHello
+from bore.wire.extension import Alive, Opened, Refused, Visitor, markedHello
 from bore.wire.messages import Authenticate, Challenge, Connection, Error, Heartbeat, Hello, ServerMessage, encode
 from bore.wire.proof import proveBase
 from bore.wire.sessionevents import SendData, ServerAlive, TunnelOpened, Unexpected, VisitorCame
@@ -33,7 +33,7 @@ class ListeningTests(SynchronousTestCase):
         ignored: list[ServerMessage] = [Challenge(ID), Hello(1)]
         self.assertEqual(outcomesOf(session, *map(encode, ignored)), [Unexpected(message) for message in ignored])
         self.assertEqual(
-            outcomesOf(session, encode(Connection(ID)), encode(Heartbeat())), [VisitorCame(ID), ServerAlive()]
+            outcomesOf(session, encode(Connection(ID)), encode(Heartbeat())), [VisitorCame(1, ID), ServerAlive()]
         )
 
     @UNHURRIED
@@ -51,32 +51,25 @@ class ListeningTests(SynchronousTestCase):
         base: list[AnyMessage] = [Challenge(ID), Hello(7), Heartbeat(), Connection(ID), Connection(OTHER)]
         self.assertEqual(
             outcomesOf(CLIENT_STATES["CHALLENGE"](), b"".join(map(frameOf, base))),
-            [proof, TunnelOpened(7), ServerAlive(), VisitorCame(ID), VisitorCame(OTHER)],
+            [proof, TunnelOpened(1, 7), ServerAlive(), VisitorCame(1, ID), VisitorCame(1, OTHER)],
         )
-        extended: list[AnyMessage] = [Challenge(ID), Extended(1), Opened(7, TOKEN, 60), Visitor(ID, None), Heartbeat()]
+        extended: list[AnyMessage] = [Opened(1, 7, TOKEN, 60), Visitor(1, ID, None), Heartbeat()]
         self.assertEqual(
-            outcomesOf(CLIENT_STATES["CHALLENGE"](), b"".join(map(frameOf, extended))),
-            [
-                proof,
-                SendData(frameOf(Open(8000))),
-                TunnelOpened(7, TOKEN),
-                VisitorCame(ID),
-                SendData(frameOf(Alive())),
-                ServerAlive(),
-            ],
+            outcomesOf(CLIENT_STATES["EXTENDED, asked"](), b"".join(map(frameOf, extended))),
+            [TunnelOpened(1, 7, TOKEN), VisitorCame(1, ID), SendData(frameOf(Alive())), ServerAlive()],
         )
 
     def test_eventsAreGivenOneByOneAndErrorsInTheirTurn(self) -> None:
         events = CLIENT_STATES["ANSWER"]().feed(
             encode(Hello(7)) + encode(Heartbeat()) + b"junk\0" + encode(Heartbeat())
         )
-        self.assertEqual(next(events), TunnelOpened(7))
+        self.assertEqual(next(events), TunnelOpened(1, 7))
         self.assertEqual(next(events), ServerAlive())
         self.assertRaises(MalformedMessage, next, events)
 
     def test_aServerThatKnowsTheExtensionIsSentGoodbyeAndNoOther(self) -> None:
         for state in CLIENT_STATES:
-            extended = state.startswith(("OPENING", "EXTENDED"))
+            extended = state.startswith("EXTENDED")
             self.assertIs(CLIENT_STATES[state]().extended, extended, state)
             self.assertEqual(CLIENT_STATES[state]().goodbye(), b'"Goodbye"\0' if extended else b"", state)
 
@@ -94,7 +87,7 @@ class RefusedTests(SynchronousTestCase):
     @UNHURRIED
     @given(TEXTS, TEXTS, st.booleans())
     def test_inTheExtensionItCarriesACodeAndWhetherToTryAgain(self, code: str, text: str, retry: bool) -> None:
-        for state in ("OPENING", "EXTENDED"):
+        for state in ("EXTENDED", "EXTENDED, open"):
             error = self.assertRaises(Refusal, list, CLIENT_STATES[state]().feed(frameOf(Refused(code, text, retry))))
             self.assertEqual((error.code, str(error), error.retry), (code, text, retry))
 

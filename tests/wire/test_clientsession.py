@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire.clientsession import _WITHOUT_PROOF, ControlSession
@@ -20,20 +22,33 @@ from bore.wire.errors import (
     ServerHasNoSecret,
     ServerLeft,
     ShuttingDown,
+    TakenOver,
     TooManyPending,
     UnknownMessage,
 )
-from bore.wire.extension import Alive, Extended, Open, Opened, markedHello
+from bore.wire.extension import Alive, Close, Closed, Extended, Open, Opened, Refused, Visitor, markedHello
 from bore.wire.messages import Authenticate, Challenge, Connection, Error, Heartbeat, Hello, encode
 from bore.wire.proof import proveBase
 from bore.wire.secret import Secret
-from bore.wire.sessionevents import SendData, ServerAlive, TunnelOpened, Unexpected, VisitorCame
+from bore.wire.sessionevents import (
+    SendData,
+    ServerAlive,
+    SessionAsked,
+    SessionOpened,
+    TunnelClosed,
+    TunnelOpened,
+    TunnelRefused,
+    Unexpected,
+    VisitorCame,
+)
+from bore.wire.tunnelstates import TunnelState
 from tests.wire.sessions import (
     CLIENT_STATES,
     COLUMNS,
     ID,
     LANE,
     SECRET,
+    SERVER_STATES,
     SOURCE,
     TOKEN,
     ClientRow,
@@ -42,7 +57,7 @@ from tests.wire.sessions import (
     row,
     serverSession,
 )
-from tests.wire.strategies import frameOf
+from tests.wire.strategies import UNHURRIED, AnyMessage, frameOf
 
 _NO_MESSAGE: Final[ClientRow] = {
     "bad JSON": [MalformedMessage],
@@ -76,12 +91,12 @@ _ANSWER_ROW: Final[ClientRow] = row(
     {
         "Challenge": [ClientHasNoSecret],
         "BindingChallenge": [ClientHasNoSecret],
-        "Hello": [TunnelOpened(20001)],
-        "marked Hello": [TunnelOpened(20001)],
+        "Hello": [TunnelOpened(1, 20001)],
+        "marked Hello": [TunnelOpened(1, 20001)],
         "Heartbeat": [ProtocolViolation],
         "Connection": [ProtocolViolation],
         "Error": [PortInUse],
-        "Extended": [SendData(frameOf(Open(8000)))],
+        "Extended": [SessionOpened()],
         **_NO_MESSAGE,
     },
 )
@@ -92,29 +107,28 @@ _OPEN_ROW: Final[ClientRow] = row(
         "Hello": [Unexpected(Hello(20001))],
         "marked Hello": [Unexpected(Hello(20001))],
         "Heartbeat": [ServerAlive()],
-        "Connection": [VisitorCame(ID)],
+        "Connection": [VisitorCame(1, ID)],
         "Error": [PortInUse],
         **_NO_MESSAGE,
     },
 )
-_OPENING_ROW: Final[ClientRow] = row(
+_EXTENDED_ROW: Final[ClientRow] = row(
     [UnknownMessage],
     {
         "Extended": [ProtocolViolation],
-        "Opened": [TunnelOpened(20001, TOKEN, LANE)],
-        "Heartbeat": [ProtocolViolation],
+        "Opened": [ProtocolViolation],
+        "Closed": [ProtocolViolation],
+        "Heartbeat": [SendData(frameOf(Alive())), ServerAlive()],
         "Visitor": [ProtocolViolation],
         "Refused": [PortInUse],
         "Goodbye": [ServerLeft],
         **_NO_EXTENDED_MESSAGE,
     },
 )
-_EXTENDED_ROW: Final[ClientRow] = {
-    **_OPENING_ROW,
-    "Opened": [ProtocolViolation],
-    "Heartbeat": [SendData(frameOf(Alive())), ServerAlive()],
-    "Visitor": [VisitorCame(ID, SOURCE)],
-}
+_CLOSED: Final = TunnelClosed(1, "taken-over", "it is elsewhere", True)
+_ASKED_ROW: Final[ClientRow] = {**_EXTENDED_ROW, "Opened": [TunnelOpened(1, 20001, TOKEN)]}
+_OPENED_ROW: Final[ClientRow] = {**_EXTENDED_ROW, "Visitor": [VisitorCame(1, ID, SOURCE)], "Closed": [_CLOSED]}
+_LEAVING_ROW: Final[ClientRow] = {**_EXTENDED_ROW, "Opened": [], "Visitor": [], "Closed": [_CLOSED]}
 
 #: The cells of the table of :mod:`bore.wire.clientsession`.
 TABLE: Final[dict[str, ClientRow]] = {
@@ -132,10 +146,15 @@ TABLE: Final[dict[str, ClientRow]] = {
     },
     "OPEN": _OPEN_ROW,
     "OPEN after the proof": _OPEN_ROW,
-    "OPENING": _OPENING_ROW,
-    "OPENING after the proof": _OPENING_ROW,
     "EXTENDED": _EXTENDED_ROW,
     "EXTENDED after the proof": _EXTENDED_ROW,
+    "EXTENDED, asked": _ASKED_ROW,
+    "EXTENDED, asked after the proof": _ASKED_ROW,
+    "EXTENDED, open": _OPENED_ROW,
+    "EXTENDED, open after the proof": _OPENED_ROW,
+    "EXTENDED, leaving": _LEAVING_ROW,
+    "EXTENDED, leaving early": _LEAVING_ROW,
+    "EXTENDED, gone": _EXTENDED_ROW,
 }
 
 
@@ -158,18 +177,18 @@ class TableTests(SynchronousTestCase):
         for frame in (
             b'"Opened"\0',
             b'{"Opened":8000}\0',
-            b'{"Opened":{"port":1,"resume":null}}\0',
+            b'{"Opened":{"tunnel":1,"port":1,"resume":null}}\0',
             b'{"Refused":"port-in-use"}\0',
-            b'{"Visitor":{"id":1,"from":null}}\0',
+            b'{"Visitor":{"tunnel":1,"id":1,"from":null}}\0',
             b'{"Heartbeat":1}\0',
             b'{"Goodbye":{}}\0',
             b'{"Extended":1}\0',
         ):
-            for state in ("OPENING", "EXTENDED"):
+            for state in ("EXTENDED", "EXTENDED, open"):
                 self.assertEqual(outcomesOf(inState(state), frame), [MalformedMessage], frame)
 
     def test_noTunnelIsOnPort0(self) -> None:
-        for state, message in (("ANSWER", Hello(0)), ("OPENING", Opened(0, TOKEN, 60))):
+        for state, message in (("ANSWER", Hello(0)), ("EXTENDED, asked", Opened(1, 0, TOKEN, 60))):
             self.assertEqual(outcomesOf(inState(state), frameOf(message)), [ProtocolViolation])
 
 
@@ -189,13 +208,14 @@ class GreetingTests(SynchronousTestCase):
         )
 
     def test_theServersPortCountsAndNotTheOneAskedFor(self) -> None:
-        self.assertEqual(outcomesOf(inState("ANSWER"), encode(Hello(9))), [TunnelOpened(9)])
-        self.assertEqual(outcomesOf(inState("OPENING"), frameOf(Opened(9, None, 60))), [TunnelOpened(9)])
+        self.assertEqual(outcomesOf(inState("ANSWER"), encode(Hello(9))), [TunnelOpened(1, 9)])
+        self.assertEqual(outcomesOf(inState("EXTENDED, asked"), frameOf(Opened(1, 9, None, 60))), [TunnelOpened(1, 9)])
 
     def test_theTokenOfAnEarlierTunnelIsShownToAServerThatKnowsTheExtension(self) -> None:
-        session = controlSession(8000, None, TOKEN)
+        session = controlSession(8000, None)
         self.assertEqual(session.greeting(), b'{"Hello":8000} \0')
-        self.assertEqual(outcomesOf(session, frameOf(Extended(1))), [SendData(frameOf(Open(8000, TOKEN)))])
+        self.assertEqual(outcomesOf(session, frameOf(Extended(1, LANE, 0.5, 3, 9))), [SessionOpened(LANE, 9, 0.5, 3)])
+        self.assertEqual(session.open(1, 8000, TOKEN), frameOf(Open(1, 8000, TOKEN)))
 
     def test_onlyWhoWaitsForAChallengeAsksWhetherThereIsNone(self) -> None:
         for state in CLIENT_STATES:
@@ -205,13 +225,12 @@ class GreetingTests(SynchronousTestCase):
     def test_askingTooLateWhetherThereIsNoChallengeChangesNothing(self) -> None:
         session = inState("ANSWER after the proof")
         session.noChallenge()
-        self.assertEqual(outcomesOf(session, encode(Hello(7))), [TunnelOpened(7)])
+        self.assertEqual(outcomesOf(session, encode(Hello(7))), [TunnelOpened(1, 7)])
 
     def test_aServerWithoutASecretAnswersTheQuestion(self) -> None:
         client, server = inState("CHALLENGE"), serverSession(None)
         self.assertEqual(outcomesOf(server, client.greeting()), [])
-        [answer] = outcomesOf(server, client.noChallenge())
-        self.assertEqual(answer, SendData(frameOf(Extended(1))))
+        self.assertEqual(outcomesOf(server, client.noChallenge()), [SessionAsked()])
         self.assertEqual(outcomesOf(client, frameOf(Extended(1))), [ServerHasNoSecret])
 
     def test_anOriginalServerWithoutASecretRefusesThePortOrOpensIt(self) -> None:
@@ -243,3 +262,84 @@ class GreetingTests(SynchronousTestCase):
         question = client.noChallenge()
         self.assertEqual(outcomesOf(client, server.greeting()), [LateChallenge])
         self.assertEqual(outcomesOf(server, question), [SecretMissing])
+
+
+class ManyTunnelsTests(SynchronousTestCase):
+    """Several tunnels in one session of the extension."""
+
+    def setUp(self) -> None:
+        self.session = inState("EXTENDED")
+
+    def test_eachIsOpenedRefusedAndClosedByItsNumber(self) -> None:
+        asked = b"".join(self.session.open(number, 0) for number in (1, 2, 3))
+        self.assertEqual(asked, b"".join(frameOf(Open(number, 0)) for number in (1, 2, 3)))
+        refused = TunnelRefused(2, "port-in-use", "taken", True)
+        answers: list[AnyMessage] = [
+            Opened(3, 9003, TOKEN, 60),
+            Refused("port-in-use", "taken", True, 2),
+            Opened(1, 9001, None, 60),
+        ]
+        self.assertEqual(
+            outcomesOf(self.session, *[frameOf(answer) for answer in answers]),
+            [TunnelOpened(3, 9003, TOKEN), refused, TunnelOpened(1, 9001)],
+        )
+        self.assertIsInstance(refused.refusal, PortInUse)
+        visitors = [frameOf(Visitor(number, ID, None)) for number in (1, 3)]
+        self.assertEqual(outcomesOf(self.session, *visitors), [VisitorCame(1, ID), VisitorCame(3, ID)])
+        self.assertEqual(self.session.close(3), frameOf(Close(3)))
+        closed = TunnelClosed(1, "taken-over", "elsewhere", True)
+        self.assertEqual(
+            outcomesOf(self.session, frameOf(Closed(3)), frameOf(Closed(1, "taken-over", "elsewhere", True))),
+            [TunnelClosed(3), closed],
+        )
+        self.assertIsNone(TunnelClosed(3).refusal)
+        self.assertIsInstance(closed.refusal, TakenOver)
+
+    def test_aTunnelThatIsGoneIsNotClosedAgain(self) -> None:
+        for state in ("EXTENDED", "EXTENDED, leaving", "EXTENDED, gone"):
+            self.assertEqual(inState(state).close(1), b"", state)
+
+    def test_aRefusalOfATunnelThatWasGivenBackBeforeItWasOpenEndsIt(self) -> None:
+        session = inState("EXTENDED, leaving early")
+        refused = frameOf(Refused("port-in-use", "taken", True, 1))
+        self.assertEqual(outcomesOf(session, refused), [TunnelRefused(1, "port-in-use", "taken", True)])
+        self.assertEqual(outcomesOf(session, refused), [ProtocolViolation])
+
+    def test_noNumberIsUsedTwice(self) -> None:
+        self.session.open(2, 0)
+        for number in (1, 2):
+            self.assertRaises(AssertionError, self.session.open, number, 0)
+
+    def test_aBaseServerGetsOne(self) -> None:
+        self.assertRaises(AssertionError, inState("OPEN").open, 2, 0)
+
+    @UNHURRIED
+    @given(st.lists(st.tuples(st.integers(1, 4), st.sampled_from(["open", "grant", "refuse", "take", "close"]))))
+    def test_bothSidesAgreeAboutEveryTunnel(self, steps: list[tuple[int, str]]) -> None:
+        """Frames of both sides are on their way at the same time; neither side takes one for a violation."""
+        client, server = inState("EXTENDED"), SERVER_STATES["OPENING"]()
+        toServer, toClient = b"", b""
+        for number, step in steps:
+            match step:
+                case "open" if client._tunnels[number] is TunnelState.UNUSED:
+                    toServer += client.open(number, 0)
+                case "close":
+                    toServer += client.close(number)
+                case "grant" if server.claims(number):
+                    toClient += server.opened(number, 9000, TOKEN, 60) + server.visitor(number, ID, SOURCE)
+                case "refuse" if server.claims(number):
+                    toClient += server.refused(number, PortInUse())
+                case "take" if server._tunnels[number] is TunnelState.OPEN:
+                    toClient += server.closed(number, TakenOver())
+                case _ if number % 2:
+                    for event in server.feed(toServer):
+                        toClient += event.data if isinstance(event, SendData) else b""
+                    toServer = b""
+                case _:
+                    list(client.feed(toClient))
+                    toClient = b""
+        for event in server.feed(toServer):
+            toClient += event.data if isinstance(event, SendData) else b""
+        list(client.feed(toClient))
+        for number in range(1, 5):
+            self.assertIs(client._tunnels[number], server._tunnels[number])

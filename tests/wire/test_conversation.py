@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire.clientsession import ControlSession
 from bore.wire.errors import BrokenRule, InvalidSecret, NoAnswer, PortNotAllowed, Refusal, TakenOver
-from bore.wire.extension import Visitor
+from bore.wire.extension import Open, Visitor
 from bore.wire.framing import FrameDecoder
 from bore.wire.messages import (
     Authenticate,
@@ -35,6 +35,8 @@ from bore.wire.sessionevents import (
     SendData,
     ServerAlive,
     ServerEvent,
+    SessionAsked,
+    SessionOpened,
     TunnelAsked,
     TunnelOpened,
     VisitorCame,
@@ -46,7 +48,7 @@ from tests.wire.strategies import PORTS, SOURCES, STREAMS, TOKENS, UNHURRIED, UU
 News: TypeAlias = Heartbeat | Visitor
 
 NEWS: Final[SearchStrategy[list[News]]] = st.lists(
-    st.one_of(st.builds(Heartbeat), st.builds(Visitor, UUIDS, SOURCES)), max_size=6
+    st.one_of(st.builds(Heartbeat), st.builds(Visitor, st.just(1), UUIDS, SOURCES)), max_size=6
 )
 REFUSALS: Final[SearchStrategy[Refusal]] = st.sampled_from(
     [NoAnswer(), TakenOver(), PortNotAllowed("so"), BrokenRule("unknown-message", "what?"), Refusal("zu spät 😀")]
@@ -70,14 +72,14 @@ class Script:
 
     def output(self, server: ServerSession) -> Iterator[bytes]:
         """The frames that the server sends."""
-        yield server.opened(self.port, self.token, 60, self.lane)
+        yield server.opened(1, self.port, self.token, 60)
         for event in self.news:
             match event:
                 case Heartbeat():
                     yield server.heartbeat()
-                case Visitor(id, source):
+                case Visitor(tunnel, id, source):
                     assert source is not None
-                    yield server.visitor(id, source)
+                    yield server.visitor(tunnel, id, source)
         if self.refusal is not None:
             yield server.refusal(self.refusal)
 
@@ -86,12 +88,15 @@ class Talk:
     """
     A client and a server, and the network between them.
 
+    :param asking: what the client asks for.
     :ivar clientReceived: the client's events that were not bytes to send.
     :ivar serverReceived: the server's.
     """
 
-    def __init__(self, client: ControlSession, server: ServerSession, script: Script, segments: list[int]) -> None:
-        self._client, self._server, self._script = client, server, script
+    def __init__(
+        self, client: ControlSession, server: ServerSession, script: Script, segments: list[int], asking: Open
+    ) -> None:
+        self._client, self._server, self._script, self._asking = client, server, script, asking
         self._segments = cycle(segments)
         self._toServer, self._toClient = client.greeting(), server.greeting()
         self.clientReceived: list[ClientEvent] = []
@@ -120,6 +125,9 @@ class Talk:
         if isinstance(event, SendData):
             self._toClient += event.data
             return
+        if isinstance(event, SessionAsked):
+            self._toClient += self._server.agreed(self._script.lane)
+            return
         self.serverReceived.append(event)
         if isinstance(event, TunnelAsked):
             self._toClient += b"".join(self._script.output(self._server))
@@ -127,8 +135,10 @@ class Talk:
     def _clientReceives(self, event: ClientEvent) -> None:
         if isinstance(event, SendData):
             self._toServer += event.data
-        else:
-            self.clientReceived.append(event)
+            return
+        self.clientReceived.append(event)
+        if isinstance(event, SessionOpened):
+            self._toServer += self._client.open(self._asking.tunnel, self._asking.port, self._asking.resume)
 
 
 def secretOf(text: str | None) -> Secret | None:
@@ -152,13 +162,15 @@ class OurTwoEndsTests(SynchronousTestCase):
         news: list[News],
         segments: list[int],
     ) -> None:
-        client, server = controlSession(port, secretOf(secret), resume), serverSession(secretOf(secret))
-        talk = Talk(client, server, Script(opened, token, lane, news), segments)
+        client, server = controlSession(port, secretOf(secret)), serverSession(secretOf(secret))
+        talk = Talk(client, server, Script(opened, token, lane, news), segments, Open(1, port, resume))
         talk.untilSilence()
-        reported = [VisitorCame(sent.id, sent.source) if isinstance(sent, Visitor) else ServerAlive() for sent in news]
-        self.assertEqual(talk.clientReceived, [TunnelOpened(opened, token, lane), *reported])
+        reported = [
+            VisitorCame(1, sent.id, sent.source) if isinstance(sent, Visitor) else ServerAlive() for sent in news
+        ]
+        self.assertEqual(talk.clientReceived, [SessionOpened(lane), TunnelOpened(1, opened, token), *reported])
         alive = [ClientAlive() for sent in news if isinstance(sent, Heartbeat)]
-        self.assertEqual(talk.serverReceived, [TunnelAsked(port, resume), *alive])
+        self.assertEqual(talk.serverReceived, [TunnelAsked(1, port, resume), *alive])
         talk.clientLeaves()
         self.assertEqual(talk.serverReceived[-1], ClientLeft())
 
@@ -168,19 +180,20 @@ class OurTwoEndsTests(SynchronousTestCase):
         self, secret: str | None, news: list[News], refusal: Refusal, segments: list[int]
     ) -> None:
         script = Script(8000, TOKEN, LANE, news, refusal)
-        talk = Talk(controlSession(8000, secretOf(secret)), serverSession(secretOf(secret)), script, segments)
+        client, server = controlSession(8000, secretOf(secret)), serverSession(secretOf(secret))
+        talk = Talk(client, server, script, segments, Open(1, 8000))
         error = self.assertRaises(Refusal, talk.untilSilence)
         self.assertEqual((error.code, str(error), error.retry), (refusal.code, str(refusal), refusal.retry))
-        self.assertEqual(len(talk.clientReceived), 1 + len(news))
+        self.assertEqual(len(talk.clientReceived), 2 + len(news))
 
     @UNHURRIED
     @given(st.text(), st.text(), SEGMENTS)
     def test_theyComeToTermsIfTheyShareASecret(self, ours: str, theirs: str, segments: list[int]) -> None:
         script = Script(8000, TOKEN, LANE, [])
-        talk = Talk(controlSession(0, Secret(ours)), serverSession(Secret(theirs)), script, segments)
+        talk = Talk(controlSession(0, Secret(ours)), serverSession(Secret(theirs)), script, segments, Open(1, 0))
         if ours == theirs:
             talk.untilSilence()
-            self.assertEqual(talk.clientReceived, [TunnelOpened(8000, TOKEN, LANE)])
+            self.assertEqual(talk.clientReceived, [SessionOpened(LANE), TunnelOpened(1, 8000, TOKEN)])
         else:
             self.assertRaises(InvalidSecret, talk.untilSilence)
             self.assertEqual(talk.serverReceived, [])
@@ -190,9 +203,9 @@ class BaseServerTests(SynchronousTestCase):
     """A server of the base protocol never receives a byte of the extension, and is understood."""
 
     @UNHURRIED
-    @given(st.booleans(), PORTS, OPEN_PORTS, st.none() | TOKENS)
-    def test_allThatItReceivesIsInItsVocabulary(self, secret: bool, port: int, opened: int, resume: str | None) -> None:
-        client = controlSession(port, SECRET if secret else None, resume)
+    @given(st.booleans(), PORTS, OPEN_PORTS)
+    def test_allThatItReceivesIsInItsVocabulary(self, secret: bool, port: int, opened: int) -> None:
+        client = controlSession(port, SECRET if secret else None)
         sent = client.greeting()
         server: list[ServerMessage] = [Challenge(ID), Hello(opened), Heartbeat(), Connection(ID), Heartbeat()]
         for message in server[0 if secret else 1 :]:

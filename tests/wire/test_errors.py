@@ -42,6 +42,7 @@ from bore.wire.errors import (
     SpeaksNoTls,
     TakenOver,
     TooManyGuesses,
+    TooManyInSession,
     TooManyPending,
     TooManyTunnels,
     TooManyTunnelsFromSource,
@@ -90,6 +91,7 @@ EXTENDED: Final[dict[str, type[Refusal]]] = {
     "no answer to heartbeats": NoAnswer,
     "another session has taken the tunnel over": TakenOver,
     "timed out waiting for Open": OpenTimeout,
+    "too many tunnels in this session": TooManyInSession,
 }
 
 #: The codes, and whether the same request may be granted later.
@@ -110,6 +112,7 @@ CODES: Final[dict[str, tuple[type[Refusal], bool]]] = {
     "no-answer": (NoAnswer, True),
     "taken-over": (TakenOver, True),
     "timeout": (OpenTimeout, True),
+    "too-many-tunnels-in-session": (TooManyInSession, True),
 }
 
 #: What a client finds out for itself.

@@ -14,6 +14,8 @@ from bore.wire.addressrules import AddressRules, parseNetwork
 from bore.wire.errors import FrameTooLong, MalformedMessage
 from bore.wire.extension import (
     Alive,
+    Close,
+    Closed,
     Extended,
     ExtendedClientMessage,
     ExtendedServerMessage,
@@ -54,7 +56,11 @@ class EncodingTests(SynchronousTestCase):
 
     def test_everyMessageHasItsBytes(self) -> None:
         expected: list[tuple[ExtendedClientMessage | ExtendedServerMessage, bytes]] = [
-            (Extended(1), b'{"Extended":{"version":1}}\0'),
+            (
+                Extended(1, "B" * 16, 0.5, 3, 256),
+                b'{"Extended":{"version":1,"lane":"BBBBBBBBBBBBBBBB","heartbeat":0.5,"idleHeartbeat":3,'
+                b'"maxLanes":256}}\0',
+            ),
             (
                 Rules(AddressRules((parseNetwork("192.0.2.0/24"), parseNetwork("2001:db8::/32")))),
                 b'{"Rules":{"allow":["192.0.2.0/24","2001:db8::/32"],"deny":[]}}\0',
@@ -63,16 +69,25 @@ class EncodingTests(SynchronousTestCase):
                 Rules(AddressRules((), (parseNetwork("192.0.2.7"),))),
                 b'{"Rules":{"allow":[],"deny":["192.0.2.7/32"]}}\0',
             ),
-            (Open(8000), b'{"Open":{"port":8000,"resume":null}}\0'),
-            (Open(0, "_-" * 8), b'{"Open":{"port":0,"resume":"_-_-_-_-_-_-_-_-"}}\0'),
+            (Open(1, 8000), b'{"Open":{"tunnel":1,"port":8000,"resume":null}}\0'),
+            (Open(1, 0, "_-" * 8), b'{"Open":{"tunnel":1,"port":0,"resume":"_-_-_-_-_-_-_-_-"}}\0'),
             (
-                Opened(8000, "A" * 16, 60, "B" * 16, 256),
-                b'{"Opened":{"port":8000,"resume":"AAAAAAAAAAAAAAAA","lease":60,"lane":"BBBBBBBBBBBBBBBB",'
-                b'"maxLanes":256}}\0',
+                Opened(1, 8000, "A" * 16, 60),
+                b'{"Opened":{"tunnel":1,"port":8000,"resume":"AAAAAAAAAAAAAAAA","lease":60}}\0',
             ),
             (
-                Opened(1, None, 1 << 31),
-                b'{"Opened":{"port":1,"resume":null,"lease":2147483648,"lane":null,"maxLanes":0}}\0',
+                Opened(1 << 31, 1, None, 1 << 31),
+                b'{"Opened":{"tunnel":2147483648,"port":1,"resume":null,"lease":2147483648}}\0',
+            ),
+            (Close(7), b'{"Close":{"tunnel":7}}\0'),
+            (Closed(7), b'{"Closed":{"tunnel":7}}\0'),
+            (
+                Closed(7, "c", "why", True),
+                b'{"Closed":{"tunnel":7,"code":"c","message":"why","retry":true}}\0',
+            ),
+            (
+                Refused("c", "no", False, 7),
+                b'{"Refused":{"tunnel":7,"code":"c","message":"no","retry":false}}\0',
             ),
             (Refused("c", 'send "no"', True), b'{"Refused":{"code":"c","message":"send \\"no\\"","retry":true}}\0'),
             (Refused("c", "\0", False), b'{"Refused":{"code":"c","message":"\\u0000","retry":false}}\0'),
@@ -80,10 +95,13 @@ class EncodingTests(SynchronousTestCase):
             (Heartbeat(), b'"Heartbeat"\0'),
             (Goodbye(), b'"Goodbye"\0'),
             (
-                Visitor(ID, SOURCE),
-                b'{"Visitor":{"id":"00000000-0000-4000-8000-000000000001","from":["203.0.113.9",50123]}}\0',
+                Visitor(1, ID, SOURCE),
+                b'{"Visitor":{"tunnel":1,"id":"00000000-0000-4000-8000-000000000001","from":["203.0.113.9",50123]}}\0',
             ),
-            (Visitor(ID, None), b'{"Visitor":{"id":"00000000-0000-4000-8000-000000000001","from":null}}\0'),
+            (
+                Visitor(1, ID, None),
+                b'{"Visitor":{"tunnel":1,"id":"00000000-0000-4000-8000-000000000001","from":null}}\0',
+            ),
         ]
         for message, frame in expected:
             self.assertEqual(encode(message), frame)
@@ -145,34 +163,40 @@ class UnderstandingTests(SynchronousTestCase):
         self.assertEqual(decodeRequest(frame), message)
 
     def test_unknownKeysAreIgnoredEvenTwice(self) -> None:
-        frame = b'{"Open":{"kind":"udp","port":8000,"kind":{"a":[1]},"resume":null,"Port":1}}'
-        self.assertEqual(decodeClientMessage(frame), Open(8000))
-        frame = b'{"Opened":{"port":8000,"quota":{"bytes":[1]},"resume":null,"lease":60,"quota":null}}'
-        self.assertEqual(decodeServerMessage(frame), Opened(8000, None, 60))
+        frame = b'{"Open":{"tunnel":1,"kind":"udp","port":8000,"kind":{"a":[1]},"resume":null,"Port":1}}'
+        self.assertEqual(decodeClientMessage(frame), Open(1, 8000))
+        frame = b'{"Opened":{"tunnel":1,"port":8000,"quota":{"bytes":[1]},"resume":null,"lease":60,"quota":null}}'
+        self.assertEqual(decodeServerMessage(frame), Opened(1, 8000, None, 60))
 
     def test_aKnownKeyTwiceIsRefused(self) -> None:
         twice: list[tuple[Callable[[bytes], object], bytes]] = [
-            (decodeClientMessage, b'{"Open":{"port":1,"port":1,"resume":null}}'),
-            (decodeClientMessage, b'{"Open":{"port":1,"\\u0070ort":2}}'),
-            (decodeClientMessage, b'{"Open":{"port":1,"resume":null,"resume":null}}'),
+            (decodeClientMessage, b'{"Open":{"tunnel":1,"port":1,"port":1,"resume":null}}'),
+            (decodeClientMessage, b'{"Open":{"tunnel":1,"port":1,"\\u0070ort":2}}'),
+            (decodeClientMessage, b'{"Open":{"tunnel":1,"port":1,"resume":null,"resume":null}}'),
             (decodeServerMessage, b'{"Extended":{"version":1,"version":2}}'),
             (decodeAnswer, b'{"Extended":{"version":1,"version":2}}'),
-            (decodeServerMessage, b'{"Opened":{"port":1,"lease":1,"resume":null,"lease":1}}'),
-            (decodeServerMessage, b'{"Opened":{"port":1,"lease":1,"lane":null,"lane":null}}'),
+            (decodeServerMessage, b'{"Opened":{"tunnel":1,"port":1,"lease":1,"resume":null,"lease":1}}'),
+            (decodeServerMessage, b'{"Opened":{"tunnel":1,"port":1,"lease":1,"tunnel":1}}'),
+            (decodeServerMessage, b'{"Extended":{"version":1,"lane":null,"lane":null}}'),
+            (decodeClientMessage, b'{"Close":{"tunnel":1,"tunnel":1}}'),
             (decodeServerMessage, b'{"Refused":{"code":"","code":"","message":"","retry":true}}'),
-            (decodeServerMessage, b'{"Visitor":{"id":"%s","from":null,"from":null}}' % str(ID).encode()),
+            (decodeServerMessage, b'{"Visitor":{"tunnel":1,"id":"%s","from":null,"from":null}}' % str(ID).encode()),
         ]
         for decode, frame in twice:
             self.assertRaises(MalformedMessage, decode, frame)
 
     def test_aNullMayBeLeftOut(self) -> None:
-        self.assertEqual(decodeClientMessage(b'{"Open":{"port":1}}'), Open(1))
-        self.assertEqual(decodeServerMessage(b'{"Opened":{"port":1,"lease":2}}'), Opened(1, None, 2, None))
-        self.assertEqual(decodeServerMessage(b'{"Visitor":{"id":"%s"}}' % str(ID).encode()), Visitor(ID, None))
+        self.assertEqual(decodeClientMessage(b'{"Open":{"tunnel":1,"port":1}}'), Open(1, 1))
+        self.assertEqual(decodeServerMessage(b'{"Opened":{"tunnel":1,"port":1,"lease":2}}'), Opened(1, 1, None, 2))
+        self.assertEqual(decodeServerMessage(b'{"Extended":{"version":1}}'), Extended(1))
+        self.assertEqual(decodeServerMessage(b'{"Closed":{"tunnel":7,"message":"x"}}'), Closed(7))
+        self.assertEqual(
+            decodeServerMessage(b'{"Visitor":{"tunnel":1,"id":"%s"}}' % str(ID).encode()), Visitor(1, ID, None)
+        )
 
     def test_aVisitorsAddressIsReadInItsShortestForm(self) -> None:
-        frame = b'{"Visitor":{"id":"%s","from":["2001:0DB8:0000::0001",1]}}' % str(ID).encode()
-        self.assertEqual(decodeServerMessage(frame), Visitor(ID, ("2001:db8::1", 1)))
+        frame = b'{"Visitor":{"tunnel":1,"id":"%s","from":["2001:0DB8:0000::0001",1]}}' % str(ID).encode()
+        self.assertEqual(decodeServerMessage(frame), Visitor(1, ID, ("2001:db8::1", 1)))
 
 
 class TokenTests(SynchronousTestCase):

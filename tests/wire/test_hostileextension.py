@@ -52,8 +52,8 @@ class RefusingTests(SynchronousTestCase):
 
     def test_everySideKnowsItsOwnMessagesOnly(self) -> None:
         known = {
-            decodeClientMessage: {"Rules", "Open", "Alive", "Goodbye"},
-            decodeServerMessage: {"Extended", "Opened", "Refused", "Visitor", "Heartbeat", "Goodbye"},
+            decodeClientMessage: {"Rules", "Open", "Close", "Alive", "Goodbye"},
+            decodeServerMessage: {"Extended", "Opened", "Refused", "Closed", "Visitor", "Heartbeat", "Goodbye"},
             decodeAnswer: {
                 *("Challenge", "BindingChallenge", "Hello", "marked Hello"),
                 *("Heartbeat", "Connection", "Error", "Extended"),
@@ -97,12 +97,26 @@ class RefusingTests(SynchronousTestCase):
         for value in ("null", "0", '"8000"', "[]", "[8000,null]", '[["port",8000]]', "true"):
             self.assertMalformed(decodeClientMessage, "Open", value)
             self.assertMalformed(decodeClientMessage, "Rules", value)
-            for name in ("Extended", "Opened", "Refused", "Visitor"):
+            self.assertMalformed(decodeClientMessage, "Close", value)
+            for name in ("Extended", "Opened", "Refused", "Closed", "Visitor"):
                 self.assertMalformed(decodeServerMessage, name, value)
 
     def test_everyFieldIsLookedAt(self) -> None:
-        self.assertMalformed(decodeClientMessage, "Open", "{}", '{"port":null}', '{"port":65536}', '{"resume":null}')
-        self.assertMalformed(decodeClientMessage, "Open", '{"port":1,"resume":1}', '{"port":1,"resume":"short"}')
+        self.assertMalformed(decodeClientMessage, "Open", "{}", '{"tunnel":1}', '{"tunnel":1,"port":65536}')
+        self.assertMalformed(decodeClientMessage, "Open", '{"tunnel":1,"resume":null}', '{"port":1}')
+        for resume in ("1", '"short"'):
+            self.assertMalformed(decodeClientMessage, "Open", f'{{"tunnel":1,"port":1,"resume":{resume}}}')
+        for number in ("null", "0", "-1", "1.5", "true", '"1"', str((1 << 31) + 1)):
+            self.assertMalformed(decodeClientMessage, "Open", f'{{"tunnel":{number},"port":1}}')
+            self.assertMalformed(decodeClientMessage, "Close", f'{{"tunnel":{number}}}')
+            self.assertMalformed(decodeServerMessage, "Closed", f'{{"tunnel":{number}}}')
+            self.assertMalformed(decodeServerMessage, "Visitor", f'{{"tunnel":{number},"id":"{ID}"}}')
+            self.assertMalformed(decodeServerMessage, "Opened", f'{{"tunnel":{number},"port":1,"lease":1}}')
+        for seconds in ("0", "-1", "true", '"1"', "[]", "NaN", "Infinity", "1e99"):
+            for key in ("heartbeat", "idleHeartbeat"):
+                self.assertMalformed(decodeServerMessage, "Extended", f'{{"version":1,"{key}":{seconds}}}')
+        self.assertMalformed(decodeServerMessage, "Extended", '{"version":1,"maxLanes":-1}')
+        self.assertMalformed(decodeServerMessage, "Closed", '{"tunnel":1,"code":"c"}', '{"tunnel":1,"code":1}')
         self.assertMalformed(
             decodeClientMessage, "Rules", "{}", '{"allow":[]}', '{"allow":{}}', '{"deny":{"a":"::/0"}}'
         )
@@ -112,7 +126,7 @@ class RefusingTests(SynchronousTestCase):
         self.assertMalformed(decodeServerMessage, "Extended", "{}", '{"version":"1"}', '{"version":-1}')
         self.assertMalformed(decodeServerMessage, "Extended", '{"version":65536}', '{"version":1.0}')
         for lease in ("null", "-1", "-0", "1.5", "true", '"60"', str((1 << 31) + 1), "1e3"):
-            self.assertMalformed(decodeServerMessage, "Opened", f'{{"port":1,"resume":null,"lease":{lease}}}')
+            self.assertMalformed(decodeServerMessage, "Opened", f'{{"tunnel":1,"port":1,"lease":{lease}}}')
         for token in (
             "1",
             '""',
@@ -122,15 +136,18 @@ class RefusingTests(SynchronousTestCase):
             '"' + "x" * 65 + '"',
             '"' + "+" * 32 + '"',
         ):
-            self.assertMalformed(decodeServerMessage, "Opened", f'{{"port":1,"lease":1,"resume":{token}}}')
-            self.assertMalformed(decodeServerMessage, "Opened", f'{{"port":1,"lease":1,"lane":{token}}}')
+            self.assertMalformed(decodeServerMessage, "Opened", f'{{"tunnel":1,"port":1,"lease":1,"resume":{token}}}')
+            self.assertMalformed(decodeServerMessage, "Extended", f'{{"version":1,"lane":{token}}}')
             self.assertMalformed(decodeRequest, "Lane", token, f'{{"token":{token}}}')
         self.assertMalformed(decodeRequest, "Lane", "null", "{}", '{"token":"' + "x" * 32 + '"}')
         for retry in ("null", "0", "1", '"true"', "[]"):
             self.assertMalformed(decodeServerMessage, "Refused", f'{{"code":"","message":"","retry":{retry}}}')
+            self.assertMalformed(
+                decodeServerMessage, "Closed", f'{{"tunnel":1,"code":"","message":"","retry":{retry}}}'
+            )
         self.assertMalformed(decodeServerMessage, "Refused", '{"code":1,"message":"","retry":true}')
         self.assertMalformed(decodeServerMessage, "Refused", '{"code":"","message":"\\ud800","retry":true}')
-        self.assertMalformed(decodeServerMessage, "Visitor", '{"from":null}', '{"id":"1","from":null}')
+        self.assertMalformed(decodeServerMessage, "Visitor", '{"tunnel":1,"from":null}', '{"tunnel":1,"id":"1"}')
 
     def test_aSourceIsAnAddressAndAPort(self) -> None:
         for source in (
@@ -147,7 +164,7 @@ class RefusingTests(SynchronousTestCase):
             '{"host":"203.0.113.9","port":50123}',
             "false",
         ):
-            self.assertMalformed(decodeServerMessage, "Visitor", f'{{"id":"{ID}","from":{source}}}')
+            self.assertMalformed(decodeServerMessage, "Visitor", f'{{"tunnel":1,"id":"{ID}","from":{source}}}')
 
     @UNHURRIED
     @given(st.binary(max_size=300) | JUNK | JSON_TEXTS)

@@ -14,45 +14,58 @@ from bore.wire.extension import Source, Visitor, encode, visitorText
 from bore.wire.lane import OPEN, LaneDecoder, openFrame, readOpen
 from tests.wire.lanes import frame, framesOf
 from tests.wire.sessions import ID, SOURCE
-from tests.wire.strategies import JSON_TEXTS, JUNK, SOURCES, TEXTS, UNHURRIED, UUIDS, VALUES, damaged, uuidSpellings
+from tests.wire.strategies import (
+    JSON_TEXTS,
+    JUNK,
+    NUMBERS,
+    SOURCES,
+    TEXTS,
+    UNHURRIED,
+    UUIDS,
+    VALUES,
+    damaged,
+    uuidSpellings,
+)
 
-VISITORS: Final = st.builds(Visitor, UUIDS, st.none() | SOURCES, st.booleans())
+VISITORS: Final = st.builds(Visitor, NUMBERS, UUIDS, st.none() | SOURCES, st.booleans())
 
 #: A visitor as it is sent.
-KEYS: Final = ("id", "from", "announced")
+KEYS: Final = ("tunnel", "id", "from", "announced")
 
 
 class OpenTests(SynchronousTestCase):
     """A visitor is encoded as in Visitor, and decoded as it was encoded."""
 
     def test_anOpenHasItsBytes(self) -> None:
-        text = b'{"id":"00000000-0000-4000-8000-000000000001","from":["203.0.113.9",50123]}'
-        self.assertEqual(openFrame(ID, SOURCE), b"\1\0\0\0" + bytes([len(text)]) + text)
+        text = b'{"tunnel":1,"id":"00000000-0000-4000-8000-000000000001","from":["203.0.113.9",50123]}'
+        self.assertEqual(openFrame(1, ID, SOURCE), b"\1\0\0\0" + bytes([len(text)]) + text)
         known = text[:-1] + b',"announced":true}'
-        self.assertEqual(openFrame(ID, SOURCE, announced=True), b"\1\0\0\0" + bytes([len(known)]) + known)
-        text = b'{"id":"00000000-0000-4000-8000-000000000001","from":null}'
-        self.assertEqual(openFrame(ID, None), b"\1\0\0\0" + bytes([len(text)]) + text)
+        self.assertEqual(openFrame(1, ID, SOURCE, announced=True), b"\1\0\0\0" + bytes([len(known)]) + known)
+        text = b'{"tunnel":1,"id":"00000000-0000-4000-8000-000000000001","from":null}'
+        self.assertEqual(openFrame(1, ID, None), b"\1\0\0\0" + bytes([len(text)]) + text)
 
     @UNHURRIED
     @given(VISITORS)
     def test_theVisitorThatIsSentIsTheOneThatIsRead(self, visitor: Visitor) -> None:
         decoder = LaneDecoder()
-        decoder.feed(openFrame(visitor.id, visitor.source, visitor.announced))
+        decoder.feed(openFrame(visitor.tunnel, visitor.id, visitor.source, visitor.announced))
         ((kind, payload),) = framesOf(decoder)
         self.assertEqual((kind, readOpen(payload)), (OPEN, visitor))
 
     @UNHURRIED
     @given(VISITORS)
     def test_theTextIsTheOneInVisitor(self, visitor: Visitor) -> None:
-        text = visitorText(visitor.id, visitor.source)
+        text = visitorText(visitor.tunnel, visitor.id, visitor.source)
         self.assertEqual(encode(visitor), b'{"Visitor":' + text.encode() + b"}\0")
         if visitor.announced:
             text = text[:-1] + ',"announced":true}'
-        self.assertEqual(openFrame(visitor.id, visitor.source, visitor.announced), frame(OPEN, text.encode()))
+        self.assertEqual(
+            openFrame(visitor.tunnel, visitor.id, visitor.source, visitor.announced), frame(OPEN, text.encode())
+        )
 
     def test_theLongestVisitorIsMuchShorterThanAFrameMayBe(self) -> None:
-        longest = Visitor(ID, ("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255", 65535))
-        self.assertLess(len(openFrame(longest.id, longest.source)), 256)
+        longest = Visitor(1, ID, ("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255", 65535))
+        self.assertLess(len(openFrame(1, longest.id, longest.source)), 256)
 
 
 class ReadTests(SynchronousTestCase):
@@ -61,22 +74,24 @@ class ReadTests(SynchronousTestCase):
     def test_aVisitorMayBeSpelledInAnyWay(self) -> None:
         for spelling in uuidSpellings(ID):
             for text in (
-                '{"id":"%s","from":["203.0.113.9",50123]}',
-                ' {\n"from" : [ "203.0.113.9" ,50123 ],\t"id": "%s"}\r\n',
-                '{"\\u0069d":"%s","from":["\\u003203.0.113.9",50123]}',
+                '{"tunnel":1,"id":"%s","from":["203.0.113.9",50123]}',
+                ' {\n"tunnel":1,"from" : [ "203.0.113.9" ,50123 ],\t"id": "%s"}\r\n',
+                '{"tunnel":1,"\\u0069d":"%s","from":["\\u003203.0.113.9",50123]}',
             ):
-                self.assertEqual(readOpen((text % spelling).encode()), Visitor(ID, SOURCE))
+                self.assertEqual(readOpen((text % spelling).encode()), Visitor(1, ID, SOURCE))
 
     def test_aNullMayBeLeftOut(self) -> None:
-        self.assertEqual(readOpen(f'{{"id":"{ID}"}}'.encode()), Visitor(ID, None))
+        self.assertEqual(readOpen(f'{{"tunnel":1,"id":"{ID}"}}'.encode()), Visitor(1, ID, None))
 
     @UNHURRIED
     @given(
         VISITORS,
-        st.dictionaries(TEXTS.filter(lambda name: name not in ("id", "from", "announced")), VALUES, max_size=3),
+        st.dictionaries(TEXTS.filter(lambda name: name not in KEYS), VALUES, max_size=3),
     )
     def test_unknownKeysAreIgnored(self, visitor: Visitor, unknown: dict[str, object]) -> None:
-        grown = json.dumps(unknown | json.loads(visitorText(visitor.id, visitor.source, visitor.announced)))
+        grown = json.dumps(
+            unknown | json.loads(visitorText(visitor.tunnel, visitor.id, visitor.source, visitor.announced))
+        )
         self.assertEqual(readOpen(grown.encode()), visitor)
 
     def test_anAddressIsReadInItsShortestFormHoweverOftenItIsRead(self) -> None:
@@ -86,8 +101,8 @@ class ReadTests(SynchronousTestCase):
         ]
         for _ in range(3):
             for address, source in sources:
-                text = f'{{"id":"{ID}","from":["{address}",1]}}'
-                self.assertEqual(readOpen(text.encode()), Visitor(ID, source))
+                text = f'{{"tunnel":1,"id":"{ID}","from":["{address}",1]}}'
+                self.assertEqual(readOpen(text.encode()), Visitor(1, ID, source))
                 self.assertRaises(MalformedMessage, readOpen, text.replace(address, address + ".1").encode())
 
     def test_whatIsNoVisitorIsMalformed(self) -> None:
@@ -105,17 +120,17 @@ class ReadTests(SynchronousTestCase):
             '"Visitor"',
             f'"{id}"',
             f'["{id}",null]',
-            f'{{"Visitor":{{"id":"{id}","from":null}}}}',
-            '{"from":null}',
-            '{"id":null,"from":null}',
-            f'{{"id":{ID.int},"from":null}}',
-            f'{{"id":"{id[:-1]}","from":null}}',
-            f'{{"id":["{id}"],"from":null}}',
-            f'{{"id":"{id}","id":"{id}","from":null}}',
-            f'{{"id":"{id}","from":null,"from":null}}',
-            f'{{"id":"{id}","from":null}}x',
-            f'{{"id":"{id}","from":null}}\0',
-            f'{{"id":"{id}","from":null',
+            f'{{"Visitor":{{"tunnel":1,"id":"{id}","from":null}}}}',
+            '{"tunnel":1,"from":null}',
+            '{"tunnel":1,"id":null,"from":null}',
+            f'{{"tunnel":1,"id":{ID.int},"from":null}}',
+            f'{{"tunnel":1,"id":"{id[:-1]}","from":null}}',
+            f'{{"tunnel":1,"id":["{id}"],"from":null}}',
+            f'{{"tunnel":1,"id":"{id}","id":"{id}","from":null}}',
+            f'{{"tunnel":1,"id":"{id}","from":null,"from":null}}',
+            f'{{"tunnel":1,"id":"{id}","from":null}}x',
+            f'{{"tunnel":1,"id":"{id}","from":null}}\0',
+            f'{{"tunnel":1,"id":"{id}","from":null',
         ):
             self.assertRaises(MalformedMessage, readOpen, text.encode())
 
@@ -141,11 +156,11 @@ class ReadTests(SynchronousTestCase):
             '["",50123]',
             '[["203.0.113.9"],50123]',
         ):
-            self.assertRaises(MalformedMessage, readOpen, f'{{"id":"{ID}","from":{source}}}'.encode())
+            self.assertRaises(MalformedMessage, readOpen, f'{{"tunnel":1,"id":"{ID}","from":{source}}}'.encode())
 
     def test_whatIsNeitherTrueNorFalseIsMalformed(self) -> None:
-        text = '{"id":"%s","from":null,"announced":%s}'
-        self.assertEqual(readOpen((text % (ID, "false")).encode()), Visitor(ID, None, False))
+        text = '{"tunnel":1,"id":"%s","from":null,"announced":%s}'
+        self.assertEqual(readOpen((text % (ID, "false")).encode()), Visitor(1, ID, None, False))
         for value in ("1", '"true"', "[]"):
             self.assertRaises(MalformedMessage, readOpen, (text % (ID, value)).encode())
 
@@ -161,7 +176,7 @@ class ReadTests(SynchronousTestCase):
         st.binary(max_size=300)
         | JUNK
         | JSON_TEXTS
-        | VISITORS.map(lambda it: visitorText(it.id, it.source, it.announced).encode()).flatmap(damaged)
+        | VISITORS.map(lambda it: visitorText(it.tunnel, it.id, it.source, it.announced).encode()).flatmap(damaged)
     )
     def test_arbitraryBytesAreAVisitorOrMalformed(self, data: bytes) -> None:
         try:
@@ -169,5 +184,5 @@ class ReadTests(SynchronousTestCase):
         except MalformedMessage as e:
             self.assertTrue(str(e).isascii() and str(e).isprintable(), e)
         else:
-            text = visitorText(visitor.id, visitor.source, visitor.announced)
+            text = visitorText(visitor.tunnel, visitor.id, visitor.source, visitor.announced)
             self.assertEqual(readOpen(text.encode()), visitor)

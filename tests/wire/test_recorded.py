@@ -89,8 +89,8 @@ def serverSends(session: ServerSession, data: bytes) -> str:
 def serverAnswers(session: ServerSession, event: ServerEvent) -> str:
     """The answer of a server to an event, if every port is free."""
     match event:
-        case TunnelAsked(port):
-            return session.opened(port, "0123456789abcdef", 60).decode()
+        case TunnelAsked(number, port):
+            return session.opened(number, port, "0123456789abcdef", 60).decode()
         case _:
             return ""
 
@@ -190,13 +190,13 @@ VISITOR: Final = UUID("00000000-0000-4000-8000-000000000001")
 
 #: How the original client was started when it did what is recorded under these keys.
 CLIENT: Final[dict[str, Run]] = {
-    "client: hello": Run(0, None, [TunnelOpened(20001), ServerAlive(), VisitorCame(VISITOR)]),
+    "client: hello": Run(0, None, [TunnelOpened(1, 20001), ServerAlive(), VisitorCame(1, VISITOR)]),
     "client: port 20001": Run(20001, None, ended=PortInUse),
     "client: challenge without secret": Run(0, None, ended=ClientHasNoSecret),
-    "client: with secret": Run(0, SECRET, [TunnelOpened(20001)]),
+    "client: with secret": Run(0, SECRET, [TunnelOpened(1, 20001)]),
     "client: secret, server has none": Run(0, SECRET, ended=ServerHasNoSecret),
     "client: with secret, refused": Run(0, SECRET, ended=InvalidSecret),
-    "client: white space in Hello reply": Run(0, None, [TunnelOpened(20001)]),
+    "client: white space in Hello reply": Run(0, None, [TunnelOpened(1, 20001)]),
 }
 
 

@@ -43,5 +43,6 @@ class RulesFramesTests(SynchronousTestCase):
         session = ServerSession()
         outcomesOf(session, markedHello(0))
         self.assertEqual(
-            outcomesOf(session, rulesFrames(MOST_RULES) + encode(Open(8000))), [TunnelAsked(8000, None, MOST_RULES)]
+            outcomesOf(session, rulesFrames(MOST_RULES) + encode(Open(1, 8000))),
+            [TunnelAsked(1, 8000, None, MOST_RULES)],
         )

@@ -35,35 +35,42 @@ class ClaimTests(SynchronousTestCase):
     """Between the request for a tunnel and its answer a session is claiming."""
 
     def test_aSessionClaimsFromTheRequestToTheAnswer(self) -> None:
-        claiming = {"BASE_CLAIMING", "CLAIMING", "CLAIMING after the proof"}
+        claiming = {
+            "BASE_CLAIMING",
+            "EXTENDED, claiming",
+            "EXTENDED, claiming after the proof",
+            "EXTENDED, with all rules",
+        }
         for state in SERVER_STATES:
-            self.assertIs(SERVER_STATES[state]().claiming, state in claiming, state)
+            self.assertIs(SERVER_STATES[state]().claims(1), state in claiming, state)
+            self.assertFalse(SERVER_STATES[state]().claims(2), state)
 
     def test_aClientThatLeavesClaimsNothingMore(self) -> None:
-        session = SERVER_STATES["CLAIMING"]()
+        session = SERVER_STATES["EXTENDED, claiming"]()
         self.assertEqual(outcomesOf(session, frameOf(Goodbye())), [ClientLeft()])
-        self.assertFalse(session.claiming)
+        self.assertFalse(session.claims(1))
 
-    def test_noTunnelIsOpenedWithoutAClaim(self) -> None:
+    def test_noTunnelIsOpenedOrRefusedWithoutAClaim(self) -> None:
         for state in SERVER_STATES:
             session = SERVER_STATES[state]()
-            if not session.claiming:
-                self.assertRaises(AssertionError, session.opened, 8000, TOKEN, 60)
+            if not session.claims(1):
+                self.assertRaises(AssertionError, session.opened, 1, 8000, TOKEN, 60)
+                self.assertRaises(AssertionError, session.refused, 1, PortInUse())
 
     def test_afterARefusalNothingIsReadAndNothingIsClaimed(self) -> None:
         for state in SERVER_STATES:
             session = SERVER_STATES[state]()
             session.refusal(PortInUse())
-            self.assertFalse(session.claiming)
+            self.assertFalse(session.claims(1))
             self.assertIsNone(session.timedOut())
             self.assertEqual(outcomesOf(session, encode(Hello(1)) + b"junk\0", b"x" * 5000), [], state)
 
     def test_framesThatCameBehindOpenAreReadInTheStateOfTheirTime(self) -> None:
         """A claim that is granted at once is granted before the next frame is read."""
         session = SERVER_STATES["OPENING"]()
-        events = session.feed(frameOf(Open(1)) + frameOf(Alive()))
-        self.assertEqual(next(events), TunnelAsked(1))
-        session.opened(1, TOKEN, 60)
+        events = session.feed(frameOf(Open(1, 1)) + frameOf(Alive()))
+        self.assertEqual(next(events), TunnelAsked(1, 1))
+        session.opened(1, 1, TOKEN, 60)
         session.heartbeat()
         self.assertEqual(list(events), [ClientAlive()])
 
@@ -116,8 +123,7 @@ class TimeTests(SynchronousTestCase):
             "OPENING after the proof": OpenTimeout,
             "OPENING, with all rules": OpenTimeout,
             "BASE_CLAIMING": ClaimTimeout,
-            "CLAIMING": ClaimTimeout,
-            "CLAIMING after the proof": ClaimTimeout,
+            **{state: OpenTimeout for state in SERVER_STATES if state.startswith("EXTENDED")},
         }
         for state in SERVER_STATES:
             self.assertIs(type(SERVER_STATES[state]().timedOut()), kinds.get(state, type(None)), state)
@@ -129,5 +135,5 @@ class TimeTests(SynchronousTestCase):
 
     def test_halfAnOpenIsStillNone(self) -> None:
         session = SERVER_STATES["OPENING"]()
-        self.assertEqual(outcomesOf(session, frameOf(Open(1))[:-1]), [])
+        self.assertEqual(outcomesOf(session, frameOf(Open(1, 1))[:-1]), [])
         self.assertIsInstance(session.timedOut(), OpenTimeout)

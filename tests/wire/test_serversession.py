@@ -19,12 +19,21 @@ from bore.wire.errors import (
     UnknownMessage,
     UnreadableProof,
 )
-from bore.wire.extension import Extended, Goodbye, Lane, markedHello
+from bore.wire.extension import Closed, Goodbye, Lane, markedHello
 from bore.wire.messages import Accept, Authenticate, Hello, encode
 from bore.wire.proof import proveBase
 from bore.wire.secret import Secret
 from bore.wire.serversession import ServerSession
-from bore.wire.sessionevents import ClientAlive, ClientLeft, LaneOffered, SendData, TunnelAsked, VisitorTaken
+from bore.wire.sessionevents import (
+    ClientAlive,
+    ClientLeft,
+    LaneOffered,
+    SendData,
+    SessionAsked,
+    TunnelAsked,
+    TunnelLeft,
+    VisitorTaken,
+)
 from tests.wire.sessions import (
     COLUMNS,
     ID,
@@ -64,8 +73,8 @@ _REQUEST_ROW: Final[ServerRow] = row(
     {
         "Authenticate": [ProtocolViolation],
         "Accept": [VisitorTaken(ID, b"")],
-        "Hello": [TunnelAsked(20001)],
-        "marked Hello": [SendData(frameOf(Extended(1)))],
+        "Hello": [TunnelAsked(1, 20001)],
+        "marked Hello": [SessionAsked()],
         "bad JSON": [MalformedMessage],
         "wrong Hello": [MalformedMessage],
         "Lane": [LaneOffered(LANE, b"")],
@@ -80,7 +89,8 @@ _OPENING_ROW: Final[ServerRow] = row(
     ["unknown-message"],
     {
         "Rules": [],
-        "Open": [TunnelAsked(20001, TOKEN)],
+        "Open": [TunnelAsked(2, 20001, TOKEN)],
+        "Close": ["unexpected-message"],
         "Alive": ["unexpected-message"],
         "Goodbye": [ClientLeft()],
         "bad JSON": ["malformed-message"],
@@ -93,14 +103,12 @@ _OPENING_ROW: Final[ServerRow] = row(
 _FULL_ROW: Final[ServerRow] = {
     **_OPENING_ROW,
     "Rules": ["too-many-rules"],
-    "Open": [TunnelAsked(20001, TOKEN, MOST_RULES)],
+    "Open": [TunnelAsked(2, 20001, TOKEN, MOST_RULES)],
 }
-_CLAIMING_ROW: Final[ServerRow] = {
+_EXTENDED_ROW: Final[ServerRow] = {
     **_OPENING_ROW,
-    "Rules": ["unexpected-message"],
-    "Open": ["unexpected-message"],
+    "Close": [TunnelLeft(1), SendData(frameOf(Closed(1)))],
 }
-_OPEN_ROW: Final[ServerRow] = _CLAIMING_ROW
 
 #: The cells of the table of :mod:`bore.wire.serversession`.
 TABLE: Final[dict[str, ServerRow]] = {
@@ -111,10 +119,12 @@ TABLE: Final[dict[str, ServerRow]] = {
     "OPENING after the proof": _OPENING_ROW,
     "OPENING, with all rules": _FULL_ROW,
     "BASE_CLAIMING": row([], {}),
-    "CLAIMING": _CLAIMING_ROW,
-    "CLAIMING after the proof": _CLAIMING_ROW,
-    "OPEN": _OPEN_ROW,
-    "OPEN, asked": {**_OPEN_ROW, "Alive": [ClientAlive()]},
+    "EXTENDED, claiming": _EXTENDED_ROW,
+    "EXTENDED, claiming after the proof": _EXTENDED_ROW,
+    "EXTENDED, open": _EXTENDED_ROW,
+    "EXTENDED, open, asked": {**_EXTENDED_ROW, "Alive": [ClientAlive()]},
+    "EXTENDED, gone": {**_EXTENDED_ROW, "Close": []},
+    "EXTENDED, with all rules": {**_FULL_ROW, "Close": _EXTENDED_ROW["Close"]},
     "SETTLED by Hello": row([], {}),
     "SETTLED by a refused claim": row([], {}),
     "SETTLED by a refused base claim": row([], {}),
@@ -152,12 +162,15 @@ class TableTests(SynchronousTestCase):
         for frame in (
             b'"Open"\0',
             b'{"Open":8000}\0',
-            b'{"Open":{"port":70000,"resume":null}}\0',
-            b'{"Open":{"port":1,"resume":"short"}}\0',
+            b'{"Open":{"tunnel":0,"port":1}}\0',
+            b'{"Open":{"port":1}}\0',
+            b'{"Close":{"tunnel":-1}}\0',
+            b'{"Open":{"tunnel":1,"port":70000,"resume":null}}\0',
+            b'{"Open":{"tunnel":1,"port":1,"resume":"short"}}\0',
             b'{"Alive":1}\0',
             b'{"Goodbye":{}}\0',
         ):
-            for state in ("OPENING", "OPEN"):
+            for state in ("OPENING", "EXTENDED, open"):
                 self.assertEqual(outcomesOf(inState(state), frame), ["malformed-message"], frame)
             self.assertEqual(outcomesOf(inState("REQUEST"), frame), [UnknownMessage])
 
@@ -180,7 +193,7 @@ class ProofTests(SynchronousTestCase):
     def test_aProofIsRightInEitherCase(self) -> None:
         session = serverSession(SECRET)
         proof = encode(Authenticate(proveBase(SECRET, challengeOf(session)).upper()))
-        self.assertEqual(outcomesOf(session, proof + encode(Hello(1))), [TunnelAsked(1)])
+        self.assertEqual(outcomesOf(session, proof + encode(Hello(1))), [TunnelAsked(1, 1)])
 
     def test_aProofCanBeWrongInEveryWay(self) -> None:
         wrongs: list[Callable[[UUID], str]] = [
@@ -202,14 +215,14 @@ class ProofTests(SynchronousTestCase):
         self.assertEqual(outcomesOf(serverSession(Secret("")), encode(Hello(1))), [SecretMissing])
         session = serverSession(Secret(""))
         proof = encode(Authenticate(proveBase(Secret(""), challengeOf(session))))
-        self.assertEqual(outcomesOf(session, proof + encode(Hello(1))), [TunnelAsked(1)])
+        self.assertEqual(outcomesOf(session, proof + encode(Hello(1))), [TunnelAsked(1, 1)])
 
     def test_proofAndRequestMayComeInOneSegment(self) -> None:
         for request, event in (
-            (encode(Hello(8000)), TunnelAsked(8000)),
+            (encode(Hello(8000)), TunnelAsked(1, 8000)),
             (encode(Accept(ID)), VisitorTaken(ID, b"")),
             (frameOf(Lane(LANE)), LaneOffered(LANE, b"")),
-            (markedHello(8000), SendData(frameOf(Extended(1)))),
+            (markedHello(8000), SessionAsked()),
         ):
             session = serverSession(SECRET)
             self.assertEqual(outcomesOf(session, rightProof(session) + request), [event])

@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire import messages
-from bore.wire.errors import BrokenRule, PortInUse, PortNotAllowed, ProtocolViolation, Refusal
+from bore.wire.addressrules import AddressRules, parseNetwork
+from bore.wire.errors import BrokenRule, PortInUse, PortNotAllowed, ProtocolViolation, Refusal, TakenOver
 from bore.wire.extension import (
     Alive,
+    Close,
+    Closed,
     Extended,
     Goodbye,
     Lane,
@@ -26,8 +29,18 @@ from bore.wire.extension import (
 )
 from bore.wire.framing import FrameDecoder
 from bore.wire.messages import Accept, Connection, Error, Heartbeat, Hello, encode
+from bore.wire.rulesmessage import rulesFrames
 from bore.wire.serversession import ServerSession
-from bore.wire.sessionevents import ClientAlive, ClientLeft, LaneOffered, SendData, TunnelAsked, VisitorTaken
+from bore.wire.sessionevents import (
+    ClientAlive,
+    ClientLeft,
+    LaneOffered,
+    SendData,
+    SessionAsked,
+    TunnelAsked,
+    TunnelLeft,
+    VisitorTaken,
+)
 from tests.wire.sessions import ID, LANE, SECRET, SERVER_STATES, SOURCE, TOKEN, outcomesOf, rightProof, serverSession
 from tests.wire.strategies import PORTS, SOURCES, STREAMS, TOKENS, UNHURRIED, UUIDS, frameOf, inPortions
 
@@ -37,8 +50,8 @@ class RequestTests(SynchronousTestCase):
 
     def test_everyPortMayBeAskedFor(self) -> None:
         for port in (0, 1, 1023, 1024, 65535):
-            self.assertEqual(outcomesOf(serverSession(None), encode(Hello(port))), [TunnelAsked(port)])
-            self.assertEqual(outcomesOf(SERVER_STATES["OPENING"](), frameOf(Open(port))), [TunnelAsked(port)])
+            self.assertEqual(outcomesOf(serverSession(None), encode(Hello(port))), [TunnelAsked(1, port)])
+            self.assertEqual(outcomesOf(SERVER_STATES["OPENING"](), frameOf(Open(1, port))), [TunnelAsked(1, port)])
 
     def test_bytesBehindAcceptBelongToTheVisitor(self) -> None:
         early = b'early\0\xff bytes\0{"Hello":1}\0' + b"x" * 10_000
@@ -56,7 +69,7 @@ class RequestTests(SynchronousTestCase):
     def test_aMarkBehindAnotherMessageThanHelloMeansNothing(self) -> None:
         session = serverSession(SECRET)
         proof = rightProof(session).replace(b"\0", b" \0")
-        self.assertEqual(outcomesOf(session, proof, encode(Hello(1))), [TunnelAsked(1)])
+        self.assertEqual(outcomesOf(session, proof, encode(Hello(1))), [TunnelAsked(1, 1)])
         accept = encode(Accept(ID)).replace(b"\0", b" \0")
         self.assertEqual(outcomesOf(serverSession(None), accept), [VisitorTaken(ID, b"")])
         lane = frameOf(Lane(LANE)).replace(b"\0", b" \0")
@@ -65,18 +78,19 @@ class RequestTests(SynchronousTestCase):
     def test_bytesBehindAnUnmarkedHelloAreThrownAway(self) -> None:
         for behind in (encode(Hello(2)), encode(Accept(ID)), markedHello(2), b"junk\0", b"x" * 10_000):
             session = serverSession(None)
-            self.assertEqual(outcomesOf(session, encode(Hello(1)) + behind, b"\0"), [TunnelAsked(1)])
+            self.assertEqual(outcomesOf(session, encode(Hello(1)) + behind, b"\0"), [TunnelAsked(1, 1)])
 
     def test_aMarkedHelloOpensNoTunnelByItself(self) -> None:
         session = serverSession(None)
-        self.assertEqual(outcomesOf(session, markedHello(8000)), [SendData(b'{"Extended":{"version":1}}\0')])
-        self.assertEqual(outcomesOf(session, frameOf(Open(9000, TOKEN))), [TunnelAsked(9000, TOKEN)])
+        self.assertEqual(outcomesOf(session, markedHello(8000)), [SessionAsked()])
+        self.assertEqual(session.agreed(LANE, 9), frameOf(Extended(1, LANE, 0.5, 3.0, 9)))
+        self.assertEqual(outcomesOf(session, frameOf(Open(1, 9000, TOKEN))), [TunnelAsked(1, 9000, TOKEN)])
 
     def test_aClientOfTheExtensionIsReadToTheEnd(self) -> None:
         session = serverSession(None)
-        asked = outcomesOf(session, markedHello(1) + frameOf(Open(1)))
-        self.assertEqual(asked, [SendData(frameOf(Extended(1))), TunnelAsked(1)])
-        session.opened(1, TOKEN, 60)
+        asked = outcomesOf(session, markedHello(1) + frameOf(Open(1, 1)))
+        self.assertEqual(asked, [SessionAsked(), TunnelAsked(1, 1)])
+        session.opened(1, 1, TOKEN, 60)
         session.heartbeat()
         session.heartbeat()
         sent = frameOf(Alive()) * 2 + frameOf(Goodbye()) + frameOf(Alive())
@@ -85,7 +99,7 @@ class RequestTests(SynchronousTestCase):
     @given(st.lists(st.booleans(), max_size=40))
     def test_eachHeartbeatIsAnsweredOnceAtMost(self, steps: list[bool]) -> None:
         """A client that sends Alive without end would keep the server busy, and all others waiting."""
-        session = SERVER_STATES["OPEN"]()
+        session = SERVER_STATES["EXTENDED, open"]()
         owed = 0
         for asked in steps:
             if asked:
@@ -99,7 +113,7 @@ class RequestTests(SynchronousTestCase):
                 break
 
     def test_eventsAreGivenOneByOneAndErrorsInTheirTurn(self) -> None:
-        events = SERVER_STATES["OPEN, asked"]().feed(frameOf(Alive()) + b"junk\0" + frameOf(Alive()))
+        events = SERVER_STATES["EXTENDED, open, asked"]().feed(frameOf(Alive()) + b"junk\0" + frameOf(Alive()))
         self.assertEqual(next(events), ClientAlive())
         self.assertRaises(BrokenRule, next, events)
 
@@ -119,7 +133,7 @@ class OutputTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.base = SERVER_STATES["BASE_CLAIMING"]()
-        self.extended = SERVER_STATES["CLAIMING"]()
+        self.extended = SERVER_STATES["EXTENDED, claiming"]()
 
     def test_onlyAMarkedHelloMakesASessionOfTheExtension(self) -> None:
         extended = {name for name, state in SERVER_STATES.items() if state().extended}
@@ -129,10 +143,12 @@ class OutputTests(SynchronousTestCase):
                 "OPENING",
                 "OPENING after the proof",
                 "OPENING, with all rules",
-                "CLAIMING",
-                "CLAIMING after the proof",
-                "OPEN",
-                "OPEN, asked",
+                "EXTENDED, claiming",
+                "EXTENDED, claiming after the proof",
+                "EXTENDED, open",
+                "EXTENDED, open, asked",
+                "EXTENDED, gone",
+                "EXTENDED, with all rules",
                 "SETTLED by Goodbye",
                 "SETTLED by a refusal",
                 "SETTLED by a refused claim",
@@ -140,16 +156,41 @@ class OutputTests(SynchronousTestCase):
         )
 
     def test_theTunnelIsSentWithItsTokenOrWithItsPortAlone(self) -> None:
-        self.assertEqual(self.base.opened(8000, TOKEN, 60), encode(Hello(8000)))
-        self.assertEqual(self.extended.opened(8000, TOKEN, 60), frameOf(Opened(8000, TOKEN, 60)))
+        self.assertEqual(self.base.opened(1, 8000, TOKEN, 60), encode(Hello(8000)))
+        self.assertEqual(self.extended.opened(1, 8000, TOKEN, 60), frameOf(Opened(1, 8000, TOKEN, 60)))
 
-    def test_theTokenOfItsLanesIsSentInTheExtensionOnly(self) -> None:
-        self.assertEqual(self.base.opened(8000, TOKEN, 60, LANE), encode(Hello(8000)))
-        self.assertEqual(self.extended.opened(8000, TOKEN, 60, LANE, 9), frameOf(Opened(8000, TOKEN, 60, LANE, 9)))
+    def test_aTunnelIsRefusedOrTakenWithItsNumberInTheExtension(self) -> None:
+        self.assertEqual(
+            self.extended.refused(1, PortInUse()), frameOf(Refused("port-in-use", "port already in use", True, 1))
+        )
+        opened, refusal = SERVER_STATES["EXTENDED, open"](), TakenOver()
+        self.assertEqual(opened.closed(1, refusal), frameOf(Closed(1, "taken-over", str(refusal), True)))
+        self.assertRaises(AssertionError, opened.closed, 1, refusal)
+
+    def test_aClientThatGivesItsTunnelBackIsAnsweredOnce(self) -> None:
+        for state in ("EXTENDED, claiming", "EXTENDED, open"):
+            session = SERVER_STATES[state]()
+            left = [TunnelLeft(1), SendData(frameOf(Closed(1)))]
+            self.assertEqual(outcomesOf(session, frameOf(Close(1)) * 2), left)
+            self.assertFalse(session.claims(1))
+            self.assertEqual(outcomesOf(session, frameOf(Open(1, 1))), ["tunnel-number"])
+
+    def test_theNumberOfATunnelIsGreaterThanAllBefore(self) -> None:
+        session = SERVER_STATES["OPENING"]()
+        self.assertEqual(
+            outcomesOf(session, frameOf(Open(7, 1)), frameOf(Open(9, 2))), [TunnelAsked(7, 1), TunnelAsked(9, 2)]
+        )
+        self.assertEqual(outcomesOf(session, frameOf(Open(8, 3))), ["tunnel-number"])
+        self.assertEqual(outcomesOf(SERVER_STATES["EXTENDED, open"](), frameOf(Close(2))), ["tunnel-number"])
+
+    def test_theRulesInFrontOfAnOpenAreThatTunnels(self) -> None:
+        session, rules = SERVER_STATES["EXTENDED, open"](), AddressRules((parseNetwork("192.0.2.0/24"),))
+        asked = outcomesOf(session, rulesFrames(rules) + frameOf(Open(2, 1)) + frameOf(Open(3, 1)))
+        self.assertEqual(asked, [TunnelAsked(2, 1, None, rules), TunnelAsked(3, 1)])
 
     def test_aVisitorIsSentWithItsAddressOrWithItsIdAlone(self) -> None:
-        self.assertEqual(self.base.visitor(ID, SOURCE), encode(Connection(ID)))
-        self.assertEqual(self.extended.visitor(ID, SOURCE), frameOf(Visitor(ID, SOURCE)))
+        self.assertEqual(self.base.visitor(1, ID, SOURCE), encode(Connection(ID)))
+        self.assertEqual(self.extended.visitor(1, ID, SOURCE), frameOf(Visitor(1, ID, SOURCE)))
 
     def test_aRefusalIsSentWithItsCodeOrAsTheOriginalsText(self) -> None:
         for refusal, refused in (
@@ -192,8 +233,8 @@ class BaseClientTests(SynchronousTestCase):
         session = serverSession(SECRET if secret else None)
         received = session.greeting()
         events = outcomesOf(session, rightProof(session), encode(Hello(port)) + behind, behind)
-        self.assertEqual(events, [TunnelAsked(port)])
-        received += session.opened(port, token, 60, LANE) + encode(Heartbeat()) + session.visitor(id, source)
+        self.assertEqual(events, [TunnelAsked(1, port)])
+        received += session.opened(1, port, token, 60) + encode(Heartbeat()) + session.visitor(1, id, source)
         received += session.refusal(PortInUse())
         decoder = FrameDecoder()
         decoder.feed(received)
@@ -207,5 +248,5 @@ class BaseClientTests(SynchronousTestCase):
         # Nothing in a stream without spaces can be a mark.
         session = serverSession(SECRET if secret else None)
         outcomes = outcomesOf(session, rightProof(session), stream.replace(b" ", b""))
-        self.assertFalse([outcome for outcome in outcomes if isinstance(outcome, SendData)])
+        self.assertFalse([outcome for outcome in outcomes if isinstance(outcome, SendData | SessionAsked)])
         self.assertFalse(session.extended)

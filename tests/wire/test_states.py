@@ -13,11 +13,12 @@ from bore.wire import clientsession, datasession, lane, serversession
 from bore.wire.clientsession import ControlSession
 from bore.wire.datasession import DataSession
 from bore.wire.errors import ClaimTimeout, InvalidSecret, PortInUse, PortNotAllowed, WireError
-from bore.wire.extension import Opened
+from bore.wire.extension import Close, Open, Opened, Refused, Visitor
 from bore.wire.limits import MAX_FRAME
 from bore.wire.messages import Accept, Error, Hello, encode
 from bore.wire.serversession import ServerSession
 from bore.wire.statetable import Cell, Row, State, Table
+from bore.wire.tunnelstates import AT_CLIENT, AT_SERVER, TunnelState, TunnelStates
 from tests.wire import bindings, sessions
 from tests.wire.bindings import BINDING, boundProof, proving, provingData, rightAnswer
 from tests.wire.sessions import COLUMNS, ID, SECRET, TOKEN, dataSession, rightProof
@@ -39,7 +40,10 @@ _E = TypeVar("_E")
 #: What hides behind one frame in several columns: ports of 0, and the refusals that a proof or a probe may meet.
 _SPECIAL: Final = [
     encode(Hello(0)),
-    frameOf(Opened(0, TOKEN, 60)),
+    frameOf(Opened(1, 0, TOKEN, 60)),
+    frameOf(Open(1, 0)),
+    frameOf(Close(9)),
+    frameOf(Refused("port-in-use", "port already in use", True, 1)),
     encode(Error(InvalidSecret.text)),
     encode(Error(PortNotAllowed.text)),
     encode(Error("whatever")),
@@ -81,8 +85,9 @@ class Drive(Generic[_S, _E]):
             self._test.assertTrue(fitting, f"{where}: {e!r}")
             reached.update(fitting)
             return
-        # A proof alone is answered by some kinds, and not by others.
-        self._test.assertEqual(events, [] if kind is bytes and not events else list(cell.events), where)
+        # A proof alone is answered by some kinds, and not by others; so are messages about tunnels that leave.
+        unanswered = kind in (bytes, Close, Opened, Visitor) and not events
+        self._test.assertEqual(events, [] if unanswered else list(cell.events), where)
         self._test.assertIs(session._state, cell.then or state, where)
         reached.update(events)
 
@@ -90,7 +95,10 @@ class Drive(Generic[_S, _E]):
         """Every cell was reached, and each of its events and errors was seen."""
         for state, row in self._table.items():
             kinds: list[tuple[type | None, Cell[_S, _E]]] = list(row.cells.items())
-            for kind, cell in [*kinds, *([] if bytes in row.cells else [(None, row.otherwise)])]:
+            for kind, cell in [
+                *kinds,
+                *([] if bytes in row.cells or row.otherwise is None else [(None, row.otherwise)]),
+            ]:
                 seen = self._reached.get((state, kind))
                 name = "any other" if kind is None else kind.__name__
                 self._test.assertIsNotNone(seen, f"{state.name}: {name} was not driven")
@@ -170,10 +178,9 @@ class TableTests(SynchronousTestCase):
             timedOut = session.timedOut()
             expected = serversession.TIMED_OUT.get(state)
             self.assertIs(None if timedOut is None else type(timedOut), expected)
-            self.assertIs(session.claiming, state in serversession.OPENED)
-            if session.claiming:
-                session.opened(8000, TOKEN, 60)
-                self.assertIs(session._state, serversession.OPENED[state])
+            if session.claims(1):
+                session.opened(1, 8000, TOKEN, 60)
+                self.assertIs(session._state, state if session.extended else serversession.State.SETTLED)
             session.refusal(PortInUse())
             self.assertIs(session._state, serversession.State.SETTLED)
         self.assertEqual(reached, {*serversession.State})
@@ -184,8 +191,8 @@ class StateTests(SynchronousTestCase):
     """States are compared by identity."""
 
     def test_statesOfDifferentMachinesAreDifferentKeys(self) -> None:
-        self.assertEqual(len({*serversession.State, *clientsession.State, *datasession.State}), 7 + 7 + 3)
-        self.assertIs(serversession.State["OPEN"], serversession.State.OPEN)
+        self.assertEqual(len({*serversession.State, *clientsession.State, *datasession.State}), 6 + 6 + 3)
+        self.assertIs(serversession.State["EXTENDED"], serversession.State.EXTENDED)
 
 
 class PageTests(SynchronousTestCase):
@@ -208,3 +215,43 @@ class LaneTests(SynchronousTestCase):
         kinds = {lane.OPEN, lane.DATA, lane.END, lane.RESET, lane.RAW, lane.BARE, lane.FIN}
         self.assertEqual({kind for _, kind in lane.AFTER}, kinds)
         self.assertEqual({after for (_, kind), after in lane.AFTER.items() if kind == lane.OPEN}, {lane.Way.OPEN})
+
+
+class TunnelTests(SynchronousTestCase):
+    """The tunnels of a session have the states that the page shows."""
+
+    #: The messages of each side about a tunnel.
+    fromClient: Final = ("Open", "Close")
+    fromServer: Final = ("Opened", "Refused", "Closed", "Visitor")
+
+    def test_everyStateIsReachedAndLeadsToTheEnd(self) -> None:
+        for table in (AT_SERVER, AT_CLIENT):
+            states = {before for before, _ in table} | {*table.values()}
+            self.assertEqual(states, {*TunnelState} - ({TunnelState.LEAVING} if table is AT_SERVER else set()))
+            reached = {TunnelState.UNUSED}
+            for _ in TunnelState:
+                reached |= {after for (before, _), after in table.items() if before in reached}
+            self.assertEqual(reached, states)
+
+    def test_everyMessageInEveryState(self) -> None:
+        for table in (AT_SERVER, AT_CLIENT):
+            for state in {before for before, _ in table} | {TunnelState.GONE}:
+                for message in (*self.fromClient, *self.fromServer):
+                    tunnels = TunnelStates(table)
+                    tunnels._last, tunnels._states = (0, {}) if state is TunnelState.UNUSED else (1, {1: state})
+                    if state is TunnelState.GONE:
+                        tunnels._states.clear()
+                    self.assertIs(tunnels[1], state)
+                    after = table.get((state, message))
+                    self.assertIs(tunnels.move(1, message), None if after is None else state)
+                    self.assertIs(tunnels[1], state if after is None else after)
+                    self.assertEqual(len(tunnels), tunnels[1] not in (TunnelState.UNUSED, TunnelState.GONE))
+
+    def test_whatIsGoneNeedsNoMemory(self) -> None:
+        tunnels = TunnelStates(AT_SERVER)
+        for number in range(1, 1001):
+            for message in ("Open", "Opened", "Close"):
+                self.assertIsNotNone(tunnels.move(number, message))
+        self.assertEqual(
+            (len(tunnels), tunnels[1], tunnels[1000], tunnels[1001]), (0, *(TunnelState.GONE,) * 2, TunnelState.UNUSED)
+        )
