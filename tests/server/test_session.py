@@ -113,6 +113,31 @@ class ManyTunnelsTests(ControlCase):
             self.lane()
             self.assertEqual(len(self.relay.carried), count)
 
+    def test_theirVisitorsTakeTurns(self) -> None:
+        for number in (1, 1, 1, 2, 3, 3):
+            self.visit(self.tunnels[number].port)
+        served = []
+        for _ in range(6):
+            self.lane()
+            served.append(self.relay.carried[-1].who.tunnel)
+        self.assertEqual(served, [1, 2, 3, 1, 3, 1])
+
+    def test_aVisitorOfATunnelThatIsGoneIsNotOnALane(self) -> None:
+        for number in (1, 2, 3):
+            self.visit(self.tunnels[number].port)
+        self.session.giveBack(1)
+        self.lane()
+        self.assertEqual([one.who.tunnel for one in self.relay.carried], [2])
+
+    def test_aVisitorOnADeadLaneIsOfTheSessionThatHasTheTunnelThen(self) -> None:
+        idle, dead = self.lane(), self.lane()
+        self.visit(self.tunnels[1].port)
+        other, connection = self.begin()
+        other.open(7, 0, self.tunnels[1].grant.token)
+        self.relay.giveBack(dead, b"", silent=False)
+        self.assertEqual([visitor.tunnel.number for visitor in connection.announced], [7])
+        self.assertFalse(idle.closed)
+
     def test_oneThatIsRefusedLeavesTheOthersAlone(self) -> None:
         self.session.open(4, self.tunnels[1].port, None)
         self.assertIsInstance(self.connection.refused[4], PortInUse)
