@@ -1,4 +1,5 @@
 """One connection to the control port: it translates between the wire and the session."""
+# Longer than 300 lines: what arrives and what is sent are translated side by side.
 
 from __future__ import annotations
 

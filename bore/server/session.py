@@ -5,6 +5,7 @@ What belongs to the session, whatever tunnels it has: its user, the control conn
 of life) and the lanes, which carry the visitors of all its tunnels. What belongs to each tunnel: the public port, the
 lease of the port, and the visitors (:mod:`bore.server.tunnel`). A tunnel can outlive its session and get another one.
 """
+# Longer than 300 lines: what happens to one tunnel of a session, and to all of them, is read together.
 
 from __future__ import annotations
 

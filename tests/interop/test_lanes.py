@@ -76,9 +76,9 @@ class LaneTests(OverheardCase):
         way, _, _ = self.overhear("ours", "ours")
         self.listen(way)
         eventually(lambda: len(way.passages) >= 5, "the lanes are there")
-        [opened] = [frame for frame in frames(bytes(way.session.fromServer)) if b"Opened" in frame]
-        token = re.search(rb'"lane":"([0-9a-f]{32})"', opened)
-        assert token is not None, opened
+        [agreed] = [frame for frame in frames(bytes(way.session.fromServer)) if b"Extended" in frame]
+        token = re.search(rb'"lane":"([0-9a-f]{32})"', agreed)
+        assert token is not None, agreed
         lanes = [passage for passage in way.passages if passage is not way.session]
         for lane in lanes:
             self.assertTrue(bytes(lane.fromClient).startswith(b'{"Lane":"%s"}\0' % token.group(1)))

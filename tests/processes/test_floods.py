@@ -37,10 +37,9 @@ class _Attacker:
         self.sockets: list[socket.socket] = []
         self.control = self.connect(control)
         self.control.sendall(b'{"Hello":0} \0')
-        assert "Extended" in self._frame()
+        self.lane = self._frame()["Extended"]["lane"]
         self.control.sendall(b'{"Open":{"tunnel":1,"port":0,"resume":null}}\0')
-        opened = self._frame()["Opened"]
-        self.port, self.lane = opened["port"], opened["lane"]
+        self.port = self._frame()["Opened"]["port"]
 
     def connect(self, port: int) -> socket.socket:
         sock = connect(self._host, port)
