@@ -1,4 +1,5 @@
 """Sessions of both sides in every state, every message that they may receive there, and what follows from it."""
+# Longer than 300 lines: the states and the messages of both sides belong together.
 
 from __future__ import annotations
 
