@@ -17,7 +17,7 @@ from typing import Final, Protocol, cast
 from bore.relay.interface import Reason
 from bore.relay.pairs import Pair
 from bore.relay.pipes import Pipe, PipePool
-from bore.streams.encryption import EncryptedSocket, isEncrypted
+from bore.streams.encryption import EncryptedSocket, isAtEnd, isEncrypted
 from bore.streams.socketoptions import closeWithReset
 from bore.streams.tcpinfo import unacknowledged
 from bore.timing.turns import MIN_COST
@@ -154,11 +154,16 @@ class Half:
             self.cut()  # nothing more will come, or no event would report it
 
     def hasMore(self) -> bool:
-        """Whether a read has left something, inside TLS: it reads one record, or stops behind the last whole one."""
+        """
+        Whether a read has left something, inside TLS: it reads one record, or stops behind the last whole one. What is
+        left may be the end.
+        """
         tls = self.encrypted
         if tls is None:
             return False
-        return tls.hasPendingError or fcntl.ioctl(self.fd, termios.FIONREAD, _NO_BYTES) != _NO_BYTES
+        if tls.hasPendingError or fcntl.ioctl(self.fd, termios.FIONREAD, _NO_BYTES) != _NO_BYTES:
+            return True
+        return self.hungUp and isAtEnd(self.socket)
 
     def finish(self) -> None:
         """Nothing more comes from this stream, and all that came was passed on: pass the end on."""

@@ -75,6 +75,16 @@ def encryptedSize(size: int) -> int:
     return size + _RECORD_OVERHEAD * -(-size // RECORD)
 
 
+def isAtEnd(sock: socket.socket) -> bool:
+    """Whether the next read below TLS finds the end of the connection, and not bytes, or nothing for now."""
+    try:
+        return not socket.socket.recv(sock, 1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
 def peerError(sock: socket.socket, error: OSError) -> OSError:
     """
     The error with which a peer has closed its connection, if it has sent one inside TLS.

@@ -190,6 +190,19 @@ class EncryptedPairTests(SynchronousTestCase):
         self.reactor.advance(0)
         self.assertEqual(visitor.recv(100), b"behind it")
 
+    def test_aCutBehindARecordWithoutBytesIsNotForgotten(self) -> None:
+        """As when a visitor is gone at once: the event that reported the cut was the one of the record, too."""
+        server, client = tlsPair(drained=False)
+        visitor, inner = tcpPair()
+        self.addCleanup(server.close)
+        self.addCleanup(visitor.close)
+        socket.socket.shutdown(server, socket.SHUT_WR)
+        self.relay.join(Stream(inner), Stream(client), self.endings.append)
+        self.relay.loop.doRead()
+        self.reactor.pump([0] * 5)
+        self.assertEqual([ending.reason for ending in self.endings], [Reason.RIGHT_CUT])
+        self.assertRaises(ConnectionResetError, visitor.recv, 1)
+
 
 class NewKeysTests(TlsCase):
     """A peer inside TLS that asks for new keys, and reads no answer."""
