@@ -12,7 +12,6 @@ import time
 from twisted.trial.unittest import SkipTest
 
 from tests.forwarder import Forwarder
-from tests.original import original
 from tests.processes.case import ProcessCase
 from tests.support import CHECKOUT, Program, connect, eventually, receiveAll, receiveExactly, temporaryFolder
 
@@ -153,38 +152,6 @@ class VisitorTests(BoundsCase):
         self.assertTrue(1 <= served <= seconds + 2, f"{served} in {seconds} s")
         self.assertComplains(
             server, f"port {port}: more than 1 new visitors per second from 127.0.0.1: the others are closed"
-        )
-
-
-class AddressRuleTests(BoundsCase):
-    """--allow and --deny, at either end."""
-
-    def test_visitorsHaveToBeAllowedByBoth(self) -> None:
-        server, control = self.server("--deny", "127.0.0.3")
-        (_, port), (_, other) = self.client(control, "--allow", "127.0.0.2/31"), self.client(control)
-        self.assertEchoes(self.visitor(port, "127.0.0.2"))
-        for source in ("127.0.0.1", "127.0.0.3"):
-            self.assertTurnedAway(self.visitor(port, source))
-        self.assertTurnedAway(self.visitor(other, "127.0.0.3"))
-        self.assertEchoes(self.visitor(other, "127.0.0.1"))
-        self.assertComplains(
-            server,
-            f"port {port}: visitors from 127.0.0.1 are not allowed, and are closed",
-            f"port {other}: visitors from 127.0.0.3 are not allowed, and are closed",
-        )
-
-    def test_anOriginalServerIsRefusedAtOnce(self) -> None:
-        path = original()
-        self.start(Program([path, "server", "--bind-addr", self.host])).waitFor("server listening")
-        client = self.launch(self.host, "--deny", "127.0.0.3")
-        self.assertEqual(client.wait(), 1, client.transcript())
-        self.assertEqual(client.out, [])
-        self.assertEqual(
-            client.err,
-            [
-                "bore local: --deny: this server does not apply rules on the addresses of visitors, as it does not "
-                "know the extension: run 'bore server' of txbore there, or omit --deny"
-            ],
         )
 
 
