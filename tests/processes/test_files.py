@@ -91,7 +91,7 @@ class UpTests(FileCase):
     def test_aPlainTunnelReadsNoFileAndLoadsNothingForIt(self) -> None:
         code = (
             "import sys\nfrom bore.options.client import clientCommand\nfrom bore.options.server import serverCommand\n"
-            "import bore.client.service, bore.server.service, bore.serverprogram, bore.cli\n"
+            "import bore.clientprogram, bore.serverprogram, bore.cli\n"
             "clientCommand('x').parse(['80', '--to', 'x'])\nserverCommand('x').parse([])\n"
             "print([name for name in ('tomllib', 'cattrs', 'bore.config', 'bore.reloading') if name in sys.modules])"
         )
