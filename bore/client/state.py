@@ -227,6 +227,10 @@ def _reason(error: OSError | ValueError | NotPrivate) -> str:
 
 
 def _plain(name: str, longest: int) -> str:
-    """The name, restricted to characters that every file system accepts, and to a length."""
+    """
+    The name, restricted to characters that every file system accepts, and to a length.
+
+    One that is cut has a digest, and so has a path: ``/run/a/b`` and ``/run/a_b`` would look alike.
+    """
     plain = re.sub(r"[^0-9A-Za-z._\[\]-]", "_", name)
-    return plain if len(plain) <= longest else plain[: longest - 17] + "-" + digest(name).hex()[:16]
+    return plain if len(plain) <= longest and "/" not in name else plain[: longest - 17] + "-" + digest(name).hex()[:16]

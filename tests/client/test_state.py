@@ -104,6 +104,15 @@ class StateFileTests(SynchronousTestCase):
         file.close()
         self.assertIsNone(self.file("a:b_1").load())
 
+    def test_eachUnixSocketHasAFileOfItsOwn(self) -> None:
+        locals = ("unix:/run/a/b", "unix:/run/a_b")
+        for port, local in enumerate(locals, 20001):
+            file = self.file(local=local)
+            file.save(Remembered(port, TOKEN))
+            file.close()
+        for port, local in enumerate(locals, 20001):
+            self.assertEqual(self.file(local=local).load(), Remembered(port, TOKEN))
+
     def test_nothingIsWrittenWhenNothingHasChanged(self) -> None:
         path = self.saved()
         before = path.stat().st_ino
