@@ -20,6 +20,7 @@ class FakeTransport(StringTransport):
         self.aborted = False
         self.detached = False
         self.full = False
+        self.bufferSize = 1 << 16
 
     def getHandle(self) -> socket.socket:
         return self.socket

@@ -11,7 +11,7 @@ from twisted.internet.error import ConnectError
 
 from bore.client.target import Target
 from bore.client.tunnelspec import TunnelSpec
-from bore.events.client import GaveUp, TunnelGivenUp, TunnelUp, VisitorRefused
+from bore.events.client import Connected, GaveUp, TunnelGivenUp, TunnelUp, VisitorRefused
 from bore.wire.addressrules import AddressRules, parseNetwork
 from bore.wire.errors import PortInUse, PortNotAllowed
 from bore.wire.proxyprotocol import Version
@@ -65,6 +65,41 @@ class SeveralTests(TunnelsCase):
         firsts = [self.failureResultOf(client.whenGaveUp(str(port))).value for port in (80, 81)]
         self.assertIn(caught.exception, firsts)
         self.assertEqual((self.seen(TunnelGivenUp), self.seen(GaveUp)), (2, 1))
+
+
+class SessionTests(TunnelsCase):
+    """One session for all."""
+
+    async def test_thereIsOneConnectionWhateverBecomesOfTheTunnels(self) -> None:
+        target = await self.service(b"web")
+        specs = [TunnelSpec(target, name=str(number)) for number in range(20)]
+        client = await self.started(*specs)
+        client.apply([*specs[:10], replace(specs[10], port=freePort(self.host)), TunnelSpec(target, name="new")])
+        for name in ("10", "new"):
+            await self.assertShows(await client.whenOpened(name), b"web")
+        self.assertEqual((self.seen(Connected), self.seen(TunnelUp)), (1, 22))
+
+    async def test_theLastOneThatGoesTakesTheSessionAlongAndTheNextOneBringsAnother(self) -> None:
+        target = await self.service(b"web")
+        client = await self.started(TunnelSpec(target, name="a"))
+        client.apply([])
+        client.apply([TunnelSpec(target, name="b")])
+        await self.assertShows(await client.whenOpened("b"), b"web")
+        self.assertEqual(self.seen(Connected), 2)
+
+    async def test_aPortThatIsTakenIsHadWhenItIsFreeInTheSameSession(self) -> None:
+        target, port = await self.service(b"web"), freePort(self.host)
+        taken = socket.create_server((self.host, port))
+        self.addCleanup(taken.close)
+        specs = [TunnelSpec(target, port, name="a"), TunnelSpec(target, name="b")]
+        client = self.client(self.server().controlPort, specs, maxReconnectDelay=0.2)
+        client.startService()
+        visit = await self.assertShows(await client.whenOpened("b"), b"web")
+        self.assertNoResult(client.whenOpened("a"))
+        taken.close()
+        self.assertEqual(await client.whenOpened("a"), port)
+        self.assertEqual(await visit.ask(b"still here"), b"still here")
+        self.assertEqual(self.seen(Connected), 1)
 
 
 class ApplyTests(TunnelsCase):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol as Interface
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
@@ -11,7 +12,6 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bore.client.dataconnections import DataConnections
-from bore.client.publicport import PublicPort
 from bore.client.reasons import CheckFailed, ExtensionNeeded, ServerNotReading, ServerSilent, describe
 from bore.client.session import Session
 from bore.client.settings import ClientSettings
@@ -28,12 +28,12 @@ from bore.streams.socketoptions import PEER_TIMEOUT, prepareControl
 from bore.streams.transport import IStreamTransport
 from bore.timing.turns import Inflow, Turns
 from bore.tls.errors import ServerNotTrusted
+from bore.wire.addressrules import AddressRules
 from bore.wire.clientsession import ControlSession
-from bore.wire.errors import ServerLeft, WireError
+from bore.wire.errors import WireError
 from bore.wire.limits import CHALLENGE_PATIENCE, SILENCE_TIMEOUT
 from bore.wire.proof import clientProof
 from bore.wire.sessionevents import (
-    BASE_TUNNEL,
     ClientEvent,
     SendData,
     ServerAlive,
@@ -53,7 +53,6 @@ class Link(Interface):
     reactor: IReactor
     settings: ClientSettings
     sink: Sink
-    tunnel: Tunnel
     turns: Turns
     visitors: Visitors
 
@@ -62,8 +61,8 @@ class Link(Interface):
         """The server, as events name it."""
 
     @property
-    def publicPort(self) -> PublicPort:
-        """The tunnel's public port at the server."""
+    def firstPort(self) -> int:
+        """The public port of the first tunnel; 0: any."""
 
     @property
     def probes(self) -> bool:
@@ -75,11 +74,23 @@ class Link(Interface):
     def proven(self) -> None:
         """The server has proved that it knows the secret."""
 
-    def opened(self, port: int, resume: str | None) -> None:
-        """The tunnel is up."""
+    def foundBase(self) -> None:
+        """The server does not know the extension, and has opened the first tunnel, as :data:`BASE_TUNNEL`."""
+
+    def foundExtended(self) -> None:
+        """The server knows the extension, and waits for tunnels to be asked for."""
+
+    def opened(self, number: int, port: int, resume: str | None) -> Tunnel | None:
+        """A tunnel is up. Returns it; None if it is not wanted any more."""
+
+    def closed(self, number: int, why: Exception | None) -> None:
+        """A tunnel is refused, or closed; None: on our request."""
 
     def checked(self) -> None:
         """A check has shown that visitors come through."""
+
+    def checkFailed(self, number: int, why: Exception) -> None:
+        """Visitors of a tunnel do not come through."""
 
     def ending(self, why: Exception) -> None:
         """The connection is about to be cut, for this reason."""
@@ -105,18 +116,19 @@ class ControlProtocol(Protocol):
         self._silence: Silence | None = None
         self._agreed = SessionOpened()
         self._probe: IDelayedCall | None = None
+        self._requests: dict[int, int] = {}  # the length of each one that is not answered yet
 
     def connectionMade(self) -> None:
         link, sock = self._link, self.transport.getHandle()
-        public, secret = link.publicPort, link.settings.secret
+        secret = link.settings.secret
         proof = clientProof(secret, channelBinding(sock))
         self._inflow = Inflow(link.turns, self.transport, self._read)
-        self._wire = ControlSession(public.wanted, proof)
+        self._wire = ControlSession(link.firstPort, proof)
         prepareControl(sock)  # silence is found out by SILENCE_TIMEOUT; this is for what is dead while streams go on
         try:
             host, port = peerOf(sock)
         except OSError as e:  # it was reset in the meantime
-            self._end(peerError(sock, e))
+            self.end(peerError(sock, e))
             return
         connections = DataConnections(link.reactor, link.dialer(host, port, self._strayed), secret)
         self._session = session = Session(link.reactor, link.visitors, connections, link.server, host)
@@ -138,7 +150,7 @@ class ControlProtocol(Protocol):
                 self._silence.frameReceived()
                 self._follow(event, self._session)
         except (WireError, ExtensionNeeded, ServerNotTrusted) as e:
-            self._end(e)
+            self.end(e)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._inflow.stop()
@@ -154,6 +166,19 @@ class ControlProtocol(Protocol):
         """Whether the server knows the extension, as far as it has answered."""
         return self._wire.extended
 
+    def open(self, number: int, port: int, resume: str | None, rules: AddressRules) -> None:
+        """Ask for one more tunnel: see :meth:`bore.wire.clientsession.ControlSession.open`."""
+        request = self._wire.open(number, port, resume, rules)
+        self._requests[number] = len(request)
+        self.transport.bufferSize += len(request)  # it is not the server's doing
+        self.transport.write(request)
+
+    def close(self, number: int) -> None:
+        """Give a tunnel back. Visitors that are served stay."""
+        assert self._session is not None
+        self._session.closed(number)
+        self.transport.write(self._wire.close(number))
+
     def leave(self) -> None:
         """End the session on purpose, so that the server need not wait for us."""
         self._inflow.stop()
@@ -163,7 +188,7 @@ class ControlProtocol(Protocol):
 
     def pauseProducing(self) -> None:
         """The server reads too slowly, or not at all: more waits to be written than a working server leaves unread."""
-        self._end(ServerNotReading())
+        self.end(ServerNotReading())
 
     def resumeProducing(self) -> None:
         """Everything was written after all: too late."""
@@ -173,7 +198,7 @@ class ControlProtocol(Protocol):
 
     def giveUp(self) -> None:
         """End the connection, as the server has not answered soon enough."""
-        self._end(ServerSilent("it does not answer"))
+        self.end(ServerSilent("it does not answer"))
 
     def _follow(self, event: ClientEvent, session: Session) -> None:
         match event:
@@ -187,31 +212,36 @@ class ControlProtocol(Protocol):
                 self.transport.write(data)
             case SessionOpened():
                 self._agreed = event
-                public, rules = self._link.publicPort, self._link.tunnel.spec.rules
-                self.transport.write(self._wire.open(BASE_TUNNEL, public.wanted, public.resume, rules))
+                prepareControl(self.transport.getHandle(), PEER_TIMEOUT)
+                self._link.foundExtended()
             case TunnelOpened(number, port, resume):
                 self._opened(session, number, port, resume)
-                keep = self._link.settings.lanes
-                lane, maxLanes = self._agreed.lane, self._agreed.maxLanes
-                if lane is not None:
-                    session.openLanes(lane, min(keep, maxLanes or keep))  # the server would close more when idle
-            case TunnelRefused() | TunnelClosed():
-                self._end(event.refusal or ServerLeft("it has closed the tunnel"))  # there is no other one
+            case TunnelRefused(number) | TunnelClosed(number):
+                self._answered(number)
+                session.closed(number)
+                self._link.closed(number, event.refusal)
             case Unexpected(message):
                 self._link.sink.emit(MessageIgnored(self._link.server, str(message)))
 
+    def _answered(self, number: int) -> None:
+        """The server has answered the request for a tunnel."""
+        self.transport.bufferSize -= self._requests.pop(number, 0)
+
     def _opened(self, session: Session, number: int, port: int, resume: str | None) -> None:
         link = self._link
+        self._answered(number)
         if not self._wire.extended:
-            objection = link.tunnel.spec.objectionToBase()
-            if objection is not None:
-                raise objection
-        else:
-            prepareControl(self.transport.getHandle(), PEER_TIMEOUT)
-        session.opened(number, link.tunnel, port)
-        link.opened(port, resume)
+            link.foundBase()
+        tunnel = link.opened(number, port, resume)
+        if tunnel is None:
+            return
+        session.opened(number, tunnel, port)
         if link.settings.checkEvery:
-            session.check(link.tunnel, port, link.settings.checkEvery, link.checked, self._checkFailed)
+            failed = partial(self._checkFailed, number)
+            session.check(number, link.settings.checkEvery, link.checked, failed)
+        keep, agreed = link.settings.lanes, self._agreed
+        if agreed.lane is not None:
+            session.openLanes(agreed.lane, min(keep, agreed.maxLanes or keep))  # the server would close more when idle
 
     def _strayed(self, why: Exception) -> None:
         """A further connection led to another server: it was closed, and this one goes on."""
@@ -221,12 +251,13 @@ class ControlProtocol(Protocol):
         self.transport.write(self._wire.noChallenge())
 
     def _silent(self) -> None:
-        self._end(ServerSilent(f"no sign of life for {SILENCE_TIMEOUT:.0f} s"))
+        self.end(ServerSilent(f"no sign of life for {SILENCE_TIMEOUT:.0f} s"))
 
-    def _checkFailed(self, why: str) -> None:
-        self._end(CheckFailed(f"visitors do not come through: {why}"))
+    def _checkFailed(self, number: int, why: str) -> None:
+        self._link.checkFailed(number, CheckFailed(f"visitors do not come through: {why}"))
 
-    def _end(self, why: Exception) -> None:
+    def end(self, why: Exception) -> None:
+        """Cut the connection, for this reason."""
         self._inflow.stop()
         self._link.ending(why)
         self.transport.abortConnection()

@@ -1,10 +1,9 @@
-"""The links of a client: each tunnel has one of its own."""
+"""The links of a client: one for all tunnels, or one for each where the server is of the base protocol."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Final
 
 from twisted.internet.defer import Deferred, TimeoutError, gatherResults
@@ -46,6 +45,8 @@ class Links:
         )
         self._random = random.Random()
         self._links: dict[Tunnel, ServerLink] = {}
+        self._shared: ServerLink | None = None  # the one that further tunnels belong to
+        self._isBase = False
         self._waiting: dict[Tunnel, None] = {}
         self._closing: set[Deferred[None]] = set()
 
@@ -56,18 +57,14 @@ class Links:
 
     def canServe(self, tunnel: Tunnel, spec: TunnelSpec) -> bool:
         """Return whether a tunnel can stay open when it is changed to this."""
-        return tunnel in self._links and self._links[tunnel].canServe(spec)
+        return tunnel in self._links and self._links[tunnel].canServe(tunnel, spec)
 
     def close(self, tunnel: Tunnel) -> None:
         """Give a tunnel back, if it is open. Visitors that are served stay."""
         self._waiting.pop(tunnel, None)
         link = self._links.pop(tunnel, None)
-        if link is None:
-            return
-        closed = link.stop().addTimeout(_FAREWELL_TIMEOUT, self._reactor)
-        closed.addErrback(lambda reason: reason.trap(TimeoutError))
-        self._closing.add(closed)
-        closed.addCallback(lambda _: self._closing.discard(closed))
+        if link is not None:
+            self._awaitClosed(link.remove(tunnel))
 
     def stop(self) -> Deferred[None]:
         """
@@ -75,22 +72,64 @@ class Links:
 
         :returns: fires when the servers have read that, or have had the time for it.
         """
-        for tunnel in [*self._waiting, *self._links]:
-            self.close(tunnel)
+        self._waiting.clear()
+        for link in dict.fromkeys(self._links.values()):
+            self._awaitClosed(link.stop())
+        self._links.clear()
         return gatherResults(list(self._closing)).addCallback(lambda _: None)
+
+    def foundBase(self, link: ServerLink, others: list[Tunnel]) -> None:
+        """See :class:`bore.client.link.LinkOwner`."""
+        self._isBase = True
+        for tunnel in others:
+            self._begin([tunnel])
+
+    def foundExtended(self, link: ServerLink) -> None:
+        """See :class:`bore.client.link.LinkOwner`: the links that were made for a server of the base protocol end."""
+        self._isBase = False
+        shared = self._shared
+        if shared is None or shared is link or not shared.extended:
+            self._shared = link
+            return
+        for tunnel in link.takeAll():
+            self._links[tunnel] = shared
+            shared.add(tunnel)
+        link.stop()
+
+    def gaveUp(self, tunnel: Tunnel, why: Exception) -> None:
+        """See :class:`bore.client.link.LinkOwner`."""
+        self._links.pop(tunnel, None)
+        self._gaveUp(tunnel, why)
+
+    def _awaitClosed(self, closed: Deferred[None]) -> None:
+        closed.addTimeout(_FAREWELL_TIMEOUT, self._reactor)
+        closed.addErrback(lambda reason: reason.trap(TimeoutError))
+        self._closing.add(closed)
+        closed.addCallback(lambda _: self._closing.discard(closed))
 
     def _start(self) -> None:
         """Open the tunnels that are still wanted."""
         waiting, self._waiting = self._waiting, {}
-        for tunnel in waiting:
-            self._links[tunnel] = self._makeLink(tunnel)
-            self._links[tunnel].start()
+        if self._isBase:
+            for tunnel in waiting:
+                self._begin([tunnel])
+        elif self._shared is None or self._shared.stopped:
+            self._shared = self._begin(waiting) if waiting else None
+        else:
+            for tunnel in waiting:
+                self._links[tunnel] = self._shared
+                self._shared.add(tunnel)
 
-    def _makeLink(self, tunnel: Tunnel) -> ServerLink:
+    def _begin(self, tunnels: Iterable[Tunnel]) -> ServerLink:
+        """Open tunnels in a link of their own."""
+        servers = Servers(self._reactor, self._settings.servers, self._trusts)
+        link = ServerLink(self._reactor, self._settings, servers, self._visitors, tunnels, self._makePolicy, self)
+        self._links.update(dict.fromkeys(tunnels, link))
+        link.start()
+        return link
+
+    def _makePolicy(self) -> RetryPolicy:
         settings = self._settings
-        policy = RetryPolicy(
+        return RetryPolicy(
             self._reactor, self._random, settings.maxReconnectDelay, settings.exitAfterFailures, settings.reconnect
         )
-        servers = Servers(self._reactor, settings.servers, self._trusts)
-        gaveUp = partial(self._gaveUp, tunnel)
-        return ServerLink(self._reactor, settings, servers, self._visitors, tunnel, policy, gaveUp)

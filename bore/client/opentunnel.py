@@ -17,14 +17,15 @@ class OpenTunnel:
 
     :ivar tunnel: the tunnel.
     :ivar connections: makes connections to the session's server.
+    :ivar address: its public address: the server's IP address, and a port.
     """
 
-    __slots__ = ("_address", "connections", "tunnel")
+    __slots__ = ("address", "connections", "tunnel")
 
     def __init__(self, tunnel: Tunnel, connections: DataConnections, host: str, port: int) -> None:
         self.tunnel = tunnel
         self.connections = connections
-        self._address = (host, port)
+        self.address = (host, port)
 
     def limit(self, server: socket.socket, local: socket.socket) -> None:
         """Limit the rates of the two connections of a visitor, if the tunnel has a limit."""
@@ -40,4 +41,4 @@ class OpenTunnel:
         :param source: where the visitor comes from; None: that is not known.
         """
         version = self.tunnel.spec.proxyProtocol
-        return b"" if version is None else proxyprotocol.header(version, source, self._address)
+        return b"" if version is None else proxyprotocol.header(version, source, self.address)

@@ -44,7 +44,7 @@ class Session:
         self._server = server
         self._host = host
         self._tunnels: dict[int, OpenTunnel] = {}
-        self._checks: list[Check] = []
+        self._checks: dict[int, Check] = {}
         self._carrier = visitors.relay.lanes
         self._lanes: LanePool | None = None
 
@@ -56,28 +56,36 @@ class Session:
         """
         self._tunnels[number] = OpenTunnel(tunnel, self._connections, self._host, port)
 
-    def check(
-        self, tunnel: Tunnel, port: int, seconds: float, passed: Callable[[], None], failed: Callable[[str], None]
-    ) -> None:
+    def closed(self, number: int) -> None:
+        """A tunnel is closed. Visitors that are served stay."""
+        self._tunnels.pop(number, None)
+        check = self._checks.pop(number, None)
+        if check is not None:
+            check.stop()
+
+    def check(self, number: int, seconds: float, passed: Callable[[], None], failed: Callable[[str], None]) -> None:
         """Visit a tunnel's public port at an interval: see :class:`Check`."""
-        public = TcpDialer(self._reactor, self._host, port)
-        self._checks.append(Check(self._reactor, seconds, public, tunnel, self._visitors.sink, passed, failed))
+        at = self._tunnels[number]
+        public = TcpDialer(self._reactor, *at.address)
+        self._checks[number] = Check(self._reactor, seconds, public, at.tunnel, self._visitors.sink, passed, failed)
 
     def openLanes(self, token: str, keep: int) -> None:
         """
-        Keep idle lanes open from now on, if the relay carries lanes.
+        Keep idle lanes open from now on, if the relay carries lanes. Only the first call counts.
 
         :param token: the session's token for lanes.
         :param keep: how many.
         """
-        if self._carrier is not None and keep:
+        if self._carrier is not None and keep and self._lanes is None:
             self._lanes = LanePool(
                 self._reactor, self._carrier, self._visitors, self._connections, self._server, token, keep, self._serve
             )
 
     def announced(self, number: int, id: UUID, source: Source | None) -> None:
         """The server has announced a visitor of a tunnel."""
-        at = self._tunnels[number]
+        at = self._tunnels.get(number)
+        if at is None:
+            return  # it was closed in the meantime
         if self._lanes is None:
             self._visitors.announced(id, at, source)
         else:
@@ -90,7 +98,7 @@ class Session:
 
     def close(self) -> None:
         """The session has ended. Visitors that are served stay."""
-        for check in self._checks:
+        for check in self._checks.values():
             check.stop()
         if self._lanes is not None:
             self._lanes.close()
@@ -98,7 +106,7 @@ class Session:
     def _serve(self, lane: LaneHandle, visitor: Visitor) -> None:
         """Connect a visitor on a lane with the local service."""
         visitors, at = self._visitors, self._tunnels.get(visitor.tunnel)
-        if at is None:
+        if at is None:  # it was closed in the meantime
             lane.refuse()
             return
         at.tunnel.noticed()

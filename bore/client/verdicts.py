@@ -10,7 +10,16 @@ from bore.client.reasons import ExtensionNeeded, ServerNotReading, ServerSilent
 from bore.events.client import Verdict
 from bore.streams.encryption import TlsError
 from bore.tls.errors import CertificateNotCurrent, ServerNotTrusted
-from bore.wire.errors import AuthenticationFailed, NoAnswer, Refusal
+from bore.wire.errors import (
+    AuthenticationFailed,
+    BindFailed,
+    NoAnswer,
+    NoFreePort,
+    PortForbidden,
+    PortInUse,
+    PortNotAllowed,
+    Refusal,
+)
 
 #: Only the user can help, as far as this server is concerned.
 FINAL: Final = (Verdict.DROP, Verdict.DROP_FOR_GOOD)
@@ -43,6 +52,11 @@ def verdictOn(why: BaseException | None, first: bool, wasUp: bool, known: bool) 
         case Refusal() if not why.retry:
             return Verdict.LATER
     return Verdict.RETRY
+
+
+def concernsPort(why: Refusal) -> bool:
+    """Whether a server has refused a public port, and not the client."""
+    return isinstance(why, PortNotAllowed | PortInUse | PortForbidden | BindFailed | NoFreePort)
 
 
 def isBlip(why: BaseException | None) -> bool:

@@ -45,14 +45,14 @@ _NO_PROTOCOL: Final = Protocol()
 class IStreamTransport(ITCPTransport, ISystemHandle, IConsumer, IPushProducer):
     """The interfaces of a connected stream socket as a Twisted transport."""
 
+    bufferSize: int = Attribute("the number of bytes to write at which its producer is paused")
+
     def getHandle() -> socket.socket:
         """The socket."""
 
 
 class IDetachable(IStreamTransport):
     """A transport whose socket can be taken away from it."""
-
-    bufferSize: int = Attribute("the number of bytes to write at which its producer is paused")
 
     def finish() -> bool:
         """

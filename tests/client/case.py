@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
+from functools import partial
 from random import Random
 from typing import Any, cast
 from uuid import UUID
@@ -46,7 +48,11 @@ def loggingSink(reactor: FakeReactor, visitors: bool = False) -> Sink:
 
 def makeTunnel(reactor: FakeReactor, sink: Sink, **wanted: Any) -> Tunnel:
     """A tunnel of the local port 8000 that is remembered nowhere."""
-    spec = TunnelSpec(Target(8000), **wanted)
+    return tunnelOf(reactor, sink, TunnelSpec(Target(8000), **wanted))
+
+
+def tunnelOf(reactor: FakeReactor, sink: Sink, spec: TunnelSpec) -> Tunnel:
+    """A tunnel that is remembered nowhere."""
     return Tunnel(cast(IReactor, reactor), spec, lambda spec, server: NoMemory(), sink)
 
 
@@ -121,6 +127,27 @@ class FakeVisitors:
         self.headers.append(at.header(source))
 
 
+class FakeOwner:
+    """
+    Has a link.
+
+    :ivar handedOver: the tunnels that the link cannot have at a server of the base protocol.
+    """
+
+    def __init__(self) -> None:
+        self.handedOver: list[Tunnel] = []
+        self.extended = 0
+
+    def foundBase(self, link: ServerLink, others: list[Tunnel]) -> None:
+        self.handedOver += others
+
+    def foundExtended(self, link: ServerLink) -> None:
+        self.extended += 1
+
+    def gaveUp(self, tunnel: Tunnel, why: Exception) -> None:
+        tunnel.gaveUp(why)
+
+
 class ControlCase(SynchronousTestCase):
     """
     A client without a network.
@@ -135,6 +162,7 @@ class ControlCase(SynchronousTestCase):
         *hosts: str,
         proxyProtocol: Version | None = None,
         rules: AddressRules = NO_RULES,
+        others: Sequence[TunnelSpec] = (),
         **settings: Any,
     ) -> None:
         self.reactor = FakeReactor()
@@ -142,14 +170,20 @@ class ControlCase(SynchronousTestCase):
         addresses = tuple(map(ServerAddress, hosts or ("example.com",)))
         self.sink = loggingSink(self.reactor)
         self.tunnel = makeTunnel(self.reactor, self.sink, proxyProtocol=proxyProtocol, rules=rules)
+        self.tunnels = [self.tunnel, *[tunnelOf(self.reactor, self.sink, spec) for spec in others]]
+        for tunnel in self.tunnels:
+            tunnel.label = tunnel.spec.name
         made = ClientSettings(addresses, **settings)
         self.visitors = FakeVisitors(self.sink)
         self.connector = FakeConnector()
         trusts = None if made.tls is None else Trusts(made.tls, self.provesSecret, self.sink)
         self.servers = Servers(reactor, addresses, trusts)
-        policy = RetryPolicy(reactor, Random(), made.maxReconnectDelay, made.exitAfterFailures, made.reconnect)
+        self.policies = partial(
+            RetryPolicy, reactor, Random(), made.maxReconnectDelay, made.exitAfterFailures, made.reconnect
+        )
         visitors = cast(Visitors, self.visitors)
-        self.link = ServerLink(reactor, made, self.servers, visitors, self.tunnel, policy, self.tunnel.gaveUp)
+        self.owner = FakeOwner()
+        self.link = ServerLink(reactor, made, self.servers, visitors, self.tunnels, self.policies, self.owner)
         self.factory = self.link._factory
         self._events = captureLog(self)
 

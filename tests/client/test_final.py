@@ -33,6 +33,7 @@ from bore.wire.errors import (
     UnboundChallenge,
     UnboundProof,
 )
+from bore.wire.sessionevents import BASE_TUNNEL
 from tests.certificates import selfSigned
 from tests.client.case import ControlCase
 from tests.tls.trustcase import presenting
@@ -109,11 +110,17 @@ class FinalCase(ControlCase):
             self.refuseConnection()
             self.delayToNextAttempt()
         elif moment == UP:
-            self.link.opened(20001, None)
+            self.open()
             self.reactor.advance(100)
             self.refuseSession()
             self.delayToNextAttempt()
         self._events.clear()
+
+    def open(self) -> None:
+        """There is a session with a tunnel."""
+        self.assertEqual(self.link.firstPort in (0, 20001), True)
+        self.link.foundBase()
+        self.link.opened(BASE_TUNNEL, 20001, None)
 
     def refuseSession(self) -> None:
         """The session is lost, as the server does not run any more."""
@@ -163,7 +170,7 @@ class FinalTests(FinalCase):
         self.meet(UP, NEW)
         self.failToConnect(ServerKeyChanged("another key"))
         self.delayToNextAttempt()
-        self.link.opened(20001, None)
+        self.open()
         self.refuseSession()
         self.assertLess(self.delayToNextAttempt(), 1.2)
 
@@ -179,7 +186,7 @@ class SeveralServersTests(FinalCase):
         self.assertLess(self.delayToNextAttempt(), 1.2)
         for _ in range(3):
             self.assertEqual(str(self.servers.current.address), "b:7835")
-            self.link.opened(20001, None)
+            self.open()
             self.refuseSession()
             self.delayToNextAttempt()
         self.failToConnect(InvalidSecret())
@@ -190,7 +197,7 @@ class SeveralServersTests(FinalCase):
         self.failToConnect(ServerKeyChanged("another key"))
         self.delayToNextAttempt()
         self.shakeHands()
-        self.link.opened(20001, None)
+        self.open()
         self.refuseSession()
         self.assertEqual(str(self.servers.current.address), "a:7835")
         self.assertIsNone(self.gaveUp())

@@ -1,0 +1,225 @@
+"""A link with many tunnels: one session for all of them, in which each of them fails on its own."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from twisted.internet.error import ConnectionLost
+
+from bore.client.reasons import CheckFailed
+from bore.client.target import Target
+from bore.client.tunnelspec import TunnelSpec
+from bore.wire.errors import PortForbidden, PortNotAllowed, TakenOver
+from bore.wire.extension import Close, Closed, Extended, Goodbye, Open, Opened, Refused, Visitor, encode, markedHello
+from tests.client.case import tunnelOf
+from tests.client.manycase import IN_USE, TOKENS, ManyCase
+
+
+class SessionTests(ManyCase):
+    """One session."""
+
+    def test_theHelloHasThePortOfTheFirstAndAllAreAskedForBehindExtended(self) -> None:
+        protocol, transport = self.connect()
+        self.assertEqual(transport.takeWritten(), markedHello(0))
+        self.hear(protocol, Extended(1))
+        self.assertEqual(transport.takeWritten(), b"".join(map(encode, (Open(1, 0), Open(2, 9001), Open(3, 0)))))
+
+    def test_eachIsUpWhenItsAnswerHasCome(self) -> None:
+        protocol, _ = self.begin()
+        waiting = [tunnel.whenOpened() for tunnel in self.tunnels]
+        for number in (2, 0, 1):
+            self.assertNoResult(waiting[number])
+            self.hear(protocol, Opened(number + 1, 20000 + number, None, 60))
+            self.assertEqual(self.successResultOf(waiting[number]), 20000 + number)
+
+    def test_aVisitorIsOneOfItsTunnel(self) -> None:
+        protocol, _ = self.session()
+        seen: list[str] = []
+        for tunnel in self.tunnels:
+            tunnel.witness = lambda name=tunnel.name: seen.append(name)
+        session = protocol._session
+        assert session is not None
+        self.visitors.announced = lambda id, at, source: seen.append(at.tunnel.name)  # type: ignore[method-assign]
+        for number in (3, 1, 2):
+            self.hear(protocol, Visitor(number, uuid4(), None))
+        self.assertEqual(seen, ["localhost:8002", "localhost:8000", "localhost:8001"])
+
+    def test_allComeBackWithTheirTokensAndOneLineSaysThatTheyWereLost(self) -> None:
+        protocol, _ = self.session()
+        self.lose(protocol, ConnectionLost())
+        self.assertEqual(len([line for line in self.logged if line.startswith("lost ")]), 1)
+        self.delayToNextAttempt()
+        protocol, transport = self.connect()
+        self.assertEqual(transport.takeWritten(), markedHello(20000))
+        self.hear(protocol, Extended(1))
+        requests = Open(1, 20000, TOKENS[0]), Open(2, 9001, TOKENS[1]), Open(3, 20002, TOKENS[2])
+        self.assertEqual(transport.takeWritten(), b"".join(map(encode, requests)))
+
+    def test_aSessionThatIsRefusedIsSoForAll(self) -> None:
+        self.make(reconnect=False)
+        protocol, _ = self.connect()
+        self.hear(protocol, Extended(1), Refused("draining", "server is shutting down", True))
+        self.lose(protocol)
+        reasons = [self.failureResultOf(tunnel.whenGaveUp()).value for tunnel in self.tunnels]
+        self.assertEqual({str(why) for why in reasons}, {"server is shutting down"})
+
+    def test_goodbyeGivesAllBack(self) -> None:
+        protocol, transport = self.session()
+        left = self.link.stop()
+        self.assertEqual(transport.takeWritten(), encode(Goodbye()))
+        self.lose(protocol)
+        self.successResultOf(left)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+
+class RefusedTests(ManyCase):
+    """One of them cannot be."""
+
+    def test_itIsAskedForAgainAfterDelaysOfItsOwnAndTheSessionGoesOn(self) -> None:
+        protocol, transport = self.begin()
+        self.hear(protocol, Opened(1, 20000, None, 60), Refused(*IN_USE, 2), Opened(3, 20002, None, 60))
+        self.assertFalse(transport.aborted)
+        self.assertIn("b: no tunnel from example.com:7835: server error: port already in use", self.logged)
+        delays = []
+        for number in range(4, 9):
+            begin = self.reactor.seconds()
+            while not (sent := transport.takeWritten()):
+                self.hear(protocol, *[])
+                self.reactor.advance(0.1)
+                protocol._silence and protocol._silence.frameReceived()  # type: ignore[func-returns-value]
+            delays.append(self.reactor.seconds() - begin)
+            self.assertEqual(sent, encode(Open(number, 9001)))
+            self.hear(protocol, Refused(*IN_USE, number))
+        self.assertGreater(delays[-1], delays[0])
+        for delay, bound in zip(delays, (1.1, 2.1, 4.1, 8.1, 16.1), strict=True):
+            self.assertLess(delay, bound)
+        self.assertFalse(transport.aborted)
+        self.assertEqual(self.connector.attempts, 0)
+
+    def test_aRandomPortThatIsForbiddenNowIsReplacedAtOnce(self) -> None:
+        protocol, _ = self.session()
+        self.lose(protocol, ConnectionLost())
+        self.delayToNextAttempt()
+        protocol, transport = self.begin()
+        self.hear(protocol, Refused(PortForbidden.code, "permission denied", False, 3))
+        self.assertEqual(transport.takeWritten(), encode(Open(4, 0)))
+
+    def test_withoutFurtherAttemptsItAloneIsGivenUp(self) -> None:
+        self.make(reconnect=False)
+        protocol, transport = self.begin()
+        self.hear(protocol, Refused(PortNotAllowed.code, "x", False, 2))
+        self.failureResultOf(self.tunnels[1].whenGaveUp(), PortNotAllowed)
+        self.hear(protocol, Opened(1, 20000, None, 60), Opened(3, 20002, None, 60))
+        self.assertEqual(self.reactor.getDelayedCalls()[1:], [])
+        self.assertFalse(transport.aborted)
+        self.assertNoResult(self.tunnels[0].whenGaveUp())
+
+    def test_aSessionWithoutATunnelEndsAndTheNextAttemptIsForAll(self) -> None:
+        self.make("a.example", "b.example")
+        protocol, transport = self.begin()
+        for number in (1, 2, 3):
+            self.assertFalse(transport.aborted)
+            self.hear(protocol, Refused(*IN_USE, number))
+        self.assertTrue(transport.aborted)
+        self.lose(protocol)
+        self.assertEqual(self.logged[-2], "c: no tunnel from a.example:7835: server error: port already in use")
+        self.delayToNextAttempt()
+        self.assertEqual(self.servers.current.address.host, "b.example")
+        protocol, transport = self.connect()
+        transport.takeWritten()
+        self.hear(protocol, Extended(1))
+        self.assertEqual(len(self.asked(transport)), 3)
+        self.reactor.advance(5)
+        self.assertEqual(self.asked(transport), [], "no request of the former session")
+
+    def test_oneThatTheServerTakesAwayIsAskedForAgainWithoutItsToken(self) -> None:
+        protocol, transport = self.session()
+        self.hear(protocol, Closed(2, TakenOver.code, TakenOver.text, True))
+        self.assertIn(
+            "b: lost example.com:7835: server error: another session has taken the tunnel over", self.logged[0]
+        )
+        self.reactor.advance(1.1)
+        self.assertEqual(transport.takeWritten(), encode(Open(4, 9001)))
+
+    def test_oneWhoseVisitorsDoNotComeThroughIsOpenedAgain(self) -> None:
+        protocol, transport = self.session()
+        self.link.checkFailed(2, CheckFailed("visitors do not come through"))
+        self.assertEqual(transport.takeWritten(), encode(Close(2)))
+        self.hear(protocol, Visitor(2, uuid4(), None), Closed(2))
+        self.reactor.advance(1.1)
+        self.assertEqual(transport.takeWritten(), encode(Open(4, 9001, TOKENS[1])))
+        self.assertFalse(transport.aborted)
+
+
+class ChangeTests(ManyCase):
+    """Tunnels come and go."""
+
+    def test_oneMoreIsAskedForAtOnce(self) -> None:
+        protocol, transport = self.session()
+        more = tunnelOf(self.reactor, self.sink, TunnelSpec(Target(8003), name="d"))
+        self.link.add(more)
+        self.assertEqual(transport.takeWritten(), encode(Open(4, 0)))
+        self.hear(protocol, Opened(4, 20003, None, 60))
+        self.assertEqual(self.successResultOf(more.whenOpened()), 20003)
+
+    def test_oneMoreWaitsForTheAnswerOfTheServer(self) -> None:
+        protocol, transport = self.connect()
+        transport.takeWritten()
+        self.link.add(tunnelOf(self.reactor, self.sink, TunnelSpec(Target(8003), name="d")))
+        self.assertEqual(transport.takeWritten(), b"")
+        self.hear(protocol, Extended(1))
+        self.assertEqual(len(self.asked(transport)), 4)
+
+    def test_oneThatIsRemovedIsGivenBack(self) -> None:
+        protocol, transport = self.session()
+        closed = self.link.remove(self.tunnels[1])
+        self.assertEqual(transport.takeWritten(), encode(Close(2)))
+        self.hear(protocol, Visitor(2, uuid4(), None))
+        self.assertEqual(self.visitors.ids, [])
+        self.assertNoResult(closed)
+        self.hear(protocol, Closed(2))
+        self.successResultOf(closed)
+        self.assertEqual(self.logged, [])
+
+    def test_oneThatIsRemovedBeforeItsAnswerIsNeverUp(self) -> None:
+        protocol, transport = self.begin()
+        closed = self.link.remove(self.tunnels[1])
+        self.hear(protocol, Opened(2, 20001, None, 60))
+        self.assertNoResult(self.tunnels[1].whenOpened())
+        self.hear(protocol, Closed(2))
+        self.successResultOf(closed)
+        closed = self.link.remove(self.tunnels[2])
+        self.hear(protocol, Refused(*IN_USE, 3))
+        self.successResultOf(closed)
+        self.assertFalse(transport.aborted)
+
+    def test_oneThatIsRemovedIsClosedWhenTheSessionIsLost(self) -> None:
+        protocol, _ = self.session()
+        closed = self.link.remove(self.tunnels[1])
+        self.lose(protocol, ConnectionLost())
+        self.successResultOf(closed)
+        self.delayToNextAttempt()
+        protocol, transport = self.connect()
+        transport.takeWritten()
+        self.hear(protocol, Extended(1))
+        self.assertEqual(len(self.asked(transport)), 2)
+
+    def test_oneThatWaitsForItsNextRequestIsNotAskedForWhenItIsRemoved(self) -> None:
+        protocol, transport = self.begin()
+        self.hear(protocol, Opened(1, 20000, None, 60), Refused(*IN_USE, 2), Opened(3, 20002, None, 60))
+        transport.takeWritten()
+        self.successResultOf(self.link.remove(self.tunnels[1]))
+        self.reactor.advance(5)
+        self.assertEqual(transport.takeWritten(), b"")
+
+    def test_theSessionEndsWithTheLast(self) -> None:
+        protocol, transport = self.session()
+        for tunnel in self.tunnels[:2]:
+            self.link.remove(tunnel)
+        transport.takeWritten()
+        closed = self.link.remove(self.tunnels[2])
+        self.assertEqual(transport.takeWritten(), encode(Goodbye()))
+        self.assertTrue(self.link.stopped)
+        self.lose(protocol)
+        self.successResultOf(closed)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
