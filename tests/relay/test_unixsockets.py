@@ -1,12 +1,20 @@
-"""Both backends keep the relay's promises where the local service has a Unix socket."""
+"""Both backends, and lanes, keep the relay's promises where the local service has a Unix socket."""
 
 from __future__ import annotations
+
+import sys
+
+if sys.platform != "linux":
+    from twisted.trial.unittest import SkipTest
+
+    raise SkipTest("there is no splice on this system, and there are no lanes")
 
 from bore.relay.interface import Relay
 from bore.relay.portable import PortableRelay
 from bore.relay.splice import SpliceRelay
 from bore.streams.reactor import IReactor
 from tests.relay import bytescontract, earlycontract, endingcontract
+from tests.relay.lanedrelay import LanedRelay
 from tests.relay.plugs import unixPair
 
 
@@ -24,6 +32,14 @@ class _Portable:
 
     def makeRelay(self, reactor: IReactor, halfOpenTimeout: float) -> Relay:
         return PortableRelay(reactor, halfOpenTimeout)
+
+
+class _Laned:
+    rightPair = staticmethod(unixPair)
+    rightResets = False
+
+    def makeRelay(self, reactor: IReactor, halfOpenTimeout: float) -> Relay:
+        return LanedRelay(reactor, halfOpenTimeout)
 
 
 class SpliceBytesTests(_Splice, bytescontract.BytesContract):
@@ -60,3 +76,19 @@ class PortableHalfOpenTests(_Portable, endingcontract.HalfOpenContract):
 
 class PortableEarlyAnswerTests(_Portable, earlycontract.EarlyAnswerContract):
     """Early answers in the portable backend."""
+
+
+class LaneBytesTests(_Laned, bytescontract.BytesContract):
+    """Bytes on lanes."""
+
+
+class LaneEndingTests(_Laned, endingcontract.EndingContract):
+    """Ends of streams on lanes."""
+
+
+class LaneHalfOpenTests(_Laned, endingcontract.HalfOpenContract):
+    """Half-open pairs on lanes."""
+
+
+class LaneEarlyAnswerTests(_Laned, earlycontract.EarlyAnswerContract):
+    """Early answers on lanes."""
