@@ -6,7 +6,7 @@ import json
 import socket
 from dataclasses import replace
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError
 
 from bore.client.target import Target
@@ -16,6 +16,7 @@ from bore.wire.addressrules import AddressRules, parseNetwork
 from bore.wire.errors import PortInUse, PortNotAllowed
 from bore.wire.proxyprotocol import Version
 from tests.ports import freePort
+from tests.support import digest, pattern
 from tests.tunnelscase import LOOPBACK, TunnelsCase
 
 
@@ -119,6 +120,21 @@ class ApplyTests(TunnelsCase):
         self.assertEqual(
             [event.public for event in self.events if isinstance(event, TunnelUp)].count(f"{self.host}:{port}"), 1
         )
+
+    async def test_unchangedOnesLoseNoByteAndNoVisitor(self) -> None:
+        kept, other = TunnelSpec(await self.service(b"kept"), name="kept"), await self.service(b"other")
+        client = await self.started(kept)
+        port = await client.whenOpened("kept")
+        visits = [await self.assertShows(port, b"kept") for _ in range(3)]
+        data = pattern(1, 1 << 22)
+        streams = [Deferred.fromCoroutine(visit.ask(data)) for visit in visits]
+        for number in range(20):
+            changing = TunnelSpec(other, freePort(self.host), name="changing")
+            client.apply([kept, changing, TunnelSpec(other, name=f"new{number % 3}")])
+            await self.assertShows(port, b"kept")
+        await self.assertShows(await client.whenOpened("changing"), b"other")
+        self.assertEqual([digest(await stream) for stream in streams], [digest(data)] * 3)
+        self.assertEqual(self.seen(Connected), 1)
 
     async def test_theVisitorsOfOneThatIsRemovedAreServedToTheirEndAndItsPortIsFree(self) -> None:
         specs = [TunnelSpec(await self.service(name.encode()), name=name) for name in ("kept", "gone")]

@@ -13,6 +13,7 @@ from bore.client.log import logged
 from bore.client.oldstate import removeOldState
 from bore.client.outcome import Outcome
 from bore.client.reasons import describe
+from bore.client.saves import Saves, SpreadMemory
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.state import Memory, NoMemory, StateFile
 from bore.client.tunnel import Tunnel
@@ -43,6 +44,7 @@ class ClientService(Service):
         self._settings = settings
         self._sink = logged(reactor) if sink is None else sink
         self._tunnels: dict[str, Tunnel] = {}
+        self._saves = Saves(reactor)
         self._gaveUp: Outcome[None] = Outcome()
         self._reasons: dict[Tunnel, Exception] = {}  # why tunnels were given up, the first one first
         self._links: Links | None = None
@@ -173,4 +175,4 @@ class ClientService(Service):
         folder = self._settings.stateFolder
         if folder is None:
             return NoMemory()
-        return StateFile(folder, str(server), str(spec.target), self._sink, spec.ownName)
+        return SpreadMemory(StateFile(folder, str(server), str(spec.target), self._sink, spec.ownName), self._saves)

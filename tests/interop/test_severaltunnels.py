@@ -113,6 +113,22 @@ class EverywhereTests(SeveralCase):
                     eventually(partial(isOpen, host, port), "the tunnel is back")
                 self.assertEqual((self.ask(host, ports[0]), self.ask(host, ports[1])), (b"hello", b"HELLO"))
 
+    def test_theServerMayBecomeOneOfTheOtherKind(self) -> None:
+        host = loopbackHost()
+        ports = [freePort(host) for _ in range(4)]
+        server = self.start("original", "server", "--bind-addr", host)
+        client = self.launch(host, *[f"{self.echo}:{port}" for port in ports], "--max-reconnect-delay", "1")
+        for who in ("ours", "original", "ours"):
+            self.port(client, host, self.echo, after=len(ports) - 1)
+            server.kill()
+            server = self.start(who, "server", "--bind-addr", host)
+            for port in ports:
+                eventually(partial(isOpen, host, port), "the tunnel is back")
+            self.assertEqual([self.ask(host, port) for port in ports], [b"hello"] * len(ports))
+            if who == "ours":
+                found = {line.partition(": opened for ")[2] for line in server.err if ": opened for " in line}
+                self.assertEqual(len(found), 1, "all are in one session")
+
     def test_fiftyAreUpAndServedAndGone(self) -> None:
         for who in ("ours", "original"):
             with self.subTest(server=who):

@@ -1,0 +1,59 @@
+"""Many tunnels that are saved at once."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.client.saves import Saves, SpreadMemory
+from bore.client.state import Remembered
+from tests.client.test_publicport import FakeMemory
+
+
+class SavesTests(SynchronousTestCase):
+    """Three tunnels."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        saves = Saves(self.clock)
+        self.files = [FakeMemory() for _ in range(3)]
+        self.memories = [SpreadMemory(file, saves) for file in self.files]
+
+    def saveAll(self, port: int) -> None:
+        for memory in self.memories:
+            memory.save(Remembered(port, None))
+
+    def turn(self) -> None:
+        """One turn of the reactor; a clock that is advanced has no end of them."""
+        self.clock.calls.pop(0).func()
+
+    def saved(self) -> list[int]:
+        return [0 if file.tunnel is None else file.tunnel.port for file in self.files]
+
+    def test_oneAloneIsSavedAtOnce(self) -> None:
+        for port in (1, 2):
+            self.memories[0].save(Remembered(port, None))
+            self.assertEqual(self.memories[0].load(), Remembered(port, None))
+            self.clock.advance(0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_ofSeveralOneIsSavedInEachTurnAndTheLastValueCounts(self) -> None:
+        self.saveAll(1)
+        self.saveAll(2)
+        for expected in ([1, 0, 0], [1, 2, 0], [1, 2, 2], [2, 2, 2]):
+            self.assertEqual(sorted(self.saved()), sorted(expected))
+            self.turn()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_oneThatIsClosedIsSavedBefore(self) -> None:
+        self.saveAll(1)
+        self.memories[2].close()
+        self.assertEqual(self.saved(), [1, 0, 1])
+
+    def test_oneThatIsForgottenIsNotSaved(self) -> None:
+        self.saveAll(1)
+        self.memories[2].forget()
+        for _ in range(4):
+            self.clock.advance(0)
+        self.assertEqual(self.saved(), [1, 1, 0])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
