@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bore.client.dataconnections import DataConnections
+from bore.client.kepttunnels import KeptTunnels
 from bore.client.reasons import CheckFailed, ExtensionNeeded, ServerNotReading, ServerSilent, describe
 from bore.client.session import Session
 from bore.client.settings import ClientSettings
@@ -53,6 +54,7 @@ class Link(Interface):
     reactor: IReactor
     settings: ClientSettings
     sink: Sink
+    tunnels: KeptTunnels
     turns: Turns
     visitors: Visitors
 
@@ -83,14 +85,8 @@ class Link(Interface):
     def opened(self, number: int, port: int, resume: str | None) -> Tunnel | None:
         """A tunnel is up. Returns it; None if it is not wanted any more."""
 
-    def closed(self, number: int, why: Exception | None) -> None:
-        """A tunnel is refused, or closed; None: on our request."""
-
     def checked(self) -> None:
         """A check has shown that visitors come through."""
-
-    def checkFailed(self, number: int, why: Exception) -> None:
-        """Visitors of a tunnel do not come through."""
 
     def ending(self, why: Exception) -> None:
         """The connection is about to be cut, for this reason."""
@@ -219,7 +215,7 @@ class ControlProtocol(Protocol):
             case TunnelRefused(number) | TunnelClosed(number):
                 self._answered(number)
                 session.closed(number)
-                self._link.closed(number, event.refusal)
+                self._link.tunnels.closed(number, event.refusal)
             case Unexpected(message):
                 self._link.sink.emit(MessageIgnored(self._link.server, str(message)))
 
@@ -254,7 +250,7 @@ class ControlProtocol(Protocol):
         self.end(ServerSilent(f"no sign of life for {SILENCE_TIMEOUT:.0f} s"))
 
     def _checkFailed(self, number: int, why: str) -> None:
-        self._link.checkFailed(number, CheckFailed(f"visitors do not come through: {why}"))
+        self._link.tunnels.checkFailed(number, CheckFailed(f"visitors do not come through: {why}"))
 
     def end(self, why: Exception) -> None:
         """Cut the connection, for this reason."""

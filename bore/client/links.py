@@ -91,9 +91,9 @@ class Links:
         if shared is None or shared is link or not shared.extended:
             self._shared = link
             return
-        for tunnel in link.takeAll():
+        for tunnel in link.tunnels.takeAll():
             self._links[tunnel] = shared
-            shared.add(tunnel)
+            shared.tunnels.add(tunnel)
         link.stop()
 
     def gaveUp(self, tunnel: Tunnel, why: Exception) -> None:
@@ -118,7 +118,7 @@ class Links:
         else:
             for tunnel in waiting:
                 self._links[tunnel] = self._shared
-                self._shared.add(tunnel)
+                self._shared.tunnels.add(tunnel)
 
     def _begin(self, tunnels: Iterable[Tunnel]) -> ServerLink:
         """Open tunnels in a link of their own."""

@@ -54,3 +54,22 @@ class BaseTests(ManyCase):
         self.delayToNextAttempt()
         protocol, transport = self.connect()
         self.assertEqual(transport.takeWritten(), markedHello(9001))
+
+    def test_theConnectionIsClosedWithItsTunnel(self) -> None:
+        protocol, transport = self.connect()
+        self.receive(protocol, Hello(20000))
+        transport.takeWritten()
+        closed = self.link.remove(self.tunnels[0])
+        self.assertEqual((transport.takeWritten(), transport.disconnecting, transport.aborted), (b"", True, False))
+        self.lose(protocol)
+        self.successResultOf(closed)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_aLinkThatIsStoppedHandsNothingOver(self) -> None:
+        protocol, transport = self.connect()
+        self.receive(protocol, Error("port already in use"))
+        self.assertTrue(transport.aborted)
+        self.link.stop()
+        self.lose(protocol)
+        self.assertEqual(self.owner.handedOver, [])
+        self.assertEqual(self.reactor.getDelayedCalls(), [])

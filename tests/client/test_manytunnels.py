@@ -143,7 +143,7 @@ class RefusedTests(ManyCase):
 
     def test_oneWhoseVisitorsDoNotComeThroughIsOpenedAgain(self) -> None:
         protocol, transport = self.session()
-        self.link.checkFailed(2, CheckFailed("visitors do not come through"))
+        self.link.tunnels.checkFailed(2, CheckFailed("visitors do not come through"))
         self.assertEqual(transport.takeWritten(), encode(Close(2)))
         self.hear(protocol, Visitor(2, uuid4(), None), Closed(2))
         self.reactor.advance(1.1)
@@ -157,7 +157,7 @@ class ChangeTests(ManyCase):
     def test_oneMoreIsAskedForAtOnce(self) -> None:
         protocol, transport = self.session()
         more = tunnelOf(self.reactor, self.sink, TunnelSpec(Target(8003), name="d"))
-        self.link.add(more)
+        self.link.tunnels.add(more)
         self.assertEqual(transport.takeWritten(), encode(Open(4, 0)))
         self.hear(protocol, Opened(4, 20003, None, 60))
         self.assertEqual(self.successResultOf(more.whenOpened()), 20003)
@@ -165,7 +165,7 @@ class ChangeTests(ManyCase):
     def test_oneMoreWaitsForTheAnswerOfTheServer(self) -> None:
         protocol, transport = self.connect()
         transport.takeWritten()
-        self.link.add(tunnelOf(self.reactor, self.sink, TunnelSpec(Target(8003), name="d")))
+        self.link.tunnels.add(tunnelOf(self.reactor, self.sink, TunnelSpec(Target(8003), name="d")))
         self.assertEqual(transport.takeWritten(), b"")
         self.hear(protocol, Extended(1))
         self.assertEqual(len(self.asked(transport)), 4)

@@ -1,0 +1,280 @@
+"""The tunnels of a link: what becomes of each of them in a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from typing import Protocol as Interface
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall
+
+from bore.client.publicport import PublicPort
+from bore.client.reasons import describe
+from bore.client.retry import Failed, RetryPolicy
+from bore.client.servers import Servers
+from bore.client.tunnel import Tunnel
+from bore.client.verdicts import FINAL, verdictOn
+from bore.events import Sink
+from bore.events.client import AddressChanged, PortGivenUp, ServerLost, Stage, TunnelUp, Verdict
+from bore.streams.addresses import hostPort
+from bore.streams.reactor import IReactor
+from bore.wire.addressrules import AddressRules
+from bore.wire.errors import Refusal, ServerLeft
+from bore.wire.sessionevents import BASE_TUNNEL
+
+
+class Control(Interface):
+    """The control connection of a session."""
+
+    def open(self, number: int, port: int, resume: str | None, rules: AddressRules) -> None:
+        """Ask for one more tunnel."""
+
+    def close(self, number: int) -> None:
+        """Give a tunnel back."""
+
+
+class KeptTunnel:
+    """
+    A tunnel, as its link sees it.
+
+    :param policy: decides when the tunnel is asked for again while the session goes on.
+    :ivar number: its number in the current session, from the request until the tunnel is closed; 0: it has none.
+    :ivar up: whether it is open in the current session.
+    :ivar address: the public address at which it was up last; empty: it was never up.
+    :ivar retrying: asks for it again.
+    """
+
+    def __init__(self, tunnel: Tunnel, policy: RetryPolicy) -> None:
+        self.tunnel = tunnel
+        self.policy = policy
+        self.number = 0
+        self.up = False
+        self.address = ""
+        self.retrying: IDelayedCall | None = None
+
+    def reset(self) -> None:
+        """It is in no session, and nothing waits to ask for it."""
+        self.number = 0
+        self.up = False
+        if self.retrying is not None and self.retrying.active():
+            self.retrying.cancel()
+        self.retrying = None
+
+
+class KeptTunnels:
+    """
+    Opens the tunnels of a link in each session.
+
+    A tunnel that is refused is asked for again while the session goes on, unless the session has no other tunnel.
+
+    :param servers: the servers of the link.
+    :param reconnect: whether there are further attempts at all.
+    :param policies: makes what decides when a tunnel is asked for again.
+    :param end: ends the session for this reason, which concerns this tunnel: there is no other one in it.
+    :param gaveUp: called when no further attempt is made to open a tunnel.
+    :ivar first: the tunnel whose public port was in the Hello.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactor,
+        servers: Servers,
+        sink: Sink,
+        reconnect: bool,
+        policies: Callable[[], RetryPolicy],
+        end: Callable[[KeptTunnel, Exception], None],
+        gaveUp: Callable[[Tunnel, Exception], None],
+    ) -> None:
+        self._reactor = reactor
+        self._servers = servers
+        self._sink = sink
+        self._reconnect = reconnect
+        self._policies = policies
+        self._end = end
+        self._gaveUp = gaveUp
+        self._kept: dict[Tunnel, KeptTunnel] = {}
+        self._control: Control | None = None
+        self._numbers = count(BASE_TUNNEL)
+        self._inSession: dict[int, KeptTunnel] = {}
+        self._closing: dict[int, Deferred[None]] = {}
+        self.first: KeptTunnel | None = None
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __contains__(self, kept: KeptTunnel | None) -> bool:
+        return kept is not None and kept.tunnel in self._kept
+
+    @property
+    def only(self) -> KeptTunnel | None:
+        """The tunnel, if there is one; None: there are several."""
+        return next(iter(self._kept.values())) if len(self._kept) == 1 else None
+
+    @property
+    def mayResume(self) -> bool:
+        """Whether the current server keeps the public port of a tunnel for a while."""
+        return any(self.portOf(kept).resume is not None for kept in self._kept.values())
+
+    def portOf(self, kept: KeptTunnel) -> PublicPort:
+        """A tunnel's public port at the current server."""
+        return kept.tunnel.publicPort(self._servers.current.address)
+
+    def firstPort(self) -> int:
+        """Choose the first tunnel; return its public port, 0 for any."""
+        self.first = next(iter(self._kept.values()))
+        return self.portOf(self.first).wanted
+
+    def recall(self) -> None:
+        """Read what is remembered of the tunnels at the current server."""
+        for kept in self._kept.values():
+            self.portOf(kept).recall()
+
+    def interrupted(self) -> None:
+        """The current server could not be asked."""
+        for kept in self._kept.values():
+            self.portOf(kept).interrupted()
+
+    def add(self, tunnel: Tunnel) -> None:
+        """Keep one more tunnel open."""
+        kept = self._kept[tunnel] = KeptTunnel(tunnel, self._policies())
+        if self._control is not None:
+            self.portOf(kept).recall()
+            self._ask(kept)
+
+    def remove(self, tunnel: Tunnel) -> Deferred[None]:
+        """
+        Give a tunnel back, if it is open, unless the session ends with it.
+
+        :returns: fires when the server has read that, or the session has ended.
+        """
+        kept = self._kept.pop(tunnel)
+        number = kept.number
+        kept.reset()
+        if number:
+            del self._inSession[number]
+        return self._close(number) if number and self._kept else succeed(None)
+
+    def takeAll(self) -> list[Tunnel]:
+        """Let go of all tunnels, none of which is open."""
+        tunnels = list(self._kept)
+        self._kept.clear()
+        return tunnels
+
+    def takeOthers(self, first: KeptTunnel) -> list[Tunnel]:
+        """Let go of all tunnels but one; none of them is open."""
+        others = [tunnel for tunnel in self._kept if tunnel is not first.tunnel]
+        self._kept = {first.tunnel: first}
+        return others
+
+    def begin(self, control: Control) -> None:
+        """A session has begun in which any number of tunnels can be open: ask for them."""
+        self._control = control
+        for kept in list(self._kept.values()):
+            self._ask(kept)
+
+    def beginBase(self, kept: KeptTunnel) -> None:
+        """A session of the base protocol has begun, which has this tunnel."""
+        kept.number = BASE_TUNNEL
+        self._inSession[BASE_TUNNEL] = kept
+
+    def ended(self) -> None:
+        """The session has ended."""
+        self._control = None
+        self._numbers = count(BASE_TUNNEL)
+        self._inSession.clear()
+        closing, self._closing = self._closing, {}
+        for closed in closing.values():
+            closed.callback(None)
+        self.reset()
+
+    def reset(self) -> None:
+        """Do not ask for tunnels that wait for that."""
+        for kept in self._kept.values():
+            kept.reset()
+
+    def isWanted(self, number: int) -> bool:
+        """Whether a tunnel of the session is still wanted."""
+        return number in self._inSession
+
+    def opened(self, number: int, port: int, resume: str | None) -> Tunnel:
+        """A tunnel is up."""
+        kept = self._inSession[number]
+        kept.up = True
+        kept.policy.opened()
+        self.portOf(kept).opened(port, resume)
+        tunnel, had = kept.tunnel, kept.address
+        kept.address = hostPort(self._servers.current.address.host, port)
+        if had not in ("", kept.address):
+            self._sink.emit(AddressChanged(had, kept.address, tunnel.name, tunnel.label))
+        self._sink.emit(TunnelUp(kept.address, tunnel.name, new=kept.address != had))
+        tunnel.opened(port)
+        return tunnel
+
+    def closed(self, number: int, why: Exception | None) -> None:
+        """A tunnel is refused, or closed; None: on our request."""
+        if number in self._closing:
+            self._closing.pop(number).callback(None)
+        elif number in self._inSession:
+            self._lost(self._inSession[number], why or ServerLeft("it has closed the tunnel"))
+
+    def checkFailed(self, number: int, why: Exception) -> None:
+        """Visitors of a tunnel do not come through: open it again."""
+        kept = self._inSession[number]
+        if len(self._inSession) > 1:
+            self._close(number)
+        self._lost(kept, why)
+
+    def _ask(self, kept: KeptTunnel) -> None:
+        """Ask for a tunnel in the current session."""
+        assert self._control is not None
+        kept.retrying = None
+        kept.number = next(self._numbers)
+        self._inSession[kept.number] = kept
+        port = self.portOf(kept)
+        self._control.open(kept.number, port.wanted, port.resume, kept.tunnel.spec.rules)
+
+    def _close(self, number: int) -> Deferred[None]:
+        assert self._control is not None
+        closed: Deferred[None] = Deferred()
+        self._closing[number] = closed
+        self._control.close(number)
+        return closed
+
+    def _lost(self, kept: KeptTunnel, why: Exception) -> None:
+        """A tunnel was refused, or is not open any more: ask for it again later, or end a session without another."""
+        if len(self._inSession) == 1:
+            self._end(kept, why)
+            return
+        del self._inSession[kept.number]
+        up = kept.up
+        kept.reset()
+        if isinstance(why, Refusal) and self.portOf(kept).refused(why) and not up and self._reconnect:
+            self._sink.emit(PortGivenUp(self._servers.current.name, describe(why), kept.tunnel.label))
+            self._ask(kept)
+            return
+        server, stage = self._servers.current, Stage.TUNNEL if up else Stage.NO_TUNNEL
+        if up:
+            kept.policy.lost(why, keepsPort=False, servers=1)
+        verdict = verdictOn(why, first=False, wasUp=True, known=server.known)
+        failed = Failed(why, verdict, f"{stage.value} {server.name}: {describe(why)}", up)
+        follows = kept.policy.next(failed, servers=0 if verdict in FINAL else 1)
+        if isinstance(follows, Exception):
+            del self._kept[kept.tunnel]
+            self._gaveUp(kept.tunnel, follows)
+            return
+        self._sink.emit(lostEvent(server.name, stage, why, verdict, follows.delay, kept))
+        kept.retrying = self._reactor.callLater(follows.delay, self._ask, kept)
+
+
+def lostEvent(
+    server: str, stage: Stage, why: BaseException | None, verdict: Verdict, delay: float, kept: KeptTunnel | None
+) -> ServerLost:
+    """
+    Return the event that a server, or one of its tunnels, was lost.
+
+    :param kept: the only tunnel that it concerns, if it concerns one.
+    """
+    code = why.code if isinstance(why, Refusal) else ""
+    label = "" if kept is None else kept.tunnel.label
+    return ServerLost(server, stage, describe(why), code, verdict, delay, label)
