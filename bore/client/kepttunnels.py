@@ -104,7 +104,7 @@ class KeptTunnels:
         return len(self._kept)
 
     def __contains__(self, kept: KeptTunnel | None) -> bool:
-        return kept is not None and kept.tunnel in self._kept
+        return kept is not None and self._kept.get(kept.tunnel) is kept
 
     @property
     def only(self) -> KeptTunnel | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import uuid4
 
 from bore.client.reasons import ExtensionNeeded
@@ -73,3 +74,14 @@ class BaseTests(ManyCase):
         self.lose(protocol)
         self.assertEqual(self.owner.handedOver, [])
         self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_aFirstThatIsWantedOtherwiseIsNotTheOneThatWasAskedFor(self) -> None:
+        protocol, transport = self.connect()
+        self.successResultOf(self.link.remove(self.tunnels[0]))
+        self.tunnels[0].change(replace(self.tunnels[0].spec, port=9009))
+        self.link.tunnels.add(self.tunnels[0])
+        self.receive(protocol, Hello(20000))
+        self.assertTrue(transport.aborted)
+        self.lose(protocol)
+        self.assertNoResult(self.tunnels[0].whenOpened())
+        self.assertEqual(self.owner.handedOver, [])
