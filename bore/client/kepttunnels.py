@@ -139,7 +139,6 @@ class KeptTunnels:
         """Keep one more tunnel open."""
         kept = self._kept[tunnel] = KeptTunnel(tunnel, self._policies())
         if self._control is not None:
-            self.portOf(kept).recall()
             self._ask(kept)
 
     def remove(self, tunnel: Tunnel) -> Deferred[None]:
@@ -232,6 +231,7 @@ class KeptTunnels:
         kept.number = next(self._numbers)
         self._inSession[kept.number] = kept
         port = self.portOf(kept)
+        port.recall()  # unless it was here when the attempt to connect began, nothing is known of it yet
         self._control.open(kept.number, port.wanted, port.resume, kept.tunnel.spec.rules)
 
     def _close(self, number: int) -> Deferred[None]:

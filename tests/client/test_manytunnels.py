@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import cast
 from uuid import uuid4
 
 from twisted.internet.error import ConnectionLost
 
 from bore.client.reasons import CheckFailed
+from bore.client.state import Remembered
 from bore.client.target import Target
+from bore.client.tunnel import Tunnel
 from bore.client.tunnelspec import TunnelSpec
+from bore.streams.reactor import IReactor
 from bore.wire.errors import PortForbidden, PortNotAllowed, TakenOver
 from bore.wire.extension import Close, Closed, Extended, Goodbye, Open, Opened, Refused, Visitor, encode, markedHello
 from tests.client.case import tunnelOf
 from tests.client.manycase import IN_USE, TOKENS, ManyCase
+from tests.client.test_publicport import FakeMemory
 
 
 class SessionTests(ManyCase):
@@ -165,10 +170,14 @@ class ChangeTests(ManyCase):
     def test_oneMoreWaitsForTheAnswerOfTheServer(self) -> None:
         protocol, transport = self.connect()
         transport.takeWritten()
-        self.link.tunnels.add(tunnelOf(self.reactor, self.sink, TunnelSpec(Target(8003), name="d")))
+        memory = FakeMemory(Remembered(20007, TOKENS[3]))
+        spec = TunnelSpec(Target(8003), name="d")
+        more = Tunnel(cast(IReactor, self.reactor), spec, lambda spec, server: memory, self.sink)
+        self.link.tunnels.add(more)
         self.assertEqual(transport.takeWritten(), b"")
         self.hear(protocol, Extended(1))
-        self.assertEqual(len(self.asked(transport)), 4)
+        frames = self.asked(transport)
+        self.assertEqual((len(frames), frames[3] + b"\0"), (4, encode(Open(4, 20007, TOKENS[3]))))
 
     def test_oneThatIsRemovedIsGivenBack(self) -> None:
         protocol, transport = self.session()
