@@ -85,8 +85,8 @@ class Link(Interface):
     def opened(self, number: int, port: int, resume: str | None) -> Tunnel | None:
         """A tunnel is up. Returns it; None if it is not wanted any more."""
 
-    def checked(self) -> None:
-        """A check has shown that visitors come through."""
+    def checked(self, number: int) -> None:
+        """A check has shown that visitors of a tunnel come through."""
 
     def ending(self, why: Exception) -> None:
         """The connection is about to be cut, for this reason."""
@@ -234,7 +234,7 @@ class ControlProtocol(Protocol):
         session.opened(number, tunnel, port)
         if link.settings.checkEvery:
             failed = partial(self._checkFailed, number)
-            session.check(number, link.settings.checkEvery, link.checked, failed)
+            session.check(number, link.settings.checkEvery, partial(link.checked, number), failed)
         keep, agreed = link.settings.lanes, self._agreed
         if agreed.lane is not None:
             session.openLanes(agreed.lane, min(keep, agreed.maxLanes or keep))  # the server would close more when idle

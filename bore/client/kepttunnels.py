@@ -217,6 +217,10 @@ class KeptTunnels:
         elif number in self._inSession:
             self._lost(self._inSession[number], why or ServerLeft("it has closed the tunnel"))
 
+    def checked(self, number: int) -> None:
+        """A check has shown that visitors of a tunnel come through."""
+        self._inSession[number].policy.checked()
+
     def checkFailed(self, number: int, why: Exception) -> None:
         """Visitors of a tunnel do not come through: open it again."""
         kept = self._inSession[number]

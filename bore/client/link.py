@@ -196,9 +196,10 @@ class ServerLink:
             self._stay()
         return self.tunnels.opened(number, port, resume)
 
-    def checked(self) -> None:
-        """A check has shown that visitors come through."""
+    def checked(self, number: int) -> None:
+        """A check has shown that visitors of a tunnel come through."""
         self._policy.checked()
+        self.tunnels.checked(number)
 
     def ending(self, why: Exception) -> None:
         """The connection is about to be cut, for this reason."""

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from twisted.internet.error import ConnectionLost
 
+from bore.client.control import ControlProtocol
 from bore.client.reasons import CheckFailed
 from bore.client.state import Remembered
 from bore.client.target import Target
@@ -15,6 +16,7 @@ from bore.client.tunnelspec import TunnelSpec
 from bore.streams.reactor import IReactor
 from bore.wire.errors import PortForbidden, PortNotAllowed, TakenOver
 from bore.wire.extension import Close, Closed, Extended, Goodbye, Open, Opened, Refused, Visitor, encode, markedHello
+from bore.wire.messages import Heartbeat
 from tests.client.case import tunnelOf
 from tests.client.manycase import IN_USE, TOKENS, ManyCase
 from tests.client.test_publicport import FakeMemory
@@ -154,6 +156,26 @@ class RefusedTests(ManyCase):
         self.reactor.advance(1.1)
         self.assertEqual(transport.takeWritten(), encode(Open(4, 9001, TOKENS[1])))
         self.assertFalse(transport.aborted)
+
+    def test_checksOfOneThatFailNowAndThenAreNotFailuresInARow(self) -> None:
+        self.make(exitAfterFailures=2)
+        protocol, transport = self.session()
+        for number, again in ((2, 4), (4, 5), (5, 6)):
+            self.live(protocol, 70)
+            self.link.checked(number)
+            self.link.tunnels.checkFailed(number, CheckFailed("visitors do not come through"))
+            self.assertNoResult(self.tunnels[1].whenGaveUp())
+            self.hear(protocol, Closed(number))
+            transport.takeWritten()
+            self.live(protocol, 2)
+            self.assertIn(encode(Open(again, 9001, TOKENS[1])), transport.takeWritten())
+            self.hear(protocol, Opened(again, 9001, TOKENS[1], 60))
+
+    def live(self, protocol: ControlProtocol, seconds: int) -> None:
+        """The server sends heartbeats."""
+        for _ in range(seconds):
+            self.reactor.advance(1)
+            self.receive(protocol, Heartbeat())
 
 
 class ChangeTests(ManyCase):
