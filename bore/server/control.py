@@ -138,16 +138,14 @@ class ControlProtocol(Protocol):
 
     def tunnelOpened(self, number: int, tunnel: Tunnel) -> None:
         assert self._session is not None
-        if not self._produces:
-            prepareControl(self.transport.getHandle(), PEER_TIMEOUT if self.extended else BASE_TIMEOUT)
-            self.transport.registerProducer(self, True)
-            self._produces = True
+        self._produce()
         self.transport.bufferSize = _BUFFER + _BUFFER_PER_TUNNEL * (len(self._session.tunnels) - 1)
         grant = tunnel.grant
         self.transport.write(self._wire.opened(number, grant.port, grant.token, self._context.settings.lease))
 
     def tunnelRefused(self, number: int, refusal: Refusal) -> None:
         if self.extended:
+            self._produce()
             self.transport.write(self._wire.refused(number, refusal))
             self._tunnelGone()
         else:
@@ -326,6 +324,13 @@ class ControlProtocol(Protocol):
             self._session.close(error)
         self._stopProducing()
         self._close()
+
+    def _produce(self) -> None:
+        """From the first answer on, bound what waits to be written, and the time for which the peer may be dead."""
+        if not self._produces:
+            prepareControl(self.transport.getHandle(), PEER_TIMEOUT if self.extended else BASE_TIMEOUT)
+            self.transport.registerProducer(self, True)
+            self._produces = True
 
     def _stopProducing(self) -> None:
         """Have nothing to do with the transport's buffer any more: a transport that has a producer would not close."""

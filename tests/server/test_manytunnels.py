@@ -158,6 +158,13 @@ class EmptyTests(SessionCase):
         sessions = [self.refused() for _ in range(5)]
         self.assertEqual([transport.disconnecting for _, transport in sessions], [True, True, False, False, False])
 
+    def test_aClientThatReadsNoRefusalIsDropped(self) -> None:
+        protocol, transport = self.refused()
+        self.assertIs(transport.producer, protocol, "it is asked when too much waits to be written")
+        protocol.pauseProducing()
+        self.assertTrue(transport.aborted)
+        self.lose(protocol)
+
     def test_oneWithATunnelIsNotAmongThem(self) -> None:
         _, transport, _ = self.session()
         for _ in range(5):
