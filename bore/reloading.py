@@ -101,10 +101,12 @@ class Reloading(MultiService, Generic[C]):
     def _look(self) -> None:
         self._looking = None
         seen, self._seen = self._seen, _stampOf(self._file.path)
-        if self._seen == seen != self._loaded and seen is not None:
-            self.reload()
-        if self._looking is None:
-            self._lookLater()
+        try:
+            if self._seen == seen != self._loaded and seen is not None:
+                self.reload()
+        finally:  # whatever a file does to the program, the next one is read
+            if self._looking is None:
+                self._lookLater()
 
 
 def _stampOf(file: Path) -> tuple[int, ...] | None:

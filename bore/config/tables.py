@@ -26,7 +26,7 @@ from bore.system.privatefiles import SETTINGS, NotPrivate, checkPrivate
 Keys: TypeAlias = Mapping[Option[object], object]
 
 #: In bytes; a thousand tunnels take a tenth of it.
-_LONGEST: Final = 1 << 20
+LONGEST: Final = 1 << 20
 
 #: The table whose entries are tunnels.
 TUNNEL: Final = "tunnel"
@@ -116,6 +116,10 @@ def readFile(path: Path, vocabulary: Vocabulary) -> SettingsFile:
         reason = _PLACE.sub("", str(e))
         place = text.count("\n") + 1 if line is None or line[1] is None else int(line[1])
         raise badFile(path, [Mistake((), f"not valid TOML: {reason}", place)]) from None
+    except RecursionError:
+        raise badFile(path, [Mistake((), "has brackets nested too deeply: no key needs more than one pair")]) from None
+    except ValueError:  # int refuses a text with thousands of digits (sys.set_int_max_str_digits)
+        raise badFile(path, [Mistake((), "has a number with thousands of digits: no key needs more than 8")]) from None
     file = SettingsFile(path, text)
     folder = path.absolute().parent
     tunnels = content.pop(TUNNEL, {}) if vocabulary.tunnel else {}
@@ -151,10 +155,11 @@ def _read(path: Path) -> tuple[str, str | None]:
                 checkPrivate(path, opened, SETTINGS)
             except NotPrivate as e:
                 objection = str(e)
-            data = opened.read(_LONGEST + 1)
-        if len(data) > _LONGEST:
-            raise badFile(path, [Mistake((), f"must have at most {_LONGEST} bytes")])
-        return data.decode().replace("\r\n", "\n"), objection
+            data = opened.read(LONGEST + 1)
+        if len(data) > LONGEST:
+            raise badFile(path, [Mistake((), f"must have at most {LONGEST} bytes")])
+        # Editors on Windows may begin a file with a byte order mark.
+        return data.decode("utf-8-sig").replace("\r\n", "\n"), objection
     except OSError as e:
         raise badFile(path, [Mistake((), f"cannot be read ({e.strerror})")]) from None
     except UnicodeDecodeError as e:

@@ -69,9 +69,18 @@ def check(command: CheckCommand) -> str:
 
 
 def _isServers(file: Path) -> bool:
-    """Return whether more keys of a file are a server's than a client's."""
+    """
+    Return whether more keys of a file are a server's than a client's.
+
+    :raises UsageError: if the file can be read only once, and its settings are still to be read.
+    """
+    from bore.config.tables import LONGEST
+
+    if file.exists() and not file.is_file() and not file.is_dir():
+        raise UsageError(f"{file} is a pipe or a device, which is read only once: give --client or --server as well")
     try:
-        keys = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        with open(file, "rb") as opened:
+            keys = tomllib.loads(opened.read(LONGEST).decode("utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
         return False  # the mistake is the same in either
     return sum(map(isServerKey, keys)) > sum(map(isClientKey, keys))

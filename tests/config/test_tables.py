@@ -150,9 +150,15 @@ class MistakesTests(TablesCase):
             ("a = [\n1,\n", ":3: not valid TOML: Invalid value"),
             ("a = 1\n\na = 2", ":3: not valid TOML: Cannot overwrite a value"),
             (b"a = 1\nb = '\xff'", ":2: is not UTF-8 text"),
+            (b"\xef\xbb\xbfa = 1\nb = '\xff'", ":2: is not UTF-8 text"),
             ("#" * (1 << 20) + "#", ": must have at most 1048576 bytes"),
+            ("a = " + "[" * 9999, ": has brackets nested too deeply: no key needs more than one pair"),
+            ("a = " + "9" * 9999, ": has a number with thousands of digits: no key needs more than 8"),
         ):
             self.assertEqual(self.mistakes(text), [mistake])
+
+    def test_aByteOrderMarkIsIgnored(self) -> None:
+        self.assertEqual(self.read("\ufeffnames = 'a'").keys, {NAMES: ("a",)})
 
     def test_aFileThatCannotBeReadIsRefused(self) -> None:
         for path, reason in ((self.path, "No such file or directory"), (self.path.parent, "Is a directory")):

@@ -148,6 +148,14 @@ class WatchTests(ReloadingCase):
         self.look(2)
         self.assertEqual(self.applied, [5])
 
+    def test_anErrorOfTheProgramDoesNotEndIt(self) -> None:
+        self.write("")
+        self.look()
+        self.assertRaises(ValueError, self.look)
+        self.write("4 watch")
+        self.look(2)
+        self.assertEqual(self.applied, [4])
+
     def test_itEndsAndBeginsWithTheKey(self) -> None:
         self.write("2")
         self.look(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, cast
@@ -115,6 +116,21 @@ class CheckTests(FileCase):
             with self.assertRaises(BadFile) as caught:
                 self.check(text, *words)
             self.assertIn(expected, str(caught.exception))
+
+    def test_ofAPipeTheKindHasToBeGiven(self) -> None:
+        """It is read only once."""
+        line = checkCommand("bore check")
+        with self.assertRaises(UsageError) as caught:
+            check(line.parse(["/dev/null"], {}))
+        self.assertIn("--client or --server", str(caught.exception))
+        self.assertEqual(check(line.parse(["/dev/null", "--server"], {})), "a server's file")
+
+    if os.name != "posix":
+        test_ofAPipeTheKindHasToBeGiven.skip = "there is no /dev here"  # type: ignore[attr-defined]
+
+    def test_whatTOMLCannotHoldIsAMistake(self) -> None:
+        for text in ("lease = " + "[" * 9999, "lease = " + "9" * 9999):
+            self.assertRaises(BadFile, self.check, text)
 
     def test_aFileHasToBeNamed(self) -> None:
         line = checkCommand("bore check")
