@@ -118,7 +118,7 @@ class LanePool:
     def close(self) -> None:
         """Close idle lanes, and the others when their visitors have left: the session is over."""
         self._open = False
-        self._nextVisitor = _none  # the lanes in use keep the pool, which keeps nothing else of the session
+        self._nextVisitor, self._owns = _none, _no  # lanes in use keep the pool, which keeps nothing of the session
         while self._idle:
             self._take(next(reversed(self._idle))).end(reset=False)
 
@@ -193,6 +193,11 @@ class LanePool:
 
 def _none() -> None:
     """Replace a callback whose owner is gone."""
+
+
+def _no(visitor: Visitor) -> bool:
+    """Replace a callback whose owner is gone."""
+    return False
 
 
 class LanePools:
