@@ -11,8 +11,9 @@ from typing import Any, get_args, get_type_hints
 from twisted.trial.unittest import SynchronousTestCase
 
 import bore.events
-from bore.events import Event, Sink, VisitorEvent, client, fact, server
+from bore.events import Event, Sink, VisitorEvent, client, server
 from bore.logs import observers
+from bore.wire.values import value
 
 
 def eventsIn(*modules: ModuleType) -> list[type[Event]]:
@@ -32,7 +33,7 @@ ALL = eventsIn(bore.events, server, client)
 VALUES = (str, int, float, bool, type(None), enum.Enum, Exception)
 
 
-@fact
+@value
 class Thing(Event):
     """Something that happens."""
 
@@ -40,7 +41,7 @@ class Thing(Event):
     text: str = "none"
 
 
-@fact
+@value
 class Detail(VisitorEvent):
     """Something that happens to a visitor."""
 
@@ -52,7 +53,7 @@ class VocabularyTests(SynchronousTestCase):
         self.assertGreater(len(ALL), 50)
         for each in ALL:
             self.assertTrue(is_dataclass(each) and "__slots__" in vars(each), each)
-            made = object.__new__(each)
+            made: Any = object.__new__(each)
             self.assertFalse(hasattr(made, "__dict__"), each)
             with self.assertRaises((FrozenInstanceError, TypeError)):
                 made.anything = 1
@@ -84,7 +85,7 @@ class VocabularyTests(SynchronousTestCase):
         taken = observers.RESERVED
         self.assertLessEqual({"time", "level", "source", "message", "format", "system", "announce"}, taken)
         for each in ALL:
-            self.assertEqual({field.name for field in fields(each)} & taken, set(), each.__name__)  # type: ignore[arg-type]
+            self.assertEqual({field.name for field in fields(each)} & taken, set(), each.__name__)
 
 
 class SinkTests(SynchronousTestCase):

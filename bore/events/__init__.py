@@ -12,74 +12,18 @@ in bytes. Faults of the program itself are not events: they are logged with thei
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import MISSING, FrozenInstanceError, dataclass, fields
 from enum import Enum
-from typing import Any, Final, NoReturn, TypeAlias, TypeVar, cast, dataclass_transform
+from typing import Any, TypeAlias, cast
 
-_Fact = TypeVar("_Fact", bound="Event")
+from bore.wire.values import value
 
 
+@value
 class Event:
-    """
-    A fact. Its class is a frozen dataclass, made by :func:`fact`; the methods stand here, once for all.
-
-    :raises TypeError: when a field is missing, given twice, or unknown.
-    """
-
-    __slots__ = ()
-    __match_args__ = ()
-
-    def __init__(self, *values: object, **named: object) -> None:
-        names: tuple[str, ...] = self.__match_args__
-        if named or len(values) != len(names):
-            values = _complete(self, values, named)
-        for name, value in zip(names, values, strict=False):
-            _set(self, name, value)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise FrozenInstanceError(f"cannot assign to field {name!r}")
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in _namesOf(self))})"
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and fieldsOf(other) == fieldsOf(self)
-
-    def __hash__(self) -> int:
-        return hash((type(self), *fieldsOf(self).values()))
+    """A fact."""
 
 
-_set: Final = object.__setattr__
-
-
-def _namesOf(event: Event) -> tuple[str, ...]:
-    return event.__match_args__
-
-
-def _complete(event: Event, values: tuple[object, ...], named: dict[str, object]) -> tuple[object, ...]:
-    """The values of all fields, in their order: those that were given by position or by name, and defaults."""
-    names = _namesOf(event)
-    given: dict[str, Any] = {each.name: each.default for each in fields(cast(Any, event))} if names else {}
-    given.update(zip(names, values, strict=False))
-    given.update(named)
-    if len(values) > len(names) or len(given) > len(names) or not named.keys().isdisjoint(names[: len(values)]):
-        raise TypeError(f"{type(event).__name__} has the fields {', '.join(names)}: got {values} and {named}")
-    for name, value in given.items():
-        if value is MISSING:
-            raise TypeError(f"{type(event).__name__} needs a value for {name}")
-    return tuple(given.values())
-
-
-@dataclass_transform(frozen_default=True)
-def fact(cls: type[_Fact]) -> type[_Fact]:
-    """
-    Make a dataclass of an event.
-
-    The methods that :func:`dataclasses.dataclass` writes take 10 KiB of memory for each class, and there are dozens.
-    """
-    return dataclass(init=False, repr=False, eq=False, slots=True)(cls)
-
-
+@value
 class VisitorEvent(Event):
     """
     A step of a single visitor or lane.
@@ -87,12 +31,11 @@ class VisitorEvent(Event):
     There are thousands of them per second, so they are only made if :attr:`Sink.visitors` says that they are wanted.
     """
 
-    __slots__ = ()
-
 
 def fieldsOf(event: Event) -> dict[str, object]:
     """The fields of an event by name, for people and programs: enumerations as their values."""
-    values = [(name, getattr(event, name)) for name in _namesOf(event)]
+    names: tuple[str, ...] = cast(Any, event).__match_args__
+    values = [(name, getattr(event, name)) for name in names]
     return {name: value.value if isinstance(value, Enum) else value for name, value in values}
 
 
@@ -148,17 +91,17 @@ class VisitorEnd(Enum):
     FAILED = "the system could not serve it"
 
 
-@fact
+@value
 class ShortSecret(Event):
     """The secret is short enough to be guessed from recorded traffic."""
 
 
-@fact
+@value
 class NothingToReload(Event):
     """The program was told to read its files again, and it has none."""
 
 
-@fact
+@value
 class SettingsReloaded(Event):
     """
     The settings file was read again.
@@ -171,7 +114,7 @@ class SettingsReloaded(Event):
     changes: str
 
 
-@fact
+@value
 class SettingsMistake(Event):
     """
     There is a mistake in a settings file that was read again.
@@ -182,7 +125,7 @@ class SettingsMistake(Event):
     mistake: str
 
 
-@fact
+@value
 class SettingsKept(Event):
     """
     The settings stay as they are, because the file that was read again has mistakes.
@@ -193,7 +136,7 @@ class SettingsKept(Event):
     file: str
 
 
-@fact
+@value
 class RestartNeeded(Event):
     """
     A settings file has other values than those in effect for keys that cannot change while the program runs.
@@ -204,6 +147,6 @@ class RestartNeeded(Event):
     keys: str
 
 
-@fact
+@value
 class Stopped(Event):
     """The program stops. Events of what is still open may follow."""

@@ -19,19 +19,20 @@ from __future__ import annotations
 
 from enum import Enum
 
-from bore.events import Event, VisitorEnd, VisitorEvent, fact
+from bore.events import Event, VisitorEnd, VisitorEvent
+from bore.wire.values import value
 
 # The server.
 
 
-@fact
+@value
 class Connected(Event):
     """There is a control connection."""
 
     server: str
 
 
-@fact
+@value
 class ServerTrusted(Event):
     """
     What the server has shown inside TLS was accepted, for a reason that was not reported before.
@@ -45,7 +46,7 @@ class ServerTrusted(Event):
     why: str
 
 
-@fact
+@value
 class ServerNew(Event):
     """
     Nothing was known of the server, and nothing has vouched for it: it is trusted on first use.
@@ -57,7 +58,7 @@ class ServerNew(Event):
     key: str
 
 
-@fact
+@value
 class ServerRemembered(Event):
     """
     The key of a server was written down.
@@ -69,7 +70,7 @@ class ServerRemembered(Event):
     path: str
 
 
-@fact
+@value
 class ServerNotRemembered(Event):
     """
     The key of a server could not be written down.
@@ -101,7 +102,7 @@ class Verdict(Enum):
     DROP_FOR_GOOD = "it is not tried again"
 
 
-@fact
+@value
 class ServerLost(Event):
     """
     A server cannot be reached, gives no tunnel, or was lost, and there will be another attempt, here or elsewhere.
@@ -119,7 +120,7 @@ class ServerLost(Event):
     tunnel: str = ""
 
 
-@fact
+@value
 class PortGivenUp(Event):
     """The public port that the client had cannot be had back; the client asks for any other at once."""
 
@@ -128,7 +129,7 @@ class PortGivenUp(Event):
     tunnel: str = ""
 
 
-@fact
+@value
 class TunnelGivenUp(Event):
     """The client makes no further attempt to open one of several tunnels."""
 
@@ -137,14 +138,14 @@ class TunnelGivenUp(Event):
     why: str
 
 
-@fact
+@value
 class GaveUp(Event):
     """The client makes no further attempt. The reason is the first one, if there are several tunnels."""
 
     why: str
 
 
-@fact
+@value
 class MessageIgnored(Event):
     """
     The server has sent a message that has no meaning where it came. It is emitted each time.
@@ -156,7 +157,7 @@ class MessageIgnored(Event):
     text: str
 
 
-@fact
+@value
 class ConnectionAstray(Event):
     """A connection beside the control connection led to another server, and was closed. It is emitted each time."""
 
@@ -167,7 +168,7 @@ class ConnectionAstray(Event):
 # The tunnel.
 
 
-@fact
+@value
 class TunnelUp(Event):
     """
     The tunnel is up.
@@ -180,7 +181,7 @@ class TunnelUp(Event):
     new: bool
 
 
-@fact
+@value
 class AddressChanged(Event):
     """
     The public address is another one than before.
@@ -194,7 +195,7 @@ class AddressChanged(Event):
     tunnel: str = ""
 
 
-@fact
+@value
 class CheckFailed(Event):
     """
     A visit of the public port by the client itself did not come through.
@@ -221,7 +222,7 @@ class StateTrouble(Enum):
     UNUSABLE = "it cannot be used"
 
 
-@fact
+@value
 class StateFileFailed(Event):
     """The file with the public port cannot be used; the tunnel is up without it. It is emitted once for each reason."""
 
@@ -230,7 +231,7 @@ class StateFileFailed(Event):
     reason: str
 
 
-@fact
+@value
 class StateFileTaken(Event):
     """Another client of the same server and the same local service uses the file with the public port."""
 
@@ -241,7 +242,7 @@ class StateFileTaken(Event):
 # Visitors.
 
 
-@fact
+@value
 class UploadsUnlimited(Event):
     """
     What visitors send to the local service of a tunnel is not limited by its bandwidth, as the system cannot do that.
@@ -252,7 +253,7 @@ class UploadsUnlimited(Event):
     local: str
 
 
-@fact
+@value
 class LocalUnreachable(Event):
     """A visitor was closed, as the local service could not be reached. It is emitted each time."""
 
@@ -260,14 +261,14 @@ class LocalUnreachable(Event):
     error: str
 
 
-@fact
+@value
 class LocalReached(Event):
     """The local service was reached for a visitor, for the first time since it could not be."""
 
     local: str
 
 
-@fact
+@value
 class VisitorUnaccepted(Event):
     """A visitor was lost, as no connection to the server could be made for it. It is emitted each time."""
 
@@ -282,7 +283,7 @@ class TurnedAway(Enum):
     TOO_MANY_WAITING = "as many visitors wait to be connected as may"
 
 
-@fact
+@value
 class VisitorRefused(Event):
     """
     A visitor was turned away, or not taken at all.
@@ -296,14 +297,14 @@ class VisitorRefused(Event):
     tunnel: str = ""
 
 
-@fact
+@value
 class VisitorNotUnderstood(Event):
     """The server has sent a visitor on a lane, and has described it in a way that cannot be read."""
 
     error: str
 
 
-@fact
+@value
 class NoDescriptors(Event):
     """
     There is no descriptor for a visitor: new ones wait until others leave. It is emitted each time.
@@ -314,7 +315,7 @@ class NoDescriptors(Event):
     limit: int
 
 
-@fact
+@value
 class LaneFailed(Event):
     """A lane could not be opened. It is emitted each time."""
 
@@ -322,7 +323,7 @@ class LaneFailed(Event):
     error: str
 
 
-@fact
+@value
 class VisitorCame(VisitorEvent):
     """
     A visitor came to this client.
@@ -335,7 +336,7 @@ class VisitorCame(VisitorEvent):
     lane: int | None
 
 
-@fact
+@value
 class VisitorUnserved(VisitorEvent):
     """A visitor could not be connected with the local service, or not with the server."""
 
@@ -344,7 +345,7 @@ class VisitorUnserved(VisitorEvent):
     error: str
 
 
-@fact
+@value
 class VisitorServed(VisitorEvent):
     """A visitor is joined with the local service."""
 
@@ -352,7 +353,7 @@ class VisitorServed(VisitorEvent):
     local: str
 
 
-@fact
+@value
 class VisitorLeft(VisitorEvent):
     """
     A visitor was closed.
@@ -370,7 +371,7 @@ class VisitorLeft(VisitorEvent):
     reason: VisitorEnd
 
 
-@fact
+@value
 class LaneOpened(VisitorEvent):
     """There is a new lane."""
 
@@ -378,7 +379,7 @@ class LaneOpened(VisitorEvent):
     lane: int
 
 
-@fact
+@value
 class LaneClosed(VisitorEvent):
     """A lane is closed."""
 

@@ -20,8 +20,9 @@ from __future__ import annotations
 
 from enum import Enum
 
-from bore.events import Event, VisitorEnd, VisitorEvent, fact
+from bore.events import Event, VisitorEnd, VisitorEvent
 from bore.wire.errors import ProtocolViolation, Refusal
+from bore.wire.values import value
 
 
 class Admission(Enum):
@@ -32,7 +33,7 @@ class Admission(Enum):
     SECRET = "anyone with the secret"  # noqa: S105
 
 
-@fact
+@value
 class Listening(Event):
     """
     The server listens on a control port.
@@ -52,7 +53,7 @@ class Listening(Event):
     admission: Admission
 
 
-@fact
+@value
 class FarewellUnread(Event):
     """Not every client has read in time that the server stops."""
 
@@ -60,7 +61,7 @@ class FarewellUnread(Event):
 # The certificate.
 
 
-@fact
+@value
 class CertificateRead(Event):
     """
     There is a new TLS certificate for the clients that connect from now on.
@@ -71,7 +72,7 @@ class CertificateRead(Event):
     fingerprint: str
 
 
-@fact
+@value
 class CertificateUnchanged(Event):
     """
     The files of the TLS certificate were read again on request, and hold the same.
@@ -82,14 +83,14 @@ class CertificateUnchanged(Event):
     fingerprint: str
 
 
-@fact
+@value
 class CertificateNotRead(Event):
     """The files of the TLS certificate cannot be used; the former certificate stays in use."""
 
     error: str
 
 
-@fact
+@value
 class AuthoritiesRead(Event):
     """
     The certificates of clients have to be signed by other authorities from now on.
@@ -103,7 +104,7 @@ class AuthoritiesRead(Event):
 # Connections to the control port that do not become sessions.
 
 
-@fact
+@value
 class ConnectionRefused(Event):
     """
     A connection was closed, and its client told why.
@@ -116,7 +117,7 @@ class ConnectionRefused(Event):
     error: Refusal
 
 
-@fact
+@value
 class ConnectionClosed(Event):
     """A connection was closed without an answer, as its peer broke the protocol."""
 
@@ -125,7 +126,7 @@ class ConnectionClosed(Event):
     error: ProtocolViolation
 
 
-@fact
+@value
 class HandshakeFailed(Event):
     """A TLS handshake has failed."""
 
@@ -134,7 +135,7 @@ class HandshakeFailed(Event):
     error: str
 
 
-@fact
+@value
 class HandshakeTimedOut(Event):
     """A TLS handshake was not complete in time."""
 
@@ -142,7 +143,7 @@ class HandshakeTimedOut(Event):
     network: str
 
 
-@fact
+@value
 class FirstMessageTimedOut(Event):
     """
     A connection was closed, as its client has not said in time what it is for.
@@ -166,7 +167,7 @@ class Loss(Enum):
     NOT_READING = "does not read its control connection and is dropped"
 
 
-@fact
+@value
 class SessionOpened(Event):
     """
     A client has been admitted, and has a tunnel.
@@ -179,7 +180,7 @@ class SessionOpened(Event):
     extended: bool
 
 
-@fact
+@value
 class SessionLost(Event):
     """A session has ended without a farewell."""
 
@@ -188,7 +189,7 @@ class SessionLost(Event):
     why: Loss
 
 
-@fact
+@value
 class SessionClosed(Event):
     """
     A session has ended in order.
@@ -217,7 +218,7 @@ class TunnelEnd(Enum):
     STOPPED = "the server stops"
 
 
-@fact
+@value
 class TunnelClaimed(Event):
     """
     A client asks for a tunnel. :class:`TunnelOpened`, :class:`TunnelBack` or :class:`TunnelRefused` is the answer,
@@ -231,7 +232,7 @@ class TunnelClaimed(Event):
     asked: int
 
 
-@fact
+@value
 class TunnelRefused(Event):
     """
     A client does not get the tunnel that it has asked for.
@@ -246,7 +247,7 @@ class TunnelRefused(Event):
     error: Refusal
 
 
-@fact
+@value
 class TunnelOpened(Event):
     """A tunnel is open for the first time."""
 
@@ -255,7 +256,7 @@ class TunnelOpened(Event):
     network: str
 
 
-@fact
+@value
 class TunnelLost(Event):
     """
     A tunnel has lost its session.
@@ -270,7 +271,7 @@ class TunnelLost(Event):
     seconds: int
 
 
-@fact
+@value
 class TunnelTaken(Event):
     """A session has lost a tunnel to another session, in which its client has resumed it, or for another client."""
 
@@ -279,7 +280,7 @@ class TunnelTaken(Event):
     network: str
 
 
-@fact
+@value
 class TunnelBack(Event):
     """A tunnel has a session again, or a new one of the same client."""
 
@@ -288,7 +289,7 @@ class TunnelBack(Event):
     network: str
 
 
-@fact
+@value
 class TunnelClosed(Event):
     """A tunnel is closed, and its port is free."""
 
@@ -309,7 +310,7 @@ class TurnedAway(Enum):
     NO_CLIENT = "the client is away, and visitors may not wait for it"
 
 
-@fact
+@value
 class VisitorRefused(Event):
     """
     A visitor was closed as soon as it came.
@@ -323,7 +324,7 @@ class VisitorRefused(Event):
     limit: int
 
 
-@fact
+@value
 class VisitorNotTaken(Event):
     """
     A visitor was closed, as no client has taken it in time.
@@ -336,7 +337,7 @@ class VisitorNotTaken(Event):
     seconds: float
 
 
-@fact
+@value
 class VisitorsHeldBack(Event):
     """
     A tunnel stops accepting visitors for a while; the kernel holds those that come.
@@ -348,14 +349,14 @@ class VisitorsHeldBack(Event):
     count: int
 
 
-@fact
+@value
 class VisitorsLetIn(Event):
     """A tunnel that held visitors back accepts them again."""
 
     port: int
 
 
-@fact
+@value
 class VisitorCame(VisitorEvent):
     """A visitor was accepted."""
 
@@ -364,7 +365,7 @@ class VisitorCame(VisitorEvent):
     visitor: str
 
 
-@fact
+@value
 class VisitorServed(VisitorEvent):
     """
     A visitor is joined with its client.
@@ -377,7 +378,7 @@ class VisitorServed(VisitorEvent):
     lane: int | None
 
 
-@fact
+@value
 class VisitorOffLane(VisitorEvent):
     """The lane that a visitor was on turned out to be dead; the visitor waits again, or is closed."""
 
@@ -385,7 +386,7 @@ class VisitorOffLane(VisitorEvent):
     port: int
 
 
-@fact
+@value
 class VisitorLeft(VisitorEvent):
     """
     A visitor was closed.
@@ -403,7 +404,7 @@ class VisitorLeft(VisitorEvent):
     reason: VisitorEnd
 
 
-@fact
+@value
 class LaneOpened(VisitorEvent):
     """A client has opened a lane."""
 
@@ -411,7 +412,7 @@ class LaneOpened(VisitorEvent):
     lane: int
 
 
-@fact
+@value
 class LaneClosed(VisitorEvent):
     """A lane is closed."""
 
@@ -431,7 +432,7 @@ class Limit(Enum):
     UNCLASSIFIED_PER_SOURCE = "connections from one address without a first message"
 
 
-@fact
+@value
 class LimitReached(Event):
     """
     Something was refused or closed, as there are as many as there may be. It is emitted each time.
@@ -446,7 +447,7 @@ class LimitReached(Event):
     network: str = ""
 
 
-@fact
+@value
 class NoDescriptors(Event):
     """
     There is no descriptor for a visitor: new ones are accepted when others leave. It is emitted each time.
@@ -457,7 +458,7 @@ class NoDescriptors(Event):
     limit: int
 
 
-@fact
+@value
 class AcceptFailed(Event):
     """
     The system has no descriptor or no memory for a new connection, which waits. It is emitted each time.

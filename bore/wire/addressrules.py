@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, TypeAlias
+
+from bore.wire.values import value
 
 #: A network, or a single address as a network with one address.
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -48,7 +49,7 @@ def _wrongBits(address: str) -> str:
     return f"must have a number of bits from 0 to {most} behind the /"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AddressRules:
     """
     Which addresses may visit. The order of the networks means nothing.

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from bore.wire import messages, serde
 from bore.wire.framing import encodeFrame
+from bore.wire.values import value
 
 #: A nonce, and a proof, in hex digits.
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BindingChallenge:
     """Server, first: requests the proof of the secret. The nonce is in hex digits."""
 
     nonce: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BindingProof:
     """Client, in answer: its nonce and its proof, in hex digits."""
 
@@ -29,7 +29,7 @@ class BindingProof:
     proof: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BindingAnswer:
     """Server, in answer: its own proof, in hex digits."""
 

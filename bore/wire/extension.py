@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 from uuid import UUID
 
@@ -21,6 +20,7 @@ from bore.wire.framing import encodeFrame
 from bore.wire.limits import HEARTBEAT_INTERVAL, IDLE_HEARTBEAT_INTERVAL, MAX_EXTENDED_FRAME
 from bore.wire.messages import Heartbeat, Hello
 from bore.wire.rulesmessage import Rules, rulesFrom, rulesText
+from bore.wire.values import value
 
 #: The last byte of a marked Hello, in front of the NUL.
 _MARK: Final = " "
@@ -29,14 +29,14 @@ _MARK: Final = " "
 Source: TypeAlias = tuple[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MarkedHello:
     """Client: a Hello with the mark, as a client sends it that knows the extension."""
 
     port: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Extended:
     """
     Server, in answer to a marked Hello: what belongs to the session, whatever tunnels it has.
@@ -55,7 +55,7 @@ class Extended:
     maxLanes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Open:
     """
     Client: requests a tunnel on this port (0: any). A session can have several.
@@ -69,7 +69,7 @@ class Open:
     resume: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Opened:
     """
     Server: a tunnel is open.
@@ -84,14 +84,14 @@ class Opened:
     lease: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Lane:
     """Client, on a connection of its own: opens a lane of the session with this token."""
 
     token: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Refused:
     """
     Server: a refusal.
@@ -107,14 +107,14 @@ class Refused:
     tunnel: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Close:
     """Client: gives a tunnel back on purpose. The visitors that are served stay. The answer is Closed."""
 
     tunnel: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Closed:
     """
     Server: a tunnel is closed, and the session goes on.
@@ -130,12 +130,12 @@ class Closed:
     retry: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Alive:
     """Client: the answer to each Heartbeat."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Visitor:
     """
     Server: a visitor waits for a data connection.
@@ -151,7 +151,7 @@ class Visitor:
     announced: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Goodbye:
     """Either side: ends the session on purpose. All its ports are free at once."""
 

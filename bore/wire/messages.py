@@ -7,55 +7,55 @@ The messages of the base protocol.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 from uuid import UUID
 
 from bore.wire import serde
 from bore.wire.framing import encodeFrame
+from bore.wire.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Challenge:
     """Server: requests the proof of the secret."""
 
     id: UUID
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Authenticate:
     """Client: the proof of the secret, as hex digits."""
 
     proof: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Hello:
     """Client: requests this port (0: any). Server: the tunnel is open, on this port."""
 
     port: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Heartbeat:
     """Server: a sign of life."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Connection:
     """Server: a visitor waits for a data connection."""
 
     id: UUID
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Accept:
     """Client, on a data connection: the bytes behind this message are the visitor's."""
 
     id: UUID
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Error:
     """Server: a refusal, with its reason. The server closes the connection then."""
 

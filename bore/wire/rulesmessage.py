@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
@@ -11,6 +10,7 @@ from bore.wire import serde
 from bore.wire.addressrules import AddressRules, Network, parseNetwork
 from bore.wire.framing import encodeFrame
 from bore.wire.limits import MAX_EXTENDED_FRAME
+from bore.wire.values import value
 
 #: The networks in the rules of one tunnel, at most: longer lists belong to the server, which reads them once.
 MAX_NETWORKS: Final = 512
@@ -19,7 +19,7 @@ MAX_NETWORKS: Final = 512
 _IN_FRAME: Final = 80
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rules:
     """
     Client: rules for the tunnel of the next Open. Several of these messages in front of one Open add up.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 from uuid import UUID
 
@@ -12,19 +11,20 @@ from bore.wire.extension import Source
 from bore.wire.limits import HEARTBEAT_INTERVAL, IDLE_HEARTBEAT_INTERVAL
 from bore.wire.messages import ServerMessage
 from bore.wire.refusals import refusalForCode
+from bore.wire.values import value
 
 #: The number of the tunnel of a session of the base protocol, which has one and no number for it.
 BASE_TUNNEL: Final = 1
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SendData:
     """Both sides: these bytes have to be sent to the peer."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SessionAsked:
     """
     Server: the connection is the control connection of a client of the extension.
@@ -33,7 +33,7 @@ class SessionAsked:
     """
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TunnelAsked:
     """
     Server: the connection is a control connection, and its client wants a tunnel on this port (0: any).
@@ -52,14 +52,14 @@ class TunnelAsked:
     rules: AddressRules = NO_RULES
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TunnelLeft:
     """Server: the client gives a tunnel back, or does not wait for it any more."""
 
     tunnel: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VisitorTaken:
     """
     Server: the connection is a data connection. From here on it belongs to this visitor.
@@ -71,7 +71,7 @@ class VisitorTaken:
     rest: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LaneOffered:
     """
     Server: the connection is a lane of the session with this token.
@@ -83,17 +83,17 @@ class LaneOffered:
     rest: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ClientAlive:
     """Server: the client has answered a heartbeat."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ClientLeft:
     """Server: the client has ended the session on purpose."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SessionOpened:
     """
     Client: the server knows the extension, and waits for tunnels to be asked for.
@@ -110,7 +110,7 @@ class SessionOpened:
     idleHeartbeat: float = IDLE_HEARTBEAT_INTERVAL
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TunnelOpened:
     """
     Client: the server listens on this port for us.
@@ -124,7 +124,7 @@ class TunnelOpened:
     resume: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TunnelRefused:
     """Client: a tunnel is refused, and the session goes on. The fields are those of Refused."""
 
@@ -139,7 +139,7 @@ class TunnelRefused:
         return refusalForCode(self.code, self.message, self.retry)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TunnelClosed:
     """
     Client: a tunnel is closed, and the session goes on. The fields are those of Closed.
@@ -158,17 +158,17 @@ class TunnelClosed:
         return None if self.code is None else refusalForCode(self.code, self.message or "", self.retry)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ServerProven:
     """Client: the server, inside TLS, has proved that it knows the secret."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ServerAlive:
     """Client: the server has sent a heartbeat."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VisitorCame:
     """
     Client: a visitor waits for a data connection with Accept and this id.
@@ -182,7 +182,7 @@ class VisitorCame:
     source: Source | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Unexpected:
     """Client: a message that means nothing here. The original ignores it, and so do we; the log should have a line."""
 

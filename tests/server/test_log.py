@@ -59,7 +59,7 @@ def samples(kind: type[object]) -> list[object]:
 def examples(kind: type[Event]) -> Iterator[Event]:
     """Events of one kind, with all that their fields may be."""
     hints = get_type_hints(kind)
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    names = [field.name for field in fields(kind)]
     choices = [[each for part in get_args(hints[name]) or (hints[name],) for each in samples(part)] for name in names]
     for values in itertools.product(*choices):
         yield kind(**dict(zip(names, values, strict=True)))
