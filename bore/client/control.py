@@ -127,7 +127,7 @@ class ControlProtocol(Protocol):
             self.end(peerError(sock, e))
             return
         connections = DataConnections(link.reactor, link.dialer(host, port, self._strayed), secret)
-        self._session = session = Session(link.reactor, link.visitors, connections, link.server, host)
+        self._session = session = Session(link.reactor, link.visitors, connections, link.server, host, self._wire.asks)
         self.transport.registerProducer(self, True)
         self.transport.write(self._wire.greeting())
         self._silence = Silence(link.reactor, session.sinceReceived, self._silent)
@@ -172,8 +172,8 @@ class ControlProtocol(Protocol):
     def close(self, number: int) -> None:
         """Give a tunnel back. Visitors that are served stay."""
         assert self._session is not None
-        self._session.closed(number)
         self.transport.write(self._wire.close(number))
+        self._session.closed(number)
 
     def leave(self) -> None:
         """End the session on purpose, so that the server need not wait for us."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 from uuid import UUID
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -24,6 +25,9 @@ from bore.streams.dial import TcpDialer
 from bore.streams.reactor import IReactor
 from bore.wire.extension import Source, Visitor
 
+#: Visitors on lanes, of tunnels that are not known to be up yet, that wait for that; further ones are refused.
+MAX_EARLY: Final = 64
+
 
 class Session:
     """
@@ -33,17 +37,26 @@ class Session:
     :param connections: makes further connections to the server.
     :param server: the server, as events name it.
     :param host: its IP address.
+    :param asks: whether a tunnel was asked for, and is not known to be up yet.
     """
 
     def __init__(
-        self, reactor: IReactor, visitors: Visitors, connections: DataConnections, server: str, host: str
+        self,
+        reactor: IReactor,
+        visitors: Visitors,
+        connections: DataConnections,
+        server: str,
+        host: str,
+        asks: Callable[[int], bool],
     ) -> None:
         self._reactor = reactor
         self._visitors = visitors
         self._connections = connections
         self._server = server
         self._host = host
+        self._asks = asks
         self._tunnels: dict[int, OpenTunnel] = {}
+        self._early: list[tuple[LaneHandle, Visitor]] = []  # on lanes, faster than the answer that their tunnel is up
         self._checks: dict[int, Check] = {}
         self._carrier = visitors.relay.lanes
         self._lanes: LanePool | None = None
@@ -55,6 +68,8 @@ class Session:
         :param number: its number in the session.
         """
         self._tunnels[number] = OpenTunnel(tunnel, self._connections, self._host, port)
+        if self._early:
+            self._lookAtEarly()
 
     def closed(self, number: int) -> None:
         """A tunnel is closed. Visitors that are served stay."""
@@ -62,6 +77,8 @@ class Session:
         check = self._checks.pop(number, None)
         if check is not None:
             check.stop()
+        if self._early:
+            self._lookAtEarly()
 
     def check(self, number: int, seconds: float, passed: Callable[[], None], failed: Callable[[str], None]) -> None:
         """Visit a tunnel's public port at an interval: see :class:`Check`."""
@@ -102,12 +119,16 @@ class Session:
             check.stop()
         if self._lanes is not None:
             self._lanes.close()
+        early, self._early = self._early, []
+        for lane, _ in early:
+            if not lane.closed:
+                lane.refuse()
 
     def _serve(self, lane: LaneHandle, visitor: Visitor) -> None:
         """Connect a visitor on a lane with the local service."""
         visitors, at = self._visitors, self._tunnels.get(visitor.tunnel)
-        if at is None:  # it was closed in the meantime
-            lane.refuse()
+        if at is None:
+            self._serveLater(lane, visitor)
             return
         at.tunnel.noticed()
         if not visitors.admit(visitor.id, at.tunnel, id(lane)):
@@ -123,6 +144,20 @@ class Session:
             local.addCallbacks(self._join, self._refuse, callbackArgs=arguments, errbackArgs=arguments)
         else:
             self._join(local, lane, at, visitor)
+
+    def _serveLater(self, lane: LaneHandle, visitor: Visitor) -> None:
+        """Have a visitor wait until its tunnel is known to be up; refuse it if the tunnel was closed."""
+        if self._asks(visitor.tunnel) and len(self._early) < MAX_EARLY:
+            self._early.append((lane, visitor))
+        else:
+            lane.refuse()
+
+    def _lookAtEarly(self) -> None:
+        """The server has answered for a tunnel: serve or refuse the visitors that have waited for that."""
+        early, self._early = self._early, []
+        for lane, visitor in early:
+            if not lane.closed:
+                self._serve(lane, visitor)
 
     def _reached(self, result: socket.socket | Failure, dial: Deferred[socket.socket]) -> socket.socket | Failure:
         self._visitors.reaching.discard(dial)

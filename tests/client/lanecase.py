@@ -44,7 +44,9 @@ class LaneCase(SynchronousTestCase):
         self.tunnel.local = cast(Dialer, self.local)
         self._events = captureLog(self)
         connections = DataConnections(reactor, cast(Dialer, self.server), self.secret)
-        self.session = Session(reactor, self.visitors, connections, "example.com:7835", "192.0.2.1")
+        self.asked: set[int] = set()
+        asks = self.asked.__contains__
+        self.session = Session(reactor, self.visitors, connections, "example.com:7835", "192.0.2.1", asks)
         self.session.opened(1, self.tunnel, 20001)
         self.session.openLanes(TOKEN, self.keep)
         assert self.session._lanes is not None

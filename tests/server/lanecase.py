@@ -53,7 +53,7 @@ class FakeLane:
 
     def open(self, visitor: Visitor) -> None:
         """The server puts a visitor on it."""
-        frame = extension.visitorText(1, visitor.id, visitor.source, visitor.announced).encode()
+        frame = extension.visitorText(visitor.tunnel, visitor.id, visitor.source, visitor.announced).encode()
         self._user.opened(self, frame)
 
     def turnIdle(self) -> None:
