@@ -88,7 +88,7 @@ class Links:
         """See :class:`bore.client.link.LinkOwner`: the links that were made for a server of the base protocol end."""
         self._isBase = False
         shared = self._shared
-        if shared is None or shared is link or not shared.extended:
+        if shared is None or shared is link or shared.stopped or not shared.extended:
             self._shared = link
             return
         for tunnel in link.tunnels.takeAll():
