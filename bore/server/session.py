@@ -15,7 +15,6 @@ from typing import Final, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -33,8 +32,8 @@ from bore.events.server import (
     TunnelTaken,
 )
 from bore.server.claim import Abandoned, Claim, Outcome
+from bore.server.heartbeats import Heartbeats
 from bore.server.lanepool import LanePools
-from bore.server.liveness import Liveness
 from bore.server.settings import ServerSettings
 from bore.server.tunnel import Tunnel
 from bore.server.tunnels import Tunnels
@@ -43,7 +42,7 @@ from bore.server.visitor import Visitor
 from bore.streams.reactor import IReactor
 from bore.wire.addressrules import NO_RULES, AddressRules
 from bore.wire.errors import BindFailed, ClaimTimeout, NoAnswer, ProtocolViolation, Refusal, TooManyInSession
-from bore.wire.limits import HEARTBEAT_INTERVAL, MAX_TUNNELS
+from bore.wire.limits import MAX_TUNNELS
 
 #: How long a client waits for its tunnel before it is refused, in seconds. Original clients wait for 3.
 CLAIM_TIMEOUT: Final = 2.5
@@ -114,15 +113,14 @@ class Session:
         self._claims: dict[int, Claim] = {}
         self._timers: dict[int, IDelayedCall] = {}  # of the claims that were not answered at once
         self._lanes = context.pools.make(peer, self.nextVisitor, self._owns) if connection.extended else None
-        self._heartbeats: LoopingCall | None = None
-        self._liveness = Liveness(context.reactor)
+        self._heartbeats = Heartbeats(context.reactor, self, connection.extended)
         self._reported = False
         self.over = False
         self.user = user
         self.peer = peer
         self.source = source
         self.tunnels: dict[int, Tunnel] = {}
-        self._visited: dict[int, None] = {}  # the tunnels that may have visitors that wait; the next to be served first
+        self._turns: dict[int, None] = {}  # the tunnels that may have visitors that wait; the next to be served first
 
     @property
     def laneToken(self) -> str | None:
@@ -155,7 +153,7 @@ class Session:
         claim = self._claims[number] = Claim(self, port, token, rules)
         done = Deferred.fromCoroutine(self._context.tunnels.open(claim))
         done.addCallbacks(self._opened, self._notOpened, callbackArgs=(number, claim), errbackArgs=(number, claim))
-        done.addErrback(self._failed)
+        done.addErrback(self.failed)
         if number in self._claims:
             self._timers[number] = self._context.reactor.callLater(CLAIM_TIMEOUT, self._claimTimedOut, number)
 
@@ -168,7 +166,7 @@ class Session:
 
     def received(self) -> None:
         """Bytes have come from the client on the control connection."""
-        self._liveness.received()
+        self._heartbeats.received()
 
     def lost(self, why: Loss) -> None:
         """The session is lost: its tunnels are kept for the client, if it is one that can come back."""
@@ -194,25 +192,27 @@ class Session:
 
     def nextVisitor(self) -> Visitor | None:
         """Take the next visitor that waits for a lane; None if there is none. The tunnels take turns."""
-        visited = self._visited
-        while visited:
-            number = next(iter(visited))
-            del visited[number]
+        turns = self._turns
+        while turns:
+            number = next(iter(turns))
+            del turns[number]
             tunnel = self.tunnels.get(number)
             visitor = None if tunnel is None else tunnel.takeFirst()
             if tunnel is not None and tunnel.waiting:
-                visited[number] = None
+                turns[number] = None
             if visitor is not None:
                 return visitor
         return None
 
     def serve(self, visitor: Visitor) -> bool:
         """See :class:`~bore.server.tunnel.Owner`."""
+        if not self._heartbeats.visited:
+            self._heartbeats.visitorCame()
         return self._lanes is not None and self._lanes.serve(visitor)
 
     def announce(self, visitor: Visitor) -> None:
         """See :class:`~bore.server.tunnel.Owner`."""
-        self._visited[visitor.tunnel.number] = None
+        self._turns[visitor.tunnel.number] = None
         self._connection.announce(visitor)
 
     def takeAway(self, tunnel: Tunnel, refusal: Refusal) -> None:
@@ -225,7 +225,24 @@ class Session:
 
     def inDoubt(self) -> bool:
         """See :class:`~bore.server.tunnel.Owner`. A client of the extension answers, or is lost."""
-        return not self._connection.extended and self._liveness.inDoubt(self._connection.handle)
+        return not self._connection.extended and self._heartbeats.inDoubt(self._connection.handle)
+
+    def sendHeartbeat(self) -> None:
+        """See :class:`~bore.server.heartbeats.Beating`."""
+        self._connection.sendHeartbeat()
+
+    def hasVisitors(self) -> bool:
+        """See :class:`~bore.server.heartbeats.Beating`."""
+        return any(tunnel.serving or tunnel.waiting for tunnel in self.tunnels.values())
+
+    def sinceReceived(self) -> float:
+        """See :class:`~bore.server.heartbeats.Beating`."""
+        return min((tunnel.sinceReceived() for tunnel in self.tunnels.values()), default=float("inf"))
+
+    def unanswered(self) -> None:
+        """See :class:`~bore.server.heartbeats.Beating`."""
+        self.lost(Loss.NO_ANSWER)
+        self._connection.end(NoAnswer())
 
     def _opened(self, tunnel: Tunnel, number: int, claim: Claim) -> None:
         self._settle(number)
@@ -237,7 +254,7 @@ class Session:
         opened = TunnelBack if tunnel.grant.token == claim.token else TunnelOpened
         self._context.sink.emit(opened(tunnel.port, self.peer, self.source))
         self._connection.tunnelOpened(number, tunnel)
-        self._startHeartbeats()
+        self._heartbeats.start()
         tunnel.announceAll()
 
     def _notOpened(self, reason: Failure, number: int, claim: Claim) -> None:
@@ -260,18 +277,11 @@ class Session:
         self._context.sink.emit(TunnelRefused(self.peer, self.source, port, refusal))
         self._connection.tunnelRefused(number, refusal)
         if not self.over:
-            self._startHeartbeats()
+            self._heartbeats.start()
 
     def _owns(self, visitor: Visitor) -> bool:
         """Whether a visitor has come to a tunnel of this session."""
         return self.tunnels.get(visitor.tunnel.number) is visitor.tunnel
-
-    def _startHeartbeats(self) -> None:
-        """Begin to send heartbeats, behind the first answer."""
-        if self._heartbeats is None:
-            self._heartbeats = LoopingCall(self._beat)
-            self._heartbeats.clock = self._context.reactor
-            self._heartbeats.start(HEARTBEAT_INTERVAL).addErrback(self._heartbeatsFailed)
 
     def _settle(self, number: int) -> Claim:
         """A claim has been answered."""
@@ -290,15 +300,13 @@ class Session:
         self.over = True
         for number in list(self._claims):
             self._settle(number).abandoned = outcome
-        if self._heartbeats is not None:
-            self._heartbeats.stop()
-            self._heartbeats = None
+        self._heartbeats.stop()
         if self._lanes is not None:
             lanes, self._lanes = self._lanes, None
             self._context.pools.close(lanes)
         tunnels = list(self.tunnels.values())
         self.tunnels.clear()
-        self._visited.clear()
+        self._turns.clear()
         return tunnels
 
     def _report(self, end: Event) -> None:
@@ -307,23 +315,7 @@ class Session:
             self._reported = False
             self._context.sink.emit(end)
 
-    def _beat(self) -> None:
-        self._liveness.beat()
-        if self._connection.extended and self._liveness.isLost(self._sinceReceived):
-            self.lost(Loss.NO_ANSWER)
-            self._connection.end(NoAnswer())
-            return
-        self._connection.sendHeartbeat()
-
-    def _sinceReceived(self) -> float:
-        """How many seconds ago bytes of the client came on the connections that serve visitors."""
-        return min((tunnel.sinceReceived() for tunnel in self.tunnels.values()), default=float("inf"))
-
-    def _heartbeatsFailed(self, reason: Failure) -> None:
-        self._heartbeats = None
-        self._failed(reason)
-
-    def _failed(self, reason: Failure) -> None:
+    def failed(self, reason: Failure) -> None:
         """A fault of ours: it costs this session, and no other."""
         self._log.failure("the session of {peer} failed", reason, peer=self.peer)
         self._connection.drop()

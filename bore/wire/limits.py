@@ -25,14 +25,23 @@ IDLE_HEARTBEAT_INTERVAL: Final = 3.0
 #: The tunnels that a session may have or ask for at the same time: what the server keeps for a session is bounded.
 MAX_TUNNELS: Final = 1024
 
-#: A client of the extension is lost if nothing arrived from it during this many heartbeats: four seconds.
-MAX_UNANSWERED: Final = 8
+#: Heartbeats are frequent while there are visitors, and for this long afterwards.
+BUSY_TIME: Final = 10.0
+
+#: A client of the extension with visitors, or that had some within BUSY_TIME, is lost if nothing arrived from it for
+#: this long: eight heartbeats are not answered.
+BUSY_SILENCE: Final = 4.0
+
+#: A client of the extension without visitors is lost if nothing arrived from it for this long: three heartbeats are not
+#: answered.
+IDLE_SILENCE: Final = 10.0
 
 #: An original client, which never answers, may be gone if its kernel has acknowledged nothing for this long. The
 #: retransmissions of a lossy link are over by then.
 DOUBT_TIMEOUT: Final = 9.0
 
-#: A control connection is dead if no frame arrived for this long: sixteen heartbeats are missing.
+#: A control connection is dead if no frame arrived for this long: two heartbeats are missing, and sixteen while there
+#: are visitors.
 SILENCE_TIMEOUT: Final = 8.0
 
 #: A visitor is dropped if no client has accepted it by then.

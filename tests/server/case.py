@@ -182,4 +182,5 @@ class SessionCase(ControlCase):
         """Let time pass for a client that answers."""
         for _ in range(int(seconds * 2)):
             self.reactor.advance(0.5)
-            protocol.dataReceived(ALIVE)
+            if protocol._wire._unanswered:
+                protocol.dataReceived(ALIVE * protocol._wire._unanswered)

@@ -61,11 +61,19 @@ class ProofOfLifeTests(SessionCase):
         self.assertFalse(transport.disconnecting)
         self.assertTrue(isOpen(self.host, opened.port))
 
-    def test_aClientThatDoesNotAnswerIsGoneInFourSeconds(self) -> None:
+    def test_aClientWithoutVisitorsThatDoesNotAnswerIsGoneInTenSeconds(self) -> None:
         _, transport, _ = self.session()
-        self.reactor.pump([0.1] * 39)
+        self.reactor.pump([0.1] * 99)
         self.assertFalse(transport.disconnecting)
         self.reactor.pump([0.1] * 3)
+        self.assertEqual(self.refusal(transport), "no-answer")
+
+    def test_aClientWithVisitorsIsGoneInFour(self) -> None:
+        _, transport, opened = self.session()
+        self.visit(opened.port)
+        self.reactor.pump([0.1] * 39)
+        self.assertFalse(transport.disconnecting)
+        self.reactor.pump([0.1] * 4)
         self.assertEqual(self.refusal(transport), "no-answer")
 
     def test_timeWithoutHeartbeatsDoesNotCount(self) -> None:
@@ -85,8 +93,8 @@ class ProofOfLifeTests(SessionCase):
     def test_lateAnswersCount(self) -> None:
         protocol, transport, _ = self.session()
         for _ in range(20):
-            self.reactor.pump([0.5] * 6)
-            protocol.dataReceived(ALIVE * 6)
+            self.reactor.pump([0.5] * 18)
+            protocol.dataReceived(ALIVE * 3)
         self.assertFalse(transport.disconnecting)
 
     def test_anOriginalClientNeedNotAnswer(self) -> None:
