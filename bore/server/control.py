@@ -193,7 +193,8 @@ class ControlProtocol(Protocol):
         if self._emptySince is not None and now < self._emptySince + EMPTY_TIMEOUT:
             return True
         refusal = self._wire.timedOut()
-        self._context.sink.emit(FirstMessageTimedOut(self._peer, self._source, FIRST_MESSAGE_TIMEOUT))
+        if self._emptySince is None:
+            self._context.sink.emit(FirstMessageTimedOut(self._peer, self._source, FIRST_MESSAGE_TIMEOUT))
         if refusal is None:
             self._close()
         else:
@@ -344,6 +345,7 @@ class ControlProtocol(Protocol):
 
         As long as the client does not read that, the connection counts as unclassified: bounded in time and number.
         """
+        self._emptySince = None
         self._inflow.stop()
         if not self.transport.finish():
             self._context.unclassified.renew(self, self._source)

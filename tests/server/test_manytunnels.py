@@ -165,6 +165,13 @@ class EmptyTests(SessionCase):
         self.assertTrue(transport.aborted)
         self.lose(protocol)
 
+    def test_oneThatIsRefusedAndDoesNotReadIsCutSoon(self) -> None:
+        protocol, transport = self.refused()
+        transport.full = True
+        protocol.dataReceived(b"junk\0")
+        self.reactor.advance(4)
+        self.assertTrue(transport.aborted)
+
     def test_oneWithATunnelIsNotAmongThem(self) -> None:
         _, transport, _ = self.session()
         for _ in range(5):
