@@ -180,8 +180,21 @@ class StateFile:
         return self._ours
 
     def _openLock(self) -> int:
+        """
+        Open the file whose lock is held while the tunnel is open.
+
+        :raises OSError: also with EMFILE where the locks of other tunnels take half of all descriptors: the rest is for
+            connections. A descriptor's number is the lowest that is free.
+        """
+        import resource
+
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        return os.open(self._path.with_suffix(LOCK), flags, 0o600)
+        lock = os.open(self._path.with_suffix(LOCK), flags, 0o600)
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if limit != resource.RLIM_INFINITY and lock >= limit // 2:
+            os.close(lock)
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return lock
 
     def _failed(self, trouble: StateTrouble, error: OSError | ValueError | NotPrivate) -> None:
         self._sink.emit(StateFileFailed(str(self._path), trouble, _reason(error)))

@@ -83,7 +83,9 @@ class Ports:
         try:
             sock = self._bind(self._settings.bindTunnels, port)
         except OSError as e:
-            raise _REFUSALS.get(e.errno, BindFailed)() from e
+            refusal = _REFUSALS.get(e.errno)
+            reason = (e.strerror or str(e)).lower()
+            raise BindFailed(f"{BindFailed.text}: {reason}") if refusal is None else refusal() from e
         if self._others.pop(port, None) is None:
             insort(self._taken, port)
         return sock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -63,6 +64,25 @@ class StateFileTests(SynchronousTestCase):
         path = self.saved()
         self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
         self.assertEqual(stat.S_IMODE(path.parent.stat().st_mode), 0o700)
+
+    def test_manyTunnelsLeaveHalfOfTheDescriptorsToConnections(self) -> None:
+        import resource
+
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        lowest = os.open(os.devnull, os.O_RDONLY)
+        os.close(lowest)
+        file = self.file()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (2 * lowest, limits[1]))
+        self.assertIsNone(file.load())
+        [line] = self.logged
+        self.assertIn(os.strerror(errno.EMFILE), line)
+        self.assertEqual(os.open(os.devnull, os.O_RDONLY), lowest, "the lock is closed")
+        os.close(lowest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (2 * lowest + 2, limits[1]))
+        file.save(Remembered(20001, TOKEN))
+        file.close()
+        self.assertEqual(self.file().load(), Remembered(20001, TOKEN))
 
     def test_eachNameOfATunnelHasItsOwn(self) -> None:
         names = ("", "web", "x" * 500, "y" * 500)

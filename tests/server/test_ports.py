@@ -82,7 +82,8 @@ class OpenPortTests(PortsCase):
 
     def test_anAddressThatCannotBeBoundIsRefused(self) -> None:
         all = self.ports(host="192.0.2.1")
-        self.assertRaises(BindFailed, self.take, all, 20000)
+        refused = self.assertRaises(BindFailed, self.take, all, 20000)
+        self.assertIn("failed to bind to port: ", str(refused), "with the reason, such as too many open files")
         self.binds.clear()
         self.assertRaises(BindFailed, self.take, all, 0)
         self.assertEqual(len(self.binds), 1, "the next port of the same address would not be had either")
