@@ -5,7 +5,7 @@
 # make pythons run the unit tests on the other Pythons of this machine
 # make check   run ruff and mypy --strict, and check the documentation
 # make wheel   build the wheel, and test it in a separate environment
-# make stress  run the long form of the tests that move much data
+# make stress  run the long form of the tests that move much data, and of reloads
 # make fuzz    fuzz all parsers, guided by coverage (SECONDS=60; ARGS="lane": one of them; ARGS=--keep: keep new inputs)
 # make faults  test the tunnel under faults, and write docs/reliability.rst (root, 30 minutes; ARGS="--list")
 # make bench   compare the speed with other tunnels, 35 minutes (QUICK=1: 3 minutes; ARGS="--only bulk")
@@ -57,7 +57,8 @@ check: $(VENV)/installed-dev $(VENV)/installed-test
 	@$(BIN)/python -m pytest -q tests/test_documentation.py
 
 stress: $(VENV)/installed-test
-	@BORE_STRESS=1 $(BIN)/python -m pytest -q tests/processes/test_stress.py tests/processes/test_lanestress.py
+	@BORE_STRESS=1 $(BIN)/python -m pytest -q tests/processes/test_stress.py tests/processes/test_lanestress.py \
+	    tests/test_reloads.py
 
 fuzz: $(VENV)/installed-fuzz
 	@$(BIN)/python -m fuzz --seconds $(or $(SECONDS),60) $(ARGS)

@@ -14,6 +14,7 @@ from laboratory.floods import AliveFlood, ConnectionFlood, FrameFlood, Heartbeat
 from laboratory.lanes import ForgottenLane, ForgottenLanes, LongAnswer, NewVisitor
 from laboratory.rush import Burst, BurstWithoutLanes
 from laboratory.silences import BadLink, HalfSilence, LongSilence, Move, OtherHalfSilence, Silence, SlowLink
+from laboratory.tunnels import DeadService, LostTunnels, ReloadUnderLoad, StolenPort
 
 MATRIX: Final[Sequence[Fault]] = (
     Silence(),
@@ -48,4 +49,8 @@ MATRIX: Final[Sequence[Fault]] = (
     BurstWithoutLanes(),
     Multitude(),
     Churn(),
+    ReloadUnderLoad(),
+    LostTunnels(),
+    StolenPort(),
+    DeadService(),
 )

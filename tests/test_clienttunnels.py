@@ -210,6 +210,15 @@ class ApplyTests(TunnelsCase):
         await self.assertShows(ports[0], b"b")
         await self.assertShows(ports[1], b"a")
 
+    async def test_oneThatWantsNoPortAnyMoreLeavesItToTheOneThatDoes(self) -> None:
+        port = freePort(self.host)
+        a = TunnelSpec(await self.service(b"a"), port, name="a")
+        b = TunnelSpec(await self.service(b"b"), port, name="b")
+        client = await self.started(a)
+        client.apply([replace(a, port=0), b])
+        self.assertEqual(await client.whenOpened("b"), port)
+        await self.assertShows(await client.whenOpened("a"), b"a")
+
     async def test_theLastOfSeveralListsCounts(self) -> None:
         target = await self.service(b"web")
         ports = [freePort(self.host) for _ in range(4)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
@@ -23,14 +24,17 @@ class PublicPort:
 
     :param asked: the port that the user wants; 0: any.
     :param memory: remembers the port beyond the end of the process.
+    :param reserved: the ports that the user wants for any tunnel of the client: one that the server chose before, or
+        that the user no longer wants here, is not requested again if it is among these. It may change.
     :ivar asked: the port that the user wants.
     :ivar resume: the token of the tunnel that we had, or None.
     """
 
-    def __init__(self, clock: IReactorTime, asked: int, memory: Memory) -> None:
+    def __init__(self, clock: IReactorTime, asked: int, memory: Memory, reserved: Collection[int] = ()) -> None:
         self._clock = clock
         self.asked = asked
         self._memory = memory
+        self._reserved = reserved
         self._had = 0
         self._loaded = False
         self._refusedSince: float | None = None
@@ -39,7 +43,7 @@ class PublicPort:
     @property
     def wanted(self) -> int:
         """The port to request now; 0: any."""
-        return self.asked or self._had
+        return self.asked or (0 if self._had in self._reserved else self._had)
 
     def recall(self) -> None:
         """Read what is remembered, unless that was read already, or there was a tunnel."""

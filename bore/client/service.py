@@ -45,6 +45,7 @@ class ClientService(Service):
         self._sink = logged(reactor) if sink is None else sink
         self._tunnels: dict[str, Tunnel] = {}
         self._saves = Saves(reactor)
+        self._reserved: set[int] = set()  # the public ports that the user wants
         self._gaveUp: Outcome[None] = Outcome()
         self._reasons: dict[Tunnel, Exception] = {}  # why tunnels were given up, the first one first
         self._links: Links | None = None
@@ -69,6 +70,8 @@ class ClientService(Service):
         if len({spec.name for spec in tunnels}) < len(tunnels):
             raise ValueError("each tunnel must have a name of its own")
         changes = diff(self.tunnels, tunnels)
+        self._reserved.clear()
+        self._reserved.update(spec.port for spec in tunnels if spec.port)
         for spec in changes.removed:
             tunnel = self._tunnels.pop(spec.name)
             self._close(tunnel)
@@ -83,7 +86,7 @@ class ClientService(Service):
         for tunnel in again:
             self._close(tunnel)
             tunnel.renew()
-        added = [Tunnel(self._reactor, spec, self._memory, self._sink) for spec in changes.added]
+        added = [Tunnel(self._reactor, spec, self._memory, self._sink, self._reserved) for spec in changes.added]
         self._tunnels |= {tunnel.spec.name: tunnel for tunnel in added}
         self._tunnels = {spec.name: self._tunnels[spec.name] for spec in tunnels}
         for tunnel in self._tunnels.values():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
@@ -24,6 +24,7 @@ class Tunnel:
     A tunnel, whichever session it is open in, and while it is in none.
 
     :param memory: makes what remembers the public port of what the user wants at a server.
+    :param reserved: the public ports that the user wants for any tunnel of the client.
     :ivar spec: what the user wants.
     :ivar name: the local service, by which events name the tunnel.
     :ivar label: the tunnel's own name if the client has several; else empty.
@@ -34,11 +35,17 @@ class Tunnel:
     """
 
     def __init__(
-        self, reactor: IReactor, spec: TunnelSpec, memory: Callable[[TunnelSpec, ServerAddress], Memory], sink: Sink
+        self,
+        reactor: IReactor,
+        spec: TunnelSpec,
+        memory: Callable[[TunnelSpec, ServerAddress], Memory],
+        sink: Sink,
+        reserved: Collection[int] = (),
     ) -> None:
         self._reactor = reactor
         self._memory = memory
         self._sink = sink
+        self._reserved = reserved
         self._ports: dict[ServerAddress, PublicPort] = {}
         self._opened: Outcome[int] = Outcome()
         self._gaveUp: Outcome[None] = Outcome()
@@ -54,7 +61,8 @@ class Tunnel:
     def publicPort(self, server: ServerAddress) -> PublicPort:
         """The tunnel's public port at a server."""
         if server not in self._ports:
-            self._ports[server] = PublicPort(self._reactor, self.spec.port, self._memory(self.spec, server))
+            memory = self._memory(self.spec, server)
+            self._ports[server] = PublicPort(self._reactor, self.spec.port, memory, self._reserved)
         return self._ports[server]
 
     def change(self, spec: TunnelSpec) -> None:

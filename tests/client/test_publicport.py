@@ -52,6 +52,18 @@ class MemoryTests(SynchronousTestCase):
         again.recall()
         self.assertEqual((again.wanted, again.resume), (20001, TOKEN))
 
+    def test_aPortThatTheUserWantsForAnotherTunnelIsNotAskedFor(self) -> None:
+        reserved: set[int] = set()
+        port = PublicPort(Clock(), 0, FakeMemory(Remembered(20001, TOKEN)), reserved)
+        port.recall()
+        reserved.add(20001)
+        self.assertEqual((port.wanted, port.resume), (0, TOKEN))
+        port.asked = 20001
+        self.assertEqual(port.wanted, 20001)
+        port.asked = 0
+        reserved.clear()
+        self.assertEqual(port.wanted, 20001)
+
     def test_whatCouldNotBeReadAtFirstIsReadLater(self) -> None:
         memory = FakeMemory()
         port = PublicPort(Clock(), 0, memory)

@@ -21,6 +21,7 @@ from laboratory.lanes import ForgottenLane, ForgottenLanes, LongAnswer, NewVisit
 from laboratory.pairings import FROM_ORIGINAL, OURS, OURS_TLS, Pairing
 from laboratory.rush import Burst, BurstWithoutLanes
 from laboratory.silences import BadLink, HalfSilence, LongSilence, Move, OtherHalfSilence, Silence
+from laboratory.tunnels import DeadService, ReloadUnderLoad, StolenPort
 from tests.support import slowness
 
 #: What an idle machine may add to a time that is promised, in seconds; a busy one may add more.
@@ -200,6 +201,19 @@ class EndlessTests(FaultCase):
 
     def test_aBurstIsServedInOrderByAnOriginalClient(self) -> None:
         self.keeps(Burst(visitors=burst()), FROM_ORIGINAL)
+
+
+class TunnelsTests(FaultCase):
+    """One client with many tunnels."""
+
+    def test_reloadsCostUnchangedTunnelsNothing(self) -> None:
+        self.keeps(ReloadUnderLoad(tunnels=10, reloads=10))
+
+    def test_aStolenPortHoldsNoOtherTunnelUp(self) -> None:
+        self.keeps(StolenPort(tunnels=20))
+
+    def test_aDeadServiceHoldsNoOtherTunnelUp(self) -> None:
+        self.keeps(DeadService(tunnels=20))
 
 
 class CrowdTests(FaultCase):
