@@ -41,6 +41,9 @@ T = TypeVar("T")
 #: At the end of tomllib's errors.
 _PLACE: Final = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
 
+#: tomllib's error for a table that is there already, with the tuple of its names.
+_TWICE: Final = re.compile(r"^Cannot declare \((.*)\) twice$")
+
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
@@ -113,7 +116,7 @@ def readFile(path: Path, vocabulary: Vocabulary) -> SettingsFile:
         content: dict[str, object] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as e:
         line = _PLACE.search(str(e))
-        reason = _PLACE.sub("", str(e))
+        reason = _TWICE.sub(_twice, _PLACE.sub("", str(e)))
         place = text.count("\n") + 1 if line is None or line[1] is None else int(line[1])
         raise badFile(path, [Mistake((), f"not valid TOML: {reason}", place)]) from None
     except RecursionError:
@@ -165,6 +168,12 @@ def _read(path: Path) -> tuple[str, str | None]:
     except UnicodeDecodeError as e:
         line = e.object[: e.start].count(b"\n") + 1
         raise badFile(path, [Mistake((), "is not UTF-8 text", line)]) from None
+
+
+def _twice(error: re.Match[str]) -> str:
+    """Return what is wrong with a table that is there already."""
+    names = ".".join(re.findall("'([^']*)'", error[1]))
+    return f"[{names}] is there twice: give each table a name of its own"
 
 
 class _Table:

@@ -149,6 +149,10 @@ class MistakesTests(TablesCase):
             ("a = 1\nb", ":2: not valid TOML: Expected '=' after a key in a key/value pair"),
             ("a = [\n1,\n", ":3: not valid TOML: Invalid value"),
             ("a = 1\n\na = 2", ":3: not valid TOML: Cannot overwrite a value"),
+            (
+                "[tunnel.a]\n[tunnel.a]",
+                ":2: not valid TOML: [tunnel.a] is there twice: give each table a name of its own",
+            ),
             (b"a = 1\nb = '\xff'", ":2: is not UTF-8 text"),
             (b"\xef\xbb\xbfa = 1\nb = '\xff'", ":2: is not UTF-8 text"),
             ("#" * (1 << 20) + "#", ": must have at most 1048576 bytes"),
