@@ -162,6 +162,7 @@ class Session:
         if number in self._claims:
             self._settle(number).abandoned = Outcome.CLOSED
         else:
+            self._turns.pop(number, None)
             self._context.tunnels.close(self.tunnels.pop(number), TunnelEnd.GIVEN_BACK)
 
     def received(self) -> None:
@@ -220,6 +221,7 @@ class Session:
         number = tunnel.number
         if self.tunnels.get(number) is tunnel:
             del self.tunnels[number]
+            self._turns.pop(number, None)
             self._context.sink.emit(TunnelTaken(tunnel.port, self.peer, self.source))
             self._connection.tunnelTaken(number, refusal)
 

@@ -109,6 +109,15 @@ class ClosingTests(ManyCase):
         self.assertEqual([each.port for each in opened], [each.port for each in self.opened])
         self.assertEqual([each.tunnel for each in answers if isinstance(each, Visitor)], [6])
 
+    def test_nothingIsLeftOfTheVisitorsOfTunnelsThatAreGone(self) -> None:
+        for number in (0, 1):
+            self.visit(self.opened[number].port)
+        self.ask(Close(1))
+        protocol, _ = self.another()
+        protocol.dataReceived(encode(Open(1, 0, self.opened[1].resume)))
+        assert self.protocol._session is not None
+        self.assertEqual(self.protocol._session._turns, {})
+
     def test_goodbyeGivesAllBack(self) -> None:
         self.protocol.dataReceived(encode(Goodbye()))
         self.assertEqual(self.isOpen(1, 2, 3), [False] * 3)
