@@ -219,6 +219,22 @@ class ApplyTests(TunnelsCase):
         self.assertEqual(await client.whenOpened("b"), port)
         await self.assertShows(await client.whenOpened("a"), b"a")
 
+    async def test_oneWithAnyPortLeavesTheOneThatIsWantedForAnother(self) -> None:
+        target, port = await self.service(b"web"), freePort(self.host)
+        a, b = TunnelSpec(target, port, name="a"), TunnelSpec(target, name="b")
+        client = await self.started(a, b)
+        client.apply([replace(a, port=0), replace(b, port=port)])
+        self.assertEqual(await client.whenOpened("b"), port)
+        self.assertNotEqual(await client.whenOpened("a"), port)
+        client.apply([replace(a, port=0)])
+        client.apply([replace(a, port=port)])
+        self.assertEqual(await client.whenOpened("a"), port)
+        client.apply([replace(a, port=0)])
+        self.assertEqual(await client.whenOpened("a"), port)
+        client.apply([replace(a, port=0), replace(b, port=port)])
+        self.assertEqual(await client.whenOpened("b"), port)
+        self.assertNotEqual(await client.whenOpened("a"), port)
+
     async def test_theLastOfSeveralListsCounts(self) -> None:
         target = await self.service(b"web")
         ports = [freePort(self.host) for _ in range(4)]

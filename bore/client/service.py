@@ -63,7 +63,8 @@ class ClientService(Service):
 
         Unchanged tunnels notice nothing of it, unless they were given up: then there are further attempts. A tunnel
         that is not wanted any more is given back, and its visitors are served to their end. A changed one is changed
-        in place where it can be; else it is closed, and opened again.
+        in place where it can be; else it is closed, and opened again. One with any public port leaves it when the user
+        wants that port for another tunnel.
 
         :param tunnels: what the user wants, each with a name of its own.
         """
@@ -83,6 +84,8 @@ class ClientService(Service):
                 self._close(tunnel)
                 again.append(tunnel)
             tunnel.change(spec)
+        if self._links is not None:
+            again += [each for each in self._tunnels.values() if each not in again and self._givesWay(each)]
         for tunnel in again:
             self._close(tunnel)
             tunnel.renew()
@@ -155,6 +158,10 @@ class ClientService(Service):
         drained = self._visitors.relay.drain(DRAIN_TIMEOUT)
         self._links = self._visitors = None
         return gatherResults([left, drained]).addCallback(lambda _: None)
+
+    def _givesWay(self, tunnel: Tunnel) -> bool:
+        """Whether a tunnel with any public port is at one that the user wants for another tunnel."""
+        return not tunnel.spec.port and tunnel.port in self._reserved
 
     def _close(self, tunnel: Tunnel) -> None:
         self._reasons.pop(tunnel, None)

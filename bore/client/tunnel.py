@@ -29,6 +29,7 @@ class Tunnel:
     :ivar name: the local service, by which events name the tunnel.
     :ivar label: the tunnel's own name if the client has several; else empty.
     :ivar local: connects to the local service.
+    :ivar port: its public port, where it was up last; 0: it was never up.
     :ivar visitors: the number of visitors that are served, or on their way.
     :ivar unreachable: whether the local service could not be reached for the last visitor.
     :ivar witness: called for each visitor that has come through to this client.
@@ -53,6 +54,7 @@ class Tunnel:
         self.name = str(spec.target)
         self.local = spec.target.dialer(reactor)
         self.label = ""
+        self.port = 0
         self.visitors = 0
         self.unreachable = False
         self.witness: Callable[[], None] | None = None
@@ -105,6 +107,7 @@ class Tunnel:
 
     def opened(self, port: int) -> None:
         """The tunnel is up."""
+        self.port = port
         self._opened.settle(port)
 
     def gaveUp(self, why: Exception) -> None:
