@@ -29,7 +29,7 @@ from tests.tunnelscase import TunnelsCase, Visit
 #: ``make stress`` sets this: many examples instead of a few.
 STRESS: Final = bool(os.environ.get("BORE_STRESS"))
 
-EXAMPLES: Final = 5000 if STRESS else 150
+EXAMPLES: Final = 3000 if STRESS else 150
 
 #: The names that tunnels may have; the first one is in each list, and never changes.
 NAMES: Final = ("kept", "a", "b", "c")
@@ -111,9 +111,11 @@ class Stream:
         assert received == data, f"{received!r} for {data!r}"
 
 
-@pytest.mark.timeout(1800 if STRESS else 180)
+@pytest.mark.timeout(1000 if STRESS else 90)
 class ReloadTests(TunnelsCase):
     """Any lists, in any order, at any time."""
+
+    timeout = 900 if STRESS else 75  # of trial, in seconds
 
     async def test_theLastOneCountsAndUnchangedTunnelsNoticeNothing(self) -> None:
         self._visits: list[Visit] = []
