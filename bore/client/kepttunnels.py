@@ -236,7 +236,7 @@ class KeptTunnels:
         self._inSession[kept.number] = kept
         port = self.portOf(kept)
         port.recall()  # unless it was here when the attempt to connect began, nothing is known of it yet
-        self._control.open(kept.number, port.wanted, port.resume, kept.tunnel.spec.rules)
+        self._control.open(kept.number, port.wanted, port.token, kept.tunnel.spec.rules)
 
     def _close(self, number: int) -> Deferred[None]:
         assert self._control is not None

@@ -45,6 +45,16 @@ class PublicPort:
         """The port to request now; 0: any."""
         return self.asked or (0 if self._had in self._reserved else self._had)
 
+    @property
+    def token(self) -> str | None:
+        """
+        The token for the request; None: there is none.
+
+        One for a port that the user wants for another tunnel is not used without a port: the server would give us that
+        one. Its lease ends by itself.
+        """
+        return None if not self.asked and self._had in self._reserved else self.resume
+
     def recall(self) -> None:
         """Read what is remembered, unless that was read already, or there was a tunnel."""
         if self._loaded:

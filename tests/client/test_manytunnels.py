@@ -9,7 +9,7 @@ from twisted.internet.error import ConnectionLost
 
 from bore.client.control import ControlProtocol
 from bore.client.reasons import CheckFailed
-from bore.client.state import Remembered
+from bore.client.state import NoMemory, Remembered
 from bore.client.target import Target
 from bore.client.tunnel import Tunnel
 from bore.client.tunnelspec import TunnelSpec
@@ -188,6 +188,21 @@ class ChangeTests(ManyCase):
         self.assertEqual(transport.takeWritten(), encode(Open(4, 0)))
         self.hear(protocol, Opened(4, 20003, None, 60))
         self.assertEqual(self.successResultOf(more.whenOpened()), 20003)
+
+    def test_oneWhosePortIsWantedForAnotherDoesNotShowTheTokenThatWouldKeepIt(self) -> None:
+        reserved = {9001}
+        spec = TunnelSpec(Target(8003), name="d")
+        more = Tunnel(cast(IReactor, self.reactor), spec, lambda spec, server: NoMemory(), self.sink, reserved)
+        protocol, _ = self.session()
+        self.link.tunnels.add(more)
+        self.hear(protocol, Opened(4, 9009, TOKENS[3], 60))
+        self.lose(protocol, ConnectionLost())
+        reserved.add(9009)
+        self.delayToNextAttempt()
+        protocol, transport = self.connect()
+        transport.takeWritten()
+        self.hear(protocol, Extended(1))
+        self.assertIn(encode(Open(4, 0)), transport.takeWritten())
 
     def test_oneMoreWaitsForTheAnswerOfTheServer(self) -> None:
         protocol, transport = self.connect()
