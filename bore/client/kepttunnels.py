@@ -219,11 +219,14 @@ class KeptTunnels:
 
     def checked(self, number: int) -> None:
         """A check has shown that visitors of a tunnel come through."""
-        self._inSession[number].policy.checked()
+        if number in self._inSession:
+            self._inSession[number].policy.checked()
 
     def checkFailed(self, number: int, why: Exception) -> None:
         """Visitors of a tunnel do not come through: open it again."""
-        kept = self._inSession[number]
+        kept = self._inSession.get(number)
+        if kept is None:
+            return  # it was the last one, and the session ends
         if len(self._inSession) > 1:
             self._close(number)
         self._lost(kept, why)

@@ -181,6 +181,16 @@ class RefusedTests(ManyCase):
 class ChangeTests(ManyCase):
     """Tunnels come and go."""
 
+    def test_aCheckThatEndsBehindTheFarewellChangesNothing(self) -> None:
+        protocol, transport = self.session()
+        for tunnel in self.tunnels:
+            self.link.remove(tunnel)
+        transport.takeWritten()
+        self.link.checked(3)
+        self.link.tunnels.checkFailed(3, CheckFailed("visitors do not come through"))
+        self.assertEqual((transport.takeWritten(), transport.aborted), (b"", False))
+        self.lose(protocol)
+
     def test_oneMoreIsAskedForAtOnce(self) -> None:
         protocol, transport = self.session()
         more = tunnelOf(self.reactor, self.sink, TunnelSpec(Target(8003), name="d"))
