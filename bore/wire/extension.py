@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 from uuid import UUID
 
@@ -135,7 +136,7 @@ class Alive:
     """Client: the answer to each Heartbeat."""
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Visitor:
     """
     Server: a visitor waits for a data connection.

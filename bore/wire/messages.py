@@ -7,6 +7,7 @@ The messages of the base protocol.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 from uuid import UUID
 
@@ -41,14 +42,14 @@ class Heartbeat:
     """Server: a sign of life."""
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Connection:
     """Server: a visitor waits for a data connection."""
 
     id: UUID
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Accept:
     """Client, on a data connection: the bytes behind this message are the visitor's."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 from uuid import UUID
 
@@ -59,7 +60,7 @@ class TunnelLeft:
     tunnel: int
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class VisitorTaken:
     """
     Server: the connection is a data connection. From here on it belongs to this visitor.
@@ -168,7 +169,7 @@ class ServerAlive:
     """Client: the server has sent a heartbeat."""
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class VisitorCame:
     """
     Client: a visitor waits for a data connection with Accept and this id.
