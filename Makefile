@@ -28,7 +28,7 @@ demo: $(VENV)/installed
 	@$(BIN)/bore demo $(if $(ONCE),--once)
 
 test: $(VENV)/installed-test
-	@$(BIN)/python -m pytest -q -n 4 --dist loadscope --no-loadscope-reorder -rs
+	@$(BIN)/python -m pytest -q -n 4 --dist loadscope -rs
 
 unit: $(VENV)/installed-test
 	@$(BIN)/python -m pytest -q -n 2 --dist loadscope -m unit
@@ -42,7 +42,7 @@ lowest: $(BIN)/python
 	@$(BIN)/python -m venv $(VENV)/lowest
 	@$(VENV)/lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(VENV)/lowest.txt \
 	    --editable '.[test]'
-	@$(VENV)/lowest/bin/python -m pytest -q -n 4 --dist loadscope --no-loadscope-reorder $(LOWEST)
+	@$(VENV)/lowest/bin/python -m pytest -q -n 4 --dist loadscope $(LOWEST)
 
 pythons: $(BIN)/python
 	@.ci/pythons $(VENV)

@@ -95,14 +95,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if config.option.markexpr == "unit" and not isUnit(collection_path) else None
 
 
-#: Folders whose classes of tests take long although they have few tests. They come first, so that no process still has
-#: one of them when the others have nothing left.
-_SLOW_FOLDERS: Final = ("laboratory", "processes", "interop")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the unit tests, and have the slow ones first."""
-    items.sort(key=lambda item: item.path.parent.name not in _SLOW_FOLDERS)
+    """Mark the unit tests."""
     for item in items:
         item.stash[_unit] = isUnit(item.path) and not runsReactor(item)
         if item.stash[_unit]:
