@@ -19,9 +19,12 @@ from bore.client.target import Target
 from bore.client.tunnelspec import TunnelSpec
 from bore.events import Event, NothingToReload, ShortSecret, Sink, Stopped
 from bore.events.client import Connected, GaveUp, TunnelUp
+from bore.server.registry import LocalRegistry, Registry
 from bore.server.service import ServerService
 from bore.server.settings import ServerSettings
+from bore.server.users import Authenticator, SharedSecret
 from bore.streams.reactor import IReactor
+from bore.wire.errors import AuthenticationFailed
 from bore.wire.secret import Secret
 from tests.ports import freePort, loopbackHost
 from tests.support import temporaryFolder
@@ -49,10 +52,15 @@ class ServiceCase(TestCase):
         self.addCleanup(client.stopService)
         return client
 
-    def server(self, **settings: Any) -> ServerService:
+    def server(
+        self, authenticator: Authenticator | None = None, registry: Registry | None = None, **settings: Any
+    ) -> ServerService:
         """A server, which runs until the test ends."""
         base = ServerSettings(minPort=1024, bindAddr=self.host, bindTunnels=self.host, controlPort=0)
-        service = ServerService(cast(IReactor, reactor), replace(base, **settings), sink=Sink())
+        made = replace(base, **settings)
+        service = ServerService(
+            cast(IReactor, reactor), made, sink=Sink(), authenticator=authenticator, registry=registry
+        )
         service.startService()
         self.addCleanup(service.stopService)
         return service
@@ -119,6 +127,22 @@ class GiveUpTests(ServiceCase):
         del client
         gc.collect()
         self.assertEqual(self.flushLoggedErrors(), [])
+
+
+class EmbeddedTests(ServiceCase):
+    """A server in a program that has its own users and its own registry."""
+
+    async def test_theyDecideWhoIsLetInAndWhichPortsAreTaken(self) -> None:
+        registry = LocalRegistry(cast(IReactor, reactor), 60)
+        port = self.server(SharedSecret(Secret("of the program")), registry).controlPort
+        client = self.client(port, secret=Secret("of the program"))
+        client.startService()
+        await client.whenOpened()
+        self.assertEqual(len(registry), 1)
+        other = self.client(port, secret=Secret("of another program"))
+        other.startService()
+        with self.assertRaises(AuthenticationFailed):
+            await other.whenOpened()
 
 
 class EventTests(ServiceCase):

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from bore.client.oldstate import LOCK, STATE
+from bore.client.oldstate import LOCK, STATE, markUsed
 from bore.events import Sink
 from bore.events.client import StateFileFailed, StateFileTaken, StateTrouble
 from bore.system.atomicfiles import makeFolder, wholeFile
@@ -143,7 +143,7 @@ class StateFile:
         """Let another client use the file, until there is something to save again."""
         if self._lock is not None:
             if self._ours:
-                _markUsed(self._lock)
+                markUsed(self._lock)
             os.close(self._lock)
             self._lock = None
             self._ours = False
@@ -168,7 +168,7 @@ class StateFile:
                 self._lock = self._openLock()
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._ours = True
-            _markUsed(self._lock)
+            markUsed(self._lock)
         except BlockingIOError:
             if self._trouble != "another client":
                 self._trouble = "another client"
@@ -219,12 +219,6 @@ class StateFile:
     def _write(self, text: str) -> None:
         with wholeFile(self._path.parent, text.encode()) as name:
             os.replace(name, self._path)
-
-
-def _markUsed(lock: int) -> None:
-    """Note that the tunnel of a lock is in use now: see :func:`bore.client.oldstate.removeOldState`."""
-    with suppress(OSError):
-        os.utime(lock)
 
 
 def _reason(error: OSError | ValueError | NotPrivate) -> str:

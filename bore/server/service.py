@@ -17,8 +17,10 @@ from bore.events.server import Admission, FarewellUnread, Listening
 from bore.relay.backend import makeRelay
 from bore.relay.interface import DRAIN_TIMEOUT
 from bore.server.log import logged
+from bore.server.registry import Registry
 from bore.server.server import Server
 from bore.server.settings import ServerSettings
+from bore.server.users import Authenticator
 from bore.streams.addresses import hostPort, socketAddress
 from bore.streams.listener import Accepted, Listener, bindSocket
 from bore.streams.reactor import IReactor
@@ -40,6 +42,8 @@ class ServerService(Service):
 
     :param sockets: listening sockets to serve as control ports, instead of one made from the settings.
     :param sink: gets the events; None: they are logged.
+    :param authenticator: identifies clients; None: they share the secret of the settings.
+    :param registry: grants public ports; None: this server alone does.
     """
 
     def __init__(
@@ -48,6 +52,8 @@ class ServerService(Service):
         settings: ServerSettings,
         sockets: Sequence[socket.socket] = (),
         sink: Sink | None = None,
+        authenticator: Authenticator | None = None,
+        registry: Registry | None = None,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -56,7 +62,8 @@ class ServerService(Service):
         self._relay = makeRelay(
             reactor, settings.halfOpenTimeout, settings.bounds.descriptors, portable=settings.portableRelay
         )
-        self._server = Server(reactor, self._sink, settings, self._relay)
+        self._asks = settings.secret is not None if authenticator is None else authenticator.asks
+        self._server = Server(reactor, self._sink, settings, self._relay, authenticator, registry)
         self._certificate: ServerCertificate | None = None
         self._listeners: list[Listener] = []
 
@@ -171,7 +178,7 @@ class ServerService(Service):
     @property
     def _admission(self) -> Admission:
         settings = self._settings
-        if settings.secret is not None:
+        if self._asks:
             return Admission.SECRET
         if settings.tls is not None and settings.tls.clients is not None:
             return Admission.CERTIFICATE
