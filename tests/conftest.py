@@ -41,6 +41,7 @@ UNIT: Final = (
     "tls/test_servercertificate.py",
     "tls/test_trust.py",
     "tls/test_verdict.py",
+    "users",
     "wire",
 )
 

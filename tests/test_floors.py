@@ -20,8 +20,9 @@ ALLOWED = {
     "streams": {"streams", "events", "system", "timing"},
     "tls": {"tls", "events", "streams", "system", "timing", "wire"},
     "relay": {"relay", "streams", "timing", "wire"},  # of wire the lanes' frames: see below
-    "server": {"server", "events", "relay", "tls", "streams", "system", "timing", "wire"},
-    "config": {"config", "commandline", "option", "system"},
+    "users": {"users", "wire"},
+    "server": {"server", "users", "events", "relay", "tls", "streams", "system", "timing", "wire"},
+    "config": {"config", "commandline", "option", "system", "users"},
     "client": {"client", "events", "relay", "tls", "streams", "system", "timing", "wire"},
 }
 
@@ -48,7 +49,7 @@ RELAY = (
 )
 
 #: These rooms are pure.
-PURE = ("wire", "events")
+PURE = ("wire", "events", "users")
 FORBIDDEN_IN_PURE = {"socket", "twisted", "time", "select", "asyncio", "threading", "os"}
 
 #: What stands beside the package, and is not installed with it.

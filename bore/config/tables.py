@@ -79,6 +79,10 @@ class SettingsFile:
         self.keys: Keys = {}
         self.tunnels: dict[str, Keys] = {}
 
+    def __len__(self) -> int:
+        """The number of mistakes so far."""
+        return len(self._mistakes)
+
     def add(self, path: KeyPath, text: str) -> None:
         """Add a mistake."""
         self._mistakes.append((path, text, path))
@@ -112,25 +116,15 @@ def readFile(path: Path, vocabulary: Vocabulary) -> SettingsFile:
     :raises bore.commandline.BadFile: if it cannot be read, or is not TOML.
     """
     text, objection = _read(path)
-    try:
-        content: dict[str, object] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as e:
-        line = _PLACE.search(str(e))
-        reason = _TWICE.sub(_twice, _PLACE.sub("", str(e)))
-        place = text.count("\n") + 1 if line is None or line[1] is None else int(line[1])
-        raise badFile(path, [Mistake((), f"not valid TOML: {reason}", place)]) from None
-    except RecursionError:
-        raise badFile(path, [Mistake((), "has brackets nested too deeply: no key needs more than one pair")]) from None
-    except ValueError:  # int refuses a text with thousands of digits (sys.set_int_max_str_digits)
-        raise badFile(path, [Mistake((), "has a number with thousands of digits: no key needs more than 8")]) from None
+    content = parseToml(path, text)
     file = SettingsFile(path, text)
     folder = path.absolute().parent
     tunnels = content.pop(TUNNEL, {}) if vocabulary.tunnel else {}
     others = {each.key: "belongs at the top of the file, before the first [table]" for each in vocabulary.options}
     inTunnels = {each.key: "belongs into a [tunnel.NAME] table" for each in vocabulary.tunnel}
-    top = _Table(vocabulary.options, (), {**inTunnels, **vocabulary.refused}, folder)
+    top = Table(vocabulary.options, (), {**inTunnels, **vocabulary.refused}, folder)
     file.keys = top.read(content, (), file)
-    tunnel = _Table(vocabulary.tunnel, vocabulary.required, {**others, **vocabulary.refused}, folder)
+    tunnel = Table(vocabulary.tunnel, vocabulary.required, {**others, **vocabulary.refused}, folder)
     if not isinstance(tunnels, dict):
         file.add((TUNNEL,), "must be tables, such as [tunnel.web]")
         tunnels = {}
@@ -149,6 +143,41 @@ def readFile(path: Path, vocabulary: Vocabulary) -> SettingsFile:
     return file
 
 
+def parseToml(path: Path, text: str) -> dict[str, object]:
+    """
+    Parse the text of a file.
+
+    :raises bore.commandline.BadFile: if it is not TOML.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as e:
+        line = _PLACE.search(str(e))
+        reason = _TWICE.sub(_twice, _PLACE.sub("", str(e)))
+        place = text.count("\n") + 1 if line is None or line[1] is None else int(line[1])
+        raise badFile(path, [Mistake((), f"not valid TOML: {reason}", place)]) from None
+    except RecursionError:
+        raise badFile(path, [Mistake((), "has brackets nested too deeply: no key needs more than one pair")]) from None
+    except ValueError:  # int refuses a text with thousands of digits (sys.set_int_max_str_digits)
+        raise badFile(path, [Mistake((), "has a number with thousands of digits: no key needs more than 8")]) from None
+
+
+def decodeText(path: Path, data: bytes) -> str:
+    """
+    Decode the content of a file, as far as :data:`LONGEST` and one byte more.
+
+    :raises bore.commandline.BadFile: if it is too long, or not UTF-8.
+    """
+    if len(data) > LONGEST:
+        raise badFile(path, [Mistake((), f"must have at most {LONGEST} bytes")])
+    try:
+        # Editors on Windows may begin a file with a byte order mark.
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as e:
+        line = e.object[: e.start].count(b"\n") + 1
+        raise badFile(path, [Mistake((), "is not UTF-8 text", line)]) from None
+
+
 def _read(path: Path) -> tuple[str, str | None]:
     """Read a file; return also why it must not name secrets, or None."""
     objection = None
@@ -158,16 +187,9 @@ def _read(path: Path) -> tuple[str, str | None]:
                 checkPrivate(path, opened, SETTINGS)
             except NotPrivate as e:
                 objection = str(e)
-            data = opened.read(LONGEST + 1)
-        if len(data) > LONGEST:
-            raise badFile(path, [Mistake((), f"must have at most {LONGEST} bytes")])
-        # Editors on Windows may begin a file with a byte order mark.
-        return data.decode("utf-8-sig").replace("\r\n", "\n"), objection
+            return decodeText(path, opened.read(LONGEST + 1)), objection
     except OSError as e:
         raise badFile(path, [Mistake((), f"cannot be read ({e.strerror})")]) from None
-    except UnicodeDecodeError as e:
-        line = e.object[: e.start].count(b"\n") + 1
-        raise badFile(path, [Mistake((), "is not UTF-8 text", line)]) from None
 
 
 def _twice(error: re.Match[str]) -> str:
@@ -176,7 +198,7 @@ def _twice(error: re.Match[str]) -> str:
     return f"[{names}] is there twice: give each table a name of its own"
 
 
-class _Table:
+class Table:
     """
     Reads tables with certain keys.
 
@@ -191,7 +213,8 @@ class _Table:
         refused: Mapping[str, str],
         folder: Path,
     ) -> None:
-        self._options = {each.key.replace("-", "_"): each for each in options}
+        # An underscore at the end: a key may be a keyword of Python.
+        self._options = {each.key.replace("-", "_") + "_": each for each in options}
         self._keys = [each.key for each in options]
         self._refused = refused
         fields = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 
 from bore.option import InvalidValue, Option
@@ -32,11 +33,11 @@ def convert(option: Option[object], value: object, folder: Path) -> object:
     try:
         return option.read(texts)
     except InvalidValue as e:
-        raise ValueError(f"{_shown(value if isinstance(value, int | float) else e.value)} {e}") from None
+        raise ValueError(f"{_shown(value if isinstance(value, int | float | date) else e.value)} {e}") from None
 
 
 def _text(value: object) -> str | None:
-    """Return a value as it would be written on a command line; None if it is neither text nor a number."""
+    """Return a value as it would be written on a command line; None if it is neither text, number nor date."""
     match value:
         case bool():
             return None
@@ -44,6 +45,8 @@ def _text(value: object) -> str | None:
             return value
         case int() | float():
             return str(value)
+        case date():  # or datetime
+            return value.isoformat()
     return None
 
 

@@ -51,6 +51,10 @@ GIVEN: Final = Policy(forbidden=stat.S_IRWXO, groupMayReplace=True, mayBePipe=Tr
 #: A file that the user has made, and which names secrets. Others may read it.
 SETTINGS: Final = Policy(forbidden=stat.S_IWOTH, groupMayReplace=True, mayBePipe=True)
 
+#: A file that decides who may connect, and has keys that are as good as secrets. Its group may read it, as a daemon
+#: without root's rights may need that; only its owner may write it.
+USERS: Final = Policy(forbidden=stat.S_IRWXO | stat.S_IWGRP)
+
 
 def readPrivate(path: Path, policy: Policy, limit: int) -> bytes:
     """
@@ -162,8 +166,15 @@ def checkPrivate(path: Path, file: BinaryIO, policy: Policy) -> None:
 
 def _withdrawn(bits: int) -> str:
     """The mode for chmod(1) that takes these bits away."""
-    whom = ("g" if bits & stat.S_IRWXG else "") + ("o" if bits & stat.S_IRWXO else "")
-    return whom + ("=" if bits & 0o444 else "-w")
+    group, others = bits >> 3 & 7, bits & 7
+    if group == others:
+        return "go" + _change(group)
+    return ",".join(whom + _change(each) for whom, each in (("g", group), ("o", others)) if each)
+
+
+def _change(bits: int) -> str:
+    """What chmod(1) does with these bits of one kind of user."""
+    return "=" if bits & 4 else "-w"
 
 
 def _nameOf(uid: int) -> str:

@@ -30,22 +30,35 @@ class Secret:
 
     :param text: the secret; an empty one is a secret, too.
     :raises UnicodeEncodeError: when the text has no UTF-8 form.
-    :ivar short: whether the secret can be found by trying.
+    :ivar short: whether the secret can be found by trying, as far as that is known.
+    :ivar key: the SHA-256 of its UTF-8 bytes. It is as good as the secret for all who use this protocol.
     """
 
     def __init__(self, text: str) -> None:
         self.short = len(text) < LEAST_LENGTH
-        self._key = sha256(text.encode()).digest()
+        self.key = sha256(text.encode()).digest()
+
+    @classmethod
+    def fromKey(cls, key: bytes) -> Secret:
+        """
+        Make a secret whose text is not known.
+
+        :param key: the 32 bytes of its key.
+        """
+        secret = cls.__new__(cls)
+        secret.short = False
+        secret.key = key
+        return secret
 
     def __repr__(self) -> str:
         return "<Secret>"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and hmac.compare_digest(self._key, other._key)
+        return isinstance(other, Secret) and hmac.compare_digest(self.key, other.key)
 
     def __hash__(self) -> int:
-        return hash(self._key)
+        return hash(self.key)
 
     def mac(self, message: bytes) -> bytes:
         """HMAC-SHA256 over a message, keyed with the SHA-256 of the secret's UTF-8 bytes."""
-        return hmac.digest(self._key, message, "sha256")
+        return hmac.digest(self.key, message, "sha256")

@@ -98,7 +98,7 @@ class FileTests(PrivateCase):
             self.assertEqual(readPrivate(self.path, policy, 3), b"con")
 
     def test_theErrorHasTheCommandThatCorrectsTheMode(self) -> None:
-        for forbidden, command in ((0o077, "go="), (0o007, "o="), (0o022, "go-w"), (0o020, "g-w")):
+        for forbidden, command in ((0o077, "go="), (0o007, "o="), (0o022, "go-w"), (0o020, "g-w"), (0o027, "g-w,o=")):
             self.path.chmod(0o600 | forbidden)
             self.assertRefused(Policy(forbidden), f"chmod {command} {self.path}")
             subprocess.run(["chmod", command, str(self.path)], check=True)
