@@ -167,7 +167,7 @@ class StolenPort(Fault):
         others = set(range(1, self.tunnels))
         full = secondsUntil(lambda: set(_ups(client)[self.tunnels :]) >= others, 30)
         outcome.seconds("the others up", full, 5, 30)
-        reason = secondsUntil(lambda: bool(lines(client, r"\bt0: .*port already in use")), 10)
+        reason = secondsUntil(lambda: bool(lines(client, r"\bt0: .*port \d+ is already in use")), 10)
         outcome.holds("the reason is said" if reason is not None else "no reason is said", reason is not None)
         wrong, _ = _served(site, others)
         outcome.holds(f"{len(wrong)} of {len(others)} others do not serve", not wrong)

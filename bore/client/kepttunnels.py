@@ -250,6 +250,7 @@ class KeptTunnels:
 
     def _lost(self, kept: KeptTunnel, why: Exception) -> None:
         """A tunnel was refused, or is not open any more: ask for it again later, or end a session without another."""
+        why = kept.tunnel.spec.explain(why)
         if len(self._inSession) == 1:
             self._end(kept, why)
             return

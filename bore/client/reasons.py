@@ -42,6 +42,11 @@ class ExtensionNeeded(Exception):
 
 def describe(why: BaseException | None) -> str:
     """Describe in a few words, for people, why there is no tunnel or no connection."""
-    if isinstance(why, Refusal) and not isinstance(why, ClientHasNoSecret | ServerHasNoSecret):
-        return f"server error: {why}"
+    match why:
+        case ClientHasNoSecret():
+            return f"{why}: give the client the server's, as in --secret-file"
+        case ServerHasNoSecret():
+            return f"{why}: omit the client's, or give it to the server"
+        case Refusal():
+            return f"server error: {why}"
     return errorText(why)

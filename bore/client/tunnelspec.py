@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from bore.client.reasons import ExtensionNeeded
 from bore.client.target import AnyTarget, Target
 from bore.relay.interface import MAX_VISITORS
 from bore.wire.addressrules import NO_RULES, AddressRules
+from bore.wire.errors import PortNotAllowed
 from bore.wire.proxyprotocol import Version
 
 
@@ -24,6 +26,7 @@ class TunnelSpec:
     :ivar name: what the user calls the tunnel, unique in a client; an only tunnel needs none.
     :ivar rules: which addresses may visit; the server applies them behind its own.
     :ivar bandwidth: bytes per second of each visitor's stream, in each direction; 0: no limit.
+    :ivar written: how the user has written options that errors name, by flag: a key of a settings file, for instance.
     """
 
     target: AnyTarget
@@ -33,6 +36,7 @@ class TunnelSpec:
     name: str = ""
     rules: AddressRules = NO_RULES
     bandwidth: int = 0
+    written: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def ownName(self) -> str:
@@ -54,9 +58,21 @@ class TunnelSpec:
     def objectionToBase(self) -> ExtensionNeeded | None:
         """Return why a server of the base protocol cannot do what the user wants; None if it can."""
         if self.proxyProtocol is not None:
-            return ExtensionNeeded("--proxy-protocol", "send the addresses of visitors")
+            return ExtensionNeeded(self.nameOf("--proxy-protocol"), "send the addresses of visitors")
         if self.rules:
-            return ExtensionNeeded(
-                "--allow" if self.rules.allow else "--deny", "apply rules on the addresses of visitors"
-            )
+            option = self.nameOf("--allow" if self.rules.allow else "--deny")
+            return ExtensionNeeded(option, "apply rules on the addresses of visitors")
         return None
+
+    def explain(self, why: Exception) -> Exception:
+        """Return why the tunnel is refused, with what would be right where the user has written it."""
+        if not isinstance(why, PortNotAllowed) or why.range is None or not self.port:
+            return why
+        lowest, highest = why.range
+        better = PortNotAllowed.outside(self.port, lowest, highest)
+        better.args = (f"{better}: choose one of these as {self.nameOf('--port')}, or 0 for any",)
+        return better
+
+    def nameOf(self, flag: str) -> str:
+        """Return what errors call an option: as the user has written it."""
+        return self.written.get(flag, flag)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -30,8 +30,13 @@ class Mistake:
     line: int | None = None
 
     def __str__(self) -> str:
-        names = ".".join(each if _BARE.fullmatch(each) else json.dumps(each) for each in self.path)
+        names = keyName(self.path)
         return f"{names}: {self.text}" if names else self.text
+
+
+def keyName(path: Sequence[str]) -> str:
+    """Return how TOML names a key, such as ``tunnel.web.local``."""
+    return ".".join(each if _BARE.fullmatch(each) else json.dumps(each) for each in path)
 
 
 def badFile(file: Path, mistakes: Iterable[Mistake]) -> BadFile:

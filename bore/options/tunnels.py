@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +17,7 @@ from bore.streams.socketoptions import canPace
 from bore.wire.proxyprotocol import Version
 
 if TYPE_CHECKING:
-    from bore.config.tables import SettingsFile
+    from bore.config.tables import Keys, SettingsFile
 
 
 def _version(text: str) -> Version:
@@ -114,7 +115,8 @@ def fromWords(found: Values) -> tuple[TunnelSpec, ...]:
             raise UsageError(f"{each.text!r} has the public port of {public[port]!r}: give each its own")
         if port:
             public[port] = each.text
-        made[each.text] = _spec(found, each.text, each.target(found[LOCAL_HOST]), port)
+        written = {} if each.public is None else {PORT.name: repr(each.text)}
+        made[each.text] = _spec(found, each.text, each.target(found[LOCAL_HOST]), port, written)
     return tuple(made.values())
 
 
@@ -140,6 +142,7 @@ def fromFile(found: Values, file: SettingsFile) -> tuple[TunnelSpec, ...]:
             file.add((*at, "local"), f"{local.port} and the {len(ports) - 1} ports after it go beyond 65535")
             continue
         target = local.target(here[LOCAL_HOST])
+        written = _written(here, keys, at)
         for number, port in enumerate(ports):
             nth = name if len(ports) == 1 else f"{name}-{number}"
             if nth in made:
@@ -149,7 +152,7 @@ def fromFile(found: Values, file: SettingsFile) -> tuple[TunnelSpec, ...]:
             if port:
                 public[port] = nth
             try:
-                made[nth] = _spec(here, nth, _plus(target, number), port)
+                made[nth] = _spec(here, nth, _plus(target, number), port, written)
             except UsageError as e:
                 file.add(at, str(e))
                 break
@@ -163,10 +166,24 @@ def _plus(target: AnyTarget, number: int) -> AnyTarget:
     return replace(target, port=target.port + number) if isinstance(target, Target) else target
 
 
-def _spec(found: Values, name: str, target: AnyTarget, port: int) -> TunnelSpec:
+def _written(here: Values, keys: Keys, at: Sequence[str]) -> dict[str, str]:
+    """Return how a file has written the options of a tunnel: in its table, which is at this path, or at its top."""
+    from bore.config.mistakes import keyName
+
+    names = {each: each.name for each in OF_TUNNEL}
+    names |= {_PORT_KEY: PORT.name}
+    return {
+        flag: keyName((*at, each.key)) if each in keys and not here.flagged(each) else here.name(each)
+        for each, flag in names.items()
+        if here.given(each)
+    }
+
+
+def _spec(found: Values, name: str, target: AnyTarget, port: int, written: Mapping[str, str]) -> TunnelSpec:
     """
     Make one tunnel.
 
+    :param written: how the user has written its options, by flag.
     :raises UsageError: if options contradict each other.
     """
     rate = found[BANDWIDTH] or 0
@@ -175,4 +192,4 @@ def _spec(found: Values, name: str, target: AnyTarget, port: int) -> TunnelSpec:
             f"{found.name(BANDWIDTH)}: this system cannot limit the rate of a connection (Linux can): leave it out"
         )
     own = rules.tunnelRules(found)
-    return TunnelSpec(target, port, found[PROXY_PROTOCOL], found[common.VISITORS], name, own, rate)
+    return TunnelSpec(target, port, found[PROXY_PROTOCOL], found[common.VISITORS], name, own, rate, written)

@@ -16,10 +16,21 @@ from bore.streams.listener import bindSocket
 from bore.wire.errors import BindFailed, PortForbidden, PortInUse, PortNotAllowed, Refusal
 from bore.wire.limits import PORT_TRIES
 
-_REFUSALS: dict[int | None, type[Refusal]] = {errno.EADDRINUSE: PortInUse, errno.EACCES: PortForbidden}
-
 #: How long a port that another program or another server has is not drawn, in seconds, unless there is no other one.
 _AVOID: Final = 10.0
+
+
+def _refusal(port: int, error: OSError) -> Refusal:
+    """Why a port cannot be bound."""
+    match error.errno:
+        case errno.EADDRINUSE:
+            return PortInUse.on(port)
+        case errno.EACCES:
+            return PortForbidden(
+                f"the server may not listen on port {port}: request one above 1023, or give the server the right "
+                "(CAP_NET_BIND_SERVICE)"
+            )
+    return BindFailed(f"the server failed to bind to port {port}: {(error.strerror or str(error)).lower()}")
 
 
 class Ports:
@@ -61,7 +72,7 @@ class Ports:
         if asked:
             lowest, highest = self._settings.minPort, self._settings.maxPort
             if not lowest <= asked <= highest:
-                raise PortNotAllowed(f"port {asked} is outside this server's range, {lowest} to {highest}")
+                raise PortNotAllowed.outside(asked, lowest, highest)
             yield asked
             return
         self._forget(self._clock.seconds())
@@ -83,9 +94,7 @@ class Ports:
         try:
             sock = self._bind(self._settings.bindTunnels, port)
         except OSError as e:
-            refusal = _REFUSALS.get(e.errno)
-            reason = (e.strerror or str(e)).lower()
-            raise BindFailed(f"{BindFailed.text}: {reason}") if refusal is None else refusal() from e
+            raise _refusal(port, e) from e
         if self._others.pop(port, None) is None:
             insort(self._taken, port)
         return sock

@@ -96,7 +96,7 @@ class LocalRegistry:
     def claim(self, port: int, user: User) -> Deferred[Grant]:
         """See :meth:`Registry.claim`."""
         if port in self._byPort:
-            return fail(PortInUse())
+            return fail(PortInUse.on(port))
         grant = self._byPort[port] = Grant(port, user, newToken(), next(self._epochs))
         self._byToken[digest(grant.token)] = port
         return succeed(grant)

@@ -47,6 +47,9 @@ from bore.wire.limits import MAX_TUNNELS
 #: How long a client waits for its tunnel before it is refused, in seconds. Original clients wait for 3.
 CLAIM_TIMEOUT: Final = 2.5
 
+_FAULT: Final = "the server failed to open the tunnel, and its log has the reason"
+_TOO_MANY: Final = f"{TooManyInSession.text}: it may have {MAX_TUNNELS}, and a second client as many"
+
 
 class ControlConnection(Protocol):
     """The control connection of a session."""
@@ -148,7 +151,7 @@ class Session:
         """
         self._context.sink.emit(TunnelClaimed(self.peer, self.source, port))
         if len(self.tunnels) + len(self._claims) >= MAX_TUNNELS:
-            self._refuse(number, port, TooManyInSession())
+            self._refuse(number, port, TooManyInSession(_TOO_MANY))
             return
         claim = self._claims[number] = Claim(self, port, token, rules)
         done = Deferred.fromCoroutine(self._context.tunnels.open(claim))
@@ -266,7 +269,7 @@ class Session:
             self._log.failure("no tunnel could be opened for {peer}", reason, peer=self.peer)
         if claim.abandoned is None:
             self._settle(number)
-            self._refuse(number, claim.port, reason.value if isinstance(reason.value, Refusal) else BindFailed())
+            self._refuse(number, claim.port, reason.value if isinstance(reason.value, Refusal) else BindFailed(_FAULT))
 
     def _claimTimedOut(self, number: int) -> None:
         """Give a tunnel up that is not granted in time. The client may try again, and may have had it before."""

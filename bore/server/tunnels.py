@@ -199,7 +199,8 @@ class Tunnels:
                 if claim.port:
                     raise
                 self._entrances.avoid(port)
-        raise NoFreePort
+        lowest, highest = self._settings.minPort, self._settings.maxPort
+        raise NoFreePort(f"no public port was found that is free in this server's range, {lowest} to {highest}")
 
     def _enter(self, grant: Grant, claim: Claim) -> Entrance:
         """Listen on a port that was granted; it is given back if that cannot be, or if it has come too late."""
@@ -224,13 +225,18 @@ class Tunnels:
             doubtful = self._inDoubt(mine)
             if doubtful is None:
                 self._sink.emit(LimitReached(Limit.TUNNELS_PER_SOURCE, bounds.tunnelsPerSource, source))
-                raise TooManyTunnelsFromSource
+                raise TooManyTunnelsFromSource(
+                    f"{TooManyTunnelsFromSource.text}: this server allows {bounds.tunnelsPerSource} "
+                    "(its option --max-tunnels-per-source)"
+                )
             return doubtful
         if 0 < bounds.tunnels <= len(self._byPort) + len(claimed):
             doubtful = self._anyInDoubt()
             if doubtful is None:
                 self._sink.emit(LimitReached(Limit.TUNNELS, bounds.tunnels))
-                raise TooManyTunnels
+                raise TooManyTunnels(
+                    f"{TooManyTunnels.text}: this server allows {bounds.tunnels} (its option --max-tunnels)"
+                )
             return doubtful
         return None
 

@@ -37,6 +37,8 @@ _FIRST: Final = max(map(len, SIGNATURES))
 #: How many certificates are verified in one turn of the reactor; each takes about 0.2 ms.
 _MAX_VERIFIED: Final = 50
 
+_REFUSED: Final = f"{CertificateRefused.text}: use one that an authority in the server's --tls-client-ca has signed"
+
 #: How many bytes of a plain client are read before its connection is closed: closing with unread bytes would destroy
 #: the answer to them.
 _MAX_UNREAD: Final = 4096
@@ -111,7 +113,7 @@ class TlsPort:
                     judged[presented] = self.certificate.accepts(sock)
                 if not judged[presented]:
                     over.add(sock)
-        for each in over - self._endSessions(over, CertificateRefused()):
+        for each in over - self._endSessions(over, CertificateRefused(_REFUSED)):
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(each, socket.SHUT_RDWR)  # without close_notify: its owner finds it cut
         if sockets:

@@ -278,9 +278,9 @@ class ControlSession:
 
     def _takeRefused(self, refused: Refused) -> Sequence[ClientEvent]:
         if refused.tunnel is None:
-            raise refusalForCode(refused.code, refused.message, refused.retry)
+            raise refusalForCode(refused.code, refused.message, refused.retry, refused.range)
         self._move(refused.tunnel, refused)
-        return (TunnelRefused(refused.tunnel, refused.code, refused.message, refused.retry),)
+        return (TunnelRefused(refused.tunnel, refused.code, refused.message, refused.retry, refused.range),)
 
     def _takeGoodbye(self, goodbye: Goodbye) -> Sequence[ClientEvent]:
         raise ServerLeft("it said goodbye")

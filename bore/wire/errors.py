@@ -47,11 +47,13 @@ class Refusal(WireError):
     :cvar text: the text for people in an Error frame; the original's, where it has one.
     :cvar code: the code for programs, in the extension.
     :ivar retry: whether the same request may be granted later.
+    :ivar range: the lowest and the highest public port of the server; None: it has not sent them.
     """
 
     text: ClassVar[str] = "request refused"
     code: str = "refused"
     retry: bool = True
+    range: tuple[int, int] | None = None
 
     def __init__(self, text: str | None = None) -> None:
         super().__init__(self.text if text is None else text)
@@ -64,12 +66,24 @@ class PortNotAllowed(Refusal):
     code = "port-not-allowed"
     retry = False
 
+    @classmethod
+    def outside(cls, port: int, lowest: int, highest: int) -> PortNotAllowed:
+        """Make the refusal of a port outside this range."""
+        refusal = cls(f"port {port} is outside this server's range, {lowest} to {highest}")
+        refusal.range = lowest, highest
+        return refusal
+
 
 class PortInUse(Refusal):
     """Another tunnel or another program listens on the port."""
 
     text = "port already in use"
     code = "port-in-use"
+
+    @classmethod
+    def on(cls, port: int) -> PortInUse:
+        """Make the refusal of this port."""
+        return cls(f"port {port} is already in use on the server")
 
 
 class PortForbidden(Refusal):

@@ -100,12 +100,14 @@ class Refused:
     :ivar code: for programs; the message is for people.
     :ivar retry: whether the same request may be granted later.
     :ivar tunnel: the tunnel that is refused, while the session goes on; None: the session is refused, and closed.
+    :ivar range: the lowest and the highest public port of the server, if the requested one is outside; else None.
     """
 
     code: str
     message: str
     retry: bool
     tunnel: int | None = None
+    range: tuple[int, int] | None = None
 
 
 @value
@@ -196,9 +198,10 @@ def encode(message: ExtendedClientMessage | ExtendedServerMessage | MarkedHello 
             text = f'{{"Hello":{port}}}{_MARK}'
         case Lane(token):
             text = f'{{"{name}":{serde.quote(token)}}}'
-        case Refused(code, reason, retry, tunnel):
+        case Refused(code, reason, retry, tunnel, ports):
             which = "" if tunnel is None else f'"tunnel":{tunnel},'
-            text = f'{{"{name}":{{{which}{_reasonText(code, reason, retry)}}}}}'
+            allowed = "" if ports is None else f',"range":[{ports[0]},{ports[1]}]'
+            text = f'{{"{name}":{{{which}{_reasonText(code, reason, retry)}{allowed}}}}}'
     return encodeFrame(text, MAX_EXTENDED_FRAME)
 
 
@@ -326,9 +329,19 @@ def _opened(content: object) -> Opened:
 
 
 def _refused(content: object) -> Refused:
-    code, message, retry, tunnel = serde.fields(content, "code", "message", "retry", "tunnel")
+    code, message, retry, tunnel, ports = serde.fields(content, "code", "message", "retry", "tunnel", "range")
     number = None if tunnel is None else _number(tunnel)
-    return Refused(serde.text(code), serde.text(message), serde.boolean(retry), number)
+    allowed = None if ports is None else _range(ports)
+    return Refused(serde.text(code), serde.text(message), serde.boolean(retry), number, allowed)
+
+
+def _range(content: object) -> tuple[int, int]:
+    """The lowest and the highest public port."""
+    if isinstance(content, list) and len(content) == 2:
+        lowest, highest = serde.port(content[0]), serde.port(content[1])
+        if lowest <= highest:
+            return lowest, highest
+    raise serde.BadContent("not a range of ports")
 
 
 def _close(content: object) -> Close:

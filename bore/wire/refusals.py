@@ -83,15 +83,17 @@ def refusalFor(text: str) -> Refusal:
     return BY_TEXT.get(text, Refusal)(text)
 
 
-def refusalForCode(code: str, text: str, retry: bool) -> Refusal:
+def refusalForCode(code: str, text: str, retry: bool, range: tuple[int, int] | None = None) -> Refusal:
     """
     The refusal that a Refused message stands for.
 
     :param code: the server's code; an unknown one gives a plain :class:`Refusal` that carries it.
     :param text: the text for people.
     :param retry: whether the same request may be granted later.
+    :param range: the lowest and the highest public port of the server; None: it has not sent them.
     """
     refusal = BY_CODE.get(code, Refusal)(text)
     refusal.code = code
     refusal.retry = retry
+    refusal.range = range
     return refusal

@@ -180,7 +180,7 @@ class ServerSession:
         """The bytes that refuse a client of the extension a tunnel that it has asked for."""
         assert self.claims(tunnel), "a refusal for a client that has not asked, or has left"
         self._tunnels.move(tunnel, "Refused")
-        return extension.encode(Refused(refusal.code, str(refusal), refusal.retry, tunnel))
+        return extension.encode(Refused(refusal.code, str(refusal), refusal.retry, tunnel, refusal.range))
 
     def closed(self, tunnel: int, refusal: Refusal) -> bytes:
         """The bytes that take a tunnel away from a client of the extension, while its session goes on."""
@@ -203,7 +203,7 @@ class ServerSession:
         """The bytes that refuse the whole session. Everything that arrives afterwards is thrown away."""
         self._state = State.SETTLED
         if self.extended:
-            return extension.encode(Refused(refusal.code, str(refusal), refusal.retry))
+            return extension.encode(Refused(refusal.code, str(refusal), refusal.retry, None, refusal.range))
         return messages.encode(Error(refusal.text))  # the original's, whatever else there is to say about it
 
     @property

@@ -133,11 +133,12 @@ class TunnelRefused:
     code: str
     message: str
     retry: bool
+    range: tuple[int, int] | None = None
 
     @property
     def refusal(self) -> Refusal:
         """Why it is refused."""
-        return refusalForCode(self.code, self.message, self.retry)
+        return refusalForCode(self.code, self.message, self.retry, self.range)
 
 
 @value

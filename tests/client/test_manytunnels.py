@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 from uuid import uuid4
 
@@ -120,6 +121,17 @@ class RefusedTests(ManyCase):
         self.assertEqual(self.reactor.getDelayedCalls()[1:], [])
         self.assertFalse(transport.aborted)
         self.assertNoResult(self.tunnels[0].whenGaveUp())
+
+    def test_aPortOutsideTheServersRangeIsExplainedWithWhatTheUserHasWritten(self) -> None:
+        protocol, _ = self.begin()
+        outside = Refused("port-not-allowed", "no", False, 2, (20000, 20999))
+        self.hear(protocol, Opened(1, 20000, None, 60), outside)
+        expected = "port 9001 is outside this server's range, 20000 to 20999: choose one of these as {}, or 0 for any"
+        self.assertIn(f"b: no tunnel from example.com:7835: server error: {expected.format('--port')}", self.logged)
+        spec = replace(self.tunnels[1].spec, written={"--port": "tunnel.b.port"})
+        self.assertEqual(
+            str(spec.explain(PortNotAllowed.outside(9001, 20000, 20999))), expected.format("tunnel.b.port")
+        )
 
     def test_aSessionWithoutATunnelEndsAndTheNextAttemptIsForAll(self) -> None:
         self.make("a.example", "b.example")

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bore.client.reasons import describe
 from bore.streams.encryption import TlsError
 from bore.streams.resolver import LookupFailed
-from bore.wire.errors import ClientHasNoSecret, FrameTooLong, InvalidSecret
+from bore.wire.errors import ClientHasNoSecret, FrameTooLong, InvalidSecret, ServerHasNoSecret
 
 
 def numbered(number: int) -> OSError:
@@ -45,7 +45,8 @@ class WordsTests(SynchronousTestCase):
             (error.DNSLookupError("x"), "its name cannot be looked up"),
             (TlsError(errno.EPROTO, "it does not speak TLS 1.3"), "it does not speak TLS 1.3"),
             (InvalidSecret(), "server error: invalid secret"),
-            (ClientHasNoSecret(), ClientHasNoSecret.text),
+            (ClientHasNoSecret(), f"{ClientHasNoSecret.text}: give the client the server's, as in --secret-file"),
+            (ServerHasNoSecret(), f"{ServerHasNoSecret.text}: omit the client's, or give it to the server"),
             (FrameTooLong("a frame is too long"), "a frame is too long"),
             (error.UserError(), "it was given up"),
             (BlockingIOError("x"), "it takes nothing"),

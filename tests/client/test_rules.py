@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bore.client.reasons import ExtensionNeeded
 from bore.wire.addressrules import AddressRules, parseNetwork
 from bore.wire.extension import Extended, Open, encode
@@ -31,3 +33,9 @@ class AddressRuleTests(SessionCase):
         error = self.gaveUp()
         self.assertIsInstance(error, ExtensionNeeded)
         self.assertIn("--allow: this server does not apply rules", str(error))
+
+    def test_anOptionIsNamedAsTheUserHasWrittenIt(self) -> None:
+        spec = self.tunnel.spec
+        self.tunnel.spec = replace(spec, written={"--allow": "tunnel.postgres.allow"})
+        self.assertIn("tunnel.postgres.allow: this server does not", str(self.tunnel.spec.objectionToBase()))
+        self.assertEqual(self.tunnel.spec, spec, "it is the same tunnel")

@@ -190,6 +190,16 @@ class ClientFileTests(FileCase):
         ):
             self.assertEqual(self.mistakes(text + TUNNELS), [mistake])
 
+    def test_optionsOfATunnelAreNamedAsTheyAreWritten(self) -> None:
+        table = '[tunnel."a.b"]\nlocal = 1\nport = 7\nproxy-protocol = "v1"\n[tunnel.c]\nlocal = 2\n'
+        text = 'server = "x"\nallow = ["::/0"]\n' + table
+        first, second = self.up(text, "--proxy-protocol", "v2").tunnels
+        self.assertEqual(first.nameOf("--port"), 'tunnel."a.b".port')
+        self.assertEqual((first.nameOf("--allow"), second.nameOf("--allow")), ("allow", "allow"))
+        self.assertEqual((first.nameOf("--proxy-protocol"), second.nameOf("--deny")), ("--proxy-protocol", "--deny"))
+        [first, _] = self.up(text).tunnels
+        self.assertEqual(first.nameOf("--proxy-protocol"), 'tunnel."a.b".proxy-protocol')
+
     def test_publicPortsAndNamesAreThoseOfOneTunnel(self) -> None:
         text = "server = 'x'\n[tunnel.a]\nlocal = 1\nport = '20000-20002'\n[tunnel.b]\nlocal = 2\nport = 20002\n"
         self.assertEqual(self.mistakes(text), ["7: tunnel.b.port: 20002 is the public port of 'a-2' already"])

@@ -113,7 +113,7 @@ class DemoTests(SynchronousTestCase):
             running(bore("demo", "--once", "--port", str(taken.getsockname()[1]))) as demo,
         ):
             self.assertEqual(demo.wait(), 1, demo.transcript())
-            self.assertIn("port already in use", "\n".join(demo.err))
+            self.assertIn("is already in use on the server", "\n".join(demo.err))
 
     def test_itServesUntilCtrlC(self) -> None:
         with running(bore("demo")) as demo:

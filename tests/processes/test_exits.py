@@ -69,7 +69,15 @@ class ExitTests(ProcessCase):
         _, control = self.server()
         _, port = self.client(control)
         self.assertEnds(
-            1, "port already in use", "local", "80", "-t", f"{self.host}:{control}", "-p", str(port), "--no-reconnect"
+            1,
+            "is already in use on the server",
+            "local",
+            "80",
+            "-t",
+            f"{self.host}:{control}",
+            "-p",
+            str(port),
+            "--no-reconnect",
         )
 
     def test_aControlPortThatIsTakenIsOne(self) -> None:

@@ -60,7 +60,7 @@ class ClientTests(SessionCase):
         self.assertServes(port)
         os.kill(client.pid, signal.SIGCONT)
         client.waitFor("server error: another session has taken the tunnel over")
-        client.waitFor("server error: port already in use")
+        client.waitFor("is already in use on the server")
         self.assertServes(port)
         self.assertEqual(count(server, "is back"), 1, "they do not drive each other out")
 

@@ -49,8 +49,8 @@ class OpeningTests(ManyCase):
         self.assertEqual(len({opened.resume for opened in self.opened}), 3)
 
     def test_aRefusedOneCostsNeitherTheOthersNorTheSession(self) -> None:
-        [refused] = self.ask(Open(4, self.opened[0].port))
-        self.assertEqual(refused, Refused("port-in-use", "port already in use", True, 4))
+        [refused] = self.ask(Open(4, port := self.opened[0].port))
+        self.assertEqual(refused, Refused("port-in-use", f"port {port} is already in use on the server", True, 4))
         self.assertFalse(self.transport.disconnecting)
         self.assertEqual(self.isOpen(1, 2, 3), [True] * 3)
         self.assertEqual([opened.tunnel for opened in self.open(Open(5, 0))], [5])

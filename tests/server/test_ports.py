@@ -77,13 +77,14 @@ class OpenPortTests(PortsCase):
     def test_aPortThatIsTakenIsRefused(self) -> None:
         all = self.ports()
         port = self.open(all)
-        self.assertRaises(PortInUse, self.take, all, port)
+        refused = self.assertRaises(PortInUse, self.take, all, port)
+        self.assertEqual(str(refused), f"port {port} is already in use on the server")
         self.assertRaises(PortInUse, self.take, self.ports(), port)
 
     def test_anAddressThatCannotBeBoundIsRefused(self) -> None:
         all = self.ports(host="192.0.2.1")
         refused = self.assertRaises(BindFailed, self.take, all, 20000)
-        self.assertIn("failed to bind to port: ", str(refused), "with the reason, such as too many open files")
+        self.assertIn("failed to bind to port 20000: ", str(refused), "with the reason, such as too many open files")
         self.binds.clear()
         self.assertRaises(BindFailed, self.take, all, 0)
         self.assertEqual(len(self.binds), 1, "the next port of the same address would not be had either")
@@ -252,6 +253,7 @@ class RangeTests(SessionCase):
         assert isinstance(refused, extension.Refused)
         self.assertEqual(refused.code, "port-not-allowed")
         self.assertEqual(refused.message, "port 80 is outside this server's range, 20000 to 20002")
+        self.assertEqual(refused.range, (20000, 20002))
 
     def test_anOriginalClientIsSentTheOriginalsText(self) -> None:
         protocol, transport = self.connect()

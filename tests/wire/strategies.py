@@ -51,6 +51,7 @@ UNHURRIED: Final = settings(deadline=None)
 AnyMessage: TypeAlias = Message | ExtendedClientMessage | ExtendedServerMessage | MarkedHello | Lane
 
 PORTS: Final = st.integers(0, 65535)
+PORT_RANGES: Final = st.tuples(PORTS, PORTS).map(sorted).map(lambda ports: (ports[0], ports[1]))
 UUIDS: Final = st.uuids()
 TOKENS: Final = st.text("0123456789ABCXYZabcxyz_-", min_size=16, max_size=64)
 
@@ -99,7 +100,7 @@ EXTENDED_CLIENT_MESSAGES: Final[SearchStrategy[ExtendedClientMessage]] = st.one_
 EXTENDED_SERVER_MESSAGES: Final[SearchStrategy[ExtendedServerMessage]] = st.one_of(
     st.builds(Extended, st.integers(0, 65535), st.none() | TOKENS, SECONDS, SECONDS, st.integers(0, 1 << 31)),
     st.builds(Opened, NUMBERS, PORTS, st.none() | TOKENS, st.integers(0, 1 << 31)),
-    st.builds(Refused, TEXTS, TEXTS, st.booleans(), st.none() | NUMBERS),
+    st.builds(Refused, TEXTS, TEXTS, st.booleans(), st.none() | NUMBERS, st.none() | PORT_RANGES),
     st.builds(Closed, NUMBERS),
     st.builds(Closed, NUMBERS, TEXTS, TEXTS, st.booleans()),
     st.builds(Visitor, NUMBERS, UUIDS, st.none() | SOURCES),

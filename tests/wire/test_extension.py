@@ -89,6 +89,10 @@ class EncodingTests(SynchronousTestCase):
                 Refused("c", "no", False, 7),
                 b'{"Refused":{"tunnel":7,"code":"c","message":"no","retry":false}}\0',
             ),
+            (
+                Refused("c", "no", False, 7, (20000, 20999)),
+                b'{"Refused":{"tunnel":7,"code":"c","message":"no","retry":false,"range":[20000,20999]}}\0',
+            ),
             (Refused("c", 'send "no"', True), b'{"Refused":{"code":"c","message":"send \\"no\\"","retry":true}}\0'),
             (Refused("c", "\0", False), b'{"Refused":{"code":"c","message":"\\u0000","retry":false}}\0'),
             (Alive(), b'"Alive"\0'),

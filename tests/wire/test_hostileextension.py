@@ -146,6 +146,9 @@ class RefusingTests(SynchronousTestCase):
                 decodeServerMessage, "Closed", f'{{"tunnel":1,"code":"","message":"","retry":{retry}}}'
             )
         self.assertMalformed(decodeServerMessage, "Refused", '{"code":1,"message":"","retry":true}')
+        for ports in ("7", "[]", "[1]", "[1,2,3]", '["1",2]', "[3,2]", "[1,65536]", "[-1,2]", "[1.5,2]", "[true,2]"):
+            refused = f'{{"code":"","message":"","retry":true,"range":{ports}}}'
+            self.assertMalformed(decodeServerMessage, "Refused", refused)
         self.assertMalformed(decodeServerMessage, "Refused", '{"code":"","message":"\\ud800","retry":true}')
         self.assertMalformed(decodeServerMessage, "Visitor", '{"tunnel":1,"from":null}', '{"tunnel":1,"id":"1"}')
 
