@@ -54,8 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _command(name, rest)
         case []:
             return _fail("bore", f"no command given; {_COMMANDS} (see 'bore --help')", exits.USAGE)
+    from bore.option import withoutSecrets
+
     kind = "option" if words[0].startswith("-") else "command"
-    return _fail("bore", f"unknown {kind} {words[0]!r}; {_COMMANDS} (see 'bore --help')", exits.USAGE)
+    return _fail("bore", f"unknown {kind} {withoutSecrets(words[0])!r}; {_COMMANDS} (see 'bore --help')", exits.USAGE)
 
 
 def _command(name: str, arguments: Sequence[str]) -> int:

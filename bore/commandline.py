@@ -16,7 +16,7 @@ from copy import copy
 from typing import Final, Generic, NoReturn, TypeVar, cast
 
 from bore import __version__
-from bore.option import InvalidValue, Option
+from bore.option import InvalidValue, Option, withoutSecrets
 
 VERSION_TEXT: Final = f"txbore {__version__}"
 
@@ -184,7 +184,7 @@ class _Parser(argparse.ArgumentParser):
     """Raises UsageError instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(re.sub(r"^argument (-\w/)?", "", message))
+        raise UsageError(withoutSecrets(re.sub(r"^argument (-\w/)?", "", message)))
 
 
 class _Formatter(argparse.HelpFormatter):

@@ -7,9 +7,15 @@ description.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+#: How the line begins by which a user is invited (:mod:`bore.options.invitation`). It has a secret.
+INVITATION: Final = "bore://"
+
+_IN_INVITATION: Final = re.compile(rf"({INVITATION})(?:\S*@|\S+)", re.IGNORECASE)
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -71,12 +77,17 @@ class InvalidValue(Exception):
     """
     A value of an option is invalid.
 
-    :ivar value: the value.
+    :ivar value: the value, without its secret.
     """
 
     def __init__(self, value: str, reason: str) -> None:
         Exception.__init__(self, reason)
-        self.value = value
+        self.value = withoutSecrets(value)
+
+
+def withoutSecrets(text: str) -> str:
+    """Return a text as errors show it: without the secrets of the lines by which users are invited."""
+    return _IN_INVITATION.sub(lambda found: f"{found[1]}..." + "@" * found[0].endswith("@"), text)
 
 
 def option(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from bore.streams.addresses import isLiteral, parseHostPort, parsePort
+from bore.tls.pins import isFingerprint
 from bore.wire.addressrules import Network, parseNetwork
 
 _DAY: Final = 86400
@@ -97,8 +98,6 @@ def count(text: str) -> int:
 
 def fingerprint(text: str) -> str:
     """Parse the fingerprint of a public key."""
-    from bore.tls.certificates import isFingerprint  # loads OpenSSL, which only TLS needs
-
     if isFingerprint(text):
         return text
     raise ValueError("must be a fingerprint as 'bore server --tls' prints it: SHA256: and 43 characters")

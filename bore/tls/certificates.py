@@ -51,8 +51,6 @@ ODD: Final = (
     x509.UnsupportedGeneralNameType,
 )
 
-_FINGERPRINT: Final = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
-
 #: The end of a certificate that has no well-defined end (RFC 5280, section 4.1.2.5).
 _FOR_EVER: Final = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)
 
@@ -87,11 +85,6 @@ def fingerprint(certificate: x509.Certificate) -> str:
     """The fingerprint of a certificate's key: SHA-256 of its SubjectPublicKeyInfo, in the form of ssh."""
     key = _public(certificate)
     return "SHA256:" + base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip("=")
-
-
-def isFingerprint(text: str) -> bool:
-    """Whether a text has the form of a fingerprint."""
-    return _FINGERPRINT.fullmatch(text) is not None
 
 
 def readCertificates(path: Path) -> tuple[x509.Certificate, ...]:

@@ -14,10 +14,7 @@ from typing import BinaryIO, Final, NamedTuple
 from bore.streams.addresses import parseHostPort
 from bore.system.atomicfiles import locked, makeFolder, syncFolder
 from bore.system.privatefiles import NotPrivate, Policy, checkFolders, readPrivate
-from bore.tls.certificates import isFingerprint
-
-#: Takes the place of a key for a server that has a certificate by a trusted authority.
-AUTHORITY: Final = "authority"
+from bore.tls.pins import AUTHORITY, isPin
 
 #: The keys are public, so others may read them; anyone who can change them can make the client trust any server.
 _POLICY: Final = Policy(forbidden=0o022, caution="check its content, then ")
@@ -38,7 +35,7 @@ def _entry(line: str) -> tuple[str, str]:
     :raises ValueError: when it has another form.
     """
     written, key = line.split()
-    if not (written + key).isprintable() or not (key == AUTHORITY or isFingerprint(key)):
+    if not (written + key).isprintable() or not isPin(key):
         raise ValueError("not a server and a key")
     name = _ESCAPE.sub(lambda found: chr(int(found.group(1), 16)), written)
     if parseHostPort(name)[1] is None:

@@ -18,7 +18,8 @@ from service_identity.cryptography import verify_certificate_hostname, verify_ce
 from bore.streams.addresses import asciiName, hostPort, isLiteral
 from bore.tls.certificates import ODD, fingerprint, silenced
 from bore.tls.errors import CertificateNotCurrent, ServerKeyChanged, ServerNotTrusted
-from bore.tls.knownservers import AUTHORITY, Known
+from bore.tls.knownservers import Known
+from bore.tls.pins import AUTHORITY
 from bore.tls.settings import ClientTls
 from bore.tls.tlssocket import TlsSocket
 
@@ -107,7 +108,7 @@ class Verdict:
 
     :ivar key: the fingerprint of its key.
     :ivar why: the reason, for the log.
-    :ivar new: the entry for the file of known servers, a fingerprint or :data:`~bore.tls.knownservers.AUTHORITY`: the
+    :ivar new: the entry for the file of known servers, a fingerprint or :data:`~bore.tls.pins.AUTHORITY`: the
         server is new. It is to be written down once the server has proved that it knows the secret; at once where there
         is none. Empty: there is nothing to write.
     :ivar certificate: the certificate that it was given for, in DER.

@@ -23,13 +23,13 @@ from bore.tls.certificates import (
     BadCredentials,
     Credentials,
     fingerprint,
-    isFingerprint,
     makeSelfSigned,
     readAuthorities,
     readCertificates,
     readCredentials,
 )
 from bore.tls.contexts import clientContext, serverContext
+from bore.tls.pins import isFingerprint
 from tests.certificates import Authority, selfSigned
 from tests.oddcertificates import KEY, ODD, changed, forRsaPss
 from tests.support import temporaryFolder

@@ -7,7 +7,7 @@ from typing import Final, cast
 
 from bore.events.client import ServerNew, ServerNotRemembered, ServerRemembered, ServerTrusted
 from bore.tls.errors import ServerKeyChanged, ServerNotTrusted
-from bore.tls.knownservers import AUTHORITY
+from bore.tls.pins import AUTHORITY
 from bore.tls.settings import ClientTls
 from bore.tls.tlssocket import TlsSocket
 from bore.tls.trust import Trust

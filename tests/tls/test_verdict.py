@@ -11,7 +11,8 @@ from typing import Final
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.tls.errors import CertificateNotCurrent, ServerKeyChanged, ServerNotTrusted
-from bore.tls.knownservers import AUTHORITY, NOTHING, Known, KnownServer
+from bore.tls.knownservers import NOTHING, Known, KnownServer
+from bore.tls.pins import AUTHORITY
 from bore.tls.settings import ClientTls
 from bore.tls.verdict import Expected, Presented, Verdict, judge, judgeAgain
 from bore.wire.limits import CONTROL_PORT
