@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -69,19 +70,61 @@ def writeUnlessThere(path: Path, content: bytes) -> None:
         syncFolder(each)
 
 
+def replaceWhole(path: Path, content: bytes, check: Callable[[Path], object] = lambda _: None) -> None:
+    """
+    Replace a file, or write a new one with mode 0600. One that exists keeps its owner, group and mode, and a symbolic
+    link its target. It survives a power failure.
+
+    :param path: its directory exists.
+    :param check: called with a temporary file of the same content, owner and mode; what it raises leaves the file as
+        it is.
+    :raises OSError: when it cannot be written, or this user may not give the new file to the owner of the old one.
+    """
+    place = Path(os.path.realpath(path))
+    with wholeFile(place.parent, content) as name:
+        try:
+            status = os.stat(place)
+        except FileNotFoundError:
+            pass
+        else:
+            new = os.stat(name)
+            if os.name == "posix" and (new.st_uid, new.st_gid) != (status.st_uid, status.st_gid):
+                os.chown(name, status.st_uid, status.st_gid)
+            os.chmod(name, stat.S_IMODE(status.st_mode))
+        check(Path(name))
+        os.replace(name, place)
+    syncFolder(place.parent)
+
+
+@contextlib.contextmanager
+def lockedFolder(folder: Path, timeout: float) -> Iterator[bool]:
+    """
+    Lock a directory against other processes that call this, where the system has such locks.
+
+    :param timeout: how long to wait for a process that holds the lock, in seconds.
+    :returns: whether this process has the lock.
+    :raises OSError: when the directory cannot be read.
+    """
+    if os.name != "posix":  # directories cannot be opened
+        yield True
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with locked(descriptor, timeout) as ours:
+            yield ours
+    finally:
+        os.close(descriptor)
+
+
 def _moveUnlessThere(name: str, path: Path) -> None:
     """Move a file where the file system has no hard links (FAT, some network file systems)."""
     if os.name != "posix":
         with contextlib.suppress(FileExistsError):  # there, a file that exists is not replaced
             os.rename(name, path)
         return
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        with locked(descriptor, _NEW_FILE_TIMEOUT):
-            if not path.exists():
-                os.rename(name, path)
-    finally:
-        os.close(descriptor)
+    with lockedFolder(path.parent, _NEW_FILE_TIMEOUT):
+        if not path.exists():
+            os.rename(name, path)
 
 
 def makeFolder(folder: Path) -> None:
