@@ -24,13 +24,14 @@ commands:
   server   Run the server, which listens on public ports on behalf of clients
   check    Print all mistakes in a settings file
   secret   Print a new random secret, or write it to a file
+  user     Add, change and revoke the users of a server
   demo     Show a built-in web page through a tunnel on this machine
 
 'bore COMMAND --help' lists the options of a command.
 'bore --version' prints the version.
 """
 
-_COMMANDS: Final = "commands: local, up, server, check, secret, demo"
+_COMMANDS: Final = "commands: local, up, server, check, secret, user, demo"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             print(f"txbore {__version__}")  # noqa: T201
             return exits.OK
-        case ["local" | "up" | "server" | "check" | "secret" | "demo" as name, *rest]:
+        case ["local" | "up" | "server" | "check" | "secret" | "user" | "demo" as name, *rest]:
             return _command(name, rest)
         case []:
             return _fail("bore", f"no command given; {_COMMANDS} (see 'bore --help')", exits.USAGE)
@@ -69,6 +70,7 @@ def _command(name: str, arguments: Sequence[str]) -> int:
         "server": _server,
         "check": _check,
         "secret": _secret,
+        "user": _user,
         "demo": _demo,
     }
     program = f"bore {name}"
@@ -159,6 +161,32 @@ def _secret(program: str, arguments: Sequence[str]) -> int:
         return _fail(program, f"{target} already exists and is not overwritten: name a new file", exits.FAILURE)
     except OSError as e:
         return _fail(program, f"cannot write {target}: {e.strerror}", exits.FAILURE)
+    return exits.OK
+
+
+def _user(program: str, arguments: Sequence[str]) -> int:
+    from bore.commandline import UsageError
+    from bore.options.usercommands import ACTIONS, USAGE_TEXT, userCommand
+
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(USAGE_TEXT, end="")  # noqa: T201
+        return exits.OK if arguments else exits.USAGE
+    line = userCommand(arguments[0])
+    if line is None:
+        raise UsageError(f"unknown command {arguments[0]!r}; commands: {ACTIONS}")
+    command = line.parse(arguments[1:])
+    from bore.userprogram import CannotDo, run
+
+    try:
+        printed = run(command)
+    except CannotDo as e:
+        return _fail(program, str(e), exits.FAILURE)
+    for text in printed.before:
+        print(text, file=sys.stderr)  # noqa: T201
+    for text in printed.lines:
+        print(text, flush=True)  # noqa: T201
+    for text in printed.after:
+        print(text, file=sys.stderr)  # noqa: T201
     return exits.OK
 
 

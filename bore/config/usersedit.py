@@ -50,7 +50,7 @@ class UsersText:
 
     def setTop(self, key: str, text: str) -> None:
         """Set a key at the top of the file."""
-        if key in self._document:
+        if key in self._document or not self._document:
             self._document[key] = text
             return
         head = tomlkit.document()

@@ -17,6 +17,9 @@ from bore.users.entry import NAME_RULE, SHARED, UserEntry, Users, isUserName
 #: Makes the entry of a user of the values in its table; raises UsageError for what contradicts itself.
 MakeEntry: TypeAlias = Callable[[str, Keys], UserEntry]
 
+#: The key at the top with the server's address, as clients reach it.
+ADDRESS: Final = "address"
+
 _BARE_SHARED: Final = re.compile(r"^[ \t]*\[[ \t]*\*[ \t]*\]", re.MULTILINE)
 
 
@@ -53,6 +56,8 @@ def readUsersFile(
     shared = Table(keys, (), refused, folder)
     entries: dict[str, UserEntry] = {}
     for name, table in parseToml(path, text).items():
+        if name == ADDRESS and isinstance(table, str):
+            continue  # 'bore user' keeps it here for the lines that it prints
         if not isinstance(table, dict):
             file.add((name,), f"must be a table: write [{name}], and its keys below")
             continue

@@ -14,10 +14,8 @@ from typing import Final
 from bore.option import INVITATION
 from bore.streams.addresses import hostPort, parseHostPort
 from bore.tls.pins import isPin
+from bore.users.entry import NAME_RULE, isUserName
 from bore.wire.limits import CONTROL_PORT
-
-#: The names of users: short enough for a log line, and without the characters that the line gives a meaning.
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 
 #: The characters that need no escape in a URL (RFC 3986, section 2.3). Fewer can be found by trying.
 _SECRET: Final = re.compile(r"[A-Za-z0-9._~-]{16,128}")
@@ -30,8 +28,6 @@ _MAX_PINS: Final = 4
 
 #: A pasted line may begin with the command that it is for.
 _COMMAND: Final = re.compile(r"\s*bore\s+join\s+(?=bore://)")
-
-NAMES: Final = "a name has 1 to 32 of a-z, 0-9, '.', '_' and '-', and begins with a letter or digit"
 
 _FORM: Final = f"must be a line as 'bore user add' prints it: {INVITATION}NAME:SECRET@HOST:PORT/#SHA256:..."
 
@@ -79,9 +75,9 @@ def parseName(text: str) -> str:
 
     :raises ValueError: when it is not valid.
     """
-    if _NAME.fullmatch(text):
+    if isUserName(text):
         return text
-    raise ValueError(f"is not a user's name: {NAMES}")
+    raise ValueError(f"is not a user's name: {NAME_RULE}")
 
 
 def parseInvitation(text: str) -> Invitation:

@@ -30,7 +30,9 @@ MAX_VISITORS: Final = option(
     "NUMBER",
     Rights().maxVisitors,
 )
-BANDWIDTH: Final = option("--bandwidth", "Limit of each visitor's stream, in each direction", values.rate, "RATE", 0)
+BANDWIDTH: Final = option(
+    "--bandwidth", "Limit of each visitor's stream, in each direction", values.rate, "RATE", Rights().bandwidth
+)
 FROM: Final = repeated("--from", "Networks from which the user may connect", values.network, "NETWORK")
 EXPIRES: Final = option(
     "--expires", "Date of the last day (UTC), or time, after which the user has no rights", parseEnd, "DATE", None

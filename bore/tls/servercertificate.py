@@ -122,6 +122,11 @@ class ServerCertificate:
         return tuple(stamps)
 
 
+def ownFile(folder: Path) -> Path:
+    """Return the file with the own key and certificate of a server with this state directory."""
+    return folder / _OWN
+
+
 def ownCertificate(folder: Path | None) -> Path:
     """
     The file with the server's own key and certificate, which are made if there are none.
@@ -132,7 +137,7 @@ def ownCertificate(folder: Path | None) -> Path:
     """
     if folder is None:
         raise BadCredentials("there is no directory for the server's key: set HOME, or give --tls-cert and --tls-key")
-    path = folder / _OWN
+    path = ownFile(folder)
     try:
         checkFolders(folder)
         if not path.exists():

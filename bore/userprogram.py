@@ -1,0 +1,275 @@
+"""What ``bore user`` runs: it edits the users file of a server, which need not run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final, NamedTuple, TypeVar
+
+from bore.commandline import BadFile
+from bore.config.usersedit import UsersText
+from bore.config.usersfile import ADDRESS
+from bore.options import users
+from bore.options.invitation import Invitation
+from bore.options.usercommands import SYSTEM_SETTINGS, SYSTEM_STATE, UserCommand
+from bore.options.values import rateText
+from bore.streams.addresses import hostPort, parseHostPort
+from bore.system.atomicfiles import lockedFolder, makeFolder, replaceWhole
+from bore.tls.certificates import BadCredentials
+from bore.users.entry import MAX_KEYS, SHARED, UserKey, Users
+from bore.users.ports import ALL_PORTS
+from bore.users.rights import Rights, endText
+from bore.wire.limits import CONTROL_PORT
+from bore.wire.secret import Secret, newSecret
+
+#: How long to wait for another program that edits the file, in seconds.
+_LOCK_TIMEOUT: Final = 5.0
+
+_NEW_FILE: Final = "# The users of this server. 'bore user' edits this file, and keeps what you write here.\n"
+
+T = TypeVar("T")
+
+
+class Printed(NamedTuple):
+    """
+    What a command prints.
+
+    :ivar lines: on standard output.
+    :ivar before: before them, on standard error.
+    :ivar after: behind them, on standard error.
+    """
+
+    lines: Sequence[str] = ()
+    before: Sequence[str] = ()
+    after: Sequence[str] = ()
+
+
+class CannotDo(Exception):
+    """A command cannot be done with this users file, or this server. The text says what would be right."""
+
+
+def run(command: UserCommand) -> Printed:
+    """
+    Run one of the commands.
+
+    :raises CannotDo: when it cannot be done.
+    :raises bore.commandline.BadFile: when the users file has mistakes.
+    """
+    actions: dict[str, Callable[[UserCommand], Printed]] = {
+        "add": _add,
+        "list": lambda command: Printed(_table(_read(command.file))),
+        "show": lambda command: Printed(_shown(command.name, _rights(_read(command.file), command))),
+        "change": _change,
+        "revoke": _revoke,
+        "rotate": _rotate,
+    }
+    return actions[command.action](command)
+
+
+def _add(command: UserCommand) -> Printed:
+    secret = newSecret()
+    isNew = not command.file.exists()
+
+    def edit(text: UsersText, _: Users) -> Invitation | None:
+        if command.name in text.names:
+            raise CannotDo(
+                f"{command.name} is in {command.file} already: 'bore user change {command.name}' changes what the user "
+                f"may do, 'bore user rotate {command.name}' makes a new secret"
+            )
+        if command.name == SHARED:
+            text.add(SHARED, command.keys)
+            return None
+        made = _invitation(command, text, secret)
+        text.add(command.name, {"key": _key(secret), **command.keys})
+        return made
+
+    made, new = _edit(command, edit)
+    if made is None:
+        return Printed(_shown(SHARED, new.shared))
+    after = [f"The server has to run with this file: bore server --tls --users {command.file}"] if isNew else []
+    return _toSend(made, new.entries[command.name].rights, after)
+
+
+def _change(command: UserCommand) -> Printed:
+    before = _rights(_read(command.file), command)
+    _, new = _edit(command, lambda text, _: text.change(command.name, {**dict.fromkeys(command.unset), **command.keys}))
+    rights = _rights(new, command)
+    lost = before.ports - rights.ports - rights.exclusive
+    closes = f", and closes tunnels of {command.name} on other ports" if lost else ""
+    after = f"A server that runs with {command.file} follows within 2 seconds{closes}."
+    return Printed(_shown(command.name, rights), after=(after,))
+
+
+def _revoke(command: UserCommand) -> Printed:
+    rights = _rights(_read(command.file), command)
+    _edit(command, lambda text, _: text.remove(command.name))
+    return Printed(
+        (f"{command.name} is revoked.",),
+        after=(
+            f"A server that runs with {command.file} ends the sessions of {command.name} within 2 seconds, and with "
+            f"them the tunnels and streams on {_ports(rights)}.",
+        ),
+    )
+
+
+def _rotate(command: UserCommand) -> Printed:
+    if command.name == SHARED:
+        raise CannotDo("the shared secret is in the server's --secret-file: change it there")
+    secret = newSecret()
+    now = datetime.now(UTC).replace(microsecond=0)
+    end = now + command.grace
+
+    def edit(text: UsersText, found: Users) -> Invitation:
+        entry = found.entries[command.name]
+        if not entry.keys:
+            raise CannotDo(f"{command.name} has no secret, but a certificate: its authority issues a new one")
+        made = _invitation(command, text, secret)
+        old = [each for each in entry.keys[1:] if each.until is None or each.until > now.timestamp()]
+        if command.grace:
+            old.insert(0, UserKey(entry.keys[0].secret, end.timestamp()))
+        kept = [str(each) for each in old[: MAX_KEYS - 1]]
+        text.change(command.name, {"key": _key(secret), users.OLD_KEYS.key: kept or None})
+        return made
+
+    _rights(_read(command.file), command)
+    made, new = _edit(command, edit)
+    after = f"The former line works until {end:%Y-%m-%d %H:%M} UTC." if command.grace else "The former line is void."
+    return _toSend(made, new.entries[command.name].rights, (after,))
+
+
+def _edit(command: UserCommand, edit: Callable[[UsersText, Users], T]) -> tuple[T, Users]:
+    """Edit the file while no other program does, and return the result and its new content."""
+    path = command.file
+    try:
+        makeFolder(path.parent)
+        with lockedFolder(path.parent, _LOCK_TIMEOUT) as ours:
+            if not ours:
+                raise CannotDo(f"another program has been editing {path} for {_LOCK_TIMEOUT:.0f} seconds: try again")
+            found = _read(path)
+            text = UsersText(path.read_text("utf-8-sig") if path.exists() else _NEW_FILE)
+            made = edit(text, found)
+            new: list[Users] = []
+            replaceWhole(path, str(text).encode(), lambda written: new.append(_checked(written, path)))
+    except OSError as e:
+        raise CannotDo(f"{path} cannot be written: {e.strerror}") from e
+    return made, new[0]
+
+
+def _checked(written: Path, path: Path) -> Users:
+    """Read the new file before it takes the place of the old one: what the user asks for may contradict itself."""
+    try:
+        return users.readUsers(written)
+    except BadFile as e:
+        raise BadFile([line.replace(str(written), str(path)) for line in e.lines]) from None
+
+
+def _read(path: Path) -> Users:
+    return users.readUsers(path) if path.exists() else Users()
+
+
+def _rights(found: Users, command: UserCommand) -> Rights:
+    """
+    Return the rights of the user of a command.
+
+    :raises CannotDo: if the file does not have this user.
+    """
+    if command.name == SHARED:
+        return found.shared
+    entry = found.entries.get(command.name)
+    if entry is not None:
+        return entry.rights
+    nearest = get_close_matches(command.name, found.entries, 1)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else "'bore user list' has all users"
+    raise CannotDo(f"{command.file} has no user {command.name!r}; {hint}")
+
+
+def _key(secret: str) -> str:
+    return str(UserKey(Secret(secret)))
+
+
+def _invitation(command: UserCommand, text: UsersText, secret: str) -> Invitation:
+    """Make the line for a user. An address that was given is remembered in the file."""
+    remembered = text.top(ADDRESS)
+    if command.address is None and remembered is None:
+        raise CannotDo(
+            "the server's address is not known: add --address HOST, the name that clients reach it by. The users file "
+            "remembers it"
+        )
+    host, port = command.address or parseHostPort(remembered or "")
+    settings = command.settings
+    if port is None:
+        tls = None if settings is None else settings.tls
+        port = (tls and tls.port) or (settings and settings.controlPort) or CONTROL_PORT
+    if command.address is not None:
+        text.setTop(ADDRESS, hostPort(host, port))
+    return Invitation(command.name, secret, host, port, _pins(command, host))
+
+
+def _pins(command: UserCommand, host: str) -> tuple[str, ...]:
+    from bore.tls.serverpins import serverPins  # loads OpenSSL
+
+    settings = command.settings
+    if settings is not None and settings.tls is None:
+        raise CannotDo("this server does not use TLS, which users need: add tls = true to its settings file")
+    certificate = None if settings is None or settings.tls is None else settings.tls.certificate
+    folder = command.folder
+    if SYSTEM_SETTINGS in command.file.absolute().parents:  # of a unit of systemd
+        folder = SYSTEM_STATE
+    try:
+        return serverPins(certificate, folder, host)
+    except BadCredentials as e:
+        raise CannotDo(str(e)) from None
+
+
+def _toSend(made: Invitation, rights: Rights, after: Sequence[str]) -> Printed:
+    until = "" if rights.expires is None else f", and works until {endText(rights.expires)}"
+    before = f"Send {made.user} this line. It is shown only once{until}:"
+    return Printed((f"  bore join {made.line}",), (before,), after)
+
+
+def _ports(rights: Rights) -> str:
+    if rights.ports == ALL_PORTS:
+        return "any port"
+    ports = rights.ports | rights.exclusive
+    return f"{'port' if len(ports) == 1 else 'ports'} {ports}"
+
+
+def _facts(rights: Rights) -> dict[str, str]:
+    """Return what a user may do, by the keys of the file; an empty text where there is no limit."""
+    end = rights.expires
+    over = end is not None and end <= datetime.now(UTC).timestamp()
+    return {
+        users.PORTS.key: "" if rights.ports == ALL_PORTS else str(rights.ports),
+        users.EXCLUSIVE.key: str(rights.exclusive),
+        users.MAX_TUNNELS.key: str(rights.maxTunnels or ""),
+        users.MAX_VISITORS.key: str(rights.maxVisitors or ""),
+        users.BANDWIDTH.key: rateText(rights.bandwidth) if rights.bandwidth else "",
+        users.FROM.key: ", ".join(map(str, rights.sources)),
+        users.EXPIRES.key: "" if end is None else endText(end) + " (over)" * over,
+        users.ORIGINAL.key: "yes" if rights.original else "",
+    }
+
+
+def _shown(name: str, rights: Rights) -> list[str]:
+    facts = [(key, text) for key, text in _facts(rights).items() if text]
+    return _aligned([("user", name), *(facts or [("limits", "none, but those of the server")])])
+
+
+def _table(found: Users) -> list[str]:
+    rights = {name: entry.rights for name, entry in found.entries.items()}
+    if found.shared != Rights():
+        rights[SHARED] = found.shared
+    if not rights:
+        return ["no users: 'bore user add NAME' adds one"]
+    facts = {name: _facts(each) for name, each in rights.items()}
+    always = (users.PORTS.key, users.EXPIRES.key)
+    keys = [key for key in _facts(Rights()) if key in always or any(each[key] for each in facts.values())]
+    rows = [(name, *(each[key] or "-" for key in keys)) for name, each in facts.items()]
+    return _aligned([("NAME", *(key.upper() for key in keys)), *rows])
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
