@@ -8,9 +8,11 @@ from uuid import UUID
 
 from bore.wire.errors import WireError
 from bore.wire.secret import Secret
+from bore.wire.serverproof import SharedOnly
 
 #: What both sides know where a target needs it. Nothing is random: a right proof can be found, and replayed.
 SECRET: Final = Secret("my secret")
+KNOWN: Final = SharedOnly([SECRET])
 BINDING: Final = bytes(range(32))
 VISITOR: Final = UUID("00000000-0000-4000-8000-000000000001")
 TOKEN: Final = "0123456789abcdef0123456789abcdef"

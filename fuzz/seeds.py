@@ -28,8 +28,9 @@ from bore.wire.extension import (
 )
 from bore.wire.lane import DATA, END_FRAME, HEADER, RAW_FRAME, RESET_FRAME, openFrame
 from bore.wire.messages import Accept, Authenticate, Challenge, Connection, Error, Heartbeat, Hello
-from bore.wire.proof import BaseServerProof, BoundClientProof, BoundServerProof, proveBase
-from fuzz.inputs import BINDING, SECRET, TOKEN, VISITOR, notRandom
+from bore.wire.proof import BoundClientProof, proveBase
+from bore.wire.serverproof import BaseServerProof, BoundServerProof
+from fuzz.inputs import BINDING, KNOWN, SECRET, TOKEN, VISITOR, notRandom
 
 _CORPUS: Final = Path(__file__).with_name("corpus")
 _RECORDED: Final = Path(__file__).parents[1] / "tests/wire/recorded-bore-0.6.0.json"
@@ -44,7 +45,7 @@ def recorded() -> list[bytes]:
 
 
 def _challenge() -> messages.Challenge:
-    challenge = messages.decodeServerMessage(BaseServerProof(SECRET, notRandom).challenge()[:-1])
+    challenge = messages.decodeServerMessage(BaseServerProof(KNOWN, random=notRandom).challenge()[:-1])
     assert isinstance(challenge, Challenge)
     return challenge
 
@@ -92,11 +93,11 @@ def _lanes() -> list[bytes]:
 def conversations() -> dict[str, list[bytes]]:
     """The first inputs of each target; those of sessions without the two bytes that choose."""
     challenge = messages.encode(_challenge())
-    bound = BoundServerProof(SECRET, BINDING, notRandom)
+    bound = BoundServerProof(KNOWN, BINDING, notRandom)
     boundChallenge = binding.decodeServerMessage(bound.challenge()[:-1])
     assert isinstance(boundChallenge, binding.BindingChallenge)
-    boundProof = BoundClientProof(SECRET, BINDING, notRandom).answer(boundChallenge)
-    boundAnswer = bound.check(boundProof[:-1]).answer
+    boundProof = BoundClientProof(SECRET, BINDING, random=notRandom).answer(boundChallenge)
+    boundAnswer = bound.check(boundProof[:-1])
     proof = messages.encode(Authenticate(proveBase(SECRET, _challenge().id)))
     inside = bound.challenge() + boundAnswer
     requests, answers, proofs = _requests(), _answers(), [challenge, bound.challenge(), proof, boundProof, boundAnswer]

@@ -17,20 +17,18 @@ from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Accept
 from bore.wire.proof import (
     BaseClientProof,
-    BaseServerProof,
     BoundClientProof,
-    BoundServerProof,
     ClientProof,
-    ServerProof,
 )
+from bore.wire.serverproof import BaseServerProof, BoundServerProof, ServerProof
 from bore.wire.serversession import ServerSession
 from bore.wire.sessionevents import LaneOffered, SessionAsked, SessionOpened, TunnelAsked, TunnelOpened, VisitorTaken
-from fuzz.inputs import BINDING, SECRET, TOKEN, VISITOR, Outcome, errorOf, notRandom, portions
+from fuzz.inputs import BINDING, KNOWN, SECRET, TOKEN, VISITOR, Outcome, errorOf, notRandom, portions
 
 _SERVER_PROOFS: Final[tuple[Callable[[], ServerProof | None], ...]] = (
     lambda: None,
-    lambda: BaseServerProof(SECRET, notRandom),
-    lambda: BoundServerProof(SECRET, BINDING, notRandom),
+    lambda: BaseServerProof(KNOWN, random=notRandom),
+    lambda: BoundServerProof(KNOWN, BINDING, notRandom),
 )
 
 
@@ -90,7 +88,7 @@ def _without(event: object) -> object:
 _CLIENT_PROOFS: Final[tuple[Callable[[], ClientProof | None], ...]] = (
     lambda: None,
     lambda: BaseClientProof(SECRET),
-    lambda: BoundClientProof(SECRET, BINDING, notRandom),
+    lambda: BoundClientProof(SECRET, BINDING, random=notRandom),
 )
 
 
@@ -188,10 +186,11 @@ def _onLane(session: LaneSession, kind: int, payload: bytes) -> None:
 
 def proofs(data: bytes) -> None:
     """Both sides' proofs of the secret: only the right one is accepted."""
-    for server in (BaseServerProof(SECRET, notRandom), BoundServerProof(SECRET, BINDING, notRandom)):
+    for server in (BaseServerProof(KNOWN, random=notRandom), BoundServerProof(KNOWN, BINDING, notRandom)):
         with suppress(Refusal):
-            assert server.check(data).secret is SECRET
-    client = BoundClientProof(SECRET, BINDING, notRandom)
+            server.check(data)
+            assert server.identity is not None and server.identity.secret is SECRET
+    client = BoundClientProof(SECRET, BINDING, random=notRandom)
     with suppress(MalformedMessage, Refusal):
         match client.decode(data):
             case messages.Challenge() | BindingChallenge() as challenge:

@@ -22,7 +22,7 @@ ALLOWED = {
     "relay": {"relay", "streams", "timing", "wire"},  # of wire the lanes' frames: see below
     "users": {"users", "wire"},
     "server": {"server", "users", "events", "relay", "tls", "streams", "system", "timing", "wire"},
-    "config": {"config", "commandline", "option", "system", "users"},
+    "config": {"config", "commandline", "option", "system", "users", "wire"},
     "client": {"client", "events", "relay", "tls", "streams", "system", "timing", "wire"},
 }
 

@@ -12,7 +12,8 @@ from bore.config.mistakes import Mistake, badFile
 from bore.config.tables import LONGEST, Keys, SettingsFile, Table, decodeText, parseToml
 from bore.option import Option
 from bore.system.privatefiles import USERS, NotPrivate, readPrivate
-from bore.users.entry import NAME_RULE, SHARED, UserEntry, Users, isUserName
+from bore.users.entry import NAME_RULE, SHARED, UserEntry, Users
+from bore.wire.binding import isUserName
 
 #: Makes the entry of a user of the values in its table; raises UsageError for what contradicts itself.
 MakeEntry: TypeAlias = Callable[[str, Keys], UserEntry]

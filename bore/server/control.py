@@ -21,7 +21,7 @@ from bore.server.sessions import Sessions
 from bore.server.settings import ServerSettings
 from bore.server.tunnel import Tunnel
 from bore.server.unclassified import UnclassifiedConnections
-from bore.server.users import Authenticator
+from bore.server.users import Authenticator, User
 from bore.server.visitor import Visitor
 from bore.streams.reactor import IReactor
 from bore.streams.socketoptions import BASE_TIMEOUT, PEER_TIMEOUT, prepareControl
@@ -96,7 +96,9 @@ class ControlProtocol(Protocol):
         self._context = context
         self._peer = peer
         self._source = source
-        self._wire = ServerSession(context.authenticator.proof(binding), encrypted=bool(binding))
+        self._wire = ServerSession(
+            context.authenticator.proof(binding, context.firstMessages.ownerOf), encrypted=bool(binding)
+        )
         self._inflow: Inflow[ServerEvent]
         self._counted = False
         self._session: Session | None = None
@@ -266,7 +268,7 @@ class ControlProtocol(Protocol):
                     context.unclassified.renew(self, self._source)  # each message has its own time
             case VisitorTaken() | LaneOffered():
                 context.unclassified.take(self)
-                context.firstMessages.hand(event, self._detach)
+                context.firstMessages.hand(event, self._detach, self._user)
             case SessionAsked():
                 session = self._begin()
                 self.transport.write(self._wire.agreed(session.laneToken, context.settings.bounds.lanes))
@@ -285,10 +287,13 @@ class ControlProtocol(Protocol):
                 self._leave(None)
 
     def _begin(self) -> Session:
-        context = self._context
-        user = context.authenticator.user(self._wire.secret)
-        self._session = context.sessions.begin(self, user, self._peer, self._source)
+        self._session = self._context.sessions.begin(self, self._user, self._peer, self._source)
         return self._session
+
+    @property
+    def _user(self) -> User:
+        """Who the client is, once its first message has come."""
+        return self._context.authenticator.user(self._wire.identity)
 
     def _tunnelGone(self) -> None:
         """

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 from bore.relay.interface import Relay, Stream
 from bore.server.lanepool import LanePools
 from bore.server.unaccepted import UnacceptedVisitors
+from bore.server.users import NAMELESS, User
 from bore.server.visitor import Visitor
 from bore.wire.errors import MalformedMessage, ProtocolViolation
 from bore.wire.extension import Lane, decodeRequest
@@ -41,22 +42,24 @@ class FirstMessages:
         self._relay = relay
         self._pools = pools
 
-    def hand(self, message: Handed, detach: Callable[[], socket.socket]) -> None:
+    def hand(self, message: Handed, detach: Callable[[], socket.socket], user: User) -> None:
         """
         Hand a connection to the visitor or the lane pool that its first message names.
 
         :param detach: takes the connection away from the reader of the message.
-        :raises ProtocolViolation: when there is no such visitor or session; the connection is not touched then.
+        :param user: whose connection it is.
+        :raises ProtocolViolation: when the user has no such visitor or session; the connection is not touched then.
         """
         match message:
             case VisitorTaken(id, rest):
-                visitor = self._unaccepted.take(id)
-                if visitor is None:
+                visitor = self._unaccepted.find(id)
+                if visitor is None or visitor.tunnel.user != user:
                     raise ProtocolViolation(f"no visitor {id} waits")
+                self._unaccepted.take(id)
                 self._join(visitor, Stream(detach(), rest))
             case LaneOffered(token, rest):
                 pool = self._pools.find(token)
-                if pool is None:
+                if pool is None or pool.user != user:
                     raise ProtocolViolation("a lane of a session that is over, or never was")
                 pool.arrived(detach(), rest)
 
@@ -73,13 +76,23 @@ class FirstMessages:
             for event in ServerSession().feed(data):
                 match event:
                     case VisitorTaken() | LaneOffered():
-                        self.hand(event, lambda: sock)
+                        self.hand(event, lambda: sock, NAMELESS)
                         return True
                     case _:
                         return False
         except ProtocolViolation:
             pass  # it is found again, and logged, when the connection has a protocol
         return False
+
+    def ownerOf(self, request: Accept | Lane) -> str | None:
+        """The user, by name, whose visitor or session the first message of a connection names; None: there is none."""
+        match request:
+            case Accept(id):
+                visitor = self._unaccepted.find(id)
+                return None if visitor is None else visitor.tunnel.user.name
+            case Lane(token):
+                pool = self._pools.find(token)
+                return None if pool is None else pool.user.name
 
     def isKnown(self, data: bytes) -> bool:
         """Whether the message behind the proof of the secret names what only a client with a tunnel knows."""
@@ -88,13 +101,7 @@ class FirstMessages:
             request = decodeRequest(frame) if end else None
         except MalformedMessage:
             return False
-        match request:
-            case Accept(id):
-                return id in self._unaccepted
-            case Lane(token):
-                return self._pools.find(token) is not None
-            case _:
-                return False
+        return isinstance(request, Accept | Lane) and self.ownerOf(request) is not None
 
     def _join(self, visitor: Visitor, client: Stream) -> None:
         """Join a visitor with the data connection that its client has made for it."""

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from bore.events import Sink, VisitorEnd
 from bore.events.server import LaneClosed, LaneOpened
 from bore.relay.interface import PROOF_TIMEOUT, LaneCarrier, LaneHandle, Relay, Stream
+from bore.server.users import User
 from bore.server.visitor import Visitor
 from bore.streams.socketoptions import prepareLane
 from bore.system.descriptors import Descriptors
@@ -52,6 +53,7 @@ class LanePool:
     The lane that was idle for the shortest time is used first: it is the most likely to be alive, and its window the
     widest open. A visitor on a lane that turns out to be dead waits for another one.
 
+    :param user: whose session it is.
     :param peer: the address of the client, as ``HOST:PORT``.
     :param nextVisitor: takes the next visitor that waits for the session; None: there is none.
     :param owns: returns whether a visitor has come to a tunnel of the session.
@@ -65,6 +67,7 @@ class LanePool:
         clock: IReactorTime,
         sink: Sink,
         relay: LaneCarrier,
+        user: User,
         peer: str,
         nextVisitor: Callable[[], Visitor | None],
         owns: Callable[[Visitor], bool],
@@ -74,6 +77,7 @@ class LanePool:
         self._clock = clock
         self._sink = sink
         self._relay = relay
+        self.user = user
         self._peer = peer
         self._nextVisitor = nextVisitor
         self._owns = owns
@@ -221,12 +225,12 @@ class LanePools:
         self._bound = bound
 
     def make(
-        self, peer: str, nextVisitor: Callable[[], Visitor | None], owns: Callable[[Visitor], bool]
+        self, user: User, peer: str, nextVisitor: Callable[[], Visitor | None], owns: Callable[[Visitor], bool]
     ) -> LanePool | None:
         """Make the pool of one session; None if this system's relay has no lanes."""
         if self._relay is None:
             return None
-        pool = LanePool(self._clock, self._sink, self._relay, peer, nextVisitor, owns, self._bound, self._budget)
+        pool = LanePool(self._clock, self._sink, self._relay, user, peer, nextVisitor, owns, self._bound, self._budget)
         self._pools[digest(pool.token)] = pool
         return pool
 

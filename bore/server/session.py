@@ -115,7 +115,7 @@ class Session:
         self._connection = connection
         self._claims: dict[int, Claim] = {}
         self._timers: dict[int, IDelayedCall] = {}  # of the claims that were not answered at once
-        self._lanes = context.pools.make(peer, self.nextVisitor, self._owns) if connection.extended else None
+        self._lanes = context.pools.make(user, peer, self.nextVisitor, self._owns) if connection.extended else None
         self._heartbeats = Heartbeats(context.reactor, self, connection.extended)
         self._reported = False
         self.over = False

@@ -88,6 +88,7 @@ class Tunnel:
     :param filter: the server's rules on the addresses of visitors; None: there are none.
     :ivar port: the public port.
     :ivar grant: the right to the port; its token resumes the tunnel.
+    :ivar user: whose tunnel it is.
     :ivar owner: the session that serves the visitors; None while the client is away.
     :ivar number: its number in that session.
     :ivar source: the key of limits per source: that of its session, or of its last session.
@@ -113,6 +114,7 @@ class Tunnel:
         self._unaccepted = unaccepted
         self.limits = VisitorLimits(clock, bounds, filter)
         self.grant = grant
+        self.user = grant.user
         self.source = owner.source
         self.owner: Owner | None = owner
         self.number = 0

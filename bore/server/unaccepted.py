@@ -57,9 +57,6 @@ class UnacceptedVisitors:
     def __len__(self) -> int:
         return len(self._visitors)
 
-    def __contains__(self, id: UUID) -> bool:
-        return id in self._visitors
-
     def hasRoom(self, waiting: int) -> bool:
         """
         Whether there are descriptors for one more visitor of a tunnel.
@@ -82,6 +79,10 @@ class UnacceptedVisitors:
         waiting[visitor.id] = visitor
         if first:
             waiting.move_to_end(visitor.id, last=False)
+
+    def find(self, id: UUID) -> Visitor | None:
+        """A visitor; None if there is no such visitor."""
+        return self._visitors.get(id)
 
     def take(self, id: UUID) -> Visitor | None:
         """Take a visitor out; None if there is no such visitor."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from bore.wire.proof import ServerProof, serverProof
 from bore.wire.secret import Secret
+from bore.wire.serverproof import Identity, OwnerOf, ServerProof, SharedOnly, serverProof
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +33,19 @@ class Authenticator(Protocol):
 
     asks: bool
 
-    def proof(self, channelBinding: bytes) -> ServerProof | None:
+    def proof(self, channelBinding: bytes, ownerOf: OwnerOf) -> ServerProof | None:
         """
         The proof to ask for on a new connection; None: there is nothing to prove.
 
         :param channelBinding: identifies the TLS connection; empty: it is not encrypted.
+        :param ownerOf: the owners of visitors and sessions, by name.
         """
 
-    def user(self, secret: Secret | None) -> User:
+    def user(self, identity: Identity | None) -> User:
         """
         Who a client is.
 
-        :param secret: the secret that it has proved to know; None: it had nothing to prove.
+        :param identity: what it has proved; None: it had nothing to prove.
         """
 
 
@@ -56,13 +57,13 @@ class SharedSecret:
     """
 
     def __init__(self, secret: Secret | None) -> None:
-        self._secret = secret
+        self._known = None if secret is None else SharedOnly([secret])
         self.asks = secret is not None
 
-    def proof(self, channelBinding: bytes) -> ServerProof | None:
+    def proof(self, channelBinding: bytes, ownerOf: OwnerOf) -> ServerProof | None:
         """See :meth:`Authenticator.proof`."""
-        return serverProof(self._secret, channelBinding)
+        return None if self._known is None else serverProof(self._known, channelBinding)
 
-    def user(self, secret: Secret | None) -> User:
+    def user(self, identity: Identity | None) -> User:
         """See :meth:`Authenticator.user`."""
         return NAMELESS

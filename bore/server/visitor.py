@@ -10,6 +10,7 @@ from uuid import UUID
 
 from bore.events import VisitorEnd
 from bore.relay.interface import Ending, LaneHandle
+from bore.server.users import User
 from bore.streams.addresses import SocketAddress, plainHost
 from bore.wire.extension import Source
 from bore.wire.token import newId
@@ -20,11 +21,13 @@ class VisitorOwner(Protocol):
     The tunnel that visitors have come to.
 
     :ivar number: the number of the tunnel in the session that serves it.
+    :ivar user: whose tunnel it is.
     :ivar waiting: the visitors that no client has taken, by id; the oldest first.
     :ivar closed: the tunnel is closed, and serves only the visitors that it serves already.
     """
 
     number: int
+    user: User
     waiting: OrderedDict[UUID, Visitor]
     closed: bool
 

@@ -42,6 +42,11 @@ class Deadlines(Generic[K, V]):
         if self._timer is None and not self._sweeping:
             self._timer = self._clock.callLater(self._seconds, self._sweep)
 
+    def get(self, key: K) -> V | None:
+        """Return a value; None if there is none."""
+        entry = self._kept.get(key)
+        return None if entry is None else entry[1]
+
     def take(self, key: K) -> V | None:
         """Remove and return a value; None if there is none."""
         entry = self._kept.pop(key, None)

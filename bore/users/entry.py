@@ -17,21 +17,13 @@ MAX_KEYS: Final = 4
 #: The name of the entry with the rights of all who hold the shared secret.
 SHARED: Final = "*"
 
-#: In characters, so that a name fits into a frame of the base protocol together with the proof.
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
-
-#: What a name may be, for errors.
+#: What a name may be (:func:`bore.wire.binding.isUserName`), for errors.
 NAME_RULE: Final = "a name must have 1 to 64 letters, digits, '-', '_', '.' and '@', and begin with a letter or digit"
 
 _KEY: Final = re.compile(r"sha256:([0-9a-f]{64})")
 
 #: The key of an entry without a secret: the user proves with a certificate who it is.
 _CERTIFICATE: Final = "certificate"
-
-
-def isUserName(text: str) -> bool:
-    """Whether a text can be the name of a user."""
-    return _NAME.fullmatch(text) is not None
 
 
 @value

@@ -13,6 +13,14 @@ from bore.wire.values import value
 #: A nonce, and a proof, in hex digits.
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 
+#: A name of a user: with 64 characters at most, it fits a frame of the base protocol together with a proof.
+_USER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
+
+
+def isUserName(text: str) -> bool:
+    """Whether a text can be the name of a user."""
+    return _USER.fullmatch(text) is not None
+
 
 @value
 class BindingChallenge:
@@ -23,10 +31,15 @@ class BindingChallenge:
 
 @value
 class BindingProof:
-    """Client, in answer: its nonce and its proof, in hex digits."""
+    """
+    Client, in answer: its nonce and its proof, in hex digits.
+
+    :ivar user: its name; empty: the secret is a shared one.
+    """
 
     nonce: str
     proof: str
+    user: str = ""
 
 
 @value
@@ -43,8 +56,9 @@ def encode(message: BindingChallenge | BindingProof | BindingAnswer) -> bytes:
     """Encode a message as a frame. Every one fits a frame of the base protocol."""
     name = type(message).__name__
     match message:
-        case BindingProof(nonce, proof):
-            return encodeFrame(f'{{"{name}":{{"nonce":"{nonce}","proof":"{proof}"}}}}')
+        case BindingProof(nonce, proof, user):
+            who = f'"user":"{user}",' if user else ""
+            return encodeFrame(f'{{"{name}":{{{who}"nonce":"{nonce}","proof":"{proof}"}}}}')
         case BindingChallenge(text) | BindingAnswer(text):
             return encodeFrame(f'{{"{name}":"{text}"}}')
 
@@ -70,8 +84,14 @@ def _hex(content: object) -> str:
 
 
 def _proof(content: object) -> BindingProof:
-    nonce, proof = serde.fields(content, "nonce", "proof")
-    return BindingProof(_hex(nonce), _hex(proof))
+    nonce, proof, user = serde.fields(content, "nonce", "proof", "user")
+    return BindingProof(_hex(nonce), _hex(proof), "" if user is None else _user(user))
+
+
+def _user(content: object) -> str:
+    if isinstance(content, str) and isUserName(content):
+        return content
+    raise serde.BadContent("not the name of a user")
 
 
 def _lane(content: object) -> None:

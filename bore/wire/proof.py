@@ -1,5 +1,6 @@
 """
-The proof of the secret, of both kinds and for both sides. The session machines do not know which kind it is.
+The proof of a secret, of both kinds, and the client's side of it; the server's is :mod:`bore.wire.serverproof`. The
+session machines do not know which kind it is.
 
 The proof of the base protocol is HMAC-SHA256 over the 16 bytes of the challenge's UUID, in hex digits; the server does
 not answer it.
@@ -7,8 +8,8 @@ not answer it.
 Inside TLS (README, "Inside TLS") the proof is mutual, and bound to the TLS connection. A man in the middle has a
 connection to each side, thus two connections, and a proof for the one is worth nothing on the other. The key is
 HMAC-SHA256 over ``txbore channel binding 1``. A proof is HMAC-SHA256 with this key over the name of the side that
-proves (``client`` or ``server``), a NUL, the 32 bytes that RFC 9266 (tls-exporter) gives both ends, the server's nonce
-and the client's.
+proves (``client`` or ``server``), a NUL, the 32 bytes that RFC 9266 (tls-exporter) gives both ends, the server's nonce,
+the client's, and the name of the user, which is empty for the holder of a shared secret.
 """
 
 from __future__ import annotations
@@ -18,23 +19,13 @@ from binascii import Error as NotHex
 from binascii import unhexlify
 from collections.abc import Callable
 from secrets import token_bytes
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 from uuid import UUID
 
-from bore.wire import binding, extension, messages, serde
+from bore.wire import binding, messages
 from bore.wire.binding import BindingAnswer, BindingChallenge, BindingProof
-from bore.wire.errors import (
-    InvalidSecret,
-    MalformedMessage,
-    ProtocolViolation,
-    SecretMissing,
-    ServerNotProven,
-    UnboundChallenge,
-    UnboundProof,
-    UnreadableProof,
-)
-from bore.wire.extension import Lane, MarkedHello
-from bore.wire.messages import Accept, Authenticate, Challenge, Hello
+from bore.wire.errors import ProtocolViolation, ServerNotProven, UnboundChallenge
+from bore.wire.messages import Authenticate, Challenge
 from bore.wire.secret import Secret
 
 #: The label of the key of the proofs inside TLS. Its length is not 16 bytes, so it never equals a challenge of the base
@@ -42,38 +33,11 @@ from bore.wire.secret import Secret
 _LABEL: Final = b"txbore channel binding 1"
 
 #: The size of a nonce, in bytes.
-_NONCE_SIZE: Final = 32
+NONCE_SIZE: Final = 32
 
 
 #: Gives this many random bytes.
 Random: TypeAlias = Callable[[int], bytes]
-
-
-class Proven(NamedTuple):
-    """
-    A client has proved that it knows a secret.
-
-    :ivar secret: the secret, which identifies the client: it holds this secret.
-    :ivar answer: the frame to send to the client; may be empty.
-    """
-
-    secret: Secret
-    answer: bytes
-
-
-class ServerProof(Protocol):
-    """The server's side of a proof, on one connection."""
-
-    def challenge(self) -> bytes:
-        """The frame that the server sends first."""
-
-    def check(self, frame: bytes) -> Proven:
-        """
-        Check the client's proof.
-
-        :param frame: the first frame from the client, without its NUL.
-        :raises bore.wire.errors.Refusal: when it does not prove the secret.
-        """
 
 
 class ClientProof(Protocol):
@@ -109,28 +73,17 @@ class ClientProof(Protocol):
         """
 
 
-def serverProof(secret: Secret | None, channelBinding: bytes = b"") -> ServerProof | None:
-    """
-    Choose the proof for a connection, on the server's side.
-
-    :param secret: the secret that the client has to know; None: it does not have to prove anything.
-    :param channelBinding: identifies the TLS connection (RFC 9266); empty: it is not encrypted.
-    """
-    if secret is None:
-        return None
-    return BoundServerProof(secret, channelBinding) if channelBinding else BaseServerProof(secret)
-
-
-def clientProof(secret: Secret | None, channelBinding: bytes = b"") -> ClientProof | None:
+def clientProof(secret: Secret | None, channelBinding: bytes = b"", user: str = "") -> ClientProof | None:
     """
     Choose the proof for a connection, on the client's side.
 
     :param secret: the secret that we share with the server; None: we share none, and prove nothing.
     :param channelBinding: identifies the TLS connection (RFC 9266); empty: it is not encrypted.
+    :param user: our name, if the secret is our own. It is sent inside TLS only.
     """
     if secret is None:
         return None
-    return BoundClientProof(secret, channelBinding) if channelBinding else BaseClientProof(secret)
+    return BoundClientProof(secret, channelBinding, user) if channelBinding else BaseClientProof(secret)
 
 
 def proveBase(secret: Secret, challenge: UUID) -> str:
@@ -145,32 +98,6 @@ def provesBase(secret: Secret, challenge: UUID, proof: str) -> bool:
     except NotHex:
         return False
     return hmac.compare_digest(given, secret.mac(challenge.bytes))
-
-
-class BaseServerProof:
-    """The proof of the base protocol, on the server's side."""
-
-    def __init__(self, secret: Secret, random: Random = token_bytes) -> None:
-        self._secret = secret
-        self._id = UUID(bytes=random(16), version=4)
-
-    def challenge(self) -> bytes:
-        """The challenge, with the UUID to prove the secret for."""
-        return messages.encode(Challenge(self._id))
-
-    def check(self, frame: bytes) -> Proven:
-        """Check the client's proof."""
-        try:
-            message = extension.decodeRequest(frame)
-        except MalformedMessage:
-            raise UnreadableProof from None
-        match message:
-            case Authenticate(proof):
-                if not provesBase(self._secret, self._id, proof):
-                    raise InvalidSecret
-                return Proven(self._secret, b"")
-            case Hello() | MarkedHello() | Accept() | Lane():
-                raise SecretMissing
 
 
 class BaseClientProof:
@@ -197,52 +124,20 @@ class BaseClientProof:
         raise ProtocolViolation("a server's proof that was not requested")
 
 
-class BoundServerProof:
-    """
-    The proof that is bound to a TLS connection, on the server's side.
-
-    :param channelBinding: identifies the TLS connection.
-    """
-
-    def __init__(self, secret: Secret, channelBinding: bytes, random: Random = token_bytes) -> None:
-        self._secret = secret
-        self._binding = channelBinding
-        self._nonce = random(_NONCE_SIZE)
-
-    def challenge(self) -> bytes:
-        """The challenge, with the server's nonce."""
-        return binding.encode(BindingChallenge(self._nonce.hex()))
-
-    def check(self, frame: bytes) -> Proven:
-        """Check the client's proof, and answer it."""
-        try:
-            message = serde.decode(binding.REQUESTS, frame)
-        except MalformedMessage:
-            raise UnreadableProof from None
-        match message:
-            case BindingProof(nonce, proof):
-                tags = _Tags(self._secret, self._binding, self._nonce, bytes.fromhex(nonce))
-                if not hmac.compare_digest(bytes.fromhex(proof), tags.client):
-                    raise InvalidSecret
-                return Proven(self._secret, binding.encode(BindingAnswer(tags.server.hex())))
-            case Authenticate():
-                raise UnboundProof
-            case _:
-                raise SecretMissing
-
-
 class BoundClientProof:
     """
     The proof that is bound to a TLS connection, on the client's side.
 
     :param channelBinding: identifies the TLS connection.
+    :param user: our name; empty: the secret is a shared one.
     """
 
-    def __init__(self, secret: Secret, channelBinding: bytes, random: Random = token_bytes) -> None:
+    def __init__(self, secret: Secret, channelBinding: bytes, user: str = "", random: Random = token_bytes) -> None:
         self._secret = secret
         self._binding = channelBinding
+        self._user = user
         self._random = random
-        self._tags: _Tags | None = None
+        self._tags: Tags | None = None
 
     def decode(self, frame: bytes) -> binding.ServerMessage:
         """Decode a message of the base protocol, or of the proof."""
@@ -257,9 +152,9 @@ class BoundClientProof:
         """Prove the secret."""
         if isinstance(challenge, Challenge):
             raise UnboundChallenge
-        nonce = self._random(_NONCE_SIZE)
-        self._tags = _Tags(self._secret, self._binding, bytes.fromhex(challenge.nonce), nonce)
-        return binding.encode(BindingProof(nonce.hex(), self._tags.client.hex()))
+        nonce = self._random(NONCE_SIZE)
+        self._tags = Tags(self._secret, self._binding, bytes.fromhex(challenge.nonce), nonce, self._user)
+        return binding.encode(BindingProof(nonce.hex(), self._tags.client.hex(), self._user))
 
     def check(self, answer: BindingAnswer) -> None:
         """Check the server's own proof."""
@@ -267,11 +162,13 @@ class BoundClientProof:
             raise ServerNotProven
 
 
-class _Tags:
+class Tags:
     """Both proofs of one TLS connection."""
 
-    def __init__(self, secret: Secret, channelBinding: bytes, serverNonce: bytes, clientNonce: bytes) -> None:
+    def __init__(
+        self, secret: Secret, channelBinding: bytes, serverNonce: bytes, clientNonce: bytes, user: str
+    ) -> None:
         key = secret.mac(_LABEL)
-        bound = b"\0" + channelBinding + serverNonce + clientNonce
+        bound = b"\0" + channelBinding + serverNonce + clientNonce + user.encode()
         self.client = hmac.digest(key, b"client" + bound, "sha256")
         self.server = hmac.digest(key, b"server" + bound, "sha256")

@@ -45,9 +45,8 @@ from bore.wire.framing import FrameDecoder
 from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Accept, Connection, Error, Heartbeat, Hello
 from bore.wire.otherprotocols import isUndecided
-from bore.wire.proof import ServerProof
 from bore.wire.rulesmessage import MAX_NETWORKS, Rules
-from bore.wire.secret import Secret
+from bore.wire.serverproof import Identity, ServerProof
 from bore.wire.sessionevents import (
     BASE_TUNNEL,
     ClientAlive,
@@ -95,10 +94,9 @@ class ServerSession:
     :meth:`refused` and :meth:`closed` move on, too. In the base protocol :meth:`opened` moves the session from
     BASE_CLAIMING to SETTLED. :meth:`refusal` moves it from every state to SETTLED.
 
-    :param proof: how the client has to prove that it knows the secret; None: it does not have to.
+    :param proof: how the client has to prove that it knows a secret; None: it does not have to.
     :param encrypted: whether the connection is a TLS connection.
     :ivar extended: whether client and server speak the extension with each other.
-    :ivar secret: the secret that the client has proved to know, which identifies it. None: it has proved none.
     """
 
     def __init__(self, proof: ServerProof | None = None, encrypted: bool = False) -> None:
@@ -111,7 +109,6 @@ class ServerSession:
         self._rules = NO_RULES
         self._tunnels = TunnelStates(AT_SERVER)
         self.extended = False
-        self.secret: Secret | None = None
 
     def greeting(self) -> bytes:
         """The first bytes to send to the client: the challenge, or nothing."""
@@ -208,8 +205,13 @@ class ServerSession:
 
     @property
     def unproven(self) -> bool:
-        """Whether the client still has to prove that it knows the secret."""
-        return self._state is State.PROOF
+        """Whether the client still has to prove that it knows a secret."""
+        return self._proof is not None and self._proof.identity is None and self._state in (State.PROOF, State.REQUEST)
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who the client has proved to be, once its first request has come; None: it had nothing to prove."""
+        return None if self._proof is None else self._proof.identity
 
     def claims(self, tunnel: int) -> bool:
         """Whether the client waits for a tunnel."""
@@ -233,25 +235,34 @@ class ServerSession:
 
     def _checkProof(self, frame: bytes) -> Sequence[ServerEvent]:
         assert self._proof is not None
-        self.secret, answer = self._proof.check(frame)
+        answer = self._proof.check(frame)
         return (SendData(answer),) if answer else ()
 
     def _decodeRequest(self, frame: bytes) -> extension.Request:
         return extension.decodeRequest(frame)
 
+    def _identify(self, request: extension.Request) -> None:
+        """Find out who the client is. In the base protocol that can depend on its request."""
+        if self._proof is not None:
+            self._proof.identify(request)
+
     def _agree(self, hello: MarkedHello) -> Sequence[ServerEvent]:
+        self._identify(hello)
         self.extended = True
         self._decoder.maxLength = MAX_EXTENDED_FRAME
         return (SessionAsked(),)
 
     def _askBase(self, hello: Hello) -> Sequence[ServerEvent]:
+        self._identify(hello)
         self._decoder.takeRest()
         return (TunnelAsked(BASE_TUNNEL, hello.port),)
 
     def _takeVisitor(self, accept: Accept) -> Sequence[ServerEvent]:
+        self._identify(accept)
         return (VisitorTaken(accept.id, self._decoder.takeRest()),)
 
     def _offerLane(self, lane: Lane) -> Sequence[ServerEvent]:
+        self._identify(lane)
         return (LaneOffered(lane.token, self._decoder.takeRest()),)
 
     def _refuseProof(self, message: object) -> Sequence[ServerEvent]:
@@ -301,6 +312,9 @@ class ServerSession:
 
 _PROOF_ERRORS: Final = (InvalidSecret, SecretMissing, UnboundProof, UnreadableProof)
 
+#: Of a proof of the base protocol that is not checked before it is clear whose secrets to try.
+_LATE_ERRORS: Final = (InvalidSecret, ProtocolViolation)
+
 _S = ServerSession
 
 _VIOLATION: Final[Cell[_S, ServerEvent]] = Cell(_S._refuseProof, None, (), (ProtocolViolation,))
@@ -314,10 +328,10 @@ TABLE: Final[Table[_S, ServerEvent]] = {
     State.REQUEST: row(
         _S._decodeRequest,
         _VIOLATION,
-        on(MarkedHello, _S._agree, State.OPENING, [SessionAsked]),
-        on(Hello, _S._askBase, State.BASE_CLAIMING, [TunnelAsked]),
-        on(Accept, _S._takeVisitor, State.SETTLED, [VisitorTaken]),
-        on(Lane, _S._offerLane, State.SETTLED, [LaneOffered]),
+        on(MarkedHello, _S._agree, State.OPENING, [SessionAsked], [InvalidSecret]),
+        on(Hello, _S._askBase, State.BASE_CLAIMING, [TunnelAsked], [InvalidSecret]),
+        on(Accept, _S._takeVisitor, State.SETTLED, [VisitorTaken], _LATE_ERRORS),
+        on(Lane, _S._offerLane, State.SETTLED, [LaneOffered], _LATE_ERRORS),
     ),
     State.OPENING: row(
         _S._decodeExtended,

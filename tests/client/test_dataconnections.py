@@ -16,8 +16,8 @@ from bore.tls.contexts import serverContext
 from bore.tls.tlssocket import TlsSocket
 from bore.wire.limits import ACCEPT_TIMEOUT
 from bore.wire.messages import Accept
-from bore.wire.proof import BoundServerProof
 from bore.wire.secret import Secret
+from bore.wire.serverproof import BoundServerProof, SharedOnly
 from tests.fakes import FakeReactor
 from tests.tls.rekeying import Rekeying
 from tests.tls.tlscase import TlsCase, ownCredentials
@@ -61,7 +61,7 @@ class NewKeysTests(TlsCase):
         self.assertEqual((self.client.fileno(), self.reactor.getDelayedCalls()), (-1, []))
 
     def test_itIsHeardWhenItReadsAfterAll(self) -> None:
-        proof = BoundServerProof(SECRET, self.server.binding)
+        proof = BoundServerProof(SharedOnly([SECRET]), self.server.binding)
         self.rekeying.send(self.server, proof.challenge())
         frames = b""
         while not frames:
@@ -72,7 +72,7 @@ class NewKeysTests(TlsCase):
                 self.proving.doWrite()
             else:
                 self.proving.doRead()
-        answer = proof.check(frames.split(b"\0")[0]).answer
+        answer = proof.check(frames.split(b"\0")[0])
         self.rekeying.send(self.server, answer)
         while self.reactor.getReaders():
             self.proving.doRead()

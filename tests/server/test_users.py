@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
-from uuid import uuid4
+from typing import Final, cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -13,11 +12,11 @@ from bore.server.settings import ServerSettings
 from bore.server.users import NAMELESS, SharedSecret, User
 from bore.streams.reactor import IReactor
 from bore.wire import extension
-from bore.wire.errors import InvalidSecret
 from bore.wire.extension import Goodbye, Open, Opened, markedHello
 from bore.wire.messages import Authenticate, Challenge, decodeServerMessage, encode
-from bore.wire.proof import Proven, proveBase, provesBase
+from bore.wire.proof import proveBase
 from bore.wire.secret import Secret
+from bore.wire.serverproof import Identity, OwnerOf, ServerProof, serverProof
 from tests.fakes import FakeTransport
 from tests.server.case import SessionCase
 from tests.support import isOpen
@@ -25,39 +24,25 @@ from tests.support import isOpen
 ALICE, BOB = Secret("alice's own secret"), Secret("bob's own secret")
 
 
-class EitherProof:
-    """Asks for the proof of one of several secrets."""
-
-    def __init__(self, secrets: list[Secret]) -> None:
-        self._secrets = secrets
-        self._id = uuid4()
-
-    def challenge(self) -> bytes:
-        return encode(Challenge(self._id))
-
-    def check(self, frame: bytes) -> Proven:
-        proof = extension.decodeRequest(frame)
-        assert isinstance(proof, Authenticate)
-        for secret in self._secrets:
-            if provesBase(secret, self._id, proof.proof):
-                return Proven(secret, b"")
-        raise InvalidSecret
-
-
 class TwoUsers:
     """An authenticator that knows two users, each by a secret."""
 
     asks = True
 
-    def __init__(self) -> None:
-        self._users = {ALICE: User("alice"), BOB: User("bob")}
+    _users: Final = {"alice": ALICE, "bob": BOB}
 
-    def proof(self, channelBinding: bytes) -> EitherProof:
-        return EitherProof(list(self._users))
+    def proof(self, channelBinding: bytes, ownerOf: OwnerOf) -> ServerProof:
+        return serverProof(self, channelBinding, ownerOf)
 
-    def user(self, secret: Secret | None) -> User:
-        assert secret is not None
-        return self._users[secret]
+    def user(self, identity: Identity | None) -> User:
+        assert identity is not None
+        return User(identity.user)
+
+    def of(self, user: str) -> list[Secret]:
+        return [self._users[user]]
+
+    def nameless(self) -> list[Identity]:
+        return [Identity(name, secret) for name, secret in self._users.items()]
 
 
 class UsersTests(SessionCase):
@@ -90,7 +75,8 @@ class UsersTests(SessionCase):
     def test_eachIsLetInWithTheOwnSecret(self) -> None:
         for secret in (ALICE, BOB):
             self.come(secret)
-        _, transport = self.prove(Secret("mallory's"))
+        protocol, transport = self.prove(Secret("mallory's"))
+        protocol.dataReceived(markedHello(0))
         self.assertEqual(transport.takeWritten(), b'{"Error":"invalid secret"}\0')
 
     def test_aTokenIsWorthNothingToAnotherUser(self) -> None:
@@ -118,15 +104,16 @@ class SharedSecretTests(SynchronousTestCase):
     def test_withoutASecretNothingIsAskedFor(self) -> None:
         authenticator = SharedSecret(None)
         self.assertFalse(authenticator.asks)
-        self.assertIsNone(authenticator.proof(b""))
+        self.assertIsNone(authenticator.proof(b"", lambda request: None))
         self.assertEqual(authenticator.user(None), NAMELESS)
 
     def test_whoKnowsItIsTheUserWithoutAName(self) -> None:
         authenticator = SharedSecret(ALICE)
         self.assertTrue(authenticator.asks)
-        proof = authenticator.proof(b"")
+        proof = authenticator.proof(b"", lambda request: None)
         assert proof is not None
         challenge = decodeServerMessage(proof.challenge()[:-1])
         assert isinstance(challenge, Challenge)
-        proven = proof.check(encode(Authenticate(proveBase(ALICE, challenge.id)))[:-1])
-        self.assertEqual(authenticator.user(proven.secret), NAMELESS)
+        proof.check(encode(Authenticate(proveBase(ALICE, challenge.id)))[:-1])
+        self.assertEqual(proof.identity, Identity("", ALICE))
+        self.assertEqual(authenticator.user(proof.identity), NAMELESS)

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.users.entry import UserKey, isUserName, parseKey, parseOldKey
+from bore.users.entry import UserKey, parseKey, parseOldKey
 from bore.users.ports import Ports
 from bore.users.rights import ALL_RIGHTS, Rights, endText, parseEnd
+from bore.wire.binding import isUserName
 from bore.wire.secret import Secret
 
 

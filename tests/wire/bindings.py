@@ -52,11 +52,15 @@ NONCE: Final = bytes(range(64, 96))
 _OPEN: Final = frameOf(Open(1, 8000, TOKEN))
 
 
-def proofOf(role: str, serverNonce: bytes, clientNonce: bytes, binding: bytes = BINDING, secret: str = TEXT) -> str:
+def proofOf(
+    role: str, serverNonce: bytes, clientNonce: bytes, binding: bytes = BINDING, secret: str = TEXT, user: str = ""
+) -> str:
     """The proof of one side, in hex digits: the formula, without the product."""
     base = hashlib.sha256(secret.encode()).digest()
     key = hmac.new(base, b"txbore channel binding 1", hashlib.sha256).digest()
-    return hmac.new(key, role.encode() + b"\0" + binding + serverNonce + clientNonce, hashlib.sha256).hexdigest()
+    return hmac.new(
+        key, role.encode() + b"\0" + binding + serverNonce + clientNonce + user.encode(), hashlib.sha256
+    ).hexdigest()
 
 
 def challengeFrame(nonce: bytes = NONCE) -> bytes:

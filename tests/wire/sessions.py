@@ -36,9 +36,10 @@ from bore.wire.messages import (
     decodeServerMessage,
     encode,
 )
-from bore.wire.proof import clientProof, proveBase, serverProof
+from bore.wire.proof import clientProof, proveBase
 from bore.wire.rulesmessage import MAX_NETWORKS, Rules, rulesFrames
 from bore.wire.secret import Secret
+from bore.wire.serverproof import SharedOnly, serverProof
 from bore.wire.serversession import ServerSession
 from bore.wire.sessionevents import (
     ClientEvent,
@@ -50,6 +51,7 @@ from bore.wire.sessionevents import (
     TunnelOpened,
     VisitorTaken,
 )
+from tests.wire.knownusers import ALICE, NOBODY, withProof
 from tests.wire.strategies import AnyMessage, frameOf
 
 SECRET: Final = Secret("my secret")
@@ -98,12 +100,13 @@ ClientRow: TypeAlias = dict[str, ClientOutcomes]
 
 def serverSession(secret: Secret | None, channelBinding: bytes = b"") -> ServerSession:
     """A server's session, on a connection with or without TLS."""
-    return ServerSession(serverProof(secret, channelBinding), encrypted=bool(channelBinding))
+    proof = None if secret is None else serverProof(SharedOnly([secret]), channelBinding)
+    return ServerSession(proof, encrypted=bool(channelBinding))
 
 
-def controlSession(port: int, secret: Secret | None, channelBinding: bytes = b"") -> ControlSession:
+def controlSession(port: int, secret: Secret | None, channelBinding: bytes = b"", user: str = "") -> ControlSession:
     """A client's session on a control connection, with or without TLS."""
-    return ControlSession(port, clientProof(secret, channelBinding))
+    return ControlSession(port, clientProof(secret, channelBinding, user))
 
 
 def dataSession(request: Accept | Lane, secret: Secret | None, channelBinding: bytes = b"") -> DataSession:
@@ -187,6 +190,8 @@ SERVER_STATES: Final[dict[str, Callable[[], ServerSession]]] = {
     "PROOF": lambda: serverSession(SECRET),
     "REQUEST": lambda: _server(None),
     "REQUEST after the proof": lambda: _server(SECRET),
+    "REQUEST after a wrong proof, of a user's visitors and sessions": lambda: withProof(NOBODY, "alice"),
+    "REQUEST after a proof, without visitors and sessions": lambda: withProof(ALICE),
     "OPENING": lambda: _server(None, markedHello(1)),
     "OPENING after the proof": lambda: _server(SECRET, markedHello(1)),
     "OPENING, with all rules": lambda: _server(None, markedHello(1), rulesFrames(MOST_RULES)),

@@ -20,8 +20,9 @@ from bore.wire.errors import (
     WireError,
 )
 from bore.wire.messages import Accept, Authenticate, encode
-from bore.wire.proof import BoundClientProof, BoundServerProof, proveBase
+from bore.wire.proof import BoundClientProof, proveBase
 from bore.wire.secret import Secret
+from bore.wire.serverproof import BoundServerProof, SharedOnly
 from bore.wire.sessionevents import SendData
 from tests.wire.bindings import (
     BINDING,
@@ -59,12 +60,12 @@ class FormulaTests(SynchronousTestCase):
         self.assertEqual(proofOf("server", NONCE, OWN), self.server)
 
     def test_bothSidesGiveTheFixedVectorByteForByte(self) -> None:
-        server = BoundServerProof(SECRET, BINDING, lambda size: NONCE[:size])
-        client = BoundClientProof(SECRET, BINDING, lambda size: OWN[:size])
+        server = BoundServerProof(SharedOnly([SECRET]), BINDING, lambda size: NONCE[:size])
+        client = BoundClientProof(SECRET, BINDING, random=lambda size: OWN[:size])
         self.assertEqual(server.challenge(), challengeFrame(NONCE))
         given = client.answer(BindingChallenge(NONCE.hex()))
         self.assertEqual(given, proofFrame(OWN, self.client))
-        self.assertEqual(server.check(given[:-1]).answer, answerFrame(self.server))
+        self.assertEqual(server.check(given[:-1]), answerFrame(self.server))
         client.check(BindingAnswer(self.server))
 
     @UNHURRIED
@@ -184,11 +185,11 @@ class WorthlessElsewhereTests(SynchronousTestCase):
         for reflecting in (server, serverSession(SECRET, BINDING)):
             outcomes = outcomesOf(reflecting, proofFrame(NONCE, answer["BindingAnswer"]))
             self.assertTrue(isinstance(outcomes[-1], type) and issubclass(outcomes[-1], WireError), outcomes)
-        proof = BoundServerProof(SECRET, BINDING)
+        proof = BoundServerProof(SharedOnly([SECRET]), BINDING)
         (challenge,) = framesOf(proof.challenge())
         assert isinstance(challenge, dict)
         nonce = bytes.fromhex(challenge["BindingChallenge"])
-        (given,) = framesOf(proof.check(proofFrame(OWN, proofOf("client", nonce, OWN))[:-1]).answer)
+        (given,) = framesOf(proof.check(proofFrame(OWN, proofOf("client", nonce, OWN))[:-1]))
         assert isinstance(given, dict)
         self.assertRaises(InvalidSecret, proof.check, proofFrame(OWN, given["BindingAnswer"])[:-1])
 

@@ -30,6 +30,7 @@ from bore.wire.errors import (
 )
 from bore.wire.extension import Extended, Lane, markedHello
 from bore.wire.messages import Accept, Challenge, Hello, encode
+from bore.wire.serverproof import Identity
 from bore.wire.sessionevents import (
     LaneOffered,
     SendData,
@@ -182,12 +183,12 @@ class ServerTableTests(SynchronousTestCase):
     def test_theProofIsAskedForAndAnsweredOnce(self) -> None:
         session = serverSession(SECRET, BINDING)
         self.assertIsInstance(session.timedOut(), ProofTimeout)
-        self.assertIsNone(session.secret)
+        self.assertIsNone(session.identity)
         outcomes = outcomesOf(session, boundProof(session) * 2)
         self.assertEqual(len(outcomes), 2)
         self.assertEqual(outcomes[1], UnknownMessage)
         self.assertIsNone(session.timedOut())
-        self.assertIs(session.secret, SECRET)
+        self.assertEqual(session.identity, Identity("", SECRET))
 
     def test_whatFollowsAWrongProofIsNotRead(self) -> None:
         session = serverSession(SECRET, BINDING)

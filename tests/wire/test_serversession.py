@@ -23,6 +23,7 @@ from bore.wire.extension import Closed, Goodbye, Lane, markedHello
 from bore.wire.messages import Accept, Authenticate, Hello, encode
 from bore.wire.proof import proveBase
 from bore.wire.secret import Secret
+from bore.wire.serverproof import Identity
 from bore.wire.serversession import ServerSession
 from bore.wire.sessionevents import (
     ClientAlive,
@@ -115,6 +116,14 @@ TABLE: Final[dict[str, ServerRow]] = {
     "PROOF": _PROOF_ROW,
     "REQUEST": _REQUEST_ROW,
     "REQUEST after the proof": _REQUEST_ROW,
+    "REQUEST after a wrong proof, of a user's visitors and sessions": {
+        **_REQUEST_ROW,
+        **{name: [InvalidSecret] for name in ("Accept", "Hello", "marked Hello", "Lane")},
+    },
+    "REQUEST after a proof, without visitors and sessions": {
+        **_REQUEST_ROW,
+        **{name: [ProtocolViolation] for name in ("Accept", "Lane")},
+    },
     "OPENING": _OPENING_ROW,
     "OPENING after the proof": _OPENING_ROW,
     "OPENING, with all rules": _FULL_ROW,
@@ -229,13 +238,13 @@ class ProofTests(SynchronousTestCase):
 
     def test_afterTheProofASessionKnowsWhoseSecretItWas(self) -> None:
         session = serverSession(SECRET)
-        self.assertIsNone(session.secret)
+        self.assertIsNone(session.identity)
         outcomesOf(session, rightProof(session))
-        self.assertIs(session.secret, SECRET)
+        self.assertEqual(session.identity, Identity("", SECRET))
         for wrong in (encode(Authenticate("00" * 32)), encode(Hello(1))):
             session = serverSession(SECRET)
             outcomesOf(session, wrong)
-            self.assertIsNone(session.secret)
+            self.assertIsNone(session.identity)
 
     def test_theProofIsAskedForOnce(self) -> None:
         session = serverSession(SECRET)
