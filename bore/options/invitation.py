@@ -14,7 +14,8 @@ from typing import Final
 from bore.option import INVITATION
 from bore.streams.addresses import hostPort, parseHostPort
 from bore.tls.pins import isPin
-from bore.users.entry import NAME_RULE, isUserName
+from bore.users.entry import NAME_RULE
+from bore.wire.binding import isUserName
 from bore.wire.limits import CONTROL_PORT
 
 #: The characters that need no escape in a URL (RFC 3986, section 2.3). Fewer can be found by trying.
