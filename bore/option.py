@@ -36,6 +36,7 @@ class Option(Generic[T_co]):
     :ivar repeats: whether it may be given more than once, and its variable and key may have several values.
     :ivar isFile: whether it names a file, which in a settings file is relative to the directory of that.
     :ivar keyed: its key in a settings file, if that is not its long flag.
+    :ivar unquoted: whether it is a number or a date, which needs no quotes in a settings file.
     """
 
     flags: tuple[str, ...]
@@ -48,6 +49,7 @@ class Option(Generic[T_co]):
     repeats: bool = False
     isFile: bool = False
     keyed: str | None = None
+    unquoted: bool = False
 
     @property
     def name(self) -> str:
@@ -100,6 +102,7 @@ def option(
     shown: str | None = None,
     environment: str | None = None,
     isFile: bool = False,
+    unquoted: bool = False,
 ) -> Option[T]:
     """
     Make an option with one value. If it is given more than once, the last value counts.
@@ -108,13 +111,16 @@ def option(
     :param parse: converts the text; a ValueError says what would be valid.
     :param shown: the default in ``--help``, if it needs words.
     :param isFile: whether it names a file.
+    :param unquoted: whether its values are numbers or dates; they are if the default is a number.
     """
 
     def read(texts: Sequence[str]) -> T:
         return [_parse(parse, text) for text in texts][-1]
 
+    number = unquoted or isinstance(default, int | float)
+    shown = shown or _plain(default)
     return Option(
-        tuple(flags.split()), help, read, metavar, default, shown or _plain(default), environment, isFile=isFile
+        tuple(flags.split()), help, read, metavar, default, shown, environment, isFile=isFile, unquoted=number
     )
 
 
@@ -126,6 +132,7 @@ def repeated(
     *,
     environment: str | None = None,
     keyed: str | None = None,
+    unquoted: bool = False,
 ) -> Option[tuple[T, ...]]:
     """
     Make an option that may be given more than once. The other parameters are those of :func:`option`.
@@ -136,7 +143,8 @@ def repeated(
     def read(texts: Sequence[str]) -> tuple[T, ...]:
         return tuple(_parse(parse, text) for text in texts)
 
-    return Option(tuple(flags.split()), help, read, metavar, (), environment=environment, repeats=True, keyed=keyed)
+    words = tuple(flags.split())
+    return Option(words, help, read, metavar, (), None, environment, repeats=True, keyed=keyed, unquoted=unquoted)
 
 
 def switch(flags: str, help: str) -> Option[bool]:

@@ -26,6 +26,13 @@ _TOKENS: Final = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 
+#: The most dots in a key.
+DEEPEST: Final = 32
+
+#: Strings and comments in a line, also those that do not end: neither expression goes back to where it was before.
+_STRINGS: Final = re.compile(r"""'[^']*(?:'|$)|"(?:\\.|[^"\\])*(?:"|\\?$)|\#.*""")
+_DEEP: Final = re.compile(rf"(?<![^\s.=\[\]{{}},])(?:[^\s.=\[\]{{}},]+[ \t]*\.[ \t]*){{{DEEPEST + 1}}}")
+
 
 def linesOf(text: str) -> Mapping[Path, int]:
     """
@@ -59,19 +66,43 @@ def linesOf(text: str) -> Mapping[Path, int]:
     return found
 
 
+def withTables(lines: Mapping[Path, int]) -> Mapping[Path, int]:
+    """
+    Return these lines, and those of tables without a header: where what is in them begins.
+
+    :param lines: the result of :func:`linesOf`.
+    """
+    found = dict(lines)
+    for path, line in lines.items():
+        for length in range(1, len(path)):
+            table = path[:length]
+            if table not in lines:
+                found[table] = min(line, found.get(table, line))
+    return found
+
+
 def lineOf(path: Path, lines: Mapping[Path, int]) -> int | None:
     """
     Return the line of a key or table, or else of the nearest table that contains it; None for the whole file.
 
-    :param lines: the result of :func:`linesOf`.
+    :param lines: the result of :func:`withTables`.
     """
     while path:
         if path in lines:
             return lines[path]
-        inside = [line for each, line in lines.items() if each[: len(path)] == path]
-        if inside:
-            return min(inside)
         path = path[:-1]
+    return None
+
+
+def deepKey(text: str) -> int | None:
+    """
+    Return the line of a key with more than :data:`DEEPEST` dots; None if there is none.
+
+    :param text: any text.
+    """
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.count(".") > DEEPEST and _DEEP.search(_STRINGS.sub("x", line)):
+            return number
     return None
 
 

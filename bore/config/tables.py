@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
@@ -15,11 +16,12 @@ from cattrs import AttributeValidationNote, Converter, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn, override
 
 from bore.commandline import UsageError
-from bore.config.mistakes import Mistake, badFile
+from bore.config.mistakes import LONGEST_NAME, Mistake, Text, badFile
 from bore.config.positions import Path as KeyPath
-from bore.config.positions import lineOf, linesOf
+from bore.config.positions import deepKey, lineOf, linesOf, withTables
 from bore.config.values import convert
 from bore.option import Option
+from bore.system.namedfiles import openNamed, readNamed
 from bore.system.privatefiles import SETTINGS, NotPrivate, checkPrivate
 
 #: Values by their options.
@@ -75,7 +77,7 @@ class SettingsFile:
     def __init__(self, path: Path, text: str) -> None:
         self._path = path
         self._text = text
-        self._mistakes: list[tuple[KeyPath, str, KeyPath]] = []  # path, text, and whose line it has
+        self._mistakes: list[tuple[KeyPath, Text, KeyPath]] = []  # path, text, and whose line it has
         self.keys: Keys = {}
         self.tunnels: dict[str, Keys] = {}
 
@@ -83,8 +85,8 @@ class SettingsFile:
         """The number of mistakes so far."""
         return len(self._mistakes)
 
-    def add(self, path: KeyPath, text: str) -> None:
-        """Add a mistake."""
+    def add(self, path: KeyPath, text: Text) -> None:
+        """Add a mistake, or what makes its text if that is shown."""
         self._mistakes.append((path, text, path))
 
     def checked(self, make: Callable[[], T]) -> T:
@@ -102,10 +104,19 @@ class SettingsFile:
                 first = str(e).split()[0]  # the key that is to blame, if it is one
                 self._mistakes.append(((), str(e), (first,)))
         if self._mistakes:
-            lines = linesOf(self._text)
+            lines = withTables(linesOf(self._text))
             found = [Mistake(path, text, lineOf(at, lines)) for path, text, at in self._mistakes]
             raise badFile(self._path, found)
         return made[0]
+
+
+def keysOf(path: Path) -> dict[str, object]:
+    """
+    Return what a file has at its top.
+
+    :raises bore.commandline.BadFile: if it cannot be read, or is not TOML.
+    """
+    return parseToml(path, _read(path)[0])
 
 
 def readFile(path: Path, vocabulary: Vocabulary) -> SettingsFile:
@@ -149,6 +160,9 @@ def parseToml(path: Path, text: str) -> dict[str, object]:
 
     :raises bore.commandline.BadFile: if it is not TOML.
     """
+    deep = deepKey(text)
+    if deep is not None:  # for which tomllib takes a time that grows with the square of their number
+        raise badFile(path, [Mistake((), "has a key with dozens of dots: no key has more than two", deep)])
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as e:
@@ -169,7 +183,7 @@ def decodeText(path: Path, data: bytes) -> str:
     :raises bore.commandline.BadFile: if it is too long, or not UTF-8.
     """
     if len(data) > LONGEST:
-        raise badFile(path, [Mistake((), f"must have at most {LONGEST} bytes")])
+        raise badFile(path, [Mistake((), f"has more than {LONGEST} bytes: a settings file has fewer")])
     try:
         # Editors on Windows may begin a file with a byte order mark.
         return data.decode("utf-8-sig").replace("\r\n", "\n")
@@ -182,12 +196,12 @@ def _read(path: Path) -> tuple[str, str | None]:
     """Read a file; return also why it must not name secrets, or None."""
     objection = None
     try:
-        with open(path, "rb") as opened:
+        with openNamed(path) as opened:
             try:
                 checkPrivate(path, opened, SETTINGS)
             except NotPrivate as e:
                 objection = str(e)
-            return decodeText(path, opened.read(LONGEST + 1)), objection
+            return decodeText(path, readNamed(path, opened, LONGEST + 1)), objection
     except OSError as e:
         raise badFile(path, [Mistake((), f"cannot be read ({e.strerror})")]) from None
 
@@ -249,11 +263,11 @@ class Table:
         # A switch that is off is like one that is not there.
         return {each: value for each, value in found.items() if value is not _ABSENT and value is not False}
 
-    def _mistakes(self, error: BaseException) -> Iterator[tuple[str, str]]:
+    def _mistakes(self, error: BaseException) -> Iterator[tuple[str, Text]]:
         """Return the keys and texts of an error of cattrs."""
         if isinstance(error, ForbiddenExtraKeysError):
             for name in sorted(error.extra_fields):
-                yield name, self._unknown(name)
+                yield name, partial(self._unknown, name)
             return
         (note,) = [each for each in error.__notes__ if isinstance(each, AttributeValidationNote)]
         key = self._options[note.name].key
@@ -262,7 +276,7 @@ class Table:
     def _unknown(self, name: str) -> str:
         if name in self._refused:
             return self._refused[name]
-        nearest = get_close_matches(name, self._keys, 1)
+        nearest = get_close_matches(name[:LONGEST_NAME], self._keys, 1)
         return (
             f"unknown key; did you mean {nearest[0]!r}?" if nearest else f"unknown key; keys: {', '.join(self._keys)}"
         )

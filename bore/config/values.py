@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from datetime import date
 from pathlib import Path
+from typing import Final
 
 from bore.option import InvalidValue, Option
+
+#: In characters: of a value that is longer, the rest is not shown.
+_LONGEST: Final = 200
 
 
 def convert(option: Option[object], value: object, folder: Path) -> object:
@@ -26,7 +30,7 @@ def convert(option: Option[object], value: object, folder: Path) -> object:
     texts = []
     for each in several:
         text = _text(each)
-        if text is None:
+        if text is None or (not isinstance(each, str) and not option.unquoted):
             raise ValueError(f"{_shown(each)} {_expected(option)}")
         # An empty text is for the parser to refuse, and not the directory.
         texts.append(os.path.join(folder, os.path.expanduser(text)) if option.isFile and text else text)
@@ -51,13 +55,13 @@ def _text(value: object) -> str | None:
 
 
 def _expected(option: Option[object]) -> str:
-    """Return what an option says of a value that is neither text nor a number."""
+    """Return what an option says of a value of another type."""
     if option.read is not None and not option.isFile:
         try:
             option.read(["()"])  # valid for no option with a parser of its own
         except InvalidValue as e:
             return str(e)
-    return "must be a text"
+    return "must be a text in quotes"
 
 
 def _shown(value: object) -> str:
@@ -65,6 +69,8 @@ def _shown(value: object) -> str:
     match value:
         case bool():
             return str(value).lower()
+        case str() if len(value) > _LONGEST:
+            return repr(value[:_LONGEST]) + "..."
         case str() | int() | float():
             return repr(value)
         case dict():

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import tomllib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from bore.commandline import Command, UsageError, Values
+from bore.commandline import BadFile, Command, UsageError, Values
 from bore.option import Option, option, switch
 from bore.options import values
-from bore.options.client import isClientKey, upCommand
-from bore.options.server import isServerKey, serverCommand
+from bore.options.client import CLIENT_KEYS, upCommand
+from bore.options.server import SERVER_KEYS, serverCommand
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,10 @@ class CheckCommand:
 _FILE: Final = option("file", "Settings file (TOML)", values.path, "FILE", None)
 _SERVER: Final = switch("--server", "It is a server's file, whatever its keys are")
 _CLIENT: Final = switch("--client", "It is a client's file, whatever its keys are")
+
+#: The number of keys that tell the kind of a file, and their greatest length.
+_MANY: Final = 100
+_LONGEST: Final = 64
 
 _OPTIONS: Final[tuple[Option[object], ...]] = (_FILE, _SERVER, _CLIENT)
 
@@ -70,17 +76,27 @@ def check(command: CheckCommand) -> str:
 
 def _isServers(file: Path) -> bool:
     """
-    Return whether more keys of a file are a server's than a client's.
+    Return whether a file is a server's, as far as its keys tell, also those that are mistyped.
 
-    :raises UsageError: if the file can be read only once, and its settings are still to be read.
+    :raises UsageError: if they do not tell.
     """
-    from bore.config.tables import LONGEST
+    from bore.config.tables import keysOf
 
-    if file.exists() and not file.is_file() and not file.is_dir():
-        raise UsageError(f"{file} is a pipe or a device, which is read only once: give --client or --server as well")
     try:
-        with open(file, "rb") as opened:
-            keys = tomllib.loads(opened.read(LONGEST).decode("utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
+        keys = keysOf(file)
+    except BadFile:
         return False  # the mistake is the same in either
-    return sum(map(isServerKey, keys)) > sum(map(isClientKey, keys))
+    if any(isinstance(value, dict) for value in keys.values()):
+        return False  # a server's file has no tables
+    server, client = (_likeness(keys, each) for each in (SERVER_KEYS, CLIENT_KEYS))
+    if server == client:
+        raise UsageError(
+            f"the keys of {file} do not tell whether it is the file of a client or of a server: add --client or "
+            "--server"
+        )
+    return server > client
+
+
+def _likeness(keys: Iterable[str], known: Sequence[str]) -> float:
+    """Return how much keys are like those of a kind of file."""
+    return sum(key in known or 0.5 * bool(get_close_matches(key[:_LONGEST], known, 1)) for key in islice(keys, _MANY))

@@ -78,7 +78,7 @@ _FILE: Final = option(
 )
 
 #: The options with a key in the file.
-_KEYS: Final[tuple[Option[object], ...]] = (
+KEYS: Final[tuple[Option[object], ...]] = (
     servers.TO,
     tunnels.LOCAL_HOST,
     servers.CONTROL_PORT,
@@ -95,10 +95,13 @@ _KEYS: Final[tuple[Option[object], ...]] = (
     *common.KEYS,
 )
 
+#: The keys at the top of a client's settings file.
+CLIENT_KEYS: Final = (tunnels.TUNNEL, *(each.key for each in KEYS))
+
 #: Those that can change while the client runs: they belong to its tunnels.
 _LIVE: Final[tuple[Option[object], ...]] = (tunnels.LOCAL_HOST, *tunnels.OF_TUNNEL, common.WATCH)
 
-_OPTIONS: Final[tuple[Option[object], ...]] = (*_KEYS, common.SECRET)
+_OPTIONS: Final[tuple[Option[object], ...]] = (*KEYS, common.SECRET)
 
 
 def clientCommand(name: str) -> Command[ClientCommand]:
@@ -154,14 +157,14 @@ def _fromFile(found: Values, path: Path) -> ClientCommand:
     found = found.withKeys(file.keys)
     specs = tunnels.fromFile(found, file)
     settings = file.checked(partial(_settings, found))
-    return ClientCommand(settings, specs, common.LOG.settings(found), common.fileSettings(found, path, _KEYS, _LIVE))
+    return ClientCommand(settings, specs, common.LOG.settings(found), common.fileSettings(found, path, KEYS, _LIVE))
 
 
 def _vocabulary() -> Vocabulary:
     from bore.config.tables import Vocabulary
 
     return Vocabulary(
-        _KEYS,
+        KEYS,
         tunnels.KEYS,
         tunnels.REQUIRED,
         private=(common.SECRET_FILE, servers.KEY),
@@ -171,11 +174,6 @@ def _vocabulary() -> Vocabulary:
             "local-port": "unknown key; did you mean 'local', in a [tunnel.NAME] table?",
         },
     )
-
-
-def isClientKey(key: str) -> bool:
-    """Return whether a client's settings file has a key at its top."""
-    return key == tunnels.TUNNEL or any(each.key == key for each in _KEYS)
 
 
 def _settings(found: Values) -> ClientSettings:

@@ -35,7 +35,7 @@ SECRET: Final = option(
 SECRET_FILE: Final = option(
     "--secret-file",
     "File with the secret, not readable by other users; a newline at its end is ignored",
-    lambda name: Secret(readSecret(name)),
+    lambda name: Secret(readSecret(str(values.path(name)))),
     "PATH",
     None,
     isFile=True,

@@ -94,6 +94,7 @@ _TLS_PORT: Final = option(
     values.portOrAny,
     "PORT",
     None,
+    unquoted=True,
 )
 _CERTIFICATE: Final = option(
     "--tls-cert",
@@ -117,7 +118,7 @@ _CLIENT_AUTHORITIES: Final = option(
 )
 
 #: The options with a key in the file.
-_KEYS: Final[tuple[Option[object], ...]] = (
+KEYS: Final[tuple[Option[object], ...]] = (
     _MIN_PORT,
     _MAX_PORT,
     _ADDRESS,
@@ -140,6 +141,8 @@ _KEYS: Final[tuple[Option[object], ...]] = (
     *common.KEYS,
 )
 
+#: The keys of a server's settings file.
+SERVER_KEYS: Final = tuple(each.key for each in KEYS)
 
 #: Those that can change while the server runs: see :meth:`bore.server.service.ServerService.apply`.
 _LIVE: Final[tuple[Option[object], ...]] = (
@@ -167,7 +170,7 @@ def serverCommand(name: str) -> Command[ServerCommand]:
     return Command(
         name,
         "Run the server, which listens on public ports on behalf of its clients.",
-        (*_KEYS, common.SECRET, common.CONFIG),
+        (*KEYS, common.SECRET, common.CONFIG),
         _build,
     )
 
@@ -182,7 +185,7 @@ def _build(found: Values) -> ServerCommand:
     file = readFile(path, _vocabulary())
     found = found.withKeys(file.keys)
     settings = file.checked(partial(_settings, found))
-    return ServerCommand(settings, common.LOG.settings(found), common.fileSettings(found, path, _KEYS, _LIVE))
+    return ServerCommand(settings, common.LOG.settings(found), common.fileSettings(found, path, KEYS, _LIVE))
 
 
 #: Keys that users may try, and what is right instead.
@@ -196,12 +199,7 @@ _REFUSED: Final = {
 def _vocabulary() -> Vocabulary:
     from bore.config.tables import Vocabulary
 
-    return Vocabulary(_KEYS, private=(common.SECRET_FILE, _KEY), refused=_REFUSED)
-
-
-def isServerKey(key: str) -> bool:
-    """Return whether a server's settings file has a key."""
-    return any(each.key == key for each in _KEYS)
+    return Vocabulary(KEYS, private=(common.SECRET_FILE, _KEY), refused=_REFUSED)
 
 
 def _settings(found: Values) -> ServerSettings:

@@ -76,9 +76,10 @@ OF_TUNNEL: Final[tuple[Option[object], ...]] = (PROXY_PROTOCOL, common.VISITORS,
 
 #: The keys of a tunnel whose values are more than those of an option.
 _LOCAL_KEY: Final = option(
-    "local", "local service: PORT, HOST:PORT, [ADDRESS]:PORT or unix:PATH", localService, "LOCAL", None
-)
-_PORT_KEY: Final = option("port", "public port, or a range of them", _ports, "PORT", None)
+    "local", "local service: PORT, HOST:PORT, [ADDRESS]:PORT or unix:PATH", localService, "LOCAL", None,
+    unquoted=True,
+)  # fmt: skip
+_PORT_KEY: Final = option("port", "public port, or a range of them", _ports, "PORT", None, unquoted=True)
 
 #: The keys in a table of a tunnel.
 KEYS: Final[tuple[Option[object], ...]] = (_LOCAL_KEY, _PORT_KEY, *OF_TUNNEL)
@@ -147,8 +148,10 @@ def fromFile(found: Values, file: SettingsFile) -> tuple[TunnelSpec, ...]:
             nth = name if len(ports) == 1 else f"{name}-{number}"
             if nth in made:
                 file.add(at, f"the name of {nth!r} is taken: rename one of the two")
+                break
             if port in public:
-                file.add((*at, "port"), f"{port} is the public port of {public[port]!r} already")
+                file.add((*at, "port"), f"{port} is the public port of {public[port]!r} already: give each its own")
+                break
             if port:
                 public[port] = nth
             try:

@@ -18,8 +18,10 @@ KEY: Final = option("--key", "SHA-256 of the user's secret", parseKey, "KEY", No
 OLD_KEYS: Final = repeated(
     "--old-key", "Former key that is still valid for some time", parseOldKey, "KEY", keyed="old-keys"
 )
-PORTS: Final = repeated("--ports", "Public ports that the user may have", parsePorts, "PORT[-PORT]")
-EXCLUSIVE: Final = repeated("--exclusive", "Public ports that only this user may have", parsePorts, "PORT[-PORT]")
+PORTS: Final = repeated("--ports", "Public ports that the user may have", parsePorts, "PORT[-PORT]", unquoted=True)
+EXCLUSIVE: Final = repeated(
+    "--exclusive", "Public ports that only this user may have", parsePorts, "PORT[-PORT]", unquoted=True
+)
 MAX_TUNNELS: Final = option(
     "--max-tunnels", "Tunnels at the same time; 0: unlimited", values.count, "NUMBER", Rights().maxTunnels
 )
@@ -35,7 +37,12 @@ BANDWIDTH: Final = option(
 )
 FROM: Final = repeated("--from", "Networks from which the user may connect", values.network, "NETWORK")
 EXPIRES: Final = option(
-    "--expires", "Date of the last day (UTC), or time, after which the user has no rights", parseEnd, "DATE", None
+    "--expires",
+    "Date of the last day (UTC), or time, after which the user has no rights",
+    parseEnd,
+    "DATE",
+    None,
+    unquoted=True,
 )
 ORIGINAL: Final = switch("--original", "Let the user come with an original client, or without TLS")
 
@@ -51,6 +58,9 @@ RIGHTS: Final[tuple[Option[object], ...]] = (
     ORIGINAL,
 )
 
+#: The keys of a user's table.
+KEYS: Final = (KEY, OLD_KEYS, *RIGHTS)
+
 #: Keys that people may try, and what is right instead.
 _REFUSED: Final = {
     "secret": "a users file has the key of a secret only: 'bore user add' writes it",
@@ -64,11 +74,11 @@ def readUsers(path: Path) -> Users:
 
     :raises bore.commandline.BadFile: with all its mistakes.
     """
-    return readUsersFile(path, (KEY, OLD_KEYS, *RIGHTS), (KEY,), _REFUSED, _entry)
+    return readUsersFile(path, KEYS, (KEY,), _REFUSED, _entry)
 
 
 def _entry(name: str, keys: Keys) -> UserEntry:
-    found = Values((KEY, OLD_KEYS, *RIGHTS), {}, {}).withKeys(keys)
+    found = Values(KEYS, {}, {}).withKeys(keys)
     if name == SHARED:
         for each in (KEY, OLD_KEYS, ORIGINAL):
             if each in keys:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from bore.system.namedfiles import openNamed, readNamed
+
 #: The owner of files whose owner is not known in this user namespace (user_namespaces(7), overflowuid).
 _UNKNOWN_OWNER: Final = 65534
 
@@ -65,7 +67,7 @@ def readPrivate(path: Path, policy: Policy, limit: int) -> bytes:
     :raises OSError: when it cannot be read.
     """
     with openPrivate(path, policy) as file:
-        return file.read(limit)
+        return readNamed(path, file, limit)
 
 
 def openPrivate(path: Path, policy: Policy) -> BinaryIO:
@@ -77,16 +79,8 @@ def openPrivate(path: Path, policy: Policy) -> BinaryIO:
     :raises NotPrivate: when the policy does not allow it.
     :raises OSError: when it cannot be opened.
     """
-
-    def open_(name: str, flags: int) -> int:
-        if not policy.mayBeLink:
-            flags |= getattr(os, "O_NOFOLLOW", 0)
-        if not policy.mayBePipe:  # whose writer the whole program would wait for
-            flags |= getattr(os, "O_NONBLOCK", 0)
-        return os.open(name, flags)
-
     try:
-        file = open(path, "rb", opener=open_)  # noqa: SIM115
+        file = openNamed(path, 0 if policy.mayBeLink else getattr(os, "O_NOFOLLOW", 0))
     except IsADirectoryError:
         raise NotPrivate("is a directory: move it away, or name a file") from None
     except OSError as e:

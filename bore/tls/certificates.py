@@ -27,6 +27,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID
 from OpenSSL.crypto import FILETYPE_PEM, Error, load_certificate
 
+from bore.system.namedfiles import openNamed, readNamed
 from bore.system.privatefiles import GIVEN, NotPrivate, readPrivate
 
 #: More than any file of certificates, in bytes.
@@ -197,8 +198,8 @@ def _public(certificate: x509.Certificate) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(_LONGEST)
+        with openNamed(path) as file:
+            return readNamed(path, file, _LONGEST)
     except OSError as e:
         raise BadCredentials(f"{path} cannot be read: {e.strerror}") from None
 

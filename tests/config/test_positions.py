@@ -6,13 +6,14 @@ import json
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from time import process_time
 from typing import cast
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.config.positions import Path, lineOf, linesOf
+from bore.config.positions import DEEPEST, Path, deepKey, lineOf, linesOf, withTables
 
 #: Nothing in them is a key of the file, whatever it looks like.
 STRINGS = st.text(st.sampled_from("ab [].=#'\"\\\n{},é"), max_size=8)
@@ -112,7 +113,7 @@ class LinesTests(SynchronousTestCase):
 
     @given(documents())
     def test_everyPathOfTomllibHasALine(self, document: Document) -> None:
-        lines = linesOf(document.text)
+        lines = withTables(linesOf(document.text))
         for path in paths(tomllib.loads(document.text)):
             self.assertIsNotNone(lineOf(path, lines))
 
@@ -133,9 +134,38 @@ class LinesTests(SynchronousTestCase):
             self.assertEqual(linesOf(text), {("a",): 1, ("b",): 2}, text)
 
     def test_whatHasNoLineOfItsOwnHasThatOfItsTable(self) -> None:
-        lines = linesOf("\na = { b = 1 }\n\n[tunnel.web]\nlocal = 1")
+        lines = withTables(linesOf("\na = { b = 1 }\n\n[tunnel.web]\nlocal = 1"))
         self.assertEqual(lineOf(("a", "b"), lines), 2)
         self.assertEqual(lineOf(("tunnel", "web", "port"), lines), 4)
         self.assertEqual(lineOf(("tunnel",), lines), 4)
         self.assertIsNone(lineOf(("c",), lines))
         self.assertIsNone(lineOf((), lines))
+
+
+class DeepKeyTests(SynchronousTestCase):
+    """Keys with many dots, on which tomllib would spend seconds."""
+
+    def test_theyAreFoundWhereverTheyStand(self) -> None:
+        for dot in (".", " . "):
+            name = dot.join(["a", '"b.c"'] * DEEPEST)
+            for text in (f"x = 1\n{name} = 1", f"\n[{name}]", f"\nx = {{ y = 1, {name} = 2 }}"):
+                tomllib.loads(text)
+                self.assertEqual(deepKey(text), 2)
+        self.assertIsNone(deepKey("a = 1\n" + ".".join("a" * (DEEPEST + 1)) + " = 1"))
+
+    @given(documents())
+    def test_inOtherFilesThereAreNone(self, document: Document) -> None:
+        self.assertIsNone(deepKey(document.text))
+
+    def test_stringsAndCommentsHaveNone(self) -> None:
+        dots = ".".join("a" * 99)
+        for text in (f"# {dots}", f"a = '{dots}'", f'a = "\\"{dots}"', f'a = """\n{dots.replace(".", "...")}"""'):
+            self.assertIsNone(deepKey(text), text)
+
+    def test_anyTextTakesItsLengthInTime(self) -> None:
+        size = 1 << 19
+        begun = process_time()
+        for text in ("k" * size, '"' + '\\"' * size, "'a" * size, "a ." * size, " " * size, "a" + " " * size + "b"):
+            deepKey(text + "." * 2 * DEEPEST)
+            deepKey(text + "." * 2 * DEEPEST + "\\")
+        self.assertLess(process_time() - begun, 10)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from time import process_time
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.commandline import BadFile, UsageError
+from bore.config.mistakes import SHOWN
 from bore.config.tables import SettingsFile, Vocabulary, readFile
 from bore.option import option, repeated, switch
 from tests.support import temporaryFolder
@@ -25,7 +27,9 @@ COUNT = option("-c --max-count", "a count", number, "NUMBER", 3)
 NAMES = repeated("--name", "", str, "NAME", keyed="names")
 LOUD = switch("--loud", "")
 SECRET = option("--secret-file", "", Path, "PATH", None, isFile=True)
-LOCAL = option("local", "the local service", number, "PORT", None)
+LOCAL = option("local", "the local service", number, "PORT", None, unquoted=True)
+
+KEYS = "max-count, names, loud, secret-file"
 
 VOCABULARY = Vocabulary(
     (COUNT, NAMES, LOUD, SECRET), (LOCAL, COUNT), (LOCAL,), private=(SECRET,), refused={"secret": "use secret-file"}
@@ -93,6 +97,7 @@ class MistakesTests(TablesCase):
             found,
             [
                 ":1: max-cuont: unknown key; did you mean 'max-count'?",
+                ":2: names: 3.5 must be a text in quotes",
                 ":3: loud: 1 must be true or false",
                 ":4: secret: use secret-file",
                 ":7: tunnel.web.local: 'x' must be a number",
@@ -113,8 +118,8 @@ class MistakesTests(TablesCase):
             ("'x'", "'x'"),
         ):
             self.assertEqual(self.mistakes(f"max-count = {value}"), [f":1: max-count: {shown} must be a number"])
-        self.assertEqual(self.mistakes("secret-file = []"), [":1: secret-file: a list must be a text"])
-        self.assertEqual(self.mistakes("names = [[]]"), [":1: names: a list must be a text"])
+        self.assertEqual(self.mistakes("secret-file = []"), [":1: secret-file: a list must be a text in quotes"])
+        self.assertEqual(self.mistakes("names = [[]]"), [":1: names: a list must be a text in quotes"])
         self.assertEqual(self.mistakes("names = []"), [":1: names: must not be empty: leave it out"])
 
     def test_tunnelsAreTablesWithPlainNames(self) -> None:
@@ -155,11 +160,39 @@ class MistakesTests(TablesCase):
             ),
             (b"a = 1\nb = '\xff'", ":2: is not UTF-8 text"),
             (b"\xef\xbb\xbfa = 1\nb = '\xff'", ":2: is not UTF-8 text"),
-            ("#" * (1 << 20) + "#", ": must have at most 1048576 bytes"),
+            ("#" * (1 << 20) + "#", ": has more than 1048576 bytes: a settings file has fewer"),
             ("a = " + "[" * 9999, ": has brackets nested too deeply: no key needs more than one pair"),
+            ("b = 1\n" + "a." * 99 + "a = 1", ":2: has a key with dozens of dots: no key has more than two"),
             ("a = " + "9" * 9999, ": has a number with thousands of digits: no key needs more than 8"),
         ):
             self.assertEqual(self.mistakes(text), [mistake])
+
+    def test_theFirstOfManyAreNamed(self) -> None:
+        found = self.mistakes("".join(f"key{n} = 1\n" for n in range(SHOWN + 7)))
+        self.assertEqual(len(found), SHOWN + 1)
+        self.assertEqual(found[-2:], [f":{SHOWN}: key99: unknown key; keys: {KEYS}", ": and 7 more mistakes"])
+
+    def test_longNamesAndValuesAreCut(self) -> None:
+        long = "x" * 9999
+        for text in (f"{long} = 1", f'"{long}ä" = 1', f"max-count = '{long}'", f"[tunnel.{long}]\nlocal=1"):
+            (mistake,) = self.mistakes(text)
+            self.assertLess(len(mistake), 400)
+            self.assertIn("xxx...", mistake.replace("'", "").replace('"', ""))
+
+    def test_aFileThatIsWrongThroughoutIsSoonRefused(self) -> None:
+        """All of these took half a minute and more, as the square of their lengths."""
+        keys = "".join(f"key{n} = 1\n" for n in range(30_000))
+        inline = ", ".join(f"k{n} = 1" for n in range(30_000))
+        begun = process_time()
+        for text in (
+            keys,
+            f"[tunnel.a]\n{keys}",
+            f"{keys}[tunnel]\na = {{ {inline} }}",
+            "".join(f"[tunnel.t{n}]\nlocla = 1\n" for n in range(20_000)),
+            ".".join("a" * 50_000) + " = 1",
+        ):
+            self.mistakes(text)
+        self.assertLess(process_time() - begun, 20)
 
     def test_aByteOrderMarkIsIgnored(self) -> None:
         self.assertEqual(self.read("\ufeffnames = 'a'").keys, {NAMES: ("a",)})

@@ -202,7 +202,9 @@ class ClientFileTests(FileCase):
 
     def test_publicPortsAndNamesAreThoseOfOneTunnel(self) -> None:
         text = "server = 'x'\n[tunnel.a]\nlocal = 1\nport = '20000-20002'\n[tunnel.b]\nlocal = 2\nport = 20002\n"
-        self.assertEqual(self.mistakes(text), ["7: tunnel.b.port: 20002 is the public port of 'a-2' already"])
+        self.assertEqual(
+            self.mistakes(text), ["7: tunnel.b.port: 20002 is the public port of 'a-2' already: give each its own"]
+        )
         text = "server = 'x'\n[tunnel.a-1]\nlocal = 1\n[tunnel.a]\nlocal = 2\nport = '20001-20002'"
         self.assertEqual(self.mistakes(text), ["4: tunnel.a: the name of 'a-1' is taken: rename one of the two"])
         text = "server = 'x'\n[tunnel.a]\nlocal = 1\n[tunnel.b]\nlocal = 2\nport = 0"

@@ -117,16 +117,32 @@ class CheckTests(FileCase):
                 self.check(text, *words)
             self.assertIn(expected, str(caught.exception))
 
-    def test_ofAPipeTheKindHasToBeGiven(self) -> None:
-        """It is read only once."""
-        line = checkCommand("bore check")
-        with self.assertRaises(UsageError) as caught:
-            check(line.parse(["/dev/null"], {}))
-        self.assertIn("--client or --server", str(caught.exception))
-        self.assertEqual(check(line.parse(["/dev/null", "--server"], {})), "a server's file")
+    def test_itIsSeenFromMistypedKeysAsWell(self) -> None:
+        for text, expected in (
+            ("serv = 'x'\nchek-every = 3\n[tunel.web]\nlocal = 1", "1: serv: unknown key; did you mean 'server'?"),
+            ("[web]\nlocal = 1", "1: web: unknown key"),
+            ("min-prt = 3\nbindaddr = '::'", "1: min-prt: unknown key; did you mean 'min-port'?"),
+            ("lane = 3\nlog-level = 'x'\nno-stat = true", "1: lane: unknown key; did you mean 'lanes'?"),
+        ):
+            with self.assertRaises(BadFile) as caught:
+                self.check(text)
+            self.assertIn(expected, str(caught.exception))
+
+    def test_whereTheKeysDoNotTellTheKindHasToBeGiven(self) -> None:
+        for text in ("", "log-level = 'info'", "xyz = 1"):
+            with self.assertRaises(UsageError) as caught:
+                self.check(text)
+            self.assertIn("add --client or --server", str(caught.exception))
+
+    def test_aPipeIsCheckedLikeAFile(self) -> None:
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        with open(writer, "w") as file:
+            file.write("min-port = 20000\n")
+        self.assertEqual(check(checkCommand("bore check").parse([f"/dev/fd/{reader}"], {})), "a server's file")
 
     if os.name != "posix":
-        test_ofAPipeTheKindHasToBeGiven.skip = "there is no /dev here"  # type: ignore[attr-defined]
+        test_aPipeIsCheckedLikeAFile.skip = "there is no /dev here"  # type: ignore[attr-defined]
 
     def test_whatTOMLCannotHoldIsAMistake(self) -> None:
         for text in ("lease = " + "[" * 9999, "lease = " + "9" * 9999):
