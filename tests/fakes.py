@@ -21,9 +21,13 @@ class FakeTransport(StringTransport):
         self.detached = False
         self.full = False
         self.bufferSize = 1 << 16
+        self.queued = 0
 
     def getHandle(self) -> socket.socket:
         return self.socket
+
+    def writeNow(self, data: bytes) -> None:
+        self.write(data)
 
     def abortConnection(self) -> None:
         self.aborted = True

@@ -205,7 +205,7 @@ class ControlProtocol(Protocol):
             case VisitorCame(number, id, source):
                 session.announced(number, id, source)
             case SendData(data):
-                self.transport.write(data)
+                self.transport.writeNow(data)
             case SessionOpened():
                 self._agreed = event
                 prepareControl(self.transport.getHandle(), PEER_TIMEOUT)

@@ -113,6 +113,9 @@ class ControlProtocol(Protocol):
         self.transport.write(self._wire.greeting())
 
     def dataReceived(self, data: bytes) -> None:
+        if self._session is not None and self._wire.isAnswer(data):
+            self._session.received()  # most of what clients without visitors send
+            return
         context = self._context
         if self._wire.unproven and context.guesses.limits(self._source) and not context.firstMessages.isKnown(data):
             self._readLater(data)
@@ -141,7 +144,7 @@ class ControlProtocol(Protocol):
     def tunnelOpened(self, number: int, tunnel: Tunnel) -> None:
         assert self._session is not None
         self._produce()
-        self.transport.bufferSize = _BUFFER + _BUFFER_PER_TUNNEL * (len(self._session.tunnels) - 1)
+        self._bound(self._session)
         grant = tunnel.grant
         self.transport.write(self._wire.opened(number, grant.port, grant.token, self._context.settings.lease))
 
@@ -164,7 +167,7 @@ class ControlProtocol(Protocol):
         self.transport.write(self._wire.visitor(visitor.tunnel.number, visitor.id, visitor.source))
 
     def sendHeartbeat(self) -> None:
-        self.transport.write(self._wire.heartbeat())
+        self.transport.writeNow(self._wire.heartbeat())
 
     def end(self, refusal: Refusal) -> None:
         self._stopWaiting()
@@ -300,9 +303,20 @@ class ControlProtocol(Protocol):
         The session has a tunnel less. A session without one is bounded in time and number as unclassified connections
         are, with more time.
         """
-        if self._session is not None and not self._session.hasTunnels:
+        if self._session is None:
+            return
+        self._bound(self._session)
+        if not self._session.hasTunnels:
             self._emptySince = self._context.reactor.seconds()
             self._context.unclassified.renew(self, self._source)
+
+    def _bound(self, session: Session) -> None:
+        """
+        Bound what waits to be written by what the session's tunnels need; what waits already is not too much at once.
+        """
+        transport = self.transport
+        bound = _BUFFER + _BUFFER_PER_TUNNEL * max(0, len(session.tunnels) - 1)
+        transport.bufferSize = max(bound, min(transport.bufferSize, transport.queued + _BUFFER))
 
     def _detach(self) -> socket.socket:
         """Give the connection away."""

@@ -1,4 +1,4 @@
-"""The heartbeats of a session."""
+"""The heartbeats of all sessions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from bore.server.liveness import Liveness
-from bore.wire.limits import BUSY_TIME, HEARTBEAT_INTERVAL, IDLE_HEARTBEAT_INTERVAL
+from bore.streams.tcpinfo import unacknowledgedFor
+from bore.timing.rhythm import Group, Rhythm, Stalls
+from bore.wire.limits import BUSY_TIME, DOUBT_TIMEOUT, HEARTBEAT_INTERVAL, IDLE_HEARTBEAT_INTERVAL
 
 #: A heartbeat is not sent sooner than this after the one before, in seconds, however soon the client is lost.
 _SOONEST: Final = 0.05
@@ -34,38 +36,115 @@ class Beating(Protocol):
         """The heartbeats have ended by a fault of ours."""
 
 
-class Heartbeats:
+class Rhythms:
     """
-    Sends heartbeats, and finds out that a client does not answer them.
+    What the heartbeats of all sessions share: few timers, and what is known of the times in which there were none.
 
-    A client of the extension gets few of them while it has no visitors, and has had none for BUSY_TIME. The first
-    visitor after that brings the next one at once. Other clients need not answer, and get them all the time.
-
-    :param extended: whether it is a client of the extension.
-    :ivar visited: whether a visitor came since the last one.
+    :ivar frequent: for clients of the base protocol, and for those with visitors.
+    :ivar rare: for clients of the extension without visitors.
     """
 
-    def __init__(self, clock: IReactorTime, session: Beating, extended: bool) -> None:
-        self._clock = clock
+    def __init__(self, clock: IReactorTime) -> None:
+        self.clock = clock
+        self.stalls = Stalls(clock)
+        self.frequent = Rhythm(clock, HEARTBEAT_INTERVAL, self.stalls)
+        self.rare = Rhythm(clock, IDLE_HEARTBEAT_INTERVAL, self.stalls)
+
+
+class BaseHeartbeats:
+    """
+    The heartbeats of a client of the base protocol, which gets them all the time, and does not answer.
+
+    :ivar visited: whether the next visitor makes no difference: always so.
+    """
+
+    __slots__ = ("_group", "_rhythms", "_session")
+
+    visited = True
+
+    def __init__(self, rhythms: Rhythms, session: Beating) -> None:
+        self._rhythms = rhythms
         self._session: Beating | None = session
-        self._extended = extended
-        self._liveness = Liveness(clock)
-        self._next: IDelayedCall | None = None
-        self._due = 0.0
-        self._busyUntil = 0.0
-        self._busy = not extended
-        self.visited = False
+        self._group: Group | None = None
 
     def start(self) -> None:
         """Send the first one now, if it was not sent before."""
-        if self._next is None:
-            self._beat()
+        if self._group is None:
+            self._group = self._rhythms.frequent.join(self)
+            self.beat(late=False)
 
     def stop(self) -> None:
         """Send none any more, and keep nothing of the session."""
         self._session = None
-        if self._next is not None and self._next.active():
-            self._next.cancel()
+        if self._group is not None:
+            self._group.leave(self)
+            self._group = None
+
+    def received(self) -> None:
+        """Bytes have come from the client on the control connection; they say nothing."""
+
+    def visitorCame(self) -> None:
+        """A visitor has come; the heartbeats are the same."""
+
+    def inDoubt(self, sock: socket.socket) -> bool:
+        """
+        Whether the client may be gone: its kernel acknowledges nothing.
+
+        :param sock: the control connection.
+        """
+        if self._group is None or self._group.late:
+            return False
+        steadyFor = self._rhythms.clock.seconds() - self._rhythms.stalls.end
+        return min(steadyFor, unacknowledgedFor(sock)) >= DOUBT_TIMEOUT
+
+    def beat(self, late: bool) -> None:
+        """See :class:`~bore.timing.rhythm.Member`."""
+        session = self._session
+        assert session is not None
+        try:
+            session.sendHeartbeat()
+        except Exception:
+            self.stop()
+            session.failed(Failure())
+
+
+class ExtendedHeartbeats:
+    """
+    The heartbeats of a client of the extension, and how it is found out that it does not answer them.
+
+    It gets few of them while it has no visitors, and has had none for BUSY_TIME. The first visitor after that brings
+    the next one at once.
+
+    :ivar visited: whether a visitor came since the last one.
+    """
+
+    __slots__ = ("_alone", "_aloneDue", "_busyUntil", "_group", "_liveness", "_rhythms", "_session", "visited")
+
+    def __init__(self, rhythms: Rhythms, session: Beating) -> None:
+        self._rhythms = rhythms
+        self._session: Beating | None = session
+        self._liveness = Liveness(rhythms.clock, rhythms.stalls)
+        self._group: Group | None = None
+        self._alone: IDelayedCall | None = None  # for a heartbeat sooner than the group's
+        self._aloneDue = 0.0
+        self._busyUntil: float | None = None
+        self.visited = False
+
+    def start(self) -> None:
+        """Send the first one now, if it was not sent before."""
+        if self._group is None:
+            self._group = self._rhythms.rare.join(self)
+            self.beat(late=False)
+
+    def stop(self) -> None:
+        """Send none any more, and keep nothing of the session."""
+        self._session = None
+        if self._group is not None:
+            self._group.leave(self)
+            self._group = None
+        if self._alone is not None:
+            self._alone.cancel()
+            self._alone = None
 
     def received(self) -> None:
         """Bytes have come from the client on the control connection."""
@@ -74,43 +153,57 @@ class Heartbeats:
     def visitorCame(self) -> None:
         """A visitor has come, the first one since the last heartbeat."""
         self.visited = True
-        if not self._busy and self._next is not None and self._next.active():
-            self._next.reset(0)
+        if self._busyUntil is None and self._group is not None:
+            self._beatSoon(0)
 
     def inDoubt(self, sock: socket.socket) -> bool:
-        """See :meth:`Liveness.inDoubt`."""
-        return self._liveness.inDoubt(sock)
+        """Whether the client may be gone although it is not lost: never, as it has to answer."""
+        return False
 
-    def _beat(self) -> None:
+    def beat(self, late: bool) -> None:
+        """See :class:`~bore.timing.rhythm.Member`."""
         session = self._session
         assert session is not None
         try:
-            self._liveness.beat(self._busy)
-            if self._extended and self._liveness.isLost(session.sinceReceived):
+            if not late and self._liveness.isLost(session.sinceReceived):
+                self.stop()
                 session.unanswered()
                 return
-            self._schedule(self._interval(session))
+            self._plan(session)
             session.sendHeartbeat()
         except Exception:
+            self.stop()
             session.failed(Failure())
 
-    def _schedule(self, interval: float) -> None:
-        """Have the next one sent; one that was late does not delay those behind it."""
-        now = self._clock.seconds()
-        since = self._due if 0 <= now - self._due < interval else now
-        self._due = since + interval
-        self._liveness.plan(self._due - now)
-        self._next = self._clock.callLater(self._due - now, self._beat)
-
-    def _interval(self, session: Beating) -> float:
-        """The time until the next one."""
-        if not self._extended:
-            return HEARTBEAT_INTERVAL
-        now = self._clock.seconds()
+    def _plan(self, session: Beating) -> None:
+        """Have the next heartbeat sent when it is due."""
+        now = self._rhythms.clock.seconds()
         if self.visited or session.hasVisitors():
-            self._busyUntil = now + BUSY_TIME
             self.visited = False
-        self._busy = now < self._busyUntil
-        if self._busy:
-            return HEARTBEAT_INTERVAL
-        return min(IDLE_HEARTBEAT_INTERVAL, max(self._liveness.left, _SOONEST))
+            if self._busyUntil is None:
+                self._follow(self._rhythms.frequent)
+            self._busyUntil = now + BUSY_TIME
+        elif self._busyUntil is not None and now >= self._busyUntil:
+            self._busyUntil = None
+            self._follow(self._rhythms.rare)
+        left = self._liveness.left
+        if self._busyUntil is None and left < IDLE_HEARTBEAT_INTERVAL:
+            self._beatSoon(max(left, _SOONEST))
+
+    def _follow(self, rhythm: Rhythm) -> None:
+        assert self._group is not None
+        self._group.leave(self)
+        self._group = rhythm.join(self)
+        self._liveness.setBusy(rhythm is self._rhythms.frequent)
+
+    def _beatSoon(self, seconds: float) -> None:
+        """Send one after this time, without the group."""
+        clock = self._rhythms.clock
+        if self._alone is not None:
+            self._alone.cancel()
+        self._aloneDue = clock.seconds() + seconds
+        self._alone = clock.callLater(seconds, self._beatAlone)
+
+    def _beatAlone(self) -> None:
+        self._alone = None
+        self.beat(self._rhythms.stalls.wasLate(self._aloneDue, self._rhythms.clock.seconds()))

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
-from bore.streams.tcpinfo import unacknowledgedFor
-from bore.wire.limits import BUSY_SILENCE, DOUBT_TIMEOUT, IDLE_SILENCE
-
-#: When a heartbeat is later than this, in seconds, the server itself was stopped or starved.
-_LATE: Final = 0.5
+from bore.timing.rhythm import Stalls
+from bore.wire.limits import BUSY_SILENCE, IDLE_SILENCE
 
 #: Bytes that came within this time of the last sign of life, in seconds, are the same sign: the kernel has a clock of
 #: its own.
@@ -24,18 +20,21 @@ _EXACT: Final = 0.001
 
 class Liveness:
     """
-    Keeps the signs of life of a session's client.
+    Keeps the signs of life of a client that has to answer heartbeats.
 
-    Silence is measured from heartbeat to heartbeat: time during which the server itself was stopped does not count.
+    Time during which the server itself was stopped is not silence of the client.
+
+    :param stalls: the times in which the server was stopped.
     """
 
-    def __init__(self, clock: IReactorTime) -> None:
+    __slots__ = ("_busySince", "_clock", "_signAt", "_stalled", "_stalls")
+
+    def __init__(self, clock: IReactorTime, stalls: Stalls) -> None:
         self._clock = clock
-        self._silence = 0.0  # seconds since the last sign
-        self._busySilence = 0.0  # those of them with visitors, if there are visitors
-        self._signAt = self._countedTo = self._beatAt = clock.seconds()
-        self._steadyAt = self._beatAt  # since when all heartbeats have been in time
-        self._planned = 0.0  # the time from the last heartbeat to the next one
+        self._stalls = stalls
+        self._signAt = clock.seconds()
+        self._stalled = stalls.total  # how much of the time up to the last sign does not count
+        self._busySince: float | None = None  # since when there are visitors, without the time that does not count
 
     @property
     def left(self) -> float:
@@ -44,31 +43,16 @@ class Liveness:
 
     def received(self) -> None:
         """Bytes have come from the client on the control connection."""
-        self._silence = self._busySilence = 0.0
-        self._signAt = self._countedTo = self._clock.seconds()
+        self._signAt = self._clock.seconds()
+        self._stalled = self._stalls.total
 
-    def beat(self, busy: bool) -> None:
-        """
-        A heartbeat is due.
-
-        :param busy: whether the client has had visitors since the last one.
-        """
-        now = self._clock.seconds()
-        passed = now - self._countedTo
-        if self._isLate(now):
-            self._steadyAt = now
-            passed = min(passed, self._planned)
-        self._beatAt = self._countedTo = now
-        self._silence += passed
-        self._busySilence = self._busySilence + passed if busy else 0.0
-
-    def plan(self, seconds: float) -> None:
-        """The next heartbeat is due in this time, or earlier."""
-        self._planned = seconds
+    def setBusy(self, busy: bool) -> None:
+        """The client has visitors, or had some lately; or it has none any more."""
+        self._busySince = self._clock.seconds() - self._stalls.total if busy else None
 
     def isLost(self, sinceReceived: Callable[[], float]) -> bool:
         """
-        Whether a client that has to answer has given no sign of life for too long.
+        Whether a client has given no sign of life for too long.
 
         On a slow link with a long queue its answers come late, behind the bytes of its visitors. These are signs of
         life as well; they are asked for only when answers are missing.
@@ -80,24 +64,22 @@ class Liveness:
         ago, now = sinceReceived(), self._clock.seconds()
         if ago > now - self._signAt - _SAME:
             return True
-        self._signAt = now - ago
-        self._silence = min(ago, now - self._steadyAt)
-        self._busySilence = min(self._busySilence, self._silence)
+        self._signAt = now - min(ago, now - self._stalls.end)
+        self._stalled = self._stalls.total
         return self._isTooLong()
 
-    def inDoubt(self, sock: socket.socket) -> bool:
-        """
-        Whether a client that does not answer heartbeats may be gone: its kernel acknowledges nothing.
-
-        :param sock: the control connection.
-        """
-        now = self._clock.seconds()
-        if self._isLate(now):
-            return False
-        return min(now - self._steadyAt, unacknowledgedFor(sock)) >= DOUBT_TIMEOUT
-
-    def _isLate(self, now: float) -> bool:
-        return now - self._beatAt > self._planned + _LATE
+    @property
+    def _silence(self) -> float:
+        """Seconds since the last sign."""
+        return self._clock.seconds() - self._signAt - (self._stalls.total - self._stalled)
 
     def _isTooLong(self) -> bool:
-        return self._silence >= IDLE_SILENCE - _EXACT or self._busySilence >= BUSY_SILENCE - _EXACT
+        silence = self._silence
+        if silence < BUSY_SILENCE - _EXACT:
+            return False
+        if silence >= IDLE_SILENCE - _EXACT:
+            return True
+        if self._busySince is None:
+            return False
+        busy = self._clock.seconds() - self._stalls.total - self._busySince
+        return min(silence, busy) >= BUSY_SILENCE - _EXACT

@@ -10,6 +10,7 @@ from bore.server.control import ControlContext
 from bore.server.controlport import ControlFactory
 from bore.server.firstmessage import FirstMessages
 from bore.server.guesses import Guesses
+from bore.server.heartbeats import Rhythms
 from bore.server.lanepool import LaneBudget, LanePools
 from bore.server.registry import LocalRegistry, Registry
 from bore.server.session import SessionContext
@@ -61,7 +62,7 @@ class Server:
         registry = LocalRegistry(reactor, settings.lease) if registry is None else registry
         entrances = TcpEntrances(reactor, settings, self.group, self.descriptors, self.giveWay)
         self.tunnels = Tunnels(reactor, sink, settings, registry, self.unaccepted, entrances)
-        self.sessions = Sessions(SessionContext(reactor, sink, settings, self.tunnels, self.pools))
+        self.sessions = Sessions(SessionContext(reactor, sink, settings, self.tunnels, self.pools, Rhythms(reactor)))
         self.unclassified = UnclassifiedConnections(reactor, sink, settings.bounds, self.tunnels.hasSome)
         authenticator = SharedSecret(settings.secret) if authenticator is None else authenticator
         firstMessages = FirstMessages(self.unaccepted, relay, self.pools)

@@ -32,7 +32,7 @@ from bore.events.server import (
     TunnelTaken,
 )
 from bore.server.claim import Abandoned, Claim, Outcome
-from bore.server.heartbeats import Heartbeats
+from bore.server.heartbeats import BaseHeartbeats, ExtendedHeartbeats, Rhythms
 from bore.server.lanepool import LanePools
 from bore.server.settings import ServerSettings
 from bore.server.tunnel import Tunnel
@@ -93,6 +93,7 @@ class SessionContext:
     settings: ServerSettings
     tunnels: Tunnels
     pools: LanePools
+    rhythms: Rhythms
 
 
 class Session:
@@ -116,7 +117,8 @@ class Session:
         self._claims: dict[int, Claim] = {}
         self._timers: dict[int, IDelayedCall] = {}  # of the claims that were not answered at once
         self._lanes = context.pools.make(user, peer, self.nextVisitor, self._owns) if connection.extended else None
-        self._heartbeats = Heartbeats(context.reactor, self, connection.extended)
+        heartbeats = ExtendedHeartbeats if connection.extended else BaseHeartbeats
+        self._heartbeats: ExtendedHeartbeats | BaseHeartbeats = heartbeats(context.rhythms, self)
         self._reported = False
         self.over = False
         self.user = user
@@ -229,8 +231,8 @@ class Session:
             self._connection.tunnelTaken(number, refusal)
 
     def inDoubt(self) -> bool:
-        """See :class:`~bore.server.tunnel.Owner`. A client of the extension answers, or is lost."""
-        return not self._connection.extended and self._heartbeats.inDoubt(self._connection.handle)
+        """See :class:`~bore.server.tunnel.Owner`."""
+        return self._heartbeats.inDoubt(self._connection.handle)
 
     def sendHeartbeat(self) -> None:
         """See :class:`~bore.server.heartbeats.Beating`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, cast
 
 from twisted.internet import main, tcp
@@ -50,9 +51,18 @@ class IStreamTransport(ITCPTransport, ISystemHandle, IConsumer, IPushProducer):
     def getHandle() -> socket.socket:
         """The socket."""
 
+    def writeNow(data: bytes) -> None:
+        """
+        Write a short message that comes alone, and need not be sent together with others.
+
+        If nothing is queued, the system gets it at once: that takes less time than to wait for the reactor's poll.
+        """
+
 
 class IDetachable(IStreamTransport):
     """A transport whose socket can be taken away from it."""
+
+    queued: int = Attribute("the number of bytes that count towards ``bufferSize``")
 
     def finish() -> bool:
         """
@@ -133,6 +143,19 @@ class SocketTransport(tcp.Connection):
             if self._reading:
                 tcp.Connection.startReading(self)
         return tcp.Connection.doWrite(self)
+
+    @property
+    def queued(self) -> int:
+        """See :class:`IDetachable`."""
+        return len(self.dataBuffer) + self._tempDataLen
+
+    def writeNow(self, data: bytes) -> None:
+        """See :meth:`IStreamTransport.writeNow`. An error is left to the reactor, which tries again and finds it."""
+        if self.connected and not (self.disconnecting or self.dataBuffer or self._tempDataBuffer):
+            with suppress(OSError):
+                data = data[self.socket.send(data) :]
+        if data:
+            tcp.Connection.write(self, data)
 
     def loseConnection(self) -> None:
         """Close the connection after what was written, or without it after CLOSE_TIMEOUT."""

@@ -41,6 +41,11 @@ class FrameDecoder:
             raise FrameTooLong(f"more than {self.maxLength} bytes without an end")
         return None
 
+    @property
+    def hasPart(self) -> bool:
+        """Whether there are bytes behind the last frame that was taken."""
+        return bool(self._buffer)
+
     def takeRest(self) -> bytes:
         """Take all bytes behind the last frame. The decoder is empty afterwards."""
         rest = bytes(self._buffer)

@@ -63,6 +63,7 @@ from bore.wire.statetable import Cell, Table, on, row
 from bore.wire.tunnelstates import AT_SERVER, TunnelState, TunnelStates
 
 _HEARTBEAT: Final = messages.encode(Heartbeat())
+_ALIVE: Final = extension.encode(Alive())
 
 #: The version of the extension that this server speaks.
 _VERSION = 1
@@ -139,6 +140,16 @@ class ServerSession:
         except WireError:
             self._state = State.SETTLED
             raise
+
+    def isAnswer(self, data: bytes) -> bool:
+        """
+        Whether bytes from the client are one answer to a heartbeat, and nothing else. If so, they have been processed;
+        if not, they are for :meth:`feed`, which has the same result, later.
+        """
+        if data != _ALIVE or not self._unanswered or self._state is not State.EXTENDED or self._decoder.hasPart:
+            return False
+        self._unanswered -= 1
+        return True
 
     def timedOut(self) -> Refusal | None:
         """

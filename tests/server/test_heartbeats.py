@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.server.heartbeats import Heartbeats
+from bore.server.heartbeats import BaseHeartbeats, ExtendedHeartbeats, Rhythms
 from bore.wire.limits import BUSY_SILENCE, BUSY_TIME, HEARTBEAT_INTERVAL, IDLE_HEARTBEAT_INTERVAL, IDLE_SILENCE
 
 
@@ -46,13 +46,14 @@ class FakeSession:
 class HeartbeatsCase(SynchronousTestCase):
     """Heartbeats by a clock that is moved in steps of a sixteenth of a second, which have no rounding errors."""
 
-    extended = True
+    kind: type[BaseHeartbeats | ExtendedHeartbeats] = ExtendedHeartbeats
     step = 1 / 16
 
     def setUp(self) -> None:
         self.clock = Clock()
         self.session = FakeSession(self.clock)
-        self.heartbeats = Heartbeats(self.clock, self.session, self.extended)
+        self.rhythms = Rhythms(self.clock)
+        self.heartbeats = self.kind(self.rhythms, self.session)
         self.heartbeats.start()
 
     def pass_(self, seconds: float, answered: bool = True) -> None:
@@ -137,7 +138,7 @@ class IntervalTests(HeartbeatsCase):
 class BaseTests(HeartbeatsCase):
     """A client of the base protocol gets them all the time, and need not answer."""
 
-    extended = False
+    kind = BaseHeartbeats
 
     def test_theyComeEveryHalfSecond(self) -> None:
         self.pass_(60, answered=False)
@@ -188,6 +189,20 @@ class LossTests(HeartbeatsCase):
         self.session.streamAge = math.inf
         self.pass_(5, answered=False)
         self.assertIsNotNone(self.session.lostAt)
+
+    def test_aClientIsNotLostBeforeItsInputWasRead(self) -> None:
+        """Its answer may have waited in the socket while the server was stopped."""
+        for visitors, silence in ((False, 9.75), (True, 3.375)):
+            self.setUp()
+            if visitors:
+                self.come()
+            self.pass_(3)
+            self.pass_(silence, answered=False)
+            self.clock.advance(60)
+            self.assertIsNone(self.session.lostAt)
+            self.heartbeats.received()
+            self.pass_(3)
+            self.assertIsNone(self.session.lostAt)
 
     def test_timeInWhichTheServerWasStoppedDoesNotCount(self) -> None:
         for visitors in (False, True):

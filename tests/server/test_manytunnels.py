@@ -67,6 +67,24 @@ class OpeningTests(ManyCase):
 class ClosingTests(ManyCase):
     """Each tunnel is given back, taken over and lost for itself."""
 
+    def test_theBoundOnWhatWaitsToBeWrittenFollowsTheNumberOfTunnels(self) -> None:
+        bounds = [self.transport.bufferSize]
+        for number in (1, 2, 3):
+            self.ask(Close(number))
+            bounds.append(self.transport.bufferSize)
+        self.assertEqual([bound >> 10 for bound in bounds], [384, 320, 256, 256])
+        self.open(Open(4, 0), Open(5, 0))
+        self.assertEqual(self.transport.bufferSize >> 10, 320)
+
+    def test_whatWaitsAlreadyIsNotTooMuchWithFewerTunnels(self) -> None:
+        self.transport.queued = 300 << 10
+        for number in (1, 2, 3):
+            self.ask(Close(number))
+            self.assertGreaterEqual(self.transport.bufferSize >> 10, 300 + 64)
+        self.transport.queued = 0
+        self.open(Open(4, 0))
+        self.assertEqual(self.transport.bufferSize >> 10, 256)
+
     def test_oneThatIsGivenBackIsClosedAtOnceAndTheOthersStay(self) -> None:
         self.assertEqual(self.ask(Close(2)), [Closed(2)])
         self.assertEqual(self.isOpen(1, 2, 3), [True, False, True])

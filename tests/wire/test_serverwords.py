@@ -112,6 +112,39 @@ class RequestTests(SynchronousTestCase):
             if owed < 0:
                 break
 
+    @given(st.lists(st.booleans(), max_size=40))
+    def test_anAnswerAloneHasTheSameResultInOneStep(self, steps: list[bool]) -> None:
+        session = SERVER_STATES["EXTENDED, open"]()
+        owed = 0
+        for asked in steps:
+            if asked:
+                session.heartbeat()
+                owed += 1
+                continue
+            self.assertEqual(session.isAnswer(frameOf(Alive())), owed > 0)
+            if not owed:
+                self.assertEqual(outcomesOf(session, frameOf(Alive())), ["unexpected-message"])
+                break
+            owed -= 1
+
+    def test_whatIsNotOneWholeAnswerIsNotProcessedInOneStep(self) -> None:
+        session = SERVER_STATES["EXTENDED, open"]()
+        alive = frameOf(Alive())
+        for _ in range(3):
+            session.heartbeat()
+        for data in (b"", alive[:-1], alive * 2, b" " + alive):
+            self.assertFalse(session.isAnswer(data), data)
+        self.assertEqual(outcomesOf(session, alive[:3]), [])
+        self.assertFalse(session.isAnswer(alive))
+        self.assertEqual(outcomesOf(session, alive[3:]), [ClientAlive()])
+        self.assertTrue(session.isAnswer(alive))
+
+    def test_inOtherStatesAnAnswerIsNotProcessedInOneStep(self) -> None:
+        for name, state in SERVER_STATES.items():
+            session = state()
+            session.heartbeat()
+            self.assertEqual(session.isAnswer(frameOf(Alive())), name.startswith("EXTENDED"), name)
+
     def test_eventsAreGivenOneByOneAndErrorsInTheirTurn(self) -> None:
         events = SERVER_STATES["EXTENDED, open, asked"]().feed(frameOf(Alive()) + b"junk\0" + frameOf(Alive()))
         self.assertEqual(next(events), ClientAlive())
