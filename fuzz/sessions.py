@@ -68,7 +68,7 @@ def _answer(session: ServerSession, asked: TunnelAsked) -> bytes:
     number = asked.tunnel
     if session.extended and number % 3 == 0:
         return session.refused(number, PortInUse())
-    answer = session.opened(number, asked.port or 1, TOKEN, 60)
+    answer = session.opened(number, asked.address or 1, TOKEN, 60)
     if session.extended and number % 5 == 0:
         answer += session.closed(number, TakenOver())
     return answer
@@ -110,7 +110,7 @@ def controlSession(data: bytes) -> None:
                     if isinstance(event, SessionOpened):
                         outcome += [session.open(number, 8000, TOKEN) for number in (1, 2, 3)]
                         outcome.append(session.close(3))
-                    elif isinstance(event, TunnelOpened) and event.port % 2:
+                    elif isinstance(event, TunnelOpened) and event.tunnel % 2:
                         outcome.append(session.close(event.tunnel))
                 assert len(session._decoder._buffer) <= MAX_EXTENDED_FRAME, "more than a frame is kept"
             outcome.append(session.goodbye())

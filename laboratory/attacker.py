@@ -151,8 +151,8 @@ class Attacker:
         """Send single bytes to a visitor of the own tunnel."""
         words = (HEADER.pack(DATA, 1) + b"x") * (_CHUNK // 6)
         with self.session() as (_, _, agreed, tunnel):
-            assert agreed.lane is not None
-            with self.connection() as lane, socket.create_connection((self._host, tunnel.port), 20) as visitor:
+            assert agreed.lane is not None and isinstance(tunnel.address, int)
+            with self.connection() as lane, socket.create_connection((self._host, tunnel.address), 20) as visitor:
                 session = DataSession(Lane(agreed.lane), clientProof(self._secret, lane.binding))
                 while not session.complete:
                     lane.send(session.feed(lane.receive()))

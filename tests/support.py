@@ -21,6 +21,8 @@ from typing import IO, Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from bore.wire.publicaddress import PublicAddress
+
 #: How long a test waits for something that should happen at once, in seconds. Machines are slow at times.
 PATIENCE: Final = 20.0
 
@@ -59,8 +61,9 @@ def slowness() -> float:
     return max(1.0, (time.monotonic() - begin) / _IDLE_START)
 
 
-def connect(host: str, port: int, timeout: float = PATIENCE) -> socket.socket:
+def connect(host: str, port: PublicAddress, timeout: float = PATIENCE) -> socket.socket:
     """A connected blocking socket. If it is reset so soon that connecting tells, reading from it tells as well."""
+    assert isinstance(port, int)
     try:
         sock = socket.create_connection((host, port), timeout=timeout)
     except ConnectionResetError:
@@ -79,7 +82,7 @@ def _reset(timeout: float) -> socket.socket:
     return near
 
 
-def isOpen(host: str, port: int) -> bool:
+def isOpen(host: str, port: PublicAddress) -> bool:
     """Whether a program listens there."""
     try:
         connect(host, port, 2.0).close()

@@ -118,7 +118,7 @@ class FilesTests(SynchronousTestCase):
     def test_theClientsIsValidAndHasEveryKeyOfATunnel(self) -> None:
         found = self.parsed('server = "tls://tunnel.example.com"', upCommand("x"))
         self.assertEqual(
-            [(each.name, str(each.target), each.port) for each in found.tunnels],
+            [(each.name, str(each.target), each.public) for each in found.tunnels],
             [
                 ("home", "ha.lan:8123", 8123),
                 ("postgres", "nas.lan:5432", 20432),

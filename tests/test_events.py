@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 import bore.events
 from bore.events import Event, Sink, VisitorEvent, client, server
 from bore.logs import observers
+from bore.wire.publicaddress import UnixPath
 from bore.wire.values import value
 
 
@@ -30,7 +31,7 @@ def eventsIn(*modules: ModuleType) -> list[type[Event]]:
 ALL = eventsIn(bore.events, server, client)
 
 #: What an event may hold.
-VALUES = (str, int, float, bool, type(None), enum.Enum, Exception)
+VALUES = (str, int, float, bool, type(None), enum.Enum, UnixPath, Exception)
 
 
 @value

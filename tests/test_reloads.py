@@ -22,6 +22,7 @@ from bore.events.client import TunnelUp
 from bore.streams.reactor import IReactor
 from bore.wire.addressrules import NO_RULES, AddressRules, parseNetwork
 from bore.wire.proxyprotocol import Version
+from bore.wire.publicaddress import PublicAddress
 from tests.ports import freePort
 from tests.support import PATIENCE, temporaryFolder
 from tests.tunnelscase import TunnelsCase, Visit
@@ -208,7 +209,7 @@ class ReloadTests(TunnelsCase):
             assert visit is not None and visit.transport is not None
             visit.transport.loseConnection()
 
-    async def _visitOnce(self, port: int, wanted: Wanted) -> Visit | None:
+    async def _visitOnce(self, port: PublicAddress, wanted: Wanted) -> Visit | None:
         """Have a visitor come, and compare what it gets with what is wanted; None if it is not let in."""
         visit = await self.visit(port)
         self._visits.append(visit)
@@ -223,10 +224,10 @@ class ReloadTests(TunnelsCase):
                 pass
         return visit
 
-    async def _free(self, ports: set[int]) -> None:
+    async def _free(self, ports: set[PublicAddress]) -> None:
         await self.eventually(lambda: all(map(self.isFree, ports)))
 
-    def _ups(self) -> list[int]:
+    def _ups(self) -> list[PublicAddress]:
         """The public ports of tunnels that have come up, in their order."""
         return [int(event.public.rpartition(":")[2]) for event in self.events if isinstance(event, TunnelUp)]
 

@@ -175,7 +175,7 @@ class UnitsTests(SynchronousTestCase):
             made.append(clientCommand("bore-client").parse(words[words.index("bore-client") + 1 :], {}))
         self.assertEqual([command.settings.secret is None for command in made], [False, True])
         for command in made:
-            self.assertEqual([(each.name, each.port) for each in command.tunnels], [("web", 20080)])
+            self.assertEqual([(each.name, each.public) for each in command.tunnels], [("web", 20080)])
 
     def test_twistdUnderstandsWhatStandsBeforeThat(self) -> None:
         path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))

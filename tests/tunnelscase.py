@@ -16,6 +16,7 @@ from bore.client.service import ClientService
 from bore.client.target import Target
 from bore.client.tunnelspec import TunnelSpec
 from bore.streams.reactor import IReactor
+from bore.wire.publicaddress import PublicAddress
 from tests.test_clientservice import ServiceCase
 
 LOOPBACK = "127.0.0.1"
@@ -82,8 +83,9 @@ class TunnelsCase(ServiceCase):
         self.addCleanup(port.stopListening)
         return Target(port.getHost().port, LOOPBACK)
 
-    async def visit(self, port: int) -> Visit:
+    async def visit(self, port: PublicAddress) -> Visit:
         """Visit a public port."""
+        assert isinstance(port, int)
         factory = Factory()
         factory.protocol = Visit
         endpoint = HostnameEndpoint(cast(IReactor, reactor), self.host, port)
@@ -91,7 +93,7 @@ class TunnelsCase(ServiceCase):
         self.addCleanup(cast(ITCPTransport, visit.transport).abortConnection)
         return visit
 
-    async def assertShows(self, port: int, name: bytes) -> Visit:
+    async def assertShows(self, port: PublicAddress, name: bytes) -> Visit:
         """A new visitor reaches the local service with this name."""
         visit = await self.visit(port)
         self.assertEqual(await visit.take(len(name) + 1), name + b"\n")
@@ -110,7 +112,7 @@ class TunnelsCase(ServiceCase):
             await client.whenOpened(spec.name)
         return client
 
-    def isFree(self, port: int) -> bool:
+    def isFree(self, port: PublicAddress) -> bool:
         try:
             socket.create_server((self.host, port)).close()
         except OSError:

@@ -34,6 +34,7 @@ from bore.wire.clientsession import ControlSession
 from bore.wire.errors import WireError
 from bore.wire.limits import CHALLENGE_PATIENCE, SILENCE_TIMEOUT
 from bore.wire.proof import clientProof
+from bore.wire.publicaddress import PublicAddress
 from bore.wire.sessionevents import (
     ClientEvent,
     SendData,
@@ -64,7 +65,7 @@ class Link(Interface):
 
     @property
     def firstPort(self) -> int:
-        """The public port of the first tunnel; 0: any."""
+        """The public port for the Hello; 0: any."""
 
     @property
     def probes(self) -> bool:
@@ -82,7 +83,7 @@ class Link(Interface):
     def foundExtended(self) -> None:
         """The server knows the extension, and waits for tunnels to be asked for."""
 
-    def opened(self, number: int, port: int, resume: str | None) -> Tunnel | None:
+    def opened(self, number: int, address: PublicAddress, resume: str | None) -> Tunnel | None:
         """A tunnel is up. Returns it; None if it is not wanted any more."""
 
     def checked(self, number: int) -> None:
@@ -162,9 +163,9 @@ class ControlProtocol(Protocol):
         """Whether the server knows the extension, as far as it has answered."""
         return self._wire.extended
 
-    def open(self, number: int, port: int, resume: str | None, rules: AddressRules) -> None:
+    def open(self, number: int, address: PublicAddress, resume: str | None, rules: AddressRules) -> None:
         """Ask for one more tunnel: see :meth:`bore.wire.clientsession.ControlSession.open`."""
-        request = self._wire.open(number, port, resume, rules)
+        request = self._wire.open(number, address, resume, rules)
         self._requests[number] = len(request)
         self.transport.bufferSize += len(request)  # it is not the server's doing
         self.transport.write(request)
@@ -210,8 +211,8 @@ class ControlProtocol(Protocol):
                 self._agreed = event
                 prepareControl(self.transport.getHandle(), PEER_TIMEOUT)
                 self._link.foundExtended()
-            case TunnelOpened(number, port, resume):
-                self._opened(session, number, port, resume)
+            case TunnelOpened(number, address, resume):
+                self._opened(session, number, address, resume)
             case TunnelRefused(number) | TunnelClosed(number):
                 self._answered(number)
                 session.closed(number)
@@ -223,15 +224,15 @@ class ControlProtocol(Protocol):
         """The server has answered the request for a tunnel."""
         self.transport.bufferSize -= self._requests.pop(number, 0)
 
-    def _opened(self, session: Session, number: int, port: int, resume: str | None) -> None:
+    def _opened(self, session: Session, number: int, address: PublicAddress, resume: str | None) -> None:
         link = self._link
         self._answered(number)
         if not self._wire.extended:
             link.foundBase()
-        tunnel = link.opened(number, port, resume)
+        tunnel = link.opened(number, address, resume)
         if tunnel is None:
             return
-        session.opened(number, tunnel, port)
+        session.opened(number, tunnel, address)
         if link.settings.checkEvery:
             failed = partial(self._checkFailed, number)
             session.check(number, link.settings.checkEvery, partial(link.checked, number), failed)

@@ -9,7 +9,7 @@ from typing import Protocol as Interface
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 
-from bore.client.publicport import PublicPort
+from bore.client.publicport import PublicPort, publicText
 from bore.client.reasons import describe
 from bore.client.retry import Failed, RetryPolicy
 from bore.client.servers import Servers
@@ -17,17 +17,18 @@ from bore.client.tunnel import Tunnel
 from bore.client.verdicts import FINAL, verdictOn
 from bore.events import Sink
 from bore.events.client import AddressChanged, PortGivenUp, ServerLost, Stage, TunnelUp, Verdict
-from bore.streams.addresses import hostPort
 from bore.streams.reactor import IReactor
 from bore.wire.addressrules import AddressRules
+from bore.wire.clientsession import UNUSED_PORT
 from bore.wire.errors import Refusal, ServerLeft
+from bore.wire.publicaddress import PublicAddress
 from bore.wire.sessionevents import BASE_TUNNEL
 
 
 class Control(Interface):
     """The control connection of a session."""
 
-    def open(self, number: int, port: int, resume: str | None, rules: AddressRules) -> None:
+    def open(self, number: int, address: PublicAddress, resume: str | None, rules: AddressRules) -> None:
         """Ask for one more tunnel."""
 
     def close(self, number: int) -> None:
@@ -73,7 +74,7 @@ class KeptTunnels:
     :param policies: makes what decides when a tunnel is asked for again.
     :param end: ends the session for this reason, which concerns this tunnel: there is no other one in it.
     :param gaveUp: called when no further attempt is made to open a tunnel.
-    :ivar first: the tunnel whose public port was in the Hello.
+    :ivar first: the tunnel that the Hello was for: a server of the base protocol opens no other one.
     """
 
     def __init__(
@@ -121,9 +122,14 @@ class KeptTunnels:
         return kept.tunnel.publicPort(self._servers.current.address)
 
     def firstPort(self) -> int:
-        """Choose the first tunnel; return its public port, 0 for any."""
+        """Choose the first tunnel, one with a port if there is one; return the port for the Hello, 0 for any."""
+        for kept in self._kept.values():
+            wanted = self.portOf(kept).wanted
+            if isinstance(wanted, int):
+                self.first = kept
+                return wanted
         self.first = next(iter(self._kept.values()))
-        return self.portOf(self.first).wanted
+        return UNUSED_PORT
 
     def recall(self) -> None:
         """Read what is remembered of the tunnels at the current server."""
@@ -196,18 +202,18 @@ class KeptTunnels:
         """Whether a tunnel of the session is still wanted."""
         return number in self._inSession
 
-    def opened(self, number: int, port: int, resume: str | None) -> Tunnel:
+    def opened(self, number: int, address: PublicAddress, resume: str | None) -> Tunnel:
         """A tunnel is up."""
         kept = self._inSession[number]
         kept.up = True
         kept.policy.opened()
-        self.portOf(kept).opened(port, resume)
+        self.portOf(kept).opened(address, resume)
         tunnel, had = kept.tunnel, kept.address
-        kept.address = hostPort(self._servers.current.address.host, port)
+        kept.address = publicText(self._servers.current.address.host, address)
         if had not in ("", kept.address):
             self._sink.emit(AddressChanged(had, kept.address, tunnel.name, tunnel.label))
         self._sink.emit(TunnelUp(kept.address, tunnel.name, new=kept.address != had))
-        tunnel.opened(port)
+        tunnel.opened(address)
         return tunnel
 
     def closed(self, number: int, why: Exception | None) -> None:

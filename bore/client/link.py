@@ -26,6 +26,7 @@ from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
 from bore.timing.turns import Turns
 from bore.wire.errors import LateChallenge, Refusal, ServerLeft
+from bore.wire.publicaddress import PublicAddress
 
 
 class LinkOwner(Interface):
@@ -184,7 +185,7 @@ class ServerLink:
         assert self._control is not None
         self.tunnels.begin(self._control)
 
-    def opened(self, number: int, port: int, resume: str | None) -> Tunnel | None:
+    def opened(self, number: int, address: PublicAddress, resume: str | None) -> Tunnel | None:
         """A tunnel is up. Returns it; None if it is not wanted any more."""
         if not self.tunnels.isWanted(number):
             return None
@@ -194,7 +195,7 @@ class ServerLink:
             self._factory.opened()
             self._policy.opened()
             self._stay()
-        return self.tunnels.opened(number, port, resume)
+        return self.tunnels.opened(number, address, resume)
 
     def checked(self, number: int) -> None:
         """A check has shown that visitors of a tunnel come through."""

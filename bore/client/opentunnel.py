@@ -9,6 +9,7 @@ from bore.client.tunnel import Tunnel
 from bore.streams.socketoptions import pace
 from bore.wire import proxyprotocol
 from bore.wire.extension import Source
+from bore.wire.publicaddress import PublicAddress
 
 
 class OpenTunnel:
@@ -17,15 +18,15 @@ class OpenTunnel:
 
     :ivar tunnel: the tunnel.
     :ivar connections: makes connections to the session's server.
-    :ivar address: its public address: the server's IP address, and a port.
+    :ivar address: the server's IP address, and the public port; 0: the public address is not a port.
     """
 
     __slots__ = ("address", "connections", "tunnel")
 
-    def __init__(self, tunnel: Tunnel, connections: DataConnections, host: str, port: int) -> None:
+    def __init__(self, tunnel: Tunnel, connections: DataConnections, host: str, address: PublicAddress) -> None:
         self.tunnel = tunnel
         self.connections = connections
-        self.address = (host, port)
+        self.address = (host, address if isinstance(address, int) else 0)
 
     def limit(self, server: socket.socket, local: socket.socket) -> None:
         """Limit the rates of the two connections of a visitor, if the tunnel has a limit."""

@@ -1,4 +1,4 @@
-"""Which public port to ask a server for."""
+"""Which public address to ask a server for."""
 
 from __future__ import annotations
 
@@ -8,50 +8,64 @@ from typing import Final
 from twisted.internet.interfaces import IReactorTime
 
 from bore.client.state import Memory, Remembered
+from bore.streams.addresses import hostPort
 from bore.wire.errors import BindFailed, PortForbidden, PortInUse, PortNotAllowed, Refusal, TakenOver
+from bore.wire.publicaddress import ANY_PORT, PublicAddress, satisfies
 
 #: Seconds for which a client insists on the random port that it had while the server reports that it is in use: it may
 #: be in use by our own lost session, which a server notices after about ten seconds.
 INSIST: Final = 10.0
 
 
+def publicText(host: str, address: PublicAddress) -> str:
+    """
+    Return a public address for people.
+
+    :param host: the server.
+    """
+    return hostPort(host, address) if isinstance(address, int) else f"{address} on {host}"
+
+
 class PublicPort:
     """
-    The public port of a tunnel at one server; it lets the tunnel come back where it was.
+    The public address of a tunnel at one server; it lets the tunnel come back where it was.
 
-    A port that the user wants is always requested. A port that the server chose is requested again, until the server
-    refuses it.
+    An address that the user wants is always requested. A port that the server chose is requested again, until the
+    server refuses it.
 
-    :param asked: the port that the user wants; 0: any.
-    :param memory: remembers the port beyond the end of the process.
-    :param reserved: the ports that the user wants for any tunnel of the client: one that the server chose before, or
-        that the user no longer wants here, is not requested again if it is among these. It may change.
-    :ivar asked: the port that the user wants.
+    :param asked: the address that the user wants; 0: any port.
+    :param memory: remembers the address beyond the end of the process.
+    :param reserved: the addresses that the user wants for any tunnel of the client: one that the server chose before,
+        or that the user no longer wants here, is not requested again if it is among these. It may change.
+    :ivar asked: the address that the user wants.
     :ivar resume: the token of the tunnel that we had, or None.
     """
 
-    def __init__(self, clock: IReactorTime, asked: int, memory: Memory, reserved: Collection[int] = ()) -> None:
+    def __init__(
+        self, clock: IReactorTime, asked: PublicAddress, memory: Memory, reserved: Collection[PublicAddress] = ()
+    ) -> None:
         self._clock = clock
         self.asked = asked
         self._memory = memory
         self._reserved = reserved
-        self._had = 0
+        self._had: PublicAddress = ANY_PORT
         self._loaded = False
         self._refusedSince: float | None = None
         self.resume: str | None = None
 
     @property
-    def wanted(self) -> int:
-        """The port to request now; 0: any."""
-        return self.asked or (0 if self._had in self._reserved else self._had)
+    def wanted(self) -> PublicAddress:
+        """The address to request now; 0: any port."""
+        mayReturn = satisfies(self._had, self.asked) and self._had not in self._reserved
+        return self.asked or (self._had if mayReturn else ANY_PORT)
 
     @property
     def token(self) -> str | None:
         """
         The token for the request; None: there is none.
 
-        One for a port that the user wants for another tunnel is not used without a port: the server would give us that
-        one. Its lease ends by itself.
+        One for an address that the user wants for another tunnel is not used with a request for any port: the server
+        would give us that one. Its lease ends by itself.
         """
         return None if not self.asked and self._had in self._reserved else self.resume
 
@@ -62,27 +76,27 @@ class PublicPort:
         tunnel = self._memory.load()
         if tunnel is not None:
             self._loaded = True
-            self._had = tunnel.port
+            self._had = tunnel.address
             self.resume = tunnel.resume  # it frees the port that we had, even if another one is requested
 
     def move(self, memory: Memory) -> None:
-        """The port belongs to another local service from now on, and is remembered in another place."""
+        """The address belongs to another local service from now on, and is remembered in another place."""
         self._memory.forget()
         self._memory = memory
         if self._had:
             memory.save(Remembered(self._had, self.resume))
 
     def close(self) -> None:
-        """Let another client use what remembers the port."""
+        """Let another client use what remembers the address."""
         self._memory.close()
 
-    def opened(self, port: int, resume: str | None) -> None:
-        """The tunnel is up on this port."""
+    def opened(self, address: PublicAddress, resume: str | None) -> None:
+        """The tunnel is up at this address."""
         self._loaded = True
-        self._had = port
+        self._had = address
         self.resume = resume
         self._refusedSince = None
-        self._memory.save(Remembered(port, resume))
+        self._memory.save(Remembered(address, resume))
 
     def interrupted(self) -> None:
         """The server could not be asked, so the time for which it has refused the port is unknown again."""
@@ -96,7 +110,7 @@ class PublicPort:
         """
         if isinstance(refusal, TakenOver):
             self.resume = None  # with it we would take the tunnel back, and the other client would take it again
-        if self.asked or not self._had:
+        if self.asked or not self.wanted:
             return False
         match refusal:
             case PortInUse():
@@ -109,7 +123,7 @@ class PublicPort:
                 pass
             case _:
                 return False
-        self._had = 0
+        self._had = ANY_PORT
         self.resume = None
         self._refusedSince = None
         return True

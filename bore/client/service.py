@@ -25,6 +25,7 @@ from bore.events.client import GaveUp, TunnelGivenUp
 from bore.relay.backend import makeRelay
 from bore.relay.interface import DRAIN_TIMEOUT
 from bore.streams.reactor import IReactor
+from bore.wire.publicaddress import PublicAddress
 
 
 class ClientService(Service):
@@ -45,7 +46,7 @@ class ClientService(Service):
         self._sink = logged(reactor) if sink is None else sink
         self._tunnels: dict[str, Tunnel] = {}
         self._saves = Saves(reactor)
-        self._reserved: set[int] = set()  # the public ports that the user wants
+        self._reserved: set[PublicAddress] = set()  # the public addresses that the user wants
         self._gaveUp: Outcome[None] = Outcome()
         self._reasons: dict[Tunnel, Exception] = {}  # why tunnels were given up, the first one first
         self._links: Links | None = None
@@ -72,7 +73,7 @@ class ClientService(Service):
             raise ValueError("each tunnel must have a name of its own")
         changes = diff(self.tunnels, tunnels)
         self._reserved.clear()
-        self._reserved.update(spec.port for spec in tunnels if spec.port)
+        self._reserved.update(spec.public for spec in tunnels if spec.public)
         for spec in changes.removed:
             tunnel = self._tunnels.pop(spec.name)
             self._close(tunnel)
@@ -97,13 +98,13 @@ class ClientService(Service):
         if self._links is not None:
             self._links.open([*again, *added])
 
-    def whenOpened(self, name: str | None = None) -> Deferred[int]:
+    def whenOpened(self, name: str | None = None) -> Deferred[PublicAddress]:
         """
         Wait until a tunnel is up for the first time since the start.
 
         :param name: its name; None: it is the only one.
-        :returns: fires with the public port; fails with the reason when the client gives the tunnel up before, and with
-            CancelledError when it is stopped before, or the tunnel is not wanted any more.
+        :returns: fires with the public address; fails with the reason when the client gives the tunnel up before, and
+            with CancelledError when it is stopped before, or the tunnel is not wanted any more.
         """
         if name is None:
             (name,) = self._tunnels
@@ -161,7 +162,7 @@ class ClientService(Service):
 
     def _givesWay(self, tunnel: Tunnel) -> bool:
         """Whether a tunnel with any public port is at one that the user wants for another tunnel."""
-        return not tunnel.spec.port and tunnel.port in self._reserved
+        return not tunnel.spec.public and tunnel.address in self._reserved
 
     def _close(self, tunnel: Tunnel) -> None:
         self._reasons.pop(tunnel, None)

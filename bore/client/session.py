@@ -24,6 +24,7 @@ from bore.relay.interface import LaneHandle, Stream
 from bore.streams.dial import TcpDialer
 from bore.streams.reactor import IReactor
 from bore.wire.extension import Source, Visitor
+from bore.wire.publicaddress import PublicAddress
 
 #: Visitors on lanes, of tunnels that are not known to be up yet, that wait for that; further ones are refused.
 MAX_EARLY: Final = 64
@@ -61,13 +62,13 @@ class Session:
         self._carrier = visitors.relay.lanes
         self._lanes: LanePool | None = None
 
-    def opened(self, number: int, tunnel: Tunnel, port: int) -> None:
+    def opened(self, number: int, tunnel: Tunnel, address: PublicAddress) -> None:
         """
         A tunnel is up.
 
         :param number: its number in the session.
         """
-        self._tunnels[number] = OpenTunnel(tunnel, self._connections, self._host, port)
+        self._tunnels[number] = OpenTunnel(tunnel, self._connections, self._host, address)
         if self._early:
             self._lookAtEarly()
 

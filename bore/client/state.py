@@ -7,7 +7,7 @@ import json
 import os
 import re
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -17,6 +17,7 @@ from bore.events.client import StateFileFailed, StateFileTaken, StateTrouble
 from bore.system.atomicfiles import makeFolder, wholeFile
 from bore.system.privatefiles import NotPrivate, Policy, checkFolders, readPrivate
 from bore.wire.extension import isToken
+from bore.wire.publicaddress import PublicAddress, UnixPath, fieldOf
 from bore.wire.token import digest
 
 #: Maximum length of a file's name, which its parts share.
@@ -34,11 +35,11 @@ class Remembered:
     """
     A tunnel.
 
-    :ivar port: its public port.
+    :ivar address: its public address.
     :ivar resume: its token; None: the server gives none.
     """
 
-    port: int
+    address: PublicAddress
     resume: str | None
 
 
@@ -122,8 +123,9 @@ class StateFile:
         if tunnel == self._saved or not self._take():
             return
         self._wasRead = True
+        name, value = fieldOf(tunnel.address)
         try:
-            self._write(json.dumps({**self._names, **asdict(tunnel)}) + "\n")
+            self._write(json.dumps({**self._names, name: value, "resume": tunnel.resume}) + "\n")
         except OSError as e:
             if self._writable:
                 self._failed(StateTrouble.UNWRITABLE, e)
@@ -210,10 +212,14 @@ class StateFile:
         except (ValueError, RecursionError):
             raise ValueError("it is damaged") from None
         match content:
-            case {"port": int(port), "resume": str() | None as resume, **names} if (
-                names == self._names and type(port) is int and 0 < port <= 65535 and (resume is None or isToken(resume))
-            ):
-                return Remembered(port, resume)
+            case {"resume": str() | None as resume, **others} if resume is None or isToken(resume):
+                match others:
+                    case {"port": int(port), **names} if (
+                        names == self._names and type(port) is int and 0 < port <= 65535
+                    ):
+                        return Remembered(port, resume)
+                    case {"path": str(path), **names} if names == self._names and path.startswith("/"):
+                        return Remembered(UnixPath(path), resume)
         raise ValueError("it is damaged, or of another server or service")
 
     def _write(self, text: str) -> None:

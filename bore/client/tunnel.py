@@ -17,6 +17,7 @@ from bore.client.tunnelspec import TunnelSpec
 from bore.events import Sink
 from bore.events.client import LocalReached, LocalUnreachable, UploadsUnlimited
 from bore.streams.reactor import IReactor
+from bore.wire.publicaddress import ANY_PORT, PublicAddress
 
 
 class Tunnel:
@@ -24,12 +25,12 @@ class Tunnel:
     A tunnel, whichever session it is open in, and while it is in none.
 
     :param memory: makes what remembers the public port of what the user wants at a server.
-    :param reserved: the public ports that the user wants for any tunnel of the client.
+    :param reserved: the public addresses that the user wants for any tunnel of the client.
     :ivar spec: what the user wants.
     :ivar name: the local service, by which events name the tunnel.
     :ivar label: the tunnel's own name if the client has several; else empty.
     :ivar local: connects to the local service.
-    :ivar port: its public port, where it was up last; 0: it was never up.
+    :ivar address: its public address, where it was up last; 0: it was never up.
     :ivar visitors: the number of visitors that are served, or on their way.
     :ivar unreachable: whether the local service could not be reached for the last visitor.
     :ivar witness: called for each visitor that has come through to this client.
@@ -41,20 +42,20 @@ class Tunnel:
         spec: TunnelSpec,
         memory: Callable[[TunnelSpec, ServerAddress], Memory],
         sink: Sink,
-        reserved: Collection[int] = (),
+        reserved: Collection[PublicAddress] = (),
     ) -> None:
         self._reactor = reactor
         self._memory = memory
         self._sink = sink
         self._reserved = reserved
         self._ports: dict[ServerAddress, PublicPort] = {}
-        self._opened: Outcome[int] = Outcome()
+        self._opened: Outcome[PublicAddress] = Outcome()
         self._gaveUp: Outcome[None] = Outcome()
         self.spec = spec
         self.name = str(spec.target)
         self.local = spec.target.dialer(reactor)
         self.label = ""
-        self.port = 0
+        self.address: PublicAddress = ANY_PORT
         self.visitors = 0
         self.unreachable = False
         self.witness: Callable[[], None] | None = None
@@ -64,14 +65,14 @@ class Tunnel:
         """The tunnel's public port at a server."""
         if server not in self._ports:
             memory = self._memory(self.spec, server)
-            self._ports[server] = PublicPort(self._reactor, self.spec.port, memory, self._reserved)
+            self._ports[server] = PublicPort(self._reactor, self.spec.public, memory, self._reserved)
         return self._ports[server]
 
     def change(self, spec: TunnelSpec) -> None:
         """
         The user wants something else of the tunnel.
 
-        What concerns visitors is so for the next ones. Another public port is requested when the tunnel is opened
+        What concerns visitors is so for the next ones. Another public address is requested when the tunnel is opened
         again. What remembers the public port moves along with the local service.
         """
         moved = spec.target != self.spec.target
@@ -82,7 +83,7 @@ class Tunnel:
             self.local = spec.target.dialer(self._reactor)
             self.unreachable = False
         for server, port in self._ports.items():
-            port.asked = spec.port
+            port.asked = spec.public
             if moved:
                 port.move(self._memory(spec, server))
         if moved or limited:
@@ -92,11 +93,11 @@ class Tunnel:
         if self.spec.bandwidth and isinstance(self.spec.target, UnixTarget):
             self._sink.emit(UploadsUnlimited(self.name))
 
-    def whenOpened(self) -> Deferred[int]:
+    def whenOpened(self) -> Deferred[PublicAddress]:
         """
         Wait until the tunnel is up for the first time since the start.
 
-        :returns: fires with the public port; fails with the reason when the client gives up before, and with
+        :returns: fires with the public address; fails with the reason when the client gives up before, and with
             CancelledError when it is stopped before.
         """
         return self._opened.wait()
@@ -105,10 +106,10 @@ class Tunnel:
         """Wait until the client makes no further attempt: the Deferred fails with the reason then."""
         return self._gaveUp.wait()
 
-    def opened(self, port: int) -> None:
+    def opened(self, address: PublicAddress) -> None:
         """The tunnel is up."""
-        self.port = port
-        self._opened.settle(port)
+        self.address = address
+        self._opened.settle(address)
 
     def gaveUp(self, why: Exception) -> None:
         """No further attempt is made."""

@@ -11,6 +11,7 @@ from bore.relay.interface import MAX_VISITORS
 from bore.wire.addressrules import NO_RULES, AddressRules
 from bore.wire.errors import PortNotAllowed
 from bore.wire.proxyprotocol import Version
+from bore.wire.publicaddress import ANY_PORT, PublicAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class TunnelSpec:
     What the user wants of one tunnel. Equal specs ask for the same tunnel.
 
     :ivar target: where the local service is.
-    :ivar port: the public port to ask for; 0: any.
+    :ivar public: the public address to ask for; 0: any port.
     :ivar proxyProtocol: the version of the PROXY protocol in which the local service gets the visitors' addresses;
         None: it does not get them.
     :ivar maxVisitors: the number of visitors that are served at the same time; 0: no limit.
@@ -30,7 +31,7 @@ class TunnelSpec:
     """
 
     target: AnyTarget
-    port: int = 0
+    public: PublicAddress = ANY_PORT
     proxyProtocol: Version | None = None
     maxVisitors: int = MAX_VISITORS
     name: str = ""
@@ -66,10 +67,12 @@ class TunnelSpec:
 
     def explain(self, why: Exception) -> Exception:
         """Return why the tunnel is refused, with what would be right where the user has written it."""
-        if not isinstance(why, PortNotAllowed) or why.range is None or not self.port:
+        if not isinstance(why, PortNotAllowed) or why.range is None:
+            return why
+        if not self.public or not isinstance(self.public, int):
             return why
         lowest, highest = why.range
-        better = PortNotAllowed.outside(self.port, lowest, highest)
+        better = PortNotAllowed.outside(self.public, lowest, highest)
         better.args = (f"{better}: choose one of these as {self.nameOf('--port')}, or 0 for any",)
         return better
 

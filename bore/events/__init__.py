@@ -15,6 +15,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, TypeAlias, cast
 
+from bore.wire.publicaddress import fieldOf
 from bore.wire.values import value
 
 
@@ -33,9 +34,12 @@ class VisitorEvent(Event):
 
 
 def fieldsOf(event: Event) -> dict[str, object]:
-    """The fields of an event by name, for people and programs: enumerations as their values."""
+    """
+    The fields of an event by name, for people and programs: enumerations as their values, and the address of a tunnel
+    under the name of its kind, such as ``port``.
+    """
     names: tuple[str, ...] = cast(Any, event).__match_args__
-    values = [(name, getattr(event, name)) for name in names]
+    values = (fieldOf(getattr(event, name)) if name == "address" else (name, getattr(event, name)) for name in names)
     return {name: value.value if isinstance(value, Enum) else value for name, value in values}
 
 

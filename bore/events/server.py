@@ -6,7 +6,7 @@ Fields that several of them have:
 - ``peer``: address and port of the other end of a connection to the control port, as ``HOST:PORT``. While the
   connection lasts no other one has the same, so it names the session on it.
 - ``network``: the key of limits per source: an IPv4 address, or the first 64 bits of an IPv6 address.
-- ``port``: the public port, which names a tunnel.
+- ``address``: the public address, which names a tunnel: a TCP port as a number, or another kind of address.
 - ``visitor``: address and port of a visitor, as ``HOST:PORT``.
 - ``id``: what names a visitor, at the client, too (a UUID).
 
@@ -22,6 +22,7 @@ from enum import Enum
 
 from bore.events import Event, VisitorEnd, VisitorEvent
 from bore.wire.errors import ProtocolViolation, Refusal
+from bore.wire.publicaddress import PublicAddress
 from bore.wire.values import value
 
 
@@ -224,12 +225,12 @@ class TunnelClaimed(Event):
     A client asks for a tunnel. :class:`TunnelOpened`, :class:`TunnelBack` or :class:`TunnelRefused` is the answer,
     unless the client leaves before.
 
-    :ivar asked: the public port that it asks for; 0: any.
+    :ivar asked: the public address that it asks for; 0: any port.
     """
 
     peer: str
     network: str
-    asked: int
+    asked: PublicAddress
 
 
 @value
@@ -237,13 +238,13 @@ class TunnelRefused(Event):
     """
     A client does not get the tunnel that it has asked for.
 
-    :ivar asked: the public port that it has asked for; 0: any.
+    :ivar asked: the public address that it has asked for; 0: any port.
     :ivar error: the refusal; its ``code`` is the same for each of its kind.
     """
 
     peer: str
     network: str
-    asked: int
+    asked: PublicAddress
     error: Refusal
 
 
@@ -251,7 +252,7 @@ class TunnelRefused(Event):
 class TunnelOpened(Event):
     """A tunnel is open for the first time."""
 
-    port: int
+    address: PublicAddress
     peer: str
     network: str
 
@@ -261,10 +262,10 @@ class TunnelLost(Event):
     """
     A tunnel has lost its session.
 
-    :ivar seconds: how long its port is kept for the client; 0: it is closed at once.
+    :ivar seconds: how long its address is kept for the client; 0: it is closed at once.
     """
 
-    port: int
+    address: PublicAddress
     peer: str
     network: str
     why: Loss
@@ -275,7 +276,7 @@ class TunnelLost(Event):
 class TunnelTaken(Event):
     """A session has lost a tunnel to another session, in which its client has resumed it, or for another client."""
 
-    port: int
+    address: PublicAddress
     peer: str
     network: str
 
@@ -284,16 +285,16 @@ class TunnelTaken(Event):
 class TunnelBack(Event):
     """A tunnel has a session again, or a new one of the same client."""
 
-    port: int
+    address: PublicAddress
     peer: str
     network: str
 
 
 @value
 class TunnelClosed(Event):
-    """A tunnel is closed, and its port is free."""
+    """A tunnel is closed, and its address is free."""
 
-    port: int
+    address: PublicAddress
     network: str
     reason: TunnelEnd
 
@@ -318,7 +319,7 @@ class VisitorRefused(Event):
     :ivar limit: the number of visitors, or of visitors per second, that is allowed; 0: there is none.
     """
 
-    port: int
+    address: PublicAddress
     network: str
     why: TurnedAway
     limit: int
@@ -332,7 +333,7 @@ class VisitorNotTaken(Event):
     :ivar seconds: the time that it has waited.
     """
 
-    port: int
+    address: PublicAddress
     visitor: str
     seconds: float
 
@@ -345,7 +346,7 @@ class VisitorsHeldBack(Event):
     :ivar count: how many visitors wait to be taken by the client; 0: there are no descriptors for one.
     """
 
-    port: int
+    address: PublicAddress
     count: int
 
 
@@ -353,7 +354,7 @@ class VisitorsHeldBack(Event):
 class VisitorsLetIn(Event):
     """A tunnel that held visitors back accepts them again."""
 
-    port: int
+    address: PublicAddress
 
 
 @value
@@ -361,7 +362,7 @@ class VisitorCame(VisitorEvent):
     """A visitor was accepted."""
 
     id: str
-    port: int
+    address: PublicAddress
     visitor: str
 
 
@@ -374,7 +375,7 @@ class VisitorServed(VisitorEvent):
     """
 
     id: str
-    port: int
+    address: PublicAddress
     lane: int | None
 
 
@@ -383,7 +384,7 @@ class VisitorOffLane(VisitorEvent):
     """The lane that a visitor was on turned out to be dead; the visitor waits again, or is closed."""
 
     id: str
-    port: int
+    address: PublicAddress
 
 
 @value
@@ -397,7 +398,7 @@ class VisitorLeft(VisitorEvent):
     """
 
     id: str
-    port: int
+    address: PublicAddress
     toClient: int
     toVisitor: int
     seconds: float

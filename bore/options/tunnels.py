@@ -15,6 +15,7 @@ from bore.options.localservice import localService, localServiceOrTunnel
 from bore.streams.addresses import parsePort
 from bore.streams.socketoptions import canPace
 from bore.wire.proxyprotocol import Version
+from bore.wire.publicaddress import PublicAddress
 
 if TYPE_CHECKING:
     from bore.config.tables import Keys, SettingsFile
@@ -52,7 +53,7 @@ LOCAL: Final = repeated(
 )
 LOCAL_HOST: Final = option("-l --local-host", "Host of local services given by port", values.host, "HOST", _TARGET.host)
 PORT: Final = option(
-    "-p --port", "Public port to request from the server; 0: any", values.portOrAny, "PORT", _DEFAULTS.port
+    "-p --port", "Public port to request from the server; 0: any", values.portOrAny, "PORT", _DEFAULTS.public
 )
 PROXY_PROTOCOL: Final = option(
     "--proxy-protocol",
@@ -105,7 +106,7 @@ def fromWords(found: Values) -> tuple[TunnelSpec, ...]:
     if found.given(LOCAL_HOST) and all(each.host is not None or each.path is not None for each in services):
         raise UsageError("--local-host has no effect: each local service has a host of its own")
     made: dict[str, TunnelSpec] = {}
-    public: dict[int, str] = {}
+    public: dict[PublicAddress, str] = {}
     for each in services:
         if each.public is not None and found.given(PORT):
             raise UsageError(f"{each.text!r} names a public port, and so does --port: give only one of them")
@@ -182,7 +183,7 @@ def _written(here: Values, keys: Keys, at: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _spec(found: Values, name: str, target: AnyTarget, port: int, written: Mapping[str, str]) -> TunnelSpec:
+def _spec(found: Values, name: str, target: AnyTarget, public: PublicAddress, written: Mapping[str, str]) -> TunnelSpec:
     """
     Make one tunnel.
 
@@ -195,4 +196,4 @@ def _spec(found: Values, name: str, target: AnyTarget, port: int, written: Mappi
             f"{found.name(BANDWIDTH)}: this system cannot limit the rate of a connection (Linux can): leave it out"
         )
     own = rules.tunnelRules(found)
-    return TunnelSpec(target, port, found[PROXY_PROTOCOL], found[common.VISITORS], name, own, rate, written)
+    return TunnelSpec(target, public, found[PROXY_PROTOCOL], found[common.VISITORS], name, own, rate, written)

@@ -6,6 +6,7 @@ from enum import Enum, auto
 
 from bore.server.tunnel import Owner
 from bore.wire.addressrules import NO_RULES, AddressRules
+from bore.wire.publicaddress import PublicAddress
 
 
 class Abandoned(Exception):
@@ -24,17 +25,17 @@ class Claim:
     A tunnel that a session asks for.
 
     :ivar owner: the session.
-    :ivar port: the public port; 0 for any.
+    :ivar address: the public address; 0 for any port.
     :ivar token: the token of a tunnel that the client had; None: it asks for a new one.
     :ivar rules: the tunnel's own rules on the addresses of its visitors.
     :ivar abandoned: the session is over, and what becomes of the tunnel then; None: the session waits for it.
     """
 
-    __slots__ = ("abandoned", "owner", "port", "rules", "token")
+    __slots__ = ("abandoned", "address", "owner", "rules", "token")
 
-    def __init__(self, owner: Owner, port: int, token: str | None, rules: AddressRules = NO_RULES) -> None:
+    def __init__(self, owner: Owner, address: PublicAddress, token: str | None, rules: AddressRules = NO_RULES) -> None:
         self.owner = owner
-        self.port = port
+        self.address = address
         self.token = token
         self.rules = rules
         self.abandoned: Outcome | None = None

@@ -146,7 +146,7 @@ class ControlProtocol(Protocol):
         self._produce()
         self._bound(self._session)
         grant = tunnel.grant
-        self.transport.write(self._wire.opened(number, grant.port, grant.token, self._context.settings.lease))
+        self.transport.write(self._wire.opened(number, grant.address, grant.token, self._context.settings.lease))
 
     def tunnelRefused(self, number: int, refusal: Refusal) -> None:
         if self.extended:
@@ -276,11 +276,11 @@ class ControlProtocol(Protocol):
                 session = self._begin()
                 self.transport.write(self._wire.agreed(session.laneToken, context.settings.bounds.lanes))
                 context.unclassified.renew(self, self._source)
-            case TunnelAsked(number, port, token, rules):
+            case TunnelAsked(number, address, token, rules):
                 context.unclassified.take(self)
                 self._emptySince = None
                 session = self._begin() if self._session is None else self._session
-                session.open(number, port, token, rules)
+                session.open(number, address, token, rules)
             case TunnelLeft(number):
                 assert self._session is not None
                 self._session.giveBack(number)

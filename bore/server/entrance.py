@@ -6,6 +6,7 @@ import socket
 from typing import Protocol
 
 from bore.streams.addresses import SocketAddress
+from bore.wire.publicaddress import PublicAddress
 
 
 class EntranceUser(Protocol):
@@ -33,8 +34,8 @@ class Entrance(Protocol):
     """
 
     @property
-    def port(self) -> int:
-        """The public port."""
+    def address(self) -> PublicAddress:
+        """The public address."""
 
     def open(self, tunnel: EntranceUser) -> None:
         """Bring visitors to a tunnel from now on. Called once."""

@@ -17,9 +17,10 @@ from bore.events import Event, Sink, fieldsOf
 from bore.events import server as facts
 from bore.events.server import Admission, Limit, Loss, TunnelEnd, TurnedAway
 from bore.server.refusallog import RefusalLog
-from bore.server.tunnellog import TunnelLog
+from bore.server.tunnellog import TunnelLog, at
 from bore.timing.bursts import Burst, Overflow
 from bore.wire.errors import CertificateRefused, PresumedGone, ProtocolViolation, Refusal, ShuttingDown
+from bore.wire.publicaddress import PublicAddress
 from bore.wire.secret import SHORT_SECRET
 
 #: Events that are logged each time, with the same text.
@@ -37,7 +38,6 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     facts.AuthoritiesRead: (LogLevel.info, "new authorities for the certificates of clients: {count}"),
     facts.HandshakeTimedOut: (LogLevel.debug, "{peer}: TLS handshake not complete in time"),
     facts.FirstMessageTimedOut: (LogLevel.debug, "no message from {peer} within {seconds} s"),
-    facts.VisitorCame: (LogLevel.debug, "port {port}: visitor {visitor} is {id}"),
     facts.VisitorOffLane: (LogLevel.debug, "visitor {id} was on a dead lane"),
     facts.VisitorLeft: (
         LogLevel.debug,
@@ -77,33 +77,34 @@ _LIMITS: Final = {
 
 #: What is logged when visitors are turned away, once for a burst at each tunnel.
 _TURNED_AWAY: Final = {
-    TurnedAway.TOO_MANY: "port {port}: {limit} visitors are there, the limit: more are closed",
-    TurnedAway.ADDRESS: "port {port}: visitors from {network} are not allowed, and are closed",
-    TurnedAway.RATE: "port {port}: more than {limit} new visitors per second from {network}: the others are closed",
-    TurnedAway.NO_CLIENT: "port {port}: the client is away, visitors are closed",
+    TurnedAway.TOO_MANY: "{limit} visitors are there, the limit: more are closed",
+    TurnedAway.ADDRESS: "visitors from {network} are not allowed, and are closed",
+    TurnedAway.RATE: "more than {limit} new visitors per second from {network}: the others are closed",
+    TurnedAway.NO_CLIENT: "the client is away, visitors are closed",
 }
 
 #: How long new connections must have been accepted until that is logged, in seconds. Further failures are not logged
 #: until then.
 _CALM: Final = 10.0
 
-_NOT_TAKEN: Final = "port {port}: the client has not taken the visitor {visitor} within {seconds:.0f} s"
+_NOT_TAKEN: Final = "the client has not taken the visitor {visitor} within {seconds:.0f} s"
 
 #: Why a tunnel was closed, where no other event of the same moment has a line that tells.
 _CLOSED: Final = {
-    TunnelEnd.SESSION_CLOSED: "port {port}: closed",
-    TunnelEnd.GIVEN_BACK: "port {port}: given back",
-    TunnelEnd.LEASE_OVER: "port {port}: the client did not come back, the port is free",
-    TunnelEnd.PRESUMED_GONE: "port {port}: its client gives no sign of life, and another one needs its place",
+    TunnelEnd.SESSION_CLOSED: "closed",
+    TunnelEnd.GIVEN_BACK: "given back",
+    TunnelEnd.LEASE_OVER: "the client did not come back, the port is free",
+    TunnelEnd.PRESUMED_GONE: "its client gives no sign of life, and another one needs its place",
 }
 
 
 class _VisitorLines:
     """Logs what happens to the visitors of one tunnel as a whole."""
 
-    def __init__(self, clock: IReactorTime, log: Logger) -> None:
+    def __init__(self, clock: IReactorTime, log: Logger, address: PublicAddress) -> None:
         self._clock = clock
         self._log = log
+        self._address = address
         self._overflows: dict[str, Overflow] = {}
         self._heldBack = Burst(clock)
 
@@ -111,14 +112,15 @@ class _VisitorLines:
         """Log visitors that are closed: a line for the first one of a burst, and one with their number at its end."""
         overflow = self._overflows.get(text)
         if overflow is None:
-            overflow = self._overflows[text] = Overflow(self._clock, text)
+            overflow = self._overflows[text] = Overflow(self._clock, at(self._address, text))
         overflow.happened(**({} if overflow.ongoing else fieldsOf(event)))
 
     def heldBack(self, event: facts.VisitorsHeldBack) -> None:
         """Log that visitors are held back: a line for each burst of that."""
         if event.count and self._heldBack.begins():
             self._log.warn(
-                "port {port}: {count} visitors wait for the client, more are not accepted yet", **fieldsOf(event)
+                at(self._address, "{count} visitors wait for the client, more are not accepted yet"),
+                **fieldsOf(event),
             )
 
     def stop(self) -> None:
@@ -140,7 +142,7 @@ class ServerLog:
         self._refusals = RefusalLog(clock)
         self._tunnels = TunnelLog(clock, self._log)
         self._limits: dict[Limit, Overflow] = {}
-        self._visitors: dict[int, _VisitorLines] = {}
+        self._visitors: dict[PublicAddress, _VisitorLines] = {}
         self._noDescriptors = Burst(clock)
         self._recovering: IDelayedCall | None = None
 
@@ -155,22 +157,24 @@ class ServerLog:
     def _write(self, event: Event) -> None:
         """Log an event of a tunnel or a visitor whose line depends on its fields, or on earlier events."""
         match event:
+            case facts.VisitorCame(address=address):
+                self._log.debug(at(address, "visitor {visitor} is {id}"), **fieldsOf(event))
             case facts.VisitorServed(lane=lane):
                 text = "the visitor {id} is taken" if lane is None else "visitor {id} is on lane {lane}"
                 self._log.debug(text, **fieldsOf(event))
-            case facts.VisitorRefused(port=port, why=why):
-                self._of(port).lost(_TURNED_AWAY[why], event)
-            case facts.VisitorNotTaken(port=port):
-                self._of(port).lost(_NOT_TAKEN, event)
-            case facts.VisitorsHeldBack(port=port):
-                self._of(port).heldBack(event)
-            case facts.TunnelOpened(network=network):
-                self._tunnels.info(network, "port {port}: opened for {peer}", **fieldsOf(event))
-            case facts.TunnelBack(network=network):
-                self._tunnels.info(network, "port {port}: {peer} is back", **fieldsOf(event))
-            case facts.TunnelLost(network=network, seconds=seconds):
+            case facts.VisitorRefused(address=address, why=why):
+                self._of(address).lost(_TURNED_AWAY[why], event)
+            case facts.VisitorNotTaken(address=address):
+                self._of(address).lost(_NOT_TAKEN, event)
+            case facts.VisitorsHeldBack(address=address):
+                self._of(address).heldBack(event)
+            case facts.TunnelOpened(network=network, address=address):
+                self._tunnels.info(network, at(address, "opened for {peer}"), **fieldsOf(event))
+            case facts.TunnelBack(network=network, address=address):
+                self._tunnels.info(network, at(address, "{peer} is back"), **fieldsOf(event))
+            case facts.TunnelLost(network=network, address=address, seconds=seconds):
                 kept = ", kept for {seconds} s" if seconds else ""
-                self._tunnels.info(network, "port {port}: {peer} {why}" + kept, **fieldsOf(event))
+                self._tunnels.info(network, at(address, "{peer} {why}" + kept), **fieldsOf(event))
             case facts.TunnelClosed():
                 self._closed(event)
             case _:
@@ -204,14 +208,14 @@ class ServerLog:
                 raise AssertionError(f"no line for {event}")
 
     def _closed(self, event: facts.TunnelClosed) -> None:
-        lines = self._visitors.pop(event.port, None)
+        lines = self._visitors.pop(event.address, None)
         if lines is not None:
             lines.stop()
         text = _CLOSED.get(event.reason)
         if event.reason in (TunnelEnd.SESSION_CLOSED, TunnelEnd.GIVEN_BACK):
-            self._tunnels.info(event.network, _CLOSED[event.reason], **fieldsOf(event))
+            self._tunnels.info(event.network, at(event.address, _CLOSED[event.reason]), **fieldsOf(event))
         elif text is not None:
-            self._log.info(text, **fieldsOf(event))
+            self._log.info(at(event.address, text), **fieldsOf(event))
 
     def _sessionClosed(self, event: facts.SessionClosed) -> None:
         match event.error:
@@ -261,10 +265,10 @@ class ServerLog:
             overflow = self._limits[what] = Overflow(self._clock, _LIMITS[what])
         return overflow
 
-    def _of(self, port: int) -> _VisitorLines:
-        lines = self._visitors.get(port)
+    def _of(self, address: PublicAddress) -> _VisitorLines:
+        lines = self._visitors.get(address)
         if lines is None:
-            lines = self._visitors[port] = _VisitorLines(self._clock, self._log)
+            lines = self._visitors[address] = _VisitorLines(self._clock, self._log, address)
         return lines
 
     def _stop(self) -> None:

@@ -1,8 +1,8 @@
 """
-Who owns which public port, and for how long.
+Who owns which public address, and for how long.
 
-The registry decides about ports, tokens and leases. It knows no socket and no limit: whether the port can be bound, and
-how many tunnels there may be, is up to the server that asks (:mod:`bore.server.tunnels`).
+The registry decides about addresses, tokens and leases. It knows no socket and no limit: whether an address can be
+bound, and how many tunnels there may be, is up to the server that asks (:mod:`bore.server.tunnels`).
 """
 
 from __future__ import annotations
@@ -18,21 +18,22 @@ from twisted.internet.interfaces import IReactorTime
 from bore.server.users import User
 from bore.timing.deadlines import Deadlines
 from bore.wire.errors import PortInUse
+from bore.wire.publicaddress import PublicAddress
 from bore.wire.token import digest, newToken
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
     """
-    The right to use a public port.
+    The right to use a public address.
 
-    :ivar user: whose port it is.
+    :ivar user: whose address it is.
     :ivar token: with this its user resumes the tunnel, on another session.
-    :ivar epoch: greater in each grant than in all earlier ones of the same port. Only the holder of the last one owns
-        the port.
+    :ivar epoch: greater in each grant than in all earlier ones of the same address. Only the holder of the last one
+        owns the address.
     """
 
-    port: int
+    address: PublicAddress
     user: User
     token: str
     epoch: int
@@ -40,7 +41,7 @@ class Grant:
 
 class Registry(Protocol):
     """
-    Grants public ports to users.
+    Grants public addresses to users.
 
     Calls are carried out in the order in which they are made, and a call that fails has changed nothing. Each Deferred
     fires: a registry behind a network limits its own waits. The caller cancels none: it gives back what comes too late.
@@ -51,25 +52,26 @@ class Registry(Protocol):
 
     expired: Callable[[Grant], None]
 
-    def claim(self, port: int, user: User) -> Deferred[Grant]:
+    def claim(self, address: PublicAddress, user: User) -> Deferred[Grant]:
         """
-        Grant a port that has no owner.
+        Grant an address that has no owner.
 
-        :returns: fails with :class:`~bore.wire.errors.PortInUse` when the port has an owner.
+        :returns: fails with :class:`~bore.wire.errors.PortInUse` when the address has an owner.
         """
 
     def resume(self, token: str, user: User) -> Deferred[Grant | None]:
         """
-        Grant a port anew to the user that owns it, who shows its token. The former grant is void, and its lease ends.
+        Grant an address anew to the user that owns it, who shows its token. The former grant is void, and its lease
+        ends.
 
         :returns: fires with None if there is no such token, or if it belongs to another user.
         """
 
     def renew(self, grant: Grant) -> Deferred[None]:
-        """Keep a port without a session for the time of a lease. Does nothing if the grant is void."""
+        """Keep an address without a session for the time of a lease. Does nothing if the grant is void."""
 
     def release(self, grant: Grant) -> Deferred[None]:
-        """Give a port back. Does nothing if the grant is void."""
+        """Give an address back. Does nothing if the grant is void."""
 
     def close(self) -> None:
         """The server stops: no lease ends any more."""
@@ -79,48 +81,48 @@ class LocalRegistry:
     """
     The registry of a single server, in its memory. All its Deferreds have fired when they are returned.
 
-    :param lease: how long a port is kept without a session, in seconds.
+    :param lease: how long an address is kept without a session, in seconds.
     """
 
     def __init__(self, clock: IReactorTime, lease: float) -> None:
         self.expired: Callable[[Grant], None] = lambda grant: None
-        self._byPort: dict[int, Grant] = {}
-        self._byToken: dict[bytes, int] = {}
-        self._leases: Deadlines[int, Grant] = Deadlines(clock, lease, self._leaseOver)
+        self._byAddress: dict[PublicAddress, Grant] = {}
+        self._byToken: dict[bytes, PublicAddress] = {}
+        self._leases: Deadlines[PublicAddress, Grant] = Deadlines(clock, lease, self._leaseOver)
         self._epochs = count(1)
 
     def __len__(self) -> int:
-        """How many ports have an owner."""
-        return len(self._byPort)
+        """How many addresses have an owner."""
+        return len(self._byAddress)
 
-    def claim(self, port: int, user: User) -> Deferred[Grant]:
+    def claim(self, address: PublicAddress, user: User) -> Deferred[Grant]:
         """See :meth:`Registry.claim`."""
-        if port in self._byPort:
-            return fail(PortInUse.on(port))
-        grant = self._byPort[port] = Grant(port, user, newToken(), next(self._epochs))
-        self._byToken[digest(grant.token)] = port
+        if address in self._byAddress:
+            return fail(PortInUse.on(address))
+        grant = self._byAddress[address] = Grant(address, user, newToken(), next(self._epochs))
+        self._byToken[digest(grant.token)] = address
         return succeed(grant)
 
     def resume(self, token: str, user: User) -> Deferred[Grant | None]:
         """See :meth:`Registry.resume`."""
-        port = self._byToken.get(digest(token))
-        if port is None or self._byPort[port].user != user:
+        address = self._byToken.get(digest(token))
+        if address is None or self._byAddress[address].user != user:
             return succeed(None)
-        self._leases.take(port)
-        grant = self._byPort[port] = replace(self._byPort[port], epoch=next(self._epochs))
+        self._leases.take(address)
+        grant = self._byAddress[address] = replace(self._byAddress[address], epoch=next(self._epochs))
         return succeed(grant)
 
     def renew(self, grant: Grant) -> Deferred[None]:
         """See :meth:`Registry.renew`."""
-        if self._byPort.get(grant.port) == grant:
-            self._leases.take(grant.port)
-            self._leases.add(grant.port, grant)
+        if self._byAddress.get(grant.address) == grant:
+            self._leases.take(grant.address)
+            self._leases.add(grant.address, grant)
         return succeed(None)
 
     def release(self, grant: Grant) -> Deferred[None]:
         """See :meth:`Registry.release`."""
-        if self._byPort.get(grant.port) == grant:
-            self._leases.take(grant.port)
+        if self._byAddress.get(grant.address) == grant:
+            self._leases.take(grant.address)
             self._forget(grant)
         return succeed(None)
 
@@ -128,10 +130,10 @@ class LocalRegistry:
         """See :meth:`Registry.close`."""
         self._leases.takeAll()
 
-    def _leaseOver(self, port: int, grant: Grant) -> None:
+    def _leaseOver(self, address: PublicAddress, grant: Grant) -> None:
         self._forget(grant)
         self.expired(grant)
 
     def _forget(self, grant: Grant) -> None:
-        del self._byPort[grant.port]
+        del self._byAddress[grant.address]
         del self._byToken[digest(grant.token)]

@@ -2,8 +2,8 @@
 A session: what a client has at this server.
 
 What belongs to the session, whatever tunnels it has: its user, the control connection, liveness (heartbeats and signs
-of life) and the lanes, which carry the visitors of all its tunnels. What belongs to each tunnel: the public port, the
-lease of the port, and the visitors (:mod:`bore.server.tunnel`). A tunnel can outlive its session and get another one.
+of life) and the lanes, which carry the visitors of all its tunnels. What belongs to each tunnel: the public address,
+its lease, and the visitors (:mod:`bore.server.tunnel`). A tunnel can outlive its session and get another one.
 """
 # Longer than 300 lines: what happens to one tunnel of a session, and to all of them, is read together.
 
@@ -43,6 +43,7 @@ from bore.streams.reactor import IReactor
 from bore.wire.addressrules import NO_RULES, AddressRules
 from bore.wire.errors import BindFailed, ClaimTimeout, NoAnswer, ProtocolViolation, Refusal, TooManyInSession
 from bore.wire.limits import MAX_TUNNELS
+from bore.wire.publicaddress import PublicAddress
 
 #: How long a client waits for its tunnel before it is refused, in seconds. Original clients wait for 3.
 CLAIM_TIMEOUT: Final = 2.5
@@ -142,20 +143,20 @@ class Session:
         """The socket of the control connection."""
         return self._connection.handle
 
-    def open(self, number: int, port: int, token: str | None, rules: AddressRules = NO_RULES) -> None:
+    def open(self, number: int, address: PublicAddress, token: str | None, rules: AddressRules = NO_RULES) -> None:
         """
         Open a tunnel, and answer the client.
 
         :param number: the client's number for it.
-        :param port: the public port that it asks for; 0 for any.
+        :param address: the public address that it asks for; 0 for any port.
         :param token: the token of a tunnel that it had; None: it had none.
         :param rules: the tunnel's own rules on the addresses of its visitors.
         """
-        self._context.sink.emit(TunnelClaimed(self.peer, self.source, port))
+        self._context.sink.emit(TunnelClaimed(self.peer, self.source, address))
         if len(self.tunnels) + len(self._claims) >= MAX_TUNNELS:
-            self._refuse(number, port, TooManyInSession(_TOO_MANY))
+            self._refuse(number, address, TooManyInSession(_TOO_MANY))
             return
-        claim = self._claims[number] = Claim(self, port, token, rules)
+        claim = self._claims[number] = Claim(self, address, token, rules)
         done = Deferred.fromCoroutine(self._context.tunnels.open(claim))
         done.addCallbacks(self._opened, self._notOpened, callbackArgs=(number, claim), errbackArgs=(number, claim))
         done.addErrback(self.failed)
@@ -227,7 +228,7 @@ class Session:
         if self.tunnels.get(number) is tunnel:
             del self.tunnels[number]
             self._turns.pop(number, None)
-            self._context.sink.emit(TunnelTaken(tunnel.port, self.peer, self.source))
+            self._context.sink.emit(TunnelTaken(tunnel.address, self.peer, self.source))
             self._connection.tunnelTaken(number, refusal)
 
     def inDoubt(self) -> bool:
@@ -259,7 +260,7 @@ class Session:
             self._reported = True
             self._context.sink.emit(SessionOpened(self.peer, self.source, self._connection.extended))
         opened = TunnelBack if tunnel.grant.token == claim.token else TunnelOpened
-        self._context.sink.emit(opened(tunnel.port, self.peer, self.source))
+        self._context.sink.emit(opened(tunnel.address, self.peer, self.source))
         self._connection.tunnelOpened(number, tunnel)
         self._heartbeats.start()
         tunnel.announceAll()
@@ -271,17 +272,19 @@ class Session:
             self._log.failure("no tunnel could be opened for {peer}", reason, peer=self.peer)
         if claim.abandoned is None:
             self._settle(number)
-            self._refuse(number, claim.port, reason.value if isinstance(reason.value, Refusal) else BindFailed(_FAULT))
+            self._refuse(
+                number, claim.address, reason.value if isinstance(reason.value, Refusal) else BindFailed(_FAULT)
+            )
 
     def _claimTimedOut(self, number: int) -> None:
         """Give a tunnel up that is not granted in time. The client may try again, and may have had it before."""
         claim = self._settle(number)
         claim.abandoned = Outcome.KEPT
-        self._refuse(number, claim.port, ClaimTimeout())
+        self._refuse(number, claim.address, ClaimTimeout())
 
-    def _refuse(self, number: int, port: int, refusal: Refusal) -> None:
+    def _refuse(self, number: int, asked: PublicAddress, refusal: Refusal) -> None:
         """Send the client why it cannot have a tunnel. In the base protocol that is the end of the session."""
-        self._context.sink.emit(TunnelRefused(self.peer, self.source, port, refusal))
+        self._context.sink.emit(TunnelRefused(self.peer, self.source, asked, refusal))
         self._connection.tunnelRefused(number, refusal)
         if not self.over:
             self._heartbeats.start()

@@ -11,6 +11,7 @@ from bore.server.settings import ServerSettings
 from bore.streams.listener import Listener, ListenerGroup
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Descriptors
+from bore.wire.publicaddress import PublicAddress
 
 
 class TcpEntrances:
@@ -40,21 +41,23 @@ class TcpEntrances:
         """Open ports of another range from now on."""
         self._ports.apply(settings)
 
-    def candidates(self, asked: int) -> Iterator[int]:
+    def candidates(self, asked: PublicAddress) -> Iterator[int]:
         """See :meth:`~bore.server.ports.Ports.candidates`."""
+        assert isinstance(asked, int)
         return self._ports.candidates(asked)
 
     def avoid(self, port: int) -> None:
         """See :meth:`~bore.server.ports.Ports.avoid`."""
         self._ports.avoid(port)
 
-    def open(self, port: int) -> TcpEntrance:
+    def open(self, address: PublicAddress) -> TcpEntrance:
         """
         Bind a TCP port.
 
         :raises bore.wire.errors.Refusal: when the system refuses.
         """
-        return TcpEntrance(self, self._ports.bind(port))
+        assert isinstance(address, int)
+        return TcpEntrance(self, self._ports.bind(address))
 
     def listen(self, sock: socket.socket, tunnel: EntranceUser) -> Listener:
         """Accept the visitors of a tunnel."""
@@ -85,7 +88,7 @@ class TcpEntrance:
         self._entrances = entrances
         self._socket = sock
         self._listener: Listener | None = None
-        self.port: int = sock.getsockname()[1]
+        self.address: int = sock.getsockname()[1]
 
     def open(self, tunnel: EntranceUser) -> None:
         """See Entrance."""
@@ -107,4 +110,4 @@ class TcpEntrance:
             self._socket.close()
         else:
             self._listener.stop()
-        self._entrances.closed(self.port)
+        self._entrances.closed(self.address)

@@ -86,8 +86,8 @@ class Tunnel:
 
     :param entrance: where the visitors come in; it belongs to the tunnel from now on.
     :param filter: the server's rules on the addresses of visitors; None: there are none.
-    :ivar port: the public port.
-    :ivar grant: the right to the port; its token resumes the tunnel.
+    :ivar address: the public address.
+    :ivar grant: the right to the address; its token resumes the tunnel.
     :ivar user: whose tunnel it is.
     :ivar owner: the session that serves the visitors; None while the client is away.
     :ivar number: its number in that session.
@@ -126,7 +126,7 @@ class Tunnel:
         self.serving: dict[Visitor, socket.socket] = {}
         self.closed = False
         self._entrance = entrance
-        self.port = entrance.port
+        self.address = entrance.address
         entrance.open(self)
 
     def sinceReceived(self) -> float:
@@ -150,7 +150,7 @@ class Tunnel:
         visitor = Visitor(sock, address, self, early)
         if self._sink.visitors:
             visitor.since = self._clock.seconds()
-            self._sink.emit(VisitorCame(visitor.name, self.port, socketAddress(address)))
+            self._sink.emit(VisitorCame(visitor.name, self.address, socketAddress(address)))
         if self.owner is None or not self.owner.serve(visitor):
             self.enqueue(visitor)
 
@@ -202,7 +202,7 @@ class Tunnel:
         """
         self.serving[visitor] = carrier
         if self._sink.visitors:
-            self._sink.emit(VisitorServed(visitor.name, self.port, None if lane is None else id(lane)))
+            self._sink.emit(VisitorServed(visitor.name, self.address, None if lane is None else id(lane)))
         return partial(self._left, visitor)
 
     def takeBack(self, visitor: Visitor, early: bytes) -> None:
@@ -215,7 +215,7 @@ class Tunnel:
         visitor.early = early
         visitor.lanesLost += 1
         if self._sink.visitors:
-            self._sink.emit(VisitorOffLane(visitor.name, self.port))
+            self._sink.emit(VisitorOffLane(visitor.name, self.address))
 
     def drop(self, visitor: Visitor, reason: VisitorEnd) -> None:
         """Close a visitor that is not served and does not wait."""
@@ -236,14 +236,14 @@ class Tunnel:
 
     def notTaken(self, visitor: Visitor) -> None:
         """A visitor was closed, as no client has taken it in time."""
-        self._sink.emit(VisitorNotTaken(self.port, socketAddress(visitor.address), ACCEPT_TIMEOUT))
+        self._sink.emit(VisitorNotTaken(self.address, socketAddress(visitor.address), ACCEPT_TIMEOUT))
 
     def acceptAgain(self) -> None:
         """Accept visitors, if there is room for them again."""
         if self._heldBackAt and not self.closed and self.mayAccept():
             self._heldBackAt = 0
             self._entrance.resume()
-            self._sink.emit(VisitorsLetIn(self.port))
+            self._sink.emit(VisitorsLetIn(self.address))
 
     def _left(self, visitor: Visitor, ending: Ending) -> None:
         """A visitor that was served has left."""
@@ -254,7 +254,7 @@ class Tunnel:
     def _gone(self, visitor: Visitor, toClient: int, toVisitor: int, reason: VisitorEnd) -> None:
         if self._sink.visitors:
             seconds = 0.0 if visitor.since is None else self._clock.seconds() - visitor.since
-            self._sink.emit(VisitorLeft(visitor.name, self.port, toClient, toVisitor, seconds, reason))
+            self._sink.emit(VisitorLeft(visitor.name, self.address, toClient, toVisitor, seconds, reason))
 
     def _announceMore(self) -> None:
         """Announce visitors that were not announced, as far as the limit allows."""
@@ -275,7 +275,7 @@ class Tunnel:
         """Accept no visitors until some of those that wait are taken, or until there are descriptors."""
         self._heldBackAt = waiting + 1
         self._entrance.pause()
-        self._sink.emit(VisitorsHeldBack(self.port, waiting))
+        self._sink.emit(VisitorsHeldBack(self.address, waiting))
         if not waiting:
             self._unaccepted.resumeLater(self)
 
@@ -284,5 +284,5 @@ class Tunnel:
         exceeded = self.limits.exceeded(address, len(self.waiting) + len(self.serving), self.owner is None)
         if exceeded is None:
             return True
-        self._sink.emit(VisitorRefused(self.port, sourceOf(address), *exceeded))
+        self._sink.emit(VisitorRefused(self.address, sourceOf(address), *exceeded))
         return False

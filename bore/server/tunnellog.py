@@ -9,6 +9,7 @@ from twisted.logger import Logger
 
 from bore.timing.ratelimits import TokenBuckets
 from bore.timing.tally import Tally
+from bore.wire.publicaddress import PublicAddress
 
 #: Lines about the tunnels of one network: enough for all tunnels that it may have, each lost and back several times in
 #: a row. Then one line at this interval, in seconds.
@@ -20,6 +21,11 @@ _BURST_OF_ALL: Final = 10_000
 _INTERVAL_OF_ALL: Final = 0.05
 
 _ALL: Final = ""
+
+
+def at(address: PublicAddress, text: str) -> str:
+    """The text of a line about a tunnel, with its public address in front: see :func:`bore.events.fieldsOf`."""
+    return ("port {port}: " if isinstance(address, int) else "unix:{path}: ") + text
 
 
 class TunnelLog:

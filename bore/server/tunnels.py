@@ -29,6 +29,7 @@ from bore.wire.errors import (
     TooManyTunnels,
     TooManyTunnelsFromSource,
 )
+from bore.wire.publicaddress import PublicAddress, satisfies
 
 #: When none of all clients is in doubt, they are not examined again for this time, in seconds.
 _EXAMINE: Final = 1.0
@@ -38,9 +39,9 @@ class Tunnels:
     """
     Opens tunnels, keeps them for clients that were lost, and closes them.
 
-    The registry says who owns a port. Binding the port and the limits on the number of tunnels are decided here.
+    The registry says who owns an address. Binding it and the limits on the number of tunnels are decided here.
 
-    A client that is in doubt keeps its tunnel until another one needs the port, or the place under a limit.
+    A client that is in doubt keeps its tunnel until another one needs the address, or the place under a limit.
 
     :param unaccepted: the visitors that wait for a client.
     :param entrances: binds the ports for visitors.
@@ -65,7 +66,7 @@ class Tunnels:
         self._unaccepted = unaccepted
         self._entrances = entrances
         self._filter = AddressFilter(settings.rules) if settings.rules else None
-        self._byPort: dict[int, Tunnel] = {}
+        self._byAddress: dict[PublicAddress, Tunnel] = {}
         self._bySource: dict[str, dict[Tunnel, None]] = {}
         self._claims: set[Claim] = set()  # new tunnels that are not open yet: they count as those that are
         self._allWell = float("-inf")
@@ -76,11 +77,11 @@ class Tunnels:
             self._filter = AddressFilter(settings.rules) if settings.rules else None
         self._settings = settings
         self._entrances.apply(settings)
-        for tunnel in self._byPort.values():
+        for tunnel in self._byAddress.values():
             tunnel.limits.apply(settings.bounds, self._filter)
 
     def __len__(self) -> int:
-        return len(self._byPort)
+        return len(self._byAddress)
 
     def hasSome(self, source: str) -> bool:
         """Whether a source has a tunnel."""
@@ -112,7 +113,7 @@ class Tunnels:
         """
         owner, lease = tunnel.owner, self._settings.lease if canResume else 0
         assert owner is not None
-        self._sink.emit(TunnelLost(tunnel.port, owner.peer, owner.source, why, lease))
+        self._sink.emit(TunnelLost(tunnel.address, owner.peer, owner.source, why, lease))
         if not lease:
             self.close(tunnel, TunnelEnd.NOT_KEPT)
             return
@@ -120,26 +121,26 @@ class Tunnels:
         self._registry.renew(tunnel.grant).addErrback(self._registryFailed)
 
     def close(self, tunnel: Tunnel, reason: TunnelEnd) -> None:
-        """Close a tunnel, and give its port back."""
+        """Close a tunnel, and give its address back."""
         self._remove(tunnel, reason)
         self._release(tunnel.grant)
 
     def closeAll(self) -> None:
         """Close all tunnels, as the server stops."""
-        for tunnel in list(self._byPort.values()):
+        for tunnel in list(self._byAddress.values()):
             self.close(tunnel, TunnelEnd.STOPPED)
         self._registry.close()
 
     def _resumed(self, grant: Grant, claim: Claim) -> Tunnel | None:
         """Give a tunnel to the session that has shown its token; None: there is none that the session could have."""
-        tunnel = self._byPort.get(grant.port)
+        tunnel = self._byAddress.get(grant.address)
         if tunnel is None:  # closed while the registry was asked
             self._release(grant)
             return None
         if grant.epoch < tunnel.grant.epoch:
             raise TakenOver  # a later session has had its answer first
         former, tunnel.grant = tunnel.owner, grant
-        wanted = claim.port in (0, grant.port)
+        wanted = satisfies(grant.address, claim.address)
         if wanted:
             self._move(tunnel, claim.owner)
             tunnel.limits.setRules(claim.rules)
@@ -148,7 +149,7 @@ class Tunnels:
         if former is not None:
             former.takeAway(tunnel, TakenOver())
         if wanted and claim.abandoned is not None:
-            self._sink.emit(TunnelBack(tunnel.port, claim.owner.peer, claim.owner.source))  # and lost at once
+            self._sink.emit(TunnelBack(tunnel.address, claim.owner.peer, claim.owner.source))  # and lost at once
             self.lost(tunnel, Loss.GONE, canResume=claim.abandoned is Outcome.KEPT)
         claim.checkAwaited()
         return tunnel if wanted else None
@@ -166,16 +167,16 @@ class Tunnels:
         owner, bounds = claim.owner, self._settings.bounds
         tunnel = Tunnel(self._clock, self._sink, entrance, self._unaccepted, bounds, grant, owner, self._filter)
         tunnel.limits.setRules(claim.rules)
-        self._byPort[tunnel.port] = tunnel
+        self._byAddress[tunnel.address] = tunnel
         self._bySource.setdefault(owner.source, {})[tunnel] = None
         return tunnel
 
     async def _take(self, claim: Claim) -> tuple[Grant, Entrance]:
-        """Take a free port, or the port of a client in doubt."""
+        """Take a free address, or the address of a client in doubt."""
         try:
             return await self._takeFree(claim)
         except PortInUse:
-            doubtful = self._inDoubt([self._byPort[claim.port]] if claim.port in self._byPort else [])
+            doubtful = self._inDoubt([self._byAddress[claim.address]] if claim.address in self._byAddress else [])
             if doubtful is None:
                 raise
         except NoFreePort:
@@ -187,26 +188,26 @@ class Tunnels:
         return await self._takeFree(claim)
 
     async def _takeFree(self, claim: Claim) -> tuple[Grant, Entrance]:
-        """Take a free port."""
-        for port in self._entrances.candidates(claim.port):
+        """Take a free address."""
+        for address in self._entrances.candidates(claim.address):
             claim.checkAwaited()
             try:
-                grant = await self._registry.claim(port, claim.owner.user)
+                grant = await self._registry.claim(address, claim.owner.user)
                 return grant, self._enter(grant, claim)
             except BindFailed:
-                raise  # no descriptor, or no such address: the next port could not be bound either
+                raise  # no descriptor, or no such address: the next one could not be bound either
             except Refusal:
-                if claim.port:
+                if claim.address:
                     raise
-                self._entrances.avoid(port)
+                self._entrances.avoid(address)
         lowest, highest = self._settings.minPort, self._settings.maxPort
         raise NoFreePort(f"no public port was found that is free in this server's range, {lowest} to {highest}")
 
     def _enter(self, grant: Grant, claim: Claim) -> Entrance:
-        """Listen on a port that was granted; it is given back if that cannot be, or if it has come too late."""
+        """Listen at an address that was granted; it is given back if that cannot be, or if it has come too late."""
         try:
             claim.checkAwaited()
-            return self._entrances.open(grant.port)
+            return self._entrances.open(grant.address)
         except BaseException:
             self._release(grant)
             raise
@@ -230,7 +231,7 @@ class Tunnels:
                     "(its option --max-tunnels-per-source)"
                 )
             return doubtful
-        if 0 < bounds.tunnels <= len(self._byPort) + len(claimed):
+        if 0 < bounds.tunnels <= len(self._byAddress) + len(claimed):
             doubtful = self._anyInDoubt()
             if doubtful is None:
                 self._sink.emit(LimitReached(Limit.TUNNELS, bounds.tunnels))
@@ -251,7 +252,7 @@ class Tunnels:
         """One of all tunnels whose client may be gone. Many refusals in a row do not examine all of them each time."""
         if self._clock.seconds() - self._allWell < _EXAMINE:
             return None
-        doubtful = self._inDoubt(self._byPort.values())
+        doubtful = self._inDoubt(self._byAddress.values())
         if doubtful is None:
             self._allWell = self._clock.seconds()
         return doubtful
@@ -277,13 +278,13 @@ class Tunnels:
             del self._bySource[tunnel.source]
 
     def _leaseOver(self, grant: Grant) -> None:
-        tunnel = self._byPort.get(grant.port)
+        tunnel = self._byAddress.get(grant.address)
         if tunnel is not None and tunnel.grant == grant:
             self._remove(tunnel, TunnelEnd.LEASE_OVER)
 
     def _remove(self, tunnel: Tunnel, reason: TunnelEnd) -> None:
-        self._sink.emit(TunnelClosed(tunnel.port, tunnel.source, reason))
-        del self._byPort[tunnel.port]
+        self._sink.emit(TunnelClosed(tunnel.address, tunnel.source, reason))
+        del self._byAddress[tunnel.address]
         self._leave(tunnel)
         tunnel.close()
 

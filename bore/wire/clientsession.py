@@ -33,6 +33,7 @@ from bore.wire.framing import FrameDecoder
 from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Challenge, Connection, Error, Heartbeat, Hello
 from bore.wire.proof import ClientProof
+from bore.wire.publicaddress import ANY_PORT, PublicAddress
 from bore.wire.refusals import refusalFor, refusalForCode
 from bore.wire.rulesmessage import rulesFrames
 from bore.wire.sessionevents import (
@@ -54,9 +55,10 @@ from bore.wire.tunnelstates import AT_CLIENT, TunnelState, TunnelStates
 _ALIVE: Final = SendData(extension.encode(extension.Alive()))
 _SERVER_ALIVE: Final = ServerAlive()
 
-#: The port in the Hello that asks whether there is a secret. The default range does not contain it, and in a range that
-#: does it is a privileged port without a use.
-_PROBED: Final = 1
+#: The port in a Hello that is not meant to open a tunnel: the one that asks whether there is a secret, or that of a
+#: client none of whose tunnels has a port. The default range does not contain it, and in a range that does it is a
+#: privileged port without a use.
+UNUSED_PORT: Final = 1
 
 #: The refusals of a server that has read the port of a Hello, and thus does not require a proof.
 _WITHOUT_PROOF: Final = (
@@ -117,29 +119,31 @@ class ControlSession:
 
         A server without a secret sends nothing before a request, and closes after three seconds. So does a broken
         server, which should be tried again. A Hello distinguishes the two: only a server without a secret reads the
-        port in it. No tunnel is opened: our server answers Extended, and waits; an original one refuses _PROBED, unless
-        that port is in its range and free.
+        port in it. No tunnel is opened: our server answers Extended, and waits; an original one refuses UNUSED_PORT,
+        unless that port is in its range and free.
         """
         if self._state not in (State.CHALLENGE, State.PROBED):
             return b""
         self._state = State.PROBED
-        return extension.markedHello(_PROBED)
+        return extension.markedHello(UNUSED_PORT)
 
-    def open(self, tunnel: int, port: int, resume: str | None = None, rules: AddressRules = NO_RULES) -> bytes:
+    def open(
+        self, tunnel: int, address: PublicAddress, resume: str | None = None, rules: AddressRules = NO_RULES
+    ) -> bytes:
         """
         The bytes that ask a server of the extension for one more tunnel.
 
         A session has at most :data:`~bore.wire.limits.MAX_TUNNELS`; the server refuses further ones.
 
         :param tunnel: its number, greater than those of all tunnels before it.
-        :param port: the port to ask for, 0 for any.
+        :param address: the public address to ask for, 0 for any port.
         :param resume: the token of an earlier tunnel; None: there is none.
         :param rules: the tunnel's own rules on the addresses of its visitors.
         """
         assert self.extended, "a further tunnel at a server of the base protocol"
         before = self._tunnels.move(tunnel, "Open")
         assert before is not None, "the number of an earlier tunnel"
-        return rulesFrames(rules) + extension.encode(Open(tunnel, port, resume))
+        return rulesFrames(rules) + extension.encode(Open(tunnel, address, resume))
 
     def close(self, tunnel: int) -> bytes:
         """
@@ -228,17 +232,17 @@ class ControlSession:
         raise ProtocolViolation("a second challenge")
 
     def _openBase(self, hello: Hello) -> Sequence[ClientEvent]:
-        return (TunnelOpened(BASE_TUNNEL, _openPort(hello.port)),)
+        return (TunnelOpened(BASE_TUNNEL, _openAddress(hello.port)),)
 
     def _agree(self, extended: Extended) -> Sequence[ClientEvent]:
         self._decoder.maxLength = MAX_EXTENDED_FRAME
         return (SessionOpened(extended.lane, extended.maxLanes, extended.heartbeat, extended.idleHeartbeat),)
 
     def _openExtended(self, opened: Opened) -> Sequence[ClientEvent]:
-        port = _openPort(opened.port)
+        address = _openAddress(opened.address)
         if self._move(opened.tunnel, opened) is TunnelState.LEAVING:
             return ()
-        return (TunnelOpened(opened.tunnel, port, opened.resume),)
+        return (TunnelOpened(opened.tunnel, address, opened.resume),)
 
     def _takeClosed(self, closed: Closed) -> Sequence[ClientEvent]:
         self._move(closed.tunnel, closed)
@@ -289,11 +293,11 @@ class ControlSession:
         raise ProtocolViolation(f"unexpected {type(message).__name__} in state {self._state.name}")
 
 
-def _openPort(port: int) -> int:
-    """The port of an open tunnel, which is not 0."""
-    if port == 0:
+def _openAddress(address: PublicAddress) -> PublicAddress:
+    """The public address of an open tunnel, which is not "any port"."""
+    if address == ANY_PORT:
         raise ProtocolViolation("a tunnel on port 0")
-    return port
+    return address
 
 
 _S = ControlSession

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from bore.wire.publicaddress import PublicAddress
+
 
 class WireError(Exception):
     """What the peer sent is wrong, or what it should be sent does not fit."""
@@ -81,9 +83,10 @@ class PortInUse(Refusal):
     code = "port-in-use"
 
     @classmethod
-    def on(cls, port: int) -> PortInUse:
-        """Make the refusal of this port."""
-        return cls(f"port {port} is already in use on the server")
+    def on(cls, address: PublicAddress) -> PortInUse:
+        """Make the refusal of this port, or of an address of another kind."""
+        name = f"port {address}" if isinstance(address, int) else str(address)
+        return cls(f"{name} is already in use on the server")
 
 
 class PortForbidden(Refusal):

@@ -20,6 +20,7 @@ from bore.wire.binding import BindingChallenge
 from bore.wire.framing import encodeFrame
 from bore.wire.limits import HEARTBEAT_INTERVAL, IDLE_HEARTBEAT_INTERVAL, MAX_EXTENDED_FRAME
 from bore.wire.messages import Heartbeat, Hello
+from bore.wire.publicaddress import PublicAddress, UnixPath
 from bore.wire.rulesmessage import Rules, rulesFrom, rulesText
 from bore.wire.values import value
 
@@ -59,14 +60,14 @@ class Extended:
 @value
 class Open:
     """
-    Client: requests a tunnel on this port (0: any). A session can have several.
+    Client: requests a tunnel at this public address (0: any port). A session can have several.
 
     :ivar tunnel: the client's number for it, greater than those of all Opens before it in the session.
     :ivar resume: the token of an earlier tunnel, which is resumed if it still exists; None: there is none.
     """
 
     tunnel: int
-    port: int
+    address: PublicAddress
     resume: str | None = None
 
 
@@ -80,7 +81,7 @@ class Opened:
     """
 
     tunnel: int
-    port: int
+    address: PublicAddress
     resume: str | None
     lease: int
 
@@ -186,10 +187,11 @@ def encode(message: ExtendedClientMessage | ExtendedServerMessage | MarkedHello 
             text = f'{{"{name}":{{"version":{version},{about},"maxLanes":{most}}}}}'
         case Rules(rules):
             text = f'{{"{name}":{rulesText(rules)}}}'
-        case Open(tunnel, port, resume):
-            text = f'{{"{name}":{{"tunnel":{tunnel},"port":{port},"resume":{_orNull(resume)}}}}}'
-        case Opened(tunnel, port, resume, lease):
-            text = f'{{"{name}":{{"tunnel":{tunnel},"port":{port},"resume":{_orNull(resume)},"lease":{lease}}}}}'
+        case Open(tunnel, address, resume):
+            text = f'{{"{name}":{{"tunnel":{tunnel},{_addressText(address)},"resume":{_orNull(resume)}}}}}'
+        case Opened(tunnel, address, resume, lease):
+            about = f'{_addressText(address)},"resume":{_orNull(resume)},"lease":{lease}'
+            text = f'{{"{name}":{{"tunnel":{tunnel},{about}}}}}'
         case Close(tunnel) | Closed(tunnel, None):
             text = f'{{"{name}":{{"tunnel":{tunnel}}}}}'
         case Closed(tunnel, code, reason, retry):
@@ -213,6 +215,14 @@ def visitorText(tunnel: int, id: UUID | str, source: Source | None, announced: b
     """The value of Visitor, as JSON."""
     where = "null" if source is None else f'["{source[0]}",{source[1]}]'
     return f'{{"tunnel":{tunnel},"id":"{id}","from":{where}' + (',"announced":true}' if announced else "}")
+
+
+def _addressText(address: PublicAddress) -> str:
+    match address:
+        case UnixPath(path):
+            return f'"kind":"unix","path":{serde.quote(path)}'
+        case _:
+            return f'"port":{address}'
 
 
 def _secondsText(seconds: float) -> str:
@@ -317,15 +327,21 @@ def _extended(content: object) -> Extended:
     )
 
 
+def _address(content: object) -> PublicAddress:
+    """The public address in an Open or Opened."""
+    (port,) = serde.fields(content, "port")
+    return serde.port(port)
+
+
 def _open(content: object) -> Open:
-    tunnel, port, resume = serde.fields(content, "tunnel", "port", "resume")
-    return Open(_number(tunnel), serde.port(port), _token(resume))
+    tunnel, resume = serde.fields(content, "tunnel", "resume")
+    return Open(_number(tunnel), _address(content), _token(resume))
 
 
 def _opened(content: object) -> Opened:
-    tunnel, port, resume, lease = serde.fields(content, "tunnel", "port", "resume", "lease")
+    tunnel, resume, lease = serde.fields(content, "tunnel", "resume", "lease")
     seconds = serde.integer(lease, _MOST, "not a number of seconds")
-    return Opened(_number(tunnel), serde.port(port), _token(resume), seconds)
+    return Opened(_number(tunnel), _address(content), _token(resume), seconds)
 
 
 def _refused(content: object) -> Refused:

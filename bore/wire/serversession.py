@@ -45,6 +45,7 @@ from bore.wire.framing import FrameDecoder
 from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Accept, Connection, Error, Heartbeat, Hello
 from bore.wire.otherprotocols import isUndecided
+from bore.wire.publicaddress import PublicAddress
 from bore.wire.rulesmessage import MAX_NETWORKS, Rules
 from bore.wire.serverproof import Identity, ServerProof
 from bore.wire.sessionevents import (
@@ -169,20 +170,22 @@ class ServerSession:
         """
         return extension.encode(Extended(_VERSION, lane, maxLanes=maxLanes))
 
-    def opened(self, tunnel: int, port: int, resume: str, lease: int) -> bytes:
+    def opened(self, tunnel: int, address: PublicAddress, resume: str, lease: int) -> bytes:
         """
         The bytes that grant the client a tunnel that it has asked for.
 
         :param tunnel: its number.
+        :param address: its public address.
         :param resume: the token with which the tunnel can be resumed.
         :param lease: the time after the loss of the session in which it can be, in seconds.
         """
         assert self.claims(tunnel), "a tunnel for a client that has not asked for it, or has left"
         if self.extended:
             self._tunnels.move(tunnel, "Opened")
-            return extension.encode(Opened(tunnel, port, resume, lease))
+            return extension.encode(Opened(tunnel, address, resume, lease))
+        assert isinstance(address, int), "an address that the base protocol does not have"
         self._state = State.SETTLED
-        return messages.encode(Hello(port))
+        return messages.encode(Hello(address))
 
     def refused(self, tunnel: int, refusal: Refusal) -> bytes:
         """The bytes that refuse a client of the extension a tunnel that it has asked for."""
@@ -297,7 +300,7 @@ class ServerSession:
         rules, self._rules = self._rules, NO_RULES
         if self._tunnels.move(message.tunnel, "Open") is None:
             raise BrokenRule("tunnel-number", f"the number {message.tunnel} of a tunnel is not greater than all before")
-        return (TunnelAsked(message.tunnel, message.port, message.resume, rules),)
+        return (TunnelAsked(message.tunnel, message.address, message.resume, rules),)
 
     def _giveBack(self, message: Close) -> Sequence[ServerEvent]:
         match self._tunnels.move(message.tunnel, "Close"):

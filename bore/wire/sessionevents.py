@@ -11,6 +11,7 @@ from bore.wire.errors import Refusal
 from bore.wire.extension import Source
 from bore.wire.limits import HEARTBEAT_INTERVAL, IDLE_HEARTBEAT_INTERVAL
 from bore.wire.messages import ServerMessage
+from bore.wire.publicaddress import PublicAddress
 from bore.wire.refusals import refusalForCode
 from bore.wire.values import value
 
@@ -37,7 +38,7 @@ class SessionAsked:
 @value
 class TunnelAsked:
     """
-    Server: the connection is a control connection, and its client wants a tunnel on this port (0: any).
+    Server: the connection is a control connection, and its client wants a tunnel at this public address (0: any port).
 
     The tunnel waits for :meth:`ServerSession.opened`, or for :meth:`ServerSession.refused` (in the base protocol:
     :meth:`ServerSession.refusal`), at once or later.
@@ -48,7 +49,7 @@ class TunnelAsked:
     """
 
     tunnel: int
-    port: int
+    address: PublicAddress
     resume: str | None = None
     rules: AddressRules = NO_RULES
 
@@ -114,14 +115,14 @@ class SessionOpened:
 @value
 class TunnelOpened:
     """
-    Client: the server listens on this port for us.
+    Client: the server listens at this public address for us.
 
     :ivar tunnel: the number of the tunnel; in the base protocol :data:`BASE_TUNNEL`.
     :ivar resume: the token with which the tunnel can be resumed; None: it cannot be.
     """
 
     tunnel: int
-    port: int
+    address: PublicAddress
     resume: str | None = None
 
 

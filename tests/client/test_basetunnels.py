@@ -78,7 +78,7 @@ class BaseTests(ManyCase):
     def test_aFirstThatIsWantedOtherwiseIsNotTheOneThatWasAskedFor(self) -> None:
         protocol, transport = self.connect()
         self.successResultOf(self.link.remove(self.tunnels[0]))
-        self.tunnels[0].change(replace(self.tunnels[0].spec, port=9009))
+        self.tunnels[0].change(replace(self.tunnels[0].spec, public=9009))
         self.link.tunnels.add(self.tunnels[0])
         self.receive(protocol, Hello(20000))
         self.assertTrue(transport.aborted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.client.publicport import INSIST, PublicPort
+from bore.client.publicport import INSIST, PublicPort, publicText
 from bore.client.state import NoMemory, Remembered
 from bore.wire.errors import (
     BindFailed,
@@ -17,6 +17,7 @@ from bore.wire.errors import (
     ShuttingDown,
     TakenOver,
 )
+from bore.wire.publicaddress import UnixPath
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 
@@ -164,3 +165,26 @@ class PublicPortTests(SynchronousTestCase):
         port.interrupted()
         self.clock.advance(INSIST)
         self.assertFalse(port.refused(PortInUse()))
+
+
+class OtherKindTests(SynchronousTestCase):
+    """A tunnel that is moved between a port and another kind of address."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+
+    def test_anAddressOfAnotherKindIsNotAPortToComeBackTo(self) -> None:
+        port = PublicPort(self.clock, 0, FakeMemory(Remembered(UnixPath("/run/a.sock"), TOKEN)))
+        port.recall()
+        self.assertEqual((port.wanted, port.token), (0, TOKEN))  # the token frees the other address
+        self.assertFalse(port.refused(PortNotAllowed()), "it has no port that it could give up")
+
+    def test_itIsAlwaysRequestedWhereTheUserWantsIt(self) -> None:
+        port = PublicPort(self.clock, UnixPath("/run/a.sock"), FakeMemory(Remembered(20001, TOKEN)))
+        port.recall()
+        self.assertEqual((port.wanted, port.token), (UnixPath("/run/a.sock"), TOKEN))
+        self.assertFalse(port.refused(PortInUse()))
+
+    def test_peopleReadWhereItIs(self) -> None:
+        self.assertEqual(publicText("::1", 80), "[::1]:80")
+        self.assertEqual(publicText("example.com", UnixPath("/run/a.sock")), "unix:/run/a.sock on example.com")

@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.saves import Saves, SpreadMemory
 from bore.client.state import Remembered
+from bore.wire.publicaddress import PublicAddress
 from tests.client.test_publicport import FakeMemory
 
 
@@ -27,8 +28,8 @@ class SavesTests(SynchronousTestCase):
         """One turn of the reactor; a clock that is advanced has no end of them."""
         self.clock.calls.pop(0).func()
 
-    def saved(self) -> list[int]:
-        return [0 if file.tunnel is None else file.tunnel.port for file in self.files]
+    def saved(self) -> list[PublicAddress]:
+        return [0 if file.tunnel is None else file.tunnel.address for file in self.files]
 
     def test_oneAloneIsSavedAtOnce(self) -> None:
         for port in (1, 2):

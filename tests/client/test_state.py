@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.state import Remembered, StateFile
 from bore.events import Sink
+from bore.wire.publicaddress import UnixPath
 from tests.client.case import loggingSink
 from tests.fakes import FakeReactor, captureLog
 from tests.support import temporaryFolder
@@ -50,7 +51,7 @@ class StateFileTests(SynchronousTestCase):
         return self.path()
 
     def test_whatIsSavedIsThereAgain(self) -> None:
-        for tunnel in (Remembered(20001, TOKEN), Remembered(20002, None)):
+        for tunnel in (Remembered(20001, TOKEN), Remembered(20002, None), Remembered(UnixPath("/run/a"), TOKEN)):
             file = self.file()
             file.load()
             file.save(tunnel)

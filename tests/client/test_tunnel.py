@@ -22,6 +22,7 @@ from bore.events.client import LocalReached, LocalUnreachable, TurnedAway, Visit
 from bore.streams.reactor import IReactor
 from bore.wire.addressrules import AddressRules, parseNetwork
 from bore.wire.proxyprotocol import Version
+from bore.wire.publicaddress import PublicAddress
 from tests.client.case import FakeDialer
 from tests.client.test_publicport import FakeMemory
 from tests.client.test_visitors import VisitorCase
@@ -44,7 +45,7 @@ class SpecTests(SynchronousTestCase):
     def test_whatTheServerDoesNotKnowOfChangesInPlaceAndNothingElse(self) -> None:
         spec = TunnelSpec(Target(80), name="web")
         inPlace = {"target": UnixTarget("/x"), "proxyProtocol": Version.V2, "maxVisitors": 7, "bandwidth": 1000}
-        others = {"port": 1, "name": "x", "rules": AddressRules((), (parseNetwork("::/0"),))}
+        others = {"public": 1, "name": "x", "rules": AddressRules((), (parseNetwork("::/0"),))}
         for name, value in inPlace.items():
             self.assertTrue(replace(spec, **{name: value}).isOpenAs(spec), name)  # type: ignore[arg-type]
         for name, value in others.items():
@@ -120,7 +121,7 @@ class TunnelTests(SynchronousTestCase):
         self.tunnel.stopped()
         self.failureResultOf(before, CancelledError)
         self.assertNoResult(gaveUp)
-        again: Deferred[int] = self.tunnel.whenOpened()
+        again: Deferred[PublicAddress] = self.tunnel.whenOpened()
         self.assertNoResult(again)
         self.tunnel.opened(20001)
         self.assertEqual(self.successResultOf(again), 20001)

@@ -208,7 +208,7 @@ class ClientFileTests(FileCase):
         text = "server = 'x'\n[tunnel.a-1]\nlocal = 1\n[tunnel.a]\nlocal = 2\nport = '20001-20002'"
         self.assertEqual(self.mistakes(text), ["4: tunnel.a: the name of 'a-1' is taken: rename one of the two"])
         text = "server = 'x'\n[tunnel.a]\nlocal = 1\n[tunnel.b]\nlocal = 2\nport = 0"
-        self.assertEqual([spec.port for spec in self.up(text).tunnels], [0, 0])
+        self.assertEqual([spec.public for spec in self.up(text).tunnels], [0, 0])
 
     def test_aFileWithoutTunnelsIsAMistake(self) -> None:
         self.assertEqual(

@@ -139,7 +139,9 @@ class ClientOptionsTests(OptionsCase):
             ),
         )
         several = local("-t", "x", BORE_LOCAL_PORT="80, 81:20081")
-        self.assertEqual([(each.target, each.port) for each in several.tunnels], [(Target(80), 0), (Target(81), 20081)])
+        self.assertEqual(
+            [(each.target, each.public) for each in several.tunnels], [(Target(80), 0), (Target(81), 20081)]
+        )
 
     def test_theBandwidthIsARate(self) -> None:
         for text, rate in {
@@ -167,7 +169,7 @@ class ClientOptionsTests(OptionsCase):
     def test_aUnixSocketIsALocalService(self) -> None:
         found = local("unix:/run/a.sock", "80", "unix:/run/b.sock:20080", "-l", "nas.lan", "-t", "x").tunnels
         self.assertEqual(
-            [(each.target, each.port) for each in found],
+            [(each.target, each.public) for each in found],
             [(UnixTarget("/run/a.sock"), 0), (Target(80, "nas.lan"), 0), (UnixTarget("/run/b.sock"), 20080)],
         )
         self.assertUsageError("--local-host has no effect", "unix:/run/a.sock", "-l", "nas.lan", "-t", "x")

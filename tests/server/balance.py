@@ -6,6 +6,7 @@ from collections import Counter
 
 from bore.events import Event
 from bore.events import server as facts
+from bore.wire.publicaddress import PublicAddress
 
 
 class Balance:
@@ -19,7 +20,7 @@ class Balance:
 
     def __init__(self) -> None:
         self.sessions: Counter[str] = Counter()
-        self.tunnels: dict[int, bool] = {}
+        self.tunnels: dict[PublicAddress, bool] = {}
         self.visitors: dict[str, bool] = {}
 
     def __call__(self, event: Event) -> None:
@@ -29,16 +30,16 @@ class Balance:
             case facts.SessionClosed(peer=peer) | facts.SessionLost(peer=peer):
                 assert self.sessions[peer] > 0, event
                 self.sessions[peer] -= 1
-            case facts.TunnelOpened(port=port):
+            case facts.TunnelOpened(address=port):
                 assert port not in self.tunnels, event
                 self.tunnels[port] = True
-            case facts.TunnelLost(port=port):
+            case facts.TunnelLost(address=port):
                 assert self.tunnels[port], event
                 self.tunnels[port] = False
-            case facts.TunnelBack(port=port):
+            case facts.TunnelBack(address=port):
                 assert port in self.tunnels, event
                 self.tunnels[port] = True
-            case facts.TunnelClosed(port=port):
+            case facts.TunnelClosed(address=port):
                 assert port in self.tunnels, event
                 del self.tunnels[port]
             case _:
@@ -46,7 +47,7 @@ class Balance:
 
     def _followVisitor(self, event: Event) -> None:
         match event:
-            case facts.VisitorCame(id=id, port=port):
+            case facts.VisitorCame(id=id, address=port):
                 assert id not in self.visitors and port in self.tunnels, event
                 self.visitors[id] = False
             case facts.VisitorServed(id=id):

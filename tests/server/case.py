@@ -23,6 +23,7 @@ from bore.wire import extension
 from bore.wire.addressrules import AddressRules
 from bore.wire.extension import Alive, Closed, Extended, ExtendedServerMessage, Open, Opened, Refused, markedHello
 from bore.wire.messages import Connection, Heartbeat, Hello, decodeServerMessage, encode
+from bore.wire.publicaddress import PublicAddress
 from bore.wire.secret import Secret
 from tests.fakes import FakeReactor, FakeTransport, captureLog
 from tests.ports import freePort, loopbackHost
@@ -113,7 +114,7 @@ class ControlCase(SynchronousTestCase):
         assert isinstance(answer, Hello), frame
         return protocol, transport, answer.port
 
-    def visit(self, port: int) -> socket.socket:
+    def visit(self, port: PublicAddress) -> socket.socket:
         visitor = connect(self.host, port)
         self.addCleanup(visitor.close)
         self.turn()
@@ -168,8 +169,8 @@ class SessionCase(ControlCase):
         protocol.dataReceived(extension.encode(Open(1, freePort(self.host) if port is None else port, resume)))
         [opened] = self.said(transport)
         assert isinstance(opened, Opened), opened
-        assert isinstance(self.agreed, Extended) and opened.resume is not None
-        return protocol, transport, Granted(opened.port, opened.resume, opened.lease, self.agreed.lane)
+        assert isinstance(self.agreed, Extended) and opened.resume is not None and isinstance(opened.address, int)
+        return protocol, transport, Granted(opened.address, opened.resume, opened.lease, self.agreed.lane)
 
     def refusal(self, transport: FakeTransport) -> str:
         """The code with which the server has refused, or taken, the only tunnel; or refused the session."""

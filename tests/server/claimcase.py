@@ -17,6 +17,7 @@ from bore.streams.reactor import IReactor
 from bore.wire.extension import Open, Opened, encode
 from bore.wire.messages import Hello
 from bore.wire.messages import encode as encodeBase
+from bore.wire.publicaddress import PublicAddress
 from tests.fakes import FakeTransport
 from tests.ports import freePort
 from tests.server.case import SessionCase
@@ -54,8 +55,8 @@ class SlowRegistry:
     def expired(self, expired: Callable[[Grant], None]) -> None:
         self.registry.expired = expired
 
-    def claim(self, port: int, user: User) -> Deferred[Grant]:
-        return self._later(self.registry.claim(port, user))
+    def claim(self, address: PublicAddress, user: User) -> Deferred[Grant]:
+        return self._later(self.registry.claim(address, user))
 
     def resume(self, token: str, user: User) -> Deferred[Grant | None]:
         return self._later(self.registry.resume(token, user))

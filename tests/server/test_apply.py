@@ -75,7 +75,7 @@ class ApplyTests(SessionCase):
 
     def test_theRulesOfTheTunnelItselfStay(self) -> None:
         _, _, opened = self.session()
-        self.server.tunnels._byPort[opened.port].limits.setRules(AddressRules(deny=(ip_network("127.0.0.0/8"),)))
+        self.server.tunnels._byAddress[opened.port].limits.setRules(AddressRules(deny=(ip_network("127.0.0.0/8"),)))
         for rules in (AddressRules(allow=(ip_network("127.0.0.0/8"),)), AddressRules()):
             self.apply(rules=rules)
             self.assertTrue(isClosed(self.visit(opened.port)))

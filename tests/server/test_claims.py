@@ -48,7 +48,7 @@ class AnswerTests(ClaimCase):
         (_, first), (_, second) = self.claim(), self.claim()
         self.registry.answer()
         self.registry.answer()
-        self.assertEqual(self.opened(first).port, self.port)
+        self.assertEqual(self.opened(first).address, self.port)
         self.assertEqual(self.refusal(second), "port-in-use")
         self.assertTrue(isOpen(self.host, self.port))
 
@@ -69,7 +69,7 @@ class AnswerTests(ClaimCase):
             self.assertIn(text, transport.takeWritten())
             self.assertEqual(transport.disconnecting, isOver)
             self.assertEqual(len(self.flushLoggedErrors(ConnectionLost)), 1)
-            [held] = list(self.registry.registry._byPort.values())
+            [held] = list(self.registry.registry._byAddress.values())
             self.registry.release(held)  # what fails has changed nothing
             self.assertNothingIsLeft()
 
@@ -84,7 +84,7 @@ class RandomPortTests(ClaimCase):
         _, transport = self.claim(port=0)
         while self.registry.answers:
             self.registry.answer()
-        self.assertEqual(self.opened(transport).port, 20001)
+        self.assertEqual(self.opened(transport).address, 20001)
         _, transport = self.claim(port=0)
         while self.registry.answers:
             self.registry.answer()
@@ -96,7 +96,7 @@ class RandomPortTests(ClaimCase):
         transports = [self.claim(port=0)[1] for _ in range(3)]
         while self.registry.answers:
             self.registry.answer()
-        self.assertEqual(sorted(self.opened(transport).port for transport in transports), [20000, 20001, 20002])
+        self.assertEqual(sorted(self.opened(transport).address for transport in transports), [20000, 20001, 20002])
 
 
 class LeavingTests(ClaimCase):
@@ -156,7 +156,7 @@ class LeavingTests(ClaimCase):
             self.registry.answers.pop().fail(Failure(ConnectionLost()))
             self.assertEqual(transport.takeWritten(), b"")
             self.assertEqual(len(self.flushLoggedErrors(ConnectionLost)), 1)
-            [held] = list(self.registry.registry._byPort.values())
+            [held] = list(self.registry.registry._byAddress.values())
             self.registry.release(held)
             self.assertNothingIsLeft()
 
@@ -165,7 +165,7 @@ class LeavingTests(ClaimCase):
             self.registry.answer()
             protocol, transport = self.claim()
             self.registry.answer()
-            self.assertEqual(self.opened(transport).port, self.port)
+            self.assertEqual(self.opened(transport).address, self.port)
             protocol.refuse(ShuttingDown())
 
     def test_aServerThatStopsGivesBackWhatIsGrantedAfterwards(self) -> None:
@@ -190,7 +190,7 @@ class LeavingTests(ClaimCase):
         self.lose(protocol)
         self.registry.answers.pop().fail(Failure(PortInUse()))
         self.assertEqual(self.registry.answers, [])
-        [held] = list(self.registry.registry._byPort.values())
+        [held] = list(self.registry.registry._byAddress.values())
         self.registry.release(held)
         self.assertNothingIsLeft()
 

@@ -22,6 +22,7 @@ from bore.streams.reactor import IReactor
 from bore.wire.extension import Goodbye, Open, Opened, decodeServerMessage, encode, markedHello
 from bore.wire.messages import Hello
 from bore.wire.messages import encode as encodeBase
+from bore.wire.publicaddress import PublicAddress
 from tests.fakes import FakeReactor, FakeTransport
 from tests.ports import loopbackHost
 from tests.server.balance import Balance
@@ -54,8 +55,8 @@ class UnreliableRegistry(SlowRegistry):
 
     failing = False
 
-    def claim(self, port: int, user: User) -> Deferred[Grant]:
-        return self._later(fail(ConnectionLost())) if self._fails() else super().claim(port, user)
+    def claim(self, address: PublicAddress, user: User) -> Deferred[Grant]:
+        return self._later(fail(ConnectionLost())) if self._fails() else super().claim(address, user)
 
     def resume(self, token: str, user: User) -> Deferred[Grant | None]:
         return self._later(fail(ConnectionLost())) if self._fails() else super().resume(token, user)
@@ -158,15 +159,15 @@ class ClaimSequenceTests(SynchronousTestCase):
 
     def check(self, world: World) -> None:
         """Each tunnel is its owner's, and its grant was given by the registry."""
-        grants = world.registry.registry._byPort
-        for port, tunnel in world.server.tunnels._byPort.items():
-            self.assertEqual((tunnel.port, tunnel.grant.port), (port, port))
+        grants = world.registry.registry._byAddress
+        for port, tunnel in world.server.tunnels._byAddress.items():
+            self.assertEqual((tunnel.address, tunnel.grant.address), (port, port))
             self.assertLessEqual(tunnel.grant.epoch, grants[port].epoch)
             if not world.registry.answers:
                 self.assertEqual(tunnel.grant, grants[port])
         for session in world.server.sessions._sessions:
             for tunnel in session.tunnels.values():
                 self.assertIs(tunnel.owner, session)
-                self.assertIs(world.server.tunnels._byPort[tunnel.port], tunnel)
+                self.assertIs(world.server.tunnels._byAddress[tunnel.address], tunnel)
         if not world.registry.answers:
-            self.assertEqual(set(grants), set(world.server.tunnels._byPort))
+            self.assertEqual(set(grants), set(world.server.tunnels._byAddress))

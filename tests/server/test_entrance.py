@@ -33,7 +33,7 @@ ADDRESS = ("192.0.2.7", 4711)
 class NameEntrance:
     """A name on a port that many tunnels share: it has read what a visitor said first, and has no listening socket."""
 
-    port = 443
+    address = 443
 
     def __init__(self) -> None:
         self.tunnel: EntranceUser | None = None
@@ -97,7 +97,7 @@ class AnyEntranceTests(SynchronousTestCase):
         return theirs
 
     def test_itsAddressIsTheEntrances(self) -> None:
-        self.assertEqual(self.tunnel.port, 443)
+        self.assertEqual(self.tunnel.address, 443)
 
     def test_whatTheEntranceHasReadIsTheVisitorsFirst(self) -> None:
         self.come(b"GET / HTTP/1.1\r\n")
@@ -216,10 +216,10 @@ class TcpEntranceTests(SynchronousTestCase):
     def test_theKernelHoldsThoseThatComeBeforeItIsOpen(self) -> None:
         entrance = self.entrances.open(freePort(self.host))
         self.addCleanup(entrance.close)
-        self.visit(entrance.port)
+        self.visit(entrance.address)
         self.assertEqual(self.came, [])
         entrance.open(self)
-        self.visit(entrance.port)
+        self.visit(entrance.address)
         self.assertEqual(len(self.came), 2)
 
     def test_theKernelHoldsThoseThatComeWhileItIsPaused(self) -> None:
@@ -228,10 +228,10 @@ class TcpEntranceTests(SynchronousTestCase):
         entrance.open(self)
         entrance.pause()
         entrance.pause()
-        self.visit(entrance.port)
+        self.visit(entrance.address)
         self.assertEqual(self.came, [])
         entrance.resume()
-        self.visit(entrance.port)
+        self.visit(entrance.address)
         self.assertEqual(len(self.came), 2)
 
     def test_itsPortIsFreeWhenItIsClosedOpenOrNot(self) -> None:

@@ -37,7 +37,7 @@ class ResetTests(SessionCase):
         for sock in self.plugs.pair():  # from here on it has its listener
             sock.close()
         self.protocol, self.transport, self.opened = self.session()
-        [self.tunnel] = self.server.tunnels._byPort.values()
+        [self.tunnel] = self.server.tunnels._byAddress.values()
         gc.collect()  # what other tests have left would be closed at any time
         self.descriptors = len(os.listdir("/proc/self/fd"))
 

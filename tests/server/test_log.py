@@ -30,6 +30,7 @@ from bore.wire.errors import (
     ShuttingDown,
     TooManyTunnels,
 )
+from bore.wire.publicaddress import UnixPath
 from tests.fakes import captureLog
 from tests.test_events import eventsIn
 
@@ -52,6 +53,7 @@ def samples(kind: type[object]) -> list[object]:
         float: [1.5],
         bool: [True, False],
         type(None): [None],
+        UnixPath: [UnixPath("/run/bore/web.sock")],
     }
     return values[kind]
 

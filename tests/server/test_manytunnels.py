@@ -35,7 +35,7 @@ class ManyCase(SessionCase):
 
     def isOpen(self, *numbers: int) -> list[bool]:
         """Whether the public ports of these tunnels are open."""
-        return [isOpen(self.host, self.opened[number - 1].port) for number in numbers]
+        return [isOpen(self.host, self.opened[number - 1].address) for number in numbers]
 
 
 class OpeningTests(ManyCase):
@@ -49,7 +49,7 @@ class OpeningTests(ManyCase):
         self.assertEqual(len({opened.resume for opened in self.opened}), 3)
 
     def test_aRefusedOneCostsNeitherTheOthersNorTheSession(self) -> None:
-        [refused] = self.ask(Open(4, port := self.opened[0].port))
+        [refused] = self.ask(Open(4, port := self.opened[0].address))
         self.assertEqual(refused, Refused("port-in-use", f"port {port} is already in use on the server", True, 4))
         self.assertFalse(self.transport.disconnecting)
         self.assertEqual(self.isOpen(1, 2, 3), [True] * 3)
@@ -97,12 +97,12 @@ class ClosingTests(ManyCase):
         protocol, transport = self.another()
         protocol.dataReceived(encode(Open(9, 0, self.opened[1].resume)))
         [opened] = self.said(transport)
-        self.assertEqual(opened, Opened(9, self.opened[1].port, self.opened[1].resume, 60))
+        self.assertEqual(opened, Opened(9, self.opened[1].address, self.opened[1].resume, 60))
         [closed] = self.said(self.transport)
         assert isinstance(closed, Closed)
         self.assertEqual((closed.tunnel, closed.code, closed.retry), (2, "taken-over", True))
-        self.visit(self.opened[1].port)
-        self.visit(self.opened[2].port)
+        self.visit(self.opened[1].address)
+        self.visit(self.opened[2].address)
         [hers] = self.said(transport)
         [ours] = self.said(self.transport)
         assert isinstance(hers, Visitor) and isinstance(ours, Visitor)
@@ -112,24 +112,24 @@ class ClosingTests(ManyCase):
         closed, opened = self.ask(Open(4, 0, self.opened[0].resume))
         assert isinstance(closed, Closed)
         self.assertEqual((closed.tunnel, closed.code), (1, "taken-over"))
-        self.assertEqual(opened, Opened(4, self.opened[0].port, self.opened[0].resume, 60))
-        self.visit(self.opened[0].port)
+        self.assertEqual(opened, Opened(4, self.opened[0].address, self.opened[0].resume, 60))
+        self.visit(self.opened[0].address)
         [visitor] = self.said(self.transport)
         assert isinstance(visitor, Visitor)
         self.assertEqual(visitor.tunnel, 4)
 
     def test_allAreKeptWhenTheSessionIsLostAndEachIsResumed(self) -> None:
         self.lose(self.protocol)
-        self.visit(self.opened[2].port)
+        self.visit(self.opened[2].address)
         self.protocol, self.transport = self.another()
         answers = self.ask(*(Open(n + 3, 0, opened.resume) for n, opened in enumerate(self.opened, 1)))
         opened = [answer for answer in answers if isinstance(answer, Opened)]
-        self.assertEqual([each.port for each in opened], [each.port for each in self.opened])
+        self.assertEqual([each.address for each in opened], [each.address for each in self.opened])
         self.assertEqual([each.tunnel for each in answers if isinstance(each, Visitor)], [6])
 
     def test_nothingIsLeftOfTheVisitorsOfTunnelsThatAreGone(self) -> None:
         for number in (0, 1):
-            self.visit(self.opened[number].port)
+            self.visit(self.opened[number].address)
         self.ask(Close(1))
         protocol, _ = self.another()
         protocol.dataReceived(encode(Open(1, 0, self.opened[1].resume)))

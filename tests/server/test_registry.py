@@ -40,7 +40,7 @@ class LocalRegistryTests(SynchronousTestCase):
 
     def test_aPortHasOneOwner(self) -> None:
         grant = self.claim()
-        self.assertEqual((grant.port, grant.user), (7, ALICE))
+        self.assertEqual((grant.address, grant.user), (7, ALICE))
         for user in (ALICE, BOB):
             self.failureResultOf(self.registry.claim(7, user), PortInUse)
         self.assertNotEqual(self.claim(8).token, grant.token)
@@ -55,7 +55,7 @@ class LocalRegistryTests(SynchronousTestCase):
         first = self.claim()
         second = self.resume(first.token)
         assert second is not None
-        self.assertEqual((second.port, second.user, second.token), (first.port, first.user, first.token))
+        self.assertEqual((second.address, second.user, second.token), (first.address, first.user, first.token))
         self.assertGreater(second.epoch, first.epoch)
         self.now(self.registry.release(first))
         self.now(self.registry.renew(first))

@@ -78,7 +78,7 @@ class ResumeTests(ClaimCase):
         self.registry.answer()
         self.registry.answer()
         opened = self.opened(transport)
-        self.assertEqual(opened.port, self.port)
+        self.assertEqual(opened.address, self.port)
         self.assertNotEqual(opened.resume, self.token)
 
     def test_ofTwoThatComeAtOnceTheLastHasTheTunnel(self) -> None:
@@ -106,4 +106,4 @@ class ResumeTests(ClaimCase):
         self.assertEqual(self.refusal(self.former), "taken-over")
         self.assertFalse(isOpen(self.host, self.port))
         self.registry.answer()
-        self.assertEqual(self.opened(transport).port, port)
+        self.assertEqual(self.opened(transport).address, port)

@@ -78,7 +78,7 @@ class ManyTunnelsTests(ControlCase):
 
     @property
     def listening(self) -> list[bool]:
-        return [isOpen(self.host, self.tunnels[number].port) for number in (1, 2, 3)]
+        return [isOpen(self.host, self.tunnels[number].address) for number in (1, 2, 3)]
 
     def lane(self) -> FakeLane:
         """The client opens a lane."""
@@ -92,7 +92,7 @@ class ManyTunnelsTests(ControlCase):
 
     def test_eachHasItsPortAndItsNumber(self) -> None:
         self.assertEqual(self.session.tunnels, self.tunnels)
-        self.assertEqual(len({tunnel.port for tunnel in self.tunnels.values()}), 3)
+        self.assertEqual(len({tunnel.address for tunnel in self.tunnels.values()}), 3)
         self.assertEqual(self.listening, [True] * 3)
 
     def test_theyShareTheLanesAndTheHeartbeats(self) -> None:
@@ -101,13 +101,13 @@ class ManyTunnelsTests(ControlCase):
         self.assertEqual(self.connection.heartbeats, before + 1)
         lanes = [self.lane() for _ in range(3)]
         for number in (3, 1, 2):
-            self.visit(self.tunnels[number].port)
+            self.visit(self.tunnels[number].address)
         self.assertEqual([one.lane for one in self.relay.carried], lanes[::-1])
         self.assertEqual(self.connection.announced, [])
 
     def test_aLaneTakesAVisitorOfAnyOfThem(self) -> None:
         for number in (2, 3):
-            self.visit(self.tunnels[number].port)
+            self.visit(self.tunnels[number].address)
         self.assertEqual([visitor.tunnel for visitor in self.connection.announced], [self.tunnels[2], self.tunnels[3]])
         for count in (1, 2):
             self.lane()
@@ -115,7 +115,7 @@ class ManyTunnelsTests(ControlCase):
 
     def test_theirVisitorsTakeTurns(self) -> None:
         for number in (1, 1, 1, 2, 3, 3):
-            self.visit(self.tunnels[number].port)
+            self.visit(self.tunnels[number].address)
         served = []
         for _ in range(6):
             self.lane()
@@ -124,14 +124,14 @@ class ManyTunnelsTests(ControlCase):
 
     def test_aVisitorOfATunnelThatIsGoneIsNotOnALane(self) -> None:
         for number in (1, 2, 3):
-            self.visit(self.tunnels[number].port)
+            self.visit(self.tunnels[number].address)
         self.session.giveBack(1)
         self.lane()
         self.assertEqual([one.who.tunnel for one in self.relay.carried], [2])
 
     def test_aVisitorOnADeadLaneIsOfTheSessionThatHasTheTunnelThen(self) -> None:
         idle, dead = self.lane(), self.lane()
-        self.visit(self.tunnels[1].port)
+        self.visit(self.tunnels[1].address)
         other, connection = self.begin()
         other.open(7, 0, self.tunnels[1].grant.token)
         self.relay.giveBack(dead, b"", silent=False)
@@ -139,7 +139,7 @@ class ManyTunnelsTests(ControlCase):
         self.assertFalse(idle.closed)
 
     def test_oneThatIsRefusedLeavesTheOthersAlone(self) -> None:
-        self.session.open(4, self.tunnels[1].port, None)
+        self.session.open(4, self.tunnels[1].address, None)
         self.assertIsInstance(self.connection.refused[4], PortInUse)
         self.assertEqual(self.session.tunnels, self.tunnels)
         self.assertEqual((self.listening, self.connection.ended), ([True] * 3, None))
@@ -151,7 +151,7 @@ class ManyTunnelsTests(ControlCase):
         self.assertIsInstance(self.connection.taken[2], TakenOver)
         self.assertEqual(list(self.session.tunnels), [1, 3])
         self.assertIsNone(self.connection.ended)
-        self.visit(self.tunnels[2].port)
+        self.visit(self.tunnels[2].address)
         self.assertEqual((len(connection.announced), self.connection.announced), (1, []))
         self.session.close(None)
         self.assertEqual(self.listening, [False, True, False])

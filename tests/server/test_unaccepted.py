@@ -180,7 +180,7 @@ class ShareTests(LaneCase):
         self.server.descriptors.renew()
 
     def accepted(self, port: int) -> int:
-        return len(self.server.tunnels._byPort[port].waiting)
+        return len(self.server.tunnels._byAddress[port].waiting)
 
     def flood(self, opened: Granted, count: int = 100) -> list[socket.socket]:
         return [self.visit(opened.port) for _ in range(count)]

@@ -82,20 +82,20 @@ class UsersTests(SessionCase):
     def test_aTokenIsWorthNothingToAnotherUser(self) -> None:
         _, hers, opened = self.come(ALICE)
         _, _, his = self.come(BOB, opened.resume)
-        self.assertNotEqual((his.port, his.resume), (opened.port, opened.resume))
+        self.assertNotEqual((his.address, his.resume), (opened.address, opened.resume))
         self.assertFalse(hers.disconnecting)
         _, _, again = self.come(ALICE, opened.resume)
-        self.assertEqual((again.port, again.resume), (opened.port, opened.resume))
+        self.assertEqual((again.address, again.resume), (opened.address, opened.resume))
         self.assertEqual(self.refusal(hers), "taken-over")
 
     def test_norWhileItsOwnerIsAway(self) -> None:
         protocol, _, opened = self.come(ALICE)
         self.lose(protocol)
         protocol, _, his = self.come(BOB, opened.resume)
-        self.assertNotEqual(his.port, opened.port)
+        self.assertNotEqual(his.address, opened.address)
         protocol.dataReceived(extension.encode(Goodbye()))
-        self.assertTrue(isOpen(self.host, opened.port))
-        self.assertEqual(self.come(ALICE, opened.resume)[2].port, opened.port)
+        self.assertTrue(isOpen(self.host, opened.address))
+        self.assertEqual(self.come(ALICE, opened.resume)[2].address, opened.address)
 
 
 class SharedSecretTests(SynchronousTestCase):

@@ -138,7 +138,7 @@ class Talk:
             return
         self.clientReceived.append(event)
         if isinstance(event, SessionOpened):
-            self._toServer += self._client.open(self._asking.tunnel, self._asking.port, self._asking.resume)
+            self._toServer += self._client.open(self._asking.tunnel, self._asking.address, self._asking.resume)
 
 
 def secretOf(text: str | None) -> Secret | None:
