@@ -78,6 +78,7 @@ class LanePool:
         self._credit = 0
         self._leastIdle = 0
         self._open = True
+        self._filling = False
         self._pauses = Pauses(reactor, self._fill)
         self._again: IDelayedCall | None = None
         self._soon: IDelayedCall | None = None
@@ -165,18 +166,22 @@ class LanePool:
         them. The others that are idle here are dead, or the visitors have gone. So each visitor that is announced has
         one lane opened for it; further ones are opened now and then, and a few at a time.
         """
-        if not self._open:
+        if not self._open or self._filling:
             return
         spare = 0 if self._pauses.resting else self._keep - len(self._idle)
         needed = self._needed() if self._expected else 0
         missing = max(spare, needed)
-        for count in range(len(self._opening), min(missing, _MAX_OPENING)):
-            if not self._hasDescriptors(needed=count < needed):
-                return
-            self._credit -= count < needed
-            self._openOne()
+        self._filling = True  # within this machine a lane may be open before the next one is begun
+        try:
+            for count in range(len(self._opening), min(missing, _MAX_OPENING)):
+                if not self._hasDescriptors(needed=count < needed):
+                    return
+                self._credit -= count < needed
+                self._openOne()
+        finally:
+            self._filling = False
         if missing > _MAX_OPENING and not self._opening:
-            self._reactor.callLater(0, self._fill)  # within this machine a lane is open at once
+            self._reactor.callLater(0, self._fill)
 
     def _needed(self) -> int:
         """The number of lanes that are wanted for expected visitors, those that are being opened included."""

@@ -62,9 +62,11 @@ class FakeDialer:
 
     :ivar under: the dials that are under way, the oldest first.
     :ivar count: how many there were.
+    :ivar atOnce: whether dials succeed before they return.
     """
 
     patience = 0.0
+    atOnce = False
 
     def __init__(self, case: SynchronousTestCase) -> None:
         self._case = case
@@ -73,8 +75,11 @@ class FakeDialer:
 
     def dial(self) -> Deferred[socket.socket]:
         self.count += 1
-        self.under.append(Deferred(lambda dial: self.under.remove(dial)))
-        return self.under[-1]
+        dial: Deferred[socket.socket] = Deferred(lambda dial: self.under.remove(dial))
+        self.under.append(dial)
+        if self.atOnce:
+            self.succeed()
+        return dial
 
     def succeed(self) -> socket.socket:
         """The oldest dial has succeeded; gives the other side."""

@@ -27,6 +27,7 @@ class LaneCase(SynchronousTestCase):
     """A session's lanes, without a server."""
 
     keep = 4
+    atOnce = False
     maxVisitors = 100
     bandwidth = 0
     secret: Secret | None = None
@@ -38,6 +39,7 @@ class LaneCase(SynchronousTestCase):
         sink = loggingSink(self.reactor)
         self.visitors = Visitors(reactor, self.relay, 0, sink)
         self.local, self.server = FakeDialer(self), FakeDialer(self)
+        self.server.atOnce = self.atOnce
         self.tunnel = makeTunnel(
             self.reactor, sink, proxyProtocol=Version.V1, maxVisitors=self.maxVisitors, bandwidth=self.bandwidth
         )

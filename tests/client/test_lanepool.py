@@ -9,6 +9,20 @@ from bore.wire.extension import Lane, encode
 from tests.client.lanecase import TOKEN, LaneCase
 
 
+class OpenAtOnceTests(LaneCase):
+    """Within one machine a TLS handshake may be over before the dial returns."""
+
+    atOnce = True
+
+    def test_noMoreAreOpenedThanAreKept(self) -> None:
+        self.assertEqual((self.server.count, len(self.open)), (4, 4))
+
+    def test_aBurstOpensOneForEach(self) -> None:
+        self.reactor.advance(10)
+        self.announce(20)
+        self.assertEqual(len(self.open), 24)
+
+
 class OpeningTests(LaneCase):
     """How many lanes there are."""
 
