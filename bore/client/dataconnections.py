@@ -65,7 +65,8 @@ class DataConnections:
         :param reached: called when the server is reached, before anything is sent.
         :returns: the connection behind the messages, now or later, or a failure.
         """
-        sock = self._server.dial() if patience is None else patience.dial(self._server)
+        sendsFirst = self._secret is None  # else the server does, with its challenge
+        sock = self._server.dial(sendsFirst) if patience is None else patience.dial(self._server, sendsFirst)
         if isinstance(sock, Deferred):
             return sock.addCallback(self._begin, request, reached)
         return self._begin(sock, request, reached)

@@ -33,9 +33,9 @@ class Patience:
         self._clock = clock
         self._giveWay = giveWay
 
-    def dial(self, dials: Dialer) -> socket.socket | Deferred[socket.socket]:
-        """Connect once: see :meth:`bore.streams.dial.TcpDialer.dial`."""
-        dialled = dials.dial()
+    def dial(self, dials: Dialer, sendsFirst: bool = False) -> socket.socket | Deferred[socket.socket]:
+        """Connect once: see :meth:`bore.streams.dial.Dialer.dial`."""
+        dialled = dials.dial(sendsFirst)
         if isinstance(dialled, Deferred):
             dialled.addErrback(self._failed, dials, self._clock.seconds() + ACCEPT_TIMEOUT)
         return dialled

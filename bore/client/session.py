@@ -137,7 +137,7 @@ class Session:
             lane.refuse()
             return
         visitors.descriptors.opened()
-        local = visitors.patience.dial(at.tunnel.local)
+        local = visitors.patience.dial(at.tunnel.local, sendsFirst=lane.hasBytes)
         if isinstance(local, Deferred):
             arguments = (lane, at, visitor)
             visitors.reaching.add(local)

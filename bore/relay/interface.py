@@ -84,6 +84,10 @@ class LaneHandle(Protocol):
         """Whether the lane is closed, or about to be: no stream can be joined with it any more."""
 
     @property
+    def hasBytes(self) -> bool:
+        """Whether bytes of a visitor that has come on the lane have come along with it."""
+
+    @property
     def looksAlive(self) -> bool:
         """Whether the kernel has nothing to read from an idle lane, neither its end nor an error."""
 

@@ -37,7 +37,7 @@ from bore.relay.loop import SpliceLoop
 from bore.streams.tcpinfo import unacknowledged
 from bore.timing.turns import MIN_COST
 from bore.wire.errors import ProtocolViolation
-from bore.wire.lane import OPEN, RESET, RESET_FRAME
+from bore.wire.lane import HEADER, OPEN, RESET, RESET_FRAME
 
 #: Bytes not yet acknowledged beyond which a lane is not used again: the next visitor would wait behind them.
 _LITTLE: Final = 1 << 12
@@ -79,6 +79,11 @@ class Lane(FromLane):
     def closed(self) -> bool:
         """See LaneHandle."""
         return self.state == CLOSED
+
+    @property
+    def hasBytes(self) -> bool:
+        """See LaneHandle. What else may come here, END or RESET, has no payload."""
+        return self.decoder.kept > HEADER.size
 
     @property
     def looksAlive(self) -> bool:

@@ -37,8 +37,15 @@ class Dialer(Protocol):
 
     patience: float
 
-    def dial(self) -> socket.socket | Deferred[socket.socket]:
-        """Connect once: see :meth:`TcpDialer.dial`."""
+    def dial(self, sendsFirst: bool = False) -> socket.socket | Deferred[socket.socket]:
+        """
+        Connect once.
+
+        :param sendsFirst: whether bytes are sent as soon as the socket is connected.
+        :returns: a connected socket that does not block, if it is connected at once, as within a machine. Otherwise a
+            Deferred of one, which fails with OSError or :class:`bore.streams.resolver.LookupFailed`. Cancelling it ends
+            the attempt.
+        """
 
 
 class TcpDialer:
@@ -66,23 +73,17 @@ class TcpDialer:
         self._pending: list[Deferred[None]] | None = None
         self._lookingUp = 0
 
-    def dial(self) -> socket.socket | Deferred[socket.socket]:
-        """
-        Connect once.
-
-        :returns: a connected socket that does not block, if it is connected at once, as within a machine. Otherwise a
-            Deferred of one, which fails with OSError or :class:`bore.streams.resolver.LookupFailed`. Cancelling it ends
-            the attempt.
-        """
+    def dial(self, sendsFirst: bool = False) -> socket.socket | Deferred[socket.socket]:
+        """See :class:`Dialer`."""
         if self._reactor.seconds() >= self._expires:
             if not self._literal:
-                return self._lookUp().addCallback(lambda _: self._connect())
+                return self._lookUp().addCallback(lambda _: self._connect(sendsFirst))
             try:
                 self._found([literalAddress(self._host, self._port)])
             except OSError:
                 interface = self._host.partition("%")[2]
                 return fail(LookupFailed(f"there is no network interface {interface}"))
-        return self._connect()
+        return self._connect(sendsFirst)
 
     def forget(self) -> None:
         """Look the name up again for the next dial."""
@@ -130,10 +131,10 @@ class TcpDialer:
             reason.raiseException()
         self._expires = self._reactor.seconds() + _NAME_LIFETIME
 
-    def _connect(self) -> socket.socket | Deferred[socket.socket]:
+    def _connect(self, sendsFirst: bool) -> socket.socket | Deferred[socket.socket]:
         place = self._places[0]
         try:
-            first = begin(place)
+            first = begin(place, sendsFirst)
             if isConnected(first, self._maySelf):
                 return first
         except OSError as e:

@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from bore.streams.addresses import Place, SocketAddress, isLoopback
 from bore.streams.reactor import IReactor
-from bore.streams.socketoptions import closeWithReset, prepareStream
+from bore.streams.socketoptions import closeWithReset, prepareStream, saveAck
 
 #: The time for a whole dial, in seconds.
 DIAL_TIMEOUT: Final = 10.0
@@ -62,10 +62,11 @@ def mayConnectToItself(port: int) -> bool:
     return lowest <= port <= highest
 
 
-def begin(place: Place) -> socket.socket:
+def begin(place: Place, sendsFirst: bool = False) -> socket.socket:
     """
     Make a socket, and begin to connect it.
 
+    :param sendsFirst: see :meth:`bore.streams.dial.Dialer.dial`.
     :raises OSError: when that fails at once.
     """
     family, address = place
@@ -77,6 +78,8 @@ def begin(place: Place) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a peer in this machine does not vanish
         else:
             prepareStream(sock)
+        if sendsFirst:
+            saveAck(sock)
         code = sock.connect_ex(address)
         if code == errno.EINVAL and str(address[0]).startswith("fe80:"):
             raise OSError(code, "an fe80:: address needs its network interface, as in fe80::1%eth0")

@@ -73,7 +73,7 @@ class UnixDialer:
         self._reactor = reactor
         self._path = path
 
-    def dial(self) -> socket.socket | Deferred[socket.socket]:
+    def dial(self, sendsFirst: bool = False) -> socket.socket | Deferred[socket.socket]:
         """
         Connect once.
 

@@ -36,16 +36,16 @@ class TlsDialer:
         self._trust = trust
         self._judged = judged
 
-    def dial(self) -> Deferred[socket.socket]:
+    def dial(self, sendsFirst: bool = True) -> Deferred[socket.socket]:
         """
-        Connect once.
+        Connect once. In a handshake it is always this side that sends first.
 
         :returns: the connected socket; fails with OSError or ServerNotTrusted. Cancelling it ends the attempt.
         """
         return self._dial(self._trust.context)
 
     def _dial(self, context: SSL.Context) -> Deferred[socket.socket]:
-        dialling = self._plain.dial()
+        dialling = self._plain.dial(sendsFirst=True)
         if isinstance(dialling, Deferred):
             return dialling.addCallback(self._shake, context)
         return self._shake(dialling, context)
@@ -88,7 +88,7 @@ class FurtherTlsDialer(TlsDialer):
         self._verdict = verdict
         self._distrusted = distrusted
 
-    def dial(self) -> Deferred[socket.socket]:
+    def dial(self, sendsFirst: bool = True) -> Deferred[socket.socket]:
         """See :meth:`TlsDialer.dial`."""
         return self._dial(self._trust.repeated)
 

@@ -63,6 +63,7 @@ class FakeDialer:
     :ivar under: the dials that are under way, the oldest first.
     :ivar count: how many there were.
     :ivar atOnce: whether dials succeed before they return.
+    :ivar sendsFirst: whether bytes are sent at once on the last one.
     """
 
     patience = 0.0
@@ -72,9 +73,11 @@ class FakeDialer:
         self._case = case
         self.under: list[Deferred[socket.socket]] = []
         self.count = 0
+        self.sendsFirst = False
 
-    def dial(self) -> Deferred[socket.socket]:
+    def dial(self, sendsFirst: bool = False) -> Deferred[socket.socket]:
         self.count += 1
+        self.sendsFirst = sendsFirst
         dial: Deferred[socket.socket] = Deferred(lambda dial: self.under.remove(dial))
         self.under.append(dial)
         if self.atOnce:

@@ -25,7 +25,7 @@ class FakeDialer:
         self.socket: socket.socket | None = None
         self.dials = 0
 
-    def dial(self) -> socket.socket | Deferred[socket.socket]:
+    def dial(self, sendsFirst: bool = False) -> socket.socket | Deferred[socket.socket]:
         self.dials += 1
         if self.answer is not None:
             return self.answer

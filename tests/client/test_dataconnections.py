@@ -31,7 +31,7 @@ class _Dials:
     def __init__(self, sock: TlsSocket) -> None:
         self._socket = sock
 
-    def dial(self) -> TlsSocket:
+    def dial(self, sendsFirst: bool = False) -> TlsSocket:
         return self._socket
 
 

@@ -9,9 +9,8 @@ from bore.events import Event, VisitorEnd
 from bore.events.client import VisitorLeft, VisitorUnserved
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Descriptors, OpenCount
-from bore.wire.extension import Extended, Lane, Opened, Visitor, encode
+from bore.wire.extension import Extended, Opened, Visitor
 from bore.wire.proxyprotocol import Version, header
-from bore.wire.secret import Secret
 from tests.client.case import ControlCase
 from tests.client.lanecase import TOKEN, LaneCase
 from tests.server.lanecase import FakeLane, FakeLaneRelay
@@ -235,28 +234,6 @@ class EndTests(LaneCase):
         self.session.close()
         self.reactor.advance(10)
         self.assertEqual(self.server.under, [])
-
-
-class SecretTests(LaneCase):
-    """With a secret each lane begins with its proof."""
-
-    secret = Secret("hush")
-
-    def test_aServerThatDoesNotAskForItIsSilentAndCostsNoMoreThanItsTime(self) -> None:
-        far = self.server.succeed()
-        self.assertRaises(BlockingIOError, far.recv, 1)
-        self.assertEqual(len(self.reactor.getReaders()), 1)
-        self.session.close()
-        self.assertEqual((self.reactor.getReaders(), far.recv(1)), ([], b""))
-
-    def test_theProofGoesFirst(self) -> None:
-        far = self.server.succeed()
-        far.send(b'{"Challenge":"%s"}\0' % str(uuid4()).encode())
-        [reader] = self.reactor.getReaders()
-        reader.doRead()
-        proof, lane, rest = far.recv(1000).split(b"\0")
-        self.assertIn(b"Authenticate", proof)
-        self.assertEqual((lane + b"\0", rest, len(self.open)), (encode(Lane(TOKEN)), b"", 1))
 
 
 class ControlTests(ControlCase):

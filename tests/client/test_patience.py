@@ -32,7 +32,7 @@ class ScarceDialer:
         self.under: list[Deferred[socket.socket]] | None = None
         self.socket = socket.socket()
 
-    def dial(self) -> socket.socket | Deferred[socket.socket]:
+    def dial(self, sendsFirst: bool = False) -> socket.socket | Deferred[socket.socket]:
         self.count += 1
         if self.code:
             return fail(OSError(self.code, os.strerror(self.code)))
@@ -50,7 +50,7 @@ class LooksUp:
     def __init__(self, trouble: LookupFailed, dialer: ScarceDialer) -> None:
         self._results = [fail(trouble), dialer.dial()]
 
-    def dial(self) -> socket.socket | Deferred[socket.socket]:
+    def dial(self, sendsFirst: bool = False) -> socket.socket | Deferred[socket.socket]:
         return self._results.pop(0)
 
 

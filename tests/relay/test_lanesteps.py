@@ -14,9 +14,9 @@ import socket
 
 from bore.relay.interface import LaneHandle, Reason
 from bore.relay.lane import Lane
-from bore.wire.lane import END_FRAME, OPEN, RESET_FRAME
+from bore.wire.lane import END_FRAME, MAX_PAYLOAD, OPEN, RESET_FRAME
 from tests.fakes import captureLog
-from tests.relay.lanecase import OPENING, LaneCase
+from tests.relay.lanecase import OPENING, LaneCase, data
 from tests.relay.laneusers import RecordingUser
 from tests.relay.plugs import reset, take, wasReset
 
@@ -77,6 +77,24 @@ class StepCase(LaneCase):
         """The user was called this many times, each time from about the same depth of the stack."""
         self.assertEqual(len(self.queue.depths), times)
         self.assertLessEqual(max(self.queue.depths) - min(self.queue.depths), 8)
+
+
+class OpenedTests(LaneCase):
+    """What has come with a visitor."""
+
+    def test_bytesOfTheVisitorMayHaveComeAlong(self) -> None:
+        for frames, expected in (
+            ([], False),
+            ([END_FRAME], False),
+            ([RESET_FRAME], False),
+            ([data(b"1")], True),
+            ([data(bytes(MAX_PAYLOAD))], True),
+        ):
+            lane, hand = self.lane(serves=False)
+            hand.send(OPENING, *frames)
+            self.turn()
+            self.assertIs(lane.hasBytes, expected, frames)
+            lane.end(reset=True)
 
 
 class ResetTests(StepCase):

@@ -24,6 +24,7 @@ class FakeLane:
 
     :ivar reset: whether it was reset when it was closed; None: it is open.
     :ivar refused: its visitor cannot be served.
+    :ivar hasBytes: whether bytes of its visitor have come along with it.
     :ivar looksAlive: as the kernel sees it.
     """
 
@@ -31,7 +32,7 @@ class FakeLane:
         self.socket = sock
         self._user = user
         self.reset: bool | None = None
-        self.refused = False
+        self.refused = self.hasBytes = False
         self.looksAlive = True
 
     @property
