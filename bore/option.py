@@ -130,6 +130,7 @@ def repeated(
     parse: Callable[[str], T],
     metavar: str,
     *,
+    shown: str | None = None,
     environment: str | None = None,
     keyed: str | None = None,
     unquoted: bool = False,
@@ -144,7 +145,7 @@ def repeated(
         return tuple(_parse(parse, text) for text in texts)
 
     words = tuple(flags.split())
-    return Option(words, help, read, metavar, (), None, environment, repeats=True, keyed=keyed, unquoted=unquoted)
+    return Option(words, help, read, metavar, (), shown, environment, repeats=True, keyed=keyed, unquoted=unquoted)
 
 
 def switch(flags: str, help: str) -> Option[bool]:

@@ -35,6 +35,7 @@ class ClientSettings:
 
     :ivar servers: the servers, one of which is used at a time; the first one first.
     :ivar secret: the secret that is shared with the servers, or None.
+    :ivar user: the user whose secret it is; empty: it is a shared one.
     :ivar reconnect: whether to try again when the server cannot be reached or is lost.
     :ivar maxReconnectDelay: the longest time between two attempts, in seconds.
     :ivar exitAfterFailures: the number of failed attempts in a row after which the client gives up; 0: never.
@@ -59,3 +60,8 @@ class ClientSettings:
     tls: ClientTls | None = None
     descriptors: int = 0
     portableRelay: bool = False
+    user: str = ""
+
+    def nameOf(self, server: ServerAddress) -> str:
+        """Return a server as events, and files about it, name it: with the user."""
+        return f"{self.user}@{server}" if self.user else str(server)

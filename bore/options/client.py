@@ -177,20 +177,20 @@ def _vocabulary() -> Vocabulary:
 
 
 def _settings(found: Values) -> ClientSettings:
-    if not found[servers.TO]:
-        example = 'server = "tls://example.com"' if found.hasFile else "'bore local 8000 --to example.com'"
-        raise UsageError(f"no {found.name(servers.TO)} given: name the server, as in {example}")
+    member = servers.membership(found)
+    own = None if member is None or found.given(common.SECRET) or found.given(common.SECRET_FILE) else member.secret
     return ClientSettings(
-        servers=servers.servers(found),
-        secret=common.secret(found),
+        servers=servers.servers(found) if member is None else (member.server,),
+        secret=common.secret(found) if own is None else own,
         reconnect=not found[_NO_RECONNECT],
         maxReconnectDelay=found[_MAX_DELAY],
         exitAfterFailures=found[_FAILURES],
         checkEvery=found[_CHECK],
         stateFolder=None if found[_NO_STATE] else stateFolder(found.environment),
         lanes=found[_LANES],
-        tls=servers.tls(found),
+        tls=servers.tls(found, None if member is None else member.pins),
         descriptors=descriptorsForVisitors(FOR_CONTROL),
         halfOpenTimeout=found[common.HALF_OPEN],
         portableRelay=common.isRelayPortable(found.environment),
+        user="" if member is None else member.user,
     )

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import BinaryIO, Final, NamedTuple
 from bore.streams.addresses import parseHostPort
 from bore.system.atomicfiles import locked, makeFolder, syncFolder
 from bore.system.privatefiles import NotPrivate, Policy, checkFolders, readPrivate
-from bore.tls.pins import AUTHORITY, isPin
+from bore.tls.pins import AUTHORITY, isFingerprint, isPin
 
 #: The keys are public, so others may read them; anyone who can change them can make the client trust any server.
 _POLICY: Final = Policy(forbidden=0o022, caution="check its content, then ")
@@ -30,13 +31,15 @@ _ESCAPE: Final = re.compile(r"\\x([0-9a-f]{4})")
 
 def _entry(line: str) -> tuple[str, str]:
     """
-    Parse a line: the server, and its key.
+    Parse a line: the server, or a key that it had before, and its key.
 
     :raises ValueError: when it has another form.
     """
     written, key = line.split()
     if not (written + key).isprintable() or not isPin(key):
         raise ValueError("not a server and a key")
+    if isFingerprint(written):
+        return written, key
     name = _ESCAPE.sub(lambda found: chr(int(found.group(1), 16)), written)
     if parseHostPort(name)[1] is None:
         raise ValueError("without a port")
@@ -81,20 +84,28 @@ class Known:
 
     :ivar servers: the lines about it; usually one.
     :ivar path: the file; None: it is known for this run only.
+    :ivar given: whether the user has given the pins, by the line of an invitation.
     """
 
     servers: tuple[KnownServer, ...] = ()
     path: Path | None = None
+    given: bool = False
+
+    @property
+    def keys(self) -> list[str]:
+        """The pins of the server."""
+        return [server.key for server in self.servers]
 
     @property
     def what(self) -> str:
         """What the server is expected to present, for an error."""
-        keys = [server.key for server in self.servers]
-        return "a certificate by a trusted authority" if AUTHORITY in keys else f"the key {keys[0]}"
+        return "a certificate by a trusted authority" if AUTHORITY in self.keys else f"the key {self.keys[0]}"
 
     @property
     def remedy(self) -> str:
         """What the user has to do for the server to be new again."""
+        if self.given:
+            return "ask for a new line, which 'bore user rotate' prints, and join with it"
         if self.path is None:
             return "restart the client"
         return f"remove line {' and '.join(str(server.line) for server in self.servers)} of {self.path}"
@@ -132,6 +143,26 @@ class Record:
             return self._volatile
         return Known(tuple(self._file.find(self._server)), self._file.path)
 
+    def findSuccessors(self, pins: Sequence[str]) -> Known:
+        """
+        What is known of a server by its pins, which the user has given: these, and the keys that it has announced.
+
+        :raises KnownServersError: see :meth:`KnownServers.find`.
+        """
+        later = [] if self._file is None else self._file.find(*pins)
+        return Known((*(KnownServer(pin, 0) for pin in pins), *later), given=True)
+
+    def learn(self, key: str, new: str) -> None:
+        """
+        Write down that the server with one key has announced another one.
+
+        :raises KnownServersError: see :meth:`KnownServers.find`.
+        :raises OSError: when it cannot be written.
+        """
+        if self._file is None:
+            raise OSError(0, "there is no directory for it")
+        self._file.learn(key, new)
+
     def add(self, key: str) -> Known:
         """
         Write the server down, unless something is known of it.
@@ -151,8 +182,8 @@ class Record:
 
 class KnownServers:
     """
-    A file with a line for each server: host and port, and the fingerprint of its key. Lines that begin with ``#`` are
-    comments.
+    A file with a line for each server: host and port, and the fingerprint of its key. A line with two fingerprints has
+    a key, and the next one that the server with it has announced. Lines that begin with ``#`` are comments.
 
     :param path: the file; made when the first line is written.
     """
@@ -160,11 +191,11 @@ class KnownServers:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def find(self, server: str) -> list[KnownServer]:
+    def find(self, *names: str) -> list[KnownServer]:
         """
-        What is known of a server.
+        What is known of a server, with the keys that it has announced.
 
-        :param server: the server, as people write it.
+        :param names: the server, as people write it, or keys of it.
         :raises KnownServersError: when the file cannot be read; when another user may change or remove it; when it has
             a damaged line, which may be the one of this server, and no other line of it.
         """
@@ -176,6 +207,7 @@ class KnownServers:
                 f"{self.path} cannot be relied on: it {e}. XDG_STATE_HOME names another directory"
             ) from None
         found: list[KnownServer] = []
+        own = {name if isPin(name) else _plain(name) for name in names}
         damaged = 0
         for number, line in enumerate(content.split("\n"), 1):
             if not line.strip() or line.lstrip().startswith("#"):
@@ -185,8 +217,9 @@ class KnownServers:
             except ValueError:
                 damaged = damaged or number
                 continue
-            if name == _plain(server):
+            if name in own:
                 found.append(KnownServer(key, number))
+                own.add(key)  # an announced key has a later line
         if damaged and not found:
             raise KnownServersError(
                 f"line {damaged} of {self.path} is damaged, and may be about this server: correct or remove it"
@@ -208,21 +241,36 @@ class KnownServers:
                     raise OSError(errno.EAGAIN, "another program has locked it")
                 known = self.find(server)
                 if not known:
-                    self._append(file, server, key)
+                    self._append(file, f"{_written(server)} {key}")
             self._sync(file)
         return known
+
+    def learn(self, key: str, new: str) -> None:
+        """
+        Write down that a server has announced its next key, unless that is known.
+
+        :raises KnownServersError: see :meth:`find`.
+        :raises OSError: see :meth:`add`.
+        """
+        with self._open() as file:
+            with locked(file.fileno()) as ours:
+                if not ours:
+                    raise OSError(errno.EAGAIN, "another program has locked it")
+                if all(known.key != new for known in self.find(key)):
+                    self._append(file, f"{key} {new}")
+            self._sync(file)
 
     def _open(self) -> BinaryIO:
         makeFolder(self.path.parent)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
         return os.fdopen(os.open(self.path, flags, 0o600), "r+b")
 
-    def _append(self, file: BinaryIO, server: str, key: str) -> None:
+    def _append(self, file: BinaryIO, line: str) -> None:
         with contextlib.suppress(OSError):
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":  # it was edited
                 file.write(b"\n")
-        file.write(f"{_written(server)} {key}\n".encode())
+        file.write(f"{line}\n".encode())
         file.flush()
 
     def _sync(self, file: BinaryIO) -> None:

@@ -22,12 +22,14 @@ class ClientTls:
     :ivar fingerprint: the fingerprint of the server's key; None: see above.
     :ivar credentials: the certificate for servers that require one; None: there is none.
     :ivar knownServers: the file with the keys of known servers; None: there is no directory for it.
+    :ivar pins: what the server is known by, from the line of an invitation; none: see above.
     """
 
     authorities: tuple[Certificate, ...] | None = None
     fingerprint: str | None = None
     credentials: Credentials | None = None
     knownServers: Path | None = None
+    pins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

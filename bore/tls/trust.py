@@ -8,7 +8,7 @@ from bore.events import Sink
 from bore.events.client import ServerNew, ServerNotRemembered, ServerRemembered, ServerTrusted
 from bore.tls.contexts import clientContext, repeatedContext
 from bore.tls.errors import ServerNotTrusted
-from bore.tls.knownservers import NOTHING, Known, KnownServersError, Record
+from bore.tls.knownservers import NOTHING, Known, KnownServer, KnownServersError, Record
 from bore.tls.pins import AUTHORITY
 from bore.tls.settings import ClientTls
 from bore.tls.tlssocket import TlsSocket
@@ -46,7 +46,8 @@ class Trust:
 
         :raises ServerNotTrusted: see :func:`bore.tls.verdict.judge`.
         """
-        verdict = judge(presentedBy(sock), self._expected, self._known())
+        presented = presentedBy(sock)
+        verdict = judge(presented, self._expected, self._known(presented.key))
         return verdict if self._expected.secret else self._writeDown(verdict)
 
     def judgeAgain(self, sock: TlsSocket, before: Verdict) -> Verdict:
@@ -58,7 +59,8 @@ class Trust:
         """
         if before.accepts(sock):
             return before
-        return judgeAgain(presentedBy(sock), self._expected, self._known())
+        presented = presentedBy(sock)
+        return judgeAgain(presented, self._expected, self._known(presented.key))
 
     def proven(self, verdict: Verdict) -> Verdict:
         """
@@ -75,10 +77,31 @@ class Trust:
             self._reported = reason
             self._sink.emit(ServerTrusted(str(self._expected), *reason))
 
-    def _known(self) -> Known:
-        if not self._expected.dependsOnKnown:
-            return NOTHING
+    def learn(self, verdict: Verdict, new: str) -> None:
+        """
+        The server has announced its next key.
+
+        :param verdict: the verdict on the server, which has identified itself.
+        :param new: the fingerprint of that key.
+        """
         try:
+            self._record.learn(verdict.key, new)
+        except (KnownServersError, OSError) as e:
+            self._sink.emit(ServerNotRemembered(str(self._expected), new, getattr(e, "strerror", None) or str(e)))
+
+    def _known(self, presented: str) -> Known:
+        """What is known of the server that presents this key."""
+        tls = self._expected.tls
+        pins = (tls.fingerprint,) if tls.fingerprint is not None else tls.pins
+        try:
+            if tls.authorities is not None:
+                return NOTHING
+            if pins:  # a key that was given needs no file
+                return (
+                    Known(tuple(KnownServer(pin, 0) for pin in pins), given=True)
+                    if presented in pins
+                    else (self._record.findSuccessors(pins))
+                )
             return self._record.find()
         except KnownServersError as e:
             raise ServerNotTrusted(str(e)) from e

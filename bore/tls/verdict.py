@@ -73,11 +73,6 @@ class Expected:
         """The host as certificates have it; empty for an IP address."""
         return "" if isLiteral(self.host) else asciiName(self.host.removesuffix("."))
 
-    @property
-    def dependsOnKnown(self) -> bool:
-        """Whether what is known of the server matters: the user has given neither a fingerprint nor authorities."""
-        return self.tls.fingerprint is None and self.tls.authorities is None
-
 
 @dataclass(frozen=True, slots=True)
 class Presented:
@@ -161,7 +156,7 @@ def judge(presented: Presented, expected: Expected, known: Known) -> Verdict:
     known of the server decides. A new server needs a certificate for its name by one of the system's authorities; one
     that no such authority has signed is trusted on first use.
 
-    :param known: counts only if :attr:`Expected.dependsOnKnown`.
+    :param known: does not count if there are authorities, or a fingerprint that it does not come from.
     :raises ServerNotTrusted: when it is not the server that the user means; :class:`ServerKeyChanged` when its key is
         not the one that is known or given; :class:`CertificateNotCurrent` when only dates are wrong.
     """
@@ -197,7 +192,7 @@ def _decide(presented: Presented, expected: Expected, known: Known) -> tuple[str
     """Why the server is trusted, and the entry for the file of known servers if it is new."""
     tls = expected.tls
     if tls.fingerprint is not None:
-        if presented.key != tls.fingerprint:
+        if presented.key != tls.fingerprint and not (known.given and presented.key in known.keys):
             raise ServerKeyChanged(
                 f"the server's key is {presented.key}, and --tls-fingerprint requires {tls.fingerprint}: "
                 "someone may be intercepting the connection, or the server has a new key"
@@ -216,10 +211,9 @@ def _decide(presented: Presented, expected: Expected, known: Known) -> tuple[str
 
 def _compare(presented: Presented, expected: Expected, known: Known) -> str:
     """Compare what the server presents with what is known of it, and return why it is trusted."""
-    keys = [server.key for server in known.servers]
-    if presented.key in keys:
-        return "known"
-    if AUTHORITY not in keys or presented.isUnsigned:
+    if presented.key in known.keys:
+        return "as the line for joining it says" if known.given else "known"
+    if AUTHORITY not in known.keys or presented.isUnsigned:
         raise keyChanged(expected, known, presented.key)
     _checkSigned(presented, expected)
     return "signed by a trusted authority"

@@ -128,10 +128,6 @@ class TableTests(SynchronousTestCase):
         known = {known for _, known in TABLE}
         self.assertEqual(set(TABLE), set(itertools.product(given, known)))
 
-    def test_whatIsKnownCountsOnlyWhereTheUserHasGivenNothing(self) -> None:
-        for given, counts in (("nothing", True), ("this fingerprint", False), ("ca", False)):
-            self.assertEqual(expecting(given, STRANGER).dependsOnKnown, counts)
-
 
 class ErrorTests(SynchronousTestCase):
     """The texts of errors."""
