@@ -117,8 +117,8 @@ class ControlProtocol(Protocol):
 
     def connectionMade(self) -> None:
         link, sock = self._link, self.transport.getHandle()
-        secret = link.settings.secret
-        proof = clientProof(secret, channelBinding(sock))
+        secret, user = link.settings.secret, link.settings.user
+        proof = clientProof(secret, channelBinding(sock), user)
         self._inflow = Inflow(link.turns, self.transport, self._read)
         self._wire = ControlSession(link.firstPort, proof)
         prepareControl(sock)  # silence is found out by SILENCE_TIMEOUT; this is for what is dead while streams go on
@@ -127,7 +127,7 @@ class ControlProtocol(Protocol):
         except OSError as e:  # it was reset in the meantime
             self.end(peerError(sock, e))
             return
-        connections = DataConnections(link.reactor, link.dialer(host, port, self._strayed), secret)
+        connections = DataConnections(link.reactor, link.dialer(host, port, self._strayed), secret, user)
         self._session = session = Session(link.reactor, link.visitors, connections, link.server, host, self._wire.asks)
         self.transport.registerProducer(self, True)
         self.transport.write(self._wire.greeting())

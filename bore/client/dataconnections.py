@@ -34,13 +34,15 @@ class DataConnections:
 
     :param server: dials the server.
     :param secret: the secret that is shared with the server, or None.
+    :param user: the user whose secret it is; empty: it is a shared one.
     :ivar carriers: the sockets on which visitors of the session are served.
     """
 
-    def __init__(self, reactor: IReactor, server: Dialer, secret: Secret | None) -> None:
+    def __init__(self, reactor: IReactor, server: Dialer, secret: Secret | None, user: str = "") -> None:
         self._reactor = reactor
         self._server = server
         self._secret = secret
+        self._user = user
         self.carriers: dict[UUID, socket.socket] = {}
 
     @property
@@ -76,8 +78,8 @@ class DataConnections:
     ) -> Stream | Deferred[Stream]:
         if reached is not None:
             reached()
-        secret = self._secret
-        session = DataSession(request, None if secret is None else clientProof(secret, channelBinding(sock)))
+        proof = None if self._secret is None else clientProof(self._secret, channelBinding(sock), self._user)
+        session = DataSession(request, proof)
         data = session.greeting()
         if not data:
             return _Proving(self._reactor, sock, session).done

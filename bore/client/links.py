@@ -122,8 +122,9 @@ class Links:
 
     def _begin(self, tunnels: Iterable[Tunnel]) -> ServerLink:
         """Open tunnels in a link of their own."""
-        servers = Servers(self._reactor, self._settings.servers, self._trusts)
-        link = ServerLink(self._reactor, self._settings, servers, self._visitors, tunnels, self._makePolicy, self)
+        settings = self._settings
+        servers = Servers(self._reactor, settings.servers, self._trusts, settings.user)
+        link = ServerLink(self._reactor, settings, servers, self._visitors, tunnels, self._makePolicy, self)
         self._links.update(dict.fromkeys(tunnels, link))
         link.start()
         return link

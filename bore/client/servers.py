@@ -49,20 +49,21 @@ class Server:
     A server, and what a link knows of it.
 
     :param trusts: judges servers inside TLS; None: TLS is not used.
+    :param user: the user to be there; empty: none.
 
     :ivar address: where it is.
-    :ivar name: the same, as events name it.
+    :ivar name: the same, as events name it, with the user.
     :ivar met: whether an attempt was made already.
     :ivar challengeLate: whether its challenge has come too late once.
     """
 
-    def __init__(self, reactor: IReactor, address: ServerAddress, trusts: Trusts | None) -> None:
+    def __init__(self, reactor: IReactor, address: ServerAddress, trusts: Trusts | None, user: str) -> None:
         self._reactor = reactor
         self._trusts = trusts
         self._verdict: Verdict | None = None
         self._plain = TcpDialer(reactor, *address)
         self.address = address
-        self.name = str(address)
+        self.name = address.nameFor(user)
         self.met = False
         self.challengeLate = False
 
@@ -126,10 +127,13 @@ class Servers:
     The servers of a link, one of which is the current one. As an endpoint, it connects to that one.
 
     :param trusts: judges servers inside TLS; None: TLS is not used.
+    :param user: the user to be there; empty: none.
     """
 
-    def __init__(self, reactor: IReactor, addresses: Sequence[ServerAddress], trusts: Trusts | None) -> None:
-        self._all = [Server(reactor, address, trusts) for address in addresses]
+    def __init__(
+        self, reactor: IReactor, addresses: Sequence[ServerAddress], trusts: Trusts | None, user: str = ""
+    ) -> None:
+        self._all = [Server(reactor, address, trusts, user) for address in addresses]
         self._dropped: dict[Server, bool] = {}
         self._current = 0
 

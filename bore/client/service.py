@@ -186,4 +186,5 @@ class ClientService(Service):
         folder = self._settings.stateFolder
         if folder is None:
             return NoMemory()
-        return SpreadMemory(StateFile(folder, str(server), str(spec.target), self._sink, spec.ownName), self._saves)
+        name = server.nameFor(self._settings.user)
+        return SpreadMemory(StateFile(folder, name, str(spec.target), self._sink, spec.ownName), self._saves)

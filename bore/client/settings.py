@@ -27,6 +27,10 @@ class ServerAddress(NamedTuple):
     def __str__(self) -> str:
         return hostPort(self.host, self.port)
 
+    def nameFor(self, user: str) -> str:
+        """Return the server as events name it, and files about it: with the user, if there is one."""
+        return f"{user}@{self}" if user else str(self)
+
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
@@ -61,7 +65,3 @@ class ClientSettings:
     descriptors: int = 0
     portableRelay: bool = False
     user: str = ""
-
-    def nameOf(self, server: ServerAddress) -> str:
-        """Return a server as events, and files about it, name it: with the user."""
-        return f"{self.user}@{server}" if self.user else str(server)
