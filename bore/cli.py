@@ -21,6 +21,9 @@ A self-hosted TCP tunnel.
 commands:
   local    Show local services to the world through a server
   up       Show the local services in a settings file
+  join     Join a server by a line from its operator
+  servers  List the servers that were joined
+  leave    Forget a server that was joined
   server   Run the server, which listens on public ports on behalf of clients
   check    Print all mistakes in a settings file
   secret   Print a new random secret, or write it to a file
@@ -31,7 +34,7 @@ commands:
 'bore --version' prints the version.
 """
 
-_COMMANDS: Final = "commands: local, up, server, check, secret, user, demo"
+_COMMANDS: Final = "commands: local, up, join, servers, leave, server, check, secret, user, demo"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             print(f"txbore {__version__}")  # noqa: T201
             return exits.OK
-        case ["local" | "up" | "server" | "check" | "secret" | "user" | "demo" as name, *rest]:
+        case [name, *rest] if name in _RUNNERS:
             return _command(name, rest)
         case []:
             return _fail("bore", f"no command given; {_COMMANDS} (see 'bore --help')", exits.USAGE)
@@ -64,18 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _command(name: str, arguments: Sequence[str]) -> int:
     from bore.commandline import BadFile, UsageError
 
-    runners: dict[str, Callable[[str, Sequence[str]], int]] = {
-        "local": _client,
-        "up": _client,
-        "server": _server,
-        "check": _check,
-        "secret": _secret,
-        "user": _user,
-        "demo": _demo,
-    }
     program = f"bore {name}"
     try:
-        return runners[name](program, arguments)
+        return _RUNNERS[name](program, arguments)
     except KeyboardInterrupt:
         return exits.OK  # stopped on request, before the reactor ran
     except BadFile as e:
@@ -190,6 +184,52 @@ def _user(program: str, arguments: Sequence[str]) -> int:
     return exits.OK
 
 
+def _join(program: str, arguments: Sequence[str]) -> int:
+    from bore.options.joincommands import joinCommand
+
+    command = joinCommand(program).parse(arguments)
+    from bore.joinprogram import readInvitation
+
+    invitation = command.invitation or readInvitation()
+    if command.check:
+        from twisted.internet import reactor as untyped
+
+        from bore.joinprogram import check
+        from bore.logs.settings import LogSettings
+
+        code, text = check(_begin(untyped, LogSettings(level="warn")), command.settings(invitation))
+        if code != exits.OK:
+            return _fail(program, text, code)
+        print(text)  # noqa: T201
+    try:
+        command.joined.add(invitation)
+    except OSError as e:
+        return _fail(program, f"cannot write {command.joined.path}: {e.strerror}", exits.FAILURE)
+    print(f"joined {invitation}: 'bore local PORT' now shows a local port there")  # noqa: T201
+    return exits.OK
+
+
+def _servers(program: str, arguments: Sequence[str]) -> int:
+    from bore.joinprogram import listed
+    from bore.options.joincommands import serversCommand
+
+    for line in listed(serversCommand(program).parse(arguments)):
+        print(line)  # noqa: T201
+    return exits.OK
+
+
+def _leave(program: str, arguments: Sequence[str]) -> int:
+    from bore.joinprogram import leave
+    from bore.options.joincommands import leaveCommand
+
+    command = leaveCommand(program).parse(arguments)
+    try:
+        print(leave(command))  # noqa: T201
+    except OSError as e:
+        return _fail(program, f"cannot write {command.joined.path}: {e.strerror}", exits.FAILURE)
+    return exits.OK
+
+
 def _demo(program: str, arguments: Sequence[str]) -> int:
     from twisted.internet import reactor as untyped
 
@@ -250,3 +290,18 @@ def _fail(program: str, text: str, code: int) -> int:
 
     print(f"{program}: {printable(text)}", file=sys.stderr)  # noqa: T201
     return code
+
+
+#: What runs each command.
+_RUNNERS: Final[dict[str, Callable[[str, Sequence[str]], int]]] = {
+    "local": _client,
+    "up": _client,
+    "join": _join,
+    "servers": _servers,
+    "leave": _leave,
+    "server": _server,
+    "check": _check,
+    "secret": _secret,
+    "user": _user,
+    "demo": _demo,
+}

@@ -52,7 +52,7 @@ class Membership(NamedTuple):
     pins: tuple[str, ...]
 
 
-def _server(text: str) -> ServerWord:
+def parseServer(text: str) -> ServerWord:
     """Parse a server."""
     if text.lower().startswith(INVITATION):
         from bore.options.invitation import parseInvitation
@@ -74,7 +74,7 @@ TO: Final = repeated(
     "-t --to",
     "Server: HOST, HOST:PORT, or with TLS tls://HOST or tls://HOST:PORT; NAME@HOST if it was joined with 'bore join', "
     "or the line for that. If repeated, the client moves to the next server when it loses one",
-    _server,
+    parseServer,
     "HOST",
     environment="BORE_SERVER",
     shown="the server that was joined last",

@@ -1,0 +1,96 @@
+"""Asks a server who it takes us for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+
+from bore.client.reasons import ExtensionNeeded
+from bore.client.servers import Server, Trusts
+from bore.client.settings import ClientSettings
+from bore.events import Sink
+from bore.streams.encryption import channelBinding
+from bore.streams.reactor import IReactor
+from bore.streams.transport import IStreamTransport
+from bore.wire.clientsession import ControlSession
+from bore.wire.errors import WireError
+from bore.wire.proof import clientProof
+from bore.wire.sessionevents import SendData, ServerProven, SessionOpened, TunnelOpened
+
+#: How long the server has to answer, in seconds.
+_TIMEOUT: Final = 15.0
+
+
+def askServer(reactor: IReactor, settings: ClientSettings, sink: Sink) -> Deferred[SessionOpened]:
+    """
+    Connect once, prove who we are, and leave again.
+
+    :param settings: with one server, a user and TLS.
+    :returns: what the server has agreed to; fails with OSError, ServerNotTrusted or WireError.
+    """
+    assert settings.tls is not None
+    server = Server(reactor, settings.servers[0], Trusts(settings.tls, True, sink), settings.user)
+    question = _Question(settings, server.proven)
+    asking = server.connect(_OneProtocol(question)).addCallback(lambda _: question.answer)
+    return asking.addTimeout(_TIMEOUT, reactor)
+
+
+class _OneProtocol(Factory):
+    noisy = False
+
+    def __init__(self, protocol: Protocol) -> None:
+        self._protocol = protocol
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
+        return self._protocol
+
+
+class _Question(Protocol):
+    """
+    The connection.
+
+    :param proven: called when the server has proved that it knows the secret.
+    :ivar answer: what the server has agreed to.
+    """
+
+    transport: IStreamTransport
+
+    def __init__(self, settings: ClientSettings, proven: Callable[[], None]) -> None:
+        self._settings = settings
+        self._proven = proven
+        self.answer: Deferred[SessionOpened] = Deferred(lambda _: self.transport.abortConnection())
+
+    def connectionMade(self) -> None:
+        proof = clientProof(self._settings.secret, channelBinding(self.transport.getHandle()), self._settings.user)
+        self._wire = ControlSession(0, proof)
+        self.transport.write(self._wire.greeting())
+
+    def dataReceived(self, data: bytes) -> None:
+        try:
+            for event in self._wire.feed(data):
+                match event:
+                    case SendData(answer):
+                        self.transport.write(answer)
+                    case ServerProven():
+                        self._proven()
+                    case SessionOpened():
+                        self._end(event)
+                        return
+                    case TunnelOpened():
+                        raise ExtensionNeeded("a user", "know users")
+        except (WireError, ExtensionNeeded) as e:
+            self._end(Failure(e))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if not self.answer.called:
+            self.answer.errback(reason)
+
+    def _end(self, result: SessionOpened | Failure) -> None:
+        self.transport.write(self._wire.goodbye())
+        self.transport.loseConnection()
+        self.answer.callback(result)
