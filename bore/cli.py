@@ -158,75 +158,20 @@ def _secret(program: str, arguments: Sequence[str]) -> int:
     return exits.OK
 
 
-def _user(program: str, arguments: Sequence[str]) -> int:
-    from bore.commandline import UsageError
-    from bore.options.usercommands import ACTIONS, USAGE_TEXT, userCommand
+def _people(program: str, arguments: Sequence[str]) -> int:
+    from bore.people import Failed, run
 
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(USAGE_TEXT, end="")  # noqa: T201
-        return exits.OK if arguments else exits.USAGE
-    line = userCommand(arguments[0])
-    if line is None:
-        raise UsageError(f"unknown command {arguments[0]!r}; commands: {ACTIONS}")
-    command = line.parse(arguments[1:])
-    from bore.userprogram import CannotDo, run
-
-    try:
-        printed = run(command)
-    except CannotDo as e:
-        return _fail(program, str(e), exits.FAILURE)
-    for text in printed.before:
-        print(text, file=sys.stderr)  # noqa: T201
-    for text in printed.lines:
-        print(text, flush=True)  # noqa: T201
-    for text in printed.after:
-        print(text, file=sys.stderr)  # noqa: T201
-    return exits.OK
-
-
-def _join(program: str, arguments: Sequence[str]) -> int:
-    from bore.options.joincommands import joinCommand
-
-    command = joinCommand(program).parse(arguments)
-    from bore.joinprogram import readInvitation
-
-    invitation = command.invitation or readInvitation()
-    if command.check:
+    def begin() -> IProgramReactor:
         from twisted.internet import reactor as untyped
 
-        from bore.joinprogram import check
         from bore.logs.settings import LogSettings
 
-        code, text = check(_begin(untyped, LogSettings(level="warn")), command.settings(invitation))
-        if code != exits.OK:
-            return _fail(program, text, code)
-        print(text)  # noqa: T201
+        return _begin(untyped, LogSettings(level="warn"))
+
     try:
-        command.joined.add(invitation)
-    except OSError as e:
-        return _fail(program, f"cannot write {command.joined.path}: {e.strerror}", exits.FAILURE)
-    print(f"joined {invitation}: 'bore local PORT' now shows a local port there")  # noqa: T201
-    return exits.OK
-
-
-def _servers(program: str, arguments: Sequence[str]) -> int:
-    from bore.joinprogram import listed
-    from bore.options.joincommands import serversCommand
-
-    for line in listed(serversCommand(program).parse(arguments)):
-        print(line)  # noqa: T201
-    return exits.OK
-
-
-def _leave(program: str, arguments: Sequence[str]) -> int:
-    from bore.joinprogram import leave
-    from bore.options.joincommands import leaveCommand
-
-    command = leaveCommand(program).parse(arguments)
-    try:
-        print(leave(command))  # noqa: T201
-    except OSError as e:
-        return _fail(program, f"cannot write {command.joined.path}: {e.strerror}", exits.FAILURE)
+        run(program, arguments, begin)
+    except Failed as e:
+        return _fail(program, str(e), e.code)
     return exits.OK
 
 
@@ -296,12 +241,12 @@ def _fail(program: str, text: str, code: int) -> int:
 _RUNNERS: Final[dict[str, Callable[[str, Sequence[str]], int]]] = {
     "local": _client,
     "up": _client,
-    "join": _join,
-    "servers": _servers,
-    "leave": _leave,
+    "join": _people,
+    "servers": _people,
+    "leave": _people,
     "server": _server,
     "check": _check,
     "secret": _secret,
-    "user": _user,
+    "user": _people,
     "demo": _demo,
 }

@@ -1,0 +1,115 @@
+"""The commands about users: ``bore user`` at the server, and ``bore join``, ``servers`` and ``leave`` of its users."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from bore import exits
+from bore.commandline import UsageError
+
+if TYPE_CHECKING:
+    from bore.options.joined import Joined
+    from bore.startup import IProgramReactor
+
+
+class Failed(Exception):
+    """
+    A command has failed.
+
+    :ivar code: the exit code.
+    """
+
+    def __init__(self, text: str, code: int = exits.FAILURE) -> None:
+        Exception.__init__(self, text)
+        self.code = code
+
+
+def run(program: str, arguments: Sequence[str], begin: Callable[[], IProgramReactor]) -> None:
+    """
+    Run a command.
+
+    :param program: the program and the command, as the user writes them.
+    :param begin: prepares the process, and begins to log.
+    :raises bore.commandline.UsageError: if the command line, or a file, is invalid.
+    :raises Failed: if the command fails.
+    """
+    match program.rpartition(" ")[2]:
+        case "user":
+            _user(arguments)
+        case "join":
+            _join(program, arguments, begin)
+        case "servers":
+            _servers(program, arguments)
+        case _:
+            _leave(program, arguments)
+
+
+def _user(arguments: Sequence[str]) -> None:
+    from bore.options.usercommands import ACTIONS, USAGE_TEXT, userCommand
+
+    if not arguments:
+        raise UsageError(f"no command given; commands: {ACTIONS}")
+    if arguments[0] in ("-h", "--help", "help"):
+        _print([USAGE_TEXT.rstrip()])
+        return
+    line = userCommand(arguments[0])
+    if line is None:
+        raise UsageError(f"unknown command {arguments[0]!r}; commands: {ACTIONS}")
+    command = line.parse(arguments[1:])
+    from bore.userprogram import CannotDo
+    from bore.userprogram import run as runUser
+
+    try:
+        printed = runUser(command)
+    except CannotDo as e:
+        raise Failed(str(e)) from None
+    _print(printed.before, error=True)
+    _print(printed.lines)
+    _print(printed.after, error=True)
+
+
+def _join(program: str, arguments: Sequence[str], begin: Callable[[], IProgramReactor]) -> None:
+    from bore.options.joincommands import joinCommand
+
+    command = joinCommand(program).parse(arguments)
+    from bore.joinprogram import check, readInvitation
+
+    invitation = command.invitation or readInvitation()
+    if command.check:
+        code, text = check(begin(), command.settings(invitation))
+        if code != exits.OK:
+            raise Failed(text, code)
+        _print([text])
+    _changing(command.joined, lambda: command.joined.add(invitation))
+    _print([f"joined {invitation}: 'bore local PORT' now shows a local port there"])
+
+
+def _servers(program: str, arguments: Sequence[str]) -> None:
+    from bore.joinprogram import listed
+    from bore.options.joincommands import serversCommand
+
+    _print(listed(serversCommand(program).parse(arguments)))
+
+
+def _leave(program: str, arguments: Sequence[str]) -> None:
+    from bore.joinprogram import leave
+    from bore.options.joincommands import leaveCommand
+
+    command = leaveCommand(program).parse(arguments)
+    left: list[str] = []
+    _changing(command.joined, lambda: left.append(leave(command)))
+    _print(left)
+
+
+def _changing(joined: Joined, change: Callable[[], None]) -> None:
+    try:
+        change()
+    except OSError as e:
+        raise Failed(f"cannot write {joined.path}: {e.strerror}") from e
+
+
+def _print(lines: Sequence[str], error: bool = False) -> None:
+    for line in lines:
+        print(line, file=sys.stderr if error else sys.stdout, flush=True)
