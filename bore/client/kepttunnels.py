@@ -14,7 +14,7 @@ from bore.client.reasons import describe
 from bore.client.retry import Failed, RetryPolicy
 from bore.client.servers import Servers
 from bore.client.tunnel import Tunnel
-from bore.client.verdicts import FINAL, verdictOn
+from bore.client.verdicts import FINAL, isLimit, verdictOn
 from bore.events import Sink
 from bore.events.client import AddressChanged, PortGivenUp, ServerLost, Stage, TunnelUp, Verdict
 from bore.streams.reactor import IReactor
@@ -271,6 +271,8 @@ class KeptTunnels:
         if up:
             kept.policy.lost(why, keepsPort=False, servers=1)
         verdict = verdictOn(why, first=False, wasUp=True, known=server.known)
+        if isLimit(why):
+            verdict = Verdict.LATER  # the other tunnels of the session are in the way, mostly
         failed = Failed(why, verdict, f"{stage.value} {server.name}: {describe(why)}", up)
         follows = kept.policy.next(failed, servers=0 if verdict in FINAL else 1)
         if isinstance(follows, Exception):

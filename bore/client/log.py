@@ -13,9 +13,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger, LogLevel
 
 from bore import events
+from bore.client.losslog import LossLog
 from bore.events import Event, Sink, fieldsOf
 from bore.events import client as facts
-from bore.events.client import StateTrouble, TurnedAway, Verdict
+from bore.events.client import StateTrouble, TurnedAway
 from bore.timing.bursts import Burst, Overflow
 from bore.wire.secret import SHORT_SECRET
 
@@ -38,7 +39,6 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
         LogLevel.warn,
         "what {server} has shown cannot be written down ({error}): give --tls-fingerprint {key}",
     ),
-    facts.TunnelGivenUp: (LogLevel.error, "{why}: this tunnel is given up"),
     facts.PortGivenUp: (LogLevel.warn, "{why}: the public port cannot be had back, any other will do"),
     facts.AddressChanged: (LogLevel.warn, "the public address changed from {had} to {public}"),
     facts.CheckFailed: (LogLevel.warn, "check {count} of {of}: {why}"),
@@ -69,25 +69,7 @@ BURSTS: Final[dict[type[Event], tuple[LogLevel, str]]] = {
 }
 
 #: Events without a line: another event of the same moment has one, or the log does not need it.
-SILENT: Final = frozenset(
-    (
-        facts.GaveUp,  # the program prints the reason as it ends
-        facts.VisitorServed,
-    )
-)
-
-#: The level of the line that a server was lost, and what follows behind its reason.
-_LOST: Final = {
-    Verdict.RETRY: (LogLevel.warn, ""),
-    Verdict.LATER: (LogLevel.warn, ""),
-    Verdict.CLOCK: (LogLevel.error, ""),
-    Verdict.UNPROVEN: (
-        LogLevel.error,
-        "; nothing proves that this is the right server, so the client goes on trying",
-    ),
-    Verdict.DROP: (LogLevel.error, "; it is not tried again before there was a tunnel at another server"),
-    Verdict.DROP_FOR_GOOD: (LogLevel.error, "; it is not tried again"),
-}
+SILENT: Final = frozenset((facts.VisitorServed,))
 
 _STATE_FILE: Final = {
     StateTrouble.IGNORED: "{path} is ignored: {reason}",
@@ -115,6 +97,7 @@ class ClientLog:
         self._clock = clock
         self._log = Logger("bore.client")
         self._bursts: dict[type[Event], Burst] = {}
+        self._losses = LossLog(clock)
         self._overflows: dict[tuple[str, str], Overflow] = {}
         self._ignoring = self._stopped = False
 
@@ -141,10 +124,11 @@ class ClientLog:
                 if not self._ignoring:  # once for each connection
                     self._ignoring = True
                     self._log.warn("the server sent {text}: ignored, and so are others like it", **fieldsOf(event))
-            case facts.ServerLost(verdict=verdict, tunnel=tunnel):
-                level, ending = _LOST[verdict]
-                self._log.emit(level, _named("{what} {server}: {why}" + ending, tunnel), **fieldsOf(event))
-                self._log.info(_named("next attempt in {delay:.1f} s", tunnel), delay=event.delay, tunnel=tunnel)
+            case facts.ServerLost() | facts.TunnelGivenUp():
+                if not self._stopped:
+                    self._losses.happened(event)
+            case facts.GaveUp():
+                self._losses.flush()  # the program prints the reason as it ends
             case facts.TunnelUp(new=new):
                 self._log.info("listening at {public} -> {local}", announce=new, **fieldsOf(event))
             case facts.StateFileFailed(trouble=trouble):
@@ -186,6 +170,7 @@ class ClientLog:
 
     def _stop(self) -> None:
         """Log the sums that were not logged yet; visitors that come or fail from now on have no line and no timer."""
+        self._losses.flush()
         self._stopped = True
         for overflow in self._overflows.values():
             overflow.end()

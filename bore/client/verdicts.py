@@ -19,6 +19,8 @@ from bore.wire.errors import (
     PortInUse,
     PortNotAllowed,
     Refusal,
+    TooManyInSession,
+    TooManyTunnelsFromSource,
 )
 
 #: Only the user can help, as far as this server is concerned.
@@ -52,6 +54,11 @@ def verdictOn(why: BaseException | None, first: bool, wasUp: bool, known: bool) 
         case Refusal() if not why.retry:
             return Verdict.LATER
     return Verdict.RETRY
+
+
+def isLimit(why: BaseException | None) -> bool:
+    """Whether a server gives no further tunnel to this client, while it has others."""
+    return isinstance(why, TooManyTunnelsFromSource | TooManyInSession)
 
 
 def concernsPort(why: Refusal) -> bool:

@@ -8,6 +8,7 @@ from bore.client.control import ControlProtocol
 from bore.client.target import Target
 from bore.client.tunnelspec import TunnelSpec
 from bore.wire.extension import Extended, Opened
+from bore.wire.messages import Heartbeat
 from tests.client.case import ControlCase
 from tests.fakes import FakeTransport
 
@@ -41,3 +42,9 @@ class ManyCase(ControlCase):
     def asked(self, transport: FakeTransport) -> list[bytes]:
         """The frames that were sent."""
         return transport.takeWritten().split(b"\0")[:-1]
+
+    def live(self, protocol: ControlProtocol, seconds: int) -> None:
+        """The server sends heartbeats."""
+        for _ in range(seconds):
+            self.reactor.advance(1)
+            self.receive(protocol, Heartbeat())

@@ -209,6 +209,7 @@ class LineTests(LogCase):
         for event, lines in LINES:
             self.log = ClientLog(self.clock)
             self.log(event)
+            self.clock.advance(1)
             self.assertEqual(self.takeLines(), lines, event)
             self.log(Stopped())
 

@@ -8,7 +8,6 @@ from uuid import uuid4
 
 from twisted.internet.error import ConnectionLost
 
-from bore.client.control import ControlProtocol
 from bore.client.reasons import CheckFailed
 from bore.client.state import NoMemory, Remembered
 from bore.client.target import Target
@@ -17,7 +16,6 @@ from bore.client.tunnelspec import TunnelSpec
 from bore.streams.reactor import IReactor
 from bore.wire.errors import PortForbidden, PortNotAllowed, TakenOver
 from bore.wire.extension import Close, Closed, Extended, Goodbye, Open, Opened, Refused, Visitor, encode, markedHello
-from bore.wire.messages import Heartbeat
 from tests.client.case import tunnelOf
 from tests.client.manycase import IN_USE, TOKENS, ManyCase
 from tests.client.test_publicport import FakeMemory
@@ -133,6 +131,16 @@ class RefusedTests(ManyCase):
             str(spec.explain(PortNotAllowed.outside(9001, 20000, 20999))), expected.format("tunnel.b.port")
         )
 
+    def test_oneBeyondALimitOfTheServerIsAskedForAsLateAsMayBe(self) -> None:
+        protocol, transport = self.begin()
+        limit = Refused("too-many-tunnels-from-address", "too many tunnels from your address", True, 2)
+        self.hear(protocol, Opened(1, 20000, None, 60), limit, Opened(3, 20002, None, 60))
+        transport.takeWritten()
+        self.live(protocol, 31)
+        self.assertNotIn(b"Open", transport.takeWritten())
+        self.live(protocol, 33)
+        self.assertIn(encode(Open(4, 9001)), transport.takeWritten())
+
     def test_aSessionWithoutATunnelEndsAndTheNextAttemptIsForAll(self) -> None:
         self.make("a.example", "b.example")
         protocol, transport = self.begin()
@@ -141,8 +149,9 @@ class RefusedTests(ManyCase):
             self.hear(protocol, Refused(*IN_USE, number))
         self.assertTrue(transport.aborted)
         self.lose(protocol)
-        self.assertEqual(self.logged[-2], "c: no tunnel from a.example:7835: server error: port already in use")
         self.delayToNextAttempt()
+        self.reactor.advance(1)
+        self.assertEqual(self.logged[-2], "c: no tunnel from a.example:7835: server error: port already in use")
         self.assertEqual(self.servers.current.address.host, "b.example")
         protocol, transport = self.connect()
         transport.takeWritten()
@@ -182,12 +191,6 @@ class RefusedTests(ManyCase):
             self.live(protocol, 2)
             self.assertIn(encode(Open(again, 9001, TOKENS[1])), transport.takeWritten())
             self.hear(protocol, Opened(again, 9001, TOKENS[1], 60))
-
-    def live(self, protocol: ControlProtocol, seconds: int) -> None:
-        """The server sends heartbeats."""
-        for _ in range(seconds):
-            self.reactor.advance(1)
-            self.receive(protocol, Heartbeat())
 
 
 class ChangeTests(ManyCase):

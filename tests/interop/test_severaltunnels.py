@@ -164,3 +164,9 @@ class RefusedTests(SeveralCase):
         client = self.launch(host, str(self.echo), str(self.shout), "--secret", "it is another secret")
         self.assertEqual(client.wait(), 77, client.transcript())
         self.assertEqual(client.err[-1], "bore local: server error: invalid secret")
+
+    def test_aWrongSecretHasOneLineForAllTunnelsAtAnOriginalServerToo(self) -> None:
+        host = self.server("original", *_SECRET)
+        client = self.launch(host, str(self.echo), str(self.shout), "--secret", "it is another secret")
+        self.assertEqual(client.wait(), 77, client.transcript())
+        self.assertEqual(len([line for line in client.err if "invalid secret" in line]), 2, client.transcript())
