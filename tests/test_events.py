@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import enum
 import inspect
+import sys
 from dataclasses import FrozenInstanceError, fields, is_dataclass
 from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 import bore.events
-from bore.events import Event, Sink, VisitorEvent, client, server
+from bore.client import log as clientLog
+from bore.events import Event, Sink, Stopped, VisitorEvent, client, server
 from bore.logs import observers
+from bore.server import log as serverLog
 from bore.wire.publicaddress import UnixPath
 from bore.wire.values import value
 
@@ -118,3 +122,27 @@ class SinkTests(SynchronousTestCase):
         sink.emit(Thing(2))
         self.assertEqual(some, [Thing(2)])
         self.assertEqual(all, [Detail(), Thing(2)])
+
+    def test_oneThatRaisesBreaksNeitherThePathNorTheOthersAndIsReportedOnce(self) -> None:
+        def broken(event: Event) -> None:
+            raise ValueError("no room")
+
+        def alsoBroken(event: Event) -> None:
+            raise OSError
+
+        reports, got = list[object](), list[Event]()
+        sink = Sink(lambda subscriber, event: reports.append((subscriber, event, sys.exc_info()[0])))
+        for each in (broken, got.append, alsoBroken):
+            sink.subscribe(each, visitors=True)
+        for event in (Thing(1), Detail(), Thing(2)):
+            sink.emit(event)
+        self.assertEqual(got, [Thing(1), Detail(), Thing(2)])
+        self.assertEqual(reports, [(broken, Thing(1), ValueError), (alsoBroken, Thing(1), OSError)])
+
+    def test_bothLogsReportItWithItsTraceback(self) -> None:
+        for logged in (clientLog.logged, serverLog.logged):
+            sink = logged(Clock())
+            sink.subscribe(lambda event: 1 // 0)
+            for _ in range(3):
+                sink.emit(Stopped())
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)

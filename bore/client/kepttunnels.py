@@ -4,25 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
+from typing import Final
 from typing import Protocol as Interface
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall
 
+from bore.client.kepttunnel import KeptTunnel, lostEvent
+from bore.client.leftovers import Leftovers
 from bore.client.publicport import PublicPort, publicText
-from bore.client.reasons import describe
+from bore.client.reasons import ServerSilent, describe
 from bore.client.retry import Failed, RetryPolicy
 from bore.client.servers import Servers
 from bore.client.tunnel import Tunnel
 from bore.client.verdicts import FINAL, isLimit, verdictOn
 from bore.events import Sink
-from bore.events.client import AddressChanged, PortGivenUp, ServerLost, Stage, TunnelUp, Verdict
+from bore.events.client import AddressChanged, PortGivenUp, Stage, TunnelUp, Verdict
 from bore.streams.reactor import IReactor
-from bore.wire.addressrules import AddressRules
+from bore.timing.deadlines import Deadlines
+from bore.wire.addressrules import NO_RULES, AddressRules
 from bore.wire.clientsession import UNUSED_PORT
 from bore.wire.errors import Refusal, ServerLeft
+from bore.wire.limits import MAX_TUNNELS
 from bore.wire.publicaddress import PublicAddress
 from bore.wire.sessionevents import BASE_TUNNEL
+
+#: A server answers the request for a tunnel within this time, in seconds; ours needs less than three.
+ANSWER_TIMEOUT: Final = 30.0
 
 
 class Control(Interface):
@@ -34,33 +41,8 @@ class Control(Interface):
     def close(self, number: int) -> None:
         """Give a tunnel back."""
 
-
-class KeptTunnel:
-    """
-    A tunnel, as its link sees it.
-
-    :param policy: decides when the tunnel is asked for again while the session goes on.
-    :ivar number: its number in the current session, from the request until the tunnel is closed; 0: it has none.
-    :ivar up: whether it is open in the current session.
-    :ivar address: the public address at which it was up last; empty: it was never up.
-    :ivar retrying: asks for it again.
-    """
-
-    def __init__(self, tunnel: Tunnel, policy: RetryPolicy) -> None:
-        self.tunnel = tunnel
-        self.policy = policy
-        self.number = 0
-        self.up = False
-        self.address = ""
-        self.retrying: IDelayedCall | None = None
-
-    def reset(self) -> None:
-        """It is in no session, and nothing waits to ask for it."""
-        self.number = 0
-        self.up = False
-        if self.retrying is not None and self.retrying.active():
-            self.retrying.cancel()
-        self.retrying = None
+    def end(self, why: Exception) -> None:
+        """Cut the connection, for this reason."""
 
 
 class KeptTunnels:
@@ -74,6 +56,7 @@ class KeptTunnels:
     :param policies: makes what decides when a tunnel is asked for again.
     :param end: ends the session for this reason, which concerns this tunnel: there is no other one in it.
     :param gaveUp: called when no further attempt is made to open a tunnel.
+    :param leftovers: the tunnels that have to be given back in the next session.
     :ivar first: the tunnel that the Hello was for: a server of the base protocol opens no other one.
     """
 
@@ -86,6 +69,7 @@ class KeptTunnels:
         policies: Callable[[], RetryPolicy],
         end: Callable[[KeptTunnel, Exception], None],
         gaveUp: Callable[[Tunnel, Exception], None],
+        leftovers: Leftovers,
     ) -> None:
         self._reactor = reactor
         self._servers = servers
@@ -98,7 +82,9 @@ class KeptTunnels:
         self._control: Control | None = None
         self._numbers = count(BASE_TUNNEL)
         self._inSession: dict[int, KeptTunnel] = {}
-        self._closing: dict[int, Deferred[None]] = {}
+        self._closing: dict[int, tuple[Deferred[None], Tunnel]] = {}
+        self._leftovers = leftovers
+        self._unanswered: Deadlines[int, KeptTunnel] = Deadlines(reactor, ANSWER_TIMEOUT, self._notAnswered)
         self.first: KeptTunnel | None = None
 
     def __len__(self) -> int:
@@ -143,6 +129,7 @@ class KeptTunnels:
 
     def add(self, tunnel: Tunnel) -> None:
         """Keep one more tunnel open."""
+        self._leftovers.discard(tunnel)
         kept = self._kept[tunnel] = KeptTunnel(tunnel, self._policies())
         if self._control is not None:
             self._ask(kept)
@@ -158,7 +145,10 @@ class KeptTunnels:
         kept.reset()
         if number:
             del self._inSession[number]
-        return self._close(number) if number and self._kept else succeed(None)
+            self._unanswered.take(number)
+        elif self._control is None:
+            self._leftovers.add(tunnel)
+        return self._close(number, tunnel) if number and self._kept else succeed(None)
 
     def takeAll(self) -> list[Tunnel]:
         """Let go of all tunnels, none of which is open."""
@@ -175,6 +165,10 @@ class KeptTunnels:
     def begin(self, control: Control) -> None:
         """A session has begun in which any number of tunnels can be open: ask for them."""
         self._control = control
+        for port, token in self._leftovers.take(self._servers.current.address):
+            number = next(self._numbers)
+            control.open(number, port, token, NO_RULES)
+            control.close(number)
         for kept in list(self._kept.values()):
             self._ask(kept)
 
@@ -183,13 +177,20 @@ class KeptTunnels:
         kept.number = BASE_TUNNEL
         self._inSession[BASE_TUNNEL] = kept
 
-    def ended(self) -> None:
-        """The session has ended."""
+    def ended(self, lost: bool) -> None:
+        """
+        The session has ended.
+
+        :param lost: whether it was not ended on purpose, so that the server may not have read what we sent last.
+        """
         self._control = None
         self._numbers = count(BASE_TUNNEL)
         self._inSession.clear()
+        self._unanswered.takeAll()
         closing, self._closing = self._closing, {}
-        for closed in closing.values():
+        for closed, tunnel in closing.values():
+            if lost and tunnel not in self._kept:
+                self._leftovers.add(tunnel)
             closed.callback(None)
         self.reset()
 
@@ -206,6 +207,7 @@ class KeptTunnels:
         """A tunnel is up."""
         kept = self._inSession[number]
         kept.up = True
+        self._unanswered.take(number)
         kept.policy.opened()
         self.portOf(kept).opened(address, resume)
         tunnel, had = kept.tunnel, kept.address
@@ -218,8 +220,9 @@ class KeptTunnels:
 
     def closed(self, number: int, why: Exception | None) -> None:
         """A tunnel is refused, or closed; None: on our request."""
+        self._unanswered.take(number)
         if number in self._closing:
-            self._closing.pop(number).callback(None)
+            self._closing.pop(number)[0].callback(None)
         elif number in self._inSession:
             self._lost(self._inSession[number], why or ServerLeft("it has closed the tunnel"))
 
@@ -231,11 +234,8 @@ class KeptTunnels:
     def checkFailed(self, number: int, why: Exception) -> None:
         """Visitors of a tunnel do not come through: open it again."""
         kept = self._inSession.get(number)
-        if kept is None:
-            return  # it was the last one, and the session ends
-        if len(self._inSession) > 1:
-            self._close(number)
-        self._lost(kept, why)
+        if kept is not None:  # else it was the last one, and the session ends
+            self._openAgain(kept, why)
 
     def _ask(self, kept: KeptTunnel) -> None:
         """Ask for a tunnel in the current session."""
@@ -245,13 +245,26 @@ class KeptTunnels:
         self._inSession[kept.number] = kept
         port = self.portOf(kept)
         port.recall()  # unless it was here when the attempt to connect began, nothing is known of it yet
+        self._unanswered.add(kept.number, kept)
         self._control.open(kept.number, port.wanted, port.token, kept.tunnel.spec.rules)
 
-    def _close(self, number: int) -> Deferred[None]:
+    def _notAnswered(self, number: int, kept: KeptTunnel) -> None:
+        """The server has not answered the request for a tunnel in time. A later answer crosses our Close."""
+        self._openAgain(kept, ServerSilent(f"it has not answered the request for {ANSWER_TIMEOUT:.0f} s"))
+
+    def _openAgain(self, kept: KeptTunnel, why: Exception) -> None:
+        """Close a tunnel, and open it again later."""
+        if len(self._inSession) > 1:
+            self._close(kept.number, kept.tunnel)
+        self._lost(kept, why)
+
+    def _close(self, number: int, tunnel: Tunnel) -> Deferred[None]:
         assert self._control is not None
         closed: Deferred[None] = Deferred()
-        self._closing[number] = closed
+        self._closing[number] = closed, tunnel
         self._control.close(number)
+        if len(self._closing) > 2 * MAX_TUNNELS:
+            self._control.end(ServerSilent("it answers no requests"))
         return closed
 
     def _lost(self, kept: KeptTunnel, why: Exception) -> None:
@@ -261,6 +274,7 @@ class KeptTunnels:
             self._end(kept, why)
             return
         del self._inSession[kept.number]
+        self._unanswered.take(kept.number)
         up = kept.up
         kept.reset()
         if isinstance(why, Refusal) and self.portOf(kept).refused(why) and not up and self._reconnect:
@@ -281,16 +295,3 @@ class KeptTunnels:
             return
         self._sink.emit(lostEvent(server.name, stage, why, verdict, follows.delay, kept))
         kept.retrying = self._reactor.callLater(follows.delay, self._ask, kept)
-
-
-def lostEvent(
-    server: str, stage: Stage, why: BaseException | None, verdict: Verdict, delay: float, kept: KeptTunnel | None
-) -> ServerLost:
-    """
-    Return the event that a server, or one of its tunnels, was lost.
-
-    :param kept: the only tunnel that it concerns, if it concerns one.
-    """
-    code = why.code if isinstance(why, Refusal) else ""
-    label = "" if kept is None else kept.tunnel.label
-    return ServerLost(server, stage, describe(why), code, verdict, delay, label)

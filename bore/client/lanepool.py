@@ -244,7 +244,7 @@ class LanePool:
         if isinstance(opening, Deferred):
             self._opening.add(opening)
             opening.addBoth(self._tried, opening)
-            opening.addCallbacks(self._adopt, self._failed).addCallback(lambda _: self._fill())
+            opening.addCallbacks(self._adopt, self._failed).addCallback(lambda _: self._fill()).addErrback(self._broken)
         else:
             self._adopt(opening)
 
@@ -271,6 +271,9 @@ class LanePool:
         self._sink.emit(LaneFailed(self._server, describe(reason.value)))
         self._credit += 1
         self._pauses.fail()
+
+    def _broken(self, reason: Failure) -> None:
+        self._log.failure("a lane could not be used", reason)
 
     def _shrinkingFailed(self, reason: Failure) -> None:
         self._log.failure("lanes that are not needed stay open from now on", reason)

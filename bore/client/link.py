@@ -10,7 +10,9 @@ from twisted.internet.error import NotConnectingError
 from twisted.internet.interfaces import IDelayedCall
 
 from bore.client.control import ControlProtocol
-from bore.client.kepttunnels import KeptTunnel, KeptTunnels, lostEvent
+from bore.client.kepttunnel import KeptTunnel, lostEvent
+from bore.client.kepttunnels import KeptTunnels
+from bore.client.leftovers import Leftovers
 from bore.client.reasons import describe
 from bore.client.reconnecting import ControlFactory
 from bore.client.retry import RETURN, Failed, RetryPolicy
@@ -31,6 +33,8 @@ from bore.wire.publicaddress import PublicAddress
 
 class LinkOwner(Interface):
     """What has links, as each of them sees it."""
+
+    leftovers: Leftovers
 
     def foundBase(self, link: ServerLink, others: list[Tunnel]) -> None:
         """The server of a link is of the base protocol: all its tunnels but one need links of their own."""
@@ -76,7 +80,7 @@ class ServerLink:
         self._policy = policies()
         self._owner = owner
         self.tunnels = KeptTunnels(
-            reactor, servers, visitors.sink, settings.reconnect, policies, self._endFor, owner.gaveUp
+            reactor, servers, visitors.sink, settings.reconnect, policies, self._endFor, owner.gaveUp, owner.leftovers
         )
         for tunnel in tunnels:
             self.tunnels.add(tunnel)
@@ -221,7 +225,7 @@ class ServerLink:
         if ofPort and not self.stopped and first is not None and first in self.tunnels:  # it has refused the Hello's
             self._owner.foundBase(self, self.tunnels.takeOthers(first))
         self._control = None
-        self.tunnels.ended()
+        self.tunnels.ended(lost=not self.stopped)
         if self._left is not None:
             self._left.callback(None)
         concerned, self._concerned = self._concerned, None

@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from twisted.internet.defer import Deferred, TimeoutError, gatherResults
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from bore.client.leftovers import Leftovers
 from bore.client.link import ServerLink
 from bore.client.retry import RetryPolicy
 from bore.client.servers import Servers, Trusts
@@ -27,7 +30,10 @@ class Links:
 
     :param visitors: serves the visitors of all tunnels.
     :param gaveUp: called with a tunnel and the reason when no further attempt is made to open it.
+    :ivar leftovers: the tunnels that have to be given back in the next session.
     """
+
+    _log: Final = Logger()
 
     def __init__(
         self,
@@ -44,6 +50,7 @@ class Links:
             None if settings.tls is None else Trusts(settings.tls, settings.secret is not None, visitors.sink)
         )
         self._random = random.Random()
+        self.leftovers = Leftovers()
         self._links: dict[Tunnel, ServerLink] = {}
         self._shared: ServerLink | None = None  # the one that further tunnels belong to
         self._isBase = False
@@ -53,7 +60,7 @@ class Links:
     def open(self, tunnels: Iterable[Tunnel]) -> None:
         """Open tunnels, when those that are being closed are: they may have had the same ports."""
         self._waiting.update(dict.fromkeys(tunnels))
-        gatherResults(list(self._closing)).addCallback(lambda _: self._start())
+        gatherResults(list(self._closing)).addCallback(lambda _: self._start()).addErrback(self._failed)
 
     def canServe(self, tunnel: Tunnel, spec: TunnelSpec) -> bool:
         """Return whether a tunnel can stay open when it is changed to this."""
@@ -105,7 +112,10 @@ class Links:
         closed.addTimeout(_FAREWELL_TIMEOUT, self._reactor)
         closed.addErrback(lambda reason: reason.trap(TimeoutError))
         self._closing.add(closed)
-        closed.addCallback(lambda _: self._closing.discard(closed))
+        closed.addCallback(lambda _: self._closing.discard(closed)).addErrback(self._failed)
+
+    def _failed(self, reason: Failure) -> None:
+        self._log.failure("tunnels could not be opened", reason)
 
     def _start(self) -> None:
         """Open the tunnels that are still wanted."""

@@ -14,7 +14,7 @@ from twisted.logger import Logger, LogLevel
 
 from bore import events
 from bore.client.losslog import LossLog
-from bore.events import Event, Sink, fieldsOf
+from bore.events import Event, Sink, Subscriber, fieldsOf
 from bore.events import client as facts
 from bore.events.client import StateTrouble, TurnedAway
 from bore.timing.bursts import Burst, Overflow
@@ -114,6 +114,11 @@ class ClientLog:
         elif kind not in SILENT:
             self._write(event)
 
+    def failed(self, subscriber: Subscriber, event: Event) -> None:
+        """Log that a subscriber has raised an exception: see :class:`~bore.events.Sink`."""
+        text = "{subscriber} has failed at {event}; further faults of it are not logged"
+        self._log.failure(text, subscriber=subscriber, event=event)
+
     def _write(self, event: Event) -> None:
         """Log an event whose line depends on its fields, or on earlier events."""
         match event:
@@ -187,6 +192,7 @@ def logged(clock: IReactorTime, visitors: bool = False) -> Sink:
 
     :param visitors: whether single visitors are logged, at level debug.
     """
-    sink = Sink()
-    sink.subscribe(ClientLog(clock), visitors)
+    log = ClientLog(clock)
+    sink = Sink(log.failed)
+    sink.subscribe(log, visitors)
     return sink

@@ -38,6 +38,7 @@ class PublicPort:
     :param reserved: the addresses that the user wants for any tunnel of the client: one that the server chose before,
         or that the user no longer wants here, is not requested again if it is among these. It may change.
     :ivar asked: the address that the user wants.
+    :ivar had: the address that we had last; 0: none.
     :ivar resume: the token of the tunnel that we had, or None.
     """
 
@@ -48,7 +49,7 @@ class PublicPort:
         self.asked = asked
         self._memory = memory
         self._reserved = reserved
-        self._had: PublicAddress = ANY_PORT
+        self.had: PublicAddress = ANY_PORT
         self._loaded = False
         self._refusedSince: float | None = None
         self.resume: str | None = None
@@ -56,8 +57,8 @@ class PublicPort:
     @property
     def wanted(self) -> PublicAddress:
         """The address to request now; 0: any port."""
-        mayReturn = satisfies(self._had, self.asked) and self._had not in self._reserved
-        return self.asked or (self._had if mayReturn else ANY_PORT)
+        mayReturn = satisfies(self.had, self.asked) and self.had not in self._reserved
+        return self.asked or (self.had if mayReturn else ANY_PORT)
 
     @property
     def token(self) -> str | None:
@@ -67,7 +68,7 @@ class PublicPort:
         One for an address that the user wants for another tunnel is not used with a request for any port: the server
         would give us that one. Its lease ends by itself.
         """
-        return None if not self.asked and self._had in self._reserved else self.resume
+        return None if not self.asked and self.had in self._reserved else self.resume
 
     def recall(self) -> None:
         """Read what is remembered, unless that was read already, or there was a tunnel."""
@@ -76,15 +77,15 @@ class PublicPort:
         tunnel = self._memory.load()
         if tunnel is not None:
             self._loaded = True
-            self._had = tunnel.address
+            self.had = tunnel.address
             self.resume = tunnel.resume  # it frees the port that we had, even if another one is requested
 
     def move(self, memory: Memory) -> None:
         """The address belongs to another local service from now on, and is remembered in another place."""
         self._memory.forget()
         self._memory = memory
-        if self._had:
-            memory.save(Remembered(self._had, self.resume))
+        if self.had:
+            memory.save(Remembered(self.had, self.resume))
 
     def close(self) -> None:
         """Let another client use what remembers the address."""
@@ -93,7 +94,7 @@ class PublicPort:
     def opened(self, address: PublicAddress, resume: str | None) -> None:
         """The tunnel is up at this address."""
         self._loaded = True
-        self._had = address
+        self.had = address
         self.resume = resume
         self._refusedSince = None
         self._memory.save(Remembered(address, resume))
@@ -123,7 +124,7 @@ class PublicPort:
                 pass
             case _:
                 return False
-        self._had = ANY_PORT
+        self.had = ANY_PORT
         self.resume = None
         self._refusedSince = None
         return True

@@ -9,6 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bore.client.check import Check
@@ -40,6 +41,8 @@ class Session:
     :param host: its IP address.
     :param asks: whether a tunnel was asked for, and is not known to be up yet.
     """
+
+    _log: Final = Logger()
 
     def __init__(
         self,
@@ -143,6 +146,7 @@ class Session:
             visitors.reaching.add(local)
             local.addBoth(self._reached, local)
             local.addCallbacks(self._join, self._refuse, callbackArgs=arguments, errbackArgs=arguments)
+            local.addErrback(self._broken)
         else:
             self._join(local, lane, at, visitor)
 
@@ -177,6 +181,9 @@ class Session:
         # A lane that was limited cannot have another visitor, who might be one of another tunnel.
         last = at.tunnel.spec.bandwidth > 0
         self._carrier.joinWithLane(Stream(local), lane, left, header=at.header(visitor.source), last=last)
+
+    def _broken(self, reason: Failure) -> None:
+        self._log.failure("a visitor could not be served", reason)
 
     def _refuse(self, reason: Failure, lane: LaneHandle, at: OpenTunnel, visitor: Visitor) -> None:
         if reason.check(CancelledError):

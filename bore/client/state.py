@@ -49,8 +49,12 @@ class Memory(Protocol):
     def load(self) -> Remembered | None:
         """Return what was saved last; None if there is nothing."""
 
-    def save(self, tunnel: Remembered) -> None:
-        """Remember this instead."""
+    def save(self, tunnel: Remembered, lasting: bool = True) -> None:
+        """
+        Remember this instead.
+
+        :param lasting: whether to wait until it would survive a power failure.
+        """
 
     def forget(self) -> None:
         """Remember nothing, unless another client uses the memory."""
@@ -66,7 +70,7 @@ class NoMemory:
         """Nothing."""
         return None
 
-    def save(self, tunnel: Remembered) -> None:
+    def save(self, tunnel: Remembered, lasting: bool = True) -> None:
         """Forget it."""
 
     def forget(self) -> None:
@@ -118,14 +122,14 @@ class StateFile:
             self._failed(StateTrouble.IGNORED, e)
         return self._saved
 
-    def save(self, tunnel: Remembered) -> None:
+    def save(self, tunnel: Remembered, lasting: bool = True) -> None:
         """Replace the file, as a whole or not at all."""
         if tunnel == self._saved or not self._take():
             return
         self._wasRead = True
         name, value = fieldOf(tunnel.address)
         try:
-            self._write(json.dumps({**self._names, name: value, "resume": tunnel.resume}) + "\n")
+            self._write(json.dumps({**self._names, name: value, "resume": tunnel.resume}) + "\n", lasting)
         except OSError as e:
             if self._writable:
                 self._failed(StateTrouble.UNWRITABLE, e)
@@ -222,8 +226,8 @@ class StateFile:
                         return Remembered(UnixPath(path), resume)
         raise ValueError("it is damaged, or of another server or service")
 
-    def _write(self, text: str) -> None:
-        with wholeFile(self._path.parent, text.encode()) as name:
+    def _write(self, text: str, lasting: bool) -> None:
+        with wholeFile(self._path.parent, text.encode(), lasting) as name:
             os.replace(name, self._path)
 
 

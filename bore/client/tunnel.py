@@ -33,6 +33,7 @@ class Tunnel:
     :ivar address: its public address, where it was up last; 0: it was never up.
     :ivar visitors: the number of visitors that are served, or on their way.
     :ivar unreachable: whether the local service could not be reached for the last visitor.
+    :ivar ports: its public ports at the servers where it was requested.
     :ivar witness: called for each visitor that has come through to this client.
     """
 
@@ -48,7 +49,7 @@ class Tunnel:
         self._memory = memory
         self._sink = sink
         self._reserved = reserved
-        self._ports: dict[ServerAddress, PublicPort] = {}
+        self.ports: dict[ServerAddress, PublicPort] = {}
         self._opened: Outcome[PublicAddress] = Outcome()
         self._gaveUp: Outcome[None] = Outcome()
         self.spec = spec
@@ -63,10 +64,10 @@ class Tunnel:
 
     def publicPort(self, server: ServerAddress) -> PublicPort:
         """The tunnel's public port at a server."""
-        if server not in self._ports:
+        if server not in self.ports:
             memory = self._memory(self.spec, server)
-            self._ports[server] = PublicPort(self._reactor, self.spec.public, memory, self._reserved)
-        return self._ports[server]
+            self.ports[server] = PublicPort(self._reactor, self.spec.public, memory, self._reserved)
+        return self.ports[server]
 
     def change(self, spec: TunnelSpec) -> None:
         """
@@ -82,7 +83,7 @@ class Tunnel:
             self.name = str(spec.target)
             self.local = spec.target.dialer(self._reactor)
             self.unreachable = False
-        for server, port in self._ports.items():
+        for server, port in self.ports.items():
             port.asked = spec.public
             if moved:
                 port.move(self._memory(spec, server))
@@ -122,7 +123,7 @@ class Tunnel:
         self._opened = Outcome()
         if self._gaveUp.settled:
             self._gaveUp = Outcome()
-        for port in self._ports.values():
+        for port in self.ports.values():
             port.close()
 
     def renew(self) -> None:

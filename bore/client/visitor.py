@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import socket
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bore.client.opentunnel import OpenTunnel
@@ -48,6 +49,8 @@ class ArrivingVisitor:
     :param welcome: whether there is room for it; else it is accepted only to be closed.
     """
 
+    _log: Final = Logger()
+
     __slots__ = (
         "_accepting",
         "_at",
@@ -79,7 +82,7 @@ class ArrivingVisitor:
         """Make both connections."""
         local = None if self._refusal else self._owner.patience.dial(self._at.tunnel.local)
         if isinstance(local, Deferred):
-            self._reaching = local.addCallbacks(self._localReached, self._localFailed)
+            self._reaching = local.addCallbacks(self._localReached, self._localFailed).addErrback(self._broken)
         else:
             self._local = local
         self._accept()
@@ -116,9 +119,12 @@ class ArrivingVisitor:
         connections, patience = self._at.connections, self._owner.patience
         server = connections.open(Accept(self._id), patience, self._serverReached)
         if isinstance(server, Deferred):
-            self._accepting = server.addCallbacks(self._accepted, self._acceptFailed)
+            self._accepting = server.addCallbacks(self._accepted, self._acceptFailed).addErrback(self._broken)
         else:
             self._accepted(server)
+
+    def _broken(self, reason: Failure) -> None:
+        self._log.failure("the visitor {id} could not be served", reason, id=self._id)
 
     def _serverReached(self) -> None:
         self._reached = True

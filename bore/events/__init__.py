@@ -11,6 +11,7 @@ in bytes. Faults of the program itself are not events: they are logged with thei
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, TypeAlias, cast
@@ -46,20 +47,28 @@ def fieldsOf(event: Event) -> dict[str, object]:
 Subscriber: TypeAlias = Callable[[Event], object]
 
 
+def _printFault(subscriber: Subscriber, event: Event) -> None:
+    sys.excepthook(*sys.exc_info())
+
+
 class Sink:
     """
     Passes each event to all subscribers, in the order in which they subscribed.
 
-    Subscribers are called while the event happens, so they must not block, raise, or call back into what emitted it.
+    Subscribers are called while the event happens, so they must not block, or call back into what emitted it.
 
+    :param failed: called with a subscriber that has raised an exception, and the event, while the exception is handled:
+        once for each subscriber.
     :ivar visitors: whether a subscriber wants the :class:`VisitorEvent` s. Check it before making one.
     """
 
-    __slots__ = ("_details", "_subscribers", "visitors")
+    __slots__ = ("_details", "_failed", "_faulty", "_subscribers", "visitors")
 
-    def __init__(self) -> None:
+    def __init__(self, failed: Callable[[Subscriber, Event], object] = _printFault) -> None:
+        self._failed = failed
         self._subscribers: list[Subscriber] = []
         self._details: list[Subscriber] = []
+        self._faulty: list[Subscriber] = []
         self.visitors = False
 
     def subscribe(self, subscriber: Subscriber, visitors: bool = False) -> None:
@@ -74,9 +83,18 @@ class Sink:
             self.visitors = True
 
     def emit(self, event: Event) -> None:
-        """Pass an event on."""
+        """Pass an event on. A subscriber that raises keeps it neither from the others nor from going on."""
         for subscriber in self._details if isinstance(event, VisitorEvent) else self._subscribers:
-            subscriber(event)
+            try:
+                subscriber(event)
+            except Exception:
+                self._raised(subscriber, event)
+
+    def _raised(self, subscriber: Subscriber, event: Event) -> None:
+        """A subscriber has raised an exception, which is being handled: report the first one of each."""
+        if subscriber not in self._faulty:
+            self._faulty.append(subscriber)
+            self._failed(subscriber, event)
 
 
 class VisitorEnd(Enum):

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger, LogLevel
 
 from bore import events
-from bore.events import Event, Sink, fieldsOf
+from bore.events import Event, Sink, Subscriber, fieldsOf
 from bore.events import server as facts
 from bore.events.server import Admission, Limit, Loss, TunnelEnd, TurnedAway
 from bore.server.refusallog import RefusalLog
@@ -154,6 +154,11 @@ class ServerLog:
         elif type(event) not in SILENT:
             self._write(event)
 
+    def failed(self, subscriber: Subscriber, event: Event) -> None:
+        """Log that a subscriber has raised an exception: see :class:`~bore.events.Sink`."""
+        text = "{subscriber} has failed at {event}; further faults of it are not logged"
+        self._log.failure(text, subscriber=subscriber, event=event)
+
     def _write(self, event: Event) -> None:
         """Log an event of a tunnel or a visitor whose line depends on its fields, or on earlier events."""
         match event:
@@ -292,6 +297,7 @@ def logged(clock: IReactorTime, visitors: bool = False) -> Sink:
 
     :param visitors: whether single visitors are logged, at level debug.
     """
-    sink = Sink()
-    sink.subscribe(ServerLog(clock), visitors)
+    log = ServerLog(clock)
+    sink = Sink(log.failed)
+    sink.subscribe(log, visitors)
     return sink

@@ -27,12 +27,12 @@ _NO_LINKS: Final = frozenset((errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EO
 
 
 @contextlib.contextmanager
-def wholeFile(folder: Path, content: bytes) -> Iterator[str]:
+def wholeFile(folder: Path, content: bytes, lasting: bool = True) -> Iterator[str]:
     """
-    Make a temporary file, with mode 0600, whose content is on the disk. The caller moves or links it to its place; it
-    is removed otherwise.
+    Make a temporary file, with mode 0600. The caller moves or links it to its place; it is removed otherwise.
 
     :param folder: the directory of its place.
+    :param lasting: whether to wait until its content is on the disk. If not, it may be empty after a power failure.
     :returns: its name.
     :raises OSError: when it cannot be written.
     """
@@ -41,7 +41,8 @@ def wholeFile(folder: Path, content: bytes) -> Iterator[str]:
         with open(descriptor, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(descriptor)
+            if lasting:
+                os.fsync(descriptor)
         yield name
     finally:
         with contextlib.suppress(OSError):

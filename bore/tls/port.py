@@ -10,6 +10,7 @@ from weakref import WeakSet
 
 from OpenSSL import SSL
 from twisted.internet.interfaces import IReadDescriptor
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -124,6 +125,8 @@ class TlsPort:
 class _NewConnection:
     """A connection before or in its handshake."""
 
+    _log: Final = Logger()
+
     def __init__(self, port: TlsPort, sock: socket.socket, address: SocketAddress) -> None:
         self._port = port
         self._socket = sock
@@ -172,7 +175,7 @@ class _NewConnection:
         self._context = self._port.certificate.context
         encrypted = TlsSocket(self._socket, self._context, None)
         self._handshake = Handshake(self._port.reactor, encrypted, FIRST_MESSAGE_TIMEOUT)
-        self._handshake.done.addCallbacks(self._handshakeDone, self._handshakeFailed)
+        self._handshake.done.addCallbacks(self._handshakeDone, self._handshakeFailed).addErrback(self._broken)
 
     def connectionLost(self, reason: Failure) -> None:
         """The poll has reported an error of the socket, or the reactor stops."""
@@ -223,6 +226,9 @@ class _NewConnection:
             sock.close()
             return
         self._port.passOn(sock, self._address)
+
+    def _broken(self, reason: Failure) -> None:
+        self._log.failure("the connection of {peer} failed behind its handshake", reason, peer=self._peer)
 
     def _handshakeFailed(self, reason: Failure) -> None:
         self._port.unclassified.take(self)

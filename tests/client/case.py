@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.control import ControlProtocol
+from bore.client.leftovers import Leftovers
 from bore.client.link import ServerLink
 from bore.client.log import ClientLog
 from bore.client.opentunnel import OpenTunnel
@@ -41,8 +42,9 @@ from tests.fakes import FakeReactor, FakeTransport, captureLog
 
 def loggingSink(reactor: FakeReactor, visitors: bool = False) -> Sink:
     """A sink whose events are logged."""
-    sink = Sink()
-    sink.subscribe(ClientLog(reactor), visitors=visitors)
+    log = ClientLog(reactor)
+    sink = Sink(log.failed)
+    sink.subscribe(log, visitors=visitors)
     return sink
 
 
@@ -145,6 +147,7 @@ class FakeOwner:
     def __init__(self) -> None:
         self.handedOver: list[Tunnel] = []
         self.extended = 0
+        self.leftovers = Leftovers()
 
     def foundBase(self, link: ServerLink, others: list[Tunnel]) -> None:
         self.handedOver += others

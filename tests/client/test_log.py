@@ -1,4 +1,5 @@
 """The log of a client."""
+# Longer than 300 lines: it has a line for each event.
 
 from __future__ import annotations
 

@@ -31,8 +31,9 @@ class FakeMemory:
     def load(self) -> Remembered | None:
         return self.tunnel
 
-    def save(self, tunnel: Remembered) -> None:
+    def save(self, tunnel: Remembered, lasting: bool = True) -> None:
         self.tunnel = tunnel
+        self.lasting = lasting
 
     def forget(self) -> None:
         self.tunnel = None

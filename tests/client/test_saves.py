@@ -58,3 +58,24 @@ class SavesTests(SynchronousTestCase):
             self.clock.advance(0)
         self.assertEqual(self.saved(), [1, 1, 0])
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_thoseThatAreClosedAtOnceDoNotWaitForTheDiskAndHaveLittleTime(self) -> None:
+        class SlowMemory(FakeMemory):
+            def save(inner, tunnel: Remembered, lasting: bool = True) -> None:
+                super().save(tunnel, lasting)
+                self.clock.rightNow += 0.2
+
+        saves = Saves(self.clock)
+        files = [SlowMemory() for _ in range(10)]
+        memories = [SpreadMemory(file, saves) for file in files]
+        for _ in range(2):
+            for memory in memories:
+                memory.save(Remembered(1, None))
+            begin = self.clock.seconds()
+            for memory in memories[1:]:
+                memory.close()
+            self.assertLess(self.clock.seconds() - begin, 0.8)
+            self.assertEqual([file.lasting for file in files if file.tunnel is not None], [True, *[False] * 3])
+            self.turn()
+            for file in files:
+                file.forget()

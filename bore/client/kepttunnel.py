@@ -1,0 +1,52 @@
+"""A tunnel of a link, and the event that it was lost."""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IDelayedCall
+
+from bore.client.reasons import describe
+from bore.client.retry import RetryPolicy
+from bore.client.tunnel import Tunnel
+from bore.events.client import ServerLost, Stage, Verdict
+from bore.wire.errors import Refusal
+
+
+class KeptTunnel:
+    """
+    A tunnel, as its link sees it.
+
+    :param policy: decides when the tunnel is asked for again while the session goes on.
+    :ivar number: its number in the current session, from the request until the tunnel is closed; 0: it has none.
+    :ivar up: whether it is open in the current session.
+    :ivar address: the public address at which it was up last; empty: it was never up.
+    :ivar retrying: asks for it again.
+    """
+
+    def __init__(self, tunnel: Tunnel, policy: RetryPolicy) -> None:
+        self.tunnel = tunnel
+        self.policy = policy
+        self.number = 0
+        self.up = False
+        self.address = ""
+        self.retrying: IDelayedCall | None = None
+
+    def reset(self) -> None:
+        """It is in no session, and nothing waits to ask for it."""
+        self.number = 0
+        self.up = False
+        if self.retrying is not None and self.retrying.active():
+            self.retrying.cancel()
+        self.retrying = None
+
+
+def lostEvent(
+    server: str, stage: Stage, why: BaseException | None, verdict: Verdict, delay: float, kept: KeptTunnel | None
+) -> ServerLost:
+    """
+    Return the event that a server, or one of its tunnels, was lost.
+
+    :param kept: the only tunnel that it concerns, if it concerns one.
+    """
+    code = why.code if isinstance(why, Refusal) else ""
+    label = "" if kept is None else kept.tunnel.label
+    return ServerLost(server, stage, describe(why), code, verdict, delay, label)
