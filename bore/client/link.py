@@ -1,4 +1,5 @@
 """A link: a session with one of the servers, again and again."""
+# Longer than 300 lines: what ends a session, and what follows from each end, are read together.
 
 from __future__ import annotations
 
