@@ -18,6 +18,7 @@ from bore.events import server as facts
 from bore.events.server import Admission, Limit, Loss, TunnelEnd, TurnedAway
 from bore.server.refusallog import RefusalLog
 from bore.server.tunnellog import TunnelLog, at
+from bore.server.visitorlines import VisitorLines
 from bore.timing.bursts import Burst, Overflow
 from bore.wire.errors import CertificateRefused, PresumedGone, ProtocolViolation, Refusal, ShuttingDown
 from bore.wire.publicaddress import PublicAddress
@@ -98,37 +99,6 @@ _CLOSED: Final = {
 }
 
 
-class _VisitorLines:
-    """Logs what happens to the visitors of one tunnel as a whole."""
-
-    def __init__(self, clock: IReactorTime, log: Logger, address: PublicAddress) -> None:
-        self._clock = clock
-        self._log = log
-        self._address = address
-        self._overflows: dict[str, Overflow] = {}
-        self._heldBack = Burst(clock)
-
-    def lost(self, text: str, event: Event) -> None:
-        """Log visitors that are closed: a line for the first one of a burst, and one with their number at its end."""
-        overflow = self._overflows.get(text)
-        if overflow is None:
-            overflow = self._overflows[text] = Overflow(self._clock, at(self._address, text))
-        overflow.happened(**({} if overflow.ongoing else fieldsOf(event)))
-
-    def heldBack(self, event: facts.VisitorsHeldBack) -> None:
-        """Log that visitors are held back: a line for each burst of that."""
-        if event.count and self._heldBack.begins():
-            self._log.warn(
-                at(self._address, "{count} visitors wait for the client, more are not accepted yet"),
-                **fieldsOf(event),
-            )
-
-    def stop(self) -> None:
-        """Log the sums."""
-        for overflow in self._overflows.values():
-            overflow.end()
-
-
 class ServerLog:
     """
     Logs the events of a server.
@@ -142,7 +112,7 @@ class ServerLog:
         self._refusals = RefusalLog(clock)
         self._tunnels = TunnelLog(clock, self._log)
         self._limits: dict[Limit, Overflow] = {}
-        self._visitors: dict[PublicAddress, _VisitorLines] = {}
+        self._visitors: dict[PublicAddress, VisitorLines] = {}
         self._noDescriptors = Burst(clock)
         self._recovering: IDelayedCall | None = None
 
@@ -270,10 +240,10 @@ class ServerLog:
             overflow = self._limits[what] = Overflow(self._clock, _LIMITS[what])
         return overflow
 
-    def _of(self, address: PublicAddress) -> _VisitorLines:
+    def _of(self, address: PublicAddress) -> VisitorLines:
         lines = self._visitors.get(address)
         if lines is None:
-            lines = self._visitors[address] = _VisitorLines(self._clock, self._log, address)
+            lines = self._visitors[address] = VisitorLines(self._clock, self._log, address)
         return lines
 
     def _stop(self) -> None:
