@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final, Generic, Protocol, TypeVar, cast
 
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 
 from bore.commandline import UsageError
 from bore.events import RestartNeeded, SettingsKept, SettingsMistake, SettingsReloaded, Sink
 from bore.options.common import FileSettings
+from bore.watching import FileWatch
 
 #: How often the file is looked at, in seconds. It is read when it has been the same twice: its writer has finished.
 LOOK: Final = 2.0
@@ -53,30 +52,26 @@ class Reloading(MultiService, Generic[C]):
     ) -> None:
         MultiService.__init__(self)
         service.setServiceParent(self)
-        self._clock = clock
         self._sink = sink
         self._load = load
         self._apply = apply
         assert command.file is not None
         self._started = self._file = command.file
-        self._loaded = self._seen = _stampOf(self._file.path)
-        self._looking: IDelayedCall | None = None
+        self._watch = FileWatch(clock, self._file.path, LOOK, self.reload)
 
     def startService(self) -> None:
         """Start."""
         MultiService.startService(self)
-        self._lookLater()
+        self._follow()
 
     def stopService(self) -> Deferred[object]:
         """Stop."""
-        if self._looking is not None:
-            self._looking.cancel()
-            self._looking = None
+        self._watch.stop()
         return cast("Deferred[object]", MultiService.stopService(self))
 
     def reload(self) -> None:
         """Read the file again."""
-        self._loaded = self._seen = _stampOf(self._file.path)
+        self._watch.noted()
         try:
             command = self._load()
         except UsageError as e:
@@ -92,27 +87,11 @@ class Reloading(MultiService, Generic[C]):
         if fixed:
             self._sink.emit(RestartNeeded(", ".join(fixed)))
         self._file = new
-        if self._looking is None:
-            self._lookLater()
+        self._follow()
 
-    def _lookLater(self) -> None:
-        self._looking = self._clock.callLater(LOOK, self._look) if self.running and self._file.watch else None
-
-    def _look(self) -> None:
-        self._looking = None
-        seen, self._seen = self._seen, _stampOf(self._file.path)
-        try:
-            if self._seen == seen != self._loaded and seen is not None:
-                self.reload()
-        finally:  # whatever a file does to the program, the next one is read
-            if self._looking is None:
-                self._lookLater()
-
-
-def _stampOf(file: Path) -> tuple[int, ...] | None:
-    """Return what changes when a file is written or replaced; None if there is no file."""
-    try:
-        status = os.stat(file)
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    def _follow(self) -> None:
+        """Watch the file, if that is what it says."""
+        if self.running and self._file.watch:
+            self._watch.start()
+        else:
+            self._watch.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bore.options.server import ServerCommand
@@ -12,7 +13,9 @@ from bore.server.service import ServerService
 from bore.startup import IProgramReactor
 
 if TYPE_CHECKING:
+    from bore.events import Sink
     from bore.reloading import Reloading
+    from bore.usersreloading import UsersReloading
 
 
 def serverProgram(
@@ -20,15 +23,28 @@ def serverProgram(
     command: ServerCommand,
     load: Callable[[], ServerCommand],
     sockets: Sequence[socket.socket],
-) -> ServerService | Reloading[ServerCommand]:
+) -> ServerService | Reloading[ServerCommand] | UsersReloading:
     """
     Make the server.
 
     :param load: parses the command line again.
     :param sockets: listening sockets to serve as control ports.
+    :raises bore.commandline.BadFile: if the users file has mistakes.
     """
     sink = logged(reactor, command.log.visitors)
-    service = ServerService(reactor, command.settings, sockets, sink)
+    if command.users is not None:
+        return _withUsers(reactor, sink, command, command.users, load, sockets)
+    return _withFile(reactor, sink, command, load, ServerService(reactor, command.settings, sockets, sink))
+
+
+def _withFile(
+    reactor: IProgramReactor,
+    sink: Sink,
+    command: ServerCommand,
+    load: Callable[[], ServerCommand],
+    service: ServerService,
+) -> ServerService | Reloading[ServerCommand]:
+    """Have a server read its settings file again, if it has one."""
     if command.file is None:
         return service
     from bore.reloading import Reloading
@@ -38,3 +54,24 @@ def serverProgram(
         return ()
 
     return Reloading(reactor, sink, service, command, load, apply)
+
+
+def _withUsers(
+    reactor: IProgramReactor,
+    sink: Sink,
+    command: ServerCommand,
+    users: Path,
+    load: Callable[[], ServerCommand],
+    sockets: Sequence[socket.socket],
+) -> UsersReloading:
+    """Make a server with a users file."""
+    from bore.options.users import readUsers
+    from bore.server.userlist import UserList
+    from bore.usersreloading import UsersReloading
+
+    secret = command.settings.secret
+    secrets = () if secret is None else (secret,)
+    known = UserList(readUsers(users), secrets)
+    service = ServerService(reactor, command.settings, sockets, sink, known)
+    inner = _withFile(reactor, sink, command, load, service)
+    return UsersReloading(reactor, sink, inner, users, lambda found: known.apply(found, secrets), inner.reload)

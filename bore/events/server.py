@@ -32,6 +32,8 @@ class Admission(Enum):
     ANYONE = "anyone"
     CERTIFICATE = "anyone with a certificate"
     SECRET = "anyone with the secret"  # noqa: S105
+    USERS = "the users of the users file"
+    USERS_AND_SECRET = "the users of the users file, and anyone with the secret"  # noqa: S105
 
 
 @value

@@ -67,7 +67,11 @@ def check(command: CheckCommand) -> str:
     """
     server = _isServers(command.file) if command.server is None else command.server
     if server:
-        serverCommand("bore server").parse(["--config", str(command.file)])
+        users = serverCommand("bore server").parse(["--config", str(command.file)]).users
+        if users is not None:
+            from bore.options.users import readUsers
+
+            readUsers(users)
         return "a server's file"
     found = upCommand("bore up").parse([str(command.file)])
     count = len(found.tunnels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bore.commandline import Command, UsageError, Values
@@ -25,11 +26,13 @@ class ServerCommand:
     The result of parsing ``bore server``.
 
     :ivar file: its settings file; None: there is none.
+    :ivar users: its users file; None: there is none. It is not read here.
     """
 
     settings: ServerSettings
     log: LogSettings
     file: common.FileSettings | None = None
+    users: Path | None = None
 
 
 _DEFAULTS: Final = ServerSettings()
@@ -117,6 +120,16 @@ _CLIENT_AUTHORITIES: Final = option(
     isFile=True,
 )
 
+_USERS: Final = option(
+    "--users",
+    "Users file (TOML), not readable by other users; reloaded when it changes",
+    values.path,
+    "PATH",
+    None,
+    environment="BORE_USERS",
+    isFile=True,
+)
+
 #: The options with a key in the file.
 KEYS: Final[tuple[Option[object], ...]] = (
     _MIN_PORT,
@@ -138,6 +151,7 @@ KEYS: Final[tuple[Option[object], ...]] = (
     _CERTIFICATE,
     _KEY,
     _CLIENT_AUTHORITIES,
+    _USERS,
     *common.KEYS,
 )
 
@@ -179,13 +193,15 @@ def _build(found: Values) -> ServerCommand:
     path = found[common.CONFIG]
     if path is None:
         common.refuseWatch(found)
-        return ServerCommand(_settings(found), common.LOG.settings(found))
+        return ServerCommand(_settings(found), common.LOG.settings(found), None, found[_USERS])
     from bore.config.tables import readFile
 
     file = readFile(path, _vocabulary())
     found = found.withKeys(file.keys)
     settings = file.checked(partial(_settings, found))
-    return ServerCommand(settings, common.LOG.settings(found), common.fileSettings(found, path, KEYS, _LIVE))
+    return ServerCommand(
+        settings, common.LOG.settings(found), common.fileSettings(found, path, KEYS, _LIVE), found[_USERS]
+    )
 
 
 #: Keys that users may try, and what is right instead.
@@ -199,7 +215,7 @@ _REFUSED: Final = {
 def _vocabulary() -> Vocabulary:
     from bore.config.tables import Vocabulary
 
-    return Vocabulary(KEYS, private=(common.SECRET_FILE, _KEY), refused=_REFUSED)
+    return Vocabulary(KEYS, private=(common.SECRET_FILE, _KEY, _USERS), refused=_REFUSED)
 
 
 def _settings(found: Values) -> ServerSettings:
@@ -250,7 +266,7 @@ def _tls(found: Values) -> ServerTls | None:
             f"{found.name(_TLS_PORT)} {port} is the control port: give another port, or {found.name(_TLS)} instead"
         )
     clients = found[_CLIENT_AUTHORITIES]
-    if port is not None and clients is not None and common.secret(found) is None:
+    if port is not None and clients is not None and found[_USERS] is None and common.secret(found) is None:
         raise UsageError(
             f"{found.name(_CLIENT_AUTHORITIES)} with {found.name(_TLS_PORT)} needs a secret: without one, anyone could "
             f"open tunnels through the plain control port. Add a secret, or give {found.name(_TLS)} instead of "

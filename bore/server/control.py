@@ -21,7 +21,7 @@ from bore.server.sessions import Sessions
 from bore.server.settings import ServerSettings
 from bore.server.tunnel import Tunnel
 from bore.server.unclassified import UnclassifiedConnections
-from bore.server.users import Authenticator, User
+from bore.server.users import Authenticator, Login
 from bore.server.visitor import Visitor
 from bore.streams.reactor import IReactor
 from bore.streams.socketoptions import BASE_TIMEOUT, PEER_TIMEOUT, prepareControl
@@ -96,8 +96,9 @@ class ControlProtocol(Protocol):
         self._context = context
         self._peer = peer
         self._source = source
+        self._encrypted = bool(binding)
         self._wire = ServerSession(
-            context.authenticator.proof(binding, context.firstMessages.ownerOf), encrypted=bool(binding)
+            context.authenticator.proof(binding, context.firstMessages.ownerOf), encrypted=self._encrypted
         )
         self._inflow: Inflow[ServerEvent]
         self._counted = False
@@ -271,9 +272,13 @@ class ControlProtocol(Protocol):
                     context.unclassified.renew(self, self._source)  # each message has its own time
             case VisitorTaken() | LaneOffered():
                 context.unclassified.take(self)
-                context.firstMessages.hand(event, self._detach, self._user)
+                context.firstMessages.hand(event, self._detach, self._logIn().user)
             case SessionAsked():
-                session = self._begin()
+                try:
+                    session = self._begin()
+                except Refusal:
+                    self.transport.write(self._wire.agreed())  # the client understands nothing else before it
+                    raise
                 self.transport.write(self._wire.agreed(session.laneToken, context.settings.bounds.lanes))
                 context.unclassified.renew(self, self._source)
             case TunnelAsked(number, address, token, rules):
@@ -290,13 +295,22 @@ class ControlProtocol(Protocol):
                 self._leave(None)
 
     def _begin(self) -> Session:
-        self._session = self._context.sessions.begin(self, self._user, self._peer, self._source)
+        self._session = self._context.sessions.begin(self, self._logIn(), self._source)
         return self._session
 
-    @property
-    def _user(self) -> User:
-        """Who the client is, once its first message has come."""
-        return self._context.authenticator.user(self._wire.identity)
+    def _logIn(self) -> Login:
+        """
+        Find out who the client is, once its first message has come.
+
+        :raises Refusal: when the user may not connect.
+        """
+        authenticator, identity = self._context.authenticator, self._wire.identity
+        secret = None if identity is None else identity.secret
+        login = Login(authenticator.user(identity), self._peer, secret, self._encrypted)
+        objection = None if authenticator.permits is None else authenticator.permits.objection(login)
+        if objection is not None:
+            raise objection
+        return login
 
     def _tunnelGone(self) -> None:
         """

@@ -62,6 +62,8 @@ _ADMISSIONS: Final = {
     Admission.ANYONE: ", without a secret: anyone may open tunnels",
     Admission.CERTIFICATE: ", without a secret: anyone with a certificate may open tunnels",
     Admission.SECRET: ", with a secret",
+    Admission.USERS: ", for the users of its file",
+    Admission.USERS_AND_SECRET: ", for the users of its file, and with a secret",
 }
 
 #: What is logged when a limit is reached, once for a burst.

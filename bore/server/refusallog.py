@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.interfaces import IReactorTime
 
+from bore.streams.addresses import hostOf
 from bore.timing.tally import Tally
 from bore.wire.errors import InvalidSecret, ProtocolViolation, ProxyHeader, Refusal
 
@@ -23,7 +24,7 @@ class RefusalLog:
     def refused(self, network: str, peer: str, error: Refusal) -> None:
         """A client was sent why it is refused."""
         if isinstance(error, InvalidSecret):
-            address = peer.rpartition(":")[0].strip("[]")
+            address = hostOf(peer)
             self._wrongSecrets.happened(network, "wrong secret from {address}", True, address=address)
             return
         kind = (network, type(error), error.code)

@@ -63,6 +63,7 @@ class ServerService(Service):
             reactor, settings.halfOpenTimeout, settings.bounds.descriptors, portable=settings.portableRelay
         )
         self._asks = settings.secret is not None if authenticator is None else authenticator.asks
+        self._hasUsers = authenticator is not None and authenticator.permits is not None
         self._server = Server(reactor, self._sink, settings, self._relay, authenticator, registry)
         self._certificate: ServerCertificate | None = None
         self._listeners: list[Listener] = []
@@ -178,6 +179,8 @@ class ServerService(Service):
     @property
     def _admission(self) -> Admission:
         settings = self._settings
+        if self._hasUsers:
+            return Admission.USERS if settings.secret is None else Admission.USERS_AND_SECRET
         if self._asks:
             return Admission.SECRET
         if settings.tls is not None and settings.tls.clients is not None:

@@ -37,7 +37,7 @@ from bore.server.lanepool import LanePools
 from bore.server.settings import ServerSettings
 from bore.server.tunnel import Tunnel
 from bore.server.tunnels import Tunnels
-from bore.server.users import User
+from bore.server.users import Login, User
 from bore.server.visitor import Visitor
 from bore.streams.reactor import IReactor
 from bore.wire.addressrules import NO_RULES, AddressRules
@@ -101,6 +101,7 @@ class Session:
     """
     One client's session.
 
+    :ivar login: how the client has come in.
     :ivar user: who the client is.
     :ivar peer: the address of the client, as ``HOST:PORT``.
     :ivar source: the key of limits per source (:func:`bore.streams.addresses.sourceOf`).
@@ -110,20 +111,21 @@ class Session:
 
     _log = Logger()
 
-    def __init__(
-        self, context: SessionContext, connection: ControlConnection, user: User, peer: str, source: str
-    ) -> None:
+    def __init__(self, context: SessionContext, connection: ControlConnection, login: Login, source: str) -> None:
         self._context = context
         self._connection = connection
         self._claims: dict[int, Claim] = {}
         self._timers: dict[int, IDelayedCall] = {}  # of the claims that were not answered at once
-        self._lanes = context.pools.make(user, peer, self.nextVisitor, self._owns) if connection.extended else None
+        self._lanes = (
+            context.pools.make(login.user, login.peer, self.nextVisitor, self._owns) if connection.extended else None
+        )
         heartbeats = ExtendedHeartbeats if connection.extended else BaseHeartbeats
         self._heartbeats: ExtendedHeartbeats | BaseHeartbeats = heartbeats(context.rhythms, self)
         self._reported = False
         self.over = False
-        self.user = user
-        self.peer = peer
+        self.login = login
+        self.user: User = login.user
+        self.peer = login.peer
         self.source = source
         self.tunnels: dict[int, Tunnel] = {}
         self._turns: dict[int, None] = {}  # the tunnels that may have visitors that wait; the next to be served first

@@ -7,7 +7,7 @@ import socket
 from twisted.internet.defer import Deferred, succeed
 
 from bore.server.session import ControlConnection, Session, SessionContext
-from bore.server.users import User
+from bore.server.users import Login
 from bore.wire.errors import Refusal, ShuttingDown
 
 
@@ -23,9 +23,9 @@ class Sessions:
         self._sessions: set[Session] = set()
         self._allGone: Deferred[None] | None = None
 
-    def begin(self, connection: ControlConnection, user: User, peer: str, source: str) -> Session:
+    def begin(self, connection: ControlConnection, login: Login, source: str) -> Session:
         """Begin the session of a client."""
-        session = Session(self._context, connection, user, peer, source)
+        session = Session(self._context, connection, login, source)
         self._sessions.add(session)
         return session
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from bore.wire.errors import Refusal
 from bore.wire.secret import Secret
 from bore.wire.serverproof import Identity, OwnerOf, ServerProof, SharedOnly, serverProof
+
+if TYPE_CHECKING:
+    from bore.users.rights import Rights
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,34 @@ class User:
 NAMELESS: Final = User("")
 
 
+class Login(NamedTuple):
+    """
+    How a client has come in.
+
+    :ivar peer: its address, as ``HOST:PORT``.
+    :ivar secret: the secret that it has proved to know; None: it had to prove none.
+    :ivar encrypted: whether its connection is a TLS connection.
+    """
+
+    user: User
+    peer: str
+    secret: Secret | None
+    encrypted: bool
+
+
+class Permits(Protocol):
+    """What each user may do now."""
+
+    def objection(self, login: Login) -> Refusal | None:
+        """Why a client may not connect, or stay connected; None: it may."""
+
+    def rights(self, user: User) -> Rights:
+        """The rights of a user; the public ports that the user may have are all in ``ports``."""
+
+    def portRefusal(self, user: User, port: int) -> Refusal | None:
+        """Why a user may not have a public port; None: the user may."""
+
+
 class Authenticator(Protocol):
     """
     Asks clients for a proof, and identifies them by it.
@@ -32,6 +64,10 @@ class Authenticator(Protocol):
     """
 
     asks: bool
+
+    @property
+    def permits(self) -> Permits | None:
+        """What each user may do; None: all may do the same."""
 
     def proof(self, channelBinding: bytes, ownerOf: OwnerOf) -> ServerProof | None:
         """
@@ -59,6 +95,7 @@ class SharedSecret:
     def __init__(self, secret: Secret | None) -> None:
         self._known = None if secret is None else SharedOnly([secret])
         self.asks = secret is not None
+        self.permits: Permits | None = None
 
     def proof(self, channelBinding: bytes, ownerOf: OwnerOf) -> ServerProof | None:
         """See :meth:`Authenticator.proof`."""

@@ -66,6 +66,11 @@ def socketAddress(address: SocketAddress) -> str:
     return hostPort(plainHost(address), int(address[1]))
 
 
+def hostOf(peer: str) -> str:
+    """The host of the result of :func:`socketAddress`."""
+    return peer.rpartition(":")[0].strip("[]")
+
+
 def peerOf(sock: socket.socket) -> tuple[str, int]:
     """
     The IP address (with its scope, if it has one) and the port that a socket is connected to.

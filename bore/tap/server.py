@@ -8,6 +8,7 @@ from twisted.application.service import IService
 from twisted.internet import reactor as untyped
 
 from bore import tap
+from bore.commandline import BadFile
 from bore.options.server import ServerCommand, serverCommand
 from bore.server.service import CannotListen
 from bore.serverprogram import serverProgram
@@ -33,5 +34,8 @@ def makeService(options: Options) -> IService:
         sockets = inheritedSockets()
     except BadSocket as e:
         sys.exit(f"twistd bore-server: {e}")
-    service = serverProgram(reactor, command, options.parseAgain, sockets)
+    try:
+        service = serverProgram(reactor, command, options.parseAgain, sockets)
+    except BadFile as e:
+        sys.exit("\n".join(f"twistd bore-server: {line}" for line in e.lines))
     return tap.Daemon(reactor, service, service.reload, command.log, options.parent, (CannotListen,))

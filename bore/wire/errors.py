@@ -5,6 +5,8 @@ The base protocol sends a refusal as a text, the extension as a code. The classe
 :mod:`bore.wire.refusals` maps what a server sends to them.
 """
 
+# Longer than 300 lines: one list, and no behaviour.
+
 from __future__ import annotations
 
 from typing import ClassVar
@@ -156,6 +158,44 @@ class ProxyHeader(Refusal):
     """A proxy in front of the control port sends a PROXY protocol header, which the server does not accept."""
 
     text = "a PROXY protocol header at the control port: remove send-proxy for this port from the proxy in front of it"
+
+
+class AccessWithdrawn(Refusal):
+    """The user does not exist any more, or the secret that the client has proved is not valid any more."""
+
+    text = "this user or its secret is not valid any more"
+    code = "access-withdrawn"
+    retry = False
+
+
+class RightsExpired(Refusal):
+    """The rights of the user have expired."""
+
+    text = "the rights of this user have expired"
+    code = "rights-expired"
+    retry = False
+
+
+class SourceNotAllowed(Refusal):
+    """The user may not connect from this address."""
+
+    text = "this user may not connect from your address"
+    code = "source-not-allowed"
+
+
+class RightWithdrawn(Refusal):
+    """The user may not have the tunnel any more."""
+
+    text = "the right to this tunnel was withdrawn"
+    code = "right-withdrawn"
+    retry = False
+
+
+class TooManyTunnelsOfUser(Refusal):
+    """The limit of the user's tunnels is reached."""
+
+    text = "too many tunnels of this user"
+    code = "too-many-tunnels-of-user"
 
 
 class PresumedGone(Refusal):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bore.wire.errors import (
+    AccessWithdrawn,
     BindFailed,
     CertificateRefused,
     ClaimTimeout,
@@ -21,8 +22,11 @@ from bore.wire.errors import (
     ProofTimeout,
     ProxyHeader,
     Refusal,
+    RightsExpired,
+    RightWithdrawn,
     SecretMissing,
     ShuttingDown,
+    SourceNotAllowed,
     SpeaksNoTls,
     TakenOver,
     TooManyGuesses,
@@ -30,6 +34,7 @@ from bore.wire.errors import (
     TooManyPending,
     TooManyTunnels,
     TooManyTunnelsFromSource,
+    TooManyTunnelsOfUser,
     UnboundProof,
     UnreadableProof,
 )
@@ -45,6 +50,11 @@ _COMMON: Final = (
     TooManyPending,
     TooManyTunnels,
     TooManyTunnelsFromSource,
+    TooManyTunnelsOfUser,
+    AccessWithdrawn,
+    RightsExpired,
+    RightWithdrawn,
+    SourceNotAllowed,
     ClaimTimeout,
     CertificateRefused,
     NeedsTls,

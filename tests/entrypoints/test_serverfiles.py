@@ -79,7 +79,7 @@ class LiveTests(FileCase):
     }
 
     #: They have no effect on the server itself, or none without others.
-    OTHERS: Final = ("log-level", "log-format", "watch", "tls-cert", "tls-key", "tls-client-ca")
+    OTHERS: Final = ("log-level", "log-format", "watch", "tls-cert", "tls-key", "tls-client-ca", "users")
 
     def test_theServiceAppliesThemAndNoOthers(self) -> None:
         old = self.server("")

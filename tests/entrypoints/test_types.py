@@ -44,6 +44,7 @@ KEYS: Final[dict[str, tuple[set[int], str | None]]] = {
     "tls-cert": FILE,
     "tls-key": FILE,
     "tls-client-ca": FILE,
+    "users": FILE,
     "secret-file": (set(), None),
     "max-visitors": COUNT,
     "half-open-timeout": SECONDS,

@@ -10,7 +10,7 @@ from bore.server.server import Server
 from bore.server.session import Session
 from bore.server.settings import ServerSettings
 from bore.server.tunnel import Tunnel
-from bore.server.users import NAMELESS
+from bore.server.users import NAMELESS, Login
 from bore.server.visitor import Visitor
 from bore.streams.reactor import IReactor
 from bore.wire.errors import NoAnswer, PortInUse, Refusal, ShuttingDown, TakenOver
@@ -74,7 +74,9 @@ class ManyTunnelsTests(ControlCase):
     def begin(self, source: str = "192.0.2.1") -> tuple[Session, FakeConnection]:
         connection = FakeConnection()
         self.addCleanup(connection.handle.close)
-        return self.server.sessions.begin(connection, NAMELESS, f"{source}:4711", source), connection
+        return self.server.sessions.begin(
+            connection, Login(NAMELESS, f"{source}:4711", None, False), source
+        ), connection
 
     @property
     def listening(self) -> list[bool]:

@@ -28,6 +28,7 @@ class TwoUsers:
     """An authenticator that knows two users, each by a secret."""
 
     asks = True
+    permits = None
 
     _users: Final = {"alice": ALICE, "bob": BOB}
 

@@ -1,0 +1,139 @@
+"""The users of a server: identified by their secrets, and what they may do now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from secrets import token_bytes
+from typing import Final
+
+from bore.server.users import Login, User
+from bore.streams.addresses import hostOf
+from bore.users.entry import UserEntry, UserKey, Users
+from bore.users.ports import NO_PORTS, Ports, ports
+from bore.users.rights import Rights
+from bore.wire.addressrules import AddressFilter, AddressRules
+from bore.wire.errors import AccessWithdrawn, PortNotAllowed, Refusal, RightsExpired, SourceNotAllowed
+from bore.wire.secret import Secret
+from bore.wire.serverproof import NO_NAME, Identity, OwnerOf, ServerProof, serverProof
+
+#: Those of a user that does not exist any more.
+_NO_RIGHTS: Final = Rights(ports=NO_PORTS)
+
+#: How many ranges of ports a refusal names at most.
+_MAX_RANGES: Final = 8
+
+
+class UserList:
+    """
+    An :class:`~bore.server.users.Authenticator` and :class:`~bore.server.users.Permits` for the users of a file.
+
+    :param users: the content of the file.
+    :param secrets: shared secrets. Without one, only users come in.
+    :param wallClock: returns the seconds since the epoch.
+    """
+
+    def __init__(
+        self, users: Users, secrets: Sequence[Secret] = (), wallClock: Callable[[], float] = time.time
+    ) -> None:
+        self.asks = True
+        self._wallClock = wallClock
+        self.apply(users, secrets)
+
+    def apply(self, users: Users, secrets: Sequence[Secret]) -> None:
+        """Use another version of the file, and other shared secrets."""
+        shared = UserEntry(NO_NAME, tuple(map(UserKey, secrets)), users.shared)
+        self._entries = {**users.entries, NO_NAME: shared}
+        most = max(1, *(len(entry.keys) for entry in self._entries.values()))
+        self._nobodys = [Secret.fromKey(token_bytes(32)) for _ in range(most)]
+        self._originals = [entry for entry in users.entries.values() if entry.rights.original]
+        self._exclusive = ports(each for entry in users.entries.values() for each in entry.rights.exclusive.ranges)
+        self._rights: dict[str, Rights] = {}
+        self._filters: dict[str, AddressFilter] = {}
+
+    @property
+    def permits(self) -> UserList:
+        """See :meth:`~bore.server.users.Authenticator.permits`."""
+        return self
+
+    @property
+    def entries(self) -> dict[str, UserEntry]:
+        """The users by name; the holders of shared secrets have an empty one."""
+        return self._entries
+
+    def proof(self, channelBinding: bytes, ownerOf: OwnerOf) -> ServerProof:
+        """See :meth:`~bore.server.users.Authenticator.proof`."""
+        return serverProof(self, channelBinding, ownerOf if self._originals else None)
+
+    def user(self, identity: Identity | None) -> User:
+        """See :meth:`~bore.server.users.Authenticator.user`."""
+        return User(NO_NAME if identity is None else identity.user)
+
+    def of(self, user: str) -> Sequence[Secret]:
+        """See :meth:`~bore.wire.serverproof.KnownSecrets.of`."""
+        valid = self._valid(user)
+        return [*valid, *self._nobodys[len(valid) :]]
+
+    def nameless(self) -> Sequence[Identity]:
+        """See :meth:`~bore.wire.serverproof.KnownSecrets.nameless`."""
+        names = [NO_NAME, *(entry.name for entry in self._originals)]
+        return [Identity(name, secret) for name in names for secret in self._valid(name)]
+
+    def nextEnd(self) -> float | None:
+        """When the next key or user expires, in seconds since the epoch; None: none does."""
+        now = self._wallClock()
+        ends = [
+            end
+            for entry in self._entries.values()
+            for end in (entry.rights.expires, *(key.until for key in entry.keys))
+            if end is not None and end > now
+        ]
+        return min(ends, default=None)
+
+    def objection(self, login: Login) -> Refusal | None:
+        """See :meth:`~bore.server.users.Permits.objection`."""
+        name = login.user.name
+        entry = self._entries.get(name)
+        if entry is None or (login.secret is not None and login.secret not in self._valid(name)):
+            return AccessWithdrawn()
+        if not login.encrypted and name != NO_NAME and not entry.rights.original:
+            return AccessWithdrawn("the server demands TLS of this user now")
+        if entry.rights.expires is not None and entry.rights.expires <= self._wallClock():
+            return RightsExpired()
+        if entry.rights.sources and not self._filter(entry).allows(hostOf(login.peer)):
+            return SourceNotAllowed()
+        return None
+
+    def rights(self, user: User) -> Rights:
+        """See :meth:`~bore.server.users.Permits.rights`."""
+        rights = self._rights.get(user.name)
+        if rights is None:
+            entry = self._entries.get(user.name)
+            own = _NO_RIGHTS if entry is None else entry.rights
+            allowed = (own.ports | own.exclusive) - (self._exclusive - own.exclusive)
+            rights = self._rights[user.name] = replace(own, ports=allowed)
+        return rights
+
+    def portRefusal(self, user: User, port: int) -> Refusal | None:
+        """See :meth:`~bore.server.users.Permits.portRefusal`."""
+        rights = self.rights(user)
+        if port in rights.ports:
+            return None
+        if port in self._exclusive:
+            return PortNotAllowed(f"port {port} belongs to another user")
+        few = Ports(rights.ports.ranges[:_MAX_RANGES])
+        more = ", ..." if len(few) < len(rights.ports) else ""
+        return PortNotAllowed(f"port {port} is not among the ports that you may have: {few or 'none'}{more}")
+
+    def _valid(self, name: str) -> list[Secret]:
+        """The secrets of a user that are valid now."""
+        entry = self._entries.get(name)
+        keys = () if entry is None else entry.keys
+        return [key.secret for key in keys if key.until is None or key.until > self._wallClock()]
+
+    def _filter(self, entry: UserEntry) -> AddressFilter:
+        found = self._filters.get(entry.name)
+        if found is None:
+            found = self._filters[entry.name] = AddressFilter(AddressRules(entry.rights.sources))
+        return found
