@@ -28,13 +28,15 @@ commands:
   check    Print all mistakes in a settings file
   secret   Print a new random secret, or write it to a file
   user     Add, change and revoke the users of a server
+  server-key
+           Change the key of a server before its clients notice
   demo     Show a built-in web page through a tunnel on this machine
 
 'bore COMMAND --help' lists the options of a command.
 'bore --version' prints the version.
 """
 
-_COMMANDS: Final = "commands: local, up, join, servers, leave, server, check, secret, user, demo"
+_COMMANDS: Final = "commands: local, up, join, servers, leave, server, check, secret, user, server-key, demo"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -248,5 +250,6 @@ _RUNNERS: Final[dict[str, Callable[[str, Sequence[str]], int]]] = {
     "check": _check,
     "secret": _secret,
     "user": _people,
+    "server-key": _people,
     "demo": _demo,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bore import exits
 from bore.commandline import UsageError
@@ -12,6 +12,16 @@ from bore.commandline import UsageError
 if TYPE_CHECKING:
     from bore.options.joined import Joined
     from bore.startup import IProgramReactor
+
+
+_NEXT_MADE: Final = (
+    "A running server announces the next key when the next client connects, or on a reload (SIGHUP). When all clients "
+    "have been connected since, after a week for instance, run 'bore server-key rotate' again: then it is used."
+)
+_NEXT_USED: Final = (
+    "A server that runs uses this key from the next connection on. Clients that have not learned it refuse it: 'bore "
+    "user rotate NAME' makes a new line for them."
+)
 
 
 class Failed(Exception):
@@ -38,6 +48,8 @@ def run(program: str, arguments: Sequence[str], begin: Callable[[], IProgramReac
     match program.rpartition(" ")[2]:
         case "user":
             _user(arguments)
+        case "server-key":
+            _serverKey(arguments)
         case "join":
             _join(program, arguments, begin)
         case "servers":
@@ -68,6 +80,41 @@ def _user(arguments: Sequence[str]) -> None:
     _print(printed.before, error=True)
     _print(printed.lines)
     _print(printed.after, error=True)
+
+
+def _serverKey(arguments: Sequence[str]) -> None:
+    from bore.options.serverkey import ACTIONS, USAGE_TEXT, serverKeyCommand
+
+    if not arguments:
+        raise UsageError(f"no command given; commands: {ACTIONS}")
+    if arguments[0] in ("-h", "--help", "help"):
+        _print([USAGE_TEXT])
+        return
+    line = serverKeyCommand(arguments[0])
+    if line is None:
+        raise UsageError(f"unknown command {arguments[0]!r}; commands: {ACTIONS}")
+    command = line.parse(arguments[1:])
+    from bore.tls.certificates import BadCredentials
+    from bore.tls.nextkey import TooYoung, keyIn, rotateKey
+    from bore.tls.servercertificate import nextFile, ownFile
+
+    try:
+        if command.action == "show":
+            key, following = keyIn(ownFile(command.folder)), keyIn(nextFile(command.folder))
+        else:
+            key, following = rotateKey(command.folder, command.now)
+    except TooYoung as e:
+        raise Failed(
+            f"{e}: clients that were not connected since it was made do not know it, and would refuse the server. Wait "
+            "until all have been there, or add --now"
+        ) from None
+    except BadCredentials as e:
+        raise Failed(str(e)) from None
+    except OSError as e:
+        raise Failed(f"the key in {command.folder} cannot be changed: {e.strerror}") from e
+    _print([f"key:  {key}", *([f"next: {following}"] if following else [])])
+    if command.action == "rotate":
+        _print([_NEXT_MADE if following else _NEXT_USED], error=True)
 
 
 def _join(program: str, arguments: Sequence[str], begin: Callable[[], IProgramReactor]) -> None:

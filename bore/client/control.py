@@ -37,6 +37,7 @@ from bore.wire.proof import clientProof
 from bore.wire.publicaddress import PublicAddress
 from bore.wire.sessionevents import (
     ClientEvent,
+    KeyAnnounced,
     SendData,
     ServerAlive,
     ServerProven,
@@ -76,6 +77,9 @@ class Link(Interface):
 
     def proven(self) -> None:
         """The server has proved that it knows the secret."""
+
+    def announced(self, key: str) -> None:
+        """The server will have another key, with this fingerprint."""
 
     def foundBase(self) -> None:
         """The server does not know the extension, and has opened the first tunnel, as :data:`BASE_TUNNEL`."""
@@ -203,6 +207,8 @@ class ControlProtocol(Protocol):
                 pass
             case ServerProven():
                 self._link.proven()
+            case KeyAnnounced(key):
+                self._link.announced(key)
             case VisitorCame(number, id, source):
                 session.announced(number, id, source)
             case SendData(data):

@@ -169,6 +169,10 @@ class ServerLink:
         """The server has proved that it knows the secret."""
         self._servers.current.proven()
 
+    def announced(self, key: str) -> None:
+        """The server will have another key, with this fingerprint."""
+        self._servers.current.announced(key)
+
     def foundBase(self) -> None:
         """
         The server is of the base protocol, and has opened the first tunnel.

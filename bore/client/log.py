@@ -34,6 +34,7 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
         "the server {server} is new, and trusted on first use: compare its key {key} with the one that the server has "
         "logged",
     ),
+    facts.NextKeyLearned: (LogLevel.info, "{server} has announced its next key, {key}, which is known from now on"),
     facts.ServerRemembered: (LogLevel.info, "the key of {server} was added to {path}"),
     facts.ServerNotRemembered: (
         LogLevel.warn,

@@ -98,6 +98,11 @@ class Server:
         assert self._verdict is not None
         self._verdict = self.trust().proven(self._verdict)
 
+    def announced(self, key: str) -> None:
+        """The server will have another key. That counts if it has identified itself, which it cannot without TLS."""
+        if self._verdict is not None and self._verdict.isKnown:
+            self.trust().learn(self._verdict, key)
+
     def opened(self) -> None:
         """The server has opened a tunnel."""
         if self._verdict is not None:

@@ -71,6 +71,18 @@ class ServerRemembered(Event):
 
 
 @value
+class NextKeyLearned(Event):
+    """
+    A server has announced the key that it will have next, and the client will trust it.
+
+    :ivar key: its fingerprint.
+    """
+
+    server: str
+    key: str
+
+
+@value
 class ServerNotRemembered(Event):
     """
     The key of a server could not be written down.

@@ -65,6 +65,17 @@ class FarewellUnread(Event):
 
 
 @value
+class NextKeyAnnounced(Event):
+    """
+    There is a key that the server will have next, and clients learn it from now on.
+
+    :ivar fingerprint: of that key.
+    """
+
+    fingerprint: str
+
+
+@value
 class CertificateRead(Event):
     """
     There is a new TLS certificate for the clients that connect from now on.

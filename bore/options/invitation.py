@@ -13,10 +13,10 @@ from typing import Final
 
 from bore.option import INVITATION
 from bore.streams.addresses import hostPort, parseHostPort
-from bore.tls.pins import isPin
 from bore.users.entry import NAME_RULE
 from bore.wire.binding import isUserName
 from bore.wire.limits import CONTROL_PORT
+from bore.wire.pins import isPin
 
 #: The characters that need no escape in a URL (RFC 3986, section 2.3). Fewer can be found by trying.
 _SECRET: Final = re.compile(r"[A-Za-z0-9._~-]{16,128}")
@@ -42,7 +42,7 @@ class Invitation:
     :ivar secret: the user's secret.
     :ivar host: a name or an IP address.
     :ivar port: the control port of the server, which speaks TLS.
-    :ivar pins: what the server is known by, one or more: see :mod:`bore.tls.pins`.
+    :ivar pins: what the server is known by, one or more: see :mod:`bore.wire.pins`.
     """
 
     user: str

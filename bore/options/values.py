@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from bore.streams.addresses import isLiteral, parseHostPort, parsePort
-from bore.tls.pins import isFingerprint
 from bore.wire.addressrules import Network, parseNetwork
+from bore.wire.pins import isFingerprint
 
 _DAY: Final = 86400
 

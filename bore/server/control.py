@@ -167,6 +167,10 @@ class ControlProtocol(Protocol):
     def announce(self, visitor: Visitor) -> None:
         self.transport.write(self._wire.visitor(visitor.tunnel.number, visitor.id, visitor.source))
 
+    def announceKey(self, key: str) -> None:
+        if self.extended:
+            self.transport.write(self._wire.nextKey(key))
+
     def sendHeartbeat(self) -> None:
         self.transport.writeNow(self._wire.heartbeat())
 
@@ -280,6 +284,8 @@ class ControlProtocol(Protocol):
                     self.transport.write(self._wire.agreed())  # the client understands nothing else before it
                     raise
                 self.transport.write(self._wire.agreed(session.laneToken, context.settings.bounds.lanes))
+                if context.sessions.nextKey:
+                    self.announceKey(context.sessions.nextKey)
                 context.unclassified.renew(self, self._source)
             case TunnelAsked(number, address, token, rules):
                 context.unclassified.take(self)

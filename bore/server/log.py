@@ -33,6 +33,7 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     events.RestartNeeded: (LogLevel.warn, "restart the program to change {keys}"),
     events.NothingToReload: (LogLevel.info, "nothing to reload: this server has no TLS certificate"),
     facts.FarewellUnread: (LogLevel.warn, "not every client has read that the server stops"),
+    facts.NextKeyAnnounced: (LogLevel.info, "the next TLS key is {fingerprint}: clients learn it from now on"),
     facts.CertificateRead: (LogLevel.info, "new TLS certificate, key {fingerprint}"),
     facts.CertificateUnchanged: (LogLevel.info, "the TLS certificate is the same, key {fingerprint}"),
     facts.CertificateNotRead: (LogLevel.error, "the TLS certificate stays as it was: {error}"),

@@ -138,18 +138,24 @@ class ServerService(Service):
         """What serves the connections to a port with TLS. OpenSSL is imported here, and not before."""
         from bore.tls.certificates import BadCredentials
         from bore.tls.port import TlsPort
-        from bore.tls.servercertificate import ServerCertificate, ownCertificate
+        from bore.tls.servercertificate import ServerCertificate, nextFile, ownCertificate
 
         tls = self._settings.tls
         assert tls is not None
         try:
             certificate = tls.certificate or ownCertificate(tls.folder)
             self._certificate = ServerCertificate(
-                self._reactor, self._sink, certificate, tls.key or certificate, tls.clients
+                self._reactor,
+                self._sink,
+                certificate,
+                tls.key or certificate,
+                tls.clients,
+                None if tls.certificate or tls.folder is None else nextFile(tls.folder),
             )
         except BadCredentials as e:
             raise CannotListen(str(e)) from e
         server = self._server
+        self._certificate.announce(server.sessions.announceKey)
         return TlsPort(
             self._reactor,
             self._sink,

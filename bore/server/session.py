@@ -75,6 +75,9 @@ class ControlConnection(Protocol):
     def announce(self, visitor: Visitor) -> None:
         """Send the announcement of a visitor."""
 
+    def announceKey(self, key: str) -> None:
+        """Send the fingerprint of the server's next key, to a client of the extension."""
+
     def sendHeartbeat(self) -> None:
         """Send a heartbeat."""
 
@@ -198,6 +201,11 @@ class Session:
         """End the session, and send the client the reason."""
         self.close(refusal)
         self._connection.end(refusal)
+
+    def announceKey(self, key: str) -> None:
+        """Send the fingerprint of the server's next key."""
+        if not self.over:
+            self._connection.announceKey(key)
 
     def nextVisitor(self) -> Visitor | None:
         """Take the next visitor that waits for a lane; None if there is none. The tunnels take turns."""

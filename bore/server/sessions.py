@@ -16,12 +16,14 @@ class Sessions:
     The sessions of all clients.
 
     :param context: what they share.
+    :ivar nextKey: the fingerprint of the server's next key, which clients have to know; empty: there is none.
     """
 
     def __init__(self, context: SessionContext) -> None:
         self._context = context
         self._sessions: set[Session] = set()
         self._allGone: Deferred[None] | None = None
+        self.nextKey = ""
 
     def begin(self, connection: ControlConnection, login: Login, source: str) -> Session:
         """Begin the session of a client."""
@@ -46,6 +48,12 @@ class Sessions:
         found = {session.handle for session in sessions}
         self._end(sessions, refusal)
         return found
+
+    def announceKey(self, key: str) -> None:
+        """Announce the server's next key to all clients, and to later ones; or none, if it is empty."""
+        self.nextKey = key
+        for session in self._sessions if key else ():
+            session.announceKey(key)
 
     def shutDown(self) -> Deferred[None]:
         """

@@ -15,7 +15,7 @@ from typing import BinaryIO, Final, NamedTuple
 from bore.streams.addresses import parseHostPort
 from bore.system.atomicfiles import locked, makeFolder, syncFolder
 from bore.system.privatefiles import NotPrivate, Policy, checkFolders, readPrivate
-from bore.tls.pins import AUTHORITY, isFingerprint, isPin
+from bore.wire.pins import AUTHORITY, isFingerprint, isPin
 
 #: The keys are public, so others may read them; anyone who can change them can make the client trust any server.
 _POLICY: Final = Policy(forbidden=0o022, caution="check its content, then ")
@@ -23,6 +23,9 @@ _POLICY: Final = Policy(forbidden=0o022, caution="check its content, then ")
 #: More than any file that was written here, in bytes.
 _LONGEST: Final = 1 << 20
 
+
+#: How many next keys of one key are written down: servers must not fill the disk.
+_MAX_ANNOUNCED: Final = 8
 
 #: What a name in the file must not have: the separator of name and key, the begin of a comment, and the escape.
 _SPECIAL: Final = re.compile(r"[\s\\]|^#")
@@ -152,16 +155,17 @@ class Record:
         later = [] if self._file is None else self._file.find(*pins)
         return Known((*(KnownServer(pin, 0) for pin in pins), *later), given=True)
 
-    def learn(self, key: str, new: str) -> None:
+    def learn(self, key: str, new: str) -> bool:
         """
         Write down that the server with one key has announced another one.
 
+        :returns: whether that was not known.
         :raises KnownServersError: see :meth:`KnownServers.find`.
         :raises OSError: when it cannot be written.
         """
         if self._file is None:
             raise OSError(0, "there is no directory for it")
-        self._file.learn(key, new)
+        return self._file.learn(key, new)
 
     def add(self, key: str) -> Known:
         """
@@ -245,10 +249,11 @@ class KnownServers:
             self._sync(file)
         return known
 
-    def learn(self, key: str, new: str) -> None:
+    def learn(self, key: str, new: str) -> bool:
         """
         Write down that a server has announced its next key, unless that is known.
 
+        :returns: whether it was not.
         :raises KnownServersError: see :meth:`find`.
         :raises OSError: see :meth:`add`.
         """
@@ -256,9 +261,12 @@ class KnownServers:
             with locked(file.fileno()) as ours:
                 if not ours:
                     raise OSError(errno.EAGAIN, "another program has locked it")
-                if all(known.key != new for known in self.find(key)):
+                announced = self.find(key)
+                isNew = len(announced) < _MAX_ANNOUNCED and all(known.key != new for known in announced)
+                if isNew:
                     self._append(file, f"{key} {new}")
             self._sync(file)
+        return isNew
 
     def _open(self) -> BinaryIO:
         makeFolder(self.path.parent)

@@ -12,7 +12,13 @@ from OpenSSL import SSL
 from twisted.internet.interfaces import IReactorTime
 
 from bore.events import Sink
-from bore.events.server import AuthoritiesRead, CertificateNotRead, CertificateRead, CertificateUnchanged
+from bore.events.server import (
+    AuthoritiesRead,
+    CertificateNotRead,
+    CertificateRead,
+    CertificateUnchanged,
+    NextKeyAnnounced,
+)
 from bore.system.atomicfiles import writeUnlessThere
 from bore.system.privatefiles import NotPrivate, Policy, checkFolders, openPrivate
 from bore.tls.certificates import BadCredentials, Credentials, makeSelfSigned, readAuthorities, readCredentials
@@ -21,6 +27,9 @@ from bore.tls.tlssocket import TlsSocket
 
 #: The file with the server's own key and certificate, in its state directory.
 _OWN: Final = "tls.pem"
+
+#: The file with the key that the server will have next.
+_NEXT: Final = "tls-next.pem"
 
 #: Anyone who has the key of the server can impersonate it to every client.
 _OWN_KEY: Final = Policy(forbidden=0o077, caution="if no one has read it, ")
@@ -38,6 +47,7 @@ class ServerCertificate:
     :param certificate: a PEM file with the certificate, followed by those above it.
     :param key: a PEM file with its key.
     :param clients: a PEM file with the authorities for the certificates that clients need; None: they need none.
+    :param nextKey: a PEM file with the next key and its certificate, which need not exist; None: there is none.
     :ivar authorities: these authorities; empty: clients need no certificate.
     :ivar authoritiesChanged: called when the authorities have changed.
     :ivar fingerprint: the fingerprint of the key.
@@ -45,12 +55,21 @@ class ServerCertificate:
     """
 
     def __init__(
-        self, clock: IReactorTime, sink: Sink, certificate: Path, key: Path, clients: Path | None = None
+        self,
+        clock: IReactorTime,
+        sink: Sink,
+        certificate: Path,
+        key: Path,
+        clients: Path | None = None,
+        nextKey: Path | None = None,
     ) -> None:
         self._clock = clock
         self._sink = sink
         self._files = certificate, key
         self._clients = clients
+        self._next = nextKey
+        self._announced = ""
+        self._announce: Callable[[str], object] = lambda _: None
         self._checkedAt = clock.seconds()
         self._stamp = self._readStamp()
         self.authoritiesChanged: Callable[[], object] = lambda: None
@@ -68,12 +87,18 @@ class ServerCertificate:
                 self.reload(asked=False)
         return self._context
 
+    def announce(self, announce: Callable[[str], object]) -> None:
+        """Call a function with the fingerprint of the next key, now if there is one, and whenever that changes."""
+        self._announce = announce
+        self._readNext()
+
     def reload(self, asked: bool = True) -> None:
         """
         Read the files again; if they cannot be used, the former certificate stays.
 
         :param asked: whether an event is emitted even if nothing has changed.
         """
+        self._readNext()
         try:
             credentials, authorities = readCredentials(*self._files), self._readAuthorities()
             others = authorities != self.authorities
@@ -101,6 +126,18 @@ class ServerCertificate:
         presented = sock.chain
         return bool(presented) and isSigned(presented[0], presented[1:], self.authorities)
 
+    def _readNext(self) -> None:
+        try:
+            found = "" if self._next is None else nextFingerprint(self._next)
+        except BadCredentials as e:
+            self._sink.emit(CertificateNotRead(str(e)))
+            return
+        if found != self._announced:
+            self._announced = found
+            if found:
+                self._sink.emit(NextKeyAnnounced(found))
+            self._announce(found)
+
     def _readAuthorities(self) -> tuple[x509.Certificate, ...]:
         return () if self._clients is None else readAuthorities(self._clients)
 
@@ -112,7 +149,7 @@ class ServerCertificate:
     def _readStamp(self) -> tuple[object, ...]:
         """A value that changes when the files do."""
         stamps: list[object] = []
-        for path in (*self._files, *([] if self._clients is None else [self._clients])):
+        for path in filter(None, (*self._files, self._clients, self._next)):
             try:
                 status = os.stat(path)
             except OSError:
@@ -125,6 +162,21 @@ class ServerCertificate:
 def ownFile(folder: Path) -> Path:
     """Return the file with the own key and certificate of a server with this state directory."""
     return folder / _OWN
+
+
+def nextFile(folder: Path) -> Path:
+    """Return the file with the next key of such a server."""
+    return folder / _NEXT
+
+
+def nextFingerprint(path: Path) -> str:
+    """
+    Return the fingerprint of the next key; empty if there is none.
+
+    :param path: see :func:`nextFile`.
+    :raises BadCredentials: when the file cannot be used.
+    """
+    return readCredentials(path, path).fingerprint if path.exists() else ""
 
 
 def ownCertificate(folder: Path | None) -> Path:

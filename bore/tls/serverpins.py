@@ -12,14 +12,14 @@ from service_identity.cryptography import verify_certificate_hostname, verify_ce
 
 from bore.streams.addresses import asciiName, isLiteral
 from bore.tls.certificates import ODD, BadCredentials, fingerprint, readCertificates, silenced
-from bore.tls.pins import AUTHORITY
-from bore.tls.servercertificate import ownCertificate, ownFile
+from bore.tls.servercertificate import nextFile, ownCertificate, ownFile
+from bore.wire.pins import AUTHORITY
 
 
 def serverPins(certificate: Path | None, folder: Path | None, host: str) -> tuple[str, ...]:
     """
-    Return the pins of a server. One with a certificate by an authority of the system is known by that, as a renewal
-    changes the key of many.
+    Return the pins of a server, with that of its next key. One with a certificate by an authority of the system is
+    known by that, as a renewal changes the key of many.
 
     :param certificate: the file with its certificate; None: it has its own, which is made if there is none.
     :param folder: the server's state directory; None: there is none.
@@ -32,7 +32,8 @@ def serverPins(certificate: Path | None, folder: Path | None, host: str) -> tupl
     own = None if folder is None else ownFile(folder)
     if own is None or not own.exists():
         own = ownCertificate(folder)
-    return (_fingerprint(readCertificates(own)[0], own),)
+    following = nextFile(own.parent)
+    return tuple(_fingerprint(readCertificates(each)[0], each) for each in (own, following) if each.exists())
 
 
 def _fingerprint(certificate: x509.Certificate, path: Path) -> str:

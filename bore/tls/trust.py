@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bore.events import Sink
-from bore.events.client import ServerNew, ServerNotRemembered, ServerRemembered, ServerTrusted
+from bore.events.client import NextKeyLearned, ServerNew, ServerNotRemembered, ServerRemembered, ServerTrusted
 from bore.tls.contexts import clientContext, repeatedContext
 from bore.tls.errors import ServerNotTrusted
 from bore.tls.knownservers import NOTHING, Known, KnownServer, KnownServersError, Record
-from bore.tls.pins import AUTHORITY
 from bore.tls.settings import ClientTls
 from bore.tls.tlssocket import TlsSocket
 from bore.tls.verdict import Expected, Verdict, judge, judgeAgain, keyChanged, presentedBy
+from bore.wire.pins import AUTHORITY
 
 
 class Trust:
@@ -85,7 +85,8 @@ class Trust:
         :param new: the fingerprint of that key.
         """
         try:
-            self._record.learn(verdict.key, new)
+            if self._record.learn(verdict.key, new):
+                self._sink.emit(NextKeyLearned(str(self._expected), new))
         except (KnownServersError, OSError) as e:
             self._sink.emit(ServerNotRemembered(str(self._expected), new, getattr(e, "strerror", None) or str(e)))
 

@@ -19,9 +19,9 @@ from bore.streams.addresses import asciiName, hostPort, isLiteral
 from bore.tls.certificates import ODD, fingerprint, silenced
 from bore.tls.errors import CertificateNotCurrent, ServerKeyChanged, ServerNotTrusted
 from bore.tls.knownservers import Known
-from bore.tls.pins import AUTHORITY
 from bore.tls.settings import ClientTls
 from bore.tls.tlssocket import TlsSocket
+from bore.wire.pins import AUTHORITY
 
 #: X509_STORE_CTX_get_error(3): no trusted authority has signed it.
 _UNSIGNED: Final = frozenset((2, 18, 19, 20, 21))
@@ -103,7 +103,7 @@ class Verdict:
 
     :ivar key: the fingerprint of its key.
     :ivar why: the reason, for the log.
-    :ivar new: the entry for the file of known servers, a fingerprint or :data:`~bore.tls.pins.AUTHORITY`: the
+    :ivar new: the entry for the file of known servers, a fingerprint or :data:`~bore.wire.pins.AUTHORITY`: the
         server is new. It is to be written down once the server has proved that it knows the secret; at once where there
         is none. Empty: there is nothing to write.
     :ivar certificate: the certificate that it was given for, in DER.

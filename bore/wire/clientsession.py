@@ -28,7 +28,7 @@ from bore.wire.errors import (
     TooManyTunnelsFromSource,
     UnboundChallenge,
 )
-from bore.wire.extension import Close, Closed, Extended, Goodbye, Open, Opened, Refused, Visitor
+from bore.wire.extension import Close, Closed, Extended, Goodbye, NextKey, Open, Opened, Refused, Visitor
 from bore.wire.framing import FrameDecoder
 from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Challenge, Connection, Error, Heartbeat, Hello
@@ -39,6 +39,7 @@ from bore.wire.rulesmessage import rulesFrames
 from bore.wire.sessionevents import (
     BASE_TUNNEL,
     ClientEvent,
+    KeyAnnounced,
     SendData,
     ServerAlive,
     ServerProven,
@@ -286,6 +287,9 @@ class ControlSession:
         self._move(refused.tunnel, refused)
         return (TunnelRefused(refused.tunnel, refused.code, refused.message, refused.retry, refused.range),)
 
+    def _takeNextKey(self, message: NextKey) -> Sequence[ClientEvent]:
+        return (KeyAnnounced(message.key),)
+
     def _takeGoodbye(self, goodbye: Goodbye) -> Sequence[ClientEvent]:
         raise ServerLeft("it said goodbye")
 
@@ -355,6 +359,7 @@ TABLE: Final[Table[_S, ClientEvent]] = {
         on(Closed, _S._takeClosed, None, [TunnelClosed], [ProtocolViolation]),
         on(Heartbeat, _S._answerHeartbeat, events=[SendData, ServerAlive]),
         on(Visitor, _S._takeVisitor, None, [VisitorCame], [ProtocolViolation]),
+        on(NextKey, _S._takeNextKey, events=[KeyAnnounced]),
         on(Goodbye, _S._takeGoodbye, errors=[ServerLeft]),
     ),
 }

@@ -20,6 +20,7 @@ from bore.wire.binding import BindingChallenge
 from bore.wire.framing import encodeFrame
 from bore.wire.limits import HEARTBEAT_INTERVAL, IDLE_HEARTBEAT_INTERVAL, MAX_EXTENDED_FRAME
 from bore.wire.messages import Heartbeat, Hello
+from bore.wire.pins import isFingerprint
 from bore.wire.publicaddress import PublicAddress, UnixPath
 from bore.wire.rulesmessage import Rules, rulesFrom, rulesText
 from bore.wire.values import value
@@ -156,13 +157,24 @@ class Visitor:
 
 
 @value
+class NextKey:
+    """
+    Server, inside TLS: it will have another key. A client that trusts it remembers that key.
+
+    :ivar key: its fingerprint.
+    """
+
+    key: str
+
+
+@value
 class Goodbye:
     """Either side: ends the session on purpose. All its ports are free at once."""
 
 
 ExtendedClientMessage: TypeAlias = Rules | Open | Close | Alive | Goodbye
 Request: TypeAlias = messages.ClientMessage | MarkedHello | Lane
-ExtendedServerMessage: TypeAlias = Extended | Opened | Refused | Closed | Visitor | Heartbeat | Goodbye
+ExtendedServerMessage: TypeAlias = Extended | Opened | Refused | Closed | Visitor | Heartbeat | NextKey | Goodbye
 
 
 def markedHello(port: int) -> bytes:
@@ -198,8 +210,8 @@ def encode(message: ExtendedClientMessage | ExtendedServerMessage | MarkedHello 
             text = f'{{"{name}":{{"tunnel":{tunnel},{_reasonText(code, reason, retry)}}}}}'
         case MarkedHello(port):
             text = f'{{"Hello":{port}}}{_MARK}'
-        case Lane(token):
-            text = f'{{"{name}":{serde.quote(token)}}}'
+        case Lane(text) | NextKey(text):
+            text = f'{{"{name}":{serde.quote(text)}}}'
         case Refused(code, reason, retry, tunnel, ports):
             which = "" if tunnel is None else f'"tunnel":{tunnel},'
             allowed = "" if ports is None else f',"range":[{ports[0]},{ports[1]}]'
@@ -372,6 +384,12 @@ def _closed(content: object) -> Closed:
     return Closed(_number(tunnel), serde.text(code), serde.text(message), serde.boolean(retry))
 
 
+def _nextKey(content: object) -> NextKey:
+    if isinstance(content, str) and isFingerprint(content):
+        return NextKey(content)
+    raise serde.BadContent("not the fingerprint of a key")
+
+
 def visitorFrom(content: object) -> Visitor:
     """Read the value of Visitor."""
     tunnel, id, source, announced = serde.fields(content, "tunnel", "id", "from", "announced")
@@ -400,6 +418,7 @@ _SERVER_MESSAGES: Final[dict[str, Callable[[object], ExtendedServerMessage]]] = 
     "Closed": _closed,
     "Visitor": visitorFrom,
     "Heartbeat": serde.valueless(Heartbeat()),
+    "NextKey": _nextKey,
     "Goodbye": serde.valueless(Goodbye()),
 }
 

@@ -35,6 +35,7 @@ from bore.wire.extension import (
     Goodbye,
     Lane,
     MarkedHello,
+    NextKey,
     Open,
     Opened,
     Refused,
@@ -209,6 +210,14 @@ class ServerSession:
         if self.extended:
             return extension.encode(Visitor(tunnel, id, source))
         return messages.encode(Connection(id))
+
+    def nextKey(self, key: str) -> bytes:
+        """
+        The bytes that announce the next key of the server to a client of the extension.
+
+        :param key: its fingerprint.
+        """
+        return extension.encode(NextKey(key))
 
     def refusal(self, refusal: Refusal) -> bytes:
         """The bytes that refuse the whole session. Everything that arrives afterwards is thrown away."""

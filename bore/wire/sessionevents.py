@@ -167,6 +167,17 @@ class ServerProven:
 
 
 @value
+class KeyAnnounced:
+    """
+    Client: the server will have another key.
+
+    :ivar key: its fingerprint.
+    """
+
+    key: str
+
+
+@value
 class ServerAlive:
     """Client: the server has sent a heartbeat."""
 
@@ -202,6 +213,7 @@ ClientEvent: TypeAlias = (
     | TunnelOpened
     | TunnelRefused
     | TunnelClosed
+    | KeyAnnounced
     | ServerAlive
     | VisitorCame
     | Unexpected

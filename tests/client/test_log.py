@@ -37,6 +37,7 @@ from bore.events.client import (
     LocalReached,
     LocalUnreachable,
     MessageIgnored,
+    NextKeyLearned,
     NoDescriptors,
     PortGivenUp,
     ServerLost,
@@ -90,6 +91,7 @@ LINES: Final[tuple[tuple[Event, tuple[str, ...]], ...]] = (
             "server has logged",
         ),
     ),
+    (NextKeyLearned(A, "k"), ("info a:7835 has announced its next key, k, which is known from now on",)),
     (ServerRemembered(A, "/x"), ("info the key of a:7835 was added to /x",)),
     (
         ServerNotRemembered(A, "SHA256:x", "No space left"),

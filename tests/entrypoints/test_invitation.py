@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bore.commandline import UsageError
 from bore.option import withoutSecrets
 from bore.options.invitation import Invitation, isInvitation, parseInvitation, parseName
-from bore.tls.pins import AUTHORITY
+from bore.wire.pins import AUTHORITY
 from bore.wire.secret import newSecret
 from tests.entrypoints.optionscase import local
 from tests.wire.strategies import UNHURRIED

@@ -29,6 +29,7 @@ class FakeConnection:
         self.refused: dict[int, Refusal] = {}
         self.taken: dict[int, Refusal] = {}
         self.announced: list[Visitor] = []
+        self.keys: list[str] = []
         self.heartbeats = 0
         self.ended: Refusal | None = None
         self.dropped = False
@@ -44,6 +45,9 @@ class FakeConnection:
 
     def announce(self, visitor: Visitor) -> None:
         self.announced.append(visitor)
+
+    def announceKey(self, key: str) -> None:
+        self.keys.append(key)
 
     def sendHeartbeat(self) -> None:
         self.heartbeats += 1

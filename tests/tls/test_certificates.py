@@ -29,7 +29,7 @@ from bore.tls.certificates import (
     readCredentials,
 )
 from bore.tls.contexts import clientContext, serverContext
-from bore.tls.pins import isFingerprint
+from bore.wire.pins import isFingerprint
 from tests.certificates import Authority, selfSigned
 from tests.oddcertificates import KEY, ODD, changed, forRsaPss
 from tests.support import temporaryFolder

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.streams.addresses import hostPort, parseHostPort
 from bore.tls.knownservers import KnownServer, KnownServers, KnownServersError
-from bore.tls.pins import AUTHORITY
+from bore.wire.pins import AUTHORITY
 from tests.support import CHECKOUT, temporaryFolder
 
 SERVER = "example.com:7835"

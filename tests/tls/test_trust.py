@@ -7,11 +7,11 @@ from typing import Final, cast
 
 from bore.events.client import ServerNew, ServerNotRemembered, ServerRemembered, ServerTrusted
 from bore.tls.errors import ServerKeyChanged, ServerNotTrusted
-from bore.tls.pins import AUTHORITY
 from bore.tls.settings import ClientTls
 from bore.tls.tlssocket import TlsSocket
 from bore.tls.trust import Trust
 from bore.wire.limits import CONTROL_PORT
+from bore.wire.pins import AUTHORITY
 from tests.certificates import selfSigned
 from tests.tls.test_verdict import PRESENTED, STRANGER, TABLE, authority
 from tests.tls.trustcase import HOST, FakeTlsSocket, TrustCase, presenting

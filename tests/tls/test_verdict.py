@@ -12,10 +12,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.tls.errors import CertificateNotCurrent, ServerKeyChanged, ServerNotTrusted
 from bore.tls.knownservers import NOTHING, Known, KnownServer
-from bore.tls.pins import AUTHORITY
 from bore.tls.settings import ClientTls
 from bore.tls.verdict import Expected, Presented, Verdict, judge, judgeAgain
 from bore.wire.limits import CONTROL_PORT
+from bore.wire.pins import AUTHORITY
 from tests.certificates import Authority, Identity, selfSigned
 
 HOST: Final = "example.com"

@@ -18,6 +18,7 @@ from bore.wire.extension import (
     Extended,
     Goodbye,
     Lane,
+    NextKey,
     Open,
     Opened,
     Refused,
@@ -58,6 +59,7 @@ SECRET: Final = Secret("my secret")
 ID: Final = UUID("00000000-0000-4000-8000-000000000001")
 OTHER: Final = UUID("00000000-0000-4000-8000-000000000002")
 TOKEN: Final = "0123456789abcdef0123456789abcdef"
+KEY: Final = "SHA256:" + "k" * 43
 LANE: Final = "fedcba9876543210fedcba9876543210"
 SOURCE: Final[Source] = ("203.0.113.9", 50123)
 
@@ -281,6 +283,7 @@ MESSAGES: Final[dict[str, bytes]] = {
             Refused("port-in-use", "zu spät", False),
             Alive(),
             Visitor(1, ID, SOURCE),
+            NextKey(KEY),
             Goodbye(),
             Lane(LANE),
         )

@@ -24,6 +24,7 @@ from bore.wire.extension import (
     Goodbye,
     Lane,
     MarkedHello,
+    NextKey,
     Open,
     Opened,
     Refused,
@@ -90,6 +91,8 @@ RULES: Final[SearchStrategy[AddressRules]] = st.builds(AddressRules, _NETWORK_LI
 NUMBERS: Final = st.integers(1, 4) | st.integers(1, 1 << 31)
 SECONDS: Final = st.sampled_from([0.25, 0.5, 1, 3, 60])
 
+FINGERPRINTS: Final = st.text("ABCabc019+/", min_size=43, max_size=43).map("SHA256:".__add__)
+
 EXTENDED_CLIENT_MESSAGES: Final[SearchStrategy[ExtendedClientMessage]] = st.one_of(
     st.builds(Rules, RULES.filter(bool)),
     st.builds(Open, NUMBERS, PORTS, st.none() | TOKENS),
@@ -105,6 +108,7 @@ EXTENDED_SERVER_MESSAGES: Final[SearchStrategy[ExtendedServerMessage]] = st.one_
     st.builds(Closed, NUMBERS, TEXTS, TEXTS, st.booleans()),
     st.builds(Visitor, NUMBERS, UUIDS, st.none() | SOURCES),
     st.builds(Heartbeat),
+    st.builds(NextKey, FINGERPRINTS),
     st.builds(Goodbye),
 )
 
@@ -114,7 +118,7 @@ ANY_MESSAGES: Final[SearchStrategy[AnyMessage]] = st.one_of(
 
 _NAMES: Final = st.sampled_from(
     "Challenge Authenticate Hello Heartbeat Connection Accept Error Extended Rules Open Opened Refused Close Closed "
-    "Alive Visitor Goodbye Lane".split()
+    "Alive Visitor NextKey Goodbye Lane".split()
 )
 
 #: The names before values that are UUIDs.

@@ -28,6 +28,7 @@ from bore.wire.messages import Authenticate, Challenge, Connection, Error, Heart
 from bore.wire.proof import proveBase
 from bore.wire.secret import Secret
 from bore.wire.sessionevents import (
+    KeyAnnounced,
     SendData,
     ServerAlive,
     SessionAsked,
@@ -41,6 +42,7 @@ from tests.wire.sessions import (
     CLIENT_STATES,
     COLUMNS,
     ID,
+    KEY,
     LANE,
     SECRET,
     SOURCE,
@@ -115,6 +117,7 @@ _EXTENDED_ROW: Final[ClientRow] = row(
         "Heartbeat": [SendData(frameOf(Alive())), ServerAlive()],
         "Visitor": [ProtocolViolation],
         "Refused": [PortInUse],
+        "NextKey": [KeyAnnounced(KEY)],
         "Goodbye": [ServerLeft],
         **_NO_EXTENDED_MESSAGE,
     },

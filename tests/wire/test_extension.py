@@ -22,6 +22,7 @@ from bore.wire.extension import (
     Goodbye,
     Lane,
     MarkedHello,
+    NextKey,
     Open,
     Opened,
     Refused,
@@ -39,7 +40,7 @@ from bore.wire.messages import Heartbeat, Hello
 from bore.wire.rulesmessage import Rules
 from bore.wire.token import newToken
 from tests.wire import strategies
-from tests.wire.sessions import ID, SOURCE
+from tests.wire.sessions import ID, KEY, SOURCE
 from tests.wire.strategies import CLIENT_MESSAGES as BASE_REQUESTS
 from tests.wire.strategies import (
     EXTENDED_CLIENT_MESSAGES,
@@ -97,6 +98,7 @@ class EncodingTests(SynchronousTestCase):
             (Refused("c", "\0", False), b'{"Refused":{"code":"c","message":"\\u0000","retry":false}}\0'),
             (Alive(), b'"Alive"\0'),
             (Heartbeat(), b'"Heartbeat"\0'),
+            (NextKey(KEY), b'{"NextKey":"SHA256:%s"}\0' % (b"k" * 43)),
             (Goodbye(), b'"Goodbye"\0'),
             (
                 Visitor(1, ID, SOURCE),

@@ -21,7 +21,7 @@ from bore.wire.extension import (
     decodeServerMessage,
 )
 from tests.wire.bindings import challengeFrame
-from tests.wire.sessions import ID, MESSAGES
+from tests.wire.sessions import ID, KEY, MESSAGES
 from tests.wire.strategies import (
     ANY_MESSAGES,
     JSON_TEXTS,
@@ -53,7 +53,9 @@ class RefusingTests(SynchronousTestCase):
     def test_everySideKnowsItsOwnMessagesOnly(self) -> None:
         known = {
             decodeClientMessage: {"Rules", "Open", "Close", "Alive", "Goodbye"},
-            decodeServerMessage: {"Extended", "Opened", "Refused", "Closed", "Visitor", "Heartbeat", "Goodbye"},
+            decodeServerMessage: {
+                *("Extended", "Opened", "Refused", "Closed", "Visitor", "Heartbeat", "NextKey", "Goodbye")
+            },
             decodeAnswer: {
                 *("Challenge", "BindingChallenge", "Hello", "marked Hello"),
                 *("Heartbeat", "Connection", "Error", "Extended"),
@@ -92,6 +94,10 @@ class RefusingTests(SynchronousTestCase):
             self.assertMalformed(decodeClientMessage, "Alive", value)
             for decode in (decodeClientMessage, decodeServerMessage):
                 self.assertMalformed(decode, "Goodbye", value)
+
+    def test_aKeyIsAFingerprint(self) -> None:
+        for value in ("null", "0", '""', '"authority"', f'"{KEY[7:]}"', f'"{KEY[:-1]}"', f'["{KEY}"]', f'"{KEY}="'):
+            self.assertMalformed(decodeServerMessage, "NextKey", value)
 
     def test_whatHasFieldsIsRefusedWithoutThem(self) -> None:
         for value in ("null", "0", '"8000"', "[]", "[8000,null]", '[["port",8000]]', "true"):

@@ -1,4 +1,4 @@
-"""What a client knows a server by. OpenSSL is not loaded here: options name pins without TLS, too."""
+"""What a client knows a server by."""
 
 from __future__ import annotations
 
