@@ -128,7 +128,8 @@ def _join(program: str, arguments: Sequence[str], begin: Callable[[], IProgramRe
         code, text = check(begin(), command.settings(invitation))
         if code != exits.OK:
             raise Failed(text, code)
-        _print([text])
+        if text:
+            _print([text])
     _changing(command.joined, lambda: command.joined.add(invitation))
     _print([f"joined {invitation}: 'bore local PORT' now shows a local port there"])
 

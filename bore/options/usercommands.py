@@ -13,7 +13,7 @@ from bore.commandline import Command, UsageError, Values
 from bore.option import Option, option, repeated
 from bore.options import users, values
 from bore.options.invitation import parseName
-from bore.options.server import serverCommand
+from bore.options.server import ServerCommand, serverCommand
 from bore.server.settings import ServerSettings
 from bore.streams.addresses import parseHostPort
 from bore.system.statefolder import settingsFolder, stateFolder
@@ -187,7 +187,7 @@ def _build(action: str, options: Sequence[Option[object]], found: Values) -> Use
             raise UsageError(f"--{key} and --unset {key} exclude each other")
     return UserCommand(
         action,
-        _file(found),
+        _file(found, server),
         name,
         keys,
         unset,
@@ -198,10 +198,14 @@ def _build(action: str, options: Sequence[Option[object]], found: Values) -> Use
     )
 
 
-def _file(found: Values) -> Path:
+def _file(found: Values, server: ServerCommand | None) -> Path:
     file = found[_USERS]
+    if server is not None and not found.flagged(_USERS):
+        file = server.users or file
     if file is not None:
         return file
+    if server is not None:
+        raise UsageError(f'{found[_CONFIG]} names no users file: add users = "{_FILE_NAME}" to it, or give --users')
     folder = settingsFolder(found.environment)
     if folder is None:
         raise UsageError("there is no home directory for the users file: give --users FILE")

@@ -9,62 +9,19 @@ import stat
 import threading
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Final
-
-from twisted.trial.unittest import SynchronousTestCase
 
 from bore import userprogram
 from bore.commandline import BadFile, UsageError
-from bore.options.invitation import Invitation, parseInvitation
-from bore.options.usercommands import UserCommand, userCommand
+from bore.options.invitation import parseInvitation
+from bore.options.usercommands import userCommand
 from bore.options.users import readUsers
 from bore.tls.certificates import readCredentials
-from bore.userprogram import CannotDo, Printed, run
-from bore.users.entry import UserEntry
+from bore.userprogram import run
 from bore.users.ports import ports
 from bore.users.rights import endText
 from bore.wire.secret import Secret
 from tests.certificates import Authority
-from tests.support import temporaryFolder
-
-ADDRESS: Final = ("--address", "tunnel.example.com")
-
-
-class UserCase(SynchronousTestCase):
-    """A machine with a users file, or none yet."""
-
-    def setUp(self) -> None:
-        self.home = temporaryFolder(self)
-        self.path = self.home / "users.toml"
-
-    def parse(self, *words: str) -> UserCommand:
-        line = userCommand(words[0])
-        assert line is not None
-        environment = {"XDG_STATE_HOME": str(self.home), "BORE_USERS": str(self.path), "HOME": str(self.home)}
-        return line.parse(words[1:], environment)
-
-    def run_(self, *words: str) -> Printed:
-        return run(self.parse(*words))
-
-    def line(self, *words: str) -> Invitation:
-        """Run a command that prints a line."""
-        (line,) = self.run_(*words).lines
-        return parseInvitation(line)
-
-    def entry(self, name: str = "alice") -> UserEntry:
-        return readUsers(self.path).entries[name]
-
-    def assertCannot(self, text: str, *words: str) -> None:
-        before = self.path.read_bytes() if self.path.exists() else None
-        with self.assertRaises(CannotDo) as caught:
-            self.run_(*words)
-        self.assertIn(text, str(caught.exception))
-        self.assertEqual(self.path.read_bytes() if self.path.exists() else None, before, "nothing is written")
-
-    def assertUsage(self, text: str, *words: str) -> None:
-        with self.assertRaises(UsageError) as caught:
-            self.parse(*words)
-        self.assertIn(text, str(caught.exception))
+from tests.entrypoints.usercase import ADDRESS, UserCase
 
 
 class AddTests(UserCase):
@@ -283,6 +240,18 @@ class PlaceTests(UserCase):
         self.assertEqual(line.parse([], environment).file, self.home / ".config" / "txbore" / "users.toml")
         self.assertEqual(run(line.parse([], environment)).lines, ["no users: 'bore user add NAME' adds one"])
         self.assertIsNone(userCommand("kick"))
+
+    def test_theSettingsFileOfTheServerNamesIt(self) -> None:
+        line = userCommand("list")
+        assert line is not None
+        config = self.home / "server.toml"
+        config.write_text('tls = true\nusers = "our.toml"\n')
+        self.assertEqual(line.parse(["--config", str(config)], {}).file, self.home / "our.toml")
+        self.assertEqual(line.parse(["--config", str(config), "--users", "x"], {}).file, Path("x"))
+        config.write_text("tls = true\n")
+        with self.assertRaises(UsageError) as caught:
+            line.parse(["--config", str(config)], {})
+        self.assertIn('add users = "users.toml" to it', str(caught.exception))
 
     def test_anEndIsADayOrAMoment(self) -> None:
         self.line("add", "alice", "--expires", "2127-06-30T12:00:00Z", *ADDRESS)
