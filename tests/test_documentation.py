@@ -5,22 +5,24 @@ from __future__ import annotations
 import itertools
 import re
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore import exits
 from bore.commandline import Command
 from bore.option import Option
-from bore.options import tunnels
+from bore.options import serverkey, tunnels, usercommands, users
 from bore.options.check import checkCommand
 from bore.options.client import clientCommand, upCommand
 from bore.options.demo import demoCommand
+from bore.options.joincommands import joinCommand, leaveCommand, serversCommand
 from bore.options.secrets import secretCommand
 from bore.options.server import serverCommand
 from bore.relay.interface import DRAIN_TIMEOUT
 from bore.streams.socketoptions import BASE_TIMEOUT
 from bore.wire import limits, refusals
+from bore.wire.secret import Secret
 from tests.support import CHECKOUT, temporaryFolder
 
 C = TypeVar("C")
@@ -60,6 +62,15 @@ def firstColumn(row: str) -> str:
     return found.group()
 
 
+#: All command lines.
+COMMANDS: Final[tuple[Command[object] | None, ...]] = (
+    *(make("x") for make in (serverCommand, clientCommand, upCommand, checkCommand, demoCommand, secretCommand)),
+    *(make("x") for make in (joinCommand, serversCommand, leaveCommand)),
+    *map(usercommands.userCommand, usercommands.ACTIONS.split(", ")),
+    *map(serverkey.serverKeyCommand, serverkey.ACTIONS.split(", ")),
+)
+
+
 class OptionsTests(SynchronousTestCase):
     """The tables of options in README.rst."""
 
@@ -84,16 +95,10 @@ class OptionsTests(SynchronousTestCase):
             self.assertIn(f"``{option.flags[0]}``", WORDS)
 
     def test_noOptionIsThereThatDoesNotExist(self) -> None:
-        ours = {
-            flag
-            for make in (serverCommand, clientCommand, upCommand, checkCommand, demoCommand, secretCommand)
-            for o in make("x").options
-            for flag in o.flags
-        }
+        ours = {flag for command in COMMANDS for o in command.options for flag in o.flags}
         others = {
             "--help", "-h", "--version", "-V",
             "--nodaemon", "--pidfile", "--logfile", "--logger", "--syslog",  # twistd's
-            "--now",  # systemctl's
             "--strict",  # mypy's
         }  # fmt: skip
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
@@ -132,6 +137,19 @@ class FilesTests(SynchronousTestCase):
     def test_theServersIsValid(self) -> None:
         found = self.parsed("min-port = 20000", serverCommand("x"), "--config")
         self.assertEqual(found.settings.minPort, 20000)
+
+    def test_theUsersFileIsValidAndHasEveryRight(self) -> None:
+        section = README.split("\nPeople\n====")[1].split("\n\n\n")[0]
+        begin = section.index("    address = ")
+        lines = itertools.takewhile(lambda line: not line or line.startswith("    "), section[begin:].splitlines())
+        path = temporaryFolder(self) / "users.toml"
+        path.write_text("\n".join(line.removeprefix("    ") for line in lines))
+        path.chmod(0o600)
+        found = users.readUsers(path)
+        self.assertEqual((set(found.entries), len(found.shared.ports)), ({"alice"}, 1000))
+        self.assertEqual(found.entries["alice"].keys[0].secret, Secret(section.split("bore://alice:")[1].split("@")[0]))
+        for action in usercommands.ACTIONS.split(", "):
+            self.assertIn(f"``bore user {action}", section)
 
 
 class FactsTests(SynchronousTestCase):
