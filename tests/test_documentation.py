@@ -95,7 +95,8 @@ class OptionsTests(SynchronousTestCase):
             self.assertIn(f"``{option.flags[0]}``", WORDS)
 
     def test_noOptionIsThereThatDoesNotExist(self) -> None:
-        ours = {flag for command in COMMANDS for o in command.options for flag in o.flags}
+        commands = [command for command in COMMANDS if command is not None]
+        ours = {flag for command in commands for option in command.options for flag in option.flags}
         others = {
             "--help", "-h", "--version", "-V",
             "--nodaemon", "--pidfile", "--logfile", "--logger", "--syslog",  # twistd's
