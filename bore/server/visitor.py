@@ -11,9 +11,9 @@ from uuid import UUID
 from bore.events import VisitorEnd
 from bore.relay.interface import Ending, LaneHandle
 from bore.server.users import User
+from bore.server.visitorids import newId
 from bore.streams.addresses import SocketAddress, plainHost
 from bore.wire.extension import Source
-from bore.wire.token import newId
 
 
 class VisitorOwner(Protocol):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from typing import Final
-from uuid import RFC_4122, UUID
 
 from hypothesis import given
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire.extension import isToken
-from bore.wire.token import digest, newId, newToken
+from bore.wire.token import digest, newToken
 from tests.wire.strategies import TOKENS, UNHURRIED
 
 #: ``printf 0123456789abcdef | sha256sum``
@@ -51,21 +50,3 @@ class DigestTests(SynchronousTestCase):
 
     def test_theCaseOfATokenCounts(self) -> None:
         self.assertNotEqual(digest("abcdefabcdefabcd"), digest("ABCDEFABCDEFABCD"))
-
-
-class IdTests(SynchronousTestCase):
-    """Ids of visitors cannot be guessed, and are UUIDs like all others."""
-
-    def test_anIdIsARandomUuidInItsUsualForm(self) -> None:
-        for _ in range(100):
-            text = newId()
-            id = UUID(text)
-            self.assertEqual((str(id), id.version, id.variant), (text, 4, RFC_4122))
-
-    def test_noneComesTwiceAndEveryBitIsSeenBothWays(self) -> None:
-        ids = [UUID(newId()).int for _ in range(1000)]
-        ones = zeros = 0
-        for id in ids:
-            ones |= id
-            zeros |= ~id
-        self.assertEqual((len(set(ids)), (ones & zeros).bit_count()), (1000, 122))
