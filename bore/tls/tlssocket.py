@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 
 from cryptography import x509
 from OpenSSL import SSL, crypto
-from OpenSSL._util import lib
+from OpenSSL._util import ffi, lib
 
 from bore.streams.addresses import asciiName
 from bore.streams.encryption import RECORD, TlsError
@@ -24,6 +24,9 @@ _BINDING: Final = b"EXPORTER-Channel-Binding"
 _BINDING_SIZE: Final = 32
 
 _AGAIN: Final = (errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+#: What recv reads into.
+_RECORD: Final = ffi.new("char[]", RECORD)
 
 #: A number for each time that a socket gets stuck.
 _numbers: Final = itertools.count(1)
@@ -162,7 +165,7 @@ class TlsSocket(socket.socket):
         if self._pending is not None:
             _raise(self._pending)
         try:
-            data: bytes = self._tls.recv(size)
+            count = self._read(_RECORD, min(size, RECORD))
         except SSL.WantReadError:
             self.stuck = 0
             raise BlockingIOError(*_AGAIN) from None
@@ -174,17 +177,18 @@ class TlsSocket(socket.socket):
             self._pending = e.with_traceback(None)
             _raise(e)
         self.stuck = 0
+        data: bytes = ffi.buffer(_RECORD, count)[:]
         return data
 
     def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
         if self._pending is not None:
             _raise(self._pending)
-        view = memoryview(buffer)
+        view = ffi.from_buffer(buffer, require_writable=True)
         size = size or len(view)
         count = 0
         try:
             while count < size:
-                more = self._tls.recv_into(view[count:], min(size - count, RECORD))
+                more = self._read(view + count, min(size - count, RECORD))
                 count += more
                 if more < RECORD:
                     break  # probably there is no more
@@ -204,17 +208,29 @@ class TlsSocket(socket.socket):
         self.stuck = 0
         return count
 
+    def _read(self, into: Any, size: int) -> int:
+        """Read a record as ``Connection.recv_into`` does, but without memory of its own for it, and a copy."""
+        tls = self._tls
+        count: int = lib.SSL_read(tls._ssl, into, size)
+        if count <= 0:
+            tls._raise_ssl_error(tls._ssl, count)
+        return count
+
     def _getStuck(self) -> NoReturn:
         self.stuck = self.stuck or next(_numbers)
         raise BlockingIOError(*_AGAIN) from None
 
     def send(self, data: Any, flags: int = 0) -> int:
-        view = memoryview(data)
+        tls = self._tls
+        view = ffi.from_buffer(data)
         size = len(view)
         count = 0
         try:
             while count < size:
-                count += self._tls.send(view[count:])  # one record at a time
+                written = lib.SSL_write(tls._ssl, view + count, size - count)  # one record at a time
+                if written <= 0:
+                    tls._raise_ssl_error(tls._ssl, written)
+                count += written
         except SSL.Error as e:
             if not count:
                 _raise(e)
