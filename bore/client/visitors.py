@@ -47,6 +47,7 @@ _ENDS: Final = {
     Reason.LEFT_CUT: VisitorEnd.VISITOR_CUT,
     Reason.RIGHT_CUT: VisitorEnd.SERVICE_CUT,
     Reason.HALF_OPEN: VisitorEnd.HALF_OPEN,
+    Reason.CUT: VisitorEnd.TUNNEL_CLOSED,
     Reason.STOPPED: VisitorEnd.STOPPED,
     Reason.FAILED: VisitorEnd.FAILED,
 }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from enum import Enum
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
@@ -50,6 +51,7 @@ class Reason(Enum):
     LEFT_CUT = "the left stream was cut"
     RIGHT_CUT = "the right stream was cut"
     HALF_OPEN = "one direction had ended, and the other was silent for too long"
+    CUT = "it was cut on request"
     STOPPED = "the relay was stopped"
     FAILED = "the system could not serve it"
 
@@ -189,6 +191,10 @@ class Relay(ABC):
         :param seconds: how long they have.
         :returns: fires when no pair is left.
         """
+
+    @abstractmethod
+    def cut(self, sockets: AbstractSet[socket.socket]) -> None:
+        """Cut the pairs whose left stream is on one of these sockets."""
 
     @abstractmethod
     def relieve(self) -> bool:

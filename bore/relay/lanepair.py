@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall
@@ -139,6 +140,9 @@ class LanePair(CarriedPair):
         if self.lane.encrypted is not None:
             unsent = encryptedSize(max(0, unsent - RECORD))  # a part of the first record may be sent already
         return unacknowledged(self.lane.fd) < self.lane.written - unsent
+
+    def isOn(self, sockets: AbstractSet[socket.socket]) -> bool:
+        return self.plain.socket in sockets
 
     def stop(self, reason: Reason) -> None:
         if self._relay.loop.has(self.plain):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
@@ -29,6 +30,10 @@ class Pair(ABC):
     @abstractmethod
     def moved(self) -> int:
         """The bytes read from both streams."""
+
+    @abstractmethod
+    def isOn(self, sockets: AbstractSet[socket.socket]) -> bool:
+        """Whether the left stream, or the only plain one, is on one of these sockets."""
 
     @abstractmethod
     def stop(self, reason: Reason) -> None:
@@ -164,11 +169,18 @@ class PairRelay(Relay):
             self.close()
             drained.callback(None)
 
+    def cut(self, sockets: AbstractSet[socket.socket]) -> None:
+        """See Relay."""
+        self._cut([pair for pair in self._pairs if pair.isOn(sockets)], Reason.CUT)
+
     def _cutAll(self) -> None:
         """Cut all running pairs."""
-        for pair in list(self._pairs):
+        self._cut(list(self._pairs), Reason.STOPPED)
+
+    def _cut(self, pairs: list[Pair], reason: Reason) -> None:
+        for pair in pairs:
             lingering = self._lingering.get(pair)
             if lingering is not None:
                 lingering.finish()
             else:
-                pair.stop(Reason.STOPPED)
+                pair.stop(reason)

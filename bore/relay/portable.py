@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
@@ -33,6 +34,7 @@ class _PortablePair(Pair):
     def __init__(self, relay: PortableRelay, reactor: IReactor, left: Stream, right: Stream) -> None:
         self._relay = relay
         self._reactor = reactor
+        self._socket = left.socket
         self._looking: IDelayedCall | None = None
         self._acknowledged = 0
         self._reason: Reason | None = None
@@ -49,6 +51,9 @@ class _PortablePair(Pair):
     @property
     def moved(self) -> int:
         return self._left.received + self._right.received
+
+    def isOn(self, sockets: AbstractSet[socket.socket]) -> bool:
+        return self._socket in sockets
 
     def stop(self, reason: Reason) -> None:
         self._cut(self._reason or reason)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 
 from bore.relay.flow import Flow
 from bore.relay.halves import Half, JoinedPair
@@ -35,6 +37,9 @@ class _SplicePair(JoinedPair):
         for half in (self.left, self.right):
             if half.unsent and not half.finished:
                 half.deliver()
+
+    def isOn(self, sockets: AbstractSet[socket.socket]) -> bool:
+        return self.left.socket in sockets
 
     def stop(self, reason: Reason) -> None:
         loop = self.relay.loop

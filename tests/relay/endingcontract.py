@@ -115,6 +115,25 @@ class DrainContract(RelayContract):
     """How the relay as a whole ends."""
 
     @inThread
+    def test_aPairIsCutOnRequestAndNoOther(self) -> None:
+        pair, other, halfOpen = self.joined(), self.joined(), self.joined()
+        for each in (pair, other, halfOpen):
+            each.left.sendall(b"request")
+            self.assertEqual(receiveExactly(each.right, 7), b"request")
+        halfOpen.right.shutdown(socket.SHUT_WR)
+        self.assertEqual(receiveAll(halfOpen.left), b"")
+        inReactor(self.relay.cut, {pair.innerLeft, halfOpen.innerLeft})
+        for each in (pair, halfOpen):
+            self.assertEqual(each.ending(), Ending(Reason.CUT, 7, 0))
+        for side in ("left", "right"):
+            self.assertCut(pair, side)
+        other.right.sendall(b"answer")
+        self.assertEqual(receiveExactly(other.left, 6), b"answer")
+        other.left.close()
+        other.right.close()
+        self.assertIs(other.ending().reason, Reason.FINISHED)
+
+    @inThread
     def test_drainingIsDoneAtOnceWhenNothingRuns(self) -> None:
         inReactor(self.relay.drain, 60)
 

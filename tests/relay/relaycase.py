@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Coroutine
+from collections.abc import Set as AbstractSet
 from typing import Any, TypeAlias, TypeVar, cast
 
 from twisted.internet import reactor
@@ -94,6 +95,9 @@ class HalvedRelay(Relay):
 
     def relieve(self) -> bool:
         return self.near.relieve() or self.far.relieve()
+
+    def cut(self, sockets: AbstractSet[socket.socket]) -> None:
+        self.near.cut(sockets)
 
     def __len__(self) -> int:
         return max(len(self.near), len(self.far))

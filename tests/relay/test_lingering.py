@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
+from collections.abc import Set as AbstractSet
 from typing import cast
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -239,6 +240,9 @@ class _Pair(Pair):
     @property
     def moved(self) -> int:
         return 0
+
+    def isOn(self, sockets: AbstractSet[socket.socket]) -> bool:
+        return False
 
     def stop(self, reason: Reason) -> None:
         raise AssertionError("it has ended")

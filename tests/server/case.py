@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple, cast
 from uuid import UUID
 
@@ -37,8 +38,12 @@ ALIVE = extension.encode(Alive())
 class FakePair(Pair):
     moved = 0
 
-    def __init__(self, relay: FakeRelay) -> None:
+    def __init__(self, relay: FakeRelay, left: socket.socket) -> None:
         self.relay = relay
+        self.left = left
+
+    def isOn(self, sockets: AbstractSet[socket.socket]) -> bool:
+        return self.left in sockets
 
     def stop(self, reason: Reason) -> None:
         self.relay.pairEnded(self, Ending(reason, 0, 0))
@@ -54,7 +59,7 @@ class FakeRelay(PairRelay):
 
     def _makePair(self, left: Stream, right: Stream) -> tuple[Pair, Callable[[], None]]:
         self.joined.append((left, right))
-        self.pairs.append(FakePair(self))
+        self.pairs.append(FakePair(self, left.socket))
         return self.pairs[-1], lambda: None
 
 
