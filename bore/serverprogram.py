@@ -66,6 +66,7 @@ def _withUsers(
 ) -> UsersReloading:
     """Make a server with a users file."""
     from bore.options.users import readUsers
+    from bore.server.enforcement import Enforcement
     from bore.server.userlist import UserList
     from bore.usersreloading import UsersReloading
 
@@ -73,5 +74,6 @@ def _withUsers(
     secrets = () if secret is None else (secret,)
     known = UserList(readUsers(users), secrets)
     service = ServerService(reactor, command.settings, sockets, sink, known)
+    enforcement = Enforcement(reactor, sink, service.server, known)
     inner = _withFile(reactor, sink, command, load, service)
-    return UsersReloading(reactor, sink, inner, users, lambda found: known.apply(found, secrets), inner.reload)
+    return UsersReloading(reactor, sink, inner, users, enforcement, secrets, inner.reload)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
@@ -15,10 +15,24 @@ from bore.events import SettingsKept, SettingsMistake, SettingsReloaded, Sink
 from bore.options.users import readUsers
 from bore.users.entry import Users
 from bore.watching import FileWatch
+from bore.wire.secret import Secret
 
 #: How often the file is looked at, in seconds. It is read when it has been the same twice: its writer has finished. A
 #: user that is revoked is out after two of them.
 LOOK: Final = 0.5
+
+
+class Rights(Protocol):
+    """Applies the content of a users file."""
+
+    def start(self) -> None:
+        """The server starts."""
+
+    def stop(self) -> None:
+        """The server stops."""
+
+    def apply(self, users: Users, secrets: Sequence[Secret]) -> None:
+        """Apply another version of the file."""
 
 
 class UsersReloading(MultiService):
@@ -29,7 +43,8 @@ class UsersReloading(MultiService):
 
     :param service: the server.
     :param path: the users file.
-    :param apply: takes its new content.
+    :param rights: takes its new content.
+    :param secrets: the shared secrets.
     :param reload: reads the other files of the server again.
     """
 
@@ -39,25 +54,29 @@ class UsersReloading(MultiService):
         sink: Sink,
         service: IService,
         path: Path,
-        apply: Callable[[Users], object],
+        rights: Rights,
+        secrets: Sequence[Secret],
         reload: Callable[[], object],
     ) -> None:
         MultiService.__init__(self)
         service.setServiceParent(self)
         self._sink = sink
         self._path = path
-        self._apply = apply
+        self._rights = rights
+        self._secrets = secrets
         self._reload = reload
         self._watch = FileWatch(clock, path, LOOK, self._read)
 
     def startService(self) -> None:
         """Start."""
         MultiService.startService(self)
+        self._rights.start()
         self._watch.start()
 
     def stopService(self) -> Deferred[object]:
         """Stop."""
         self._watch.stop()
+        self._rights.stop()
         return cast("Deferred[object]", MultiService.stopService(self))
 
     def reload(self) -> None:
@@ -74,6 +93,6 @@ class UsersReloading(MultiService):
                 self._sink.emit(SettingsMistake(line))
             self._sink.emit(SettingsKept(str(self._path)))
             return
-        self._apply(users)
+        self._rights.apply(users, self._secrets)
         count = len(users.entries)
         self._sink.emit(SettingsReloaded(str(self._path), f"{count} user{'' if count == 1 else 's'}"))

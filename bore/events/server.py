@@ -5,6 +5,7 @@ Fields that several of them have:
 
 - ``peer``: address and port of the other end of a connection to the control port, as ``HOST:PORT``. While the
   connection lasts no other one has the same, so it names the session on it.
+- ``user``: the name of the user; empty: it has none.
 - ``network``: the key of limits per source: an IPv4 address, or the first 64 bits of an IPv6 address.
 - ``address``: the public address, which names a tunnel: a TCP port as a number, or another kind of address.
 - ``visitor``: address and port of a visitor, as ``HOST:PORT``.
@@ -115,6 +116,48 @@ class AuthoritiesRead(Event):
     count: int
 
 
+# Users.
+
+
+@value
+class UserAdded(Event):
+    """
+    The users file has a new user.
+
+    :ivar rights: its limits, for people.
+    """
+
+    user: str
+    rights: str
+
+
+@value
+class UserChanged(Event):
+    """
+    A user has other rights, or another secret.
+
+    :ivar user: the name; ``*``: all who hold a shared secret.
+    :ivar changes: what has changed, for people; it names no secret.
+    """
+
+    user: str
+    changes: str
+
+
+@value
+class UserRemoved(Event):
+    """The users file does not have a user any more: its sessions and streams are ended."""
+
+    user: str
+
+
+@value
+class UserExpired(Event):
+    """The rights of a user have expired: its sessions and streams are ended."""
+
+    user: str
+
+
 # Connections to the control port that do not become sessions.
 
 
@@ -192,6 +235,7 @@ class SessionOpened(Event):
     peer: str
     network: str
     extended: bool
+    user: str = ""
 
 
 @value
@@ -201,6 +245,7 @@ class SessionLost(Event):
     peer: str
     network: str
     why: Loss
+    user: str = ""
 
 
 @value
@@ -215,6 +260,7 @@ class SessionClosed(Event):
     peer: str
     network: str
     error: Refusal | ProtocolViolation | None
+    user: str = ""
 
 
 # Tunnels.
@@ -227,6 +273,7 @@ class TunnelEnd(Enum):
     GIVEN_BACK = "its client has given it back"
     NOT_KEPT = "its client was lost, and its port is not kept"
     LEASE_OVER = "its client did not come back in time"
+    RIGHT_WITHDRAWN = "its user may not have it any more"
     PRESUMED_GONE = "its client gave no sign of life, and another one needed its place"
     OTHER_PORT = "its client came back for another port"
     STOPPED = "the server stops"
@@ -244,6 +291,7 @@ class TunnelClaimed(Event):
     peer: str
     network: str
     asked: PublicAddress
+    user: str = ""
 
 
 @value
@@ -259,6 +307,7 @@ class TunnelRefused(Event):
     network: str
     asked: PublicAddress
     error: Refusal
+    user: str = ""
 
 
 @value
@@ -268,6 +317,7 @@ class TunnelOpened(Event):
     address: PublicAddress
     peer: str
     network: str
+    user: str = ""
 
 
 @value
@@ -283,6 +333,7 @@ class TunnelLost(Event):
     network: str
     why: Loss
     seconds: int
+    user: str = ""
 
 
 @value
@@ -292,6 +343,7 @@ class TunnelTaken(Event):
     address: PublicAddress
     peer: str
     network: str
+    user: str = ""
 
 
 @value
@@ -301,6 +353,7 @@ class TunnelBack(Event):
     address: PublicAddress
     peer: str
     network: str
+    user: str = ""
 
 
 @value
@@ -310,6 +363,7 @@ class TunnelClosed(Event):
     address: PublicAddress
     network: str
     reason: TunnelEnd
+    user: str = ""
 
 
 # Visitors.
@@ -319,6 +373,7 @@ class TurnedAway(Enum):
     """Why a visitor was turned away. The values are for people."""
 
     TOO_MANY = "the tunnel has as many visitors as it may have"
+    TOO_MANY_OF_USER = "the user's tunnels have as many visitors as they may have"
     ADDRESS = "visitors from its network are not allowed"
     RATE = "too many visitors per second come from its address"
     NO_CLIENT = "the client is away, and visitors may not wait for it"
@@ -442,6 +497,7 @@ class Limit(Enum):
 
     TUNNELS = "tunnels"
     TUNNELS_PER_SOURCE = "tunnels from one address"
+    TUNNELS_PER_USER = "tunnels of one user"
     UNCLASSIFIED = "connections to the control port without a first message"
     UNCLASSIFIED_PER_SOURCE = "connections from one address without a first message"
 
@@ -453,12 +509,14 @@ class LimitReached(Event):
 
     :ivar what: what there is too much of.
     :ivar limit: how many there may be.
-    :ivar network: whose limit it is; empty: all clients share it.
+    :ivar network: whose limit it is; empty: all clients share it, or those of the user.
+    :ivar user: whose limit it is.
     """
 
     what: Limit
     limit: int
     network: str = ""
+    user: str = ""
 
 
 @value

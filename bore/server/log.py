@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger, LogLevel
 
 from bore import events
-from bore.events import Event, Sink, Subscriber, fieldsOf
+from bore.events import Event, Sink, Subscriber
 from bore.events import server as facts
 from bore.events.server import Admission, Limit, Loss, TunnelEnd, TurnedAway
 from bore.server.refusallog import RefusalLog
@@ -38,6 +38,10 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     facts.CertificateUnchanged: (LogLevel.info, "the TLS certificate is the same, key {fingerprint}"),
     facts.CertificateNotRead: (LogLevel.error, "the TLS certificate stays as it was: {error}"),
     facts.AuthoritiesRead: (LogLevel.info, "new authorities for the certificates of clients: {count}"),
+    facts.UserAdded: (LogLevel.info, "user {user}: added, {rights}"),
+    facts.UserChanged: (LogLevel.info, "user {user}: {changes}"),
+    facts.UserRemoved: (LogLevel.info, "user {user}: removed"),
+    facts.UserExpired: (LogLevel.info, "user {user}: expired"),
     facts.HandshakeTimedOut: (LogLevel.debug, "{peer}: TLS handshake not complete in time"),
     facts.FirstMessageTimedOut: (LogLevel.debug, "no message from {peer} within {seconds} s"),
     facts.VisitorOffLane: (LogLevel.debug, "visitor {id} was on a dead lane"),
@@ -70,6 +74,7 @@ _ADMISSIONS: Final = {
 #: What is logged when a limit is reached, once for a burst.
 _LIMITS: Final = {
     Limit.TUNNELS: "{limit} tunnels are open, the limit: no more are opened",
+    Limit.TUNNELS_PER_USER: "{limit} tunnels of {user} are open, the limit: no more are opened for this user",
     Limit.TUNNELS_PER_SOURCE: "{limit} tunnels are open from {network}, the limit: no more are opened for it",
     Limit.UNCLASSIFIED: (
         "{limit} connections to the control port have sent no message yet: those of the addresses with most are closed"
@@ -82,6 +87,7 @@ _LIMITS: Final = {
 #: What is logged when visitors are turned away, once for a burst at each tunnel.
 _TURNED_AWAY: Final = {
     TurnedAway.TOO_MANY: "{limit} visitors are there, the limit: more are closed",
+    TurnedAway.TOO_MANY_OF_USER: "{limit} visitors of the user's tunnels are there, the limit: more are closed",
     TurnedAway.ADDRESS: "visitors from {network} are not allowed, and are closed",
     TurnedAway.RATE: "more than {limit} new visitors per second from {network}: the others are closed",
     TurnedAway.NO_CLIENT: "the client is away, visitors are closed",
@@ -98,8 +104,22 @@ _CLOSED: Final = {
     TunnelEnd.SESSION_CLOSED: "closed",
     TunnelEnd.GIVEN_BACK: "given back",
     TunnelEnd.LEASE_OVER: "the client did not come back, the port is free",
+    TunnelEnd.RIGHT_WITHDRAWN: "closed, as its user may not have it any more",
     TunnelEnd.PRESUMED_GONE: "its client gives no sign of life, and another one needs its place",
 }
+
+
+def fieldsOf(event: Event) -> dict[str, object]:
+    """The fields of an event, without an empty user: a server without users has none in its log."""
+    fields = events.fieldsOf(event)
+    if fields.get("user") == "":
+        del fields["user"]
+    return fields
+
+
+def _who(user: str) -> str:
+    """What a line calls a client."""
+    return "{user} at {peer}" if user else "{peer}"
 
 
 class ServerLog:
@@ -147,12 +167,12 @@ class ServerLog:
             case facts.VisitorsHeldBack(address=address):
                 self._of(address).heldBack(event)
             case facts.TunnelOpened(network=network, address=address):
-                self._tunnels.info(network, at(address, "opened for {peer}"), **fieldsOf(event))
+                self._tunnels.info(network, at(address, f"opened for {_who(event.user)}"), **fieldsOf(event))
             case facts.TunnelBack(network=network, address=address):
-                self._tunnels.info(network, at(address, "{peer} is back"), **fieldsOf(event))
+                self._tunnels.info(network, at(address, f"{_who(event.user)} is back"), **fieldsOf(event))
             case facts.TunnelLost(network=network, address=address, seconds=seconds):
                 kept = ", kept for {seconds} s" if seconds else ""
-                self._tunnels.info(network, at(address, "{peer} {why}" + kept), **fieldsOf(event))
+                self._tunnels.info(network, at(address, f"{_who(event.user)} {{why}}{kept}"), **fieldsOf(event))
             case facts.TunnelClosed():
                 self._closed(event)
             case _:
@@ -165,7 +185,7 @@ class ServerLog:
                 self._sessionClosed(event)
             case facts.SessionLost(why=why):
                 if why is Loss.NOT_READING:
-                    self._log.warn("{peer} {why}", **fieldsOf(event))
+                    self._log.warn(f"{_who(event.user)} {{why}}", **fieldsOf(event))
             case facts.ConnectionRefused() | facts.TunnelRefused():
                 self._refusals.refused(event.network, event.peer, event.error)
             case facts.ConnectionClosed():
@@ -198,7 +218,7 @@ class ServerLog:
     def _sessionClosed(self, event: facts.SessionClosed) -> None:
         match event.error:
             case None:
-                self._tunnels.info(event.network, "{peer} said goodbye", **fieldsOf(event))
+                self._tunnels.info(event.network, f"{_who(event.user)} said goodbye", **fieldsOf(event))
             case CertificateRefused():
                 self._log.warn("{peer} refused: {error}", **fieldsOf(event))
             case ShuttingDown() | PresumedGone():

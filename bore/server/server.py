@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
 from twisted.internet.defer import Deferred
 
 from bore.events import Sink, Stopped
@@ -17,14 +20,19 @@ from bore.server.session import SessionContext
 from bore.server.sessions import Sessions
 from bore.server.settings import ServerSettings
 from bore.server.tcpentrance import TcpEntrances
+from bore.server.tunnel import Tunnel
 from bore.server.tunnels import Tunnels
 from bore.server.unaccepted import UnacceptedVisitors
 from bore.server.unclassified import UnclassifiedConnections
-from bore.server.users import Authenticator, SharedSecret
+from bore.server.users import Authenticator, Login, SharedSecret
 from bore.streams.listener import ListenerGroup
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Descriptors
 from bore.timing.turns import Turns
+from bore.wire.errors import Refusal
+
+if TYPE_CHECKING:
+    from bore.server.usertunnels import UserTunnels
 
 
 class Server:
@@ -36,6 +44,7 @@ class Server:
     :ivar control: serves the connections to the control ports.
     :ivar unclassified: the connections that have not sent their first message yet.
     :ivar sessions: the sessions of all clients.
+    :ivar users: the tunnels of each user; None: all may do the same.
     :ivar tunnels: their tunnels.
     :ivar pools: their lanes.
     :ivar unaccepted: the visitors that wait for a client.
@@ -61,7 +70,8 @@ class Server:
         self.group = ListenerGroup(sink)
         registry = LocalRegistry(reactor, settings.lease) if registry is None else registry
         entrances = TcpEntrances(reactor, settings, self.group, self.descriptors, self.giveWay)
-        self.tunnels = Tunnels(reactor, sink, settings, registry, self.unaccepted, entrances)
+        self.users = None if authenticator is None else _usersOf(authenticator)
+        self.tunnels = Tunnels(reactor, sink, settings, registry, self.unaccepted, entrances, self.users)
         self.sessions = Sessions(SessionContext(reactor, sink, settings, self.tunnels, self.pools, Rhythms(reactor)))
         self.unclassified = UnclassifiedConnections(reactor, sink, settings.bounds, self.tunnels.hasSome)
         authenticator = SharedSecret(settings.secret) if authenticator is None else authenticator
@@ -79,6 +89,23 @@ class Server:
         self.unclassified.apply(settings.bounds)
         self.pools.apply(settings.bounds.lanes)
         self.control.apply(settings)
+
+    def endSessions(self, objection: Callable[[Login], Refusal | None]) -> None:
+        """
+        End the sessions whose clients may not stay connected, their tunnels and the streams of their visitors.
+
+        :param objection: why a client may not; None: it may.
+        """
+        self._relay.cut(self.sessions.review(objection))
+
+    def withdraw(self, tunnels: Sequence[Tunnel]) -> None:
+        """Close the tunnels that a user may not have any more, and the streams of their visitors."""
+        sockets = {visitor.socket for tunnel in tunnels for visitor in tunnel.serving}
+        for tunnel in tunnels:
+            if not tunnel.closed:
+                self.tunnels.withdraw(tunnel)
+        if sockets:
+            self._relay.cut(sockets)
 
     def shutDown(self) -> Deferred[None]:
         """
@@ -114,3 +141,11 @@ class Server:
         :returns: whether something was closed.
         """
         return self.pools.shrink() or self._relay.relieve()
+
+
+def _usersOf(authenticator: Authenticator) -> UserTunnels | None:
+    if authenticator.permits is None:
+        return None
+    from bore.server.usertunnels import UserTunnels
+
+    return UserTunnels(authenticator.permits)

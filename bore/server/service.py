@@ -69,6 +69,11 @@ class ServerService(Service):
         self._listeners: list[Listener] = []
 
     @property
+    def server(self) -> Server:
+        """What it has behind its control ports."""
+        return self._server
+
+    @property
     def controlPort(self) -> int:
         """The number of the control port."""
         return self._listeners[0].port

@@ -157,7 +157,7 @@ class Session:
         :param token: the token of a tunnel that it had; None: it had none.
         :param rules: the tunnel's own rules on the addresses of its visitors.
         """
-        self._context.sink.emit(TunnelClaimed(self.peer, self.source, address))
+        self._context.sink.emit(TunnelClaimed(self.peer, self.source, address, self.user.name))
         if len(self.tunnels) + len(self._claims) >= MAX_TUNNELS:
             self._refuse(number, address, TooManyInSession(_TOO_MANY))
             return
@@ -183,7 +183,7 @@ class Session:
     def lost(self, why: Loss) -> None:
         """The session is lost: its tunnels are kept for the client, if it is one that can come back."""
         canResume = self._connection.extended
-        self._report(SessionLost(self.peer, self.source, why))
+        self._report(SessionLost(self.peer, self.source, why, self.user.name))
         for tunnel in self._end(Outcome.KEPT if canResume else Outcome.CLOSED):
             self._context.tunnels.lost(tunnel, why, canResume)
 
@@ -193,7 +193,7 @@ class Session:
 
         :param error: why; None: the client has sent Goodbye.
         """
-        self._report(SessionClosed(self.peer, self.source, error))
+        self._report(SessionClosed(self.peer, self.source, error, self.user.name))
         for tunnel in self._end(Outcome.CLOSED):
             self._context.tunnels.close(tunnel, TunnelEnd.SESSION_CLOSED)
 
@@ -238,7 +238,7 @@ class Session:
         if self.tunnels.get(number) is tunnel:
             del self.tunnels[number]
             self._turns.pop(number, None)
-            self._context.sink.emit(TunnelTaken(tunnel.address, self.peer, self.source))
+            self._context.sink.emit(TunnelTaken(tunnel.address, self.peer, self.source, self.user.name))
             self._connection.tunnelTaken(number, refusal)
 
     def inDoubt(self) -> bool:
@@ -268,9 +268,10 @@ class Session:
         tunnel.number = number
         if not self._reported:
             self._reported = True
-            self._context.sink.emit(SessionOpened(self.peer, self.source, self._connection.extended))
+            extended, name = self._connection.extended, self.user.name
+            self._context.sink.emit(SessionOpened(self.peer, self.source, extended, name))
         opened = TunnelBack if tunnel.grant.token == claim.token else TunnelOpened
-        self._context.sink.emit(opened(tunnel.address, self.peer, self.source))
+        self._context.sink.emit(opened(tunnel.address, self.peer, self.source, self.user.name))
         self._connection.tunnelOpened(number, tunnel)
         self._heartbeats.start()
         tunnel.announceAll()
@@ -294,7 +295,7 @@ class Session:
 
     def _refuse(self, number: int, asked: PublicAddress, refusal: Refusal) -> None:
         """Send the client why it cannot have a tunnel. In the base protocol that is the end of the session."""
-        self._context.sink.emit(TunnelRefused(self.peer, self.source, asked, refusal))
+        self._context.sink.emit(TunnelRefused(self.peer, self.source, asked, refusal, self.user.name))
         self._connection.tunnelRefused(number, refusal)
         if not self.over:
             self._heartbeats.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 from twisted.internet.defer import Deferred, succeed
 
@@ -54,6 +55,21 @@ class Sessions:
         self.nextKey = key
         for session in self._sessions if key else ():
             session.announceKey(key)
+
+    def review(self, objection: Callable[[Login], Refusal | None]) -> set[socket.socket]:
+        """
+        End the sessions whose clients may not stay connected, and close their tunnels.
+
+        :param objection: why a client may not; None: it may.
+        :returns: the sockets of the visitors that they serve.
+        """
+        sockets: set[socket.socket] = set()
+        for session in list(self._sessions):
+            refusal = None if session.over else objection(session.login)
+            if refusal is not None:
+                sockets.update(visitor.socket for tunnel in session.tunnels.values() for visitor in tunnel.serving)
+                session.refuse(refusal)
+        return sockets
 
     def shutDown(self) -> Deferred[None]:
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from bore.server.entrance import EntranceUser
 from bore.server.ports import Ports
@@ -11,7 +12,12 @@ from bore.server.settings import ServerSettings
 from bore.streams.listener import Listener, ListenerGroup
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Descriptors
+from bore.system.ephemeral import ephemeralPorts
+from bore.users.ports import ports
 from bore.wire.publicaddress import PublicAddress
+
+if TYPE_CHECKING:
+    from bore.users.rights import Rights
 
 
 class TcpEntrances:
@@ -35,16 +41,16 @@ class TcpEntrances:
         self._group = group
         self._descriptors = descriptors
         self._relieve = relieve
-        self._ports = Ports(reactor, settings)
+        self._ports = Ports(reactor, settings, ephemeral=ports([ephemeralPorts()]))
 
     def apply(self, settings: ServerSettings) -> None:
         """Open ports of another range from now on."""
         self._ports.apply(settings)
 
-    def candidates(self, asked: PublicAddress) -> Iterator[int]:
+    def candidates(self, asked: PublicAddress, rights: Rights | None = None) -> Iterator[int]:
         """See :meth:`~bore.server.ports.Ports.candidates`."""
         assert isinstance(asked, int)
-        return self._ports.candidates(asked)
+        return self._ports.candidates(asked, rights)
 
     def avoid(self, port: int) -> None:
         """See :meth:`~bore.server.ports.Ports.avoid`."""

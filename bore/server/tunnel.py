@@ -31,6 +31,7 @@ from bore.server.users import User
 from bore.server.visitor import Visitor
 from bore.server.visitorlimits import VisitorLimits
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
+from bore.streams.socketoptions import pace
 from bore.streams.tcpinfo import sinceReceived
 from bore.wire.addressrules import AddressFilter
 from bore.wire.errors import Refusal
@@ -96,6 +97,7 @@ class Tunnel:
     :ivar waiting: the visitors that no client has taken, by id; the oldest first.
     :ivar closed: the public address was given back.
     :ivar limits: decides which visitors are closed.
+    :ivar bandwidth: bytes per second of each visitor's stream, in each direction; 0: no limit.
     :ivar serving: the visitors that are served, and the connection of the client that each of them is on.
     """
 
@@ -124,6 +126,7 @@ class Tunnel:
         self._announced = 0
         # 0: accepting; else one more than the number of visitors that waited when accepting stopped.
         self._heldBackAt = 0
+        self.bandwidth = 0
         self.serving: dict[Visitor, socket.socket] = {}
         self.closed = False
         self._entrance = entrance
@@ -202,6 +205,9 @@ class Tunnel:
         :returns: has to be called when the visitor has left.
         """
         self.serving[visitor] = carrier
+        if self.bandwidth:
+            pace(visitor.socket, self.bandwidth)
+            pace(carrier, self.bandwidth)
         if self._sink.visitors:
             self._sink.emit(VisitorServed(visitor.name, self.address, None if lane is None else id(lane)))
         return partial(self._left, visitor)

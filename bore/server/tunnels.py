@@ -1,9 +1,11 @@
 """All tunnels of this server: how they are opened, kept without a session, and closed."""
 
+# Longer than 300 lines: how a tunnel is opened, and the limits on their number, are read together.
+
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -25,11 +27,17 @@ from bore.wire.errors import (
     PortInUse,
     PresumedGone,
     Refusal,
+    RightWithdrawn,
     TakenOver,
     TooManyTunnels,
     TooManyTunnelsFromSource,
+    TooManyTunnelsOfUser,
 )
-from bore.wire.publicaddress import PublicAddress, satisfies
+from bore.wire.publicaddress import ANY_PORT, PublicAddress, satisfies
+
+if TYPE_CHECKING:
+    from bore.server.users import User
+    from bore.server.usertunnels import UserTunnels
 
 #: When none of all clients is in doubt, they are not examined again for this time, in seconds.
 _EXAMINE: Final = 1.0
@@ -45,6 +53,7 @@ class Tunnels:
 
     :param unaccepted: the visitors that wait for a client.
     :param entrances: binds the ports for visitors.
+    :param users: the limits of each user; None: there are none.
     """
 
     _log: Final = Logger()
@@ -57,6 +66,7 @@ class Tunnels:
         registry: Registry,
         unaccepted: UnacceptedVisitors,
         entrances: TcpEntrances,
+        users: UserTunnels | None = None,
     ) -> None:
         self._clock = clock
         self._sink = sink
@@ -65,6 +75,7 @@ class Tunnels:
         registry.expired = self._leaseOver
         self._unaccepted = unaccepted
         self._entrances = entrances
+        self._users = users
         self._filter = AddressFilter(settings.rules) if settings.rules else None
         self._byAddress: dict[PublicAddress, Tunnel] = {}
         self._bySource: dict[str, dict[Tunnel, None]] = {}
@@ -97,6 +108,9 @@ class Tunnels:
         :raises bore.wire.errors.Refusal: when the client cannot have a tunnel.
         :raises Abandoned: when the session was over first; nothing is left of the tunnel then.
         """
+        refusal = self._objection(claim, claim.address)
+        if refusal is not None:
+            raise refusal
         if claim.token is not None:
             grant = await self._registry.resume(claim.token, claim.owner.user)
             if grant is not None:
@@ -113,7 +127,7 @@ class Tunnels:
         """
         owner, lease = tunnel.owner, self._settings.lease if canResume else 0
         assert owner is not None
-        self._sink.emit(TunnelLost(tunnel.address, owner.peer, owner.source, why, lease))
+        self._sink.emit(TunnelLost(tunnel.address, owner.peer, owner.source, why, lease, owner.user.name))
         if not lease:
             self.close(tunnel, TunnelEnd.NOT_KEPT)
             return
@@ -124,6 +138,13 @@ class Tunnels:
         """Close a tunnel, and give its address back."""
         self._remove(tunnel, reason)
         self._release(tunnel.grant)
+
+    def withdraw(self, tunnel: Tunnel) -> None:
+        """Take a tunnel from a user that may not have it any more."""
+        owner = tunnel.owner
+        self.close(tunnel, TunnelEnd.RIGHT_WITHDRAWN)
+        if owner is not None:
+            owner.takeAway(tunnel, RightWithdrawn())
 
     def closeAll(self) -> None:
         """Close all tunnels, as the server stops."""
@@ -140,23 +161,25 @@ class Tunnels:
         if grant.epoch < tunnel.grant.epoch:
             raise TakenOver  # a later session has had its answer first
         former, tunnel.grant = tunnel.owner, grant
-        wanted = satisfies(grant.address, claim.address)
+        allowed = self._objection(claim, grant.address) is None
+        wanted = allowed and satisfies(grant.address, claim.address)
         if wanted:
             self._move(tunnel, claim.owner)
             tunnel.limits.setRules(claim.rules)
         else:
-            self.close(tunnel, TunnelEnd.OTHER_PORT)
+            self.close(tunnel, TunnelEnd.OTHER_PORT if allowed else TunnelEnd.RIGHT_WITHDRAWN)
         if former is not None:
             former.takeAway(tunnel, TakenOver())
         if wanted and claim.abandoned is not None:
-            self._sink.emit(TunnelBack(tunnel.address, claim.owner.peer, claim.owner.source))  # and lost at once
+            owner = claim.owner
+            self._sink.emit(TunnelBack(tunnel.address, owner.peer, owner.source, owner.user.name))  # and lost at once
             self.lost(tunnel, Loss.GONE, canResume=claim.abandoned is Outcome.KEPT)
         claim.checkAwaited()
         return tunnel if wanted else None
 
     async def _new(self, claim: Claim) -> Tunnel:
         claim.checkAwaited()
-        doubtful = self._makeRoom(claim.owner.source)
+        doubtful = self._makeRoom(claim.owner)
         self._claims.add(claim)
         try:
             grant, entrance = await self._take(claim)
@@ -169,6 +192,8 @@ class Tunnels:
         tunnel.limits.setRules(claim.rules)
         self._byAddress[tunnel.address] = tunnel
         self._bySource.setdefault(owner.source, {})[tunnel] = None
+        if self._users is not None:
+            self._users.add(tunnel)
         return tunnel
 
     async def _take(self, claim: Claim) -> tuple[Grant, Entrance]:
@@ -189,10 +214,12 @@ class Tunnels:
 
     async def _takeFree(self, claim: Claim) -> tuple[Grant, Entrance]:
         """Take a free address."""
-        for address in self._entrances.candidates(claim.address):
+        user = claim.owner.user
+        mine = None if self._users is None else self._users.permits.rights(user)
+        for address in self._entrances.candidates(claim.address, mine):
             claim.checkAwaited()
             try:
-                grant = await self._registry.claim(address, claim.owner.user)
+                grant = await self._registry.claim(address, user)
                 return grant, self._enter(grant, claim)
             except BindFailed:
                 raise  # no descriptor, or no such address: the next one could not be bound either
@@ -212,14 +239,23 @@ class Tunnels:
             self._release(grant)
             raise
 
-    def _makeRoom(self, source: str) -> Tunnel | None:
+    def _objection(self, claim: Claim, address: PublicAddress) -> Refusal | None:
+        """Why a user may not have an address; None: the user may."""
+        if self._users is None or address == ANY_PORT or not isinstance(address, int):
+            return None
+        return self._users.permits.portRefusal(claim.owner.user, address)
+
+    def _makeRoom(self, owner: Owner) -> Tunnel | None:
         """
         Check that one more tunnel is within the limits.
 
         :returns: the one that has to be closed for it, if one has to.
         :raises Refusal: when it is not.
         """
-        bounds = self._settings.bounds
+        bounds, source = self._settings.bounds, owner.source
+        doubtful = None if self._users is None else self._makeRoomOf(owner.user, self._users)
+        if doubtful is not None:
+            return doubtful
         mine = self._bySource.get(source, {})
         claimed = [claim.owner.source for claim in self._claims if claim.abandoned is None]
         if 0 < bounds.tunnelsPerSource <= len(mine) + claimed.count(source):
@@ -240,6 +276,19 @@ class Tunnels:
                 )
             return doubtful
         return None
+
+    def _makeRoomOf(self, user: User, users: UserTunnels) -> Tunnel | None:
+        """As :meth:`_makeRoom`, for the limit of a user."""
+        limit = users.permits.rights(user).maxTunnels
+        claimed = [claim for claim in self._claims if claim.abandoned is None and claim.owner.user == user]
+        mine = users.open(user) if limit else []
+        if not 0 < limit <= len(mine) + len(claimed):
+            return None
+        doubtful = self._inDoubt(mine)
+        if doubtful is None:
+            self._sink.emit(LimitReached(Limit.TUNNELS_PER_USER, limit, user=user.name))
+            raise TooManyTunnelsOfUser(f"{TooManyTunnelsOfUser.text}: it may have {limit}")
+        return doubtful
 
     def _inDoubt(self, tunnels: Iterable[Tunnel]) -> Tunnel | None:
         """The first of these tunnels whose client may be gone."""
@@ -283,7 +332,7 @@ class Tunnels:
             self._remove(tunnel, TunnelEnd.LEASE_OVER)
 
     def _remove(self, tunnel: Tunnel, reason: TunnelEnd) -> None:
-        self._sink.emit(TunnelClosed(tunnel.address, tunnel.source, reason))
+        self._sink.emit(TunnelClosed(tunnel.address, tunnel.source, reason, tunnel.user.name))
         del self._byAddress[tunnel.address]
         self._leave(tunnel)
         tunnel.close()

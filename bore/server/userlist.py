@@ -15,6 +15,7 @@ from bore.users.ports import NO_PORTS, Ports, ports
 from bore.users.rights import Rights
 from bore.wire.addressrules import AddressFilter, AddressRules
 from bore.wire.errors import AccessWithdrawn, PortNotAllowed, Refusal, RightsExpired, SourceNotAllowed
+from bore.wire.publicaddress import PublicAddress
 from bore.wire.secret import Secret
 from bore.wire.serverproof import NO_NAME, Identity, OwnerOf, ServerProof, serverProof
 
@@ -104,6 +105,15 @@ class UserList:
         if entry.rights.sources and not self._filter(entry).allows(hostOf(login.peer)):
             return SourceNotAllowed()
         return None
+
+    def isOver(self, user: User) -> bool:
+        """Whether a user does not exist any more, or has expired."""
+        entry = self._entries.get(user.name)
+        return entry is None or (entry.rights.expires is not None and entry.rights.expires <= self._wallClock())
+
+    def refuses(self, user: User, address: PublicAddress) -> bool:
+        """Whether a user may not have a public address."""
+        return isinstance(address, int) and self.portRefusal(user, address) is not None
 
     def rights(self, user: User) -> Rights:
         """See :meth:`~bore.server.users.Permits.rights`."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from twisted.internet.interfaces import IReactorTime
 
 from bore.events.server import TurnedAway
@@ -9,6 +12,19 @@ from bore.server.settings import Bounds
 from bore.streams.addresses import SocketAddress, plainHost, sourceOf
 from bore.timing.ratelimits import RateLimit
 from bore.wire.addressrules import AddressFilter, AddressRules
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """
+    A limit that several tunnels have together.
+
+    :ivar limit: returns how many visitors there may be; 0: any number.
+    :ivar count: returns how many there are.
+    """
+
+    limit: Callable[[], int]
+    count: Callable[[], int]
 
 
 class VisitorLimits:
@@ -24,6 +40,11 @@ class VisitorLimits:
         self._rate = RateLimit(clock, bounds.visitorRate)
         self._server = filter
         self._own: AddressFilter | None = None
+        self._shared: Allowance | None = None
+
+    def share(self, allowance: Allowance) -> None:
+        """Have the tunnel share in a limit of several."""
+        self._shared = allowance
 
     def setRules(self, rules: AddressRules) -> None:
         """Set the tunnel's own rules on addresses; the server's come first."""
@@ -53,4 +74,6 @@ class VisitorLimits:
             return TurnedAway.NO_CLIENT, 0
         if 0 < bounds.visitors <= count:
             return TurnedAway.TOO_MANY, bounds.visitors
+        if self._shared is not None and 0 < (limit := self._shared.limit()) <= self._shared.count():
+            return TurnedAway.TOO_MANY_OF_USER, limit
         return None

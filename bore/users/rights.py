@@ -47,6 +47,21 @@ class Rights:
 ALL_RIGHTS: Final = Rights()
 
 
+def rightsText(rights: Rights) -> list[tuple[str, str]]:
+    """What a user may do, for people: the keys of the users file, and their values, as far as there is a limit."""
+    texts = {
+        "ports": "" if rights.ports == ALL_PORTS else str(rights.ports),
+        "exclusive": str(rights.exclusive),
+        "max-tunnels": str(rights.maxTunnels or ""),
+        "max-visitors": str(rights.maxVisitors or ""),
+        "bandwidth": f"{rights.bandwidth} B/s" if rights.bandwidth else "",
+        "from": ", ".join(map(str, rights.sources)),
+        "expires": "" if rights.expires is None else endText(rights.expires),
+        "original": "yes" if rights.original else "",
+    }
+    return [(key, text) for key, text in texts.items() if text]
+
+
 def parseEnd(text: str) -> float:
     """
     Parse a time in the format of RFC 3339, or a date, which stands for the end of that day (UTC).

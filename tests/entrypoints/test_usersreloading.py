@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from twisted.application.service import Service
 from twisted.internet.task import Clock
@@ -15,7 +17,10 @@ from bore.options.check import check, checkCommand
 from bore.options.server import serverCommand
 from bore.users.entry import Users
 from bore.usersreloading import LOOK, UsersReloading
+from bore.wire.secret import Secret
 from tests.support import temporaryFolder
+
+SECRET: Final = Secret("the shared secret")
 
 
 class UsersReloadingTests(SynchronousTestCase):
@@ -30,12 +35,14 @@ class UsersReloadingTests(SynchronousTestCase):
         self.write("alice")
         sink = Sink()
         sink.subscribe(self.events.append)
-        self.reloading = UsersReloading(self.clock, sink, Service(), self.path, self.apply, self.reloadOthers)
+        self.reloading = UsersReloading(self.clock, sink, Service(), self.path, self, [SECRET], self.reloadOthers)
         self.reloading.startService()
-        self.addCleanup(self.stop)
+        self.addCleanup(self.end)
 
-    def stop(self) -> None:
+    def end(self) -> None:
+        self.assertTrue(self.started)
         self.successResultOf(self.reloading.stopService())
+        self.assertFalse(self.started)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def write(self, *names: str, more: str = "") -> None:
@@ -45,7 +52,14 @@ class UsersReloadingTests(SynchronousTestCase):
         new.chmod(0o640)
         new.replace(self.path)
 
-    def apply(self, users: Users) -> None:
+    def start(self) -> None:
+        self.started = True
+
+    def stop(self) -> None:
+        self.started = False
+
+    def apply(self, users: Users, secrets: Sequence[Secret]) -> None:
+        self.assertEqual(secrets, [SECRET])
         self.applied.append(list(users.entries))
 
     def reloadOthers(self) -> None:

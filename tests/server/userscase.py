@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Final, cast
 
 from bore.server.control import ControlProtocol
+from bore.server.enforcement import Enforcement
 from bore.server.server import Server
 from bore.server.settings import ServerSettings
 from bore.server.userlist import UserList
@@ -13,8 +15,8 @@ from bore.users.entry import UserEntry, UserKey, Users
 from bore.users.rights import ALL_RIGHTS, Rights
 from bore.wire import extension
 from bore.wire.binding import BindingChallenge, decodeServerMessage
-from bore.wire.extension import Open, Opened, markedHello
-from bore.wire.messages import Authenticate, Challenge, encode
+from bore.wire.extension import Open, Opened, Visitor, markedHello
+from bore.wire.messages import Accept, Authenticate, Challenge, encode
 from bore.wire.proof import clientProof, proveBase
 from bore.wire.secret import Secret
 from tests.fakes import FakeTransport
@@ -61,6 +63,9 @@ class UsersCase(SessionCase):
         self.settings = ServerSettings(lowest, highest, bindTunnels=self.host, bounds=self.bounds, lease=self.lease)
         self.list = UserList(usersOf(alice=ALL_RIGHTS, bob=ALL_RIGHTS), [SHARED], self.wallClock)
         self.server = Server(cast(IReactor, self.reactor), self.sink, self.settings, self.relay, self.list)
+        self.enforcement = Enforcement(self.reactor, self.sink, self.server, self.list, self.wallClock)
+        self.enforcement.start()
+        self.addCleanup(self.enforcement.stop)
 
     def wallClock(self) -> float:
         return self.wall + self.reactor.seconds()
@@ -115,3 +120,25 @@ class UsersCase(SessionCase):
         [opened] = self.said(transport)
         assert isinstance(opened, Opened), opened
         return protocol, transport, opened
+
+    def change(self, users: Users, *secrets: Secret) -> None:
+        """Apply another version of the users file."""
+        self.enforcement.apply(users, secrets or [SHARED])
+
+    def stream(self, name: str, port: int, transport: FakeTransport) -> socket.socket:
+        """A visitor that is served."""
+        visitor = self.visit(port)
+        [announced] = self.said(transport)
+        assert isinstance(announced, Visitor)
+        protocol, _ = self.come(name)
+        protocol.dataReceived(encode(Accept(announced.id)))
+        return visitor
+
+    def isServed(self, visitor: socket.socket) -> bool:
+        """Whether a visitor's stream is running."""
+        port = visitor.getsockname()
+        return any(
+            left.socket.fileno() >= 0 and left.socket.getpeername() == port
+            for pair, (left, _) in zip(self.relay.pairs, self.relay.joined, strict=True)
+            if pair in self.relay._pairs
+        )

@@ -1,0 +1,61 @@
+"""The tunnels of each user, and the limits that they have together."""
+
+from __future__ import annotations
+
+import socket
+from weakref import WeakSet
+
+from bore.server.tunnel import Tunnel
+from bore.server.users import Permits, User
+from bore.server.visitorlimits import Allowance
+from bore.streams.socketoptions import pace
+
+
+class UserTunnels:
+    """
+    The tunnels of each user: those that are open, and those that are closed and still serve visitors.
+
+    :ivar permits: what each user may do.
+    """
+
+    def __init__(self, permits: Permits) -> None:
+        self.permits = permits
+        self._tunnels: dict[User, WeakSet[Tunnel]] = {}
+
+    @property
+    def users(self) -> list[User]:
+        """The users that have, or have had, tunnels."""
+        return list(self._tunnels)
+
+    def add(self, tunnel: Tunnel) -> None:
+        """Have a new tunnel share in the limits of its user."""
+        user = tunnel.user
+        self._tunnels.setdefault(user, WeakSet()).add(tunnel)
+        tunnel.bandwidth = self.permits.rights(user).bandwidth
+        tunnel.limits.share(Allowance(lambda: self.permits.rights(user).maxVisitors, lambda: self.visitors(user)))
+
+    def of(self, user: User) -> list[Tunnel]:
+        """The tunnels of a user, the oldest first."""
+        return sorted(self._tunnels.get(user, ()), key=lambda tunnel: tunnel.grant.epoch)
+
+    def open(self, user: User) -> list[Tunnel]:
+        """The open tunnels of a user, the oldest first."""
+        return [tunnel for tunnel in self.of(user) if not tunnel.closed]
+
+    def visitors(self, user: User) -> int:
+        """How many visitors a user has."""
+        return sum(len(tunnel.waiting) + len(tunnel.serving) for tunnel in self._tunnels.get(user, ()))
+
+    def sockets(self, user: User) -> set[socket.socket]:
+        """The sockets of the visitors of a user that are served."""
+        return {visitor.socket for tunnel in self._tunnels.get(user, ()) for visitor in tunnel.serving}
+
+    def limitBandwidth(self, user: User) -> None:
+        """Apply the limit of a user to the streams that run, and to those to come."""
+        rate = self.permits.rights(user).bandwidth
+        for tunnel in self.of(user):
+            if tunnel.bandwidth != rate:
+                tunnel.bandwidth = rate
+                for visitor, carrier in tunnel.serving.items():
+                    pace(visitor.socket, rate)
+                    pace(carrier, rate)
