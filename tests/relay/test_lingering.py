@@ -1,5 +1,7 @@
 """A stream that is to be reset lingers until its peer has acknowledged all, and no longer than is bearable."""
 
+# Longer than 300 lines: the steps of one wait, and all of them together.
+
 from __future__ import annotations
 
 import contextlib
