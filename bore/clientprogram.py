@@ -33,6 +33,7 @@ def clientProgram(
     def apply(new: ClientCommand) -> Sequence[str]:
         changes = diff(service.tunnels, new.tunnels)
         service.apply(new.tunnels)
+        service.applySettings(new.settings)
         counts = {"added": changes.added, "changed": changes.changed, "removed": changes.removed}
         return [f"{_tunnels(len(each))} {word}" for word, each in counts.items() if each]
 

@@ -58,6 +58,7 @@ class Reloading(MultiService, Generic[C]):
         assert command.file is not None
         self._started = self._file = command.file
         self._watch = FileWatch(clock, self._file.path, LOOK, self.reload)
+        self._needRestart: list[str] = []
 
     def startService(self) -> None:
         """Start."""
@@ -81,11 +82,12 @@ class Reloading(MultiService, Generic[C]):
             return
         old, new = self._file, command.file
         assert new is not None
-        changes = [*self._apply(command), *(key for key in old.changed(new) if key in new.live)]
+        changes = [*self._apply(command), *(key for key in old.changed(new) if key not in new.fixed)]
         self._sink.emit(SettingsReloaded(str(new.path), ", ".join(changes) or "nothing has changed"))
-        fixed = [key for key in self._started.changed(new) if key not in new.live]
-        if fixed:
+        fixed = [key for key in self._started.changed(new) if key in new.fixed]
+        if fixed and fixed != self._needRestart:
             self._sink.emit(RestartNeeded(", ".join(fixed)))
+        self._needRestart = fixed
         self._file = new
         self._follow()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from bore.system.filestamps import stampOf
 
 
 class FileWatch:
@@ -39,20 +40,11 @@ class FileWatch:
 
     def noted(self) -> None:
         """The file is read now."""
-        self._known = self._seen = _stampOf(self._path)
+        self._known = self._seen = stampOf(self._path)
 
     def _look(self) -> None:
         self._looking = None
         self.start()  # first: whatever a file does to the program, the next one is read
-        seen, self._seen = self._seen, _stampOf(self._path)
+        seen, self._seen = self._seen, stampOf(self._path)
         if self._seen == seen != self._known and seen is not None:
             self._changed()
-
-
-def _stampOf(file: Path) -> tuple[int, ...] | None:
-    """Return what changes when a file is written or replaced, or gets another mode; None if there is no file."""
-    try:
-        status = os.stat(file)
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino

@@ -187,6 +187,11 @@ class ControlProtocol(Protocol):
         self.transport.unregisterProducer()  # a transport that has a producer would not close
         self.transport.loseConnection()
 
+    def abandon(self) -> None:
+        """Cut the connection; another session has the tunnels from now on."""
+        self._inflow.stop()
+        self.transport.abortConnection()
+
     def pauseProducing(self) -> None:
         """The server reads too slowly, or not at all: more waits to be written than a working server leaves unread."""
         self.end(ServerNotReading())
@@ -239,12 +244,28 @@ class ControlProtocol(Protocol):
         if tunnel is None:
             return
         session.opened(number, tunnel, address)
-        if link.settings.checkEvery:
-            failed = partial(self._checkFailed, number)
-            session.check(number, link.settings.checkEvery, partial(link.checked, number), failed)
-        keep, agreed = link.settings.lanes, self._agreed
+        self._check(session, number)
+        self._keepLanes(session)
+
+    def applySettings(self, former: ClientSettings) -> None:
+        """Use the other settings that the link has."""
+        session, settings = self._session, self._link.settings
+        if session is None or not session.numbers:
+            return  # they are used when a tunnel is up
+        if settings.checkEvery != former.checkEvery:
+            for number in session.numbers:
+                self._check(session, number)
+        if settings.lanes != former.lanes:
+            self._keepLanes(session)
+
+    def _check(self, session: Session, number: int) -> None:
+        failed = partial(self._checkFailed, number)
+        session.check(number, self._link.settings.checkEvery, partial(self._link.checked, number), failed)
+
+    def _keepLanes(self, session: Session) -> None:
+        keep, agreed = self._link.settings.lanes, self._agreed
         if agreed.lane is not None:
-            session.openLanes(agreed.lane, min(keep, agreed.maxLanes or keep))  # the server would close more when idle
+            session.keepLanes(agreed.lane, min(keep, agreed.maxLanes or keep))  # the server would close more when idle
 
     def _strayed(self, why: Exception) -> None:
         """A further connection led to another server: it was closed, and this one goes on."""

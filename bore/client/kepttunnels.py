@@ -15,6 +15,7 @@ from bore.client.publicport import PublicPort, publicText
 from bore.client.reasons import ServerSilent, describe
 from bore.client.retry import Failed, RetryPolicy
 from bore.client.servers import Servers
+from bore.client.settings import ClientSettings
 from bore.client.tunnel import Tunnel
 from bore.client.verdicts import FINAL, isLimit, verdictOn
 from bore.events import Sink
@@ -92,6 +93,12 @@ class KeptTunnels:
 
     def __contains__(self, kept: KeptTunnel | None) -> bool:
         return kept is not None and self._kept.get(kept.tunnel) is kept
+
+    def apply(self, settings: ClientSettings) -> None:
+        """Use other settings for what is tried again."""
+        self._reconnect = settings.reconnect
+        for kept in self._kept.values():
+            kept.policy.apply(settings.maxReconnectDelay, settings.exitAfterFailures, settings.reconnect)
 
     @property
     def only(self) -> KeptTunnel | None:

@@ -88,6 +88,21 @@ class LanePool:
         visitors.lanes.add(self)
         self._fill()
 
+    @property
+    def keeps(self) -> bool:
+        """Whether idle lanes are kept, so that visitors come on lanes."""
+        return self._keep > 0
+
+    def keep(self, count: int) -> None:
+        """Keep another number of idle lanes. With none, those that visitors have left are closed, too."""
+        if count == self._keep:
+            return
+        self._keep = count
+        surplus = max(0, len(self._idle) - max(count, self._fresh(len(self._expected))))
+        for lane in list(self._idle)[:surplus]:
+            lane.dismiss()
+        self._fill()
+
     def announced(self, id: UUID) -> None:
         """The server has no lane for a visitor."""
         if self._expected.hasCome(id):
@@ -133,7 +148,7 @@ class LanePool:
 
     def idle(self, lane: LaneHandle) -> None:
         """See LaneUser: the visitor has left."""
-        if self._open:
+        if self._open and self._keep:
             self._idle[lane] = self._reactor.seconds()
         else:
             lane.end(reset=False)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Protocol as Interface
 
 from twisted.internet.defer import Deferred, succeed
@@ -17,8 +17,8 @@ from bore.client.leftovers import Leftovers
 from bore.client.reasons import describe
 from bore.client.reconnecting import ControlFactory
 from bore.client.retry import RETURN, Failed, RetryPolicy
-from bore.client.servers import Servers
-from bore.client.settings import ClientSettings
+from bore.client.servers import Servers, Trusts
+from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.tunnel import Tunnel
 from bore.client.tunnelspec import TunnelSpec
 from bore.client.verdicts import FINAL, concernsPort, verdictOn
@@ -136,6 +136,30 @@ class ServerLink:
             self._control.leave()
         self._connector.disconnect()
         return left
+
+    def abandon(self) -> None:
+        """Make no further attempt, and cut the session: the server keeps its tunnels for another one."""
+        self.stopped = True
+        self._stay()
+        self._factory.stop()
+        self.tunnels.reset()
+        if self._control is not None:
+            self._control.abandon()
+        self._connector.disconnect()
+
+    def isAt(self, servers: Collection[ServerAddress]) -> bool:
+        """Return whether the server that is used, or tried next, is among these."""
+        return self._servers.current.address in servers
+
+    def apply(self, settings: ClientSettings, trusts: Trusts | None) -> None:
+        """Use other settings, in which the current server is the same."""
+        former, self.settings = self.settings, settings
+        if settings.servers != former.servers:
+            self._servers.change(settings.servers, trusts)
+        self._policy.apply(settings.maxReconnectDelay, settings.exitAfterFailures, settings.reconnect)
+        self.tunnels.apply(settings)
+        if self._control is not None:
+            self._control.applySettings(former)
 
     def remove(self, tunnel: Tunnel) -> Deferred[None]:
         """

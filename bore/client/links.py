@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from twisted.internet.defer import Deferred, TimeoutError, gatherResults
@@ -14,7 +14,7 @@ from bore.client.leftovers import Leftovers
 from bore.client.link import ServerLink
 from bore.client.retry import RetryPolicy
 from bore.client.servers import Servers, Trusts
-from bore.client.settings import ClientSettings
+from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.tunnel import Tunnel
 from bore.client.tunnelspec import TunnelSpec
 from bore.client.visitors import Visitors
@@ -31,6 +31,8 @@ class Links:
     :param visitors: serves the visitors of all tunnels.
     :param gaveUp: called with a tunnel and the reason when no further attempt is made to open it.
     :ivar leftovers: the tunnels that have to be given back in the next session.
+    :ivar isBase: whether the server is known to be of the base protocol.
+    :ivar accepted: called with a server, as events name it, in each session that has begun.
     """
 
     _log: Final = Logger()
@@ -53,7 +55,8 @@ class Links:
         self.leftovers = Leftovers()
         self._links: dict[Tunnel, ServerLink] = {}
         self._shared: ServerLink | None = None  # the one that further tunnels belong to
-        self._isBase = False
+        self.isBase = False
+        self.accepted: Callable[[str], None] = lambda server: None
         self._waiting: dict[Tunnel, None] = {}
         self._closing: set[Deferred[None]] = set()
 
@@ -65,6 +68,33 @@ class Links:
     def canServe(self, tunnel: Tunnel, spec: TunnelSpec) -> bool:
         """Return whether a tunnel can stay open when it is changed to this."""
         return tunnel in self._links and self._links[tunnel].canServe(tunnel, spec)
+
+    @property
+    def isEmpty(self) -> bool:
+        """Whether no tunnel is open, or being opened."""
+        return not self._links and not self._waiting
+
+    @property
+    def servers(self) -> set[str]:
+        """The servers that are used, as events name them."""
+        return {link.server for link in self._links.values()}
+
+    def areAt(self, servers: Collection[ServerAddress]) -> bool:
+        """Return whether all links use, or try, one of these servers."""
+        return all(link.isAt(servers) for link in self._links.values())
+
+    def apply(self, settings: ClientSettings) -> None:
+        """Use other settings, in which the servers that are used, the secret and TLS are the same."""
+        self._settings = settings
+        for link in dict.fromkeys(self._links.values()):
+            link.apply(settings, self._trusts)
+
+    def abandon(self) -> None:
+        """Cut all sessions. The servers keep the tunnels for others."""
+        self._waiting.clear()
+        for link in dict.fromkeys(self._links.values()):
+            link.abandon()
+        self._links.clear()
 
     def close(self, tunnel: Tunnel) -> None:
         """Give a tunnel back, if it is open. Visitors that are served stay."""
@@ -87,13 +117,15 @@ class Links:
 
     def foundBase(self, link: ServerLink, others: list[Tunnel]) -> None:
         """See :class:`bore.client.link.LinkOwner`."""
-        self._isBase = True
+        self.isBase = True
+        self.accepted(link.server)
         for tunnel in others:
             self._begin([tunnel])
 
     def foundExtended(self, link: ServerLink) -> None:
         """See :class:`bore.client.link.LinkOwner`: the links that were made for a server of the base protocol end."""
-        self._isBase = False
+        self.isBase = False
+        self.accepted(link.server)
         shared = self._shared
         if shared is None or shared is link or shared.stopped or not shared.extended:
             self._shared = link
@@ -120,7 +152,7 @@ class Links:
     def _start(self) -> None:
         """Open the tunnels that are still wanted."""
         waiting, self._waiting = self._waiting, {}
-        if self._isBase:
+        if self.isBase:
             for tunnel in waiting:
                 self._begin([tunnel])
         elif self._shared is None or self._shared.stopped:

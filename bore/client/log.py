@@ -40,6 +40,12 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
         LogLevel.warn,
         "what {server} has shown cannot be written down ({error}): give --tls-fingerprint {key}",
     ),
+    facts.SettingsAccepted: (LogLevel.info, "{server} has accepted the new settings"),
+    facts.SettingsRefused: (
+        LogLevel.error,
+        "the new settings are not in effect, and the tunnels stay open with the former ones: {why}. They are tried "
+        "again in {seconds:g} s",
+    ),
     facts.PortGivenUp: (LogLevel.warn, "{why}: the public port cannot be had back, any other will do"),
     facts.AddressChanged: (LogLevel.warn, "the public address changed from {had} to {public}"),
     facts.CheckFailed: (LogLevel.warn, "check {count} of {of}: {why}"),

@@ -87,6 +87,13 @@ class RetryPolicy:
         self._failures = self._checkFailures = self._lostSoon = 0
         self.returning = False
 
+    def apply(self, longest: float, exitAfter: int, reconnect: bool) -> None:
+        """Have other limits; the parameters are those of the class."""
+        self._longest = longest
+        self._exitAfter = exitAfter
+        self._reconnect = reconnect
+        self._delay = min(self._delay, longest)
+
     def opened(self) -> None:
         """There is a tunnel."""
         self._delay = min(_FIRST_DELAY, self._longest)

@@ -138,6 +138,8 @@ class Servers:
     def __init__(
         self, reactor: IReactor, addresses: Sequence[ServerAddress], trusts: Trusts | None, user: str = ""
     ) -> None:
+        self._reactor = reactor
+        self._user = user
         self._all = [Server(reactor, address, trusts, user) for address in addresses]
         self._dropped: dict[Server, bool] = {}
         self._current = 0
@@ -150,6 +152,14 @@ class Servers:
     def current(self) -> Server:
         """The server that is used, or tried next."""
         return self._all[self._current]
+
+    def change(self, addresses: Sequence[ServerAddress], trusts: Trusts | None) -> None:
+        """Have other servers, of which the current one is one."""
+        before = {server.address: server for server in self._all}
+        current = self.current
+        self._all = [before.get(each) or Server(self._reactor, each, trusts, self._user) for each in addresses]
+        self._current = self._all.index(current)
+        self._dropped = {server: forGood for server, forGood in self._dropped.items() if server in self._all}
 
     def moveOn(self) -> None:
         """Make the next server that is tried the current one; behind the last comes the first."""

@@ -8,7 +8,6 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.python.failure import Failure
 
-from bore.client.links import Links
 from bore.client.log import logged
 from bore.client.oldstate import removeOldState
 from bore.client.outcome import Outcome
@@ -16,6 +15,7 @@ from bore.client.reasons import describe
 from bore.client.saves import Saves, SpreadMemory
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.state import Memory, NoMemory, StateFile
+from bore.client.succession import Succession
 from bore.client.tunnel import Tunnel
 from bore.client.tunneldiff import diff
 from bore.client.tunnelspec import TunnelSpec
@@ -49,7 +49,7 @@ class ClientService(Service):
         self._reserved: set[PublicAddress] = set()  # the public addresses that the user wants
         self._gaveUp: Outcome[None] = Outcome()
         self._reasons: dict[Tunnel, Exception] = {}  # why tunnels were given up, the first one first
-        self._links: Links | None = None
+        self._links: Succession | None = None
         self._visitors: Visitors | None = None
         self.apply(tunnels)
 
@@ -57,6 +57,29 @@ class ClientService(Service):
     def tunnels(self) -> tuple[TunnelSpec, ...]:
         """What the user wants."""
         return tuple(tunnel.spec for tunnel in self._tunnels.values())
+
+    @property
+    def settings(self) -> ClientSettings:
+        """The settings in effect. Others that were applied may wait for a server that accepts them."""
+        return self._settings if self._links is None else self._links.settings
+
+    def applySettings(self, settings: ClientSettings) -> None:
+        """
+        Have other settings. Visitors that are served stay.
+
+        What no server has to accept is changed at once, and sessions go on. Other servers, another secret or another
+        trust are in effect when a server has accepted them, which opens the tunnels anew then, with their public ports
+        if it is the same server. Until then the former settings stay in effect.
+        """
+        former, self._settings = self._settings, settings
+        if settings.stateFolder != former.stateFolder:
+            for tunnel in self._tunnels.values():
+                tunnel.remember()
+        if self._links is None:
+            return
+        if settings.secret is not None and settings.secret.short and settings.secret != former.secret:
+            self._sink.emit(ShortSecret())
+        self._links.apply(settings)
 
     def apply(self, tunnels: Sequence[TunnelSpec]) -> None:
         """
@@ -130,7 +153,9 @@ class ClientService(Service):
             self._reactor, settings.halfOpenTimeout, settings.descriptors, portable=settings.portableRelay
         )
         self._visitors = Visitors(self._reactor, relay, settings.descriptors, self._sink)
-        self._links = Links(self._reactor, settings, self._visitors, self._givenUp)
+        self._links = Succession(
+            self._reactor, settings, self._visitors, self._tunnels.values, self._givenUp, self._renewed
+        )
         self._links.open(self._tunnels.values())
 
     def reload(self) -> None:
@@ -169,6 +194,14 @@ class ClientService(Service):
         if self._links is not None:
             self._links.close(tunnel)
 
+    def _renewed(self, former: ClientSettings) -> None:
+        """All tunnels are being opened anew: who waits from now on waits for that."""
+        self._reasons.clear()
+        for tunnel in self._tunnels.values():
+            tunnel.renew()
+            if former.user != self.settings.user:
+                tunnel.forgetPorts()
+
     def _givenUp(self, tunnel: Tunnel, why: Exception) -> None:
         """No further attempt is made to open a tunnel."""
         self._reasons[tunnel] = why
@@ -186,5 +219,5 @@ class ClientService(Service):
         folder = self._settings.stateFolder
         if folder is None:
             return NoMemory()
-        name = server.nameFor(self._settings.user)
+        name = server.nameFor(self.settings.user)
         return SpreadMemory(StateFile(folder, name, str(spec.target), self._sink, spec.ownName), self._saves)

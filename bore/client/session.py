@@ -84,20 +84,32 @@ class Session:
         if self._early:
             self._lookAtEarly()
 
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers of the tunnels that are up."""
+        return list(self._tunnels)
+
     def check(self, number: int, seconds: float, passed: Callable[[], None], failed: Callable[[str], None]) -> None:
-        """Visit a tunnel's public port at an interval: see :class:`Check`."""
+        """Visit a tunnel's public port at an interval from now on, or never if it is 0: see :class:`Check`."""
+        before = self._checks.pop(number, None)
+        if before is not None:
+            before.stop()
+        if not seconds:
+            return
         at = self._tunnels[number]
         public = TcpDialer(self._reactor, *at.address)
         self._checks[number] = Check(self._reactor, seconds, public, at.tunnel, self._visitors.sink, passed, failed)
 
-    def openLanes(self, token: str, keep: int) -> None:
+    def keepLanes(self, token: str, keep: int) -> None:
         """
-        Keep idle lanes open from now on, if the relay carries lanes. Only the first call counts.
+        Keep idle lanes open from now on, if the relay carries lanes.
 
         :param token: the session's token for lanes.
         :param keep: how many.
         """
-        if self._carrier is not None and keep and self._lanes is None:
+        if self._lanes is not None:
+            self._lanes.keep(keep)
+        elif self._carrier is not None and keep:
             self._lanes = LanePool(
                 self._reactor, self._carrier, self._visitors, self._connections, self._server, token, keep, self._serve
             )
@@ -107,7 +119,7 @@ class Session:
         at = self._tunnels.get(number)
         if at is None:
             return  # it was closed in the meantime
-        if self._lanes is None:
+        if self._lanes is None or not self._lanes.keeps:
             self._visitors.announced(id, at, source)
         else:
             at.tunnel.noticed()

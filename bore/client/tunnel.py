@@ -90,6 +90,17 @@ class Tunnel:
         if moved or limited:
             self._checkLimit()
 
+    def remember(self) -> None:
+        """Have the public ports remembered in another place, or nowhere."""
+        for server, port in self._ports.items():
+            port.move(self._memory(self.spec, server))
+
+    def forgetPorts(self) -> None:
+        """Begin anew at all servers, as another user: what is remembered of the former one stays."""
+        for port in self._ports.values():
+            port.close()
+        self._ports.clear()
+
     def _checkLimit(self) -> None:
         if self.spec.bandwidth and isinstance(self.spec.target, UnixTarget):
             self._sink.emit(UploadsUnlimited(self.name))

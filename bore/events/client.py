@@ -151,6 +151,30 @@ class TunnelGivenUp(Event):
 
 
 @value
+class SettingsAccepted(Event):
+    """
+    A server has accepted other settings, which are in effect now.
+
+    :ivar server: the server.
+    """
+
+    server: str
+
+
+@value
+class SettingsRefused(Event):
+    """
+    Other settings cannot be in effect: no server has accepted them. The former ones stay in effect.
+
+    :ivar why: the reason.
+    :ivar seconds: when they are tried again.
+    """
+
+    why: str
+    seconds: float
+
+
+@value
 class GaveUp(Event):
     """The client makes no further attempt. The reason is the first one, if there are several tunnels."""
 

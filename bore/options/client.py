@@ -98,8 +98,8 @@ KEYS: Final[tuple[Option[object], ...]] = (
 #: The keys at the top of a client's settings file.
 CLIENT_KEYS: Final = (tunnels.TUNNEL, *(each.key for each in KEYS))
 
-#: Those that can change while the client runs: they belong to its tunnels.
-_LIVE: Final[tuple[Option[object], ...]] = (tunnels.LOCAL_HOST, *tunnels.OF_TUNNEL, common.WATCH)
+#: Those that cannot change while the client runs: see :mod:`bore.client.settingsdiff`.
+FIXED: Final[tuple[Option[object], ...]] = common.LOG.all
 
 _OPTIONS: Final[tuple[Option[object], ...]] = (*KEYS, common.SECRET)
 
@@ -160,7 +160,7 @@ def _fromFile(found: Values, path: Path) -> ClientCommand:
         file.add((servers.TO.key,), f"has a secret, and the file {objection}")
     specs = tunnels.fromFile(found, file)
     settings = file.checked(partial(_settings, found))
-    return ClientCommand(settings, specs, common.LOG.settings(found), common.fileSettings(found, path, KEYS, _LIVE))
+    return ClientCommand(settings, specs, common.LOG.settings(found), common.fileSettings(found, path, KEYS, FIXED))
 
 
 def _vocabulary() -> Vocabulary:

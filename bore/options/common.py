@@ -13,6 +13,7 @@ from bore.option import Option, option, switch
 from bore.options import values
 from bore.options.secrets import readSecret
 from bore.relay.interface import HALF_OPEN_TIMEOUT, MAX_VISITORS
+from bore.system.filestamps import stampOf
 from bore.wire.limits import CONTROL_PORT
 from bore.wire.secret import Secret
 
@@ -70,13 +71,13 @@ class FileSettings:
     :ivar path: the file.
     :ivar watch: whether it is read again when it changes.
     :ivar values: the keys, with the values in effect.
-    :ivar live: the keys that can change while the program runs.
+    :ivar fixed: the keys that cannot change while the program runs.
     """
 
     path: Path
     watch: bool
     values: tuple[tuple[str, object], ...]
-    live: frozenset[str]
+    fixed: frozenset[str]
 
     def changed(self, new: FileSettings) -> list[str]:
         """Return the keys with other values in a new version of the file."""
@@ -84,16 +85,21 @@ class FileSettings:
 
 
 def fileSettings(
-    found: Values, path: Path, keys: Sequence[Option[object]], live: Sequence[Option[object]]
+    found: Values, path: Path, keys: Sequence[Option[object]], fixed: Sequence[Option[object]]
 ) -> FileSettings:
     """
     Return what a command has of its settings file.
 
     :param keys: all keys of such a file.
-    :param live: those that can change while the program runs.
+    :param fixed: those that cannot change while the program runs.
     """
-    values = tuple((each.key, found[each]) for each in keys)
-    return FileSettings(path, found[WATCH], values, frozenset(each.key for each in live))
+    values = tuple((each.key, found[each] if each in fixed else _content(found[each])) for each in keys)
+    return FileSettings(path, found[WATCH], values, frozenset(each.key for each in fixed))
+
+
+def _content(value: object) -> object:
+    """Return what changes with a value, which for the name of a file is also the content of that."""
+    return (value, stampOf(value)) if isinstance(value, Path) else value
 
 
 class LogOptions:

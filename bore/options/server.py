@@ -158,20 +158,17 @@ KEYS: Final[tuple[Option[object], ...]] = (
 #: The keys of a server's settings file.
 SERVER_KEYS: Final = tuple(each.key for each in KEYS)
 
-#: Those that can change while the server runs: see :meth:`bore.server.service.ServerService.apply`.
-_LIVE: Final[tuple[Option[object], ...]] = (
-    _MIN_PORT,
-    _MAX_PORT,
-    _WAITING,
-    _LANES,
-    _RATE,
-    *rules.BOTH,
-    _TUNNELS,
-    _SOURCE_TUNNELS,
-    _PENDING,
-    _SOURCE_PENDING,
-    common.VISITORS,
-    common.WATCH,
+#: Those that cannot change while the server runs: see :meth:`bore.server.service.ServerService.apply`.
+FIXED: Final[tuple[Option[object], ...]] = (
+    _ADDRESS,
+    _TUNNEL_ADDRESS,
+    _CONTROL_PORT,
+    _LEASE,
+    _TLS,
+    _TLS_PORT,
+    common.SECRET_FILE,
+    _USERS,
+    *common.LOG.all,
 )
 
 
@@ -199,9 +196,8 @@ def _build(found: Values) -> ServerCommand:
     file = readFile(path, _vocabulary())
     found = found.withKeys(file.keys)
     settings = file.checked(partial(_settings, found))
-    return ServerCommand(
-        settings, common.LOG.settings(found), common.fileSettings(found, path, KEYS, _LIVE), found[_USERS]
-    )
+    fileSettings = common.fileSettings(found, path, KEYS, FIXED)
+    return ServerCommand(settings, common.LOG.settings(found), fileSettings, found[_USERS])
 
 
 #: Keys that users may try, and what is right instead.

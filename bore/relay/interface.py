@@ -164,7 +164,12 @@ class Relay(ABC):
     a bounded number of bytes meanwhile. The end of one direction is passed on while the other goes on. A reset is
     passed on as a reset, behind all that was sent before it: an answer reaches the other side even if the program that
     sent it has closed its socket without reading the request. When both directions have ended, both sockets are closed.
+
+    :ivar halfOpenTimeout: a pair one direction of which has ended is cut when the other one is silent for this many
+        seconds. It may change; pairs that are half open already have the former time in part.
     """
+
+    halfOpenTimeout: float
 
     @property
     def lanes(self) -> LaneCarrier | None:

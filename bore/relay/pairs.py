@@ -52,7 +52,7 @@ class PairRelay(Relay):
 
     def __init__(self, reactor: IReactor, halfOpenTimeout: float) -> None:
         self._reactor = reactor
-        self._tick = halfOpenTimeout / _TICKS
+        self.halfOpenTimeout = halfOpenTimeout
         self._pairs: dict[Pair, Callable[[Ending], None]] = {}
         self._halfOpen: dict[Pair, tuple[int, int]] = {}
         self._lingering: dict[Pair, LingeringReset] = {}
@@ -119,7 +119,7 @@ class PairRelay(Relay):
         """One direction of a pair has ended. Called by the pair."""
         self._halfOpen[pair] = (pair.moved, 0)
         if self._ticking is None:
-            self._ticking = self._reactor.callLater(self._tick, self._findSilent)
+            self._ticking = self._reactor.callLater(self.halfOpenTimeout / _TICKS, self._findSilent)
 
     def _findSilent(self) -> None:
         self._ticking = None
@@ -131,7 +131,7 @@ class PairRelay(Relay):
             else:
                 pair.stop(Reason.HALF_OPEN)
         if self._halfOpen:
-            self._ticking = self._reactor.callLater(self._tick, self._findSilent)
+            self._ticking = self._reactor.callLater(self.halfOpenTimeout / _TICKS, self._findSilent)
 
     def resetLater(self, pair: Pair, sock: socket.socket, ending: Ending) -> None:
         """

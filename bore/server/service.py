@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from twisted.application.service import Service
@@ -13,7 +14,7 @@ from twisted.internet.defer import Deferred, TimeoutError, gatherResults
 from twisted.python.failure import Failure
 
 from bore.events import NothingToReload, ShortSecret, Sink
-from bore.events.server import Admission, FarewellUnread, Listening
+from bore.events.server import Admission, CertificateNotRead, FarewellUnread, Listening
 from bore.relay.backend import makeRelay
 from bore.relay.interface import DRAIN_TIMEOUT
 from bore.server.log import logged
@@ -118,19 +119,26 @@ class ServerService(Service):
 
     def apply(self, settings: ServerSettings) -> None:
         """
-        Apply those settings that can change while the server runs: the range of ports, the limits, and the rules on
-        addresses. The TLS certificate is read anew.
+        Apply those settings that can change while the server runs: the range of ports, the limits, the rules on
+        addresses, and the names of the files for TLS, which are read anew.
         """
+        tls = self._settings.tls
+        if tls is not None and settings.tls is not None:
+            others = settings.tls
+            tls = replace(tls, certificate=others.certificate, key=others.key, clients=others.clients)
         self._settings = replace(
             self._settings,
             minPort=settings.minPort,
             maxPort=settings.maxPort,
             bounds=settings.bounds,
             rules=settings.rules,
+            halfOpenTimeout=settings.halfOpenTimeout,
+            tls=tls,
         )
+        self._relay.halfOpenTimeout = settings.halfOpenTimeout
         self._server.apply(self._settings)
         if self._certificate is not None:
-            self._certificate.reload()
+            self._readFiles(self._certificate)
 
     def reload(self) -> None:
         """Read the TLS certificate anew, if there is one."""
@@ -139,24 +147,39 @@ class ServerService(Service):
         else:
             self._certificate.reload()
 
+    def _readFiles(self, used: ServerCertificate) -> None:
+        """Read the files for TLS, which may be others than before."""
+        from bore.tls.certificates import BadCredentials
+
+        try:
+            files = self._tlsFiles()
+        except BadCredentials as e:
+            self._sink.emit(CertificateNotRead(str(e)))
+        else:
+            used.use(*files)
+
+    def _tlsFiles(self) -> tuple[Path, Path, Path | None, Path | None]:
+        """
+        Return the files for TLS: the certificate, its key, the authorities for clients, and the next key.
+
+        :raises bore.tls.certificates.BadCredentials: if the server's own certificate cannot be made.
+        """
+        from bore.tls.servercertificate import nextFile, ownCertificate
+
+        tls = self._settings.tls
+        assert tls is not None
+        certificate = tls.certificate or ownCertificate(tls.folder)
+        nextKey = None if tls.certificate or tls.folder is None else nextFile(tls.folder)
+        return certificate, tls.key or certificate, tls.clients, nextKey
+
     def _makeTls(self) -> Accepted:
         """What serves the connections to a port with TLS. OpenSSL is imported here, and not before."""
         from bore.tls.certificates import BadCredentials
         from bore.tls.port import TlsPort
-        from bore.tls.servercertificate import ServerCertificate, nextFile, ownCertificate
+        from bore.tls.servercertificate import ServerCertificate
 
-        tls = self._settings.tls
-        assert tls is not None
         try:
-            certificate = tls.certificate or ownCertificate(tls.folder)
-            self._certificate = ServerCertificate(
-                self._reactor,
-                self._sink,
-                certificate,
-                tls.key or certificate,
-                tls.clients,
-                None if tls.certificate or tls.folder is None else nextFile(tls.folder),
-            )
+            self._certificate = ServerCertificate(self._reactor, self._sink, *self._tlsFiles())
         except BadCredentials as e:
             raise CannotListen(str(e)) from e
         server = self._server

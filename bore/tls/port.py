@@ -81,7 +81,7 @@ class TlsPort:
         self.turns = Turns(reactor)
         self._passOn = accepted
         self._endSessions = endSessions
-        self._verified: WeakSet[TlsSocket] = WeakSet()
+        self._passedOn: WeakSet[TlsSocket] = WeakSet()
         certificate.authoritiesChanged = self._authoritiesChanged
 
     def accepted(self, sock: socket.socket, address: SocketAddress) -> None:
@@ -90,12 +90,11 @@ class TlsPort:
 
     def passOn(self, sock: TlsSocket, address: SocketAddress) -> None:
         """Pass a connection on after the handshake."""
-        if self.certificate.authorities:
-            self._verified.add(sock)
+        self._passedOn.add(sock)
         self._passOn(sock, address)
 
     def _authoritiesChanged(self) -> None:
-        self._endUnsigned(list(self._verified), {})
+        self._endUnsigned(list(self._passedOn), {})
 
     def _endUnsigned(self, sockets: list[TlsSocket], judged: dict[tuple[bytes, ...], bool]) -> None:
         """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -20,6 +19,7 @@ from bore.events.server import (
     NextKeyAnnounced,
 )
 from bore.system.atomicfiles import writeUnlessThere
+from bore.system.filestamps import stampOf
 from bore.system.privatefiles import NotPrivate, Policy, checkFolders, openPrivate
 from bore.tls.certificates import BadCredentials, Credentials, makeSelfSigned, readAuthorities, readCredentials
 from bore.tls.contexts import isSigned, serverContext
@@ -92,6 +92,14 @@ class ServerCertificate:
         self._announce = announce
         self._readNext()
 
+    def use(self, certificate: Path, key: Path, clients: Path | None, nextKey: Path | None) -> None:
+        """Read other files, or the same again; the parameters are those of the class."""
+        self._files = certificate, key
+        self._clients = clients
+        self._next = nextKey
+        self._stamp = self._readStamp()
+        self.reload()
+
     def reload(self, asked: bool = True) -> None:
         """
         Read the files again; if they cannot be used, the former certificate stays.
@@ -148,15 +156,7 @@ class ServerCertificate:
 
     def _readStamp(self) -> tuple[object, ...]:
         """A value that changes when the files do."""
-        stamps: list[object] = []
-        for path in filter(None, (*self._files, self._clients, self._next)):
-            try:
-                status = os.stat(path)
-            except OSError:
-                stamps.append(None)
-            else:
-                stamps.append((status.st_mtime_ns, status.st_ino, status.st_size))
-        return tuple(stamps)
+        return tuple(stampOf(path) for path in filter(None, (*self._files, self._clients, self._next)))
 
 
 def ownFile(folder: Path) -> Path:

@@ -50,7 +50,7 @@ class LaneCase(SynchronousTestCase):
         asks = self.asked.__contains__
         self.session = Session(reactor, self.visitors, connections, "example.com:7835", "192.0.2.1", asks)
         self.session.opened(1, self.tunnel, 20001)
-        self.session.openLanes(TOKEN, self.keep)
+        self.session.keepLanes(TOKEN, self.keep)
         assert self.session._lanes is not None
         self.lanes = self.session._lanes
         self.addCleanup(self._leaveNothing)

@@ -45,6 +45,8 @@ from bore.events.client import (
     ServerNotRemembered,
     ServerRemembered,
     ServerTrusted,
+    SettingsAccepted,
+    SettingsRefused,
     Stage,
     StateFileFailed,
     StateFileTaken,
@@ -134,6 +136,14 @@ LINES: Final[tuple[tuple[Event, tuple[str, ...]], ...]] = (
         ("warn db: 7 visitors are there, the limit: more are turned away",),
     ),
     (PortGivenUp(A, "in use"), ("warn in use: the public port cannot be had back, any other will do",)),
+    (SettingsAccepted(A), ("info a:7835 has accepted the new settings",)),
+    (
+        SettingsRefused("invalid secret", 64.0),
+        (
+            "error the new settings are not in effect, and the tunnels stay open with the former ones: invalid secret. "
+            "They are tried again in 64 s",
+        ),
+    ),
     (TunnelGivenUp("db", LOCAL, "in use"), ("error db: in use: this tunnel is given up",)),
     (GaveUp("it is away"), ()),
     (MessageIgnored(A, "Hello(1)"), ("warn the server sent Hello(1): ignored, and so are others like it",)),

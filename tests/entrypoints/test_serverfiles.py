@@ -91,7 +91,7 @@ class LiveTests(FileCase):
             assert new.file is not None
             self.assertEqual(old.file.changed(new.file), [key])
             service.apply(new.settings)
-            self.assertEqual(service._settings == new.settings, key in new.file.live, key)
+            self.assertEqual(service._settings == new.settings, key not in new.file.fixed, key)
 
 
 class CheckTests(FileCase):

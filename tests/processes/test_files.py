@@ -203,10 +203,27 @@ class ReloadTests(FileCase):
     def test_whatNeedsARestartIsNamed(self) -> None:
         port = freePort(self.host)
         client = self.up(self.tunnels(a=(self.service.port, port)))
-        self.tunnels("lanes = 0\nmax-visitors = 7", a=(self.service.port, port))
-        self.reload(client, "reloaded: 1 tunnel changed, max-visitors")
-        client.waitFor("restart the program to change lanes")
+        self.tunnels("log-level = 'debug'\nlanes = 0\nmax-visitors = 7", a=(self.service.port, port))
+        self.reload(client, "reloaded: 1 tunnel changed, lanes, max-visitors")
+        client.waitFor("restart the program to change log-level")
         self.assertServes(port)
+
+    def test_aSecretThatIsReplacedAtBothEndsCostsNoVisitor(self) -> None:
+        """The client has it first: its server does not know it yet, and no tunnel is lost."""
+        port, secret = freePort(self.host), self.write("secret", "the first secret of both\n")
+        os.chmod(secret, 0o600)
+        self.serverFile(f"secret-file = '{secret}'")
+        server, self.control = self.serverOf()
+        client = self.up(self.tunnels(f"secret-file = '{secret}'", a=(self.service.port, port)))
+        visitor = self.visitor(port)
+        self.assertEchoes(visitor)
+        with open(secret, "w") as file:
+            file.write("another secret of both\n")
+        self.reload(client, "reloaded: secret-file")
+        client.waitFor("the new settings are not in effect, and the tunnels stay open with the former ones")
+        self.assertEchoes(visitor)
+        self.assertServes(port)
+        self.reload(server, "restart the program to change secret-file")
 
     def test_aFileThatIsWatchedIsReloadedWhenItChanges(self) -> None:
         a, b = freePort(self.host), freePort(self.host)

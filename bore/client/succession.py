@@ -1,0 +1,197 @@
+"""The links of a client while its settings change: new ones replace the former ones when a server has accepted them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Final
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IDelayedCall
+
+from bore.client.links import Links
+from bore.client.reasons import describe
+from bore.client.settings import ClientSettings
+from bore.client.settingsdiff import Effect, effectOf
+from bore.client.tunnel import Tunnel
+from bore.client.tunnelspec import TunnelSpec
+from bore.client.visitors import Visitors
+from bore.events.client import SettingsAccepted, SettingsRefused
+from bore.streams.reactor import IReactor
+
+#: Seconds, at least, until settings that no server has accepted are tried again: it may get its new secret later.
+TRY_AGAIN: Final = 10.0
+
+
+class Succession:
+    """
+    Keeps the tunnels of a client open, and has links with other settings succeed those that there are.
+
+    Other settings that a server has to accept are tried in links of their own, while the former ones keep the tunnels
+    open. So a wrong secret or an unreachable server costs no tunnel: the settings are tried again, and the former ones
+    stay in effect until they are accepted, or until these lead nowhere themselves. A server of the base protocol opens
+    a tunnel before it shows that it accepts the settings: there the former link ends first, and comes back.
+
+    :param settings: the settings in effect.
+    :param tunnels: what the user wants.
+    :param gaveUp: called with a tunnel and the reason when no further attempt is made to open it.
+    :param renewed: called with the former settings when all tunnels are being opened anew with others.
+    :ivar settings: the settings in effect.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactor,
+        settings: ClientSettings,
+        visitors: Visitors,
+        tunnels: Callable[[], Iterable[Tunnel]],
+        gaveUp: Callable[[Tunnel, Exception], None],
+        renewed: Callable[[ClientSettings], None],
+    ) -> None:
+        self._reactor = reactor
+        self.settings = settings
+        self._visitors = visitors
+        self._tunnels = tunnels
+        self._gaveUp = gaveUp
+        self._renewed = renewed
+        self._links = self._make(settings)
+        self._wanted: ClientSettings | None = None
+        self._heir: Links | None = None  # the links that are tried
+        self._again: IDelayedCall | None = None
+        self._gone = False  # whether the links have ended for the sake of those that are tried
+        self._left: set[Deferred[None]] = set()
+
+    def open(self, tunnels: Iterable[Tunnel]) -> None:
+        """Open tunnels."""
+        self._links.open(tunnels)
+        if self._heir is not None:
+            self._try()
+
+    def canServe(self, tunnel: Tunnel, spec: TunnelSpec) -> bool:
+        """See :meth:`bore.client.links.Links.canServe`."""
+        return self._links.canServe(tunnel, spec)
+
+    def close(self, tunnel: Tunnel) -> None:
+        """Give a tunnel back, if it is open. Visitors that are served stay."""
+        self._links.close(tunnel)
+        if self._heir is not None:
+            self._tryIn(0)  # with the tunnels that there are then
+
+    def apply(self, settings: ClientSettings) -> None:
+        """Have other settings: at once, or as soon as a server accepts them."""
+        self._stopTrying()
+        self._comeBack()
+        effect = effectOf(self.settings, settings)
+        if effect is Effect.NEW_LINKS or (effect is Effect.OTHER_SERVERS and not self._links.areAt(settings.servers)):
+            former = self.settings
+            self._change(
+                replace(settings, servers=former.servers, secret=former.secret, user=former.user, tls=former.tls)
+            )
+            self._wanted = settings
+            self._try()
+        else:
+            self._change(settings)
+
+    def stop(self) -> Deferred[None]:
+        """
+        Give all tunnels back.
+
+        :returns: fires when the servers have read that, or have had the time for it.
+        """
+        self._stopTrying()
+        self._leave(self._links.stop())
+        return gatherResults(list(self._left)).addCallback(lambda _: None)
+
+    def _make(self, settings: ClientSettings) -> Links:
+        links = Links(self._reactor, settings, self._visitors, lambda tunnel, why: self._lost(links, tunnel, why))
+        links.accepted = lambda server: self._accepted(links, server)
+        return links
+
+    def _change(self, settings: ClientSettings) -> None:
+        """Change what can be changed while links go on."""
+        self.settings = settings
+        self._visitors.relay.halfOpenTimeout = settings.halfOpenTimeout
+        self._links.apply(settings)
+
+    def _try(self) -> None:
+        """Try the settings that are wanted; without tunnels to lose they are in effect at once."""
+        wanted = self._wanted
+        assert wanted is not None
+        self._stopTrying()
+        self._wanted = wanted
+        heir = self._heir = self._make(wanted)
+        if self._links.isEmpty and not self._gone:
+            self._succeed()
+        elif self._links.isBase and set(wanted.servers) & set(self.settings.servers):
+            self._gone = True
+            self._links.abandon()
+        heir.open(self._tunnels())
+
+    def _tryIn(self, seconds: float) -> None:
+        wanted = self._wanted
+        self._stopTrying()
+        self._wanted = wanted
+        self._again = self._reactor.callLater(seconds, self._tryNow)
+
+    def _tryNow(self) -> None:
+        self._again = None
+        self._try()
+
+    def _stopTrying(self) -> None:
+        self._wanted = None
+        heir, self._heir = self._heir, None
+        if heir is not None:
+            self._leave(heir.stop())
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+
+    def _accepted(self, links: Links, server: str) -> None:
+        """A server has accepted the settings of these links."""
+        if links is self._heir:
+            former = self._links
+            self._succeed()
+            self._visitors.sink.emit(SettingsAccepted(server))
+            if server in former.servers:  # as the same user
+                former.abandon()  # the tunnels are resumed there
+            else:
+                self._leave(former.stop())
+
+    def _succeed(self) -> None:
+        assert self._heir is not None and self._wanted is not None
+        former, self.settings = self.settings, self._wanted
+        self._links = self._heir
+        self._heir = self._wanted = None
+        self._gone = False
+        self._renewed(former)
+
+    def _comeBack(self) -> None:
+        """Have links with the settings in effect again."""
+        if self._gone:
+            self._gone = False
+            self._links = self._make(self.settings)
+            self._links.open(self._tunnels())
+
+    def _lost(self, links: Links, tunnel: Tunnel, why: Exception) -> None:
+        """Links make no further attempt to open a tunnel."""
+        if links is self._heir:
+            wanted = self._wanted
+            self._heir = None
+            self._leave(links.stop())
+            self._comeBack()
+            delay = max(TRY_AGAIN, self.settings.maxReconnectDelay)
+            self._visitors.sink.emit(SettingsRefused(describe(why), delay))
+            self._wanted = wanted
+            self._tryIn(delay)
+        elif links is self._links:
+            if self._wanted is not None and links.isEmpty:
+                if self._heir is None:
+                    self._try()
+                else:
+                    self._succeed()
+                return
+            self._gaveUp(tunnel, why)
+
+    def _leave(self, left: Deferred[None]) -> None:
+        self._left.add(left)
+        left.addBoth(lambda _: self._left.discard(left))
