@@ -33,6 +33,7 @@ class BothSecrets:
     """Clients with any of some secrets are the same user: a secret is being replaced."""
 
     asks = True
+    permits = None
 
     def __init__(self) -> None:
         self.valid = [OLD, NEW]

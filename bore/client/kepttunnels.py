@@ -1,4 +1,5 @@
 """The tunnels of a link: what becomes of each of them in a session."""
+# Longer than 300 lines: a tunnel's way from its request to its end is read in one place.
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """The lanes of a session: how many there are, and the visitors that come on them."""
+# Longer than 300 lines: each rule for the number of lanes depends on the others.
 
 from __future__ import annotations
 

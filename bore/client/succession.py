@@ -9,6 +9,7 @@ from typing import Final
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall
 
+from bore.client.leftovers import Leftovers
 from bore.client.links import Links
 from bore.client.reasons import describe
 from bore.client.settings import ClientSettings
@@ -54,6 +55,7 @@ class Succession:
         self._tunnels = tunnels
         self._gaveUp = gaveUp
         self._renewed = renewed
+        self._leftovers = Leftovers()
         self._links = self._make(settings)
         self._wanted: ClientSettings | None = None
         self._heir: Links | None = None  # the links that are tried
@@ -104,6 +106,7 @@ class Succession:
 
     def _make(self, settings: ClientSettings) -> Links:
         links = Links(self._reactor, settings, self._visitors, lambda tunnel, why: self._lost(links, tunnel, why))
+        links.leftovers = self._leftovers
         links.accepted = lambda server: self._accepted(links, server)
         return links
 

@@ -92,14 +92,14 @@ class Tunnel:
 
     def remember(self) -> None:
         """Have the public ports remembered in another place, or nowhere."""
-        for server, port in self._ports.items():
+        for server, port in self.ports.items():
             port.move(self._memory(self.spec, server))
 
     def forgetPorts(self) -> None:
         """Begin anew at all servers, as another user: what is remembered of the former one stays."""
-        for port in self._ports.values():
+        for port in self.ports.values():
             port.close()
-        self._ports.clear()
+        self.ports.clear()
 
     def _checkLimit(self) -> None:
         if self.spec.bandwidth and isinstance(self.spec.target, UnixTarget):

@@ -7,8 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, cast
 
+from bore.client.service import ClientService
 from bore.commandline import BadFile, UsageError
+from bore.events import Sink
 from bore.options.check import CheckCommand, check, checkCommand
+from bore.options.client import ClientCommand
 from bore.options.server import serverCommand
 from bore.server.service import ServerService
 from bore.streams.reactor import IReactor
@@ -92,6 +95,58 @@ class LiveTests(FileCase):
             self.assertEqual(old.file.changed(new.file), [key])
             service.apply(new.settings)
             self.assertEqual(service._settings == new.settings, key not in new.file.fixed, key)
+
+
+class ClientLiveTests(FileCase):
+    """The keys of a client's file that change while it runs."""
+
+    SAMPLES: Final = {
+        "server": "'other.example'",
+        "local-host": "'other.lan'",
+        "control-port": "7000",
+        "proxy-protocol": "'v1'",
+        "bandwidth": "'1 MB/s'",
+        "allow": "'192.0.2.0/24'",
+        "deny": "'192.0.2.0/24'",
+        "no-state": "true",
+        "no-reconnect": "true",
+        "max-reconnect-delay": "7",
+        "exit-after-failures": "7",
+        "lanes": "7",
+        "check-every": "7",
+        "tls": "true",
+        "secret-file": "'secret'",
+        "max-visitors": "7",
+        "half-open-timeout": "7",
+    }
+
+    #: They have no effect on the client itself, or none without others.
+    OTHERS: Final = ("log-level", "log-format", "watch", "tls-ca", "tls-fingerprint", "tls-cert", "tls-key")
+
+    def test_theServiceAppliesThemAll(self) -> None:
+        def up(top: str) -> ClientCommand:
+            return self.up(f"{top}\n[tunnel.a]\nlocal = 1\n[tunnel.b]\nlocal = 2", HOME=str(self.folder))
+
+        old = up("server = 'x'")
+        assert old.file is not None
+        self.assertEqual({key for key, _ in old.file.values}, {*self.SAMPLES, *self.OTHERS})
+        for key, value in self.SAMPLES.items():
+            service = ClientService(cast(IReactor, FakeReactor()), old.settings, old.tunnels, Sink())
+            new = up(f"{key} = {value}" + ("" if key == "server" else "\nserver = 'x'"))
+            assert new.file is not None
+            self.assertEqual((old.file.changed(new.file), key in new.file.fixed), ([key], False))
+            self.assertNotEqual((old.settings, old.tunnels), (new.settings, new.tunnels), key)
+            service.apply(new.tunnels)
+            service.applySettings(new.settings)
+            self.assertEqual((service.settings, service.tunnels), (new.settings, new.tunnels), key)
+
+    def test_theContentOfAFileThatIsNamedCounts(self) -> None:
+        text = f"server = 'x'\nsecret-file = 'secret'\n{TUNNELS}"
+        old = self.up(text)
+        (self.folder / "secret").write_text("it is another secret")
+        new = self.up(text)
+        assert old.file is not None and new.file is not None
+        self.assertEqual(old.file.changed(new.file), ["secret-file"])
 
 
 class CheckTests(FileCase):
