@@ -41,11 +41,6 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
         "what {server} has shown cannot be written down ({error}): give --tls-fingerprint {key}",
     ),
     facts.SettingsAccepted: (LogLevel.info, "{server} has accepted the new settings"),
-    facts.SettingsRefused: (
-        LogLevel.error,
-        "the new settings are not in effect, and the tunnels stay open with the former ones: {why}. They are tried "
-        "again in {seconds:g} s",
-    ),
     facts.PortGivenUp: (LogLevel.warn, "{why}: the public port cannot be had back, any other will do"),
     facts.AddressChanged: (LogLevel.warn, "the public address changed from {had} to {public}"),
     facts.CheckFailed: (LogLevel.warn, "check {count} of {of}: {why}"),
@@ -77,6 +72,10 @@ BURSTS: Final[dict[type[Event], tuple[LogLevel, str]]] = {
 
 #: Events without a line: another event of the same moment has one, or the log does not need it.
 SILENT: Final = frozenset((facts.VisitorServed,))
+
+_NOT_ACCEPTED: Final = (
+    "the new settings are not in effect, and the tunnels stay open with the former ones: {why}. They are tried again "
+)
 
 _STATE_FILE: Final = {
     StateTrouble.IGNORED: "{path} is ignored: {reason}",
@@ -139,6 +138,9 @@ class ClientLog:
             case facts.ServerLost() | facts.TunnelGivenUp():
                 if not self._stopped:
                     self._losses.happened(event)
+            case facts.SettingsRefused(seconds=seconds):
+                again = "in {seconds:g} s" if seconds else "at the next reload"
+                self._log.error(_NOT_ACCEPTED + again, **fieldsOf(event))
             case facts.GaveUp():
                 self._losses.flush()  # the program prints the reason as it ends
             case facts.TunnelUp(new=new):

@@ -31,7 +31,8 @@ class Succession:
     Other settings that a server has to accept are tried in links of their own, while the former ones keep the tunnels
     open. So a wrong secret or an unreachable server costs no tunnel: the settings are tried again, and the former ones
     stay in effect until they are accepted, or until these lead nowhere themselves. A server of the base protocol opens
-    a tunnel before it shows that it accepts the settings: there the former link ends first, and comes back.
+    a tunnel before it shows that it accepts the settings: there the former link ends first, and comes back; as that
+    interrupts the tunnel, it is not tried again then.
 
     :param settings: the settings in effect.
     :param tunnels: what the user wants.
@@ -181,11 +182,12 @@ class Succession:
             wanted = self._wanted
             self._heir = None
             self._leave(links.stop())
+            delay = 0.0 if self._gone else max(TRY_AGAIN, self.settings.maxReconnectDelay)
             self._comeBack()
-            delay = max(TRY_AGAIN, self.settings.maxReconnectDelay)
             self._visitors.sink.emit(SettingsRefused(describe(why), delay))
             self._wanted = wanted
-            self._tryIn(delay)
+            if delay:
+                self._tryIn(delay)
         elif links is self._links:
             if self._wanted is not None and links.isEmpty:
                 if self._heir is None:

@@ -167,7 +167,7 @@ class SettingsRefused(Event):
     Other settings cannot be in effect: no server has accepted them. The former ones stay in effect.
 
     :ivar why: the reason.
-    :ivar seconds: when they are tried again.
+    :ivar seconds: when they are tried again; 0: not before they are applied again, or the former ones fail.
     """
 
     why: str

@@ -144,6 +144,13 @@ LINES: Final[tuple[tuple[Event, tuple[str, ...]], ...]] = (
             "They are tried again in 64 s",
         ),
     ),
+    (
+        SettingsRefused("invalid secret", 0),
+        (
+            "error the new settings are not in effect, and the tunnels stay open with the former ones: invalid secret. "
+            "They are tried again at the next reload",
+        ),
+    ),
     (TunnelGivenUp("db", LOCAL, "in use"), ("error db: in use: this tunnel is given up",)),
     (GaveUp("it is away"), ()),
     (MessageIgnored(A, "Hello(1)"), ("warn the server sent Hello(1): ignored, and so are others like it",)),
