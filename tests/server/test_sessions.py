@@ -52,6 +52,24 @@ class OpeningTests(SessionCase):
         self.assertEqual(message.source, visitor.getsockname())
 
 
+class NextKeyTests(SessionCase):
+    """The server will have another key."""
+
+    def test_itIsAnnouncedToAllAndToLaterClientsUntilItIsUsed(self) -> None:
+        sessions = self.server.sessions
+        _, early, _ = self.session()
+        _, base = self.baseSession()
+        sessions.announceKey(KEY)
+        self.assertEqual(self.said(early), [NextKey(KEY)])
+        self.assertEqual(base.value(), b"")
+        _, late = self.begin()
+        self.assertEqual(self.said(late)[-1:], [NextKey(KEY)])
+        sessions.announceKey("")
+        self.assertEqual(self.said(early), [])
+        _, later = self.begin()
+        self.assertNotIn(NextKey(KEY), self.said(later))
+
+
 class ProofOfLifeTests(SessionCase):
     """A client that does not answer heartbeats is lost."""
 
