@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bore.timing import turns
 from bore.timing.turns import MIN_COST
-from bore.wire.extension import Goodbye, Open, Visitor, encode
+from bore.wire.extension import Goodbye, NextKey, Open, Visitor, encode, markedHello
 from bore.wire.messages import Accept
 from bore.wire.messages import encode as encodeBase
 from tests.ports import freePort
 from tests.server.case import ALIVE, SessionCase
 from tests.support import isOpen
+from tests.wire.sessions import KEY
 
 
 class OpeningTests(SessionCase):
@@ -58,16 +59,15 @@ class NextKeyTests(SessionCase):
     def test_itIsAnnouncedToAllAndToLaterClientsUntilItIsUsed(self) -> None:
         sessions = self.server.sessions
         _, early, _ = self.session()
-        _, base = self.baseSession()
+        _, base, _ = self.openTunnel()
         sessions.announceKey(KEY)
         self.assertEqual(self.said(early), [NextKey(KEY)])
-        self.assertEqual(base.value(), b"")
-        _, late = self.begin()
-        self.assertEqual(self.said(late)[-1:], [NextKey(KEY)])
-        sessions.announceKey("")
-        self.assertEqual(self.said(early), [])
-        _, later = self.begin()
-        self.assertNotIn(NextKey(KEY), self.said(later))
+        self.assertEqual(base.takeWritten(), b"", "a client of the base protocol knows no such message")
+        for key in (KEY, ""):
+            sessions.announceKey(key)
+            late, transport = self.connect()
+            late.dataReceived(markedHello(0))
+            self.assertEqual(self.said(transport)[1:], [NextKey(KEY)] if key else [])
 
 
 class ProofOfLifeTests(SessionCase):
