@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -88,17 +89,21 @@ class ControlProtocol(Protocol):
     :param peer: the address of the client, as ``HOST:PORT``.
     :param source: the key of limits per source (:func:`bore.streams.addresses.sourceOf`).
     :param binding: identifies the TLS connection; empty: the connection is not encrypted.
+    :param names: those in the client's certificate.
     """
 
     transport: IDetachable
 
-    def __init__(self, context: ControlContext, peer: str, source: str, binding: bytes = b"") -> None:
+    def __init__(
+        self, context: ControlContext, peer: str, source: str, binding: bytes = b"", names: Sequence[str] = ()
+    ) -> None:
         self._context = context
         self._peer = peer
         self._source = source
         self._encrypted = bool(binding)
+        self._names = names
         self._wire = ServerSession(
-            context.authenticator.proof(binding, context.firstMessages.ownerOf), encrypted=self._encrypted
+            context.authenticator.proof(binding, context.firstMessages.ownerOf, names), encrypted=self._encrypted
         )
         self._inflow: Inflow[ServerEvent]
         self._counted = False
@@ -312,7 +317,7 @@ class ControlProtocol(Protocol):
         """
         authenticator, identity = self._context.authenticator, self._wire.identity
         secret = None if identity is None else identity.secret
-        login = Login(authenticator.user(identity), self._peer, secret, self._encrypted)
+        login = Login(authenticator.user(identity, self._names), self._peer, secret, self._encrypted)
         objection = None if authenticator.permits is None else authenticator.permits.objection(login)
         if objection is not None:
             raise objection

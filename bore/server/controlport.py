@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -12,7 +13,7 @@ from twisted.internet.protocol import Factory
 from bore.server.control import ControlContext, ControlProtocol
 from bore.server.settings import ServerSettings
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
-from bore.streams.encryption import RECORD, channelBinding
+from bore.streams.encryption import RECORD, channelBinding, peerNames
 from bore.streams.transport import SocketTransport
 
 #: What is read of a new connection at once, in bytes: the first frame fits, and inside TLS nothing is left behind it
@@ -37,22 +38,30 @@ class ControlFactory(Factory):
         self._context = replace(self._context, settings=settings)
 
     def buildProtocol(
-        self, addr: IAddress | None, peer: str = "somebody", source: str = "somewhere", binding: bytes = b""
+        self,
+        addr: IAddress | None,
+        peer: str = "somebody",
+        source: str = "somewhere",
+        binding: bytes = b"",
+        names: Sequence[str] = (),
     ) -> ControlProtocol:
         """Make the protocol of one connection."""
-        return ControlProtocol(self._context, peer, source, binding)
+        return ControlProtocol(self._context, peer, source, binding, names)
 
     def accepted(self, sock: socket.socket, address: SocketAddress) -> None:
         """Serve a connection that was accepted on the control port."""
         context = self._context
         first = binding = b""
+        names: tuple[str, ...] = ()
         if context.authenticator.asks:
             binding = channelBinding(sock)
+            if binding and context.authenticator.permits is not None:
+                names = peerNames(sock)
         else:  # the client sends the first message, and may have done so
             first = self._readFirst(sock)
             if first and context.firstMessages.handAtOnce(sock, first):
                 return
-        protocol = self.buildProtocol(None, socketAddress(address), sourceOf(address), binding)
+        protocol = self.buildProtocol(None, socketAddress(address), sourceOf(address), binding, names)
         SocketTransport(sock, protocol, context.reactor, control=True).start()
         if first:
             protocol.dataReceived(first)

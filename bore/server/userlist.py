@@ -63,18 +63,36 @@ class UserList:
         """The users by name; the holders of shared secrets have an empty one."""
         return self._entries
 
-    def proof(self, channelBinding: bytes, ownerOf: OwnerOf) -> ServerProof:
-        """See :meth:`~bore.server.users.Authenticator.proof`."""
-        return serverProof(self, channelBinding, ownerOf if self._originals else None)
+    def proof(self, channelBinding: bytes, ownerOf: OwnerOf, names: Sequence[str] = ()) -> ServerProof | None:
+        """
+        See :meth:`~bore.server.users.Authenticator.proof`.
 
-    def user(self, identity: Identity | None) -> User:
+        A user whom a certificate names proves its own secret as well, if it has one.
+        """
+        certified = self._certified(names)
+        if certified is None:
+            return serverProof(self, channelBinding, ownerOf if self._originals else None)
+        return serverProof(_Certified(self, certified.name), channelBinding) if certified.keys else None
+
+    def user(self, identity: Identity | None, names: Sequence[str] = ()) -> User:
         """See :meth:`~bore.server.users.Authenticator.user`."""
+        certified = self._certified(names)
+        if certified is not None:
+            return User(certified.name)
         return User(NO_NAME if identity is None else identity.user)
+
+    def _certified(self, names: Sequence[str]) -> UserEntry | None:
+        """The user whom a certificate with these names belongs to; None: it belongs to none."""
+        return next((self._entries[name] for name in names if name and name in self._entries), None)
 
     def of(self, user: str) -> Sequence[Secret]:
         """See :meth:`~bore.wire.serverproof.KnownSecrets.of`."""
         valid = self._valid(user)
         return [*valid, *self._nobodys[len(valid) :]]
+
+    def ofNobody(self) -> Sequence[Secret]:
+        """As many secrets that no one has."""
+        return self._nobodys
 
     def nameless(self) -> Sequence[Identity]:
         """See :meth:`~bore.wire.serverproof.KnownSecrets.nameless`."""
@@ -96,7 +114,9 @@ class UserList:
         """See :meth:`~bore.server.users.Permits.objection`."""
         name = login.user.name
         entry = self._entries.get(name)
-        if entry is None or (login.secret is not None and login.secret not in self._valid(name)):
+        if entry is None:
+            return AccessWithdrawn()
+        if login.secret not in self._valid(name) if login.secret is not None else entry.keys:
             return AccessWithdrawn()
         if not login.encrypted and name != NO_NAME and not entry.rights.original:
             return AccessWithdrawn("the server demands TLS of this user now")
@@ -147,3 +167,21 @@ class UserList:
         if found is None:
             found = self._filters[entry.name] = AddressFilter(AddressRules(entry.rights.sources))
         return found
+
+
+class _Certified:
+    """
+    Secrets of the user whom a certificate names. The client need not send that name again, and cannot be another user.
+    """
+
+    def __init__(self, known: UserList, name: str) -> None:
+        self._known = known
+        self._name = name
+
+    def of(self, user: str) -> Sequence[Secret]:
+        """See :meth:`~bore.wire.serverproof.KnownSecrets.of`."""
+        return self._known.of(self._name) if user in (NO_NAME, self._name) else self._known.ofNobody()
+
+    def nameless(self) -> Sequence[Identity]:
+        """See :meth:`~bore.wire.serverproof.KnownSecrets.nameless`: a certificate is only shown inside TLS."""
+        return ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -69,19 +70,21 @@ class Authenticator(Protocol):
     def permits(self) -> Permits | None:
         """What each user may do; None: all may do the same."""
 
-    def proof(self, channelBinding: bytes, ownerOf: OwnerOf) -> ServerProof | None:
+    def proof(self, channelBinding: bytes, ownerOf: OwnerOf, names: Sequence[str] = ()) -> ServerProof | None:
         """
         The proof to ask for on a new connection; None: there is nothing to prove.
 
         :param channelBinding: identifies the TLS connection; empty: it is not encrypted.
         :param ownerOf: the owners of visitors and sessions, by name.
+        :param names: those in the client's certificate.
         """
 
-    def user(self, identity: Identity | None) -> User:
+    def user(self, identity: Identity | None, names: Sequence[str] = ()) -> User:
         """
         Who a client is.
 
         :param identity: what it has proved; None: it had nothing to prove.
+        :param names: those in its certificate.
         """
 
 
@@ -97,10 +100,10 @@ class SharedSecret:
         self.asks = secret is not None
         self.permits: Permits | None = None
 
-    def proof(self, channelBinding: bytes, ownerOf: OwnerOf) -> ServerProof | None:
+    def proof(self, channelBinding: bytes, ownerOf: OwnerOf, names: Sequence[str] = ()) -> ServerProof | None:
         """See :meth:`Authenticator.proof`."""
         return None if self._known is None else serverProof(self._known, channelBinding)
 
-    def user(self, identity: Identity | None) -> User:
+    def user(self, identity: Identity | None, names: Sequence[str] = ()) -> User:
         """See :meth:`Authenticator.user`."""
         return NAMELESS

@@ -32,6 +32,7 @@ class EncryptedSocket(Protocol):
     What a socket inside TLS offers beside the interface of a socket.
 
     :ivar binding: the channel binding (RFC 9266): 32 bytes that only the two ends of this connection have.
+    :ivar peerNames: the names in the certificate that the peer has shown and that was verified; none if it has not.
     :ivar stuck: not 0: nothing can be read before the socket is writable. The number differs each time this begins.
     :ivar hasSentEnd: whether ``close_notify`` was sent.
     :ivar hasPendingError: whether the next read raises, or finds the end, although no poll will say so.
@@ -39,6 +40,9 @@ class EncryptedSocket(Protocol):
 
     @property
     def binding(self) -> bytes: ...
+
+    @property
+    def peerNames(self) -> tuple[str, ...]: ...
 
     @property
     def stuck(self) -> int: ...
@@ -63,6 +67,11 @@ def hasSentEnd(sock: socket.socket) -> bool:
 def channelBinding(sock: socket.socket) -> bytes:
     """The channel binding of a socket inside TLS; empty for a plain one."""
     return cast(EncryptedSocket, sock).binding if isEncrypted(sock) else b""
+
+
+def peerNames(sock: socket.socket) -> tuple[str, ...]:
+    """See :attr:`EncryptedSocket.peerNames`; none for a plain socket."""
+    return cast(EncryptedSocket, sock).peerNames if isEncrypted(sock) else ()
 
 
 def stuckAt(sock: socket.socket) -> int:

@@ -16,6 +16,7 @@ from OpenSSL._util import ffi, lib
 from bore.streams.addresses import asciiName
 from bore.streams.encryption import RECORD, TlsError
 from bore.tls.contexts import WrongProtocol
+from bore.tls.peernames import namesIn
 
 _PLAIN: Final = "it does not speak TLS, or not on this port"
 
@@ -145,6 +146,12 @@ class TlsSocket(socket.socket):
         """The peer's certificate, and those that it has sent with it; empty if it has sent none."""
         certificate = self._tls.get_peer_certificate()
         return [] if certificate is None else [certificate, *(self._tls.get_peer_cert_chain() or [])]
+
+    @property
+    def peerNames(self) -> tuple[str, ...]:
+        """The names in the peer's certificate; none if it has sent none. Only at a server, which has verified it."""
+        own = self.chainBytes[:1]
+        return namesIn(own[0]) if own else ()
 
     @property
     def chainBytes(self) -> tuple[bytes, ...]:

@@ -10,12 +10,14 @@ from bore.users.entry import UserEntry, UserKey, Users
 from bore.users.ports import Ports, ports
 from bore.users.rights import Rights
 from bore.wire.addressrules import parseNetwork
-from bore.wire.errors import AccessWithdrawn, PortNotAllowed, Refusal, RightsExpired, SourceNotAllowed
+from bore.wire.binding import BindingChallenge, decodeServerMessage
+from bore.wire.errors import AccessWithdrawn, InvalidSecret, PortNotAllowed, Refusal, RightsExpired, SourceNotAllowed
 from bore.wire.extension import Visitor, markedHello
 from bore.wire.messages import Accept, Hello, encode
+from bore.wire.proof import clientProof
 from bore.wire.secret import Secret
 from bore.wire.serverproof import Identity
-from tests.server.userscase import ALICE, BOB, NOW, SHARED, UsersCase, entry, portOf, usersOf
+from tests.server.userscase import ALICE, BINDING, BOB, NOW, SHARED, UsersCase, entry, portOf, usersOf
 
 
 class SecretsTests(SynchronousTestCase):
@@ -136,6 +138,49 @@ class PortsTests(SynchronousTestCase):
         text = self.refusal(known, "alice", 1)
         assert text is not None
         self.assertTrue(text.endswith("2, 4, 6, 8, 10, 12, 14, 16, ..."), text)
+
+
+class CertificateTests(SynchronousTestCase):
+    """Users whose certificate has their name."""
+
+    def setUp(self) -> None:
+        users = {"alice": entry("alice"), "carl": UserEntry("carl", ())}
+        self.known = UserList(Users(users), [SHARED])
+
+    def identified(self, names: list[str], user: str, secret: Secret) -> str | None:
+        """The user whom a client is taken for that sends this name and proves this secret; None: it is refused."""
+        proof = self.known.proof(BINDING, lambda request: None, names)
+        assert proof is not None
+        challenge = decodeServerMessage(proof.challenge()[:-1])
+        sent = clientProof(secret, BINDING, user)
+        assert sent is not None and isinstance(challenge, BindingChallenge)
+        try:
+            proof.check(sent.answer(challenge)[:-1])
+        except InvalidSecret:
+            return None
+        return self.known.user(proof.identity, names).name
+
+    def objection(self, name: str, secret: Secret | None) -> Refusal | None:
+        return self.known.objection(Login(User(name), "192.0.2.1:1", secret, True))
+
+    def test_aUserWithoutASecretHasNothingToProve(self) -> None:
+        self.assertIsNone(self.known.proof(BINDING, lambda request: None, ["carl"]))
+        self.assertEqual(self.known.user(None, ["x", "carl"]), User("carl"))
+        self.assertIsNone(self.objection("carl", None))
+
+    def test_aUserWithASecretProvesItAsWell(self) -> None:
+        self.assertEqual(self.identified(["alice"], "alice", ALICE), "alice")
+        self.assertEqual(self.identified(["alice"], "", ALICE), "alice")
+        self.assertIsInstance(self.objection("alice", None), AccessWithdrawn)
+
+    def test_andCannotBeAnotherOne(self) -> None:
+        for user, secret in (("", SHARED), ("bob", BOB), ("alice", SHARED), ("carl", ALICE)):
+            self.assertIsNone(self.identified(["alice"], user, secret))
+
+    def test_aCertificateWithoutTheNameOfAUserProvesNothing(self) -> None:
+        for names in ([], ["example.com"], ["", "*"]):
+            self.assertEqual(self.identified(names, "alice", ALICE), "alice")
+            self.assertEqual(self.identified(names, "", SHARED), "")
 
 
 class LogInTests(UsersCase):

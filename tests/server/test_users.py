@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, cast
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -32,10 +33,10 @@ class TwoUsers:
 
     _users: Final = {"alice": ALICE, "bob": BOB}
 
-    def proof(self, channelBinding: bytes, ownerOf: OwnerOf) -> ServerProof:
+    def proof(self, channelBinding: bytes, ownerOf: OwnerOf, names: Sequence[str] = ()) -> ServerProof:
         return serverProof(self, channelBinding, ownerOf)
 
-    def user(self, identity: Identity | None) -> User:
+    def user(self, identity: Identity | None, names: Sequence[str] = ()) -> User:
         assert identity is not None
         return User(identity.user)
 
