@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any, cast
 
@@ -38,10 +39,10 @@ class BothSecrets:
     def __init__(self) -> None:
         self.valid = [OLD, NEW]
 
-    def proof(self, channelBinding: bytes, ownerOf: OwnerOf) -> ServerProof:
+    def proof(self, channelBinding: bytes, ownerOf: OwnerOf, names: Sequence[str] = ()) -> ServerProof:
         return serverProof(SharedOnly(self.valid), channelBinding)
 
-    def user(self, identity: Identity | None) -> User:
+    def user(self, identity: Identity | None, names: Sequence[str] = ()) -> User:
         return NAMELESS
 
 
