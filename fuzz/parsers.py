@@ -68,6 +68,7 @@ def _encoded(message: object) -> bytes:
             | extension.Close()
             | extension.Closed()
             | extension.Alive()
+            | extension.Moved()
             | extension.NextKey()
             | extension.Goodbye()
             | extension.Extended()

@@ -20,6 +20,7 @@ from bore.wire.extension import (
     Extended,
     Goodbye,
     Lane,
+    Moved,
     Open,
     Opened,
     Refused,
@@ -69,6 +70,7 @@ def _answers() -> list[bytes]:
     return [
         messages.encode(Hello(8000)) + messages.encode(Heartbeat()) + messages.encode(Connection(VISITOR)),
         extended + extension.encode(Opened(1, 8000, TOKEN, 60)) + news + extension.encode(Closed(1)),
+        extended + extension.encode(Moved("tls://example.com")) + news + extension.encode(Goodbye()),
         messages.encode(Error("port already in use")),
         extended + extension.encode(Refused("port-in-use", "port already in use", True)),
         extended

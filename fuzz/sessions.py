@@ -64,13 +64,15 @@ def serverSession(data: bytes) -> None:
 
 
 def _answer(session: ServerSession, asked: TunnelAsked) -> bytes:
-    """Of a client's tunnels every third is refused, and every fifth is taken from it at once."""
+    """Of a client's tunnels each third is refused, each fifth taken at once; the seventh moves the session."""
     number = asked.tunnel
     if session.extended and number % 3 == 0:
         return session.refused(number, PortInUse())
     answer = session.opened(number, asked.address or 1, TOKEN, 60)
     if session.extended and number % 5 == 0:
         answer += session.closed(number, TakenOver())
+    if session.extended and number == 7:
+        answer += session.moved("tls://example.com")
     return answer
 
 

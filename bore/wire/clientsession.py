@@ -28,7 +28,7 @@ from bore.wire.errors import (
     TooManyTunnelsFromSource,
     UnboundChallenge,
 )
-from bore.wire.extension import Close, Closed, Extended, Goodbye, NextKey, Open, Opened, Refused, Visitor
+from bore.wire.extension import Close, Closed, Extended, Goodbye, Moved, NextKey, Open, Opened, Refused, Visitor
 from bore.wire.framing import FrameDecoder
 from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Challenge, Connection, Error, Heartbeat, Hello
@@ -43,6 +43,7 @@ from bore.wire.sessionevents import (
     SendData,
     ServerAlive,
     ServerProven,
+    SessionMoved,
     SessionOpened,
     TunnelClosed,
     TunnelOpened,
@@ -82,6 +83,7 @@ class State(statetable.State):
     ANSWER = auto()  # the marked Hello is sent
     OPEN = auto()  # the tunnel is open, in the base protocol
     EXTENDED = auto()  # the server knows the extension: tunnels are asked for, opened and closed
+    MOVED = auto()  # the server has given the session away, and what it sends is ignored
 
 
 class ControlSession:
@@ -89,7 +91,7 @@ class ControlSession:
     The control connection, seen from the client.
 
     :data:`TABLE` has the states and what happens in each of them, message by message; ``docs/states.rst`` shows it. A
-    frame that is not a message of the state is a violation in every state.
+    frame that is not a message of the state is a violation in every state but MOVED.
 
     Behind :class:`~bore.wire.sessionevents.SessionOpened` tunnels are asked for with :meth:`open`. A server of the base
     protocol opens the one of the Hello, which is :data:`~bore.wire.sessionevents.BASE_TUNNEL` then.
@@ -290,6 +292,15 @@ class ControlSession:
     def _takeNextKey(self, message: NextKey) -> Sequence[ClientEvent]:
         return (KeyAnnounced(message.key),)
 
+    def _takeMoved(self, moved: Moved) -> Sequence[ClientEvent]:
+        return (SessionMoved(moved.to),)
+
+    def _decodeNothing(self, frame: bytes) -> bytes:
+        return frame
+
+    def _ignoreFrame(self, frame: bytes) -> Sequence[ClientEvent]:
+        return ()
+
     def _takeGoodbye(self, goodbye: Goodbye) -> Sequence[ClientEvent]:
         raise ServerLeft("it said goodbye")
 
@@ -359,7 +370,9 @@ TABLE: Final[Table[_S, ClientEvent]] = {
         on(Closed, _S._takeClosed, None, [TunnelClosed], [ProtocolViolation]),
         on(Heartbeat, _S._answerHeartbeat, events=[SendData, ServerAlive]),
         on(Visitor, _S._takeVisitor, None, [VisitorCame], [ProtocolViolation]),
+        on(Moved, _S._takeMoved, State.MOVED, [SessionMoved]),
         on(NextKey, _S._takeNextKey, events=[KeyAnnounced]),
         on(Goodbye, _S._takeGoodbye, errors=[ServerLeft]),
     ),
+    State.MOVED: row(_S._decodeNothing, None, on(bytes, _S._ignoreFrame)),
 }

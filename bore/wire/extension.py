@@ -168,13 +168,29 @@ class NextKey:
 
 
 @value
+class Moved:
+    """
+    Server: gives the session away. The client begins another one within a second, at random, and shows its tokens.
+
+    The streams of visitors go on. Nothing that either side sends behind it means anything, Goodbye included: the public
+    addresses of the tunnels stay reserved.
+
+    :ivar to: the server to go to, such as ``tls://example.com:7835``; None: the same one.
+    """
+
+    to: str | None
+
+
+@value
 class Goodbye:
     """Either side: ends the session on purpose. All its ports are free at once."""
 
 
 ExtendedClientMessage: TypeAlias = Rules | Open | Close | Alive | Goodbye
 Request: TypeAlias = messages.ClientMessage | MarkedHello | Lane
-ExtendedServerMessage: TypeAlias = Extended | Opened | Refused | Closed | Visitor | Heartbeat | NextKey | Goodbye
+ExtendedServerMessage: TypeAlias = (
+    Extended | Opened | Refused | Closed | Visitor | Heartbeat | Moved | NextKey | Goodbye
+)
 
 
 def markedHello(port: int) -> bytes:
@@ -210,6 +226,8 @@ def encode(message: ExtendedClientMessage | ExtendedServerMessage | MarkedHello 
             text = f'{{"{name}":{{"tunnel":{tunnel},{_reasonText(code, reason, retry)}}}}}'
         case MarkedHello(port):
             text = f'{{"Hello":{port}}}{_MARK}'
+        case Moved(to):
+            text = f'{{"{name}":{{"to":{_orNull(to)}}}}}'
         case Lane(text) | NextKey(text):
             text = f'{{"{name}":{serde.quote(text)}}}'
         case Refused(code, reason, retry, tunnel, ports):
@@ -390,6 +408,11 @@ def _nextKey(content: object) -> NextKey:
     raise serde.BadContent("not the fingerprint of a key")
 
 
+def _moved(content: object) -> Moved:
+    (to,) = serde.fields(content, "to")
+    return Moved(None if to is None else serde.text(to))
+
+
 def visitorFrom(content: object) -> Visitor:
     """Read the value of Visitor."""
     tunnel, id, source, announced = serde.fields(content, "tunnel", "id", "from", "announced")
@@ -418,6 +441,7 @@ _SERVER_MESSAGES: Final[dict[str, Callable[[object], ExtendedServerMessage]]] = 
     "Closed": _closed,
     "Visitor": visitorFrom,
     "Heartbeat": serde.valueless(Heartbeat()),
+    "Moved": _moved,
     "NextKey": _nextKey,
     "Goodbye": serde.valueless(Goodbye()),
 }

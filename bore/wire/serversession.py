@@ -35,6 +35,7 @@ from bore.wire.extension import (
     Goodbye,
     Lane,
     MarkedHello,
+    Moved,
     NextKey,
     Open,
     Opened,
@@ -95,7 +96,8 @@ class ServerSession:
 
     In EXTENDED each tunnel has a state of its own (:mod:`bore.wire.tunnelstates`), which the answers :meth:`opened`,
     :meth:`refused` and :meth:`closed` move on, too. In the base protocol :meth:`opened` moves the session from
-    BASE_CLAIMING to SETTLED. :meth:`refusal` moves it from every state to SETTLED.
+    BASE_CLAIMING to SETTLED. :meth:`refusal` moves it from every state to SETTLED, and :meth:`moved` from those of the
+    extension.
 
     :param proof: how the client has to prove that it knows a secret; None: it does not have to.
     :param encrypted: whether the connection is a TLS connection.
@@ -199,6 +201,17 @@ class ServerSession:
         before = self._tunnels.move(tunnel, "Closed")
         assert before is not None, "the end of a tunnel that is not open"
         return extension.encode(Closed(tunnel, refusal.code, str(refusal), refusal.retry))
+
+    def moved(self, to: str | None) -> bytes:
+        """
+        The bytes that give the session of a client of the extension away. Everything that arrives afterwards is thrown
+        away.
+
+        :param to: the server to go to; None: this one.
+        """
+        assert self.extended, "the base protocol does not move sessions"
+        self._state = State.SETTLED
+        return extension.encode(Moved(to))
 
     def heartbeat(self) -> bytes:
         """The bytes of a heartbeat. A client of the extension has to answer it once."""

@@ -162,6 +162,17 @@ class TunnelClosed:
 
 
 @value
+class SessionMoved:
+    """
+    Client: the server gives the session away, and this one is over. Its tunnels can be resumed in another one.
+
+    :ivar to: the server to go to; None: the same one.
+    """
+
+    to: str | None
+
+
+@value
 class ServerProven:
     """Client: the server, inside TLS, has proved that it knows the secret."""
 
@@ -213,6 +224,7 @@ ClientEvent: TypeAlias = (
     | TunnelOpened
     | TunnelRefused
     | TunnelClosed
+    | SessionMoved
     | KeyAnnounced
     | ServerAlive
     | VisitorCame

@@ -18,6 +18,7 @@ from bore.wire.extension import (
     Extended,
     Goodbye,
     Lane,
+    Moved,
     NextKey,
     Open,
     Opened,
@@ -47,6 +48,7 @@ from bore.wire.sessionevents import (
     ClientLeft,
     LaneOffered,
     ServerEvent,
+    SessionMoved,
     TunnelAsked,
     TunnelClosed,
     TunnelOpened,
@@ -180,6 +182,13 @@ def _refused(state: Callable[[], ServerSession]) -> ServerSession:
     return session
 
 
+def _movedAway() -> ServerSession:
+    """A server's session that was given away."""
+    session = _opened(SECRET)
+    assert session.moved(None) == frameOf(Moved(None))
+    return session
+
+
 def _asked() -> ServerSession:
     """A server's session whose client has a Heartbeat to answer."""
     session = _opened(None)
@@ -210,6 +219,7 @@ SERVER_STATES: Final[dict[str, Callable[[], ServerSession]]] = {
     "SETTLED by Accept": lambda: _server(None, encode(Accept(OTHER)), last=VisitorTaken(OTHER, b"")),
     "SETTLED by Lane": lambda: _server(SECRET, frameOf(Lane(LANE)), last=LaneOffered(LANE, b"")),
     "SETTLED by Goodbye": lambda: _server(None, markedHello(1), _OPEN, frameOf(Goodbye()), last=ClientLeft()),
+    "SETTLED by Moved": _movedAway,
     "SETTLED by a refusal": lambda: _server(None, markedHello(1), b"junk\0", last="malformed-message"),
 }
 
@@ -243,6 +253,12 @@ def extendedClient(session: ControlSession, tunnel: str = "") -> ControlSession:
     return session
 
 
+def _moved(session: ControlSession) -> ControlSession:
+    """A client's session that the server has given away."""
+    assert outcomesOf(session, frameOf(Moved(None))) == [SessionMoved(None)]
+    return session
+
+
 #: The rows of the table of :mod:`bore.wire.clientsession`.
 CLIENT_STATES: Final[dict[str, Callable[[], ControlSession]]] = {
     "CHALLENGE": lambda: controlSession(8000, SECRET),
@@ -260,6 +276,8 @@ CLIENT_STATES: Final[dict[str, Callable[[], ControlSession]]] = {
     "EXTENDED, leaving": lambda: extendedClient(_client(None, Extended(1)), "leaving"),
     "EXTENDED, leaving early": lambda: extendedClient(_client(None, Extended(1)), "leaving early"),
     "EXTENDED, gone": lambda: extendedClient(_client(None, Extended(1)), "gone"),
+    "MOVED": lambda: _moved(_client(None, Extended(1))),
+    "MOVED, open": lambda: _moved(extendedClient(_client(SECRET, Extended(1)), "open")),
 }
 
 #: One of every message of all vocabularies. Of the proofs, none is right anywhere.
@@ -283,6 +301,7 @@ MESSAGES: Final[dict[str, bytes]] = {
             Refused("port-in-use", "zu spät", False),
             Alive(),
             Visitor(1, ID, SOURCE),
+            Moved("tls://example.com"),
             NextKey(KEY),
             Goodbye(),
             Lane(LANE),

@@ -37,8 +37,8 @@ The server's side of a connection to its control port
 """
 
 _SERVER_SENDS: Final = """\
-What the server sends moves the session on, too: the answer to a tunnel of the base protocol, and a refusal of the
-session. In BASE_CLAIMING and SETTLED every byte from the client is thrown away.
+What the server sends moves the session on, too: the answer to a tunnel of the base protocol, Moved, and a refusal of
+the session. In BASE_CLAIMING and SETTLED every byte from the client is thrown away.
 """
 
 _SERVER_TUNNELS: Final = """\
@@ -56,8 +56,8 @@ _CONTROL: Final = """\
 The client's side of the control connection
 ===========================================
 
-``bore/wire/clientsession.py``. A frame that is not a message of the state is a violation. The session ends with every
-error.
+``bore/wire/clientsession.py``. A frame that is not a message of the state is a violation, but for MOVED, where every
+frame is ignored. The session ends with every error.
 """
 
 _DATA: Final = """\
@@ -115,7 +115,8 @@ def drawn(table: Table[_S, _E]) -> str:
 
 
 def _answers() -> str:
-    lines = [["state", "opened", "refusal", "timedOut"]]
+    lines = [["state", "opened", "moved", "refusal", "timedOut"]]
+    extended = serversession.State.OPENING, serversession.State.EXTENDED
     for state in serversession.State:
         after = {
             serversession.State.BASE_CLAIMING: serversession.State.SETTLED,
@@ -126,6 +127,7 @@ def _answers() -> str:
             [
                 state.name,
                 "" if after is None else after.name,
+                serversession.State.SETTLED.name if state in extended else "",
                 serversession.State.SETTLED.name,
                 "closed without a word" if refusal is None else refusal.__name__,
             ]

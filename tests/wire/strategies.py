@@ -24,6 +24,7 @@ from bore.wire.extension import (
     Goodbye,
     Lane,
     MarkedHello,
+    Moved,
     NextKey,
     Open,
     Opened,
@@ -108,6 +109,7 @@ EXTENDED_SERVER_MESSAGES: Final[SearchStrategy[ExtendedServerMessage]] = st.one_
     st.builds(Closed, NUMBERS, TEXTS, TEXTS, st.booleans()),
     st.builds(Visitor, NUMBERS, UUIDS, st.none() | SOURCES),
     st.builds(Heartbeat),
+    st.builds(Moved, st.none() | TEXTS),
     st.builds(NextKey, FINGERPRINTS),
     st.builds(Goodbye),
 )
@@ -118,7 +120,7 @@ ANY_MESSAGES: Final[SearchStrategy[AnyMessage]] = st.one_of(
 
 _NAMES: Final = st.sampled_from(
     "Challenge Authenticate Hello Heartbeat Connection Accept Error Extended Rules Open Opened Refused Close Closed "
-    "Alive Visitor NextKey Goodbye Lane".split()
+    "Alive Visitor Moved NextKey Goodbye Lane".split()
 )
 
 #: The names before values that are UUIDs.

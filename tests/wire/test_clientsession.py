@@ -32,6 +32,7 @@ from bore.wire.sessionevents import (
     SendData,
     ServerAlive,
     SessionAsked,
+    SessionMoved,
     SessionOpened,
     TunnelClosed,
     TunnelOpened,
@@ -117,6 +118,7 @@ _EXTENDED_ROW: Final[ClientRow] = row(
         "Heartbeat": [SendData(frameOf(Alive())), ServerAlive()],
         "Visitor": [ProtocolViolation],
         "Refused": [PortInUse],
+        "Moved": [SessionMoved("tls://example.com")],
         "NextKey": [KeyAnnounced(KEY)],
         "Goodbye": [ServerLeft],
         **_NO_EXTENDED_MESSAGE,
@@ -126,6 +128,7 @@ _CLOSED: Final = TunnelClosed(1, "taken-over", "it is elsewhere", True)
 _ASKED_ROW: Final[ClientRow] = {**_EXTENDED_ROW, "Opened": [TunnelOpened(1, 20001, TOKEN)]}
 _OPENED_ROW: Final[ClientRow] = {**_EXTENDED_ROW, "Visitor": [VisitorCame(1, ID, SOURCE)], "Closed": [_CLOSED]}
 _LEAVING_ROW: Final[ClientRow] = {**_EXTENDED_ROW, "Opened": [], "Visitor": [], "Closed": [_CLOSED]}
+_MOVED_ROW: Final[ClientRow] = row([], {"4097 bytes": [FrameTooLong]})
 
 #: The cells of the table of :mod:`bore.wire.clientsession`.
 TABLE: Final[dict[str, ClientRow]] = {
@@ -152,6 +155,8 @@ TABLE: Final[dict[str, ClientRow]] = {
     "EXTENDED, leaving": _LEAVING_ROW,
     "EXTENDED, leaving early": _LEAVING_ROW,
     "EXTENDED, gone": _EXTENDED_ROW,
+    "MOVED": _MOVED_ROW,
+    "MOVED, open": _MOVED_ROW,
 }
 
 

@@ -22,6 +22,7 @@ from bore.wire.extension import (
     Goodbye,
     Lane,
     MarkedHello,
+    Moved,
     NextKey,
     Open,
     Opened,
@@ -98,6 +99,8 @@ class EncodingTests(SynchronousTestCase):
             (Refused("c", "\0", False), b'{"Refused":{"code":"c","message":"\\u0000","retry":false}}\0'),
             (Alive(), b'"Alive"\0'),
             (Heartbeat(), b'"Heartbeat"\0'),
+            (Moved("tls://example.com"), b'{"Moved":{"to":"tls://example.com"}}\0'),
+            (Moved(None), b'{"Moved":{"to":null}}\0'),
             (NextKey(KEY), b'{"NextKey":"SHA256:%s"}\0' % (b"k" * 43)),
             (Goodbye(), b'"Goodbye"\0'),
             (

@@ -54,7 +54,7 @@ class RefusingTests(SynchronousTestCase):
         known = {
             decodeClientMessage: {"Rules", "Open", "Close", "Alive", "Goodbye"},
             decodeServerMessage: {
-                *("Extended", "Opened", "Refused", "Closed", "Visitor", "Heartbeat", "NextKey", "Goodbye")
+                *("Extended", "Opened", "Refused", "Closed", "Visitor", "Heartbeat", "Moved", "NextKey", "Goodbye")
             },
             decodeAnswer: {
                 *("Challenge", "BindingChallenge", "Hello", "marked Hello"),
@@ -104,7 +104,7 @@ class RefusingTests(SynchronousTestCase):
             self.assertMalformed(decodeClientMessage, "Open", value)
             self.assertMalformed(decodeClientMessage, "Rules", value)
             self.assertMalformed(decodeClientMessage, "Close", value)
-            for name in ("Extended", "Opened", "Refused", "Closed", "Visitor"):
+            for name in ("Extended", "Opened", "Refused", "Closed", "Visitor", "Moved"):
                 self.assertMalformed(decodeServerMessage, name, value)
 
     def test_everyFieldIsLookedAt(self) -> None:

@@ -140,6 +140,7 @@ TABLE: Final[dict[str, ServerRow]] = {
     "SETTLED by Accept": row([], {}),
     "SETTLED by Lane": row([], {}),
     "SETTLED by Goodbye": row([], {}),
+    "SETTLED by Moved": row([], {}),
     "SETTLED by a refusal": row([], {}),
 }
 

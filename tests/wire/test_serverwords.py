@@ -183,6 +183,7 @@ class OutputTests(SynchronousTestCase):
                 "EXTENDED, gone",
                 "EXTENDED, with all rules",
                 "SETTLED by Goodbye",
+                "SETTLED by Moved",
                 "SETTLED by a refusal",
                 "SETTLED by a refused claim",
             },

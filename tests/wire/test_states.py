@@ -183,6 +183,12 @@ class TableTests(SynchronousTestCase):
                 self.assertIs(session._state, state if session.extended else serversession.State.SETTLED)
             session.refusal(PortInUse())
             self.assertIs(session._state, serversession.State.SETTLED)
+            session = make()
+            if session.extended:
+                session.moved(None)
+                self.assertIs(session._state, serversession.State.SETTLED)
+            else:
+                self.assertRaises(AssertionError, session.moved, None)
         self.assertEqual(reached, {*serversession.State})
         self.assertTrue(ClaimTimeout().retry, "the client tries again")
 
@@ -191,7 +197,7 @@ class StateTests(SynchronousTestCase):
     """States are compared by identity."""
 
     def test_statesOfDifferentMachinesAreDifferentKeys(self) -> None:
-        self.assertEqual(len({*serversession.State, *clientsession.State, *datasession.State}), 6 + 6 + 3)
+        self.assertEqual(len({*serversession.State, *clientsession.State, *datasession.State}), 6 + 7 + 3)
         self.assertIs(serversession.State["EXTENDED"], serversession.State.EXTENDED)
 
 
