@@ -41,6 +41,7 @@ from bore.wire.sessionevents import (
     SendData,
     ServerAlive,
     ServerProven,
+    SessionMoved,
     SessionOpened,
     TunnelClosed,
     TunnelOpened,
@@ -92,6 +93,9 @@ class Link(Interface):
 
     def checked(self, number: int) -> None:
         """A check has shown that visitors of a tunnel come through."""
+
+    def moved(self, to: str | None) -> None:
+        """The server has given the session away, to this server; None: to itself."""
 
     def ending(self, why: Exception) -> None:
         """The connection is about to be cut, for this reason."""
@@ -228,6 +232,10 @@ class ControlProtocol(Protocol):
                 self._answered(number)
                 session.closed(number)
                 self._link.tunnels.closed(number, event.refusal)
+            case SessionMoved(to):
+                self._link.moved(to)
+                self._inflow.stop()
+                self.transport.abortConnection()
             case Unexpected(message):
                 self._link.sink.emit(MessageIgnored(self._link.server, str(message)))
 

@@ -1,6 +1,8 @@
-"""A tunnel of a link, and the event that it was lost."""
+"""A tunnel of a link, the control connection as it sees it, and the event that it was lost."""
 
 from __future__ import annotations
+
+from typing import Protocol as Interface
 
 from twisted.internet.interfaces import IDelayedCall
 
@@ -8,7 +10,22 @@ from bore.client.reasons import describe
 from bore.client.retry import RetryPolicy
 from bore.client.tunnel import Tunnel
 from bore.events.client import ServerLost, Stage, Verdict
+from bore.wire.addressrules import AddressRules
 from bore.wire.errors import Refusal
+from bore.wire.publicaddress import PublicAddress
+
+
+class Control(Interface):
+    """The control connection of a session."""
+
+    def open(self, number: int, address: PublicAddress, resume: str | None, rules: AddressRules) -> None:
+        """Ask for one more tunnel."""
+
+    def close(self, number: int) -> None:
+        """Give a tunnel back."""
+
+    def end(self, why: Exception) -> None:
+        """Cut the connection, for this reason."""
 
 
 class KeptTunnel:

@@ -6,24 +6,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import count
 from typing import Final
-from typing import Protocol as Interface
 
 from twisted.internet.defer import Deferred, succeed
 
-from bore.client.kepttunnel import KeptTunnel, lostEvent
+from bore.client.kepttunnel import Control, KeptTunnel, lostEvent
 from bore.client.leftovers import Leftovers
 from bore.client.publicport import PublicPort, publicText
 from bore.client.reasons import ServerSilent, describe
 from bore.client.retry import Failed, RetryPolicy
 from bore.client.servers import Servers
-from bore.client.settings import ClientSettings
+from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.tunnel import Tunnel
 from bore.client.verdicts import FINAL, isLimit, verdictOn
 from bore.events import Sink
 from bore.events.client import AddressChanged, PortGivenUp, Stage, TunnelUp, Verdict
 from bore.streams.reactor import IReactor
 from bore.timing.deadlines import Deadlines
-from bore.wire.addressrules import NO_RULES, AddressRules
+from bore.wire.addressrules import NO_RULES
 from bore.wire.clientsession import UNUSED_PORT
 from bore.wire.errors import Refusal, ServerLeft
 from bore.wire.limits import MAX_TUNNELS
@@ -32,19 +31,6 @@ from bore.wire.sessionevents import BASE_TUNNEL
 
 #: A server answers the request for a tunnel within this time, in seconds; ours needs less than three.
 ANSWER_TIMEOUT: Final = 30.0
-
-
-class Control(Interface):
-    """The control connection of a session."""
-
-    def open(self, number: int, address: PublicAddress, resume: str | None, rules: AddressRules) -> None:
-        """Ask for one more tunnel."""
-
-    def close(self, number: int) -> None:
-        """Give a tunnel back."""
-
-    def end(self, why: Exception) -> None:
-        """Cut the connection, for this reason."""
 
 
 class KeptTunnels:
@@ -129,6 +115,11 @@ class KeptTunnels:
         """Read what is remembered of the tunnels at the current server."""
         for kept in self._kept.values():
             self.portOf(kept).recall()
+
+    def carry(self, former: ServerAddress, to: ServerAddress) -> None:
+        """The server has moved its tunnels to another one: what belongs to them at the former one is used there."""
+        for tunnel in (*self._kept, *self._leftovers):
+            tunnel.publicPort(to).succeed(tunnel.publicPort(former))
 
     def interrupted(self) -> None:
         """The current server could not be asked."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from bore.client.settings import ServerAddress
 from bore.client.tunnel import Tunnel
 from bore.wire.limits import MAX_TUNNELS
@@ -20,6 +22,9 @@ class Leftovers:
 
     def __len__(self) -> int:
         return len(self._tunnels)
+
+    def __iter__(self) -> Iterator[Tunnel]:
+        return iter(self._tunnels)
 
     def add(self, tunnel: Tunnel) -> None:
         """A tunnel is not wanted any more, and there is no session in which it could be given back."""

@@ -23,7 +23,7 @@ from bore.client.tunnel import Tunnel
 from bore.client.tunnelspec import TunnelSpec
 from bore.client.verdicts import FINAL, concernsPort, verdictOn
 from bore.client.visitors import Visitors
-from bore.events.client import Connected, PortGivenUp, Stage, Verdict
+from bore.events.client import Connected, PortGivenUp, ServerMoved, Stage, Verdict
 from bore.streams.connector import EndpointConnector
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
@@ -95,6 +95,9 @@ class ServerLink:
         self._why: BaseException | None = None  # why we have ended the connection, or the attempt
         self._leaving: IDelayedCall | None = None
         self._left: Deferred[None] | None = None
+        self._moved = False
+        self._destination: ServerAddress | None = None  # where the session that was moved goes on; None: here
+        self._ignored = ""
 
     @property
     def server(self) -> str:
@@ -235,6 +238,19 @@ class ServerLink:
         self._policy.checked()
         self.tunnels.checked(number)
 
+    def moved(self, to: str | None) -> None:
+        """
+        The server has given the session away. Its streams go on; its tunnels are resumed in another session.
+
+        :param to: the server that it names; None: itself.
+        """
+        destination = self._servers.destination(to)
+        self._moved = True
+        self._destination = destination
+        self._ignored = to if to is not None and destination is None else ""
+        self._control = None
+        self.tunnels.ended(lost=True)
+
     def ending(self, why: Exception) -> None:
         """The connection is about to be cut, for this reason."""
         self._why = self._why or why
@@ -248,6 +264,9 @@ class ServerLink:
     def lost(self, why: BaseException | None) -> None:
         """See :class:`bore.client.reconnecting.Attempts`."""
         why, self._why = self._why or why, None
+        if self._moved:
+            self._follow()
+            return
         up, self._up = self._up, False
         first = self.tunnels.first
         ofPort = isinstance(why, Refusal) and concernsPort(why) and not self.extended
@@ -275,6 +294,26 @@ class ServerLink:
     def _mayRetry(self) -> bool:
         return self.settings.reconnect and not self.stopped
 
+    def _follow(self) -> None:
+        """Begin another session, as the server has given the last one away."""
+        self._moved = self._up = False
+        self._stay()
+        if self.stopped:
+            return
+        former, to = self._servers.current, self._destination
+        delay = self._policy.moved()
+        self.sink.emit(ServerMoved(former.name, "" if to is None else str(to), self._ignored, delay))
+        if to is not None:
+            self._servers.follow(to)
+            self.tunnels.carry(former.address, to)
+        self._factory.retryIn(delay)
+
+    def _moveOn(self) -> None:
+        """Go on to the next server; what a server has moved here comes back with us."""
+        former = self._servers.current
+        if self._servers.moveOn():
+            self.tunnels.carry(former.address, self._servers.current.address)
+
     def _endFor(self, concerned: KeptTunnel, why: Exception) -> None:
         """End the session for the sake of its only tunnel."""
         assert self._control is not None
@@ -299,7 +338,7 @@ class ServerLink:
             self._factory.stopConnecting()
         except NotConnectingError:  # it waits for its next attempt, which is at the next server then
             self._why = None
-            self._servers.moveOn()
+            self._moveOn()
 
     def _next(self, stage: Stage, why: BaseException | None, concerned: KeptTunnel | None = None) -> None:
         """
@@ -328,5 +367,5 @@ class ServerLink:
         self.sink.emit(lostEvent(server.name, stage, why, verdict, follows.delay, concerned))
         if follows.elsewhere:
             self._stay()
-            self._servers.moveOn()
+            self._moveOn()
         self._factory.retryIn(follows.delay)

@@ -80,6 +80,14 @@ class PublicPort:
             self.had = tunnel.address
             self.resume = tunnel.resume  # it frees the port that we had, even if another one is requested
 
+    def succeed(self, former: PublicPort) -> None:
+        """The tunnel comes from another server, which shares its tunnels with this one."""
+        if former.had:
+            self._loaded = True
+            self.had = former.had
+            self.resume = former.resume
+            self._refusedSince = None
+
     def move(self, memory: Memory) -> None:
         """The address belongs to another local service from now on, and is remembered in another place."""
         self._memory.forget()

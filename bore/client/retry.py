@@ -16,6 +16,9 @@ from bore.wire.errors import ProtocolViolation, Refusal
 #: blip of the network is mostly over by then; behind a server that is dead, the client is soon at the next one.
 RETURN: Final = 3.0
 
+#: A client whose session was given away begins the next one within this time, in seconds.
+MOVE: Final = 1.0
+
 #: The first delay between two attempts, in seconds, and the factor by which it grows.
 _FIRST_DELAY: Final = 1.0
 _GROWTH: Final = 2.0
@@ -85,6 +88,8 @@ class RetryPolicy:
         self._attempts = 0  # since there was a tunnel
         self._openedAt = 0.0
         self._failures = self._checkFailures = self._lostSoon = 0
+        self._moves = 0  # in a row, each soon after the one before
+        self._movedAt = float("-inf")
         self.returning = False
 
     def apply(self, longest: float, exitAfter: int, reconnect: bool) -> None:
@@ -117,6 +122,19 @@ class RetryPolicy:
         self._lostSoon = 0 if settled else self._lostSoon + 1
         worthIt = self._lostSoon <= _LOST_SOON and servers > 1 and self._reconnect
         self.returning = worthIt and keepsPort and isBlip(why)
+
+    def moved(self) -> float:
+        """
+        The server has given the session away: return the delay before the next one begins, in seconds.
+
+        It is at most MOVE at random, so that all clients of a server do not come at once; and up to twice as long each
+        time that this happens soon after the last time.
+        """
+        now = self._clock.seconds()
+        self._moves = self._moves + 1 if now - self._movedAt < _SETTLED else 0
+        self._movedAt = now
+        self.returning = False
+        return self._random.uniform(0.0, min(MOVE * 2.0**self._moves, max(MOVE, self._longest)))
 
     def next(self, failed: Failed, servers: int) -> Again | Exception:
         """

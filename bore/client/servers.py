@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
@@ -11,10 +11,15 @@ from zope.interface import implementer
 
 from bore.client.settings import ServerAddress
 from bore.events import Sink
+from bore.streams.addresses import parseHostPort
 from bore.streams.dial import Dialer, TcpDialer
 from bore.streams.endpoint import DialerEndpoint
 from bore.streams.reactor import IReactor
 from bore.tls.settings import ClientTls
+from bore.wire.limits import CONTROL_PORT
+
+#: The servers to which a client may be sent.
+TLS_PREFIX: Final = "tls://"
 
 if TYPE_CHECKING:
     from bore.tls.trust import Trust
@@ -139,34 +144,73 @@ class Servers:
         self, reactor: IReactor, addresses: Sequence[ServerAddress], trusts: Trusts | None, user: str = ""
     ) -> None:
         self._reactor = reactor
+        self._trusts = trusts
         self._user = user
         self._all = [Server(reactor, address, trusts, user) for address in addresses]
         self._dropped: dict[Server, bool] = {}
         self._current = 0
+        self._elsewhere: Server | None = None  # where the last server has sent us
 
     def __len__(self) -> int:
         """The number of servers that are tried."""
-        return len(self._all) - len(self._dropped)
+        return len(self._all) - len(self._dropped) + (self._elsewhere is not None)
 
     @property
     def current(self) -> Server:
         """The server that is used, or tried next."""
-        return self._all[self._current]
+        return self._elsewhere or self._all[self._current]
 
     def change(self, addresses: Sequence[ServerAddress], trusts: Trusts | None) -> None:
-        """Have other servers, of which the current one is one."""
+        """Have other servers, of which the current one is one, or the one that has sent us to it."""
+        self._trusts = trusts
         before = {server.address: server for server in self._all}
-        current = self.current
+        current = self._all[self._current]
         self._all = [before.get(each) or Server(self._reactor, each, trusts, self._user) for each in addresses]
         self._current = self._all.index(current)
         self._dropped = {server: forGood for server, forGood in self._dropped.items() if server in self._all}
 
-    def moveOn(self) -> None:
-        """Make the next server that is tried the current one; behind the last comes the first."""
+    def destination(self, to: str | None) -> ServerAddress | None:
+        """
+        Return the server to which the current one may send the client; None: it stays.
+
+        Whoever speaks for a plain server could send the client anywhere. So only a server is followed that has shown
+        inside TLS to be the one that is meant, and only to a server with TLS, which is judged as every other one: by
+        the same keys, authorities and secret.
+
+        :param to: the server as the current one has named it; None: it has named none.
+        """
+        if to is None or self._trusts is None or not self.current.known or not to.startswith(TLS_PREFIX):
+            return None
+        try:
+            host, port = parseHostPort(to.removeprefix(TLS_PREFIX))
+        except ValueError:
+            return None
+        return ServerAddress(host, CONTROL_PORT if port is None else port)
+
+    def follow(self, address: ServerAddress) -> None:
+        """Make a server the current one that the user has not named, until the next :meth:`moveOn`."""
+        configured = [server for server in self._all if server.address == address and server not in self._dropped]
+        self._elsewhere = None
+        if configured:
+            self._current = self._all.index(configured[0])
+        else:
+            self._elsewhere = Server(self._reactor, address, self._trusts, self._user)
+
+    def moveOn(self) -> bool:
+        """
+        Make the next server that is tried the current one; behind the last comes the first. Behind one that we were
+        sent to comes the one that has sent us.
+
+        :returns: whether we were sent to the one before.
+        """
+        if self._elsewhere is not None:
+            self._elsewhere = None
+            return True
         for _ in self._all:
             self._current = (self._current + 1) % len(self._all)
             if self.current not in self._dropped:
-                return
+                break
+        return False
 
     def drop(self, forGood: bool) -> None:
         """
@@ -174,7 +218,8 @@ class Servers:
 
         :param forGood: else it is tried again after there was a tunnel at another one.
         """
-        self._dropped[self.current] = forGood
+        if self._elsewhere is None:
+            self._dropped[self.current] = forGood
 
     def opened(self) -> None:
         """There is a tunnel at the current server."""

@@ -133,6 +133,22 @@ class ServerLost(Event):
 
 
 @value
+class ServerMoved(Event):
+    """
+    A server gives the client's session away, and the client begins another one.
+
+    :ivar to: the server of that; empty: the same one.
+    :ivar ignored: where the server wanted it, if that is not followed; else empty.
+    :ivar delay: seconds until then.
+    """
+
+    server: str
+    to: str
+    ignored: str
+    delay: float
+
+
+@value
 class PortGivenUp(Event):
     """The public port that the client had cannot be had back; the client asks for any other at once."""
 

@@ -222,6 +222,7 @@ class Loss(Enum):
     GONE = "is gone"
     NO_ANSWER = "does not answer"
     NOT_READING = "does not read its control connection and is dropped"
+    MOVED = "is asked to come again"
 
 
 @value

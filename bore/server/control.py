@@ -180,10 +180,10 @@ class ControlProtocol(Protocol):
         self.transport.writeNow(self._wire.heartbeat())
 
     def end(self, refusal: Refusal) -> None:
-        self._stopWaiting()
-        self._stopProducing()
-        self.transport.write(self._wire.refusal(refusal))
-        self._close()
+        self._endWith(self._wire.refusal(refusal))
+
+    def move(self, to: str | None) -> None:
+        self._endWith(self._wire.moved(to))
 
     def drop(self) -> None:
         """Close the connection at once, without a message."""
@@ -382,6 +382,13 @@ class ControlProtocol(Protocol):
         if self._produces:
             self._produces = False
             self.transport.unregisterProducer()
+
+    def _endWith(self, last: bytes) -> None:
+        """Send this, and close the connection."""
+        self._stopWaiting()
+        self._stopProducing()
+        self.transport.write(last)
+        self._close()
 
     def _close(self) -> None:
         """

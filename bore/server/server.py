@@ -107,6 +107,16 @@ class Server:
         if sockets:
             self._relay.cut(sockets)
 
+    def moveSessions(self, to: str | None = None) -> int:
+        """
+        Give the sessions away: their clients come again within a second, at random, and their tunnels stay.
+
+        :param to: the server to go to, such as ``tls://example.com:7835``; None: this one, or whichever listens there
+            then.
+        :returns: the number of sessions. Clients of the base protocol stay.
+        """
+        return self.sessions.move(to)
+
     def shutDown(self) -> Deferred[None]:
         """
         Send all clients that the server stops, and close what belongs to no running visitor.

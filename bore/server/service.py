@@ -140,6 +140,10 @@ class ServerService(Service):
         if self._certificate is not None:
             self._readFiles(self._certificate)
 
+    def moveSessions(self, to: str | None = None) -> int:
+        """Give all sessions away: see :meth:`bore.server.server.Server.moveSessions`."""
+        return self._server.moveSessions(to)
+
     def reload(self) -> None:
         """Read the TLS certificate anew, if there is one."""
         if self._certificate is None:

@@ -84,6 +84,9 @@ class ControlConnection(Protocol):
     def end(self, refusal: Refusal) -> None:
         """Send why the session is over, and close the connection."""
 
+    def move(self, to: str | None) -> None:
+        """Send that the session is given away, and close the connection."""
+
     def drop(self) -> None:
         """Close the connection at once, without a message."""
 
@@ -139,6 +142,11 @@ class Session:
         return None if self._lanes is None else self._lanes.token
 
     @property
+    def movable(self) -> bool:
+        """Whether it can be given away."""
+        return self._connection.extended and not self.over
+
+    @property
     def hasTunnels(self) -> bool:
         """Whether there is a tunnel, or one that is asked for."""
         return bool(self.tunnels or self._claims)
@@ -186,6 +194,18 @@ class Session:
         self._report(SessionLost(self.peer, self.source, why, self.user.name))
         for tunnel in self._end(Outcome.KEPT if canResume else Outcome.CLOSED):
             self._context.tunnels.lost(tunnel, why, canResume)
+
+    def move(self, to: str | None = None) -> None:
+        """
+        Give the session away: its client begins another one, and resumes its tunnels. They are kept as those of a lost
+        client are, for the time of the lease; visitors that come meanwhile wait, and running streams go on.
+
+        :param to: the server to go to, such as ``tls://example.com:7835``; None: this one. A client follows only inside
+            TLS, and if it knows this server.
+        """
+        assert self._connection.extended, "a client of the base protocol cannot come again"
+        self.lost(Loss.MOVED)
+        self._connection.move(to)
 
     def close(self, error: Refusal | ProtocolViolation | None) -> None:
         """

@@ -71,6 +71,17 @@ class Sessions:
                 session.refuse(refusal)
         return sockets
 
+    def move(self, to: str | None = None) -> int:
+        """
+        Give all sessions away that can be: see :meth:`bore.server.session.Session.move`.
+
+        :returns: their number.
+        """
+        movable = [session for session in self._sessions if session.movable]
+        for session in movable:
+            session.move(to)
+        return len(movable)
+
     def shutDown(self) -> Deferred[None]:
         """
         End all sessions, as the server stops.

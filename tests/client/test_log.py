@@ -41,6 +41,7 @@ from bore.events.client import (
     NoDescriptors,
     PortGivenUp,
     ServerLost,
+    ServerMoved,
     ServerNew,
     ServerNotRemembered,
     ServerRemembered,
@@ -136,6 +137,16 @@ LINES: Final[tuple[tuple[Event, tuple[str, ...]], ...]] = (
         ("warn db: 7 visitors are there, the limit: more are turned away",),
     ),
     (PortGivenUp(A, "in use"), ("warn in use: the public port cannot be had back, any other will do",)),
+    (ServerMoved(A, "", "", 0.5), ("info a:7835 asks this client to come again, in 0.5 s",)),
+    (ServerMoved(A, "b:7835", "", 0.5), ("info a:7835 moves this client to b:7835, in 0.5 s",)),
+    (
+        ServerMoved(A, "", "tls://c", 0.5),
+        (
+            "warn a:7835 sends this client to tls://c, which is not followed: that needs TLS, and a server that is "
+            "known",
+            "info a:7835 asks this client to come again, in 0.5 s",
+        ),
+    ),
     (SettingsAccepted(A), ("info a:7835 has accepted the new settings",)),
     (
         SettingsRefused("invalid secret", 64.0),

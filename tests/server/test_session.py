@@ -32,6 +32,7 @@ class FakeConnection:
         self.keys: list[str] = []
         self.heartbeats = 0
         self.ended: Refusal | None = None
+        self.movedTo: list[str | None] = []
         self.dropped = False
 
     def tunnelOpened(self, number: int, tunnel: Tunnel) -> None:
@@ -54,6 +55,9 @@ class FakeConnection:
 
     def end(self, refusal: Refusal) -> None:
         self.ended = refusal
+
+    def move(self, to: str | None) -> None:
+        self.movedTo.append(to)
 
     def drop(self) -> None:
         self.dropped = True
