@@ -135,7 +135,7 @@ class LossLog:
         """Log one line for several tunnels with the same fault."""
         first, last = events[0], events[-1]
         names = [event.tunnel for event in events]
-        fields = fieldsOf(last) | {"tunnel": "", "tunnels": names, "count": len(names), "names": _some(names)}
+        fields = fieldsOf(last) | {"tunnel": "", "count": len(names), "names": _some(names)}
         if isinstance(last, TunnelGivenUp):
             self._log.error("{count} tunnels: {why}: they are given up: {names}", **fields)
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import cycle
@@ -13,7 +14,7 @@ from hypothesis.strategies import SearchStrategy
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire.clientsession import ControlSession
-from bore.wire.errors import BrokenRule, InvalidSecret, NoAnswer, PortNotAllowed, Refusal, TakenOver
+from bore.wire.errors import BrokenRule, FrameTooLong, InvalidSecret, NoAnswer, PortNotAllowed, Refusal, TakenOver
 from bore.wire.extension import Open, Visitor
 from bore.wire.framing import FrameDecoder
 from bore.wire.messages import (
@@ -36,6 +37,7 @@ from bore.wire.sessionevents import (
     ServerAlive,
     ServerEvent,
     SessionAsked,
+    SessionMoved,
     SessionOpened,
     TunnelAsked,
     TunnelOpened,
@@ -69,6 +71,7 @@ class Script:
     lane: str | None
     news: list[News]
     refusal: Refusal | None = None
+    moves: bool = False
 
     def output(self, server: ServerSession) -> Iterator[bytes]:
         """The frames that the server sends."""
@@ -82,6 +85,8 @@ class Script:
                     yield server.visitor(tunnel, id, source)
         if self.refusal is not None:
             yield server.refusal(self.refusal)
+        if self.moves:
+            yield server.moved(None)
 
 
 class Talk:
@@ -185,6 +190,22 @@ class OurTwoEndsTests(SynchronousTestCase):
         error = self.assertRaises(Refusal, talk.untilSilence)
         self.assertEqual((error.code, str(error), error.retry), (refusal.code, str(refusal), refusal.retry))
         self.assertEqual(len(talk.clientReceived), 2 + len(news))
+
+    @UNHURRIED
+    @given(SECRETS, NEWS, SEGMENTS, STREAMS)
+    def test_behindMovedNothingThatEitherSideSendsMeansAnything(
+        self, secret: str | None, news: list[News], segments: list[int], stream: bytes
+    ) -> None:
+        shared = secretOf(secret)
+        client, server = controlSession(0, shared), serverSession(shared)
+        talk = Talk(client, server, Script(1, "t" * 16, None, news, moves=True), segments, Open(1, 0))
+        talk.untilSilence()
+        self.assertEqual(talk.clientReceived[-1], SessionMoved(None))
+        received = list(talk.serverReceived)
+        talk.clientLeaves()
+        self.assertEqual((talk.serverReceived, list(server.feed(stream))), (received, []))
+        with contextlib.suppress(FrameTooLong):
+            self.assertEqual(list(client.feed(stream)), [])
 
     @UNHURRIED
     @given(st.text(), st.text(), SEGMENTS)
