@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
 
-from bore.config.positions import lineOf, linesOf
+from bore.config.positions import lineOf, linesOf, withTables
 from bore.options.localservice import localServiceOrTunnel
 from bore.streams.addresses import asciiName, hostPort, isLiteral, parseHostPort, parsePort
 from bore.tls import knownservers
@@ -156,7 +156,7 @@ def settingsFiles(data: bytes) -> None:
         return
     text = data.decode()
     keys = set(_paths(content))
-    lines = linesOf(text)
+    lines = withTables(linesOf(text))
     assert set(lines) <= keys, set(lines) - keys
     assert all(0 < line <= text.count("\n") + 1 for line in lines.values()), lines
     assert {path[0] for path in keys if path} == {path[0] for path in lines}, lines
