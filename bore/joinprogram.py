@@ -14,7 +14,7 @@ from bore.client.log import logged
 from bore.client.membership import askServer
 from bore.client.reasons import describe
 from bore.client.settings import ClientSettings
-from bore.commandline import UsageError
+from bore.commandline import UsageError, printable
 from bore.option import INVITATION
 from bore.options.invitation import Invitation, parseInvitation
 from bore.options.joincommands import LeaveCommand
@@ -54,7 +54,7 @@ def check(reactor: IProgramReactor, settings: ClientSettings) -> tuple[int, str]
     result: list[tuple[int, str]] = []
 
     def answered(opened: SessionOpened) -> None:
-        result.append((exits.OK, ""))
+        result.append((exits.OK, f"{opened.user} may use: {printable(opened.rights) or 'any port of the server'}"))
 
     def failed(reason: Failure) -> None:
         result.append((_codeFor(reason.value), _reason(reason.value, settings)))

@@ -14,13 +14,12 @@ from bore.config.usersfile import ADDRESS
 from bore.options import users
 from bore.options.invitation import Invitation
 from bore.options.usercommands import SYSTEM_SETTINGS, SYSTEM_STATE, UserCommand
-from bore.options.values import rateText
 from bore.streams.addresses import hostPort, parseHostPort
 from bore.system.atomicfiles import lockedFolder, makeFolder, replaceWhole
 from bore.tls.certificates import BadCredentials
 from bore.users.entry import MAX_KEYS, SHARED, UserKey, Users
 from bore.users.ports import ALL_PORTS
-from bore.users.rights import Rights, endText
+from bore.users.rights import Rights, endText, rightsText
 from bore.wire.limits import CONTROL_PORT
 from bore.wire.secret import Secret, newSecret
 
@@ -237,23 +236,15 @@ def _ports(rights: Rights) -> str:
 
 
 def _facts(rights: Rights) -> dict[str, str]:
-    """Return what a user may do, by the keys of the file; an empty text where there is no limit."""
-    end = rights.expires
-    over = end is not None and end <= datetime.now(UTC).timestamp()
-    return {
-        users.PORTS.key: "" if rights.ports == ALL_PORTS else str(rights.ports),
-        users.EXCLUSIVE.key: str(rights.exclusive),
-        users.MAX_TUNNELS.key: str(rights.maxTunnels or ""),
-        users.MAX_VISITORS.key: str(rights.maxVisitors or ""),
-        users.BANDWIDTH.key: rateText(rights.bandwidth) if rights.bandwidth else "",
-        users.FROM.key: ", ".join(map(str, rights.sources)),
-        users.EXPIRES.key: "" if end is None else endText(end) + " (over)" * over,
-        users.ORIGINAL.key: "yes" if rights.original else "",
-    }
+    """Return the limits of a user, by the keys of the file."""
+    facts = dict(rightsText(rights))
+    if rights.expires is not None and rights.expires <= datetime.now(UTC).timestamp():
+        facts[users.EXPIRES.key] += " (over)"
+    return facts
 
 
 def _shown(name: str, rights: Rights) -> list[str]:
-    facts = [(key, text) for key, text in _facts(rights).items() if text]
+    facts = list(_facts(rights).items())
     return _aligned([("user", name), *(facts or [("limits", "none, but those of the server")])])
 
 
@@ -265,8 +256,9 @@ def _table(found: Users) -> list[str]:
         return ["no users: 'bore user add NAME' adds one"]
     facts = {name: _facts(each) for name, each in rights.items()}
     always = (users.PORTS.key, users.EXPIRES.key)
-    keys = [key for key in _facts(Rights()) if key in always or any(each[key] for each in facts.values())]
-    rows = [(name, *(each[key] or "-" for key in keys)) for name, each in facts.items()]
+    used = {key for each in facts.values() for key in each}.union(always)
+    keys = [each.key for each in users.RIGHTS if each.key in used]
+    rows = [(name, *(each.get(key, "-") for key in keys)) for name, each in facts.items()]
     return _aligned([("NAME", *(key.upper() for key in keys)), *rows])
 
 

@@ -91,12 +91,6 @@ def rate(text: str) -> int:
     return value
 
 
-def rateText(rate: int) -> str:
-    """Write a rate as :func:`rate` reads it, in the largest unit without a fraction."""
-    unit = max((each for each, size in _RATES.items() if rate % size == 0), key=_RATES.__getitem__)
-    return f"{rate // _RATES[unit]} {unit}"
-
-
 def count(text: str) -> int:
     """Parse a count."""
     return _number(text, 0, _MAX_COUNT, "number")

@@ -288,7 +288,10 @@ class ControlProtocol(Protocol):
                 except Refusal:
                     self.transport.write(self._wire.agreed())  # the client understands nothing else before it
                     raise
-                self.transport.write(self._wire.agreed(session.laneToken, context.settings.bounds.lanes))
+                permits, user = context.authenticator.permits, session.user
+                rights = "" if permits is None or not user.name else permits.summary(user)
+                lanes = context.settings.bounds.lanes
+                self.transport.write(self._wire.agreed(session.laneToken, lanes, user.name, rights))
                 if context.sessions.nextKey:
                     self.announceKey(context.sessions.nextKey)
                 context.unclassified.renew(self, self._source)

@@ -12,7 +12,7 @@ from bore.server.users import Login, User
 from bore.streams.addresses import hostOf
 from bore.users.entry import UserEntry, UserKey, Users
 from bore.users.ports import NO_PORTS, Ports, ports
-from bore.users.rights import Rights
+from bore.users.rights import Rights, rightsText
 from bore.wire.addressrules import AddressFilter, AddressRules
 from bore.wire.errors import AccessWithdrawn, PortNotAllowed, Refusal, RightsExpired, SourceNotAllowed
 from bore.wire.publicaddress import PublicAddress
@@ -144,6 +144,15 @@ class UserList:
             allowed = (own.ports | own.exclusive) - (self._exclusive - own.exclusive)
             rights = self._rights[user.name] = replace(own, ports=allowed)
         return rights
+
+    def summary(self, user: User) -> str:
+        """See :meth:`~bore.server.users.Permits.summary`."""
+        rights = self.rights(user)
+        few = replace(
+            rights, ports=Ports(rights.ports.ranges[:_MAX_RANGES]), exclusive=NO_PORTS, sources=(), original=False
+        )
+        more = ", ..." if few.ports != rights.ports else ""
+        return ", ".join(f"{key} {text}{more if key == 'ports' else ''}" for key, text in rightsText(few))
 
     def portRefusal(self, user: User, port: int) -> Refusal | None:
         """See :meth:`~bore.server.users.Permits.portRefusal`."""

@@ -53,6 +53,9 @@ class Permits(Protocol):
     def rights(self, user: User) -> Rights:
         """The rights of a user; the public ports that the user may have are all in ``ports``."""
 
+    def summary(self, user: User) -> str:
+        """What a user may do, for people, in a few words."""
+
     def portRefusal(self, user: User, port: int) -> Refusal | None:
         """Why a user may not have a public port; None: the user may."""
 

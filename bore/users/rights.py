@@ -10,6 +10,9 @@ from bore.users.ports import ALL_PORTS, NO_PORTS, Ports
 from bore.wire.addressrules import Network
 from bore.wire.values import value
 
+#: The units of rates, the largest one first.
+_UNITS: Final = {"GB/s": 10**9, "MB/s": 10**6, "kB/s": 10**3, "B/s": 1}
+
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
@@ -54,12 +57,18 @@ def rightsText(rights: Rights) -> list[tuple[str, str]]:
         "exclusive": str(rights.exclusive),
         "max-tunnels": str(rights.maxTunnels or ""),
         "max-visitors": str(rights.maxVisitors or ""),
-        "bandwidth": f"{rights.bandwidth} B/s" if rights.bandwidth else "",
+        "bandwidth": rateText(rights.bandwidth) if rights.bandwidth else "",
         "from": ", ".join(map(str, rights.sources)),
         "expires": "" if rights.expires is None else endText(rights.expires),
         "original": "yes" if rights.original else "",
     }
     return [(key, text) for key, text in texts.items() if text]
+
+
+def rateText(rate: int) -> str:
+    """Write a rate in bytes per second as the users file has it, in the largest unit without a fraction."""
+    unit, size = next((unit, size) for unit, size in _UNITS.items() if rate % size == 0)
+    return f"{rate // size} {unit}"
 
 
 def parseEnd(text: str) -> float:

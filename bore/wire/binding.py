@@ -85,10 +85,11 @@ def _hex(content: object) -> str:
 
 def _proof(content: object) -> BindingProof:
     nonce, proof, user = serde.fields(content, "nonce", "proof", "user")
-    return BindingProof(_hex(nonce), _hex(proof), "" if user is None else _user(user))
+    return BindingProof(_hex(nonce), _hex(proof), "" if user is None else userName(user))
 
 
-def _user(content: object) -> str:
+def userName(content: object) -> str:
+    """Read the name of a user."""
     if isinstance(content, str) and isUserName(content):
         return content
     raise serde.BadContent("not the name of a user")

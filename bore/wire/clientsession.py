@@ -239,7 +239,8 @@ class ControlSession:
 
     def _agree(self, extended: Extended) -> Sequence[ClientEvent]:
         self._decoder.maxLength = MAX_EXTENDED_FRAME
-        return (SessionOpened(extended.lane, extended.maxLanes, extended.heartbeat, extended.idleHeartbeat),)
+        lane, lanes, user, rights = extended.lane, extended.maxLanes, extended.user, extended.rights
+        return (SessionOpened(lane, lanes, extended.heartbeat, extended.idleHeartbeat, user, rights),)
 
     def _openExtended(self, opened: Opened) -> Sequence[ClientEvent]:
         address = _openAddress(opened.address)

@@ -49,6 +49,8 @@ class Extended:
     :ivar heartbeat: the interval of heartbeats while there are visitors, in seconds.
     :ivar idleHeartbeat: their interval while there are none.
     :ivar maxLanes: the number of idle lanes that are kept; 0: any number.
+    :ivar user: the user that the client is; empty: one without a name.
+    :ivar rights: what this user may do, for people.
     """
 
     version: int
@@ -56,6 +58,8 @@ class Extended:
     heartbeat: float = HEARTBEAT_INTERVAL
     idleHeartbeat: float = IDLE_HEARTBEAT_INTERVAL
     maxLanes: int = 0
+    user: str = ""
+    rights: str = ""
 
 
 @value
@@ -210,9 +214,10 @@ def encode(message: ExtendedClientMessage | ExtendedServerMessage | MarkedHello 
             text = f'"{name}"'
         case Visitor(tunnel, id, source):
             text = f'{{"{name}":{visitorText(tunnel, id, source)}}}'
-        case Extended(version, lane, heartbeat, idle, most):
+        case Extended(version, lane, heartbeat, idle, most, user, rights):
             about = f'"lane":{_orNull(lane)},"heartbeat":{_secondsText(heartbeat)},"idleHeartbeat":{_secondsText(idle)}'
-            text = f'{{"{name}":{{"version":{version},{about},"maxLanes":{most}}}}}'
+            who = f',"user":{serde.quote(user)},"rights":{serde.quote(rights)}' if user else ""
+            text = f'{{"{name}":{{"version":{version},{about},"maxLanes":{most}{who}}}}}'
         case Rules(rules):
             text = f'{{"{name}":{rulesText(rules)}}}'
         case Open(tunnel, address, resume):
@@ -346,14 +351,16 @@ def _seconds(content: object, missing: float) -> float:
 
 
 def _extended(content: object) -> Extended:
-    keys = "version", "lane", "heartbeat", "idleHeartbeat", "maxLanes"
-    version, lane, heartbeat, idle, most = serde.fields(content, *keys)
+    keys = "version", "lane", "heartbeat", "idleHeartbeat", "maxLanes", "user", "rights"
+    version, lane, heartbeat, idle, most, user, rights = serde.fields(content, *keys)
     return Extended(
         serde.integer(version, 65535, "not a version"),
         _token(lane),
         _seconds(heartbeat, HEARTBEAT_INTERVAL),
         _seconds(idle, IDLE_HEARTBEAT_INTERVAL),
         0 if most is None else serde.integer(most, _MOST, "not a number of lanes"),
+        "" if user is None else binding.userName(user),
+        "" if user is None or rights is None else serde.text(rights),
     )
 
 

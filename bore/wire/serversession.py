@@ -164,14 +164,16 @@ class ServerSession:
         refusal = TIMED_OUT.get(self._state)
         return None if refusal is None else refusal()
 
-    def agreed(self, lane: str | None = None, maxLanes: int = 0) -> bytes:
+    def agreed(self, lane: str | None = None, maxLanes: int = 0, user: str = "", rights: str = "") -> bytes:
         """
         The bytes that answer :class:`~bore.wire.sessionevents.SessionAsked`.
 
         :param lane: the token with which lanes are opened; None: there are none.
         :param maxLanes: the number of idle lanes that are kept; 0: any number.
+        :param user: the user that the client is; empty: one without a name.
+        :param rights: what this user may do, for people.
         """
-        return extension.encode(Extended(_VERSION, lane, maxLanes=maxLanes))
+        return extension.encode(Extended(_VERSION, lane, maxLanes=maxLanes, user=user, rights=rights))
 
     def opened(self, tunnel: int, address: PublicAddress, resume: str, lease: int) -> bytes:
         """

@@ -104,12 +104,16 @@ class SessionOpened:
     :ivar maxLanes: how many idle lanes the server keeps; 0: any number.
     :ivar heartbeat: the interval of heartbeats while there are visitors, in seconds.
     :ivar idleHeartbeat: their interval while there are none.
+    :ivar user: the user that we are; empty: one without a name.
+    :ivar rights: what this user may do, for people.
     """
 
     lane: str | None = None
     maxLanes: int = 0
     heartbeat: float = HEARTBEAT_INTERVAL
     idleHeartbeat: float = IDLE_HEARTBEAT_INTERVAL
+    user: str = ""
+    rights: str = ""
 
 
 @value

@@ -32,6 +32,7 @@ class JoinTests(PeopleCase):
 
     def test_twoCommandsShowAPage(self) -> None:
         joined = self.join(self.alice, self.home)
+        self.assertEqual(joined.out[0], "alice may use: max-tunnels 3")
         self.assertIn(f"joined alice@{self.host}:{self.control}", joined.out[-1])
         client = self.show(self.home)
         self.assertServes(client.port("listening at "))

@@ -121,6 +121,15 @@ class PortsTests(SynchronousTestCase):
             self.refusal(known, "alice", 80), "port 80 is not among the ports that you may have: 20000-20009, 22022"
         )
 
+    def test_theirSummaryIsShortHoweverManyThereAre(self) -> None:
+        many = ports((port, port) for port in range(1, 65536, 2))
+        known = UserList(
+            usersOf(alice=Rights(many, maxTunnels=3), bob=Rights(exclusive=ports([(9, 9)]), bandwidth=2500)), ()
+        )
+        self.assertRegex(known.summary(User("alice")), r"\Aports 1, 3, [0-9, ]*, \.\.\., max-tunnels 3\Z")
+        self.assertLess(len(known.summary(User("alice"))), 300)
+        self.assertEqual(known.summary(User("bob")), "bandwidth 2500 B/s")
+
     def test_exclusivePortsAreRefusedToAllOthers(self) -> None:
         known = UserList(usersOf(Rights(), alice=Rights(exclusive=ports([(443, 443)])), bob=Rights()), [SHARED])
         self.assertIsNone(self.refusal(known, "alice", 443))

@@ -103,6 +103,7 @@ EXTENDED_CLIENT_MESSAGES: Final[SearchStrategy[ExtendedClientMessage]] = st.one_
 )
 EXTENDED_SERVER_MESSAGES: Final[SearchStrategy[ExtendedServerMessage]] = st.one_of(
     st.builds(Extended, st.integers(0, 65535), st.none() | TOKENS, SECONDS, SECONDS, st.integers(0, 1 << 31)),
+    st.builds(Extended, st.just(1), user=st.just("alice"), rights=TEXTS),
     st.builds(Opened, NUMBERS, PORTS, st.none() | TOKENS, st.integers(0, 1 << 31)),
     st.builds(Refused, TEXTS, TEXTS, st.booleans(), st.none() | NUMBERS, st.none() | PORT_RANGES),
     st.builds(Closed, NUMBERS),

@@ -219,6 +219,11 @@ class GreetingTests(SynchronousTestCase):
         self.assertEqual(outcomesOf(session, frameOf(Extended(1, LANE, 0.5, 3, 9))), [SessionOpened(LANE, 9, 0.5, 3)])
         self.assertEqual(session.open(1, 8000, TOKEN), frameOf(Open(1, 8000, TOKEN)))
 
+    def test_aUserIsSentWhoItIsAndWhatItMayDo(self) -> None:
+        session = controlSession(0, None)
+        frame = frameOf(Extended(1, user="alice", rights="ports 20000-20009"))
+        self.assertEqual(outcomesOf(session, frame), [SessionOpened(user="alice", rights="ports 20000-20009")])
+
     def test_onlyWhoWaitsForAChallengeAsksWhetherThereIsNone(self) -> None:
         for state in CLIENT_STATES:
             expected = b'{"Hello":1} \0' if state in ("CHALLENGE", "PROBED") else b""

@@ -95,6 +95,12 @@ class RefusingTests(SynchronousTestCase):
             for decode in (decodeClientMessage, decodeServerMessage):
                 self.assertMalformed(decode, "Goodbye", value)
 
+    def test_aUserOfExtendedHasAName(self) -> None:
+        for user in ('""', "1", '"a b"', '"\\u00e9"', f'"{"a" * 65}"', "[]", "true"):
+            self.assertMalformed(decodeServerMessage, "Extended", f'{{"version":1,"user":{user}}}')
+        self.assertMalformed(decodeServerMessage, "Extended", '{"version":1,"user":"alice","rights":1}')
+        self.assertEqual(decodeServerMessage(b'{"Extended":{"version":1,"user":"a"}}'), Extended(1, user="a"))
+
     def test_aKeyIsAFingerprint(self) -> None:
         for value in ("null", "0", '""', '"authority"', f'"{KEY[7:]}"', f'"{KEY[:-1]}"', f'["{KEY}"]', f'"{KEY}="'):
             self.assertMalformed(decodeServerMessage, "NextKey", value)
