@@ -222,8 +222,9 @@ class NothingTests(PeopleCase):
             "from bore.options.server import serverCommand\n"
             "from bore import serverprogram\n"
             "serverCommand('x').parse(['--secret', 's'], {})\n"
-            "people = ('bore.users', 'bore.people', 'bore.userprogram', 'bore.joinprogram', 'bore.options.joined', "
-            "'bore.options.invitation', 'bore.options.usercommands', 'bore.config', 'tomlkit', 'cattrs')\n"
+            "people = ('bore.users.entry', 'bore.users.rights', 'bore.people', 'bore.userprogram', 'bore.joinprogram', "
+            "'bore.options.joined', 'bore.options.invitation', 'bore.options.usercommands', 'bore.config', 'tomlkit', "
+            "'cattrs')\n"
             "print([name for name in sys.modules if name.startswith(people)])"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
