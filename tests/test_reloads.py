@@ -1,10 +1,10 @@
-"""Lists of tunnels follow one another under traffic: the last one counts, and what has not changed notices nothing."""
+"""Settings files follow one another under traffic: the last one counts, and what has not changed notices nothing."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, cast
 
 import pytest
@@ -16,7 +16,9 @@ from twisted.internet.interfaces import IReactorFromThreads, ITCPTransport
 from twisted.internet.task import deferLater
 from twisted.internet.threads import blockingCallFromThread, deferToThread
 
+from bore.client import succession
 from bore.client.service import ClientService
+from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.tunnelspec import TunnelSpec
 from bore.events.client import TunnelUp
 from bore.streams.reactor import IReactor
@@ -25,6 +27,7 @@ from bore.wire.proxyprotocol import Version
 from bore.wire.publicaddress import PublicAddress
 from tests.ports import freePort
 from tests.support import PATIENCE, temporaryFolder
+from tests.test_settingsreload import NEW, OLD, WRONG, BothSecrets
 from tests.tunnelscase import TunnelsCase, Visit
 
 #: ``make stress`` sets this: many examples instead of a few.
@@ -61,14 +64,30 @@ class Wanted(NamedTuple):
     header: bool
 
 
+class Keys(NamedTuple):
+    """
+    The keys at the top of a file.
+
+    :ivar server: the number of the server.
+    :ivar secret: the number of the secret; the servers know the first two.
+    """
+
+    server: int = 0
+    secret: int = 0
+    lanes: int = 4
+    checkEvery: float = 0.0
+    saves: bool = True
+
+
 class Reload(NamedTuple):
     """
-    A list of tunnels, by name.
+    A list of tunnels, by name, and other keys.
 
     :ivar pause: how long traffic goes on before the next one, in milliseconds.
     """
 
     wanted: dict[str, Wanted]
+    keys: Keys
     pause: int
 
 
@@ -94,7 +113,20 @@ LISTS: Final = st.builds(
     st.dictionaries(st.sampled_from(NAMES[1:]), WANTED).filter(_eachPortOnce),
     st.integers(0, 3),
 )
-RELOADS: Final = st.lists(st.builds(Reload, LISTS, st.sampled_from([0, 0, 1, 5, 30])), min_size=2, max_size=4)
+#: Most files change nothing that a server has to accept.
+KEYS: Final = st.one_of(
+    st.builds(Keys, st.just(0), st.just(0), st.sampled_from([0, 1, 4]), st.sampled_from([0.0, 0.2]), st.booleans()),
+    st.builds(Keys, st.integers(0, 1), st.integers(0, 2), st.sampled_from([0, 4]), st.just(0.0), st.just(True)),
+)
+
+
+def _isAccepted(reloads: Sequence[Reload]) -> bool:
+    return all(each.keys.secret < 2 for each in (reloads[0], reloads[-1]))
+
+
+RELOADS: Final = st.lists(
+    st.builds(Reload, LISTS, KEYS, st.sampled_from([0, 0, 1, 5, 30])), min_size=2, max_size=4
+).filter(_isAccepted)
 
 
 @dataclass
@@ -120,7 +152,8 @@ class ReloadTests(TunnelsCase):
 
     async def test_theLastOneCountsAndUnchangedTunnelsNoticeNothing(self) -> None:
         self._visits: list[Visit] = []
-        self._server = self.server(maxPort=31999, minPort=12000)
+        self.patch(succession, "TRY_AGAIN", 0.1)
+        self._servers = [self.server(BothSecrets(), maxPort=31999, minPort=12000) for _ in range(2)]
         self._fixed = [freePort(self.host) for _ in range(PORTS)]
         self._targets = [await self.service(b"%d" % number) for number in range(2)]
 
@@ -144,7 +177,8 @@ class ReloadTests(TunnelsCase):
         """Load one list after the other under traffic, and compare with what the last one asks for."""
         self.events.clear()
         self.folder = temporaryFolder(self)
-        client = self.client(self._server.controlPort, self._specs(reloads[0].wanted))
+        client = self.client(self._servers[0].controlPort, self._specs(reloads[0].wanted), maxReconnectDelay=0.3)
+        client.applySettings(self._settings(client, reloads[0].keys))
         client.startService()
         try:
             await self._follow(client, reloads)
@@ -159,6 +193,8 @@ class ReloadTests(TunnelsCase):
         streams = await self._streams(client, reloads[0].wanted)
         stop: list[bool] = []
         unchanged = [name for name in NAMES if len({each.wanted.get(name) for each in reloads}) == 1]
+        if len({each.keys.server for each in reloads}) > 1:
+            unchanged = []  # all move to another server
         unchanged = [name for name in unchanged if reloads[0].wanted.get(name) and not self._isDenied(reloads[0], name)]
         traffic = [ensureDeferred(self._goOn(stream, stop)) for stream in streams]
         traffic += [ensureDeferred(self._come(client, name, reloads[0].wanted[name], stop)) for name in unchanged]
@@ -166,15 +202,19 @@ class ReloadTests(TunnelsCase):
         try:
             for each in reloads[1:]:
                 client.apply(self._specs(each.wanted))
+                client.applySettings(self._settings(client, each.keys))
                 await deferLater(cast(IReactor, reactor), each.pause / 1000)
+            last = self._settings(client, reloads[-1].keys)
+            await self.eventually(lambda: client.settings == last)
             await self._check(client, reloads[-1].wanted)
         finally:
             stop.append(True)
             whole = await DeferredList(traffic, consumeErrors=True)
         for succeeded, failure in whole:
             self.assertTrue(succeeded, failure)
-        for name, port in ups.items():
-            self.assertEqual((name, self._ups().count(port)), (name, 1))
+        if len({each.keys[:2] for each in reloads}) == 1:
+            for name, port in ups.items():
+                self.assertEqual((name, self._ups().count(port)), (name, 1))
 
     async def _check(self, client: ClientService, wanted: dict[str, Wanted]) -> None:
         """All is as if these had been the client's tunnels from its start."""
@@ -233,6 +273,16 @@ class ReloadTests(TunnelsCase):
 
     def _isDenied(self, reload: Reload, name: str) -> bool:
         return reload.wanted[name].rules == 2
+
+    def _settings(self, client: ClientService, keys: Keys) -> ClientSettings:
+        return replace(
+            client.settings,
+            servers=(ServerAddress(self.host, self._servers[keys.server].controlPort),),
+            secret=(OLD, NEW, WRONG)[keys.secret],
+            lanes=keys.lanes,
+            checkEvery=keys.checkEvery,
+            stateFolder=self.folder if keys.saves else None,
+        )
 
     def _specs(self, wanted: dict[str, Wanted]) -> list[TunnelSpec]:
         return [

@@ -155,6 +155,13 @@ class KeptTunnels:
         self._kept.clear()
         return tunnels
 
+    def letGo(self) -> None:
+        """Let go of all tunnels; what the server still answers is ignored."""
+        self.reset()
+        self._kept.clear()
+        self._inSession.clear()
+        self._unanswered.takeAll()
+
     def takeOthers(self, first: KeptTunnel) -> list[Tunnel]:
         """Let go of all tunnels but one; none of them is open."""
         others = [tunnel for tunnel in self._kept if tunnel is not first.tunnel]

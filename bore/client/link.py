@@ -141,14 +141,18 @@ class ServerLink:
         return left
 
     def abandon(self) -> None:
-        """Make no further attempt, and cut the session: the server keeps its tunnels for another one."""
-        self.stopped = True
-        self._stay()
-        self._factory.stop()
-        self.tunnels.reset()
+        """Make no further attempt, and cut the session."""
+        self.retire()
         if self._control is not None:
             self._control.abandon()
         self._connector.disconnect()
+
+    def retire(self) -> None:
+        """Make no further attempt, and leave the tunnels of the session to another one, until :meth:`stop`."""
+        self.stopped = True
+        self._stay()
+        self._factory.stop()
+        self.tunnels.letGo()
 
     def isAt(self, servers: Collection[ServerAddress]) -> bool:
         """Return whether the server that is used, or tried next, is among these."""

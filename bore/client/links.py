@@ -90,11 +90,17 @@ class Links:
             link.apply(settings, self._trusts)
 
     def abandon(self) -> None:
-        """Cut all sessions. The servers keep the tunnels for others."""
+        """Cut all sessions."""
         self._waiting.clear()
         for link in dict.fromkeys(self._links.values()):
             link.abandon()
         self._links.clear()
+
+    def retire(self) -> None:
+        """Leave all tunnels to other sessions. What those do not take over is given back by :meth:`stop`."""
+        self._waiting.clear()
+        for link in dict.fromkeys(self._links.values()):
+            link.retire()
 
     def close(self, tunnel: Tunnel) -> None:
         """Give a tunnel back, if it is open. Visitors that are served stay."""

@@ -154,7 +154,7 @@ class ClientService(Service):
         )
         self._visitors = Visitors(self._reactor, relay, settings.descriptors, self._sink)
         self._links = Succession(
-            self._reactor, settings, self._visitors, self._tunnels.values, self._givenUp, self._renewed
+            self._reactor, settings, self._visitors, lambda: self._tunnels.values(), self._givenUp, self._renewed
         )
         self._links.open(self._tunnels.values())
 

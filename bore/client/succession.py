@@ -23,6 +23,10 @@ from bore.streams.reactor import IReactor
 #: Seconds, at least, until settings that no server has accepted are tried again: it may get its new secret later.
 TRY_AGAIN: Final = 10.0
 
+#: Seconds in which a session takes over the tunnels of another one at the same server. What was asked for there last,
+#: and not answered, is given back then.
+HANDOVER: Final = 1.0
+
 
 class Succession:
     """
@@ -62,6 +66,7 @@ class Succession:
         self._heir: Links | None = None  # the links that are tried
         self._again: IDelayedCall | None = None
         self._gone = False  # whether the links have ended for the sake of those that are tried
+        self._retired: dict[Links, IDelayedCall] = {}
         self._left: set[Deferred[None]] = set()
 
     def open(self, tunnels: Iterable[Tunnel]) -> None:
@@ -102,6 +107,8 @@ class Succession:
         :returns: fires when the servers have read that, or have had the time for it.
         """
         self._stopTrying()
+        for each in list(self._retired):
+            self._end(each)
         self._leave(self._links.stop())
         return gatherResults(list(self._left)).addCallback(lambda _: None)
 
@@ -157,9 +164,17 @@ class Succession:
             self._succeed()
             self._visitors.sink.emit(SettingsAccepted(server))
             if server in former.servers:  # as the same user
-                former.abandon()  # the tunnels are resumed there
+                former.retire()
+                self._retired[former] = self._reactor.callLater(HANDOVER, self._end, former)
             else:
                 self._leave(former.stop())
+
+    def _end(self, retired: Links) -> None:
+        """Other links have taken over the tunnels of these."""
+        timer = self._retired.pop(retired)
+        if timer.active():
+            timer.cancel()
+        self._leave(retired.stop())
 
     def _succeed(self) -> None:
         assert self._heir is not None and self._wanted is not None
