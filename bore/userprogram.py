@@ -17,7 +17,7 @@ from bore.options.usercommands import SYSTEM_SETTINGS, SYSTEM_STATE, UserCommand
 from bore.streams.addresses import hostPort, parseHostPort
 from bore.system.atomicfiles import lockedFolder, makeFolder, replaceWhole
 from bore.tls.certificates import BadCredentials
-from bore.users.entry import MAX_KEYS, SHARED, UserKey, Users
+from bore.users.entry import CERTIFICATE, MAX_KEYS, SHARED, UserKey, Users
 from bore.users.ports import ALL_PORTS
 from bore.users.rights import Rights, endText, rightsText
 from bore.wire.limits import CONTROL_PORT
@@ -77,18 +77,23 @@ def _add(command: UserCommand) -> Printed:
                 f"{command.name} is in {command.file} already: 'bore user change {command.name}' changes what the user "
                 f"may do, 'bore user rotate {command.name}' makes a new secret"
             )
-        if command.name == SHARED:
-            text.add(SHARED, command.keys)
+        if command.name == SHARED or command.certificate:
+            text.add(command.name, {**({"key": CERTIFICATE} if command.certificate else {}), **command.keys})
             return None
         made = _invitation(command, text, secret)
         text.add(command.name, {"key": _key(secret), **command.keys})
         return made
 
     made, new = _edit(command, edit)
+    rights = _rights(new, command)
+    after = []
+    if isNew and command.settings is None:
+        after.append(f"The server has to run with this file: bore server --tls --users {command.file}")
     if made is None:
-        return Printed(_shown(SHARED, new.shared))
-    after = [f"The server has to run with this file: bore server --tls --users {command.file}"] if isNew else []
-    return _toSend(made, new.entries[command.name].rights, after)
+        return Printed(_shown(command.name, rights), after=after)
+    if rights.original:
+        after.append(f"With an original client: bore local PORT --to {made.host} --secret {secret}")
+    return _toSend(made, rights, after)
 
 
 def _change(command: UserCommand) -> Printed:

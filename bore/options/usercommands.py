@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from bore.commandline import Command, UsageError, Values
-from bore.option import Option, option, repeated
+from bore.option import Option, option, repeated, switch
 from bore.options import users, values
 from bore.options.invitation import parseName
 from bore.options.server import ServerCommand, serverCommand
@@ -44,6 +44,7 @@ class UserCommand:
     :ivar file: the users file.
     :ivar name: the user; empty: all.
     :ivar keys: the keys to set in the user's table.
+    :ivar certificate: whether the user has a certificate, and no secret.
     :ivar unset: the keys to remove.
     :ivar grace: how long the former secret stays valid.
     :ivar address: the host and the port that clients reach the server by; None: as it was before.
@@ -55,6 +56,7 @@ class UserCommand:
     file: Path
     name: str = ""
     keys: Mapping[str, Value] = field(default_factory=dict)
+    certificate: bool = False
     unset: Sequence[str] = ()
     grace: timedelta = timedelta()
     address: tuple[str, int | None] | None = None
@@ -108,7 +110,7 @@ _USERS: Final = option(
     values.path,
     "FILE",
     None,
-    shown="that of --config, or ~/.config/txbore/users.toml",
+    shown="that of --config, or ~/.config/txbore/users.toml, or /etc/txbore/users.toml",
     environment="BORE_USERS",
 )
 _CONFIG: Final = option("--config", "Settings file of the server", values.path, "FILE", None)
@@ -142,12 +144,18 @@ _TEXTS: Final = {
     each.key: _written(each)
     for each in (users.PORTS, users.EXCLUSIVE, users.MAX_TUNNELS, users.MAX_VISITORS, users.BANDWIDTH, users.FROM)
 }
+_WITH_CERTIFICATE: Final = switch(
+    "--certificate", "The user has a certificate with this name, which the server demands, and no secret"
+)
 _RIGHTS: Final[tuple[Option[object], ...]] = (*_TEXTS.values(), _EXPIRES, users.ORIGINAL)
 _PLACE: Final[tuple[Option[object], ...]] = (_USERS, _CONFIG)
 
 #: The words after ``bore user``, what they do, and their options.
 _ACTIONS: Final[dict[str, tuple[str, tuple[Option[object], ...]]]] = {
-    "add": ("Add a user, and print the line by which the user joins.", (_NAME, *_RIGHTS, _ADDRESS, *_PLACE)),
+    "add": (
+        "Add a user, and print the line by which the user joins.",
+        (_NAME, *_RIGHTS, _WITH_CERTIFICATE, _ADDRESS, *_PLACE),
+    ),
     "list": ("List the users.", _PLACE),
     "show": ("Show what a user may do.", (_NAME, *_PLACE)),
     "change": ("Change what a user may do.", (_NAME, *_RIGHTS, _UNSET, *_PLACE)),
@@ -176,6 +184,8 @@ def _build(action: str, options: Sequence[Option[object]], found: Values) -> Use
     name = found[_NAME] if _NAME in options else ""
     if name is None:
         raise UsageError(f"no NAME given: name the user, as in 'bore user {action} alice'")
+    if name == SHARED and _WITH_CERTIFICATE in options and found[_WITH_CERTIFICATE]:
+        raise UsageError(f"{_WITH_CERTIFICATE.name} is for a user with a name")
     config = found[_CONFIG]
     server = None if config is None else serverCommand("bore server").parse(["--config", str(config)])
     keys = _keys(found) if _EXPIRES in options else {}
@@ -190,6 +200,7 @@ def _build(action: str, options: Sequence[Option[object]], found: Values) -> Use
         _file(found, server),
         name,
         keys,
+        found[_WITH_CERTIFICATE] if _WITH_CERTIFICATE in options else False,
         unset,
         found[_GRACE] if _GRACE in options else timedelta(),
         found[_ADDRESS] if _ADDRESS in options else None,
@@ -207,9 +218,8 @@ def _file(found: Values, server: ServerCommand | None) -> Path:
     if server is not None:
         raise UsageError(f'{found[_CONFIG]} names no users file: add users = "{_FILE_NAME}" to it, or give --users')
     folder = settingsFolder(found.environment)
-    if folder is None:
-        raise UsageError("there is no home directory for the users file: give --users FILE")
-    return folder / _FILE_NAME
+    places = [each / _FILE_NAME for each in (folder, SYSTEM_SETTINGS) if each is not None]
+    return next((each for each in places if each.exists()), places[0])
 
 
 def _keys(found: Values) -> dict[str, Value]:

@@ -23,7 +23,7 @@ NAME_RULE: Final = "a name must have 1 to 64 letters, digits, '-', '_', '.' and 
 _KEY: Final = re.compile(r"sha256:([0-9a-f]{64})")
 
 #: The key of an entry without a secret: the user proves with a certificate who it is.
-_CERTIFICATE: Final = "certificate"
+CERTIFICATE: Final = "certificate"
 
 
 @value
@@ -51,7 +51,7 @@ def parseKey(text: str) -> UserKey | None:
     :returns: the key; None for ``certificate``.
     :raises ValueError: when it is neither; its text says what would be right.
     """
-    if text == _CERTIFICATE:
+    if text == CERTIFICATE:
         return None
     found = _KEY.fullmatch(text)
     if found is None:

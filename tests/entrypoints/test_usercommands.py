@@ -92,6 +92,19 @@ class AddTests(UserCase):
         self.assertEqual(printed.lines, ["user   *", "ports  30000-30009"])
         self.assertEqual(readUsers(self.path).shared.ports, ports([(30000, 30009)]))
 
+    def test_aUserWithACertificateGetsNoLine(self) -> None:
+        printed = self.run_("add", "alice@example.com", "--certificate", "--ports", "20000")
+        self.assertEqual(printed.lines, ["user   alice@example.com", "ports  20000"])
+        self.assertEqual(self.entry("alice@example.com").keys, ())
+        self.assertCannot("its authority issues a new one", "rotate", "alice@example.com", *ADDRESS)
+        self.assertUsage("is for a user with a name", "add", "*", "--certificate")
+
+    def test_aUserOfAnOriginalClientNeedsTheSecretAlone(self) -> None:
+        printed = self.run_("add", "alice", "--original", *ADDRESS)
+        secret = parseInvitation(printed.lines[0]).secret
+        hint = f"With an original client: bore local PORT --to tunnel.example.com --secret {secret}"
+        self.assertEqual(printed.after[-1], hint)
+
     def test_whatContradictsTheFileIsRefusedByTheFilesOwnRules(self) -> None:
         self.line("add", "alice", "--exclusive", "20000", *ADDRESS)
         before = self.path.read_bytes()
