@@ -28,16 +28,18 @@ class Claim:
     :ivar address: the public address; 0 for any port.
     :ivar token: the token of a tunnel that the client had; None: it asks for a new one.
     :ivar rules: the tunnel's own rules on the addresses of its visitors.
+    :ivar resumed: whether the token has brought back a tunnel that is open here.
     :ivar abandoned: the session is over, and what becomes of the tunnel then; None: the session waits for it.
     """
 
-    __slots__ = ("abandoned", "address", "owner", "rules", "token")
+    __slots__ = ("abandoned", "address", "owner", "resumed", "rules", "token")
 
     def __init__(self, owner: Owner, address: PublicAddress, token: str | None, rules: AddressRules = NO_RULES) -> None:
         self.owner = owner
         self.address = address
         self.token = token
         self.rules = rules
+        self.resumed = False
         self.abandoned: Outcome | None = None
 
     def checkAwaited(self) -> None:

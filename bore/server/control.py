@@ -121,6 +121,7 @@ class ControlProtocol(Protocol):
     def dataReceived(self, data: bytes) -> None:
         if self._session is not None and self._wire.isAnswer(data):
             self._session.received()  # most of what clients without visitors send
+            self._answered()
             return
         context = self._context
         if self._wire.unproven and context.guesses.limits(self._source) and not context.firstMessages.isKnown(data):
@@ -146,6 +147,10 @@ class ControlProtocol(Protocol):
     @property
     def handle(self) -> socket.socket:
         return self.transport.getHandle()
+
+    @property
+    def unanswered(self) -> int:
+        return self._wire.unanswered
 
     def tunnelOpened(self, number: int, tunnel: Tunnel) -> None:
         assert self._session is not None
@@ -274,7 +279,7 @@ class ControlProtocol(Protocol):
         context = self._context
         match event:
             case ClientAlive():
-                pass  # any byte is a sign of life
+                self._answered()  # as a sign of life it is one of many
             case SendData(data):
                 self.transport.write(data)
                 if self._session is None:
@@ -307,6 +312,10 @@ class ControlProtocol(Protocol):
             case ClientLeft():
                 context.unclassified.take(self)
                 self._leave(None)
+
+    def _answered(self) -> None:
+        if self._session is not None and self._session.unconfirmed:
+            self._session.answered()
 
     def _begin(self) -> Session:
         self._session = self._context.sessions.begin(self, self._logIn(), self._source)

@@ -28,7 +28,7 @@ class Grant:
     The right to use a public address.
 
     :ivar user: whose address it is.
-    :ivar token: with this its user resumes the tunnel, on another session.
+    :ivar token: with this its user resumes the tunnel, on another session. Each grant has another one.
     :ivar epoch: greater in each grant than in all earlier ones of the same address. Only the holder of the last one
         owns the address.
     """
@@ -62,10 +62,14 @@ class Registry(Protocol):
     def resume(self, token: str, user: User) -> Deferred[Grant | None]:
         """
         Grant an address anew to the user that owns it, who shows its token. The former grant is void, and its lease
-        ends.
+        ends. The token that was shown stays valid until the new one is shown, or :meth:`confirm` is called: the client
+        may never get the new one.
 
         :returns: fires with None if there is no such token, or if it belongs to another user.
         """
+
+    def confirm(self, grant: Grant) -> Deferred[None]:
+        """The client has the token of a grant: an earlier one is not valid any more. Does nothing if it is void."""
 
     def renew(self, grant: Grant) -> Deferred[None]:
         """Keep an address without a session for the time of a lease. Does nothing if the grant is void."""
@@ -88,6 +92,9 @@ class LocalRegistry:
         self.expired: Callable[[Grant], None] = lambda grant: None
         self._byAddress: dict[PublicAddress, Grant] = {}
         self._byToken: dict[bytes, PublicAddress] = {}
+        self._shown: dict[
+            PublicAddress, bytes
+        ] = {}  # tokens that were shown, and are still valid beside those of grants
         self._leases: Deadlines[PublicAddress, Grant] = Deadlines(clock, lease, self._leaseOver)
         self._epochs = count(1)
 
@@ -105,12 +112,25 @@ class LocalRegistry:
 
     def resume(self, token: str, user: User) -> Deferred[Grant | None]:
         """See :meth:`Registry.resume`."""
-        address = self._byToken.get(digest(token))
+        shown = digest(token)
+        address = self._byToken.get(shown)
         if address is None or self._byAddress[address].user != user:
             return succeed(None)
         self._leases.take(address)
-        grant = self._byAddress[address] = replace(self._byAddress[address], epoch=next(self._epochs))
+        former = self._byAddress[address]
+        for other in (digest(former.token), self._shown.get(address)):
+            if other is not None and other != shown:
+                del self._byToken[other]
+        grant = self._byAddress[address] = replace(former, token=newToken(), epoch=next(self._epochs))
+        self._byToken[digest(grant.token)] = address
+        self._shown[address] = shown
         return succeed(grant)
+
+    def confirm(self, grant: Grant) -> Deferred[None]:
+        """See :meth:`Registry.confirm`."""
+        if self._byAddress.get(grant.address) == grant and grant.address in self._shown:
+            del self._byToken[self._shown.pop(grant.address)]
+        return succeed(None)
 
     def renew(self, grant: Grant) -> Deferred[None]:
         """See :meth:`Registry.renew`."""
@@ -137,3 +157,5 @@ class LocalRegistry:
     def _forget(self, grant: Grant) -> None:
         del self._byAddress[grant.address]
         del self._byToken[digest(grant.token)]
+        if grant.address in self._shown:
+            del self._byToken[self._shown.pop(grant.address)]

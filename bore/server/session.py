@@ -63,6 +63,10 @@ class ControlConnection(Protocol):
     def handle(self) -> socket.socket:
         """Its socket."""
 
+    @property
+    def unanswered(self) -> int:
+        """How many heartbeats its client has not answered."""
+
     def tunnelOpened(self, number: int, tunnel: Tunnel) -> None:
         """Send that a tunnel is open."""
 
@@ -112,6 +116,8 @@ class Session:
     :ivar peer: the address of the client, as ``HOST:PORT``.
     :ivar source: the key of limits per source (:func:`bore.streams.addresses.sourceOf`).
     :ivar tunnels: its open tunnels, by the client's number for them.
+    :ivar unconfirmed: the tunnels whose token the client may not have got, and how many answers to heartbeats come
+        before the one that shows that it has.
     :ivar over: it has ended. Its control connection may still be there until the client has read the reason.
     """
 
@@ -134,6 +140,7 @@ class Session:
         self.peer = login.peer
         self.source = source
         self.tunnels: dict[int, Tunnel] = {}
+        self.unconfirmed: dict[Tunnel, int] = {}
         self._turns: dict[int, None] = {}  # the tunnels that may have visitors that wait; the next to be served first
 
     @property
@@ -187,6 +194,16 @@ class Session:
     def received(self) -> None:
         """Bytes have come from the client on the control connection."""
         self._heartbeats.received()
+
+    def answered(self) -> None:
+        """The client has answered a heartbeat, and so has got all that was sent before it."""
+        for tunnel, earlier in list(self.unconfirmed.items()):
+            if earlier:
+                self.unconfirmed[tunnel] = earlier - 1
+            else:
+                del self.unconfirmed[tunnel]
+                if tunnel.owner is self:
+                    self._context.tunnels.confirm(tunnel)
 
     def lost(self, why: Loss) -> None:
         """The session is lost: its tunnels are kept for the client, if it is one that can come back."""
@@ -290,7 +307,9 @@ class Session:
             self._reported = True
             extended, name = self._connection.extended, self.user.name
             self._context.sink.emit(SessionOpened(self.peer, self.source, extended, name))
-        opened = TunnelBack if tunnel.grant.token == claim.token else TunnelOpened
+        if claim.token is not None:
+            self.unconfirmed[tunnel] = self._connection.unanswered
+        opened = TunnelBack if claim.resumed else TunnelOpened
         self._context.sink.emit(opened(tunnel.address, self.peer, self.source, self.user.name))
         self._connection.tunnelOpened(number, tunnel)
         self._heartbeats.start()
@@ -347,6 +366,7 @@ class Session:
             self._context.pools.close(lanes)
         tunnels = list(self.tunnels.values())
         self.tunnels.clear()
+        self.unconfirmed.clear()
         self._turns.clear()
         return tunnels
 

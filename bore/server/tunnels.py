@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from twisted.internet.interfaces import IReactorTime
@@ -20,6 +20,7 @@ from bore.server.settings import ServerSettings
 from bore.server.tcpentrance import TcpEntrances
 from bore.server.tunnel import Owner, Tunnel
 from bore.server.unaccepted import UnacceptedVisitors
+from bore.timing.deadlines import Deadlines
 from bore.wire.addressrules import AddressFilter
 from bore.wire.errors import (
     BindFailed,
@@ -79,7 +80,8 @@ class Tunnels:
         self._filter = AddressFilter(settings.rules) if settings.rules else None
         self._byAddress: dict[PublicAddress, Tunnel] = {}
         self._bySource: dict[str, dict[Tunnel, None]] = {}
-        self._claims: set[Claim] = set()  # new tunnels that are not open yet: they count as those that are
+        self._claims: set[Claim] = set()  # tunnels that are not open yet: they count as those that are
+        self._notRenewed: Deadlines[PublicAddress, Grant] = Deadlines(clock, settings.lease, self._neverRenewed)
         self._allWell = float("-inf")
 
     def apply(self, settings: ServerSettings) -> None:
@@ -111,13 +113,17 @@ class Tunnels:
         refusal = self._objection(claim, claim.address)
         if refusal is not None:
             raise refusal
-        if claim.token is not None:
-            grant = await self._registry.resume(claim.token, claim.owner.user)
-            if grant is not None:
-                tunnel = self._resumed(grant, claim)
-                if tunnel is not None:
-                    return tunnel
-        return await self._new(claim)
+        self._claims.add(claim)
+        try:
+            if claim.token is not None:
+                grant = await self._registry.resume(claim.token, claim.owner.user)
+                if grant is not None:
+                    tunnel = self._resumed(grant, claim)
+                    if tunnel is not None:
+                        return tunnel
+            return await self._new(claim)
+        finally:
+            self._claims.discard(claim)
 
     def lost(self, tunnel: Tunnel, why: Loss, canResume: bool) -> None:
         """
@@ -132,7 +138,11 @@ class Tunnels:
             self.close(tunnel, TunnelEnd.NOT_KEPT)
             return
         tunnel.owner = None
-        self._registry.renew(tunnel.grant).addErrback(self._registryFailed)
+        self._registry.renew(tunnel.grant).addErrback(self._renewFailed, tunnel.grant)
+
+    def confirm(self, tunnel: Tunnel) -> None:
+        """The client has the token of a tunnel."""
+        self._registry.confirm(tunnel.grant).addErrback(self._registryFailed)
 
     def close(self, tunnel: Tunnel, reason: TunnelEnd) -> None:
         """Close a tunnel, and give its address back."""
@@ -150,20 +160,21 @@ class Tunnels:
         """Close all tunnels, as the server stops."""
         for tunnel in list(self._byAddress.values()):
             self.close(tunnel, TunnelEnd.STOPPED)
+        self._notRenewed.takeAll()
         self._registry.close()
 
     def _resumed(self, grant: Grant, claim: Claim) -> Tunnel | None:
         """Give a tunnel to the session that has shown its token; None: there is none that the session could have."""
         tunnel = self._byAddress.get(grant.address)
-        if tunnel is None:  # closed while the registry was asked
-            self._release(grant)
-            return None
+        if tunnel is None:
+            return self._adopted(grant, claim)
         if grant.epoch < tunnel.grant.epoch:
             raise TakenOver  # a later session has had its answer first
         former, tunnel.grant = tunnel.owner, grant
         allowed = self._objection(claim, grant.address) is None
         wanted = allowed and satisfies(grant.address, claim.address)
         if wanted:
+            claim.resumed = True
             self._move(tunnel, claim.owner)
             tunnel.limits.setRules(claim.rules)
         else:
@@ -177,14 +188,33 @@ class Tunnels:
         claim.checkAwaited()
         return tunnel if wanted else None
 
+    def _adopted(self, grant: Grant, claim: Claim) -> Tunnel | None:
+        """
+        Open a tunnel here that its user has elsewhere, or had here until the registry was asked; None: the session
+        cannot have that one.
+        """
+        if not satisfies(grant.address, claim.address) or self._objection(claim, grant.address) is not None:
+            self._release(grant)
+            return None
+        try:
+            doubtful = self._makeRoom(claim)
+        except Refusal:
+            self._release(grant)
+            raise
+        return self._made(claim, grant, self._enter(grant, claim), doubtful)
+
     async def _new(self, claim: Claim) -> Tunnel:
         claim.checkAwaited()
-        doubtful = self._makeRoom(claim.owner)
-        self._claims.add(claim)
-        try:
-            grant, entrance = await self._take(claim)
-        finally:
-            self._claims.discard(claim)
+        doubtful = self._makeRoom(claim)
+        grant, entrance = await self._take(claim)
+        return self._made(claim, grant, entrance, doubtful)
+
+    def _made(self, claim: Claim, grant: Grant, entrance: Entrance, doubtful: Tunnel | None) -> Tunnel:
+        """
+        Make a tunnel of what it needs.
+
+        :param doubtful: the one that has to be closed for it, if one has to.
+        """
         if doubtful is not None and not doubtful.closed:
             self._giveUp(doubtful)
         owner, bounds = claim.owner, self._settings.bounds
@@ -245,19 +275,20 @@ class Tunnels:
             return None
         return self._users.permits.portRefusal(claim.owner.user, address)
 
-    def _makeRoom(self, owner: Owner) -> Tunnel | None:
+    def _makeRoom(self, claim: Claim) -> Tunnel | None:
         """
         Check that one more tunnel is within the limits.
 
         :returns: the one that has to be closed for it, if one has to.
         :raises Refusal: when it is not.
         """
-        bounds, source = self._settings.bounds, owner.source
-        doubtful = None if self._users is None else self._makeRoomOf(owner.user, self._users)
+        bounds, source = self._settings.bounds, claim.owner.source
+        claims = [each for each in self._claims if each is not claim and each.abandoned is None]
+        doubtful = None if self._users is None else self._makeRoomOf(claim.owner.user, self._users, claims)
         if doubtful is not None:
             return doubtful
         mine = self._bySource.get(source, {})
-        claimed = [claim.owner.source for claim in self._claims if claim.abandoned is None]
+        claimed = [each.owner.source for each in claims]
         if 0 < bounds.tunnelsPerSource <= len(mine) + claimed.count(source):
             doubtful = self._inDoubt(mine)
             if doubtful is None:
@@ -277,10 +308,10 @@ class Tunnels:
             return doubtful
         return None
 
-    def _makeRoomOf(self, user: User, users: UserTunnels) -> Tunnel | None:
+    def _makeRoomOf(self, user: User, users: UserTunnels, claims: Sequence[Claim]) -> Tunnel | None:
         """As :meth:`_makeRoom`, for the limit of a user."""
         limit = users.permits.rights(user).maxTunnels
-        claimed = [claim for claim in self._claims if claim.abandoned is None and claim.owner.user == user]
+        claimed = [each for each in claims if each.owner.user == user]
         mine = users.open(user) if limit else []
         if not 0 < limit <= len(mine) + len(claimed):
             return None
@@ -334,11 +365,25 @@ class Tunnels:
     def _remove(self, tunnel: Tunnel, reason: TunnelEnd) -> None:
         self._sink.emit(TunnelClosed(tunnel.address, tunnel.source, reason, tunnel.user.name))
         del self._byAddress[tunnel.address]
+        self._notRenewed.take(tunnel.address)
         self._leave(tunnel)
         tunnel.close()
 
     def _release(self, grant: Grant) -> None:
         self._registry.release(grant).addErrback(self._registryFailed)
+
+    def _renewFailed(self, reason: Failure, grant: Grant) -> None:
+        """The registry has no lease for a tunnel without a session: it ends here."""
+        self._registryFailed(reason)
+        tunnel = self._byAddress.get(grant.address)
+        if tunnel is not None and tunnel.grant == grant:
+            self._notRenewed.take(grant.address)
+            self._notRenewed.add(grant.address, grant)
+
+    def _neverRenewed(self, address: PublicAddress, grant: Grant) -> None:
+        tunnel = self._byAddress.get(address)
+        if tunnel is not None and tunnel.grant == grant:
+            self.close(tunnel, TunnelEnd.LEASE_OVER)
 
     def _registryFailed(self, reason: Failure) -> None:
         self._log.failure("the registry has failed", reason)

@@ -251,6 +251,11 @@ class ServerSession:
         """Who the client has proved to be, once its first request has come; None: it had nothing to prove."""
         return None if self._proof is None else self._proof.identity
 
+    @property
+    def unanswered(self) -> int:
+        """How many heartbeats the client has not answered."""
+        return self._unanswered
+
     def claims(self, tunnel: int) -> bool:
         """Whether the client waits for a tunnel."""
         if self._state is State.EXTENDED:

@@ -61,6 +61,9 @@ class SlowRegistry:
     def resume(self, token: str, user: User) -> Deferred[Grant | None]:
         return self._later(self.registry.resume(token, user))
 
+    def confirm(self, grant: Grant) -> Deferred[None]:
+        return self.registry.confirm(grant)
+
     def renew(self, grant: Grant) -> Deferred[None]:
         return self.registry.renew(grant)
 

@@ -210,6 +210,11 @@ class LimitTests(ClaimCase):
         protocol.dataReceived(encode(Open(1, 0)))
         self.assertEqual(self.refusal(transport), "too-many-tunnels")
 
+    def test_andThoseWithATokenToo(self) -> None:
+        for _ in range(2):
+            self.claim("0" * 32, 0)
+        self.assertEqual(self.refusal(self.claim(port=0)[1]), "too-many-tunnels-from-address")
+
     def test_aRegistryThatNeverAnswersDoesNotUseThemUp(self) -> None:
         for _ in range(10):
             _, transport = self.claim(port=0)

@@ -61,6 +61,9 @@ class UnreliableRegistry(SlowRegistry):
     def resume(self, token: str, user: User) -> Deferred[Grant | None]:
         return self._later(fail(ConnectionLost())) if self._fails() else super().resume(token, user)
 
+    def renew(self, grant: Grant) -> Deferred[None]:
+        return fail(ConnectionLost()) if self._fails() else super().renew(grant)
+
     def _fails(self) -> bool:
         failing, self.failing = self.failing, False
         return failing

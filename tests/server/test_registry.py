@@ -55,13 +55,40 @@ class LocalRegistryTests(SynchronousTestCase):
         first = self.claim()
         second = self.resume(first.token)
         assert second is not None
-        self.assertEqual((second.address, second.user, second.token), (first.address, first.user, first.token))
+        self.assertEqual((second.address, second.user), (first.address, first.user))
+        self.assertNotEqual(second.token, first.token)
         self.assertGreater(second.epoch, first.epoch)
         self.now(self.registry.release(first))
         self.now(self.registry.renew(first))
         self.clock.advance(100)
         self.failureResultOf(self.registry.claim(7, BOB), PortInUse)
         self.assertEqual(self.expired, [])
+
+    def test_theTokenThatWasShownIsValidUntilTheNewOneIsShown(self) -> None:
+        tokens = [self.claim().token]
+        for _ in range(3):  # the answers are lost
+            grant = self.resume(tokens[0])
+            assert grant is not None
+            tokens.append(grant.token)
+        self.assertEqual(len(set(tokens)), 4)
+        for lost in tokens[1:3]:
+            self.assertIsNone(self.resume(lost))
+        grant = self.resume(tokens[3])
+        assert grant is not None
+        self.assertIsNone(self.resume(tokens[0]))
+        self.now(self.registry.release(grant))
+        self.assertEqual((self.registry._byToken, self.registry._shown), ({}, {}))
+
+    def test_orUntilTheNewOneIsConfirmed(self) -> None:
+        first = self.claim()
+        second = self.resume(first.token)
+        assert second is not None
+        self.now(self.registry.confirm(first))
+        self.assertIsNotNone(second)
+        for _ in range(2):
+            self.now(self.registry.confirm(second))
+            self.assertIsNone(self.resume(first.token))
+        self.assertIsNotNone(self.resume(second.token))
 
     def test_aTokenIsWorthNothingToAnotherUser(self) -> None:
         grant = self.claim()

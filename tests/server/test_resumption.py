@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import fail, succeed
+from twisted.internet.error import ConnectionLost
+
 from bore.events import Event
 from bore.events.server import TunnelBack, TunnelLost
 from bore.server.session import CLAIM_TIMEOUT
 from bore.wire.extension import Goodbye, encode
+from tests.fakes import FakeTransport
 from tests.ports import freePort
 from tests.server.claimcase import ClaimCase
 from tests.support import isOpen
@@ -21,12 +25,19 @@ class ResumeTests(ClaimCase):
         self.token = self.opened(self.former).resume
         self.registry.slow = True
 
+    def assertResumed(self, transport: FakeTransport) -> None:
+        """A client has its tunnel, and a new token for it."""
+        opened = self.opened(transport)
+        self.assertEqual(opened.address, self.port)
+        self.assertNotEqual(opened.resume, self.token)
+        self.token = opened.resume
+
     def test_theFormerSessionHasTheTunnelUntilTheAnswerComes(self) -> None:
         _, transport = self.claim(self.token)
         self.assertFalse(self.former.disconnecting)
         self.registry.answer()
         self.assertEqual(self.refusal(self.former), "taken-over")
-        self.assertEqual(self.opened(transport).resume, self.token)
+        self.assertResumed(transport)
         self.assertTrue(isOpen(self.host, self.port))
 
     def test_aClientThatIsLostMeanwhileCanComeBackOnceMore(self) -> None:
@@ -40,7 +51,7 @@ class ResumeTests(ClaimCase):
             self.assertTrue(isOpen(self.host, self.port))
             self.protocol, self.former = self.claim(self.token)
             self.registry.answer()
-            self.assertEqual(self.opened(self.former).resume, self.token)
+            self.assertResumed(self.former)
         self.lose(self.protocol)
         self.reactor.advance(self.lease)
         self.assertNothingIsLeft()
@@ -57,7 +68,7 @@ class ResumeTests(ClaimCase):
         self.lose(self.protocol)
         self.reactor.advance(1)
         self.registry.answer()
-        self.assertEqual(self.opened(transport).resume, self.token)
+        self.assertResumed(transport)
         self.assertTrue(isOpen(self.host, self.port))
 
     def test_aTunnelWithoutASessionIsBackBeforeItIsLostAgain(self) -> None:
@@ -76,10 +87,43 @@ class ResumeTests(ClaimCase):
         self.protocol.dataReceived(encode(Goodbye()))
         self.assertFalse(isOpen(self.host, self.port))
         self.registry.answer()
-        self.registry.answer()
         opened = self.opened(transport)
         self.assertEqual(opened.address, self.port)
         self.assertNotEqual(opened.resume, self.token)
+
+    def test_anAddressThatTheUserHasElsewhereIsOpenedHere(self) -> None:
+        """Another process of the server may have had it."""
+        release, self.registry.release = self.registry.release, lambda grant: succeed(None)  # type: ignore[method-assign]
+        self.protocol.dataReceived(encode(Goodbye()))
+        self.registry.release = release  # type: ignore[method-assign]
+        self.assertFalse(isOpen(self.host, self.port))
+        protocol, transport = self.claim(self.token)
+        self.registry.answer()
+        self.assertEqual(self.registry.answers, [])
+        self.assertResumed(transport)
+        self.assertTrue(isOpen(self.host, self.port))
+        self.lose(protocol)
+        self.reactor.advance(self.lease)
+        self.assertNothingIsLeft()
+
+    def test_aLeaseThatTheRegistryCannotGiveIsGivenHere(self) -> None:
+        self.registry.renew = lambda grant: fail(ConnectionLost())  # type: ignore[method-assign]
+        self.lose(self.protocol)
+        self.assertEqual(len(self.flushLoggedErrors(ConnectionLost)), 1)
+        self.reactor.advance(self.lease - 1)
+        self.assertTrue(isOpen(self.host, self.port))
+        self.reactor.advance(1)
+        self.assertNothingIsLeft()
+
+    def test_andEndsNothingThatWasResumed(self) -> None:
+        self.registry.renew = lambda grant: fail(ConnectionLost())  # type: ignore[method-assign]
+        self.lose(self.protocol)
+        self.flushLoggedErrors(ConnectionLost)
+        protocol, transport = self.claim(self.token)
+        self.registry.answer()
+        self.assertResumed(transport)
+        self.live(protocol, self.lease + 1)
+        self.assertTrue(isOpen(self.host, self.port))
 
     def test_ofTwoThatComeAtOnceTheLastHasTheTunnel(self) -> None:
         (_, first), (_, second) = self.claim(self.token), self.claim(self.token)
@@ -87,13 +131,13 @@ class ResumeTests(ClaimCase):
         self.registry.answer()
         self.assertEqual(self.refusal(self.former), "taken-over")
         self.assertIn(b"taken-over", first.takeWritten())
-        self.assertEqual(self.opened(second).resume, self.token)
+        self.assertResumed(second)
         self.assertTrue(isOpen(self.host, self.port))
 
     def test_thatIsSoEvenIfItHasItsAnswerFirst(self) -> None:
         (_, first), (_, second) = self.claim(self.token), self.claim(self.token)
         self.registry.answers.pop().deliver()
-        self.assertEqual(self.opened(second).resume, self.token)
+        self.assertResumed(second)
         self.registry.answer()
         self.assertEqual(self.refusal(first), "taken-over")
         self.assertFalse(second.disconnecting)

@@ -31,6 +31,7 @@ class FakeConnection:
         self.announced: list[Visitor] = []
         self.keys: list[str] = []
         self.heartbeats = 0
+        self.unanswered = 0
         self.ended: Refusal | None = None
         self.movedTo: list[str | None] = []
         self.dropped = False

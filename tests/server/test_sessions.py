@@ -159,11 +159,41 @@ class TakeOverTests(SessionCase):
     def test_theNewSessionHasTheTunnelAtOnce(self) -> None:
         _, old, opened = self.session()
         _, new, reopened = self.session(0, opened.resume)
-        self.assertEqual(reopened, opened)
+        self.assertEqual((reopened.port, reopened.lease), (opened.port, opened.lease))
         self.assertEqual(self.refusal(old), "taken-over")
         self.visit(opened.port)
         self.assertEqual([type(message) for message in self.said(new)], [Visitor])
         self.assertEqual(self.said(old), [])
+
+    def test_eachTimeTheClientGetsANewToken(self) -> None:
+        """Whoever finds an old one, in a backup for instance, cannot take the tunnel with it."""
+        _, _, first = self.session()
+        second, _, opened = self.session(0, first.resume)
+        self.assertNotEqual(opened.resume, first.resume)
+        self.live(second, 4)  # the answer to a heartbeat shows that it has the new one
+        _, _, other = self.session(0, first.resume)
+        self.assertNotEqual(other.port, first.port)
+        self.assertEqual(self.session(0, opened.resume)[2].port, first.port)
+
+    def test_theFormerTokenIsValidUntilTheClientHasTheNewOne(self) -> None:
+        """A connection can be lost with the answer on its way."""
+        _, _, first = self.session()
+        for _ in range(3):
+            lost, _, opened = self.session(0, first.resume)
+            self.assertEqual(opened.port, first.port)
+            lost.sendHeartbeat()
+            self.lose(lost)
+
+    def test_anAnswerToAnEarlierHeartbeatShowsNothing(self) -> None:
+        _, _, first = self.session()
+        second, transport = self.begin()
+        second.dataReceived(encode(Open(1, 0)))
+        second.sendHeartbeat()
+        unanswered = second.unanswered
+        second.dataReceived(encode(Open(2, 0, first.resume)))
+        transport.takeWritten()
+        second.dataReceived(ALIVE * unanswered)
+        self.assertEqual(self.session(0, first.resume)[2].port, first.port)
 
     def test_theEndOfTheOldConnectionChangesNothing(self) -> None:
         protocol, _, opened = self.session()
