@@ -13,7 +13,11 @@ What the tunnel costs, next to having none and next to other tunnels: ``python -
 ``greeter``       a service that says one byte: a program of its own
 ``descriptors``   how many descriptors a process may have
 ``outputs``       reads what ab, wrk and iperf3 print
-``cases``         how each case is measured
+``cases``         the cases, and how most of them are measured
+``crowds``        how those with many tunnels, many visitors at once, or much time are measured
+``loads``         what the cases have in common
+``burst``         visitors that come within a second: a program of its own
+``interpreter``   whether the interpreter is an optimised one
 ``bench``         runs the cases, and goes on when one of them fails
 ``figures``       medians, spreads, and ratios within a round
 ``goals``         the ratios that this project wants to reach

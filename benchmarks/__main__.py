@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import platform
 import signal
 import sys
 import time
@@ -16,12 +17,13 @@ from benchmarks import goals, machine, results, tables
 from benchmarks.bench import Bench
 from benchmarks.cases import CASES, FULL, QUICK
 from benchmarks.descriptors import raiseLimit
+from benchmarks.interpreter import thisBuild
 from benchmarks.subjects import SUBJECTS
 
 FOLDER: Final = Path(__file__).parent / "results"
 
 #: It is an error if one of these cannot be measured; failures of other subjects are not.
-_OURS: Final = frozenset({"", "direct", "splice", "base", "portable", "tls", "tls-base"})
+_OURS: Final = frozenset({"", "direct", "splice", "base", "portable", "tls", "tls-base", "mixed"})
 
 
 def say(text: str) -> None:
@@ -62,6 +64,10 @@ def folderFor(given: argparse.Namespace) -> Path:
 
 def measureAll(given: argparse.Namespace) -> results.Results:
     """Run the benchmark."""
+    build = thisBuild()
+    say(f"Python {platform.python_version()}, {build}")
+    if not build.optimised:
+        say("WARNING: an optimised Python takes a quarter less CPU time: make bench PYTHON=/usr/bin/python3 VENV=...")
     effort = QUICK if given.quick else FULL
     if given.seconds:
         effort = replace(effort, seconds=given.seconds)
@@ -79,7 +85,7 @@ def measureAll(given: argparse.Namespace) -> results.Results:
             present.append(subject)
             say(f"{subject.title} is here" + (f": {version}" if version != "-" else ""))
     described = machine.describe(present)
-    cases = [case for case in CASES if not given.only or case.key in given.only]
+    cases = [case for case in CASES if (case.key in given.only if given.only else not case.onDemand)]
     bench = Bench(present, cases, effort, rounds, descriptors, math.inf if given.rounds else effort.limit, say)
     bench.run()
     return results.Results(described, bench.done, effort.seconds, missing, bench.troubles, bench.samples)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
-from benchmarks.cases import Case, Effort, unreachable
+from benchmarks.cases import Case, unreachable
 from benchmarks.figures import FIGURES, Sample
+from benchmarks.loads import Effort
 from benchmarks.programs import BenchmarkError, Programs, find, freePort
 from benchmarks.services import TOOLS
 from benchmarks.tunnels import Address, Subject, Tunnel
+
+#: The folders of an absolute path; not those behind the host of a URL.
+_FOLDERS: Final = re.compile(r"(?<![\w.:/])/(?:[\w.+@~-]+/)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +120,8 @@ class Bench:
         except (BenchmarkError, OSError) as e:
             self._failed(case.key, point, subject.key, round, str(e))
             return
+        if not figures:
+            return  # this subject does not take part at this point
         self.samples.append(Sample(case.key, point, subject.key, round, figures))
         shown = [
             f"{name} {figures[name]:.{figure.decimals}f} {figure.unit}".rstrip()
@@ -127,8 +135,14 @@ class Bench:
         return not self.done and time.monotonic() - self.begin > self.limit
 
     def _failed(self, case: str, point: str, subject: str, round: int, reason: str, excused: bool = False) -> None:
+        reason = withoutFolders(reason)
         self.troubles.append(Trouble(case, point, subject, round, reason, excused))
         self.say(f"  {point:14}{subject:22}NOT MEASURED: {reason}")
+
+
+def withoutFolders(text: str) -> str:
+    """A text in which paths have no folders: results are read elsewhere than on the machine that has made them."""
+    return _FOLDERS.sub("", text)
 
 
 def loopbackHost(index: int, side: int) -> str:

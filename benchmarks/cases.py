@@ -4,43 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from benchmarks import idletunnels, services
-from benchmarks.measure import Cpu
-from benchmarks.outputs import Requests, parseAb, parseIperf, parseWrk, percentile
+from benchmarks.crowds import burst, calls, long, rest
+from benchmarks.loads import GRACE, SETTLE, Effort, costs, visit, warmUp
+from benchmarks.outputs import parseIperf, parseWrk, percentile
 from benchmarks.programs import BenchmarkError, Program, Programs, run
 from benchmarks.services import tool
+from benchmarks.subjects import MIXED
 from benchmarks.tunnels import Address, Tunnel
 from benchmarks.visitors import IdleVisitors, firstBytes
-
-#: What a load generator may take longer than the time for which it generates load, in seconds.
-_GRACE: Final = 20.0
-
-#: Behind a load, until the next one may begin: connections in TIME_WAIT can be used again after a second.
-_SETTLE: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """
-    How much is done for one figure.
-
-    :ivar seconds: how long a load lasts.
-    :ivar firstBytes: visitors whose first byte is timed.
-    :ivar limit: how long all may last, in seconds; not if a number of rounds was asked for.
-    :ivar points: the variants of each case that are measured.
-    :ivar without: the subjects that a case leaves out.
-    """
-
-    seconds: int
-    firstBytes: int
-    limit: float
-    points: Mapping[str, Sequence[str]]
-    without: Mapping[str, Sequence[str]]
-
 
 FULL: Final = Effort(
     2,
@@ -53,6 +29,10 @@ FULL: Final = Effort(
         "first": ("idle",),
         "memory": ("0", "1000", "4000", "8000"),
         "growth": ("1", "100", "1000"),
+        "rest": ("1000 base", "1000 extended"),
+        "calls": ("32",),
+        "burst": ("4000", "20000"),
+        "long": ("600",),
     },
     # Who waits is the same on either path.
     {"memory": ("base", "tls-base")},
@@ -69,6 +49,10 @@ QUICK: Final = Effort(
         "first": ("idle",),
         "memory": ("0", "1000"),
         "growth": ("100",),
+        "rest": ("1000 base",),
+        "calls": ("32",),
+        "burst": ("4000",),
+        "long": ("600",),
     },
     # The base path is there for what its visitors cost, and the portable relay for what it does to bulk.
     {
@@ -77,6 +61,8 @@ QUICK: Final = Effort(
         "requests": ("base", "portable", "tls-base"),
         "first": ("portable",),
         "memory": ("base", "portable", "tls-base"),
+        "rest": ("tls",),
+        "burst": ("base", "tls-base", "mixed"),
     },
 )
 
@@ -91,6 +77,7 @@ class Case:
     :ivar measure: takes the figures of one subject at one point.
     :ivar isFor: whether a subject takes part, by its key.
     :ivar rounds: in how many rounds it is measured at most.
+    :ivar onDemand: whether it is measured only when it is asked for by name.
     """
 
     key: str
@@ -98,16 +85,9 @@ class Case:
     tools: tuple[str, ...]
     service: Callable[[Programs, Sequence[Address]], Program] | None
     measure: Callable[[Programs, Tunnel, str, Effort], dict[str, float]]
-    isFor: Callable[[str], bool] = lambda subject: True
+    isFor: Callable[[str], bool] = lambda subject: subject != MIXED
     rounds: int = 1000
-
-
-def _costs(before: Mapping[str, Cpu], after: Mapping[str, Cpu], factor: float) -> dict[str, float]:
-    """What both ends have used, as the figures of a case: the CPU time times a factor."""
-    used = {role: (after[role] - before[role]) * factor for role in before}
-    found = {f"{role}User": cpu.user for role, cpu in used.items()}
-    found |= {f"{role}System": cpu.system for role, cpu in used.items()}
-    return found | ({"cpu": sum(cpu.total for cpu in used.values())} if used else {})
+    onDemand: bool = False
 
 
 def _bulk(programs: Programs, tunnel: Tunnel, point: str, effort: Effort) -> dict[str, float]:
@@ -117,46 +97,30 @@ def _bulk(programs: Programs, tunnel: Tunnel, point: str, effort: Effort) -> dic
     words += ["-t", str(effort.seconds), *(["--reverse"] if direction == "out" else [])]
     try:
         before = tunnel.cpu()
-        transfer = parseIperf(run(words, effort.seconds + _GRACE))
-        return {"rate": transfer.rate} | _costs(before, tunnel.cpu(), 1e9 / transfer.size)
+        transfer = parseIperf(run(words, effort.seconds + GRACE))
+        return {"rate": transfer.rate} | costs(before, tunnel.cpu(), 1e9 / transfer.size)
     finally:
         service.end()
 
 
-def _visit(programs: Programs, address: Address, atOnce: str, seconds: int) -> Requests:
-    file = programs.folder / "ab.csv"
-    # -n comes behind -t, which would set it, and is out of reach.
-    words = [tool("ab"), "-q", "-r", "-s", "10", "-t", str(seconds), "-n", "1000000", "-c", atOnce, "-e", str(file)]
-    output = run([*words, f"http://{address}/"], seconds + _GRACE)
-    found = parseAb(output, file.read_text())
-    if found.count == 0 or found.failed > found.count // 100:
-        raise BenchmarkError(f"{found.failed} of {found.count} visits have failed")
-    return found
-
-
-def _warmUp(tunnel: Tunnel, atOnce: str) -> None:
-    """A first few visitors, which are not counted."""
-    run([tool("ab"), "-q", "-s", "10", "-n", "500", "-c", atOnce, f"http://{tunnel.public}/"], _GRACE)
-
-
 def _visitors(programs: Programs, tunnel: Tunnel, point: str, effort: Effort) -> dict[str, float]:
-    _warmUp(tunnel, point)
-    time.sleep(_SETTLE)
+    warmUp(tunnel, point)
+    time.sleep(SETTLE)
     before = tunnel.cpu()
-    found = _visit(programs, tunnel.public, point, effort.seconds)
-    costs = _costs(before, tunnel.cpu(), 1e6 / found.count)
-    return {"rate": found.rate, "p50": found.p50, "p99": found.p99, "failed": float(found.failed)} | costs
+    found = visit(programs, tunnel.public, point, effort.seconds)
+    used = costs(before, tunnel.cpu(), 1e6 / found.count)
+    return {"rate": found.rate, "p50": found.p50, "p99": found.p99, "failed": float(found.failed)} | used
 
 
 def _requests(programs: Programs, tunnel: Tunnel, point: str, effort: Effort) -> dict[str, float]:
-    _warmUp(tunnel, point)
+    warmUp(tunnel, point)
     words = [tool("wrk"), "--latency", "-t", "2", "-c", point, "-d", f"{effort.seconds}s", f"http://{tunnel.public}/"]
     before = tunnel.cpu()
-    found = parseWrk(run(words, effort.seconds + _GRACE))
-    costs = _costs(before, tunnel.cpu(), 1e6 / max(found.count, 1))
+    found = parseWrk(run(words, effort.seconds + GRACE))
+    used = costs(before, tunnel.cpu(), 1e6 / max(found.count, 1))
     if found.count == 0 or found.failed > found.count // 100:
         raise BenchmarkError(f"{found.failed} of {found.count} requests have failed")
-    return {"rate": found.rate, "p50": found.p50, "p99": found.p99, "failed": float(found.failed)} | costs
+    return {"rate": found.rate, "p50": found.p50, "p99": found.p99, "failed": float(found.failed)} | used
 
 
 def _first(programs: Programs, tunnel: Tunnel, point: str, effort: Effort) -> dict[str, float]:
@@ -173,7 +137,7 @@ def _first(programs: Programs, tunnel: Tunnel, point: str, effort: Effort) -> di
 def _memory(programs: Programs, tunnel: Tunnel, point: str, effort: Effort) -> dict[str, float]:
     with IdleVisitors(*tunnel.public) as visitors:
         visitors.grow(int(point))
-        time.sleep(_SETTLE)
+        time.sleep(SETTLE)
         found = tunnel.memory()
     return {
         "rss": sum(memory.rss for memory in found.values()),
@@ -189,13 +153,13 @@ def _growth(programs: Programs, tunnel: Tunnel, point: str, effort: Effort) -> d
     idle = programs.start(words)
     try:
         idle.waitUntil(lambda: idletunnels.READY in idle.lastWords(), f"{more} more tunnels", 60)
-        _warmUp(tunnel, "32")
-        time.sleep(_SETTLE)
+        warmUp(tunnel, "32")
+        time.sleep(SETTLE)
         start = time.monotonic()
         rest = tunnel.serverTime()
         time.sleep(max(1.0, effort.seconds / 2))
         before, begin = tunnel.serverTime(), time.monotonic()
-        found = _visit(programs, tunnel.public, "32", effort.seconds)
+        found = visit(programs, tunnel.public, "32", effort.seconds)
         after, end = tunnel.serverTime(), time.monotonic()
     finally:
         idle.end()
@@ -210,6 +174,18 @@ def _growth(programs: Programs, tunnel: Tunnel, point: str, effort: Effort) -> d
     }
 
 
+def _withEnds(subject: str) -> bool:
+    return subject not in ("direct", MIXED)
+
+
+def _isBore(subject: str) -> bool:
+    return subject in ("splice", "tls", "base", "tls-base", "original")
+
+
+def _isLanes(subject: str) -> bool:
+    return subject in ("splice", "tls", "original")
+
+
 #: Everything that is measured, in this order in each round.
 CASES: Final = (
     Case("bulk", "Bulk", ("iperf3",), None, _bulk),
@@ -217,8 +193,14 @@ CASES: Final = (
     Case("requests", "Small requests", ("ab", "wrk", "nginx"), services.web, _requests),
     Case("first", "First byte", (), services.greeter, _first),
     # It takes long, and hardly varies.
-    Case("memory", "Memory", (), services.greeter, _memory, lambda subject: subject != "direct", rounds=2),
+    Case("memory", "Memory", (), services.greeter, _memory, _withEnds, rounds=2),
     Case("growth", "Growth", ("ab", "nginx"), services.web, _growth, lambda subject: subject in ("splice", "original")),
+    Case("rest", "At rest", (), services.greeter, rest, _isLanes, rounds=3),
+    Case("calls", "System calls", ("ab", "nginx", "strace"), services.web, calls, _isBore, rounds=1),
+    Case(
+        "burst", "Bursts", (), services.greeter, burst, lambda subject: subject == MIXED or _isBore(subject), rounds=3
+    ),
+    Case("long", "Long run", ("ab", "nginx"), services.web, long, _isLanes, rounds=1, onDemand=True),
 )
 
 

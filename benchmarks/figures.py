@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 
@@ -97,6 +97,30 @@ FIGURES: Final[Mapping[str, Mapping[str, Figure]]] = {
         "serverRss": Figure("resident memory of the server", "MiB", 1),
         "clientRss": Figure("resident memory of the client", "MiB", 1),
         "pss": Figure("proportional memory of both ends", "MiB", 1),
+        "each": Figure("memory of both ends for each idle visitor", "KiB", 1),
+    },
+    "rest": {
+        "idle": Figure("CPU time of the server without visitors, per second", "ms", 1),
+        "each": Figure("memory of the server for each idle tunnel", "KiB", 1),
+    },
+    "calls": {
+        "server": Figure("system calls of the server, per visitor", "", 1),
+        "client": Figure("system calls of the client, per visitor", "", 1),
+        "both": Figure("system calls of both ends, per visitor", "", 1),
+    },
+    "burst": {
+        "served": Figure("visitors that were served", "", 0),
+        "reset": Figure("visitors that were reset", "", 0),
+        "unanswered": Figure("visitors without an answer in time", "", 0),
+        "disordered": Figure("visitors served before one that came 0.1 s earlier", "", 0),
+        "last": Figure("time from the first visitor to the last one served", "s", 2),
+    },
+    "long": {
+        "begin": Figure("resident memory of both ends after a tenth of the time", "MiB", 1),
+        "end": Figure("resident memory of both ends at the end", "MiB", 1),
+        "growth": Figure("growth of the memory between", "MiB", 2),
+        "rate": Figure("new visitors per second", "1/s", 0),
+        "failed": Figure("failed visits", "", 0),
     },
     "growth": {
         "rate": Figure("new visitors per second", "1/s", 0),
@@ -111,6 +135,19 @@ FIGURES: Final[Mapping[str, Mapping[str, Figure]]] = {
 def spread(values: Sequence[float]) -> Spread:
     """The median of values, and their lowest and highest. There must be one."""
     return Spread(statistics.median(values), min(values), max(values), len(values))
+
+
+def withMemoryOfEach(samples: Sequence[Sample]) -> list[Sample]:
+    """The samples, with what each idle visitor takes, next to the sample without visitors of the same round."""
+    empty = {(s.subject, s.round): s.figures["rss"] for s in samples if (s.case, s.point) == ("memory", "0")}
+    found = []
+    for sample in samples:
+        before = empty.get((sample.subject, sample.round))
+        if sample.case == "memory" and sample.point != "0" and before is not None:
+            each = (sample.figures["rss"] - before) * 1024 / int(sample.point)
+            sample = replace(sample, figures={**sample.figures, "each": each})
+        found.append(sample)
+    return found
 
 
 def ratios(values: Mapping[int, float], reference: Mapping[int, float]) -> Spread | None:

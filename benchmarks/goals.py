@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.figures import Summaries
-from benchmarks.subjects import ORIGINAL, SSH, SUBJECTS
+from benchmarks.subjects import HAPROXY, ORIGINAL, RATHOLE, SSH, SUBJECTS
 
 _BULK: Final = ("1 stream in", "1 stream out", "4 streams in", "4 streams out")
 _AT_ONCE: Final = ("32", "256")
+_CONNECTIONS: Final = ("16", "128")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +45,24 @@ class Goal:
 
 
 GOALS: Final = (
-    Goal("CPU time per GB, to the original", "bulk", _BULK, "cpu", ORIGINAL, False, 0.55),
-    Goal("bulk, to the original", "bulk", _BULK, "rate", ORIGINAL, True, 1.15),
-    Goal("new visitors, to the original", "visitors", _AT_ONCE, "rate", ORIGINAL, True, 1.6),
     Goal("CPU time per visitor, to the original", "visitors", _AT_ONCE, "cpu", ORIGINAL, False, 0.55),
-    Goal("small requests, to the original", "requests", ("16", "128"), "rate", ORIGINAL, True, 1.0),
+    Goal("CPU time per visitor, to rathole", "visitors", _AT_ONCE, "cpu", RATHOLE, False, 1.0),
+    Goal("CPU time per visitor, to two HAProxies", "visitors", _AT_ONCE, "cpu", HAPROXY, False, 1.1),
+    Goal("CPU time per request, to the original", "requests", _CONNECTIONS, "cpu", ORIGINAL, False, 1.1),
+    Goal("CPU time per GB, to the original", "bulk", _BULK, "cpu", ORIGINAL, False, 0.38),
+    Goal("new visitors, to the original", "visitors", _AT_ONCE, "rate", ORIGINAL, True, 1.8),
+    Goal("new visitors, to rathole", "visitors", _AT_ONCE, "rate", RATHOLE, True, 1.0),
+    Goal("small requests, to the original", "requests", _CONNECTIONS, "rate", ORIGINAL, True, 1.0),
+    Goal("small requests, to two HAProxies", "requests", _CONNECTIONS, "rate", HAPROXY, True, 1.1),
+    Goal("bulk, to the original", "bulk", _BULK, "rate", ORIGINAL, True, 1.4),
+    Goal("bulk, to two HAProxies", "bulk", _BULK, "rate", HAPROXY, True, 1.0),
     Goal("memory with 4000 idle visitors, to the original", "memory", ("4000",), "rss", ORIGINAL, False, 0.4),
-    Goal("bulk, to two HAProxies", "bulk", _BULK, "rate", "haproxy", True, 0.95),
-    Goal("small requests, to two HAProxies", "requests", ("16", "128"), "rate", "haproxy", True, 0.85),
-    Goal("new visitors, to two HAProxies", "visitors", _AT_ONCE, "rate", "haproxy", True, 0.8),
     Goal("server's memory at rest, in MiB", "memory", ("0",), "serverRss", None, False, 30),
     Goal("client's memory at rest, in MiB", "memory", ("0",), "clientRss", None, False, 30),
+    Goal("CPU time at rest, ms per second", "rest", ("1000 base",), "idle", None, False, 28),
+    Goal("CPU time at rest, ms per second", "rest", ("1000 extended",), "idle", None, False, 15),
     Goal("bulk in TLS, to ssh -R", "bulk", _BULK, "rate", SSH, True, 1.3, "tls"),
-    Goal("new visitors over lanes in TLS, to lanes without", "visitors", _AT_ONCE, "rate", "splice", True, 0.7, "tls"),
+    Goal("new visitors over lanes in TLS, to lanes without", "visitors", _AT_ONCE, "rate", "splice", True, 0.85, "tls"),
     Goal(
         "new visitors, a TLS handshake each, to without TLS",
         "visitors",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import sys
 from typing import Final
 
@@ -21,48 +22,82 @@ _TIMEOUT: Final = 10.0
 
 class IdleTunnel(asyncio.Protocol):
     """
-    A control connection on which Hello was said (README.rst, "The wire protocol"); heartbeats are read and dropped.
+    A session with one tunnel (README.rst, "The wire protocol").
 
-    :ivar opened: done when the server has answered, with an error if the answer is not Hello.
+    :ivar opened: done when the server has opened the tunnel, with an error if it refuses.
     """
+
+    #: What is sent at the beginning, and the name of the last answer to it.
+    _request = b'{"Hello":0}\0'
+    _answer = "Hello"
 
     def __init__(self) -> None:
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._transport: asyncio.WriteTransport
         self._data = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
-        transport.write(b'{"Hello":0}\0')
+        self._transport = transport
+        transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
-        if self.opened.done():
+        *frames, self._data = (self._data + data).split(b"\0")
+        for frame in frames:
+            self._follow(json.loads(frame))
+
+    def _follow(self, message: object) -> None:
+        if message == "Heartbeat":
+            self._beat()
+        elif self.opened.done() or not isinstance(message, dict):
             return
-        self._data += data
-        frame, nul, _ = self._data.partition(b"\0")
-        if not nul:
-            return
-        if "Hello" in json.loads(frame):
+        elif self._answer in message:
             self.opened.set_result(None)
-        else:
-            self.opened.set_exception(ConnectionError(f"the server answers {frame!r}"))
+        elif not {"Hello", "Extended"} & set(message):
+            self.opened.set_exception(ConnectionError(f"the server answers {message!r}"))
+
+    def _beat(self) -> None:
+        """A heartbeat has come: in the base protocol it is not answered."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.opened.done():
             self.opened.set_exception(exc or ConnectionError("the server has closed the connection"))
 
 
-async def hold(host: str, port: int, count: int) -> None:
+class ExtendedTunnel(IdleTunnel):
+    """The same in the extension of the protocol, where heartbeats are rare, and answered."""
+
+    _request = b'{"Hello":0} \0{"Open":{"tunnel":1,"port":0,"resume":null}}\0'
+    _answer = "Opened"
+
+    def _beat(self) -> None:
+        self._transport.write(b'"Alive"\0')
+
+
+def _trustful() -> ssl.SSLContext:
+    """TLS that trusts any server: this is a benchmark's own."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["bore/1"])
+    return context
+
+
+async def hold(host: str, port: int, count: int, kind: type[IdleTunnel], encrypted: bool) -> None:
     """
     Open tunnels, print a line when all are open, and hold them.
 
     :param port: the server's control port.
+    :param kind: what the sessions are.
+    :param encrypted: whether they are in TLS.
     """
+    context = _trustful() if encrypted else None
     loop = asyncio.get_running_loop()
     turns = asyncio.Semaphore(_AT_ONCE)
 
     async def one() -> None:
         async with turns, asyncio.timeout(_TIMEOUT):
-            _, tunnel = await loop.create_connection(IdleTunnel, host, port)
+            _, tunnel = await loop.create_connection(kind, host, port, ssl=context)
             await tunnel.opened
 
     await asyncio.gather(*(one() for _ in range(count)))
@@ -72,4 +107,6 @@ async def hold(host: str, port: int, count: int) -> None:
 
 if __name__ == "__main__":
     raiseLimit()
-    asyncio.run(hold(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+    words = sys.argv[4:]
+    kind = ExtendedTunnel if "extended" in words else IdleTunnel
+    asyncio.run(hold(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), kind, "tls" in words))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from benchmarks.interpreter import thisBuild
 from benchmarks.programs import CHECKOUT, BenchmarkError, find, run
 from benchmarks.tunnels import Subject
 
@@ -26,6 +27,7 @@ def describe(subjects: Sequence[Subject]) -> dict[str, object]:
         "load": os.getloadavg()[0],
         "date": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
         "python": platform.python_version(),
+        "build": str(thisBuild()),
         "commit": _commit(),
         "packages": {name: _package(name) for name in ("txbore", "Twisted")},
         "subjects": {subject.key: subject.version() for subject in subjects},

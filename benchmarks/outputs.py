@@ -44,7 +44,7 @@ class Transfer:
 
 
 def _number(pattern: str, text: str, program: str) -> float:
-    found = re.search(pattern, text)
+    found = re.search(pattern, text, re.MULTILINE)
     if found is None:
         raise BenchmarkError(f"{program} has not said what was expected of it: {text.strip()[-200:]!r}")
     return float(found.group(1))
@@ -102,6 +102,12 @@ def parseIperf(text: str) -> Transfer:
     if transfer.size <= 0:
         raise BenchmarkError("iperf3: nothing has arrived")
     return transfer
+
+
+def parseStrace(text: str) -> int:
+    """The number of system calls in the summary of ``strace -c``."""
+    # The number of errors, in front of the name, may be missing.
+    return int(_number(r"^100\.00\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?total$", text, "strace"))
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -14,6 +14,9 @@ from typing import Final
 from benchmarks.programs import BenchmarkError, Program, Programs, find, findCargos, freePort, run, toldVersion
 from benchmarks.tunnels import Address, Tunnel
 
+#: The control port of the original, which knows no other.
+CONTROL_PORT: Final = 7835
+
 #: How long a program may take to make a key, in seconds.
 _KEY_TIMEOUT: Final = 20.0
 
@@ -37,13 +40,19 @@ class Original:
     def start(self, programs: Programs, host: str, local: Address) -> Tunnel:
         path = self._path()
         assert path is not None
-        control, public = Address(host, 7835), Address(host, freePort(host))
+        control, public = Address(host, CONTROL_PORT), Address(host, freePort(host))
         server = programs.start([path, "server", "--bind-addr", host])
         server.waitUntilListening(*control)
-        words = [path, "local", str(local.port), "--local-host", local.host, "--to", host, "--port", str(public.port)]
-        client = programs.start(words)
+        return Tunnel(public, local, {"server": server, "client": self.client(programs, local, public)}, control)
+
+    def client(self, programs: Programs, local: Address, public: Address) -> Program:
+        """Start a client of the server at the host of the public port."""
+        path = self._path()
+        assert path is not None
+        words = [path, "local", str(local.port), "--local-host", local.host, "--to", public.host]
+        client = programs.start([*words, "--port", str(public.port)])
         client.waitUntilListening(*public)
-        return Tunnel(public, local, {"server": server, "client": client}, control)
+        return client
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,3 +213,62 @@ class Rathole:
             started[role] = programs.start([path, f"--{role}", str(config)], {"RUST_LOG": "warn"})
             started[role].waitUntilListening(*(control if role == "server" else public))
         return Tunnel(public, local, started)
+
+
+@dataclass(frozen=True, slots=True)
+class Frp:
+    """frp, a tunnel in Go, without the TLS that it has unless told otherwise, and with connections kept ready."""
+
+    key: str = "frp"
+    title: str = "frp"
+    install: str = "frps and frpc of github.com/fatedier/frp, on PATH"
+    encrypted: bool = False
+
+    def version(self) -> str | None:
+        server, client = find("frps"), find("frpc")
+        return toldVersion([server, "--version"], r"(\d[\w.]*)") if server and client else None
+
+    def start(self, programs: Programs, host: str, local: Address) -> Tunnel:
+        control, public = Address(host, freePort(host)), Address(host, freePort(host))
+        configs = {
+            "frps": f'bindAddr = "{host}"\nbindPort = {control.port}\nproxyBindAddr = "{host}"\n',
+            "frpc": (
+                f'serverAddr = "{host}"\nserverPort = {control.port}\n'
+                "transport.tls.enable = false\ntransport.poolCount = 4\n"
+                f'[[proxies]]\nname = "bench"\ntype = "tcp"\n'
+                f'localIP = "{local.host}"\nlocalPort = {local.port}\nremotePort = {public.port}\n'
+            ),
+        }
+        started = {}
+        for name, listens in (("frps", control), ("frpc", public)):
+            path = find(name)
+            assert path is not None
+            config: Path = programs.folder / f"{name}-{host}.toml"
+            config.write_text(f'log.level = "error"\n{configs[name]}')
+            started[name] = programs.start([path, "-c", str(config)])
+            started[name].waitUntilListening(*listens)
+        return Tunnel(public, local, {"server": started["frps"], "client": started["frpc"]})
+
+
+@dataclass(frozen=True, slots=True)
+class Chisel:
+    """chisel, a tunnel in Go: SSH in a WebSocket. The stream is encrypted, as ever."""
+
+    key: str = "chisel"
+    title: str = "chisel"
+    install: str = "chisel of github.com/jpillora/chisel, on PATH"
+    encrypted: bool = True
+
+    def version(self) -> str | None:
+        path = find("chisel")
+        return toldVersion([path, "--version"], r"(\d[\w.-]*)") if path else None
+
+    def start(self, programs: Programs, host: str, local: Address) -> Tunnel:
+        path = find("chisel")
+        assert path is not None
+        control, public = Address(host, freePort(host)), Address(host, freePort(host))
+        server = programs.start([path, "server", "--reverse", "--host", host, "--port", str(control.port)])
+        server.waitUntilListening(*control)
+        client = programs.start([path, "client", str(control), f"R:{public}:{local}"])
+        client.waitUntilListening(*public)
+        return Tunnel(public, local, {"server": server, "client": client})

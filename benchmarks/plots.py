@@ -30,6 +30,8 @@ COLOURS: Final = {
     "tls": "#0072B2",
     "tls-base": "#56B4E9",
     "rathole-noise": "#009E73",
+    "frp": "#F0E442",
+    "chisel": "#F0E442",
 }
 
 _DARK: Final = "#222222"

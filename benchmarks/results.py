@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.bench import Trouble
-from benchmarks.figures import FIGURES, Sample, Summaries, summarize
+from benchmarks.figures import FIGURES, Sample, Summaries, summarize, withMemoryOfEach
 from benchmarks.goals import standings
-from benchmarks.subjects import ORIGINAL, SSH
+from benchmarks.subjects import HAPROXY, ORIGINAL, RATHOLE, SSH
 
 #: What ratios are taken to.
-REFERENCES: Final = (ORIGINAL, "haproxy", SSH, "splice", "base")
+REFERENCES: Final = (ORIGINAL, HAPROXY, SSH, RATHOLE, "splice", "base")
 
 #: The name of the file in the folder of results.
 FILE: Final = "latest.json"
@@ -42,7 +42,7 @@ class Results:
     @cached_property
     def summaries(self) -> Summaries:
         """Medians, spreads and ratios."""
-        return summarize(self.samples, REFERENCES)
+        return summarize(withMemoryOfEach(self.samples), REFERENCES)
 
     @property
     def subjects(self) -> list[str]:
@@ -52,6 +52,16 @@ class Results:
     def points(self, case: str) -> list[str]:
         """The points of a case that were measured, in their order."""
         return list(dict.fromkeys(sample.point for sample in self.samples if sample.case == case))
+
+    def hasFailed(self, case: str, point: str, subject: str) -> bool:
+        """Whether a figure should have been measured, and could not be in any round."""
+        if any((each.case, each.point, each.subject) == (case, point, subject) for each in self.samples):
+            return False
+        measured = self.points(case)
+        points = {point, ""} if point in measured or not measured else {point}
+        return any(
+            each.case == case and each.point in points and each.subject in ("", subject) for each in self.troubles
+        )
 
     def save(self, folder: Path) -> None:
         """Write everything into a folder, for programs and for later."""

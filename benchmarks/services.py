@@ -20,6 +20,7 @@ TOOLS: Final = {
     "ab": "apt install apache2-utils",
     "nginx": "apt install nginx-light",
     "wrk": "apt install wrk",
+    "strace": "apt install strace",
 }
 
 

@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.peers import HAProxy, Original, Rathole, Ssh
+from benchmarks.peers import CONTROL_PORT, Chisel, Frp, HAProxy, Original, Rathole, Ssh
 from benchmarks.programs import Programs, freePort, toldVersion
 from benchmarks.tunnels import Address, Subject, Tunnel
+
+#: Our server with the original's client: bursts alone are measured with these.
+MIXED: Final = "mixed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,26 @@ class Ours:
         words = [*bore, "local", str(local.port), "-l", local.host, "-t", str(control), "-p", str(public.port)]
         client = programs.start([*words, "--no-state", *tls, *self.options], environment)
         client.waitUntilListening(*public)
-        return Tunnel(public, local, {"server": server, "client": client}, control)
+        return Tunnel(public, local, {"server": server, "client": client}, control, self.encrypted, extended=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """This project's server with the original's client, which knows one control port only."""
+
+    key: str = MIXED
+    title: str = "ours, original client"
+    install: str = "cargo install bore-cli, or name its path in BORE_RUST"
+    encrypted: bool = False
+
+    def version(self) -> str | None:
+        return Original().version()
+
+    def start(self, programs: Programs, host: str, local: Address) -> Tunnel:
+        control, public = Address(host, CONTROL_PORT), Address(host, freePort(host))
+        server = programs.start([sys.executable, "-m", "bore", "server", "--bind-addr", host])
+        server.waitUntilListening(*control)
+        return Tunnel(public, local, {"server": server, "client": Original().client(programs, local, public)}, control)
 
 
 #: Everything that is measured, in the order of tables and plots. Splice, with lanes, is what Linux gets without being
@@ -77,20 +99,25 @@ SUBJECTS: Final[tuple[Subject, ...]] = (
     Ours("tls-base", "ours (TLS, base path)", {}, ("--lanes", "0"), encrypted=True),
     Ours("portable", "ours (portable)", {"BORE_RELAY": "portable"}),
     Original(),
+    Mixed(),
     HAProxy(),
     Ssh(),
     Rathole(),
     Rathole("rathole-noise", "rathole (noise)", encrypted=True),
+    Frp(),
+    Chisel(),
 )
 
 #: What ratios are taken to.
 ORIGINAL: Final = "original"
+HAPROXY: Final = "haproxy"
+RATHOLE: Final = "rathole"
 
 #: What ratios are taken to among the encrypted ones.
 SSH: Final = "ssh"
 
 #: Those through which everybody can read on the way.
-PLAIN: Final = tuple(subject for subject in SUBJECTS if not subject.encrypted)
+PLAIN: Final = tuple(subject for subject in SUBJECTS if not subject.encrypted and subject.key != MIXED)
 
 #: The encrypted ones, and before them ours without TLS.
 ENCRYPTED: Final = tuple(subject for subject in SUBJECTS if subject.encrypted or subject.key in ("splice", "base"))

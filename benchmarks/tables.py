@@ -22,6 +22,33 @@ END: Final = ".. benchmark end"
 #: A row of the README's tables: its label, and the case, point and figure that it shows.
 Row = tuple[str, str, str, str]
 
+#: What it costs: these figures vary little with what else a machine does.
+COSTS: Final[tuple[Row, ...]] = (
+    ("CPU µs per visitor, 32 at once", "visitors", "32", "cpu"),
+    ("CPU µs per visitor, 256 at once", "visitors", "256", "cpu"),
+    ("system calls per visitor", "calls", "32", "both"),
+    ("CPU µs per request, 16 conn.", "requests", "16", "cpu"),
+    ("CPU µs per request, 128 conn.", "requests", "128", "cpu"),
+    ("CPU s per GB in, 1 stream", "bulk", "1 stream in", "cpu"),
+    ("CPU s per GB in, 4 streams", "bulk", "4 streams in", "cpu"),
+    ("CPU s per GB out, 1 stream", "bulk", "1 stream out", "cpu"),
+    ("CPU s per GB out, 4 streams", "bulk", "4 streams out", "cpu"),
+    ("KiB per idle visitor, 1000", "memory", "1000", "each"),
+    ("KiB per idle visitor, 4000", "memory", "4000", "each"),
+    ("MiB at rest", "memory", "0", "rss"),
+    ("ms/s CPU with 1000 base tunnels", "rest", "1000 base", "idle"),
+    ("ms/s CPU with 1000 extended ones", "rest", "1000 extended", "idle"),
+    ("KiB per tunnel at the server", "rest", "1000 base", "each"),
+)
+
+#: How long it takes.
+TIMES: Final[tuple[Row, ...]] = (
+    ("ms to the first byte, added", "first", "idle", "p50"),
+    ("ms of a visit, 99 in 100", "visitors", "32", "p99"),
+    ("ms of a request, 99 in 100", "requests", "16", "p99"),
+    ("s until 4000 at once are served", "burst", "4000", "last"),
+)
+
 #: Where more is better.
 MORE: Final[tuple[Row, ...]] = (
     ("Gbit/s in, 1 stream", "bulk", "1 stream in", "rate"),
@@ -33,25 +60,15 @@ MORE: Final[tuple[Row, ...]] = (
     ("the same, 1000 tunnels open", "growth", "1000", "rate"),
     ("requests/s, 16 connections", "requests", "16", "rate"),
     ("requests/s, 128 connections", "requests", "128", "rate"),
+    ("served of 4000 within a second", "burst", "4000", "served"),
+    ("served of 20 000 within a second", "burst", "20000", "served"),
 )
 
-#: Where less is better.
-LESS: Final[tuple[Row, ...]] = (
-    ("CPU s per GB in, 1 stream", "bulk", "1 stream in", "cpu"),
-    ("CPU s per GB out, 4 streams", "bulk", "4 streams out", "cpu"),
-    ("CPU µs per new visitor", "visitors", "32", "cpu"),
-    ("CPU µs per request", "requests", "16", "cpu"),
-    ("ms to the first byte, added", "first", "idle", "p50"),
-    ("ms of a visit, 99 in 100", "visitors", "32", "p99"),
-    ("ms of a request, 99 in 100", "requests", "16", "p99"),
-    ("MiB at rest", "memory", "0", "rss"),
-    ("MiB with 1000 idle visitors", "memory", "1000", "rss"),
-    ("MiB with 4000 idle visitors", "memory", "4000", "rss"),
-    ("MiB with 8000 idle visitors", "memory", "8000", "rss"),
-)
+#: In the place of a figure that could not be measured.
+MISSING: Final = "failed"
 
 #: Those that are no program of their own.
-_SAME: Final = ("direct", "base", "portable", "tls", "tls-base", "rathole-noise")
+_SAME: Final = ("direct", "base", "portable", "tls", "tls-base", "mixed", "rathole-noise")
 
 
 def simpleTable(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -78,14 +95,14 @@ def _number(value: float, decimals: int) -> str:
 
 
 def _readmeTable(results: Results, rows: Sequence[Row], group: Sequence[Subject], reference: str) -> str:
-    subjects = [subject for subject in group if subject.key in results.subjects]
+    subjects = [subject for subject in group if subject.key in results.subjects and subject.key != "portable"]
     body = []
     for label, case, point, figure in rows:
         cells = []
         for subject in subjects:
             summary = results.summaries.get((case, point, subject.key, figure))
             if summary is None:
-                cells.append("")
+                cells.append(MISSING if results.hasFailed(case, point, subject.key) else "")
                 continue
             text = _number(summary.value.median, FIGURES[case][figure].decimals)
             if subject.key != reference and reference in summary.ratios:
@@ -111,9 +128,10 @@ def conditions(results: Results) -> str:
         if subject.key in results.subjects and subject.key not in _SAME
     ]
     rounds = f"{results.rounds} rounds" if results.rounds > 1 else "one round"
+    build = machine.get("build", "of unknown build")
     return (
         f"Everything on one machine, over loopback: {machine['cores']} cores ({machine['cpu']}), Linux "
-        f"{machine['kernel']}, Python {machine['python']}, Twisted {machine['packages']['Twisted']}. "
+        f"{machine['kernel']}, Python {machine['python']} ({build}), Twisted {machine['packages']['Twisted']}. "
         f"{', '.join(versions)}. Medians of {rounds} with {results.seconds} s for each figure, {machine['date'][:10]}."
     )
 
@@ -126,25 +144,23 @@ def fragment(results: Results) -> str:
             "In parentheses is the ratio to the original, the median of the ratios within each round. CPU time and "
             "memory are those of both ends together; in is from the visitor to the service."
         ),
-        *_bothTables(results, PLAIN, ORIGINAL),
+        *_tablesOf(results, PLAIN, ORIGINAL),
     ]
     if any(subject.encrypted and subject.key in results.subjects for subject in SUBJECTS):
         parts.append(_wrapped(
             "Encrypted, and beside them ours as it is without TLS. In parentheses is the ratio to ssh -R. On the base "
             "path each visitor costs a handshake; lanes have had theirs before."
         ))  # fmt: skip
-        parts += _bothTables(results, ENCRYPTED, SSH)
+        parts += _tablesOf(results, ENCRYPTED, SSH)
         reached = _goalTable(results)
         parts += ["What TLS may cost:", reached.rstrip()] if reached else []
     return "\n\n".join(parts) + "\n"
 
 
-def _bothTables(results: Results, group: Sequence[Subject], reference: str) -> list[str]:
+def _tablesOf(results: Results, group: Sequence[Subject], reference: str) -> list[str]:
     found = []
-    for title, rows in (("More is better:", MORE), ("Less is better:", LESS)):
-        # Tunnels without visitors are opened in the clear only.
-        shown = rows if group is PLAIN else [row for row in rows if row[1] != "growth"]
-        table = _readmeTable(results, shown, group, reference)
+    for title, rows in (("What it costs:", COSTS), ("More is better:", MORE), ("Less is better:", TIMES)):
+        table = _readmeTable(results, rows, group, reference)
         found += [title, table.rstrip()] if table else []
     return found
 
@@ -202,6 +218,7 @@ def _detailTable(results: Results, case: str, point: str) -> str:
         subject
         for subject in SUBJECTS
         if any((case, point, subject.key, figure) in results.summaries for figure in FIGURES[case])
+        or results.hasFailed(case, point, subject.key)
     ]
     rows = []
     for name, figure in FIGURES[case].items():
@@ -209,7 +226,8 @@ def _detailTable(results: Results, case: str, point: str) -> str:
         for subject in subjects:
             summary = results.summaries.get((case, point, subject.key, name))
             if summary is None:
-                cells.append("")
+                failed = results.hasFailed(case, point, subject.key)
+                cells.append(MISSING if failed else "")
                 continue
             text = _range(summary.value, figure.decimals)
             if subject.key != ORIGINAL and ORIGINAL in summary.ratios:

@@ -30,12 +30,16 @@ class Tunnel:
     :ivar ends: its two processes, by role: "server" is the one that visitors reach, "client" the one next to the
         service. Empty if there is no tunnel.
     :ivar control: where further clients of the server come, if they speak bore's protocol.
+    :ivar encrypted: whether they have to speak it inside TLS.
+    :ivar extended: whether the server knows the extension of that protocol.
     """
 
     public: Address
     local: Address
     ends: Mapping[str, Program] = field(default_factory=dict)
     control: Address | None = None
+    encrypted: bool = False
+    extended: bool = False
 
     def cpu(self) -> dict[str, measure.Cpu]:
         """The CPU time that each end has used up to now."""

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+
 from twisted.trial.unittest import SynchronousTestCase
 
+from benchmarks.bench import loopbackHost
+from benchmarks.burst import Burst, disordered
+from benchmarks.greeter import GREETING
+from benchmarks.interpreter import buildOf
 from benchmarks.measure import Cpu, descendants, listeners, parseSizes, parseStat
-from benchmarks.outputs import Requests, parseAb, parseIperf, parseWrk, percentile
+from benchmarks.outputs import Requests, parseAb, parseIperf, parseStrace, parseWrk, percentile
 from benchmarks.programs import BenchmarkError
 
 AB = """\
@@ -33,6 +40,16 @@ IPERF = """\
  "end": {
   "sum_sent": {"start": 0, "end": 1.000016, "bytes": 2079588352, "bits_per_second": 16636440632.9, "sender": false},
   "sum_received": {"start": 0, "end": 1.0005, "bytes": 2085355520, "bits_per_second": 16674490240.3, "sender": false}}}
+"""
+
+
+STRACE = """\
+% time     seconds  usecs/call     calls    errors syscall
+------ ----------- ----------- --------- --------- ----------------
+ 60.00    0.006000           3      2000       211 recvfrom
+ 40.00    0.004000          18       222           sendto
+------ ----------- ----------- --------- --------- ----------------
+100.00    0.010000           4      2222       211 total
 """
 
 
@@ -97,6 +114,50 @@ class OutputsTests(SynchronousTestCase):
     def test_aPercentileIsOneOfTheValues(self) -> None:
         values = [float(n) for n in range(200, 0, -1)]
         self.assertEqual((percentile(values, 50), percentile(values, 99), percentile([7.0], 99)), (101.0, 199.0, 7.0))
+
+    def test_straceGivesTheCallsOfAll(self) -> None:
+        self.assertEqual(parseStrace(STRACE), 2222)
+        self.assertEqual(parseStrace(STRACE.replace("       211 total", "           total")), 2222)
+        self.assertRaises(BenchmarkError, parseStrace, "strace: attach: ptrace: Operation not permitted\n")
+
+
+class InterpreterTests(SynchronousTestCase):
+    """How an interpreter was built."""
+
+    def test_itsFlagsSaySo(self) -> None:
+        for flags, prefix, optimised, text in (
+            ("'--enable-optimizations' '--with-lto'", "/opt/python", True, "built with PGO and LTO"),
+            ("'--enable-optimizations'", "/opt/python", False, "built with PGO"),
+            ("'--prefix=/home/me/.pyenv'", "/home/me/.pyenv", False, "built without PGO and LTO"),
+            ("'--enable-shared'", "/usr", True, "the distribution's"),
+        ):
+            build = buildOf(flags, prefix)
+            self.assertEqual((build.optimised, str(build)), (optimised, text))
+
+
+class BurstTests(SynchronousTestCase):
+    """Visitors that come within a second."""
+
+    def test_thoseThatOvertakeEarlierOnesAreCounted(self) -> None:
+        times = [(0.0, 0.1), (0.05, 3.0), (0.1, 0.2), (0.2, 0.3), (0.5, 3.1), (0.6, 2.9)]
+        self.assertEqual(disordered(times), 2)
+        self.assertEqual(disordered([]), 0)
+
+    def test_whatBecomesOfThemIsCounted(self) -> None:
+        host = loopbackHost(0, 1)
+        with socket.create_server((host, 0)) as listener:
+            thread = threading.Thread(target=self.serve, args=(listener,))
+            thread.start()
+            found = Burst(listener.getsockname(), host).run(5)
+            thread.join()
+        self.assertEqual((found.served, found.reset, found.unanswered), (3, 2, 0))
+
+    def serve(self, listener: socket.socket) -> None:
+        for n in range(5):
+            visitor, _ = listener.accept()
+            with visitor:
+                if n < 3:
+                    visitor.send(GREETING)
 
 
 class MeasureTests(SynchronousTestCase):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 import tempfile
 from contextlib import redirect_stderr
+from dataclasses import replace
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks.__main__ import FOLDER, folderFor, options
-from benchmarks.bench import Trouble
+from benchmarks.bench import Trouble, withoutFolders
 from benchmarks.cases import CASES, FULL, QUICK, unreachable
-from benchmarks.figures import FIGURES, Sample, Spread, cutOff, spread, summarize
+from benchmarks.figures import FIGURES, Sample, Spread, cutOff, spread, summarize, withMemoryOfEach
 from benchmarks.goals import GOALS, standings
 from benchmarks.profile import LOADS, boxes, ownShares
 from benchmarks.results import Results, load
@@ -68,6 +69,12 @@ class FiguresTests(SynchronousTestCase):
         samples = [sample("splice", 1, 4.0), sample("original", 1, 2.0, point="4 streams in")]
         summary = summarize(samples, ["original"])[("bulk", "1 stream in", "splice", "rate")]
         self.assertEqual(summary.ratios, {})
+
+    def test_anIdleVisitorTakesWhatIsMoreThanWithoutAny(self) -> None:
+        none = Sample("memory", "0", "splice", 1, {"rss": 60.0})
+        thousand = Sample("memory", "1000", "splice", 1, {"rss": 62.5})
+        self.assertEqual(withMemoryOfEach([thousand, none])[0].figures, {"rss": 62.5, "each": 2.56})
+        self.assertEqual(withMemoryOfEach([thousand, replace(none, round=2)])[0], thousand)
 
     def test_onlyABarThatHidesAllOthersIsCutOff(self) -> None:
         self.assertEqual(cutOff([1.0, 2.0, 37.0]), 4.0)
@@ -162,6 +169,27 @@ class ResultsTests(SynchronousTestCase):
     def test_theTablesOfEverybodyFitIntoThePage(self) -> None:
         rows = [sample(subject.key, 1, 98765.0, "visitors", "256") for subject in SUBJECTS]
         self.assertTrue(all(len(line) <= 120 for line in fragment(results(*rows)).splitlines()))
+
+    def test_whatCouldNotBeMeasuredIsShown(self) -> None:
+        """An empty cell would look like something that was not to be measured."""
+        samples = [sample("original", 1, 8.0, point=point) for point in ("1 stream in", "4 streams in")]
+        found = results(*samples, sample("splice", 1, 9.0), sample("haproxy", 1, 7.0))
+        found = replace(found, troubles=[Trouble("bulk", "4 streams in", "splice", 1, "why")])
+        self.assertIn("Gbit/s in, 4 streams failed     8.0\n", fragment(found))
+        self.assertIn("failed", details(found))
+        self.assertEqual(fragment(found).count("failed"), 2)  # the rate and the CPU time
+
+    def test_aRoundThatHasFailedIsNoMissingFigure(self) -> None:
+        found = replace(RESULTS, troubles=[Trouble("bulk", "1 stream in", "splice", 3, "why")])
+        self.assertNotIn("failed", fragment(found))
+
+    def test_reasonsHaveNoFoldersOfTheMachine(self) -> None:
+        for text, expected in (
+            ("/usr/sbin/nginx ended with 1: no /tmp/bore-x/web.", "nginx ended with 1: no web."),
+            ("http://127.0.0.1:80/a/b is 3/4 of it", "http://127.0.0.1:80/a/b is 3/4 of it"),
+            ("'/home/me/.venv/bin/python'", "'python'"),
+        ):
+            self.assertEqual(withoutFolders(text), expected)
 
     def test_theDetailsHaveTheSpread(self) -> None:
         text = details(RESULTS)
