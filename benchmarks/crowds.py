@@ -19,8 +19,8 @@ from benchmarks.tunnels import Tunnel
 #: How many visitors of a burst a process has: fewer than it may have descriptors.
 _OF_ONE: Final = 4000
 
-#: How many visits are made while system calls are counted.
-_COUNTED: Final = 2000
+#: How many visits are made for each second of a load while system calls are counted: strace makes them slow.
+_COUNTED: Final = 500
 
 #: Into how many parts a long run is divided; its memory is compared behind the first and the last one.
 _PARTS: Final = 10
@@ -56,15 +56,16 @@ def rest(programs: Programs, tunnel: Tunnel, point: str, effort: Effort) -> dict
 def calls(programs: Programs, tunnel: Tunnel, point: str, effort: Effort) -> dict[str, float]:
     """How many system calls a visitor takes at each end."""
     warmUp(tunnel, point)
+    count = _COUNTED * effort.seconds
     files = {role: programs.folder / f"strace-{role}-{tunnel.public.host}" for role in tunnel.ends}
     traces = {role: _trace(programs, end, files[role]) for role, end in tunnel.ends.items()}
-    words = [tool("ab"), "-q", "-s", "10", "-n", str(_COUNTED), "-c", point, f"http://{tunnel.public}/"]
+    words = [tool("ab"), "-q", "-s", "10", "-n", str(count), "-c", point, f"http://{tunnel.public}/"]
     run(words, 60 + GRACE)
     time.sleep(SETTLE)
     found = {}
     for role, trace in traces.items():
         trace.end()
-        found[role] = parseStrace(files[role].read_text()) / _COUNTED
+        found[role] = parseStrace(files[role].read_text()) / count
     return {**found, "both": sum(found.values())}
 
 

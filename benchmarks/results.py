@@ -53,15 +53,18 @@ class Results:
         """The points of a case that were measured, in their order."""
         return list(dict.fromkeys(sample.point for sample in self.samples if sample.case == case))
 
-    def hasFailed(self, case: str, point: str, subject: str) -> bool:
-        """Whether a figure should have been measured, and could not be in any round."""
+    def whyMissing(self, case: str, point: str, subject: str) -> Trouble | None:
+        """Why a figure that should have been measured was not measured in any round; None if it was, or should not."""
         if any((each.case, each.point, each.subject) == (case, point, subject) for each in self.samples):
-            return False
+            return None
         measured = self.points(case)
         points = {point, ""} if point in measured or not measured else {point}
-        return any(
-            each.case == case and each.point in points and each.subject in ("", subject) for each in self.troubles
-        )
+        found = [
+            each
+            for each in self.troubles
+            if each.case == case and each.point in points and each.subject in ("", subject)
+        ]
+        return min(found, key=lambda trouble: trouble.excused, default=None)
 
     def save(self, folder: Path) -> None:
         """Write everything into a folder, for programs and for later."""

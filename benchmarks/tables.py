@@ -64,8 +64,9 @@ MORE: Final[tuple[Row, ...]] = (
     ("served of 20 000 within a second", "burst", "20000", "served"),
 )
 
-#: In the place of a figure that could not be measured.
-MISSING: Final = "failed"
+#: In the place of a figure that could not be measured, or for which the machine or the time was too small.
+FAILED: Final = "failed"
+SKIPPED: Final = "skipped"
 
 #: Those that are no program of their own.
 _SAME: Final = ("direct", "base", "portable", "tls", "tls-base", "mixed", "rathole-noise")
@@ -94,6 +95,16 @@ def _number(value: float, decimals: int) -> str:
     return f"{value:.{decimals}f}"
 
 
+def _missing(results: Results, case: str, point: str, subject: Subject) -> str:
+    """What is shown in the place of a figure that there is not; empty if there should not be one."""
+    if not any(each.key == case and each.isFor(subject.key) for each in CASES):
+        return ""
+    trouble = results.whyMissing(case, point, subject.key)
+    if trouble is None:
+        return ""
+    return SKIPPED if trouble.excused else FAILED
+
+
 def _readmeTable(results: Results, rows: Sequence[Row], group: Sequence[Subject], reference: str) -> str:
     subjects = [subject for subject in group if subject.key in results.subjects and subject.key != "portable"]
     body = []
@@ -102,13 +113,13 @@ def _readmeTable(results: Results, rows: Sequence[Row], group: Sequence[Subject]
         for subject in subjects:
             summary = results.summaries.get((case, point, subject.key, figure))
             if summary is None:
-                cells.append(MISSING if results.hasFailed(case, point, subject.key) else "")
+                cells.append(_missing(results, case, point, subject))
                 continue
             text = _number(summary.value.median, FIGURES[case][figure].decimals)
             if subject.key != reference and reference in summary.ratios:
                 text += f" ({summary.ratios[reference].median:.2f})"
             cells.append(text)
-        if any(cells):
+        if any(cell not in ("", SKIPPED) for cell in cells):
             body.append([label, *cells])
     return simpleTable(["what", *(_broken(subject.title) for subject in subjects)], body) if body else ""
 
@@ -218,7 +229,7 @@ def _detailTable(results: Results, case: str, point: str) -> str:
         subject
         for subject in SUBJECTS
         if any((case, point, subject.key, figure) in results.summaries for figure in FIGURES[case])
-        or results.hasFailed(case, point, subject.key)
+        or _missing(results, case, point, subject)
     ]
     rows = []
     for name, figure in FIGURES[case].items():
@@ -226,8 +237,7 @@ def _detailTable(results: Results, case: str, point: str) -> str:
         for subject in subjects:
             summary = results.summaries.get((case, point, subject.key, name))
             if summary is None:
-                failed = results.hasFailed(case, point, subject.key)
-                cells.append(MISSING if failed else "")
+                cells.append(_missing(results, case, point, subject))
                 continue
             text = _range(summary.value, figure.decimals)
             if subject.key != ORIGINAL and ORIGINAL in summary.ratios:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import shutil
 import signal
@@ -180,11 +181,15 @@ class FewDescriptorsTests(BurstCase):
         for words in ((), ("--lanes", "0")):
             _, control = self.server()
             port = self.limitedClient(128, control, *words)
-            visitors = [self.visitor(port) for _ in range(50)]
+            visitors = [self.visitor(port) for _ in range(128)]
             for visitor in visitors:
                 visitor.send(b"hello")
-            for visitor in visitors:
-                self.assertHears(visitor, b"hello")
+            served: set[socket.socket] = set()
+            until = time.monotonic() + PATIENCE
+            while len(served) < 55 and time.monotonic() < until:
+                ready, _, _ = select.select([visitor for visitor in visitors if visitor not in served], [], [], 1)
+                served.update(visitor for visitor in ready if visitor.recv(5) == b"hello")
+            self.assertGreaterEqual(len(served), 55)
 
     def test_whoIsBehindAsManyAsFitIsServedWhenTheyLeave(self) -> None:
         for words in ((), ("--lanes", "0")):
