@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from typing import Final
 
@@ -58,3 +59,25 @@ def freePort(host: str = "127.0.0.1") -> int:
             sock.bind((host, port))
             return port
     raise AssertionError(f"{host} has no free port")
+
+
+def connectUnix(path: str, timeout: float) -> socket.socket:
+    """A blocking socket that is connected to a Unix socket."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(timeout)
+    try:
+        sock.connect(path)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def resetSocket(timeout: float) -> socket.socket:
+    """A socket that was reset."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        near = socket.create_connection(listener.getsockname(), timeout=timeout)
+        far, _ = listener.accept()
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    far.close()
+    return near

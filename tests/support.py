@@ -9,7 +9,6 @@ import random
 import re
 import shutil
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,8 @@ from typing import IO, Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.wire.publicaddress import PublicAddress
+from bore.wire.publicaddress import PublicAddress, UnixPath
+from tests.ports import connectUnix, resetSocket
 
 #: How long a test waits for something that should happen at once, in seconds. Machines are slow at times.
 PATIENCE: Final = 20.0
@@ -63,23 +63,15 @@ def slowness() -> float:
 
 def connect(host: str, port: PublicAddress, timeout: float = PATIENCE) -> socket.socket:
     """A connected blocking socket. If it is reset so soon that connecting tells, reading from it tells as well."""
+    if isinstance(port, UnixPath):
+        return connectUnix(port.path, timeout)
     assert isinstance(port, int)
     try:
         sock = socket.create_connection((host, port), timeout=timeout)
     except ConnectionResetError:
-        return _reset(timeout)
+        return resetSocket(timeout)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
-
-
-def _reset(timeout: float) -> socket.socket:
-    """A socket that was reset."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        near = socket.create_connection(listener.getsockname(), timeout=timeout)
-        far, _ = listener.accept()
-    far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    far.close()
-    return near
 
 
 def isOpen(host: str, port: PublicAddress) -> bool:

@@ -17,7 +17,7 @@ from bore.client import log as clientLog
 from bore.events import Event, Sink, Stopped, VisitorEvent, client, server
 from bore.logs import observers
 from bore.server import log as serverLog
-from bore.wire.publicaddress import UnixPath
+from bore.wire.publicaddress import OtherKind, UnixPath
 from bore.wire.values import value
 
 
@@ -35,7 +35,7 @@ def eventsIn(*modules: ModuleType) -> list[type[Event]]:
 ALL = eventsIn(bore.events, server, client)
 
 #: What an event may hold.
-VALUES = (str, int, float, bool, type(None), enum.Enum, UnixPath, Exception)
+VALUES = (str, int, float, bool, type(None), enum.Enum, UnixPath, OtherKind, Exception)
 
 
 @value

@@ -274,6 +274,8 @@ class ServerLink:
         up, self._up = self._up, False
         first = self.tunnels.first
         ofPort = isinstance(why, Refusal) and concernsPort(why) and not self.extended
+        if ofPort and first is not None and not isinstance(first.tunnel.spec.public, int):
+            why = first.tunnel.spec.objectionToBase()  # it has refused a port that we do not want
         if ofPort and not self.stopped and first is not None and first in self.tunnels:  # it has refused the Hello's
             self._owner.foundBase(self, self.tunnels.takeOthers(first))
         self._control = None

@@ -94,9 +94,9 @@ class Session:
         before = self._checks.pop(number, None)
         if before is not None:
             before.stop()
-        if not seconds:
-            return
         at = self._tunnels[number]
+        if not seconds or not at.address[1]:
+            return  # never, or the public address is no port, which this machine could not reach
         public = TcpDialer(self._reactor, *at.address)
         self._checks[number] = Check(self._reactor, seconds, public, at.tunnel, self._visitors.sink, passed, failed)
 

@@ -58,6 +58,8 @@ class TunnelSpec:
 
     def objectionToBase(self) -> ExtensionNeeded | None:
         """Return why a server of the base protocol cannot do what the user wants; None if it can."""
+        if not isinstance(self.public, int):
+            return ExtensionNeeded(self.nameOf("--port"), "open Unix sockets")
         if self.proxyProtocol is not None:
             return ExtensionNeeded(self.nameOf("--proxy-protocol"), "send the addresses of visitors")
         if self.rules:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -132,6 +133,7 @@ def _build(found: Values) -> ClientCommand:
         return _fromFile(found, file)
     common.refuseWatch(found)
     specs = tunnels.fromWords(found)
+    _refuseUselessCheck(found, specs)
     return ClientCommand(_settings(found), specs, common.LOG.settings(found))
 
 
@@ -160,6 +162,7 @@ def _fromFile(found: Values, path: Path) -> ClientCommand:
         file.add((servers.TO.key,), f"has a secret, and the file {objection}")
     specs = tunnels.fromFile(found, file)
     settings = file.checked(partial(_settings, found))
+    file.checked(partial(_refuseUselessCheck, found, specs))
     return ClientCommand(settings, specs, common.LOG.settings(found), common.fileSettings(found, path, KEYS, FIXED))
 
 
@@ -177,6 +180,18 @@ def _vocabulary() -> Vocabulary:
             "local-port": "unknown key; did you mean 'local', in a [tunnel.NAME] table?",
         },
     )
+
+
+def _refuseUselessCheck(found: Values, specs: Sequence[TunnelSpec]) -> None:
+    """
+    Refuse checks of public ports if there is no public port.
+
+    :raises UsageError: if so.
+    """
+    if found[_CHECK] and specs and not any(isinstance(each.public, int) for each in specs):
+        raise UsageError(
+            f"{found.name(_CHECK)} has no effect: a client cannot connect to a Unix socket of the server. Leave it out"
+        )
 
 
 def _settings(found: Values) -> ClientSettings:

@@ -6,24 +6,24 @@ How users write a local service, and the public port for it.
 ``HOST:8000``, ``[::1]:8000``    a port of another host; HOST has a character beside digits
 ``unix:/run/app.sock``           a Unix socket
 each of them and ``:20080``      the same, with this public port; 0: any
+a port and ``:unix:PATH``        the same, with a Unix socket at the server
 ================================ ===========================================================
 
-Two numbers are a local and a public port: ``5432:20432``.
+Two numbers are a local and a public port: ``5432:20432``. A Unix socket has no short form with another Unix socket, as
+its path may contain ``:unix:``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bore.client.target import AnyTarget, Target, UnixTarget
 from bore.streams.addresses import isLiteral, parseHostPort, parsePort
 from bore.streams.unixdial import unixPath
+from bore.wire.publicaddress import UNIX, PublicAddress, parseUnixPath
 
 _EXPECTED: Final = "must be PORT, HOST:PORT, [ADDRESS]:PORT or unix:PATH"
-
-#: The prefix of a Unix socket.
-_UNIX: Final = "unix:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,14 @@ class LocalService:
     :ivar text: what the user has written.
     :ivar port: its port; 0: it is a Unix socket.
     :ivar host: its host; None: the default.
-    :ivar public: the public port for it; 0: any; None: not given.
+    :ivar public: the public address for it; 0: any port; None: not given.
     :ivar path: the path of its Unix socket; None: it has a port.
     """
 
     text: str
     port: int
     host: str | None = None
-    public: int | None = None
+    public: PublicAddress | None = None
     path: str | None = None
 
     def target(self, host: str) -> AnyTarget:
@@ -73,8 +73,11 @@ def localServiceOrTunnel(text: str) -> LocalService:
 
 
 def _parse(text: str, expected: str) -> LocalService:
-    if text.startswith(_UNIX):
+    if text.startswith(UNIX):
         return _parseUnix(text)
+    written, colon, path = text.partition(f":{UNIX}")
+    if colon:
+        return _withPath(text, written, path, expected)
     host, ports = _divide(text)
     if not 1 <= len(ports) <= 2:
         raise ValueError(expected)
@@ -91,10 +94,21 @@ def _parse(text: str, expected: str) -> LocalService:
     return LocalService(text, numbers[0], name, numbers[1] if len(numbers) == 2 else None)
 
 
+def _withPath(text: str, local: str, path: str, expected: str) -> LocalService:
+    """Parse a local port whose public address is a Unix socket."""
+    found = _parse(local, expected)
+    if found.public is not None:
+        raise ValueError(expected)
+    try:
+        return replace(found, text=text, public=parseUnixPath(path))
+    except ValueError as e:
+        raise ValueError(f"has a public address that {e}") from None
+
+
 def _parseUnix(text: str) -> LocalService:
-    path, colon, last = text.removeprefix(_UNIX).rpartition(":")
+    path, colon, last = text.removeprefix(UNIX).rpartition(":")
     if not colon or not (last.isascii() and last.isdigit()):
-        return LocalService(text, 0, path=unixPath(text.removeprefix(_UNIX)))
+        return LocalService(text, 0, path=unixPath(text.removeprefix(UNIX)))
     try:
         public = parsePort(last, 0)
     except ValueError as e:

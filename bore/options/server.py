@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from bore.commandline import Command, UsageError, Values
 from bore.logs.settings import LogSettings
-from bore.option import Option, option, switch
+from bore.option import Option, option, repeated, switch
 from bore.options import common, rules, values
 from bore.server.settings import Bounds, ServerSettings
 from bore.system.descriptors import FOR_CLIENTS, descriptorsForVisitors
@@ -58,6 +58,13 @@ _ADDRESS: Final = option(
 )
 _TUNNEL_ADDRESS: Final = option(
     "--bind-tunnels", "IP address of the public ports", values.address, "ADDRESS", None, shown="same as --bind-addr"
+)
+_UNIX_FOLDERS: Final = repeated(
+    "--unix-folder",
+    "Let clients open Unix sockets as public addresses in this directory, and below it, such as /run/bore",
+    values.socketFolder,
+    "DIRECTORY",
+    environment="BORE_UNIX_FOLDER",
 )
 _CONTROL_PORT: Final = common.controlPort(
     "Port for clients; 0: chosen by the system. Original clients only use the default", values.portOrAny
@@ -136,6 +143,7 @@ KEYS: Final[tuple[Option[object], ...]] = (
     _MAX_PORT,
     _ADDRESS,
     _TUNNEL_ADDRESS,
+    _UNIX_FOLDERS,
     _CONTROL_PORT,
     _LEASE,
     _WAITING,
@@ -231,6 +239,7 @@ def _settings(found: Values) -> ServerSettings:
         halfOpenTimeout=found[common.HALF_OPEN],
         tls=_tls(found),
         portableRelay=common.isRelayPortable(found.environment),
+        unixFolders=found[_UNIX_FOLDERS],
     )
 
 

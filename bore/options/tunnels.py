@@ -15,7 +15,7 @@ from bore.options.localservice import localService, localServiceOrTunnel
 from bore.streams.addresses import parsePort
 from bore.streams.socketoptions import canPace
 from bore.wire.proxyprotocol import Version
-from bore.wire.publicaddress import PublicAddress
+from bore.wire.publicaddress import UNIX, PublicAddress
 
 if TYPE_CHECKING:
     from bore.config.tables import Keys, SettingsFile
@@ -25,14 +25,16 @@ def _version(text: str) -> Version:
     return Version(values.oneOf("v1", "v2")(text))
 
 
-def _ports(text: str) -> range:
-    """Parse a public port, 0, or a range of public ports."""
+def _addresses(text: str) -> Sequence[PublicAddress]:
+    """Parse a public port, 0, a range of public ports, or a Unix socket at the server."""
+    if text.startswith(UNIX):
+        return (values.publicAddress(text),)
     first, dash, last = text.partition("-")
     try:
         lowest = parsePort(first, lowest=1 if dash else 0)
         highest = parsePort(last, lowest=lowest) if dash else lowest
     except ValueError:
-        raise ValueError("must be a number from 0 to 65535, or a range such as 27015-27020") from None
+        raise ValueError("must be a number from 0 to 65535, a range such as 27015-27020, or unix:PATH") from None
     return range(lowest, highest + 1)
 
 
@@ -46,14 +48,18 @@ _DEFAULTS: Final = TunnelSpec(_TARGET)
 LOCAL: Final = repeated(
     "local-port",
     "Local services to show: PORT, HOST:PORT, [ADDRESS]:PORT or unix:PATH, each with or without the public port for "
-    "it, as in 5432:20432",
+    "it, as in 5432:20432, or a Unix socket at the server, as in 3000:unix:/run/bore/web.sock",
     localServiceOrTunnel,
     "LOCAL",
     environment="BORE_LOCAL_PORT",
 )
 LOCAL_HOST: Final = option("-l --local-host", "Host of local services given by port", values.host, "HOST", _TARGET.host)
 PORT: Final = option(
-    "-p --port", "Public port to request from the server; 0: any", values.portOrAny, "PORT", _DEFAULTS.public
+    "-p --port",
+    "Public port to request from the server; 0: any; or unix:PATH, a Unix socket at the server",
+    values.publicAddress,
+    "PORT",
+    _DEFAULTS.public,
 )
 PROXY_PROTOCOL: Final = option(
     "--proxy-protocol",
@@ -80,7 +86,9 @@ _LOCAL_KEY: Final = option(
     "local", "local service: PORT, HOST:PORT, [ADDRESS]:PORT or unix:PATH", localService, "LOCAL", None,
     unquoted=True,
 )  # fmt: skip
-_PORT_KEY: Final = option("port", "public port, or a range of them", _ports, "PORT", None, unquoted=True)
+_PORT_KEY: Final = option(
+    "port", "public port, a range of them, or unix:PATH at the server", _addresses, "PORT", None, unquoted=True
+)
 
 #: The keys in a table of a tunnel.
 KEYS: Final[tuple[Option[object], ...]] = (_LOCAL_KEY, _PORT_KEY, *OF_TUNNEL)
@@ -129,7 +137,7 @@ def fromFile(found: Values, file: SettingsFile) -> tuple[TunnelSpec, ...]:
     :param found: the values at the top of the file, and those of the command line.
     """
     made: dict[str, TunnelSpec] = {}
-    public: dict[int, str] = {}
+    public: dict[PublicAddress, str] = {}
     for name, keys in file.tunnels.items():
         if not keys:
             continue  # there are mistakes in it
@@ -196,4 +204,10 @@ def _spec(found: Values, name: str, target: AnyTarget, public: PublicAddress, wr
             f"{found.name(BANDWIDTH)}: this system cannot limit the rate of a connection (Linux can): leave it out"
         )
     own = rules.tunnelRules(found)
+    if own and not isinstance(public, int):
+        name = found.name(rules.ALLOW if own.allow else rules.DENY)
+        raise UsageError(
+            f"{name} has no effect on {public}, as visitors of a Unix socket have no address: give it to other "
+            "tunnels only. Who may connect is up to the group of the socket, and to what is in front of it"
+        )
     return TunnelSpec(target, public, found[PROXY_PROTOCOL], found[common.VISITORS], name, own, rate, written)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -10,6 +12,7 @@ from typing import Final
 from bore.streams.addresses import isLiteral, parseHostPort, parsePort
 from bore.wire.addressrules import Network, parseNetwork
 from bore.wire.pins import isFingerprint
+from bore.wire.publicaddress import UNIX, PublicAddress, parseUnixPath
 
 _DAY: Final = 86400
 
@@ -24,6 +27,25 @@ def port(text: str) -> int:
 def portOrAny(text: str) -> int:
     """Parse a port, or 0."""
     return parsePort(text, lowest=0)
+
+
+def publicAddress(text: str) -> PublicAddress:
+    """Parse a public address: a port, 0, or a Unix socket at the server."""
+    if text.startswith(UNIX):
+        return parseUnixPath(text.removeprefix(UNIX))
+    try:
+        return parsePort(text, lowest=0)
+    except ValueError as e:
+        raise ValueError(f"{e}, or unix:PATH") from None
+
+
+def socketFolder(text: str) -> str:
+    """Parse the absolute path of a directory for Unix sockets."""
+    if not hasattr(socket, "AF_UNIX"):
+        raise ValueError("is for Unix sockets, which this system does not have: leave it out")
+    if os.path.isabs(text) and "\0" not in text and os.path.isdir(text):
+        return os.path.normpath(text)
+    raise ValueError("must be the absolute path of a directory that exists")
 
 
 def address(text: str) -> str:

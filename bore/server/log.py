@@ -210,6 +210,8 @@ class ServerLog:
         if lines is not None:
             lines.stop()
         text = _CLOSED.get(event.reason)
+        if text is not None and not isinstance(event.address, int):
+            text = text.replace("port is free", "socket is removed")
         if event.reason in (TunnelEnd.SESSION_CLOSED, TunnelEnd.GIVEN_BACK):
             self._tunnels.info(event.network, at(event.address, _CLOSED[event.reason]), **fieldsOf(event))
         elif text is not None:

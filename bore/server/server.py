@@ -11,6 +11,7 @@ from bore.events import Sink, Stopped
 from bore.relay.interface import Relay
 from bore.server.control import ControlContext
 from bore.server.controlport import ControlFactory
+from bore.server.entrances import Entrances
 from bore.server.firstmessage import FirstMessages
 from bore.server.guesses import Guesses
 from bore.server.heartbeats import Rhythms
@@ -19,7 +20,6 @@ from bore.server.registry import LocalRegistry, Registry
 from bore.server.session import SessionContext
 from bore.server.sessions import Sessions
 from bore.server.settings import ServerSettings
-from bore.server.tcpentrance import TcpEntrances
 from bore.server.tunnel import Tunnel
 from bore.server.tunnels import Tunnels
 from bore.server.unaccepted import UnacceptedVisitors
@@ -69,7 +69,7 @@ class Server:
         self.unaccepted = UnacceptedVisitors(reactor, sink, self.descriptors, lambda: budget.count, self.giveWay)
         self.group = ListenerGroup(sink)
         registry = LocalRegistry(reactor, settings.lease) if registry is None else registry
-        entrances = TcpEntrances(reactor, settings, self.group, self.descriptors, self.giveWay)
+        entrances = Entrances(reactor, settings, self.group, self.descriptors, self.giveWay)
         self.users = None if authenticator is None else _usersOf(authenticator)
         self.tunnels = Tunnels(reactor, sink, settings, registry, self.unaccepted, entrances, self.users)
         self.sessions = Sessions(SessionContext(reactor, sink, settings, self.tunnels, self.pools, Rhythms(reactor)))

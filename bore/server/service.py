@@ -119,8 +119,8 @@ class ServerService(Service):
 
     def apply(self, settings: ServerSettings) -> None:
         """
-        Apply those settings that can change while the server runs: the range of ports, the limits, the rules on
-        addresses, and the names of the files for TLS, which are read anew.
+        Apply those settings that can change while the server runs: the range of ports, the folders of Unix sockets, the
+        limits, the rules on addresses, and the names of the files for TLS, which are read anew.
         """
         tls = self._settings.tls
         if tls is not None and settings.tls is not None:
@@ -130,6 +130,7 @@ class ServerService(Service):
             self._settings,
             minPort=settings.minPort,
             maxPort=settings.maxPort,
+            unixFolders=settings.unixFolders,
             bounds=settings.bounds,
             rules=settings.rules,
             halfOpenTimeout=settings.halfOpenTimeout,

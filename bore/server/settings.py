@@ -55,6 +55,7 @@ class ServerSettings:
     :ivar halfOpenTimeout: how long a visitor may be silent when the other direction has ended, in seconds.
     :ivar tls: the settings of TLS; None: no TLS.
     :ivar portableRelay: whether to relay without splice.
+    :ivar unixFolders: absolute paths of the directories in which clients may open Unix sockets; none: nowhere.
     """
 
     minPort: int = 1024
@@ -69,3 +70,4 @@ class ServerSettings:
     halfOpenTimeout: float = HALF_OPEN_TIMEOUT
     tls: ServerTls | None = None
     portableRelay: bool = False
+    unixFolders: tuple[str, ...] = ()

@@ -15,9 +15,9 @@ from bore.events import Sink
 from bore.events.server import Limit, LimitReached, Loss, TunnelBack, TunnelClosed, TunnelEnd, TunnelLost
 from bore.server.claim import Claim, Outcome
 from bore.server.entrance import Entrance
+from bore.server.entrances import Entrances
 from bore.server.registry import Grant, Registry
 from bore.server.settings import ServerSettings
-from bore.server.tcpentrance import TcpEntrances
 from bore.server.tunnel import Owner, Tunnel
 from bore.server.unaccepted import UnacceptedVisitors
 from bore.timing.deadlines import Deadlines
@@ -33,8 +33,9 @@ from bore.wire.errors import (
     TooManyTunnels,
     TooManyTunnelsFromSource,
     TooManyTunnelsOfUser,
+    VisitorsWithoutAddress,
 )
-from bore.wire.publicaddress import ANY_PORT, PublicAddress, satisfies
+from bore.wire.publicaddress import ANY_PORT, PublicAddress, UnixPath, satisfies
 
 if TYPE_CHECKING:
     from bore.server.users import User
@@ -53,7 +54,7 @@ class Tunnels:
     A client that is in doubt keeps its tunnel until another one needs the address, or the place under a limit.
 
     :param unaccepted: the visitors that wait for a client.
-    :param entrances: binds the ports for visitors.
+    :param entrances: opens what visitors come in by.
     :param users: the limits of each user; None: there are none.
     """
 
@@ -66,7 +67,7 @@ class Tunnels:
         settings: ServerSettings,
         registry: Registry,
         unaccepted: UnacceptedVisitors,
-        entrances: TcpEntrances,
+        entrances: Entrances,
         users: UserTunnels | None = None,
     ) -> None:
         self._clock = clock
@@ -110,6 +111,8 @@ class Tunnels:
         :raises bore.wire.errors.Refusal: when the client cannot have a tunnel.
         :raises Abandoned: when the session was over first; nothing is left of the tunnel then.
         """
+        if claim.rules and isinstance(claim.address, UnixPath):
+            raise VisitorsWithoutAddress
         refusal = self._objection(claim, claim.address)
         if refusal is not None:
             raise refusal
@@ -271,9 +274,9 @@ class Tunnels:
 
     def _objection(self, claim: Claim, address: PublicAddress) -> Refusal | None:
         """Why a user may not have an address; None: the user may."""
-        if self._users is None or address == ANY_PORT or not isinstance(address, int):
+        if self._users is None or address == ANY_PORT:
             return None
-        return self._users.permits.portRefusal(claim.owner.user, address)
+        return self._users.permits.addressRefusal(claim.owner.user, address)
 
     def _makeRoom(self, claim: Claim) -> Tunnel | None:
         """

@@ -11,10 +11,10 @@ from typing import Final
 from bore.server.users import Login, User
 from bore.streams.addresses import hostOf
 from bore.users.entry import UserEntry, UserKey, Users
-from bore.users.ports import NO_PORTS, Ports, ports
+from bore.users.ports import ALL_PORTS, NO_PORTS, Ports, ports
 from bore.users.rights import Rights, rightsText
 from bore.wire.addressrules import AddressFilter, AddressRules
-from bore.wire.errors import AccessWithdrawn, PortNotAllowed, Refusal, RightsExpired, SourceNotAllowed
+from bore.wire.errors import AccessWithdrawn, PathNotAllowed, PortNotAllowed, Refusal, RightsExpired, SourceNotAllowed
 from bore.wire.publicaddress import PublicAddress
 from bore.wire.secret import Secret
 from bore.wire.serverproof import NO_NAME, Identity, OwnerOf, ServerProof, serverProof
@@ -133,7 +133,7 @@ class UserList:
 
     def refuses(self, user: User, address: PublicAddress) -> bool:
         """Whether a user may not have a public address."""
-        return isinstance(address, int) and self.portRefusal(user, address) is not None
+        return self.addressRefusal(user, address) is not None
 
     def rights(self, user: User) -> Rights:
         """See :meth:`~bore.server.users.Permits.rights`."""
@@ -154,9 +154,16 @@ class UserList:
         more = ", ..." if few.ports != rights.ports else ""
         return ", ".join(f"{key} {text}{more if key == 'ports' else ''}" for key, text in rightsText(few))
 
-    def portRefusal(self, user: User, port: int) -> Refusal | None:
-        """See :meth:`~bore.server.users.Permits.portRefusal`."""
+    def addressRefusal(self, user: User, address: PublicAddress) -> Refusal | None:
+        """See :meth:`~bore.server.users.Permits.addressRefusal`."""
         rights = self.rights(user)
+        if isinstance(address, int):
+            return self._portRefusal(rights, address)
+        if rights.ports | self._exclusive == ALL_PORTS:
+            return None
+        return PathNotAllowed(f"{address} is not among the public addresses that you may have, which are ports")
+
+    def _portRefusal(self, rights: Rights, port: int) -> Refusal | None:
         if port in rights.ports:
             return None
         if port in self._exclusive:

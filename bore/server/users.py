@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from bore.wire.errors import Refusal
+from bore.wire.publicaddress import PublicAddress
 from bore.wire.secret import Secret
 from bore.wire.serverproof import Identity, OwnerOf, ServerProof, SharedOnly, serverProof
 
@@ -56,8 +57,12 @@ class Permits(Protocol):
     def summary(self, user: User) -> str:
         """What a user may do, for people, in a few words."""
 
-    def portRefusal(self, user: User, port: int) -> Refusal | None:
-        """Why a user may not have a public port; None: the user may."""
+    def addressRefusal(self, user: User, address: PublicAddress) -> Refusal | None:
+        """
+        Why a user may not have a public address; None: the user may.
+
+        A user whose ports are limited may have no address of another kind.
+        """
 
 
 class Authenticator(Protocol):

@@ -90,8 +90,10 @@ class Visitor:
         return self._id
 
     @property
-    def source(self) -> Source:
+    def source(self) -> Source | None:
         """Its address as the client gets it: without the scope, which means something on this machine only."""
+        if not self.address:
+            return None
         return plainHost(self.address).partition("%")[0], int(self.address[1])
 
     @property

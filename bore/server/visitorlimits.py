@@ -60,15 +60,17 @@ class VisitorLimits:
         """
         Return why a visitor has to be closed, and the limit; None if it has not.
 
+        Rules and rates concern addresses: a visitor without one meets neither.
+
         :param count: the visitors that are there.
         :param away: whether the client is away.
         """
         bounds = self.bounds
-        if self._server is not None and not self._server.allows(plainHost(address)):
+        if self._server is not None and address and not self._server.allows(plainHost(address)):
             return TurnedAway.ADDRESS, 0
-        if self._own is not None and not self._own.allows(plainHost(address)):
+        if self._own is not None and address and not self._own.allows(plainHost(address)):
             return TurnedAway.ADDRESS, 0
-        if self._rate.perSecond and not self._rate.allows(sourceOf(address)):
+        if self._rate.perSecond and address and not self._rate.allows(sourceOf(address)):
             return TurnedAway.RATE, bounds.visitorRate
         if away and not bounds.waiting:
             return TurnedAway.NO_CLIENT, 0

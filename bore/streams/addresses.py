@@ -7,8 +7,15 @@ import socket
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Final, TypeAlias
 
-#: An address of the socket module: ``(host, port)``, or ``(host, port, flow, scope)`` for IPv6.
+#: An address of the socket module: ``(host, port)``, or ``(host, port, flow, scope)`` for IPv6. Of a Unix socket it is
+#: ``(path,)``.
 SocketAddress: TypeAlias = tuple[Any, ...]
+
+#: The address of a peer that has connected to a Unix socket.
+NO_ADDRESS: Final[SocketAddress] = ()
+
+#: What events call a peer without an address.
+_UNIX: Final = "unix"
 
 #: An address with its family, for a new socket.
 Place: TypeAlias = tuple[socket.AddressFamily, SocketAddress]
@@ -55,6 +62,8 @@ def sourceOf(address: SocketAddress) -> str:
     Return the key of limits per source: an IPv4 address, or the first 64 bits of an IPv6 address, since one host may
     use all addresses of such a network.
     """
+    if not address:
+        return _UNIX
     host = plainHost(address)
     if ":" not in host:
         return host
@@ -63,12 +72,20 @@ def sourceOf(address: SocketAddress) -> str:
 
 def socketAddress(address: SocketAddress) -> str:
     """Join the host and the port of a socket's address; an IPv4 address of an IPv6 socket as IPv4."""
+    if len(address) < 2:
+        return f"{_UNIX}:{address[0]}" if address else _UNIX
     return hostPort(plainHost(address), int(address[1]))
 
 
 def hostOf(peer: str) -> str:
     """The host of the result of :func:`socketAddress`."""
     return peer.rpartition(":")[0].strip("[]")
+
+
+def localAddress(sock: socket.socket) -> SocketAddress:
+    """Return the address of a listening socket."""
+    address: SocketAddress | str = sock.getsockname()
+    return (address,) if isinstance(address, str) else address
 
 
 def peerOf(sock: socket.socket) -> tuple[str, int]:

@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from bore.events import Sink
 from bore.events.server import AcceptFailed
-from bore.streams.addresses import SocketAddress, literalAddress, socketAddress
+from bore.streams.addresses import SocketAddress, literalAddress, localAddress, socketAddress
 from bore.streams.reactor import IReactor
 from bore.streams.socketoptions import prepareStream
 from bore.system.descriptors import Descriptors
@@ -26,7 +26,7 @@ Accepted: TypeAlias = Callable[[socket.socket, SocketAddress], None]
 
 #: The backlog: as large as the kernel allows. Linux limits it to net.core.somaxconn, 4096 by default. On Windows
 #: SOMAXCONN stands for the largest one, and other numbers are limited to 200.
-_BACKLOG: Final = 65535 if os.name == "posix" else socket.SOMAXCONN
+BACKLOG: Final = 65535 if os.name == "posix" else socket.SOMAXCONN
 
 #: How many connections are accepted in one turn of the reactor, so that a flood cannot delay everything else: the
 #: number that the busy public ports share, and the least for each of them.
@@ -66,7 +66,7 @@ def bindSocket(host: str, port: int) -> socket.socket:
         elif sys.platform == "win32":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         sock.bind(address)
-        sock.listen(_BACKLOG)
+        sock.listen(BACKLOG)
     except BaseException:
         sock.close()
         raise
@@ -136,7 +136,7 @@ class Listener:
         self._descriptors = descriptors
         self._paused = False
         self._waiting: IDelayedCall | None = None
-        self.address: SocketAddress = sock.getsockname()
+        self.address: SocketAddress = localAddress(sock)
         sock.setblocking(False)
         prepareStream(sock)
         reactor.addReader(self)

@@ -33,7 +33,7 @@ from bore.wire.framing import FrameDecoder
 from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Challenge, Connection, Error, Heartbeat, Hello
 from bore.wire.proof import ClientProof
-from bore.wire.publicaddress import ANY_PORT, PublicAddress
+from bore.wire.publicaddress import ANY_PORT, OtherKind, PublicAddress
 from bore.wire.refusals import refusalFor, refusalForCode
 from bore.wire.rulesmessage import rulesFrames
 from bore.wire.sessionevents import (
@@ -310,9 +310,9 @@ class ControlSession:
 
 
 def _openAddress(address: PublicAddress) -> PublicAddress:
-    """The public address of an open tunnel, which is not "any port"."""
-    if address == ANY_PORT:
-        raise ProtocolViolation("a tunnel on port 0")
+    """The public address of an open tunnel, which is not "any port", nor of a kind that we cannot have asked for."""
+    if address == ANY_PORT or isinstance(address, OtherKind):
+        raise ProtocolViolation(f"a tunnel on port {address}" if address == ANY_PORT else f"a tunnel of kind {address}")
     return address
 
 

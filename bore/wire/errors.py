@@ -106,6 +106,30 @@ class BindFailed(Refusal):
     code = "bind-failed"
 
 
+class PathNotAllowed(Refusal):
+    """The server opens no Unix sockets, or not this one."""
+
+    text = "Unix socket not allowed"
+    code = "path-not-allowed"
+    retry = False
+
+
+class KindNotKnown(Refusal):
+    """The server does not know the kind of public address that the client asks for."""
+
+    text = "unknown kind of public address"
+    code = "kind-not-known"
+    retry = False
+
+
+class VisitorsWithoutAddress(Refusal):
+    """The client has sent rules on the addresses of visitors that have none."""
+
+    text = "rules on addresses cannot apply to visitors of a Unix socket, which have no address"
+    code = "visitors-without-address"
+    retry = False
+
+
 class NoFreePort(Refusal):
     """None of the random ports that the server tried was free."""
 

@@ -21,7 +21,7 @@ from bore.wire.framing import encodeFrame
 from bore.wire.limits import HEARTBEAT_INTERVAL, IDLE_HEARTBEAT_INTERVAL, MAX_EXTENDED_FRAME
 from bore.wire.messages import Heartbeat, Hello
 from bore.wire.pins import isFingerprint
-from bore.wire.publicaddress import PublicAddress, UnixPath
+from bore.wire.publicaddress import OtherKind, PublicAddress, UnixPath, parseUnixPath
 from bore.wire.rulesmessage import Rules, rulesFrom, rulesText
 from bore.wire.values import value
 
@@ -256,6 +256,8 @@ def _addressText(address: PublicAddress) -> str:
     match address:
         case UnixPath(path):
             return f'"kind":"unix","path":{serde.quote(path)}'
+        case OtherKind(kind):
+            return f'"kind":{serde.quote(kind)}'
         case _:
             return f'"port":{address}'
 
@@ -365,9 +367,22 @@ def _extended(content: object) -> Extended:
 
 
 def _address(content: object) -> PublicAddress:
-    """The public address in an Open or Opened."""
-    (port,) = serde.fields(content, "port")
-    return serde.port(port)
+    """The public address in an Open or Opened; the kind of a port may be missing."""
+    kind, port, path = serde.fields(content, "kind", "port", "path")
+    match "tcp" if kind is None else serde.text(kind):
+        case "tcp":
+            return serde.port(port)
+        case "unix":
+            return _unixPath(serde.text(path))
+        case other:
+            return OtherKind(other)
+
+
+def _unixPath(path: str) -> UnixPath:
+    try:
+        return parseUnixPath(path)
+    except ValueError:
+        raise serde.BadContent("not the path of a Unix socket") from None
 
 
 def _open(content: object) -> Open:

@@ -10,11 +10,13 @@ from bore.wire.errors import (
     CertificateRefused,
     ClaimTimeout,
     InvalidSecret,
+    KindNotKnown,
     NeedsTls,
     NoAnswer,
     NoFreePort,
     OpenTimeout,
     OverlongProof,
+    PathNotAllowed,
     PortForbidden,
     PortInUse,
     PortNotAllowed,
@@ -37,6 +39,7 @@ from bore.wire.errors import (
     TooManyTunnelsOfUser,
     UnboundProof,
     UnreadableProof,
+    VisitorsWithoutAddress,
 )
 
 #: Sent in either protocol.
@@ -75,7 +78,15 @@ _BEFORE: Final = (
 )
 
 #: Sent in the extension only.
-_EXTENDED: Final = (NoAnswer, TakenOver, OpenTimeout, TooManyInSession)
+_EXTENDED: Final = (
+    NoAnswer,
+    TakenOver,
+    OpenTimeout,
+    TooManyInSession,
+    PathNotAllowed,
+    KindNotKnown,
+    VisitorsWithoutAddress,
+)
 
 #: The refusals that have a text of their own.
 BY_TEXT: Final[dict[str, type[Refusal]]] = {kind.text: kind for kind in (*_COMMON, *_BEFORE)}

@@ -220,8 +220,8 @@ class ServerSession:
         self._unanswered += 1
         return _HEARTBEAT
 
-    def visitor(self, tunnel: int, id: UUID, source: Source) -> bytes:
-        """The bytes that announce a visitor of a tunnel."""
+    def visitor(self, tunnel: int, id: UUID, source: Source | None) -> bytes:
+        """The bytes that announce a visitor of a tunnel; None: it has no address."""
         if self.extended:
             return extension.encode(Visitor(tunnel, id, source))
         return messages.encode(Connection(id))

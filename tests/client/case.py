@@ -37,6 +37,7 @@ from bore.wire.addressrules import NO_RULES, AddressRules
 from bore.wire.extension import Source
 from bore.wire.messages import Message, encode
 from bore.wire.proxyprotocol import Version
+from bore.wire.publicaddress import ANY_PORT, PublicAddress
 from tests.fakes import FakeReactor, FakeTransport, captureLog
 
 
@@ -173,6 +174,7 @@ class ControlCase(SynchronousTestCase):
         *hosts: str,
         proxyProtocol: Version | None = None,
         rules: AddressRules = NO_RULES,
+        public: PublicAddress = ANY_PORT,
         others: Sequence[TunnelSpec] = (),
         **settings: Any,
     ) -> None:
@@ -180,7 +182,7 @@ class ControlCase(SynchronousTestCase):
         reactor = cast(IReactor, self.reactor)
         addresses = tuple(map(ServerAddress, hosts or ("example.com",)))
         self.sink = loggingSink(self.reactor)
-        self.tunnel = makeTunnel(self.reactor, self.sink, proxyProtocol=proxyProtocol, rules=rules)
+        self.tunnel = makeTunnel(self.reactor, self.sink, proxyProtocol=proxyProtocol, rules=rules, public=public)
         self.tunnels = [self.tunnel, *[tunnelOf(self.reactor, self.sink, spec) for spec in others]]
         for tunnel in self.tunnels:
             tunnel.label = tunnel.spec.name

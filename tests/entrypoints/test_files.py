@@ -171,10 +171,10 @@ class ClientFileTests(FileCase):
                 "3: lanes: 'many' must be a whole number from 0 to 10000000",
                 "6: tunnel.a.local: '80:90' must be PORT, HOST:PORT, [ADDRESS]:PORT or unix:PATH, without a public "
                 "port",
-                "7: tunnel.a.port: 70000 must be a number from 0 to 65535, or a range such as 27015-27020",
+                "7: tunnel.a.port: 70000 must be a number from 0 to 65535, a range such as 27015-27020, or unix:PATH",
                 "8: tunnel.b.local: missing: local service: PORT, HOST:PORT, [ADDRESS]:PORT or unix:PATH",
                 "9: tunnel.b.loacl: unknown key; did you mean 'local'?",
-                "10: tunnel.b.port: '7-3' must be a number from 0 to 65535, or a range such as 27015-27020",
+                "10: tunnel.b.port: '7-3' must be a number from 0 to 65535, a range such as 27015-27020, or unix:PATH",
                 "12: tunnel.c.local: 65535 and the 1 ports after it go beyond 65535",
             ],
         )

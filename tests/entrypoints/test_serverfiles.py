@@ -63,6 +63,7 @@ class LiveTests(FileCase):
         "max-port": "3000",
         "bind-addr": "'::1'",
         "bind-tunnels": "'::1'",
+        "unix-folder": "'/'",
         "control-port": "7000",
         "lease": "7",
         "max-waiting": "7",

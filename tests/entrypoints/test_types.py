@@ -57,6 +57,7 @@ KEYS: Final[dict[str, tuple[set[int], str | None]]] = {
     "max-port": COUNT,
     "bind-addr": (set(), "::1"),
     "bind-tunnels": (set(), "127.0.0.1"),
+    "unix-folder": ({SEVERAL}, "/"),
     "lease": COUNT,
     "max-waiting": COUNT,
     "max-lanes": COUNT,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from bore.wire.publicaddress import PublicAddress
 from tests.ports import loopbackHost
 from tests.support import PATIENCE, LocalService, Program, bore, connect, echo, eventually, receiveAll, receiveExactly
 
@@ -59,13 +60,13 @@ class ProcessCase(SynchronousTestCase):
         self.addCleanup(visitor.close)
         return visitor
 
-    def ask(self, port: int, question: bytes = b"hello") -> bytes:
+    def ask(self, port: PublicAddress, question: bytes = b"hello") -> bytes:
         with connect(self.host, port) as visitor:
             visitor.sendall(question)
             visitor.shutdown(socket.SHUT_WR)
             return receiveAll(visitor)
 
-    def assertServes(self, port: int) -> None:
+    def assertServes(self, port: PublicAddress) -> None:
         """A new visitor is served."""
         self.assertEqual(self.ask(port), b"hello")
 

@@ -12,9 +12,9 @@ from bore.events import Event, Sink, VisitorEnd
 from bore.events.server import VisitorCame, VisitorLeft, VisitorOffLane, VisitorServed, VisitorsHeldBack, VisitorsLetIn
 from bore.relay.interface import Ending, Reason
 from bore.server.entrance import Entrance, EntranceUser
+from bore.server.entrances import Entrances
 from bore.server.registry import Grant
 from bore.server.settings import Bounds, ServerSettings
-from bore.server.tcpentrance import TcpEntrances
 from bore.server.tunnel import Owner, Tunnel
 from bore.server.unaccepted import UnacceptedVisitors
 from bore.server.users import NAMELESS
@@ -23,6 +23,7 @@ from bore.streams.listener import ListenerGroup
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Descriptors
 from bore.wire.errors import Refusal
+from bore.wire.publicaddress import PublicAddress
 from tests.fakes import FakeReactor
 from tests.ports import freePort, loopbackHost
 from tests.support import connect
@@ -194,7 +195,7 @@ class TcpEntranceTests(SynchronousTestCase):
         self.reactor = FakeReactor()
         reactor, self.host = cast(IReactor, self.reactor), loopbackHost()
         settings = ServerSettings(bindTunnels=self.host)
-        self.entrances = TcpEntrances(reactor, settings, ListenerGroup(Sink()), Descriptors(reactor, 0), lambda: False)
+        self.entrances = Entrances(reactor, settings, ListenerGroup(Sink()), Descriptors(reactor, 0), lambda: False)
         self.came: list[socket.socket] = []
         self.may = True
 
@@ -206,7 +207,7 @@ class TcpEntranceTests(SynchronousTestCase):
     def mayAccept(self) -> bool:
         return self.may
 
-    def visit(self, port: int) -> socket.socket:
+    def visit(self, port: PublicAddress) -> socket.socket:
         visitor = connect(self.host, port)
         self.addCleanup(visitor.close)
         for listener in self.reactor.getReaders():

@@ -30,7 +30,7 @@ from bore.wire.errors import (
     ShuttingDown,
     TooManyTunnels,
 )
-from bore.wire.publicaddress import UnixPath
+from bore.wire.publicaddress import OtherKind, UnixPath
 from tests.fakes import captureLog
 from tests.test_events import eventsIn
 
@@ -53,6 +53,7 @@ def samples(kind: type[object]) -> list[object]:
         float: [1.5],
         bool: [True, False],
         type(None): [None],
+        OtherKind: [],  # no tunnel has one
         UnixPath: [UnixPath("/run/bore/web.sock")],
     }
     return values[kind]

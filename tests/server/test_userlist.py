@@ -11,10 +11,19 @@ from bore.users.ports import Ports, ports
 from bore.users.rights import Rights
 from bore.wire.addressrules import parseNetwork
 from bore.wire.binding import BindingChallenge, decodeServerMessage
-from bore.wire.errors import AccessWithdrawn, InvalidSecret, PortNotAllowed, Refusal, RightsExpired, SourceNotAllowed
+from bore.wire.errors import (
+    AccessWithdrawn,
+    InvalidSecret,
+    PathNotAllowed,
+    PortNotAllowed,
+    Refusal,
+    RightsExpired,
+    SourceNotAllowed,
+)
 from bore.wire.extension import Visitor, markedHello
 from bore.wire.messages import Accept, Hello, encode
 from bore.wire.proof import clientProof
+from bore.wire.publicaddress import UnixPath
 from bore.wire.secret import Secret
 from bore.wire.serverproof import Identity
 from tests.server.userscase import ALICE, BINDING, BOB, NOW, SHARED, UsersCase, entry, portOf, usersOf
@@ -108,7 +117,7 @@ class PortsTests(SynchronousTestCase):
     """Which ports a user may have."""
 
     def refusal(self, known: UserList, name: str, port: int) -> str | None:
-        refusal = known.portRefusal(User(name), port)
+        refusal = known.addressRefusal(User(name), port)
         self.assertIsInstance(refusal, PortNotAllowed | None)
         return None if refusal is None else str(refusal)
 
@@ -138,6 +147,16 @@ class PortsTests(SynchronousTestCase):
             self.assertEqual(self.refusal(known, name, 443), "port 443 belongs to another user")
             self.assertIsNone(self.refusal(known, name, 80))
             self.assertNotIn(443, known.rights(User(name)).ports)
+
+    def test_aUserWhosePortsAreLimitedHasNoUnixSockets(self) -> None:
+        alice, web = Rights(ports([(20000, 20009)]), ports([(443, 443)])), UnixPath("/run/bore/web.sock")
+        known = UserList(usersOf(Rights(), alice=alice, bob=Rights()), [SHARED])
+        for name, allowed in (("alice", False), ("bob", True), ("", True), ("nobody", False)):
+            refusal = known.addressRefusal(User(name), web)
+            self.assertIs(refusal is None, allowed, name)
+            self.assertIs(known.refuses(User(name), web), not allowed)
+            if refusal is not None:
+                self.assertIsInstance(refusal, PathNotAllowed)
 
     def test_aUserThatWasRemovedHasNone(self) -> None:
         self.assertEqual(UserList(Users(), ()).rights(User("alice")).ports, Ports())

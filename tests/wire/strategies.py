@@ -44,6 +44,7 @@ from bore.wire.messages import (
     Message,
     ServerMessage,
 )
+from bore.wire.publicaddress import OtherKind, PublicAddress, UnixPath
 from bore.wire.rulesmessage import Rules
 
 #: A slow machine is no fault of the code under test.
@@ -56,6 +57,18 @@ PORTS: Final = st.integers(0, 65535)
 PORT_RANGES: Final = st.tuples(PORTS, PORTS).map(sorted).map(lambda ports: (ports[0], ports[1]))
 UUIDS: Final = st.uuids()
 TOKENS: Final = st.text("0123456789ABCXYZabcxyz_-", min_size=16, max_size=64)
+
+#: Public addresses of all kinds, of kinds that nobody knows, too.
+PUBLIC_ADDRESSES: Final[SearchStrategy[PublicAddress]] = st.one_of(
+    PORTS,
+    st.builds(
+        UnixPath,
+        st.lists(st.text(st.characters(exclude_characters="\0/", exclude_categories=["Cs"]), min_size=1, max_size=8))
+        .filter(lambda parts: parts and not {".", ".."} & set(parts) and len("/".join(parts).encode()) < 100)
+        .map(lambda parts: "/" + "/".join(parts)),
+    ),
+    st.builds(OtherKind, st.text(max_size=18).filter(lambda kind: kind not in ("tcp", "unix"))),
+)
 
 #: IP addresses in their shortest form, link-local ones of an interface included.
 ADDRESSES: Final = st.ip_addresses().map(str)
@@ -96,7 +109,7 @@ FINGERPRINTS: Final = st.text("ABCabc019+/", min_size=43, max_size=43).map("SHA2
 
 EXTENDED_CLIENT_MESSAGES: Final[SearchStrategy[ExtendedClientMessage]] = st.one_of(
     st.builds(Rules, RULES.filter(bool)),
-    st.builds(Open, NUMBERS, PORTS, st.none() | TOKENS),
+    st.builds(Open, NUMBERS, PUBLIC_ADDRESSES, st.none() | TOKENS),
     st.builds(Close, NUMBERS),
     st.builds(Alive),
     st.builds(Goodbye),
@@ -104,7 +117,7 @@ EXTENDED_CLIENT_MESSAGES: Final[SearchStrategy[ExtendedClientMessage]] = st.one_
 EXTENDED_SERVER_MESSAGES: Final[SearchStrategy[ExtendedServerMessage]] = st.one_of(
     st.builds(Extended, st.integers(0, 65535), st.none() | TOKENS, SECONDS, SECONDS, st.integers(0, 1 << 31)),
     st.builds(Extended, st.just(1), user=st.just("alice"), rights=TEXTS),
-    st.builds(Opened, NUMBERS, PORTS, st.none() | TOKENS, st.integers(0, 1 << 31)),
+    st.builds(Opened, NUMBERS, PUBLIC_ADDRESSES, st.none() | TOKENS, st.integers(0, 1 << 31)),
     st.builds(Refused, TEXTS, TEXTS, st.booleans(), st.none() | NUMBERS, st.none() | PORT_RANGES),
     st.builds(Closed, NUMBERS),
     st.builds(Closed, NUMBERS, TEXTS, TEXTS, st.booleans()),

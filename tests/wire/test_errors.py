@@ -20,6 +20,7 @@ from bore.wire.errors import (
     ClientHasNoSecret,
     FrameTooLong,
     InvalidSecret,
+    KindNotKnown,
     LateChallenge,
     MalformedMessage,
     NeedsTls,
@@ -27,6 +28,7 @@ from bore.wire.errors import (
     NoFreePort,
     OpenTimeout,
     OverlongProof,
+    PathNotAllowed,
     PortForbidden,
     PortInUse,
     PortNotAllowed,
@@ -55,6 +57,7 @@ from bore.wire.errors import (
     UnboundProof,
     UnknownMessage,
     UnreadableProof,
+    VisitorsWithoutAddress,
     WireError,
 )
 from bore.wire.messages import Error, encode
@@ -128,6 +131,9 @@ CODES: Final[dict[str, tuple[type[Refusal], bool]]] = {
     "taken-over": (TakenOver, True),
     "timeout": (OpenTimeout, True),
     "too-many-tunnels-in-session": (TooManyInSession, True),
+    "path-not-allowed": (PathNotAllowed, False),
+    "kind-not-known": (KindNotKnown, False),
+    "visitors-without-address": (VisitorsWithoutAddress, False),
 }
 
 #: What a client finds out for itself.

@@ -38,6 +38,7 @@ from bore.wire.extension import (
 )
 from bore.wire.limits import MAX_FRAME
 from bore.wire.messages import Heartbeat, Hello
+from bore.wire.publicaddress import OtherKind, UnixPath
 from bore.wire.rulesmessage import Rules
 from bore.wire.token import newToken
 from tests.wire import strategies
@@ -73,6 +74,15 @@ class EncodingTests(SynchronousTestCase):
             ),
             (Open(1, 8000), b'{"Open":{"tunnel":1,"port":8000,"resume":null}}\0'),
             (Open(1, 0, "_-" * 8), b'{"Open":{"tunnel":1,"port":0,"resume":"_-_-_-_-_-_-_-_-"}}\0'),
+            (
+                Open(1, UnixPath("/run/bore/web.sock")),
+                b'{"Open":{"tunnel":1,"kind":"unix","path":"/run/bore/web.sock","resume":null}}\0',
+            ),
+            (Open(1, OtherKind("udp")), b'{"Open":{"tunnel":1,"kind":"udp","resume":null}}\0'),
+            (
+                Opened(1, UnixPath("/run/ä"), "A" * 16, 60),
+                '{"Opened":{"tunnel":1,"kind":"unix","path":"/run/ä","resume":"AAAAAAAAAAAAAAAA","lease":60}}\0'.encode(),
+            ),
             (
                 Opened(1, 8000, "A" * 16, 60),
                 b'{"Opened":{"tunnel":1,"port":8000,"resume":"AAAAAAAAAAAAAAAA","lease":60}}\0',
@@ -172,7 +182,7 @@ class UnderstandingTests(SynchronousTestCase):
         self.assertEqual(decodeRequest(frame), message)
 
     def test_unknownKeysAreIgnoredEvenTwice(self) -> None:
-        frame = b'{"Open":{"tunnel":1,"kind":"udp","port":8000,"kind":{"a":[1]},"resume":null,"Port":1}}'
+        frame = b'{"Open":{"tunnel":1,"quota":1,"port":8000,"quota":{"a":[1]},"resume":null,"Port":1}}'
         self.assertEqual(decodeClientMessage(frame), Open(1, 8000))
         frame = b'{"Opened":{"tunnel":1,"port":8000,"quota":{"bytes":[1]},"resume":null,"lease":60,"quota":null}}'
         self.assertEqual(decodeServerMessage(frame), Opened(1, 8000, None, 60))
@@ -182,6 +192,8 @@ class UnderstandingTests(SynchronousTestCase):
             (decodeClientMessage, b'{"Open":{"tunnel":1,"port":1,"port":1,"resume":null}}'),
             (decodeClientMessage, b'{"Open":{"tunnel":1,"port":1,"\\u0070ort":2}}'),
             (decodeClientMessage, b'{"Open":{"tunnel":1,"port":1,"resume":null,"resume":null}}'),
+            (decodeClientMessage, b'{"Open":{"tunnel":1,"kind":"tcp","port":1,"kind":"udp"}}'),
+            (decodeClientMessage, b'{"Open":{"tunnel":1,"kind":"unix","path":"/a","path":"/b"}}'),
             (decodeServerMessage, b'{"Extended":{"version":1,"version":2}}'),
             (decodeAnswer, b'{"Extended":{"version":1,"version":2}}'),
             (decodeServerMessage, b'{"Opened":{"tunnel":1,"port":1,"lease":1,"resume":null,"lease":1}}'),
@@ -193,6 +205,27 @@ class UnderstandingTests(SynchronousTestCase):
         ]
         for decode, frame in twice:
             self.assertRaises(MalformedMessage, decode, frame)
+
+    def test_theKindOfAPortMayBeWritten(self) -> None:
+        self.assertEqual(decodeClientMessage(b'{"Open":{"tunnel":1,"kind":"tcp","port":1}}'), Open(1, 1))
+        self.assertEqual(decodeClientMessage(b'{"Open":{"tunnel":1,"kind":null,"port":1}}'), Open(1, 1))
+
+    def test_aPathHasOneForm(self) -> None:
+        frame = b'{"Open":{"tunnel":1,"kind":"unix","path":"//run/./bore/x/..//web.sock"}}'
+        self.assertEqual(decodeClientMessage(frame), Open(1, UnixPath("/run/bore/web.sock")))
+
+    def test_whatAKindNeedsHasToBeThere(self) -> None:
+        for words in (
+            b'"path":"/run/a"',
+            b'"kind":"tcp","path":"/run/a"',
+            b'"kind":"unix","port":1',
+            b'"kind":"unix","path":null',
+            b'"kind":"unix","path":"run/a"',
+            b'"kind":"unix","path":"/run/a\\u0000b"',
+            b'"kind":"unix","path":"/%s"' % (b"a" * 107),
+            b'"kind":7,"port":1',
+        ):
+            self.assertRaises(MalformedMessage, decodeClientMessage, b'{"Open":{"tunnel":1,%s}}' % words)
 
     def test_aNullMayBeLeftOut(self) -> None:
         self.assertEqual(decodeClientMessage(b'{"Open":{"tunnel":1,"port":1}}'), Open(1, 1))

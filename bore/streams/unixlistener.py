@@ -1,0 +1,104 @@
+"""Listening Unix sockets, and the files by which they are found."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from contextlib import suppress
+from typing import Final
+
+from bore.streams.listener import BACKLOG
+
+#: The permissions of a socket: who may connect is decided by its group, and by the permissions of its directory.
+MODE: Final = 0o660
+
+
+class NotASocket(OSError):
+    """There is a file with the path of a socket, and it is not a socket."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EADDRINUSE, "there is a file that is not a socket")
+
+
+class UnixListeningSocket:
+    """
+    A listening Unix socket, and its file.
+
+    The file of a socket on which no process listens any more is replaced. Processes that open sockets in one directory
+    take turns by a lock on the directory, so that none removes the new file of another one.
+
+    :param path: its absolute path.
+    :ivar socket: the socket; whoever listens on it closes it.
+    :raises OSError: when the system refuses; with EADDRINUSE if another process listens on the path.
+    """
+
+    def __init__(self, path: str) -> None:
+        import fcntl
+
+        self._path = path
+        folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._removeStale()
+            self.socket = self._open()
+        except BlockingIOError:
+            raise _inUse() from None
+        finally:
+            os.close(folder)
+
+    def removeFile(self) -> None:
+        """Remove the file, unless it is another one by now. Called before the socket is closed: it is not stale yet."""
+        with suppress(OSError):
+            if _identity(os.lstat(self._path)) == self._file:
+                os.unlink(self._path)
+
+    def _open(self) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.bind(self._path)
+            self._file = _identity(os.lstat(self._path))
+            os.chmod(self._path, MODE)  # whatever the umask is; before listen() nobody can connect
+            sock.listen(BACKLOG)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _removeStale(self) -> None:
+        """
+        Remove the file of a socket on which no process listens.
+
+        :raises OSError: when there is a file that has to stay.
+        """
+        try:
+            mode = os.lstat(self._path).st_mode
+        except FileNotFoundError:
+            return
+        if not stat.S_ISSOCK(mode):
+            raise NotASocket
+        if _isLive(self._path):
+            raise _inUse()
+        os.unlink(self._path)
+
+
+def _inUse() -> OSError:
+    return OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
+def _isLive(path: str) -> bool:
+    """Whether a process listens on a Unix socket, as far as this user may know."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return False
+        except OSError:
+            return True  # its queue is full, or it is not a stream socket, or this user may not connect
+    return True
