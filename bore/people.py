@@ -121,10 +121,12 @@ def _join(program: str, arguments: Sequence[str], begin: Callable[[], IProgramRe
     from bore.options.joincommands import joinCommand
 
     command = joinCommand(program).parse(arguments)
-    from bore.joinprogram import check, readInvitation
+    from bore.joinprogram import readInvitation
 
     invitation = command.invitation or readInvitation()
     if command.check:
+        from bore.joincheck import check
+
         code, text = check(begin(), command.settings(invitation))
         if code != exits.OK:
             raise Failed(text, code)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from bore.config.positions import lineOf, linesOf, withTables
+from bore.option import withoutSecrets
+from bore.options.invitation import parseInvitation
 from bore.options.localservice import localServiceOrTunnel
 from bore.streams.addresses import asciiName, hostPort, isLiteral, parseHostPort, parsePort
 from bore.tls import knownservers
@@ -134,6 +136,17 @@ def knownServers(data: bytes) -> None:
     except ValueError:
         return
     assert knownservers._entry(f"{knownservers._written(server)} {key}") == (server, key)
+
+
+def invitations(data: bytes) -> None:
+    """The line by which a user joins a server."""
+    text = data.decode("utf-8", "surrogateescape")
+    try:
+        found = parseInvitation(text)
+    except ValueError:
+        return
+    assert parseInvitation(found.line) == found, text
+    assert f":{found.secret}@" not in f"{found} {found!r} {withoutSecrets(found.line)}", text
 
 
 def localServices(data: bytes) -> None:

@@ -129,6 +129,11 @@ def conversations() -> dict[str, list[bytes]]:
             f"example.com:7835 {_KEY}".encode(),
             b"[2001:db8::1]:7835 authority",
             f"a\\x0020b:1 {_KEY}".encode(),
+            f"{_KEY} {_KEY}".encode(),
+        ],
+        "invitations": [
+            f"bore://alice:0123456789abcdef@h:1/#{_KEY}".encode(),
+            f" bore join bore://a@b.c:0123456789abcde~@[2001:db8::1]/#{_KEY}.authority\n".encode(),
         ],
     }
 

@@ -26,6 +26,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
         parsers.proxyHeader,
         parsers.addresses,
         parsers.knownServers,
+        parsers.invitations,
         parsers.localServices,
         parsers.settingsFiles,
     )

@@ -50,7 +50,9 @@ def _entry(line: str) -> tuple[str, str]:
 
 
 def _plain(server: str) -> str:
-    """The normal form of a server's name, for comparison."""
+    """The normal form of a server's name, for comparison; a key is its own."""
+    if isFingerprint(server):
+        return server
     host, colon, port = server.lower().rpartition(":")
     try:
         host = f"[{ip_address(host[1:-1])}]" if host.startswith("[") else str(ip_address(host))
@@ -211,7 +213,7 @@ class KnownServers:
                 f"{self.path} cannot be relied on: it {e}. XDG_STATE_HOME names another directory"
             ) from None
         found: list[KnownServer] = []
-        own = {name if isPin(name) else _plain(name) for name in names}
+        own = set(map(_plain, names))
         damaged = 0
         for number, line in enumerate(content.split("\n"), 1):
             if not line.strip() or line.lstrip().startswith("#"):
