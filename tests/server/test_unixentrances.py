@@ -166,7 +166,8 @@ class LifeTests(UnixCase):
         self.lose(protocol)
         self.visit(self.web)
         _, _, again = self.opened(self.web, opened.resume)
-        self.assertEqual((again.address, again.resume), (self.web, opened.resume))
+        self.assertEqual(again.address, self.web)
+        self.assertIn(f"{self.web}: 192.0.2.1:4711 is back", list(map(formatEvent, self.logged)))
 
     def test_aLostClientThatStaysAwayLeavesNothing(self) -> None:
         protocol, _, _ = self.opened(self.web)
