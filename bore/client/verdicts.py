@@ -21,6 +21,7 @@ from bore.wire.errors import (
     Refusal,
     TooManyInSession,
     TooManyTunnelsFromSource,
+    TooManyTunnelsOfUser,
 )
 
 #: Only the user can help, as far as this server is concerned.
@@ -58,7 +59,7 @@ def verdictOn(why: BaseException | None, first: bool, wasUp: bool, known: bool) 
 
 def isLimit(why: BaseException | None) -> bool:
     """Whether a server gives no further tunnel to this client, while it has others."""
-    return isinstance(why, TooManyTunnelsFromSource | TooManyInSession)
+    return isinstance(why, TooManyTunnelsFromSource | TooManyTunnelsOfUser | TooManyInSession)
 
 
 def concernsPort(why: Refusal) -> bool:

@@ -261,7 +261,7 @@ class Tunnels:
                     raise
                 self._entrances.avoid(address)
         lowest, highest = self._settings.minPort, self._settings.maxPort
-        raise NoFreePort(f"no public port was found that is free in this server's range, {lowest} to {highest}")
+        raise NoFreePort(f"no port is free of those from {lowest} to {highest} that this client may have")
 
     def _enter(self, grant: Grant, claim: Claim) -> Entrance:
         """Listen at an address that was granted; it is given back if that cannot be, or if it has come too late."""

@@ -231,21 +231,21 @@ class PresumedGone(Refusal):
 class NoAnswer(Refusal):
     """The client has not answered the server's heartbeats."""
 
-    text = "no answer to heartbeats"
+    text = "no answer to heartbeats: this client, or the network to it, was silent for too long"
     code = "no-answer"
 
 
 class TakenOver(Refusal):
     """Another session has resumed the tunnel of this one with its token."""
 
-    text = "another session has taken the tunnel over"
+    text = "another session has taken the tunnel over: this client runs twice, or its state was copied"
     code = "taken-over"
 
 
 class OpenTimeout(Refusal):
     """The client agreed on the extension, and then sent no Open in time."""
 
-    text = "timed out waiting for Open"
+    text = "this client has requested no tunnel in time"
     code = "timeout"
 
 

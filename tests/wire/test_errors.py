@@ -101,9 +101,9 @@ OURS: Final[dict[str, type[Refusal]]] = {
 
 #: Its texts for clients of the extension only.
 EXTENDED: Final[dict[str, type[Refusal]]] = {
-    "no answer to heartbeats": NoAnswer,
-    "another session has taken the tunnel over": TakenOver,
-    "timed out waiting for Open": OpenTimeout,
+    "no answer to heartbeats: this client, or the network to it, was silent for too long": NoAnswer,
+    "another session has taken the tunnel over: this client runs twice, or its state was copied": TakenOver,
+    "this client has requested no tunnel in time": OpenTimeout,
     "too many tunnels in this session": TooManyInSession,
 }
 
