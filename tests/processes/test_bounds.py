@@ -63,7 +63,7 @@ class TunnelTests(BoundsCase):
         (first, _), (_, port) = self.client(control), self.client(control)
         elsewhere = self.fromAnotherAddress(control, OTHER)
         for way in (control, elsewhere, control):
-            self.assertRefused(way, "too many tunnels")
+            self.assertRefused(way, "too many tunnels: this server allows 2 (its option --max-tunnels)")
         self.assertComplains(server, "2 tunnels are open, the limit: no more are opened")
         self.assertServes(port)
         self.leave(first)
@@ -74,7 +74,8 @@ class TunnelTests(BoundsCase):
         server, control = self.server("--max-tunnels-per-source", "2")
         (first, _), (_, port) = self.client(control), self.client(control)
         for _ in range(2):
-            self.assertRefused(control, "too many tunnels from your address")
+            allows = "this server allows 2 (its option --max-tunnels-per-source)"
+            self.assertRefused(control, f"too many tunnels from your address: {allows}")
         limit = "2 tunnels are open from 127.0.0.1, the limit: no more are opened for it"
         self.assertComplains(server, limit)
         self.assertServes(port)
@@ -89,7 +90,7 @@ class TunnelTests(BoundsCase):
         client, port = self.client(control, home=home)
         client.kill()
         server.waitFor("kept for")
-        self.assertRefused(control, "too many tunnels")
+        self.assertRefused(control, "too many tunnels: this server allows 1 (its option --max-tunnels)")
         self.assertEqual(self.client(control, home=home)[1], port)
         self.assertServes(port)
 
