@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import selectors
@@ -184,12 +185,15 @@ class FewDescriptorsTests(BurstCase):
             visitors = [self.visitor(port) for _ in range(128)]
             for visitor in visitors:
                 visitor.send(b"hello")
-            served: set[socket.socket] = set()
+            waiting, served, fit = set(visitors), 0, 54  # with the log in a file, and not in a pipe, 55
             until = time.monotonic() + PATIENCE
-            while len(served) < 55 and time.monotonic() < until:
-                ready, _, _ = select.select([visitor for visitor in visitors if visitor not in served], [], [], 1)
-                served.update(visitor for visitor in ready if visitor.recv(5) == b"hello")
-            self.assertGreaterEqual(len(served), 55)
+            while served < fit and waiting and time.monotonic() < until:
+                ready, _, _ = select.select(list(waiting), [], [], 1)
+                waiting.difference_update(ready)
+                for visitor in ready:
+                    with contextlib.suppress(ConnectionResetError):  # it has waited for too long
+                        served += visitor.recv(5) == b"hello"
+            self.assertGreaterEqual(served, fit)
 
     def test_whoIsBehindAsManyAsFitIsServedWhenTheyLeave(self) -> None:
         for words in ((), ("--lanes", "0")):
