@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from twisted.internet.error import ConnectionClosed, TimeoutError
+from twisted.internet.defer import TimeoutError
+from twisted.internet.error import ConnectionClosed
 from twisted.python.failure import Failure
 
 from bore import exits

@@ -24,7 +24,7 @@ from bore.wire.limits import CONTROL_PORT
 from bore.wire.secret import Secret, newSecret
 
 #: How long to wait for another program that edits the file, in seconds.
-_LOCK_TIMEOUT: Final = 5.0
+_LOCK_TIMEOUT: Final = 20.0
 
 _NEW_FILE: Final = "# The users of this server. 'bore user' edits this file, and keeps what you write here.\n"
 
@@ -58,7 +58,7 @@ def run(command: UserCommand) -> Printed:
     """
     actions: dict[str, Callable[[UserCommand], Printed]] = {
         "add": _add,
-        "list": lambda command: Printed(_table(_read(command.file))),
+        "list": lambda command: Printed(_table(_read(command.file), command.file)),
         "show": lambda command: Printed(_shown(command.name, _rights(_read(command.file), command))),
         "change": _change,
         "revoke": _revoke,
@@ -97,8 +97,14 @@ def _add(command: UserCommand) -> Printed:
 
 
 def _change(command: UserCommand) -> Printed:
-    before = _rights(_read(command.file), command)
-    _, new = _edit(command, lambda text, _: text.change(command.name, {**dict.fromkeys(command.unset), **command.keys}))
+    def edit(text: UsersText, found: Users) -> Rights:
+        before = _rights(found, command)
+        if command.name not in text.names:
+            raise CannotDo(f"{command.file} has no table for the shared secret: 'bore user add \"{SHARED}\"' adds it")
+        text.change(command.name, {**dict.fromkeys(command.unset), **command.keys})
+        return before
+
+    before, new = _edit(command, edit)
     rights = _rights(new, command)
     lost = before.ports - rights.ports - rights.exclusive
     closes = f", and closes tunnels of {command.name} on other ports" if lost else ""
@@ -107,8 +113,16 @@ def _change(command: UserCommand) -> Printed:
 
 
 def _revoke(command: UserCommand) -> Printed:
-    rights = _rights(_read(command.file), command)
-    _edit(command, lambda text, _: text.remove(command.name))
+    def edit(text: UsersText, found: Users) -> Rights:
+        rights = _rights(found, command)
+        if command.name not in text.names:
+            raise CannotDo(f"{command.file} has no table for the shared secret")
+        text.remove(command.name)
+        return rights
+
+    rights, _ = _edit(command, edit)
+    if command.name == SHARED:
+        return Printed((f"Who has the shared secret may use all that {command.file} does not keep for others.",))
     return Printed(
         (f"{command.name} is revoked.",),
         after=(
@@ -126,6 +140,7 @@ def _rotate(command: UserCommand) -> Printed:
     end = now + command.grace
 
     def edit(text: UsersText, found: Users) -> Invitation:
+        _rights(found, command)
         entry = found.entries[command.name]
         if not entry.keys:
             raise CannotDo(f"{command.name} has no secret, but a certificate: its authority issues a new one")
@@ -137,7 +152,6 @@ def _rotate(command: UserCommand) -> Printed:
         text.change(command.name, {"key": _key(secret), users.OLD_KEYS.key: kept or None})
         return made
 
-    _rights(_read(command.file), command)
     made, new = _edit(command, edit)
     after = f"The former line works until {end:%Y-%m-%d %H:%M} UTC." if command.grace else "The former line is void."
     return _toSend(made, new.entries[command.name].rights, (after,))
@@ -253,12 +267,12 @@ def _shown(name: str, rights: Rights) -> list[str]:
     return _aligned([("user", name), *(facts or [("limits", "none, but those of the server")])])
 
 
-def _table(found: Users) -> list[str]:
+def _table(found: Users, path: Path) -> list[str]:
     rights = {name: entry.rights for name, entry in found.entries.items()}
     if found.shared != Rights():
         rights[SHARED] = found.shared
     if not rights:
-        return ["no users: 'bore user add NAME' adds one"]
+        return [f"{path} has no users: 'bore user add NAME' adds one"]
     facts = {name: _facts(each) for name, each in rights.items()}
     always = (users.PORTS.key, users.EXPIRES.key)
     used = {key for each in facts.values() for key in each}.union(always)

@@ -78,7 +78,7 @@ class _Question(Protocol):
                         self.transport.write(answer)
                     case ServerProven():
                         self._proven()
-                    case SessionOpened():
+                    case SessionOpened(user=user) if user:  # else the reason follows why this user is refused
                         self._end(event)
                         return
                     case TunnelOpened():

@@ -140,7 +140,8 @@ def membership(found: Values) -> Membership | None:
         given = None if joined is None else joined.find(word.user, word.host, word.port)
         if given is None:
             if common.secret(found) is None:
-                raise UsageError(f"{found.name(TO)}: {joined and joined.unknown(f'{word.user}@{word.host}')}")
+                unknown = "no server was joined" if joined is None else joined.unknown(f"{word.user}@{word.host}")
+                raise UsageError(f"{found.name(TO)}: {unknown}")
             return Membership(_address(found, word.host, word.port), word.user, None, ())
     return Membership(_address(found, given.host, given.port), given.user, Secret(given.secret), given.pins)
 

@@ -177,6 +177,16 @@ class ChangeTests(UserCase):
         self.assertIn("ports 20000-20009", printed.after[0])
         self.assertEqual(set(readUsers(self.path).entries), {"bob"})
 
+    def test_theRightsOfTheSharedSecretAreChangedAndRemoved(self) -> None:
+        for words in (("change", "*", "--max-tunnels", "1"), ("revoke", "*")):
+            self.assertCannot("no table for the shared secret", *words)
+        self.run_("add", "*", "--max-tunnels", "1")
+        self.run_("change", "*", "--max-tunnels", "2")
+        self.assertEqual(readUsers(self.path).shared.maxTunnels, 2)
+        self.assertCannot("in the server's --secret-file", "rotate", "*")
+        self.run_("revoke", "*")
+        self.assertEqual(readUsers(self.path).shared.maxTunnels, 0)
+
     def test_noKeyIsEverShown(self) -> None:
         self.line("rotate", "alice")
         for words in (("list",), ("show", "alice"), ("change", "alice", "--max-tunnels", "1"), ("revoke", "alice")):
@@ -251,7 +261,10 @@ class PlaceTests(UserCase):
         self.assertEqual(line.parse([], environment).file, Path("/var/u.toml"))
         del environment["BORE_USERS"]
         self.assertEqual(line.parse([], environment).file, self.home / ".config" / "txbore" / "users.toml")
-        self.assertEqual(run(line.parse([], environment)).lines, ["no users: 'bore user add NAME' adds one"])
+        self.assertEqual(
+            run(line.parse([], environment)).lines,
+            [f"{line.parse([], environment).file} has no users: 'bore user add NAME' adds one"],
+        )
         self.assertIsNone(userCommand("kick"))
 
     def test_theSettingsFileOfTheServerNamesIt(self) -> None:

@@ -66,6 +66,13 @@ class JoinTests(PeopleCase):
         self.assertIn("connection refused", self.join(self.alice, self.home, UNAVAILABLE).err[-1])
         self.assertEqual(self.do("servers", home=self.home).out, ["no server was joined: 'bore join LINE' joins one"])
 
+    def test_aUserWhoMayNotConnectIsSentTheReason(self) -> None:
+        elsewhere = self.invite("bob", "--from", "192.0.2.0/24")
+        self.known(2)
+        program = self.join(elsewhere, self.home, 1)
+        self.assertIn("server error: this user may not connect from your address", program.err[-1])
+        self.assertNotIn("joined", "".join(program.out))
+
     def test_theLineAndTheNameAreServersToo(self) -> None:
         client = self.show(self.home, "--to", self.alice.line, "--no-reconnect")
         self.assertServes(client.port("listening at "))
