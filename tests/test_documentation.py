@@ -37,7 +37,7 @@ DOCUMENTS = [
 ]
 
 #: Folders of the repository, as the documents write them.
-FOLDERS = "bore|benchmarks|docs|fuzz|laboratory|newsfragments|systemd|tests"
+FOLDERS = "bore|benchmarks|docs|examples|fuzz|laboratory|newsfragments|systemd|tests"
 
 DECISIONS = CHECKOUT / "docs" / "decisions"
 

@@ -97,6 +97,11 @@ _PENDING: Final = _limit(
 _SOURCE_PENDING: Final = _limit(
     "--max-pending-per-source", "The same per address, if the address has no tunnel", _BOUNDS.pendingPerSource
 )
+_WRONG_SECRETS: Final = _limit(
+    "--max-wrong-secrets",
+    "Wrong secrets in a row from one address for one user; further ones are checked with a growing delay",
+    _BOUNDS.wrongSecrets,
+)
 _TLS: Final = switch("--tls", "Require TLS on the control port")
 _TLS_PORT: Final = option(
     "--tls-port",
@@ -154,6 +159,7 @@ KEYS: Final[tuple[Option[object], ...]] = (
     _SOURCE_TUNNELS,
     _PENDING,
     _SOURCE_PENDING,
+    _WRONG_SECRETS,
     _TLS,
     _TLS_PORT,
     _CERTIFICATE,
@@ -253,6 +259,7 @@ def _bounds(found: Values) -> Bounds:
         waiting=found[_WAITING],
         lanes=found[_LANES],
         visitorRate=found[_RATE],
+        wrongSecrets=found[_WRONG_SECRETS],
         descriptors=descriptorsForVisitors(FOR_CLIENTS),
     )
 

@@ -28,6 +28,7 @@ from bore.streams.reactor import IReactor
 from bore.streams.socketoptions import BASE_TIMEOUT, PEER_TIMEOUT, prepareControl
 from bore.streams.transport import IDetachable
 from bore.timing.turns import Inflow, Turns
+from bore.wire.binding import claimedUser
 from bore.wire.errors import InvalidSecret, ProtocolViolation, Refusal, TooManyGuesses
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
 from bore.wire.serversession import ServerSession
@@ -124,10 +125,12 @@ class ControlProtocol(Protocol):
             self._answered()
             return
         context = self._context
-        if self._wire.unproven and context.guesses.limits(self._source) and not context.firstMessages.isKnown(data):
-            self._readLater(data)
-        else:
-            self._read(data)
+        if self._wire.unproven and len(context.guesses):
+            user = claimedUser(data) if self._encrypted else ""
+            if context.guesses.limits(self._source, user) and not context.firstMessages.isKnown(data):
+                self._readLater(data, user)
+                return
+        self._read(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._stopWaiting()
@@ -246,24 +249,34 @@ class ControlProtocol(Protocol):
             for event in self._inflow:
                 self._follow(event)
         except Refusal as e:
-            if isinstance(e, InvalidSecret) and not self._counted:
-                self._context.guesses.failed(self._source)
-            self._refuseAndReport(e)
+            seconds = 0.0
+            if isinstance(e, InvalidSecret):
+                seconds = self._context.guesses.failed(self._source, e.user, self._counted)
+            if seconds:
+                self._refuseLater(seconds, e)
+            else:
+                self._refuseAndReport(e)
         except ProtocolViolation as e:
             if not self._hasTunnel:
                 self._context.sink.emit(ConnectionClosed(self._peer, self._source, e))
             self._leave(e)
 
-    def _readLater(self, data: bytes) -> None:
+    def _readLater(self, data: bytes, user: str) -> None:
         """Have what may be one more wrong secret wait for its check; or for its refusal, if too many wait already."""
-        seconds = self._context.guesses.turn(self._source)
+        seconds = self._context.guesses.turn(self._source, user)
+        if seconds is None:
+            self._refuseLater(LONGEST_WAIT, TooManyGuesses())
+            return
         self._context.unclassified.renew(self, self._source)  # this wait is not the client's fault
         self.transport.pauseProducing()
-        later = self._context.reactor.callLater
-        if seconds is None:
-            self._delayed = later(LONGEST_WAIT, self._refuseAndReport, TooManyGuesses())
-        else:
-            self._delayed = later(seconds, self._readNow, data)
+        self._delayed = self._context.reactor.callLater(seconds, self._readNow, data)
+
+    def _refuseLater(self, seconds: float, refusal: Refusal) -> None:
+        """Have a client wait for its refusal, and read nothing meanwhile."""
+        self._inflow.stop()
+        self._context.unclassified.renew(self, self._source)
+        self.transport.pauseProducing()
+        self._delayed = self._context.reactor.callLater(seconds, self._refuseAndReport, refusal)
 
     def _readNow(self, data: bytes) -> None:
         self._delayed = None

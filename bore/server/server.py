@@ -76,10 +76,18 @@ class Server:
         self.unclassified = UnclassifiedConnections(reactor, sink, settings.bounds, self.tunnels.hasSome)
         authenticator = SharedSecret(settings.secret) if authenticator is None else authenticator
         firstMessages = FirstMessages(self.unaccepted, relay, self.pools)
-        guesses, turns = Guesses(reactor), Turns(reactor)
+        self.guesses = Guesses(reactor, settings.bounds.wrongSecrets)
         self.control = ControlFactory(
             ControlContext(
-                reactor, sink, settings, authenticator, self.unclassified, firstMessages, self.sessions, guesses, turns
+                reactor,
+                sink,
+                settings,
+                authenticator,
+                self.unclassified,
+                firstMessages,
+                self.sessions,
+                self.guesses,
+                Turns(reactor),
             )
         )
 
@@ -88,6 +96,7 @@ class Server:
         self.tunnels.apply(settings)
         self.unclassified.apply(settings.bounds)
         self.pools.apply(settings.bounds.lanes)
+        self.guesses.apply(settings.bounds.wrongSecrets)
         self.control.apply(settings)
 
     def endSessions(self, objection: Callable[[Login], Refusal | None]) -> None:

@@ -24,6 +24,7 @@ class Bounds:
     :ivar waiting: visitors of one tunnel that wait while its client is away; 0: none may wait.
     :ivar lanes: idle lanes of one session.
     :ivar visitorRate: new visitors per second from one source address.
+    :ivar wrongSecrets: wrong secrets from one source for one user that are checked at once.
     :ivar descriptors: descriptors in use up to which visitors are accepted; the rest is for clients.
     """
 
@@ -35,6 +36,7 @@ class Bounds:
     waiting: int = 128
     lanes: int = 256
     visitorRate: int = 0
+    wrongSecrets: int = 10
     descriptors: int = 0
 
 

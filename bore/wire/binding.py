@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from bore.wire import messages, serde
+from bore.wire.errors import MalformedMessage
 from bore.wire.framing import encodeFrame
 from bore.wire.values import value
 
@@ -93,6 +94,21 @@ def userName(content: object) -> str:
     if isinstance(content, str) and isUserName(content):
         return content
     raise serde.BadContent("not the name of a user")
+
+
+def claimedUser(data: bytes) -> str:
+    """
+    Return the name in a proof.
+
+    :param data: what a client has sent, from its first byte on.
+    :returns: the name; empty if it has sent none, or not a whole proof.
+    """
+    frame, end, _ = data.partition(b"\0")
+    try:
+        message = serde.decode(REQUESTS, frame) if end else None
+    except MalformedMessage:
+        return ""
+    return message.user if isinstance(message, BindingProof) else ""
 
 
 def _lane(content: object) -> None:

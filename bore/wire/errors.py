@@ -299,9 +299,21 @@ class AuthenticationFailed(Refusal):
 
 
 class InvalidSecret(AuthenticationFailed):
-    """The proof of the secret is wrong."""
+    """
+    The proof of the secret is wrong.
+
+    :ivar user: the name that the client has sent; empty: none.
+    """
 
     text = "invalid secret"
+    user: str = ""
+
+    @classmethod
+    def of(cls, user: str) -> InvalidSecret:
+        """Make the refusal of a client that has sent a name."""
+        refusal = cls()
+        refusal.user = user
+        return refusal
 
 
 class SecretMissing(AuthenticationFailed):

@@ -229,5 +229,5 @@ class BoundServerProof:
                 self.identity = Identity(user, secret)
                 answer = tags.server
         if self.identity is None:
-            raise InvalidSecret
+            raise InvalidSecret.of(user)
         return binding.encode(BindingAnswer(answer.hex()))

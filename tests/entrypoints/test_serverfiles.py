@@ -75,6 +75,7 @@ class LiveTests(FileCase):
         "max-tunnels-per-source": "7",
         "max-pending": "7",
         "max-pending-per-source": "7",
+        "max-wrong-secrets": "7",
         "tls": "true",
         "tls-port": "7000",
         "secret-file": "'secret'",

@@ -66,6 +66,7 @@ KEYS: Final[dict[str, tuple[set[int], str | None]]] = {
     "max-tunnels-per-source": COUNT,
     "max-pending": COUNT,
     "max-pending-per-source": COUNT,
+    "max-wrong-secrets": COUNT,
     "tls-port": COUNT,
     "key": (set(), None),
     "old-keys": (set(), None),

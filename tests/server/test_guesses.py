@@ -231,6 +231,18 @@ class LogTests(GuessingCase):
         addresses = [match and match["ip"] for match in found]
         self.assertEqual(addresses, ["192.0.2.1", "2001:db8::1", "192.0.2.2", "192.0.2.2"])
 
+    def test_theFilterForFail2banMatchesItInAFileAndInTheJournal(self) -> None:
+        text = (CHECKOUT / "examples" / "fail2ban" / "filter.d" / "txbore.conf").read_text()
+        [pattern] = re.findall(r"^failregex = (.*)", text, re.MULTILINE)
+        found = re.compile(pattern.replace("<ADDR>", r"(?P<ip>[0-9a-f.:]*[0-9a-f])"))
+        self.exhaust()
+        self.reactor.pump([1.0] * 10)
+        for line in self.warnings:
+            for before in ("", "warn  ", "<4>", "host bore-server[123]: "):
+                match = found.search(before + line)
+                self.assertEqual(match and match["ip"], "192.0.2.1", before + line)
+        self.assertIsNone(found.search("info  192.0.2.1:4711 refused: wrong secret from 192.0.2.3"))
+
     def test_whatElseIsWrongIsSummedUpAsWell(self) -> None:
         for _ in range(50):
             self.answer(RIGHT, b"junk\0")
