@@ -11,9 +11,11 @@ from typing import Final, NamedTuple
 from twisted.logger import formatEvent
 
 from bore.client.state import Remembered, StateFile
+from bore.commandline import BadFile
 from bore.events import Sink
+from bore.options.client import upCommand
 from bore.options.secrets import readSecret
-from bore.tls.certificates import BadCredentials, readCredentials
+from bore.tls.certificates import BadCredentials, readAuthorities, readCredentials
 from bore.tls.knownservers import KnownServer, KnownServers, KnownServersError
 from bore.tls.servercertificate import ownCertificate
 from tests.certificates import selfSigned
@@ -83,6 +85,32 @@ def _useSecret(path: Path) -> str | None:
     return None
 
 
+def _makeAuthorities(folder: Path) -> Path:
+    return Path(selfSigned().write(folder)[0])
+
+
+def _useAuthorities(path: Path) -> str | None:
+    try:
+        assert readAuthorities(path)
+    except BadCredentials as e:
+        return str(e)
+    return None
+
+
+def _makeSettings(folder: Path) -> Path:
+    path = folder / "settings"
+    path.write_text(f"server = 'tls://x'\ntls-fingerprint = 'SHA256:{'A' * 43}'\n[tunnel.a]\nlocal = 1\n")
+    return path
+
+
+def _useSettings(path: Path) -> str | None:
+    try:
+        upCommand("bore up").parse([str(path)], {})
+    except BadFile as e:
+        return str(e)
+    return None
+
+
 _TUNNEL: Final = Remembered(20001, None)
 
 
@@ -104,6 +132,8 @@ class UsersTests(PrivateCase):
         "known servers": ({0o620, 0o602}, True, False),
         "given key": ({0o604, 0o602}, True, True),
         "secret": ({0o604, 0o602}, True, True),
+        "authorities": ({0o602}, True, True),
+        "settings": ({0o602}, True, True),
     }
 
     def setUp(self) -> None:
@@ -115,6 +145,8 @@ class UsersTests(PrivateCase):
             "known servers": _User(_makeKnown, _useKnown),
             "given key": _User(_makeKey, _useKey),
             "secret": _User(_makeSecret, _useSecret),
+            "authorities": _User(_makeAuthorities, _useAuthorities),
+            "settings": _User(_makeSettings, _useSettings),
         }
         self.assertEqual(set(self.users), set(self.TABLE))
 
@@ -193,7 +225,7 @@ class UsersTests(PrivateCase):
                 self.assertRefused(use(), path, "a directory")
                 path.rmdir()
                 os.mkfifo(path, 0o666)
-                if name not in ("given key", "secret"):
+                if name not in ("given key", "secret", "authorities", "settings"):
                     self.assertRefused(use(), path, "is not a file")
                     continue
                 writer = threading.Thread(target=path.write_bytes, args=(content,))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -18,17 +17,13 @@ from cattrs.gen import make_dict_structure_fn, override
 from bore.commandline import UsageError
 from bore.config.mistakes import LONGEST_NAME, Mistake, Text, badFile
 from bore.config.positions import Path as KeyPath
-from bore.config.positions import deepKey, lineOf, linesOf, withTables
+from bore.config.positions import lineOf, linesOf, withTables
+from bore.config.toml import parseToml, readText
 from bore.config.values import convert
 from bore.option import Option
-from bore.system.namedfiles import openNamed, readNamed
-from bore.system.privatefiles import SETTINGS, NotPrivate, checkPrivate
 
 #: Values by their options.
 Keys: TypeAlias = Mapping[Option[object], object]
-
-#: In bytes; a thousand tunnels take a tenth of it.
-LONGEST: Final = 1 << 20
 
 #: The table whose entries are tunnels.
 TUNNEL: Final = "tunnel"
@@ -39,12 +34,6 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _ABSENT: Final = object()
 
 T = TypeVar("T")
-
-#: At the end of tomllib's errors.
-_PLACE: Final = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
-
-#: tomllib's error for a table that is there already, with the tuple of its names.
-_TWICE: Final = re.compile(r"^Cannot declare \((.*)\) twice$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +61,7 @@ class SettingsFile:
 
     :ivar keys: the values at its top; none if one of them is wrong.
     :ivar tunnels: the values of each tunnel, by its name, in the order of the file.
+    :ivar hasTables: whether the file has tables, be they tunnels or mistakes.
     """
 
     def __init__(self, path: Path, text: str) -> None:
@@ -80,6 +70,7 @@ class SettingsFile:
         self._mistakes: list[tuple[KeyPath, Text, KeyPath]] = []  # path, text, and whose line it has
         self.keys: Keys = {}
         self.tunnels: dict[str, Keys] = {}
+        self.hasTables = False
 
     def __len__(self) -> int:
         """The number of mistakes so far."""
@@ -110,15 +101,6 @@ class SettingsFile:
         return made[0]
 
 
-def keysOf(path: Path) -> dict[str, object]:
-    """
-    Return what a file has at its top.
-
-    :raises bore.commandline.BadFile: if it cannot be read, or is not TOML.
-    """
-    return parseToml(path, _read(path)[0])
-
-
 def readFile(path: Path, vocabulary: Vocabulary) -> SettingsFile:
     """
     Read a settings file. Names of files in it are relative to its directory.
@@ -126,90 +108,45 @@ def readFile(path: Path, vocabulary: Vocabulary) -> SettingsFile:
     :returns: what is right in it, and its mistakes so far: see :meth:`SettingsFile.checked`.
     :raises bore.commandline.BadFile: if it cannot be read, or is not TOML.
     """
-    text, objection = _read(path)
+    text, objection = readText(path)
     content = parseToml(path, text)
     file = SettingsFile(path, text)
     folder = path.absolute().parent
     tunnels = content.pop(TUNNEL, {}) if vocabulary.tunnel else {}
     others = {each.key: "belongs at the top of the file, before the first [table]" for each in vocabulary.options}
     inTunnels = {each.key: "belongs into a [tunnel.NAME] table" for each in vocabulary.tunnel}
-    top = Table(vocabulary.options, (), {**inTunnels, **vocabulary.refused}, folder)
+    top = Table(
+        vocabulary.options, (), {**inTunnels, **vocabulary.refused}, folder, (TUNNEL,) if vocabulary.tunnel else ()
+    )
     file.keys = top.read(content, (), file)
     tunnel = Table(vocabulary.tunnel, vocabulary.required, {**others, **vocabulary.refused}, folder)
+    file.hasTables = bool(tunnels) or any(isinstance(each, dict) for each in content.values())
     if not isinstance(tunnels, dict):
-        file.add((TUNNEL,), "must be tables, such as [tunnel.web]")
-        tunnels = {}
+        file.add((TUNNEL,), "must be tables with names: write [tunnel.web], for instance")
+    elif any(each.key in tunnels and not isinstance(tunnels[each.key], dict) for each in vocabulary.tunnel):
+        file.add((TUNNEL,), "needs a name: write [tunnel.web], for instance, and the keys below")
+    else:
+        _readTunnels(tunnels, tunnel, file)
+    if objection is not None:
+        for each in vocabulary.private:
+            if each in file.keys:
+                file.add((each.key,), f"names a secret, or whom to trust, and the file {objection}")
+    return file
+
+
+def _readTunnels(tunnels: Mapping[str, object], tunnel: Table, file: SettingsFile) -> None:
     for name, table in tunnels.items():
         at = (TUNNEL, name)
         if not _NAME.fullmatch(name):
             file.add(at, "a name must have 1 to 64 letters, digits, '-', '_' and '.'")
-        if isinstance(table, dict):
-            file.tunnels[name] = tunnel.read(table, at, file)
-        else:
+        if not isinstance(table, dict):
             file.add(at, f"must be a table: write [tunnel.{name}], and its keys below")
-    if objection is not None:
-        for each in vocabulary.private:
-            if each in file.keys:
-                file.add((each.key,), f"names a secret, and the file {objection}")
-    return file
-
-
-def parseToml(path: Path, text: str) -> dict[str, object]:
-    """
-    Parse the text of a file.
-
-    :raises bore.commandline.BadFile: if it is not TOML.
-    """
-    deep = deepKey(text)
-    if deep is not None:  # for which tomllib takes a time that grows with the square of their number
-        raise badFile(path, [Mistake((), "has a key with dozens of dots: no key has more than two", deep)])
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as e:
-        line = _PLACE.search(str(e))
-        reason = _TWICE.sub(_twice, _PLACE.sub("", str(e)))
-        place = text.count("\n") + 1 if line is None or line[1] is None else int(line[1])
-        raise badFile(path, [Mistake((), f"not valid TOML: {reason}", place)]) from None
-    except RecursionError:
-        raise badFile(path, [Mistake((), "has brackets nested too deeply: no key needs more than one pair")]) from None
-    except ValueError:  # int refuses a text with thousands of digits (sys.set_int_max_str_digits)
-        raise badFile(path, [Mistake((), "has a number with thousands of digits: no key needs more than 8")]) from None
-
-
-def decodeText(path: Path, data: bytes) -> str:
-    """
-    Decode the content of a file, as far as :data:`LONGEST` and one byte more.
-
-    :raises bore.commandline.BadFile: if it is too long, or not UTF-8.
-    """
-    if len(data) > LONGEST:
-        raise badFile(path, [Mistake((), f"has more than {LONGEST} bytes: a settings file has fewer")])
-    try:
-        # Editors on Windows may begin a file with a byte order mark.
-        return data.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as e:
-        line = e.object[: e.start].count(b"\n") + 1
-        raise badFile(path, [Mistake((), "is not UTF-8 text", line)]) from None
-
-
-def _read(path: Path) -> tuple[str, str | None]:
-    """Read a file; return also why it must not name secrets, or None."""
-    objection = None
-    try:
-        with openNamed(path) as opened:
-            try:
-                checkPrivate(path, opened, SETTINGS)
-            except NotPrivate as e:
-                objection = str(e)
-            return decodeText(path, readNamed(path, opened, LONGEST + 1)), objection
-    except OSError as e:
-        raise badFile(path, [Mistake((), f"cannot be read ({e.strerror})")]) from None
-
-
-def _twice(error: re.Match[str]) -> str:
-    """Return what is wrong with a table that is there already."""
-    names = ".".join(re.findall("'([^']*)'", error[1]))
-    return f"[{names}] is there twice: give each table a name of its own"
+            continue
+        inside = [key for key, value in table.items() if isinstance(value, dict) and not tunnel.knows(key)]
+        for key in inside:
+            file.add((*at, key), f'must not be a table; a name with a dot needs quotes: [tunnel."{name}.{key}"]')
+        if not inside:
+            file.tunnels[name] = tunnel.read(table, at, file)
 
 
 class Table:
@@ -218,6 +155,7 @@ class Table:
 
     :param refused: other keys, with what would be right.
     :param folder: the directory that names of files are relative to.
+    :param tables: the names of tables that may be beside the keys.
     """
 
     def __init__(
@@ -226,7 +164,9 @@ class Table:
         required: Sequence[Option[object]],
         refused: Mapping[str, str],
         folder: Path,
+        tables: Sequence[str] = (),
     ) -> None:
+        self._tables = tables
         # An underscore at the end: a key may be a keyword of Python.
         self._options = {each.key.replace("-", "_") + "_": each for each in options}
         self._keys = [each.key for each in options]
@@ -249,6 +189,10 @@ class Table:
                 **overrides,  # type: ignore[arg-type]  # mypy takes them for the other parameters as well
             ),
         )
+
+    def knows(self, key: str) -> bool:
+        """Return whether a table may have a key."""
+        return key in self._keys
 
     def read(self, table: Mapping[str, object], path: KeyPath, file: SettingsFile) -> Keys:
         """Read a table; its mistakes go to the file, and then it has no values."""
@@ -276,7 +220,7 @@ class Table:
     def _unknown(self, name: str) -> str:
         if name in self._refused:
             return self._refused[name]
-        nearest = get_close_matches(name[:LONGEST_NAME], self._keys, 1)
+        nearest = get_close_matches(name[:LONGEST_NAME].lower(), [*self._keys, *self._tables], 1)
         return (
             f"unknown key; did you mean {nearest[0]!r}?" if nearest else f"unknown key; keys: {', '.join(self._keys)}"
         )

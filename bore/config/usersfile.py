@@ -9,7 +9,8 @@ from typing import Final, TypeAlias
 
 from bore.commandline import UsageError
 from bore.config.mistakes import Mistake, badFile
-from bore.config.tables import LONGEST, Keys, SettingsFile, Table, decodeText, parseToml
+from bore.config.tables import Keys, SettingsFile, Table
+from bore.config.toml import LONGEST, decodeText, parseToml
 from bore.option import Option
 from bore.system.privatefiles import USERS, NotPrivate, readPrivate
 from bore.users.entry import NAME_RULE, SHARED, UserEntry, Users

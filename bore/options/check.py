@@ -12,7 +12,7 @@ from typing import Final
 from bore.commandline import BadFile, Command, UsageError, Values
 from bore.option import Option, option, switch
 from bore.options import values
-from bore.options.client import CLIENT_KEYS, upCommand
+from bore.options.client import CLIENT_KEYS, STRAY_KEYS, upCommand
 from bore.options.server import SERVER_KEYS, serverCommand
 
 
@@ -84,7 +84,7 @@ def _isServers(file: Path) -> bool:
 
     :raises UsageError: if they do not tell.
     """
-    from bore.config.tables import keysOf
+    from bore.config.toml import keysOf
 
     try:
         keys = keysOf(file)
@@ -92,7 +92,7 @@ def _isServers(file: Path) -> bool:
         return False  # the mistake is the same in either
     if any(isinstance(value, dict) for value in keys.values()):
         return False  # a server's file has no tables
-    server, client = (_likeness(keys, each) for each in (SERVER_KEYS, CLIENT_KEYS))
+    server, client = (_likeness(keys, each) for each in (SERVER_KEYS, CLIENT_KEYS + STRAY_KEYS))
     if server == client:
         raise UsageError(
             f"the keys of {file} do not tell whether it is the file of a client or of a server: add --client or "

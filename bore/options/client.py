@@ -99,6 +99,9 @@ KEYS: Final[tuple[Option[object], ...]] = (
 #: The keys at the top of a client's settings file.
 CLIENT_KEYS: Final = (tunnels.TUNNEL, *(each.key for each in KEYS))
 
+#: Other keys that users may try at its top.
+STRAY_KEYS: Final = ("to", *(each.key for each in tunnels.KEYS))
+
 #: Those that cannot change while the client runs: see :mod:`bore.client.settingsdiff`.
 FIXED: Final[tuple[Option[object], ...]] = common.LOG.all
 
@@ -173,7 +176,7 @@ def _vocabulary() -> Vocabulary:
         KEYS,
         tunnels.KEYS,
         tunnels.REQUIRED,
-        private=(common.SECRET_FILE, servers.KEY),
+        private=(common.SECRET_FILE, *servers.OF_TLS[1:]),
         refused={
             "secret": common.INSTEAD_OF_KEY,
             "to": "unknown key; did you mean 'server'?",

@@ -15,6 +15,7 @@ its path may contain ``:unix:``.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -24,6 +25,9 @@ from bore.streams.unixdial import unixPath
 from bore.wire.publicaddress import UNIX, PublicAddress, parseUnixPath
 
 _EXPECTED: Final = "must be PORT, HOST:PORT, [ADDRESS]:PORT or unix:PATH"
+
+#: A range of ports, with or without a host.
+_RANGE: Final = re.compile(r"(.*:)?[0-9]+-[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ def localService(text: str) -> LocalService:
 
     :raises ValueError: if it is not one; the text says what would be valid.
     """
+    if _RANGE.fullmatch(text):
+        raise ValueError("must be the first port only: port has the range, and local ports count along with it")
     found = _parse(text, _EXPECTED)
     if found.public is not None:
         raise ValueError(f"{_EXPECTED}, without a public port")

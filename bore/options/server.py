@@ -225,7 +225,7 @@ _REFUSED: Final = {
 def _vocabulary() -> Vocabulary:
     from bore.config.tables import Vocabulary
 
-    return Vocabulary(KEYS, private=(common.SECRET_FILE, _KEY, _USERS), refused=_REFUSED)
+    return Vocabulary(KEYS, private=(common.SECRET_FILE, _KEY, _USERS, _CLIENT_AUTHORITIES), refused=_REFUSED)
 
 
 def _settings(found: Values) -> ServerSettings:

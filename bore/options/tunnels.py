@@ -168,7 +168,7 @@ def fromFile(found: Values, file: SettingsFile) -> tuple[TunnelSpec, ...]:
             except UsageError as e:
                 file.add(at, str(e))
                 break
-    if not file.tunnels:
+    if not file.hasTables:
         file.add((), "has no tunnel: add a table such as [tunnel.web] with local = 8000")
     return tuple(made.values())
 

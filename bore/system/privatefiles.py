@@ -50,7 +50,7 @@ class Policy:
 #: on purpose: a daemon without root's rights may need them (ssl-cert, for instance). A pipe belongs to its process.
 GIVEN: Final = Policy(forbidden=stat.S_IRWXO, groupMayReplace=True, mayBePipe=True)
 
-#: A file that the user has made, and which names secrets. Others may read it.
+#: A file that the user has made, and which names secrets, or whom to trust. Others may read it.
 SETTINGS: Final = Policy(forbidden=stat.S_IWOTH, groupMayReplace=True, mayBePipe=True)
 
 #: A file that decides who may connect, and has keys that are as good as secrets. Its group may read it, as a daemon

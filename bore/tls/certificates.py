@@ -28,7 +28,7 @@ from cryptography.x509.oid import NameOID
 from OpenSSL.crypto import FILETYPE_PEM, Error, load_certificate
 
 from bore.system.namedfiles import openNamed, readNamed
-from bore.system.privatefiles import GIVEN, NotPrivate, readPrivate
+from bore.system.privatefiles import GIVEN, SETTINGS, NotPrivate, readPrivate
 
 #: More than any file of certificates, in bytes.
 _LONGEST: Final = 1 << 20
@@ -108,10 +108,15 @@ def readAuthorities(path: Path) -> tuple[x509.Certificate, ...]:
     Certificates that OpenSSL can read and *cryptography* cannot are left out, if there are others: many bundles have
     one that is older than today's rules.
 
-    :raises BadCredentials: when there are none, or one is damaged.
+    :raises BadCredentials: when there are none, or one is damaged, or another user may write the file.
     """
     found = []
-    pem = _read(path)
+    try:
+        pem = readPrivate(path, SETTINGS, _LONGEST)
+    except NotPrivate as e:
+        raise BadCredentials(f"{path} {e}") from None
+    except OSError as e:
+        raise BadCredentials(f"{path} cannot be read: {e.strerror}") from None
     for block in _BLOCK.findall(pem):
         try:
             with silenced():

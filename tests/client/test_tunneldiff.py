@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from random import Random
+from typing import Final
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bore.client.target import Target
 from bore.client.tunneldiff import TunnelDiff, diff
 from bore.client.tunnelspec import TunnelSpec
+from bore.wire.addressrules import AddressRules, parseNetwork
 from bore.wire.proxyprotocol import Version
 
 SPECS = st.builds(
@@ -38,6 +41,29 @@ def apply(specs: tuple[TunnelSpec, ...], changes: TunnelDiff) -> dict[str, Tunne
         assert new.name not in have
         have[new.name] = new
     return have
+
+
+class InPlaceTests(SynchronousTestCase):
+    """What changes while the tunnel stays open, with its public port and all visitors."""
+
+    #: Another value for each field, and whether it is so. The server keeps rules, and would have to be sent others.
+    FIELDS: Final[dict[str, tuple[object, bool]]] = {
+        "target": (Target(2), True),
+        "public": (20000, False),
+        "proxyProtocol": (Version.V2, True),
+        "maxVisitors": (7, True),
+        "name": ("other", False),
+        "rules": (AddressRules((parseNetwork("192.0.2.0/24"),)), False),
+        "bandwidth": (10**6, True),
+    }
+
+    def test_eachFieldDecides(self) -> None:
+        spec = TunnelSpec(Target(1), name="a")
+        self.assertEqual({each.name for each in fields(TunnelSpec) if each.compare}, set(self.FIELDS))
+        for name, (value, inPlace) in self.FIELDS.items():
+            changed = replace(spec, **{name: value})  # type: ignore[arg-type]
+            self.assertNotEqual(changed, spec)
+            self.assertEqual(changed.isOpenAs(spec), inPlace, name)
 
 
 class DiffTests(SynchronousTestCase):

@@ -29,6 +29,9 @@ LOUD = switch("--loud", "")
 SECRET = option("--secret-file", "", Path, "PATH", None, isFile=True)
 LOCAL = option("local", "the local service", number, "PORT", None, unquoted=True)
 
+LINE = "each line is KEY = VALUE or [TABLE]"
+QUOTES = 'a text needs straight quotes, as in server = "example.com"'
+
 KEYS = "max-count, names, loud, secret-file"
 
 VOCABULARY = Vocabulary(
@@ -123,11 +126,18 @@ class MistakesTests(TablesCase):
         self.assertEqual(self.mistakes("names = []"), [":1: names: must not be empty: leave it out"])
 
     def test_tunnelsAreTablesWithPlainNames(self) -> None:
-        self.assertEqual(self.mistakes("tunnel = 1"), [":1: tunnel: must be tables, such as [tunnel.web]"])
-        self.assertEqual(
-            self.mistakes("[tunnel]\nlocal = 1"),
-            [":2: tunnel.local: must be a table: write [tunnel.local], and its keys below"],
-        )
+        for text, mistake in (
+            ("tunnel = 1", ":1: tunnel: must be tables with names: write [tunnel.web], for instance"),
+            ("[[tunnel]]\nlocal = 1", ":1: tunnel: must be tables with names: write [tunnel.web], for instance"),
+            ("[tunnel]\nlocal = 1", ":1: tunnel: needs a name: write [tunnel.web], for instance, and the keys below"),
+            ("[tunnel]\nx = 1", ":2: tunnel.x: must be a table: write [tunnel.x], and its keys below"),
+            (
+                "[tunnel.a.b]\nlocal = 1",
+                ':1: tunnel.a.b: must not be a table; a name with a dot needs quotes: [tunnel."a.b"]',
+            ),
+            ("[Tunnel.a]\nlocal = 1", ":1: Tunnel: unknown key; did you mean 'tunnel'?"),
+        ):
+            self.assertEqual(self.mistakes(text), [mistake])
         for name in ("a b", "", "x" * 65, "é"):
             self.assertIn("a name must have 1 to 64 letters", self.mistakes(f'[tunnel."{name}"]\nlocal = 1')[0])
 
@@ -151,9 +161,9 @@ class MistakesTests(TablesCase):
 
     def test_aFileThatIsNotTOMLIsRefusedWithTheLine(self) -> None:
         for text, mistake in (
-            ("a = 1\nb", ":2: not valid TOML: Expected '=' after a key in a key/value pair"),
-            ("a = [\n1,\n", ":3: not valid TOML: Invalid value"),
-            ("a = 1\n\na = 2", ":3: not valid TOML: Cannot overwrite a value"),
+            ("a = 1\nb", f":2: not valid TOML: Expected '=' after a key in a key/value pair ({LINE})"),
+            ("a = [\n1,\n", f":3: not valid TOML: Invalid value ({QUOTES})"),
+            ("a = 1\n\na = 2", ":3: not valid TOML: Cannot overwrite a value (a key is there twice)"),
             (
                 "[tunnel.a]\n[tunnel.a]",
                 ":2: not valid TOML: [tunnel.a] is there twice: give each table a name of its own",
@@ -226,7 +236,8 @@ class RightsTests(TablesCase):
         self.assertEqual(
             self.mistakes("names = 'a'\nsecret-file = 's'"),
             [
-                ":2: secret-file: names a secret, and the file is writable by all users of this machine: "
+                ":2: secret-file: names a secret, or whom to trust, and the file is writable by all users of this "
+                "machine: "
                 f"chmod o-w {self.path}"
             ],
         )

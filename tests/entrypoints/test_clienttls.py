@@ -118,7 +118,7 @@ class TrustTests(ClientOptionsCase):
     def test_aFileThatIsOfNoUseIsNamed(self) -> None:
         missing = str(self.folder / "missing")
         self.assertUsageError(f"--tls-ca: {missing} cannot be read", "-t", "tls://a", "--tls-ca", missing)
-        self.assertUsageError("cannot be read", "-t", "tls://a", "--tls-ca", str(self.folder))
+        self.assertUsageError("is a directory", "-t", "tls://a", "--tls-ca", str(self.folder))
         damaged = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
         for content in (b"", b"\xff\0", selfSigned().keyPem, damaged):
             path = self.file("no.crt", content)

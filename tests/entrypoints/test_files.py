@@ -210,6 +210,15 @@ class ClientFileTests(FileCase):
         text = "server = 'x'\n[tunnel.a]\nlocal = 1\n[tunnel.b]\nlocal = 2\nport = 0"
         self.assertEqual([spec.public for spec in self.up(text).tunnels], [0, 0])
 
+    def test_aRangeOfLocalPortsHasOnlyTheFirst(self) -> None:
+        self.assertEqual(
+            self.mistakes("server = 'x'\n[tunnel.a]\nlocal = 'nas.lan:1000-1005'\nport = '2000-2010'"),
+            [
+                "3: tunnel.a.local: 'nas.lan:1000-1005' must be the first port only: port has the range, and local "
+                "ports count along with it"
+            ],
+        )
+
     def test_aFileWithoutTunnelsIsAMistake(self) -> None:
         self.assertEqual(
             self.mistakes("server = 'x'"), [" has no tunnel: add a table such as [tunnel.web] with local = 8000"]
