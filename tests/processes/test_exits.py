@@ -29,8 +29,9 @@ class ExitTests(ProcessCase):
         self.assertEnds(
             2, "bore local: --port 'x': must be a number from 0 to 65535", "local", "80", "-t", "a", "--port", "x"
         )
-        self.assertEnds(2, "bore: no command given; commands: local, up, server, check, secret, demo")
-        self.assertEnds(2, "bore: unknown command 'serve'; commands: local, up, server, check, secret, demo", "serve")
+        commands = "commands: local, up, join, servers, leave, server, check, secret, user, server-key, demo"
+        self.assertEnds(2, f"bore: no command given; {commands}")
+        self.assertEnds(2, f"bore: unknown command 'serve'; {commands}", "serve")
 
     def test_notReachableIs69WithoutReconnect(self) -> None:
         port = freePort(self.host)
