@@ -253,7 +253,7 @@ class ServerLink:
         self._destination = destination
         self._ignored = to if to is not None and destination is None else ""
         self._control = None
-        self.tunnels.ended(lost=True)
+        self.tunnels.ended(lost=not self.stopped)
 
     def ending(self, why: Exception) -> None:
         """The connection is about to be cut, for this reason."""

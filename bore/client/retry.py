@@ -88,8 +88,8 @@ class RetryPolicy:
         self._attempts = 0  # since there was a tunnel
         self._openedAt = 0.0
         self._failures = self._checkFailures = self._lostSoon = 0
-        self._moves = 0  # in a row, each soon after the one before
-        self._movedAt = float("-inf")
+        self._longestMove = MOVE
+        self._movedAt = float("-inf")  # when the session began behind the last move
         self.returning = False
 
     def apply(self, longest: float, exitAfter: int, reconnect: bool) -> None:
@@ -131,10 +131,13 @@ class RetryPolicy:
         time that this happens soon after the last time.
         """
         now = self._clock.seconds()
-        self._moves = self._moves + 1 if now - self._movedAt < _SETTLED else 0
-        self._movedAt = now
+        soon = now - self._movedAt < _SETTLED
+        longest = max(MOVE, self._longest)
+        self._longestMove = min(self._longestMove * _GROWTH, longest) if soon else MOVE
         self.returning = False
-        return self._random.uniform(0.0, min(MOVE * 2.0**self._moves, max(MOVE, self._longest)))
+        delay = self._random.uniform(0.0, self._longestMove)
+        self._movedAt = now + delay
+        return delay
 
     def next(self, failed: Failed, servers: int) -> Again | Exception:
         """

@@ -161,12 +161,13 @@ class Servers:
         return self._elsewhere or self._all[self._current]
 
     def change(self, addresses: Sequence[ServerAddress], trusts: Trusts | None) -> None:
-        """Have other servers, of which the current one is one, or the one that has sent us to it."""
+        """Have other servers, of which the current one is one."""
         self._trusts = trusts
-        before = {server.address: server for server in self._all}
-        current = self._all[self._current]
+        current = self.current
+        before = {server.address: server for server in (*self._all, current)}
         self._all = [before.get(each) or Server(self._reactor, each, trusts, self._user) for each in addresses]
         self._current = self._all.index(current)
+        self._elsewhere = None
         self._dropped = {server: forGood for server, forGood in self._dropped.items() if server in self._all}
 
     def destination(self, to: str | None) -> ServerAddress | None:

@@ -56,7 +56,7 @@ class MoveTests(ManyCase):
 
     def test_oneThatIsMovedAgainAndAgainComesEverMoreRarely(self) -> None:
         delays = []
-        for _ in range(12):
+        for _ in range(40):
             protocol, transport = self.session()
             delays.append(self.move(protocol, transport))
         self.assertLessEqual(delays[0], 1.1)
@@ -155,6 +155,16 @@ class EncryptedMoveTests(ManyCase):
         servers = self.among("a.example", "c.example", tls=ClientTls())
         servers.follow(ServerAddress("c.example"))
         self.assertEqual((servers.current.address.host, len(servers)), ("c.example", 2))
+
+    def test_oneThatWeWereSentToMayBecomeOneOfItsOwn(self) -> None:
+        servers = self.among("a.example", tls=ClientTls())
+        servers.follow(b := ServerAddress("b.example"))
+        current = servers.current
+        servers.change([ServerAddress("c.example"), b], None)
+        self.assertIs(servers.current, current)
+        self.assertEqual(len(servers), 2)
+        self.assertFalse(servers.moveOn())
+        self.assertEqual(servers.current.address.host, "c.example")
 
     def test_theTokensGoAlongAndComeBack(self) -> None:
         self.servers.current.judged(KNOWN)

@@ -139,6 +139,32 @@ class ReturnTests(RetryCase):
         self.assertFalse(self.lose(ConnectionLost(), 60).elsewhere)
 
 
+class MoveTests(RetryCase):
+    """The server gives the session away."""
+
+    def moved(self) -> float:
+        """Let the client wait, and come again. Returns the seconds that it has waited."""
+        delay = self.policy.moved()
+        self.clock.advance(delay)
+        self.policy.opened()
+        return delay
+
+    def test_itComesAgainWithinASecondAndLaterIfThatHappensAgainAndAgain(self) -> None:
+        self.assertEqual([self.moved() for _ in range(9)], [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 64.0, 64.0])
+        self.clock.advance(60)
+        self.assertEqual(self.moved(), 1.0)
+
+    def test_thatHappensAnyNumberOfTimes(self) -> None:
+        self.make(longest=0.2)
+        self.assertEqual({self.moved() for _ in range(5000)}, {1.0})
+
+    def test_itIsNoFailure(self) -> None:
+        self.make(exitAfter=2)
+        for _ in range(5):
+            self.moved()
+        self.again(failed())
+
+
 class GiveUpTests(RetryCase):
     """When there is no further attempt."""
 
