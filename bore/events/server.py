@@ -8,7 +8,8 @@ Fields that several of them have:
 - ``user``: the name of the user; empty: it has none.
 - ``network``: the key of limits per source: an IPv4 address, or the first 64 bits of an IPv6 address.
 - ``address``: the public address, which names a tunnel: a TCP port as a number, or another kind of address.
-- ``visitor``: address and port of a visitor, as ``HOST:PORT``.
+- ``visitor``: address and port of a visitor, as ``HOST:PORT``; ``unix`` for one that has come to a Unix socket, whose
+  ``network`` is the same.
 - ``id``: what names a visitor, at the client, too (a UUID).
 
 Each :class:`SessionOpened` is followed by exactly one of :class:`SessionClosed` and :class:`SessionLost`, each
