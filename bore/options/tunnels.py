@@ -125,7 +125,7 @@ def fromWords(found: Values) -> tuple[TunnelSpec, ...]:
             raise UsageError(f"{each.text!r} has the public port of {public[port]!r}: give each its own")
         if port:
             public[port] = each.text
-        written = {} if each.public is None else {PORT.name: repr(each.text)}
+        written = {} if each.public is None else {PORT.name: f"the public port in {each.text!r}"}
         made[each.text] = _spec(found, each.text, each.target(found[LOCAL_HOST]), port, written)
     return tuple(made.values())
 

@@ -199,6 +199,8 @@ class ClientFileTests(FileCase):
         self.assertEqual((first.nameOf("--proxy-protocol"), second.nameOf("--deny")), ("--proxy-protocol", "--deny"))
         [first, _] = self.up(text).tunnels
         self.assertEqual(first.nameOf("--proxy-protocol"), 'tunnel."a.b".proxy-protocol')
+        first, second = clientCommand("bore local").parse(["8000:81", "8001", "-t", "x"], {}).tunnels
+        self.assertEqual((first.nameOf("--port"), second.nameOf("--port")), ("the public port in '8000:81'", "--port"))
 
     def test_publicPortsAndNamesAreThoseOfOneTunnel(self) -> None:
         text = "server = 'x'\n[tunnel.a]\nlocal = 1\nport = '20000-20002'\n[tunnel.b]\nlocal = 2\nport = 20002\n"
