@@ -40,6 +40,10 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
         LogLevel.warn,
         "what {server} has shown cannot be written down ({error}): give --tls-fingerprint {key}",
     ),
+    facts.SettingsTried: (
+        LogLevel.info,
+        "the new settings are tried at {servers}: the tunnels stay as they are until a server accepts them",
+    ),
     facts.SettingsAccepted: (LogLevel.info, "{server} has accepted the new settings"),
     facts.PortGivenUp: (LogLevel.warn, "{why}: the public port cannot be had back, any other will do"),
     facts.AddressChanged: (LogLevel.warn, "the public address changed from {had} to {public}"),

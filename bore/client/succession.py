@@ -17,7 +17,7 @@ from bore.client.settingsdiff import Effect, effectOf
 from bore.client.tunnel import Tunnel
 from bore.client.tunnelspec import TunnelSpec
 from bore.client.visitors import Visitors
-from bore.events.client import SettingsAccepted, SettingsRefused
+from bore.events.client import SettingsAccepted, SettingsRefused, SettingsTried
 from bore.streams.reactor import IReactor
 
 #: Seconds, at least, until settings that no server has accepted are tried again: it may get its new secret later.
@@ -96,6 +96,8 @@ class Succession:
                 replace(settings, servers=former.servers, secret=former.secret, user=former.user, tls=former.tls)
             )
             self._wanted = settings
+            if not self._links.isEmpty:
+                self._visitors.sink.emit(SettingsTried(", ".join(map(str, settings.servers))))
             self._try()
         else:
             self._change(settings)

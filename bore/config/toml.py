@@ -15,6 +15,9 @@ from bore.system.privatefiles import SETTINGS, NotPrivate, checkPrivate
 #: In bytes; a thousand tunnels take a tenth of it.
 LONGEST: Final = 1 << 20
 
+#: Seconds in which the writer of a pipe has to finish: nobody is asked for a passphrase.
+_PATIENCE: Final = 5.0
+
 #: At the end of tomllib's errors.
 _PLACE: Final = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
 
@@ -89,7 +92,7 @@ def readText(path: Path) -> tuple[str, str | None]:
                 checkPrivate(path, opened, SETTINGS)
             except NotPrivate as e:
                 objection = str(e)
-            return decodeText(path, readNamed(path, opened, LONGEST + 1)), objection
+            return decodeText(path, readNamed(path, opened, LONGEST + 1, _PATIENCE)), objection
     except OSError as e:
         raise badFile(path, [Mistake((), f"cannot be read ({e.strerror})")]) from None
 

@@ -167,6 +167,17 @@ class TunnelGivenUp(Event):
 
 
 @value
+class SettingsTried(Event):
+    """
+    Other settings are tried beside the sessions, which go on.
+
+    :ivar servers: the servers at which they are tried, separated by commas.
+    """
+
+    servers: str
+
+
+@value
 class SettingsAccepted(Event):
     """
     A server has accepted other settings, which are in effect now.

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from bore.commandline import BadFile, Command, UsageError, Values
+from bore.commandline import Command, UsageError, Values
 from bore.option import Option, option, switch
 from bore.options import values
 from bore.options.client import CLIENT_KEYS, STRAY_KEYS, upCommand
@@ -83,13 +83,11 @@ def _isServers(file: Path) -> bool:
     Return whether a file is a server's, as far as its keys tell, also those that are mistyped.
 
     :raises UsageError: if they do not tell.
+    :raises bore.commandline.BadFile: if it cannot be read, or is not TOML.
     """
     from bore.config.toml import keysOf
 
-    try:
-        keys = keysOf(file)
-    except BadFile:
-        return False  # the mistake is the same in either
+    keys = keysOf(file)
     if any(isinstance(value, dict) for value in keys.values()):
         return False  # a server's file has no tables
     server, client = (_likeness(keys, each) for each in (SERVER_KEYS, CLIENT_KEYS + STRAY_KEYS))

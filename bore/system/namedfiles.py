@@ -35,7 +35,7 @@ def openNamed(path: Path, flags: int = 0) -> BinaryIO:
     return open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags))
 
 
-def readNamed(path: Path, file: BinaryIO, limit: int) -> bytes:
+def readNamed(path: Path, file: BinaryIO, limit: int, patience: float = PATIENCE) -> bytes:
     """
     Read a file that is open.
 
@@ -43,13 +43,14 @@ def readNamed(path: Path, file: BinaryIO, limit: int) -> bytes:
 
     :param path: its name.
     :param limit: the most bytes to read.
+    :param patience: the seconds in which the writer of a pipe has to finish.
     :raises OSError: when it cannot be read; a pipe also when its writer has not finished in time.
     """
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode) or not hasattr(select, "poll"):
         return file.read(limit)
     name = str(path)
     had = _contents.get(name)
-    data = _readUntilEnd(file.fileno(), limit, PATIENCE if had is None else _AGAIN, mayBeSilent=had is not None)
+    data = _readUntilEnd(file.fileno(), limit, patience if had is None else _AGAIN, mayBeSilent=had is not None)
     if data or had is None:
         _contents[name] = data
         return data

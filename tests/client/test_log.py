@@ -48,6 +48,7 @@ from bore.events.client import (
     ServerTrusted,
     SettingsAccepted,
     SettingsRefused,
+    SettingsTried,
     Stage,
     StateFileFailed,
     StateFileTaken,
@@ -146,6 +147,10 @@ LINES: Final[tuple[tuple[Event, tuple[str, ...]], ...]] = (
             "known",
             "info a:7835 asks this client to come again, in 0.5 s",
         ),
+    ),
+    (
+        SettingsTried(A),
+        ("info the new settings are tried at a:7835: the tunnels stay as they are until a server accepts them",),
     ),
     (SettingsAccepted(A), ("info a:7835 has accepted the new settings",)),
     (

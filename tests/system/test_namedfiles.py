@@ -9,7 +9,6 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.system import namedfiles
 from bore.system.namedfiles import openNamed, readNamed
 from tests.support import temporaryFolder
 
@@ -22,11 +21,10 @@ class NamedFileTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.folder = temporaryFolder(self)
-        self.patch(namedfiles, "PATIENCE", 0.2)
 
     def read(self, path: Path, limit: int = 1000) -> bytes:
         with openNamed(path) as file:
-            return readNamed(path, file, limit)
+            return readNamed(path, file, limit, 0.2)
 
     def fifo(self) -> Path:
         path = self.folder / "pipe"
