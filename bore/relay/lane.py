@@ -37,7 +37,7 @@ from bore.relay.loop import SpliceLoop
 from bore.streams.tcpinfo import unacknowledged
 from bore.timing.turns import MIN_COST
 from bore.wire.errors import ProtocolViolation
-from bore.wire.lane import HEADER, OPEN, RESET, RESET_FRAME
+from bore.wire.lane import DONE, DONE_FRAME, HEADER, OPEN, RESET, RESET_FRAME
 
 #: Bytes not yet acknowledged beyond which a lane is not used again: the next visitor would wait behind them.
 _LITTLE: Final = 1 << 12
@@ -137,9 +137,13 @@ class Lane(FromLane):
         """
         if self.state == CLOSED:
             return
-        if not rest and self.session.over:
+        session = self.session
+        if not rest and session.over:
             self._settled()
             return
+        if session.lacksDone and not session.serves:
+            session.sent(DONE)
+            rest += DONE_FRAME
         self.outgoing = rest
         self._left = len(rest) + unacknowledged(self.fd)
         self._deadlines.unanswered.add(self, None)
@@ -260,7 +264,7 @@ class Lane(FromLane):
             self._left = left
             self._deadlines.unanswered.add(self, None)
         else:
-            self.end(reset=True)
+            self.end(reset=not self.session.lacksDone)  # where DONE alone is missing, all was sent
 
     def end(self, reset: bool) -> None:
         """See LaneHandle."""

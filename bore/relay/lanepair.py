@@ -18,10 +18,7 @@ from bore.relay.splice import SpliceRelay
 from bore.relay.tolane import ToLane
 from bore.streams.encryption import RECORD, encryptedSize
 from bore.streams.tcpinfo import unacknowledged
-from bore.wire.lane import RESET, RESET_FRAME
-
-#: Bytes that the local service's socket takes even if the service does not read.
-_PASSED_ON: Final = 1 << 15
+from bore.wire.lane import LONG, RESET, RESET_FRAME
 
 #: Endings at which the plain stream need not linger: all was acknowledged, or the relay does not wait.
 _AT_ONCE: Final = (Reason.FINISHED, Reason.STOPPED, Reason.FAILED)
@@ -185,10 +182,6 @@ class LanePair(CarriedPair):
             self._finishedOne(half)
             return
         self._closePlain(Reason.FINISHED)
-        if half is plain and plain.received > _PASSED_ON and lane.session.serves:
-            # The service ended first, and may not have read all yet: the next visitor would wait behind that.
-            lane.end(reset=False)
-            return
         lane.settle(b"")
 
     def _finishedOne(self, half: Half) -> None:
@@ -249,6 +242,7 @@ class LanePair(CarriedPair):
         """Take the plain stream off the lane."""
         plain, lane = self.plain, self.lane
         toLane, fromLane = plain.received, lane.received
+        lane.session.long = (toLane if lane.session.serves else fromLane) > LONG
         if lane.refusesData:
             self._relay.loop.notRefused(lane)
         lane.leave()

@@ -58,5 +58,5 @@ class LaneRelay(SpliceRelay):
         self.deadlines.close()
         for half in self.loop.halves:  # no others are left
             assert isinstance(half, Lane)
-            half.end(reset=not half.session.over)
+            half.end(reset=not half.session.concluded)
         super().close()

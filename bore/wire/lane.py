@@ -3,7 +3,8 @@ Lanes: data connections that carry one visitor after another.
 
 Behind the Lane message a lane carries frames in both directions: one byte of kind, four bytes of length (big
 endian), and the payload. Each side sends one last frame for a stream, END or RESET, or goes RAW. When both sides have
-sent END or RESET, the lane is idle, and can have its next visitor.
+sent END or RESET, the lane is idle, and can have its next visitor; behind a long upload only when the client has sent
+DONE as well: else the next visitor would wait behind what the local service has not taken yet.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ END: Final = 3
 RESET: Final = 4
 #: Bare bytes follow in this direction, up to the end of the connection.
 RAW: Final = 5
+#: Client: nothing of a long upload is left on the lane. Both directions have ended in order before.
+DONE: Final = 6
 #: Not a frame: bytes behind RAW.
 BARE: Final = 0
 #: Not a frame: the end of the connection. No kind of frame has this number, which does not fit a byte.
@@ -44,16 +47,21 @@ RAW_THRESHOLD: Final = 1 << 18
 #: It also goes RAW after this many frames of DATA: from there on that saves more than the lane is worth.
 RAW_MESSAGES: Final = 32
 
+#: A stream needs DONE if the server has sent more than this many bytes of it. As many are taken by the local service's
+#: socket even if the service does not read.
+LONG: Final = 1 << 15
+
 #: A side that has sent RESET waits this long for the other side's last frame, in seconds. Then it resets the lane.
 RESET_TIMEOUT: Final = 10.0
 
 HEADER: Final = Struct("!BI")
 
-_LONGEST: Final = {OPEN: MAX_OPEN, DATA: MAX_PAYLOAD, END: 0, RESET: 0, RAW: 0}
+_LONGEST: Final = {OPEN: MAX_OPEN, DATA: MAX_PAYLOAD, END: 0, RESET: 0, RAW: 0, DONE: 0}
 
 END_FRAME: Final = HEADER.pack(END, 0)
 RESET_FRAME: Final = HEADER.pack(RESET, 0)
 RAW_FRAME: Final = HEADER.pack(RAW, 0)
+DONE_FRAME: Final = HEADER.pack(DONE, 0)
 
 #: The kind of a frame and its payload. DATA may be a part of a frame: it is passed on as it arrives.
 Frame: TypeAlias = tuple[int, bytes]
@@ -171,12 +179,13 @@ class Way:
     NONE: Final = 0  # no stream yet
     ENDED: Final = 1  # the last frame of a stream was END, or the end of a connection that was RAW
     RESET: Final = 2  # the last frame of a stream was RESET
-    OPEN: Final = 3
-    RAW: Final = 4
+    DONE: Final = 3  # the last frame of a long stream was DONE
+    OPEN: Final = 4
+    RAW: Final = 5
 
 
 #: Up to this one, no stream is open in the direction.
-_RESTING: Final = Way.RESET
+_RESTING: Final = Way.DONE
 
 
 #: The state of a direction after each kind of frame. A pair that is not here is a violation.
@@ -184,10 +193,12 @@ AFTER: Final = {
     (Way.NONE, OPEN): Way.OPEN,
     (Way.ENDED, OPEN): Way.OPEN,
     (Way.RESET, OPEN): Way.OPEN,
+    (Way.DONE, OPEN): Way.OPEN,
     (Way.OPEN, DATA): Way.OPEN,
     (Way.OPEN, END): Way.ENDED,
     (Way.OPEN, RESET): Way.RESET,
     (Way.OPEN, RAW): Way.RAW,
+    (Way.ENDED, DONE): Way.DONE,
     (Way.RAW, BARE): Way.RAW,
     (Way.RAW, FIN): Way.ENDED,
 }
@@ -200,10 +211,11 @@ class LaneSession:
     Each direction has a state of its own; :data:`AFTER` has what may follow what, and ``docs/states.rst`` shows it. The
     server alone sends OPEN, and only on an idle lane; it opens both directions.
 
-    A lane is idle while no stream is open in either direction, no direction has ever been RAW, and the connection has
-    not ended.
+    A lane is idle while no stream is open in either direction, no DONE is to come, no direction has ever been RAW, and
+    the connection has not ended.
 
     :ivar serves: whether this is the server's side.
+    :ivar long: whether the last stream needs DONE, if it has ended in order. Set when it leaves the lane.
     """
 
     def __init__(self, serves: bool) -> None:
@@ -211,11 +223,12 @@ class LaneSession:
         self._sent: int = Way.NONE
         self._received: int = Way.NONE
         self._usedUp = False
+        self.long = False
 
     @property
     def idle(self) -> bool:
         """Whether the lane can have its next visitor."""
-        return not self._usedUp and self._sent <= _RESTING and self._received <= _RESTING
+        return not self._usedUp and self.over
 
     @property
     def maySend(self) -> bool:
@@ -223,16 +236,28 @@ class LaneSession:
         return self._sent == Way.OPEN
 
     @property
-    def over(self) -> bool:
+    def concluded(self) -> bool:
         """Whether no stream is open in either direction."""
         return self._sent <= _RESTING and self._received <= _RESTING
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more of the last stream is to be sent or to come."""
+        return self._sent <= _RESTING and self._received <= _RESTING and not (self.long and self.lacksDone)
+
+    @property
+    def lacksDone(self) -> bool:
+        """Whether the stream was long, has ended in order, and DONE was not sent, or has not come."""
+        return self.long and self._sent == self._received == Way.ENDED and not self._usedUp
 
     def sent(self, kind: int) -> None:
         """Note a frame that this side sends. One that it must not send is a bug: AssertionError or KeyError."""
         if kind == OPEN:
             assert self.serves and self.idle, "a visitor for a lane that is not idle"
             self._sent = self._received = Way.OPEN
+            self.long = False
             return
+        assert kind != DONE or (self.lacksDone and not self.serves), "DONE of a stream that has not ended, or is short"
         self._sent = AFTER[self._sent, kind]
         if kind == RAW:
             self._usedUp = True
@@ -249,9 +274,10 @@ class LaneSession:
             if self.serves or not self.idle:
                 raise ProtocolViolation("a visitor for a lane that is not idle")
             self._sent = self._received = Way.OPEN
+            self.long = False
             return
         after = AFTER.get((self._received, kind))
-        if after is None:
+        if after is None or (kind == DONE and (self._sent != Way.ENDED or self._usedUp or not self.serves)):
             raise ProtocolViolation(f"unexpected frame of kind {kind} on a lane")
         self._received = after
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 import threading
 import time
 
-from bore.wire.lane import RAW_THRESHOLD
+from bore.wire.lane import LONG, RAW_THRESHOLD
 from tests.processes.case import count
 from tests.processes.lanescase import BIG, DEBUG, LaneCase, lost, opened, used
 from tests.support import (
@@ -160,6 +161,30 @@ class BulkTests(LaneCase):
             self.assertEqual(self.ask(port, data), digest(data).encode())
         self.assertEqual(len(used(self.bore)), 2)
         self.assertServedAfterwards(port)
+
+    def test_longUploadsCostNoLanes(self) -> None:
+        upload = pattern(3, LONG + 10_000)
+
+        def serve(sock: socket.socket) -> None:
+            sock.sendall(b"go on")
+            sock.shutdown(socket.SHUT_WR)
+            with contextlib.closing(sock):
+                uploads.append(receiveAll(sock))
+
+        uploads: list[bytes] = []
+        self.service.serve = serve
+        port = self.startBoth()
+        for n in range(1, 21):
+            visitor = self.visitor(port)
+            self.assertEqual(receiveAll(visitor), b"go on")
+            visitor.sendall(upload)
+            visitor.close()
+            eventually(lambda: len(uploads) == n and count(self.bore, " is gone: ") == n, "the upload is there")  # noqa: B023
+        self.assertEqual(uploads, [upload] * 20)
+        self.assertLessEqual(len(set(used(self.bore))), 4)
+        self.assertLessEqual(opened(self.bore), 6)
+        self.assertEqual(lost(self.bore), 0)
+        self.assertNothingSaid()
 
     def test_anUploadIsNotHeldUpUntilItIsAnswered(self) -> None:
         data = pattern(5, 1 << 20)

@@ -14,7 +14,7 @@ from bore.wire.lane import RAW_THRESHOLD
 from tests.relay.plugs import reset
 from tests.support import pattern
 
-_SIZES: Final = (0, 1, 5, 65535, 65536, 65537, 131072)
+_SIZES: Final = (0, 1, 5, 32768, 32769, 65535, 65536, 65537, 131072)
 
 
 @lru_cache(maxsize=4)

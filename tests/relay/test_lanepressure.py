@@ -16,7 +16,7 @@ import contextlib
 
 from bore.relay.flow import BUFFER_SIZE
 from bore.relay.interface import Reason
-from bore.wire.lane import BARE, DATA, END, END_FRAME, RAW, RAW_FRAME, RAW_MESSAGES, RESET_FRAME
+from bore.wire.lane import BARE, DATA, DONE_FRAME, END, END_FRAME, RAW, RAW_FRAME, RAW_MESSAGES, RESET_FRAME
 from tests.relay.lanecase import Hand, LaneCase, data, pairOn
 from tests.relay.plugs import SMALL, TINY, fill, hasEnded, reset, take
 from tests.support import pattern
@@ -155,7 +155,7 @@ class BorderTests(LaneCase):
         for size in ((1 << 18) - 1, (1 << 18) - 65536):
             frames, _, hand = self._stream(size, False)
             self.assertEqual({kind for kind, _ in frames}, {DATA, END})
-            hand.send(END_FRAME)
+            hand.send(END_FRAME, DONE_FRAME)
             self.turn()
             self.assertEqual(self.user.log, ["idle"])
             self.user.log.clear()

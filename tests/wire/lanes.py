@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from bore.wire.errors import ProtocolViolation
-from bore.wire.lane import BARE, DATA, END, FIN, OPEN, RAW, RESET, LaneDecoder
+from bore.wire.lane import BARE, DATA, DONE, END, FIN, OPEN, RAW, RESET, LaneDecoder
 
 #: A frame, or what neighbouring frames of bytes have together.
 Sent: TypeAlias = tuple[int, bytes]
@@ -20,10 +20,10 @@ Sent: TypeAlias = tuple[int, bytes]
 Outcomes: TypeAlias = list[Sent | type[ProtocolViolation]]
 
 #: The longest payload of each kind.
-LONGEST: Final = {OPEN: 4096, DATA: 65536, END: 0, RESET: 0, RAW: 0}
+LONGEST: Final = {OPEN: 4096, DATA: 65536, END: 0, RESET: 0, RAW: 0, DONE: 0}
 
 #: The shortest.
-SHORTEST: Final = {OPEN: 0, DATA: 1, END: 0, RESET: 0, RAW: 0}
+SHORTEST: Final = {OPEN: 0, DATA: 1, END: 0, RESET: 0, RAW: 0, DONE: 0}
 
 
 def header(kind: int, length: int) -> bytes:
@@ -88,7 +88,7 @@ _PAYLOADS: Final = st.binary(max_size=20) | st.builds(lambda size: bytes(range(2
 _FRAMES: Final[SearchStrategy[Sent]] = st.one_of(
     st.tuples(st.just(OPEN), _PAYLOADS),
     st.tuples(st.just(DATA), _PAYLOADS.filter(bool)),
-    st.tuples(st.sampled_from([END, RESET]), st.just(b"")),
+    st.tuples(st.sampled_from([END, RESET, DONE]), st.just(b"")),
 )
 _BULK: Final[SearchStrategy[list[Sent]]] = st.one_of(
     st.just([]),
@@ -107,18 +107,20 @@ KINDS: Final = {
     END: "END",
     RESET: "RESET",
     RAW: "RAW",
+    DONE: "DONE",
     BARE: "bare bytes",
-    6: "unknown",
+    7: "unknown",
     FIN: "end of the connection",
 }
 
-#: The table of :mod:`bore.wire.lane` without OPEN. A direction that was RAW has its own way to be ENDED.
+#: The table of :mod:`bore.wire.lane` without OPEN and DONE. A direction that was RAW has its own way to be ENDED.
 WAYS: Final[dict[str, dict[int, str]]] = {
     "NONE": {},
     "OPEN": {DATA: "OPEN", END: "ENDED", RESET: "RESET", RAW: "RAW"},
     "RAW": {BARE: "RAW", FIN: "ENDED behind RAW"},
     "ENDED": {},
     "RESET": {},
+    "DONE": {},
     "ENDED behind RAW": {},
 }
 
@@ -131,28 +133,39 @@ class State:
     :ivar serves: whether it is the server's side.
     :ivar sent: the state of the direction from here.
     :ivar received: the state of the other one.
+    :ivar long: whether the server has sent so much that the stream needs DONE. That is known when it has left the lane.
     """
 
     serves: bool
     sent: str = "NONE"
     received: str = "NONE"
+    long: bool = False
 
     @property
     def idle(self) -> bool:
         """Whether the lane can have its next visitor."""
-        return all(way in ("NONE", "ENDED", "RESET") for way in (self.sent, self.received))
+        return all(way in ("NONE", "ENDED", "RESET", "DONE") for way in (self.sent, self.received)) and self.over
 
     @property
     def over(self) -> bool:
-        """Whether no visitor is on the lane."""
-        return all(way not in ("OPEN", "RAW") for way in (self.sent, self.received))
+        """Whether no visitor is on the lane, and nothing of the last one."""
+        return all(way not in ("OPEN", "RAW") for way in (self.sent, self.received)) and not (
+            self.long and self.hasEnded
+        )
+
+    @property
+    def hasEnded(self) -> bool:
+        """Whether both directions have ended in order, and there was no DONE."""
+        return self.sent == self.received == "ENDED"
 
     def sending(self) -> dict[int, State]:
         """What this side may send, and where that leads to."""
         opened = {OPEN: State(self.serves, "OPEN", "OPEN")} if self.serves and self.idle else {}
-        return opened | {kind: replace(self, sent=way) for kind, way in WAYS[self.sent].items()}
+        done = {DONE: replace(self, sent="DONE")} if self.long and not self.serves and self.hasEnded else {}
+        return opened | done | {kind: replace(self, sent=way) for kind, way in WAYS[self.sent].items()}
 
     def receiving(self) -> dict[int, State]:
         """What the other side may send, and where that leads to."""
         opened = {OPEN: State(self.serves, "OPEN", "OPEN")} if not self.serves and self.idle else {}
-        return opened | {kind: replace(self, received=way) for kind, way in WAYS[self.received].items()}
+        done = {DONE: replace(self, received="DONE")} if self.serves and self.hasEnded else {}
+        return opened | done | {kind: replace(self, received=way) for kind, way in WAYS[self.received].items()}

@@ -73,7 +73,8 @@ The directions of a lane
 ========================
 
 ``bore/wire/lane.py``. Every pair of state and frame that is not here is a violation. OPEN comes from the server alone,
-while the lane is idle, and opens both directions. A lane is idle while no stream is open in either direction, no
+while the lane is idle, and opens both directions. DONE comes from the client alone, when both directions have ended by
+END. A lane is idle while no stream is open in either direction, the last stream was not a long one without DONE, no
 direction has ever been RAW, and the connection has not ended.
 """
 
@@ -149,6 +150,7 @@ def _lane() -> str:
         lane.END: "END",
         lane.RESET: "RESET",
         lane.RAW: "RAW",
+        lane.DONE: "DONE",
         lane.BARE: "bare bytes",
         lane.FIN: "end of the connection",
     }

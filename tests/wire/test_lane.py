@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire import lane
 from bore.wire.errors import ProtocolViolation
-from bore.wire.lane import BARE, DATA, END, OPEN, RAW, RESET, LaneDecoder
+from bore.wire.lane import BARE, DATA, DONE, END, OPEN, RAW, RESET, LaneDecoder
 from tests.wire.lanes import (
     FRAMES,
     LONGEST,
@@ -33,6 +33,7 @@ EVERY_KIND: Final[list[Sent]] = [
     (DATA, b"\1\0\0"),
     (DATA, b"\2"),
     (END, b""),
+    (DONE, b""),
     (OPEN, b""),
     (RESET, b""),
     (RAW, b""),
@@ -44,14 +45,16 @@ class FrameTests(SynchronousTestCase):
     """A frame is one byte of kind, four bytes of length, and the payload."""
 
     def test_theNumbersAreWhatTheProtocolSays(self) -> None:
-        self.assertEqual((OPEN, DATA, END, RESET, RAW), (1, 2, 3, 4, 5))
+        self.assertEqual((OPEN, DATA, END, RESET, RAW, DONE), (1, 2, 3, 4, 5, 6))
         self.assertEqual((lane.MAX_PAYLOAD, lane.MAX_OPEN), (65536, 4096))
         self.assertEqual((lane.RAW_THRESHOLD, lane.RAW_MESSAGES, lane.RESET_TIMEOUT), (256 * 1024, 32, 10))
+        self.assertEqual(lane.LONG, 32 * 1024)
 
     def test_lastFramesAreHeadersAlone(self) -> None:
         self.assertEqual(lane.END_FRAME, b"\3\0\0\0\0")
         self.assertEqual(lane.RESET_FRAME, b"\4\0\0\0\0")
         self.assertEqual(lane.RAW_FRAME, b"\5\0\0\0\0")
+        self.assertEqual(lane.DONE_FRAME, b"\6\0\0\0\0")
         self.assertEqual(lane.HEADER.pack(DATA, 65536), b"\2\0\1\0\0")
 
 
@@ -181,11 +184,11 @@ class HostileTests(SynchronousTestCase):
                 self.assertEqual(outcomes(LaneDecoder(), whole[:cut], whole[cut:]), [*before, ProtocolViolation])
 
     def test_anUnknownKindIsAViolationWhateverItsLength(self) -> None:
-        for kind in (0, 6, 7, 64, 127, 128, 255):
+        for kind in (0, 7, 8, 64, 127, 128, 255):
             for length in (0, 1, 4096, 65536, (1 << 32) - 1):
                 self.assertViolation(header(kind, length))
 
-    def test_noKindBut1To5IsKnown(self) -> None:
+    def test_noKindBut1To6IsKnown(self) -> None:
         for kind in range(256):
             self.assertIs(
                 ProtocolViolation in outcomes(LaneDecoder(), header(kind, SHORTEST.get(kind, 0))),
@@ -199,7 +202,7 @@ class HostileTests(SynchronousTestCase):
                 self.assertViolation(header(kind, length))
 
     def test_aLastFrameHasNoPayload(self) -> None:
-        for kind in (END, RESET, RAW):
+        for kind in (END, RESET, RAW, DONE):
             self.assertViolation(frame(kind, b"x"))
 
     def test_aVisitorHasUpTo4096Bytes(self) -> None:
@@ -229,7 +232,7 @@ class HostileTests(SynchronousTestCase):
             st.lists(
                 st.builds(
                     lambda kind, length, behind: header(kind, length) + behind,
-                    st.sampled_from([1, 2, 3, 4, 5, 5, 6]),
+                    st.sampled_from([1, 2, 3, 4, 5, 5, 6, 7]),
                     st.sampled_from([0, 0, 1, 2, 20, 4096, 4097, 65536, 65537, 1 << 31]),
                     st.binary(max_size=20),
                 ),

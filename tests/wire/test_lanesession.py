@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire.errors import ProtocolViolation
-from bore.wire.lane import BARE, DATA, END, FIN, OPEN, RAW, RESET, LaneSession
+from bore.wire.lane import BARE, DATA, DONE, END, FIN, OPEN, RAW, RESET, LaneSession
 from tests.wire.lanes import KINDS, WAYS, State
 
 #: What leads from OPEN to each state.
@@ -26,6 +26,12 @@ STATES: Final = [
     State(serves, sent, received)
     for serves in (True, False)
     for sent, received in [("NONE", "NONE"), *[(sent, received) for sent in _LEADING for received in _LEADING]]
+] + [
+    State(True, "ENDED", "ENDED", long=True),
+    State(True, "ENDED", "DONE", long=True),
+    State(True, "ENDED", "DONE"),
+    State(False, "ENDED", "ENDED", long=True),
+    State(False, "DONE", "ENDED", long=True),
 ]
 
 #: All that can be seen of a session: its properties, and the kinds that it lets pass in either direction.
@@ -53,10 +59,15 @@ def inState(state: State) -> LaneSession:
     session = LaneSession(state.serves)
     if state.sent != "NONE":
         (sends if state.serves else receives)(session, OPEN)
-        for kind in _LEADING[state.sent]:
+        for kind in _LEADING.get(state.sent, [END]):
             sends(session, kind)
-        for kind in _LEADING[state.received]:
+        for kind in _LEADING.get(state.received, [END]):
             receives(session, kind)
+    session.long = state.long
+    if state.sent == "DONE":
+        sends(session, DONE)
+    if state.received == "DONE":
+        receives(session, DONE)
     return session
 
 
@@ -87,8 +98,8 @@ class TableTests(SynchronousTestCase):
     """Every state answers every kind, on either side and in either direction."""
 
     def test_everyStateIsWhatTheTableSays(self) -> None:
-        self.assertEqual(len(STATES), 52)
-        self.assertEqual({*WAYS}, {"NONE", *_LEADING})
+        self.assertEqual(len(STATES), 57)
+        self.assertEqual({*WAYS}, {"NONE", "DONE", *_LEADING})
         for state in STATES:
             self.assertEqual(behaviour(inState(state)), expected(state), state)
 
@@ -118,7 +129,8 @@ class TableTests(SynchronousTestCase):
         for state in STATES:
             session = inState(state)
             self.assertIs(session.ended(), state.received == "RAW", state)
-            self.assertIs(session.over, state.over or (state.received == "RAW" and state.sent not in ("OPEN", "RAW")))
+            ends = state.received == "RAW" and state.sent not in ("OPEN", "RAW")
+            self.assertIs(session.over, state.over or state.hasEnded or ends, state)
 
     def test_aConnectionEndsOnce(self) -> None:
         session = inState(State(True, "OPEN", "RAW"))
@@ -133,7 +145,7 @@ class TableTests(SynchronousTestCase):
 
     def test_aKindThatThereIsNotIsAViolationInEveryState(self) -> None:
         for state in STATES:
-            for kind in (-1, 6, 255):
+            for kind in (-1, 7, 255):
                 self.assertRaises(ProtocolViolation, inState(state).received, kind)
 
 
@@ -234,3 +246,41 @@ class VisitorTests(SynchronousTestCase):
         self.serverSends(BARE, FIN)
         self.assertEqual((self.server.over, self.client.over), (True, True))
         self.assertIdle(False)
+
+    def test_behindALongStreamThatHasEndedTheLaneIsIdleWhenTheClientHasSentDone(self) -> None:
+        for first, second in ((self.serverSends, self.clientSends), (self.clientSends, self.serverSends)):
+            self.setUp()
+            self.serverSends(OPEN, DATA)
+            first(END)
+            second(END)
+            self.server.long = self.client.long = True
+            self.assertIdle(False)
+            self.assertEqual((self.server.concluded, self.server.over), (True, False))
+            self.assertRaises(AssertionError, self.server.sent, OPEN)
+            self.clientSends(DONE)
+            self.assertIdle(True)
+            self.serverSends(OPEN)
+            self.clientSends(END)
+            self.serverSends(END)
+            self.assertIdle(True)
+
+    def test_behindAResetThereIsNoDone(self) -> None:
+        for ours, theirs in ((RESET, END), (END, RESET), (RESET, RESET)):
+            self.setUp()
+            self.serverSends(OPEN, ours)
+            self.clientSends(theirs)
+            self.server.long = self.client.long = True
+            self.assertIdle(True)
+            self.assertRaises(AssertionError, self.client.sent, DONE)
+            self.assertRaises(ProtocolViolation, self.server.received, DONE)
+
+    def test_onlyTheClientSendsDoneAndOnlyOnce(self) -> None:
+        self.serverSends(OPEN, END)
+        self.assertRaises(ProtocolViolation, self.server.received, DONE)
+        self.clientSends(END)
+        self.server.long = self.client.long = True
+        self.assertRaises(AssertionError, self.server.sent, DONE)
+        self.assertRaises(ProtocolViolation, self.client.received, DONE)
+        self.clientSends(DONE)
+        self.assertRaises(AssertionError, self.client.sent, DONE)
+        self.assertRaises(ProtocolViolation, self.server.received, DONE)

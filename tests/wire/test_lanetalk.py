@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from copy import deepcopy
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from hypothesis.strategies import SearchStrategy
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire.errors import ProtocolViolation
-from bore.wire.lane import BARE, DATA, END, FIN, OPEN, RAW, RESET, LaneDecoder, LaneSession
+from bore.wire.lane import BARE, DATA, DONE, END, FIN, OPEN, RAW, RESET, LaneDecoder, LaneSession
 from tests.wire.lanes import FRAMES, KINDS, State, frame, framesOf, written
 from tests.wire.strategies import UNHURRIED
 
@@ -28,7 +29,7 @@ def moves(kinds: list[int]) -> SearchStrategy[list[Move]]:
 
 
 #: Visitors that come and go, and those of which one goes RAW.
-_VISITS: Final = [OPEN, OPEN, DATA, END, RESET]
+_VISITS: Final = [OPEN, OPEN, DATA, END, END, RESET, DONE]
 MOVES: Final = moves(_VISITS) | moves([*_VISITS, *_VISITS, RAW, BARE, FIN])
 
 
@@ -61,6 +62,13 @@ class Side:
         self.visitor += kind == OPEN
         size = max(1, size) if kind == DATA else size
         self.unread += frame(kind, bytes([self.visitor]) * size if kind in (OPEN, DATA, BARE) else b"")
+        self._leave()
+
+    def _leave(self) -> None:
+        """The stream has left the lane if it has ended: every other one was long."""
+        if self.state.hasEnded:
+            self.session.long = bool(self.visitor % 2)
+            self.state = replace(self.state, long=self.session.long)
 
     def hear(self, other: Side, size: int) -> None:
         """Receive this many bytes from the other side, and the end if it is right behind them."""
@@ -80,6 +88,7 @@ class Side:
             self.state = self.state.receiving()[kind]
             self.visitor += kind == OPEN
             assert {*payload} <= {self.visitor}, "bytes of another visitor"
+            self._leave()
 
 
 class LaneTalkTests(SynchronousTestCase):
@@ -107,7 +116,7 @@ class LaneTalkTests(SynchronousTestCase):
             self.assertEqual((side.session.idle, side.session.over), (side.state.idle, side.state.over))
         if server.session.idle:
             # A side that receives the next visitor has sent its last frame of the one before.
-            self.assertTrue(client.state.sent in ("NONE", "ENDED", "RESET"))
+            self.assertTrue(client.state.sent in ("NONE", "ENDED", "RESET", "DONE"))
         self.assertIn(server.visitor - client.visitor, (0, 1))
         if not any(side.unread or side.ended for side in (server, client)):
             self.assertEqual(server.visitor, client.visitor)
@@ -135,7 +144,7 @@ class LaneTalkTests(SynchronousTestCase):
         self.talk(sent, check)
 
     @settings(deadline=None, max_examples=300)
-    @given(MOVES, st.booleans(), st.sampled_from([OPEN, DATA, END, RESET, RAW, 6]), st.integers(0, 4))
+    @given(MOVES, st.booleans(), st.sampled_from([OPEN, DATA, END, RESET, RAW, DONE, 7]), st.integers(0, 4))
     def test_anIllegalFrameBehindLegalOnesIsAViolationWhenItsTurnComes(
         self, sent: list[Move], serves: bool, kind: int, size: int
     ) -> None:

@@ -218,7 +218,7 @@ class LaneTests(SynchronousTestCase):
     def test_everyKindOfFrameAndEveryStateIsThere(self) -> None:
         ways = {number for name, number in vars(lane.Way).items() if name.isupper()}
         self.assertEqual({way for way, _ in lane.AFTER} | {*lane.AFTER.values()}, ways)
-        kinds = {lane.OPEN, lane.DATA, lane.END, lane.RESET, lane.RAW, lane.BARE, lane.FIN}
+        kinds = {lane.OPEN, lane.DATA, lane.END, lane.RESET, lane.RAW, lane.DONE, lane.BARE, lane.FIN}
         self.assertEqual({kind for _, kind in lane.AFTER}, kinds)
         self.assertEqual({after for (_, kind), after in lane.AFTER.items() if kind == lane.OPEN}, {lane.Way.OPEN})
 
