@@ -22,6 +22,9 @@ from bore.wire.serverproof import NO_NAME, Identity, OwnerOf, ServerProof, serve
 #: Those of a user that does not exist any more.
 _NO_RIGHTS: Final = Rights(ports=NO_PORTS)
 
+#: How many secrets that nobody has are tried for names that no user has, at least.
+_LEAST: Final = 64
+
 #: How many ranges of ports a refusal names at most.
 _MAX_RANGES: Final = 8
 
@@ -47,7 +50,11 @@ class UserList:
         shared = UserEntry(NO_NAME, tuple(map(UserKey, secrets)), users.shared)
         self._entries = {**users.entries, NO_NAME: shared}
         most = max(1, *(len(entry.keys) for entry in self._entries.values()))
-        self._nobodys = [Secret.fromKey(token_bytes(32)) for _ in range(most)]
+        # As many as there are users: the memory of a single one would be in the caches of the processor, and faster.
+        self._nobodys = [
+            tuple(Secret.fromKey(token_bytes(32)) for _ in range(most)) for _ in range(max(_LEAST, len(self._entries)))
+        ]
+        self._prepare()
         self._originals = [entry for entry in users.entries.values() if entry.rights.original]
         self._exclusive = ports(each for entry in users.entries.values() for each in entry.rights.exclusive.ranges)
         self._rights: dict[str, Rights] = {}
@@ -87,12 +94,13 @@ class UserList:
 
     def of(self, user: str) -> Sequence[Secret]:
         """See :meth:`~bore.wire.serverproof.KnownSecrets.of`."""
-        valid = self._valid(user)
-        return [*valid, *self._nobodys[len(valid) :]]
+        if self._preparedUntil is not None and self._preparedUntil <= self._wallClock():
+            self._prepare()
+        return self._tried.get(user, self.ofNobody(user))  # nothing more: the time must not depend on the name
 
-    def ofNobody(self) -> Sequence[Secret]:
-        """As many secrets that no one has."""
-        return self._nobodys
+    def ofNobody(self, user: str) -> Sequence[Secret]:
+        """Secrets that no one has, as many as are tried for a user."""
+        return self._nobodys[hash(user) % len(self._nobodys)]
 
     def nameless(self) -> Sequence[Identity]:
         """See :meth:`~bore.wire.serverproof.KnownSecrets.nameless`."""
@@ -172,6 +180,16 @@ class UserList:
         more = ", ..." if len(few) < len(rights.ports) else ""
         return PortNotAllowed(f"port {port} is not among the ports that you may have: {few or 'none'}{more}")
 
+    def _prepare(self) -> None:
+        """Make the lists of secrets to try, until the next of them expires."""
+        now = self._wallClock()
+        self._tried = {}
+        for name in self._entries:
+            valid = self._valid(name)
+            self._tried[name] = (*valid, *self.ofNobody(name)[len(valid) :])
+        ends = [key.until for entry in self._entries.values() for key in entry.keys if key.until is not None]
+        self._preparedUntil = min((end for end in ends if end > now), default=None)
+
     def _valid(self, name: str) -> list[Secret]:
         """The secrets of a user that are valid now."""
         entry = self._entries.get(name)
@@ -196,7 +214,7 @@ class _Certified:
 
     def of(self, user: str) -> Sequence[Secret]:
         """See :meth:`~bore.wire.serverproof.KnownSecrets.of`."""
-        return self._known.of(self._name) if user in (NO_NAME, self._name) else self._known.ofNobody()
+        return self._known.of(self._name) if user in (NO_NAME, self._name) else self._known.ofNobody(user)
 
     def nameless(self) -> Sequence[Identity]:
         """See :meth:`~bore.wire.serverproof.KnownSecrets.nameless`: a certificate is only shown inside TLS."""
