@@ -18,8 +18,8 @@ from bore.server.users import NAMELESS, User
 from bore.server.visitor import Visitor
 from bore.wire.errors import MalformedMessage, ProtocolViolation
 from bore.wire.extension import Lane, decodeRequest
+from bore.wire.limits import MAX_FRAME
 from bore.wire.messages import Accept
-from bore.wire.serversession import ServerSession
 from bore.wire.sessionevents import LaneOffered, VisitorTaken
 
 #: The first message of a connection that is to be something else than a control connection.
@@ -55,7 +55,7 @@ class FirstMessages:
                 visitor = self._unaccepted.find(id)
                 if visitor is None or visitor.tunnel.user != user:
                     raise ProtocolViolation(f"no visitor {id} waits")
-                self._unaccepted.take(id)
+                self._unaccepted.take(visitor)
                 self._join(visitor, Stream(detach(), rest))
             case LaneOffered(token, rest):
                 pool = self._pools.find(token)
@@ -70,19 +70,20 @@ class FirstMessages:
         :param data: what was read from it. On a server with a secret it begins with a proof: then nothing is done here.
         :returns: whether that was possible.
         """
-        if not data.startswith(_BEGINNINGS):
+        frame, end, rest = data.partition(b"\0")
+        if not (end and frame.startswith(_BEGINNINGS) and len(frame) <= MAX_FRAME):
             return False
         try:
-            for event in ServerSession().feed(data):
-                match event:
-                    case VisitorTaken() | LaneOffered():
-                        self.hand(event, lambda: sock, NAMELESS)
-                        return True
-                    case _:
-                        return False
+            match decodeRequest(frame):
+                case Accept(id):
+                    self.hand(VisitorTaken(id, rest), lambda: sock, NAMELESS)
+                case Lane(token):
+                    self.hand(LaneOffered(token, rest), lambda: sock, NAMELESS)
+                case _:
+                    return False
         except ProtocolViolation:
-            pass  # it is found again, and logged, when the connection has a protocol
-        return False
+            return False  # it is found again, and logged, when the connection has a protocol
+        return True
 
     def ownerOf(self, request: Accept | Lane) -> str | None:
         """The user, by name, whose visitor or session the first message of a connection names; None: there is none."""

@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
-from uuid import UUID
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -94,7 +93,7 @@ class Tunnel:
     :ivar owner: the session that serves the visitors; None while the client is away.
     :ivar number: its number in that session.
     :ivar source: the key of limits per source: that of its session, or of its last session.
-    :ivar waiting: the visitors that no client has taken, by id; the oldest first.
+    :ivar waiting: the visitors that no client has taken, by name; the oldest first.
     :ivar closed: the public address was given back.
     :ivar limits: decides which visitors are closed.
     :ivar bandwidth: bytes per second of each visitor's stream, in each direction; 0: no limit.
@@ -121,8 +120,8 @@ class Tunnel:
         self.source = owner.source
         self.owner: Owner | None = owner
         self.number = 0
-        self.waiting: OrderedDict[UUID, Visitor] = OrderedDict()
-        self._unannounced: OrderedDict[UUID, Visitor] = OrderedDict()
+        self.waiting: OrderedDict[str, Visitor] = OrderedDict()
+        self._unannounced: OrderedDict[str, Visitor] = OrderedDict()
         self._announced = 0
         # 0: accepting; else one more than the number of visitors that waited when accepting stopped.
         self._heldBackAt = 0
@@ -178,12 +177,13 @@ class Tunnel:
             self._announce(visitor, self.owner)
         else:
             visitor.announced = False
-            self._unannounced[visitor.id] = visitor
+            self._unannounced[visitor.name] = visitor
 
     def takeFirst(self) -> Visitor | None:
         """Take the visitor that has waited for the longest time; None if no visitor waits."""
-        for id in self.waiting:
-            return self._unaccepted.take(id)
+        for visitor in self.waiting.values():
+            self._unaccepted.take(visitor)
+            return visitor
         return None
 
     def close(self) -> None:
@@ -234,7 +234,7 @@ class Tunnel:
         if visitor.announced:
             self._announced -= 1
         else:
-            del self._unannounced[visitor.id]
+            del self._unannounced[visitor.name]
         if self._unannounced and self.owner is not None:
             self._announceMore()
         # Not after each visitor: to resume and pause the entrance costs as much as to accept a visitor.

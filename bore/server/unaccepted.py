@@ -50,7 +50,7 @@ class UnacceptedVisitors:
         self._descriptors = descriptors
         self._idleLanes = idleLanes
         self._giveWay = giveWay
-        self._visitors: Deadlines[UUID, Visitor] = Deadlines(clock, ACCEPT_TIMEOUT, self._expired)
+        self._visitors: Deadlines[str, Visitor] = Deadlines(clock, ACCEPT_TIMEOUT, self._expired)
         self._paused: dict[VisitorOwner, None] = {}
         self._resuming: IDelayedCall | None = None
 
@@ -74,27 +74,25 @@ class UnacceptedVisitors:
 
     def add(self, visitor: Visitor, first: bool = False) -> None:
         """Have a visitor wait; in front of the others of its tunnel, if it has waited before."""
-        self._visitors.add(visitor.id, visitor)
+        self._visitors.add(visitor.name, visitor)
         waiting = visitor.tunnel.waiting
-        waiting[visitor.id] = visitor
+        waiting[visitor.name] = visitor
         if first:
-            waiting.move_to_end(visitor.id, last=False)
+            waiting.move_to_end(visitor.name, last=False)
 
     def find(self, id: UUID) -> Visitor | None:
         """A visitor; None if there is no such visitor."""
-        return self._visitors.get(id)
+        return self._visitors.get(str(id))
 
-    def take(self, id: UUID) -> Visitor | None:
-        """Take a visitor out; None if there is no such visitor."""
-        visitor = self._visitors.take(id)
-        if visitor is not None:
-            self._removed(visitor)
-        return visitor
+    def take(self, visitor: Visitor) -> None:
+        """Take a visitor out, as it is served from now on."""
+        self._visitors.take(visitor.name)
+        self._removed(visitor)
 
     def remove(self, visitor: Visitor, reason: VisitorEnd) -> None:
         """Close a visitor at its tunnel's request. The tunnel has taken it out of its own lists."""
-        self._visitors.take(visitor.id)
-        del visitor.tunnel.waiting[visitor.id]
+        self._visitors.take(visitor.name)
+        del visitor.tunnel.waiting[visitor.name]
         visitor.tunnel.drop(visitor, reason)
 
     def closeNewest(self) -> bool:
@@ -147,13 +145,13 @@ class UnacceptedVisitors:
             self.resumeLater(tunnel)
 
     def _removed(self, visitor: Visitor) -> None:
-        del visitor.tunnel.waiting[visitor.id]
+        del visitor.tunnel.waiting[visitor.name]
         visitor.tunnel.noLongerWaits(visitor)
 
     def _close(self, visitor: Visitor, reason: VisitorEnd) -> None:
         visitor.tunnel.drop(visitor, reason)
         self._removed(visitor)
 
-    def _expired(self, id: UUID, visitor: Visitor) -> None:
+    def _expired(self, name: str, visitor: Visitor) -> None:
         self._close(visitor, VisitorEnd.NOT_TAKEN)
         visitor.tunnel.notTaken(visitor)

@@ -22,13 +22,13 @@ class VisitorOwner(Protocol):
 
     :ivar number: the number of the tunnel in the session that serves it.
     :ivar user: whose tunnel it is.
-    :ivar waiting: the visitors that no client has taken, by id; the oldest first.
+    :ivar waiting: the visitors that no client has taken, by name; the oldest first.
     :ivar closed: the tunnel is closed, and serves only the visitors that it serves already.
     """
 
     number: int
     user: User
-    waiting: OrderedDict[UUID, Visitor]
+    waiting: OrderedDict[str, Visitor]
     closed: bool
 
     def enqueue(self, visitor: Visitor, first: bool = False) -> None:
@@ -69,11 +69,10 @@ class Visitor:
     :ivar since: when it came, by the clock of the tunnel; None: no subscriber wanted events of visitors then.
     """
 
-    __slots__ = ("_id", "address", "announced", "early", "lanesLost", "name", "since", "socket", "tunnel")
+    __slots__ = ("address", "announced", "early", "lanesLost", "name", "since", "socket", "tunnel")
 
     def __init__(self, sock: socket.socket, address: SocketAddress, tunnel: VisitorOwner, early: bytes = b"") -> None:
         self.name = newId()
-        self._id: UUID | None = None
         self.socket = sock
         self.early = early
         self.lanesLost = 0
@@ -84,10 +83,8 @@ class Visitor:
 
     @property
     def id(self) -> UUID:
-        """Its id. It is made when the visitor has to wait; most visitors never do."""
-        if self._id is None:
-            self._id = UUID(self.name)
-        return self._id
+        """Its id, for the messages to the client."""
+        return UUID(self.name)
 
     @property
     def source(self) -> Source | None:
