@@ -89,9 +89,10 @@ class Visitor:
     @property
     def source(self) -> Source | None:
         """Its address as the client gets it: without the scope, which means something on this machine only."""
-        if not self.address:
+        try:
+            return plainHost(self.address).partition("%")[0], int(self.address[1])
+        except IndexError:  # NO_ADDRESS; to look first would take each other visitor longer
             return None
-        return plainHost(self.address).partition("%")[0], int(self.address[1])
 
     @property
     def isReset(self) -> bool:
