@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any, cast
 
 from twisted.internet import reactor
@@ -71,6 +72,21 @@ class EffectTests(SynchronousTestCase):
         for credentials, effect in ((again, Effect.NOTHING), (other, Effect.NEW_LINKS)):
             new = replace(old, tls=ClientTls(credentials=credentials))
             self.assertEqual(effectOf(old, new), effect)
+
+    def test_everyFieldOfTlsCounts(self) -> None:
+        certificate = makeSelfSigned("x")[1]
+        changed: dict[str, object] = {
+            "authorities": certificate.chain,
+            "fingerprint": "SHA256:...",
+            "credentials": certificate,
+            "knownServers": Path("x"),
+            "pins": ("SHA256:...",),
+        }
+        self.assertEqual(set(changed), {each.name for each in fields(ClientTls)})
+        old = ClientSettings((ServerAddress("a"),), tls=ClientTls())
+        for name, value in changed.items():
+            new = replace(old, tls=replace(ClientTls(), **cast(Any, {name: value})))
+            self.assertEqual(effectOf(old, new), Effect.NEW_LINKS, name)
 
 
 class SettingsCase(TunnelsCase):

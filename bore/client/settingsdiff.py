@@ -57,4 +57,4 @@ def _comparable(tls: ClientTls | None) -> object:
     if tls is None:
         return None
     chain = None if tls.credentials is None else tls.credentials.chain
-    return tls.authorities, tls.fingerprint, chain, tls.knownServers
+    return tls.authorities, tls.fingerprint, chain, tls.knownServers, tls.pins
