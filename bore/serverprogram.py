@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bore.commandline import UsageError
 from bore.options.server import ServerCommand
 from bore.server.log import logged
 from bore.server.service import ServerService
 from bore.startup import IProgramReactor
+from bore.wire.secret import Secret
 
 if TYPE_CHECKING:
     from bore.events import Sink
@@ -46,6 +49,8 @@ def _withFile(
 ) -> ServerService | Reloading[ServerCommand]:
     """Have a server read its settings file again, if it has one."""
     if command.file is None:
+        if command.secretsInFile:
+            service.readSecrets = partial(_secretsIn, load)
         return service
     from bore.reloading import Reloading
 
@@ -54,6 +59,18 @@ def _withFile(
         return ()
 
     return Reloading(reactor, sink, service, command, load, apply)
+
+
+def _secretsIn(load: Callable[[], ServerCommand]) -> Sequence[Secret]:
+    """
+    Read the file of the shared secrets again.
+
+    :raises ValueError: if it cannot be used.
+    """
+    try:
+        return load().settings.secrets
+    except UsageError as e:
+        raise ValueError(str(e)) from None
 
 
 def _withUsers(
@@ -70,10 +87,9 @@ def _withUsers(
     from bore.server.userlist import UserList
     from bore.usersreloading import UsersReloading
 
-    secret = command.settings.secret
-    secrets = () if secret is None else (secret,)
-    known = UserList(readUsers(users), secrets)
+    known = UserList(readUsers(users), command.settings.secrets)
     service = ServerService(reactor, command.settings, sockets, sink, known)
     enforcement = Enforcement(reactor, sink, service.server, known)
+    service.applySecrets = enforcement.applySecrets
     inner = _withFile(reactor, sink, command, load, service)
-    return UsersReloading(reactor, sink, inner, users, enforcement, secrets, inner.reload)
+    return UsersReloading(reactor, sink, inner, users, enforcement, inner.reload)

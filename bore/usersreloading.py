@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol, cast
 
@@ -15,7 +15,6 @@ from bore.events import SettingsKept, SettingsMistake, SettingsReloaded, Sink
 from bore.options.users import readUsers
 from bore.users.entry import Users
 from bore.watching import FileWatch
-from bore.wire.secret import Secret
 
 #: How often the file is looked at, in seconds. It is read when it has been the same twice: its writer has finished. A
 #: user that is revoked is out after two of them.
@@ -31,7 +30,7 @@ class Rights(Protocol):
     def stop(self) -> None:
         """The server stops."""
 
-    def apply(self, users: Users, secrets: Sequence[Secret]) -> None:
+    def apply(self, users: Users) -> None:
         """Apply another version of the file."""
 
 
@@ -44,7 +43,6 @@ class UsersReloading(MultiService):
     :param service: the server.
     :param path: the users file.
     :param rights: takes its new content.
-    :param secrets: the shared secrets.
     :param reload: reads the other files of the server again.
     """
 
@@ -55,7 +53,6 @@ class UsersReloading(MultiService):
         service: IService,
         path: Path,
         rights: Rights,
-        secrets: Sequence[Secret],
         reload: Callable[[], object],
     ) -> None:
         MultiService.__init__(self)
@@ -63,7 +60,6 @@ class UsersReloading(MultiService):
         self._sink = sink
         self._path = path
         self._rights = rights
-        self._secrets = secrets
         self._reload = reload
         self._watch = FileWatch(clock, path, LOOK, self._read)
 
@@ -93,6 +89,6 @@ class UsersReloading(MultiService):
                 self._sink.emit(SettingsMistake(line))
             self._sink.emit(SettingsKept(str(self._path)))
             return
-        self._rights.apply(users, self._secrets)
+        self._rights.apply(users)
         count = len(users.entries)
         self._sink.emit(SettingsReloaded(str(self._path), f"{count} user{'' if count == 1 else 's'}"))

@@ -134,7 +134,7 @@ class EmbeddedTests(ServiceCase):
 
     async def test_theyDecideWhoIsLetInAndWhichPortsAreTaken(self) -> None:
         registry = LocalRegistry(cast(IReactor, reactor), 60)
-        port = self.server(SharedSecret(Secret("of the program")), registry).controlPort
+        port = self.server(SharedSecret([Secret("of the program")]), registry).controlPort
         client = self.client(port, secret=Secret("of the program"))
         client.startService()
         await client.whenOpened()

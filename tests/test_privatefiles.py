@@ -14,7 +14,7 @@ from bore.client.state import Remembered, StateFile
 from bore.commandline import BadFile
 from bore.events import Sink
 from bore.options.client import upCommand
-from bore.options.secrets import readSecret
+from bore.options.secrets import readSecrets
 from bore.tls.certificates import BadCredentials, readAuthorities, readCredentials
 from bore.tls.knownservers import KnownServer, KnownServers, KnownServersError
 from bore.tls.servercertificate import ownCertificate
@@ -79,7 +79,7 @@ def _makeSecret(folder: Path) -> Path:
 
 def _useSecret(path: Path) -> str | None:
     try:
-        assert readSecret(str(path)) == "hush"
+        assert readSecrets(str(path)) == ["hush"]
     except ValueError as e:
         return f"{path} {e}"
     return None

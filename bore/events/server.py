@@ -117,6 +117,27 @@ class AuthoritiesRead(Event):
     count: int
 
 
+# Shared secrets.
+
+
+@value
+class SecretsRead(Event):
+    """
+    The file of the shared secrets was read again. Sessions that have proved one that is gone are ended.
+
+    :ivar count: how many there are.
+    """
+
+    count: int
+
+
+@value
+class SecretsNotRead(Event):
+    """The file of the shared secrets cannot be used; the former secrets stay in use."""
+
+    error: str
+
+
 # Users.
 
 

@@ -11,7 +11,7 @@ from bore.commandline import UsageError, Values
 from bore.logs.settings import LogSettings
 from bore.option import Option, option, switch
 from bore.options import values
-from bore.options.secrets import readSecret
+from bore.options.secrets import readSecrets
 from bore.relay.interface import HALF_OPEN_TIMEOUT, MAX_VISITORS
 from bore.system.filestamps import stampOf
 from bore.wire.limits import CONTROL_PORT
@@ -33,10 +33,17 @@ SECRET: Final = option(
     None,
     environment="BORE_SECRET",
 )
+
+
+def _secretsIn(name: str) -> tuple[Secret, ...] | None:
+    """Parse the name of a file with secrets."""
+    return tuple(map(Secret, readSecrets(str(values.path(name)))))
+
+
 SECRET_FILE: Final = option(
     "--secret-file",
-    "File with the secret, not readable by other users; a newline at its end is ignored",
-    lambda name: Secret(readSecret(str(values.path(name)))),
+    "File with the secret, not readable by other users; a server accepts each of several lines",
+    _secretsIn,
     "PATH",
     None,
     isFile=True,
@@ -156,25 +163,41 @@ def isRelayPortable(environment: Mapping[str, str]) -> bool:
 
 def secret(found: Values) -> Secret | None:
     """
-    Return the secret, from the option or variable that has it.
+    Return the secret of a client, from the option or variable that has it.
 
     :raises UsageError: if it is empty by mistake, or given twice.
     """
+    all = secrets(found)
+    if len(all) > 1:
+        raise UsageError(f"{found.name(SECRET_FILE)} has {len(all)} lines: a client has one secret, in one line")
+    return all[0] if all else None
+
+
+def secretsInFile(found: Values) -> bool:
+    """Return whether a file has the secrets."""
+    return found.given(SECRET_FILE) and not found.flagged(SECRET)
+
+
+def secrets(found: Values) -> tuple[Secret, ...]:
+    """
+    Return the secrets of a server, from the option or variable that has them. All of them are valid.
+
+    :raises UsageError: if one is empty by mistake, or given twice.
+    """
     if found.flagged(SECRET) and found.flagged(SECRET_FILE):
         raise UsageError(f"{found.name(SECRET)} and {found.name(SECRET_FILE)} exclude each other")
-    inFile = found.given(SECRET_FILE) and not found.flagged(SECRET)
-    if inFile:
-        return found[SECRET_FILE]
+    if secretsInFile(found):
+        return found[SECRET_FILE] or ()
     text = found[SECRET]
     if text is None:
-        return None
+        return ()
     if not text and not found.given(SECRET):
         raise UsageError(
             f"{SECRET.environment} is empty: set it to the secret, or unset it to use none "
             "(--secret '' is an empty secret)"
         )
     try:
-        return Secret(text)
+        return (Secret(text),)
     except UnicodeEncodeError:
         raise UsageError("the secret is not valid UTF-8") from None
 

@@ -16,6 +16,9 @@ from bore.system.privatefiles import GIVEN, NotPrivate, readPrivate
 #: In characters.
 _MAX_LENGTH: Final = 4096
 
+#: The most secrets in one file: a client proves one of them, and all are tried.
+MAX_SECRETS: Final = 16
+
 #: What these may be in UTF-8.
 _MAX_BYTES: Final = 4 * _MAX_LENGTH
 
@@ -36,9 +39,9 @@ def secretCommand(name: str) -> Command[Path | None]:
     return Command(name, "Print a new random secret.", (_WRITE,), lambda found: found[_WRITE])
 
 
-def readSecret(name: str) -> str:
+def readSecrets(name: str) -> list[str]:
     """
-    Read the secret in a file, without the newline at its end.
+    Read the secrets in a file, one in each line.
 
     :raises ValueError: if the file cannot be read, is accessible to other users, or has no plausible secret. The text
         says what to do.
@@ -53,15 +56,19 @@ def readSecret(name: str) -> str:
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8 text") from None
     if len(text) > _MAX_LENGTH or len(data) > _MAX_BYTES:
-        raise ValueError(f"is longer than {_MAX_LENGTH} characters: it must contain the secret only")
+        raise ValueError(f"is longer than {_MAX_LENGTH} characters: it must contain secrets only, one in each line")
     if text.startswith(_BYTE_ORDER_MARK):
         raise ValueError("begins with a byte order mark: save it as UTF-8 without BOM")
-    secret = text.removesuffix("\n").removesuffix("\r")
-    if not secret:
+    secrets = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+    if not any(secrets):
         raise ValueError("is empty: 'bore secret --write FILE' writes a new secret to a new file")
-    if secret[-1] in "\r\n":
+    if not secrets[-1]:
         raise ValueError("ends with an empty line: it must end with at most one newline")
-    return secret
+    if not all(secrets):
+        raise ValueError(f"has an empty line {secrets.index('') + 1}: each line is a secret")
+    if len(secrets) > MAX_SECRETS:
+        raise ValueError(f"has {len(secrets)} lines, and each line is a secret: at most {MAX_SECRETS} are tried")
+    return secrets
 
 
 def writeSecret(target: Path, secret: str) -> None:

@@ -27,12 +27,14 @@ class ServerCommand:
 
     :ivar file: its settings file; None: there is none.
     :ivar users: its users file; None: there is none. It is not read here.
+    :ivar secretsInFile: whether its shared secrets are in a file.
     """
 
     settings: ServerSettings
     log: LogSettings
     file: common.FileSettings | None = None
     users: Path | None = None
+    secretsInFile: bool = False
 
 
 _DEFAULTS: Final = ServerSettings()
@@ -180,7 +182,6 @@ FIXED: Final[tuple[Option[object], ...]] = (
     _LEASE,
     _TLS,
     _TLS_PORT,
-    common.SECRET_FILE,
     _USERS,
     *common.LOG.all,
 )
@@ -204,14 +205,16 @@ def _build(found: Values) -> ServerCommand:
     path = found[common.CONFIG]
     if path is None:
         common.refuseWatch(found)
-        return ServerCommand(_settings(found), common.LOG.settings(found), None, found[_USERS])
+        return ServerCommand(
+            _settings(found), common.LOG.settings(found), None, found[_USERS], common.secretsInFile(found)
+        )
     from bore.config.tables import readFile
 
     file = readFile(path, _vocabulary())
     found = found.withKeys(file.keys)
     settings = file.checked(partial(_settings, found))
     fileSettings = common.fileSettings(found, path, KEYS, FIXED)
-    return ServerCommand(settings, common.LOG.settings(found), fileSettings, found[_USERS])
+    return ServerCommand(settings, common.LOG.settings(found), fileSettings, found[_USERS], common.secretsInFile(found))
 
 
 #: Keys that users may try, and what is right instead.
@@ -235,7 +238,8 @@ def _settings(found: Values) -> ServerSettings:
     return ServerSettings(
         minPort=lowest,
         maxPort=highest,
-        secret=common.secret(found),
+        secret=next(iter(common.secrets(found)), None),
+        moreSecrets=common.secrets(found)[1:],
         bindAddr=found[_ADDRESS],
         bindTunnels=found[_TUNNEL_ADDRESS] or found[_ADDRESS],
         controlPort=found[_CONTROL_PORT],
@@ -278,7 +282,7 @@ def _tls(found: Values) -> ServerTls | None:
             f"{found.name(_TLS_PORT)} {port} is the control port: give another port, or {found.name(_TLS)} instead"
         )
     clients = found[_CLIENT_AUTHORITIES]
-    if port is not None and clients is not None and found[_USERS] is None and common.secret(found) is None:
+    if port is not None and clients is not None and found[_USERS] is None and not common.secrets(found):
         raise UsageError(
             f"{found.name(_CLIENT_AUTHORITIES)} with {found.name(_TLS_PORT)} needs a secret: without one, anyone could "
             f"open tunnels through the plain control port. Add a secret, or give {found.name(_TLS)} instead of "

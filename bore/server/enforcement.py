@@ -60,13 +60,21 @@ class Enforcement:
             self._timer.cancel()
             self._timer = None
 
-    def apply(self, users: Users, secrets: Sequence[Secret]) -> None:
-        """Apply another version of the users file, and other shared secrets."""
+    def apply(self, users: Users, secrets: Sequence[Secret] | None = None) -> None:
+        """
+        Apply another version of the users file.
+
+        :param secrets: other shared secrets; None: they stay.
+        """
         before = self._users.entries
-        self._users.apply(users, secrets)
+        self._users.apply(users, self._users.secrets if secrets is None else secrets)
         self._report(before, self._users.entries)
         self._review()
         self._lookLater()
+
+    def applySecrets(self, secrets: Sequence[Secret]) -> None:
+        """Apply other shared secrets."""
+        self.apply(self._users.users, secrets)
 
     def _lookLater(self) -> None:
         self.stop()

@@ -38,6 +38,8 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     facts.CertificateUnchanged: (LogLevel.info, "the TLS certificate is the same, key {fingerprint}"),
     facts.CertificateNotRead: (LogLevel.error, "the TLS certificate stays as it was: {error}"),
     facts.AuthoritiesRead: (LogLevel.info, "new authorities for the certificates of clients: {count}"),
+    facts.SecretsRead: (LogLevel.info, "shared secrets: {count}"),
+    facts.SecretsNotRead: (LogLevel.error, "the shared secrets stay as they were: {error}"),
     facts.UserAdded: (LogLevel.info, "user {user}: added, {rights}"),
     facts.UserChanged: (LogLevel.info, "user {user}: {changes}"),
     facts.UserRemoved: (LogLevel.info, "user {user}: removed"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from twisted.internet.defer import Deferred
 
@@ -29,7 +29,8 @@ from bore.streams.listener import ListenerGroup
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Descriptors
 from bore.timing.turns import Turns
-from bore.wire.errors import Refusal
+from bore.wire.errors import AccessWithdrawn, Refusal
+from bore.wire.secret import Secret
 
 if TYPE_CHECKING:
     from bore.server.usertunnels import UserTunnels
@@ -74,7 +75,7 @@ class Server:
         self.tunnels = Tunnels(reactor, sink, settings, registry, self.unaccepted, entrances, self.users)
         self.sessions = Sessions(SessionContext(reactor, sink, settings, self.tunnels, self.pools, Rhythms(reactor)))
         self.unclassified = UnclassifiedConnections(reactor, sink, settings.bounds, self.tunnels.hasSome)
-        authenticator = SharedSecret(settings.secret) if authenticator is None else authenticator
+        self._shared = SharedSecret(settings.secrets) if authenticator is None else None
         firstMessages = FirstMessages(self.unaccepted, relay, self.pools)
         self.guesses = Guesses(reactor, settings.bounds.wrongSecrets)
         self.control = ControlFactory(
@@ -82,7 +83,7 @@ class Server:
                 reactor,
                 sink,
                 settings,
-                authenticator,
+                authenticator or cast(SharedSecret, self._shared),
                 self.unclassified,
                 firstMessages,
                 self.sessions,
@@ -98,6 +99,13 @@ class Server:
         self.pools.apply(settings.bounds.lanes)
         self.guesses.apply(settings.bounds.wrongSecrets)
         self.control.apply(settings)
+
+    def applySecrets(self, secrets: Sequence[Secret]) -> None:
+        """Use other shared secrets, where there are no users. Sessions that have proved one that is gone end."""
+        if self._shared is not None:
+            self._shared.apply(secrets)
+            if secrets:
+                self.endSessions(lambda login: None if login.secret in secrets else AccessWithdrawn())
 
     def endSessions(self, objection: Callable[[Login], Refusal | None]) -> None:
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,7 +14,14 @@ from twisted.internet.defer import Deferred, TimeoutError, gatherResults
 from twisted.python.failure import Failure
 
 from bore.events import NothingToReload, ShortSecret, Sink
-from bore.events.server import Admission, CertificateNotRead, FarewellUnread, Listening
+from bore.events.server import (
+    Admission,
+    CertificateNotRead,
+    FarewellUnread,
+    Listening,
+    SecretsNotRead,
+    SecretsRead,
+)
 from bore.relay.backend import makeRelay
 from bore.relay.interface import DRAIN_TIMEOUT
 from bore.server.log import logged
@@ -25,6 +32,7 @@ from bore.server.users import Authenticator
 from bore.streams.addresses import hostPort, socketAddress
 from bore.streams.listener import Accepted, Listener, bindSocket
 from bore.streams.reactor import IReactor
+from bore.wire.secret import Secret
 
 if TYPE_CHECKING:
     from bore.tls.servercertificate import ServerCertificate
@@ -65,6 +73,10 @@ class ServerService(Service):
         )
         self._asks = settings.secret is not None if authenticator is None else authenticator.asks
         self._hasUsers = authenticator is not None and authenticator.permits is not None
+        #: Applies other shared secrets.
+        self.applySecrets: Callable[[Sequence[Secret]], object] = lambda secrets: self._server.applySecrets(secrets)
+        #: Reads the file of the shared secrets again; None: there is none.
+        self.readSecrets: Callable[[], Sequence[Secret]] | None = None
         self._server = Server(reactor, self._sink, settings, self._relay, authenticator, registry)
         self._certificate: ServerCertificate | None = None
         self._listeners: list[Listener] = []
@@ -122,6 +134,8 @@ class ServerService(Service):
         Apply those settings that can change while the server runs: the range of ports, the folders of Unix sockets, the
         limits, the rules on addresses, and the names of the files for TLS, which are read anew.
         """
+        if settings.secrets != self._settings.secrets:
+            self.applySecrets(settings.secrets)
         tls = self._settings.tls
         if tls is not None and settings.tls is not None:
             others = settings.tls
@@ -133,6 +147,8 @@ class ServerService(Service):
             unixFolders=settings.unixFolders,
             bounds=settings.bounds,
             rules=settings.rules,
+            secret=settings.secret,
+            moreSecrets=settings.moreSecrets,
             halfOpenTimeout=settings.halfOpenTimeout,
             tls=tls,
         )
@@ -146,11 +162,22 @@ class ServerService(Service):
         return self._server.moveSessions(to)
 
     def reload(self) -> None:
-        """Read the TLS certificate anew, if there is one."""
-        if self._certificate is None:
+        """Read the TLS certificate and the shared secrets anew, if there are files with them."""
+        if self._certificate is None and self.readSecrets is None:
             self._sink.emit(NothingToReload())
-        else:
+        if self._certificate is not None:
             self._certificate.reload()
+        if self.readSecrets is not None:
+            self._reloadSecrets(self.readSecrets)
+
+    def _reloadSecrets(self, read: Callable[[], Sequence[Secret]]) -> None:
+        try:
+            secrets = read()
+        except ValueError as e:
+            self._sink.emit(SecretsNotRead(str(e)))
+            return
+        self.applySecrets(secrets)
+        self._sink.emit(SecretsRead(len(secrets)))
 
     def _readFiles(self, used: ServerCertificate) -> None:
         """Read the files for TLS, which may be others than before."""

@@ -48,6 +48,7 @@ class ServerSettings:
     :ivar minPort: the lowest port that a client may have.
     :ivar maxPort: the highest one.
     :ivar secret: the secret that clients have to prove; None: they need none.
+    :ivar moreSecrets: further ones of which they may prove one instead.
     :ivar bindAddr: the IP address of the control port.
     :ivar bindTunnels: the IP address of the public ports.
     :ivar controlPort: the control port; 0: the system chooses one.
@@ -72,4 +73,11 @@ class ServerSettings:
     halfOpenTimeout: float = HALF_OPEN_TIMEOUT
     tls: ServerTls | None = None
     portableRelay: bool = False
+    moreSecrets: tuple[Secret, ...] = ()
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """All secrets of which clients have to prove one; none: they need none."""
+        return () if self.secret is None else (self.secret, *self.moreSecrets)
+
     unixFolders: tuple[str, ...] = ()

@@ -36,6 +36,8 @@ class UserList:
     :param users: the content of the file.
     :param secrets: shared secrets. Without one, only users come in.
     :param wallClock: returns the seconds since the epoch.
+    :ivar users: the content of the file.
+    :ivar secrets: the shared secrets.
     """
 
     def __init__(
@@ -47,6 +49,8 @@ class UserList:
 
     def apply(self, users: Users, secrets: Sequence[Secret]) -> None:
         """Use another version of the file, and other shared secrets."""
+        self.users = users
+        self.secrets = secrets
         shared = UserEntry(NO_NAME, tuple(map(UserKey, secrets)), users.shared)
         self._entries = {**users.entries, NO_NAME: shared}
         most = max(1, *(len(entry.keys) for entry in self._entries.values()))

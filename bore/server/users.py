@@ -98,15 +98,19 @@ class Authenticator(Protocol):
 
 class SharedSecret:
     """
-    All clients know the same secret, and are one user.
+    All clients know one of some secrets, and are one user.
 
-    :param secret: the secret; None: there is none, and every client is let in.
+    :param secrets: the secrets; none: every client is let in.
     """
 
-    def __init__(self, secret: Secret | None) -> None:
-        self._known = None if secret is None else SharedOnly([secret])
-        self.asks = secret is not None
+    def __init__(self, secrets: Sequence[Secret]) -> None:
+        self.apply(secrets)
         self.permits: Permits | None = None
+
+    def apply(self, secrets: Sequence[Secret]) -> None:
+        """Use other secrets."""
+        self._known = SharedOnly(secrets) if secrets else None
+        self.asks = bool(secrets)
 
     def proof(self, channelBinding: bytes, ownerOf: OwnerOf, names: Sequence[str] = ()) -> ServerProof | None:
         """See :meth:`Authenticator.proof`."""

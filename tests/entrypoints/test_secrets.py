@@ -9,8 +9,11 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.options.secrets import readSecret, writeSecret
-from bore.wire.secret import LEAST_LENGTH, newSecret
+from bore.commandline import UsageError
+from bore.options.client import clientCommand
+from bore.options.secrets import MAX_SECRETS, readSecrets, writeSecret
+from bore.options.server import serverCommand
+from bore.wire.secret import LEAST_LENGTH, Secret, newSecret
 from tests.support import temporaryFolder
 
 
@@ -28,7 +31,7 @@ class SecretFileCase(SynchronousTestCase):
 
     def assertRefused(self, text: str) -> None:
         with self.assertRaises(ValueError) as caught:
-            readSecret(str(self.path))
+            readSecrets(str(self.path))
         self.assertEqual(str(caught.exception), text)
 
 
@@ -40,7 +43,7 @@ class ReadSecretTests(SecretFileCase):
 
     def test_aFileForItsUserOrItsGroupIsTaken(self) -> None:
         for mode in (0o400, 0o600, 0o440, 0o640, 0o660):
-            self.assertEqual(readSecret(str(self.write(mode=mode))), "hush", oct(mode))
+            self.assertEqual(readSecrets(str(self.write(mode=mode))), ["hush"], oct(mode))
 
     def test_aFileForEverybodyIsRefusedWithTheCommandThatMendsIt(self) -> None:
         for mode, access in ((0o644, "read"), (0o666, "read"), (0o604, "read"), (0o602, "writ"), (0o444, "read")):
@@ -48,7 +51,7 @@ class ReadSecretTests(SecretFileCase):
             command = f"chmod o= {shlex.quote(str(self.path))}"
             self.assertRefused(f"is {access}able by all users of this machine: {command}")
         self.path.chmod(0o644 & ~0o007)
-        self.assertEqual(readSecret(str(self.path)), "hush")
+        self.assertEqual(readSecrets(str(self.path)), ["hush"])
 
     def test_aFileOfAnotherUserIsRefused(self) -> None:
         self.write()
@@ -65,7 +68,7 @@ class ReadSecretTests(SecretFileCase):
         writer = threading.Thread(target=lambda: self.path.write_text("hush\n"))
         writer.start()
         self.addCleanup(writer.join)
-        self.assertEqual(readSecret(str(self.path)), "hush")
+        self.assertEqual(readSecrets(str(self.path)), ["hush"])
 
 
 class WriteSecretTests(SecretFileCase):
@@ -75,17 +78,17 @@ class WriteSecretTests(SecretFileCase):
         umask = os.umask(0o000)
         self.addCleanup(os.umask, umask)
         writeSecret(self.path, "hush")
-        self.assertEqual(readSecret(str(self.path)), "hush")
+        self.assertEqual(readSecrets(str(self.path)), ["hush"])
         if os.name == "posix":
             self.assertEqual(self.path.stat().st_mode & 0o777, 0o600)
 
     def test_aFileThatExistsIsNotTouchedAndNeitherIsALink(self) -> None:
         self.write("the other end's\n")
-        self.assertRaises(FileExistsError, writeSecret, self.path, "hush")
-        self.assertEqual(readSecret(str(self.path)), "the other end's")
+        self.assertRaises(FileExistsError, writeSecret, self.path, ["hush"])
+        self.assertEqual(readSecrets(str(self.path)), ["the other end's"])
         link = self.path.with_name("link")
         link.symlink_to(self.path.with_name("nothing"))
-        self.assertRaises(FileExistsError, writeSecret, link, "hush")
+        self.assertRaises(FileExistsError, writeSecret, link, ["hush"])
 
     def test_aFileThatCannotBeWrittenWholeIsGone(self) -> None:
         self.assertRaises(UnicodeEncodeError, writeSecret, self.path, "\udcff")
@@ -100,3 +103,29 @@ class NewSecretTests(SynchronousTestCase):
         self.assertEqual([secret for secret in secrets if secret.startswith("-")], [])
         self.assertEqual(len(set(secrets)), 2000)
         self.assertGreaterEqual(min(map(len, secrets)), 2 * LEAST_LENGTH)
+
+
+class SeveralTests(SecretFileCase):
+    """A file with several secrets, one in each line."""
+
+    def test_eachLineIsASecret(self) -> None:
+        for text in ("a\nb c\n", "a\nb c", "a\r\nb c\r\n"):
+            self.write(text)
+            self.assertEqual(readSecrets(str(self.path)), ["a", "b c"])
+
+    def test_noLineIsEmpty(self) -> None:
+        self.write("a\n\nb\n")
+        self.assertRefused("has an empty line 2: each line is a secret")
+        self.write("a\n\n")
+        self.assertRefused("ends with an empty line: it must end with at most one newline")
+
+    def test_theyAreFew(self) -> None:
+        self.write("".join(f"secret {n}\n" for n in range(MAX_SECRETS + 1)))
+        self.assertRefused("has 17 lines, and each line is a secret: at most 16 are tried")
+
+    def test_aServerHasAllAndAClientOne(self) -> None:
+        self.write("a\nb\n")
+        words = ["--secret-file", str(self.path)]
+        self.assertEqual(serverCommand("x").parse(words, {}).settings.secrets, (Secret("a"), Secret("b")))
+        with self.assertRaisesRegex(UsageError, "--secret-file has 2 lines: a client has one secret, in one line"):
+            clientCommand("x").parse(["1", "--to", "x", *words], {})

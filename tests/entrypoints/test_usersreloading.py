@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 from twisted.application.service import Service
 from twisted.internet.task import Clock
@@ -17,10 +15,7 @@ from bore.options.check import check, checkCommand
 from bore.options.server import serverCommand
 from bore.users.entry import Users
 from bore.usersreloading import LOOK, UsersReloading
-from bore.wire.secret import Secret
 from tests.support import temporaryFolder
-
-SECRET: Final = Secret("the shared secret")
 
 
 class UsersReloadingTests(SynchronousTestCase):
@@ -35,7 +30,7 @@ class UsersReloadingTests(SynchronousTestCase):
         self.write("alice")
         sink = Sink()
         sink.subscribe(self.events.append)
-        self.reloading = UsersReloading(self.clock, sink, Service(), self.path, self, [SECRET], self.reloadOthers)
+        self.reloading = UsersReloading(self.clock, sink, Service(), self.path, self, self.reloadOthers)
         self.reloading.startService()
         self.addCleanup(self.end)
 
@@ -58,8 +53,7 @@ class UsersReloadingTests(SynchronousTestCase):
     def stop(self) -> None:
         self.started = False
 
-    def apply(self, users: Users, secrets: Sequence[Secret]) -> None:
-        self.assertEqual(secrets, [SECRET])
+    def apply(self, users: Users) -> None:
         self.applied.append(list(users.entries))
 
     def reloadOthers(self) -> None:

@@ -83,3 +83,29 @@ class CertificateTests(UsersCase):
         client.waitFor("this user or its secret is not valid any more")
         self.assertFree(port)
         self.assertNoTraceback(bore, client)
+
+
+class SharedSecretTests(UsersCase):
+    """A secret that is replaced in the file of a server."""
+
+    def test_theFileIsReadAgainOnRequest(self) -> None:
+        file = self.home / "secrets"
+        file.touch(0o600)
+        former, new = "the former secret of all", "the new secret of all"
+        file.write_text(f"{former}\n")
+        bore, control = self.server("--secret-file", str(file))
+        _, port = self.client(control, "--no-state", "--secret", former)
+        file.write_text(f"{new}\n{former}\n")
+        bore.process.send_signal(signal.SIGHUP)
+        bore.waitFor("shared secrets: 2")
+        _, other = self.client(control, "--no-state", "--secret", new)
+        self.assertServes(port)
+        file.write_text("\n")
+        bore.process.send_signal(signal.SIGHUP)
+        bore.waitFor("the shared secrets stay as they were: ")
+        self.assertServes(port)
+        file.write_text(f"{new}\n")
+        bore.process.send_signal(signal.SIGHUP)
+        bore.waitFor("shared secrets: 1")
+        self.assertFree(port)
+        self.assertServes(other)

@@ -104,13 +104,13 @@ class SharedSecretTests(SynchronousTestCase):
     """All clients are one user."""
 
     def test_withoutASecretNothingIsAskedFor(self) -> None:
-        authenticator = SharedSecret(None)
+        authenticator = SharedSecret([])
         self.assertFalse(authenticator.asks)
         self.assertIsNone(authenticator.proof(b"", lambda request: None))
         self.assertEqual(authenticator.user(None), NAMELESS)
 
     def test_whoKnowsItIsTheUserWithoutAName(self) -> None:
-        authenticator = SharedSecret(ALICE)
+        authenticator = SharedSecret([ALICE])
         self.assertTrue(authenticator.asks)
         proof = authenticator.proof(b"", lambda request: None)
         assert proof is not None

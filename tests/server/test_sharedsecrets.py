@@ -1,0 +1,53 @@
+"""Several shared secrets, which change while the server runs."""
+
+from __future__ import annotations
+
+from bore.server.control import ControlProtocol
+from bore.wire.extension import markedHello
+from bore.wire.messages import Authenticate, Challenge, Hello, decodeServerMessage, encode
+from bore.wire.proof import proveBase
+from bore.wire.secret import Secret
+from tests.fakes import FakeTransport
+from tests.server.case import SessionCase
+
+OLD, NEW = Secret("the former secret"), Secret("the new secret")
+
+
+class SharedSecretsTests(SessionCase):
+    """One that takes the place of another."""
+
+    secret = OLD
+
+    def come(self, secret: Secret) -> tuple[ControlProtocol, FakeTransport]:
+        """A client of the base protocol with a tunnel, if its secret is valid."""
+        protocol, transport = self.connect()
+        challenge = decodeServerMessage(transport.takeWritten()[:-1])
+        assert isinstance(challenge, Challenge)
+        protocol.dataReceived(encode(Authenticate(proveBase(secret, challenge.id))) + encode(Hello(0)))
+        return protocol, transport
+
+    def isLetIn(self, secret: Secret) -> bool:
+        return b'"Hello"' in self.come(secret)[1].takeWritten()
+
+    def test_eachOfThemIsValid(self) -> None:
+        self.assertEqual([self.isLetIn(each) for each in (OLD, NEW)], [True, False])
+        self.server.applySecrets([NEW, OLD])
+        self.assertEqual([self.isLetIn(each) for each in (OLD, NEW)], [True, True])
+
+    def test_theSessionsOfOneThatIsGoneEndAndNoOthers(self) -> None:
+        self.server.applySecrets([OLD, NEW])
+        clients = {secret: self.come(secret)[1] for secret in (OLD, NEW)}
+        for transport in clients.values():
+            self.assertIn(b'"Hello"', transport.takeWritten())
+        self.server.applySecrets([NEW])
+        self.assertIn(b'{"Error":"this user or its secret is not valid any more"}\0', clients[OLD].takeWritten())
+        self.assertEqual([each.disconnecting for each in clients.values()], [True, False])
+        self.assertEqual([self.isLetIn(each) for each in (OLD, NEW)], [False, True])
+
+    def test_aServerThatGetsItsFirstOneEndsTheSessionsWithoutOne(self) -> None:
+        self.server.applySecrets([])
+        protocol, transport = self.connect()
+        protocol.dataReceived(markedHello(0))
+        self.assertIn(b'"Extended"', transport.takeWritten())
+        self.server.applySecrets([NEW])
+        self.assertTrue(transport.disconnecting)
