@@ -27,8 +27,8 @@ _SEPARATOR: Final = "."
 #: The present key of a server and the next one, twice.
 _MAX_PINS: Final = 4
 
-#: A pasted line may begin with the command that it is for.
-_COMMAND: Final = re.compile(r"\s*bore\s+join\s+(?=bore://)")
+#: A pasted line may begin with the command that it is for, and may be quoted for a shell.
+_COMMAND: Final = re.compile(r"\s*bore\s+join\s+(?=['\"]?bore://)")
 
 _FORM: Final = f"must be a line as 'bore user add' prints it: {INVITATION}NAME:SECRET@HOST:PORT/#SHA256:..."
 
@@ -83,11 +83,11 @@ def parseName(text: str) -> str:
 
 def parseInvitation(text: str) -> Invitation:
     """
-    Parse the line, with or without ``bore join`` before it.
+    Parse the line, with or without ``bore join`` before it, and quotes around it.
 
     :raises ValueError: when it is not valid. The text never has the secret; it says what would be right.
     """
-    line = _COMMAND.sub("", text).strip()
+    line = _COMMAND.sub("", text).strip().strip("'\"")
     if not isInvitation(line):
         raise ValueError(_FORM)
     if not line.isprintable() or " " in line:

@@ -49,6 +49,8 @@ class InvitationTests(SynchronousTestCase):
     def test_whatWasWrittenIsRead(self, invitation: Invitation) -> None:
         self.assertEqual(parseInvitation(invitation.line), invitation)
         self.assertEqual(parseInvitation(f"  bore join {invitation.line}\n"), invitation)
+        self.assertEqual(parseInvitation(f"bore join '{invitation.line}'"), invitation)
+        self.assertEqual(parseInvitation(f'"{invitation.line}"\n'), invitation)
         self.assertNotIn("'", invitation.line)
         self.assertNotIn(",", invitation.line, "which separates the values in a variable")
 
