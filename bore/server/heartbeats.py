@@ -51,16 +51,10 @@ class Rhythms:
         self.rare = Rhythm(clock, IDLE_HEARTBEAT_INTERVAL, self.stalls)
 
 
-class BaseHeartbeats:
-    """
-    The heartbeats of a client of the base protocol, which gets them all the time, and does not answer.
-
-    :ivar visited: whether the next visitor makes no difference: always so.
-    """
+class _Heartbeats:
+    """The heartbeats of a session."""
 
     __slots__ = ("_group", "_rhythms", "_session")
-
-    visited = True
 
     def __init__(self, rhythms: Rhythms, session: Beating) -> None:
         self._rhythms = rhythms
@@ -70,7 +64,7 @@ class BaseHeartbeats:
     def start(self) -> None:
         """Send the first one now, if it was not sent before."""
         if self._group is None:
-            self._group = self._rhythms.frequent.join(self)
+            self._group = self._first().join(self)
             self.beat(late=False)
 
     def stop(self) -> None:
@@ -79,6 +73,26 @@ class BaseHeartbeats:
         if self._group is not None:
             self._group.leave(self)
             self._group = None
+
+    def beat(self, late: bool) -> None:
+        """See :class:`~bore.timing.rhythm.Member`."""
+        raise NotImplementedError
+
+    def _first(self) -> Rhythm:
+        """The rhythm at the beginning."""
+        raise NotImplementedError
+
+
+class BaseHeartbeats(_Heartbeats):
+    """
+    The heartbeats of a client of the base protocol, which gets them all the time, and does not answer.
+
+    :ivar visited: whether the next visitor makes no difference: always so.
+    """
+
+    __slots__ = ()
+
+    visited = True
 
     def received(self) -> None:
         """Bytes have come from the client on the control connection; they say nothing."""
@@ -97,6 +111,9 @@ class BaseHeartbeats:
         steadyFor = self._rhythms.clock.seconds() - self._rhythms.stalls.end
         return min(steadyFor, unacknowledgedFor(sock)) >= DOUBT_TIMEOUT
 
+    def _first(self) -> Rhythm:
+        return self._rhythms.frequent
+
     def beat(self, late: bool) -> None:
         """See :class:`~bore.timing.rhythm.Member`."""
         session = self._session
@@ -108,7 +125,7 @@ class BaseHeartbeats:
             session.failed(Failure())
 
 
-class ExtendedHeartbeats:
+class ExtendedHeartbeats(_Heartbeats):
     """
     The heartbeats of a client of the extension, and how it is found out that it does not answer them.
 
@@ -118,30 +135,19 @@ class ExtendedHeartbeats:
     :ivar visited: whether a visitor came since the last one.
     """
 
-    __slots__ = ("_alone", "_aloneDue", "_busyUntil", "_group", "_liveness", "_rhythms", "_session", "visited")
+    __slots__ = ("_alone", "_aloneDue", "_busyUntil", "_liveness", "visited")
 
     def __init__(self, rhythms: Rhythms, session: Beating) -> None:
-        self._rhythms = rhythms
-        self._session: Beating | None = session
+        super().__init__(rhythms, session)
         self._liveness = Liveness(rhythms.clock, rhythms.stalls)
-        self._group: Group | None = None
         self._alone: IDelayedCall | None = None  # for a heartbeat sooner than the group's
         self._aloneDue = 0.0
         self._busyUntil: float | None = None
         self.visited = False
 
-    def start(self) -> None:
-        """Send the first one now, if it was not sent before."""
-        if self._group is None:
-            self._group = self._rhythms.rare.join(self)
-            self.beat(late=False)
-
     def stop(self) -> None:
-        """Send none any more, and keep nothing of the session."""
-        self._session = None
-        if self._group is not None:
-            self._group.leave(self)
-            self._group = None
+        """See :class:`_Heartbeats`."""
+        super().stop()
         if self._alone is not None:
             self._alone.cancel()
             self._alone = None
@@ -189,6 +195,9 @@ class ExtendedHeartbeats:
         left = self._liveness.left
         if self._busyUntil is None and left < IDLE_HEARTBEAT_INTERVAL:
             self._beatSoon(max(left, _SOONEST))
+
+    def _first(self) -> Rhythm:
+        return self._rhythms.rare
 
     def _follow(self, rhythm: Rhythm) -> None:
         assert self._group is not None

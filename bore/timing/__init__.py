@@ -1,1 +1,1 @@
-"""Time-keeping on a given clock: deadlines, rate limits, shares of a turn, and limits of log lines."""
+"""Time-keeping on a given clock: deadlines, rates, shares of a turn, intervals of many, and limits of log lines."""
