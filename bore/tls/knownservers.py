@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -25,7 +24,7 @@ _LONGEST: Final = 1 << 20
 
 
 #: How many next keys of one key are written down: servers must not fill the disk.
-_MAX_ANNOUNCED: Final = 8
+MAX_ANNOUNCED: Final = 8
 
 #: What a name in the file must not have: the separator of name and key, the begin of a comment, and the escape.
 _SPECIAL: Final = re.compile(r"[\s\\]|^#")
@@ -120,72 +119,6 @@ class Known:
 NOTHING: Final = Known()
 
 
-class Record:
-    """
-    What is known of one server: in the file, or, where that cannot be written, for this run.
-
-    :param path: the file; None: there is no directory for it.
-    :param server: the server, as people write it.
-    """
-
-    def __init__(self, path: Path | None, server: str) -> None:
-        self._file = None if path is None else KnownServers(path)
-        self._server = server
-        self._volatile = NOTHING
-
-    @property
-    def isVolatile(self) -> bool:
-        """Whether something could not be written, and is known for this run only."""
-        return self._volatile is not NOTHING
-
-    def find(self) -> Known:
-        """
-        What is known of the server.
-
-        :raises KnownServersError: see :meth:`KnownServers.find`.
-        """
-        if self._file is None or self.isVolatile:
-            return self._volatile
-        return Known(tuple(self._file.find(self._server)), self._file.path)
-
-    def findSuccessors(self, pins: Sequence[str]) -> Known:
-        """
-        What is known of a server by its pins, which the user has given: these, and the keys that it has announced.
-
-        :raises KnownServersError: see :meth:`KnownServers.find`.
-        """
-        later = [] if self._file is None else self._file.find(*pins)
-        return Known((*(KnownServer(pin, 0) for pin in pins), *later), given=True)
-
-    def learn(self, key: str, new: str) -> bool:
-        """
-        Write down that the server with one key has announced another one.
-
-        :returns: whether that was not known.
-        :raises KnownServersError: see :meth:`KnownServers.find`.
-        :raises OSError: when it cannot be written.
-        """
-        if self._file is None:
-            raise OSError(0, "there is no directory for it")
-        return self._file.learn(key, new)
-
-    def add(self, key: str) -> Known:
-        """
-        Write the server down, unless something is known of it.
-
-        :returns: what is known of it already; then nothing was written.
-        :raises KnownServersError: see :meth:`KnownServers.find`.
-        :raises OSError: when it cannot be written; it is known for this run then.
-        """
-        try:
-            if self._file is None:
-                raise OSError(0, "there is no directory for it")
-            return Known(tuple(self._file.add(self._server, key)), self._file.path)
-        except OSError:
-            self._volatile = Known((KnownServer(key, 0),))
-            raise
-
-
 class KnownServers:
     """
     A file with a line for each server: host and port, and the fingerprint of its key. A line with two fingerprints has
@@ -264,10 +197,11 @@ class KnownServers:
                 if not ours:
                     raise OSError(errno.EAGAIN, "another program has locked it")
                 announced = self.find(key)
-                isNew = len(announced) < _MAX_ANNOUNCED and all(known.key != new for known in announced)
+                isNew = len(announced) < MAX_ANNOUNCED and all(known.key != new for known in announced)
                 if isNew:
                     self._append(file, f"{key} {new}")
-            self._sync(file)
+            if isNew:
+                self._sync(file)
         return isNew
 
     def _open(self) -> BinaryIO:

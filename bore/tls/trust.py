@@ -8,7 +8,8 @@ from bore.events import Sink
 from bore.events.client import NextKeyLearned, ServerNew, ServerNotRemembered, ServerRemembered, ServerTrusted
 from bore.tls.contexts import clientContext, repeatedContext
 from bore.tls.errors import ServerNotTrusted
-from bore.tls.knownservers import NOTHING, Known, KnownServer, KnownServersError, Record
+from bore.tls.knownservers import NOTHING, Known, KnownServer, KnownServersError
+from bore.tls.serverrecord import Record
 from bore.tls.settings import ClientTls
 from bore.tls.tlssocket import TlsSocket
 from bore.tls.verdict import Expected, Verdict, judge, judgeAgain, keyChanged, presentedBy

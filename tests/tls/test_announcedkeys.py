@@ -19,6 +19,9 @@ from bore.tls.knownservers import KnownServer
 from bore.tls.nextkey import TooYoung, keyIn, rotateKey
 from bore.tls.servercertificate import ServerCertificate, nextFile, ownCertificate
 from bore.tls.serverpins import serverPins
+from bore.tls.settings import ClientTls
+from bore.tls.trust import Trust
+from bore.wire.limits import CONTROL_PORT
 from bore.wire.pins import AUTHORITY
 from tests.certificates import Authority, Identity, selfSigned
 from tests.support import temporaryFolder
@@ -114,6 +117,16 @@ class PinsTests(TrustCase):
         self.learnFrom(self.now.fingerprint)
         (event,) = self.events
         self.assertIsInstance(event, ServerNotRemembered)
+
+    def test_whereNothingCanBeWrittenItIsKnownForTheRun(self) -> None:
+        for pins in ((), (self.now.fingerprint,)):
+            trust = Trust(HOST, CONTROL_PORT, ClientTls(knownServers=None, pins=pins), True, self.sink)
+            verdict = trust.proven(trust.judge(presenting(self.now, [18])))
+            for _ in range(20):
+                trust.learn(verdict, self.following.fingerprint)
+            for identity in (self.now, self.following):
+                self.assertTrue(trust.judge(presenting(identity, [18])).isKnown)
+            self.assertRaises(ServerKeyChanged, trust.judge, presenting(self.stranger, [18]))
 
     def test_anAuthorityInTheLineIsOneOfTheSystem(self) -> None:
         identity = Authority().issue(HOST)
