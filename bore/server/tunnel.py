@@ -96,7 +96,8 @@ class Tunnel:
     :ivar waiting: the visitors that no client has taken, by name; the oldest first.
     :ivar closed: the public address was given back.
     :ivar limits: decides which visitors are closed.
-    :ivar bandwidth: bytes per second of each visitor's stream, in each direction; 0: no limit.
+    :ivar bandwidth: bytes per second of each visitor's stream, in each direction; 0: no limit; None: no limit, and
+        there has never been one.
     :ivar serving: the visitors that are served, and the connection of the client that each of them is on.
     """
 
@@ -125,7 +126,7 @@ class Tunnel:
         self._announced = 0
         # 0: accepting; else one more than the number of visitors that waited when accepting stopped.
         self._heldBackAt = 0
-        self.bandwidth = 0
+        self.bandwidth: int | None = None
         self.serving: dict[Visitor, socket.socket] = {}
         self.closed = False
         self._entrance = entrance
@@ -205,7 +206,7 @@ class Tunnel:
         :returns: has to be called when the visitor has left.
         """
         self.serving[visitor] = carrier
-        if self.bandwidth:
+        if self.bandwidth is not None:
             pace(visitor.socket, self.bandwidth)
             pace(carrier, self.bandwidth)
         if self._sink.visitors:

@@ -287,12 +287,15 @@ class Tunnels:
         """
         bounds, source = self._settings.bounds, claim.owner.source
         claims = [each for each in self._claims if each is not claim and each.abandoned is None]
-        doubtful = None if self._users is None else self._makeRoomOf(claim.owner.user, self._users, claims)
-        if doubtful is not None:
-            return doubtful
-        mine = self._bySource.get(source, {})
-        claimed = [each.owner.source for each in claims]
-        if 0 < bounds.tunnelsPerSource <= len(mine) + claimed.count(source):
+        if self._users is not None:
+            doubtful = self._makeRoomOf(claim.owner.user, self._users, claims)
+            if doubtful is not None:
+                return doubtful
+        # A user with a name has a limit of its own: an office with many people can be one source.
+        named = bool(claim.owner.user.name)
+        mine = [tunnel for tunnel in self._bySource.get(source, ()) if not tunnel.user.name]
+        claimed = [each.owner.source for each in claims if not each.owner.user.name]
+        if not named and 0 < bounds.tunnelsPerSource <= len(mine) + claimed.count(source):
             doubtful = self._inDoubt(mine)
             if doubtful is None:
                 self._sink.emit(LimitReached(Limit.TUNNELS_PER_SOURCE, bounds.tunnelsPerSource, source))
@@ -301,7 +304,7 @@ class Tunnels:
                     "(its option --max-tunnels-per-source)"
                 )
             return doubtful
-        if 0 < bounds.tunnels <= len(self._byAddress) + len(claimed):
+        if 0 < bounds.tunnels <= len(self._byAddress) + len(claims):
             doubtful = self._anyInDoubt()
             if doubtful is None:
                 self._sink.emit(LimitReached(Limit.TUNNELS, bounds.tunnels))
@@ -314,6 +317,8 @@ class Tunnels:
     def _makeRoomOf(self, user: User, users: UserTunnels, claims: Sequence[Claim]) -> Tunnel | None:
         """As :meth:`_makeRoom`, for the limit of a user."""
         limit = users.permits.rights(user).maxTunnels
+        if user.name and not limit:
+            limit = self._settings.bounds.tunnelsPerSource
         claimed = [each for each in claims if each.owner.user == user]
         mine = users.open(user) if limit else []
         if not 0 < limit <= len(mine) + len(claimed):

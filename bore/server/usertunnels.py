@@ -21,6 +21,7 @@ class UserTunnels:
     def __init__(self, permits: Permits) -> None:
         self.permits = permits
         self._tunnels: dict[User, WeakSet[Tunnel]] = {}
+        self._limited: set[User] = set()  # whose lanes may still have the rate of a former limit
 
     @property
     def users(self) -> list[User]:
@@ -31,7 +32,10 @@ class UserTunnels:
         """Have a new tunnel share in the limits of its user."""
         user = tunnel.user
         self._tunnels.setdefault(user, WeakSet()).add(tunnel)
-        tunnel.bandwidth = self.permits.rights(user).bandwidth
+        rate = self.permits.rights(user).bandwidth
+        if rate:
+            self._limited.add(user)
+        tunnel.bandwidth = rate if user in self._limited else None
         tunnel.limits.share(Allowance(lambda: self.permits.rights(user).maxVisitors, lambda: self.visitors(user)))
 
     def of(self, user: User) -> list[Tunnel]:
@@ -53,8 +57,10 @@ class UserTunnels:
     def limitBandwidth(self, user: User) -> None:
         """Apply the limit of a user to the streams that run, and to those to come."""
         rate = self.permits.rights(user).bandwidth
+        if rate:
+            self._limited.add(user)
         for tunnel in self.of(user):
-            if tunnel.bandwidth != rate:
+            if (tunnel.bandwidth or 0) != rate:
                 tunnel.bandwidth = rate
                 for visitor, carrier in tunnel.serving.items():
                     pace(visitor.socket, rate)

@@ -43,6 +43,9 @@ _TCP_NOTSENT_LOWAT: Final = 25
 #: An unsigned long; kernels before 5.0 read the first half of it.
 _PACING_RATE: Final = struct.Struct("@L")
 
+#: A rate that is none.
+_UNLIMITED: Final = (1 << 8 * _PACING_RATE.size) - 1
+
 #: A paced socket takes as many bytes as it sends in this part of a second, and at least these, before it blocks:
 #: otherwise megabytes would wait in it.
 _UNSENT_PART: Final = 8
@@ -133,11 +136,11 @@ def pace(sock: socket.socket, rate: int) -> None:
     The kernel spreads the bytes over time, so that the socket can be written and spliced to as any other. It does so to
     the end of the connection. A Unix socket accepts the rate, and ignores it.
 
-    :param rate: bytes per second; see :func:`canPace`.
+    :param rate: bytes per second; see :func:`canPace`. 0: no limit any more.
     """
-    unsent = min(max(_LEAST_UNSENT, rate // _UNSENT_PART), _MOST_UNSENT)
+    unsent = min(max(_LEAST_UNSENT, rate // _UNSENT_PART), _MOST_UNSENT) if rate else 0  # 0: as the system has it
     options = (
-        (socket.SOL_SOCKET, _SO_MAX_PACING_RATE, _PACING_RATE.pack(rate)),
+        (socket.SOL_SOCKET, _SO_MAX_PACING_RATE, _PACING_RATE.pack(rate or _UNLIMITED)),
         (socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, struct.pack("i", unsent)),
     )
     with contextlib.suppress(OSError):  # as in _set
