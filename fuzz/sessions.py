@@ -29,6 +29,7 @@ _SERVER_PROOFS: Final[tuple[Callable[[], ServerProof | None], ...]] = (
     lambda: None,
     lambda: BaseServerProof(KNOWN, random=notRandom),
     lambda: BoundServerProof(KNOWN, BINDING, notRandom),
+    lambda: BaseServerProof(KNOWN, lambda request: "" if isinstance(request, Accept) else None, notRandom),
 )
 
 

@@ -194,6 +194,7 @@ class ConnectionRefused(Event):
     peer: str
     network: str
     error: Refusal
+    user: str = ""
 
 
 @value
@@ -387,6 +388,24 @@ class TunnelClosed(Event):
     network: str
     reason: TunnelEnd
     user: str = ""
+
+
+@value
+class TunnelUsed(Event):
+    """
+    What a tunnel of a user with a name was used for, when it is closed.
+
+    :ivar visitors: how many visitors were served, those who still are included.
+    :ivar toClient: bytes that were passed to the client from those who have left.
+    :ivar toVisitors: bytes that were passed to them.
+    """
+
+    address: PublicAddress
+    network: str
+    user: str
+    visitors: int
+    toClient: int
+    toVisitors: int
 
 
 # Visitors.

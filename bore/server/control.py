@@ -334,6 +334,11 @@ class ControlProtocol(Protocol):
         self._session = self._context.sessions.begin(self, self._logIn(), self._source)
         return self._session
 
+    @property
+    def _userName(self) -> str:
+        """The name of the user, as far as it is proved."""
+        return "" if self._wire.identity is None else self._wire.identity.user
+
     def _logIn(self) -> Login:
         """
         Find out who the client is, once its first message has come.
@@ -381,7 +386,7 @@ class ControlProtocol(Protocol):
     def _refuseAndReport(self, refusal: Refusal) -> None:
         """Close the connection because of what the client has sent."""
         if not self._hasTunnel:
-            self._context.sink.emit(ConnectionRefused(self._peer, self._source, refusal))
+            self._context.sink.emit(ConnectionRefused(self._peer, self._source, refusal, self._userName))
         self.refuse(refusal)
 
     def _leave(self, error: ProtocolViolation | None) -> None:

@@ -5,6 +5,8 @@ Each event has a line in :data:`LINES`, or a method of :class:`ServerLog`, or is
 those of its event.
 """
 
+# Longer than 300 lines: which event has which line is read together.
+
 from __future__ import annotations
 
 from typing import Final
@@ -101,6 +103,10 @@ _CALM: Final = 10.0
 
 _NOT_TAKEN: Final = "the client has not taken the visitor {visitor} within {seconds:.0f} s"
 
+_USED: Final = (
+    "{user} has had {visitors} visitors; those that have left sent {toClient} bytes, and were sent {toVisitors}"
+)
+
 #: Why a tunnel was closed, where no other event of the same moment has a line that tells.
 _CLOSED: Final = {
     TunnelEnd.SESSION_CLOSED: "closed",
@@ -175,6 +181,8 @@ class ServerLog:
             case facts.TunnelLost(network=network, address=address, seconds=seconds):
                 kept = ", kept for {seconds} s" if seconds else ""
                 self._tunnels.info(network, at(address, f"{_who(event.user)} {{why}}{kept}"), **fieldsOf(event))
+            case facts.TunnelUsed(network=network, address=address):
+                self._tunnels.info(network, at(address, _USED), **fieldsOf(event))
             case facts.TunnelClosed():
                 self._closed(event)
             case _:
@@ -189,7 +197,7 @@ class ServerLog:
                 if why is Loss.NOT_READING:
                     self._log.warn(f"{_who(event.user)} {{why}}", **fieldsOf(event))
             case facts.ConnectionRefused() | facts.TunnelRefused():
-                self._refusals.refused(event.network, event.peer, event.error)
+                self._refusals.refused(event.network, event.peer, event.error, event.user)
             case facts.ConnectionClosed():
                 self._refusals.closed(event.network, event.peer, event.error)
             case facts.HandshakeFailed():
@@ -228,7 +236,7 @@ class ServerLog:
             case ShuttingDown() | PresumedGone():
                 pass  # the server's end, and the tunnel's, have lines
             case Refusal() as error:
-                self._refusals.refused(event.network, event.peer, error)
+                self._refusals.refused(event.network, event.peer, error, event.user)
             case ProtocolViolation() as error:
                 self._refusals.closed(event.network, event.peer, error)
 

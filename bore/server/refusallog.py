@@ -21,15 +21,18 @@ class RefusalLog:
         self._tally = Tally(clock)
         self._wrongSecrets = Tally(clock)  # apart: no other refusals keep an address from having its line there
 
-    def refused(self, network: str, peer: str, error: Refusal) -> None:
+    def refused(self, network: str, peer: str, error: Refusal, user: str = "") -> None:
         """A client was sent why it is refused."""
         if isinstance(error, InvalidSecret):
             address = hostOf(peer)
             self._wrongSecrets.happened(network, "wrong secret from {address}", True, address=address)
             return
-        kind = (network, type(error), error.code)
+        kind = (network, type(error), error.code, user)
         warn = isinstance(error, ProxyHeader)
-        self._tally.happened(kind, "{peer} refused: {error}", warn, peer=peer, error=error)
+        if user:
+            self._tally.happened(kind, "{user} at {peer} refused: {error}", warn, peer=peer, error=error, user=user)
+        else:
+            self._tally.happened(kind, "{peer} refused: {error}", warn, peer=peer, error=error)
 
     def closed(self, network: str, peer: str, error: ProtocolViolation) -> None:
         """A connection was closed without an answer."""

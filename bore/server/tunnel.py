@@ -26,6 +26,7 @@ from bore.server.entrance import Entrance
 from bore.server.registry import Grant
 from bore.server.settings import Bounds
 from bore.server.unaccepted import UnacceptedVisitors
+from bore.server.usage import Usage
 from bore.server.users import User
 from bore.server.visitor import Visitor
 from bore.server.visitorlimits import VisitorLimits
@@ -96,8 +97,8 @@ class Tunnel:
     :ivar waiting: the visitors that no client has taken, by name; the oldest first.
     :ivar closed: the public address was given back.
     :ivar limits: decides which visitors are closed.
-    :ivar bandwidth: bytes per second of each visitor's stream, in each direction; 0: no limit; None: no limit, and
-        there has never been one.
+    :ivar bandwidth: bytes per second of each visitor's stream and direction; 0: no limit; None: there never was one.
+    :ivar usage: what it is used for; None: nobody wants to know.
     :ivar serving: the visitors that are served, and the connection of the client that each of them is on.
     """
 
@@ -127,6 +128,7 @@ class Tunnel:
         # 0: accepting; else one more than the number of visitors that waited when accepting stopped.
         self._heldBackAt = 0
         self.bandwidth: int | None = None
+        self.usage: Usage | None = None
         self.serving: dict[Visitor, socket.socket] = {}
         self.closed = False
         self._entrance = entrance
@@ -256,6 +258,8 @@ class Tunnel:
     def _left(self, visitor: Visitor, ending: Ending) -> None:
         """A visitor that was served has left."""
         del self.serving[visitor]
+        if self.usage is not None:
+            self.usage.left(ending)
         if self._sink.visitors:
             self._gone(visitor, ending.toRight, ending.toLeft, _ENDS[ending.reason])
 

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bore.events import Sink
-from bore.events.server import Limit, LimitReached, Loss, TunnelBack, TunnelClosed, TunnelEnd, TunnelLost
+from bore.events.server import Limit, LimitReached, Loss, TunnelBack, TunnelClosed, TunnelEnd, TunnelLost, TunnelUsed
 from bore.server.claim import Claim, Outcome
 from bore.server.entrance import Entrance
 from bore.server.entrances import Entrances
@@ -371,6 +371,10 @@ class Tunnels:
             self._remove(tunnel, TunnelEnd.LEASE_OVER)
 
     def _remove(self, tunnel: Tunnel, reason: TunnelEnd) -> None:
+        usage, address = tunnel.usage, tunnel.address
+        if usage is not None and usage.visitors + len(tunnel.serving):
+            count, name = usage.visitors + len(tunnel.serving), tunnel.user.name
+            self._sink.emit(TunnelUsed(address, tunnel.source, name, count, usage.toClient, usage.toVisitors))
         self._sink.emit(TunnelClosed(tunnel.address, tunnel.source, reason, tunnel.user.name))
         del self._byAddress[tunnel.address]
         self._notRenewed.take(tunnel.address)

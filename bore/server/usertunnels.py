@@ -6,6 +6,7 @@ import socket
 from weakref import WeakSet
 
 from bore.server.tunnel import Tunnel
+from bore.server.usage import Usage
 from bore.server.users import Permits, User
 from bore.server.visitorlimits import Allowance
 from bore.streams.socketoptions import pace
@@ -31,6 +32,8 @@ class UserTunnels:
     def add(self, tunnel: Tunnel) -> None:
         """Have a new tunnel share in the limits of its user."""
         user = tunnel.user
+        if user.name:
+            tunnel.usage = Usage()
         self._tunnels.setdefault(user, WeakSet()).add(tunnel)
         rate = self.permits.rights(user).bandwidth
         if rate:

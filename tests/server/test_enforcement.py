@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from twisted.logger import formatEvent
-
 from bore.server.control import ControlProtocol
 from bore.users.entry import UserEntry, UserKey, Users
 from bore.users.ports import Ports, ports
@@ -246,42 +244,3 @@ class VisitorsTests(UsersCase):
         self.assertEqual(refused.recv(1), b"")
         self.visit(portOf(bobs))
         self.assertEqual(len(self.server.unaccepted), 2)
-
-
-class LogTests(UsersCase):
-    """What the log has of users."""
-
-    def lines(self) -> list[str]:
-        return [formatEvent(event) for event in self.logged if event["log_level"].name in ("info", "warn")]
-
-    def test_eachChangeHasALine(self) -> None:
-        self.change(
-            usersOf(Rights(maxTunnels=3), alice=Rights(ports([(20000, 20009)]), expires=NOW + 10), carl=Rights())
-            if False
-            else usersOf(Rights(maxTunnels=3), alice=Rights(ports([(20000, 20009)]), expires=NOW + 10))
-        )
-        self.reactor.advance(10)
-        self.change(usersOf(Rights(maxTunnels=3), alice=ALL_RIGHTS, bob=Rights(maxTunnels=1)))
-        self.assertEqual(
-            self.lines(),
-            [
-                "user alice: ports 20000-20009, expires 2027-01-15T08:00:10Z",
-                "user *: max-tunnels 3",
-                "user bob: removed",
-                "user alice: expired",
-                "user alice: ports unset, expires unset",
-                "user bob: added, max-tunnels 1",
-            ],
-        )
-
-    def test_theUserIsNamed(self) -> None:
-        protocol, _, opened = self.tunnel("alice")
-        self.lose(protocol)
-        port = portOf(opened)
-        self.assertEqual(
-            self.lines(),
-            [
-                f"port {port}: opened for alice at 192.0.2.1:4711",
-                f"port {port}: alice at 192.0.2.1:4711 is gone, kept for 60 s",
-            ],
-        )
