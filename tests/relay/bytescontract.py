@@ -8,7 +8,7 @@ import threading
 
 from bore.relay.interface import Ending, Reason
 from tests.relay.plugs import reset
-from tests.relay.relaycase import RelayContract, inThread
+from tests.relay.relaycase import RelayContract, inReactor, inThread
 from tests.support import PATIENCE, digest, pattern, receiveAll, receiveExactly
 
 
@@ -80,6 +80,21 @@ class BytesContract(RelayContract):
         self.assertEqual(digest(receiveAll(pair.right)), digest(bulk[:400_000]))
         pair.right.close()
         self.assertIs(pair.ending().reason, Reason.FINISHED)
+
+    @inThread
+    def test_urgentDataInFrontOfTheEndCostsNoBytes(self) -> None:
+        pair = self.joined()
+
+        def send() -> None:
+            pair.left.sendall(b"abc")
+            pair.left.send(b"!", socket.MSG_OOB)
+            pair.left.sendall(b"def")
+            pair.left.shutdown(socket.SHUT_WR)
+
+        inReactor(send)  # so that the relay is notified of all of it at the same time
+        self.assertEqual(receiveAll(pair.right), b"abcdef")
+        pair.right.close()
+        self.assertEqual(pair.ending(), Ending(Reason.FINISHED, 6, 0))
 
     @inThread
     def test_aLotMayHaveBeenReadBefore(self) -> None:

@@ -13,7 +13,7 @@ from bore.relay.interface import Relay
 from bore.relay.portable import PortableRelay
 from bore.relay.splice import SpliceRelay
 from bore.streams.reactor import IReactor
-from tests.relay import bytescontract, earlycontract, endingcontract
+from tests.relay import bytescontract, descriptorscontract, earlycontract, endingcontract
 from tests.relay.lanedrelay import LanedRelay
 from tests.relay.plugs import unixPair
 
@@ -50,6 +50,10 @@ class SpliceEndingTests(_Splice, endingcontract.EndingContract):
     """Ends of streams in the splice backend."""
 
 
+class SpliceDescriptorTests(_Splice, descriptorscontract.DescriptorsContract):
+    """Descriptors that are sent to the splice backend."""
+
+
 class SpliceDrainTests(_Splice, endingcontract.DrainContract):
     """The end of the splice backend itself."""
 
@@ -80,6 +84,10 @@ class PortableEarlyAnswerTests(_Portable, earlycontract.EarlyAnswerContract):
 
 class LaneBytesTests(_Laned, bytescontract.BytesContract):
     """Bytes on lanes."""
+
+
+class LaneDescriptorTests(_Laned, descriptorscontract.DescriptorsContract):
+    """Descriptors that are sent to lanes."""
 
 
 class LaneEndingTests(_Laned, endingcontract.EndingContract):
