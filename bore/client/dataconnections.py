@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from math import inf
-from uuid import UUID
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionDone, TimeoutError
@@ -43,7 +42,7 @@ class DataConnections:
         self._server = server
         self._secret = secret
         self._user = user
-        self.carriers: dict[UUID, socket.socket] = {}
+        self.carriers: set[socket.socket] = set()
 
     @property
     def patience(self) -> float:
@@ -52,7 +51,7 @@ class DataConnections:
 
     def sinceReceived(self) -> float:
         """Seconds since bytes of the server were received for a visitor; infinity where that is not known."""
-        return min(map(sinceReceived, self.carriers.values()), default=inf)
+        return min(map(sinceReceived, self.carriers), default=inf)
 
     def open(
         self,

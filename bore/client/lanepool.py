@@ -24,8 +24,7 @@ from bore.streams.reactor import IReactor
 from bore.streams.socketoptions import prepareLane
 from bore.wire.errors import MalformedMessage
 from bore.wire.extension import Lane as LaneMessage
-from bore.wire.extension import Visitor
-from bore.wire.lane import readOpen
+from bore.wire.lane import LaneVisitor, readOpen
 
 #: Lanes that are being opened at the same time. Under a burst those that are open take the next visitors meanwhile.
 _MAX_OPENING: Final = 32
@@ -62,7 +61,7 @@ class LanePool:
         server: str,
         token: str,
         keep: int,
-        serve: Callable[[LaneHandle, Visitor], None],
+        serve: Callable[[LaneHandle, LaneVisitor], None],
     ) -> None:
         self._reactor = reactor
         self._relay = relay
@@ -135,7 +134,9 @@ class LanePool:
     def opened(self, lane: LaneHandle, visitor: bytes) -> None:
         """See LaneUser: a visitor is on the lane."""
         self._idle.pop(lane, None)
-        self._leastIdle = min(self._leastIdle, len(self._idle))
+        idle = len(self._idle)
+        if idle < self._leastIdle:
+            self._leastIdle = idle
         try:
             who = readOpen(visitor)
         except MalformedMessage as e:
@@ -143,8 +144,9 @@ class LanePool:
             lane.refuse()
             return
         if who.announced:
-            self._expected.came(who.id)
-        self._fill()
+            self._expected.came(UUID(who.id))
+        if idle < self._keep or self._expected:
+            self._fill()
         self._serve(lane, who)
 
     def idle(self, lane: LaneHandle) -> None:

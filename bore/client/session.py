@@ -24,7 +24,8 @@ from bore.events.client import TurnedAway
 from bore.relay.interface import LaneHandle, Stream
 from bore.streams.dial import TcpDialer
 from bore.streams.reactor import IReactor
-from bore.wire.extension import Source, Visitor
+from bore.wire.extension import Source
+from bore.wire.lane import LaneVisitor
 from bore.wire.publicaddress import PublicAddress
 
 #: Visitors on lanes, of tunnels that are not known to be up yet, that wait for that; further ones are refused.
@@ -60,7 +61,7 @@ class Session:
         self._host = host
         self._asks = asks
         self._tunnels: dict[int, OpenTunnel] = {}
-        self._early: list[tuple[LaneHandle, Visitor]] = []  # on lanes, faster than the answer that their tunnel is up
+        self._early: list[tuple[LaneHandle, LaneVisitor]] = []  # faster than the answer that their tunnel is up
         self._checks: dict[int, Check] = {}
         self._carrier = visitors.relay.lanes
         self._lanes: LanePool | None = None
@@ -140,7 +141,7 @@ class Session:
             if not lane.closed:
                 lane.refuse()
 
-    def _serve(self, lane: LaneHandle, visitor: Visitor) -> None:
+    def _serve(self, lane: LaneHandle, visitor: LaneVisitor) -> None:
         """Connect a visitor on a lane with the local service."""
         visitors, at = self._visitors, self._tunnels.get(visitor.tunnel)
         if at is None:
@@ -153,16 +154,16 @@ class Session:
             return
         visitors.descriptors.opened()
         local = visitors.patience.dial(at.tunnel.local, sendsFirst=lane.hasBytes)
-        if isinstance(local, Deferred):
+        if isinstance(local, socket.socket):
+            self._join(local, lane, at, visitor)
+        else:
             arguments = (lane, at, visitor)
             visitors.reaching.add(local)
             local.addBoth(self._reached, local)
             local.addCallbacks(self._join, self._refuse, callbackArgs=arguments, errbackArgs=arguments)
             local.addErrback(self._broken)
-        else:
-            self._join(local, lane, at, visitor)
 
-    def _serveLater(self, lane: LaneHandle, visitor: Visitor) -> None:
+    def _serveLater(self, lane: LaneHandle, visitor: LaneVisitor) -> None:
         """Have a visitor wait until its tunnel is known to be up; refuse it if the tunnel was closed."""
         if self._asks(visitor.tunnel) and len(self._early) < MAX_EARLY:
             self._early.append((lane, visitor))
@@ -180,14 +181,14 @@ class Session:
         self._visitors.reaching.discard(dial)
         return result
 
-    def _join(self, local: socket.socket, lane: LaneHandle, at: OpenTunnel, visitor: Visitor) -> None:
+    def _join(self, local: socket.socket, lane: LaneHandle, at: OpenTunnel, visitor: LaneVisitor) -> None:
         visitors = self._visitors
         if lane.closed:
             local.close()
             visitors.gone(visitor.id, at.tunnel, VisitorEnd.LEFT_EARLY.value)
             return
         visitors.served(visitor.id, at, lane.socket)
-        left = partial(visitors.left, visitor.id, at)
+        left = partial(visitors.left, visitor.id, at, lane.socket)
         assert self._carrier is not None
         at.limit(lane.socket, local)
         # A lane that was limited cannot have another visitor, who might be one of another tunnel.
@@ -197,7 +198,7 @@ class Session:
     def _broken(self, reason: Failure) -> None:
         self._log.failure("a visitor could not be served", reason)
 
-    def _refuse(self, reason: Failure, lane: LaneHandle, at: OpenTunnel, visitor: Visitor) -> None:
+    def _refuse(self, reason: Failure, lane: LaneHandle, at: OpenTunnel, visitor: LaneVisitor) -> None:
         if reason.check(CancelledError):
             why = VisitorEnd.STOPPED.value
         else:

@@ -77,7 +77,7 @@ class Visitors:
         self._queue: OrderedDict[UUID, tuple[float, OpenTunnel, Source | None]] = OrderedDict()
         self._looking: IDelayedCall | None = None
         self._soon = False
-        self._since: dict[UUID, float] = {}  # only of those whose events are wanted
+        self._since: dict[UUID | str, float] = {}  # only of those whose events are wanted
         self.relay = relay
         self.sink = sink
         self.patience = Patience(reactor, self._giveWay)
@@ -107,7 +107,7 @@ class Visitors:
         if self._looking is None:
             self._serveQueue()
 
-    def admit(self, id: UUID, tunnel: Tunnel, lane: int | None = None) -> bool:
+    def admit(self, id: UUID | str, tunnel: Tunnel, lane: int | None = None) -> bool:
         """
         Count a visitor that has come through to this client.
 
@@ -149,19 +149,19 @@ class Visitors:
         for dial in list(self.reaching):
             dial.cancel()
 
-    def served(self, id: UUID, at: OpenTunnel, sock: socket.socket) -> None:
+    def served(self, id: UUID | str, at: OpenTunnel, sock: socket.socket) -> None:
         """
         The local service was reached for a visitor.
 
         :param sock: the visitor's connection to the server.
         """
-        at.connections.carriers[id] = sock
+        at.connections.carriers.add(sock)
         if at.tunnel.unreachable:
             at.tunnel.reached()
         if self.sink.visitors:
             self.sink.emit(VisitorServed(str(id), at.tunnel.name))
 
-    def gone(self, id: UUID, tunnel: Tunnel, why: str) -> None:
+    def gone(self, id: UUID | str, tunnel: Tunnel, why: str) -> None:
         """A visitor that was counted is gone without being served."""
         self.count -= 1
         tunnel.visitors -= 1
@@ -169,12 +169,16 @@ class Visitors:
             self._since.pop(id, None)
             self.sink.emit(VisitorUnserved(str(id), tunnel.name, why))
 
-    def left(self, id: UUID, at: OpenTunnel, ending: Ending) -> None:
-        """A visitor that was served has left."""
+    def left(self, id: UUID | str, at: OpenTunnel, sock: socket.socket, ending: Ending) -> None:
+        """
+        A visitor that was served has left.
+
+        :param sock: see :meth:`served`.
+        """
         tunnel = at.tunnel
         self.count -= 1
         tunnel.visitors -= 1
-        at.connections.carriers.pop(id, None)
+        at.connections.carriers.discard(sock)
         if self.sink.visitors:
             now = self._reactor.seconds()
             seconds = now - self._since.pop(id, now)
@@ -188,7 +192,7 @@ class Visitors:
         del self._dialling[id]
         self.served(id, at, server.socket)
         at.limit(server.socket, local.socket)
-        self.relay.join(server, local, partial(self.left, id, at))
+        self.relay.join(server, local, partial(self.left, id, at, server.socket))
         if self._queue:
             self._serveSoon()
 

@@ -71,7 +71,7 @@ class FromLane(Flow):
 
     def serve(self, event: int) -> None:
         if not (self.framed or event & STREAM_ENDED):
-            super().serve(event)
+            Flow.serve(self, event)  # for each message of a stream that is RAW, and super() takes longer
             return
         if event & READABLE:
             self.readable = True
@@ -99,7 +99,7 @@ class FromLane(Flow):
 
     def pump(self) -> None:
         if not self.framed:
-            super().pump()
+            Flow.pump(self)
             return
         pair = self.on
         if pair is None:
@@ -109,7 +109,7 @@ class FromLane(Flow):
             self.follow()
         if self.on is pair:
             self.framed = not self.decoder.raw or self.decoder.kept > 0
-            super().pump()
+            Flow.pump(self)
 
     def moveFramed(self) -> None:
         data = self.receive()

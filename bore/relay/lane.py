@@ -113,8 +113,10 @@ class Lane(FromLane):
 
     def start(self) -> None:
         """Pass on what came before the lane was joined."""
-        if self.unsent or self.decoder.kept:
+        if self.unsent:
             self.deliver()
+        elif self.decoder.kept:
+            self.follow()
         if self.readable:
             self.pump()
 

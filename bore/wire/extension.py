@@ -151,13 +151,11 @@ class Visitor:
 
     :ivar tunnel: the tunnel that it visits.
     :ivar source: the visitor's address; None: it has none.
-    :ivar announced: on a lane only: whether the session was sent this visitor before.
     """
 
     tunnel: int
     id: UUID
     source: Source | None
-    announced: bool = False
 
 
 @value
@@ -247,7 +245,11 @@ def _reasonText(code: str | None, reason: str | None, retry: bool) -> str:
 
 
 def visitorText(tunnel: int, id: UUID | str, source: Source | None, announced: bool = False) -> str:
-    """The value of Visitor, as JSON."""
+    """
+    The value of Visitor, as JSON.
+
+    :param announced: on a lane only: whether the session was sent this visitor before.
+    """
     where = "null" if source is None else f'["{source[0]}",{source[1]}]'
     return f'{{"tunnel":{tunnel},"id":"{id}","from":{where}' + (',"announced":true}' if announced else "}")
 
@@ -437,9 +439,8 @@ def _moved(content: object) -> Moved:
 
 def visitorFrom(content: object) -> Visitor:
     """Read the value of Visitor."""
-    tunnel, id, source, announced = serde.fields(content, "tunnel", "id", "from", "announced")
-    known = announced is not None and serde.boolean(announced)
-    return Visitor(_number(tunnel), serde.uuid(id), None if source is None else _source(source), known)
+    tunnel, id, source = serde.fields(content, "tunnel", "id", "from")
+    return Visitor(_number(tunnel), serde.uuid(id), None if source is None else _source(source))
 
 
 def _source(content: object) -> Source:

@@ -13,7 +13,8 @@ from bore.client.session import Session
 from bore.client.visitors import Visitors
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
-from bore.wire.extension import Source, Visitor
+from bore.wire.extension import Source
+from bore.wire.lane import LaneVisitor
 from bore.wire.proxyprotocol import Version
 from bore.wire.secret import Secret
 from tests.client.case import FakeDialer, loggingSink, makeTunnel
@@ -86,7 +87,7 @@ class LaneCase(SynchronousTestCase):
 
     def visit(self, lane: FakeLane, id: UUID | None = None, source: Source | None = None) -> None:
         """The server puts a visitor on a lane, which was announced if it has an id."""
-        lane.open(Visitor(1, id or uuid4(), source, id is not None))
+        lane.open(LaneVisitor(1, str(id or uuid4()), source, id is not None))
 
     def serve(self, lane: FakeLane, seconds: float = 0.0) -> None:
         """A visitor comes on a lane, is served for a while, and leaves."""

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from bore.client.session import MAX_EARLY
 from bore.streams.dial import Dialer
-from bore.wire.extension import Visitor
+from bore.wire.lane import LaneVisitor
 from tests.client.case import FakeDialer, makeTunnel
 from tests.client.lanecase import LaneCase
 from tests.server.lanecase import FakeLane
@@ -27,7 +27,7 @@ class EarlyTests(LaneCase):
     def come(self, tunnel: int = 2) -> FakeLane:
         """A visitor of a tunnel comes on a lane."""
         lane = cast(FakeLane, next(iter(self.lanes._idle)))
-        lane.open(Visitor(tunnel, uuid4(), None))
+        lane.open(LaneVisitor(tunnel, str(uuid4()), None))
         return lane
 
     def up(self) -> None:

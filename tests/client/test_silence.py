@@ -107,7 +107,7 @@ class CarriersTests(SynchronousTestCase):
         visitors.served(id, at, near)
         self.assertLess(session.sinceReceived(), 10)
         self.assertEqual(another.sinceReceived(), inf)
-        visitors.left(id, at, Ending(Reason.FINISHED, 0, 0))
+        visitors.left(id, at, near, Ending(Reason.FINISHED, 0, 0))
         self.assertEqual(session.sinceReceived(), inf)
 
 

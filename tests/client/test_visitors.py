@@ -60,7 +60,7 @@ class VisitorCase(SynchronousTestCase):
         self.assertEqual((self.local.under, self.server.under), ([], []), "dials were left")
         self.reactor.advance(20)
         self.assertEqual(self.reactor.getDelayedCalls(), [], "timers were left")
-        self.assertEqual((self.visitors.count, self.tunnel.visitors, self.at.connections.carriers), (0, 0, {}))
+        self.assertEqual((self.visitors.count, self.tunnel.visitors, self.at.connections.carriers), (0, 0, set()))
 
     @property
     def warnings(self) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from bore.relay.interface import Ending, LaneHandle, Reason, Stream
 from bore.relay.lane import Lane
@@ -29,7 +29,7 @@ class ClientSide(LaneSide):
     def opened(self, lane: LaneHandle, visitor: bytes) -> None:
         assert isinstance(lane, Lane)
         self.visitors += 1
-        stream, ended = self.expected.pop(readOpen(visitor).id)
+        stream, ended = self.expected.pop(UUID(readOpen(visitor).id))
         self._relay.joinWithLane(stream, lane, ended)
 
 

@@ -64,7 +64,7 @@ class _Client(LaneSide):
     def opened(self, lane: LaneHandle, visitor: bytes) -> None:
         assert isinstance(lane, Lane)
         assert lane.on is None
-        talk = self._world.talkOf(readOpen(visitor).id.int)
+        talk = self._world.talkOf(UUID(readOpen(visitor).id).int)
         if self._world.random.random() < 0.5:
             self._world.dial(talk, lane)
         else:

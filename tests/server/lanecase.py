@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
+from uuid import UUID
 
 from bore.relay.interface import Ending, GiveBack, LaneCarrier, LaneHandle, LaneUser, Reason, Stream
 from bore.server.server import Server
@@ -13,7 +14,7 @@ from bore.server.settings import ServerSettings
 from bore.streams.reactor import IReactor
 from bore.wire import extension
 from bore.wire.extension import Visitor, encode
-from bore.wire.lane import HEADER, readOpen
+from bore.wire.lane import HEADER, LaneVisitor, readOpen
 from tests.fakes import FakeTransport
 from tests.server.case import FakeRelay, SessionCase
 
@@ -52,7 +53,7 @@ class FakeLane:
     def refuse(self) -> None:
         self.refused = True
 
-    def open(self, visitor: Visitor) -> None:
+    def open(self, visitor: LaneVisitor) -> None:
         """The server puts a visitor on it."""
         frame = extension.visitorText(visitor.tunnel, visitor.id, visitor.source, visitor.announced).encode()
         self._user.opened(self, frame)
@@ -76,7 +77,8 @@ class OnLane:
 
     @property
     def who(self) -> Visitor:
-        return replace(readOpen(self.opening[HEADER.size :]), announced=False)
+        visitor = readOpen(self.opening[HEADER.size :])
+        return Visitor(visitor.tunnel, UUID(visitor.id), visitor.source)
 
     @property
     def announced(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Final
+from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire.errors import MalformedMessage, ProtocolViolation
 from bore.wire.extension import Source, Visitor, encode, visitorText
-from bore.wire.lane import OPEN, LaneDecoder, openFrame, readOpen
+from bore.wire.lane import OPEN, LaneDecoder, LaneVisitor, openFrame, readOpen
 from tests.wire.lanes import frame, framesOf
 from tests.wire.sessions import ID, SOURCE
 from tests.wire.strategies import (
@@ -27,7 +28,7 @@ from tests.wire.strategies import (
     uuidSpellings,
 )
 
-VISITORS: Final = st.builds(Visitor, NUMBERS, UUIDS, st.none() | SOURCES, st.booleans())
+VISITORS: Final = st.builds(LaneVisitor, NUMBERS, UUIDS.map(str), st.none() | SOURCES, st.booleans())
 
 #: A visitor as it is sent.
 KEYS: Final = ("tunnel", "id", "from", "announced")
@@ -46,7 +47,7 @@ class OpenTests(SynchronousTestCase):
 
     @UNHURRIED
     @given(VISITORS)
-    def test_theVisitorThatIsSentIsTheOneThatIsRead(self, visitor: Visitor) -> None:
+    def test_theVisitorThatIsSentIsTheOneThatIsRead(self, visitor: LaneVisitor) -> None:
         decoder = LaneDecoder()
         decoder.feed(openFrame(visitor.tunnel, visitor.id, visitor.source, visitor.announced))
         ((kind, payload),) = framesOf(decoder)
@@ -54,9 +55,10 @@ class OpenTests(SynchronousTestCase):
 
     @UNHURRIED
     @given(VISITORS)
-    def test_theTextIsTheOneInVisitor(self, visitor: Visitor) -> None:
+    def test_theTextIsTheOneInVisitor(self, visitor: LaneVisitor) -> None:
         text = visitorText(visitor.tunnel, visitor.id, visitor.source)
-        self.assertEqual(encode(visitor), b'{"Visitor":' + text.encode() + b"}\0")
+        message = Visitor(visitor.tunnel, UUID(visitor.id), visitor.source)
+        self.assertEqual(encode(message), b'{"Visitor":' + text.encode() + b"}\0")
         if visitor.announced:
             text = text[:-1] + ',"announced":true}'
         self.assertEqual(
@@ -64,7 +66,7 @@ class OpenTests(SynchronousTestCase):
         )
 
     def test_theLongestVisitorIsMuchShorterThanAFrameMayBe(self) -> None:
-        longest = Visitor(1, ID, ("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255", 65535))
+        longest = LaneVisitor(1, str(ID), ("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255", 65535))
         self.assertLess(len(openFrame(1, longest.id, longest.source)), 256)
 
 
@@ -78,17 +80,17 @@ class ReadTests(SynchronousTestCase):
                 ' {\n"tunnel":1,"from" : [ "203.0.113.9" ,50123 ],\t"id": "%s"}\r\n',
                 '{"tunnel":1,"\\u0069d":"%s","from":["\\u003203.0.113.9",50123]}',
             ):
-                self.assertEqual(readOpen((text % spelling).encode()), Visitor(1, ID, SOURCE))
+                self.assertEqual(readOpen((text % spelling).encode()), LaneVisitor(1, str(ID), SOURCE))
 
     def test_aNullMayBeLeftOut(self) -> None:
-        self.assertEqual(readOpen(f'{{"tunnel":1,"id":"{ID}"}}'.encode()), Visitor(1, ID, None))
+        self.assertEqual(readOpen(f'{{"tunnel":1,"id":"{ID}"}}'.encode()), LaneVisitor(1, str(ID), None))
 
     @UNHURRIED
     @given(
         VISITORS,
         st.dictionaries(TEXTS.filter(lambda name: name not in KEYS), VALUES, max_size=3),
     )
-    def test_unknownKeysAreIgnored(self, visitor: Visitor, unknown: dict[str, object]) -> None:
+    def test_unknownKeysAreIgnored(self, visitor: LaneVisitor, unknown: dict[str, object]) -> None:
         grown = json.dumps(
             unknown | json.loads(visitorText(visitor.tunnel, visitor.id, visitor.source, visitor.announced))
         )
@@ -102,7 +104,7 @@ class ReadTests(SynchronousTestCase):
         for _ in range(3):
             for address, source in sources:
                 text = f'{{"tunnel":1,"id":"{ID}","from":["{address}",1]}}'
-                self.assertEqual(readOpen(text.encode()), Visitor(1, ID, source))
+                self.assertEqual(readOpen(text.encode()), LaneVisitor(1, str(ID), source))
                 self.assertRaises(MalformedMessage, readOpen, text.replace(address, address + ".1").encode())
 
     def test_whatIsNoVisitorIsMalformed(self) -> None:
@@ -160,7 +162,7 @@ class ReadTests(SynchronousTestCase):
 
     def test_whatIsNeitherTrueNorFalseIsMalformed(self) -> None:
         text = '{"tunnel":1,"id":"%s","from":null,"announced":%s}'
-        self.assertEqual(readOpen((text % (ID, "false")).encode()), Visitor(1, ID, None, False))
+        self.assertEqual(readOpen((text % (ID, "false")).encode()), LaneVisitor(1, str(ID), None, False))
         for value in ("1", '"true"', "[]"):
             self.assertRaises(MalformedMessage, readOpen, (text % (ID, value)).encode())
 
