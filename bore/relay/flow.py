@@ -117,6 +117,7 @@ class Flow(Half):
             return
         if sent < len(data):
             self.unsent = bytes(data[sent:])
+            self.loop.awaitRoom(self.other)
 
     def moveBulk(self) -> None:
         """Splice once into a pipe, and out of it."""
@@ -164,6 +165,7 @@ class Flow(Half):
                 sent = sink.socket.send(self.unsent)
                 self.unsent = memoryview(self.unsent)[sent:] if sent < len(self.unsent) else b""
                 if self.unsent:
+                    self.loop.awaitRoom(sink)
                     return False
             pipe = self.pipe
             if pipe is not None:
@@ -172,6 +174,7 @@ class Flow(Half):
                 self.pipe = None
                 self.loop.pipes.give(pipe)
         except BlockingIOError:
+            self.loop.awaitRoom(sink)
             return False
         except OSError as e:
             if self.pipe is not None and not self.unsent and self.loop.pipes.areRefused(e):

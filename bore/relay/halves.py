@@ -43,6 +43,9 @@ class Loop(Protocol):
     left: int
     reserved: int
 
+    def awaitRoom(self, half: Half) -> None:
+        """A half's stream takes no more for now: there is an event when it does, from now on for good."""
+
     def later(self, half: Half) -> None:
         """Have a half go on in the next turn."""
 
@@ -87,9 +90,11 @@ class Half:
     :ivar received: how many bytes were read from this stream.
     :ivar finished: the end of this direction was passed on, or is pending.
     :ivar queued: this half goes on in the next turn.
+    :ivar awaitsRoom: there is an event when the stream can be written to again.
     """
 
     __slots__ = (
+        "awaitsRoom",
         "bulk",
         "encrypted",
         "endPending",
@@ -121,7 +126,7 @@ class Half:
         self.received = len(early)
         self.pipe: Pipe | None = None
         self.readable = self.bulk = self.finished = self.queued = self.endPending = self.framed = False
-        self.hungUp = self.refusesData = self.wasReset = False
+        self.hungUp = self.refusesData = self.wasReset = self.awaitsRoom = False
         self.encrypted: EncryptedSocket | None = cast(EncryptedSocket, sock) if isEncrypted(sock) else None
 
     def serve(self, event: int) -> None:
@@ -146,6 +151,7 @@ class Half:
         self.readable = False
         tls = self.encrypted
         if tls is not None and tls.stuck:
+            self.loop.awaitRoom(self)
             self.loop.stuck(self)  # an event will report when it can write: what waits to be read comes along with it
         elif tls is not None and self.hasMore():
             self.readable = True
@@ -181,6 +187,7 @@ class Half:
             try:
                 other.socket.shutdown(socket.SHUT_WR)
             except BlockingIOError:
+                self.loop.awaitRoom(other)
                 if not self.endPending:
                     self.endPending = True
                     self.pair.finished(self)

@@ -165,10 +165,12 @@ class Lane(FromLane):
             try:
                 self.outgoing = self.outgoing[self.socket.send(self.outgoing) :]
             except BlockingIOError:
-                return
+                pass
             except OSError:
                 self.end(reset=True)
                 return
+            if self.outgoing:
+                self.loop.awaitRoom(self)
         if not self.outgoing and self.session.over:
             self._deadlines.unanswered.take(self)
             self._settled()

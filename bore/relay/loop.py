@@ -1,9 +1,10 @@
 """
 The loop of the relay that keeps bytes in the kernel: which half is served when, and how much of a turn it may use.
 
-All sockets are in one epoll of the relay's own, each registered once, for all events, edge-triggered; the reactor
-watches that epoll as a single reader. So there is no reactor object for a stream, nothing is re-registered while bytes
-flow, and a turn of the reactor serves many streams.
+All sockets are in one epoll of the relay's own, edge-triggered; the reactor watches that epoll as a single reader. So
+there is no reactor object for a stream, nothing is re-registered while bytes flow, and a turn of the reactor serves
+many streams. That a socket can be written to is reported from the first time on that it could not: it is so when it is
+registered, and for most sockets always, which would be an event without a meaning.
 
 An edge reports that something may have changed, and nothing else; the next system call reports what it is. A stale
 event, even one for a descriptor that was closed and used again in the same turn, costs a call that would block.
@@ -49,7 +50,8 @@ _EVENTS: Final = 64
 #: How many steps may follow from one event before other streams have their turn.
 _STEPS: Final = 32
 
-_ALL: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLPRI | select.EPOLLET
+_INPUT: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLPRI | select.EPOLLET
+_ALL: Final = _INPUT | select.EPOLLOUT
 
 
 @implementer(IReadDescriptor)
@@ -130,7 +132,7 @@ class SpliceLoop:
 
         :raises OSError: when the system has no room for it; a ValueError when the loop is closed already.
         """
-        self._epoll.register(half.fd, _ALL)
+        self._epoll.register(half.fd, _ALL if half.awaitsRoom else _INPUT)
         self._halves[half.fd] = half
 
     def has(self, half: Half) -> bool:
@@ -148,6 +150,13 @@ class SpliceLoop:
         self.forget(half)
         with contextlib.suppress(OSError):  # it may not be registered yet
             self._epoll.unregister(half.fd)
+
+    def awaitRoom(self, half: Half) -> None:
+        """See Loop."""
+        if not half.awaitsRoom:
+            half.awaitsRoom = True
+            with contextlib.suppress(OSError, ValueError):  # it may not be registered yet, or the loop be closed
+                self._epoll.modify(half.fd, _ALL)
 
     def later(self, half: Half) -> None:
         """See Loop."""

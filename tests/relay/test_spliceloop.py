@@ -148,6 +148,25 @@ class TurnTests(SynchronousTestCase):
         each = (tracemalloc.get_traced_memory()[0] - before) / 200
         self.assertLess(each, 2048 - 2 * 100, "with room for the two socket objects, which were made before")
 
+    def test_aPairThatCanBeWrittenToIsNoEvent(self) -> None:
+        self.pair()
+        self.assertEqual(self.relay.loop._epoll.poll(0), [])
+
+    def test_aStreamThatTakesNoMoreGoesOnWhenItDoes(self) -> None:
+        left, right = self.pair()
+        for _ in range(3):
+            sent = 0
+            while more := self.fill(left):
+                sent += more
+                self.relay.loop.doRead()
+                self.reactor.advance(0)
+            self.assertEqual(self.relay.loop._epoll.poll(0), [])
+            received = 0
+            while received < sent:
+                received += len(right.recv(1 << 20))
+                self.relay.loop.doRead()
+                self.reactor.advance(0)
+
     def test_aResetIsNoticedWhileNothingIsRead(self) -> None:
         left, _ = self.pair()
         self.fill(left)
