@@ -27,7 +27,8 @@ from bore.wire.extension import (
     Visitor,
     markedHello,
 )
-from bore.wire.lane import DATA, END_FRAME, HEADER, RAW_FRAME, RESET_FRAME, openFrame
+from bore.wire.lane import DATA, END_FRAME, HEADER, RAW_FRAME, RESET_FRAME
+from bore.wire.laneopen import openFrame
 from bore.wire.messages import Accept, Authenticate, Challenge, Connection, Error, Heartbeat, Hello
 from bore.wire.proof import BoundClientProof, proveBase
 from bore.wire.serverproof import BaseServerProof, BoundServerProof

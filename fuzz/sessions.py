@@ -12,7 +12,8 @@ from bore.wire.clientsession import ControlSession
 from bore.wire.datasession import DataSession
 from bore.wire.errors import MalformedMessage, PortInUse, ProtocolViolation, Refusal, ServerLeft, TakenOver
 from bore.wire.extension import Lane
-from bore.wire.lane import BARE, DATA, END, HEADER, MAX_OPEN, OPEN, LaneDecoder, LaneSession, Way, openFrame, readOpen
+from bore.wire.lane import BARE, DATA, END, HEADER, MAX_OPEN, OPEN, LaneDecoder, LaneSession, Way
+from bore.wire.laneopen import openFrame, readOpen
 from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Accept
 from bore.wire.proof import (

@@ -24,7 +24,7 @@ from bore.streams.reactor import IReactor
 from bore.streams.socketoptions import prepareLane
 from bore.wire.errors import MalformedMessage
 from bore.wire.extension import Lane as LaneMessage
-from bore.wire.lane import LaneVisitor, readOpen
+from bore.wire.laneopen import LaneVisitor, readOpen
 
 #: Lanes that are being opened at the same time. Under a burst those that are open take the next visitors meanwhile.
 _MAX_OPENING: Final = 32

@@ -25,7 +25,7 @@ from bore.relay.interface import LaneHandle, Stream
 from bore.streams.dial import TcpDialer
 from bore.streams.reactor import IReactor
 from bore.wire.extension import Source
-from bore.wire.lane import LaneVisitor
+from bore.wire.laneopen import LaneVisitor
 from bore.wire.publicaddress import PublicAddress
 
 #: Visitors on lanes, of tunnels that are not known to be up yet, that wait for that; further ones are refused.

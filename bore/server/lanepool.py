@@ -16,7 +16,7 @@ from bore.server.users import User
 from bore.server.visitor import Visitor
 from bore.streams.socketoptions import prepareLane
 from bore.system.descriptors import Descriptors
-from bore.wire.lane import openFrame
+from bore.wire.laneopen import openFrame
 from bore.wire.token import digest, newToken
 
 #: A visitor that was on more dead lanes than that is closed: waiting for one more would not help.

@@ -9,14 +9,10 @@ DONE as well: else the next visitor would wait behind what the local service has
 
 from __future__ import annotations
 
-import re
 from struct import Struct
-from typing import Final, NamedTuple, TypeAlias
-from uuid import UUID
+from typing import Final, TypeAlias
 
-from bore.wire import serde
 from bore.wire.errors import ProtocolViolation
-from bore.wire.extension import Source, visitorFrom, visitorText
 
 #: Server: puts a visitor on the lane. The payload is the value of Visitor, as JSON.
 OPEN: Final = 1
@@ -65,65 +61,6 @@ DONE_FRAME: Final = HEADER.pack(DONE, 0)
 
 #: The kind of a frame and its payload. DATA may be a part of a frame: it is passed on as it arrives.
 Frame: TypeAlias = tuple[int, bytes]
-
-
-def openFrame(tunnel: int, id: UUID | str, source: Source | None, announced: bool = False) -> bytes:
-    """
-    The frame that puts a visitor on a lane.
-
-    :param tunnel: the number of the tunnel that it visits.
-    :param source: the visitor's address; None: it has none.
-    :param announced: whether the session was sent this visitor before.
-    """
-    text = visitorText(tunnel, id, source, announced).encode()
-    return HEADER.pack(OPEN, len(text)) + text
-
-
-#: The payload in the form that openFrame usually writes. This takes a third of the time of the JSON decoder.
-_USUAL: Final = re.compile(
-    rb'\{"tunnel":([1-9][0-9]{0,8}),"id":"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})","from":\["([0-9a-f.:]{2,45})",'
-    rb'([1-9][0-9]{0,4})\](,"announced":true)?\}'
-)
-
-
-class LaneVisitor(NamedTuple):
-    """
-    A visitor that has come on a lane.
-
-    :ivar tunnel: the tunnel that it visits.
-    :ivar id: its id, in the usual form: to make a UUID of it takes longer than all else here.
-    :ivar source: the visitor's address; None: it has none.
-    :ivar announced: whether the session was sent this visitor before.
-    """
-
-    tunnel: int
-    id: str
-    source: Source | None
-    announced: bool = False
-
-
-def readOpen(payload: bytes) -> LaneVisitor:
-    """
-    Decode the payload of OPEN.
-
-    :raises MalformedMessage: when it is not the value of Visitor.
-    """
-    usual = _USUAL.fullmatch(payload)
-    if usual is not None:
-        tunnel, id, host, port, announced = usual.groups()
-        try:
-            source = serde.ipAddress(host.decode()), serde.port(int(port))
-            return LaneVisitor(int(tunnel), id.decode(), source, announced is not None)
-        except serde.BadContent:
-            pass  # it is raised again, with the reason
-    return serde.decodeValue(_visitorFrom, payload)
-
-
-def _visitorFrom(content: object) -> LaneVisitor:
-    visitor = visitorFrom(content)
-    [announced] = serde.fields(content, "announced")
-    known = announced is not None and serde.boolean(announced)
-    return LaneVisitor(visitor.tunnel, str(visitor.id), visitor.source, known)
 
 
 class LaneDecoder:

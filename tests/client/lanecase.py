@@ -14,7 +14,7 @@ from bore.client.visitors import Visitors
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
 from bore.wire.extension import Source
-from bore.wire.lane import LaneVisitor
+from bore.wire.laneopen import LaneVisitor
 from bore.wire.proxyprotocol import Version
 from bore.wire.secret import Secret
 from tests.client.case import FakeDialer, loggingSink, makeTunnel

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from bore.client.session import MAX_EARLY
 from bore.streams.dial import Dialer
-from bore.wire.lane import LaneVisitor
+from bore.wire.laneopen import LaneVisitor
 from tests.client.case import FakeDialer, makeTunnel
 from tests.client.lanecase import LaneCase
 from tests.server.lanecase import FakeLane

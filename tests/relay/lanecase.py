@@ -19,7 +19,8 @@ from bore.relay.lanes import LaneRelay
 from bore.relay.lingering import TAKE_TIMEOUT
 from bore.streams.reactor import IReactor
 from bore.streams.tcpinfo import SIOCOUTQ
-from bore.wire.lane import DATA, HEADER, OPEN, LaneDecoder, openFrame
+from bore.wire.lane import DATA, HEADER, OPEN, LaneDecoder
+from bore.wire.laneopen import openFrame
 from tests.fakes import FakeReactor
 from tests.relay.laneusers import RecordingUser
 from tests.relay.plugs import Plugs, fill, reset, take

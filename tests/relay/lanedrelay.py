@@ -11,7 +11,7 @@ from bore.relay.lane import Lane
 from bore.relay.lanes import LaneRelay
 from bore.streams.reactor import IReactor
 from bore.wire.extension import Visitor
-from bore.wire.lane import openFrame, readOpen
+from bore.wire.laneopen import openFrame, readOpen
 from tests.relay.laneusers import LaneSide
 from tests.relay.plugs import reset, tcpPair
 from tests.relay.relaycase import HalvedRelay

@@ -21,7 +21,7 @@ from bore.relay.lane import Lane
 from bore.relay.lanes import LaneRelay
 from bore.streams.reactor import IReactor
 from bore.wire.extension import Visitor
-from bore.wire.lane import openFrame, readOpen
+from bore.wire.laneopen import openFrame, readOpen
 from tests.fakes import FakeReactor
 from tests.relay.lanecase import pairOn
 from tests.relay.lanetalk import Endpoint, Talk, Wire

@@ -25,7 +25,7 @@ from bore.streams.encryption import STUCK_TIMEOUT
 from bore.streams.reactor import IReactor
 from bore.timing.turns import MIN_COST
 from bore.tls.contexts import clientContext
-from bore.wire.lane import openFrame
+from bore.wire.laneopen import openFrame
 from tests.fakes import FakeReactor
 from tests.relay import bytescontract, earlycontract, endingcontract
 from tests.relay.encrypted import EncryptedRelay, tlsPair, withoutRoomForEnds

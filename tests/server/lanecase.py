@@ -14,7 +14,8 @@ from bore.server.settings import ServerSettings
 from bore.streams.reactor import IReactor
 from bore.wire import extension
 from bore.wire.extension import Visitor, encode
-from bore.wire.lane import HEADER, LaneVisitor, readOpen
+from bore.wire.lane import HEADER
+from bore.wire.laneopen import LaneVisitor, readOpen
 from tests.fakes import FakeTransport
 from tests.server.case import FakeRelay, SessionCase
 

@@ -12,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.wire.errors import MalformedMessage, ProtocolViolation
 from bore.wire.extension import Source, Visitor, encode, visitorText
-from bore.wire.lane import OPEN, LaneDecoder, LaneVisitor, openFrame, readOpen
+from bore.wire.lane import OPEN, LaneDecoder
+from bore.wire.laneopen import LaneVisitor, openFrame, readOpen
 from tests.wire.lanes import frame, framesOf
 from tests.wire.sessions import ID, SOURCE
 from tests.wire.strategies import (
