@@ -15,7 +15,11 @@ from typing import Final, Generic, TypeVar
 #: How the line begins by which a user is invited (:mod:`bore.options.invitation`). It has a secret.
 INVITATION: Final = "bore://"
 
-_IN_INVITATION: Final = re.compile(rf"({INVITATION})(?:\S*@|\S+)", re.IGNORECASE)
+#: Blanks and line breaks do not end it: a line that was copied badly has a secret, too. A path has one "/".
+_IN_INVITATION: Final = re.compile(r"(bore:/{1,2}(?!/))(?:.*@|.+)", re.IGNORECASE | re.DOTALL)
+
+#: A name and a secret without the beginning of the line, or as in URLs.
+_BEHIND_NAME: Final = re.compile(r":(?![/\s])[^@]*@")
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -88,8 +92,9 @@ class InvalidValue(Exception):
 
 
 def withoutSecrets(text: str) -> str:
-    """Return a text as errors show it: without the secrets of the lines by which users are invited."""
-    return _IN_INVITATION.sub(lambda found: f"{found[1]}..." + "@" * found[0].endswith("@"), text)
+    """Return a text as errors show it: without the secrets of the lines by which users are invited, or parts of it."""
+    hidden = _IN_INVITATION.sub(lambda found: f"{found[1]}..." + "@" * found[0].endswith("@"), text)
+    return _BEHIND_NAME.sub(":...@", hidden)
 
 
 def option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from bore import exits
 from bore.commandline import UsageError
+from bore.option import withoutSecrets
 
 if TYPE_CHECKING:
     from bore.options.joined import Joined
@@ -68,7 +69,7 @@ def _user(arguments: Sequence[str]) -> None:
         return
     line = userCommand(arguments[0])
     if line is None:
-        raise UsageError(f"unknown command {arguments[0]!r}; commands: {ACTIONS}")
+        raise UsageError(f"unknown command {withoutSecrets(arguments[0])!r}; commands: {ACTIONS}")
     command = line.parse(arguments[1:])
     from bore.userprogram import CannotDo
     from bore.userprogram import run as runUser
@@ -92,7 +93,7 @@ def _serverKey(arguments: Sequence[str]) -> None:
         return
     line = serverKeyCommand(arguments[0])
     if line is None:
-        raise UsageError(f"unknown command {arguments[0]!r}; commands: {ACTIONS}")
+        raise UsageError(f"unknown command {withoutSecrets(arguments[0])!r}; commands: {ACTIONS}")
     command = line.parse(arguments[1:])
     from bore.tls.certificates import BadCredentials
     from bore.tls.nextkey import TooYoung, keyIn, rotateKey

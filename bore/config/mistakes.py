@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from bore.commandline import BadFile
+from bore.option import withoutSecrets
 
 #: A name that needs no quotes in TOML.
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
@@ -59,7 +60,8 @@ def keyName(path: Sequence[str]) -> str:
 def badFile(file: Path, mistakes: Iterable[Mistake]) -> BadFile:
     """Return the error for a file with mistakes: the first ones, in the order of the file, and how many others."""
     found = sorted(mistakes, key=lambda each: (each.line or 0, each.path))
-    lines = [f"{file}: {each}" if each.line is None else f"{file}:{each.line}: {each}" for each in found[:SHOWN]]
+    name = withoutSecrets(str(file))
+    lines = [f"{name}: {each}" if each.line is None else f"{name}:{each.line}: {each}" for each in found[:SHOWN]]
     if len(found) > SHOWN:
-        lines.append(f"{file}: and {len(found) - SHOWN} more mistakes")
+        lines.append(f"{name}: and {len(found) - SHOWN} more mistakes")
     return BadFile(lines)

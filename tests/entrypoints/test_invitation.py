@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import traceback
+from collections.abc import Sequence
 from typing import Final
 
 from hypothesis import given
@@ -14,7 +15,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.commandline import UsageError
 from bore.option import withoutSecrets
+from bore.options.check import check, checkCommand
+from bore.options.client import upCommand
 from bore.options.invitation import Invitation, isInvitation, parseInvitation, parseName
+from bore.people import run
 from bore.wire.pins import AUTHORITY
 from bore.wire.secret import newSecret
 from tests.entrypoints.optionscase import local
@@ -101,7 +105,8 @@ class InvitationTests(SynchronousTestCase):
         secret = "Q" * 20
         line = Invitation(invitation.user, secret, invitation.host, invitation.port, invitation.pins).line
         at = data.draw(st.integers(0, len(line) - 1))
-        damaged = line[:at] + data.draw(st.sampled_from(("", " ", "@", ":", "#", "\x00"))) + line[at + 1 :]
+        damaged = line[:at] + data.draw(st.sampled_from(("", " ", "\n", "@", ":", "#", "\x00"))) + line[at + 1 :]
+        self.assertNotIn("QQQ", withoutSecrets(damaged).partition("#")[0])
         try:
             parseInvitation(damaged)
         except ValueError as e:
@@ -114,13 +119,33 @@ class InvitationTests(SynchronousTestCase):
             self.assertRaises(ValueError, parseName, name)
 
 
+def checked(words: Sequence[str]) -> str:
+    return check(checkCommand("bore check").parse(words))
+
+
 class WithoutSecretsTests(SynchronousTestCase):
     """Errors about a line do not show its secret."""
 
     def test_whatIsBeforeTheServerIsLeftOut(self) -> None:
         self.assertEqual(withoutSecrets(f"in {LINE!r}"), f"in 'bore://...@tunnel.example.com:7835/#{PIN}'")
         self.assertEqual(withoutSecrets(f"bore://{SECRET}"), "bore://...")
-        self.assertEqual(withoutSecrets("tls://alice:b@c"), "tls://alice:b@c")
+        self.assertEqual(withoutSecrets("bore:/alice:b@c"), "bore:/...@c")  # as a path
+        self.assertEqual(withoutSecrets("alice:b c@d"), "alice:...@d")  # its beginning was not copied
+        for text in ("tls://alice@c", "alice@[2001:db8::1]:80", "arguments: --x a@b", "bore://", "127.0.0.1:80"):
+            self.assertEqual(withoutSecrets(text), text)
+
+    def test_aCommandThatIsNotOneIsShownWithoutIt(self) -> None:
+        for program in ("bore user", "bore server-key"):
+            with self.assertRaises(UsageError) as caught:
+                run(program, [LINE], lambda: self.fail("it has run"))
+            self.assertNotIn("hush", str(caught.exception))
+            self.assertIn("bore://...@", str(caught.exception))
+
+    def test_aFileThatIsNotOneIsShownWithoutIt(self) -> None:
+        for parse in (upCommand("bore up").parse, checked):
+            with self.assertRaises(UsageError) as caught:
+                parse([LINE])
+            self.assertNotIn("hush", str(caught.exception))
 
     def test_anErrorOfACommandLineHasNone(self) -> None:
         for words in (("8000", "--to", LINE[:-1]), ("8000", f"--bore={LINE}"), (LINE,), ("8000", "--port", LINE)):
