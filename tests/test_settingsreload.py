@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, cast
 
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
-from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client import succession
+from bore.client.links import Links
 from bore.client.service import ClientService
 from bore.client.settings import ClientSettings, ServerAddress
-from bore.client.settingsdiff import EFFECTS, FIXED, Effect, effectOf
 from bore.client.tunnelspec import TunnelSpec
+from bore.events import Event
 from bore.events.client import Connected, GaveUp, SettingsAccepted, SettingsRefused, TunnelUp
+from bore.events.server import TunnelClosed
+from bore.server.registry import Grant, LocalRegistry, Registry
 from bore.server.users import NAMELESS, User
 from bore.streams.reactor import IReactor
-from bore.tls.certificates import makeSelfSigned
-from bore.tls.settings import ClientTls
 from bore.wire.errors import TooManyTunnels
 from bore.wire.publicaddress import PublicAddress
 from bore.wire.secret import Secret
@@ -47,48 +47,6 @@ class BothSecrets:
         return NAMELESS
 
 
-class EffectTests(SynchronousTestCase):
-    """What a change costs."""
-
-    def test_eachSettingHasAnEffectOrIsFixed(self) -> None:
-        self.assertEqual({each.name for each in fields(ClientSettings)}, EFFECTS.keys() | FIXED)
-
-    def test_theGreatestOneCounts(self) -> None:
-        old = ClientSettings((ServerAddress("a"),), lanes=1)
-        for changes, effect in (
-            ({}, Effect.NOTHING),
-            ({"lanes": 2}, Effect.IN_PLACE),
-            ({"lanes": 2, "servers": (ServerAddress("b"),)}, Effect.OTHER_SERVERS),
-            ({"lanes": 2, "secret": NEW}, Effect.NEW_LINKS),
-            ({"tls": ClientTls()}, Effect.NEW_LINKS),
-            ({"descriptors": 7}, Effect.NOTHING),
-        ):
-            self.assertEqual(effectOf(old, replace(old, **cast(Any, changes))), effect, changes)
-
-    def test_certificatesAreComparedByTheirContent(self) -> None:
-        first, other = (makeSelfSigned("x")[1] for _ in range(2))
-        again = first._replace(key=other.key)
-        old = ClientSettings((ServerAddress("a"),), tls=ClientTls(credentials=first))
-        for credentials, effect in ((again, Effect.NOTHING), (other, Effect.NEW_LINKS)):
-            new = replace(old, tls=ClientTls(credentials=credentials))
-            self.assertEqual(effectOf(old, new), effect)
-
-    def test_everyFieldOfTlsCounts(self) -> None:
-        certificate = makeSelfSigned("x")[1]
-        changed: dict[str, object] = {
-            "authorities": certificate.chain,
-            "fingerprint": "SHA256:...",
-            "credentials": certificate,
-            "knownServers": Path("x"),
-            "pins": ("SHA256:...",),
-        }
-        self.assertEqual(set(changed), {each.name for each in fields(ClientTls)})
-        old = ClientSettings((ServerAddress("a"),), tls=ClientTls())
-        for name, value in changed.items():
-            new = replace(old, tls=replace(ClientTls(), **cast(Any, {name: value})))
-            self.assertEqual(effectOf(old, new), Effect.NEW_LINKS, name)
-
-
 class SettingsCase(TunnelsCase):
     """A client whose settings change."""
 
@@ -96,10 +54,10 @@ class SettingsCase(TunnelsCase):
         super().setUp()
         self.patch(succession, "TRY_AGAIN", 0.2)
 
-    async def up(self, **settings: Any) -> tuple[ClientService, Visit, PublicAddress]:
+    async def up(self, registry: Registry | None = None, **settings: Any) -> tuple[ClientService, Visit, PublicAddress]:
         """A client with a tunnel, a visitor, and the public port."""
         self.authenticator = BothSecrets()
-        self.first = self.server(self.authenticator)
+        self.first = self.server(self.authenticator, registry)
         client = self.client(
             self.first.controlPort,
             [TunnelSpec(await self.service(b"a"))],
@@ -221,6 +179,38 @@ class SecretTests(SettingsCase):
         sessions = self.first._server.sessions
         sessions._end(list(sessions._sessions), TooManyTunnels())
         await self.eventually(lambda: self.seen(GaveUp) == 1)
+
+
+class SlowRegistry(LocalRegistry):
+    """It takes longer than the time after which it is looked for the answer."""
+
+    def resume(self, token: str, user: User) -> Deferred[Grant | None]:
+        return deferLater(cast(IReactor, reactor), 0.1).addCallback(lambda _: LocalRegistry.resume(self, token, user))
+
+
+class HandOverTests(SettingsCase):
+    """Sessions at the same server, one of which takes over the tunnels of the other."""
+
+    async def test_noTunnelIsGivenBackBeforeItIsTakenOver(self) -> None:
+        """However long the server takes to answer."""
+        self.patch(succession, "HANDOVER", 0.01)
+        client, visit, port = await self.up(SlowRegistry(cast(IReactor, reactor), 60))
+        ends: list[Event] = []
+        self.first._sink.subscribe(lambda event: ends.append(event) if isinstance(event, TunnelClosed) else None)
+        for secret in (NEW, OLD, NEW):
+            await self.inEffect(client, self.change(client, secret=secret))
+            await self.eventually(lambda: len(self.first._server.sessions._sessions) == 1)
+            self.assertEqual((await client.whenOpened(), ends), (port, []))
+        await self.assertStays(visit)
+        await self.assertShows(port, b"a")
+
+    async def test_aServerThatAnswersNothingKeepsTheFormerSessionForALimitedTime(self) -> None:
+        self.patch(succession, "HANDOVER", 0.01)
+        self.patch(succession, "LONGEST_HANDOVER", 0.1)
+        self.patch(Links, "settled", False)
+        client, *_ = await self.up()
+        await self.inEffect(client, self.change(client, secret=NEW))
+        await self.eventually(lambda: len(self.first._server.sessions._sessions) == 1)
 
 
 class ServerTests(SettingsCase):

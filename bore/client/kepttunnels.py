@@ -93,6 +93,11 @@ class KeptTunnels:
         return next(iter(self._kept.values())) if len(self._kept) == 1 else None
 
     @property
+    def settled(self) -> bool:
+        """Whether the server has answered for each tunnel, in the session that there is."""
+        return all(kept.up or kept.retrying is not None for kept in self._kept.values())
+
+    @property
     def mayResume(self) -> bool:
         """Whether the current server keeps the public port of a tunnel for a while."""
         return any(self.portOf(kept).resume is not None for kept in self._kept.values())

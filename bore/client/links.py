@@ -75,6 +75,11 @@ class Links:
         return not self._links and not self._waiting
 
     @property
+    def settled(self) -> bool:
+        """Whether a server has answered for each tunnel, in the session that there is."""
+        return not self._waiting and all(link.tunnels.settled for link in dict.fromkeys(self._links.values()))
+
+    @property
     def servers(self) -> set[str]:
         """The servers that are used, as events name them."""
         return {link.server for link in self._links.values()}

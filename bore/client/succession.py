@@ -9,6 +9,7 @@ from typing import Final
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall
 
+from bore.client.kepttunnels import ANSWER_TIMEOUT
 from bore.client.leftovers import Leftovers
 from bore.client.links import Links
 from bore.client.reasons import describe
@@ -23,9 +24,12 @@ from bore.streams.reactor import IReactor
 #: Seconds, at least, until settings that no server has accepted are tried again: it may get its new secret later.
 TRY_AGAIN: Final = 10.0
 
-#: Seconds in which a session takes over the tunnels of another one at the same server. What was asked for there last,
-#: and not answered, is given back then.
+#: How often it is checked, in seconds, whether a session has taken over the tunnels of another one at the same server.
+#: What was asked for there last, and not answered, is given back then.
 HANDOVER: Final = 1.0
+
+#: After this time, in seconds, that other session ends in any case.
+LONGEST_HANDOVER: Final = ANSWER_TIMEOUT
 
 
 class Succession:
@@ -167,12 +171,22 @@ class Succession:
             self._visitors.sink.emit(SettingsAccepted(server))
             if server in former.servers:  # as the same user
                 former.retire()
-                self._retired[former] = self._reactor.callLater(HANDOVER, self._end, former)
+                self._handOver(former, self._reactor.seconds() + LONGEST_HANDOVER)
             else:
                 self._leave(former.stop())
 
+    def _handOver(self, retired: Links, until: float) -> None:
+        """End links when the present ones have their tunnels: until then, the ports and visitors are with these."""
+        self._retired[retired] = self._reactor.callLater(HANDOVER, self._look, retired, until)
+
+    def _look(self, retired: Links, until: float) -> None:
+        if self._links.settled or self._reactor.seconds() >= until:
+            self._end(retired)
+        else:
+            self._handOver(retired, until)
+
     def _end(self, retired: Links) -> None:
-        """Other links have taken over the tunnels of these."""
+        """Give back what other links have not taken over."""
         timer = self._retired.pop(retired)
         if timer.active():
             timer.cancel()
