@@ -82,12 +82,16 @@ def _withUsers(
     sockets: Sequence[socket.socket],
 ) -> UsersReloading:
     """Make a server with a users file."""
+    from bore.events.server import UsersNeedTls
     from bore.options.users import readUsers
     from bore.server.enforcement import Enforcement
     from bore.server.userlist import UserList
     from bore.usersreloading import UsersReloading
 
-    known = UserList(readUsers(users), command.settings.secrets)
+    found = readUsers(users)
+    if command.settings.tls is None and not any(entry.rights.original for entry in found.entries.values()):
+        sink.emit(UsersNeedTls())
+    known = UserList(found, command.settings.secrets)
     service = ServerService(reactor, command.settings, sockets, sink, known)
     enforcement = Enforcement(reactor, sink, service.server, known)
     service.applySecrets = enforcement.applySecrets

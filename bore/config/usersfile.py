@@ -45,6 +45,8 @@ def readUsersFile(
         data = readPrivate(path, USERS, LONGEST + 1)
     except NotPrivate as e:
         raise badFile(path, [Mistake((), str(e))]) from None
+    except FileNotFoundError:
+        raise badFile(path, [Mistake((), "does not exist: 'bore user add NAME --users FILE' makes it")]) from None
     except OSError as e:
         raise badFile(path, [Mistake((), f"cannot be read ({e.strerror})")]) from None
     text = decodeText(path, data)

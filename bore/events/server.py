@@ -142,6 +142,11 @@ class SecretsNotRead(Event):
 
 
 @value
+class UsersNeedTls(Event):
+    """No user can connect: the server has no TLS, and no user may come without it."""
+
+
+@value
 class UserAdded(Event):
     """
     The users file has a new user.

@@ -22,7 +22,7 @@ from bore.server.sessions import Sessions
 from bore.server.settings import ServerSettings
 from bore.server.tunnel import Tunnel
 from bore.server.unclassified import UnclassifiedConnections
-from bore.server.users import Authenticator, Login
+from bore.server.users import Authenticator, Login, User
 from bore.server.visitor import Visitor
 from bore.streams.reactor import IReactor
 from bore.streams.socketoptions import BASE_TIMEOUT, PEER_TIMEOUT, prepareControl
@@ -299,7 +299,7 @@ class ControlProtocol(Protocol):
                     context.unclassified.renew(self, self._source)  # each message has its own time
             case VisitorTaken() | LaneOffered():
                 context.unclassified.take(self)
-                context.firstMessages.hand(event, self._detach, self._logIn().user)
+                context.firstMessages.hand(event, self._detach, self._provenUser())
             case SessionAsked():
                 try:
                     session = self._begin()
@@ -333,6 +333,17 @@ class ControlProtocol(Protocol):
     def _begin(self) -> Session:
         self._session = self._context.sessions.begin(self, self._logIn(), self._source)
         return self._session
+
+    def _provenUser(self) -> User:
+        """
+        Who the client is, once its first message has come. Each visitor without a lane needs that.
+
+        :raises Refusal: when the user may not connect.
+        """
+        authenticator = self._context.authenticator
+        if authenticator.permits is None:
+            return authenticator.user(self._wire.identity)
+        return self._logIn().user
 
     @property
     def _userName(self) -> str:

@@ -53,13 +53,13 @@ class FirstMessages:
         match message:
             case VisitorTaken(id, rest):
                 visitor = self._unaccepted.find(id)
-                if visitor is None or visitor.tunnel.user != user:
+                if visitor is None or visitor.tunnel.user.name != user.name:
                     raise ProtocolViolation(f"no visitor {id} waits")
                 self._unaccepted.take(visitor)
                 self._join(visitor, Stream(detach(), rest))
             case LaneOffered(token, rest):
                 pool = self._pools.find(token)
-                if pool is None or pool.user != user:
+                if pool is None or pool.user.name != user.name:
                     raise ProtocolViolation("a lane of a session that is over, or never was")
                 pool.arrived(detach(), rest)
 

@@ -42,6 +42,10 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     facts.AuthoritiesRead: (LogLevel.info, "new authorities for the certificates of clients: {count}"),
     facts.SecretsRead: (LogLevel.info, "shared secrets: {count}"),
     facts.SecretsNotRead: (LogLevel.error, "the shared secrets stay as they were: {error}"),
+    facts.UsersNeedTls: (
+        LogLevel.warn,
+        "no user can connect: users need TLS, so give --tls, or write original = true for those who may come without",
+    ),
     facts.UserAdded: (LogLevel.info, "user {user}: added, {rights}"),
     facts.UserChanged: (LogLevel.info, "user {user}: {changes}"),
     facts.UserRemoved: (LogLevel.info, "user {user}: removed"),

@@ -218,5 +218,5 @@ class PrivacyTests(UsersFileCase):
             readUsers(self.path)
 
     def test_itMustExist(self) -> None:
-        with self.assertRaisesRegex(BadFile, "cannot be read .No such file or directory."):
+        with self.assertRaisesRegex(BadFile, "does not exist: 'bore user add NAME --users FILE' makes it"):
             readUsers(self.path)

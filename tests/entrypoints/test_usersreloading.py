@@ -121,7 +121,7 @@ class OptionTests(SynchronousTestCase):
         settings, users = self.folder / "server.toml", self.folder / "users.toml"
         settings.write_text('users = "users.toml"\nmin-port = 2000\n')
         command = checkCommand("x").parse([str(settings)], {})
-        with self.assertRaisesRegex(BadFile, "users.toml: cannot be read"):
+        with self.assertRaisesRegex(BadFile, "users.toml: does not exist"):
             check(command)
         users.write_text("[alice]\n")
         users.chmod(0o600)

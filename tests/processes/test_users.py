@@ -55,6 +55,11 @@ class OriginalTests(UsersCase):
         self.assertFree(port)
         self.bore.waitFor("user alice: removed")
 
+    def test_aServerThatNobodyCanReachSaysSo(self) -> None:
+        self.write(f"[bob]\nkey = {self.key('bob')}\n")
+        bore, _ = self.server("--users", str(self.users))
+        bore.waitFor("no user can connect: users need TLS")
+
     def test_aFileWithMistakesChangesNothing(self) -> None:
         _, port = self.clientOf("alice")
         self.write("[alice]\nprots = 1\n")
