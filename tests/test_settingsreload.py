@@ -19,9 +19,9 @@ from bore.events import Event
 from bore.events.client import Connected, GaveUp, SettingsAccepted, SettingsRefused, TunnelUp
 from bore.events.server import TunnelClosed
 from bore.server.registry import Grant, LocalRegistry, Registry
-from bore.server.users import NAMELESS, User
+from bore.server.users import NAMELESS, Login, User
 from bore.streams.reactor import IReactor
-from bore.wire.errors import TooManyTunnels
+from bore.wire.errors import Refusal, TooManyTunnels
 from bore.wire.publicaddress import PublicAddress
 from bore.wire.secret import Secret
 from bore.wire.serverproof import Identity, OwnerOf, ServerProof, SharedOnly, serverProof
@@ -42,6 +42,9 @@ class BothSecrets:
 
     def proof(self, channelBinding: bytes, ownerOf: OwnerOf, names: Sequence[str] = ()) -> ServerProof:
         return serverProof(SharedOnly(self.valid), channelBinding)
+
+    def objection(self, login: Login) -> Refusal | None:
+        return None
 
     def user(self, identity: Identity | None, names: Sequence[str] = ()) -> User:
         return NAMELESS

@@ -125,11 +125,14 @@ class ControlProtocol(Protocol):
             self._answered()
             return
         context = self._context
-        if self._wire.unproven and len(context.guesses):
-            user = claimedUser(data) if self._encrypted else ""
-            if context.guesses.limits(self._source, user) and not context.firstMessages.isKnown(data):
-                self._readLater(data, user)
-                return
+        if self._wire.unproven and len(context.guesses) and b"\0" in data:
+            sent = self._wire.part + data  # a proof in two parts is one guess, too
+            user = claimedUser(sent) if self._encrypted else ""
+            if context.guesses.limits(self._source, user):
+                owner = context.firstMessages.owner(sent)
+                if owner is None or not self._wire.triesOnly(owner, user):
+                    self._readLater(data, user)
+                    return
         self._read(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -359,7 +362,7 @@ class ControlProtocol(Protocol):
         authenticator, identity = self._context.authenticator, self._wire.identity
         secret = None if identity is None else identity.secret
         login = Login(authenticator.user(identity, self._names), self._peer, secret, self._encrypted)
-        objection = None if authenticator.permits is None else authenticator.permits.objection(login)
+        objection = authenticator.objection(login)  # what it has proved may have become invalid since
         if objection is not None:
             raise objection
         return login

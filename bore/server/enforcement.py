@@ -69,8 +69,8 @@ class Enforcement:
         before = self._users.entries
         self._users.apply(users, self._users.secrets if secrets is None else secrets)
         self._report(before, self._users.entries)
+        self._lookLater()  # first: what ends while the others are reviewed is not over yet then
         self._review()
-        self._lookLater()
 
     def applySecrets(self, secrets: Sequence[Secret]) -> None:
         """Apply other shared secrets."""
@@ -85,11 +85,10 @@ class Enforcement:
 
     def _look(self) -> None:
         self._timer = None
-        try:
-            if self._next is not None and self._next <= self._wallClock():
-                self._review()
-        finally:
-            self._lookLater()
+        due = self._next is not None and self._next <= self._wallClock()
+        self._lookLater()
+        if due:
+            self._review()
 
     def _isOver(self, entry: UserEntry) -> bool:
         return entry.rights.expires is not None and entry.rights.expires <= self._wallClock()

@@ -95,14 +95,17 @@ class FirstMessages:
                 pool = self._pools.find(token)
                 return None if pool is None else pool.user.name
 
-    def isKnown(self, data: bytes) -> bool:
-        """Whether the message behind the proof of the secret names what only a client with a tunnel knows."""
+    def owner(self, data: bytes) -> str | None:
+        """
+        The user, by name, whose visitor or session the message behind a proof names, which no other user knows; None:
+        there is none.
+        """
         frame, end, _ = data.partition(b"\0")[2].partition(b"\0")
         try:
             request = decodeRequest(frame) if end else None
         except MalformedMessage:
-            return False
-        return isinstance(request, Accept | Lane) and self.ownerOf(request) is not None
+            return None
+        return self.ownerOf(request) if isinstance(request, Accept | Lane) else None
 
     def _join(self, visitor: Visitor, client: Stream) -> None:
         """Join a visitor with the data connection that its client has made for it."""

@@ -29,7 +29,7 @@ from bore.streams.listener import ListenerGroup
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Descriptors
 from bore.timing.turns import Turns
-from bore.wire.errors import AccessWithdrawn, Refusal
+from bore.wire.errors import Refusal
 from bore.wire.secret import Secret
 
 if TYPE_CHECKING:
@@ -104,8 +104,7 @@ class Server:
         """Use other shared secrets, where there are no users. Sessions that have proved one that is gone end."""
         if self._shared is not None:
             self._shared.apply(secrets)
-            if secrets:
-                self.endSessions(lambda login: None if login.secret in secrets else AccessWithdrawn())
+            self.endSessions(self._shared.objection)
 
     def endSessions(self, objection: Callable[[Login], Refusal | None]) -> None:
         """

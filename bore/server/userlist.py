@@ -123,12 +123,15 @@ class UserList:
         return min(ends, default=None)
 
     def objection(self, login: Login) -> Refusal | None:
-        """See :meth:`~bore.server.users.Permits.objection`."""
+        """See :meth:`~bore.server.users.Authenticator.objection`."""
         name = login.user.name
         entry = self._entries.get(name)
         if entry is None:
             return AccessWithdrawn()
-        if login.secret not in self._valid(name) if login.secret is not None else entry.keys:
+        if login.secret is not None:
+            if login.secret not in self._valid(name):
+                return AccessWithdrawn()
+        elif name == NO_NAME or entry.keys:  # only a certificate stands for a secret, and it names its user
             return AccessWithdrawn()
         if not login.encrypted and name != NO_NAME and not entry.rights.original:
             return AccessWithdrawn("the server demands TLS of this user now")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from bore.wire.errors import Refusal
+from bore.wire.errors import AccessWithdrawn, Refusal
 from bore.wire.publicaddress import PublicAddress
 from bore.wire.secret import Secret
 from bore.wire.serverproof import Identity, OwnerOf, ServerProof, SharedOnly, serverProof
@@ -48,9 +48,6 @@ class Login(NamedTuple):
 class Permits(Protocol):
     """What each user may do now."""
 
-    def objection(self, login: Login) -> Refusal | None:
-        """Why a client may not connect, or stay connected; None: it may."""
-
     def rights(self, user: User) -> Rights:
         """The rights of a user; the public ports that the user may have are all in ``ports``."""
 
@@ -87,6 +84,9 @@ class Authenticator(Protocol):
         :param names: those in the client's certificate.
         """
 
+    def objection(self, login: Login) -> Refusal | None:
+        """Why a client may not connect, or stay connected, now; None: it may."""
+
     def user(self, identity: Identity | None, names: Sequence[str] = ()) -> User:
         """
         Who a client is.
@@ -109,12 +109,17 @@ class SharedSecret:
 
     def apply(self, secrets: Sequence[Secret]) -> None:
         """Use other secrets."""
+        self._secrets = secrets
         self._known = SharedOnly(secrets) if secrets else None
         self.asks = bool(secrets)
 
     def proof(self, channelBinding: bytes, ownerOf: OwnerOf, names: Sequence[str] = ()) -> ServerProof | None:
         """See :meth:`Authenticator.proof`."""
         return None if self._known is None else serverProof(self._known, channelBinding)
+
+    def objection(self, login: Login) -> Refusal | None:
+        """See :meth:`Authenticator.objection`. A server without secrets lets in who has proved one, too."""
+        return AccessWithdrawn() if self._secrets and login.secret not in self._secrets else None
 
     def user(self, identity: Identity | None, names: Sequence[str] = ()) -> User:
         """See :meth:`Authenticator.user`."""

@@ -46,6 +46,11 @@ class FrameDecoder:
         """Whether there are bytes behind the last frame that was taken."""
         return bool(self._buffer)
 
+    @property
+    def part(self) -> bytes:
+        """The bytes behind the last frame that was taken."""
+        return bytes(self._buffer)
+
     def takeRest(self) -> bytes:
         """Take all bytes behind the last frame. The decoder is empty afterwards."""
         rest = bytes(self._buffer)

@@ -97,6 +97,14 @@ class ServerProof(Protocol):
         :raises ProtocolViolation: when the request names what does not exist, and the proof was not checked.
         """
 
+    def triesOnly(self, owner: str, user: str) -> bool:
+        """
+        Whether the proof in front of a request is compared with the secrets of one user only.
+
+        :param owner: the user whose visitor or session the request names.
+        :param user: the name in the proof.
+        """
+
 
 class SharedOnly:
     """
@@ -176,6 +184,10 @@ class BaseServerProof:
             raise ProtocolViolation(f"{type(request).__name__} for what is over, or never was")
         self._search([Identity(owner, secret) for secret in self._known.of(owner)])
 
+    def triesOnly(self, owner: str, user: str) -> bool:
+        """See :meth:`ServerProof.triesOnly`."""
+        return self._ownerOf is not None or owner == NO_NAME
+
     def _search(self, candidates: Sequence[Identity]) -> None:
         """Find the secret that is proved, in the time that all of them take."""
         self.identity = None
@@ -219,6 +231,10 @@ class BoundServerProof:
 
     def identify(self, request: Request) -> None:
         """See :meth:`ServerProof.identify`: :meth:`check` has done that."""
+
+    def triesOnly(self, owner: str, user: str) -> bool:
+        """See :meth:`ServerProof.triesOnly`."""
+        return owner == user
 
     def _search(self, user: str, nonce: bytes, proof: bytes) -> bytes:
         """Find the user's secret that is proved, in the time that all of them take; return the answer."""

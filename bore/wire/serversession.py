@@ -242,9 +242,19 @@ class ServerSession:
         return messages.encode(Error(refusal.text))  # the original's, whatever else there is to say about it
 
     @property
+    def part(self) -> bytes:
+        """What has come of a frame that is not complete."""
+        return self._start or self._decoder.part
+
+    @property
     def unproven(self) -> bool:
         """Whether the client still has to prove that it knows a secret."""
         return self._proof is not None and self._proof.identity is None and self._state in (State.PROOF, State.REQUEST)
+
+    def triesOnly(self, owner: str, user: str) -> bool:
+        """See :meth:`~bore.wire.serverproof.ServerProof.triesOnly`, for a client that has to prove something."""
+        assert self._proof is not None
+        return self._proof.triesOnly(owner, user)
 
     @property
     def identity(self) -> Identity | None:

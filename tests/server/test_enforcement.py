@@ -8,11 +8,11 @@ from bore.users.ports import Ports, ports
 from bore.users.rights import ALL_RIGHTS, Rights
 from bore.wire import extension
 from bore.wire.addressrules import parseNetwork
-from bore.wire.extension import Close, Closed, Open, Opened, Refused
+from bore.wire.extension import Close, Closed, Open, Opened, Refused, markedHello
 from bore.wire.secret import Secret
 from tests.fakes import FakeTransport
 from tests.ports import freePort
-from tests.server.userscase import ALICE, NOW, SHARED, UsersCase, portOf, usersOf
+from tests.server.userscase import ALICE, BINDING, BOB, NOW, SHARED, UsersCase, portOf, usersOf
 from tests.support import isOpen
 
 
@@ -185,6 +185,37 @@ class WithdrawnTests(UsersCase):
         self.assertTrue(self.isServed(visitor))
 
 
+class CertificateTests(UsersCase):
+    """Users who prove with a certificate who they are."""
+
+    def certified(self) -> tuple[ControlProtocol, FakeTransport]:
+        """A connection with the certificate of carol, who has no secret."""
+        protocol = self.server.control.buildProtocol(None, "192.0.2.1:4711", "192.0.2.1", BINDING, ("carol",))
+        transport = FakeTransport()
+        self.addCleanup(transport.socket.close)
+        protocol.makeConnection(transport)
+        self.assertEqual(transport.takeWritten(), b"", "there is nothing to prove")
+        return protocol, transport
+
+    def test_oneThatIsRemovedBeforeItsFirstMessageIsNotAnotherUserThen(self) -> None:
+        carol = Users({"carol": UserEntry("carol", ())})
+        for secrets in ([], [SHARED]):
+            self.enforcement.apply(carol, secrets)
+            protocol, transport = self.certified()
+            self.enforcement.apply(Users(), secrets)
+            protocol.dataReceived(markedHello(0))
+            [_, refused] = self.said(transport)
+            assert isinstance(refused, Refused)
+            self.assertEqual(refused.code, "access-withdrawn")
+
+    def test_norIsOneThatGetsASecret(self) -> None:
+        self.change(Users({"carol": UserEntry("carol", ())}))
+        protocol, transport = self.certified()
+        self.change(Users({"carol": UserEntry("carol", (UserKey(BOB),))}))
+        protocol.dataReceived(markedHello(0))
+        self.assertEqual(self.refusal(transport), "access-withdrawn")
+
+
 class ExpiryTests(UsersCase):
     """Rights that end."""
 
@@ -221,6 +252,21 @@ class ExpiryTests(UsersCase):
         self.change(usersOf(alice=Rights(expires=NOW + 1000)))
         self.live(protocol, 100)
         self.assertFalse(transport.disconnecting)
+
+    def test_anEndThatPassesWhileTheUsersAreReviewedIsNotMissed(self) -> None:
+        self.change(usersOf(alice=Rights(expires=NOW + 10), bob=Rights(expires=NOW + 10.001)))
+        _, transport, _ = self.tunnel("bob")
+        review = self.enforcement._review
+
+        def slowly() -> None:
+            review()
+            self.wall += 0.002
+
+        self.patch(self.enforcement, "_review", slowly)
+        self.reactor.advance(10)
+        self.assertFalse(transport.disconnecting)
+        self.reactor.advance(1)
+        self.assertEqual(self.refusal(transport), "rights-expired")
 
     def test_withoutAnEndThereIsNoTimer(self) -> None:
         before = len(self.reactor.getDelayedCalls())

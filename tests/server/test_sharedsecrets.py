@@ -44,6 +44,36 @@ class SharedSecretsTests(SessionCase):
         self.assertEqual([each.disconnecting for each in clients.values()], [True, False])
         self.assertEqual([self.isLetIn(each) for each in (OLD, NEW)], [False, True])
 
+    def test_oneThatIsRemovedBetweenTheProofAndTheRequestLetsNobodyIn(self) -> None:
+        self.server.applySecrets([OLD, NEW])
+        for removed in (self.beforeTheProof, self.beforeTheRequest):
+            protocol, transport = self.connect()
+            removed(protocol, transport)
+            protocol.dataReceived(encode(Hello(0)))
+            self.assertEqual(
+                transport.takeWritten(), b'{"Error":"this user or its secret is not valid any more"}\0', removed
+            )
+            self.server.applySecrets([OLD, NEW])
+
+    def beforeTheProof(self, protocol: ControlProtocol, transport: FakeTransport) -> None:
+        challenge = decodeServerMessage(transport.takeWritten()[:-1])
+        self.server.applySecrets([NEW])
+        assert isinstance(challenge, Challenge)
+        protocol.dataReceived(encode(Authenticate(proveBase(OLD, challenge.id))))
+
+    def beforeTheRequest(self, protocol: ControlProtocol, transport: FakeTransport) -> None:
+        challenge = decodeServerMessage(transport.takeWritten()[:-1])
+        assert isinstance(challenge, Challenge)
+        protocol.dataReceived(encode(Authenticate(proveBase(OLD, challenge.id))))
+        self.server.applySecrets([NEW])
+
+    def test_norDoesAConnectionThatHadNothingToProve(self) -> None:
+        self.server.applySecrets([])
+        protocol, transport = self.connect()
+        self.server.applySecrets([NEW])
+        protocol.dataReceived(encode(Hello(0)))
+        self.assertEqual(transport.takeWritten(), b'{"Error":"this user or its secret is not valid any more"}\0')
+
     def test_aServerThatGetsItsFirstOneEndsTheSessionsWithoutOne(self) -> None:
         self.server.applySecrets([])
         protocol, transport = self.connect()

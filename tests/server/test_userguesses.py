@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.server.guesses import BURST, FORGET, LONGEST_DELAY, LONGEST_WAIT, Guesses
-from bore.wire.extension import markedHello
+from bore.wire.binding import BindingChallenge, decodeServerMessage
+from bore.wire.extension import Visitor, markedHello
+from bore.wire.messages import Accept, encode
+from bore.wire.proof import clientProof
 from bore.wire.secret import Secret
-from tests.server.userscase import UsersCase
+from tests.fakes import FakeTransport
+from tests.server.userscase import BINDING, UsersCase, portOf
 
 WRONG = Secret("nobody has this one")
 
@@ -60,6 +66,59 @@ class AccountsTests(SynchronousTestCase):
         self.guesses.apply(0)
         self.assertEqual({self.guesses.failed("a", "alice") for _ in range(1000)}, {0.0})
         self.assertFalse(self.guesses.limits("a", "alice"))
+
+
+class CheckTests(UsersCase):
+    """Which checks are delayed, when there were many wrong secrets for a user."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.accepts = {user: self.accept(user) for user in ("alice", "bob", "")}
+        for _ in range(BURST + 1):
+            self.server.guesses.failed("192.0.2.1", "alice")
+
+    def tearDown(self) -> None:
+        self.reactor.pump([0.1] * 40)
+
+    def isDelayed(self, parts: Callable[[bytes], list[bytes]]) -> bool:
+        """
+        Whether a wrong secret for alice is not checked at once.
+
+        :param parts: returns what is sent, for a proof.
+        """
+        protocol = self.server.control.buildProtocol(None, "192.0.2.1:4711", "192.0.2.1", BINDING)
+        transport = FakeTransport()
+        self.addCleanup(transport.socket.close)
+        protocol.makeConnection(transport)
+        challenge = decodeServerMessage(transport.takeWritten()[:-1])
+        assert isinstance(challenge, BindingChallenge)
+        proof = clientProof(WRONG, BINDING, "alice")
+        assert proof is not None
+        for part in parts(proof.answer(challenge)):
+            protocol.dataReceived(part)
+        self.reactor.advance(0)
+        return transport.takeWritten() == b""
+
+    def accept(self, user: str) -> bytes:
+        """The first message of a data connection, for a visitor of a user."""
+        _, transport, opened = self.tunnel(user)
+        self.visit(portOf(opened))
+        [announced] = self.said(transport)
+        assert isinstance(announced, Visitor)
+        return encode(Accept(announced.id))
+
+    def test_aProofInPartsIsDelayedAsOneInOnePieceIs(self) -> None:
+        self.assertTrue(self.isDelayed(lambda proof: [proof]))
+        self.assertTrue(self.isDelayed(lambda proof: [proof[:40], proof[40:]]))
+        self.assertTrue(self.isDelayed(lambda proof: [proof[:1], proof[1:-1], proof[-1:]]))
+
+    def test_soIsOneInFrontOfWhatOnlyAnotherUserKnows(self) -> None:
+        for user, delayed in (("bob", True), ("", True), ("alice", False)):
+
+            def parts(proof: bytes, user: str = user) -> list[bytes]:
+                return [proof + self.accepts[user]]
+
+            self.assertEqual(self.isDelayed(parts), delayed, user)
 
 
 class UserGuessesTests(UsersCase):

@@ -10,9 +10,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from bore.server.control import ControlProtocol
 from bore.server.server import Server
 from bore.server.settings import ServerSettings
-from bore.server.users import NAMELESS, SharedSecret, User
+from bore.server.users import NAMELESS, Login, SharedSecret, User
 from bore.streams.reactor import IReactor
 from bore.wire import extension
+from bore.wire.errors import Refusal
 from bore.wire.extension import Goodbye, Open, Opened, markedHello
 from bore.wire.messages import Authenticate, Challenge, decodeServerMessage, encode
 from bore.wire.proof import proveBase
@@ -35,6 +36,9 @@ class TwoUsers:
 
     def proof(self, channelBinding: bytes, ownerOf: OwnerOf, names: Sequence[str] = ()) -> ServerProof:
         return serverProof(self, channelBinding, ownerOf)
+
+    def objection(self, login: Login) -> Refusal | None:
+        return None
 
     def user(self, identity: Identity | None, names: Sequence[str] = ()) -> User:
         assert identity is not None
