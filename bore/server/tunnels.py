@@ -267,6 +267,9 @@ class Tunnels:
         """Listen at an address that was granted; it is given back if that cannot be, or if it has come too late."""
         try:
             claim.checkAwaited()
+            refusal = self._objection(claim, grant.address)
+            if refusal is not None:  # withdrawn while the registry was asked
+                raise refusal
             return self._entrances.open(grant.address)
         except BaseException:
             self._release(grant)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from bore.server.tunnel import Tunnel
 from bore.server.usage import Usage
@@ -21,7 +20,7 @@ class UserTunnels:
 
     def __init__(self, permits: Permits) -> None:
         self.permits = permits
-        self._tunnels: dict[User, WeakSet[Tunnel]] = {}
+        self._tunnels: dict[User, WeakKeyDictionary[Tunnel, None]] = {}
         self._limited: set[User] = set()  # whose lanes may still have the rate of a former limit
 
     @property
@@ -34,7 +33,7 @@ class UserTunnels:
         user = tunnel.user
         if user.name:
             tunnel.usage = Usage()
-        self._tunnels.setdefault(user, WeakSet()).add(tunnel)
+        self._tunnels.setdefault(user, WeakKeyDictionary())[tunnel] = None
         rate = self.permits.rights(user).bandwidth
         if rate:
             self._limited.add(user)
@@ -43,7 +42,7 @@ class UserTunnels:
 
     def of(self, user: User) -> list[Tunnel]:
         """The tunnels of a user, the oldest first."""
-        return sorted(self._tunnels.get(user, ()), key=lambda tunnel: tunnel.grant.epoch)
+        return list(self._tunnels.get(user, ()))
 
     def open(self, user: User) -> list[Tunnel]:
         """The open tunnels of a user, the oldest first."""
@@ -52,10 +51,6 @@ class UserTunnels:
     def visitors(self, user: User) -> int:
         """How many visitors a user has."""
         return sum(len(tunnel.waiting) + len(tunnel.serving) for tunnel in self._tunnels.get(user, ()))
-
-    def sockets(self, user: User) -> set[socket.socket]:
-        """The sockets of the visitors of a user that are served."""
-        return {visitor.socket for tunnel in self._tunnels.get(user, ()) for visitor in tunnel.serving}
 
     def limitBandwidth(self, user: User) -> None:
         """Apply the limit of a user to the streams that run, and to those to come."""

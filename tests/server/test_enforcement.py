@@ -122,6 +122,14 @@ class WithdrawnTests(UsersCase):
             [(2, "right-withdrawn"), (3, "right-withdrawn")],
         )
 
+    def test_aTunnelIsNotNewerForBeingResumed(self) -> None:
+        protocol, _, first = self.tunnel("alice")
+        _, _, second = self.tunnel("alice")
+        self.lose(protocol)
+        self.tunnel("alice", 0, first.resume)
+        self.change(usersOf(alice=Rights(maxTunnels=1)))
+        self.assertEqual([isOpen(self.host, portOf(each)) for each in (first, second)], [True, False])
+
     def test_aUserThatIsRemovedIsOut(self) -> None:
         _, transport, opened = self.tunnel("alice")
         _, others, _ = self.tunnel("bob")

@@ -18,6 +18,7 @@ from bore.users.ports import NO_PORTS
 from bore.users.ports import Ports as PortSet
 from bore.users.ports import ports as setOfPorts
 from bore.users.rights import Rights
+from tests.wire.strategies import UNHURRIED
 
 
 class ChoiceTests(SynchronousTestCase):
@@ -58,6 +59,7 @@ class ChoiceTests(SynchronousTestCase):
         self.assertEqual(sorted(found[:2]), [2003, 2005])
         self.assertEqual(found[2:], [2001, 2002])
 
+    @UNHURRIED
     @given(st.lists(st.tuples(st.integers(2000, 2030), st.integers(0, 5)), max_size=5), st.integers(1999, 2031))
     def test_allPortsOfAUserAreDrawnAndNoOther(self, ranges: list[tuple[int, int]], control: int) -> None:
         mine = setOfPorts((lowest, lowest + size) for lowest, size in ranges)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.users.ports import ALL_PORTS, NO_PORTS, Ports, parsePorts, ports
+from tests.wire.strategies import UNHURRIED
 
 SETS = st.sets(st.sampled_from([1, 2, 3, 5, 8, 9, 65533, 65534, 65535]))
 
@@ -18,6 +19,7 @@ def made(numbers: set[int]) -> Ports:
 class PortsTests(SynchronousTestCase):
     """A set of ports."""
 
+    @UNHURRIED
     @given(SETS, SETS)
     def test_itIsASet(self, first: set[int], second: set[int]) -> None:
         one, two = made(first), made(second)
@@ -29,6 +31,7 @@ class PortsTests(SynchronousTestCase):
         for port in first | second:
             self.assertEqual(port in one, port in first)
 
+    @UNHURRIED
     @given(SETS)
     def test_itsTextIsReadAgain(self, numbers: set[int]) -> None:
         texts = str(made(numbers)).split(", ") if numbers else []

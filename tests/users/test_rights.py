@@ -11,6 +11,7 @@ from bore.users.ports import Ports
 from bore.users.rights import ALL_RIGHTS, Rights, endText, parseEnd
 from bore.wire.binding import isUserName
 from bore.wire.secret import Secret
+from tests.wire.strategies import UNHURRIED
 
 
 class RightsTests(SynchronousTestCase):
@@ -29,6 +30,7 @@ class EndTests(SynchronousTestCase):
         self.assertEqual(parseEnd("2027-06-30"), parseEnd("2027-07-01T00:00:00Z"))
         self.assertEqual(endText(parseEnd("2027-06-30")), "2027-06-30")
 
+    @UNHURRIED
     @given(st.integers(0, 4_000_000_000))
     def test_itsTextIsReadAgain(self, end: int) -> None:
         self.assertEqual(parseEnd(endText(end)), end)
