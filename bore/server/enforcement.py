@@ -110,10 +110,8 @@ class Enforcement:
     def _reviewTunnels(self, user: User) -> None:
         server, permits = self._server, self._users
         assert server.users is not None
-        if permits.isOver(user):  # also the streams of tunnels that its clients have given back
-            server.withdraw(server.users.of(user))
-            return
-        server.withdraw([tunnel for tunnel in server.users.of(user) if permits.refuses(user, tunnel.address)])
+        mine = server.users.of(user)  # also those that its clients have given back, for their streams
+        server.withdraw([each for each in mine if permits.objection(each.login) or permits.refuses(user, each.address)])
         limit = permits.rights(user).maxTunnels
         if limit:
             server.withdraw(server.users.open(user)[limit:])

@@ -108,11 +108,13 @@ class Server:
 
     def endSessions(self, objection: Callable[[Login], Refusal | None]) -> None:
         """
-        End the sessions whose clients may not stay connected, their tunnels and the streams of their visitors.
+        End the sessions whose clients may not stay connected, their tunnels and the streams of their visitors. So it is
+        with the tunnels that are kept for such clients.
 
         :param objection: why a client may not; None: it may.
         """
         self._relay.cut(self.sessions.review(objection))
+        self.withdraw(self.tunnels.kept(objection))
 
     def withdraw(self, tunnels: Sequence[Tunnel]) -> None:
         """Close the tunnels that a user may not have any more, and the streams of their visitors."""

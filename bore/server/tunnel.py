@@ -27,7 +27,7 @@ from bore.server.registry import Grant
 from bore.server.settings import Bounds
 from bore.server.unaccepted import UnacceptedVisitors
 from bore.server.usage import Usage
-from bore.server.users import User
+from bore.server.users import Login, User
 from bore.server.visitor import Visitor
 from bore.server.visitorlimits import VisitorLimits
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
@@ -58,11 +58,13 @@ class Owner(Protocol):
     The session that a tunnel belongs to.
 
     :ivar user: whose session it is.
+    :ivar login: how its client has come in.
     :ivar peer: the address of its client, as ``HOST:PORT``.
     :ivar source: what limits count the client's address under: see :func:`~bore.streams.addresses.sourceOf`.
     """
 
     user: User
+    login: Login
     peer: str
     source: str
 
@@ -93,6 +95,7 @@ class Tunnel:
     :ivar user: whose tunnel it is.
     :ivar owner: the session that serves the visitors; None while the client is away.
     :ivar number: its number in that session.
+    :ivar login: how the client of its session, or of its last session, has come in.
     :ivar source: the key of limits per source: that of its session, or of its last session.
     :ivar waiting: the visitors that no client has taken, by name; the oldest first.
     :ivar closed: the public address was given back.
@@ -119,6 +122,7 @@ class Tunnel:
         self.limits = VisitorLimits(clock, bounds, filter)
         self.grant = grant
         self.user = grant.user
+        self.login = owner.login
         self.source = owner.source
         self.owner: Owner | None = owner
         self.number = 0

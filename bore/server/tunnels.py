@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from twisted.internet.interfaces import IReactorTime
@@ -38,7 +38,7 @@ from bore.wire.errors import (
 from bore.wire.publicaddress import ANY_PORT, PublicAddress, UnixPath, satisfies
 
 if TYPE_CHECKING:
-    from bore.server.users import User
+    from bore.server.users import Login, User
     from bore.server.usertunnels import UserTunnels
 
 #: When none of all clients is in doubt, they are not examined again for this time, in seconds.
@@ -100,6 +100,10 @@ class Tunnels:
     def hasSome(self, source: str) -> bool:
         """Whether a source has a tunnel."""
         return source in self._bySource
+
+    def kept(self, objection: Callable[[Login], Refusal | None]) -> list[Tunnel]:
+        """The tunnels that are kept for clients who may not come back as they came."""
+        return [each for each in self._byAddress.values() if each.owner is None and objection(each.login) is not None]
 
     async def open(self, claim: Claim) -> Tunnel:
         """
@@ -360,6 +364,7 @@ class Tunnels:
         self._leave(tunnel)
         self._bySource.setdefault(owner.source, {})[tunnel] = None
         tunnel.source = owner.source
+        tunnel.login = owner.login
         tunnel.owner = owner
 
     def _leave(self, tunnel: Tunnel) -> None:

@@ -141,11 +141,6 @@ class UserList:
             return SourceNotAllowed()
         return None
 
-    def isOver(self, user: User) -> bool:
-        """Whether a user does not exist any more, or has expired."""
-        entry = self._entries.get(user.name)
-        return entry is None or (entry.rights.expires is not None and entry.rights.expires <= self._wallClock())
-
     def refuses(self, user: User, address: PublicAddress) -> bool:
         """Whether a user may not have a public address."""
         return self.addressRefusal(user, address) is not None

@@ -165,6 +165,30 @@ class WithdrawnTests(UsersCase):
         self.reactor.advance(1)
         self.assertTrue(transport.disconnecting)
 
+    def test_soItIsWithWhatItsClientsHaveLeft(self) -> None:
+        protocol, transport, opened = self.tunnel("alice")
+        visitor = self.stream("alice", portOf(opened), transport)
+        protocol.dataReceived(extension.encode(Close(1)))
+        away, hers, kept = self.tunnel("alice")
+        served = self.stream("alice", portOf(kept), hers)
+        self.lose(away)
+        self.change(Users({"alice": UserEntry("alice", (UserKey(Secret("the new secret of alice")),))}))
+        self.assertFalse(isOpen(self.host, portOf(kept)))
+        self.assertEqual([self.isServed(each) for each in (visitor, served)], [False, False])
+
+    def test_butNotWithWhatWasTakenOverByOneWithTheNewSecret(self) -> None:
+        self.change(Users({"alice": UserEntry("alice", (UserKey(BOB), UserKey(ALICE, NOW + 60)))}))
+        first, transport, opened = self.tunnel("alice")
+        visitor = self.stream("alice", portOf(opened), transport)
+        self.lose(first)
+        protocol, transport = self.come("alice", BOB)
+        protocol.dataReceived(markedHello(0) + extension.encode(Open(1, portOf(opened), opened.resume)))
+        self.assertIsInstance(self.said(transport)[-1], Opened)
+        self.lose(protocol)
+        self.change(Users({"alice": UserEntry("alice", (UserKey(BOB),))}))
+        self.assertTrue(isOpen(self.host, portOf(opened)))
+        self.assertTrue(self.isServed(visitor))
+
     def test_soDoesASharedSecret(self) -> None:
         _, transport, _ = self.tunnel("")
         self.change(usersOf(), SHARED, Secret("another"))

@@ -17,7 +17,7 @@ from bore.server.registry import Grant
 from bore.server.settings import Bounds, ServerSettings
 from bore.server.tunnel import Owner, Tunnel
 from bore.server.unaccepted import UnacceptedVisitors
-from bore.server.users import NAMELESS
+from bore.server.users import NAMELESS, Login
 from bore.server.visitor import Visitor
 from bore.streams.listener import ListenerGroup
 from bore.streams.reactor import IReactor
@@ -59,6 +59,7 @@ class FakeOwner:
     def __init__(self) -> None:
         self.user = NAMELESS
         self.peer, self.source = "192.0.2.1:4711", "192.0.2.1"
+        self.login = Login(NAMELESS, self.peer, None, encrypted=False)
         self.announced: list[Visitor] = []
 
     def serve(self, visitor: Visitor) -> bool:

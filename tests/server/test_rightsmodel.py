@@ -16,7 +16,6 @@ from bore.server.enforcement import Enforcement
 from bore.server.server import Server
 from bore.server.settings import ServerSettings
 from bore.server.userlist import UserList
-from bore.server.users import User
 from bore.streams.reactor import IReactor
 from bore.users.entry import UserEntry, UserKey, Users
 from bore.users.ports import Ports, ports
@@ -240,7 +239,6 @@ class World:
             self.test.assertLessEqual(has, self.mayHave(name))
             if self.rights[name].maxTunnels:
                 self.test.assertLessEqual(len(has), self.rights[name].maxTunnels)
-            self.test.assertEqual(self.list.isOver(User(name)), False)
 
 
 class ModelTests(SynchronousTestCase):

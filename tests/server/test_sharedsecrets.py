@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from bore.server.control import ControlProtocol
-from bore.wire.extension import markedHello
+from bore.wire import extension
+from bore.wire.extension import Open, Opened, markedHello
 from bore.wire.messages import Authenticate, Challenge, Hello, decodeServerMessage, encode
 from bore.wire.proof import proveBase
 from bore.wire.secret import Secret
 from tests.fakes import FakeTransport
 from tests.server.case import SessionCase
+from tests.support import isOpen
 
 OLD, NEW = Secret("the former secret"), Secret("the new secret")
 
@@ -43,6 +45,27 @@ class SharedSecretsTests(SessionCase):
         self.assertIn(b'{"Error":"this user or its secret is not valid any more"}\0', clients[OLD].takeWritten())
         self.assertEqual([each.disconnecting for each in clients.values()], [True, False])
         self.assertEqual([self.isLetIn(each) for each in (OLD, NEW)], [False, True])
+
+    def test_soDoTheTunnelsThatAreKeptForTheirClients(self) -> None:
+        self.server.applySecrets([OLD, NEW])
+        clients = {secret: self.resumable(secret) for secret in (OLD, NEW)}
+        visitor = self.visit(clients[OLD][1])
+        for protocol, _ in clients.values():
+            self.lose(protocol)
+        self.server.applySecrets([NEW])
+        self.assertEqual([isOpen(self.host, port) for _, port in clients.values()], [False, True])
+        self.assertEqual(visitor.recv(1), b"")
+
+    def resumable(self, secret: Secret) -> tuple[ControlProtocol, int]:
+        """A client of the extension with a tunnel, and its port."""
+        protocol, transport = self.connect()
+        challenge = decodeServerMessage(transport.takeWritten()[:-1])
+        assert isinstance(challenge, Challenge)
+        protocol.dataReceived(encode(Authenticate(proveBase(secret, challenge.id))) + markedHello(0))
+        protocol.dataReceived(extension.encode(Open(1, 0)))
+        [_, opened] = self.said(transport)
+        assert isinstance(opened, Opened) and isinstance(opened.address, int)
+        return protocol, opened.address
 
     def test_oneThatIsRemovedBetweenTheProofAndTheRequestLetsNobodyIn(self) -> None:
         self.server.applySecrets([OLD, NEW])
