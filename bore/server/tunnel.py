@@ -21,14 +21,14 @@ from bore.events.server import (
     VisitorsHeldBack,
     VisitorsLetIn,
 )
-from bore.relay.interface import Ending, LaneHandle, Reason
+from bore.relay.interface import Ending, LaneHandle
 from bore.server.entrance import Entrance
 from bore.server.registry import Grant
 from bore.server.settings import Bounds
 from bore.server.unaccepted import UnacceptedVisitors
 from bore.server.usage import Usage
 from bore.server.users import Login, User
-from bore.server.visitor import Visitor
+from bore.server.visitor import ENDS, Visitor
 from bore.server.visitorlimits import VisitorLimits
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
 from bore.streams.socketoptions import pace
@@ -40,17 +40,6 @@ from bore.wire.limits import ACCEPT_TIMEOUT
 #: Visitors of one tunnel that are announced to its client and not taken yet, at most. The next one is announced when
 #: one of them was taken or is gone, so a client that dials for each of them dials no more than that at the same time.
 MAX_ANNOUNCED: Final = 256
-
-#: Why a visitor has left, by the reason for the end of its pair, in which it is the left stream.
-_ENDS: Final = {
-    Reason.FINISHED: VisitorEnd.FINISHED,
-    Reason.LEFT_CUT: VisitorEnd.VISITOR_CUT,
-    Reason.RIGHT_CUT: VisitorEnd.SERVICE_CUT,
-    Reason.HALF_OPEN: VisitorEnd.HALF_OPEN,
-    Reason.CUT: VisitorEnd.TUNNEL_CLOSED,
-    Reason.STOPPED: VisitorEnd.STOPPED,
-    Reason.FAILED: VisitorEnd.FAILED,
-}
 
 
 class Owner(Protocol):
@@ -265,7 +254,7 @@ class Tunnel:
         if self.usage is not None:
             self.usage.left(ending)
         if self._sink.visitors:
-            self._gone(visitor, ending.toRight, ending.toLeft, _ENDS[ending.reason])
+            self._gone(visitor, ending.toRight, ending.toLeft, ENDS[ending.reason])
 
     def _gone(self, visitor: Visitor, toClient: int, toVisitor: int, reason: VisitorEnd) -> None:
         if self._sink.visitors:

@@ -5,15 +5,26 @@ from __future__ import annotations
 import socket
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from bore.events import VisitorEnd
-from bore.relay.interface import Ending, LaneHandle
+from bore.relay.interface import Ending, LaneHandle, Reason
 from bore.server.users import User
 from bore.server.visitorids import newId
 from bore.streams.addresses import SocketAddress, plainHost
 from bore.wire.extension import Source
+
+#: Why a visitor has left, by the reason for the end of its pair, in which it is the left stream.
+ENDS: Final = {
+    Reason.FINISHED: VisitorEnd.FINISHED,
+    Reason.LEFT_CUT: VisitorEnd.VISITOR_CUT,
+    Reason.RIGHT_CUT: VisitorEnd.SERVICE_CUT,
+    Reason.HALF_OPEN: VisitorEnd.HALF_OPEN,
+    Reason.CUT: VisitorEnd.TUNNEL_CLOSED,
+    Reason.STOPPED: VisitorEnd.STOPPED,
+    Reason.FAILED: VisitorEnd.FAILED,
+}
 
 
 class VisitorOwner(Protocol):
