@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -236,6 +237,24 @@ class ServerTests(SettingsCase):
         self.assertEqual(client.settings, before)
         await self.assertStays(visit)
         await self.assertShows(port, b"a")
+
+    async def test_thoseThatWereTriedBeforeLeaveNothingOpen(self) -> None:
+        client, *_ = await self.up()
+        other = self.server(self.authenticator)
+        for round in range(2):
+            for _ in range(20):
+                self.change(client, servers=(ServerAddress(self.host, freePort(self.host)),))
+                await self.pause(0.001)
+            await self.inEffect(client, self.change(client, servers=(ServerAddress(self.host, other.controlPort),)))
+            await self.inEffect(
+                client, self.change(client, servers=(ServerAddress(self.host, self.first.controlPort),))
+            )
+            descriptors = len(os.listdir("/dev/fd"))
+            if not round:
+                before = descriptors
+        self.assertLess(descriptors, before + 10)
+        (tunnel,) = client._tunnels.values()
+        self.assertEqual(len(tunnel.ports), 2)
 
     async def test_tunnelsThatChangeMeanwhileAreOpenAtEither(self) -> None:
         client, _, port = await self.up()

@@ -125,6 +125,8 @@ class KeptTunnels:
         """The server has moved its tunnels to another one: what belongs to them at the former one is used there."""
         for tunnel in (*self._kept, *self._leftovers):
             tunnel.publicPort(to).succeed(tunnel.publicPort(former))
+            if to != former:
+                tunnel.publicPort(former).close()
 
     def interrupted(self) -> None:
         """The current server could not be asked."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol as Interface
 
 from twisted.internet.defer import Deferred, succeed
@@ -105,6 +105,11 @@ class ServerLink:
         return self._servers.current.name
 
     @property
+    def address(self) -> ServerAddress:
+        """The server that is used, or tried next."""
+        return self._servers.current.address
+
+    @property
     def firstPort(self) -> int:
         """The public port for the Hello; 0: any."""
         return self.tunnels.firstPort()
@@ -153,10 +158,6 @@ class ServerLink:
         self._stay()
         self._factory.stop()
         self.tunnels.letGo()
-
-    def isAt(self, servers: Collection[ServerAddress]) -> bool:
-        """Return whether the server that is used, or tried next, is among these."""
-        return self._servers.current.address in servers
 
     def apply(self, settings: ClientSettings, trusts: Trusts | None) -> None:
         """Use other settings, in which the current server is the same."""

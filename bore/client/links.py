@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from twisted.internet.defer import Deferred, TimeoutError, gatherResults
@@ -80,13 +80,14 @@ class Links:
         return not self._waiting and all(link.tunnels.settled for link in dict.fromkeys(self._links.values()))
 
     @property
+    def addresses(self) -> set[ServerAddress]:
+        """The servers that are used, or tried next."""
+        return {link.address for link in self._links.values()}
+
+    @property
     def servers(self) -> set[str]:
         """The servers that are used, as events name them."""
         return {link.server for link in self._links.values()}
-
-    def areAt(self, servers: Collection[ServerAddress]) -> bool:
-        """Return whether all links use, or try, one of these servers."""
-        return all(link.isAt(servers) for link in self._links.values())
 
     def apply(self, settings: ClientSettings) -> None:
         """Use other settings, in which the servers that are used, the secret and TLS are the same."""

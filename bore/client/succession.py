@@ -94,7 +94,9 @@ class Succession:
         self._stopTrying()
         self._comeBack()
         effect = effectOf(self.settings, settings)
-        if effect is Effect.NEW_LINKS or (effect is Effect.OTHER_SERVERS and not self._links.areAt(settings.servers)):
+        if effect is Effect.NEW_LINKS or (
+            effect is Effect.OTHER_SERVERS and not self._links.addresses <= set(settings.servers)
+        ):
             former = self.settings
             self._change(
                 replace(settings, servers=former.servers, secret=former.secret, user=former.user, tls=former.tls)
@@ -105,6 +107,9 @@ class Succession:
             self._try()
         else:
             self._change(settings)
+        used = {*self.settings.servers, *settings.servers, *self._links.addresses}
+        for tunnel in self._tunnels():
+            tunnel.leave(used)
 
     def stop(self) -> Deferred[None]:
         """

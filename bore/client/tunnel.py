@@ -95,6 +95,14 @@ class Tunnel:
         for server, port in self.ports.items():
             port.move(self._memory(self.spec, server))
 
+    def leave(self, used: Collection[ServerAddress]) -> None:
+        """Let other clients use what remembers the public ports at other servers than these."""
+        for server, port in list(self.ports.items()):
+            if server not in used:
+                port.close()
+                if not port.had:
+                    del self.ports[server]
+
     def forgetPorts(self) -> None:
         """Begin anew at all servers, as another user: what is remembered of the former one stays."""
         for port in self.ports.values():
