@@ -8,6 +8,7 @@ from bore.streams.reactor import IReactor
 from bore.system.clock import useMonotonicClock
 from bore.system.descriptors import raiseDescriptorLimit
 from bore.system.memory import settle
+from bore.system.namedfiles import hurry
 from bore.system.signals import IReactorSignals, endOnNextSignal
 
 
@@ -27,6 +28,10 @@ def prepare(reactor: object) -> IProgramReactor:
 
 
 def followRun(reactor: IReactorSignals) -> None:
-    """Release memory when the program is up, and end the process at the second signal that stops it."""
+    """
+    Release memory when the program is up, and wait for no writer of a pipe then; end the process at the second signal
+    that stops it.
+    """
     reactor.callWhenRunning(settle)
+    reactor.callWhenRunning(hurry)
     reactor.addSystemEventTrigger("before", "shutdown", endOnNextSignal)

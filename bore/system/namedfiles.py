@@ -20,8 +20,20 @@ PATIENCE: Final = 60.0
 #: The same for a pipe that was read before, whose reader is the reactor. Most have no writer any more.
 _AGAIN: Final = 0.1
 
+#: The same for any pipe, once the reactor runs: everything else waits meanwhile, heartbeats included.
+_RUNNING: Final = 1.0
+
+#: The longest time for a writer.
+_longest = PATIENCE
+
 #: What pipes and devices have had, by their names: at a reload there may be nothing new in them.
 _contents: Final[dict[str, bytes]] = {}
+
+
+def hurry() -> None:
+    """Wait for writers for a short time only, from now on: the reactor runs."""
+    global _longest
+    _longest = _RUNNING
 
 
 def openNamed(path: Path, flags: int = 0) -> BinaryIO:
@@ -43,14 +55,15 @@ def readNamed(path: Path, file: BinaryIO, limit: int, patience: float = PATIENCE
 
     :param path: its name.
     :param limit: the most bytes to read.
-    :param patience: the seconds in which the writer of a pipe has to finish.
+    :param patience: the seconds in which the writer of a pipe has to finish, unless the reactor runs.
     :raises OSError: when it cannot be read; a pipe also when its writer has not finished in time.
     """
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode) or not hasattr(select, "poll"):
         return file.read(limit)
     name = str(path)
     had = _contents.get(name)
-    data = _readUntilEnd(file.fileno(), limit, patience if had is None else _AGAIN, mayBeSilent=had is not None)
+    patience = min(patience, _longest) if had is None else _AGAIN
+    data = _readUntilEnd(file.fileno(), limit, patience, mayBeSilent=had is not None)
     if data or had is None:
         _contents[name] = data
         return data

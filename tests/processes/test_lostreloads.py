@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from tests.forwarder import Forwarder
 from tests.ports import freePort
 from tests.processes.case import count
@@ -36,3 +38,17 @@ class LostReloadTests(FileCase):
             self.assertServes(public)
             client.kill()
         eventually(lambda: count(server, "given back") == 2, "both were given back")
+
+    def test_aPipeThatNothingWritesToHoldsUpNoTunnel(self) -> None:
+        """As a secret file, in a settings file that is read again."""
+        _, control = self.server()
+        public = freePort(self.host)
+        client = self.start(bore("up", self.file(control, f"a]\nport = {public}")))
+        client.waitFor(f"listening at {self.host}:{public} ")
+        os.mkfifo(self.folder / "pipe", 0o600)
+        path = self.folder / "bore.toml"
+        path.write_text(f'secret-file = "pipe"\n{path.read_text()}')
+        self.reload(client, "what writes to it has not finished within 1 s")
+        client.waitFor("the settings stay")
+        self.assertServes(public)
+        self.assertEqual(count(client, "lost "), 0, client.transcript())

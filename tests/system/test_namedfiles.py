@@ -9,7 +9,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.system.namedfiles import openNamed, readNamed
+from bore.system import namedfiles
+from bore.system.namedfiles import hurry, openNamed, readNamed
 from tests.support import temporaryFolder
 
 
@@ -53,6 +54,16 @@ class NamedFileTests(SynchronousTestCase):
         path.write_bytes(b"x" * 100)
         self.assertEqual(self.read(path), b"x" * 100)
         self.assertEqual(self.read(path, 7), b"x" * 7)
+
+    def test_onceTheReactorRunsItWaitsForNoWriter(self) -> None:
+        self.patch(namedfiles, "_longest", namedfiles.PATIENCE)
+        self.patch(namedfiles, "_RUNNING", 0.05)
+        hurry()
+        began = time.monotonic()
+        for path in (self.fifo(), self.folder / "pipe"):
+            with openNamed(path) as file:
+                self.assertRaises(TimeoutError, readNamed, path, file, 1000)
+        self.assertLess(time.monotonic() - began, 5)
 
     def test_aPipeIsReadUntilItsWriterHasFinished(self) -> None:
         path = self.fifo()
