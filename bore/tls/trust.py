@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from bore.events import Sink
 from bore.events.client import NextKeyLearned, ServerNew, ServerNotRemembered, ServerRemembered, ServerTrusted
@@ -14,6 +15,10 @@ from bore.tls.settings import ClientTls
 from bore.tls.tlssocket import TlsSocket
 from bore.tls.verdict import Expected, Verdict, judge, judgeAgain, keyChanged, presentedBy
 from bore.wire.pins import AUTHORITY
+
+#: How many announced keys of a server are written down, or tried to be. Each waits for the disk, and for other clients;
+#: a server could announce thousands.
+_MAX_ANNOUNCED: Final = 64
 
 
 class Trust:
@@ -37,6 +42,8 @@ class Trust:
         self._record = Record(tls.knownServers, str(self._expected))
         self._sink = sink
         self._reported: tuple[str, str] | None = None
+        self._learned: set[tuple[str, str]] = set()
+        self._announced = 0  # without those that were learned before
         self.context = clientContext(tls.authorities, tls.credentials)
         self.repeated = repeatedContext(tls.credentials)
         self.name = self._expected.name
@@ -85,8 +92,14 @@ class Trust:
         :param verdict: the verdict on the server, which has identified itself.
         :param new: the fingerprint of that key.
         """
+        announced = verdict.key, new
+        if announced in self._learned or self._announced == _MAX_ANNOUNCED:
+            return
+        self._announced += 1
         try:
-            if self._record.learn(verdict.key, new):
+            isNew = self._record.learn(*announced)
+            self._learned.add(announced)
+            if isNew:
                 self._sink.emit(NextKeyLearned(str(self._expected), new))
         except (KnownServersError, OSError) as e:
             self._sink.emit(ServerNotRemembered(str(self._expected), new, getattr(e, "strerror", None) or str(e)))

@@ -92,6 +92,18 @@ class PinsTests(TrustCase):
         trust = self.trust(True, pins=pins)
         trust.learn(trust.judge(presenting(self.now, [18])), self.following.fingerprint)
 
+    def test_aServerThatAnnouncesAgainAndAgainCostsNoFurtherLookAtTheFile(self) -> None:
+        """The file is locked, read and written to the disk each time."""
+        trust = self.trust(True, pins=(self.now.fingerprint,))
+        verdict = trust.judge(presenting(self.now, [18]))
+        trust.learn(verdict, self.following.fingerprint)
+        self.path.write_text("damaged\n")
+        trust.learn(verdict, self.following.fingerprint)
+        self.assertEqual(len(self.events), 1)
+        for number in range(200):
+            trust.learn(verdict, f"SHA256:{number:043}")
+        self.assertEqual(sum(isinstance(event, ServerNotRemembered) for event in self.events), 63)
+
     def test_aKeyThatWasAnnouncedIsAcceptedForTheLine(self) -> None:
         pin = self.now.fingerprint
         self.assertRefused(self.following, pin)
