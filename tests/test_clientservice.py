@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
@@ -127,6 +127,27 @@ class GiveUpTests(ServiceCase):
         del client
         gc.collect()
         self.assertEqual(self.flushLoggedErrors(), [])
+
+
+class GiveUpTogetherTests(ServiceCase):
+    """Tunnels that are given up in one step; who waits for the first one changes the client."""
+
+    def started(self, change: Callable[[ClientService], object]) -> Deferred[ClientService]:
+        """Start a client with two tunnels; fires when the change was made."""
+        specs = [TunnelSpec(Target(1, "127.0.0.1"), name=name) for name in ("a", "b")]
+        client = self.client(freePort(self.host), specs, reconnect=False)
+        client.startService()
+        return client.whenGaveUp("a").addErrback(lambda _: change(client)).addCallback(lambda _: client)
+
+    async def test_theOtherOneIsNotWantedAnyMore(self) -> None:
+        client = await self.started(lambda client: client.apply(client.tunnels[:1]))
+        await self.assertFailure(client.whenGaveUp("a"), ServerUnreachable)
+        self.assertEqual(list(client._reasons), list(client._tunnels.values()))
+
+    async def test_theClientIsStopped(self) -> None:
+        client = await self.started(ClientService.stopService)
+        await deferLater(cast(IReactor, reactor), 0)
+        self.assertEqual((client._reasons, self.seen(GaveUp)), ({}, 0))
 
 
 class EmbeddedTests(ServiceCase):

@@ -146,7 +146,9 @@ class KeptTunnels:
 
         :returns: fires when the server has read that, or the session has ended.
         """
-        kept = self._kept.pop(tunnel)
+        kept = self._kept.pop(tunnel, None)
+        if kept is None:  # it is being given up
+            return succeed(None)
         number = kept.number
         kept.reset()
         if number:

@@ -149,8 +149,8 @@ class Links:
 
     def gaveUp(self, tunnel: Tunnel, why: Exception) -> None:
         """See :class:`bore.client.link.LinkOwner`."""
-        self._links.pop(tunnel, None)
-        self._gaveUp(tunnel, why)
+        if self._links.pop(tunnel, None) is not None:  # else it was closed because of another one that was given up
+            self._gaveUp(tunnel, why)
 
     def _awaitClosed(self, closed: Deferred[None]) -> None:
         closed.addTimeout(_FAREWELL_TIMEOUT, self._reactor)

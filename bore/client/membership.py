@@ -91,6 +91,8 @@ class _Question(Protocol):
             self.answer.errback(reason)
 
     def _end(self, result: SessionOpened | Failure) -> None:
+        if self.answer.called:
+            return  # the server goes on after its refusal
         self.transport.write(self._wire.goodbye())
         self.transport.loseConnection()
         self.answer.callback(result)
