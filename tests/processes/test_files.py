@@ -210,20 +210,28 @@ class ReloadTests(FileCase):
 
     def test_aSecretThatIsReplacedAtBothEndsCostsNoVisitor(self) -> None:
         """The client has it first: its server does not know it yet, and no tunnel is lost."""
-        port, secret = freePort(self.host), self.write("secret", "the first secret of both\n")
-        os.chmod(secret, 0o600)
-        self.serverFile(f"secret-file = '{secret}'")
+        port, former, new = freePort(self.host), "the first secret of both\n", "another secret of both\n"
+        secret, ofServer = self.folder / "secret", self.folder / "secrets"
+        for file in (secret, ofServer):
+            file.touch(0o600)
+            file.write_text(former)
+        self.serverFile(f"secret-file = '{ofServer}'")
         server, self.control = self.serverOf()
         client = self.up(self.tunnels(f"secret-file = '{secret}'", a=(self.service.port, port)))
         visitor = self.visitor(port)
         self.assertEchoes(visitor)
-        with open(secret, "w") as file:
-            file.write("another secret of both\n")
+        secret.write_text(new)
         self.reload(client, "reloaded: secret-file")
         client.waitFor("the new settings are not in effect, and the tunnels stay open with the former ones")
         self.assertEchoes(visitor)
         self.assertServes(port)
-        self.reload(server, "restart the program to change secret-file")
+        ofServer.write_text(new + former)
+        self.reload(server, "reloaded: secret-file")
+        self.reload(client, "has accepted the new settings")
+        ofServer.write_text(new)
+        self.reload(server, "reloaded: secret-file", after=1)
+        self.assertEchoes(visitor)
+        self.assertServes(port)
 
     def test_aFileThatIsWatchedIsReloadedWhenItChanges(self) -> None:
         a, b = freePort(self.host), freePort(self.host)
