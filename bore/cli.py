@@ -36,7 +36,7 @@ commands:
 'bore --version' prints the version.
 """
 
-_COMMANDS: Final = "commands: local, up, join, servers, leave, server, check, secret, user, server-key, demo"
+_COMMANDS: Final = "local, up, join, servers, leave, server, check, secret, user, server-key, demo"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     match words:
+        case ["help", name] if name in _RUNNERS:
+            return _command(name, ["--help"])
         case ["-h" | "--help" | "help", *_]:
             print(USAGE_TEXT, end="")  # noqa: T201
             return exits.OK
@@ -59,11 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         case [name, *rest] if name in _RUNNERS:
             return _command(name, rest)
         case []:
-            return _fail("bore", f"no command given; {_COMMANDS} (see 'bore --help')", exits.USAGE)
-    from bore.option import withoutSecrets
+            return _fail("bore", f"no command given; commands: {_COMMANDS} (see 'bore --help')", exits.USAGE)
+    from bore.commandline import unknownCommand
 
-    kind = "option" if words[0].startswith("-") else "command"
-    return _fail("bore", f"unknown {kind} {withoutSecrets(words[0])!r}; {_COMMANDS} (see 'bore --help')", exits.USAGE)
+    return _fail("bore", f"{unknownCommand(words[0], _COMMANDS)} (see 'bore --help')", exits.USAGE)
 
 
 def _command(name: str, arguments: Sequence[str]) -> int:
@@ -79,7 +80,7 @@ def _command(name: str, arguments: Sequence[str]) -> int:
             _fail(program, line, exits.USAGE)
         return exits.USAGE
     except UsageError as e:
-        return _fail(program, f"{e} (see '{program} --help')", exits.USAGE)
+        return _fail(program, f"{e} (see '{e.command or program} --help')", exits.USAGE)
 
 
 def _server(program: str, arguments: Sequence[str]) -> int:

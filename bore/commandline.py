@@ -13,6 +13,7 @@ import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from difflib import get_close_matches
 from typing import Final, Generic, NoReturn, TypeVar, cast
 
 from bore import __version__
@@ -32,8 +33,26 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def unknownCommand(word: str, commands: str) -> str:
+    """
+    Return the error for the name of a command that does not exist.
+
+    :param commands: the names of those that exist, with commas between them.
+    """
+    nearest = get_close_matches(word, commands.split(", "), 1)
+    kind = "option" if word.startswith("-") else "command"
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"commands: {commands}"
+    return f"unknown {kind} {withoutSecrets(word)!r}; {hint}"
+
+
 class UsageError(Exception):
-    """The command line or an environment variable is invalid. The text says what would be valid."""
+    """
+    The command line or an environment variable is invalid. The text says what would be valid.
+
+    :ivar command: the program and the command whose help has more; empty: the caller knows it.
+    """
+
+    command = ""
 
 
 class BadFile(UsageError):
@@ -148,9 +167,13 @@ class Command(Generic[C_co]):
         :raises UsageError: if it is invalid.
         :raises SystemExit: with code 0, after ``--help`` or ``--version``.
         """
-        found = vars(self._parser().parse_intermixed_args(list(arguments)))
-        given = {each: found[key] for key, each in self._keyed() if found[key] is not None}
-        return self._build(Values(self.options, given, environment))
+        try:
+            found = vars(self._parser().parse_intermixed_args(list(arguments)))
+            given = {each: found[key] for key, each in self._keyed() if found[key] is not None}
+            return self._build(Values(self.options, given, environment))
+        except UsageError as e:
+            e.command = self.name
+            raise
 
     def help(self) -> str:
         """Return the text of ``--help``."""
@@ -184,7 +207,10 @@ class _Parser(argparse.ArgumentParser):
     """Raises UsageError instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(withoutSecrets(re.sub(r"^argument (-\w/)?", "", message)))
+        mistyped = re.match(r"unrecognized arguments: (--[^\s=]+)", message)
+        nearest = get_close_matches(mistyped[1], self._option_string_actions, 1) if mistyped else ()
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        raise UsageError(withoutSecrets(re.sub(r"^argument (-\w/)?", "", message)) + hint)
 
 
 class _Formatter(argparse.HelpFormatter):

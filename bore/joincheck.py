@@ -13,7 +13,7 @@ from bore.client.reasons import describe
 from bore.client.settings import ClientSettings
 from bore.commandline import printable
 from bore.startup import IProgramReactor
-from bore.wire.errors import AuthenticationFailed
+from bore.wire.errors import AuthenticationFailed, ServerHasNoSecret
 from bore.wire.sessionevents import SessionOpened
 
 
@@ -23,21 +23,32 @@ def check(reactor: IProgramReactor, settings: ClientSettings) -> tuple[int, str]
 
     :returns: the exit code, and what to print.
     """
-    result: list[tuple[int, str]] = []
+    result = exits.FAILURE, "stopped: the server was not joined"
+    stopping = False
 
     def answered(opened: SessionOpened) -> None:
-        result.append((exits.OK, f"{opened.user} may use: {printable(opened.rights) or 'any port of the server'}"))
+        finish(exits.OK, f"{opened.user} may use: {printable(opened.rights) or 'any port of the server'}")
 
     def failed(reason: Failure) -> None:
-        result.append((_codeFor(reason.value), _reason(reason.value, settings)))
+        finish(_codeFor(reason.value), _reason(reason.value, settings))
+
+    def finish(code: int, text: str) -> None:
+        nonlocal result
+        if not stopping:  # by a signal, which also ends the connection
+            result = code, text
+            reactor.stop()
+
+    def stop() -> None:
+        nonlocal stopping
+        stopping = True
 
     def ask() -> None:
-        asking = askServer(reactor, settings, logged(reactor))
-        asking.addCallbacks(answered, failed).addBoth(lambda _: reactor.stop())
+        askServer(reactor, settings, logged(reactor)).addCallbacks(answered, failed)
 
+    reactor.addSystemEventTrigger("before", "shutdown", stop)
     reactor.callWhenRunning(ask)
     reactor.run()
-    return result[0] if result else (exits.FAILURE, "stopped")
+    return result
 
 
 def _codeFor(why: BaseException | None) -> int:
@@ -51,6 +62,8 @@ def _codeFor(why: BaseException | None) -> int:
 
 def _reason(why: BaseException | None, settings: ClientSettings) -> str:
     server = settings.servers[0]
+    if isinstance(why, ServerHasNoSecret):
+        return f"{server} has no users: its operator has to start it with --users and the users file"
     if isinstance(why, AuthenticationFailed):
         return (
             f"{server} does not accept {settings.user} with this line: it was revoked or replaced, or it has expired. "

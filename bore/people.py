@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from bore import exits
-from bore.commandline import UsageError
-from bore.option import withoutSecrets
+from bore.commandline import UsageError, unknownCommand
 
 if TYPE_CHECKING:
     from bore.options.joined import Joined
@@ -69,7 +68,7 @@ def _user(arguments: Sequence[str]) -> None:
         return
     line = userCommand(arguments[0])
     if line is None:
-        raise UsageError(f"unknown command {withoutSecrets(arguments[0])!r}; commands: {ACTIONS}")
+        raise UsageError(unknownCommand(arguments[0], ACTIONS))
     command = line.parse(arguments[1:])
     from bore.userprogram import CannotDo
     from bore.userprogram import run as runUser
@@ -93,7 +92,7 @@ def _serverKey(arguments: Sequence[str]) -> None:
         return
     line = serverKeyCommand(arguments[0])
     if line is None:
-        raise UsageError(f"unknown command {withoutSecrets(arguments[0])!r}; commands: {ACTIONS}")
+        raise UsageError(unknownCommand(arguments[0], ACTIONS))
     command = line.parse(arguments[1:])
     from bore.tls.certificates import BadCredentials
     from bore.tls.nextkey import TooYoung, keyIn, rotateKey

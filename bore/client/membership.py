@@ -19,6 +19,7 @@ from bore.streams.reactor import IReactor
 from bore.streams.transport import IStreamTransport
 from bore.wire.clientsession import ControlSession
 from bore.wire.errors import WireError
+from bore.wire.limits import CHALLENGE_PATIENCE
 from bore.wire.proof import clientProof
 from bore.wire.sessionevents import SendData, ServerProven, SessionOpened, TunnelOpened
 
@@ -35,7 +36,7 @@ def askServer(reactor: IReactor, settings: ClientSettings, sink: Sink) -> Deferr
     """
     assert settings.tls is not None
     server = Server(reactor, settings.servers[0], Trusts(settings.tls, True, sink), settings.user)
-    question = _Question(settings, server.proven)
+    question = _Question(reactor, settings, server.proven)
     asking = server.connect(_OneProtocol(question)).addCallback(lambda _: question.answer)
     return asking.addTimeout(_TIMEOUT, reactor)
 
@@ -60,7 +61,8 @@ class _Question(Protocol):
 
     transport: IStreamTransport
 
-    def __init__(self, settings: ClientSettings, proven: Callable[[], None]) -> None:
+    def __init__(self, reactor: IReactor, settings: ClientSettings, proven: Callable[[], None]) -> None:
+        self._reactor = reactor
         self._settings = settings
         self._proven = proven
         self.answer: Deferred[SessionOpened] = Deferred(lambda _: self.transport.abortConnection())
@@ -69,6 +71,10 @@ class _Question(Protocol):
         proof = clientProof(self._settings.secret, channelBinding(self.transport.getHandle()), self._settings.user)
         self._wire = ControlSession(0, proof)
         self.transport.write(self._wire.greeting())
+        self._probe = self._reactor.callLater(CHALLENGE_PATIENCE, self._noChallenge)
+
+    def _noChallenge(self) -> None:
+        self.transport.write(self._wire.noChallenge())
 
     def dataReceived(self, data: bytes) -> None:
         try:
@@ -87,6 +93,8 @@ class _Question(Protocol):
             self._end(Failure(e))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._probe.active():
+            self._probe.cancel()
         if not self.answer.called:
             self.answer.errback(reason)
 

@@ -44,9 +44,9 @@ def describe(why: BaseException | None) -> str:
     """Describe in a few words, for people, why there is no tunnel or no connection."""
     match why:
         case ClientHasNoSecret():
-            return f"{why}: give the client the server's, as in --secret-file"
+            return f"{why}: give the client the server's secret, as with --secret-file FILE"
         case ServerHasNoSecret():
-            return f"{why}: omit the client's, or give it to the server"
+            return f"{why}: omit the secret of the client, or give it to the server as well"
         case Refusal():
             return f"server error: {why}"
     return errorText(why)

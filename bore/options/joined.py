@@ -83,7 +83,9 @@ class Joined:
         nearest = get_close_matches(text, names, 1)
         if nearest:
             return f"{text} was not joined; did you mean {nearest[0]}?"
-        return f"{text} was not joined; " + (f"joined: {', '.join(names)}" if names else "no server was")
+        return f"{text} was not joined; " + (
+            f"joined: {', '.join(names)}" if names else "no server was: 'bore join LINE' joins one"
+        )
 
     def add(self, invitation: Invitation) -> None:
         """

@@ -10,7 +10,9 @@ from bore.wire.values import value
 #: The lowest and the highest port of a range.
 PortRange: TypeAlias = tuple[int, int]
 
-_EXPECTED: Final = "must be a port or a range of ports from 1 to 65535, such as 22022 or 20000-20009"
+_EXPECTED: Final = (
+    "must be a port or a range of ports from 1 to 65535, such as 22022 or 20000-20009, and each in a value of its own"
+)
 
 
 @value

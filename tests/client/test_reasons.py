@@ -45,8 +45,14 @@ class WordsTests(SynchronousTestCase):
             (error.DNSLookupError("x"), "its name cannot be looked up"),
             (TlsError(errno.EPROTO, "it does not speak TLS 1.3"), "it does not speak TLS 1.3"),
             (InvalidSecret(), "server error: invalid secret"),
-            (ClientHasNoSecret(), f"{ClientHasNoSecret.text}: give the client the server's, as in --secret-file"),
-            (ServerHasNoSecret(), f"{ServerHasNoSecret.text}: omit the client's, or give it to the server"),
+            (
+                ClientHasNoSecret(),
+                f"{ClientHasNoSecret.text}: give the client the server's secret, as with --secret-file FILE",
+            ),
+            (
+                ServerHasNoSecret(),
+                f"{ServerHasNoSecret.text}: omit the secret of the client, or give it to the server as well",
+            ),
             (FrameTooLong("a frame is too long"), "a frame is too long"),
             (error.UserError(), "it was given up"),
             (BlockingIOError("x"), "it takes nothing"),

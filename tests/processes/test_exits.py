@@ -31,7 +31,16 @@ class ExitTests(ProcessCase):
         )
         commands = "commands: local, up, join, servers, leave, server, check, secret, user, server-key, demo"
         self.assertEnds(2, f"bore: no command given; {commands}")
-        self.assertEnds(2, f"bore: unknown command 'serve'; {commands}", "serve")
+        self.assertEnds(2, f"bore: unknown command 'status'; {commands}", "status")
+        self.assertEnds(2, "bore: unknown command 'loca'; did you mean 'local'? (see 'bore --help')", "loca", "80")
+        self.assertEnds(2, "unrecognized arguments: --too x; did you mean '--to'?", "local", "80", "--too", "x")
+
+    def test_errorsNameTheHelpThatHasMore(self) -> None:
+        self.assertEnds(2, "unknown command 'ad'; did you mean 'add'? (see 'bore user --help')", "user", "ad", "alice")
+        self.assertEnds(2, "did you mean '--ports'? (see 'bore user add --help')", "user", "add", "bob", "--port", "80")
+        shown = self.start(bore("help", "local"))
+        self.assertEqual(shown.wait(), 0, shown.transcript())
+        self.assertIn("usage: bore local", shown.out[0])
 
     def test_notReachableIs69WithoutReconnect(self) -> None:
         port = freePort(self.host)

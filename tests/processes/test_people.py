@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -72,6 +73,25 @@ class JoinTests(PeopleCase):
         program = self.join(elsewhere, self.home, 1)
         self.assertIn("server error: this user may not connect from your address", program.err[-1])
         self.assertNotIn("joined", "".join(program.out))
+
+    def test_aServerWithoutUsersIsNamedAsThat(self) -> None:
+        _, port = self.tlsServer()
+        program = self.join(self.alice, self.home, NO_PERMISSION, port=port)
+        self.assertEqual(len(program.err), 1, program.transcript())
+        self.assertIn("has no users: its operator has to start it with --users", program.err[0])
+
+    def test_aSignalEndsTheQuestionToAServerThatDoesNotAnswer(self) -> None:
+        silent = socket.create_server((self.host, 0))
+        self.addCleanup(silent.close)
+        line = self.alice.line.replace(f":{self.alice.port}/", f":{silent.getsockname()[1]}/")
+        for which in (signal.SIGINT, signal.SIGTERM):
+            program = self.start(bore("join", line, environment={"HOME": str(self.home)}))
+            asked, _ = silent.accept()
+            self.addCleanup(asked.close)
+            asked.recv(1)  # the program is in its loop
+            program.process.send_signal(which)
+            self.assertEqual(program.wait(), 1, program.transcript())
+            self.assertEqual(program.err, ["bore join: stopped: the server was not joined"])
 
     def test_theLineAndTheNameAreServersToo(self) -> None:
         client = self.show(self.home, "--to", self.alice.line, "--no-reconnect")
