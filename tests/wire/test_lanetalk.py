@@ -155,6 +155,8 @@ class LaneTalkTests(SynchronousTestCase):
         if kind in liar.state.sending() or liar.state.sent in ("RAW", "ENDED behind RAW"):
             return
         victim.hear(liar, len(liar.unread))
+        if kind == DONE and victim.state.serves and victim.state.hasEnded:
+            return  # the server may not know yet whether the stream was long, and takes the DONE of a short one
         lie = frame(kind, b"x" if kind in (OPEN, DATA) else b"")
         victim.take(lie[:size])
         self.assertRaises(ProtocolViolation, victim.take, lie[size:])
