@@ -188,6 +188,9 @@ class SecretTests(SettingsCase):
 class SlowRegistry(LocalRegistry):
     """It takes longer than the time after which it is looked for the answer."""
 
+    def claim(self, address: PublicAddress, user: User) -> Deferred[Grant]:
+        return deferLater(cast(IReactor, reactor), 0.3).addCallback(lambda _: LocalRegistry.claim(self, address, user))
+
     def resume(self, token: str, user: User) -> Deferred[Grant | None]:
         return deferLater(cast(IReactor, reactor), 0.1).addCallback(lambda _: LocalRegistry.resume(self, token, user))
 
@@ -207,6 +210,22 @@ class HandOverTests(SettingsCase):
             self.assertEqual((await client.whenOpened(), ends), (port, []))
         await self.assertStays(visit)
         await self.assertShows(port, b"a")
+
+    async def test_whatTheFormerOneHasAskedForHoldsUpNothing(self) -> None:
+        """Both ask for the same port, and the former one gets it."""
+        server = self.server(BothSecrets(), SlowRegistry(cast(IReactor, reactor), 60))
+        public = freePort(self.host)
+        specs = [TunnelSpec(await self.service(b"a"), public)]
+        client = self.client(server.controlPort, specs, secret=OLD, maxReconnectDelay=0.2)
+        client.startService()
+        await self.eventually(lambda: self.seen(Connected))
+        await self.pause(0.05)
+        self.change(client, secret=NEW)
+        await self.eventually(lambda: self.seen(SettingsAccepted))
+        began = cast(IReactor, reactor).seconds()
+        self.assertEqual(await client.whenOpened(), public)
+        self.assertLess(cast(IReactor, reactor).seconds() - began, 5)
+        await self.assertShows(public, b"a")
 
     async def test_aServerThatAnswersNothingKeepsTheFormerSessionForALimitedTime(self) -> None:
         self.patch(succession, "HANDOVER", 0.01)

@@ -249,7 +249,8 @@ class ControlProtocol(Protocol):
         if not self._wire.extended:
             link.foundBase()
         tunnel = link.opened(number, address, resume)
-        if tunnel is None:
+        if tunnel is None:  # another session has it by now, or asks for it
+            self.close(number)
             return
         session.opened(number, tunnel, address)
         self._check(session, number)
