@@ -26,6 +26,7 @@ from bore.server.entrance import Entrance
 from bore.server.registry import Grant
 from bore.server.settings import Bounds
 from bore.server.unaccepted import UnacceptedVisitors
+from bore.server.uptake import MEASURED, Uptake
 from bore.server.usage import Usage
 from bore.server.users import Login, User
 from bore.server.visitor import ENDS, Visitor
@@ -87,6 +88,7 @@ class Tunnel:
     :ivar login: how the client of its session, or of its last session, has come in.
     :ivar source: the key of limits per source: that of its session, or of its last session.
     :ivar waiting: the visitors that no client has taken, by name; the oldest first.
+    :ivar taken: how many of those that have waited the client has taken.
     :ivar closed: the public address was given back.
     :ivar limits: decides which visitors are closed.
     :ivar bandwidth: bytes per second of each visitor's stream and direction; 0: no limit; None: there never was one.
@@ -118,6 +120,8 @@ class Tunnel:
         self.waiting: OrderedDict[str, Visitor] = OrderedDict()
         self._unannounced: OrderedDict[str, Visitor] = OrderedDict()
         self._announced = 0
+        self.taken = 0
+        self._uptake = Uptake(clock)
         # 0: accepting; else one more than the number of visitors that waited when accepting stopped.
         self._heldBackAt = 0
         self.bandwidth: int | None = None
@@ -135,7 +139,10 @@ class Tunnel:
     def mayAccept(self) -> bool:
         """Whether there is room for one more visitor. If not, further ones are held back from now on."""
         waiting = len(self.waiting)
-        mayWait = self.owner is not None or waiting < self.limits.bounds.waiting or not self.limits.bounds.waiting
+        if self.owner is None:
+            mayWait = waiting < self.limits.bounds.waiting or not self.limits.bounds.waiting
+        else:
+            mayWait = waiting < MEASURED or self._uptake.allows(waiting, self.taken)
         if mayWait and self._unaccepted.hasRoom(waiting):
             return True
         self._holdBack(waiting)

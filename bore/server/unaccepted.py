@@ -87,6 +87,7 @@ class UnacceptedVisitors:
     def take(self, visitor: Visitor) -> None:
         """Take a visitor out, as it is served from now on."""
         self._visitors.take(visitor.name)
+        visitor.tunnel.taken += 1
         self._removed(visitor)
 
     def remove(self, visitor: Visitor, reason: VisitorEnd) -> None:

@@ -34,12 +34,14 @@ class VisitorOwner(Protocol):
     :ivar number: the number of the tunnel in the session that serves it.
     :ivar user: whose tunnel it is.
     :ivar waiting: the visitors that no client has taken, by name; the oldest first.
+    :ivar taken: how many of those that have waited a client has taken.
     :ivar closed: the tunnel is closed, and serves only the visitors that it serves already.
     """
 
     number: int
     user: User
     waiting: OrderedDict[str, Visitor]
+    taken: int
     closed: bool
 
     def enqueue(self, visitor: Visitor, first: bool = False) -> None:

@@ -150,7 +150,7 @@ class BurstTests(BurstCase):
     def test_onConnectionsOfTheirOwnInsideTls(self) -> None:
         _, control = self.tlsServer()
         _, port = self.tlsClient(control, "--lanes", "0")
-        self.assertServesAll(port, self.many // 8)  # as many handshakes as a slow machine can do within 10 s
+        self.assertServesAll(port, self.many // 2)  # on a slow machine their handshakes take more than 10 s
 
     def test_withAnOriginalClient(self) -> None:
         self.server(port=CONTROL_PORT)
