@@ -207,9 +207,11 @@ class _Parser(argparse.ArgumentParser):
     """Raises UsageError instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
-        mistyped = re.match(r"unrecognized arguments: (--[^\s=]+)", message)
-        nearest = get_close_matches(mistyped[1], self._option_string_actions, 1) if mistyped else ()
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        mistyped = re.match(r"unrecognized arguments: --([^\s=]+)", message)
+        nearest = (
+            get_close_matches(mistyped[1], [each[2:] for each in self._option_string_actions], 1) if mistyped else ()
+        )
+        hint = f"; did you mean '--{nearest[0]}'?" if nearest else ""
         raise UsageError(withoutSecrets(re.sub(r"^argument (-\w/)?", "", message)) + hint)
 
 

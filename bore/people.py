@@ -120,7 +120,10 @@ def _serverKey(arguments: Sequence[str]) -> None:
 def _join(program: str, arguments: Sequence[str], begin: Callable[[], IProgramReactor]) -> None:
     from bore.options.joincommands import joinCommand
 
-    command = joinCommand(program).parse(arguments)
+    # A line that was pasted with a line break, or behind another 'bore join', comes in several words.
+    parts = [each for each in arguments if not each.startswith("--")]
+    options = [each for each in arguments if each.startswith("--")]
+    command = joinCommand(program).parse([*options, " ".join(parts)] if len(parts) > 1 else arguments)
     from bore.joinprogram import readInvitation
 
     invitation = command.invitation or readInvitation()

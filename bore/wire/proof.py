@@ -43,6 +43,10 @@ Random: TypeAlias = Callable[[int], bytes]
 class ClientProof(Protocol):
     """The client's side of a proof, on one connection."""
 
+    @property
+    def user(self) -> str:
+        """Our name; empty: the secret is a shared one, or is proved without a name."""
+
     def decode(self, frame: bytes) -> binding.ServerMessage:
         """
         Decode what a server sends during the proof.
@@ -103,6 +107,8 @@ def provesBase(secret: Secret, challenge: UUID, proof: str) -> bool:
 class BaseClientProof:
     """The proof of the base protocol, on the client's side."""
 
+    user = ""
+
     def __init__(self, secret: Secret) -> None:
         self._secret = secret
 
@@ -129,13 +135,13 @@ class BoundClientProof:
     The proof that is bound to a TLS connection, on the client's side.
 
     :param channelBinding: identifies the TLS connection.
-    :param user: our name; empty: the secret is a shared one.
+    :ivar user: our name; empty: the secret is a shared one.
     """
 
     def __init__(self, secret: Secret, channelBinding: bytes, user: str = "", random: Random = token_bytes) -> None:
         self._secret = secret
         self._binding = channelBinding
-        self._user = user
+        self.user = user
         self._random = random
         self._tags: Tags | None = None
 
@@ -153,8 +159,8 @@ class BoundClientProof:
         if isinstance(challenge, Challenge):
             raise UnboundChallenge
         nonce = self._random(NONCE_SIZE)
-        self._tags = Tags(self._secret, self._binding, bytes.fromhex(challenge.nonce), nonce, self._user)
-        return binding.encode(BindingProof(nonce.hex(), self._tags.client.hex(), self._user))
+        self._tags = Tags(self._secret, self._binding, bytes.fromhex(challenge.nonce), nonce, self.user)
+        return binding.encode(BindingProof(nonce.hex(), self._tags.client.hex(), self.user))
 
     def check(self, answer: BindingAnswer) -> None:
         """Check the server's own proof."""

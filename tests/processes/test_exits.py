@@ -33,6 +33,7 @@ class ExitTests(ProcessCase):
         self.assertEnds(2, f"bore: no command given; {commands}")
         self.assertEnds(2, f"bore: unknown command 'status'; {commands}", "status")
         self.assertEnds(2, "bore: unknown command 'loca'; did you mean 'local'? (see 'bore --help')", "loca", "80")
+        self.assertEnds(2, "unrecognized arguments: --tunel (see 'bore up --help')", "up", "--tunel", "x")
         self.assertEnds(2, "unrecognized arguments: --too x; did you mean '--to'?", "local", "80", "--too", "x")
 
     def test_errorsNameTheHelpThatHasMore(self) -> None:

@@ -74,6 +74,21 @@ class JoinTests(PeopleCase):
         self.assertIn("server error: this user may not connect from your address", program.err[-1])
         self.assertNotIn("joined", "".join(program.out))
 
+    def test_aLineInSeveralWordsIsOneOrIsRefusedAsThat(self) -> None:
+        words = self.alice.line.partition("/#")
+        cut = self.do("join", words[0], "".join(words[1:]), code=2, home=self.home)
+        self.assertIn("a blank or a line break in it: copy the line in one piece (see", cut.err[0])
+        self.assertNotIn(self.alice.secret, cut.err[0])
+        self.do("join", "bore", "join", self.alice.line, home=self.home)
+
+    def test_aUserWhoIsGoneIsSentForANewLine(self) -> None:
+        self.join(self.alice, self.home)
+        self.do("user", "revoke", "alice")
+        self.bore.waitFor("0 users")
+        client = self.show(self.home)
+        self.assertEqual(client.wait(), NO_PERMISSION, client.transcript())
+        self.assertIn("invalid secret: alice was revoked, has expired", client.err[-1])
+
     def test_aServerWithoutUsersIsNamedAsThat(self) -> None:
         _, port = self.tlsServer()
         program = self.join(self.alice, self.home, NO_PERMISSION, port=port)
