@@ -126,7 +126,11 @@ def _join(program: str, arguments: Sequence[str], begin: Callable[[], IProgramRe
     command = joinCommand(program).parse([*options, " ".join(parts)] if len(parts) > 1 else arguments)
     from bore.joinprogram import readInvitation
 
-    invitation = command.invitation or readInvitation()
+    try:
+        invitation = command.invitation or readInvitation()
+    except (KeyboardInterrupt, EOFError):
+        _print([""], error=True)  # ends the line of the question
+        raise Failed("stopped: no server was joined") from None
     if command.check:
         from bore.joincheck import check
 

@@ -186,7 +186,11 @@ class ClientFileTests(FileCase):
             ("port = 5", "1: port: belongs into a [tunnel.NAME] table"),
             ("server = ['a', 'tls://b']", "1: server names servers with and without tls://: add it to all of them"),
             ("server = 'a'\ntls-ca = 'ca'", "2: tls-ca has no effect without TLS: add tls or server tls://HOST"),
-            ("", ' no server given, and no server was joined: name the server, as in server = "tls://example.com"'),
+            (
+                "",
+                ' no server given, and no server was joined: name the server, as in server = "tls://example.com", '
+                "or join one with 'bore join'",
+            ),
         ):
             self.assertEqual(self.mistakes(text + TUNNELS), [mistake])
 

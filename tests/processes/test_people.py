@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
 import socket
 import subprocess
@@ -73,6 +75,25 @@ class JoinTests(PeopleCase):
         program = self.join(elsewhere, self.home, 1)
         self.assertIn("server error: this user may not connect from your address", program.err[-1])
         self.assertNotIn("joined", "".join(program.out))
+
+    def test_noAnswerToTheQuestionForTheLineIsAnError(self) -> None:
+        for which in (b"\x04", signal.SIGINT):
+            terminal, other = pty.openpty()
+            self.addCleanup(os.close, terminal)
+            asking = subprocess.Popen(
+                [*bore("--version").words[:-1], "join"], stdin=other, stderr=subprocess.PIPE, start_new_session=True
+            )
+            os.close(other)
+            self.addCleanup(asking.kill)
+            assert asking.stderr is not None
+            self.assertEqual(asking.stderr.read(4), b"Line")
+            if isinstance(which, bytes):
+                os.write(terminal, which)
+            else:
+                asking.send_signal(which)
+            text = asking.communicate(timeout=20)[1]
+            self.assertTrue(text.endswith(b"\nbore join: stopped: no server was joined\n"), text)
+            self.assertEqual(asking.returncode, 1)
 
     def test_aLineInSeveralWordsIsOneOrIsRefusedAsThat(self) -> None:
         words = self.alice.line.partition("/#")
