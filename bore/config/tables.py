@@ -200,27 +200,29 @@ class Table:
             values = self._converter.structure(table, self._made)
         except BaseExceptionGroup as group:
             for error in group.exceptions:
-                for key, text in self._mistakes(error):
+                for key, text in self._mistakes(error, table):
                     file.add((*path, key), text)
             return {}
         found = {each: getattr(values, name) for name, each in self._options.items()}
         # A switch that is off is like one that is not there.
         return {each: value for each, value in found.items() if value is not _ABSENT and value is not False}
 
-    def _mistakes(self, error: BaseException) -> Iterator[tuple[str, Text]]:
+    def _mistakes(self, error: BaseException, table: Mapping[str, object]) -> Iterator[tuple[str, Text]]:
         """Return the keys and texts of an error of cattrs."""
         if isinstance(error, ForbiddenExtraKeysError):
             for name in sorted(error.extra_fields):
-                yield name, partial(self._unknown, name)
+                yield name, partial(self._unknown, name, isinstance(table[name], Mapping))
             return
         (note,) = [each for each in error.__notes__ if isinstance(each, AttributeValidationNote)]
         key = self._options[note.name].key
         yield key, f"missing: {self._options[note.name].help}" if isinstance(error, KeyError) else str(error)
 
-    def _unknown(self, name: str) -> str:
+    def _unknown(self, name: str, isTable: bool) -> str:
         if name in self._refused:
             return self._refused[name]
         nearest = get_close_matches(name[:LONGEST_NAME].lower(), [*self._keys, *self._tables], 1)
+        if isTable and not nearest and TUNNEL in self._tables:
+            return f"unknown table; did you mean [{TUNNEL}.{name[:LONGEST_NAME]}]?"
         return (
             f"unknown key; did you mean {nearest[0]!r}?" if nearest else f"unknown key; keys: {', '.join(self._keys)}"
         )

@@ -135,6 +135,7 @@ class MistakesTests(TablesCase):
                 "[tunnel.a.b]\nlocal = 1",
                 ':1: tunnel.a.b: must not be a table; a name with a dot needs quotes: [tunnel."a.b"]',
             ),
+            ("[web]\nlocal = 1", ":1: web: unknown table; did you mean [tunnel.web]?"),
             ("[Tunnel.a]\nlocal = 1", ":1: Tunnel: unknown key; did you mean 'tunnel'?"),
         ):
             self.assertEqual(self.mistakes(text), [mistake])

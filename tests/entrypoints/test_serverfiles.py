@@ -177,7 +177,7 @@ class CheckTests(FileCase):
     def test_itIsSeenFromMistypedKeysAsWell(self) -> None:
         for text, expected in (
             ("serv = 'x'\nchek-every = 3\n[tunel.web]\nlocal = 1", "1: serv: unknown key; did you mean 'server'?"),
-            ("[web]\nlocal = 1", "1: web: unknown key"),
+            ("[web]\nlocal = 1", "1: web: unknown table"),
             ("local = 1\nport = 2", "1: local: belongs into a [tunnel.NAME] table"),
             ("min-prt = 3\nbindaddr = '::'", "1: min-prt: unknown key; did you mean 'min-port'?"),
             ("lane = 3\nlog-level = 'x'\nno-stat = true", "1: lane: unknown key; did you mean 'lanes'?"),
