@@ -13,7 +13,6 @@ import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from difflib import get_close_matches
 from typing import Final, Generic, NoReturn, TypeVar, cast
 
 from bore import __version__
@@ -39,10 +38,16 @@ def unknownCommand(word: str, commands: str) -> str:
 
     :param commands: the names of those that exist, with commas between them.
     """
-    nearest = get_close_matches(word, commands.split(", "), 1)
+    nearest = _nearest(word, commands.split(", "))
     kind = "option" if word.startswith("-") else "command"
     hint = f"did you mean {nearest[0]!r}?" if nearest else f"commands: {commands}"
     return f"unknown {kind} {withoutSecrets(word)!r}; {hint}"
+
+
+def _nearest(word: str, known: Sequence[str]) -> Sequence[str]:
+    from difflib import get_close_matches  # only after a mistake
+
+    return get_close_matches(word, known, 1)
 
 
 class UsageError(Exception):
@@ -208,9 +213,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         mistyped = re.match(r"unrecognized arguments: --([^\s=]+)", message)
-        nearest = (
-            get_close_matches(mistyped[1], [each[2:] for each in self._option_string_actions], 1) if mistyped else ()
-        )
+        nearest = _nearest(mistyped[1], [each[2:] for each in self._option_string_actions]) if mistyped else ()
         hint = f"; did you mean '--{nearest[0]}'?" if nearest else ""
         raise UsageError(withoutSecrets(re.sub(r"^argument (-\w/)?", "", message)) + hint)
 
