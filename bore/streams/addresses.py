@@ -176,7 +176,8 @@ def _portIn(text: str) -> int:
     try:
         return parsePort(text)
     except ValueError as e:
-        raise ValueError(f"port {text!r} {e}") from None
+        # With an "@", it may be the secret of a user: errors do not show that.
+        raise ValueError(f"port {e}" if "@" in text else f"port {text!r} {e}") from None
 
 
 def parsePort(text: str, lowest: int = 1) -> int:

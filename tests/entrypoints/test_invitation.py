@@ -148,7 +148,15 @@ class WithoutSecretsTests(SynchronousTestCase):
             self.assertNotIn("hush", str(caught.exception))
 
     def test_anErrorOfACommandLineHasNone(self) -> None:
-        for words in (("8000", "--to", LINE[:-1]), ("8000", f"--bore={LINE}"), (LINE,), ("8000", "--port", LINE)):
+        part = f"alice:{SECRET}@h"
+        for words in (
+            ("8000", "--to", LINE[:-1]),
+            ("8000", f"--bore={LINE}"),
+            (LINE,),
+            ("8000", "--port", LINE),
+            ("8000", "--to", part),
+            ("8000", "--local-host", part),
+        ):
             with self.assertRaises(UsageError) as caught:
                 local(*words)
             self.assertNotIn("hush", "".join(traceback.format_exception_only(caught.exception)))
