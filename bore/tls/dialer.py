@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from bore.streams.dial import TcpDialer
 from bore.streams.reactor import IReactor
 from bore.tls.errors import ServerNotTrusted
-from bore.tls.handshakes import Handshake
+from bore.tls.handshakes import Handshake, HandshakeQueue
 from bore.tls.tlssocket import TlsSocket
 from bore.tls.trust import Trust
 from bore.tls.verdict import Verdict
@@ -35,6 +35,7 @@ class TlsDialer:
         self._plain = plain
         self._trust = trust
         self._judged = judged
+        self._queue = HandshakeQueue(reactor)
 
     def dial(self, sendsFirst: bool = True) -> Deferred[socket.socket]:
         """
@@ -51,7 +52,8 @@ class TlsDialer:
         return self._shake(dialling, context)
 
     def _shake(self, sock: socket.socket, context: SSL.Context) -> Deferred[socket.socket]:
-        shaking = Handshake(self._reactor, TlsSocket(sock, context, self._trust.name)).done
+        encrypted = TlsSocket(sock, context, self._trust.name)
+        shaking = Handshake(self._reactor, encrypted, queue=self._queue).done
         return shaking.addCallback(self._shaken, context)
 
     def _shaken(self, sock: TlsSocket, context: SSL.Context) -> socket.socket | Deferred[socket.socket]:

@@ -18,7 +18,7 @@ from twisted.trial.unittest import TestCase
 from bore.streams.encryption import TlsError
 from bore.streams.reactor import IReactor
 from bore.tls.contexts import clientContext, serverContext
-from bore.tls.handshakes import HANDSHAKE_TIMEOUT, Handshake
+from bore.tls.handshakes import HANDSHAKE_TIMEOUT, Handshake, HandshakeQueue
 from bore.tls.tlssocket import TlsSocket
 from tests.fakes import FakeReactor
 from tests.relay.plugs import reset
@@ -170,6 +170,57 @@ class HandshakeTests(TlsCase):
         self.failureResultOf(shaking.done, OSError)
         self.assertForgotten(sock)
         self.assertLessEqual(descriptors(), before)
+
+
+class QueueTests(TlsCase):
+    """Many handshakes of one client."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.done: list[int] = []
+        queue = HandshakeQueue(self.reactor)
+        self.shaking = [self.answered(number, queue) for number in range(20)]
+
+    def answered(self, number: int, queue: HandshakeQueue) -> Handshake:
+        """A client's handshake, for which the answer of the server is there."""
+        client, server = self.ends()
+        shaking = Handshake(cast(IReactor, self.reactor), client, queue=queue)
+        server.handshake()
+        shaking.done.addCallback(lambda _: self.done.append(number))
+        return shaking
+
+    def test_aFewGoOnInEachTurnInTheirOrder(self) -> None:
+        for each in self.shaking:
+            each.doRead()
+        counts: list[int] = []
+
+        def look() -> None:
+            counts.append(len(self.done))
+            if len(self.done) < 20:
+                self.reactor.callLater(0, look)
+
+        self.reactor.callLater(0, look)
+        self.reactor.advance(0)
+        self.assertEqual(counts, [8, 16, 20])
+        self.assertEqual(self.done, list(range(20)))
+        watched = self.reactor.getReaders(), self.reactor.getWriters(), self.reactor.getDelayedCalls()
+        self.assertEqual(watched, ([], [], []))
+
+    def test_oneThatIsAbandonedIsPassedOver(self) -> None:
+        for each in self.shaking:
+            each.doRead()
+        self.shaking[0].abandon()
+        self.reactor.advance(0)
+        self.assertEqual(self.done, list(range(1, 20)))
+
+    def test_oneWithoutAWholeAnswerIsWatchedAgain(self) -> None:
+        client, _ = self.ends()
+        shaking = Handshake(cast(IReactor, self.reactor), client, queue=HandshakeQueue(self.reactor))
+        shaking.doRead()
+        self.assertNotIn(shaking, self.reactor.getReaders())
+        self.reactor.advance(0)
+        self.assertIn(shaking, self.reactor.getReaders())
+        shaking.abandon()
 
 
 class RealTests(TestCase):
