@@ -292,24 +292,13 @@ class Tunnels:
         :returns: the one that has to be closed for it, if one has to.
         :raises Refusal: when it is not.
         """
-        bounds, source = self._settings.bounds, claim.owner.source
+        bounds, user = self._settings.bounds, claim.owner.user
         claims = [each for each in self._claims if each is not claim and each.abandoned is None]
-        if self._users is not None:
-            doubtful = self._makeRoomOf(claim.owner.user, self._users, claims)
-            if doubtful is not None:
-                return doubtful
-        # A user with a name has a limit of its own: an office with many people can be one source.
-        named = bool(claim.owner.user.name)
-        mine = [tunnel for tunnel in self._bySource.get(source, ()) if not tunnel.user.name]
-        claimed = [each.owner.source for each in claims if not each.owner.user.name]
-        if not named and 0 < bounds.tunnelsPerSource <= len(mine) + claimed.count(source):
-            doubtful = self._inDoubt(mine)
-            if doubtful is None:
-                self._sink.emit(LimitReached(Limit.TUNNELS_PER_SOURCE, bounds.tunnelsPerSource, source))
-                raise TooManyTunnelsFromSource(
-                    f"{TooManyTunnelsFromSource.text}: this server allows {bounds.tunnelsPerSource} "
-                    "(its option --max-tunnels-per-source)"
-                )
+        doubtful = None if self._users is None else self._makeRoomOf(user, self._users, claims)
+        if doubtful is None and not user.name:
+            # A user with a name has a limit of its own: an office with many people can be one source.
+            doubtful = self._makeRoomAt(claim.owner.source, claims)
+        if doubtful is not None:
             return doubtful
         if 0 < bounds.tunnels <= len(self._byAddress) + len(claims):
             doubtful = self._anyInDoubt()
@@ -334,6 +323,23 @@ class Tunnels:
         if doubtful is None:
             self._sink.emit(LimitReached(Limit.TUNNELS_PER_USER, limit, user=user.name))
             raise TooManyTunnelsOfUser(f"{TooManyTunnelsOfUser.text}: it may have {limit}")
+        return doubtful
+
+    def _makeRoomAt(self, source: str, claims: Sequence[Claim]) -> Tunnel | None:
+        """As :meth:`_makeRoom`, for the limit of a source: of all its clients whose users have no name."""
+        limit = self._settings.bounds.tunnelsPerSource
+        if not limit:
+            return None
+        claimed = [each for each in claims if each.owner.source == source and not each.owner.user.name]
+        mine = [tunnel for tunnel in self._bySource.get(source, ()) if not tunnel.user.name]
+        if limit > len(mine) + len(claimed):
+            return None
+        doubtful = self._inDoubt(mine)
+        if doubtful is None:
+            self._sink.emit(LimitReached(Limit.TUNNELS_PER_SOURCE, limit, source))
+            raise TooManyTunnelsFromSource(
+                f"{TooManyTunnelsFromSource.text}: this server allows {limit} (its option --max-tunnels-per-source)"
+            )
         return doubtful
 
     def _inDoubt(self, tunnels: Iterable[Tunnel]) -> Tunnel | None:
