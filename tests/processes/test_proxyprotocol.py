@@ -5,29 +5,15 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+from tests.nginx import nginxCommand
 from tests.original import original
 from tests.processes import proxies
 from tests.processes.case import ProcessCase
 from tests.support import LocalService, Program, eventually, receiveAll
 
 _NGINX = """
-daemon off;
-master_process off;
-pid {folder}/pid;
-error_log {folder}/error.log;
-events {{ }}
-http {{
-    client_body_temp_path {folder}/1;
-    proxy_temp_path {folder}/2;
-    fastcgi_temp_path {folder}/3;
-    uwsgi_temp_path {folder}/4;
-    scgi_temp_path {folder}/5;
-    access_log off;
-    server {{
         listen 127.0.0.1:{port} proxy_protocol;
         return 200 "$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_addr $proxy_protocol_server_port";
-    }}
-}}
 """
 
 _HAPROXY = """
@@ -48,8 +34,7 @@ class NginxTests(proxies.RealServiceContract):
     name = "nginx"
 
     def command(self, path: str, folder: Path, port: int) -> list[str]:
-        (folder / "conf").write_text(_NGINX.format(folder=folder, port=port))
-        return [path, "-p", str(folder), "-e", f"{folder}/error.log", "-c", f"{folder}/conf"]
+        return nginxCommand(path, folder, _NGINX.format(port=port))
 
 
 class HAProxyTests(proxies.RealServiceContract):

@@ -7,6 +7,7 @@ import subprocess
 
 from twisted.trial.unittest import SkipTest
 
+from tests.nginx import nginxCommand
 from tests.ports import freePort
 from tests.processes.unixcase import UnixCase, answerHttp
 from tests.support import (
@@ -18,29 +19,6 @@ from tests.support import (
     receiveAll,
     temporaryFolder,
 )
-
-_NGINX = """
-daemon off;
-master_process off;
-user root;
-pid {folder}/pid;
-error_log {folder}/error.log;
-events {{ }}
-http {{
-    client_body_temp_path {folder}/1;
-    proxy_temp_path {folder}/2;
-    fastcgi_temp_path {folder}/3;
-    uwsgi_temp_path {folder}/4;
-    scgi_temp_path {folder}/5;
-    access_log off;
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://unix:{path};
-        }}
-    }}
-}}
-"""
 
 
 class ProxyTests(UnixCase):
@@ -64,8 +42,8 @@ class ProxyTests(UnixCase):
         if path is None:
             raise SkipTest("NGINX IS NOT HERE: apt install nginx")
         folder, port = temporaryFolder(self), freePort()
-        (folder / "conf").write_text(_NGINX.format(folder=folder, port=port, path=self.web.path))
-        self.start(Program([path, "-p", str(folder), "-e", f"{folder}/error.log", "-c", f"{folder}/conf"]))
+        server = f"listen 127.0.0.1:{port}; location / {{ proxy_pass http://unix:{self.web.path}; }}"
+        self.start(Program(nginxCommand(path, folder, server)))
         eventually(lambda: isOpen("127.0.0.1", port), "nginx listens")
         for number in range(20):
             with connect("127.0.0.1", port) as visitor:
