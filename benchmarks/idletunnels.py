@@ -22,7 +22,7 @@ _TIMEOUT: Final = 10.0
 
 class IdleTunnel(asyncio.Protocol):
     """
-    A session with one tunnel (README.rst, "The wire protocol").
+    A session with one tunnel (docs/protocol.rst).
 
     :ivar opened: done when the server has opened the tunnel, with an error if it refuses.
     """

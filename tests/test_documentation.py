@@ -27,7 +27,16 @@ from tests.support import CHECKOUT, temporaryFolder
 
 C = TypeVar("C")
 
-README = (CHECKOUT / "README.rst").read_text(encoding="utf-8")
+#: What users read, by file.
+PAGES = {
+    path.stem: path.read_text(encoding="utf-8")
+    for path in (
+        CHECKOUT / "README.rst",
+        *(CHECKOUT / "docs" / f"{name}.rst" for name in "commands network people protocol tls tunnels".split()),
+    )
+}
+
+COMMANDS_PAGE = PAGES["commands"]
 
 #: Every document that is not generated.
 DOCUMENTS = [
@@ -44,14 +53,13 @@ DECISIONS = CHECKOUT / "docs" / "decisions"
 #: The sections of a decision, in their order; others may stand between them.
 SECTIONS = ["Context", "Decision", "Consequences", "What would change it", "Tests"]
 
-#: README.rst as one line of words, independent of its line breaks.
-WORDS = " ".join(README.split())
+#: All of it as one line of words, independent of line breaks.
+WORDS = " ".join(" ".join(PAGES.values()).split())
 
 
 def rows(section: str) -> list[str]:
-    """Return the rows of the tables in a section."""
-    behind = README.split(f"\n{section}\n", 1)[1]
-    text = re.split(r"\n\n[^\n]+\n-{4,}\n|\n\n\n", behind)[0]
+    """Return the rows of the tables in a section of the page on commands."""
+    text = COMMANDS_PAGE.split(f"\n{section}\n==", 1)[1].split("\n\n\n")[0]
     return [line for line in text.splitlines() if line.startswith("``")]
 
 
@@ -72,7 +80,7 @@ COMMANDS: Final[tuple[Command[object] | None, ...]] = (
 
 
 class OptionsTests(SynchronousTestCase):
-    """The tables of options in README.rst."""
+    """The tables of options in docs/commands.rst."""
 
     def assertRow(self, option: Option[object], *sections: str) -> None:
         flag = option.metavar if option.positional else option.flags[-1]
@@ -102,17 +110,18 @@ class OptionsTests(SynchronousTestCase):
             "--nodaemon", "--pidfile", "--logfile", "--logger", "--syslog",  # twistd's
             "--strict",  # mypy's
         }  # fmt: skip
-        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", WORDS))
         self.assertEqual(named - ours - others, set())
 
 
 class FilesTests(SynchronousTestCase):
-    """The settings files in README.rst."""
+    """The settings files in docs/tunnels.rst and docs/people.rst."""
 
     def parsed(self, first: str, command: Command[C], *words: str) -> C:
         """Parse the file that begins with a line."""
         folder = temporaryFolder(self)
-        lines = README[README.index(f"\n    {first}\n") :].split("\n\n\n")[0].splitlines()[1:]
+        page = PAGES["tunnels"]
+        lines = page[page.index(f"\n    {first}\n") :].split("\n\n\n")[0].splitlines()[1:]
         inside = list(itertools.takewhile(lambda line: not line or line.startswith("    "), lines))
         secret = folder / "secret"
         secret.write_text("hush")
@@ -131,7 +140,7 @@ class FilesTests(SynchronousTestCase):
                 *((f"game-{n}", f"localhost:{27015 + n}", 27015 + n) for n in range(6)),
             ],
         )
-        section = README.split("Several tunnels\n====")[1].split("\n\n\n")[0]
+        section = PAGES["tunnels"].split("\nSeveral tunnels\n====")[1].split("\n\n\n")[0]
         for key in tunnels.KEYS:
             self.assertIn(f"``{key.key}``", section)
 
@@ -140,7 +149,7 @@ class FilesTests(SynchronousTestCase):
         self.assertEqual(found.settings.minPort, 20000)
 
     def test_theUsersFileIsValidAndHasEveryRight(self) -> None:
-        section = README.split("\nPeople\n====")[1].split("\n\n\n")[0]
+        section = PAGES["people"]
         begin = section.index("    address = ")
         lines = itertools.takewhile(lambda line: not line or line.startswith("    "), section[begin:].splitlines())
         path = temporaryFolder(self) / "users.toml"
@@ -158,7 +167,7 @@ class FactsTests(SynchronousTestCase):
 
     def test_everyExitCodeIsThere(self) -> None:
         codes = {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
-        section = README.split("Output and exit codes\n")[1].split("\n\nA server that is stopped")[0]
+        section = COMMANDS_PAGE.split("\nOutput and exit codes\n")[1].split("\n\nA server that is stopped")[0]
         self.assertEqual({int(code) for code in re.findall(r"^(\d+) ", section, re.MULTILINE)}, codes)
 
     def test_everyRefusalIsThere(self) -> None:
@@ -169,7 +178,7 @@ class FactsTests(SynchronousTestCase):
     def test_everyCodeOfTheExtensionIsThereAndNoOther(self) -> None:
         source = (CHECKOUT / "bore" / "wire" / "serversession.py").read_text()
         codes = set(refusals.BY_CODE) | set(re.findall(r'BrokenRule\("([a-z-]+)"', source))
-        table = README.split("\ncode                              case\n", 1)[1].split("\n\n", 1)[0]
+        table = PAGES["protocol"].split("\ncode                              case\n", 1)[1].split("\n\n", 1)[0]
         self.assertEqual(set(re.findall(r"^``([a-z-]+)``", table, re.MULTILINE)), codes)
 
     def test_theLimitsAreThere(self) -> None:

@@ -1,5 +1,5 @@
 """
-The messages of the extension, which an original peer never receives (README, "The extension").
+The messages of the extension, which an original peer never receives (docs/protocol.rst, "The extension").
 
 A client that knows the extension sends a space behind its Hello; white space means nothing to an original server. A
 server that knows it answers Extended. From there on frames may be longer, and both sides use the messages below.

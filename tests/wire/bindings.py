@@ -1,4 +1,4 @@
-"""The proof of the secret inside TLS, as the README has it, and the sessions that it is sent in."""
+"""The proof of the secret inside TLS, as docs/protocol.rst has it, and the sessions that it is sent in."""
 
 from __future__ import annotations
 

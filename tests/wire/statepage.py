@@ -25,7 +25,7 @@ every line of it.
 
 An empty *next state* is the same state. *Events* are handed to the connection, in this order; where there are *errors*,
 one of them may be raised instead. *Any other* is any other message that may arrive in the state at all. What the
-messages mean stands in `the protocol chapter <../README.rst#the-wire-protocol>`_.
+messages mean stands in `the protocol chapter <protocol.rst>`_.
 """
 
 _SERVER: Final = """\

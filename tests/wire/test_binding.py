@@ -49,7 +49,7 @@ HEX: Final = st.binary(min_size=32, max_size=32)
 
 
 class FormulaTests(SynchronousTestCase):
-    """The proofs are those of the README, so that others can make them too."""
+    """The proofs are those of docs/protocol.rst, so that others can make them too."""
 
     #: Computed with ``openssl dgst -sha256 -mac HMAC``: the secret is "my secret", the rest are the bytes 0 to 127.
     client: Final = "b115c33935d62a344c21e7b20cbbb6ad1c56db690f092738ed4ff86b82769b07"
