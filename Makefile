@@ -4,7 +4,8 @@
 # make lowest  run the tests with the minimum versions in setup.cfg, in a separate environment
 # make pythons run the unit tests on the other Pythons of this machine
 # make check   run ruff and mypy --strict, and check the documentation
-# make wheel   build the wheel, and test it in a separate environment
+# make wheel   build the source distribution and from it the wheel, and test both in separate environments
+# make release do all of a release but the upload (VERSION=0.2.0)
 # make stress  run the long form of the tests that move much data, and of reloads
 # make fuzz    fuzz all parsers, guided by coverage (SECONDS=60; ARGS="lane": one of them; ARGS=--keep: keep new inputs)
 # make faults  test the tunnel under faults, and write docs/reliability.rst (root, 30 minutes; ARGS="--list")
@@ -19,7 +20,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DOCUMENTS := $(wildcard *.rst docs/*.rst docs/*/*.rst newsfragments/README.rst)
 
-.PHONY: help demo test unit lowest pythons check wheel stress fuzz faults bench measure profile clean
+.PHONY: help demo test unit lowest pythons check wheel stress fuzz faults bench measure profile release clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -77,12 +78,14 @@ measure: $(VENV)/installed-bench
 profile: $(VENV)/installed-bench
 	@$(BIN)/python -m benchmarks.profile $(CASE)
 
-wheel: $(VENV)/installed-dev
-	@rm -rf dist build $(VENV)/wheel
-	@$(BIN)/python -m build --wheel > $(VENV)/wheel.log 2>&1 || { cat $(VENV)/wheel.log; exit 1; }
+wheel: $(VENV)/installed-dev $(VENV)/installed-test
+	@rm -rf dist build $(VENV)/wheel $(VENV)/sdist
+	@$(BIN)/python -m build > $(VENV)/wheel.log 2>&1 || { cat $(VENV)/wheel.log; exit 1; }
+	@$(BIN)/twine check --strict dist/* > $(VENV)/twine.log || { cat $(VENV)/twine.log; exit 1; }
 	@$(BIN)/python -m venv $(VENV)/wheel
 	@$(VENV)/wheel/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
 	@cd / && $(CURDIR)/$(VENV)/wheel/bin/bore --version
+	@cd / && $(CURDIR)/$(VENV)/wheel/bin/txbore --version > /dev/null
 	@cd / && $(CURDIR)/$(VENV)/wheel/bin/python -m bore demo --once
 	@cd / && $(CURDIR)/$(VENV)/wheel/bin/twistd bore-server --help > /dev/null
 	@cd / && $(CURDIR)/$(VENV)/wheel/bin/twistd bore-client --help > /dev/null
@@ -90,7 +93,21 @@ wheel: $(VENV)/installed-dev
 	@cd / && for aside in benchmarks fuzz laboratory tests; do \
 	    ! $(CURDIR)/$(VENV)/wheel/bin/python -c "import $$aside" 2> /dev/null || exit 1; \
 	done
-	@ls dist/*.whl
+	@mkdir $(VENV)/sdist && tar -xzf dist/*.tar.gz --strip-components=1 -C $(VENV)/sdist
+	@cd $(VENV)/sdist && ../bin/python -m pytest -q -p no:cacheprovider --collect-only tests > ../sdist.log || { cat ../sdist.log; exit 1; }
+	@cd $(VENV)/sdist && ../bin/python -m pytest -q -p no:cacheprovider tests/test_documentation.py tests/test_floors.py
+	@ls dist/*
+
+# Ends with what remains to be done by hand: see "A release" in CONTRIBUTING.rst.
+release: $(VENV)/installed-dev
+	@test -n "$(VERSION)" || { echo "make release VERSION=0.2.0" >&2; exit 1; }
+	@test -z "$$(git status --porcelain)" || { echo "commit your changes first" >&2; exit 1; }
+	@sed -i 's/^__version__ = .*/__version__ = "$(VERSION)"/' bore/__init__.py
+	@$(BIN)/towncrier build --yes --version $(VERSION)
+	@git add --all && git commit --quiet --message "Release $(VERSION)"
+	@$(MAKE) --no-print-directory wheel
+	@git tag --annotate --message "txbore $(VERSION)" v$(VERSION)
+	@echo "Now: git push --follow-tags && $(BIN)/twine upload dist/*"
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
