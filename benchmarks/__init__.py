@@ -23,7 +23,7 @@ What the tunnel costs, next to having none and next to other tunnels: ``python -
 ``goals``         the ratios that this project wants to reach
 ``machine``       the machine and the versions that the figures hold for
 ``results``       the figures as JSON
-``tables``        the figures as tables, and in the README
+``tables``        the figures as tables, and in docs/speed.rst
 ``plots``         the figures as SVG and PNG
 ``profile``       where the time goes: ``python -m benchmarks.profile``
 ================= ==================================================================================================

@@ -44,7 +44,7 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--without", action="append", choices=subjects, default=[], help="not this one; as often")
     parser.add_argument("--results", type=Path, help="folder for the results; only whole runs go to the usual one")
     parser.add_argument("--render", action="store_true", help="measure nothing: tables and plots anew, from the JSON")
-    parser.add_argument("--readme", type=Path, help="a file that gets the tables, between its two comments")
+    parser.add_argument("--page", type=Path, help="a file that gets the tables, between its two comments")
     found = parser.parse_args(arguments)
     for name in ("rounds", "seconds"):
         value = getattr(found, name)
@@ -91,12 +91,12 @@ def measureAll(given: argparse.Namespace) -> results.Results:
     return results.Results(described, bench.done, effort.seconds, missing, bench.troubles, bench.samples)
 
 
-def writeAll(found: results.Results, folder: Path, readme: Path | None) -> None:
+def writeAll(found: results.Results, folder: Path, page: Path | None) -> None:
     """Write the JSON, the tables and, if matplotlib is here, the plots."""
     found.save(folder)
     tables.write(found, folder)
-    if readme:
-        tables.intoReadme(found, readme)
+    if page:
+        tables.intoPage(found, page)
     try:
         from benchmarks import plots
     except ImportError as e:
@@ -135,19 +135,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     begin = time.monotonic()
     try:
         # Known before half an hour has passed.
-        if given.readme:
-            tables.replaceBetween(given.readme.read_text(encoding="utf-8"), "")
+        if given.page:
+            tables.replaceBetween(given.page.read_text(encoding="utf-8"), "")
         if given.render:
             results.load(folder)
     except (OSError, ValueError) as e:
-        say(f"There is something wrong with {given.readme or folder}: {e}")
+        say(f"There is something wrong with {given.page or folder}: {e}")
         return 1
     try:
         found = results.load(folder) if given.render else measureAll(given)
     except KeyboardInterrupt:
         say("Interrupted: nothing was written.")
         return 130
-    writeAll(found, folder, given.readme)
+    writeAll(found, folder, given.page)
     report(found)
     say(f"Written to {folder}, {(time.monotonic() - begin) / 60:.1f} minutes after the start.")
     failed = [trouble for trouble in found.troubles if trouble.subject in _OURS and not trouble.excused]

@@ -1,4 +1,4 @@
-"""The figures as tables in reST: the ones of the README, and one of everything for each case."""
+"""The figures as tables in reST: the ones of docs/speed.rst, and one of everything for each case."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from benchmarks.results import Results
 from benchmarks.subjects import ENCRYPTED, ORIGINAL, PLAIN, SSH, SUBJECTS
 from benchmarks.tunnels import Subject
 
-#: The comments in the README between which the fragment is.
+#: The comments in docs/speed.rst between which the fragment is.
 BEGIN: Final = ".. benchmark begin"
 END: Final = ".. benchmark end"
 
-#: A row of the README's tables: its label, and the case, point and figure that it shows.
+#: A row of the tables in docs/speed.rst: its label, and the case, point and figure that it shows.
 Row = tuple[str, str, str, str]
 
 #: What it costs: these figures vary little with what else a machine does.
@@ -105,7 +105,7 @@ def _missing(results: Results, case: str, point: str, subject: Subject) -> str:
     return SKIPPED if trouble.excused else FAILED
 
 
-def _readmeTable(results: Results, rows: Sequence[Row], group: Sequence[Subject], reference: str) -> str:
+def _pageTable(results: Results, rows: Sequence[Row], group: Sequence[Subject], reference: str) -> str:
     subjects = [subject for subject in group if subject.key in results.subjects and subject.key != "portable"]
     body = []
     for label, case, point, figure in rows:
@@ -148,7 +148,7 @@ def conditions(results: Results) -> str:
 
 
 def fragment(results: Results) -> str:
-    """What the README shows."""
+    """What docs/speed.rst shows."""
     parts = [
         _wrapped(conditions(results)),
         _wrapped(
@@ -171,7 +171,7 @@ def fragment(results: Results) -> str:
 def _tablesOf(results: Results, group: Sequence[Subject], reference: str) -> list[str]:
     found = []
     for title, rows in (("What it costs:", COSTS), ("More is better:", MORE), ("Less is better:", TIMES)):
-        table = _readmeTable(results, rows, group, reference)
+        table = _pageTable(results, rows, group, reference)
         found += [title, table.rstrip()] if table else []
     return found
 
@@ -260,16 +260,16 @@ def replaceBetween(text: str, new: str) -> str:
     return f"{before}\n{BEGIN}\n\n{new.strip()}\n\n{END}\n" + rest.split(f"\n{END}\n")[1]
 
 
-def intoReadme(results: Results, readme: Path) -> None:
+def intoPage(results: Results, page: Path) -> None:
     """
-    Let the README show these results.
+    Let a page show these results.
 
     :raises ValueError: if it does not say where.
     """
-    readme.write_text(replaceBetween(readme.read_text(encoding="utf-8"), fragment(results)), encoding="utf-8")
+    page.write_text(replaceBetween(page.read_text(encoding="utf-8"), fragment(results)), encoding="utf-8")
 
 
 def write(results: Results, folder: Path) -> None:
-    """Write ``table.rst``, which the README has, too, and ``details.rst``."""
+    """Write ``table.rst``, which docs/speed.rst has, too, and ``details.rst``."""
     (folder / "table.rst").write_text(fragment(results), encoding="utf-8")
     (folder / "details.rst").write_text(details(results), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What the benchmark makes of its samples: figures, tables, the README and flame graphs."""
+"""What the benchmark makes of its samples: figures, tables, the page on speed and flame graphs."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ RESULTS = results(
 
 
 class ResultsTests(SynchronousTestCase):
-    """JSON, tables and the README."""
+    """JSON, tables and the page on speed."""
 
     def test_whatIsSavedIsLoaded(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -202,7 +202,7 @@ class ResultsTests(SynchronousTestCase):
         self.assertEqual(replaceBetween(text, "new\n"), expected)
         self.assertEqual(replaceBetween(expected, "new\n"), expected)
 
-    def test_aReadmeWithoutTheCommentsIsLeftAlone(self) -> None:
+    def test_aPageWithoutTheCommentsIsLeftAlone(self) -> None:
         for text in ("nothing\n", "\n.. benchmark end\n\n.. benchmark begin\n", "\n.. benchmark begin\n"):
             self.assertRaises(ValueError, replaceBetween, text, "new")
 
