@@ -32,7 +32,10 @@ PAGES = {
     path.stem: path.read_text(encoding="utf-8")
     for path in (
         CHECKOUT / "README.rst",
-        *(CHECKOUT / "docs" / f"{name}.rst" for name in "commands differences network people protocol tls tunnels".split()),
+        *(
+            CHECKOUT / "docs" / f"{name}.rst"
+            for name in "commands differences network people protocol tls tunnels".split()
+        ),
     )
 }
 

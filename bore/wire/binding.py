@@ -1,4 +1,4 @@
-"""The messages that prove the secret inside TLS (docs/protocol.rst, "Inside TLS"); :mod:`bore.wire.proof` has the proof itself."""
+"""The messages that prove the secret inside TLS (docs/protocol.rst); :mod:`bore.wire.proof` has the proof itself."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ session machines do not know which kind it is.
 The proof of the base protocol is HMAC-SHA256 over the 16 bytes of the challenge's UUID, in hex digits; the server does
 not answer it.
 
-Inside TLS (docs/protocol.rst, "Inside TLS") the proof is mutual, and bound to the TLS connection. A man in the middle has a
+Inside TLS (docs/protocol.rst) the proof is mutual, and bound to the TLS connection. A man in the middle has a
 connection to each side, thus two connections, and a proof for the one is worth nothing on the other. The key is
 HMAC-SHA256 over ``txbore channel binding 1``. A proof is HMAC-SHA256 with this key over the name of the side that
 proves (``client`` or ``server``), a NUL, the 32 bytes that RFC 9266 (tls-exporter) gives both ends, the server's nonce,
