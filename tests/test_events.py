@@ -14,11 +14,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import bore.events
 from bore.client import log as clientLog
-from bore.events import Event, Sink, Stopped, VisitorEvent, client, server
+from bore.events import Event, Sink, Stopped, VisitorEvent, client, entryOf, nameOf, server
 from bore.logs import observers
 from bore.server import log as serverLog
+from bore.wire.errors import PortInUse
 from bore.wire.publicaddress import OtherKind, UnixPath
 from bore.wire.values import value
+from tests import eventspage
+from tests.support import CHECKOUT
 
 
 def eventsIn(*modules: ModuleType) -> list[type[Event]]:
@@ -146,3 +149,37 @@ class SinkTests(SynchronousTestCase):
             for _ in range(3):
                 sink.emit(Stopped())
             self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+
+class NameTests(SynchronousTestCase):
+    """The names of events for programs."""
+
+    def test_itIsTheClassInKebabCase(self) -> None:
+        for kind, name in ((Stopped, "stopped"), (server.TunnelOpened, "tunnel-opened"), (client.GaveUp, "gave-up")):
+            self.assertEqual(nameOf(kind), name)
+
+    def test_noRoleHasANameTwice(self) -> None:
+        for role in (client, server):
+            names = [nameOf(kind) for kind in eventsIn(bore.events, role)]
+            self.assertEqual(len(set(names)), len(names))
+            for name in names:
+                self.assertRegex(name, r"^[a-z]+(-[a-z]+)*$")
+
+    def test_aLogHasTheNameTheFieldsAndTheCode(self) -> None:
+        refused = server.TunnelRefused("192.0.2.1:1", "192.0.2.1", 80, PortInUse())
+        self.assertEqual(
+            entryOf(refused),
+            {
+                "event": "tunnel-refused",
+                "peer": "192.0.2.1:1",
+                "network": "192.0.2.1",
+                "asked": 80,
+                "error": refused.error,
+                "code": "port-in-use",
+            },
+        )
+        self.assertEqual(entryOf(server.TunnelRefused("a", "b", 80, PortInUse(), "alice"))["user"], "alice")
+
+    def test_thePageIsDrawnFromTheClasses(self) -> None:
+        page = (CHECKOUT / "docs" / "events.rst").read_text(encoding="utf-8")
+        self.assertEqual(page, eventspage.page() + "\n", "draw it again: python -m tests.eventspage > docs/events.rst")

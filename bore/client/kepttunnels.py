@@ -229,7 +229,8 @@ class KeptTunnels:
         kept.address = publicText(self._servers.current.address.host, address)
         if had not in ("", kept.address):
             self._sink.emit(AddressChanged(had, kept.address, tunnel.name, tunnel.label))
-        self._sink.emit(TunnelUp(kept.address, tunnel.name, new=kept.address != had))
+        new = kept.address != had
+        self._sink.emit(TunnelUp(kept.address, tunnel.name, new, self._servers.current.name, tunnel.label))
         tunnel.opened(address)
         return tunnel
 
@@ -251,6 +252,13 @@ class KeptTunnels:
         kept = self._inSession.get(number)
         if kept is not None:  # else it was the last one, and the session ends
             self._openAgain(kept, why)
+
+    def hurry(self) -> bool:
+        """Ask at once for the tunnels that are to be asked for later; returns whether there was one."""
+        waiting = [kept.retrying for kept in self._kept.values() if kept.retrying is not None]
+        for each in waiting:
+            each.reset(0)
+        return bool(waiting)
 
     def _ask(self, kept: KeptTunnel) -> None:
         """Ask for a tunnel in the current session."""

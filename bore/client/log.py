@@ -14,7 +14,7 @@ from twisted.logger import Logger, LogLevel
 
 from bore import events
 from bore.client.losslog import LossLog
-from bore.events import Event, Sink, Subscriber, fieldsOf
+from bore.events import Event, Sink, Subscriber, entryOf, fieldsOf
 from bore.events import client as facts
 from bore.events.client import StateTrouble, TurnedAway
 from bore.timing.bursts import Burst, Overflow
@@ -115,19 +115,19 @@ class ClientLog:
         kind = type(event)
         if kind in LINES:
             level, text = LINES[kind]
-            fields = fieldsOf(event)
+            fields = entryOf(event)
             self._log.emit(level, _named(text, fields.get("tunnel")), **fields)
         elif kind in BURSTS:
             if self._burst(kind).begins():
                 level, text = BURSTS[kind]
-                self._log.emit(level, text, **fieldsOf(event))
+                self._log.emit(level, text, **entryOf(event))
         elif kind not in SILENT:
             self._write(event)
 
     def failed(self, subscriber: Subscriber, event: Event) -> None:
         """Log that a subscriber has raised an exception: see :class:`~bore.events.Sink`."""
-        text = "{subscriber} has failed at {event}; further faults of it are not logged"
-        self._log.failure(text, subscriber=subscriber, event=event)
+        text = "{subscriber} has failed at {occasion}; further faults of it are not logged"
+        self._log.failure(text, subscriber=subscriber, occasion=event)
 
     def _write(self, event: Event) -> None:
         """Log an event whose line depends on its fields, or on earlier events."""
@@ -138,13 +138,13 @@ class ClientLog:
             case facts.MessageIgnored():
                 if not self._ignoring:  # once for each connection
                     self._ignoring = True
-                    self._log.warn("the server sent {text}: ignored, and so are others like it", **fieldsOf(event))
+                    self._log.warn("the server sent {text}: ignored, and so are others like it", **entryOf(event))
             case facts.ServerLost() | facts.TunnelGivenUp():
                 if not self._stopped:
                     self._losses.happened(event)
             case facts.SettingsRefused(seconds=seconds):
                 again = "in {seconds:g} s" if seconds else "at the next reload"
-                self._log.error(_NOT_ACCEPTED + again, **fieldsOf(event))
+                self._log.error(_NOT_ACCEPTED + again, **entryOf(event))
             case facts.ServerMoved(to=to, ignored=ignored):
                 if ignored:
                     self._log.warn(
@@ -153,25 +153,25 @@ class ClientLog:
                         **fieldsOf(event),
                     )
                 text = "{server} moves this client to {to}" if to else "{server} asks this client to come again"
-                self._log.info(text + ", in {delay:.1f} s", **fieldsOf(event))
+                self._log.info(text + ", in {delay:.1f} s", **entryOf(event))
             case facts.GaveUp():
                 self._losses.flush()  # the program prints the reason as it ends
             case facts.TunnelUp(new=new):
-                self._log.info("listening at {public} -> {local}", announce=new, **fieldsOf(event))
+                self._log.info("listening at {public} -> {local}", announce=new, **entryOf(event))
             case facts.StateFileFailed(trouble=trouble):
-                self._log.warn(_STATE_FILE[trouble], **fieldsOf(event))
+                self._log.warn(_STATE_FILE[trouble], **entryOf(event))
             case facts.LocalUnreachable(local=local):
-                self._overflow(_UNREACHABLE, local).happened(**fieldsOf(event))
+                self._overflow(_UNREACHABLE, local).happened(**entryOf(event))
             case facts.LocalReached(local=local):
                 unreachable = self._overflow(_UNREACHABLE, local)
                 if unreachable.ongoing:
-                    unreachable.over("{local} answers again; visitors closed meanwhile: {count}")
+                    unreachable.over("{local} answers again; visitors closed meanwhile: {count}", **entryOf(event))
             case facts.VisitorUnaccepted(local=local):
-                self._overflow(_UNACCEPTED, local).happened(**fieldsOf(event))
+                self._overflow(_UNACCEPTED, local).happened(**entryOf(event))
             case facts.VisitorRefused(why=why, local=local, tunnel=tunnel):
-                self._overflow(_named(_TURNED_AWAY[why], tunnel), local).happened(**fieldsOf(event))
+                self._overflow(_named(_TURNED_AWAY[why], tunnel), local).happened(**entryOf(event))
             case facts.VisitorCame(lane=lane):
-                self._log.debug("visitor {id}" if lane is None else "visitor {id} on lane {lane}", **fieldsOf(event))
+                self._log.debug("visitor {id}" if lane is None else "visitor {id} on lane {lane}", **entryOf(event))
             case events.Stopped():
                 self._stop()
             case _:

@@ -7,7 +7,7 @@ from typing import Final
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger, LogLevel
 
-from bore.events import fieldsOf
+from bore.events import entryOf
 from bore.events.client import ServerLost, TunnelGivenUp, Verdict
 from bore.wire.refusals import BY_CODE
 
@@ -125,17 +125,18 @@ class LossLog:
     def _write(self, event: ServerLost | TunnelGivenUp) -> None:
         name = "{tunnel}: " if event.tunnel else ""
         if isinstance(event, TunnelGivenUp):
-            self._log.error(name + "{why}: this tunnel is given up", **fieldsOf(event))
+            self._log.error(name + "{why}: this tunnel is given up", **entryOf(event))
             return
         level, ending = _LOST[event.verdict]
-        self._log.emit(level, name + "{what} {server}: {why}" + ending, **fieldsOf(event))
-        self._log.info(name + "next attempt in {delay:.1f} s", delay=event.delay, tunnel=event.tunnel)
+        self._log.emit(level, name + "{what} {server}: {why}" + ending, **entryOf(event))
+        text = name + "next attempt in {delay:.1f} s"
+        self._log.info(text, delay=event.delay, tunnel=event.tunnel, log_follows=True)
 
     def _writeSum(self, events: list[ServerLost | TunnelGivenUp]) -> None:
         """Log one line for several tunnels with the same fault."""
         first, last = events[0], events[-1]
         names = [event.tunnel for event in events]
-        fields = fieldsOf(last) | {"tunnel": "", "count": len(names), "names": _some(names)}
+        fields = entryOf(last) | {"tunnel": "", "count": len(names), "names": _some(names)}
         if isinstance(last, TunnelGivenUp):
             self._log.error("{count} tunnels: {why}: they are given up: {names}", **fields)
             return

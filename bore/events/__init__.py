@@ -11,9 +11,11 @@ in bytes. Faults of the program itself are not events: they are logged with thei
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from enum import Enum
+from functools import cache
 from typing import Any, TypeAlias, cast
 
 from bore.wire.publicaddress import fieldOf
@@ -42,6 +44,26 @@ def fieldsOf(event: Event) -> dict[str, object]:
     names: tuple[str, ...] = cast(Any, event).__match_args__
     values = (fieldOf(getattr(event, name)) if name == "address" else (name, getattr(event, name)) for name in names)
     return {name: value.value if isinstance(value, Enum) else value for name, value in values}
+
+
+@cache
+def nameOf(kind: type[Event]) -> str:
+    """The name of a kind of event for programs: that of its class in kebab case, such as ``tunnel-opened``."""
+    return re.sub("(?<=.)(?=[A-Z])", "-", kind.__name__).lower()
+
+
+def entryOf(event: Event) -> dict[str, object]:
+    """
+    What a log has of an event: its name as ``event``, and its fields; docs/events.rst lists them.
+
+    A refusal has its ``code``, too. An empty ``user`` is left out: a server without users has none in its log.
+    """
+    entry = {"event": nameOf(type(event)), **fieldsOf(event)}
+    if entry.get("user") == "":
+        del entry["user"]
+    if code := getattr(entry.get("error"), "code", ""):
+        entry["code"] = code
+    return entry
 
 
 Subscriber: TypeAlias = Callable[[Event], object]

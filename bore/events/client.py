@@ -242,6 +242,8 @@ class TunnelUp(Event):
     public: str
     local: str
     new: bool
+    server: str = ""
+    tunnel: str = ""
 
 
 @value

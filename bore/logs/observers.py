@@ -36,7 +36,7 @@ _INTERNAL: Final = frozenset(
 
 
 #: Keys of each JSON object, whatever the event is.
-_COMMON: Final = ("time", "level", "source", "message")
+_COMMON: Final = ("time", "level", "source", "event", "message")
 
 #: Names that a field of an event must not have: it would be left out.
 RESERVED: Final = _INTERNAL.union(_COMMON)
@@ -97,14 +97,18 @@ class TextObserver:
 
 @implementer(ILogObserver)
 class JSONObserver:
-    """Writes each event as a JSON object on one line: time, level, source, message, and the event's fields."""
+    """
+    Writes each event as a JSON object on one line: time, level, source, event, message, and the fields of the event.
+
+    The value of ``event`` is the name of what is in :mod:`bore.events`; null: the line is about nothing that is there.
+    """
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
 
     def __call__(self, event: LogEvent) -> None:
         time = _time(event).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        common = time, levelOf(event), event.get("log_namespace", ""), text(event)
+        common = time, levelOf(event), event.get("log_namespace", ""), event.get("event"), text(event)
         entry: dict[str, object] = dict(zip(_COMMON, common, strict=True))
         for key, value in _fields(event).items():
             entry.setdefault(key, value if isinstance(value, str | int | float | bool | None) else str(value))

@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger, LogLevel
 
 from bore import events
-from bore.events import Event, Sink, Subscriber
+from bore.events import Event, Sink, Subscriber, entryOf
 from bore.events import server as facts
 from bore.events.server import Admission, Limit, Loss, TunnelEnd, TurnedAway
 from bore.server.refusallog import RefusalLog
@@ -121,14 +121,6 @@ _CLOSED: Final = {
 }
 
 
-def fieldsOf(event: Event) -> dict[str, object]:
-    """The fields of an event, without an empty user: a server without users has none in its log."""
-    fields = events.fieldsOf(event)
-    if fields.get("user") == "":
-        del fields["user"]
-    return fields
-
-
 def _who(user: str) -> str:
     """What a line calls a client."""
     return "{user} at {peer}" if user else "{peer}"
@@ -155,23 +147,23 @@ class ServerLog:
         line = LINES.get(type(event))
         if line is not None:
             level, text = line
-            self._log.emit(level, text, **fieldsOf(event))
+            self._log.emit(level, text, **entryOf(event))
         elif type(event) not in SILENT:
             self._write(event)
 
     def failed(self, subscriber: Subscriber, event: Event) -> None:
         """Log that a subscriber has raised an exception: see :class:`~bore.events.Sink`."""
-        text = "{subscriber} has failed at {event}; further faults of it are not logged"
-        self._log.failure(text, subscriber=subscriber, event=event)
+        text = "{subscriber} has failed at {occasion}; further faults of it are not logged"
+        self._log.failure(text, subscriber=subscriber, occasion=event)
 
     def _write(self, event: Event) -> None:
         """Log an event of a tunnel or a visitor whose line depends on its fields, or on earlier events."""
         match event:
             case facts.VisitorCame(address=address):
-                self._log.debug(at(address, "visitor {visitor} is {id}"), **fieldsOf(event))
+                self._log.debug(at(address, "visitor {visitor} is {id}"), **entryOf(event))
             case facts.VisitorServed(lane=lane):
                 text = "the visitor {id} is taken" if lane is None else "visitor {id} is on lane {lane}"
-                self._log.debug(text, **fieldsOf(event))
+                self._log.debug(text, **entryOf(event))
             case facts.VisitorRefused(address=address, why=why):
                 self._of(address).lost(_TURNED_AWAY[why], event)
             case facts.VisitorNotTaken(address=address):
@@ -179,14 +171,14 @@ class ServerLog:
             case facts.VisitorsHeldBack(address=address):
                 self._of(address).heldBack(event)
             case facts.TunnelOpened(network=network, address=address):
-                self._tunnels.info(network, at(address, f"opened for {_who(event.user)}"), **fieldsOf(event))
+                self._tunnels.info(network, at(address, f"opened for {_who(event.user)}"), **entryOf(event))
             case facts.TunnelBack(network=network, address=address):
-                self._tunnels.info(network, at(address, f"{_who(event.user)} is back"), **fieldsOf(event))
+                self._tunnels.info(network, at(address, f"{_who(event.user)} is back"), **entryOf(event))
             case facts.TunnelLost(network=network, address=address, seconds=seconds):
                 kept = ", kept for {seconds} s" if seconds else ""
-                self._tunnels.info(network, at(address, f"{_who(event.user)} {{why}}{kept}"), **fieldsOf(event))
+                self._tunnels.info(network, at(address, f"{_who(event.user)} {{why}}{kept}"), **entryOf(event))
             case facts.TunnelUsed(network=network, address=address):
-                self._tunnels.info(network, at(address, _USED), **fieldsOf(event))
+                self._tunnels.info(network, at(address, _USED), **entryOf(event))
             case facts.TunnelClosed():
                 self._closed(event)
             case _:
@@ -199,15 +191,15 @@ class ServerLog:
                 self._sessionClosed(event)
             case facts.SessionLost(why=why):
                 if why is Loss.NOT_READING:
-                    self._log.warn(f"{_who(event.user)} {{why}}", **fieldsOf(event))
+                    self._log.warn(f"{_who(event.user)} {{why}}", **entryOf(event))
             case facts.ConnectionRefused() | facts.TunnelRefused():
-                self._refusals.refused(event.network, event.peer, event.error, event.user)
+                self._refusals.refused(event, event.error)
             case facts.ConnectionClosed():
-                self._refusals.closed(event.network, event.peer, event.error)
+                self._refusals.closed(event, event.error)
             case facts.HandshakeFailed():
-                self._refusals.handshakeFailed(event.network, event.peer, event.error)
+                self._refusals.handshakeFailed(event)
             case facts.LimitReached(what):
-                self._limit(what).happened(**fieldsOf(event))
+                self._limit(what).happened(**entryOf(event))
             case facts.NoDescriptors():
                 self._withoutDescriptors(event)
             case facts.AcceptFailed():
@@ -227,22 +219,22 @@ class ServerLog:
         if text is not None and not isinstance(event.address, int):
             text = text.replace("port is free", "socket is removed")
         if event.reason in (TunnelEnd.SESSION_CLOSED, TunnelEnd.GIVEN_BACK):
-            self._tunnels.info(event.network, at(event.address, _CLOSED[event.reason]), **fieldsOf(event))
+            self._tunnels.info(event.network, at(event.address, _CLOSED[event.reason]), **entryOf(event))
         elif text is not None:
-            self._log.info(at(event.address, text), **fieldsOf(event))
+            self._log.info(at(event.address, text), **entryOf(event))
 
     def _sessionClosed(self, event: facts.SessionClosed) -> None:
         match event.error:
             case None:
-                self._tunnels.info(event.network, f"{_who(event.user)} said goodbye", **fieldsOf(event))
+                self._tunnels.info(event.network, f"{_who(event.user)} said goodbye", **entryOf(event))
             case CertificateRefused():
-                self._log.warn("{peer} refused: {error}", **fieldsOf(event))
+                self._log.warn("{peer} refused: {error}", **entryOf(event))
             case ShuttingDown() | PresumedGone():
                 pass  # the server's end, and the tunnel's, have lines
             case Refusal() as error:
-                self._refusals.refused(event.network, event.peer, error, event.user)
+                self._refusals.refused(event, error)
             case ProtocolViolation() as error:
-                self._refusals.closed(event.network, event.peer, error)
+                self._refusals.closed(event, error)
 
     def _listening(self, event: facts.Listening) -> None:
         self._log.info(
@@ -250,7 +242,7 @@ class ServerLog:
             announce=True,
             tls="" if event.fingerprint is None else f" with TLS, key {event.fingerprint}",
             secret=_ADMISSIONS[event.admission],
-            **fieldsOf(event),
+            **entryOf(event),
         )
 
     def _withoutDescriptors(self, event: facts.NoDescriptors) -> None:
@@ -258,7 +250,7 @@ class ServerLog:
             self._log.warn(
                 "no descriptors are left for visitors: new ones are accepted when others leave; "
                 "{limit} may be open, which is the limit (ulimit -n) less those for clients",
-                **fieldsOf(event),
+                **entryOf(event),
             )
 
     def _acceptFailed(self, event: facts.AcceptFailed) -> None:
@@ -267,7 +259,7 @@ class ServerLog:
             self._recovering.reset(_CALM)
             return
         self._recovering = self._clock.callLater(_CALM, self._recovered)
-        self._log.warn("cannot accept on {at}: {error}; new connections wait", **fieldsOf(event))
+        self._log.warn("cannot accept on {at}: {error}; new connections wait", **entryOf(event))
 
     def _recovered(self) -> None:
         self._recovering = None

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from twisted.internet.interfaces import IReactorTime
 
+from bore.events import entryOf
+from bore.events.server import ConnectionClosed, ConnectionRefused, HandshakeFailed, SessionClosed, TunnelRefused
 from bore.streams.addresses import hostOf
 from bore.timing.tally import Tally
 from bore.wire.errors import InvalidSecret, ProtocolViolation, ProxyHeader, Refusal
+
+#: Events with a refusal that the client was sent.
+Refused: TypeAlias = ConnectionRefused | TunnelRefused | SessionClosed
 
 
 class RefusalLog:
@@ -21,26 +28,25 @@ class RefusalLog:
         self._tally = Tally(clock)
         self._wrongSecrets = Tally(clock)  # apart: no other refusals keep an address from having its line there
 
-    def refused(self, network: str, peer: str, error: Refusal, user: str = "") -> None:
+    def refused(self, event: Refused, error: Refusal) -> None:
         """A client was sent why it is refused."""
+        fields = entryOf(event)
         if isinstance(error, InvalidSecret):
-            address = hostOf(peer)
-            self._wrongSecrets.happened(network, "wrong secret from {address}", True, address=address)
+            fields["address"] = hostOf(event.peer)
+            self._wrongSecrets.happened(event.network, "wrong secret from {address}", True, **fields)
             return
-        kind = (network, type(error), error.code, user)
-        warn = isinstance(error, ProxyHeader)
-        if user:
-            self._tally.happened(kind, "{user} at {peer} refused: {error}", warn, peer=peer, error=error, user=user)
-        else:
-            self._tally.happened(kind, "{peer} refused: {error}", warn, peer=peer, error=error)
+        kind = (event.network, type(error), error.code, event.user)
+        who = "{user} at {peer}" if event.user else "{peer}"
+        self._tally.happened(kind, who + " refused: {error}", isinstance(error, ProxyHeader), **fields)
 
-    def closed(self, network: str, peer: str, error: ProtocolViolation) -> None:
+    def closed(self, event: ConnectionClosed | SessionClosed, error: ProtocolViolation) -> None:
         """A connection was closed without an answer."""
-        self._tally.happened((network, type(error)), "{peer} closed: {error}", peer=peer, error=error)
+        self._tally.happened((event.network, type(error)), "{peer} closed: {error}", False, **entryOf(event))
 
-    def handshakeFailed(self, network: str, peer: str, error: str) -> None:
+    def handshakeFailed(self, event: HandshakeFailed) -> None:
         """A TLS handshake has failed."""
-        self._tally.happened((network, "tls"), "{peer}: TLS handshake failed: {error}", peer=peer, error=error)
+        text = "{peer}: TLS handshake failed: {error}"
+        self._tally.happened((event.network, "tls"), text, False, **entryOf(event))
 
     def stop(self) -> None:
         """Log the sums that were not logged yet."""

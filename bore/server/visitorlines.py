@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from bore.events import Event, fieldsOf
+from bore.events import Event, entryOf
 from bore.events.server import VisitorsHeldBack
 from bore.server.tunnellog import at
 from bore.timing.bursts import Burst, Overflow
@@ -27,14 +27,14 @@ class VisitorLines:
         overflow = self._overflows.get(text)
         if overflow is None:
             overflow = self._overflows[text] = Overflow(self._clock, at(self._address, text))
-        overflow.happened(**({} if overflow.ongoing else fieldsOf(event)))
+        overflow.happened(**({} if overflow.ongoing else entryOf(event)))
 
     def heldBack(self, event: VisitorsHeldBack) -> None:
         """Log that visitors are held back: a line for each burst of that."""
         if event.count and self._heldBack.begins():
             self._log.warn(
                 at(self._address, "{count} visitors wait for the client, more are not accepted yet"),
-                **fieldsOf(event),
+                **entryOf(event),
             )
 
     def stop(self) -> None:

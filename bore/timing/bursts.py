@@ -46,6 +46,7 @@ class Overflow:
         self._timer: IDelayedCall | None = None
         self._ended = False
         self._over = ""
+        self._overFields: dict[str, object] = {}
         self._endedAt = float("-inf")
 
     def happened(self, **fields: object) -> None:
@@ -60,16 +61,16 @@ class Overflow:
             self._log.warn(self._text, **fields)
             self._timer = self._clock.callLater(_CALM, self._look)
 
-    def over(self, text: str) -> None:
+    def over(self, text: str, **fields: object) -> None:
         """
         End the burst now.
 
         If an earlier burst was ended by this method less than _CALM seconds ago, this one goes on, and the line is
         logged at its end. Otherwise a problem that comes and goes would cause two lines each time.
 
-        :param text: the line at the end, formatted with the fields of the begin, and ``count``.
+        :param text: the line at the end, formatted with the fields of the begin, these, and ``count``.
         """
-        self._over = text
+        self._over, self._overFields = text, fields
         if self._clock.seconds() - self._endedAt >= _CALM:
             self._calm()
             self._sum()
@@ -97,6 +98,6 @@ class Overflow:
     def _sum(self) -> None:
         if self._over:
             self._endedAt = self._clock.seconds()
-            self._log.warn(self._over, count=self._count, **self._fields)
+            self._log.warn(self._over, count=self._count, **(self._fields | self._overFields))
         elif self._count > 1:
             self._log.warn(self._text + " ({count} times)", count=self._count, **self._fields)

@@ -76,6 +76,7 @@ class JSONTests(SynchronousTestCase):
             {
                 "level": "info",
                 "source": "bore.test",
+                "event": None,
                 "message": "port 8000 for ('a', 1)",
                 "port": 8000,
                 "peer": "('a', 1)",

@@ -15,7 +15,7 @@ from twisted.logger import LogEvent, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore import events
-from bore.events import Event, VisitorEnd, fieldsOf
+from bore.events import Event, VisitorEnd, entryOf, nameOf
 from bore.events import server as facts
 from bore.events.server import Admission, Limit, Loss, TunnelEnd, TurnedAway
 from bore.logs.observers import JSONObserver
@@ -100,10 +100,11 @@ class EveryEventTests(LogCase):
         for kind in eventsIn(events, facts):
             for event in examples(kind):
                 ServerLog(Clock())(event)
-                expected = {name: str(value) for name, value in fieldsOf(event).items()}
+                expected = {name: str(value) for name, value in entryOf(event).items()}
                 for line in map(self.asJson, self.logged):
                     for name in ("time", "level", "source"):
                         del line[name]
+                    self.assertEqual(line["event"], nameOf(kind))
                     self.assertNotIn("unable to format", str(line.pop("message")).lower(), kind.__name__)
                     self.assertEqual(line.keys() - expected.keys() - DERIVED.get(kind, set()), set(), kind.__name__)
                     found = {name: str(line[name]) for name in expected.keys() & line.keys()}
