@@ -183,6 +183,10 @@ class ServerLink:
         objection = None if self._control is None or self.extended else spec.objectionToBase()
         return spec.isOpenAs(tunnel.spec) and objection is None
 
+    def hurry(self) -> bool:
+        """Make the attempts at once that are waited for; returns whether there was one."""
+        return self.tunnels.hurry() | self._factory.hurry()
+
     def connecting(self) -> None:
         """See :class:`bore.client.reconnecting.Attempts`."""
         self.tunnels.recall()

@@ -95,6 +95,11 @@ class Links:
         for link in dict.fromkeys(self._links.values()):
             link.apply(settings, self._trusts)
 
+    def hurry(self) -> bool:
+        """Make the attempts at once that are waited for; returns whether there was one."""
+        hurried = [link.hurry() for link in dict.fromkeys(self._links.values())]
+        return any(hurried)
+
     def abandon(self) -> None:
         """Cut all sessions."""
         self._waiting.clear()

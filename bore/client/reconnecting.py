@@ -80,6 +80,14 @@ class ControlFactory(ReconnectingClientFactory):
         assert self.connector is not None
         self.connector.connect()
 
+    def hurry(self) -> bool:
+        """Make the attempt at once that is waited for; returns whether there is one."""
+        waiting = self._callID
+        if waiting is None or not waiting.active():
+            return False
+        waiting.reset(0)
+        return True
+
     def stopConnecting(self) -> None:
         """
         End the attempt that is under way.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, succeed
@@ -26,6 +27,9 @@ from bore.relay.backend import makeRelay
 from bore.relay.interface import DRAIN_TIMEOUT
 from bore.streams.reactor import IReactor
 from bore.wire.publicaddress import PublicAddress
+
+#: Seconds at least between two attempts that the user asks for.
+RETRY_INTERVAL: Final = 1.0
 
 
 class ClientService(Service):
@@ -51,6 +55,8 @@ class ClientService(Service):
         self._reasons: dict[Tunnel, Exception] = {}  # why tunnels were given up, the first one first
         self._links: Succession | None = None
         self._visitors: Visitors | None = None
+        self._hurriedAt = float("-inf")
+        self._seen: Callable[[str, bytes], None] | None = None
         self.apply(tunnels)
 
     @property
@@ -114,6 +120,9 @@ class ClientService(Service):
             self._close(tunnel)
             tunnel.renew()
         added = [Tunnel(self._reactor, spec, self._memory, self._sink, self._reserved) for spec in changes.added]
+        if self._seen is not None:
+            for tunnel in added:
+                tunnel.watch(self._seen)
         self._tunnels |= {tunnel.spec.name: tunnel for tunnel in added}
         self._tunnels = {spec.name: self._tunnels[spec.name] for spec in tunnels}
         for tunnel in self._tunnels.values():
@@ -157,6 +166,28 @@ class ClientService(Service):
             self._reactor, settings, self._visitors, lambda: self._tunnels.values(), self._givenUp, self._renewed
         )
         self._links.open(self._tunnels.values())
+
+    def retryNow(self) -> bool:
+        """
+        Make the attempts at once that the client waits for, but not more often than every RETRY_INTERVAL seconds.
+
+        :returns: whether there was one.
+        """
+        now = self._reactor.seconds()
+        if self._links is None or now < self._hurriedAt + RETRY_INTERVAL or not self._links.hurry():
+            return False
+        self._hurriedAt = now
+        return True
+
+    def watchServices(self, seen: Callable[[str, bytes], None]) -> None:
+        """
+        Have the first bytes passed on that the local service of each tunnel sends.
+
+        :param seen: called with the name of a tunnel and the bytes: once, and again for another local service.
+        """
+        self._seen = seen
+        for tunnel in self._tunnels.values():
+            tunnel.watch(seen)
 
     def reload(self) -> None:
         """Report that a client has no files that it would read again."""

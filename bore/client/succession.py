@@ -111,6 +111,16 @@ class Succession:
         for tunnel in self._tunnels():
             tunnel.leave(used)
 
+    def hurry(self) -> bool:
+        """Make the attempts at once that are waited for; returns whether there was one."""
+        hurried = self._links.hurry()
+        if self._heir is not None:
+            hurried |= self._heir.hurry()
+        if self._again is not None:
+            self._again.reset(0)
+            hurried = True
+        return hurried
+
     def stop(self) -> Deferred[None]:
         """
         Give all tunnels back.

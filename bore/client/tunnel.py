@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from functools import partial
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
@@ -16,6 +17,7 @@ from bore.client.target import UnixTarget
 from bore.client.tunnelspec import TunnelSpec
 from bore.events import Sink
 from bore.events.client import LocalReached, LocalUnreachable, UploadsUnlimited
+from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
 from bore.wire.publicaddress import ANY_PORT, PublicAddress
 
@@ -54,12 +56,13 @@ class Tunnel:
         self._gaveUp: Outcome[None] = Outcome()
         self.spec = spec
         self.name = str(spec.target)
-        self.local = spec.target.dialer(reactor)
+        self.local: Dialer = spec.target.dialer(reactor)
         self.label = ""
         self.address: PublicAddress = ANY_PORT
         self.visitors = 0
         self.unreachable = False
         self.witness: Callable[[], None] | None = None
+        self._seen: Callable[[str, bytes], None] | None = None
         self._checkLimit()
 
     def publicPort(self, server: ServerAddress) -> PublicPort:
@@ -82,6 +85,7 @@ class Tunnel:
         if moved:
             self.name = str(spec.target)
             self.local = spec.target.dialer(self._reactor)
+            self._watch()
             self.unreachable = False
         for server, port in self.ports.items():
             port.asked = spec.public
@@ -89,6 +93,21 @@ class Tunnel:
                 port.move(self._memory(spec, server))
         if moved or limited:
             self._checkLimit()
+
+    def watch(self, seen: Callable[[str, bytes], None]) -> None:
+        """
+        Have the first bytes passed on that the local service sends.
+
+        :param seen: called with the name of the tunnel and the bytes: once, and again for another local service.
+        """
+        self._seen = seen
+        self._watch()
+
+    def _watch(self) -> None:
+        if self._seen is not None:
+            from bore.client.firstbytes import FirstBytes
+
+            self.local = FirstBytes(self.local, partial(self._seen, self.spec.name))
 
     def remember(self) -> None:
         """Have the public ports remembered in another place, or nowhere."""

@@ -46,10 +46,14 @@ def fieldsOf(event: Event) -> dict[str, object]:
     return {name: value.value if isinstance(value, Enum) else value for name, value in values}
 
 
-@cache
 def nameOf(kind: type[Event]) -> str:
     """The name of a kind of event for programs: that of its class in kebab case, such as ``tunnel-opened``."""
-    return re.sub("(?<=.)(?=[A-Z])", "-", kind.__name__).lower()
+    return _inKebabCase(kind.__name__)
+
+
+@cache
+def _inKebabCase(name: str) -> str:
+    return re.sub("(?<=.)(?=[A-Z])", "-", name).lower()
 
 
 def entryOf(event: Event) -> dict[str, object]:
