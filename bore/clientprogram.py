@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,14 @@ from bore.options.client import ClientCommand
 from bore.startup import IProgramReactor
 
 if TYPE_CHECKING:
+    from bore.events import Sink
+    from bore.programservice import ProgramService
     from bore.reloading import Reloading
 
 
 def clientProgram(
     reactor: IProgramReactor, command: ClientCommand, load: Callable[[], ClientCommand]
-) -> tuple[ClientService, ClientService | Reloading[ClientCommand]]:
+) -> tuple[ClientService, ClientService | Reloading[ClientCommand] | ProgramService]:
     """
     Make the client.
 
@@ -26,8 +29,25 @@ def clientProgram(
     """
     sink = logged(reactor, command.log.visitors)
     service = ClientService(reactor, command.settings, command.tunnels, sink)
-    if command.file is None:
-        return service, service
+    program: ClientService | Reloading[ClientCommand]
+    program = service if command.file is None else _withFile(reactor, sink, command, load, service)
+    if "NOTIFY_SOCKET" not in os.environ:
+        return service, program
+    from bore.status.statuslines import ClientLine
+    from bore.supervised import supervised
+
+    line = ClientLine(service, sink)
+    return service, supervised(reactor, sink, program, program.reload, line, lambda: service.alive)
+
+
+def _withFile(
+    reactor: IProgramReactor,
+    sink: Sink,
+    command: ClientCommand,
+    load: Callable[[], ClientCommand],
+    service: ClientService,
+) -> Reloading[ClientCommand]:
+    """Have a client read its settings file again."""
     from bore.reloading import Reloading
 
     def apply(new: ClientCommand) -> Sequence[str]:
@@ -37,7 +57,7 @@ def clientProgram(
         counts = {"added": changes.added, "changed": changes.changed, "removed": changes.removed}
         return [f"{_tunnels(len(each))} {word}" for word, each in counts.items() if each]
 
-    return service, Reloading(reactor, sink, service, command, load, apply)
+    return Reloading(reactor, sink, service, command, load, apply)
 
 
 def _tunnels(count: int) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from bore.commandline import UsageError
 from bore.options.server import ServerCommand
@@ -17,8 +18,12 @@ from bore.wire.secret import Secret
 
 if TYPE_CHECKING:
     from bore.events import Sink
+    from bore.programservice import ProgramService
     from bore.reloading import Reloading
+    from bore.status.visitorlog import VisitorLog
     from bore.usersreloading import UsersReloading
+
+    Program: TypeAlias = ServerService | Reloading[ServerCommand] | UsersReloading | ProgramService
 
 
 def serverProgram(
@@ -26,18 +31,25 @@ def serverProgram(
     command: ServerCommand,
     load: Callable[[], ServerCommand],
     sockets: Sequence[socket.socket],
-) -> ServerService | Reloading[ServerCommand] | UsersReloading:
+) -> Program:
     """
     Make the server.
 
     :param load: parses the command line again.
     :param sockets: listening sockets to serve as control ports.
-    :raises bore.commandline.BadFile: if the users file has mistakes.
+    :raises bore.commandline.UsageError: if the users file has mistakes, or the visitor log cannot be written.
     """
     sink = logged(reactor, command.log.visitors)
+    log = None if command.visitorLog is None else _visitorLog(reactor, sink, command.visitorLog)
+    program: Program
     if command.users is not None:
-        return _withUsers(reactor, sink, command, command.users, load, sockets)
-    return _withFile(reactor, sink, command, load, ServerService(reactor, command.settings, sockets, sink))
+        server, program = _withUsers(reactor, sink, command, command.users, load, sockets)
+    else:
+        server = ServerService(reactor, command.settings, sockets, sink)
+        program = _withFile(reactor, sink, command, load, server)
+    if log is not None:
+        program = _withLog(reactor, server, program, log)
+    return _withNotices(reactor, sink, server, program) if "NOTIFY_SOCKET" in os.environ else program
 
 
 def _withFile(
@@ -80,7 +92,7 @@ def _withUsers(
     users: Path,
     load: Callable[[], ServerCommand],
     sockets: Sequence[socket.socket],
-) -> UsersReloading:
+) -> tuple[ServerService, Program]:
     """Make a server with a users file."""
     from bore.events.server import UsersNeedTls
     from bore.options.users import readUsers
@@ -96,4 +108,37 @@ def _withUsers(
     enforcement = Enforcement(reactor, sink, service.server, known)
     service.applySecrets = enforcement.applySecrets
     inner = _withFile(reactor, sink, command, load, service)
-    return UsersReloading(reactor, sink, inner, users, enforcement, inner.reload)
+    return service, UsersReloading(reactor, sink, inner, users, enforcement, inner.reload)
+
+
+def _visitorLog(reactor: IProgramReactor, sink: Sink, path: Path) -> VisitorLog:
+    from bore.status.visitorlog import CannotLog, VisitorLog
+
+    try:
+        return VisitorLog(reactor, sink, path)
+    except CannotLog as e:
+        raise UsageError(str(e)) from None
+
+
+def _withLog(reactor: IProgramReactor, server: ServerService, program: Program, log: VisitorLog) -> ProgramService:
+    """Have the visitor log opened again when the files are read, and written to the end when the server has stopped."""
+    from bore.programservice import ProgramService
+    from bore.system.signals import handleRotation
+
+    def reload() -> None:
+        log.reopen()
+        if program is not server or server.hasFiles:
+            program.reload()
+
+    # twistd sets handlers of its own before the reactor runs.
+    reactor.callWhenRunning(handleRotation, reactor, log.reopen)
+    reactor.addSystemEventTrigger("after", "shutdown", log.close)
+    return ProgramService(program, reload)
+
+
+def _withNotices(reactor: IProgramReactor, sink: Sink, server: ServerService, program: Program) -> ProgramService:
+    """Have the service manager that has started the program know its state."""
+    from bore.status.statuslines import ServerLine
+    from bore.supervised import supervised
+
+    return supervised(reactor, sink, program, program.reload, ServerLine(server, sink), lambda: server.alive)

@@ -109,6 +109,7 @@ class ControlProtocol(Protocol):
     It is the producer of what is written to it, so that what a server makes us send without reading it is bounded.
 
     :param link: what made it.
+    :ivar silence: the time-out of its server; None: there is no connection yet.
     """
 
     transport: IStreamTransport
@@ -118,7 +119,7 @@ class ControlProtocol(Protocol):
         self._wire: ControlSession
         self._inflow: Inflow[ClientEvent]
         self._session: Session | None = None
-        self._silence: Silence | None = None
+        self.silence: Silence | None = None
         self._agreed = SessionOpened()
         self._probe: IDelayedCall | None = None
         self._requests: dict[int, int] = {}  # the length of each one that is not answered yet
@@ -139,7 +140,7 @@ class ControlProtocol(Protocol):
         self._session = session = Session(link.reactor, link.visitors, connections, link.server, host, self._wire.asks)
         self.transport.registerProducer(self, True)
         self.transport.write(self._wire.greeting())
-        self._silence = Silence(link.reactor, session.sinceReceived, self._silent)
+        self.silence = Silence(link.reactor, session.sinceReceived, self._silent)
         if link.probes:
             self._probe = link.reactor.callLater(CHALLENGE_PATIENCE, self._noChallenge)
 
@@ -151,16 +152,16 @@ class ControlProtocol(Protocol):
         """Follow what the server has sent."""
         try:
             for event in self._inflow:
-                assert self._silence is not None and self._session is not None
-                self._silence.frameReceived()
+                assert self.silence is not None and self._session is not None
+                self.silence.frameReceived()
                 self._follow(event, self._session)
         except (WireError, ExtensionNeeded, ServerNotTrusted) as e:
             self.end(e)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._inflow.stop()
-        if self._silence is not None:
-            self._silence.stop()
+        if self.silence is not None:
+            self.silence.stop()
         if self._probe is not None and self._probe.active():
             self._probe.cancel()
         if self._session is not None:

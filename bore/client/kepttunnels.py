@@ -93,6 +93,11 @@ class KeptTunnels:
         return next(iter(self._kept.values())) if len(self._kept) == 1 else None
 
     @property
+    def publicAddresses(self) -> list[str]:
+        """Where the tunnels are that are up, as ``HOST:PORT``."""
+        return [kept.address for kept in self._kept.values() if kept.up]
+
+    @property
     def settled(self) -> bool:
         """Whether the server has answered for each tunnel, in the session that there is."""
         return all(kept.up or kept.retrying is not None for kept in self._kept.values())

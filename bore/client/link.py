@@ -124,6 +124,14 @@ class ServerLink:
         """Whether there is a session with a server that knows the extension."""
         return self._control is not None and self._control.extended
 
+    @property
+    def alive(self) -> bool:
+        """Whether it does what it is for: a session or an attempt is under way, or the next one has its time."""
+        if self._control is not None:
+            silence = self._control.silence
+            return silence is not None and silence.runs
+        return self.stopped or self._factory.waits or self._connector.busy
+
     def start(self) -> None:
         """Connect."""
         self._connector.connect()

@@ -75,6 +75,16 @@ class Links:
         return not self._links and not self._waiting
 
     @property
+    def alive(self) -> bool:
+        """Whether each link has a session, or makes another attempt."""
+        return all(link.alive for link in dict.fromkeys(self._links.values()))
+
+    @property
+    def publicAddresses(self) -> list[str]:
+        """Where the tunnels are that are up, as ``HOST:PORT``."""
+        return [address for link in dict.fromkeys(self._links.values()) for address in link.tunnels.publicAddresses]
+
+    @property
     def settled(self) -> bool:
         """Whether a server has answered for each tunnel, in the session that there is."""
         return not self._waiting and all(link.tunnels.settled for link in dict.fromkeys(self._links.values()))

@@ -61,6 +61,11 @@ class ControlFactory(ReconnectingClientFactory):
         self.connector = connector
         self._attempts.lost(unused_reason.value)
 
+    @property
+    def waits(self) -> bool:
+        """Whether the time until the next attempt runs."""
+        return self._callID is not None and self._callID.active()
+
     def opened(self) -> None:
         """The tunnel is up: forget the attempts that have failed, unless the factory was stopped."""
         if self.continueTrying:

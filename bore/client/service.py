@@ -69,6 +69,16 @@ class ClientService(Service):
         """The settings in effect. Others that were applied may wait for a server that accepts them."""
         return self._settings if self._links is None else self._links.settings
 
+    @property
+    def alive(self) -> bool:
+        """Whether it does what it is for: it has a session, or makes another attempt, for each tunnel."""
+        return self._links is None or self._links.alive
+
+    @property
+    def publicAddresses(self) -> list[str]:
+        """Where the tunnels are that are up, as ``HOST:PORT``."""
+        return [] if self._links is None else self._links.publicAddresses
+
     def applySettings(self, settings: ClientSettings) -> None:
         """
         Have other settings. Visitors that are served stay.

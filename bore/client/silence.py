@@ -40,6 +40,11 @@ class Silence:
         else:
             self._timer.reset(SILENCE_TIMEOUT - _PASS)
 
+    @property
+    def runs(self) -> bool:
+        """Whether it will notice that the server is silent."""
+        return self._timer.active()
+
     def stop(self) -> None:
         """The connection has ended."""
         if self._timer.active():

@@ -73,6 +73,16 @@ class Succession:
         self._retired: dict[Links, IDelayedCall] = {}
         self._left: set[Deferred[None]] = set()
 
+    @property
+    def alive(self) -> bool:
+        """See :attr:`bore.client.links.Links.alive`."""
+        return self._links.alive and (self._heir is None or self._heir.alive)
+
+    @property
+    def publicAddresses(self) -> list[str]:
+        """See :attr:`bore.client.links.Links.publicAddresses`."""
+        return self._links.publicAddresses
+
     def open(self, tunnels: Iterable[Tunnel]) -> None:
         """Open tunnels."""
         self._links.open(tunnels)

@@ -438,6 +438,8 @@ class VisitorRefused(Event):
     network: str
     why: TurnedAway
     limit: int
+    visitor: str
+    user: str = ""
 
 
 @value
@@ -518,6 +520,8 @@ class VisitorLeft(VisitorEvent):
     toVisitor: int
     seconds: float
     reason: VisitorEnd
+    visitor: str
+    user: str = ""
 
 
 @value
@@ -534,6 +538,38 @@ class LaneClosed(VisitorEvent):
 
     peer: str
     lane: int
+
+
+# The visitor log.
+
+
+@value
+class VisitorLogFailed(Event):
+    """
+    Lines of the visitor log cannot be written, or not where they should be. It is not emitted again while that lasts.
+    """
+
+    path: str
+    error: str
+
+
+@value
+class VisitorLinesDropped(Event):
+    """
+    Lines of the visitor log were dropped.
+
+    :ivar count: how many, since the last event of this kind.
+    """
+
+    path: str
+    count: int
+
+
+@value
+class VisitorLogReopened(Event):
+    """The file of the visitor log is opened again on request: another one may have its name."""
+
+    path: str
 
 
 # Limits and resources.

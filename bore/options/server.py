@@ -28,6 +28,7 @@ class ServerCommand:
     :ivar file: its settings file; None: there is none.
     :ivar users: its users file; None: there is none. It is not read here.
     :ivar secretsInFile: whether its shared secrets are in a file.
+    :ivar visitorLog: the file of the visitor log; None: there is none.
     """
 
     settings: ServerSettings
@@ -35,6 +36,7 @@ class ServerCommand:
     file: common.FileSettings | None = None
     users: Path | None = None
     secretsInFile: bool = False
+    visitorLog: Path | None = None
 
 
 _DEFAULTS: Final = ServerSettings()
@@ -143,6 +145,14 @@ _USERS: Final = option(
     environment="BORE_USERS",
     isFile=True,
 )
+_VISITOR_LOG: Final = option(
+    "--visitor-log",
+    "Write a line of JSON for each visitor to this file; reopened on SIGHUP and SIGUSR1",
+    values.path,
+    "PATH",
+    None,
+    isFile=True,
+)
 
 #: The options with a key in the file.
 KEYS: Final[tuple[Option[object], ...]] = (
@@ -168,6 +178,7 @@ KEYS: Final[tuple[Option[object], ...]] = (
     _KEY,
     _CLIENT_AUTHORITIES,
     _USERS,
+    _VISITOR_LOG,
     *common.KEYS,
 )
 
@@ -183,6 +194,7 @@ FIXED: Final[tuple[Option[object], ...]] = (
     _TLS,
     _TLS_PORT,
     _USERS,
+    _VISITOR_LOG,
     *common.LOG.all,
 )
 
@@ -205,16 +217,19 @@ def _build(found: Values) -> ServerCommand:
     path = found[common.CONFIG]
     if path is None:
         common.refuseWatch(found)
-        return ServerCommand(
-            _settings(found), common.LOG.settings(found), None, found[_USERS], common.secretsInFile(found)
-        )
+        return _made(found, _settings(found), None)
     from bore.config.tables import readFile
 
     file = readFile(path, _vocabulary())
     found = found.withKeys(file.keys)
     settings = file.checked(partial(_settings, found))
     fileSettings = common.fileSettings(found, path, KEYS, FIXED)
-    return ServerCommand(settings, common.LOG.settings(found), fileSettings, found[_USERS], common.secretsInFile(found))
+    return _made(found, settings, fileSettings)
+
+
+def _made(found: Values, settings: ServerSettings, file: common.FileSettings | None) -> ServerCommand:
+    log, inFile = common.LOG.settings(found), common.secretsInFile(found)
+    return ServerCommand(settings, log, file, found[_USERS], inFile, found[_VISITOR_LOG])
 
 
 #: Keys that users may try, and what is right instead.

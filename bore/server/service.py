@@ -91,6 +91,16 @@ class ServerService(Service):
         """The number of the control port."""
         return self._listeners[0].port
 
+    @property
+    def alive(self) -> bool:
+        """Whether it listens on its control ports, unless it was stopped."""
+        return not self.running or all(each.alive for each in self._listeners)
+
+    @property
+    def hasFiles(self) -> bool:
+        """Whether there are files that :meth:`reload` reads."""
+        return self._certificate is not None or self.readSecrets is not None
+
     def privilegedStartService(self) -> None:
         """
         Listen. The process may give up rights afterwards.
@@ -163,7 +173,7 @@ class ServerService(Service):
 
     def reload(self) -> None:
         """Read the TLS certificate and the shared secrets anew, if there are files with them."""
-        if self._certificate is None and self.readSecrets is None:
+        if not self.hasFiles:
             self._sink.emit(NothingToReload())
         if self._certificate is not None:
             self._certificate.reload()

@@ -26,6 +26,9 @@ class Sessions:
         self._allGone: Deferred[None] | None = None
         self.nextKey = ""
 
+    def __len__(self) -> int:
+        return len(self._sessions)
+
     def begin(self, connection: ControlConnection, login: Login, source: str) -> Session:
         """Begin the session of a client."""
         session = Session(self._context, connection, login, source)

@@ -1,5 +1,7 @@
 """A public address, and the visitors that come to it."""
 
+# Longer than 300 lines: all that becomes of a visitor, from its coming to its end, is read together.
+
 from __future__ import annotations
 
 import socket
@@ -266,7 +268,8 @@ class Tunnel:
     def _gone(self, visitor: Visitor, toClient: int, toVisitor: int, reason: VisitorEnd) -> None:
         if self._sink.visitors:
             seconds = 0.0 if visitor.since is None else self._clock.seconds() - visitor.since
-            self._sink.emit(VisitorLeft(visitor.name, self.address, toClient, toVisitor, seconds, reason))
+            who = socketAddress(visitor.address), self.user.name
+            self._sink.emit(VisitorLeft(visitor.name, self.address, toClient, toVisitor, seconds, reason, *who))
 
     def _announceMore(self) -> None:
         """Announce visitors that were not announced, as far as the limit allows."""
@@ -296,5 +299,6 @@ class Tunnel:
         exceeded = self.limits.exceeded(address, len(self.waiting) + len(self.serving), self.owner is None)
         if exceeded is None:
             return True
-        self._sink.emit(VisitorRefused(self.address, sourceOf(address), *exceeded))
+        who = socketAddress(address), self.user.name
+        self._sink.emit(VisitorRefused(self.address, sourceOf(address), *exceeded, *who))
         return False

@@ -69,6 +69,11 @@ class EndpointConnector:
         elif self._transport is not None:
             self._transport.loseConnection()
 
+    @property
+    def busy(self) -> bool:
+        """Whether there is an attempt, or a connection."""
+        return self._attempt is not None or self._transport is not None
+
     def getDestination(self) -> IAddress:
         """The endpoint. (An address, by IConnector: an endpoint has none before it is connected.)"""
         return cast(IAddress, self._endpoint)

@@ -148,6 +148,11 @@ class Listener:
         """The port number."""
         return int(self.address[1])
 
+    @property
+    def alive(self) -> bool:
+        """Whether it accepts connections, or will do so again."""
+        return self._socket.fileno() >= 0 and (self._waiting is None or self._waiting.active())
+
     def pause(self) -> None:
         """Accept nothing until :meth:`resume`. May be called twice."""
         if not self._paused:

@@ -1,4 +1,4 @@
-"""Signals: which ones stop the program, and which one has it read its files again."""
+"""Signals: which ones stop the program, and which ones have it read, or open, its files again."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
+from types import FrameType
 from typing import Final, NoReturn
 
 from twisted.internet.error import ReactorNotRunning
@@ -58,6 +59,24 @@ def handleHangup(reactor: IReactorSignals, reload: Callable[[], object]) -> None
                 reactor.callLater(_TERMINAL_GOES, look)
 
     signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(hungUp))
+
+
+def handleRotation(reactor: IReactorSignals, reopen: Callable[[], object]) -> None:
+    """
+    Handle SIGUSR1, where there is such a signal, beside what handles it already.
+
+    :param reopen: called in the reactor to open the files again that the program writes.
+    """
+    if not hasattr(signal, "SIGUSR1"):
+        return
+    former = signal.getsignal(signal.SIGUSR1)
+
+    def rotate(number: int, frame: FrameType | None) -> None:
+        if callable(former):
+            former(number, frame)
+        reactor.callFromThread(reopen)
+
+    signal.signal(signal.SIGUSR1, rotate)
 
 
 def endOnNextSignal() -> None:

@@ -92,7 +92,7 @@ class RefusedTests(ManyCase):
             while not (sent := transport.takeWritten()):
                 self.hear(protocol, *[])
                 self.reactor.advance(0.1)
-                protocol._silence and protocol._silence.frameReceived()  # type: ignore[func-returns-value]
+                protocol.silence and protocol.silence.frameReceived()  # type: ignore[func-returns-value]
             delays.append(self.reactor.seconds() - begin)
             self.assertEqual(sent, encode(Open(number, 9001)))
             self.hear(protocol, Refused(*IN_USE, number))

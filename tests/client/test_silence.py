@@ -118,8 +118,8 @@ class ControlSilenceTests(ControlCase):
 
     def opened(self) -> tuple[ControlProtocol, FakeTransport]:
         protocol, transport = self.connect()
-        assert protocol._silence is not None
-        protocol._silence._sinceReceived = lambda: self.age
+        assert protocol.silence is not None
+        protocol.silence._sinceReceived = lambda: self.age
         self.hear(protocol, Extended(1), Opened(1, 8000, "r" * 32, 60))
         return protocol, transport
 

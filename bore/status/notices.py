@@ -1,0 +1,126 @@
+"""What a program tells the service manager that has started it: systemd, or one that knows its protocol."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from bore.events import Event, Sink, Stopped
+from bore.events import client as clientFacts
+from bore.events import server as serverFacts
+from bore.system.notify import Notifier
+
+#: Events after which the status may be another one.
+_CHANGES: Final = frozenset(
+    (
+        serverFacts.Listening,
+        serverFacts.SessionOpened,
+        serverFacts.SessionLost,
+        serverFacts.SessionClosed,
+        serverFacts.TunnelOpened,
+        serverFacts.TunnelLost,
+        serverFacts.TunnelBack,
+        serverFacts.TunnelClosed,
+        clientFacts.Connected,
+        clientFacts.ServerLost,
+        clientFacts.ServerMoved,
+        clientFacts.TunnelUp,
+        clientFacts.TunnelGivenUp,
+        clientFacts.GaveUp,
+    )
+)
+
+#: Changes within this time, in seconds, make one notice.
+_TOGETHER: Final = 0.5
+
+#: Signs of life in each interval of the watchdog.
+_SIGNS: Final = 3
+
+
+class Notices:
+    """
+    Sends the manager that the program is ready, its status, that it stops, and signs of life.
+
+    A sign of life proves that the reactor runs, as a timer of the reactor sends it, and that ``alive`` says so. When
+    the signs are missing, the manager ends the program and starts it again.
+
+    :param sink: the events of the program.
+    :param status: returns the status in one line.
+    :param alive: returns whether all parts of the program work that have to work always.
+    :param watchdog: how often the manager wants a sign of life, in seconds; None: never.
+    """
+
+    _log: Final = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        sink: Sink,
+        notifier: Notifier,
+        status: Callable[[], str],
+        alive: Callable[[], bool],
+        watchdog: float | None,
+    ) -> None:
+        self._clock = clock
+        self._notifier = notifier
+        self._status = status
+        self._alive = alive
+        self._interval = None if watchdog is None else watchdog / _SIGNS
+        self._timer: IDelayedCall | None = None
+        self._changing: IDelayedCall | None = None
+        self._sent = ""
+        self._stopping = self._dead = False
+        sink.subscribe(self._happened)
+
+    def ready(self) -> None:
+        """The program has started."""
+        self._sent = self._status()
+        self._notifier.send("READY=1", f"STATUS={self._sent}")
+        if self._interval is not None:
+            self._timer = self._clock.callLater(0, self._live, self._interval)
+
+    def reload(self, reload: Callable[[], object]) -> None:
+        """Reload the files of the program, and tell the manager when that begins and ends."""
+        # The time is that of CLOCK_MONOTONIC, by which systemd knows that the notice is not older than its request.
+        self._notifier.send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+        try:
+            reload()
+        finally:
+            self._sent = self._status()
+            self._notifier.send("READY=1", f"STATUS={self._sent}")
+
+    def _happened(self, event: Event) -> None:
+        if type(event) is Stopped:
+            self._stop()
+        elif type(event) in _CHANGES and self._changing is None and not self._stopping:
+            self._changing = self._clock.callLater(_TOGETHER, self._changed)
+
+    def _changed(self) -> None:
+        self._changing = None
+        status = self._status()
+        if status != self._sent:
+            self._sent = status
+            self._notifier.send(f"STATUS={status}")
+
+    def _live(self, interval: float) -> None:
+        """Send a sign of life, if there is life."""
+        self._timer = self._clock.callLater(interval, self._live, interval)
+        if self._alive():
+            self._dead = False
+            self._notifier.send("WATCHDOG=1")
+        elif not self._dead:
+            self._dead = True
+            self._log.error("a part of the program has ended, and nothing starts it again: no sign of life is sent")
+
+    def _stop(self) -> None:
+        """The program stops: the manager has another time limit for that."""
+        self._stopping = True
+        self._notifier.send("STOPPING=1", "STATUS=stopping")
+        for each in (self._timer, self._changing):
+            if each is not None and each.active():
+                each.cancel()
+        self._timer = self._changing = None

@@ -1,0 +1,145 @@
+"""The visitor log: a line of JSON for each visitor of a server, when it has left or was refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+from twisted.internet.interfaces import IDelayedCall
+
+from bore.events import Event, Sink
+from bore.events.server import VisitorLeft, VisitorLinesDropped, VisitorLogFailed, VisitorLogReopened, VisitorRefused
+from bore.system.linefile import LineFile, Reactor
+from bore.wire.publicaddress import PublicAddress, fieldOf
+
+#: While lines are dropped, their number is reported at this interval, in seconds.
+WINDOW: Final = 60.0
+
+
+class CannotLog(Exception):
+    """The file of the visitor log cannot be opened. The text says what would be right."""
+
+
+class VisitorLog:
+    """
+    Writes a line for each visitor, with a subscription to the events of a server.
+
+    Nothing waits for the file: see :class:`~bore.system.linefile.LineFile`.
+
+    :param sink: gets an event when lines are dropped.
+    :param now: the time of day, in seconds since 1970.
+    :raises CannotLog: when the file cannot be opened.
+    """
+
+    def __init__(self, reactor: Reactor, sink: Sink, path: Path, now: Callable[[], float] = time.time) -> None:
+        self._reactor = reactor
+        self._sink = sink
+        self._path = str(path)
+        self._now = now
+        self._why = ""  # what was wrong when lines were written last
+        self._dropped = 0
+        self._reporting: IDelayedCall | None = None
+        try:
+            self._file = LineFile(path, reactor, self._wrote)
+        except OSError as e:
+            raise CannotLog(f"cannot write the visitor log {path}: {_advice(path, e)}") from e
+        sink.subscribe(self._write, visitors=True)
+
+    def reopen(self) -> None:
+        """Open the file again: another one may have its name."""
+        self._file.reopen()
+        self._sink.emit(VisitorLogReopened(self._path))
+
+    def close(self) -> None:
+        """Write what is left, for a second at most, and report the lines that were dropped."""
+        self._dropped += self._file.close()
+        if self._reporting is not None and self._reporting.active():
+            self._reporting.cancel()
+        self._report()
+
+    def _write(self, event: Event) -> None:
+        if isinstance(event, VisitorLeft):
+            self._line(
+                event.address,
+                event.user,
+                event.visitor,
+                event.seconds,
+                event.toClient,
+                event.toVisitor,
+                event.reason,
+            )
+        elif isinstance(event, VisitorRefused):
+            self._line(event.address, event.user, event.visitor, 0.0, 0, 0, event.why)
+
+    def _line(
+        self,
+        address: PublicAddress,
+        user: str,
+        visitor: str,
+        seconds: float,
+        toClient: int,
+        toVisitor: int,
+        reason: Enum,
+    ) -> None:
+        came = datetime.fromtimestamp(self._now() - seconds, UTC).isoformat(timespec="milliseconds")
+        kind, value = fieldOf(address)
+        line = {
+            "when": came[:-6] + "Z",
+            kind: value,
+            "user": user or None,
+            "from": visitor,
+            "seconds": round(seconds, 3),
+            "toClient": toClient,
+            "toVisitor": toVisitor,
+            "reason": nameOf(reason),
+        }
+        self._file.write(json.dumps(line).encode() + b"\n")
+
+    def _wrote(self, dropped: int, why: str) -> None:
+        """
+        Lines were written, or dropped.
+
+        The first trouble is reported at once, and then the number of lines that it has cost, once in each window.
+        """
+        self._dropped += dropped
+        if why and self._reporting is None:
+            self._sink.emit(VisitorLogFailed(self._path, why))
+            self._reporting = self._reactor.callLater(WINDOW, self._look)
+        self._why = why
+
+    def _look(self) -> None:
+        """A window is over: the next one begins if there is still trouble."""
+        self._reporting = None
+        again = bool(self._why or self._dropped)
+        self._report()
+        if again:
+            self._reporting = self._reactor.callLater(WINDOW, self._look)
+
+    def _report(self) -> None:
+        if self._dropped:
+            dropped, self._dropped = self._dropped, 0
+            self._sink.emit(VisitorLinesDropped(self._path, dropped))
+
+
+def nameOf(reason: Enum) -> str:
+    """The name of a reason in the file, such as ``visitor-cut``."""
+    return reason.name.lower().replace("_", "-")
+
+
+def _advice(path: Path, error: OSError) -> str:
+    """What is wrong with the path, and what would be right."""
+    folder = path.absolute().parent
+    if path.is_dir():
+        return f"it is a directory: name a file in it, such as {path / 'visitors.log'}"
+    if not folder.is_dir():
+        return f"there is no directory {folder}: make it, or name another one"
+    if isinstance(error, PermissionError):
+        what = path if path.exists() else folder
+        return f"the user of this process may not write {what}: give it the right, or name another file"
+    return error.strerror or os.strerror(error.errno or 0)

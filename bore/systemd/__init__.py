@@ -1,0 +1,1 @@
+"""systemd: the units that travel with the program, and how they are installed."""
