@@ -30,13 +30,14 @@ commands:
   user     Add, change and revoke the users of a server
   server-key
            Change the key of a server before its clients notice
+  service  Have systemd run a client or a server
   demo     Show a built-in web page through a tunnel on this machine
 
 'bore COMMAND --help' lists the options of a command.
 'bore --version' prints the version.
 """
 
-_COMMANDS: Final = "local, up, join, servers, leave, server, check, secret, user, server-key, demo"
+_COMMANDS: Final = "local, up, join, servers, leave, server, check, secret, user, server-key, service, demo"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -178,6 +179,17 @@ def _people(program: str, arguments: Sequence[str]) -> int:
     return exits.OK
 
 
+def _service(program: str, arguments: Sequence[str]) -> int:
+    from bore.serviceprogram import run
+    from bore.systemd.install import CannotInstall
+
+    try:
+        run(arguments)
+    except CannotInstall as e:
+        return _fail(program, str(e), exits.FAILURE)
+    return exits.OK
+
+
 def _demo(program: str, arguments: Sequence[str]) -> int:
     from twisted.internet import reactor as untyped
 
@@ -252,5 +264,6 @@ _RUNNERS: Final[dict[str, Callable[[str, Sequence[str]], int]]] = {
     "secret": _secret,
     "user": _people,
     "server-key": _people,
+    "service": _service,
     "demo": _demo,
 }

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bore import exits
 from bore.commandline import Command
 from bore.option import Option
-from bore.options import serverkey, tunnels, usercommands, users
+from bore.options import serverkey, servicecommands, tunnels, usercommands, users
 from bore.options.check import checkCommand
 from bore.options.client import clientCommand, upCommand
 from bore.options.demo import demoCommand
@@ -34,7 +34,7 @@ PAGES = {
         CHECKOUT / "README.rst",
         *(
             CHECKOUT / "docs" / f"{name}.rst"
-            for name in "commands differences network people protocol tls tunnels".split()
+            for name in "commands differences network people protocol systemd tls tunnels visitorlog".split()
         ),
     )
 }
@@ -49,7 +49,7 @@ DOCUMENTS = [
 ]
 
 #: Folders of the repository, as the documents write them.
-FOLDERS = "bore|benchmarks|docs|examples|fuzz|laboratory|newsfragments|systemd|tests"
+FOLDERS = "bore|benchmarks|docs|examples|fuzz|laboratory|newsfragments|tests"
 
 DECISIONS = CHECKOUT / "docs" / "decisions"
 
@@ -79,6 +79,7 @@ COMMANDS: Final[tuple[Command[object] | None, ...]] = (
     *(make("x") for make in (joinCommand, serversCommand, leaveCommand)),
     *map(usercommands.userCommand, usercommands.ACTIONS.split(", ")),
     *map(serverkey.serverKeyCommand, serverkey.ACTIONS.split(", ")),
+    *map(servicecommands.serviceCommand, servicecommands.ACTIONS.split(", ")),
 )
 
 

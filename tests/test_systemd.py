@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore import exits
-from bore.commandline import Command
-from bore.options.client import clientCommand
+from bore.options.client import upCommand
 from bore.options.server import serverCommand
 from bore.relay.interface import DRAIN_TIMEOUT
+from bore.systemd.units import PROGRAM, SETTINGS, escaped, isOurs, settingsText, unitText
 from bore.wire.limits import CONTROL_PORT
-from tests.support import CHECKOUT, Program, running, temporaryFolder
+from tests.support import temporaryFolder
 
-C = TypeVar("C")
+SERVER: Final = "bore-server.service"
+CLIENT: Final = "bore-client@.service"
+SOCKET: Final = "bore-server.socket"
 
-UNITS: Final = CHECKOUT / "systemd"
-
-SERVER: Final = UNITS / "bore-server.service"
-CLIENT: Final = UNITS / "bore-client@.service"
-TUNNELS: Final = UNITS / "bore-client.service"
-SOCKET: Final = UNITS / "bore-server.socket"
-
-#: Where the units expect the program.
-PROGRAM: Final = "/opt/txbore/bin/twistd"
-
-#: Maximum exposure according to systemd-analyze, from 0 (confined) to 10 (an ordinary process).
-MAX_EXPOSURE: Final = 2.0
+#: Maximum exposure according to systemd-analyze, from 0 (confined) to 10 (an ordinary process): of a service of the
+#: system, and of one of a user, which has the user's rights.
+MAX_EXPOSURE: Final = {False: 1.6, True: 7.0}
 
 #: The first systemd-analyze that checks files without asking a running systemd.
 LEAST_VERSION: Final = 250
@@ -64,32 +56,10 @@ def analyze(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def values(unit: Path, key: str) -> list[str]:
+def values(unit: str, key: str, user: bool = False) -> list[str]:
     """Return all values of a key in a unit."""
-    lines = unit.read_text(encoding="utf-8").splitlines()
+    lines = unitText(unit, PROGRAM, user).splitlines()
     return [line.removeprefix(f"{key}=") for line in lines if line.startswith(f"{key}=")]
-
-
-def advised(unit: Path, key: str) -> list[str]:
-    """Return the values of a key that the comments of a unit suggest."""
-    lines = unit.read_text(encoding="utf-8").splitlines()
-    return [line.removeprefix(f"#   {key}=") for line in lines if line.startswith(f"#   {key}=")]
-
-
-def described(unit: Path) -> list[str]:
-    """Return the lines of the first settings file in the comments of a unit."""
-    found: list[str] = []
-    for line in unit.read_text(encoding="utf-8").splitlines():
-        if line.startswith("#   "):
-            found.append(line.removeprefix("#   "))
-        elif found and line != "#":
-            return found
-    raise AssertionError(f"{unit} describes no file")
-
-
-def lines(unit: Path) -> list[str]:
-    """Return all command lines in a unit and its comments."""
-    return [line for line in (*values(unit, "ExecStart"), *advised(unit, "ExecStart")) if line]
 
 
 class SystemdTests(SynchronousTestCase):
@@ -98,121 +68,117 @@ class SystemdTests(SynchronousTestCase):
     skip = whyNoSystemd()
 
     def setUp(self) -> None:
-        # The program need not be installed here. Nothing but its path is replaced, by that of one that is there.
-        self.folder = temporaryFolder(self)
-        for unit in UNITS.iterdir():
-            text = unit.read_text(encoding="utf-8").replace(PROGRAM, sys.executable)
-            (self.folder / unit.name).write_text(text, encoding="utf-8")
+        # The program need not be installed here: one that is there is in its place.
+        self.folders = {user: temporaryFolder(self).resolve() for user in (False, True)}
+        for user, folder in self.folders.items():
+            for unit in (SERVER, CLIENT, SOCKET):
+                (folder / unit).write_text(unitText(unit, escaped(sys.executable), user), encoding="utf-8")
 
-    def verify(self, name: str) -> subprocess.CompletedProcess[str]:
-        return analyze("verify", "--man=no", "--recursive-errors=no", str((self.folder / name).resolve()))
+    def verify(self, path: Path, user: bool = False) -> subprocess.CompletedProcess[str]:
+        return analyze("verify", "--man=no", "--recursive-errors=no", *(["--user"] if user else []), str(path))
 
     def test_everyUnitIsVerifiedBySystemd(self) -> None:
-        for unit in (SERVER, CLIENT, TUNNELS, SOCKET):
-            found = self.verify(unit.name)
-            self.assertEqual((found.returncode, found.stdout), (0, ""), unit.name)
+        for user, folder in self.folders.items():
+            for unit in (SERVER, CLIENT, SOCKET):
+                found = self.verify(folder / unit, user)
+                self.assertEqual((found.returncode, found.stdout), (0, ""), (unit, user))
 
     def test_aUnitWithAMisspeltKeyIsNotVerified(self) -> None:
-        unit = self.folder / SERVER.name
+        unit = self.folders[False] / SERVER
         unit.write_text(unit.read_text(encoding="utf-8").replace("\nProtectHome=", "\nProtectHomes="), encoding="utf-8")
-        found = self.verify(unit.name)
+        found = self.verify(unit)
         self.assertNotEqual(found.returncode, 0)
         self.assertIn("ProtectHomes", found.stdout)
 
     def test_noServiceIsExposed(self) -> None:
-        for unit in (SERVER, CLIENT, TUNNELS):
-            found = analyze("security", "--offline=yes", str((self.folder / unit.name).resolve()))
-            overall = re.search(r"Overall exposure level for \S+: (\d+\.\d+)", found.stdout)
-            assert overall is not None, found.stdout
-            self.assertLessEqual(float(overall[1]), MAX_EXPOSURE, found.stdout)
+        for user, folder in self.folders.items():
+            for unit in (SERVER, CLIENT):
+                found = analyze("security", "--offline=yes", str(folder / unit))
+                overall = re.search(r"Overall exposure level for \S+: (\d+\.\d+)", found.stdout)
+                assert overall is not None, found.stdout
+                self.assertLessEqual(float(overall[1]), MAX_EXPOSURE[user], found.stdout)
+
+    def test_aPathWithBlanksAndSignsIsOneWord(self) -> None:
+        program = temporaryFolder(self).resolve() / 'my "100%" $HOME' / "bore"
+        program.parent.mkdir()
+        program.symlink_to("/bin/true")
+        unit = self.folders[False] / SERVER
+        unit.write_text(unitText(SERVER, escaped(str(program)), False), encoding="utf-8")
+        found = self.verify(unit)
+        self.assertEqual((found.returncode, found.stdout), (0, ""))
 
 
 class UnitsTests(SynchronousTestCase):
-    """The program accepts the command lines and options of the units."""
+    """The program accepts the command lines of the units, and what systemd does suits it."""
 
-    def setUp(self) -> None:
-        self.credentials = temporaryFolder(self)
-        secret = self.credentials / "secret"
-        secret.write_text("of both\n", encoding="utf-8")
-        secret.chmod(0o400)  # as systemd has it
-        settings = "\n".join(described(TUNNELS))
-        (self.credentials / "bore.toml").write_text(settings, encoding="utf-8")
-        (self.credentials / "server.toml").write_text("min-port = 20000\n", encoding="utf-8")
+    def words(self, unit: str, folder: Path) -> list[str]:
+        """Return the command line of a unit as systemd passes it, with another directory of settings."""
+        (line,) = values(unit, "ExecStart")
+        program, command, *words = shlex.split(line.replace("%i", "web"))
+        self.assertEqual((program, command), (PROGRAM, "server" if unit == SERVER else "up"))
+        return [word.replace(SETTINGS, str(folder)) for word in words]
 
-    def words(self, line: str, options: str) -> list[str]:
-        """Return a command line as systemd passes it, with a value of OPTIONS."""
-        given = line.replace("${CREDENTIALS_DIRECTORY}", str(self.credentials)).replace("$OPTIONS", options)
-        given = given.replace("/etc/txbore/", f"{self.credentials}/")
-        self.assertNotIn("$", given)
-        return shlex.split(given)
+    def folder(self) -> Path:
+        folder = temporaryFolder(self)
+        for name, text in (("secret", "of both"), ("server.toml", settingsText(True))):
+            (folder / name).write_text(text, encoding="utf-8")
+            (folder / name).chmod(0o640)
+        return folder
 
-    def parsed(self, unit: Path, command: Command[C], environment: dict[str, str]) -> list[C]:
-        """Parse all command lines of a unit, with each value of OPTIONS in its comments."""
-        shown = advised(unit, "OPTIONS")
-        self.assertTrue(shown)
-        made: list[C] = []
-        for line in lines(unit):
-            for options in ("", *shown):
-                program, *words = self.words(line, options)
-                self.assertEqual(program, PROGRAM)
-                made.append(command.parse(words[words.index(command.name) + 1 :], environment))
-        return made
+    def test_theServerUnderstandsItsCommandLineAndItsFirstSettings(self) -> None:
+        made = serverCommand("x").parse(self.words(SERVER, self.folder()), {})
+        assert made.file is not None and made.settings.tls is not None
+        self.assertEqual((made.settings.minPort, made.settings.maxPort), (20000, 20999))
+        self.assertTrue(made.secretsInFile)
 
-    def test_theServerUnderstandsItsCommandLines(self) -> None:
-        made = self.parsed(SERVER, serverCommand("bore-server"), {"BORE_MIN_PORT": "20000"})
-        self.assertEqual([command.settings.secret is None for command in made], [False] * 3 + [True] * 3)
-        self.assertEqual([command.file is not None for command in made], [False, False, True] * 2)
+    def test_theClientUnderstandsItsCommandLineAndTheExamplesInItsFirstSettings(self) -> None:
+        folder = self.folder()
+        text = settingsText(False).replace("\n#server = \"bore:", "\n# server = \"bore:")
+        settings = re.sub(r"^#(?=[a-z\[])", "", text, flags=re.MULTILINE)
+        (folder / "web.toml").write_text(settings, encoding="utf-8")
+        (folder / "web.toml").chmod(0o640)
+        made = upCommand("x").parse(self.words(CLIENT, folder), {})
+        self.assertEqual([(each.name, each.public) for each in made.tunnels], [("web", 20080)])
+        self.assertEqual(str(made.settings.servers[0]), "tunnel.example.com:7835")
+        self.assertIsNotNone(made.settings.secret)
 
-    def test_theClientUnderstandsItsCommandLines(self) -> None:
-        environment = {"BORE_LOCAL_PORT": "8000", "BORE_SERVER": "tunnel.example.com"}
-        made = self.parsed(CLIENT, clientCommand("bore-client"), environment)
-        self.assertEqual([command.settings.secret is None for command in made], [False, False, True, True])
+    def test_aUserHasTheFileAmongItsOwnSettings(self) -> None:
+        self.assertEqual(values(CLIENT, "ExecStart", user=True), [f"{PROGRAM} up %E/txbore/%i.toml"])
+        self.assertEqual(values(SERVER, "ExecStart", user=True), [f"{PROGRAM} server --config %E/txbore/server.toml"])
+        for unit in (SERVER, CLIENT):
+            self.assertEqual(values(unit, "WantedBy", user=True), ["default.target"])
 
-    def test_theClientUnderstandsTheFileThatItsUnitDescribes(self) -> None:
-        made = []
-        for line in lines(TUNNELS):
-            words = self.words(line, "")
-            made.append(clientCommand("bore-client").parse(words[words.index("bore-client") + 1 :], {}))
-        self.assertEqual([command.settings.secret is None for command in made], [False, True])
-        for command in made:
-            self.assertEqual([(each.name, each.public) for each in command.tunnels], [("web", 20080)])
+    def test_aUnitOfAUserHasNothingOfTheSystem(self) -> None:
+        for unit in (SERVER, CLIENT, SOCKET):
+            text = unitText(unit, PROGRAM, True)
+            for word in (SETTINGS, "DynamicUser", "Protect", "txbore/client-", "multi-user", "root", '"systemctl e'):
+                self.assertNotIn(word, text.replace("RuntimeDirectory=txbore/client-", ""), unit)
 
-    def test_twistdUnderstandsWhatStandsBeforeThat(self) -> None:
-        path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
-        twistd = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
-        for unit in (SERVER, CLIENT, TUNNELS):
-            for line in lines(unit):
-                words = self.words(line, "")
-                with running(Program([*twistd, *words[1:], "--help"], {"PYTHONPATH": path})) as program:
-                    self.assertEqual(program.wait(), 0, program.transcript())
-                    program.waitFor("usage: twistd bore-")
+    def test_theManagerKnowsWhenItIsReadyAndThatItLives(self) -> None:
+        for unit in (SERVER, CLIENT):
+            for user in (False, True):
+                self.assertEqual(values(unit, "Type", user), ["notify"])
+                self.assertEqual(values(unit, "WatchdogSec", user), ["60s"])
 
-    def test_everyVariableThatIsNamedIsKnown(self) -> None:
-        for unit, command in (
-            (SERVER, serverCommand("x")),
-            (SOCKET, serverCommand("x")),
-            (CLIENT, clientCommand("x")),
-        ):
-            known = {option.environment for option in command.options}
-            named = set(re.findall(r"\bBORE_\w+", unit.read_text(encoding="utf-8")))
-            self.assertTrue(named)
-            self.assertEqual(named - known, set(), unit.name)
+    def test_secretsAreNotDumped(self) -> None:
+        for unit in (SERVER, CLIENT):
+            for user in (False, True):
+                self.assertEqual(values(unit, "LimitCORE", user), ["0"])
 
     def test_theClientIsStartedAgainUnlessOnlyTheUserCanHelp(self) -> None:
-        for unit in (CLIENT, TUNNELS):
-            self.assertEqual(values(unit, "Restart"), ["always"])
-            self.assertEqual(values(unit, "RestartPreventExitStatus"), [f"{exits.NOT_TRUSTED} {exits.NO_PERMISSION}"])
+        self.assertEqual(values(CLIENT, "Restart"), ["always"])
+        self.assertEqual(values(CLIENT, "RestartPreventExitStatus"), [f"{exits.NOT_TRUSTED} {exits.NO_PERMISSION}"])
 
     def test_theServerIsStartedAgainWhateverHappens(self) -> None:
         self.assertEqual(values(SERVER, "Restart"), ["always"])
         self.assertEqual(values(SERVER, "RestartPreventExitStatus"), [])
 
     def test_startingAgainIsNeverGivenUp(self) -> None:
-        for unit in (SERVER, CLIENT, TUNNELS):
+        for unit in (SERVER, CLIENT):
             self.assertEqual(values(unit, "StartLimitIntervalSec"), ["0"])
 
     def test_runningVisitorsHaveTheirTimeToEnd(self) -> None:
-        for unit in (SERVER, CLIENT, TUNNELS):
+        for unit in (SERVER, CLIENT):
             (timeout,) = values(unit, "TimeoutStopSec")
             self.assertGreater(float(timeout.removesuffix("s")), DRAIN_TIMEOUT)
 
@@ -221,9 +187,15 @@ class UnitsTests(SynchronousTestCase):
 
     def test_memoryMayBeWrittenAndExecuted(self) -> None:
         """pyOpenSSL's callbacks need such memory: with TLS, neither end could start without it."""
-        for unit in (SERVER, CLIENT, TUNNELS):
+        for unit in (SERVER, CLIENT):
             self.assertEqual(values(unit, "MemoryDenyWriteExecute"), [])
 
     def test_aReloadIsASignalThatTheProgramKnows(self) -> None:
-        for unit in (SERVER, TUNNELS):
+        for unit in (SERVER, CLIENT):
             self.assertEqual(values(unit, "ExecReload"), ["kill -HUP $MAINPID"])
+
+    def test_itIsSeenWhetherAUnitWasChanged(self) -> None:
+        text = unitText(SERVER, "/usr/bin/bore", False)
+        self.assertTrue(isOurs(text))
+        for changed in (text.replace("60s", "90s"), text + "LimitNOFILE=9\n", text.rpartition("#")[0], ""):
+            self.assertFalse(isOurs(changed))

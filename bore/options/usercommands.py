@@ -23,7 +23,7 @@ from bore.users.rights import parseEnd
 #: A value in the file.
 Value = str | int | bool | date | datetime | Sequence[str | int]
 
-#: Where a packaged server has its settings and its state: see systemd/bore-server.service.
+#: Where a packaged server has its settings and its state: see bore/systemd/units/bore-server.service.
 SYSTEM_SETTINGS: Final = Path("/etc/txbore")
 SYSTEM_STATE: Final = Path("/var/lib/txbore/server")
 

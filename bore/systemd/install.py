@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -185,8 +185,8 @@ class Installer:
             )
         if not self._command.user and self._uid != 0:
             raise CannotInstall(
-                f"only root may do that: sudo {shlex.quote(str(Path(sys.argv[0]).absolute()))} service ..., or add "
-                "--user for a service of your own"
+                f"only root may do that: sudo {programLine()} service {self._command.action} ..., or add --user for a "
+                "service of your own"
             )
 
     def _checkChanged(self, path: Path) -> None:
@@ -228,7 +228,7 @@ class Installer:
             )
         sudo = "" if command.user else "sudo "
         if new:
-            made.advice.append(f"edit {command.file}, and check it: {sudo}bore check {command.file}")
+            made.advice.append(f"edit {command.file}, and check it: {sudo}{programLine()} check {command.file}")
         if new or not command.now:
             made.advice.append(f"then: {sudo}{shlex.join([*self._systemctl, 'enable', '--now', command.unit])}")
         journal = f"journalctl {'--user ' if command.user else ''}-u {command.unit} -f"
@@ -243,7 +243,7 @@ class Installer:
 
 
 @contextlib.contextmanager
-def _failures() -> "contextlib.Generator[None]":
+def _failures() -> Iterator[None]:
     """Explain errors of files."""
     try:
         yield

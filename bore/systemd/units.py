@@ -95,6 +95,11 @@ def unitText(name: str, program: str, user: bool) -> str:
     """
     text = files(__package__).joinpath("units", name).read_text(encoding="utf-8").replace(PROGRAM, program)
     text = _forUser(text) if user else text
+    return sealed(text)
+
+
+def sealed(text: str) -> str:
+    """Return the text of a unit with its checksum, by which :func:`isOurs` knows it."""
     return f"{text}\n{_SEAL}{_checksum(text)}\n"
 
 

@@ -149,7 +149,7 @@ class AnyEntranceTests(SynchronousTestCase):
             [
                 VisitorCame(visitor.name, 443, "192.0.2.7:4711"),
                 VisitorServed(visitor.name, 443, None),
-                VisitorLeft(visitor.name, 443, 10, 20, 1.5, VisitorEnd.VISITOR_CUT),
+                VisitorLeft(visitor.name, 443, 10, 20, 1.5, VisitorEnd.VISITOR_CUT, "192.0.2.7:4711"),
             ],
         )
 

@@ -174,7 +174,7 @@ class LinesTests(LogCase):
     def test_visitorsThatAreTurnedAwayAreCountedForEachTunnel(self) -> None:
         for port in (7, 8):
             for _ in range(5):
-                self.log(facts.VisitorRefused(port, "192.0.2.1", TurnedAway.TOO_MANY, 3))
+                self.log(facts.VisitorRefused(port, "192.0.2.1", TurnedAway.TOO_MANY, 3, "192.0.2.1:4711"))
         text = "visitors are there, the limit: more are closed"
         self.assertEqual(self.lines(), [f"warn: port 7: 3 {text}", f"warn: port 8: 3 {text}"])
         self.clock.pump([1.0] * 20)
@@ -182,7 +182,7 @@ class LinesTests(LogCase):
 
     def test_aTunnelThatIsClosedLeavesItsSumsAndNothingElse(self) -> None:
         for _ in range(2):
-            self.log(facts.VisitorRefused(7, "192.0.2.1", TurnedAway.NO_CLIENT, 0))
+            self.log(facts.VisitorRefused(7, "192.0.2.1", TurnedAway.NO_CLIENT, 0, "192.0.2.1:4711"))
         self.log(facts.TunnelClosed(7, "192.0.2.1", TunnelEnd.STOPPED))
         self.assertEqual(self.log._visitors, {})
         self.assertEqual(self.clock.getDelayedCalls(), [])
@@ -230,7 +230,7 @@ class SinkTests(SynchronousTestCase):
         for visitors in (False, True):
             sink = logged(Clock(), visitors)
             self.assertEqual(sink.visitors, visitors)
-            sink.emit(facts.VisitorLeft("1", 7, 10, 20, 1.5, VisitorEnd.VISITOR_CUT))
+            sink.emit(facts.VisitorLeft("1", 7, 10, 20, 1.5, VisitorEnd.VISITOR_CUT, "192.0.2.1:4711"))
             self.assertEqual(len(lines), visitors)
         self.assertEqual(
             formatEvent(lines[0]),

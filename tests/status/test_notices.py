@@ -1,0 +1,129 @@
+"""What the service manager is told, and when."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.events import Sink, Stopped, VisitorEnd
+from bore.events.server import SessionOpened, TunnelEnd, TunnelClosed, TunnelOpened, VisitorLeft
+from bore.status.notices import Notices
+from bore.system.notify import Notifier
+from tests.fakes import captureLog
+
+OPENED = TunnelOpened(20080, "192.0.2.1:4711", "192.0.2.1")
+CLOSED = TunnelClosed(20080, "192.0.2.1", TunnelEnd.GIVEN_BACK)
+
+
+class FakeNotifier:
+    """
+    Keeps the notices.
+
+    :ivar sent: all of them.
+    """
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+
+    def send(self, *lines: str) -> None:
+        self.sent.append("\n".join(lines))
+
+
+class NoticesTests(SynchronousTestCase):
+    """The notices of a program."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.sink = Sink()
+        self.notifier = FakeNotifier()
+        self.status = "no tunnels"
+        self.alive = True
+
+    def notices(self, watchdog: float | None = None) -> Notices:
+        notifier = cast(Notifier, self.notifier)
+        return Notices(self.clock, self.sink, notifier, lambda: self.status, lambda: self.alive, watchdog)
+
+    def sent(self) -> list[str]:
+        """What was sent since the last call."""
+        sent, self.notifier.sent = self.notifier.sent, []
+        return sent
+
+    def test_itIsReadyWhenItHasStarted(self) -> None:
+        notices = self.notices()
+        self.assertEqual(self.sent(), [])
+        notices.ready()
+        self.assertEqual(self.sent(), ["READY=1\nSTATUS=no tunnels"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_changesOfAMomentAreOneNotice(self) -> None:
+        self.notices().ready()
+        self.sent()
+        for _ in range(1000):
+            self.sink.emit(OPENED)
+        self.status = "1000 tunnels"
+        self.clock.pump([0.1] * 10)
+        self.assertEqual(self.sent(), ["STATUS=1000 tunnels"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_theSameStatusIsNotSentAgain(self) -> None:
+        self.notices().ready()
+        self.sent()
+        self.sink.emit(OPENED)
+        self.sink.emit(CLOSED)
+        self.clock.advance(1)
+        self.assertEqual(self.sent(), [])
+
+    def test_aVisitorCostsNothing(self) -> None:
+        self.notices().ready()
+        self.assertFalse(self.sink.visitors)
+        self.sink.emit(VisitorLeft("id", 1, 2, 3, 4.0, VisitorEnd.FINISHED, "192.0.2.1:1"))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_aReloadBeginsAndEnds(self) -> None:
+        notices, during = self.notices(), list[str]()
+
+        def reload() -> None:
+            during.extend(self.sent())
+            self.status = "reloaded"
+
+        notices.ready()
+        self.sent()
+        notices.reload(reload)
+        (begin,) = during
+        self.assertRegex(begin, r"^RELOADING=1\nMONOTONIC_USEC=[0-9]+$")
+        self.assertEqual(self.sent(), ["READY=1\nSTATUS=reloaded"])
+
+    def test_aReloadThatFailsEndsToo(self) -> None:
+        self.assertRaises(ZeroDivisionError, self.notices().reload, lambda: 1 // 0)
+        self.assertEqual(self.sent()[1:], ["READY=1\nSTATUS=no tunnels"])
+
+    def test_whenItStopsNothingElseIsSent(self) -> None:
+        self.notices(3.0).ready()
+        self.sink.emit(SessionOpened("192.0.2.1:4711", "192.0.2.1", True))
+        self.sent()
+        self.sink.emit(Stopped())
+        self.sink.emit(CLOSED)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.sent(), ["STOPPING=1\nSTATUS=stopping"])
+
+    def test_thereAreThreeSignsOfLifeInTheTimeOfTheWatchdog(self) -> None:
+        self.notices(3.0).ready()
+        self.sent()
+        self.clock.pump([0.0] + [1.0] * 6)
+        self.assertEqual(self.sent(), ["WATCHDOG=1"] * 7)
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+
+    def test_aProgramThatDoesNotLiveGivesNoneAndTheLogSaysSoOnce(self) -> None:
+        self.notices(3.0).ready()
+        self.clock.advance(1)
+        logged = captureLog(self)
+        self.sent()
+        self.alive = False
+        self.clock.pump([1.0] * 5)
+        self.assertEqual(self.sent(), [])
+        self.assertEqual(len(logged), 1)
+        self.alive = True
+        self.clock.advance(1)
+        self.assertEqual(self.sent(), ["WATCHDOG=1"])
