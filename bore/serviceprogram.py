@@ -38,4 +38,4 @@ def run(arguments: Sequence[str]) -> None:
 
 def _print(lines: Sequence[str], error: bool = False) -> None:
     for line in lines:
-        print(line, file=sys.stderr if error else sys.stdout, flush=True)  # noqa: T201
+        print(line, file=sys.stderr if error else sys.stdout, flush=True)

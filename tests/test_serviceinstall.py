@@ -54,8 +54,8 @@ class CommandLineTests(SynchronousTestCase):
         self.assertError("must be client or server", "both")
         self.assertError("a server has no name: 'bore service install server'", "server", "web")
         self.assertError("is the name of another file, users.toml", "client", "users")
-        for name in ("../etc", "a/b", "-x y", "a b", "", "a" * 65, "%i", "."):
-            self.assertError("must be letters, digits", "client", "--", name)
+        for name in ("../etc", "a/b", "a b", "a" * 65, "%i", "."):
+            self.assertError("must be letters, digits", "client", name)
 
 
 class InstallCase(SynchronousTestCase):
@@ -86,9 +86,7 @@ class InstallTests(InstallCase):
 
     def test_aClientHasItsUnitAndSettings(self) -> None:
         made = self.installer().install()
-        self.assertEqual(
-            made.done, [f"wrote {self.root}/units/{CLIENT_UNIT}", f"wrote {self.root}/settings/web.toml"]
-        )
+        self.assertEqual(made.done, [f"wrote {self.root}/units/{CLIENT_UNIT}", f"wrote {self.root}/settings/web.toml"])
         self.assertEqual((self.mode(f"units/{CLIENT_UNIT}"), self.mode("settings/web.toml")), (0o644, 0o600))
         self.assertIn(f"\nExecStart={programLine()} up %E/", self.path(f"units/{CLIENT_UNIT}").read_text())
         self.assertEqual(self.ran, ["systemctl --user daemon-reload"])
@@ -139,7 +137,9 @@ class InstallTests(InstallCase):
 
     def test_withoutSystemdNothingIsWritten(self) -> None:
         (self.root / "booted").rmdir()
-        self.assertIn("systemd does not run this machine", str(self.assertRaises(CannotInstall, self.installer().install)))
+        self.assertIn(
+            "systemd does not run this machine", str(self.assertRaises(CannotInstall, self.installer().install))
+        )
         self.assertEqual(list(self.root.iterdir()), [])
         self.assertIn(f"# {self.root}/units/{CLIENT_UNIT}", self.installer().show())
 
@@ -149,9 +149,13 @@ class InstallTests(InstallCase):
         self.assertIn("--user", error)
 
     def test_theManagersErrorIsShown(self) -> None:
-        error = str(self.assertRaises(CannotInstall, install._runCommand, ["sh", "-c", "echo no; echo bus >&2; exit 3"]))
+        error = str(
+            self.assertRaises(CannotInstall, install._runCommand, ["sh", "-c", "echo no; echo bus >&2; exit 3"])
+        )
         self.assertIn("has failed: bus", error)
-        self.assertIn("there is no frobnicate", str(self.assertRaises(CannotInstall, install._runCommand, ["frobnicate"])))
+        self.assertIn(
+            "there is no frobnicate", str(self.assertRaises(CannotInstall, install._runCommand, ["frobnicate"]))
+        )
 
     def test_aProgramInAHomeDirectoryIsWarnedOf(self) -> None:
         hidden = hiddenPart()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -46,14 +48,17 @@ def whyNoSystemd() -> str | None:
 
 def analyze(*words: str) -> subprocess.CompletedProcess[str]:
     """Run systemd-analyze, with its output and errors in one stream."""
-    return subprocess.run(
-        ["systemd-analyze", "--no-pager", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as folder:  # where the manager of a user would have its sockets
+        environment = os.environ | {"XDG_RUNTIME_DIR": folder, "HOME": folder}
+        return subprocess.run(
+            ["systemd-analyze", "--no-pager", *words],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
 
 def values(unit: str, key: str, user: bool = False) -> list[str]:
@@ -99,7 +104,7 @@ class SystemdTests(SynchronousTestCase):
                 self.assertLessEqual(float(overall[1]), MAX_EXPOSURE[user], found.stdout)
 
     def test_aPathWithBlanksAndSignsIsOneWord(self) -> None:
-        program = temporaryFolder(self).resolve() / 'my "100%" $HOME' / "bore"
+        program = temporaryFolder(self).resolve() / "my 100% $HOME" / "bore"
         program.parent.mkdir()
         program.symlink_to("/bin/true")
         unit = self.folders[False] / SERVER
@@ -133,7 +138,7 @@ class UnitsTests(SynchronousTestCase):
 
     def test_theClientUnderstandsItsCommandLineAndTheExamplesInItsFirstSettings(self) -> None:
         folder = self.folder()
-        text = settingsText(False).replace("\n#server = \"bore:", "\n# server = \"bore:")
+        text = settingsText(False).replace('\n#server = "bore:', '\n# server = "bore:')
         settings = re.sub(r"^#(?=[a-z\[])", "", text, flags=re.MULTILINE)
         (folder / "web.toml").write_text(settings, encoding="utf-8")
         (folder / "web.toml").chmod(0o640)

@@ -118,7 +118,7 @@ class Appender:
         return data.count(b"\n", end)
 
     def _reopenStale(self) -> str:
-        """Open the file again, if that is to be done. If that fails, the former file is used, and the error returned."""
+        """Open the file again, if that is to be done; if that fails, use the former file, and return the error."""
         if not self._stale:
             return ""
         self._stale = False
@@ -153,7 +153,7 @@ class LineFile:
     Lines that do not fit into the queue, or that the system does not take, are dropped.
 
     :param path: see :class:`Appender`.
-    :param wrote: called in the reactor's thread after each attempt to write, with the number of lines that were dropped,
+    :param wrote: called in the reactor's thread after each attempt to write, with the number of dropped lines,
         and what is wrong; empty: nothing is.
     :raises OSError: when the file cannot be opened.
     """

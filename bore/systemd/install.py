@@ -6,6 +6,7 @@ import contextlib
 import os
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 import sysconfig
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from bore.options.servicecommands import ServiceCommand
-from bore.system.atomicfiles import replaceWhole
+from bore.system.atomicfiles import makeFolder, replaceWhole
 from bore.systemd.units import escaped, isOurs, settingsText, unitText
 from bore.wire.secret import newSecret
 
@@ -127,7 +128,7 @@ class Installer:
             self._checkChanged(command.units / name)
         group = None if command.user else self._group()
         with _failures():
-            _makeFolder(command.units)
+            self._makeFolder(command.units)
             for name in command.files:
                 path = command.units / name
                 replaceWhole(path, self._text(name).encode())
@@ -190,12 +191,15 @@ class Installer:
             )
 
     def _checkChanged(self, path: Path) -> None:
-        with contextlib.suppress(FileNotFoundError), _failures():
-            if not isOurs(path.read_text(encoding="utf-8", errors="replace")):
-                raise CannotInstall(
-                    f"{path} is not as 'bore service install' has written it, and stays: move your changes to the file "
-                    f"that '{shlex.join([*self._systemctl, 'edit', self._command.unit])}' opens, and remove {path}"
-                )
+        if not path.exists():
+            return
+        with _failures():
+            text = path.read_text(encoding="utf-8", errors="replace")
+        if not isOurs(text):
+            raise CannotInstall(
+                f"{path} is not as 'bore service install' has written it, and stays: move your changes to the file "
+                f"that '{shlex.join([*self._systemctl, 'edit', self._command.unit])}' opens, and remove {path}"
+            )
 
     def _group(self) -> int:
         """The number of the group of the services, which is made if there is none."""
@@ -210,12 +214,18 @@ class Installer:
     def _writeSettings(self, group: int | None, made: Outcome) -> bool:
         """Write the settings file, unless there is one, and return whether it is new."""
         command = self._command
-        _makeFolder(command.settings)
-        new = _writeNew(command.file, settingsText(not command.client), group)
-        made.done.append(f"{'wrote' if new else 'kept'} {command.file}")
+        self._makeFolder(command.settings)
+        new = self._writeNew(command.file, settingsText(not command.client), group, made)
         if new and not command.client:
-            secret = command.settings / "secret"
-            made.done.append(f"{'wrote' if _writeNew(secret, newSecret() + chr(10), group) else 'kept'} {secret}")
+            self._writeNew(command.settings / "secret", f"{newSecret()}\n", group, made)
+        return new
+
+    def _writeNew(self, path: Path, text: str, group: int | None, made: Outcome) -> bool:
+        """Write a file, unless there is one, and return whether it is new."""
+        new = _writeNew(path, text, group)
+        made.done.append(f"{'wrote' if new else 'kept'} {path}")
+        if group is not None and not _isReadable(path, group):
+            made.advice.append(f"the service cannot read {path}: sudo chgrp {GROUP} {path} && sudo chmod 0640 {path}")
         return new
 
     def _advise(self, new: bool, made: Outcome) -> None:
@@ -236,6 +246,14 @@ class Installer:
         if command.user:
             made.advice.append("it runs while you are logged in; to have it run always: loginctl enable-linger")
 
+    def _makeFolder(self, folder: Path) -> None:
+        """Make a directory, unless it is there. Services, and all users, have to enter those of the system."""
+        if self._command.user:
+            makeFolder(folder)
+        elif not folder.is_dir():
+            folder.mkdir(parents=True)
+            folder.chmod(0o755)
+
     def _otherClients(self) -> list[str]:
         """The clients beside this one that are started at boot, by the links that systemctl makes for them."""
         links = self._command.units.glob("*.wants/bore-client@*.service")
@@ -247,17 +265,8 @@ def _failures() -> Iterator[None]:
     """Explain errors of files."""
     try:
         yield
-    except FileNotFoundError:
-        raise
     except OSError as e:
         raise CannotInstall(f"cannot use {e.filename}: {e.strerror}") from e
-
-
-def _makeFolder(folder: Path) -> None:
-    """Make a directory that others may enter, unless it is there."""
-    if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o755)
 
 
 def _writeNew(path: Path, text: str, group: int | None) -> bool:
@@ -276,3 +285,9 @@ def _writeNew(path: Path, text: str, group: int | None) -> bool:
             os.fchown(descriptor, -1, group)
             os.fchmod(descriptor, 0o640)
     return True
+
+
+def _isReadable(path: Path, group: int) -> bool:
+    """Whether the services can read a file: they are in the group."""
+    found = path.stat()
+    return bool(found.st_mode & stat.S_IROTH or (found.st_gid == group and found.st_mode & stat.S_IRGRP))

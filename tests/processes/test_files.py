@@ -93,7 +93,9 @@ class UpTests(FileCase):
             "import sys\nfrom bore.options.client import clientCommand\nfrom bore.options.server import serverCommand\n"
             "import bore.clientprogram, bore.serverprogram, bore.cli\n"
             "clientCommand('x').parse(['80', '--to', 'x'])\nserverCommand('x').parse([])\n"
-            "print([name for name in ('tomllib', 'cattrs', 'bore.config', 'bore.reloading') if name in sys.modules])"
+            "unused = ('tomllib', 'cattrs', 'bore.config', 'bore.reloading', 'bore.programservice',\n"
+            "'bore.system.notify', 'bore.system.linefile', 'bore.status.notices', 'bore.status.visitorlog')\n"
+            "print([name for name in unused if name in sys.modules])"
         )
         program = self.start(Program([sys.executable, "-c", code], None, str(CHECKOUT)))
         self.assertEqual((program.wait(), program.out), (0, ["[]"]), program.transcript())

@@ -151,7 +151,7 @@ class ClientTests(NoticesCase):
 
     def test_aServerThatIsAwayDoesNotFailItsStart(self) -> None:
         manager, port = self.manager("client"), freePort(self.host)
-        program = self.launch(f"{self.host}:{port}", **self.environment(manager, 0.6))
+        program = self.launch(f"{self.host}:{port}", home=self.folder, **self.environment(manager, 0.6))
         self.assertEqual(manager.next(), ["READY=1", "STATUS=connecting"])
         self.assertIn("cannot reach", manager.until("next attempt within")[0])
         self.assertGreater(manager.signs(1.0), 1)  # its next attempt has its time

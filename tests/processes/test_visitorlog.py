@@ -13,7 +13,17 @@ from typing import Any
 
 from tests.ports import freePort
 from tests.processes.case import ProcessCase
-from tests.support import Program, bore, connect, eventually, isTurnedAway, receiveAll, receiveExactly, temporaryFolder, twistd
+from tests.support import (
+    Program,
+    bore,
+    connect,
+    eventually,
+    isTurnedAway,
+    receiveAll,
+    receiveExactly,
+    temporaryFolder,
+    twistd,
+)
 
 #: Visitors of one test.
 VISITORS = 200
@@ -152,9 +162,7 @@ class RotationTests(VisitorLogCase):
         self.reopened = 0
         folder, port = self.path.parent, freePort(self.host)
         words = ("--bind-addr", self.host, "--control-port", str(port), "--visitor-log", str(self.path))
-        server = self.start(
-            twistd("-n", "--pidfile=", "--logfile=own.log", "bore-server", *words, cwd=str(folder))
-        )
+        server = self.start(twistd("-n", "--pidfile=", "--logfile=own.log", "bore-server", *words, cwd=str(folder)))
         own = folder / "own.log"
         eventually(lambda: own.exists() and "listening on" in own.read_text(), "it listens")
         _, public = self.client(port)

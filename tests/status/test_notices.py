@@ -8,7 +8,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.events import Sink, Stopped, VisitorEnd
-from bore.events.server import SessionOpened, TunnelEnd, TunnelClosed, TunnelOpened, VisitorLeft
+from bore.events.server import SessionOpened, TunnelClosed, TunnelEnd, TunnelOpened, VisitorLeft
 from bore.status.notices import Notices
 from bore.system.notify import Notifier
 from tests.fakes import captureLog

@@ -91,7 +91,7 @@ class LineTests(VisitorLogCase):
         log.reopen()
         self.sink.emit(REFUSED)
         self.assertEqual(len(self.written()), 1)
-        self.assertEqual(self.events[1:], [VisitorLogReopened(str(self.path)), REFUSED])
+        self.assertEqual(self.events, [VisitorLogReopened(str(self.path)), REFUSED])
         log.close()
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.system.linefile import INTERVAL, MAX_WAITING, PATIENCE as WAIT, Appender, LineFile
+from bore.system.linefile import INTERVAL, MAX_WAITING, Appender, LineFile
+from bore.system.linefile import PATIENCE as WAIT
 from tests.support import PATIENCE, temporaryFolder
 
 FULL = Path("/dev/full")
@@ -96,7 +97,9 @@ class AppenderTests(SynchronousTestCase):
         self.path.mkdir()
         file.reopen()
         dropped, why = file.write([b"1\n"])
-        self.assertEqual((dropped, why.partition(":")[0]), (0, "it cannot be opened again, and lines go to the former file"))
+        self.assertEqual(
+            (dropped, why.partition(":")[0]), (0, "it cannot be opened again, and lines go to the former file")
+        )
         self.assertEqual((self.folder / "old").read_bytes(), b"1\n")
         self.path.rmdir()
         self.assertEqual(file.write([b"2\n"]), (0, ""))
