@@ -28,7 +28,7 @@ SOCKET: Final = "bore-server.socket"
 
 #: Maximum exposure according to systemd-analyze, from 0 (confined) to 10 (an ordinary process): of a service of the
 #: system, and of one of a user, which has the user's rights.
-MAX_EXPOSURE: Final = {False: 1.6, True: 7.0}
+MAX_EXPOSURE: Final = {False: 1.1, True: 6.2}
 
 #: The first systemd-analyze that checks files without asking a running systemd.
 LEAST_VERSION: Final = 250

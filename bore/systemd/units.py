@@ -22,6 +22,7 @@ _SYSTEM_ONLY: Final = frozenset(
         "After",
         "CapabilityBoundingSet",
         "DynamicUser",
+        "Group",
         "LimitNOFILE",
         "LogsDirectory",
         "PrivateDevices",
