@@ -174,7 +174,7 @@ class NameTests(SynchronousTestCase):
                 "peer": "192.0.2.1:1",
                 "network": "192.0.2.1",
                 "asked": 80,
-                "error": refused.error,
+                "error": "port already in use",
                 "code": "port-in-use",
             },
         )

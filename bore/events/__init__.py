@@ -60,13 +60,17 @@ def entryOf(event: Event) -> dict[str, object]:
     """
     What a log has of an event: its name as ``event``, and its fields; docs/events.rst lists them.
 
-    A refusal has its ``code``, too. An empty ``user`` is left out: a server without users has none in its log.
+    An error is a text, since a log may keep the entry, and an error holds what has raised it. A refusal has its
+    ``code``, too. An empty ``user`` is left out: a server without users has none in its log.
     """
     entry = {"event": nameOf(type(event)), **fieldsOf(event)}
     if entry.get("user") == "":
         del entry["user"]
-    if code := getattr(entry.get("error"), "code", ""):
-        entry["code"] = code
+    error = entry.get("error")
+    if isinstance(error, Exception):
+        entry["error"] = str(error)
+        if code := getattr(error, "code", ""):
+            entry["code"] = code
     return entry
 
 
