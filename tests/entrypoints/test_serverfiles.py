@@ -84,7 +84,7 @@ class LiveTests(FileCase):
     }
 
     #: They have no effect on the server itself, or none without others.
-    OTHERS: Final = ("log-level", "log-format", "watch", "tls-cert", "tls-key", "tls-client-ca", "users")
+    OTHERS: Final = ("log-level", "log-format", "watch", "tls-cert", "tls-key", "tls-client-ca", "users", "visitor-log")
 
     def test_theServiceAppliesThemAndNoOthers(self) -> None:
         old = self.server("")

@@ -45,6 +45,7 @@ KEYS: Final[dict[str, tuple[set[int], str | None]]] = {
     "tls-key": FILE,
     "tls-client-ca": FILE,
     "users": FILE,
+    "visitor-log": FILE,
     "secret-file": (set(), None),
     "max-visitors": COUNT,
     "half-open-timeout": SECONDS,
