@@ -82,7 +82,15 @@ class Flow(Half):
             self.bulk = True
         elif not (self.hungUp or (self.encrypted is not None and self.hasMore())):
             self.readable = False  # all that was there: what comes now has an edge of its own
-        self.write(loop.view[:count])
+        # As in write: the call would cost a small message 3 % of its time.
+        data = loop.view[:count]
+        try:
+            sent = self.other.socket.send(data)
+        except OSError as e:
+            self._notSent(data, e)
+            return
+        if sent < count:
+            self._keep(data[sent:])
 
     def moveFramed(self) -> None:
         """Read once, and pass on what is in the frames, or put what was read into frames."""
@@ -109,15 +117,24 @@ class Flow(Half):
         """Write to the other stream, and keep what it does not take."""
         try:
             sent = self.other.socket.send(data, flags)
-        except BlockingIOError:
-            sent = 0
         except OSError as e:
-            self.unsent = bytes(data)
-            self.other.refused(e.errno)
+            self._notSent(data, e)
             return
         if sent < len(data):
-            self.unsent = bytes(data[sent:])
-            self.loop.awaitRoom(self.other)
+            self._keep(data[sent:])
+
+    def _notSent(self, data: bytes | memoryview, error: OSError) -> None:
+        """The other stream has taken nothing."""
+        if isinstance(error, BlockingIOError):
+            self._keep(data)
+        else:
+            self.unsent = bytes(data)
+            self.other.refused(error.errno)
+
+    def _keep(self, data: bytes | memoryview) -> None:
+        """Keep what the other stream does not take now."""
+        self.unsent = bytes(data)
+        self.loop.awaitRoom(self.other)
 
     def moveBulk(self) -> None:
         """Splice once into a pipe, and out of it."""
