@@ -34,6 +34,7 @@ commands:
   demo     Show a built-in web page through a tunnel on this machine
 
 'bore COMMAND --help' lists the options of a command.
+'bore --reactor NAME COMMAND ...' uses another reactor of Twisted.
 'bore --version' prints the version.
 """
 
@@ -60,7 +61,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"txbore {__version__}")  # noqa: T201
             return exits.OK
         case [name, *rest] if name in _RUNNERS:
+            if sys.platform != "linux":
+                from bore.reactors import prefer
+
+                prefer()
             return _command(name, rest)
+        case ["--reactor", name, command, *rest] if command in _RUNNERS:
+            from bore.reactors import install
+
+            try:
+                install(name)
+            except ValueError as e:
+                return _fail("bore", f"--reactor: {e}", exits.USAGE)
+            return _command(command, rest)
+        case ["--reactor", *_]:
+            return _fail("bore", "--reactor needs a name and a command: bore --reactor poll server ...", exits.USAGE)
         case []:
             return _fail("bore", f"no command given; commands: {_COMMANDS} (see 'bore --help')", exits.USAGE)
     from bore.commandline import unknownCommand
@@ -222,10 +237,13 @@ class _Program(Protocol):
 def _begin(untyped: object, log: LogSettings) -> IProgramReactor:
     """Prepare the process, and begin to log."""
     from bore.logs.observers import beginLogging
-    from bore.startup import prepare
+    from bore.startup import prepare, warnOfSelect
+    from bore.system.descriptors import usesSelect
 
     reactor = prepare(untyped)
     beginLogging(log, reactor)
+    if usesSelect():
+        warnOfSelect()
     return reactor
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import cast
 
+from twisted.logger import Logger
+
 from bore.streams.reactor import IReactor
 from bore.system.clock import useMonotonicClock
-from bore.system.descriptors import raiseDescriptorLimit
+from bore.system.descriptors import descriptorsForVisitors, raiseDescriptorLimit
 from bore.system.memory import settle
 from bore.system.namedfiles import hurry
 from bore.system.signals import IReactorSignals, endOnNextSignal
@@ -25,6 +27,15 @@ def prepare(reactor: object) -> IProgramReactor:
     raiseDescriptorLimit()
     useMonotonicClock(reactor)
     return cast(IProgramReactor, reactor)
+
+
+def warnOfSelect() -> None:
+    """Log how few visitors a reactor on select(2) can serve."""
+    Logger(namespace="bore").warn(
+        "the reactor on select serves about {count} visitors at a time, the others wait: 'bore --reactor poll' serves "
+        "more",
+        count=descriptorsForVisitors(0) // 2,
+    )
 
 
 def followRun(reactor: IReactorSignals) -> None:

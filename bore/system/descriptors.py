@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:  # options, which use the limit, are read without Twisted
@@ -27,9 +28,34 @@ _INTERVAL: Final = 0.25
 _PLENTY: Final = 1 << 40
 
 
+#: What macOS allows a process, where the hard limit is infinite and cannot be set (OPEN_MAX).
+_OPEN_MAX: Final = 10240
+
+#: select(2) takes only descriptors below this number (FD_SETSIZE).
+_SELECTABLE: Final = 1024
+
+
+def usesSelect() -> bool:
+    """Whether Twisted's reactor is the one on select(2)."""
+    reactor = sys.modules.get("twisted.internet.reactor")
+    return type(reactor).__module__ == "twisted.internet.selectreactor"
+
+
+def attainable(hard: int, infinity: int, select: bool) -> int:
+    """
+    The number of descriptors that a process may have open when it has raised its limit.
+
+    :param hard: the hard limit.
+    :param infinity: the value of a limit that is none.
+    :param select: whether the reactor is the one on select(2), which fails with others than it can watch.
+    """
+    most = _OPEN_MAX if hard == infinity else hard
+    return min(most, _SELECTABLE) if select else most
+
+
 def raiseDescriptorLimit() -> None:
     """
-    Raise the soft limit of descriptors to the hard one.
+    Raise the soft limit of descriptors as far as possible; with a reactor on select(2) as far as that can count.
 
     The usual soft limit of 1024 is there for programs that use select(2); each visitor takes two descriptors.
     """
@@ -37,16 +63,16 @@ def raiseDescriptorLimit() -> None:
         import resource
 
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if soft != hard:
-            try:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-            except (OSError, ValueError):
-                return  # macOS has further limits: the soft one stays
+        wanted = attainable(hard, resource.RLIM_INFINITY, usesSelect())
+        # A soft limit above what select can watch is lowered: then a socket that cannot be watched cannot be made.
+        if wanted > soft or (usesSelect() and wanted < soft):
+            with suppress(OSError, ValueError):  # macOS has further limits: the soft one stays
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def descriptorsForVisitors(kept: int) -> int:
     """
-    The number of descriptors that visitors may use; 0 if there is no limit, or the system has none.
+    The number of descriptors that visitors may use; 0 if the system has no limit.
 
     :param kept: how many are kept for other things; at most an eighth of them.
     """
@@ -54,8 +80,8 @@ def descriptorsForVisitors(kept: int) -> int:
         return 0
     import resource
 
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return 0 if limit == resource.RLIM_INFINITY else limit - min(kept, limit // 8)
+    limit = attainable(resource.getrlimit(resource.RLIMIT_NOFILE)[1], resource.RLIM_INFINITY, usesSelect())
+    return limit - min(kept, limit // 8)
 
 
 def sizeOfFolder() -> int:

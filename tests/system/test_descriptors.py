@@ -8,7 +8,7 @@ import sys
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from bore.system.descriptors import Descriptors, OpenCount, lengthOfList, sizeOfFolder
+from bore.system.descriptors import Descriptors, OpenCount, attainable, lengthOfList, sizeOfFolder
 
 
 class CountTests(SynchronousTestCase):
@@ -27,6 +27,21 @@ class CountTests(SynchronousTestCase):
         for fd in opened:
             os.close(fd)
         self.assertEqual(lengthOfList(), length)
+
+
+class LimitTests(SynchronousTestCase):
+    """How many may be open."""
+
+    def test_theHardLimitUnlessItIsInfiniteOrSelectCannotWatchSoMany(self) -> None:
+        infinity = -1
+        for hard, select, expected in (
+            (1 << 20, False, 1 << 20),
+            (1 << 20, True, 1024),
+            (256, True, 256),
+            (infinity, False, 10240),
+            (infinity, True, 1024),
+        ):
+            self.assertEqual(attainable(hard, infinity, select), expected, (hard, select))
 
 
 class DescriptorsTests(SynchronousTestCase):
