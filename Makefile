@@ -4,6 +4,7 @@
 # make lowest  run the tests with the minimum versions in setup.cfg, in a separate environment
 # make pythons run the unit tests on the other Pythons of this machine
 # make check   run ruff and mypy --strict, and check the documentation
+# make generated  write what is made from the options: manual pages, and the tables in docs/commands.rst
 # make wheel   build the source distribution and from it the wheel, and test both in separate environments
 # make release do all of a release but the upload (VERSION=0.2.0)
 # make stress  run the long form of the tests that move much data, and of reloads
@@ -20,7 +21,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DOCUMENTS := $(wildcard *.rst docs/*.rst docs/*/*.rst newsfragments/README.rst)
 
-.PHONY: help demo test unit lowest pythons check wheel stress fuzz faults bench measure profile release clean
+.PHONY: help demo test unit lowest pythons check generated wheel stress fuzz faults bench measure profile release clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -77,6 +78,9 @@ measure: $(VENV)/installed-bench
 
 profile: $(VENV)/installed-bench
 	@$(BIN)/python -m benchmarks.profile $(CASE)
+
+generated: $(VENV)/installed
+	@$(BIN)/python .ci/generated.py
 
 wheel: $(VENV)/installed-dev $(VENV)/installed-test
 	@rm -rf dist build $(VENV)/wheel $(VENV)/sdist

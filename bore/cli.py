@@ -32,13 +32,15 @@ commands:
            Change the key of a server before its clients notice
   service  Have systemd run a client or a server
   demo     Show a built-in web page through a tunnel on this machine
+  completion
+           Print what completes commands and options in a shell
 
 'bore COMMAND --help' lists the options of a command.
 'bore --reactor NAME COMMAND ...' uses another reactor of Twisted.
 'bore --version' prints the version.
 """
 
-_COMMANDS: Final = "local, up, join, servers, leave, server, check, secret, user, server-key, service, demo"
+_COMMANDS: Final = "local, up, join, servers, leave, server, check, secret, user, server-key, service, demo, completion"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -177,6 +179,14 @@ def _secret(program: str, arguments: Sequence[str]) -> int:
     return exits.OK
 
 
+def _completion(program: str, arguments: Sequence[str]) -> int:
+    from bore.completion import script
+    from bore.options.completion import completionCommand
+
+    print(script(completionCommand(program).parse(arguments)), end="")  # noqa: T201
+    return exits.OK
+
+
 def _people(program: str, arguments: Sequence[str]) -> int:
     from bore.people import Failed, run
 
@@ -284,4 +294,5 @@ _RUNNERS: Final[dict[str, Callable[[str, Sequence[str]], int]]] = {
     "server-key": _people,
     "service": _service,
     "demo": _demo,
+    "completion": _completion,
 }

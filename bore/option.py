@@ -41,6 +41,7 @@ class Option(Generic[T_co]):
     :ivar isFile: whether it names a file, which in a settings file is relative to the directory of that.
     :ivar keyed: its key in a settings file, if that is not its long flag.
     :ivar unquoted: whether it is a number or a date, which needs no quotes in a settings file.
+    :ivar choices: its values, if there are few.
     """
 
     flags: tuple[str, ...]
@@ -54,6 +55,7 @@ class Option(Generic[T_co]):
     isFile: bool = False
     keyed: str | None = None
     unquoted: bool = False
+    choices: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -108,6 +110,7 @@ def option(
     environment: str | None = None,
     isFile: bool = False,
     unquoted: bool = False,
+    choices: Sequence[str] = (),
 ) -> Option[T]:
     """
     Make an option with one value. If it is given more than once, the last value counts.
@@ -117,6 +120,7 @@ def option(
     :param shown: the default in ``--help``, if it needs words.
     :param isFile: whether it names a file.
     :param unquoted: whether its values are numbers or dates; they are if the default is a number.
+    :param choices: its values, if there are few.
     """
 
     def read(texts: Sequence[str]) -> T:
@@ -124,8 +128,9 @@ def option(
 
     number = unquoted or isinstance(default, int | float)
     shown = shown or _plain(default)
+    words = tuple(flags.split())
     return Option(
-        tuple(flags.split()), help, read, metavar, default, shown, environment, isFile=isFile, unquoted=number
+        words, help, read, metavar, default, shown, environment, isFile=isFile, unquoted=number, choices=tuple(choices)
     )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import itertools
 import re
+import runpy
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -11,13 +14,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore import exits
 from bore.commandline import Command
-from bore.option import Option
-from bore.options import serverkey, servicecommands, tunnels, usercommands, users
+from bore.commands import allCommands
+from bore.options import tunnels, usercommands, users
 from bore.options.check import checkCommand
-from bore.options.client import clientCommand, upCommand
+from bore.options.client import upCommand
 from bore.options.demo import demoCommand
-from bore.options.joincommands import joinCommand, leaveCommand, serversCommand
-from bore.options.secrets import secretCommand
 from bore.options.server import serverCommand
 from bore.relay.interface import DRAIN_TIMEOUT
 from bore.streams.socketoptions import BASE_TIMEOUT
@@ -60,55 +61,29 @@ SECTIONS = ["Context", "Decision", "Consequences", "What would change it", "Test
 WORDS = " ".join(" ".join(PAGES.values()).split())
 
 
-def rows(section: str) -> list[str]:
-    """Return the rows of the tables in a section of the page on commands."""
-    text = COMMANDS_PAGE.split(f"\n{section}\n==", 1)[1].split("\n\n\n")[0]
-    return [line for line in text.splitlines() if line.startswith("``")]
-
-
-def firstColumn(row: str) -> str:
-    """Return the first column of a row: one literal, or two separated by a comma."""
-    found = re.match(r"``[^`]+``(, ``[^`]+``)?", row)
-    assert found is not None, row
-    return found.group()
-
+#: What makes the tables of options.
+generated = runpy.run_path(str(CHECKOUT / ".ci" / "generated.py"))
 
 #: All command lines.
-COMMANDS: Final[tuple[Command[object] | None, ...]] = (
-    *(make("x") for make in (serverCommand, clientCommand, upCommand, checkCommand, demoCommand, secretCommand)),
-    *(make("x") for make in (joinCommand, serversCommand, leaveCommand)),
-    *map(usercommands.userCommand, usercommands.ACTIONS.split(", ")),
-    *map(serverkey.serverKeyCommand, serverkey.ACTIONS.split(", ")),
-    *map(servicecommands.serviceCommand, servicecommands.ACTIONS.split(", ")),
-)
+COMMANDS: Final = allCommands()
 
 
 class OptionsTests(SynchronousTestCase):
     """The tables of options in docs/commands.rst."""
 
-    def assertRow(self, option: Option[object], *sections: str) -> None:
-        flag = option.metavar if option.positional else option.flags[-1]
-        found = [row for section in sections for row in rows(section) if f"``{flag}``" in firstColumn(row)]
-        self.assertEqual(len(found), 1, f"{flag} in {sections}")
-        if option.environment:
-            self.assertIn(f"``{option.environment}``", found[0])
-        if option.shown is not None and " " not in option.shown:
-            self.assertIn(f" {option.shown}", found[0])
+    def test_theyAreMadeFromTheOptions(self) -> None:
+        """``make generated`` writes them, and the manual pages."""
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            code = generated["main"](["--check"])
+        self.assertEqual((code, printed.getvalue()), (0, ""))
 
-    def test_everyOptionIsThereWithItsVariableAndDefault(self) -> None:
-        commands: dict[str, Command[object]] = {
-            "``bore server``": serverCommand("x"),
-            "``bore local LOCAL ...``": clientCommand("x"),
-        }
-        for section, command in commands.items():
-            for option in command.options:
-                self.assertRow(option, section, "Both")
+    def test_theOptionsOfOtherCommandsAreNamed(self) -> None:
         for option in (*demoCommand("x").options, *checkCommand("x").options[1:]):
             self.assertIn(f"``{option.flags[0]}``", WORDS)
 
     def test_noOptionIsThereThatDoesNotExist(self) -> None:
-        commands = [command for command in COMMANDS if command is not None]
-        ours = {flag for command in commands for option in command.options for flag in option.flags}
+        ours = {flag for command in COMMANDS for option in command.options for flag in option.flags}
         others = {
             "--help", "-h", "--version", "-V",
             "--nodaemon", "--pidfile", "--logfile", "--logger", "--syslog",  # twistd's

@@ -109,6 +109,10 @@ def _content(value: object) -> object:
     return (value, stampOf(value)) if isinstance(value, Path) else value
 
 
+_LEVELS: Final = ("debug", "info", "warn", "error")
+_FORMATS: Final = ("text", "json")
+
+
 class LogOptions:
     """
     The options of the log.
@@ -121,12 +125,18 @@ class LogOptions:
         self._level = option(
             "--log-level",
             "Lowest level to log: debug, info, warn or error",
-            values.oneOf("debug", "info", "warn", "error"),
+            values.oneOf(*_LEVELS),
             "LEVEL",
             defaults.level,
+            choices=_LEVELS,
         )
         self._format = option(
-            "--log-format", "Log format: text or json", values.oneOf("text", "json"), "FORMAT", defaults.format
+            "--log-format",
+            "Log format: text or json",
+            values.oneOf(*_FORMATS),
+            "FORMAT",
+            defaults.format,
+            choices=_FORMATS,
         )
         self.all: tuple[Option[object], ...] = (self._level, self._format)
 

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from bore.config.tables import Keys, SettingsFile
 
 
+_VERSIONS: Final = tuple(each.value for each in Version)
+
+
 def _version(text: str) -> Version:
-    return Version(values.oneOf("v1", "v2")(text))
+    return Version(values.oneOf(*_VERSIONS)(text))
 
 
 def _addresses(text: str) -> Sequence[PublicAddress]:
@@ -67,6 +70,7 @@ PROXY_PROTOCOL: Final = option(
     _version,
     "VERSION",
     _DEFAULTS.proxyProtocol,
+    choices=_VERSIONS,
 )
 
 BANDWIDTH: Final = option(
