@@ -76,7 +76,9 @@ def table(options: Sequence[Option[object]]) -> str:
     for number, each in enumerate(rows):
         cells = [textwrap.wrap(each[column], widths[column], break_on_hyphens=False) or [""] for column in range(4)]
         for line in range(max(map(len, cells))):
-            parts = [(cell[line] if line < len(cell) else "").ljust(width) for cell, width in zip(cells, widths)]
+            parts = [
+                (cell[line] if line < len(cell) else "").ljust(width) for cell, width in zip(cells, widths, strict=True)
+            ]
             lines.append(" ".join(parts).rstrip())
         if number == 0:
             lines.append(bar)
@@ -128,8 +130,8 @@ def overview(grouped: dict[str, list[Command[object]]]) -> str:
     lines = head("bore", "a self-hosted TCP tunnel")
     lines += [".SH SYNOPSIS", r"\fBbore\fR [\fB\-\-reactor\fR \fINAME\fR] \fICOMMAND\fR ...", ".SH DESCRIPTION"]
     lines.append(
-        "A machine behind NAT shows a local port to the world through a server that its owner runs. The program is also "
-        "installed as txbore."
+        "A machine behind NAT shows a local port to the world through a server that its owner runs. The program is "
+        "also installed as txbore."
     )
     lines.append(".SH COMMANDS")
     for first, commands in grouped.items():

@@ -85,7 +85,7 @@ class OptionsTests(SynchronousTestCase):
     def test_noOptionIsThereThatDoesNotExist(self) -> None:
         ours = {flag for command in COMMANDS for option in command.options for flag in option.flags}
         others = {
-            "--help", "-h", "--version", "-V",
+            "--help", "-h", "--version", "-V", "--reactor",
             "--nodaemon", "--pidfile", "--logfile", "--logger", "--syslog",  # twistd's
             "--strict",  # mypy's
         }  # fmt: skip

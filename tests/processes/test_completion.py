@@ -55,7 +55,8 @@ class CompletionTests(SynchronousTestCase):
     def test_bash(self) -> None:
         self.check(
             "bash",
-            'source ./script\nt() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _txbore; printf "%s\\n" "${COMPREPLY[@]}"; }\n',
+            'source ./script\nt() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _txbore; '
+            'printf "%s\\n" "${COMPREPLY[@]}"; }\n',
         )
 
     def test_fish(self) -> None:
