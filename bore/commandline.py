@@ -154,14 +154,24 @@ class Command(Generic[C_co]):
 
     :param name: the program and the command, as the user writes them.
     :param build: makes the result; raises UsageError if values contradict each other.
+    :param groups: the options in groups of the help, by their titles; those in none come last.
+    :param examples: what the help shows first: command lines without the program's name.
     """
 
     def __init__(
-        self, name: str, summary: str, options: Sequence[Option[object]], build: Callable[[Values], C_co]
+        self,
+        name: str,
+        summary: str,
+        options: Sequence[Option[object]],
+        build: Callable[[Values], C_co],
+        groups: Mapping[str, Sequence[Option[object]]] | None = None,
+        examples: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.summary = summary
         self.options = tuple(options)
+        self.groups = groups or {}
+        self.examples = examples
         self._build = build
 
     def parse(self, arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> C_co:
@@ -189,20 +199,31 @@ class Command(Generic[C_co]):
         return [(str(number), each) for number, each in enumerate(self.options)]
 
     def _parser(self) -> argparse.ArgumentParser:
+        positional = [f"[{each.metavar}{' ...' * each.repeats}]" for each in self.options if each.positional]
+        examples = "".join(f"\n  bore {each}" for each in self.examples)
         parser = _Parser(
-            prog=self.name, description=self.summary, add_help=False, allow_abbrev=False, formatter_class=_Formatter
+            prog=self.name,
+            usage=" ".join([self.name, "[OPTION ...]", *positional]),
+            description=self.summary + (f"\n\nexamples:{examples}" if examples else ""),
+            add_help=False,
+            allow_abbrev=False,
+            formatter_class=_Formatter,
         )
+        groups = {title: parser.add_argument_group(title) for title in self.groups}
+        others = parser.add_argument_group("others") if groups else parser
         for key, each in self._keyed():
+            title = next((title for title, options in self.groups.items() if each in options), None)
+            adder: argparse._ActionsContainer = others if title is None else groups[title]
             help = each.describe().replace("%", "%%")
             if each.positional:
                 nargs = "*" if each.repeats else "?"
-                parser.add_argument(key, metavar=each.metavar, nargs=nargs, action=_StoreAsList, help=help)
+                adder.add_argument(key, metavar=each.metavar, nargs=nargs, action=_StoreAsList, help=help)
             elif each.read is None:
-                parser.add_argument(*each.flags, dest=key, action="store_const", const=(), help=help)
+                adder.add_argument(*each.flags, dest=key, action="store_const", const=(), help=help)
             else:
-                parser.add_argument(*each.flags, dest=key, metavar=each.metavar, action="append", help=help)
-        parser.add_argument("-h", "--help", action="help", help="Print this help and exit")
-        parser.add_argument(
+                adder.add_argument(*each.flags, dest=key, metavar=each.metavar, action="append", help=help)
+        others.add_argument("-h", "--help", action="help", help="Print this help and exit")
+        others.add_argument(
             "-V", "--version", action="version", version=VERSION_TEXT, help="Print the version and exit"
         )
         return parser
@@ -219,10 +240,14 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Formatter(argparse.HelpFormatter):
-    """Limits the width."""
+    """Limits the width, and leaves the lines of examples as they are."""
 
     def __init__(self, prog: str) -> None:
         argparse.HelpFormatter.__init__(self, prog, width=min(shutil.get_terminal_size().columns, _MAX_WIDTH) - 2)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        first, blank, examples = text.partition("\n\n")
+        return argparse.HelpFormatter._fill_text(self, first, width, indent) + blank + examples
 
 
 class _StoreAsList(argparse.Action):

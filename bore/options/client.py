@@ -107,6 +107,17 @@ FIXED: Final[tuple[Option[object], ...]] = common.LOG.all
 
 _OPTIONS: Final[tuple[Option[object], ...]] = (*KEYS, common.SECRET)
 
+#: The options in groups, for the help.
+_GROUPS: Final[dict[str, tuple[Option[object], ...]]] = {
+    "connection": (servers.TO, servers.CONTROL_PORT, _LANES),
+    "local services": (tunnels.LOCAL, tunnels.LOCAL_HOST, tunnels.PROXY_PROTOCOL),
+    "public address": (tunnels.PORT, _NO_STATE),
+    "trust": (common.SECRET, common.SECRET_FILE, *servers.OF_TLS),
+    "robustness": (_NO_RECONNECT, _MAX_DELAY, _FAILURES, _CHECK, common.HALF_OPEN),
+    "limits": (*rules.BOTH, common.VISITORS, tunnels.BANDWIDTH),
+    "settings and logs": (_FILE, common.CONFIG, common.WATCH, *common.LOG.all),
+}
+
 
 def clientCommand(name: str) -> Command[ClientCommand]:
     """
@@ -115,7 +126,12 @@ def clientCommand(name: str) -> Command[ClientCommand]:
     :param name: the program and the command, as the user writes them.
     """
     options = (tunnels.LOCAL, servers.TO, tunnels.LOCAL_HOST, tunnels.PORT, *_OPTIONS[2:], common.CONFIG)
-    return Command(name, "Show local services to the world through a server.", options, _build)
+    examples = (
+        "local 8000 --to tls://tunnel.example.com --secret-file secret.txt",
+        "local 3000 5432:20432 nas.lan:80:8080 --to tls://tunnel.example.com",
+    )
+    summary = "Show local services to the world through a server."
+    return Command(name, summary, options, _build, _GROUPS, examples)
 
 
 def upCommand(name: str) -> Command[ClientCommand]:
@@ -124,7 +140,9 @@ def upCommand(name: str) -> Command[ClientCommand]:
 
     :param name: the program and the command, as the user writes them.
     """
-    return Command(name, "Show the local services in a settings file.", (_FILE, *_OPTIONS), _buildUp)
+    groups = {title: tuple(each for each in options if each is not tunnels.LOCAL) for title, options in _GROUPS.items()}
+    examples = ("up", "up tunnels.toml --watch")
+    return Command(name, "Show the local services in a settings file.", (_FILE, *_OPTIONS), _buildUp, groups, examples)
 
 
 def _build(found: Values) -> ClientCommand:

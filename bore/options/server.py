@@ -201,6 +201,35 @@ FIXED: Final[tuple[Option[object], ...]] = (
 )
 
 
+#: The options in groups, for the help.
+_GROUPS: Final[dict[str, tuple[Option[object], ...]]] = {
+    "connection": (_ADDRESS, _CONTROL_PORT, _LANES),
+    "public addresses": (_MIN_PORT, _MAX_PORT, _TUNNEL_ADDRESS, _UNIX_FOLDERS),
+    "trust": (
+        common.SECRET,
+        common.SECRET_FILE,
+        _USERS,
+        _TLS,
+        _TLS_PORT,
+        _CERTIFICATE,
+        _KEY,
+        _CLIENT_AUTHORITIES,
+    ),
+    "robustness": (_LEASE, _WAITING, common.HALF_OPEN),
+    "limits": (
+        *rules.BOTH,
+        common.VISITORS,
+        _RATE,
+        _TUNNELS,
+        _SOURCE_TUNNELS,
+        _PENDING,
+        _SOURCE_PENDING,
+        _WRONG_SECRETS,
+    ),
+    "settings and logs": (common.CONFIG, common.WATCH, *common.LOG.all),
+}
+
+
 def serverCommand(name: str) -> Command[ServerCommand]:
     """
     Return the command line of the server.
@@ -212,6 +241,8 @@ def serverCommand(name: str) -> Command[ServerCommand]:
         "Run the server, which listens on public ports on behalf of its clients.",
         (*KEYS, common.SECRET, common.CONFIG),
         _build,
+        _GROUPS,
+        ("server --tls --secret-file secret.txt", "server --tls --users users.toml --min-port 20000 --max-port 20999"),
     )
 
 
