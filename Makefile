@@ -5,6 +5,7 @@
 # make pythons run the unit tests on the other Pythons of this machine
 # make check   run ruff and mypy --strict, and check the documentation
 # make generated  write what is made from the options: manual pages, and the tables in docs/commands.rst
+# make docs    build the documentation as pages: .venv/docs/html/index.html
 # make wheel   build the source distribution and from it the wheel, and test both in separate environments
 # make release do all of a release but the upload (VERSION=0.2.0)
 # make stress  run the long form of the tests that move much data, and of reloads
@@ -21,7 +22,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DOCUMENTS := $(wildcard *.rst docs/*.rst docs/*/*.rst newsfragments/README.rst)
 
-.PHONY: help demo test unit lowest pythons check generated wheel stress fuzz faults bench measure profile release clean
+.PHONY: help demo test unit lowest pythons check generated docs wheel stress fuzz faults bench measure profile release clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -82,6 +83,10 @@ profile: $(VENV)/installed-bench
 generated: $(VENV)/installed
 	@$(BIN)/python .ci/generated.py
 
+docs: $(VENV)/installed-docs
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs $(VENV)/docs/html
+	@echo $(VENV)/docs/html/index.html
+
 wheel: $(VENV)/installed-dev $(VENV)/installed-test
 	@rm -rf dist build $(VENV)/wheel $(VENV)/sdist
 	@$(BIN)/python -m build > $(VENV)/wheel.log 2>&1 || { cat $(VENV)/wheel.log; exit 1; }
@@ -136,6 +141,10 @@ $(VENV)/installed-test: $(VENV)/installed
 
 $(VENV)/installed-dev: $(VENV)/installed
 	@$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	@$(INSTALL) --editable '.[docs]'
 	@touch $@
 
 $(VENV)/installed-fuzz: $(VENV)/installed

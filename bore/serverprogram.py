@@ -31,15 +31,17 @@ def serverProgram(
     command: ServerCommand,
     load: Callable[[], ServerCommand],
     sockets: Sequence[socket.socket],
+    embedded: Sink | None = None,
 ) -> Program:
     """
     Make the server.
 
     :param load: parses the command line again.
     :param sockets: listening sockets to serve as control ports.
+    :param embedded: gets the events, if the server is a part of another program; None: they are logged.
     :raises bore.commandline.UsageError: if the users file has mistakes, or the visitor log cannot be written.
     """
-    sink = logged(reactor, command.log.visitors)
+    sink = logged(reactor, command.log.visitors) if embedded is None else embedded
     log = None if command.visitorLog is None else _visitorLog(reactor, sink, command.visitorLog)
     program: Program
     if command.users is not None:
@@ -49,7 +51,8 @@ def serverProgram(
         program = _withFile(reactor, sink, command, load, server)
     if log is not None:
         program = _withLog(reactor, server, program, log)
-    return _withNotices(reactor, sink, server, program) if "NOTIFY_SOCKET" in os.environ else program
+    notices = embedded is None and "NOTIFY_SOCKET" in os.environ
+    return _withNotices(reactor, sink, server, program) if notices else program
 
 
 def _withFile(

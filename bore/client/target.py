@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -49,5 +50,25 @@ class UnixTarget:
         return UnixDialer(reactor, self.path)
 
 
+@dataclass(frozen=True, slots=True)
+class ProvidedTarget:
+    """
+    A local service that the caller of this package provides, as in its own process.
+
+    :ivar name: what events call it, and the file that remembers its public port.
+    :ivar connects: makes what connects to it.
+    """
+
+    name: str
+    connects: Callable[[IReactor], Dialer]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def dialer(self, reactor: IReactor) -> Dialer:
+        """Make what connects to the service."""
+        return self.connects(reactor)
+
+
 #: Where a local service is.
-AnyTarget: TypeAlias = Target | UnixTarget
+AnyTarget: TypeAlias = Target | UnixTarget | ProvidedTarget

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from bore.client.reasons import ExtensionNeeded
-from bore.client.target import AnyTarget, Target
+from bore.client.target import AnyTarget, ProvidedTarget, Target
 from bore.relay.interface import MAX_VISITORS
 from bore.wire.addressrules import NO_RULES, AddressRules
 from bore.wire.errors import PortNotAllowed
@@ -60,7 +60,7 @@ class TunnelSpec:
         """Return why a server of the base protocol cannot do what the user wants; None if it can."""
         if not isinstance(self.public, int):
             return ExtensionNeeded(self.nameOf("--port"), "open Unix sockets")
-        if self.proxyProtocol is not None:
+        if self.proxyProtocol is not None and not isinstance(self.target, ProvidedTarget):
             return ExtensionNeeded(self.nameOf("--proxy-protocol"), "send the addresses of visitors")
         if self.rules:
             option = self.nameOf("--allow" if self.rules.allow else "--deny")

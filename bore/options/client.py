@@ -145,6 +145,23 @@ def upCommand(name: str) -> Command[ClientCommand]:
     return Command(name, "Show the local services in a settings file.", (_FILE, *_OPTIONS), _buildUp, groups, examples)
 
 
+def libraryCommand(name: str) -> Command[ClientCommand]:
+    """
+    Return the options of a tunnel in another program, which has its own log, and may provide the local service itself.
+
+    :param name: what errors call the whole.
+    """
+    keys = [each for each in KEYS if each not in (common.WATCH, *common.LOG.all)]
+    return Command(
+        name, "A tunnel in another program.", (tunnels.LOCAL, tunnels.PORT, *keys, common.SECRET), _buildPart
+    )
+
+
+def _buildPart(found: Values) -> ClientCommand:
+    specs = tunnels.fromWords(found) if found[tunnels.LOCAL] else (tunnels.provided(found),)
+    return ClientCommand(_settings(found), specs, LogSettings())
+
+
 def _build(found: Values) -> ClientCommand:
     file = found[common.CONFIG]
     if file is not None:

@@ -134,6 +134,15 @@ def fromWords(found: Values) -> tuple[TunnelSpec, ...]:
     return tuple(made.values())
 
 
+def provided(found: Values) -> TunnelSpec:
+    """
+    Return the tunnel of a local service that another program provides: its target is still to be replaced.
+
+    :raises UsageError: if options contradict each other.
+    """
+    return _spec(found, "", _TARGET, found[PORT], {})
+
+
 def fromFile(found: Values, file: SettingsFile) -> tuple[TunnelSpec, ...]:
     """
     Return the tunnels of a settings file. Mistakes in their tables go to the file.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from struct import pack
+from struct import pack, unpack_from
 from typing import Final, TypeAlias
 
 #: An IP address as text, and a port.
@@ -51,6 +51,42 @@ def header(version: Version, source: Address | None, destination: Address) -> by
         return f"PROXY TCP{here.version} {here} {there} {source[1]} {destination[1]}\r\n".encode("ascii")
     addresses = here.packed + there.packed + pack("!HH", source[1], destination[1])
     return _SIGNATURE + pack("!BBH", _PROXY, _TCP4 if here.version == 4 else _TCP6, len(addresses)) + addresses
+
+
+#: The length of what every header of version 2 begins with, in bytes.
+FIXED: Final = len(_SIGNATURE) + 4
+
+
+def lengthBehind(begin: bytes) -> int:
+    """
+    Decode the begin of a header of version 2.
+
+    :param begin: its first FIXED bytes.
+    :returns: the number of bytes that follow.
+    :raises ValueError: when it is not such a header.
+    """
+    if len(begin) != FIXED or not begin.startswith(_SIGNATURE):
+        raise ValueError("not a header of the PROXY protocol, version 2")
+    return int(unpack_from("!H", begin, FIXED - 2)[0])
+
+
+def source(header: bytes) -> Address | None:
+    """
+    Decode a whole header of version 2 as :func:`header` makes it.
+
+    :returns: where the connection comes from; None: that is not known.
+    :raises ValueError: when it is not such a header.
+    """
+    if len(header) != FIXED + lengthBehind(header[:FIXED]):
+        raise ValueError("the header has another length than it says")
+    command, family = header[FIXED - 4], header[FIXED - 3]
+    if command == _LOCAL:
+        return None
+    size = {_TCP4: 4, _TCP6: 16}.get(family, 0)
+    if command != _PROXY or not size or len(header) < FIXED + 2 * size + 4:
+        raise ValueError("not the header of a TCP connection")
+    host = ip_address(header[FIXED : FIXED + size])
+    return str(host), int(unpack_from("!H", header, FIXED + 2 * size)[0])
 
 
 def _plain(host: str) -> IPv4Address | IPv6Address:

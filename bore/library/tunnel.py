@@ -1,0 +1,153 @@
+"""A tunnel in a program."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from os import PathLike
+from typing import Final, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProtocolFactory
+
+from bore.client.log import ClientLog
+from bore.client.service import ClientService
+from bore.client.target import ProvidedTarget
+from bore.events import Event, Sink
+from bore.events.client import AddressChanged, TunnelUp
+from bore.library.arrivals import Arrivals, addressFor
+from bore.library.happenings import Happenings
+from bore.library.words import parsed
+from bore.options.client import ClientCommand, libraryCommand
+from bore.streams.addresses import parseHostPort
+from bore.streams.reactor import IReactor
+from bore.wire.proxyprotocol import Version
+from bore.wire.publicaddress import PublicAddress
+
+#: What events call a local service of this process.
+_HERE: Final = "this process"
+
+
+class Tunnel:
+    """
+    A tunnel: visitors of a public port of a server come to a local service. It is kept up, as by ``bore local``: it
+    comes back after every failure, and asks for the public port that it had.
+
+    Make it by :meth:`open`.
+    """
+
+    def __init__(self, reactor: object, command: ClientCommand, local: IProtocolFactory | None, name: str) -> None:
+        typed = cast(IReactor, reactor)
+        self._happenings = Happenings(typed)
+        self._public = ("", 0)
+        self._arrivals: Arrivals | None = None
+        (spec,) = command.tunnels
+        if local is not None:
+            self._arrivals = Arrivals(local)
+            spec = replace(spec, target=ProvidedTarget(name, self._arrivals.withReactor), proxyProtocol=Version.V2)
+        log = ClientLog(typed)
+        sink = Sink(log.failed)
+        sink.subscribe(log)
+        sink.subscribe(self._noticed)
+        sink.subscribe(self._happenings.happened)
+        self._service = ClientService(typed, command.settings, [spec], sink)
+
+    @classmethod
+    def open(
+        cls,
+        reactor: object,
+        *,
+        local: int | str | IProtocolFactory,
+        to: str | Sequence[str],
+        port: int | str = 0,
+        secret: str | None = None,
+        secretFile: str | PathLike[str] | None = None,
+        keepAddress: bool = False,
+        name: str = _HERE,
+        **options: object,
+    ) -> Deferred[Tunnel]:
+        """
+        Open a tunnel.
+
+        :param reactor: Twisted's.
+        :param local: the local service, as ``bore local`` takes it: a port, ``HOST:PORT``, ``unix:PATH``. Or a factory
+            of protocols: visitors are connected with its protocols without a port, and their transports have the
+            visitors' addresses.
+        :param to: the server, as ``--to`` takes it: ``tls://HOST``, ``HOST:PORT``, the line of an invitation; or
+            several, of which one is used at a time.
+        :param port: the public port to ask for; 0: any.
+        :param secret: the secret shared with the server.
+        :param secretFile: the file that has it, which other users must not be able to read.
+        :param keepAddress: whether the public port is saved in the user's state directory for the next start.
+        :param name: what the log calls a local service of this process, and the saved port.
+        :param options: the further options of ``bore local``, in camelCase: ``tlsFingerprint``, ``maxVisitors``.
+        :returns: fires with the tunnel when it is up. It fails with :class:`bore.wire.errors.AuthenticationFailed` or
+            anything else that waiting cannot mend; a server that cannot be reached is tried again, without an end.
+            Cancelling it closes the tunnel.
+        :raises ValueError: when a parameter is invalid; the text says what would be right.
+        """
+        given = {"to": to, "port": port, "secret": secret, "secretFile": secretFile, "noState": not keepAddress}
+        provided = None if isinstance(local, int | str) else local
+        words = () if provided is not None else (str(local),)
+        command = parsed(libraryCommand("Tunnel.open"), {**options, **given}, words)
+        return cls(reactor, command, provided, name)._open()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The public address: the host as the server was named, and the port. It may change when the server is lost."""
+        return self._public
+
+    @property
+    def url(self) -> str:
+        """The public address as ``http://HOST:PORT``."""
+        host, port = self._public
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def events(self) -> AsyncIterator[Event]:
+        """
+        What happens from now on (:mod:`bore.events.client`), until the tunnel is closed. Who reads too slowly loses the
+        oldest of 1000.
+        """
+        return self._happenings.iterate()
+
+    def subscribe(self, subscriber: Callable[[Event], object]) -> None:
+        """Call a function with each event from now on."""
+        self._happenings.subscribe(subscriber)
+
+    def whenGaveUp(self) -> Deferred[None]:
+        """
+        Wait until there is no further attempt.
+
+        :returns: fails with the reason then.
+        """
+        return self._service.whenGaveUp()
+
+    def close(self) -> Deferred[None]:
+        """
+        Give the public port back, and wait for running visitors, 5 seconds at most.
+
+        :returns: fires when nothing is left.
+        """
+        if not self._service.running:
+            return self._happenings.end(None)
+        return self._service.stopService().addBoth(self._happenings.end)
+
+    def _open(self) -> Deferred[Tunnel]:
+        self._service.startService()
+
+        def opened(_: PublicAddress) -> Tunnel:
+            return self
+
+        done: Deferred[Tunnel] = Deferred(lambda _: self.close())
+        up = self._service.whenOpened().addCallback(opened)
+        up.addCallbacks(
+            done.callback, lambda reason: self.close().addBoth(lambda _: done.called or done.errback(reason))
+        )
+        return done
+
+    def _noticed(self, event: Event) -> None:
+        if isinstance(event, TunnelUp | AddressChanged):
+            host, port = parseHostPort(event.public) if not event.public.startswith("unix:") else (event.public, 0)
+            self._public = host, port or 0
+            if self._arrivals is not None:
+                self._arrivals.host = addressFor(*self._public)

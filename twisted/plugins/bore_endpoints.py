@@ -1,0 +1,21 @@
+"""The server endpoints ``bore:to=...``. Twisted imports this for every endpoint string, so it imports nothing else."""
+
+from twisted.internet.interfaces import IStreamServerEndpointStringParser
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+
+@implementer(IPlugin, IStreamServerEndpointStringParser)
+class BoreEndpoints:
+    """See :func:`bore.library.endpoint.parse`."""
+
+    prefix = "bore"
+
+    def parseStreamServer(self, reactor: object, *arguments: str, **options: str) -> object:
+        """See IStreamServerEndpointStringParser."""
+        from bore.library.endpoint import parse
+
+        return parse(reactor, *arguments, **options)
+
+
+boreEndpoints = BoreEndpoints()
