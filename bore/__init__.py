@@ -9,23 +9,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from bore.library.server import Server
-    from bore.library.tunnel import Tunnel
-
 __all__ = ["Server", "Tunnel", "__version__"]
 
 __version__ = "0.1.0"
 
+if TYPE_CHECKING:
+    from bore.library.server import Server
+    from bore.library.tunnel import Tunnel
+else:
 
-def __getattr__(name: str) -> object:
-    # Imported when it is used: the programs start without it.
-    if name == "Tunnel":
-        from bore.library.tunnel import Tunnel
+    def __getattr__(name: str) -> object:
+        # Imported when it is used: the programs start without it.
+        if name == "Tunnel":
+            from bore.library.tunnel import Tunnel
 
-        return Tunnel
-    if name == "Server":
-        from bore.library.server import Server
+            return Tunnel
+        if name == "Server":
+            from bore.library.server import Server
 
-        return Server
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return Server
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

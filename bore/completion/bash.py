@@ -59,7 +59,7 @@ def _cases(commands: Sequence[Command[object]]) -> Iterator[str]:
             yield f'            others="{" ".join(positional[0].choices) or "FILE"}"'
         yield "            ;;"
     grouped = groups(commands)
-    for first, found in grouped.items():
-        if len(words(found[0])) > 1:
-            yield f"        '{first} ') others=\"{' '.join(words(each)[1] for each in found)}\" ;;"
+    for first, members in grouped.items():
+        if len(words(members[0])) > 1:
+            yield f"        '{first} ') others=\"{' '.join(words(each)[1] for each in members)}\" ;;"
     yield f"        ' ' | '') others=\"{' '.join(grouped)} help\" flags=\"--help --version --reactor\" ;;"

@@ -48,7 +48,7 @@ class VisitorTransport(tcp.Connection):
 
     def start(self) -> None:
         """Connect the protocol, and begin to read."""
-        self.startReading()
+        self.startReading()  # type: ignore[no-untyped-call]
         self.protocol.makeConnection(self)
 
     def getPeer(self) -> IAddress:

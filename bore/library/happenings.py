@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Final, TypeVar
+from typing import Final
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from bore.events import Event
 
 #: Events that wait for a reader; the oldest ones are dropped.
 MAX_WAITING: Final = 1000
-
-T = TypeVar("T")
 
 
 class _Reader:
@@ -36,6 +35,8 @@ class Happenings:
     the event is about, in whose midst it happens.
     """
 
+    _log: Final = Logger()
+
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._new: list[Event] = []
@@ -54,13 +55,12 @@ class Happenings:
         """Call a function with each event from now on."""
         self._subscribers.append(subscriber)
 
-    def end(self, result: T) -> Deferred[T]:
+    def end(self) -> None:
         """There will be no more events."""
         self._pass()
         self._over = True
         for reader in list(self._readers):
             reader.wake()
-        return succeed(result)
 
     def iterate(self) -> AsyncIterator[Event]:
         """Return the events from now on, until the end."""
@@ -72,7 +72,10 @@ class Happenings:
         new, self._new = self._new, []
         for event in new:
             for subscriber in self._subscribers:
-                subscriber(event)
+                try:
+                    subscriber(event)
+                except Exception:
+                    self._log.failure("a subscriber has raised an exception at {event}", event=event)
         for reader in list(self._readers):
             reader.waiting.extend(new)
             reader.wake()

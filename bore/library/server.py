@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from os import PathLike
 from typing import cast
 
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
-from twisted.python.failure import Failure
+from twisted.internet.defer import Deferred, maybeDeferred
 
 from bore.commandline import UsageError
 from bore.events import Event, Sink
@@ -83,12 +82,7 @@ class Server:
             server = cls(reactor, load)
         except UsageError as e:
             raise ValueError(str(e)) from None
-        service = server._service
-
-        def cannot(reason: Failure) -> Deferred[Failure]:
-            return maybeDeferred(service.stopService).addBoth(lambda _: reason)
-
-        return maybeDeferred(service.startService).addCallbacks(lambda _: server, cannot)
+        return Deferred.fromCoroutine(server._open())
 
     @property
     def address(self) -> tuple[str, int]:
@@ -120,9 +114,20 @@ class Server:
 
         :returns: fires when nothing is left.
         """
-        if not self._service.running:
-            return succeed(None)
-        return maybeDeferred(self._service.stopService).addBoth(self._happenings.end)
+        return Deferred.fromCoroutine(self._close())
+
+    async def _open(self) -> Server:
+        try:
+            self._service.startService()
+        except Exception:
+            await self._close()
+            raise
+        return self
+
+    async def _close(self) -> None:
+        if self._service.running:
+            await maybeDeferred(self._service.stopService)
+        self._happenings.end()
 
     def _noticed(self, event: Event) -> None:
         if isinstance(event, Listening) and self._listening is None:

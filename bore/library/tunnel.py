@@ -22,7 +22,6 @@ from bore.options.client import ClientCommand, libraryCommand
 from bore.streams.addresses import parseHostPort
 from bore.streams.reactor import IReactor
 from bore.wire.proxyprotocol import Version
-from bore.wire.publicaddress import PublicAddress
 
 #: What events call a local service of this process.
 _HERE: Final = "this process"
@@ -90,7 +89,7 @@ class Tunnel:
         provided = None if isinstance(local, int | str) else local
         words = () if provided is not None else (str(local),)
         command = parsed(libraryCommand("Tunnel.open"), {**options, **given}, words)
-        return cls(reactor, command, provided, name)._open()
+        return Deferred.fromCoroutine(cls(reactor, command, provided, name)._open())
 
     @property
     def address(self) -> tuple[str, int]:
@@ -128,22 +127,21 @@ class Tunnel:
 
         :returns: fires when nothing is left.
         """
-        if not self._service.running:
-            return self._happenings.end(None)
-        return self._service.stopService().addBoth(self._happenings.end)
+        return Deferred.fromCoroutine(self._close())
 
-    def _open(self) -> Deferred[Tunnel]:
+    async def _open(self) -> Tunnel:
         self._service.startService()
+        try:
+            await self._service.whenOpened()
+        except Exception:  # it was cancelled, or will never be up
+            await self._close()
+            raise
+        return self
 
-        def opened(_: PublicAddress) -> Tunnel:
-            return self
-
-        done: Deferred[Tunnel] = Deferred(lambda _: self.close())
-        up = self._service.whenOpened().addCallback(opened)
-        up.addCallbacks(
-            done.callback, lambda reason: self.close().addBoth(lambda _: done.called or done.errback(reason))
-        )
-        return done
+    async def _close(self) -> None:
+        if self._service.running:
+            await self._service.stopService()
+        self._happenings.end()
 
     def _noticed(self, event: Event) -> None:
         if isinstance(event, TunnelUp | AddressChanged):

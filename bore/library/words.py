@@ -28,7 +28,7 @@ def parsed(command: Command[C], given: Mapping[str, object], words: Sequence[str
     """
     Parse parameters as a command line is parsed. Variables in the environment that have options have no effect.
 
-    :param given: values by parameter. None is left out; a switch is True or False; a sequence repeats an option.
+    :param given: values by parameter. None is left out; a switch is True or False; a list or tuple repeats an option.
     :param words: positional arguments.
     :raises ValueError: when one is unknown or invalid; the text says what would be right.
     """
@@ -54,8 +54,8 @@ def _words(name: str, option: Option[object], value: object) -> list[str]:
         if not isinstance(wanted, bool):
             raise ValueError(f"{name} {value!r}: must be yes or no")
         return [flag] if wanted else []
-    several = isinstance(value, Sequence) and not isinstance(value, str)
-    return [f"{flag}={each}" for each in (value if several else [value])]
+    each: Sequence[object] = value if isinstance(value, list | tuple) else [value]
+    return [f"{flag}={one}" for one in each]
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:

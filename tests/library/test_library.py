@@ -92,7 +92,7 @@ class LibraryCase(TestCase):
         assert visitor.transport is not None
         own = visitor.transport.getHost()
         visitor.transport.write(data)
-        visitor.transport.loseWriteConnection()  # type: ignore[attr-defined]
+        visitor.transport.loseWriteConnection()
         return await visitor.ended, own
 
     def run_(self, test: Callable[[], Any]) -> Deferred[None]:
@@ -263,7 +263,7 @@ class EndpointTests(LibraryCase):
 
     def test_aFactoryThatRefusesClosesTheVisitor(self) -> Deferred[None]:
         class Refusing(Factory):
-            def buildProtocol(self, addr: IAddress) -> None:
+            def buildProtocol(self, addr: IAddress | None) -> None:
                 return None
 
         async def test() -> None:
@@ -271,7 +271,8 @@ class EndpointTests(LibraryCase):
             endpoint = TunnelServerEndpoint(reactor, to=f"127.0.0.1:{server.address[1]}")
             port = await endpoint.listen(Refusing())
             self.addCleanup(port.stopListening)
-            self.assertEqual((await self.visit(port.getHost().port, b"x"))[0], b"")
+            address: Any = port.getHost()
+            self.assertEqual((await self.visit(address.port, b"x"))[0], b"")
 
         return self.run_(test)
 

@@ -1,6 +1,6 @@
 """The server endpoints ``bore:to=...``. Twisted imports this for every endpoint string, so it imports nothing else."""
 
-from twisted.internet.interfaces import IStreamServerEndpointStringParser
+from twisted.internet.interfaces import IStreamServerEndpoint, IStreamServerEndpointStringParser
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
@@ -11,8 +11,10 @@ class BoreEndpoints:
 
     prefix = "bore"
 
-    def parseStreamServer(self, reactor: object, *arguments: str, **options: str) -> object:
-        """See IStreamServerEndpointStringParser."""
+    def parseStreamServer(  # type: ignore[override]
+        self, reactor: object, *arguments: str, **options: str
+    ) -> IStreamServerEndpoint:
+        """See IStreamServerEndpointStringParser: every parser has keywords of its own."""
         from bore.library.endpoint import parse
 
         return parse(reactor, *arguments, **options)
