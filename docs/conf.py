@@ -70,6 +70,12 @@ def _anchors(app: Sphinx, docname: str) -> set[str]:
     return {each for node in tree.findall(nodes.section) for each in node["ids"]}
 
 
+def _readme(app: Sphinx, path: Path, docname: str, content: list[str]) -> None:
+    """Have README.rst name its images from here."""
+    content[0] = content[0].replace("image:: benchmarks/", "image:: ../benchmarks/")
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
+    app.connect("include-read", _readme)
     app.connect("doctree-resolved", _link)
