@@ -111,7 +111,7 @@ wheel: $(VENV)/installed-dev $(VENV)/installed-test
 release: $(VENV)/installed-dev
 	@test -n "$(VERSION)" || { echo "make release VERSION=0.2.0" >&2; exit 1; }
 	@test -z "$$(git status --porcelain)" || { echo "commit your changes first" >&2; exit 1; }
-	@sed -i 's/^__version__ = .*/__version__ = "$(VERSION)"/' bore/__init__.py
+	@sed -i 's/^__version__ = .*/__version__ = "$(VERSION)"/' bore/version.py
 	@$(BIN)/towncrier build --yes --version $(VERSION)
 	@git add --all && git commit --quiet --message "Release $(VERSION)"
 	@$(MAKE) --no-print-directory wheel

@@ -13,11 +13,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bore import __version__  # noqa: E402
 from bore.commandline import Command  # noqa: E402
 from bore.commands import allCommands  # noqa: E402
 from bore.completion.described import groups, summary  # noqa: E402
 from bore.option import Option  # noqa: E402
+from bore.version import __version__  # noqa: E402
 
 PAGE = ROOT / "docs" / "commands.rst"
 MANUAL = ROOT / "docs" / "man"

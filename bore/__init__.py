@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-__all__ = ["Server", "Tunnel", "__version__"]
+from bore.version import __version__
 
-__version__ = "0.1.0"
+__all__ = ["Server", "Tunnel", "__version__"]
 
 if TYPE_CHECKING:
     from bore.library.server import Server

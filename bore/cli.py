@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(USAGE_TEXT, end="")  # noqa: T201
             return exits.OK
         case ["-V" | "--version", *_]:
-            from bore import __version__
+            from bore.version import __version__
 
             print(f"txbore {__version__}")  # noqa: T201
             return exits.OK

@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Final, Generic, NoReturn, TypeVar, cast
 
-from bore import __version__
 from bore.option import InvalidValue, Option, withoutSecrets
+from bore.version import __version__
 
 VERSION_TEXT: Final = f"txbore {__version__}"
 

@@ -15,7 +15,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
-from bore import __version__
+from bore.version import __version__
 
 project = "txbore"
 author = "the authors of txbore"
