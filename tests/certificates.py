@@ -112,6 +112,30 @@ class Authority:
             extensions.append((x509.SubjectAlternativeName([_name(each) for each in names]), False))
         return Identity(key, self._issue(key, names[0] if names else "nobody", extensions, begins, ends))
 
+    def revoke(
+        self,
+        *revoked: Identity,
+        begins: datetime.timedelta = -_DAY,
+        ends: datetime.timedelta = _DAY,
+        extensions: _Extensions = (),
+    ) -> bytes:
+        """
+        Sign a list of certificates that are revoked, and return it in PEM.
+
+        :param begins: when it was made, counted from now.
+        :param ends: when a newer one is to be there.
+        """
+        now = datetime.datetime.now(datetime.UTC)
+        name = self.identity.certificate.subject
+        builder = x509.CertificateRevocationListBuilder(name, now + begins, now + ends)
+        for each in revoked:
+            number = each.certificate.serial_number
+            entry = x509.RevokedCertificateBuilder().serial_number(number).revocation_date(now + begins)
+            builder = builder.add_revoked_certificate(entry.build())
+        for extension, critical in extensions:
+            builder = builder.add_extension(extension, critical)
+        return builder.sign(self.identity.key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
     def write(self, folder: Path, name: str = "ca.crt") -> str:
         """Write the certificate to a file."""
         path = folder / name

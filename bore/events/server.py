@@ -117,6 +117,29 @@ class AuthoritiesRead(Event):
     count: int
 
 
+@value
+class RevocationsRead(Event):
+    """
+    Other certificates of clients are revoked from now on. Sessions with one of them are ended.
+
+    :ivar count: how many there are.
+    """
+
+    count: int
+
+
+@value
+class RevocationsNotRead(Event):
+    """The file of revoked certificates cannot be used; the certificates that are accepted stay the same."""
+
+    error: str
+
+
+@value
+class RevocationsOld(Event):
+    """A list of revoked certificates has expired while it is in use; what it has stays revoked."""
+
+
 # Shared secrets.
 
 

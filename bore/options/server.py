@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from bore.commandline import Command, UsageError, Values
 from bore.logs.settings import LogSettings
 from bore.option import Option, option, repeated, switch
-from bore.options import common, rules, values
+from bore.options import clientcertificates, common, rules, values
 from bore.server.settings import Bounds, ServerSettings
 from bore.system.descriptors import FOR_CLIENTS, descriptorsForVisitors
 from bore.system.statefolder import stateFolder
@@ -129,14 +129,6 @@ _CERTIFICATE: Final = option(
 _KEY: Final = option(
     "--tls-key", "File with the private key (PEM) for --tls-cert", values.path, "PATH", None, isFile=True
 )
-_CLIENT_AUTHORITIES: Final = option(
-    "--tls-client-ca",
-    "Require client certificates signed by the authorities in this file (PEM); reloaded when it changes",
-    values.path,
-    "PATH",
-    None,
-    isFile=True,
-)
 
 _USERS: Final = option(
     "--users",
@@ -178,7 +170,7 @@ KEYS: Final[tuple[Option[object], ...]] = (
     _TLS_PORT,
     _CERTIFICATE,
     _KEY,
-    _CLIENT_AUTHORITIES,
+    *clientcertificates.ALL,
     _USERS,
     _VISITOR_LOG,
     *common.KEYS,
@@ -276,7 +268,8 @@ _REFUSED: Final = {
 def _vocabulary() -> Vocabulary:
     from bore.config.tables import Vocabulary
 
-    return Vocabulary(KEYS, private=(common.SECRET_FILE, _KEY, _USERS, _CLIENT_AUTHORITIES), refused=_REFUSED)
+    private = (common.SECRET_FILE, _KEY, _USERS, *clientcertificates.ALL)
+    return Vocabulary(KEYS, private=private, refused=_REFUSED)
 
 
 def _settings(found: Values) -> ServerSettings:
@@ -323,20 +316,21 @@ def _tls(found: Values) -> ServerTls | None:
         tls, other = found.name(_TLS), found.name(_TLS_PORT)
         raise UsageError(f"{tls} and {other} exclude each other: {tls} is TLS on the control port only")
     if not found[_TLS] and port is None:
-        common.refuseWithoutTls(found, (_CERTIFICATE, _KEY, _CLIENT_AUTHORITIES), _TLS, found.name(_TLS_PORT))
+        options = (_CERTIFICATE, _KEY, *clientcertificates.ALL)
+        common.refuseWithoutTls(found, options, _TLS, found.name(_TLS_PORT))
         return None
     if port is not None and port == found[_CONTROL_PORT] != 0:
         raise UsageError(
             f"{found.name(_TLS_PORT)} {port} is the control port: give another port, or {found.name(_TLS)} instead"
         )
-    clients = found[_CLIENT_AUTHORITIES]
+    clients = found[clientcertificates.AUTHORITIES]
     if port is not None and clients is not None and found[_USERS] is None and not common.secrets(found):
         raise UsageError(
-            f"{found.name(_CLIENT_AUTHORITIES)} with {found.name(_TLS_PORT)} needs a secret: without one, anyone could "
-            f"open tunnels through the plain control port. Add a secret, or give {found.name(_TLS)} instead of "
-            f"{found.name(_TLS_PORT)}"
+            f"{found.name(clientcertificates.AUTHORITIES)} with {found.name(_TLS_PORT)} needs a secret: without one, "
+            "anyone could open tunnels through the plain control port. Add a secret, or give "
+            f"{found.name(_TLS)} instead of {found.name(_TLS_PORT)}"
         )
     common.checkPair(found, _CERTIFICATE, _KEY)
-    if clients is not None:
-        common.certificates(found, _CLIENT_AUTHORITIES, clients)
-    return ServerTls(port, found[_CERTIFICATE], found[_KEY], clients, stateFolder(found.environment))
+    clientcertificates.check(found)
+    revoked = found[clientcertificates.REVOKED]
+    return ServerTls(port, found[_CERTIFICATE], found[_KEY], clients, stateFolder(found.environment), revoked)

@@ -40,6 +40,12 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     facts.CertificateUnchanged: (LogLevel.info, "the TLS certificate is the same, key {fingerprint}"),
     facts.CertificateNotRead: (LogLevel.error, "the TLS certificate stays as it was: {error}"),
     facts.AuthoritiesRead: (LogLevel.info, "new authorities for the certificates of clients: {count}"),
+    facts.RevocationsRead: (LogLevel.info, "revoked certificates of clients: {count}"),
+    facts.RevocationsNotRead: (LogLevel.error, "the certificates of clients are accepted as before: {error}"),
+    facts.RevocationsOld: (
+        LogLevel.warn,
+        "a list of revoked certificates has expired: those in it stay revoked, but others may be; get a newer list",
+    ),
     facts.SecretsRead: (LogLevel.info, "shared secrets: {count}"),
     facts.SecretsNotRead: (LogLevel.error, "the shared secrets stay as they were: {error}"),
     facts.UsersNeedTls: (

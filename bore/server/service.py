@@ -149,7 +149,9 @@ class ServerService(Service):
         tls = self._settings.tls
         if tls is not None and settings.tls is not None:
             others = settings.tls
-            tls = replace(tls, certificate=others.certificate, key=others.key, clients=others.clients)
+            tls = replace(
+                tls, certificate=others.certificate, key=others.key, clients=others.clients, revoked=others.revoked
+            )
         self._settings = replace(
             self._settings,
             minPort=settings.minPort,
@@ -200,9 +202,10 @@ class ServerService(Service):
         else:
             used.use(*files)
 
-    def _tlsFiles(self) -> tuple[Path, Path, Path | None, Path | None]:
+    def _tlsFiles(self) -> tuple[Path, Path, Path | None, Path | None, Path | None]:
         """
-        Return the files for TLS: the certificate, its key, the authorities for clients, and the next key.
+        Return the files for TLS: the certificate, its key, the authorities for clients, the next key, and the lists of
+        revoked certificates.
 
         :raises bore.tls.certificates.BadCredentials: if the server's own certificate cannot be made.
         """
@@ -212,7 +215,7 @@ class ServerService(Service):
         assert tls is not None
         certificate = tls.certificate or ownCertificate(tls.folder)
         nextKey = None if tls.certificate or tls.folder is None else nextFile(tls.folder)
-        return certificate, tls.key or certificate, tls.clients, nextKey
+        return certificate, tls.key or certificate, tls.clients, nextKey, tls.revoked
 
     def _makeTls(self) -> Accepted:
         """What serves the connections to a port with TLS. OpenSSL is imported here, and not before."""

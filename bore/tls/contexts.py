@@ -11,6 +11,7 @@ from OpenSSL import SSL
 from OpenSSL.crypto import X509, X509Store, X509StoreContext, X509StoreContextError, X509StoreFlags
 
 from bore.tls.certificates import KINDS, BadCredentials, Credentials
+from bore.tls.clientcertificates import ANY_CLIENT, ClientCertificates
 
 #: Our protocol in ALPN (RFC 7301).
 PROTOCOL: Final = b"bore/1"
@@ -25,26 +26,33 @@ _MAX_WANTED: Final = 100
 _NO_CHECK_TIME: Final = 0x200000
 
 
+#: X509_STORE_CTX_get_error(3): a list of revoked certificates is missing for an authority, or is not in order. Those
+#: that are used were checked when they were read, and may have expired since: what they have is still revoked.
+_ABOUT_LISTS: Final = frozenset((3, 5, 8, 11, 12, 15, 16, 33, 35, 36, 44, 54))
+
+
 class WrongProtocol(Exception):
     """The client wants another protocol inside TLS."""
 
 
-def serverContext(credentials: Credentials, clients: Sequence[x509.Certificate] = ()) -> SSL.Context:
+def serverContext(credentials: Credentials, clients: ClientCertificates = ANY_CLIENT) -> SSL.Context:
     """
     The context of a server: TLS 1.3, and only our protocol if the client offers any by ALPN.
 
-    :param clients: the authorities for the certificates that clients need; empty: they need none.
+    :param clients: which certificates of clients are accepted.
     :raises BadCredentials: when OpenSSL rejects the credentials.
     """
     context = _newContext(credentials)
     context.set_alpn_select_callback(_choose)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_options(SSL.OP_NO_TICKET)  # to resume a session costs as much as to begin one
-    if clients:
-        _trust(context, clients)
-        for authority in clients:
+    if clients.authorities:
+        _trust(context, clients.authorities)
+        for authority in clients.authorities:
             context.add_client_ca(authority)
-        context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda _c, _x, _e, _d, ok: bool(ok))
+        if clients.revoked:
+            _refuse(context, clients.revoked)
+        context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _judge)
     return context
 
 
@@ -111,6 +119,20 @@ def _trust(context: SSL.Context, certificates: Sequence[x509.Certificate]) -> No
     store.set_flags(X509StoreFlags.PARTIAL_CHAIN)  # an authority need not be the highest one
     for certificate in certificates:
         store.add_cert(X509.from_cryptography(certificate))
+
+
+def _refuse(context: SSL.Context, revoked: Sequence[x509.CertificateRevocationList]) -> None:
+    """Have OpenSSL refuse certificates that are revoked, with the alert for that."""
+    store = context.get_cert_store()
+    assert store is not None
+    store.set_flags(X509StoreFlags.CRL_CHECK | X509StoreFlags.CRL_CHECK_ALL)
+    for each in revoked:
+        store.add_crl(each)
+
+
+def _judge(_connection: SSL.Connection, _certificate: X509, error: int, _depth: int, ok: int) -> bool:
+    """Judge a certificate of a client."""
+    return bool(ok) or error in _ABOUT_LISTS
 
 
 def isSigned(certificate: X509, others: Sequence[X509], authorities: Sequence[x509.Certificate]) -> bool:

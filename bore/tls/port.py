@@ -38,7 +38,9 @@ _FIRST: Final = max(map(len, SIGNATURES))
 #: How many certificates are verified in one turn of the reactor; each takes about 0.2 ms.
 _MAX_VERIFIED: Final = 50
 
-_REFUSED: Final = f"{CertificateRefused.text}: use one that an authority in the server's --tls-client-ca has signed"
+_REFUSED: Final = (
+    f"{CertificateRefused.text}: it is revoked, or no authority in the server's --tls-client-ca has signed it"
+)
 
 #: How many bytes of a plain client are read before its connection is closed: closing with unread bytes would destroy
 #: the answer to them.
@@ -82,7 +84,7 @@ class TlsPort:
         self._passOn = accepted
         self._endSessions = endSessions
         self._passedOn: WeakSet[TlsSocket] = WeakSet()
-        certificate.authoritiesChanged = self._authoritiesChanged
+        certificate.acceptedChanged = self._acceptedChanged
 
     def accepted(self, sock: socket.socket, address: SocketAddress) -> None:
         """Serve a connection that was accepted on the port."""
@@ -93,7 +95,7 @@ class TlsPort:
         self._passedOn.add(sock)
         self._passOn(sock, address)
 
-    def _authoritiesChanged(self) -> None:
+    def _acceptedChanged(self) -> None:
         self._endUnsigned(list(self._passedOn), {})
 
     def _endUnsigned(self, sockets: list[TlsSocket], judged: dict[tuple[bytes, ...], bool]) -> None:
@@ -221,7 +223,7 @@ class _NewConnection:
         self._port.unclassified.take(self)
         certificate = self._port.certificate
         changed = certificate.context is not self._context
-        if changed and not certificate.accepts(sock):
+        if (changed or certificate.accepted.revoked) and not certificate.accepts(sock):
             sock.close()
             return
         self._port.passOn(sock, self._address)

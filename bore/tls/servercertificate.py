@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from cryptography import x509
 from OpenSSL import SSL
 from twisted.internet.interfaces import IReactorTime
 
@@ -17,11 +17,15 @@ from bore.events.server import (
     CertificateRead,
     CertificateUnchanged,
     NextKeyAnnounced,
+    RevocationsNotRead,
+    RevocationsOld,
+    RevocationsRead,
 )
 from bore.system.atomicfiles import writeUnlessThere
 from bore.system.filestamps import stampOf
 from bore.system.privatefiles import NotPrivate, Policy, checkFolders, openPrivate
-from bore.tls.certificates import BadCredentials, Credentials, makeSelfSigned, readAuthorities, readCredentials
+from bore.tls.certificates import BadCredentials, Credentials, makeSelfSigned, readCredentials
+from bore.tls.clientcertificates import BadLists, ClientCertificates, readClientCertificates
 from bore.tls.contexts import isSigned, serverContext
 from bore.tls.tlssocket import TlsSocket
 
@@ -47,9 +51,10 @@ class ServerCertificate:
     :param certificate: a PEM file with the certificate, followed by those above it.
     :param key: a PEM file with its key.
     :param clients: a PEM file with the authorities for the certificates that clients need; None: they need none.
+    :param revoked: a PEM file with lists of certificates of clients that are revoked; None: there is none.
     :param nextKey: a PEM file with the next key and its certificate, which need not exist; None: there is none.
-    :ivar authorities: these authorities; empty: clients need no certificate.
-    :ivar authoritiesChanged: called when the authorities have changed.
+    :ivar accepted: the certificates of clients that are accepted.
+    :ivar acceptedChanged: called when others are accepted than before.
     :ivar fingerprint: the fingerprint of the key.
     :raises BadCredentials: when the files cannot be used.
     """
@@ -62,19 +67,23 @@ class ServerCertificate:
         key: Path,
         clients: Path | None = None,
         nextKey: Path | None = None,
+        revoked: Path | None = None,
     ) -> None:
         self._clock = clock
+        self._now: Callable[[], datetime] = lambda: datetime.now(
+            UTC
+        )  # as the lists have it: the clock of the reactor is another one
         self._sink = sink
         self._files = certificate, key
-        self._clients = clients
+        self._clients = clients, revoked
         self._next = nextKey
+        self._isOld = False
         self._announced = ""
         self._announce: Callable[[str], object] = lambda _: None
         self._checkedAt = clock.seconds()
         self._stamp = self._readStamp()
-        self.authoritiesChanged: Callable[[], object] = lambda: None
-        self.authorities = self._readAuthorities()
-        self._use(readCredentials(certificate, key))
+        self.acceptedChanged: Callable[[], object] = lambda: None
+        self._use(readCredentials(certificate, key), readClientCertificates(*self._clients))
 
     @property
     def context(self) -> SSL.Context:
@@ -85,6 +94,7 @@ class ServerCertificate:
             if stamp != self._stamp:
                 self._stamp = stamp
                 self.reload(asked=False)
+            self._noteAge()
         return self._context
 
     def announce(self, announce: Callable[[str], object]) -> None:
@@ -92,10 +102,12 @@ class ServerCertificate:
         self._announce = announce
         self._readNext()
 
-    def use(self, certificate: Path, key: Path, clients: Path | None, nextKey: Path | None) -> None:
+    def use(
+        self, certificate: Path, key: Path, clients: Path | None, nextKey: Path | None, revoked: Path | None
+    ) -> None:
         """Read other files, or the same again; the parameters are those of the class."""
         self._files = certificate, key
-        self._clients = clients
+        self._clients = clients, revoked
         self._next = nextKey
         self._stamp = self._readStamp()
         self.reload()
@@ -108,31 +120,33 @@ class ServerCertificate:
         """
         self._readNext()
         try:
-            credentials, authorities = readCredentials(*self._files), self._readAuthorities()
-            others = authorities != self.authorities
-            if credentials.chain != self._chain or others:
-                before, self.authorities = self.authorities, authorities
-                try:
-                    self._use(credentials)
-                except BadCredentials:
-                    self.authorities = before
-                    raise
-                self._sink.emit(CertificateRead(self.fingerprint))
-            elif asked:
-                self._sink.emit(CertificateUnchanged(self.fingerprint))
+            credentials, accepted = readCredentials(*self._files), self._readClients()
+            before = self.accepted
+            renewed = credentials.chain != self._chain or accepted.authorities != before.authorities
+            if renewed or accepted != before:
+                self._use(credentials, accepted)
         except BadCredentials as e:
             self._sink.emit(CertificateNotRead(str(e)))
             return
-        if others:
-            self._sink.emit(AuthoritiesRead(len(authorities)))
-            self.authoritiesChanged()
+        if renewed:
+            self._sink.emit(CertificateRead(self.fingerprint))
+        elif asked:
+            self._sink.emit(CertificateUnchanged(self.fingerprint))
+        if accepted.authorities != before.authorities:
+            self._sink.emit(AuthoritiesRead(len(accepted.authorities)))
+        if accepted.revoked != before.revoked:
+            self._sink.emit(RevocationsRead(accepted.count))
+        if accepted != before:
+            self.acceptedChanged()
 
     def accepts(self, sock: TlsSocket) -> bool:
         """Whether the certificate of a client would be accepted now, apart from its dates."""
-        if self._clients is None:
+        if not self.accepted.authorities:
             return True
         presented = sock.chain
-        return bool(presented) and isSigned(presented[0], presented[1:], self.authorities)
+        if not presented or self.accepted.isRevoked(presented):
+            return False
+        return isSigned(presented[0], presented[1:], self.accepted.authorities)
 
     def _readNext(self) -> None:
         try:
@@ -146,17 +160,30 @@ class ServerCertificate:
                 self._sink.emit(NextKeyAnnounced(found))
             self._announce(found)
 
-    def _readAuthorities(self) -> tuple[x509.Certificate, ...]:
-        return () if self._clients is None else readAuthorities(self._clients)
+    def _readClients(self) -> ClientCertificates:
+        """Read the files about clients. If it is only the lists that cannot be used, nothing changes for clients."""
+        try:
+            return readClientCertificates(*self._clients)
+        except BadLists as e:
+            self._sink.emit(RevocationsNotRead(str(e)))
+            return self.accepted
 
-    def _use(self, credentials: Credentials) -> None:
-        self._context = serverContext(credentials, self.authorities)
+    def _noteAge(self) -> None:
+        """Emit an event when a list in use becomes too old."""
+        if not self._isOld and self.accepted.isOld(self._now()):
+            self._isOld = True
+            self._sink.emit(RevocationsOld())
+
+    def _use(self, credentials: Credentials, accepted: ClientCertificates) -> None:
+        self._context = serverContext(credentials, accepted)
+        self.accepted = accepted
+        self._isOld = False
         self._chain = credentials.chain
         self.fingerprint = credentials.fingerprint
 
     def _readStamp(self) -> tuple[object, ...]:
         """A value that changes when the files do."""
-        return tuple(stampOf(path) for path in filter(None, (*self._files, self._clients, self._next)))
+        return tuple(stampOf(path) for path in filter(None, (*self._files, *self._clients, self._next)))
 
 
 def ownFile(folder: Path) -> Path:

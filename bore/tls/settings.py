@@ -41,6 +41,7 @@ class ServerTls:
     :ivar certificate: a PEM file with the certificate; None: the server makes its own.
     :ivar key: a PEM file with its key; None: the file of the certificate has it.
     :ivar clients: a PEM file with the authorities for the certificates of clients; None: clients need no certificate.
+    :ivar revoked: a PEM file with lists of certificates of clients that are revoked; None: there is none.
     :ivar folder: the directory for the server's own certificate; None: there is none.
     """
 
@@ -49,3 +50,4 @@ class ServerTls:
     key: Path | None = None
     clients: Path | None = None
     folder: Path | None = None
+    revoked: Path | None = None

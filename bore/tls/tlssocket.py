@@ -40,6 +40,7 @@ _NO_TLS: Final = ("wrong version number", "packet length too long", "http reques
 _MISTAKES: Final = (
     (("alert protocol version", "unsupported protocol"), "it does not speak TLS 1.3"),
     (("alert certificate required",), "it requires a certificate of the client: give --tls-cert and --tls-key"),
+    (("alert certificate revoked",), "it says that our certificate is revoked: its authority issues another one"),
     (
         ("alert certificate expired",),
         "it says that our certificate has expired: renew it, or set the clocks of both machines",

@@ -84,7 +84,17 @@ class LiveTests(FileCase):
     }
 
     #: They have no effect on the server itself, or none without others.
-    OTHERS: Final = ("log-level", "log-format", "watch", "tls-cert", "tls-key", "tls-client-ca", "users", "visitor-log")
+    OTHERS: Final = (
+        "log-level",
+        "log-format",
+        "watch",
+        "tls-cert",
+        "tls-key",
+        "tls-client-ca",
+        "tls-crl",
+        "users",
+        "visitor-log",
+    )
 
     def test_theServiceAppliesThemAndNoOthers(self) -> None:
         old = self.server("")

@@ -16,7 +16,7 @@ def tls(*words: str) -> ServerTls | None:
 
 
 class ServerOptionsTests(SynchronousTestCase):
-    """--tls, --tls-port, --tls-cert, --tls-key, --tls-client-ca."""
+    """--tls, --tls-port, --tls-cert, --tls-key, --tls-client-ca, --tls-crl."""
 
     def setUp(self) -> None:
         self.folder = temporaryFolder(self)
@@ -44,7 +44,7 @@ class ServerOptionsTests(SynchronousTestCase):
             self.assertUsageError("--tls-port", "--tls-port", text)
 
     def test_whatIsForTlsNeedsIt(self) -> None:
-        for name in ("--tls-cert", "--tls-key", "--tls-client-ca"):
+        for name in ("--tls-cert", "--tls-key", "--tls-client-ca", "--tls-crl"):
             self.assertUsageError(f"{name} has no effect without TLS: add --tls or --tls-port", name, "any")
 
     def test_certificateAndKeyBelongTogether(self) -> None:
@@ -69,3 +69,16 @@ class ServerOptionsTests(SynchronousTestCase):
         self.assertUsageError(f"--tls-client-ca: {key} has no certificate", "--tls", "--tls-client-ca", key)
         settings = tls("--tls", "--tls-client-ca", Authority().write(self.folder))
         assert settings is not None and settings.clients is not None
+
+    def test_listsOfRevokedCertificatesNeedTheAuthoritiesThatHaveSignedThem(self) -> None:
+        authority, revoked = Authority(), self.folder / "revoked.pem"
+        words: tuple[str, ...] = ("--tls", "--tls-crl", str(revoked))
+        self.assertUsageError("--tls-crl has no effect without --tls-client-ca", *words)
+        words += "--tls-client-ca", authority.write(self.folder)
+        self.assertUsageError(f"--tls-crl: {revoked} cannot be read", *words)
+        revoked.write_bytes(Authority("Other").revoke())
+        self.assertUsageError(f"--tls-crl: {revoked} has a list of CN=Other, and no authority", *words)
+        revoked.write_bytes(authority.revoke())
+        settings = tls(*words)
+        assert settings is not None
+        self.assertEqual(settings.revoked, revoked)

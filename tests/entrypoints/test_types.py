@@ -44,6 +44,7 @@ KEYS: Final[dict[str, tuple[set[int], str | None]]] = {
     "tls-cert": FILE,
     "tls-key": FILE,
     "tls-client-ca": FILE,
+    "tls-crl": FILE,
     "users": FILE,
     "visitor-log": FILE,
     "secret-file": (set(), None),

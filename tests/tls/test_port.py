@@ -13,6 +13,7 @@ from bore.server.unclassified import UnclassifiedConnections
 from bore.streams.addresses import SocketAddress
 from bore.streams.reactor import IReactor
 from bore.timing import turns
+from bore.tls.clientcertificates import ClientCertificates
 from bore.tls.port import TlsPort
 from bore.tls.servercertificate import ServerCertificate
 from bore.tls.tlssocket import TlsSocket
@@ -28,8 +29,8 @@ AT_ONCE = turns._TURN // turns.HANDSHAKE_COST
 class _Certificate:
     """The part of a server's certificate that the port uses."""
 
-    authorities = ()
-    authoritiesChanged = None
+    accepted = ClientCertificates()
+    acceptedChanged = None
     context = property(lambda _: serverOffer())
 
 

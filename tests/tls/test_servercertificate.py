@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import errno
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.events import Event, Sink
-from bore.events.server import CertificateNotRead, CertificateRead, CertificateUnchanged
+from bore.events.server import (
+    CertificateNotRead,
+    CertificateRead,
+    CertificateUnchanged,
+    RevocationsNotRead,
+    RevocationsOld,
+    RevocationsRead,
+)
 from bore.tls.certificates import BadCredentials, readCredentials
 from bore.tls.servercertificate import ServerCertificate, ownCertificate
-from tests.certificates import Identity, selfSigned
+from tests.certificates import Authority, Identity, selfSigned
 from tests.support import temporaryFolder
+
+DAY = timedelta(days=1)
 
 
 class FilesTests(SynchronousTestCase):
@@ -105,6 +115,49 @@ class FilesTests(SynchronousTestCase):
         self.clock.advance(2)
         certificate.context  # noqa: B018
         self.assertEqual(certificate.fingerprint, self.second.fingerprint)
+
+    def test_listsOfRevokedCertificatesChangeWhatIsAcceptedAndNothingElse(self) -> None:
+        authority = Authority()
+        me = authority.issue("me", forClients=True)
+        revoked = self.folder / "revoked.pem"
+        revoked.write_bytes(authority.revoke())
+        clients = Path(authority.write(self.folder))
+        certificate = ServerCertificate(self.clock, self.sink, *self.files, clients, None, revoked)
+        changes: list[int] = []
+        certificate.acceptedChanged = lambda: changes.append(certificate.accepted.count)
+        before = certificate.context
+        revoked.write_bytes(authority.revoke(me))
+        certificate.reload()
+        self.assertIsNot(certificate.context, before)
+        self.assertEqual(
+            (self.events, changes), ([CertificateUnchanged(self.first.fingerprint), RevocationsRead(1)], [1])
+        )
+        certificate.reload()
+        self.assertEqual(changes, [1])
+        self.events.clear()
+        revoked.write_bytes(authority.revoke(begins=-2 * DAY, ends=-DAY))
+        self.write(self.second)
+        certificate.reload()
+        kept, read = self.events
+        assert isinstance(kept, RevocationsNotRead)
+        self.assertIn("has expired", kept.error)
+        self.assertEqual(read, CertificateRead(self.second.fingerprint))
+        self.assertEqual((changes, certificate.accepted.count), ([1], 1))
+
+    def test_aListThatExpiresInUseIsWarnedOfOnce(self) -> None:
+        authority = Authority()
+        revoked = self.folder / "revoked.pem"
+        revoked.write_bytes(authority.revoke(ends=timedelta(seconds=2)))
+        clients = Path(authority.write(self.folder))
+        certificate = ServerCertificate(self.clock, self.sink, *self.files, clients, None, revoked)
+        now = datetime.now(UTC)
+        self.patch(certificate, "_now", lambda: now)
+        for step in range(4):
+            self.clock.advance(1)
+            now += timedelta(seconds=1)
+            certificate.context  # noqa: B018
+            self.assertEqual(len(self.events), step >= 1)
+        self.assertEqual(self.events, [RevocationsOld()])
 
     def test_unusableFilesAtTheStartAreRefused(self) -> None:
         self.files[0].write_bytes(b"")

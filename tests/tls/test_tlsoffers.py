@@ -16,6 +16,7 @@ from OpenSSL import SSL
 
 from bore.streams.encryption import TlsError
 from bore.tls.certificates import BadCredentials, Credentials, Key, makeSelfSigned
+from bore.tls.clientcertificates import ClientCertificates
 from bore.tls.contexts import clientContext, repeatedContext, serverContext
 from bore.tls.tlssocket import TlsSocket
 from tests.certificates import Authority
@@ -197,7 +198,7 @@ class ClientCertificateTests(TlsCase):
 
     def setUp(self) -> None:
         self.authority = Authority("Clients")
-        self.server = serverContext(ownCredentials(), [self.authority.identity.certificate])
+        self.server = serverContext(ownCredentials(), ClientCertificates((self.authority.identity.certificate,)))
 
     def assertRefused(self, client: SSL.Context) -> None:
         ends = self.ends(self.server, client)
