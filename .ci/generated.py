@@ -29,6 +29,7 @@ SEE = {
     "--lanes": "Lanes_",
     "--tls": "Encrypted_",
     "--tls-port": "Encrypted_",
+    "--tls-crl": "`Revoked certificates`_",
     "--users": "People_",
     "--to": "People_",
     "LOCAL": "`Several tunnels`_",

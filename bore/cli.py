@@ -25,6 +25,10 @@ commands:
   servers  List the servers that were joined
   leave    Forget a server that was joined
   server   Run the server, which listens on public ports on behalf of clients
+  status   Show what running servers and clients do
+  kick     End the sessions of a user, or close a tunnel
+  drain    Let a server end when its visitors have left
+  reload   Let a server or a client read its files again
   check    Print all mistakes in a settings file
   secret   Print a new random secret, or write it to a file
   user     Add, change and revoke the users of a server
@@ -39,8 +43,6 @@ commands:
 'bore --reactor NAME COMMAND ...' uses another reactor of Twisted.
 'bore --version' prints the version.
 """
-
-_COMMANDS: Final = "local, up, join, servers, leave, server, check, secret, user, server-key, service, demo, completion"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,10 +81,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         case ["--reactor", *_]:
             return _fail("bore", "--reactor needs a name and a command: bore --reactor poll server ...", exits.USAGE)
         case []:
-            return _fail("bore", f"no command given; commands: {_COMMANDS} (see 'bore --help')", exits.USAGE)
+            return _fail("bore", f"no command given; commands: {_commands()} (see 'bore --help')", exits.USAGE)
     from bore.commandline import unknownCommand
 
-    return _fail("bore", f"{unknownCommand(words[0], _COMMANDS)} (see 'bore --help')", exits.USAGE)
+    return _fail("bore", f"{unknownCommand(words[0], _commands())} (see 'bore --help')", exits.USAGE)
+
+
+def _commands() -> str:
+    return ", ".join(_RUNNERS)
 
 
 def _command(name: str, arguments: Sequence[str]) -> int:
@@ -215,6 +221,17 @@ def _service(program: str, arguments: Sequence[str]) -> int:
     return exits.OK
 
 
+def _admin(program: str, arguments: Sequence[str]) -> int:
+    from bore.admin.ask import NoAnswer
+    from bore.adminprogram import run
+
+    try:
+        run(program, arguments)
+    except NoAnswer as e:
+        return _fail(program, str(e), e.code)
+    return exits.OK
+
+
 def _demo(program: str, arguments: Sequence[str]) -> int:
     from twisted.internet import reactor as untyped
 
@@ -288,6 +305,10 @@ _RUNNERS: Final[dict[str, Callable[[str, Sequence[str]], int]]] = {
     "servers": _people,
     "leave": _people,
     "server": _server,
+    "status": _admin,
+    "kick": _admin,
+    "drain": _admin,
+    "reload": _admin,
     "check": _check,
     "secret": _secret,
     "user": _people,

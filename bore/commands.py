@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bore.commandline import Command
 from bore.options import serverkey, servicecommands, usercommands
+from bore.options.admincommands import ACTIONS, adminCommand
 from bore.options.check import checkCommand
 from bore.options.client import clientCommand, upCommand
 from bore.options.completion import completionCommand
@@ -27,6 +28,7 @@ def allCommands() -> tuple[Command[object], ...]:
         serversCommand("bore servers"),
         leaveCommand("bore leave"),
         serverCommand("bore server"),
+        *map(adminCommand, ACTIONS),
         checkCommand("bore check"),
         secretCommand("bore secret"),
         *(each for each in actions if each is not None),

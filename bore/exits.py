@@ -14,11 +14,12 @@ OK: Final = 0
 FAILURE: Final = 1
 #: The command line, an environment variable or a settings file is invalid.
 USAGE: Final = 2
-#: The server cannot be reached, and --no-reconnect or --exit-after-failures limits the attempts.
+#: The server cannot be reached, and --no-reconnect or --exit-after-failures limits the attempts; no running program
+#: answers at its admin socket.
 UNAVAILABLE: Final = 69
 #: At the first attempt, the server's TLS certificate or key was not the expected one.
 NOT_TRUSTED: Final = 76
-#: Server and client do not have the same secret.
+#: Server and client do not have the same secret; this user may not use an admin socket.
 NO_PERMISSION: Final = 77
 
 

@@ -120,6 +120,9 @@ def _revoke(command: UserCommand) -> Printed:
         text.remove(command.name)
         return rights
 
+    from bore.admin.ended import ended, holdings
+
+    before = holdings(command.runtime, command.name) if command.name != SHARED else []
     rights, _ = _edit(command, edit)
     if command.name == SHARED:
         return Printed((f"Who has the shared secret may use all that {command.file} does not keep for others.",))
@@ -128,6 +131,7 @@ def _revoke(command: UserCommand) -> Printed:
         after=(
             f"A server that runs with {command.file} ends the sessions of {command.name} within 2 seconds, and with "
             f"them the tunnels and streams on {_ports(rights)}.",
+            *ended(before, command.name),
         ),
     )
 

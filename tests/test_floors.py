@@ -13,6 +13,7 @@ from tests.support import CHECKOUT
 
 #: What each room may import from the rest of the package. The entry points may import everything.
 ALLOWED = {
+    "admin": {"admin", "commandline", "exits", "users"},
     "wire": {"wire"},
     "events": {"events", "wire"},
     "timing": {"timing"},
@@ -129,6 +130,11 @@ class FloorsTests(SynchronousTestCase):
             if not module.startswith("bore.relay"):
                 used = {name for name in found if name.startswith("bore.relay")}
                 self.assertLessEqual(used, {"bore.relay.interface", "bore.relay.backend"}, module)
+
+    def test_onlyItsCommandsImportWhatAsksRunningPrograms(self) -> None:
+        users = {module for module, found in importsInside().items() if any(n.startswith("bore.admin") for n in found)}
+        commands = {"cli", "adminprogram", "userprogram", "options.admincommands", "options.usercommands"}
+        self.assertEqual({n for n in users if not n.startswith("bore.admin.")}, {f"bore.{name}" for name in commands})
 
     def test_nothingUsesTheReactorsThreads(self) -> None:
         """They are joined when the process ends, however long that takes."""

@@ -205,7 +205,7 @@ _GROUPS: Final[dict[str, tuple[Option[object], ...]]] = {
         _TLS_PORT,
         _CERTIFICATE,
         _KEY,
-        _CLIENT_AUTHORITIES,
+        *clientcertificates.ALL,
     ),
     "robustness": (_LEASE, _WAITING, common.HALF_OPEN),
     "limits": (

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from bore.admin.sockets import runtimeFolders
 from bore.commandline import Command, UsageError, Values
 from bore.option import Option, option, repeated, switch
 from bore.options import users, values
@@ -29,11 +29,6 @@ SYSTEM_STATE: Final = Path("/var/lib/txbore/server")
 
 _FILE_NAME: Final = "users.toml"
 
-#: The units of durations, in minutes.
-_UNITS: Final = {"m": 1, "h": 60, "d": 1440, "w": 10080}
-
-_DURATION: Final = re.compile(r"([0-9]{1,4})([mhdw])")
-
 
 @dataclass(frozen=True, slots=True)
 class UserCommand:
@@ -50,6 +45,7 @@ class UserCommand:
     :ivar address: the host and the port that clients reach the server by; None: as it was before.
     :ivar settings: those of the server, from its settings file; None: no such file was given.
     :ivar folder: the server's state directory; None: there is none.
+    :ivar runtime: the directories in which running servers have their admin sockets.
     """
 
     action: str
@@ -62,20 +58,14 @@ class UserCommand:
     address: tuple[str, int | None] | None = None
     settings: ServerSettings | None = None
     folder: Path | None = None
-
-
-def _duration(text: str) -> timedelta:
-    found = _DURATION.fullmatch(text)
-    if text != "0" and found is None:
-        raise ValueError("must be 0, or a number of minutes, hours, days or weeks, such as 30m, 12h, 7d or 2w")
-    return timedelta() if found is None else timedelta(minutes=int(found[1]) * _UNITS[found[2]])
+    runtime: Sequence[Path] = ()
 
 
 def _end(text: str) -> date | datetime:
     """Parse an end: a date, a time, or a duration from now on."""
     now = datetime.now(UTC)
-    if _DURATION.fullmatch(text):
-        duration = _duration(text)
+    if values.DURATION.fullmatch(text):
+        duration = values.duration(text)
         whole = text[-1] in "dw"
         return (now + duration).date() if whole else (now + duration).replace(microsecond=0)
     try:
@@ -130,7 +120,7 @@ _EXPIRES: Final = option(
     None,
 )
 _GRACE: Final = option(
-    "--grace", "How long the former secret stays valid, such as 7d or 12h; 0: not at all", _duration, "DURATION",
+    "--grace", "How long the former secret stays valid, such as 7d or 12h; 0: not at all", values.duration, "DURATION",
     timedelta(days=7), shown="7d",
 )  # fmt: skip
 _UNSET: Final = repeated(
@@ -206,6 +196,7 @@ def _build(action: str, options: Sequence[Option[object]], found: Values) -> Use
         found[_ADDRESS] if _ADDRESS in options else None,
         None if server is None else server.settings,
         stateFolder(found.environment),
+        runtimeFolders(found.environment),
     )
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import socket
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -82,6 +83,21 @@ def seconds(text: str) -> float:
 def wholeSeconds(text: str) -> int:
     """Parse a duration in whole seconds, which may be zero."""
     return _number(text, 0, _DAY, "number of seconds")
+
+
+#: The units of durations, in seconds.
+_DURATIONS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+#: A duration with its unit.
+DURATION: Final = re.compile(r"([0-9]{1,4})([smhdw])")
+
+
+def duration(text: str) -> timedelta:
+    """Parse a duration, which may be zero."""
+    found = DURATION.fullmatch(text)
+    if text != "0" and found is None:
+        raise ValueError("must be 0, or a number of at most 4 digits and a unit, such as 90s, 30m, 12h, 7d or 2w")
+    return timedelta() if found is None else timedelta(seconds=int(found[1]) * _DURATIONS[found[2]])
 
 
 #: The units of rates, in bytes per second.

@@ -1,0 +1,147 @@
+"""What ``bore status`` shows of a server."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bore.admin.answer import Part
+from bore.admin.layout import WARNING, Line, Row, listed
+from bore.admin.page import View, blocks, lanes, nearlyReached, number, roundTrip, title, transferred
+from bore.admin.units import amount, duration
+from bore.users.rights import endText
+
+#: The state of a tunnel that does not accept visitors for a while.
+_HELD_BACK: Final = "heldBack"
+
+
+def serverPage(status: Part, view: View) -> list[Line]:
+    """
+    Return the page about a server.
+
+    :param status: its answer.
+    """
+    tunnels, sessions = _tunnels(status, view), _sessions(status, view)
+    return blocks(
+        [] if view.user else _head(status, view),
+        nearlyReached(status, view),
+        tunnels,
+        sessions or ([] if tunnels else [Line("no sessions and no tunnels")]),
+        _users(status, view),
+    )
+
+
+def tunnelState(tunnel: Part, view: View) -> str:
+    """Return the state of a tunnel in words."""
+    state = tunnel.text("state")
+    if state == "away":
+        kept = duration(tunnel.number("keptFor"))
+        return f"away for {view.age(tunnel, 'awaySince') or '?'}{f', kept for {kept} more' if kept else ''}"
+    up = f"up for {view.age(tunnel, 'since') or '?'}"
+    if state == _HELD_BACK:
+        return f"{up}, holds visitors back"
+    return up if state == "up" else state
+
+
+def _head(status: Part, view: View) -> list[Line]:
+    totals, ports = status.part("totals"), status.part("ports")
+    facts = [
+        *(("control port", _control(each)) for each in status.parts("control")),
+        ("public ports", f"{ports.text('from')} to {ports.text('to')} on {status.text('publicHost')}"),
+        ("admits", status.text("admission")),
+        ("visitors", _visitors(status)),
+        ("refused", ", ".join(f"{reason} ({count})" for reason, count in totals.part("refused").counts())),
+        ("bytes", f"{amount(totals.count('toClient'))} in, {amount(totals.count('toVisitors'))} out"),
+    ]
+    return listed(title("server", status.text("state"), status), facts, view.width)
+
+
+def _control(control: Part) -> str:
+    if not control.flag("tls"):
+        return control.text("at")
+    return f"{control.text('at')}, TLS with the key {control.text('fingerprint')}"
+
+
+def _visitors(status: Part) -> str:
+    visitors = [each.part("visitors") for each in status.parts("tunnels")]
+    now, waiting = (sum(each.count(key) for each in visitors) for key in ("open", "waiting"))
+    return f"{now} open, {f'{waiting} waiting, ' if waiting else ''}{status.part('totals').count('visitors')} in total"
+
+
+def _tunnels(status: Part, view: View) -> list[Line]:
+    rows = []
+    for each in view.ours(status.parts("tunnels")):
+        visitors, transfer = each.part("visitors"), each.part("bytes")
+        cells = (
+            each.text("address"),
+            each.text("user"),
+            tunnelState(each, view),
+            str(visitors.count("open")),
+            number(visitors.count("waiting")),
+            str(visitors.count("total")),
+            number(visitors.count("refused")),
+            transferred(transfer, "toClient"),
+            transferred(transfer, "toVisitors"),
+        )
+        rows.append(Row(cells, "" if each.text("state") == "up" else WARNING))
+    return view.table(("TUNNEL", "USER", "STATE", "OPEN", "WAITING", "TOTAL", "REFUSED", "IN", "OUT"), rows)
+
+
+def _sessions(status: Part, view: View) -> list[Line]:
+    rows = [
+        Row(
+            (
+                each.text("peer"),
+                each.text("user"),
+                duration(each.number("uptime")),
+                "" if each.flag("extended") else "original",
+                roundTrip(each),
+                lanes(each),
+                ", ".join(each.texts("tunnels")),
+            )
+        )
+        for each in view.ours(status.parts("sessions"))
+    ]
+    return view.table(("SESSION", "USER", "FOR", "CLIENT", "ROUND TRIP", "LANES", "TUNNELS"), rows)
+
+
+def _users(status: Part, view: View) -> list[Line]:
+    rows = [
+        Row(
+            (
+                each.text("name") or "(shared secret)",
+                str(each.count("sessions")),
+                _limited(each, "tunnels", "maxTunnels"),
+                _limited(each, "visitors", "maxVisitors"),
+                _end(each),
+            )
+        )
+        for each in view.ours(status.parts("users"), "name")
+    ]
+    return view.table(("USER", "SESSIONS", "TUNNELS", "VISITORS", "EXPIRES"), rows)
+
+
+def _end(user: Part) -> str:
+    end = user.time("expires")
+    return "" if end is None else endText(end.timestamp())
+
+
+def _limited(user: Part, key: str, limit: str) -> str:
+    most = user.count(limit)
+    return f"{user.count(key)} of {most}" if most else str(user.count(key))
+
+
+def summary(tunnel: Part, view: View) -> list[Line]:
+    """Return what is known of one tunnel of a server."""
+    visitors, transfer = tunnel.part("visitors"), tunnel.part("bytes")
+    facts = [
+        ("state", tunnelState(tunnel, view)),
+        ("user", tunnel.text("user")),
+        ("client", tunnel.text("peer") or tunnel.text("network")),
+        (
+            "visitors",
+            f"{visitors.count('open')} open, {visitors.count('waiting')} waiting, {visitors.count('total')} in total, "
+            f"{visitors.count('refused')} refused",
+        ),
+        ("bytes", f"{amount(transfer.count('toClient'))} in, {amount(transfer.count('toVisitors'))} out"),
+    ]
+    return listed(f"tunnel {tunnel.text('address')}", facts, view.width)

@@ -1,0 +1,102 @@
+"""What ``bore status``, ``bore kick``, ``bore drain`` and ``bore reload`` run: questions to running programs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from time import sleep
+from typing import Final
+
+from bore.admin.answer import Part
+from bore.admin.ask import NoAnswer, ask
+from bore.admin.command import AdminCommand
+from bore.admin.programs import only
+from bore.admin.screen import Screen
+from bore.admin.status import failures, status
+from bore.admin.units import counted, duration
+from bore.options.admincommands import adminCommand
+
+#: How often ``--watch`` asks, in seconds.
+_INTERVAL: Final = 1.0
+
+
+def run(program: str, arguments: Sequence[str]) -> None:
+    """
+    Run a command.
+
+    :param program: the program and the command, as the user writes them.
+    :raises bore.commandline.UsageError: if the command line is invalid.
+    :raises NoAnswer: if no program does what it is asked for.
+    """
+    command = adminCommand(program.rpartition(" ")[2]).parse(arguments)
+    try:
+        if command.action == "status":
+            _status(command)
+        else:
+            _order(command)
+    except KeyboardInterrupt:
+        if sys.stdout.isatty():
+            print()  # noqa: T201  # ends the line with ^C
+    except BrokenPipeError:
+        # Who reads the output has seen enough. Nothing is left for Python to write at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _status(command: AdminCommand) -> None:
+    """Show the status, again and again if that is wanted: a program that is away may come back."""
+    screen = Screen(sys.stdout, redraws=command.watch, separates=not command.json)
+    screen.show(status(command, screen.width))  # the first one has to come
+    while command.watch:
+        sleep(_INTERVAL)
+        try:
+            lines = status(command, screen.width)
+        except NoAnswer as e:
+            lines = failures([e], command.json)
+        screen.show(lines)
+
+
+def _order(command: AdminCommand) -> None:
+    """Have one program do something, and print what it has done."""
+    socket = only(command)
+    answer = Part(ask(socket.path, "POST", f"/{command.action}", _body(command)))
+    print(_done(command, answer))  # noqa: T201
+
+
+def _body(command: AdminCommand) -> Mapping[str, object]:
+    word = command.subject
+    match command.action:
+        case "kick" if word.isdigit():
+            return {"address": int(word)}
+        case "kick" if word.startswith("unix:"):
+            return {"address": word}
+        case "kick":
+            return {"user": word}
+        case "drain" if command.within is not None:
+            return {"within": command.within.total_seconds()}
+        case _:
+            return {}
+
+
+def _done(command: AdminCommand, answer: Part) -> str:
+    """Return what a program has done, in words."""
+    match command.action:
+        case "kick":
+            counts = [
+                counted(answer.count(each), each.removesuffix("s")) for each in ("sessions", "tunnels", "visitors")
+            ]
+            return f"ended: {', '.join(counts)}"
+        case "drain":
+            within = duration(answer.number("within"))
+            limit = f" within {within}" if within else ""
+            there = counted(answer.count("visitors"), "visitor")
+            return f"the program accepts no new visitors, and ends when {there} have left{limit}"
+        case _:
+            return _reloaded(answer)
+
+
+def _reloaded(answer: Part) -> str:
+    """Return what has changed at a reload, a line for each file."""
+    restart = answer.text("restart")
+    lines = [*answer.texts("changes"), *([f"a restart is needed for: {restart}"] if restart else [])]
+    return "\n".join(lines) or "there is nothing to reload"

@@ -1,0 +1,200 @@
+"""What bore status shows."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.admin.answer import Part
+from bore.admin.clientpage import clientPage
+from bore.admin.layout import WARNING, Line, shownWidth
+from bore.admin.page import View
+from bore.admin.serverpage import serverPage
+from bore.admin.tunnelpage import tunnelPage
+from tests.admin.program import CLIENT, SERVER, VISITORS
+from tests.wire.strategies import UNHURRIED
+
+NOW = datetime.datetime(2026, 11, 26, 12, 5, tzinfo=datetime.UTC)
+
+SERVER_PAGE = """\
+server 1.2.3: running, started 2 h 5 min ago (pid 4711)
+  control port  0.0.0.0:7835, TLS with the key
+                SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+  public ports  20000 to 20999 on 0.0.0.0
+  admits        the users of the users file
+  visitors      3 open, 2 waiting, 133 in total
+  refused       invalid-secret (4), port-in-use (1)
+  bytes         1.2 MB in, 3.4 GB out
+
+! limit reached: tunnels of one user (alice), 2 of 2
+! limit nearly reached: visitors of one tunnel (20000), 81 of 100
+
+TUNNEL        USER   STATE         OPEN  WAITING  TOTAL  REFUSED      IN     OUT
+20000         alice  up for 2 h       3             120           1.2 MB  3.4 GB
+                     4 min
+unix:/run/bo  alice  away for         0        2     12        1   999 B     0 B
+re/web.sock          13 s, kept
+                     for 47 s
+                     more
+
+SESSION            USER   FOR        ROUND TRIP  LANES      TUNNELS
+203.0.113.7:51234  alice  2 h 4 min       12 ms  4, 1 busy  20000, unix:/run/bor
+                                                            e/web.sock
+
+USER   SESSIONS  TUNNELS  VISITORS  EXPIRES
+alice         1  2 of 2   5         2027-06-29"""
+
+CLIENT_PAGE = """\
+client 1.2.3: partly up, started 59 s ago (pid 4712)
+  visitors  1 open, 7 in total
+  bytes     5.0 kB in, 70 kB out
+
+SERVER             STATE               TRUST               ROUND TRIP  LANES
+tunnel.example.co  up for 1 min        known, and               20 ms  4, 0 busy
+m:7835                                 verified by secret
+spare.example.com  away for 5 s,
+:7835              Connection
+                   refused, next
+                   attempt in 3 s
+
+NAME  LOCAL       PUBLIC       STATE        OPEN  TOTAL  UNSERVED      IN    OUT
+web   localhost:  tunnel.exam  up for          1      7         2  5.0 kB  70 kB
+      8000 is     ple.com:200  1 min
+      down        80
+game  localhost:               refused,        0      0               0 B    0 B
+      27015                    port 80 is
+                               outside
+                               this
+                               server's
+                               range"""
+
+TUNNEL_PAGE = """\
+tunnel 20000
+  state     up for 2 h 4 min
+  user      alice
+  client    203.0.113.7:51234
+  visitors  3 open, 0 waiting, 120 in total, 0 refused
+  bytes     1.2 MB in, 3.4 GB out
+
+VISITOR             FOR    STATE                 IN     OUT
+198.51.100.9:40000  5 min  served on a lane  1.0 kB  2.0 MB
+198.51.100.9:40001  1 s    waiting              0 B     0 B"""
+
+
+def tunnelOf(answer: dict[str, object]) -> dict[str, object]:
+    """The first tunnel, with its visitors."""
+    tunnels = answer["tunnels"]
+    assert isinstance(tunnels, list)
+    return {**tunnels[0], "list": VISITORS}
+
+
+def pages(answers: Sequence[object], width: int) -> list[Line]:
+    """The pages that a server's answer, a client's and that about a tunnel make."""
+    view = View(width, NOW)
+    server, client, tunnel = answers
+    return [
+        *serverPage(Part(server), view),
+        *clientPage(Part(client), view),
+        *tunnelPage("server", Part(tunnel), view),
+        *tunnelPage("client", Part(tunnel), view),
+    ]
+
+
+def text(lines: list[Line]) -> str:
+    return "\n".join(line.text for line in lines)
+
+
+def changed(value: object, change: object, number: list[int]) -> object:
+    """An answer with another value in one place; ``number`` counts the places down."""
+    number[0] -= 1
+    if number[0] < 0:
+        return value
+    if number[0] == 0:
+        return change
+    if isinstance(value, dict):
+        return {key: changed(each, change, number) for key, each in value.items()}
+    if isinstance(value, list):
+        return [changed(each, change, number) for each in value]
+    return value
+
+
+class PagesTests(SynchronousTestCase):
+    """Pages for people."""
+
+    maxDiff = None
+
+    def test_aServer(self) -> None:
+        self.assertEqual(text(serverPage(Part(SERVER), View(80, NOW))), SERVER_PAGE)
+
+    def test_aClient(self) -> None:
+        self.assertEqual(text(clientPage(Part(CLIENT), View(80, NOW))), CLIENT_PAGE)
+
+    def test_aTunnelAndItsVisitors(self) -> None:
+        page = tunnelPage("server", Part(tunnelOf(SERVER)), View(80, NOW))
+        self.assertEqual(text(page), TUNNEL_PAGE)
+        self.assertIn("no visitors", text(tunnelPage("client", Part({**tunnelOf(CLIENT), "list": []}), View(80, NOW))))
+
+    def test_aUser(self) -> None:
+        tunnels = [*tunnelsOf(SERVER), {"address": 20005, "user": "bob", "state": "up"}]
+        server = {**SERVER, "tunnels": tunnels}
+        page = text(serverPage(Part(server), View(80, NOW, "bob")))
+        self.assertIn("20005", page)
+        for absent in ("20000", "alice", "listens"):
+            self.assertNotIn(absent, page)
+
+    def test_whatNeedsALookIsMarked(self) -> None:
+        lines = pages((SERVER, CLIENT, {}), 80)
+        marked = [line.text for line in lines if line.mark == WARNING]
+        for words in (
+            "! limit reached: tunnels",
+            "! limit nearly reached: visitors",
+            "unix:/run/bo",
+            "spare.exam",
+            "web ",
+        ):
+            self.assertEqual(sum(line.startswith(words) for line in marked), 1, words)
+        self.assertFalse([line for line in marked if "tunnel.example.com:7835" in line])
+
+    def test_nothingIsWiderThanTheTerminal(self) -> None:
+        for width in (40, 60, 80, 200):
+            for line in pages((SERVER, CLIENT, tunnelOf(SERVER)), width):
+                self.assertLessEqual(shownWidth(line.text), width, line.text)
+
+    def test_aProgramOfAnotherVersionIsShownAsFarAsItIsUnderstood(self) -> None:
+        newer = {**SERVER, "weather": {"sky": "blue"}, "tunnels": [{"address": 20000, "state": "dreaming", "x": [1]}]}
+        page = text(serverPage(Part(newer), View(80, NOW)))
+        self.assertIn("dreaming", page)
+        answers: list[object] = [{}, [], None, "text", {"tunnels": {}}, {"tunnels": [None, 1]}]
+        for answer in answers:
+            self.assertIsInstance(pages([answer] * 3, 80), list)
+
+    def test_hostileTextsAreEscaped(self) -> None:
+        evil = "\x1b]0;owned\x07\u202egnp.exe\n\r\x9b2J\u2028"
+        hostile = json.loads(json.dumps([SERVER, CLIENT, tunnelOf(SERVER)]).replace('"alice"', json.dumps(evil)))
+        for width in (40, 80):
+            for line in pages(hostile, width):
+                self.assertTrue(line.text.isprintable(), ascii(line.text))
+        self.assertIn("\\x1b]0;", text(pages(hostile, 80)))
+
+    @UNHURRIED
+    @given(
+        st.integers(1, 200),
+        st.sampled_from(["", "x" * 5000, "\x1b[2J", -1, 1e308, float("nan"), 1 << 80, True, None, [], [[]], {}, [{}]]),
+        st.sampled_from([40, 80]),
+    )
+    def test_anyAnswerIsShown(self, place: int, value: object, width: int) -> None:
+        parts = [changed(each, value, [place]) for each in (SERVER, CLIENT, tunnelOf(SERVER))]
+        for line in pages(parts, width):
+            self.assertTrue(line.text.isprintable(), ascii(line.text))
+            self.assertLessEqual(shownWidth(line.text), width)
+
+
+def tunnelsOf(answer: dict[str, object]) -> list[object]:
+    tunnels = answer["tunnels"]
+    assert isinstance(tunnels, list)
+    return tunnels
