@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -13,6 +14,9 @@ from bore.library.tunnel import Tunnel
 
 #: Separates several servers in a string.
 _SEPARATOR: Final = ","
+
+#: TLS, as strings with endpoints have it.
+_TLS: Final = re.compile("^tls:(?!//)")
 
 
 @implementer(IListeningPort)
@@ -68,14 +72,14 @@ def parse(reactor: object, to: str = "", keepAddress: str = "yes", **options: st
     """
     Make the endpoint of ``bore:to=tls\\:tunnel.example.com:port=8080:secretFile=secret.txt``.
 
-    :param to: the servers, separated by commas.
+    :param to: the servers, separated by commas, each as ``--to`` takes it; ``tls:HOST`` is ``tls://HOST``.
     :param keepAddress: ``yes`` or ``no``: whether the public port is saved for the next start.
     :param options: the other parameters of :meth:`bore.Tunnel.open`.
     :raises ValueError: when one of these is invalid; what is wrong with the others is raised when it listens.
     """
     if keepAddress not in ("yes", "no"):
         raise ValueError(f"keepAddress={keepAddress!r}: must be yes or no")
-    servers = tuple(part.strip() for part in to.split(_SEPARATOR) if part.strip())
+    servers = tuple(_TLS.sub("tls://", part.strip()) for part in to.split(_SEPARATOR) if part.strip())
     if not servers:
         raise ValueError(r"to= is missing: name the server, as in bore:to=tls\:tunnel.example.com")
     return TunnelServerEndpoint(reactor, to=servers, keepAddress=keepAddress == "yes", **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -95,6 +96,9 @@ class LibraryCase(TestCase):
         visitor.transport.loseWriteConnection()
         return await visitor.ended, own
 
+    def patch_environment(self) -> None:
+        self.patch(os, "environ", {**os.environ, "XDG_STATE_HOME": str(temporaryFolder(self))})
+
     def run_(self, test: Callable[[], Any]) -> Deferred[None]:
         return ensureDeferred(test())
 
@@ -133,11 +137,6 @@ class TunnelTests(LibraryCase):
             self.assertEqual((await self.visit(tunnel.address[1], b"x" * 500_000))[0], b"X" * 500_000)
 
         return self.run_(test)
-
-    def patch_environment(self) -> None:
-        import os
-
-        self.patch(os, "environ", {**os.environ, "XDG_STATE_HOME": str(temporaryFolder(self))})
 
     def test_aVisitorThatReadsSlowlyHoldsItsProducerBack(self) -> Deferred[None]:
         async def test() -> None:
@@ -250,14 +249,16 @@ class EndpointTests(LibraryCase):
                 return f"{address.host}:{address.port}".encode()
 
         async def test() -> None:
-            server = await self.server()
-            text = rf"bore:to=127.0.0.1\:{server.address[1]}:keepAddress=no:maxVisitors=10"
-            port = await serverFromString(reactor, text).listen(Site(Page()))
-            self.addCleanup(port.stopListening)
-            request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-            answer, own = await self.visit(port.getHost().port, request)
-            self.assertTrue(answer.startswith(b"HTTP/1.1 200 "), answer)
-            self.assertTrue(answer.endswith(f"{own.host}:{own.port}".encode()), answer)
+            self.patch_environment()
+            for tls, to in ((False, ""), (True, r"tls\:"), (True, r"tls\://")):
+                server = await self.server(tls=tls)
+                text = rf"bore:to={to}127.0.0.1\:{server.address[1]}:keepAddress=no:maxVisitors=10"
+                port = await serverFromString(reactor, text).listen(Site(Page()))
+                self.addCleanup(port.stopListening)
+                request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+                answer, own = await self.visit(port.getHost().port, request)
+                self.assertTrue(answer.startswith(b"HTTP/1.1 200 "), answer)
+                self.assertTrue(answer.endswith(f"{own.host}:{own.port}".encode()), answer)
 
         return self.run_(test)
 
