@@ -89,8 +89,10 @@ def _done(command: AdminCommand, answer: Part) -> str:
         case "drain":
             within = duration(answer.number("within"))
             limit = f" within {within}" if within else ""
-            there = counted(answer.count("visitors"), "visitor")
-            return f"the program accepts no new visitors, and ends when {there} have left{limit}"
+            visitors = answer.count("visitors")
+            if not visitors:
+                return "the program has no visitors, and ends"
+            return f"the program accepts no new visitors, and ends when {counted(visitors, 'visitor')} have left{limit}"
         case _:
             return _reloaded(answer)
 

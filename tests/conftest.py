@@ -22,6 +22,11 @@ _HERE: Final = Path(__file__).parent
 
 #: Folders and files of unit tests, which ``make unit`` runs: what runs the reactor in them is left out.
 UNIT: Final = (
+    "admin/test_layout.py",
+    "admin/test_pages.py",
+    "admin/test_screen.py",
+    "admin/test_sockets.py",
+    "admin/test_units.py",
     "benchmarks",
     "client",
     "config",
