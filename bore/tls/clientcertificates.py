@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
@@ -26,6 +26,18 @@ _BLOCK: Final = re.compile(_BEGIN + b".*?-----END X509 CRL-----", re.DOTALL)
 _FORM: Final = "give a PEM file with BEGIN X509 CRL in it"
 
 
+class RevokedList(NamedTuple):
+    """
+    The certificates of one authority that are revoked.
+
+    :ivar content: the list, as its authority has signed it.
+    :ivar numbers: the serial numbers of the certificates.
+    """
+
+    content: x509.CertificateRevocationList
+    numbers: frozenset[int]
+
+
 class BadLists(BadCredentials):
     """Lists of revoked certificates cannot be used."""
 
@@ -40,32 +52,40 @@ class ClientCertificates:
     """
 
     authorities: tuple[x509.Certificate, ...] = ()
-    revoked: tuple[x509.CertificateRevocationList, ...] = ()
+    revoked: tuple[RevokedList, ...] = ()
 
     @property
     def count(self) -> int:
         """The number of certificates that are revoked."""
-        return sum(map(len, self.revoked))
+        return sum(len(each.numbers) for each in self.revoked)
+
+    @property
+    def trusted(self) -> tuple[x509.Certificate, ...]:
+        """The authorities that are not revoked themselves, by others among them."""
+        return (
+            tuple(each for each in self.authorities if not self._isListed(each)) if self.revoked else self.authorities
+        )
 
     def isRevoked(self, chain: Sequence[X509]) -> bool:
         """Return whether a certificate, or one of those that were received with it, is in a list, or cannot be read."""
-        return bool(self.revoked) and any(map(self._isListed, chain))
+        if not self.revoked:
+            return False
+        try:
+            with silenced():
+                return any(self._isListed(each.to_cryptography()) for each in chain)
+        except ODD:
+            return True
 
     def isOld(self, now: datetime) -> bool:
         """Return whether a newer version of a list should be there."""
-        return any(_hasExpired(each, now) for each in self.revoked)
+        return any(_hasExpired(each.content, now) for each in self.revoked)
 
-    def _isListed(self, received: X509) -> bool:
+    def _isListed(self, certificate: x509.Certificate) -> bool:
         try:
-            with silenced():
-                certificate = received.to_cryptography()
-                number, issuer = certificate.serial_number, certificate.issuer
+            number, issuer = certificate.serial_number, certificate.issuer
         except ODD:
             return True
-        return any(
-            each.issuer == issuer and each.get_revoked_certificate_by_serial_number(number) is not None
-            for each in self.revoked
-        )
+        return any(number in each.numbers and each.content.issuer == issuer for each in self.revoked)
 
 
 #: Clients need no certificate.
@@ -88,7 +108,7 @@ def readClientCertificates(authorities: Path | None, revoked: Path | None) -> Cl
 
 def readRevoked(
     path: Path, authorities: Sequence[x509.Certificate], now: datetime | None = None
-) -> tuple[x509.CertificateRevocationList, ...]:
+) -> tuple[RevokedList, ...]:
     """
     Read lists of revoked certificates.
 
@@ -101,11 +121,13 @@ def readRevoked(
         when another user may write the file.
     """
     try:
-        pem = readPrivate(path, SETTINGS, _LONGEST)
+        pem = readPrivate(path, SETTINGS, _LONGEST + 1)
     except NotPrivate as e:
         raise BadLists(f"{path} {e}") from None
     except OSError as e:
         raise BadLists(f"{path} cannot be read: {e.strerror}") from None
+    if len(pem) > _LONGEST:
+        raise BadLists(f"{path} has more than {_LONGEST >> 20} MiB: leave out certificates that have expired")
     blocks = _BLOCK.findall(pem)
     if pem.count(_BEGIN) > len(blocks):
         raise BadLists(f"{path} ends within a list of revoked certificates: write the file again")
@@ -114,13 +136,11 @@ def readRevoked(
     return tuple(_readList(path, block, authorities, now or datetime.now(UTC)) for block in blocks)
 
 
-def _readList(
-    path: Path, block: bytes, authorities: Sequence[x509.Certificate], now: datetime
-) -> x509.CertificateRevocationList:
+def _readList(path: Path, block: bytes, authorities: Sequence[x509.Certificate], now: datetime) -> RevokedList:
     try:
         with silenced():
             found = x509.load_pem_x509_crl(block)
-            len(found)  # reads the entries, too
+            numbers = frozenset(each.serial_number for each in found)
             name = found.issuer.rfc4514_string()
             signed = any(_hasSigned(each, found) for each in authorities)
             partial = [each.oid.dotted_string for each in found.extensions if each.critical]
@@ -141,7 +161,7 @@ def _readList(
             f"{path}: the list of {name} has expired at {found.next_update_utc:%Y-%m-%d %H:%M} UTC: get a newer one of "
             "that authority"
         )
-    return found
+    return RevokedList(found, numbers)
 
 
 def _hasSigned(authority: x509.Certificate, revoked: x509.CertificateRevocationList) -> bool:

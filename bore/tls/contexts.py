@@ -11,7 +11,7 @@ from OpenSSL import SSL
 from OpenSSL.crypto import X509, X509Store, X509StoreContext, X509StoreContextError, X509StoreFlags
 
 from bore.tls.certificates import KINDS, BadCredentials, Credentials
-from bore.tls.clientcertificates import ANY_CLIENT, ClientCertificates
+from bore.tls.clientcertificates import ANY_CLIENT, ClientCertificates, RevokedList
 
 #: Our protocol in ALPN (RFC 7301).
 PROTOCOL: Final = b"bore/1"
@@ -121,13 +121,13 @@ def _trust(context: SSL.Context, certificates: Sequence[x509.Certificate]) -> No
         store.add_cert(X509.from_cryptography(certificate))
 
 
-def _refuse(context: SSL.Context, revoked: Sequence[x509.CertificateRevocationList]) -> None:
+def _refuse(context: SSL.Context, revoked: Sequence[RevokedList]) -> None:
     """Have OpenSSL refuse certificates that are revoked, with the alert for that."""
     store = context.get_cert_store()
     assert store is not None
     store.set_flags(X509StoreFlags.CRL_CHECK | X509StoreFlags.CRL_CHECK_ALL)
     for each in revoked:
-        store.add_crl(each)
+        store.add_crl(each.content)
 
 
 def _judge(_connection: SSL.Connection, _certificate: X509, error: int, _depth: int, ok: int) -> bool:

@@ -146,7 +146,7 @@ class ServerCertificate:
         presented = sock.chain
         if not presented or self.accepted.isRevoked(presented):
             return False
-        return isSigned(presented[0], presented[1:], self.accepted.authorities)
+        return isSigned(presented[0], presented[1:], self.accepted.trusted)
 
     def _readNext(self) -> None:
         try:

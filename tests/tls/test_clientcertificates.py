@@ -104,6 +104,10 @@ class ReadTests(SynchronousTestCase):
             )
         self.assertEqual(self.read(self.authority.revoke(extensions=[(x509.CRLNumber(1), False)])).count, 0)
 
+    def test_aFileThatIsTooLongIsNamed(self) -> None:
+        whole = self.authority.revoke(self.alice)
+        self.assertBad("has more than 1 MiB", whole * ((1 << 20) // len(whole) + 1))
+
     def test_aFileThatOthersMayWriteIsRefused(self) -> None:
         self.path.write_bytes(self.authority.revoke(self.alice))
         self.path.chmod(0o646)
@@ -113,6 +117,14 @@ class ReadTests(SynchronousTestCase):
             self.path.chmod(0o644)
             os.chown(self.path, 4711, -1)
             self.assertRaises(BadCredentials, readRevoked, self.path, self.authorities)
+
+    def test_anAuthorityBelowAnotherThatIsRevokedIsNotTrusted(self) -> None:
+        below = Authority("Below", self.authority)
+        authorities = self.authority.identity.certificate, below.identity.certificate
+        self.path.write_bytes(self.authority.revoke(below.identity))
+        found = ClientCertificates(authorities, readRevoked(self.path, authorities))
+        self.assertEqual(found.trusted, authorities[:1])
+        self.assertEqual(ClientCertificates(authorities).trusted, authorities)
 
     def test_aListInUseGrowsOld(self) -> None:
         found = self.read(self.authority.revoke(self.alice))
