@@ -17,7 +17,7 @@ from typing import Final, get_args, get_type_hints
 
 import bore.events
 from bore.client import log as clientLog
-from bore.events import Event, VisitorEvent, client, nameOf, server
+from bore.events import Event, VisitorEnded, VisitorEvent, client, nameOf, server
 from bore.server import log as serverLog
 
 _WIDTH: Final = 120
@@ -70,7 +70,7 @@ def eventsIn(module: ModuleType) -> list[type[Event]]:
         each
         for each in vars(module).values()
         if inspect.isclass(each) and issubclass(each, Event) and each.__module__ == module.__name__
-        and each not in (Event, VisitorEvent)
+        and each not in (Event, VisitorEvent, VisitorEnded)
     ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import bore.events
 from bore.client import log as clientLog
-from bore.events import Event, Sink, Stopped, VisitorEvent, client, entryOf, nameOf, server
+from bore.events import Event, Sink, Stopped, VisitorEnded, VisitorEvent, client, entryOf, nameOf, server
 from bore.logs import observers
 from bore.server import log as serverLog
 from bore.wire.errors import PortInUse
@@ -31,7 +31,7 @@ def eventsIn(*modules: ModuleType) -> list[type[Event]]:
         for module in modules
         for each in vars(module).values()
         if inspect.isclass(each) and issubclass(each, Event) and each.__module__ == module.__name__
-        and each not in (Event, VisitorEvent)
+        and each not in (Event, VisitorEvent, VisitorEnded)
     ]  # fmt: skip
 
 
@@ -52,6 +52,11 @@ class Thing(Event):
 @value
 class Detail(VisitorEvent):
     """Something that happens to a visitor."""
+
+
+@value
+class End(VisitorEnded):
+    """The end of a visitor."""
 
 
 class VocabularyTests(SynchronousTestCase):
@@ -113,9 +118,9 @@ class SinkTests(SynchronousTestCase):
         sink = Sink()
         self.assertFalse(sink.visitors)
         sink.subscribe(lambda event: None)
-        self.assertFalse(sink.visitors)
+        self.assertFalse(sink.visitors or sink.ends)
         sink.subscribe(lambda event: None, visitors=True)
-        self.assertTrue(sink.visitors)
+        self.assertTrue(sink.visitors and sink.ends)
 
     def test_visitorEventsGoOnlyToThoseThatWantThem(self) -> None:
         sink, some, all = Sink(), list[Event](), list[Event]()
@@ -125,6 +130,16 @@ class SinkTests(SynchronousTestCase):
         sink.emit(Thing(2))
         self.assertEqual(some, [Thing(2)])
         self.assertEqual(all, [Detail(), Thing(2)])
+
+    def test_whoWantsTheEndsOfVisitorsAloneGetsThoseAndWhatIsNoVisitor(self) -> None:
+        sink, ends, all = Sink(), list[Event](), list[Event]()
+        sink.subscribe(ends.append, ends=True)
+        self.assertEqual((sink.ends, sink.visitors), (True, False))
+        sink.subscribe(all.append, visitors=True)
+        for event in (Detail(), End(), Thing(1)):
+            sink.emit(event)
+        self.assertEqual(ends, [End(), Thing(1)])
+        self.assertEqual(all, [Detail(), End(), Thing(1)])
 
     def test_oneThatRaisesBreaksNeitherThePathNorTheOthersAndIsReportedOnce(self) -> None:
         def broken(event: Event) -> None:

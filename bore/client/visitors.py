@@ -118,9 +118,10 @@ class Visitors:
         full = 0 < limit <= tunnel.visitors
         self.count += 1
         tunnel.visitors += 1
-        if self.sink.visitors:
+        if self.sink.ends:
             self._since[id] = self._reactor.seconds()
-            self.sink.emit(VisitorCame(str(id), tunnel.name, lane))
+            if self.sink.visitors:
+                self.sink.emit(VisitorCame(str(id), tunnel.name, lane))
         if full:
             self.sink.emit(VisitorRefused(tunnel.name, TurnedAway.TOO_MANY, limit, tunnel.label))
         return not full
@@ -165,7 +166,7 @@ class Visitors:
         """A visitor that was counted is gone without being served."""
         self.count -= 1
         tunnel.visitors -= 1
-        if self.sink.visitors:
+        if self.sink.ends:
             self._since.pop(id, None)
             self.sink.emit(VisitorUnserved(str(id), tunnel.name, why))
 
@@ -179,7 +180,7 @@ class Visitors:
         self.count -= 1
         tunnel.visitors -= 1
         at.connections.carriers.discard(sock)
-        if self.sink.visitors:
+        if self.sink.ends:
             now = self._reactor.seconds()
             seconds = now - self._since.pop(id, now)
             end = _ENDS[ending.reason]

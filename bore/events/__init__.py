@@ -36,6 +36,15 @@ class VisitorEvent(Event):
     """
 
 
+@value
+class VisitorEnded(VisitorEvent):
+    """
+    A visitor was closed.
+
+    There is one for each visitor. They are only made if :attr:`Sink.ends` says that they are wanted.
+    """
+
+
 def fieldsOf(event: Event) -> dict[str, object]:
     """
     The fields of an event by name, for people and programs: enumerations as their values, and the address of a tunnel
@@ -90,31 +99,40 @@ class Sink:
     :param failed: called with a subscriber that has raised an exception, and the event, while the exception is handled:
         once for each subscriber.
     :ivar visitors: whether a subscriber wants the :class:`VisitorEvent` s. Check it before making one.
+    :ivar ends: whether a subscriber wants the :class:`VisitorEnded` s. Check it before making one.
     """
 
-    __slots__ = ("_details", "_failed", "_faulty", "_subscribers", "visitors")
+    __slots__ = ("_details", "_ends", "_failed", "_faulty", "_subscribers", "ends", "visitors")
 
     def __init__(self, failed: Callable[[Subscriber, Event], object] = _printFault) -> None:
         self._failed = failed
         self._subscribers: list[Subscriber] = []
         self._details: list[Subscriber] = []
+        self._ends: list[Subscriber] = []
         self._faulty: list[Subscriber] = []
-        self.visitors = False
+        self.visitors = self.ends = False
 
-    def subscribe(self, subscriber: Subscriber, visitors: bool = False) -> None:
+    def subscribe(self, subscriber: Subscriber, visitors: bool = False, ends: bool = False) -> None:
         """
         Pass events to a subscriber from now on.
 
         :param visitors: whether it wants the :class:`VisitorEvent` s, too.
+        :param ends: whether it wants the :class:`VisitorEnded` s, too.
         """
         self._subscribers.append(subscriber)
         if visitors:
             self._details.append(subscriber)
             self.visitors = True
+        if visitors or ends:
+            self._ends.append(subscriber)
+            self.ends = True
 
     def emit(self, event: Event) -> None:
         """Pass an event on. A subscriber that raises keeps it neither from the others nor from going on."""
-        for subscriber in self._details if isinstance(event, VisitorEvent) else self._subscribers:
+        subscribers = self._subscribers
+        if isinstance(event, VisitorEvent):
+            subscribers = self._ends if isinstance(event, VisitorEnded) else self._details
+        for subscriber in subscribers:
             try:
                 subscriber(event)
             except Exception:

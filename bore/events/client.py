@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from bore.events import Event, VisitorEnd, VisitorEvent
+from bore.events import Event, VisitorEnd, VisitorEnded, VisitorEvent
 from bore.wire.values import value
 
 # The server.
@@ -402,7 +402,7 @@ class VisitorCame(VisitorEvent):
 
 
 @value
-class VisitorUnserved(VisitorEvent):
+class VisitorUnserved(VisitorEnded):
     """A visitor could not be connected with the local service, or not with the server."""
 
     id: str
@@ -419,7 +419,7 @@ class VisitorServed(VisitorEvent):
 
 
 @value
-class VisitorLeft(VisitorEvent):
+class VisitorLeft(VisitorEnded):
     """
     A visitor was closed.
 

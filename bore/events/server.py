@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from bore.events import Event, VisitorEnd, VisitorEvent
+from bore.events import Event, VisitorEnd, VisitorEnded, VisitorEvent
 from bore.wire.errors import ProtocolViolation, Refusal
 from bore.wire.publicaddress import PublicAddress
 from bore.wire.values import value
@@ -528,7 +528,7 @@ class VisitorOffLane(VisitorEvent):
 
 
 @value
-class VisitorLeft(VisitorEvent):
+class VisitorLeft(VisitorEnded):
     """
     A visitor was closed.
 

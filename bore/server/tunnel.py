@@ -156,9 +156,10 @@ class Tunnel:
             sock.close()
             return
         visitor = Visitor(sock, address, self, early)
-        if self._sink.visitors:
+        if self._sink.ends:
             visitor.since = self._clock.seconds()
-            self._sink.emit(VisitorCame(visitor.name, self.address, socketAddress(address)))
+            if self._sink.visitors:
+                self._sink.emit(VisitorCame(visitor.name, self.address, socketAddress(address)))
         if self.owner is None or not self.owner.serve(visitor):
             self.enqueue(visitor)
 
@@ -262,11 +263,11 @@ class Tunnel:
         del self.serving[visitor]
         if self.usage is not None:
             self.usage.left(ending)
-        if self._sink.visitors:
+        if self._sink.ends:
             self._gone(visitor, ending.toRight, ending.toLeft, ENDS[ending.reason])
 
     def _gone(self, visitor: Visitor, toClient: int, toVisitor: int, reason: VisitorEnd) -> None:
-        if self._sink.visitors:
+        if self._sink.ends:
             seconds = 0.0 if visitor.since is None else self._clock.seconds() - visitor.since
             who = socketAddress(visitor.address), self.user.name
             self._sink.emit(VisitorLeft(visitor.name, self.address, toClient, toVisitor, seconds, reason, *who))

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,11 @@ from bore.wire.publicaddress import PublicAddress, fieldOf
 
 #: While lines are dropped, their number is reported at this interval, in seconds.
 WINDOW: Final = 60.0
+
+#: Tunnels whose part of a line is kept, at most.
+_TUNNELS: Final = 1024
+
+_quoted: Final = json.JSONEncoder().encode
 
 
 class CannotLog(Exception):
@@ -44,12 +50,15 @@ class VisitorLog:
         self._now = now
         self._why = ""  # what was wrong when lines were written last
         self._dropped = 0
+        self._second = -1
+        self._clock = ""  # that second, as text
+        self._tunnels: dict[tuple[PublicAddress, str], str] = {}
         self._reporting: IDelayedCall | None = None
         try:
             self._file = LineFile(path, reactor, self._wrote)
         except OSError as e:
             raise CannotLog(f"cannot write the visitor log {path}: {_advice(path, e)}") from e
-        sink.subscribe(self._write, visitors=True)
+        sink.subscribe(self._write, ends=True)
 
     def reopen(self) -> None:
         """Open the file again: another one may have its name."""
@@ -65,41 +74,28 @@ class VisitorLog:
 
     def _write(self, event: Event) -> None:
         if isinstance(event, VisitorLeft):
-            self._line(
-                event.address,
-                event.user,
-                event.visitor,
-                event.seconds,
-                event.toClient,
-                event.toVisitor,
-                event.reason,
-            )
+            seconds, toClient, toVisitor, why = event.seconds, event.toClient, event.toVisitor, event.reason.name
         elif isinstance(event, VisitorRefused):
-            self._line(event.address, event.user, event.visitor, 0.0, 0, 0, event.why)
-
-    def _line(
-        self,
-        address: PublicAddress,
-        user: str,
-        visitor: str,
-        seconds: float,
-        toClient: int,
-        toVisitor: int,
-        reason: Enum,
-    ) -> None:
-        came = datetime.fromtimestamp(self._now() - seconds, UTC).isoformat(timespec="milliseconds")
-        kind, value = fieldOf(address)
-        line = {
-            "when": came[:-6] + "Z",
-            kind: value,
-            "user": user or None,
-            "from": visitor,
-            "seconds": round(seconds, 3),
-            "toClient": toClient,
-            "toVisitor": toVisitor,
-            "reason": nameOf(reason),
-        }
-        self._file.write(json.dumps(line).encode() + b"\n")
+            seconds, toClient, toVisitor, why = 0.0, 0, 0, event.why.name
+        else:
+            return
+        second, millisecond = divmod(round((self._now() - seconds) * 1000), 1000)
+        if second != self._second:
+            self._second = second
+            self._clock = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        who = event.address, event.user
+        tunnel = self._tunnels.get(who)
+        if tunnel is None:
+            if len(self._tunnels) >= _TUNNELS:
+                self._tunnels.clear()
+            tunnel = self._tunnels[who] = _tunnelPart(*who)
+        # As json.dumps has it, in a third of the time: a visitor costs little more than this.
+        line = (
+            f'{{"when": "{self._clock}.{millisecond:03}Z", {tunnel}, "from": {_quoted(event.visitor)}, '
+            f'"seconds": {seconds:.3f}, "toClient": {toClient}, "toVisitor": {toVisitor}, '
+            f'"reason": "{_inKebabCase(why)}"}}\n'
+        )
+        self._file.write(line.encode())
 
     def _wrote(self, dropped: int, why: str) -> None:
         """
@@ -129,7 +125,17 @@ class VisitorLog:
 
 def nameOf(reason: Enum) -> str:
     """The name of a reason in the file, such as ``visitor-cut``."""
-    return reason.name.lower().replace("_", "-")
+    return _inKebabCase(reason.name)
+
+
+@cache
+def _inKebabCase(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def _tunnelPart(address: PublicAddress, user: str) -> str:
+    """What a line has of the tunnel."""
+    return json.dumps(dict([fieldOf(address)], user=user or None))[1:-1]
 
 
 def _advice(path: Path, error: OSError) -> str:

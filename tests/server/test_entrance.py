@@ -170,7 +170,7 @@ class AnyEntranceTests(SynchronousTestCase):
         )
 
     def test_noEventOfAVisitorIsMadeThatNobodyWants(self) -> None:
-        self.sink.visitors = False
+        self.sink.visitors = self.sink.ends = False
         self.come()
         visitor = self.tunnel.takeFirst()
         assert visitor is not None

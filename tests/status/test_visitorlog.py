@@ -56,11 +56,21 @@ class LineTests(VisitorLogCase):
 
     def test_aVisitorThatHasLeftHasALineWithAllThatIsKnown(self) -> None:
         log = self.log(self.path)
-        self.assertTrue(self.sink.visitors)
+        self.assertEqual((self.sink.ends, self.sink.visitors), (True, False))
         self.sink.emit(VisitorCame("id", 20080, "203.0.113.7:51034"))
         self.sink.emit(LEFT)
         (line,) = self.written()
         self.assertIn(f"    {line}\n", (CHECKOUT / "docs" / "visitorlog.rst").read_text())
+        log.close()
+
+    def test_aLineIsJsonWhateverIsInIt(self) -> None:
+        log = self.log(self.path)
+        path = UnixPath('/run/a"\\\n\u00e9.sock')
+        event = VisitorLeft("id", path, 1, 2, 0.0004, VisitorEnd.NOT_TAKEN, 'unix:/a"b', "")
+        self.sink.emit(event)
+        (line,) = map(json.loads, self.written())
+        self.assertEqual((line["path"], line["from"], line["seconds"]), (path.path, event.visitor, 0.0))
+        self.assertEqual((line["user"], line["reason"]), (None, "not-taken"))
         log.close()
 
     def test_aVisitorThatWasRefusedHasALineToo(self) -> None:
