@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import os
 import re
 import runpy
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, TypeVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore import exits
-from bore.commandline import Command
+from bore.commandline import Command, UsageError
 from bore.commands import allCommands
 from bore.options import tunnels, usercommands, users
 from bore.options.check import checkCommand
@@ -139,6 +142,47 @@ class FilesTests(SynchronousTestCase):
         self.assertEqual(found.entries["alice"].keys[0].secret, Secret(section.split("bore://alice:")[1].split("@")[0]))
         for action in usercommands.ACTIONS.split(", "):
             self.assertIn(f"``bore user {action}", section)
+
+
+class ExamplesTests(SynchronousTestCase):
+    """The command lines in the documents."""
+
+    #: What begins like a command and is the program's output, or needs what the test has not.
+    NOT_COMMANDS: Final = ("bore check: ", "bore join bore://alice:...")
+
+    def commandLines(self, text: str) -> Iterator[list[str]]:
+        """Return the command lines of ``bore`` in literal blocks, as words without the program."""
+        whole = text.replace("\\\n", " ")
+        for line in re.findall(r"(?m)^ {2,}(?:\$ |sudo |bore-env/bin/|/opt/txbore/bin/)*bore (.*)$", whole):
+            if not f"bore {line}".startswith(self.NOT_COMMANDS):
+                yield shlex.split(re.split(r" [|>#] ", line)[0])
+
+    def test_theyAreValid(self) -> None:
+        folder = temporaryFolder(self)
+        for name, content in (
+            ("secret.txt", "a shared secret that is long enough"),
+            ("bore.toml", 'server = "example.com"\n[tunnel.web]\nlocal = 8000\n'),
+            ("tunnels.toml", 'server = "example.com"\n[tunnel.web]\nlocal = 8000\n'),
+        ):
+            (folder / name).write_text(content)
+            (folder / name).chmod(0o600)
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(folder)
+        commands = {each.name: each for each in COMMANDS}
+        joined = {"HOME": str(folder), "BORE_SERVER": "example.com"}
+        count = 0
+        for document in DOCUMENTS:
+            for words in self.commandLines(document.read_text(encoding="utf-8")):
+                long = f"bore {' '.join(words[:2])}"
+                command = commands.get(long) or commands[f"bore {words[0]}"]
+                given = words[2 if command.name == long else 1 :]
+                try:
+                    command.parse(given, joined)
+                except UsageError as e:
+                    if "No such file" not in str(e):
+                        raise AssertionError(f"{document}: bore {' '.join(words)}: {e}") from e
+                count += 1
+        self.assertGreater(count, 25)
 
 
 class FactsTests(SynchronousTestCase):
