@@ -94,7 +94,7 @@ def _commands() -> str:
 
 
 def _command(name: str, arguments: Sequence[str]) -> int:
-    from bore.commandline import BadFile, UsageError
+    from bore.commandline import BadFile, NotPossible, UsageError
 
     program = f"bore {name}"
     try:
@@ -105,6 +105,8 @@ def _command(name: str, arguments: Sequence[str]) -> int:
         for line in e.lines:
             _fail(program, line, exits.USAGE)
         return exits.USAGE
+    except NotPossible as e:
+        return _fail(program, str(e), exits.FAILURE)
     except UsageError as e:
         return _fail(program, f"{e} (see '{e.command or program} --help')", exits.USAGE)
 

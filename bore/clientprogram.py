@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from bore.client.log import logged
 from bore.client.service import ClientService
@@ -13,31 +13,43 @@ from bore.options.client import ClientCommand
 from bore.startup import IProgramReactor
 
 if TYPE_CHECKING:
+    from bore.administered import Administered
     from bore.events import Sink
     from bore.programservice import ProgramService
     from bore.reloading import Reloading
+    from bore.status.questions import Route
+    from bore.status.routes import Operated
+    from bore.status.settings import AdminSettings
+
+    Program: TypeAlias = ClientService | Reloading[ClientCommand] | ProgramService
 
 
 def clientProgram(
     reactor: IProgramReactor, command: ClientCommand, load: Callable[[], ClientCommand]
-) -> tuple[ClientService, ClientService | Reloading[ClientCommand] | ProgramService]:
+) -> tuple[ClientService, Program | Administered]:
     """
     Make the client.
 
     :param load: parses the command line again.
     :returns: the client, and the service to start, which contains it.
+    :raises bore.commandline.NotPossible: if its admin socket cannot be opened.
     """
     sink = logged(reactor, command.log.visitors)
     service = ClientService(reactor, command.settings, command.tunnels, sink)
-    program: ClientService | Reloading[ClientCommand]
-    program = service if command.file is None else _withFile(reactor, sink, command, load, service)
-    if "NOTIFY_SOCKET" not in os.environ:
+    program: Program = service if command.file is None else _withFile(reactor, sink, command, load, service)
+    if "NOTIFY_SOCKET" in os.environ:
+        program = _withNotices(reactor, sink, service, program)
+    if command.admin is None:
         return service, program
+    return service, _administered(reactor, sink, command.admin, service, program)
+
+
+def _withNotices(reactor: IProgramReactor, sink: Sink, service: ClientService, program: Program) -> ProgramService:
+    """Have the service manager that has started the program know its state."""
     from bore.status.statuslines import ClientLine
     from bore.supervised import supervised
 
-    line = ClientLine(service, sink)
-    return service, supervised(reactor, sink, program, program.reload, line, lambda: service.alive)
+    return supervised(reactor, sink, program, program.reload, ClientLine(service, sink), lambda: service.alive)
 
 
 def _withFile(
@@ -58,6 +70,32 @@ def _withFile(
         return [f"{_tunnels(len(each))} {word}" for word, each in counts.items() if each]
 
     return Reloading(reactor, sink, service, command, load, apply)
+
+
+def _administered(
+    reactor: IProgramReactor,
+    sink: Sink,
+    settings: AdminSettings,
+    service: ClientService,
+    program: Program,
+) -> Administered:
+    """Give a client an admin socket."""
+    from bore.administered import Administered
+    from bore.events.client import VisitorRefused
+    from bore.status.history import History
+
+    history = History(sink, VisitorRefused)
+
+    def makeRoutes(operated: Operated) -> Route:
+        from bore.status.client import ClientStatus
+        from bore.status.clientroutes import clientRoutes
+
+        return clientRoutes(ClientStatus(reactor, service, history), operated)
+
+    def name() -> str:
+        return f"client-{os.getpid()}"
+
+    return Administered(reactor, sink, settings, program, service.drain, history, name, makeRoutes)
 
 
 def _tunnels(count: int) -> str:

@@ -60,6 +60,10 @@ class UsageError(Exception):
     command = ""
 
 
+class NotPossible(Exception):
+    """The command line is valid, and what it asks for cannot be had on this machine, or now."""
+
+
 class BadFile(UsageError):
     """
     A settings file cannot be used.

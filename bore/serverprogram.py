@@ -17,9 +17,14 @@ from bore.startup import IProgramReactor
 from bore.wire.secret import Secret
 
 if TYPE_CHECKING:
+    from bore.administered import Administered
     from bore.events import Sink
     from bore.programservice import ProgramService
     from bore.reloading import Reloading
+    from bore.status.history import History
+    from bore.status.questions import Route
+    from bore.status.routes import Operated
+    from bore.status.settings import AdminSettings
     from bore.status.visitorlog import VisitorLog
     from bore.usersreloading import UsersReloading
 
@@ -32,7 +37,7 @@ def serverProgram(
     load: Callable[[], ServerCommand],
     sockets: Sequence[socket.socket],
     embedded: Sink | None = None,
-) -> Program:
+) -> Program | Administered:
     """
     Make the server.
 
@@ -40,8 +45,10 @@ def serverProgram(
     :param sockets: listening sockets to serve as control ports.
     :param embedded: gets the events, if the server is a part of another program; None: they are logged.
     :raises bore.commandline.UsageError: if the users file has mistakes, or the visitor log cannot be written.
+    :raises bore.commandline.NotPossible: if its admin socket cannot be opened.
     """
     sink = logged(reactor, command.log.visitors) if embedded is None else embedded
+    history = None if command.admin is None or embedded is not None else _history(sink)
     log = None if command.visitorLog is None else _visitorLog(reactor, sink, command.visitorLog)
     program: Program
     if command.users is not None:
@@ -51,8 +58,41 @@ def serverProgram(
         program = _withFile(reactor, sink, command, load, server)
     if log is not None:
         program = _withLog(reactor, server, program, log)
-    notices = embedded is None and "NOTIFY_SOCKET" in os.environ
-    return _withNotices(reactor, sink, server, program) if notices else program
+    if embedded is None and "NOTIFY_SOCKET" in os.environ:
+        program = _withNotices(reactor, sink, server, program)
+    if command.admin is None or history is None:
+        return program
+    return _administered(reactor, sink, command.admin, server, program, history)
+
+
+def _history(sink: Sink) -> History:
+    from bore.events.server import VisitorRefused
+    from bore.status.history import History
+
+    return History(sink, VisitorRefused)
+
+
+def _administered(
+    reactor: IProgramReactor,
+    sink: Sink,
+    settings: AdminSettings,
+    service: ServerService,
+    program: Program,
+    history: History,
+) -> Administered:
+    """Give a server an admin socket."""
+    from bore.administered import Administered
+
+    def makeRoutes(operated: Operated) -> Route:
+        from bore.status.server import ServerStatus
+        from bore.status.serverroutes import serverRoutes
+
+        return serverRoutes(ServerStatus(reactor, service, history), service.server, operated)
+
+    def name() -> str:
+        return f"server-{service.controlPort}"
+
+    return Administered(reactor, sink, settings, program, service.drain, history, name, makeRoutes)
 
 
 def _withFile(

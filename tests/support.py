@@ -175,6 +175,10 @@ def echo(sock: socket.socket) -> None:
     sock.shutdown(socket.SHUT_WR)
 
 
+#: What programs have in their environment. They have no runtime directory, and so no admin socket.
+_SETTINGS: Final = {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "RUNTIME_DIRECTORY": "/nonexistent/txbore"}
+
+
 class Program:
     """
     A program in a process of its own, whose output is read as it comes.
@@ -191,7 +195,7 @@ class Program:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=base | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "XDG_STATE_HOME": stateHome} | (environment or {}),
+            env=base | _SETTINGS | {"XDG_STATE_HOME": stateHome} | (environment or {}),
             cwd=cwd,
         )
         self.out: list[str] = []

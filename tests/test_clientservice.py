@@ -45,7 +45,7 @@ class ServiceCase(TestCase):
             stateFolder=self.folder,
             **settings,  # type: ignore[arg-type]
         )
-        sink = Sink()
+        sink = self.clientSink()
         sink.subscribe(self.events.append)
         specs = tunnels or [TunnelSpec(Target(freePort(), "127.0.0.1"))]
         client = ClientService(cast(IReactor, reactor), made, specs, sink)
@@ -59,11 +59,19 @@ class ServiceCase(TestCase):
         base = ServerSettings(minPort=1024, bindAddr=self.host, bindTunnels=self.host, controlPort=0)
         made = replace(base, **settings)
         service = ServerService(
-            cast(IReactor, reactor), made, sink=Sink(), authenticator=authenticator, registry=registry
+            cast(IReactor, reactor), made, sink=self.serverSink(), authenticator=authenticator, registry=registry
         )
         service.startService()
         self.addCleanup(service.stopService)
         return service
+
+    def clientSink(self) -> Sink:
+        """The sink of the next client."""
+        return Sink()
+
+    def serverSink(self) -> Sink:
+        """The sink of the next server."""
+        return Sink()
 
     def seen(self, kind: type[Event]) -> int:
         """How many events of this kind there were."""

@@ -25,7 +25,7 @@ ALLOWED = {
     "server": {"server", "users", "events", "relay", "tls", "streams", "system", "timing", "wire"},
     "config": {"config", "commandline", "option", "system", "users", "wire"},
     "client": {"client", "events", "relay", "tls", "streams", "system", "timing", "wire"},
-    "status": {"status", "server", "client", "events", "streams", "system", "timing", "wire"},
+    "status": {"status", "server", "client", "events", "streams", "system", "timing", "version", "wire"},
 }
 
 #: The relay is a stack: each of its modules imports only from those before it.

@@ -110,6 +110,7 @@ class ControlProtocol(Protocol):
 
     :param link: what made it.
     :ivar silence: the time-out of its server; None: there is no connection yet.
+    :ivar session: what it has beside the connection; None: it was lost before it began.
     """
 
     transport: IStreamTransport
@@ -118,7 +119,7 @@ class ControlProtocol(Protocol):
         self._link = link
         self._wire: ControlSession
         self._inflow: Inflow[ClientEvent]
-        self._session: Session | None = None
+        self.session: Session | None = None
         self.silence: Silence | None = None
         self._agreed = SessionOpened()
         self._probe: IDelayedCall | None = None
@@ -137,7 +138,7 @@ class ControlProtocol(Protocol):
             self.end(peerError(sock, e))
             return
         connections = DataConnections(link.reactor, link.dialer(host, port, self._strayed), secret, user)
-        self._session = session = Session(link.reactor, link.visitors, connections, link.server, host, self._wire.asks)
+        self.session = session = Session(link.reactor, link.visitors, connections, link.server, host, self._wire.asks)
         self.transport.registerProducer(self, True)
         self.transport.write(self._wire.greeting())
         self.silence = Silence(link.reactor, session.sinceReceived, self._silent)
@@ -152,9 +153,9 @@ class ControlProtocol(Protocol):
         """Follow what the server has sent."""
         try:
             for event in self._inflow:
-                assert self.silence is not None and self._session is not None
+                assert self.silence is not None and self.session is not None
                 self.silence.frameReceived()
-                self._follow(event, self._session)
+                self._follow(event, self.session)
         except (WireError, ExtensionNeeded, ServerNotTrusted) as e:
             self.end(e)
 
@@ -164,8 +165,8 @@ class ControlProtocol(Protocol):
             self.silence.stop()
         if self._probe is not None and self._probe.active():
             self._probe.cancel()
-        if self._session is not None:
-            self._session.close()
+        if self.session is not None:
+            self.session.close()
 
     @property
     def extended(self) -> bool:
@@ -181,9 +182,9 @@ class ControlProtocol(Protocol):
 
     def close(self, number: int) -> None:
         """Give a tunnel back. Visitors that are served stay."""
-        assert self._session is not None
+        assert self.session is not None
         self.transport.write(self._wire.close(number))
-        self._session.closed(number)
+        self.session.closed(number)
 
     def leave(self) -> None:
         """End the session on purpose, so that the server need not wait for us."""
@@ -259,7 +260,7 @@ class ControlProtocol(Protocol):
 
     def applySettings(self, former: ClientSettings) -> None:
         """Use the other settings that the link has."""
-        session, settings = self._session, self._link.settings
+        session, settings = self.session, self._link.settings
         if session is None or not session.numbers:
             return  # they are used when a tunnel is up
         if settings.checkEvery != former.checkEvery:

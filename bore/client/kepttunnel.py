@@ -50,7 +50,9 @@ class KeptTunnel:
     def reset(self) -> None:
         """It is in no session, and nothing waits to ask for it."""
         self.number = 0
-        self.up = False
+        if self.up:
+            self.up = False
+            self.tunnel.away()
         if self.retrying is not None and self.retrying.active():
             self.retrying.cancel()
         self.retrying = None

@@ -107,6 +107,11 @@ class KeptTunnels:
         """Whether the current server keeps the public port of a tunnel for a while."""
         return any(self.portOf(kept).resume is not None for kept in self._kept.values())
 
+    @property
+    def up(self) -> list[KeptTunnel]:
+        """Those that are open in the session that there is."""
+        return [kept for kept in self._kept.values() if kept.up]
+
     def portOf(self, kept: KeptTunnel) -> PublicPort:
         """A tunnel's public port at the current server."""
         return kept.tunnel.publicPort(self._servers.current.address)
@@ -231,7 +236,7 @@ class KeptTunnels:
         kept.policy.opened()
         self.portOf(kept).opened(address, resume)
         tunnel, had = kept.tunnel, kept.address
-        kept.address = publicText(self._servers.current.address.host, address)
+        kept.address = tunnel.public = publicText(self._servers.current.address.host, address)
         if had not in ("", kept.address):
             self._sink.emit(AddressChanged(had, kept.address, tunnel.name, tunnel.label))
         new = kept.address != had
@@ -298,6 +303,7 @@ class KeptTunnels:
     def _lost(self, kept: KeptTunnel, why: Exception) -> None:
         """A tunnel was refused, or is not open any more: ask for it again later, or end a session without another."""
         why = kept.tunnel.spec.explain(why)
+        kept.tunnel.why = describe(why)
         if len(self._inSession) == 1:
             self._end(kept, why)
             return

@@ -88,6 +88,10 @@ class LanePool:
         visitors.lanes.add(self)
         self._fill()
 
+    def __len__(self) -> int:
+        """The number of idle lanes."""
+        return len(self._idle)
+
     @property
     def keeps(self) -> bool:
         """Whether idle lanes are kept, so that visitors come on lanes."""

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import NotConnectingError
 from twisted.internet.interfaces import IDelayedCall
 
+from bore.client.contact import Contact
 from bore.client.control import ControlProtocol
 from bore.client.kepttunnel import KeptTunnel, lostEvent
 from bore.client.kepttunnels import KeptTunnels
@@ -60,6 +61,7 @@ class ServerLink:
     :param policies: makes what decides when there is a further attempt.
     :ivar tunnels: what is open in each session.
     :ivar stopped: whether it makes no further attempt.
+    :ivar contact: how it stands with the server, for reports.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class ServerLink:
         self._up = False
         self._wasUp = False
         self.stopped = False
+        self.contact = Contact(reactor)
         self._why: BaseException | None = None  # why we have ended the connection, or the attempt
         self._leaving: IDelayedCall | None = None
         self._left: Deferred[None] | None = None
@@ -103,6 +106,16 @@ class ServerLink:
     def server(self) -> str:
         """The current server, as events name it."""
         return self._servers.current.name
+
+    @property
+    def control(self) -> ControlProtocol | None:
+        """The control connection; None: there is none."""
+        return self._control
+
+    @property
+    def trust(self) -> str | None:
+        """Why the server is trusted; None: it is not, or there is no TLS."""
+        return self._servers.current.trustedAs
 
     @property
     def address(self) -> ServerAddress:
@@ -244,6 +257,7 @@ class ServerLink:
             return None
         if not self._up:
             self._up = self._wasUp = True
+            self.contact.opened()
             self._servers.opened()
             self._factory.opened()
             self._policy.opened()
@@ -297,6 +311,8 @@ class ServerLink:
             self._left.callback(None)
         concerned, self._concerned = self._concerned, None
         asked = concerned or first
+        if ofPort and asked is not None:
+            asked.tunnel.why = describe(why)
         if not isinstance(why, Refusal):
             self.tunnels.interrupted()
         elif asked and self.tunnels.portOf(asked).refused(why) and not up and self._mayRetry:
@@ -321,6 +337,7 @@ class ServerLink:
             return
         former, to = self._servers.current, self._destination
         delay = self._policy.moved()
+        self.contact.lost("the server has given the session away", delay)
         self.sink.emit(ServerMoved(former.name, "" if to is None else str(to), self._ignored, delay))
         if to is not None:
             self._servers.follow(to)
@@ -387,4 +404,5 @@ class ServerLink:
         if follows.elsewhere:
             self._stay()
             self._moveOn()
+        self.contact.lost(reason, follows.delay)
         self._factory.retryIn(follows.delay)

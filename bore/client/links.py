@@ -69,6 +69,10 @@ class Links:
         """Return whether a tunnel can stay open when it is changed to this."""
         return tunnel in self._links and self._links[tunnel].canServe(tunnel, spec)
 
+    def all(self) -> list[ServerLink]:
+        """The links that there are."""
+        return list(dict.fromkeys(self._links.values()))
+
     @property
     def isEmpty(self) -> bool:
         """Whether no tunnel is open, or being opened."""

@@ -28,6 +28,11 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     events.SettingsKept: (LogLevel.error, "{file} has mistakes: the settings stay as they are"),
     events.RestartNeeded: (LogLevel.warn, "restart the program to change {keys}"),
     events.NothingToReload: (LogLevel.info, "nothing to reload: restart the client for other options"),
+    events.AdminSocketFailed: (LogLevel.warn, "no admin socket at {path}: {error}"),
+    events.Draining: (
+        LogLevel.info,
+        "no new visitors from now on; running ones have {seconds:g} s, then the client ends",
+    ),
     facts.ServerTrusted: (LogLevel.info, "TLS with {server}: key {key}, {why}"),
     facts.ServerNew: (
         LogLevel.warn,
@@ -75,7 +80,7 @@ BURSTS: Final[dict[type[Event], tuple[LogLevel, str]]] = {
 }
 
 #: Events without a line: another event of the same moment has one, or the log does not need it.
-SILENT: Final = frozenset((facts.VisitorServed,))
+SILENT: Final = frozenset((events.AdminSocketOpen, facts.VisitorServed))
 
 _NOT_ACCEPTED: Final = (
     "the new settings are not in effect, and the tunnels stay open with the former ones: {why}. They are tried again "

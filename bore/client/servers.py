@@ -77,6 +77,11 @@ class Server:
         """Whether it has shown that it is the server that is meant; without TLS it cannot show that."""
         return self._trusts is None or (self._verdict is not None and self._verdict.isKnown)
 
+    @property
+    def trustedAs(self) -> str | None:
+        """Why it is trusted; None: it is not, or there is no TLS."""
+        return None if self._verdict is None else self._verdict.why
+
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """Make a control connection; the server's name is looked up afresh."""
         self._plain.forget()

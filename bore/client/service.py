@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.python.failure import Failure
 
+from bore.client.link import ServerLink
 from bore.client.log import logged
 from bore.client.oldstate import removeOldState
 from bore.client.outcome import Outcome
@@ -20,8 +21,9 @@ from bore.client.succession import Succession
 from bore.client.tunnel import Tunnel
 from bore.client.tunneldiff import diff
 from bore.client.tunnelspec import TunnelSpec
+from bore.client.usage import Usage
 from bore.client.visitors import Visitors
-from bore.events import NothingToReload, ShortSecret, Sink, Stopped
+from bore.events import Draining, NothingToReload, ShortSecret, Sink, Stopped
 from bore.events.client import GaveUp, TunnelGivenUp
 from bore.relay.backend import makeRelay
 from bore.relay.interface import DRAIN_TIMEOUT
@@ -32,6 +34,24 @@ from bore.wire.publicaddress import PublicAddress
 RETRY_INTERVAL: Final = 1.0
 
 
+class ClientParts(NamedTuple):
+    """
+    What a client consists of, as long as nothing changes.
+
+    :ivar links: keep the sessions with servers.
+    :ivar tunnels: what the user wants.
+    :ivar visitors: the visitors of all tunnels; None: the client does not run.
+    :ivar reasons: why no further attempt is made for a tunnel.
+    :ivar former: what the tunnels were used for that are not wanted any more.
+    """
+
+    links: Sequence[ServerLink]
+    tunnels: Sequence[Tunnel]
+    visitors: Visitors | None
+    reasons: Mapping[Tunnel, Exception]
+    former: Usage
+
+
 class ClientService(Service):
     """
     The whole client. It can be started again after it was stopped.
@@ -40,12 +60,14 @@ class ClientService(Service):
 
     :param tunnels: what the user wants, each with a name of its own.
     :param sink: gets the events; None: they are logged.
+    :ivar since: when it was made, by the clock.
     """
 
     def __init__(
         self, reactor: IReactor, settings: ClientSettings, tunnels: Sequence[TunnelSpec], sink: Sink | None = None
     ) -> None:
         self._reactor = reactor
+        self.since = reactor.seconds()
         self._settings = settings
         self._sink = logged(reactor) if sink is None else sink
         self._tunnels: dict[str, Tunnel] = {}
@@ -57,12 +79,20 @@ class ClientService(Service):
         self._visitors: Visitors | None = None
         self._hurriedAt = float("-inf")
         self._seen: Callable[[str, bytes], None] | None = None
+        self._drainsFor: float | None = None
+        self._former = Usage()  # of the tunnels that are not wanted any more
         self.apply(tunnels)
 
     @property
     def tunnels(self) -> tuple[TunnelSpec, ...]:
         """What the user wants."""
         return tuple(tunnel.spec for tunnel in self._tunnels.values())
+
+    @property
+    def parts(self) -> ClientParts:
+        """What the client consists of now."""
+        links = [] if self._links is None else self._links.all()
+        return ClientParts(links, list(self._tunnels.values()), self._visitors, self._reasons, self._former)
 
     @property
     def settings(self) -> ClientSettings:
@@ -117,6 +147,8 @@ class ClientService(Service):
             tunnel = self._tunnels.pop(spec.name)
             self._close(tunnel)
             tunnel.stopped()
+            self._former.add(tunnel.usage)
+            tunnel.usage = self._former
         again = list(self._reasons)
         for _, spec in changes.changed:
             tunnel = self._tunnels[spec.name]
@@ -205,7 +237,7 @@ class ClientService(Service):
 
     def stopService(self) -> Deferred[None]:
         """
-        Give the tunnels back, and give running visitors DRAIN_TIMEOUT seconds.
+        Give the tunnels back, and give running visitors DRAIN_TIMEOUT seconds, or as long as :meth:`drain` says.
 
         :returns: fires when nothing is left.
         """
@@ -222,9 +254,24 @@ class ClientService(Service):
         if self._settings.stateFolder is not None:
             removeOldState(self._settings.stateFolder)
         self._sink.emit(Stopped())
-        drained = self._visitors.relay.drain(DRAIN_TIMEOUT)
-        self._links = self._visitors = None
-        return gatherResults([left, drained]).addCallback(lambda _: None)
+        seconds = DRAIN_TIMEOUT if self._drainsFor is None else self._drainsFor
+        visitors, self._links = self._visitors, None
+        return gatherResults([left, visitors.relay.drain(seconds)]).addCallback(lambda _: self._ended(visitors))
+
+    def drain(self, seconds: float) -> int:
+        """
+        Give running visitors this many seconds when the service is stopped, which has to follow.
+
+        :returns: how many there are.
+        """
+        self._drainsFor = seconds
+        self._sink.emit(Draining(seconds))
+        return 0 if self._visitors is None else len(self._visitors.relay)
+
+    def _ended(self, visitors: Visitors) -> None:
+        """The last visitor has left."""
+        if self._visitors is visitors:  # else the client was started again meanwhile
+            self._visitors = None
 
     def _givesWay(self, tunnel: Tunnel) -> bool:
         """Whether a tunnel with any public port is at one that the user wants for another tunnel."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -37,10 +36,10 @@ class Session:
     What a session has beside its control connection.
 
     :param visitors: the visitors of all sessions.
-    :param connections: makes further connections to the server.
     :param server: the server, as events name it.
     :param host: its IP address.
     :param asks: whether a tunnel was asked for, and is not known to be up yet.
+    :ivar connections: makes further connections to the server.
     """
 
     _log: Final = Logger()
@@ -56,7 +55,7 @@ class Session:
     ) -> None:
         self._reactor = reactor
         self._visitors = visitors
-        self._connections = connections
+        self.connections = connections
         self._server = server
         self._host = host
         self._asks = asks
@@ -72,7 +71,7 @@ class Session:
 
         :param number: its number in the session.
         """
-        self._tunnels[number] = OpenTunnel(tunnel, self._connections, self._host, address)
+        self._tunnels[number] = OpenTunnel(tunnel, self.connections, self._host, address)
         if self._early:
             self._lookAtEarly()
 
@@ -84,6 +83,11 @@ class Session:
             check.stop()
         if self._early:
             self._lookAtEarly()
+
+    @property
+    def idleLanes(self) -> int:
+        """How many idle lanes it has."""
+        return 0 if self._lanes is None else len(self._lanes)
 
     @property
     def numbers(self) -> list[int]:
@@ -112,7 +116,7 @@ class Session:
             self._lanes.keep(keep)
         elif self._carrier is not None and keep:
             self._lanes = LanePool(
-                self._reactor, self._carrier, self._visitors, self._connections, self._server, token, keep, self._serve
+                self._reactor, self._carrier, self._visitors, self.connections, self._server, token, keep, self._serve
             )
 
     def announced(self, number: int, id: UUID, source: Source | None) -> None:
@@ -128,7 +132,7 @@ class Session:
 
     def sinceReceived(self) -> float:
         """Seconds since bytes of the server were received for a visitor of the session."""
-        return self._connections.sinceReceived()
+        return self.connections.sinceReceived()
 
     def close(self) -> None:
         """The session has ended. Visitors that are served stay."""
@@ -158,7 +162,7 @@ class Session:
             self._join(local, lane, at, visitor)
         else:
             arguments = (lane, at, visitor)
-            visitors.reaching.add(local)
+            visitors.reaching[local] = visitor.id, at, visitor.source
             local.addBoth(self._reached, local)
             local.addCallbacks(self._join, self._refuse, callbackArgs=arguments, errbackArgs=arguments)
             local.addErrback(self._broken)
@@ -178,7 +182,7 @@ class Session:
                 self._serve(lane, visitor)
 
     def _reached(self, result: socket.socket | Failure, dial: Deferred[socket.socket]) -> socket.socket | Failure:
-        self._visitors.reaching.discard(dial)
+        self._visitors.reaching.pop(dial, None)
         return result
 
     def _join(self, local: socket.socket, lane: LaneHandle, at: OpenTunnel, visitor: LaneVisitor) -> None:
@@ -187,8 +191,7 @@ class Session:
             local.close()
             visitors.gone(visitor.id, at.tunnel, VisitorEnd.LEFT_EARLY.value)
             return
-        visitors.served(visitor.id, at, lane.socket)
-        left = partial(visitors.left, visitor.id, at, lane.socket)
+        left = visitors.served(visitor.id, at, lane.socket, visitor.source)
         assert self._carrier is not None
         at.limit(lane.socket, local)
         # A lane that was limited cannot have another visitor, who might be one of another tunnel.

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from bore.client.kepttunnels import ANSWER_TIMEOUT
 from bore.client.leftovers import Leftovers
+from bore.client.link import ServerLink
 from bore.client.links import Links
 from bore.client.reasons import describe
 from bore.client.settings import ClientSettings
@@ -82,6 +83,10 @@ class Succession:
     def publicAddresses(self) -> list[str]:
         """See :attr:`bore.client.links.Links.publicAddresses`."""
         return self._links.publicAddresses
+
+    def all(self) -> list[ServerLink]:
+        """The links with the settings in effect."""
+        return self._links.all()
 
     def open(self, tunnels: Iterable[Tunnel]) -> None:
         """Open tunnels."""

@@ -15,6 +15,7 @@ from bore.client.settings import ServerAddress
 from bore.client.state import Memory
 from bore.client.target import UnixTarget
 from bore.client.tunnelspec import TunnelSpec
+from bore.client.usage import Usage
 from bore.events import Sink
 from bore.events.client import LocalReached, LocalUnreachable, UploadsUnlimited
 from bore.streams.dial import Dialer
@@ -33,7 +34,11 @@ class Tunnel:
     :ivar label: the tunnel's own name if the client has several; else empty.
     :ivar local: connects to the local service.
     :ivar address: its public address, where it was up last; 0: it was never up.
+    :ivar public: the same with the server's host, for people; empty: it was never up.
     :ivar visitors: the number of visitors that are served, or on their way.
+    :ivar usage: what it is used for. When it is not wanted any more, that of all such tunnels.
+    :ivar since: when it came up, or ceased to be, or was first wanted, by the clock.
+    :ivar why: why the server has refused or closed it; empty: it is up, or was not refused.
     :ivar unreachable: whether the local service could not be reached for the last visitor.
     :ivar ports: its public ports at the servers where it was requested.
     :ivar witness: called for each visitor that has come through to this client.
@@ -59,7 +64,11 @@ class Tunnel:
         self.local: Dialer = spec.target.dialer(reactor)
         self.label = ""
         self.address: PublicAddress = ANY_PORT
+        self.public = ""
         self.visitors = 0
+        self.usage = Usage()
+        self.since = reactor.seconds()
+        self.why = ""
         self.unreachable = False
         self.witness: Callable[[], None] | None = None
         self._seen: Callable[[str, bytes], None] | None = None
@@ -148,7 +157,13 @@ class Tunnel:
     def opened(self, address: PublicAddress) -> None:
         """The tunnel is up."""
         self.address = address
+        self.since = self._reactor.seconds()
+        self.why = ""
         self._opened.settle(address)
+
+    def away(self) -> None:
+        """The tunnel is not up any more."""
+        self.since = self._reactor.seconds()
 
     def gaveUp(self, why: Exception) -> None:
         """No further attempt is made."""

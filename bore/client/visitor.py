@@ -27,7 +27,7 @@ class VisitorOwner(Protocol):
     patience: Patience
     sink: Sink
 
-    def join(self, id: UUID, at: OpenTunnel, server: Stream, local: Stream) -> None:
+    def join(self, id: UUID, at: OpenTunnel, source: Source | None, server: Stream, local: Stream) -> None:
         """Join the two connections of a visitor, which is on its way no more."""
 
     def settled(self, id: UUID) -> None:
@@ -77,6 +77,11 @@ class ArrivingVisitor:
         self._reached = False
         self._reaching: Deferred[None] | None = None
         self._accepting: Deferred[None] | None = None
+
+    @property
+    def described(self) -> tuple[UUID, OpenTunnel, Source | None]:
+        """Its id, the tunnel that it visits, and where it comes from."""
+        return self._id, self._at, self._source
 
     def start(self) -> None:
         """Make both connections."""
@@ -159,4 +164,4 @@ class ArrivingVisitor:
             self.stop()
         elif self._local is not None:
             server = Stream(self._server.socket, self._at.header(self._source) + self._server.early)
-            self._owner.join(self._id, self._at, server, Stream(self._local))
+            self._owner.join(self._id, self._at, self._source, server, Stream(self._local))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections import OrderedDict
-from functools import partial
+from collections.abc import Iterator
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -60,6 +60,33 @@ class Lanes(Protocol):
         """Close an idle lane, if there is one that no visitor waits for."""
 
 
+class ServedVisitor:
+    """
+    A visitor that is joined with the local service. Its pair in the relay calls it at its end.
+
+    :ivar id: its id.
+    :ivar at: the tunnel that it visits, in the session that has brought it.
+    :ivar socket: its connection to the server.
+    :ivar source: where it comes from; None: that is not known.
+    :ivar since: when the local service was reached for it, by the clock.
+    """
+
+    __slots__ = ("_visitors", "at", "id", "since", "socket", "source")
+
+    def __init__(
+        self, visitors: Visitors, id: UUID | str, at: OpenTunnel, sock: socket.socket, source: Source | None, now: float
+    ) -> None:
+        self._visitors = visitors
+        self.id = id
+        self.at = at
+        self.socket = sock
+        self.source = source
+        self.since = now
+
+    def __call__(self, ending: Ending) -> None:
+        self._visitors.left(self, ending)
+
+
 class Visitors:
     """
     Brings visitors to the local services.
@@ -67,7 +94,8 @@ class Visitors:
     :param descriptors: visitors are not accepted beyond this number of open descriptors; 0: no limit.
     :ivar relay: joins the streams of all visitors.
     :ivar lanes: those of all sessions.
-    :ivar reaching: the attempts to reach a local service for a visitor on a lane.
+    :ivar reaching: the attempts to reach a local service for a visitor on a lane: its id, its tunnel, and where it
+        comes from.
     :ivar count: the number of visitors that are served, or on their way.
     """
 
@@ -83,7 +111,7 @@ class Visitors:
         self.patience = Patience(reactor, self._giveWay)
         self.descriptors = Descriptors(reactor, descriptors)
         self.lanes: set[Lanes] = set()
-        self.reaching: set[Deferred[socket.socket]] = set()
+        self.reaching: dict[Deferred[socket.socket], tuple[UUID | str, OpenTunnel, Source | None]] = {}
         self.count = 0
 
     def announced(self, id: UUID, at: OpenTunnel, source: Source | None = None) -> None:
@@ -150,50 +178,62 @@ class Visitors:
         for dial in list(self.reaching):
             dial.cancel()
 
-    def served(self, id: UUID | str, at: OpenTunnel, sock: socket.socket) -> None:
+    def waiting(self) -> Iterator[tuple[UUID | str, OpenTunnel, Source | None]]:
+        """The visitors that are not connected with the local service yet: each one's id, tunnel, and source."""
+        yield from self.reaching.values()
+        for visitor in self._dialling.values():
+            yield visitor.described
+        for id, (_, at, source) in self._queue.items():
+            yield id, at, source
+
+    def served(
+        self, id: UUID | str, at: OpenTunnel, sock: socket.socket, source: Source | None = None
+    ) -> ServedVisitor:
         """
         The local service was reached for a visitor.
 
         :param sock: the visitor's connection to the server.
+        :param source: where it comes from; None: that is not known.
+        :returns: has to be called when the visitor has left.
         """
         at.connections.carriers.add(sock)
         if at.tunnel.unreachable:
             at.tunnel.reached()
         if self.sink.visitors:
             self.sink.emit(VisitorServed(str(id), at.tunnel.name))
+        return ServedVisitor(self, id, at, sock, source, self._reactor.seconds())
 
     def gone(self, id: UUID | str, tunnel: Tunnel, why: str) -> None:
         """A visitor that was counted is gone without being served."""
         self.count -= 1
         tunnel.visitors -= 1
+        tunnel.usage.unserved += 1
         if self.sink.ends:
             self._since.pop(id, None)
             self.sink.emit(VisitorUnserved(str(id), tunnel.name, why))
 
-    def left(self, id: UUID | str, at: OpenTunnel, sock: socket.socket, ending: Ending) -> None:
-        """
-        A visitor that was served has left.
-
-        :param sock: see :meth:`served`.
-        """
+    def left(self, visitor: ServedVisitor, ending: Ending) -> None:
+        """A visitor that was served has left."""
+        at = visitor.at
         tunnel = at.tunnel
         self.count -= 1
         tunnel.visitors -= 1
-        at.connections.carriers.discard(sock)
+        tunnel.usage.left(ending)
+        at.connections.carriers.discard(visitor.socket)
         if self.sink.ends:
-            now = self._reactor.seconds()
+            now, id = self._reactor.seconds(), visitor.id
             seconds = now - self._since.pop(id, now)
             end = _ENDS[ending.reason]
             self.sink.emit(VisitorLeft(str(id), tunnel.name, ending.toRight, ending.toLeft, seconds, end))
         if self._queue:
             self._serveSoon()
 
-    def join(self, id: UUID, at: OpenTunnel, server: Stream, local: Stream) -> None:
+    def join(self, id: UUID, at: OpenTunnel, source: Source | None, server: Stream, local: Stream) -> None:
         """Join the two connections of a visitor, which is on its way no more."""
         del self._dialling[id]
-        self.served(id, at, server.socket)
+        left = self.served(id, at, server.socket, source)
         at.limit(server.socket, local.socket)
-        self.relay.join(server, local, partial(self.left, id, at, server.socket))
+        self.relay.join(server, local, left)
         if self._queue:
             self._serveSoon()
 

@@ -218,5 +218,40 @@ class RestartNeeded(Event):
 
 
 @value
+class AdminSocketOpen(Event):
+    """
+    The admin socket is open.
+
+    :ivar path: its path.
+    """
+
+    path: str
+
+
+@value
+class AdminSocketFailed(Event):
+    """
+    There is no admin socket.
+
+    :ivar path: where it would be.
+    :ivar error: why there is none, and what would be right.
+    """
+
+    path: str
+    error: str
+
+
+@value
+class Draining(Event):
+    """
+    The program lets its visitors finish, takes no new ones, and ends.
+
+    :ivar seconds: how long they have.
+    """
+
+    seconds: float
+
+
+@value
 class Stopped(Event):
     """The program stops. Events of what is still open may follow."""

@@ -326,6 +326,7 @@ class TunnelEnd(Enum):
     NOT_KEPT = "its client was lost, and its port is not kept"
     LEASE_OVER = "its client did not come back in time"
     RIGHT_WITHDRAWN = "its user may not have it any more"
+    KICKED = "the operator has closed it"
     PRESUMED_GONE = "its client gave no sign of life, and another one needed its place"
     OTHER_PORT = "its client came back for another port"
     STOPPED = "the server stops"
@@ -434,6 +435,23 @@ class TunnelUsed(Event):
     visitors: int
     toClient: int
     toVisitors: int
+
+
+@value
+class ClientsKicked(Event):
+    """
+    The operator has ended sessions, or closed a tunnel.
+
+    :ivar whom: the user, or the public address, as text.
+    :ivar sessions: how many sessions.
+    :ivar tunnels: how many tunnels.
+    :ivar visitors: how many visitors were cut.
+    """
+
+    whom: str
+    sessions: int
+    tunnels: int
+    visitors: int
 
 
 # Visitors.

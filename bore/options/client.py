@@ -13,7 +13,8 @@ from bore.client.tunnelspec import TunnelSpec
 from bore.commandline import Command, UsageError, Values
 from bore.logs.settings import LogSettings
 from bore.option import Option, option, switch
-from bore.options import common, rules, servers, tunnels, values
+from bore.options import admin, common, rules, servers, tunnels, values
+from bore.status.settings import AdminSettings
 from bore.system.descriptors import FOR_CONTROL, descriptorsForVisitors
 from bore.system.statefolder import settingsFolder, stateFolder
 
@@ -27,12 +28,14 @@ class ClientCommand:
     The result of parsing ``bore local`` or ``bore up``.
 
     :ivar file: its settings file; None: there is none.
+    :ivar admin: its admin socket; None: it has none.
     """
 
     settings: ClientSettings
     tunnels: tuple[TunnelSpec, ...]
     log: LogSettings
     file: common.FileSettings | None = None
+    admin: AdminSettings | None = None
 
 
 #: Only for the defaults of the other fields.
@@ -93,6 +96,7 @@ KEYS: Final[tuple[Option[object], ...]] = (
     _LANES,
     _CHECK,
     *servers.OF_TLS,
+    *admin.KEYS,
     *common.KEYS,
 )
 
@@ -103,7 +107,7 @@ CLIENT_KEYS: Final = (tunnels.TUNNEL, *(each.key for each in KEYS))
 STRAY_KEYS: Final = ("to", *(each.key for each in tunnels.KEYS))
 
 #: Those that cannot change while the client runs: see :mod:`bore.client.settingsdiff`.
-FIXED: Final[tuple[Option[object], ...]] = common.LOG.all
+FIXED: Final[tuple[Option[object], ...]] = (*admin.KEYS, *common.LOG.all)
 
 _OPTIONS: Final[tuple[Option[object], ...]] = (*KEYS, common.SECRET)
 
@@ -115,6 +119,7 @@ _GROUPS: Final[dict[str, tuple[Option[object], ...]]] = {
     "trust": (common.SECRET, common.SECRET_FILE, *servers.OF_TLS),
     "robustness": (_NO_RECONNECT, _MAX_DELAY, _FAILURES, _CHECK, common.HALF_OPEN),
     "limits": (*rules.BOTH, common.VISITORS, tunnels.BANDWIDTH),
+    "admin socket": admin.KEYS,
     "settings and logs": (_FILE, common.CONFIG, common.WATCH, *common.LOG.all),
 }
 
@@ -151,7 +156,7 @@ def libraryCommand(name: str) -> Command[ClientCommand]:
 
     :param name: what errors call the whole.
     """
-    keys = [each for each in KEYS if each not in (common.WATCH, *common.LOG.all)]
+    keys = [each for each in KEYS if each not in (*admin.KEYS, common.WATCH, *common.LOG.all)]
     return Command(
         name, "A tunnel in another program.", (tunnels.LOCAL, tunnels.PORT, *keys, common.SECRET), _buildPart
     )
@@ -172,7 +177,7 @@ def _build(found: Values) -> ClientCommand:
     common.refuseWatch(found)
     specs = tunnels.fromWords(found)
     _refuseUselessCheck(found, specs)
-    return ClientCommand(_settings(found), specs, common.LOG.settings(found))
+    return ClientCommand(_settings(found), specs, common.LOG.settings(found), admin=admin.settings(found))
 
 
 def _buildUp(found: Values) -> ClientCommand:
@@ -201,7 +206,8 @@ def _fromFile(found: Values, path: Path) -> ClientCommand:
     specs = tunnels.fromFile(found, file)
     settings = file.checked(partial(_settings, found))
     file.checked(partial(_refuseUselessCheck, found, specs))
-    return ClientCommand(settings, specs, common.LOG.settings(found), common.fileSettings(found, path, KEYS, FIXED))
+    fileSettings = common.fileSettings(found, path, KEYS, FIXED)
+    return ClientCommand(settings, specs, common.LOG.settings(found), fileSettings, admin.settings(found))
 
 
 def _vocabulary() -> Vocabulary:

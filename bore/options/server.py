@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 from bore.commandline import Command, UsageError, Values
 from bore.logs.settings import LogSettings
 from bore.option import Option, option, repeated, switch
-from bore.options import clientcertificates, common, rules, values
+from bore.options import admin, clientcertificates, common, rules, values
 from bore.server.settings import Bounds, ServerSettings
+from bore.status.settings import AdminSettings
 from bore.system.descriptors import FOR_CLIENTS, descriptorsForVisitors
 from bore.system.statefolder import stateFolder
 from bore.tls.settings import ServerTls
@@ -31,6 +32,7 @@ class ServerCommand:
     :ivar users: its users file; None: there is none. It is not read here.
     :ivar secretsInFile: whether its shared secrets are in a file.
     :ivar visitorLog: the file of the visitor log; None: there is none.
+    :ivar admin: its admin socket; None: it has none.
     """
 
     settings: ServerSettings
@@ -39,6 +41,7 @@ class ServerCommand:
     users: Path | None = None
     secretsInFile: bool = False
     visitorLog: Path | None = None
+    admin: AdminSettings | None = None
 
 
 _DEFAULTS: Final = ServerSettings()
@@ -173,6 +176,7 @@ KEYS: Final[tuple[Option[object], ...]] = (
     *clientcertificates.ALL,
     _USERS,
     _VISITOR_LOG,
+    *admin.KEYS,
     *common.KEYS,
 )
 
@@ -189,6 +193,7 @@ FIXED: Final[tuple[Option[object], ...]] = (
     _TLS_PORT,
     _USERS,
     _VISITOR_LOG,
+    *admin.KEYS,
     *common.LOG.all,
 )
 
@@ -218,6 +223,7 @@ _GROUPS: Final[dict[str, tuple[Option[object], ...]]] = {
         _SOURCE_PENDING,
         _WRONG_SECRETS,
     ),
+    "admin socket": admin.KEYS,
     "settings and logs": (common.CONFIG, common.WATCH, *common.LOG.all),
 }
 
@@ -254,7 +260,7 @@ def _build(found: Values) -> ServerCommand:
 
 def _made(found: Values, settings: ServerSettings, file: common.FileSettings | None) -> ServerCommand:
     log, inFile = common.LOG.settings(found), common.secretsInFile(found)
-    return ServerCommand(settings, log, file, found[_USERS], inFile, found[_VISITOR_LOG])
+    return ServerCommand(settings, log, file, found[_USERS], inFile, found[_VISITOR_LOG], admin.settings(found))
 
 
 #: Keys that users may try, and what is right instead.

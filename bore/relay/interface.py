@@ -69,6 +69,22 @@ class Ending(NamedTuple):
     toLeft: int
 
 
+class Running(NamedTuple):
+    """
+    A pair that is running.
+
+    :ivar ended: what it was joined with, to be called at its end. For the user of the relay it identifies the pair.
+    :ivar toRight: bytes read from the left stream so far, as in :class:`Ending`.
+    :ivar toLeft: bytes read from the right stream so far.
+    :ivar lane: the lane that one of the streams is on; None: neither is on a lane.
+    """
+
+    ended: Callable[[Ending], object]
+    toRight: int
+    toLeft: int
+    lane: LaneHandle | None
+
+
 #: Takes back the stream of a lane that was dead: the bytes that were read from it, and whether silence alone shows
 #: that the lane was dead.
 GiveBack: TypeAlias = Callable[[bytes, bool], None]
@@ -179,6 +195,14 @@ class Relay(ABC):
     @abstractmethod
     def __len__(self) -> int:
         """How many pairs are running."""
+
+    @abstractmethod
+    def running(self) -> list[Running]:
+        """
+        The pairs that are running, those that only wait for an acknowledgement included, with what they have moved.
+
+        It takes about a microsecond for each. To ask costs the pairs nothing before and after.
+        """
 
     @abstractmethod
     def join(self, left: Stream, right: Stream, ended: Callable[[Ending], None]) -> None:

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall
 from bore.relay.carriedpair import CarriedPair
 from bore.relay.flow import BUFFER_SIZE
 from bore.relay.halves import Half
-from bore.relay.interface import Ending, GiveBack, Reason
+from bore.relay.interface import Ending, GiveBack, LaneHandle, Reason
 from bore.relay.lane import Lane
 from bore.relay.lanedeadlines import LaneDeadlines
 from bore.relay.splice import SpliceRelay
@@ -56,6 +56,11 @@ class LanePair(CarriedPair):
     @property
     def moved(self) -> int:
         return self.plain.received + self.lane.received
+
+    @property
+    def progress(self) -> tuple[int, int, LaneHandle | None]:
+        plain, lane = self.plain.received, self.lane.received
+        return (plain, lane, self.lane) if self.lane.session.serves else (lane, plain, self.lane)
 
     def open(self, opening: bytes, early: bytes, header: bytes, last: bool) -> None:
         """

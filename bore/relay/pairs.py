@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from bore.relay.interface import Ending, Reason, Relay, Stream
+from bore.relay.interface import Ending, LaneHandle, Reason, Relay, Running, Stream
 from bore.relay.lingering import MAX_LINGERING, LingeringReset
 from bore.streams.errortexts import errorText
 from bore.streams.reactor import IReactor
@@ -30,6 +30,11 @@ class Pair(ABC):
     @abstractmethod
     def moved(self) -> int:
         """The bytes read from both streams."""
+
+    @property
+    @abstractmethod
+    def progress(self) -> tuple[int, int, LaneHandle | None]:
+        """The bytes read from the left and from the right stream so far, and the lane that one of them is on."""
 
     @abstractmethod
     def isOn(self, sockets: AbstractSet[socket.socket]) -> bool:
@@ -55,13 +60,25 @@ class PairRelay(Relay):
         self.halfOpenTimeout = halfOpenTimeout
         self._pairs: dict[Pair, Callable[[Ending], None]] = {}
         self._halfOpen: dict[Pair, tuple[int, int]] = {}
-        self._lingering: dict[Pair, LingeringReset] = {}
+        self._lingering: dict[Pair, tuple[LingeringReset, Ending]] = {}
         self._ticking: IDelayedCall | None = None
         self._drained: Deferred[None] | None = None
         self._cutting: IDelayedCall | None = None
 
     def __len__(self) -> int:
         return len(self._pairs)
+
+    def running(self) -> list[Running]:
+        """See Relay."""
+        found = []
+        for pair, ended in self._pairs.items():
+            last = self._lingering.get(pair)
+            if last is None:
+                toRight, toLeft, lane = pair.progress
+            else:  # its streams may be at something else by now
+                (_, toRight, toLeft), lane = last[1], None
+            found.append(Running(ended, toRight, toLeft, lane))
+        return found
 
     def join(self, left: Stream, right: Stream, ended: Callable[[Ending], None]) -> None:
         """See Relay."""
@@ -141,14 +158,15 @@ class PairRelay(Relay):
         """
         self._halfOpen.pop(pair, None)
         if len(self._lingering) >= MAX_LINGERING:
-            next(iter(self._lingering.values())).finish()
-        lingering = self._lingering[pair] = LingeringReset(self._reactor, sock, lambda: self.pairEnded(pair, ending))
+            next(iter(self._lingering.values()))[0].finish()
+        lingering = LingeringReset(self._reactor, sock, lambda: self.pairEnded(pair, ending))
+        self._lingering[pair] = lingering, ending
         lingering.start()
 
     def relieve(self) -> bool:
         """See Relay."""
         count = (len(self._lingering) + 1) // 2
-        for lingering in list(self._lingering.values())[:count]:
+        for lingering, _ in list(self._lingering.values())[:count]:
             lingering.finish()
         return count > 0
 
@@ -181,6 +199,6 @@ class PairRelay(Relay):
         for pair in pairs:
             lingering = self._lingering.get(pair)
             if lingering is not None:
-                lingering.finish()
+                lingering[0].finish()
             else:
                 pair.stop(reason)

@@ -11,7 +11,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from bore.relay.interface import Ending, Reason, Stream
+from bore.relay.interface import Ending, LaneHandle, Reason, Stream
 from bore.relay.lingering import TAKE_TIMEOUT
 from bore.relay.pairs import Pair, PairRelay
 from bore.relay.readout import ReadOutTransport
@@ -51,6 +51,10 @@ class _PortablePair(Pair):
     @property
     def moved(self) -> int:
         return self._left.received + self._right.received
+
+    @property
+    def progress(self) -> tuple[int, int, LaneHandle | None]:
+        return self._left.received, self._right.received, None
 
     def isOn(self, sockets: AbstractSet[socket.socket]) -> bool:
         return self._socket in sockets

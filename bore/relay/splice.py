@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 
 from bore.relay.flow import Flow
 from bore.relay.halves import Half, JoinedPair
-from bore.relay.interface import Ending, Reason, Stream
+from bore.relay.interface import Ending, LaneHandle, Reason, Stream
 from bore.relay.lingering import mayResetNow
 from bore.relay.loop import SpliceLoop
 from bore.relay.pairs import Pair, PairRelay
@@ -31,6 +31,10 @@ class _SplicePair(JoinedPair):
     @property
     def moved(self) -> int:
         return self.left.received + self.right.received
+
+    @property
+    def progress(self) -> tuple[int, int, LaneHandle | None]:
+        return self.left.received, self.right.received, None
 
     def begin(self) -> None:
         """Pass on what was read before the streams were joined; all else follows from events."""

@@ -22,7 +22,7 @@ from bore.server.refusallog import RefusalLog
 from bore.server.tunnellog import TunnelLog, at
 from bore.server.visitorlines import VisitorLines
 from bore.timing.bursts import Burst, Overflow
-from bore.wire.errors import CertificateRefused, PresumedGone, ProtocolViolation, Refusal, ShuttingDown
+from bore.wire.errors import CertificateRefused, Kicked, PresumedGone, ProtocolViolation, Refusal, ShuttingDown
 from bore.wire.publicaddress import PublicAddress
 from bore.wire.secret import SHORT_SECRET
 
@@ -34,6 +34,16 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     events.SettingsKept: (LogLevel.error, "{file} has mistakes: the settings stay as they are"),
     events.RestartNeeded: (LogLevel.warn, "restart the program to change {keys}"),
     events.NothingToReload: (LogLevel.info, "nothing to reload: this server has no TLS certificate"),
+    events.AdminSocketOpen: (LogLevel.info, "admin socket at {path}"),
+    events.AdminSocketFailed: (LogLevel.warn, "no admin socket at {path}: {error}"),
+    events.Draining: (
+        LogLevel.info,
+        "no new visitors from now on; running ones have {seconds:g} s, then the server ends",
+    ),
+    facts.ClientsKicked: (
+        LogLevel.info,
+        "kicked {whom}: {sessions} sessions and {tunnels} tunnels ended, {visitors} visitors cut",
+    ),
     facts.FarewellUnread: (LogLevel.warn, "not every client has read that the server stops"),
     facts.NextKeyAnnounced: (LogLevel.info, "the next TLS key is {fingerprint}: clients learn it from now on"),
     facts.CertificateRead: (LogLevel.info, "new TLS certificate, key {fingerprint}"),
@@ -126,6 +136,7 @@ _CLOSED: Final = {
     TunnelEnd.GIVEN_BACK: "given back",
     TunnelEnd.LEASE_OVER: "the client did not come back, the port is free",
     TunnelEnd.RIGHT_WITHDRAWN: "closed, as its user may not have it any more",
+    TunnelEnd.KICKED: "closed by the operator",
     TunnelEnd.PRESUMED_GONE: "its client gives no sign of life, and another one needs its place",
 }
 
@@ -238,8 +249,8 @@ class ServerLog:
                 self._tunnels.info(event.network, f"{_who(event.user)} said goodbye", **entryOf(event))
             case CertificateRefused():
                 self._log.warn("{peer} refused: {error}", **entryOf(event))
-            case ShuttingDown() | PresumedGone():
-                pass  # the server's end, and the tunnel's, have lines
+            case ShuttingDown() | PresumedGone() | Kicked():
+                pass  # the server's end, the tunnel's, and what the operator has done have lines
             case Refusal() as error:
                 self._refusals.refused(event, error)
             case ProtocolViolation() as error:

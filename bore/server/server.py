@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from twisted.internet.defer import Deferred
 
 from bore.events import Sink, Stopped
+from bore.events.server import ClientsKicked
 from bore.relay.interface import Relay
 from bore.server.control import ControlContext
 from bore.server.controlport import ControlFactory
@@ -25,15 +27,24 @@ from bore.server.tunnels import Tunnels
 from bore.server.unaccepted import UnacceptedVisitors
 from bore.server.unclassified import UnclassifiedConnections
 from bore.server.users import Authenticator, Login, SharedSecret
+from bore.server.visitor import Visitor
 from bore.streams.listener import ListenerGroup
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Descriptors
 from bore.timing.turns import Turns
-from bore.wire.errors import Refusal
+from bore.wire.errors import Kicked, Refusal
 from bore.wire.secret import Secret
 
 if TYPE_CHECKING:
     from bore.server.usertunnels import UserTunnels
+
+
+class Kicks(NamedTuple):
+    """How many sessions, tunnels and visitors were ended at the operator's request."""
+
+    sessions: int
+    tunnels: int
+    visitors: int
 
 
 class Server:
@@ -51,6 +62,7 @@ class Server:
     :ivar unaccepted: the visitors that wait for a client.
     :ivar group: all listeners.
     :ivar descriptors: how many descriptors there are for visitors.
+    :ivar relay: joins the streams of all visitors.
     """
 
     def __init__(
@@ -63,7 +75,7 @@ class Server:
         registry: Registry | None = None,
     ) -> None:
         self._sink = sink
-        self._relay = relay
+        self.relay = relay
         self.descriptors = Descriptors(reactor, settings.bounds.descriptors)
         budget = LaneBudget(self.descriptors)
         self.pools = LanePools(reactor, sink, relay, settings.bounds.lanes, budget)
@@ -113,7 +125,7 @@ class Server:
 
         :param objection: why a client may not; None: it may.
         """
-        self._relay.cut(self.sessions.review(objection))
+        self.relay.cut(self.sessions.review(objection))
         self.withdraw(self.tunnels.kept(objection))
 
     def withdraw(self, tunnels: Sequence[Tunnel]) -> None:
@@ -123,7 +135,39 @@ class Server:
             if not tunnel.closed:
                 self.tunnels.withdraw(tunnel)
         if sockets:
-            self._relay.cut(sockets)
+            self.relay.cut(sockets)
+
+    def kick(self, user: str) -> Kicks:
+        """
+        End the sessions of a user, close all its tunnels, and cut all its visitors. Its clients may come again.
+
+        :param user: the name; empty: all who have none.
+        """
+        sessions = [session for session in self.sessions.all() if session.user.name == user]
+        tunnels = [tunnel for tunnel in self.tunnels.all() if tunnel.user.name == user]
+        visitors = self._served(lambda visitor: visitor.tunnel.user.name == user)
+        for session in sessions:
+            session.refuse(Kicked())
+        for tunnel in tunnels:
+            if not tunnel.closed:
+                self.tunnels.kick(tunnel)
+        return self._cut(user or "*", Kicks(len(sessions), len(tunnels), len(visitors)), visitors)
+
+    def kickTunnel(self, tunnel: Tunnel) -> Kicks:
+        """Close a tunnel, and cut its visitors. Its client may ask for it again."""
+        visitors = self._served(lambda visitor: visitor.tunnel is tunnel)
+        self.tunnels.kick(tunnel)
+        return self._cut(str(tunnel.address), Kicks(0, 1, len(visitors)), visitors)
+
+    def _served(self, wanted: Callable[[Visitor], bool]) -> set[socket.socket]:
+        """The sockets of visitors that are served."""
+        running = (each.ended for each in self.relay.running())
+        return {ended.socket for ended in running if isinstance(ended, Visitor) and wanted(ended)}
+
+    def _cut(self, whom: str, kicks: Kicks, visitors: set[socket.socket]) -> Kicks:
+        self.relay.cut(visitors)
+        self._sink.emit(ClientsKicked(whom, *kicks))
+        return kicks
 
     def moveSessions(self, to: str | None = None) -> int:
         """
@@ -168,7 +212,7 @@ class Server:
 
         :returns: whether something was closed.
         """
-        return self.pools.shrink() or self._relay.relieve()
+        return self.pools.shrink() or self.relay.relieve()
 
 
 def _usersOf(authenticator: Authenticator) -> UserTunnels | None:

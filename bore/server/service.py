@@ -1,4 +1,5 @@
 """The server as a service: it starts and stops what all parts of it need."""
+# Longer than 300 lines: how the service starts, changes and ends is read together.
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, TimeoutError, gatherResults
 from twisted.python.failure import Failure
 
-from bore.events import NothingToReload, ShortSecret, Sink
+from bore.events import Draining, NothingToReload, ShortSecret, Sink
 from bore.events.server import (
     Admission,
     CertificateNotRead,
@@ -53,6 +54,7 @@ class ServerService(Service):
     :param sink: gets the events; None: they are logged.
     :param authenticator: identifies clients; None: they share the secret of the settings.
     :param registry: grants public ports; None: this server alone does.
+    :ivar since: when it was made, by the clock.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class ServerService(Service):
         registry: Registry | None = None,
     ) -> None:
         self._reactor = reactor
+        self.since = reactor.seconds()
         self._settings = settings
         self._sink = logged(reactor) if sink is None else sink
         self._sockets = list(sockets)
@@ -80,11 +83,40 @@ class ServerService(Service):
         self._server = Server(reactor, self._sink, settings, self._relay, authenticator, registry)
         self._certificate: ServerCertificate | None = None
         self._listeners: list[Listener] = []
+        self._drainsFor: float | None = None
+        self._encrypted: set[Listener] = set()  # those of them that speak TLS
 
     @property
     def server(self) -> Server:
         """What it has behind its control ports."""
         return self._server
+
+    @property
+    def state(self) -> str:
+        """``running``, ``draining`` or ``stopping``."""
+        if self._drainsFor is not None:
+            return "draining"
+        return "running" if self.running else "stopping"
+
+    def drain(self, seconds: float) -> int:
+        """
+        Give running visitors this many seconds when the service is stopped, which has to follow.
+
+        :returns: how many there are.
+        """
+        self._drainsFor = seconds
+        self._sink.emit(Draining(seconds))
+        return len(self._relay)
+
+    @property
+    def settings(self) -> ServerSettings:
+        """The settings in effect."""
+        return self._settings
+
+    @property
+    def controlPorts(self) -> list[tuple[str, str | None]]:
+        """The control ports: each one's address, as ``HOST:PORT``, and the fingerprint of its key; None: no TLS."""
+        return [(socketAddress(each.address), self._fingerprint(each)) for each in self._listeners]
 
     @property
     def controlPort(self) -> int:
@@ -127,7 +159,8 @@ class ServerService(Service):
 
     def stopService(self) -> Deferred[None]:
         """
-        Stop listening, send the clients a farewell, and wait for running visitors, for DRAIN_TIMEOUT seconds at most.
+        Stop listening, send the clients a farewell, and wait for running visitors: for DRAIN_TIMEOUT seconds at most,
+        or for as long as :meth:`drain` gives them.
 
         :returns: fires when nothing is left.
         """
@@ -137,7 +170,8 @@ class ServerService(Service):
         self._listeners.clear()
         read = self._server.shutDown().addTimeout(_FAREWELL_TIMEOUT, self._reactor)
         read.addErrback(self._unread)
-        return gatherResults([read, self._relay.drain(DRAIN_TIMEOUT)]).addCallback(lambda _: None)
+        seconds = DRAIN_TIMEOUT if self._drainsFor is None else self._drainsFor
+        return gatherResults([read, self._relay.drain(seconds)]).addCallback(lambda _: None)
 
     def apply(self, settings: ServerSettings) -> None:
         """
@@ -242,21 +276,27 @@ class ServerService(Service):
         server = self._server
         listener = Listener(self._reactor, sock, accepted, server.group, server.relieve, descriptors=server.descriptors)
         self._listeners.append(listener)
-        certificate = None if accepted == server.control.accepted else self._certificate
+        if accepted != server.control.accepted:
+            self._encrypted.add(listener)
         settings = self._settings
         self._sink.emit(
             Listening(
                 socketAddress(listener.address),
-                None if certificate is None else certificate.fingerprint,
+                self._fingerprint(listener),
                 settings.bindTunnels,
                 settings.minPort,
                 settings.maxPort,
-                self._admission,
+                self.admission,
             )
         )
 
+    def _fingerprint(self, listener: Listener) -> str | None:
+        certificate = self._certificate if listener in self._encrypted else None
+        return None if certificate is None else certificate.fingerprint
+
     @property
-    def _admission(self) -> Admission:
+    def admission(self) -> Admission:
+        """Which clients may open tunnels."""
         settings = self._settings
         if self._hasUsers:
             return Admission.USERS if settings.secret is None else Admission.USERS_AND_SECRET

@@ -118,6 +118,7 @@ class Session:
     :ivar tunnels: its open tunnels, by the client's number for them.
     :ivar unconfirmed: the tunnels whose token the client may not have got, and how many answers to heartbeats come
         before the one that shows that it has.
+    :ivar since: when it began, by the clock.
     :ivar over: it has ended. Its control connection may still be there until the client has read the reason.
     """
 
@@ -135,6 +136,7 @@ class Session:
         self._heartbeats: ExtendedHeartbeats | BaseHeartbeats = heartbeats(context.rhythms, self)
         self._reported = False
         self.over = False
+        self.since = context.reactor.seconds()
         self.login = login
         self.user: User = login.user
         self.peer = login.peer
@@ -147,6 +149,16 @@ class Session:
     def laneToken(self) -> str | None:
         """The token with which the client opens lanes; None: there are none."""
         return None if self._lanes is None else self._lanes.token
+
+    @property
+    def idleLanes(self) -> int:
+        """How many idle lanes it has."""
+        return 0 if self._lanes is None else len(self._lanes)
+
+    @property
+    def extended(self) -> bool:
+        """Whether its client speaks the extension of the protocol."""
+        return self._connection.extended
 
     @property
     def movable(self) -> bool:

@@ -29,6 +29,10 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
+    def all(self) -> list[Session]:
+        """Those that are not over."""
+        return [session for session in self._sessions if not session.over]
+
     def begin(self, connection: ControlConnection, login: Login, source: str) -> Session:
         """Begin the session of a client."""
         session = Session(self._context, connection, login, source)

@@ -1,4 +1,5 @@
 """A public address, and the visitors that come to it."""
+# Longer than 300 lines: what a tunnel has, and what becomes of its visitors, is read together.
 
 # Longer than 300 lines: all that becomes of a visitor, from its coming to its end, is read together.
 
@@ -7,7 +8,6 @@ from __future__ import annotations
 import socket
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import partial
 from typing import Final, Protocol
 
 from twisted.internet.interfaces import IReactorTime
@@ -94,7 +94,9 @@ class Tunnel:
     :ivar closed: the public address was given back.
     :ivar limits: decides which visitors are closed.
     :ivar bandwidth: bytes per second of each visitor's stream and direction; 0: no limit; None: there never was one.
-    :ivar usage: what it is used for; None: nobody wants to know.
+    :ivar usage: what it is used for. From its end on, that of all tunnels that were closed.
+    :ivar since: when it was opened, by the clock.
+    :ivar awaySince: since when it has no session; None: it has one.
     :ivar serving: the visitors that are served, and the connection of the client that each of them is on.
     """
 
@@ -127,12 +129,19 @@ class Tunnel:
         # 0: accepting; else one more than the number of visitors that waited when accepting stopped.
         self._heldBackAt = 0
         self.bandwidth: int | None = None
-        self.usage: Usage | None = None
+        self.usage = Usage()
+        self.since = clock.seconds()
+        self.awaySince: float | None = None
         self.serving: dict[Visitor, socket.socket] = {}
         self.closed = False
         self._entrance = entrance
         self.address = entrance.address
         entrance.open(self)
+
+    @property
+    def holdsBack(self) -> bool:
+        """Whether it accepts no visitors for a while."""
+        return self._heldBackAt > 0
 
     def sinceReceived(self) -> float:
         """Seconds since bytes of the client came on a connection that serves a visitor; infinite without such."""
@@ -156,10 +165,9 @@ class Tunnel:
             sock.close()
             return
         visitor = Visitor(sock, address, self, early)
-        if self._sink.ends:
-            visitor.since = self._clock.seconds()
-            if self._sink.visitors:
-                self._sink.emit(VisitorCame(visitor.name, self.address, socketAddress(address)))
+        visitor.since = self._clock.seconds()
+        if self._sink.visitors:
+            self._sink.emit(VisitorCame(visitor.name, self.address, socketAddress(address)))
         if self.owner is None or not self.owner.serve(visitor):
             self.enqueue(visitor)
 
@@ -216,7 +224,7 @@ class Tunnel:
             pace(carrier, self.bandwidth)
         if self._sink.visitors:
             self._sink.emit(VisitorServed(visitor.name, self.address, None if lane is None else id(lane)))
-        return partial(self._left, visitor)
+        return visitor
 
     def takeBack(self, visitor: Visitor, early: bytes) -> None:
         """
@@ -230,9 +238,17 @@ class Tunnel:
         if self._sink.visitors:
             self._sink.emit(VisitorOffLane(visitor.name, self.address))
 
+    def left(self, visitor: Visitor, ending: Ending) -> None:
+        """A visitor that was served has left."""
+        del self.serving[visitor]
+        self.usage.left(ending)
+        if self._sink.ends:
+            self._gone(visitor, ending.toRight, ending.toLeft, ENDS[ending.reason])
+
     def drop(self, visitor: Visitor, reason: VisitorEnd) -> None:
         """Close a visitor that is not served and does not wait."""
         visitor.socket.close()
+        self.usage.unserved += 1
         self._gone(visitor, 0, 0, reason)
 
     def noLongerWaits(self, visitor: Visitor) -> None:
@@ -258,17 +274,9 @@ class Tunnel:
             self._entrance.resume()
             self._sink.emit(VisitorsLetIn(self.address))
 
-    def _left(self, visitor: Visitor, ending: Ending) -> None:
-        """A visitor that was served has left."""
-        del self.serving[visitor]
-        if self.usage is not None:
-            self.usage.left(ending)
-        if self._sink.ends:
-            self._gone(visitor, ending.toRight, ending.toLeft, ENDS[ending.reason])
-
     def _gone(self, visitor: Visitor, toClient: int, toVisitor: int, reason: VisitorEnd) -> None:
         if self._sink.ends:
-            seconds = 0.0 if visitor.since is None else self._clock.seconds() - visitor.since
+            seconds = self._clock.seconds() - visitor.since
             who = socketAddress(visitor.address), self.user.name
             self._sink.emit(VisitorLeft(visitor.name, self.address, toClient, toVisitor, seconds, reason, *who))
 
@@ -300,6 +308,7 @@ class Tunnel:
         exceeded = self.limits.exceeded(address, len(self.waiting) + len(self.serving), self.owner is None)
         if exceeded is None:
             return True
+        self.usage.refused += 1
         who = socketAddress(address), self.user.name
         self._sink.emit(VisitorRefused(self.address, sourceOf(address), *exceeded, *who))
         return False

@@ -20,10 +20,12 @@ from bore.server.registry import Grant, Registry
 from bore.server.settings import ServerSettings
 from bore.server.tunnel import Owner, Tunnel
 from bore.server.unaccepted import UnacceptedVisitors
+from bore.server.usage import Usage
 from bore.timing.deadlines import Deadlines
 from bore.wire.addressrules import AddressFilter
 from bore.wire.errors import (
     BindFailed,
+    Kicked,
     NoFreePort,
     PortInUse,
     PresumedGone,
@@ -56,6 +58,7 @@ class Tunnels:
     :param unaccepted: the visitors that wait for a client.
     :param entrances: opens what visitors come in by.
     :param users: the limits of each user; None: there are none.
+    :ivar closed: what the tunnels that were closed were used for, and are until their last visitor has left.
     """
 
     _log: Final = Logger()
@@ -84,6 +87,7 @@ class Tunnels:
         self._claims: set[Claim] = set()  # tunnels that are not open yet: they count as those that are
         self._notRenewed: Deadlines[PublicAddress, Grant] = Deadlines(clock, settings.lease, self._neverRenewed)
         self._allWell = float("-inf")
+        self.closed = Usage()
 
     def apply(self, settings: ServerSettings) -> None:
         """Apply another range of ports, limits and rules. Tunnels stay where they are."""
@@ -96,6 +100,18 @@ class Tunnels:
 
     def __len__(self) -> int:
         return len(self._byAddress)
+
+    def get(self, address: PublicAddress) -> Tunnel | None:
+        """The tunnel with a public address; None: there is none."""
+        return self._byAddress.get(address)
+
+    def all(self) -> list[Tunnel]:
+        """All tunnels, the oldest first."""
+        return list(self._byAddress.values())
+
+    def countBySource(self) -> dict[str, int]:
+        """How many tunnels each source has that count towards its limit."""
+        return {source: sum(not each.user.name for each in mine) for source, mine in self._bySource.items()}
 
     def hasSome(self, source: str) -> bool:
         """Whether a source has a tunnel."""
@@ -145,6 +161,7 @@ class Tunnels:
             self.close(tunnel, TunnelEnd.NOT_KEPT)
             return
         tunnel.owner = None
+        tunnel.awaySince = self._clock.seconds()
         self._registry.renew(tunnel.grant).addErrback(self._renewFailed, tunnel.grant)
 
     def confirm(self, tunnel: Tunnel) -> None:
@@ -158,10 +175,11 @@ class Tunnels:
 
     def withdraw(self, tunnel: Tunnel) -> None:
         """Take a tunnel from a user that may not have it any more."""
-        owner = tunnel.owner
-        self.close(tunnel, TunnelEnd.RIGHT_WITHDRAWN)
-        if owner is not None:
-            owner.takeAway(tunnel, RightWithdrawn())
+        self._takeAway(tunnel, TunnelEnd.RIGHT_WITHDRAWN, RightWithdrawn())
+
+    def kick(self, tunnel: Tunnel) -> None:
+        """Take a tunnel from its client at the operator's request. The client may ask for it again."""
+        self._takeAway(tunnel, TunnelEnd.KICKED, Kicked())
 
     def closeAll(self) -> None:
         """Close all tunnels, as the server stops."""
@@ -360,10 +378,13 @@ class Tunnels:
 
     def _giveUp(self, tunnel: Tunnel) -> None:
         """Take a tunnel from its client, which seems to be gone. Its running streams go on."""
+        self._takeAway(tunnel, TunnelEnd.PRESUMED_GONE, PresumedGone())
+
+    def _takeAway(self, tunnel: Tunnel, reason: TunnelEnd, refusal: Refusal) -> None:
         owner = tunnel.owner
-        self.close(tunnel, TunnelEnd.PRESUMED_GONE)
+        self.close(tunnel, reason)
         if owner is not None:
-            owner.takeAway(tunnel, PresumedGone())
+            owner.takeAway(tunnel, refusal)
 
     def _move(self, tunnel: Tunnel, owner: Owner) -> None:
         """Give a tunnel to another session."""
@@ -372,6 +393,7 @@ class Tunnels:
         tunnel.source = owner.source
         tunnel.login = owner.login
         tunnel.owner = owner
+        tunnel.awaySince = None
 
     def _leave(self, tunnel: Tunnel) -> None:
         mine = self._bySource[tunnel.source]
@@ -386,9 +408,11 @@ class Tunnels:
 
     def _remove(self, tunnel: Tunnel, reason: TunnelEnd) -> None:
         usage, address = tunnel.usage, tunnel.address
-        if usage is not None and usage.visitors + len(tunnel.serving):
-            count, name = usage.visitors + len(tunnel.serving), tunnel.user.name
+        count, name = usage.visitors + len(tunnel.serving), tunnel.user.name
+        if name and count:
             self._sink.emit(TunnelUsed(address, tunnel.source, name, count, usage.toClient, usage.toVisitors))
+        self.closed.add(usage)
+        tunnel.usage = self.closed
         self._sink.emit(TunnelClosed(tunnel.address, tunnel.source, reason, tunnel.user.name))
         del self._byAddress[tunnel.address]
         self._notRenewed.take(tunnel.address)

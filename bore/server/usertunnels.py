@@ -5,7 +5,6 @@ from __future__ import annotations
 from weakref import WeakKeyDictionary
 
 from bore.server.tunnel import Tunnel
-from bore.server.usage import Usage
 from bore.server.users import Permits, User
 from bore.server.visitorlimits import Allowance
 from bore.streams.socketoptions import pace
@@ -31,8 +30,6 @@ class UserTunnels:
     def add(self, tunnel: Tunnel) -> None:
         """Have a new tunnel share in the limits of its user."""
         user = tunnel.user
-        if user.name:
-            tunnel.usage = Usage()
         self._tunnels.setdefault(user, WeakKeyDictionary())[tunnel] = None
         rate = self.permits.rights(user).bandwidth
         if rate:

@@ -55,6 +55,9 @@ class VisitorOwner(Protocol):
     def takeBack(self, visitor: Visitor, early: bytes) -> None:
         """Count a visitor as not served: its lane was dead."""
 
+    def left(self, visitor: Visitor, ending: Ending) -> None:
+        """A visitor that was served has left."""
+
     def drop(self, visitor: Visitor, reason: VisitorEnd) -> None:
         """Close a visitor that is not served and does not wait."""
 
@@ -70,7 +73,7 @@ class VisitorOwner(Protocol):
 
 class Visitor:
     """
-    A connection to a tunnel's public address.
+    A connection to a tunnel's public address. Its pair in the relay calls it at its end.
 
     :ivar name: its id, as text.
     :ivar socket: its stream.
@@ -79,7 +82,7 @@ class Visitor:
     :ivar early: bytes that were read from it and have not reached the client.
     :ivar lanesLost: how many lanes that it was on turned out to be dead.
     :ivar announced: whether it was announced to the client.
-    :ivar since: when it came, by the clock of the tunnel; None: no subscriber wanted events of visitors then.
+    :ivar since: when it came, by the clock of the tunnel.
     """
 
     __slots__ = ("address", "announced", "early", "lanesLost", "name", "since", "socket", "tunnel")
@@ -90,9 +93,12 @@ class Visitor:
         self.early = early
         self.lanesLost = 0
         self.announced = False
-        self.since: float | None = None
+        self.since = 0.0
         self.address = address
         self.tunnel = tunnel
+
+    def __call__(self, ending: Ending) -> None:
+        self.tunnel.left(self, ending)
 
     @property
     def id(self) -> UUID:

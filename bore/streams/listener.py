@@ -19,14 +19,10 @@ from bore.events import Sink
 from bore.events.server import AcceptFailed
 from bore.streams.addresses import SocketAddress, literalAddress, localAddress, socketAddress
 from bore.streams.reactor import IReactor
-from bore.streams.socketoptions import prepareStream
+from bore.streams.socketoptions import BACKLOG, prepareStream
 from bore.system.descriptors import Descriptors
 
 Accepted: TypeAlias = Callable[[socket.socket, SocketAddress], None]
-
-#: The backlog: as large as the kernel allows. Linux limits it to net.core.somaxconn, 4096 by default. On Windows
-#: SOMAXCONN stands for the largest one, and other numbers are limited to 200.
-BACKLOG: Final = 65535 if os.name == "posix" else socket.SOMAXCONN
 
 #: How many connections are accepted in one turn of the reactor, so that a flood cannot delay everything else: the
 #: number that the busy public ports share, and the least for each of them.

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import struct
 import sys
 from typing import Final
+
+#: The backlog: as large as the kernel allows. Linux limits it to net.core.somaxconn, 4096 by default. On Windows
+#: SOMAXCONN stands for the largest one, and other numbers are limited to 200.
+BACKLOG: Final = 65535 if os.name == "posix" else socket.SOMAXCONN
 
 #: After how many seconds without an acknowledgement a control connection of the base protocol is given up. Behind a
 #: slow link with a long queue, acknowledgements take half a minute and more; an original client does not come back.

@@ -15,12 +15,14 @@ if sys.platform == "linux":
     import fcntl
 
 #: Offsets in struct tcp_info (linux/tcp.h): the segments that are not acknowledged, the milliseconds since data was
-#: sent, since data came, and since an acknowledgement came; and the end of these.
+#: sent, since data came, and since an acknowledgement came; and the end of these. Then the round trip, in microseconds.
 _UNACKED: Final = 24
 _LAST_DATA_SENT: Final = 44
 _LAST_DATA_RECV: Final = 52
 _LAST_ACK_RECV: Final = 56
 _SIZE: Final = 60
+_ROUND_TRIP: Final = 68
+_LONG_SIZE: Final = 72
 
 #: The state of a connection that is over, in the first byte of struct tcp_info (net/tcp_states.h).
 _TCP_CLOSE: Final = 7
@@ -47,6 +49,12 @@ def sinceSent(sock: socket.socket) -> float:
     return _number(info, _LAST_DATA_SENT) / 1000 if info else 0.0
 
 
+def roundTrip(sock: socket.socket) -> float | None:
+    """The kernel's estimate of the time from a segment to its acknowledgement, in seconds; None if not on Linux."""
+    info = _tcpInfo(sock, _LONG_SIZE)
+    return _number(info, _ROUND_TRIP) / 1e6 if info else None
+
+
 def hasClosed(sock: socket.socket) -> bool:
     """Whether a connection is over for the kernel, as after a reset; False if not on Linux."""
     if sys.platform != "linux":
@@ -67,15 +75,15 @@ def unacknowledged(fd: int) -> int:
         return 0
 
 
-def _tcpInfo(sock: socket.socket) -> bytes:
-    """The struct tcp_info of a connection; empty if there is none."""
+def _tcpInfo(sock: socket.socket, size: int = _SIZE) -> bytes:
+    """The beginning of the struct tcp_info of a connection; empty if there is none."""
     if sys.platform != "linux":
         return b""
     try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, size)
     except OSError:
         return b""
-    return info if len(info) == _SIZE else b""
+    return info if len(info) == size else b""
 
 
 def _number(info: bytes, offset: int) -> int:

@@ -9,7 +9,7 @@ import stat
 from contextlib import suppress
 from typing import Final
 
-from bore.streams.listener import BACKLOG
+from bore.streams.socketoptions import BACKLOG
 
 #: The permissions of a socket: who may connect is decided by its group, and by the permissions of its directory.
 MODE: Final = 0o660
@@ -30,23 +30,34 @@ class UnixListeningSocket:
     take turns by a lock on the directory, so that none removes the new file of another one.
 
     :param path: its absolute path.
+    :param mode: its permissions.
+    :param group: the number of its group; None: that of the process, or of the directory.
+    :param isOwn: whether no other process opens the same path, so that it need not take turns with others.
     :ivar socket: the socket; whoever listens on it closes it.
     :raises OSError: when the system refuses; with EADDRINUSE if another process listens on the path.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, mode: int = MODE, group: int | None = None, isOwn: bool = False) -> None:
         import fcntl
 
         self._path = path
+        self._mode = mode
+        self._group = group
         folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not isOwn:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._removeStale()
             self.socket = self._open()
         except BlockingIOError:
             raise _inUse() from None
         finally:
             os.close(folder)
+
+    @property
+    def path(self) -> str:
+        """Its path."""
+        return self._path
 
     def removeFile(self) -> None:
         """Remove the file, unless it is another one by now. Called before the socket is closed: it is not stale yet."""
@@ -55,13 +66,18 @@ class UnixListeningSocket:
                 os.unlink(self._path)
 
     def _open(self) -> socket.socket:
+        self._file: tuple[int, int] | None = None
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.bind(self._path)
             self._file = _identity(os.lstat(self._path))
-            os.chmod(self._path, MODE)  # whatever the umask is; before listen() nobody can connect
+            if self._group is not None:
+                os.chown(self._path, -1, self._group)
+            os.chmod(self._path, self._mode)  # whatever the umask is; before listen() nobody can connect
             sock.listen(BACKLOG)
         except BaseException:
+            if self._file:
+                self.removeFile()
             sock.close()
             raise
         return sock

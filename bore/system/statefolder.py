@@ -28,6 +28,22 @@ def settingsFolder(environment: Mapping[str, str]) -> Path | None:
     return _folder(environment, "XDG_CONFIG_HOME", ".config")
 
 
+def runtimeFolder(environment: Mapping[str, str]) -> Path | None:
+    """
+    Return the directory for the sockets of a program of this user; None if there is none.
+
+    It is systemd's RuntimeDirectory (systemd.exec(5)), or else root's, or the one of the XDG Base Directory
+    Specification.
+    """
+    folder = environment.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    if folder:
+        return Path(folder)
+    if os.name == "posix" and os.geteuid() == 0:
+        return Path("/run/txbore")
+    named = environment.get("XDG_RUNTIME_DIR", "")
+    return Path(named, "txbore") if os.path.isabs(named) else None
+
+
 def _folder(environment: Mapping[str, str], variable: str, inHome: str) -> Path | None:
     named = environment.get(variable, "")
     if os.path.isabs(named):  # the specification ignores other paths

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from bore import exits, tap
 from bore.client.reasons import describe
 from bore.clientprogram import clientProgram
+from bore.commandline import NotPossible
 from bore.logs import outlet
 from bore.options.client import ClientCommand, clientCommand
 from bore.startup import prepare
@@ -35,7 +36,10 @@ def makeService(options: Options) -> IService:
         reactor.callWhenRunning(reactor.stop)
 
     command = options.command
-    client, service = clientProgram(reactor, command, options.parseAgain)
+    try:
+        client, service = clientProgram(reactor, command, options.parseAgain)
+    except NotPossible as e:
+        sys.exit(f"twistd bore-client: {e}")
     client.whenGaveUp().addErrback(gaveUp)
     return tap.Daemon(reactor, service, service.reload, command.log, options.parent)
 

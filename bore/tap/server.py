@@ -8,7 +8,7 @@ from twisted.application.service import IService
 from twisted.internet import reactor as untyped
 
 from bore import tap
-from bore.commandline import UsageError
+from bore.commandline import NotPossible, UsageError
 from bore.options.server import ServerCommand, serverCommand
 from bore.server.service import CannotListen
 from bore.serverprogram import serverProgram
@@ -38,4 +38,6 @@ def makeService(options: Options) -> IService:
         service = serverProgram(reactor, command, options.parseAgain, sockets)
     except UsageError as e:
         sys.exit("\n".join(f"twistd bore-server: {line}" for line in str(e).splitlines()))
+    except NotPossible as e:
+        sys.exit(f"twistd bore-server: {e}")
     return tap.Daemon(reactor, service, service.reload, command.log, options.parent, (CannotListen,))

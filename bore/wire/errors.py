@@ -215,6 +215,13 @@ class RightWithdrawn(Refusal):
     retry = False
 
 
+class Kicked(Refusal):
+    """The operator of the server has ended the session, or closed the tunnel. The client may come again."""
+
+    text = "the operator of the server has ended this"
+    code = "kicked"
+
+
 class TooManyTunnelsOfUser(Refusal):
     """The limit of the user's tunnels is reached."""
 

@@ -13,6 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 import bore.events
 from bore.client.log import ClientLog
 from bore.events import (
+    AdminSocketFailed,
+    AdminSocketOpen,
+    Draining,
     Event,
     NothingToReload,
     RestartNeeded,
@@ -80,6 +83,9 @@ def lost(verdict: Verdict, stage: Stage = Stage.UNREACHED) -> ServerLost:
 #: Events, and the lines of each: level and text.
 LINES: Final[tuple[tuple[Event, tuple[str, ...]], ...]] = (
     (ShortSecret(), (f"warn {SHORT_SECRET}",)),
+    (AdminSocketOpen("/run/a"), ()),
+    (AdminSocketFailed("/run/a", "no"), ("warn no admin socket at /run/a: no",)),
+    (Draining(7.0), ("info no new visitors from now on; running ones have 7 s, then the client ends",)),
     (NothingToReload(), ("info nothing to reload: restart the client for other options",)),
     (SettingsReloaded("/x", "1 added"), ("info /x reloaded: 1 added",)),
     (SettingsMistake("/x:1: a: wrong"), ("error /x:1: a: wrong",)),

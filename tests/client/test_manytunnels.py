@@ -43,7 +43,7 @@ class SessionTests(ManyCase):
         seen: list[str] = []
         for tunnel in self.tunnels:
             tunnel.witness = lambda name=tunnel.name: seen.append(name)
-        session = protocol._session
+        session = protocol.session
         assert session is not None
         self.visitors.announced = lambda id, at, source: seen.append(at.tunnel.name)  # type: ignore[method-assign]
         for number in (3, 1, 2):

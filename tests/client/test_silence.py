@@ -104,10 +104,10 @@ class CarriersTests(SynchronousTestCase):
         at = OpenTunnel(makeTunnel(clock, sink), session, "192.0.2.1", 20001)
         self.assertEqual(session.sinceReceived(), inf)
         id, (near, _) = uuid4(), self.connection()
-        visitors.served(id, at, near)
+        visitor = visitors.served(id, at, near)
         self.assertLess(session.sinceReceived(), 10)
         self.assertEqual(another.sinceReceived(), inf)
-        visitors.left(id, at, near, Ending(Reason.FINISHED, 0, 0))
+        visitor(Ending(Reason.FINISHED, 0, 0))
         self.assertEqual(session.sinceReceived(), inf)
 
 

@@ -85,8 +85,8 @@ class CheckTests(SessionCase):
     def test_aSocketOfTheServerIsNotVisited(self) -> None:
         protocol, _ = self.connect()
         self.hear(protocol, Extended(1), Opened(1, WEB, TOKEN, 60))
-        assert protocol._session is not None
-        self.assertEqual(protocol._session._checks, {})
+        assert protocol.session is not None
+        self.assertEqual(protocol.session._checks, {})
 
 
 class SeveralTests(ManyCase):

@@ -89,7 +89,7 @@ class ClientFileTests(FileCase):
             lanes=2,
             descriptors=descriptorsForVisitors(FOR_CONTROL),
         )
-        self.assertEqual(replace(found, file=None), ClientCommand(settings, SPECS, LogSettings("warn")))
+        self.assertEqual(replace(found, file=None, admin=None), ClientCommand(settings, SPECS, LogSettings("warn")))
         assert found.file is not None
         self.assertEqual((found.file.path, found.file.watch), (self.path, True))
 

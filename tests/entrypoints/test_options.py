@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from bore.cli import USAGE_TEXT
 from bore.client.settings import ClientSettings, ServerAddress
@@ -89,7 +90,7 @@ class ClientOptionsTests(OptionsCase):
 
     def test_theDefaultsAreTheOriginals(self) -> None:
         self.assertEqual(
-            local("8000", "--to", "example.com", "--no-state"),
+            replace(local("8000", "--to", "example.com", "--no-state"), admin=None),
             ClientCommand(
                 ClientSettings((ServerAddress("example.com", 7835),), None, True, 64.0, descriptors=DESCRIPTORS),
                 (TunnelSpec(Target(8000, "localhost"), 0, name="8000"),),

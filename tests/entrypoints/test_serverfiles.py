@@ -18,6 +18,9 @@ from bore.streams.reactor import IReactor
 from tests.entrypoints.test_files import TUNNELS, FileCase
 from tests.fakes import FakeReactor
 
+#: The keys of the admin socket.
+ADMIN: Final = ("admin-socket", "no-admin-socket", "admin-group")
+
 
 class ServerFileTests(FileCase):
     """A server's file."""
@@ -94,6 +97,7 @@ class LiveTests(FileCase):
         "tls-crl",
         "users",
         "visitor-log",
+        *ADMIN,
     )
 
     def test_theServiceAppliesThemAndNoOthers(self) -> None:
@@ -133,7 +137,7 @@ class ClientLiveTests(FileCase):
     }
 
     #: They have no effect on the client itself, or none without others.
-    OTHERS: Final = ("log-level", "log-format", "watch", "tls-ca", "tls-fingerprint", "tls-cert", "tls-key")
+    OTHERS: Final = ("log-level", "log-format", "watch", "tls-ca", "tls-fingerprint", "tls-cert", "tls-key", *ADMIN)
 
     def test_theServiceAppliesThemAll(self) -> None:
         def up(top: str) -> ClientCommand:

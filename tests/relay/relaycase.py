@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.threads import blockingCallFromThread, deferToThread
 from twisted.trial.unittest import TestCase
 
-from bore.relay.interface import Ending, Relay, Stream
+from bore.relay.interface import Ending, Relay, Running, Stream
 from bore.streams.reactor import IReactor
 from tests.relay.plugs import tcpPair
 from tests.support import PATIENCE
@@ -101,6 +101,9 @@ class HalvedRelay(Relay):
 
     def __len__(self) -> int:
         return max(len(self.near), len(self.far))
+
+    def running(self) -> list[Running]:
+        return self.near.running()
 
     def drain(self, seconds: float) -> Deferred[None]:
         both = gatherResults([self.near.drain(seconds), self.far.drain(seconds)])

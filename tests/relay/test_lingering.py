@@ -18,7 +18,7 @@ if sys.platform != "linux":
     raise SkipTest("this system does not report acknowledgements")
 
 from bore.relay import lingering, pairs
-from bore.relay.interface import Ending, Reason
+from bore.relay.interface import Ending, LaneHandle, Reason
 from bore.relay.lingering import TAKE_TIMEOUT, LingeringReset, mayResetNow
 from bore.relay.pairs import Pair
 from bore.relay.splice import SpliceRelay
@@ -242,6 +242,10 @@ class _Pair(Pair):
     @property
     def moved(self) -> int:
         return 0
+
+    @property
+    def progress(self) -> tuple[int, int, LaneHandle | None]:
+        return 0, 0, None
 
     def isOn(self, sockets: AbstractSet[socket.socket]) -> bool:
         return False

@@ -37,6 +37,7 @@ ALIVE = extension.encode(Alive())
 
 class FakePair(Pair):
     moved = 0
+    progress = 0, 0, None
 
     def __init__(self, relay: FakeRelay, left: socket.socket) -> None:
         self.relay = relay

@@ -160,6 +160,7 @@ class LinesTests(LogCase):
                 "info: port 7: given back",
                 "info: port 7: the client did not come back, the port is free",
                 "info: port 7: closed, as its user may not have it any more",
+                "info: port 7: closed by the operator",
                 "info: port 7: its client gives no sign of life, and another one needs its place",
             ],
         )

@@ -1,0 +1,1 @@
+"""Tests of snapshots, and of those who ask for them."""

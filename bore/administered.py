@@ -1,0 +1,122 @@
+"""A program with an admin socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Protocol
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import ReactorNotRunning
+
+from bore.commandline import NotPossible
+from bore.events import Event, Sink
+from bore.startup import IProgramReactor
+from bore.status.adminsocket import AdminSocket, AdminSocketError
+from bore.status.door import Host
+from bore.status.history import History
+from bore.status.settings import AdminSettings
+
+if TYPE_CHECKING:
+    from bore.status.questions import Route
+    from bore.status.routes import Operated
+
+#: How long the answer that the program drains has to be sent before it stops, in seconds.
+_ANSWER_TIME: Final = 0.1
+
+
+class Program(Protocol):
+    """A program without its admin socket."""
+
+    def privilegedStartService(self) -> object:
+        """Start what needs privileges."""
+
+    def startService(self) -> object:
+        """Start."""
+
+    def stopService(self) -> object:
+        """Stop; may return a Deferred."""
+
+    def reload(self) -> object:
+        """Read its files again."""
+
+
+class Administered(Service):
+    """
+    A program with an admin socket, which is there until the last visitor has left.
+
+    :param program: the program.
+    :param drain: sets how long visitors have to finish, in seconds, and returns how many there are.
+    :param history: what has happened.
+    :param name: returns the name of its socket in the runtime directory.
+    :param makeRoutes: makes what answers, when the first question comes.
+    :raises bore.commandline.NotPossible: if the socket that the user has given cannot be opened.
+    """
+
+    def __init__(
+        self,
+        reactor: IProgramReactor,
+        sink: Sink,
+        settings: AdminSettings,
+        program: Program,
+        drain: Callable[[float], int],
+        history: History,
+        name: Callable[[], str],
+        makeRoutes: Callable[[Operated], Route],
+    ) -> None:
+        self._reactor = reactor
+        self._program = program
+        self._drain = drain
+        self._history = history
+        self._makeRoutes = makeRoutes
+        self._draining = False
+        self._admin = AdminSocket(reactor, sink, settings, name, self._host)
+        try:
+            self._admin.open()
+        except AdminSocketError as e:
+            raise NotPossible(str(e)) from e
+
+    def privilegedStartService(self) -> None:
+        """Start what needs privileges."""
+        self._program.privilegedStartService()
+        self._admin.privilegedStartService()
+
+    def startService(self) -> None:
+        """Start."""
+        Service.startService(self)
+        self._program.startService()
+        self._admin.startService()
+
+    def stopService(self) -> Deferred[object]:
+        """Stop the program, and then the admin socket."""
+        Service.stopService(self)
+        return maybeDeferred(self._program.stopService).addBoth(self._stopped)
+
+    def reload(self) -> list[Event]:
+        """See :class:`bore.status.routes.Operated`."""
+        return self._history.during(self._program.reload)
+
+    def drain(self, seconds: float) -> int:
+        """See :class:`bore.status.routes.Operated`."""
+        from bore.status.questions import Refused
+
+        if self._draining or not self.running:
+            raise Refused(409, "the program is stopping already; a second SIGTERM ends it at once")
+        self._draining = True
+        count = self._drain(seconds)
+        self._reactor.callLater(_ANSWER_TIME, self._stop)
+        return count
+
+    def _stop(self) -> None:
+        with suppress(ReactorNotRunning):  # it is stopping already
+            self._reactor.stop()
+
+    def _stopped(self, result: object) -> object:
+        self._admin.stopService()
+        return result
+
+    def _host(self) -> Host:
+        from bore.status.site import Site
+
+        return Site(self._reactor, self._makeRoutes(self))

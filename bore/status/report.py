@@ -1,0 +1,458 @@
+"""
+The values that make a snapshot, and their JSON (docs/status.rst).
+
+The names of the fields are the keys; a trailing underscore is left out of these. Times are texts of RFC 3339 in UTC,
+durations are in seconds, amounts of data in bytes. What does not apply is None.
+"""
+# Longer than 300 lines: one list of values, and how they become JSON.
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final, TypeAlias
+
+from bore.events import Event, entryOf, nameOf
+from bore.status.history import History
+from bore.wire.publicaddress import UNIX, PublicAddress, parseUnixPath
+from bore.wire.values import value
+
+#: A public address in JSON: a port, or a text such as ``unix:/run/bore/web.sock``.
+Address: TypeAlias = int | str
+
+#: From this part of a limit on it is nearly reached.
+NEARLY: Final = 0.8
+
+
+@value
+class LanesReport:
+    """
+    The lanes of a session.
+
+    :ivar open: how many there are.
+    :ivar busy: on how many of them there is a visitor.
+    """
+
+    open: int
+    busy: int
+
+
+@value
+class PortsReport:
+    """The public ports of a server: the lowest and the highest one."""
+
+    from_: int
+    to: int
+
+
+@value
+class ControlReport:
+    """
+    A control port.
+
+    :ivar at: the address, as ``HOST:PORT``.
+    :ivar fingerprint: of its key; None: it has no TLS.
+    """
+
+    at: str
+    tls: bool
+    fingerprint: str | None
+
+
+@value
+class SessionReport:
+    """
+    A session of a server.
+
+    :ivar roundTrip: of its control connection, as the kernel has measured it.
+    :ivar tunnels: their public addresses.
+    """
+
+    peer: str
+    network: str
+    user: str
+    extended: bool
+    since: str
+    uptime: float
+    roundTrip: float | None
+    lanes: LanesReport
+    tunnels: Sequence[Address]
+
+
+@value
+class CountsReport:
+    """
+    The visitors of a server's tunnel.
+
+    :ivar open: how many are served.
+    :ivar waiting: how many wait for the client.
+    :ivar total: how many were accepted since the tunnel was opened.
+    :ivar refused: how many were closed as soon as they came.
+    """
+
+    open: int
+    waiting: int
+    total: int
+    refused: int
+
+
+@value
+class BytesReport:
+    """The bytes that a server's tunnel has passed on, those of visitors who are still there included."""
+
+    toClient: int
+    toVisitors: int
+
+
+@value
+class TunnelReport:
+    """
+    A tunnel of a server.
+
+    :ivar peer: the client; None: it is away.
+    :ivar state: ``up``, ``away``, or ``heldBack``: it accepts no visitors for a while.
+    :ivar keptFor: how long its address is still kept; None: its client is there.
+    """
+
+    address: Address
+    user: str
+    network: str
+    peer: str | None
+    state: str
+    since: str
+    awaySince: str | None
+    keptFor: float | None
+    visitors: CountsReport
+    bytes: BytesReport
+
+
+@value
+class VisitorReport:
+    """
+    A visitor of a server's tunnel.
+
+    :ivar from_: its address, as ``HOST:PORT``.
+    :ivar state: ``waiting`` or ``served``.
+    :ivar lane: the lane that it is on, as the log has it; None: it is on none.
+    """
+
+    id: str
+    from_: str
+    since: str
+    seconds: float
+    state: str
+    lane: int | None
+    toClient: int
+    toVisitor: int
+
+
+@value
+class UserReport:
+    """
+    A user of a server.
+
+    :ivar name: the name; empty: all who hold a shared secret.
+    """
+
+    name: str
+    sessions: int
+    tunnels: int
+    visitors: int
+    maxTunnels: int | None
+    maxVisitors: int | None
+    expires: str | None
+
+
+@value
+class LimitReport:
+    """
+    A limit.
+
+    :ivar what: what is limited.
+    :ivar whose: whose limit it is: an address, a user, or a tunnel; None: that of the program.
+    """
+
+    what: str
+    whose: str | None
+    used: int
+    limit: int
+
+    @property
+    def isNearlyReached(self) -> bool:
+        """Whether at least four fifths of it are in use."""
+        return self.used >= NEARLY * self.limit
+
+
+@value
+class EventReport:
+    """
+    Something that has happened.
+
+    :ivar event: what: the name of its kind.
+    :ivar text: the same for people, with all its fields.
+    """
+
+    at: str
+    event: str
+    text: str
+    fields: Mapping[str, object]
+
+
+@value
+class ServerTotals:
+    """
+    What a server has done since its start.
+
+    :ivar visitors: how many were accepted.
+    :ivar refused: how often something was refused, by the code of the reason.
+    :ivar events: how many events there were, by name, without those of single visitors.
+    """
+
+    visitors: int
+    toClient: int
+    toVisitors: int
+    refused: Mapping[str, int]
+    events: Mapping[str, int]
+
+
+@value
+class ServerReport:
+    """
+    A server.
+
+    :ivar state: ``running``, ``draining`` or ``stopping``.
+    :ivar publicHost: the address of its public ports.
+    :ivar admission: which clients may open tunnels.
+    """
+
+    program: str
+    version: str
+    pid: int
+    state: str
+    since: str
+    uptime: float
+    control: Sequence[ControlReport]
+    publicHost: str
+    ports: PortsReport
+    admission: str
+    sessions: Sequence[SessionReport]
+    tunnels: Sequence[TunnelReport]
+    users: Sequence[UserReport]
+    limits: Sequence[LimitReport]
+    totals: ServerTotals
+    recent: Sequence[EventReport]
+
+
+@value
+class LinkReport:
+    """
+    A client's connection to a server.
+
+    :ivar state: ``up``, ``away`` or ``connecting``.
+    :ivar trust: why the server is trusted; None: there is no TLS.
+    :ivar version: the server's version; None: it has not sent it.
+    :ivar why: why there is no session; None: there is one, or no attempt has failed yet.
+    :ivar retryIn: when the next attempt is made; None: there is a session, or an attempt is under way.
+    """
+
+    server: str
+    state: str
+    since: str
+    awaySince: str | None
+    roundTrip: float | None
+    trust: str | None
+    lanes: LanesReport
+    user: str
+    version: str | None
+    why: str | None
+    retryIn: float | None
+
+
+@value
+class ClientCounts:
+    """
+    The visitors of a client's tunnel.
+
+    :ivar open: how many are served, or on their way to the local service.
+    :ivar total: how many have come since the start.
+    :ivar unserved: how many of them were not served.
+    """
+
+    open: int
+    total: int
+    unserved: int
+
+
+@value
+class ClientBytes:
+    """The bytes that a client's tunnel has passed on, those of visitors who are still there included."""
+
+    fromVisitors: int
+    toVisitors: int
+
+
+@value
+class ClientTunnelReport:
+    """
+    A tunnel of a client.
+
+    :ivar local: the local service.
+    :ivar public: the public address, as ``HOST:PORT``; None: it was never up.
+    :ivar server: the server that it is open at; None: it is not open.
+    :ivar state: ``up``, ``away``, ``refused`` or ``givenUp``.
+    :ivar why: why it was refused or given up.
+    :ivar localState: ``up``, ``down``, or ``unknown``: no visitor has come yet.
+    """
+
+    name: str
+    local: str
+    public: str | None
+    server: str | None
+    state: str
+    since: str
+    why: str | None
+    localState: str
+    visitors: ClientCounts
+    bytes: ClientBytes
+
+
+@value
+class ClientVisitorReport:
+    """
+    A visitor of a client's tunnel.
+
+    :ivar from_: its address, as ``HOST:PORT``; None: the server has not sent it.
+    :ivar since: when the local service was reached for it; None: it was not, yet.
+    :ivar state: ``waiting`` or ``served``.
+    """
+
+    id: str
+    from_: str | None
+    since: str | None
+    seconds: float | None
+    state: str
+    lane: int | None
+    fromVisitor: int
+    toVisitor: int
+
+
+@value
+class ClientTotals:
+    """What a client has done since its start: see :class:`ServerTotals`."""
+
+    visitors: int
+    unserved: int
+    fromVisitors: int
+    toVisitors: int
+    refused: Mapping[str, int]
+    events: Mapping[str, int]
+
+
+@value
+class ClientReport:
+    """
+    A client.
+
+    :ivar state: ``up``: all tunnels are; ``partly``: some are; ``away``, ``connecting`` or ``stopping``.
+    """
+
+    program: str
+    version: str
+    pid: int
+    state: str
+    since: str
+    uptime: float
+    servers: Sequence[LinkReport]
+    tunnels: Sequence[ClientTunnelReport]
+    totals: ClientTotals
+    recent: Sequence[EventReport]
+
+
+def timeText(seconds: float) -> str:
+    """A time as text (RFC 3339)."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def addressOf(address: PublicAddress) -> Address:
+    """A public address in JSON."""
+    return address if isinstance(address, int) else str(address)
+
+
+def addressNamed(text: str) -> PublicAddress | None:
+    """The public address that a text names, as in a path of HTTP; None: it names none."""
+    if text.startswith(UNIX):
+        try:
+            return parseUnixPath(text.removeprefix(UNIX))
+        except ValueError:
+            return None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
+
+
+def eventReport(at: float, event: Event) -> EventReport:
+    """
+    Report an event.
+
+    :param at: when it happened, in seconds since the epoch.
+    """
+    fields = {key: _plain(each) for key, each in entryOf(event).items() if key != "event"}
+    name = nameOf(type(event))
+    shown = ", ".join(f"{key} {each}" for key, each in fields.items() if each not in (None, ""))
+    words = name.replace("-", " ")
+    return EventReport(timeText(at), name, f"{words}: {shown}" if shown else words, fields)
+
+
+def eventReports(history: History) -> list[EventReport]:
+    """Report the last events, the oldest first."""
+    return [eventReport(at, event) for at, event in history.recent]
+
+
+def eventCounts(history: History) -> dict[str, int]:
+    """How many events there were of each kind, by its name."""
+    return {nameOf(kind): count for kind, count in history.counts.items()}
+
+
+def toJson(report: object) -> object:
+    """What the values of a snapshot are in JSON: dictionaries, lists, texts, numbers and None."""
+    match report:
+        case str() | int() | float() | None:
+            return report
+        case Mapping():
+            return {key: toJson(each) for key, each in report.items()}
+        case Sequence():
+            return [toJson(each) for each in report]
+    return dict(_items(report))
+
+
+def jsonParts(report: object) -> Iterator[str]:
+    """
+    The JSON of a value, in parts that each take a fraction of a millisecond. Together they are one line.
+
+    The value must not change meanwhile.
+    """
+    before = "{"
+    for key, each in _fields(report):
+        yield f"{before}{json.dumps(key)}: "
+        before = ", "
+        if isinstance(each, Sequence) and not isinstance(each, str):
+            yield "["
+            for number, one in enumerate(each):
+                yield ("," if number else "") + json.dumps(toJson(one))
+            yield "]"
+        else:
+            yield json.dumps(toJson(each))
+    yield "}\n"
+
+
+def _fields(report: object) -> Iterator[tuple[str, object]]:
+    names: tuple[str, ...] = getattr(report, "__match_args__", ())
+    return ((name.rstrip("_"), getattr(report, name)) for name in names)
+
+
+def _items(report: object) -> Iterator[tuple[str, object]]:
+    return ((key, toJson(each)) for key, each in _fields(report))
+
+
+def _plain(field: object) -> object:
+    """A field of an event in JSON."""
+    return field if isinstance(field, str | int | float | bool | None) else str(field)

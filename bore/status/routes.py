@@ -1,0 +1,107 @@
+"""What is answered at the admin socket."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from bore.events import Event, RestartNeeded, SettingsKept, SettingsMistake, SettingsReloaded, nameOf
+from bore.status.questions import Answer, Question, Refused, Route, Routes, jsonAnswer
+from bore.status.report import eventReport, jsonParts, toJson
+
+#: How long visitors have by default to finish, when the program drains, in seconds, and at most.
+DRAIN: Final = 300.0
+MAX_DRAIN: Final = 86400.0
+
+
+class Operated(Protocol):
+    """A program, as its operator sees it."""
+
+    def reload(self) -> list[Event]:
+        """Read the files again, as on SIGHUP, and return what has happened."""
+
+    def drain(self, seconds: float) -> int:
+        """
+        Take no more visitors, and end when the last one has left.
+
+        :param seconds: how long visitors have.
+        :returns: how many there are.
+        :raises Refused: if that has begun already.
+        """
+
+
+class Status(Protocol):
+    """The snapshot of a program."""
+
+    def snapshot(self) -> object:
+        """Read all of it."""
+
+
+class TunnelNotFound(Refused):
+    """There is no such tunnel."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(404, f"there is no tunnel {name}: GET /status lists the tunnels")
+
+
+def routes(status: Status, program: Operated, tunnel: Callable[[str], object], kick: Route) -> Routes:
+    """
+    Return the routes of a program.
+
+    :param tunnel: returns the report of a tunnel with its visitors, by what the path has; raises TunnelNotFound.
+    :param kick: ends sessions.
+    """
+
+    def drain(question: Question) -> Answer:
+        within = question.json(within=float).get("within", DRAIN)
+        assert isinstance(within, int | float)
+        if not (math.isfinite(within) and 0 <= within <= MAX_DRAIN):
+            raise Refused(400, f"within must be a number of seconds from 0 to {MAX_DRAIN:.0f}")
+        return jsonAnswer({"visitors": program.drain(float(within)), "within": within})
+
+    def reload(question: Question) -> Answer:
+        question.json()
+        return reloadAnswer(program.reload())
+
+    return Routes(
+        {
+            "GET /status": lambda question: Answer(jsonParts(status.snapshot())),
+            "GET /tunnels/": lambda question: jsonAnswer(tunnel(question.path.removeprefix("/tunnels/"))),
+            "POST /kick": kick,
+            "POST /drain": drain,
+            "POST /reload": reload,
+        }
+    )
+
+
+def reloadAnswer(events: list[Event]) -> Answer:
+    """
+    Answer what a reload has changed, or what is wrong.
+
+    :param events: what has happened meanwhile.
+    """
+    changes, mistakes, restart = [], [], ""
+    for event in events:
+        match event:
+            case SettingsMistake(mistake):
+                mistakes.append(mistake)
+            case SettingsReloaded(file, changed):
+                changes.append(f"{file}: {changed}")
+            case RestartNeeded(keys):
+                restart = keys
+            case SettingsKept():
+                pass
+            case _ if nameOf(type(event)).endswith("-not-read"):
+                mistakes.append(eventReport(0, event).text)
+            case _:
+                changes.append(eventReport(0, event).text)
+    found = {"changes": changes, "mistakes": mistakes, "restart": restart or None}
+    return jsonAnswer({"error": "; ".join(mistakes), **found}, 422) if mistakes else jsonAnswer(found)
+
+
+def withList(report: object, visitors: Sequence[object]) -> object:
+    """The JSON of a tunnel with its visitors."""
+    found = toJson(report)
+    assert isinstance(found, dict)
+    return {**found, "list": toJson(visitors)}

@@ -1,0 +1,43 @@
+"""What is answered at the admin socket of a server. It is imported when the first question comes."""
+
+from __future__ import annotations
+
+from bore.server.server import Kicks, Server
+from bore.status.questions import Answer, Question, Refused, Routes, jsonAnswer
+from bore.status.report import addressNamed
+from bore.status.routes import Operated, TunnelNotFound, routes, withList
+from bore.status.server import ServerStatus
+
+#: What stands for those who hold a shared secret, as in the users file.
+_SHARED = "*"
+
+
+def serverRoutes(status: ServerStatus, server: Server, program: Operated) -> Routes:
+    """Return the routes of a server."""
+
+    def tunnel(name: str) -> object:
+        address = addressNamed(name)
+        found = None if address is None else status.tunnel(address)
+        if address is None or found is None:
+            raise TunnelNotFound(name)
+        return withList(found, status.visitors(address))
+
+    def kick(question: Question) -> Answer:
+        match question.json(user=str, address=object):
+            case {"user": str() as user, **rest} if not rest:
+                return _answer(server.kick("" if user == _SHARED else user), f"no session or tunnel of {user}")
+            case {"address": int() | str() as named, **rest} if not rest:
+                address = addressNamed(str(named))
+                found = None if address is None else server.tunnels.get(address)
+                if found is None:
+                    raise TunnelNotFound(str(named))
+                return _answer(server.kickTunnel(found), "")
+        raise Refused(400, 'the body must name one thing, as in {"user": "alice"} or {"address": 20000}')
+
+    return routes(status, program, tunnel, kick)
+
+
+def _answer(kicks: Kicks, nothing: str) -> Answer:
+    if not any(kicks):
+        raise Refused(404, f"there is {nothing}")
+    return jsonAnswer(kicks._asdict())
