@@ -13,8 +13,8 @@ from bore.options.client import ClientCommand
 from bore.startup import IProgramReactor
 
 if TYPE_CHECKING:
-    from bore.administered import Administered
     from bore.events import Sink
+    from bore.operated import OperatedProgram
     from bore.programservice import ProgramService
     from bore.reloading import Reloading
     from bore.status.questions import Route
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def clientProgram(
     reactor: IProgramReactor, command: ClientCommand, load: Callable[[], ClientCommand]
-) -> tuple[ClientService, Program | Administered]:
+) -> tuple[ClientService, Program | OperatedProgram]:
     """
     Make the client.
 
@@ -78,10 +78,10 @@ def _administered(
     settings: AdminSettings,
     service: ClientService,
     program: Program,
-) -> Administered:
+) -> OperatedProgram:
     """Give a client an admin socket."""
-    from bore.administered import Administered
     from bore.events.client import VisitorRefused
+    from bore.operated import OperatedProgram
     from bore.status.history import History
 
     history = History(sink, VisitorRefused)
@@ -95,7 +95,7 @@ def _administered(
     def name() -> str:
         return f"client-{os.getpid()}"
 
-    return Administered(reactor, sink, settings, program, service.drain, history, name, makeRoutes)
+    return OperatedProgram(reactor, sink, settings, program, service.drain, history, name, makeRoutes)
 
 
 def _tunnels(count: int) -> str:

@@ -17,8 +17,8 @@ from bore.startup import IProgramReactor
 from bore.wire.secret import Secret
 
 if TYPE_CHECKING:
-    from bore.administered import Administered
     from bore.events import Sink
+    from bore.operated import OperatedProgram
     from bore.programservice import ProgramService
     from bore.reloading import Reloading
     from bore.status.history import History
@@ -37,7 +37,7 @@ def serverProgram(
     load: Callable[[], ServerCommand],
     sockets: Sequence[socket.socket],
     embedded: Sink | None = None,
-) -> Program | Administered:
+) -> Program | OperatedProgram:
     """
     Make the server.
 
@@ -79,9 +79,9 @@ def _administered(
     service: ServerService,
     program: Program,
     history: History,
-) -> Administered:
+) -> OperatedProgram:
     """Give a server an admin socket."""
-    from bore.administered import Administered
+    from bore.operated import OperatedProgram
 
     def makeRoutes(operated: Operated) -> Route:
         from bore.status.server import ServerStatus
@@ -92,7 +92,7 @@ def _administered(
     def name() -> str:
         return f"server-{service.controlPort}"
 
-    return Administered(reactor, sink, settings, program, service.drain, history, name, makeRoutes)
+    return OperatedProgram(reactor, sink, settings, program, service.drain, history, name, makeRoutes)
 
 
 def _withFile(

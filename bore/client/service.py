@@ -1,4 +1,5 @@
 """The client as a service: it keeps its tunnels up, and ends in order."""
+# Longer than 300 lines: how the client starts, changes and ends is read together.
 
 from __future__ import annotations
 

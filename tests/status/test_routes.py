@@ -193,7 +193,7 @@ class KickTests(RoutesCase):
             found = answer(self.atServer, "POST /kick", {"address": port})
             self.assertEqual(found, (200, {"sessions": 0, "tunnels": 1, "visitors": 1}))
         await self.until(lambda: [each.address for each in self.ofServer.snapshot().tunnels] == [port])
-        self.assertEqual(self.clientTunnel().state, "up")
+        await self.until(lambda: self.clientTunnel().state == "up")
 
     async def test_mistakes(self) -> None:
         await self.beginRoutes()

@@ -42,7 +42,7 @@ class Program(Protocol):
         """Read its files again."""
 
 
-class Administered(Service):
+class OperatedProgram(Service):
     """
     A program with an admin socket, which is there until the last visitor has left.
 
