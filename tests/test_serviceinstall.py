@@ -9,12 +9,13 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from bore import exits
 from bore.commandline import UsageError
 from bore.options.servicecommands import ServiceCommand, serviceCommand
 from bore.systemd import install
 from bore.systemd.install import CannotInstall, Installer, Outcome, hiddenPart, programLine
 from bore.systemd.units import sealed
-from tests.support import temporaryFolder
+from tests.support import bore, running, temporaryFolder
 
 CLIENT_UNIT = "bore-client@.service"
 
@@ -196,3 +197,26 @@ class RemoveTests(InstallCase):
 
     def test_whatIsNotThereCannotBeRemoved(self) -> None:
         self.assertIn("there is nothing to remove", str(self.assertRaises(CannotInstall, self.installer().remove)))
+
+
+class ProgramTests(SynchronousTestCase):
+    """The command as a program."""
+
+    def test_showPrintsAllThatWouldBeWrittenAndWritesNothing(self) -> None:
+        home = temporaryFolder(self)
+        environment = {"HOME": str(home), "XDG_CONFIG_HOME": ""}
+        with running(bore("service", "show", "client", "web", "--user", environment=environment)) as program:
+            self.assertEqual(program.wait(), exits.OK, program.transcript())
+        shown = [line for line in program.out if line.startswith(f"# {home}")]
+        self.assertEqual(shown, [f"# {home}/.config/systemd/user/{CLIENT_UNIT}", f"# {home}/.config/txbore/web.toml"])
+        self.assertEqual(list(home.iterdir()), [])
+
+    def test_anErrorIsOneLine(self) -> None:
+        for words, code in (
+            (("install", "client", "a/b"), exits.USAGE),
+            (("instal", "server"), exits.USAGE),
+            (("remove", "client", "never-installed-here", "--user"), exits.FAILURE),
+        ):
+            environment = {"HOME": str(temporaryFolder(self)), "XDG_CONFIG_HOME": ""}
+            with running(bore("service", *words, environment=environment)) as program:
+                self.assertEqual((program.wait(), len(program.err)), (code, 1), program.transcript())

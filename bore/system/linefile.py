@@ -64,6 +64,7 @@ class Appender:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._torn = b""  # the rest of a line whose begin was written
+        self._size = 0  # that of the file then
         self._stale = False
         self._fd = -1
         try:
@@ -82,7 +83,11 @@ class Appender:
 
         :returns: the number of lines that were dropped, and what is wrong; empty: nothing is.
         """
+        torn = bool(self._torn)
         why = self._reopenStale()
+        if self._torn and self._fd >= 0 and os.fstat(self._fd).st_size < self._size:
+            self._torn = b""  # what freed the disk was that the file was truncated
+        lost = int(torn and not self._torn)
         data = self._torn + b"".join(lines)
         done = 0
         try:
@@ -92,9 +97,9 @@ class Appender:
                 done += self._writeSome(data[done : done + _PART])
         except OSError as e:
             why = "nothing reads the pipe" if e.errno in (errno.ENXIO, errno.EPIPE) else e.strerror or str(e)
-            return self._failed(e, data, done), why
+            return self._failed(e, data, done) + lost, why
         self._torn = b""
-        return 0, why
+        return lost, why
 
     def close(self) -> None:
         """Close the file."""
@@ -111,6 +116,7 @@ class Appender:
             end = len(self._torn)
         if error.errno in _PASSING:
             self._torn = data[done:end]
+            self._size = os.fstat(self._fd).st_size
         else:  # who reads another file, or another pipe, does not want the rest of a line
             self._torn = b""
             end = done

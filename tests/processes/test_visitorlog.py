@@ -18,6 +18,7 @@ from tests.support import (
     bore,
     connect,
     eventually,
+    isOpen,
     isTurnedAway,
     receiveAll,
     receiveExactly,
@@ -26,7 +27,7 @@ from tests.support import (
 )
 
 #: Visitors of one test.
-VISITORS = 200
+VISITORS = 120
 
 
 class CountingService:
@@ -96,16 +97,19 @@ class LinesTests(VisitorLogCase):
         self.assertEqual(sum(line["toClient"] for line in lines), counting.got)
         self.assertEqual(sum(line["toVisitor"] for line in lines), counting.sent)
 
-    def test_thoseAreThereThatAreRefusedAndThatStayToTheEnd(self) -> None:
+    def test_thoseAreThereThatAreRefusedAndThatLeaveWhileTheServerStops(self) -> None:
         server, port = self.server("--visitor-log", str(self.path), "--max-visitors", "1")
         _, public = self.client(port)
-        self.assertEchoes(self.visitor(public))
+        visitor = self.visitor(public)
+        self.assertEchoes(visitor)
         self.assertTrue(isTurnedAway(self.host, public))
         self.assertEqual(self.awaitLines(1)[0]["reason"], "too-many")
         os.kill(server.pid, signal.SIGTERM)
+        eventually(lambda: not isOpen(self.host, port), "it stops")
+        visitor.shutdown(socket.SHUT_WR)
         self.assertEqual(server.wait(), 0)
         left = self.lines()[1]
-        self.assertEqual((left["toClient"], left["toVisitor"], left["reason"]), (10, 10, "stopped"))
+        self.assertEqual((left["toClient"], left["toVisitor"], left["reason"]), (10, 10, "finished"))
 
     def test_aPipeThatNothingReadsHoldsUpNoVisitor(self) -> None:
         os.mkfifo(self.path)

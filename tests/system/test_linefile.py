@@ -119,6 +119,17 @@ class AppenderTests(SynchronousTestCase):
             self.assertEqual(file.write(lines), (dropped, "No space left on device" if dropped else ""))
         self.assertEqual(self.path.read_bytes(), b"aaa\nbbb\nfff\nhhh\n")
 
+    def test_theRestOfALineIsNotWrittenWhenItsBeginWasTruncated(self) -> None:
+        """That is how a disk gets room again, mostly."""
+        file = ShortAppender(self.path)
+        self.addCleanup(file.close)
+        file.room = 6
+        self.assertEqual(file.write([b"aaa\n", b"bbb\n"])[0], 0)
+        os.truncate(self.path, 0)
+        file.room = 99
+        self.assertEqual(file.write([b"ccc\n"]), (1, ""))
+        self.assertEqual(self.path.read_bytes(), b"ccc\n")
+
     def test_aFullDeviceIsWhatTheSystemCallsIt(self) -> None:
         self.assertEqual(self.appender(FULL).write([b"1\n", b"2\n"]), (2, "No space left on device"))
 
