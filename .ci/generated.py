@@ -39,6 +39,7 @@ SEE = {
     "--allow": "`Who may visit`_",
     "--visitor-log": "`Visitor log`_",
     "--config": "`Several tunnels`_",
+    "--status-port": "Metrics_",
 }
 
 #: The exit codes are described once, in docs/commands.rst.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from bore.client.log import logged
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from bore.operated import OperatedProgram
     from bore.programservice import ProgramService
     from bore.reloading import Reloading
+    from bore.status.history import History
     from bore.status.questions import Route
     from bore.status.routes import Operated
-    from bore.status.settings import AdminSettings
+    from bore.status.settings import AdminSettings, StatusPortSettings
+    from bore.statusprogram import WithStatusPort
 
-    Program: TypeAlias = ClientService | Reloading[ClientCommand] | ProgramService
+    Program: TypeAlias = ClientService | Reloading[ClientCommand] | ProgramService | WithStatusPort
 
 
 def clientProgram(
@@ -32,16 +34,26 @@ def clientProgram(
 
     :param load: parses the command line again.
     :returns: the client, and the service to start, which contains it.
-    :raises bore.commandline.NotPossible: if its admin socket cannot be opened.
+    :raises bore.commandline.NotPossible: if its admin socket or its status port cannot be opened.
     """
     sink = logged(reactor, command.log.visitors)
+    history = None if command.admin is None and command.statusPort is None else _history(sink)
     service = ClientService(reactor, command.settings, command.tunnels, sink)
     program: Program = service if command.file is None else _withFile(reactor, sink, command, load, service)
     if "NOTIFY_SOCKET" in os.environ:
         program = _withNotices(reactor, sink, service, program)
-    if command.admin is None:
+    if command.statusPort is not None and history is not None:
+        program = _withStatusPort(reactor, sink, command.statusPort, service, program, history)
+    if command.admin is None or history is None:
         return service, program
-    return service, _administered(reactor, sink, command.admin, service, program)
+    return service, _administered(reactor, sink, command.admin, service, program, history)
+
+
+def _history(sink: Sink) -> History:
+    from bore.events.client import VisitorRefused
+    from bore.status.history import History
+
+    return History(sink, VisitorRefused)
 
 
 def _withNotices(reactor: IProgramReactor, sink: Sink, service: ClientService, program: Program) -> ProgramService:
@@ -72,19 +84,36 @@ def _withFile(
     return Reloading(reactor, sink, service, command, load, apply)
 
 
+def _withStatusPort(
+    reactor: IProgramReactor,
+    sink: Sink,
+    settings: StatusPortSettings,
+    service: ClientService,
+    program: Program,
+    history: History,
+) -> WithStatusPort:
+    """Give a client a status port."""
+    from bore.statusprogram import WithStatusPort
+
+    def makeRoutes() -> Mapping[str, Route]:
+        from bore.status.client import ClientStatus
+        from bore.status.portroutes import clientRoutes
+
+        return clientRoutes(ClientStatus(reactor, service, history), settings)
+
+    return WithStatusPort(reactor, sink, settings, program, makeRoutes)
+
+
 def _administered(
     reactor: IProgramReactor,
     sink: Sink,
     settings: AdminSettings,
     service: ClientService,
     program: Program,
+    history: History,
 ) -> OperatedProgram:
     """Give a client an admin socket."""
-    from bore.events.client import VisitorRefused
     from bore.operated import OperatedProgram
-    from bore.status.history import History
-
-    history = History(sink, VisitorRefused)
 
     def makeRoutes(operated: Operated) -> Route:
         from bore.status.client import ClientStatus

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -12,7 +12,7 @@ from twisted.internet.error import ReactorNotRunning
 
 from bore.commandline import NotPossible
 from bore.events import Event, Sink
-from bore.startup import IProgramReactor
+from bore.startup import IProgramReactor, Program
 from bore.status.adminsocket import AdminSocket, AdminSocketError
 from bore.status.door import Host
 from bore.status.history import History
@@ -24,22 +24,6 @@ if TYPE_CHECKING:
 
 #: How long the answer that the program drains has to be sent before it stops, in seconds.
 _ANSWER_TIME: Final = 0.1
-
-
-class Program(Protocol):
-    """A program without its admin socket."""
-
-    def privilegedStartService(self) -> object:
-        """Start what needs privileges."""
-
-    def startService(self) -> object:
-        """Start."""
-
-    def stopService(self) -> object:
-        """Stop; may return a Deferred."""
-
-    def reload(self) -> object:
-        """Read its files again."""
 
 
 class OperatedProgram(Service):

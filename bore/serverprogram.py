@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from bore.status.history import History
     from bore.status.questions import Route
     from bore.status.routes import Operated
-    from bore.status.settings import AdminSettings
+    from bore.status.settings import AdminSettings, StatusPortSettings
     from bore.status.visitorlog import VisitorLog
+    from bore.statusprogram import WithStatusPort
     from bore.usersreloading import UsersReloading
 
-    Program: TypeAlias = ServerService | Reloading[ServerCommand] | UsersReloading | ProgramService
+    Program: TypeAlias = ServerService | Reloading[ServerCommand] | UsersReloading | ProgramService | WithStatusPort
 
 
 def serverProgram(
@@ -45,10 +46,11 @@ def serverProgram(
     :param sockets: listening sockets to serve as control ports.
     :param embedded: gets the events, if the server is a part of another program; None: they are logged.
     :raises bore.commandline.UsageError: if the users file has mistakes, or the visitor log cannot be written.
-    :raises bore.commandline.NotPossible: if its admin socket cannot be opened.
+    :raises bore.commandline.NotPossible: if its admin socket or its status port cannot be opened.
     """
     sink = logged(reactor, command.log.visitors) if embedded is None else embedded
-    history = None if command.admin is None or embedded is not None else _history(sink)
+    asked = embedded is None and (command.admin is not None or command.statusPort is not None)
+    history = _history(sink) if asked else None
     log = None if command.visitorLog is None else _visitorLog(reactor, sink, command.visitorLog)
     program: Program
     if command.users is not None:
@@ -60,6 +62,8 @@ def serverProgram(
         program = _withLog(reactor, server, program, log)
     if embedded is None and "NOTIFY_SOCKET" in os.environ:
         program = _withNotices(reactor, sink, server, program)
+    if command.statusPort is not None and history is not None:
+        program = _withStatusPort(reactor, sink, command.statusPort, server, program, history)
     if command.admin is None or history is None:
         return program
     return _administered(reactor, sink, command.admin, server, program, history)
@@ -70,6 +74,26 @@ def _history(sink: Sink) -> History:
     from bore.status.history import History
 
     return History(sink, VisitorRefused)
+
+
+def _withStatusPort(
+    reactor: IProgramReactor,
+    sink: Sink,
+    settings: StatusPortSettings,
+    service: ServerService,
+    program: Program,
+    history: History,
+) -> WithStatusPort:
+    """Give a server a status port."""
+    from bore.statusprogram import WithStatusPort
+
+    def makeRoutes() -> Mapping[str, Route]:
+        from bore.status.portroutes import serverRoutes
+        from bore.status.server import ServerStatus
+
+        return serverRoutes(ServerStatus(reactor, service, history), service, settings)
+
+    return WithStatusPort(reactor, sink, settings, program, makeRoutes)
 
 
 def _administered(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Protocol, cast
 
 from twisted.logger import Logger
 
@@ -16,6 +16,22 @@ from bore.system.signals import IReactorSignals, endOnNextSignal
 
 class IProgramReactor(IReactor, IReactorSignals):
     """What a program needs of the reactor."""
+
+
+class Program(Protocol):
+    """A service that is a whole program, or the part of one that does its work."""
+
+    def privilegedStartService(self) -> object:
+        """Start what needs privileges."""
+
+    def startService(self) -> object:
+        """Start."""
+
+    def stopService(self) -> object:
+        """Stop; may return a Deferred."""
+
+    def reload(self) -> object:
+        """Read its files again."""
 
 
 def prepare(reactor: object) -> IProgramReactor:

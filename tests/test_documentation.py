@@ -38,7 +38,7 @@ PAGES = {
         CHECKOUT / "README.rst",
         *(
             CHECKOUT / "docs" / f"{name}.rst"
-            for name in "commands differences network people protocol systemd tls tunnels visitorlog".split()
+            for name in "commands differences metrics network people protocol systemd tls tunnels visitorlog".split()
         ),
     )
 }

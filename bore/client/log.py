@@ -33,6 +33,9 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
         LogLevel.info,
         "no new visitors from now on; running ones have {seconds:g} s, then the client ends",
     ),
+    events.StatusPortOpen: (LogLevel.info, "status at {url}"),
+    events.StatusTokenWritten: (LogLevel.info, "a new token for the status port was written to {path}"),
+    events.StatusTokensNotRead: (LogLevel.error, "the status port accepts no token: {error}"),
     facts.ServerTrusted: (LogLevel.info, "TLS with {server}: key {key}, {why}"),
     facts.ServerNew: (
         LogLevel.warn,

@@ -255,3 +255,39 @@ class Draining(Event):
 @value
 class Stopped(Event):
     """The program stops. Events of what is still open may follow."""
+
+
+# The status port.
+
+
+@value
+class StatusPortOpen(Event):
+    """
+    The status port accepts connections.
+
+    :ivar url: where a browser on this machine finds it.
+    """
+
+    url: str
+
+
+@value
+class StatusTokenWritten(Event):
+    """
+    The file with the tokens of the status port was written, with a new token, as there was none.
+
+    :ivar path: the file.
+    """
+
+    path: str
+
+
+@value
+class StatusTokensNotRead(Event):
+    """
+    The file with the tokens of the status port has changed and cannot be used: no token is valid.
+
+    :ivar error: the file, and what is wrong with it.
+    """
+
+    error: str

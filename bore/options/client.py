@@ -13,8 +13,8 @@ from bore.client.tunnelspec import TunnelSpec
 from bore.commandline import Command, UsageError, Values
 from bore.logs.settings import LogSettings
 from bore.option import Option, option, switch
-from bore.options import admin, common, rules, servers, tunnels, values
-from bore.status.settings import AdminSettings
+from bore.options import admin, common, rules, servers, statusport, tunnels, values
+from bore.status.settings import AdminSettings, StatusPortSettings
 from bore.system.descriptors import FOR_CONTROL, descriptorsForVisitors
 from bore.system.statefolder import settingsFolder, stateFolder
 
@@ -29,6 +29,7 @@ class ClientCommand:
 
     :ivar file: its settings file; None: there is none.
     :ivar admin: its admin socket; None: it has none.
+    :ivar statusPort: where its status is served over HTTP; None: nowhere.
     """
 
     settings: ClientSettings
@@ -36,6 +37,7 @@ class ClientCommand:
     log: LogSettings
     file: common.FileSettings | None = None
     admin: AdminSettings | None = None
+    statusPort: StatusPortSettings | None = None
 
 
 #: Only for the defaults of the other fields.
@@ -107,7 +109,7 @@ CLIENT_KEYS: Final = (tunnels.TUNNEL, *(each.key for each in KEYS))
 STRAY_KEYS: Final = ("to", *(each.key for each in tunnels.KEYS))
 
 #: Those that cannot change while the client runs: see :mod:`bore.client.settingsdiff`.
-FIXED: Final[tuple[Option[object], ...]] = (*admin.KEYS, *common.LOG.all)
+FIXED: Final[tuple[Option[object], ...]] = (*admin.KEYS, *statusport.KEYS, *common.LOG.all)
 
 _OPTIONS: Final[tuple[Option[object], ...]] = (*KEYS, common.SECRET)
 
@@ -120,6 +122,7 @@ _GROUPS: Final[dict[str, tuple[Option[object], ...]]] = {
     "robustness": (_NO_RECONNECT, _MAX_DELAY, _FAILURES, _CHECK, common.HALF_OPEN),
     "limits": (*rules.BOTH, common.VISITORS, tunnels.BANDWIDTH),
     "admin socket": admin.KEYS,
+    "status port": statusport.KEYS,
     "settings and logs": (_FILE, common.CONFIG, common.WATCH, *common.LOG.all),
 }
 
@@ -177,7 +180,8 @@ def _build(found: Values) -> ClientCommand:
     common.refuseWatch(found)
     specs = tunnels.fromWords(found)
     _refuseUselessCheck(found, specs)
-    return ClientCommand(_settings(found), specs, common.LOG.settings(found), admin=admin.settings(found))
+    settings, status = _settings(found), statusport.statusPort(found)
+    return ClientCommand(settings, specs, common.LOG.settings(found), None, admin.settings(found), status)
 
 
 def _buildUp(found: Values) -> ClientCommand:
@@ -206,8 +210,9 @@ def _fromFile(found: Values, path: Path) -> ClientCommand:
     specs = tunnels.fromFile(found, file)
     settings = file.checked(partial(_settings, found))
     file.checked(partial(_refuseUselessCheck, found, specs))
+    status = file.checked(partial(statusport.statusPort, found))
     fileSettings = common.fileSettings(found, path, KEYS, FIXED)
-    return ClientCommand(settings, specs, common.LOG.settings(found), fileSettings, admin.settings(found))
+    return ClientCommand(settings, specs, common.LOG.settings(found), fileSettings, admin.settings(found), status)
 
 
 def _vocabulary() -> Vocabulary:
@@ -217,7 +222,7 @@ def _vocabulary() -> Vocabulary:
         KEYS,
         tunnels.KEYS,
         tunnels.REQUIRED,
-        private=(common.SECRET_FILE, *servers.OF_TLS[1:]),
+        private=(common.SECRET_FILE, *servers.OF_TLS[1:], statusport.TOKEN_FILE),
         refused={
             "secret": common.INSTEAD_OF_KEY,
             "to": "unknown key; did you mean 'server'?",

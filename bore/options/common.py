@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from bore.commandline import UsageError, Values
 from bore.logs.settings import LogSettings
 from bore.option import Option, option, switch
-from bore.options import values
+from bore.options import statusport, values
 from bore.options.secrets import readSecrets
 from bore.relay.interface import HALF_OPEN_TIMEOUT, MAX_VISITORS
 from bore.system.filestamps import stampOf
@@ -148,7 +148,7 @@ class LogOptions:
 LOG: Final = LogOptions(LogSettings())
 
 #: The options with a key in a file that the server and the client have in common.
-KEYS: Final[tuple[Option[object], ...]] = (SECRET_FILE, VISITORS, HALF_OPEN, *LOG.all, WATCH)
+KEYS: Final[tuple[Option[object], ...]] = (SECRET_FILE, VISITORS, HALF_OPEN, *LOG.all, WATCH, *statusport.KEYS)
 
 
 def controlPort(help: str, parse: Callable[[str], int]) -> Option[int]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 from bore.commandline import Command, UsageError, Values
 from bore.logs.settings import LogSettings
 from bore.option import Option, option, repeated, switch
-from bore.options import admin, clientcertificates, common, rules, values
+from bore.options import admin, clientcertificates, common, rules, statusport, values
 from bore.server.settings import Bounds, ServerSettings
-from bore.status.settings import AdminSettings
+from bore.status.settings import AdminSettings, StatusPortSettings
 from bore.system.descriptors import FOR_CLIENTS, descriptorsForVisitors
 from bore.system.statefolder import stateFolder
 from bore.tls.settings import ServerTls
@@ -33,6 +33,7 @@ class ServerCommand:
     :ivar secretsInFile: whether its shared secrets are in a file.
     :ivar visitorLog: the file of the visitor log; None: there is none.
     :ivar admin: its admin socket; None: it has none.
+    :ivar statusPort: where its status is served over HTTP; None: nowhere.
     """
 
     settings: ServerSettings
@@ -42,6 +43,7 @@ class ServerCommand:
     secretsInFile: bool = False
     visitorLog: Path | None = None
     admin: AdminSettings | None = None
+    statusPort: StatusPortSettings | None = None
 
 
 _DEFAULTS: Final = ServerSettings()
@@ -194,6 +196,7 @@ FIXED: Final[tuple[Option[object], ...]] = (
     _USERS,
     _VISITOR_LOG,
     *admin.KEYS,
+    *statusport.KEYS,
     *common.LOG.all,
 )
 
@@ -224,6 +227,7 @@ _GROUPS: Final[dict[str, tuple[Option[object], ...]]] = {
         _WRONG_SECRETS,
     ),
     "admin socket": admin.KEYS,
+    "status port": statusport.KEYS,
     "settings and logs": (common.CONFIG, common.WATCH, *common.LOG.all),
 }
 
@@ -248,19 +252,24 @@ def _build(found: Values) -> ServerCommand:
     path = found[common.CONFIG]
     if path is None:
         common.refuseWatch(found)
-        return _made(found, _settings(found), None)
+        return _made(found, _settings(found), statusport.statusPort(found), None)
     from bore.config.tables import readFile
 
     file = readFile(path, _vocabulary())
     found = found.withKeys(file.keys)
     settings = file.checked(partial(_settings, found))
-    fileSettings = common.fileSettings(found, path, KEYS, FIXED)
-    return _made(found, settings, fileSettings)
+    status = file.checked(partial(statusport.statusPort, found))
+    return _made(found, settings, status, common.fileSettings(found, path, KEYS, FIXED))
 
 
-def _made(found: Values, settings: ServerSettings, file: common.FileSettings | None) -> ServerCommand:
+def _made(
+    found: Values,
+    settings: ServerSettings,
+    status: StatusPortSettings | None,
+    file: common.FileSettings | None,
+) -> ServerCommand:
     log, inFile = common.LOG.settings(found), common.secretsInFile(found)
-    return ServerCommand(settings, log, file, found[_USERS], inFile, found[_VISITOR_LOG], admin.settings(found))
+    return ServerCommand(settings, log, file, found[_USERS], inFile, found[_VISITOR_LOG], admin.settings(found), status)
 
 
 #: Keys that users may try, and what is right instead.
@@ -274,7 +283,7 @@ _REFUSED: Final = {
 def _vocabulary() -> Vocabulary:
     from bore.config.tables import Vocabulary
 
-    private = (common.SECRET_FILE, _KEY, _USERS, *clientcertificates.ALL)
+    private = (common.SECRET_FILE, _KEY, _USERS, *clientcertificates.ALL, statusport.TOKEN_FILE)
     return Vocabulary(KEYS, private=private, refused=_REFUSED)
 
 

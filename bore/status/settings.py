@@ -1,4 +1,4 @@
-"""The settings of the admin socket."""
+"""The settings of the admin socket and of the status port."""
 
 from __future__ import annotations
 
@@ -19,3 +19,20 @@ class AdminSettings:
     path: Path | None
     folder: Path
     group: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusPortSettings:
+    """
+    The settings of the status port.
+
+    :ivar host: the IP address that it listens on.
+    :ivar port: its number; 0: chosen by the system.
+    :ivar tokenFile: the file with the tokens, one of which a request must have; None: none is needed.
+    :ivar tunnelMetrics: whether there are metrics of single tunnels and users.
+    """
+
+    host: str
+    port: int
+    tokenFile: Path | None = None
+    tunnelMetrics: bool = True

@@ -18,8 +18,11 @@ from bore.streams.reactor import IReactor
 from tests.entrypoints.test_files import TUNNELS, FileCase
 from tests.fakes import FakeReactor
 
-#: The keys of the admin socket.
-ADMIN: Final = ("admin-socket", "no-admin-socket", "admin-group")
+#: The keys of the admin socket and of the status port.
+STATUS: Final = (
+    *("admin-socket", "no-admin-socket", "admin-group"),
+    *("status-port", "status-token-file", "no-tunnel-metrics"),
+)
 
 
 class ServerFileTests(FileCase):
@@ -97,7 +100,7 @@ class LiveTests(FileCase):
         "tls-crl",
         "users",
         "visitor-log",
-        *ADMIN,
+        *STATUS,
     )
 
     def test_theServiceAppliesThemAndNoOthers(self) -> None:
@@ -137,7 +140,7 @@ class ClientLiveTests(FileCase):
     }
 
     #: They have no effect on the client itself, or none without others.
-    OTHERS: Final = ("log-level", "log-format", "watch", "tls-ca", "tls-fingerprint", "tls-cert", "tls-key", *ADMIN)
+    OTHERS: Final = ("log-level", "log-format", "watch", "tls-ca", "tls-fingerprint", "tls-cert", "tls-key", *STATUS)
 
     def test_theServiceAppliesThemAll(self) -> None:
         def up(top: str) -> ClientCommand:

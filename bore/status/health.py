@@ -1,0 +1,38 @@
+"""Whether a program does its work: what /healthz and /readyz answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bore.status.questions import TEXT, Answer, Question
+
+if TYPE_CHECKING:
+    from bore.status.report import ClientReport
+
+
+def healthy(question: Question) -> Answer:
+    """Answer /healthz: the reactor has got round to it, which is all."""
+    return Answer(b"ok\n", TEXT)
+
+
+def serverReadiness(state: str, listens: bool) -> Answer:
+    """
+    Answer /readyz for a server, which is ready while it takes clients.
+
+    :param state: see :class:`bore.status.report.ServerReport`.
+    :param listens: whether it has a control port.
+    """
+    if state != "running":
+        return _readiness(f"the server is {state}")
+    return _readiness("" if listens else "the server does not listen yet")
+
+
+def clientReadiness(report: ClientReport) -> Answer:
+    """Answer /readyz for a client, which is ready while it has at least one tunnel."""
+    if report.state != "stopping" and any(tunnel.state == "up" for tunnel in report.tunnels):
+        return _readiness("")
+    return _readiness(f"no tunnel is up: the client is {report.state}" if report.tunnels else "there are no tunnels")
+
+
+def _readiness(objection: str) -> Answer:
+    return Answer(f"{objection}\n".encode(), TEXT, 503) if objection else Answer(b"ready\n", TEXT)

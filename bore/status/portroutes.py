@@ -1,0 +1,46 @@
+"""What the status port answers, of a server and of a client. It is imported at the first connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from prometheus_client.metrics_core import Metric
+
+from bore.status.clientmetrics import ClientMetrics
+from bore.status.exposition import metricsAnswer
+from bore.status.health import clientReadiness, healthy, serverReadiness
+from bore.status.metrics import Metrics, registryOf
+from bore.status.questions import Route
+from bore.status.servermetrics import ServerMetrics
+from bore.status.settings import StatusPortSettings
+
+if TYPE_CHECKING:
+    from bore.server.service import ServerService
+    from bore.status.client import ClientStatus
+    from bore.status.server import ServerStatus
+
+R = TypeVar("R")
+
+
+def serverRoutes(status: ServerStatus, service: ServerService, settings: StatusPortSettings) -> Mapping[str, Route]:
+    """Make what answers the requests about a server."""
+    return {
+        "GET /metrics": _metrics(status.snapshot, ServerMetrics(settings.tunnelMetrics)),
+        "GET /healthz": healthy,
+        "GET /readyz": lambda _: serverReadiness(service.state, bool(service.controlPorts)),
+    }
+
+
+def clientRoutes(status: ClientStatus, settings: StatusPortSettings) -> Mapping[str, Route]:
+    """Make what answers the requests about a client."""
+    return {
+        "GET /metrics": _metrics(status.snapshot, ClientMetrics(settings.tunnelMetrics)),
+        "GET /healthz": healthy,
+        "GET /readyz": lambda _: clientReadiness(status.snapshot()),
+    }
+
+
+def _metrics(snapshot: Callable[[], R], families: Callable[[R], Iterator[Metric]]) -> Route:
+    return partial(metricsAnswer, registryOf(Metrics(snapshot, families)))
