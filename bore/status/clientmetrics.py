@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from prometheus_client.metrics_core import Metric
 
 from bore.status.metrics import byLabel, common, counted, counter, gauge, single
-from bore.status.series import OTHER, Named, OthersCounter
-
-if TYPE_CHECKING:
-    from bore.status.report import ClientReport, ClientTunnelReport
+from bore.status.namedseries import NamedSeries
+from bore.status.report import ClientReport, ClientTunnelReport
 
 _STATES: Final = ("up", "partly", "away", "connecting", "stopping")
 _SERVER_STATES: Final = ("up", "away", "connecting")
@@ -30,8 +28,7 @@ class ClientMetrics:
     def __init__(self, perTunnel: bool = True) -> None:
         self._perTunnel = perTunnel
         self._since: float | None = None  # the first one: a clock that is set later must not look like a start
-        self._tunnels: Named[str] = Named()
-        self._others: OthersCounter[str] = OthersCounter()
+        self._tunnels = NamedSeries[ClientTunnelReport]("client_tunnel_", "tunnel", lambda tunnel: tunnel.name)
 
     def __call__(self, report: ClientReport) -> Iterator[Metric]:
         """Make the metrics of a snapshot, one at a time."""
@@ -43,40 +40,24 @@ class ClientMetrics:
             yield from self._ofTunnels(report)
 
     def _ofTunnels(self, report: ClientReport) -> Iterator[Metric]:
-        tunnels = {tunnel.name: tunnel for tunnel in report.tunnels}
-        named = self._tunnels.choose(tunnels)
-        own = {key: tunnel for key, tunnel in tunnels.items() if key in named}
-        rest = {key: tunnel for key, tunnel in tunnels.items() if key not in named}
-        others = self._others.add({key: _countersOf(tunnel) for key, tunnel in rest.items()})
-        up = {key: float(tunnel.state == "up") for key, tunnel in own.items()}
-        local = {key: float(tunnel.localState == "up") for key, tunnel in own.items() if tunnel.localState != "unknown"}
-        visitors = {key: float(tunnel.visitors.open) for key, tunnel in own.items()}
-        counters: dict[str, Sequence[int]] = {key: _countersOf(tunnel) for key, tunnel in own.items()}
-        if rest:
-            up[OTHER] = sum(tunnel.state == "up" for tunnel in rest.values())
-            visitors[OTHER] = sum(tunnel.visitors.open for tunnel in rest.values())
-        if others:
-            counters[OTHER] = others
-        label = ("tunnel",)
-        help = "Whether a tunnel is up. Of other tunnels, how many are."
-        yield gauge("client_tunnel_up", help, label, byLabel(up))
-        help = "Whether the local service of a tunnel answered the last time that a visitor came."
-        yield gauge("client_tunnel_local_up", help, label, byLabel(local))
-        yield gauge("client_tunnel_visitors_open", "Visitors that are there.", label, byLabel(visitors))
-        names = ("visitors", "Visitors that came."), ("unserved", "Visitors that could not be served.")
-        for number, (name, help) in enumerate(names):
-            samples = byLabel({key: values[number] for key, values in counters.items()})
-            yield counter(f"client_tunnel_{name}", help, label, samples)
-        yield counter(
-            "client_tunnel_bytes",
-            "Bytes that were passed on.",
-            ("tunnel", "direction"),
-            [
-                ((key, direction), values[number])
-                for key, values in counters.items()
-                for number, direction in ((2, "fromVisitors"), (3, "toVisitors"))
-            ],
-            "bytes",
+        series = self._tunnels
+        series.look(report.tunnels)
+        yield series.gauge(
+            "up", "Whether a tunnel is up. Of other tunnels, how many are.", lambda tunnel: tunnel.state == "up"
+        )
+        yield series.gauge(
+            "local_up",
+            "Whether the local service of a tunnel answered the last visitor. Of other tunnels, for how many it did.",
+            lambda tunnel: {"up": 1.0, "down": 0.0}.get(tunnel.localState),
+        )
+        yield series.gauge("visitors_open", "Visitors that are there.", lambda tunnel: tunnel.visitors.open)
+        yield series.counter("visitors", "Visitors that came.", lambda tunnel: tunnel.visitors.total)
+        yield series.counter("unserved", "Visitors that were not served.", lambda tunnel: tunnel.visitors.unserved)
+        yield series.bytes(
+            {
+                "fromVisitors": lambda tunnel: tunnel.bytes.fromVisitors,
+                "toVisitors": lambda tunnel: tunnel.bytes.toVisitors,
+            }
         )
 
 
@@ -106,7 +87,3 @@ def _ofAll(report: ClientReport) -> Iterator[Metric]:
         byLabel({"fromVisitors": totals.fromVisitors, "toVisitors": totals.toVisitors}),
         "bytes",
     )
-
-
-def _countersOf(tunnel: ClientTunnelReport) -> tuple[int, int, int, int]:
-    return tunnel.visitors.total, tunnel.visitors.unserved, tunnel.bytes.fromVisitors, tunnel.bytes.toVisitors

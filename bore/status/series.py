@@ -7,7 +7,7 @@ tunnel has series it keeps them, or its counters would go up and down with the o
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Final, Generic, TypeVar
 
 #: How many tunnels have series of their own, and how many users.
@@ -45,29 +45,24 @@ class Named(Generic[K]):
 
 class OthersCounter(Generic[K]):
     """
-    Counters of those without series of their own, as one that never goes down.
+    The counters of those without series of their own, as one that never goes down.
 
     What the counter of one grows by between two looks is added. What happens between the last look at one and its end
     is only in the totals.
     """
 
     def __init__(self) -> None:
-        self._last: Mapping[K, Sequence[int]] = {}
-        self._sums: list[int] = []
+        self._last: Mapping[K, int] = {}
+        self._sum = 0
 
-    def add(self, counters: Mapping[K, Sequence[int]]) -> Sequence[int]:
+    def add(self, counters: Mapping[K, int]) -> int:
         """
-        Return the sums.
+        Return the sum.
 
-        :param counters: the present counters of each, always the same number of them.
+        :param counters: the present counter of each.
         """
-        for key, values in counters.items():
-            last = self._last.get(key, ())
-            if any(now < before for now, before in zip(values, last, strict=False)):
-                last = ()  # another one under the same name
-            before = [*last, *[0] * (len(values) - len(last))]
-            self._sums.extend([0] * (len(values) - len(self._sums)))
-            for number, value in enumerate(values):
-                self._sums[number] += value - before[number]
+        for key, value in counters.items():
+            last = self._last.get(key, 0)
+            self._sum += value - last if value >= last else value  # else it is another one under the same name
         self._last = dict(counters)
-        return tuple(self._sums)
+        return self._sum

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from prometheus_client.metrics_core import Metric
 
-from bore.status.metrics import Samples, byLabel, common, counted, counter, gauge, single
-from bore.status.series import OTHER, Named, OthersCounter
-
-if TYPE_CHECKING:
-    from bore.status.report import ServerReport, TunnelReport
+from bore.status.metrics import byLabel, common, counted, counter, gauge, single
+from bore.status.namedseries import NamedSeries
+from bore.status.report import ServerReport, TunnelReport, UserReport
 
 _STATES: Final = ("running", "draining", "stopping")
 _TUNNEL_STATES: Final = ("up", "away", "heldBack")
@@ -28,9 +26,8 @@ class ServerMetrics:
     def __init__(self, perTunnel: bool = True) -> None:
         self._perTunnel = perTunnel
         self._since: float | None = None  # the first one: a clock that is set later must not look like a start
-        self._tunnels: Named[str] = Named()
-        self._users: Named[str] = Named()
-        self._others: OthersCounter[str] = OthersCounter()
+        self._tunnels = NamedSeries[TunnelReport]("server_tunnel_", "address", lambda tunnel: str(tunnel.address))
+        self._users = NamedSeries[UserReport]("server_user_", "user", lambda user: user.name)
 
     def __call__(self, report: ServerReport) -> Iterator[Metric]:
         """Make the metrics of a snapshot, one at a time."""
@@ -43,66 +40,28 @@ class ServerMetrics:
             yield from self._ofUsers(report)
 
     def _ofTunnels(self, report: ServerReport) -> Iterator[Metric]:
-        tunnels = {str(tunnel.address): tunnel for tunnel in report.tunnels}
-        named = self._tunnels.choose(tunnels)
-        own = {key: tunnel for key, tunnel in tunnels.items() if key in named}
-        rest = {key: tunnel for key, tunnel in tunnels.items() if key not in named}
-        others = self._others.add({key: _countersOf(tunnel) for key, tunnel in rest.items()})
-        yield gauge(
-            "server_tunnel_up",
+        series = self._tunnels
+        series.look(report.tunnels)
+        yield series.gauge(
+            "up",
             "Whether the client of a tunnel is there. Of other tunnels, for how many it is.",
-            ("address", "user"),
-            [
-                *(((key, tunnel.user), float(tunnel.state != "away")) for key, tunnel in own.items()),
-                *([((OTHER, ""), sum(tunnel.state != "away" for tunnel in rest.values()))] if rest else []),
-            ],
+            lambda tunnel: tunnel.state != "away",
+            {"user": lambda tunnel: tunnel.user},
         )
-        for kind, help in (("open", "Visitors that are there."), ("waiting", "Visitors that wait for the client.")):
-            yield gauge(
-                f"server_tunnel_visitors_{kind}",
-                help,
-                ("address",),
-                _withOther(
-                    {key: getattr(tunnel.visitors, kind) for key, tunnel in own.items()},
-                    [getattr(tunnel.visitors, kind) for tunnel in rest.values()],
-                ),
-            )
-        counters: dict[str, Sequence[int]] = {key: _countersOf(tunnel) for key, tunnel in own.items()}
-        if others:
-            counters[OTHER] = others
-        names = ("visitors", "Visitors that were accepted."), ("refused", "Visitors that were refused.")
-        for number, (name, help) in enumerate(names):
-            samples = byLabel({key: values[number] for key, values in counters.items()})
-            yield counter(f"server_tunnel_{name}", help, ("address",), samples)
-        yield counter(
-            "server_tunnel_bytes",
-            "Bytes that were passed on.",
-            ("address", "direction"),
-            [
-                ((key, direction), values[number])
-                for key, values in counters.items()
-                for number, direction in ((2, "toClient"), (3, "toVisitors"))
-            ],
-            "bytes",
+        yield series.gauge("visitors_open", "Visitors that are served.", lambda tunnel: tunnel.visitors.open)
+        yield series.gauge("visitors_waiting", "Visitors that wait.", lambda tunnel: tunnel.visitors.waiting)
+        yield series.counter("visitors", "Visitors that were accepted.", lambda tunnel: tunnel.visitors.total)
+        yield series.counter("refused", "Visitors that were refused.", lambda tunnel: tunnel.visitors.refused)
+        yield series.bytes(
+            {"toClient": lambda tunnel: tunnel.bytes.toClient, "toVisitors": lambda tunnel: tunnel.bytes.toVisitors}
         )
 
     def _ofUsers(self, report: ServerReport) -> Iterator[Metric]:
-        users = {user.name: user for user in report.users}
-        named = self._users.choose(users)
-        for kind, help in (
-            ("sessions", "Sessions of a user."),
-            ("tunnels", "Tunnels of a user."),
-            ("visitors", "Visitors at the tunnels of a user."),
-        ):
-            yield gauge(
-                f"server_user_{kind}",
-                help,
-                ("user",),
-                _withOther(
-                    {name: getattr(user, kind) for name, user in users.items() if name in named},
-                    [getattr(user, kind) for name, user in users.items() if name not in named],
-                ),
-            )
+        series = self._users
+        series.look(report.users)
+        yield series.gauge("sessions", "Sessions of a user.", lambda user: user.sessions)
+        yield series.gauge("tunnels", "Tunnels of a user.", lambda user: user.tunnels)
+        yield series.gauge("visitors", "Visitors at the tunnels of a user.", lambda user: user.visitors)
 
 
 def _ofAll(report: ServerReport) -> Iterator[Metric]:
@@ -140,11 +99,3 @@ def _ofAll(report: ServerReport) -> Iterator[Metric]:
         byLabel(usage),
         "ratio",
     )
-
-
-def _countersOf(tunnel: TunnelReport) -> tuple[int, int, int, int]:
-    return tunnel.visitors.total, tunnel.visitors.refused, tunnel.bytes.toClient, tunnel.bytes.toVisitors
-
-
-def _withOther(own: dict[str, float], rest: Sequence[float]) -> Samples:
-    return byLabel({**own, OTHER: sum(rest)} if rest else own)
