@@ -33,6 +33,9 @@ _RECORDS: Final = 64
 #: How many bytes of a stream are read at once.
 _READ: Final = 1 << 16
 
+#: The families of the sockets that have the options of TCP.
+_TCP: Final = (socket.AF_INET, socket.AF_INET6)
+
 #: How long a closed connection may wait for the system to take what was written to it, in seconds: as long as a client
 #: has for its first message. Without a limit, a peer that reads nothing could hold it for ever.
 CLOSE_TIMEOUT: Final = 3.0
@@ -162,6 +165,11 @@ class SocketTransport(tcp.Connection):
         tcp.Connection.loseConnection(self)
         if self.connected and self._closing is None:
             self._closing = self._later(CLOSE_TIMEOUT, self.abortConnection)
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """See ITCPTransport. A Unix socket delays nothing, and does not have the option."""
+        if self.socket.family in _TCP:
+            tcp.Connection.setTcpNoDelay(self, enabled)
 
     def connectionLost(self, reason: Failure) -> None:
         """See FileDescriptor."""

@@ -194,6 +194,14 @@ class ReadSizeTests(SynchronousTestCase):
             transport.doRead()
         self.assertEqual([len(data) for data in receiver.received], [RECORD, RECORD, 40_000 - 2 * RECORD])
 
+    def test_aUnixSocketHasNoOptionsOfTcp(self) -> None:
+        """Twisted would log an error, and others of its protocols set them for each connection."""
+        near, far = socket.socketpair()
+        self.addCleanup(near.close)
+        self.addCleanup(far.close)
+        SocketTransport(far, _Receiver(1), cast(IReactorFDSet, FakeReactor())).setTcpNoDelay(True)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     def test_ofAStreamMoreIsReadAtOnce(self) -> None:
         near, far = socket.socketpair()
         self.addCleanup(near.close)
