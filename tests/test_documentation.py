@@ -24,6 +24,7 @@ from bore.options.client import upCommand
 from bore.options.demo import demoCommand
 from bore.options.server import serverCommand
 from bore.relay.interface import DRAIN_TIMEOUT
+from bore.status import report
 from bore.streams.socketoptions import BASE_TIMEOUT
 from bore.wire import limits, refusals
 from bore.wire.secret import Secret
@@ -38,7 +39,9 @@ PAGES = {
         CHECKOUT / "README.rst",
         *(
             CHECKOUT / "docs" / f"{name}.rst"
-            for name in "commands differences metrics network people protocol systemd tls tunnels visitorlog".split()
+            for name in (
+                "commands differences metrics network people protocol status systemd tls tunnels visitorlog".split()
+            )
         ),
     )
 }
@@ -91,6 +94,7 @@ class OptionsTests(SynchronousTestCase):
             "--help", "-h", "--version", "-V", "--reactor",
             "--nodaemon", "--pidfile", "--logfile", "--logger", "--syslog",  # twistd's
             "--strict",  # mypy's
+            "--unix-socket",  # curl's
         }  # fmt: skip
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", WORDS))
         self.assertEqual(named - ours - others, set())
@@ -195,6 +199,14 @@ class FactsTests(SynchronousTestCase):
         codes = {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
         section = COMMANDS_PAGE.split("\nOutput and exit codes\n")[1].split("\n\nA server that is stopped")[0]
         self.assertEqual({int(code) for code in re.findall(r"^(\d+) ", section, re.MULTILINE)}, codes)
+
+    def test_everyKeyOfAnAnswerIsThere(self) -> None:
+        ends = ("Report", "Totals", "Counts", "Bytes")
+        kinds = [each for each in vars(report).values() if isinstance(each, type) and each.__name__.endswith(ends)]
+        for kind in kinds:
+            for name in kind.__match_args__:  # type: ignore[attr-defined]
+                self.assertIn(f"``{name.rstrip('_')}``", PAGES["status"], kind.__name__)
+        self.assertGreater(len(kinds), 15)
 
     def test_everyRefusalIsThere(self) -> None:
         said = {kind.text for kind in refusals.BY_TEXT.values()}

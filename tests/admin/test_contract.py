@@ -1,0 +1,53 @@
+"""What the tests take for an answer is what programs answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.status import report
+from tests.admin.program import CLIENT, SERVER, VISITORS
+
+
+def first(answer: dict[str, object], key: str) -> Any:
+    """The first object in a list."""
+    found = answer[key]
+    assert isinstance(found, Sequence)
+    return found[0]
+
+
+class ContractTests(SynchronousTestCase):
+    """Keys, in their order."""
+
+    def test_theFakeAnswersHaveTheKeysOfReports(self) -> None:
+        session, tunnel, link, own = (
+            first(SERVER, "sessions"),
+            first(SERVER, "tunnels"),
+            first(CLIENT, "servers"),
+            first(CLIENT, "tunnels"),
+        )
+        cases: list[tuple[Any, type]] = [
+            (SERVER, report.ServerReport),
+            (first(SERVER, "control"), report.ControlReport),
+            (SERVER["ports"], report.PortsReport),
+            (session, report.SessionReport),
+            (session["lanes"], report.LanesReport),
+            (tunnel, report.TunnelReport),
+            (tunnel["visitors"], report.CountsReport),
+            (tunnel["bytes"], report.BytesReport),
+            (first(SERVER, "users"), report.UserReport),
+            (first(SERVER, "limits"), report.LimitReport),
+            (SERVER["totals"], report.ServerTotals),
+            (VISITORS[0], report.VisitorReport),
+            (CLIENT, report.ClientReport),
+            (link, report.LinkReport),
+            (own, report.ClientTunnelReport),
+            (own["visitors"], report.ClientCounts),
+            (own["bytes"], report.ClientBytes),
+            (CLIENT["totals"], report.ClientTotals),
+        ]
+        for answer, kind in cases:
+            names: tuple[str, ...] = kind.__match_args__  # type: ignore[attr-defined]
+            self.assertEqual(list(answer), [name.rstrip("_") for name in names], kind.__name__)
