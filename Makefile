@@ -99,7 +99,7 @@ wheel: $(VENV)/installed-dev $(VENV)/installed-test
 	@cd / && $(CURDIR)/$(VENV)/wheel/bin/twistd bore-server --help > /dev/null
 	@cd / && $(CURDIR)/$(VENV)/wheel/bin/twistd bore-client --help > /dev/null
 	@cd / && $(CURDIR)/$(VENV)/wheel/bin/bore service show server > /dev/null  # the units are in the wheel
-	@cd / && $(CURDIR)/$(VENV)/wheel/bin/python -c 'import importlib.resources as r; assert (r.files("bore") / "py.typed").is_file()'
+	@cd / && $(CURDIR)/$(VENV)/wheel/bin/python -c 'import importlib.resources as r; assert (r.files("bore") / "py.typed").is_file(); assert (r.files("bore.status") / "page" / "page.js").is_file()'
 	@cd / && for aside in benchmarks fuzz laboratory tests; do \
 	    ! $(CURDIR)/$(VENV)/wheel/bin/python -c "import $$aside" 2> /dev/null || exit 1; \
 	done

@@ -96,8 +96,12 @@ class Answer:
 class Outlet(Protocol):
     """The connection of a response that has no end."""
 
+    @property
+    def unread(self) -> int:
+        """How many bytes the system has not taken yet."""
+
     def write(self, data: bytes) -> None:
-        """Write, or cut the connection if its peer leaves too much unread. Nothing after its end."""
+        """Write, or cut the connection if its peer has left too much unread before. Nothing after its end."""
 
     def close(self) -> None:
         """End the response."""

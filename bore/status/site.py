@@ -36,7 +36,7 @@ REQUEST_TIMEOUT: Final = 10.0
 #: The longest body of a request, in bytes.
 MAX_BODY: Final = 1 << 16
 
-#: How much of an endless response may be unread, in bytes.
+#: How much of an endless response may be unread when more is to be sent, in bytes.
 MAX_UNREAD: Final = 1 << 18
 
 #: How many endless responses there may be at once: the other connections are for questions.
@@ -163,13 +163,19 @@ class _Request(Request):
         Request.connectionLost(self, reason)
         self._leave()
 
+    @property
+    def unread(self) -> int:
+        """See :class:`bore.status.questions.Outlet`."""
+        return self.channel.unread
+
     def write(self, data: bytes) -> None:
-        """Write, or cut the connection if its peer leaves too much unread."""
+        """Write, or cut the connection if its peer has left too much unread before."""
         if self._disconnected or self.finished:
             return
-        Request.write(self, data)
         if self._left is not None and self.channel.unread > MAX_UNREAD:
             self.channel.abort()
+        else:
+            Request.write(self, data)
 
     def close(self) -> None:
         """See :class:`bore.status.questions.Outlet`."""

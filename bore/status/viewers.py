@@ -1,0 +1,184 @@
+"""The streams of server-sent events to those who look at the page."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from bore.status.questions import Outlet
+from bore.status.traffic import Report
+from bore.status.views import View, changesBetween, makeView
+
+#: The time between two snapshots while there are viewers, in seconds.
+_INTERVAL: Final = 1.0
+
+#: The time between two snapshots is at least this many times the CPU time that one takes.
+_PAUSE: Final = 25
+
+#: A viewer is sent something at least this often, in seconds, so that it notices when the connection is dead.
+_BEAT: Final = 15.0
+
+#: How long a viewer may leave something unread, in seconds.
+_PATIENCE: Final = 60.0
+
+
+class _Viewer:
+    """
+    A stream of events.
+
+    :ivar stale: whether something was not sent to it, so that it needs a whole snapshot.
+    :ivar sent: when something was sent to it.
+    """
+
+    def __init__(self, outlet: Outlet, clock: IReactorTime) -> None:
+        self._outlet = outlet
+        self._clock = clock
+        self.sent = clock.seconds()
+        self.stale = True
+
+    @property
+    def isBehind(self) -> bool:
+        """Whether the system has not taken yet what was sent before."""
+        return self._outlet.unread > 0
+
+    def offer(self, data: bytes) -> None:
+        """Send an event, unless the viewer is behind."""
+        if self.isBehind:
+            self.stale = True
+        else:
+            self.send(data)
+
+    def send(self, data: bytes) -> None:
+        """Send an event."""
+        self.sent = self._clock.seconds()
+        self._outlet.write(data)
+
+    def end(self) -> None:
+        """End the stream."""
+        self._outlet.close()
+
+
+class Viewers:
+    """
+    All viewers. While there are some, snapshots are taken, and each viewer is sent what has changed.
+
+    A viewer that does not read as fast is not sent changes, but a whole snapshot when it has read the rest. So is one that
+    connects again.
+
+    :param snapshot: returns what there is to show.
+    :param traffic: returns the traffic of the last hour, as JSON.
+    :param wallClock: the time of day, in seconds since 1970: browsers have clocks of their own.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        snapshot: Callable[[], Report],
+        traffic: Callable[[], dict[str, object]],
+        wallClock: Callable[[], float] = time.time,
+    ) -> None:
+        self._clock = clock
+        self._snapshot = snapshot
+        self._traffic = traffic
+        self._wallClock = wallClock
+        self._viewers: dict[_Viewer, None] = {}
+        self._timer: IDelayedCall | None = None  # runs while there are viewers
+        self._making: Iterator[View] | None = None  # the next view
+        self._spent = 0.0  # the time spent on it, in seconds
+        self._view: View = {}
+        self._full = b""  # the view as an event; empty: it was not needed yet
+        self._seen = 0.0  # when the view was complete
+
+    def add(self, outlet: Outlet) -> Callable[[], None]:
+        """
+        Send events from now on.
+
+        :returns: has to be called when the connection is lost.
+        """
+        viewer = _Viewer(outlet, self._clock)
+        self._viewers[viewer] = None
+        if self._timer is None:
+            self._timer = self._clock.callLater(0, self._tick)
+        elif self._view:
+            self._sendAll(viewer)
+        return lambda: self._left(viewer)
+
+    def sendTraffic(self) -> None:
+        """The traffic of the last hour has changed."""
+        if self._viewers:
+            event = self._event("traffic", self._traffic())
+            for viewer in tuple(self._viewers):
+                viewer.offer(event)
+
+    def stop(self) -> None:
+        """End all streams."""
+        for viewer in tuple(self._viewers):
+            viewer.end()
+
+    def _left(self, viewer: _Viewer) -> None:
+        self._viewers.pop(viewer, None)
+        if not self._viewers:
+            self._forget()
+
+    def _forget(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = self._making = None
+        self._view, self._full = {}, b""
+
+    def _tick(self) -> None:
+        """Go on with the next view. Streams have their turns between its parts."""
+        began = self._clock.seconds()
+        try:
+            if self._making is None:
+                self._spent = 0.0
+                self._making = makeView(self._snapshot())
+            view = next(self._making)
+        except Exception:
+            self._log.failure("the page gets no snapshot")
+            self._forget()
+            self.stop()
+            return
+        if view:
+            self._making = None
+            self._show(view)
+        self._spent += self._clock.seconds() - began
+        if self._viewers:
+            self._timer = self._clock.callLater(max(_INTERVAL, _PAUSE * self._spent) if view else 0, self._tick)
+
+    def _show(self, view: View) -> None:
+        """There is a new view."""
+        now, event = self._clock.seconds(), b""
+        changes = changesBetween(self._view, view) if self._view else {}
+        if changes:
+            event = self._event("change", {"parts": changes, "seconds": round(now - self._seen, 3)})
+        self._view, self._full, self._seen = view, b"", now
+        for viewer in tuple(self._viewers):
+            if viewer.isBehind:
+                viewer.stale = viewer.stale or bool(event)
+                if now - viewer.sent >= _PATIENCE:
+                    viewer.end()
+            elif viewer.stale:
+                self._sendAll(viewer)
+            elif event:
+                viewer.send(event)
+            elif now - viewer.sent >= _BEAT:
+                viewer.send(self._event("beat", {}))
+
+    def _sendAll(self, viewer: _Viewer) -> None:
+        if not self._full:
+            self._full = self._event("snapshot", {"parts": self._view})
+        viewer.stale = False
+        viewer.send(self._full + self._event("traffic", self._traffic()))
+
+    def _event(self, kind: str, data: dict[str, object]) -> bytes:
+        """An event of the stream. JSON is without line breaks here, and in ASCII."""
+        text = json.dumps(data | {"now": round(self._wallClock(), 3)}, separators=(",", ":"))
+        return f"event: {kind}\ndata: {text}\n\n".encode("ascii")

@@ -1,0 +1,101 @@
+"""What the page shows of a snapshot, and the difference between two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeAlias, cast
+
+from bore.status.report import ServerReport, toJson
+from bore.status.traffic import Report, keyOf
+
+#: The rows of each table by their keys, and under ``""`` what is not a table; all of it as JSON.
+View: TypeAlias = dict[str, dict[str, object]]
+
+#: The parts of a snapshot that are tables.
+_TABLES: Final = ("tunnels", "sessions", "users", "servers")
+
+#: What follows from other fields and changes each second.
+_LEFT_OUT: Final = ("uptime",)
+
+#: How many digits are shown of a field behind the point: less of a difference is not a change.
+_DIGITS: Final = {"roundTrip": 3, "keptFor": 0, "retryIn": 0}
+
+#: Times are shown to the second: of two snapshots, the milliseconds of the same time may differ.
+_TIMES: Final = ("since", "awaySince")
+
+#: How many characters of a time (RFC 3339) are kept: up to the seconds.
+_TO_SECONDS: Final = 19
+
+#: What the page needs of a session.
+_OF_SESSION: Final = ("user", "network", "since", "roundTrip")
+
+#: How many rows are made at once: about a millisecond.
+SLICE: Final = 50
+
+
+def makeView(report: Report) -> Iterator[View]:
+    """Make a view, in steps of :data:`SLICE` rows: all but the last one yield an empty view."""
+    names: tuple[str, ...] = getattr(report, "__match_args__", ())
+    rest = {name: toJson(getattr(report, name)) for name in names if name not in _TABLES and name not in _LEFT_OUT}
+    view: View = {"": _rounded(rest)}
+    for table, values in _tables(report):
+        rows = view[table] = {}
+        for number, (key, row) in enumerate(values, 1):
+            rows[key] = _row(table, cast(dict[str, object], toJson(row)))
+            if number % SLICE == 0:
+                yield {}
+    yield view
+
+
+def _tables(report: Report) -> Iterator[tuple[str, Iterable[tuple[str, object]]]]:
+    """The tables, each with the keys of its rows."""
+    yield "tunnels", ((keyOf(each), each) for each in report.tunnels)
+    if isinstance(report, ServerReport):
+        yield "sessions", ((each.peer, each) for each in report.sessions)
+        yield "users", ((each.name, each) for each in report.users)
+    else:
+        yield "servers", ((each.server, each) for each in report.servers)
+
+
+def _row(table: str, row: dict[str, object]) -> dict[str, object]:
+    return _rounded({name: row[name] for name in _OF_SESSION} if table == "sessions" else row)
+
+
+def _rounded(row: dict[str, object]) -> dict[str, object]:
+    """A row without digits that nobody is shown."""
+    for name, digits in _DIGITS.items():
+        seconds = row.get(name)
+        if isinstance(seconds, float):
+            row[name] = round(seconds, digits)
+    for name in _TIMES:
+        time = row.get(name)
+        if isinstance(time, str):
+            row[name] = time[:_TO_SECONDS] + "Z"
+    return row
+
+
+def changesBetween(before: View, after: View) -> dict[str, dict[str, object]]:
+    """
+    What has changed between two views; empty: nothing.
+
+    For each part that has changed, ``set`` has the new rows, and of the others the fields that have changed; ``gone``
+    lists the keys of the rows that are no longer there. What is in no table is set as a whole.
+    """
+    changes: dict[str, dict[str, object]] = {}
+    for part, rows in after.items():
+        former = before.get(part, {})
+        if rows != former:
+            changed = {key: row for key, row in rows.items() if key not in former or former[key] != row}
+            if part:
+                changed = {key: _fields(former.get(key), row) for key, row in changed.items()}
+            changes[part] = {"set": changed}
+            if gone := [key for key in former if key not in rows]:
+                changes[part]["gone"] = gone
+    return changes
+
+
+def _fields(former: object, row: object) -> object:
+    """The fields of a row that have changed."""
+    if isinstance(former, dict) and isinstance(row, dict):
+        return {key: value for key, value in row.items() if former[key] != value}
+    return row

@@ -1,0 +1,71 @@
+"""What viewers are shown, and what has changed of it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.status.report import UserReport
+from bore.status.traffic import Report
+from bore.status.views import SLICE, View, changesBetween, makeView
+from tests.status.pagereports import clientReport, serverReport, tunnelReport
+
+
+def viewOf(report: Report) -> View:
+    return list(makeView(report))[-1]
+
+
+class ViewTests(SynchronousTestCase):
+    """Views of servers and clients."""
+
+    def test_rowsHaveKeys(self) -> None:
+        view = viewOf(
+            serverReport(
+                tunnelReport(20000), tunnelReport("unix:/run/a"), users=[UserReport("alice", 1, 1, 0, None, None, None)]
+            )
+        )
+        self.assertEqual(set(view), {"", "tunnels", "sessions", "users"})
+        self.assertEqual(set(view["tunnels"]), {"20000", "unix:/run/a"})
+        self.assertEqual(set(view["users"]), {"alice"})
+        self.assertEqual(set(viewOf(clientReport())["tunnels"]), {"web", "postgres"})
+
+    def test_whatOnlyRepeatsTheClockIsNotThere(self) -> None:
+        self.assertNotIn("uptime", viewOf(serverReport())[""])
+        (session,) = cast("dict[str, dict[str, object]]", viewOf(serverReport(tunnelReport(1)))["sessions"]).values()
+        self.assertEqual((list(session), session["roundTrip"]), (["user", "network", "since", "roundTrip"], 0.021))
+
+    def test_theSameTimeIsTheSameText(self) -> None:
+        """Snapshots compute it from two clocks, whose difference is not constant."""
+        view = viewOf(serverReport(tunnelReport(1)))
+        self.assertRegex(str(view[""]["since"]), r":\d\dZ$")
+
+    def test_itIsMadeInSteps(self) -> None:
+        steps = list(makeView(serverReport(*map(tunnelReport, range(3 * SLICE)))))
+        self.assertEqual([bool(step) for step in steps], [False] * 6 + [True])
+
+
+class ChangesTests(SynchronousTestCase):
+    """The difference between two views."""
+
+    def changes(self, before: Report, after: Report) -> object:
+        return changesBetween(viewOf(before), viewOf(after))
+
+    def test_withoutAChangeThereIsNothing(self) -> None:
+        self.assertEqual(self.changes(serverReport(tunnelReport(1)), serverReport(tunnelReport(1))), {})
+
+    def test_ofARowItsFieldsThatHaveChanged(self) -> None:
+        found = changesBetween(
+            viewOf(serverReport(tunnelReport(1), tunnelReport(2))),
+            viewOf(serverReport(tunnelReport(1, 400), tunnelReport(2))),
+        )
+        self.assertEqual(found["tunnels"], {"set": {"1": {"bytes": {"toClient": 100, "toVisitors": 300}}}})
+
+    def test_newRowsAsAWholeAndTheKeysOfThoseThatAreGone(self) -> None:
+        after = viewOf(serverReport(tunnelReport(2)))
+        found = changesBetween(viewOf(serverReport(tunnelReport(1))), after)
+        self.assertEqual(found["tunnels"], {"set": {"2": after["tunnels"]["2"]}, "gone": ["1"]})
+
+    def test_whatIsInNoTableAsAWhole(self) -> None:
+        found = self.changes(serverReport(), serverReport(state="draining"))
+        self.assertEqual(found, {"": {"set": {"state": "draining"}}})
