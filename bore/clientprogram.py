@@ -93,15 +93,19 @@ def _withStatusPort(
     history: History,
 ) -> WithStatusPort:
     """Give a client a status port."""
+    from bore.status.client import ClientStatus
+    from bore.status.traffic import Traffic
     from bore.statusprogram import WithStatusPort
 
+    status = ClientStatus(reactor, service, history)
+    traffic = Traffic(reactor, status.snapshot)
+
     def makeRoutes() -> Mapping[str, Route]:
-        from bore.status.client import ClientStatus
         from bore.status.portroutes import clientRoutes
 
-        return clientRoutes(ClientStatus(reactor, service, history), settings)
+        return clientRoutes(reactor, status, traffic, settings)
 
-    return WithStatusPort(reactor, sink, settings, program, makeRoutes)
+    return WithStatusPort(reactor, sink, settings, program, makeRoutes, traffic)
 
 
 def _administered(

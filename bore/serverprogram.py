@@ -85,15 +85,19 @@ def _withStatusPort(
     history: History,
 ) -> WithStatusPort:
     """Give a server a status port."""
+    from bore.status.server import ServerStatus
+    from bore.status.traffic import Traffic
     from bore.statusprogram import WithStatusPort
+
+    status = ServerStatus(reactor, service, history)
+    traffic = Traffic(reactor, status.snapshot)
 
     def makeRoutes() -> Mapping[str, Route]:
         from bore.status.portroutes import serverRoutes
-        from bore.status.server import ServerStatus
 
-        return serverRoutes(ServerStatus(reactor, service, history), service, settings)
+        return serverRoutes(reactor, status, traffic, service, settings)
 
-    return WithStatusPort(reactor, sink, settings, program, makeRoutes)
+    return WithStatusPort(reactor, sink, settings, program, makeRoutes, traffic)
 
 
 def _administered(

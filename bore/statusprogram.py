@@ -20,6 +20,7 @@ from bore.streams.reactor import IReactor
 
 if TYPE_CHECKING:
     from bore.status.questions import Route
+    from bore.status.traffic import Traffic
 
 
 class WithStatusPort(Service):
@@ -28,6 +29,7 @@ class WithStatusPort(Service):
 
     :param program: the program.
     :param makeRoutes: makes what answers requests, when the first one comes.
+    :param traffic: has samples taken while the program runs.
     :raises bore.commandline.NotPossible: if the port cannot be opened, or the file with the tokens cannot be used.
     """
 
@@ -38,8 +40,10 @@ class WithStatusPort(Service):
         settings: StatusPortSettings,
         program: Program,
         makeRoutes: Callable[[], Mapping[str, Route]],
+        traffic: Traffic,
     ) -> None:
         self._program = program
+        self._traffic = traffic
         tokens = None if settings.tokenFile is None else Tokens(sink, settings.tokenFile)
         try:
             sock = bindSocket(settings.host, settings.port)
@@ -55,11 +59,13 @@ class WithStatusPort(Service):
         """Start."""
         Service.startService(self)
         self._program.startService()
+        self._traffic.start()
         self._port.startService()
 
     def stopService(self) -> Deferred[object]:
         """Stop the program, and then the status port."""
         Service.stopService(self)
+        self._traffic.stop()
         return maybeDeferred(self._program.stopService).addBoth(self._stopped)
 
     def reload(self) -> None:

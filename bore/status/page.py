@@ -12,7 +12,7 @@ from functools import partial
 from importlib import resources
 from typing import Final
 
-from bore.status.questions import Answer, Endless, Question, Refused, Route, jsonAnswer
+from bore.status.questions import Answer, Endless, Question, Route, jsonAnswer
 from bore.status.report import jsonParts
 from bore.status.traffic import Report
 from bore.status.viewers import Viewers
@@ -42,8 +42,8 @@ def pageRoutes(
     Make what answers the page.
 
     :param snapshot: returns a snapshot.
-    :param tunnel: returns a tunnel as JSON, by its public address or its name, with at most so many of its visitors as
-        ``list``; None: there is no such tunnel.
+    :param tunnel: returns a tunnel as JSON, by its public address or its name, with at most so many of its visitors;
+        raises Refused if there is none.
     :param viewers: gets those who look.
     """
     files = {f"GET {path}": partial(_file, name, kind) for path, (name, kind) in _FILES.items()}
@@ -67,8 +67,4 @@ def _events(viewers: Viewers, question: Question) -> Answer | Endless:
 
 
 def _tunnel(tunnel: Callable[[str, int], object], question: Question) -> Answer:
-    address = question.path.removeprefix("/tunnels/")
-    found = tunnel(address, MAX_LISTED)
-    if found is None:
-        raise Refused(404, f"there is no tunnel {address!r}: /status lists them")
-    return jsonAnswer(found)
+    return jsonAnswer(tunnel(question.path.removeprefix("/tunnels/"), MAX_LISTED))

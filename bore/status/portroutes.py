@@ -7,35 +7,53 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from prometheus_client.metrics_core import Metric
+from twisted.internet.interfaces import IReactorTime
 
 from bore.status.clientmetrics import ClientMetrics
 from bore.status.exposition import metricsAnswer
 from bore.status.health import clientReadiness, healthy, serverReadiness
 from bore.status.metrics import Metrics, registryOf
+from bore.status.page import pageRoutes
 from bore.status.questions import Route
 from bore.status.servermetrics import ServerMetrics
 from bore.status.settings import StatusPortSettings
+from bore.status.viewers import Viewers
 
 if TYPE_CHECKING:
     from bore.server.service import ServerService
     from bore.status.client import ClientStatus
     from bore.status.server import ServerStatus
+    from bore.status.traffic import Traffic
 
 R = TypeVar("R")
 
 
-def serverRoutes(status: ServerStatus, service: ServerService, settings: StatusPortSettings) -> Mapping[str, Route]:
+def serverRoutes(
+    clock: IReactorTime,
+    status: ServerStatus,
+    traffic: Traffic,
+    service: ServerService,
+    settings: StatusPortSettings,
+) -> Mapping[str, Route]:
     """Make what answers the requests about a server."""
+    from bore.status.serverroutes import serverTunnel
+
     return {
+        **pageRoutes(status.snapshot, partial(serverTunnel, status), Viewers(clock, status.snapshot, traffic)),
         "GET /metrics": _metrics(status.snapshot, ServerMetrics(settings.tunnelMetrics)),
         "GET /healthz": healthy,
         "GET /readyz": lambda _: serverReadiness(service.state, bool(service.controlPorts)),
     }
 
 
-def clientRoutes(status: ClientStatus, settings: StatusPortSettings) -> Mapping[str, Route]:
+def clientRoutes(
+    clock: IReactorTime, status: ClientStatus, traffic: Traffic, settings: StatusPortSettings
+) -> Mapping[str, Route]:
     """Make what answers the requests about a client."""
+    from bore.status.clientroutes import clientTunnel
+
     return {
+        **pageRoutes(status.snapshot, partial(clientTunnel, status), Viewers(clock, status.snapshot, traffic)),
         "GET /metrics": _metrics(status.snapshot, ClientMetrics(settings.tunnelMetrics)),
         "GET /healthz": healthy,
         "GET /readyz": lambda _: clientReadiness(status.snapshot()),

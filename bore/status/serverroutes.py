@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bore.server.server import Kicks, Server
 from bore.status.questions import Answer, Question, Refused, Routes, jsonAnswer
 from bore.status.report import addressNamed
@@ -15,13 +17,6 @@ _SHARED = "*"
 def serverRoutes(status: ServerStatus, server: Server, program: Operated) -> Routes:
     """Return the routes of a server."""
 
-    def tunnel(name: str) -> object:
-        address = addressNamed(name)
-        found = None if address is None else status.tunnel(address)
-        if address is None or found is None:
-            raise TunnelNotFound(name)
-        return withList(found, status.visitors(address))
-
     def kick(question: Question) -> Answer:
         match question.json(user=str, address=object):
             case {"user": str() as user, **rest} if not rest:
@@ -34,7 +29,22 @@ def serverRoutes(status: ServerStatus, server: Server, program: Operated) -> Rou
                 return _answer(server.kickTunnel(found), "")
         raise Refused(400, 'the body must name one thing, as in {"user": "alice"} or {"address": 20000}')
 
-    return routes(status, program, tunnel, kick)
+    return routes(status, program, partial(serverTunnel, status), kick)
+
+
+def serverTunnel(status: ServerStatus, name: str, most: int | None = None) -> object:
+    """
+    Return the JSON of a tunnel with its visitors.
+
+    :param name: its public address.
+    :param most: how many visitors at most; None: all.
+    :raises TunnelNotFound: if there is none.
+    """
+    address = addressNamed(name)
+    found = None if address is None else status.tunnel(address)
+    if address is None or found is None:
+        raise TunnelNotFound(name)
+    return withList(found, status.visitors(address, most))
 
 
 def _answer(kicks: Kicks, nothing: str) -> Answer:

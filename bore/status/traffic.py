@@ -26,8 +26,8 @@ MAX_LINES: Final = 250
 
 
 def keyOf(tunnel: TunnelReport | ClientTunnelReport) -> str:
-    """What identifies a tunnel: its public address at a server, its name at a client."""
-    return tunnel.name if isinstance(tunnel, ClientTunnelReport) else str(tunnel.address)
+    """What identifies a tunnel: its public address at a server, its name at a client, or its local service."""
+    return tunnel.name or tunnel.local if isinstance(tunnel, ClientTunnelReport) else str(tunnel.address)
 
 
 def _amountOf(tunnel: TunnelReport | ClientTunnelReport) -> int:

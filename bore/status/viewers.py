@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from bore.status.questions import Outlet
-from bore.status.traffic import Report
+from bore.status.traffic import Report, Traffic
 from bore.status.views import View, changesBetween, makeView
 
 #: The time between two snapshots while there are viewers, in seconds.
@@ -67,11 +67,11 @@ class Viewers:
     """
     All viewers. While there are some, snapshots are taken, and each viewer is sent what has changed.
 
-    A viewer that does not read as fast is not sent changes, but a whole snapshot when it has read the rest. So is one that
-    connects again.
+    A viewer that does not read as fast is not sent changes, but a whole snapshot when it has read the rest. So is one
+    that connects again.
 
     :param snapshot: returns what there is to show.
-    :param traffic: returns the traffic of the last hour, as JSON.
+    :param traffic: the traffic of the last hour.
     :param wallClock: the time of day, in seconds since 1970: browsers have clocks of their own.
     """
 
@@ -81,7 +81,7 @@ class Viewers:
         self,
         clock: IReactorTime,
         snapshot: Callable[[], Report],
-        traffic: Callable[[], dict[str, object]],
+        traffic: Traffic,
         wallClock: Callable[[], float] = time.time,
     ) -> None:
         self._clock = clock
@@ -89,6 +89,7 @@ class Viewers:
         self._traffic = traffic
         self._wallClock = wallClock
         self._viewers: dict[_Viewer, None] = {}
+        traffic.changed = self._sendTraffic
         self._timer: IDelayedCall | None = None  # runs while there are viewers
         self._making: Iterator[View] | None = None  # the next view
         self._spent = 0.0  # the time spent on it, in seconds
@@ -110,10 +111,10 @@ class Viewers:
             self._sendAll(viewer)
         return lambda: self._left(viewer)
 
-    def sendTraffic(self) -> None:
+    def _sendTraffic(self) -> None:
         """The traffic of the last hour has changed."""
         if self._viewers:
-            event = self._event("traffic", self._traffic())
+            event = self._event("traffic", self._traffic.toJson())
             for viewer in tuple(self._viewers):
                 viewer.offer(event)
 
@@ -176,7 +177,7 @@ class Viewers:
         if not self._full:
             self._full = self._event("snapshot", {"parts": self._view})
         viewer.stale = False
-        viewer.send(self._full + self._event("traffic", self._traffic()))
+        viewer.send(self._full + self._event("traffic", self._traffic.toJson()))
 
     def _event(self, kind: str, data: dict[str, object]) -> bytes:
         """An event of the stream. JSON is without line breaks here, and in ASCII."""

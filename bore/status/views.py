@@ -20,12 +20,6 @@ _LEFT_OUT: Final = ("uptime",)
 #: How many digits are shown of a field behind the point: less of a difference is not a change.
 _DIGITS: Final = {"roundTrip": 3, "keptFor": 0, "retryIn": 0}
 
-#: Times are shown to the second: of two snapshots, the milliseconds of the same time may differ.
-_TIMES: Final = ("since", "awaySince")
-
-#: How many characters of a time (RFC 3339) are kept: up to the seconds.
-_TO_SECONDS: Final = 19
-
 #: What the page needs of a session.
 _OF_SESSION: Final = ("user", "network", "since", "roundTrip")
 
@@ -37,7 +31,7 @@ def makeView(report: Report) -> Iterator[View]:
     """Make a view, in steps of :data:`SLICE` rows: all but the last one yield an empty view."""
     names: tuple[str, ...] = getattr(report, "__match_args__", ())
     rest = {name: toJson(getattr(report, name)) for name in names if name not in _TABLES and name not in _LEFT_OUT}
-    view: View = {"": _rounded(rest)}
+    view: View = {"": rest}
     for table, values in _tables(report):
         rows = view[table] = {}
         for number, (key, row) in enumerate(values, 1):
@@ -67,10 +61,6 @@ def _rounded(row: dict[str, object]) -> dict[str, object]:
         seconds = row.get(name)
         if isinstance(seconds, float):
             row[name] = round(seconds, digits)
-    for name in _TIMES:
-        time = row.get(name)
-        if isinstance(time, str):
-            row[name] = time[:_TO_SECONDS] + "Z"
     return row
 
 

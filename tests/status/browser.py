@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.sync_api import BrowserContext, Dialog, Page
 
 T = TypeVar("T")
 
@@ -72,11 +72,16 @@ class Browser:
         context: BrowserContext = self._chromium.new_context(**settings)
         context.set_default_timeout(15000)
         errors: list[str] = []
+
+        def closed(dialog: Dialog) -> None:
+            errors.append(f"a dialog: {dialog.message}")
+            dialog.dismiss()
+
         try:
             page = context.new_page()
             page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
             page.on("pageerror", lambda error: errors.append(str(error)))
-            page.on("dialog", lambda dialog: (errors.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+            page.on("dialog", closed)
             page.goto(url)
             found = look(page)
         finally:

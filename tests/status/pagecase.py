@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bore.status.guard import Guard
 from bore.status.page import pageRoutes
 from bore.status.questions import Answer, Answered, Question, Routes
+from bore.status.routes import TunnelNotFound
 from bore.status.traffic import Report, Traffic
 from bore.status.viewers import Viewers
 from tests.status.pagereports import NOW, serverReport, tunnelReport
@@ -63,7 +64,7 @@ class PageCase(SynchronousTestCase):
         self.report: Report | Exception = serverReport(tunnelReport(20000))
         self.taken = 0
         self.traffic = Traffic(self.clock, self.snapshot)
-        self.viewers = Viewers(self.clock, self.snapshot, self.traffic.toJson, lambda: NOW)
+        self.viewers = Viewers(self.clock, self.snapshot, self.traffic, lambda: NOW)
         self.routes = Guard(None, Routes(pageRoutes(self.snapshot, self.tunnel, self.viewers)))
 
     def snapshot(self) -> Report:
@@ -73,7 +74,9 @@ class PageCase(SynchronousTestCase):
         return self.report
 
     def tunnel(self, address: str, most: int) -> object:
-        return {"address": address, "list": list(range(most))} if address in ("20000", "unix:/run/a") else None
+        if address not in ("20000", "unix:/run/a"):
+            raise TunnelNotFound(address)
+        return {"address": address, "list": list(range(most))}
 
     def ask(self, path: str, method: str = "GET") -> Answered:
         return self.routes(Question(method, path, {}, {"host": "127.0.0.1:7836"}, b"", "127.0.0.1:1"))

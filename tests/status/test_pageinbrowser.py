@@ -15,7 +15,7 @@ from bore.status.page import pageRoutes
 from bore.status.statusport import StatusPort
 from bore.status.traffic import Report, Traffic
 from bore.status.viewers import Viewers
-from bore.streams.listener import listenOn
+from bore.streams.listener import bindSocket
 from bore.streams.reactor import IReactor
 from tests.status.browser import Browser, whyNoBrowser
 from tests.status.pagereports import HOSTILE, NOW, busyServer, clientReport, serverReport, tunnelReport
@@ -50,19 +50,22 @@ class BrowserTests(TestCase):
     def setUp(self) -> None:
         self.report: Report = serverReport(tunnelReport(20000, 5_000_000, 2, user="alice"), tunnelReport(20001))
         self.traffic = Traffic(reactor, lambda: self.report)
-        self.viewers = Viewers(reactor, lambda: self.report, self.traffic.toJson, lambda: NOW)
+        self.viewers = Viewers(reactor, lambda: self.report, self.traffic, lambda: NOW)
         self.port = self.listen(0)
         self.addCleanup(lambda: self.port.stopService())
 
     def listen(self, number: int, tokens: Callable[[], Sequence[str]] | None = None) -> StatusPort:
         routes = pageRoutes(lambda: self.report, self.tunnel, self.viewers)
-        port = StatusPort(reactor, Sink(), listenOn("127.0.0.1", number), tokens, lambda: routes)
+        port = StatusPort(reactor, Sink(), bindSocket("127.0.0.1", number), tokens, lambda: routes)
         port.startService()
         return port
 
     def tunnel(self, address: str, most: int) -> object:
         visitor = {"id": "1", "from": "198.51.100.7:4711", "since": None, "seconds": 75, "state": "served", "lane": 1}
-        return {"visitors": {"open": 900, "waiting": 0}, "list": [visitor | {"toClient": 1000, "fromVisitor": 1000, "toVisitor": 2000}]}
+        return {
+            "visitors": {"open": 900, "waiting": 0},
+            "list": [visitor | {"toClient": 1000, "fromVisitor": 1000, "toVisitor": 2000}],
+        }
 
     def look(self, look: Callable[[Tab], T], **settings: Any) -> Deferred[T]:
         """Open the page, and look at it when it shows the first snapshot."""

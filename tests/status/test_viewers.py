@@ -99,7 +99,6 @@ class ViewersTests(PageCase):
         self.assertFalse(other.isClosed)
 
     def test_aSampleIsSentAtOnce(self) -> None:
-        self.traffic.changed = self.viewers.sendTraffic
         self.traffic.start()
         self.addCleanup(self.traffic.stop)
         viewer = self.seeing()
