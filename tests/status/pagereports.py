@@ -39,12 +39,12 @@ def ago(seconds: float) -> str:
 def tunnelReport(
     address: int | str, bytes: int = 0, visitors: int = 0, away: bool = False, **other: str
 ) -> TunnelReport:
-    """A tunnel of a server. Its client is at a port of the same number."""
+    """A tunnel of a server, whose client is at a port of the same number."""
     return TunnelReport(
         address,
         other.get("user", ""),
         "203.0.113.9",
-        None if away else f"203.0.113.9:{address}",
+        None if away else f"203.0.113.9:{address if isinstance(address, int) else 40001}",
         "away" if away else "up",
         ago(7200),
         ago(12) if away else None,
