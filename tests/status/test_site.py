@@ -118,6 +118,17 @@ class EndlessTests(SiteCase):
         self.assertEqual(self.left, 1)
         self.outlets[0].write(b"too late")
 
+    async def test_oneThatHasReadEverythingMayBeSentMoreAtOnce(self) -> None:
+        sock = self.events()
+        await self.until(lambda: self.outlets)
+        size = 4 * MAX_UNREAD
+        self.outlets[0].write(bytes(size))
+        self.assertEqual(self.left, 0)
+        found = 0
+        while found < size:
+            found += len(await deferToThread(sock.recv, 1 << 16))
+        await self.until(lambda: self.outlets[0].unread == 0)
+
     async def test_aFewAtMost(self) -> None:
         self.patch(site, "MAX_ENDLESS", 1)
         self.events()
