@@ -12,5 +12,8 @@ report       the values of a snapshot, and their JSON
 server       the snapshot of a server
 client       the snapshot of a client
 site         HTTP for the admin socket and the status port
+page         the web page of the status port; ``page/`` has its files
+viewers      the streams to browsers that show it: views (what they show of a snapshot), and what has changed
+traffic      the traffic of the last hour
 ============ =====================================================================================================
 """
