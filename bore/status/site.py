@@ -9,7 +9,6 @@ that comes before the answer to the one before it waits for that.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import socket
 from collections.abc import Callable, Iterator
@@ -109,7 +108,7 @@ class _Transport(SocketTransport):
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         """See ITCPTransport; nothing for a Unix socket."""
-        with contextlib.suppress(OSError):
+        if self.socket.family != socket.AF_UNIX:  # Twisted logs the error, and does not raise it
             SocketTransport.setTcpNoDelay(self, enabled)
 
     def abort(self) -> None:

@@ -33,6 +33,18 @@ class AnswerTests(SiteCase):
         self.assertEqual(question.headers["x-token"], "t")
         self.assertTrue(question.peer.startswith("127.0.0.1:"))
 
+    async def test_aUnixSocketIsAnsweredWithoutALoggedError(self) -> None:
+        """Twisted's HTTP turns Nagle's algorithm off, which such a socket has not; the error would be logged."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        self.addCleanup(theirs.close)
+        gone: list[None] = []
+        self.makeSite(Routes({"GET /status": self.status})).serve(ours, lambda: gone.append(None))
+        theirs.sendall(CLOSE)
+        await self.until(lambda: bool(gone))
+        self.assertEqual(Response(receiveAll(theirs)).code, 200)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     async def test_aHeadHasNoBody(self) -> None:
         answer = await self.send(CLOSE.replace(b"GET", b"HEAD"))
         self.assertEqual((answer.code, answer.body, answer.headers["Content-Length"]), (200, b"", "21"))
