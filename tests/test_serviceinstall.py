@@ -197,6 +197,10 @@ class RemoveTests(InstallCase):
 
     def test_whatIsNotThereCannotBeRemoved(self) -> None:
         self.assertIn("there is nothing to remove", str(self.assertRaises(CannotInstall, self.installer().remove)))
+        self.installer().install()
+        error = str(self.assertRaises(CannotInstall, self.installer("wbe").remove))
+        self.assertEqual(error, f"there is no client wbe: {self.root}/settings/wbe.toml does not exist")
+        self.assertTrue(self.path(f"units/{CLIENT_UNIT}").exists())
 
 
 class ProgramTests(SynchronousTestCase):

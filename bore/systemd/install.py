@@ -71,9 +71,13 @@ def _runCommand(words: Sequence[str]) -> None:
 
 
 def programLine() -> str:
-    """The command line that starts the ``bore`` of the Python that runs, as a unit has it."""
+    """
+    The command line that starts the ``bore`` of the Python that runs, as a unit has it.
+
+    By its second name: ``bore`` in a directory of the system may be another program.
+    """
     for folder in (Path(sys.executable).parent, Path(sysconfig.get_path("scripts"))):
-        script = folder / "bore"
+        script = folder / "txbore"
         if os.access(script, os.X_OK):
             return escaped(str(script))
     return f"{escaped(sys.executable)} -P -m bore"
@@ -155,10 +159,12 @@ class Installer:
             raise CannotInstall(f"{command.units / command.files[0]} does not exist: there is nothing to remove")
         for path in paths:
             self._checkChanged(path)
+        if command.client and not command.file.exists() and command.unit not in self._enabled():
+            raise CannotInstall(f"there is no client {command.client}: {command.file} does not exist")
         stopped = [f"{command.unit}.service", *(name for name in command.files if name.endswith(".socket"))]
         self._run([*self._systemctl, "disable", "--now", *stopped])
         made.done.append(f"stopped {command.unit}")
-        others = self._otherClients() if command.client else []
+        others = sorted(self._enabled() - {command.unit}) if command.client else []
         with _failures():
             for path in [] if others else paths:
                 path.unlink()
@@ -254,10 +260,10 @@ class Installer:
             folder.mkdir(parents=True)
             folder.chmod(0o755)
 
-    def _otherClients(self) -> list[str]:
-        """The clients beside this one that are started at boot, by the links that systemctl makes for them."""
+    def _enabled(self) -> set[str]:
+        """The clients that are started at boot, by the links that systemctl makes for them."""
         links = self._command.units.glob("*.wants/bore-client@*.service")
-        return sorted({link.name.removesuffix(".service") for link in links} - {self._command.unit})
+        return {link.name.removesuffix(".service") for link in links}
 
 
 @contextlib.contextmanager
