@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
@@ -14,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bore.status.clientmetrics import ClientMetrics
 from bore.status.exposition import slices
 from bore.status.metrics import Metrics
-from bore.status.report import LimitReport
+from bore.status.report import LimitReport, jsonParts
 from bore.status.series import MAX_NAMED
 from bore.status.servermetrics import ServerMetrics
 from tests.status import reports
@@ -212,3 +213,43 @@ class ClientTests(MetricsCase):
                 'txbore_client_tunnel_bytes_total{tunnel="other",direction="fromVisitors"}': 6,
             },
         )
+
+
+class SnapshotTests(MetricsCase):
+    """The JSON of the snapshot, which /status has."""
+
+    def test_ofAServerItHasTheSameFigures(self) -> None:
+        found, report = values(scrape(SERVER, ServerMetrics())), json.loads("".join(jsonParts(SERVER)))
+        for tunnel in report["tunnels"]:
+            address = ("address", str(tunnel["address"]))
+            for name in ("open", "waiting", "total", "refused"):
+                metric = name + "_total" if name == "refused" else f"visitors_{name}"
+                key = f"txbore_server_tunnel_{metric}", frozenset({address})
+                self.assertEqual(found[key], tunnel["visitors"][name], key)
+            for direction, count in tunnel["bytes"].items():
+                key = "txbore_server_tunnel_bytes_total", frozenset({address, ("direction", direction)})
+                self.assertEqual(found[key], count, key)
+        self.assertTotals(found, "server", report["totals"])
+
+    def test_ofAClientItHasTheSameFigures(self) -> None:
+        found, report = values(scrape(CLIENT, ClientMetrics())), json.loads("".join(jsonParts(CLIENT)))
+        for tunnel in report["tunnels"]:
+            name = ("tunnel", tunnel["name"])
+            for metric, count in (
+                ("visitors_open", tunnel["visitors"]["open"]),
+                ("visitors_total", tunnel["visitors"]["total"]),
+                ("unserved_total", tunnel["visitors"]["unserved"]),
+            ):
+                self.assertEqual(found[f"txbore_client_tunnel_{metric}", frozenset({name})], count)
+        self.assertTotals(found, "client", report["totals"])
+
+    def assertTotals(self, found: Values, role: str, totals: dict[str, Any]) -> None:
+        for name, value in totals.items():
+            if isinstance(value, dict):
+                label = {"refused": "reason", "events": "event"}[name]
+                for key, count in value.items():
+                    self.assertEqual(found[f"txbore_{role}_{name}_total", frozenset({(label, key)})], count)
+            elif name in ("visitors", "unserved"):
+                self.assertEqual(found[f"txbore_{role}_{name}_total", frozenset()], value)
+            else:
+                self.assertEqual(found[f"txbore_{role}_bytes_total", frozenset({("direction", name)})], value)
