@@ -9,7 +9,7 @@ from typing import Final
 from prometheus_client.metrics_core import Metric
 
 from bore.status.metrics import byLabel, common, counted, counter, gauge, single
-from bore.status.namedseries import NamedSeries
+from bore.status.namedseries import Look, NamedSeries
 from bore.status.report import ClientReport, ClientTunnelReport
 
 _STATES: Final = ("up", "partly", "away", "connecting", "stopping")
@@ -28,37 +28,38 @@ class ClientMetrics:
     def __init__(self, perTunnel: bool = True) -> None:
         self._perTunnel = perTunnel
         self._since: float | None = None  # the first one: a clock that is set later must not look like a start
-        self._tunnels = NamedSeries[ClientTunnelReport]("client_tunnel_", "tunnel", lambda tunnel: tunnel.name)
+        self._tunnels = NamedSeries[ClientTunnelReport](
+            "client_tunnel_",
+            "tunnel",
+            lambda tunnel: tunnel.name,
+            {
+                "visitors": lambda tunnel: tunnel.visitors.total,
+                "unserved": lambda tunnel: tunnel.visitors.unserved,
+                "fromVisitors": lambda tunnel: tunnel.bytes.fromVisitors,
+                "toVisitors": lambda tunnel: tunnel.bytes.toVisitors,
+            },
+        )
 
     def __call__(self, report: ClientReport) -> Iterator[Metric]:
         """Make the metrics of a snapshot, one at a time."""
         if self._since is None:
             self._since = datetime.fromisoformat(report.since).timestamp()
+        tunnels = self._tunnels.look(report.tunnels if self._perTunnel else ())  # before the first turn ends
         yield from common(report, self._since, _STATES)
         yield from _ofAll(report)
         if self._perTunnel:
-            yield from self._ofTunnels(report)
+            yield from _ofTunnels(tunnels)
 
-    def _ofTunnels(self, report: ClientReport) -> Iterator[Metric]:
-        series = self._tunnels
-        series.look(report.tunnels)
-        yield series.gauge(
-            "up", "Whether a tunnel is up. Of other tunnels, how many are.", lambda tunnel: tunnel.state == "up"
-        )
-        yield series.gauge(
-            "local_up",
-            "Whether the local service of a tunnel answered the last visitor. Of other tunnels, for how many it did.",
-            lambda tunnel: {"up": 1.0, "down": 0.0}.get(tunnel.localState),
-        )
-        yield series.gauge("visitors_open", "Visitors that are there.", lambda tunnel: tunnel.visitors.open)
-        yield series.counter("visitors", "Visitors that came.", lambda tunnel: tunnel.visitors.total)
-        yield series.counter("unserved", "Visitors that were not served.", lambda tunnel: tunnel.visitors.unserved)
-        yield series.bytes(
-            {
-                "fromVisitors": lambda tunnel: tunnel.bytes.fromVisitors,
-                "toVisitors": lambda tunnel: tunnel.bytes.toVisitors,
-            }
-        )
+
+def _ofTunnels(tunnels: Look[ClientTunnelReport]) -> Iterator[Metric]:
+    help = "Whether a tunnel is up. Of other tunnels, how many are."
+    yield tunnels.gauge("up", help, lambda tunnel: tunnel.state == "up")
+    help = "Whether the local service of a tunnel answered the last visitor. Of other tunnels, for how many it did."
+    yield tunnels.gauge("local_up", help, lambda tunnel: {"up": 1.0, "down": 0.0}.get(tunnel.localState))
+    yield tunnels.gauge("visitors_open", "Visitors that are there.", lambda tunnel: tunnel.visitors.open)
+    yield tunnels.counter("visitors", "Visitors that came.")
+    yield tunnels.counter("unserved", "Visitors that were not served.")
+    yield tunnels.bytes("fromVisitors", "toVisitors")
 
 
 def _ofAll(report: ClientReport) -> Iterator[Metric]:

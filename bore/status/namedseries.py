@@ -1,4 +1,9 @@
-"""The series of single tunnels, or of single users."""
+"""
+The series of single tunnels, or of single users.
+
+A scrape takes several turns of the reactor, and another one may begin meanwhile. So what lasts from one to the next is
+changed in one step, :meth:`NamedSeries.look`, and what a scrape goes on with is its own (:class:`Look`).
+"""
 
 from __future__ import annotations
 
@@ -15,28 +20,51 @@ T = TypeVar("T")
 
 class NamedSeries(Generic[T]):
     """
-    Makes metrics with a sample for each of those who have series of their own, and one for all others.
+    Chooses those who have series of their own, and sums up the others.
 
-    :param prefix: what is in front of their names.
+    :param prefix: what is in front of the names of the metrics.
     :param label: the label that has the name of each.
     :param name: returns it.
+    :param counters: what is counted for each.
     """
 
-    def __init__(self, prefix: str, label: str, name: Callable[[T], str]) -> None:
-        self._prefix = prefix
-        self._label = label
+    def __init__(
+        self, prefix: str, label: str, name: Callable[[T], str], counters: Mapping[str, Callable[[T], int]]
+    ) -> None:
+        self.prefix = prefix
+        self.label = label
         self._name = name
+        self.counters = counters
         self._named: Named[str] = Named()
-        self._others: dict[tuple[str, ...], OthersCounter[str]] = {}
-        self._own: dict[str, T] = {}
-        self._rest: dict[str, T] = {}
+        self._others: dict[str, OthersCounter[str]] = {name: OthersCounter() for name in counters}
 
-    def look(self, present: Iterable[T]) -> None:
-        """Find out who has series of their own. The metrics that are made next are about these."""
+    def look(self, present: Iterable[T]) -> Look[T]:
+        """Begin a scrape. Each must be about a later state than the one before."""
         all = {self._name(each): each for each in present}
         named = self._named.choose(all)
-        self._own = {name: each for name, each in all.items() if name in named}
-        self._rest = {name: each for name, each in all.items() if name not in named}
+        own = {name: each for name, each in all.items() if name in named}
+        rest = {name: each for name, each in all.items() if name not in named}
+        sums = {
+            name: self._others[name].add({key: of(each) for key, each in rest.items()})
+            for name, of in self.counters.items()
+        }
+        return Look(self, own, list(rest.values()), sums)
+
+
+class Look(Generic[T]):
+    """
+    Makes metrics with a sample for each of those who have series of their own, and one for all others.
+
+    :param own: those who have, by their names.
+    :param rest: the others.
+    :param sums: what is counted for all others who ever were there.
+    """
+
+    def __init__(self, series: NamedSeries[T], own: Mapping[str, T], rest: list[T], sums: Mapping[str, int]) -> None:
+        self._series = series
+        self._own = own
+        self._rest = rest
+        self._sums = sums
 
     def gauge(
         self,
@@ -58,33 +86,24 @@ class NamedSeries(Generic[T]):
             if (found := value(each)) is not None
         ]
         if self._rest:
-            samples.append(((OTHER, *[""] * len(more)), sum(value(each) or 0.0 for each in self._rest.values())))
-        return gauge(self._prefix + name, help, (self._label, *more), samples)
+            samples.append(((OTHER, *[""] * len(more)), sum(value(each) or 0.0 for each in self._rest)))
+        return gauge(self._series.prefix + name, help, (self._series.label, *more), samples)
 
-    def counter(self, name: str, help: str, value: Callable[[T], int]) -> Metric:
-        """Make a metric that only goes up. That of the others does so, too."""
-        samples = [((key,), value) for key, value in self._counted((name,), value).items()]
-        return counter(self._prefix + name, help, (self._label,), samples)
+    def counter(self, name: str, help: str) -> Metric:
+        """Make a metric of what is counted under a name."""
+        samples = [((key,), value) for key, value in self._counted(name).items()]
+        return counter(self._series.prefix + name, help, (self._series.label,), samples)
 
-    def bytes(self, directions: Mapping[str, Callable[[T], int]]) -> Metric:
-        """
-        Make the metric of the bytes that were passed on.
-
-        :param directions: what was passed on for each, by the direction.
-        """
+    def bytes(self, *directions: str) -> Metric:
+        """Make the metric of the bytes that were passed on, which are counted under the names of their directions."""
         samples = [
-            ((key, direction), value)
-            for direction, of in directions.items()
-            for key, value in self._counted(("bytes", direction), of).items()
+            ((key, direction), value) for direction in directions for key, value in self._counted(direction).items()
         ]
-        name, help = f"{self._prefix}bytes", "Bytes that were passed on."
-        return counter(name, help, (self._label, "direction"), samples, "bytes")
+        labels = (self._series.label, "direction")
+        return counter(f"{self._series.prefix}bytes", "Bytes that were passed on.", labels, samples, "bytes")
 
-    def _counted(self, what: tuple[str, ...], value: Callable[[T], int]) -> dict[str, int]:
-        """The counters of each, and that of the others, if there ever were some."""
-        others = self._others.setdefault(what, OthersCounter())
-        counts = {key: value(each) for key, each in self._own.items()}
-        sum = others.add({key: value(each) for key, each in self._rest.items()})
-        if self._rest or sum:
-            counts[OTHER] = sum
-        return counts
+    def _counted(self, name: str) -> dict[str, int]:
+        """What is counted for each, and for the others if there ever were some."""
+        of, sum = self._series.counters[name], self._sums[name]
+        counts = {key: of(each) for key, each in self._own.items()}
+        return {**counts, OTHER: sum} if self._rest or sum else counts

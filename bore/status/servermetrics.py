@@ -9,7 +9,7 @@ from typing import Final
 from prometheus_client.metrics_core import Metric
 
 from bore.status.metrics import byLabel, common, counted, counter, gauge, single
-from bore.status.namedseries import NamedSeries
+from bore.status.namedseries import Look, NamedSeries
 from bore.status.report import ServerReport, TunnelReport, UserReport
 
 _STATES: Final = ("running", "draining", "stopping")
@@ -26,42 +26,50 @@ class ServerMetrics:
     def __init__(self, perTunnel: bool = True) -> None:
         self._perTunnel = perTunnel
         self._since: float | None = None  # the first one: a clock that is set later must not look like a start
-        self._tunnels = NamedSeries[TunnelReport]("server_tunnel_", "address", lambda tunnel: str(tunnel.address))
-        self._users = NamedSeries[UserReport]("server_user_", "user", lambda user: user.name)
+        self._tunnels = NamedSeries[TunnelReport](
+            "server_tunnel_",
+            "address",
+            lambda tunnel: str(tunnel.address),
+            {
+                "visitors": lambda tunnel: tunnel.visitors.total,
+                "refused": lambda tunnel: tunnel.visitors.refused,
+                "toClient": lambda tunnel: tunnel.bytes.toClient,
+                "toVisitors": lambda tunnel: tunnel.bytes.toVisitors,
+            },
+        )
+        self._users = NamedSeries[UserReport]("server_user_", "user", lambda user: user.name, {})
 
     def __call__(self, report: ServerReport) -> Iterator[Metric]:
         """Make the metrics of a snapshot, one at a time."""
         if self._since is None:
             self._since = datetime.fromisoformat(report.since).timestamp()
+        tunnels = self._tunnels.look(report.tunnels if self._perTunnel else ())  # before the first turn ends
+        users = self._users.look(report.users if self._perTunnel else ())
         yield from common(report, self._since, _STATES)
         yield from _ofAll(report)
         if self._perTunnel:
-            yield from self._ofTunnels(report)
-            yield from self._ofUsers(report)
+            yield from _ofTunnels(tunnels)
+            yield from _ofUsers(users)
 
-    def _ofTunnels(self, report: ServerReport) -> Iterator[Metric]:
-        series = self._tunnels
-        series.look(report.tunnels)
-        yield series.gauge(
-            "up",
-            "Whether the client of a tunnel is there. Of other tunnels, for how many it is.",
-            lambda tunnel: tunnel.state != "away",
-            {"user": lambda tunnel: tunnel.user},
-        )
-        yield series.gauge("visitors_open", "Visitors that are served.", lambda tunnel: tunnel.visitors.open)
-        yield series.gauge("visitors_waiting", "Visitors that wait.", lambda tunnel: tunnel.visitors.waiting)
-        yield series.counter("visitors", "Visitors that were accepted.", lambda tunnel: tunnel.visitors.total)
-        yield series.counter("refused", "Visitors that were refused.", lambda tunnel: tunnel.visitors.refused)
-        yield series.bytes(
-            {"toClient": lambda tunnel: tunnel.bytes.toClient, "toVisitors": lambda tunnel: tunnel.bytes.toVisitors}
-        )
 
-    def _ofUsers(self, report: ServerReport) -> Iterator[Metric]:
-        series = self._users
-        series.look(report.users)
-        yield series.gauge("sessions", "Sessions of a user.", lambda user: user.sessions)
-        yield series.gauge("tunnels", "Tunnels of a user.", lambda user: user.tunnels)
-        yield series.gauge("visitors", "Visitors at the tunnels of a user.", lambda user: user.visitors)
+def _ofTunnels(tunnels: Look[TunnelReport]) -> Iterator[Metric]:
+    yield tunnels.gauge(
+        "up",
+        "Whether the client of a tunnel is there. Of other tunnels, for how many it is.",
+        lambda tunnel: tunnel.state != "away",
+        {"user": lambda tunnel: tunnel.user},
+    )
+    yield tunnels.gauge("visitors_open", "Visitors that are served.", lambda tunnel: tunnel.visitors.open)
+    yield tunnels.gauge("visitors_waiting", "Visitors that wait.", lambda tunnel: tunnel.visitors.waiting)
+    yield tunnels.counter("visitors", "Visitors that were accepted.")
+    yield tunnels.counter("refused", "Visitors that were refused.")
+    yield tunnels.bytes("toClient", "toVisitors")
+
+
+def _ofUsers(users: Look[UserReport]) -> Iterator[Metric]:
+    yield users.gauge("sessions", "Sessions of a user.", lambda user: user.sessions)
+    yield users.gauge("tunnels", "Tunnels of a user.", lambda user: user.tunnels)
+    yield users.gauge("visitors", "Visitors at the tunnels of a user.", lambda user: user.visitors)
 
 
 def _ofAll(report: ServerReport) -> Iterator[Metric]:

@@ -157,6 +157,16 @@ class ServerTests(MetricsCase):
             found = values(scrape(reports.server(*left), metrics))
             self.assertValues(found, {'txbore_server_tunnel_visitors_total{address="other"}': 6})
 
+    def test_scrapesThatOverlapEachHaveTheirOwnSnapshot(self) -> None:
+        metrics = ServerMetrics()
+        many = [[reports.tunnel(n, counts=(0, 0, total, 0)) for n in range(1, MAX_NAMED + 2)] for total in (3, 4)]
+        first, second = (metrics(reports.server(*tunnels)) for tunnels in many)
+        parts = [next(first), next(second), *second, *first]
+        names = [metric.name for metric in parts]
+        found = [metric for metric in parts if metric.name == "txbore_server_tunnel_visitors"]
+        self.assertEqual([names.count(name) for name in set(names)], [2] * len(set(names)))
+        self.assertEqual([{sample.value for sample in metric.samples} for metric in found], [{4}, {3}])
+
     def test_namesOfUsersCannotBreakTheText(self) -> None:
         name = 'a"b\\c\nd{}é'
         found = values(scrape(reports.server(users=[reports.user(name, (7, 0, 0))]), ServerMetrics()))
