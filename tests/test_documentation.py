@@ -28,6 +28,7 @@ from bore.status import report
 from bore.streams.socketoptions import BASE_TIMEOUT
 from bore.wire import limits, refusals
 from bore.wire.secret import Secret
+from tests import eventspage
 from tests.support import CHECKOUT, temporaryFolder
 
 C = TypeVar("C")
@@ -263,6 +264,14 @@ class FactsTests(SynchronousTestCase):
                 self.assertIn(name, defined, str(document))
             for name in re.findall(r"``((?!tests/)\w+/test_\w+\.py)``", text):
                 self.assertIn(name, tests, str(document))
+
+
+class EventsTests(SynchronousTestCase):
+    """docs/events.rst."""
+
+    def test_itIsDrawnFromTheClasses(self) -> None:
+        page = (CHECKOUT / "docs" / "events.rst").read_text(encoding="utf-8")
+        self.assertEqual(page, eventspage.page() + "\n", "draw it again: python -m tests.eventspage > docs/events.rst")
 
 
 class DecisionsTests(SynchronousTestCase):

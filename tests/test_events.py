@@ -20,8 +20,6 @@ from bore.server import log as serverLog
 from bore.wire.errors import PortInUse
 from bore.wire.publicaddress import OtherKind, UnixPath
 from bore.wire.values import value
-from tests import eventspage
-from tests.support import CHECKOUT
 
 
 def eventsIn(*modules: ModuleType) -> list[type[Event]]:
@@ -194,7 +192,3 @@ class NameTests(SynchronousTestCase):
             },
         )
         self.assertEqual(entryOf(server.TunnelRefused("a", "b", 80, PortInUse(), "alice"))["user"], "alice")
-
-    def test_thePageIsDrawnFromTheClasses(self) -> None:
-        page = (CHECKOUT / "docs" / "events.rst").read_text(encoding="utf-8")
-        self.assertEqual(page, eventspage.page() + "\n", "draw it again: python -m tests.eventspage > docs/events.rst")
