@@ -40,6 +40,8 @@ SEE = {
     "--visitor-log": "`Visitor log`_",
     "--config": "`Several tunnels`_",
     "--status-port": "Metrics_",
+    "--quiet": "Terminal_",
+    "--log-format": "Events_",
 }
 
 #: The exit codes are described once, in docs/commands.rst.

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
@@ -13,6 +14,8 @@ from bore import exits
 # Nothing else is imported here: bore --version has to be quick, and does not load Twisted.
 if TYPE_CHECKING:
     from bore.logs.settings import LogSettings
+    from bore.options.client import ClientCommand
+    from bore.screen.screen import Screen
     from bore.startup import IProgramReactor
 
 USAGE_TEXT: Final = """\
@@ -148,8 +151,8 @@ def _client(program: str, arguments: Sequence[str]) -> int:
 
     line = upCommand(program) if program == "bore up" else clientCommand(program)
     command = line.parse(arguments)
-    reactor = _begin(untyped, command.log)
-    client, service = clientProgram(reactor, command, lambda: line.parse(arguments))
+    reactor, screen = _beginOnTerminal(untyped, command)
+    client, service = clientProgram(reactor, command, lambda: line.parse(arguments), screen)
     code = exits.OK
 
     def gaveUp(reason: Failure) -> None:
@@ -276,6 +279,19 @@ def _begin(untyped: object, log: LogSettings) -> IProgramReactor:
     if usesSelect():
         warnOfSelect()
     return reactor
+
+
+def _beginOnTerminal(untyped: object, command: ClientCommand) -> tuple[IProgramReactor, Screen | None]:
+    """Prepare the process, and begin to log: to a screen, if there is a terminal for it."""
+    if command.quiet or os.name != "posix" or sys.stdout is None or not sys.stdout.isatty():
+        return _begin(untyped, command.log), None
+    from bore.screen.start import beginScreen, isTerminal
+    from bore.startup import prepare
+
+    if not isTerminal(os.environ, command.log):
+        return _begin(untyped, command.log), None
+    reactor = prepare(untyped)
+    return reactor, beginScreen(reactor, command.log, os.environ)
 
 
 def _followHangup(reactor: IProgramReactor, program: _Program) -> None:

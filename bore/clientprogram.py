@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bore.operated import OperatedProgram
     from bore.programservice import ProgramService
     from bore.reloading import Reloading
+    from bore.screen.screen import Screen
     from bore.status.history import History
     from bore.status.questions import Route
     from bore.status.routes import Operated
@@ -27,18 +28,23 @@ if TYPE_CHECKING:
 
 
 def clientProgram(
-    reactor: IProgramReactor, command: ClientCommand, load: Callable[[], ClientCommand]
+    reactor: IProgramReactor, command: ClientCommand, load: Callable[[], ClientCommand], screen: Screen | None = None
 ) -> tuple[ClientService, Program | OperatedProgram]:
     """
     Make the client.
 
     :param load: parses the command line again.
+    :param screen: shows the client; None: there is none.
     :returns: the client, and the service to start, which contains it.
     :raises bore.commandline.NotPossible: if its admin socket or its status port cannot be opened.
     """
     sink = logged(reactor, command.log.visitors)
     history = None if command.admin is None and command.statusPort is None else _history(sink)
     service = ClientService(reactor, command.settings, command.tunnels, sink)
+    if screen is not None:
+        from bore.screen.start import show
+
+        show(screen, reactor, service, sink, visits=not command.log.visitors)
     program: Program = service if command.file is None else _withFile(reactor, sink, command, load, service)
     if "NOTIFY_SOCKET" in os.environ:
         program = _withNotices(reactor, sink, service, program)

@@ -26,6 +26,7 @@ ALLOWED = {
     "config": {"config", "commandline", "option", "system", "users", "wire"},
     "client": {"client", "events", "relay", "tls", "streams", "system", "timing", "wire"},
     "status": {"status", "server", "client", "events", "streams", "system", "timing", "version", "wire"},
+    "screen": {"screen", "client", "events", "logs", "startup", "status"},
 }
 
 #: The relay is a stack: each of its modules imports only from those before it.
@@ -53,6 +54,9 @@ RELAY = (
 #: These rooms are pure.
 PURE = ("wire", "events", "users")
 FORBIDDEN_IN_PURE = {"socket", "twisted", "time", "select", "asyncio", "threading", "os"}
+
+#: What the screen shows is decided without a terminal and a clock.
+SCREEN_CORE = ("cells", "figures", "header", "heading", "lines", "live", "qr", "returns", "visits", "words")
 
 #: What stands beside the package, and is not installed with it.
 ASIDE = {"benchmarks", "fuzz", "laboratory", "tests"}
@@ -97,6 +101,15 @@ class FloorsTests(SynchronousTestCase):
             for file in (CHECKOUT / "bore" / room).glob("*.py"):
                 for name in imports(file):
                     self.assertNotIn(name.split(".")[0], FORBIDDEN_IN_PURE, f"{file} imports {name}")
+
+    def test_whatIsShownIsDecidedWithoutATerminal(self) -> None:
+        for name in SCREEN_CORE:
+            for imported in imports(CHECKOUT / "bore" / "screen" / f"{name}.py"):
+                parts = imported.split(".")
+                self.assertNotIn(parts[0], FORBIDDEN_IN_PURE, f"{name} imports {imported}")
+                if parts[0] == "bore":
+                    self.assertIn(parts[1], ("screen", "events"), f"{name} imports {imported}")
+                    self.assertIn(parts[2] if parts[1] == "screen" else "cells", SCREEN_CORE, f"{name}: {imported}")
 
     def test_ofTheWireTheRelayKnowsTheFramesOfLanesAlone(self) -> None:
         for file in (CHECKOUT / "bore" / "relay").glob("*.py"):

@@ -102,6 +102,11 @@ class Outlet(io.RawIOBase):
             elif self._buffer:
                 time.sleep(_MIN_DELAY / 5)
 
+    @property
+    def isWaiting(self) -> bool:
+        """Whether there is data that the system has not accepted."""
+        return bool(self._buffer)
+
     def _append(self, data: bytes) -> None:
         self._buffer.append(data)
         self._size += len(data)

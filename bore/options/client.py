@@ -30,6 +30,7 @@ class ClientCommand:
     :ivar file: its settings file; None: there is none.
     :ivar admin: its admin socket; None: it has none.
     :ivar statusPort: where its status is served over HTTP; None: nowhere.
+    :ivar quiet: whether there is no screen, even on a terminal.
     """
 
     settings: ClientSettings
@@ -38,6 +39,7 @@ class ClientCommand:
     file: common.FileSettings | None = None
     admin: AdminSettings | None = None
     statusPort: StatusPortSettings | None = None
+    quiet: bool = False
 
 
 #: Only for the defaults of the other fields.
@@ -74,6 +76,7 @@ _CHECK: Final = option(
     _DEFAULTS.checkEvery,
     shown="never",
 )
+_QUIET: Final = switch("-q --quiet", "Show no screen on a terminal: print the address and the log alone")
 _FILE: Final = option(
     "file",
     "File (TOML) with tunnels and options",
@@ -111,7 +114,7 @@ STRAY_KEYS: Final = ("to", *(each.key for each in tunnels.KEYS))
 #: Those that cannot change while the client runs: see :mod:`bore.client.settingsdiff`.
 FIXED: Final[tuple[Option[object], ...]] = (*admin.KEYS, *statusport.KEYS, *common.LOG.all)
 
-_OPTIONS: Final[tuple[Option[object], ...]] = (*KEYS, common.SECRET)
+_OPTIONS: Final[tuple[Option[object], ...]] = (*KEYS, common.SECRET, _QUIET)
 
 #: The options in groups, for the help.
 _GROUPS: Final[dict[str, tuple[Option[object], ...]]] = {
@@ -123,7 +126,7 @@ _GROUPS: Final[dict[str, tuple[Option[object], ...]]] = {
     "limits": (*rules.BOTH, common.VISITORS, tunnels.BANDWIDTH),
     "admin socket": admin.KEYS,
     "status port": statusport.KEYS,
-    "settings and logs": (_FILE, common.CONFIG, common.WATCH, *common.LOG.all),
+    "settings and logs": (_FILE, common.CONFIG, common.WATCH, *common.LOG.all, _QUIET),
 }
 
 
@@ -180,8 +183,8 @@ def _build(found: Values) -> ClientCommand:
     common.refuseWatch(found)
     specs = tunnels.fromWords(found)
     _refuseUselessCheck(found, specs)
-    settings, status = _settings(found), statusport.statusPort(found)
-    return ClientCommand(settings, specs, common.LOG.settings(found), None, admin.settings(found), status)
+    settings, status, quiet = _settings(found), statusport.statusPort(found), found[_QUIET]
+    return ClientCommand(settings, specs, common.LOG.settings(found), None, admin.settings(found), status, quiet)
 
 
 def _buildUp(found: Values) -> ClientCommand:
@@ -212,7 +215,8 @@ def _fromFile(found: Values, path: Path) -> ClientCommand:
     file.checked(partial(_refuseUselessCheck, found, specs))
     status = file.checked(partial(statusport.statusPort, found))
     fileSettings = common.fileSettings(found, path, KEYS, FIXED)
-    return ClientCommand(settings, specs, common.LOG.settings(found), fileSettings, admin.settings(found), status)
+    logged, quiet = common.LOG.settings(found), found[_QUIET]
+    return ClientCommand(settings, specs, logged, fileSettings, admin.settings(found), status, quiet)
 
 
 def _vocabulary() -> Vocabulary:

@@ -1,0 +1,44 @@
+"""What the screen shows of a report of the client."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from bore.screen.figures import Figures, ServerFigures, TunnelFigures
+from bore.status.report import ClientReport, ClientTunnelReport, LinkReport
+
+
+def figuresOf(report: ClientReport, now: datetime) -> Figures:
+    """
+    Return the figures of a report.
+
+    :param now: the time, in the user's time zone.
+    """
+    up = [_time(each.since, now) for each in report.tunnels if each.state == "up"]
+    trips = [each.roundTrip for each in report.servers if each.roundTrip is not None]
+    totals = report.totals
+    return Figures(
+        now,
+        max(up, default=None),
+        tuple(_server(each, now) for each in report.servers),
+        tuple(map(_tunnel, report.tunnels)),
+        sum(each.visitors.open for each in report.tunnels),
+        totals.visitors,
+        totals.fromVisitors,
+        totals.toVisitors,
+        min(trips, default=None),
+    )
+
+
+def _server(report: LinkReport, now: datetime) -> ServerFigures:
+    away = 0.0 if report.awaySince is None else (now - _time(report.awaySince, now)).total_seconds()
+    return ServerFigures(report.server, report.state == "up", away, report.retryIn, report.why or "")
+
+
+def _tunnel(report: ClientTunnelReport) -> TunnelFigures:
+    return TunnelFigures(report.name, report.local, report.public or "", report.state == "up", report.why or "")
+
+
+def _time(text: str, now: datetime) -> datetime:
+    """A time of a report, in the user's time zone."""
+    return datetime.fromisoformat(text).astimezone(now.tzinfo)

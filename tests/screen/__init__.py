@@ -1,0 +1,1 @@
+"""What the client shows on a terminal."""
