@@ -52,6 +52,8 @@ def ask(
     :param timeout: how long all of it may take, in seconds.
     :raises NoAnswer: if the program does not answer, or with an error.
     """
+    if not hasattr(socket, "AF_UNIX"):
+        raise NoAnswer("this system has no Unix sockets, and so no admin sockets", exits.UNAVAILABLE)
     deadline = time.monotonic() + timeout
     content = b"" if body is None else json.dumps(body).encode()
     head = (

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import os
 import socket
 from collections.abc import Mapping
 from datetime import timedelta
@@ -13,12 +10,12 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore import adminprogram, cli, exits
+from bore import adminprogram, exits
 from bore.admin.command import AdminCommand
 from bore.commandline import UsageError
 from bore.options.admincommands import adminCommand
+from tests.admin.commands import CommandCase
 from tests.admin.program import CLIENT, SERVER, VISITORS, FakeProgram
-from tests.support import temporaryFolder
 
 
 def parse(*words: str, **environment: str) -> AdminCommand:
@@ -55,21 +52,8 @@ class OptionsTests(SynchronousTestCase):
         self.assertUsageError("a unit, such as 90s, 30m", "drain", "--within", "1")
 
 
-class CommandCase(SynchronousTestCase):
+class ProgramCase(CommandCase):
     """Programs in a runtime directory, and commands."""
-
-    def setUp(self) -> None:
-        self.folder = temporaryFolder(self)
-        for name, value in (("RUNTIME_DIRECTORY", str(self.folder)), ("COLUMNS", "80")):
-            self.addCleanup(self.restore, name, os.environ.get(name))
-            os.environ[name] = value
-
-    def restore(self, name: str, value: str | None) -> None:
-        """Give a variable the value that it had."""
-        if value is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = value
 
     def program(self, name: str = "server-7835.sock", answers: Mapping[str, object] | None = None) -> FakeProgram:
         kind = name.partition("-")[0]
@@ -81,15 +65,8 @@ class CommandCase(SynchronousTestCase):
         }
         return FakeProgram(self, self.folder / name, {**given, **(answers or {})})
 
-    def bore(self, *words: str) -> tuple[int, str, str]:
-        """The exit code of a command, and what it prints on both outputs."""
-        out, error = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
-            code = cli.main(words)
-        return code, out.getvalue(), error.getvalue()
 
-
-class StatusTests(CommandCase):
+class StatusTests(ProgramCase):
     """bore status."""
 
     def test_aServerIsShown(self) -> None:
@@ -187,7 +164,7 @@ class StatusTests(CommandCase):
         self.assertEqual((second, last), (2, 1))
 
 
-class OrderTests(CommandCase):
+class OrderTests(ProgramCase):
     """bore kick, bore drain, bore reload."""
 
     def test_aUserOrATunnelIsKicked(self) -> None:

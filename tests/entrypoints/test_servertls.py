@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.commandline import UsageError
@@ -9,6 +11,8 @@ from bore.options.server import serverCommand
 from bore.tls.settings import ServerTls
 from tests.certificates import Authority, selfSigned
 from tests.support import temporaryFolder
+
+DAY = datetime.timedelta(days=1)
 
 
 def tls(*words: str) -> ServerTls | None:
@@ -78,6 +82,8 @@ class ServerOptionsTests(SynchronousTestCase):
         self.assertUsageError(f"--tls-crl: {revoked} cannot be read", *words)
         revoked.write_bytes(Authority("Other").revoke())
         self.assertUsageError(f"--tls-crl: {revoked} has a list of CN=Other, and no authority", *words)
+        revoked.write_bytes(authority.revoke(begins=-2 * DAY, ends=-DAY))
+        self.assertUsageError(f"--tls-crl: {revoked}: the list of CN=Test Authority has expired at", *words)
         revoked.write_bytes(authority.revoke())
         settings = tls(*words)
         assert settings is not None

@@ -1,4 +1,4 @@
-"""The file of ``--tls-crl``, before the server starts and while it runs."""
+"""The file of ``--tls-crl`` changes while the server runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 
 from tests.certificates import Authority, Identity
 from tests.processes.tlscase import TlsCase
-from tests.support import Program, bore, isClosed
+from tests.support import Program, isClosed
 
 DAY = datetime.timedelta(days=1)
 
@@ -58,10 +58,3 @@ class RevokedTests(TlsCase):
             client.waitFor("it says that our certificate is revoked", after=1)
         self.assertEchoes(visitor)
         self.assertNoTraceback(self.bore, *(client for client, _ in gone))
-
-    def test_aServerDoesNotStartWithAListThatHasExpired(self) -> None:
-        self.file.write_bytes(self.authority.revoke(self.goes, begins=-2 * DAY, ends=-DAY))
-        program = self.start(bore("server", "--bind-addr", self.host, "--control-port", "0", "--tls", *self.options))
-        self.assertEqual(program.wait(), 2)
-        self.assertIn("--tls-crl: ", program.err[0])
-        self.assertIn("has expired at", program.err[0])
