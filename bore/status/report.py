@@ -1,7 +1,8 @@
 """
 The values that make a snapshot, and their JSON (docs/status.rst).
 
-The names of the fields are the keys; a trailing underscore is left out of these. Times are texts of RFC 3339 in UTC,
+The names of the fields are the keys; a trailing underscore is left out of these. What there can be thousands of is a
+named tuple, which is made in a quarter of the time. Times are texts of RFC 3339 in UTC,
 durations are in seconds, amounts of data in bytes. What does not apply is None.
 """
 # Longer than 300 lines: one list of values, and how they become JSON.
@@ -11,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias, cast
 
 from bore.events import Event, entryOf, nameOf
 from bore.status.history import History
@@ -25,8 +26,7 @@ Address: TypeAlias = int | str
 NEARLY: Final = 0.8
 
 
-@value
-class LanesReport:
+class LanesReport(NamedTuple):
     """
     The lanes of a session.
 
@@ -60,8 +60,7 @@ class ControlReport:
     fingerprint: str | None
 
 
-@value
-class SessionReport:
+class SessionReport(NamedTuple):
     """
     A session of a server.
 
@@ -80,8 +79,7 @@ class SessionReport:
     tunnels: Sequence[Address]
 
 
-@value
-class CountsReport:
+class CountsReport(NamedTuple):
     """
     The visitors of a server's tunnel.
 
@@ -97,16 +95,14 @@ class CountsReport:
     refused: int
 
 
-@value
-class BytesReport:
+class BytesReport(NamedTuple):
     """The bytes that a server's tunnel has passed on, those of visitors who are still there included."""
 
     toClient: int
     toVisitors: int
 
 
-@value
-class TunnelReport:
+class TunnelReport(NamedTuple):
     """
     A tunnel of a server.
 
@@ -127,8 +123,7 @@ class TunnelReport:
     bytes: BytesReport
 
 
-@value
-class VisitorReport:
+class VisitorReport(NamedTuple):
     """
     A visitor of a server's tunnel.
 
@@ -269,8 +264,7 @@ class LinkReport:
     retryIn: float | None
 
 
-@value
-class ClientCounts:
+class ClientCounts(NamedTuple):
     """
     The visitors of a client's tunnel.
 
@@ -284,16 +278,14 @@ class ClientCounts:
     unserved: int
 
 
-@value
-class ClientBytes:
+class ClientBytes(NamedTuple):
     """The bytes that a client's tunnel has passed on, those of visitors who are still there included."""
 
     fromVisitors: int
     toVisitors: int
 
 
-@value
-class ClientTunnelReport:
+class ClientTunnelReport(NamedTuple):
     """
     A tunnel of a client.
 
@@ -317,8 +309,7 @@ class ClientTunnelReport:
     bytes: ClientBytes
 
 
-@value
-class ClientVisitorReport:
+class ClientVisitorReport(NamedTuple):
     """
     A visitor of a client's tunnel.
 
@@ -414,14 +405,13 @@ def eventCounts(history: History) -> dict[str, int]:
 
 def toJson(report: object) -> object:
     """What the values of a snapshot are in JSON: dictionaries, lists, texts, numbers and None."""
-    match report:
-        case str() | int() | float() | None:
-            return report
-        case Mapping():
-            return {key: toJson(each) for key, each in report.items()}
-        case Sequence():
-            return [toJson(each) for each in report]
-    return dict(_items(report))
+    if report is None or isinstance(report, str | int | float):
+        return report
+    if isinstance(report, Mapping):
+        return {key: toJson(each) for key, each in report.items()}
+    if _isList(report):
+        return [toJson(each) for each in cast("Sequence[object]", report)]
+    return {key: toJson(each) for key, each in _fields(report)}
 
 
 def jsonParts(report: object) -> Iterator[str]:
@@ -434,9 +424,9 @@ def jsonParts(report: object) -> Iterator[str]:
     for key, each in _fields(report):
         yield f"{before}{json.dumps(key)}: "
         before = ", "
-        if isinstance(each, Sequence) and not isinstance(each, str):
+        if _isList(each):
             yield "["
-            for number, one in enumerate(each):
+            for number, one in enumerate(cast("Sequence[object]", each)):
                 yield ("," if number else "") + json.dumps(toJson(one))
             yield "]"
         else:
@@ -449,8 +439,9 @@ def _fields(report: object) -> Iterator[tuple[str, object]]:
     return ((name.rstrip("_"), getattr(report, name)) for name in names)
 
 
-def _items(report: object) -> Iterator[tuple[str, object]]:
-    return ((key, toJson(each)) for key, each in _fields(report))
+def _isList(report: object) -> bool:
+    """Whether a value is neither a report nor a text."""
+    return isinstance(report, Sequence) and not isinstance(report, str) and not hasattr(report, "__match_args__")
 
 
 def _plain(field: object) -> object:

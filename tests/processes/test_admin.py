@@ -91,6 +91,8 @@ class AdminTests(AdminCase):
         self.assertEqual(ask(atClient, "POST /drain", {"within": 0})[0], 200)
         self.assertEqual(client.wait(), exits.OK)
         self.assertEqual(list(self.folder.iterdir()), [])
+        for program in (server, client):
+            self.assertNotIn("critical", program.transcript())
 
     def test_whoIsStillThereInTheEndIsCut(self) -> None:
         server, control = self.server()
