@@ -61,7 +61,7 @@ check: $(VENV)/installed-dev $(VENV)/installed-test
 
 stress: $(VENV)/installed-test
 	@BORE_STRESS=1 $(BIN)/python -m pytest -q tests/processes/test_stress.py tests/processes/test_lanestress.py \
-	    tests/test_reloads.py tests/server/test_usertiming.py
+	    tests/status/test_agreement.py tests/test_reloads.py tests/server/test_usertiming.py
 
 fuzz: $(VENV)/installed-fuzz
 	@$(BIN)/python -m fuzz --seconds $(or $(SECONDS),60) $(ARGS)
