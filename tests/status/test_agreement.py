@@ -10,19 +10,25 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
+import pytest
+
 from tests.status.case import IN_ORDER, SERVICE_CUTS, VISITOR_CUTS, StatusCase
 
 #: Whether all of it is tested.
 _STRESS: Final = bool(os.environ.get("BORE_STRESS"))
 
+#: How long a test may take, in seconds.
+_TIME_LIMIT: Final = 600.0 if _STRESS else 75.0
+
 #: How many visitors come in order in each test, and how many of which some are cut.
 _VISITORS: Final = 2500 if _STRESS else 75
 
 
+@pytest.mark.timeout(_TIME_LIMIT)
 class AgreementTests(StatusCase):
     """Visitors at random."""
 
-    timeout = 600.0 if _STRESS else 75.0
+    timeout = _TIME_LIMIT
 
     async def assertAgrees(self, **settings: Any) -> None:
         [port] = await self.begin(**settings)
