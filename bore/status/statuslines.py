@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from bore.client.service import ClientService
 from bore.events import Event, Sink
 from bore.events.client import ServerLost
 from bore.events.server import Listening
-from bore.server.service import ServerService
+
+if TYPE_CHECKING:
+    from bore.client.service import ClientService
+    from bore.server.service import ServerService
 
 #: The most public addresses in a line.
 _SHOWN: Final = 3
