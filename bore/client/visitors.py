@@ -26,6 +26,7 @@ from bore.events.client import (
     VisitorUnserved,
 )
 from bore.relay.interface import Ending, Reason, Relay, Stream
+from bore.streams.addresses import hostPort
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Descriptors
 from bore.wire.extension import Source
@@ -224,7 +225,8 @@ class Visitors:
             now, id = self._reactor.seconds(), visitor.id
             seconds = now - self._since.pop(id, now)
             end = _ENDS[ending.reason]
-            self.sink.emit(VisitorLeft(str(id), tunnel.name, ending.toRight, ending.toLeft, seconds, end))
+            source = "" if visitor.source is None else hostPort(*visitor.source)
+            self.sink.emit(VisitorLeft(str(id), tunnel.name, ending.toRight, ending.toLeft, seconds, end, source))
         if self._queue:
             self._serveSoon()
 

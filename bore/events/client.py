@@ -426,6 +426,7 @@ class VisitorLeft(VisitorEnded):
     :ivar fromVisitor: bytes that were passed from it to the local service.
     :ivar toVisitor: bytes that were passed to it.
     :ivar seconds: how long it was there.
+    :ivar visitor: its address and port, as ``HOST:PORT``; empty: the server has not sent them.
     """
 
     id: str
@@ -434,6 +435,7 @@ class VisitorLeft(VisitorEnded):
     toVisitor: int
     seconds: float
     reason: VisitorEnd
+    visitor: str = ""
 
 
 @value

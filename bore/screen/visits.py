@@ -68,7 +68,8 @@ class Visits:
         if isinstance(event, VisitorUnserved):
             return [*line, Part(f"visit not served: {event.error}", Style.WARN)]
         amounts = _both(self._glyphs, event.fromVisitor, event.toVisitor)
-        line.append(Part(f"visit of {duration(event.seconds)}, {amounts}"))
+        who = f"{_hostOf(event.visitor)}:" if event.visitor else "visit of"
+        line.append(Part(f"{who} {duration(event.seconds)}, {amounts}"))
         if event.reason is not VisitorEnd.FINISHED:
             line.append(Part(f", {event.reason.value}", Style.DIM))
         return line
@@ -76,3 +77,8 @@ class Visits:
 
 def _both(glyphs: Glyphs, received: int, sent: int) -> str:
     return f"{glyphs.received} {amount(received)} {glyphs.sent} {amount(sent)}"
+
+
+def _hostOf(address: str) -> str:
+    """The host in ``HOST:PORT``, without brackets."""
+    return address.rpartition(":")[0].strip("[]")

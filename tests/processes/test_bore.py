@@ -65,7 +65,7 @@ class OutputTests(ProcessCase):
         eventually(lambda: any("is gone" in line for line in server.err), "the visitor's end in the log")
         entries = [json.loads(line) for line in server.err]
         self.assertEqual({entry["level"] for entry in entries}, {"debug", "info"})
-        self.assertIn(port, [entry.get("port") for entry in entries])
+        self.assertIn(("tunnel-opened", port), [(entry["event"], entry.get("port")) for entry in entries])
 
     def test_everyCommandHasHelpAndAVersion(self) -> None:
         for words in (["--help"], ["server", "--help"], ["local", "-h"], ["demo", "--help"], ["--version"]):

@@ -13,7 +13,7 @@ from unittest import SkipTest
 
 from tests.processes.case import ProcessCase
 from tests.screen.record import Tmux, terminal
-from tests.support import LocalService, eventually
+from tests.support import CHECKOUT, LocalService, Program, eventually
 
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"
 
@@ -86,7 +86,7 @@ class ScreenTests(TerminalCase):
         self.assertEqual(self.ask(port), PAGE)
         self.tmux.waitFor(f"\nhttp://{self.host}:{port}\n")
         self.tmux.waitFor("0 open, 1 visitor · ↓ 5 B ↑ 59 B")
-        self.assertIn("visit of ", self.tmux.screen())
+        self.assertRegex(self.tmux.screen(), r"127\.[0-9.]+: \d+ ms, ↓ 5 B ↑ 59 B")
         self.tmux.keys("q")
         self.tmux.waitFor("█ ▄▄▄▄▄ █")
         server.kill()
@@ -140,3 +140,10 @@ class ScreenTests(TerminalCase):
         self.assertNotIn("●", self.tmux.waitFor("listening at "))
         self.tmux.keys("C-c")
         self.tmux.waitFor("ready>")
+
+    def test_withoutATerminalNothingOfItIsLoaded(self) -> None:
+        words = ["local", "1", "-t", "127.0.0.1:1", "--no-reconnect", "--no-state", "--no-admin-socket"]
+        names = ("bore.screen", "bore.status.client", "bore.client.firstbytes", "segno")
+        code = f"import sys; from bore.cli import main; main({words}); print([n for n in {names} if n in sys.modules])"
+        program = self.start(Program([sys.executable, "-c", code], cwd=str(CHECKOUT)))
+        self.assertEqual((program.wait(), program.out), (0, ["[]"]), program.transcript())

@@ -110,8 +110,8 @@ class Play:
         self._clock.advance(1)
         local = self.tunnels[0].local
         self.happened(
-            VisitorLeft("1", local, 1200, 45_000, 0.31, VisitorEnd.FINISHED),
-            VisitorLeft("2", local, 120_000_000, 45_000, 754, VisitorEnd.VISITOR_CUT),
+            VisitorLeft("1", local, 1200, 45_000, 0.31, VisitorEnd.FINISHED, "203.0.113.7:51034"),
+            VisitorLeft("2", local, 120_000_000, 45_000, 754, VisitorEnd.VISITOR_CUT, "[2001:db8::7]:51034"),
             VisitorUnserved("3", local, "connection refused"),
             *(VisitorLeft("4", local, 1200, 45_000, 0.31, VisitorEnd.FINISHED) for _ in range(312)),
         )

@@ -39,6 +39,9 @@ class VisitsTests(SynchronousTestCase):
             self.happened(left(VisitorEnd.VISITOR_CUT, 75)),
             "visit of 1 min 15 s, ↓ 1.2 kB ↑ 45 kB, the visitor's side was cut",
         )
+        for address, host in (("203.0.113.7:51034", "203.0.113.7"), ("[2001:db8::7]:51034", "2001:db8::7")):
+            event = VisitorLeft("id", LOCAL, 1200, 45_000, 0.31, VisitorEnd.FINISHED, address)
+            self.assertEqual(text(Visits(Painter().glyphs).happened(event, {})), f"{host}: 310 ms, ↓ 1.2 kB ↑ 45 kB")
         self.assertEqual(self.happened(VisitorUnserved("id", LOCAL, "refused")), "visit not served: refused")
 
     def test_beyondAFewASecondThereIsASum(self) -> None:
@@ -72,7 +75,7 @@ class VisitsTests(SynchronousTestCase):
         self, name: str, error: str, size: int, seconds: float, end: VisitorEnd, width: int
     ) -> None:
         visits = Visits(Painter().glyphs)
-        for event in (VisitorLeft("id", LOCAL, size, size, seconds, end), VisitorUnserved("id", LOCAL, error)):
+        for event in (VisitorLeft("id", LOCAL, size, size, seconds, end, error), VisitorUnserved("id", LOCAL, error)):
             line = visits.happened(event, {LOCAL: name})
             assert line is not None
             self.assertLessEqual(cells(Painter().paint(line, width)), width)
