@@ -388,9 +388,14 @@ def eventReport(at: float, event: Event) -> EventReport:
     """
     fields = {key: _plain(each) for key, each in entryOf(event).items() if key != "event"}
     name = nameOf(type(event))
-    shown = ", ".join(f"{key} {each}" for key, each in fields.items() if each not in (None, ""))
+    shown = ", ".join(f"{key} {_short(each)}" for key, each in fields.items() if each not in (None, ""))
     words = name.replace("-", " ")
     return EventReport(timeText(at), name, f"{words}: {shown}" if shown else words, fields)
+
+
+def _short(field: object) -> str:
+    """A field for people, to whom a tenth of a second is enough."""
+    return f"{field:.1f}" if isinstance(field, float) else str(field)
 
 
 def eventReports(history: History) -> list[EventReport]:

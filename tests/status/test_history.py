@@ -78,6 +78,13 @@ class HistoryTests(SynchronousTestCase):
         self.assertEqual(recent[-1].at, "2023-11-14T22:13:20.000Z")
         self.assertEqual(eventCounts(kept), {"authorities-read": RECENT + 1})
 
+    def test_aTimeIsShortInTheTextAndExactInTheFields(self) -> None:
+        sink, kept = history()
+        sink.emit(server.FirstMessageTimedOut("192.0.2.1:1", "192.0.2.1", 3.0123))
+        [one] = eventReports(kept)
+        self.assertTrue(one.text.endswith("seconds 3.0"), one.text)
+        self.assertEqual(one.fields["seconds"], 3.0123)
+
     def test_refusalsAreCountedByTheirCode(self) -> None:
         sink, kept = history()
         for _ in range(2):

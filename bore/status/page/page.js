@@ -275,9 +275,9 @@
       },
     },
     { key: "user", title: "User", show: (row) => clean(row.user || "–") },
-    { key: "trust", title: "Encryption", show: (row) => clean(row.trust ?? "none") },
+    { key: "trust", title: "Encryption", show: (row) => (row.trust ? `TLS: ${clean(row.trust)}` : "none") },
     { key: "trip", title: "Round trip", class: "number", show: (row) => milliseconds(row.roundTrip) || "–" },
-    { key: "lanes", title: "Lanes", class: "number", show: (row) => (row.lanes ? `${row.lanes.busy} of ${row.lanes.open} busy` : "–") },
+    { key: "lanes", title: "Lanes", class: "number", show: (row) => (row.lanes?.open ? `${row.lanes.busy} of ${row.lanes.open} busy` : "–") },
     { key: "since", title: "Since", class: "number", show: (row) => age(row.since) || "–" },
   ];
 
@@ -435,7 +435,7 @@
     pill.dataset.tone = tone;
     pill.hidden = false;
     write(byId("heading"), `bore ${program.word}`);
-    const facts = [...program.facts(report), report.since && `up for ${age(report.since)}`, `txbore ${clean(report.version)}`, `process ${clean(report.pid)}`].filter(Boolean);
+    const facts = [...program.facts(report), report.since && `running for ${age(report.since)}`, `txbore ${clean(report.version)}`, `process ${clean(report.pid)}`].filter(Boolean);
     const node = byId("facts");
     if (node.textContent !== facts.join("")) node.replaceChildren(...facts.map((fact) => make("span", {}, fact)));
   }
@@ -472,7 +472,7 @@
     if (chart.line !== view.total || !chart.node.firstChild) {
       chart.line = view.total;
       chart.node.replaceChildren(spark(line));
-      write(chart.below, line.length ? hour(line).replace(" in the last hour", "") : "one sample a minute");
+      write(chart.below, line.length ? hour(line).replace(" in the last hour", "") : "the first sample comes after a minute");
     }
   }
 
@@ -488,7 +488,8 @@
     };
     if (report.state === "draining" || report.state === "stopping") found.push(["warn", `The ${program.word} is ${report.state}.`]);
     for (const row of parts.servers.values()) {
-      if (row.state !== "up") found.push(["bad", `No session with ${clean(row.server)}${row.why ? `: ${clean(row.why)}` : ""}`]);
+      if (row.state === "connecting") found.push(["warn", `Connecting to ${clean(row.server)}`]);
+      else if (row.state !== "up") found.push(["bad", `No session with ${clean(row.server)}${row.why ? `: ${clean(row.why)}` : ""}`]);
     }
     about("bad", (row) => row.state === "refused" || row.state === "givenUp", (n) => (n === 1 ? "is refused or given up" : "are refused or given up"));
     about("bad", (row) => row.localState === "down", (n) => (n === 1 ? "has a local service that does not answer" : "have local services that do not answer"));
