@@ -17,8 +17,8 @@ from bore.status.views import View, changesBetween, makeView
 #: The time between two snapshots while there are viewers, in seconds.
 _INTERVAL: Final = 1.0
 
-#: The time between two snapshots is at least this many times the CPU time that one takes.
-_PAUSE: Final = 25
+#: The time between two snapshots is at least this many times what one takes: with many tunnels there are fewer.
+_PAUSE: Final = 10
 
 #: A viewer is sent something at least this often, in seconds, so that it notices when the connection is dead.
 _BEAT: Final = 15.0
