@@ -134,6 +134,21 @@ class DrainContract(RelayContract):
         self.assertIs(other.ending().reason, Reason.FINISHED)
 
     @inThread
+    def test_whatRunningPairsHaveMovedIsKnown(self) -> None:
+        pair, other = self.joined(), self.joined()
+        pair.left.sendall(b"request")
+        self.assertEqual(receiveExactly(pair.right, 7), b"request")
+        pair.right.sendall(b"an answer")
+        self.assertEqual(receiveExactly(pair.left, 9), b"an answer")
+        found = sorted((toRight, toLeft) for _, toRight, toLeft, _ in inReactor(self.relay.running))
+        self.assertEqual(found, [(0, 0), (7, 9)])
+        for each in (pair, other):
+            each.left.close()
+            each.right.close()
+            each.ending()
+        self.assertEqual(inReactor(self.relay.running), [])
+
+    @inThread
     def test_drainingIsDoneAtOnceWhenNothingRuns(self) -> None:
         inReactor(self.relay.drain, 60)
 

@@ -27,6 +27,7 @@ from bore.status.questions import Answer, Question, Refused, Route
 from bore.status.routes import reloadAnswer
 from bore.status.serverroutes import serverRoutes
 from bore.streams.reactor import IReactor
+from bore.wire.secret import Secret
 from tests.ports import freePort
 from tests.status.case import StatusCase
 from tests.support import connect
@@ -105,6 +106,20 @@ class SnapshotTests(RoutesCase):
             self.assertEqual(own["tunnels"][0]["public"], f"{self.host}:{port}")
             self.assertEqual(own["tunnels"][0]["localState"], "up")
             self.assertLess(link["roundTrip"], 1)
+
+    async def test_noAnswerHasASecretOrAToken(self) -> None:
+        secret = "correct horse battery staple"
+        port = await self.beginRoutes(server={"secret": Secret(secret)}, secret=Secret(secret))
+        [session], [tunnel] = self.serving.server.sessions.all(), self.serving.server.tunnels.all()
+        assert session.laneToken is not None
+        with connect(self.host, port) as visitor:
+            visitor.sendall(b"x")
+            await self.until(lambda: self.clientTunnel().bytes.fromVisitors == 1)
+            for route in (self.atServer, self.atClient):
+                for request in ("GET /status", f"GET /tunnels/{port}", "POST /reload"):
+                    text = json.dumps(answer(route, request))
+                    for hidden in (secret, session.laneToken, tunnel.grant.token, Secret(secret).key.hex()):
+                        self.assertNotIn(hidden, text)
 
     async def test_tunnelsThatDoNotExist(self) -> None:
         await self.beginRoutes()
