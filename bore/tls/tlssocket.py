@@ -6,7 +6,6 @@ import errno
 import itertools
 import os
 import socket
-from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 from cryptography import x509
@@ -16,9 +15,8 @@ from OpenSSL._util import ffi, lib
 from bore.streams.addresses import asciiName
 from bore.streams.encryption import RECORD, TlsError
 from bore.tls.contexts import WrongProtocol
+from bore.tls.mistakes import NO_TLS, handshakeMistake, mistakeIn
 from bore.tls.peernames import namesIn
-
-_PLAIN: Final = "it does not speak TLS, or not on this port"
 
 #: The exporter that identifies a TLS connection (RFC 9266, section 4.2).
 _BINDING: Final = b"EXPORTER-Channel-Binding"
@@ -31,27 +29,6 @@ _RECORD: Final = ffi.new("char[]", RECORD)
 
 #: A number for each time that a socket gets stuck.
 _numbers: Final = itertools.count(1)
-
-
-#: Errors of OpenSSL in a handshake with a peer that does not use TLS.
-_NO_TLS: Final = ("wrong version number", "packet length too long", "http request", "record type", "record layer")
-
-#: Errors of OpenSSL for the usual mistakes, and our texts for these.
-_MISTAKES: Final = (
-    (("alert protocol version", "unsupported protocol"), "it does not speak TLS 1.3"),
-    (("alert certificate required",), "it requires a certificate of the client: give --tls-cert and --tls-key"),
-    (("alert certificate revoked",), "it says that our certificate is revoked: its authority issues another one"),
-    (
-        ("alert certificate expired",),
-        "it says that our certificate has expired: renew it, or set the clocks of both machines",
-    ),
-    (
-        ("alert unknown ca", "alert bad certificate", "alert certificate", "alert decrypt error"),
-        "it rejects our certificate",
-    ),
-    (("did not return a certificate",), "it has sent no certificate"),
-    (("no application protocol",), "it does not accept bore/1 inside TLS"),
-)
 
 
 class TlsSocket(socket.socket):
@@ -113,10 +90,9 @@ class TlsSocket(socket.socket):
         except (SSL.WantReadError, SSL.WantWriteError):
             return False
         except SSL.SysCallError:
-            raise TlsError(errno.ECONNRESET, f"it closed the connection in the TLS handshake: {_PLAIN}") from None
+            raise TlsError(errno.ECONNRESET, f"it closed the connection in the TLS handshake: {NO_TLS}") from None
         except SSL.Error as e:
-            reason = _reason(e)
-            raise TlsError(errno.EPROTO, _PLAIN if any(words in reason for words in _NO_TLS) else reason) from None
+            raise TlsError(errno.EPROTO, handshakeMistake(e, lib.SSL_get_verify_result(self._tls._ssl))) from None
         except WrongProtocol as e:
             raise TlsError(errno.EPROTO, str(e)) from None
         return True
@@ -285,14 +261,4 @@ def _raise(error: SSL.Error) -> NoReturn:
         case SSL.SysCallError() | SSL.ZeroReturnError():
             raise ConnectionResetError(errno.ECONNRESET, "the connection was cut inside TLS") from None
         case _:
-            raise TlsError(errno.EPROTO, _reason(error)) from None
-
-
-def _reason(error: SSL.Error) -> str:
-    """Our text for an error of OpenSSL, or its own."""
-    details: Sequence[Sequence[str]] = error.args[0] if error.args and isinstance(error.args[0], list) else ()
-    reasons = [detail[-1] for detail in details if detail and detail[-1]]
-    for words, mistake in _MISTAKES:
-        if any(word in reason for word in words for reason in reasons):
-            return mistake
-    return f"TLS has failed: {reasons[0] if reasons else 'OpenSSL gives no reason'}"
+            raise TlsError(errno.EPROTO, mistakeIn(error)) from None

@@ -153,8 +153,8 @@ class HandshakeTests(TlsCase):
         try:
             shake(client, server)
             server.send(b"welcome")
-        except TlsError:
-            pass
+        except TlsError as e:
+            self.logged = str(e)
         try:
             return receive(client, 7).decode()
         except TlsError as e:
@@ -165,6 +165,17 @@ class HandshakeTests(TlsCase):
         self.assertIn("it says that our certificate is revoked", self.answer(self.alice))
         self.assertEqual(self.answer(self.bob), "welcome")
         self.assertIn("it rejects our certificate", self.answer(Authority().issue("me", forClients=True)))
+
+    def test_theServerKnowsWhyItHasRefusedACertificate(self) -> None:
+        self.accepted(self.authority.revoke(self.alice))
+        for identity, why in (
+            (self.alice, "its certificate is revoked"),
+            (self.authority.issue("me", begins=-2 * DAY, ends=-DAY, forClients=True), "its certificate has expired"),
+            (self.authority.issue("me"), "its certificate is not made for clients"),
+            (Authority().issue("me", forClients=True), "no authority in the file of --tls-client-ca has signed"),
+        ):
+            self.answer(identity)
+            self.assertIn(why, self.logged)
 
     def test_anAuthorityWithoutAListIsAccepted(self) -> None:
         other = Authority("Other")
