@@ -37,6 +37,9 @@ _CHANGES: Final = frozenset(
 #: Changes within this time, in seconds, make one notice.
 _TOGETHER: Final = 0.5
 
+#: After this time, in seconds, it is sent again that the program is ready, if the manager has not taken that.
+_AGAIN: Final = 0.5
+
 #: Signs of life in each interval of the watchdog.
 _SIGNS: Final = 3
 
@@ -72,26 +75,36 @@ class Notices:
         self._interval = None if watchdog is None else watchdog / _SIGNS
         self._timer: IDelayedCall | None = None
         self._changing: IDelayedCall | None = None
+        self._again: IDelayedCall | None = None
         self._sent = ""
         self._stopping = self._dead = False
         sink.subscribe(self._happened)
 
     def ready(self) -> None:
         """The program has started."""
-        self._sent = self._status()
-        self._notifier.send("READY=1", f"STATUS={self._sent}")
+        self._sendReady()
         if self._interval is not None:
             self._timer = self._clock.callLater(0, self._live, self._interval)
 
     def reload(self, reload: Callable[[], object]) -> None:
         """Reload the files of the program, and tell the manager when that begins and ends."""
+        if self._stopping:
+            reload()
+            return
         # The time is that of CLOCK_MONOTONIC, by which systemd knows that the notice is not older than its request.
         self._notifier.send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
         try:
             reload()
         finally:
-            self._sent = self._status()
-            self._notifier.send("READY=1", f"STATUS={self._sent}")
+            self._sendReady()
+
+    def _sendReady(self) -> None:
+        """Send that the program is ready. Without that the manager would end it: it is sent until it is read."""
+        if self._again is not None and self._again.active():
+            self._again.cancel()
+        self._sent = self._status()
+        if not self._notifier.send("READY=1", f"STATUS={self._sent}"):
+            self._again = self._clock.callLater(_AGAIN, self._sendReady)
 
     def _happened(self, event: Event) -> None:
         if type(event) is Stopped:
@@ -120,7 +133,7 @@ class Notices:
         """The program stops: the manager has another time limit for that."""
         self._stopping = True
         self._notifier.send("STOPPING=1", "STATUS=stopping")
-        for each in (self._timer, self._changing):
+        for each in (self._timer, self._changing, self._again):
             if each is not None and each.active():
                 each.cancel()
-        self._timer = self._changing = None
+        self._timer = self._changing = self._again = None

@@ -6,7 +6,6 @@ Only imported where there is a service manager that wants them.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ VARIABLE: Final = "NOTIFY_SOCKET"
 
 class Notifier:
     """
-    Sends notices. One that the manager does not take is lost: nothing waits, and nothing fails.
+    Sends notices. Nothing waits, and nothing fails: without a manager they are lost.
 
     :param address: the path of the manager's socket; with ``@`` in front, a name in the abstract namespace (unix(7)).
     """
@@ -28,11 +27,20 @@ class Notifier:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | getattr(socket, "SOCK_CLOEXEC", 0))
         self._socket.setblocking(False)
 
-    def send(self, *lines: str) -> None:
-        """Send a notice of several assignments, such as ``READY=1``."""
+    def send(self, *lines: str) -> bool:
+        """
+        Send a notice of several assignments, such as ``READY=1``.
+
+        :returns: whether it need not be sent again: False if the manager has not read earlier ones yet.
+        """
         text = "\n".join(line.replace("\n", " ") for line in lines)
-        with contextlib.suppress(OSError, ValueError):  # ValueError: the address has a NUL
+        try:
             self._socket.sendto(text.encode(errors="replace"), self._address)
+        except BlockingIOError:
+            return False
+        except (OSError, ValueError):  # there is no manager, or the address has a NUL
+            return True
+        return True
 
 
 def watchdogInterval(environment: Mapping[str, str]) -> float | None:

@@ -22,13 +22,17 @@ class FakeNotifier:
     Keeps the notices.
 
     :ivar sent: all of them.
+    :ivar full: whether the manager takes no more.
     """
 
     def __init__(self) -> None:
         self.sent: list[str] = []
+        self.full = False
 
-    def send(self, *lines: str) -> None:
-        self.sent.append("\n".join(lines))
+    def send(self, *lines: str) -> bool:
+        if not self.full:
+            self.sent.append("\n".join(lines))
+        return not self.full
 
 
 class NoticesTests(SynchronousTestCase):
@@ -55,6 +59,26 @@ class NoticesTests(SynchronousTestCase):
         self.assertEqual(self.sent(), [])
         notices.ready()
         self.assertEqual(self.sent(), ["READY=1\nSTATUS=no tunnels"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_thatItIsReadyIsSentUntilTheManagerTakesIt(self) -> None:
+        self.notifier.full = True
+        self.notices().ready()
+        self.clock.pump([0.25] * 5)
+        self.notifier.full = False
+        self.status = "1 tunnel"
+        self.clock.advance(0.5)
+        self.assertEqual(self.sent(), ["READY=1\nSTATUS=1 tunnel"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_oneThatStopsIsNotReadyAnyMore(self) -> None:
+        notices = self.notices()
+        self.notifier.full = True
+        notices.ready()
+        self.sink.emit(Stopped())
+        self.notifier.full = False
+        notices.reload(lambda: None)
+        self.assertEqual(self.sent(), [])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_changesOfAMomentAreOneNotice(self) -> None:
