@@ -47,7 +47,7 @@ class Heading:
                 self._trust[server] = f"TLS with {server}: key {key}, {why}"
             case TunnelUp(server=server):
                 address = _withoutUser(server)
-                self._trust.setdefault(address, f"no TLS with {address}: what passes there is not encrypted by it")
+                self._trust.setdefault(address, f"no TLS with {address}: traffic to it is not encrypted")
                 if self._due is None:
                     self._due = now + _COLLECT
 

@@ -53,19 +53,16 @@ def _isSharedByLog() -> bool:
     return sys.stderr.isatty() and out.st_rdev == err.st_rdev
 
 
-def beginScreen(reactor: IProgramReactor, log: LogSettings, environment: Mapping[str, str]) -> Screen | None:
+def beginScreen(reactor: IProgramReactor, log: LogSettings, environment: Mapping[str, str]) -> Screen:
     """
     Begin to log, to a screen on the terminal.
 
     Standard error is shown on it, too, if it is the same terminal. Otherwise the log is there as well.
-
-    :returns: the screen; None: the terminal cannot be written to without blocking.
     """
     isShared = _isSharedByLog()
     file = unblocked(sys.stdout, reactor)
     outlet = getattr(file, "buffer", None)
-    if not isinstance(outlet, Outlet):
-        return None
+    assert isinstance(outlet, Outlet), "standard output is no terminal"
     sys.stdout = file
     terminal = Terminal(file, outlet)
     painter = Painter(wantsColor(environment), terminal.encoding)

@@ -18,7 +18,7 @@ from tests.screen.case import NOON
 SERVER = "tunnel.example.com:7835"
 TUNNEL = TunnelFigures("8000", "localhost:8000", "tunnel.example.com:20432", True)
 HEADER = "tunnel.example.com:20432 → localhost:8000"
-NO_TLS = f"no TLS with {SERVER}: what passes there is not encrypted by it"
+NO_TLS = f"no TLS with {SERVER}: traffic to it is not encrypted"
 UP = Figures(NOON, NOON, (ServerFigures(SERVER, True),), (TUNNEL,))
 DOWN = replace(
     UP,
