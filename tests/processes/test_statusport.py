@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import shutil
 import signal
 import socket
@@ -35,6 +36,9 @@ class StatusPortTests(ProcessCase):
             self.assertEqual(self.get(program, "/healthz"), (200, "ok\n"))
             self.assertEqual(self.get(program, "/readyz"), (200, "ready\n"))
             self.assertIn(f"\ntxbore_{role}_visitors_open 1.0\n", self.get(program, "/metrics")[1])
+            self.assertIn('<script src="page.js" defer></script>', self.get(program, "/")[1])
+            self.assertEqual(json.loads(self.get(program, "/status")[1])["program"], role)
+            self.assertEqual(len(json.loads(self.get(program, f"/tunnels/{port}")[1])["list"]), 1)
         server.process.send_signal(signal.SIGTERM)
         eventually(lambda: self.get(server, "/readyz") == (503, "the server is stopping\n"), "it is not ready any more")
         self.assertEchoes(visitor)

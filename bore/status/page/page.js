@@ -1,6 +1,8 @@
 "use strict";
 // The page of a server or client: what /events sends, as text. Markup is never made of strings: names, addresses and
 // messages come from strangers.
+//
+// One file, in the order of what it does: texts, tables, what they show, the tunnels, the rest, the stream, the reader.
 
 (() => {
   const ROWS = 200; // rows of the tunnels that are shown at first, and more at each press of the button
@@ -12,7 +14,18 @@
 
   const byId = (id) => document.getElementById(id);
   const parts = { "": {}, tunnels: new Map(), sessions: new Map(), servers: new Map(), users: new Map() };
-  const view = { sort: null, down: false, words: [], rows: ROWS, open: null, offset: 0, rate: null, total: null, lines: new Map(), most: 1 };
+  const view = {
+    sort: null,
+    down: false,
+    words: [],
+    rows: ROWS,
+    open: null,
+    offset: 0,
+    rate: null,
+    total: null,
+    lines: new Map(),
+    most: 1,
+  };
 
   // Texts.
 
@@ -35,12 +48,18 @@
       bytes /= 1000;
       unit++;
     }
-    return (unit && bytes < 99.95 ? bytes.toFixed(1) : Math.round(bytes)) + " " + ["B", "kB", "MB", "GB", "TB", "PB"][unit];
+    return (
+      (unit && bytes < 99.95 ? bytes.toFixed(1) : Math.round(bytes)) + " " + ["B", "kB", "MB", "GB", "TB", "PB"][unit]
+    );
   }
 
   function duration(seconds) {
     const whole = Math.max(0, Math.floor(seconds));
-    const [days, hours, minutes] = [Math.floor(whole / 86400), Math.floor(whole / 3600) % 24, Math.floor(whole / 60) % 60];
+    const [days, hours, minutes] = [
+      Math.floor(whole / 86400),
+      Math.floor(whole / 3600) % 24,
+      Math.floor(whole / 60) % 60,
+    ];
     if (days) return `${days} d ${hours} h`;
     if (hours) return `${hours} h ${minutes} min`;
     return minutes ? `${minutes} min` : `${whole} s`;
@@ -103,7 +122,9 @@
 
   function hour(line) {
     if (line === NO_LINE && view.lines.size >= view.most) return `less traffic than the ${view.most} busiest tunnels`;
-    return sum(line) ? `${size(sum(line))} in the last hour, at most ${size(Math.max(...line))} a minute` : "no traffic in the last hour";
+    return sum(line)
+      ? `${size(sum(line))} in the last hour, at most ${size(Math.max(...line))} a minute`
+      : "no traffic in the last hour";
   }
 
   // Tables.
@@ -152,8 +173,14 @@
     add(key) {
       const node = make("tr", { role: "row" });
       const cells = this.columns.map((column, i) => {
-        const attributes = { class: column.class, "data-label": column.label ?? column.title, "data-column": column.key };
-        const cell = i ? make("td", { role: "cell", ...attributes }) : make("th", { role: "rowheader", scope: "row", ...attributes, "data-label": "" });
+        const attributes = {
+          class: column.class,
+          "data-label": column.label ?? column.title,
+          "data-column": column.key,
+        };
+        const cell = i
+          ? make("td", { role: "cell", ...attributes })
+          : make("th", { role: "rowheader", scope: "row", ...attributes, "data-label": "" });
         node.append(cell);
         if (i || !this.onOpen) return { node: cell };
         const button = make("button", { type: "button", class: "open", "aria-expanded": "false" });
@@ -187,9 +214,16 @@
   // What the tables show of a server, and of a client.
 
   const STATES = {
-    up: ["up", "good"], away: ["away", "warn"], heldBack: ["held back", "warn"], refused: ["refused", "bad"],
-    givenUp: ["given up", "bad"], connecting: ["connecting", "warn"], running: ["running", "good"],
-    partly: ["partly up", "warn"], draining: ["draining", "warn"], stopping: ["stopping", "warn"],
+    up: ["up", "good"],
+    away: ["away", "warn"],
+    heldBack: ["held back", "warn"],
+    refused: ["refused", "bad"],
+    givenUp: ["given up", "bad"],
+    connecting: ["connecting", "warn"],
+    running: ["running", "good"],
+    partly: ["partly up", "warn"],
+    draining: ["draining", "warn"],
+    stopping: ["stopping", "warn"],
   };
   const stateOf = (state) => STATES[state] ?? [clean(state), "warn"];
   const isUp = (row) => row.state === "up" || row.state === "heldBack"; // it has its client, which is enough
@@ -197,7 +231,10 @@
 
   function stateColumn(below) {
     return {
-      key: "state", title: "State", class: "fixed", value: (row) => URGENT.indexOf(row.state),
+      key: "state",
+      title: "State",
+      class: "fixed",
+      value: (row) => URGENT.indexOf(row.state),
       show: (row) => {
         const [text, tone] = stateOf(row.state);
         return [text, below(row), tone];
@@ -211,16 +248,40 @@
   function trafficColumns() {
     return [
       { key: "hour", title: "Last hour", class: "fixed", value: (row, key) => sum(lineOf(key)), spark: lineOf },
-      { key: "in", title: "From visitors", class: "number", value: (row) => fromVisitors(row.bytes), show: (row) => size(fromVisitors(row.bytes)) },
-      { key: "out", title: "To visitors", class: "number", value: (row) => row.bytes.toVisitors, show: (row) => size(row.bytes.toVisitors) },
-      { key: "since", title: "Open for", class: "number", value: (row) => (row.state === "up" || program === SERVER ? since(row.since) : 0), show: (row) => (row.state === "up" || program === SERVER ? age(row.since) : "–") },
+      {
+        key: "in",
+        title: "From visitors",
+        class: "number",
+        value: (row) => fromVisitors(row.bytes),
+        show: (row) => size(fromVisitors(row.bytes)),
+      },
+      {
+        key: "out",
+        title: "To visitors",
+        class: "number",
+        value: (row) => row.bytes.toVisitors,
+        show: (row) => size(row.bytes.toVisitors),
+      },
+      {
+        key: "since",
+        title: "Open for",
+        class: "number",
+        value: (row) => (row.state === "up" || program === SERVER ? since(row.since) : 0),
+        show: (row) => (row.state === "up" || program === SERVER ? age(row.since) : "–"),
+      },
     ];
   }
 
   function visitorsColumn(extra) {
     return {
-      key: "visitors", title: "Visitors", class: "number", value: (row) => row.visitors.open,
-      show: (row) => [integer.format(row.visitors.open), [`${integer.format(row.visitors.total)} in all`, extra(row.visitors)].filter(Boolean).join(", ")],
+      key: "visitors",
+      title: "Visitors",
+      class: "number",
+      value: (row) => row.visitors.open,
+      show: (row) => [
+        integer.format(row.visitors.open),
+        [`${integer.format(row.visitors.total)} in all`, extra(row.visitors)].filter(Boolean).join(", "),
+      ],
     };
   }
 
@@ -230,7 +291,9 @@
       { key: "address", title: "Address", value: (row) => String(row.address), show: (row) => clean(row.address) },
       { key: "who", title: "User", value: (row) => row.user || "", show: (row) => clean(row.user || "–") },
       {
-        key: "from", title: "From", value: (row) => row.peer ?? row.network ?? "",
+        key: "from",
+        title: "From",
+        value: (row) => row.peer ?? row.network ?? "",
         show: (row) => [clean(row.peer ?? row.network), roundTrip(parts.sessions.get(row.peer)?.roundTrip)],
       },
       stateColumn((row) => (row.state === "away" ? `for ${age(row.awaySince)}` : "")),
@@ -239,7 +302,9 @@
     ],
     texts: (row) => [row.address, row.user, row.network, row.peer, stateOf(row.state)[0]],
     facts: (report) => [
-      report.ports && `public ports ${report.ports.from} to ${report.ports.to}${report.publicHost ? ` at ${clean(report.publicHost)}` : ""}`,
+      report.ports &&
+        `public ports ${report.ports.from} to ${report.ports.to}` +
+          (report.publicHost ? ` at ${clean(report.publicHost)}` : ""),
       ...(report.control ?? []).map((port) => `clients at ${clean(port.at)}${port.tls ? " with TLS" : ""}`),
       report.admission && clean(report.admission),
     ],
@@ -249,14 +314,32 @@
   const CLIENT = {
     word: "client",
     columns: [
-      { key: "name", title: "Tunnel", value: (row) => row.name || row.local, show: (row) => clean(row.name || row.local) },
       {
-        key: "local", title: "Local service", value: (row) => row.local,
-        show: (row) => [clean(row.local), row.localState === "down" ? "does not answer" : "", row.localState === "down" ? "bad" : null],
+        key: "name",
+        title: "Tunnel",
+        value: (row) => row.name || row.local,
+        show: (row) => clean(row.name || row.local),
       },
-      { key: "public", title: "Public address", value: (row) => row.public ?? "", show: (row) => clean(row.public ?? "–") },
+      {
+        key: "local",
+        title: "Local service",
+        value: (row) => row.local,
+        show: (row) => [
+          clean(row.local),
+          row.localState === "down" ? "does not answer" : "",
+          row.localState === "down" ? "bad" : null,
+        ],
+      },
+      {
+        key: "public",
+        title: "Public address",
+        value: (row) => row.public ?? "",
+        show: (row) => clean(row.public ?? "–"),
+      },
       { key: "who", title: "Server", value: (row) => row.server ?? "", show: (row) => clean(row.server ?? "–") },
-      stateColumn((row) => (row.state === "up" ? "" : [clean(row.why), `for ${age(row.since)}`].filter(Boolean).join(", "))),
+      stateColumn((row) =>
+        row.state === "up" ? "" : [clean(row.why), `for ${age(row.since)}`].filter(Boolean).join(", "),
+      ),
       visitorsColumn((visitors) => (visitors.unserved ? `${integer.format(visitors.unserved)} not served` : "")),
       ...trafficColumns(),
     ],
@@ -268,16 +351,29 @@
   const SERVERS = [
     { key: "server", title: "Server", show: (row) => clean(row.server) },
     {
-      key: "state", title: "State", class: "fixed",
+      key: "state",
+      title: "State",
+      class: "fixed",
       show: (row) => {
         const [text, tone] = stateOf(row.state);
-        return [text, row.state === "up" ? "" : `${clean(row.why)}${row.retryIn ? `, next attempt in ${duration(row.retryIn)}` : ""}`, tone];
+        return [
+          text,
+          row.state === "up"
+            ? ""
+            : `${clean(row.why)}${row.retryIn ? `, next attempt in ${duration(row.retryIn)}` : ""}`,
+          tone,
+        ];
       },
     },
     { key: "user", title: "User", show: (row) => clean(row.user || "–") },
     { key: "trust", title: "Encryption", show: (row) => (row.trust ? `TLS: ${clean(row.trust)}` : "none") },
     { key: "trip", title: "Round trip", class: "number", show: (row) => milliseconds(row.roundTrip) || "–" },
-    { key: "lanes", title: "Lanes", class: "number", show: (row) => (row.lanes?.open ? `${row.lanes.busy} of ${row.lanes.open} busy` : "–") },
+    {
+      key: "lanes",
+      title: "Lanes",
+      class: "number",
+      show: (row) => (row.lanes?.open ? `${row.lanes.busy} of ${row.lanes.open} busy` : "–"),
+    },
     { key: "since", title: "Since", class: "number", show: (row) => age(row.since) || "–" },
   ];
 
@@ -287,11 +383,20 @@
     { key: "sessions", title: "Sessions", class: "number", show: (row) => integer.format(row.sessions) },
     { key: "tunnels", title: "Tunnels", class: "number", show: (row) => ofLimit(row.tunnels, row.maxTunnels) },
     { key: "visitors", title: "Visitors", class: "number", show: (row) => ofLimit(row.visitors, row.maxVisitors) },
-    { key: "expires", title: "Ends", class: "number", show: (row) => (row.expires ? clean(row.expires).slice(0, 10) : "–") },
+    {
+      key: "expires",
+      title: "Ends",
+      class: "number",
+      show: (row) => (row.expires ? clean(row.expires).slice(0, 10) : "–"),
+    },
   ];
 
   const VISITORS = [
-    { key: "from", title: "From", show: (row) => [clean(row.from ?? "unknown"), row.state === "waiting" ? "waits for the client" : ""] },
+    {
+      key: "from",
+      title: "From",
+      show: (row) => [clean(row.from ?? "unknown"), row.state === "waiting" ? "waits for the client" : ""],
+    },
     { key: "time", title: "For", class: "number", show: (row) => duration(row.seconds) },
     { key: "in", title: "Sent", class: "number", show: (row) => size(row.toClient ?? row.fromVisitor ?? 0) },
     { key: "out", title: "Received", class: "number", show: (row) => size(row.toVisitor ?? 0) },
@@ -310,7 +415,11 @@
     view.sort = program.columns[0];
     for (const column of program.columns) {
       byId("sort").append(make("option", { value: column.key }, column.title));
-      tunnels.heads.get(column.key).firstChild.addEventListener("click", () => sortBy(column, view.sort === column ? !view.down : Boolean(column.class?.includes("number") || column.spark)));
+      tunnels.heads
+        .get(column.key)
+        .firstChild.addEventListener("click", () =>
+          sortBy(column, view.sort === column ? !view.down : Boolean(column.class?.includes("number") || column.spark)),
+        );
     }
     byId("main").hidden = false;
   }
@@ -326,7 +435,10 @@
   function chosen(again) {
     const matches = ([, row]) => {
       if (!view.words.length) return true;
-      const text = program.texts(row).map((each) => clean(each).toLowerCase()).join("\n");
+      const text = program
+        .texts(row)
+        .map((each) => clean(each).toLowerCase())
+        .join("\n");
       return view.words.every((word) => text.includes(word));
     };
     const found = [...parts.tunnels].filter(matches);
@@ -337,7 +449,9 @@
       return (view.down ? -result : result) || collator.compare(a, b);
     };
     const body = tunnels.body;
-    const held = !again && (body.contains(document.activeElement) || (matchMedia("(hover: hover)").matches && body.matches(":hover")));
+    const held =
+      !again &&
+      (body.contains(document.activeElement) || (matchMedia("(hover: hover)").matches && body.matches(":hover")));
     const place = ([key]) => order.get(key) ?? Infinity;
     found.sort(held ? (a, b) => (place(a) === place(b) ? compare(a, b) : place(a) - place(b)) : compare);
     order = new Map(found.map(([key], i) => [key, i]));
@@ -354,12 +468,21 @@
     }
     byId("sort").value = view.sort.key;
     write(byId("direction"), view.down ? "Descending" : "Ascending");
-    const whose = new Set([...parts.tunnels.values()].map((row) => (program === SERVER ? row.user : row.server)).filter(Boolean));
+    const whose = new Set(
+      [...parts.tunnels.values()].map((row) => (program === SERVER ? row.user : row.server)).filter(Boolean),
+    );
     tunnels.node.classList.toggle("alike", whose.size < (program === SERVER ? 1 : 2));
     tunnels.node.hidden = !found.length;
     tunnels.show(shown);
     const all = parts.tunnels.size;
-    write(byId("count"), found.length === all ? (all ? integer.format(all) : "") : `${integer.format(found.length)} of ${integer.format(all)}`);
+    write(
+      byId("count"),
+      found.length === all
+        ? all
+          ? integer.format(all)
+          : ""
+        : `${integer.format(found.length)} of ${integer.format(all)}`,
+    );
     byId("find").hidden = !all;
     byId("nothing").hidden = Boolean(found.length);
     write(byId("nothing"), all ? "No tunnel matches the filter." : program.nothing);
@@ -381,7 +504,11 @@
     const id = "visitors-of-tunnel";
     const caption = make("caption", {}, "Visitors …");
     const table = make("table", {}, caption);
-    row.details = make("tr", { class: "visitors", id, role: "row" }, make("td", { colspan: String(program.columns.length), role: "cell" }, table));
+    row.details = make(
+      "tr",
+      { class: "visitors", id, role: "row" },
+      make("td", { colspan: String(program.columns.length), role: "cell" }, table),
+    );
     row.cells[0].node.setAttribute("aria-expanded", "true");
     row.cells[0].node.setAttribute("aria-controls", id);
     row.node.after(row.details);
@@ -405,7 +532,10 @@
     let text;
     try {
       if (!document.hidden) {
-        const answer = await fetch("tunnels/" + encodeURIComponent(key), { cache: "no-store", signal: AbortSignal.timeout(10000) });
+        const answer = await fetch("tunnels/" + encodeURIComponent(key), {
+          cache: "no-store",
+          signal: AbortSignal.timeout(10000),
+        });
         const found = await answer.json();
         if (inside !== table) return;
         text = answer.ok ? listed(found) : clean(found.error);
@@ -423,7 +553,9 @@
     inside.show(tunnel.list.map((visitor, i) => [visitor.id || String(i), visitor]));
     inside.node.classList.toggle("empty", !tunnel.list.length);
     if (!tunnel.list.length) return "No visitors now.";
-    return tunnel.list.length < all ? `The first ${tunnel.list.length} of ${count(all, "visitor")}` : count(tunnel.list.length, "visitor");
+    return tunnel.list.length < all
+      ? `The first ${tunnel.list.length} of ${count(all, "visitor")}`
+      : count(tunnel.list.length, "visitor");
   }
 
   // The rest of the page.
@@ -435,7 +567,12 @@
     pill.dataset.tone = tone;
     pill.hidden = false;
     write(byId("heading"), `bore ${program.word}`);
-    const facts = [...program.facts(report), report.since && `running for ${age(report.since)}`, `txbore ${clean(report.version)}`, `process ${clean(report.pid)}`].filter(Boolean);
+    const facts = [
+      ...program.facts(report),
+      report.since && `running for ${age(report.since)}`,
+      `txbore ${clean(report.version)}`,
+      `process ${clean(report.pid)}`,
+    ].filter(Boolean);
     const node = byId("facts");
     if (node.textContent !== facts.join("")) node.replaceChildren(...facts.map((fact) => make("span", {}, fact)));
   }
@@ -446,9 +583,26 @@
     const away = rows.filter((row) => !isUp(row)).length;
     const totals = report.totals;
     return [
-      ["Tunnels", integer.format(rows.length), [rows.length && (away ? `${integer.format(away)} not up` : "all up"), program === SERVER && count(parts.sessions.size, "client")].filter(Boolean).join(", ")],
-      ["Visitors", integer.format(open), `${integer.format(totals.visitors ?? 0)} in all` + (waiting ? `, ${integer.format(waiting)} waiting` : "")],
-      ["Traffic now", view.rate === null ? "–" : `${size(view.rate)}/s`, `${size(fromVisitors(totals))} from visitors, ${size(totals.toVisitors ?? 0)} to them`],
+      [
+        "Tunnels",
+        integer.format(rows.length),
+        [
+          rows.length && (away ? `${integer.format(away)} not up` : "all up"),
+          program === SERVER && count(parts.sessions.size, "client"),
+        ]
+          .filter(Boolean)
+          .join(", "),
+      ],
+      [
+        "Visitors",
+        integer.format(open),
+        `${integer.format(totals.visitors ?? 0)} in all` + (waiting ? `, ${integer.format(waiting)} waiting` : ""),
+      ],
+      [
+        "Traffic now",
+        view.rate === null ? "–" : `${size(view.rate)}/s`,
+        `${size(fromVisitors(totals))} from visitors, ${size(totals.toVisitors ?? 0)} to them`,
+      ],
     ];
   }
 
@@ -472,11 +626,15 @@
     if (chart.line !== view.total || !chart.node.firstChild) {
       chart.line = view.total;
       chart.node.replaceChildren(spark(line));
-      write(chart.below, line.length ? hour(line).replace(" in the last hour", "") : "the first sample comes after a minute");
+      write(
+        chart.below,
+        line.length ? hour(line).replace(" in the last hour", "") : "the first sample comes after a minute",
+      );
     }
   }
 
-  const some = (names) => names.slice(0, 3).map(clean).join(", ") + (names.length > 3 ? ` and ${names.length - 3} more` : "");
+  const some = (names) =>
+    names.slice(0, 3).map(clean).join(", ") + (names.length > 3 ? ` and ${names.length - 3} more` : "");
 
   function notices(report, rows) {
     const found = [];
@@ -484,19 +642,43 @@
     const those = (test) => keys.filter((key) => test(parts.tunnels.get(key)));
     const about = (tone, test, text) => {
       const names = those(test);
-      if (names.length) found.push([tone, `${names.length === 1 ? "A tunnel" : count(names.length, "tunnel")} ${text(names.length)}: ${some(names)}`]);
+      if (names.length)
+        found.push([
+          tone,
+          `${names.length === 1 ? "A tunnel" : count(names.length, "tunnel")} ${text(names.length)}: ${some(names)}`,
+        ]);
     };
-    if (report.state === "draining" || report.state === "stopping") found.push(["warn", `The ${program.word} is ${report.state}.`]);
+    if (report.state === "draining" || report.state === "stopping")
+      found.push(["warn", `The ${program.word} is ${report.state}.`]);
     for (const row of parts.servers.values()) {
       if (row.state === "connecting") found.push(["warn", `Connecting to ${clean(row.server)}`]);
-      else if (row.state !== "up") found.push(["bad", `No session with ${clean(row.server)}${row.why ? `: ${clean(row.why)}` : ""}`]);
+      else if (row.state !== "up")
+        found.push(["bad", `No session with ${clean(row.server)}${row.why ? `: ${clean(row.why)}` : ""}`]);
     }
-    about("bad", (row) => row.state === "refused" || row.state === "givenUp", (n) => (n === 1 ? "is refused or given up" : "are refused or given up"));
-    about("bad", (row) => row.localState === "down", (n) => (n === 1 ? "has a local service that does not answer" : "have local services that do not answer"));
-    if (program === SERVER) about("warn", (row) => row.state === "away", (n) => (n === 1 ? "has lost its client" : "have lost their clients"));
-    about("warn", (row) => row.state === "heldBack", (n) => (n === 1 ? "has more visitors than its client takes" : "have more visitors than their clients take"));
+    about(
+      "bad",
+      (row) => row.state === "refused" || row.state === "givenUp",
+      (n) => (n === 1 ? "is refused or given up" : "are refused or given up"),
+    );
+    about(
+      "bad",
+      (row) => row.localState === "down",
+      (n) => (n === 1 ? "has a local service that does not answer" : "have local services that do not answer"),
+    );
+    if (program === SERVER)
+      about(
+        "warn",
+        (row) => row.state === "away",
+        (n) => (n === 1 ? "has lost its client" : "have lost their clients"),
+      );
+    about(
+      "warn",
+      (row) => row.state === "heldBack",
+      (n) => (n === 1 ? "has more visitors than its client takes" : "have more visitors than their clients take"),
+    );
     for (const each of report.limits ?? []) {
-      if (each.limit && each.used >= 0.8 * each.limit) found.push(["warn", `Nearly reached: ${limitName(each)}, ${ofLimit(each.used, each.limit)}`]);
+      if (each.limit && each.used >= 0.8 * each.limit)
+        found.push(["warn", `Nearly reached: ${limitName(each)}, ${ofLimit(each.used, each.limit)}`]);
     }
     return found.slice(0, 8);
   }
@@ -512,10 +694,29 @@
   }
 
   function drawRest(report) {
-    list(byId("limits"), [...(report.limits ?? [])].filter((each) => each.limit).sort((a, b) => b.used / b.limit - a.used / a.limit).slice(0, 10), (each) => {
-      const meter = make("meter", { max: each.limit, value: each.used, high: 0.8 * each.limit, optimum: 0, "aria-label": limitName(each) });
-      return make("li", {}, make("bdi", {}, limitName(each)), make("span", {}, ofLimit(each.used, each.limit)), meter);
-    });
+    list(
+      byId("limits"),
+      [...(report.limits ?? [])]
+        .filter((each) => each.limit)
+        .sort((a, b) => b.used / b.limit - a.used / a.limit)
+        .slice(0, 10),
+      (each) => {
+        const meter = make("meter", {
+          max: each.limit,
+          value: each.used,
+          high: 0.8 * each.limit,
+          optimum: 0,
+          "aria-label": limitName(each),
+        });
+        return make(
+          "li",
+          {},
+          make("bdi", {}, limitName(each)),
+          make("span", {}, ofLimit(each.used, each.limit)),
+          meter,
+        );
+      },
+    );
     const recent = [...(report.recent ?? [])].reverse();
     list(byId("events"), recent, (event) => {
       const at = new Date(event.at);
@@ -654,7 +855,12 @@
     clearTimeout(typed);
     typed = setTimeout(() => write(byId("found"), view.words.length ? `${count(found, "tunnel")} found` : ""), 700);
   });
-  byId("sort").addEventListener("change", () => sortBy(program.columns.find((column) => column.key === byId("sort").value), view.down));
+  byId("sort").addEventListener("change", () =>
+    sortBy(
+      program.columns.find((column) => column.key === byId("sort").value),
+      view.down,
+    ),
+  );
   byId("direction").addEventListener("click", () => sortBy(view.sort, !view.down));
   byId("more").addEventListener("click", () => {
     const last = tunnels.body.lastElementChild;
