@@ -118,8 +118,7 @@ class Viewers:
             for viewer in tuple(self._viewers):
                 viewer.offer(event)
 
-    def stop(self) -> None:
-        """End all streams."""
+    def _endAll(self) -> None:
         for viewer in tuple(self._viewers):
             viewer.end()
 
@@ -145,7 +144,7 @@ class Viewers:
         except Exception:
             self._log.failure("the page gets no snapshot")
             self._forget()
-            self.stop()
+            self._endAll()
             return
         if view:
             self._making = None
