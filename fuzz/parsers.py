@@ -17,6 +17,7 @@ from bore.wire.binding import BindingAnswer, BindingChallenge, BindingProof
 from bore.wire.errors import FrameTooLong, MalformedMessage
 from bore.wire.extension import Lane
 from bore.wire.framing import FrameDecoder
+from bore.wire.httprequest import MAX_HEAD, RequestReader
 from bore.wire.limits import MAX_EXTENDED_FRAME, MAX_FRAME
 from bore.wire.proxyprotocol import Version, header
 from fuzz.inputs import Outcome, errorOf, portions
@@ -111,6 +112,20 @@ def proxyHeader(data: bytes) -> None:
         assert len(written) <= 107, "section 2.1 of the specification: the longest line of version 1"
         if version is Version.V1:
             assert written.endswith(b"\r\n") and written.count(b" ") == 5, written
+
+
+def httpRequests(data: bytes) -> None:
+    """The first bytes of visitors whose local service cannot be reached."""
+    if not data:
+        return
+    outcomes: list[Outcome] = []
+    for arriving in ([data[1:]], portions(data[1:], data[0])):
+        reader = RequestReader()
+        for portion in arriving:
+            reader.feed(portion)
+            assert len(reader._line) <= MAX_HEAD, "more than a head is kept"
+        outcomes.append([reader.start, reader.method, reader.acceptsHtml])
+    assert outcomes[0] == outcomes[1], outcomes
 
 
 def addresses(data: bytes) -> None:

@@ -113,6 +113,16 @@ def conversations() -> dict[str, list[bytes]]:
         "decoders": [frame for each in (*requests, *answers, *proofs) for frame in _cut(each)],
         "proofs": [each[:-1] for each in proofs],
         "proxyHeader": [b"203.0.113.9\n192.0.2.1", b"2001:db8::1\n192.0.2.1", b"::ffff:192.0.2.1%eth0\n::"],
+        "httpRequests": [
+            bytes([7]) + each
+            for each in (
+                b"GET / HTTP/1.1\r\nHost: x\r\nAccept: text/html;q=0.5, */*\r\n\r\n",
+                b"\r\nHEAD /x HTTP/1.0\n\n",
+                b"SSH-2.0-x\r\n",
+                b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+                b"\x16\x03\x01",
+            )
+        ],
         "addresses": [b"example.com:80", b"[2001:db8::1]:7835", "bücher.example".encode(), b"fe80::1%eth0", b"65535"],
         "localServices": [
             b"80",

@@ -24,6 +24,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
         sessions.lane,
         sessions.proofs,
         parsers.proxyHeader,
+        parsers.httpRequests,
         parsers.addresses,
         parsers.knownServers,
         parsers.invitations,

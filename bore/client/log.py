@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger, LogLevel
 
 from bore import events
+from bore.client.locallog import LocalLogs
 from bore.client.losslog import LossLog
 from bore.events import Event, Sink, Subscriber, entryOf, fieldsOf
 from bore.events import client as facts
@@ -100,7 +101,6 @@ _TURNED_AWAY: Final = {
     TurnedAway.TOO_MANY: "{limit} visitors are there, the limit: more are turned away",
     TurnedAway.TOO_MANY_WAITING: "{limit} visitors wait to be connected, the limit: further ones are ignored",
 }
-_UNREACHABLE: Final = "cannot connect to {local} for a visitor: {error}"
 _UNACCEPTED: Final = "no connection to the server for a visitor: {error}"
 
 
@@ -116,6 +116,7 @@ class ClientLog:
         self._log = Logger("bore.client")
         self._bursts: dict[type[Event], Burst] = {}
         self._losses = LossLog(clock)
+        self._locals = LocalLogs(clock)
         self._overflows: dict[tuple[str, str], Overflow] = {}
         self._ignoring = self._stopped = False
 
@@ -168,12 +169,12 @@ class ClientLog:
                 self._log.info("listening at {public} -> {local}", announce=new, **entryOf(event))
             case facts.StateFileFailed(trouble=trouble):
                 self._log.warn(_STATE_FILE[trouble], **entryOf(event))
-            case facts.LocalUnreachable(local=local):
-                self._overflow(_UNREACHABLE, local).happened(**entryOf(event))
-            case facts.LocalReached(local=local):
-                unreachable = self._overflow(_UNREACHABLE, local)
-                if unreachable.ongoing:
-                    unreachable.over("{local} answers again; visitors closed meanwhile: {count}", **entryOf(event))
+            case facts.LocalUnreachable():
+                if not self._stopped:
+                    self._locals.unreachable(event)
+            case facts.LocalReached():
+                if not self._stopped:
+                    self._locals.reached(event)
             case facts.VisitorUnaccepted(local=local):
                 self._overflow(_UNACCEPTED, local).happened(**entryOf(event))
             case facts.VisitorRefused(why=why, local=local, tunnel=tunnel):
@@ -202,11 +203,13 @@ class ClientLog:
         if self._stopped:
             self._stopped = False
             self._overflows.clear()
+            self._locals = LocalLogs(self._clock)
 
     def _stop(self) -> None:
         """Log the sums that were not logged yet; visitors that come or fail from now on have no line and no timer."""
         self._losses.flush()
         self._stopped = True
+        self._locals.end()
         for overflow in self._overflows.values():
             overflow.end()
 

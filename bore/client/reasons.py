@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+from typing import Final
+
 from bore.streams.errortexts import errorText
+from bore.streams.unixdial import UnixSocketError
 from bore.wire.errors import ClientHasNoSecret, Refusal, ServerHasNoSecret
+
+#: What would be right when a local service cannot be reached, by the error of the system.
+_LOCAL_ADVICE: Final = {
+    errno.ECONNREFUSED: "nothing listens there: start it, or give another port",
+    errno.ETIMEDOUT: "check its address, and the firewalls on the way",
+    errno.EHOSTUNREACH: "check its address",
+    errno.ENETUNREACH: "check its address",
+}
 
 
 class ServerUnreachable(Exception):
@@ -50,3 +62,10 @@ def describe(why: BaseException | None) -> str:
         case Refusal():
             return f"server error: {why}"
     return errorText(why)
+
+
+def localAdvice(why: BaseException | None) -> str:
+    """Return what would be right when a local service cannot be reached; empty: it is not known, or the error says it."""
+    if isinstance(why, UnixSocketError) or not isinstance(why, OSError):
+        return ""
+    return _LOCAL_ADVICE.get(why.errno or 0, "")

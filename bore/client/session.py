@@ -207,6 +207,17 @@ class Session:
         else:
             why = describe(reason.value)
             at.tunnel.unreached(reason)
+            if not lane.closed and self._explain(lane, at, visitor, why):
+                return
         self._visitors.gone(visitor.id, at.tunnel, why)
         if not lane.closed:
             lane.refuse()
+
+    def _explain(self, lane: LaneHandle, at: OpenTunnel, visitor: LaneVisitor, why: str) -> bool:
+        """Have a visitor whose local service cannot be reached get an error page; False: it is to be refused."""
+        page = self._visitors.errorPage(at.tunnel)
+        if page is None:
+            return False
+        assert self._carrier is not None
+        self._carrier.joinWithLane(Stream(page), lane, lambda ending: self._visitors.gone(visitor.id, at.tunnel, why))
+        return True

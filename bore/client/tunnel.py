@@ -8,9 +8,10 @@ from functools import partial
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
+from bore.client.localhealth import LocalHealth, LocalState
 from bore.client.outcome import Outcome
 from bore.client.publicport import PublicPort
-from bore.client.reasons import describe
+from bore.client.reasons import describe, localAdvice
 from bore.client.settings import ServerAddress
 from bore.client.state import Memory
 from bore.client.target import UnixTarget
@@ -39,7 +40,7 @@ class Tunnel:
     :ivar usage: what it is used for. When it is not wanted any more, that of all such tunnels.
     :ivar since: when it came up, or ceased to be, or was first wanted, by the clock.
     :ivar why: why the server has refused or closed it; empty: it is up, or was not refused.
-    :ivar unreachable: whether the local service could not be reached for the last visitor.
+    :ivar health: whether the local service answers.
     :ivar ports: its public ports at the servers where it was requested.
     :ivar witness: called for each visitor that has come through to this client.
     """
@@ -69,7 +70,8 @@ class Tunnel:
         self.usage = Usage()
         self.since = reactor.seconds()
         self.why = ""
-        self.unreachable = False
+        self.health = LocalHealth(reactor, lambda: self.local.dial(), self._probedInVain, self.reached)
+        self._running = False
         self.witness: Callable[[], None] | None = None
         self._seen: Callable[[str, bytes], None] | None = None
         self._checkLimit()
@@ -95,13 +97,15 @@ class Tunnel:
             self.name = str(spec.target)
             self.local = spec.target.dialer(self._reactor)
             self._watch()
-            self.unreachable = False
+            self.health.forget()
         for server, port in self.ports.items():
             port.asked = spec.public
             if moved:
                 port.move(self._memory(spec, server))
         if moved or limited:
             self._checkLimit()
+        if self._running:
+            self.health.allow(spec.probe)
 
     def watch(self, seen: Callable[[str, bytes], None]) -> None:
         """
@@ -141,6 +145,11 @@ class Tunnel:
         if self.spec.bandwidth and isinstance(self.spec.target, UnixTarget):
             self._sink.emit(UploadsUnlimited(self.name))
 
+    def start(self) -> None:
+        """The client runs: find out whether the local service answers."""
+        self._running = True
+        self.health.allow(self.spec.probe)
+
     def whenOpened(self) -> Deferred[PublicAddress]:
         """
         Wait until the tunnel is up for the first time since the start.
@@ -176,6 +185,9 @@ class Tunnel:
         self._opened = Outcome()
         if self._gaveUp.settled:
             self._gaveUp = Outcome()
+        self._running = False
+        self.health.allow(False)
+        self.health.forget()
         for port in self.ports.values():
             port.close()
 
@@ -191,12 +203,28 @@ class Tunnel:
         if self.witness is not None:
             self.witness()
 
+    @property
+    def localState(self) -> LocalState:
+        """Whether the local service answers, as far as that is known."""
+        return self.health.state
+
     def reached(self) -> None:
-        """The local service is reached again."""
-        self.unreachable = False
-        self._sink.emit(LocalReached(self.name))
+        """The local service was reached, which was not known to be up."""
+        health = self.health
+        if health.state is LocalState.DOWN:
+            self._sink.emit(LocalReached(self.name, health.turnedAway, health.downFor, self.label))
+        health.up()
 
     def unreached(self, reason: Failure) -> None:
         """The local service could not be reached for a visitor."""
-        self.unreachable = True
-        self._sink.emit(LocalUnreachable(self.name, describe(reason.value)))
+        self.health.turnedAway += 1
+        self.health.down()
+        self._probedInVain(reason)
+
+    def _probedInVain(self, reason: Failure) -> None:
+        """The local service could not be reached."""
+        why, health = reason.value, self.health
+        event = LocalUnreachable(
+            self.name, describe(why), localAdvice(why), health.turnedAway, health.downFor, self.label
+        )
+        self._sink.emit(event)

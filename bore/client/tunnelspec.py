@@ -27,6 +27,8 @@ class TunnelSpec:
     :ivar name: what the user calls the tunnel, unique in a client; an only tunnel needs none.
     :ivar rules: which addresses may visit; the server applies them behind its own.
     :ivar bandwidth: bytes per second of each visitor's stream, in each direction; 0: no limit.
+    :ivar errorPage: whether visitors that speak HTTP get an error page when the local service cannot be reached.
+    :ivar probe: whether the client connects to the local service to find out whether it answers.
     :ivar written: how the user has written options that errors name, by flag: a key of a settings file, for instance.
     """
 
@@ -37,6 +39,8 @@ class TunnelSpec:
     name: str = ""
     rules: AddressRules = NO_RULES
     bandwidth: int = 0
+    errorPage: bool = True
+    probe: bool = True
     written: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
@@ -53,6 +57,8 @@ class TunnelSpec:
             proxyProtocol=self.proxyProtocol,
             maxVisitors=self.maxVisitors,
             bandwidth=self.bandwidth,
+            errorPage=self.errorPage,
+            probe=self.probe,
         )
         return self == asWanted
 

@@ -30,6 +30,9 @@ class VisitorOwner(Protocol):
     def join(self, id: UUID, at: OpenTunnel, source: Source | None, server: Stream, local: Stream) -> None:
         """Join the two connections of a visitor, which is on its way no more."""
 
+    def explain(self, id: UUID, at: OpenTunnel, server: Stream, why: str) -> bool:
+        """Have a visitor whose local service cannot be reached get an error page; False: it is to be closed."""
+
     def settled(self, id: UUID) -> None:
         """A visitor is on its way no more, and will not be joined."""
 
@@ -42,7 +45,7 @@ class ArrivingVisitor:
     A visitor on its way.
 
     Both connections are made at the same time. The visitor is accepted even if the local service cannot be reached:
-    only then can the server close it at once.
+    only then can it get an error page, or the server close it at once.
 
     :param at: the tunnel that it visits, in the session that has announced it.
     :param source: where it comes from, if that is known.
@@ -63,6 +66,7 @@ class ArrivingVisitor:
         "_server",
         "_source",
         "_stopped",
+        "_unreached",
     )
 
     def __init__(self, owner: VisitorOwner, id: UUID, at: OpenTunnel, source: Source | None, welcome: bool) -> None:
@@ -74,6 +78,7 @@ class ArrivingVisitor:
         self._local: socket.socket | None = None
         self._refusal = "" if welcome else TurnedAway.TOO_MANY.value
         self._stopped = False
+        self._unreached = False
         self._reached = False
         self._reaching: Deferred[None] | None = None
         self._accepting: Deferred[None] | None = None
@@ -154,6 +159,7 @@ class ArrivingVisitor:
             return
         self._at.tunnel.unreached(reason)
         self._refusal = describe(reason.value)
+        self._unreached = True
         self._join()
 
     def _join(self) -> None:
@@ -161,7 +167,8 @@ class ArrivingVisitor:
         if self._server is None:
             return
         if self._refusal:
-            self.stop()
+            if not (self._unreached and self._owner.explain(self._id, self._at, self._server, self._refusal)):
+                self.stop()
         elif self._local is not None:
             server = Stream(self._server.socket, self._at.header(self._source) + self._server.early)
             self._owner.join(self._id, self._at, self._source, server, Stream(self._local))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID
 
 from twisted.internet.defer import Deferred
@@ -31,6 +31,9 @@ from bore.streams.reactor import IReactor
 from bore.system.descriptors import Descriptors
 from bore.wire.extension import Source
 from bore.wire.limits import ACCEPT_TIMEOUT
+
+if TYPE_CHECKING:
+    from bore.client.errorpage import ErrorPages
 
 #: Visitors that may be on their way to the local service at the same time; further ones wait.
 MAX_DIALLING: Final = 1024
@@ -114,6 +117,7 @@ class Visitors:
         self.lanes: set[Lanes] = set()
         self.reaching: dict[Deferred[socket.socket], tuple[UUID | str, OpenTunnel, Source | None]] = {}
         self.count = 0
+        self._errorPages: ErrorPages | None = None
 
     def announced(self, id: UUID, at: OpenTunnel, source: Source | None = None) -> None:
         """
@@ -178,6 +182,8 @@ class Visitors:
             visitor.stop()
         for dial in list(self.reaching):
             dial.cancel()
+        if self._errorPages is not None:
+            self._errorPages.stop()
 
     def waiting(self) -> Iterator[tuple[UUID | str, OpenTunnel, Source | None]]:
         """The visitors that are not connected with the local service yet: each one's id, tunnel, and source."""
@@ -198,11 +204,28 @@ class Visitors:
         :returns: has to be called when the visitor has left.
         """
         at.connections.carriers.add(sock)
-        if at.tunnel.unreachable:
+        if not at.tunnel.health.isUp:
             at.tunnel.reached()
         if self.sink.visitors:
             self.sink.emit(VisitorServed(str(id), at.tunnel.name))
         return ServedVisitor(self, id, at, sock, source, self._reactor.seconds())
+
+    def errorPage(self, tunnel: Tunnel) -> socket.socket | None:
+        """
+        Have a visitor whose local service cannot be reached get an error page, if it speaks HTTP.
+
+        :returns: the socket to join it with instead of the local service; None: it is to be closed.
+        """
+        if not tunnel.spec.errorPage or not self.descriptors.has(2):
+            return None
+        if self._errorPages is None:
+            from bore.client.errorpage import ErrorPages
+
+            self._errorPages = ErrorPages(self._reactor)
+        page = self._errorPages.open()
+        if page is not None:
+            self.descriptors.opened(2)
+        return page
 
     def gone(self, id: UUID | str, tunnel: Tunnel, why: str) -> None:
         """A visitor that was counted is gone without being served."""
@@ -238,6 +261,21 @@ class Visitors:
         self.relay.join(server, local, left)
         if self._queue:
             self._serveSoon()
+
+    def explain(self, id: UUID, at: OpenTunnel, server: Stream, why: str) -> bool:
+        """
+        Have a visitor that cannot be joined get an error page.
+
+        :param server: its connection to the server.
+        :param why: why it is not served.
+        :returns: whether it is on its way no more.
+        """
+        page = self.errorPage(at.tunnel)
+        if page is None:
+            return False
+        self.relay.join(server, Stream(page), lambda ending: self.gone(id, at.tunnel, why))
+        self.settled(id)
+        return True
 
     def settled(self, id: UUID) -> None:
         """A visitor is on its way no more, and will not be joined."""

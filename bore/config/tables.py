@@ -204,8 +204,12 @@ class Table:
                     file.add((*path, key), text)
             return {}
         found = {each: getattr(values, name) for name, each in self._options.items()}
-        # A switch that is off is like one that is not there.
-        return {each: value for each, value in found.items() if value is not _ABSENT and value is not False}
+        isTunnel = len(path) > 1  # where a switch that is off undoes one that is on at the top; else it is not there
+        return {
+            each: value
+            for each, value in found.items()
+            if value is not _ABSENT and (value is not False or isTunnel)
+        }
 
     def _mistakes(self, error: BaseException, table: Mapping[str, object]) -> Iterator[tuple[str, Text]]:
         """Return the keys and texts of an error of cattrs."""

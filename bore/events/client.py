@@ -320,17 +320,36 @@ class UploadsUnlimited(Event):
 
 @value
 class LocalUnreachable(Event):
-    """A visitor was closed, as the local service could not be reached. It is emitted each time."""
+    """
+    The local service of a tunnel could not be reached. It is emitted for each visitor that was turned away for that
+    reason, and when a probe finds out first.
+
+    :ivar advice: what would be right; empty: it is not known, or the error says it.
+    :ivar turnedAway: the visitors that were turned away since the service is down; 0: a probe has found it out.
+    :ivar seconds: for how long it is known to be down.
+    """
 
     local: str
     error: str
+    advice: str = ""
+    turnedAway: int = 1
+    seconds: float = 0.0
+    tunnel: str = ""
 
 
 @value
 class LocalReached(Event):
-    """The local service was reached for a visitor, for the first time since it could not be."""
+    """
+    The local service of a tunnel was reached, by a visitor or a probe, for the first time since it could not be.
+
+    :ivar turnedAway: the visitors that were turned away meanwhile.
+    :ivar seconds: for how long it was down.
+    """
 
     local: str
+    turnedAway: int
+    seconds: float
+    tunnel: str = ""
 
 
 @value

@@ -93,6 +93,8 @@ KEYS: Final[tuple[Option[object], ...]] = (
     servers.CONTROL_PORT,
     tunnels.PROXY_PROTOCOL,
     tunnels.BANDWIDTH,
+    tunnels.NO_ERROR_PAGE,
+    tunnels.NO_PROBE,
     *rules.BOTH,
     _NO_STATE,
     _NO_RECONNECT,

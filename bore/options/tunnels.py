@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from bore.client.target import AnyTarget, Target
 from bore.client.tunnelspec import TunnelSpec
 from bore.commandline import UsageError, Values
-from bore.option import Option, option, repeated
+from bore.option import Option, option, repeated, switch
 from bore.options import common, rules, values
 from bore.options.localservice import localService, localServiceOrTunnel
 from bore.streams.addresses import parsePort
@@ -82,8 +82,25 @@ BANDWIDTH: Final = option(
     shown="unlimited",
 )
 
+NO_ERROR_PAGE: Final = switch(
+    "--no-error-page",
+    "When the local service cannot be reached, close all visitors: by default those that speak HTTP get an error page "
+    "(502)",
+)
+NO_PROBE: Final = switch(
+    "--no-probe",
+    "Do not connect to the local service, at start and while it cannot be reached, to find out whether it answers",
+)
+
 #: Options that a settings file has at its top, for all tunnels, and in each table of a tunnel.
-OF_TUNNEL: Final[tuple[Option[object], ...]] = (PROXY_PROTOCOL, common.VISITORS, BANDWIDTH, *rules.BOTH)
+OF_TUNNEL: Final[tuple[Option[object], ...]] = (
+    PROXY_PROTOCOL,
+    common.VISITORS,
+    BANDWIDTH,
+    NO_ERROR_PAGE,
+    NO_PROBE,
+    *rules.BOTH,
+)
 
 #: The keys of a tunnel whose values are more than those of an option.
 _LOCAL_KEY: Final = option(
@@ -223,4 +240,15 @@ def _spec(found: Values, name: str, target: AnyTarget, public: PublicAddress, wr
             f"{name} has no effect on {public}, as visitors of a Unix socket have no address: give it to other "
             "tunnels only. Who may connect is up to the group of the socket, and to what is in front of it"
         )
-    return TunnelSpec(target, public, found[PROXY_PROTOCOL], found[common.VISITORS], name, own, rate, written)
+    return TunnelSpec(
+        target,
+        public,
+        found[PROXY_PROTOCOL],
+        found[common.VISITORS],
+        name,
+        own,
+        rate,
+        errorPage=not found[NO_ERROR_PAGE],
+        probe=not found[NO_PROBE],
+        written=written,
+    )

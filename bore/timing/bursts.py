@@ -45,15 +45,11 @@ class Overflow:
         self._fields: dict[str, object] = {}
         self._timer: IDelayedCall | None = None
         self._ended = False
-        self._over = ""
-        self._overFields: dict[str, object] = {}
-        self._endedAt = float("-inf")
 
     def happened(self, **fields: object) -> None:
         """Note an occurrence."""
         self._count += 1
         self._last = self._clock.seconds()
-        self._over = ""
         if not self.ongoing and not self._ended:
             self.ongoing = True
             self._count = 1
@@ -61,31 +57,14 @@ class Overflow:
             self._log.warn(self._text, **fields)
             self._timer = self._clock.callLater(_CALM, self._look)
 
-    def over(self, text: str, **fields: object) -> None:
-        """
-        End the burst now.
-
-        If an earlier burst was ended by this method less than _CALM seconds ago, this one goes on, and the line is
-        logged at its end. Otherwise a problem that comes and goes would cause two lines each time.
-
-        :param text: the line at the end, formatted with the fields of the begin, these, and ``count``.
-        """
-        self._over, self._overFields = text, fields
-        if self._clock.seconds() - self._endedAt >= _CALM:
-            self._calm()
-            self._sum()
-
     def end(self) -> None:
         """Log the end of the burst, and nothing from now on."""
         self._ended = True
         if self.ongoing:
-            self._calm()
+            if self._timer is not None and self._timer.active():
+                self._timer.cancel()
+            self.ongoing = False
             self._sum()
-
-    def _calm(self) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self.ongoing = False
 
     def _look(self) -> None:
         rest = self._last + _CALM - self._clock.seconds()
@@ -96,8 +75,5 @@ class Overflow:
         self._sum()
 
     def _sum(self) -> None:
-        if self._over:
-            self._endedAt = self._clock.seconds()
-            self._log.warn(self._over, count=self._count, **(self._fields | self._overFields))
-        elif self._count > 1:
+        if self._count > 1:
             self._log.warn(self._text + " ({count} times)", count=self._count, **self._fields)

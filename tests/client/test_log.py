@@ -200,8 +200,8 @@ LINES: Final[tuple[tuple[Event, tuple[str, ...]], ...]] = (
         ("info another client has a tunnel from a:7835 to localhost:8000: this client starts without its saved port",),
     ),
     (UploadsUnlimited(LOCAL), ("warn localhost:8000 is a Unix socket: the bandwidth limits only what it sends",)),
-    (LocalUnreachable(LOCAL, "refused"), ("warn cannot connect to localhost:8000 for a visitor: refused",)),
-    (LocalReached(LOCAL), ()),
+    (LocalUnreachable(LOCAL, "refused"), ("warn the local service localhost:8000 cannot be reached: refused",)),
+    (LocalReached(LOCAL, 1, 1.0), ()),
     (VisitorUnaccepted(LOCAL, "refused"), ("warn no connection to the server for a visitor: refused",)),
     (
         VisitorRefused(LOCAL, TurnedAway.TOO_MANY, 7),
@@ -299,32 +299,6 @@ class BurstTests(LogCase):
                 self.log(MessageIgnored(A, "Hello(1)"))
         self.assertEqual(len(self.takeLines()), 3)
 
-    def test_aServiceThatAnswersAgainHasTheSum(self) -> None:
-        for _ in range(5):
-            self.log(LocalUnreachable(LOCAL, "refused"))
-        self.log(LocalReached(LOCAL))
-        self.assertEqual(
-            self.takeLines(),
-            (
-                "warn cannot connect to localhost:8000 for a visitor: refused",
-                "warn localhost:8000 answers again; visitors closed meanwhile: 5",
-            ),
-        )
-
-    def test_eachServiceHasItsOwn(self) -> None:
-        for local in (LOCAL, "localhost:9000"):
-            self.log(LocalUnreachable(local, "refused"))
-        self.assertEqual(len(self.takeLines()), 2)
-        self.log(LocalReached("localhost:9000"))
-        self.assertEqual(self.takeLines(), ("warn localhost:9000 answers again; visitors closed meanwhile: 1",))
-
-    def test_aServiceThatComesAndGoesHasFewLines(self) -> None:
-        for _ in range(100):
-            self.log(LocalUnreachable(LOCAL, "refused"))
-            self.log(LocalReached(LOCAL))
-            self.clock.advance(0.1)
-        self.assertLess(len(self.takeLines()), 6)
-
     def test_theEndSumsUpAndLeavesNoTimer(self) -> None:
         for _ in range(5):
             self.log(VisitorUnaccepted(LOCAL, "refused"))
@@ -341,9 +315,8 @@ class BurstTests(LogCase):
             self.log(Stopped())
 
     def test_aVisitorThatFailsAfterTheEndHasNoLineAndNoTimer(self) -> None:
-        self.log(LocalUnreachable(LOCAL, "refused"))
+        self.log(VisitorUnaccepted(LOCAL, "refused"))
         self.log(Stopped())
         self.takeLines()
-        for event in (LocalUnreachable(LOCAL, "refused"), VisitorUnaccepted(LOCAL, "refused"), LocalReached(LOCAL)):
-            self.log(event)
+        self.log(VisitorUnaccepted(LOCAL, "refused"))
         self.assertEqual((self.takeLines(), self.clock.getDelayedCalls()), ((), []))

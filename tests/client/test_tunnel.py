@@ -45,6 +45,7 @@ class SpecTests(SynchronousTestCase):
     def test_whatTheServerDoesNotKnowOfChangesInPlaceAndNothingElse(self) -> None:
         spec = TunnelSpec(Target(80), name="web")
         inPlace = {"target": UnixTarget("/x"), "proxyProtocol": Version.V2, "maxVisitors": 7, "bandwidth": 1000}
+        inPlace |= {"errorPage": False, "probe": False}
         others = {"public": 1, "name": "x", "rules": AddressRules((), (parseNetwork("::/0"),))}
         for name, value in inPlace.items():
             self.assertTrue(replace(spec, **{name: value}).isOpenAs(spec), name)  # type: ignore[arg-type]
@@ -208,5 +209,5 @@ class SharedTests(VisitorCase):
         self.visitors.announced(uuid4(), self.otherAt)
         self.otherLocal.succeed()
         self.server.succeed()
-        self.assertEqual(self.events[1:], [LocalReached(self.other.name)], "once")
+        self.assertEqual(self.events[1:], [LocalReached(self.other.name, 1, 0.0)], "once")
         self.leave(3)

@@ -115,6 +115,13 @@ class ClientFileTests(FileCase):
             self.mistakes("server = 'x'\n[tunnel.a]\nlocal = 1\nbandwidth = 10\n")[0],
         )
 
+    def test_aTunnelMayUndoWhatIsOffAtTheTop(self) -> None:
+        found = self.up(
+            "server = 'x'\nno-error-page = true\nno-probe = false\n[tunnel.a]\nlocal = 1\nno-probe = true\n"
+            "[tunnel.b]\nlocal = 2\nno-error-page = false\n"
+        )
+        self.assertEqual([(each.errorPage, each.probe) for each in found.tunnels], [(False, False), (True, True)])
+
     def test_aTunnelMayHaveAUnixSocketAndThenOnePort(self) -> None:
         found = self.up("server = 'x'\n[tunnel.a]\nlocal = 'unix:/run/app.sock'\nport = 80\n")
         self.assertEqual(found.tunnels, (TunnelSpec(UnixTarget("/run/app.sock"), 80, name="a"),))

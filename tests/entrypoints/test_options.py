@@ -162,6 +162,11 @@ class ClientOptionsTests(OptionsCase):
         for text in ("0 B/s", "999 B/s", "101 GB/s"):
             self.assertUsageError("from 1 kB/s to 100 GB/s", "80", "-t", "x", f"--bandwidth={text}")
 
+    def test_whatTheClientDoesAboutALocalServiceThatIsDownCanBeTurnedOff(self) -> None:
+        for words, expected in (((), (True, True)), (("--no-error-page",), (False, True)), (("--no-probe",), (True, False))):
+            [spec] = local("80", "-t", "x", *words).tunnels
+            self.assertEqual((spec.errorPage, spec.probe), expected)
+
     def test_aBandwidthThatTheSystemCannotKeepIsAnError(self) -> None:
         self.patch(tunnels, "canPace", lambda: False)
         self.assertUsageError("--bandwidth: this system cannot", "80", "-t", "x", "--bandwidth", "1 MB/s")

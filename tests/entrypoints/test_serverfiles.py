@@ -125,6 +125,8 @@ class ClientLiveTests(FileCase):
         "control-port": "7000",
         "proxy-protocol": "'v1'",
         "bandwidth": "'1 MB/s'",
+        "no-error-page": "true",
+        "no-probe": "true",
         "allow": "'192.0.2.0/24'",
         "deny": "'192.0.2.0/24'",
         "no-state": "true",

@@ -30,6 +30,8 @@ KEYS: Final[dict[str, tuple[set[int], str | None]]] = {
     "control-port": COUNT,
     "proxy-protocol": (set(), "v2"),
     "bandwidth": (set(), "10 MB/s"),
+    "no-error-page": ONLY_SWITCH,
+    "no-probe": ONLY_SWITCH,
     "allow": ({SEVERAL}, "192.0.2.0/24"),
     "deny": ({SEVERAL}, "192.0.2.7"),
     "no-state": ONLY_SWITCH,

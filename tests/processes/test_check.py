@@ -26,7 +26,7 @@ class WorkingTests(ProcessCase):
         server, control = self.server("--log-level", "debug")
         client, _ = self.client(control, "--check-every", "2")
         server.waitFor("is gone", after=1)
-        self.assertIn("cannot connect to", client.waitFor("warn"))
+        self.assertIn("cannot be reached", client.waitFor("warn"))
         self.assertEqual(len(complaints(client)), 1, client.transcript())
 
 

@@ -113,7 +113,7 @@ class LocalServiceTests(ProcessCase):
         client, port = self.client(control)
         self.service.close()
         self.assertTrue(isTurnedAway(self.host, port))
-        self.assertIn("connection refused", client.waitFor("cannot connect to"))
+        self.assertIn("connection refused", client.waitFor("cannot be reached"))
         self.assertIsNone(client.process.poll())
 
     def test_howManyVisitorsThatCostIsSaidWhenItAnswersAgain(self) -> None:
@@ -127,9 +127,9 @@ class LocalServiceTests(ProcessCase):
                 self.assertTrue(isTurnedAway(self.host, port))
             with socket.create_server((self.host, local)):
                 visitor = self.visitor(port)
-                client.waitFor(f"{self.host}:{local} answers again; visitors closed meanwhile: 3")
+                self.assertRegex(client.waitFor(f"{self.host}:{local} answers again"), r"after \d+ s; visitors turned away: 3$")
                 visitor.close()
-            line = f"cannot connect to {self.host}:{local} for a visitor: connection refused"
+            line = f"the local service {self.host}:{local} cannot be reached: connection refused; nothing listens there"
             self.assertEqual(count(client, line), 1, client.transcript())
             client.kill()
 

@@ -49,28 +49,6 @@ class OverflowTests(SynchronousTestCase):
         self.clock.advance(10)
         self.assertEqual((self.logged, self.clock.getDelayedCalls()), (["3 is too much for us"], []))
 
-    def test_aBurstThatIsEndedEarlyIsLoggedWithItsNumber(self) -> None:
-        for _ in range(2):
-            for _ in range(3):
-                self.overflow.happened(limit=3, whom="us")
-            self.assertTrue(self.overflow.ongoing)
-            self.overflow.over("{whom} had {count}")
-            self.assertFalse(self.overflow.ongoing)
-            self.clock.advance(10)
-        self.clock.pump([1] * 20)
-        self.assertEqual(self.logged, ["3 is too much for us", "us had 3"] * 2)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def test_aProblemThatComesAndGoesIsLoggedNowAndThen(self) -> None:
-        for _ in range(200):
-            self.overflow.happened(limit=3, whom="us")
-            self.overflow.over("{whom} had {count}")
-            self.clock.advance(0.125)
-        self.clock.pump([1] * 20)
-        begin = "3 is too much for us"
-        self.assertEqual(self.logged, [begin, "us had 1", begin, "us had 80", begin, "us had 80", begin, "us had 39"])
-        self.assertEqual((self.overflow.ongoing, self.clock.getDelayedCalls()), (False, []))
-
     def test_atTheEndTheNumberIsLoggedAndNothingAfterIt(self) -> None:
         for _ in range(3):
             self.overflow.happened(limit=3, whom="us")
