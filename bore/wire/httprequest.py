@@ -14,12 +14,18 @@ from typing import Final
 #: The most bytes that are read: what servers commonly allow for the head of a request.
 MAX_HEAD: Final = 8192
 
+#: The longest method that is recognized. Those that are registered have at most 17 letters.
+_MAX_METHOD: Final = 32
+
+#: The bytes of a method (RFC 9110, section 5.6.2).
+_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
+_METHOD: Final = re.compile(rb"%s{1,%d}" % (_TOKEN, _MAX_METHOD))
+
 #: A request line: method, target and version (RFC 9112, section 3). Targets with bytes beyond ASCII are sent in
 #: practice.
-_REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) [\x21-\x7e\x80-\xff]+ HTTP/1\.[0-9]")
+_REQUEST_LINE: Final = re.compile(rb"(%s{1,%d}) [\x21-\x7e\x80-\xff]+ HTTP/1\.[0-9]" % (_TOKEN, _MAX_METHOD))
 
-#: Bytes that neither a method nor the rest of a request line has: most other protocols are recognized by their first
-#: byte.
+#: Bytes that a request line does not have.
 _NOT_IN_LINE: Final = re.compile(rb"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f]")
 
 _HTML: Final = (b"text/html", b"application/xhtml+xml")
@@ -66,10 +72,15 @@ class RequestReader:
             if self.start is not Start.UNDECIDED:
                 return
         self._line += rest
-        if not self.method and _NOT_IN_LINE.search(rest):
+        if not self.method and (_NOT_IN_LINE.search(rest) or not self._mayBeMethod()):
             self.start = Start.OTHER
         elif self._size == MAX_HEAD:
             self.start = Start.REQUEST if self.method else Start.OTHER
+
+    def _mayBeMethod(self) -> bool:
+        """Whether a line that has not ended begins as a request line does. That tells most other protocols at once."""
+        begin = bytes(self._line[: _MAX_METHOD + 1]).removesuffix(b"\r" if self._isFirst else b"")
+        return not begin or _METHOD.fullmatch(begin.partition(b" ")[0]) is not None
 
     def _read(self, line: bytes) -> None:
         """Read a line that has ended."""
