@@ -13,7 +13,13 @@ from bore.client.reasons import describe
 from bore.client.settings import ClientSettings
 from bore.commandline import printable
 from bore.startup import IProgramReactor
-from bore.wire.errors import AuthenticationFailed, ServerHasNoSecret
+from bore.wire.errors import (
+    AccessWithdrawn,
+    AuthenticationFailed,
+    RightsExpired,
+    ServerHasNoSecret,
+    SourceNotAllowed,
+)
 from bore.wire.sessionevents import SessionOpened
 
 
@@ -52,6 +58,8 @@ def check(reactor: IProgramReactor, settings: ClientSettings) -> tuple[int, str]
 
 
 def _codeFor(why: BaseException | None) -> int:
+    if isinstance(why, AccessWithdrawn | RightsExpired | SourceNotAllowed):
+        return exits.NO_PERMISSION
     code = exits.codeFor(why)
     return (
         exits.UNAVAILABLE

@@ -72,7 +72,7 @@ class JoinTests(PeopleCase):
     def test_aUserWhoMayNotConnectIsSentTheReason(self) -> None:
         elsewhere = self.invite("bob", "--from", "192.0.2.0/24")
         self.known(2)
-        program = self.join(elsewhere, self.home, 1)
+        program = self.join(elsewhere, self.home, NO_PERMISSION)
         self.assertIn("server error: this user may not connect from your address", program.err[-1])
         self.assertNotIn("joined", "".join(program.out))
 
