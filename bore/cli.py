@@ -189,6 +189,7 @@ def _secret(program: str, arguments: Sequence[str]) -> int:
         return _fail(program, f"{target} already exists and is not overwritten: name a new file", exits.FAILURE)
     except OSError as e:
         return _fail(program, f"cannot write {target}: {e.strerror}", exits.FAILURE)
+    print(f"{target}: a new secret, which only you can read; the other end needs a copy of the file")  # noqa: T201
     return exits.OK
 
 

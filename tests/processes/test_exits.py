@@ -123,7 +123,9 @@ class SecretTests(ProcessCase):
 
     def test_aSecretThatWasWrittenToAFileIsTakenByBothEnds(self) -> None:
         path = str(temporaryFolder(self) / "secret")
-        self.assertEqual(self.start(bore("secret", "--write", path)).wait(), 0)
+        made = self.start(bore("secret", "--write", path))
+        self.assertEqual((made.wait(), made.err), (0, []))
+        self.assertEqual(made.out, [f"{path}: a new secret, which only you can read; the other end needs a copy of the file"])
         again = self.start(bore("secret", "--write", path))
         self.assertEqual(again.wait(), 1, again.transcript())
         self.assertEqual(again.err, [f"bore secret: {path} already exists and is not overwritten: name a new file"])
