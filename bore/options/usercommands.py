@@ -82,11 +82,16 @@ def _name(text: str) -> str:
 
 
 def _written(described: Option[object]) -> Option[tuple[str, ...] | None]:
-    """Return an option of the same form whose values are the texts, as they were written."""
+    """
+    Return an option of the same form whose values are the texts, as they were written. Where there may be several, one
+    text may have them all, separated by commas.
+    """
     read = described.read
     assert read is not None
 
     def checked(texts: Sequence[str]) -> tuple[str, ...]:
+        if described.repeats:
+            texts = [part.strip() for text in texts for part in text.split(",")]
         read(texts)
         return tuple(texts if described.repeats else texts[-1:])
 

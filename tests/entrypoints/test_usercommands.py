@@ -61,6 +61,16 @@ class AddTests(UserCase):
         self.assertIn('ports = ["20000-20009", 22022]\n', self.path.read_text())
         self.assertIn("expires = 2127-06-30\n", self.path.read_text())
 
+    def test_severalPortsAndNetworksMayBeSeparatedByCommas(self) -> None:
+        words = ("--ports", "80,443", "--ports", "20000-20009, 22022", "--from", "198.51.100.0/24,2001:db8::7")
+        self.line("add", "alice", *words, *ADDRESS)
+        rights = self.entry().rights
+        self.assertEqual(rights.ports, ports([(80, 80), (443, 443), (20000, 20009), (22022, 22022)]))
+        self.assertEqual(len(rights.sources), 2)
+        self.assertIn('ports = [80, 443, "20000-20009", 22022]\n', self.path.read_text())
+        for wrong in ("80,", ",", "80,,443", "80;443", "80 443"):
+            self.assertUsage("must be a port or a range", "add", "bob", f"--ports={wrong}", *ADDRESS)
+
     def test_anEndMayBeADuration(self) -> None:
         now = datetime.now(UTC)
         printed = self.run_("add", "alice", "--expires", "30d", *ADDRESS)
