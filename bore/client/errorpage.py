@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from bore.relay.interface import Relay
 from bore.streams.reactor import IReactor
 from bore.wire.httprequest import MAX_HEAD, RequestReader, Start
 
@@ -80,20 +81,24 @@ class ErrorPages:
     """
     Takes the place of local services that cannot be reached: the relay joins each visitor with one end of a pair of
     sockets, and at the other end is this.
+
+    :param relay: joins them.
     """
 
-    def __init__(self, reactor: IReactor) -> None:
+    def __init__(self, reactor: IReactor, relay: Relay) -> None:
         self._reactor = reactor
+        self._relay = relay
         self._answering: dict[_Answering, None] = {}
 
     def __len__(self) -> int:
         """The number of visitors that are being answered."""
         return len(self._answering)
 
-    def open(self) -> socket.socket | None:
+    def open(self, visitor: socket.socket | None) -> socket.socket | None:
         """
         Answer one more visitor.
 
+        :param visitor: its connection to the server; None: it is on a lane.
         :returns: the socket to join it with; None: too many are being answered, or the system has no room for it.
         """
         if len(self._answering) >= MAX_ANSWERING:
@@ -104,8 +109,12 @@ class ErrorPages:
             return None
         relayed.setblocking(False)
         own.setblocking(False)
-        self._answering[_Answering(self._reactor, self, relayed, own)] = None
+        self._answering[_Answering(self._reactor, self, visitor, relayed, own)] = None
         return relayed
+
+    def cut(self, sock: socket.socket) -> None:
+        """Cut the visitor that is on this socket, and with a lane that it is on."""
+        self._relay.cut({sock})
 
     def closed(self, answering: _Answering) -> None:
         """A visitor was answered, or closed."""
@@ -122,13 +131,22 @@ class _Answering:
     """
     A visitor whose request is waited for, and then answered.
 
+    :param visitor: its connection to the server; None: it is on a lane.
     :param relayed: the relay's end of the pair of sockets.
     :param own: ours.
     """
 
-    def __init__(self, reactor: IReactor, pages: ErrorPages, relayed: socket.socket, own: socket.socket) -> None:
+    def __init__(
+        self,
+        reactor: IReactor,
+        pages: ErrorPages,
+        visitor: socket.socket | None,
+        relayed: socket.socket,
+        own: socket.socket,
+    ) -> None:
         self._reactor = reactor
         self._pages = pages
+        self._visitor = visitor
         self._relayed = relayed
         self._socket = own
         self._request = RequestReader()
@@ -168,12 +186,16 @@ class _Answering:
         """
         Close the visitor.
 
-        It is cut, as without this page. The kernel reports the end of a pair of sockets as a cut if something was left
-        unread, so something is.
+        A lane goes on without it: Linux reports the end of a pair of sockets as a cut if something was left unread, so
+        something is. If the visitor does not go after the page, the lane is lost as well.
         """
-        with suppress(OSError):
-            self._relayed.send(b"\0")
-        self._close()
+        if self._visitor is None and not self._answered:
+            with suppress(OSError):
+                self._relayed.send(b"\0")
+            self._close()
+        else:
+            self._close()
+            self._pages.cut(self._visitor or self._relayed)
 
     def _ended(self) -> None:
         """The visitor sends nothing more."""

@@ -33,8 +33,8 @@ class LocalHealth:
     """
     What visitors and probes have shown last of a local service.
 
-    A probe is a connection that is closed at once. There is one when they are allowed, and while the service is down there are
-    further ones, until one of them or a visitor reaches it.
+    A probe is a connection that is closed at once. There is one when they are allowed; while the service is down there
+    are further ones, until one of them or a visitor reaches it.
 
     :param dial: connects to the service.
     :param unreachable: called with the reason when a probe has found that the service is down, and no visitor before.

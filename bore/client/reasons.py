@@ -65,7 +65,7 @@ def describe(why: BaseException | None) -> str:
 
 
 def localAdvice(why: BaseException | None) -> str:
-    """Return what would be right when a local service cannot be reached; empty: it is not known, or the error says it."""
+    """Return what would be right when a local service cannot be reached; empty: unknown, or the error says it."""
     if isinstance(why, UnixSocketError) or not isinstance(why, OSError):
         return ""
     return _LOCAL_ADVICE.get(why.errno or 0, "")

@@ -210,10 +210,11 @@ class Visitors:
             self.sink.emit(VisitorServed(str(id), at.tunnel.name))
         return ServedVisitor(self, id, at, sock, source, self._reactor.seconds())
 
-    def errorPage(self, tunnel: Tunnel) -> socket.socket | None:
+    def errorPage(self, tunnel: Tunnel, visitor: socket.socket | None = None) -> socket.socket | None:
         """
         Have a visitor whose local service cannot be reached get an error page, if it speaks HTTP.
 
+        :param visitor: its connection to the server; None: it is on a lane.
         :returns: the socket to join it with instead of the local service; None: it is to be closed.
         """
         if not tunnel.spec.errorPage or not self.descriptors.has(2):
@@ -221,8 +222,8 @@ class Visitors:
         if self._errorPages is None:
             from bore.client.errorpage import ErrorPages
 
-            self._errorPages = ErrorPages(self._reactor)
-        page = self._errorPages.open()
+            self._errorPages = ErrorPages(self._reactor, self.relay)
+        page = self._errorPages.open(visitor)
         if page is not None:
             self.descriptors.opened(2)
         return page
@@ -270,7 +271,7 @@ class Visitors:
         :param why: why it is not served.
         :returns: whether it is on its way no more.
         """
-        page = self.errorPage(at.tunnel)
+        page = self.errorPage(at.tunnel, server.socket)
         if page is None:
             return False
         self.relay.join(server, Stream(page), lambda ending: self.gone(id, at.tunnel, why))

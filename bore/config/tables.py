@@ -206,9 +206,7 @@ class Table:
         found = {each: getattr(values, name) for name, each in self._options.items()}
         isTunnel = len(path) > 1  # where a switch that is off undoes one that is on at the top; else it is not there
         return {
-            each: value
-            for each, value in found.items()
-            if value is not _ABSENT and (value is not False or isTunnel)
+            each: value for each, value in found.items() if value is not _ABSENT and (value is not False or isTunnel)
         }
 
     def _mistakes(self, error: BaseException, table: Mapping[str, object]) -> Iterator[tuple[str, Text]]:

@@ -45,8 +45,8 @@ class RequestReader:
     Reads the head of a request, in as many parts as it comes in. Each byte is looked at a fixed number of times.
 
     :ivar start: what the bytes are, as far as that is known.
-    :ivar method: the method of the request; empty until the request line has come. From then on it is a request, even if
-        its head does not end.
+    :ivar method: the method of the request; empty until the request line has come. From then on it is a request, even
+        if its head does not end.
     :ivar acceptsHtml: whether the client has named HTML among what it accepts.
     """
 

@@ -131,6 +131,8 @@ class HealthTests(SynchronousTestCase):
         self.service.fail()
         self.health.turnedAway = 7
         self.health.forget()
-        self.assertEqual((self.state, self.health.turnedAway, self.clock.getDelayedCalls()), (LocalState.UNKNOWN, 0, []))
+        self.assertEqual(
+            (self.state, self.health.turnedAway, self.clock.getDelayedCalls()), (LocalState.UNKNOWN, 0, [])
+        )
         self.health.allow(True)
         self.assertEqual(len(self.service.under), 1)

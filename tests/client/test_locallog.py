@@ -34,9 +34,7 @@ class LocalLines(LogCase):
             self.turnAway(40, 1 + 40 * second)
             self.clock.advance(1)
         still = "warn the local service localhost:8000 still cannot be reached; visitors turned away in {} s: {}"
-        self.assertEqual(
-            self.takeLines()[1:], tuple(still.format(seconds, 40 * seconds) for seconds in (10, 30, 70))
-        )
+        self.assertEqual(self.takeLines()[1:], tuple(still.format(seconds, 40 * seconds) for seconds in (10, 30, 70)))
 
     def test_withoutVisitorsThereAreNoLinesAndNoTimer(self) -> None:
         self.log(LocalUnreachable(LOCAL, REFUSED, turnedAway=0))

@@ -163,7 +163,11 @@ class ClientOptionsTests(OptionsCase):
             self.assertUsageError("from 1 kB/s to 100 GB/s", "80", "-t", "x", f"--bandwidth={text}")
 
     def test_whatTheClientDoesAboutALocalServiceThatIsDownCanBeTurnedOff(self) -> None:
-        for words, expected in (((), (True, True)), (("--no-error-page",), (False, True)), (("--no-probe",), (True, False))):
+        for words, expected in (
+            ((), (True, True)),
+            (("--no-error-page",), (False, True)),
+            (("--no-probe",), (True, False)),
+        ):
             [spec] = local("80", "-t", "x", *words).tunnels
             self.assertEqual((spec.errorPage, spec.probe), expected)
 

@@ -125,7 +125,9 @@ class SecretTests(ProcessCase):
         path = str(temporaryFolder(self) / "secret")
         made = self.start(bore("secret", "--write", path))
         self.assertEqual((made.wait(), made.err), (0, []))
-        self.assertEqual(made.out, [f"{path}: a new secret, which only you can read; the other end needs a copy of the file"])
+        self.assertEqual(
+            made.out, [f"{path}: a new secret, which only you can read; the other end needs a copy of the file"]
+        )
         again = self.start(bore("secret", "--write", path))
         self.assertEqual(again.wait(), 1, again.transcript())
         self.assertEqual(again.err, [f"bore secret: {path} already exists and is not overwritten: name a new file"])

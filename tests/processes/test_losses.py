@@ -127,7 +127,9 @@ class LocalServiceTests(ProcessCase):
                 self.assertTrue(isTurnedAway(self.host, port))
             with socket.create_server((self.host, local)):
                 visitor = self.visitor(port)
-                self.assertRegex(client.waitFor(f"{self.host}:{local} answers again"), r"after \d+ s; visitors turned away: 3$")
+                self.assertRegex(
+                    client.waitFor(f"{self.host}:{local} answers again"), r"after \d+ s; visitors turned away: 3$"
+                )
                 visitor.close()
             line = f"the local service {self.host}:{local} cannot be reached: connection refused; nothing listens there"
             self.assertEqual(count(client, line), 1, client.transcript())
