@@ -31,6 +31,7 @@ class LaneCase(SynchronousTestCase):
     atOnce = False
     maxVisitors = 100
     bandwidth = 0
+    errorPage = False
     secret: Secret | None = None
 
     def setUp(self) -> None:
@@ -42,7 +43,12 @@ class LaneCase(SynchronousTestCase):
         self.local, self.server = FakeDialer(self), FakeDialer(self)
         self.server.atOnce = self.atOnce
         self.tunnel = makeTunnel(
-            self.reactor, sink, proxyProtocol=Version.V1, maxVisitors=self.maxVisitors, bandwidth=self.bandwidth
+            self.reactor,
+            sink,
+            proxyProtocol=Version.V1,
+            maxVisitors=self.maxVisitors,
+            bandwidth=self.bandwidth,
+            errorPage=self.errorPage,
         )
         self.tunnel.local = cast(Dialer, self.local)
         self._events = captureLog(self)
@@ -61,7 +67,7 @@ class LaneCase(SynchronousTestCase):
             self.session.close()
         self.relay.finishAll()
         self.assertEqual(self.server.under, [], "dials were left")
-        self.reactor.advance(20)
+        self.reactor.pump([20] * 3)  # the log sums up until nobody comes
         self.assertEqual(self.reactor.getDelayedCalls(), [], "timers were left")
         self.assertEqual((self.visitors.count, self.tunnel.visitors), (len(self.local.under),) * 2)
 

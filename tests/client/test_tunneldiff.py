@@ -55,6 +55,8 @@ class InPlaceTests(SynchronousTestCase):
         "name": ("other", False),
         "rules": (AddressRules((parseNetwork("192.0.2.0/24"),)), False),
         "bandwidth": (10**6, True),
+        "errorPage": (False, True),
+        "probe": (False, True),
     }
 
     def test_eachFieldDecides(self) -> None:
