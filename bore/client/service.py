@@ -171,8 +171,6 @@ class ClientService(Service):
         for tunnel in self._tunnels.values():
             tunnel.label = tunnel.spec.name if len(self._tunnels) > 1 else ""
         if self._links is not None:
-            for tunnel in added:
-                tunnel.start()
             self._links.open([*again, *added])
 
     def whenOpened(self, name: str | None = None) -> Deferred[PublicAddress]:
@@ -210,8 +208,6 @@ class ClientService(Service):
         self._links = Succession(
             self._reactor, settings, self._visitors, lambda: self._tunnels.values(), self._givenUp, self._renewed
         )
-        for tunnel in self._tunnels.values():
-            tunnel.start()
         self._links.open(self._tunnels.values())
 
     def retryNow(self) -> bool:

@@ -71,7 +71,7 @@ class Tunnel:
         self.since = reactor.seconds()
         self.why = ""
         self.health = LocalHealth(reactor, lambda: self.local.dial(), self._probedInVain, self.reached)
-        self._running = False
+        self._wasUp = False
         self.witness: Callable[[], None] | None = None
         self._seen: Callable[[str, bytes], None] | None = None
         self._checkLimit()
@@ -104,7 +104,7 @@ class Tunnel:
                 port.move(self._memory(spec, server))
         if moved or limited:
             self._checkLimit()
-        if self._running:
+        if self._wasUp:
             self.health.allow(spec.probe)
 
     def watch(self, seen: Callable[[str, bytes], None]) -> None:
@@ -145,11 +145,6 @@ class Tunnel:
         if self.spec.bandwidth and isinstance(self.spec.target, UnixTarget):
             self._sink.emit(UploadsUnlimited(self.name))
 
-    def start(self) -> None:
-        """The client runs: find out whether the local service answers."""
-        self._running = True
-        self.health.allow(self.spec.probe)
-
     def whenOpened(self) -> Deferred[PublicAddress]:
         """
         Wait until the tunnel is up for the first time since the start.
@@ -164,10 +159,13 @@ class Tunnel:
         return self._gaveUp.wait()
 
     def opened(self, address: PublicAddress) -> None:
-        """The tunnel is up."""
+        """The tunnel is up. The first time, find out whether the local service answers."""
         self.address = address
         self.since = self._reactor.seconds()
         self.why = ""
+        if not self._wasUp:
+            self._wasUp = True
+            self.health.allow(self.spec.probe)
         self._opened.settle(address)
 
     def away(self) -> None:
@@ -185,7 +183,7 @@ class Tunnel:
         self._opened = Outcome()
         if self._gaveUp.settled:
             self._gaveUp = Outcome()
-        self._running = False
+        self._wasUp = False
         self.health.allow(False)
         self.health.forget()
         for port in self.ports.values():

@@ -266,28 +266,3 @@ class ControlTests(ControlCase):
         self.begin()
         self.doCleanups()
         self.assertTrue(all(lane.closed for lane in self.relay.adopted))
-
-
-class ErrorPageTests(LaneCase):
-    """A local service that is down."""
-
-    errorPage = True
-
-    def test_theVisitorIsJoinedWithAPageAndTheLaneGoesOn(self) -> None:
-        self.settle()
-        lane = self.open[0]
-        for _ in range(2):
-            self.visit(lane)
-            self.local.fail()
-            [one] = self.relay.carried
-            self.assertEqual((one.header, one.last, lane.refused), (b"", False, False))
-            self.assertEqual(self.visitors.count, 1)
-            self.relay.leave(lane)
-            self.assertEqual(self.visitors.count, 0)
-
-    def test_withoutALaneThereIsNone(self) -> None:
-        self.settle()
-        self.visit(self.open[0])
-        self.open[0].end(reset=True)
-        self.local.fail()
-        self.assertEqual(self.relay.carried, [])

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import cast
 from uuid import UUID, uuid4
 
-from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -225,39 +224,6 @@ class FinalEventTests(VisitorCase):
         [id] = self.announce()
         self.visitors.stop()
         self.assertEqual(self.ends, [self.unserved(id, VisitorEnd.STOPPED.value)])
-
-
-class ErrorPageTests(VisitorCase):
-    """A local service that is down."""
-
-    errorPage = True
-
-    def test_theVisitorIsJoinedWithAPageWhenBothEndsAreKnown(self) -> None:
-        for failsFirst in (True, False):
-            self.announce()
-            if failsFirst:
-                self.local.fail()
-            far = self.server.succeed()
-            if not failsFirst:
-                self.local.fail()
-            server, page = self.relay.joined[-1]
-            self.assertIn(b"Accept", far.recv(1000))
-            page.socket.send(b"GET / HTTP/1.1\r\n\r\n")
-            for reader in self.reactor.getReaders():
-                cast(IReadDescriptor, reader).doRead()
-            self.assertIn(b"502 Bad Gateway", page.socket.recv(10000))
-            self.assertEqual((server.early, self.visitors.count), (b"", 1))
-            self.leave(1)
-            self.assertEqual((self.visitors.count, self.visitors._dialling), (0, {}))
-
-    def test_itTakesTwoDescriptorsOrIsNone(self) -> None:
-        self.visitors.descriptors = Descriptors(self.reactor, 30, OpenCount(lambda: 28))
-        self.announce()
-        self.local.fail()
-        self.visitors.descriptors = Descriptors(self.reactor, 30, OpenCount(lambda: 29))
-        far = self.server.succeed()
-        self.assertIn(b"Accept", far.recv(1000))
-        self.assertEqual((far.recv(1), len(self.relay)), (b"", 0))
 
 
 class DescriptorTests(VisitorCase):
