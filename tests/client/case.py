@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Any, cast
@@ -55,8 +56,8 @@ def makeTunnel(reactor: FakeReactor, sink: Sink, **wanted: Any) -> Tunnel:
 
 
 def tunnelOf(reactor: FakeReactor, sink: Sink, spec: TunnelSpec) -> Tunnel:
-    """A tunnel that is remembered nowhere."""
-    return Tunnel(cast(IReactor, reactor), spec, lambda spec, server: NoMemory(), sink)
+    """A tunnel that is remembered nowhere, and whose local service is not probed."""
+    return Tunnel(cast(IReactor, reactor), replace(spec, probe=False), lambda spec, server: NoMemory(), sink)
 
 
 class FakeDialer:
