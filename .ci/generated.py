@@ -36,6 +36,8 @@ SEE = {
     "--port": "`Behind a reverse proxy`_",
     "--proxy-protocol": "`Real addresses`_",
     "--bandwidth": "Bandwidth_",
+    "--no-error-page": "`When the local service is down`_",
+    "--no-probe": "`When the local service is down`_",
     "--allow": "`Who may visit`_",
     "--visitor-log": "`Visitor log`_",
     "--config": "`Several tunnels`_",

@@ -121,7 +121,13 @@ _OPTIONS: Final[tuple[Option[object], ...]] = (*KEYS, common.SECRET, _QUIET)
 #: The options in groups, for the help.
 _GROUPS: Final[dict[str, tuple[Option[object], ...]]] = {
     "connection": (servers.TO, servers.CONTROL_PORT, _LANES),
-    "local services": (tunnels.LOCAL, tunnels.LOCAL_HOST, tunnels.PROXY_PROTOCOL),
+    "local services": (
+        tunnels.LOCAL,
+        tunnels.LOCAL_HOST,
+        tunnels.PROXY_PROTOCOL,
+        tunnels.NO_ERROR_PAGE,
+        tunnels.NO_PROBE,
+    ),
     "public address": (tunnels.PORT, _NO_STATE),
     "trust": (common.SECRET, common.SECRET_FILE, *servers.OF_TLS),
     "robustness": (_NO_RECONNECT, _MAX_DELAY, _FAILURES, _CHECK, common.HALF_OPEN),

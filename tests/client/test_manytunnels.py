@@ -217,7 +217,7 @@ class ChangeTests(ManyCase):
 
     def test_oneWhosePortIsWantedForAnotherDoesNotShowTheTokenThatWouldKeepIt(self) -> None:
         reserved = {9001}
-        spec = TunnelSpec(Target(8003), name="d")
+        spec = TunnelSpec(Target(8003), name="d", probe=False)
         more = Tunnel(cast(IReactor, self.reactor), spec, lambda spec, server: NoMemory(), self.sink, reserved)
         protocol, _ = self.session()
         self.link.tunnels.add(more)
@@ -234,7 +234,7 @@ class ChangeTests(ManyCase):
         protocol, transport = self.connect()
         transport.takeWritten()
         memory = FakeMemory(Remembered(20007, TOKENS[3]))
-        spec = TunnelSpec(Target(8003), name="d")
+        spec = TunnelSpec(Target(8003), name="d", probe=False)
         more = Tunnel(cast(IReactor, self.reactor), spec, lambda spec, server: memory, self.sink)
         self.link.tunnels.add(more)
         self.assertEqual(transport.takeWritten(), b"")

@@ -92,7 +92,7 @@ class TunnelTests(SynchronousTestCase):
         self.memories: dict[ServerAddress, FakeMemory] = {}
         sink = Sink()
         sink.subscribe(self.events.append)
-        self.tunnel = Tunnel(cast(IReactor, self.reactor), TunnelSpec(Target(8000)), self.memory, sink)
+        self.tunnel = Tunnel(cast(IReactor, self.reactor), TunnelSpec(Target(8000), probe=False), self.memory, sink)
 
     def memory(self, spec: TunnelSpec, server: ServerAddress) -> FakeMemory:
         return self.memories.setdefault(server, FakeMemory(Remembered(len(self.memories) + 1, None)))
@@ -138,7 +138,7 @@ class TunnelTests(SynchronousTestCase):
         for port in ports:
             port.recall()
         before, self.memories = self.memories, {}
-        self.tunnel.change(TunnelSpec(Target(9000), 7))
+        self.tunnel.change(TunnelSpec(Target(9000), 7, probe=False))
         self.assertEqual((self.tunnel.name, [port.wanted for port in ports]), ("localhost:9000", [7, 7]))
         self.assertEqual([before[server].tunnel for server in (a, b)], [None, None])
         self.assertEqual(
@@ -149,7 +149,7 @@ class TunnelTests(SynchronousTestCase):
         port, local = self.tunnel.publicPort(ServerAddress("a")), self.tunnel.local
         port.recall()
         before = dict(self.memories)
-        self.tunnel.change(TunnelSpec(Target(8000), maxVisitors=3))
+        self.tunnel.change(TunnelSpec(Target(8000), maxVisitors=3, probe=False))
         self.assertIs(self.tunnel.local, local)
         self.assertEqual((self.memories, port.wanted), (before, 1))
 
