@@ -33,16 +33,15 @@ class ProcessCase(SynchronousTestCase):
 
     def launch(self, to: str, *words: str, home: Path | None = None, **environment: str) -> Program:
         """
-        A client that was started, and need not have a tunnel.
+        A client that was started, and need not have a tunnel. The local service has the connections of visitors only.
 
         :param to: the server.
         :param home: where it keeps its state; by default where no other client does.
         """
         if home is not None:
             environment["XDG_STATE_HOME"] = str(home)
-        return self.start(
-            bore("local", str(self.service.port), "-l", "127.0.0.1", "-t", to, *words, environment=environment)
-        )
+        service = (str(self.service.port), "-l", "127.0.0.1", "--no-probe")
+        return self.start(bore("local", *service, "-t", to, *words, environment=environment))
 
     def client(self, controlPort: int, *words: str, home: Path | None = None) -> tuple[Program, int]:
         """A client that has a tunnel, and its public port."""

@@ -49,7 +49,7 @@ class EarlyAnswerCase(ProcessCase):
         found = re.search(r"listening on (\S+:\d+)", server.waitFor("listening on "))
         assert found is not None
         to = ("tls://" if "--tls" in serverWords else "") + found.group(1)
-        client = bore("local", str(service.port), "-t", to, *clientWords, environment=clientEnvironment)
+        client = bore("local", str(service.port), "--no-probe", "-t", to, *clientWords, environment=clientEnvironment)
         return self.start(client).port("listening at ")
 
 

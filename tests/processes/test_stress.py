@@ -94,7 +94,9 @@ class TunnelCase(SynchronousTestCase):
         self.addCleanup(server.kill)
         control = server.port("listening on")
         to = f"{host}:{control}"
-        client = bore("local", str(service.port), "-l", "127.0.0.1", "-t", to, *words, environment=environment)
+        client = bore(
+            "local", str(service.port), "-l", "127.0.0.1", "--no-probe", "-t", to, *words, environment=environment
+        )
         self.addCleanup(client.kill)
         self.addCleanup(service.close)
         port = client.port("listening at")
