@@ -1,4 +1,5 @@
 """The visitors of all tunnels of this client: what they share, and which of them are served."""
+# Longer than 300 lines: what becomes of a visitor, from its announcement to its end, is read in one place.
 
 from __future__ import annotations
 

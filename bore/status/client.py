@@ -195,11 +195,10 @@ class ClientStatus:
     def _tunnel(
         self, tunnel: Tunnel, parts: ClientParts, flows: Flows, at: tuple[str, str] | None
     ) -> ClientTunnelReport:
-        usage, (served, fromVisitors, toVisitors) = tunnel.usage, flows.of(tunnel)
+        usage, (_, fromVisitors, toVisitors) = tunnel.usage, flows.of(tunnel)
         reason = parts.reasons.get(tunnel)
         why = (tunnel.why or None) if reason is None else describe(reason)
         state = "givenUp" if reason is not None else "up" if at is not None else "refused" if why else "away"
-        reached = usage.visitors + served > 0
         return ClientTunnelReport(
             tunnel.spec.name,
             tunnel.name,
@@ -208,7 +207,7 @@ class ClientStatus:
             state,
             self._times.text(tunnel.since),
             why,
-            "down" if tunnel.unreachable else "up" if reached else "unknown",
+            tunnel.localState.value,
             ClientCounts(tunnel.visitors, usage.visitors + usage.unserved + tunnel.visitors, usage.unserved),
             ClientBytes(usage.fromVisitors + fromVisitors, usage.toVisitors + toVisitors),
         )

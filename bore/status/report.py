@@ -294,7 +294,7 @@ class ClientTunnelReport(NamedTuple):
     :ivar server: the server that it is open at; None: it is not open.
     :ivar state: ``up``, ``away``, ``refused`` or ``givenUp``.
     :ivar why: why it was refused or given up.
-    :ivar localState: ``up``, ``down``, or ``unknown``: no visitor has come yet.
+    :ivar localState: ``up``, ``down``, or ``unknown``: neither a visitor nor a probe has shown it yet.
     """
 
     name: str
