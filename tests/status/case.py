@@ -118,7 +118,9 @@ class StatusCase(ServiceCase):
     ) -> list[int]:
         """Start both ends; return the public ports."""
         self.serving = self.statusServer(**server or {})
-        self.showing = self.client(self.serving.controlPort, specs or [TunnelSpec(self.target, probe=False)], **settings)
+        self.showing = self.client(
+            self.serving.controlPort, specs or [TunnelSpec(self.target, probe=False)], **settings
+        )
         clock = cast(IReactor, reactor)
         self.ofClient = ClientStatus(clock, self.showing, self.clientHistory)
         self.showing.startService()
