@@ -116,7 +116,8 @@ class Play:
             *(VisitorLeft("4", local, 1200, 45_000, 0.31, VisitorEnd.FINISHED) for _ in range(312)),
         )
         self._clock.advance(1)
-        self._log.warn("cannot connect to {local} for a visitor: {error}", local=local, error="\x1b[2Jrefused")
+        error = "\x1b[2Jrefused" if named else "connection refused"  # as a hostile name server might have it
+        self._log.warn("the local service {local} cannot be reached: {error}", local=local, error=error)
         self.happened(ServerLost(SERVER, Stage.TUNNEL, "no sign of life for 8 s", "", Verdict.RETRY, 1.0))
         self._log.warn(f"lost {SERVER}: no sign of life for 8 s", event="server-lost")
         self._clock.advance(13)
