@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -55,8 +56,12 @@ def holdings(folders: Sequence[Path], user: str) -> list[Holdings]:
 
     :param folders: the runtime directories.
     """
-    sockets = [each.path for each in findSockets(folders).sockets if each.program == SERVER]
-    return [found for socket in sockets for found in _at(socket, user)]
+    found = []
+    for each in findSockets(folders).sockets:
+        with contextlib.suppress(NoAnswer):
+            if each.program == SERVER and (has := _at(each.path, user)) is not None:
+                found.append(has)
+    return found
 
 
 def ended(before: Sequence[Holdings], user: str) -> list[str]:
@@ -69,25 +74,35 @@ def ended(before: Sequence[Holdings], user: str) -> list[str]:
     waiting = list(before)
     while waiting and time.monotonic() < deadline:
         time.sleep(_INTERVAL)
-        waiting = [each for each in waiting if any(_at(each.socket, user))]
+        waiting = [each for each in waiting if _has(each.socket, user)]
     return [
-        f"{each.socket} still has {each}: it runs with another users file"
+        f"{each.socket} still has {each}: it runs with another users file, or does not answer"
         if each in waiting
         else f"{each.socket} has ended {each}."
         for each in before
     ]
 
 
-def _at(socket: Path, user: str) -> Iterator[Holdings]:
-    """Ask a server what a user has; there is nothing if it does not answer."""
+def _has(socket: Path, user: str) -> bool:
+    """Whether a user still has something at a server, as far as is known."""
     try:
-        status = Part(ask(socket, "GET", "/status", timeout=_TIMEOUT))
-    except NoAnswer:
-        return
+        return _at(socket, user) is not None
+    except NoAnswer as e:
+        return not e.dead
+
+
+def _at(socket: Path, user: str) -> Holdings | None:
+    """
+    Ask a server what a user has; None: nothing.
+
+    :raises NoAnswer: if it does not answer.
+    """
+    status = Part(ask(socket, "GET", "/status", timeout=_TIMEOUT))
     sessions, tunnels = (
         [each for each in status.parts(key) if each.text("user") == user] for key in ("sessions", "tunnels")
     )
-    if sessions or tunnels:
-        visitors = [each.part("visitors") for each in tunnels]
-        count = sum(each.count("open") + each.count("waiting") for each in visitors)
-        yield Holdings(socket, len(sessions), [each.text("address") for each in tunnels], count)
+    if not sessions and not tunnels:
+        return None
+    visitors = [each.part("visitors") for each in tunnels]
+    count = sum(each.count("open") + each.count("waiting") for each in visitors)
+    return Holdings(socket, len(sessions), [each.text("address") for each in tunnels], count)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from threading import Thread
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from bore import exits
 from bore.admin.answer import Part
@@ -21,8 +21,6 @@ _WHY_NOT: Final = (
     "programs of other users, such as those of the system, are seen with sudo, and one that was started without an "
     "admin socket is not seen at all"
 )
-
-T = TypeVar("T")
 
 
 class Answer(NamedTuple):
@@ -82,9 +80,10 @@ def only(command: AdminCommand) -> AdminSocket:
     if len(wanted) == 1:
         return wanted[0]
     answers, errors = askAll(command)
-    if len(answers) == 1 and not errors:
+    others = [str(each) for each in errors if each.code != exits.NO_PERMISSION]  # this user cannot mean those
+    if len(answers) == 1 and not others:
         return answers[0].socket
-    running = [f"{each.socket.path} (a {each.program})" for each in answers]
+    running = [*(f"{each.socket.path} (a {each.program})" for each in answers), *others]
     kinds = {each.program for each in answers}
     choice = " or --server or --client" if kinds == {SERVER, CLIENT} else ""
     more = ", ..." if len(running) > _MAX_LISTED else ""

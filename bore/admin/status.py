@@ -90,7 +90,8 @@ def _ofUser(content: object, user: str) -> object:
     assert isinstance(content, dict)
     own: dict[str, object] = {}
     for name, key in _OF_USERS:
-        own[name] = [each for each in content.get(name) or () if Part(each).text(key) == user]
+        found = content.get(name)
+        own[name] = [each for each in found if Part(each).text(key) == user] if isinstance(found, list) else []
     return {**content, **own}
 
 

@@ -37,6 +37,13 @@ class EndedTests(SynchronousTestCase):
         self.assertIn("still has 1 session", line)
         self.assertIn("it runs with another users file", line)
 
+    def test_aServerThatDoesNotAnswerIsNoProof(self) -> None:
+        before = holdings([self.folder], "alice")
+        self.patch(module, "_PATIENCE", 0.05)
+        self.answers["GET /status"] = (500, {"error": "busy"})
+        (line,) = ended(before, "alice")
+        self.assertIn("still has 1 session", line)
+
     def test_aServerThatEndsMeanwhileIsWaitedForNoLonger(self) -> None:
         before = holdings([self.folder], "alice")
         self.path.unlink()

@@ -11,6 +11,8 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore import adminprogram, exits
+from bore.admin import programs
+from bore.admin.ask import NoAnswer
 from bore.admin.command import AdminCommand
 from bore.commandline import UsageError
 from bore.options.admincommands import adminCommand
@@ -215,3 +217,19 @@ class OrderTests(ProgramCase):
         code, _, error = self.bore("kick", "alice")
         self.assertEqual(code, exits.USAGE)
         self.assertIn("choose one by --socket: ", error)
+
+    def test_programsThatThisUserMayNotAskAreNotMeant(self) -> None:
+        self.program(answers={"POST /drain": {}})
+        self.program("client-1.sock", {"GET /status": (500, {"error": "out of order"})})
+        code, _, error = self.bore("drain")
+        self.assertEqual(code, exits.USAGE)
+        self.assertIn("(a server), out of order", error)
+        original = programs.ask
+
+        def ask(path: Path, method: str, target: str) -> object:
+            if "client" in path.name:
+                raise NoAnswer("permission denied", exits.NO_PERMISSION)
+            return original(path, method, target)
+
+        self.patch(programs, "ask", ask)
+        self.assertEqual(self.bore("drain")[0], exits.OK)
