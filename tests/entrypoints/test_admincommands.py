@@ -11,6 +11,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore import adminprogram, exits
+from bore.admin import ask as module
 from bore.admin import programs
 from bore.admin.ask import NoAnswer
 from bore.admin.command import AdminCommand
@@ -224,7 +225,7 @@ class OrderTests(ProgramCase):
         code, _, error = self.bore("drain")
         self.assertEqual(code, exits.USAGE)
         self.assertIn("(a server), out of order", error)
-        original = programs.ask
+        original = module.ask
 
         def ask(path: Path, method: str, target: str) -> object:
             if "client" in path.name:
