@@ -16,6 +16,7 @@ class TunnelFigures:
     :ivar public: the public address where it is up, or was last; empty: it was never up.
     :ivar isUp: whether it is up.
     :ivar why: why it is not up; empty: that is not known yet.
+    :ivar isServiceDown: whether its local service could not be reached last.
     """
 
     name: str
@@ -23,6 +24,7 @@ class TunnelFigures:
     public: str
     isUp: bool
     why: str = ""
+    isServiceDown: bool = False
 
 
 @dataclass(frozen=True)

@@ -59,8 +59,12 @@ def _candidates(pieces: Sequence[_Piece], glyphs: Glyphs) -> Iterator[Line]:
 
 
 def _connected(figures: Figures, glyphs: Glyphs) -> list[_Piece]:
-    pieces = [
-        _Piece(_state(figures, glyphs)),
+    pieces = [_Piece(_state(figures, glyphs))]
+    down = sum(tunnel.isServiceDown for tunnel in figures.tunnels)
+    if down:
+        forms = [f"{count(down, 'local service', 'local services')} down", f"{down} down"]
+        pieces.append(_Piece([[Part(form, Style.BAD)] for form in forms]))
+    pieces += [
         _Piece(
             _plain(
                 f"{figures.open} open, {count(figures.total, 'visitor', 'visitors')}",

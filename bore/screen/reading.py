@@ -36,7 +36,8 @@ def _server(report: LinkReport, now: datetime) -> ServerFigures:
 
 
 def _tunnel(report: ClientTunnelReport) -> TunnelFigures:
-    return TunnelFigures(report.name, report.local, report.public or "", report.state == "up", report.why or "")
+    isUp, isServiceDown = report.state == "up", report.localState == "down"
+    return TunnelFigures(report.name, report.local, report.public or "", isUp, report.why or "", isServiceDown)
 
 
 def _time(text: str, now: datetime) -> datetime:

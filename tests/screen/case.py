@@ -32,7 +32,7 @@ texts = st.one_of(
 )
 widths = st.integers(1, 250)
 
-tunnels = st.builds(TunnelFigures, texts, texts, texts, st.booleans(), texts)
+tunnels = st.builds(TunnelFigures, texts, texts, texts, st.booleans(), texts, st.booleans())
 servers = st.builds(
     ServerFigures, texts, st.booleans(), st.floats(0, 1e6), st.none() | st.floats(0, 1e4), st.just("") | texts
 )

@@ -60,6 +60,14 @@ class LiveLineTests(SynchronousTestCase):
         found = replace(UP, tunnels=(TUNNEL, replace(TUNNEL, isUp=False), TUNNEL))
         self.assertTrue(shown(found, 199).startswith("◐ 2 of 3 up since 11:03 · "))
 
+    def test_aLocalServiceThatIsDownIsShown(self) -> None:
+        down = replace(TUNNEL, isServiceDown=True)
+        self.assertTrue(
+            shown(replace(UP, tunnels=(down,)), 199).startswith("● up since 11:03 · 1 local service down · 3")
+        )
+        found = shown(replace(UP, tunnels=(down, TUNNEL, down)), 48)
+        self.assertEqual(found, "● up 11:03 · 2 down · 3/120 · ↓1.2M ↑30M · 23ms")
+
     def test_whatIsNotThereIsLeftOut(self) -> None:
         self.assertEqual(
             shown(replace(UP, roundTrip=None, since=None), 50), "● up · 3 open, 120 visitors · ↓ 1.2 MB ↑ 30 MB"

@@ -30,7 +30,8 @@ AWAY = LinkReport("b:7835", "away", LATER, LATER, None, None, LANES, "", None, "
 def tunnel(name: str, state: str, since: str = SINCE) -> ClientTunnelReport:
     counts, size = ClientCounts(2, 7, 1), ClientBytes(10, 20)
     public, why = ("a:20001", None) if state == "up" else (None, "port already in use")
-    return ClientTunnelReport(name, f"localhost:{name}", public, "a:7835", state, since, why, "up", counts, size)
+    local = "down" if name == "2" else "up"
+    return ClientTunnelReport(name, f"localhost:{name}", public, "a:7835", state, since, why, local, counts, size)
 
 
 def report(servers: list[LinkReport], tunnels: list[ClientTunnelReport]) -> ClientReport:
@@ -51,6 +52,7 @@ class ReadingTests(SynchronousTestCase):
         )
         self.assertEqual(found.tunnels[0], TunnelFigures("1", "localhost:1", "a:20001", True))
         self.assertEqual(found.tunnels[2], TunnelFigures("3", "localhost:3", "", False, "port already in use"))
+        self.assertEqual([each.isServiceDown for each in found.tunnels], [False, True, False])
         self.assertEqual((found.open, found.total, found.fromVisitors, found.toVisitors), (6, 14, 20, 40))
         self.assertEqual((found.roundTrip, found.up), (0.02, 2))
 
