@@ -21,6 +21,9 @@ _INDENT: Final = "  "
 _BEFORE_UNIT: Final = re.compile(r"(?<=\d) (?=(?:s|min|h|d|ms|[kMGTP]?B)\b)")
 _NO_BREAK: Final = "\xa0"
 
+#: A part of an address or a path, behind which it may be broken.
+_PIECE: Final = re.compile(r"[^:/.@]*[:/.@]|[^:/.@]+")
+
 
 class Line(NamedTuple):
     """
@@ -132,7 +135,18 @@ def wrapped(text: str, width: int) -> list[str]:
     if shownWidth(text) <= width:
         return [text]
     whole = _BEFORE_UNIT.sub(_NO_BREAK, text)
+    whole = " ".join(word if shownWidth(word) <= width else _divided(word, width) for word in whole.split(" "))
     return [each.replace(_NO_BREAK, " ") for each in wrap(whole, width)]
+
+
+def _divided(word: str, width: int) -> str:
+    """Return a long word, such as an address, with blanks where it is broken: behind its signs, if possible."""
+    parts = [""]
+    for piece in _PIECE.findall(word):
+        if parts[-1] and len(parts[-1] + piece) > width:
+            parts.append("")
+        parts[-1] += piece
+    return " ".join(parts)
 
 
 def _padded(text: str, width: int, right: bool) -> str:

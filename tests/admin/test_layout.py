@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.admin.layout import HEADING, Line, Row, listed, shownWidth, table
+from bore.admin.layout import HEADING, Line, Row, listed, shownWidth, table, wrapped
 
 HEADINGS = ("TUNNEL", "USER", "STATE", "OPEN")
 ROWS = [
@@ -58,6 +58,15 @@ class TableTests(SynchronousTestCase):
                 "  open   12",
             ],
         )
+
+    def test_anAddressIsBrokenBehindItsSigns(self) -> None:
+        for width, expected in (
+            (20, ["127.0.0.1:20080 is", "down"]),
+            (12, ["127.0.0.1:", "20080 is", "down"]),
+            (9, ["127.0.0.", "1:20080", "is down"]),
+        ):
+            self.assertEqual(wrapped("127.0.0.1:20080 is down", width), expected)
+        self.assertEqual(wrapped("x" * 25, 10), ["x" * 10, "x" * 10, "x" * 5])
 
     def test_wideCharactersTakeTwoColumns(self) -> None:
         self.assertEqual([shownWidth(text) for text in ("abc", "\u65e5\u672c", "e\u0301")], [3, 4, 1])
