@@ -44,6 +44,7 @@ SEE = {
     "--status-port": "Metrics_",
     "--quiet": "Terminal_",
     "--log-format": "Events_",
+    "--fail-fast": "`When nothing works yet`_",
 }
 
 #: The exit codes are described once, in docs/commands.rst.

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bore import exits
@@ -35,6 +36,7 @@ commands:
   drain    Let a server end when its visitors have left
   reload   Let a server or a client read its files again
   check    Print all mistakes in a settings file
+  doctor   Examine why a tunnel does not work, and say what to do
   secret   Print a new random secret, or write it to a file
   user     Add, change and revoke the users of a server
   server-key
@@ -87,9 +89,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fail("bore", "--reactor needs a name and a command: bore --reactor poll server ...", exits.USAGE)
         case []:
             return _fail("bore", f"no command given; commands: {_commands()} (see 'bore --help')", exits.USAGE)
+    return _fail("bore", f"{_unknown(words[0])} (see 'bore --help')", exits.USAGE)
+
+
+def _unknown(word: str) -> str:
+    """The error for a word in the place of a command."""
     from bore.commandline import unknownCommand
 
-    return _fail("bore", f"{unknownCommand(words[0], _commands())} (see 'bore --help')", exits.USAGE)
+    if any(c.isdigit() for c in word):  # a local service, as the original's users may write it
+        from bore.options.localservice import localServiceOrTunnel
+
+        with suppress(ValueError):
+            return f"unknown command {word!r}; did you mean: bore local {localServiceOrTunnel(word).text} --to HOST"
+    return unknownCommand(word, _commands())
 
 
 def _commands() -> str:
@@ -173,6 +185,19 @@ def _check(program: str, arguments: Sequence[str]) -> int:
     command = checkCommand(program).parse(arguments)
     print(f"{command.file}: {check(command)}, no mistakes")  # noqa: T201
     return exits.OK
+
+
+def _doctor(program: str, arguments: Sequence[str]) -> int:
+    from twisted.internet import reactor as untyped
+
+    from bore.logs.settings import LogSettings
+    from bore.options.doctor import doctorCommand
+
+    command = doctorCommand(program).parse(arguments)
+    reactor = _begin(untyped, LogSettings(level="warn"))
+    from bore.doctorprogram import examine
+
+    return examine(reactor, command)
 
 
 def _secret(program: str, arguments: Sequence[str]) -> int:
@@ -331,6 +356,7 @@ _RUNNERS: Final[dict[str, Callable[[str, Sequence[str]], int]]] = {
     "drain": _admin,
     "reload": _admin,
     "check": _check,
+    "doctor": _doctor,
     "secret": _secret,
     "user": _people,
     "server-key": _people,

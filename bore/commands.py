@@ -9,6 +9,7 @@ from bore.options.check import checkCommand
 from bore.options.client import clientCommand, upCommand
 from bore.options.completion import completionCommand
 from bore.options.demo import demoCommand
+from bore.options.doctor import doctorCommand
 from bore.options.joincommands import joinCommand, leaveCommand, serversCommand
 from bore.options.secrets import secretCommand
 from bore.options.server import serverCommand
@@ -30,6 +31,7 @@ def allCommands() -> tuple[Command[object], ...]:
         serverCommand("bore server"),
         *map(adminCommand, ACTIONS),
         checkCommand("bore check"),
+        doctorCommand("bore doctor"),
         secretCommand("bore secret"),
         *(each for each in actions if each is not None),
         demoCommand("bore demo"),

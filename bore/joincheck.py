@@ -32,7 +32,8 @@ def check(reactor: IProgramReactor, settings: ClientSettings) -> tuple[int, str]
     result = exits.FAILURE, "stopped: the server was not joined"
     stopping = False
 
-    def answered(opened: SessionOpened) -> None:
+    def answered(opened: SessionOpened | None) -> None:
+        assert opened is not None, "an answer without a user"
         finish(exits.OK, f"{opened.user} may use: {printable(opened.rights) or 'any port of the server'}")
 
     def failed(reason: Failure) -> None:

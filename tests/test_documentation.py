@@ -41,7 +41,8 @@ PAGES = {
         *(
             CHECKOUT / "docs" / f"{name}.rst"
             for name in (
-                "commands differences metrics network people protocol status systemd tls tunnels visitorlog".split()
+                "commands differences doctor metrics network people protocol status systemd tls tunnels "
+                "visitorlog".split()
             )
         ),
     )

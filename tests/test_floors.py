@@ -27,6 +27,7 @@ ALLOWED = {
     "client": {"client", "events", "relay", "tls", "streams", "system", "timing", "wire"},
     "status": {"status", "server", "client", "events", "streams", "system", "timing", "version", "wire"},
     "screen": {"screen", "client", "events", "logs", "startup", "status"},
+    "doctor": {"doctor", "exits", "client", "events", "relay", "streams", "system", "tls", "timing", "wire"},
 }
 
 #: The relay is a stack: each of its modules imports only from those before it.
@@ -159,6 +160,12 @@ class FloorsTests(SynchronousTestCase):
     def test_nothingInThePackageImportsWhatStandsBesideIt(self) -> None:
         for file in (CHECKOUT / "bore").rglob("*.py"):
             self.assertFalse([name for name in imports(file) if name.split(".")[0] in ASIDE], str(file))
+
+    def test_onlyItsCommandImportsTheDoctor(self) -> None:
+        for module, found in importsInside().items():
+            if not module.startswith("bore.doctor."):
+                used = [name for name in found if name.startswith("bore.doctor.")]
+                self.assertTrue(not used or module == "bore.doctorprogram", module)
 
     def test_aLongFileSaysWhyItIsLong(self) -> None:
         for folder in ("bore", "twisted", *ASIDE):

@@ -6,8 +6,9 @@ from typing import Protocol as Interface
 
 from twisted.internet.interfaces import IDelayedCall
 
+from bore.client.advice import Advice
 from bore.client.reasons import describe
-from bore.client.retry import RetryPolicy
+from bore.client.retry import Failed, RetryPolicy
 from bore.client.tunnel import Tunnel
 from bore.events.client import ServerLost, Stage, Verdict
 from bore.wire.addressrules import AddressRules
@@ -58,14 +59,25 @@ class KeptTunnel:
         self.retrying = None
 
 
+def failedAt(server: str, stage: Stage, why: BaseException | None, verdict: Verdict, advice: Advice) -> Failed:
+    """Return what a failure at a server is, for the policy that decides what follows."""
+    parts = f"{stage.value} {server}", describe(why), advice.text
+    return Failed(why, verdict, ": ".join(filter(None, parts)), stage is Stage.TUNNEL, advice)
+
+
 def lostEvent(
-    server: str, stage: Stage, why: BaseException | None, verdict: Verdict, delay: float, kept: KeptTunnel | None
+    server: str, stage: Stage, failed: Failed, delay: float, early: int, kept: KeptTunnel | None
 ) -> ServerLost:
     """
     Return the event that a server, or one of its tunnels, was lost.
 
+    :param delay: seconds until the next attempt.
+    :param early: see :class:`bore.events.client.ServerLost`.
     :param kept: the only tunnel that it concerns, if it concerns one.
     """
+    why, advice = failed.why, failed.advice
     code = why.code if isinstance(why, Refusal) else ""
     label = "" if kept is None else kept.tunnel.label
-    return ServerLost(server, stage, describe(why), code, verdict, delay, label)
+    return ServerLost(
+        server, stage, describe(why), code, failed.verdict, delay, label, advice.text, advice.mends, early
+    )

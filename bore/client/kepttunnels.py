@@ -9,11 +9,12 @@ from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
 
-from bore.client.kepttunnel import Control, KeptTunnel, lostEvent
+from bore.client.advice import adviceOn
+from bore.client.kepttunnel import Control, KeptTunnel, failedAt, lostEvent
 from bore.client.leftovers import Leftovers
 from bore.client.publicport import PublicPort, publicText
-from bore.client.reasons import ServerSilent, describe
-from bore.client.retry import Failed, RetryPolicy
+from bore.client.reasons import RequestUnanswered, ServerSilent, describe
+from bore.client.retry import RetryPolicy
 from bore.client.servers import Servers
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.tunnel import Tunnel
@@ -85,7 +86,7 @@ class KeptTunnels:
         """Use other settings for what is tried again."""
         self._reconnect = settings.reconnect
         for kept in self._kept.values():
-            kept.policy.apply(settings.maxReconnectDelay, settings.exitAfterFailures, settings.reconnect)
+            kept.policy.apply(settings)
 
     @property
     def only(self) -> KeptTunnel | None:
@@ -283,7 +284,7 @@ class KeptTunnels:
 
     def _notAnswered(self, number: int, kept: KeptTunnel) -> None:
         """The server has not answered the request for a tunnel in time. A later answer crosses our Close."""
-        self._openAgain(kept, ServerSilent(f"it has not answered the request for {ANSWER_TIMEOUT:.0f} s"))
+        self._openAgain(kept, RequestUnanswered(f"it has not answered the request for {ANSWER_TIMEOUT:.0f} s"))
 
     def _openAgain(self, kept: KeptTunnel, why: Exception) -> None:
         """Close a tunnel, and open it again later."""
@@ -318,14 +319,19 @@ class KeptTunnels:
         server, stage = self._servers.current, Stage.TUNNEL if up else Stage.NO_TUNNEL
         if up:
             kept.policy.lost(why, keepsPort=False, servers=1)
+        wasUp = bool(kept.address)
+        advice = adviceOn(why, self._servers.tried(kept.tunnel.spec.public), wasUp)
         verdict = verdictOn(why, first=False, wasUp=True, known=server.known)
         if isLimit(why):
             verdict = Verdict.LATER  # the other tunnels of the session are in the way, mostly
-        failed = Failed(why, verdict, f"{stage.value} {server.name}: {describe(why)}", up)
+        if kept.policy.isHopeless(advice):
+            verdict = Verdict.DROP
+        failed = failedAt(server.name, stage, why, verdict, advice)
         follows = kept.policy.next(failed, servers=0 if verdict in FINAL else 1)
         if isinstance(follows, Exception):
             del self._kept[kept.tunnel]
             self._gaveUp(kept.tunnel, follows)
             return
-        self._sink.emit(lostEvent(server.name, stage, why, verdict, follows.delay, kept))
+        early = 0 if wasUp else kept.policy.failures
+        self._sink.emit(lostEvent(server.name, stage, failed, follows.delay, early, kept))
         kept.retrying = self._reactor.callLater(follows.delay, self._ask, kept)

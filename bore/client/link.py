@@ -10,14 +10,15 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import NotConnectingError
 from twisted.internet.interfaces import IDelayedCall
 
+from bore.client.advice import adviceOn
 from bore.client.contact import Contact
 from bore.client.control import ControlProtocol
-from bore.client.kepttunnel import KeptTunnel, lostEvent
+from bore.client.kepttunnel import KeptTunnel, failedAt, lostEvent
 from bore.client.kepttunnels import KeptTunnels
 from bore.client.leftovers import Leftovers
 from bore.client.reasons import describe
 from bore.client.reconnecting import ControlFactory
-from bore.client.retry import RETURN, Failed, RetryPolicy
+from bore.client.retry import RETURN, RetryPolicy
 from bore.client.servers import Servers, Trusts
 from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.tunnel import Tunnel
@@ -30,7 +31,7 @@ from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
 from bore.timing.turns import Turns
 from bore.wire.errors import LateChallenge, Refusal, ServerLeft
-from bore.wire.publicaddress import PublicAddress
+from bore.wire.publicaddress import ANY_PORT, PublicAddress
 
 
 class LinkOwner(Interface):
@@ -185,7 +186,7 @@ class ServerLink:
         former, self.settings = self.settings, settings
         if settings.servers != former.servers:
             self._servers.change(settings.servers, trusts)
-        self._policy.apply(settings.maxReconnectDelay, settings.exitAfterFailures, settings.reconnect)
+        self._policy.apply(settings)
         self.tunnels.apply(settings)
         if self._control is not None:
             self._control.applySettings(former)
@@ -385,13 +386,17 @@ class ServerLink:
         if self.stopped:
             return
         server = self._servers.current
+        asked = concerned or self.tunnels.first
+        public = ANY_PORT if asked is None else asked.tunnel.spec.public
+        advice = adviceOn(why, self._servers.tried(public), self._wasUp)
         verdict = verdictOn(why, not server.met, self._wasUp, server.known)
+        if self._policy.isHopeless(advice) and verdict not in FINAL:
+            verdict = Verdict.DROP
         server.met = True
         server.challengeLate |= isinstance(why, LateChallenge)
         if verdict in FINAL:
             self._servers.drop(forGood=verdict is Verdict.DROP_FOR_GOOD)
-        reason = describe(why)
-        failed = Failed(why, verdict, f"{stage.value} {server.name}: {reason}", stage is Stage.TUNNEL)
+        failed = failedAt(server.name, stage, why, verdict, advice)
         follows = self._policy.next(failed, len(self._servers))
         if isinstance(follows, Exception):
             self.stopped = True
@@ -400,9 +405,10 @@ class ServerLink:
                 self._owner.gaveUp(tunnel, follows)
             return
         concerned = concerned or self.tunnels.only
-        self.sink.emit(lostEvent(server.name, stage, why, verdict, follows.delay, concerned))
+        early = 0 if self._wasUp else self._policy.failures
+        self.sink.emit(lostEvent(server.name, stage, failed, follows.delay, early, concerned))
         if follows.elsewhere:
             self._stay()
             self._moveOn()
-        self.contact.lost(reason, follows.delay)
+        self.contact.lost(describe(why), follows.delay)
         self._factory.retryIn(follows.delay)

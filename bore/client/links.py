@@ -205,5 +205,10 @@ class Links:
     def _makePolicy(self) -> RetryPolicy:
         settings = self._settings
         return RetryPolicy(
-            self._reactor, self._random, settings.maxReconnectDelay, settings.exitAfterFailures, settings.reconnect
+            self._reactor,
+            self._random,
+            settings.maxReconnectDelay,
+            settings.exitAfterFailures,
+            settings.reconnect,
+            settings.failFast,
         )

@@ -20,6 +20,14 @@ _LONGEST_WINDOW: Final = 64.0
 #: A line has the names of this number of tunnels.
 _NAMED: Final = 3
 
+#: After this number of failures in a row, and no success before, the log names what finds out more.
+_MANY_FAILURES: Final = 3
+
+SUGGESTION: Final = (
+    "nothing has worked so far: run 'bore doctor' with the same options (for 'bore up': with --config FILE) to find "
+    "out why"
+)
+
 #: The level of the line that a server was lost, and what follows behind its reason.
 _LOST: Final = {
     Verdict.RETRY: (LogLevel.warn, ""),
@@ -69,6 +77,7 @@ class LossLog:
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._faults: dict[tuple[object, ...], _Fault] = {}
+        self._suggested = False
 
     def happened(self, event: ServerLost | TunnelGivenUp) -> None:
         """A tunnel is refused or lost, or the server is."""
@@ -127,10 +136,17 @@ class LossLog:
         if isinstance(event, TunnelGivenUp):
             self._log.error(name + "{why}: this tunnel is given up", **entryOf(event))
             return
-        level, ending = _LOST[event.verdict]
+        level, ending = _endOf(event)
         self._log.emit(level, name + "{what} {server}: {why}" + ending, **entryOf(event))
         text = name + "next attempt in {delay:.1f} s"
         self._log.info(text, delay=event.delay, tunnel=event.tunnel, log_follows=True)
+        self._suggestDoctor(event)
+
+    def _suggestDoctor(self, event: ServerLost) -> None:
+        """Name what finds out more, once, if nothing has worked so far."""
+        if event.early >= _MANY_FAILURES and not self._suggested:
+            self._suggested = True
+            self._log.info(SUGGESTION, log_follows=True)
 
     def _writeSum(self, events: list[ServerLost | TunnelGivenUp]) -> None:
         """Log one line for several tunnels with the same fault."""
@@ -140,13 +156,24 @@ class LossLog:
         if isinstance(last, TunnelGivenUp):
             self._log.error("{count} tunnels: {why}: they are given up: {names}", **fields)
             return
-        if any(event.why != first.why for event in events) and last.code in BY_CODE:
+        losses = [event for event in events if isinstance(event, ServerLost)]
+        if any(event.why != first.why for event in losses) and last.code in BY_CODE:
             fields["why"] = f"server error: {BY_CODE[last.code].text}"  # without the port, which is another one in each
-        delays = [event.delay for event in events if isinstance(event, ServerLost)]
+        delays = [event.delay for event in losses]
         fields |= {"soonest": min(delays), "latest": max(delays)}
-        level, ending = _LOST[last.verdict]
+        level, ending = _endOf(last, all(event.advice == last.advice for event in losses))
         attempts = "; next attempts in {soonest:.1f} to {latest:.1f} s: {names}"
         self._log.emit(level, "{count} tunnels: {what} {server}: {why}" + ending + attempts, **fields)
+        self._suggestDoctor(last)
+
+
+def _endOf(event: ServerLost, advised: bool = True) -> tuple[LogLevel, str]:
+    """The level of the line of a loss, and what follows behind its reason: the advice, if it is wanted, and more."""
+    level, ending = _LOST[event.verdict]
+    advice = ": {advice}" if event.advice and advised else ""
+    if not event.mends and not ending:
+        ending = "; waiting will hardly mend this"
+    return level, advice + ending
 
 
 def _some(names: list[str]) -> str:

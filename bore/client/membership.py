@@ -1,4 +1,4 @@
-"""Asks a server who it takes us for."""
+"""Asks a server what it is, and who it takes us for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
@@ -27,15 +27,16 @@ from bore.wire.sessionevents import SendData, ServerProven, SessionOpened, Tunne
 _TIMEOUT: Final = 15.0
 
 
-def askServer(reactor: IReactor, settings: ClientSettings, sink: Sink) -> Deferred[SessionOpened]:
+def askServer(reactor: IReactor, settings: ClientSettings, sink: Sink) -> Deferred[SessionOpened | None]:
     """
     Connect once, prove who we are, and leave again.
 
-    :param settings: with one server, a user and TLS.
-    :returns: what the server has agreed to; fails with OSError, ServerNotTrusted or WireError.
+    :param settings: the first server is asked. A user needs TLS.
+    :returns: what the server has agreed to; None: it speaks the base protocol. Fails with OSError, ServerNotTrusted or
+        WireError; with ExtensionNeeded if there is a user, and the server does not know users.
     """
-    assert settings.tls is not None
-    server = Server(reactor, settings.servers[0], Trusts(settings.tls, True, sink), settings.user)
+    trusts = None if settings.tls is None else Trusts(settings.tls, settings.secret is not None, sink)
+    server = Server(reactor, settings.servers[0], trusts, settings.user)
     question = _Question(reactor, settings, server.proven)
     asking = server.connect(_OneProtocol(question)).addCallback(lambda _: question.answer)
     return asking.addTimeout(_TIMEOUT, reactor)
@@ -56,7 +57,7 @@ class _Question(Protocol):
     The connection.
 
     :param proven: called when the server has proved that it knows the secret.
-    :ivar answer: what the server has agreed to.
+    :ivar answer: see :func:`askServer`.
     """
 
     transport: IStreamTransport
@@ -65,13 +66,16 @@ class _Question(Protocol):
         self._reactor = reactor
         self._settings = settings
         self._proven = proven
-        self.answer: Deferred[SessionOpened] = Deferred(lambda _: self.transport.abortConnection())
+        self._probe: IDelayedCall | None = None
+        self.answer: Deferred[SessionOpened | None] = Deferred(lambda _: self.transport.abortConnection())
 
     def connectionMade(self) -> None:
-        proof = clientProof(self._settings.secret, channelBinding(self.transport.getHandle()), self._settings.user)
+        secret = self._settings.secret
+        proof = clientProof(secret, channelBinding(self.transport.getHandle()), self._settings.user)
         self._wire = ControlSession(0, proof)
         self.transport.write(self._wire.greeting())
-        self._probe = self._reactor.callLater(CHALLENGE_PATIENCE, self._noChallenge)
+        if secret is not None:
+            self._probe = self._reactor.callLater(CHALLENGE_PATIENCE, self._noChallenge)
 
     def _noChallenge(self) -> None:
         self.transport.write(self._wire.noChallenge())
@@ -84,21 +88,25 @@ class _Question(Protocol):
                         self.transport.write(answer)
                     case ServerProven():
                         self._proven()
-                    case SessionOpened(user=user) if user:  # else the reason follows why this user is refused
+                    case SessionOpened(user=user) if user or not self._settings.user:
+                        # else the reason follows why this user is refused
                         self._end(event)
                         return
                     case TunnelOpened():
-                        raise ExtensionNeeded("a user", "know users")
+                        if self._settings.user:
+                            raise ExtensionNeeded("a user", "know users")
+                        self._end(None)
+                        return
         except (WireError, ExtensionNeeded) as e:
             self._end(Failure(e))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self._probe.active():
+        if self._probe is not None and self._probe.active():
             self._probe.cancel()
         if not self.answer.called:
             self.answer.errback(reason)
 
-    def _end(self, result: SessionOpened | Failure) -> None:
+    def _end(self, result: SessionOpened | Failure | None) -> None:
         if self.answer.called:
             return  # the server goes on after its refusal
         self.transport.write(self._wire.goodbye())

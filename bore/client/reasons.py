@@ -26,6 +26,10 @@ class ServerSilent(Exception):
     """The server has sent nothing for too long."""
 
 
+class RequestUnanswered(ServerSilent):
+    """The server has not answered the request for a tunnel, in a session that goes on."""
+
+
 class ServerNotReading(Exception):
     """The server leaves more of the control connection unread than the client buffers."""
 
@@ -53,7 +57,11 @@ class ExtensionNeeded(Exception):
 
 
 def describe(why: BaseException | None) -> str:
-    """Describe in a few words, for people, why there is no tunnel or no connection."""
+    """Describe in a few words, for people, why there is no tunnel or no connection, and what would be right."""
+    return ": ".join((_text(why), *getattr(why, "__notes__", ())))
+
+
+def _text(why: BaseException | None) -> str:
     match why:
         case ClientHasNoSecret():
             return f"{why}: give the client the server's secret, as with --secret-file FILE"

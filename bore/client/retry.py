@@ -7,9 +7,12 @@ from typing import Final, NamedTuple
 
 from twisted.internet.interfaces import IReactorTime
 
-from bore.client.reasons import CheckFailed, ServerUnreachable
+from bore.client.advice import NO_ADVICE, Advice
+from bore.client.reasons import CheckFailed, ExtensionNeeded, ServerUnreachable
+from bore.client.settings import ClientSettings
 from bore.client.verdicts import isBlip
 from bore.events.client import Verdict
+from bore.tls.errors import ServerNotTrusted
 from bore.wire.errors import ProtocolViolation, Refusal
 
 #: Seconds for which a client with several servers comes back to the one that it has lost, if that one keeps the port. A
@@ -32,6 +35,9 @@ _SETTLED: Final = 60.0
 #: After this number of such sessions in a row the client does not come back to their server.
 _LOST_SOON: Final = 2
 
+#: The failures that have exit codes or texts of their own, and are reasons to give up as they are.
+_REASONS: Final = (Refusal, ProtocolViolation, ServerNotTrusted, ExtensionNeeded)
+
 
 class Failed(NamedTuple):
     """
@@ -39,12 +45,14 @@ class Failed(NamedTuple):
 
     :ivar text: what has happened, for people.
     :ivar lost: whether there was a tunnel.
+    :ivar advice: what the user can do about it.
     """
 
     why: BaseException | None
     verdict: Verdict
     text: str
     lost: bool
+    advice: Advice = NO_ADVICE
 
 
 class Again(NamedTuple):
@@ -73,17 +81,25 @@ class RetryPolicy:
     :param longest: the longest delay, in seconds.
     :param exitAfter: the number of failures in a row after which the client gives up; 0: none.
     :param reconnect: whether there are further attempts at all.
+    :param failFast: see :class:`bore.client.settings.ClientSettings`.
     :ivar returning: whether the client comes back to the server that it has lost, for RETURN seconds.
     """
 
     def __init__(
-        self, clock: IReactorTime, random: Random, longest: float, exitAfter: int = 0, reconnect: bool = True
+        self,
+        clock: IReactorTime,
+        random: Random,
+        longest: float,
+        exitAfter: int = 0,
+        reconnect: bool = True,
+        failFast: bool = False,
     ) -> None:
         self._clock = clock
         self._random = random
         self._longest = longest
         self._exitAfter = exitAfter
         self._reconnect = reconnect
+        self._failFast = failFast
         self._delay = min(_FIRST_DELAY, longest)
         self._attempts = 0  # since there was a tunnel
         self._openedAt = 0.0
@@ -92,12 +108,13 @@ class RetryPolicy:
         self._movedAt = float("-inf")  # when the session began behind the last move
         self.returning = False
 
-    def apply(self, longest: float, exitAfter: int, reconnect: bool) -> None:
-        """Have other limits; the parameters are those of the class."""
-        self._longest = longest
-        self._exitAfter = exitAfter
-        self._reconnect = reconnect
-        self._delay = min(self._delay, longest)
+    def apply(self, settings: ClientSettings) -> None:
+        """Have other limits."""
+        self._longest = settings.maxReconnectDelay
+        self._exitAfter = settings.exitAfterFailures
+        self._reconnect = settings.reconnect
+        self._failFast = settings.failFast
+        self._delay = min(self._delay, self._longest)
 
     def opened(self) -> None:
         """There is a tunnel."""
@@ -122,6 +139,15 @@ class RetryPolicy:
         self._lostSoon = 0 if settled else self._lostSoon + 1
         worthIt = self._lostSoon <= _LOST_SOON and servers > 1 and self._reconnect
         self.returning = worthIt and keepsPort and isBlip(why)
+
+    @property
+    def failures(self) -> int:
+        """The number of failures in a row."""
+        return self._failures
+
+    def isHopeless(self, advice: Advice) -> bool:
+        """Whether a failure is final because of --fail-fast."""
+        return self._failFast and not advice.mends
 
     def moved(self) -> float:
         """
@@ -162,10 +188,12 @@ class RetryPolicy:
 
     def _reasonToEnd(self, failed: Failed, servers: int) -> Exception | None:
         why = failed.why
-        if not servers and isinstance(why, Exception):
-            return why
+        if not servers:
+            return _explained(why, failed) if isinstance(why, _REASONS) else ServerUnreachable(failed.text)
         if not self._reconnect:
-            return why if isinstance(why, Refusal | ProtocolViolation) else ServerUnreachable(failed.text)
+            if isinstance(why, Refusal | ProtocolViolation):
+                return _explained(why, failed)
+            return ServerUnreachable(failed.text)
         failures = max(self._failures, self._checkFailures)
         if 0 < self._exitAfter <= failures:
             return ServerUnreachable(f"failures in a row: {failures}, the last one: {failed.text}")
@@ -178,3 +206,10 @@ class RetryPolicy:
         delay = self._random.uniform(0.5, 1.0) * self._delay
         self._delay = min(self._delay * _GROWTH, self._longest)
         return delay
+
+
+def _explained(why: Exception, failed: Failed) -> Exception:
+    """Return a reason to give up, with what the user can do about it."""
+    if failed.advice.text:
+        why.add_note(failed.advice.text)
+    return why

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from zope.interface import implementer
 
+from bore.client.advice import Tried
 from bore.client.settings import ServerAddress
 from bore.events import Sink
 from bore.streams.addresses import parseHostPort
@@ -17,6 +18,7 @@ from bore.streams.endpoint import DialerEndpoint
 from bore.streams.reactor import IReactor
 from bore.tls.settings import ClientTls
 from bore.wire.limits import CONTROL_PORT
+from bore.wire.publicaddress import PublicAddress
 
 #: The servers to which a client may be sent.
 TLS_PREFIX: Final = "tls://"
@@ -164,6 +166,10 @@ class Servers:
     def current(self) -> Server:
         """The server that is used, or tried next."""
         return self._elsewhere or self._all[self._current]
+
+    def tried(self, public: PublicAddress) -> Tried:
+        """Return what was tried at the current server, for a tunnel at this public address."""
+        return Tried(self.current.address, self._trusts is not None, public)
 
     def change(self, addresses: Sequence[ServerAddress], trusts: Trusts | None) -> None:
         """Have other servers, of which the current one is one."""

@@ -50,6 +50,7 @@ class ClientSettings:
     :ivar tls: how TLS is used with the servers; None: not at all.
     :ivar descriptors: visitors are not accepted beyond this number of open descriptors; 0: no limit.
     :ivar portableRelay: whether to do without splice.
+    :ivar failFast: whether a failure before the first success that waiting cannot mend is final.
     """
 
     servers: tuple[ServerAddress, ...]
@@ -65,3 +66,4 @@ class ClientSettings:
     descriptors: int = 0
     portableRelay: bool = False
     user: str = ""
+    failFast: bool = False

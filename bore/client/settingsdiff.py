@@ -27,6 +27,7 @@ EFFECTS: Final = {
     "reconnect": Effect.IN_PLACE,
     "maxReconnectDelay": Effect.IN_PLACE,
     "exitAfterFailures": Effect.IN_PLACE,
+    "failFast": Effect.IN_PLACE,
     "checkEvery": Effect.IN_PLACE,
     "stateFolder": Effect.IN_PLACE,
     "halfOpenTimeout": Effect.IN_PLACE,
@@ -57,4 +58,4 @@ def _comparable(tls: ClientTls | None) -> object:
     if tls is None:
         return None
     chain = None if tls.credentials is None else tls.credentials.chain
-    return tls.authorities, tls.fingerprint, chain, tls.knownServers, tls.pins
+    return tls.authorities, tls.fingerprint, chain, tls.knownServers, tls.pins, tls.lasting

@@ -121,6 +121,9 @@ class ServerLost(Event):
 
     :ivar code: the code of its refusal; empty: it has not refused.
     :ivar delay: seconds until the next attempt, which may be at another server.
+    :ivar advice: what the user can do, before the first success; empty: nothing is known.
+    :ivar mends: whether waiting may mend it.
+    :ivar early: how many failures in a row this is without a success before; 0: there was one.
     """
 
     server: str
@@ -130,6 +133,9 @@ class ServerLost(Event):
     verdict: Verdict
     delay: float
     tunnel: str = ""
+    advice: str = ""
+    mends: bool = True
+    early: int = 0
 
 
 @value

@@ -61,6 +61,9 @@ _FAILURES: Final = option(
     "NUMBER",
     _DEFAULTS.exitAfterFailures,
 )
+_FAIL_FAST: Final = switch(
+    "--fail-fast", "Exit at a failure that waiting will hardly mend, as long as there was no tunnel: for scripts"
+)
 _LANES: Final = option(
     "--lanes",
     "Idle connections to keep open to the server for the next visitors; 0: one new connection per visitor",
@@ -100,6 +103,7 @@ KEYS: Final[tuple[Option[object], ...]] = (
     _NO_RECONNECT,
     _MAX_DELAY,
     _FAILURES,
+    _FAIL_FAST,
     _LANES,
     _CHECK,
     *servers.OF_TLS,
@@ -119,7 +123,7 @@ FIXED: Final[tuple[Option[object], ...]] = (*admin.KEYS, *statusport.KEYS, *comm
 _OPTIONS: Final[tuple[Option[object], ...]] = (*KEYS, common.SECRET, _QUIET)
 
 #: The options in groups, for the help.
-_GROUPS: Final[dict[str, tuple[Option[object], ...]]] = {
+GROUPS: Final[dict[str, tuple[Option[object], ...]]] = {
     "connection": (servers.TO, servers.CONTROL_PORT, _LANES),
     "local services": (
         tunnels.LOCAL,
@@ -130,12 +134,23 @@ _GROUPS: Final[dict[str, tuple[Option[object], ...]]] = {
     ),
     "public address": (tunnels.PORT, _NO_STATE),
     "trust": (common.SECRET, common.SECRET_FILE, *servers.OF_TLS),
-    "robustness": (_NO_RECONNECT, _MAX_DELAY, _FAILURES, _CHECK, common.HALF_OPEN),
+    "robustness": (_NO_RECONNECT, _MAX_DELAY, _FAILURES, _FAIL_FAST, _CHECK, common.HALF_OPEN),
     "limits": (*rules.BOTH, common.VISITORS, tunnels.BANDWIDTH),
     "admin socket": admin.KEYS,
     "status port": statusport.KEYS,
     "settings and logs": (_FILE, common.CONFIG, common.WATCH, *common.LOG.all, _QUIET),
 }
+
+
+#: The options of the command line with local services.
+LOCAL_OPTIONS: Final[tuple[Option[object], ...]] = (
+    tunnels.LOCAL,
+    servers.TO,
+    tunnels.LOCAL_HOST,
+    tunnels.PORT,
+    *_OPTIONS[2:],
+    common.CONFIG,
+)
 
 
 def clientCommand(name: str) -> Command[ClientCommand]:
@@ -144,13 +159,12 @@ def clientCommand(name: str) -> Command[ClientCommand]:
 
     :param name: the program and the command, as the user writes them.
     """
-    options = (tunnels.LOCAL, servers.TO, tunnels.LOCAL_HOST, tunnels.PORT, *_OPTIONS[2:], common.CONFIG)
     examples = (
         "local 8000 --to tls://tunnel.example.com --secret-file secret.txt",
         "local 3000 5432:20432 nas.lan:80:8080 --to tls://tunnel.example.com",
     )
     summary = "Show local services to the world through a server."
-    return Command(name, summary, options, _build, _GROUPS, examples)
+    return Command(name, summary, LOCAL_OPTIONS, commandOf, GROUPS, examples)
 
 
 def upCommand(name: str) -> Command[ClientCommand]:
@@ -159,7 +173,7 @@ def upCommand(name: str) -> Command[ClientCommand]:
 
     :param name: the program and the command, as the user writes them.
     """
-    groups = {title: tuple(each for each in options if each is not tunnels.LOCAL) for title, options in _GROUPS.items()}
+    groups = {title: tuple(each for each in options if each is not tunnels.LOCAL) for title, options in GROUPS.items()}
     examples = ("up", "up tunnels.toml --watch")
     return Command(name, "Show the local services in a settings file.", (_FILE, *_OPTIONS), _buildUp, groups, examples)
 
@@ -181,7 +195,12 @@ def _buildPart(found: Values) -> ClientCommand:
     return ClientCommand(_settings(found), specs, LogSettings())
 
 
-def _build(found: Values) -> ClientCommand:
+def commandOf(found: Values, bare: bool = False) -> ClientCommand:
+    """
+    Return the client of a command line with local services.
+
+    :param bare: whether it may name none; then there is a tunnel without a service.
+    """
     file = found[common.CONFIG]
     if file is not None:
         for each in (tunnels.LOCAL, tunnels.PORT):
@@ -189,7 +208,7 @@ def _build(found: Values) -> ClientCommand:
                 raise UsageError(f"{each.name} and --config exclude each other: the file names the tunnels")
         return _fromFile(found, file)
     common.refuseWatch(found)
-    specs = tunnels.fromWords(found)
+    specs = (tunnels.provided(found),) if bare and not found[tunnels.LOCAL] else tunnels.fromWords(found)
     _refuseUselessCheck(found, specs)
     settings, status, quiet = _settings(found), statusport.statusPort(found), found[_QUIET]
     return ClientCommand(settings, specs, common.LOG.settings(found), None, admin.settings(found), status, quiet)
@@ -264,6 +283,7 @@ def _settings(found: Values) -> ClientSettings:
         reconnect=not found[_NO_RECONNECT],
         maxReconnectDelay=found[_MAX_DELAY],
         exitAfterFailures=found[_FAILURES],
+        failFast=found[_FAIL_FAST],
         checkEvery=found[_CHECK],
         stateFolder=None if found[_NO_STATE] else stateFolder(found.environment),
         lanes=found[_LANES],

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -145,11 +146,11 @@ class ServerService(Service):
         plain: Accepted = self._server.control.accepted
         encrypted = plain if tls is None else self._makeTls()
         if not self._sockets:
-            self._sockets.append(self._bind(self._settings.controlPort))
+            self._sockets.append(self._bind(self._settings.controlPort, "--control-port"))
         while self._sockets:
             self._listen(self._sockets.pop(0), encrypted if tls is not None and tls.port is None else plain)
         if tls is not None and tls.port is not None:
-            self._listen(self._bind(tls.port), encrypted)
+            self._listen(self._bind(tls.port, "--tls-port"), encrypted)
 
     def startService(self) -> None:
         """Listen, if that has not been done yet."""
@@ -310,10 +311,26 @@ class ServerService(Service):
         reason.trap(TimeoutError)
         self._sink.emit(FarewellUnread())
 
-    def _bind(self, port: int) -> socket.socket:
+    def _bind(self, port: int, option: str) -> socket.socket:
         host = self._settings.bindAddr
         try:
             return bindSocket(host, port)
         except OSError as e:
             reason = os.strerror(e.errno) if e.errno and e.errno > 0 else str(e)
-            raise CannotListen(f"cannot listen on {hostPort(host, port)}: {reason}") from e
+            hint = _hint(e.errno, port, option)
+            raise CannotListen(f"cannot listen on {hostPort(host, port)}: {reason}{hint}") from e
+
+
+def _hint(number: int | None, port: int, option: str) -> str:
+    """What would be right where a port cannot be used."""
+    match number:
+        case errno.EADDRINUSE:
+            from bore.system.portowner import ownerOf
+
+            owner = ownerOf(port)
+            return f"{f' by {owner}' if owner else ''}: stop that program, or choose another port with {option}"
+        case errno.EACCES:
+            return f": choose a port from 1024 on with {option}, or give the program CAP_NET_BIND_SERVICE"
+        case errno.EADDRNOTAVAIL:
+            return ": give an address of this machine with --bind-addr"
+    return ""

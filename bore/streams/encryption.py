@@ -27,6 +27,14 @@ class TlsError(ConnectionError):
         return str(self.strerror)
 
 
+class NotTls(TlsError):
+    """The peer does not use TLS, or closes the connection where TLS would begin."""
+
+
+class OtherTls(TlsError):
+    """The peer uses TLS for another protocol than ours."""
+
+
 class EncryptedSocket(Protocol):
     """
     What a socket inside TLS offers beside the interface of a socket.

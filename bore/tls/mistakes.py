@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from typing import Final
 
 from OpenSSL import SSL
 
+from bore.streams.encryption import NotTls, OtherTls, TlsError
+
 NO_TLS: Final = "it does not speak TLS, or not on this port"
+_OTHER: Final = "it does not accept bore/1 inside TLS"
 
 #: Errors of OpenSSL in a handshake with a peer that does not use TLS.
 _NO_TLS_ERRORS: Final = (
@@ -32,7 +36,7 @@ _MISTAKES: Final = (
         "it rejects our certificate",
     ),
     (("did not return a certificate",), "it has sent no certificate"),
-    (("no application protocol",), "it does not accept bore/1 inside TLS"),
+    (("no application protocol",), _OTHER),
 )
 
 #: An error of OpenSSL in the handshake of a server whose client has presented a certificate.
@@ -63,18 +67,20 @@ def mistakeIn(error: SSL.Error) -> str:
     return f"TLS has failed: {reasons[0] if reasons else 'OpenSSL gives no reason'}"
 
 
-def handshakeMistake(error: SSL.Error, verified: int) -> str:
+def handshakeError(error: SSL.Error, verified: int) -> TlsError:
     """
-    Return the text for an error in a handshake.
+    Return what an error in a handshake is for the caller.
 
     :param verified: the result of SSL_get_verify_result(3).
     """
     mistake = mistakeIn(error)
     if any(words in mistake for words in _NO_TLS_ERRORS):
-        return NO_TLS
+        return NotTls(errno.EPROTO, NO_TLS)
+    if mistake == _OTHER:
+        return OtherTls(errno.EPROTO, mistake)
     if any(_NOT_VERIFIED in reason for reason in _reasons(error)):
-        return _WHY_NOT.get(verified, mistake)
-    return mistake
+        return TlsError(errno.EPROTO, _WHY_NOT.get(verified, mistake))
+    return TlsError(errno.EPROTO, mistake)
 
 
 def _reasons(error: SSL.Error) -> list[str]:

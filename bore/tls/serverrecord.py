@@ -14,9 +14,11 @@ class Record:
 
     :param path: the file; None: there is no directory for it.
     :param server: the server, as people write it.
+    :param lasting: whether anything is written.
     """
 
-    def __init__(self, path: Path | None, server: str) -> None:
+    def __init__(self, path: Path | None, server: str, lasting: bool = True) -> None:
+        self._lasting = lasting
         self._file = None if path is None else KnownServers(path)
         self._server = server
         self._volatile = NOTHING
@@ -56,6 +58,8 @@ class Record:
         :raises KnownServersError: see :meth:`KnownServers.find`.
         :raises OSError: when it cannot be written; it is known for this run then.
         """
+        if not self._lasting:
+            return False
         try:
             if self._file is None:
                 raise OSError(0, "there is no directory for it")
@@ -73,6 +77,9 @@ class Record:
         :raises KnownServersError: see :meth:`KnownServers.find`.
         :raises OSError: when it cannot be written; it is known for this run then.
         """
+        if not self._lasting:
+            self._volatile = Known((KnownServer(key, 0),))
+            return NOTHING
         try:
             if self._file is None:
                 raise OSError(0, "there is no directory for it")

@@ -23,6 +23,8 @@ class ClientTls:
     :ivar credentials: the certificate for servers that require one; None: there is none.
     :ivar knownServers: the file with the keys of known servers; None: there is no directory for it.
     :ivar pins: what the server is known by, from the line of an invitation; none: see above.
+    :ivar lasting: whether new servers, and keys that servers announce, are written down; else they are known for this
+        run only.
     """
 
     authorities: tuple[Certificate, ...] | None = None
@@ -30,6 +32,7 @@ class ClientTls:
     credentials: Credentials | None = None
     knownServers: Path | None = None
     pins: tuple[str, ...] = ()
+    lasting: bool = True
 
 
 @dataclass(frozen=True, slots=True)

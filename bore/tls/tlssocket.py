@@ -13,9 +13,9 @@ from OpenSSL import SSL, crypto
 from OpenSSL._util import ffi, lib
 
 from bore.streams.addresses import asciiName
-from bore.streams.encryption import RECORD, TlsError
+from bore.streams.encryption import RECORD, NotTls, TlsError
 from bore.tls.contexts import WrongProtocol
-from bore.tls.mistakes import NO_TLS, handshakeMistake, mistakeIn
+from bore.tls.mistakes import NO_TLS, handshakeError, mistakeIn
 from bore.tls.peernames import namesIn
 
 #: The exporter that identifies a TLS connection (RFC 9266, section 4.2).
@@ -90,9 +90,9 @@ class TlsSocket(socket.socket):
         except (SSL.WantReadError, SSL.WantWriteError):
             return False
         except SSL.SysCallError:
-            raise TlsError(errno.ECONNRESET, f"it closed the connection in the TLS handshake: {NO_TLS}") from None
+            raise NotTls(errno.ECONNRESET, f"it closed the connection in the TLS handshake: {NO_TLS}") from None
         except SSL.Error as e:
-            raise TlsError(errno.EPROTO, handshakeMistake(e, lib.SSL_get_verify_result(self._tls._ssl))) from None
+            raise handshakeError(e, lib.SSL_get_verify_result(self._tls._ssl)) from None
         except WrongProtocol as e:
             raise TlsError(errno.EPROTO, str(e)) from None
         return True

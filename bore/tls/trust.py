@@ -39,7 +39,7 @@ class Trust:
 
     def __init__(self, host: str, port: int, tls: ClientTls, secret: bool, sink: Sink) -> None:
         self._expected = Expected(host, port, tls, secret)
-        self._record = Record(tls.knownServers, str(self._expected))
+        self._record = Record(tls.knownServers, str(self._expected), tls.lasting)
         self._sink = sink
         self._reported: tuple[str, str] | None = None
         self._learned: set[tuple[str, str]] = set()

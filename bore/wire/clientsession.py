@@ -32,6 +32,7 @@ from bore.wire.extension import Close, Closed, Extended, Goodbye, Moved, NextKey
 from bore.wire.framing import FrameDecoder
 from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Challenge, Connection, Error, Heartbeat, Hello
+from bore.wire.otherprotocols import LONGEST_SIGNATURE, refuseOtherServer
 from bore.wire.proof import ClientProof
 from bore.wire.publicaddress import ANY_PORT, OtherKind, PublicAddress
 from bore.wire.refusals import refusalFor, refusalForCode
@@ -106,6 +107,7 @@ class ControlSession:
         self._decoder = FrameDecoder()
         self._state: statetable.State = State.ANSWER if proof is None else State.CHALLENGE
         self._tunnels = TunnelStates(AT_CLIENT)
+        self._met = False  # whether the first bytes have come, and are not those of another protocol
 
     @property
     def extended(self) -> bool:
@@ -174,9 +176,14 @@ class ControlSession:
 
         :raises Refusal: when the server refuses; :class:`bore.wire.errors.AuthenticationFailed` is one kind.
         :raises ServerLeft: when the server ends the session on purpose.
-        :raises ProtocolViolation: when the server breaks the protocol.
+        :raises ProtocolViolation: when the server breaks the protocol; :class:`bore.wire.errors.OtherProtocol` when it
+            speaks another one.
         """
         self._decoder.feed(data)
+        if not self._met:
+            start = self._decoder.part
+            refuseOtherServer(start)
+            self._met = len(start) >= LONGEST_SIGNATURE
         while (frame := self._decoder.nextFrame()) is not None:
             row = TABLE[self._state]
             message = row.decode(self, frame)

@@ -34,6 +34,18 @@ class UnknownMessage(MalformedMessage):
     """A frame is a message that this side does not know."""
 
 
+class OtherProtocol(ProtocolViolation):
+    """
+    What answers in the server's place speaks another protocol.
+
+    :ivar kind: what it is, such as "an HTTP server".
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"{kind} answers there, and not 'bore server'")
+        self.kind = kind
+
+
 class ServerLeft(WireError):
     """The server has sent Goodbye."""
 

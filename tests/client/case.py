@@ -193,7 +193,13 @@ class ControlCase(SynchronousTestCase):
         trusts = None if made.tls is None else Trusts(made.tls, self.provesSecret, self.sink)
         self.servers = Servers(reactor, addresses, trusts)
         self.policies = partial(
-            RetryPolicy, reactor, Random(), made.maxReconnectDelay, made.exitAfterFailures, made.reconnect
+            RetryPolicy,
+            reactor,
+            Random(),
+            made.maxReconnectDelay,
+            made.exitAfterFailures,
+            made.reconnect,
+            made.failFast,
         )
         visitors = cast(Visitors, self.visitors)
         self.owner = FakeOwner()

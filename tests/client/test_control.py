@@ -129,7 +129,7 @@ class RetryTests(ControlCase):
             self.receive(protocol, Error(text))
             self.assertTrue(transport.aborted)
             self.lose(protocol)
-            self.assertIn(f"no tunnel from example.com:7835: server error: {text}", self.logged)
+            self.assertIn(f"no tunnel from example.com:7835: server error: {text}", self.logged[0])
             self.delayToNextAttempt()
 
     def test_garbageIsTriedAgain(self) -> None:
@@ -234,7 +234,7 @@ class NoReconnectTests(ControlCase):
         self.refuseConnection()
         error = self.gaveUp()
         self.assertIsInstance(error, ServerUnreachable)
-        self.assertEqual(str(error), "cannot reach example.com:7835: connection refused")
+        self.assertTrue(str(error).startswith("cannot reach example.com:7835: connection refused: no program listens"))
 
     def test_aLostServerIsFinal(self) -> None:
         protocol, _ = self.connect()

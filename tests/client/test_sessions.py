@@ -122,7 +122,7 @@ class OpeningTests(SessionCase):
         self.hear(protocol, Refused("too-many-tunnels", "too many tunnels", True))
         self.assertTrue(transport.aborted)
         self.lose(protocol)
-        self.assertIn("no tunnel from example.com:7835: server error: too many tunnels", self.logged)
+        self.assertIn("no tunnel from example.com:7835: server error: too many tunnels: ", self.logged[0])
         self.assertLess(self.delayToNextAttempt(), 1.2)
 
     def test_aRefusalThatWillNotChangeSoonIsTriedAgainMuchLater(self) -> None:
@@ -228,9 +228,8 @@ class ExitAfterFailuresTests(SessionCase):
         self.refuseConnection()
         error = self.gaveUp()
         self.assertIsInstance(error, ServerUnreachable)
-        self.assertEqual(
-            str(error), "failures in a row: 3, the last one: cannot reach example.com:7835: connection refused"
-        )
+        text = "failures in a row: 3, the last one: cannot reach example.com:7835: connection refused: "
+        self.assertIn(text, str(error))
 
     def test_aSessionThatLastsStartsTheCountAnew(self) -> None:
         for _ in range(5):

@@ -49,6 +49,7 @@ class EffectTests(SynchronousTestCase):
             "credentials": certificate,
             "knownServers": Path("x"),
             "pins": ("SHA256:...",),
+            "lasting": False,
         }
         self.assertEqual(set(changed), {each.name for each in fields(ClientTls)})
         old = ClientSettings((ServerAddress("a"),), tls=ClientTls())

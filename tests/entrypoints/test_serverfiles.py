@@ -133,6 +133,7 @@ class ClientLiveTests(FileCase):
         "no-reconnect": "true",
         "max-reconnect-delay": "7",
         "exit-after-failures": "7",
+        "fail-fast": "true",
         "lanes": "7",
         "check-every": "7",
         "tls": "true",

@@ -38,6 +38,7 @@ KEYS: Final[dict[str, tuple[set[int], str | None]]] = {
     "no-reconnect": ONLY_SWITCH,
     "max-reconnect-delay": SECONDS,
     "exit-after-failures": COUNT,
+    "fail-fast": ONLY_SWITCH,
     "lanes": COUNT,
     "check-every": SECONDS,
     "tls": ONLY_SWITCH,

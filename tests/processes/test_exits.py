@@ -29,10 +29,13 @@ class ExitTests(ProcessCase):
         self.assertEnds(
             2, "bore local: --port 'x': must be a number from 0 to 65535", "local", "80", "-t", "a", "--port", "x"
         )
-        commands = "commands: local, up, join, servers, leave, server, check, secret, user, server-key, demo"
+        commands = "commands: local, up, join, servers, leave, server, "
         self.assertEnds(2, f"bore: no command given; {commands}")
-        self.assertEnds(2, f"bore: unknown command 'status'; {commands}", "status")
+        self.assertEnds(2, f"bore: unknown command 'frob'; {commands}", "frob")
         self.assertEnds(2, "bore: unknown command 'loca'; did you mean 'local'? (see 'bore --help')", "loca", "80")
+        for service in ("8000", "nas.lan:80"):
+            text = f"unknown command {service!r}; did you mean: bore local {service} --to HOST (see"
+            self.assertEnds(2, text, service, "--to", "example.com")
         self.assertEnds(2, "unrecognized arguments: --tunel (see 'bore up --help')", "up", "--tunel", "x")
         self.assertEnds(2, "unrecognized arguments: --too x; did you mean '--to'?", "local", "80", "--too", "x")
 
@@ -92,11 +95,14 @@ class ExitTests(ProcessCase):
         )
 
     def test_aControlPortThatIsTakenIsOne(self) -> None:
-        _, control = self.server()
+        server, control = self.server()
         self.assertEnds(
-            1, f"cannot listen on {self.host}:{control}: Address already in use",
+            1, f"cannot listen on {self.host}:{control}: Address already in use by ",
             "server", "--bind-addr", self.host, "--control-port", str(control),
         )  # fmt: skip
+        owner = f"(process {server.pid}): stop that program, or choose another port with --control-port"
+        self.assertEnds(1, owner, "server", "--bind-addr", self.host, "--control-port", str(control))
+        self.assertEnds(1, "--bind-addr", "server", "--bind-addr", "192.0.2.1", "--control-port", "0")
 
     def test_aSocketFromSystemdThatIsNoneIsOne(self) -> None:
         code = "import os, sys; os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid())); os.dup2(1, 3); "

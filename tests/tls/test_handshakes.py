@@ -15,7 +15,7 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from bore.streams.encryption import TlsError
+from bore.streams.encryption import NotTls, TlsError
 from bore.streams.reactor import IReactor
 from bore.tls.contexts import clientContext, serverContext
 from bore.tls.handshakes import HANDSHAKE_TIMEOUT, Handshake, HandshakeQueue
@@ -149,7 +149,7 @@ class HandshakeTests(TlsCase):
         reset(client)
         shaking.doRead()
         shaking.doWrite()  # as every reactor does when a poll reports both
-        self.assertEqual([failure.type for failure in failures], [TlsError])
+        self.assertEqual([failure.type for failure in failures], [NotTls])
         self.assertForgotten(server)
 
     @UNHURRIED
