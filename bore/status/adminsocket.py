@@ -141,10 +141,13 @@ class AdminSocket(Service):
 
 def _sweep(folder: Path) -> None:
     """Remove the sockets of clients that were killed."""
+    from bore.streams.unixlistener import isLive
+
     with suppress(OSError):
         for entry in list(os.scandir(folder))[:_SWEEP]:
             found = _OF_CLIENT.fullmatch(entry.name)
-            if found is not None and not _isAlive(int(found[1])):
+            # One of another namespace seems dead, and one that lives would import HTTP for a connection.
+            if found is not None and not _isAlive(int(found[1])) and not isLive(entry.path):
                 with suppress(OSError):
                     os.unlink(entry.path)
 

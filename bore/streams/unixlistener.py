@@ -94,7 +94,7 @@ class UnixListeningSocket:
             return
         if not stat.S_ISSOCK(mode):
             raise NotASocket
-        if _isLive(self._path):
+        if isLive(self._path):
             raise _inUse()
         os.unlink(self._path)
 
@@ -107,7 +107,7 @@ def _identity(found: os.stat_result) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _isLive(path: str) -> bool:
+def isLive(path: str) -> bool:
     """Whether a process listens on a Unix socket, as far as this user may know."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)

@@ -124,10 +124,12 @@ class OwnTests(AdminSocketCase):
     def test_socketsOfClientsThatWereKilledAreRemoved(self) -> None:
         dead = self.folder / "txbore" / "client-4194304.sock"
         alive = self.folder / "txbore" / f"client-{os.getppid()}.sock"
+        elsewhere = self.folder / "txbore" / "client-4194303.sock"
         for path in (dead, alive):
             self.foreign(path, listens=False)
+        self.foreign(elsewhere)
         self.started(f"client-{os.getpid()}")
-        self.assertEqual((dead.exists(), alive.exists()), (False, True))
+        self.assertEqual((dead.exists(), alive.exists(), elsewhere.exists()), (False, True, True))
 
     def test_whereThereIsNoRuntimeDirectoryThereIsNone(self) -> None:
         for folder in (self.folder / "no" / "txbore", Path("/proc/txbore")):
