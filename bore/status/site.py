@@ -106,11 +106,6 @@ class Site:
 class _Transport(SocketTransport):
     """A connection of TCP, or a Unix socket."""
 
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        """See ITCPTransport; nothing for a Unix socket."""
-        if self.socket.family != socket.AF_UNIX:  # Twisted logs the error, and does not raise it
-            SocketTransport.setTcpNoDelay(self, enabled)
-
     def abort(self) -> None:
         """Cut the connection."""
         tcp.Connection.abortConnection(self)
