@@ -175,7 +175,7 @@ def _onRefusal(why: Refusal, tried: Tried) -> str:
                 f"port {tried.public} is outside this server's range, which it does not send: omit --port, and it "
                 "chooses one"
             )
-    return _LIMITS.get(type(why), "")
+    return "" if "--" in str(why) else _LIMITS.get(type(why), "")  # the server names its option itself
 
 
 def _port(tried: Tried) -> str:

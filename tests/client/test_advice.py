@@ -140,6 +140,7 @@ TABLE: Final[tuple[tuple[BaseException | None, Tried, str, bool], ...]] = (
         "all ports that the server has tried are in use: its --min-port and --max-port may be too narrow",
         True,
     ),
+    (TooManyTunnels("too many tunnels: this server allows 1 (its option --max-tunnels)"), USUAL, "", True),
     (TooManyTunnels(), USUAL, "the server has as many tunnels as its --max-tunnels allows", True),
     (
         TooManyTunnelsFromSource(),

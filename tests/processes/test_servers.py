@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import signal
+from typing import Final
 
 from tests.forwarder import Forwarder
 from tests.ports import freePort, loopbackHost
 from tests.processes.case import ProcessCase, count
 from tests.support import Program, bore, connect, temporaryFolder
+
+#: What a client says of a server that does not run, as long as there was no tunnel.
+REFUSED: Final = (
+    "connection refused: no program listens there: start 'bore server', or check the port, which is 7835 unless the "
+    "server has another one"
+)
 
 
 class ServersCase(ProcessCase):
@@ -54,7 +61,7 @@ class ChoiceTests(ServersCase):
         self.serve(self.second)
         client = self.both()
         self.assertServedAt(self.second, self.portAt(client, self.second))
-        self.assertComplains(client, f"cannot reach {self.to(self.first)}: connection refused")
+        self.assertComplains(client, f"cannot reach {self.to(self.first)}: {REFUSED}")
 
     def test_theyMayComeFromTheEnvironment(self) -> None:
         self.serve(self.second)
@@ -174,9 +181,9 @@ class GivingUpTests(ServersCase):
         first, second = self.to(self.first), self.to(self.second)
         self.assertComplains(
             client,
-            f"cannot reach {first}: connection refused",
-            f"cannot reach {second}: connection refused",
-            f"bore local: failures in a row: 3, the last one: cannot reach {first}: connection refused",
+            f"cannot reach {first}: {REFUSED}",
+            f"cannot reach {second}: {REFUSED}",
+            f"bore local: failures in a row: 3, the last one: cannot reach {first}: {REFUSED}",
         )
 
     def test_sessionsThatAreLostSoonCount(self) -> None:
@@ -197,4 +204,4 @@ class GivingUpTests(ServersCase):
     def test_withoutReconnectOneFailureIsEnough(self) -> None:
         client = self.both("--no-reconnect")
         self.assertEqual(client.wait(), 69, client.transcript())
-        self.assertEqual(client.err, [f"bore local: cannot reach {self.to(self.first)}: connection refused"])
+        self.assertEqual(client.err, [f"bore local: cannot reach {self.to(self.first)}: {REFUSED}"])
