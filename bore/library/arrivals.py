@@ -22,6 +22,9 @@ from bore.wire import proxyprotocol
 #: The size of a visitor's address that is not known.
 _UNKNOWN: Final = IPv4Address("TCP", "0.0.0.0", 0)
 
+#: Seconds that protocols have when the tunnel is closed, and their visitors have left.
+END_TIMEOUT: Final = 1.0
+
 
 def addressFor(host: str, port: int) -> IAddress:
     """Return an address of Twisted for a host, which may be a name, and a port."""
@@ -38,18 +41,32 @@ class VisitorTransport(tcp.Connection):
     """
 
     def __init__(
-        self, sock: socket.socket, protocol: IProtocol, reactor: IReactor, peer: IAddress, host: IAddress
+        self,
+        sock: socket.socket,
+        protocol: IProtocol,
+        reactor: IReactor,
+        peer: IAddress,
+        host: IAddress,
+        gone: Callable[[VisitorTransport], None],
     ) -> None:
         super().__init__(sock, protocol, reactor)
         self.logstr = self._getLogPrefix(protocol)
         self.connected = 1
         self._peer = peer
         self._host = host
+        self._gone = gone
 
     def start(self) -> None:
         """Connect the protocol, and begin to read."""
         self.startReading()  # type: ignore[no-untyped-call]
         self.protocol.makeConnection(self)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """See IReadWriteDescriptor."""
+        try:
+            super().connectionLost(reason)
+        finally:
+            self._gone(self)
 
     def getPeer(self) -> IAddress:
         """Where the visitor comes from; 0.0.0.0 and port 0 if the server does not tell."""
@@ -106,14 +123,16 @@ class _Arriving:
             self._header += data
             if len(self._header) == proxyprotocol.FIXED == self._length:
                 self._length += proxyprotocol.lengthBehind(self._header)
-            if len(self._header) == self._length:
-                found = proxyprotocol.source(self._header)
-                self._reactor.removeReader(self)
-                self._arrived(self._socket, _UNKNOWN if found is None else addressFor(*found))
+            if len(self._header) < self._length:
+                return
+            found = proxyprotocol.source(self._header)
         except BlockingIOError:
             return
         except (OSError, ValueError):
             self._end()
+            return
+        self._reactor.removeReader(self)
+        self._arrived(self._socket, _UNKNOWN if found is None else addressFor(*found))
 
     def connectionLost(self, reason: Failure) -> None:
         """See IFileDescriptor."""
@@ -139,7 +158,28 @@ class Arrivals:
     def __init__(self, factory: IProtocolFactory) -> None:
         self._factory = factory
         self._reactor: IReactor | None = None
+        self._transports: set[VisitorTransport] = set()
+        self._started = False
+        self._ended: Deferred[None] | None = None
         self.host: IAddress = _UNKNOWN
+
+    def start(self) -> None:
+        """Start the factory, as a port of Twisted does when it listens."""
+        self._factory.doStart()
+        self._started = True
+
+    async def end(self) -> None:
+        """Wait for the transports whose visitors have left, abort them after END_TIMEOUT, and stop the factory."""
+        assert self._reactor is not None
+        if self._transports:
+            self._ended = Deferred()
+            timeout = self._reactor.callLater(END_TIMEOUT, self._abort)
+            await self._ended
+            if timeout.active():
+                timeout.cancel()
+        if self._started:
+            self._started = False
+            self._factory.doStop()
 
     def withReactor(self, reactor: IReactor) -> Arrivals:
         """Use this reactor."""
@@ -167,5 +207,21 @@ class Arrivals:
             protocol = None
         if protocol is None:
             sock.close()
-        else:
-            VisitorTransport(sock, protocol, self._reactor, peer, self.host).start()
+            return
+        transport = VisitorTransport(sock, protocol, self._reactor, peer, self.host, self._gone)
+        self._transports.add(transport)
+        try:
+            transport.start()
+        except Exception:
+            self._log.failure("the protocol of a visitor has raised an exception when it was connected")
+            transport.abortConnection()  # type: ignore[no-untyped-call]
+
+    def _abort(self) -> None:
+        for transport in list(self._transports):
+            transport.abortConnection()  # type: ignore[no-untyped-call]
+
+    def _gone(self, transport: VisitorTransport) -> None:
+        self._transports.discard(transport)
+        if self._ended is not None and not self._transports:
+            ended, self._ended = self._ended, None
+            ended.callback(None)

@@ -23,18 +23,15 @@ _TLS: Final = re.compile("^tls:(?!//)")
 class TunnelPort:
     """The public port of a tunnel, as Twisted has listening ports."""
 
-    def __init__(self, tunnel: Tunnel, factory: IProtocolFactory) -> None:
+    def __init__(self, tunnel: Tunnel) -> None:
         self.tunnel = tunnel
-        self._factory = factory
-        factory.doStart()
 
     def startListening(self) -> None:
         """See IListeningPort: it is open from the beginning."""
 
     def stopListening(self) -> Deferred[None]:
         """Close the tunnel; running visitors have 5 seconds."""
-        factory = self._factory
-        return self.tunnel.close().addCallback(lambda _: factory.doStop())
+        return self.tunnel.close()
 
     def getHost(self) -> IAddress:
         """The public address."""
@@ -61,11 +58,7 @@ class TunnelServerEndpoint:
         :returns: see :meth:`bore.Tunnel.open`.
         :raises ValueError: see there.
         """
-
-        def opened(tunnel: Tunnel) -> IListeningPort:
-            return TunnelPort(tunnel, protocolFactory)
-
-        return Tunnel.open(self._reactor, local=protocolFactory, **self._options).addCallback(opened)
+        return Tunnel.open(self._reactor, local=protocolFactory, **self._options).addCallback(TunnelPort)
 
 
 def parse(reactor: object, to: str = "", keepAddress: str = "yes", **options: str) -> TunnelServerEndpoint:

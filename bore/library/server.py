@@ -8,6 +8,7 @@ from typing import cast
 
 from twisted.internet.defer import Deferred, maybeDeferred
 
+from bore.client.outcome import Outcome
 from bore.commandline import UsageError
 from bore.events import Event, Sink
 from bore.events.server import Listening
@@ -37,6 +38,7 @@ class Server:
         sink.subscribe(self._noticed)
         sink.subscribe(self._happenings.happened)
         self._service = serverProgram(typed, load(), load, (), sink)
+        self._closed: Outcome[bool] | None = None
 
     @classmethod
     def open(
@@ -112,15 +114,18 @@ class Server:
         """
         Release all ports, tell the clients, and wait for running visitors, 5 seconds at most.
 
-        :returns: fires when nothing is left.
+        :returns: fires when nothing is left. It may be called again: each Deferred fires then.
         """
-        return Deferred.fromCoroutine(self._close())
+        if self._closed is None:
+            self._closed = Outcome()
+            Deferred.fromCoroutine(self._close()).addCallbacks(lambda _: True).addBoth(self._closed.settle)
+        return self._closed.wait().addCallback(lambda _: None)
 
     async def _open(self) -> Server:
         try:
             self._service.startService()
         except Exception:
-            await self._close()
+            await self.close()
             raise
         return self
 

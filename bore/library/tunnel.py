@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory
 
 from bore.client.log import ClientLog
+from bore.client.outcome import Outcome
 from bore.client.service import ClientService
 from bore.client.target import ProvidedTarget
 from bore.events import Event, Sink
@@ -50,6 +51,7 @@ class Tunnel:
         sink.subscribe(self._noticed)
         sink.subscribe(self._happenings.happened)
         self._service = ClientService(typed, command.settings, [spec], sink)
+        self._closed: Outcome[bool] | None = None
 
     @classmethod
     def open(
@@ -125,22 +127,29 @@ class Tunnel:
         """
         Give the public port back, and wait for running visitors, 5 seconds at most.
 
-        :returns: fires when nothing is left.
+        :returns: fires when nothing is left. It may be called again: each Deferred fires then.
         """
-        return Deferred.fromCoroutine(self._close())
+        if self._closed is None:
+            self._closed = Outcome()
+            Deferred.fromCoroutine(self._close()).addCallbacks(lambda _: True).addBoth(self._closed.settle)
+        return self._closed.wait().addCallback(lambda _: None)
 
     async def _open(self) -> Tunnel:
         self._service.startService()
         try:
             await self._service.whenOpened()
-        except Exception:  # it was cancelled, or will never be up
-            await self._close()
+            if self._arrivals is not None:
+                self._arrivals.start()
+        except Exception:  # it was cancelled, or will never be up, or the factory does not start
+            await self.close()
             raise
         return self
 
     async def _close(self) -> None:
         if self._service.running:
             await self._service.stopService()
+        if self._arrivals is not None:
+            await self._arrivals.end()
         self._happenings.end()
 
     def _noticed(self, event: Event) -> None:

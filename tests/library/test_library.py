@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import socket
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
-from twisted.internet import reactor as untyped
-from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol, serverFromString
-from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol, ITCPTransport
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IAddress, ITCPTransport
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
-from twisted.python.failure import Failure
-from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
-from zope.interface import implementer
 
 import bore
 from bore import Server, Tunnel
@@ -29,78 +22,8 @@ from bore.library.words import parsed
 from bore.options.client import libraryCommand
 from bore.server.service import CannotListen
 from bore.wire.errors import AuthenticationFailed
-from tests.support import PATIENCE, temporaryFolder
-
-reactor: Any = untyped
-
-
-@implementer(IHalfCloseableProtocol)
-class Upper(Protocol):
-    """Answers all that it was sent, in capitals, when the visitor has ended."""
-
-    transport: ITCPTransport
-    made: ClassVar[list[Upper]] = []
-
-    def __init__(self) -> None:
-        self.data = b""
-        self.lost: Failure | None = None
-        Upper.made.append(self)
-
-    def dataReceived(self, data: bytes) -> None:
-        self.data += data
-
-    def readConnectionLost(self) -> None:
-        self.transport.write(self.data.upper())
-        self.transport.loseConnection()
-
-    def writeConnectionLost(self) -> None:
-        pass
-
-    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
-        self.lost = reason
-
-
-class Visitor(Protocol):
-    """Collects what it receives, until the end."""
-
-    def __init__(self) -> None:
-        self.received = b""
-        self.ended: Deferred[bytes] = Deferred()
-
-    def dataReceived(self, data: bytes) -> None:
-        self.received += data
-
-    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
-        self.ended.callback(self.received)
-
-
-class LibraryCase(TestCase):
-    """Has a server."""
-
-    async def server(self, **options: Any) -> Server:
-        server = await Server.open(reactor, **options)
-        self.addCleanup(server.close)
-        return server
-
-    async def tunnel(self, server: Server, local: Any, **options: Any) -> Tunnel:
-        tunnel = await Tunnel.open(reactor, local=local, to=f"127.0.0.1:{server.address[1]}", **options)
-        self.addCleanup(tunnel.close)
-        return tunnel
-
-    async def visit(self, port: int, data: bytes) -> tuple[bytes, Any]:
-        """Visit, send, end, and return the answer with the visitor's own address."""
-        visitor = await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", port), Visitor())
-        assert visitor.transport is not None
-        own = visitor.transport.getHost()
-        visitor.transport.write(data)
-        visitor.transport.loseWriteConnection()
-        return await visitor.ended, own
-
-    def patch_environment(self) -> None:
-        self.patch(os, "environ", {**os.environ, "XDG_STATE_HOME": str(temporaryFolder(self))})
-
-    def run_(self, test: Callable[[], Any]) -> Deferred[None]:
-        return ensureDeferred(test())
+from tests.library.case import LibraryCase, Upper, reactor
+from tests.support import PATIENCE
 
 
 class TunnelTests(LibraryCase):
