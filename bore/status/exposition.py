@@ -41,7 +41,12 @@ class _One(CollectorRegistry):
 def metricsAnswer(registry: CollectorRegistry, question: Question) -> Answer:
     """Answer /metrics, in the format that the scraper asks for."""
     accept = question.headers.get("accept", "")
-    return Answer(slices(registry.collect(), accept), choose_encoder(accept)[1])
+    try:
+        kind = choose_encoder(accept)[1]
+    except (TypeError, ValueError):  # the library takes no version such as "1.x"
+        accept = ""
+        kind = choose_encoder(accept)[1]
+    return Answer(slices(registry.collect(), accept), kind)
 
 
 def slices(metrics: Iterable[Metric], accept: str) -> Iterator[str]:

@@ -139,6 +139,9 @@ class _Request(Request):
         if self._tooLong:
             return
         channel, site = self.channel, self.site
+        if channel.full:
+            channel.waiting = self
+            return
         channel.received()
         try:
             question = self._question(channel.peer)
@@ -250,7 +253,12 @@ class _Request(Request):
 
 
 class _Channel(HTTPChannel):
-    """A connection."""
+    """
+    A connection.
+
+    :ivar full: whether the answers before have to be read before there can be others.
+    :ivar waiting: the request that has come meanwhile.
+    """
 
     requestFactory: type[Request] = _Request
     timeOut = None  # its time would begin anew with each byte
@@ -261,6 +269,8 @@ class _Channel(HTTPChannel):
         HTTPChannel.__init__(self)
         self.site = site
         self.peer = peer
+        self.full = False
+        self.waiting: _Request | None = None
         self._deadline: IDelayedCall | None = None
         self._begun = False
 
@@ -273,9 +283,25 @@ class _Channel(HTTPChannel):
         HTTPChannel.dataReceived(self, data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.waiting = None
         self.received()
         HTTPChannel.connectionLost(self, reason)
         self.site.closed(self)
+
+    def pauseProducing(self) -> None:
+        """The system takes no more. Twisted would read and answer on in the midst of a request, without a bound."""
+        self.full = True
+        HTTPChannel.pauseProducing(self)
+        self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """The system has taken all."""
+        self.full = False
+        HTTPChannel.resumeProducing(self)
+        self.transport.resumeProducing()
+        waiting, self.waiting = self.waiting, None
+        if waiting is not None:
+            waiting.process()
 
     def requestDone(self, request: Request) -> None:
         self._await()
@@ -325,7 +351,9 @@ class _Channel(HTTPChannel):
 
     def _late(self) -> None:
         self._deadline = None
-        if self._begun:
+        if self.waiting is not None:
+            self.abort()
+        elif self._begun:
             self.refuse(408, f"the request has not come within {REQUEST_TIMEOUT:.0f} s")
         else:
             self.close()

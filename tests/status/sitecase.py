@@ -22,6 +22,9 @@ from tests.support import PATIENCE, receiveAll
 GET = b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n"
 CLOSE = b"GET /status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
+#: More than the system takes of an answer that is not read, in bytes.
+LARGE = 1 << 24
+
 
 def post(body: bytes, path: str = "/kick", more: str = "Connection: close\r\n") -> bytes:
     return f"POST {path} HTTP/1.1\r\nHost: x\r\n{more}Content-Length: {len(body)}\r\n\r\n".encode() + body
@@ -55,6 +58,7 @@ class SiteCase(TestCase):
         routes = {
             "GET /status": self.status,
             "POST /kick": self.kick,
+            "GET /large": lambda question: Answer(bytes(LARGE)),
             "GET /long": lambda question: Answer(self.parts()),
             "GET /later": self.later,
             "GET /tunnels/": lambda question: jsonAnswer(question.path),

@@ -53,6 +53,15 @@ class ExpositionTests(MetricsCase):
             question = Question("GET", "/metrics", {}, {"accept": accept}, b"", "unix")
             self.assertTrue(metricsAnswer(CollectorRegistry(), question).kind.startswith(kind))
 
+    def test_anAcceptHeaderThatCannotBeUsedIsLeftOut(self) -> None:
+        for version in ("x", "1.x", "1", "99.9.9", "", "-1.0.0", "1.0.0.0", "1.0.0\t", "\ud800"):
+            for kind in ("application/openmetrics-text", "text/plain"):
+                for escaping in ("", ";escaping=x", ";escaping=allow-utf-8"):
+                    accept = {"accept": f"{kind};version={version}{escaping}"}
+                    answer = metricsAnswer(registry(SERVER, ServerMetrics()), Question("GET", "/", {}, accept, b"", ""))
+                    assert not isinstance(answer.body, bytes)
+                    self.assertIn("txbore_server_tunnels", "".join(answer.body))
+
     def test_aLongMetricIsWrittenInSlicesUnderOneHead(self) -> None:
         report = reports.server(*(reports.tunnel(n) for n in range(1, 2 * SLICE + 7)))
         for accept in ("", OPEN_METRICS):

@@ -230,7 +230,7 @@ class DrainTests(RoutesCase):
         self.assertEqual(answer(self.atServer, "POST /drain"), (200, {"visitors": 3, "within": 300.0}))
         self.assertEqual(answer(self.atClient, "POST /drain", {"within": 7}), (200, {"visitors": 3, "within": 7}))
         self.assertEqual(self.program.drained, [300.0, 7.0])
-        for within in (-1, 1e9, "1", True):
+        for within in (-1, 1e9, 10**400, float("nan"), "1", True):
             self.assertEqual(answer(self.atServer, "POST /drain", {"within": within})[0], 400)
 
     async def assertDrains(self, which: str) -> None:

@@ -15,8 +15,10 @@ from bore.status.door import MAX_CONNECTIONS
 from bore.status.questions import Question, Refused, Routes, jsonAnswer
 from bore.status.site import MAX_BODY, MAX_UNREAD
 from bore.streams.reactor import IReactor
-from tests.status.sitecase import CLOSE, GET, Response, SiteCase, post
+from tests.status.sitecase import CLOSE, GET, LARGE, Response, SiteCase, post
 from tests.support import receiveAll
+
+LARGEST = GET.replace(b"/status", b"/large")
 
 
 class AnswerTests(SiteCase):
@@ -157,6 +159,10 @@ class EndlessTests(SiteCase):
 class HostileTests(SiteCase):
     """Peers that break the rules, or take too long."""
 
+    def unread(self) -> int:
+        """How much the system has not taken of all answers."""
+        return sum(channel.unread for made in self.made for channel in made._channels)
+
     async def test_aRequestThatDoesNotComeInTime(self) -> None:
         self.patch(site, "REQUEST_TIMEOUT", 0.3)
         self.assertEqual((await self.send(b"")).code, 0)
@@ -226,6 +232,35 @@ class HostileTests(SiteCase):
             return receiveAll(sock).count(b"200 OK")
 
         self.assertEqual(await deferToThread(talk), 501)
+
+    async def test_theNextRequestWaitsUntilTheAnswerIsRead(self) -> None:
+        sock = self.connect()
+        sock.sendall(LARGEST + GET * 500 + CLOSE)
+        await self.until(lambda: self.unread())
+        await deferLater(cast(IReactor, reactor), 0.1)
+        self.assertEqual(self.questions, [])
+        data = await deferToThread(receiveAll, sock)
+        self.assertEqual((data.count(b"200 OK"), len(self.questions)), (502, 501))
+
+    async def test_onesWhoNeverReadAreCut(self) -> None:
+        self.patch(site, "REQUEST_TIMEOUT", 0.3)
+        self.connect().sendall(LARGEST * 3)
+        await self.until(lambda: self.unread())
+        await self.until(lambda: not self.made[0]._channels)
+
+    async def test_whatIsSentBehindARequestIsNotRead(self) -> None:
+        sock = self.connect()
+        sock.sendall(GET.replace(b"/status", b"/events"))
+        await self.until(lambda: self.outlets)
+        self.outlets[0].write(bytes(LARGE))
+        sock.setblocking(False)
+        sent = 0
+        for _ in range(100):
+            with contextlib.suppress(BlockingIOError):
+                while sent < 1 << 26:
+                    sent += sock.send(bytes(1 << 18))
+            await deferLater(cast(IReactor, reactor), 0.002)
+        self.assertLess(sent, 1 << 24, "what the system takes")
 
     async def test_thoseThatLeaveBeforeTheirAnswer(self) -> None:
         sock = self.connect()
