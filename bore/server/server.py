@@ -166,7 +166,8 @@ class Server:
 
     def _cut(self, whom: str, kicks: Kicks, visitors: set[socket.socket]) -> Kicks:
         self.relay.cut(visitors)
-        self._sink.emit(ClientsKicked(whom, *kicks))
+        if any(kicks):
+            self._sink.emit(ClientsKicked(whom, *kicks))
         return kicks
 
     def moveSessions(self, to: str | None = None) -> int:

@@ -9,6 +9,7 @@ import select
 import stat
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -85,7 +86,7 @@ class Appender:
         """
         torn = bool(self._torn)
         why = self._reopenStale()
-        if self._torn and self._fd >= 0 and os.fstat(self._fd).st_size < self._size:
+        if self._torn and self._sizeNow() < self._size:
             self._torn = b""  # what freed the disk was that the file was truncated
         lost = int(torn and not self._torn)
         data = self._torn + b"".join(lines)
@@ -104,7 +105,8 @@ class Appender:
     def close(self) -> None:
         """Close the file."""
         if self._fd >= 0:
-            os.close(self._fd)
+            with suppress(OSError):  # of a network file system, about what was written before
+                os.close(self._fd)
             self._fd = -1
 
     def _failed(self, error: OSError, data: bytes, done: int) -> int:
@@ -114,9 +116,9 @@ class Appender:
             end = data.index(b"\n", done) + 1
         elif not done:
             end = len(self._torn)
-        if error.errno in _PASSING:
+        if error.errno in _PASSING and self._fd >= 0:  # there may be no room for a new file, either
             self._torn = data[done:end]
-            self._size = os.fstat(self._fd).st_size
+            self._size = self._sizeNow()
         else:  # who reads another file, or another pipe, does not want the rest of a line
             self._torn = b""
             end = done
@@ -140,6 +142,12 @@ class Appender:
         self._fd = fd
         self._torn = b""
         return ""
+
+    def _sizeNow(self) -> int:
+        """The size of the file; 0: none is open, or it cannot be found out."""
+        with suppress(OSError):
+            return os.fstat(self._fd).st_size if self._fd >= 0 else 0
+        return 0
 
     def _writeSome(self, data: bytes) -> int:
         try:

@@ -13,6 +13,7 @@ from pathlib import Path
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from bore.system import linefile
 from bore.system.linefile import INTERVAL, MAX_WAITING, Appender, LineFile
 from bore.system.linefile import PATIENCE as WAIT
 from tests.support import PATIENCE, temporaryFolder
@@ -129,6 +130,30 @@ class AppenderTests(SynchronousTestCase):
         file.room = 99
         self.assertEqual(file.write([b"ccc\n"]), (1, ""))
         self.assertEqual(self.path.read_bytes(), b"ccc\n")
+
+    def test_aDiskWithoutRoomForANewFileCostsLinesOnly(self) -> None:
+        os.mkfifo(self.path)  # without a reader, it is not open
+        file = self.appender()
+        self.path.unlink()
+
+        def full(_: Path) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        self.patch(linefile, "_open", full)
+        for _ in range(2):
+            self.assertEqual(file.write([b"1\n", b"2\n"]), (2, "No space left on device"))
+        self.patch(linefile, "_open", lambda path: os.open(path, os.O_WRONLY | os.O_CREAT))
+        self.assertEqual(file.write([b"3\n"]), (0, ""))
+
+    def test_aFileThatHasGoneWithItsDiskCostsLinesOnly(self) -> None:
+        file = ShortAppender(self.path)
+        self.addCleanup(file.close)
+        file.room = 5
+        self.assertEqual(file.write([b"aaa\n", b"bbb\n"])[0], 0)
+        os.close(file._fd)
+        file.room = 99
+        self.assertEqual(file.write([b"ccc\n"]), (2, "Bad file descriptor"))
+        self.assertEqual(file.write([b"ddd\n"]), (0, ""))
 
     def test_aFullDeviceIsWhatTheSystemCallsIt(self) -> None:
         self.assertEqual(self.appender(FULL).write([b"1\n", b"2\n"]), (2, "No space left on device"))
