@@ -18,11 +18,12 @@ from urllib.parse import parse_qsl, unquote
 from twisted.internet import tcp
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.internet.interfaces import IAddress, IDelayedCall, IHalfCloseableProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, Request
+from zope.interface import implementer
 
 from bore.status.questions import Answer, Answered, Endless, Question, Refused, Route, errorAnswer
 from bore.streams.addresses import socketAddress
@@ -139,6 +140,7 @@ class _Request(Request):
         if self._tooLong:
             return
         channel, site = self.channel, self.site
+        channel.answering = True
         if channel.full:
             channel.waiting = self
             return
@@ -231,6 +233,7 @@ class _Request(Request):
         if site.endless >= MAX_ENDLESS:
             self._send(errorAnswer(Refused(503, f"{MAX_ENDLESS} others read this already: try again later")))
             return
+        self.channel.answering = False
         self._head(200, answer.kind, dict(answer.headers))
         Request.write(self, b"")
         site.endless += 1
@@ -252,12 +255,14 @@ class _Request(Request):
         self.channel.refuse(413, f"the body may have {MAX_BODY} bytes at most")
 
 
+@implementer(IHalfCloseableProtocol)
 class _Channel(HTTPChannel):
     """
-    A connection.
+    A connection. A peer that has ended its direction still gets the answers to what it has sent before.
 
     :ivar full: whether the answers before have to be read before there can be others.
     :ivar waiting: the request that has come meanwhile.
+    :ivar answering: whether a request has come in full, and its answer, which has an end, is made.
     """
 
     requestFactory: type[Request] = _Request
@@ -272,7 +277,8 @@ class _Channel(HTTPChannel):
         self.full = False
         self.waiting: _Request | None = None
         self._deadline: IDelayedCall | None = None
-        self._begun = False
+        self._begun = self._ended = False
+        self.answering = False
 
     def connectionMade(self) -> None:
         HTTPChannel.connectionMade(self)
@@ -288,24 +294,36 @@ class _Channel(HTTPChannel):
         HTTPChannel.connectionLost(self, reason)
         self.site.closed(self)
 
+    def readConnectionLost(self) -> None:
+        """The peer sends no more."""
+        self._ended = True
+        if not self.answering:
+            self.close()
+
+    def writeConnectionLost(self) -> None:
+        """Both directions are only ended together."""
+
     def pauseProducing(self) -> None:
         """The system takes no more. Twisted would read and answer on in the midst of a request, without a bound."""
         self.full = True
         HTTPChannel.pauseProducing(self)
-        self.transport.pauseProducing()
+        self.transport.stopReading()
 
     def resumeProducing(self) -> None:
         """The system has taken all."""
         self.full = False
         HTTPChannel.resumeProducing(self)
-        self.transport.resumeProducing()
+        self.transport.startReading()
         waiting, self.waiting = self.waiting, None
         if waiting is not None:
             waiting.process()
 
     def requestDone(self, request: Request) -> None:
         self._await()
+        self.answering = False
         HTTPChannel.requestDone(self, request)
+        if self._ended and not self.answering:
+            self.close()
 
     def received(self) -> None:
         """A request has come in full: its time is over."""
