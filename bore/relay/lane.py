@@ -150,6 +150,8 @@ class Lane(FromLane):
         self._left = len(rest) + unacknowledged(self.fd)
         self._deadlines.unanswered.add(self, None)
         self.flush()
+        if self.readable or self.decoder.kept:
+            self.loop.afterwards(self, self.pump)  # the last frames are here already: no edge will report them
 
     def refuse(self) -> None:
         """See LaneHandle."""
@@ -158,7 +160,6 @@ class Lane(FromLane):
         self.state = SETTLING
         self.session.sent(RESET)
         self.settle(RESET_FRAME)
-        self.pump()
 
     def flush(self) -> None:
         if self.outgoing:

@@ -215,7 +215,6 @@ class LanePair(CarriedPair):
         if over:
             self._closePlain(reason)
             lane.settle(rest)
-            self._relay.loop.afterwards(lane, lane.pump)
         elif byPeer or not plain.refusesData:
             self._closePlain(reason)
             # Where there are frames, the lane's end in the middle of a stream is a cut.

@@ -10,8 +10,10 @@ if sys.platform != "linux":
 
     raise SkipTest("there are no lanes on this system")
 
+from bore.relay.flow import BUFFER_SIZE
 from bore.relay.interface import Reason
 from bore.wire.lane import DATA, DONE, DONE_FRAME, END, END_FRAME, LONG, RESET, RESET_FRAME, RESET_TIMEOUT
+from tests.relay.encrypted import tlsPair
 from tests.relay.lanecase import Hand, LaneCase, data
 from tests.relay.plugs import hasEnded, reset, take, wasReset
 from tests.support import pattern
@@ -69,6 +71,34 @@ class ServerTests(LaneCase):
         self.turn()
         self.assertEqual(take(visitor), b"answer")
         self.assertEqual(self.user.log, ["idle", "idle"])
+
+    def test_doneThatIsThereAlreadyWhenTheStreamEndsIsRead(self) -> None:
+        """The read of the end has filled the buffer, and left DONE in the kernel, which reports nothing further."""
+        visitor, _, hand = self.visit(proved=True)
+        visitor.send(pattern(1, LONG + 1))
+        visitor.shutdown(socket.SHUT_WR)
+        self.turn()
+        answer = pattern(2, BUFFER_SIZE - len(data(b"")) - len(END_FRAME))
+        hand.send(data(answer), END_FRAME, DONE_FRAME)
+        self.turn()
+        self.assertEqual(self.user.log, ["idle"])
+        self.assertEqual(take(visitor), answer)
+
+    def test_soIsItInsideTls(self) -> None:
+        """A read takes one record there: DONE is in the next one."""
+        server, client = tlsPair()
+        self.keep(client)
+        lane = self.relay.adopt(server, b"", True, self.user)
+        visitor, inner = self.stream()
+        self.join(inner, lane, proved=True)
+        visitor.send(pattern(1, LONG + 1))
+        visitor.shutdown(socket.SHUT_WR)
+        self.turn()
+        for frame in (data(b"answer"), END_FRAME, DONE_FRAME):
+            client.send(frame)
+        self.turn()
+        self.assertEqual(self.user.log, ["idle"])
+        self.assertEqual(take(visitor), b"answer")
 
     def test_withoutDoneTheLaneIsClosedAndNothingOfTheUploadIsLost(self) -> None:
         hand = self._upload(LONG + 1, True)
