@@ -57,6 +57,9 @@ class CommandLineTests(SynchronousTestCase):
         self.assertError("is the name of another file, users.toml", "client", "users")
         for name in ("../etc", "a/b", "a b", "a" * 65, "%i", "."):
             self.assertError("must be letters, digits", "client", name)
+        for name in ("web.service", "a.b.socket"):  # systemctl would start another client, or none
+            self.assertError("which systemd takes for a kind of unit: leave it out", "client", name)
+        self.assertEqual(parsed("show", "client", "service.example.com").unit, "bore-client@service.example.com")
 
 
 class InstallCase(SynchronousTestCase):

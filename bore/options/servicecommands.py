@@ -23,12 +23,18 @@ _USER_UNITS: Final = "systemd/user"
 #: Other files of these names are beside the settings of clients.
 _TAKEN: Final = ("server", "users")
 
+#: With such an end, systemctl would take ``bore-client@NAME`` for another unit (systemd.unit(5)).
+_KINDS: Final = re.compile(r"\.(automount|device|mount|path|scope|service|slice|socket|swap|target|timer)\Z")
+
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
 def _name(text: str) -> str:
     if _NAME.fullmatch(text) is None:
         raise ValueError("must be letters, digits, and . _ - behind the first of them, such as web")
+    found = _KINDS.search(text)
+    if found is not None:
+        raise ValueError(f"must not end with {found[0]}, which systemd takes for a kind of unit: leave it out")
     if text in _TAKEN:
         raise ValueError(f"is the name of another file, {text}.toml: choose another name")
     return text

@@ -9,7 +9,7 @@ from typing import Final
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from bore.events import Event, Sink, Stopped
+from bore.events import Draining, Event, Sink, Stopped
 from bore.events import client as clientFacts
 from bore.events import server as serverFacts
 from bore.system.notify import Notifier
@@ -39,6 +39,9 @@ _TOGETHER: Final = 0.5
 
 #: After this time, in seconds, it is sent again that the program is ready, if the manager has not taken that.
 _AGAIN: Final = 0.5
+
+#: When a program drains, the manager gives it this time more than its visitors, in seconds.
+_MORE: Final = 10.0
 
 #: Signs of life in each interval of the watchdog.
 _SIGNS: Final = 3
@@ -77,6 +80,7 @@ class Notices:
         self._changing: IDelayedCall | None = None
         self._again: IDelayedCall | None = None
         self._sent = ""
+        self._drainsFor: float | None = None
         self._stopping = self._dead = False
         sink.subscribe(self._happened)
 
@@ -109,6 +113,8 @@ class Notices:
     def _happened(self, event: Event) -> None:
         if type(event) is Stopped:
             self._stop()
+        elif type(event) is Draining:
+            self._drainsFor = event.seconds
         elif type(event) in _CHANGES and self._changing is None and not self._stopping:
             self._changing = self._clock.callLater(_TOGETHER, self._changed)
 
@@ -132,7 +138,10 @@ class Notices:
     def _stop(self) -> None:
         """The program stops: the manager has another time limit for that."""
         self._stopping = True
-        self._notifier.send("STOPPING=1", "STATUS=stopping")
+        notices = ["STOPPING=1", "STATUS=stopping"]
+        if self._drainsFor is not None:  # longer than TimeoutStopSec, after which the manager would kill the program
+            notices.append(f"EXTEND_TIMEOUT_USEC={int((self._drainsFor + _MORE) * 1e6)}")
+        self._notifier.send(*notices)
         for each in (self._timer, self._changing, self._again):
             if each is not None and each.active():
                 each.cancel()

@@ -7,7 +7,7 @@ from typing import cast
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.events import Sink, Stopped, VisitorEnd
+from bore.events import Draining, Sink, Stopped, VisitorEnd
 from bore.events.server import SessionOpened, TunnelClosed, TunnelEnd, TunnelOpened, VisitorLeft
 from bore.status.notices import Notices
 from bore.system.notify import Notifier
@@ -131,6 +131,13 @@ class NoticesTests(SynchronousTestCase):
         self.sink.emit(CLOSED)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual(self.sent(), ["STOPPING=1\nSTATUS=stopping"])
+
+    def test_aDrainMayTakeLongerThanTheManagerGivesAStop(self) -> None:
+        self.notices().ready()
+        self.sent()
+        self.sink.emit(Draining(300.0))
+        self.sink.emit(Stopped())
+        self.assertEqual(self.sent(), ["STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=310000000"])
 
     def test_thereAreThreeSignsOfLifeInTheTimeOfTheWatchdog(self) -> None:
         self.notices(3.0).ready()
