@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import ReactorNotRunning
+from twisted.internet.task import deferLater
 
 from bore.commandline import NotPossible
 from bore.events import Event, Sink
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from bore.status.questions import Route
     from bore.status.routes import Operated
 
-#: How long the answer that the program drains has to be sent before it stops, in seconds.
+#: How long there is to send the answer to what ends the program, in seconds.
 _ANSWER_TIME: Final = 0.1
 
 
@@ -97,6 +98,12 @@ class OperatedProgram(Service):
             self._reactor.stop()
 
     def _stopped(self, result: object) -> object:
+        """The last visitor has left. If a kick has ended it, that is not answered yet."""
+        if self._admin.busy:
+            return deferLater(self._reactor, _ANSWER_TIME, self._close, result)
+        return self._close(result)
+
+    def _close(self, result: object) -> object:
         self._admin.stopService()
         return result
 

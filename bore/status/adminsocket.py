@@ -68,6 +68,11 @@ class AdminSocket(Service):
         """Where it is; None: it is not open."""
         return None if self._socket is None else self._socket.path
 
+    @property
+    def busy(self) -> bool:
+        """Whether there is a connection."""
+        return self._door is not None and self._door.busy
+
     def open(self) -> None:
         """
         Open the socket that the user has given, if one was given.

@@ -59,6 +59,11 @@ class Door:
         sock.setblocking(False)
         reactor.addReader(self)
 
+    @property
+    def busy(self) -> bool:
+        """Whether there is a connection."""
+        return self._count > 0
+
     def close(self) -> None:
         """Accept no more, and close all connections. May be called twice."""
         if self._socket.fileno() < 0:

@@ -104,6 +104,18 @@ class AdminTests(AdminCase):
             with self.assertRaises(ConnectionResetError):
                 visitor.recv(1)
 
+    def test_aKickOfTheLastVisitorIsAnsweredBeforeTheEnd(self) -> None:
+        server, control = self.server()
+        _, port = self.client(control)
+        path = self.socket(server, f"server-{control}")
+        with connect(self.host, port) as visitor:
+            self.assertEchoes(visitor)
+            ask(path, "POST /drain", {"within": 20})
+            server.waitFor("running visitors may go on")
+            kicks = {"sessions": 0, "tunnels": 0, "visitors": 1}
+            self.assertEqual(ask(path, "POST /kick", {"user": "*"}), (200, kicks))
+        self.assertEqual(server.wait(), exits.OK)
+
     def test_aReloadSaysWhatIsWrongAndWhatHasChanged(self) -> None:
         file = self.folder / "server.toml"
         file.write_text("max-tunnels = 7\n")
