@@ -90,9 +90,7 @@ class ServerCertificate:
         """The context for the next client."""
         if self._clock.seconds() - self._checkedAt >= _INTERVAL:
             self._checkedAt = self._clock.seconds()
-            stamp = self._readStamp()
-            if stamp != self._stamp:
-                self._stamp = stamp
+            if self._readStamp() != self._stamp:
                 self.reload(asked=False)
             self._noteAge()
         return self._context
@@ -109,7 +107,6 @@ class ServerCertificate:
         self._files = certificate, key
         self._clients = clients, revoked
         self._next = nextKey
-        self._stamp = self._readStamp()
         self.reload()
 
     def reload(self, asked: bool = True) -> None:
@@ -118,6 +115,7 @@ class ServerCertificate:
 
         :param asked: whether an event is emitted even if nothing has changed.
         """
+        self._stamp = self._readStamp()  # before the files: what changes meanwhile is read again
         self._readNext()
         try:
             credentials, accepted = readCredentials(*self._files), self._readClients()

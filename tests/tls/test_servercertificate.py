@@ -1,4 +1,5 @@
 """The certificate that a server shows, in files."""
+# Longer than 300 lines: which files a server has for TLS, and what it does when they change, is tested together.
 
 from __future__ import annotations
 
@@ -102,6 +103,13 @@ class FilesTests(SynchronousTestCase):
         self.assertPresents(self.second)
         fingerprint = self.second.fingerprint
         self.assertEqual(self.events, [CertificateRead(fingerprint), CertificateUnchanged(fingerprint)])
+
+    def test_whatAReloadHasReportedIsNotReportedAgain(self) -> None:
+        self.files[0].write_bytes(self.second.pem)
+        self.certificate.reload()
+        self.clock.advance(2)
+        self.assertPresents(self.first)
+        self.assertEqual([type(event) for event in self.events], [CertificateNotRead])
 
     def test_aLinkThatPointsElsewhereIsAChange(self) -> None:
         live = self.folder / "live"
