@@ -1,0 +1,72 @@
+"""The files in ``examples`` fit the program: their command lines and settings are valid."""
+
+from __future__ import annotations
+
+import re
+from textwrap import dedent
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.commands import allCommands
+from bore.options.client import upCommand
+from tests.support import CHECKOUT, temporaryFolder
+
+EXAMPLES = CHECKOUT / "examples"
+
+#: A list in YAML behind ``command:`` or ``args:``: in brackets, or a line for each item.
+_LIST = re.compile(r"(?m)^ *(?:command|args):(?: \[(?P<inline>[^\]]*)\]|(?P<lines>(?:\n *- .*)+))$")
+
+
+class ExamplesTests(SynchronousTestCase):
+    """Containers and Kubernetes."""
+
+    def commandLines(self, text: str) -> list[list[str]]:
+        """Return the lists of words that are command lines of ``bore``."""
+        found = []
+        for each in _LIST.finditer(text):
+            if each["inline"] is not None:
+                words = [word.strip().strip('"') for word in each["inline"].split(",")]
+            else:
+                words = [line.strip().removeprefix("- ") for line in each["lines"].strip().splitlines()]
+            found.append(words[1:] if words[0] == "bore" else words)
+        return found
+
+    def assertValid(self, words: list[str]) -> None:
+        folder = temporaryFolder(self)
+        secret = folder / "secret"
+        secret.write_text("a shared secret that is long enough")
+        secret.chmod(0o600)
+        settings = folder / "bore.toml"
+        settings.write_text('server = "example.com"\n[tunnel.web]\nlocal = 8000\n')
+        here = [
+            re.sub(r"/run/secrets/.*$", str(secret), word).replace("/etc/txbore/bore.toml", str(settings))
+            for word in words
+        ]
+        command = next(each for each in allCommands() if each.name == f"bore {here[0]}")
+        command.parse(here[1:], {"HOME": str(folder)})
+
+    def test_everyCommandLineIsValid(self) -> None:
+        count = 0
+        for path in (EXAMPLES / "container" / "compose.yaml", *sorted((EXAMPLES / "kubernetes").glob("*.yaml"))):
+            lines = self.commandLines(path.read_text(encoding="utf-8"))
+            self.assertTrue(lines, path)
+            for words in lines:
+                self.assertValid(words)
+                count += 1
+        self.assertGreaterEqual(count, 5)
+        text = (EXAMPLES / "container" / "Containerfile").read_text(encoding="utf-8")
+        for instruction in re.findall(r"CMD (\[.*\])", text):
+            words = re.findall(r'"([^"]*)"', instruction)
+            self.assertValid(words[1:] if words[0] == "bore" else words)
+
+    def test_theSettingsFileInAManifestIsValid(self) -> None:
+        text = (EXAMPLES / "kubernetes" / "client.yaml").read_text(encoding="utf-8")
+        block = text.split("bore.toml: |\n", 1)[1].split("---")[0]
+        folder = temporaryFolder(self)
+        secret = folder / "secret"
+        secret.write_text("a shared secret that is long enough")
+        secret.chmod(0o600)
+        (folder / "bore.toml").write_text(dedent(block).replace("/run/secrets/txbore/secret", str(secret)))
+        (folder / "bore.toml").chmod(0o600)
+        found = upCommand("x").parse([str(folder / "bore.toml")], {})
+        self.assertEqual([(each.name, each.public) for each in found.tunnels], [("web", 20080)])
