@@ -33,14 +33,14 @@ commands:
   server   Run the server, which listens on public ports on behalf of clients
   status   Show what running servers and clients do
   kick     End the sessions of a user, or close a tunnel
-  drain    Let a server end when its visitors have left
+  drain    Let a server or client end when its visitors have left
   reload   Let a server or a client read its files again
   check    Print all mistakes in a settings file
   doctor   Examine why a tunnel does not work, and say what to do
   secret   Print a new random secret, or write it to a file
   user     Add, change and revoke the users of a server
   server-key
-           Change the key of a server before its clients notice
+           Show the key of a server, or replace it
   service  Have systemd run a client or a server
   demo     Show a built-in web page through a tunnel on this machine
   completion

@@ -27,7 +27,7 @@ _TITLE: Final = "Events"
 _INTRODUCTION: Final = """\
 With ``--log-format json`` each line of the log is a JSON object. Programs can rely on the names of events and of their
 fields: they stay, and new ones may be added. The texts in ``message``, and in fields that are for people, may change.
-This page is drawn from the classes in ``bore/events`` (``python -m tests.eventspage``).
+This page is generated from the classes in ``bore/events`` (``python -m tests.eventspage``).
 
 Each line has:
 
@@ -50,7 +50,7 @@ there:
     beside ``error``, if that is a refusal: its code, which is the same for each of its kind
 ``count``
     where the event has no such field: the line is a sum. It repeats those of a burst that had lines, and is for those
-    that had none. Events that anyone can cause by the thousand have a line at the begin of a burst, and sums
+    that had none. Events that anyone can cause in large numbers have a line when a burst begins, and sums
 ``user``
     is left out where it would be empty
 

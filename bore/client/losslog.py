@@ -172,7 +172,7 @@ def _endOf(event: ServerLost, advised: bool = True) -> tuple[LogLevel, str]:
     level, ending = _LOST[event.verdict]
     advice = ": {advice}" if event.advice and advised else ""
     if not event.mends and not ending:
-        ending = "; waiting will hardly mend this"
+        ending = "; a retry is unlikely to help"
     return level, advice + ending
 
 

@@ -168,7 +168,7 @@ class ShortSecret(Event):
 
 @value
 class NothingToReload(Event):
-    """The program was told to read its files again, and it has none."""
+    """A reload was requested, and the program has no files to read."""
 
 
 @value

@@ -214,7 +214,7 @@ class UserExpired(Event):
 @value
 class ConnectionRefused(Event):
     """
-    A connection was closed, and its client told why.
+    A connection was closed, and its client was sent the reason.
 
     :ivar error: the refusal; its ``code`` is the same for each of its kind.
     """
@@ -254,7 +254,7 @@ class HandshakeTimedOut(Event):
 @value
 class FirstMessageTimedOut(Event):
     """
-    A connection was closed, as its client has not said in time what it is for.
+    A connection was closed, as its client has sent no first message in time.
 
     :ivar seconds: the time that it had.
     """
@@ -305,7 +305,7 @@ class SessionClosed(Event):
     """
     A session has ended in order.
 
-    :ivar error: why the server has ended it: a refusal with which the client was told, or a violation of the protocol;
+    :ivar error: why the server has ended it: a refusal, which was sent to the client, or a violation of the protocol;
         None: the client has said goodbye.
     """
 

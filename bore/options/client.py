@@ -62,7 +62,7 @@ _FAILURES: Final = option(
     _DEFAULTS.exitAfterFailures,
 )
 _FAIL_FAST: Final = switch(
-    "--fail-fast", "Exit at a failure that waiting will hardly mend, as long as there was no tunnel: for scripts"
+    "--fail-fast", "Before the first tunnel is up, exit at a failure that a retry is unlikely to solve: for scripts"
 )
 _LANES: Final = option(
     "--lanes",

@@ -11,7 +11,7 @@ from bore.options import values
 #: The shells that are known.
 SHELLS: Final = ("bash", "zsh", "fish")
 
-_SHELL: Final = option("shell", "The shell", values.oneOf(*SHELLS), "SHELL", None, choices=SHELLS)
+_SHELL: Final = option("shell", "bash, zsh or fish", values.oneOf(*SHELLS), "SHELL", None, choices=SHELLS)
 
 
 def completionCommand(name: str) -> Command[str]:

@@ -228,7 +228,7 @@ _GROUPS: Final[dict[str, tuple[Option[object], ...]]] = {
     ),
     "admin socket": admin.KEYS,
     "status port": statusport.KEYS,
-    "settings and logs": (common.CONFIG, common.WATCH, *common.LOG.all),
+    "settings and logs": (common.CONFIG, common.WATCH, *common.LOG.all, _VISITOR_LOG),
 }
 
 

@@ -233,7 +233,7 @@ class FailFastTests(ControlCase):
                 self.make()
                 self.failToConnect(why)
                 self.assertIsNone(self.gaveUp(), repr(why))
-                self.assertIn("waiting will hardly mend this", self.logged[0])
+                self.assertIn("a retry is unlikely to help", self.logged[0])
 
     def test_afterASuccessItHasNoEffectAndThereIsNoAdvice(self) -> None:
         self.make(failFast=True)

@@ -127,7 +127,7 @@ class RefusedTests(ManyCase):
         self.hear(protocol, Opened(1, 20000, None, 60), outside)
         expected = "port 9001 is outside this server's range, 20000 to 20999: choose one of these as {}, or 0 for any"
         line = f"b: no tunnel from example.com:7835: server error: {expected.format('--port')}"
-        self.assertIn(f"{line}; waiting will hardly mend this", self.logged)
+        self.assertIn(f"{line}; a retry is unlikely to help", self.logged)
         spec = replace(self.tunnels[1].spec, written={"--port": "tunnel.b.port"})
         self.assertEqual(
             str(spec.explain(PortNotAllowed.outside(9001, 20000, 20999))), expected.format("tunnel.b.port")
