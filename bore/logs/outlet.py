@@ -157,12 +157,15 @@ class Outlet(io.RawIOBase):
 _outlets: list[Outlet] = []
 
 
-def unblocked(file: TextIO, reactor: Reactor) -> TextIO:
+def unblocked(file: TextIO | None, reactor: Reactor) -> TextIO:
     """
     Return a file to use instead of another one, whose reader cannot block the program.
 
-    :returns: the same file if it never blocks, or if the system cannot do it.
+    :param file: None: the program was started without it, as by ``2>&-``.
+    :returns: the same file if it never blocks, or if the system cannot do it; for None one that drops everything.
     """
+    if file is None:
+        return open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process
     try:
         mode = os.fstat(file.fileno()).st_mode
     except (AttributeError, OSError, ValueError):  # not a file of the system, or closed

@@ -196,6 +196,12 @@ class OtherTests(OutletCase):
             for each in (file, io.StringIO()):
                 self.assertIs(unblocked(each, self.reactor), each)
 
+    def test_inThePlaceOfAClosedOneIsOneThatDropsEverything(self) -> None:
+        with unblocked(None, self.reactor) as file:
+            self.assertEqual(file.write("x\n"), 2)
+            file.flush()
+            self.assertFalse(file.isatty())
+
     def test_whatCannotBeEncodedIsWrittenAllTheSame(self) -> None:
         reader, writer = os.pipe()
         self.addCleanup(os.close, reader)
