@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from secrets import token_hex
 from typing import Final, cast
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, TimeoutError, gatherResults, maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory, Protocol
@@ -26,6 +25,9 @@ from bore.streams.reactor import IReactor
 from bore.wire.publicaddress import ANY_PORT, PublicAddress
 
 _LOOPBACK: Final = "127.0.0.1"
+
+#: Bytes that are sent back to each visitor: more than a question behind the longest header of the PROXY protocol.
+_ECHOED: Final = 1024
 
 #: How long the server has to read that the tunnels are not wanted any more, in seconds.
 _FAREWELL: Final = 3.0
@@ -87,10 +89,9 @@ class EndToEnd:
             answers = await gatherResults([self._opened(client, spec) for spec in own])
             return [await self._visited(spec, answer) for spec, answer in zip(specs, answers, strict=True)]
         finally:
-            with suppress(TimeoutError):
-                await client.stopService().addTimeout(_FAREWELL, self._reactor)
+            service.end()  # strangers may visit the tunnels as well, and stay
+            await waitFor(self._reactor, client.stopService(), _FAREWELL)
             await maybeDeferred(listening.stopListening)
-            service.end()
 
     def _opened(self, client: ClientService, spec: TunnelSpec) -> Deferred[PublicAddress | BaseException]:
         """Wait until a tunnel is open, or is refused."""
@@ -147,17 +148,20 @@ class _Question(Talk):
 
 
 class _Back(Protocol):
-    """Sends everything back."""
+    """Sends back what comes first; a stranger that sends more gets nothing for it."""
 
     def __init__(self, owner: _Echo) -> None:
         self._owner = owner
+        self._left = _ECHOED
 
     def connectionMade(self) -> None:
         self._owner.came(self)
 
     def dataReceived(self, data: bytes) -> None:
         assert self.transport is not None
-        self.transport.write(data)
+        sent = data[: self._left]
+        self._left -= len(sent)
+        self.transport.write(sent)
 
 
 class _Echo(Factory):

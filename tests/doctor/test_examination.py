@@ -65,11 +65,12 @@ class ExaminationCase(TestCase):
         self.environment: dict[str, str] = {}
         self.resolver = Resolver()
         self.found: list[Finding] = []
+        self.sink = Sink()
 
     def server(self, **settings: Any) -> int:
         """Start a server, and return its control port."""
         made = replace(ServerSettings(1024, bindAddr=self.host, bindTunnels=self.host, controlPort=0), **settings)
-        service = ServerService(cast(IReactor, reactor), made, sink=Sink())
+        service = ServerService(cast(IReactor, reactor), made, sink=self.sink)
         service.startService()
         self.addCleanup(service.stopService)
         return service.controlPort
