@@ -125,7 +125,8 @@ class Tunnel:
 
     def close(self) -> Deferred[None]:
         """
-        Give the public port back, and wait for running visitors, 5 seconds at most.
+        Give the public port back, and wait for running visitors, 5 seconds at most; then one more for the transports
+        of a factory, which are aborted.
 
         :returns: fires when nothing is left. It may be called again: each Deferred fires then.
         """

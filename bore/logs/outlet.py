@@ -165,7 +165,7 @@ def unblocked(file: TextIO | None, reactor: Reactor) -> TextIO:
     :returns: the same file if it never blocks, or if the system cannot do it; for None one that drops everything.
     """
     if file is None:
-        return open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process
+        return open(os.devnull, "w", encoding="utf-8")
     try:
         mode = os.fstat(file.fileno()).st_mode
     except (AttributeError, OSError, ValueError):  # not a file of the system, or closed
