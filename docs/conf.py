@@ -24,6 +24,7 @@ extensions: list[str] = []
 html_theme = "furo"
 html_title = f"txbore {__version__}"
 html_copy_source = False
+html_show_copyright = False
 exclude_patterns: list[str] = []
 # The pages number nothing, and every title is an anchor.
 suppress_warnings = ["epub.unknown_project_files"]
