@@ -38,6 +38,9 @@ def parsed(command: Command[C], given: Mapping[str, object], words: Sequence[str
         if name not in known:
             raise ValueError(_unknown(name, list(known)))
         line += _words(name, known[name], value)
+    for word in words:
+        if word.startswith("-"):  # argparse takes it for an option, even behind "--": --help would end the process
+            raise ValueError(f"local {word!r}: must be a port, HOST:PORT or unix:PATH")
     environment = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
     try:
         return command.parse([*line, *(["--", *words] if words else ())], environment)

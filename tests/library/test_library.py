@@ -157,6 +157,9 @@ class TunnelTests(LibraryCase):
             with self.assertRaises(ValueError) as caught:
                 parsed(libraryCommand("x"), {"to": "example.com", **given})
             self.assertTrue(str(caught.exception).startswith(text), str(caught.exception))
+        with self.assertRaises(ValueError) as caught:
+            parsed(libraryCommand("x"), {"to": "example.com"}, ["--help"])
+        self.assertEqual(str(caught.exception), "local '--help': must be a port, HOST:PORT or unix:PATH")
         self.assertRaises(AttributeError, lambda: bore.Tunel)  # type: ignore[attr-defined]
 
 
