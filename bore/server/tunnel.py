@@ -1,6 +1,4 @@
 """A public address, and the visitors that come to it."""
-# Longer than 300 lines: what a tunnel has, and what becomes of its visitors, is read together.
-
 # Longer than 300 lines: all that becomes of a visitor, from its coming to its end, is read together.
 
 from __future__ import annotations

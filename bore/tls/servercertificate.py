@@ -70,9 +70,8 @@ class ServerCertificate:
         revoked: Path | None = None,
     ) -> None:
         self._clock = clock
-        self._now: Callable[[], datetime] = lambda: datetime.now(
-            UTC
-        )  # as the lists have it: the clock of the reactor is another one
+        # The lists have times of day, which the clock of the reactor does not know.
+        self._now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self._sink = sink
         self._files = certificate, key
         self._clients = clients, revoked
