@@ -8,7 +8,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
-from bore.events import Event, Sink
+from bore.events import Event, Sink, entryOf
 from bore.wire.errors import Refusal
 
 #: How many events are kept.
@@ -25,7 +25,8 @@ class History:
     :param wallClock: returns the seconds since the epoch.
     :ivar counts: how many events of each class there were.
     :ivar refused: how often something was refused, by the code of the refusal.
-    :ivar recent: the last events, the oldest first, and when they happened, in seconds since the epoch.
+    :ivar recent: the last events, the oldest first: when they happened, in seconds since the epoch, and their entries.
+        The events themselves are not kept, as an error in one of them holds the connection that has raised it.
     """
 
     def __init__(self, sink: Sink, turnedAway: type[Event], wallClock: Callable[[], float] = time.time) -> None:
@@ -33,14 +34,14 @@ class History:
         self._wallClock = wallClock
         self.counts: dict[type[Event], int] = {}
         self.refused: dict[str, int] = {}
-        self.recent: deque[tuple[float, Event]] = deque(maxlen=RECENT)
+        self.recent: deque[tuple[float, dict[str, object]]] = deque(maxlen=RECENT)
         self._meanwhile: list[Event] | None = None
         sink.subscribe(self)
 
     def __call__(self, event: Event) -> None:
         kind = type(event)
         self.counts[kind] = self.counts.get(kind, 0) + 1
-        self.recent.append((self._wallClock(), event))
+        self.recent.append((self._wallClock(), entryOf(event)))
         if self._meanwhile is not None:
             self._meanwhile.append(event)
         code = self._refusal(event)

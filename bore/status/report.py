@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple, TypeAlias, cast
 
-from bore.events import Event, entryOf, nameOf
+from bore.events import nameOf
 from bore.status.history import History
 from bore.wire.publicaddress import UNIX, PublicAddress, parseUnixPath
 from bore.wire.values import value
@@ -380,14 +380,15 @@ def addressNamed(text: str) -> PublicAddress | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
 
 
-def eventReport(at: float, event: Event) -> EventReport:
+def eventReport(at: float, entry: Mapping[str, object]) -> EventReport:
     """
     Report an event.
 
     :param at: when it happened, in seconds since the epoch.
+    :param entry: see :func:`bore.events.entryOf`.
     """
-    fields = {key: _plain(each) for key, each in entryOf(event).items() if key != "event"}
-    name = nameOf(type(event))
+    fields = {key: _plain(each) for key, each in entry.items() if key != "event"}
+    name = str(entry["event"])
     shown = ", ".join(f"{key} {_short(each)}" for key, each in fields.items() if each not in (None, ""))
     words = name.replace("-", " ")
     return EventReport(timeText(at), name, f"{words}: {shown}" if shown else words, fields)
@@ -400,7 +401,7 @@ def _short(field: object) -> str:
 
 def eventReports(history: History) -> list[EventReport]:
     """Report the last events, the oldest first."""
-    return [eventReport(at, event) for at, event in history.recent]
+    return [eventReport(*each) for each in history.recent]
 
 
 def eventCounts(history: History) -> dict[str, int]:

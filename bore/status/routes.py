@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from bore.events import Event, RestartNeeded, SettingsKept, SettingsMistake, SettingsReloaded, nameOf
+from bore.events import Event, RestartNeeded, SettingsKept, SettingsMistake, SettingsReloaded, entryOf, nameOf
 from bore.status.questions import Answer, Question, Refused, Route, Routes, jsonAnswer
 from bore.status.report import eventReport, jsonParts, toJson
 
@@ -92,9 +92,9 @@ def reloadAnswer(events: list[Event]) -> Answer:
             case SettingsKept():
                 pass
             case _ if nameOf(type(event)).endswith("-not-read"):
-                mistakes.append(eventReport(0, event).text)
+                mistakes.append(eventReport(0, entryOf(event)).text)
             case _:
-                changes.append(eventReport(0, event).text)
+                changes.append(eventReport(0, entryOf(event)).text)
     found = {"changes": changes, "mistakes": mistakes, "restart": restart or None}
     return jsonAnswer({"error": "; ".join(mistakes), **found}, 422) if mistakes else jsonAnswer(found)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import gc
+import weakref
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -100,6 +102,24 @@ class HistoryTests(SynchronousTestCase):
         sink.emit(client.ServerLost("h:1", client.Stage.UNREACHED, "refused", "", client.Verdict.RETRY, 1.0))
         sink.emit(client.VisitorRefused("l:1", client.TurnedAway.TOO_MANY, 1))
         self.assertEqual(kept.refused, {"port-in-use": 1, "too-many": 1})
+
+    def test_anErrorDoesNotKeepWhatHasRaisedIt(self) -> None:
+        sink, kept = history()
+
+        class Connection:
+            def refuse(self) -> None:
+                try:
+                    raise PortInUse
+                except PortInUse as e:
+                    sink.emit(server.TunnelRefused("192.0.2.1:1", "192.0.2.1", 80, e))
+
+        connection = Connection()
+        gone = weakref.ref(connection)
+        connection.refuse()
+        del connection
+        gc.collect()
+        self.assertIsNone(gone())
+        self.assertEqual(eventReports(kept)[0].fields["code"], "port-in-use")
 
     def test_whatTheNetworkHasSentIsTextInTheFields(self) -> None:
         sink, kept = history()
