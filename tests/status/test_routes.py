@@ -155,8 +155,7 @@ class SnapshotTests(RoutesCase):
         assert status.keptFor is not None
         self.assertLess(status.keptFor, 61)
         self.assertGreater(status.keptFor, 40)
-        await self.until(lambda: self.serverTunnel(port).state == "up")
-        self.assertEqual(self.clientTunnel().state, "up")
+        await self.until(lambda: self.serverTunnel(port).state == self.clientTunnel().state == "up")
 
     async def test_aServerThatCannotBeReached(self) -> None:
         await self.beginRoutes()
