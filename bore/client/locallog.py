@@ -32,12 +32,15 @@ class LocalLog:
 
     One that comes and goes has three lines in ten seconds at most: if its return was logged a moment ago, the next
     failures count as one with the return that follows them.
+
+    :ivar local: the service, as events name it.
     """
 
     _log: Final = Logger("bore.client")
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, local: str) -> None:
         self._clock = clock
+        self.local = local
         self._isDown = False
         self._since = 0.0
         self._turnedAway = 0  # before the service was reached last, since it is down for the log
@@ -110,30 +113,39 @@ class LocalLog:
 
 
 class LocalLogs:
-    """Logs the events of all local services of a client."""
+    """Logs the events of all local services of a client. Each tunnel has one at a time."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._logs: dict[tuple[str, str], LocalLog] = {}
+        self._logs: dict[str, LocalLog] = {}
         self._others = Overflow(clock, _OTHERS)
 
     def unreachable(self, event: LocalUnreachable) -> None:
         """A local service could not be reached."""
-        key = event.tunnel, event.local
-        if key not in self._logs:
+        log = self._current(event)
+        if log is None:
             if len(self._logs) >= _LIMIT:
-                self._logs = {key: log for key, log in self._logs.items() if not log.isOver}
+                self._logs = {tunnel: each for tunnel, each in self._logs.items() if not each.isOver}
             if len(self._logs) >= _LIMIT:
                 self._others.happened(**entryOf(event))
                 return
-            self._logs[key] = LocalLog(self._clock)
-        self._logs[key].unreachable(event)
+            log = self._logs[event.tunnel] = LocalLog(self._clock, event.local)
+        log.unreachable(event)
 
     def reached(self, event: LocalReached) -> None:
         """A local service was reached again."""
-        log = self._logs.get((event.tunnel, event.local))
+        log = self._current(event)
         if log is not None:
             log.reached(event)
+
+    def _current(self, event: LocalUnreachable | LocalReached) -> LocalLog | None:
+        """Return the log of the service, if it has one. That of the tunnel's former service is over."""
+        log = self._logs.get(event.tunnel)
+        if log is None or log.local == event.local:
+            return log
+        log.end()
+        del self._logs[event.tunnel]
+        return None
 
     def end(self) -> None:
         """Log what has no line yet, and nothing from now on."""

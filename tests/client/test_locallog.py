@@ -69,25 +69,37 @@ class LocalLines(LogCase):
         self.assertEqual(sum(sums), 600)
 
     def test_eachServiceOfEachTunnelHasItsOwnLines(self) -> None:
-        for local in (LOCAL, "localhost:9000"):
-            for tunnel in ("a", "b"):
-                self.log(LocalUnreachable(local, REFUSED, tunnel=tunnel))
-        self.assertEqual(len(self.takeLines()), 4)
+        for tunnel, local in (("a", LOCAL), ("b", LOCAL), ("c", "localhost:9000")):
+            self.log(LocalUnreachable(local, REFUSED, tunnel=tunnel))
+        self.assertEqual(len(self.takeLines()), 3)
         self.log(LocalReached(LOCAL, 1, 1.0, "a"))
         line = "info a: the local service localhost:8000 answers again, after 0 s; visitors turned away: 1"
         self.assertEqual(self.takeLines(), (line,))
 
+    def test_aFormerServiceOfATunnelTakesNoPlace(self) -> None:
+        for port in range(100):
+            self.turnAway(local=f"localhost:{port}")
+        lines = self.takeLines()
+        self.assertEqual(len(lines), 100)
+        self.assertEqual(
+            lines[-1], "warn the local service localhost:99 cannot be reached: connection refused; start it"
+        )
+        self.clock.advance(1000)
+        self.log(LocalReached("localhost:99", 1, 1000.0))
+        self.assertEqual(len(self.takeLines()), 1)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_manyServicesShareALine(self) -> None:
         for port in range(200):
-            self.turnAway(local=f"localhost:{port}")
-            self.turnAway(local=f"localhost:{port}")
+            for number in (1, 2):
+                self.log(LocalUnreachable(f"localhost:{port}", REFUSED, "start it", number, tunnel=str(port)))
         lines = self.takeLines()
         self.assertEqual(len(lines), 17)
         self.assertEqual(
             lines[-1], "warn further local services cannot be reached, such as localhost:16: connection refused"
         )
         for port in range(200):
-            self.log(LocalReached(f"localhost:{port}", 1, 1.0))
+            self.log(LocalReached(f"localhost:{port}", 1, 1.0, str(port)))
         self.assertEqual(len(self.takeLines()), 16)
         self.clock.advance(10)
         self.takeLines()
