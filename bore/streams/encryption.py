@@ -64,7 +64,9 @@ class EncryptedSocket(Protocol):
 
 def isEncrypted(sock: socket.socket) -> bool:
     """Whether a socket is an :class:`EncryptedSocket`: then the kernel knows nothing of its bytes."""
-    return type(sock) is not socket.socket
+    kind = type(sock)
+    # Most are plain. Other subclasses are not necessarily inside TLS: of some sockets the first bytes are watched.
+    return kind is not socket.socket and hasattr(kind, "hasPendingError")
 
 
 def hasSentEnd(sock: socket.socket) -> bool:

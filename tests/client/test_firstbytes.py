@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.client.firstbytes import FIRST, FirstBytes
+from bore.streams.encryption import channelBinding, isEncrypted
 
 
 class FakeDialer:
@@ -72,6 +73,11 @@ class FirstBytesTests(SynchronousTestCase):
         self.assertRaises(BlockingIOError, sock.recv, 1)
         sock.sendall(b"question")
         self.assertEqual(service.recv(100), b"question")
+
+    def test_itIsNotTakenForAConnectionInsideTls(self) -> None:
+        sock, _ = self.dial()
+        self.assertFalse(isEncrypted(sock))
+        self.assertEqual(channelBinding(sock), b"")
 
     def test_aPeekAndAnEndAreNoBytes(self) -> None:
         sock, service = self.dial()

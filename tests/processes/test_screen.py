@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import sys
+import time
 from contextlib import ExitStack
 from unittest import SkipTest
 
@@ -22,6 +23,7 @@ def page(sock: socket.socket) -> None:
     """Answer a request by a page."""
     sock.recv(1 << 16)
     sock.sendall(PAGE)
+    time.sleep(0.1)  # the client reads the page before the end, as from most servers
     sock.shutdown(socket.SHUT_WR)
 
 
