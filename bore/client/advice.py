@@ -170,6 +170,8 @@ def _onRefusal(why: Refusal, tried: Tried) -> str:
             return ""  # it ends the client, and the text has it
         case NeedsTls():
             return f"give --to tls://{tried.server}"
+        case PortNotAllowed() if str(why) != PortNotAllowed.text and why.range is None:
+            return "give another --port, or none for any"  # the text has the ports of this user, or that another has it
         case PortNotAllowed() if why.range is None and tried.public:
             return (
                 f"port {tried.public} is outside this server's range, which it does not send: omit --port, and it "

@@ -132,6 +132,12 @@ TABLE: Final[tuple[tuple[BaseException | None, Tried, str, bool], ...]] = (
         "port 80 is outside this server's range, which it does not send: omit --port, and it chooses one",
         False,
     ),
+    (
+        PortNotAllowed("port 80 is not among the ports that you may have: 20010-20012"),
+        USUAL,
+        "give another --port, or none for any",
+        False,
+    ),
     (PortForbidden(), USUAL, "the server may not listen there: give a --port from 1024 on, or none for any", False),
     (PortInUse.on(80), USUAL, "another client or program has it: give another --port, or none for any", True),
     (
