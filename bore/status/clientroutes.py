@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from bore.status.client import ClientStatus
@@ -18,9 +19,9 @@ def clientRoutes(status: ClientStatus, program: Operated) -> Routes:
     return routes(status, program, partial(clientTunnel, status), kick)
 
 
-def clientTunnel(status: ClientStatus, name: str, most: int | None = None) -> object:
+def clientTunnel(status: ClientStatus, name: str, most: int | None = None) -> Mapping[str, object]:
     """
-    Return the JSON of a tunnel with its visitors.
+    Return a tunnel with its visitors.
 
     :param name: its name, its local service, its public address, or its public port.
     :param most: how many visitors at most; None: all.

@@ -12,7 +12,7 @@ from functools import partial
 from importlib import resources
 from typing import Final
 
-from bore.status.questions import Answer, Endless, Question, Route, jsonAnswer
+from bore.status.questions import Answer, Endless, Question, Route
 from bore.status.report import jsonParts
 from bore.status.traffic import Report
 from bore.status.viewers import Viewers
@@ -42,7 +42,7 @@ def pageRoutes(
     Make what answers the page.
 
     :param snapshot: returns a snapshot.
-    :param tunnel: returns a tunnel as JSON, by its public address or its name, with at most so many of its visitors;
+    :param tunnel: returns a tunnel, by its public address or its name, with at most so many of its visitors;
         raises Refused if there is none.
     :param viewers: gets those who look.
     """
@@ -67,4 +67,4 @@ def _events(viewers: Viewers, question: Question) -> Answer | Endless:
 
 
 def _tunnel(tunnel: Callable[[str, int], object], question: Question) -> Answer:
-    return jsonAnswer(tunnel(question.path.removeprefix("/tunnels/"), MAX_LISTED))
+    return Answer(jsonParts(tunnel(question.path.removeprefix("/tunnels/"), MAX_LISTED)))

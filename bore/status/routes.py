@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from bore.events import Event, RestartNeeded, SettingsKept, SettingsMistake, SettingsReloaded, entryOf, nameOf
 from bore.status.questions import Answer, Question, Refused, Route, Routes, jsonAnswer
-from bore.status.report import eventReport, jsonParts, toJson
+from bore.status.report import eventReport, fieldsIn, jsonParts
 
 #: How long visitors have by default to finish, when the program drains, in seconds, and at most.
 DRAIN: Final = 300.0
@@ -66,7 +66,7 @@ def routes(status: Status, program: Operated, tunnel: Callable[[str], object], k
     return Routes(
         {
             "GET /status": lambda question: Answer(jsonParts(status.snapshot())),
-            "GET /tunnels/": lambda question: jsonAnswer(tunnel(question.path.removeprefix("/tunnels/"))),
+            "GET /tunnels/": lambda question: Answer(jsonParts(tunnel(question.path.removeprefix("/tunnels/")))),
             "POST /kick": kick,
             "POST /drain": drain,
             "POST /reload": reload,
@@ -99,8 +99,6 @@ def reloadAnswer(events: list[Event]) -> Answer:
     return jsonAnswer({"error": "; ".join(mistakes), **found}, 422) if mistakes else jsonAnswer(found)
 
 
-def withList(report: object, visitors: Sequence[object]) -> object:
-    """The JSON of a tunnel with its visitors."""
-    found = toJson(report)
-    assert isinstance(found, dict)
-    return {**found, "list": toJson(visitors)}
+def withList(report: object, visitors: Sequence[object]) -> Mapping[str, object]:
+    """A tunnel with its visitors, which may be thousands: its JSON is made in parts, see :func:`jsonParts`."""
+    return {**dict(fieldsIn(report)), "list": visitors}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from bore.server.server import Kicks, Server
@@ -32,9 +33,9 @@ def serverRoutes(status: ServerStatus, server: Server, program: Operated) -> Rou
     return routes(status, program, partial(serverTunnel, status), kick)
 
 
-def serverTunnel(status: ServerStatus, name: str, most: int | None = None) -> object:
+def serverTunnel(status: ServerStatus, name: str, most: int | None = None) -> Mapping[str, object]:
     """
-    Return the JSON of a tunnel with its visitors.
+    Return a tunnel with its visitors.
 
     :param name: its public address.
     :param most: how many visitors at most; None: all.

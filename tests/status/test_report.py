@@ -25,6 +25,7 @@ from bore.status.report import (
     timeText,
     toJson,
 )
+from bore.status.routes import withList
 from bore.wire.publicaddress import UnixPath
 
 TUNNEL = TunnelReport(
@@ -56,6 +57,14 @@ class JsonTests(SynchronousTestCase):
         parts = list(jsonParts(SERVER))
         self.assertGreater(len(parts), 20)
         self.assertEqual(json.loads("".join(parts)), toJson(SERVER))
+
+    def test_theVisitorsOfATunnelAreInPartsOfTheirOwn(self) -> None:
+        visitors = [VisitorReport(str(number), "192.0.2.9:5", "t", 1.0, "served", None, 1, 2) for number in range(9)]
+        parts = list(jsonParts(withList(TUNNEL, visitors)))
+        found = json.loads("".join(parts))
+        self.assertEqual(max(part.count("192.0.2.9:5") for part in parts), 1)
+        self.assertEqual(found.pop("list"), toJson(visitors))
+        self.assertEqual(found, toJson(TUNNEL))
 
     def test_aVisitorHasTheKeyFrom(self) -> None:
         found: Any = toJson(VisitorReport("id", "192.0.2.9:5", "t", 1.0, "served", None, 1, 2))
