@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import hypothesis
 import pytest
 from twisted.trial import util
 from twisted.trial.unittest import TestCase
@@ -62,6 +63,10 @@ FORBIDDEN: Final = {
 #: How long a test that runs the reactor may take, in seconds. pytest-timeout cannot end these: the reactor logs what a
 #: signal's handler raises, and goes on. setup.cfg has the time limit of all others.
 util.DEFAULT_TIMEOUT_DURATION = 75.0
+
+# How long an example takes says nothing on a machine that is busy. pytest-timeout ends what hangs.
+hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("busy")
 
 # Programs that the tests start inherit signals that are ignored, as those are that nohup or a shell's & starts: without
 # this they would never be interrupted.

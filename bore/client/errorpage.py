@@ -187,15 +187,20 @@ class _Answering:
         Close the visitor.
 
         A lane goes on without it: Linux reports the end of a pair of sockets as a cut if something was left unread, so
-        something is. If the visitor does not go after the page, the lane is lost as well.
+        something is. A connection of its own is ended in order, as the original does. If the visitor does not go after
+        the page, its connection, or the lane, is cut.
         """
-        if self._visitor is None and not self._answered:
+        visitor = self._visitor
+        if not self._answered:
             with suppress(OSError):
-                self._relayed.send(b"\0")
+                if visitor is None:
+                    self._relayed.send(b"\0")
+                else:
+                    visitor.shutdown(socket.SHUT_RDWR)
             self._close()
         else:
             self._close()
-            self._pages.cut(self._visitor or self._relayed)
+            self._pages.cut(visitor or self._relayed)
 
     def _ended(self) -> None:
         """The visitor sends nothing more."""

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from time import process_time
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -214,7 +214,6 @@ class MistakesTests(TablesCase):
                 readFile(path, VOCABULARY)
             self.assertEqual(caught.exception.lines, [f"{path}: cannot be read ({reason})"])
 
-    @settings(deadline=None)  # it writes a file, on a machine that may be busy
     @given(st.binary(max_size=40) | st.text("max-count=[]tunel.a\n1'\"{}#", max_size=40).map(str.encode))
     def test_anyBytesAreReadOrRefused(self, data: bytes) -> None:
         self.path.write_bytes(data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar, cast
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -142,7 +142,6 @@ class World:
 class ClaimSequenceTests(SynchronousTestCase):
     """All that can happen, in any order, and answers in any order."""
 
-    @settings(deadline=None)
     @given(STEPS)
     def test_aPortHasOneTunnelAndNothingIsLeft(self, steps: list[tuple[str, int]]) -> None:
         world = World(loopbackHost())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, cast
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
@@ -244,7 +244,6 @@ class World:
 class ModelTests(SynchronousTestCase):
     """A table of rights and actions."""
 
-    @settings(deadline=None)
     @given(st.lists(STEPS, max_size=30))
     def test_nobodyHasMoreThanTheRightsAllowWhateverHappens(self, steps: list[tuple[str, str, object]]) -> None:
         world = World(self, loopbackHost())

@@ -22,8 +22,9 @@ class CountTests(SynchronousTestCase):
         size, length = sizeOfFolder(), lengthOfList()
         opened = [os.dup(0) for _ in range(10)]
         self.assertEqual(lengthOfList(), length + 10)
-        if size:  # Linux 6.2
-            self.assertEqual((size, sizeOfFolder()), (length, length + 10))
+        if size:  # Linux 6.2; a thread that waits in accept has a number for the descriptor that it will make
+            self.assertGreaterEqual(size, length)
+            self.assertEqual(sizeOfFolder(), size + 10)
         for fd in opened:
             os.close(fd)
         self.assertEqual(lengthOfList(), length)
