@@ -100,8 +100,8 @@ def checkFolders(folder: Path, groupMay: bool = False) -> None:
     Check that no other user can replace or remove the files in a directory.
 
     Users who may write the directory, or one above it, can do that, unless the sticky bit keeps them from removing the
-    files of others. A group whose only member is the owner counts as the owner. Directories that do not exist are left
-    out.
+    files of others. A group whose only member is the owner, or the user of this process, counts as that user: the
+    volumes of Kubernetes with ``fsGroup`` belong to root and such a group. Directories that do not exist are left out.
 
     :param groupMay: whether any group may write them.
     :raises NotPrivate: when another user can.
@@ -182,17 +182,22 @@ def _nameOf(uid: int) -> str:
 
 
 def _isOwnGroup(status: os.stat_result) -> bool:
-    """Whether the owner of a file is the only member of its group: many systems give each user a group."""
-    if status.st_gid == status.st_uid:
+    """Whether the only member of a file's group is its owner, or the user of this process."""
+    return any(_isGroupOf(uid, status.st_gid) for uid in (status.st_uid, os.geteuid()))
+
+
+def _isGroupOf(uid: int, gid: int) -> bool:
+    """Whether a user is the only member of a group: many systems give each user a group."""
+    if gid == uid:
         return True
     import grp
 
     try:
-        group = grp.getgrgid(status.st_gid)
+        group = grp.getgrgid(gid)
     except KeyError:
         return False
-    owner = _nameOf(status.st_uid)
-    return group.gr_name == owner and set(group.gr_mem) <= {owner}
+    name = _nameOf(uid)
+    return group.gr_name == name and set(group.gr_mem) <= {name}
 
 
 def _isOutside(uid: int) -> bool:

@@ -66,6 +66,13 @@ class FoldersTests(PrivateCase):
         os.chown(self.folder, -1, 0)
         checkFolders(self.folder)
 
+    def test_theGroupOfTheUserOfThisProcessMayWriteADirectoryOfRoot(self) -> None:
+        """A volume of Kubernetes with ``fsGroup``, for instance."""
+        self.folder.chmod(0o2770)
+        self.giveAway(self.folder, group=True)
+        self.patch(os, "geteuid", lambda: STRANGER)
+        checkFolders(self.folder)
+
     def test_oneOfAnotherUser(self) -> None:
         for each in (self.folder, self.folder.parent):
             self.giveAway(each)
