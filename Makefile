@@ -113,6 +113,7 @@ release: $(VENV)/installed-dev
 	@test -n "$(VERSION)" || { echo "make release VERSION=0.2.0" >&2; exit 1; }
 	@test -z "$$(git status --porcelain)" || { echo "commit your changes first" >&2; exit 1; }
 	@sed -i 's/^__version__ = .*/__version__ = "$(VERSION)"/' bore/version.py
+	@$(BIN)/python .ci/generated.py
 	@$(BIN)/towncrier build --yes --version $(VERSION)
 	@git add --all && git commit --quiet --message "Release $(VERSION)"
 	@$(MAKE) --no-print-directory wheel
