@@ -54,7 +54,7 @@ class ClientMetrics:
 def _ofTunnels(tunnels: Look[ClientTunnelReport]) -> Iterator[Metric]:
     help = "Whether a tunnel is up. Of other tunnels, how many are."
     yield tunnels.gauge("up", help, lambda tunnel: tunnel.state == "up")
-    help = "Whether the local service of a tunnel answered the last visitor. Of other tunnels, for how many it did."
+    help = "Whether the local service of a tunnel answered last. Of other tunnels, of how many it did."
     yield tunnels.gauge("local_up", help, lambda tunnel: {"up": 1.0, "down": 0.0}.get(tunnel.localState))
     yield tunnels.gauge("visitors_open", "Visitors that are there.", lambda tunnel: tunnel.visitors.open)
     yield tunnels.counter("visitors", "Visitors that came.")
