@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from time import sleep
@@ -38,9 +37,6 @@ def run(program: str, arguments: Sequence[str]) -> None:
     except KeyboardInterrupt:
         if sys.stdout.isatty():
             print()  # noqa: T201  # ends the line with ^C
-    except BrokenPipeError:
-        # Who reads the output has seen enough. Nothing is left for Python to write at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _status(command: AdminCommand) -> None:

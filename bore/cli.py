@@ -59,7 +59,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :param arguments: the command line without the name of the program; None: that of the process.
     :returns: the exit code, see :mod:`bore.exits`.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    code = exits.OK
+    try:
+        try:
+            code = _run(list(sys.argv[1:] if arguments is None else arguments))
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of the output has seen enough. Nothing is left for Python to write at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _run(words: Sequence[str]) -> int:
+    """Run the command that the words name."""
     match words:
         case ["help", name] if name in _RUNNERS:
             return _command(name, ["--help"])

@@ -1,7 +1,8 @@
-"""What completes commands and options, in the shells themselves."""
+"""What completes commands and options, in the shells themselves; and what prints, as through a pipe."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -72,3 +73,18 @@ class CompletionTests(SynchronousTestCase):
         done = subprocess.run([sys.executable, "-m", "bore", "--help"], capture_output=True, text=True, check=True)
         listed = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ") and line[2] != " "}
         self.assertEqual({each.name.split()[1] for each in allCommands()}, listed)
+
+
+class OutputTests(SynchronousTestCase):
+    """What the commands print."""
+
+    def test_aReaderThatHasSeenEnoughIsNoError(self) -> None:
+        # Some of it is written at once, and the rest when Python exits.
+        for words in (["completion", "zsh"], ["--help"], ["local", "--help"], ["secret"]):
+            reader, writer = os.pipe()
+            os.close(reader)
+            done = subprocess.run(
+                [sys.executable, "-m", "bore", *words], stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False
+            )
+            os.close(writer)
+            self.assertEqual((done.returncode, done.stderr), (0, b""), words)
