@@ -73,6 +73,9 @@ NO_ADVICE: Final = Advice()
 #: Errors of the system that a network which is down causes.
 _NO_NETWORK: Final = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
 
+#: What may help where the system could not look a name up.
+_NAME_SERVERS: Final = "check the network of this machine, and its name servers (/etc/resolv.conf)"
+
 _LIMITS: Final[dict[type[Refusal], str]] = {
     PortInUse: "another client or program has it: give another --port, or none for any",
     NoFreePort: "all ports that the server has tried are in use: its --min-port and --max-port may be too narrow",
@@ -108,7 +111,7 @@ def adviceOn(why: BaseException | None, tried: Tried, wasUp: bool) -> Advice:
         case ExtensionNeeded():
             return Advice(mends=False)
         case LookupFailed():
-            return Advice("" if why.temporary else "check the name in --to", why.temporary)
+            return Advice(_NAME_SERVERS if why.temporary else "check the name in --to", why.temporary)
     return Advice(_onConnection(why, tried))
 
 

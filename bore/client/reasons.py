@@ -7,7 +7,7 @@ from typing import Final
 
 from bore.streams.errortexts import errorText
 from bore.streams.unixdial import UnixSocketError
-from bore.wire.errors import ClientHasNoSecret, Refusal, ServerHasNoSecret
+from bore.wire.errors import ClientHasNoSecret, InvalidSecret, Refusal, ServerHasNoSecret
 
 #: What would be right when a local service cannot be reached, by the error of the system.
 _LOCAL_ADVICE: Final = {
@@ -67,6 +67,8 @@ def _text(why: BaseException | None) -> str:
             return f"{why}: give the client the server's secret, as with --secret-file FILE"
         case ServerHasNoSecret():
             return f"{why}: omit the secret of the client, or give it to the server as well"
+        case InvalidSecret() if not why.user:
+            return f"server error: {why}: give the client the server's secret, as with --secret-file FILE"
         case Refusal():
             return f"server error: {why}"
     return errorText(why)

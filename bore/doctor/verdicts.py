@@ -120,9 +120,8 @@ def onName(host: str, found: Sequence[str] | BaseException, seconds: float, trie
     if isinstance(found, BaseException):
         advice = adviceOn(found, tried, wasUp=False)
         lasting = isinstance(found, LookupFailed) and not found.temporary
-        what = advice.text or "check the network of this machine, and its name servers (/etc/resolv.conf)"
         others = ("if the name is right, its owner has to give it an A or AAAA record",) if lasting else ()
-        return Finding(Check.NAME, State.FAIL, describe(found), (what, *others), seconds, code=exits.UNAVAILABLE)
+        return Finding(Check.NAME, State.FAIL, describe(found), (advice.text, *others), seconds, code=exits.UNAVAILABLE)
     if isLiteral(host):
         return Finding(Check.NAME, State.OK, f"{host} is an address, and needs no look-up")
     text = f"{host} is {_joined(found)}"
@@ -294,12 +293,12 @@ def onSecret(agreed: SessionOpened | BaseException | None, secret: bool, encrypt
     :param user: the user whose secret it is; empty: it is a shared one.
     """
     if isinstance(agreed, BaseException):
-        advice = (
-            (f"ask the operator for a new line ('bore user rotate {user}'), and join with it",)
-            if user
-            else ("compare both files: 'bore secret --write' makes one, for the server and all clients",)
-        )
-        return Finding(Check.SECRET, State.FAIL, describe(agreed), advice, code=exits.NO_PERMISSION)
+        advice = "'bore secret --write' makes one, for the server and all clients"
+        if user:
+            advice = f"ask the operator for a new line ('bore user rotate {user}'), and join with it"
+        elif secret:
+            advice = f"compare both files: {advice}"
+        return Finding(Check.SECRET, State.FAIL, describe(agreed), (advice,), code=exits.NO_PERMISSION)
     if agreed is not None and agreed.user:
         return Finding(Check.SECRET, State.OK, f"{agreed.user} may use: {agreed.rights or 'any port of the server'}")
     if not secret:

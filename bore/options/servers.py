@@ -163,7 +163,7 @@ def objectionTo(path: Path) -> str | None:
 
 
 def _noServer(found: Values) -> str:
-    example = 'server = "tls://example.com"' if found.hasFile else "'bore local 8000 --to example.com'"
+    example = 'server = "tls://example.com"' if found.hasFile else "'--to example.com'"
     hint = f"name the server, as in {example}, or join one with 'bore join'"
     return f"no {found.name(TO)} given, and no server was joined: {hint}"
 

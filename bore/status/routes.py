@@ -41,7 +41,7 @@ class TunnelNotFound(Refused):
     """There is no such tunnel."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(404, f"there is no tunnel {name}: GET /status lists the tunnels")
+        super().__init__(404, f"there is no tunnel {name}: 'bore status', or GET /status, lists the tunnels")
 
 
 def routes(status: Status, program: Operated, tunnel: Callable[[str], object], kick: Route) -> Routes:

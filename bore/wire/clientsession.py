@@ -222,9 +222,11 @@ class ControlSession:
     def _takeRefusedProof(self, error: Error) -> Sequence[ClientEvent]:
         user = self._proof.user if self._proof is not None else ""
         if error.text == InvalidSecret.text and user:
-            raise InvalidSecret(
-                f"{InvalidSecret.text}: {user} was revoked, has expired, or has another secret now: ask for a new line"
+            refused = InvalidSecret.of(user)
+            refused.args = (
+                f"{refused.text}: {user} was revoked, has expired, or has another secret now: ask for a new line",
             )
+            raise refused
         if error.text == InvalidSecret.text:
             raise InvalidSecret(f"{InvalidSecret.text}, or the connection goes through a man in the middle")
         raise refusalFor(error.text)

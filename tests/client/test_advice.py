@@ -81,7 +81,12 @@ TABLE: Final[tuple[tuple[BaseException | None, Tried, str, bool], ...]] = (
         True,
     ),
     (LookupFailed("the name x does not exist", temporary=False), USUAL, "check the name in --to", False),
-    (LookupFailed("the name x cannot be looked up"), USUAL, "", True),
+    (
+        LookupFailed("the name x cannot be looked up"),
+        USUAL,
+        "check the network of this machine, and its name servers (/etc/resolv.conf)",
+        True,
+    ),
     (numbered(errno.ENETUNREACH), USUAL, _NETWORK, True),
     (numbered(errno.EHOSTUNREACH), USUAL, _NETWORK, True),
     (numbered(errno.ENETDOWN), USUAL, _NETWORK, True),

@@ -44,7 +44,10 @@ class WordsTests(SynchronousTestCase):
             (LookupFailed("the name x does not exist"), "the name x does not exist"),
             (error.DNSLookupError("x"), "its name cannot be looked up"),
             (TlsError(errno.EPROTO, "it does not speak TLS 1.3"), "it does not speak TLS 1.3"),
-            (InvalidSecret(), "server error: invalid secret"),
+            (
+                InvalidSecret(),
+                "server error: invalid secret: give the client the server's secret, as with --secret-file FILE",
+            ),
             (
                 ClientHasNoSecret(),
                 f"{ClientHasNoSecret.text}: give the client the server's secret, as with --secret-file FILE",

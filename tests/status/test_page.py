@@ -67,7 +67,7 @@ class AnswersTests(PageCase):
     def test_oneThatDoesNotExistIsAnErrorThatSaysWhereTheyAre(self) -> None:
         for path in ("/tunnels/7", "/tunnels/", "/tunnels/\x00\x1b"):
             self.assertEqual(self.answer(path).code, 404)
-            self.assertIn("GET /status lists the tunnels", str(self.jsonOf(path)["error"]))
+            self.assertIn("'bore status', or GET /status, lists the tunnels", str(self.jsonOf(path)["error"]))
 
     def test_nothingCanBeSent(self) -> None:
         for path in ("/", "/status", "/events", "/tunnels/20000"):
