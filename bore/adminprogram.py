@@ -88,7 +88,8 @@ def _done(command: AdminCommand, answer: Part) -> str:
             visitors = answer.count("visitors")
             if not visitors:
                 return "the program has no visitors, and ends"
-            return f"the program accepts no new visitors, and ends when {counted(visitors, 'visitor')} have left{limit}"
+            left = f"{counted(visitors, 'visitor')} {'has' if visitors == 1 else 'have'} left"
+            return f"the program accepts no new visitors, and ends when {left}{limit}"
         case _:
             return _reloaded(answer)
 

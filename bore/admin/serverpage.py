@@ -64,6 +64,7 @@ def _control(control: Part) -> str:
 def _visitors(status: Part) -> str:
     visitors = [each.part("visitors") for each in status.parts("tunnels")]
     now, waiting = (sum(each.count(key) for each in visitors) for key in ("open", "waiting"))
+    now = max(now, status.part("totals").count("open"))  # a server that drains has visitors, and no tunnels
     return f"{now} open, {f'{waiting} waiting, ' if waiting else ''}{status.part('totals').count('visitors')} in total"
 
 

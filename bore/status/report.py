@@ -200,6 +200,7 @@ class ServerTotals:
     What a server has done since its start.
 
     :ivar visitors: how many were accepted.
+    :ivar open: how many of them are served now, also those of tunnels that are closed.
     :ivar refused: how often something was refused, by the code of the reason.
     :ivar events: how many events there were, by name, without those of single visitors.
     """
@@ -209,6 +210,7 @@ class ServerTotals:
     toVisitors: int
     refused: Mapping[str, int]
     events: Mapping[str, int]
+    open: int = 0
 
 
 @value

@@ -248,11 +248,13 @@ class ServerStatus:
 
     def _totals(self, tunnels: list[Tunnel], flows: Flows) -> ServerTotals:
         usages = [self._server.tunnels.closed, *(tunnel.usage for tunnel in tunnels)]
-        there = flows.ofClosed + sum(len(tunnel.serving) + len(tunnel.waiting) for tunnel in tunnels)
+        open = flows.ofClosed + sum(len(tunnel.serving) for tunnel in tunnels)
+        there = open + sum(len(tunnel.waiting) for tunnel in tunnels)
         return ServerTotals(
             there + sum(usage.visitors + usage.unserved for usage in usages),
             flows.toClient + sum(usage.toClient for usage in usages),
             flows.toVisitors + sum(usage.toVisitors for usage in usages),
             dict(self._history.refused),
             eventCounts(self._history),
+            open,
         )

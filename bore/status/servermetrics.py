@@ -85,8 +85,7 @@ def _ofAll(report: ServerReport) -> Iterator[Metric]:
     yield gauge("server_lanes", "Lanes of all sessions.", ("state",), byLabel(lanes))
     states = counted((tunnel.state for tunnel in tunnels), _TUNNEL_STATES)
     yield gauge("server_tunnels", "Tunnels.", ("state",), states)
-    count = sum(tunnel.visitors.open for tunnel in tunnels)
-    yield gauge("server_visitors_open", "Visitors that are served.", (), single(count))
+    yield gauge("server_visitors_open", "Visitors that are served.", (), single(totals.open))
     count = sum(tunnel.visitors.waiting for tunnel in tunnels)
     yield gauge("server_visitors_waiting", "Visitors that wait for a client.", (), single(count))
     yield counter(

@@ -88,6 +88,7 @@ SERVER: Final[dict[str, object]] = {
         "toVisitors": 3_400_000_000,
         "refused": {"invalid-secret": 4, "port-in-use": 1},
         "events": {"listening": 1, "tunnel-opened": 2},
+        "open": 3,
     },
     "recent": [],
 }

@@ -85,6 +85,7 @@ def serverReport(*tunnels: TunnelReport, text: str = "tunnel opened: port 20000"
             sum(each.bytes.toVisitors for each in tunnels),
             {},
             {"tunnel-opened": len(tunnels)},
+            sum(each.visitors.open for each in tunnels),
         ),
         recent=[
             EventReport(ago(70), "tunnel-opened", text, {}),

@@ -64,9 +64,10 @@ def server(
     events: Mapping[str, int] | None = None,
 ) -> ServerReport:
     control = [ControlReport("0.0.0.0:7835", False, None)]
+    open = sum(each.visitors.open for each in tunnels)
     return ServerReport(
         "server", "1.0", 7, state, SINCE, 1.0, control, "0.0.0.0", PortsReport(1024, 65535), "anyone", sessions,
-        tunnels, users, limits, ServerTotals(*totals, refused or {}, events or {}), [],
+        tunnels, users, limits, ServerTotals(*totals, refused or {}, events or {}, open), [],
     )  # fmt: skip
 
 

@@ -259,6 +259,8 @@ class SnapshotTests(MetricsCase):
                 label = {"refused": "reason", "events": "event"}[name]
                 for key, count in value.items():
                     self.assertEqual(found[f"txbore_{role}_{name}_total", frozenset({(label, key)})], count)
+            elif name == "open":
+                self.assertEqual(found[f"txbore_{role}_visitors_open", frozenset()], value)
             elif name in ("visitors", "unserved"):
                 self.assertEqual(found[f"txbore_{role}_{name}_total", frozenset()], value)
             else:

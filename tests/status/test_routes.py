@@ -243,8 +243,10 @@ class DrainTests(RoutesCase):
             ended: Deferred[None] = service.stopService()
             await self.until(lambda: not self.ofServer.snapshot().tunnels)
             self.assertFalse(ended.called)
-            self.assertEqual(self.ofServer.snapshot().totals.visitors, 1)
+            totals = self.ofServer.snapshot().totals
+            self.assertEqual((totals.visitors, totals.open), (1, 1 if which == "serving" else totals.open))
         await ended
+        await self.until(lambda: not self.ofServer.snapshot().totals.open)
 
     async def test_aServer(self) -> None:
         await self.assertDrains("serving")

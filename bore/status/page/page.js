@@ -578,10 +578,10 @@
   }
 
   function figures(report, rows) {
-    const open = sum(rows.map((row) => row.visitors.open));
     const waiting = sum(rows.map((row) => row.visitors.waiting ?? 0));
     const away = rows.filter((row) => !isUp(row)).length;
     const totals = report.totals;
+    const open = totals.open ?? sum(rows.map((row) => row.visitors.open));
     return [
       [
         "Tunnels",
