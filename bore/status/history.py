@@ -26,7 +26,8 @@ class History:
     :ivar counts: how many events of each class there were.
     :ivar refused: how often something was refused, by the code of the refusal.
     :ivar recent: the last events, the oldest first: when they happened, in seconds since the epoch, and their entries.
-        The events themselves are not kept, as an error in one of them holds the connection that has raised it.
+        Of refused visitors in a row there is the first one only. The events themselves are not kept, as an error in one
+        of them holds the connection that has raised it.
     """
 
     def __init__(self, sink: Sink, turnedAway: type[Event], wallClock: Callable[[], float] = time.time) -> None:
@@ -35,13 +36,16 @@ class History:
         self.counts: dict[type[Event], int] = {}
         self.refused: dict[str, int] = {}
         self.recent: deque[tuple[float, dict[str, object]]] = deque(maxlen=RECENT)
+        self._last: type[Event] | None = None
         self._meanwhile: list[Event] | None = None
         sink.subscribe(self)
 
     def __call__(self, event: Event) -> None:
         kind = type(event)
         self.counts[kind] = self.counts.get(kind, 0) + 1
-        self.recent.append((self._wallClock(), entryOf(event)))
+        if kind is not self._last or kind is not self._turnedAway:  # a flood of visitors leaves room for others
+            self._last = kind
+            self.recent.append((self._wallClock(), entryOf(event)))
         if self._meanwhile is not None:
             self._meanwhile.append(event)
         code = self._refusal(event)

@@ -103,6 +103,17 @@ class HistoryTests(SynchronousTestCase):
         sink.emit(client.VisitorRefused("l:1", client.TurnedAway.TOO_MANY, 1))
         self.assertEqual(kept.refused, {"port-in-use": 1, "too-many": 1})
 
+    def test_refusedVisitorsInARowAreKeptAsOne(self) -> None:
+        sink, kept = history()
+        sink.emit(server.AuthoritiesRead(1))
+        for number in range(RECENT):
+            sink.emit(server.VisitorRefused(80, "192.0.2.2", server.TurnedAway.TOO_MANY, 10, f"192.0.2.2:{number}"))
+        sink.emit(server.AuthoritiesRead(2))
+        names = [each.event for each in eventReports(kept)]
+        self.assertEqual(names, ["authorities-read", "visitor-refused", "authorities-read"])
+        self.assertEqual(eventReports(kept)[1].fields["visitor"], "192.0.2.2:0")
+        self.assertEqual(kept.refused, {"too-many": RECENT})
+
     def test_anErrorDoesNotKeepWhatHasRaisedIt(self) -> None:
         sink, kept = history()
 
