@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bore.commandline import Command
-from bore.completion.described import COMMON, PROGRAMS, flagged, groups, isFile, words
+from bore.completion.described import COMMON, HELP, PROGRAMS, flagged, groups, isFile, words
 
 
 def script(commands: Sequence[Command[object]]) -> str:
@@ -62,4 +62,5 @@ def _cases(commands: Sequence[Command[object]]) -> Iterator[str]:
     for first, members in grouped.items():
         if len(words(members[0])) > 1:
             yield f"        '{first} ') others=\"{' '.join(words(each)[1] for each in members)}\" ;;"
-    yield f"        ' ' | '') others=\"{' '.join(grouped)} help\" flags=\"--help --version --reactor\" ;;"
+    yield f"        '{HELP[0]} ') others=\"{' '.join(grouped)}\" ;;"
+    yield f"        ' ' | '') others=\"{' '.join(grouped)} {HELP[0]}\" flags=\"--help --version --reactor\" ;;"

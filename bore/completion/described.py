@@ -14,6 +14,9 @@ PROGRAMS: Final = ("bore", "txbore")
 #: Values that are names of files.
 _FILES: Final = ("PATH", "FILE", "DIRECTORY")
 
+#: The command that prints the help of another one, and what it does.
+HELP: Final = "help", "Print the help of a command"
+
 #: The options of every command.
 COMMON: Final = (("-h", "--help", "Print the help and exit"), ("-V", "--version", "Print the version and exit"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bore.commandline import Command
-from bore.completion.described import COMMON, PROGRAMS, flagged, groups, isFile, summary, words
+from bore.completion.described import COMMON, HELP, PROGRAMS, flagged, groups, isFile, summary, words
 
 
 def script(commands: Sequence[Command[object]]) -> str:
@@ -13,6 +13,10 @@ def script(commands: Sequence[Command[object]]) -> str:
     lines = ["# Completion of bore in fish, made by 'bore completion fish'."]
     for program in PROGRAMS:
         lines.append(f"complete -c {program} -f")
+        lines.append(f"complete -c {program} -n __fish_use_subcommand -a {HELP[0]} -d {_quoted(HELP[1])}")
+        names = " ".join(groups(commands))
+        asked = f"__fish_seen_subcommand_from {HELP[0]}; and not __fish_seen_subcommand_from {names}"
+        lines.append(f"complete -c {program} -n {_quoted(asked)} -a {_quoted(names)}")
         for first, found in groups(commands).items():
             lines.append(f"complete -c {program} -n __fish_use_subcommand -a {first} -d {_quoted(summary(found))}")
             if len(words(found[0])) > 1:

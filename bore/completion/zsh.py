@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from bore.commandline import Command
-from bore.completion.described import COMMON, PROGRAMS, flagged, groups, isFile, summary, words
+from bore.completion.described import COMMON, HELP, PROGRAMS, flagged, groups, isFile, summary, words
 from bore.option import Option
 
 
@@ -20,6 +20,7 @@ def script(commands: Sequence[Command[object]]) -> str:
         "    if (( CURRENT == 2 )); then",
         "        commands=(",
         *(f"            {_quoted(f'{first}:{summary(found)}')}" for first, found in groups(commands).items()),
+        f"            {_quoted(':'.join(HELP))}",
         "        )",
         "        _describe command commands",
         "        return",
@@ -33,6 +34,8 @@ def script(commands: Sequence[Command[object]]) -> str:
             f"            {line}" for line in (_nested(found) if len(words(found[0])) > 1 else _arguments(found[0]))
         ]
         lines.append("            ;;")
+    names = _quoted(f"1:COMMAND:({' '.join(groups(commands))})")
+    lines += [f"        {HELP[0]})", f"            _arguments {names}", "            ;;"]
     lines += ["    esac", "}", 'if [ "$funcstack[1]" = _txbore ]; then', '    _txbore "$@"', "else"]
     lines += [f"    compdef _txbore {' '.join(PROGRAMS)}", "fi"]
     return "\n".join(lines) + "\n"

@@ -18,6 +18,8 @@ CASES = (
     (["bore", "serv"], "server", "local"),
     (["bore", "server", "--min"], "--min-port", "--max-port"),
     (["bore", "server", "--log-level", ""], "debug", "--tls"),
+    (["bore", "hel"], "help", "local"),
+    (["bore", "help", "st"], "status", "server"),
     (["bore", "user", ""], "revoke", "server"),
     (["bore", "user", "add", "--po"], "--ports", "--unset"),
     (["txbore", "completion", ""], "fish", "local"),
