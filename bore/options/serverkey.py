@@ -18,7 +18,7 @@ _NOW: Final = switch("--now", "Use the next key although it is less than a day o
 
 _ACTIONS: Final[dict[str, tuple[str, tuple[Option[object], ...]]]] = {
     "show": ("Print the fingerprint of the server's key, and of the next one.", (_CONFIG,)),
-    "rotate": ("Make the next key of the server, which clients learn; a second time: use it.", (_NOW, _CONFIG)),
+    "rotate": ("Make the next key, which clients learn; a second time: use it.", (_NOW, _CONFIG)),
 }
 
 ACTIONS: Final = ", ".join(_ACTIONS)

@@ -52,7 +52,7 @@ _USER: Final = switch("--user", "Install it for your own user, without root, and
 _NOW: Final = switch("--now", "Start it at once, and at each boot")
 
 _ACTIONS: Final[dict[str, tuple[str, tuple[Option[object], ...]]]] = {
-    "install": ("Write the unit of a client or server, and its settings file if there is none.", (_USER, _NOW)),
+    "install": ("Write the unit of a client or server, and a first settings file.", (_USER, _NOW)),
     "show": ("Print what 'install' would write.", (_USER,)),
     "remove": ("Stop a client or server, and remove its unit. Its settings stay.", (_USER,)),
 }
