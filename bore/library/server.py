@@ -14,7 +14,7 @@ from bore.events import Event, Sink
 from bore.events.server import Listening
 from bore.library.happenings import Happenings
 from bore.library.words import parsed
-from bore.options.server import ServerCommand, serverCommand
+from bore.options.server import OF_PROGRAM, ServerCommand, serverCommand
 from bore.server.log import ServerLog
 from bore.serverprogram import serverProgram
 from bore.startup import IProgramReactor
@@ -61,7 +61,8 @@ class Server:
         :param secret: the secret that clients have to prove.
         :param secretFile: the file that has it, which other users must not be able to read.
         :param tls: whether clients have to use TLS.
-        :param options: the further options of ``bore server``, in camelCase: ``minPort``, ``maxTunnels``, ``users``.
+        :param options: the further options of ``bore server``, in camelCase: ``minPort``, ``maxTunnels``, ``users``;
+            without those of the log, the admin socket and the status port, which belong to the program.
         :returns: fires when it listens; fails with :class:`bore.server.service.CannotListen` if it cannot.
         :raises ValueError: when a parameter is invalid; the text says what would be right.
         """
@@ -76,7 +77,7 @@ class Server:
 
         def load() -> ServerCommand:
             try:
-                return parsed(serverCommand("Server.open"), given)
+                return parsed(serverCommand("Server.open"), given, without=OF_PROGRAM)
             except ValueError as e:
                 raise UsageError(str(e)) from None
 

@@ -81,7 +81,8 @@ class Tunnel:
         :param secretFile: the file that has it, which other users must not be able to read.
         :param keepAddress: whether the public port is saved in the user's state directory for the next start.
         :param name: what the log calls a local service of this process, and the saved port.
-        :param options: the further options of ``bore local``, in camelCase: ``tlsFingerprint``, ``maxVisitors``.
+        :param options: the further options of ``bore local``, in camelCase: ``tlsFingerprint``, ``maxVisitors``;
+            without those of the log, the admin socket and the status port, which belong to the program.
         :returns: fires with the tunnel when it is up. It fails with :class:`bore.wire.errors.AuthenticationFailed` or
             anything else that waiting cannot mend; a server that cannot be reached is tried again, without an end.
             Cancelling it closes the tunnel.

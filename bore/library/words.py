@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, TypeVar
 
 from bore.commandline import Command, UsageError
@@ -24,15 +24,22 @@ def parameter(flag: str) -> str:
     return re.sub("-(.)", lambda found: found[1].upper(), flag.lstrip("-"))
 
 
-def parsed(command: Command[C], given: Mapping[str, object], words: Sequence[str] = ()) -> C:
+def parsed(
+    command: Command[C],
+    given: Mapping[str, object],
+    words: Sequence[str] = (),
+    without: Collection[Option[object]] = (),
+) -> C:
     """
     Parse parameters as a command line is parsed. Variables in the environment that have options have no effect.
 
     :param given: values by parameter. None is left out; a switch is True or False; a list or tuple repeats an option.
     :param words: positional arguments.
+    :param without: options that are no parameters.
     :raises ValueError: when one is unknown or invalid; the text says what would be right.
     """
-    known = {parameter(each.flags[-1]): each for each in command.options if not each.positional}
+    options = [each for each in command.options if not each.positional and each not in without]
+    known = {parameter(each.flags[-1]): each for each in options}
     line: list[str] = []
     for name, value in given.items():
         if name not in known:

@@ -184,7 +184,7 @@ def libraryCommand(name: str) -> Command[ClientCommand]:
 
     :param name: what errors call the whole.
     """
-    keys = [each for each in KEYS if each not in (*admin.KEYS, common.WATCH, *common.LOG.all)]
+    keys = [each for each in KEYS if each not in (*FIXED, common.WATCH)]
     return Command(
         name, "A tunnel in another program.", (tunnels.LOCAL, tunnels.PORT, *keys, common.SECRET), _buildPart
     )

@@ -185,6 +185,9 @@ KEYS: Final[tuple[Option[object], ...]] = (
 #: The keys of a server's settings file.
 SERVER_KEYS: Final = tuple(each.key for each in KEYS)
 
+#: What the program has, and a server in another program has not.
+OF_PROGRAM: Final[tuple[Option[object], ...]] = (*admin.KEYS, *statusport.KEYS, *common.LOG.all)
+
 #: Those that cannot change while the server runs: see :meth:`bore.server.service.ServerService.apply`.
 FIXED: Final[tuple[Option[object], ...]] = (
     _ADDRESS,

@@ -160,6 +160,12 @@ class TunnelTests(LibraryCase):
         with self.assertRaises(ValueError) as caught:
             parsed(libraryCommand("x"), {"to": "example.com"}, ["--help"])
         self.assertEqual(str(caught.exception), "local '--help': must be a port, HOST:PORT or unix:PATH")
+        for name in ("statusPort", "adminSocket", "logFormat"):  # they would have no effect
+            unwanted: dict[str, Any] = {name: "x"}
+            with self.assertRaisesRegex(ValueError, f"unknown parameter '{name}'"):
+                Server.open(reactor, **unwanted)
+            with self.assertRaisesRegex(ValueError, f"unknown parameter '{name}'"):
+                Tunnel.open(reactor, local=1, to="example.com", **unwanted)
         self.assertRaises(AttributeError, lambda: bore.Tunel)  # type: ignore[attr-defined]
 
 
