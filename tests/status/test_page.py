@@ -42,6 +42,10 @@ class FilesTests(PageCase):
         page = (FILES / "index.html").read_text(encoding="utf-8")
         self.assertEqual(re.findall(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", page), [])
 
+    def test_beforeTheFirstAnswerNothingIsSeparatedFromNothing(self) -> None:
+        page = (FILES / "index.html").read_text(encoding="utf-8")
+        self.assertNotIn("></span> ·", page)
+
     def test_textsHaveEnoughContrast(self) -> None:
         """WCAG 2.2, 1.4.3: 4.5 for texts; 1.4.11: 3 for the edges of fields."""
         light, dark = re.findall(r":root \{(.*?)\}", (FILES / "page.css").read_text(encoding="utf-8"), re.DOTALL)

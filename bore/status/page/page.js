@@ -774,7 +774,7 @@
     attempts = 0;
     view.offset = data.now * 1000 - Date.now();
     connection("Live", "good");
-    write(byId("updated"), `Last update ${new Date().toLocaleTimeString("en-GB")}`);
+    write(byId("updated"), `Last update ${new Date().toLocaleTimeString("en-GB")} · `);
     clearTimeout(watch);
     watch = setTimeout(lost, SILENCE);
     if (kind !== "traffic") measure(data.seconds);
