@@ -115,8 +115,8 @@ class ScreenTests(TerminalCase):
         self.tmux.waitFor("● up since")
         self.tmux.keys("C-z")
         self.tmux.waitFor("Stopped")
+        pid = self.pid()  # now: in a moment stty is a child of the shell as well
         self.command("stty tostop; bg")
-        pid = self.pid()
         self.tmux.keys("-l", "echo typed-$((6*7))")
         self.tmux.keys("Enter")
         self.tmux.waitFor("typed-42")
