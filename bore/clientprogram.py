@@ -104,7 +104,7 @@ def _withStatusPort(
     from bore.statusprogram import WithStatusPort
 
     status = ClientStatus(reactor, service, history)
-    traffic = Traffic(reactor, status.snapshot)
+    traffic = Traffic(reactor, status.take)
 
     def makeRoutes() -> Mapping[str, Route]:
         from bore.status.portroutes import clientRoutes

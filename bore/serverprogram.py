@@ -90,7 +90,7 @@ def _withStatusPort(
     from bore.statusprogram import WithStatusPort
 
     status = ServerStatus(reactor, service, history)
-    traffic = Traffic(reactor, status.snapshot)
+    traffic = Traffic(reactor, status.take)
 
     def makeRoutes() -> Mapping[str, Route]:
         from bore.status.portroutes import serverRoutes

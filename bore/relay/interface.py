@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from enum import Enum
 from typing import Final, NamedTuple, Protocol, TypeAlias
@@ -73,12 +73,14 @@ class Running(NamedTuple):
     """
     A pair that is running.
 
+    :ivar pair: the pair itself.
     :ivar ended: what it was joined with, to be called at its end. For the user of the relay it identifies the pair.
     :ivar toRight: bytes read from the left stream so far, as in :class:`Ending`.
     :ivar toLeft: bytes read from the right stream so far.
     :ivar lane: the lane that one of the streams is on; None: neither is on a lane.
     """
 
+    pair: object
     ended: Callable[[Ending], object]
     toRight: int
     toLeft: int
@@ -197,12 +199,17 @@ class Relay(ABC):
         """How many pairs are running."""
 
     @abstractmethod
-    def running(self) -> list[Running]:
+    def running(self) -> Iterator[Running]:
         """
         The pairs that are running, those that only wait for an acknowledgement included, with what they have moved.
 
-        It takes about a microsecond for each. To ask costs the pairs nothing before and after.
+        It takes about a microsecond for each. To ask costs the pairs nothing before and after. Pairs may end, and
+        others begin, before the last one was read: those that begin later are not read.
         """
+
+    @abstractmethod
+    def isRunning(self, pair: Running) -> bool:
+        """Whether a pair has not ended since it was read."""
 
     @abstractmethod
     def join(self, left: Stream, right: Stream, ended: Callable[[Ending], None]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -68,17 +68,22 @@ class PairRelay(Relay):
     def __len__(self) -> int:
         return len(self._pairs)
 
-    def running(self) -> list[Running]:
+    def running(self) -> Iterator[Running]:
         """See Relay."""
-        found = []
-        for pair, ended in self._pairs.items():
+        for pair in list(self._pairs):
+            ended = self._pairs.get(pair)
+            if ended is None:
+                continue
             last = self._lingering.get(pair)
             if last is None:
                 toRight, toLeft, lane = pair.progress
             else:  # its streams may be at something else by now
                 (_, toRight, toLeft), lane = last[1], None
-            found.append(Running(ended, toRight, toLeft, lane))
-        return found
+            yield Running(pair, ended, toRight, toLeft, lane)
+
+    def isRunning(self, pair: Running) -> bool:
+        """See Relay."""
+        return pair.pair in self._pairs
 
     def join(self, left: Stream, right: Stream, ended: Callable[[Ending], None]) -> None:
         """See Relay."""

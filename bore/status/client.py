@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
+from typing import Final, TypeAlias
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from bore.client.dataconnections import DataConnections
 from bore.client.link import ServerLink
 from bore.client.reasons import describe
 from bore.client.service import ClientParts, ClientService
 from bore.client.tunnel import Tunnel
 from bore.client.visitors import ServedVisitor
+from bore.relay.interface import Running
+from bore.status.flows import Flows
 from bore.status.history import History
 from bore.status.report import (
     ClientBytes,
@@ -24,47 +29,23 @@ from bore.status.report import (
     ClientVisitorReport,
     LanesReport,
     LinkReport,
+    Visited,
     eventCounts,
     eventReports,
 )
+from bore.status.slices import Shared, Work, atOnce, mapped, spread
 from bore.status.times import Times
 from bore.streams.addresses import hostPort
 from bore.streams.tcpinfo import roundTrip
 from bore.version import __version__
 from bore.wire.extension import Source
 
+_Flows: TypeAlias = Flows[Tunnel, DataConnections]
 
-class Flows:
-    """
-    What the visitors of a client have moved so far who are being served.
 
-    :ivar fromVisitors: bytes from all of them.
-    :ivar toVisitors: bytes to all of them.
-    """
-
-    def __init__(self, parts: ClientParts) -> None:
-        self.fromVisitors = self.toVisitors = 0
-        self._ofTunnel: dict[Tunnel, tuple[int, int, int]] = {}
-        self._onLanes: dict[object, int] = {}
-        for ended, fromVisitor, toVisitor, lane in [] if parts.visitors is None else parts.visitors.relay.running():
-            if not isinstance(ended, ServedVisitor):
-                continue
-            self.fromVisitors += fromVisitor
-            self.toVisitors += toVisitor
-            count, *before = self.of(ended.at.tunnel)
-            self._ofTunnel[ended.at.tunnel] = count + 1, before[0] + fromVisitor, before[1] + toVisitor
-            if lane is not None:
-                connections = ended.at.connections
-                self._onLanes[connections] = self._onLanes.get(connections, 0) + 1
-
-    def of(self, tunnel: Tunnel) -> tuple[int, int, int]:
-        """The number of a tunnel's visitors that are served, the bytes from them, and the bytes to them."""
-        return self._ofTunnel.get(tunnel, (0, 0, 0))
-
-    def onLanes(self, link: ServerLink) -> int:
-        """How many visitors are on lanes of a link's session."""
-        session = None if link.control is None else link.control.session
-        return 0 if session is None else self._onLanes.get(session.connections, 0)
+def _keys(ended: object) -> tuple[Tunnel, DataConnections] | None:
+    """The tunnel that the visitor of a pair has come to, and the session that has brought it."""
+    return (ended.at.tunnel, ended.at.connections) if isinstance(ended, ServedVisitor) else None
 
 
 class ClientStatus:
@@ -74,6 +55,7 @@ class ClientStatus:
     :param clock: the clock of the client.
     :param history: what has happened.
     :param wallClock: returns the seconds since the epoch.
+    :ivar take: reads all of it, over several turns.
     """
 
     def __init__(
@@ -85,6 +67,8 @@ class ClientStatus:
     ) -> None:
         self._service = service
         self._history = history
+        self._clock = clock
+        self.take: Final = Shared(clock, self._read)
         self._times = Times(clock, wallClock)
 
     @property
@@ -92,85 +76,93 @@ class ClientStatus:
         """What has happened."""
         return self._history
 
+    @property
+    def state(self) -> str:
+        """See :class:`bore.status.report.ClientReport`."""
+        return self._state(self._service.parts)
+
+    @property
+    def hasTunnels(self) -> bool:
+        """Whether it is to have tunnels."""
+        return bool(self._service.parts.tunnels)
+
     def snapshot(self) -> ClientReport:
-        """Read all of it."""
+        """Read all of it, in one piece."""
+        return atOnce(self._read())
+
+    def tunnel(self, name: str, most: int | None = None) -> Deferred[Visited[ClientTunnelReport, ClientVisitorReport]]:
+        """
+        Read one tunnel and its visitors, those who are not served yet first. None: there is no such tunnel.
+
+        :param name: its name, its local service, its public address, or its public port.
+        :param most: how many visitors at most; None: all.
+        """
+        return spread(self._clock, self._readTunnel(name, most))
+
+    def _read(self) -> Work[ClientReport]:
+        """Read all of it. What belongs to one tunnel is read in one turn, and so is what all of them have done."""
         self._times.renew()
         parts, now, since = self._service.parts, self._times.now, self._service.since
-        flows = Flows(parts)
-        tunnels = self._tunnels(parts, flows)
+        flows = yield from self._flows(parts)
+        tunnels = yield from self._tunnels(parts, flows)
+        links = yield from mapped(lambda link: self._link(link, flows), parts.links)
+        recent = yield from eventReports(self._history)
         return ClientReport(
             "client",
             __version__,
             os.getpid(),
-            self._state(parts, tunnels),
+            self.state,
             self._times.text(since),
             now - since,
-            [self._link(each, flows) for each in parts.links],
-            tunnels,
-            self._totals(parts, flows),
-            eventReports(self._history),
+            links,
+            [report for _, report in tunnels],
+            self._totals(dict(tunnels), flows),
+            recent,
         )
 
-    def totals(self) -> ClientTotals:
-        """Read what the client has done since its start."""
+    def _flows(self, parts: ClientParts) -> Work[_Flows]:
+        flows = _Flows(None if parts.visitors is None else parts.visitors.relay, _keys)
+        yield from flows.read()
+        return flows
+
+    def _readTunnel(self, name: str, most: int | None) -> Work[Visited[ClientTunnelReport, ClientVisitorReport]]:
         parts = self._service.parts
-        return self._totals(parts, Flows(parts))
-
-    def tunnels(self) -> list[ClientTunnelReport]:
-        """Read the tunnels."""
-        parts = self._service.parts
-        return self._tunnels(parts, Flows(parts))
-
-    def visitors(self, name: str, most: int | None = None) -> list[ClientVisitorReport]:
-        """
-        Read the visitors of a tunnel, those who are not served yet first.
-
-        :param name: the name of the tunnel, as its report has it.
-        :param most: how many at most; None: all.
-        """
-        return list(islice(self._visitors(name), most))
-
-    def tunnel(self, name: str) -> ClientTunnelReport | None:
-        """
-        Read one tunnel; None: there is none.
-
-        :param name: its name, its local service, its public address, or its public port.
-        """
-        for each in self.tunnels():
-            port = None if each.public is None else each.public.rpartition(":")[2]
-            if name and name in (each.name, each.local, each.public, port):
-                return each
+        flows = yield from self._flows(parts)
+        for tunnel, report in (yield from self._tunnels(parts, flows)):
+            port = None if report.public is None else report.public.rpartition(":")[2]
+            if name and name in (report.name, report.local, report.public, port):
+                visitors = islice(self._visitors(tunnel, list(flows.pairs(tunnel))), most)
+                return report, (yield from mapped(lambda visitor: visitor, visitors))
         return None
 
-    def _visitors(self, name: str) -> Iterator[ClientVisitorReport]:
+    def _visitors(self, tunnel: Tunnel, pairs: Iterable[Running]) -> Iterator[ClientVisitorReport]:
         visitors = self._service.parts.visitors
-        if visitors is None:
-            return
-        for visitor, at, source in visitors.waiting():
-            if at.tunnel.spec.name == name:
+        for visitor, at, source in [] if visitors is None else list(visitors.waiting()):
+            if at.tunnel is tunnel:
                 yield ClientVisitorReport(str(visitor), _sourceText(source), None, None, "waiting", None, 0, 0)
         now = self._times.now
-        for ended, fromVisitor, toVisitor, lane in visitors.relay.running():
-            if isinstance(ended, ServedVisitor) and ended.at.tunnel.spec.name == name:
+        for _, ended, fromVisitor, toVisitor, lane in pairs:
+            if isinstance(ended, ServedVisitor):
                 since, number = self._times.text(ended.since), None if lane is None else id(lane)
                 where, seconds = _sourceText(ended.source), now - ended.since
                 yield ClientVisitorReport(
                     str(ended.id), where, since, seconds, "served", number, fromVisitor, toVisitor
                 )
 
-    def _state(self, parts: ClientParts, tunnels: Sequence[ClientTunnelReport]) -> str:
+    def _state(self, parts: ClientParts) -> str:
         if not self._service.running:
             return "stopping"
-        up = sum(tunnel.state == "up" for tunnel in tunnels)
+        tunnels = {kept.tunnel for link in parts.links for kept in link.tunnels.up} - parts.reasons.keys()
+        up = sum(tunnel in tunnels for tunnel in parts.tunnels)
         if up:
-            return "up" if up == len(tunnels) else "partly"
+            return "up" if up == len(parts.tunnels) else "partly"
         links = parts.links
         return "connecting" if links and all(each.contact.why is None for each in links) else "away"
 
-    def _link(self, link: ServerLink, flows: Flows) -> LinkReport:
+    def _link(self, link: ServerLink, flows: _Flows) -> LinkReport:
         contact, control = link.contact, link.control
         session = None if control is None else control.session
-        idle, busy = 0 if session is None else session.idleLanes, flows.onLanes(link)
+        idle, busy = (0, 0) if session is None else (session.idleLanes, flows.onLanes(session.connections))
         state = "up" if contact.up else "connecting" if contact.why is None else "away"
         since = self._times.text(contact.since)
         left = contact.retryAt - self._times.now
@@ -188,14 +180,19 @@ class ClientStatus:
             left if state == "away" and control is None and left > 0 else None,
         )
 
-    def _tunnels(self, parts: ClientParts, flows: Flows) -> list[ClientTunnelReport]:
+    def _tunnels(self, parts: ClientParts, flows: _Flows) -> Work[list[tuple[Tunnel, ClientTunnelReport]]]:
         up = {kept.tunnel: (kept.address, link.server) for link in parts.links for kept in link.tunnels.up}
-        return [self._tunnel(each, parts, flows, up.get(each)) for each in parts.tunnels]
+        return (
+            yield from mapped(
+                lambda tunnel: (tunnel, self._tunnel(tunnel, parts, flows, up.get(tunnel))),
+                (tunnel for tunnel in parts.tunnels if tunnel.usage is not parts.former),
+            )
+        )
 
     def _tunnel(
-        self, tunnel: Tunnel, parts: ClientParts, flows: Flows, at: tuple[str, str] | None
+        self, tunnel: Tunnel, parts: ClientParts, flows: _Flows, at: tuple[str, str] | None
     ) -> ClientTunnelReport:
-        usage, (_, fromVisitors, toVisitors) = tunnel.usage, flows.of(tunnel)
+        usage, (fromVisitors, toVisitors) = tunnel.usage, flows.of(tunnel)
         reason = parts.reasons.get(tunnel)
         why = (tunnel.why or None) if reason is None else describe(reason)
         state = "givenUp" if reason is not None else "up" if at is not None else "refused" if why else "away"
@@ -212,14 +209,23 @@ class ClientStatus:
             ClientBytes(usage.fromVisitors + fromVisitors, usage.toVisitors + toVisitors),
         )
 
-    def _totals(self, parts: ClientParts, flows: Flows) -> ClientTotals:
-        usages = [parts.former, *(tunnel.usage for tunnel in parts.tunnels)]
-        there = 0 if parts.visitors is None else parts.visitors.count
+    def _totals(self, tunnels: Mapping[Tunnel, ClientTunnelReport], flows: _Flows) -> ClientTotals:
+        """
+        Sum up.
+
+        :param tunnels: what was read of each. It may be unwanted since: then its usage is among that of the
+            former ones.
+        """
+        parts = self._service.parts
+        former, count = parts.former, 0 if parts.visitors is None else parts.visitors.count
+        there = {tunnel: report for tunnel, report in tunnels.items() if tunnel.usage is not former}
+        fromVisitors, toVisitors = flows.ofOthers(there)
+        visitors = count - sum(tunnel.visitors for tunnel in parts.tunnels)
         return ClientTotals(
-            there + sum(usage.visitors + usage.unserved for usage in usages),
-            sum(usage.unserved for usage in usages),
-            flows.fromVisitors + sum(usage.fromVisitors for usage in usages),
-            flows.toVisitors + sum(usage.toVisitors for usage in usages),
+            former.visitors + former.unserved + visitors + sum(each.visitors.total for each in there.values()),
+            former.unserved + sum(each.visitors.unserved for each in there.values()),
+            former.fromVisitors + fromVisitors + sum(each.bytes.fromVisitors for each in there.values()),
+            former.toVisitors + toVisitors + sum(each.bytes.toVisitors for each in there.values()),
             dict(self._history.refused),
             eventCounts(self._history),
         )

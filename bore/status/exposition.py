@@ -8,14 +8,20 @@ should wait. So it gets a few samples at a time here, and the reactor has its tu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
+from twisted.internet.defer import Deferred
 
-from bore.status.questions import Answer, Question
+from bore.status.metrics import ofProcess
+from bore.status.questions import Answer, Question, Route
+from bore.status.routes import Take
+
+R = TypeVar("R")
 
 #: The most samples that are written at once: that takes about a millisecond.
 SLICE: Final = 100
@@ -38,15 +44,24 @@ class _One(CollectorRegistry):
         return (self._metric,)
 
 
-def metricsAnswer(registry: CollectorRegistry, question: Question) -> Answer:
-    """Answer /metrics, in the format that the scraper asks for."""
-    accept = question.headers.get("accept", "")
-    try:
-        kind = choose_encoder(accept)[1]
-    except (TypeError, ValueError):  # the library takes no version such as "1.x"
-        accept = ""
-        kind = choose_encoder(accept)[1]
-    return Answer(slices(registry.collect(), accept), kind)
+def metricsRoute(take: Take[R], families: Callable[[R], Iterator[Metric]]) -> Route:
+    """
+    Answer /metrics, in the format that the scraper asks for.
+
+    :param take: takes a snapshot.
+    :param families: makes the metrics of it.
+    """
+
+    def route(question: Question) -> Deferred[Answer]:
+        accept = question.headers.get("accept", "")
+        try:
+            kind = choose_encoder(accept)[1]
+        except (TypeError, ValueError):  # the library takes no version such as "1.x"
+            accept = ""
+            kind = choose_encoder(accept)[1]
+        return take().addCallback(lambda report: Answer(slices(chain(families(report), ofProcess()), accept), kind))
+
+    return route
 
 
 def slices(metrics: Iterable[Metric], accept: str) -> Iterator[str]:
@@ -58,6 +73,7 @@ def slices(metrics: Iterable[Metric], accept: str) -> Iterator[str]:
     """
     encode, kind = choose_encoder(accept)
     for metric in metrics:
+        yield ""  # they were made in one piece
         samples = metric.samples
         for start in range(0, max(1, len(samples)), SLICE):
             metric.samples = samples[start : start + SLICE]

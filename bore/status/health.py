@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bore.status.questions import TEXT, Answer, Question
-
-if TYPE_CHECKING:
-    from bore.status.report import ClientReport
 
 
 def healthy(question: Question) -> Answer:
@@ -27,11 +22,16 @@ def serverReadiness(state: str, listens: bool) -> Answer:
     return _readiness("" if listens else "the server does not listen yet")
 
 
-def clientReadiness(report: ClientReport) -> Answer:
-    """Answer /readyz for a client, which is ready while it has at least one tunnel."""
-    if report.state != "stopping" and any(tunnel.state == "up" for tunnel in report.tunnels):
+def clientReadiness(state: str, hasTunnels: bool) -> Answer:
+    """
+    Answer /readyz for a client, which is ready while it has at least one tunnel.
+
+    :param state: see :class:`bore.status.report.ClientReport`.
+    :param hasTunnels: whether it is to have tunnels.
+    """
+    if state in ("up", "partly"):
         return _readiness("")
-    return _readiness(f"no tunnel is up: the client is {report.state}" if report.tunnels else "there are no tunnels")
+    return _readiness(f"no tunnel is up: the client is {state}" if hasTunnels else "there are no tunnels")
 
 
 def _readiness(objection: str) -> Answer:

@@ -8,25 +8,23 @@ words of the snapshot. What holds for both ends is here, the rest in :mod:`bore.
 
 from __future__ import annotations
 
+import os
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     InfoMetricFamily,
     Metric,
 )
-from prometheus_client.registry import Collector
 
+from bore.system.descriptors import lengthOfList, sizeOfFolder
 from twisted import __version__ as twistedVersion
 
 if TYPE_CHECKING:
     from bore.status.report import ClientReport, ServerReport
-
-R = TypeVar("R")
 
 #: Values of a metric by the values of its labels, in the order of these.
 Samples: TypeAlias = Iterable[tuple[tuple[str, ...], float]]
@@ -110,25 +108,29 @@ def common(report: ServerReport | ClientReport, since: float, states: tuple[str,
     )
 
 
-class Metrics(Collector):
+def ofProcess() -> Iterator[Metric]:
     """
-    Collects the metrics of a program.
+    Make the metrics of the process, where the system shows them, by the names that all programs have for them.
 
-    :param snapshot: returns its state.
-    :param families: makes the metrics of it.
+    Prometheus' own library lists the descriptors to count them, which takes a millisecond for each thousand.
     """
+    try:
+        with open("/proc/self/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        with open("/proc/stat", "rb") as file:
+            booted = next(float(line.split()[1]) for line in file if line.startswith(b"btime "))
+    except (OSError, StopIteration):
+        return
+    import resource  # not on Windows
 
-    def __init__(self, snapshot: Callable[[], R], families: Callable[[R], Iterator[Metric]]) -> None:
-        self._collect: Callable[[], Iterator[Metric]] = lambda: families(snapshot())
-
-    def collect(self) -> Iterator[Metric]:
-        """Make the metrics, one at a time. All are of one snapshot."""
-        return self._collect()
-
-
-def registryOf(metrics: Metrics) -> CollectorRegistry:
-    """Return a registry with the metrics of the program, and of its process where the system shows them."""
-    registry = CollectorRegistry()
-    registry.register(metrics)
-    ProcessCollector(registry=registry)
-    return registry
+    ticks = os.sysconf("SC_CLK_TCK")
+    for name, help, value in (
+        ("virtual_memory_bytes", "Virtual memory size in bytes.", float(fields[20])),
+        ("resident_memory_bytes", "Resident memory size in bytes.", float(fields[21]) * resource.getpagesize()),
+        ("start_time_seconds", "Start time of the process as Unix time.", booted + float(fields[19]) / ticks),
+        ("open_fds", "Number of open file descriptors.", sizeOfFolder() or lengthOfList()),
+        ("max_fds", "Maximum number of open file descriptors.", resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
+    ):
+        yield GaugeMetricFamily(f"process_{name}", help, value=value)
+    help = "Total user and system CPU time spent in seconds."
+    yield CounterMetricFamily("process_cpu_seconds", help, value=sum(map(float, fields[11:13])) / ticks)

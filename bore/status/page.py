@@ -7,15 +7,18 @@ program: what is shown arrives as JSON, and the script makes text of it, never m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from importlib import resources
-from typing import Final
+from typing import Final, TypeVar
 
 from bore.status.questions import Answer, Endless, Question, Route
-from bore.status.report import jsonParts
-from bore.status.traffic import Report
+from bore.status.routes import Take, TakeTunnel, reportAnswer, tunnelRoute
 from bore.status.viewers import Viewers
+
+R = TypeVar("R")
+S = TypeVar("S")
+V = TypeVar("V")
 
 #: The files of the page: where each is found, and what it is.
 _FILES: Final = {
@@ -35,22 +38,19 @@ _POLICY: Final = (
 MAX_LISTED: Final = 100
 
 
-def pageRoutes(
-    snapshot: Callable[[], Report], tunnel: Callable[[str, int], object], viewers: Viewers
-) -> Mapping[str, Route]:
+def pageRoutes(take: Take[S], tunnel: TakeTunnel[R, V], viewers: Viewers) -> Mapping[str, Route]:
     """
     Make what answers the page.
 
-    :param snapshot: returns a snapshot.
-    :param tunnel: returns a tunnel, by its public address or its name, with at most so many of its visitors;
-        raises Refused if there is none.
+    :param take: takes a snapshot.
+    :param tunnel: see :func:`bore.status.routes.tunnelRoute`.
     :param viewers: gets those who look.
     """
     files = {f"GET {path}": partial(_file, name, kind) for path, (name, kind) in _FILES.items()}
     return {
         **files,
-        "GET /status": lambda _: Answer(jsonParts(snapshot())),
-        "GET /tunnels/": partial(_tunnel, tunnel),
+        "GET /status": lambda _: take().addCallback(reportAnswer),
+        "GET /tunnels/": tunnelRoute(tunnel, MAX_LISTED),
         "GET /events": partial(_events, viewers),
     }
 
@@ -64,7 +64,3 @@ def _events(viewers: Viewers, question: Question) -> Answer | Endless:
     if question.method == "HEAD":
         return Answer(b"", "text/event-stream")
     return Endless(viewers.add, headers={"X-Accel-Buffering": "no"})  # nginx would wait for more
-
-
-def _tunnel(tunnel: Callable[[str, int], object], question: Question) -> Answer:
-    return Answer(jsonParts(tunnel(question.path.removeprefix("/tunnels/"), MAX_LISTED)))

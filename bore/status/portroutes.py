@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from prometheus_client.metrics_core import Metric
 from twisted.internet.interfaces import IReactorTime
 
 from bore.status.clientmetrics import ClientMetrics
-from bore.status.exposition import metricsAnswer
+from bore.status.exposition import metricsRoute
 from bore.status.health import clientReadiness, healthy, serverReadiness
-from bore.status.metrics import Metrics, registryOf
 from bore.status.page import pageRoutes
 from bore.status.questions import Route
 from bore.status.servermetrics import ServerMetrics
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
     from bore.status.client import ClientStatus
     from bore.status.server import ServerStatus
     from bore.status.traffic import Traffic
-
-R = TypeVar("R")
 
 
 def serverRoutes(
@@ -39,8 +35,8 @@ def serverRoutes(
     from bore.status.serverroutes import serverTunnel
 
     return {
-        **pageRoutes(status.snapshot, partial(serverTunnel, status), Viewers(clock, status.snapshot, traffic)),
-        "GET /metrics": _metrics(status.snapshot, ServerMetrics(settings.tunnelMetrics)),
+        **pageRoutes(status.take, partial(serverTunnel, status), Viewers(clock, status.take, traffic)),
+        "GET /metrics": metricsRoute(status.take, ServerMetrics(settings.tunnelMetrics)),
         "GET /healthz": healthy,
         "GET /readyz": lambda _: serverReadiness(service.state, bool(service.controlPorts)),
     }
@@ -50,15 +46,9 @@ def clientRoutes(
     clock: IReactorTime, status: ClientStatus, traffic: Traffic, settings: StatusPortSettings
 ) -> Mapping[str, Route]:
     """Make what answers the requests about a client."""
-    from bore.status.clientroutes import clientTunnel
-
     return {
-        **pageRoutes(status.snapshot, partial(clientTunnel, status), Viewers(clock, status.snapshot, traffic)),
-        "GET /metrics": _metrics(status.snapshot, ClientMetrics(settings.tunnelMetrics)),
+        **pageRoutes(status.take, status.tunnel, Viewers(clock, status.take, traffic)),
+        "GET /metrics": metricsRoute(status.take, ClientMetrics(settings.tunnelMetrics)),
         "GET /healthz": healthy,
-        "GET /readyz": lambda _: clientReadiness(status.snapshot()),
+        "GET /readyz": lambda _: clientReadiness(status.state, status.hasTunnels),
     }
-
-
-def _metrics(snapshot: Callable[[], R], families: Callable[[R], Iterator[Metric]]) -> Route:
-    return partial(metricsAnswer, registryOf(Metrics(snapshot, families)))

@@ -12,15 +12,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final, NamedTuple, TypeAlias, cast
+from typing import Final, NamedTuple, TypeAlias, TypeVar, cast
 
 from bore.events import nameOf
 from bore.status.history import History
+from bore.status.slices import Work, mapped
 from bore.wire.publicaddress import UNIX, PublicAddress, parseUnixPath
 from bore.wire.values import value
 
 #: A public address in JSON: a port, or a text such as ``unix:/run/bore/web.sock``.
 Address: TypeAlias = int | str
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+#: A tunnel and its visitors; None: there is no such tunnel.
+Visited: TypeAlias = tuple[T, list[V]] | None
 
 #: From this part of a limit on it is nearly reached.
 NEARLY: Final = 0.8
@@ -401,9 +408,9 @@ def _short(field: object) -> str:
     return f"{field:.1f}" if isinstance(field, float) else str(field)
 
 
-def eventReports(history: History) -> list[EventReport]:
+def eventReports(history: History) -> Work[list[EventReport]]:
     """Report the last events, the oldest first."""
-    return [eventReport(*each) for each in history.recent]
+    return mapped(lambda entry: eventReport(*entry), list(history.recent))
 
 
 def eventCounts(history: History) -> dict[str, int]:
@@ -429,7 +436,7 @@ def jsonParts(report: object) -> Iterator[str]:
     Together they are one line. The value must not change meanwhile.
     """
     before = "{"
-    for key, each in report.items() if isinstance(report, Mapping) else fieldsIn(report):
+    for key, each in fieldsIn(report):
         yield f"{before}{json.dumps(key)}: "
         before = ", "
         if _isList(each):
@@ -443,7 +450,9 @@ def jsonParts(report: object) -> Iterator[str]:
 
 
 def fieldsIn(report: object) -> Iterator[tuple[str, object]]:
-    """The fields of a report, by their keys."""
+    """The fields of a report, or of a mapping, by their keys."""
+    if isinstance(report, Mapping):
+        return iter(report.items())
     names: tuple[str, ...] = getattr(report, "__match_args__", ())
     return ((name.rstrip("_"), getattr(report, name)) for name in names)
 

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final, Protocol, TypeAlias, TypeVar
+
+from twisted.internet.defer import Deferred
 
 from bore.events import Event, RestartNeeded, SettingsKept, SettingsMistake, SettingsReloaded, entryOf, nameOf
 from bore.status.questions import Answer, Question, Refused, Route, Routes, jsonAnswer
-from bore.status.report import eventReport, fieldsIn, jsonParts
+from bore.status.report import Visited, eventReport, fieldsIn, jsonParts
+
+R = TypeVar("R")
+S = TypeVar("S")
+V = TypeVar("V")
+
+#: Takes a snapshot.
+Take: TypeAlias = Callable[[], Deferred[R]]
+
+#: Reads a tunnel and its visitors: see :func:`tunnelRoute`.
+TakeTunnel: TypeAlias = Callable[[str, int | None], Deferred[Visited[R, V]]]
 
 #: How long visitors have by default to finish, when the program drains, in seconds, and at most.
 DRAIN: Final = 300.0
@@ -30,13 +42,6 @@ class Operated(Protocol):
         """
 
 
-class Status(Protocol):
-    """The snapshot of a program."""
-
-    def snapshot(self) -> object:
-        """Read all of it."""
-
-
 class TunnelNotFound(Refused):
     """There is no such tunnel."""
 
@@ -44,11 +49,12 @@ class TunnelNotFound(Refused):
         super().__init__(404, f"there is no tunnel {name}: 'bore status', or GET /status, lists the tunnels")
 
 
-def routes(status: Status, program: Operated, tunnel: Callable[[str], object], kick: Route) -> Routes:
+def routes(take: Take[S], program: Operated, tunnel: TakeTunnel[R, V], kick: Route) -> Routes:
     """
     Return the routes of a program.
 
-    :param tunnel: returns the report of a tunnel with its visitors, by what the path has; raises TunnelNotFound.
+    :param take: takes a snapshot.
+    :param tunnel: see :func:`tunnelRoute`.
     :param kick: ends sessions.
     """
 
@@ -65,8 +71,8 @@ def routes(status: Status, program: Operated, tunnel: Callable[[str], object], k
 
     return Routes(
         {
-            "GET /status": lambda question: Answer(jsonParts(status.snapshot())),
-            "GET /tunnels/": lambda question: Answer(jsonParts(tunnel(question.path.removeprefix("/tunnels/")))),
+            "GET /status": lambda _: take().addCallback(reportAnswer),
+            "GET /tunnels/": tunnelRoute(tunnel),
             "POST /kick": kick,
             "POST /drain": drain,
             "POST /reload": reload,
@@ -99,6 +105,26 @@ def reloadAnswer(events: list[Event]) -> Answer:
     return jsonAnswer({"error": "; ".join(mistakes), **found}, 422) if mistakes else jsonAnswer(found)
 
 
-def withList(report: object, visitors: Sequence[object]) -> Mapping[str, object]:
-    """A tunnel with its visitors, which may be thousands: its JSON is made in parts, see :func:`jsonParts`."""
-    return {**dict(fieldsIn(report)), "list": visitors}
+def reportAnswer(report: object) -> Answer:
+    """Answer with a report."""
+    return Answer(jsonParts(report))
+
+
+def tunnelRoute(tunnel: TakeTunnel[R, V], most: int | None = None) -> Route:
+    """
+    Answer with a tunnel and the list of its visitors.
+
+    :param tunnel: reads both, by what the path has, with at most so many visitors; None: there is no such tunnel.
+    """
+
+    def route(question: Question) -> Deferred[Answer]:
+        name = question.path.removeprefix("/tunnels/")
+
+        def found(read: Visited[R, V]) -> Answer:
+            if read is None:
+                raise TunnelNotFound(name)
+            return Answer(jsonParts({**dict(fieldsIn(read[0])), "list": read[1]}))
+
+        return tunnel(name, most).addCallback(found)
+
+    return route

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, islice
-from typing import Final
+from typing import Final, TypeAlias, cast
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from bore.relay.interface import Running
 from bore.server.service import ServerService
 from bore.server.session import Session
-from bore.server.tunnel import Tunnel
+from bore.server.tunnel import Owner, Tunnel
 from bore.server.users import User
 from bore.server.visitor import Visitor
+from bore.status.flows import Flows
 from bore.status.history import History
 from bore.status.report import (
     NEARLY,
@@ -29,12 +32,14 @@ from bore.status.report import (
     SessionReport,
     TunnelReport,
     UserReport,
+    Visited,
     VisitorReport,
     addressOf,
     eventCounts,
     eventReports,
     timeText,
 )
+from bore.status.slices import Shared, Work, atOnce, mapped, spread
 from bore.status.times import Times
 from bore.streams.addresses import socketAddress
 from bore.streams.tcpinfo import roundTrip
@@ -42,42 +47,15 @@ from bore.version import __version__
 from bore.wire.limits import MAX_TUNNELS
 from bore.wire.publicaddress import PublicAddress
 
-#: A visitor that waits has moved nothing, and is on no lane.
-_NOTHING: Final = (0, 0, None)
+_Flows: TypeAlias = Flows[Tunnel, Owner | None]
 
 
-class Flows:
-    """
-    What the visitors of a server have moved so far who are being served.
-
-    :ivar toClient: bytes from all of them.
-    :ivar toVisitors: bytes to all of them.
-    :ivar ofClosed: how many of them have come to tunnels that are closed.
-    """
-
-    def __init__(self, service: ServerService) -> None:
-        self.toClient = self.toVisitors = self.ofClosed = 0
-        self._ofTunnel: dict[object, tuple[int, int]] = {}
-        self._onLanes: dict[object, int] = {}
-        for ended, toClient, toVisitors, lane in service.server.relay.running():
-            if not isinstance(ended, Visitor):
-                continue
-            self.toClient += toClient
-            self.toVisitors += toVisitors
-            tunnel = ended.tunnel
-            before = self._ofTunnel.get(tunnel, (0, 0))
-            self._ofTunnel[tunnel] = before[0] + toClient, before[1] + toVisitors
-            if lane is not None:
-                self._onLanes[tunnel] = self._onLanes.get(tunnel, 0) + 1
-            self.ofClosed += tunnel.closed
-
-    def of(self, tunnel: Tunnel) -> tuple[int, int]:
-        """The bytes of a tunnel's visitors: those to the client, and those to the visitors."""
-        return self._ofTunnel.get(tunnel, (0, 0))
-
-    def onLanes(self, tunnels: Iterable[Tunnel]) -> int:
-        """How many visitors of some tunnels are on lanes."""
-        return sum(self._onLanes.get(tunnel, 0) for tunnel in tunnels)
+def _keys(ended: object) -> tuple[Tunnel, Owner | None] | None:
+    """The tunnel that the visitor of a pair has come to, and the session that has the tunnel."""
+    if not isinstance(ended, Visitor):
+        return None
+    tunnel = cast(Tunnel, ended.tunnel)
+    return tunnel, tunnel.owner
 
 
 class ServerStatus:
@@ -87,6 +65,7 @@ class ServerStatus:
     :param clock: the clock of the server.
     :param history: what has happened.
     :param wallClock: returns the seconds since the epoch.
+    :ivar take: reads all of it, over several turns.
     """
 
     def __init__(
@@ -99,6 +78,8 @@ class ServerStatus:
         self._service = service
         self._server = service.server
         self._history = history
+        self._clock = clock
+        self.take: Final = Shared(clock, self._read)
         self._times = Times(clock, wallClock)
 
     @property
@@ -107,11 +88,34 @@ class ServerStatus:
         return self._history
 
     def snapshot(self) -> ServerReport:
-        """Read all of it."""
+        """Read all of it, in one piece."""
+        return atOnce(self._read())
+
+    def tunnel(self, address: PublicAddress, most: int | None = None) -> Deferred[Visited[TunnelReport, VisitorReport]]:
+        """
+        Read one tunnel and its visitors, those who wait first. None: there is no tunnel with this address.
+
+        :param most: how many visitors at most; None: all.
+        """
+        return spread(self._clock, self._readTunnel(address, most))
+
+    def _read(self) -> Work[ServerReport]:
+        """Read all of it. What belongs to one tunnel is read in one turn, and so is what all of them have done."""
         self._times.renew()
-        service, now = self._service, self._times.now
-        flows, settings = Flows(service), service.settings
-        tunnels, users = self._server.tunnels.all(), self._users()
+        service, server, now = self._service, self._server, self._times.now
+        flows, settings = _Flows(server.relay, _keys), service.settings
+        yield from flows.read()
+        tunnels = yield from mapped(
+            lambda tunnel: (tunnel, self._tunnel(tunnel, flows)),
+            (tunnel for tunnel in server.tunnels.all() if not tunnel.closed),
+        )
+        sessions = yield from mapped(
+            lambda session: self._session(session, flows),
+            (session for session in server.sessions.all() if not session.over),
+        )
+        users = yield from self._users()
+        limits = yield from self._limits(users)
+        recent = yield from eventReports(self._history)
         return ServerReport(
             "server",
             __version__,
@@ -123,43 +127,29 @@ class ServerStatus:
             settings.bindTunnels,
             PortsReport(settings.minPort, settings.maxPort),
             service.admission.value,
-            [self._session(each, flows) for each in self._server.sessions.all()],
-            [self._tunnel(each, flows) for each in tunnels],
+            sessions,
+            [report for _, report in tunnels],
             users,
-            list(self._limits(tunnels, users)),
-            self._totals(tunnels, flows),
-            eventReports(self._history),
+            limits,
+            self._totals(dict(tunnels), flows),
+            recent,
         )
 
-    def totals(self) -> ServerTotals:
-        """Read what the server has done since its start."""
-        return self._totals(self._server.tunnels.all(), Flows(self._service))
-
-    def tunnel(self, address: PublicAddress) -> TunnelReport | None:
-        """Read one tunnel; None: there is none with this address."""
-        found = self._server.tunnels.get(address)
-        return None if found is None else self._tunnel(found, Flows(self._service))
-
-    def visitors(self, address: PublicAddress, most: int | None = None) -> list[VisitorReport]:
-        """
-        Read the visitors of a tunnel, those who wait first.
-
-        :param most: how many at most; None: all.
-        """
+    def _readTunnel(self, address: PublicAddress, most: int | None) -> Work[Visited[TunnelReport, VisitorReport]]:
+        flows = _Flows(self._server.relay, _keys)
+        yield from flows.read()
         tunnel = self._server.tunnels.get(address)
         if tunnel is None:
-            return []
-        moved = {
-            ended: (toClient, toVisitors, None if lane is None else id(lane))
-            for ended, toClient, toVisitors, lane in self._server.relay.running()
-            if isinstance(ended, Visitor) and ended.tunnel is tunnel
-        }
-        waiting = ((each, "waiting", _NOTHING) for each in tunnel.waiting.values())
-        served = ((each, "served", moved.get(each, _NOTHING)) for each in tunnel.serving)
-        return [self._visitor(*each) for each in islice(chain(waiting, served), most)]
+            return None
+        report = self._tunnel(tunnel, flows)
+        pairs = {pair.ended: pair for pair in flows.pairs(tunnel)}
+        waiting = [(visitor, "waiting", None) for visitor in tunnel.waiting.values()]
+        served = [(visitor, "served", pairs.get(visitor)) for visitor in tunnel.serving]
+        visitors = chain(waiting, served)
+        return report, (yield from mapped(lambda found: self._visitor(*found), islice(visitors, most)))
 
-    def _session(self, session: Session, flows: Flows) -> SessionReport:
-        busy = flows.onLanes(session.tunnels.values())
+    def _session(self, session: Session, flows: _Flows) -> SessionReport:
+        busy = flows.onLanes(session)
         return SessionReport(
             session.peer,
             session.source,
@@ -172,7 +162,7 @@ class ServerStatus:
             [addressOf(tunnel.address) for tunnel in session.tunnels.values()],
         )
 
-    def _tunnel(self, tunnel: Tunnel, flows: Flows) -> TunnelReport:
+    def _tunnel(self, tunnel: Tunnel, flows: _Flows) -> TunnelReport:
         usage, (toClient, toVisitors) = tunnel.usage, flows.of(tunnel)
         open, waiting, awaySince = len(tunnel.serving), len(tunnel.waiting), tunnel.awaySince
         away = awaySince is not None
@@ -191,15 +181,15 @@ class ServerStatus:
             BytesReport(usage.toClient + toClient, usage.toVisitors + toVisitors),
         )
 
-    def _visitor(self, visitor: Visitor, state: str, moved: tuple[int, int, int | None]) -> VisitorReport:
-        toClient, toVisitor, lane = moved
+    def _visitor(self, visitor: Visitor, state: str, pair: Running | None) -> VisitorReport:
+        toClient, toVisitor, lane = (0, 0, None) if pair is None else (pair.toRight, pair.toLeft, pair.lane)
         seconds = self._times.now - visitor.since
-        since = self._times.text(visitor.since)
+        since, number = self._times.text(visitor.since), None if lane is None else id(lane)
         return VisitorReport(
-            visitor.name, socketAddress(visitor.address), since, seconds, state, lane, toClient, toVisitor
+            visitor.name, socketAddress(visitor.address), since, seconds, state, number, toClient, toVisitor
         )
 
-    def _users(self) -> list[UserReport]:
+    def _users(self) -> Work[list[UserReport]]:
         """The users that have, or have had, a tunnel or a session; none without a users file."""
         users = self._server.users
         if users is None:
@@ -207,29 +197,31 @@ class ServerStatus:
         sessions: dict[User, int] = {}
         for session in self._server.sessions.all():
             sessions[session.user] = sessions.get(session.user, 0) + 1
-        found = []
-        for user in dict.fromkeys((*users.users, *sessions)):
+
+        def make(user: User) -> UserReport:
             rights = users.permits.rights(user)
             counts = sessions.get(user, 0), len(users.open(user)), users.visitors(user)
             expires = None if rights.expires is None else timeText(rights.expires)
-            found.append(UserReport(user.name, *counts, rights.maxTunnels or None, rights.maxVisitors or None, expires))
-        return found
+            return UserReport(user.name, *counts, rights.maxTunnels or None, rights.maxVisitors or None, expires)
 
-    def _limits(self, tunnels: list[Tunnel], users: list[UserReport]) -> Iterator[LimitReport]:
+        return (yield from mapped(make, dict.fromkeys((*users.users, *sessions))))
+
+    def _limits(self, users: list[UserReport]) -> Work[list[LimitReport]]:
         """The limits of the server, and those of a source, a user, a session or a tunnel that are nearly reached."""
         server, bounds = self._server, self._service.settings.bounds
         descriptors = server.descriptors
         descriptors.renew()
-        for what, used, limit in (
-            ("tunnels", len(tunnels), bounds.tunnels),
+        open = descriptors.limit - descriptors.spare if descriptors.limit else 0
+        own = (
+            ("tunnels", len(server.tunnels), bounds.tunnels),
             ("connections without a first message", len(server.unclassified), bounds.pending),
-            ("descriptors", descriptors.limit - descriptors.spare if descriptors.limit else 0, descriptors.limit),
-        ):
-            if limit:
-                yield LimitReport(what, None, used, limit)
-        yield from (each for each in self._ownLimits(tunnels, users) if each.limit and each.isNearlyReached)
+            ("descriptors", open, descriptors.limit),
+        )
+        limits = [LimitReport(what, None, used, limit) for what, used, limit in own if limit]
+        others = yield from mapped(lambda found: found, self._ownLimits(users))
+        return [*limits, *(each for each in others if each.limit and each.isNearlyReached)]
 
-    def _ownLimits(self, tunnels: list[Tunnel], users: list[UserReport]) -> Iterator[LimitReport]:
+    def _ownLimits(self, users: list[UserReport]) -> Iterator[LimitReport]:
         bounds = self._service.settings.bounds
         if bounds.tunnelsPerSource:
             for source, count in self._server.tunnels.countBySource().items():
@@ -239,22 +231,28 @@ class ServerStatus:
         for user in users:
             yield LimitReport("tunnels of one user", user.name, user.tunnels, user.maxTunnels or 0)
             yield LimitReport("visitors of one user", user.name, user.visitors, user.maxVisitors or 0)
-        for tunnel in tunnels:
+        for tunnel in self._server.tunnels.all():
             used = len(tunnel.serving) + len(tunnel.waiting)
             if used >= NEARLY * bounds.visitors > 0:
                 yield LimitReport("visitors of one tunnel", str(tunnel.address), used, bounds.visitors)
             if tunnel.owner is None and len(tunnel.waiting) >= NEARLY * bounds.waiting > 0:
                 yield LimitReport("visitors that wait", str(tunnel.address), len(tunnel.waiting), bounds.waiting)
 
-    def _totals(self, tunnels: list[Tunnel], flows: Flows) -> ServerTotals:
-        usages = [self._server.tunnels.closed, *(tunnel.usage for tunnel in tunnels)]
-        open = flows.ofClosed + sum(len(tunnel.serving) for tunnel in tunnels)
-        there = open + sum(len(tunnel.waiting) for tunnel in tunnels)
+    def _totals(self, tunnels: Mapping[Tunnel, TunnelReport], flows: _Flows) -> ServerTotals:
+        """
+        Sum up.
+
+        :param tunnels: what was read of each. It may be closed since: then its usage is among that of the closed ones.
+        """
+        closed = self._server.tunnels.closed
+        there = {tunnel: report for tunnel, report in tunnels.items() if not tunnel.closed}
+        toClient, toVisitors = flows.ofOthers(there)
+        visitors = sum(len(tunnel.serving) for tunnel in {*flows.tunnels, *tunnels} - there.keys())
         return ServerTotals(
-            there + sum(usage.visitors + usage.unserved for usage in usages),
-            flows.toClient + sum(usage.toClient for usage in usages),
-            flows.toVisitors + sum(usage.toVisitors for usage in usages),
+            closed.visitors + closed.unserved + visitors + sum(report.visitors.total for report in there.values()),
+            closed.toClient + toClient + sum(report.bytes.toClient for report in there.values()),
+            closed.toVisitors + toVisitors + sum(report.bytes.toVisitors for report in there.values()),
             dict(self._history.refused),
             eventCounts(self._history),
-            open,
+            visitors + sum(report.visitors.open for report in there.values()),
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
+
+from twisted.internet.defer import Deferred, succeed
 
 from bore.server.server import Kicks, Server
 from bore.status.questions import Answer, Question, Refused, Routes, jsonAnswer
-from bore.status.report import addressNamed
-from bore.status.routes import Operated, TunnelNotFound, routes, withList
+from bore.status.report import TunnelReport, Visited, VisitorReport, addressNamed
+from bore.status.routes import Operated, TunnelNotFound, routes
 from bore.status.server import ServerStatus
 
 #: What stands for those who hold a shared secret, as in the users file.
@@ -30,22 +31,20 @@ def serverRoutes(status: ServerStatus, server: Server, program: Operated) -> Rou
                 return _answer(server.kickTunnel(found), "")
         raise Refused(400, 'the body must name one thing, as in {"user": "alice"} or {"address": 20000}')
 
-    return routes(status, program, partial(serverTunnel, status), kick)
+    return routes(status.take, program, partial(serverTunnel, status), kick)
 
 
-def serverTunnel(status: ServerStatus, name: str, most: int | None = None) -> Mapping[str, object]:
+def serverTunnel(
+    status: ServerStatus, name: str, most: int | None = None
+) -> Deferred[Visited[TunnelReport, VisitorReport]]:
     """
-    Return a tunnel with its visitors.
+    Read a tunnel and its visitors.
 
     :param name: its public address.
     :param most: how many visitors at most; None: all.
-    :raises TunnelNotFound: if there is none.
     """
     address = addressNamed(name)
-    found = None if address is None else status.tunnel(address)
-    if address is None or found is None:
-        raise TunnelNotFound(name)
-    return withList(found, status.visitors(address, most))
+    return succeed(None) if address is None else status.tunnel(address, most)
 
 
 def _answer(kicks: Kicks, nothing: str) -> Answer:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
@@ -26,6 +27,7 @@ from twisted.web.http import HTTPChannel, Request
 from zope.interface import implementer
 
 from bore.status.questions import Answer, Answered, Endless, Question, Refused, Route, errorAnswer
+from bore.status.slices import joined, spread
 from bore.streams.addresses import socketAddress
 from bore.streams.reactor import IReactor
 from bore.streams.transport import SocketTransport
@@ -41,9 +43,6 @@ MAX_UNREAD: Final = 1 << 18
 
 #: How many endless responses there may be at once: the other connections are for questions.
 MAX_ENDLESS: Final = 16
-
-#: How long an answer is made in one turn of the reactor, in seconds.
-_SLICE: Final = 0.001
 
 #: Headers of each answer: it is true for a moment only, and not for other pages to embed or to guess at.
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -204,26 +203,18 @@ class _Request(Request):
         if isinstance(answer.body, bytes):
             self._sendBytes(answer, answer.body)
         else:
-            self._compose(answer, answer.body, [])
+            self._compose(answer, answer.body)
 
-    def _compose(self, answer: Answer, parts: Iterator[str], made: list[str]) -> None:
-        """Make a part of an answer in this turn, and the rest in later ones."""
-        if self._disconnected:
-            return
-        reactor = self.site.reactor
-        until = reactor.seconds() + _SLICE
-        try:
-            for part in parts:
-                made.append(part)
-                if reactor.seconds() >= until:
-                    reactor.callLater(0, self._compose, answer, parts, made)
-                    return
-        except Exception:
-            self._send(self.site.failed(Failure()))
-            return
-        self._sendBytes(answer, "".join(made).encode())
+    def _compose(self, answer: Answer, parts: Iterator[str]) -> None:
+        """Make an answer, unless its peer leaves meanwhile."""
+        wanted = takewhile(lambda _: not self._disconnected, parts)
+        spread(self.site.reactor, joined(wanted)).addCallbacks(
+            lambda text: self._sendBytes(answer, text.encode()), lambda reason: self._send(self.site.failed(reason))
+        )
 
     def _sendBytes(self, answer: Answer, body: bytes) -> None:
+        if self._disconnected:
+            return
         self._head(answer.code, answer.kind, {**answer.headers, "Content-Length": str(len(body))})
         self.write(body)
         Request.finish(self)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -14,6 +15,8 @@ from bore.status.report import ClientReport, ClientTotals, ClientTunnelReport, S
 
 #: A snapshot.
 Report: TypeAlias = ServerReport | ClientReport
+
+R = TypeVar("R", bound=Report)
 
 #: The time between two samples, in seconds.
 INTERVAL: Final = 60.0
@@ -48,14 +51,14 @@ class Traffic:
 
     The amounts of a snapshot are totals since the start: a sample is the difference between two of them.
 
-    :param snapshot: returns a snapshot.
+    :param take: takes a snapshot.
     :ivar changed: called after each sample.
     """
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime, snapshot: Callable[[], Report]) -> None:
-        self._snapshot = snapshot
+    def __init__(self, clock: IReactorTime, take: Callable[[], Deferred[R]]) -> None:
+        self._takeSample: Callable[[], Deferred[None]] = lambda: take().addCallback(self._sample)
         self.changed: Callable[[], object] = lambda: None
         self._total: deque[int] = deque(maxlen=SAMPLES)
         self._lines: dict[str, deque[int]] = {}
@@ -83,11 +86,7 @@ class Traffic:
         }
 
     def _minute(self) -> None:
-        try:
-            self._sample(self._snapshot())
-            self.changed()
-        except Exception:
-            self._log.failure("a sample of the traffic is missing")
+        self._takeSample().addErrback(lambda reason: self._log.failure("a sample of the traffic is missing", reason))
 
     def _sample(self, report: Report) -> None:
         total = _totalOf(report)
@@ -97,6 +96,7 @@ class Traffic:
             self._add({key: self._grown(key, amount) for key, amount in amounts.items()})
         self._totalBefore = total
         self._before = amounts
+        self.changed()
 
     def _grown(self, key: str, amount: int) -> int:
         """The bytes of a tunnel since the last sample. One that was opened anew since has begun at 0."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from bore.status.questions import Outlet
-from bore.status.traffic import Report, Traffic
+from bore.status.slices import spread
+from bore.status.traffic import R, Traffic
 from bore.status.views import View, changesBetween, makeView
 
 #: The time between two snapshots while there are viewers, in seconds.
@@ -70,7 +73,7 @@ class Viewers:
     A viewer that does not read as fast is not sent changes, but a whole snapshot when it has read the rest. So is one
     that connects again.
 
-    :param snapshot: returns what there is to show.
+    :param take: takes a snapshot, which is what there is to show.
     :param traffic: the traffic of the last hour.
     :param wallClock: the time of day, in seconds since 1970: browsers have clocks of their own.
     """
@@ -80,19 +83,20 @@ class Viewers:
     def __init__(
         self,
         clock: IReactorTime,
-        snapshot: Callable[[], Report],
+        take: Callable[[], Deferred[R]],
         traffic: Traffic,
         wallClock: Callable[[], float] = time.time,
     ) -> None:
         self._clock = clock
-        self._snapshot = snapshot
+        self._makeView: Callable[[], Deferred[View]] = lambda: take().addCallback(
+            lambda report: spread(clock, makeView(report))
+        )
         self._traffic = traffic
         self._wallClock = wallClock
         self._viewers: dict[_Viewer, None] = {}
         traffic.changed = self._sendTraffic
         self._timer: IDelayedCall | None = None  # runs while there are viewers
-        self._making: Iterator[View] | None = None  # the next view
-        self._spent = 0.0  # the time spent on it, in seconds
+        self._making: Deferred[None] | None = None  # the next view
         self._view: View = {}
         self._full = b""  # the view as an event; empty: it was not needed yet
         self._seen = 0.0  # when the view was complete
@@ -105,7 +109,7 @@ class Viewers:
         """
         viewer = _Viewer(outlet, self._clock)
         self._viewers[viewer] = None
-        if self._timer is None:
+        if self._timer is None and self._making is None:
             self._timer = self._clock.callLater(0, self._tick)
         elif self._view:
             self._sendAll(viewer)
@@ -130,28 +134,30 @@ class Viewers:
     def _forget(self) -> None:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        self._timer = self._making = None
+        self._timer = None
+        making, self._making = self._making, None
+        if making is not None:
+            making.cancel()
         self._view, self._full = {}, b""
 
     def _tick(self) -> None:
-        """Go on with the next view. Streams have their turns between its parts."""
+        """Make the next view. Streams have their turns meanwhile."""
+        self._timer = None
         began = self._clock.seconds()
-        try:
-            if self._making is None:
-                self._spent = 0.0
-                self._making = makeView(self._snapshot())
-            view = next(self._making)
-        except Exception:
-            self._log.failure("the page gets no snapshot")
+        self._making = self._makeView().addCallback(self._show)
+        self._making.addCallbacks(lambda _: self._pause(self._clock.seconds() - began), self._failed)
+
+    def _pause(self, spent: float) -> None:
+        self._making = None
+        if self._viewers:
+            self._timer = self._clock.callLater(max(_INTERVAL, _PAUSE * spent), self._tick)
+
+    def _failed(self, reason: Failure) -> None:
+        if not reason.check(CancelledError):  # nobody looks any more
+            self._log.failure("the page gets no snapshot", reason)
+            self._making = None
             self._forget()
             self._endAll()
-            return
-        if view:
-            self._making = None
-            self._show(view)
-        self._spent += self._clock.seconds() - began
-        if self._viewers:
-            self._timer = self._clock.callLater(max(_INTERVAL, _PAUSE * self._spent) if view else 0, self._tick)
 
     def _show(self, view: View) -> None:
         """There is a new view."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Final, TypeAlias, cast
 
 from bore.status.report import ServerReport, toJson
+from bore.status.slices import Work, mapped
 from bore.status.traffic import Report, keyOf
 
 #: The rows of each table by their keys, and under ``""`` what is not a table; all of it as JSON.
@@ -23,22 +25,16 @@ _DIGITS: Final = {"roundTrip": 3, "keptFor": 0, "retryIn": 0}
 #: What the page needs of a session.
 _OF_SESSION: Final = ("user", "network", "since", "roundTrip")
 
-#: How many rows are made at once: about a millisecond.
-SLICE: Final = 50
 
-
-def makeView(report: Report) -> Iterator[View]:
-    """Make a view, in steps of :data:`SLICE` rows: all but the last one yield an empty view."""
+def makeView(report: Report) -> Work[View]:
+    """Make a view."""
     names: tuple[str, ...] = getattr(report, "__match_args__", ())
     rest = {name: toJson(getattr(report, name)) for name in names if name not in _TABLES and name not in _LEFT_OUT}
     view: View = {"": rest}
+    yield
     for table, values in _tables(report):
-        rows = view[table] = {}
-        for number, (key, row) in enumerate(values, 1):
-            rows[key] = _row(table, cast(dict[str, object], toJson(row)))
-            if number % SLICE == 0:
-                yield {}
-    yield view
+        view[table] = dict((yield from mapped(partial(_row, table), values)))
+    return view
 
 
 def _tables(report: Report) -> Iterator[tuple[str, Iterable[tuple[str, object]]]]:
@@ -51,8 +47,10 @@ def _tables(report: Report) -> Iterator[tuple[str, Iterable[tuple[str, object]]]
         yield "servers", ((each.server, each) for each in report.servers)
 
 
-def _row(table: str, row: dict[str, object]) -> dict[str, object]:
-    return _rounded({name: row[name] for name in _OF_SESSION} if table == "sessions" else row)
+def _row(table: str, keyed: tuple[str, object]) -> tuple[str, dict[str, object]]:
+    key, report = keyed
+    row = cast(dict[str, object], toJson(report))
+    return key, _rounded({name: row[name] for name in _OF_SESSION} if table == "sessions" else row)
 
 
 def _rounded(row: dict[str, object]) -> dict[str, object]:

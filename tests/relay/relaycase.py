@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from collections.abc import Set as AbstractSet
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -102,8 +102,11 @@ class HalvedRelay(Relay):
     def __len__(self) -> int:
         return max(len(self.near), len(self.far))
 
-    def running(self) -> list[Running]:
+    def running(self) -> Iterator[Running]:
         return self.near.running()
+
+    def isRunning(self, pair: Running) -> bool:
+        return self.near.isRunning(pair)
 
     def drain(self, seconds: float) -> Deferred[None]:
         both = gatherResults([self.near.drain(seconds), self.far.drain(seconds)])

@@ -282,7 +282,7 @@ class RelayTests(SynchronousTestCase):
     def test_theyCountAsRunning(self) -> None:
         self.linger(2)
         self.assertEqual((len(self.relay), self.endings), (2, []))
-        self.assertEqual([(toRight, toLeft) for _, toRight, toLeft, _ in self.relay.running()], [(0, 1), (0, 2)])
+        self.assertEqual([(toRight, toLeft) for _, _, toRight, toLeft, _ in self.relay.running()], [(0, 1), (0, 2)])
 
     def test_thereAreOnlySoManyAndTheOldestGoFirst(self) -> None:
         self.patch(pairs, "MAX_LINGERING", 3)

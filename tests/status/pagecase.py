@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from typing import cast
 
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.status.guard import Guard
 from bore.status.page import pageRoutes
-from bore.status.questions import Answer, Answered, Question, Routes
-from bore.status.routes import TunnelNotFound
+from bore.status.questions import Answer, Answered, Question, Refused, Routes, errorAnswer
+from bore.status.report import Visited
 from bore.status.traffic import Report, Traffic
 from bore.status.viewers import Viewers
 from tests.status.pagereports import NOW, serverReport, tunnelReport
@@ -51,6 +53,12 @@ class Viewer:
         return [name for name, _ in self.events()]
 
 
+def refusal(reason: Failure) -> Answer:
+    """The answer if there is none, as the site makes it."""
+    reason.trap(Refused)
+    return errorAnswer(cast(Refused, reason.value))
+
+
 class PageCase(SynchronousTestCase):
     """
     A page.
@@ -63,26 +71,25 @@ class PageCase(SynchronousTestCase):
         self.clock = Clock()
         self.report: Report | Exception = serverReport(tunnelReport(20000))
         self.taken = 0
-        self.traffic = Traffic(self.clock, self.snapshot)
-        self.viewers = Viewers(self.clock, self.snapshot, self.traffic, lambda: NOW)
-        self.routes = Guard(None, Routes(pageRoutes(self.snapshot, self.tunnel, self.viewers)))
+        self.traffic = Traffic(self.clock, self.take)
+        self.viewers = Viewers(self.clock, self.take, self.traffic, lambda: NOW)
+        self.routes = Guard(None, Routes(pageRoutes(self.take, self.tunnel, self.viewers)))
 
-    def snapshot(self) -> Report:
+    def take(self) -> Deferred[Report]:
         self.taken += 1
-        if isinstance(self.report, Exception):
-            raise self.report
-        return self.report
+        return fail(self.report) if isinstance(self.report, Exception) else succeed(self.report)
 
-    def tunnel(self, address: str, most: int) -> object:
-        if address not in ("20000", "unix:/run/a"):
-            raise TunnelNotFound(address)
-        return {"address": address, "list": list(range(most))}
+    def tunnel(self, address: str, most: int | None) -> Deferred[Visited[object, int]]:
+        assert most is not None
+        return succeed(({"address": address}, list(range(most))) if address in ("20000", "unix:/run/a") else None)
 
     def ask(self, path: str, method: str = "GET") -> Answered:
         return self.routes(Question(method, path, {}, {"host": "127.0.0.1:7836"}, b"", "127.0.0.1:1"))
 
     def answer(self, path: str, method: str = "GET") -> Answer:
         answer = self.ask(path, method)
+        if isinstance(answer, Deferred):
+            answer = self.successResultOf(answer.addErrback(refusal))
         assert isinstance(answer, Answer)
         return answer
 

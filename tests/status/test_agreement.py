@@ -57,7 +57,7 @@ class AgreementTests(StatusCase):
         down = counter.receivedByVisitors, tunnel.bytes.toVisitors, own.bytes.toVisitors, counter.sent
         self.assertEqual(list(up), sorted(up))
         self.assertEqual(list(down), sorted(down))
-        totals, ours = self.ofServer.totals(), self.ofClient.totals()
+        totals, ours = self.ofServer.snapshot().totals, self.ofClient.snapshot().totals
         self.assertEqual(
             (totals.visitors, totals.toClient, totals.toVisitors),
             (tunnel.visitors.total, tunnel.bytes.toClient, tunnel.bytes.toVisitors),

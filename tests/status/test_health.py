@@ -5,7 +5,6 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.status.health import clientReadiness, serverReadiness
-from tests.status.reports import client, clientTunnel
 
 
 class ReadinessTests(SynchronousTestCase):
@@ -22,12 +21,12 @@ class ReadinessTests(SynchronousTestCase):
             self.assertEqual((answer.code, text in answer.body), (503, True))
 
     def test_aClientIsReadyWhileATunnelIsUp(self) -> None:
-        self.assertEqual(clientReadiness(client(clientTunnel("a", "away"), clientTunnel("b"))).code, 200)
-        for report, text in (
-            (client(clientTunnel("a", "refused"), state="away"), b"the client is away"),
-            (client(clientTunnel("a"), state="stopping"), b"stopping"),
-            (client(), b"there are no tunnels"),
+        for state in ("up", "partly"):
+            self.assertEqual(clientReadiness(state, True).code, 200)
+        for answer, text in (
+            (clientReadiness("away", True), b"the client is away"),
+            (clientReadiness("stopping", True), b"stopping"),
+            (clientReadiness("away", False), b"there are no tunnels"),
         ):
-            answer = clientReadiness(report)
             assert isinstance(answer.body, bytes)
             self.assertEqual((answer.code, text in answer.body), (503, True))

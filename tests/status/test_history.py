@@ -14,6 +14,7 @@ import bore.events
 from bore.events import Event, Sink, VisitorEvent, client, server
 from bore.status.history import RECENT, History
 from bore.status.report import eventCounts, eventReports
+from bore.status.slices import atOnce
 from bore.wire.errors import PortInUse, ProtocolViolation, Refusal
 from tests.test_events import eventsIn
 
@@ -53,7 +54,7 @@ class ReachTests(SynchronousTestCase):
         counts = eventCounts(kept)
         self.assertEqual(set(counts.values()), {1})
         self.assertEqual(len(counts), len(kinds))
-        self.assertEqual([each.event for each in eventReports(kept)], list(counts))
+        self.assertEqual([each.event for each in atOnce(eventReports(kept))], list(counts))
 
     def test_ofAServer(self) -> None:
         self.assertAllAreCounted(server)
@@ -73,7 +74,7 @@ class HistoryTests(SynchronousTestCase):
         sink, kept = history()
         for number in range(RECENT + 1):
             sink.emit(server.AuthoritiesRead(number))
-        recent = eventReports(kept)
+        recent = atOnce(eventReports(kept))
         self.assertEqual(len(recent), RECENT)
         self.assertEqual(recent[0].fields, {"count": 1})
         self.assertEqual(recent[-1].text, f"authorities read: count {RECENT}")
@@ -83,7 +84,7 @@ class HistoryTests(SynchronousTestCase):
     def test_aTimeIsShortInTheTextAndExactInTheFields(self) -> None:
         sink, kept = history()
         sink.emit(server.FirstMessageTimedOut("192.0.2.1:1", "192.0.2.1", 3.0123))
-        [one] = eventReports(kept)
+        [one] = atOnce(eventReports(kept))
         self.assertTrue(one.text.endswith("seconds 3.0"), one.text)
         self.assertEqual(one.fields["seconds"], 3.0123)
 
@@ -135,5 +136,5 @@ class HistoryTests(SynchronousTestCase):
     def test_whatTheNetworkHasSentIsTextInTheFields(self) -> None:
         sink, kept = history()
         sink.emit(server.HandshakeFailed("192.0.2.1:1", "192.0.2.1", "\x1b[2J"))
-        [one] = eventReports(kept)
+        [one] = atOnce(eventReports(kept))
         self.assertEqual(one.fields["error"], "\x1b[2J")

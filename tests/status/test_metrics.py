@@ -7,14 +7,12 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families as plainText
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.status.clientmetrics import ClientMetrics
 from bore.status.exposition import slices
-from bore.status.metrics import Metrics
 from bore.status.report import LimitReport, jsonParts
 from bore.status.series import MAX_NAMED
 from bore.status.servermetrics import ServerMetrics
@@ -47,14 +45,8 @@ CLIENT = reports.client(
 )
 
 
-def registry(report: R, families: Callable[[R], Iterator[Metric]]) -> CollectorRegistry:
-    made = CollectorRegistry()
-    made.register(Metrics(lambda: report, families))
-    return made
-
-
 def scrape(report: R, families: Callable[[R], Iterator[Metric]], accept: str = "") -> str:
-    return "".join(slices(registry(report, families).collect(), accept))
+    return "".join(slices(families(report), accept))
 
 
 def values(text: str) -> Values:

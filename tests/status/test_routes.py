@@ -47,12 +47,13 @@ class FakeProgram:
         return 3
 
 
-def answer(route: Route, request: str, body: object = None) -> tuple[int, Any]:
+async def answer(route: Route, request: str, body: object = None) -> tuple[int, Any]:
     """Ask; return the status, and the JSON."""
     method, _, path = request.partition(" ")
     content = b"" if body is None else json.dumps(body).encode()
     try:
-        found = route(Question(method, path, {}, {}, content, "unix"))
+        answered = route(Question(method, path, {}, {}, content, "unix"))
+        found = await answered if isinstance(answered, Deferred) else answered
     except Refused as e:
         return e.code, str(e)
     assert isinstance(found, Answer)
@@ -81,15 +82,15 @@ class SnapshotTests(RoutesCase):
             visitor.sendall(bytes(100))
             await self.until(lambda: self.clientTunnel().bytes.fromVisitors == 100)
             name = "{}:{}".format(*visitor.getsockname())
-            _, server = answer(self.atServer, f"GET /tunnels/{port}")
-            _, client = answer(self.atClient, f"GET /tunnels/{port}")
+            _, server = await answer(self.atServer, f"GET /tunnels/{port}")
+            _, client = await answer(self.atClient, f"GET /tunnels/{port}")
             [one], [other] = server["list"], client["list"]
             self.assertEqual((one["id"], one["from"], one["state"]), (other["id"], name, "served"))
             self.assertEqual((other["from"], other["state"]), (name, "served"))
             self.assertEqual((one["toClient"], other["fromVisitor"]), (100, 100))
             self.assertIsInstance(one["lane"], int)
             self.assertLess(one["seconds"], 20)
-            _, status = answer(self.atServer, "GET /status")
+            _, status = await answer(self.atServer, "GET /status")
             [session], [tunnel] = status["sessions"], status["tunnels"]
             self.assertEqual(session["tunnels"], [port])
             self.assertEqual(session["lanes"]["busy"], 1)
@@ -100,7 +101,7 @@ class SnapshotTests(RoutesCase):
             self.assertEqual(status["state"], "running")
             self.assertEqual(status["control"][0]["at"], f"{self.host}:{self.serving.controlPort}")
             self.assertEqual(status["totals"]["events"]["tunnel-opened"], 1)
-            _, own = answer(self.atClient, "GET /status")
+            _, own = await answer(self.atClient, "GET /status")
             [link] = own["servers"]
             self.assertEqual((own["state"], link["state"], link["lanes"]["busy"]), ("up", "up", 1))
             self.assertEqual(own["tunnels"][0]["public"], f"{self.host}:{port}")
@@ -117,15 +118,15 @@ class SnapshotTests(RoutesCase):
             await self.until(lambda: self.clientTunnel().bytes.fromVisitors == 1)
             for route in (self.atServer, self.atClient):
                 for request in ("GET /status", f"GET /tunnels/{port}", "POST /reload"):
-                    text = json.dumps(answer(route, request))
+                    text = json.dumps(await answer(route, request))
                     for hidden in (secret, session.laneToken, tunnel.grant.token, Secret(secret).key.hex()):
                         self.assertNotIn(hidden, text)
 
     async def test_tunnelsThatDoNotExist(self) -> None:
         await self.beginRoutes()
         for name in ("1", "x", "unix:relative", "99999999"):
-            self.assertEqual(answer(self.atServer, f"GET /tunnels/{name}")[0], 404)
-        self.assertEqual(answer(self.atClient, "GET /tunnels/x")[0], 404)
+            self.assertEqual((await answer(self.atServer, f"GET /tunnels/{name}"))[0], 404)
+        self.assertEqual((await answer(self.atClient, "GET /tunnels/x"))[0], 404)
 
     async def test_aServiceThatIsDown(self) -> None:
         target = Target(freePort(), "127.0.0.1")
@@ -190,7 +191,7 @@ class KickTests(RoutesCase):
             visitor.sendall(b"x")
             await self.until(lambda: self.clientTunnel().bytes.fromVisitors == 1)
             counts = {"sessions": 1, "tunnels": 1, "visitors": 1}
-            self.assertEqual(answer(self.atServer, "POST /kick", {"user": "*"}), (200, counts))
+            self.assertEqual(await answer(self.atServer, "POST /kick", {"user": "*"}), (200, counts))
             self.assertEqual(self.ofServer.snapshot().tunnels, [])
         await self.until(lambda: [each.address for each in self.ofServer.snapshot().tunnels] == [port])
         lost = [each for each in self.events if isinstance(each, ServerLost)]
@@ -205,21 +206,21 @@ class KickTests(RoutesCase):
         with connect(self.host, port) as visitor:
             visitor.sendall(b"x")
             await self.until(lambda: self.clientTunnel().bytes.fromVisitors == 1)
-            found = answer(self.atServer, "POST /kick", {"address": port})
+            found = await answer(self.atServer, "POST /kick", {"address": port})
             self.assertEqual(found, (200, {"sessions": 0, "tunnels": 1, "visitors": 1}))
         await self.until(lambda: [each.address for each in self.ofServer.snapshot().tunnels] == [port])
         await self.until(lambda: self.clientTunnel().state == "up")
 
     async def test_mistakes(self) -> None:
         await self.beginRoutes()
-        self.assertEqual(answer(self.atServer, "POST /kick", {"user": "bob"})[0], 404)
-        self.assertEqual(answer(self.atServer, "POST /kick", {"address": 1})[0], 404)
+        self.assertEqual((await answer(self.atServer, "POST /kick", {"user": "bob"}))[0], 404)
+        self.assertEqual((await answer(self.atServer, "POST /kick", {"address": 1}))[0], 404)
         for body in ({}, {"user": "a", "address": 1}, {"address": [1]}):
-            code, text = answer(self.atServer, "POST /kick", body)
+            code, text = await answer(self.atServer, "POST /kick", body)
             self.assertEqual(code, 400)
             self.assertIn('{"address": 20000}', text)
-        self.assertEqual(answer(self.atServer, "POST /kick", {"address": True})[0], 400)
-        self.assertEqual(answer(self.atClient, "POST /kick", {"user": "a"})[0], 409)
+        self.assertEqual((await answer(self.atServer, "POST /kick", {"address": True}))[0], 400)
+        self.assertEqual((await answer(self.atClient, "POST /kick", {"user": "a"}))[0], 409)
 
 
 class DrainTests(RoutesCase):
@@ -227,11 +228,11 @@ class DrainTests(RoutesCase):
 
     async def test_howLongVisitorsHave(self) -> None:
         await self.beginRoutes()
-        self.assertEqual(answer(self.atServer, "POST /drain"), (200, {"visitors": 3, "within": 300.0}))
-        self.assertEqual(answer(self.atClient, "POST /drain", {"within": 7}), (200, {"visitors": 3, "within": 7}))
+        self.assertEqual(await answer(self.atServer, "POST /drain"), (200, {"visitors": 3, "within": 300.0}))
+        self.assertEqual(await answer(self.atClient, "POST /drain", {"within": 7}), (200, {"visitors": 3, "within": 7}))
         self.assertEqual(self.program.drained, [300.0, 7.0])
         for within in (-1, 1e9, 10**400, float("nan"), "1", True):
-            self.assertEqual(answer(self.atServer, "POST /drain", {"within": within})[0], 400)
+            self.assertEqual((await answer(self.atServer, "POST /drain", {"within": within}))[0], 400)
 
     async def assertDrains(self, which: str) -> None:
         port = await self.beginRoutes()
@@ -262,7 +263,7 @@ class ReloadTests(RoutesCase):
 
     async def test_whatHasChanged(self) -> None:
         await self.beginRoutes()
-        code, found = answer(self.atServer, "POST /reload")
+        code, found = await answer(self.atServer, "POST /reload")
         self.assertEqual((code, found), (200, {"changes": ["nothing to reload"], "mistakes": [], "restart": None}))
 
     def test_changesMistakesAndWhatNeedsARestart(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,7 +16,7 @@ class TrafficTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.report = serverReport()
-        self.traffic = Traffic(self.clock, lambda: self.report)
+        self.traffic = Traffic(self.clock, lambda: succeed(self.report))
         self.traffic.start()
         self.addCleanup(self.traffic.stop)
 
@@ -38,7 +39,7 @@ class TrafficTests(SynchronousTestCase):
 
     def test_whatWasThereBeforeTheStartIsNotTraffic(self) -> None:
         report = serverReport(tunnelReport("a", 5000))
-        traffic = Traffic(self.clock, lambda: report)
+        traffic = Traffic(self.clock, lambda: succeed(report))
         traffic.start()
         self.addCleanup(traffic.stop)
         self.clock.advance(INTERVAL)
@@ -81,7 +82,7 @@ class TrafficTests(SynchronousTestCase):
 
     def test_aClientsTunnelsGoByTheirNames(self) -> None:
         report = clientReport()
-        traffic = Traffic(self.clock, lambda: report)
+        traffic = Traffic(self.clock, lambda: succeed(report))
         traffic.start()
         self.addCleanup(traffic.stop)
         report = clientReport(bytes=700)
