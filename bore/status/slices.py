@@ -70,6 +70,7 @@ class _Spread(Generic[T]):
     def __init__(self, clock: IReactorTime, work: Work[T]) -> None:
         self._clock = clock
         self._work = work
+        self._isLong = False  # has taken more than a turn
         self._call: IDelayedCall | None = None
         self._done: Deferred[T] = Deferred(lambda _: self._cancel())
 
@@ -91,9 +92,17 @@ class _Spread(Generic[T]):
         except Exception:
             self._end(Failure())
         else:
+            self._isLong = True
             self._call = self._clock.callLater(0, self._goOn)
 
     def _end(self, result: T | Failure) -> None:
+        if self._isLong:  # what follows from it has a turn of its own
+            self._call = self._clock.callLater(0, self._deliver, result)
+        else:
+            self._deliver(result)
+
+    def _deliver(self, result: T | Failure) -> None:
+        self._call = None
         self._done.callback(result)  # what follows from it may be work, too: then collections are still put off
         Collections.resume()
 

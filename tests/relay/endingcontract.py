@@ -140,13 +140,13 @@ class DrainContract(RelayContract):
         self.assertEqual(receiveExactly(pair.right, 7), b"request")
         pair.right.sendall(b"an answer")
         self.assertEqual(receiveExactly(pair.left, 9), b"an answer")
-        found = sorted((toRight, toLeft) for _, toRight, toLeft, _ in inReactor(self.relay.running))
+        found = sorted((toRight, toLeft) for _, toRight, toLeft, _ in inReactor(lambda: list(self.relay.running())))
         self.assertEqual(found, [(0, 0), (7, 9)])
         for each in (pair, other):
             each.left.close()
             each.right.close()
             each.ending()
-        self.assertEqual(inReactor(self.relay.running), [])
+        self.assertEqual(inReactor(lambda: list(self.relay.running())), [])
 
     @inThread
     def test_drainingIsDoneAtOnceWhenNothingRuns(self) -> None:
