@@ -25,7 +25,7 @@ ALLOWED = {
     "server": {"server", "users", "events", "relay", "tls", "streams", "system", "timing", "wire"},
     "config": {"config", "commandline", "option", "system", "users", "wire"},
     "client": {"client", "events", "relay", "tls", "streams", "system", "timing", "wire"},
-    "status": {"status", "server", "client", "events", "streams", "system", "timing", "version", "wire"},
+    "status": {"status", "server", "client", "events", "relay", "streams", "system", "timing", "version", "wire"},
     "screen": {"screen", "client", "events", "logs", "startup", "status"},
     "doctor": {"doctor", "exits", "client", "events", "relay", "streams", "system", "tls", "timing", "wire"},
 }

@@ -140,7 +140,7 @@ class DrainContract(RelayContract):
         self.assertEqual(receiveExactly(pair.right, 7), b"request")
         pair.right.sendall(b"an answer")
         self.assertEqual(receiveExactly(pair.left, 9), b"an answer")
-        found = sorted((toRight, toLeft) for _, toRight, toLeft, _ in inReactor(lambda: list(self.relay.running())))
+        found = sorted((toRight, toLeft) for _, _, toRight, toLeft, _ in inReactor(lambda: list(self.relay.running())))
         self.assertEqual(found, [(0, 0), (7, 9)])
         for each in (pair, other):
             each.left.close()
