@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol, TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -110,6 +110,11 @@ def reportAnswer(report: object) -> Answer:
     return Answer(jsonParts(report))
 
 
+def withList(report: object, visitors: Sequence[object]) -> Mapping[str, object]:
+    """A tunnel with its visitors, which may be thousands: its JSON is made in parts, see :func:`jsonParts`."""
+    return {**dict(fieldsIn(report)), "list": visitors}
+
+
 def tunnelRoute(tunnel: TakeTunnel[R, V], most: int | None = None) -> Route:
     """
     Answer with a tunnel and the list of its visitors.
@@ -123,7 +128,7 @@ def tunnelRoute(tunnel: TakeTunnel[R, V], most: int | None = None) -> Route:
         def found(read: Visited[R, V]) -> Answer:
             if read is None:
                 raise TunnelNotFound(name)
-            return Answer(jsonParts({**dict(fieldsIn(read[0])), "list": read[1]}))
+            return Answer(jsonParts(withList(*read)))
 
         return tunnel(name, most).addCallback(found)
 

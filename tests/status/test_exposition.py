@@ -62,7 +62,10 @@ class ExpositionTests(MetricsCase):
             for kind in ("application/openmetrics-text", "text/plain"):
                 for escaping in ("", ";escaping=x", ";escaping=allow-utf-8"):
                     accept = {"accept": f"{kind};version={version}{escaping}"}
-                    answer = metricsAnswer(registry(SERVER, ServerMetrics()), Question("GET", "/", {}, accept, b"", ""))
+                    question = Question("GET", "/", {}, accept, b"", "")
+                    answered = metricsRoute(lambda: succeed(SERVER), ServerMetrics())(question)
+                    assert isinstance(answered, Deferred)
+                    answer = self.successResultOf(answered)
                     assert not isinstance(answer.body, bytes)
                     self.assertIn("txbore_server_tunnels", "".join(answer.body))
 

@@ -198,7 +198,7 @@ class KickTests(RoutesCase):
         self.assertEqual([each.code for each in lost], ["kicked"])
         self.assertIn("the operator of the server has ended this", lost[0].why)
         self.assertEqual(self.clientTunnel().public, f"{self.host}:{port}")
-        self.assertEqual(answer(self.atServer, "POST /kick", {"user": "nobody"})[0], 404)
+        self.assertEqual((await answer(self.atServer, "POST /kick", {"user": "nobody"}))[0], 404)
         self.assertEqual(self.ofServer.history.counts[ClientsKicked], 1)
 
     async def test_aTunnelByItsAddress(self) -> None:
