@@ -79,7 +79,7 @@ class SnapshotTests(RoutesCase):
     async def test_aVisitorThatIsThereIsInBothSnapshots(self) -> None:
         port = await self.beginRoutes()
         with connect(self.host, port) as visitor:
-            visitor.sendall(bytes(100))
+            visitor.sendall(b"\0\0\4\0" + bytes(96))  # the service waits for the rest
             await self.until(lambda: self.clientTunnel().bytes.fromVisitors == 100)
             name = "{}:{}".format(*visitor.getsockname())
             _, server = await answer(self.atServer, f"GET /tunnels/{port}")
