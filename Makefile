@@ -20,7 +20,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-DOCUMENTS := $(wildcard *.rst docs/*.rst docs/*/*.rst newsfragments/README.rst)
+# The first page of the documentation is for Sphinx alone.
+DOCUMENTS := $(filter-out docs/index.rst,$(wildcard *.rst docs/*.rst docs/*/*.rst newsfragments/README.rst))
 
 .PHONY: help demo test unit lowest pythons check generated docs wheel stress fuzz faults bench measure profile release clean
 
