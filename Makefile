@@ -38,7 +38,8 @@ unit: $(VENV)/installed-test
 	@$(BIN)/python -m pytest -q -n 2 --dist loadscope -m unit
 
 # Of the slow tests of whole programs, which hardly depend on versions, only a few.
-LOWEST := $(filter-out %/benchmarks/ %/interop/ %/laboratory/ %/processes/ %/__pycache__/,$(wildcard tests/*/)) \
+ASIDE := benchmarks doctor interop laboratory processes screen __pycache__
+LOWEST := $(filter-out $(ASIDE:%=tests/%/),$(wildcard tests/*/)) \
     $(addprefix tests/processes/test_,bore.py lanes.py sessions.py tls.py twistd.py)
 
 lowest: $(BIN)/python
@@ -139,7 +140,7 @@ $(VENV)/installed: $(BIN)/python setup.cfg pyproject.toml
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	@$(INSTALL) --editable '.[test]'
+	@$(INSTALL) --editable '.[test,browser]'
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

@@ -26,7 +26,7 @@ def whyNoBrowser() -> str | None:
     try:
         import playwright.sync_api  # noqa: F401
     except ImportError:
-        return "PLAYWRIGHT IS NOT HERE: pip install '.[test]'"
+        return "PLAYWRIGHT IS NOT HERE: pip install '.[browser]'"
     if not any(map(shutil.which, _NAMES)):
         return "CHROMIUM IS NOT HERE: apt install chromium"
     return None
