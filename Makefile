@@ -2,7 +2,7 @@
 # make test    run all tests
 # make unit    run the tests that start no process and never wait, in half a minute
 # make lowest  run the tests with the minimum versions in setup.cfg, in a separate environment
-# make pythons run the unit tests on the other Pythons of this machine
+# make pythons run unit tests, and the wheel, on the other Pythons of this machine
 # make check   run ruff and mypy --strict, and check the documentation
 # make generated  write what is made from the options: manual pages, and the tables in docs/commands.rst
 # make docs    build the documentation as pages: .venv/docs/html/index.html
