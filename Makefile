@@ -38,9 +38,9 @@ unit: $(VENV)/installed-test
 	@$(BIN)/python -m pytest -q -n 2 --dist loadscope -m unit
 
 # Of the slow tests of whole programs, which hardly depend on versions, only a few.
-ASIDE := benchmarks doctor interop laboratory processes screen __pycache__
+ASIDE := benchmarks doctor interop laboratory processes relay screen __pycache__
 LOWEST := $(filter-out $(ASIDE:%=tests/%/),$(wildcard tests/*/)) \
-    $(addprefix tests/processes/test_,bore.py lanes.py sessions.py tls.py twistd.py)
+    tests/relay/test_encrypted.py $(addprefix tests/processes/test_,bore.py lanes.py sessions.py tls.py twistd.py)
 
 lowest: $(BIN)/python
 	@$(BIN)/python .ci/declared.py lowest > $(VENV)/lowest.txt
