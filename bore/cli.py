@@ -86,10 +86,6 @@ def _run(words: Sequence[str]) -> int:
             print(f"txbore {__version__}")  # noqa: T201
             return exits.OK
         case [name, *rest] if name in _RUNNERS:
-            if sys.platform != "linux":
-                from bore.reactors import prefer
-
-                prefer()
             return _command(name, rest)
         case ["--reactor", name, command, *rest] if command in _RUNNERS:
             from bore.reactors import install
@@ -140,11 +136,22 @@ def _command(name: str, arguments: Sequence[str]) -> int:
         return _fail(program, f"{e} (see '{e.command or program} --help')", exits.USAGE)
 
 
+def _reactor() -> object:
+    """Import the reactor: the best one of this system, unless another one was chosen."""
+    if sys.platform != "linux" and "twisted.internet.reactor" not in sys.modules:
+        from bore.reactors import prefer
+
+        prefer()
+    from twisted.internet import reactor
+
+    return reactor
+
+
 def _server(program: str, arguments: Sequence[str]) -> int:
     from bore.system.openssl import withoutOpenSSL
 
     with withoutOpenSSL():
-        from twisted.internet import reactor as untyped
+        untyped = _reactor()
 
         from bore.options.server import serverCommand
         from bore.server.service import CannotListen
@@ -168,7 +175,7 @@ def _client(program: str, arguments: Sequence[str]) -> int:
     from bore.system.openssl import withoutOpenSSL
 
     with withoutOpenSSL():
-        from twisted.internet import reactor as untyped
+        untyped = _reactor()
         from twisted.python.failure import Failure
 
         from bore.client.reasons import describe
@@ -202,7 +209,7 @@ def _check(program: str, arguments: Sequence[str]) -> int:
 
 
 def _doctor(program: str, arguments: Sequence[str]) -> int:
-    from twisted.internet import reactor as untyped
+    untyped = _reactor()
 
     from bore.logs.settings import LogSettings
     from bore.options.doctor import doctorCommand
@@ -244,7 +251,7 @@ def _people(program: str, arguments: Sequence[str]) -> int:
     from bore.people import Failed, run
 
     def begin() -> IProgramReactor:
-        from twisted.internet import reactor as untyped
+        untyped = _reactor()
 
         from bore.logs.settings import LogSettings
 
@@ -280,7 +287,7 @@ def _admin(program: str, arguments: Sequence[str]) -> int:
 
 
 def _demo(program: str, arguments: Sequence[str]) -> int:
-    from twisted.internet import reactor as untyped
+    untyped = _reactor()
 
     from bore.demo import Demo
     from bore.options.demo import demoCommand
