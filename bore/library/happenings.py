@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from bore.client.outcome import Outcome
 from bore.events import Event
 
 #: Events that wait for a reader; the oldest ones are dropped.
@@ -90,3 +91,35 @@ class Happenings:
                     await reader.wanted
         finally:
             self._readers.remove(reader)
+
+
+class Watched:
+    """
+    What has events, and is closed once.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._happenings = Happenings(clock)
+        self._closed: Outcome[bool] | None = None
+
+    def events(self) -> AsyncIterator[Event]:
+        """What happens from now on (:mod:`bore.events`), until it is closed. A slow reader loses the oldest of 1000."""
+        return self._happenings.iterate()
+
+    def subscribe(self, subscriber: Callable[[Event], object]) -> None:
+        """Call a function with each event from now on."""
+        self._happenings.subscribe(subscriber)
+
+    def close(self) -> Deferred[None]:
+        """
+        Close it.
+
+        :returns: fires when nothing is left. It may be called again: each Deferred fires then.
+        """
+        if self._closed is None:
+            self._closed = Outcome()
+            Deferred.fromCoroutine(self._close()).addCallbacks(lambda _: True).addBoth(self._closed.settle)
+        return self._closed.wait().addCallback(lambda _: None)
+
+    async def _close(self) -> None:
+        raise NotImplementedError

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from os import PathLike
 from typing import cast
 
 from twisted.internet.defer import Deferred, maybeDeferred
 
-from bore.client.outcome import Outcome
 from bore.commandline import UsageError
 from bore.events import Event, Sink
 from bore.events.server import Listening
-from bore.library.happenings import Happenings
+from bore.library.happenings import Watched
 from bore.library.words import parsed
 from bore.options.server import OF_PROGRAM, ServerCommand, serverCommand
 from bore.server.log import ServerLog
@@ -21,7 +20,7 @@ from bore.startup import IProgramReactor
 from bore.streams.addresses import parseHostPort
 
 
-class Server:
+class Server(Watched):
     """
     A server, as ``bore server`` runs it.
 
@@ -30,7 +29,7 @@ class Server:
 
     def __init__(self, reactor: object, load: Callable[[], ServerCommand]) -> None:
         typed = cast(IProgramReactor, reactor)
-        self._happenings = Happenings(typed)
+        Watched.__init__(self, typed)
         self._listening: Listening | None = None
         log = ServerLog(typed)
         sink = Sink(log.failed)
@@ -38,7 +37,6 @@ class Server:
         sink.subscribe(self._noticed)
         sink.subscribe(self._happenings.happened)
         self._service = serverProgram(typed, load(), load, (), sink)
-        self._closed: Outcome[bool] | None = None
 
     @classmethod
     def open(
@@ -100,27 +98,13 @@ class Server:
         assert self._listening is not None
         return self._listening.fingerprint
 
-    def events(self) -> AsyncIterator[Event]:
-        """
-        What happens from now on (:mod:`bore.events.server`), until the server is closed. Who reads too slowly loses the
-        oldest of 1000.
-        """
-        return self._happenings.iterate()
-
-    def subscribe(self, subscriber: Callable[[Event], object]) -> None:
-        """Call a function with each event from now on."""
-        self._happenings.subscribe(subscriber)
-
     def close(self) -> Deferred[None]:
         """
         Release all ports, tell the clients, and wait for running visitors, 5 seconds at most.
 
         :returns: fires when nothing is left. It may be called again: each Deferred fires then.
         """
-        if self._closed is None:
-            self._closed = Outcome()
-            Deferred.fromCoroutine(self._close()).addCallbacks(lambda _: True).addBoth(self._closed.settle)
-        return self._closed.wait().addCallback(lambda _: None)
+        return Watched.close(self)
 
     async def _open(self) -> Server:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
 from typing import Final, cast
@@ -11,13 +11,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory
 
 from bore.client.log import ClientLog
-from bore.client.outcome import Outcome
 from bore.client.service import ClientService
 from bore.client.target import ProvidedTarget
 from bore.events import Event, Sink
 from bore.events.client import AddressChanged, TunnelUp
 from bore.library.arrivals import Arrivals, addressFor
-from bore.library.happenings import Happenings
+from bore.library.happenings import Watched
 from bore.library.words import parsed
 from bore.options.client import ClientCommand, libraryCommand
 from bore.streams.addresses import parseHostPort
@@ -28,7 +27,7 @@ from bore.wire.proxyprotocol import Version
 _HERE: Final = "this process"
 
 
-class Tunnel:
+class Tunnel(Watched):
     """
     A tunnel: visitors of a public port of a server come to a local service. It is kept up, as by ``bore local``: it
     comes back after every failure, and asks for the public port that it had.
@@ -38,7 +37,7 @@ class Tunnel:
 
     def __init__(self, reactor: object, command: ClientCommand, local: IProtocolFactory | None, name: str) -> None:
         typed = cast(IReactor, reactor)
-        self._happenings = Happenings(typed)
+        Watched.__init__(self, typed)
         self._public = ("", 0)
         self._arrivals: Arrivals | None = None
         (spec,) = command.tunnels
@@ -51,7 +50,6 @@ class Tunnel:
         sink.subscribe(self._noticed)
         sink.subscribe(self._happenings.happened)
         self._service = ClientService(typed, command.settings, [spec], sink)
-        self._closed: Outcome[bool] | None = None
 
     @classmethod
     def open(
@@ -105,17 +103,6 @@ class Tunnel:
         host, port = self._public
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
-    def events(self) -> AsyncIterator[Event]:
-        """
-        What happens from now on (:mod:`bore.events.client`), until the tunnel is closed. Who reads too slowly loses the
-        oldest of 1000.
-        """
-        return self._happenings.iterate()
-
-    def subscribe(self, subscriber: Callable[[Event], object]) -> None:
-        """Call a function with each event from now on."""
-        self._happenings.subscribe(subscriber)
-
     def whenGaveUp(self) -> Deferred[None]:
         """
         Wait until there is no further attempt.
@@ -131,10 +118,7 @@ class Tunnel:
 
         :returns: fires when nothing is left. It may be called again: each Deferred fires then.
         """
-        if self._closed is None:
-            self._closed = Outcome()
-            Deferred.fromCoroutine(self._close()).addCallbacks(lambda _: True).addBoth(self._closed.settle)
-        return self._closed.wait().addCallback(lambda _: None)
+        return Watched.close(self)
 
     async def _open(self) -> Tunnel:
         self._service.startService()
