@@ -82,12 +82,13 @@ class Reloading(MultiService, Generic[C]):
             return
         old, new = self._file, command.file
         assert new is not None
-        changes = [*self._apply(command), *(key for key in old.changed(new) if key not in new.fixed)]
+        fixed = self._started.fixed | new.fixed
+        changes = [*self._apply(command), *(key for key in old.changed(new) if key not in fixed)]
         self._sink.emit(SettingsReloaded(str(new.path), ", ".join(changes) or "nothing has changed"))
-        fixed = [key for key in self._started.changed(new) if key in new.fixed]
-        if fixed and fixed != self._needRestart:
-            self._sink.emit(RestartNeeded(", ".join(fixed)))
-        self._needRestart = fixed
+        needed = [key for key in self._started.changed(new) if key in fixed]
+        if needed and needed != self._needRestart:
+            self._sink.emit(RestartNeeded(", ".join(needed)))
+        self._needRestart = needed
         self._file = new
         self._follow()
 

@@ -18,6 +18,7 @@ from bore.status.settings import AdminSettings, StatusPortSettings
 from bore.system.descriptors import FOR_CLIENTS, descriptorsForVisitors
 from bore.system.statefolder import stateFolder
 from bore.tls.settings import ServerTls
+from bore.workers.settings import WorkerSettings
 
 if TYPE_CHECKING:
     from bore.config.tables import Vocabulary
@@ -34,6 +35,7 @@ class ServerCommand:
     :ivar visitorLog: the file of the visitor log; None: there is none.
     :ivar admin: its admin socket; None: it has none.
     :ivar statusPort: where its status is served over HTTP; None: nowhere.
+    :ivar workers: its worker processes; None: it is one process, without a supervisor.
     """
 
     settings: ServerSettings
@@ -44,6 +46,7 @@ class ServerCommand:
     visitorLog: Path | None = None
     admin: AdminSettings | None = None
     statusPort: StatusPortSettings | None = None
+    workers: WorkerSettings | None = None
 
 
 _DEFAULTS: Final = ServerSettings()
@@ -153,6 +156,24 @@ _VISITOR_LOG: Final = option(
     isFile=True,
 )
 
+_WORKERS: Final = option(
+    "--workers",
+    "Serve clients in NUMBER processes behind a supervisor; auto: one for each core. 1 uses no more cores, and allows "
+    "an upgrade without a gap, as each NUMBER does (Linux)",
+    values.workers,
+    "NUMBER|auto",
+    None,
+    shown="one process without a supervisor",
+    unquoted=True,
+)
+_DRAIN: Final = option(
+    "--drain",
+    "How long running streams may go on in worker processes that were replaced, as by an upgrade",
+    values.wholeSeconds,
+    "SECONDS",
+    WorkerSettings().drain,
+)
+
 #: The options with a key in the file.
 KEYS: Final[tuple[Option[object], ...]] = (
     _MIN_PORT,
@@ -178,6 +199,8 @@ KEYS: Final[tuple[Option[object], ...]] = (
     *clientcertificates.ALL,
     _USERS,
     _VISITOR_LOG,
+    _WORKERS,
+    _DRAIN,
     *admin.KEYS,
     *common.KEYS,
 )
@@ -186,7 +209,7 @@ KEYS: Final[tuple[Option[object], ...]] = (
 SERVER_KEYS: Final = tuple(each.key for each in KEYS)
 
 #: What the program has, and a server in another program has not.
-OF_PROGRAM: Final[tuple[Option[object], ...]] = (*admin.KEYS, *statusport.KEYS, *common.LOG.all)
+OF_PROGRAM: Final[tuple[Option[object], ...]] = (_WORKERS, _DRAIN, *admin.KEYS, *statusport.KEYS, *common.LOG.all)
 
 #: Those that cannot change while the server runs: see :meth:`bore.server.service.ServerService.apply`.
 FIXED: Final[tuple[Option[object], ...]] = (
@@ -229,6 +252,7 @@ _GROUPS: Final[dict[str, tuple[Option[object], ...]]] = {
         _SOURCE_PENDING,
         _WRONG_SECRETS,
     ),
+    "processes": (_WORKERS, _DRAIN),
     "admin socket": admin.KEYS,
     "status port": statusport.KEYS,
     "settings and logs": (common.CONFIG, common.WATCH, *common.LOG.all, _VISITOR_LOG),
@@ -262,7 +286,9 @@ def _build(found: Values) -> ServerCommand:
     found = found.withKeys(file.keys)
     settings = file.checked(partial(_settings, found))
     status = file.checked(partial(statusport.statusPort, found))
-    return _made(found, settings, status, common.fileSettings(found, path, KEYS, FIXED))
+    # With a supervisor, the number of workers can change; whether there is one cannot.
+    fixed = (*FIXED, _WORKERS) if found[_WORKERS] is None else FIXED
+    return _made(found, settings, status, common.fileSettings(found, path, KEYS, fixed))
 
 
 def _made(
@@ -271,8 +297,18 @@ def _made(
     status: StatusPortSettings | None,
     file: common.FileSettings | None,
 ) -> ServerCommand:
-    log, inFile = common.LOG.settings(found), common.secretsInFile(found)
-    return ServerCommand(settings, log, file, found[_USERS], inFile, found[_VISITOR_LOG], admin.settings(found), status)
+    log, inFile, count = common.LOG.settings(found), common.secretsInFile(found), found[_WORKERS]
+    return ServerCommand(
+        settings,
+        log,
+        file,
+        found[_USERS],
+        inFile,
+        found[_VISITOR_LOG],
+        admin.settings(found),
+        status,
+        None if count is None else WorkerSettings(count, found[_DRAIN]),
+    )
 
 
 #: Keys that users may try, and what is right instead.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -132,6 +133,22 @@ def rate(text: str) -> int:
 def count(text: str) -> int:
     """Parse a count."""
     return _number(text, 0, _MAX_COUNT, "number")
+
+
+#: The most worker processes.
+_MAX_WORKERS: Final = 64
+
+
+def workers(text: str) -> int:
+    """Parse a number of worker processes, or ``auto`` for one on each core that this process may use."""
+    if sys.platform != "linux":
+        raise ValueError("is for Linux: leave it out")
+    if text == "auto":
+        return min(len(os.sched_getaffinity(0)), _MAX_WORKERS)
+    try:
+        return _number(text, 1, _MAX_WORKERS, "number")
+    except ValueError as e:
+        raise ValueError(f"{e}, or auto") from None
 
 
 def fingerprint(text: str) -> str:

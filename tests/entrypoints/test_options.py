@@ -21,6 +21,7 @@ from bore.server.settings import ServerSettings
 from bore.wire.addressrules import AddressRules, parseNetwork
 from bore.wire.proxyprotocol import Version
 from bore.wire.secret import Secret
+from bore.workers.settings import WorkerSettings
 from tests.entrypoints.optionscase import BOUNDS, DESCRIPTORS, OptionsCase, local, proof, server
 
 #: All command lines.
@@ -83,6 +84,24 @@ class ServerOptionsTests(OptionsCase):
         }.items():
             self.assertUsageError(text, *words, command="server")
         self.assertUsageError("BORE_MIN_PORT='x': must be a number", command="server", BORE_MIN_PORT="x")
+
+
+class WorkersTests(OptionsCase):
+    """How many processes a server has."""
+
+    def test_withoutTheOptionItIsOneProcess(self) -> None:
+        self.assertIsNone(server("--drain", "7").workers)
+
+    def test_aNumberIsThatManyWorkersAndAutoIsOneForEachCore(self) -> None:
+        self.assertEqual(server("--workers", "3").workers, WorkerSettings(3))
+        self.assertEqual(server("--workers", "1", "--drain", "7").workers, WorkerSettings(1, 7))
+        cores = min(64, len(os.sched_getaffinity(0)))
+        self.assertEqual(server("--workers", "auto").workers, WorkerSettings(cores))
+
+    def test_otherNumbersAreMistakes(self) -> None:
+        for text in ("0", "65", "-1", "two", ""):
+            expected = f"--workers {text!r}: must be a whole number from 1 to 64, or auto"
+            self.assertUsageError(expected, f"--workers={text}", command="server")
 
 
 class ClientOptionsTests(OptionsCase):

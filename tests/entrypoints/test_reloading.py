@@ -34,6 +34,7 @@ class ReloadingCase(SynchronousTestCase):
         sink.subscribe(self.events.append)
         self.applied: list[int] = []
         self.fixed = "old"
+        self.fixedKeys = frozenset({"fixed"})
         self.written = 0
         self.write("1 watch")
         self.service = Service()
@@ -56,7 +57,7 @@ class ReloadingCase(SynchronousTestCase):
         if not number.isdigit():
             raise BadFile(["a.toml:1: must be a number", "a.toml:2: and this, too"])
         values = (("number", int(number)), ("fixed", self.fixed))
-        return Command(FileSettings(self.path, bool(watch), values, frozenset({"fixed"})))
+        return Command(FileSettings(self.path, bool(watch), values, self.fixedKeys))
 
     def apply(self, command: Command) -> Sequence[str]:
         assert command.file is not None
@@ -109,6 +110,12 @@ class ReloadTests(ReloadingCase):
             self.fixed = "old"
             self.reloading.reload()
             self.assertEqual(self.took()[1:], [])
+
+    def test_soIsWhatCannotChangeFromTheOldValueOrToTheNewOne(self) -> None:
+        self.fixedKeys = frozenset()
+        self.fixed = "new"
+        self.reloading.reload()
+        self.assertEqual(self.took()[1:], [RestartNeeded("fixed")])
 
 
 class WatchTests(ReloadingCase):

@@ -100,6 +100,8 @@ class LiveTests(FileCase):
         "tls-crl",
         "users",
         "visitor-log",
+        "workers",
+        "drain",
         *STATUS,
     )
 

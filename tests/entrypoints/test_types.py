@@ -50,6 +50,8 @@ KEYS: Final[dict[str, tuple[set[int], str | None]]] = {
     "tls-crl": FILE,
     "users": FILE,
     "visitor-log": FILE,
+    "workers": COUNT,
+    "drain": COUNT,
     "admin-socket": FILE,
     "no-admin-socket": ONLY_SWITCH,
     "admin-group": (set(), "root"),
