@@ -45,9 +45,11 @@ class Ready:
     Worker: it has started, and serves connections from now on.
 
     :ivar version: the version of its code.
+    :ivar fingerprint: of the key that it shows in TLS; None: there is no TLS.
     """
 
     version: str
+    fingerprint: str | None
 
 
 @value
@@ -55,9 +57,11 @@ class Failed:
     """
     Worker: it cannot start. It ends.
 
-    :ivar reason: for people.
+    :ivar code: the exit code that is right for the reason (:mod:`bore.exits`).
+    :ivar reason: for people, in one or several lines.
     """
 
+    code: int
     reason: str
 
 
@@ -199,12 +203,14 @@ class Done:
     """
     Worker: an Order is carried out.
 
-    :ivar number: what was asked for, such as the number of sessions that were ended.
-    :ivar problem: why it could not be carried out, for people; None: it was.
+    :ivar counts: what was asked for, such as the numbers of sessions, tunnels and visitors that a kick has ended.
+    :ivar lines: what has changed, for people.
+    :ivar problem: why it could not be carried out, for people, in one or several lines; None: it was.
     """
 
     id: int
-    number: int
+    counts: tuple[int, ...]
+    lines: tuple[str, ...]
     problem: str | None
 
 
@@ -634,8 +640,8 @@ _COUNTS: Final = _many(_pair(_TEXT, _NUMBER))
 
 #: The fields of each message, in their order.
 _FIELDS: Final[dict[type, tuple[_Field, ...]]] = {
-    Ready: (_TEXT,),
-    Failed: (_TEXT,),
+    Ready: (_TEXT, _orNull(_TEXT)),
+    Failed: (_NUMBER, _TEXT),
     Load: (_NUMBER, _NUMBER, _AMOUNT),
     Pending: (_NUMBER, _COUNTS),
     Claim: (_NUMBER, _ADDRESS, _orNull(_TEXT), _TEXT, _TEXT, _FLAG, _orNull(_RIGHTS)),
@@ -648,7 +654,7 @@ _FIELDS: Final[dict[type, tuple[_Field, ...]]] = {
     HandOn: (_NUMBER, _PEER, _BYTES, _TEXT),
     BaseSession: (_TEXT, _TEXT, _TEXT, _orNull(_BYTES), _ADDRESS, _TEXT, _NUMBER),
     Reported: (_NUMBER, _BYTES, _FLAG),
-    Done: (_NUMBER, _NUMBER, _orNull(_TEXT)),
+    Done: (_NUMBER, _many(_NUMBER), _many(_TEXT), _orNull(_TEXT)),
     Bye: (),
     Welcome: (_TEXT, _NUMBER, _NUMBER, _NUMBER),
     Ping: (),

@@ -19,6 +19,8 @@ EARLY: Final = st.binary(max_size=80)
 PEERS: Final = st.one_of(st.just(()), st.tuples(ADDRESSES, PORTS), st.tuples(ADDRESSES, PORTS, NUMBERS, NUMBERS))
 
 _RANGES: Final = st.lists(PORT_RANGES, max_size=3).map(tuple)
+_MANY_NUMBERS: Final = st.lists(NUMBERS, max_size=3).map(tuple)
+_MANY_TEXTS: Final = st.lists(TEXTS, max_size=3).map(tuple)
 _RIGHTS: Final = st.builds(ClaimRights, _RANGES, _RANGES, NUMBERS)
 _COUNTS: Final = st.lists(st.tuples(TEXTS, NUMBERS), max_size=3).map(tuple)
 _SECRETS: Final = st.binary(min_size=32, max_size=32)
@@ -29,8 +31,8 @@ _BOTH: Final = (
 )
 
 WORKER_MESSAGES: Final[SearchStrategy[WorkerMessage]] = st.one_of(
-    st.builds(wm.Ready, TEXTS),
-    st.builds(wm.Failed, TEXTS),
+    st.builds(wm.Ready, TEXTS, st.none() | TEXTS),
+    st.builds(wm.Failed, NUMBERS, TEXTS),
     st.builds(wm.Load, NUMBERS, NUMBERS, AMOUNTS),
     st.builds(wm.Pending, NUMBERS, _COUNTS),
     st.builds(
@@ -50,7 +52,7 @@ WORKER_MESSAGES: Final[SearchStrategy[WorkerMessage]] = st.one_of(
     st.builds(wm.Doubtful, NUMBERS, st.none() | PUBLIC_ADDRESSES),
     st.builds(wm.HandOn, NUMBERS, PEERS, EARLY, TEXTS),
     st.builds(wm.Reported, NUMBERS, EARLY, st.booleans()),
-    st.builds(wm.Done, NUMBERS, NUMBERS, st.none() | TEXTS),
+    st.builds(wm.Done, NUMBERS, _MANY_NUMBERS, _MANY_TEXTS, st.none() | TEXTS),
     st.builds(wm.Bye),
     *_BOTH,
 )
@@ -76,8 +78,8 @@ SUPERVISOR_MESSAGES: Final[SearchStrategy[SupervisorMessage]] = st.one_of(
 
 #: One message of each kind.
 EXAMPLES: Final[tuple[WorkerMessage | SupervisorMessage, ...]] = (
-    wm.Ready("0.3.0"),
-    wm.Failed("no certificate"),
+    wm.Ready("0.3.0", None),
+    wm.Failed(1, "no certificate"),
     wm.Load(3, 40, 1.5),
     wm.Pending(7, (("192.0.2.1", 2),)),
     wm.Claim(1, 0, None, "", "192.0.2.1", True, None),
@@ -88,7 +90,7 @@ EXAMPLES: Final[tuple[WorkerMessage | SupervisorMessage, ...]] = (
     wm.Doubtful(3, None),
     wm.HandOn(2, ("192.0.2.1", 40000), b'{"Accept":""}\0', ""),
     wm.Reported(4, b"{}", True),
-    wm.Done(5, 1, None),
+    wm.Done(5, (1, 2, 0), (), None),
     wm.Bye(),
     wm.Waiting(2, ("192.0.2.9", 50000), b"GET /", 0.5),
     wm.BaseSession("192.0.2.1:40000", "192.0.2.1", "", None, 8000, "0123456789abcdef", 1),
