@@ -8,7 +8,6 @@ words of the snapshot. What holds for both ends is here, the rest in :mod:`bore.
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -20,7 +19,7 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 
-from bore.system.descriptors import lengthOfList, sizeOfFolder
+from bore.system.usage import usage
 from twisted import __version__ as twistedVersion
 
 if TYPE_CHECKING:
@@ -109,28 +108,17 @@ def common(report: ServerReport | ClientReport, since: float, states: tuple[str,
 
 
 def ofProcess() -> Iterator[Metric]:
-    """
-    Make the metrics of the process, where the system shows them, by the names that all programs have for them.
-
-    Prometheus' own library lists the descriptors to count them, which takes a millisecond for each thousand.
-    """
-    try:
-        with open("/proc/self/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-        with open("/proc/stat", "rb") as file:
-            booted = next(float(line.split()[1]) for line in file if line.startswith(b"btime "))
-    except (OSError, StopIteration):
+    """Make the metrics of the process, where the system shows them, by the names that all programs have for them."""
+    found = usage()
+    if found is None:
         return
-    import resource  # not on Windows
-
-    ticks = os.sysconf("SC_CLK_TCK")
     for name, help, value in (
-        ("virtual_memory_bytes", "Virtual memory size in bytes.", float(fields[20])),
-        ("resident_memory_bytes", "Resident memory size in bytes.", float(fields[21]) * resource.getpagesize()),
-        ("start_time_seconds", "Start time of the process as Unix time.", booted + float(fields[19]) / ticks),
-        ("open_fds", "Number of open file descriptors.", sizeOfFolder() or lengthOfList()),
-        ("max_fds", "Maximum number of open file descriptors.", resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
+        ("virtual_memory_bytes", "Virtual memory size in bytes.", found.virtual),
+        ("resident_memory_bytes", "Resident memory size in bytes.", found.resident),
+        ("start_time_seconds", "Start time of the process as Unix time.", found.started),
+        ("open_fds", "Number of open file descriptors.", found.descriptors),
+        ("max_fds", "Maximum number of open file descriptors.", found.most),
     ):
         yield GaugeMetricFamily(f"process_{name}", help, value=value)
     help = "Total user and system CPU time spent in seconds."
-    yield CounterMetricFamily("process_cpu_seconds", help, value=sum(map(float, fields[11:13])) / ticks)
+    yield CounterMetricFamily("process_cpu_seconds", help, value=found.cpu)

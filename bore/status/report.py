@@ -29,8 +29,21 @@ V = TypeVar("V")
 #: A tunnel and its visitors; None: there is no such tunnel.
 Visited: TypeAlias = tuple[T, list[V]] | None
 
+#: Keys that only the report of a server with workers has.
+OF_WORKERS: Final = frozenset(("worker", "generation", "workers", "process"))
+
 #: From this part of a limit on it is nearly reached.
 NEARLY: Final = 0.8
+
+#: What is limited of the whole server.
+TUNNELS: Final = "tunnels"
+UNCLASSIFIED: Final = "connections without a first message"
+TUNNELS_OF_SOURCE: Final = "tunnels from one address"
+TUNNELS_OF_USER: Final = "tunnels of one user"
+VISITORS_OF_USER: Final = "visitors of one user"
+
+#: What is limited of each process.
+DESCRIPTORS: Final = "descriptors"
 
 
 class LanesReport(NamedTuple):
@@ -73,6 +86,7 @@ class SessionReport(NamedTuple):
 
     :ivar roundTrip: of its control connection, as the kernel has measured it.
     :ivar tunnels: their public addresses.
+    :ivar worker: the number of the worker that has it, and its generation; None: the server has no workers.
     """
 
     peer: str
@@ -84,6 +98,8 @@ class SessionReport(NamedTuple):
     roundTrip: float | None
     lanes: LanesReport
     tunnels: Sequence[Address]
+    worker: int | None = None
+    generation: int | None = None
 
 
 class CountsReport(NamedTuple):
@@ -116,6 +132,8 @@ class TunnelReport(NamedTuple):
     :ivar peer: the client; None: it is away.
     :ivar state: ``up``, ``away``, or ``heldBack``: it accepts no visitors for a while.
     :ivar keptFor: how long its address is still kept; None: its client is there.
+    :ivar worker: the number of the worker that has it, and its generation; None: the server has no workers, or the
+        worker has ended and the client has not come back yet.
     """
 
     address: Address
@@ -128,6 +146,8 @@ class TunnelReport(NamedTuple):
     keptFor: float | None
     visitors: CountsReport
     bytes: BytesReport
+    worker: int | None = None
+    generation: int | None = None
 
 
 class VisitorReport(NamedTuple):
@@ -193,12 +213,16 @@ class EventReport:
 
     :ivar event: what: the name of its kind.
     :ivar text: the same for people, with all its fields.
+    :ivar worker: the number of the worker where it was, and its generation; None: the server has no workers, or it was
+        at none of them.
     """
 
     at: str
     event: str
     text: str
     fields: Mapping[str, object]
+    worker: int | None = None
+    generation: int | None = None
 
 
 @value
@@ -221,6 +245,46 @@ class ServerTotals:
 
 
 @value
+class ProcessReport:
+    """
+    What a process uses.
+
+    :ivar cpu: CPU time since its start, in seconds.
+    :ivar memory: resident memory, in bytes.
+    :ivar descriptors: how many are open.
+    """
+
+    cpu: float
+    memory: int
+    descriptors: int
+
+
+@value
+class WorkerReport:
+    """
+    A worker of a server.
+
+    :ivar worker: its number.
+    :ivar state: ``starting``, ``serving``, ``retired`` or ``hung``.
+    :ivar answers: whether it has answered when it was asked last. If not, all about it is as it was when it did.
+    :ivar visitors: how many it serves, also those of tunnels that are closed or have moved to another worker.
+    :ivar process: None: it has not answered yet, or the system does not show it.
+    """
+
+    worker: int
+    generation: int
+    pid: int
+    state: str
+    since: str
+    uptime: float
+    answers: bool
+    sessions: int
+    tunnels: int
+    visitors: int
+    process: ProcessReport | None
+
+
+@value
 class ServerReport:
     """
     A server.
@@ -228,6 +292,8 @@ class ServerReport:
     :ivar state: ``running``, ``draining`` or ``stopping``.
     :ivar publicHost: the address of its public ports.
     :ivar admission: which clients may open tunnels.
+    :ivar workers: None: the server is one process.
+    :ivar process: what the process that was asked uses; None: the server is one process.
     """
 
     program: str
@@ -246,6 +312,8 @@ class ServerReport:
     limits: Sequence[LimitReport]
     totals: ServerTotals
     recent: Sequence[EventReport]
+    workers: Sequence[WorkerReport] | None = None
+    process: ProcessReport | None = None
 
 
 @value
@@ -424,7 +492,7 @@ def toJson(report: object) -> object:
         return report
     if isinstance(report, Mapping):
         return {key: toJson(each) for key, each in report.items()}
-    if _isList(report):
+    if isList(report):
         return [toJson(each) for each in cast("Sequence[object]", report)]
     return {key: toJson(each) for key, each in fieldsIn(report)}
 
@@ -439,7 +507,7 @@ def jsonParts(report: object) -> Iterator[str]:
     for key, each in fieldsIn(report):
         yield f"{before}{json.dumps(key)}: "
         before = ", "
-        if _isList(each):
+        if isList(each):
             yield "["
             for number, one in enumerate(cast("Sequence[object]", each)):
                 yield ("," if number else "") + json.dumps(toJson(one))
@@ -454,11 +522,15 @@ def fieldsIn(report: object) -> Iterator[tuple[str, object]]:
     if isinstance(report, Mapping):
         return iter(report.items())
     names: tuple[str, ...] = getattr(report, "__match_args__", ())
-    return ((name.rstrip("_"), getattr(report, name)) for name in names)
+    return (
+        (name.rstrip("_"), each)
+        for name in names
+        if (each := getattr(report, name)) is not None or name not in OF_WORKERS
+    )
 
 
-def _isList(report: object) -> bool:
-    """Whether a value is neither a report nor a text."""
+def isList(report: object) -> bool:
+    """Whether a value in a report is a list: neither a report of its own, nor a text."""
     return isinstance(report, Sequence) and not isinstance(report, str) and not hasattr(report, "__match_args__")
 
 

@@ -20,7 +20,13 @@ from bore.server.visitor import Visitor
 from bore.status.flows import Flows
 from bore.status.history import History
 from bore.status.report import (
+    DESCRIPTORS,
     NEARLY,
+    TUNNELS,
+    TUNNELS_OF_SOURCE,
+    TUNNELS_OF_USER,
+    UNCLASSIFIED,
+    VISITORS_OF_USER,
     BytesReport,
     ControlReport,
     CountsReport,
@@ -213,9 +219,9 @@ class ServerStatus:
         descriptors.renew()
         open = descriptors.limit - descriptors.spare if descriptors.limit else 0
         own = (
-            ("tunnels", len(server.tunnels), bounds.tunnels),
-            ("connections without a first message", len(server.unclassified), bounds.pending),
-            ("descriptors", open, descriptors.limit),
+            (TUNNELS, len(server.tunnels), bounds.tunnels),
+            (UNCLASSIFIED, len(server.unclassified), bounds.pending),
+            (DESCRIPTORS, open, descriptors.limit),
         )
         limits = [LimitReport(what, None, used, limit) for what, used, limit in own if limit]
         others = yield from mapped(lambda found: found, self._ownLimits(users))
@@ -225,12 +231,12 @@ class ServerStatus:
         bounds = self._service.settings.bounds
         if bounds.tunnelsPerSource:
             for source, count in self._server.tunnels.countBySource().items():
-                yield LimitReport("tunnels from one address", source, count, bounds.tunnelsPerSource)
+                yield LimitReport(TUNNELS_OF_SOURCE, source, count, bounds.tunnelsPerSource)
         for session in self._server.sessions.all():
             yield LimitReport("tunnels in one session", session.peer, len(session.tunnels), MAX_TUNNELS)
         for user in users:
-            yield LimitReport("tunnels of one user", user.name, user.tunnels, user.maxTunnels or 0)
-            yield LimitReport("visitors of one user", user.name, user.visitors, user.maxVisitors or 0)
+            yield LimitReport(TUNNELS_OF_USER, user.name, user.tunnels, user.maxTunnels or 0)
+            yield LimitReport(VISITORS_OF_USER, user.name, user.visitors, user.maxVisitors or 0)
         for tunnel in self._server.tunnels.all():
             used = len(tunnel.serving) + len(tunnel.waiting)
             if used >= NEARLY * bounds.visitors > 0:

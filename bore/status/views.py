@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Final, TypeAlias, cast
 
-from bore.status.report import ServerReport, toJson
+from bore.status.report import ServerReport, fieldsIn, toJson
 from bore.status.slices import Work, mapped
 from bore.status.traffic import Report, keyOf
 
@@ -14,7 +14,7 @@ from bore.status.traffic import Report, keyOf
 View: TypeAlias = dict[str, dict[str, object]]
 
 #: The parts of a snapshot that are tables.
-_TABLES: Final = ("tunnels", "sessions", "users", "servers")
+_TABLES: Final = ("tunnels", "sessions", "users", "servers", "workers")
 
 #: What follows from other fields and changes each second.
 _LEFT_OUT: Final = ("uptime",)
@@ -28,8 +28,7 @@ _OF_SESSION: Final = ("user", "network", "since", "roundTrip")
 
 def makeView(report: Report) -> Work[View]:
     """Make a view."""
-    names: tuple[str, ...] = getattr(report, "__match_args__", ())
-    rest = {name: toJson(getattr(report, name)) for name in names if name not in _TABLES and name not in _LEFT_OUT}
+    rest = {name: toJson(each) for name, each in fieldsIn(report) if name not in _TABLES and name not in _LEFT_OUT}
     view: View = {"": rest}
     yield
     for table, values in _tables(report):
@@ -43,6 +42,8 @@ def _tables(report: Report) -> Iterator[tuple[str, Iterable[tuple[str, object]]]
     if isinstance(report, ServerReport):
         yield "sessions", ((each.peer, each) for each in report.sessions)
         yield "users", ((each.name, each) for each in report.users)
+        if report.workers is not None:
+            yield "workers", ((str(each.worker), each) for each in report.workers)
     else:
         yield "servers", ((each.server, each) for each in report.servers)
 
