@@ -6,12 +6,13 @@ Draws ``docs/states.rst`` from the tables of states::
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, TypeVar
 
 from bore.wire import clientsession, datasession, lane, serversession
 from bore.wire.statetable import Cell, State, Table
 from bore.wire.tunnelstates import AT_CLIENT, AT_SERVER, TunnelTable
+from bore.wire.workersession import CLAIMS, QUESTIONS, SupervisorEnd, WorkerEnd
 
 _S = TypeVar("_S")
 _E = TypeVar("_E")
@@ -76,6 +77,23 @@ The directions of a lane
 while the lane is idle, and opens both directions. DONE comes from the client alone, when both directions have ended by
 END. A lane is idle while no stream is open in either direction, the last stream was not a long one without DONE, no
 direction has ever been RAW, and the connection has not ended.
+"""
+
+_SUPERVISOR: Final = """\
+The supervisor's end of the channel to a worker
+===============================================
+
+``bore/wire/workersession.py``. An *answer* without its question is a violation, and so is any other message. Messages
+that this version does not know are ignored. Every violation ends the channel.
+"""
+
+_WORKER: Final = """\
+The worker's end of that channel
+================================
+"""
+
+_SENT: Final = """\
+What it sends moves it on, too.
 """
 
 
@@ -159,6 +177,28 @@ def _lane() -> str:
     return tableOf(lines)
 
 
+def _channelEnd(end: type[SupervisorEnd | WorkerEnd], questions: Mapping[type, type]) -> str:
+    """What may arrive at an end of the channel; states in which the same may arrive share their lines."""
+    states: dict[tuple[tuple[str, str, str], ...], list[str]] = {}
+    for state, row in end.table.items():
+        found = tuple(
+            (
+                kind.__name__,
+                "" if cell.then is None else cell.then.name,
+                questions[kind].__name__ if cell.errors else "",
+            )
+            for kind, cell in row.cells.items()
+        )
+        states.setdefault(found, []).append(state.name)
+    lines = [["state", "message", "next state", "answer to"]]
+    for each, names in states.items():
+        heads = [", ".join(names), *[""] * (len(each) - 1)]
+        lines += [[head or "\\", *line] for head, line in zip(heads, each, strict=True)]
+    sent = [["state", "message sent", "next state"]]
+    sent += [[state.name, kind.__name__, then.name] for (state, kind), then in end.sent.items()]
+    return "\n".join([tableOf(lines), _SENT, tableOf(sent)])
+
+
 def page() -> str:
     """The whole page."""
     rule = "=" * len(_TITLE)
@@ -180,6 +220,10 @@ def page() -> str:
             drawn(datasession.TABLE),
             _LANE,
             _lane(),
+            _SUPERVISOR,
+            _channelEnd(SupervisorEnd, QUESTIONS),
+            _WORKER,
+            _channelEnd(WorkerEnd, CLAIMS),
         ]
     )[:-1]
 
