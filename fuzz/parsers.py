@@ -14,12 +14,15 @@ from bore.streams.addresses import asciiName, hostPort, isLiteral, parseHostPort
 from bore.tls import knownservers
 from bore.wire import binding, extension, messages, proxyprotocol
 from bore.wire.binding import BindingAnswer, BindingChallenge, BindingProof
+from bore.wire.clienthello import MAX_LOOKS, MAX_START, More, protocolsOffered
 from bore.wire.errors import FrameTooLong, MalformedMessage
 from bore.wire.extension import Lane
 from bore.wire.framing import FrameDecoder
+from bore.wire.hints import hintOfPlain, hintOfTls
 from bore.wire.httprequest import MAX_HEAD, RequestReader
 from bore.wire.limits import MAX_EXTENDED_FRAME, MAX_FRAME
 from bore.wire.proxyprotocol import Version, header
+from bore.wire.workernumbers import MAX_WORKER
 from fuzz.inputs import Outcome, errorOf, portions
 
 
@@ -126,6 +129,32 @@ def httpRequests(data: bytes) -> None:
             assert len(reader._line) <= MAX_HEAD, "more than a head is kept"
         outcomes.append([reader.start, reader.method, reader.acceptsHtml])
     assert outcomes[0] == outcomes[1], outcomes
+
+
+def clientHellos(data: bytes) -> None:
+    """The first message of a TLS connection: as it comes, and all at once."""
+    at = looks = 0
+    while isinstance(found := protocolsOffered(data[:at]), More):
+        looks += 1
+        assert 1 <= found.count <= MAX_START - at, found
+        assert looks < MAX_LOOKS, "it is looked at too often"
+        if at + found.count > len(data):
+            return
+        at += found.count
+    assert protocolsOffered(data) == found, "further bytes change the decision"
+    assert found is None or all(0 < len(name) < 256 or name == b"" for name in found)
+    worker = hintOfTls(data)
+    assert not isinstance(worker, More) and 0 <= worker <= MAX_WORKER
+
+
+def plainHints(data: bytes) -> None:
+    """The first message of a connection without TLS: one byte after the other."""
+    for end in range(len(data) + 1):
+        found = hintOfPlain(data[:end])
+        if not isinstance(found, More):
+            assert 0 <= found <= MAX_WORKER and hintOfPlain(data) == found, found
+            return
+        assert found.count == 1 and end <= MAX_FRAME, "more than a frame is waited for"
 
 
 def addresses(data: bytes) -> None:

@@ -93,6 +93,23 @@ def _lanes() -> list[bytes]:
     ]
 
 
+def _hellos() -> list[bytes]:
+    """ClientHellos: with protocols, with none, in one record and in two."""
+
+    def vector(size: int, data: bytes) -> bytes:
+        return len(data).to_bytes(size, "big") + data
+
+    names = vector(2, b"\x06bore/1" + b"\x09bore-at/3")
+    found = []
+    for extensions in (b"\0\0\0\0\0\x10" + vector(2, names), b"\0\x17\0\0", b""):
+        body = b"\x03\x03" + bytes(32) + vector(1, bytes(32)) + b"\0\x02\x13\x01\x01\0" + vector(2, extensions)
+        message = b"\x01" + vector(3, body)
+        for cut in (0, 2, 50):
+            parts = [message[:cut], message[cut:]]
+            found.append(b"".join(b"\x16\x03\x01" + vector(2, part) for part in parts if part))
+    return found
+
+
 def conversations() -> dict[str, list[bytes]]:
     """The first inputs of each target; those of sessions without the two bytes that choose."""
     challenge = messages.encode(_challenge())
@@ -122,6 +139,14 @@ def conversations() -> dict[str, list[bytes]]:
                 b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
                 b"\x16\x03\x01",
             )
+        ],
+        "clientHellos": _hellos(),
+        "plainHints": [
+            *requests,
+            extension.encode(Lane(f"77.{TOKEN}")),
+            b' {"\\u004cane": "7.0123456789abcdef"}\n\0',
+            b'{"Accept":"{00070000-0000-4000-8000-000000000000}"}\0',
+            b"x" * 300,
         ],
         "addresses": [b"example.com:80", b"[2001:db8::1]:7835", "bücher.example".encode(), b"fe80::1%eth0", b"65535"],
         "localServices": [

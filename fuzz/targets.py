@@ -25,6 +25,8 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
         sessions.proofs,
         parsers.proxyHeader,
         parsers.httpRequests,
+        parsers.clientHellos,
+        parsers.plainHints,
         parsers.addresses,
         parsers.knownServers,
         parsers.invitations,

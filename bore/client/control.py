@@ -22,7 +22,7 @@ from bore.client.visitors import Visitors
 from bore.events import Sink
 from bore.events.client import ConnectionAstray, MessageIgnored
 from bore.streams.addresses import peerOf
-from bore.streams.dial import Dialer
+from bore.streams.dial import ServerDialer
 from bore.streams.encryption import channelBinding, peerError
 from bore.streams.reactor import IReactor
 from bore.streams.socketoptions import PEER_TIMEOUT, prepareControl
@@ -73,7 +73,7 @@ class Link(Interface):
     def probes(self) -> bool:
         """Whether a server that sends no challenge is asked if it has a secret."""
 
-    def dialer(self, host: str, port: int, distrusted: Callable[[Exception], None]) -> Dialer:
+    def dialer(self, host: str, port: int, distrusted: Callable[[Exception], None]) -> ServerDialer:
         """Make a dialler for further connections to the server; ``distrusted`` is called if another server answers."""
 
     def proven(self) -> None:
@@ -227,6 +227,7 @@ class ControlProtocol(Protocol):
             case SessionOpened():
                 self._agreed = event
                 prepareControl(self.transport.getHandle(), PEER_TIMEOUT)
+                session.connections.leadTo(event.hint)
                 self._link.foundExtended()
             case TunnelOpened(number, address, resume):
                 self._opened(session, number, address, resume)

@@ -14,7 +14,7 @@ from zope.interface import implementer
 
 from bore.client.patience import Patience
 from bore.relay.interface import Stream
-from bore.streams.dial import Dialer
+from bore.streams.dial import ServerDialer
 from bore.streams.encryption import RECORD, channelBinding, stuckAt
 from bore.streams.reactor import IReactor
 from bore.streams.tcpinfo import sinceReceived
@@ -37,7 +37,7 @@ class DataConnections:
     :ivar carriers: the sockets on which visitors of the session are served.
     """
 
-    def __init__(self, reactor: IReactor, server: Dialer, secret: Secret | None, user: str = "") -> None:
+    def __init__(self, reactor: IReactor, server: ServerDialer, secret: Secret | None, user: str = "") -> None:
         self._reactor = reactor
         self._server = server
         self._secret = secret
@@ -48,6 +48,10 @@ class DataConnections:
     def patience(self) -> float:
         """Seconds for which it pays to wait for an idle lane before a new connection is opened."""
         return self._server.patience
+
+    def leadTo(self, worker: int) -> None:
+        """The worker of the server that has the session: see :class:`bore.streams.dial.ServerDialer`."""
+        self._server.leadTo(worker)
 
     def sinceReceived(self) -> float:
         """Seconds since bytes of the server were received for a visitor; infinity where that is not known."""

@@ -27,7 +27,7 @@ from bore.client.verdicts import FINAL, concernsPort, verdictOn
 from bore.client.visitors import Visitors
 from bore.events.client import Connected, PortGivenUp, ServerMoved, Stage, Verdict
 from bore.streams.connector import EndpointConnector
-from bore.streams.dial import Dialer
+from bore.streams.dial import ServerDialer
 from bore.streams.reactor import IReactor
 from bore.timing.turns import Turns
 from bore.wire.errors import LateChallenge, Refusal, ServerLeft
@@ -219,7 +219,7 @@ class ServerLink:
         self.sink.emit(Connected(self.server))
         return self._control
 
-    def dialer(self, host: str, port: int, distrusted: Callable[[Exception], None]) -> Dialer:
+    def dialer(self, host: str, port: int, distrusted: Callable[[Exception], None]) -> ServerDialer:
         """What makes further connections to the current server, at this IP address."""
         return self._servers.current.dialer(host, port, distrusted)
 

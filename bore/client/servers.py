@@ -13,7 +13,7 @@ from bore.client.advice import Tried
 from bore.client.settings import ServerAddress
 from bore.events import Sink
 from bore.streams.addresses import parseHostPort
-from bore.streams.dial import Dialer, TcpDialer
+from bore.streams.dial import Dialer, ServerDialer, TcpDialer
 from bore.streams.endpoint import DialerEndpoint
 from bore.streams.reactor import IReactor
 from bore.tls.settings import ClientTls
@@ -90,7 +90,7 @@ class Server:
         self._verdict = None
         return DialerEndpoint(self._reactor, self._firstDialer()).connect(protocolFactory)
 
-    def dialer(self, host: str, port: int, distrusted: Callable[[Exception], None]) -> Dialer:
+    def dialer(self, host: str, port: int, distrusted: Callable[[Exception], None]) -> ServerDialer:
         """
         Make what opens further connections to the server.
 

@@ -43,6 +43,7 @@ from bore.wire.sessionevents import (
     TunnelLeft,
     VisitorTaken,
 )
+from bore.wire.workernumbers import NO_WORKER
 
 #: A client that leaves this number of bytes unread is dropped. The announcements of all visitors of a tunnel that may
 #: wait are less.
@@ -66,6 +67,7 @@ class ControlContext:
     :ivar sessions: the sessions of all clients.
     :ivar guesses: limits the wrong secrets of each source.
     :ivar turns: shares each turn of the reactor among the connections.
+    :ivar worker: the number of this worker of the server; NO_WORKER: it has none.
     """
 
     reactor: IReactor
@@ -77,6 +79,7 @@ class ControlContext:
     sessions: Sessions
     guesses: Guesses
     turns: Turns
+    worker: int = NO_WORKER
 
 
 @implementer(IPushProducer)
@@ -312,7 +315,7 @@ class ControlProtocol(Protocol):
                 permits, user = context.authenticator.permits, session.user
                 rights = "" if permits is None or not user.name else permits.summary(user)
                 lanes = context.settings.bounds.lanes
-                self.transport.write(self._wire.agreed(session.laneToken, lanes, user.name, rights))
+                self.transport.write(self._wire.agreed(session.laneToken, lanes, user.name, rights, context.worker))
                 if context.sessions.nextKey:
                     self.announceKey(context.sessions.nextKey)
                 context.unclassified.renew(self, self._source)

@@ -24,6 +24,7 @@ from bore.server.users import Authenticator
 from bore.streams.listener import Accepted
 from bore.streams.reactor import IReactor
 from bore.wire.secret import Secret
+from bore.wire.workernumbers import NO_WORKER
 
 if TYPE_CHECKING:
     from bore.tls.servercertificate import ServerCertificate
@@ -39,6 +40,7 @@ class ServerCore(Service):
     :param sink: gets the events; None: they are logged.
     :param authenticator: identifies clients; None: they share the secret of the settings.
     :param registry: grants public ports; None: this server alone does.
+    :param worker: the number of this worker of the server; NO_WORKER: it has none.
     :ivar since: when it was made, by the clock.
     """
 
@@ -49,6 +51,7 @@ class ServerCore(Service):
         sink: Sink | None = None,
         authenticator: Authenticator | None = None,
         registry: Registry | None = None,
+        worker: int = NO_WORKER,
     ) -> None:
         self._reactor = reactor
         self.since = reactor.seconds()
@@ -63,7 +66,7 @@ class ServerCore(Service):
         self.applySecrets: Callable[[Sequence[Secret]], object] = lambda secrets: self._server.applySecrets(secrets)
         #: Reads the file of the shared secrets again; None: there is none.
         self.readSecrets: Callable[[], Sequence[Secret]] | None = None
-        self._server = Server(reactor, self._sink, settings, self._relay, authenticator, registry)
+        self._server = Server(reactor, self._sink, settings, self._relay, authenticator, registry, worker)
         self._certificate: ServerCertificate | None = None
         self._drainsFor: float | None = None
         self._encrypted: Accepted | None = None

@@ -18,6 +18,7 @@ from bore.streams.socketoptions import prepareLane
 from bore.system.descriptors import Descriptors
 from bore.wire.laneopen import openFrame
 from bore.wire.token import digest, newToken
+from bore.wire.workernumbers import NO_WORKER
 
 #: A visitor that was on more dead lanes than that is closed: waiting for one more would not help.
 _MAX_LANES_LOST: Final = 3
@@ -59,6 +60,7 @@ class LanePool:
     :param owns: returns whether a visitor has come to a tunnel of the session.
     :param bound: the number of idle lanes that are kept; 0: any number.
     :param budget: the idle lanes of all sessions.
+    :param worker: the number of this worker of the server; NO_WORKER: it has none.
     :ivar token: with this the client opens lanes.
     """
 
@@ -73,6 +75,7 @@ class LanePool:
         owns: Callable[[Visitor], bool],
         bound: int,
         budget: LaneBudget,
+        worker: int = NO_WORKER,
     ) -> None:
         self._clock = clock
         self._sink = sink
@@ -85,7 +88,7 @@ class LanePool:
         self._budget = budget
         self._idle: dict[LaneHandle, float] = {}
         self._open = True
-        self.token = newToken()
+        self.token = newToken(worker)
 
     def __len__(self) -> int:
         """The number of idle lanes."""
@@ -210,14 +213,24 @@ class LanePools:
 
     :param bound: the number of idle lanes that each of them keeps; 0: any number.
     :param budget: limits the idle lanes of all of them together.
+    :param worker: the number of this worker of the server; NO_WORKER: it has none.
     """
 
-    def __init__(self, clock: IReactorTime, sink: Sink, relay: Relay, bound: int, budget: LaneBudget) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        sink: Sink,
+        relay: Relay,
+        bound: int,
+        budget: LaneBudget,
+        worker: int = NO_WORKER,
+    ) -> None:
         self._clock = clock
         self._sink = sink
         self._relay = relay.lanes
         self._bound = bound
         self._budget = budget
+        self._worker = worker
         self._pools: dict[bytes, LanePool] = {}
 
     def apply(self, bound: int) -> None:
@@ -230,7 +243,8 @@ class LanePools:
         """Make the pool of one session; None if this system's relay has no lanes."""
         if self._relay is None:
             return None
-        pool = LanePool(self._clock, self._sink, self._relay, user, peer, nextVisitor, owns, self._bound, self._budget)
+        bounds = self._bound, self._budget, self._worker
+        pool = LanePool(self._clock, self._sink, self._relay, user, peer, nextVisitor, owns, *bounds)
         self._pools[digest(pool.token)] = pool
         return pool
 

@@ -34,6 +34,7 @@ from bore.system.descriptors import Descriptors
 from bore.timing.turns import Turns
 from bore.wire.errors import Kicked, Refusal
 from bore.wire.secret import Secret
+from bore.wire.workernumbers import NO_WORKER
 
 if TYPE_CHECKING:
     from bore.server.usertunnels import UserTunnels
@@ -53,6 +54,7 @@ class Server:
 
     :param authenticator: identifies clients; None: they share the secret of the settings.
     :param registry: grants public ports; None: this server alone does.
+    :param worker: the number of this worker of the server; NO_WORKER: it has none.
     :ivar control: serves the connections to the control ports.
     :ivar unclassified: the connections that have not sent their first message yet.
     :ivar sessions: the sessions of all clients.
@@ -73,12 +75,13 @@ class Server:
         relay: Relay,
         authenticator: Authenticator | None = None,
         registry: Registry | None = None,
+        worker: int = NO_WORKER,
     ) -> None:
         self._sink = sink
         self.relay = relay
         self.descriptors = Descriptors(reactor, settings.bounds.descriptors)
         budget = LaneBudget(self.descriptors)
-        self.pools = LanePools(reactor, sink, relay, settings.bounds.lanes, budget)
+        self.pools = LanePools(reactor, sink, relay, settings.bounds.lanes, budget, worker)
         self.unaccepted = UnacceptedVisitors(reactor, sink, self.descriptors, lambda: budget.count, self.giveWay)
         self.group = ListenerGroup(sink)
         registry = LocalRegistry(reactor, settings.lease) if registry is None else registry
@@ -101,6 +104,7 @@ class Server:
                 self.sessions,
                 self.guesses,
                 Turns(reactor),
+                worker,
             )
         )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from secrets import token_hex
 from typing import Final
 
@@ -22,6 +23,23 @@ def newId() -> str:
     return next(_ids)
 
 
+def markIds(worker: int) -> None:
+    """
+    Have all ids of this process from now on begin with the number of a worker, as clients show them to the server.
+
+    They keep 106 random bits.
+    """
+    global _draw, _ids
+    _draw = partial(_markedIds, worker)
+    _ids = _draw()
+
+
+def _markedIds(worker: int) -> Iterator[str]:
+    mark = f"{worker:04x}"
+    for each in _randomIds():
+        yield mark + each[len(mark) :]
+
+
 def _randomIds() -> Iterator[str]:
     while True:
         digits = token_hex(_AT_ONCE * _DIGITS // 2)
@@ -30,13 +48,14 @@ def _randomIds() -> Iterator[str]:
             yield f"{one[:8]}-{one[8:12]}-4{one[13:16]}-{_VARIANTS[one[16]]}{one[17:20]}-{one[20:]}"
 
 
-_ids = _randomIds()
+_draw: Callable[[], Iterator[str]] = _randomIds
+_ids = _draw()
 
 
 def _forked() -> None:
     """Draw other bits than the parent process, which goes on with those that were drawn."""
     global _ids
-    _ids = _randomIds()
+    _ids = _draw()
 
 
 if hasattr(os, "register_at_fork"):

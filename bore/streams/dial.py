@@ -48,6 +48,17 @@ class Dialer(Protocol):
         """
 
 
+class ServerDialer(Dialer, Protocol):
+    """Makes further connections to the server of a session."""
+
+    def leadTo(self, worker: int) -> None:
+        """
+        Have the connections tell which of the server's workers they should lead to.
+
+        :param worker: its number; 0: they need not.
+        """
+
+
 class TcpDialer:
     """
     Connects to one host and port, again and again.
@@ -84,6 +95,9 @@ class TcpDialer:
                 interface = self._host.partition("%")[2]
                 return fail(LookupFailed(f"there is no network interface {interface}"))
         return self._connect(sendsFirst)
+
+    def leadTo(self, worker: int) -> None:
+        """See :class:`ServerDialer`: a connection without TLS tells that in its first message."""
 
     def forget(self) -> None:
         """Look the name up again for the next dial."""

@@ -10,11 +10,13 @@ from twisted.internet.defer import Deferred
 
 from bore.streams.dial import TcpDialer
 from bore.streams.reactor import IReactor
+from bore.tls.contexts import PROTOCOL
 from bore.tls.errors import ServerNotTrusted
 from bore.tls.handshakes import Handshake, HandshakeQueue
 from bore.tls.tlssocket import TlsSocket
 from bore.tls.trust import Trust
 from bore.tls.verdict import Verdict
+from bore.wire.workernumbers import hintOf
 
 
 class TlsDialer:
@@ -36,6 +38,7 @@ class TlsDialer:
         self._trust = trust
         self._judged = judged
         self._queue = HandshakeQueue(reactor)
+        self._protocols: list[bytes] = []  # none: those of the context
 
     def dial(self, sendsFirst: bool = True) -> Deferred[socket.socket]:
         """
@@ -52,7 +55,7 @@ class TlsDialer:
         return self._shake(dialling, context)
 
     def _shake(self, sock: socket.socket, context: SSL.Context) -> Deferred[socket.socket]:
-        encrypted = TlsSocket(sock, context, self._trust.name)
+        encrypted = TlsSocket(sock, context, self._trust.name, self._protocols)
         shaking = Handshake(self._reactor, encrypted, queue=self._queue).done
         return shaking.addCallback(self._shaken, context)
 
@@ -93,6 +96,10 @@ class FurtherTlsDialer(TlsDialer):
     def dial(self, sendsFirst: bool = True) -> Deferred[socket.socket]:
         """See :meth:`TlsDialer.dial`."""
         return self._dial(self._trust.repeated)
+
+    def leadTo(self, worker: int) -> None:
+        """See :class:`bore.streams.dial.ServerDialer`: the number is one of the protocols that are offered."""
+        self._protocols = [PROTOCOL, hintOf(worker).encode("ascii")] if worker else []
 
     def _judge(self, sock: TlsSocket, context: SSL.Context) -> socket.socket | Deferred[socket.socket]:
         if not self._verdict.accepts(sock):

@@ -6,6 +6,7 @@ import errno
 import itertools
 import os
 import socket
+from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 from cryptography import x509
@@ -49,6 +50,7 @@ class TlsSocket(socket.socket):
     :param sock: belongs to the TLS socket from now on.
     :param context: what is offered and accepted.
     :param name: in a client, the name of the server, or "" for none; None in a server.
+    :param protocols: in a client, the protocols to offer (RFC 7301); none: those of the context.
     :ivar stuck: not 0 if the last read had to write first, and could not: the bytes in the socket can be read when it
         is writable, and not before. A peer that reads nothing can make that last for ever, so it needs a limit
         (STUCK_TIMEOUT). It is another number each time.
@@ -57,7 +59,9 @@ class TlsSocket(socket.socket):
 
     __slots__ = ("_closing", "_ended", "_pending", "_tls", "chainErrors", "stuck")
 
-    def __init__(self, sock: socket.socket, context: SSL.Context, name: str | None) -> None:
+    def __init__(
+        self, sock: socket.socket, context: SSL.Context, name: str | None, protocols: Sequence[bytes] = ()
+    ) -> None:
         super().__init__(sock.family, sock.type, sock.proto, fileno=sock.detach())
         self.setblocking(False)
         self.chainErrors: list[int] = []
@@ -75,6 +79,8 @@ class TlsSocket(socket.socket):
         else:
             if name:
                 self._tls.set_tlsext_host_name(asciiName(name).encode("ascii"))
+            if protocols:
+                self._tls.set_alpn_protos(list(protocols))
             self._tls.set_connect_state()
 
     def handshake(self) -> bool:

@@ -254,7 +254,7 @@ class ControlSession:
     def _agree(self, extended: Extended) -> Sequence[ClientEvent]:
         self._decoder.maxLength = MAX_EXTENDED_FRAME
         lane, lanes, user, rights = extended.lane, extended.maxLanes, extended.user, extended.rights
-        return (SessionOpened(lane, lanes, extended.heartbeat, extended.idleHeartbeat, user, rights),)
+        return (SessionOpened(lane, lanes, extended.heartbeat, extended.idleHeartbeat, user, rights, extended.hint),)
 
     def _openExtended(self, opened: Opened) -> Sequence[ClientEvent]:
         address = _openAddress(opened.address)

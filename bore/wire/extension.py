@@ -24,6 +24,7 @@ from bore.wire.pins import isFingerprint
 from bore.wire.publicaddress import OtherKind, PublicAddress, UnixPath, parseUnixPath
 from bore.wire.rulesmessage import Rules, rulesFrom, rulesText
 from bore.wire.values import value
+from bore.wire.workernumbers import NO_WORKER, hintOf, workerOfHint
 
 #: The last byte of a marked Hello, in front of the NUL.
 _MARK: Final = " "
@@ -51,6 +52,8 @@ class Extended:
     :ivar maxLanes: the number of idle lanes that are kept; 0: any number.
     :ivar user: the user that the client is; empty: one without a name.
     :ivar rights: what this user may do, for people.
+    :ivar hint: the number of the worker that has the session, to which further connections inside TLS should lead;
+        NO_WORKER: there is none.
     """
 
     version: int
@@ -60,6 +63,7 @@ class Extended:
     maxLanes: int = 0
     user: str = ""
     rights: str = ""
+    hint: int = NO_WORKER
 
 
 @value
@@ -212,10 +216,11 @@ def encode(message: ExtendedClientMessage | ExtendedServerMessage | MarkedHello 
             text = f'"{name}"'
         case Visitor(tunnel, id, source):
             text = f'{{"{name}":{visitorText(tunnel, id, source)}}}'
-        case Extended(version, lane, heartbeat, idle, most, user, rights):
+        case Extended(version, lane, heartbeat, idle, most, user, rights, hint):
             about = f'"lane":{_orNull(lane)},"heartbeat":{_secondsText(heartbeat)},"idleHeartbeat":{_secondsText(idle)}'
             who = f',"user":{serde.quote(user)},"rights":{serde.quote(rights)}' if user else ""
-            text = f'{{"{name}":{{"version":{version},{about},"maxLanes":{most}{who}}}}}'
+            where = f',"hint":"{hintOf(hint)}"' if hint else ""
+            text = f'{{"{name}":{{"version":{version},{about},"maxLanes":{most}{who}{where}}}}}'
         case Rules(rules):
             text = f'{{"{name}":{rulesText(rules)}}}'
         case Open(tunnel, address, resume):
@@ -317,8 +322,9 @@ def decodeAnswer(frame: bytes) -> messages.ServerMessage | Extended | BindingCha
     return serde.decode(_ANSWERS, frame)
 
 
-#: Each server chooses how it writes the random bits of a token. Fewer characters would have too few of them.
-_TOKEN = re.compile(r"[0-9A-Za-z_-]{16,64}")
+#: Each server chooses how it writes the random bits of a token. Fewer characters would have too few of them. That of a
+#: lane can begin with the number of a worker.
+_TOKEN = re.compile(r"([1-9][0-9]{0,4}\.)?[0-9A-Za-z_-]{16,64}")
 
 #: Larger numbers of seconds or lanes are not valid.
 _MOST: Final = 1 << 31
@@ -355,8 +361,8 @@ def _seconds(content: object, missing: float) -> float:
 
 
 def _extended(content: object) -> Extended:
-    keys = "version", "lane", "heartbeat", "idleHeartbeat", "maxLanes", "user", "rights"
-    version, lane, heartbeat, idle, most, user, rights = serde.fields(content, *keys)
+    keys = "version", "lane", "heartbeat", "idleHeartbeat", "maxLanes", "user", "rights", "hint"
+    version, lane, heartbeat, idle, most, user, rights, hint = serde.fields(content, *keys)
     return Extended(
         serde.integer(version, 65535, "not a version"),
         _token(lane),
@@ -365,7 +371,15 @@ def _extended(content: object) -> Extended:
         0 if most is None else serde.integer(most, _MOST, "not a number of lanes"),
         "" if user is None else binding.userName(user),
         "" if user is None or rights is None else serde.text(rights),
+        NO_WORKER if hint is None else _hint(hint),
     )
+
+
+def _hint(content: object) -> int:
+    worker = workerOfHint(content) if isinstance(content, str) else NO_WORKER
+    if not worker:
+        raise serde.BadContent("not the hint of a worker from 1 to 65535")
+    return worker
 
 
 def _address(content: object) -> PublicAddress:

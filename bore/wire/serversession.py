@@ -64,6 +64,7 @@ from bore.wire.sessionevents import (
 )
 from bore.wire.statetable import Cell, Table, on, row
 from bore.wire.tunnelstates import AT_SERVER, TunnelState, TunnelStates
+from bore.wire.workernumbers import NO_WORKER
 
 _HEARTBEAT: Final = messages.encode(Heartbeat())
 _ALIVE: Final = extension.encode(Alive())
@@ -164,7 +165,9 @@ class ServerSession:
         refusal = TIMED_OUT.get(self._state)
         return None if refusal is None else refusal()
 
-    def agreed(self, lane: str | None = None, maxLanes: int = 0, user: str = "", rights: str = "") -> bytes:
+    def agreed(
+        self, lane: str | None = None, maxLanes: int = 0, user: str = "", rights: str = "", hint: int = NO_WORKER
+    ) -> bytes:
         """
         The bytes that answer :class:`~bore.wire.sessionevents.SessionAsked`.
 
@@ -172,8 +175,10 @@ class ServerSession:
         :param maxLanes: the number of idle lanes that are kept; 0: any number.
         :param user: the user that the client is; empty: one without a name.
         :param rights: what this user may do, for people.
+        :param hint: the worker to which further connections inside TLS should lead; NO_WORKER: to none.
         """
-        return extension.encode(Extended(_VERSION, lane, maxLanes=maxLanes, user=user, rights=rights))
+        about = Extended(_VERSION, lane, maxLanes=maxLanes, user=user, rights=rights, hint=hint)
+        return extension.encode(about)
 
     def opened(self, tunnel: int, address: PublicAddress, resume: str, lease: int) -> bytes:
         """

@@ -14,6 +14,7 @@ from bore.wire.messages import ServerMessage
 from bore.wire.publicaddress import PublicAddress
 from bore.wire.refusals import refusalForCode
 from bore.wire.values import value
+from bore.wire.workernumbers import NO_WORKER
 
 #: The number of the tunnel of a session of the base protocol, which has one and no number for it.
 BASE_TUNNEL: Final = 1
@@ -106,6 +107,7 @@ class SessionOpened:
     :ivar idleHeartbeat: their interval while there are none.
     :ivar user: the user that we are; empty: one without a name.
     :ivar rights: what this user may do, for people.
+    :ivar hint: the worker of the server to which further connections inside TLS should lead; NO_WORKER: there is none.
     """
 
     lane: str | None = None
@@ -114,6 +116,7 @@ class SessionOpened:
     idleHeartbeat: float = IDLE_HEARTBEAT_INTERVAL
     user: str = ""
     rights: str = ""
+    hint: int = NO_WORKER
 
 
 @value

@@ -5,12 +5,18 @@ from __future__ import annotations
 import hashlib
 from secrets import token_hex
 
+from bore.wire.workernumbers import NO_WORKER
+
 _BYTES = 16
 
 
-def newToken() -> str:
-    """A token: 128 random bits, as text."""
-    return token_hex(_BYTES)
+def newToken(worker: int = NO_WORKER) -> str:
+    """
+    A token: 128 random bits, as text.
+
+    :param worker: the number of the worker to which it leads, which stands in front; NO_WORKER: it leads to none.
+    """
+    return f"{worker}.{token_hex(_BYTES)}" if worker else token_hex(_BYTES)
 
 
 def digest(token: str) -> bytes:

@@ -68,6 +68,7 @@ class FakeDialer:
     :ivar count: how many there were.
     :ivar atOnce: whether dials succeed before they return.
     :ivar sendsFirst: whether bytes are sent at once on the last one.
+    :ivar worker: the worker of the server to which they should lead.
     """
 
     patience = 0.0
@@ -78,6 +79,10 @@ class FakeDialer:
         self.under: list[Deferred[socket.socket]] = []
         self.count = 0
         self.sendsFirst = False
+        self.worker = 0
+
+    def leadTo(self, worker: int) -> None:
+        self.worker = worker
 
     def dial(self, sendsFirst: bool = False) -> Deferred[socket.socket]:
         self.count += 1

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bore.client.dataconnections import DataConnections
 from bore.client.session import Session
 from bore.client.visitors import Visitors
-from bore.streams.dial import Dialer
+from bore.streams.dial import Dialer, ServerDialer
 from bore.streams.reactor import IReactor
 from bore.wire.extension import Source
 from bore.wire.laneopen import LaneVisitor
@@ -52,7 +52,7 @@ class LaneCase(SynchronousTestCase):
         )
         self.tunnel.local = cast(Dialer, self.local)
         self._events = captureLog(self)
-        connections = DataConnections(reactor, cast(Dialer, self.server), self.secret)
+        connections = DataConnections(reactor, cast(ServerDialer, self.server), self.secret)
         self.asked: set[int] = set()
         asks = self.asked.__contains__
         self.session = Session(reactor, self.visitors, connections, "example.com:7835", "192.0.2.1", asks)

@@ -34,6 +34,8 @@ class _Dials:
     def dial(self, sendsFirst: bool = False) -> TlsSocket:
         return self._socket
 
+    def leadTo(self, worker: int) -> None: ...
+
 
 class NewKeysTests(TlsCase):
     """A server that asks for new keys where its challenge belongs, and reads no answer."""

@@ -18,7 +18,7 @@ from bore.client.visitors import Visitors
 from bore.events import Event, VisitorEnd, VisitorEvent
 from bore.events.client import TurnedAway, VisitorLeft, VisitorUnserved
 from bore.relay.interface import Reason
-from bore.streams.dial import Dialer
+from bore.streams.dial import Dialer, ServerDialer
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Descriptors, OpenCount
 from bore.wire.secret import Secret
@@ -53,7 +53,7 @@ class VisitorCase(SynchronousTestCase):
 
     def openAt(self, server: FakeDialer, tunnel: Tunnel | None = None, secret: Secret | None = None) -> OpenTunnel:
         """The tunnel in a session with a server."""
-        connections = DataConnections(cast(IReactor, self.reactor), cast(Dialer, server), secret)
+        connections = DataConnections(cast(IReactor, self.reactor), cast(ServerDialer, server), secret)
         return OpenTunnel(tunnel or self.tunnel, connections, "192.0.2.1", 20001)
 
     def _leaveNothing(self) -> None:

@@ -46,6 +46,7 @@ from bore.wire.messages import (
 )
 from bore.wire.publicaddress import OtherKind, PublicAddress, UnixPath
 from bore.wire.rulesmessage import Rules
+from bore.wire.workernumbers import MAX_WORKER
 
 #: A slow machine is no fault of the code under test.
 UNHURRIED: Final = settings(deadline=None)
@@ -56,7 +57,9 @@ AnyMessage: TypeAlias = Message | ExtendedClientMessage | ExtendedServerMessage 
 PORTS: Final = st.integers(0, 65535)
 PORT_RANGES: Final = st.tuples(PORTS, PORTS).map(sorted).map(lambda ports: (ports[0], ports[1]))
 UUIDS: Final = st.uuids()
-TOKENS: Final = st.text("0123456789ABCXYZabcxyz_-", min_size=16, max_size=64)
+WORKERS: Final = st.integers(1, MAX_WORKER)
+_RANDOM: Final = st.text("0123456789ABCXYZabcxyz_-", min_size=16, max_size=64)
+TOKENS: Final = _RANDOM | st.tuples(WORKERS, _RANDOM).map(lambda parts: f"{parts[0]}.{parts[1]}")
 
 #: Public addresses of all kinds, of kinds that nobody knows, too.
 PUBLIC_ADDRESSES: Final[SearchStrategy[PublicAddress]] = st.one_of(
@@ -117,6 +120,7 @@ EXTENDED_CLIENT_MESSAGES: Final[SearchStrategy[ExtendedClientMessage]] = st.one_
 EXTENDED_SERVER_MESSAGES: Final[SearchStrategy[ExtendedServerMessage]] = st.one_of(
     st.builds(Extended, st.integers(0, 65535), st.none() | TOKENS, SECONDS, SECONDS, st.integers(0, 1 << 31)),
     st.builds(Extended, st.just(1), user=st.just("alice"), rights=TEXTS),
+    st.builds(Extended, st.just(1), hint=WORKERS),
     st.builds(Opened, NUMBERS, PUBLIC_ADDRESSES, st.none() | TOKENS, st.integers(0, 1 << 31)),
     st.builds(Refused, TEXTS, TEXTS, st.booleans(), st.none() | NUMBERS, st.none() | PORT_RANGES),
     st.builds(Closed, NUMBERS),
