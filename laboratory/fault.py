@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
@@ -101,7 +101,11 @@ class Fault:
 
     def say(self, text: str) -> str:
         """A text, with this row's numbers."""
-        return text.format(**{name: f"{value:,.10g}".replace(",", " ") for name, value in vars(self).items()})
+        return text.format(**{name: f"{value:,.10g}".replace(",", " ") for name, value in self.numbers().items()})
+
+    def numbers(self) -> Mapping[str, float]:
+        """What texts may name in braces."""
+        return vars(self)
 
     def measure(self, pairing: Pairing = OURS, slack: float = 0.0) -> Outcome:
         """Make a laboratory, and measure in it."""
