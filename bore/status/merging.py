@@ -84,6 +84,10 @@ class Closed(NamedTuple):
         return Closed(ended, _byTime((*self.recent, *_eventsAt(worker))))
 
 
+#: Before a worker has ended.
+NONE: Final = Closed(NOTHING, ())
+
+
 def merged(own: ServerReport, workers: Sequence[Worker], closed: Closed, perSource: int = 0) -> Work[ServerReport]:
     """
     Merge the reports of the workers.
@@ -168,7 +172,7 @@ def _session(worker: Worker, session: SessionReport) -> SessionReport:
 def _addTunnel(tunnels: dict[Address, TunnelReport], worker: Worker, tunnel: TunnelReport) -> None:
     placed = tunnel._replace(worker=worker.number, generation=worker.generation)
     before = tunnels.get(tunnel.address)
-    tunnels[tunnel.address] = placed if before is None else _both(before, placed)
+    tunnels[tunnel.address] = placed if before is None else both(before, placed)
 
 
 def _eventsAt(worker: Worker) -> Iterator[EventReport]:
@@ -182,7 +186,7 @@ def _byTime(events: Iterable[EventReport]) -> list[EventReport]:
     return sorted(events, key=lambda each: each.at)[-RECENT:]
 
 
-def _both(one: TunnelReport, other: TunnelReport) -> TunnelReport:
+def both(one: TunnelReport, other: TunnelReport) -> TunnelReport:
     """A tunnel that is at two workers: it is where its client is, and has the visitors of both."""
     leading, further = sorted((one, other), key=_rank)
     counts = CountsReport(*map(sum, zip(leading.visitors, further.visitors, strict=True)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable
 from typing import Final, Generic, TypeAlias, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
@@ -113,22 +113,21 @@ class _Spread(Generic[T]):
             Collections.resume()
 
 
-class Shared(Generic[T]):
+class Joint(Generic[T]):
     """
-    Work whose result several may share. It is done once at a time: those who ask meanwhile share the next result, as
-    they may not get one that is older than their question.
+    What several may ask for, and takes a while. It is done once at a time: those who ask meanwhile share the next
+    result, as they may not get one that is older than their question.
 
-    :param work: returns the work.
+    :param begin: does it.
     """
 
-    def __init__(self, clock: IReactorTime, work: Callable[[], Work[T]]) -> None:
-        self._clock = clock
-        self._work = work
+    def __init__(self, begin: Callable[[], Deferred[T]]) -> None:
+        self._beginOne = begin
         self._asked: list[Deferred[T]] = []
         self._busy = False
 
     def __call__(self) -> Deferred[T]:
-        """Have the work done."""
+        """Have it done."""
         asked: Deferred[T] = Deferred()
         self._asked.append(asked)
         if not self._busy:
@@ -138,7 +137,7 @@ class Shared(Generic[T]):
     def _begin(self) -> None:
         asked, self._asked = self._asked, []
         self._busy = True
-        spread(self._clock, self._work()).addBoth(self._done, asked)
+        maybeDeferred(self._beginOne).addBoth(self._done, asked)
 
     def _done(self, result: T | Failure, asked: list[Deferred[T]]) -> None:
         for each in asked:
@@ -146,3 +145,14 @@ class Shared(Generic[T]):
         self._busy = False
         if self._asked:
             self._begin()
+
+
+class Shared(Joint[T]):
+    """
+    Work whose result several may share.
+
+    :param work: returns the work.
+    """
+
+    def __init__(self, clock: IReactorTime, work: Callable[[], Work[T]]) -> None:
+        Joint.__init__(self, lambda: spread(clock, work()))
