@@ -14,11 +14,9 @@ from types import NoneType, UnionType
 from typing import Any, Final, Generic, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from bore.status.report import fieldsIn, isList, toJson
+from bore.wire.workermessages import MAX_PART
 
 T = TypeVar("T")
-
-#: The most bytes of a part.
-MAX_PART: Final = 60_000
 
 #: The longest value in a part, in bytes. Longer ones are left out.
 _LONGEST: Final = MAX_PART - 100

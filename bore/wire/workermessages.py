@@ -25,6 +25,9 @@ MAX_WORKER_FRAME: Final = 1 << 17
 #: The longest part of a report, in bytes.
 MAX_PART: Final = 60_000
 
+#: The number of the last report of a worker, for which there is no question.
+FINAL_REPORT: Final = 0
+
 #: The address of a socket's peer, as the socket module has it: ``(host, port)``, or ``(host, port, flow, scope)`` for
 #: IPv6; empty: it has none.
 PeerAddress: TypeAlias = tuple[Any, ...]
@@ -187,8 +190,9 @@ class HandOn:
 @value
 class Reported:
     """
-    Worker: a part of the answer to Report.
+    Worker: a part of the answer to Report, or of the report that a worker sends before Bye.
 
+    :ivar id: that of Report; FINAL_REPORT: it is sent without a question.
     :ivar part: at most MAX_PART bytes of it.
     :ivar last: whether it is complete now.
     """

@@ -17,6 +17,7 @@ from bore.wire.errors import ProtocolViolation, UnknownMessage
 from bore.wire.statetable import Cell, Table, on, row
 from bore.wire.values import value
 from bore.wire.workermessages import (
+    FINAL_REPORT,
     BaseSession,
     Bye,
     ChannelMessage,
@@ -189,6 +190,8 @@ class _ChannelEnd(Generic[_In, _Out]):
     def _takeAnswer(self, message: Any) -> Sequence[ChannelMessage]:
         """Take an answer, or one of those before the last one."""
         kind = type(message)
+        if kind is Reported and message.id == FINAL_REPORT:
+            return (message,)
         question = self._questions[kind].__name__, getattr(message, "id", 0)
         times = self._asked.get(question, 0)
         if not times:

@@ -18,10 +18,7 @@ from twisted.python.failure import Failure
 from bore.status.parts import parts
 from bore.status.report import ServerReport, TunnelReport, Visited, VisitorReport
 from bore.wire.values import value
-from bore.wire.workermessages import Report, Reported, WorkerMessage
-
-#: The number of the report that a worker sends without a question, when all it had has ended.
-FINAL: Final = 0
+from bore.wire.workermessages import FINAL_REPORT, Report, Reported, WorkerMessage
 
 #: What the last part of an answer is: all was sent, or it could not be made.
 _WHOLE: Final = b"[]"
@@ -133,8 +130,8 @@ class Reporter:
 
     def _sendAtOnce(self, report: ServerReport) -> None:
         for part in parts(report):
-            self._send(Reported(FINAL, part, False))
-        self._send(Reported(FINAL, _WHOLE, True))
+            self._send(Reported(FINAL_REPORT, part, False))
+        self._send(Reported(FINAL_REPORT, _WHOLE, True))
 
     def _failed(self, number: int, reason: Failure) -> None:
         self._log.failure("a report could not be made", reason)

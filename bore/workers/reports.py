@@ -19,8 +19,8 @@ from bore.status.parts import Assembly
 from bore.status.report import ServerReport, TunnelReport, Visited, VisitorReport
 from bore.status.slices import Joint, Work, spread
 from bore.status.times import Times
-from bore.wire.workermessages import Report, Reported, SupervisorMessage
-from bore.workers.reporter import FINAL, TunnelAnswer
+from bore.wire.workermessages import FINAL_REPORT, Report, Reported, SupervisorMessage
+from bore.workers.reporter import TunnelAnswer
 
 T = TypeVar("T")
 
@@ -117,13 +117,14 @@ class Reports:
         self._reports: dict[int, ServerReport] = {}
         self._questions: dict[int, _Question] = {}
         self._finals: dict[int, _Question] = {}
-        self._number = FINAL
+        # The supervisor before an upgrade may have asked, and this one gets the answer: numbers do not come again.
+        self._number = FINAL_REPORT + int(clock.seconds() * 1000)
         self.closed = closed
         self.take: Final = Joint(self._read)
 
     def reported(self, member: int, message: Reported) -> None:
         """Take a part of an answer of the worker with this number."""
-        if message.id == FINAL:
+        if message.id == FINAL_REPORT:
             question = self._finals.setdefault(member, _Question(member, ServerReport))
         else:
             known = self._questions.get(message.id)

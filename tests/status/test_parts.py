@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.status.merging import NOTHING, Closed, Worker, merged
-from bore.status.parts import MAX_PART, Assembly, parts, read
+from bore.status.parts import Assembly, parts, read
 from bore.status.report import EventReport, ProcessReport, ServerReport, TunnelReport
 from bore.status.slices import atOnce
+from bore.wire.workermessages import MAX_PART
 from tests.status.pagereports import HOSTILE, busyServer, serverReport, tunnelReport
 from tests.status.reports import server, tunnel
 from tests.wire.strategies import UNHURRIED

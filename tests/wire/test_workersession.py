@@ -170,6 +170,12 @@ class Answers(SynchronousTestCase):
             _receive(supervisor, answer)
             self.assertRaises(ProtocolViolation, _receive, supervisor, answer)
 
+    def test_theLastReportNeedsNoQuestion(self) -> None:
+        for state in State.READY, State.RETIRED, State.ENDING:
+            supervisor = SupervisorEnd(Position(state.name, ()))
+            last = wm.Reported(wm.FINAL_REPORT, b"[]", True)
+            self.assertEqual((_receive(supervisor, last), _receive(supervisor, last)), (last, last))
+
     def test_twoPingsHaveTwoAnswers(self) -> None:
         supervisor = SupervisorEnd(Position("READY", ()))
         supervisor.send(wm.Ping())

@@ -1,104 +1,15 @@
-"""What workers report, and what the supervisor makes of it."""
+"""One report of a server, made of what its workers report."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
-
-from bore.status.parts import MAX_PART
-from bore.status.report import EventReport, ServerReport, ServerTotals, TunnelReport, Visited, VisitorReport
-from bore.wire.workermessages import Report, Reported, SupervisorMessage, WorkerMessage
-from bore.workers.reporter import Reporter
-from bore.workers.reports import TIMEOUT, Reports
+from bore.status.report import EventReport, ServerTotals, TunnelReport, Visited, VisitorReport
+from bore.wire.workermessages import Reported
+from bore.workers.reports import Reports
 from tests.status.pagereports import busyServer
-from tests.status.reports import SINCE, server, session, tunnel
-
-VISITORS = [VisitorReport(str(n), f"198.51.100.1:{n}", SINCE, 1.0, "served", None, 1, 2) for n in range(3)]
-
-
-class Worker:
-    """
-    A worker whose channel the test delivers.
-
-    :ivar report: its snapshot; an exception: taking one fails.
-    :ivar sent: the messages that the supervisor has not got yet.
-    :ivar asked: what was asked.
-    """
-
-    generation = 1
-    state = "serving"
-    since = 0.0
-
-    def __init__(self, clock: Clock, number: int, report: ServerReport | Exception) -> None:
-        self.number = number
-        self.pid = 4000 + number
-        self.report = report
-        self.asked: list[str] = []
-        self.sent: list[Reported] = []
-        self.isFull = self.isNew = False
-        self.reporter = Reporter(clock, self.take, self.tunnel, self.give, lambda: self.isFull)
-
-    def give(self, message: WorkerMessage) -> None:
-        assert isinstance(message, Reported)
-        self.sent.append(message)
-
-    def take(self) -> Deferred[ServerReport]:
-        return fail(self.report) if isinstance(self.report, Exception) else succeed(self.report)
-
-    def tunnel(self, name: str, most: int | None) -> Deferred[Visited[TunnelReport, VisitorReport]]:
-        assert isinstance(self.report, ServerReport)
-        found = [each for each in self.report.tunnels if str(each.address) == name]
-        return succeed((found[0], VISITORS[:most]) if found else None)
-
-    def maySend(self, kind: type) -> bool:
-        return not self.isNew
-
-    def send(self, message: SupervisorMessage) -> None:
-        assert isinstance(message, Report)
-        self.asked.append(message.question)
-        self.reporter.ask(message)
-
-
-class ReportsCase(SynchronousTestCase):
-    """A supervisor with workers."""
-
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.own = server(totals=(0, 0, 0))
-        self.workers: list[Worker] = []
-        self.reports = Reports(self.clock, lambda: self.own, lambda: self.workers, wallClock=lambda: 1e9)
-
-    def add(self, report: ServerReport | Exception) -> Worker:
-        worker = Worker(self.clock, len(self.workers) + 1, report)
-        self.workers.append(worker)
-        return worker
-
-    def deliver(self, *silent: Worker) -> None:
-        """Have all messages come, apart from those of silent workers."""
-        for _ in range(200):
-            for worker in self.workers:
-                if worker not in silent:
-                    sent, worker.sent = worker.sent, []
-                    for message in sent:
-                        self.reports.reported(worker.number, message)
-            self.clock.advance(0)
-
-    def take(self, *silent: Worker) -> ServerReport:
-        asked = self.reports.take()
-        self.deliver(*silent)
-        if silent:
-            self.assertNoResult(asked)
-            self.clock.advance(TIMEOUT)
-            self.deliver(*silent)
-        return self.successResultOf(asked)
-
-    def answers(self, report: ServerReport) -> list[bool]:
-        assert report.workers is not None
-        return [each.answers for each in report.workers]
+from tests.status.reports import server, session, tunnel
+from tests.workers.reportscase import VISITORS, ReportsCase, Worker
 
 
 class StatusTests(ReportsCase):
@@ -215,6 +126,19 @@ class EndTests(ReportsCase):
         successor = Reports(self.clock, lambda: self.own, list, closed=self.reports.closed)
         self.assertEqual(self.successResultOf(successor.take()).totals.visitors, 5)
 
+    def test_answersToTheSupervisorBeforeAnUpgradeAreNoneToThisOne(self) -> None:
+        worker = self.add(server(totals=(5, 6, 7)))
+        self.reports.take()
+        before, worker.sent = worker.sent, []
+        self.clock.advance(1)
+        self.reports = Reports(self.clock, lambda: self.own, lambda: self.workers)
+        asked = self.reports.take()
+        for each in before:
+            self.reports.reported(1, each)
+        self.assertNoResult(asked)
+        self.deliver()
+        self.assertEqual(self.successResultOf(asked).totals.visitors, 5)
+
 
 class TunnelTests(ReportsCase):
     """A tunnel and its visitors."""
@@ -246,59 +170,6 @@ class TunnelTests(ReportsCase):
         self.add(server())
         self.own = server(tunnel(1, "away"))
         self.assertEqual(self.ask("1"), (tunnel(1, "away"), []))
-
-
-class ReporterTests(ReportsCase):
-    """The worker's end."""
-
-    def ids(self, worker: Worker) -> Sequence[tuple[int, bool]]:
-        return [(each.id, each.last) for each in worker.sent]
-
-    def test_onePartInATurn(self) -> None:
-        worker = self.add(busyServer(600))
-        worker.reporter.ask(Report(1, "status"))
-        self.assertEqual(len(worker.sent), 1)
-        [further] = self.clock.getDelayedCalls()
-        further.func(*further.args)
-        self.assertEqual(len(worker.sent), 2)
-        self.assertLessEqual(max(len(each.part) for each in worker.sent), MAX_PART)
-
-    def test_itWaitsWhileTheChannelIsFull(self) -> None:
-        worker = self.add(server())
-        worker.isFull = True
-        worker.reporter.ask(Report(1, "status"))
-        self.clock.pump([0.02] * 50)
-        self.assertEqual(worker.sent, [])
-        worker.isFull = False
-        self.clock.pump([0.02] * 3)
-        self.assertEqual(self.ids(worker)[-1], (1, True))
-
-    def test_questionsAreAnsweredInTheirOrder(self) -> None:
-        worker = self.add(server())
-        for number in (1, 2, 3):
-            worker.reporter.ask(Report(number, "status"))
-        self.clock.pump([0] * 20)
-        self.assertEqual([number for number, last in self.ids(worker) if last], [1, 2, 3])
-
-    def test_tooManyQuestionsAreNotAnswered(self) -> None:
-        worker = self.add(server())
-        for number in range(1, 100):
-            worker.reporter.ask(Report(number, "status"))
-        self.assertIn((99, True), self.ids(worker))
-
-    def test_nothingIsSentWhenTheChannelIsClosed(self) -> None:
-        for stop in (lambda each: None, lambda each: setattr(each, "isFull", True)):
-            self.assertStops(stop)
-
-    def assertStops(self, prepare: Callable[[Worker], object]) -> None:
-        worker = self.add(busyServer(600))
-        prepare(worker)
-        worker.reporter.ask(Report(1, "status"))
-        worker.reporter.close()
-        sent = len(worker.sent)
-        worker.reporter.ask(Report(2, "status"))
-        self.assertEqual(len(worker.sent), sent)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class LoadTests(ReportsCase):
