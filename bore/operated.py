@@ -36,6 +36,7 @@ class OperatedProgram(Service):
     :param history: what has happened.
     :param name: returns the name of its socket in the runtime directory.
     :param makeRoutes: makes what answers, when the first question comes.
+    :param waits: whether another process has the socket that the user has given, before :meth:`take`.
     :raises bore.commandline.NotPossible: if the socket that the user has given cannot be opened.
     """
 
@@ -49,6 +50,7 @@ class OperatedProgram(Service):
         history: History,
         name: Callable[[], str],
         makeRoutes: Callable[[Operated], Route],
+        waits: bool = False,
     ) -> None:
         self._reactor = reactor
         self._program = program
@@ -57,6 +59,8 @@ class OperatedProgram(Service):
         self._makeRoutes = makeRoutes
         self._draining = False
         self._admin = AdminSocket(reactor, sink, settings, name, self._host)
+        if waits:
+            return
         try:
             self._admin.open()
         except AdminSocketError as e:
@@ -92,6 +96,21 @@ class OperatedProgram(Service):
         count = self._drain(seconds)
         self._reactor.callLater(_ANSWER_TIME, self._stop)
         return count
+
+    def hold(self) -> None:
+        """See :class:`bore.handover.place.Belonging`."""
+
+    def keep(self) -> None:
+        """See :class:`bore.handover.place.Belonging`."""
+
+    def give(self, pid: int) -> bool:
+        """See :class:`bore.handover.place.Belonging`. A socket in the runtime directory has the name of its process."""
+        self._admin.give()
+        return True
+
+    def take(self) -> None:
+        """See :class:`bore.handover.place.Belonging`."""
+        self._admin.take()
 
     def _stop(self) -> None:
         with suppress(ReactorNotRunning):  # it is stopping already

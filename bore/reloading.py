@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Sequence
 from typing import Final, Generic, Protocol, TypeVar, cast
 
@@ -59,6 +61,7 @@ class Reloading(MultiService, Generic[C]):
         self._started = self._file = command.file
         self._watch = FileWatch(clock, self._file.path, LOOK, self.reload)
         self._needRestart: list[str] = []
+        self._held = self._wanted = False
 
     def startService(self) -> None:
         """Start."""
@@ -72,6 +75,9 @@ class Reloading(MultiService, Generic[C]):
 
     def reload(self) -> None:
         """Read the file again."""
+        if self._held:
+            self._wanted = True
+            return
         self._watch.noted()
         try:
             command = self._load()
@@ -91,6 +97,27 @@ class Reloading(MultiService, Generic[C]):
         self._needRestart = needed
         self._file = new
         self._follow()
+
+    def hold(self) -> None:
+        """See :class:`bore.handover.place.Belonging`: the other process reads the file."""
+        self._held = True
+
+    def keep(self) -> None:
+        """See :class:`bore.handover.place.Belonging`. What was asked for meanwhile is done now."""
+        self._held = False
+        if self._wanted:
+            self._wanted = False
+            self.reload()
+
+    def give(self, pid: int) -> bool:
+        """See :class:`bore.handover.place.Belonging`. What was asked for meanwhile is asked of the other process."""
+        self._watch.stop()
+        if self._wanted:
+            os.kill(pid, signal.SIGHUP)
+        return True
+
+    def take(self) -> None:
+        """See :class:`bore.handover.place.Belonging`."""
 
     def _follow(self) -> None:
         """Watch the file, if that is what it says."""

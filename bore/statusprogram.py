@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 
 from bore.commandline import NotPossible
 from bore.events import Sink
+from bore.handover.place import Listening
 from bore.options.statustokens import Tokens
 from bore.startup import Program
 from bore.status.settings import StatusPortSettings
@@ -23,12 +25,19 @@ if TYPE_CHECKING:
     from bore.status.traffic import Traffic
 
 
+def addressOf(settings: StatusPortSettings) -> str:
+    """Return where a status port listens, as its user has written it."""
+    return hostPort(settings.host, settings.port)
+
+
 class WithStatusPort(Service):
     """
     A program with a status port, which answers until the last visitor has left.
 
     :param program: the program.
     :param makeRoutes: makes what answers requests, when the first one comes.
+    :param sock: the listening socket; None: it is opened.
+    :param waits: whether another process accepts its connections, before :meth:`take`.
     :param traffic: has samples taken while the program runs.
     :raises bore.commandline.NotPossible: if the port cannot be opened, or the file with the tokens cannot be used.
     """
@@ -41,14 +50,19 @@ class WithStatusPort(Service):
         program: Program,
         makeRoutes: Callable[[], Mapping[str, Route]],
         traffic: Traffic,
+        sock: socket.socket | None = None,
+        waits: bool = False,
     ) -> None:
+        self._waits = waits
         self._program = program
         self._traffic = traffic
         tokens = None if settings.tokenFile is None else Tokens(sink, settings.tokenFile)
+        self._address = addressOf(settings)
         try:
-            sock = bindSocket(settings.host, settings.port)
+            sock = sock or bindSocket(settings.host, settings.port)
         except OSError as e:
-            raise NotPossible(f"cannot listen on {hostPort(settings.host, settings.port)}: {e.strerror or e}") from e
+            raise NotPossible(f"cannot listen on {self._address}: {e.strerror or e}") from e
+        self._descriptor = sock.fileno()
         self._port = StatusPort(reactor, sink, sock, tokens, makeRoutes)
 
     def privilegedStartService(self) -> None:
@@ -60,7 +74,8 @@ class WithStatusPort(Service):
         Service.startService(self)
         self._program.startService()
         self._traffic.start()
-        self._port.startService()
+        if not self._waits:
+            self._port.startService()
 
     def stopService(self) -> Deferred[object]:
         """Stop the program, and then the status port."""
@@ -71,6 +86,26 @@ class WithStatusPort(Service):
     def reload(self) -> None:
         """Read the files of the program again."""
         self._program.reload()
+
+    @property
+    def listening(self) -> Listening:
+        """Where it listens."""
+        return Listening(self._address, self._descriptor)
+
+    def hold(self) -> None:
+        """See :class:`bore.handover.place.Belonging`."""
+
+    def keep(self) -> None:
+        """See :class:`bore.handover.place.Belonging`."""
+
+    def give(self, pid: int) -> bool:
+        """See :class:`bore.handover.place.Belonging`. The other process has inherited the socket."""
+        self._port.stopService()
+        return True
+
+    def take(self) -> None:
+        """See :class:`bore.handover.place.Belonging`."""
+        self._port.startService()
 
     def _stopped(self, result: object) -> object:
         self._port.stopService()

@@ -31,7 +31,7 @@ from bore.timing.turns import Inflow, Turns
 from bore.tls.errors import ServerNotTrusted
 from bore.wire.addressrules import AddressRules
 from bore.wire.clientsession import ControlSession
-from bore.wire.errors import WireError
+from bore.wire.errors import TakenOver, WireError
 from bore.wire.limits import CHALLENGE_PATIENCE, SILENCE_TIMEOUT
 from bore.wire.proof import clientProof
 from bore.wire.publicaddress import PublicAddress
@@ -233,7 +233,7 @@ class ControlProtocol(Protocol):
                 self._opened(session, number, address, resume)
             case TunnelRefused(number) | TunnelClosed(number):
                 self._answered(number)
-                session.closed(number)
+                session.closed(number, taken=isinstance(event.refusal, TakenOver))
                 self._link.tunnels.closed(number, event.refusal)
             case SessionMoved(to):
                 self._link.moved(to)

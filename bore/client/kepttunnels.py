@@ -25,7 +25,7 @@ from bore.streams.reactor import IReactor
 from bore.timing.deadlines import Deadlines
 from bore.wire.addressrules import NO_RULES
 from bore.wire.clientsession import UNUSED_PORT
-from bore.wire.errors import Refusal, ServerLeft
+from bore.wire.errors import Refusal, ServerLeft, TakenOver
 from bore.wire.limits import MAX_TUNNELS
 from bore.wire.publicaddress import PublicAddress
 from bore.wire.sessionevents import BASE_TUNNEL
@@ -74,6 +74,7 @@ class KeptTunnels:
         self._closing: dict[int, tuple[Deferred[None], Tunnel]] = {}
         self._leftovers = leftovers
         self._unanswered: Deadlines[int, KeptTunnel] = Deadlines(reactor, ANSWER_TIMEOUT, self._notAnswered)
+        self._lent = False
         self.first: KeptTunnel | None = None
 
     def __len__(self) -> int:
@@ -182,6 +183,21 @@ class KeptTunnels:
         self._inSession.clear()
         self._unanswered.takeAll()
 
+    def lend(self) -> None:
+        """Leave the tunnels that another process of the client takes over to it, and ask for no others meanwhile."""
+        self._lent = True
+        for kept in self._kept.values():
+            if kept.retrying is not None:
+                kept.reset()
+
+    def takeBack(self) -> None:
+        """Have all tunnels again after :meth:`lend`: ask for those that are not open here, if there is a session."""
+        self._lent = False
+        if self._control is not None:
+            for kept in list(self._kept.values()):
+                if not kept.number and kept.retrying is None:
+                    self._ask(kept)
+
     def takeOthers(self, first: KeptTunnel) -> list[Tunnel]:
         """Let go of all tunnels but one; none of them is open."""
         others = [tunnel for tunnel in self._kept if tunnel is not first.tunnel]
@@ -251,7 +267,12 @@ class KeptTunnels:
         if number in self._closing:
             self._closing.pop(number)[0].callback(None)
         elif number in self._inSession:
-            self._lost(self._inSession[number], why or ServerLeft("it has closed the tunnel"))
+            kept = self._inSession[number]
+            if self._lent and isinstance(why, TakenOver):
+                del self._inSession[number]
+                kept.reset()
+            else:
+                self._lost(kept, why or ServerLeft("it has closed the tunnel"))
 
     def checked(self, number: int) -> None:
         """A check has shown that visitors of a tunnel come through."""

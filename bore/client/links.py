@@ -32,6 +32,7 @@ class Links:
     :param gaveUp: called with a tunnel and the reason when no further attempt is made to open it.
     :ivar leftovers: the tunnels that have to be given back in the next session.
     :ivar isBase: whether the server is known to be of the base protocol.
+    :ivar first: the server where the first session begins; None: it is the first one of the settings.
     :ivar accepted: called with a server, as events name it, in each session that has begun.
     """
 
@@ -57,6 +58,7 @@ class Links:
         self._shared: ServerLink | None = None  # the one that further tunnels belong to
         self.isBase = False
         self.accepted: Callable[[str], None] = lambda server: None
+        self.first: ServerAddress | None = None
         self._waiting: dict[Tunnel, None] = {}
         self._closing: set[Deferred[None]] = set()
 
@@ -126,6 +128,16 @@ class Links:
         self._waiting.clear()
         for link in dict.fromkeys(self._links.values()):
             link.retire()
+
+    def lend(self) -> None:
+        """See :meth:`bore.client.kepttunnels.KeptTunnels.lend`."""
+        for link in self.all():
+            link.tunnels.lend()
+
+    def takeBack(self) -> None:
+        """See :meth:`bore.client.kepttunnels.KeptTunnels.takeBack`."""
+        for link in self.all():
+            link.tunnels.takeBack()
 
     def close(self, tunnel: Tunnel) -> None:
         """Give a tunnel back, if it is open. Visitors that are served stay."""
@@ -197,6 +209,9 @@ class Links:
         """Open tunnels in a link of their own."""
         settings = self._settings
         servers = Servers(self._reactor, settings.servers, self._trusts, settings.user)
+        if self.first is not None:
+            servers.follow(self.first)
+            self.first = None
         link = ServerLink(self._reactor, settings, servers, self._visitors, tunnels, self._makePolicy, self)
         self._links.update(dict.fromkeys(tunnels, link))
         link.start()

@@ -57,6 +57,14 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     facts.PortGivenUp: (LogLevel.warn, "{why}: the public port cannot be had back, any other will do"),
     facts.AddressChanged: (LogLevel.warn, "the public address changed from {had} to {public}"),
     facts.CheckFailed: (LogLevel.warn, "check {count} of {of}: {why}"),
+    facts.HandoverIgnored: (LogLevel.warn, "no successor is started: {why}"),
+    facts.HandoverBegun: (LogLevel.info, "a successor is started, to take over when it has all tunnels"),
+    facts.HandoverFailed: (LogLevel.error, "the successor has not taken over, and this process goes on: {why}"),
+    facts.HandedOver: (
+        LogLevel.info,
+        "process {pid} has taken over; this one ends with its last visitor, or in {seconds:g} s: {visitors} now",
+    ),
+    facts.TookOver: (LogLevel.info, "taken over from process {pid}"),
     facts.UploadsUnlimited: (LogLevel.warn, "{local} is a Unix socket: the bandwidth limits only what it sends"),
     facts.StateFileTaken: (
         LogLevel.info,

@@ -83,10 +83,14 @@ class PublicPort:
     def succeed(self, former: PublicPort) -> None:
         """The tunnel comes from another server, which shares its tunnels with this one."""
         if former.had:
-            self._loaded = True
-            self.had = former.had
-            self.resume = former.resume
-            self._refusedSince = None
+            self.inherit(former.had, former.resume)
+
+    def inherit(self, address: PublicAddress, resume: str | None) -> None:
+        """Another process has, or had, the tunnel at this address."""
+        self._loaded = True
+        self.had = address
+        self.resume = resume
+        self._refusedSince = None
 
     def move(self, memory: Memory) -> None:
         """The address belongs to another local service from now on, and is remembered in another place."""

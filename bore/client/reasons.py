@@ -41,6 +41,10 @@ class CheckFailed(Exception):
     """The tunnel seems to be up, but visitors of the public port do not come through."""
 
 
+class NotMovable(Exception):
+    """Another process of the client cannot take its tunnels over now."""
+
+
 class ExtensionNeeded(Exception):
     """
     A tunnel needs what servers do that know the extension, and this server does not know it.

@@ -17,6 +17,8 @@ class Saves:
     Saves one tunnel in a turn of the reactor: each waits for the disk, some milliseconds.
 
     The first one of a turn is saved at once, the others in later turns.
+
+    :ivar held: whether nothing is read or written yet: another process has the files.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
@@ -24,10 +26,11 @@ class Saves:
         self._waiting: dict[Memory, Remembered] = {}
         self._turn: IDelayedCall | None = None
         self._spent = 0.0  # for tunnels that were closed, since the last turn
+        self.held = False
 
     def save(self, memory: Memory, tunnel: Remembered) -> None:
         """Save a tunnel now, or soon."""
-        if self._turn is None:
+        if self._turn is None and not self.held:
             self._turn = self._clock.callLater(0, self._next)
             memory.save(tunnel)
         else:
@@ -42,10 +45,16 @@ class Saves:
         the ports are given back.
         """
         tunnel = self._waiting.pop(memory, None)
-        if tunnel is not None and self._spent < _FINISH:
+        if tunnel is not None and self._spent < _FINISH and not self.held:
             began = self._clock.seconds()
             memory.save(tunnel, lasting=False)
             self._spent += self._clock.seconds() - began
+
+    def release(self) -> None:
+        """The files are ours from now on: save what waits."""
+        self.held = False
+        if self._turn is None:
+            self._next()
 
     def drop(self, memory: Memory) -> None:
         """Do not save a tunnel that waits."""
@@ -69,7 +78,7 @@ class SpreadMemory:
 
     def load(self) -> Remembered | None:
         """See :class:`~bore.client.state.Memory`."""
-        return self._memory.load()
+        return None if self._saves.held else self._memory.load()
 
     def save(self, tunnel: Remembered, lasting: bool = True) -> None:
         """See :class:`~bore.client.state.Memory`."""

@@ -62,6 +62,7 @@ class ClientService(Service):
     :param tunnels: what the user wants, each with a name of its own.
     :param sink: gets the events; None: they are logged.
     :ivar since: when it was made, by the clock.
+    :ivar isOwner: whether the tunnels are its own, and no other process takes them over, or has.
     """
 
     def __init__(
@@ -81,6 +82,8 @@ class ClientService(Service):
         self._hurriedAt = float("-inf")
         self._seen: Callable[[str, bytes], None] | None = None
         self._drainsFor: float | None = None
+        self._startsAt: ServerAddress | None = None
+        self.isOwner = True
         self._former = Usage()  # of the tunnels that are not wanted any more
         self.apply(tunnels)
 
@@ -208,6 +211,8 @@ class ClientService(Service):
         self._links = Succession(
             self._reactor, settings, self._visitors, lambda: self._tunnels.values(), self._givenUp, self._renewed
         )
+        if self._startsAt is not None:
+            self._links.startAt(self._startsAt)
         self._links.open(self._tunnels.values())
 
     def retryNow(self) -> bool:
@@ -258,6 +263,54 @@ class ClientService(Service):
         seconds = DRAIN_TIMEOUT if self._drainsFor is None else self._drainsFor
         visitors, self._links = self._visitors, None
         return gatherResults([left, visitors.relay.drain(seconds)]).addCallback(lambda _: self._ended(visitors))
+
+    @property
+    def isChanging(self) -> bool:
+        """Whether other settings are tried, or former ones are still in use."""
+        return self._links is not None and self._links.isChanging
+
+    def holdFiles(self, startAt: ServerAddress | None) -> None:
+        """
+        Read and write nothing that is remembered, as another process has it, before :meth:`own`.
+
+        :param startAt: the server to begin with, too; None: the first one of the settings.
+        """
+        self._saves.held = True
+        self.isOwner = False
+        self._startsAt = startAt
+
+    def own(self) -> None:
+        """The other process has let go of all files."""
+        self.isOwner = True
+        self._saves.release()
+
+    def lend(self) -> None:
+        """Another process takes the tunnels over, until :meth:`takeBack` or :meth:`retire`."""
+        if self._links is not None:
+            self._links.lend()
+
+    def takeBack(self) -> None:
+        """The other process has failed."""
+        if self._links is not None:
+            self._links.takeBack()
+
+    def retire(self, giveBack: bool) -> None:
+        """
+        Leave all tunnels to another process for good. Visitors that are served stay, and those that are on their way.
+
+        :param giveBack: whether what that has not taken over is given back; else the servers keep it.
+        """
+        self.isOwner = False
+        if self._links is not None:
+            self._links.retire(giveBack)
+        for tunnel in self._tunnels.values():
+            tunnel.stopped()
+
+    @property
+    def isIdle(self) -> bool:
+        """Whether there is no visitor, and none on its way."""
+        visitors = self._visitors
+        return visitors is None or not (visitors.count or len(visitors.relay) or any(True for _ in visitors.waiting()))
 
     def drain(self, seconds: float) -> int:
         """

@@ -25,6 +25,7 @@ from bore.streams.dial import TcpDialer
 from bore.streams.reactor import IReactor
 from bore.wire.extension import Source
 from bore.wire.laneopen import LaneVisitor
+from bore.wire.limits import MAX_TUNNELS
 from bore.wire.publicaddress import PublicAddress
 
 #: Visitors on lanes, of tunnels that are not known to be up yet, that wait for that; further ones are refused.
@@ -60,6 +61,7 @@ class Session:
         self._host = host
         self._asks = asks
         self._tunnels: dict[int, OpenTunnel] = {}
+        self._taken: dict[int, OpenTunnel] = {}
         self._early: list[tuple[LaneHandle, LaneVisitor]] = []  # faster than the answer that their tunnel is up
         self._checks: dict[int, Check] = {}
         self._carrier = visitors.relay.lanes
@@ -75,9 +77,17 @@ class Session:
         if self._early:
             self._lookAtEarly()
 
-    def closed(self, number: int) -> None:
-        """A tunnel is closed. Visitors that are served stay."""
-        self._tunnels.pop(number, None)
+    def closed(self, number: int, taken: bool = False) -> None:
+        """
+        A tunnel is closed. Visitors that are served stay.
+
+        :param taken: whether another session of this client has it. Visitors may be on lanes of this one already.
+        """
+        tunnel = self._tunnels.pop(number, None)
+        if taken and tunnel is not None:
+            self._taken[number] = tunnel
+            if len(self._taken) > MAX_TUNNELS:
+                del self._taken[next(iter(self._taken))]
         check = self._checks.pop(number, None)
         if check is not None:
             check.stop()
@@ -147,7 +157,7 @@ class Session:
 
     def _serve(self, lane: LaneHandle, visitor: LaneVisitor) -> None:
         """Connect a visitor on a lane with the local service."""
-        visitors, at = self._visitors, self._tunnels.get(visitor.tunnel)
+        visitors, at = self._visitors, self._tunnels.get(visitor.tunnel) or self._taken.get(visitor.tunnel)
         if at is None:
             self._serveLater(lane, visitor)
             return

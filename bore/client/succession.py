@@ -14,7 +14,7 @@ from bore.client.leftovers import Leftovers
 from bore.client.link import ServerLink
 from bore.client.links import Links
 from bore.client.reasons import describe
-from bore.client.settings import ClientSettings
+from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.settingsdiff import Effect, effectOf
 from bore.client.tunnel import Tunnel
 from bore.client.tunnelspec import TunnelSpec
@@ -72,6 +72,7 @@ class Succession:
         self._again: IDelayedCall | None = None
         self._gone = False  # whether the links have ended for the sake of those that are tried
         self._retired: dict[Links, IDelayedCall] = {}
+        self._abandoned: set[Links] = set()  # of those the ones whose tunnels are not given back
         self._left: set[Deferred[None]] = set()
 
     @property
@@ -135,6 +136,36 @@ class Succession:
             self._again.reset(0)
             hurried = True
         return hurried
+
+    @property
+    def isChanging(self) -> bool:
+        """Whether other settings are tried, or former ones are still in use."""
+        return self._wanted is not None or bool(self._retired)
+
+    def startAt(self, server: ServerAddress) -> None:
+        """Begin with this server. To be called before any tunnel is opened."""
+        self._links.first = server
+
+    def lend(self) -> None:
+        """See :meth:`bore.client.kepttunnels.KeptTunnels.lend`."""
+        self._links.lend()
+
+    def takeBack(self) -> None:
+        """See :meth:`bore.client.kepttunnels.KeptTunnels.takeBack`."""
+        self._links.takeBack()
+
+    def retire(self, giveBack: bool) -> None:
+        """
+        Leave all tunnels to another process, and end the sessions HANDOVER seconds later.
+
+        :param giveBack: whether what it has not taken over by then is given back; else the servers keep it.
+        """
+        self._stopTrying()
+        retired, self._links = self._links, self._make(self.settings)
+        retired.retire()
+        if not giveBack:
+            self._abandoned.add(retired)
+        self._retired[retired] = self._reactor.callLater(HANDOVER, self._end, retired)
 
     def stop(self) -> Deferred[None]:
         """
@@ -220,7 +251,11 @@ class Succession:
         timer = self._retired.pop(retired)
         if timer.active():
             timer.cancel()
-        self._leave(retired.stop())
+        if retired in self._abandoned:
+            self._abandoned.discard(retired)
+            retired.abandon()
+        else:
+            self._leave(retired.stop())
 
     def _succeed(self) -> None:
         assert self._heir is not None and self._wanted is not None

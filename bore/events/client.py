@@ -215,6 +215,51 @@ class GaveUp(Event):
 
 
 @value
+class HandoverIgnored(Event):
+    """The client was asked to have another process take over from it, which cannot be."""
+
+    why: str
+
+
+@value
+class HandoverBegun(Event):
+    """Another process is started with the same command line, to take over from this one."""
+
+
+@value
+class HandoverFailed(Event):
+    """The other process has not taken over, and this one goes on."""
+
+    why: str
+
+
+@value
+class HandedOver(Event):
+    """
+    Another process has taken over, and this one ends when its last visitor has left.
+
+    :ivar pid: the other process.
+    :ivar visitors: how many visitors this one has.
+    :ivar seconds: how long they may go on.
+    """
+
+    pid: int
+    visitors: int
+    seconds: float
+
+
+@value
+class TookOver(Event):
+    """
+    This process has taken over from another one.
+
+    :ivar pid: the other process.
+    """
+
+    pid: int
+
+
+@value
 class MessageIgnored(Event):
     """
     The server has sent a message that has no meaning where it came. It is emitted each time.

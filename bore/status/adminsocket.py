@@ -101,6 +101,22 @@ class AdminSocket(Service):
         if self._door is None:
             self.privilegedStartService()
 
+    def take(self) -> None:
+        """Open the socket that the user has given, which another process had; go on without it if that cannot be."""
+        path = self._settings.path
+        if path is None:
+            return
+        try:
+            self._socket = self._listen(path)
+        except OSError as e:
+            self._sink.emit(AdminSocketFailed(str(path), _reason(e, path)))
+        self.privilegedStartService()
+
+    def give(self) -> None:
+        """Remove the socket that the user has given: another process opens it."""
+        if self._settings.path is not None:
+            self.stopService()
+
     def stopService(self) -> None:
         """Remove the socket."""
         Service.stopService(self)

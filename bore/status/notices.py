@@ -57,6 +57,7 @@ class Notices:
     :param sink: the events of the program.
     :param status: returns the status in one line.
     :param alive: returns whether all parts of the program work that have to work always.
+    :param waits: whether another process is the one that the manager listens to, before :meth:`take`.
     :param watchdog: how often the manager wants a sign of life, in seconds; None: never.
     """
 
@@ -70,6 +71,7 @@ class Notices:
         status: Callable[[], str],
         alive: Callable[[], bool],
         watchdog: float | None,
+        waits: bool = False,
     ) -> None:
         self._clock = clock
         self._notifier = notifier
@@ -82,6 +84,7 @@ class Notices:
         self._sent = ""
         self._drainsFor: float | None = None
         self._stopping = self._dead = False
+        self._away = waits
         sink.subscribe(self._happened)
 
     def ready(self) -> None:
@@ -92,7 +95,7 @@ class Notices:
 
     def reload(self, reload: Callable[[], object]) -> None:
         """Reload the files of the program, and tell the manager when that begins and ends."""
-        if self._stopping:
+        if self._stopping or self._away:
             reload()
             return
         # The time is that of CLOCK_MONOTONIC, by which systemd knows that the notice is not older than its request.
@@ -101,6 +104,25 @@ class Notices:
             reload()
         finally:
             self._sendReady()
+
+    def hold(self) -> None:
+        """See :class:`bore.handover.place.Belonging`."""
+
+    def keep(self) -> None:
+        """See :class:`bore.handover.place.Belonging`."""
+
+    def give(self, pid: int) -> bool:
+        """See :class:`bore.handover.place.Belonging`: the manager listens to the other process from now on."""
+        if not self._notifier.send(f"MAINPID={pid}"):
+            return False
+        self._away = True
+        self._cancel()
+        return True
+
+    def take(self) -> None:
+        """See :class:`bore.handover.place.Belonging`."""
+        self._away = False
+        self.ready()
 
     def _sendReady(self) -> None:
         """Send that the program is ready. Without that the manager would end it: it is sent until it is read."""
@@ -111,6 +133,8 @@ class Notices:
             self._again = self._clock.callLater(_AGAIN, self._sendReady)
 
     def _happened(self, event: Event) -> None:
+        if self._away:
+            return
         if type(event) is Stopped:
             self._stop()
         elif type(event) is Draining:
@@ -142,6 +166,9 @@ class Notices:
         if self._drainsFor is not None:  # longer than TimeoutStopSec, after which the manager would kill the program
             notices.append(f"EXTEND_TIMEOUT_USEC={int((self._drainsFor + _MORE) * 1e6)}")
         self._notifier.send(*notices)
+        self._cancel()
+
+    def _cancel(self) -> None:
         for each in (self._timer, self._changing, self._again):
             if each is not None and each.active():
                 each.cancel()

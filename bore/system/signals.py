@@ -42,10 +42,10 @@ def handleHangup(reactor: IReactorSignals, reload: Callable[[], object]) -> None
     """
     if not hasattr(signal, "SIGHUP") or signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
         return
-    hadTerminal = _hasTerminal()
+    hadTerminal = hasTerminal()
 
     def look() -> bool:
-        gone = hadTerminal and not _hasTerminal()
+        gone = hadTerminal and not hasTerminal()
         if gone:
             _log.info("the terminal is gone: stopping")
             with contextlib.suppress(ReactorNotRunning):  # it is stopping already
@@ -79,6 +79,16 @@ def handleRotation(reactor: IReactorSignals, reopen: Callable[[], object]) -> No
     signal.signal(signal.SIGUSR1, rotate)
 
 
+def handleUpgrade(reactor: IReactorSignals, upgrade: Callable[[], object]) -> None:
+    """
+    Handle SIGUSR2, where there is such a signal.
+
+    :param upgrade: called in the reactor to have new code take over.
+    """
+    if hasattr(signal, "SIGUSR2"):
+        signal.signal(signal.SIGUSR2, lambda *_: reactor.callFromThread(upgrade))
+
+
 def endOnNextSignal() -> None:
     """Have the next SIGINT or SIGTERM end the process at once; it is stopping already."""
     for name in _STOP:
@@ -91,7 +101,7 @@ def _end(number: int, _frame: object) -> NoReturn:
     os._exit(128 + number)  # the exit status of a shell for a process that the signal has ended
 
 
-def _hasTerminal() -> bool:
+def hasTerminal() -> bool:
     """Whether a terminal controls this process (credentials(7)); after a hangup there is none."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_NOCTTY", 0)))
