@@ -664,3 +664,104 @@ class AcceptFailed(Event):
 
     at: str
     error: str
+
+
+# Worker processes.
+
+
+@value
+class WorkerStarted(Event):
+    """
+    A worker process serves connections from now on.
+
+    :ivar worker: its number, which no other one gets.
+    :ivar generation: how many upgrades there were before it started, and one more.
+    :ivar pid: its process.
+    """
+
+    worker: int
+    generation: int
+    pid: int
+
+
+@value
+class WorkerEnded(Event):
+    """
+    A worker process has ended.
+
+    :ivar how: ``in order``, or the exit code or signal.
+    :ivar expected: whether it was to end; if not, another one is started.
+    """
+
+    worker: int
+    generation: int
+    how: str
+    expected: bool
+
+
+@value
+class WorkerHung(Event):
+    """
+    A worker process has not answered for too long, and is killed.
+
+    :ivar seconds: for how long it has not answered.
+    """
+
+    worker: int
+    generation: int
+    seconds: float
+
+
+@value
+class WorkerRetired(Event):
+    """
+    A worker process gives its sessions away, and goes on only with the streams that it has.
+
+    :ivar seconds: how long these may go on.
+    """
+
+    worker: int
+    generation: int
+    seconds: float
+
+
+@value
+class Upgrading(Event):
+    """
+    The supervisor starts again with the code that is installed now.
+
+    :ivar version: of the code that has run until now.
+    """
+
+    version: str
+
+
+@value
+class Upgraded(Event):
+    """
+    The workers run new code, and the earlier ones give their sessions away.
+
+    :ivar generation: that of the new workers.
+    :ivar version: of the new code.
+    """
+
+    generation: int
+    version: str
+
+
+@value
+class UpgradeFailed(Event):
+    """
+    The server goes on with the workers that it has.
+
+    :ivar error: why.
+    """
+
+    error: str
+
+
+@value
+class GenerationEnded(Event):
+    """The last worker process of a generation has ended."""
+
+    generation: int

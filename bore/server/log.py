@@ -81,6 +81,19 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     ),
     facts.LaneOpened: (LogLevel.debug, "{peer}: lane {lane} opened"),
     facts.LaneClosed: (LogLevel.debug, "{peer}: lane {lane} is gone"),
+    facts.WorkerStarted: (LogLevel.info, "worker {worker} of generation {generation} has started, process {pid}"),
+    facts.WorkerHung: (
+        LogLevel.error,
+        "worker {worker} of generation {generation} has not answered for {seconds:g} s: it is killed",
+    ),
+    facts.WorkerRetired: (
+        LogLevel.info,
+        "worker {worker} of generation {generation} gives its sessions away; its streams have {seconds:g} s",
+    ),
+    facts.Upgrading: (LogLevel.info, "upgrade: the supervisor starts again, until now it was version {version}"),
+    facts.Upgraded: (LogLevel.info, "upgraded to version {version}: generation {generation} serves from now on"),
+    facts.UpgradeFailed: (LogLevel.error, "no upgrade, the server goes on as before: {error}"),
+    facts.GenerationEnded: (LogLevel.info, "the last worker of generation {generation} has ended"),
 }
 
 #: Events without a line: another event of the same moment has one, or the log does not need it.
@@ -227,6 +240,8 @@ class ServerLog:
                 self._withoutDescriptors(event)
             case facts.AcceptFailed():
                 self._acceptFailed(event)
+            case facts.WorkerEnded():
+                self._workerEnded(event)
             case facts.Listening():
                 self._listening(event)
             case events.Stopped():
@@ -283,6 +298,13 @@ class ServerLog:
             return
         self._recovering = self._clock.callLater(_CALM, self._recovered)
         self._log.warn("cannot accept on {at}: {error}; new connections wait", **entryOf(event))
+
+    def _workerEnded(self, event: facts.WorkerEnded) -> None:
+        text = "worker {worker} of generation {generation} has ended: {how}"
+        if event.expected:
+            self._log.info(text, **entryOf(event))
+        else:
+            self._log.error(text + "; another one is started", **entryOf(event))
 
     def _recovered(self) -> None:
         self._recovering = None
