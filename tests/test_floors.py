@@ -18,7 +18,7 @@ ALLOWED = {
     "events": {"events", "wire"},
     "timing": {"timing"},
     "system": {"system", "timing"},
-    "streams": {"streams", "events", "system", "timing"},
+    "streams": {"streams", "events", "system", "timing", "wire"},  # of wire the frames of a channel: see below
     "tls": {"tls", "events", "streams", "system", "timing", "wire"},
     "relay": {"relay", "streams", "timing", "wire"},  # of wire the lanes' frames: see below
     "users": {"users", "wire"},
@@ -131,6 +131,12 @@ class FloorsTests(SynchronousTestCase):
             for name in imports(file):
                 if name.startswith("bore.wire"):
                     self.assertIn(name.rsplit(".", 1)[0], ("bore.wire.lane", "bore.wire.errors"), f"{file}: {name}")
+
+    def test_ofTheWireStreamsKnowFramesAlone(self) -> None:
+        for file in (CHECKOUT / "bore" / "streams").glob("*.py"):
+            for name in imports(file):
+                if name.startswith("bore.wire"):
+                    self.assertIn(name.rsplit(".", 1)[0], ("bore.wire.framing", "bore.wire.errors"), f"{file}: {name}")
 
     def test_noModulesImportEachOther(self) -> None:
         graph = importsInside()
