@@ -14,6 +14,7 @@ from bore.options.server import ServerCommand
 from bore.server.log import logged
 from bore.server.service import ServerService
 from bore.startup import IProgramReactor
+from bore.system.activation import storedDescriptors
 from bore.wire.secret import Secret
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from bore.operated import OperatedProgram
     from bore.programservice import ProgramService
     from bore.reloading import Reloading
+    from bore.server.keptsockets import KeptSockets
+    from bore.server.settings import ServerSettings
     from bore.status.history import History
     from bore.status.questions import Route
     from bore.status.routes import Operated
@@ -52,11 +55,12 @@ def serverProgram(
     asked = embedded is None and (command.admin is not None or command.statusPort is not None)
     history = _history(sink) if asked else None
     log = None if command.visitorLog is None else _visitorLog(reactor, sink, command.visitorLog)
+    kept = None if embedded is not None else keptSockets(reactor, command.settings)
     program: Program
     if command.users is not None:
-        server, program = _withUsers(reactor, sink, command, command.users, load, sockets)
+        server, program = _withUsers(reactor, sink, command, command.users, load, sockets, kept)
     else:
-        server = ServerService(reactor, command.settings, sockets, sink)
+        server = ServerService(reactor, command.settings, sockets, sink, kept=kept)
         program = _withFile(reactor, sink, command, load, server)
     if log is not None:
         program = _withLog(reactor, server, program, log)
@@ -67,6 +71,19 @@ def serverProgram(
     if command.admin is None or history is None:
         return program
     return _administered(reactor, sink, command.admin, server, program, history)
+
+
+def keptSockets(reactor: IProgramReactor, settings: ServerSettings) -> KeptSockets | None:
+    """Return the listening sockets that the service manager keeps for this server; None: it keeps none."""
+    stored = storedDescriptors()
+    if "NOTIFY_SOCKET" not in os.environ or not ("FDSTORE" in os.environ or stored):
+        return None
+    from bore.server.keptsockets import KeptSockets
+    from bore.system.descriptorstore import DescriptorStore, storeSize
+    from bore.system.notify import Notifier
+
+    store = DescriptorStore(reactor, Notifier(os.environ["NOTIFY_SOCKET"]), storeSize(os.environ), stored)
+    return KeptSockets(reactor, store, settings)
 
 
 def _history(sink: Sink) -> History:
@@ -163,6 +180,7 @@ def _withUsers(
     users: Path,
     load: Callable[[], ServerCommand],
     sockets: Sequence[socket.socket],
+    kept: KeptSockets | None,
 ) -> tuple[ServerService, Program]:
     """Make a server with a users file."""
     from bore.events.server import UsersNeedTls
@@ -175,7 +193,7 @@ def _withUsers(
     if command.settings.tls is None and not any(entry.rights.original for entry in found.entries.values()):
         sink.emit(UsersNeedTls())
     known = UserList(found, command.settings.secrets)
-    service = ServerService(reactor, command.settings, sockets, sink, known)
+    service = ServerService(reactor, command.settings, sockets, sink, known, kept=kept)
     enforcement = Enforcement(reactor, sink, service.server, known)
     service.applySecrets = enforcement.applySecrets
     inner = _withFile(reactor, sink, command, load, service)

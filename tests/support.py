@@ -184,9 +184,12 @@ class Program:
     A program in a process of its own, whose output is read as it comes.
 
     :param words: the command line.
+    :param fds: descriptors that it inherits.
     """
 
-    def __init__(self, words: Sequence[str], environment: dict[str, str] | None = None, cwd: str | None = None) -> None:
+    def __init__(
+        self, words: Sequence[str], environment: dict[str, str] | None = None, cwd: str | None = None, *fds: int
+    ) -> None:
         self.words = list(words)
         stateHome = tempfile.mkdtemp(dir=_stateHomes.name)
         base = {k: v for k, v in os.environ.items() if not k.startswith("BORE_") and k != "LISTEN_FDS"}
@@ -197,6 +200,7 @@ class Program:
             stderr=subprocess.PIPE,
             env=base | _SETTINGS | {"XDG_STATE_HOME": stateHome} | (environment or {}),
             cwd=cwd,
+            pass_fds=fds,
         )
         self.out: list[str] = []
         self.err: list[str] = []

@@ -18,6 +18,7 @@ from bore import exits
 from bore.options.client import upCommand
 from bore.options.server import serverCommand
 from bore.relay.interface import DRAIN_TIMEOUT
+from bore.server.settings import Bounds
 from bore.systemd.units import PROGRAM, SETTINGS, escaped, isOurs, settingsText, unitText
 from bore.wire.limits import CONTROL_PORT
 from tests.support import temporaryFolder
@@ -181,6 +182,13 @@ class UnitsTests(SynchronousTestCase):
     def test_startingAgainIsNeverGivenUp(self) -> None:
         for unit in (SERVER, CLIENT):
             self.assertEqual(values(unit, "StartLimitIntervalSec"), ["0"])
+
+    def test_systemdKeepsASocketForEachTunnel(self) -> None:
+        for user in (False, True):
+            (size,) = values(SERVER, "FileDescriptorStoreMax", user)
+            self.assertEqual(values(SERVER, "Environment", user), [f"FDSTORE={size}"])
+            self.assertGreaterEqual(int(size), Bounds().tunnels + len(("control port", "TLS port", "records")))
+        self.assertEqual(values(CLIENT, "FileDescriptorStoreMax"), [])
 
     def test_runningVisitorsHaveTheirTimeToEnd(self) -> None:
         for unit in (SERVER, CLIENT):

@@ -5,32 +5,43 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from bore.events.server import Admission, Listening
 from bore.server.settings import ServerSettings
 from bore.streams.addresses import hostPort, localAddress, socketAddress
 from bore.streams.listener import bindSocket
 
+#: Makes a listening socket for an option such as ``control-port``, with an IP address and a port; or raises an OSError.
+BindControl: TypeAlias = Callable[[str, str, int], socket.socket]
+
 
 class CannotListen(Exception):
     """A control port, or its certificate, cannot be used."""
 
 
-def bindControlPorts(settings: ServerSettings, sockets: Sequence[socket.socket]) -> list[tuple[socket.socket, bool]]:
+def _bindNew(option: str, host: str, port: int) -> socket.socket:
+    return bindSocket(host, port)
+
+
+def bindControlPorts(
+    settings: ServerSettings, sockets: Sequence[socket.socket], bind: BindControl = _bindNew
+) -> list[tuple[socket.socket, bool]]:
     """
     Make the listening sockets of the control ports.
 
     :param sockets: listening sockets to use, instead of one made from the settings.
+    :param bind: makes each one from the settings.
     :returns: the sockets, and whether each speaks TLS; first those of the control port.
     :raises CannotListen: when a port cannot be used.
     """
     tls = settings.tls
-    bound = list(sockets) or [_bind(settings.bindAddr, settings.controlPort, "--control-port")]
+    bound = list(sockets) or [_bind(bind, "control-port", settings.bindAddr, settings.controlPort)]
     found = [(sock, tls is not None and tls.port is None) for sock in bound]
     if tls is not None and tls.port is not None:
         try:
-            found.append((_bind(settings.bindAddr, tls.port, "--tls-port"), True))
+            found.append((_bind(bind, "tls-port", settings.bindAddr, tls.port), True))
         except CannotListen:
             for sock in bound:
                 sock.close()
@@ -66,9 +77,9 @@ def admissionOf(settings: ServerSettings, hasUsers: bool, asks: bool) -> Admissi
     return Admission.ANYONE
 
 
-def _bind(host: str, port: int, option: str) -> socket.socket:
+def _bind(bind: BindControl, option: str, host: str, port: int) -> socket.socket:
     try:
-        return bindSocket(host, port)
+        return bind(option, host, port)
     except OSError as e:
         reason = os.strerror(e.errno) if e.errno and e.errno > 0 else str(e)
         hint = _hint(e.errno, port, option)
@@ -82,9 +93,9 @@ def _hint(number: int | None, port: int, option: str) -> str:
             from bore.system.portowner import ownerOf
 
             owner = ownerOf(port)
-            return f"{f' by {owner}' if owner else ''}: stop that program, or choose another port with {option}"
+            return f"{f' by {owner}' if owner else ''}: stop that program, or choose another port with --{option}"
         case errno.EACCES:
-            return f": choose a port from 1024 on with {option}, or give the program CAP_NET_BIND_SERVICE"
+            return f": choose a port from 1024 on with --{option}, or give the program CAP_NET_BIND_SERVICE"
         case errno.EADDRNOTAVAIL:
             return ": give an address of this machine with --bind-addr"
     return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -18,6 +19,9 @@ from bore.streams.addresses import socketAddress
 from bore.streams.listener import Listener
 from bore.streams.reactor import IReactor
 
+if TYPE_CHECKING:
+    from bore.server.keptsockets import KeptSockets
+
 __all__ = ["CannotListen", "ServerService"]
 
 
@@ -29,6 +33,7 @@ class ServerService(ServerCore):
     :param sink: gets the events; None: they are logged.
     :param authenticator: identifies clients; None: they share the secret of the settings.
     :param registry: grants public ports; None: this server alone does.
+    :param kept: the listening sockets that the service manager keeps; None: it keeps none.
     """
 
     def __init__(
@@ -39,8 +44,10 @@ class ServerService(ServerCore):
         sink: Sink | None = None,
         authenticator: Authenticator | None = None,
         registry: Registry | None = None,
+        kept: KeptSockets | None = None,
     ) -> None:
         ServerCore.__init__(self, reactor, settings, sink, authenticator, registry)
+        self._kept = kept
         self._sockets = list(sockets)
         self._listeners: list[Listener] = []
         self._speakTls: set[Listener] = set()
@@ -68,8 +75,11 @@ class ServerService(ServerCore):
         """
         self.begin()
         sockets, self._sockets = self._sockets, []
-        for sock, speaksTls in bindControlPorts(self._settings, sockets):
+        bound = bindControlPorts(self._settings, sockets, *([] if self._kept is None else [self._kept.bindControl]))
+        for sock, speaksTls in bound:
             self._listen(sock, speaksTls)
+        if self._kept is not None:
+            self._kept.begun()
 
     def startService(self) -> None:
         """Listen, if that has not been done yet."""
@@ -79,6 +89,8 @@ class ServerService(ServerCore):
 
     def stopService(self) -> Deferred[None]:
         """Stop listening, and then as :meth:`ServerCore.stopService`."""
+        if self._kept is not None:
+            self._kept.leave(forNext=self._drainsFor is None)
         for listener in self._listeners:
             listener.stop()
         self._listeners.clear()

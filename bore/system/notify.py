@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 #: The variable with the address of the manager's socket.
@@ -27,15 +28,17 @@ class Notifier:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | getattr(socket, "SOCK_CLOEXEC", 0))
         self._socket.setblocking(False)
 
-    def send(self, *lines: str) -> bool:
+    def send(self, *lines: str, descriptors: Sequence[int] = ()) -> bool:
         """
         Send a notice of several assignments, such as ``READY=1``.
 
+        :param descriptors: go with it (sd_pid_notify_with_fds(3)).
         :returns: whether it need not be sent again: False if the manager has not read earlier ones yet.
         """
         text = "\n".join(line.replace("\n", " ") for line in lines)
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))] if descriptors else []
         try:
-            self._socket.sendto(text.encode(errors="replace"), self._address)
+            self._socket.sendmsg([text.encode(errors="replace")], rights, 0, self._address)
         except BlockingIOError:
             return False
         except (OSError, ValueError):  # there is no manager, or the address has a NUL
