@@ -12,7 +12,10 @@ from bore.admin.layout import WARNING, Line, Row, table, wrapped
 from bore.admin.units import amount, counted, delay, duration
 
 #: The columns that are aligned on the right, and not wrapped.
-NUMBERS: Final = ("OPEN", "WAITING", "TOTAL", "REFUSED", "UNSERVED", "IN", "OUT", "ROUND TRIP", "SESSIONS")
+NUMBERS: Final = (
+    *("OPEN", "WAITING", "TOTAL", "REFUSED", "UNSERVED", "IN", "OUT", "ROUND TRIP", "SESSIONS"),
+    *("WORKER", "GENERATION", "CPU TIME", "MEMORY", "PID"),
+)
 
 #: A limit is nearly reached when this part of it is used.
 _NEARLY: Final = 0.8

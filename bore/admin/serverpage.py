@@ -13,6 +13,22 @@ from bore.users.rights import endText
 #: The state of a tunnel that does not accept visitors for a while.
 _HELD_BACK: Final = "heldBack"
 
+#: The states of workers that do what they should.
+_WELL: Final = ("starting", "serving", "retired", "ending")
+
+_OF_WORKERS: Final = (
+    "WORKER",
+    "GENERATION",
+    "STATE",
+    "FOR",
+    "SESSIONS",
+    "TUNNELS",
+    "VISITORS",
+    "CPU TIME",
+    "MEMORY",
+    "PID",
+)
+
 
 def serverPage(status: Part, view: View) -> list[Line]:
     """
@@ -27,6 +43,7 @@ def serverPage(status: Part, view: View) -> list[Line]:
         tunnels,
         sessions or ([] if tunnels else [Line("no sessions and no tunnels")]),
         _users(status, view),
+        [] if view.user else _workers(status, view),
     )
 
 
@@ -82,9 +99,10 @@ def _tunnels(status: Part, view: View) -> list[Line]:
             number(visitors.count("refused")),
             transferred(transfer, "toClient"),
             transferred(transfer, "toVisitors"),
+            each.text("worker"),
         )
         rows.append(Row(cells, "" if each.text("state") == "up" else WARNING))
-    return view.table(("TUNNEL", "USER", "STATE", "OPEN", "WAITING", "TOTAL", "REFUSED", "IN", "OUT"), rows)
+    return view.table(("TUNNEL", "USER", "STATE", "OPEN", "WAITING", "TOTAL", "REFUSED", "IN", "OUT", "WORKER"), rows)
 
 
 def _sessions(status: Part, view: View) -> list[Line]:
@@ -98,11 +116,12 @@ def _sessions(status: Part, view: View) -> list[Line]:
                 roundTrip(each),
                 lanes(each),
                 ", ".join(each.texts("tunnels")),
+                each.text("worker"),
             )
         )
         for each in view.ours(status.parts("sessions"))
     ]
-    return view.table(("SESSION", "USER", "FOR", "CLIENT", "ROUND TRIP", "LANES", "TUNNELS"), rows)
+    return view.table(("SESSION", "USER", "FOR", "CLIENT", "ROUND TRIP", "LANES", "TUNNELS", "WORKER"), rows)
 
 
 def _users(status: Part, view: View) -> list[Line]:
@@ -119,6 +138,31 @@ def _users(status: Part, view: View) -> list[Line]:
         for each in view.ours(status.parts("users"), "name")
     ]
     return view.table(("USER", "SESSIONS", "TUNNELS", "VISITORS", "EXPIRES"), rows)
+
+
+def _workers(status: Part, view: View) -> list[Line]:
+    rows = []
+    for each in status.parts("workers"):
+        process = each.part("process")
+        cells = (
+            each.text("worker"),
+            each.text("generation"),
+            _workerState(each),
+            duration(each.number("uptime")),
+            str(each.count("sessions")),
+            str(each.count("tunnels")),
+            str(each.count("visitors")),
+            duration(process.number("cpu")),
+            amount(process.count("memory")) if process.count("memory") else "",
+            each.text("pid"),
+        )
+        rows.append(Row(cells, "" if each.text("state") in _WELL and each.flag("answers") else WARNING))
+    return view.table(_OF_WORKERS, rows)
+
+
+def _workerState(worker: Part) -> str:
+    state = worker.text("state")
+    return state if worker.flag("answers") else ", ".join(filter(None, (state, "does not answer")))
 
 
 def _end(user: Part) -> str:
@@ -138,6 +182,7 @@ def summary(tunnel: Part, view: View) -> list[Line]:
         ("state", tunnelState(tunnel, view)),
         ("user", tunnel.text("user")),
         ("client", tunnel.text("peer") or tunnel.text("network")),
+        ("worker", tunnel.text("worker")),
         (
             "visitors",
             f"{visitors.count('open')} open, {visitors.count('waiting')} waiting, {visitors.count('total')} in total, "

@@ -265,7 +265,7 @@ class WorkerReport:
     A worker of a server.
 
     :ivar worker: its number.
-    :ivar state: ``starting``, ``serving``, ``retired`` or ``hung``.
+    :ivar state: ``starting``, ``serving``, ``retired``, ``ending`` or ``hung``.
     :ivar answers: whether it has answered when it was asked last. If not, all about it is as it was when it did.
     :ivar visitors: how many it serves, also those of tunnels that are closed or have moved to another worker.
     :ivar process: None: it has not answered yet, or the system does not show it.

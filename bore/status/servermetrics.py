@@ -47,6 +47,10 @@ class ServerMetrics:
         users = self._users.look(report.users if self._perTunnel else ())
         yield from common(report, self._since, _STATES)
         yield from _ofAll(report)
+        if report.workers is not None:
+            from bore.status.workermetrics import ofWorkers
+
+            yield from ofWorkers(report.workers)
         if self._perTunnel:
             yield from _ofTunnels(tunnels)
             yield from _ofUsers(users)

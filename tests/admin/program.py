@@ -93,6 +93,39 @@ SERVER: Final[dict[str, object]] = {
     "recent": [],
 }
 
+#: What a server answers that has workers: its further keys.
+WORKERS: Final[dict[str, object]] = {
+    "workers": [
+        {
+            "worker": 1,
+            "generation": 1,
+            "pid": 4712,
+            "state": "retired",
+            "since": "2026-11-26T10:00:00.000Z",
+            "uptime": 7500.0,
+            "answers": False,
+            "sessions": 0,
+            "tunnels": 0,
+            "visitors": 2,
+            "process": {"cpu": 61.5, "memory": 31_457_280, "descriptors": 40},
+        },
+        {
+            "worker": 2,
+            "generation": 2,
+            "pid": 4800,
+            "state": "starting",
+            "since": "2026-11-26T12:04:58.000Z",
+            "uptime": 2.0,
+            "answers": True,
+            "sessions": 0,
+            "tunnels": 0,
+            "visitors": 0,
+            "process": None,
+        },
+    ],
+    "process": {"cpu": 1.5, "memory": 26_214_400, "descriptors": 12},
+}
+
 #: What a client answers.
 CLIENT: Final[dict[str, object]] = {
     "program": "client",

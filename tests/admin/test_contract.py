@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.status import report
-from tests.admin.program import CLIENT, SERVER, VISITORS
+from tests.admin.program import CLIENT, SERVER, VISITORS, WORKERS
 
 
 def first(answer: dict[str, object], key: str) -> Any:
@@ -52,3 +52,15 @@ class ContractTests(SynchronousTestCase):
             names: tuple[str, ...] = kind.__match_args__  # type: ignore[attr-defined]
             known = [name.rstrip("_") for name in names if name not in report.OF_WORKERS]
             self.assertEqual(list(answer), known, kind.__name__)
+
+    def test_soHaveThoseOfAServerWithWorkers(self) -> None:
+        worker: Any = first(WORKERS, "workers")
+        process: Any = WORKERS["process"]
+        cases: list[tuple[Any, Any]] = [
+            (worker, report.WorkerReport),
+            (worker["process"], report.ProcessReport),
+            (process, report.ProcessReport),
+        ]
+        for answer, kind in cases:
+            self.assertEqual(list(answer), list(kind.__match_args__))
+        self.assertLessEqual(set(WORKERS), report.OF_WORKERS)

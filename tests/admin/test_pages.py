@@ -16,7 +16,7 @@ from bore.admin.layout import WARNING, Line, shownWidth
 from bore.admin.page import View
 from bore.admin.serverpage import serverPage
 from bore.admin.tunnelpage import tunnelPage
-from tests.admin.program import CLIENT, SERVER, VISITORS
+from tests.admin.program import CLIENT, SERVER, VISITORS, WORKERS
 from tests.wire.strategies import UNHURRIED
 
 NOW = datetime.datetime(2026, 11, 26, 12, 5, tzinfo=datetime.UTC)
@@ -49,6 +49,11 @@ SESSION            USER   FOR        ROUND TRIP  LANES      TUNNELS
 
 USER   SESSIONS  TUNNELS  VISITORS  EXPIRES
 alice         1  2 of 2   5         2027-06-29"""
+
+WORKERS_PAGE = """\
+WORKER  GENERATION  STATE                     FOR        SESSIONS  TUNNELS  VISITORS   CPU TIME  MEMORY   PID
+     1           1  retired, does not answer  2 h 5 min         0  0        2         1 min 1 s   31 MB  4712
+     2           2  starting                  2 s               0  0        0                            4800"""
 
 CLIENT_PAGE = """\
 client 1.2.3: partly up, started 59 s ago (pid 4712)
@@ -131,6 +136,19 @@ class PagesTests(SynchronousTestCase):
 
     def test_aServer(self) -> None:
         self.assertEqual(text(serverPage(Part(SERVER), View(80, NOW))), SERVER_PAGE)
+
+    def test_aServerWithWorkers(self) -> None:
+        tunnel, *_ = tunnelsOf(SERVER)
+        assert isinstance(tunnel, dict)
+        server = {**SERVER, **WORKERS, "tunnels": [{**tunnel, "worker": 7, "generation": 2}]}
+        lines = serverPage(Part(server), View(120, NOW))
+        self.assertIn(WORKERS_PAGE, text(lines))
+        self.assertIn("3.4 GB       7", text(lines))
+        marked = [line.text for line in lines if line.mark == WARNING]
+        self.assertTrue(any("does not answer" in line for line in marked))
+        self.assertFalse(any("starting" in line for line in marked))
+        self.assertNotIn("GENERATION", text(serverPage(Part(server), View(120, NOW, "alice"))))
+        self.assertIn("worker    7", text(tunnelPage("server", Part({**tunnel, "worker": 7}), View(80, NOW))))
 
     def test_aClient(self) -> None:
         self.assertEqual(text(clientPage(Part(CLIENT), View(80, NOW))), CLIENT_PAGE)

@@ -22,7 +22,7 @@ from bore.status.report import eventCounts
 from bore.status.servermetrics import ServerMetrics
 from tests.status import reports
 from tests.status.test_history import example
-from tests.status.test_metrics import CLIENT, SERVER, MetricsCase, Values, scrape, values
+from tests.status.test_metrics import CLIENT, SERVER, WITH_WORKERS, MetricsCase, Values, scrape, values
 from tests.support import CHECKOUT
 from tests.test_events import eventsIn
 
@@ -31,7 +31,7 @@ OPEN_METRICS = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"
 
 def both() -> tuple[list[Metric], list[Metric]]:
     """The metrics of a server and of a client."""
-    return list(ServerMetrics()(SERVER)), list(ClientMetrics()(CLIENT))
+    return list(ServerMetrics()(WITH_WORKERS)), list(ClientMetrics()(CLIENT))
 
 
 class ExpositionTests(MetricsCase):

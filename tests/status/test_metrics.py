@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from prometheus_client.metrics_core import Metric
@@ -13,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bore.status.clientmetrics import ClientMetrics
 from bore.status.exposition import slices
-from bore.status.report import LimitReport, jsonParts
+from bore.status.report import LimitReport, ProcessReport, WorkerReport, jsonParts
 from bore.status.series import MAX_NAMED
 from bore.status.servermetrics import ServerMetrics
 from tests.status import reports
@@ -33,6 +34,15 @@ SERVER = reports.server(
     totals=(20, 1000, 2000),
     refused={"invalid-secret": 3},
     events={"tunnel-opened": 6},
+)
+
+WITH_WORKERS = replace(
+    SERVER,
+    workers=[
+        WorkerReport(1, 1, 7, "retired", reports.SINCE, 1.0, False, 0, 0, 4, ProcessReport(1.5, 2048, 9)),
+        WorkerReport(2, 2, 8, "serving", reports.SINCE, 1.0, True, 5, 6, 7, None),
+        WorkerReport(3, 2, 9, "serving", reports.SINCE, 1.0, True, 0, 0, 0, None),
+    ],
 )
 
 CLIENT = reports.client(
@@ -117,6 +127,27 @@ class ServerTests(MetricsCase):
     def test_aTunnelThatHoldsVisitorsBackIsUp(self) -> None:
         found = values(scrape(reports.server(reports.tunnel(20000, "heldBack")), ServerMetrics()))
         self.assertValues(found, {'txbore_server_tunnel_up{address="20000",user=""}': 1})
+
+    def test_workersHaveSeriesOfTheirOwn(self) -> None:
+        found = values(scrape(WITH_WORKERS, ServerMetrics()))
+        self.assertValues(
+            found,
+            {
+                'txbore_server_workers{generation="1",state="retired"}': 1,
+                'txbore_server_workers{generation="2",state="serving"}': 2,
+                'txbore_server_worker_answers{worker="1",generation="1"}': 0,
+                'txbore_server_worker_answers{worker="2",generation="2"}': 1,
+                'txbore_server_worker_sessions{worker="2",generation="2"}': 5,
+                'txbore_server_worker_visitors_open{worker="1",generation="1"}': 4,
+                'txbore_server_worker_cpu_seconds_total{worker="1",generation="1"}': 1.5,
+                'txbore_server_worker_resident_memory_bytes{worker="1",generation="1"}': 2048,
+                'txbore_server_worker_open_fds{worker="1",generation="1"}': 9,
+            },
+        )
+        self.assertNotIn(("txbore_server_worker_open_fds", frozenset({("worker", "2"), ("generation", "2")})), found)
+
+    def test_aServerWithoutWorkersHasNone(self) -> None:
+        self.assertFalse([name for name, _ in values(scrape(SERVER, ServerMetrics())) if "worker" in name])
 
     def test_itHasNoneIfThatIsNotWanted(self) -> None:
         names = {name for name, _ in values(scrape(SERVER, ServerMetrics(perTunnel=False)))}
