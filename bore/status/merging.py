@@ -124,7 +124,7 @@ def merged(own: ServerReport, workers: Sequence[Worker], closed: Closed, perSour
         sumOf([own.totals, closed.totals, *(each.report.totals for each in workers if each.report is not None)]),
         _byTime((*own.recent, *closed.recent, *(event for worker in workers for event in _eventsAt(worker)))),
         [_worker(each) for each in workers],
-        own.process,
+        own.supervisor,
     )
 
 
@@ -161,7 +161,7 @@ def _worker(worker: Worker) -> WorkerReport:
         0 if report is None else len(report.sessions),
         0 if report is None else len(report.tunnels),
         0 if report is None else report.totals.open,
-        None if report is None else report.process,
+        None if report is None else report.supervisor,
     )
 
 

@@ -30,7 +30,7 @@ V = TypeVar("V")
 Visited: TypeAlias = tuple[T, list[V]] | None
 
 #: Keys that only the report of a server with workers has.
-OF_WORKERS: Final = frozenset(("worker", "generation", "workers", "process"))
+OF_WORKERS: Final = frozenset(("worker", "generation", "workers", "supervisor"))
 
 #: From this part of a limit on it is nearly reached.
 NEARLY: Final = 0.8
@@ -293,7 +293,8 @@ class ServerReport:
     :ivar publicHost: the address of its public ports.
     :ivar admission: which clients may open tunnels.
     :ivar workers: None: the server is one process.
-    :ivar process: what the process that was asked uses; None: the server is one process.
+    :ivar supervisor: what the process that was asked uses, which in the report of a worker is the worker itself; None:
+        the server is one process.
     """
 
     program: str
@@ -313,7 +314,7 @@ class ServerReport:
     totals: ServerTotals
     recent: Sequence[EventReport]
     workers: Sequence[WorkerReport] | None = None
-    process: ProcessReport | None = None
+    supervisor: ProcessReport | None = None
 
 
 @value

@@ -16,11 +16,11 @@ View: TypeAlias = dict[str, dict[str, object]]
 #: The parts of a snapshot that are tables.
 _TABLES: Final = ("tunnels", "sessions", "users", "servers", "workers")
 
-#: What follows from other fields and changes each second.
-_LEFT_OUT: Final = ("uptime",)
+#: What follows from other fields and changes each second, or is not shown.
+_LEFT_OUT: Final = ("uptime", "supervisor")
 
 #: How many digits are shown of a field behind the point: less of a difference is not a change.
-_DIGITS: Final = {"roundTrip": 3, "keptFor": 0, "retryIn": 0}
+_DIGITS: Final = {"roundTrip": 3, "keptFor": 0, "retryIn": 0, "cpu": 0}
 
 #: What the page needs of a session.
 _OF_SESSION: Final = ("user", "network", "since", "roundTrip")
@@ -51,7 +51,15 @@ def _tables(report: Report) -> Iterator[tuple[str, Iterable[tuple[str, object]]]
 def _row(table: str, keyed: tuple[str, object]) -> tuple[str, dict[str, object]]:
     key, report = keyed
     row = cast(dict[str, object], toJson(report))
-    return key, _rounded({name: row[name] for name in _OF_SESSION} if table == "sessions" else row)
+    match table:
+        case "sessions":
+            row = {name: row[name] for name in _OF_SESSION}
+        case "workers":
+            del row["uptime"]
+            process = row["process"]
+            if isinstance(process, dict):
+                _rounded(process)
+    return key, _rounded(row)
 
 
 def _rounded(row: dict[str, object]) -> dict[str, object]:

@@ -123,7 +123,7 @@ WORKERS: Final[dict[str, object]] = {
             "process": None,
         },
     ],
-    "process": {"cpu": 1.5, "memory": 26_214_400, "descriptors": 12},
+    "supervisor": {"cpu": 1.5, "memory": 26_214_400, "descriptors": 12},
 }
 
 #: What a client answers.

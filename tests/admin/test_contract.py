@@ -55,7 +55,7 @@ class ContractTests(SynchronousTestCase):
 
     def test_soHaveThoseOfAServerWithWorkers(self) -> None:
         worker: Any = first(WORKERS, "workers")
-        process: Any = WORKERS["process"]
+        process: Any = WORKERS["supervisor"]
         cases: list[tuple[Any, Any]] = [
             (worker, report.WorkerReport),
             (worker["process"], report.ProcessReport),

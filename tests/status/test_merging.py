@@ -158,12 +158,12 @@ class MergingTests(SynchronousTestCase):
 
     def test_workers(self) -> None:
         report = server(tunnel(20000, counts=(4, 1, 6, 0)), sessions=[session()])
-        report = replace(report, process=ProcessReport(1.5, 2048, 9))
+        report = replace(report, supervisor=ProcessReport(1.5, 2048, 9))
         found = merge(worker(1, report, answers=False, state="hung"), worker(2, None, state="starting"))
         assert found.workers is not None
         first, second = found.workers
         self.assertEqual((first.worker, first.state, first.answers, first.pid), (1, "hung", False, 4001))
-        self.assertEqual((first.sessions, first.tunnels, first.visitors, first.process), (1, 1, 4, report.process))
+        self.assertEqual((first.sessions, first.tunnels, first.visitors, first.process), (1, 1, 4, report.supervisor))
         self.assertEqual((second.state, second.sessions, second.visitors, second.process), ("starting", 0, 0, None))
 
     def test_itIsMadeInSteps(self) -> None:
@@ -178,7 +178,7 @@ class KeysTests(SynchronousTestCase):
         report = server(tunnel(20000), sessions=[session()])
         found = toJson(replace(report, recent=[event("T", "x")]))
         text = str(found)
-        for key in ("worker", "generation", "process"):
+        for key in ("worker", "generation", "supervisor"):
             self.assertNotIn(f"'{key}", text)
 
     def test_oneWithWorkersHas(self) -> None:

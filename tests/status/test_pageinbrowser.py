@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from twisted.internet import reactor as untyped
@@ -12,14 +13,14 @@ from twisted.trial.unittest import TestCase
 
 from bore.events import Sink
 from bore.status.page import pageRoutes
-from bore.status.report import Visited
+from bore.status.report import ProcessReport, Visited, WorkerReport
 from bore.status.statusport import StatusPort
 from bore.status.traffic import Report, Traffic
 from bore.status.viewers import Viewers
 from bore.streams.listener import bindSocket
 from bore.streams.reactor import IReactor
 from tests.status.browser import Browser, whyNoBrowser
-from tests.status.pagereports import HOSTILE, NOW, busyServer, clientReport, serverReport, tunnelReport
+from tests.status.pagereports import HOSTILE, NOW, ago, busyServer, clientReport, serverReport, tunnelReport
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page as Tab
@@ -93,6 +94,34 @@ class BrowserTests(TestCase):
             expect(tab.locator("#state")).to_have_text("draining")
             expect(tab.locator("#notices")).to_contain_text("A tunnel has lost its client: 20001")
             expect(tab).to_have_title("1 not up · 2 tunnels · bore server")
+
+        await self.look(look)
+
+    async def test_aServersWorkersAreInATable(self) -> None:
+        process = ProcessReport(75.0, 30 << 20, 40)
+        workers = [
+            WorkerReport(1, 1, 4712, "retired", ago(7500), 7500.0, False, 0, 0, 2, process),
+            WorkerReport(2, 2, 4800, "serving", ago(12), 12.0, True, 1, 1, 3, None),
+        ]
+        tunnel = tunnelReport(20000)._replace(worker=2, generation=2)
+        report = serverReport(tunnel)
+        self.report = replace(report, workers=workers)
+
+        def look(tab: Tab) -> None:
+            from playwright.sync_api import expect
+
+            rows = tab.locator("#workers tbody tr")
+            expect(rows).to_have_count(2)
+            expect(rows.first).to_contain_text("does not answer")
+            expect(rows.first).to_contain_text("1 min")
+            expect(rows.nth(1)).to_contain_text("serving")
+            expect(tab.locator("#tunnels tbody tr").first).to_contain_text("worker 2")
+            expect(tab.locator("#notices")).to_contain_text("A worker does not answer: 1")
+            for width in (320, 768, 1280):
+                tab.set_viewport_size({"width": width, "height": 800})
+                self.assertEqual(tab.evaluate("document.documentElement.scrollWidth"), width)
+            self.report = replace(report, workers=workers[1:])
+            expect(rows).to_have_count(1)
 
         await self.look(look)
 

@@ -42,7 +42,7 @@ class PartsTests(SynchronousTestCase):
             server(),
             busyServer(400),
             serverReport(tunnelReport("unix:/run/a", 5, 2, True, user=HOSTILE), text=HOSTILE),
-            replace(server(tunnel(1)), process=ProcessReport(1.25, 3, 4)),
+            replace(server(tunnel(1)), supervisor=ProcessReport(1.25, 3, 4)),
             atOnce(
                 merged(server(), [Worker(1, 1, 2, "serving", "T", 1.0, True, server(tunnel(2)))], Closed(NOTHING, []))
             ),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.status.report import UserReport
+from bore.status.report import ProcessReport, UserReport, WorkerReport
 from bore.status.slices import SLICE, atOnce
 from bore.status.traffic import Report
 from bore.status.views import View, changesBetween, makeView
@@ -35,6 +36,16 @@ class ViewTests(SynchronousTestCase):
         self.assertNotIn("uptime", viewOf(serverReport())[""])
         (session,) = cast("dict[str, dict[str, object]]", viewOf(serverReport(tunnelReport(1)))["sessions"]).values()
         self.assertEqual((list(session), session["roundTrip"]), (["user", "network", "since", "roundTrip"], 0.021))
+
+    def test_workersAreATable(self) -> None:
+        process = ProcessReport(12.34, 1 << 20, 9)
+        workers = [WorkerReport(7, 2, 1, "serving", "T", 5.5, True, 1, 2, 3, process)]
+        view = viewOf(replace(serverReport(), workers=workers, supervisor=process))
+        self.assertNotIn("supervisor", view[""])
+        (row,) = cast("dict[str, dict[str, object]]", view["workers"]).values()
+        self.assertEqual((list(view["workers"]), row["generation"]), (["7"], 2))
+        self.assertEqual(row["process"], {"cpu": 12.0, "memory": 1 << 20, "descriptors": 9})
+        self.assertNotIn("uptime", row)
 
     def test_itIsMadeInSteps(self) -> None:
         self.assertEqual(len(list(makeView(serverReport(*map(tunnelReport, range(3 * SLICE)))))), 1 + 2 * 4 + 1)

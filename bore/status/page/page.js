@@ -13,7 +13,7 @@
   const RETRY = [1000, 2000, 5000, 10000, 30000]; // ms
 
   const byId = (id) => document.getElementById(id);
-  const parts = { "": {}, tunnels: new Map(), sessions: new Map(), servers: new Map(), users: new Map() };
+  const parts = { "": {}, tunnels: new Map(), sessions: new Map(), servers: new Map(), users: new Map(), workers: new Map() };
   const view = {
     sort: null,
     down: false,
@@ -288,7 +288,12 @@
   const SERVER = {
     word: "server",
     columns: [
-      { key: "address", title: "Address", value: (row) => String(row.address), show: (row) => clean(row.address) },
+      {
+        key: "address",
+        title: "Address",
+        value: (row) => String(row.address),
+        show: (row) => [clean(row.address), row.worker == null ? "" : `worker ${clean(row.worker)}`],
+      },
       { key: "who", title: "User", value: (row) => row.user || "", show: (row) => clean(row.user || "–") },
       {
         key: "from",
@@ -300,7 +305,7 @@
       visitorsColumn((visitors) => (visitors.waiting ? `${integer.format(visitors.waiting)} waiting` : "")),
       ...trafficColumns(),
     ],
-    texts: (row) => [row.address, row.user, row.network, row.peer, stateOf(row.state)[0]],
+    texts: (row) => [row.address, row.user, row.network, row.peer, stateOf(row.state)[0], row.worker && `worker ${row.worker}`],
     facts: (report) => [
       report.ports &&
         `public ports ${report.ports.from} to ${report.ports.to}` +
@@ -391,6 +396,43 @@
     },
   ];
 
+  const STATES_OF_WORKERS = {
+    serving: "good",
+    starting: "warn",
+    retired: null,
+    ending: null,
+    hung: "bad",
+  };
+  const WORKERS = [
+    { key: "worker", title: "Worker", show: (row) => clean(row.worker) },
+    { key: "generation", title: "Generation", class: "number", show: (row) => clean(row.generation) },
+    {
+      key: "state",
+      title: "State",
+      class: "fixed",
+      show: (row) =>
+        row.answers
+          ? [clean(row.state), "", STATES_OF_WORKERS[row.state]]
+          : [clean(row.state), "does not answer", "bad"],
+    },
+    { key: "sessions", title: "Sessions", class: "number", show: (row) => integer.format(row.sessions) },
+    { key: "tunnels", title: "Tunnels", class: "number", show: (row) => integer.format(row.tunnels) },
+    { key: "visitors", title: "Visitors", class: "number", show: (row) => integer.format(row.visitors) },
+    {
+      key: "cpu",
+      title: "CPU time",
+      class: "number",
+      show: (row) => (row.process ? duration(row.process.cpu) : "–"),
+    },
+    {
+      key: "memory",
+      title: "Memory",
+      class: "number",
+      show: (row) => (row.process ? size(row.process.memory) : "–"),
+    },
+    { key: "since", title: "For", class: "number", show: (row) => age(row.since) },
+  ];
+
   const VISITORS = [
     {
       key: "from",
@@ -406,6 +448,7 @@
   let tunnels = null;
   const servers = new Table(byId("servers"), SERVERS);
   const users = new Table(byId("users"), USERS);
+  const workers = new Table(byId("workers"), WORKERS);
 
   // The tunnels: filter, order, and the visitors of one.
 
@@ -676,6 +719,9 @@
       (row) => row.state === "heldBack",
       (n) => (n === 1 ? "has more visitors than its client takes" : "have more visitors than their clients take"),
     );
+    const silent = [...parts.workers.values()].filter((row) => !row.answers).map((row) => row.worker);
+    if (silent.length)
+      found.push(["bad", `${silent.length === 1 ? "A worker does" : "Workers do"} not answer: ${some(silent)}`]);
     for (const each of report.limits ?? []) {
       if (each.limit && each.used >= 0.8 * each.limit)
         found.push(["warn", `Nearly reached: ${limitName(each)}, ${ofLimit(each.used, each.limit)}`]);
@@ -726,6 +772,8 @@
     byId("events-section").hidden = !recent.length;
     users.show([...parts.users].sort(([a], [b]) => collator.compare(a, b)).slice(0, ROWS));
     servers.show([...parts.servers]);
+    workers.show([...parts.workers].sort(([a], [b]) => a - b));
+    byId("workers-section").hidden = !parts.workers.size;
     byId("users-section").hidden = !parts.users.size;
     byId("servers-section").hidden = !parts.servers.size;
     byId("limits-section").hidden = !byId("limits").children.length;
