@@ -157,6 +157,7 @@ class VisitorEnd(Enum):
     NO_LANE = "its lanes were lost again and again"
     NO_DESCRIPTOR = "its descriptor was needed"
     TUNNEL_CLOSED = "its tunnel was closed"
+    HANDED_OVER = "another process serves it from now on"
     STOPPED = "the program stops"
     FAILED = "the system could not serve it"
 

@@ -329,6 +329,7 @@ class TunnelEnd(Enum):
     KICKED = "the operator has closed it"
     PRESUMED_GONE = "its client gave no sign of life, and another one needed its place"
     OTHER_PORT = "its client came back for another port"
+    HANDED_OVER = "another process serves it from now on"
     STOPPED = "the server stops"
 
 

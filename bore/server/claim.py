@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
+from bore.server.custody import Abandoned, Wish
 from bore.server.tunnel import Owner
 from bore.wire.addressrules import NO_RULES, AddressRules
 from bore.wire.publicaddress import PublicAddress
-
-
-class Abandoned(Exception):
-    """The session does not wait for the tunnel any more."""
 
 
 class Outcome(Enum):
@@ -27,19 +24,30 @@ class Claim:
     :ivar owner: the session.
     :ivar address: the public address; 0 for any port.
     :ivar token: the token of a tunnel that the client had; None: it asks for a new one.
+    :ivar lasting: whether the client can come back for the tunnel.
     :ivar rules: the tunnel's own rules on the addresses of its visitors.
     :ivar resumed: whether the token has brought back a tunnel that is open here.
+    :ivar wish: what custody is asked for; None: nothing yet.
     :ivar abandoned: the session is over, and what becomes of the tunnel then; None: the session waits for it.
     """
 
-    __slots__ = ("abandoned", "address", "owner", "resumed", "rules", "token")
+    __slots__ = ("abandoned", "address", "lasting", "owner", "resumed", "rules", "token", "wish")
 
-    def __init__(self, owner: Owner, address: PublicAddress, token: str | None, rules: AddressRules = NO_RULES) -> None:
+    def __init__(
+        self,
+        owner: Owner,
+        address: PublicAddress,
+        token: str | None,
+        rules: AddressRules = NO_RULES,
+        lasting: bool = True,
+    ) -> None:
         self.owner = owner
         self.address = address
         self.token = token
         self.rules = rules
+        self.lasting = lasting
         self.resumed = False
+        self.wish: Wish | None = None
         self.abandoned: Outcome | None = None
 
     def checkAwaited(self) -> None:

@@ -46,5 +46,8 @@ class Entrance(Protocol):
     def resume(self) -> None:
         """Bring visitors again."""
 
+    def release(self) -> None:
+        """Bring no visitors any more, and have another entrance bring them: the kernel holds those that come."""
+
     def close(self) -> None:
         """Give the public address back. May be called before the entrance was opened."""

@@ -2,7 +2,7 @@
 Who owns which public address, and for how long.
 
 The registry decides about addresses, tokens and leases. It knows no socket and no limit: whether an address can be
-bound, and how many tunnels there may be, is up to the server that asks (:mod:`bore.server.tunnels`).
+bound, and how many tunnels there may be, is up to the server that asks (:mod:`bore.server.localcustody`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Registry(Protocol):
     fires: a registry behind a network limits its own waits. The caller cancels none: it gives back what comes too late.
 
     :ivar expired: called with each grant that has become void as its lease ended;
-        :class:`~bore.server.tunnels.Tunnels` sets it.
+        :class:`~bore.server.localcustody.LocalCustody` sets it.
     """
 
     expired: Callable[[Grant], None]

@@ -13,11 +13,15 @@ from bore.events.server import ClientsKicked
 from bore.relay.interface import Relay
 from bore.server.control import ControlContext
 from bore.server.controlport import ControlFactory
+from bore.server.custody import Custody
 from bore.server.entrances import Entrances
 from bore.server.firstmessage import FirstMessages
 from bore.server.guesses import Guesses
 from bore.server.heartbeats import Rhythms
 from bore.server.lanepool import LaneBudget, LanePools
+from bore.server.localcustody import LocalCustody
+from bore.server.localholder import LocalHolder
+from bore.server.places import Places
 from bore.server.registry import LocalRegistry, Registry
 from bore.server.session import SessionContext
 from bore.server.sessions import Sessions
@@ -55,6 +59,7 @@ class Server:
     :param authenticator: identifies clients; None: they share the secret of the settings.
     :param registry: grants public ports; None: this server alone does.
     :param worker: the number of this worker of the server; NO_WORKER: it has none.
+    :param custody: has the public addresses, in the registry's place; None: this server has them.
     :ivar control: serves the connections to the control ports.
     :ivar unclassified: the connections that have not sent their first message yet.
     :ivar sessions: the sessions of all clients.
@@ -76,6 +81,7 @@ class Server:
         authenticator: Authenticator | None = None,
         registry: Registry | None = None,
         worker: int = NO_WORKER,
+        custody: Custody | None = None,
     ) -> None:
         self._sink = sink
         self.relay = relay
@@ -84,10 +90,15 @@ class Server:
         self.pools = LanePools(reactor, sink, relay, settings.bounds.lanes, budget, worker)
         self.unaccepted = UnacceptedVisitors(reactor, sink, self.descriptors, lambda: budget.count, self.giveWay)
         self.group = ListenerGroup(sink)
-        registry = LocalRegistry(reactor, settings.lease) if registry is None else registry
-        entrances = Entrances(reactor, settings, self.group, self.descriptors, self.giveWay)
+        self._custody: LocalCustody | None = None
+        if custody is None:
+            registry = LocalRegistry(reactor, settings.lease) if registry is None else registry
+            self._custody = LocalCustody(reactor, sink, settings, registry, Places(reactor, settings))
+            custody = self._custody.forHolder()
+        entrances = Entrances(reactor, self.group, self.descriptors, self.giveWay)
         self.users = None if authenticator is None else _usersOf(authenticator)
-        self.tunnels = Tunnels(reactor, sink, settings, registry, self.unaccepted, entrances, self.users)
+        self.tunnels = Tunnels(reactor, sink, settings, custody, self.unaccepted, entrances, self.users)
+        custody.holder = LocalHolder(self.tunnels)
         self.sessions = Sessions(SessionContext(reactor, sink, settings, self.tunnels, self.pools, Rhythms(reactor)))
         self.unclassified = UnclassifiedConnections(reactor, sink, settings.bounds, self.tunnels.hasSome)
         self._shared = SharedSecret(settings.secrets) if authenticator is None else None
@@ -111,6 +122,8 @@ class Server:
     def apply(self, settings: ServerSettings) -> None:
         """Apply other limits and rules, and another range of ports. Sessions and tunnels stay."""
         self.tunnels.apply(settings)
+        if self._custody is not None:
+            self._custody.apply(settings)
         self.unclassified.apply(settings.bounds)
         self.pools.apply(settings.bounds.lanes)
         self.guesses.apply(settings.bounds.wrongSecrets)

@@ -31,7 +31,8 @@ from bore.events.server import (
     TunnelRefused,
     TunnelTaken,
 )
-from bore.server.claim import Abandoned, Claim, Outcome
+from bore.server.claim import Claim, Outcome
+from bore.server.custody import Abandoned
 from bore.server.heartbeats import BaseHeartbeats, ExtendedHeartbeats, Rhythms
 from bore.server.lanepool import LanePools
 from bore.server.settings import ServerSettings
@@ -188,7 +189,7 @@ class Session:
         if len(self.tunnels) + len(self._claims) >= MAX_TUNNELS:
             self._refuse(number, address, TooManyInSession(_TOO_MANY))
             return
-        claim = self._claims[number] = Claim(self, address, token, rules)
+        claim = self._claims[number] = Claim(self, address, token, rules, self._connection.extended)
         done = Deferred.fromCoroutine(self._context.tunnels.open(claim))
         done.addCallbacks(self._opened, self._notOpened, callbackArgs=(number, claim), errbackArgs=(number, claim))
         done.addErrback(self.failed)
@@ -198,7 +199,7 @@ class Session:
     def giveBack(self, number: int) -> None:
         """The client gives a tunnel back, or does not wait for it any more."""
         if number in self._claims:
-            self._settle(number).abandoned = Outcome.CLOSED
+            self._context.tunnels.abandon(self._settle(number), Outcome.CLOSED)
         else:
             self._turns.pop(number, None)
             self._context.tunnels.close(self.tunnels.pop(number), TunnelEnd.GIVEN_BACK)
@@ -325,6 +326,7 @@ class Session:
         self._context.sink.emit(opened(tunnel.address, self.peer, self.source, self.user.name))
         self._connection.tunnelOpened(number, tunnel)
         self._heartbeats.start()
+        tunnel.adopt()
         tunnel.announceAll()
 
     def _notOpened(self, reason: Failure, number: int, claim: Claim) -> None:
@@ -341,7 +343,7 @@ class Session:
     def _claimTimedOut(self, number: int) -> None:
         """Give a tunnel up that is not granted in time. The client may try again, and may have had it before."""
         claim = self._settle(number)
-        claim.abandoned = Outcome.KEPT
+        self._context.tunnels.abandon(claim, Outcome.KEPT)
         self._refuse(number, claim.address, ClaimTimeout())
 
     def _refuse(self, number: int, asked: PublicAddress, refusal: Refusal) -> None:
@@ -371,7 +373,7 @@ class Session:
         """
         self.over = True
         for number in list(self._claims):
-            self._settle(number).abandoned = outcome
+            self._context.tunnels.abandon(self._settle(number), outcome)
         self._heartbeats.stop()
         if self._lanes is not None:
             lanes, self._lanes = self._lanes, None

@@ -6,9 +6,9 @@ import socket
 from collections.abc import Callable
 from typing import TypeAlias
 
+from bore.server.custody import OpenPlace
 from bore.server.entrance import EntranceUser
 from bore.streams.listener import Listener
-from bore.wire.publicaddress import PublicAddress
 
 #: Accepts the visitors of a tunnel on a listening socket.
 Listen: TypeAlias = Callable[[socket.socket, EntranceUser], Listener]
@@ -20,21 +20,18 @@ class SocketEntrance:
 
     Until the entrance is opened, and while it is paused, the kernel holds those that connect.
 
-    :param sock: the socket.
-    :param listen: accepts visitors on it.
-    :param leave: gives the address back, just before the socket is closed.
+    :param listen: accepts visitors on the socket of the place.
     """
 
-    def __init__(self, address: PublicAddress, sock: socket.socket, listen: Listen, leave: Callable[[], None]) -> None:
-        self._socket = sock
+    def __init__(self, place: OpenPlace, listen: Listen) -> None:
+        self._place = place
         self._listen = listen
-        self._leave = leave
         self._listener: Listener | None = None
-        self.address = address
+        self.address = place.address
 
     def open(self, tunnel: EntranceUser) -> None:
         """See Entrance."""
-        self._listener = self._listen(self._socket, tunnel)
+        self._listener = self._listen(self._place.socket, tunnel)
 
     def pause(self) -> None:
         """See Entrance."""
@@ -46,10 +43,16 @@ class SocketEntrance:
         if self._listener is not None:
             self._listener.resume()
 
+    def release(self) -> None:
+        """See Entrance."""
+        if self._listener is not None:
+            self._listener.release()
+            self._listener = None
+
     def close(self) -> None:
         """See Entrance. Visitors that were not accepted are reset by the kernel."""
-        self._leave()
+        self._place.leave()
         if self._listener is None:
-            self._socket.close()
+            self._place.socket.close()
         else:
             self._listener.stop()

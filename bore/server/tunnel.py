@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import socket
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from twisted.internet.interfaces import IReactorTime
@@ -22,6 +22,7 @@ from bore.events.server import (
     VisitorsLetIn,
 )
 from bore.relay.interface import Ending, LaneHandle
+from bore.server.custody import Waiting
 from bore.server.entrance import Entrance
 from bore.server.registry import Grant
 from bore.server.settings import Bounds
@@ -80,6 +81,7 @@ class Tunnel:
 
     :param entrance: where the visitors come in; it belongs to the tunnel from now on.
     :param filter: the server's rules on the addresses of visitors; None: there are none.
+    :param handedOver: visitors that waited elsewhere, the oldest first. See :meth:`adopt`.
     :ivar address: the public address.
     :ivar grant: the right to the address; its token resumes the tunnel.
     :ivar user: whose tunnel it is.
@@ -108,6 +110,7 @@ class Tunnel:
         grant: Grant,
         owner: Owner,
         filter: AddressFilter | None = None,
+        handedOver: Sequence[Waiting] = (),
     ) -> None:
         self._clock = clock
         self._sink = sink
@@ -132,6 +135,7 @@ class Tunnel:
         self.awaySince: float | None = None
         self.serving: dict[Visitor, socket.socket] = {}
         self.closed = False
+        self._handedOver = handedOver
         self._entrance = entrance
         self.address = entrance.address
         entrance.open(self)
@@ -169,6 +173,35 @@ class Tunnel:
         if self.owner is None or not self.owner.serve(visitor):
             self.enqueue(visitor)
 
+    def adopt(self) -> None:
+        """Have the visitors wait that were handed over. Called once, before the first announcement."""
+        handedOver, self._handedOver = self._handedOver, ()
+        for waiting in handedOver:
+            visitor = Visitor(waiting.socket, waiting.address, self, waiting.early)
+            visitor.since = self._clock.seconds() - waiting.age
+            if self._sink.visitors:
+                self._sink.emit(VisitorCame(visitor.name, self.address, socketAddress(visitor.address)))
+            self._unaccepted.add(visitor)
+            self._unannounced[visitor.name] = visitor
+
+    def handOver(self) -> list[Waiting]:
+        """
+        Give the public address to another process, with the visitors that wait. Those that are served stay.
+
+        :returns: the visitors, the oldest first.
+        """
+        self.owner = None
+        self.closed = True
+        self._entrance.release()
+        now = self._clock.seconds()
+        handedOver = []
+        for visitor in self._unaccepted.releaseAllOf(self):
+            handedOver.append(Waiting(visitor.socket, visitor.address, visitor.early, now - visitor.since))
+            self._gone(visitor, 0, 0, VisitorEnd.HANDED_OVER)
+        self._unannounced.clear()
+        self._announced = 0
+        return [*self._handedOver, *handedOver]
+
     def announceAll(self) -> None:
         """Announce the visitors that wait to a session that is new to the tunnel, the oldest first."""
         assert self.owner is not None
@@ -204,6 +237,8 @@ class Tunnel:
         self.closed = True
         self._entrance.close()
         self._unaccepted.closeAllOf(self)
+        for waiting in self._handedOver:
+            waiting.socket.close()
         self._unannounced.clear()
 
     def serve(

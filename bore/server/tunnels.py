@@ -1,74 +1,47 @@
-"""All tunnels of this server: how they are opened, kept without a session, and closed."""
-
-# Longer than 300 lines: how a tunnel is opened, and the limits on their number, are read together.
+"""All tunnels of this process: how they are opened, kept without a session, and closed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from bore.events import Sink
-from bore.events.server import Limit, LimitReached, Loss, TunnelBack, TunnelClosed, TunnelEnd, TunnelLost, TunnelUsed
+from bore.events.server import Loss, TunnelBack, TunnelClosed, TunnelEnd, TunnelLost, TunnelOpened, TunnelUsed
 from bore.server.claim import Claim, Outcome
-from bore.server.entrance import Entrance
+from bore.server.custody import Abandoned, Custody, Opened, OpenPlace, Waiting, Wish
 from bore.server.entrances import Entrances
-from bore.server.registry import Grant, Registry
 from bore.server.settings import ServerSettings
 from bore.server.tunnel import Owner, Tunnel
 from bore.server.unaccepted import UnacceptedVisitors
 from bore.server.usage import Usage
-from bore.timing.deadlines import Deadlines
 from bore.wire.addressrules import AddressFilter
-from bore.wire.errors import (
-    BindFailed,
-    Kicked,
-    NoFreePort,
-    PortInUse,
-    PresumedGone,
-    Refusal,
-    RightWithdrawn,
-    TakenOver,
-    TooManyTunnels,
-    TooManyTunnelsFromSource,
-    TooManyTunnelsOfUser,
-    VisitorsWithoutAddress,
-)
-from bore.wire.publicaddress import ANY_PORT, PublicAddress, UnixPath, satisfies
+from bore.wire.errors import Kicked, Refusal, RightWithdrawn, TakenOver, VisitorsWithoutAddress
+from bore.wire.publicaddress import ANY_PORT, PublicAddress, UnixPath
 
 if TYPE_CHECKING:
-    from bore.server.users import Login, User
+    from bore.server.users import Login
     from bore.server.usertunnels import UserTunnels
-
-#: When none of all clients is in doubt, they are not examined again for this time, in seconds.
-_EXAMINE: Final = 1.0
 
 
 class Tunnels:
     """
     Opens tunnels, keeps them for clients that were lost, and closes them.
 
-    The registry says who owns an address. Binding it and the limits on the number of tunnels are decided here.
-
-    A client that is in doubt keeps its tunnel until another one needs the address, or the place under a limit.
-
+    :param custody: decides which addresses this process serves.
     :param unaccepted: the visitors that wait for a client.
-    :param entrances: opens what visitors come in by.
+    :param entrances: makes what visitors come in by.
     :param users: the limits of each user; None: there are none.
     :ivar closed: what the tunnels that were closed were used for, and are until their last visitor has left.
     """
-
-    _log: Final = Logger()
 
     def __init__(
         self,
         clock: IReactorTime,
         sink: Sink,
         settings: ServerSettings,
-        registry: Registry,
+        custody: Custody,
         unaccepted: UnacceptedVisitors,
         entrances: Entrances,
         users: UserTunnels | None = None,
@@ -76,25 +49,20 @@ class Tunnels:
         self._clock = clock
         self._sink = sink
         self._settings = settings
-        self._registry = registry
-        registry.expired = self._leaseOver
+        self._custody = custody
         self._unaccepted = unaccepted
         self._entrances = entrances
         self._users = users
         self._filter = AddressFilter(settings.rules) if settings.rules else None
         self._byAddress: dict[PublicAddress, Tunnel] = {}
         self._bySource: dict[str, dict[Tunnel, None]] = {}
-        self._claims: set[Claim] = set()  # tunnels that are not open yet: they count as those that are
-        self._notRenewed: Deadlines[PublicAddress, Grant] = Deadlines(clock, settings.lease, self._neverRenewed)
-        self._allWell = float("-inf")
         self.closed = Usage()
 
     def apply(self, settings: ServerSettings) -> None:
-        """Apply another range of ports, limits and rules. Tunnels stay where they are."""
+        """Apply other limits and rules. Tunnels stay where they are."""
         if settings.rules != self._settings.rules:
             self._filter = AddressFilter(settings.rules) if settings.rules else None
         self._settings = settings
-        self._entrances.apply(settings)
         for tunnel in self._byAddress.values():
             tunnel.limits.apply(settings.bounds, self._filter)
 
@@ -133,20 +101,25 @@ class Tunnels:
         """
         if claim.rules and isinstance(claim.address, UnixPath):
             raise VisitorsWithoutAddress
-        refusal = self._objection(claim, claim.address)
-        if refusal is not None:
-            raise refusal
-        self._claims.add(claim)
-        try:
-            if claim.token is not None:
-                grant = await self._registry.resume(claim.token, claim.owner.user)
-                if grant is not None:
-                    tunnel = self._resumed(grant, claim)
-                    if tunnel is not None:
-                        return tunnel
-            return await self._new(claim)
-        finally:
-            self._claims.discard(claim)
+        owner, token = claim.owner, claim.token
+        while True:
+            refusal = self._objection(claim, claim.address)
+            if refusal is not None:
+                raise refusal
+            claim.checkAwaited()
+            rights = None if self._users is None else self._users.permits.rights(owner.user)
+            claim.wish = Wish(claim.address, token, owner.user, owner.source, claim.lasting, rights)
+            opened = await self._custody.open(claim.wish)
+            tunnel = self._given(opened, claim)
+            if tunnel is not None:
+                return tunnel
+            token = None
+
+    def abandon(self, claim: Claim, outcome: Outcome) -> None:
+        """A session does not wait for a tunnel any more."""
+        claim.abandoned = outcome
+        if claim.wish is not None:
+            self._custody.abandon(claim.wish)
 
     def lost(self, tunnel: Tunnel, why: Loss, canResume: bool) -> None:
         """
@@ -162,88 +135,100 @@ class Tunnels:
             return
         tunnel.owner = None
         tunnel.awaySince = self._clock.seconds()
-        self._registry.renew(tunnel.grant).addErrback(self._renewFailed, tunnel.grant)
+        self._custody.renew(tunnel.grant)
 
     def confirm(self, tunnel: Tunnel) -> None:
         """The client has the token of a tunnel."""
-        self._registry.confirm(tunnel.grant).addErrback(self._registryFailed)
+        self._custody.confirm(tunnel.grant)
 
     def close(self, tunnel: Tunnel, reason: TunnelEnd) -> None:
         """Close a tunnel, and give its address back."""
-        self._remove(tunnel, reason)
-        self._release(tunnel.grant)
+        self.remove(tunnel, reason)
+        self._custody.release(tunnel.grant)
 
     def withdraw(self, tunnel: Tunnel) -> None:
         """Take a tunnel from a user that may not have it any more."""
-        self._takeAway(tunnel, TunnelEnd.RIGHT_WITHDRAWN, RightWithdrawn())
+        self.takeAway(tunnel, TunnelEnd.RIGHT_WITHDRAWN, RightWithdrawn())
 
     def kick(self, tunnel: Tunnel) -> None:
         """Take a tunnel from its client at the operator's request. The client may ask for it again."""
-        self._takeAway(tunnel, TunnelEnd.KICKED, Kicked())
+        self.takeAway(tunnel, TunnelEnd.KICKED, Kicked())
+
+    def takeAway(self, tunnel: Tunnel, reason: TunnelEnd, refusal: Refusal) -> None:
+        """Close a tunnel, and send the client the reason. Its running streams go on."""
+        owner = tunnel.owner
+        self.close(tunnel, reason)
+        if owner is not None:
+            owner.takeAway(tunnel, refusal)
+
+    def remove(self, tunnel: Tunnel, reason: TunnelEnd) -> None:
+        """Close a tunnel whose address custody has back already."""
+        self._forget(tunnel, reason)
+        tunnel.close()
+
+    def handOver(self, tunnel: Tunnel) -> list[Waiting]:
+        """Give a tunnel to another holder: see :meth:`bore.server.tunnel.Tunnel.handOver`."""
+        self._forget(tunnel, TunnelEnd.HANDED_OVER)
+        return tunnel.handOver()
 
     def closeAll(self) -> None:
         """Close all tunnels, as the server stops."""
         for tunnel in list(self._byAddress.values()):
             self.close(tunnel, TunnelEnd.STOPPED)
-        self._notRenewed.takeAll()
-        self._registry.close()
+        self._custody.close()
 
-    def _resumed(self, grant: Grant, claim: Claim) -> Tunnel | None:
-        """Give a tunnel to the session that has shown its token; None: there is none that the session could have."""
-        tunnel = self._byAddress.get(grant.address)
-        if tunnel is None:
-            return self._adopted(grant, claim)
-        if grant.epoch < tunnel.grant.epoch:
-            raise TakenOver  # a later session has had its answer first
-        former, tunnel.grant = tunnel.owner, grant
-        allowed = self._objection(claim, grant.address) is None
-        wanted = allowed and satisfies(grant.address, claim.address)
-        if wanted:
+    def _given(self, opened: Opened, claim: Claim) -> Tunnel | None:
+        """Make a tunnel of what was granted; None: the client cannot have that, and asks again."""
+        grant, place = opened.grant, opened.place
+        tunnel = self._byAddress.get(grant.address) if place is None else None
+        allowed = self._objection(claim, grant.address) is None  # it may have been withdrawn meanwhile
+        if tunnel is not None:
+            return self._resumed(tunnel, opened, claim, allowed)
+        if place is None or not allowed:
+            self._giveBack(opened)
+            return None
+        if claim.abandoned is None:
+            return self._made(opened, place, claim)
+        if not (opened.resumed and claim.abandoned is Outcome.KEPT):
+            self._giveBack(opened)
+            raise Abandoned
+        tunnel, owner = self._made(opened, place, claim), claim.owner
+        self._sink.emit(TunnelOpened(tunnel.address, owner.peer, owner.source, owner.user.name))
+        tunnel.adopt()
+        self.lost(tunnel, Loss.GONE, canResume=True)
+        raise Abandoned
+
+    def _resumed(self, tunnel: Tunnel, opened: Opened, claim: Claim, allowed: bool) -> Tunnel | None:
+        """Give a tunnel to the session that has shown its token; None: its user may not have it any more."""
+        former, tunnel.grant = tunnel.owner, opened.grant
+        if allowed:
             claim.resumed = True
             self._move(tunnel, claim.owner)
             tunnel.limits.setRules(claim.rules)
         else:
-            self.close(tunnel, TunnelEnd.OTHER_PORT if allowed else TunnelEnd.RIGHT_WITHDRAWN)
+            self.close(tunnel, TunnelEnd.RIGHT_WITHDRAWN)
         if former is not None:
             former.takeAway(tunnel, TakenOver())
-        if wanted and claim.abandoned is not None:
+        if allowed and claim.abandoned is not None:
             owner = claim.owner
             self._sink.emit(TunnelBack(tunnel.address, owner.peer, owner.source, owner.user.name))  # and lost at once
             self.lost(tunnel, Loss.GONE, canResume=claim.abandoned is Outcome.KEPT)
         claim.checkAwaited()
-        return tunnel if wanted else None
+        return tunnel if allowed else None
 
-    def _adopted(self, grant: Grant, claim: Claim) -> Tunnel | None:
-        """
-        Open a tunnel here that its user has elsewhere, or had here until the registry was asked; None: the session
-        cannot have that one.
-        """
-        if not satisfies(grant.address, claim.address) or self._objection(claim, grant.address) is not None:
-            self._release(grant)
-            return None
-        try:
-            doubtful = self._makeRoom(claim)
-        except Refusal:
-            self._release(grant)
-            raise
-        return self._made(claim, grant, self._enter(grant, claim), doubtful)
-
-    async def _new(self, claim: Claim) -> Tunnel:
-        claim.checkAwaited()
-        doubtful = self._makeRoom(claim)
-        grant, entrance = await self._take(claim)
-        return self._made(claim, grant, entrance, doubtful)
-
-    def _made(self, claim: Claim, grant: Grant, entrance: Entrance, doubtful: Tunnel | None) -> Tunnel:
-        """
-        Make a tunnel of what it needs.
-
-        :param doubtful: the one that has to be closed for it, if one has to.
-        """
-        if doubtful is not None and not doubtful.closed:
-            self._giveUp(doubtful)
+    def _made(self, opened: Opened, place: OpenPlace, claim: Claim) -> Tunnel:
         owner, bounds = claim.owner, self._settings.bounds
-        tunnel = Tunnel(self._clock, self._sink, entrance, self._unaccepted, bounds, grant, owner, self._filter)
+        tunnel = Tunnel(
+            self._clock,
+            self._sink,
+            self._entrances.at(place),
+            self._unaccepted,
+            bounds,
+            opened.grant,
+            owner,
+            self._filter,
+            opened.waiting,
+        )
         tunnel.limits.setRules(claim.rules)
         self._byAddress[tunnel.address] = tunnel
         self._bySource.setdefault(owner.source, {})[tunnel] = None
@@ -251,140 +236,20 @@ class Tunnels:
             self._users.add(tunnel)
         return tunnel
 
-    async def _take(self, claim: Claim) -> tuple[Grant, Entrance]:
-        """Take a free address, or the address of a client in doubt."""
-        try:
-            return await self._takeFree(claim)
-        except PortInUse:
-            doubtful = self._inDoubt([self._byAddress[claim.address]] if claim.address in self._byAddress else [])
-            if doubtful is None:
-                raise
-        except NoFreePort:
-            doubtful = self._anyInDoubt()
-            if doubtful is None:
-                raise
-        claim.checkAwaited()
-        self._giveUp(doubtful)
-        return await self._takeFree(claim)
-
-    async def _takeFree(self, claim: Claim) -> tuple[Grant, Entrance]:
-        """Take a free address."""
-        user = claim.owner.user
-        mine = None if self._users is None else self._users.permits.rights(user)
-        for address in self._entrances.candidates(claim.address, mine):
-            claim.checkAwaited()
-            try:
-                grant = await self._registry.claim(address, user)
-                return grant, self._enter(grant, claim)
-            except BindFailed:
-                raise  # no descriptor, or no such address: the next one could not be bound either
-            except Refusal:
-                if claim.address:
-                    raise
-                self._entrances.avoid(address)
-        lowest, highest = self._settings.minPort, self._settings.maxPort
-        raise NoFreePort(f"no port is free of those from {lowest} to {highest} that this client may have")
-
-    def _enter(self, grant: Grant, claim: Claim) -> Entrance:
-        """Listen at an address that was granted; it is given back if that cannot be, or if it has come too late."""
-        try:
-            claim.checkAwaited()
-            refusal = self._objection(claim, grant.address)
-            if refusal is not None:  # withdrawn while the registry was asked
-                raise refusal
-            return self._entrances.open(grant.address)
-        except BaseException:
-            self._release(grant)
-            raise
+    def _giveBack(self, opened: Opened) -> None:
+        """Give an address back that no session gets."""
+        for visitor in opened.waiting:
+            visitor.socket.close()
+        if opened.place is not None:
+            opened.place.leave()
+            opened.place.socket.close()
+        self._custody.release(opened.grant)
 
     def _objection(self, claim: Claim, address: PublicAddress) -> Refusal | None:
         """Why a user may not have an address; None: the user may."""
         if self._users is None or address == ANY_PORT:
             return None
         return self._users.permits.addressRefusal(claim.owner.user, address)
-
-    def _makeRoom(self, claim: Claim) -> Tunnel | None:
-        """
-        Check that one more tunnel is within the limits.
-
-        :returns: the one that has to be closed for it, if one has to.
-        :raises Refusal: when it is not.
-        """
-        bounds, user = self._settings.bounds, claim.owner.user
-        claims = [each for each in self._claims if each is not claim and each.abandoned is None]
-        doubtful = None if self._users is None else self._makeRoomOf(user, self._users, claims)
-        if doubtful is None and not user.name:
-            # A user with a name has a limit of its own: an office with many people can be one source.
-            doubtful = self._makeRoomAt(claim.owner.source, claims)
-        if doubtful is not None:
-            return doubtful
-        if 0 < bounds.tunnels <= len(self._byAddress) + len(claims):
-            doubtful = self._anyInDoubt()
-            if doubtful is None:
-                self._sink.emit(LimitReached(Limit.TUNNELS, bounds.tunnels))
-                raise TooManyTunnels(
-                    f"{TooManyTunnels.text}: this server allows {bounds.tunnels} (its option --max-tunnels)"
-                )
-            return doubtful
-        return None
-
-    def _makeRoomOf(self, user: User, users: UserTunnels, claims: Sequence[Claim]) -> Tunnel | None:
-        """As :meth:`_makeRoom`, for the limit of a user."""
-        limit = users.permits.rights(user).maxTunnels
-        if user.name and not limit:
-            limit = self._settings.bounds.tunnelsPerSource
-        claimed = [each for each in claims if each.owner.user == user]
-        mine = users.open(user) if limit else []
-        if not 0 < limit <= len(mine) + len(claimed):
-            return None
-        doubtful = self._inDoubt(mine)
-        if doubtful is None:
-            self._sink.emit(LimitReached(Limit.TUNNELS_PER_USER, limit, user=user.name))
-            raise TooManyTunnelsOfUser(f"{TooManyTunnelsOfUser.text}: it may have {limit}")
-        return doubtful
-
-    def _makeRoomAt(self, source: str, claims: Sequence[Claim]) -> Tunnel | None:
-        """As :meth:`_makeRoom`, for the limit of a source: of all its clients whose users have no name."""
-        limit = self._settings.bounds.tunnelsPerSource
-        if not limit:
-            return None
-        claimed = [each for each in claims if each.owner.source == source and not each.owner.user.name]
-        mine = [tunnel for tunnel in self._bySource.get(source, ()) if not tunnel.user.name]
-        if limit > len(mine) + len(claimed):
-            return None
-        doubtful = self._inDoubt(mine)
-        if doubtful is None:
-            self._sink.emit(LimitReached(Limit.TUNNELS_PER_SOURCE, limit, source))
-            raise TooManyTunnelsFromSource(
-                f"{TooManyTunnelsFromSource.text}: this server allows {limit} (its option --max-tunnels-per-source)"
-            )
-        return doubtful
-
-    def _inDoubt(self, tunnels: Iterable[Tunnel]) -> Tunnel | None:
-        """The first of these tunnels whose client may be gone."""
-        for tunnel in tunnels:
-            if tunnel.owner is not None and tunnel.owner.inDoubt():
-                return tunnel
-        return None
-
-    def _anyInDoubt(self) -> Tunnel | None:
-        """One of all tunnels whose client may be gone. Many refusals in a row do not examine all of them each time."""
-        if self._clock.seconds() - self._allWell < _EXAMINE:
-            return None
-        doubtful = self._inDoubt(self._byAddress.values())
-        if doubtful is None:
-            self._allWell = self._clock.seconds()
-        return doubtful
-
-    def _giveUp(self, tunnel: Tunnel) -> None:
-        """Take a tunnel from its client, which seems to be gone. Its running streams go on."""
-        self._takeAway(tunnel, TunnelEnd.PRESUMED_GONE, PresumedGone())
-
-    def _takeAway(self, tunnel: Tunnel, reason: TunnelEnd, refusal: Refusal) -> None:
-        owner = tunnel.owner
-        self.close(tunnel, reason)
-        if owner is not None:
-            owner.takeAway(tunnel, refusal)
 
     def _move(self, tunnel: Tunnel, owner: Owner) -> None:
         """Give a tunnel to another session."""
@@ -401,12 +266,7 @@ class Tunnels:
         if not mine:
             del self._bySource[tunnel.source]
 
-    def _leaseOver(self, grant: Grant) -> None:
-        tunnel = self._byAddress.get(grant.address)
-        if tunnel is not None and tunnel.grant == grant:
-            self._remove(tunnel, TunnelEnd.LEASE_OVER)
-
-    def _remove(self, tunnel: Tunnel, reason: TunnelEnd) -> None:
+    def _forget(self, tunnel: Tunnel, reason: TunnelEnd) -> None:
         usage, address = tunnel.usage, tunnel.address
         count, name = usage.visitors + len(tunnel.serving), tunnel.user.name
         if name and count:
@@ -415,25 +275,4 @@ class Tunnels:
         tunnel.usage = self.closed
         self._sink.emit(TunnelClosed(tunnel.address, tunnel.source, reason, tunnel.user.name))
         del self._byAddress[tunnel.address]
-        self._notRenewed.take(tunnel.address)
         self._leave(tunnel)
-        tunnel.close()
-
-    def _release(self, grant: Grant) -> None:
-        self._registry.release(grant).addErrback(self._registryFailed)
-
-    def _renewFailed(self, reason: Failure, grant: Grant) -> None:
-        """The registry has no lease for a tunnel without a session: it ends here."""
-        self._registryFailed(reason)
-        tunnel = self._byAddress.get(grant.address)
-        if tunnel is not None and tunnel.grant == grant:
-            self._notRenewed.take(grant.address)
-            self._notRenewed.add(grant.address, grant)
-
-    def _neverRenewed(self, address: PublicAddress, grant: Grant) -> None:
-        tunnel = self._byAddress.get(address)
-        if tunnel is not None and tunnel.grant == grant:
-            self.close(tunnel, TunnelEnd.LEASE_OVER)
-
-    def _registryFailed(self, reason: Failure) -> None:
-        self._log.failure("the registry has failed", reason)

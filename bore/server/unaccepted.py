@@ -114,6 +114,15 @@ class UnacceptedVisitors:
         for visitor in list(tunnel.waiting.values()):
             self.remove(visitor, VisitorEnd.TUNNEL_CLOSED)
 
+    def releaseAllOf(self, tunnel: VisitorOwner) -> list[Visitor]:
+        """Take the visitors out of a tunnel that another process serves from now on, the oldest first."""
+        self._paused.pop(tunnel, None)
+        visitors = list(tunnel.waiting.values())
+        for visitor in visitors:
+            self._visitors.take(visitor.name)
+        tunnel.waiting.clear()
+        return visitors
+
     def close(self) -> None:
         """Close all visitors."""
         for visitor in self._visitors.takeAll():

@@ -131,6 +131,7 @@ class Listener:
         self._mayAccept = mayAccept
         self._descriptors = descriptors
         self._paused = False
+        self._released = False
         self._waiting: IDelayedCall | None = None
         self.address: SocketAddress = localAddress(sock)
         sock.setblocking(False)
@@ -160,19 +161,24 @@ class Listener:
         """Accept again."""
         if self._paused:
             self._paused = False
-            if self._waiting is None and self._socket.fileno() >= 0:
+            if self._waiting is None and not self._released:
                 self._reactor.addReader(self)
 
     def stop(self) -> None:
         """Close the listening socket; the kernel resets the connections that wait in it. May be called twice."""
         if self._socket.fileno() < 0:
             return
+        self.release()
+        self._socket.close()
+
+    def release(self) -> None:
+        """Accept nothing any more, and leave the listening socket open: it belongs to the caller again."""
+        self._released = True
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
         self._reactor.removeReader(self)
         self._group.busy.discard(self)
-        self._socket.close()
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -209,7 +215,7 @@ class Listener:
                 # An error of ours ends this connection, and not the listening socket.
                 self._log.failure("the connection from {peer} failed", peer=socketAddress(address))
                 sock.close()
-            if self._socket.fileno() < 0:
+            if self._released:
                 return
         if self._hasPending():
             busy.add(self)

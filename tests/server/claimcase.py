@@ -120,7 +120,8 @@ class ClaimCase(SessionCase):
         self.assertEqual(self.registry.answers, [])
         self.assertFalse(isOpen(self.host, self.port))
         self.assertEqual((len(self.registry.registry), len(self.server.tunnels)), (0, 0))
-        self.assertEqual(self.server.tunnels._claims, set())
+        assert self.server._custody is not None
+        self.assertEqual((len(self.server._custody), self.server._custody._wishes), (0, {}))
         self.assertEqual(self.reactor.getReaders(), [])
         self.reactor.pump([10.0] * 10)  # the log has its sums
         self.assertEqual(self.reactor.getDelayedCalls(), [])

@@ -155,7 +155,9 @@ class ClaimSequenceTests(SynchronousTestCase):
         world.reactor.pump([0.5] * (2 * LEASE + 2))
         self.assertEqual((len(world.server.tunnels), len(world.registry.registry)), (0, 0))
         world.balance.assertEnded()
-        self.assertEqual((world.server.tunnels._claims, world.server.tunnels._bySource), (set(), {}))
+        assert world.server._custody is not None
+        self.assertEqual((world.server._custody._wishes, world.server.tunnels._bySource), ({}, {}))
+        self.assertEqual(len(world.server._custody), 0)
         self.assertEqual((world.reactor.getReaders(), world.reactor.getDelayedCalls()), ([], []))
         self.flushLoggedErrors(ConnectionLost)
 

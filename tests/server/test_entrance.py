@@ -13,6 +13,7 @@ from bore.events.server import VisitorCame, VisitorLeft, VisitorOffLane, Visitor
 from bore.relay.interface import Ending, Reason
 from bore.server.entrance import Entrance, EntranceUser
 from bore.server.entrances import Entrances
+from bore.server.places import Places
 from bore.server.registry import Grant
 from bore.server.settings import Bounds, ServerSettings
 from bore.server.tunnel import Owner, Tunnel
@@ -48,6 +49,9 @@ class NameEntrance:
 
     def resume(self) -> None:
         self.steps.append("resume")
+
+    def release(self) -> None:
+        self.steps.append("release")
 
     def close(self) -> None:
         self.steps.append("close")
@@ -196,9 +200,13 @@ class TcpEntranceTests(SynchronousTestCase):
         self.reactor = FakeReactor()
         reactor, self.host = cast(IReactor, self.reactor), loopbackHost()
         settings = ServerSettings(bindTunnels=self.host)
-        self.entrances = Entrances(reactor, settings, ListenerGroup(Sink()), Descriptors(reactor, 0), lambda: False)
+        self.places = Places(reactor, settings)
+        self.entrances = Entrances(reactor, ListenerGroup(Sink()), Descriptors(reactor, 0), lambda: False)
         self.came: list[socket.socket] = []
         self.may = True
+
+    def enter(self, address: PublicAddress) -> Entrance:
+        return self.entrances.at(self.places.open(address))
 
     def visitorCame(self, sock: socket.socket, address: object, early: bytes = b"") -> None:
         self.addCleanup(sock.close)
@@ -216,7 +224,7 @@ class TcpEntranceTests(SynchronousTestCase):
         return visitor
 
     def test_theKernelHoldsThoseThatComeBeforeItIsOpen(self) -> None:
-        entrance = self.entrances.open(freePort(self.host))
+        entrance = self.enter(freePort(self.host))
         self.addCleanup(entrance.close)
         self.visit(entrance.address)
         self.assertEqual(self.came, [])
@@ -225,7 +233,7 @@ class TcpEntranceTests(SynchronousTestCase):
         self.assertEqual(len(self.came), 2)
 
     def test_theKernelHoldsThoseThatComeWhileItIsPaused(self) -> None:
-        entrance = self.entrances.open(freePort(self.host))
+        entrance = self.enter(freePort(self.host))
         self.addCleanup(entrance.close)
         entrance.open(self)
         entrance.pause()
@@ -238,9 +246,9 @@ class TcpEntranceTests(SynchronousTestCase):
 
     def test_itsPortIsFreeWhenItIsClosedOpenOrNot(self) -> None:
         port = freePort(self.host)
-        self.entrances.open(port).close()
-        entrance = self.entrances.open(port)
+        self.enter(port).close()
+        entrance = self.enter(port)
         entrance.open(self)
         entrance.close()
-        self.entrances.open(port).close()
+        self.enter(port).close()
         self.assertEqual(self.reactor.getReaders(), [])
