@@ -22,8 +22,10 @@ INTERVAL: Final = 0.25
 #: Bytes that wait to be written, at most: tens of thousands of lines.
 MAX_WAITING: Final = 1 << 22
 
-#: Bytes of one write(2), at most.
+#: Bytes of one write(2), at most; and so many of one to a pipe, which are not mixed with those of other processes
+#: (pipe(7), PIPE_BUF).
 _PART: Final = 1 << 20
+_PART_OF_PIPE: Final = getattr(select, "PIPE_BUF", 512)
 
 #: Seconds that the reader of a pipe has for each part, and the process for the rest at its end.
 PATIENCE: Final = 1.0
@@ -56,7 +58,8 @@ class Reactor(Protocol):
 
 class Appender:
     """
-    Appends lines to a file, as whole lines also when the disk was full in the midst of one. Its methods may block.
+    Appends lines to a file, as whole lines also when the disk was full in the midst of one, or when other processes
+    append lines to it as well. Its methods may block.
 
     :param path: the file, which is made if it does not exist. A pipe takes no lines as long as it has no reader.
     :raises OSError: when the file cannot be opened.
@@ -64,7 +67,8 @@ class Appender:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._torn = b""  # the rest of a line whose begin was written
+        self._torn = b""  # the rest of a line whose begin was written, or a line that was cut back
+        self._isWhole = False  # whether it is the whole line
         self._size = 0  # that of the file then
         self._stale = False
         self._fd = -1
@@ -86,16 +90,17 @@ class Appender:
         """
         torn = bool(self._torn)
         why = self._reopenStale()
-        if self._torn and self._sizeNow() < self._size:
-            self._torn = b""  # what freed the disk was that the file was truncated
+        if self._torn and not self._isWhole and self._sizeNow() != self._size:
+            self._torn = b""  # what freed the disk was that the file was truncated; or others have written behind it
         lost = int(torn and not self._torn)
         data = self._torn + b"".join(lines)
         done = 0
         try:
             if self._fd < 0:
                 self._fd = _open(self._path)
+            most = _PART_OF_PIPE if stat.S_ISFIFO(os.fstat(self._fd).st_mode) else _PART
             while done < len(data):
-                done += self._writeSome(data[done : done + _PART])
+                done += self._writeSome(data[done : _endOfPart(data, done, most)])
         except OSError as e:
             why = "nothing reads the pipe" if e.errno in (errno.ENXIO, errno.EPIPE) else e.strerror or str(e)
             return self._failed(e, data, done) + lost, why
@@ -117,7 +122,10 @@ class Appender:
         elif not done:
             end = len(self._torn)
         if error.errno in _PASSING and self._fd >= 0:  # there may be no room for a new file, either
-            self._torn = data[done:end]
+            begin = data.rfind(b"\n", 0, done) + 1
+            isThere = bool(begin or self._isWhole or not self._torn)  # the begin of the line is in the data
+            self._isWhole = isThere and self._cutBack(done - begin)
+            self._torn = data[begin if self._isWhole else done : end]
             self._size = self._sizeNow()
         else:  # who reads another file, or another pipe, does not want the rest of a line
             self._torn = b""
@@ -140,8 +148,19 @@ class Appender:
             return f"it cannot be opened again, and lines go to the former file: {e.strerror}"
         self.close()
         self._fd = fd
-        self._torn = b""
+        if not self._isWhole:
+            self._torn = b""
         return ""
+
+    def _cutBack(self, count: int) -> bool:
+        """Remove the last bytes that were written, and return whether that was possible: no other process sees them."""
+        try:
+            if count and os.lseek(self._fd, 0, os.SEEK_CUR) == os.fstat(self._fd).st_size:
+                os.ftruncate(self._fd, os.fstat(self._fd).st_size - count)
+                return True
+        except OSError:  # it is a pipe, or may only be appended to
+            pass
+        return not count
 
     def _sizeNow(self) -> int:
         """The size of the file; 0: none is open, or it cannot be found out."""
@@ -158,6 +177,12 @@ class Appender:
             if poll.poll(PATIENCE * 1000):
                 return 0
             raise OSError(errno.EAGAIN, "what reads it is too slow") from None
+
+
+def _endOfPart(data: bytes, begin: int, most: int) -> int:
+    """Where the next write(2) ends: behind a line, if one fits."""
+    end = begin + most
+    return end if end >= len(data) else data.rfind(b"\n", begin, end) + 1 or end
 
 
 class LineFile:

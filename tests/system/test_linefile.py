@@ -1,4 +1,5 @@
 """Lines that are appended to a file without a wait."""
+# Longer than 300 lines: what can happen to a file is read together.
 
 from __future__ import annotations
 
@@ -107,29 +108,86 @@ class AppenderTests(SynchronousTestCase):
         self.assertEqual(self.path.read_bytes(), b"2\n")
 
     def test_aFullDiskDropsLinesAndTearsNone(self) -> None:
+        self.assertTearsNone(b"aaa\nbbb\nhhh\n", 2)  # there is room for b only
+
+    def test_norIfLinesCannotBeCutBack(self) -> None:
+        self.forbidTruncation()
+        self.assertTearsNone(b"aaa\nbbb\nfff\nhhh\n", 1)  # the rest of b, and a part of f
+
+    def assertTearsNone(self, written: bytes, droppedInTheEnd: int) -> None:
         file = ShortAppender(self.path)
         self.addCleanup(file.close)
         for room, lines, dropped in (
-            (5, [b"aaa\n", b"bbb\n", b"ccc\n"], 1),  # b is torn
+            (5, [b"aaa\n", b"bbb\n", b"ccc\n"], 1),  # b does not fit
             (0, [b"ddd\n"], 1),
             (1, [b"eee\n"], 1),
-            (4, [b"fff\n", b"ggg\n"], 1),  # the rest of b, and a part of f
+            (4, [b"fff\n", b"ggg\n"], droppedInTheEnd),
             (99, [b"hhh\n"], 0),
         ):
             file.room = room
             self.assertEqual(file.write(lines), (dropped, "No space left on device" if dropped else ""))
-        self.assertEqual(self.path.read_bytes(), b"aaa\nbbb\nfff\nhhh\n")
+        self.assertEqual(self.path.read_bytes(), written)
 
-    def test_theRestOfALineIsNotWrittenWhenItsBeginWasTruncated(self) -> None:
-        """That is how a disk gets room again, mostly."""
+    def test_aLineThatDidNotFitIsCutBackAndWrittenWhole(self) -> None:
+        file = self.torn()
+        self.assertEqual(self.path.read_bytes(), b"aaa\n")
+        os.truncate(self.path, 0)  # that is how a disk gets room again, mostly
+        self.assertEqual(file.write([b"ccc\n"]), (0, ""))
+        self.assertEqual(self.path.read_bytes(), b"bbb\nccc\n")
+
+    def test_ofAFileThatMayOnlyBeAppendedToTheRestOfTheLineIsWritten(self) -> None:
+        self.forbidTruncation()
+        file = self.torn()
+        self.assertEqual(self.path.read_bytes(), b"aaa\nbb")
+        self.assertEqual(file.write([b"ccc\n"]), (0, ""))
+        self.assertEqual(self.path.read_bytes(), b"aaa\nbbb\nccc\n")
+
+    def test_thatIsNotWrittenWhenItsBeginWasTruncated(self) -> None:
+        self.forbidTruncation()
+        file = self.torn()
+        os.truncate(self.path, 0)
+        self.assertEqual(file.write([b"ccc\n"]), (1, ""))
+        self.assertEqual(self.path.read_bytes(), b"ccc\n")
+
+    def test_norWhenAnotherProcessHasWrittenBehindIt(self) -> None:
+        self.forbidTruncation()
+        file = self.torn()
+        self.appender().write([b"other\n"])
+        self.assertEqual(file.write([b"ccc\n"]), (1, ""))
+        self.assertEqual(self.path.read_bytes(), b"aaa\nbbother\nccc\n")
+
+    def test_whatAnotherProcessHasWrittenIsNotCutBack(self) -> None:
+        self.appender().write([b"other\n"])
+        file = ShortAppender(self.path)
+        self.addCleanup(file.close)
+        file.room = 2
+        write = file._writeSome
+
+        def andAnother(data: bytes) -> int:
+            done = write(data)
+            self.path.write_bytes(self.path.read_bytes() + b"another\n")
+            return done
+
+        file._writeSome = andAnother  # type: ignore[method-assign]
+        self.assertEqual(file.write([b"aaa\n"])[0], 0)
+        self.assertEqual(self.path.read_bytes(), b"other\naaanother\n")
+
+    def torn(self) -> ShortAppender:
+        """A file whose disk was full in the midst of a line, and has room again."""
         file = ShortAppender(self.path)
         self.addCleanup(file.close)
         file.room = 6
         self.assertEqual(file.write([b"aaa\n", b"bbb\n"])[0], 0)
-        os.truncate(self.path, 0)
         file.room = 99
-        self.assertEqual(file.write([b"ccc\n"]), (1, ""))
-        self.assertEqual(self.path.read_bytes(), b"ccc\n")
+        return file
+
+    def forbidTruncation(self) -> None:
+        """The file has the attribute for that (chattr(1), +a)."""
+
+        def forbidden(fd: int, size: int) -> None:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+        self.patch(os, "ftruncate", forbidden)
 
     def test_aDiskWithoutRoomForANewFileCostsLinesOnly(self) -> None:
         os.mkfifo(self.path)  # without a reader, it is not open
@@ -179,6 +237,51 @@ class AppenderTests(SynchronousTestCase):
         self.assertEqual(file.write([b"y\n"]), (0, ""))
         got += os.read(reader, 1 << 20)
         self.assertEqual(got, line * (100 - dropped) + b"y\n")
+
+    def assertWhole(self, written: Callable[[], bytes]) -> None:
+        """Several processes write, here threads with files of their own, and no line is torn."""
+
+        def write(name: bytes) -> None:
+            file = Appender(self.path)
+            for number in range(30):
+                lines = [b"%s %d %d %s\n" % (name, number, n, name * (7 * n)) for n in range(60)]
+                self.assertEqual(file.write(lines), (0, ""))
+            file.close()
+
+        threads = [threading.Thread(target=write, args=(name,)) for name in (b"a", b"b", b"c")]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        lines = written().splitlines()
+        self.assertEqual(len(lines), 3 * 30 * 60)
+        for line in lines:
+            name, _, place, rest = line.split(b" ")
+            self.assertEqual(rest, name * (7 * int(place)))
+
+    def test_severalProcessesWriteWholeLines(self) -> None:
+        self.patch(linefile, "_PART", 5000)
+        self.assertWhole(self.path.read_bytes)
+
+    def test_severalProcessesWriteWholeLinesToAPipe(self) -> None:
+        os.mkfifo(self.path)
+        got = bytearray()
+
+        def read() -> None:
+            with open(self.path, "rb", buffering=0) as file:  # to the end: when the last one has closed it
+                while part := file.read(1 << 16):
+                    got.extend(part)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        writer = os.open(self.path, os.O_WRONLY)
+
+        def all() -> bytes:
+            os.close(writer)
+            reader.join(PATIENCE)
+            return bytes(got)
+
+        self.assertWhole(all)
 
     def test_whatCannotBeWrittenIsAnError(self) -> None:
         for path in (self.folder, self.folder / "none" / "a.log"):
