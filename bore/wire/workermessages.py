@@ -13,6 +13,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
+from uuid import UUID
 
 from bore.wire import serde
 from bore.wire.errors import FrameTooLong
@@ -133,6 +134,17 @@ class Claim:
 
 
 @value
+class Abandon:
+    """
+    Worker: the session does not wait for its tunnel any more. The answer to the Claim comes all the same.
+
+    :ivar id: that of the Claim.
+    """
+
+    id: int
+
+
+@value
 class Confirm:
     """Worker: the client has the token of this grant, and an earlier one is not valid any more."""
 
@@ -178,13 +190,13 @@ class HandOn:
 
     :ivar worker: the number of that worker.
     :ivar early: what was read from it, its first message included.
-    :ivar user: the name of the user that has proved its secret on it; empty: one without a name.
+    :ivar challenge: the challenge that it was sent, which is answered in ``early``; None: it was sent none.
     """
 
     worker: int
     peer: PeerAddress
     early: bytes
-    user: str
+    challenge: UUID | None
 
 
 @value
@@ -297,14 +309,14 @@ class Connection:
     Supervisor, with a connection to a control port.
 
     :ivar encrypted: whether it came to the port with TLS.
-    :ivar early: what was read from it, by another worker.
-    :ivar user: the name of the user that has proved its secret on it already; None: nothing was proved.
+    :ivar early: what was read from it, by another worker, which has found that it belongs here.
+    :ivar challenge: the challenge that it was sent, which is answered in ``early``; None: it was sent none.
     """
 
     encrypted: bool
     peer: PeerAddress
     early: bytes
-    user: str | None
+    challenge: UUID | None
 
 
 @value
@@ -314,6 +326,7 @@ class Granted:
 
     :ivar id: that of the Claim.
     :ivar here: the worker has the tunnel already: it moves from one of its sessions to another one.
+    :ivar resumed: whether the token has brought the tunnel back.
     """
 
     id: int
@@ -322,6 +335,7 @@ class Granted:
     token: str
     epoch: int
     here: bool
+    resumed: bool
 
 
 @value
@@ -444,6 +458,7 @@ WorkerMessage: TypeAlias = (
     | Load
     | Pending
     | Claim
+    | Abandon
     | Confirm
     | Renew
     | Release
@@ -632,6 +647,7 @@ def _writeRights(rights: ClaimRights) -> object:
 _NUMBER: Final = _Field(_number)
 _AMOUNT: Final = _Field(_amount)
 _TEXT: Final = _Field(serde.text)
+_UUID: Final = _Field(serde.uuid, str)
 _FLAG: Final = _Field(serde.boolean)
 _BYTES: Final = _Field(_readBytes, _writeBytes)
 _ADDRESS: Final = _Field(_readAddress, _writeAddress)
@@ -649,21 +665,22 @@ _FIELDS: Final[dict[type, tuple[_Field, ...]]] = {
     Load: (_NUMBER, _NUMBER, _AMOUNT),
     Pending: (_NUMBER, _COUNTS),
     Claim: (_NUMBER, _ADDRESS, _orNull(_TEXT), _TEXT, _TEXT, _FLAG, _orNull(_RIGHTS)),
+    Abandon: (_NUMBER,),
     Confirm: (_ADDRESS, _NUMBER),
     Renew: (_ADDRESS, _NUMBER),
     Release: (_ADDRESS, _NUMBER),
     Waiting: (_NUMBER, _PEER, _BYTES, _AMOUNT),
     HandedOver: (_NUMBER,),
     Doubtful: (_NUMBER, _orNull(_ADDRESS)),
-    HandOn: (_NUMBER, _PEER, _BYTES, _TEXT),
+    HandOn: (_NUMBER, _PEER, _BYTES, _orNull(_UUID)),
     BaseSession: (_TEXT, _TEXT, _TEXT, _orNull(_BYTES), _ADDRESS, _TEXT, _NUMBER),
     Reported: (_NUMBER, _BYTES, _FLAG),
     Done: (_NUMBER, _many(_NUMBER), _many(_TEXT), _orNull(_TEXT)),
     Bye: (),
     Welcome: (_TEXT, _NUMBER, _NUMBER, _NUMBER),
     Ping: (),
-    Connection: (_FLAG, _PEER, _BYTES, _orNull(_TEXT)),
-    Granted: (_NUMBER, _ADDRESS, _TEXT, _TEXT, _NUMBER, _FLAG),
+    Connection: (_FLAG, _PEER, _BYTES, _orNull(_UUID)),
+    Granted: (_NUMBER, _ADDRESS, _TEXT, _TEXT, _NUMBER, _FLAG, _FLAG),
     Refused: (_NUMBER, _TEXT, _TEXT, _FLAG, _orNull(_RANGE)),
     Examine: (_NUMBER, _many(_ADDRESS)),
     GiveUp: (_ADDRESS, _NUMBER),

@@ -18,6 +18,7 @@ from bore.wire.statetable import Cell, Table, on, row
 from bore.wire.values import value
 from bore.wire.workermessages import (
     FINAL_REPORT,
+    Abandon,
     BaseSession,
     Bye,
     ChannelMessage,
@@ -233,6 +234,7 @@ _WORKING: Final = (
     _LOAD,
     _plain(Pending),
     _plain(Claim),
+    _plain(Abandon),
     _plain(Confirm),
     _plain(Renew),
     _plain(Release),

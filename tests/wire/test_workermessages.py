@@ -136,7 +136,7 @@ class DescriptorsOfMessages(SynchronousTestCase):
         self.assertEqual({descriptorsOf(each) for each in EXAMPLES}, {0, 1})
 
     def test_aTunnelThatTheWorkerHasNeedsNone(self) -> None:
-        self.assertEqual(descriptorsOf(Granted(1, 8000, "", "0123456789abcdef", 1, True)), 0)
+        self.assertEqual(descriptorsOf(Granted(1, 8000, "", "0123456789abcdef", 1, True, False)), 0)
 
     def test_theLoadOfAWorkerHasNone(self) -> None:
         self.assertEqual(descriptorsOf(Load(0, 0, 0.0)), 0)

@@ -140,7 +140,7 @@ class Sending(SynchronousTestCase):
         self.assertIs(supervisor.state, State.READY)
         up(wm.Claim(1, 0, None, "", "192.0.2.1", True, None))
         down(wm.Waiting(1, (), b"", 0.5))
-        down(wm.Granted(1, 8000, "", "0123456789abcdef", 1, False))
+        down(wm.Granted(1, 8000, "", "0123456789abcdef", 1, False, False))
         down(wm.HandOver(1, 8000, 1))
         up(wm.Waiting(1, (), b"", 0.5))
         up(wm.HandedOver(1))
@@ -186,7 +186,10 @@ class Answers(SynchronousTestCase):
         self.assertRaises(ProtocolViolation, _receive, supervisor, wm.Load(0, 0, 0.0))
 
     def test_aClaimIsGrantedOrRefused(self) -> None:
-        for answer in wm.Granted(1, 8000, "", "0123456789abcdef", 1, True), wm.Refused(1, "kicked", "", True, None):
+        for answer in (
+            wm.Granted(1, 8000, "", "0123456789abcdef", 1, True, False),
+            wm.Refused(1, "kicked", "", True, None),
+        ):
             worker = WorkerEnd(Position("READY", ()))
             worker.send(wm.Claim(1, 0, None, "", "192.0.2.1", True, None))
             _receive(worker, answer)

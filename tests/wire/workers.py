@@ -9,7 +9,7 @@ from hypothesis.strategies import SearchStrategy
 
 from bore.wire import workermessages as wm
 from bore.wire.workermessages import ClaimRights, SupervisorMessage, WorkerMessage
-from tests.wire.strategies import ADDRESSES, PORT_RANGES, PORTS, PUBLIC_ADDRESSES, TEXTS, TOKENS
+from tests.wire.strategies import ADDRESSES, PORT_RANGES, PORTS, PUBLIC_ADDRESSES, TEXTS, TOKENS, UUIDS
 
 NUMBERS: Final = st.integers(0, 4) | st.integers(0, 1 << 53)
 AMOUNTS: Final = st.floats(0, 1 << 53)
@@ -45,12 +45,13 @@ WORKER_MESSAGES: Final[SearchStrategy[WorkerMessage]] = st.one_of(
         st.booleans(),
         st.none() | _RIGHTS,
     ),
+    st.builds(wm.Abandon, NUMBERS),
     st.builds(wm.Confirm, PUBLIC_ADDRESSES, NUMBERS),
     st.builds(wm.Renew, PUBLIC_ADDRESSES, NUMBERS),
     st.builds(wm.Release, PUBLIC_ADDRESSES, NUMBERS),
     st.builds(wm.HandedOver, NUMBERS),
     st.builds(wm.Doubtful, NUMBERS, st.none() | PUBLIC_ADDRESSES),
-    st.builds(wm.HandOn, NUMBERS, PEERS, EARLY, TEXTS),
+    st.builds(wm.HandOn, NUMBERS, PEERS, EARLY, st.none() | UUIDS),
     st.builds(wm.Reported, NUMBERS, EARLY, st.booleans()),
     st.builds(wm.Done, NUMBERS, _MANY_NUMBERS, _MANY_TEXTS, st.none() | TEXTS),
     st.builds(wm.Bye),
@@ -60,8 +61,8 @@ WORKER_MESSAGES: Final[SearchStrategy[WorkerMessage]] = st.one_of(
 SUPERVISOR_MESSAGES: Final[SearchStrategy[SupervisorMessage]] = st.one_of(
     st.builds(wm.Welcome, TEXTS, NUMBERS, NUMBERS, NUMBERS),
     st.builds(wm.Ping),
-    st.builds(wm.Connection, st.booleans(), PEERS, EARLY, st.none() | TEXTS),
-    st.builds(wm.Granted, NUMBERS, PUBLIC_ADDRESSES, TEXTS, TOKENS, NUMBERS, st.booleans()),
+    st.builds(wm.Connection, st.booleans(), PEERS, EARLY, st.none() | UUIDS),
+    st.builds(wm.Granted, NUMBERS, PUBLIC_ADDRESSES, TEXTS, TOKENS, NUMBERS, st.booleans(), st.booleans()),
     st.builds(wm.Refused, NUMBERS, TEXTS, TEXTS, st.booleans(), st.none() | PORT_RANGES),
     st.builds(wm.Examine, NUMBERS, st.lists(PUBLIC_ADDRESSES, max_size=3).map(tuple)),
     st.builds(wm.GiveUp, PUBLIC_ADDRESSES, NUMBERS),
@@ -83,12 +84,13 @@ EXAMPLES: Final[tuple[WorkerMessage | SupervisorMessage, ...]] = (
     wm.Load(3, 40, 1.5),
     wm.Pending(7, (("192.0.2.1", 2),)),
     wm.Claim(1, 0, None, "", "192.0.2.1", True, None),
+    wm.Abandon(1),
     wm.Confirm(8000, 1),
     wm.Renew(8000, 1),
     wm.Release(8000, 1),
     wm.HandedOver(2),
     wm.Doubtful(3, None),
-    wm.HandOn(2, ("192.0.2.1", 40000), b'{"Accept":""}\0', ""),
+    wm.HandOn(2, ("192.0.2.1", 40000), b'{"Accept":""}\0', None),
     wm.Reported(4, b"{}", True),
     wm.Done(5, (1, 2, 0), (), None),
     wm.Bye(),
@@ -97,7 +99,7 @@ EXAMPLES: Final[tuple[WorkerMessage | SupervisorMessage, ...]] = (
     wm.Welcome("0.3.0", 1, 1, 2),
     wm.Ping(),
     wm.Connection(True, ("2001:db8::1", 40000, 0, 0), b"", None),
-    wm.Granted(1, 8000, "", "0123456789abcdef", 1, False),
+    wm.Granted(1, 8000, "", "0123456789abcdef", 1, False, False),
     wm.Refused(1, "port-in-use", "port already in use", True, None),
     wm.Examine(3, (8000, 8001)),
     wm.GiveUp(8000, 1),
