@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -13,6 +13,8 @@ from bore.server.settings import Bounds
 from bore.timing.deadlines import Deadlines
 from bore.wire.errors import Refusal, TooManyPending
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
+
+C = TypeVar("C")
 
 
 class Connection(Protocol):
@@ -28,13 +30,13 @@ class Connection(Protocol):
         """Close the connection at once, without a message."""
 
 
-class _Sources:
+class Sources(Generic[C]):
     """
     The connections of each source, the oldest first, and the source that has most. Each step takes constant time.
     """
 
     def __init__(self) -> None:
-        self._connections: dict[str, dict[Connection, None]] = {}
+        self._connections: dict[str, dict[C, None]] = {}
         self._having: dict[int, dict[str, None]] = {}  # the sources by their number of connections
         self._most = 0
 
@@ -42,7 +44,7 @@ class _Sources:
         """The number of connections of a source."""
         return len(self._connections.get(source, ()))
 
-    def oldest(self, source: str) -> Connection:
+    def oldest(self, source: str) -> C:
         """A source's oldest connection."""
         return next(iter(self._connections[source]))
 
@@ -51,14 +53,14 @@ class _Sources:
         having = self._having[self._most]
         return one if one in having else next(iter(having))
 
-    def add(self, connection: Connection, source: str) -> None:
+    def add(self, connection: C, source: str) -> None:
         """Add a connection."""
         mine = self._connections.setdefault(source, {})
         mine[connection] = None
         self._move(source, len(mine) - 1, len(mine))
         self._most = max(self._most, len(mine))
 
-    def remove(self, connection: Connection, source: str) -> None:
+    def remove(self, connection: C, source: str) -> None:
         """Remove a connection."""
         mine = self._connections[source]
         del mine[connection]
@@ -67,12 +69,6 @@ class _Sources:
             self._most -= 1  # this source had most, alone, and has one less now
         if not mine:
             del self._connections[source]
-
-    def clear(self) -> None:
-        """Remove all connections."""
-        self._connections.clear()
-        self._having.clear()
-        self._most = 0
 
     def _move(self, source: str, before: int, after: int) -> None:
         if before:
@@ -94,13 +90,21 @@ class UnclassifiedConnections:
     A connection that is being closed counts as unclassified until its client has read the last message.
 
     :param known: returns whether a source has a tunnel.
+    :param sources: keeps the connections of each source; None: they are of no concern to others.
     """
 
-    def __init__(self, clock: IReactorTime, sink: Sink, bounds: Bounds, known: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        sink: Sink,
+        bounds: Bounds,
+        known: Callable[[str], bool],
+        sources: Sources[Connection] | None = None,
+    ) -> None:
         self._sink = sink
         self._bounds = bounds
         self._known = known
-        self._bySource = _Sources()
+        self._bySource: Sources[Connection] = Sources() if sources is None else sources
         self._sources: Deadlines[Connection, str] = Deadlines(clock, FIRST_MESSAGE_TIMEOUT, self._expired)
 
     def apply(self, bounds: Bounds) -> None:
@@ -112,13 +116,7 @@ class UnclassifiedConnections:
 
     def add(self, connection: Connection, source: str) -> None:
         """Add a new connection."""
-        bounds = self._bounds
-        if 0 < bounds.pendingPerSource <= self._bySource.count(source) and not self._known(source):
-            self._sink.emit(LimitReached(Limit.UNCLASSIFIED_PER_SOURCE, bounds.pendingPerSource, source))
-            self._refuse(self._bySource.oldest(source))
-        elif 0 < bounds.pending <= len(self._sources):
-            self._sink.emit(LimitReached(Limit.UNCLASSIFIED, bounds.pending))
-            self._refuse(self._bySource.oldest(self._bySource.most(source)))
+        self._makeRoom(source)
         self._bySource.add(connection, source)
         self._sources.add(connection, source)
 
@@ -133,20 +131,37 @@ class UnclassifiedConnections:
         self.take(connection)
         self.add(connection, source)
 
-    def dropOne(self) -> None:
-        """Close the oldest connection of the source that has most, if there is one, to free its descriptor."""
-        if len(self._sources):
-            connection = self._bySource.oldest(self._bySource.most())
-            self.take(connection)
-            connection.drop()
+    def dropOne(self) -> bool:
+        """
+        Close the oldest connection of the source that has most, to free its descriptor.
+
+        :returns: whether there was one.
+        """
+        if not len(self._sources):
+            return False
+        connection = self._bySource.oldest(self._bySource.most())
+        self.take(connection)
+        connection.drop()
+        return True
 
     def close(self) -> None:
         """Close all connections."""
         connections = self._sources.keys()
+        for connection in connections:
+            self.take(connection)
         self._sources.takeAll()
-        self._bySource.clear()
         for connection in connections:
             connection.drop()
+
+    def _makeRoom(self, source: str) -> None:
+        """Refuse a connection, if there is no room for one more of this source."""
+        bounds = self._bounds
+        if 0 < bounds.pendingPerSource <= self._bySource.count(source) and not self._known(source):
+            self._sink.emit(LimitReached(Limit.UNCLASSIFIED_PER_SOURCE, bounds.pendingPerSource, source))
+            self._refuse(self._bySource.oldest(source))
+        elif 0 < bounds.pending <= len(self._sources):
+            self._sink.emit(LimitReached(Limit.UNCLASSIFIED, bounds.pending))
+            self._refuse(self._bySource.oldest(self._bySource.most(source)))
 
     def _refuse(self, connection: Connection) -> None:
         self.take(connection)

@@ -1,0 +1,196 @@
+"""The control ports of a server with workers: connections are accepted, looked at, and passed on to a worker."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Protocol
+
+from bore.events import Sink
+from bore.events.server import ConnectionClosed
+from bore.server.settings import Bounds
+from bore.streams.addresses import SocketAddress
+from bore.streams.listener import Listener, ListenerGroup
+from bore.streams.reactor import IReactor
+from bore.wire.errors import ProtocolViolation
+from bore.wire.workermessages import Connection, DropOldest, HandOn, Load, Pending, SupervisorMessage
+from bore.wire.workernumbers import NO_WORKER
+from bore.workers.peeking import Arrival
+from bore.workers.pending import PendingConnections
+from bore.workers.placement import Placement, Worker
+
+
+class Addressee(Worker, Protocol):
+    """A worker to which messages are sent."""
+
+    def send(self, message: SupervisorMessage, descriptors: Sequence[int] = ()) -> None:
+        """
+        Send it a message, unless its channel is closed.
+
+        :param descriptors: they belong to the channel from now on, which closes them.
+        """
+
+
+class Doorway:
+    """
+    Accepts connections on the control ports, and passes each of them on to the worker that it belongs to.
+
+    While no worker takes connections, none is accepted: they wait in the kernel. One that belongs to a worker whose
+    channel is full waits here.
+
+    :param members: returns the workers.
+    :param known: returns whether a source has a tunnel.
+    :param asks: whether clients have to prove something: then a client without TLS sends nothing before it is asked.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactor,
+        sink: Sink,
+        bounds: Bounds,
+        members: Callable[[], Iterable[Addressee]],
+        known: Callable[[str], bool],
+        asks: bool,
+    ) -> None:
+        self._reactor = reactor
+        self._sink = sink
+        self._members = members
+        self._asks = asks
+        self._group = ListenerGroup(sink)
+        self._listeners: list[Listener] = []
+        self._placement: Placement[Addressee] = Placement(reactor, members)
+        self._pending = PendingConnections(reactor, sink, bounds, known, self._dropOldest)
+        self._waiting: dict[Arrival, None] = {}
+        self._holdsBack = False
+
+    @property
+    def count(self) -> int:
+        """How many connections are here."""
+        return len(self._pending)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it accepts connections on all ports, or will do so again."""
+        return all(each.alive for each in self._listeners)
+
+    def listen(self, sock: socket.socket, encrypted: bool) -> None:
+        """
+        Accept the connections of one control port.
+
+        :param sock: a listening socket; it belongs to the doorway from now on.
+        :param encrypted: whether TLS is spoken there.
+        """
+        accepted = partial(self._accepted, encrypted)
+        listener = Listener(self._reactor, sock, accepted, self._group, self._pending.dropOne, self._mayAccept)
+        self._listeners.append(listener)
+        if self._holdsBack:
+            listener.pause()
+
+    def apply(self, bounds: Bounds, asks: bool) -> None:
+        """Use other settings for the connections that come from now on."""
+        self._pending.apply(bounds)
+        self._asks = asks
+
+    def close(self) -> None:
+        """Close the control ports, and all connections that were not passed on."""
+        for each in self._listeners:
+            each.stop()
+        self._listeners.clear()
+        self.dropAll()
+
+    def dropAll(self) -> None:
+        """Close all connections that were not passed on."""
+        self._waiting.clear()
+        self._pending.close()
+
+    # What the workers are and say.
+
+    def changed(self) -> None:
+        """A worker takes connections that took none before, or is gone: pass on what has waited, and accept again."""
+        for arrival in list(self._waiting):
+            if arrival in self._waiting:
+                self._place(arrival)
+        if self._holdsBack and self._placement.least() is not None:
+            self._holdsBack = False
+            for each in self._listeners:
+                each.resume()
+
+    def loaded(self, worker: int, load: Load) -> None:
+        """A worker has reported its load."""
+        self._placement.reported(worker, load)
+
+    def reported(self, worker: int, pending: Pending) -> None:
+        """A worker has reported its unclassified connections."""
+        self._pending.reported(worker, pending)
+
+    def gone(self, worker: int) -> None:
+        """A worker is gone, with the connections that were passed to it."""
+        self._placement.gone(worker)
+        self._pending.gone(worker)
+        self.changed()
+
+    def handOn(self, message: HandOn, sock: socket.socket) -> None:
+        """
+        Pass a connection on that a worker has read from, and that belongs to another worker.
+
+        :param sock: belongs to the doorway from now on.
+        """
+        early, user = message.early, message.user
+        arrival = Arrival(self._reactor, self._sink, self, sock, message.peer, False, early=early, user=user)
+        self._pending.add(arrival, arrival.source)
+        arrival.decide(message.worker)
+
+    # What arrivals call.
+
+    def decided(self, arrival: Arrival) -> None:
+        """See :class:`bore.workers.peeking.Waiting`."""
+        self._place(arrival)
+
+    def left(self, arrival: Arrival) -> None:
+        """See :class:`bore.workers.peeking.Waiting`."""
+        self._waiting.pop(arrival, None)
+        self._pending.take(arrival)
+
+    def _mayAccept(self) -> bool:
+        """Whether a worker takes one more connection. If not, further ones are held back from now on."""
+        if self._placement.least() is not None:
+            return True
+        self._holdsBack = True
+        for each in self._listeners:
+            each.pause()
+        return False
+
+    def _accepted(self, encrypted: bool, sock: socket.socket, address: SocketAddress) -> None:
+        arrival = Arrival(self._reactor, self._sink, self, sock, address, encrypted)
+        self._pending.add(arrival, arrival.source)
+        if encrypted or not self._asks:
+            arrival.peek()
+        else:
+            arrival.decide(NO_WORKER)
+
+    def _place(self, arrival: Arrival) -> None:
+        """Pass a connection on, or have it wait for the worker that it belongs to."""
+        worker = self._placement.owner(arrival.hint)
+        if worker is None and arrival.user is not None:  # another one would find that it has to hand it on
+            error = ProtocolViolation(f"a visitor or session of the worker {arrival.hint}, which is gone")
+            self._sink.emit(ConnectionClosed(arrival.peer, arrival.source, error))
+            arrival.drop()
+            self.left(arrival)
+            return
+        worker = worker or self._placement.least()
+        if worker is None or not worker.hasRoom:
+            self._waiting[arrival] = None
+            return
+        self._waiting.pop(arrival, None)
+        self._pending.take(arrival)
+        message = Connection(arrival.encrypted, arrival.address, arrival.early, arrival.user)
+        worker.send(message, [arrival.socket.detach()])
+        self._pending.passed(worker.number, arrival.source)
+        self._placement.passed(worker.number)
+
+    def _dropOldest(self, worker: int, source: str) -> None:
+        """Have a worker drop its oldest unclassified connection of a source."""
+        for each in self._members():
+            if each.number == worker:
+                each.send(DropOldest(source))
