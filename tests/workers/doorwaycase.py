@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Sequence
-from typing import cast
+from typing import Final, cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -13,11 +13,21 @@ from bore.events import Event, Sink
 from bore.server.settings import Bounds
 from bore.streams.listener import bindSocket
 from bore.streams.reactor import IReactor
+from bore.wire.extension import Lane, encode, markedHello
+from bore.wire.token import newToken
 from bore.wire.workermessages import Connection, DropOldest, Pending, SupervisorMessage
 from bore.workers.doorway import Doorway
 from tests.fakes import FakeReactor
 from tests.ports import loopbackHost
 from tests.support import connect
+
+#: The first message of a client that asks for a session.
+HELLO: Final = markedHello(8000)
+
+
+def lane(worker: int) -> bytes:
+    """The first message of a lane of a worker."""
+    return encode(Lane(newToken(worker)))
 
 
 class FakeWorker:
