@@ -16,10 +16,12 @@ from bore.events.server import Admission, CertificateNotRead, FarewellUnread, Se
 from bore.relay.backend import makeRelay
 from bore.relay.interface import DRAIN_TIMEOUT
 from bore.server.controlsockets import CannotListen, admissionOf
+from bore.server.custody import Custody
 from bore.server.log import logged
 from bore.server.registry import Registry
 from bore.server.server import Server
 from bore.server.settings import ServerSettings
+from bore.server.unclassified import UnclassifiedConnections
 from bore.server.users import Authenticator
 from bore.streams.listener import Accepted
 from bore.streams.reactor import IReactor
@@ -41,6 +43,8 @@ class ServerCore(Service):
     :param authenticator: identifies clients; None: they share the secret of the settings.
     :param registry: grants public ports; None: this server alone does.
     :param worker: the number of this worker of the server; NO_WORKER: it has none.
+    :param custody: has the public addresses, in the registry's place; None: this server has them.
+    :param unclassified: limits the connections that have not sent their first message; None: this server alone does.
     :ivar since: when it was made, by the clock.
     """
 
@@ -52,6 +56,8 @@ class ServerCore(Service):
         authenticator: Authenticator | None = None,
         registry: Registry | None = None,
         worker: int = NO_WORKER,
+        custody: Custody | None = None,
+        unclassified: UnclassifiedConnections | None = None,
     ) -> None:
         self._reactor = reactor
         self.since = reactor.seconds()
@@ -66,7 +72,8 @@ class ServerCore(Service):
         self.applySecrets: Callable[[Sequence[Secret]], object] = lambda secrets: self._server.applySecrets(secrets)
         #: Reads the file of the shared secrets again; None: there is none.
         self.readSecrets: Callable[[], Sequence[Secret]] | None = None
-        self._server = Server(reactor, self._sink, settings, self._relay, authenticator, registry, worker)
+        parts = authenticator, registry, worker, custody, unclassified
+        self._server = Server(reactor, self._sink, settings, self._relay, *parts)
         self._certificate: ServerCertificate | None = None
         self._drainsFor: float | None = None
         self._encrypted: Accepted | None = None

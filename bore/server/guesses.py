@@ -15,6 +15,9 @@ BURST: Final = 10
 #: The interval at which later ones are checked, in seconds.
 INTERVAL: Final = 0.5
 
+#: The longest such interval in one of several processes, in seconds: more than one check can wait for its turn.
+LONGEST_INTERVAL: Final = 1.0
+
 #: The longest wait for a check, in seconds. Original clients wait for 3.
 LONGEST_WAIT: Final = 2.0
 
@@ -52,8 +55,9 @@ class Guesses:
 
     def __init__(self, clock: IReactorTime, burst: int = BURST) -> None:
         self._clock = clock
-        self._burst = burst
-        self._buckets = TokenBuckets(clock, burst, INTERVAL)
+        self._shares = 1
+        self._whole = burst
+        self._set()
         self._counts: dict[str, tuple[int, float]] = {}  # how many, and when the last one was
 
     def __len__(self) -> int:
@@ -62,9 +66,23 @@ class Guesses:
 
     def apply(self, burst: int) -> None:
         """Apply another limit."""
-        if burst != self._burst:
-            self._burst = burst
-            self._buckets = TokenBuckets(self._clock, burst, INTERVAL)
+        if burst != self._whole:
+            self._whole = burst
+            self._set()
+
+    def share(self, processes: int) -> None:
+        """
+        Apply a part of the limit, rounded up, and check later ones more rarely, as so many processes do the same.
+
+        What they do together is the limit of one process, as long as a check need not wait for too long for that.
+        """
+        if processes != self._shares:
+            self._shares = processes
+            self._set()
+
+    def _set(self) -> None:
+        self._burst = -(-self._whole // self._shares)
+        self._buckets = TokenBuckets(self._clock, self._burst, min(INTERVAL * self._shares, LONGEST_INTERVAL))
 
     def failed(self, source: str, user: str = "", counted: bool = False) -> float:
         """

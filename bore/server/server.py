@@ -60,6 +60,7 @@ class Server:
     :param registry: grants public ports; None: this server alone does.
     :param worker: the number of this worker of the server; NO_WORKER: it has none.
     :param custody: has the public addresses, in the registry's place; None: this server has them.
+    :param unclassified: limits the connections that have not sent their first message; None: this server alone does.
     :ivar control: serves the connections to the control ports.
     :ivar unclassified: the connections that have not sent their first message yet.
     :ivar sessions: the sessions of all clients.
@@ -82,6 +83,7 @@ class Server:
         registry: Registry | None = None,
         worker: int = NO_WORKER,
         custody: Custody | None = None,
+        unclassified: UnclassifiedConnections | None = None,
     ) -> None:
         self._sink = sink
         self.relay = relay
@@ -100,7 +102,9 @@ class Server:
         self.tunnels = Tunnels(reactor, sink, settings, custody, self.unaccepted, entrances, self.users)
         custody.holder = LocalHolder(self.tunnels)
         self.sessions = Sessions(SessionContext(reactor, sink, settings, self.tunnels, self.pools, Rhythms(reactor)))
-        self.unclassified = UnclassifiedConnections(reactor, sink, settings.bounds, self.tunnels.hasSome)
+        if unclassified is None:
+            unclassified = UnclassifiedConnections(reactor, sink, settings.bounds, self.tunnels.hasSome)
+        self.unclassified = unclassified
         self._shared = SharedSecret(settings.secrets) if authenticator is None else None
         firstMessages = FirstMessages(self.unaccepted, relay, self.pools)
         self.guesses = Guesses(reactor, settings.bounds.wrongSecrets)

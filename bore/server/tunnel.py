@@ -183,6 +183,8 @@ class Tunnel:
                 self._sink.emit(VisitorCame(visitor.name, self.address, socketAddress(visitor.address)))
             self._unaccepted.add(visitor)
             self._unannounced[visitor.name] = visitor
+        if handedOver and self.limits.changed is not None:
+            self.limits.changed()
 
     def handOver(self) -> list[Waiting]:
         """
@@ -198,6 +200,8 @@ class Tunnel:
         for visitor in self._unaccepted.releaseAllOf(self):
             handedOver.append(Waiting(visitor.socket, visitor.address, visitor.early, now - visitor.since))
             self._gone(visitor, 0, 0, VisitorEnd.HANDED_OVER)
+        if self.limits.changed is not None:
+            self.limits.changed()
         self._unannounced.clear()
         self._announced = 0
         return [*self._handedOver, *handedOver]
@@ -275,6 +279,8 @@ class Tunnel:
         """A visitor that was served has left."""
         del self.serving[visitor]
         self.usage.left(ending)
+        if self.limits.changed is not None:
+            self.limits.changed()
         if self._sink.ends:
             self._gone(visitor, ending.toRight, ending.toLeft, ENDS[ending.reason])
 
@@ -282,6 +288,8 @@ class Tunnel:
         """Close a visitor that is not served and does not wait."""
         visitor.socket.close()
         self.usage.unserved += 1
+        if self.limits.changed is not None:
+            self.limits.changed()
         self._gone(visitor, 0, 0, reason)
 
     def noLongerWaits(self, visitor: Visitor) -> None:

@@ -21,10 +21,12 @@ class Allowance:
 
     :ivar limit: returns how many visitors there may be; 0: any number.
     :ivar count: returns how many there are.
+    :ivar admitted: called before one more is there; None: that is of no concern to others.
     """
 
     limit: Callable[[], int]
     count: Callable[[], int]
+    admitted: Callable[[], object] | None = None
 
 
 class VisitorLimits:
@@ -33,6 +35,8 @@ class VisitorLimits:
 
     :param filter: the server's rules on addresses; None: there are none.
     :ivar bounds: the limits of the server.
+    :ivar changed: called when there is a visitor less, or one more from another process; None: that is of no concern
+        to others.
     """
 
     def __init__(self, clock: IReactorTime, bounds: Bounds, filter: AddressFilter | None) -> None:
@@ -41,6 +45,7 @@ class VisitorLimits:
         self._server = filter
         self._own: AddressFilter | None = None
         self._shared: Allowance | None = None
+        self.changed: Callable[[], object] | None = None
 
     def share(self, allowance: Allowance) -> None:
         """Have the tunnel share in a limit of several."""
@@ -76,6 +81,13 @@ class VisitorLimits:
             return TurnedAway.NO_CLIENT, 0
         if 0 < bounds.visitors <= count:
             return TurnedAway.TOO_MANY, bounds.visitors
-        if self._shared is not None and 0 < (limit := self._shared.limit()) <= self._shared.count():
-            return TurnedAway.TOO_MANY_OF_USER, limit
-        return None
+        return None if self._shared is None else _exceeded(self._shared)
+
+
+def _exceeded(shared: Allowance) -> tuple[TurnedAway, int] | None:
+    """Return whether one more visitor would be too many, as :meth:`VisitorLimits.exceeded` does."""
+    if 0 < (limit := shared.limit()) <= shared.count():
+        return TurnedAway.TOO_MANY_OF_USER, limit
+    if limit and shared.admitted is not None:
+        shared.admitted()
+    return None

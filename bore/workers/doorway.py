@@ -8,12 +8,10 @@ from functools import partial
 from typing import Protocol
 
 from bore.events import Sink
-from bore.events.server import ConnectionClosed
 from bore.server.settings import Bounds
 from bore.streams.addresses import SocketAddress
 from bore.streams.listener import Listener, ListenerGroup
 from bore.streams.reactor import IReactor
-from bore.wire.errors import ProtocolViolation
 from bore.wire.workermessages import Connection, DropOldest, HandOn, Load, Pending, SupervisorMessage
 from bore.wire.workernumbers import NO_WORKER
 from bore.workers.peeking import Arrival
@@ -136,8 +134,8 @@ class Doorway:
 
         :param sock: belongs to the doorway from now on.
         """
-        early, user = message.early, message.user
-        arrival = Arrival(self._reactor, self._sink, self, sock, message.peer, False, early=early, user=user)
+        rest = message.early, message.challenge
+        arrival = Arrival(self._reactor, self._sink, self, sock, message.peer, False, *rest)
         self._pending.add(arrival, arrival.source)
         arrival.decide(message.worker)
 
@@ -171,20 +169,13 @@ class Doorway:
 
     def _place(self, arrival: Arrival) -> None:
         """Pass a connection on, or have it wait for the worker that it belongs to."""
-        worker = self._placement.owner(arrival.hint)
-        if worker is None and arrival.user is not None:  # another one would find that it has to hand it on
-            error = ProtocolViolation(f"a visitor or session of the worker {arrival.hint}, which is gone")
-            self._sink.emit(ConnectionClosed(arrival.peer, arrival.source, error))
-            arrival.drop()
-            self.left(arrival)
-            return
-        worker = worker or self._placement.least()
+        worker = self._placement.owner(arrival.hint) or self._placement.least()
         if worker is None or not worker.hasRoom:
             self._waiting[arrival] = None
             return
         self._waiting.pop(arrival, None)
         self._pending.take(arrival)
-        message = Connection(arrival.encrypted, arrival.address, arrival.early, arrival.user)
+        message = Connection(arrival.encrypted, arrival.address, arrival.early, arrival.challenge)
         worker.send(message, [arrival.socket.detach()])
         self._pending.passed(worker.number, arrival.source)
         self._placement.passed(worker.number)

@@ -7,6 +7,7 @@ import select
 import socket
 from collections.abc import Callable
 from typing import Final, Protocol
+from uuid import UUID
 
 from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
 from twisted.python.failure import Failure
@@ -61,7 +62,7 @@ class Arrival:
     :ivar address: that of its peer.
     :ivar source: the key of limits per source.
     :ivar early: what was read from it already.
-    :ivar user: the name of the user who has proved its secret on it already; None: nothing was proved.
+    :ivar challenge: the challenge that its client has answered in that; None: it was sent none.
     :ivar hint: the worker that it belongs to; NO_WORKER: none, or that is not clear yet.
     """
 
@@ -73,9 +74,8 @@ class Arrival:
         sock: socket.socket,
         address: SocketAddress,
         encrypted: bool,
-        hint: int = NO_WORKER,
         early: bytes = b"",
-        user: str | None = None,
+        challenge: UUID | None = None,
     ) -> None:
         self._reactor = reactor
         self._sink = sink
@@ -84,9 +84,9 @@ class Arrival:
         self.address = address
         self.source = sourceOf(address)
         self.encrypted = encrypted
-        self.hint = hint
+        self.hint = NO_WORKER
         self.early = early
-        self.user = user
+        self.challenge = challenge
         self._hintOf: Callable[[bytes], int | More] = hintOfTls if encrypted else hintOfPlain
         self._most = MAX_START if encrypted else MAX_FRAME + 1
         self._wanted = 0  # what the kernel wakes us for

@@ -67,6 +67,25 @@ class GuessesTests(SynchronousTestCase):
         self.fail(times=BURST)
         self.assertFalse(self.guesses.limits("a"))
 
+    def test_ofSeveralProcessesEachHasItsShareRoundedUp(self) -> None:
+        for processes, burst, interval in ((1, 10, 0.5), (2, 5, 1.0), (3, 4, 1.0), (100, 1, 1.0)):
+            self.guesses.share(processes)
+            self.fail(times=burst)
+            self.assertFalse(self.guesses.limits("a"))
+            self.fail()
+            self.assertEqual([self.guesses.turn("a") for _ in range(2)], [interval, 2 * interval])
+        self.guesses.apply(0)
+        self.fail(times=100)
+        self.assertFalse(self.guesses.limits("a"))
+
+    def test_anotherLimitIsSharedToo(self) -> None:
+        self.guesses.share(4)
+        self.guesses.apply(40)
+        self.fail(times=10)
+        self.assertFalse(self.guesses.limits("a"))
+        self.fail()
+        self.assertTrue(self.guesses.limits("a"))
+
 
 class GuessingCase(ControlCase):
     """A server with a secret, and an address that guesses."""

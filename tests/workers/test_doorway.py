@@ -31,7 +31,7 @@ class PlainTests(DoorwayCase):
             self.connect(lane(number))
         self.assertEqual([len(each.got) for each in self.workers], [1, 2])
         [(message, sock)] = self.workers[0].got
-        self.assertEqual((message.encrypted, message.early, message.user), (False, b"", None))
+        self.assertEqual((message.encrypted, message.early, message.challenge), (False, b"", None))
         self.assertEqual(message.peer, sock.getpeername())
 
     def test_nothingIsTakenOfItsBytes(self) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import socket
+from typing import Final
+from uuid import UUID
 
-from bore.events.server import (
-    ConnectionClosed,
-    ConnectionRefused,
-)
+from bore.events.server import ConnectionRefused
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
-from bore.wire.workermessages import HandOn, Load
+from bore.wire.workermessages import Connection, HandOn, Load
 from bore.workers.peeking import PLACE_TIMEOUT
 from tests.support import connect
 from tests.workers.doorwaycase import HELLO, DoorwayCase, lane
+
+CHALLENGE: Final = UUID("e4a5288b-95cd-4e87-b945-492a30b38528")
 
 
 class WorkersTests(DoorwayCase):
@@ -114,14 +115,13 @@ class HandOnTests(DoorwayCase):
     def handOn(self, worker: int) -> tuple[socket.socket, socket.socket]:
         near, far = socket.socketpair()
         self.addCleanup(near.close)
-        self.doorway.handOn(HandOn(worker, ("192.0.2.1", 4711), b"early", "alice"), far)
+        self.doorway.handOn(HandOn(worker, ("192.0.2.1", 4711), b"early", CHALLENGE), far)
         return near, far
 
-    def test_itGetsThereWithItsBytesAndItsUser(self) -> None:
+    def test_itGetsThereWithItsBytesAndItsChallenge(self) -> None:
         self.handOn(2)
         [(message, _)] = self.workers[1].got
-        self.assertEqual((message.peer, message.early, message.user), (("192.0.2.1", 4711), b"early", "alice"))
-        self.assertFalse(message.encrypted)
+        self.assertEqual(message, Connection(False, ("192.0.2.1", 4711), b"early", CHALLENGE))
 
     def test_itWaitsForItsWorker(self) -> None:
         self.workers[1].hasRoom = False
@@ -131,10 +131,6 @@ class HandOnTests(DoorwayCase):
         self.doorway.changed()
         self.assertEqual((len(self.workers[1].got), self.doorway.count), (1, 0))
 
-    def test_ifThatIsGoneItIsClosedAndNotSentInACircle(self) -> None:
-        near, _ = self.handOn(7)
-        self.assertEqual(near.recv(1), b"")
-        [event] = self.events
-        assert isinstance(event, ConnectionClosed)
-        self.assertIn("the worker 7, which is gone", str(event.error))
-        self.assertEqual([len(each.got) for each in self.workers], [0, 0])
+    def test_ifThatIsGoneItGetsToAnotherWhichAnswers(self) -> None:
+        self.handOn(7)
+        self.assertEqual([len(each.got) for each in self.workers], [1, 0])
