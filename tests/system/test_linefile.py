@@ -260,8 +260,20 @@ class AppenderTests(SynchronousTestCase):
             self.assertEqual(rest, name * (7 * int(place)))
 
     def test_severalProcessesWriteWholeLines(self) -> None:
-        self.patch(linefile, "_PART", 5000)
-        self.assertWhole(self.path.read_bytes)
+        self.patch(linefile, "_PART", 50)
+        file, other = self.appender(), self.appender()
+        write = file._writeSome
+
+        def andOther(data: bytes) -> int:
+            other.write([b"other\n"])
+            return write(data)
+
+        file._writeSome = andOther  # type: ignore[method-assign]
+        lines = [b"%d %s\n" % (n, b"x" * n) for n in range(40)]
+        self.assertEqual(file.write(lines), (0, ""))
+        found = self.path.read_bytes().splitlines(keepends=True)
+        self.assertEqual([each for each in found if each != b"other\n"], lines)
+        self.assertGreater(found.count(b"other\n"), 10)
 
     def test_severalProcessesWriteWholeLinesToAPipe(self) -> None:
         os.mkfifo(self.path)
