@@ -125,6 +125,14 @@ class ServerCore(Service):
         """The fingerprint of the key that it shows in TLS; None: there is no TLS."""
         return None if self._certificate is None else self._certificate.fingerprint
 
+    @property
+    def controlPorts(self) -> list[tuple[str, str | None]]:
+        """
+        The control ports: each one's address, as ``HOST:PORT``, and the fingerprint of its key; None: no TLS. Where
+        another process listens, only the key is known.
+        """
+        return [] if self._certificate is None else [("", self.fingerprint)]
+
     def begin(self) -> None:
         """
         Read the files for TLS, if it is used. The process may give up rights afterwards.

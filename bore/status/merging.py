@@ -216,7 +216,7 @@ def _control(own: ServerReport, workers: Sequence[Worker]) -> Sequence[ControlRe
     """The control ports, with the key that the latest of the workers shows."""
     keys = [port.fingerprint for worker in workers if worker.report for port in worker.report.control]
     key = next(filter(None, reversed(keys)), None)
-    return [ControlReport(port.at, port.tls, port.fingerprint or (key if port.tls else None)) for port in own.control]
+    return [ControlReport(port.at, port.tls, key or port.fingerprint if port.tls else None) for port in own.control]
 
 
 def _limits(

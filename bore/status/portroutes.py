@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,9 @@ from bore.status.clientmetrics import ClientMetrics
 from bore.status.exposition import metricsRoute
 from bore.status.health import clientReadiness, healthy, serverReadiness
 from bore.status.page import pageRoutes
-from bore.status.questions import Route
+from bore.status.questions import Answer, Route
+from bore.status.report import ServerReport, TunnelReport, VisitorReport
+from bore.status.routes import Take, TakeTunnel
 from bore.status.servermetrics import ServerMetrics
 from bore.status.settings import StatusPortSettings
 from bore.status.viewers import Viewers
@@ -34,11 +36,30 @@ def serverRoutes(
     """Make what answers the requests about a server."""
     from bore.status.serverroutes import serverTunnel
 
+    def ready() -> Answer:
+        return serverReadiness(service.state, bool(service.controlPorts))
+
+    return routesOfServer(clock, status.take, partial(serverTunnel, status), traffic, ready, settings)
+
+
+def routesOfServer(
+    clock: IReactorTime,
+    take: Take[ServerReport],
+    tunnel: TakeTunnel[TunnelReport, VisitorReport],
+    traffic: Traffic,
+    ready: Callable[[], Answer],
+    settings: StatusPortSettings,
+) -> Mapping[str, Route]:
+    """
+    Make what answers the requests about a server of one or several processes.
+
+    :param ready: answers whether it takes clients.
+    """
     return {
-        **pageRoutes(status.take, partial(serverTunnel, status), Viewers(clock, status.take, traffic)),
-        "GET /metrics": metricsRoute(status.take, ServerMetrics(settings.tunnelMetrics)),
+        **pageRoutes(take, tunnel, Viewers(clock, take, traffic)),
+        "GET /metrics": metricsRoute(take, ServerMetrics(settings.tunnelMetrics)),
         "GET /healthz": healthy,
-        "GET /readyz": lambda _: serverReadiness(service.state, bool(service.controlPorts)),
+        "GET /readyz": lambda _: ready(),
     }
 
 

@@ -58,13 +58,6 @@ def routes(take: Take[S], program: Operated, tunnel: TakeTunnel[R, V], kick: Rou
     :param kick: ends sessions.
     """
 
-    def drain(question: Question) -> Answer:
-        within = question.json(within=float).get("within", DRAIN)
-        assert isinstance(within, int | float)
-        if not 0 <= within <= MAX_DRAIN:  # nor is NaN; and there are whole numbers that are too long for a float
-            raise Refused(400, f"within must be a number of seconds from 0 to {MAX_DRAIN:.0f}")
-        return jsonAnswer({"visitors": program.drain(float(within)), "within": within})
-
     def reload(question: Question) -> Answer:
         question.json()
         return reloadAnswer(program.reload())
@@ -74,10 +67,27 @@ def routes(take: Take[S], program: Operated, tunnel: TakeTunnel[R, V], kick: Rou
             "GET /status": lambda _: take().addCallback(reportAnswer),
             "GET /tunnels/": tunnelRoute(tunnel),
             "POST /kick": kick,
-            "POST /drain": drain,
+            "POST /drain": drainRoute(program.drain),
             "POST /reload": reload,
         }
     )
+
+
+def drainRoute(drain: Callable[[float], int]) -> Route:
+    """
+    Answer when a program is to end.
+
+    :param drain: see :meth:`Operated.drain`.
+    """
+
+    def route(question: Question) -> Answer:
+        within = question.json(within=float).get("within", DRAIN)
+        assert isinstance(within, int | float)
+        if not 0 <= within <= MAX_DRAIN:  # nor is NaN; and there are whole numbers that are too long for a float
+            raise Refused(400, f"within must be a number of seconds from 0 to {MAX_DRAIN:.0f}")
+        return jsonAnswer({"visitors": drain(float(within)), "within": within})
+
+    return route
 
 
 def reloadAnswer(events: list[Event]) -> Answer:
@@ -86,6 +96,21 @@ def reloadAnswer(events: list[Event]) -> Answer:
 
     :param events: what has happened meanwhile.
     """
+    return reloadedAnswer(*reloadLines(events))
+
+
+def reloadedAnswer(changes: Sequence[str], mistakes: Sequence[str], restart: str) -> Answer:
+    """
+    Answer what a reload has changed, or what is wrong.
+
+    :param restart: the keys of the settings file for which the program has to be started again; empty: none.
+    """
+    found = {"changes": [*changes], "mistakes": [*mistakes], "restart": restart or None}
+    return jsonAnswer({"error": "; ".join(mistakes), **found}, 422) if mistakes else jsonAnswer(found)
+
+
+def reloadLines(events: Sequence[Event]) -> tuple[list[str], list[str], str]:
+    """Return what a reload has changed, what is wrong, and for which keys a restart is needed."""
     changes, mistakes, restart = [], [], ""
     for event in events:
         match event:
@@ -101,8 +126,7 @@ def reloadAnswer(events: list[Event]) -> Answer:
                 mistakes.append(eventReport(0, entryOf(event)).text)
             case _:
                 changes.append(eventReport(0, entryOf(event)).text)
-    found = {"changes": changes, "mistakes": mistakes, "restart": restart or None}
-    return jsonAnswer({"error": "; ".join(mistakes), **found}, 422) if mistakes else jsonAnswer(found)
+    return changes, mistakes, restart
 
 
 def reportAnswer(report: object) -> Answer:

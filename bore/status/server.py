@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from bore.relay.interface import Running
-from bore.server.service import ServerService
+from bore.server.core import ServerCore
 from bore.server.session import Session
 from bore.server.tunnel import Owner, Tunnel
 from bore.server.users import User
@@ -33,6 +33,7 @@ from bore.status.report import (
     LanesReport,
     LimitReport,
     PortsReport,
+    ProcessReport,
     ServerReport,
     ServerTotals,
     SessionReport,
@@ -71,17 +72,20 @@ class ServerStatus:
     :param clock: the clock of the server.
     :param history: what has happened.
     :param wallClock: returns the seconds since the epoch.
+    :param process: reads what this process uses, if it is a worker; None: the system does not show it.
     :ivar take: reads all of it, over several turns.
     """
 
     def __init__(
         self,
         clock: IReactorTime,
-        service: ServerService,
+        service: ServerCore,
         history: History,
         wallClock: Callable[[], float] = time.time,
+        process: Callable[[], ProcessReport | None] = lambda: None,
     ) -> None:
         self._service = service
+        self._process = process
         self._server = service.server
         self._history = history
         self._clock = clock
@@ -139,6 +143,8 @@ class ServerStatus:
             limits,
             self._totals(dict(tunnels), flows),
             recent,
+            None,
+            self._process(),
         )
 
     def _readTunnel(self, address: PublicAddress, most: int | None) -> Work[Visited[TunnelReport, VisitorReport]]:

@@ -7,31 +7,28 @@ from functools import partial
 from twisted.internet.defer import Deferred, succeed
 
 from bore.server.server import Kicks, Server
-from bore.status.questions import Answer, Question, Refused, Routes, jsonAnswer
+from bore.status.kicking import whomToKick
+from bore.status.questions import Answer, Question, Routes
 from bore.status.report import TunnelReport, Visited, VisitorReport, addressNamed
-from bore.status.routes import Operated, TunnelNotFound, routes
+from bore.status.routes import Operated, routes
 from bore.status.server import ServerStatus
-
-#: What stands for those who hold a shared secret, as in the users file.
-_SHARED = "*"
+from bore.wire.publicaddress import PublicAddress
 
 
 def serverRoutes(status: ServerStatus, server: Server, program: Operated) -> Routes:
     """Return the routes of a server."""
 
-    def kick(question: Question) -> Answer:
-        match question.json(user=str, address=object):
-            case {"user": str() as user, **rest} if not rest:
-                return _answer(server.kick("" if user == _SHARED else user), f"no session or tunnel of {user}")
-            case {"address": int() | str() as named, **rest} if not rest:
-                address = addressNamed(str(named))
-                found = None if address is None else server.tunnels.get(address)
-                if found is None:
-                    raise TunnelNotFound(str(named))
-                return _answer(server.kickTunnel(found), "")
-        raise Refused(400, 'the body must name one thing, as in {"user": "alice"} or {"address": 20000}')
+    def kick(user: str | None, address: PublicAddress | None) -> Kicks:
+        if user is not None:
+            return server.kick(user)
+        found = None if address is None else server.tunnels.get(address)
+        return Kicks(0, 0, 0) if found is None else server.kickTunnel(found)
 
-    return routes(status.take, program, partial(serverTunnel, status), kick)
+    def route(question: Question) -> Answer:
+        kicked = whomToKick(question)
+        return kicked.answer(*kick(kicked.user, kicked.address))
+
+    return routes(status.take, program, partial(serverTunnel, status), route)
 
 
 def serverTunnel(
@@ -45,9 +42,3 @@ def serverTunnel(
     """
     address = addressNamed(name)
     return succeed(None) if address is None else status.tunnel(address, most)
-
-
-def _answer(kicks: Kicks, nothing: str) -> Answer:
-    if not any(kicks):
-        raise Refused(404, f"there is {nothing}")
-    return jsonAnswer(kicks._asdict())

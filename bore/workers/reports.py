@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from bore.status.merging import NONE, Closed, Worker, both, merged
 from bore.status.parts import Assembly
-from bore.status.report import ServerReport, TunnelReport, Visited, VisitorReport
+from bore.status.report import Address, ServerReport, TunnelReport, Visited, VisitorReport
 from bore.status.slices import Joint, Work, spread
 from bore.status.times import Times
 from bore.wire.workermessages import FINAL_REPORT, Report, Reported, SupervisorMessage
@@ -97,6 +97,7 @@ class Reports:
     :param perSource: returns how many tunnels one address may have; 0: there is no such limit.
     :param closed: what the workers have done that have ended before.
     :ivar closed: what the workers have done that have ended.
+    :ivar lost: the tunnels of workers that have ended, as they were last, and when that was.
     :ivar take: asks all workers, and makes one report of the server.
     """
 
@@ -120,6 +121,7 @@ class Reports:
         # The supervisor before an upgrade may have asked, and this one gets the answer: numbers do not come again.
         self._number = FINAL_REPORT + int(clock.seconds() * 1000)
         self.closed = closed
+        self.lost: dict[Address, tuple[TunnelReport, float]] = {}
         self.take: Final = Joint(self._read)
 
     def reported(self, member: int, message: Reported) -> None:
@@ -141,7 +143,9 @@ class Reports:
     def ended(self, member: Member) -> None:
         """The process of a worker has ended."""
         self.closed = self.closed.plus(self._worker(member))
-        self._reports.pop(member.number, None)
+        last = self._reports.pop(member.number, None)
+        if last is not None:
+            self.lost.update({each.address: (each, self._times.now) for each in last.tunnels})
         self._finals.pop(member.number, None)
         for number, question in list(self._questions.items()):
             if question.member == member.number:
@@ -175,8 +179,10 @@ class Reports:
 
     def _merge(self) -> Work[ServerReport]:
         self._times.renew()
-        workers = [self._worker(member) for member in self._members()]
-        return merged(self._own(), workers, self.closed, self._perSource())
+        own, workers = self._own(), [self._worker(member) for member in self._members()]
+        there = {each.address for each in own.tunnels}
+        self.lost = {address: each for address, each in self.lost.items() if address in there}
+        return merged(own, workers, self.closed, self._perSource())
 
     def _worker(self, member: Member) -> Worker:
         return Worker(
