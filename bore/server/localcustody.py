@@ -86,6 +86,23 @@ class LocalCustody:
             held.share = None
             self._orphaned(held)
 
+    def unserved(self) -> list[Held]:
+        """The tunnels that no holder has, and that wait for their clients."""
+        return [held for held in self._held if held.share is None and held.leaving is None]
+
+    def kick(self, user: str | None, address: PublicAddress | None) -> int:
+        """
+        Close tunnels that no holder has.
+
+        :param user: the name of the user whose tunnels; None: not those of a user.
+        :param address: the public address of the tunnel; None: not a single one.
+        :returns: how many.
+        """
+        wanted = [held for held in self.unserved() if held.user.name == user or held.address == address]
+        for held in wanted:
+            self._end(held, TunnelEnd.KICKED)
+        return len(wanted)
+
     def leave(self, share: Share) -> None:
         """A holder stops, and has closed its tunnels. Behind the last one, nothing is left. May be called twice."""
         if not share.gone:
