@@ -108,7 +108,7 @@ _Moves: TypeAlias = Mapping[tuple[statetable.State, type], State]
 _Kinds: TypeAlias = Mapping[statetable.State, Collection[type]]
 
 
-class _ChannelEnd(Generic[_In, _Out]):
+class ChannelEnd(Generic[_In, _Out]):
     """
     One end.
 
@@ -213,7 +213,7 @@ class _ChannelEnd(Generic[_In, _Out]):
 
 _ASKING: Final = {*QUESTIONS.values(), *CLAIMS.values()}
 
-_E: TypeAlias = _ChannelEnd[Any, Any]
+_E: TypeAlias = ChannelEnd[Any, Any]
 
 _UNEXPECTED: Final[Cell[_E, Any]] = Cell(_E._refuse, None, (), (ProtocolViolation,))
 
@@ -275,7 +275,7 @@ def _kinds(*entries: tuple[type, Cell[_E, Any]]) -> frozenset[type]:
 _FROM_WORKER: Final[Callable[[_E, bytes], object]] = _E._decodeFromWorker
 
 
-class SupervisorEnd(_ChannelEnd[WorkerMessage, SupervisorMessage]):
+class SupervisorEnd(ChannelEnd[WorkerMessage, SupervisorMessage]):
     """
     The supervisor's end of the channel to one worker.
 
@@ -316,7 +316,7 @@ _FROM_SUPERVISOR: Final[Callable[[_E, bytes], object]] = _E._decodeFromSuperviso
 _END: Final = _plain(End, State.ENDING)
 
 
-class WorkerEnd(_ChannelEnd[SupervisorMessage, WorkerMessage]):
+class WorkerEnd(ChannelEnd[SupervisorMessage, WorkerMessage]):
     """The worker's end of the channel to the supervisor."""
 
     table: ClassVar[_Table] = {
