@@ -38,7 +38,8 @@ unit: $(VENV)/installed-test
 	@$(BIN)/python -m pytest -q -n 2 --dist loadscope -m unit
 
 # Of the slow tests of whole programs, which hardly depend on versions, only a few.
-ASIDE := benchmarks doctor interop laboratory processes relay screen __pycache__
+# bore/wire and bore/users import only Python's own library, bore/timing that and Twisted, whose lowest version is used.
+ASIDE := benchmarks doctor interop laboratory processes relay screen timing users wire __pycache__
 LOWEST := $(filter-out $(ASIDE:%=tests/%/),$(wildcard tests/*/)) \
     tests/relay/test_encrypted.py $(addprefix tests/processes/test_,bore.py lanes.py sessions.py tls.py twistd.py)
 
@@ -47,7 +48,7 @@ lowest: $(BIN)/python
 	@$(BIN)/python -m venv $(VENV)/lowest
 	@$(VENV)/lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(VENV)/lowest.txt \
 	    --editable '.[test]'
-	@$(VENV)/lowest/bin/python -m pytest -q -n 4 --dist loadscope $(LOWEST)
+	@BORE_EXAMPLES=20 $(VENV)/lowest/bin/python -m pytest -q -n 4 --dist loadscope $(LOWEST)
 
 pythons: $(BIN)/python
 	@.ci/pythons $(VENV)

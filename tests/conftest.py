@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,8 @@ import hypothesis
 import pytest
 from twisted.trial import util
 from twisted.trial.unittest import TestCase
+
+from tests.effort import examples
 
 _HERE: Final = Path(__file__).parent
 
@@ -60,12 +62,19 @@ FORBIDDEN: Final = {
     "tests.wait": "waits",
 }
 
+#: The part of a run in which the classes of some folders are begun, spread evenly: they wait more than they use the
+#: processor, and at the end nothing else would use it meanwhile.
+BEGUN: Final = {"laboratory": 0.7, "processes": 0.9, "interop": 0.8, "doctor": 0.9}
+
 #: How long a test that runs the reactor may take, in seconds. pytest-timeout cannot end these: the reactor logs what a
 #: signal's handler raises, and goes on. setup.cfg has the time limit of all others.
 util.DEFAULT_TIMEOUT_DURATION = 75.0
 
-# How long an example takes says nothing on a machine that is busy. pytest-timeout ends what hangs.
-hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+# How long an example takes says nothing on a machine that is busy. pytest-timeout ends what hangs. Where the tests are
+# run again, for other versions, fewer examples do.
+hypothesis.settings.register_profile(
+    "busy", deadline=None, max_examples=examples(100), suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("busy")
 
 # Programs that the tests start inherit signals that are ignored, as those are that nohup or a shell's & starts: without
@@ -106,12 +115,36 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if config.option.markexpr == "unit" and not isUnit(collection_path) else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the unit tests."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the order of the tests be the one in which pytest-xdist begins them."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the unit tests, and order all where several processes share them."""
     for item in items:
         item.stash[_unit] = isUnit(item.path) and not runsReactor(item)
         if item.stash[_unit]:
             item.add_marker("unit")
+    if hasattr(config, "workerinput"):
+        items[:] = spreadOut(items)
+
+
+def spreadOut(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """The tests, class by class, with those that mostly wait among those that use the processor."""
+    scopes: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        scopes.setdefault(item.nodeid.rpartition("::")[0], []).append(item)
+    kinds: dict[float, list[list[pytest.Item]]] = {}
+    for name, scope in scopes.items():
+        kinds.setdefault(BEGUN.get(Path(name).parts[1], 1.0), []).append(scope)
+    places = []
+    for begun, kind in kinds.items():
+        kind.sort(key=lambda scope: -len(scope))
+        places += [(n / len(kind) * begun, scope) for n, scope in enumerate(kind)]
+    places.sort(key=lambda place: place[0])
+    return [item for _, scope in places for item in scope]
 
 
 def runsReactor(item: pytest.Item) -> bool:

@@ -65,7 +65,7 @@ class EarlyAnswerContract(RelayContract):
     """Answers from peers that do not read the rest of the request, and close: that is a reset."""
 
     def _upload(
-        self, answers: Callable[[socket.socket], None], answer: bytes, times: int = 10, cut: bool = True, **how: Any
+        self, answers: Callable[[socket.socket], None], answer: bytes, times: int = 4, cut: bool = True, **how: Any
     ) -> None:
         for first, second in (("left", "right"), ("right", "left")):
             for number in range(times):

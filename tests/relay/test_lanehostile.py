@@ -26,6 +26,7 @@ from bore.wire.lane import (
     RESET,
     RESET_FRAME,
 )
+from tests.effort import examples
 from tests.relay.lanecase import OPENING, LaneCase, data
 from tests.relay.plugs import TINY, fill, hasEnded, reset, take, wasReset
 
@@ -133,7 +134,7 @@ class IllegalTests(LaneCase):
         self.turn()
         self.assertEqual(self.user.log, ["opened"])
 
-    @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(300), deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         st.lists(
             st.one_of(

@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bore.streams.addresses import hostPort, parseHostPort
 from bore.tls.knownservers import KnownServer, KnownServers, KnownServersError
 from bore.wire.pins import AUTHORITY
+from tests.effort import examples
 from tests.support import CHECKOUT, temporaryFolder
 
 SERVER = "example.com:7835"
@@ -100,7 +101,7 @@ class NamesTests(KnownServersCase):
         for line in self.path.read_text().splitlines():
             self.assertRegex(line, r"^[^#]\S+ SHA256:k{43}$")
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=examples(200), deadline=None)
     @given(st.text(st.characters(blacklist_categories=("C", "Z")), min_size=1, max_size=20))
     def test_everyNameIsFoundAgain(self, host: str) -> None:
         try:
@@ -211,7 +212,7 @@ class RightsTests(KnownServersCase):
 class DamageTests(KnownServersCase):
     """Files that are not as they were written."""
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=examples(150), deadline=None)
     @given(st.binary(max_size=400) | st.lists(st.sampled_from([LINE, LINE[:-9], b"\n", b"\xff", b"# "])).map(b"".join))
     def test_noContentRaisesAnotherError(self, content: bytes) -> None:
         self.write(content)
@@ -222,12 +223,12 @@ class DamageTests(KnownServersCase):
         else:
             self.assertTrue({each.key for each in found} <= {KEY}, found)
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=examples(100), deadline=None)
     @given(st.lists(st.sampled_from(NEIGHBOURS), max_size=3), st.integers(1, len(LINE)))
     def test_aTruncatedFileDoesNotMakeAServerNew(self, before: list[bytes], kept: int) -> None:
         self.assertIsNoFirstUse(b"".join(before) + LINE[:kept])
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=examples(100), deadline=None)
     @given(st.integers(0, len(LINE) - 2), st.sampled_from([0, 1, 8, 0x7F, 0x80, 0xC3, 0xFF]))
     @example(0, 0)
     @example(len(SERVER) - 1, 0xFF)
@@ -236,7 +237,7 @@ class DamageTests(KnownServersCase):
         content[len(content) - len(LINE) + at] = byte
         self.assertIsNoFirstUse(bytes(content))
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=examples(100), deadline=None)
     @given(st.integers(len(SERVER) + 1, len(LINE) - 2), st.binary(max_size=3))
     def test_damageAfterItsNameDoesNotMakeAServerNew(self, at: int, bytes_: bytes) -> None:
         self.assertIsNoFirstUse(LINE[:at] + bytes_ + LINE[at + 1 :])

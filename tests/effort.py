@@ -1,0 +1,10 @@
+"""How much the tests try."""
+
+from __future__ import annotations
+
+import os
+
+
+def examples(usual: int) -> int:
+    """How many examples hypothesis tries of a test; at most as many as ``BORE_EXAMPLES`` says."""
+    return min(usual, int(os.environ.get("BORE_EXAMPLES", usual)))
