@@ -59,6 +59,19 @@ class Listening(Event):
 
 
 @value
+class AddressesKept(Event):
+    """
+    The service manager has kept the public addresses of an earlier process.
+
+    :ivar count: how many.
+    :ivar seconds: how long clients have to come back for them.
+    """
+
+    count: int
+    seconds: int
+
+
+@value
 class FarewellUnread(Event):
     """Not every client has read in time that the server stops."""
 

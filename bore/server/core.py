@@ -17,6 +17,7 @@ from bore.relay.backend import makeRelay
 from bore.relay.interface import DRAIN_TIMEOUT
 from bore.server.controlsockets import CannotListen, admissionOf
 from bore.server.custody import Custody
+from bore.server.localcustody import LocalCustody
 from bore.server.log import logged
 from bore.server.registry import Registry
 from bore.server.server import Server
@@ -45,6 +46,7 @@ class ServerCore(Service):
     :param worker: the number of this worker of the server; NO_WORKER: it has none.
     :param custody: has the public addresses, in the registry's place; None: this server has them.
     :param unclassified: limits the connections that have not sent their first message; None: this server alone does.
+    :param whole: the custody of this server, in the registry's place; None: it makes one.
     :ivar since: when it was made, by the clock.
     """
 
@@ -58,6 +60,7 @@ class ServerCore(Service):
         worker: int = NO_WORKER,
         custody: Custody | None = None,
         unclassified: UnclassifiedConnections | None = None,
+        whole: LocalCustody | None = None,
     ) -> None:
         self._reactor = reactor
         self.since = reactor.seconds()
@@ -72,7 +75,7 @@ class ServerCore(Service):
         self.applySecrets: Callable[[Sequence[Secret]], object] = lambda secrets: self._server.applySecrets(secrets)
         #: Reads the file of the shared secrets again; None: there is none.
         self.readSecrets: Callable[[], Sequence[Secret]] | None = None
-        parts = authenticator, registry, worker, custody, unclassified
+        parts = authenticator, registry, worker, custody, unclassified, whole
         self._server = Server(reactor, self._sink, settings, self._relay, *parts)
         self._certificate: ServerCertificate | None = None
         self._drainsFor: float | None = None

@@ -65,14 +65,27 @@ class OpenPlace:
     :param leave: gives the address back.
     :ivar address: the address.
     :ivar socket: the listening socket.
+    :ivar goesOn: whether another process goes on listening with a copy of the socket when this one has closed it.
     """
 
-    __slots__ = ("_leave", "address", "socket")
+    __slots__ = ("_leave", "address", "goesOn", "socket")
 
     def __init__(self, address: PublicAddress, sock: socket.socket, leave: Callable[[], None] | None = None) -> None:
         self.address = address
         self.socket = sock
+        self.goesOn = False
         self._leave = leave
+
+    def beforeLeaving(self, call: Callable[[], None]) -> None:
+        """Have something called before the address is given back."""
+        leave = self._leave
+
+        def both() -> None:
+            call()
+            if leave is not None:
+                leave()
+
+        self._leave = both
 
     def leave(self) -> None:
         """Give the address back, just before the socket is closed. May be called twice."""

@@ -52,12 +52,16 @@ class Held:
         return self.grant.user
 
     def close(self) -> None:
-        """Give the address back. It is free at once, even if another process has a copy of the listening socket."""
+        """
+        Give the address back. It is free at once, even if another process has a copy of the listening socket, unless
+        that one goes on listening.
+        """
         self.place.leave()
         sock = self.place.socket
         if sock.fileno() >= 0:
-            with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+            if not self.place.goesOn:
+                with suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
             sock.close()
         closeAll(self.waiting)
         self.waiting = []

@@ -12,13 +12,18 @@ import hashlib
 import json
 import os
 import socket
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
+from bore.events import Sink
+from bore.server.custody import OpenPlace
+from bore.server.localcustody import LocalCustody
+from bore.server.places import Places
+from bore.server.registry import LocalRegistry
 from bore.server.settings import ServerSettings
 from bore.server.users import User
 from bore.streams.addresses import literalAddress, localAddress
@@ -38,7 +43,7 @@ _HEADER: Final = {"records": "txbore public addresses", "version": 1}
 
 
 @dataclass(frozen=True, slots=True)
-class KeptAddress:
+class _KeptAddress:
     """
     A public address at which an earlier process has listened.
 
@@ -59,27 +64,23 @@ class KeptSockets:
     """
     The listening sockets in the store of the manager.
 
-    :ivar found: the public addresses that clients can come back for, if they are still within the settings.
-    :ivar unclaimed: the ports that are for whoever asks for them first; nobody else should get them.
+    :ivar count: how many public addresses were kept that clients can come back for.
     """
 
     def __init__(self, clock: IReactorTime, store: DescriptorStore, settings: ServerSettings) -> None:
+        self._clock = clock
         self._store = store
         self._settings = settings
+        self._registry: LocalRegistry | None = None
+        self._places: dict[PublicAddress, OpenPlace] = {}
         self._numbers: dict[PublicAddress, int] = {}  # of the records
         self._free: list[int] = []
         self._control = {name: store.take(OURS + name) for name in _CONTROL_PORTS}
         # Of clients of the base protocol: they are for whoever asks for them first, as long as visitors wait.
         patience = min(ACCEPT_TIMEOUT, settings.lease)
         self._unclaimed: Deadlines[int, socket.socket] = Deadlines(clock, patience, self._closeUnclaimed)
-        self.found: list[KeptAddress] = []
-        self.unclaimed: list[int] = []
-        for each in self._readRecords():
-            if each.tokens:
-                self.found.append(each)
-            elif isinstance(each.address, int):
-                self.unclaimed.append(each.address)
-                self._unclaimed.add(each.address, each.socket)
+        self._found = self._readRecords()
+        self.count = 0
         store.discard()
         self._records = Records()
         self._records.write(0, _encode(_HEADER))
@@ -110,7 +111,7 @@ class KeptSockets:
                 self._close(OURS + name, fd)
         self._control.clear()
 
-    def bindPublic(self, host: str, port: int) -> socket.socket:
+    def _bindPublic(self, host: str, port: int) -> socket.socket:
         """
         Listen on a public port, with the socket that was kept for whoever asks for it, if there is one.
 
@@ -118,15 +119,28 @@ class KeptSockets:
         """
         return self._unclaimed.take(port) or bindSocket(host, port)
 
-    def keep(
-        self, address: PublicAddress, sock: socket.socket, user: User, source: str, tokens: Sequence[bytes]
-    ) -> None:
-        """
-        Have a public address kept, or note who gets it back from now on.
+    def makeCustody(self, sink: Sink) -> LocalCustody:
+        """Make the custody of the server, with the public addresses that were kept, and have its addresses kept."""
+        self._registry = registry = LocalRegistry(self._clock, self._settings.lease)
+        places = Places(self._clock, self._settings, self._bindPublic)
+        custody = LocalCustody(self._clock, sink, self._settings, registry, places, self)
+        for each in self._found:
+            if each.tokens:
+                self.count += 1
+                grant = registry.restore(each.address, each.user, each.tokens)
+                custody.restore(grant, places.restore(each.address, each.socket), each.source)
+            elif isinstance(each.address, int):
+                self._unclaimed.add(each.address, each.socket)
+                places.avoid(each.address)
+            else:
+                self._close(_nameOf(each.address), each.socket.detach())
+        self._found.clear()
+        return custody
 
-        :param tokens: see :class:`KeptAddress`.
-        """
-        if not self._settings.lease:
+    def keep(self, place: OpenPlace, user: User, source: str, lasting: bool) -> None:
+        """See :class:`bore.server.localcustody.Keeper`."""
+        registry, address = self._registry, place.address
+        if registry is None or not self._settings.lease:
             return
         known = self._numbers.get(address)
         number = known or (self._free.pop() if self._free else len(self._numbers) + 1)
@@ -135,22 +149,16 @@ class KeptSockets:
             "file": _fileOf(address),
             "user": user.name,
             "source": source,
-            "tokens": [each.hex() for each in tokens],
+            "tokens": [each.hex() for each in registry.digests(address)] if lasting else [],
         }
         fits = self._records.write(number, _encode(content))
         if known:
             return
-        if fits and self._store.keep(_nameOf(address), sock.fileno()):
+        if fits and self._store.keep(_nameOf(address), place.socket.fileno()):
             self._numbers[address] = number
+            self._places[address] = place
+            place.beforeLeaving(partial(self._drop, place))
         else:
-            self._records.erase(number)
-            self._free.append(number)
-
-    def drop(self, address: PublicAddress) -> None:
-        """Have a public address not kept any more, which is about to be closed."""
-        number = self._numbers.pop(address, None)
-        if number is not None:
-            self._store.remove(_nameOf(address))
             self._records.erase(number)
             self._free.append(number)
 
@@ -161,11 +169,26 @@ class KeptSockets:
         :param forNext: whether what is kept is for the next one. If not, nobody waits for it: this one may take its
             time to end.
         """
-        if not forNext:
+        if forNext:
+            for place in self._places.values():
+                place.goesOn = True
+        else:
             self._store.removeAll()
         self._store.close()
 
-    def _readRecords(self) -> list[KeptAddress]:
+    def _drop(self, place: OpenPlace) -> None:
+        """An address is given back: it is free at once, though the manager has not closed its copy yet."""
+        if place.goesOn:
+            return
+        number = self._numbers.pop(place.address)
+        del self._places[place.address]
+        self._records.erase(number)
+        self._free.append(number)
+        self._store.remove(_nameOf(place.address))
+        with suppress(OSError):
+            place.socket.shutdown(socket.SHUT_RDWR)
+
+    def _readRecords(self) -> list[_KeptAddress]:
         """Read who may have which address, and take the sockets of these. Records of another version are ignored."""
         fd = self._store.take(f"{OURS}state")
         if fd is None:
@@ -179,7 +202,7 @@ class KeptSockets:
         records.close()
         return found
 
-    def _taken(self, record: bytes) -> KeptAddress | None:
+    def _taken(self, record: bytes) -> _KeptAddress | None:
         """Take the socket of a record; None: it is not within the settings any more, or there is none."""
         try:
             content = json.loads(record)
@@ -195,7 +218,7 @@ class KeptSockets:
         if sock is None:
             self._close(_nameOf(address), fd)
             return None
-        return KeptAddress(address, sock, User(user), source, tokens)
+        return _KeptAddress(address, sock, User(user), source, tokens)
 
     def _placeOf(self, named: object) -> tuple[PublicAddress, str, int | None]:
         """

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -21,9 +21,17 @@ from bore.server.registry import Grant, Registry
 from bore.server.settings import ServerSettings
 from bore.server.shares import Share
 from bore.server.tunnellimits import TunnelLimits
+from bore.server.users import User
 from bore.timing.deadlines import Deadlines
 from bore.wire.errors import BindFailed, NoFreePort, PortInUse, Refusal, TakenOver
 from bore.wire.publicaddress import PublicAddress, satisfies
+
+
+class Keeper(Protocol):
+    """What has listening sockets kept, by another process, while the server is started again."""
+
+    def keep(self, place: OpenPlace, user: User, source: str, lasting: bool) -> None:
+        """An address is held, or there are other tokens with which it can be resumed."""
 
 
 class LocalCustody:
@@ -34,12 +42,19 @@ class LocalCustody:
     With a single holder in this process, and a registry in its memory, all Deferreds have fired when they are returned.
 
     :param places: listens at addresses.
+    :param keeper: has the listening sockets kept while the server is started again; None: nothing does.
     """
 
     _log: Final = Logger()
 
     def __init__(
-        self, clock: IReactorTime, sink: Sink, settings: ServerSettings, registry: Registry, places: Places
+        self,
+        clock: IReactorTime,
+        sink: Sink,
+        settings: ServerSettings,
+        registry: Registry,
+        places: Places,
+        keeper: Keeper | None = None,
     ) -> None:
         self._clock = clock
         self._sink = sink
@@ -47,6 +62,7 @@ class LocalCustody:
         self._registry = registry
         registry.expired = self._expired
         self._places = places
+        self._keeper = keeper
         self._held = HeldAddresses()
         self._limits = TunnelLimits(clock, sink, settings.bounds, self._held)
         self._wishes: dict[Wish, Share] = {}  # tunnels that are not open yet: they count as those that are
@@ -62,6 +78,10 @@ class LocalCustody:
         self._settings = settings
         self._limits.bounds = settings.bounds
         self._places.apply(settings)
+
+    def held(self) -> list[Held]:
+        """All addresses that are held, the oldest first."""
+        return list(self._held)
 
     def forHolder(self, holder: Holder | None = None) -> Share:
         """
@@ -114,6 +134,13 @@ class LocalCustody:
             for held in list(self._held):
                 self._drop(held)
 
+    def restore(self, grant: Grant, place: OpenPlace, source: str) -> None:
+        """Hold an address that its client can come back for, and had in an earlier process."""
+        held = Held(grant, place, None, source, lasting=True)
+        self._held.add(held)
+        self._keep(held)
+        self.renew(grant)
+
     def open(self, wish: Wish, share: Share) -> Deferred[Opened]:
         """See :meth:`bore.server.custody.Custody.open`."""
         self._wishes[wish] = share
@@ -126,6 +153,9 @@ class LocalCustody:
     def confirm(self, grant: Grant) -> None:
         """See :meth:`bore.server.custody.Custody.confirm`."""
         self._registry.confirm(grant).addErrback(self._registryFailed)
+        held = self._held.valid(grant)
+        if held is not None:
+            self._keep(held)
 
     def renew(self, grant: Grant) -> None:
         """See :meth:`bore.server.custody.Custody.renew`."""
@@ -167,6 +197,7 @@ class LocalCustody:
             return None
         held.lasting = wish.lasting
         self._held.move(held, wish.source)
+        self._keep(held)
         if former is share:
             return Opened(grant, None, resumed=True)
         return await self._handOver(held, grant, share)
@@ -208,6 +239,7 @@ class LocalCustody:
             raise
         self._wishes.pop(wish, None)
         self._held.add(held)
+        self._keep(held)
         return self._given(held, Opened(grant, place))
 
     async def _take(self, wish: Wish) -> tuple[Grant, OpenPlace]:
@@ -329,6 +361,10 @@ class LocalCustody:
             if held.share is None:
                 self._sink.emit(TunnelClosed(held.address, held.source, reason, held.user.name))
             self.release(held.grant)
+
+    def _keep(self, held: Held) -> None:
+        if self._keeper is not None:
+            self._keeper.keep(held.place, held.user, held.source, held.lasting)
 
     def _drop(self, held: Held) -> None:
         self._held.remove(held)

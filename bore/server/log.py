@@ -47,6 +47,10 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     events.StatusPortOpen: (LogLevel.info, "status at {url}"),
     events.StatusTokenWritten: (LogLevel.info, "a new token for the status port was written to {path}"),
     events.StatusTokensNotRead: (LogLevel.error, "the status port accepts no token: {error}"),
+    facts.AddressesKept: (
+        LogLevel.info,
+        "{count} public addresses were kept; their clients have {seconds} s to come back",
+    ),
     facts.FarewellUnread: (LogLevel.warn, "not every client has read that the server stops"),
     facts.NextKeyAnnounced: (LogLevel.info, "the next TLS key is {fingerprint}: clients learn it from now on"),
     facts.CertificateRead: (LogLevel.info, "new TLS certificate, key {fingerprint}"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from bore.server.custody import OpenPlace
 from bore.server.ports import Ports
 from bore.server.settings import ServerSettings
+from bore.streams.listener import bindSocket
 from bore.system.ephemeral import ephemeralPorts
 from bore.users.ports import ports
 from bore.wire.errors import KindNotKnown
@@ -22,11 +24,17 @@ if TYPE_CHECKING:
 
 
 class Places:
-    """Chooses addresses, and listens at them."""
+    """
+    Chooses addresses, and listens at them.
 
-    def __init__(self, clock: IReactorTime, settings: ServerSettings) -> None:
+    :param bind: makes the listening socket of a port, or raises an OSError.
+    """
+
+    def __init__(
+        self, clock: IReactorTime, settings: ServerSettings, bind: Callable[[str, int], socket.socket] = bindSocket
+    ) -> None:
         self._settings = settings
-        self._ports = Ports(clock, settings, ephemeral=ports([ephemeralPorts()]))
+        self._ports = Ports(clock, settings, bind=bind, ephemeral=ports([ephemeralPorts()]))
 
     def apply(self, settings: ServerSettings) -> None:
         """Open ports of another range, and Unix sockets in other folders, from now on."""
@@ -65,6 +73,19 @@ class Places:
                 return OpenPlace(address, opened.socket, opened.removeFile)
             case int():
                 return OpenPlace(address, self._ports.bind(address), partial(self._ports.free, address))
+            case OtherKind():
+                raise AssertionError(address)
+
+    def restore(self, address: PublicAddress, sock: socket.socket) -> OpenPlace:
+        """Take over a socket with which an earlier process has listened at an address."""
+        match address:
+            case UnixPath(path):
+                from bore.streams.unixlistener import removerOf
+
+                return OpenPlace(address, sock, removerOf(path))
+            case int():
+                self._ports.take(address)
+                return OpenPlace(address, sock, partial(self._ports.free, address))
             case OtherKind():
                 raise AssertionError(address)
 

@@ -112,9 +112,13 @@ class Ports:
             sock = self._bind(self._settings.bindTunnels, port)
         except OSError as e:
             raise _refusal(port, e) from e
+        self.take(port)
+        return sock
+
+    def take(self, port: int) -> None:
+        """A port is ours, until :meth:`free`."""
         if self._others.pop(port, None) is None:
             insort(self._taken, port)
-        return sock
 
     def avoid(self, port: int) -> None:
         """Do not draw a port for a while that another program or another server has."""

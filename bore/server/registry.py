@@ -7,8 +7,8 @@ bound, and how many tunnels there may be, is up to the server that asks (:mod:`b
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import Protocol
 
@@ -92,9 +92,8 @@ class LocalRegistry:
         self.expired: Callable[[Grant], None] = lambda grant: None
         self._byAddress: dict[PublicAddress, Grant] = {}
         self._byToken: dict[bytes, PublicAddress] = {}
-        self._shown: dict[
-            PublicAddress, bytes
-        ] = {}  # tokens that were shown, and are still valid beside those of grants
+        #: The digests of the tokens that are valid: that of the grant, and behind it one that was shown.
+        self._valid: dict[PublicAddress, tuple[bytes, ...]] = {}
         self._leases: Deadlines[PublicAddress, Grant] = Deadlines(clock, lease, self._leaseOver)
         self._epochs = count(1)
 
@@ -106,9 +105,21 @@ class LocalRegistry:
         """See :meth:`Registry.claim`."""
         if address in self._byAddress:
             return fail(PortInUse.on(address))
-        grant = self._byAddress[address] = Grant(address, user, newToken(), next(self._epochs))
-        self._byToken[digest(grant.token)] = address
-        return succeed(grant)
+        return succeed(self._granted(address, user, ()))
+
+    def restore(self, address: PublicAddress, user: User, tokens: Sequence[bytes]) -> Grant:
+        """
+        Grant an address to the user that has owned it in an earlier process.
+
+        :param tokens: the digests with which the user can resume it: see :meth:`digests`.
+        """
+        for each in tokens:
+            self._byToken[each] = address
+        return self._granted(address, user, tokens)
+
+    def digests(self, address: PublicAddress) -> tuple[bytes, ...]:
+        """The digests of the tokens with which an address can be resumed."""
+        return self._valid.get(address, ())
 
     def resume(self, token: str, user: User) -> Deferred[Grant | None]:
         """See :meth:`Registry.resume`."""
@@ -117,19 +128,15 @@ class LocalRegistry:
         if address is None or self._byAddress[address].user != user:
             return succeed(None)
         self._leases.take(address)
-        former = self._byAddress[address]
-        for other in (digest(former.token), self._shown.get(address)):
-            if other is not None and other != shown:
-                del self._byToken[other]
-        grant = self._byAddress[address] = replace(former, token=newToken(), epoch=next(self._epochs))
-        self._byToken[digest(grant.token)] = address
-        self._shown[address] = shown
-        return succeed(grant)
+        self._forgetTokens(address, but=shown)
+        return succeed(self._granted(address, user, (shown,)))
 
     def confirm(self, grant: Grant) -> Deferred[None]:
         """See :meth:`Registry.confirm`."""
-        if self._byAddress.get(grant.address) == grant and grant.address in self._shown:
-            del self._byToken[self._shown.pop(grant.address)]
+        if self._byAddress.get(grant.address) == grant:
+            current = digest(grant.token)
+            self._forgetTokens(grant.address, but=current)
+            self._valid[grant.address] = (current,)
         return succeed(None)
 
     def renew(self, grant: Grant) -> Deferred[None]:
@@ -156,6 +163,22 @@ class LocalRegistry:
 
     def _forget(self, grant: Grant) -> None:
         del self._byAddress[grant.address]
-        del self._byToken[digest(grant.token)]
-        if grant.address in self._shown:
-            del self._byToken[self._shown.pop(grant.address)]
+        self._forgetTokens(grant.address)
+        del self._valid[grant.address]
+
+    def _granted(self, address: PublicAddress, user: User, others: Sequence[bytes]) -> Grant:
+        """
+        Make a grant.
+
+        :param others: the digests of further tokens that are valid.
+        """
+        grant = self._byAddress[address] = Grant(address, user, newToken(), next(self._epochs))
+        current = digest(grant.token)
+        self._byToken[current] = address
+        self._valid[address] = (current, *others)
+        return grant
+
+    def _forgetTokens(self, address: PublicAddress, but: bytes | None = None) -> None:
+        for each in self._valid[address]:
+            if each != but:
+                del self._byToken[each]

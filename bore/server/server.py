@@ -61,6 +61,7 @@ class Server:
     :param worker: the number of this worker of the server; NO_WORKER: it has none.
     :param custody: has the public addresses, in the registry's place; None: this server has them.
     :param unclassified: limits the connections that have not sent their first message; None: this server alone does.
+    :param whole: the custody of this server, in the registry's place; None: it makes one.
     :ivar control: serves the connections to the control ports.
     :ivar unclassified: the connections that have not sent their first message yet.
     :ivar sessions: the sessions of all clients.
@@ -84,6 +85,7 @@ class Server:
         worker: int = NO_WORKER,
         custody: Custody | None = None,
         unclassified: UnclassifiedConnections | None = None,
+        whole: LocalCustody | None = None,
     ) -> None:
         self._sink = sink
         self.relay = relay
@@ -94,9 +96,11 @@ class Server:
         self.group = ListenerGroup(sink)
         self._custody: LocalCustody | None = None
         if custody is None:
-            registry = LocalRegistry(reactor, settings.lease) if registry is None else registry
-            self._custody = LocalCustody(reactor, sink, settings, registry, Places(reactor, settings))
-            custody = self._custody.forHolder()
+            if whole is None:
+                registry = LocalRegistry(reactor, settings.lease) if registry is None else registry
+                whole = LocalCustody(reactor, sink, settings, registry, Places(reactor, settings))
+            self._custody = whole
+            custody = whole.forHolder()
         entrances = Entrances(reactor, self.group, self.descriptors, self.giveWay)
         self.users = None if authenticator is None else _usersOf(authenticator)
         self.tunnels = Tunnels(reactor, sink, settings, custody, self.unaccepted, entrances, self.users)

@@ -10,8 +10,10 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
 from bore.events import Sink
+from bore.events.server import AddressesKept
 from bore.server.controlsockets import CannotListen, bindControlPorts, listening
 from bore.server.core import ServerCore
+from bore.server.log import logged
 from bore.server.registry import Registry
 from bore.server.settings import ServerSettings
 from bore.server.users import Authenticator
@@ -33,7 +35,7 @@ class ServerService(ServerCore):
     :param sink: gets the events; None: they are logged.
     :param authenticator: identifies clients; None: they share the secret of the settings.
     :param registry: grants public ports; None: this server alone does.
-    :param kept: the listening sockets that the service manager keeps; None: it keeps none.
+    :param kept: the listening sockets that the service manager keeps, in the registry's place; None: it keeps none.
     """
 
     def __init__(
@@ -46,7 +48,9 @@ class ServerService(ServerCore):
         registry: Registry | None = None,
         kept: KeptSockets | None = None,
     ) -> None:
-        ServerCore.__init__(self, reactor, settings, sink, authenticator, registry)
+        sink = logged(reactor) if sink is None else sink
+        whole = None if kept is None else kept.makeCustody(sink)
+        ServerCore.__init__(self, reactor, settings, sink, authenticator, registry, whole=whole)
         self._kept = kept
         self._sockets = list(sockets)
         self._listeners: list[Listener] = []
@@ -80,6 +84,8 @@ class ServerService(ServerCore):
             self._listen(sock, speaksTls)
         if self._kept is not None:
             self._kept.begun()
+            if self._kept.count:
+                self._sink.emit(AddressesKept(self._kept.count, self._settings.lease))
 
     def startService(self) -> None:
         """Listen, if that has not been done yet."""

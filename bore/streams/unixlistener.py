@@ -6,7 +6,9 @@ import errno
 import os
 import socket
 import stat
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from bore.streams.socketoptions import BACKLOG
@@ -61,9 +63,7 @@ class UnixListeningSocket:
 
     def removeFile(self) -> None:
         """Remove the file, unless it is another one by now. Called before the socket is closed: it is not stale yet."""
-        with suppress(OSError):
-            if _identity(os.lstat(self._path)) == self._file:
-                os.unlink(self._path)
+        _remove(self._path, self._file)
 
     def _open(self) -> socket.socket:
         self._file: tuple[int, int] | None = None
@@ -97,6 +97,17 @@ class UnixListeningSocket:
         if isLive(self._path):
             raise _inUse()
         os.unlink(self._path)
+
+
+def removerOf(path: str) -> Callable[[], None]:
+    """Return what removes the file of a socket that is there now, as :meth:`UnixListeningSocket.removeFile` does."""
+    return partial(_remove, path, _identity(os.lstat(path)))
+
+
+def _remove(path: str, file: tuple[int, int] | None) -> None:
+    with suppress(OSError):
+        if _identity(os.lstat(path)) == file:
+            os.unlink(path)
 
 
 def _inUse() -> OSError:

@@ -82,7 +82,7 @@ class DescriptorStore:
         """
         if self._isClosed or (name not in self._names and len(self._names) >= self._size):
             return False
-        self._pending[name] = (name in self._names, fd)
+        self._pending[name] = (name in self._names or name in self._pending, fd)
         self._names.add(name)
         self._send()
         return True

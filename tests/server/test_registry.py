@@ -77,7 +77,7 @@ class LocalRegistryTests(SynchronousTestCase):
         assert grant is not None
         self.assertIsNone(self.resume(tokens[0]))
         self.now(self.registry.release(grant))
-        self.assertEqual((self.registry._byToken, self.registry._shown), ({}, {}))
+        self.assertEqual((self.registry._byToken, self.registry._valid), ({}, {}))
 
     def test_orUntilTheNewOneIsConfirmed(self) -> None:
         first = self.claim()

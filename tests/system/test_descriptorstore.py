@@ -108,6 +108,22 @@ class StoreTests(SynchronousTestCase):
         self.assertEqual(os.fstat(fd).st_ino, os.fstat(sockets[2].fileno()).st_ino)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_aNameThatIsUsedAgainMeanwhileHasOneDescriptor(self) -> None:
+        sockets = [self.listening() for _ in range(2)]
+        store = self.store()
+        store.keep("a", sockets[0].fileno())
+        self.assertEqual(self.names(), ["a"])
+        filler = Notifier(self.manager.path)
+        while filler.send("X=1"):
+            pass
+        store.remove("a")
+        store.keep("a", sockets[1].fileno())
+        self.names()
+        self.clock.advance(0.1)
+        self.names()
+        (fd,) = self.manager.names["a"]
+        self.assertEqual(os.fstat(fd).st_ino, os.fstat(sockets[1].fileno()).st_ino)
+
     def test_oneThatIsClosedChangesNothingAnyMore(self) -> None:
         store, one = self.store(), self.listening()
         store.keep("one", one.fileno())
