@@ -36,7 +36,7 @@ def estateOf(client: ClientService) -> Estate:
                     f"{link.server} is an original server: no other process can have a port while this one has it"
                 )
             if link.tunnels.portOf(kept).resume is None:
-                raise NotMovable(f"{link.server} keeps no tunnels for clients that come back")
+                raise NotMovable(f"{link.server} gives no tokens for its tunnels")
     at = next((link.address for link in links if link.tunnels.up), None)
     return Estate(client.settings.user, client.settings.servers, at, tuple(inventoryOf(client)))
 

@@ -46,12 +46,18 @@ class Heir:
 
     :param command: its command line.
     :param descriptors: what it inherits.
+    :param patience: how long it has until all tunnels are up, in seconds.
     :raises OSError: if it cannot be started.
     :ivar pid: its process; 0: that is not known yet.
     """
 
     def __init__(
-        self, reactor: IReactor, command: Sequence[str], descriptors: Sequence[int], testator: Testator
+        self,
+        reactor: IReactor,
+        command: Sequence[str],
+        descriptors: Sequence[int],
+        testator: Testator,
+        patience: float = PATIENCE,
     ) -> None:
         self._reactor = reactor
         self._testator = testator
@@ -59,7 +65,7 @@ class Heir:
         self._isSettled = False
         self.pid = 0
         sock, self._launcher = launch(command, os.environ, descriptors)
-        self._timer: IDelayedCall | None = reactor.callLater(PATIENCE, self._late)
+        self._timer: IDelayedCall | None = reactor.callLater(patience, self._late, patience)
         self._line = Line(reactor, sock, self._received, self._lost)
 
     def bequeath(self, bequest: Bequest) -> None:
@@ -95,10 +101,10 @@ class Heir:
             case _:
                 pass
 
-    def _late(self) -> None:
+    def _late(self, patience: float) -> None:
         self._timer = None
         why = f": {self._trouble}" if self._trouble else ""
-        self._testator.failed(self, f"it does not have all tunnels after {PATIENCE:.0f} s{why}")
+        self._testator.failed(self, f"it does not have all tunnels after {patience:g} s{why}")
 
     def _lost(self) -> None:
         """It has ended, or has let go of the line."""

@@ -23,7 +23,7 @@ from bore.events.client import (
     ServerMoved,
     Stage,
 )
-from bore.handover.heir import Heir
+from bore.handover.heir import PATIENCE, Heir
 from bore.handover.messages import Bequest, End, Yours
 from bore.handover.place import Belonging, Listening
 from bore.handover.retirement import DRAIN, Retirement
@@ -43,6 +43,7 @@ class Predecessor:
     :param listening: returns the sockets that a successor inherits.
     :param whyNot: returns why there can be no successor here; None: there can.
     :ivar command: returns the command line of a successor.
+    :ivar patience: how long it has until all tunnels are up, in seconds.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Predecessor:
         self._given = 0  # the process that has taken over
         self._stopping = False
         self.command: Callable[[], Sequence[str]] = ownCommand
+        self.patience = PATIENCE
         sink.subscribe(self._happened)
         reactor.addSystemEventTrigger("before", "shutdown", self._stop)
 
@@ -77,7 +79,7 @@ class Predecessor:
             return
         try:
             descriptors = [] if listening is None else [listening.descriptor]
-            heir = self._heir = Heir(self._reactor, self.command(), descriptors, self)
+            heir = self._heir = Heir(self._reactor, self.command(), descriptors, self, self.patience)
         except OSError as e:
             self._sink.emit(HandoverFailed(f"it cannot be started: {e.strerror or e}"))
             return

@@ -178,8 +178,8 @@ class Successor:
             self._alone.cancel()
 
     def _stop(self) -> None:
-        """This process ends: the one before it has nothing to wait for."""
-        if self.isOwner:
+        """This process ends, and with it the client: the one before it has nothing to wait for."""
+        if self._client is not None and self._client.isOwner:
             self._send(End())
 
     def _send(self, message: Message) -> None:
