@@ -73,6 +73,15 @@ class LocalCustody:
     def __len__(self) -> int:
         return len(self._held)
 
+    def grant(self, address: PublicAddress, epoch: int) -> Grant | None:
+        """The grant of an address with an epoch; None: it is void."""
+        held = self._held.get(address)
+        return held.grant if held is not None and held.grant.epoch == epoch else None
+
+    def hasSome(self, source: str) -> bool:
+        """Whether a source has a tunnel."""
+        return bool(self._held.of(source))
+
     def apply(self, settings: ServerSettings) -> None:
         """Apply another range of ports, other folders and limits. Tunnels stay where they are."""
         self._settings = settings
@@ -233,6 +242,7 @@ class LocalCustody:
         try:
             while doubtful is not None and not self._giveUp(doubtful):
                 doubtful = await self._makeRoom(wish)  # its client is back, or has left
+                self._checkAwaited(wish)
         except BaseException:
             held.close()
             self._registry.release(grant).addErrback(self._registryFailed)
