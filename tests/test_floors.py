@@ -28,6 +28,7 @@ ALLOWED = {
     "status": {"status", "server", "client", "events", "relay", "streams", "system", "timing", "version", "wire"},
     "workers": {
         "workers",
+        "exits",
         "status",
         "server",
         "users",

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
+from uuid import UUID
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
@@ -15,7 +16,7 @@ from zope.interface import implementer
 
 from bore.events import Sink
 from bore.events.server import ConnectionClosed, ConnectionRefused, FirstMessageTimedOut, Loss
-from bore.server.firstmessage import FirstMessages
+from bore.server.firstmessage import FirstMessages, Misplaced
 from bore.server.guesses import LONGEST_WAIT, Guesses
 from bore.server.session import Session
 from bore.server.sessions import Sessions
@@ -56,6 +57,11 @@ _BUFFER_PER_TUNNEL: Final = 1 << 16
 EMPTY_TIMEOUT: Final = 60.0
 
 
+#: Hands a connection on to the worker with a number: with the bytes that were read from it, and with the challenge that
+#: it was sent; None: it was sent none.
+HandOn: TypeAlias = Callable[[int, socket.socket, bytes, UUID | None], None]
+
+
 @dataclass(frozen=True, slots=True)
 class ControlContext:
     """
@@ -68,6 +74,7 @@ class ControlContext:
     :ivar guesses: limits the wrong secrets of each source.
     :ivar turns: shares each turn of the reactor among the connections.
     :ivar worker: the number of this worker of the server; NO_WORKER: it has none.
+    :ivar handOn: hands connections on that belong to other workers; None: there are none.
     """
 
     reactor: IReactor
@@ -80,6 +87,7 @@ class ControlContext:
     guesses: Guesses
     turns: Turns
     worker: int = NO_WORKER
+    handOn: HandOn | None = None
 
 
 @implementer(IPushProducer)
@@ -94,12 +102,21 @@ class ControlProtocol(Protocol):
     :param source: the key of limits per source (:func:`bore.streams.addresses.sourceOf`).
     :param binding: identifies the TLS connection; empty: the connection is not encrypted.
     :param names: those in the client's certificate.
+    :param isHandedOn: whether another worker has read from it, and sent the greeting if there is one.
+    :param challenge: the challenge in that; None: there is none.
     """
 
     transport: IDetachable
 
     def __init__(
-        self, context: ControlContext, peer: str, source: str, binding: bytes = b"", names: Sequence[str] = ()
+        self,
+        context: ControlContext,
+        peer: str,
+        source: str,
+        binding: bytes = b"",
+        names: Sequence[str] = (),
+        isHandedOn: bool = False,
+        challenge: UUID | None = None,
     ) -> None:
         self._context = context
         self._peer = peer
@@ -109,6 +126,9 @@ class ControlProtocol(Protocol):
         self._wire = ServerSession(
             context.authenticator.proof(binding, context.firstMessages.ownerOf, names), encrypted=self._encrypted
         )
+        self._isHandedOn = isHandedOn
+        if challenge is not None:
+            self._wire.goOnFrom(challenge)
         self._inflow: Inflow[ServerEvent]
         self._counted = False
         self._session: Session | None = None
@@ -120,7 +140,8 @@ class ControlProtocol(Protocol):
     def connectionMade(self) -> None:
         self._inflow = Inflow(self._context.turns, self.transport, self._goOn)
         self._context.unclassified.add(self, self._source)
-        self.transport.write(self._wire.greeting())
+        if not self._isHandedOn:
+            self.transport.write(self._wire.greeting())
 
     def dataReceived(self, data: bytes) -> None:
         if self._session is not None and self._wire.isAnswer(data):
@@ -132,7 +153,12 @@ class ControlProtocol(Protocol):
             sent = self._wire.part + data  # a proof in two parts is one guess, too
             user = claimedUser(sent) if self._encrypted else ""
             if context.guesses.limits(self._source, user):
-                owner = context.firstMessages.owner(sent)
+                try:
+                    owner = context.firstMessages.owner(sent)
+                except Misplaced as e:
+                    if self._passOn(e, sent):
+                        return
+                    owner = None
                 if owner is None or not self._wire.triesOnly(owner, user):
                     self._readLater(data, user)
                     return
@@ -263,9 +289,27 @@ class ControlProtocol(Protocol):
             else:
                 self._refuseAndReport(e)
         except ProtocolViolation as e:
+            if isinstance(e, Misplaced) and self._passOn(e):
+                return
             if not self._hasTunnel:
                 self._context.sink.emit(ConnectionClosed(self._peer, self._source, e))
             self._leave(e)
+
+    def _passOn(self, misplaced: Misplaced, read: bytes | None = None) -> bool:
+        """
+        Hand the connection on to the worker that it belongs to.
+
+        :param read: what was read from it; None: what the session has read.
+        :returns: whether that is possible.
+        """
+        handOn = self._context.handOn
+        if handOn is None or self._isHandedOn or self._encrypted:
+            return False
+        if read is None:
+            read = self._wire.readSoFar(misplaced.request, misplaced.rest)
+        self._context.unclassified.take(self)
+        handOn(misplaced.worker, self._detach(), read, self._wire.challenge)
+        return True
 
     def _readLater(self, data: bytes, user: str) -> None:
         """Have what may be one more wrong secret wait for its check; or for its refusal, if too many wait already."""
@@ -316,6 +360,9 @@ class ControlProtocol(Protocol):
                 rights = "" if permits is None or not user.name else permits.summary(user)
                 lanes = context.settings.bounds.lanes
                 self.transport.write(self._wire.agreed(session.laneToken, lanes, user.name, rights, context.worker))
+                if context.sessions.givesAway:
+                    session.move()
+                    return
                 if context.sessions.nextKey:
                     self.announceKey(context.sessions.nextKey)
                 context.unclassified.renew(self, self._source)

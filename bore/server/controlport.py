@@ -6,11 +6,12 @@ import socket
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
+from uuid import UUID
 
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 
-from bore.server.control import ControlContext, ControlProtocol
+from bore.server.control import ControlContext, ControlProtocol, HandOn
 from bore.server.settings import ServerSettings
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
 from bore.streams.encryption import RECORD, channelBinding, peerNames
@@ -36,6 +37,10 @@ class ControlFactory(Factory):
     def apply(self, settings: ServerSettings) -> None:
         """Use other settings for the connections that come from now on."""
         self._context = replace(self._context, settings=settings)
+
+    def setHandOn(self, handOn: HandOn) -> None:
+        """Hand connections on that belong to other workers, of those that come from now on."""
+        self._context = replace(self._context, handOn=handOn)
 
     def buildProtocol(
         self,
@@ -65,6 +70,22 @@ class ControlFactory(Factory):
         SocketTransport(sock, protocol, context.reactor, control=True).start()
         if first:
             protocol.dataReceived(first)
+
+    def goOn(self, sock: socket.socket, address: SocketAddress, early: bytes, challenge: UUID | None) -> None:
+        """
+        Serve a connection that another worker has handed on.
+
+        :param early: what that has read from it.
+        :param challenge: the challenge that it was sent; None: it was sent none.
+        """
+        context = self._context
+        if not context.authenticator.asks and context.firstMessages.handAtOnce(sock, early):
+            return
+        protocol = ControlProtocol(
+            context, socketAddress(address), sourceOf(address), isHandedOn=True, challenge=challenge
+        )
+        SocketTransport(sock, protocol, context.reactor, control=True).start()
+        protocol.dataReceived(early)
 
     def _readFirst(self, sock: socket.socket) -> bytes:
         """Read what a client has sent already."""

@@ -21,6 +21,7 @@ from bore.wire.extension import Lane, decodeRequest
 from bore.wire.limits import MAX_FRAME
 from bore.wire.messages import Accept
 from bore.wire.sessionevents import LaneOffered, VisitorTaken
+from bore.wire.workernumbers import NO_WORKER, workerOfId, workerOfToken
 
 #: The first message of a connection that is to be something else than a control connection.
 Handed: TypeAlias = VisitorTaken | LaneOffered
@@ -29,18 +30,36 @@ Handed: TypeAlias = VisitorTaken | LaneOffered
 _BEGINNINGS: Final = (b'{"Accept":', b'{"Lane":')
 
 
+class Misplaced(ProtocolViolation):
+    """
+    A connection belongs to another worker of the server.
+
+    :ivar worker: the number of that worker.
+    :ivar request: its first message.
+    :ivar rest: bytes behind that, as far as they were taken.
+    """
+
+    def __init__(self, text: str, worker: int, request: Accept | Lane, rest: bytes = b"") -> None:
+        super().__init__(text)
+        self.worker = worker
+        self.request = request
+        self.rest = rest
+
+
 class FirstMessages:
     """
     Hands connections to visitors and lane pools.
 
     :param unaccepted: the visitors that wait for a connection.
     :param pools: the lane pools of all sessions.
+    :param worker: the number of this worker of the server; NO_WORKER: it has none.
     """
 
-    def __init__(self, unaccepted: UnacceptedVisitors, relay: Relay, pools: LanePools) -> None:
+    def __init__(self, unaccepted: UnacceptedVisitors, relay: Relay, pools: LanePools, worker: int = NO_WORKER) -> None:
         self._unaccepted = unaccepted
         self._relay = relay
         self._pools = pools
+        self._worker = worker
 
     def hand(self, message: Handed, detach: Callable[[], socket.socket], user: User) -> None:
         """
@@ -49,18 +68,19 @@ class FirstMessages:
         :param detach: takes the connection away from the reader of the message.
         :param user: whose connection it is.
         :raises ProtocolViolation: when the user has no such visitor or session; the connection is not touched then.
+        :raises Misplaced: when another worker may have it.
         """
         match message:
             case VisitorTaken(id, rest):
                 visitor = self._unaccepted.find(id)
                 if visitor is None or visitor.tunnel.user.name != user.name:
-                    raise ProtocolViolation(f"no visitor {id} waits")
+                    raise self._missing(f"no visitor {id} waits", Accept(id), rest)
                 self._unaccepted.take(visitor)
                 self._join(visitor, Stream(detach(), rest))
             case LaneOffered(token, rest):
                 pool = self._pools.find(token)
                 if pool is None or pool.user.name != user.name:
-                    raise ProtocolViolation("a lane of a session that is over, or never was")
+                    raise self._missing("a lane of a session that is over, or never was", Lane(token), rest)
                 pool.arrived(detach(), rest)
 
     def handAtOnce(self, sock: socket.socket, data: bytes) -> bool:
@@ -86,19 +106,31 @@ class FirstMessages:
         return True
 
     def ownerOf(self, request: Accept | Lane) -> str | None:
-        """The user, by name, whose visitor or session the first message of a connection names; None: there is none."""
+        """
+        The user, by name, whose visitor or session the first message of a connection names; None: there is none.
+
+        :raises Misplaced: when another worker may have it.
+        """
         match request:
             case Accept(id):
                 visitor = self._unaccepted.find(id)
-                return None if visitor is None else visitor.tunnel.user.name
+                if visitor is not None:
+                    return visitor.tunnel.user.name
             case Lane(token):
                 pool = self._pools.find(token)
-                return None if pool is None else pool.user.name
+                if pool is not None:
+                    return pool.user.name
+        missing = self._missing("", request)
+        if isinstance(missing, Misplaced):
+            raise missing
+        return None
 
     def owner(self, data: bytes) -> str | None:
         """
         The user, by name, whose visitor or session the message behind a proof names, which no other user knows; None:
         there is none.
+
+        :raises Misplaced: when another worker may have it.
         """
         frame, end, _ = data.partition(b"\0")[2].partition(b"\0")
         try:
@@ -106,6 +138,15 @@ class FirstMessages:
         except MalformedMessage:
             return None
         return self.ownerOf(request) if isinstance(request, Accept | Lane) else None
+
+    def _missing(self, text: str, request: Accept | Lane, rest: bytes = b"") -> ProtocolViolation:
+        """The error when there is nothing here that a request names."""
+        worker = NO_WORKER
+        if self._worker != NO_WORKER:
+            worker = workerOfId(request.id) if isinstance(request, Accept) else workerOfToken(request.token)
+        if worker in (NO_WORKER, self._worker):
+            return ProtocolViolation(text)
+        return Misplaced(text or "a connection of another worker", worker, request, rest)
 
     def _join(self, visitor: Visitor, client: Stream) -> None:
         """Join a visitor with the data connection that its client has made for it."""

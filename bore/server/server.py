@@ -110,7 +110,7 @@ class Server:
             unclassified = UnclassifiedConnections(reactor, sink, settings.bounds, self.tunnels.hasSome)
         self.unclassified = unclassified
         self._shared = SharedSecret(settings.secrets) if authenticator is None else None
-        firstMessages = FirstMessages(self.unaccepted, relay, self.pools)
+        firstMessages = FirstMessages(self.unaccepted, relay, self.pools, worker)
         self.guesses = Guesses(reactor, settings.bounds.wrongSecrets)
         self.control = ControlFactory(
             ControlContext(

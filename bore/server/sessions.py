@@ -18,6 +18,7 @@ class Sessions:
 
     :param context: what they share.
     :ivar nextKey: the fingerprint of the server's next key, which clients have to know; empty: there is none.
+    :ivar givesAway: whether sessions are given away as soon as they begin.
     """
 
     def __init__(self, context: SessionContext) -> None:
@@ -25,6 +26,7 @@ class Sessions:
         self._sessions: set[Session] = set()
         self._allGone: Deferred[None] | None = None
         self.nextKey = ""
+        self.givesAway = False
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -88,6 +90,11 @@ class Sessions:
         for session in movable:
             session.move(to)
         return len(movable)
+
+    def giveAway(self) -> None:
+        """Give all sessions away, and those that begin later, too: see :meth:`move`."""
+        self.givesAway = True
+        self.move()
 
     def shutDown(self) -> Deferred[None]:
         """

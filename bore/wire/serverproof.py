@@ -144,18 +144,24 @@ class BaseServerProof:
 
     :param ownerOf: whose the visitors and sessions are; then the proof is checked as soon as it is clear whose secrets
         to try. None: it is checked at once.
+    :ivar id: the UUID in the challenge. It may be set to that of a challenge that was sent by another process.
     """
 
     def __init__(self, known: KnownSecrets, ownerOf: OwnerOf | None = None, random: Random = token_bytes) -> None:
         self._known = known
         self._ownerOf = ownerOf
-        self._id = UUID(bytes=random(16), version=4)
+        self.id = UUID(bytes=random(16), version=4)
         self._proof = ""
         self.identity: Identity | None = None
 
     def challenge(self) -> bytes:
         """The challenge, with the UUID to prove the secret for."""
-        return messages.encode(Challenge(self._id))
+        return messages.encode(Challenge(self.id))
+
+    @property
+    def answer(self) -> bytes:
+        """The client's proof, as the frame that it has sent."""
+        return messages.encode(Authenticate(self._proof))
 
     def check(self, frame: bytes) -> bytes:
         """See :meth:`ServerProof.check`."""
@@ -192,7 +198,7 @@ class BaseServerProof:
         """Find the secret that is proved, in the time that all of them take."""
         self.identity = None
         for each in candidates:
-            if provesBase(each.secret, self._id, self._proof):
+            if provesBase(each.secret, self.id, self._proof):
                 self.identity = each
         if self.identity is None:
             raise InvalidSecret

@@ -49,7 +49,7 @@ from bore.wire.messages import Accept, Connection, Error, Heartbeat, Hello
 from bore.wire.otherprotocols import isUndecided
 from bore.wire.publicaddress import PublicAddress
 from bore.wire.rulesmessage import MAX_NETWORKS, Rules
-from bore.wire.serverproof import Identity, ServerProof
+from bore.wire.serverproof import BaseServerProof, Identity, ServerProof
 from bore.wire.sessionevents import (
     BASE_TUNNEL,
     ClientAlive,
@@ -119,6 +119,27 @@ class ServerSession:
     def greeting(self) -> bytes:
         """The first bytes to send to the client: the challenge, or nothing."""
         return b"" if self._proof is None else self._proof.challenge()
+
+    def goOnFrom(self, challenge: UUID) -> None:
+        """Another process has sent the greeting, and this challenge in it."""
+        if isinstance(self._proof, BaseServerProof):
+            self._proof.id = challenge
+
+    @property
+    def challenge(self) -> UUID | None:
+        """The challenge of the base protocol; None: there is none."""
+        return self._proof.id if isinstance(self._proof, BaseServerProof) else None
+
+    def readSoFar(self, request: Accept | Lane, rest: bytes) -> bytes:
+        """
+        All that the client has sent, for a process that begins with it anew.
+
+        :param request: its first message, the proof apart.
+        :param rest: bytes behind that.
+        """
+        proof = self._proof.answer if isinstance(self._proof, BaseServerProof) else b""
+        first = messages.encode(request) if isinstance(request, Accept) else extension.encode(request)
+        return proof + first + rest + self._decoder.takeRest()
 
     def feed(self, data: bytes) -> Iterator[ServerEvent]:
         """

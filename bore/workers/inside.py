@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import Deferred
 
 from bore.server.core import ServerCore
+from bore.server.custody import Custody
+from bore.wire.workermessages import Welcome, WorkerMessage
+
+if TYPE_CHECKING:
+    from bore.workers.reporter import Reporter
 
 
 class CannotStart(Exception):
@@ -24,6 +30,27 @@ class CannotStart(Exception):
         self.lines = tuple(lines)
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """
+    What a worker has around it, from which :class:`Inside` is made.
+
+    :ivar welcome: the supervisor's first message.
+    :ivar custody: has the public addresses.
+    :ivar counters: the descriptor of the counters that all workers share; it belongs to whoever makes the inside.
+    :ivar send: sends the supervisor a message without descriptors.
+    :ivar isFull: returns whether so much waits to be sent to it that nothing should be added that can wait.
+    :ivar pendingChanged: has to be called when the number of unclassified connections has changed.
+    """
+
+    welcome: Welcome
+    custody: Custody
+    counters: int
+    send: Callable[[WorkerMessage], None]
+    isFull: Callable[[], bool]
+    pendingChanged: Callable[[], None]
+
+
 class Inside(Protocol):
     """A server without listening sockets of its own."""
 
@@ -31,8 +58,15 @@ class Inside(Protocol):
     def core(self) -> ServerCore:
         """What serves the connections."""
 
+    @property
+    def reporter(self) -> Reporter | None:
+        """Answers the supervisor's questions for the status; None: there is none."""
+
     def start(self) -> None:
         """Start: connections come from now on."""
+
+    def tick(self) -> None:
+        """The supervisor has sent Ping, as it does each second."""
 
     def reload(self) -> tuple[Sequence[str], str | None]:
         """Read the files again, and return what has changed, and what is wrong, in one or several lines."""
