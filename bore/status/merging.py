@@ -42,6 +42,9 @@ NOTHING: Final = ServerTotals(0, 0, 0, {}, {}, 0)
 #: Limits of the whole server of which each worker has a part.
 _PARTS: Final = (TUNNELS, UNCLASSIFIED, TUNNELS_OF_SOURCE, TUNNELS_OF_USER, VISITORS_OF_USER)
 
+#: States of a worker whose end is expected.
+_EXPECTED: Final = ("retired", "ending")
+
 #: States of a tunnel, the one first that counts when it is at two workers.
 _STATES: Final = ("up", "heldBack", "away")
 
@@ -70,18 +73,25 @@ class Closed(NamedTuple):
     What the workers have done that have ended, as far as they have reported it.
 
     :ivar recent: the last events that were at them, with their numbers.
+    :ivar deaths: how many have ended that should not.
     """
 
     totals: ServerTotals
     recent: Sequence[EventReport]
+    deaths: int = 0
 
     def plus(self, worker: Worker) -> Closed:
         """The same, when one more has ended."""
+        deaths = self.deaths + (worker.state not in _EXPECTED)
         if worker.report is None:
-            return self
-        totals = sumOf((self.totals, worker.report.totals))
-        ended = ServerTotals(totals.visitors, totals.toClient, totals.toVisitors, totals.refused, totals.events, 0)
-        return Closed(ended, _byTime((*self.recent, *_eventsAt(worker))))
+            return self._replace(deaths=deaths)
+        return Closed(self.totals, self.recent, deaths).including(worker.report.totals, tuple(_eventsAt(worker)))
+
+    def including(self, totals: ServerTotals, events: Sequence[EventReport]) -> Closed:
+        """The same, and something else that has been done."""
+        summed = sumOf((self.totals, totals))
+        done = ServerTotals(summed.visitors, summed.toClient, summed.toVisitors, summed.refused, summed.events, 0)
+        return self._replace(totals=done, recent=_byTime((*self.recent, *events)))
 
 
 #: Before a worker has ended.
@@ -125,6 +135,7 @@ def merged(own: ServerReport, workers: Sequence[Worker], closed: Closed, perSour
         _byTime((*own.recent, *closed.recent, *(event for worker in workers for event in _eventsAt(worker)))),
         [_worker(each) for each in workers],
         own.supervisor,
+        closed.deaths,
     )
 
 

@@ -30,7 +30,7 @@ V = TypeVar("V")
 Visited: TypeAlias = tuple[T, list[V]] | None
 
 #: Keys that only the report of a server with workers has.
-OF_WORKERS: Final = frozenset(("worker", "generation", "workers", "supervisor"))
+OF_WORKERS: Final = frozenset(("worker", "generation", "workers", "supervisor", "deaths"))
 
 #: From this part of a limit on it is nearly reached.
 NEARLY: Final = 0.8
@@ -295,6 +295,7 @@ class ServerReport:
     :ivar workers: None: the server is one process.
     :ivar supervisor: what the process that was asked uses, which in the report of a worker is the worker itself; None:
         the server is one process.
+    :ivar deaths: how many workers have ended that should not; None: the server is one process.
     """
 
     program: str
@@ -315,6 +316,7 @@ class ServerReport:
     recent: Sequence[EventReport]
     workers: Sequence[WorkerReport] | None = None
     supervisor: ProcessReport | None = None
+    deaths: int | None = None
 
 
 @value

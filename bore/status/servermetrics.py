@@ -50,7 +50,7 @@ class ServerMetrics:
         if report.workers is not None:
             from bore.status.workermetrics import ofWorkers
 
-            yield from ofWorkers(report.workers)
+            yield from ofWorkers(report.workers, report.deaths or 0)
         if self._perTunnel:
             yield from _ofTunnels(tunnels)
             yield from _ofUsers(users)

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from prometheus_client.metrics_core import Metric
 
-from bore.status.metrics import Samples, counter, gauge
+from bore.status.metrics import Samples, counter, gauge, single
 from bore.status.report import WorkerReport
+
+#: The states that workers may have.
+_STATES: Final = ("starting", "serving", "retired", "ending", "hung")
 
 #: The labels of what there is of each worker.
 _LABELS: Final = ("worker", "generation")
 
 
-def ofWorkers(workers: Sequence[WorkerReport]) -> Iterator[Metric]:
-    """Make the metrics of the workers."""
-    states = Counter((str(each.generation), each.state) for each in workers)
+def ofWorkers(workers: Sequence[WorkerReport], deaths: int) -> Iterator[Metric]:
+    """
+    Make the metrics of the workers.
+
+    :param deaths: how many have ended that should not.
+    """
+    yield counter("server_worker_deaths", "Workers that have ended and should not.", (), single(deaths))
+    latest = max((each.generation for each in workers), default=0)
+    yield gauge("server_generation", "The generation of the latest workers.", (), single(latest))
+    states = {(str(each.generation), state): 0 for each in workers for state in _STATES}
+    for each in workers:
+        key = str(each.generation), each.state
+        states[key] = states.get(key, 0) + 1
     yield gauge("server_workers", "Workers.", ("generation", "state"), states.items())
     yield gauge(
         "server_worker_answers", "Whether a worker answers.", _LABELS, [(_of(each), each.answers) for each in workers]

@@ -7,7 +7,7 @@ A worker that does not answer in time keeps its last report, and is asked nothin
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, Protocol, TypeVar
 
@@ -23,6 +23,9 @@ from bore.wire.workermessages import FINAL_REPORT, Report, Reported, SupervisorM
 from bore.workers.reporter import TunnelAnswer
 
 T = TypeVar("T")
+
+#: Before there are any.
+NO_REPORTS: Final[Mapping[int, ServerReport]] = {}
 
 #: How long a worker may take for an answer, in seconds.
 TIMEOUT: Final = 2.0
@@ -96,6 +99,7 @@ class Reports:
     :param members: returns the workers.
     :param perSource: returns how many tunnels one address may have; 0: there is no such limit.
     :param closed: what the workers have done that have ended before.
+    :param last: the last reports of workers, by their numbers.
     :ivar closed: what the workers have done that have ended.
     :ivar lost: the tunnels of workers that have ended, as they were last, and when that was.
     :ivar take: asks all workers, and makes one report of the server.
@@ -108,6 +112,7 @@ class Reports:
         members: Callable[[], Sequence[Member]],
         perSource: Callable[[], int] = lambda: 0,
         closed: Closed = NONE,
+        last: Mapping[int, ServerReport] = NO_REPORTS,
         wallClock: Callable[[], float] = time.time,
     ) -> None:
         self._clock = clock
@@ -115,7 +120,7 @@ class Reports:
         self._members = members
         self._perSource = perSource
         self._times = Times(clock, wallClock)
-        self._reports: dict[int, ServerReport] = {}
+        self._reports: dict[int, ServerReport] = dict(last)
         self._questions: dict[int, _Question] = {}
         self._finals: dict[int, _Question] = {}
         # The supervisor before an upgrade may have asked, and this one gets the answer: numbers do not come again.
@@ -123,6 +128,11 @@ class Reports:
         self.closed = closed
         self.lost: dict[Address, tuple[TunnelReport, float]] = {}
         self.take: Final = Joint(self._read)
+
+    @property
+    def last(self) -> Mapping[int, ServerReport]:
+        """The last reports of the workers, by their numbers."""
+        return self._reports
 
     def reported(self, member: int, message: Reported) -> None:
         """Take a part of an answer of the worker with this number."""

@@ -12,7 +12,8 @@ from twisted.internet.interfaces import IReactorTime
 from bore.events.server import Admission
 from bore.server.settings import ServerSettings
 from bore.status.history import History
-from bore.status.merging import NONE, Closed
+from bore.status.merging import Closed
+from bore.status.parts import read
 from bore.status.report import (
     DESCRIPTORS,
     TUNNELS,
@@ -29,6 +30,7 @@ from bore.status.report import (
     addressOf,
     eventCounts,
     eventReports,
+    toJson,
 )
 from bore.status.slices import atOnce
 from bore.status.times import Times
@@ -71,6 +73,20 @@ class Supervised(Protocol):
     def controlPorts(self) -> Sequence[tuple[str, str | None]]: ...
 
 
+class _LastTotals(NamedTuple):
+    """The last totals of a worker."""
+
+    worker: int
+    totals: ServerTotals
+
+
+class _Former(NamedTuple):
+    """What the supervisor before an upgrade has known. Its own totals are among those of ended workers."""
+
+    closed: Closed
+    workers: Sequence[_LastTotals]
+
+
 class SupervisorStatus:
     """
     Reads what a server with workers has.
@@ -80,7 +96,7 @@ class SupervisorStatus:
     :param members: returns the workers.
     :param unserved: returns the tunnels that no worker has.
     :param unclassified: returns how many connections were passed to no worker yet.
-    :param closed: what the workers have done that have ended before this process.
+    :param former: what :meth:`forSuccessor` has returned in the process before; empty: there was none.
     :ivar reports: what the workers report.
     :ivar take: reads all of it.
     :ivar tunnel: reads one tunnel and its visitors.
@@ -94,7 +110,7 @@ class SupervisorStatus:
         members: Callable[[], Sequence[Member]],
         unserved: Callable[[], Iterable[Unserved]],
         unclassified: Callable[[], int],
-        closed: Closed = NONE,
+        former: object = None,
         wallClock: Callable[[], float] = time.time,
     ) -> None:
         self._server = server
@@ -102,9 +118,17 @@ class SupervisorStatus:
         self._unserved = unserved
         self._unclassified = unclassified
         self._times = Times(clock, wallClock)
-        self.reports: Final = Reports(clock, self._own, members, self._perSource, closed, wallClock)
+        before = read(_Former, former)
+        last = {each.worker: _onlyTotals(each.totals) for each in before.workers}
+        self.reports: Final = Reports(clock, self._own, members, self._perSource, before.closed, last, wallClock)
         self.take: Final = self.reports.take
         self.tunnel: Final = self.reports.tunnel
+
+    def forSuccessor(self) -> object:
+        """What has been done until now, as JSON, so that the sums of the next process go on from there."""
+        own = self._own()
+        workers = [_LastTotals(number, report.totals) for number, report in self.reports.last.items()]
+        return toJson(_Former(self.reports.closed.including(own.totals, own.recent), workers))
 
     def _perSource(self) -> int:
         return self._server.settings.bounds.tunnelsPerSource
@@ -174,3 +198,8 @@ class SupervisorStatus:
             keptFor=max(0.0, left),
             visitors=tunnel.visitors._replace(open=0, waiting=0),
         )
+
+
+def _onlyTotals(totals: ServerTotals) -> ServerReport:
+    """A report of nothing but totals."""
+    return read(ServerReport, {"totals": toJson(totals)})

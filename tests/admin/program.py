@@ -124,6 +124,7 @@ WORKERS: Final[dict[str, object]] = {
         },
     ],
     "supervisor": {"cpu": 1.5, "memory": 26_214_400, "descriptors": 12},
+    "deaths": 1,
 }
 
 #: What a client answers.

@@ -87,7 +87,7 @@ class ExpositionTests(MetricsCase):
                 for sample in metric.samples:
                     self.assertEqual(sample.name.endswith("_total"), metric.type == "counter", sample.name)
                     self.assertFalse(sample.name.endswith("_created"))
-                if any(unit in metric.name for unit in ("bytes", "seconds", "ratio")):
+                if any(unit in metric.name.split("_") for unit in ("bytes", "seconds", "ratio")):
                     self.assertTrue(metric.unit and metric.name.endswith(metric.unit), metric.name)
 
     def test_theProcessHasTheMetricsOfPrometheusLibrary(self) -> None:

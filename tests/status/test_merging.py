@@ -208,6 +208,12 @@ class ClosedTests(SynchronousTestCase):
                 )
                 self.assertEqual(found.open, sum(each.report.totals.open for each in workers if each.report))
 
+    def test_thoseThatShouldNotHaveEndedAreCounted(self) -> None:
+        closed = NONE
+        for state in ("serving", "retired", "starting", "ending", "hung"):
+            closed = closed.plus(worker(1, None, state=state))
+        self.assertEqual((closed.deaths, merge(closed=closed).deaths), (3, 3))
+
     def test_itsLastEventsStay(self) -> None:
         ended = worker(3, replace(server(), recent=[event(f"T{n:03}", str(n)) for n in range(150)]))
         closed = NONE.plus(ended).plus(worker(4, None))

@@ -43,6 +43,7 @@ WITH_WORKERS = replace(
         WorkerReport(2, 2, 8, "serving", reports.SINCE, 1.0, True, 5, 6, 7, None),
         WorkerReport(3, 2, 9, "serving", reports.SINCE, 1.0, True, 0, 0, 0, None),
     ],
+    deaths=3,
 )
 
 CLIENT = reports.client(
@@ -134,7 +135,10 @@ class ServerTests(MetricsCase):
             found,
             {
                 'txbore_server_workers{generation="1",state="retired"}': 1,
+                'txbore_server_workers{generation="1",state="serving"}': 0,
                 'txbore_server_workers{generation="2",state="serving"}': 2,
+                "txbore_server_generation": 2,
+                "txbore_server_worker_deaths_total": 3,
                 'txbore_server_worker_answers{worker="1",generation="1"}': 0,
                 'txbore_server_worker_answers{worker="2",generation="2"}': 1,
                 'txbore_server_worker_sessions{worker="2",generation="2"}': 5,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from functools import partial
@@ -10,7 +11,7 @@ from typing import Any, cast
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, succeed
 
-from bore.events import Sink
+from bore.events import NothingToReload, Sink
 from bore.events.server import Admission, VisitorRefused
 from bore.server.settings import ServerSettings
 from bore.status.history import History
@@ -40,6 +41,7 @@ class FakeMember:
     generation = 1
     pid = 1
     state = "serving"
+    isSilent = False
 
     def __init__(self, number: int, status: ServerStatus, server: FakeSupervisor) -> None:
         self.number = number
@@ -48,7 +50,7 @@ class FakeMember:
         self.reporter = Reporter(clock, status.take, partial(serverTunnel, status), self._give)
 
     def maySend(self, kind: type) -> bool:
-        return True
+        return not self.isSilent
 
     def send(self, message: SupervisorMessage) -> None:
         assert isinstance(message, Report)
@@ -66,14 +68,17 @@ class FakeSupervisor:
     admission = Admission.ANYONE
     controlPorts: Sequence[tuple[str, str | None]] = [("0.0.0.0:7835", None), ("0.0.0.0:7836", "SHA256:at-start")]
 
-    def __init__(self) -> None:
+    def __init__(self, former: object = None) -> None:
         self.since = clock.seconds()
         self.settings = ServerSettings()
         self.members: list[FakeMember] = []
         self.waiting: list[Unserved] = []
         self.kicked: list[tuple[str | None, PublicAddress | None]] = []
-        history = History(Sink(), VisitorRefused)
-        self.status = SupervisorStatus(clock, self, history, lambda: self.members, lambda: self.waiting, lambda: 3)
+        self.sink = Sink()
+        history = History(self.sink, VisitorRefused)
+        self.status = SupervisorStatus(
+            clock, self, history, lambda: self.members, lambda: self.waiting, lambda: 3, former
+        )
 
     def reload(self) -> Deferred[Reloaded]:
         return succeed(Reloaded(["a.toml: lease"], [], ""))
@@ -149,6 +154,26 @@ class SupervisorStatusTests(StatusCase):
         self.supervisor.waiting = []
         self.assertEqual((await self.status.take()).tunnels, [])
         self.assertEqual(self.status.reports.lost, {})
+
+    async def test_theSumsOfTheProcessAfterAnUpgradeGoOn(self) -> None:
+        port = await self.beginWorkers()
+        self.supervisor.status.reports.ended(FakeMember(1, self.ofServer, self.supervisor))
+        with connect(self.host, port) as visitor:
+            visitor.sendall(b"x")
+            await self.until(lambda: self.clientTunnel().bytes.fromVisitors == 1)
+        await self.ended(port)
+        self.supervisor.sink.emit(NothingToReload())
+        before = await self.status.take()
+        former = json.loads(json.dumps(self.status.forSuccessor()))
+        after = FakeSupervisor(former)
+        self.assertEqual((await after.status.take()).totals.visitors, 0)  # nobody has the worker any more
+        after.members = self.supervisor.members
+        for silent in (True, False):
+            self.patch(after.members[0], "isSilent", silent)
+            self.supervisor.status = after.status
+            found = await after.status.take()
+            self.assertEqual((found.totals, found.deaths), (before.totals, 1))
+            self.assertEqual([each.event for each in found.recent].count("nothing-to-reload"), 1)
 
     async def test_orders(self) -> None:
         await self.beginWorkers()
