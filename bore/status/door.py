@@ -13,13 +13,14 @@ from zope.interface import implementer
 
 from bore.streams.reactor import IReactor
 
-#: How many connections there may be at once. Further ones wait in the kernel's queue.
+#: How many connections there may be at once. Further ones wait in the kernel's queue, unless one address has many.
 MAX_CONNECTIONS: Final = 32
 
 #: How many connections are accepted in one turn of the reactor.
 _BATCH: Final = 8
 
-#: How long to wait after an error of accept(2), as without descriptors, in seconds.
+#: How long to wait after an error of accept(2), as without descriptors, or while there are too many connections, in
+#: seconds.
 _PAUSE: Final = 1.0
 
 
@@ -33,6 +34,9 @@ class Host(Protocol):
         :param sock: does not block, and belongs to the host from now on.
         :param done: has to be called once, when the connection is closed.
         """
+
+    def relieve(self) -> None:
+        """Cut a connection without a complete request, of an address that has many connections, if there is one."""
 
     def close(self) -> None:
         """Close all connections."""
@@ -56,6 +60,7 @@ class Door:
         self._host: Host | None = None
         self._count = 0
         self._waiting: IDelayedCall | None = None
+        self._isFull = False
         sock.setblocking(False)
         reactor.addReader(self)
 
@@ -87,10 +92,12 @@ class Door:
         self.close()
 
     def doRead(self) -> None:
-        for _ in range(_BATCH):
-            if self._count >= MAX_CONNECTIONS:
-                self._reactor.removeReader(self)
-                return
+        if self._count >= MAX_CONNECTIONS:
+            if self._host is not None:
+                self._host.relieve()
+            self._isFull = True
+            self._pause()  # until one has left
+        for _ in range(min(_BATCH, MAX_CONNECTIONS - self._count)):
             try:
                 sock, _ = self._socket.accept()
             except BlockingIOError:
@@ -98,8 +105,7 @@ class Door:
             except ConnectionError:
                 continue  # it has left
             except OSError:
-                self._reactor.removeReader(self)
-                self._waiting = self._reactor.callLater(_PAUSE, self._again)
+                self._pause()
                 return
             self._serve(sock)
 
@@ -117,10 +123,15 @@ class Door:
 
     def _left(self) -> None:
         self._count -= 1
-        if self._count == MAX_CONNECTIONS - 1 and self._waiting is None and self._socket.fileno() >= 0:
-            self._reactor.addReader(self)
+        if self._isFull and self._waiting is not None:
+            self._waiting.cancel()
+            self._again()
+
+    def _pause(self) -> None:
+        self._reactor.removeReader(self)
+        self._waiting = self._reactor.callLater(_PAUSE, self._again)
 
     def _again(self) -> None:
         self._waiting = None
-        if self._count < MAX_CONNECTIONS:
-            self._reactor.addReader(self)
+        self._isFull = False
+        self._reactor.addReader(self)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import takewhile
 from typing import Final
@@ -28,7 +29,7 @@ from zope.interface import implementer
 
 from bore.status.questions import Answer, Answered, Endless, Question, Refused, Route, errorAnswer
 from bore.status.slices import joined, spread
-from bore.streams.addresses import socketAddress
+from bore.streams.addresses import socketAddress, sourceOf
 from bore.streams.reactor import IReactor
 from bore.streams.transport import SocketTransport
 
@@ -40,6 +41,9 @@ MAX_BODY: Final = 1 << 16
 
 #: How much of an endless response may be unread when more is to be sent, in bytes.
 MAX_UNREAD: Final = 1 << 18
+
+#: How many connections of one address may not be cut for those of others, when there are too many.
+SHARE: Final = 8
 
 #: How many endless responses there may be at once: the other connections are for questions.
 MAX_ENDLESS: Final = 16
@@ -66,14 +70,23 @@ class Site:
     def serve(self, sock: socket.socket, done: Callable[[], None]) -> None:
         """See :class:`bore.status.door.Host`."""
         try:
-            peer = "unix" if sock.family == socket.AF_UNIX else socketAddress(sock.getpeername())
+            address = () if sock.family == socket.AF_UNIX else sock.getpeername()
         except OSError:  # it has left
             sock.close()
             done()
             return
-        channel = _Channel(self, peer)
+        channel = _Channel(self, socketAddress(address) if address else "unix", sourceOf(address))
         self._channels[channel] = done
         _Transport(sock, channel, self.reactor).start()
+
+    def relieve(self) -> None:
+        """See :class:`bore.status.door.Host`. The oldest goes, one between two requests first."""
+        counts = Counter(channel.source for channel in self._channels)
+        for source, count in counts.most_common():
+            waiting = [each for each in self._channels if each.source == source and each.awaitsRequest]
+            if count > SHARE and waiting:
+                next((each for each in waiting if not each.hasBegun), waiting[0]).abort()
+                return
 
     def close(self) -> None:
         """See :class:`bore.status.door.Host`. What was answered is sent first."""
@@ -251,6 +264,8 @@ class _Channel(HTTPChannel):
     """
     A connection. A peer that has ended its direction still gets the answers to what it has sent before.
 
+    :param source: the key of limits per address.
+    :ivar hasBegun: whether a part of the next request has come.
     :ivar full: whether the answers before have to be read before there can be others.
     :ivar waiting: the request that has come meanwhile.
     :ivar answering: whether a request has come in full, and its answer, which has an end, is made.
@@ -261,14 +276,15 @@ class _Channel(HTTPChannel):
 
     transport: _Transport
 
-    def __init__(self, site: Site, peer: str) -> None:
+    def __init__(self, site: Site, peer: str, source: str) -> None:
         HTTPChannel.__init__(self)
         self.site = site
         self.peer = peer
+        self.source = source
         self.full = False
         self.waiting: _Request | None = None
         self._deadline: IDelayedCall | None = None
-        self._begun = self._ended = False
+        self.hasBegun = self._ended = False
         self.answering = False
 
     def connectionMade(self) -> None:
@@ -276,7 +292,7 @@ class _Channel(HTTPChannel):
         self._await()
 
     def dataReceived(self, data: bytes) -> None:
-        self._begun = True
+        self.hasBegun = True
         HTTPChannel.dataReceived(self, data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -323,12 +339,18 @@ class _Channel(HTTPChannel):
         self._deadline = None
 
     @property
+    def awaitsRequest(self) -> bool:
+        """Whether the next request has not come in full."""
+        return self._deadline is not None
+
+    @property
     def unread(self) -> int:
         """How many bytes the system has not taken yet."""
         return self.transport.queued
 
     def abort(self) -> None:
         """Cut the connection."""
+        self.received()
         self.transport.abort()
 
     def close(self) -> None:
@@ -355,14 +377,14 @@ class _Channel(HTTPChannel):
     def _await(self) -> None:
         """The next request is due."""
         self.received()
-        self._begun = False
+        self.hasBegun = False
         self._deadline = self.site.reactor.callLater(REQUEST_TIMEOUT, self._late)
 
     def _late(self) -> None:
         self._deadline = None
         if self.waiting is not None:
             self.abort()
-        elif self._begun:
+        elif self.hasBegun:
             self.refuse(408, f"the request has not come within {REQUEST_TIMEOUT:.0f} s")
         else:
             self.close()

@@ -20,6 +20,7 @@ from bore.streams.reactor import IReactor
 from tests.support import PATIENCE, receiveAll
 
 GET = b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n"
+LATER = b"GET /later HTTP/1.1\r\nHost: x\r\n\r\n"
 CLOSE = b"GET /status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 #: More than the system takes of an answer that is not read, in bytes.
@@ -53,7 +54,7 @@ class SiteCase(TestCase):
     def setUp(self) -> None:
         self.questions: list[Question] = []
         self.outlets: list[Outlet] = []
-        self.left = self.turns = 0
+        self.left = self.turns = self.asked = 0
         self.madeIn: list[int] = []
         routes = {
             "GET /status": self.status,
@@ -97,6 +98,7 @@ class SiteCase(TestCase):
         return jsonAnswer(question.json(user=str, within=float))
 
     def later(self, question: Question) -> Deferred[Answer]:
+        self.asked += 1
         self.pending: Deferred[Answer] = Deferred()
         return self.pending
 
@@ -130,6 +132,12 @@ class SiteCase(TestCase):
 
     def connect(self) -> socket.socket:
         sock = socket.create_connection(self.address, timeout=PATIENCE)
+        self.addCleanup(sock.close)
+        return sock
+
+    def connectFrom(self, host: str) -> socket.socket:
+        """Connect from another address of this machine."""
+        sock = socket.create_connection(self.address, timeout=PATIENCE, source_address=(host, 0))
         self.addCleanup(sock.close)
         return sock
 

@@ -15,7 +15,7 @@ from bore.status.door import MAX_CONNECTIONS
 from bore.status.questions import Question, Refused, Routes, jsonAnswer
 from bore.status.site import MAX_UNREAD
 from bore.streams.reactor import IReactor
-from tests.status.sitecase import CLOSE, GET, Response, SiteCase, post
+from tests.status.sitecase import CLOSE, GET, LATER, Response, SiteCase, post
 from tests.support import receiveAll
 
 
@@ -159,12 +159,45 @@ class DoorTests(SiteCase):
 
     async def test_theNextOneBeyondTheLimitWaits(self) -> None:
         others = [self.connect() for _ in range(MAX_CONNECTIONS)]
+        for each in others:
+            each.sendall(LATER)
+        await self.until(lambda: self.asked == MAX_CONNECTIONS)  # their answers are under way
         waits = self.connect()
         waits.sendall(CLOSE)
         await self.until(lambda: len(self.made) == 1 and len(self.made[0]._channels) == MAX_CONNECTIONS)
         await deferLater(cast(IReactor, reactor), 0.1)
         self.assertEqual(self.questions, [])
-        others[0].close()
+        self.pending.callback(jsonAnswer("there is one that needs its connection no more"))
+        data = await deferToThread(receiveAll, waits)
+        self.assertEqual(Response(data).code, 200)
+
+    async def test_oneAddressDoesNotKeepTheOthersOut(self) -> None:
+        """It holds all connections; for those of others its oldest one goes, without a request first."""
+        held = [self.connectFrom("127.0.0.2") for _ in range(MAX_CONNECTIONS)]
+        held[0].sendall(GET[:-2])
+        for each in held[1:3]:
+            each.sendall(LATER)
+        await self.until(lambda: len(self.made) == 1 and len(self.made[0]._channels) == MAX_CONNECTIONS)
+        await self.until(lambda: self.asked == 2)
+        for gone in (held[3], held[4]):
+            keeps = self.connect()
+            keeps.sendall(GET)
+            await deferToThread(keeps.recv, 1)
+            with self.assertRaises(ConnectionResetError):
+                await deferToThread(gone.recv, 1)
+        for each in held[:3]:
+            each.setblocking(False)
+            self.assertRaises(BlockingIOError, each.recv, 1)
+
+    async def test_ofOneAddressFewAreNotCut(self) -> None:
+        """So many hosts as there are connections for need nothing of each other."""
+        held = [self.connectFrom(f"127.0.0.{2 + n // site.SHARE}") for n in range(MAX_CONNECTIONS)]
+        waits = self.connect()
+        waits.sendall(CLOSE)
+        await self.until(lambda: len(self.made) == 1 and len(self.made[0]._channels) == MAX_CONNECTIONS)
+        await deferLater(cast(IReactor, reactor), 0.1)
+        self.assertEqual(self.questions, [])
+        held[7].close()
         data = await deferToThread(receiveAll, waits)
         self.assertEqual(Response(data).code, 200)
 
