@@ -9,6 +9,7 @@ from bore.commandline import NotPossible
 from bore.events import Sink, StatusTokensNotRead, StatusTokenWritten
 from bore.options.secrets import readSecrets, writeSecret
 from bore.system.filestamps import stampOf
+from bore.system.privatefiles import NotPrivate, checkFolders
 from bore.wire.secret import LEAST_LENGTH, newSecret
 
 
@@ -39,10 +40,13 @@ class Tokens:
         self._path = path
         try:
             if not path.exists():
+                checkFolders(path.parent, groupMay=True)  # else another user could have the token, or replace it
                 writeSecret(path, newSecret())
                 sink.emit(StatusTokenWritten(str(path)))
             self._stamp = stampOf(path)
             self._found = readTokens(path)
+        except NotPrivate as e:
+            raise NotPossible(f"{name} {str(path)!r}: {e}") from None
         except OSError as e:
             raise NotPossible(f"{name} {str(path)!r}: cannot be written ({e.strerror})") from None
         except ValueError as e:

@@ -38,6 +38,14 @@ class TokensTests(SynchronousTestCase):
         self.assertEqual(self.events, [StatusTokenWritten(str(self.path))])
         self.assertEqual(list(Tokens(self.sink, self.path)()), [token])
 
+    def test_nothingIsWrittenWhereOthersMayReplaceIt(self) -> None:
+        folder = self.path.parent / "open"
+        folder.mkdir()
+        folder.chmod(0o777)
+        error = self.assertRaises(NotPossible, Tokens, self.sink, folder / "token")
+        self.assertIn("writable by all users: chmod o-w", str(error))
+        self.assertEqual((list(folder.iterdir()), self.events), ([], []))
+
     def test_eachLineIsAToken(self) -> None:
         self.write(f"{FIRST}\n{SECOND}\n")
         self.assertEqual(list(Tokens(self.sink, self.path)()), [FIRST, SECOND])
