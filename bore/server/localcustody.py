@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from bore.events import Sink
 from bore.events.server import TunnelClosed, TunnelEnd
 from bore.server.asks import Ask
-from bore.server.custody import Abandoned, Holder, Opened, OpenPlace, Waiting, Wish
+from bore.server.custody import HAND_OVER_TIMEOUT, Abandoned, Holder, Opened, OpenPlace, Waiting, Wish
 from bore.server.held import Held, HeldAddresses, closeAll
 from bore.server.places import Places
 from bore.server.registry import Grant, Registry
@@ -109,7 +109,7 @@ class LocalCustody:
         A holder has died: the tunnels whose clients can come back wait for them, for the time of a lease, and those
         that come to them wait in the kernel. The others end.
         """
-        share = next(share for share in self._shares if share.holder is holder)
+        share = self._shareOf(holder)
         self._depart(share)
         for held in [held for held in self._held if held.share is share]:
             held.share = None
@@ -142,6 +142,29 @@ class LocalCustody:
             self._notRenewed.takeAll()
             for held in list(self._held):
                 self._drop(held)
+
+    async def settled(self) -> None:
+        """Wait until no tunnel is passed from one holder to another, for three times HAND_OVER_TIMEOUT at most."""
+        end = self._clock.seconds() + 2 * HAND_OVER_TIMEOUT
+        while asks := [ask for share in self._shares for ask in share.asks]:
+            if self._clock.seconds() >= end:
+                for ask in asks:
+                    ask.giveUp()
+            else:
+                await asks[0].answer()
+
+    def adopt(self, held: Held, holder: Holder | None, mayWait: bool) -> None:
+        """
+        Go on with an address of an earlier process.
+
+        :param holder: what serves it; None: none does.
+        :param mayWait: whether it has a lease already.
+        """
+        held.share = None if holder is None else self._shareOf(holder)
+        self._held.add(held)
+        self._keep(held)
+        if held.share is None and not mayWait:
+            self._orphaned(held)
 
     def restore(self, grant: Grant, place: OpenPlace, source: str) -> None:
         """Hold an address that its client can come back for, and had in an earlier process."""
@@ -340,6 +363,9 @@ class LocalCustody:
             self.renew(held.grant)
         else:
             self._end(held, TunnelEnd.NOT_KEPT)
+
+    def _shareOf(self, holder: Holder) -> Share:
+        return next(share for share in self._shares if share.holder is holder)
 
     def _depart(self, share: Share) -> None:
         share.gone = True

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Protocol
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -95,7 +94,7 @@ class LocalRegistry:
         #: The digests of the tokens that are valid: that of the grant, and behind it one that was shown.
         self._valid: dict[PublicAddress, tuple[bytes, ...]] = {}
         self._leases: Deadlines[PublicAddress, Grant] = Deadlines(clock, lease, self._leaseOver)
-        self._epochs = count(1)
+        self._lastEpoch = 0
 
     def __len__(self) -> int:
         """How many addresses have an owner."""
@@ -117,6 +116,32 @@ class LocalRegistry:
             self._byToken[each] = address
         return self._granted(address, user, tokens)
 
+    @property
+    def lastEpoch(self) -> int:
+        """That of the last grant."""
+        return self._lastEpoch
+
+    def left(self, address: PublicAddress) -> float | None:
+        """For how many seconds the lease of an address still lasts; None: it has none."""
+        return self._leases.left(address)
+
+    def adopt(self, grants: Sequence[tuple[Grant, Sequence[bytes], float | None]], lastEpoch: int) -> None:
+        """
+        Go on with the grants of an earlier process. To be called before any other method.
+
+        :param grants: each one, without its token; the digests with which it can be resumed, as :meth:`digests` returns
+            them; and the rest of its lease, in seconds, or None.
+        :param lastEpoch: see :attr:`lastEpoch`.
+        """
+        self._lastEpoch = lastEpoch
+        for grant, digests, _ in grants:
+            self._byAddress[grant.address] = grant
+            self._byToken.update(dict.fromkeys(digests, grant.address))
+            self._valid[grant.address] = tuple(digests)
+        leases = [(left, grant) for grant, _, left in grants if left is not None]
+        for left, grant in sorted(leases, key=lambda each: each[0]):
+            self._leases.restore(grant.address, grant, left)
+
     def digests(self, address: PublicAddress) -> tuple[bytes, ...]:
         """The digests of the tokens with which an address can be resumed."""
         return self._valid.get(address, ())
@@ -133,22 +158,22 @@ class LocalRegistry:
 
     def confirm(self, grant: Grant) -> Deferred[None]:
         """See :meth:`Registry.confirm`."""
-        if self._byAddress.get(grant.address) == grant:
-            current = digest(grant.token)
+        if self._isValid(grant):
+            current = self._valid[grant.address][0]
             self._forgetTokens(grant.address, but=current)
             self._valid[grant.address] = (current,)
         return succeed(None)
 
     def renew(self, grant: Grant) -> Deferred[None]:
         """See :meth:`Registry.renew`."""
-        if self._byAddress.get(grant.address) == grant:
+        if self._isValid(grant):
             self._leases.take(grant.address)
             self._leases.add(grant.address, grant)
         return succeed(None)
 
     def release(self, grant: Grant) -> Deferred[None]:
         """See :meth:`Registry.release`."""
-        if self._byAddress.get(grant.address) == grant:
+        if self._isValid(grant):
             self._leases.take(grant.address)
             self._forget(grant)
         return succeed(None)
@@ -156,6 +181,10 @@ class LocalRegistry:
     def close(self) -> None:
         """See :meth:`Registry.close`."""
         self._leases.takeAll()
+
+    def _isValid(self, grant: Grant) -> bool:
+        last = self._byAddress.get(grant.address)
+        return last is not None and last.epoch == grant.epoch
 
     def _leaseOver(self, address: PublicAddress, grant: Grant) -> None:
         self._forget(grant)
@@ -172,11 +201,15 @@ class LocalRegistry:
 
         :param others: the digests of further tokens that are valid.
         """
-        grant = self._byAddress[address] = Grant(address, user, newToken(), next(self._epochs))
+        grant = self._byAddress[address] = Grant(address, user, newToken(), self._nextEpoch())
         current = digest(grant.token)
         self._byToken[current] = address
         self._valid[address] = (current, *others)
         return grant
+
+    def _nextEpoch(self) -> int:
+        self._lastEpoch += 1
+        return self._lastEpoch
 
     def _forgetTokens(self, address: PublicAddress, but: bytes | None = None) -> None:
         for each in self._valid[address]:

@@ -42,6 +42,23 @@ class Deadlines(Generic[K, V]):
         if self._timer is None and not self._sweeping:
             self._timer = self._clock.callLater(self._seconds, self._sweep)
 
+    def restore(self, key: K, value: V, left: float) -> None:
+        """
+        Add a value that is kept for a part of the time.
+
+        :param left: how long, in seconds; at least as long as those that are there, and before others are added.
+        """
+        assert key not in self._kept
+        left = min(left, self._seconds)
+        self._kept[key] = (self._clock.seconds() + left, value)
+        if self._timer is None:
+            self._timer = self._clock.callLater(left, self._sweep)
+
+    def left(self, key: K) -> float | None:
+        """For how many seconds a value is still kept; None: there is none."""
+        entry = self._kept.get(key)
+        return None if entry is None else max(0.0, entry[0] - self._clock.seconds())
+
     def get(self, key: K) -> V | None:
         """Return a value; None if there is none."""
         entry = self._kept.get(key)

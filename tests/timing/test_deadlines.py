@@ -83,3 +83,17 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertEqual(set(gone), set(added) - taken)
         for n, when in gone.items():
             self.assertTrue(10 <= when - added[n] <= 10.25, (n, when - added[n]))
+
+    def test_aValueCanBeKeptForTheRestOfItsTime(self) -> None:
+        expired: list[str] = []
+        kept: Deadlines[str, int] = Deadlines(clock := Clock(), 10, lambda key, value: expired.append(key))
+        kept.restore("first", 1, 3)
+        kept.restore("second", 2, 50)
+        self.assertEqual((kept.left("first"), kept.left("second"), kept.left("third")), (3, 10, None))
+        clock.advance(1)
+        kept.add("third", 3)
+        clock.advance(2)
+        self.assertEqual((expired, kept.left("second")), (["first"], 7))
+        clock.pump([1] * 8)
+        self.assertEqual(expired, ["first", "second", "third"])
+        self.assertEqual(clock.getDelayedCalls(), [])
