@@ -12,7 +12,7 @@ from hashlib import sha1
 from pathlib import Path
 from typing import Final
 
-from bore.wire import binding, extension, messages
+from bore.wire import binding, extension, messages, workermessages
 from bore.wire.extension import (
     Alive,
     Close,
@@ -31,7 +31,9 @@ from bore.wire.lane import DATA, END_FRAME, HEADER, RAW_FRAME, RESET_FRAME
 from bore.wire.laneopen import openFrame
 from bore.wire.messages import Accept, Authenticate, Challenge, Connection, Error, Heartbeat, Hello
 from bore.wire.proof import BoundClientProof, proveBase
+from bore.wire.publicaddress import UnixPath
 from bore.wire.serverproof import BaseServerProof, BoundServerProof
+from bore.wire.workermessages import ClaimRights
 from fuzz.inputs import BINDING, KNOWN, SECRET, TOKEN, VISITOR, notRandom
 
 _CORPUS: Final = Path(__file__).with_name("corpus")
@@ -110,6 +112,48 @@ def _hellos() -> list[bytes]:
     return found
 
 
+def _ofWorkers() -> list[bytes]:
+    """One of each message between the supervisor and a worker."""
+    peer, token = ("203.0.113.9", 50123), TOKEN
+    return [
+        workermessages.encode(each)
+        for each in (
+            workermessages.Welcome("0.3.0", 1, 1, 2),
+            workermessages.Ready("0.3.0", _KEY),
+            workermessages.Failed(1, "no certificate"),
+            workermessages.Ping(),
+            workermessages.Load(3, 40, 1.5),
+            workermessages.Pending(7, (("203.0.113.9", 2),)),
+            workermessages.Connection(True, peer, b"early", VISITOR),
+            workermessages.HandOn(2, (*peer, 0, 1), b"early", None),
+            workermessages.Claim(1, 0, token, "alice", "::", True, ClaimRights(((1, 9),), (), 3)),
+            workermessages.Claim(1, UnixPath("/run/a"), None, "", "::", False, None),
+            workermessages.Abandon(1),
+            workermessages.Granted(1, 8000, "", token, 1, False, True),
+            workermessages.Refused(1, "port-in-use", "port already in use", True, (1, 9)),
+            workermessages.Waiting(1, peer, b"early", 0.5),
+            workermessages.Confirm(8000, 1),
+            workermessages.Renew(8000, 1),
+            workermessages.Release(8000, 1),
+            workermessages.Examine(1, (8000, UnixPath("/run/a"))),
+            workermessages.Doubtful(1, None),
+            workermessages.GiveUp(8000, 1),
+            workermessages.HandOver(1, 8000, 1),
+            workermessages.HandedOver(1),
+            workermessages.CloseTunnel(8000, 1, "KICKED"),
+            workermessages.Expired(8000, 1),
+            workermessages.DropOldest("203.0.113.9"),
+            workermessages.Order(1, "kick", "alice", 8000, 0.5),
+            workermessages.Done(1, (1,), ("line",), None),
+            workermessages.Report(1, "status"),
+            workermessages.Reported(1, b"{}", True),
+            workermessages.Retire(3600.0),
+            workermessages.End(),
+            workermessages.Bye(),
+        )
+    ]
+
+
 def conversations() -> dict[str, list[bytes]]:
     """The first inputs of each target; those of sessions without the two bytes that choose."""
     challenge = messages.encode(_challenge())
@@ -166,6 +210,12 @@ def conversations() -> dict[str, list[bytes]]:
             b"[2001:db8::1]:7835 authority",
             f"a\\x0020b:1 {_KEY}".encode(),
             f"{_KEY} {_KEY}".encode(),
+        ],
+        "workerMessages": _ofWorkers(),
+        "channelEnds": [
+            bytes([state]) + b"\0".join(b"01"[kind : kind + 1] + each for each in _ofWorkers()[first:])
+            for state in range(12)
+            for first, kind in ((0, 1), (1, 0), (3, 0), (9, 0))
         ],
         "invitations": [
             f"bore://alice:0123456789abcdef@h:1/#{_KEY}".encode(),

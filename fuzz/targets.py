@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from fuzz import parsers, sessions
+from fuzz import parsers, sessions, workers
 
 #: All targets, by their names.
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
@@ -32,5 +32,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
         parsers.invitations,
         parsers.localServices,
         parsers.settingsFiles,
+        workers.workerMessages,
+        workers.channelEnds,
     )
 }
