@@ -24,6 +24,7 @@ from bore.server.server import Server
 from bore.server.settings import ServerSettings
 from bore.server.unclassified import UnclassifiedConnections
 from bore.server.users import Authenticator
+from bore.server.visitorids import markIds
 from bore.streams.listener import Accepted
 from bore.streams.reactor import IReactor
 from bore.wire.secret import Secret
@@ -43,7 +44,8 @@ class ServerCore(Service):
     :param sink: gets the events; None: they are logged.
     :param authenticator: identifies clients; None: they share the secret of the settings.
     :param registry: grants public ports; None: this server alone does.
-    :param worker: the number of this worker of the server; NO_WORKER: it has none.
+    :param worker: the number of this worker of the server, which the ids of visitors of this process get, too;
+        NO_WORKER: it has none.
     :param custody: has the public addresses, in the registry's place; None: this server has them.
     :param unclassified: limits the connections that have not sent their first message; None: this server alone does.
     :param whole: the custody of this server, in the registry's place; None: it makes one.
@@ -62,6 +64,8 @@ class ServerCore(Service):
         unclassified: UnclassifiedConnections | None = None,
         whole: LocalCustody | None = None,
     ) -> None:
+        if worker != NO_WORKER:
+            markIds(worker)
         self._reactor = reactor
         self.since = reactor.seconds()
         self._settings = settings

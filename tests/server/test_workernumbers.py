@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from typing import cast
+from uuid import UUID
 
+from twisted.trial.unittest import SynchronousTestCase
+
+from bore.server import visitorids
+from bore.server.core import ServerCore
 from bore.server.server import Server
 from bore.server.settings import ServerSettings
 from bore.streams.reactor import IReactor
 from bore.wire.extension import Extended
-from bore.wire.workernumbers import workerOfToken
+from bore.wire.workernumbers import workerOfId, workerOfToken
+from tests.fakes import FakeReactor
 from tests.server.case import SessionCase
 from tests.server.lanecase import FakeLaneRelay
 
@@ -42,3 +48,16 @@ class WorkerTests(SessionCase):
         assert agreed.lane is not None
         self.assertEqual(agreed.hint, 0)
         self.assertRegex(agreed.lane, r"\A[0-9a-f]{32}\Z")
+
+
+class ProcessTests(SynchronousTestCase):
+    """The process of a worker."""
+
+    def test_theIdsOfItsVisitorsHaveItsNumber(self) -> None:
+        for name in ("_ids", "_draw"):
+            self.patch(visitorids, name, getattr(visitorids, name))
+        reactor = cast(IReactor, FakeReactor())
+        ServerCore(reactor, ServerSettings())
+        self.assertFalse(all(workerOfId(UUID(visitorids.newId())) == 77 for _ in range(3)))
+        ServerCore(reactor, ServerSettings(), worker=77)
+        self.assertTrue(all(workerOfId(UUID(visitorids.newId())) == 77 for _ in range(3)))
