@@ -114,7 +114,7 @@ class FirstFailureTests(ServiceCase):
     async def test_aPortThatTheServerDoesNotGive(self) -> None:
         server = self.server(minPort=20000, maxPort=20999).controlPort
         found = await self.failure(server, TunnelSpec(Target(80), 80))
-        text = "port 80 is outside this server's range, 20000 to 20999: choose one of these as --port, or 0 for any"
+        text = "port 80 is outside this server's range, 20000 to 20999: choose one of these as --port, or omit it"
         self.assertReports(found, text, "", mends=False)
 
     async def test_aPortThatIsInUse(self) -> None:

@@ -77,14 +77,14 @@ _NO_NETWORK: Final = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, er
 _NAME_SERVERS: Final = "check the network of this machine, and its name servers (/etc/resolv.conf)"
 
 _LIMITS: Final[dict[type[Refusal], str]] = {
-    PortInUse: "another client or program has it: give another --port, or none for any",
+    PortInUse: "another client or program has it: give another --port, or omit it",
     NoFreePort: "all ports that the server has tried are in use: its --min-port and --max-port may be too narrow",
     TooManyTunnels: "the server has as many tunnels as its --max-tunnels allows",
     TooManyTunnelsFromSource: "stop another client of yours, or have --max-tunnels-per-source raised at the server",
     TooManyTunnelsOfUser: "stop another client of this user, or have its max-tunnels raised at the server",
     RightsExpired: "ask the operator of the server to extend them",
     SourceNotAllowed: "ask the operator of the server to add it to 'from' of this user",
-    PortForbidden: "the server may not listen there: give a --port from 1024 on, or none for any",
+    PortForbidden: "the server may not listen there: give a --port from 1024 on, or omit it",
 }
 
 
@@ -174,7 +174,7 @@ def _onRefusal(why: Refusal, tried: Tried) -> str:
         case NeedsTls():
             return f"give --to tls://{tried.server}"
         case PortNotAllowed() if str(why) != PortNotAllowed.text and why.range is None:
-            return "give another --port, or none for any"  # the text has the ports of this user, or that another has it
+            return "give another --port, or omit it"  # the text has the ports of this user, or that another has it
         case PortNotAllowed() if why.range is None and tried.public:
             return (
                 f"port {tried.public} is outside this server's range, which it does not send: omit --port, and it "

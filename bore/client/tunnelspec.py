@@ -81,7 +81,7 @@ class TunnelSpec:
             return why
         lowest, highest = why.range
         better = PortNotAllowed.outside(self.public, lowest, highest)
-        better.args = (f"{better}: choose one of these as {self.nameOf('--port')}, or 0 for any",)
+        better.args = (f"{better}: choose one of these as {self.nameOf('--port')}, or omit it",)
         return better
 
     def nameOf(self, flag: str) -> str:

@@ -140,11 +140,11 @@ TABLE: Final[tuple[tuple[BaseException | None, Tried, str, bool], ...]] = (
     (
         PortNotAllowed("port 80 is not among the ports that you may have: 20010-20012"),
         USUAL,
-        "give another --port, or none for any",
+        "give another --port, or omit it",
         False,
     ),
-    (PortForbidden(), USUAL, "the server may not listen there: give a --port from 1024 on, or none for any", False),
-    (PortInUse.on(80), USUAL, "another client or program has it: give another --port, or none for any", True),
+    (PortForbidden(), USUAL, "the server may not listen there: give a --port from 1024 on, or omit it", False),
+    (PortInUse.on(80), USUAL, "another client or program has it: give another --port, or omit it", True),
     (
         NoFreePort(),
         USUAL,

@@ -125,7 +125,7 @@ class RefusedTests(ManyCase):
         protocol, _ = self.begin()
         outside = Refused("port-not-allowed", "no", False, 2, (20000, 20999))
         self.hear(protocol, Opened(1, 20000, None, 60), outside)
-        expected = "port 9001 is outside this server's range, 20000 to 20999: choose one of these as {}, or 0 for any"
+        expected = "port 9001 is outside this server's range, 20000 to 20999: choose one of these as {}, or omit it"
         line = f"b: no tunnel from example.com:7835: server error: {expected.format('--port')}"
         self.assertIn(f"{line}; a retry is unlikely to help", self.logged)
         spec = replace(self.tunnels[1].spec, written={"--port": "tunnel.b.port"})
