@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -25,7 +26,7 @@ from bore.system.atomicfiles import writeUnlessThere
 from bore.system.filestamps import stampOf
 from bore.system.privatefiles import NotPrivate, Policy, checkFolders, openPrivate
 from bore.tls.certificates import BadCredentials, Credentials, makeSelfSigned, readCredentials
-from bore.tls.clientcertificates import BadLists, ClientCertificates, readClientCertificates
+from bore.tls.clientcertificates import BadLists, ClientCertificates, readClientCertificates, readRevoked
 from bore.tls.contexts import isSigned, serverContext
 from bore.tls.tlssocket import TlsSocket
 
@@ -110,24 +111,27 @@ class ServerCertificate:
 
     def reload(self, asked: bool = True) -> None:
         """
-        Read the files again; if they cannot be used, the former certificate stays.
+        Read the files again. If those of the certificate cannot be used, the former one stays, and what is in the files
+        about clients counts all the same: who is revoked must not come in because of another file.
 
         :param asked: whether an event is emitted even if nothing has changed.
         """
         self._stamp = self._readStamp()  # before the files: what changes meanwhile is read again
         self._readNext()
+        former, before = self._credentials, self.accepted
+        accepted, whole = self._readClients()
         try:
-            credentials, accepted = readCredentials(*self._files), self._readClients()
-            before = self.accepted
-            renewed = credentials.chain != self._chain or accepted.authorities != before.authorities
-            if renewed or accepted != before:
+            credentials = readCredentials(*self._files)
+            if credentials.chain != former.chain or accepted != before:
                 self._use(credentials, accepted)
         except BadCredentials as e:
             self._sink.emit(CertificateNotRead(str(e)))
-            return
-        if renewed:
+            whole = False
+            if accepted != before:
+                self._use(former, accepted)
+        if self._credentials.chain != former.chain or (whole and accepted.authorities != before.authorities):
             self._sink.emit(CertificateRead(self.fingerprint))
-        elif asked:
+        elif asked and whole:
             self._sink.emit(CertificateUnchanged(self.fingerprint))
         if accepted.authorities != before.authorities:
             self._sink.emit(AuthoritiesRead(len(accepted.authorities)))
@@ -157,13 +161,27 @@ class ServerCertificate:
                 self._sink.emit(NextKeyAnnounced(found))
             self._announce(found)
 
-    def _readClients(self) -> ClientCertificates:
-        """Read the files about clients. If it is only the lists that cannot be used, nothing changes for clients."""
+    def _readClients(self) -> tuple[ClientCertificates, bool]:
+        """
+        Read the files about clients. If the lists cannot be used, nothing changes for clients. If the authorities
+        cannot, the former ones stay, and lists of theirs are read.
+
+        :returns: what is in the files, and whether the authorities could be used.
+        """
         try:
-            return readClientCertificates(*self._clients)
+            return readClientCertificates(*self._clients), True
         except BadLists as e:
             self._sink.emit(RevocationsNotRead(str(e)))
-            return self.accepted
+            return self.accepted, True
+        except BadCredentials as e:
+            self._sink.emit(CertificateNotRead(str(e)))
+        try:
+            lists = self._clients[1]
+            found = self.accepted.revoked if lists is None else readRevoked(lists, self.accepted.authorities)
+        except BadLists as e:
+            self._sink.emit(RevocationsNotRead(str(e)))
+            return self.accepted, False
+        return replace(self.accepted, revoked=found), False
 
     def _noteAge(self) -> None:
         """Emit an event when a list in use becomes too old."""
@@ -175,7 +193,7 @@ class ServerCertificate:
         self._context = serverContext(credentials, accepted)
         self.accepted = accepted
         self._isOld = False
-        self._chain = credentials.chain
+        self._credentials = credentials
         self.fingerprint = credentials.fingerprint
 
     def _readStamp(self) -> tuple[object, ...]:

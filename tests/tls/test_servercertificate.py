@@ -152,6 +152,43 @@ class FilesTests(SynchronousTestCase):
         self.assertEqual(read, CertificateRead(self.second.fingerprint))
         self.assertEqual((changes, certificate.accepted.count), ([1], 1))
 
+    def test_whoIsRevokedDoesNotComeInBecauseOfAnotherFile(self) -> None:
+        authority = Authority()
+        me, you = (authority.issue(name, forClients=True) for name in ("me", "you"))
+        revoked = self.folder / "revoked.pem"
+        revoked.write_bytes(authority.revoke())
+        clients = Path(authority.write(self.folder))
+        certificate = ServerCertificate(self.clock, self.sink, *self.files, clients, None, revoked)
+        changes: list[int] = []
+        certificate.acceptedChanged = lambda: changes.append(certificate.accepted.count)
+        before = certificate.context
+        self.files[1].write_bytes(b"")
+        revoked.write_bytes(authority.revoke(me))
+        certificate.reload()
+        broken, read = self.events
+        self.assertIsInstance(broken, CertificateNotRead)
+        self.assertEqual((read, changes), (RevocationsRead(1), [1]))
+        self.assertIsNot(certificate.context, before)
+        self.assertEqual(certificate.fingerprint, self.first.fingerprint)
+        self.events.clear()
+        clients.write_bytes(b"")  # those who have signed the lists are known
+        revoked.write_bytes(authority.revoke(me, you))
+        certificate.reload()
+        self.assertEqual([type(each) for each in self.events], [CertificateNotRead] * 2 + [RevocationsRead])
+        self.assertEqual((changes, len(certificate.accepted.authorities)), ([1, 2], 1))
+        self.events.clear()
+        revoked.write_bytes(b"")
+        certificate.reload()
+        self.assertEqual([type(each) for each in self.events],
+                         [CertificateNotRead, RevocationsNotRead, CertificateNotRead])  # fmt: skip
+        self.assertEqual((changes, certificate.accepted.count), ([1, 2], 2))
+        self.write(self.second)
+        authority.write(self.folder)
+        self.events.clear()
+        revoked.write_bytes(authority.revoke(me))
+        certificate.reload()
+        self.assertEqual(self.events, [CertificateRead(self.second.fingerprint), RevocationsRead(1)])
+
     def test_aListThatExpiresInUseIsWarnedOfOnce(self) -> None:
         authority = Authority()
         revoked = self.folder / "revoked.pem"
