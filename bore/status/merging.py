@@ -9,13 +9,14 @@ other, is one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
 from bore.status.history import RECENT
 from bore.status.report import (
     DESCRIPTORS,
+    MOVED,
     TUNNELS,
     TUNNELS_OF_SOURCE,
     TUNNELS_OF_USER,
@@ -35,9 +36,7 @@ from bore.status.report import (
     WorkerReport,
 )
 from bore.status.slices import Work, mapped
-
-#: Totals of nothing.
-NOTHING: Final = ServerTotals(0, 0, 0, {}, {}, 0)
+from bore.status.totals import NOTHING, sumOf
 
 #: Limits of the whole server of which each worker has a part.
 _PARTS: Final = (TUNNELS, UNCLASSIFIED, TUNNELS_OF_SOURCE, TUNNELS_OF_USER, VISITORS_OF_USER)
@@ -46,7 +45,7 @@ _PARTS: Final = (TUNNELS, UNCLASSIFIED, TUNNELS_OF_SOURCE, TUNNELS_OF_USER, VISI
 _EXPECTED: Final = ("retired", "ending")
 
 #: States of a tunnel, the one first that counts when it is at two workers.
-_STATES: Final = ("up", "heldBack", "away")
+_STATES: Final = ("up", "heldBack", "away", MOVED)
 
 
 class Worker(NamedTuple):
@@ -114,8 +113,9 @@ def merged(own: ServerReport, workers: Sequence[Worker], closed: Closed, perSour
             sessions += yield from mapped(partial(_session, worker), worker.report.sessions)
             yield from mapped(partial(_addTunnel, tunnels, worker), worker.report.tunnels)
             yield from mapped(partial(_addUser, users), worker.report.users)
-    yield from mapped(lambda tunnel: tunnels.setdefault(tunnel.address, tunnel), own.tunnels)
-    listed, known = list(tunnels.values()), list(users.values())
+    yield from mapped(partial(_addWaiting, tunnels), own.tunnels)
+    listed = [each for each in tunnels.values() if each.state != MOVED]  # else it is nowhere any more
+    known = list(users.values())
     return ServerReport(
         own.program,
         own.version,
@@ -137,26 +137,6 @@ def merged(own: ServerReport, workers: Sequence[Worker], closed: Closed, perSour
         own.supervisor,
         closed.deaths,
     )
-
-
-def sumOf(totals: Iterable[ServerTotals]) -> ServerTotals:
-    """Sum totals up."""
-    visitors = toClient = toVisitors = open = 0
-    refused: dict[str, int] = {}
-    events: dict[str, int] = {}
-    for each in totals:
-        visitors += each.visitors
-        toClient += each.toClient
-        toVisitors += each.toVisitors
-        open += each.open
-        _add(refused, each.refused)
-        _add(events, each.events)
-    return ServerTotals(visitors, toClient, toVisitors, refused, events, open)
-
-
-def _add(counts: dict[str, int], more: Mapping[str, int]) -> None:
-    for key, count in more.items():
-        counts[key] = counts.get(key, 0) + count
 
 
 def _worker(worker: Worker) -> WorkerReport:
@@ -184,6 +164,13 @@ def _addTunnel(tunnels: dict[Address, TunnelReport], worker: Worker, tunnel: Tun
     placed = tunnel._replace(worker=worker.number, generation=worker.generation)
     before = tunnels.get(tunnel.address)
     tunnels[tunnel.address] = placed if before is None else both(before, placed)
+
+
+def _addWaiting(tunnels: dict[Address, TunnelReport], tunnel: TunnelReport) -> None:
+    """Add a tunnel that the supervisor knows to be at no worker, unless a worker has got it since."""
+    before = tunnels.get(tunnel.address)
+    if before is None or before.state == MOVED:
+        tunnels[tunnel.address] = tunnel if before is None else both(tunnel, before)
 
 
 def _eventsAt(worker: Worker) -> Iterator[EventReport]:

@@ -42,6 +42,9 @@ TUNNELS_OF_SOURCE: Final = "tunnels from one address"
 TUNNELS_OF_USER: Final = "tunnels of one user"
 VISITORS_OF_USER: Final = "visitors of one user"
 
+#: The state of a tunnel at a worker that serves visitors of it, although another worker has it now.
+MOVED: Final = "moved"
+
 #: What is limited of each process.
 DESCRIPTORS: Final = "descriptors"
 

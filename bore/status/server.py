@@ -21,6 +21,7 @@ from bore.status.flows import Flows
 from bore.status.history import History
 from bore.status.report import (
     DESCRIPTORS,
+    MOVED,
     NEARLY,
     TUNNELS,
     TUNNELS_OF_SOURCE,
@@ -72,7 +73,7 @@ class ServerStatus:
     :param clock: the clock of the server.
     :param history: what has happened.
     :param wallClock: returns the seconds since the epoch.
-    :param process: reads what this process uses, if it is a worker; None: the system does not show it.
+    :param process: reads what this process uses; None: it is no worker.
     :ivar take: reads all of it, over several turns.
     """
 
@@ -82,7 +83,7 @@ class ServerStatus:
         service: ServerCore,
         history: History,
         wallClock: Callable[[], float] = time.time,
-        process: Callable[[], ProcessReport | None] = lambda: None,
+        process: Callable[[], ProcessReport | None] | None = None,
     ) -> None:
         self._service = service
         self._process = process
@@ -119,6 +120,7 @@ class ServerStatus:
             lambda tunnel: (tunnel, self._tunnel(tunnel, flows)),
             (tunnel for tunnel in server.tunnels.all() if not tunnel.closed),
         )
+        moved = [self._movedReport(tunnel, flows) for tunnel in self._moved(flows)]
         sessions = yield from mapped(
             lambda session: self._session(session, flows),
             (session for session in server.sessions.all() if not session.over),
@@ -138,22 +140,40 @@ class ServerStatus:
             PortsReport(settings.minPort, settings.maxPort),
             service.admission.value,
             sessions,
-            [report for _, report in tunnels],
+            [*(report for _, report in tunnels), *moved],
             users,
             limits,
             self._totals(dict(tunnels), flows),
             recent,
             None,
-            self._process(),
+            None if self._process is None else self._process(),
+        )
+
+    def _moved(self, flows: _Flows) -> list[Tunnel]:
+        """The tunnels that another worker has now, and whose visitors stay at this one."""
+        if self._process is None:
+            return []
+        return [tunnel for tunnel in flows.tunnels if tunnel.closed and tunnel.serving]
+
+    def _movedReport(self, tunnel: Tunnel, flows: _Flows) -> TunnelReport:
+        open = len(tunnel.serving)
+        counts, moved = CountsReport(open, 0, open, 0), BytesReport(*flows.of(tunnel))
+        since = self._times.text(tunnel.since)
+        return TunnelReport(
+            addressOf(tunnel.address), tunnel.user.name, tunnel.source, None, MOVED, since, None, None, counts, moved
         )
 
     def _readTunnel(self, address: PublicAddress, most: int | None) -> Work[Visited[TunnelReport, VisitorReport]]:
         flows = _Flows(self._server.relay, _keys)
         yield from flows.read()
         tunnel = self._server.tunnels.get(address)
-        if tunnel is None:
+        moved = next((each for each in self._moved(flows) if each.address == address), None)
+        if tunnel is not None:
+            report = self._tunnel(tunnel, flows)
+        elif moved is not None:
+            tunnel, report = moved, self._movedReport(moved, flows)
+        else:
             return None
-        report = self._tunnel(tunnel, flows)
         pairs = {pair.ended: pair for pair in flows.pairs(tunnel)}
         waiting = [(visitor, "waiting", None) for visitor in tunnel.waiting.values()]
         served = [(visitor, "served", pairs.get(visitor)) for visitor in tunnel.serving]

@@ -14,7 +14,7 @@ from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall
 
-from bore.events import Event, Sink
+from bore.events import Event, Sink, VisitorEnd
 from bore.events.server import VisitorLeft, VisitorLinesDropped, VisitorLogFailed, VisitorLogReopened, VisitorRefused
 from bore.system.linefile import LineFile, Reactor
 from bore.wire.publicaddress import PublicAddress, fieldOf
@@ -74,6 +74,8 @@ class VisitorLog:
 
     def _write(self, event: Event) -> None:
         if isinstance(event, VisitorLeft):
+            if event.reason is VisitorEnd.HANDED_OVER:
+                return  # it goes on waiting: the process that serves it writes its line
             seconds, toClient, toVisitor, why = event.seconds, event.toClient, event.toVisitor, event.reason.name
         elif isinstance(event, VisitorRefused):
             seconds, toClient, toVisitor, why = 0.0, 0, 0, event.why.name

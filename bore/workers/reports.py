@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Final, Protocol, TypeVar
 
@@ -19,6 +20,7 @@ from bore.status.parts import Assembly
 from bore.status.report import Address, ServerReport, TunnelReport, Visited, VisitorReport
 from bore.status.slices import Joint, Work, spread
 from bore.status.times import Times
+from bore.status.totals import NOTHING, notBelow
 from bore.wire.workermessages import FINAL_REPORT, Report, Reported, SupervisorMessage
 from bore.workers.reporter import TunnelAnswer
 
@@ -120,6 +122,7 @@ class Reports:
         self._members = members
         self._perSource = perSource
         self._times = Times(clock, wallClock)
+        self._before = NOTHING
         self._reports: dict[int, ServerReport] = dict(last)
         self._questions: dict[int, _Question] = {}
         self._finals: dict[int, _Question] = {}
@@ -178,8 +181,8 @@ class Reports:
                 visitors += answer.visitors
                 if answer.tunnel is not None:
                     placed.append(answer.tunnel._replace(worker=member.number, generation=member.generation))
-            for number, each in enumerate(placed):
-                tunnel = both(tunnel, each) if number and tunnel is not None else each
+            for each in placed:
+                tunnel = each if tunnel is None else both(tunnel, each)
             return None if tunnel is None else (tunnel, list(islice(visitors, most)))
 
         return self._ask(f"tunnel {'' if most is None else most} {name}", TunnelAnswer).addCallback(found)
@@ -192,7 +195,9 @@ class Reports:
         own, workers = self._own(), [self._worker(member) for member in self._members()]
         there = {each.address for each in own.tunnels}
         self.lost = {address: each for address, each in self.lost.items() if address in there}
-        return merged(own, workers, self.closed, self._perSource())
+        report = yield from merged(own, workers, self.closed, self._perSource())
+        self._before = notBelow(self._before, report.totals)
+        return replace(report, totals=self._before)
 
     def _worker(self, member: Member) -> Worker:
         return Worker(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.status.history import RECENT
-from bore.status.merging import NOTHING, Closed, Worker, merged
+from bore.status.merging import Closed, Worker, merged
 from bore.status.report import (
     ControlReport,
     EventReport,
@@ -22,6 +22,7 @@ from bore.status.report import (
     toJson,
 )
 from bore.status.slices import SLICE, atOnce
+from bore.status.totals import NOTHING
 from tests.status.reports import server, session, tunnel, user
 
 NONE = Closed(NOTHING, [])
@@ -69,6 +70,15 @@ class MergingTests(SynchronousTestCase):
             [one] = found.tunnels
             self.assertEqual((one.state, one.worker), ("up", number))
             self.assertEqual((tuple(one.visitors), tuple(one.bytes)), ((3, 1, 10, 4), (11, 22)))
+
+    def test_visitorsThatHaveStayedAtTheFormerWorkerAreThoseOfTheTunnel(self) -> None:
+        moved = tunnel(20000, "moved", (2, 0, 2, 0), (1, 2))
+        [one] = merge(worker(1, server(moved)), worker(2, server(tunnel(20000, "up", (1, 0, 1, 0))))).tunnels
+        self.assertEqual((one.state, one.worker, one.visitors.open, one.bytes.toVisitors), ("up", 2, 3, 2))
+        own = server(tunnel(20000, "away"))
+        [one] = merge(worker(1, server(moved)), own=own).tunnels
+        self.assertEqual((one.state, one.visitors.open), ("away", 2))
+        self.assertEqual(merge(worker(1, server(moved))).tunnels, [])  # it is closed
 
     def test_tunnelsWithoutAWorkerWaitForTheirClients(self) -> None:
         own = server(tunnel(20000, "away"), tunnel(20001, "away"))

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.status.merging import NOTHING, Closed, Worker, merged
+from bore.status.merging import Closed, Worker, merged
 from bore.status.parts import Assembly, parts, read
 from bore.status.report import EventReport, ProcessReport, ServerReport, TunnelReport
 from bore.status.slices import atOnce
+from bore.status.totals import NOTHING
 from bore.wire.workermessages import MAX_PART
 from tests.status.pagereports import HOSTILE, busyServer, serverReport, tunnelReport
 from tests.status.reports import server, tunnel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -73,6 +74,13 @@ class LineTests(VisitorLogCase):
         self.assertEqual((line["user"], line["reason"]), (None, "not-taken"))
         log.close()
 
+    def test_oneThatAnotherProcessServesHasItsLineThere(self) -> None:
+        log = self.log(self.path)
+        self.sink.emit(replace(LEFT, reason=VisitorEnd.HANDED_OVER))
+        self.sink.emit(LEFT)
+        self.assertEqual(len(self.written()), 1)
+        log.close()
+
     def test_aVisitorThatWasRefusedHasALineToo(self) -> None:
         log = self.log(self.path)
         self.sink.emit(REFUSED)
@@ -91,7 +99,7 @@ class LineTests(VisitorLogCase):
         self.assertEqual(len(set(names)), len(names))
         text = (CHECKOUT / "docs" / "visitorlog.rst").read_text()
         for name in names:
-            self.assertIn(f"\n``{name}``", text)
+            self.assertEqual(f"\n``{name}``" in text, name != "handed-over", name)
 
     def test_theFileIsOpenedAgainOnRequest(self) -> None:
         log = self.log(self.path)
