@@ -625,8 +625,9 @@ def _readPeer(content: object) -> PeerAddress:
         raise serde.BadContent("not the address of a socket")
     if not content:
         return ()
-    serde.ipAddress(content[0])
-    return content[0], serde.port(content[1]), *map(_number, content[2:])
+    host = serde.text(content[0])
+    serde.ipAddress(host.partition("%")[0])  # a scope means something on this machine
+    return host, serde.port(content[1]), *map(_number, content[2:])
 
 
 def _writePeer(peer: PeerAddress) -> list[object]:

@@ -106,6 +106,10 @@ class Vocabulary(SynchronousTestCase):
         frame = encode(Waiting(1, ("/run/visitor.sock",), b"", 0.0))
         self.assertEqual(decodeWorkerMessage(frame), Waiting(1, (), b"", 0.0))
 
+    def test_addressesOfOneInterfaceHaveTheirScope(self) -> None:
+        message = Connection(False, ("fe80::1%eth0", 5, 0, 2), b"", None)
+        self.assertEqual(decodeSupervisorMessage(encode(message)), message)
+
     def test_mappedAddressesStayAsTheKernelWritesThem(self) -> None:
         """Python versions differ in how they write them."""
         message = Connection(False, ("::ffff:192.0.2.1", 5, 0, 0), b"", None)

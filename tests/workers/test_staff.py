@@ -1,0 +1,118 @@
+"""Several workers: their clients are served, wherever their connections arrive, and move with their tunnels."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from twisted.internet.interfaces import ITCPTransport
+
+from bore.client.service import ClientService
+from bore.client.tunnelspec import TunnelSpec
+from bore.tls.settings import ClientTls, ServerTls
+from bore.wire import workermessages as wm
+from bore.wire.publicaddress import PublicAddress
+from bore.wire.secret import Secret
+from tests.workers.staffcase import Member, Staff, StaffCase
+
+SECRET = Secret("correct horse battery staple")
+
+
+class Case(StaffCase):
+    async def tunnel(self, staff: Staff, name: bytes = b"a", **settings: Any) -> tuple[ClientService, PublicAddress]:
+        """A client with a tunnel to a service of this name."""
+        port = staff.port if "tls" not in settings else staff.tlsPort
+        spec = TunnelSpec(await self.service(name), name=name.decode())
+        client = self.client(port, [spec], **settings)
+        client.startService()
+        return client, await client.whenOpened(name.decode())
+
+    def sessions(self, staff: Staff) -> list[int]:
+        return [len(member.inside.core.server.sessions) for member in staff.members]
+
+    def having(self, staff: Staff) -> Member:
+        """The worker that has the only session."""
+        (member,) = [each for each in staff.members if len(each.inside.core.server.sessions)]
+        return member
+
+
+class Serving(Case):
+    async def spread(self, staff: Staff, **settings: Any) -> None:
+        names = [b"a", b"b", b"c", b"d"]
+        ports = [(await self.tunnel(staff, name, **settings))[1] for name in names]
+        self.assertEqual(self.sessions(staff), [2, 2])
+        for _ in range(3):
+            for port, name in zip(ports, names, strict=True):
+                visit = await self.assertShows(port, name)
+                self.assertEqual(await visit.ask(b"hello"), b"hello")
+
+    async def test_sessionsAreSpreadAndTheirLanesFindThem(self) -> None:
+        await self.spread(await self.staff())
+
+    async def test_behindASecret(self) -> None:
+        """All connections without TLS go anywhere, and are handed on."""
+        staff = await self.staff(secret=SECRET)
+        await self.spread(staff, secret=SECRET)
+        self.assertTrue(any(isinstance(each, wm.HandOn) for member in staff.members for each in member.received))
+
+    async def test_insideTls(self) -> None:
+        staff = await self.staff(secret=SECRET, tls=ServerTls(port=1, folder=self.folder))
+        await self.spread(staff, secret=SECRET, tls=ClientTls())
+
+    async def test_aPortIsOneWorkersOnly(self) -> None:
+        staff = await self.staff()
+        _, port = await self.tunnel(staff)
+        spec = TunnelSpec(await self.service(b"b"), public=port, name="b")
+        client = self.client(staff.port, [spec], reconnect=False)
+        client.startService()
+        error = await self.assertFailure(client.whenOpened("b"), Exception)
+        self.assertIn("in use", str(error))
+
+
+class Moving(Case):
+    async def test_retired(self) -> None:
+        """The tunnel moves with the visitors that wait, the running stream goes on, and then the worker ends."""
+        choices: list[dict[str, Any]] = [{}, {"secret": SECRET}]
+        for settings in choices:
+            staff = await self.staff(**settings)
+            client, port = await self.tunnel(staff, **settings)
+            visit = await self.assertShows(port, b"a")
+            former = self.having(staff)
+            former.send(wm.Retire(60.0))
+            await self.eventually(lambda member=former: len(member.inside.core.server.sessions) == 0)
+            meanwhile = [await self.visit(port) for _ in range(3)]
+            for each in meanwhile:
+                self.assertEqual(await each.take(2), b"a\n")
+                cast(ITCPTransport, each.transport).abortConnection()
+            self.assertIsNot(self.having(staff), former)
+            self.assertEqual(await visit.ask(b"still here"), b"still here")
+            self.assertNotIn(wm.Bye(), former.received)
+            cast(ITCPTransport, visit.transport).abortConnection()
+            await self.eventually(lambda member=former: wm.Bye() in member.received)
+            self.assertNotIn(former, staff.members)
+            visit = await self.assertShows(port, b"a")
+            cast(ITCPTransport, visit.transport).abortConnection()
+            await client.stopService()
+
+    async def test_oneDies(self) -> None:
+        """Its clients come back to the other one, and have their ports."""
+        staff = await self.staff()
+        _, port = await self.tunnel(staff)
+        await self.assertShows(port, b"a")
+        former = self.having(staff)
+        former.talk.close()
+        former.gone()
+        meanwhile = await self.visit(port)
+        self.assertEqual(await meanwhile.take(2), b"a\n")
+        self.assertIsNot(self.having(staff), former)
+
+    async def test_backAndForth(self) -> None:
+        staff = await self.staff()
+        _, port = await self.tunnel(staff)
+        for _ in range(3):
+            former = self.having(staff)
+            staff.add()
+            await self.eventually(lambda: all(member.takesSessions for member in staff.members))
+            former.send(wm.Retire(60.0))
+            await self.eventually(lambda member=former: member not in staff.members)
+            visit = await self.assertShows(port, b"a")
+            cast(ITCPTransport, visit.transport).abortConnection()
