@@ -94,8 +94,8 @@ class Link(Interface):
     def checked(self, number: int) -> None:
         """A check has shown that visitors of a tunnel come through."""
 
-    def moved(self, to: str | None) -> None:
-        """The server has given the session away, to this server; None: to itself."""
+    def moved(self, to: str | None, within: float | None) -> None:
+        """The server has given the session away, to this server; None: to itself. See :class:`SessionMoved`."""
 
     def ending(self, why: Exception) -> None:
         """The connection is about to be cut, for this reason."""
@@ -235,8 +235,8 @@ class ControlProtocol(Protocol):
                 self._answered(number)
                 session.closed(number, taken=isinstance(event.refusal, TakenOver))
                 self._link.tunnels.closed(number, event.refusal)
-            case SessionMoved(to):
-                self._link.moved(to)
+            case SessionMoved(to, within):
+                self._link.moved(to, within)
                 self._inflow.stop()
                 self.transport.abortConnection()
             case Unexpected(message):

@@ -100,6 +100,7 @@ class ServerLink:
         self._leaving: IDelayedCall | None = None
         self._left: Deferred[None] | None = None
         self._moved = False
+        self._within: float | None = None
         self._destination: ServerAddress | None = None  # where the session that was moved goes on; None: here
         self._ignored = ""
 
@@ -270,14 +271,16 @@ class ServerLink:
         self._policy.checked()
         self.tunnels.checked(number)
 
-    def moved(self, to: str | None) -> None:
+    def moved(self, to: str | None, within: float | None = None) -> None:
         """
         The server has given the session away. Its streams go on; its tunnels are resumed in another session.
 
         :param to: the server that it names; None: itself.
+        :param within: the time in which to come again, in seconds; None: a second.
         """
         destination = self._servers.destination(to)
         self._moved = True
+        self._within = within
         self._destination = destination
         self._ignored = to if to is not None and destination is None else ""
         self._control = None
@@ -337,7 +340,7 @@ class ServerLink:
         if self.stopped:
             return
         former, to = self._servers.current, self._destination
-        delay = self._policy.moved()
+        delay = self._policy.moved(self._within)
         self.contact.lost("the server has given the session away", delay)
         self.sink.emit(ServerMoved(former.name, "" if to is None else str(to), self._ignored, delay))
         if to is not None:

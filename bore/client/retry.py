@@ -19,8 +19,12 @@ from bore.wire.errors import ProtocolViolation, Refusal
 #: blip of the network is mostly over by then; behind a server that is dead, the client is soon at the next one.
 RETURN: Final = 3.0
 
-#: A client whose session was given away begins the next one within this time, in seconds.
+#: A client whose session was given away begins the next one within this time, in seconds, unless the server knows
+#: better.
 MOVE: Final = 1.0
+
+#: A session that is given away within this time, in seconds, has gone back and forth.
+_MOVED_SOON: Final = 1.0
 
 #: The first delay between two attempts, in seconds, and the factor by which it grows.
 _FIRST_DELAY: Final = 1.0
@@ -149,17 +153,22 @@ class RetryPolicy:
         """Whether a failure is final because of --fail-fast."""
         return self._failFast and not advice.mends
 
-    def moved(self) -> float:
+    def moved(self, within: float | None = None) -> float:
         """
         The server has given the session away: return the delay before the next one begins, in seconds.
 
-        It is at most MOVE at random, so that all clients of a server do not come at once; and up to twice as long each
-        time that this happens soon after the last time.
+        It is drawn at random, so that all clients of a server do not come at once; and up to twice as long each time
+        that this happens soon after the last time.
+
+        :param within: the longest one, in seconds; None: MOVE.
         """
         now = self._clock.seconds()
-        soon = now - self._movedAt < _SETTLED
+        soon = now - self._movedAt < _MOVED_SOON
         longest = max(MOVE, self._longest)
-        self._longestMove = min(self._longestMove * _GROWTH, longest) if soon else MOVE
+        if soon:
+            self._longestMove = min(max(self._longestMove * _GROWTH, MOVE), longest)
+        else:
+            self._longestMove = MOVE if within is None else within
         self.returning = False
         delay = self._random.uniform(0.0, self._longestMove)
         self._movedAt = now + delay

@@ -19,7 +19,7 @@ from bore.events.server import ConnectionClosed, ConnectionRefused, FirstMessage
 from bore.server.firstmessage import FirstMessages, Misplaced
 from bore.server.guesses import LONGEST_WAIT, Guesses
 from bore.server.session import Session
-from bore.server.sessions import Sessions
+from bore.server.sessions import SPACING, Sessions
 from bore.server.settings import ServerSettings
 from bore.server.tunnel import Tunnel
 from bore.server.unclassified import UnclassifiedConnections
@@ -222,8 +222,8 @@ class ControlProtocol(Protocol):
     def end(self, refusal: Refusal) -> None:
         self._endWith(self._wire.refusal(refusal))
 
-    def move(self, to: str | None) -> None:
-        self._endWith(self._wire.moved(to))
+    def move(self, to: str | None, within: float | None) -> None:
+        self._endWith(self._wire.moved(to, within))
 
     def drop(self) -> None:
         """Close the connection at once, without a message."""
@@ -361,7 +361,7 @@ class ControlProtocol(Protocol):
                 lanes = context.settings.bounds.lanes
                 self.transport.write(self._wire.agreed(session.laneToken, lanes, user.name, rights, context.worker))
                 if context.sessions.givesAway:
-                    session.move()
+                    session.move(within=SPACING)
                     return
                 if context.sessions.nextKey:
                     self.announceKey(context.sessions.nextKey)

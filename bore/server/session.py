@@ -89,7 +89,7 @@ class ControlConnection(Protocol):
     def end(self, refusal: Refusal) -> None:
         """Send why the session is over, and close the connection."""
 
-    def move(self, to: str | None) -> None:
+    def move(self, to: str | None, within: float | None) -> None:
         """Send that the session is given away, and close the connection."""
 
     def drop(self) -> None:
@@ -225,17 +225,18 @@ class Session:
         for tunnel in self._end(Outcome.KEPT if canResume else Outcome.CLOSED):
             self._context.tunnels.lost(tunnel, why, canResume)
 
-    def move(self, to: str | None = None) -> None:
+    def move(self, to: str | None = None, within: float | None = None) -> None:
         """
         Give the session away: its client begins another one, and resumes its tunnels. They are kept as those of a lost
         client are, for the time of the lease; visitors that come meanwhile wait, and running streams go on.
 
         :param to: the server to go to, such as ``tls://example.com:7835``; None: this one. A client follows only inside
             TLS, and if it knows this server.
+        :param within: the time in which the client comes again, in seconds; None: a second.
         """
         assert self._connection.extended, "a client of the base protocol cannot come again"
         self.lost(Loss.MOVED)
-        self._connection.move(to)
+        self._connection.move(to, within)
 
     def close(self, error: Refusal | ProtocolViolation | None) -> None:
         """

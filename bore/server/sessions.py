@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
 
 from bore.server.session import ControlConnection, Session, SessionContext
 from bore.server.users import Login
 from bore.wire.errors import Refusal, ShuttingDown
+
+#: Clients whose sessions are given away come again in this time, in seconds, and sooner if there are few.
+_LONGEST_MOVE: Final = 1.0
+
+#: The time for each of them, in seconds: TLS and the proof of a secret take about a millisecond.
+SPACING: Final = 0.005
 
 
 class Sessions:
@@ -87,8 +94,9 @@ class Sessions:
         :returns: their number.
         """
         movable = [session for session in self._sessions if session.movable]
+        within = min(_LONGEST_MOVE, round(len(movable) * SPACING, 3))
         for session in movable:
-            session.move(to)
+            session.move(to, within)
         return len(movable)
 
     def giveAway(self) -> None:

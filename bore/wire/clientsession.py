@@ -308,7 +308,7 @@ class ControlSession:
         return (KeyAnnounced(message.key),)
 
     def _takeMoved(self, moved: Moved) -> Sequence[ClientEvent]:
-        return (SessionMoved(moved.to),)
+        return (SessionMoved(moved.to, moved.within),)
 
     def _decodeNothing(self, frame: bytes) -> bytes:
         return frame

@@ -18,7 +18,7 @@ from uuid import UUID
 from bore.wire import binding, messages, serde
 from bore.wire.binding import BindingChallenge
 from bore.wire.framing import encodeFrame
-from bore.wire.limits import HEARTBEAT_INTERVAL, IDLE_HEARTBEAT_INTERVAL, MAX_EXTENDED_FRAME
+from bore.wire.limits import HEARTBEAT_INTERVAL, IDLE_HEARTBEAT_INTERVAL, LONGEST_MOVE, MAX_EXTENDED_FRAME
 from bore.wire.messages import Heartbeat, Hello
 from bore.wire.pins import isFingerprint
 from bore.wire.publicaddress import OtherKind, PublicAddress, UnixPath, parseUnixPath
@@ -176,15 +176,17 @@ class NextKey:
 @value
 class Moved:
     """
-    Server: gives the session away. The client begins another one within a second, at random, and shows its tokens.
+    Server: gives the session away. The client begins another one within some time, at random, and shows its tokens.
 
     The streams of visitors go on. Nothing that either side sends behind it means anything, Goodbye included: the public
     addresses of the tunnels stay reserved.
 
     :ivar to: the server to go to, such as ``tls://example.com:7835``; None: the same one.
+    :ivar within: that time in seconds; None: a second.
     """
 
     to: str | None
+    within: float | None = None
 
 
 @value
@@ -234,8 +236,9 @@ def encode(message: ExtendedClientMessage | ExtendedServerMessage | MarkedHello 
             text = f'{{"{name}":{{"tunnel":{tunnel},{_reasonText(code, reason, retry)}}}}}'
         case MarkedHello(port):
             text = f'{{"Hello":{port}}}{_MARK}'
-        case Moved(to):
-            text = f'{{"{name}":{{"to":{_orNull(to)}}}}}'
+        case Moved(to, within):
+            soon = "" if within is None else f',"within":{_secondsText(within)}'
+            text = f'{{"{name}":{{"to":{_orNull(to)}{soon}}}}}'
         case Lane(text) | NextKey(text):
             text = f'{{"{name}":{serde.quote(text)}}}'
         case Refused(code, reason, retry, tunnel, ports):
@@ -447,8 +450,9 @@ def _nextKey(content: object) -> NextKey:
 
 
 def _moved(content: object) -> Moved:
-    (to,) = serde.fields(content, "to")
-    return Moved(None if to is None else serde.text(to))
+    to, within = serde.fields(content, "to", "within")
+    time = None if within is None else serde.seconds(within, LONGEST_MOVE)
+    return Moved(None if to is None else serde.text(to), time)
 
 
 def visitorFrom(content: object) -> Visitor:

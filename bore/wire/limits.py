@@ -44,6 +44,9 @@ DOUBT_TIMEOUT: Final = 9.0
 #: are visitors.
 SILENCE_TIMEOUT: Final = 8.0
 
+#: The longest time within which a server may have a client come again whose session it gives away.
+LONGEST_MOVE: Final = 10.0
+
 #: A visitor is dropped if no client has accepted it by then.
 ACCEPT_TIMEOUT: Final = 10.0
 

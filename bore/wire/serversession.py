@@ -230,16 +230,17 @@ class ServerSession:
         assert before is not None, "the end of a tunnel that is not open"
         return extension.encode(Closed(tunnel, refusal.code, str(refusal), refusal.retry))
 
-    def moved(self, to: str | None) -> bytes:
+    def moved(self, to: str | None, within: float | None = None) -> bytes:
         """
         The bytes that give the session of a client of the extension away. Everything that arrives afterwards is thrown
         away.
 
         :param to: the server to go to; None: this one.
+        :param within: the time in which the client comes again, in seconds; None: a second.
         """
         assert self.extended, "the base protocol does not move sessions"
         self._state = State.SETTLED
-        return extension.encode(Moved(to))
+        return extension.encode(Moved(to, within))
 
     def heartbeat(self) -> bytes:
         """The bytes of a heartbeat. A client of the extension has to answer it once."""

@@ -174,9 +174,11 @@ class SessionMoved:
     Client: the server gives the session away, and this one is over. Its tunnels can be resumed in another one.
 
     :ivar to: the server to go to; None: the same one.
+    :ivar within: the time in which that should be, in seconds; None: a second.
     """
 
     to: str | None
+    within: float | None = None
 
 
 @value

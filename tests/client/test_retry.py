@@ -142,17 +142,24 @@ class ReturnTests(RetryCase):
 class MoveTests(RetryCase):
     """The server gives the session away."""
 
-    def moved(self) -> float:
+    def moved(self, within: float | None = None) -> float:
         """Let the client wait, and come again. Returns the seconds that it has waited."""
-        delay = self.policy.moved()
+        delay = self.policy.moved(within)
         self.clock.advance(delay)
         self.policy.opened()
         return delay
 
     def test_itComesAgainWithinASecondAndLaterIfThatHappensAgainAndAgain(self) -> None:
         self.assertEqual([self.moved() for _ in range(9)], [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 64.0, 64.0])
-        self.clock.advance(60)
+        self.clock.advance(1)
         self.assertEqual(self.moved(), 1.0)
+
+    def test_aServerWithFewClientsHasThemComeSooner(self) -> None:
+        for _ in range(9):  # as in one upgrade after the other
+            self.assertEqual(self.moved(0.005), 0.005)
+            self.clock.advance(1.5)
+        self.moved(0.005)
+        self.assertEqual([self.moved(0.005) for _ in range(3)], [1.0, 2.0, 4.0])
 
     def test_thatHappensAnyNumberOfTimes(self) -> None:
         self.make(longest=0.2)

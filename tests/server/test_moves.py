@@ -15,7 +15,7 @@ class MoveTests(ManyCase):
 
     def move(self, to: str | None = None) -> int:
         moved = self.server.moveSessions(to)
-        self.assertEqual(self.said(self.transport), [Moved(to)])
+        self.assertEqual(self.said(self.transport), [Moved(to, 0.005)], "it is the only client")
         return moved
 
     def test_theClientIsSentWhereToGoAndTheConnectionIsClosed(self) -> None:
@@ -59,7 +59,7 @@ class MoveTests(ManyCase):
         """It was answered before Moved, or the client repeats it."""
         protocol, transport = self.another()
         self.server.moveSessions()
-        self.assertIn(Moved(None), self.said(transport))
+        self.assertIn(Moved(None, 0.01), self.said(transport))
         protocol.dataReceived(encode(Open(1, 0)))
         self.assertEqual(transport.takeWritten(), b"")
 

@@ -57,7 +57,7 @@ class FakeConnection:
     def end(self, refusal: Refusal) -> None:
         self.ended = refusal
 
-    def move(self, to: str | None) -> None:
+    def move(self, to: str | None, within: float | None) -> None:
         self.movedTo.append(to)
 
     def drop(self) -> None:

@@ -111,6 +111,7 @@ class EncodingTests(SynchronousTestCase):
             (Heartbeat(), b'"Heartbeat"\0'),
             (Moved("tls://example.com"), b'{"Moved":{"to":"tls://example.com"}}\0'),
             (Moved(None), b'{"Moved":{"to":null}}\0'),
+            (Moved(None, 0.05), b'{"Moved":{"to":null,"within":0.05}}\0'),
             (NextKey(KEY), b'{"NextKey":"SHA256:%s"}\0' % (b"k" * 43)),
             (Goodbye(), b'"Goodbye"\0'),
             (
