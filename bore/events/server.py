@@ -287,6 +287,7 @@ class Loss(Enum):
     NO_ANSWER = "does not answer"
     NOT_READING = "does not read its control connection and is dropped"
     MOVED = "is asked to come again"
+    HANDED_OVER = "is served by another process from now on"
 
 
 @value

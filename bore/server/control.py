@@ -225,6 +225,18 @@ class ControlProtocol(Protocol):
     def move(self, to: str | None, within: float | None) -> None:
         self._endWith(self._wire.moved(to, within))
 
+    @property
+    def isPassable(self) -> bool:
+        return not (self._encrypted or self._wire.part or self.transport.queued)
+
+    def handOver(self) -> socket.socket:
+        session, self._session = self._session, None
+        self._stopProducing()
+        self._stopWaiting()
+        if session is not None:
+            self._context.sessions.gone(session)
+        return self._detach()
+
     def drop(self) -> None:
         """Close the connection at once, without a message."""
         self._stopWaiting()

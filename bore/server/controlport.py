@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 
 from bore.server.control import ControlContext, ControlProtocol, HandOn
+from bore.server.session import BaseSession
 from bore.server.settings import ServerSettings
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
 from bore.streams.encryption import RECORD, channelBinding, peerNames
@@ -86,6 +87,12 @@ class ControlFactory(Factory):
         )
         SocketTransport(sock, protocol, context.reactor, control=True).start()
         protocol.dataReceived(early)
+
+    def adopt(self, base: BaseSession) -> None:
+        """Go on with a session of the base protocol that comes from another process."""
+        from bore.server.adoptedsession import AdoptedProtocol
+
+        SocketTransport(base.socket, AdoptedProtocol(self._context, base), self._context.reactor, control=True).start()
 
     def _readFirst(self, sock: socket.socket) -> bytes:
         """Read what a client has sent already."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -94,6 +94,31 @@ class ControlConnection(Protocol):
 
     def drop(self) -> None:
         """Close the connection at once, without a message."""
+
+    @property
+    def isPassable(self) -> bool:
+        """Whether nothing is left to be written or read that another process would not find."""
+
+    def handOver(self) -> socket.socket:
+        """Give the socket away."""
+
+
+class BaseSession(NamedTuple):
+    """
+    The session of a client of the base protocol, on its way to another process.
+
+    :ivar socket: its control connection.
+    :ivar login: how the client has come in.
+    :ivar source: the key of limits per source.
+    :ivar address: the public address of its tunnel.
+    :ivar token: the token of that.
+    """
+
+    socket: socket.socket
+    login: Login
+    source: str
+    address: PublicAddress
+    token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +277,24 @@ class Session:
         """End the session, and send the client the reason."""
         self.close(refusal)
         self._connection.end(refusal)
+
+    @property
+    def isPassable(self) -> bool:
+        """
+        Whether it can be passed to another process as it is: its client speaks the base protocol, outside TLS, has its
+        tunnel, and has read all that was sent.
+        """
+        isAlone = len(self.tunnels) == 1 and not self._claims
+        return isAlone and not self.over and not self._connection.extended and self._connection.isPassable
+
+    def handOver(self) -> BaseSession:
+        """Give the session to another process, which asks for its tunnel then."""
+        assert self.isPassable
+        self._report(SessionLost(self.peer, self.source, Loss.HANDED_OVER, self.user.name))
+        [tunnel] = self._end(Outcome.CLOSED)
+        self._context.tunnels.depart(tunnel)
+        grant = tunnel.grant
+        return BaseSession(self._connection.handOver(), self.login, self.source, grant.address, grant.token)
 
     def announceKey(self, key: str) -> None:
         """Send the fingerprint of the server's next key."""

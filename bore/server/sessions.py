@@ -104,6 +104,10 @@ class Sessions:
         self.givesAway = True
         self.move()
 
+    def passable(self) -> list[Session]:
+        """Those that can be passed to another process: see :attr:`bore.server.session.Session.isPassable`."""
+        return [session for session in self._sessions if session.isPassable]
+
     def shutDown(self) -> Deferred[None]:
         """
         End all sessions, as the server stops.

@@ -136,6 +136,7 @@ class Tunnel:
         self.serving: dict[Visitor, socket.socket] = {}
         self.closed = False
         self._handedOver = handedOver
+        self._keepsAnnounced = False
         self._entrance = entrance
         self.address = entrance.address
         entrance.open(self)
@@ -186,6 +187,15 @@ class Tunnel:
         if handedOver and self.limits.changed is not None:
             self.limits.changed()
 
+    def depart(self) -> None:
+        """
+        The session goes to another process, and the tunnel will follow. The visitors that are announced stay: the
+        client takes them where they wait.
+        """
+        self.owner = None
+        self.awaySince = self._clock.seconds()
+        self._keepsAnnounced = True
+
     def handOver(self) -> list[Waiting]:
         """
         Give the public address to another process, with the visitors that wait. Those that are served stay.
@@ -197,13 +207,13 @@ class Tunnel:
         self._entrance.release()
         now = self._clock.seconds()
         handedOver = []
-        for visitor in self._unaccepted.releaseAllOf(self):
+        for visitor in self._unaccepted.releaseAllOf(self, self._keepsAnnounced):
             handedOver.append(Waiting(visitor.socket, visitor.address, visitor.early, now - visitor.since))
             self._gone(visitor, 0, 0, VisitorEnd.HANDED_OVER)
         if self.limits.changed is not None:
             self.limits.changed()
         self._unannounced.clear()
-        self._announced = 0
+        self._announced = len(self.waiting)
         return [*self._handedOver, *handedOver]
 
     def announceAll(self) -> None:

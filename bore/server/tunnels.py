@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -16,6 +16,7 @@ from bore.server.settings import ServerSettings
 from bore.server.tunnel import Owner, Tunnel
 from bore.server.unaccepted import UnacceptedVisitors
 from bore.server.usage import Usage
+from bore.timing.deadlines import Deadlines
 from bore.wire.addressrules import AddressFilter
 from bore.wire.errors import Kicked, Refusal, RightWithdrawn, TakenOver, VisitorsWithoutAddress
 from bore.wire.publicaddress import ANY_PORT, PublicAddress, UnixPath
@@ -23,6 +24,9 @@ from bore.wire.publicaddress import ANY_PORT, PublicAddress, UnixPath
 if TYPE_CHECKING:
     from bore.server.users import Login
     from bore.server.usertunnels import UserTunnels
+
+#: How long a tunnel whose session has gone to another process waits for that to ask for it, in seconds.
+DEPARTURE_TIMEOUT: Final = 5.0
 
 
 class Tunnels:
@@ -56,6 +60,7 @@ class Tunnels:
         self._filter = AddressFilter(settings.rules) if settings.rules else None
         self._byAddress: dict[PublicAddress, Tunnel] = {}
         self._bySource: dict[str, dict[Tunnel, None]] = {}
+        self._departing: Deadlines[Tunnel, None] | None = None
         self.closed = Usage()
 
     def apply(self, settings: ServerSettings) -> None:
@@ -166,6 +171,16 @@ class Tunnels:
         self._forget(tunnel, reason)
         tunnel.close()
 
+    def depart(self, tunnel: Tunnel) -> None:
+        """
+        The session of a tunnel goes to another process, which will ask for the tunnel; if it does not, the tunnel is
+        closed after DEPARTURE_TIMEOUT.
+        """
+        tunnel.depart()
+        if self._departing is None:
+            self._departing = Deadlines(self._clock, DEPARTURE_TIMEOUT, self._notFetched)
+        self._departing.add(tunnel, None)
+
     def handOver(self, tunnel: Tunnel) -> list[Waiting]:
         """Give a tunnel to another holder: see :meth:`bore.server.tunnel.Tunnel.handOver`."""
         self._forget(tunnel, TunnelEnd.HANDED_OVER)
@@ -176,6 +191,8 @@ class Tunnels:
         for tunnel in list(self._byAddress.values()):
             self.close(tunnel, TunnelEnd.STOPPED)
         self._custody.close()
+        if self._departing is not None:
+            self._departing.takeAll()
 
     def _given(self, opened: Opened, claim: Claim) -> Tunnel | None:
         """Make a tunnel of what was granted; None: the client cannot have that, and asks again."""
@@ -275,4 +292,9 @@ class Tunnels:
         tunnel.usage = self.closed
         self._sink.emit(TunnelClosed(tunnel.address, tunnel.source, reason, tunnel.user.name))
         del self._byAddress[tunnel.address]
+        if self._departing is not None:
+            self._departing.take(tunnel)
         self._leave(tunnel)
+
+    def _notFetched(self, tunnel: Tunnel, _: None) -> None:
+        self.close(tunnel, TunnelEnd.NOT_KEPT)

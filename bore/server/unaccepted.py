@@ -114,13 +114,17 @@ class UnacceptedVisitors:
         for visitor in list(tunnel.waiting.values()):
             self.remove(visitor, VisitorEnd.TUNNEL_CLOSED)
 
-    def releaseAllOf(self, tunnel: VisitorOwner) -> list[Visitor]:
-        """Take the visitors out of a tunnel that another process serves from now on, the oldest first."""
+    def releaseAllOf(self, tunnel: VisitorOwner, butAnnounced: bool) -> list[Visitor]:
+        """
+        Take the visitors out of a tunnel that another process serves from now on, the oldest first.
+
+        :param butAnnounced: whether those that are announced stay.
+        """
         self._paused.pop(tunnel, None)
-        visitors = list(tunnel.waiting.values())
+        visitors = [each for each in tunnel.waiting.values() if not (butAnnounced and each.announced)]
         for visitor in visitors:
             self._visitors.take(visitor.name)
-        tunnel.waiting.clear()
+            del tunnel.waiting[visitor.name]
         return visitors
 
     def close(self) -> None:

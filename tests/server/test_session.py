@@ -63,6 +63,13 @@ class FakeConnection:
     def drop(self) -> None:
         self.dropped = True
 
+    @property
+    def isPassable(self) -> bool:
+        return True
+
+    def handOver(self) -> socket.socket:
+        return self.handle
+
 
 class ManyTunnelsTests(ControlCase):
     """Three tunnels of one session."""
