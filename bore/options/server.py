@@ -259,32 +259,34 @@ _GROUPS: Final[dict[str, tuple[Option[object], ...]]] = {
 }
 
 
-def serverCommand(name: str) -> Command[ServerCommand]:
+def serverCommand(name: str, forSupervisor: bool = False) -> Command[ServerCommand]:
     """
     Return the command line of the server.
 
     :param name: the program and the command, as the user writes them.
+    :param forSupervisor: whether the certificates of a server with workers are left to the workers to read: then
+        OpenSSL is not imported here.
     """
     return Command(
         name,
         "Run the server, which listens on public ports on behalf of its clients.",
         (*KEYS, common.SECRET, common.CONFIG),
-        _build,
+        partial(_build, forSupervisor),
         _GROUPS,
         ("server --tls --secret-file secret.txt", "server --tls --users users.toml --min-port 20000 --max-port 20999"),
     )
 
 
-def _build(found: Values) -> ServerCommand:
+def _build(forSupervisor: bool, found: Values) -> ServerCommand:
     path = found[common.CONFIG]
     if path is None:
         common.refuseWatch(found)
-        return _made(found, _settings(found), statusport.statusPort(found), None)
+        return _made(found, _settings(forSupervisor, found), statusport.statusPort(found), None)
     from bore.config.tables import readFile
 
     file = readFile(path, _vocabulary())
     found = found.withKeys(file.keys)
-    settings = file.checked(partial(_settings, found))
+    settings = file.checked(partial(_settings, forSupervisor, found))
     status = file.checked(partial(statusport.statusPort, found))
     # With a supervisor, the number of workers can change; whether there is one cannot.
     fixed = (*FIXED, _WORKERS) if found[_WORKERS] is None else FIXED
@@ -326,7 +328,7 @@ def _vocabulary() -> Vocabulary:
     return Vocabulary(KEYS, private=private, refused=_REFUSED)
 
 
-def _settings(found: Values) -> ServerSettings:
+def _settings(forSupervisor: bool, found: Values) -> ServerSettings:
     lowest, highest = found[_MIN_PORT], found[_MAX_PORT]
     if lowest > highest:
         raise UsageError(f"{found.name(_MIN_PORT)} {lowest} is greater than {found.name(_MAX_PORT)} {highest}")
@@ -342,7 +344,7 @@ def _settings(found: Values) -> ServerSettings:
         bounds=_bounds(found),
         rules=rules.serverRules(found),
         halfOpenTimeout=found[common.HALF_OPEN],
-        tls=_tls(found),
+        tls=_tls(found, readsFiles=not forSupervisor or found[_WORKERS] is None),
         portableRelay=common.isRelayPortable(found.environment),
         unixFolders=found[_UNIX_FOLDERS],
     )
@@ -363,8 +365,8 @@ def _bounds(found: Values) -> Bounds:
     )
 
 
-def _tls(found: Values) -> ServerTls | None:
-    """Return the settings for TLS, or None if it is not used."""
+def _tls(found: Values, readsFiles: bool) -> ServerTls | None:
+    """Return the settings for TLS, or None if it is not used. What is in its files is checked, if they are read."""
     port = found[_TLS_PORT]
     if found[_TLS] and port is not None:
         tls, other = found.name(_TLS), found.name(_TLS_PORT)
@@ -384,7 +386,8 @@ def _tls(found: Values) -> ServerTls | None:
             "anyone could open tunnels through the plain control port. Add a secret, or give "
             f"{found.name(_TLS)} instead of {found.name(_TLS_PORT)}"
         )
-    common.checkPair(found, _CERTIFICATE, _KEY)
-    clientcertificates.check(found)
+    if readsFiles:
+        common.checkPair(found, _CERTIFICATE, _KEY)
+        clientcertificates.check(found)
     revoked = found[clientcertificates.REVOKED]
     return ServerTls(port, found[_CERTIFICATE], found[_KEY], clients, stateFolder(found.environment), revoked)
