@@ -1,10 +1,13 @@
-"""What ``bore status``, ``bore kick``, ``bore drain`` and ``bore reload`` run: questions to running programs."""
+"""
+What ``bore status``, ``bore kick``, ``bore drain``, ``bore reload`` and ``bore upgrade`` run: questions to running
+programs.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from time import sleep
+from time import monotonic, sleep
 from typing import Final
 
 from bore.admin.answer import Part
@@ -19,6 +22,13 @@ from bore.options.admincommands import adminCommand
 #: How often ``--watch`` asks, in seconds.
 _INTERVAL: Final = 1.0
 
+#: How long a server may take to try new code out, and then to start with it and to start its workers, in seconds.
+_TRIAL: Final = 40.0
+_UPGRADE: Final = 75.0
+
+#: How often it is asked what has become of that, in seconds.
+_LOOK: Final = 0.25
+
 
 def run(program: str, arguments: Sequence[str]) -> None:
     """
@@ -32,6 +42,8 @@ def run(program: str, arguments: Sequence[str]) -> None:
     try:
         if command.action == "status":
             _status(command)
+        elif command.action == "upgrade":
+            _upgrade(command)
         else:
             _order(command)
     except KeyboardInterrupt:
@@ -57,6 +69,32 @@ def _order(command: AdminCommand) -> None:
     socket = only(command)
     answer = Part(ask(socket.path, "POST", f"/{command.action}", _body(command)))
     print(_done(command, answer))  # noqa: T201
+
+
+def _upgrade(command: AdminCommand) -> None:
+    """Have a server go on with the code that is installed now, and print what has become of that."""
+    path = only(command).path
+    known = _upgrades(ask(path, "GET", "/status"))
+    ask(path, "POST", "/upgrade", {}, _TRIAL)
+    deadline = monotonic() + _UPGRADE
+    while monotonic() < deadline:
+        sleep(_LOOK)
+        try:
+            found = _upgrades(ask(path, "GET", "/status"))
+        except NoAnswer:
+            continue  # the supervisor starts again
+        for event, text in (each[1:] for each in found if each not in known):
+            if event != "upgraded":
+                raise NoAnswer(text)
+            print(text)  # noqa: T201
+            return
+    raise NoAnswer(f"the server has not said within {_UPGRADE:g} s what has become of the upgrade: its log may")
+
+
+def _upgrades(status: object) -> list[tuple[str, str, str]]:
+    """The upgrades in the status of a server that have succeeded or failed: when, the event, and its text."""
+    events = [(each.text("at"), each.text("event"), each.text("text")) for each in Part(status).parts("recent")]
+    return [each for each in events if each[1] in ("upgraded", "upgrade-failed")]
 
 
 def _body(command: AdminCommand) -> Mapping[str, object]:

@@ -16,6 +16,7 @@ from bore import exits
 if TYPE_CHECKING:
     from bore.logs.settings import LogSettings
     from bore.options.client import ClientCommand
+    from bore.options.server import ServerCommand
     from bore.screen.screen import Screen
     from bore.startup import IProgramReactor
 
@@ -35,6 +36,7 @@ commands:
   kick     End the sessions of a user, or close a tunnel
   drain    Let a server or client end when its visitors have left
   reload   Let a server or a client read its files again
+  upgrade  Let a server with workers go on with the code that is installed now
   check    Print all mistakes in a settings file
   doctor   Examine why a tunnel does not work, and say what to do
   secret   Print a new random secret, or write it to a file
@@ -158,8 +160,10 @@ def _server(program: str, arguments: Sequence[str]) -> int:
         from bore.serverprogram import serverProgram
         from bore.system.activation import BadSocket, inheritedSockets
 
-    line = serverCommand(program)
+    line = serverCommand(program, forSupervisor=True)
     command = line.parse(arguments)
+    if command.workers is not None:
+        return _supervisor(program, arguments, untyped, command, lambda: line.parse(arguments))
     reactor = _begin(untyped, command.log)
     try:
         service = serverProgram(reactor, command, lambda: line.parse(arguments), inheritedSockets())
@@ -169,6 +173,39 @@ def _server(program: str, arguments: Sequence[str]) -> int:
         return _fail(program, str(e), exits.FAILURE)
     _runUntilSignal(reactor, service)
     return exits.OK
+
+
+def _supervisor(
+    program: str, arguments: Sequence[str], untyped: object, command: ServerCommand, load: Callable[[], ServerCommand]
+) -> int:
+    """Run a server with worker processes."""
+    from bore.system.openssl import withoutOpenSSL
+
+    with withoutOpenSSL():
+        from bore.server.controlsockets import CannotListen
+        from bore.system.activation import BadSocket, inheritedSockets
+        from bore.workersprogram import supervisorProgram, wordsOf
+
+    log = os.dup(sys.stderr.fileno())
+    reactor = _begin(untyped, command.log)
+    code = exits.OK
+
+    def gaveUp(found: int, lines: Sequence[str]) -> None:
+        nonlocal code
+        for line in lines:
+            code = _fail(program, line, found)
+        reactor.stop()
+
+    try:
+        words = wordsOf(reactor, program, arguments)
+        again = sys.orig_argv[1:]
+        service = supervisorProgram(reactor, command, load, words, gaveUp, inheritedSockets(), log, again=again)
+        _followHangup(reactor, service)
+        service.startService()
+    except (BadSocket, CannotListen) as e:
+        return _fail(program, str(e), exits.FAILURE)
+    _runUntilSignal(reactor, service)
+    return code
 
 
 def _client(program: str, arguments: Sequence[str]) -> int:
@@ -376,6 +413,7 @@ _RUNNERS: Final[dict[str, Callable[[str, Sequence[str]], int]]] = {
     "kick": _admin,
     "drain": _admin,
     "reload": _admin,
+    "upgrade": _admin,
     "check": _check,
     "doctor": _doctor,
     "secret": _secret,

@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final, TextIO
+from typing import Final, TextIO, cast
 
 from twisted.logger import (
     FilteringLogObserver,
@@ -161,6 +161,18 @@ class Escaper:
 def observer(settings: LogSettings, file: TextIO) -> ILogObserver:
     """Return the observer for these settings."""
     return filtered(settings, JSONObserver(file) if settings.format == "json" else TextObserver(file, _isJournal(file)))
+
+
+def labelled(unlabelled: ILogObserver, worker: int, generation: int) -> ILogObserver:
+    """Return an observer of a worker process: each event has the number and the generation of the worker."""
+
+    def observe(event: LogEvent) -> None:
+        # The text comes first, so that what reads the log of a server finds the same lines.
+        labels = {"worker": worker, "generation": generation}
+        form = f"{event.get('log_format') or ''} [worker {worker}, generation {generation}]"
+        unlabelled({**labels, **event, "log_format": form} if event.get("log_format") else {**labels, **event})
+
+    return cast(ILogObserver, observe)
 
 
 def filtered(settings: LogSettings, unfiltered: ILogObserver) -> ILogObserver:

@@ -1,4 +1,4 @@
-"""The command lines of ``bore status``, ``bore kick``, ``bore drain`` and ``bore reload``."""
+"""The command lines of ``bore status``, ``bore kick``, ``bore drain``, ``bore reload`` and ``bore upgrade``."""
 
 from __future__ import annotations
 
@@ -63,6 +63,11 @@ _ACTIONS: Final[dict[str, tuple[str, tuple[Option[object], ...]]]] = {
         (_WITHIN, _SERVER, _CLIENT, _SOCKET),
     ),
     "reload": ("Have a running program read its files again.", (_SERVER, _CLIENT, _SOCKET)),
+    "upgrade": (
+        "Have a running server with worker processes go on with the code that is installed now. No visitor is refused, "
+        "and no stream is cut.",
+        (_SOCKET,),
+    ),
 }
 
 #: The words of the commands.
@@ -86,7 +91,7 @@ def _build(action: str, options: tuple[Option[object], ...], found: Values) -> A
     subject = found[_TUNNEL] if _TUNNEL in options else found[_TARGET] if _TARGET in options else None
     if action == "kick" and subject is None:
         raise UsageError("no USER or PORT given: name one, as in 'bore kick alice' or 'bore kick 20080'")
-    program = SERVER if has(_SERVER) or action == "kick" else CLIENT if has(_CLIENT) else ""
+    program = SERVER if has(_SERVER) or action in ("kick", "upgrade") else CLIENT if has(_CLIENT) else ""
     return AdminCommand(
         action,
         found[_SOCKET],

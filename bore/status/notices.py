@@ -25,6 +25,8 @@ _CHANGES: Final = frozenset(
         serverFacts.TunnelLost,
         serverFacts.TunnelBack,
         serverFacts.TunnelClosed,
+        serverFacts.WorkerStarted,
+        serverFacts.WorkerEnded,
         clientFacts.Connected,
         clientFacts.ServerLost,
         clientFacts.ServerMoved,
@@ -88,18 +90,22 @@ class Notices:
         sink.subscribe(self._happened)
 
     def ready(self) -> None:
-        """The program has started."""
+        """The program has started, or is ready again."""
         self._sendReady()
-        if self._interval is not None:
+        if self._interval is not None and self._timer is None:
             self._timer = self._clock.callLater(0, self._live, self._interval)
+
+    def reloading(self) -> None:
+        """The program begins to read its files, or to run new code; :meth:`ready` is called when it is ready again."""
+        if not self._stopping:
+            self._sendReloading()
 
     def reload(self, reload: Callable[[], object]) -> None:
         """Reload the files of the program, and tell the manager when that begins and ends."""
         if self._stopping or self._away:
             reload()
             return
-        # The time is that of CLOCK_MONOTONIC, by which systemd knows that the notice is not older than its request.
-        self._notifier.send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+        self._sendReloading()
         try:
             reload()
         finally:
@@ -123,6 +129,10 @@ class Notices:
         """See :class:`bore.handover.place.Belonging`."""
         self._away = False
         self.ready()
+
+    def _sendReloading(self) -> None:
+        # The time is that of CLOCK_MONOTONIC, by which systemd knows that the notice is not older than its request.
+        self._notifier.send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def _sendReady(self) -> None:
         """Send that the program is ready. Without that the manager would end it: it is sent until it is read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from bore.events import Event, Sink
@@ -32,6 +33,21 @@ class ServerLine:
     def _happened(self, event: Event) -> None:
         if isinstance(event, Listening):
             self._places.append(event.at)
+
+
+class SupervisorLine:
+    """The state of a server with workers, such as ``listening on 0.0.0.0:7835; 4 workers, 2 tunnels``."""
+
+    def __init__(
+        self, ports: Callable[[], Sequence[str]], workers: Callable[[], int], tunnels: Callable[[], int]
+    ) -> None:
+        self._ports = ports
+        self._workers = workers
+        self._tunnels = tunnels
+
+    def __call__(self) -> str:
+        counts = f"{_count(self._workers(), 'worker')}, {_count(self._tunnels(), 'tunnel')}"
+        return f"listening on {' and '.join(self._ports())}; {counts}"
 
 
 class ClientLine:

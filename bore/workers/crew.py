@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
 from typing import Final, Protocol
@@ -16,7 +17,7 @@ from bore.events.server import GenerationEnded, WorkerEnded, WorkerHung, WorkerR
 from bore.wire.workermessages import Bye, End, Failed, Load, Ping, Ready, Retire, SupervisorMessage, WorkerMessage
 from bore.wire.workernumbers import MAX_WORKER
 from bore.workers.inside import CannotStart
-from bore.workers.liveness import INTERVAL, Liveness
+from bore.workers.liveness import INTERVAL, PATIENCE, Liveness
 
 #: How long a worker may take to start, in seconds. Its modules are read from a disk, and a key may have to be made.
 START_TIMEOUT: Final = 30.0
@@ -50,10 +51,17 @@ class Line(Protocol):
 
     def send(self, message: SupervisorMessage, descriptors: Sequence[int] = ()) -> None:
         """
-        Send a message, unless the channel is closed.
+        Send a message, unless it must not be sent in this state.
 
-        :param descriptors: they are sent with it, and stay open here.
+        :param descriptors: they belong to the line from now on, which closes them.
         """
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits to be sent that nothing should be added that can wait."""
+
+    def maySend(self, kind: type[SupervisorMessage]) -> bool:
+        """Whether a message of this kind may be sent now."""
 
     def close(self) -> None:
         """Close it. May be called twice."""
@@ -98,8 +106,14 @@ class Member:
         self.line: Line | None = None
         self.process: Process | None = None
         self.failure: Failed | None = None
+        self.leftByItself = False
         self.timer: IDelayedCall | None = None
         self.onHung: Callable[[Member], None] = lambda _: None
+
+    @property
+    def deadline(self) -> float | None:
+        """When it is killed, by the clock; None: it is not."""
+        return self.timer.getTime() if self.timer is not None and self.timer.active() else None
 
     @property
     def pid(self) -> int:
@@ -116,10 +130,33 @@ class Member:
         """Whether connections of its own sessions may go to it."""
         return self.phase in (Phase.READY, Phase.RETIRED)
 
+    @property
+    def state(self) -> str:
+        """Where it is in its life, as reports have it (:class:`bore.status.report.WorkerReport`)."""
+        if self.serves and self.unanswered > PATIENCE:
+            return "hung"
+        return "serving" if self.phase is Phase.READY else self.phase.name.lower()
+
+    @property
+    def hasRoom(self) -> bool:
+        """Whether its channel takes one more connection now."""
+        return self.line is not None and not self.line.full
+
+    def maySend(self, kind: type[SupervisorMessage]) -> bool:
+        """Whether a message of this kind may be sent now."""
+        return self.line is not None and self.line.maySend(kind)
+
     def send(self, message: SupervisorMessage, descriptors: Sequence[int] = ()) -> None:
-        """Send it a message, unless its channel is closed."""
+        """
+        Send it a message, unless its channel is closed.
+
+        :param descriptors: they belong to the channel from now on, which closes them.
+        """
         if self.line is not None:
             self.line.send(message, descriptors)
+        else:
+            for each in descriptors:
+                os.close(each)
 
     def ping(self) -> None:
         """See :class:`bore.workers.liveness.Patient`."""
@@ -196,6 +233,11 @@ class Crew:
         """The number that was given last."""
         return self._last
 
+    @property
+    def resting(self) -> Sequence[tuple[int, float]]:
+        """The numbers that were used lately, and when their workers have ended, by the clock."""
+        return tuple(self._resting.items())
+
     # Starting.
 
     def start(self) -> Deferred[None]:
@@ -211,13 +253,24 @@ class Crew:
         self._begin()
         return trial
 
-    def adopt(self, member: Member, lastNumber: int) -> None:
-        """Take over a worker that an earlier supervisor has started."""
+    def adopt(self, member: Member, phase: Phase, deadline: float | None) -> None:
+        """
+        Take over a worker that an earlier supervisor has started.
+
+        :param deadline: when it is killed, by the clock; None: it is not.
+        """
         self._members[member.number] = member
-        self._last = max(self._last, lastNumber, member.number)
+        member.phase = phase
         member.onHung = self._hung
+        if deadline is not None:
+            self._bound(member, max(0.0, deadline - self._clock.seconds()))
         if not self._liveness.running:
             self._liveness.start()
+
+    def adoptNumbers(self, last: int, resting: Iterable[tuple[int, float]]) -> None:
+        """Go on with the numbers of an earlier supervisor: see :attr:`lastNumber` and :attr:`resting`."""
+        self._last = last
+        self._resting = dict(resting)
 
     def whenComplete(self) -> Deferred[None]:
         """Fires when all workers that there should be are ready."""
@@ -307,8 +360,9 @@ class Crew:
                 member.failure = message
             case Load():
                 member.load = message
-            case Bye() if member.phase in (Phase.READY, Phase.RETIRED):
-                member.phase = Phase.ENDING  # it has nothing left
+            case Bye():  # it has nothing left
+                member.leftByItself = member.phase is Phase.READY
+                member.phase = Phase.ENDING
                 self._bound(member, END_TIMEOUT)
             case _:
                 pass
@@ -336,8 +390,9 @@ class Crew:
             member.timer.cancel()
         phase, member.phase = member.phase, Phase.ENDED
         self._resting[member.number] = self._clock.seconds()
-        expected = phase in (Phase.RETIRED, Phase.ENDING)
-        inOrder = expected and how == "exit code 0"
+        ended = phase in (Phase.RETIRED, Phase.ENDING)
+        expected = self._stopping or (ended and not member.leftByItself)
+        inOrder = ended and how == "exit code 0"
         if phase is Phase.STARTING and self._trial is not None and not self._stopping:
             trial, self._trial = self._trial, None
             trial.errback(self._reasonOf(member, how))

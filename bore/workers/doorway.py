@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Protocol
+from uuid import UUID
 
 from bore.events import Sink
 from bore.server.settings import Bounds
@@ -14,6 +15,7 @@ from bore.streams.listener import Listener, ListenerGroup
 from bore.streams.reactor import IReactor
 from bore.wire.workermessages import Connection, DropOldest, HandOn, Load, Pending, SupervisorMessage
 from bore.wire.workernumbers import NO_WORKER
+from bore.workers.handover import ArrivalState
 from bore.workers.peeking import Arrival
 from bore.workers.pending import PendingConnections
 from bore.workers.placement import Placement, Worker
@@ -59,7 +61,8 @@ class Doorway:
         self._listeners: list[Listener] = []
         self._placement: Placement[Addressee] = Placement(reactor, members)
         self._pending = PendingConnections(reactor, sink, bounds, known, self._dropOldest)
-        self._waiting: dict[Arrival, None] = {}
+        self._here: dict[Arrival, None] = {}
+        self._waiting: dict[Arrival, None] = {}  # those of them that are decided
         self._holdsBack = False
 
     @property
@@ -85,10 +88,56 @@ class Doorway:
         if self._holdsBack:
             listener.pause()
 
+    def least(self) -> Addressee | None:
+        """The worker with the least to do, to which new sessions go; None: there is none."""
+        return self._placement.least()
+
     def apply(self, bounds: Bounds, asks: bool) -> None:
         """Use other settings for the connections that come from now on."""
         self._pending.apply(bounds)
         self._asks = asks
+
+    # Upgrades.
+
+    def pause(self) -> None:
+        """Accept nothing more in this process."""
+        for each in self._listeners:
+            each.release()
+
+    def release(self) -> list[ArrivalState]:
+        """Have nothing to do with any descriptor any more: return the connections for :meth:`adopt`, and close none."""
+        self.pause()
+        self._listeners.clear()
+        here, self._here = list(self._here), {}
+        for each in here:
+            each.stop()
+            self._pending.take(each)
+        self._waiting.clear()
+        return [
+            ArrivalState(
+                each.socket.detach(),
+                each.encrypted,
+                each.address,
+                each.early,
+                None if each.challenge is None else str(each.challenge),
+                each.hint,
+                each.isDecided,
+            )
+            for each in here
+        ]
+
+    def adopt(self, states: Iterable[ArrivalState]) -> None:
+        """Go on with connections that the doorway of an earlier process has released."""
+        for each in states:
+            sock = socket.socket(fileno=each.fd)
+            sock.setblocking(False)
+            address, challenge = tuple(each.peer), None if each.challenge is None else UUID(each.challenge)
+            arrival = Arrival(self._reactor, self._sink, self, sock, address, each.encrypted, each.early, challenge)
+            self._add(arrival)
+            if each.decided:
+                arrival.decide(each.hint)
+            else:
+                arrival.peek()
 
     def close(self) -> None:
         """Close the control ports, and all connections that were not passed on."""
@@ -99,6 +148,7 @@ class Doorway:
 
     def dropAll(self) -> None:
         """Close all connections that were not passed on."""
+        self._here.clear()
         self._waiting.clear()
         self._pending.close()
 
@@ -136,7 +186,7 @@ class Doorway:
         """
         rest = message.early, message.challenge
         arrival = Arrival(self._reactor, self._sink, self, sock, message.peer, False, *rest)
-        self._pending.add(arrival, arrival.source)
+        self._add(arrival)
         arrival.decide(message.worker)
 
     # What arrivals call.
@@ -147,8 +197,13 @@ class Doorway:
 
     def left(self, arrival: Arrival) -> None:
         """See :class:`bore.workers.peeking.Waiting`."""
+        self._here.pop(arrival, None)
         self._waiting.pop(arrival, None)
         self._pending.take(arrival)
+
+    def _add(self, arrival: Arrival) -> None:
+        self._here[arrival] = None
+        self._pending.add(arrival, arrival.source)
 
     def _mayAccept(self) -> bool:
         """Whether a worker takes one more connection. If not, further ones are held back from now on."""
@@ -161,7 +216,7 @@ class Doorway:
 
     def _accepted(self, encrypted: bool, sock: socket.socket, address: SocketAddress) -> None:
         arrival = Arrival(self._reactor, self._sink, self, sock, address, encrypted)
-        self._pending.add(arrival, arrival.source)
+        self._add(arrival)
         if encrypted or not self._asks:
             arrival.peek()
         else:
@@ -173,6 +228,7 @@ class Doorway:
         if worker is None or not worker.hasRoom:
             self._waiting[arrival] = None
             return
+        self._here.pop(arrival, None)
         self._waiting.pop(arrival, None)
         self._pending.take(arrival)
         message = Connection(arrival.encrypted, arrival.address, arrival.early, arrival.challenge)

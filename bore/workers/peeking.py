@@ -100,6 +100,11 @@ class Arrival:
         """The address of its peer, as ``HOST:PORT``."""
         return socketAddress(self.address)
 
+    @property
+    def isDecided(self) -> bool:
+        """Whether it is clear where it belongs."""
+        return self._decidedAt is not None
+
     def peek(self) -> None:
         """Look at its first bytes, now and when more have come, until it is decided."""
         self.doRead()

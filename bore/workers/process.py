@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bore.streams.reactor import IReactor
+from bore.workers.signals import IGNORED
 
 #: What a worker runs first. It is run as a file, and finds this package where it was found here.
 _SCRIPT: Final = Path(__file__).parent.parent / "workerstart.py"
@@ -30,9 +31,6 @@ _LINE: Final = 2000
 
 #: How much is read at once.
 _READ: Final = 1 << 16
-
-#: Signals that are for the supervisor alone, though a terminal or service manager may send them to all processes.
-IGNORED: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def interpreter() -> list[str]:

@@ -7,19 +7,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 
 from bore.status.health import serverReadiness
 from bore.status.kicking import whomToKick
 from bore.status.portroutes import routesOfServer
-from bore.status.questions import Answer, Question, Route, Routes
+from bore.status.questions import Answer, Question, Refused, Route, Routes, jsonAnswer
 from bore.status.routes import drainRoute, reloadedAnswer, reportAnswer, tunnelRoute
 from bore.status.settings import StatusPortSettings
 from bore.status.traffic import Traffic
 from bore.wire.publicaddress import PublicAddress
 from bore.workers.answers import Reloaded
 from bore.workers.status import SupervisorStatus
+from bore.workers.upgrade import NoUpgrade
 
 
 class OperatedServer(Protocol):
@@ -34,6 +36,13 @@ class OperatedServer(Protocol):
     def kick(self, user: str | None, address: PublicAddress | None) -> Deferred[Sequence[int]]:
         """End the sessions of a user, or a tunnel. Fires with the numbers of sessions, tunnels and visitors."""
 
+    def upgrade(self) -> Deferred[None]:
+        """
+        Go on with the code that is installed now. Fires when it is known to start, just before it does.
+
+        :raises bore.workers.upgrade.NoUpgrade: if it does not start; the Deferred may fail with that, too.
+        """
+
 
 def adminRoutes(status: SupervisorStatus, server: OperatedServer) -> Routes:
     """Return the routes of the admin socket."""
@@ -46,6 +55,11 @@ def adminRoutes(status: SupervisorStatus, server: OperatedServer) -> Routes:
         question.json()
         return server.reload().addCallback(lambda reloaded: reloadedAnswer(*reloaded))
 
+    def upgrade(question: Question) -> Deferred[Answer]:
+        question.json()
+        began = maybeDeferred(server.upgrade)
+        return began.addCallbacks(lambda _: jsonAnswer({"upgrading": True}, 202), _notUpgraded)
+
     return Routes(
         {
             "GET /status": lambda _: status.take().addCallback(reportAnswer),
@@ -53,8 +67,14 @@ def adminRoutes(status: SupervisorStatus, server: OperatedServer) -> Routes:
             "POST /kick": kick,
             "POST /drain": drainRoute(server.drain),
             "POST /reload": reload,
+            "POST /upgrade": upgrade,
         }
     )
+
+
+def _notUpgraded(reason: Failure) -> Answer:
+    reason.trap(NoUpgrade)
+    raise Refused(422, f"no upgrade, the server goes on as before: {reason.value}")
 
 
 def portRoutes(

@@ -1,5 +1,7 @@
 """The workers of a supervisor: a crew whose processes are fakes."""
 
+# Longer than 300 lines: what happens to a crew is read together.
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -21,7 +23,7 @@ KILLED = "killed by SIGKILL"
 class FakeProcess:
     """A process that does nothing, and its channel."""
 
-    def __init__(self, pid: int, kill: object = None) -> None:
+    def __init__(self, pid: int) -> None:
         self.pid = pid
         self.last = ["Traceback", "SyntaxError: invalid syntax"]
         self.killed = False
@@ -32,6 +34,13 @@ class FakeProcess:
 
     def send(self, message: SupervisorMessage, descriptors: Sequence[int] = ()) -> None:
         self.sent.append(message)
+
+    @property
+    def full(self) -> bool:
+        return False
+
+    def maySend(self, kind: type[SupervisorMessage]) -> bool:
+        return True
 
     def close(self) -> None:
         pass
@@ -62,7 +71,8 @@ class CrewCase(SynchronousTestCase):
     def launch(self, member: Member) -> None:
         if self.broken:
             raise OSError(11, "Resource temporarily unavailable")
-        member.line = member.process = FakeProcess(1000 + member.number)
+        fake = FakeProcess(1000 + member.number)
+        member.line, member.process = fake, fake
         self.launched.append(member)
 
     def process(self, number: int) -> FakeProcess:
@@ -175,6 +185,14 @@ class DeathTests(CrewCase):
                 for each in self.crew.members():
                     each.unanswered = 0
                 self.clock.advance(INTERVAL)
+
+    def test_oneThatEndsThoughItWasNotToIsReplaced(self) -> None:
+        self.up()
+        self.crew.received(self.launched[1], Bye())
+        self.crew.exited(self.launched[1], "exit code 0")
+        self.assertEqual(self.events, [WorkerEnded(2, 1, "in order", False)])
+        self.clock.advance(0)
+        self.assertEqual(self.numbers(), [1, 3])
 
     def test_whatItHadIsKeptBeforeAnotherOneStarts(self) -> None:
         self.up()

@@ -73,6 +73,7 @@ class FakeSupervisor:
         self.settings = ServerSettings()
         self.members: list[FakeMember] = []
         self.waiting: list[Unserved] = []
+        self.upgraded: Deferred[None] = succeed(None)
         self.kicked: list[tuple[str | None, PublicAddress | None]] = []
         self.sink = Sink()
         history = History(self.sink, VisitorRefused)
@@ -85,6 +86,9 @@ class FakeSupervisor:
 
     def drain(self, seconds: float) -> int:
         return int(seconds)
+
+    def upgrade(self) -> Deferred[None]:
+        return self.upgraded
 
     def kick(self, user: str | None, address: PublicAddress | None) -> Deferred[Sequence[int]]:
         self.kicked.append((user, address))

@@ -1,0 +1,389 @@
+"""The supervisor as a service: it has the control ports and the public addresses, and its workers the sessions."""
+
+# Longer than 300 lines: the parts of a supervisor, and how they are put together.
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from bore.events import Draining, Sink, Stopped
+from bore.events.server import Upgraded, UpgradeFailed
+from bore.relay.interface import DRAIN_TIMEOUT
+from bore.server import custodystate
+from bore.server.controlsockets import admissionOf, bindControlPorts, listening
+from bore.server.custody import Holder
+from bore.server.localcustody import LocalCustody
+from bore.server.places import Places
+from bore.server.registry import LocalRegistry
+from bore.server.settings import ServerSettings
+from bore.streams.addresses import localAddress, socketAddress
+from bore.streams.channel import LOST, Remains
+from bore.streams.reactor import IReactor
+from bore.version import __version__
+from bore.wire.workermessages import (
+    BaseSession,
+    Bye,
+    Done,
+    Failed,
+    HandOn,
+    Load,
+    Pending,
+    Ready,
+    Reported,
+    WorkerMessage,
+)
+from bore.workers.crew import START_TIMEOUT, Crew, Member, Phase
+from bore.workers.custodian import Custodian
+from bore.workers.doorway import Doorway
+from bore.workers.handover import ArrivalState, PortState, SupervisorState, WorkerState
+from bore.workers.inside import CannotStart
+from bore.workers.launcher import Launcher
+from bore.workers.line import WorkerLine, closeAll
+from bore.workers.orders import Orders
+from bore.workers.process import WorkerProcess
+from bore.workers.settings import WorkerSettings
+
+if TYPE_CHECKING:
+    from bore.events.server import Admission
+
+
+#: How long an upgrade waits until the workers have read what was sent to them, in seconds. The rest is sent behind it.
+_FLUSH_TIMEOUT: Final = 1.0
+
+#: A longer reason is a traceback, whose last line has the reason.
+_LINES: Final = 4
+
+#: How many generations of workers there may be.
+_GENERATIONS: Final = 3
+
+
+class Supervisor(Service):
+    """
+    The supervisor of a server.
+
+    :param settings: those of the server; its workers parse them as well.
+    :param workers: how many workers, and how long their streams may go on when they are replaced.
+    :param hasUsers: whether there is a users file.
+    :param sockets: listening sockets to serve as control ports, instead of one made from the settings.
+    :param launcher: starts the workers.
+    """
+
+    _log: Final = Logger()
+
+    def __init__(
+        self,
+        reactor: IReactor,
+        sink: Sink,
+        settings: ServerSettings,
+        workers: WorkerSettings,
+        hasUsers: bool,
+        sockets: Sequence[socket.socket],
+        launcher: Launcher,
+    ) -> None:
+        self._reactor = reactor
+        self._sink = sink
+        self._settings = settings
+        self.workers = workers
+        self._hasUsers = hasUsers
+        self._sockets = list(sockets)
+        self._ports: list[tuple[socket.socket, bool]] = []
+        self._launcher = launcher
+        self.since = reactor.seconds()
+        self._drainsFor: float | None = None
+        self._adopted: SupervisorState | None = None
+        self._registry = LocalRegistry(reactor, settings.lease)
+        self._places = Places(reactor, settings)
+        self.custody = LocalCustody(reactor, sink, settings, self._registry, self._places)
+        self.crew = Crew(reactor, sink, self._launch, self._gone, workers.count)
+        self.doorway = Doorway(reactor, sink, settings.bounds, self.crew.members, self.custody.hasSome, self._asks)
+        self.orders = Orders(reactor, self.crew)
+        self._custodians: dict[int, Custodian] = {}
+        #: Takes the parts of reports.
+        self.reported: Callable[[int, Reported], object] = lambda number, message: None
+        self.ended: Callable[[Member], object] = lambda member: None
+        launcher.received = self._received
+        launcher.cut = self.crew.cut
+        launcher.exited = self._exited
+        launcher.drained = self.doorway.changed
+
+    @property
+    def settings(self) -> ServerSettings:
+        """The settings in effect."""
+        return self._settings
+
+    @property
+    def admission(self) -> Admission:
+        """Which clients may open tunnels."""
+        return admissionOf(self._settings, self._hasUsers, self._asks)
+
+    @property
+    def _asks(self) -> bool:
+        return self._hasUsers or self._settings.secret is not None
+
+    @property
+    def state(self) -> str:
+        """``running``, ``draining`` or ``stopping``."""
+        if self._drainsFor is not None:
+            return "draining"
+        return "running" if self.running else "stopping"
+
+    @property
+    def controlPorts(self) -> list[tuple[str, str | None]]:
+        """The control ports: each one's address, as ``HOST:PORT``, and the fingerprint of its key; None: no TLS."""
+        return [(socketAddress(localAddress(sock)), self._fingerprint(tls)) for sock, tls in self._ports]
+
+    @property
+    def controlPort(self) -> int:
+        """The number of the control port."""
+        return int(localAddress(self._ports[0][0])[1])
+
+    @property
+    def alive(self) -> bool:
+        """Whether it listens on its control ports, and a worker has answered lately, unless it was stopped."""
+        return not self.running or (self.doorway.alive and self.crew.alive)
+
+    def privilegedStartService(self) -> None:
+        """
+        Bind the control ports. The process may give up rights afterwards.
+
+        :raises bore.server.controlsockets.CannotListen: when one cannot be used.
+        """
+        sockets, self._sockets = self._sockets, []
+        self._ports = bindControlPorts(self._settings, sockets)
+
+    def startService(self) -> None:
+        """Bind the control ports, if that has not been done yet."""
+        Service.startService(self)
+        if not self._ports:
+            self.privilegedStartService()
+
+    def begin(self) -> Deferred[None]:
+        """
+        Start a worker, accept connections when it is ready, and start the others. After :meth:`adopt`, they are a new
+        generation, and the old one is retired when they are ready; if they cannot start, it goes on.
+
+        :returns: fires when all workers are ready; fails with :class:`bore.workers.inside.CannotStart` when the first
+            one cannot start, and there are no others.
+        """
+        if self._adopted is None:
+            return self.crew.start().addCallback(self._listen)
+        state, self._adopted = self._adopted, None
+        self.goOn(state)
+        self.crew.generation += 1
+        started = self.crew.start().addCallback(
+            lambda _: self.crew.whenComplete().addTimeout(START_TIMEOUT, self._reactor)
+        )
+        return started.addCallbacks(self._upgraded, self._notUpgraded)
+
+    def stopService(self) -> Deferred[None]:
+        """
+        Accept no more connections, and end the workers: their streams have DRAIN_TIMEOUT seconds, or as long as
+        :meth:`drain` gives them.
+
+        :returns: fires when nothing is left.
+        """
+        Service.stopService(self)
+        self.doorway.close()
+        self._sink.emit(Stopped())
+        seconds = DRAIN_TIMEOUT if self._drainsFor is None else self._drainsFor
+        return self.crew.stop(seconds).addCallback(self._stopped)
+
+    def drain(self, seconds: float) -> int:
+        """
+        Give running visitors this many seconds when the service is stopped, which has to follow.
+
+        :returns: how many there are, as the workers have reported.
+        """
+        self._drainsFor = seconds
+        self._sink.emit(Draining(seconds))
+        for each in self.crew.members():
+            self.orders.give(each, "drain", seconds=seconds)
+        return sum(each.load.visitors for each in self.crew.members() if each.load is not None)
+
+    def apply(self, settings: ServerSettings, workers: WorkerSettings | None) -> None:
+        """Apply those settings that can change while the server runs. Workers read theirs when they are ordered to."""
+        self._settings = settings
+        self.custody.apply(settings)
+        self.doorway.apply(settings.bounds, self._asks)
+        if workers is not None:
+            self.workers = workers
+            self._launcher.count = workers.count
+            self.crew.setCount(workers.count, workers.drain)
+
+    # Upgrades: see bore.workers.upgrade.
+
+    def capture(self) -> SupervisorState:
+        """The state, without what is on its way to the workers and from them."""
+        return self._state({}, ())
+
+    def quiesce(self) -> Deferred[SupervisorState]:
+        """Take nothing more from workers and clients, and return the state. All descriptors stay open."""
+        return Deferred.fromCoroutine(self._quiesce())
+
+    def adopt(self, state: SupervisorState) -> None:
+        """Take over from an earlier process, instead of :meth:`privilegedStartService`."""
+        self.since = state.since
+        self._ports = [(socket.socket(fileno=each.fd), each.encrypted) for each in state.ports]
+        self.crew.generation = state.generation
+        self._adopted = state
+
+    def goOn(self, state: SupervisorState) -> None:
+        """Go on with the workers and connections of a state."""
+        for each in state.workers:
+            member = Member(each.number, each.generation, each.since)
+            member.readySince, member.fingerprint = each.readySince, each.fingerprint
+            sock = socket.socket(fileno=each.channel)
+            self._launcher.connect(member, each.pid, each.output, sock, each.position, each.remains)
+            self._custodians[member.number] = Custodian(self.custody, member.send)
+            self.crew.adopt(member, Phase[each.phase], each.deadline)
+        self.crew.adoptNumbers(state.lastNumber, state.resting)
+        if state.custody:
+            found, held = state.custody, state.held
+            custodystate.adopt(self.custody, self._registry, self._places, found, held, self._custodians)
+        for sock, tls in self._ports:
+            self.doorway.listen(sock, tls)
+        self.doorway.adopt(state.arrivals)
+
+    async def _quiesce(self) -> SupervisorState:
+        self.doorway.pause()
+        await self.custody.settled()
+        lines = {each.number: each.line for each in self.crew.members() if isinstance(each.line, WorkerLine)}
+        remains = await gatherResults([line.quiesce(_FLUSH_TIMEOUT) for line in lines.values()])
+        return self._state(dict(zip(lines, remains, strict=True)), self.doorway.release())
+
+    def _state(self, remains: Mapping[int, Remains], arrivals: Sequence[ArrivalState]) -> SupervisorState:
+        crew = self.crew
+        workers = [
+            WorkerState(
+                each.number,
+                each.generation,
+                each.process.pid,
+                each.line.socket.fileno(),
+                each.process.output,
+                each.phase.name,
+                each.since,
+                each.readySince,
+                each.deadline,
+                each.fingerprint,
+                each.line.position,
+                remains.get(each.number, Remains()),
+            )
+            for each in crew.members()
+            if isinstance(each.line, WorkerLine) and isinstance(each.process, WorkerProcess)
+        ]
+        ports = [PortState(sock.fileno(), tls) for sock, tls in self._ports]
+        numbers: dict[Holder, int] = {custodian: number for number, custodian in self._custodians.items()}
+        custody, held = custodystate.export(self.custody, self._registry, numbers.__getitem__)
+        return SupervisorState(
+            __version__,
+            crew.generation,
+            crew.lastNumber,
+            self.since,
+            crew.resting,
+            ports,
+            workers,
+            arrivals,
+            custody,
+            held,
+            self._launcher.counters,
+        )
+
+    def _listen(self, _: object) -> Deferred[None]:
+        for sock, tls in self._ports:
+            self.doorway.listen(sock, tls)
+            self._sink.emit(listening(sock, self._fingerprint(tls), self._settings, self.admission))
+        return self.crew.whenComplete()
+
+    def _stopped(self, _: object) -> None:
+        """No worker is left: close the public addresses that were kept."""
+        self.custody.forHolder().close()
+
+    def _complete(self, _: object) -> Deferred[None]:
+        return self.crew.whenComplete().addTimeout(START_TIMEOUT, self._reactor)
+
+    def _upgraded(self, _: object) -> None:
+        crew = self.crew
+        self._sink.emit(Upgraded(crew.generation, __version__))
+        generations = sorted({each.generation for each in crew.members()})
+        for each in crew.members():
+            if each.generation in generations[:-_GENERATIONS]:
+                crew.end(each, DRAIN_TIMEOUT)
+            elif each.generation != crew.generation:
+                crew.retire(each, self.workers.drain)
+
+    def _notUpgraded(self, reason: Failure) -> None:
+        self.crew.abandonGeneration(self.crew.generation)
+        if isinstance(reason.value, CannotStart):
+            lines = reason.value.lines
+            self._sink.emit(UpgradeFailed("; ".join(lines if len(lines) < _LINES else (lines[0], lines[-1]))))
+        else:
+            self._sink.emit(UpgradeFailed(f"the new workers are not ready within {START_TIMEOUT:g} s"))
+
+    def _fingerprint(self, tls: bool) -> str | None:
+        found = next((each.fingerprint for each in self.crew.ready), None)
+        return found if tls else None
+
+    def _launch(self, member: Member) -> None:
+        self._launcher.count = self.workers.count
+        self._launcher.launch(member)
+        self._custodians[member.number] = Custodian(self.custody, member.send)
+
+    def _gone(self, member: Member) -> None:
+        self.ended(member)
+        custodian = self._custodians.pop(member.number, None)
+        if custodian is not None:
+            custodian.gone()
+        self._launcher.table.removeWorker(member.number)
+        self.orders.gone(member)
+        self.doorway.gone(member.number)
+
+    def _exited(self, member: Member, how: str) -> None:
+        self.crew.exited(member, how)
+        self.doorway.changed()
+
+    def _received(self, member: Member, message: WorkerMessage, descriptors: Sequence[int]) -> None:
+        match message:
+            case Load():
+                self.crew.received(member, message)
+                self.doorway.loaded(member.number, message)
+            case Ready() | Failed() | Bye():
+                self.crew.received(member, message)
+                self.doorway.changed()
+            case Pending():
+                self.doorway.reported(member.number, message)
+            case HandOn() | BaseSession() if LOST in descriptors:
+                self._log.warn("no descriptor was left for a connection that a worker has passed on")
+            case HandOn():
+                self.doorway.handOn(message, _connection(descriptors[0]))
+            case Done():
+                self.orders.done(member, message)
+            case Reported():
+                self.reported(member.number, message)
+            case BaseSession():
+                self._passOn(message, descriptors)
+            case _:
+                custodian = self._custodians.get(member.number)
+                if custodian is None or not custodian.received(message, descriptors):
+                    closeAll(descriptors)
+
+    def _passOn(self, message: BaseSession, descriptors: Sequence[int]) -> None:
+        """Give a session of the base protocol to the worker with the least to do."""
+        target = self.doorway.least()
+        if target is None:
+            closeAll(descriptors)
+        else:
+            target.send(message, descriptors)
+
+
+def _connection(descriptor: int) -> socket.socket:
+    """The connection to a control port that a worker has passed on."""
+    sock = socket.socket(fileno=descriptor)
+    sock.setblocking(False)
+    return sock
