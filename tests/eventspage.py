@@ -53,6 +53,9 @@ there:
     that had none. Events that anyone can cause in large numbers have a line when a burst begins, and sums
 ``user``
     is left out where it would be empty
+``worker``, ``generation``
+    with ``--workers``: at which worker process that was, and its generation. Lines of the supervisor have none. In the
+    text of a line they are at its end: ``[worker 3, generation 1]``
 
 Events of single visitors and lanes are logged with ``--log-level debug`` only.
 """
