@@ -34,9 +34,14 @@ from bore.wire.framing import FrameDecoder
 #: A descriptor that the kernel could not deliver.
 LOST: Final = -1
 
-#: What may wait to be sent before the channel is full, in bytes and descriptors. At the double it is given up.
+#: What may wait to be sent before the channel is full, in bytes and descriptors.
 MAX_BYTES: Final = 8 << 20
 MAX_DESCRIPTORS: Final = 512
+
+#: What may wait to be sent before the channel is given up. What cannot be held back, such as the visitors that wait for
+#: tunnels that are handed over, is more than the limits above at times.
+MOST_BYTES: Final = 32 << 20
+MOST_DESCRIPTORS: Final = 1 << 14
 
 #: How much is sent and read by one system call, in bytes; a longer frame is sent alone.
 _AT_ONCE: Final = 1 << 16
@@ -172,7 +177,7 @@ class Channel:
         self._queuedDescriptors += len(descriptors)
         if self._queuedBytes >= MAX_BYTES or self._queuedDescriptors >= MAX_DESCRIPTORS:
             self._full = True
-            if self._queuedBytes >= 2 * MAX_BYTES or self._queuedDescriptors >= 2 * MAX_DESCRIPTORS:
+            if self._queuedBytes >= MOST_BYTES or self._queuedDescriptors >= MOST_DESCRIPTORS:
                 self._end("the other end does not read")
                 return
         self._startWriting()

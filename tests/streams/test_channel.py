@@ -16,6 +16,7 @@ from hypothesis.strategies import DataObject
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from bore.streams import channel
 from bore.streams.channel import LOST, MAX_BYTES, MAX_DESCRIPTORS, Channel, Remains
 from bore.streams.reactor import IReactor
 from bore.timing.turns import Turns
@@ -416,7 +417,16 @@ class Limits(Case):
         self.pump()
         self.assertEqual((self.left.drained, self.left.channel.full), (1, False))
 
+    def test_manyDescriptorsThatCannotBeHeldBackArrive(self) -> None:
+        self.patch(channel, "MAX_DESCRIPTORS", 10)
+        for _ in range(100):
+            self.left.channel.send(b"{}", [_thing()])
+        self.assertTrue(self.left.channel.full)
+        self.pump()
+        self.assertEqual((self.left.reasons, len(self.right.frames)), ([], 100))
+
     def test_anEndThatDoesNotReadIsGivenUp(self) -> None:
+        self.patch(channel, "MOST_DESCRIPTORS", 2 * MAX_DESCRIPTORS)
         while not self.left.reasons:
             self.left.channel.send(b"{}", [_thing(), _thing(), _thing()])
             self.left.write()
