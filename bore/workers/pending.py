@@ -58,7 +58,9 @@ class _AtWorker:
     :ivar passed: how many were passed to it since it started.
     :ivar flight: the sources of those that it has not seen yet, the oldest first.
     :ivar counts: how many of each source it has, as it has reported.
-    :ivar marks: what stands for both among all connections.
+    :ivar drops: what it was told to drop and may not have dropped yet: how many were passed to it before, and the
+        source.
+    :ivar marks: what stands for all these among all connections.
     """
 
     def __init__(self) -> None:
@@ -66,6 +68,8 @@ class _AtWorker:
         self.flight: deque[str] = deque()
         self.flying: Counter[str] = Counter()
         self.counts: dict[str, int] = {}
+        self.drops: deque[tuple[int, str]] = deque()
+        self.dropping: Counter[str] = Counter()
         self.marks: dict[str, deque[_Elsewhere]] = {}
 
 
@@ -114,9 +118,11 @@ class PendingConnections(UnclassifiedConnections):
         changed = {source for source, _ in pending.counts}
         while len(at.flight) > at.passed - pending.seen:
             source = at.flight.popleft()
-            at.flying[source] -= 1
-            if not at.flying[source]:
-                del at.flying[source]
+            _decrease(at.flying, source)
+            changed.add(source)
+        while at.drops and at.drops[0][0] <= pending.seen:
+            _, source = at.drops.popleft()
+            _decrease(at.dropping, source)
             changed.add(source)
         for source, count in pending.counts:
             at.counts[source] = count
@@ -138,7 +144,7 @@ class PendingConnections(UnclassifiedConnections):
     def _adjust(self, worker: int, at: _AtWorker, source: str) -> None:
         """Have as many marks for a source as a worker has connections of it."""
         marks = at.marks.setdefault(source, deque())
-        wanted = at.counts.get(source, 0) + at.flying[source]
+        wanted = max(0, at.counts.get(source, 0) + at.flying[source] - at.dropping[source])
         self._elsewhere += wanted - len(marks)
         while len(marks) < wanted:
             marks.append(_Elsewhere(worker))
@@ -163,17 +169,17 @@ class PendingConnections(UnclassifiedConnections):
             self._refuse(oldest)
             return
         at = self._workers[oldest.worker]
-        # What it has is dropped first. Its report will say how many are left; those on the way are in it then.
-        if at.counts.get(source, 0) > 1:
-            at.counts[source] -= 1
-        else:
-            at.counts.pop(source, None)
-        at.marks[source].remove(oldest)
-        self._everywhere.remove(oldest, source)
-        self._elsewhere -= 1
-        if not at.marks[source]:
-            del at.marks[source]
+        at.drops.append((at.passed, source))
+        at.dropping[source] += 1
+        self._adjust(oldest.worker, at, source)
         self._dropAtWorker(oldest.worker, source)
+
+
+def _decrease(counter: Counter[str], source: str) -> None:
+    """Count one less, and keep no zeros."""
+    counter[source] -= 1
+    if not counter[source]:
+        del counter[source]
 
 
 class _Noted(Sources[Connection]):

@@ -56,6 +56,15 @@ class LimitTests(DoorwayCase):
         self.assertEqual(self.workers[0].dropped + self.workers[1].dropped, [])
         self.assertEqual(self.events, [])
 
+    def test_thoseThatAWorkerWillDropDoNotCount(self) -> None:
+        for _ in range(100):  # while the workers read nothing
+            self.connect(HELLO)
+        self.assertEqual(sum(len(each.dropped) for each in self.workers), 96)
+        self.assertEqual(self.doorway._pending.elsewhere, 4)
+        self.report(self.workers[0], (self.source, 2))
+        self.report(self.workers[1], (self.source, 2))
+        self.assertEqual(self.doorway._pending.elsewhere, 4)
+
     def test_theOldestGoesWhereverItIs(self) -> None:
         self.connect(HELLO)
         self.report(self.workers[0], (self.source, 1))
