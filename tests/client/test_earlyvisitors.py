@@ -8,6 +8,7 @@ from uuid import uuid4
 from bore.client.session import MAX_EARLY
 from bore.streams.dial import Dialer
 from bore.wire.laneopen import LaneVisitor
+from bore.wire.limits import MAX_TUNNELS
 from tests.client.case import FakeDialer, makeTunnel
 from tests.client.lanecase import LaneCase
 from tests.server.lanecase import FakeLane
@@ -48,6 +49,23 @@ class EarlyTests(LaneCase):
         self.asked.clear()
         self.session.closed(2)
         self.assertTrue(lane.refused)
+
+    def test_itIsServedThoughAnotherSessionHasTakenTheTunnelOver(self) -> None:
+        """The server had put it on the lane before."""
+        self.up()
+        self.session.closed(2, taken=True)
+        lane = self.come()
+        self.local2.succeed()
+        self.assertIs(self.relay.carried[-1].lane, lane)
+        self.assertEqual((lane.refused, self.session.numbers), (False, [1]))
+
+    def test_ofTunnelsThatWereTakenOverTheLatestAreKnown(self) -> None:
+        self.asked.clear()
+        for number in range(2, MAX_TUNNELS + 3):
+            self.session.opened(number, self.second, 20000 + number)
+            self.session.closed(number, taken=True)
+        self.assertEqual([self.come(number).refused for number in (2, 3)], [True, False])
+        self.local2.succeed()
 
     def test_itIsRefusedWhenTheSessionEnds(self) -> None:
         lane = self.come()

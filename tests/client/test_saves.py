@@ -16,7 +16,7 @@ class SavesTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        saves = Saves(self.clock)
+        self.saves = saves = Saves(self.clock)
         self.files = [FakeMemory() for _ in range(3)]
         self.memories = [SpreadMemory(file, saves) for file in self.files]
 
@@ -45,6 +45,19 @@ class SavesTests(SynchronousTestCase):
             self.assertEqual(sorted(self.saved()), sorted(expected))
             self.turn()
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_filesOfAnotherProcessAreNeitherReadNorWrittenBeforeTheyAreOurs(self) -> None:
+        self.files[2].tunnel = Remembered(7, None)
+        self.saves.held = True
+        self.saveAll(1)
+        self.memories[1].close()
+        self.assertEqual([memory.load() for memory in self.memories], [None] * 3)
+        self.assertEqual((self.saved(), self.clock.getDelayedCalls()), ([0, 0, 7], []))
+        self.saves.release()
+        while self.clock.getDelayedCalls():
+            self.turn()
+        self.assertEqual(self.saved(), [1, 0, 1])
+        self.assertEqual(self.memories[2].load(), Remembered(1, None))
 
     def test_oneThatIsClosedIsSavedBefore(self) -> None:
         self.saveAll(1)
