@@ -64,7 +64,7 @@ def supervisorProgram(
     )
     if command.admin is None and command.statusPort is None:
         return made
-    return _observed(reactor, command, made)
+    return _observed(reactor, command, made, None if state is None else state.history)
 
 
 def wordsOf(reactor: object, program: str, arguments: Sequence[str]) -> list[str]:
@@ -78,22 +78,15 @@ def wordsOf(reactor: object, program: str, arguments: Sequence[str]) -> list[str
 
 
 def _observed(
-    reactor: IProgramReactor, command: ServerCommand, made: SupervisorProgram
+    reactor: IProgramReactor, command: ServerCommand, made: SupervisorProgram, former: object
 ) -> SupervisorProgram | WithStatusPort | OperatedProgram:
     """Give a supervisor an admin socket and a status port."""
     supervisor, sink = made.supervisor, made.sink
     history = History(sink, VisitorRefused)
-    seen: list[SupervisorStatus] = []
-
-    def status() -> SupervisorStatus:
-        """What is imported and made when somebody asks for the first time."""
-        if not seen:
-            seen.append(_status(reactor, made, history))
-        return seen[0]
-
+    status = _status(reactor, made, history, former)
     program: SupervisorProgram | WithStatusPort = made
     if command.statusPort is not None:
-        program = _withStatusPort(reactor, command.statusPort, made, status())
+        program = _withStatusPort(reactor, command.statusPort, made, status)
     if command.admin is None:
         return program
     from bore.operated import OperatedProgram
@@ -101,7 +94,7 @@ def _observed(
     def makeRoutes(operated: Operated) -> Route:
         from bore.workers.routes import adminRoutes
 
-        return adminRoutes(status(), _OperatedServer(made, operated))
+        return adminRoutes(status, _OperatedServer(made, operated))
 
     def name() -> str:
         return f"server-{supervisor.controlPort}"
@@ -109,8 +102,8 @@ def _observed(
     return OperatedProgram(reactor, sink, command.admin, program, made.drain, history, name, makeRoutes)
 
 
-def _status(reactor: IProgramReactor, made: SupervisorProgram, history: History) -> SupervisorStatus:
-    """What reads the status of all workers."""
+def _status(reactor: IProgramReactor, made: SupervisorProgram, history: History, former: object) -> SupervisorStatus:
+    """What reads the status of all workers. It is made at once: what workers report at their end counts."""
     from bore.workers.status import SupervisorStatus, Unserved
 
     supervisor = made.supervisor
@@ -119,10 +112,11 @@ def _status(reactor: IProgramReactor, made: SupervisorProgram, history: History)
         return [Unserved(each.address, each.user.name, each.source) for each in supervisor.custody.unserved()]
 
     status = SupervisorStatus(
-        reactor, supervisor, history, supervisor.crew.members, unserved, lambda: supervisor.doorway.count
+        reactor, supervisor, history, supervisor.crew.members, unserved, lambda: supervisor.doorway.count, former
     )
     supervisor.reported = status.reports.reported
     supervisor.ended = status.reports.ended
+    supervisor.history = status.forSuccessor
     return status
 
 

@@ -303,11 +303,13 @@ class Crew:
             member.send(Retire(seconds))
             self._bound(member, seconds + END_TIMEOUT)
         elif member.phase is Phase.STARTING:
+            member.phase = Phase.ENDING
             self._kill(member)
 
     def end(self, member: Member, seconds: float) -> None:
         """Have a worker end in order: its streams have this time."""
         if member.phase is Phase.STARTING:
+            member.phase = Phase.ENDING
             self._kill(member)
         elif member.phase in (Phase.READY, Phase.RETIRED):
             member.phase = Phase.ENDING

@@ -131,6 +131,7 @@ class Doorway:
         for each in states:
             sock = socket.socket(fileno=each.fd)
             sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)  # it may have waited for more
             address, challenge = tuple(each.peer), None if each.challenge is None else UUID(each.challenge)
             arrival = Arrival(self._reactor, self._sink, self, sock, address, each.encrypted, each.early, challenge)
             self._add(arrival)

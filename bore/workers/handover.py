@@ -76,6 +76,7 @@ class WorkerState:
     :ivar output: the pipe from which its output is read.
     :ivar phase: the name of a :class:`bore.workers.crew.Phase`.
     :ivar deadline: when it is killed; None: it is not.
+    :ivar asked: how many questions about tunnels it was asked.
     """
 
     number: int
@@ -90,6 +91,7 @@ class WorkerState:
     fingerprint: str | None = None
     position: Position = _READY
     remains: Remains = _NOTHING
+    asked: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class SupervisorState:
     :ivar custody: the public addresses: see :mod:`bore.server.custodystate`.
     :ivar held: the descriptors that belong to that.
     :ivar counters: the table of visitors that all workers share.
+    :ivar history: what was done, for the status: see :class:`bore.workers.status.SupervisorStatus`.
     """
 
     version: str
@@ -118,6 +121,7 @@ class SupervisorState:
     custody: Mapping[str, object] = field(default_factory=dict)
     held: Sequence[int] = field(default=(), metadata={"fd": True})
     counters: int = _fd(default=-1)
+    history: object = None
 
 
 def encode(state: SupervisorState) -> bytes:
@@ -213,6 +217,8 @@ def _plain(found: object) -> Any:
             return {"state": found.state, "asked": _plain(found.asked)}
         case tuple() | list():
             return [_plain(each) for each in found]
+        case dict():
+            return found
         case _ if dataclasses.is_dataclass(found):
             return {each.name: _plain(getattr(found, each.name)) for each in dataclasses.fields(found)}
     return found
@@ -322,6 +328,7 @@ _READERS: Final[dict[tuple[type, str], Callable[[object], Any]]] = {
     (WorkerState, "fingerprint"): _orNull(_TEXT),
     (WorkerState, "position"): _readPosition,
     (WorkerState, "remains"): _readRemains,
+    (WorkerState, "asked"): _NUMBER,
     (SupervisorState, "version"): _TEXT,
     (SupervisorState, "generation"): _NUMBER,
     (SupervisorState, "lastNumber"): _NUMBER,
@@ -333,4 +340,5 @@ _READERS: Final[dict[tuple[type, str], Callable[[object], Any]]] = {
     (SupervisorState, "custody"): _of(dict),
     (SupervisorState, "held"): _many(_NUMBER),
     (SupervisorState, "counters"): _NUMBER,
+    (SupervisorState, "history"): lambda content: content,
 }

@@ -57,6 +57,9 @@ if TYPE_CHECKING:
 #: How long an upgrade waits until the workers have read what was sent to them, in seconds. The rest is sent behind it.
 _FLUSH_TIMEOUT: Final = 1.0
 
+#: How many sessions of the base protocol wait for a worker that takes them.
+_HOMELESS: Final = 1024
+
 #: A longer reason is a traceback, whose last line has the reason.
 _LINES: Final = 4
 
@@ -105,9 +108,12 @@ class Supervisor(Service):
         self.doorway = Doorway(reactor, sink, settings.bounds, self.crew.members, self.custody.hasSome, self._asks)
         self.orders = Orders(reactor, self.crew)
         self._custodians: dict[int, Custodian] = {}
+        self._homeless: list[tuple[BaseSession, int]] = []
         #: Takes the parts of reports.
         self.reported: Callable[[int, Reported], object] = lambda number, message: None
         self.ended: Callable[[Member], object] = lambda member: None
+        #: Returns what has been done until now, for the status of the next process.
+        self.history: Callable[[], object] = lambda: None
         launcher.received = self._received
         launcher.cut = self.crew.cut
         launcher.exited = self._exited
@@ -241,7 +247,7 @@ class Supervisor(Service):
             member.readySince, member.fingerprint = each.readySince, each.fingerprint
             sock = socket.socket(fileno=each.channel)
             self._launcher.connect(member, each.pid, each.output, sock, each.position, each.remains)
-            self._custodians[member.number] = Custodian(self.custody, member.send)
+            self._custodians[member.number] = self._custodian(member, each.asked)
             self.crew.adopt(member, Phase[each.phase], each.deadline)
         self.crew.adoptNumbers(state.lastNumber, state.resting)
         if state.custody:
@@ -274,6 +280,7 @@ class Supervisor(Service):
                 each.fingerprint,
                 each.line.position,
                 remains.get(each.number, Remains()),
+                self._custodians[each.number].asked,
             )
             for each in crew.members()
             if isinstance(each.line, WorkerLine) and isinstance(each.process, WorkerProcess)
@@ -293,7 +300,11 @@ class Supervisor(Service):
             custody,
             held,
             self._launcher.counters,
+            self.history(),
         )
+
+    def _custodian(self, member: Member, asked: int = 0) -> Custodian:
+        return Custodian(self.custody, member.send, self._launcher.table.addUser, asked)
 
     def _listen(self, _: object) -> Deferred[None]:
         for sock, tls in self._ports:
@@ -302,7 +313,8 @@ class Supervisor(Service):
         return self.crew.whenComplete()
 
     def _stopped(self, _: object) -> None:
-        """No worker is left: close the public addresses that were kept."""
+        """No worker is left: close what was kept."""
+        closeAll([descriptor for _, descriptor in self._homeless])
         self.custody.forHolder().close()
 
     def _complete(self, _: object) -> Deferred[None]:
@@ -333,7 +345,7 @@ class Supervisor(Service):
     def _launch(self, member: Member) -> None:
         self._launcher.count = self.workers.count
         self._launcher.launch(member)
-        self._custodians[member.number] = Custodian(self.custody, member.send)
+        self._custodians[member.number] = self._custodian(member)
 
     def _gone(self, member: Member) -> None:
         self.ended(member)
@@ -355,7 +367,7 @@ class Supervisor(Service):
                 self.doorway.loaded(member.number, message)
             case Ready() | Failed() | Bye():
                 self.crew.received(member, message)
-                self.doorway.changed()
+                self._changed()
             case Pending():
                 self.doorway.reported(member.number, message)
             case HandOn() | BaseSession() if LOST in descriptors:
@@ -367,19 +379,28 @@ class Supervisor(Service):
             case Reported():
                 self.reported(member.number, message)
             case BaseSession():
-                self._passOn(message, descriptors)
+                self._passOn(message, descriptors[0])
             case _:
                 custodian = self._custodians.get(member.number)
                 if custodian is None or not custodian.received(message, descriptors):
                     closeAll(descriptors)
 
-    def _passOn(self, message: BaseSession, descriptors: Sequence[int]) -> None:
-        """Give a session of the base protocol to the worker with the least to do."""
+    def _passOn(self, message: BaseSession, descriptor: int) -> None:
+        """Give a session of the base protocol to the worker with the least to do, or keep it until there is one."""
         target = self.doorway.least()
-        if target is None:
-            closeAll(descriptors)
+        if target is not None:
+            target.send(message, [descriptor])
+        elif len(self._homeless) < _HOMELESS:
+            self._homeless.append((message, descriptor))
         else:
-            target.send(message, descriptors)
+            closeAll([descriptor])
+
+    def _changed(self) -> None:
+        """A worker is ready, or takes more."""
+        homeless, self._homeless = self._homeless, []
+        for message, descriptor in homeless:
+            self._passOn(message, descriptor)
+        self.doorway.changed()
 
 
 def _connection(descriptor: int) -> socket.socket:

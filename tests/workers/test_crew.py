@@ -311,5 +311,5 @@ class StopTests(CrewCase):
         self.crew.start()
         self.crew.stop(5)
         self.assertTrue(self.process(1).killed)
-        self.assertIs(self.launched[0].phase, Phase.STARTING)
+        self.assertIs(self.launched[0].phase, Phase.ENDING)
         self.crew.exited(self.launched[0], KILLED)
