@@ -14,6 +14,7 @@ from bore import exits
 
 # Nothing else is imported here: bore --version has to be quick, and does not load Twisted.
 if TYPE_CHECKING:
+    from bore.inheritance import Inheritance
     from bore.logs.settings import LogSettings
     from bore.options.client import ClientCommand
     from bore.options.server import ServerCommand
@@ -165,14 +166,33 @@ def _server(program: str, arguments: Sequence[str]) -> int:
     if command.workers is not None:
         return _supervisor(program, arguments, untyped, command, lambda: line.parse(arguments))
     reactor = _begin(untyped, command.log)
+    inheritance = _inheritance(command)
     try:
-        service = serverProgram(reactor, command, lambda: line.parse(arguments), inheritedSockets())
+        sockets = inheritedSockets()
+        service = serverProgram(reactor, command, lambda: line.parse(arguments), sockets, inheritance=inheritance)
         _followHangup(reactor, service)  # before the log says that the server listens
         service.startService()
+        if inheritance is not None:
+            inheritance.begin()
     except (BadSocket, CannotListen) as e:
+        if inheritance is not None:
+            inheritance.decline(str(e))
         return _fail(program, str(e), exits.FAILURE)
+    except BaseException as e:
+        if inheritance is not None:
+            inheritance.decline(str(e) or type(e).__name__)
+        raise
     _runUntilSignal(reactor, service)
-    return exits.OK
+    return exits.FAILURE if inheritance is not None and inheritance.failed else exits.OK
+
+
+def _inheritance(command: ServerCommand) -> Inheritance | None:
+    """Get what a running server has, if this one takes over from it."""
+    if not command.takeOver:
+        return None
+    from bore.takeover import takeOver
+
+    return takeOver(command, os.environ)
 
 
 def _supervisor(

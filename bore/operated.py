@@ -37,6 +37,7 @@ class OperatedProgram(Service):
     :param name: returns the name of its socket in the runtime directory.
     :param makeRoutes: makes what answers, when the first question comes.
     :param waits: whether another process has the socket that the user has given, before :meth:`take`.
+    :param sharesName: see :class:`bore.status.adminsocket.AdminSocket`.
     :raises bore.commandline.NotPossible: if the socket that the user has given cannot be opened.
     """
 
@@ -51,6 +52,7 @@ class OperatedProgram(Service):
         name: Callable[[], str],
         makeRoutes: Callable[[Operated], Route],
         waits: bool = False,
+        sharesName: bool = False,
     ) -> None:
         self._reactor = reactor
         self._program = program
@@ -58,7 +60,7 @@ class OperatedProgram(Service):
         self._history = history
         self._makeRoutes = makeRoutes
         self._draining = False
-        self._admin = AdminSocket(reactor, sink, settings, name, self._host)
+        self._admin = AdminSocket(reactor, sink, settings, name, self._host, sharesName, waits)
         if waits:
             return
         try:
@@ -104,7 +106,7 @@ class OperatedProgram(Service):
         """See :class:`bore.handover.place.Belonging`."""
 
     def give(self, pid: int) -> bool:
-        """See :class:`bore.handover.place.Belonging`. A socket in the runtime directory has the name of its process."""
+        """See :class:`bore.handover.place.Belonging`. A client's socket may have a name of its own."""
         self._admin.give()
         return True
 

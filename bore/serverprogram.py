@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from bore.commandline import NotPossible
 from bore.options.server import ServerCommand
 from bore.server.log import logged
 from bore.server.service import ServerService
@@ -16,14 +17,17 @@ from bore.system.activation import storedDescriptors
 
 if TYPE_CHECKING:
     from bore.events import Sink
+    from bore.handover.place import Belonging
+    from bore.inheritance import Inheritance
     from bore.operated import OperatedProgram
     from bore.programservice import ProgramService
     from bore.server.keptsockets import KeptSockets
     from bore.server.settings import ServerSettings
     from bore.server.users import Authenticator
+    from bore.serverhandover import HandOver, TakingOver
     from bore.serverparts import Served
     from bore.status.history import History
-    from bore.status.questions import Route
+    from bore.status.questions import Answer, Question, Route
     from bore.status.routes import Operated
     from bore.status.settings import AdminSettings, StatusPortSettings
     from bore.statusprogram import WithStatusPort
@@ -37,6 +41,7 @@ def serverProgram(
     load: Callable[[], ServerCommand],
     sockets: Sequence[socket.socket],
     embedded: Sink | None = None,
+    inheritance: Inheritance | None = None,
 ) -> Program | OperatedProgram:
     """
     Make the server.
@@ -44,6 +49,7 @@ def serverProgram(
     :param load: parses the command line again.
     :param sockets: listening sockets to serve as control ports.
     :param embedded: gets the events, if the server is a part of another program; None: they are logged.
+    :param inheritance: what another process has given to this one, which takes over; None: there was no other one.
     :raises bore.commandline.UsageError: if the users file has mistakes, or the visitor log cannot be written.
     :raises bore.commandline.NotPossible: if its admin socket or its status port cannot be opened.
     """
@@ -51,24 +57,44 @@ def serverProgram(
     asked = embedded is None and (command.admin is not None or command.statusPort is not None)
     history = _history(sink) if asked else None
     log = None if command.visitorLog is None else openVisitorLog(reactor, sink, command.visitorLog)
-    kept = None if embedded is not None else keptSockets(reactor, command.settings)
+    kept = None if embedded is not None else keptSockets(reactor, command.settings, inheritance is not None)
+    bind = None if inheritance is None else inheritance.binder(kept)
 
     def make(authenticator: Authenticator | None) -> ServerService:
-        return ServerService(reactor, command.settings, sockets, sink, authenticator, kept=kept)
+        return ServerService(reactor, command.settings, sockets, sink, authenticator, kept=kept, bind=bind)
 
     server, served = withFiles(reactor, sink, command, load, make)
     program: Program = served if log is None else withVisitorLog(reactor, server, served, log)
     if embedded is None and "NOTIFY_SOCKET" in os.environ:
         program = _withNotices(reactor, sink, server, program)
+    taking = None if inheritance is None else _takingOver(reactor, sink, server, inheritance, command.drain)
+    statusPort = None
     if command.statusPort is not None and history is not None:
-        program = _withStatusPort(reactor, sink, command.statusPort, server, program, history)
+        statusPort = _withStatusPort(reactor, sink, command.statusPort, server, program, history, taking)
+        program = statusPort
     if command.admin is None or history is None:
         return program
-    return _administered(reactor, sink, command.admin, server, program, history)
+    return _administered(reactor, sink, command.admin, server, program, history, statusPort, taking, command.drain)
 
 
-def keptSockets(reactor: IProgramReactor, settings: ServerSettings) -> KeptSockets | None:
-    """Return the listening sockets that the service manager keeps for this server; None: it keeps none."""
+def _takingOver(
+    reactor: IProgramReactor, sink: Sink, server: ServerService, inheritance: Inheritance, drain: int
+) -> TakingOver:
+    from bore.serverhandover import BadState, TakingOver
+
+    try:
+        inheritance.taking = taking = TakingOver(reactor, sink, server, inheritance, drain)
+    except BadState as e:
+        raise NotPossible(str(e)) from e
+    return taking
+
+
+def keptSockets(reactor: IProgramReactor, settings: ServerSettings, fresh: bool = False) -> KeptSockets | None:
+    """
+    Return the listening sockets that the service manager keeps for this server; None: it keeps none.
+
+    :param fresh: whether those that it has kept are not wanted.
+    """
     stored = storedDescriptors()
     if "NOTIFY_SOCKET" not in os.environ or not ("FDSTORE" in os.environ or stored):
         return None
@@ -77,6 +103,8 @@ def keptSockets(reactor: IProgramReactor, settings: ServerSettings) -> KeptSocke
     from bore.system.notify import Notifier
 
     store = DescriptorStore(reactor, Notifier(os.environ["NOTIFY_SOCKET"]), storeSize(os.environ), stored)
+    if fresh:
+        store.discard()
     return KeptSockets(reactor, store, settings)
 
 
@@ -94,6 +122,7 @@ def _withStatusPort(
     service: ServerService,
     program: Program,
     history: History,
+    taking: TakingOver | None,
 ) -> WithStatusPort:
     """Give a server a status port."""
     from bore.status.server import ServerStatus
@@ -108,7 +137,11 @@ def _withStatusPort(
 
         return serverRoutes(reactor, status, traffic, service, settings)
 
-    return WithStatusPort(reactor, sink, settings, program, makeRoutes, traffic)
+    sock = None if taking is None else taking.inheritance.takeStatus(settings.host, settings.port)
+    made = WithStatusPort(reactor, sink, settings, program, makeRoutes, traffic, sock, waits=sock is not None)
+    if sock is not None and taking is not None:
+        taking.belongings.append(made)
+    return made
 
 
 def _administered(
@@ -118,20 +151,51 @@ def _administered(
     service: ServerService,
     program: Program,
     history: History,
+    statusPort: WithStatusPort | None,
+    taking: TakingOver | None,
+    drain: int,
 ) -> OperatedProgram:
     """Give a server an admin socket."""
     from bore.operated import OperatedProgram
 
-    def makeRoutes(operated: Operated) -> Route:
+    handOver: HandOver | None = None
+
+    def takeOver(question: Question) -> Answer:
+        from bore.serverhandover import HandOver
+
+        nonlocal handOver
+        if handOver is None:
+            belongings: list[Belonging] = [operated]
+            if statusPort is not None:
+                belongings.append(statusPort)
+            predecessor = None if taking is None else taking.predecessor
+            handOver = HandOver(reactor, sink, service, operated, belongings, statusPort, predecessor, drain)
+        return handOver(question)
+
+    def makeRoutes(program: Operated) -> Route:
         from bore.status.server import ServerStatus
         from bore.status.serverroutes import serverRoutes
 
-        return serverRoutes(ServerStatus(reactor, service, history), service.server, operated)
+        return serverRoutes(ServerStatus(reactor, service, history), service.server, program, takeOver)
 
     def name() -> str:
         return f"server-{service.controlPort}"
 
-    return OperatedProgram(reactor, sink, settings, program, service.drain, history, name, makeRoutes)
+    operated = OperatedProgram(
+        reactor,
+        sink,
+        settings,
+        program,
+        service.drain,
+        history,
+        name,
+        makeRoutes,
+        waits=taking is not None,
+        sharesName=True,
+    )
+    if taking is not None:
+        taking.belongings.append(operated)
+    return operated
 
 
 def _withNotices(reactor: IProgramReactor, sink: Sink, server: ServerService, program: Program) -> ProgramService:

@@ -168,7 +168,7 @@ class FloorsTests(SynchronousTestCase):
 
     def test_onlyItsCommandsImportWhatAsksRunningPrograms(self) -> None:
         users = {module for module, found in importsInside().items() if any(n.startswith("bore.admin") for n in found)}
-        commands = {"cli", "adminprogram", "userprogram", "options.admincommands", "options.usercommands"}
+        commands = {"cli", "adminprogram", "takeover", "userprogram", "options.admincommands", "options.usercommands"}
         self.assertEqual({n for n in users if not n.startswith("bore.admin.")}, {f"bore.{name}" for name in commands})
 
     def test_nothingUsesTheReactorsThreads(self) -> None:

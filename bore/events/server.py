@@ -59,6 +59,67 @@ class Listening(Event):
 
 
 @value
+class ServerHandedOver(Event):
+    """
+    Another process has taken over from this one, which serves its running visitors to their end.
+
+    :ivar pid: the other process.
+    """
+
+    pid: int
+
+
+@value
+class ServerNotHandedOver(Event):
+    """
+    Another process was to take over from this one, and has not. The server goes on as before.
+
+    :ivar pid: the other process.
+    :ivar reason: why not.
+    """
+
+    pid: int
+    reason: str
+
+
+@value
+class ServerTakenOver(Event):
+    """
+    This process has taken over from another one.
+
+    :ivar pid: the other process.
+    :ivar addresses: the number of public addresses.
+    :ivar seconds: how long its running visitors may go on.
+    """
+
+    pid: int
+    addresses: int
+    seconds: int
+
+
+@value
+class ServerNotTakenOver(Event):
+    """
+    This process has not taken over, as the other one has not waited for it, and goes on. This one ends.
+
+    :ivar pid: the other process.
+    """
+
+    pid: int
+
+
+@value
+class PredecessorEnded(Event):
+    """
+    The process from which this one has taken over has ended.
+
+    :ivar pid: that process.
+    """
+
+    pid: int
+
+
+@value
 class AddressesKept(Event):
     """
     The service manager has kept the public addresses of an earlier process.

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,8 @@ class ServerCommand:
     :ivar visitorLog: the file of the visitor log; None: there is none.
     :ivar admin: its admin socket; None: it has none.
     :ivar statusPort: where its status is served over HTTP; None: nowhere.
+    :ivar drain: how long running streams may go on in a process that was replaced, in seconds.
+    :ivar takeOver: whether it takes over from a running server.
     :ivar workers: its worker processes; None: it is one process, without a supervisor.
     """
 
@@ -47,6 +50,8 @@ class ServerCommand:
     admin: AdminSettings | None = None
     statusPort: StatusPortSettings | None = None
     workers: WorkerSettings | None = None
+    drain: int = WorkerSettings().drain
+    takeOver: bool = False
 
 
 _DEFAULTS: Final = ServerSettings()
@@ -168,10 +173,16 @@ _WORKERS: Final = option(
 )
 _DRAIN: Final = option(
     "--drain",
-    "How long running streams may go on in worker processes that were replaced, as by an upgrade",
+    "How long running streams may go on in processes that were replaced, as by an upgrade or --take-over",
     values.wholeSeconds,
     "SECONDS",
     WorkerSettings().drain,
+)
+
+_TAKE_OVER: Final = switch(
+    "--take-over",
+    "Take over from the server that runs with the same control ports: nobody is refused, and its running streams go on "
+    "(Linux; one process, without --workers)",
 )
 
 #: The options with a key in the file.
@@ -252,7 +263,7 @@ _GROUPS: Final[dict[str, tuple[Option[object], ...]]] = {
         _SOURCE_PENDING,
         _WRONG_SECRETS,
     ),
-    "processes": (_WORKERS, _DRAIN),
+    "processes": (_WORKERS, _DRAIN, _TAKE_OVER),
     "admin socket": admin.KEYS,
     "status port": statusport.KEYS,
     "settings and logs": (common.CONFIG, common.WATCH, *common.LOG.all, _VISITOR_LOG),
@@ -270,7 +281,7 @@ def serverCommand(name: str, forSupervisor: bool = False) -> Command[ServerComma
     return Command(
         name,
         "Run the server, which listens on public ports on behalf of its clients.",
-        (*KEYS, common.SECRET, common.CONFIG),
+        (*KEYS, common.SECRET, common.CONFIG, _TAKE_OVER),
         partial(_build, forSupervisor),
         _GROUPS,
         ("server --tls --secret-file secret.txt", "server --tls --users users.toml --min-port 20000 --max-port 20999"),
@@ -310,7 +321,27 @@ def _made(
         admin.settings(found),
         status,
         None if count is None else WorkerSettings(count, found[_DRAIN]),
+        found[_DRAIN],
+        _takesOver(found, settings),
     )
+
+
+def _takesOver(found: Values, settings: ServerSettings) -> bool:
+    """
+    Return whether the server takes over from a running one.
+
+    :raises UsageError: if it cannot.
+    """
+    if not found[_TAKE_OVER]:
+        return False
+    if found[_WORKERS] is not None:
+        raise UsageError("--take-over is for a server of one process: one with workers has 'bore upgrade'")
+    tls = settings.tls
+    if not settings.controlPort or (tls is not None and tls.port == 0):
+        raise UsageError("--take-over needs the control ports of the running server, and not port 0")
+    if not hasattr(socket, "SO_PEERCRED"):
+        raise UsageError("--take-over needs Linux")
+    return True
 
 
 #: Keys that users may try, and what is right instead.

@@ -21,12 +21,13 @@ class CannotListen(Exception):
     """A control port, or its certificate, cannot be used."""
 
 
-def _bindNew(option: str, host: str, port: int) -> socket.socket:
+def bindNew(option: str, host: str, port: int) -> socket.socket:
+    """Make a listening socket; raises an OSError if the system refuses."""
     return bindSocket(host, port)
 
 
 def bindControlPorts(
-    settings: ServerSettings, sockets: Sequence[socket.socket], bind: BindControl = _bindNew
+    settings: ServerSettings, sockets: Sequence[socket.socket], bind: BindControl = bindNew
 ) -> list[tuple[socket.socket, bool]]:
     """
     Make the listening sockets of the control ports.

@@ -104,6 +104,10 @@ class KeptSockets:
         self._store.keep(OURS + name, sock.fileno())
         return sock
 
+    def adoptControl(self, name: str, sock: socket.socket) -> None:
+        """Have the listening socket of a control port kept that another process has given."""
+        self._store.keep(OURS + name, sock.fileno())
+
     def begun(self) -> None:
         """All control ports are bound: what was kept of others is closed."""
         for name, fd in self._control.items():
@@ -170,11 +174,20 @@ class KeptSockets:
             time to end.
         """
         if forNext:
-            for place in self._places.values():
-                place.goesOn = True
+            self._goOn()
         else:
             self._store.removeAll()
         self._store.close()
+
+    def handedOver(self) -> None:
+        """Another process has the sockets: nothing is kept for this one any more."""
+        self._goOn()
+        self._store.removeAll()
+        self._store.close()
+
+    def _goOn(self) -> None:
+        for place in self._places.values():
+            place.goesOn = True
 
     def _drop(self, place: OpenPlace) -> None:
         """An address is given back: it is free at once, though the manager has not closed its copy yet."""

@@ -143,6 +143,44 @@ class LocalCustody:
             for held in list(self._held):
                 self._drop(held)
 
+    @property
+    def registry(self) -> Registry:
+        """Who owns the addresses."""
+        return self._registry
+
+    @property
+    def places(self) -> Places:
+        """Listens at them."""
+        return self._places
+
+    def recall(self, address: PublicAddress, waiting: Sequence[Waiting]) -> None:
+        """
+        A holder gives a tunnel back whose client is away.
+
+        :param waiting: the visitors that wait, the oldest first.
+        """
+        held = self._held.get(address)
+        if held is None:
+            closeAll(waiting)
+        else:
+            held.share = None
+            held.waiting.extend(waiting)
+
+    def handedOver(self) -> None:
+        """
+        Another process has all addresses from now on, with copies of the listening sockets. What no holder has is
+        closed here, and holders close their own.
+        """
+        self._closed = True
+        self._registry.close()
+        self._notRenewed.takeAll()
+        for held in self.held():
+            held.place.goesOn = True
+            if held.share is None:
+                held.place.socket.close()
+            closeAll(held.waiting)
+            self._held.remove(held)
+
     async def settled(self) -> None:
         """Wait until no tunnel is passed from one holder to another, for three times HAND_OVER_TIMEOUT at most."""
         end = self._clock.seconds() + 2 * HAND_OVER_TIMEOUT

@@ -47,6 +47,17 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     events.StatusPortOpen: (LogLevel.info, "status at {url}"),
     events.StatusTokenWritten: (LogLevel.info, "a new token for the status port was written to {path}"),
     events.StatusTokensNotRead: (LogLevel.error, "the status port accepts no token: {error}"),
+    facts.ServerHandedOver: (
+        LogLevel.info,
+        "process {pid} has taken over; this one serves its running visitors to their end",
+    ),
+    facts.ServerNotHandedOver: (LogLevel.error, "process {pid} has not taken over, and the server goes on: {reason}"),
+    facts.ServerTakenOver: (
+        LogLevel.info,
+        "took over from process {pid}: {addresses} public addresses; its running visitors may go on for {seconds} s",
+    ),
+    facts.ServerNotTakenOver: (LogLevel.error, "process {pid} has not waited, and goes on; this one ends"),
+    facts.PredecessorEnded: (LogLevel.info, "process {pid}, from which this one has taken over, has ended"),
     facts.AddressesKept: (
         LogLevel.info,
         "{count} public addresses were kept; their clients have {seconds} s to come back",

@@ -127,6 +127,22 @@ class Server:
             )
         )
 
+    @property
+    def whole(self) -> LocalCustody | None:
+        """The custody of all public addresses of the server; None: another process has it."""
+        return self._custody
+
+    def useCustody(self, custody: Custody) -> None:
+        """Have another custody, which has all addresses of the one before."""
+        custody.holder = LocalHolder(self.tunnels)
+        self.tunnels.custody = custody
+
+    def handedOver(self) -> None:
+        """Another process has the custody of all addresses."""
+        if self._custody is not None:
+            self._custody.handedOver()
+            self._custody = None
+
     def apply(self, settings: ServerSettings) -> None:
         """Apply other limits and rules, and another range of ports. Sessions and tunnels stay."""
         self.tunnels.apply(settings)

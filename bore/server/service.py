@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 
 from bore.events import Sink
 from bore.events.server import AddressesKept
-from bore.server.controlsockets import CannotListen, bindControlPorts, listening
+from bore.server.controlsockets import BindControl, CannotListen, bindControlPorts, bindNew, listening
 from bore.server.core import ServerCore
 from bore.server.log import logged
 from bore.server.registry import Registry
@@ -35,6 +35,7 @@ class ServerService(ServerCore):
     :param sink: gets the events; None: they are logged.
     :param authenticator: identifies clients; None: they share the secret of the settings.
     :param registry: grants public ports; None: this server alone does.
+    :param bind: makes the listening sockets of the control ports; None: they are bound, or those that were kept.
     :param kept: the listening sockets that the service manager keeps, in the registry's place; None: it keeps none.
     """
 
@@ -47,11 +48,13 @@ class ServerService(ServerCore):
         authenticator: Authenticator | None = None,
         registry: Registry | None = None,
         kept: KeptSockets | None = None,
+        bind: BindControl | None = None,
     ) -> None:
         sink = logged(reactor) if sink is None else sink
         whole = None if kept is None else kept.makeCustody(sink)
         ServerCore.__init__(self, reactor, settings, sink, authenticator, registry, whole=whole)
         self._kept = kept
+        self._bind = kept.bindControl if kept is not None and bind is None else bind
         self._sockets = list(sockets)
         self._listeners: list[Listener] = []
         self._speakTls: set[Listener] = set()
@@ -79,13 +82,24 @@ class ServerService(ServerCore):
         """
         self.begin()
         sockets, self._sockets = self._sockets, []
-        bound = bindControlPorts(self._settings, sockets, *([] if self._kept is None else [self._kept.bindControl]))
-        for sock, speaksTls in bound:
+        for sock, speaksTls in bindControlPorts(self._settings, sockets, self._bind or bindNew):
             self._listen(sock, speaksTls)
         if self._kept is not None:
             self._kept.begun()
             if self._kept.count:
                 self._sink.emit(AddressesKept(self._kept.count, self._settings.lease))
+
+    @property
+    def controlSockets(self) -> list[tuple[socket.socket, bool]]:
+        """The listening sockets of the control ports, and whether each speaks TLS."""
+        return [(each.handle, each in self._speakTls) for each in self._listeners]
+
+    def handedOver(self) -> None:
+        """Another process has the control ports and the custody of all addresses: close what it has copies of."""
+        if self._kept is not None:
+            self._kept.handedOver()
+            self._kept = None
+        self._closeControlPorts()
 
     def startService(self) -> None:
         """Listen, if that has not been done yet."""
@@ -97,10 +111,13 @@ class ServerService(ServerCore):
         """Stop listening, and then as :meth:`ServerCore.stopService`."""
         if self._kept is not None:
             self._kept.leave(forNext=self._drainsFor is None)
+        self._closeControlPorts()
+        return ServerCore.stopService(self)
+
+    def _closeControlPorts(self) -> None:
         for listener in self._listeners:
             listener.stop()
         self._listeners.clear()
-        return ServerCore.stopService(self)
 
     def _listen(self, sock: socket.socket, speaksTls: bool) -> None:
         server = self._server

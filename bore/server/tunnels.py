@@ -53,7 +53,7 @@ class Tunnels:
         self._clock = clock
         self._sink = sink
         self._settings = settings
-        self._custody = custody
+        self.custody = custody
         self._unaccepted = unaccepted
         self._entrances = entrances
         self._users = users
@@ -114,7 +114,7 @@ class Tunnels:
             claim.checkAwaited()
             rights = None if self._users is None else self._users.permits.rights(owner.user)
             claim.wish = Wish(claim.address, token, owner.user, owner.source, claim.lasting, rights)
-            opened = await self._custody.open(claim.wish)
+            opened = await self.custody.open(claim.wish)
             tunnel = self._given(opened, claim)
             if tunnel is not None:
                 return tunnel
@@ -124,7 +124,7 @@ class Tunnels:
         """A session does not wait for a tunnel any more."""
         claim.abandoned = outcome
         if claim.wish is not None:
-            self._custody.abandon(claim.wish)
+            self.custody.abandon(claim.wish)
 
     def lost(self, tunnel: Tunnel, why: Loss, canResume: bool) -> None:
         """
@@ -140,16 +140,16 @@ class Tunnels:
             return
         tunnel.owner = None
         tunnel.awaySince = self._clock.seconds()
-        self._custody.renew(tunnel.grant)
+        self.custody.renew(tunnel.grant)
 
     def confirm(self, tunnel: Tunnel) -> None:
         """The client has the token of a tunnel."""
-        self._custody.confirm(tunnel.grant)
+        self.custody.confirm(tunnel.grant)
 
     def close(self, tunnel: Tunnel, reason: TunnelEnd) -> None:
         """Close a tunnel, and give its address back."""
         self.remove(tunnel, reason)
-        self._custody.release(tunnel.grant)
+        self.custody.release(tunnel.grant)
 
     def withdraw(self, tunnel: Tunnel) -> None:
         """Take a tunnel from a user that may not have it any more."""
@@ -190,7 +190,7 @@ class Tunnels:
         """Close all tunnels, as the server stops."""
         for tunnel in list(self._byAddress.values()):
             self.close(tunnel, TunnelEnd.STOPPED)
-        self._custody.close()
+        self.custody.close()
         if self._departing is not None:
             self._departing.takeAll()
 
@@ -260,7 +260,7 @@ class Tunnels:
         if opened.place is not None:
             opened.place.leave()
             opened.place.socket.close()
-        self._custody.release(opened.grant)
+        self.custody.release(opened.grant)
 
     def _objection(self, claim: Claim, address: PublicAddress) -> Refusal | None:
         """Why a user may not have an address; None: the user may."""

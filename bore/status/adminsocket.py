@@ -45,6 +45,8 @@ class AdminSocket(Service):
 
     :param name: returns its name in the runtime directory, when the program has started.
     :param host: makes what serves its connections, when the first one comes.
+    :param sharesName: whether another process of the program, which takes over, has the same name.
+    :param waits: whether that process has the socket, before :meth:`take`.
     """
 
     def __init__(
@@ -54,12 +56,16 @@ class AdminSocket(Service):
         settings: AdminSettings,
         name: Callable[[], str],
         host: Callable[[], Host],
+        sharesName: bool = False,
+        waits: bool = False,
     ) -> None:
         self._reactor = reactor
         self._sink = sink
         self._settings = settings
         self._name = name
         self._host = host
+        self._sharesName = sharesName
+        self._waits = waits and sharesName
         self._socket: UnixListeningSocket | None = None
         self._door: Door | None = None
 
@@ -89,7 +95,7 @@ class AdminSocket(Service):
 
     def privilegedStartService(self) -> None:
         """Open it, as long as the process has the rights that it was started with."""
-        if self._socket is None and self._settings.path is None:
+        if self._socket is None and self._settings.path is None and not self._waits:
             self._openOwn()
         if self._socket is not None and self._door is None:
             self._door = Door(self._reactor, self._socket.socket, self._host)
@@ -102,9 +108,12 @@ class AdminSocket(Service):
             self.privilegedStartService()
 
     def take(self) -> None:
-        """Open the socket that the user has given, which another process had; go on without it if that cannot be."""
+        """Open the socket that another process had; go on without it if that cannot be."""
         path = self._settings.path
         if path is None:
+            if self._waits:
+                self._waits = False
+                self.privilegedStartService()
             return
         try:
             self._socket = self._listen(path)
@@ -113,8 +122,8 @@ class AdminSocket(Service):
         self.privilegedStartService()
 
     def give(self) -> None:
-        """Remove the socket that the user has given: another process opens it."""
-        if self._settings.path is not None:
+        """Remove the socket, if another process opens one with its name."""
+        if self._settings.path is not None or self._sharesName:
             self.stopService()
 
     def stopService(self) -> None:

@@ -27,6 +27,7 @@ _CHANGES: Final = frozenset(
         serverFacts.TunnelClosed,
         serverFacts.WorkerStarted,
         serverFacts.WorkerEnded,
+        serverFacts.ServerHandedOver,
         clientFacts.Connected,
         clientFacts.ServerLost,
         clientFacts.ServerMoved,

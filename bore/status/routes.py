@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, Protocol, TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -49,13 +50,20 @@ class TunnelNotFound(Refused):
         super().__init__(404, f"there is no tunnel {name}: 'bore status', or GET /status, lists the tunnels")
 
 
-def routes(take: Take[S], program: Operated, tunnel: TakeTunnel[R, V], kick: Route) -> Routes:
+def routes(
+    take: Take[S],
+    program: Operated,
+    tunnel: TakeTunnel[R, V],
+    kick: Route,
+    more: Mapping[str, Route] = MappingProxyType({}),
+) -> Routes:
     """
     Return the routes of a program.
 
     :param take: takes a snapshot.
     :param tunnel: see :func:`tunnelRoute`.
     :param kick: ends sessions.
+    :param more: further ones.
     """
 
     def reload(question: Question) -> Answer:
@@ -69,6 +77,7 @@ def routes(take: Take[S], program: Operated, tunnel: TakeTunnel[R, V], kick: Rou
             "POST /kick": kick,
             "POST /drain": drainRoute(program.drain),
             "POST /reload": reload,
+            **more,
         }
     )
 

@@ -8,15 +8,19 @@ from twisted.internet.defer import Deferred, succeed
 
 from bore.server.server import Kicks, Server
 from bore.status.kicking import whomToKick
-from bore.status.questions import Answer, Question, Routes
+from bore.status.questions import Answer, Question, Route, Routes
 from bore.status.report import TunnelReport, Visited, VisitorReport, addressNamed
 from bore.status.routes import Operated, routes
 from bore.status.server import ServerStatus
 from bore.wire.publicaddress import PublicAddress
 
 
-def serverRoutes(status: ServerStatus, server: Server, program: Operated) -> Routes:
-    """Return the routes of a server."""
+def serverRoutes(status: ServerStatus, server: Server, program: Operated, takeOver: Route | None = None) -> Routes:
+    """
+    Return the routes of a server.
+
+    :param takeOver: gives the server to another process; None: it cannot be given.
+    """
 
     def kick(user: str | None, address: PublicAddress | None) -> Kicks:
         if user is not None:
@@ -28,7 +32,8 @@ def serverRoutes(status: ServerStatus, server: Server, program: Operated) -> Rou
         kicked = whomToKick(question)
         return kicked.answer(*kick(kicked.user, kicked.address))
 
-    return routes(status.take, program, partial(serverTunnel, status), route)
+    more = {} if takeOver is None else {"POST /take-over": takeOver}
+    return routes(status.take, program, partial(serverTunnel, status), route, more)
 
 
 def serverTunnel(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from bore.events import Event, Sink
 from bore.events.client import ServerLost
-from bore.events.server import Listening
+from bore.events.server import Listening, ServerHandedOver
 
 if TYPE_CHECKING:
     from bore.client.service import ClientService
@@ -23,16 +23,21 @@ class ServerLine:
     def __init__(self, service: ServerService, sink: Sink) -> None:
         self._service = service
         self._places: list[str] = []
+        self._successor = 0
         sink.subscribe(self._happened)
 
     def __call__(self) -> str:
         server = self._service.server
+        if self._successor:
+            return f"process {self._successor} has taken over; {_count(len(server.relay), 'visitor')} here"
         counts = f"{_count(len(server.tunnels), 'tunnel')}, {_count(len(server.sessions), 'client')}"
         return f"listening on {' and '.join(self._places)}; {counts}"
 
     def _happened(self, event: Event) -> None:
         if isinstance(event, Listening):
             self._places.append(event.at)
+        elif isinstance(event, ServerHandedOver):
+            self._successor = event.pid
 
 
 class SupervisorLine:

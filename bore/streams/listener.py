@@ -141,6 +141,11 @@ class Listener:
             descriptors.opened()
 
     @property
+    def handle(self) -> socket.socket:
+        """The listening socket."""
+        return self._socket
+
+    @property
     def port(self) -> int:
         """The port number."""
         return int(self.address[1])

@@ -30,6 +30,8 @@ def makeService(options: Options) -> IService:
     """
     reactor = prepare(untyped)
     command = options.command
+    if command.takeOver:
+        sys.exit("twistd bore-server: --take-over is an option of 'bore server'")
     try:
         sockets = inheritedSockets()
     except BadSocket as e:

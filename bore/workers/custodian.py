@@ -16,6 +16,7 @@ from bore.server import custody
 from bore.server.custody import Abandoned, Opened, Wish
 from bore.server.localcustody import LocalCustody
 from bore.server.registry import Grant
+from bore.server.shares import Share
 from bore.server.users import User
 from bore.streams.channel import LOST
 from bore.wire.errors import BindFailed, FrameTooLong, Refusal
@@ -81,6 +82,11 @@ class Custodian:
         self._examined: dict[int, Deferred[PublicAddress | None]] = {}
         self._handing: dict[int, tuple[Deferred[Sequence[custody.Waiting]], list[custody.Waiting]]] = {}
         self._isGone = False
+
+    @property
+    def share(self) -> Share:
+        """The custody as this worker sees it."""
+        return self._share
 
     def received(self, message: WorkerMessage, descriptors: Sequence[int] = ()) -> bool:
         """

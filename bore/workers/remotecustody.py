@@ -77,6 +77,10 @@ class RemoteCustody:
         self._sockets: dict[PublicAddress, socket.socket] = {}
         self._closed = False
 
+    def adopt(self, address: PublicAddress, sock: socket.socket) -> None:
+        """The holder has a tunnel already, with this listening socket."""
+        self._sockets[address] = sock
+
     # What the tunnels ask.
 
     def open(self, wish: Wish) -> Deferred[Opened]:

@@ -1,0 +1,110 @@
+"""The process from which a server has taken over: a worker that retires, at the other end of a channel."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from bore.events import Sink
+from bore.events.server import PredecessorEnded
+from bore.server.localcustody import LocalCustody
+from bore.streams.reactor import IReactor
+from bore.version import __version__
+from bore.wire.workermessages import Bye, Ready, Retire, SupervisorMessage, Welcome, WorkerMessage
+from bore.wire.workersession import SupervisorEnd
+from bore.workers.conversation import Conversation, closeDescriptors
+from bore.workers.custodian import Custodian
+
+#: The number of the other process: it is the only worker.
+THE_WORKER: Final = 1
+
+#: How long a process takes to end that has closed its descriptors, in seconds.
+_DYING: Final = 0.5
+
+
+class Predecessor:
+    """
+    The process from which this one has taken over.
+
+    :param sock: the channel to it.
+    :param pid: its number.
+    :param whole: the custody of this server.
+    :param seconds: how long its streams may go on.
+    :param given: called when it has given the admin socket and the status port.
+    :param refused: called when it lives and is not a worker of this one: it goes on as the server, which this process
+        must not be.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactor,
+        sink: Sink,
+        sock: socket.socket,
+        pid: int,
+        whole: LocalCustody,
+        seconds: float,
+        given: Callable[[], object],
+        refused: Callable[[], object],
+    ) -> None:
+        self._reactor = reactor
+        self._sink = sink
+        self._whole = whole
+        self._given: Callable[[], object] | None = given
+        self._refused = refused
+        self._process = os.pidfd_open(pid)
+        self._pid = pid
+        self._seconds = seconds
+        self._talk: Conversation[WorkerMessage, SupervisorMessage] = Conversation(
+            reactor, sock, SupervisorEnd(), self._received, self._lost
+        )
+        self.custodian = Custodian(whole, self._talk.send)
+
+    @property
+    def hasTunnels(self) -> bool:
+        """Whether there are tunnels whose clients have not come to this process yet."""
+        return any(each.share is self.custodian.share for each in self._whole.held())
+
+    def begin(self) -> None:
+        """Have it retire. This process serves clients from now on."""
+        # There are no counters that several workers share.
+        self._talk.send(Welcome(__version__, THE_WORKER, 1, 1), (os.open(os.devnull, os.O_RDONLY),))
+
+    def _received(self, message: WorkerMessage, descriptors: Sequence[int]) -> None:
+        match message:
+            case Ready():
+                self._takeGiven()
+                self._talk.send(Retire(self._seconds))
+            case Bye():
+                self._end()
+            case _ if self.custodian.received(message, descriptors):
+                pass
+            case _:
+                closeDescriptors(descriptors)
+
+    def _lost(self, reason: str | None) -> None:
+        if self._given is None:  # it is a worker
+            self._end()
+        else:
+            self._reactor.callLater(_DYING, self._neverTaken)
+
+    def _neverTaken(self) -> None:
+        """It has closed the channel without a word: it goes on, unless it is dead."""
+        if select.select([self._process], [], [], 0)[0]:
+            self._end()
+        else:
+            self._refused()
+
+    def _takeGiven(self) -> None:
+        given, self._given = self._given, None
+        if given is not None:
+            given()
+
+    def _end(self) -> None:
+        os.close(self._process)
+        self._takeGiven()
+        self._talk.close()
+        self.custodian.gone()
+        self._sink.emit(PredecessorEnded(self._pid))
