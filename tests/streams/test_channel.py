@@ -14,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from bore.streams import channel
@@ -306,6 +308,9 @@ class Hostile(Case):
     def test_descriptorsWithinAFrame(self) -> None:
         self.assertEqual(self.send((b"1:1{", 1), (b'"a":', 1)), "descriptors within a frame")
 
+    def test_descriptorsWithinAFrameBehindOthersThatWereAnnounced(self) -> None:
+        self.assertEqual(self.send((b"2:1{", 2), (b"}\x001{}\0", 1)), "descriptors that no frame has announced")
+
     def test_aFrameWithoutAnEnd(self) -> None:
         self.left.channel.close()
         self.pair = socket.socketpair()
@@ -518,6 +523,30 @@ class Ends(Case):
         self.right.read()
         self.assertEqual((self.right.frames, self.right.reasons), ([b'{"a":1}'], [None]))
 
+    def test_theReactorFindsTheEndBeforeAllIsRead(self) -> None:
+        """It does so when it was asked for room to write alone, and forgets the channel then."""
+        self._hangUp(3)
+
+    def test_soItDoesWhileOthersHaveTheirTurn(self) -> None:
+        self._hangUp(500)
+
+    def _hangUp(self, count: int) -> None:
+        for number in range(count):
+            self.left.channel.send(b'{"a":%d}' % number)
+        self.left.write()
+        self.left.channel.close()
+        if count > 100:
+            self.right.readOnce()
+            self.assertLess(len(self.right.frames), count)
+        self.right.channel.send(b"{}", [_thing()])
+        self.right.reactor.removeReader(self.right.channel)
+        self.right.reactor.removeWriter(self.right.channel)
+        self.right.channel.connectionLost(Failure(ConnectionLost()))
+        for _ in range(200):
+            self.right.reactor.advance(0.001)
+            self.right.read()
+        self.assertEqual((len(self.right.frames), self.right.reasons), (count, [None]))
+
     def test_whatIsSentToALostChannelIsClosed(self) -> None:
         self.left.channel.close()
         before = _open()
@@ -599,6 +628,20 @@ class Successors(Case):
         self.pair[0].send(b":1}\0")
         self.right.read()
         self.assertEqual((self.right.frames, self.right.things), ([b'{"a":1}'], [[which]]))
+
+    def test_aFrameInTheMiddleBehindOthers(self) -> None:
+        """It is still known which descriptors came with which bytes."""
+        self.left.channel.send(b'{"a":1}')
+        self.left.write()
+        thing = _thing()
+        socket.send_fds(self.pair[0], [b'1:1{"a"'], [thing])
+        os.close(thing)
+        self.right.read()
+        remains = self.succeed()
+        self.assertEqual([end for end, _, _ in remains.batches], [len(remains.received)])
+        self.pair[0].send(b":1}\0")
+        self.right.read()
+        self.assertEqual(len(self.right.things), 1)
 
     def test_framesThatWereNotProcessed(self) -> None:
         things = [_thing() for _ in range(3)]
