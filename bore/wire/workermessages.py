@@ -265,8 +265,7 @@ class BaseSession:
     :ivar user: the name of its user; empty: one without a name.
     :ivar secret: the key of the secret that the client has proved; None: it had to prove none.
     :ivar address: the public address of its tunnel.
-    :ivar token: the token of its tunnel.
-    :ivar epoch: that of its grant.
+    :ivar token: the token of its tunnel, with which the other worker asks for it.
     """
 
     peer: str
@@ -275,7 +274,6 @@ class BaseSession:
     secret: bytes | None
     address: PublicAddress
     token: str
-    epoch: int
 
 
 # Supervisor to worker.
@@ -674,7 +672,7 @@ _FIELDS: Final[dict[type, tuple[_Field, ...]]] = {
     HandedOver: (_NUMBER,),
     Doubtful: (_NUMBER, _orNull(_ADDRESS)),
     HandOn: (_NUMBER, _PEER, _BYTES, _orNull(_UUID)),
-    BaseSession: (_TEXT, _TEXT, _TEXT, _orNull(_BYTES), _ADDRESS, _TEXT, _NUMBER),
+    BaseSession: (_TEXT, _TEXT, _TEXT, _orNull(_BYTES), _ADDRESS, _TEXT),
     Reported: (_NUMBER, _BYTES, _FLAG),
     Done: (_NUMBER, _many(_NUMBER), _many(_TEXT), _orNull(_TEXT)),
     Bye: (),

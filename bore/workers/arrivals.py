@@ -11,11 +11,14 @@ from uuid import UUID
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from bore.server import session
 from bore.server.core import ServerCore
+from bore.server.users import Login, User
 from bore.streams.addresses import socketAddress
 from bore.streams.channel import LOST
 from bore.wire.errors import FrameTooLong
-from bore.wire.workermessages import Connection, DropOldest, HandOn, PeerAddress, Pending, WorkerMessage
+from bore.wire.secret import Secret
+from bore.wire.workermessages import BaseSession, Connection, DropOldest, HandOn, PeerAddress, Pending, WorkerMessage
 from bore.workers.pending import ReportedConnections
 from bore.workers.remotecustody import socketOf
 
@@ -64,6 +67,19 @@ class Arrivals:
             # An error of ours ends this connection, and no other one.
             self._log.failure("the connection from {peer} failed", peer=socketAddress(message.peer))
             sock.close()
+
+    def baseSession(self, message: BaseSession, descriptor: int) -> None:
+        """Go on with a session of the base protocol."""
+        if descriptor == LOST:
+            return  # its client sees that it is closed
+        self._core.server.descriptors.opened()
+        sock = socket.socket(fileno=descriptor)
+        sock.setblocking(False)
+        secret = None if message.secret is None else Secret.fromKey(message.secret)
+        login = Login(User(message.user), message.peer, secret, encrypted=False)
+        self._core.server.control.adopt(
+            session.BaseSession(sock, login, message.source, message.address, message.token)
+        )
 
     def dropOldest(self, message: DropOldest) -> None:
         """There are too many unclassified connections of a source."""

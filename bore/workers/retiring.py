@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from bore.server.core import ServerCore
+from bore.wire.workermessages import BaseSession, WorkerMessage
 
 #: How often it is looked whether anything is left, in seconds.
 _LOOK: Final = 0.25
@@ -18,15 +19,24 @@ class Retiring:
     Gives all sessions of a worker away.
 
     Clients of the extension are sent to come again: their tunnels go with their tokens to other workers, with the
-    visitors that wait. Streams go on where they are.
+    visitors that wait. The sessions of original clients go as they are. Streams go on where they are.
 
+    :param send: sends the supervisor a message with its descriptors, which belong to the callee.
     :param seconds: how long they may.
     :param over: called when nothing is left, or the time is over.
     """
 
-    def __init__(self, clock: IReactorTime, core: ServerCore, seconds: float, over: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        core: ServerCore,
+        send: Callable[[WorkerMessage, Sequence[int]], None],
+        seconds: float,
+        over: Callable[[], object],
+    ) -> None:
         self._clock = clock
         self._core = core
+        self._send = send
         self._over = over
         self._end = clock.seconds() + seconds
         self._timer: IDelayedCall | None = None
@@ -50,6 +60,11 @@ class Retiring:
 
     def _look(self) -> None:
         self._timer = None
+        for session in self._core.server.sessions.passable():
+            sock, login, source, address, token = session.handOver()
+            secret = None if login.secret is None else login.secret.key
+            message = BaseSession(login.peer, source, login.user.name, secret, address, token)
+            self._send(message, [sock.detach()])
         if self._isEmpty:
             self._over()
         elif self._clock.seconds() >= self._end:

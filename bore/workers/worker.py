@@ -155,9 +155,9 @@ class Worker:
             case Report():
                 self._report(message, inside)
             case BaseSession():
-                closeDescriptors(descriptors)
+                arrivals.baseSession(message, descriptors[0])
             case Retire(seconds):
-                self._retiring = Retiring(self._reactor, inside.core, seconds, self.stop)
+                self._retiring = Retiring(self._reactor, inside.core, self._talk.send, seconds, self.stop)
                 self._retiring.start()
             case _:
                 self._aboutTunnels(message, descriptors)

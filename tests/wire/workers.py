@@ -27,7 +27,7 @@ _SECRETS: Final = st.binary(min_size=32, max_size=32)
 
 _BOTH: Final = (
     st.builds(wm.Waiting, NUMBERS, PEERS, EARLY, AMOUNTS),
-    st.builds(wm.BaseSession, TEXTS, TEXTS, TEXTS, st.none() | _SECRETS, PUBLIC_ADDRESSES, TOKENS, NUMBERS),
+    st.builds(wm.BaseSession, TEXTS, TEXTS, TEXTS, st.none() | _SECRETS, PUBLIC_ADDRESSES, TOKENS),
 )
 
 WORKER_MESSAGES: Final[SearchStrategy[WorkerMessage]] = st.one_of(
@@ -95,7 +95,7 @@ EXAMPLES: Final[tuple[WorkerMessage | SupervisorMessage, ...]] = (
     wm.Done(5, (1, 2, 0), (), None),
     wm.Bye(),
     wm.Waiting(2, ("192.0.2.9", 50000), b"GET /", 0.5),
-    wm.BaseSession("192.0.2.1:40000", "192.0.2.1", "", None, 8000, "0123456789abcdef", 1),
+    wm.BaseSession("192.0.2.1:40000", "192.0.2.1", "", None, 8000, "0123456789abcdef"),
     wm.Welcome("0.3.0", 1, 1, 2),
     wm.Ping(),
     wm.Connection(True, ("2001:db8::1", 40000, 0, 0), b"", None),

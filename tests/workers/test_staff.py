@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any, cast
 
 from twisted.internet.interfaces import ITCPTransport
+from twisted.internet.threads import deferToThread
 
 from bore.client.service import ClientService
 from bore.client.tunnelspec import TunnelSpec
+from bore.server.visitorids import markIds
 from bore.tls.settings import ClientTls, ServerTls
 from bore.wire import workermessages as wm
+from bore.wire.messages import Accept, Connection, Error, Hello
 from bore.wire.publicaddress import PublicAddress
 from bore.wire.secret import Secret
+from tests.support import receiveExactly
+from tests.workers.originals import Original
 from tests.workers.staffcase import Member, Staff, StaffCase
 
 SECRET = Secret("correct horse battery staple")
@@ -116,3 +122,52 @@ class Moving(Case):
             await self.eventually(lambda member=former: member not in staff.members)
             visit = await self.assertShows(port, b"a")
             cast(ITCPTransport, visit.transport).abortConnection()
+
+
+class Originals(Case):
+    """Original clients cannot be told to come again: their sessions move as they are."""
+
+    async def test_theyNoticeNothing(self) -> None:
+        for secret in None, SECRET:
+            await self._moveTwice(await self.staff(secret=secret), secret)
+
+    async def _moveTwice(self, staff: Staff, secret: Secret | None) -> None:
+        control, port = await deferToThread(self._begin, staff, secret)
+        markIds(self.having(staff).number)  # each process draws ids of its own
+        visitor, data = await deferToThread(self._visit, staff, control, port, secret)
+        for _ in range(2):
+            former, new = self.having(staff), staff.add()
+            await self.eventually(lambda member=new: member.takesSessions)
+            former.send(wm.Retire(60.0))
+            await self.eventually(lambda member=former: not len(member.inside.core.server.sessions))
+            await self.eventually(lambda: sum(self.sessions(staff)) == 1)
+            markIds(self.having(staff).number)
+            await deferToThread(self._visit, staff, control, port, secret)
+        await deferToThread(self._echo, visitor, data)
+
+    def _begin(self, staff: Staff, secret: Secret | None) -> tuple[Original, int]:
+        control = Original(self.host, staff.port)
+        self.addCleanup(control.sock.close)
+        control.request(Hello(0), secret)
+        hello = control.frame()
+        assert isinstance(hello, Hello)
+        return control, hello.port
+
+    def _visit(
+        self, staff: Staff, control: Original, port: int, secret: Secret | None
+    ) -> tuple[socket.socket, socket.socket]:
+        visitor = socket.create_connection((self.host, port), 10)
+        self.addCleanup(visitor.close)
+        while not isinstance(announced := control.frame(), Connection):
+            self.assertNotIsInstance(announced, Error)
+        data = Original(self.host, staff.port)
+        self.addCleanup(data.sock.close)
+        data.request(Accept(announced.id), secret)
+        self._echo(visitor, data.sock)
+        return visitor, data.sock
+
+    def _echo(self, one: socket.socket, other: socket.socket) -> None:
+        one.sendall(b"hello")
+        self.assertEqual(receiveExactly(other, 5), b"hello")
+        other.sendall(b"world")
+        self.assertEqual(receiveExactly(one, 5), b"world")
