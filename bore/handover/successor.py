@@ -8,8 +8,10 @@ from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
 from typing import Final
 
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.error import ReactorNotRunning
 from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
 
 from bore.client.bequest import inherit, inventoryOf, isReady
 from bore.client.estate import Inherited
@@ -34,6 +36,7 @@ from bore.handover.messages import (
 )
 from bore.handover.place import VARIABLE, Belonging
 from bore.handover.retirement import Retirement
+from bore.relay.interface import DRAIN_TIMEOUT
 from bore.startup import IProgramReactor
 from bore.wire.errors import WireError
 from bore.wire.framing import FrameDecoder
@@ -43,6 +46,9 @@ _TIMEOUT: Final = 10.0
 
 #: How long the predecessor may take to give everything up, in seconds. After that this process is the client anyway.
 _PATIENCE: Final = 60.0
+
+#: How long this process waits at its end for the one before it, in seconds: that one has visitors, too.
+_LAST: Final = DRAIN_TIMEOUT + 2
 
 
 class Successor:
@@ -65,6 +71,7 @@ class Successor:
             raise NotPossible(f"the process that has started this one has left nothing to take over: {e}") from e
         self._line: Line | None = None
         self._alone: IDelayedCall | None = None
+        self._ended: Deferred[None] | None = None
         self._client: ClientService | None = None
         self._belongings: Sequence[Belonging] = ()
         self._sent: set[Inherited] = set()
@@ -110,7 +117,7 @@ class Successor:
 
     def _start(self) -> None:
         self._alone = self._reactor.callLater(_PATIENCE, self._own)
-        self._line = Line(self._reactor, self._socket, self._received, self._own, self._frames.takeRest())
+        self._line = Line(self._reactor, self._socket, self._received, self._lost, self._frames.takeRest())
         self._line.send(Started(os.getpid()))
         self._look()
 
@@ -177,11 +184,33 @@ class Successor:
         if self._alone is not None and self._alone.active():
             self._alone.cancel()
 
-    def _stop(self) -> None:
-        """This process ends, and with it the client: the one before it has nothing to wait for."""
-        if self._client is not None and self._client.isOwner:
-            self._send(End())
+    def _lost(self) -> None:
+        """The predecessor is gone."""
+        if self._ended is None:
+            self._own()
+        elif not self._ended.called:
+            self._ended.callback(None)
+
+    def _stop(self) -> Deferred[None] | None:
+        """
+        This process is asked to end, or has no visitor left behind its own successor. In the first case the one before
+        it ends, too, and this one later: systemd sends SIGTERM again, or SIGKILL, to what is left of a service when the
+        main process has ended.
+        """
+        client, line = self._client, self._line
+        if not self.isOwner or client is None or line is None or not line.isOpen:
+            return None
+        if client.isIdle and not client.isOwner:
+            return None
+        line.send(End())
+        self._ended = Deferred()
+        return self._ended.addTimeout(_LAST, self._reactor).addErrback(_waited)
 
     def _send(self, message: Message) -> None:
         if self._line is not None:
             self._line.send(message)
+
+
+def _waited(reason: Failure) -> None:
+    """The predecessor takes longer than it should."""
+    reason.trap(TimeoutError)

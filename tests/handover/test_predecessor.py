@@ -134,11 +134,13 @@ class PredecessorTests(MoveCase):
         await self.assertFails("it has ended: the log has its reason")
 
     async def test_oneThatIsTooLateHasFailedAndIsKilledIfItDoesNotLetGo(self) -> None:
-        predecessor = await self.prepare(program(Trouble("no"), then="time.sleep(1000)"), patience=0.5)
+        predecessor = await self.prepare(program(Trouble("no"), then="time.sleep(1000)"), patience=20)
         predecessor.begin()
         heir = predecessor._heir
-        assert heir is not None
-        await self.assertFails("it does not have all tunnels after 0.5 s: no")
+        assert heir is not None and heir._timer is not None
+        await self.eventually(lambda: heir._trouble)
+        heir._timer.reset(0)
+        await self.assertFails("it does not have all tunnels after 20 s: no")
         assert heir._timer is not None
         heir._timer.reset(0)
         await self.eventually(lambda: not heir._line.isOpen)

@@ -131,10 +131,12 @@ class TakeoverTests(HandoverCase):
         self.assertEchoes(visitor)
         self.upgrade(client)
         os.kill(self.main, signal.SIGTERM)
-        self.assertEnds(self.main)
         client.waitFor("running visitors may go on for 5")
+        self.assertTrue(Path(f"/proc/{self.main}").exists(), "systemd would end the other one with it")
+        self.assertEchoes(visitor)
         visitor.close()
         self.assertEqual(client.process.wait(PATIENCE), 0)
+        self.assertEnds(self.main)
 
     def test_underTwistdItIsTheSame(self) -> None:
         _, control = self.server()
