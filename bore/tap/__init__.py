@@ -34,10 +34,12 @@ class Options(usage.Options, Generic[C]):
 
     :ivar line: the command line, set by the subclass.
     :ivar command: the result of :meth:`parseOptions`.
+    :ivar words: the command line that was parsed.
     """
 
     line: Command[C]
     command: C
+    words: Sequence[str]
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """
@@ -46,7 +48,7 @@ class Options(usage.Options, Generic[C]):
         :raises twisted.python.usage.UsageError: if it is invalid.
         :raises SystemExit: see :func:`checkPidfile`.
         """
-        self._words = sys.argv[1:] if options is None else options
+        self.words = sys.argv[1:] if options is None else options
         try:
             self.command = self.parseAgain()
         except UsageError as e:
@@ -61,7 +63,7 @@ class Options(usage.Options, Generic[C]):
 
         :raises UsageError: if it is invalid.
         """
-        return self.line.parse(self._words)
+        return self.line.parse(self.words)
 
     def __str__(self) -> str:
         return self.line.help()
@@ -97,6 +99,7 @@ class Daemon(MultiService):
         self._log = log
         self._expected = expected
         self._twistd = {} if twistd is None else twistd
+        self._file: TextIO | None = None
         service.setServiceParent(self)
 
     def privilegedStartService(self) -> None:
@@ -123,14 +126,23 @@ class Daemon(MultiService):
         elif isinstance(parent, Componentized):
             parent.setComponent(ILogObserver, self._observer())
 
+    def copy(self, line: str) -> None:
+        """Log a line that another process has formatted."""
+        if self._file is None:
+            Logger(namespace="bore").info("{line}", line=line)
+        else:
+            self._file.write(line + "\n")
+            self._file.flush()
+
     def _observer(self) -> ILogObserver:
         if self._twistd.get("syslog"):
             return filtered(self._log, SyslogObserver(str(self._twistd["prefix"])))
-        return observer(self._log, self._logFile())
+        self._file = self._logFile()
+        return observer(self._log, self._file)
 
     def _logFile(self) -> TextIO:
         name = cast("str | None", self._twistd.get("logfile"))
-        if name == "-" or (not name and self._twistd.get("nodaemon")):
+        if logsToOutput(self._twistd):
             return unblocked(sys.stdout, self._reactor)
         try:
             file = LogFile.fromFullPath(os.path.abspath(name or "twistd.log"))
@@ -142,6 +154,16 @@ class Daemon(MultiService):
         if hasattr(signal, "SIGUSR1"):
             signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(file.rotate))
         return cast(TextIO, file)
+
+
+def logsToOutput(twistd: Mapping[str, object]) -> bool:
+    """
+    Whether the log goes to standard output.
+
+    :param twistd: the options of twistd.
+    """
+    name, elsewhere = twistd.get("logfile"), twistd.get("syslog") or twistd.get("logger")
+    return not elsewhere and bool(name == "-" or (not name and twistd.get("nodaemon")))
 
 
 def _logWithoutTraceback(error: Exception) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import os
 import sys
 
 from twisted.application.service import IService
@@ -15,9 +13,9 @@ from bore import exits, tap
 from bore.client.reasons import describe
 from bore.clientprogram import clientProgram
 from bore.commandline import NotPossible
-from bore.logs import outlet
 from bore.options.client import ClientCommand, clientCommand
 from bore.startup import prepare
+from bore.tap.exiting import exitWith
 
 
 class Options(tap.Options[ClientCommand]):
@@ -32,7 +30,7 @@ def makeService(options: Options) -> IService:
 
     def gaveUp(reason: Failure) -> None:
         Logger().critical("{error}", error=describe(reason.value))
-        _exitWith(exits.codeFor(reason.value))
+        exitWith(exits.codeFor(reason.value))
         reactor.callWhenRunning(reactor.stop)
 
     command = options.command
@@ -42,15 +40,3 @@ def makeService(options: Options) -> IService:
         sys.exit(f"twistd bore-client: {e}")
     client.whenGaveUp().addErrback(gaveUp)
     return tap.Daemon(reactor, service, service.reload, command.log, options.parent)
-
-
-def _exitWith(code: int) -> None:
-    """Set the exit code of the process. twistd exits with 0 after the reactor has stopped, and has no option for it."""
-
-    def exit() -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        outlet.finish()
-        os._exit(code)
-
-    atexit.register(exit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 from twisted.application.service import IService
 from twisted.internet import reactor as untyped
@@ -15,11 +16,13 @@ from bore.serverprogram import serverProgram
 from bore.startup import prepare
 from bore.system.activation import BadSocket, inheritedSockets
 
+_PROGRAM: Final = "twistd bore-server"
+
 
 class Options(tap.Options[ServerCommand]):
     """The server's options."""
 
-    line = serverCommand("twistd bore-server")
+    line = serverCommand(_PROGRAM, forSupervisor=True)
 
 
 def makeService(options: Options) -> IService:
@@ -36,6 +39,10 @@ def makeService(options: Options) -> IService:
         sockets = inheritedSockets()
     except BadSocket as e:
         sys.exit(f"twistd bore-server: {e}")
+    if command.workers is not None:
+        from bore.tap.workers import makeSupervisor
+
+        return makeSupervisor(reactor, _PROGRAM, options, sockets)
     try:
         service = serverProgram(reactor, command, options.parseAgain, sockets)
     except UsageError as e:

@@ -157,18 +157,19 @@ class Supervisor(Service):
 
     def privilegedStartService(self) -> None:
         """
-        Bind the control ports. The process may give up rights afterwards.
+        Bind the control ports, unless an earlier process has done so. The process may give up rights afterwards.
 
         :raises bore.server.controlsockets.CannotListen: when one cannot be used.
         """
+        if self._ports:
+            return
         sockets, self._sockets = self._sockets, []
         self._ports = bindControlPorts(self._settings, sockets)
 
     def startService(self) -> None:
         """Bind the control ports, if that has not been done yet."""
         Service.startService(self)
-        if not self._ports:
-            self.privilegedStartService()
+        self.privilegedStartService()
 
     def begin(self) -> Deferred[None]:
         """
