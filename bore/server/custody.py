@@ -155,6 +155,9 @@ class Holder(Protocol):
     def expired(self, grant: Grant) -> None:
         """The lease of a tunnel is over."""
 
+    def visitorCame(self, grant: Grant, visitor: Waiting) -> None:
+        """Take a visitor of a tunnel that has waited elsewhere; without such a tunnel it is closed."""
+
 
 class Custody(Protocol):
     """
@@ -193,6 +196,14 @@ class Custody(Protocol):
 
     def release(self, grant: Grant) -> None:
         """Give an address back. Does nothing if the grant is void."""
+
+    def forward(self, grant: Grant, visitor: Waiting) -> None:
+        """
+        A visitor that was to be served waits again, as its lane was dead, and its tunnel was handed over: the present
+        holder gets it. It is closed if the address was given back meanwhile.
+
+        :param grant: that of the former holder.
+        """
 
     def close(self) -> None:
         """The holder stops: its tunnels are closed."""

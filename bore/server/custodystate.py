@@ -49,6 +49,7 @@ def export(
             "address": each.address.path if isinstance(each.address, UnixPath) else each.address,
             "user": each.user.name,
             "epoch": each.grant.epoch,
+            "since": each.since,
             "tokens": [digest.hex() for digest in registry.digests(each.address)],
             "lease": registry.left(each.address),
             "source": each.source,
@@ -114,6 +115,7 @@ def adopt(
     for grant, each in found:
         place = _place(places, grant.address, _socket(descriptors[each["socket"]]))
         held = Held(grant, place, None, each["source"], each["lasting"])
+        held.since = int(each.get("since", grant.epoch))
         for visitor in each.get("waiting", ()):
             peer, early = tuple(visitor["peer"]), b64decode(visitor["early"])
             held.waiting.append(Waiting(_socket(descriptors[visitor["socket"]]), peer, early, visitor["age"]))

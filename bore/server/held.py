@@ -24,16 +24,18 @@ class Held:
     :ivar grant: the right to the address.
     :ivar place: where the server listens.
     :ivar share: the custody of the holder that serves the tunnel; None: none does.
+    :ivar since: the epoch with which the server began to hold the address without a break.
     :ivar source: the key of limits per source.
     :ivar lasting: see :attr:`bore.server.custody.Wish.lasting`.
     :ivar leaving: the question to the former holder, which has not answered yet.
     :ivar waiting: visitors that wait for the next holder, the oldest first.
     """
 
-    __slots__ = ("grant", "lasting", "leaving", "place", "share", "source", "waiting")
+    __slots__ = ("grant", "lasting", "leaving", "place", "share", "since", "source", "waiting")
 
     def __init__(self, grant: Grant, place: OpenPlace, share: Share | None, source: str, lasting: bool) -> None:
         self.grant = grant
+        self.since = grant.epoch
         self.place = place
         self.share = share
         self.source = source

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final, Protocol
 
 from twisted.internet.defer import Deferred
@@ -238,6 +239,16 @@ class LocalCustody:
             self._drop(held)
         self._registry.release(grant).addErrback(self._registryFailed)
 
+    def forward(self, grant: Grant, visitor: Waiting) -> None:
+        """See :meth:`bore.server.custody.Custody.forward`."""
+        held = self._held.get(grant.address)
+        if held is None or grant.epoch < held.since:
+            visitor.socket.close()
+        elif held.share is None:
+            held.waiting.append(visitor)
+        else:
+            held.share.holder.visitorCame(held.grant, visitor)
+
     # Opening.
 
     async def _open(self, wish: Wish, share: Share) -> Opened:
@@ -368,7 +379,8 @@ class LocalCustody:
         """Give a tunnel to another holder when the former one has left it, or does not answer."""
         former, held.share = held.share, None
         if former is not None:
-            held.leaving = Ask(self._clock, former.holder.handOver(grant), (), former.asks, closeAll)
+            late = partial(self._tooLate, grant)
+            held.leaving = Ask(self._clock, former.holder.handOver(grant), (), former.asks, late)
             held.leaving.answer().addCallback(self._left, held)
         if held.leaving is not None:
             await held.leaving.answer()
@@ -384,6 +396,10 @@ class LocalCustody:
             held.waiting.extend(waiting)
         else:
             closeAll(waiting)
+
+    def _tooLate(self, grant: Grant, waiting: Sequence[Waiting]) -> None:
+        for visitor in waiting:
+            self.forward(grant, visitor)
 
     def _given(self, held: Held, opened: Opened) -> Opened:
         """Check that the holder that gets an address is still there."""

@@ -59,6 +59,14 @@ class LocalHolder:
         if tunnel is not None:
             self._tunnels.remove(tunnel, TunnelEnd.LEASE_OVER)
 
+    def visitorCame(self, grant: Grant, visitor: Waiting) -> None:
+        """See :meth:`~bore.server.custody.Holder.visitorCame`."""
+        tunnel = self._tunnel(grant)
+        if tunnel is None:
+            visitor.socket.close()
+        else:
+            tunnel.takeIn(visitor)
+
     def _tunnel(self, grant: Grant) -> Tunnel | None:
         tunnel = self._tunnels.get(grant.address)
         return tunnel if tunnel is not None and tunnel.grant.epoch <= grant.epoch else None

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 
 from bore.server.asks import Ask
-from bore.server.custody import Holder, Opened, Wish
+from bore.server.custody import Holder, Opened, Waiting, Wish
 from bore.server.registry import Grant
 
 
@@ -23,6 +23,8 @@ class Whole(Protocol):
     def renew(self, grant: Grant) -> None: ...
 
     def release(self, grant: Grant) -> None: ...
+
+    def forward(self, grant: Grant, visitor: Waiting) -> None: ...
 
     def leave(self, share: Share) -> None: ...
 
@@ -61,6 +63,10 @@ class Share:
     def release(self, grant: Grant) -> None:
         """See :meth:`~bore.server.custody.Custody.release`."""
         self._custody.release(grant)
+
+    def forward(self, grant: Grant, visitor: Waiting) -> None:
+        """See :meth:`~bore.server.custody.Custody.forward`."""
+        self._custody.forward(grant, visitor)
 
     def close(self) -> None:
         """See :meth:`~bore.server.custody.Custody.close`."""

@@ -137,6 +137,7 @@ class Tunnel:
         self.closed = False
         self._handedOver = handedOver
         self._keepsAnnounced = False
+        self._forward: Callable[[Waiting], None] | None = None
         self._entrance = entrance
         self.address = entrance.address
         entrance.open(self)
@@ -178,14 +179,26 @@ class Tunnel:
         """Have the visitors wait that were handed over. Called once, before the first announcement."""
         handedOver, self._handedOver = self._handedOver, ()
         for waiting in handedOver:
-            visitor = Visitor(waiting.socket, waiting.address, self, waiting.early)
-            visitor.since = self._clock.seconds() - waiting.age
-            if self._sink.visitors:
-                self._sink.emit(VisitorCame(visitor.name, self.address, socketAddress(visitor.address)))
+            visitor = self._hasWaited(waiting)
             self._unaccepted.add(visitor)
             self._unannounced[visitor.name] = visitor
         if handedOver and self.limits.changed is not None:
             self.limits.changed()
+
+    def takeIn(self, waiting: Waiting) -> None:
+        """Serve a visitor that has waited at a former holder of the address, or enqueue it in front of the others."""
+        visitor = self._hasWaited(waiting)
+        if self.owner is None or not self.owner.serve(visitor):
+            self.enqueue(visitor, first=True)
+        if self.limits.changed is not None:
+            self.limits.changed()
+
+    def _hasWaited(self, waiting: Waiting) -> Visitor:
+        visitor = Visitor(waiting.socket, waiting.address, self, waiting.early)
+        visitor.since = self._clock.seconds() - waiting.age
+        if self._sink.visitors:
+            self._sink.emit(VisitorCame(visitor.name, self.address, socketAddress(visitor.address)))
+        return visitor
 
     def depart(self) -> None:
         """
@@ -196,25 +209,29 @@ class Tunnel:
         self.awaySince = self._clock.seconds()
         self._keepsAnnounced = True
 
-    def handOver(self) -> list[Waiting]:
+    def handOver(self, forward: Callable[[Waiting], None]) -> list[Waiting]:
         """
         Give the public address to another process, with the visitors that wait. Those that are served stay.
 
+        :param forward: called with each visitor that was to be served, and waits again.
         :returns: the visitors, the oldest first.
         """
         self.owner = None
         self.closed = True
+        self._forward = forward
         self._entrance.release()
-        now = self._clock.seconds()
-        handedOver = []
-        for visitor in self._unaccepted.releaseAllOf(self, self._keepsAnnounced):
-            handedOver.append(Waiting(visitor.socket, visitor.address, visitor.early, now - visitor.since))
-            self._gone(visitor, 0, 0, VisitorEnd.HANDED_OVER)
+        visitors = self._unaccepted.releaseAllOf(self, self._keepsAnnounced)
+        handedOver = [self._leaves(visitor) for visitor in visitors]
         if self.limits.changed is not None:
             self.limits.changed()
         self._unannounced.clear()
         self._announced = len(self.waiting)
         return [*self._handedOver, *handedOver]
+
+    def _leaves(self, visitor: Visitor) -> Waiting:
+        """A visitor goes to another process."""
+        self._gone(visitor, 0, 0, VisitorEnd.HANDED_OVER)
+        return Waiting(visitor.socket, visitor.address, visitor.early, self._clock.seconds() - visitor.since)
 
     def announceAll(self) -> None:
         """Announce the visitors that wait to a session that is new to the tunnel, the oldest first."""
@@ -229,7 +246,10 @@ class Tunnel:
     def enqueue(self, visitor: Visitor, first: bool = False) -> None:
         """Have a visitor wait for the client; in front of the others, if it has waited before."""
         if self.closed:
-            self.drop(visitor, VisitorEnd.TUNNEL_CLOSED)
+            if self._forward is None:
+                self.drop(visitor, VisitorEnd.TUNNEL_CLOSED)
+            else:
+                self._forward(self._leaves(visitor))
             return
         self._unaccepted.add(visitor, first)
         if self.owner is not None and (first or not (self._unannounced or self._announced >= MAX_ANNOUNCED)):

@@ -178,13 +178,16 @@ class Tunnels:
         """
         tunnel.depart()
         if self._departing is None:
-            self._departing = Deadlines(self._clock, DEPARTURE_TIMEOUT, self._notFetched)
+            self._departing = Deadlines(
+                self._clock, DEPARTURE_TIMEOUT, lambda left, _: self.close(left, TunnelEnd.NOT_KEPT)
+            )
         self._departing.add(tunnel, None)
 
     def handOver(self, tunnel: Tunnel) -> list[Waiting]:
         """Give a tunnel to another holder: see :meth:`bore.server.tunnel.Tunnel.handOver`."""
         self._forget(tunnel, TunnelEnd.HANDED_OVER)
-        return tunnel.handOver()
+        grant = tunnel.grant
+        return tunnel.handOver(lambda visitor: self.custody.forward(grant, visitor))
 
     def closeAll(self) -> None:
         """Close all tunnels, as the server stops."""
@@ -295,6 +298,3 @@ class Tunnels:
         if self._departing is not None:
             self._departing.take(tunnel)
         self._leave(tunnel)
-
-    def _notFetched(self, tunnel: Tunnel, _: None) -> None:
-        self.close(tunnel, TunnelEnd.NOT_KEPT)

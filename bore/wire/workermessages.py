@@ -256,6 +256,25 @@ class Waiting:
 
 
 @value
+class Late:
+    """
+    With a visitor's socket: a visitor of a tunnel that has moved waits again, as the lane that it was on was dead.
+
+    :ivar address: the public address of the tunnel.
+    :ivar epoch: from a worker, that of its former grant; to a worker, that of the present one.
+    :ivar peer: the visitor's address.
+    :ivar early: what was read from it.
+    :ivar age: seconds since it came.
+    """
+
+    address: PublicAddress
+    epoch: int
+    peer: PeerAddress
+    early: bytes
+    age: float
+
+
+@value
 class BaseSession:
     """
     With a control connection: a session of the base protocol moves to another worker, with its tunnel.
@@ -464,6 +483,7 @@ WorkerMessage: TypeAlias = (
     | HandedOver
     | Doubtful
     | HandOn
+    | Late
     | BaseSession
     | Reported
     | Done
@@ -484,6 +504,7 @@ SupervisorMessage: TypeAlias = (
     | DropOldest
     | Order
     | Report
+    | Late
     | BaseSession
     | Retire
     | End
@@ -494,7 +515,7 @@ ChannelMessage: TypeAlias = WorkerMessage | SupervisorMessage
 def descriptorsOf(message: ChannelMessage) -> int:
     """How many descriptors belong to a message."""
     match message:
-        case Welcome() | Connection() | Waiting() | HandOn() | BaseSession() | Granted(here=False):
+        case Welcome() | Connection() | Waiting() | Late() | HandOn() | BaseSession() | Granted(here=False):
             return 1
         case _:
             return 0
@@ -670,6 +691,7 @@ _FIELDS: Final[dict[type, tuple[_Field, ...]]] = {
     Release: (_ADDRESS, _NUMBER),
     Waiting: (_NUMBER, _PEER, _BYTES, _AMOUNT),
     HandedOver: (_NUMBER,),
+    Late: (_ADDRESS, _NUMBER, _PEER, _BYTES, _AMOUNT),
     Doubtful: (_NUMBER, _orNull(_ADDRESS)),
     HandOn: (_NUMBER, _PEER, _BYTES, _orNull(_UUID)),
     BaseSession: (_TEXT, _TEXT, _TEXT, _orNull(_BYTES), _ADDRESS, _TEXT),

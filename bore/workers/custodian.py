@@ -34,6 +34,7 @@ from bore.wire.workermessages import (
     Granted,
     HandedOver,
     HandOver,
+    Late,
     Refused,
     Release,
     Renew,
@@ -41,7 +42,7 @@ from bore.wire.workermessages import (
     Waiting,
     WorkerMessage,
 )
-from bore.workers.remotecustody import ABANDONED
+from bore.workers.remotecustody import ABANDONED, socketOf
 
 if TYPE_CHECKING:
     from bore.users.rights import Rights
@@ -109,6 +110,10 @@ class Custodian:
                 self._about(address, epoch, self._whole.release)
             case Waiting():
                 self._visitorCame(message, descriptors[0])
+            case Late(address, epoch, peer, early, age):
+                if descriptors[0] != LOST:
+                    visitor = custody.Waiting(socketOf(descriptors[0], peer), peer, early, age)
+                    self._whole.forward(Grant(address, User(""), "", epoch), visitor)
             case HandedOver(id):
                 waits = self._handing.pop(id, None)
                 if waits is not None:
@@ -166,6 +171,11 @@ class Custodian:
         """See :meth:`~bore.server.custody.Holder.expired`."""
         self._send(Expired(grant.address, grant.epoch), ())
 
+    def visitorCame(self, grant: Grant, visitor: custody.Waiting) -> None:
+        """See :meth:`~bore.server.custody.Holder.visitorCame`."""
+        sock, peer, early, age = visitor
+        self._pass(sock, Late(grant.address, grant.epoch, peer, early, age))
+
     def _about(self, address: PublicAddress, epoch: int, do: Callable[[Grant], None]) -> None:
         grant = self._whole.grant(address, epoch)
         if grant is not None:
@@ -193,18 +203,17 @@ class Custodian:
             self._whole.release(grant)
             self._refused(Failure(BindFailed(f"the server failed to listen: {(e.strerror or str(e)).lower()}")), id)
             return
-        for visitor in opened.waiting:
-            self._pass(visitor, id)
+        for sock, peer, early, age in opened.waiting:
+            self._pass(sock, Waiting(id, peer, early, age))
         user, here = grant.user.name, place is None
         self._send(Granted(id, grant.address, user, grant.token, grant.epoch, here, opened.resumed), listening)
 
-    def _pass(self, visitor: custody.Waiting, id: int) -> None:
+    def _pass(self, sock: socket.socket, message: Waiting | Late) -> None:
+        """Send a visitor to the worker."""
         try:
-            self._send(Waiting(id, visitor.address, visitor.early, visitor.age), (visitor.socket.fileno(),))
+            self._send(message, (sock.detach(),))
         except FrameTooLong:
-            visitor.socket.close()
-        else:
-            visitor.socket.detach()
+            self._log.error("a visitor has sent too much to be passed on")
 
     def _refused(self, reason: Failure, id: int) -> None:
         self._claims.pop(id, None)
@@ -227,8 +236,7 @@ class Custodian:
         if waits is None:  # too late
             os.close(descriptor)
             return
-        sock = socket.socket(fileno=descriptor)
-        sock.setblocking(False)
+        sock = socketOf(descriptor, message.peer)
         waits[1].append(custody.Waiting(sock, message.peer, message.early, message.age))
 
 

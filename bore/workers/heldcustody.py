@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
 
-from bore.server.custody import Custody, Holder, Opened, Wish
+from bore.server.custody import Custody, Holder, Opened, Waiting, Wish
 from bore.server.registry import Grant
 
 
@@ -52,6 +52,10 @@ class HeldCustody:
     def release(self, grant: Grant) -> None:
         """See :meth:`~bore.server.custody.Custody.release`."""
         self._ask(lambda custody: custody.release(grant))
+
+    def forward(self, grant: Grant, visitor: Waiting) -> None:
+        """See :meth:`~bore.server.custody.Custody.forward`."""
+        self._ask(lambda custody: custody.forward(grant, visitor))
 
     def close(self) -> None:
         """See :meth:`~bore.server.custody.Custody.close`."""

@@ -69,10 +69,15 @@ class WorkerLine:
 
     def send(self, message: SupervisorMessage, descriptors: Sequence[int] = ()) -> None:
         """See :class:`bore.workers.crew.Line`."""
-        if self._end.maySend(type(message)):
-            self.channel.send(self._end.send(message), descriptors)
-        else:
+        if not self._end.maySend(type(message)):
             closeAll(descriptors)
+            return
+        try:
+            frame = self._end.send(message)
+        except WireError:
+            closeAll(descriptors)
+            raise
+        self.channel.send(frame, descriptors)
 
     def close(self) -> None:
         """Close the channel. May be called twice."""

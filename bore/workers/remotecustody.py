@@ -116,6 +116,14 @@ class RemoteCustody:
         self._sockets.pop(grant.address, None)
         self._send(Release(grant.address, grant.epoch), ())
 
+    def forward(self, grant: Grant, visitor: Waiting) -> None:
+        """See :meth:`bore.server.custody.Custody.forward`."""
+        sock, peer, early, age = visitor
+        try:
+            self._send(workermessages.Late(grant.address, grant.epoch, peer, early, age), [sock.detach()])
+        except FrameTooLong:
+            self._log.error("a visitor has sent too much to be passed on")
+
     def close(self) -> None:
         """See :meth:`bore.server.custody.Custody.close`. What was asked for and not answered is refused."""
         self._closed = True
@@ -173,6 +181,13 @@ class RemoteCustody:
             sock.close()
         else:
             claimed.waiting.append(Waiting(sock, message.peer, message.early, message.age))
+
+    def late(self, message: workermessages.Late, descriptors: Sequence[int]) -> None:
+        """A visitor of a tunnel comes from its former worker."""
+        if descriptors[0] != LOST:
+            sock = socketOf(descriptors[0], message.peer)
+            visitor = Waiting(sock, message.peer, message.early, message.age)
+            self.holder.visitorCame(_void(message.address, message.epoch), visitor)
 
     def examine(self, message: Examine) -> None:
         """It is asked which client may be gone."""

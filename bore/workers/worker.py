@@ -28,6 +28,7 @@ from bore.wire.workermessages import (
     GiveUp,
     Granted,
     HandOver,
+    Late,
     Load,
     Order,
     Ping,
@@ -171,6 +172,8 @@ class Worker:
                 custody.refused(message)
             case Waiting():
                 custody.waiting(message, descriptors)
+            case Late():
+                custody.late(message, descriptors)
             case Examine():
                 custody.examine(message)
             case GiveUp():

@@ -68,6 +68,12 @@ class FakeHolder:
     def expired(self, grant: Grant) -> None:
         self._forget("expired", grant)
 
+    def visitorCame(self, grant: Grant, visitor: Waiting) -> None:
+        if grant.address in self.has and self.has[grant.address].epoch <= grant.epoch:
+            self.visitors.setdefault(grant.address, []).append(visitor)
+        else:
+            visitor.socket.close()
+
     def answer(self) -> None:
         """Answer the oldest question."""
         deferred, answer = self.questions.pop(0)

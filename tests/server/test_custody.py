@@ -7,7 +7,7 @@ import socket
 from twisted.internet.defer import Deferred
 
 from bore.events.server import TunnelClosed, TunnelEnd
-from bore.server.custody import HAND_OVER_TIMEOUT, Abandoned, Opened
+from bore.server.custody import HAND_OVER_TIMEOUT, Abandoned, Opened, Waiting
 from bore.wire.errors import TakenOver
 from tests.ports import freePort
 from tests.server.custodycase import LEASE, CustodyCase
@@ -56,9 +56,39 @@ class HandOverTests(CustodyCase):
         self.assertNoResult(opened)
         self.reactor.advance(0.1)
         self.assertEqual(self.successResultOf(opened).waiting, [])
-        self.assertFalse(self.isCut(visitor))
         self.a.answer()
-        self.assertTrue(self.isCut(visitor))
+        self.assertFalse(self.isCut(visitor))
+        self.assertEqual(len(self.b.visitors[self.port]), 1)
+
+    def test_aVisitorThatComesLaterFollowsTheTunnel(self) -> None:
+        self.successResultOf(self.back())
+        visitor, late = self.late()
+        self.assertEqual((self.b.visitors[self.port], self.isCut(visitor)), ([late], False))
+        self.successResultOf(self.ask(self.c, self.wish(self.b.has[self.port].token)))
+        _, other = self.late()
+        self.assertEqual(self.c.visitors[self.port], [late, other])
+
+    def test_withoutAHolderItWaitsForTheNextOne(self) -> None:
+        opened = self.successResultOf(self.back())
+        self.b.die(self.custody)
+        _, late = self.late()
+        self.assertEqual(self.open(self.c, self.wish(opened.grant.token)).waiting, [late])
+
+    def test_itDoesNotComeToAnotherClientThatHasTheAddressNow(self) -> None:
+        self.successResultOf(self.back())
+        self.b.giveBack(self.port)
+        self.assertTrue(self.isCut(self.late()[0]))
+        self.open(self.c)
+        self.assertTrue(self.isCut(self.late()[0]))
+
+    def late(self) -> tuple[socket.socket, Waiting]:
+        """A visitor waits again at the first holder, which has handed its tunnel over."""
+        mine, theirs = socket.socketpair()
+        self.addCleanup(mine.close)
+        mine.settimeout(0)
+        waiting = Waiting(theirs, ("192.0.2.7", 4711), b"late", 1.0)
+        self.a.share.forward(self.first.grant, waiting)
+        return mine, waiting
 
     def test_aHolderThatFailsIsNotWaitedFor(self) -> None:
         self.a.slow = True

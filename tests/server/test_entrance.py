@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bore.events import Event, Sink, VisitorEnd
 from bore.events.server import VisitorCame, VisitorLeft, VisitorOffLane, VisitorServed, VisitorsHeldBack, VisitorsLetIn
 from bore.relay.interface import Ending, Reason
+from bore.server.custody import Waiting
 from bore.server.entrance import Entrance, EntranceUser
 from bore.server.entrances import Entrances
 from bore.server.places import Places
@@ -181,6 +182,35 @@ class AnyEntranceTests(SynchronousTestCase):
         self.tunnel.serve(visitor, visitor.socket)(Ending(Reason.FINISHED, 10, 20))
         visitor.socket.close()
         self.assertEqual(self.events, [])
+
+    def test_whatWaitsLeavesWithTheTunnelAndWhatWaitsAgainFollows(self) -> None:
+        self.come(b"served")
+        served = self.tunnel.takeFirst()
+        assert served is not None
+        self.tunnel.serve(served, served.socket)
+        waiting = self.come(b"waits")
+        self.clock.advance(2)
+        late: list[Waiting] = []
+        [left] = self.tunnel.handOver(late.append)
+        self.assertEqual((left.address, left.early, left.age), (ADDRESS, b"waits", 2))
+        self.assertEqual((self.entrance.steps, len(self.unaccepted)), (["release"], 0))
+        self.tunnel.takeBack(served, b"served")
+        self.tunnel.enqueue(served, first=True)
+        self.assertEqual([each.early for each in late], [b"served"])
+        ends = [event.reason for event in self.events if isinstance(event, VisitorLeft)]
+        self.assertEqual(ends, [VisitorEnd.HANDED_OVER] * 2)
+        left.socket.send(b"open")
+        self.assertEqual(waiting.recv(4), b"open")
+
+    def test_whatHasWaitedElsewhereIsInFrontOfTheOthers(self) -> None:
+        self.come(b"second")
+        ours, theirs = socket.socketpair()
+        self.addCleanup(theirs.close)
+        self.tunnel.takeIn(Waiting(ours, ADDRESS, b"first", 3.0))
+        first = self.tunnel.takeFirst()
+        assert first is not None
+        self.assertEqual((first.early, first.since), (b"first", -3.0))
+        first.socket.close()
 
     def test_aVisitorThatIsTakenBackDoesNotCountAndHasLostNothing(self) -> None:
         self.come(b"GET ")

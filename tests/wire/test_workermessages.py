@@ -136,7 +136,7 @@ class Bounds(SynchronousTestCase):
 class DescriptorsOfMessages(SynchronousTestCase):
     def test_messagesThatMoveASocketHaveOne(self) -> None:
         having = {type(each).__name__ for each in EXAMPLES if descriptorsOf(each)}
-        self.assertEqual(having, {"Welcome", "Connection", "Waiting", "HandOn", "BaseSession", "Granted"})
+        self.assertEqual(having, {"Welcome", "Connection", "Waiting", "Late", "HandOn", "BaseSession", "Granted"})
         self.assertEqual({descriptorsOf(each) for each in EXAMPLES}, {0, 1})
 
     def test_aTunnelThatTheWorkerHasNeedsNone(self) -> None:

@@ -27,6 +27,7 @@ _SECRETS: Final = st.binary(min_size=32, max_size=32)
 
 _BOTH: Final = (
     st.builds(wm.Waiting, NUMBERS, PEERS, EARLY, AMOUNTS),
+    st.builds(wm.Late, PUBLIC_ADDRESSES, NUMBERS, PEERS, EARLY, AMOUNTS),
     st.builds(wm.BaseSession, TEXTS, TEXTS, TEXTS, st.none() | _SECRETS, PUBLIC_ADDRESSES, TOKENS),
 )
 
@@ -95,6 +96,7 @@ EXAMPLES: Final[tuple[WorkerMessage | SupervisorMessage, ...]] = (
     wm.Done(5, (1, 2, 0), (), None),
     wm.Bye(),
     wm.Waiting(2, ("192.0.2.9", 50000), b"GET /", 0.5),
+    wm.Late(8000, 1, ("192.0.2.9", 50000), b"GET /", 0.5),
     wm.BaseSession("192.0.2.1:40000", "192.0.2.1", "", None, 8000, "0123456789abcdef"),
     wm.Welcome("0.3.0", 1, 1, 2),
     wm.Ping(),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
-from collections.abc import Sequence
 
 from bore.server.custody import HAND_OVER_TIMEOUT
 from bore.streams.channel import LOST
@@ -23,68 +21,18 @@ from bore.wire.workermessages import (
     Granted,
     HandedOver,
     HandOver,
+    Late,
     Ready,
     Refused,
     Release,
     Renew,
-    SupervisorMessage,
     Waiting,
-    decodeSupervisorMessage,
-    encode,
 )
-from bore.workers.custodian import Custodian
 from bore.workers.remotecustody import ABANDONED
 from tests.ports import freePort
-from tests.server.custodycase import LEASE, CustodyCase
+from tests.server.custodycase import LEASE
 from tests.support import isOpen
-
-PEER = ("192.0.2.7", 4711)
-
-
-class CustodianCase(CustodyCase):
-    """Workers that are lists of what was sent to them."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.sent: dict[Custodian, list[tuple[SupervisorMessage, list[int]]]] = {}
-        self.names: list[str] = []
-        self.one, self.two = self.worker(), self.worker()
-
-    def worker(self) -> Custodian:
-        sent: list[tuple[SupervisorMessage, list[int]]] = []
-
-        def send(message: SupervisorMessage, descriptors: Sequence[int]) -> None:
-            for each in descriptors:
-                self.addCleanup(self.close, each)
-            sent.append((decodeSupervisorMessage(encode(message)), list(descriptors)))
-
-        custodian = Custodian(self.custody, send, self.names.append)
-        self.sent[custodian] = sent
-        self.addCleanup(custodian.gone)
-        return custodian
-
-    def close(self, descriptor: int) -> None:
-        with contextlib.suppress(OSError):
-            os.close(descriptor)
-
-    def take(self, worker: Custodian) -> list[SupervisorMessage]:
-        """What was sent to a worker since the last call."""
-        messages = [message for message, _ in self.sent[worker]]
-        self.sent[worker].clear()
-        return messages
-
-    def claim(self, worker: Custodian, token: str | None = None, lasting: bool = True) -> Granted:
-        """A claim that is granted at once."""
-        worker.received(Claim(1, self.port, token, "", "192.0.2.1", lasting, None))
-        [granted] = self.take(worker)
-        assert isinstance(granted, Granted), granted
-        return granted
-
-    def visitor(self, id: int, early: bytes = b"") -> tuple[socket.socket, Waiting, int]:
-        mine, theirs = socket.socketpair()
-        self.addCleanup(mine.close)
-        mine.settimeout(0)
-        return mine, Waiting(id, PEER, early, 1.5), theirs.detach()
+from tests.workers.custodiancase import PEER, CustodianCase
 
 
 class ClaimTests(CustodianCase):
@@ -243,13 +191,13 @@ class MoveTests(CustodianCase):
         self.assertEqual((granted.id, granted.here, granted.resumed), (8, False, True))
         self.assertEqual([len(descriptors) for _, descriptors in self.sent[self.two]], [1, 1, 1])
 
-    def test_aVisitorThatComesTooLateIsClosed(self) -> None:
+    def test_aVisitorThatComesTooLateFollows(self) -> None:
         self.reactor.advance(HAND_OVER_TIMEOUT)
         visitor, message, descriptor = self.visitor(1)
         self.one.received(message, (descriptor,))
         self.one.received(HandedOver(1))
-        self.assertTrue(self.isCut(visitor))
-        self.assertEqual([type(each) for each in self.take(self.two)], [Granted])
+        self.assertFalse(self.isCut(visitor))
+        self.assertEqual([type(each) for each in self.take(self.two)], [Granted, Late])
         _, message, descriptor = self.visitor(1)
         self.one.received(message, (descriptor,))
         self.assertRaises(OSError, os.close, descriptor)
@@ -258,6 +206,16 @@ class MoveTests(CustodianCase):
         self.one.received(Waiting(1, PEER, b"", 0.0), (LOST,))
         self.one.received(HandedOver(1))
         self.assertEqual([type(each) for each in self.take(self.two)], [Granted])
+
+    def test_aVisitorThatWaitsAgainFollowsTheTunnel(self) -> None:
+        self.one.received(HandedOver(1))
+        [granted] = self.take(self.two)
+        assert isinstance(granted, Granted)
+        visitor, _, descriptor = self.visitor(1)
+        self.one.received(Late(self.port, self.first.epoch, PEER, b"late", 2.5), (descriptor,))
+        self.one.received(Late(self.port, self.first.epoch, PEER, b"late", 2.5), (LOST,))
+        self.assertEqual(self.take(self.two), [Late(self.port, granted.epoch, PEER, b"late", 2.5)])
+        self.assertFalse(self.isCut(visitor))
 
     def test_aWorkerThatDiesMeanwhileHasPassedSomeOn(self) -> None:
         visitor, message, descriptor = self.visitor(1)

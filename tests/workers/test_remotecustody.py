@@ -48,6 +48,10 @@ class _Holder:
     def expired(self, grant: Grant) -> None:
         self.calls.append(("expired", grant.address, grant.epoch))
 
+    def visitorCame(self, grant: Grant, visitor: Waiting) -> None:
+        self.calls.append(("visitorCame", grant.address, grant.epoch, *visitor[1:]))
+        visitor.socket.close()
+
 
 class Case(SynchronousTestCase):
     def setUp(self) -> None:
@@ -217,3 +221,20 @@ class Questions(Case):
                 ("expired", 8000, 3),
             ],
         )
+
+
+class Late(Case):
+    def test_aVisitorOfATunnelThatHasMovedFollowsIt(self) -> None:
+        ours, its = socket.socketpair()
+        self.custody.forward(Grant(8000, User("alice"), _TOKEN, 7), Waiting(its, ("192.0.2.7", 4711), b"GET /", 2.5))
+        self.assertEqual(self.sent, [wm.Late(8000, 7, ("192.0.2.7", 4711), b"GET /", 2.5)])
+        self.assertEqual(len(self.passed), 1)
+        ours.close()
+
+    def test_aVisitorComesBehindItsTunnel(self) -> None:
+        ours, its = socket.socketpair()
+        self.custody.late(wm.Late(8000, 8, ("192.0.2.7", 4711), b"GET /", 2.5), [its.detach()])
+        self.custody.late(wm.Late(8000, 8, ("192.0.2.7", 4711), b"GET /", 2.5), [LOST])
+        self.assertEqual(self.holder.calls, [("visitorCame", 8000, 8, ("192.0.2.7", 4711), b"GET /", 2.5)])
+        self.assertEqual(ours.recv(1), b"")
+        ours.close()
