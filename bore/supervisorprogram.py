@@ -169,10 +169,13 @@ class SupervisorProgram(Service):
             lambda: [at for at, _ in supervisor.controlPorts],
             lambda: len(supervisor.crew.ready),
             lambda: len(supervisor.custody),
+            lambda: sum(each.load.sessions for each in supervisor.crew.members() if each.load is not None),
         )
         notifier = Notifier(os.environ["NOTIFY_SOCKET"])
         interval, alive = watchdogInterval(os.environ), lambda: self.supervisor.alive
-        return Notices(self._reactor, self._sink, notifier, status, alive, interval)
+        notices = Notices(self._reactor, self._sink, notifier, status, alive, interval)
+        supervisor.loaded = notices.look
+        return notices
 
     def _failed(self, reason: Failure) -> None:
         if self.running:

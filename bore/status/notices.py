@@ -135,6 +135,11 @@ class Notices:
         # The time is that of CLOCK_MONOTONIC, by which systemd knows that the notice is not older than its request.
         self._notifier.send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
+    def look(self) -> None:
+        """Send the status if it is another one: what it is about need not be an event of this process."""
+        if self._sent and self._changing is None and not self._stopping:
+            self._changed()
+
     def _sendReady(self) -> None:
         """Send that the program is ready. Without that the manager would end it: it is sent until it is read."""
         if self._again is not None and self._again.active():

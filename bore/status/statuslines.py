@@ -41,18 +41,27 @@ class ServerLine:
 
 
 class SupervisorLine:
-    """The state of a server with workers, such as ``listening on 0.0.0.0:7835; 4 workers, 2 tunnels``."""
+    """
+    The state of a server with workers, such as ``listening on 0.0.0.0:7835; 4 workers, 2 tunnels, 1 client``.
+
+    :param clients: returns how many sessions the workers have reported.
+    """
 
     def __init__(
-        self, ports: Callable[[], Sequence[str]], workers: Callable[[], int], tunnels: Callable[[], int]
+        self,
+        ports: Callable[[], Sequence[str]],
+        workers: Callable[[], int],
+        tunnels: Callable[[], int],
+        clients: Callable[[], int],
     ) -> None:
         self._ports = ports
         self._workers = workers
         self._tunnels = tunnels
+        self._clients = clients
 
     def __call__(self) -> str:
-        counts = f"{_count(self._workers(), 'worker')}, {_count(self._tunnels(), 'tunnel')}"
-        return f"listening on {' and '.join(self._ports())}; {counts}"
+        counts = (self._workers(), "worker"), (self._tunnels(), "tunnel"), (self._clients(), "client")
+        return f"listening on {' and '.join(self._ports())}; {', '.join(_count(*each) for each in counts)}"
 
 
 class ClientLine:

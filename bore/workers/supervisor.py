@@ -109,6 +109,8 @@ class Supervisor(Service):
         self.orders = Orders(reactor, self.crew)
         self._custodians: dict[int, Custodian] = {}
         self._homeless: list[tuple[BaseSession, int]] = []
+        #: Called when a worker has reported its load, each second.
+        self.loaded: Callable[[], object] = lambda: None
         #: Takes the parts of reports.
         self.reported: Callable[[int, Reported], object] = lambda number, message: None
         self.ended: Callable[[Member], object] = lambda member: None
@@ -366,6 +368,7 @@ class Supervisor(Service):
             case Load():
                 self.crew.received(member, message)
                 self.doorway.loaded(member.number, message)
+                self.loaded()
             case Ready() | Failed() | Bye():
                 self.crew.received(member, message)
                 self._changed()

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bore.events import Draining, Sink, Stopped, VisitorEnd
 from bore.events.server import SessionOpened, TunnelClosed, TunnelEnd, TunnelOpened, VisitorLeft
 from bore.status.notices import Notices
+from bore.status.statuslines import SupervisorLine
 from bore.system.notify import Notifier
 from tests.fakes import captureLog
 
@@ -98,6 +99,27 @@ class NoticesTests(SynchronousTestCase):
         self.sink.emit(CLOSED)
         self.clock.advance(1)
         self.assertEqual(self.sent(), [])
+
+    def test_whatOtherProcessesDoIsSeenWhenTheyReportIt(self) -> None:
+        notices = self.notices()
+        notices.look()
+        self.assertEqual(self.sent(), [])  # it is not ready yet
+        notices.ready()
+        self.sent()
+        notices.look()
+        self.status = "1 tunnel"
+        notices.look()
+        notices.look()
+        self.assertEqual(self.sent(), ["STATUS=1 tunnel"])
+        self.sink.emit(Stopped())
+        self.status = "2 tunnels"
+        self.sent()
+        notices.look()
+        self.assertEqual(self.sent(), [])
+
+    def test_theLineOfAServerWithWorkersHasTheirSums(self) -> None:
+        line = SupervisorLine(lambda: ["0.0.0.0:7835", "0.0.0.0:7836"], lambda: 4, lambda: 1, lambda: 2)
+        self.assertEqual(line(), "listening on 0.0.0.0:7835 and 0.0.0.0:7836; 4 workers, 1 tunnel, 2 clients")
 
     def test_aVisitorCostsNothing(self) -> None:
         self.notices().ready()
