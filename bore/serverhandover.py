@@ -135,7 +135,7 @@ class TakingOver:
         self.belongings: list[Belonging] = []
         self._reactor = reactor
         self.predecessor = Predecessor(
-            reactor, sink, inheritance.channel, inheritance.pid, whole, drain, self._take, self._refused
+            reactor, sink, inheritance.channel, inheritance.pid, service, whole, drain, self._take, self._refused
         )
         try:
             state = json.loads(inheritance.state)

@@ -39,7 +39,7 @@ class ControlFactory(Factory):
         """Use other settings for the connections that come from now on."""
         self._context = replace(self._context, settings=settings)
 
-    def setHandOn(self, handOn: HandOn) -> None:
+    def setHandOn(self, handOn: HandOn | None) -> None:
         """Hand connections on that belong to other workers, of those that come from now on."""
         self._context = replace(self._context, handOn=handOn)
 

@@ -53,6 +53,8 @@ class FirstMessages:
     :param unaccepted: the visitors that wait for a connection.
     :param pools: the lane pools of all sessions.
     :param worker: the number of this worker of the server; NO_WORKER: it has none.
+    :ivar predecessor: whether there is a process from which this one has taken over: it may have visitors that are not
+        here.
     """
 
     def __init__(self, unaccepted: UnacceptedVisitors, relay: Relay, pools: LanePools, worker: int = NO_WORKER) -> None:
@@ -60,6 +62,7 @@ class FirstMessages:
         self._relay = relay
         self._pools = pools
         self._worker = worker
+        self.predecessor = False
 
     def hand(self, message: Handed, detach: Callable[[], socket.socket], user: User) -> None:
         """
@@ -142,6 +145,8 @@ class FirstMessages:
     def _missing(self, text: str, request: Accept | Lane, rest: bytes = b"") -> ProtocolViolation:
         """The error when there is nothing here that a request names."""
         worker = NO_WORKER
+        if self.predecessor and isinstance(request, Accept):
+            return Misplaced(text or "a connection of an earlier process", worker, request, rest)
         if self._worker != NO_WORKER:
             worker = workerOfId(request.id) if isinstance(request, Accept) else workerOfToken(request.token)
         if worker in (NO_WORKER, self._worker):

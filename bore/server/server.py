@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from bore.events import Sink, Stopped
 from bore.events.server import ClientsKicked
 from bore.relay.interface import Relay
-from bore.server.control import ControlContext
+from bore.server.control import ControlContext, HandOn
 from bore.server.controlport import ControlFactory
 from bore.server.custody import Custody
 from bore.server.entrances import Entrances
@@ -110,7 +110,7 @@ class Server:
             unclassified = UnclassifiedConnections(reactor, sink, settings.bounds, self.tunnels.hasSome)
         self.unclassified = unclassified
         self._shared = SharedSecret(settings.secrets) if authenticator is None else None
-        firstMessages = FirstMessages(self.unaccepted, relay, self.pools, worker)
+        self._firstMessages = FirstMessages(self.unaccepted, relay, self.pools, worker)
         self.guesses = Guesses(reactor, settings.bounds.wrongSecrets)
         self.control = ControlFactory(
             ControlContext(
@@ -119,7 +119,7 @@ class Server:
                 settings,
                 authenticator or cast(SharedSecret, self._shared),
                 self.unclassified,
-                firstMessages,
+                self._firstMessages,
                 self.sessions,
                 self.guesses,
                 Turns(reactor),
@@ -136,6 +136,15 @@ class Server:
         """Have another custody, which has all addresses of the one before."""
         custody.holder = LocalHolder(self.tunnels)
         self.tunnels.custody = custody
+
+    def follow(self, handOn: HandOn | None) -> None:
+        """
+        Hand connections for visitors that are not here on to the process from which this one has taken over.
+
+        :param handOn: hands on; None: that process has ended.
+        """
+        self._firstMessages.predecessor = handOn is not None
+        self.control.setHandOn(handOn)
 
     def handedOver(self) -> None:
         """Another process has the custody of all addresses."""

@@ -70,16 +70,8 @@ class Arrivals:
 
     def baseSession(self, message: BaseSession, descriptor: int) -> None:
         """Go on with a session of the base protocol."""
-        if descriptor == LOST:
-            return  # its client sees that it is closed
-        self._core.server.descriptors.opened()
-        sock = socket.socket(fileno=descriptor)
-        sock.setblocking(False)
-        secret = None if message.secret is None else Secret.fromKey(message.secret)
-        login = Login(User(message.user), message.peer, secret, encrypted=False)
-        self._core.server.control.adopt(
-            session.BaseSession(sock, login, message.source, message.address, message.token)
-        )
+        if descriptor != LOST:  # its client sees that it is closed
+            adoptBaseSession(self._core, message, descriptor)
 
     def dropOldest(self, message: DropOldest) -> None:
         """There are too many unclassified connections of a source."""
@@ -117,3 +109,13 @@ class Arrivals:
         except (OSError, FrameTooLong):
             self._log.failure("the connection from {peer} could not be handed on", peer=socketAddress(peer))
         sock.close()
+
+
+def adoptBaseSession(core: ServerCore, message: BaseSession, descriptor: int) -> None:
+    """Go on with a session of the base protocol, which comes from another process."""
+    core.server.descriptors.opened()
+    sock = socket.socket(fileno=descriptor)
+    sock.setblocking(False)
+    secret = None if message.secret is None else Secret.fromKey(message.secret)
+    login = Login(User(message.user), message.peer, secret, encrypted=False)
+    core.server.control.adopt(session.BaseSession(sock, login, message.source, message.address, message.token))

@@ -7,19 +7,35 @@ import select
 import socket
 from collections.abc import Callable, Sequence
 from typing import Final
+from uuid import UUID
 
 from bore.events import Sink
 from bore.events.server import PredecessorEnded
+from bore.server.core import ServerCore
 from bore.server.localcustody import LocalCustody
+from bore.streams.channel import LOST
 from bore.streams.reactor import IReactor
 from bore.version import __version__
-from bore.wire.workermessages import Bye, Ready, Retire, SupervisorMessage, Welcome, WorkerMessage
+from bore.wire.workermessages import (
+    BaseSession,
+    Bye,
+    Connection,
+    Ready,
+    Retire,
+    SupervisorMessage,
+    Welcome,
+    WorkerMessage,
+)
 from bore.wire.workersession import SupervisorEnd
+from bore.workers.arrivals import adoptBaseSession
 from bore.workers.conversation import Conversation, closeDescriptors
 from bore.workers.custodian import Custodian
 
 #: The number of the other process: it is the only worker.
 THE_WORKER: Final = 1
+
+#: The most connections that wait until the other process is a worker.
+_WAITING: Final = 256
 
 #: How long a process takes to end that has closed its descriptors, in seconds.
 _DYING: Final = 0.5
@@ -31,7 +47,8 @@ class Predecessor:
 
     :param sock: the channel to it.
     :param pid: its number.
-    :param whole: the custody of this server.
+    :param core: the server of this process.
+    :param whole: its custody.
     :param seconds: how long its streams may go on.
     :param given: called when it has given the admin socket and the status port.
     :param refused: called when it lives and is not a worker of this one: it goes on as the server, which this process
@@ -44,6 +61,7 @@ class Predecessor:
         sink: Sink,
         sock: socket.socket,
         pid: int,
+        core: ServerCore,
         whole: LocalCustody,
         seconds: float,
         given: Callable[[], object],
@@ -51,6 +69,8 @@ class Predecessor:
     ) -> None:
         self._reactor = reactor
         self._sink = sink
+        self._core = core
+        self._waiting: list[tuple[Connection, int]] = []
         self._whole = whole
         self._given: Callable[[], object] | None = given
         self._refused = refused
@@ -71,12 +91,18 @@ class Predecessor:
         """Have it retire. This process serves clients from now on."""
         # There are no counters that several workers share.
         self._talk.send(Welcome(__version__, THE_WORKER, 1, 1), (os.open(os.devnull, os.O_RDONLY),))
+        self._core.server.follow(self._handOn)
 
     def _received(self, message: WorkerMessage, descriptors: Sequence[int]) -> None:
         match message:
             case Ready():
                 self._takeGiven()
                 self._talk.send(Retire(self._seconds))
+                waiting, self._waiting = self._waiting, []
+                for connection, descriptor in waiting:
+                    self._talk.send(connection, (descriptor,))
+            case BaseSession() if LOST not in descriptors:
+                adoptBaseSession(self._core, message, descriptors[0])
             case Bye():
                 self._end()
             case _ if self.custodian.received(message, descriptors):
@@ -97,6 +123,22 @@ class Predecessor:
         else:
             self._refused()
 
+    def _handOn(self, worker: int, sock: socket.socket, early: bytes, challenge: UUID | None) -> None:
+        """Hand on a connection for a visitor that is not here: an original client was told of it before."""
+        try:
+            address = sock.getpeername()
+        except OSError:  # it is gone
+            sock.close()
+            return
+        peer = address if isinstance(address, tuple) else ()
+        connection = Connection(False, peer, early, challenge)
+        if self._talk.end.maySend(Connection) and not self._talk.full:
+            self._talk.send(connection, (sock.detach(),))
+        elif self._given is not None and len(self._waiting) < _WAITING:
+            self._waiting.append((connection, sock.detach()))
+        else:
+            sock.close()
+
     def _takeGiven(self) -> None:
         given, self._given = self._given, None
         if given is not None:
@@ -104,6 +146,9 @@ class Predecessor:
 
     def _end(self) -> None:
         os.close(self._process)
+        self._core.server.follow(None)
+        closeDescriptors([descriptor for _, descriptor in self._waiting])
+        self._waiting.clear()
         self._takeGiven()
         self._talk.close()
         self.custodian.gone()

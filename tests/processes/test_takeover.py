@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 
 from bore.admin.ask import NoAnswer, ask
+from tests.original import CONTROL_PORT, original
 from tests.ports import freePort
 from tests.processes.case import ProcessCase
 from tests.processes.test_descriptorstore import Visitors
@@ -71,6 +73,28 @@ class TakeOverTests(TakeOverCase):
         self.assertEqual([each.name for each in self.folder.iterdir() if "take" in each.name], [])
         self.end(client)
         self.end(servers[-1])
+
+    def test_anOriginalClientNoticesNothing(self) -> None:
+        program = original()
+        self.port = CONTROL_PORT
+        first = self.begin()
+        words = ("local", str(self.service.port), "--local-host", "127.0.0.1", "--to", self.host)
+        client = self.start(Program([program, *words], {"NO_COLOR": "1"}))
+        port = int(re.sub(r".*:", "", client.waitFor("listening at")))
+        visitors = Visitors(self.host, port)
+        self.addCleanup(visitors.stop)
+        held = self.visitor(port)
+        self.assertEchoes(held)
+        second = self.begin("--take-over", "--drain", "60")
+        before = visitors.served
+        eventually(lambda: visitors.served > before + 20, "visitors are served")
+        self.assertEchoes(held)
+        held.close()
+        self.assertEqual(first.wait(), 0)
+        visitors.stop()
+        self.assertEqual((visitors.refused, visitors.cut), ([], 0))
+        self.assertServes(port)
+        self.end(second)
 
     def test_thePortOfAClientThatIsAwayIsKept(self) -> None:
         first = self.begin()

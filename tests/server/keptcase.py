@@ -43,9 +43,13 @@ class KeptSocketsCase(SynchronousTestCase):
         """The next process, with what the manager has by now."""
         self.read()
         found = [(os.dup(fd), name) for name, all in self.manager.names.items() for fd in all]
-        store = DescriptorStore(self.clock, Notifier(self.manager.path), size, found)
+        notifier = Notifier(self.manager.path)
+        self.addCleanup(notifier._socket.close)
+        store = DescriptorStore(self.clock, notifier, size, found)
         self.settings = replace(self.settings, **changed)  # type: ignore[arg-type]
-        return KeptSockets(self.clock, store, self.settings)
+        kept = KeptSockets(self.clock, store, self.settings)
+        self.addCleanup(kept._records.close)
+        return kept
 
     def end(self, *sockets: socket.socket) -> None:
         """The process is killed: its copies of the sockets are closed."""
