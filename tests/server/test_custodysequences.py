@@ -15,7 +15,7 @@ from bore.events import Sink
 from bore.server.custody import HAND_OVER_TIMEOUT, Abandoned, Opened, Waiting, Wish
 from bore.server.localcustody import LocalCustody
 from bore.server.places import Places
-from bore.server.registry import LocalRegistry
+from bore.server.registry import Grant, LocalRegistry
 from bore.server.settings import Bounds, ServerSettings
 from bore.server.users import NAMELESS
 from bore.streams.reactor import IReactor
@@ -33,7 +33,7 @@ STEPS: Final = st.lists(
     st.tuples(
         st.sampled_from(
             "open open base resume resume resume move slow answer answer lose back die doubt visit abandon time lease "
-            "visit".split()
+            "visit late".split()
         ),
         st.integers(0, 2),
         st.integers(0, 9),
@@ -62,6 +62,7 @@ class World:
         self.holders[0].slow = self.holders[1].slow = True
         self.dead: list[FakeHolder] = []
         self.tokens: list[str] = []
+        self.grants: list[Grant] = []
         self.asked: dict[Wish, FakeHolder] = {}
         self.visitors: list[socket.socket] = []
         self.failures: list[Failure] = []
@@ -78,6 +79,7 @@ class World:
         assert holder in self.holders, "one that is dead"
         holder.opened(opened)
         self.tokens.append(opened.grant.token)
+        self.grants.append(opened.grant)
 
     def refused(self, reason: Failure, wish: Wish) -> None:
         reason.trap(Refusal, Abandoned)
@@ -108,6 +110,8 @@ class World:
                 asking.share.abandon(wish)
             case "time":
                 self.reactor.advance(HAND_OVER_TIMEOUT / 2)
+            case "late" if self.grants:
+                holder.share.forward(self.grants[-1 - number % len(self.grants)], self.visitor())
             case "lease":
                 self.reactor.pump([0.5] * (2 * LEASE))
             case "lose" | "back" | "doubt" | "visit" if addresses:
@@ -123,10 +127,13 @@ class World:
             case "doubt":
                 holder.doubts ^= {address}
             case "visit":
-                mine, theirs = socket.socketpair()
-                mine.close()
-                self.visitors.append(theirs)
-                holder.visitors.setdefault(address, []).append(Waiting(theirs, ("192.0.2.7", 4711), b"", 0.0))
+                holder.visitors.setdefault(address, []).append(self.visitor())
+
+    def visitor(self) -> Waiting:
+        mine, theirs = socket.socketpair()
+        mine.close()
+        self.visitors.append(theirs)
+        return Waiting(theirs, ("192.0.2.7", 4711), b"", 0.0)
 
     def finish(self) -> None:
         for holder in self.holders:
