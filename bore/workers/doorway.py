@@ -63,7 +63,7 @@ class Doorway:
         self._pending = PendingConnections(reactor, sink, bounds, known, self._dropOldest)
         self._here: dict[Arrival, None] = {}
         self._waiting: dict[Arrival, None] = {}  # those of them that are decided
-        self._holdsBack = False
+        self._holdsBack = self._isPaused = False
 
     @property
     def count(self) -> int:
@@ -100,7 +100,8 @@ class Doorway:
     # Upgrades.
 
     def pause(self) -> None:
-        """Accept nothing more in this process."""
+        """Accept nothing more in this process, and pass nothing on: the channels are about to be left."""
+        self._isPaused = True
         for each in self._listeners:
             each.release()
 
@@ -127,7 +128,8 @@ class Doorway:
         ]
 
     def adopt(self, states: Iterable[ArrivalState]) -> None:
-        """Go on with connections that the doorway of an earlier process has released."""
+        """Go on with connections that the doorway of an earlier process has released, or this one."""
+        self._isPaused = False
         for each in states:
             sock = socket.socket(fileno=each.fd)
             sock.setblocking(False)
@@ -226,7 +228,7 @@ class Doorway:
     def _place(self, arrival: Arrival) -> None:
         """Pass a connection on, or have it wait for the worker that it belongs to."""
         worker = self._placement.owner(arrival.hint) or self._placement.least()
-        if worker is None or not worker.hasRoom:
+        if self._isPaused or worker is None or not worker.hasRoom:
             self._waiting[arrival] = None
             return
         self._here.pop(arrival, None)
