@@ -89,11 +89,14 @@ def _takingOver(
     return taking
 
 
-def keptSockets(reactor: IProgramReactor, settings: ServerSettings, fresh: bool = False) -> KeptSockets | None:
+def keptSockets(
+    reactor: IProgramReactor, settings: ServerSettings, fresh: bool = False, names: Sequence[str] = ()
+) -> KeptSockets | None:
     """
     Return the listening sockets that the service manager keeps for this server; None: it keeps none.
 
     :param fresh: whether those that it has kept are not wanted.
+    :param names: those that it keeps for this process, which has run other code.
     """
     stored = storedDescriptors()
     if "NOTIFY_SOCKET" not in os.environ or not ("FDSTORE" in os.environ or stored):
@@ -105,6 +108,7 @@ def keptSockets(reactor: IProgramReactor, settings: ServerSettings, fresh: bool 
     store = DescriptorStore(reactor, Notifier(os.environ["NOTIFY_SOCKET"]), storeSize(os.environ), stored)
     if fresh:
         store.discard()
+    store.know(names)
     return KeptSockets(reactor, store, settings)
 
 

@@ -17,6 +17,7 @@ from bore.events import Event, SettingsMistake
 from bore.events.server import UpgradeFailed
 from bore.options.server import ServerCommand
 from bore.server.log import logged
+from bore.serverprogram import keptSockets
 from bore.startup import IProgramReactor
 from bore.system.signals import handleRotation, handleUpgrade
 from bore.wire.workermessages import Done
@@ -63,7 +64,8 @@ class SupervisorProgram(Service):
         self._sink.subscribe(self._happened)
         self._meanwhile: list[Event] | None = None
         settings, hasUsers = command.settings, command.users is not None
-        self.supervisor = Supervisor(reactor, self._sink, settings, command.workers, hasUsers, sockets, launcher)
+        parts = sockets, launcher, keptSockets(reactor, settings, names=() if state is None else state.stored)
+        self.supervisor = Supervisor(reactor, self._sink, settings, command.workers, hasUsers, *parts)
         if state is not None:
             self.supervisor.adopt(state)
         self._reloading = self._withFile(command, load)

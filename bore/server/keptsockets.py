@@ -71,7 +71,9 @@ class KeptSockets:
         self._clock = clock
         self._store = store
         self._settings = settings
-        self._registry: LocalRegistry | None = None
+        #: What grants the addresses, and listens at them, in the custody that was made.
+        self.registry: LocalRegistry | None = None
+        self.places: Places | None = None
         self._places: dict[PublicAddress, OpenPlace] = {}
         self._numbers: dict[PublicAddress, int] = {}  # of the records
         self._free: list[int] = []
@@ -104,6 +106,11 @@ class KeptSockets:
         self._store.keep(OURS + name, sock.fileno())
         return sock
 
+    @property
+    def names(self) -> list[str]:
+        """The names of all that is in the store."""
+        return self._store.names
+
     def adoptControl(self, name: str, sock: socket.socket) -> None:
         """Have the listening socket of a control port kept that another process has given."""
         self._store.keep(OURS + name, sock.fileno())
@@ -125,8 +132,8 @@ class KeptSockets:
 
     def makeCustody(self, sink: Sink) -> LocalCustody:
         """Make the custody of the server, with the public addresses that were kept, and have its addresses kept."""
-        self._registry = registry = LocalRegistry(self._clock, self._settings.lease)
-        places = Places(self._clock, self._settings, self._bindPublic)
+        self.registry = registry = LocalRegistry(self._clock, self._settings.lease)
+        self.places = places = Places(self._clock, self._settings, self._bindPublic)
         custody = LocalCustody(self._clock, sink, self._settings, registry, places, self)
         for each in self._found:
             if each.tokens:
@@ -143,7 +150,7 @@ class KeptSockets:
 
     def keep(self, place: OpenPlace, user: User, source: str, lasting: bool) -> None:
         """See :class:`bore.server.localcustody.Keeper`."""
-        registry, address = self._registry, place.address
+        registry, address = self.registry, place.address
         if registry is None or not self._settings.lease:
             return
         known = self._numbers.get(address)

@@ -73,6 +73,15 @@ class DescriptorStore:
         self._found.clear()
         return count
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the descriptors that this process has put into the store."""
+        return list(self._names)
+
+    def know(self, names: Iterable[str]) -> None:
+        """There are descriptors in the store that this process has put there while it ran other code."""
+        self._names.update(names)
+
     def keep(self, name: str, fd: int) -> bool:
         """
         Put a descriptor into the store, in the place of another one with this name. It has to be open until it is

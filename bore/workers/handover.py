@@ -107,6 +107,7 @@ class SupervisorState:
     :ivar custody: the public addresses: see :mod:`bore.server.custodystate`.
     :ivar held: the descriptors that belong to that.
     :ivar counters: the table of visitors that all workers share.
+    :ivar stored: the names of what the service manager keeps.
     :ivar history: what was done, for the status: see :class:`bore.workers.status.SupervisorStatus`.
     """
 
@@ -122,6 +123,7 @@ class SupervisorState:
     held: Sequence[int] = field(default=(), metadata={"fd": True})
     counters: int = _fd(default=-1)
     history: object = None
+    stored: Sequence[str] = ()
 
 
 def encode(state: SupervisorState) -> bytes:
@@ -340,5 +342,6 @@ _READERS: Final[dict[tuple[type, str], Callable[[object], Any]]] = {
     (SupervisorState, "custody"): _of(dict),
     (SupervisorState, "held"): _many(_NUMBER),
     (SupervisorState, "counters"): _NUMBER,
+    (SupervisorState, "stored"): _many(_TEXT),
     (SupervisorState, "history"): lambda content: content,
 }

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bore.events import Draining, Sink, Stopped
-from bore.events.server import Upgraded, UpgradeFailed
+from bore.events.server import AddressesKept, Upgraded, UpgradeFailed
 from bore.relay.interface import DRAIN_TIMEOUT
 from bore.server import custodystate
 from bore.server.controlsockets import admissionOf, bindControlPorts, listening
@@ -52,6 +52,7 @@ from bore.workers.settings import WorkerSettings
 
 if TYPE_CHECKING:
     from bore.events.server import Admission
+    from bore.server.keptsockets import KeptSockets
 
 
 #: How long an upgrade waits until the workers have read what was sent to them, in seconds. The rest is sent behind it.
@@ -76,6 +77,7 @@ class Supervisor(Service):
     :param hasUsers: whether there is a users file.
     :param sockets: listening sockets to serve as control ports, instead of one made from the settings.
     :param launcher: starts the workers.
+    :param kept: the listening sockets that the service manager keeps; None: it keeps none.
     """
 
     _log: Final = Logger()
@@ -89,6 +91,7 @@ class Supervisor(Service):
         hasUsers: bool,
         sockets: Sequence[socket.socket],
         launcher: Launcher,
+        kept: KeptSockets | None = None,
     ) -> None:
         self._reactor = reactor
         self._sink = sink
@@ -101,9 +104,8 @@ class Supervisor(Service):
         self.since = reactor.seconds()
         self._drainsFor: float | None = None
         self._adopted: SupervisorState | None = None
-        self._registry = LocalRegistry(reactor, settings.lease)
-        self._places = Places(reactor, settings)
-        self.custody = LocalCustody(reactor, sink, settings, self._registry, self._places)
+        self._kept = kept
+        self.custody, self._registry, self._places = self._makeCustody()
         self.crew = Crew(reactor, sink, self._launch, self._gone, workers.count)
         self.doorway = Doorway(reactor, sink, settings.bounds, self.crew.members, self.custody.hasSome, self._asks)
         self.orders = Orders(reactor, self.crew)
@@ -166,7 +168,12 @@ class Supervisor(Service):
         if self._ports:
             return
         sockets, self._sockets = self._sockets, []
-        self._ports = bindControlPorts(self._settings, sockets)
+        kept = self._kept
+        self._ports = bindControlPorts(self._settings, sockets, *([] if kept is None else [kept.bindControl]))
+        if kept is not None:
+            kept.begun()
+            if kept.count:
+                self._sink.emit(AddressesKept(kept.count, self._settings.lease))
 
     def startService(self) -> None:
         """Bind the control ports, if that has not been done yet."""
@@ -199,6 +206,8 @@ class Supervisor(Service):
         :returns: fires when nothing is left.
         """
         Service.stopService(self)
+        if self._kept is not None:
+            self._kept.leave(forNext=self._drainsFor is None)
         self.doorway.close()
         self._sink.emit(Stopped())
         seconds = DRAIN_TIMEOUT if self._drainsFor is None else self._drainsFor
@@ -304,7 +313,18 @@ class Supervisor(Service):
             held,
             self._launcher.counters,
             self.history(),
+            () if self._kept is None else self._kept.names,
         )
+
+    def _makeCustody(self) -> tuple[LocalCustody, LocalRegistry, Places]:
+        settings, kept = self._settings, self._kept
+        if kept is not None:
+            custody = kept.makeCustody(self._sink)
+            assert kept.registry is not None
+            assert kept.places is not None
+            return custody, kept.registry, kept.places
+        registry, places = LocalRegistry(self._reactor, settings.lease), Places(self._reactor, settings)
+        return LocalCustody(self._reactor, self._sink, settings, registry, places), registry, places
 
     def _custodian(self, member: Member, asked: int = 0) -> Custodian:
         return Custodian(self.custody, member.send, self._launcher.table.addUser, asked)
