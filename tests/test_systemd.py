@@ -21,7 +21,7 @@ from bore.relay.interface import DRAIN_TIMEOUT
 from bore.server.settings import Bounds
 from bore.systemd.units import PROGRAM, SETTINGS, escaped, isOurs, settingsText, unitText
 from bore.wire.limits import CONTROL_PORT
-from tests.support import temporaryFolder
+from tests.support import CHECKOUT, temporaryFolder
 
 SERVER: Final = "bore-server.service"
 CLIENT: Final = "bore-client@.service"
@@ -89,6 +89,18 @@ class SystemdTests(SynchronousTestCase):
                 found = self.verify(folder / unit, user)
                 self.assertEqual((found.returncode, found.stdout), (0, ""), (unit, user))
 
+    def test_soIsTheServerWithTheDropInForWorkers(self) -> None:
+        unit = self.folders[False] / SERVER
+        folder = unit.with_name(f"{SERVER}.d")
+        folder.mkdir()
+        text = (CHECKOUT / "examples" / "systemd" / folder.name / "workers.conf").read_text(encoding="utf-8")
+        self.assertIn(f"\nExecStart={PROGRAM} server", text)
+        text = text.replace(PROGRAM, escaped(sys.executable))
+        for name, content, code in (("a.conf", text, 0), ("b.conf", text.replace("KillMode=", "KilMode="), 1)):
+            (folder / name).write_text(content, encoding="utf-8")
+            found = self.verify(unit)
+            self.assertEqual((bool(found.stdout), min(1, found.returncode)), (bool(code), code), found.stdout)
+
     def test_aUnitWithAMisspeltKeyIsNotVerified(self) -> None:
         unit = self.folders[False] / SERVER
         unit.write_text(unit.read_text(encoding="utf-8").replace("\nProtectHome=", "\nProtectHomes="), encoding="utf-8")
@@ -116,6 +128,14 @@ class SystemdTests(SynchronousTestCase):
 
 class UnitsTests(SynchronousTestCase):
     """The program accepts the command lines of the units, and what systemd does suits it."""
+
+    def test_theServerUnderstandsThatOfTheDropInForWorkers(self) -> None:
+        path = CHECKOUT / "examples" / "systemd" / f"{SERVER}.d" / "workers.conf"
+        line = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("ExecStart=")][-1]
+        words = shlex.split(line.removeprefix("ExecStart=").replace(SETTINGS, str(self.folder())))
+        self.assertEqual(words[:2], [PROGRAM, "server"])
+        made = serverCommand("x").parse(words[2:], {})
+        self.assertIsNotNone(made.workers)
 
     def words(self, unit: str, folder: Path) -> list[str]:
         """Return the command line of a unit as systemd passes it, with another directory of settings."""

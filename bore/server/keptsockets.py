@@ -6,6 +6,8 @@ Beside the sockets, the manager keeps a file of records: who may have each publi
 manager has a descriptor store.
 """
 
+# Longer than 300 lines: what is kept, and what is found again, are read together.
+
 from __future__ import annotations
 
 import hashlib
