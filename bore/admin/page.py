@@ -14,7 +14,7 @@ from bore.admin.units import amount, counted, delay, duration
 #: The columns that are aligned on the right, and not wrapped.
 NUMBERS: Final = (
     *("OPEN", "WAITING", "TOTAL", "REFUSED", "UNSERVED", "IN", "OUT", "ROUND TRIP", "SESSIONS"),
-    *("WORKER", "GENERATION", "CPU TIME", "MEMORY", "PID"),
+    *("WORKER", "GENERATION", "MEMORY"),
 )
 
 #: A limit is nearly reached when this part of it is used.

@@ -16,18 +16,8 @@ _HELD_BACK: Final = "heldBack"
 #: The states of workers that do what they should.
 _WELL: Final = ("starting", "serving", "retired", "ending")
 
-_OF_WORKERS: Final = (
-    "WORKER",
-    "GENERATION",
-    "STATE",
-    "FOR",
-    "SESSIONS",
-    "TUNNELS",
-    "VISITORS",
-    "CPU TIME",
-    "MEMORY",
-    "PID",
-)
+#: The columns about workers, which fit 80 columns of a terminal.
+_OF_WORKERS: Final = ("WORKER", "GENERATION", "STATE", "FOR", "SESSIONS", "VISITORS", "CPU", "MEMORY")
 
 
 def serverPage(status: Part, view: View) -> list[Line]:
@@ -150,11 +140,9 @@ def _workers(status: Part, view: View) -> list[Line]:
             _workerState(each),
             duration(each.number("uptime")),
             str(each.count("sessions")),
-            str(each.count("tunnels")),
             str(each.count("visitors")),
             duration(process.number("cpu")),
             amount(process.count("memory")) if process.count("memory") else "",
-            each.text("pid"),
         )
         rows.append(Row(cells, "" if each.text("state") in _WELL and each.flag("answers") else WARNING))
     return view.table(_OF_WORKERS, rows)

@@ -51,9 +51,11 @@ USER   SESSIONS  TUNNELS  VISITORS  EXPIRES
 alice         1  2 of 2   5         2027-06-29"""
 
 WORKERS_PAGE = """\
-WORKER  GENERATION  STATE                     FOR        SESSIONS  TUNNELS  VISITORS   CPU TIME  MEMORY   PID
-     1           1  retired, does not answer  2 h 5 min         0  0        2         1 min 1 s   31 MB  4712
-     2           2  starting                  2 s               0  0        0                            4800"""
+WORKER  GENERATION  STATE       FOR        SESSIONS  VISITORS  CPU        MEMORY
+     1           1  retired,    2 h 5 min         0  2         1 min 1 s   31 MB
+                    does not
+                    answer
+     2           2  starting    2 s               0  0"""
 
 CLIENT_PAGE = """\
 client 1.2.3: partly up, started 59 s ago (pid 4712)
@@ -141,11 +143,11 @@ class PagesTests(SynchronousTestCase):
         tunnel, *_ = tunnelsOf(SERVER)
         assert isinstance(tunnel, dict)
         server = {**SERVER, **WORKERS, "tunnels": [{**tunnel, "worker": 7, "generation": 2}]}
-        lines = serverPage(Part(server), View(120, NOW))
+        lines = serverPage(Part(server), View(80, NOW))
         self.assertIn(WORKERS_PAGE, text(lines))
         self.assertIn("3.4 GB       7", text(lines))
         marked = [line.text for line in lines if line.mark == WARNING]
-        self.assertTrue(any("does not answer" in line for line in marked))
+        self.assertTrue(any("does not" in line for line in marked))
         self.assertFalse(any("starting" in line for line in marked))
         self.assertNotIn("GENERATION", text(serverPage(Part(server), View(120, NOW, "alice"))))
         self.assertIn("worker    7", text(tunnelPage("server", Part({**tunnel, "worker": 7}), View(80, NOW))))
