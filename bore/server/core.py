@@ -103,8 +103,12 @@ class ServerCore(Service):
 
         :returns: how many there are.
         """
-        self._drainsFor = seconds
         self._sink.emit(Draining(seconds))
+        return self.giveTime(seconds)
+
+    def giveTime(self, seconds: float) -> int:
+        """The same, if another process has reported it."""
+        self._drainsFor = seconds
         return len(self._relay)
 
     @property

@@ -31,7 +31,7 @@ def _carryOut(order: Order, inside: Inside) -> Done:
             inside.rotate()
             return Done(order.id, (), (), None)
         case "drain":
-            return Done(order.id, (inside.core.drain(order.seconds),), (), None)
+            return Done(order.id, (inside.core.giveTime(order.seconds),), (), None)
         case "kick":
             return Done(order.id, tuple(_kick(order, inside)), (), None)
         case other:

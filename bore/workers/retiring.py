@@ -68,7 +68,7 @@ class Retiring:
         if self._isEmpty:
             self._over()
         elif self._clock.seconds() >= self._end:
-            self._core.drain(0.0)
+            self._core.giveTime(0.0)
             self._over()
         else:
             self._timer = self._clock.callLater(_LOOK, self._look)
