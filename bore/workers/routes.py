@@ -13,7 +13,6 @@ from twisted.python.failure import Failure
 
 from bore.status.health import serverReadiness
 from bore.status.kicking import whomToKick
-from bore.status.portroutes import routesOfServer
 from bore.status.questions import Answer, Question, Refused, Route, Routes, jsonAnswer
 from bore.status.routes import drainRoute, reloadedAnswer, reportAnswer, tunnelRoute
 from bore.status.settings import StatusPortSettings
@@ -91,6 +90,8 @@ def portRoutes(
     :param state: returns the state of the server.
     :param serves: returns whether it listens, and a worker serves.
     """
+
+    from bore.status.portroutes import routesOfServer  # with the library for metrics
 
     def ready() -> Answer:
         return serverReadiness(state(), serves())

@@ -77,6 +77,11 @@ class StatusPortTests(ProcessCase):
         program = self.start(Program([sys.executable, "-c", code], None, str(CHECKOUT)))
         self.assertEqual((program.wait(), program.out), (0, ["[]", "[]"]), program.transcript())
 
+    def test_theSupervisorsAdminSocketLoadsNothingOfThePort(self) -> None:
+        code = "import sys, bore.workers.routes\nprint('prometheus_client' in sys.modules)"
+        found = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, check=True, text=True)
+        self.assertEqual(found.stdout, "False\n")
+
     def test_prometheusAcceptsTheRulesForAlerts(self) -> None:
         promtool = shutil.which("promtool")
         if promtool is None:
