@@ -80,7 +80,9 @@ def _find(command: ServerCommand, environment: Mapping[str, str], wanted: str) -
     :raises NotPossible: if there is none.
     """
     given = None if command.admin is None else command.admin.path
-    found = findSockets(runtimeFolders(environment))
+    # Of a unit, the running server has a runtime directory of another unit.
+    outside = {key: value for key, value in environment.items() if key != "RUNTIME_DIRECTORY"}
+    found = findSockets([*runtimeFolders(environment), *runtimeFolders(outside)])
     sockets = [given] if given is not None else [each.path for each in found.sockets if each.program in ("", SERVER)]
     others, failures = [], [f"{each} cannot be read by this user" for each in found.closed if given is None]
     for path in sockets:

@@ -20,7 +20,8 @@ class TakeOverCase(ProcessCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.folder = temporaryFolder(self)
+        self.folder = temporaryFolder(self) / "txbore"
+        self.folder.mkdir()
         self.port = freePort(self.host)
 
     def serve(self, *words: str, port: int | None = None, **environment: str) -> Program:
@@ -102,7 +103,10 @@ class TakeOverTests(TakeOverCase):
         client, port = self.client(self.port, home=home)
         client.kill()
         first.waitFor("kept for 60 s")
-        second = self.begin("--take-over")
+        # As that of another unit of systemd, it has a runtime directory of its own.
+        mine, common = str(temporaryFolder(self)), str(self.folder.parent)
+        second = self.serve("--take-over", RUNTIME_DIRECTORY=mine, XDG_RUNTIME_DIR=common)
+        second.waitFor("took over from process")
         self.assertEqual(first.wait(), 0)
         other = self.launch(f"{self.host}:{self.port}", "--port", str(port), "--no-reconnect")
         self.assertEqual(other.wait(), 1)
