@@ -39,13 +39,14 @@ from bore.wire.workermessages import (
     Reported,
     WorkerMessage,
 )
+from bore.workers.conversation import closeDescriptors
 from bore.workers.crew import START_TIMEOUT, Crew, Member, Phase
 from bore.workers.custodian import Custodian
 from bore.workers.doorway import Doorway
 from bore.workers.handover import ArrivalState, PortState, SupervisorState, WorkerState
 from bore.workers.inside import CannotStart
 from bore.workers.launcher import Launcher
-from bore.workers.line import WorkerLine, closeAll
+from bore.workers.line import WorkerLine
 from bore.workers.orders import Orders
 from bore.workers.process import WorkerProcess
 from bore.workers.settings import WorkerSettings
@@ -337,7 +338,7 @@ class Supervisor(Service):
 
     def _stopped(self, _: object) -> None:
         """No worker is left: close what was kept."""
-        closeAll([descriptor for _, descriptor in self._homeless])
+        closeDescriptors([descriptor for _, descriptor in self._homeless])
         self.custody.forHolder().close()
 
     def _complete(self, _: object) -> Deferred[None]:
@@ -407,7 +408,7 @@ class Supervisor(Service):
             case _:
                 custodian = self._custodians.get(member.number)
                 if custodian is None or not custodian.received(message, descriptors):
-                    closeAll(descriptors)
+                    closeDescriptors(descriptors)
 
     def _passOn(self, message: BaseSession, descriptor: int) -> None:
         """Give a session of the base protocol to the worker with the least to do, or keep it until there is one."""
@@ -417,7 +418,7 @@ class Supervisor(Service):
         elif len(self._homeless) < _HOMELESS:
             self._homeless.append((message, descriptor))
         else:
-            closeAll([descriptor])
+            closeDescriptors([descriptor])
 
     def _changed(self) -> None:
         """A worker is ready, or takes more."""
