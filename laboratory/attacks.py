@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import random
 import re
 import socket
-import ssl
-import struct
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from laboratory.burdens import served
 from laboratory.fault import Fault, Outcome
 from laboratory.link import Link
-from laboratory.measure import descriptors, memory, secondsUntil
-from laboratory.pairings import CONTROL_PORT, FEW_LANES, FROM_ORIGINAL, ORIGINAL, OURS, OURS_TLS, Site, lines
+from laboratory.measure import secondsUntil
+from laboratory.nonsense import throw
+from laboratory.pairings import CONTROL_PORT, FEW_LANES, FROM_ORIGINAL, ORIGINAL, OURS, OURS_TLS, Pairing, Site, lines
+from laboratory.processes import Process, children, descriptors, memory
 
 #: What the attacker's connections come from, as there are bounds for each source.
 SOURCES: Final = 8
-
-_BIND_ADDRESS_NO_PORT: Final = 24
-
-#: The share of connections to a TLS server that send their garbage inside TLS.
-_INSIDE: Final = 0.1
 
 
 def giveAddresses(site: Site) -> list[str]:
@@ -154,47 +147,6 @@ def drip(sock: socket.socket) -> bool:
     return True
 
 
-#: What the attacker starts from.
-_SEEDS: Final = (
-    b'{"Hello":0}\0',
-    b'{"Hello":0} \0{"Open":{"tunnel":1,"port":0,"resume":null}}\0',
-    b'{"Hello":0} \0{"Open":{"tunnel":1,"port":0,"resume":"0123456789abcdef0123456789abcdef"}}\0"Alive"\0"Goodbye"\0',
-    b'{"Accept":"e4a5288b-95cd-4e87-b945-492a30b38528"}\0some bytes',
-    b'{"Authenticate":"2689b476701a21e26f25bdd038fddf59e59eb32616f1442ee206043efc9ee518"}\0{"Hello":1}\0',
-    b'{"Lane":"0123456789abcdef0123456789abcdef"}\0\1\0\0\0\2{}',
-    b"GET / HTTP/1.1\r\nHost: tunnel.example\r\n\r\n",
-    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-)
-
-
-def clientHello() -> bytes:
-    """How a client that speaks TLS begins."""
-    context, said = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.MemoryBIO()
-    with contextlib.suppress(ssl.SSLWantReadError):
-        context.wrap_bio(ssl.MemoryBIO(), said, server_hostname="tunnel.example").do_handshake()
-    return said.read()
-
-
-def nonsense(draw: random.Random, seeds: Sequence[bytes] = _SEEDS) -> bytes:
-    """Random bytes, or something sensible with a few changes."""
-    kind = draw.random()
-    if kind < 0.3:
-        return draw.randbytes(int(2 ** draw.uniform(0, 13)))
-    data = bytearray(draw.choice(seeds))
-    for _ in range(draw.choice((0, 1, 1, 2, 8))):
-        at = draw.randrange(len(data))
-        change = draw.randrange(3)
-        if change == 0:
-            data[at] = draw.randrange(256)
-        elif change == 1:
-            data[at : at + draw.randrange(8)] = b""
-        else:
-            data[at:at] = data[at : at + draw.randrange(64)] * draw.randrange(4)
-        if not data:
-            data += b"\0"
-    return bytes(data)
-
-
 @dataclass(frozen=True)
 class RandomBytes(Fault):
     """Nonsense at both ports."""
@@ -209,92 +161,44 @@ class RandomBytes(Fault):
         "tunnels. If the server uses TLS, some are mutated ClientHellos, and one in ten of those to the control port "
         "sends its data inside TLS, after a handshake."
     )
-    pairings = (OURS, OURS_TLS, FROM_ORIGINAL, ORIGINAL)
+    pairings: ClassVar[Sequence[Pairing]] = (OURS, OURS_TLS, FROM_ORIGINAL, ORIGINAL)
     hosts = ("attacker",)
+    options: ClassVar[Sequence[str]] = ()
 
     connections: int = 100_000
 
     def inject(self, site: Site, outcome: Outcome) -> None:
-        number = site.start(["--max-tunnels-per-source", "0", "--lease", "2", *FEW_LANES])
+        number = site.start(["--max-tunnels-per-source", "0", "--lease", "2", *FEW_LANES, *self.options])
         addresses = giveAddresses(site)
         throw(site, number, addresses, self.connections // 50)  # what is made at first is made once
         time.sleep(5)
-        programs = {"server": site.server, "client": site.client}
+        programs = {"server": Process(site.server.pid), "client": Process(site.client.pid)}
+        programs |= {f"worker {n}": worker for n, worker in enumerate(children(site.server), 1)}
         before = {who: (descriptors(program), memory(program)) for who, program in programs.items()}
         begin = time.monotonic()
         made = throw(site, number, addresses, self.connections)
         text = f"{made} connections, {made / (time.monotonic() - begin):.0f} a second"
         outcome.holds(text, made == self.connections)
         for who, program in programs.items():
-            secondsUntil(lambda p=program, b=before[who][0]: descriptors(p) <= b, 15)  # type: ignore[misc]
-            if program.process.poll() is not None:
+            if not program.isRunning:
                 outcome.holds(f"the {who} has ended", False)
                 continue
+            secondsUntil(lambda p=program, b=before[who][0]: descriptors(p) <= b, 15)  # type: ignore[misc]
             left, grown = descriptors(program) - before[who][0], (memory(program) - before[who][1]) / 1024
             text = f"{who}: {left:+} descriptors, {grown:+.1f} MiB"
             outcome.holds(text, left <= 0 and grown <= 16)
-        told = [line for p in programs.values() for line in p.err if re.search(r"Traceback|Unhandled|panicked", line)]
+        said = [*site.server.err, *site.client.err]
+        told = [line for line in said if re.search(r"Traceback|Unhandled|panicked", line)]
         outcome.holds(f"{len(told)} exceptions logged", not told)
         good = served(site, number)
         outcome.holds("visitors are served" if good else "no visitor is served", good)
 
 
-def throw(site: Site, number: int, addresses: list[str], count: int) -> int:
-    """Make connections that send garbage; return how many were established."""
-    targets = [(site.host, CONTROL_PORT)] * 3 + [(site.host, number)]
-    shares = [len(range(n, count, 6)) for n in range(6)]
-    tls = site.pairing.tls
-    seeds = [*_SEEDS, *[clientHello()] * 3] if tls else _SEEDS
-    made = [0] * 6
+class RandomBytesToWorkers(RandomBytes):
+    """Nonsense that a supervisor has to pass on."""
 
-    def some(n: int) -> None:
-        draw = random.Random(n)
-        for _ in range(shares[n] * 2):
-            if made[n] == shares[n]:
-                break
-            target = draw.choice(targets)
-            inside = tls and target[1] == CONTROL_PORT and draw.random() < _INSIDE
-            made[n] += _one(target, draw.choice(addresses), draw, nonsense(draw, seeds), inside)
-
-    threads = [threading.Thread(target=some, args=(n,), daemon=True) for n in range(6)]
-    with site.lab.inside("attacker"):
-        for thread in threads:
-            thread.start()
-    for thread in threads:
-        thread.join()
-    return sum(made)
-
-
-def _one(target: tuple[str, int], address: str, draw: random.Random, data: bytes, inside: bool) -> bool:
-    """One connection with garbage, perhaps inside TLS; return whether it was established."""
-    with contextlib.ExitStack() as stack:
-        sock = stack.enter_context(socket.socket())
-        try:
-            sock.settimeout(2)
-            sock.setsockopt(socket.SOL_IP, _BIND_ADDRESS_NO_PORT, 1)
-            sock.bind((address, 0))
-            sock.connect(target)
-        except OSError:
-            return False
-        with contextlib.suppress(OSError):
-            if inside:
-                sock = stack.enter_context(trusting().wrap_socket(sock))
-            sock.settimeout(0.05)
-            sock.sendall(data)
-            match draw.randrange(3):
-                case 0:
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                case 1:
-                    sock.shutdown(socket.SHUT_WR)
-                    while sock.recv(1 << 16):
-                        pass
-    return True
-
-
-@functools.cache
-def trusting() -> ssl.SSLContext:
-    """TLS with any server."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
+    name = "random-bytes-workers"
+    fault = "{connections} such connections to a server with two workers"
+    how = "As above; each process is measured."
+    pairings = (OURS, OURS_TLS)
+    options = ("--workers", "2")

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from laboratory.fault import Fault, Outcome
-from laboratory.measure import ask, descriptors, memory, secondsUntil
+from laboratory.measure import ask, secondsUntil
 from laboratory.notices import Watched, sessionKept
 from laboratory.pairings import PAIRINGS, SERVICE_PORT, Site, port
+from laboratory.processes import descriptors, memory
 from tests.support import Program
 
 

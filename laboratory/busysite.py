@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from twisted.trial.unittest import SkipTest
@@ -68,12 +69,26 @@ class Client:
     A client.
 
     :ivar services: the ports of its local services, one for each tunnel.
+    :ivar isOurs: whether it is not an original one.
     :ivar public: the public port of each, as it was at first.
+    :ivar pid: the process, which may be a successor of the program's.
     """
 
     program: Program
     services: list[int]
+    isOurs: bool
     public: list[int] = field(default_factory=list)
+    pid: int = 0
+
+    def __post_init__(self) -> None:
+        self.pid = self.program.pid
+
+    @property
+    def isThere(self) -> bool:
+        """Whether the process runs."""
+        return (
+            self.program.process.poll() is None if self.pid == self.program.pid else Path(f"/proc/{self.pid}").exists()
+        )
 
     def now(self) -> list[int]:
         """The public ports as the client has reported them last; 0 for a tunnel that was never up."""
@@ -98,6 +113,11 @@ class BusySite:
         self._hashed: list[Program] = []
         self._web: list[Program] = []
 
+    @property
+    def ours(self) -> list[Client]:
+        """The clients that are not original ones."""
+        return [client for client in self.clients if client.isOurs]
+
     def startServices(self) -> None:
         """Start the local services."""
         lab = self.site.lab
@@ -114,21 +134,28 @@ class BusySite:
         """The options of a server that all these clients can use."""
         return _SERVER_OPTIONS
 
-    def startClients(self) -> None:
-        """Start the clients, and wait for their tunnels. One of each kind has the web server as its first service."""
+    def startClients(self, alike: bool = False) -> None:
+        """
+        Start the clients, and wait for their tunnels.
+
+        :param alike: whether all tunnels have the usual service; otherwise one of each kind of client has the web
+            server as its first one, and each tunnel a service of its own.
+        """
         size, first = self.size, SERVICE_PORT
         for n in range(size.plain + size.tls):
             services = list(range(first, first + size.tunnels))
             first += size.tunnels
-            if n in (0, size.plain):
+            if alike:
+                services = [SERVICE_PORT]
+            elif n in (0, size.plain):
                 services[0] = _WEB_PORT
             self._startOurs(n, services, tls=n >= size.plain)
         for n in range(size.originals):
             words = ("local", str(_WEB_PORT if n == 1 else first + n), "--local-host", "127.0.0.1", "--to")
             program = self.site.lab.start("client", original(), *words, self.site.host)
-            self.clients.append(Client(program, [_WEB_PORT if n == 1 else first + n]))
+            self.clients.append(Client(program, [_WEB_PORT if n == 1 else first + n], False))
         for client in self.clients:
-            if secondsUntil(lambda c=client: all(c.now()), 30) is None:  # type: ignore[misc]
+            if secondsUntil(lambda c=client: all(c.now()), 60) is None:  # type: ignore[misc]
                 raise AssertionError(f"not all tunnels came up\n{client.program.transcript()}")
             client.public = client.now()
 
@@ -139,7 +166,7 @@ class BusySite:
         path.write_text(f"server = '{server}'\n" + "".join(tables))
         path.chmod(0o600)
         program = self.site.lab.python("client", "bore", "up", str(path), state=f"client{number}")
-        self.clients.append(Client(program, services))
+        self.clients.append(Client(program, services, True))
 
     def startVisitors(self) -> None:
         """Have visitors come, and wait until as many are there as there should be."""
@@ -155,7 +182,18 @@ class BusySite:
         many = str(self.size.requests)
         lab, host = self.site.lab, self.site.host
         self._web = [
-            lab.start("visitor", *calm, "wrk", "--latency", "-t1", f"-c{many}", "-d1h", f"http://{host}:{web[0]}/")
+            lab.start(
+                "visitor",
+                *calm,
+                "wrk",
+                "--latency",
+                "-t1",
+                f"-c{many}",
+                "-d1h",
+                "--timeout",
+                "20s",
+                f"http://{host}:{web[0]}/",
+            )
         ]
         self._web += [
             lab.start(
@@ -189,7 +227,11 @@ class BusySite:
         outcome.holds(f"{lost} of {total.whole + lost} streams {_kinds(total.troubles)}", not lost)
         for program, what in zip(self._web, ("wrk", "ab", "ab, original client"), strict=False):
             program.wait(60)
-            count, failed = _wrk(program) if what == "wrk" else _ab(program)
+            if what == "wrk":
+                count, failed = _wrk(program)
+            else:
+                count, failed, longest = _ab(program)
+                total.longest = max(total.longest, longest)
             outcome.holds(f"{what}: {failed} of {count} requests failed", count > 0 and not failed)
         self._tunnels(outcome)
         return total
@@ -201,7 +243,7 @@ class BusySite:
         outcome.holds(f"{closed} of {len(known)} tunnels lost", not closed)
         changed = sum(a != b for client in self.clients for a, b in zip(client.public, client.now(), strict=True))
         outcome.holds(f"{changed} ports changed", not changed)
-        ended = sum(client.program.process.poll() is not None for client in self.clients)
+        ended = sum(not client.isThere for client in self.clients)
         outcome.holds(f"{ended} clients ended", not ended)
 
 
@@ -216,9 +258,10 @@ def _wrk(program: Program) -> tuple[int, int]:
     return found.count, found.failed
 
 
-def _ab(program: Program) -> tuple[int, int]:
+def _ab(program: Program) -> tuple[int, int, float]:
+    """The same, and how long the longest took, in seconds."""
     text = "\n".join(program.out)
-    numbers = [int(each) for each in re.findall(r"(?:Complete|Failed) requests:\s+(\d+)", text)]
-    if len(numbers) != 2:
+    numbers = re.search(r"Complete requests:\s+(\d+)\s+Failed requests:\s+(\d+)[\s\S]*100%\s+(\d+)", text)
+    if numbers is None:
         raise AssertionError(f"ab has counted nothing\n{program.transcript()}")
-    return numbers[0], numbers[1]
+    return int(numbers[1]), int(numbers[2]), int(numbers[3]) / 1000

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from laboratory.fault import Fault, Outcome
-from laboratory.measure import ask, descriptors, memory, secondsUntil
+from laboratory.measure import ask, secondsUntil
 from laboratory.notices import events, moments
 from laboratory.pairings import FEW_LANES, OURS, TO_ORIGINAL, Site, lines
+from laboratory.processes import descriptors, memory
 from tests.support import Program
 
 #: How long the ends have to let go of what has gone, in seconds.

@@ -9,9 +9,10 @@ from typing import ClassVar
 
 from laboratory.attacks import farAway, giveAddresses
 from laboratory.fault import Fault, Outcome
-from laboratory.measure import memory, secondsUntil
+from laboratory.measure import secondsUntil
 from laboratory.notices import Watched, sessionKept
 from laboratory.pairings import OURS, OURS_TLS, Pairing, Site, lines
+from laboratory.processes import memory
 
 _SECRET = "the lab's own secret"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from laboratory.attacks import RandomBytes, SilentConnections
+from laboratory.attacks import RandomBytes, RandomBytesToWorkers, SilentConnections
 from laboratory.burdens import BadService, NoDescriptors, SlowReader
 from laboratory.crowds import Churn, Multitude
 from laboratory.deaths import KilledClient, LongStopped, MovedName, RestartedServer, Stampede, Stopped
@@ -15,6 +15,8 @@ from laboratory.lanes import ForgottenLane, ForgottenLanes, LongAnswer, NewVisit
 from laboratory.rush import Burst, BurstWithoutLanes
 from laboratory.silences import BadLink, HalfSilence, LongSilence, Move, OtherHalfSilence, Silence, SlowLink
 from laboratory.tunnels import DeadService, LostTunnels, ReloadUnderLoad, StolenPort
+from laboratory.upgrades import BrokenUpgrades, ClientUpgrades, TakeOvers, Upgrades
+from laboratory.workers import KilledSupervisor, KilledWorker, StoppedWorker
 
 MATRIX: Final[Sequence[Fault]] = (
     Silence(),
@@ -34,11 +36,19 @@ MATRIX: Final[Sequence[Fault]] = (
     Stopped(),
     LongStopped(),
     MovedName(),
+    Upgrades(),
+    BrokenUpgrades(),
+    KilledWorker(),
+    StoppedWorker(),
+    KilledSupervisor(),
+    TakeOvers(),
+    ClientUpgrades(),
     SlowReader(),
     NoDescriptors(),
     BadService(),
     SilentConnections(),
     RandomBytes(),
+    RandomBytesToWorkers(),
     ConnectionFlood(),
     SessionFlood(),
     AliveFlood(),

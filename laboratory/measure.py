@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from laboratory.network import Lab
-from tests.support import Program
 
 #: How long a visitor waits for its answer, in seconds.
 VISITOR_PATIENCE: Final = 20.0
@@ -37,18 +36,6 @@ def secondsUntil(condition: Callable[[], bool], longest: float, pause: float = 0
 def sleepUntil(moment: float) -> None:
     """Wait for a moment of time.monotonic()."""
     time.sleep(max(0.0, moment - time.monotonic()))
-
-
-def memory(program: Program) -> int:
-    """What a program has in memory, in KiB."""
-    with open(f"/proc/{program.pid}/status") as status:
-        [found] = [int(line.split()[1]) for line in status if line.startswith("VmRSS")]
-    return found
-
-
-def descriptors(program: Program) -> int:
-    """How many descriptors a program has."""
-    return len(os.listdir(f"/proc/{program.pid}/fd"))
 
 
 @dataclass(eq=False)

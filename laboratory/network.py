@@ -12,6 +12,7 @@ import itertools
 import os
 import resource
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -219,6 +220,14 @@ class Lab:
 
     def close(self) -> None:
         """End the programs, and take the network down."""
+        # First what they have started and left, which has their output as well: reading that would not end.
+        for place in self.hosts:
+            listed = subprocess.run(
+                ("ip", "netns", "pids", self.namespace(place)), capture_output=True, text=True, check=False
+            )
+            for pid in listed.stdout.split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
         for program in reversed(self._programs):
             program.kill()
         self._programs.clear()

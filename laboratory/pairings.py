@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple
 
@@ -86,6 +87,10 @@ class Site:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.lab.close()
+
+    def runServerFrom(self, folder: Path) -> None:
+        """Let servers that are started from now on be those of the code in a folder."""
+        self._paths["ours"] = ["env", "-C", str(folder), sys.executable, "-m", "bore"]
 
     def _words(self, role: str, *ours: str) -> list[str]:
         """

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
-from laboratory.attacks import RandomBytes, SilentConnections
+from laboratory.attacks import RandomBytes, RandomBytesToWorkers, SilentConnections
 from laboratory.burdens import BadService, NoDescriptors, SlowReader
 from laboratory.crowds import Churn, Multitude
 from laboratory.deaths import KilledClient, LongStopped, MovedName, RestartedServer, Stampede, Stopped
@@ -159,6 +159,9 @@ class AttackTests(FaultCase):
 
     def test_nonsenseLeavesNothingBehind(self) -> None:
         self.keeps(RandomBytes(connections=3000))
+
+    def test_nonsenseToWorkersLeavesNothingBehind(self) -> None:
+        self.keeps(RandomBytesToWorkers(connections=2000))
 
 
 class FloodTests(FaultCase):

@@ -1,13 +1,19 @@
-"""The short form of the rows in which a server is renewed under load."""
+"""
+The short form of the rows with workers, and of those in which a program is renewed under load.
+
+Each class runs in a process of its own, and they take about as long as one another.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import pytest
 
 from laboratory.busysite import Size
-from laboratory.upgrades import Restarts
+from laboratory.upgrades import BrokenUpgrades, ClientUpgrades, Restarts, TakeOvers, Upgrades
+from laboratory.workers import KilledSupervisor, KilledWorker, StoppedWorker
 from tests.laboratory.test_faults import FaultCase
 
 #: Three clients, one of each kind, with four tunnels.
@@ -26,3 +32,48 @@ class JudgeTests(FaultCase):
         self.assertRegex(broken, "ab: [1-9][0-9]* of")
         self.assertRegex(broken, "[1-5] of 5 tunnels lost")
         self.assertIn("1 clients ended", broken)
+
+
+class UpgradeTests(FaultCase):
+    """SIGUSR2."""
+
+    def test_upgradesInARowCostNobodyAnything(self) -> None:
+        self.keeps(Upgrades(times=2, size=SMALL))
+
+
+class BrokenUpgradeTests(FaultCase):
+    """SIGUSR2, and the new code does not start."""
+
+    def test_theOldCodeGoesOn(self) -> None:
+        self.keeps(BrokenUpgrades(times=3, pause=0.5, size=SMALL))
+
+
+class TakeOverTests(FaultCase):
+    """Another server, without workers, takes over."""
+
+    def test_takeOversInARowCostNobodyAnything(self) -> None:
+        self.keeps(TakeOvers(times=2, size=replace(SMALL, originals=0)))
+
+
+class ClientUpgradeTests(FaultCase):
+    """SIGUSR2 to clients."""
+
+    def test_upgradesInARowCostNobodyAnything(self) -> None:
+        self.keeps(ClientUpgrades(times=2, pause=1, size=SMALL))
+
+
+class WorkerTests(FaultCase):
+    """Single processes of a server with workers end."""
+
+    def test_aKilledWorkerCostsItsOwnStreamsOnly(self) -> None:
+        self.keeps(KilledWorker(clients=2))
+
+    def test_workersWithoutASupervisorEndAndAllComeBack(self) -> None:
+        self.keeps(KilledSupervisor(clients=1))
+
+
+class StoppedWorkerTests(FaultCase):
+    """A worker hangs."""
+
+    def test_itIsReplaced(self) -> None:
+        self.keeps(StoppedWorker(clients=2))
