@@ -109,7 +109,15 @@ class SupervisorProgram(Service):
                 self._reloading.reload()
         finally:
             self._meanwhile = None
-        return self.supervisor.orders.giveAll("reload").addCallback(self._reloaded, found)
+        return self._orderReload(found)
+
+    def _orderReload(self, events: list[Event]) -> Deferred[Reloaded]:
+        """
+        Have the workers read the files.
+
+        :param events: what has happened when the supervisor has read them.
+        """
+        return self.supervisor.orders.giveAll("reload").addCallback(self._reloaded, events)
 
     def drain(self, seconds: float) -> int:
         """See :meth:`bore.workers.supervisor.Supervisor.drain`."""
@@ -191,6 +199,8 @@ class SupervisorProgram(Service):
 
         def apply(new: ServerCommand) -> Sequence[str]:
             self.supervisor.apply(new.settings, new.workers)
+            if self._meanwhile is None:  # the file has changed, and nobody has asked for a reload
+                self._orderReload([])
             return ()
 
         return Reloading(self._reactor, self._sink, self.supervisor, command, load, apply)

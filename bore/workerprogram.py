@@ -13,6 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from bore import exits
+from bore.events import Event, ShortSecret, Sink, Subscriber
+from bore.events.server import UsersNeedTls
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -130,6 +132,25 @@ class _Made:
         globalLogBeginner.beginLoggingTo([labelled(inner, self._number, self._generation)], redirectStandardIO=False)
 
 
+class _SinkOfWorker(Sink):
+    """
+    The sink of a worker. What is wrong with the settings of all workers is for the log of the first one.
+
+    :param isFirst: whether it is that.
+    """
+
+    __slots__ = ("_isFirst",)
+
+    def __init__(self, failed: Callable[[Subscriber, Event], object], isFirst: bool) -> None:
+        Sink.__init__(self, failed)
+        self._isFirst = isFirst
+
+    def emit(self, event: Event) -> None:
+        """See :meth:`bore.events.Sink.emit`."""
+        if self._isFirst or not isinstance(event, ShortSecret | UsersNeedTls):
+            Sink.emit(self, event)
+
+
 class _Server:
     """See :class:`bore.workers.inside.Inside`."""
 
@@ -140,13 +161,14 @@ class _Server:
         load: Callable[[], ServerCommand],
         around: Surroundings,
     ) -> None:
-        from bore.events import Sink
         from bore.server.core import ServerCore
-        from bore.server.log import logged
+        from bore.server.log import ServerLog
         from bore.serverparts import openVisitorLog, withFiles, withVisitorLog
         from bore.workers.pending import ReportedConnections
 
-        self._sink = logged(reactor, command.log.visitors)
+        log = ServerLog(reactor)
+        self._sink = _SinkOfWorker(log.failed, isFirst=around.welcome.worker == 1)
+        self._sink.subscribe(log, command.log.visitors)
         self._settingsSink = Sink()  # the supervisor reports what is in the settings file
         self._meanwhile: list[Event] | None = None
         for sink in (self._sink, self._settingsSink):

@@ -186,15 +186,18 @@ class ReloadTests(WorkersCase):
 
     def test_allWorkersReadTheFilesAgain(self) -> None:
         file = self.folder / "server.toml"
-        file.write_text("workers = 2\nmax-tunnels-per-source = 100\n")
+        secret = self.folder / "secret"
+        secret.write_text("x\n")  # too short, of which there is one warning
+        secret.chmod(0o600)
+        file.write_text('workers = 2\nsecret-file = "secret"\nwatch = true\nmax-tunnels-per-source = 100\n')
         server, control = self.server("--config", str(file))
         self.untilReady(server, 2)
         self.addCleanup(self.endAll, server)
-        self.client(control)
-        file.write_text("workers = 2\nmax-tunnels-per-source = 1\n")
-        os.kill(server.pid, signal.SIGHUP)
+        self.client(control, "--secret-file", str(secret))
+        file.write_text('workers = 2\nsecret-file = "secret"\nwatch = true\nmax-tunnels-per-source = 1\n')
         server.waitFor("reloaded: max-tunnels-per-source")
-        refused = self.launch(f"{self.host}:{control}")
+        self.assertEqual(sum("warn" in line for line in server.err), 1, server.transcript())
+        refused = self.launch(f"{self.host}:{control}", "--secret-file", str(secret))
         refused.waitFor("too many tunnels")
         file.write_text("worker = 2\n")
         os.kill(server.pid, signal.SIGHUP)
