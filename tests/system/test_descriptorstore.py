@@ -23,7 +23,14 @@ class StoreTests(SynchronousTestCase):
         self.clock = Clock()
 
     def store(self, *found: tuple[int, str], size: int = 9) -> DescriptorStore:
-        return DescriptorStore(self.clock, Notifier(self.manager.path), size, found)
+        self.notifier = Notifier(self.manager.path)
+        self.addCleanup(self.notifier._socket.close)
+        return DescriptorStore(self.clock, self.notifier, size, found)
+
+    def fill(self) -> None:
+        """Send notices until the manager has to read some of them first."""
+        while self.notifier.send("X=1"):
+            pass
 
     def names(self) -> list[str]:
         self.manager.read()
@@ -94,9 +101,7 @@ class StoreTests(SynchronousTestCase):
     def test_whatTheManagerHasNotTakenIsSentAgainInOrder(self) -> None:
         sockets = [self.listening() for _ in range(3)]
         store = self.store(size=5000)
-        filler = Notifier(self.manager.path)
-        while filler.send("X=1"):
-            pass
+        self.fill()
         store.keep("a", sockets[0].fileno())
         store.keep("b", sockets[1].fileno())
         store.remove("b")
@@ -113,9 +118,7 @@ class StoreTests(SynchronousTestCase):
         store = self.store()
         store.keep("a", sockets[0].fileno())
         self.assertEqual(self.names(), ["a"])
-        filler = Notifier(self.manager.path)
-        while filler.send("X=1"):
-            pass
+        self.fill()
         store.remove("a")
         store.keep("a", sockets[1].fileno())
         self.names()
