@@ -105,6 +105,12 @@ class Launcher:
         member.process = WorkerProcess(
             self._reactor, pid, output, partial(self._line, member), partial(self._exited, member)
         )
+        self.listen(member, sock, position, remains)
+
+    def listen(
+        self, member: Member, sock: socket.socket, position: Position | None = None, remains: Remains | None = None
+    ) -> None:
+        """Listen to a worker: see :meth:`connect`."""
         member.line = WorkerLine(
             self._reactor,
             sock,

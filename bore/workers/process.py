@@ -84,7 +84,8 @@ class _Reader:
         self._reactor = reactor
         self._fd = fd
         self._readable = readable
-        reactor.addReader(self)
+        if fd >= 0:
+            reactor.addReader(self)
 
     def fileno(self) -> int:
         return self._fd
@@ -113,6 +114,7 @@ class WorkerProcess:
 
     :param pid: a child of this process.
     :param output: the end of a pipe from which its output is read, if that is not the log; it belongs to this object.
+        -1: its output is over.
     :param line: called with each line of that.
     :param exited: called with the status of wait(2) when it has ended, and its output was read.
     """
@@ -126,7 +128,6 @@ class WorkerProcess:
         exited: Callable[[int], None],
     ) -> None:
         self.pid = pid
-        self.output = output
         self._reactor = reactor
         self._line = line
         self._exited = exited
@@ -134,13 +135,19 @@ class WorkerProcess:
         self._begun = b""
         self._timer: IDelayedCall | None = None
         self.last: deque[str] = deque(maxlen=_LINES)
-        os.set_blocking(output, False)
+        if output >= 0:
+            os.set_blocking(output, False)
         self._reader = _Reader(reactor, output, self._read)
         self._watch: _Reader | None = None
         try:
             self._watch = _Reader(reactor, os.pidfd_open(pid), self._look)
         except OSError:  # Linux before 5.3, or a container that forbids it
             self._timer = reactor.callLater(_LOOK, self._look)
+
+    @property
+    def output(self) -> int:
+        """The end of the pipe from which its output is read; -1: it has closed the other one."""
+        return self._reader.fileno()
 
     @property
     def alive(self) -> bool:
@@ -173,7 +180,9 @@ class WorkerProcess:
         self._exited(status)
 
     def _read(self) -> None:
-        """Read what has come of its output."""
+        """Read what has come of its output, unless that is over: then its descriptor belongs to somebody else."""
+        if self.output < 0:
+            return
         try:
             data = os.read(self.output, _READ)
         except BlockingIOError:

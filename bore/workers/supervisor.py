@@ -270,12 +270,31 @@ class Supervisor(Service):
             self.doorway.listen(sock, tls)
         self.doorway.adopt(state.arrivals)
 
+    def resume(self, state: SupervisorState) -> None:
+        """Go on after :meth:`quiesce`, in the same process."""
+        self._resume({each.number: each.remains for each in state.workers}, state.arrivals)
+
+    def _resume(self, remains: Mapping[int, Remains], arrivals: Sequence[ArrivalState]) -> None:
+        for number, rest in remains.items():
+            member = self.crew.find(number)
+            if member is not None and isinstance(member.line, WorkerLine):
+                self._launcher.listen(member, member.line.socket, member.line.position, rest)
+        if self.running:
+            for sock, tls in self._ports:
+                self.doorway.listen(sock, tls)
+        self.doorway.adopt(arrivals)
+
     async def _quiesce(self) -> SupervisorState:
         self.doorway.pause()
         await self.custody.settled()
         lines = {each.number: each.line for each in self.crew.members() if isinstance(each.line, WorkerLine)}
         remains = await gatherResults([line.quiesce(_FLUSH_TIMEOUT) for line in lines.values()])
-        return self._state(dict(zip(lines, remains, strict=True)), self.doorway.release())
+        left, arrivals = dict(zip(lines, remains, strict=True)), self.doorway.release()
+        try:
+            return self._state(left, arrivals)
+        except Exception:
+            self._resume(left, arrivals)
+            raise
 
     def _state(self, remains: Mapping[int, Remains], arrivals: Sequence[ArrivalState]) -> SupervisorState:
         crew = self.crew

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NoReturn, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bore.events import Sink
@@ -36,14 +37,18 @@ class NoUpgrade(Exception):
 class Upgradable(Protocol):
     """The supervisor."""
 
+    @property
+    def state(self) -> str:
+        """``running``, ``draining`` or ``stopping``."""
+
     def capture(self) -> SupervisorState:
         """Its state, without what is on its way to the workers."""
 
     def quiesce(self) -> Deferred[SupervisorState]:
         """Let everything rest that has to do with descriptors, and return the state."""
 
-    def goOn(self, state: SupervisorState) -> None:
-        """Go on with a state: that of an earlier process, or its own."""
+    def resume(self, state: SupervisorState) -> None:
+        """Go on after :meth:`quiesce`, in the same process."""
 
 
 class Upgrader:
@@ -54,7 +59,10 @@ class Upgrader:
         :func:`bore.upgradetrial.tryOut`.
     :param execute: runs other code with a state, which it does not return from; raises OSError if it cannot.
     :param prepare: called just before that.
+    :param resumed: called when it has come to nothing behind that.
     """
+
+    _log: Final = Logger()
 
     def __init__(
         self,
@@ -64,6 +72,7 @@ class Upgrader:
         words: Sequence[str],
         execute: Callable[[SupervisorState], object],
         prepare: Callable[[], object] = lambda: None,
+        resumed: Callable[[], object] = lambda: None,
     ) -> None:
         self._reactor = reactor
         self._sink = sink
@@ -71,6 +80,7 @@ class Upgrader:
         self._words = words
         self._execute = execute
         self._prepare = prepare
+        self._resumed = resumed
         self.busy = False
 
     def upgrade(self) -> Deferred[None]:
@@ -78,27 +88,57 @@ class Upgrader:
         Upgrade.
 
         :returns: fires when the new code is known to start, just before it does; fails with :class:`NoUpgrade`.
+        :raises NoUpgrade: when it cannot begin.
         """
         if self.busy:
             raise NoUpgrade("an upgrade is under way already")
+        self._checkRunning()
+        try:
+            tried = self._try(self._supervisor.capture())
+        except OSError as e:
+            raise NoUpgrade(f"the new code cannot be tried: {e.strerror}") from e
         self.busy = True
-        return self._try(self._supervisor.capture()).addCallbacks(self._tried, self._failed)
+        return tried.addCallbacks(self._tried, self._failed)
 
     def _tried(self, _: object) -> None:
         """The trial has succeeded. Whoever has asked gets the answer first."""
         self._reactor.callLater(0.1, self._begin)
 
     def _begin(self) -> None:
+        try:
+            self._checkRunning()
+        except NoUpgrade:
+            self._failed(Failure())
+            return
         self._sink.emit(Upgrading(__version__))
         self._prepare()
-        self._supervisor.quiesce().addCallback(self._run).addErrback(self._failed).addErrback(lambda _: None)
+        # What is at rest cannot be stopped or reloaded: from now on they are for the new code.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        rests = self._supervisor.quiesce().addCallback(self._run)
+        rests.addErrback(self._goesOn, before)
 
     def _run(self, state: SupervisorState) -> None:
         try:
+            self._checkRunning()
             self._execute(state)
         except OSError as e:
-            self._supervisor.goOn(state)
+            self._supervisor.resume(state)
             raise NoUpgrade(f"{sys.executable} cannot be run: {e.strerror}") from e
+        except BaseException:
+            self._supervisor.resume(state)
+            raise
+
+    def _goesOn(self, reason: Failure, before: Iterable[int]) -> None:
+        """The new code was not run."""
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._failed(reason)
+        if reason.check(NoUpgrade) is None:
+            self._log.failure("the state of the supervisor could not be handed over", reason)
+        self._resumed()
+
+    def _checkRunning(self) -> None:
+        if self._supervisor.state != "running":
+            raise NoUpgrade("the server is about to end")
 
     def _failed(self, reason: Failure) -> Failure:
         self.busy = False
@@ -109,7 +149,11 @@ class Upgrader:
         """Have another process try the new code; fails with :class:`NoUpgrade`."""
         done: Deferred[None] = Deferred()
         fd = store(state)
-        reading, writing = os.pipe()
+        try:
+            reading, writing = os.pipe()
+        except OSError:
+            os.close(fd)
+            raise
         try:
             pid = startProcess(["trial", str(fd), *self._words], [fd], writing)
         except OSError as e:
