@@ -69,7 +69,9 @@ class SupervisorProgram(Service):
         if state is not None:
             self.supervisor.adopt(state)
         self._reloading = self._withFile(command, load)
-        self.upgrader = Upgrader(reactor, self._sink, self.supervisor, launcher.words, execute, self._prepare, self._ready)
+        self.upgrader = Upgrader(
+            reactor, self._sink, self.supervisor, launcher.words, execute, self._prepare, self._ready
+        )
         self._notices = self._makeNotices()
 
     @property
