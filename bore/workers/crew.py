@@ -348,6 +348,7 @@ class Crew:
         for each in self.members():
             if each.generation == generation:
                 self.end(each, 0.0)
+        self._fill()  # those that have died meanwhile
 
     # What happens to a worker.
 
@@ -395,7 +396,8 @@ class Crew:
         ended = phase in (Phase.RETIRED, Phase.ENDING)
         expected = self._stopping or (ended and not member.leftByItself)
         inOrder = ended and how == "exit code 0"
-        if phase is Phase.STARTING and self._trial is not None and not self._stopping:
+        isTrial = phase is Phase.STARTING and member.generation == self.generation
+        if isTrial and self._trial is not None and not self._stopping:
             trial, self._trial = self._trial, None
             trial.errback(self._reasonOf(member, how))
             return

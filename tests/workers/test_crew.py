@@ -293,6 +293,27 @@ class GenerationTests(CrewCase):
         self.clock.advance(0)
         self.assertEqual([each.generation for each in self.crew.members()], [1, 1])
 
+    def test_whatHasDiedMeanwhileIsReplaced(self) -> None:
+        self.upgrade()
+        self.crew.exited(self.launched[0], KILLED)
+        self.clock.advance(0)
+        self.crew.exited(self.launched[2], "exit code 1")
+        self.failureResultOf(self.started, CannotStart)
+        self.crew.abandonGeneration(2)
+        self.assertEqual([(each.number, each.generation) for each in self.crew.members()], [(2, 1), (4, 1)])
+
+    def test_oneOfTheOldThatStartedStillIsNotTheNewCode(self) -> None:
+        """It had been started instead of one that has died."""
+        self.up()
+        self.crew.exited(self.launched[0], KILLED)
+        self.clock.advance(0)
+        self.crew.generation = 2
+        started = self.crew.start()
+        self.crew.exited(self.launched[2], KILLED)
+        self.assertNoResult(started)
+        self.ready(4)
+        self.successResultOf(started)
+
 
 class StopTests(CrewCase):
     def test_allEndInOrderAndOneThatDoesNotIsKilled(self) -> None:
