@@ -63,6 +63,7 @@ class SupervisorProgram(Service):
         self._gaveUp = gaveUp
         self._sink.subscribe(self._happened)
         self._meanwhile: list[Event] | None = None
+        self._notices: Notices | None = None
         settings, hasUsers = command.settings, command.users is not None
         parts = sockets, launcher, keptSockets(reactor, settings, names=() if state is None else state.stored)
         self.supervisor = Supervisor(reactor, self._sink, settings, command.workers, hasUsers, *parts)
@@ -224,6 +225,8 @@ class SupervisorProgram(Service):
     def _happened(self, event: Event) -> None:
         if self._meanwhile is not None:
             self._meanwhile.append(event)
+        if isinstance(event, UpgradeFailed) and self._notices is not None:
+            self._notices.ready()
 
 
 def endAllOnNextSignal(program: SupervisorProgram) -> None:

@@ -13,6 +13,16 @@ from tests.original import CONTROL_PORT, original
 from tests.processes.workerscase import WorkersCase, isAlive, workersOf
 from tests.support import CHECKOUT, Program, bore, connect, eventually, receiveAll
 
+#: Runs bore, which cannot run another program in its place.
+STAYS = """
+import os, sys
+def fail(*_):
+    raise OSError(12, "Cannot allocate memory")
+os.execve = fail
+from bore.cli import main
+sys.exit(main())
+"""
+
 
 class Visits:
     """Visits a tunnel, one visitor after the other, until it is stopped; keeps what went wrong."""
@@ -154,6 +164,22 @@ class UpgradeTests(WorkersCase):
         line = server.waitFor("no upgrade, the server goes on as before")
         self.assertIn("server.toml:2: lease", line)
         self.client(control)
+
+    def test_whereItCannotBeRunTheServerGoesOn(self) -> None:
+        words = ["server", "--bind-addr", self.host, "--control-port", "0", "--workers", "1"]
+        server = self.start(Program([sys.executable, "-c", STAYS, *words], cwd=str(CHECKOUT)))
+        control = server.port("listening on ")
+        self.untilReady(server, 1)
+        self.addCleanup(self.endAll, server)
+        _, port = self.client(control)
+        visits = Visits(self.host, port)
+        for number in range(2):
+            os.kill(server.pid, signal.SIGUSR2)
+            server.waitFor("Cannot allocate memory", after=number)
+        self.client(control)
+        self.assertServes(port)
+        visits.stop()
+        self.assertEqual(visits.errors, [])
 
     def test_aWorkerThatDiesMeanwhileIsReplaced(self) -> None:
         server, control = self.crew()
