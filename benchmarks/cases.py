@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks import idletunnels, services
+from benchmarks import idletunnels, knocks, measure, services
 from benchmarks.crowds import burst, calls, long, rest
 from benchmarks.loads import GRACE, SETTLE, Effort, costs, visit, warmUp
 from benchmarks.outputs import parseIperf, parseWrk, percentile
-from benchmarks.programs import BenchmarkError, Program, Programs, run
+from benchmarks.programs import BenchmarkError, Program, Programs, freePort, run
 from benchmarks.services import tool
-from benchmarks.subjects import MIXED
+from benchmarks.subjects import MIXED, WITH_WORKERS
 from benchmarks.tunnels import Address, Tunnel
 from benchmarks.visitors import IdleVisitors, firstBytes
 
@@ -27,6 +28,7 @@ FULL: Final = Effort(
         "visitors": ("32", "256"),
         "requests": ("16", "128"),
         "first": ("idle",),
+        "knocks": ("plain", "secret", "tls"),
         "memory": ("0", "1000", "4000", "8000"),
         "growth": ("1", "100", "1000"),
         "rest": ("1000 base", "1000 extended"),
@@ -35,7 +37,7 @@ FULL: Final = Effort(
         "long": ("600",),
     },
     # Who waits is the same on either path.
-    {"memory": ("base", "tls-base")},
+    {"memory": ("base", "tls-base", "worker")},
 )
 
 QUICK: Final = Effort(
@@ -47,6 +49,7 @@ QUICK: Final = Effort(
         "visitors": ("32",),
         "requests": ("16",),
         "first": ("idle",),
+        "knocks": ("plain",),
         "memory": ("0", "1000"),
         "growth": ("100",),
         "rest": ("1000 base",),
@@ -57,15 +60,24 @@ QUICK: Final = Effort(
     # The base path is there for what its visitors cost, and the portable relay for what it does to bulk.
     {
         "bulk": ("base", "tls-base", "rathole-noise"),
-        "visitors": ("portable",),
+        "visitors": ("portable", "worker"),
         "requests": ("base", "portable", "tls-base", "rathole-noise"),
         "first": ("portable",),
-        "memory": ("base", "portable", "tls-base", "rathole-noise"),
+        "knocks": ("workers",),
+        "memory": ("base", "portable", "tls-base", "rathole-noise", "worker"),
         "rest": ("tls",),
         "calls": ("tls", "base", "tls-base"),
         "burst": ("base", "tls-base", "mixed"),
     },
 )
+
+
+def _isAlone(subject: str) -> bool:
+    return subject != MIXED and subject not in WITH_WORKERS
+
+
+def _isVisited(subject: str) -> bool:
+    return subject != MIXED
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +98,7 @@ class Case:
     tools: tuple[str, ...]
     service: Callable[[Programs, Sequence[Address]], Program] | None
     measure: Callable[[Programs, Tunnel, str, Effort], dict[str, float]]
-    isFor: Callable[[str], bool] = lambda subject: subject != MIXED
+    isFor: Callable[[str], bool] = _isAlone
     rounds: int = 1000
     onDemand: bool = False
 
@@ -136,11 +148,17 @@ def _first(programs: Programs, tunnel: Tunnel, point: str, effort: Effort) -> di
 
 
 def _memory(programs: Programs, tunnel: Tunnel, point: str, effort: Effort) -> dict[str, float]:
+    if tunnel.serverOptions and point != "0":
+        return {}  # visitors take as much with workers as without
     with IdleVisitors(*tunnel.public) as visitors:
         visitors.grow(int(point))
         time.sleep(SETTLE)
         found = tunnel.memory()
+    several = {}
+    if tunnel.serverOptions:
+        several["supervisorRss"], several["workerRss"] = tunnel.memoryOfWorkers()
     return {
+        **several,
         "rss": sum(memory.rss for memory in found.values()),
         "pss": sum(memory.pss for memory in found.values()),
         **{f"{role}Rss": memory.rss for role, memory in found.items()},
@@ -175,8 +193,41 @@ def _growth(programs: Programs, tunnel: Tunnel, point: str, effort: Effort) -> d
     }
 
 
+def _knocks(programs: Programs, tunnel: Tunnel, point: str, effort: Effort) -> dict[str, float]:
+    assert tunnel.control is not None
+    host, port = tunnel.control.host, freePort(tunnel.control.host)
+    options = {"plain": (), "secret": ("--secret", knocks.SECRET), "tls": ("--tls",)}[point]
+    words = [sys.executable, "-m", "bore", "server", "--bind-addr", host, "--control-port", str(port)]
+    # A state of its own: with a key that is made only once.
+    environment = {"XDG_STATE_HOME": str(programs.folder / f"state-{host}")}
+    server = programs.start([*words, "--max-wrong-secrets", "0", *options, *tunnel.serverOptions], environment)
+    try:
+        server.waitUntilListening(host, port)
+        found = _knock(host, port, point, 0.5)  # who comes first waits for all that is imported then
+        before = measure.cpu(server.processes())
+        found = _knock(host, port, point, effort.seconds)
+        used = measure.cpu(server.processes()) - before
+    finally:
+        server.end()
+    if found["failed"] > found["count"] // 100:
+        raise BenchmarkError(f"{found['failed']} of {found['count']} connections have failed")
+    cost = 1e6 / max(1, found["count"])
+    return {"rate": found["count"] / effort.seconds, "failed": found["failed"], "cpu": used.total * cost}
+
+
+def _knock(host: str, port: int, kind: str, seconds: float) -> dict[str, int]:
+    """Have connections come to a control port for some seconds."""
+    words = [sys.executable, "-m", "benchmarks.knocks", host, str(port), kind, str(seconds), "16"]
+    found: dict[str, int] = json.loads(run(words, seconds + GRACE))
+    return found
+
+
 def _withEnds(subject: str) -> bool:
     return subject not in ("direct", MIXED)
+
+
+def _isOfWorkers(subject: str) -> bool:
+    return subject == "splice" or subject in WITH_WORKERS
 
 
 def _isBore(subject: str) -> bool:
@@ -193,7 +244,8 @@ def _isLanes(subject: str) -> bool:
 
 #: Everything that is measured, in this order in each round: first what varies least, for a run that has no more time.
 CASES: Final = (
-    Case("visitors", "New visitors", ("ab", "nginx"), services.web, _visitors),
+    Case("visitors", "New visitors", ("ab", "nginx"), services.web, _visitors, _isVisited),
+    Case("knocks", "Connections to the control port", (), services.greeter, _knocks, _isOfWorkers, rounds=3),
     Case("requests", "Small requests", ("ab", "wrk", "nginx"), services.web, _requests),
     Case("bulk", "Bulk", ("iperf3",), None, _bulk),
     Case("calls", "System calls", ("ab", "nginx", "strace"), services.web, calls, _isBore, rounds=1),

@@ -92,10 +92,17 @@ FIGURES: Final[Mapping[str, Mapping[str, Figure]]] = {
         "total50": Figure("time to the first byte, median", "ms", 2),
         "total99": Figure("time to the first byte, 99 in 100", "ms", 2),
     },
+    "knocks": {
+        "rate": Figure("connections per second", "1/s", 0),
+        "failed": Figure("failed connections", "", 0),
+        "cpu": Figure("CPU time of the server, per connection", "µs", 0),
+    },
     "memory": {
         "rss": Figure("resident memory of both ends", "MiB", 1),
         "serverRss": Figure("resident memory of the server", "MiB", 1),
         "clientRss": Figure("resident memory of the client", "MiB", 1),
+        "supervisorRss": Figure("resident memory of the supervisor", "MiB", 1),
+        "workerRss": Figure("resident memory of the largest worker", "MiB", 1),
         "pss": Figure("proportional memory of both ends", "MiB", 1),
         "each": Figure("memory of both ends for each idle visitor", "KiB", 1),
     },

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.figures import Summaries
-from benchmarks.subjects import HAPROXY, ORIGINAL, RATHOLE, SSH, SUBJECTS
+from benchmarks.subjects import HAPROXY, ORIGINAL, RATHOLE, SSH
 
 _BULK: Final = ("1 stream in", "1 stream out", "4 streams in", "4 streams out")
 _AT_ONCE: Final = ("32", "256")
 _CONNECTIONS: Final = ("16", "128")
+_TWO: Final = "workers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,6 @@ class Goal:
     atLeast: bool
     bound: float
     subject: str = "splice"
-
-    @property
-    def encrypted(self) -> bool:
-        """Whether it is for ours inside TLS."""
-        return any(subject.key == self.subject and subject.encrypted for subject in SUBJECTS)
 
     @property
     def limit(self) -> str:
@@ -61,6 +57,9 @@ GOALS: Final = (
     Goal("client's memory at rest, in MiB", "memory", ("0",), "clientRss", None, False, 30),
     Goal("CPU time at rest, ms per second", "rest", ("1000 base",), "idle", None, False, 28),
     Goal("CPU time at rest, ms per second", "rest", ("1000 extended",), "idle", None, False, 15),
+    Goal("CPU time per visitor, 2 workers, to one process", "visitors", _AT_ONCE, "cpu", "splice", False, 1.05, _TWO),
+    Goal("supervisor's memory at rest, in MiB", "memory", ("0",), "supervisorRss", None, False, 35, _TWO),
+    Goal("a worker's memory at rest, in MiB", "memory", ("0",), "workerRss", None, False, 30, _TWO),
     Goal("bulk in TLS, to ssh -R", "bulk", _BULK, "rate", SSH, True, 1.3, "tls"),
     Goal("new visitors over lanes in TLS, to lanes without", "visitors", _AT_ONCE, "rate", "splice", True, 0.85, "tls"),
     Goal(

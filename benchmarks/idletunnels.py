@@ -74,7 +74,7 @@ class ExtendedTunnel(IdleTunnel):
         self._transport.write(b'"Alive"\0')
 
 
-def _trustful() -> ssl.SSLContext:
+def trustful() -> ssl.SSLContext:
     """TLS that trusts any server: this is a benchmark's own."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -91,7 +91,7 @@ async def hold(host: str, port: int, count: int, kind: type[IdleTunnel], encrypt
     :param kind: what the sessions are.
     :param encrypted: whether they are in TLS.
     """
-    context = _trustful() if encrypted else None
+    context = trustful() if encrypted else None
     loop = asyncio.get_running_loop()
     turns = asyncio.Semaphore(_AT_ONCE)
 

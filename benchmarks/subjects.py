@@ -41,6 +41,7 @@ class Ours:
     :ivar environment: which body of the relay they have.
     :ivar options: further options of the client.
     :ivar encrypted: whether they speak TLS.
+    :ivar serverOptions: further options of the server.
     """
 
     key: str
@@ -49,6 +50,7 @@ class Ours:
     options: tuple[str, ...] = ()
     encrypted: bool = False
     install: str = ""
+    serverOptions: tuple[str, ...] = ()
 
     def version(self) -> str | None:
         return toldVersion([sys.executable, "-m", "bore", "--version"], r"txbore (\S+)")
@@ -60,13 +62,15 @@ class Ours:
         environment = {"XDG_STATE_HOME": str(programs.folder / f"state-{host}"), **self.environment}
         tls = ["--tls"] if self.encrypted else []
         bounds = ["--max-tunnels-per-source", "0"]  # all of them come from this machine
-        words = [*bore, "server", "--bind-addr", host, "--control-port", str(control.port), *bounds, *tls]
+        options = [*bounds, *tls, *self.serverOptions]
+        words = [*bore, "server", "--bind-addr", host, "--control-port", str(control.port), *options]
         server = programs.start(words, environment)
         server.waitUntilListening(*control)
         words = [*bore, "local", str(local.port), "-l", local.host, "-t", str(control), "-p", str(public.port)]
         client = programs.start([*words, "--no-state", *tls, *self.options], environment)
         client.waitUntilListening(*public)
-        return Tunnel(public, local, {"server": server, "client": client}, control, self.encrypted, extended=True)
+        ends = {"server": server, "client": client}
+        return Tunnel(public, local, ends, control, self.encrypted, True, self.serverOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,8 @@ class Mixed:
 SUBJECTS: Final[tuple[Subject, ...]] = (
     Direct(),
     Ours("splice", "ours (splice)", {}),
+    Ours("worker", "ours (1 worker)", {}, serverOptions=("--workers", "1")),
+    Ours("workers", "ours (2 workers)", {}, serverOptions=("--workers", "2")),
     Ours("tls", "ours (TLS)", {}, encrypted=True),
     Ours("base", "ours (base path)", {}, ("--lanes", "0")),
     Ours("tls-base", "ours (TLS, base path)", {}, ("--lanes", "0"), encrypted=True),
@@ -116,8 +122,16 @@ RATHOLE: Final = "rathole"
 #: What ratios are taken to among the encrypted ones.
 SSH: Final = "ssh"
 
+#: Ours with workers, which only some cases are for.
+WITH_WORKERS: Final = ("worker", "workers")
+
 #: Those through which everybody can read on the way.
-PLAIN: Final = tuple(subject for subject in SUBJECTS if not subject.encrypted and subject.key != MIXED)
+PLAIN: Final = tuple(
+    subject for subject in SUBJECTS if not subject.encrypted and subject.key not in (MIXED, *WITH_WORKERS)
+)
+
+#: Ours with workers, and before them without.
+WORKERS: Final = tuple(subject for subject in SUBJECTS if subject.key in ("splice", *WITH_WORKERS))
 
 #: The encrypted ones, and before them ours without TLS.
 ENCRYPTED: Final = tuple(subject for subject in SUBJECTS if subject.encrypted or subject.key in ("splice", "base"))

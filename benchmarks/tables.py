@@ -12,7 +12,7 @@ from benchmarks.bench import Trouble
 from benchmarks.cases import CASES
 from benchmarks.figures import FIGURES, Spread
 from benchmarks.results import Results
-from benchmarks.subjects import ENCRYPTED, ORIGINAL, PLAIN, SSH, SUBJECTS
+from benchmarks.subjects import ENCRYPTED, ORIGINAL, PLAIN, SSH, SUBJECTS, WITH_WORKERS, WORKERS
 from benchmarks.tunnels import Subject
 
 #: The comments in docs/speed.rst between which the fragment is.
@@ -64,12 +64,27 @@ MORE: Final[tuple[Row, ...]] = (
     ("served of 20 000 within a second", "burst", "20000", "served"),
 )
 
+#: What workers cost, and what they are to be compared with.
+OF_WORKERS: Final[tuple[Row, ...]] = (
+    ("CPU µs per visitor, 32 at once", "visitors", "32", "cpu"),
+    ("CPU µs per visitor, 256 at once", "visitors", "256", "cpu"),
+    ("CPU µs per control connection", "knocks", "plain", "cpu"),
+    ("the same, with a secret", "knocks", "secret", "cpu"),
+    ("the same, a TLS handshake each", "knocks", "tls", "cpu"),
+    ("control connections/s", "knocks", "plain", "rate"),
+    ("the same, with a secret", "knocks", "secret", "rate"),
+    ("the same, a TLS handshake each", "knocks", "tls", "rate"),
+    ("MiB of the server at rest", "memory", "0", "serverRss"),
+    ("MiB of the supervisor", "memory", "0", "supervisorRss"),
+    ("MiB of a worker", "memory", "0", "workerRss"),
+)
+
 #: In the place of a figure that could not be measured, or for which the machine or the time was too small.
 FAILED: Final = "failed"
 SKIPPED: Final = "skipped"
 
 #: Those that are no program of their own.
-_SAME: Final = ("direct", "base", "portable", "tls", "tls-base", "mixed", "rathole-noise")
+_SAME: Final = ("direct", "base", "portable", "tls", "tls-base", "mixed", "worker", "workers", "rathole-noise")
 
 
 def simpleTable(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -163,8 +178,16 @@ def fragment(results: Results) -> str:
             "path each visitor costs a handshake; lanes have had theirs before."
         ))  # fmt: skip
         parts += _tablesOf(results, ENCRYPTED, SSH)
-        reached = _goalTable(results)
+        reached = _goalTable(results, "tls", "tls-base")
         parts += ["What TLS may cost:", reached.rstrip()] if reached else []
+    workers = _pageTable(results, OF_WORKERS, WORKERS, "splice")
+    if any(key in results.subjects for key in WITH_WORKERS) and workers:
+        parts += [_wrapped(
+            "With workers (``--workers``). In parentheses is the ratio to one process. A control connection here sends "
+            "its first message, and is closed: what it costs more is what passing it on to a worker costs."
+        ), workers.rstrip()]  # fmt: skip
+        reached = _goalTable(results, "workers")
+        parts += ["What workers may cost:", reached.rstrip()] if reached else []
     return "\n\n".join(parts) + "\n"
 
 
@@ -176,11 +199,11 @@ def _tablesOf(results: Results, group: Sequence[Subject], reference: str) -> lis
     return found
 
 
-def _goalTable(results: Results) -> str:
+def _goalTable(results: Results, *subjects: str) -> str:
     rows = [
         [standing.goal.title, standing.point, standing.goal.limit, f"{standing.value:.2f}", standing.verdict]
         for standing in goals.standings(results.summaries)
-        if standing.goal.encrypted
+        if standing.goal.subject in subjects
     ]
     return simpleTable(["ratio", "at", "goal", "is", "so"], rows) if rows else ""
 

@@ -32,6 +32,7 @@ class Tunnel:
     :ivar control: where further clients of the server come, if they speak bore's protocol.
     :ivar encrypted: whether they have to speak it inside TLS.
     :ivar extended: whether the server knows the extension of that protocol.
+    :ivar serverOptions: the further options of our server.
     """
 
     public: Address
@@ -40,6 +41,7 @@ class Tunnel:
     control: Address | None = None
     encrypted: bool = False
     extended: bool = False
+    serverOptions: tuple[str, ...] = ()
 
     def cpu(self) -> dict[str, measure.Cpu]:
         """The CPU time that each end has used up to now."""
@@ -52,6 +54,11 @@ class Tunnel:
     def memory(self) -> dict[str, measure.Memory]:
         """The memory that each end has."""
         return {role: measure.memory(program.processes()) for role, program in self.ends.items()}
+
+    def memoryOfWorkers(self) -> tuple[float, float]:
+        """The resident memory of the server's first process, and of the largest of the others, in MiB."""
+        first, *others = self.ends["server"].processes()
+        return measure.memory([first]).rss, max(measure.memory([pid]).rss for pid in others)
 
 
 class Subject(Protocol):
