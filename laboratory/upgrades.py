@@ -8,7 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from laboratory.busysite import BusySite, Size
@@ -20,9 +20,6 @@ from tests.support import CHECKOUT
 
 #: What a whole measurement has.
 FULL: Final = Size()
-
-#: The same without original clients.
-_OURS_ONLY: Final = replace(FULL, originals=0)
 
 #: How long a renewal may take, in seconds.
 _LONGEST: Final = 60.0
@@ -181,12 +178,7 @@ class TakeOvers(Renewals):
     promise = (
         "no connection is refused or reset, no stream is cut or altered, no tunnel is lost, and all keep their ports"
     )
-    how = (
-        "The servers have no workers. Each former one ends when its streams have ended. Original clients lose their "
-        f"session, and do not take part. {_LOAD}"
-    )
-
-    size: Size = _OURS_ONLY
+    how = f"The servers have no workers. Each former one ends when its streams have ended. {_LOAD}"
 
     def start(self, site: Site, busy: BusySite) -> None:
         site.startServer(*self._words(site), *busy.serverOptions())

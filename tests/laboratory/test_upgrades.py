@@ -6,7 +6,6 @@ Each class runs in a process of its own, and they take about as long as one anot
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -52,7 +51,7 @@ class TakeOverTests(FaultCase):
     """Another server, without workers, takes over."""
 
     def test_takeOversInARowCostNobodyAnything(self) -> None:
-        self.keeps(TakeOvers(times=2, size=replace(SMALL, originals=0)))
+        self.keeps(TakeOvers(times=2, size=SMALL))
 
 
 class ClientUpgradeTests(FaultCase):
