@@ -63,7 +63,7 @@ class SupervisorProgram(Service):
         self._gaveUp = gaveUp
         self._sink.subscribe(self._happened)
         self._meanwhile: list[Event] | None = None
-        self._notices: Notices | None = None
+        self._goesOn = state is not None
         settings, hasUsers = command.settings, command.users is not None
         parts = sockets, launcher, keptSockets(reactor, settings, names=() if state is None else state.stored)
         self.supervisor = Supervisor(reactor, self._sink, settings, command.workers, hasUsers, *parts)
@@ -156,6 +156,8 @@ class SupervisorProgram(Service):
         pthread_sigmask(SIG_UNBLOCK, SIGNALS)  # an earlier process has blocked them: from now on they are handled
         # Behind what the program has for the second signal of a single process.
         self._reactor.addSystemEventTrigger("before", "shutdown", endAllOnNextSignal, self)
+        if self._goesOn and self._notices is not None:
+            self._notices.goOn()
         if self.running:
             self.supervisor.begin().addCallbacks(lambda _: self._ready(), self._failed)
 
@@ -225,8 +227,6 @@ class SupervisorProgram(Service):
     def _happened(self, event: Event) -> None:
         if self._meanwhile is not None:
             self._meanwhile.append(event)
-        if isinstance(event, UpgradeFailed) and self._notices is not None:
-            self._notices.ready()
 
 
 def endAllOnNextSignal(program: SupervisorProgram) -> None:

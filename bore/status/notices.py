@@ -96,6 +96,11 @@ class Notices:
         if self._interval is not None and self._timer is None:
             self._timer = self._clock.callLater(0, self._live, self._interval)
 
+    def goOn(self) -> None:
+        """The program was ready, and runs new code: it sends signs of life even before it is :meth:`ready` again."""
+        if self._interval is not None and self._timer is None:
+            self._timer = self._clock.callLater(self._interval, self._live, self._interval)
+
     def reloading(self) -> None:
         """The program begins to read its files, or to run new code; :meth:`ready` is called when it is ready again."""
         if not self._stopping:

@@ -62,6 +62,17 @@ class NoticesTests(SynchronousTestCase):
         self.assertEqual(self.sent(), ["READY=1\nSTATUS=no tunnels"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_newCodeLivesBeforeItIsReady(self) -> None:
+        """Its workers may take longer to start than the watchdog waits."""
+        notices = self.notices(watchdog=3.0)
+        notices.goOn()
+        self.clock.pump([0.5] * 4)
+        self.assertEqual(self.sent(), ["WATCHDOG=1"] * 2)
+        notices.ready()
+        self.assertEqual(self.sent(), ["READY=1\nSTATUS=no tunnels"])
+        self.clock.pump([0.5] * 2)
+        self.assertEqual(self.sent(), ["WATCHDOG=1"])
+
     def test_thatItIsReadyIsSentUntilTheManagerTakesIt(self) -> None:
         self.notifier.full = True
         self.notices().ready()
