@@ -10,11 +10,14 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from bore.wire.publicaddress import PublicAddress
 from bore.wire.workermessages import Done, Order
-from bore.workers.crew import Crew, Member
+from bore.workers.crew import Crew, Member, Phase
 
 #: How long a worker may take to carry an order out, in seconds: it may read files. Whoever asks at the admin socket
 #: waits for 5 s.
 TIMEOUT: Final = 4.0
+
+#: A worker that is starting gets these when it is ready: it may have read or opened the files before.
+_ALSO_LATER: Final = frozenset(("reload", "rotate"))
 
 
 class Orders:
@@ -24,6 +27,7 @@ class Orders:
         self._clock = clock
         self._crew = crew
         self._waiting: dict[tuple[int, int], tuple[Deferred[Done | None], IDelayedCall]] = {}
+        self._later: dict[int, dict[str, None]] = {}
         # The supervisor before an upgrade may have ordered something: its numbers do not come again.
         self._number = int(clock.seconds() * 1000)
 
@@ -54,15 +58,25 @@ class Orders:
         self, order: str, user: str | None = None, address: PublicAddress | None = None, seconds: float = 0.0
     ) -> Deferred[list[tuple[int, Done | None]]]:
         """
-        Order all workers that are there to do something.
+        Order all workers that are there to do something, and those that are starting to do so when they are ready, if
+        it concerns them.
 
         :returns: fires with their numbers and answers; None: one has not answered in time.
         """
+        if order in _ALSO_LATER:
+            for each in self._crew.members():
+                if each.phase is Phase.STARTING:
+                    self._later.setdefault(each.number, {})[order] = None
         asked = [each for each in self._crew.members() if each.maySend(Order)]
         answers = gatherResults([self.give(each, order, user, address, seconds) for each in asked])
         return answers.addCallback(
             lambda found: [(each.number, answer) for each, answer in zip(asked, found, strict=True)]
         )
+
+    def ready(self, member: Member) -> None:
+        """A worker is ready: it gets what was ordered while it was starting."""
+        for each in self._later.pop(member.number, ()):
+            self.give(member, each)
 
     def done(self, member: Member, message: Done) -> None:
         """A worker has answered."""
@@ -70,6 +84,7 @@ class Orders:
 
     def gone(self, member: Member) -> None:
         """A worker is gone: it does not answer any more."""
+        self._later.pop(member.number, None)
         for key in [key for key in self._waiting if key[0] == member.number]:
             self._end(key, None)
 

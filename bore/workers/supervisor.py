@@ -410,6 +410,8 @@ class Supervisor(Service):
                 self.doorway.loaded(member.number, message)
                 self.loaded()
             case Ready() | Failed() | Bye():
+                if isinstance(message, Ready):
+                    self.orders.ready(member)  # before its first connection
                 self.crew.received(member, message)
                 self._changed()
             case Pending():

@@ -26,6 +26,7 @@ from bore.wire import workermessages as wm
 from bore.workers import upgrade
 from bore.workers.crew import Member
 from bore.workers.handover import SupervisorState
+from bore.workers.inside import Surroundings
 from bore.workers.launcher import Launcher
 from bore.workers.settings import WorkerSettings
 from bore.workers.supervisor import Supervisor
@@ -170,10 +171,11 @@ class OneWorker(Launcher):
         self._settings = settings
         self._sink = sink
         self.workers: list[Worker] = []
+        self.insides: list[PlainInside] = []
 
     def launch(self, member: Member) -> None:
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.workers.append(Worker(REACTOR, its, lambda around: PlainInside(around, self._settings, self._sink)))
+        self.workers.append(Worker(REACTOR, its, self._build))
         reading, writing = os.pipe()
         process = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=writing)
         os.close(writing)
@@ -182,19 +184,34 @@ class OneWorker(Launcher):
         self.connect(member, process.pid, reading, ours)
         member.send(wm.Welcome("0.3.0", member.number, 1, 1), [os.dup(self.counters)])
 
+    def _build(self, around: Surroundings) -> PlainInside:
+        self.insides.append(PlainInside(around, self._settings, self._sink))
+        return self.insides[-1]
 
-class Resuming(TunnelsCase):
-    """A supervisor that has come to rest goes on in the same process."""
 
-    async def test_itServesAsBefore(self) -> None:
+class InOneProcess(TunnelsCase):
+    """A supervisor with a worker in the same process."""
+
+    def supervisor(self) -> tuple[Supervisor, OneWorker, int]:
+        """One that begins, and its control port."""
         settings = ServerSettings(minPort=1024, bindAddr=self.host, bindTunnels=self.host, controlPort=0)
         sink = Sink()
         sink.subscribe(self.events.append)
         launcher = OneWorker(settings, sink)
         control = bindSocket(self.host, 0)
-        port = control.getsockname()[1]
         supervisor = Supervisor(REACTOR, sink, settings, WorkerSettings(1, 10), False, [control], launcher)
         supervisor.startService()
+        return supervisor, launcher, control.getsockname()[1]
+
+    async def end(self, supervisor: Supervisor, launcher: OneWorker) -> None:
+        ended = supervisor.stopService()
+        await launcher.workers[0].ended
+        assert launcher.process.stdin is not None
+        launcher.process.stdin.close()
+        await ended
+
+    async def test_oneThatHasComeToRestServesAsBefore(self) -> None:
+        supervisor, launcher, port = self.supervisor()
         await supervisor.begin()
         former = await self.tunnel(port, b"a")
         state = await supervisor.quiesce()
@@ -206,11 +223,15 @@ class Resuming(TunnelsCase):
         late.close()
         for each in visits:
             cast(ITCPTransport, each.transport).abortConnection()
-        ended = supervisor.stopService()
-        await launcher.workers[0].ended
-        assert launcher.process.stdin is not None
-        launcher.process.stdin.close()
-        await ended
+        await self.end(supervisor, launcher)
+
+    async def test_aWorkerThatStartsWhileFilesAreReadReadsThemAgain(self) -> None:
+        supervisor, launcher, _ = self.supervisor()
+        begun = supervisor.begin()
+        supervisor.orders.giveAll("reload")
+        await begun
+        await self.eventually(lambda: "reload" in launcher.insides[0].calls)
+        await self.end(supervisor, launcher)
 
     async def tunnel(self, port: int, name: bytes) -> Any:
         client = self.client(port, [TunnelSpec(await self.service(name), name=name.decode())])
