@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, TimeoutError, gatherResults
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -64,6 +64,9 @@ _HOMELESS: Final = 1024
 
 #: A longer reason is a traceback, whose last line has the reason.
 _LINES: Final = 4
+
+#: How long new connections wait for all workers when the first one is ready, in seconds.
+TOGETHER: Final = 3.0
 
 #: How many generations of workers there may be.
 _GENERATIONS: Final = 3
@@ -183,14 +186,15 @@ class Supervisor(Service):
 
     def begin(self) -> Deferred[None]:
         """
-        Start a worker, accept connections when it is ready, and start the others. After :meth:`adopt`, they are a new
-        generation, and the old one is retired when they are ready; if they cannot start, it goes on.
+        Start a worker, and then the others; accept connections when all are ready, or TOGETHER seconds after the first
+        one: clients that come at once, as after a restart, stay at the worker that they get. After :meth:`adopt`, they
+        are a new generation, and the old one is retired when they are ready; if they cannot start, it goes on.
 
         :returns: fires when all workers are ready; fails with :class:`bore.workers.inside.CannotStart` when the first
             one cannot start, and there are no others.
         """
         if self._adopted is None:
-            return self.crew.start().addCallback(self._listen)
+            return self.crew.start().addCallback(self._together).addCallback(self._listen)
         state, self._adopted = self._adopted, None
         self.goOn(state)
         self.crew.generation += 1
@@ -348,6 +352,11 @@ class Supervisor(Service):
 
     def _custodian(self, member: Member, asked: int = 0) -> Custodian:
         return Custodian(self.custody, member.send, self._launcher.table.addUser, asked)
+
+    def _together(self, _: object) -> Deferred[None]:
+        """The first worker is ready: wait for the others, but not for long."""
+        whole = self.crew.whenComplete().addTimeout(TOGETHER, self._reactor)
+        return whole.addErrback(lambda reason: reason.trap(TimeoutError) and None)
 
     def _listen(self, _: object) -> Deferred[None]:
         for sock, tls in self._ports:

@@ -6,7 +6,9 @@ import json
 import os
 import signal
 import time
+from datetime import datetime
 
+from bore.workers.supervisor import TOGETHER
 from tests.original import CONTROL_PORT, original
 from tests.processes.workerscase import WorkersCase, isAlive, residentOf, workersOf
 from tests.support import Program, bore, eventually, slowness
@@ -50,6 +52,15 @@ class ServingTests(WorkersCase):
         line = json.loads(server.waitFor('"event": "tunnel-opened"'))
         self.assertEqual(line["generation"], 1)
         self.assertIn(line["worker"], (1, 2))
+
+    def test_clientsThatComeAtOnceFindAllWorkers(self) -> None:
+        server, _ = self.crew("--log-format", "json")
+        server.waitFor('"event": "listening"')
+        lines = [json.loads(line) for line in server.err if line.startswith("{")]
+        begun = [each for each in lines if each["event"] in ("worker-started", "listening")]
+        first, second, third = (datetime.fromisoformat(each["time"]) for each in begun[:3])
+        if (max(second, third) - first).total_seconds() < TOGETHER * 0.9:  # or this machine is too busy for that
+            self.assertEqual([each["event"] for each in begun], ["worker-started"] * 2 + ["listening"])
 
     def test_memory(self) -> None:
         one, _ = self.server()
