@@ -53,13 +53,15 @@ def makeSupervisor(
 
 def runAgain(words: Sequence[str], twistd: Mapping[str, object]) -> list[str]:
     """
-    The command line with which the process runs other code: twistd must not fork again.
+    The command line with which this process runs other code: twistd is in its directory already, and must not fork.
 
     :param words: the one that it was started with, without the interpreter.
     :param twistd: the options of twistd.
     """
-    if twistd.get("nodaemon"):
-        return list(words)
     at = list(words).index("bore-server")
-    file = [] if twistd.get("logfile") or twistd.get("syslog") else ["--logfile=twistd.log"]
-    return [*words[:at], "--nodaemon", *file, *words[at:]]
+    script = sys.argv[0]
+    before = [os.path.abspath(each) if each == script and os.path.isfile(each) else each for each in words[:at]]
+    more = ["--rundir=."]
+    if not twistd.get("nodaemon"):
+        more += ["--nodaemon", *([] if twistd.get("logfile") or twistd.get("syslog") else ["--logfile=twistd.log"])]
+    return [*before, *more, *words[at:]]

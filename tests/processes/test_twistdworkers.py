@@ -19,7 +19,9 @@ class WorkersTests(TwistdCase):
         return path.read_text() if path.exists() else ""
 
     def test_inTheForegroundItServesAndIsUpgraded(self) -> None:
-        server = self.start("-n", "--pidfile=", *self.serverWords(), "--workers", "1")
+        """It stays in its directory, whose name is relative to the one that it was started in."""
+        (self.folder / "run").mkdir()
+        server = self.start("-n", "--pidfile=", "--rundir=run", *self.serverWords(), "--workers", "1")
         server.waitFor("worker 1 of generation 1 has started")
         public = freePort(self.host)
         client = self.start("-n", "--pidfile=", *self.clientWords("-p", str(public)))
