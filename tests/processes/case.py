@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import sys
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -23,6 +24,7 @@ class ProcessCase(SynchronousTestCase):
         self.addCleanup(self.service.close)
 
     def start(self, program: Program) -> Program:
+        self.addCleanup(lambda: sys.stdout.write(program.transcript() + "\n"))  # shown where a test has failed
         self.addCleanup(program.kill)
         return program
 
