@@ -13,8 +13,9 @@ from bore.events.server import VisitorRefused
 from bore.options.server import ServerCommand
 from bore.startup import IProgramReactor
 from bore.status.history import History
+from bore.streams.addresses import hostPort, localAddress
 from bore.supervisorprogram import SupervisorProgram
-from bore.workers.handover import VARIABLE, takeState
+from bore.workers.handover import VARIABLE, SupervisorState, takeState
 from bore.workers.inside import CannotStart
 from bore.workers.launcher import Launcher
 from bore.workers.upgrade import execute
@@ -62,9 +63,10 @@ def supervisorProgram(
     made = SupervisorProgram(
         reactor, command, load, failed, sockets, launcher, state, lambda state: execute(state, again)
     )
+    statusSocket = None if state is None else _statusSocket(state, command.statusPort)
     if command.admin is None and command.statusPort is None:
         return made
-    return _observed(reactor, command, made, None if state is None else state.history)
+    return _observed(reactor, command, made, None if state is None else state.history, statusSocket)
 
 
 def wordsOf(reactor: object, program: str, arguments: Sequence[str]) -> list[str]:
@@ -78,7 +80,11 @@ def wordsOf(reactor: object, program: str, arguments: Sequence[str]) -> list[str
 
 
 def _observed(
-    reactor: IProgramReactor, command: ServerCommand, made: SupervisorProgram, former: object
+    reactor: IProgramReactor,
+    command: ServerCommand,
+    made: SupervisorProgram,
+    former: object,
+    statusSocket: socket.socket | None,
 ) -> SupervisorProgram | WithStatusPort | OperatedProgram:
     """Give a supervisor an admin socket and a status port."""
     supervisor, sink = made.supervisor, made.sink
@@ -86,7 +92,7 @@ def _observed(
     status = _status(reactor, made, history, former)
     program: SupervisorProgram | WithStatusPort = made
     if command.statusPort is not None:
-        program = _withStatusPort(reactor, command.statusPort, made, status)
+        program = _withStatusPort(reactor, command.statusPort, made, status, statusSocket)
     if command.admin is None:
         return program
     from bore.operated import OperatedProgram
@@ -121,7 +127,11 @@ def _status(reactor: IProgramReactor, made: SupervisorProgram, history: History,
 
 
 def _withStatusPort(
-    reactor: IProgramReactor, settings: StatusPortSettings, made: SupervisorProgram, status: SupervisorStatus
+    reactor: IProgramReactor,
+    settings: StatusPortSettings,
+    made: SupervisorProgram,
+    status: SupervisorStatus,
+    sock: socket.socket | None,
 ) -> WithStatusPort:
     """Give a supervisor a status port."""
     from bore.status.traffic import Traffic
@@ -137,7 +147,21 @@ def _withStatusPort(
             reactor, status, traffic, lambda: supervisor.state, lambda: bool(supervisor.crew.ready), settings
         )
 
-    return WithStatusPort(reactor, made.sink, settings, made, makeRoutes, traffic)
+    program = WithStatusPort(reactor, made.sink, settings, made, makeRoutes, traffic, sock)
+    supervisor.statusPort = lambda: program.listening.descriptor
+    return program
+
+
+def _statusSocket(state: SupervisorState, settings: StatusPortSettings | None) -> socket.socket | None:
+    """The listening socket of the status port of an earlier process, if it is the one of the settings."""
+    if state.statusPort < 0:
+        return None
+    sock = socket.socket(fileno=state.statusPort)
+    host, port = localAddress(sock)[:2]
+    if settings is not None and hostPort(settings.host, settings.port or port) == hostPort(host, port):
+        return sock
+    sock.close()
+    return None
 
 
 class _OperatedServer:

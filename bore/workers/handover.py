@@ -108,6 +108,7 @@ class SupervisorState:
     :ivar held: the descriptors that belong to that.
     :ivar counters: the table of visitors that all workers share.
     :ivar stored: the names of what the service manager keeps.
+    :ivar statusPort: the listening socket of the status port.
     :ivar history: what was done, for the status: see :class:`bore.workers.status.SupervisorStatus`.
     """
 
@@ -124,6 +125,7 @@ class SupervisorState:
     counters: int = _fd(default=-1)
     history: object = None
     stored: Sequence[str] = ()
+    statusPort: int = _fd(default=-1)
 
 
 def encode(state: SupervisorState) -> bytes:
@@ -343,5 +345,6 @@ _READERS: Final[dict[tuple[type, str], Callable[[object], Any]]] = {
     (SupervisorState, "held"): _many(_NUMBER),
     (SupervisorState, "counters"): _NUMBER,
     (SupervisorState, "stored"): _many(_TEXT),
+    (SupervisorState, "statusPort"): _NUMBER,
     (SupervisorState, "history"): lambda content: content,
 }

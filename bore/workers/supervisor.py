@@ -122,6 +122,8 @@ class Supervisor(Service):
         self.ended: Callable[[Member], object] = lambda member: None
         #: Returns what has been done until now, for the status of the next process.
         self.history: Callable[[], object] = lambda: None
+        #: Returns the descriptor of the status port, which the next process goes on with; -1: there is none.
+        self.statusPort: Callable[[], int] = lambda: -1
         launcher.received = self._received
         launcher.cut = self.crew.cut
         launcher.exited = self._exited
@@ -338,6 +340,7 @@ class Supervisor(Service):
             self._launcher.counters,
             self.history(),
             () if self._kept is None else self._kept.names,
+            self.statusPort(),
         )
 
     def _makeCustody(self) -> tuple[LocalCustody, LocalRegistry, Places]:

@@ -120,6 +120,17 @@ class UpgradeTests(WorkersCase):
         self.assertIn("generation 2", asked.out[0])
         self.untilReady(server, 2, 2)
 
+    def test_nobodyIsRefusedAtTheStatusPort(self) -> None:
+        """It is kept: another program could get its number, and then the server would be lost."""
+        server, _ = self.crew("--status-port", "0", workers=1)
+        port = int(server.waitFor("status at http://").rpartition(":")[2].rstrip("/"))
+        os.kill(server.pid, signal.SIGUSR2)
+        while not any("generation 2 serves from now on" in line for line in list(server.err)):
+            connect("127.0.0.1", port).close()
+        with connect("127.0.0.1", port) as asked:
+            asked.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            self.assertIn(b" 200 ", receiveAll(asked))
+
     def test_codeThatDoesNotCompileChangesNothing(self) -> None:
         """A copy of the package is run, and damaged."""
         copy = Path(shutil.copytree(CHECKOUT / "bore", self.folder / "code" / "bore"))
