@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from bore.commandline import NotPossible
 from bore.events.server import VisitorRefused
 from bore.options.server import ServerCommand
 from bore.startup import IProgramReactor
@@ -66,7 +69,7 @@ def supervisorProgram(
     statusSocket = None if state is None else _statusSocket(state, command.statusPort)
     if command.admin is None and command.statusPort is None:
         return made
-    return _observed(reactor, command, made, None if state is None else state.history, statusSocket)
+    return _observed(reactor, command, made, state, statusSocket)
 
 
 def wordsOf(reactor: object, program: str, arguments: Sequence[str]) -> list[str]:
@@ -83,16 +86,21 @@ def _observed(
     reactor: IProgramReactor,
     command: ServerCommand,
     made: SupervisorProgram,
-    former: object,
+    state: SupervisorState | None,
     statusSocket: socket.socket | None,
 ) -> SupervisorProgram | WithStatusPort | OperatedProgram:
-    """Give a supervisor an admin socket and a status port."""
+    """
+    Give a supervisor an admin socket and a status port.
+
+    :raises bore.commandline.NotPossible: if one cannot be opened; but a server that serves already goes on without it.
+    """
     supervisor, sink = made.supervisor, made.sink
     history = History(sink, VisitorRefused)
-    status = _status(reactor, made, history, former)
+    status = _status(reactor, made, history, None if state is None else state.history)
     program: SupervisorProgram | WithStatusPort = made
     if command.statusPort is not None:
-        program = _withStatusPort(reactor, command.statusPort, made, status, statusSocket)
+        with _optional(state is not None):
+            program = _withStatusPort(reactor, command.statusPort, made, status, statusSocket)
     if command.admin is None:
         return program
     from bore.operated import OperatedProgram
@@ -105,7 +113,20 @@ def _observed(
     def name() -> str:
         return f"server-{supervisor.controlPort}"
 
-    return OperatedProgram(reactor, sink, command.admin, program, made.drain, history, name, makeRoutes)
+    with _optional(state is not None):
+        return OperatedProgram(reactor, sink, command.admin, program, made.drain, history, name, makeRoutes)
+    return program
+
+
+@contextmanager
+def _optional(isOptional: bool) -> Iterator[None]:
+    """Log what is not possible, if the server goes on without it."""
+    try:
+        yield
+    except NotPossible as e:
+        if not isOptional:
+            raise
+        Logger().error("{error}; the server goes on without that", error=str(e))
 
 
 def _status(reactor: IProgramReactor, made: SupervisorProgram, history: History, former: object) -> SupervisorStatus:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -130,6 +131,20 @@ class UpgradeTests(WorkersCase):
         with connect("127.0.0.1", port) as asked:
             asked.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
             self.assertIn(b" 200 ", receiveAll(asked))
+
+    def test_withoutAStatusPortThatIsTakenItGoesOn(self) -> None:
+        file = self.folder / "server.toml"
+        file.write_text("workers = 1\n")
+        server, control = self.server("--config", str(file))
+        self.untilReady(server, 1)
+        self.addCleanup(self.endAll, server)
+        _, port = self.client(control)
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            file.write_text(f"workers = 1\nstatus-port = {taken.getsockname()[1]}\n")
+            os.kill(server.pid, signal.SIGUSR2)
+            self.upgraded(server, 2)
+        server.waitFor("Address already in use; the server goes on without that")
+        self.assertServes(port)
 
     def test_codeThatDoesNotCompileChangesNothing(self) -> None:
         """A copy of the package is run, and damaged."""
