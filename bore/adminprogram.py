@@ -74,13 +74,16 @@ def _order(command: AdminCommand) -> None:
 def _upgrade(command: AdminCommand) -> None:
     """Have a server go on with the code that is installed now, and print what has become of that."""
     path = only(command).path
-    known = _upgrades(ask(path, "GET", "/status"))
+    status = Part(ask(path, "GET", "/status"))
+    if why := _noUpgrade(status):
+        raise NoAnswer(why)
+    known = _upgrades(status)
     ask(path, "POST", "/upgrade", {}, _TRIAL)
     deadline = monotonic() + _UPGRADE
     while monotonic() < deadline:
         sleep(_LOOK)
         try:
-            found = _upgrades(ask(path, "GET", "/status"))
+            found = _upgrades(Part(ask(path, "GET", "/status")))
         except NoAnswer:
             continue  # the supervisor starts again
         for event, text in (each[1:] for each in found if each not in known):
@@ -91,9 +94,21 @@ def _upgrade(command: AdminCommand) -> None:
     raise NoAnswer(f"the server has not said within {_UPGRADE:g} s what has become of the upgrade: its log may")
 
 
-def _upgrades(status: object) -> list[tuple[str, str, str]]:
+def _noUpgrade(status: Part) -> str:
+    """Say why this program has no upgrade; empty: it has one."""
+    if status.text("program") == "client":
+        return "a client has no upgrade: SIGUSR2 has a new process take over from it"
+    if not status.parts("workers"):
+        return (
+            "this server has no workers, and so no upgrade: start the new one with --take-over beside it, or restart "
+            "the server, with --workers 1 for upgrades from then on"
+        )
+    return ""
+
+
+def _upgrades(status: Part) -> list[tuple[str, str, str]]:
     """The upgrades in the status of a server that have succeeded or failed: when, the event, and its text."""
-    events = [(each.text("at"), each.text("event"), each.text("text")) for each in Part(status).parts("recent")]
+    events = [(each.text("at"), each.text("event"), each.text("text")) for each in status.parts("recent")]
     return [each for each in events if each[1] in ("upgraded", "upgrade-failed")]
 
 

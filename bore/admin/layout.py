@@ -83,7 +83,7 @@ def table(headings: Sequence[str], rows: Sequence[Row], width: int, numbers: Seq
     rows = [Row([row.cells[n] for n in used], row.mark) for row in rows]
     widths = _widths(headings, rows, width, numbers)
     if widths is None:
-        return [line for row in rows for line in _asList(headings, row, width)]
+        return [line for row in rows for line in _asList(headings, row, width, numbers)]
     lines = [Line(text, HEADING) for text in _laidOut(headings, headings, widths, numbers)]
     for row in rows:
         lines += [Line(text, row.mark) for text in _laidOut(row.cells, headings, widths, numbers)]
@@ -124,9 +124,10 @@ def _laidOut(cells: Sequence[str], headings: Sequence[str], widths: Sequence[int
     ]
 
 
-def _asList(headings: Sequence[str], row: Row, width: int) -> list[Line]:
+def _asList(headings: Sequence[str], row: Row, width: int, numbers: Sequence[str]) -> list[Line]:
     first, *others = row.cells
-    lines = listed(first, [(name.lower(), text) for name, text in zip(headings[1:], others, strict=True)], width)
+    title = f"{headings[0].lower()} {first}" if headings[0] in numbers else first  # a number alone says nothing
+    lines = listed(title, [(name.lower(), text) for name, text in zip(headings[1:], others, strict=True)], width)
     return [line if line.mark else Line(line.text, row.mark) for line in lines]
 
 

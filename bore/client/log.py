@@ -162,7 +162,7 @@ class ClientLog:
             case facts.SettingsRefused(seconds=seconds):
                 again = "in {seconds:g} s" if seconds else "at the next reload"
                 self._log.error(_NOT_ACCEPTED + again, **entryOf(event))
-            case facts.ServerMoved(to=to, ignored=ignored):
+            case facts.ServerMoved(to=to, ignored=ignored, delay=delay):
                 if ignored:
                     self._log.warn(
                         "{server} sends this client to {ignored}, which is not followed: that needs TLS, and a server "
@@ -170,7 +170,7 @@ class ClientLog:
                         **fieldsOf(event),
                     )
                 text = "{server} moves this client to {to}" if to else "{server} asks this client to come again"
-                self._log.info(text + ", in {delay:.1f} s", **entryOf(event))
+                self._log.info(text + (", in {delay:.1f} s" if delay >= 0.05 else ", at once"), **entryOf(event))
             case facts.GaveUp():
                 self._losses.flush()  # the program prints the reason as it ends
             case facts.TunnelUp(new=new):

@@ -61,7 +61,8 @@ class Orders:
         Order all workers that are there to do something, and those that are starting to do so when they are ready, if
         it concerns them.
 
-        :returns: fires with their numbers and answers; None: one has not answered in time.
+        :returns: fires with their numbers and answers; None: one has not answered in time. One that has ended meanwhile
+            is left out.
         """
         if order in _ALSO_LATER:
             for each in self._crew.members():
@@ -70,7 +71,11 @@ class Orders:
         asked = [each for each in self._crew.members() if each.maySend(Order)]
         answers = gatherResults([self.give(each, order, user, address, seconds) for each in asked])
         return answers.addCallback(
-            lambda found: [(each.number, answer) for each, answer in zip(asked, found, strict=True)]
+            lambda found: [
+                (each.number, answer)
+                for each, answer in zip(asked, found, strict=True)
+                if answer is not None or each.line is not None
+            ]
         )
 
     def ready(self, member: Member) -> None:

@@ -59,6 +59,10 @@ class TableTests(SynchronousTestCase):
             ],
         )
 
+    def test_aListAboutANumberSaysOfWhat(self) -> None:
+        lines = table(("WORKER", "STATE"), [Row(("3", "serving, does not answer"))], 14, ["WORKER"])
+        self.assertEqual(texts(lines)[0], "worker 3")
+
     def test_anAddressIsBrokenBehindItsSigns(self) -> None:
         for width, expected in (
             (20, ["127.0.0.1:20080 is", "down"]),

@@ -156,6 +156,7 @@ LINES: Final[tuple[tuple[Event, tuple[str, ...]], ...]] = (
     ),
     (PortGivenUp(A, "in use"), ("warn in use: the public port cannot be had back, any other will do",)),
     (ServerMoved(A, "", "", 0.5), ("info a:7835 asks this client to come again, in 0.5 s",)),
+    (ServerMoved(A, "", "", 0.04), ("info a:7835 asks this client to come again, at once",)),
     (ServerMoved(A, "b:7835", "", 0.5), ("info a:7835 moves this client to b:7835, in 0.5 s",)),
     (
         ServerMoved(A, "", "tls://c", 0.5),

@@ -168,7 +168,7 @@ class StatusTests(ProgramCase):
 
 
 class OrderTests(ProgramCase):
-    """bore kick, bore drain, bore reload."""
+    """bore kick, bore drain, bore reload, bore upgrade."""
 
     def test_aUserOrATunnelIsKicked(self) -> None:
         program = self.program(answers={"POST /kick": {"sessions": 1, "tunnels": 2, "visitors": 0}})
@@ -195,6 +195,17 @@ class OrderTests(ProgramCase):
         out = "a.toml: max-tunnels\na restart is needed for: lease\n"
         self.assertEqual(self.bore("reload"), (exits.OK, out, ""))
         self.assertEqual(program.asked, [("POST", "/reload", "{}")])
+
+    def test_whereThereAreNoWorkersThereIsNoUpgrade(self) -> None:
+        server = self.program()
+        code, _, error = self.bore("upgrade")
+        self.assertEqual(code, exits.FAILURE)
+        self.assertIn("bore upgrade: this server has no workers, and so no upgrade: ", error)
+        self.assertIn("--take-over", error)
+        client = self.program("client-4712.sock")
+        _, _, error = self.bore("upgrade", "--socket", str(self.folder / "client-4712.sock"))
+        self.assertIn("bore upgrade: a client has no upgrade: ", error)
+        self.assertNotIn("/upgrade", [each[1] for each in (*server.asked, *client.asked)])
 
     def test_whatTheProgramRefusesIsAnError(self) -> None:
         self.program(answers={"POST /kick": (404, {"error": "there is no user 'bob'"})})

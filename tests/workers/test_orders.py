@@ -76,6 +76,17 @@ class OrdersTests(SynchronousTestCase):
         self.clock.advance(TIMEOUT)
         self.assertEqual(self.successResultOf(answers), [(1, None)])
 
+    def test_whoEndsMeanwhileIsLeftOut(self) -> None:
+        """As at a reload by which there are fewer workers."""
+        self.makeReady(1)
+        answers = self.orders.giveAll("reload")
+        [order] = self.lines[0].orders
+        done = Done(order.id, (), (), None)
+        self.orders.done(self.members_[0], done)
+        self.members_[1].line = None
+        self.orders.gone(self.members_[1])
+        self.assertEqual(self.successResultOf(answers), [(1, done)])
+
     def test_oneThatStartsReadsItsFilesAgainWhenItIsReady(self) -> None:
         """It may have read them before they were changed: a user whose rights were withdrawn has none anywhere."""
         for order in ("reload", "rotate", "reload", "kick"):
