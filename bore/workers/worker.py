@@ -130,8 +130,9 @@ class Worker:
 
     def _lost(self, reason: str | None) -> None:
         """The supervisor is gone."""
-        if reason is not None:
-            self._log.error("the channel to the supervisor is over: {reason}", reason=reason)
+        if self._stopped is None:
+            why = "" if reason is None else f" ({reason})"
+            self._log.error("the supervisor is gone{why}: this worker ends, and running streams have 5 s", why=why)
         self._custody.close()
         self.stop()
 

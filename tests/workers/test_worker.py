@@ -7,6 +7,7 @@ from typing import cast
 
 from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.threads import deferToThread
+from twisted.logger import LogLevel, formatEvent
 
 from bore.client.tunnelspec import TunnelSpec
 from bore.events.server import SessionOpened
@@ -15,6 +16,7 @@ from bore.wire import messages
 from bore.wire import workermessages as wm
 from bore.wire.messages import Accept, Connection, Hello
 from bore.wire.secret import Secret
+from tests.fakes import captureLog
 from tests.support import receiveExactly
 from tests.workers.originals import Original
 from tests.workers.supervised import Supervised, SupervisedCase
@@ -146,9 +148,12 @@ class Ending(SupervisedCase):
         client = self.client(supervised.listener.port, [TunnelSpec(await self.service(b"a"), name="a")])
         client.startService()
         await client.whenOpened("a")
+        logged = captureLog(self)
         supervised.talk.close()
         await supervised.worker.ended
         self.assertEqual(supervised.inside.calls, ["stop"])
+        lines = [formatEvent(each) for each in logged if each["log_level"] is LogLevel.error]
+        self.assertEqual(lines, ["the supervisor is gone: this worker ends, and running streams have 5 s"])
 
     async def test_whatItHasReleasedIsSentBeforeItsLastWord(self) -> None:
         supervised = self.supervised()
