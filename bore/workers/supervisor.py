@@ -216,6 +216,7 @@ class Supervisor(Service):
         if self._kept is not None:
             self._kept.leave(forNext=self._drainsFor is None)
         self.doorway.close()
+        self._ports = []  # they are closed, and the status may still be asked for
         self._sink.emit(Stopped())
         seconds = DRAIN_TIMEOUT if self._drainsFor is None else self._drainsFor
         return self.crew.stop(seconds).addCallback(self._stopped)
