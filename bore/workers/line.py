@@ -66,5 +66,5 @@ class WorkerLine(Conversation[WorkerMessage, SupervisorMessage]):
 
     def _over(self, reason: str | None) -> None:
         if reason is not None:
-            self._log.warn("the channel to a worker is over: {reason}", reason=reason)
+            self._log.warn("the connection to a worker process was lost: {reason}", reason=reason)
         self._cut()

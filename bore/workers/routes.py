@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
@@ -56,7 +56,10 @@ def adminRoutes(status: SupervisorStatus, server: OperatedServer) -> Routes:
 
     def upgrade(question: Question) -> Deferred[Answer]:
         question.json()
-        began = maybeDeferred(server.upgrade)
+        try:
+            began = server.upgrade()
+        except NoUpgrade as e:  # the server may be about to end, or an upgrade under way
+            raise Refused(422, f"no upgrade: {e}") from e
         return began.addCallbacks(lambda _: jsonAnswer({"upgrading": True}, 202), _notUpgraded)
 
     return Routes(

@@ -28,6 +28,7 @@ from bore.workers.answers import Reloaded, kicked
 from bore.workers.reporter import Reporter
 from bore.workers.routes import adminRoutes, portRoutes
 from bore.workers.status import SupervisorStatus, Unserved
+from bore.workers.upgrade import NoUpgrade
 from tests.status.case import StatusCase
 from tests.status.test_routes import answer
 from tests.support import connect
@@ -74,6 +75,7 @@ class FakeSupervisor:
         self.members: list[FakeMember] = []
         self.waiting: list[Unserved] = []
         self.upgraded: Deferred[None] = succeed(None)
+        self.upgrading = False
         self.kicked: list[tuple[str | None, PublicAddress | None]] = []
         self.sink = Sink()
         history = History(self.sink, VisitorRefused)
@@ -88,6 +90,8 @@ class FakeSupervisor:
         return int(seconds)
 
     def upgrade(self) -> Deferred[None]:
+        if self.upgrading:
+            raise NoUpgrade("an upgrade is under way already")
         return self.upgraded
 
     def kick(self, user: str | None, address: PublicAddress | None) -> Deferred[Sequence[int]]:
@@ -191,6 +195,10 @@ class SupervisorStatusTests(StatusCase):
         self.assertEqual(await answer(self.routes, "POST /drain", {"within": 7}), (200, {"visitors": 7, "within": 7}))
         code, found = await answer(self.routes, "POST /reload")
         self.assertEqual((code, found["changes"], found["restart"]), (200, ["a.toml: lease"], None))
+        self.assertEqual((await answer(self.routes, "POST /upgrade", {}))[0], 202)
+        self.supervisor.upgrading = True
+        refused = 422, "no upgrade: an upgrade is under way already"
+        self.assertEqual(await answer(self.routes, "POST /upgrade", {}), refused)
 
     async def test_theStatusPort(self) -> None:
         await self.beginWorkers()
