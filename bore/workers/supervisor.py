@@ -108,6 +108,7 @@ class Supervisor(Service):
         self.since = reactor.seconds()
         self._drainsFor: float | None = None
         self._adopted: SupervisorState | None = None
+        self._upgrades = False
         self._kept = kept
         self.custody, self._registry, self._places = self._makeCustody()
         self.crew = Crew(reactor, sink, self._launch, self._gone, workers.count)
@@ -149,6 +150,11 @@ class Supervisor(Service):
         if self._drainsFor is not None:
             return "draining"
         return "running" if self.running else "stopping"
+
+    @property
+    def upgrades(self) -> bool:
+        """Whether it is not clear yet if the workers of the last upgrade come up."""
+        return self._upgrades
 
     @property
     def controlPorts(self) -> list[tuple[str, str | None]]:
@@ -198,6 +204,7 @@ class Supervisor(Service):
         if self._adopted is None:
             return self.crew.start().addCallback(self._together).addCallback(self._listen)
         state, self._adopted = self._adopted, None
+        self._upgrades = True
         self.goOn(state)
         self.crew.generation += 1
         started = self.crew.start().addCallback(
@@ -373,13 +380,15 @@ class Supervisor(Service):
         closeDescriptors([descriptor for _, descriptor in self._homeless])
         self.custody.forHolder().close()
 
-    def _complete(self, _: object) -> Deferred[None]:
-        return self.crew.whenComplete().addTimeout(START_TIMEOUT, self._reactor)
-
     def _upgraded(self, _: object) -> None:
+        self._upgrades = False
+        self._sink.emit(Upgraded(self.crew.generation, __version__))
+        self._retireEarlier(None)
+
+    def _retireEarlier(self, _: object) -> None:
+        """The workers of this generation are ready: those of earlier ones have to end."""
         crew = self.crew
-        self._sink.emit(Upgraded(crew.generation, __version__))
-        generations = sorted({each.generation for each in crew.members()})
+        generations = sorted({each.generation for each in crew.members() if each.generation <= crew.generation})
         for each in crew.members():
             if each.generation in generations[:-_GENERATIONS]:
                 crew.end(each, DRAIN_TIMEOUT)
@@ -387,12 +396,15 @@ class Supervisor(Service):
                 crew.retire(each, self.workers.drain)
 
     def _notUpgraded(self, reason: Failure) -> None:
+        self._upgrades = False
         self.crew.abandonGeneration(self.crew.generation)
         if isinstance(reason.value, CannotStart):
             lines = reason.value.lines
             self._sink.emit(UpgradeFailed("; ".join(lines if len(lines) < _LINES else (lines[0], lines[-1]))))
         else:
             self._sink.emit(UpgradeFailed(f"the new workers are not ready within {START_TIMEOUT:g} s"))
+        # An earlier version may have begun this upgrade before the last one was complete.
+        self.crew.whenComplete().addCallback(self._retireEarlier)
 
     def _fingerprint(self, tls: bool) -> str | None:
         found = next((each.fingerprint for each in self.crew.ready), None)

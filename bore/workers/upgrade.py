@@ -41,6 +41,10 @@ class Upgradable(Protocol):
     def state(self) -> str:
         """``running``, ``draining`` or ``stopping``."""
 
+    @property
+    def upgrades(self) -> bool:
+        """Whether it is not clear yet if the workers of the last upgrade come up."""
+
     def capture(self) -> SupervisorState:
         """Its state, without what is on its way to the workers."""
 
@@ -92,6 +96,8 @@ class Upgrader:
         """
         if self.busy:
             raise NoUpgrade("an upgrade is under way already")
+        if self._supervisor.upgrades:
+            raise NoUpgrade("the last upgrade is not complete yet")
         self._checkRunning()
         try:
             tried = self._try(self._supervisor.capture())

@@ -43,6 +43,7 @@ class FakeSupervisor:
 
     def __init__(self) -> None:
         self.state = "running"
+        self.upgrades = False
         self.quiesced: Deferred[SupervisorState] = Deferred()
         self.calls: list[object] = []
 
@@ -125,6 +126,14 @@ class NoUpgrades(SynchronousTestCase):
         self.supervisor.state = "stopping"
         self.assertRaisesRegex(NoUpgrade, "the server is about to end", self.upgrader.upgrade)
         self.assertEqual(self.trials, [])
+
+    def test_notBeforeTheLastOneIsComplete(self) -> None:
+        """If this one failed, the server would go on with a generation that never was complete."""
+        self.supervisor.upgrades = True
+        self.assertRaisesRegex(NoUpgrade, "the last upgrade is not complete yet", self.upgrader.upgrade)
+        self.assertEqual(self.trials, [])
+        self.supervisor.upgrades = False
+        self.successResultOf(self.upgrade())
 
     def test_itEndsDuringTheTrial(self) -> None:
         """The signal that ends it is not forgotten with the code that has got it."""
