@@ -257,13 +257,15 @@ class Crew:
         """
         Take over a worker that an earlier supervisor has started.
 
-        :param deadline: when it is killed, by the clock; None: it is not.
+        :param deadline: when it is killed, by the clock; None: it is not, unless its channel is over.
         """
         self._members[member.number] = member
         member.phase = phase
         member.onHung = self._hung
         if deadline is not None:
             self._bound(member, max(0.0, deadline - self._clock.seconds()))
+        elif member.line is None:
+            self._bound(member, END_TIMEOUT)
         if not self._liveness.running:
             self._liveness.start()
 
@@ -438,7 +440,9 @@ class Crew:
             member.process.kill()
 
     def _bound(self, member: Member, seconds: float) -> None:
-        """Kill a worker if it has not ended after this time, in seconds."""
+        """Kill a worker if it has not ended after this time, in seconds; without a channel, no later than was said."""
+        if member.line is None and member.deadline is not None:
+            seconds = min(seconds, max(0.0, member.deadline - self._clock.seconds()))
         if member.timer is not None and member.timer.active():
             member.timer.cancel()
         member.timer = self._clock.callLater(seconds, self._kill, member)

@@ -72,8 +72,8 @@ class WorkerState:
     """
     A worker.
 
-    :ivar channel: the supervisor's end of its channel.
-    :ivar output: the pipe from which its output is read.
+    :ivar channel: the supervisor's end of its channel; -1: it is over.
+    :ivar output: the pipe from which its output is read; -1: it is over.
     :ivar phase: the name of a :class:`bore.workers.crew.Phase`.
     :ivar deadline: when it is killed; None: it is not.
     :ivar asked: how many questions about tunnels it was asked.
@@ -109,6 +109,7 @@ class SupervisorState:
     :ivar counters: the table of visitors that all workers share.
     :ivar stored: the names of what the service manager keeps.
     :ivar statusPort: the listening socket of the status port.
+    :ivar ending: the workers whose channel is over, and whose processes have to end.
     :ivar history: what was done, for the status: see :class:`bore.workers.status.SupervisorStatus`.
     """
 
@@ -126,6 +127,7 @@ class SupervisorState:
     history: object = None
     stored: Sequence[str] = ()
     statusPort: int = _fd(default=-1)
+    ending: Sequence[WorkerState] = ()
 
 
 def encode(state: SupervisorState) -> bytes:
@@ -346,5 +348,6 @@ _READERS: Final[dict[tuple[type, str], Callable[[object], Any]]] = {
     (SupervisorState, "counters"): _NUMBER,
     (SupervisorState, "stored"): _many(_TEXT),
     (SupervisorState, "statusPort"): _NUMBER,
+    (SupervisorState, "ending"): _several(WorkerState),
     (SupervisorState, "history"): lambda content: content,
 }

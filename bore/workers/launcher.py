@@ -102,10 +102,14 @@ class Launcher:
         :param position: where the channel stood in an earlier supervisor.
         :param remains: what was on its way there.
         """
+        self.watch(member, pid, output)
+        self.listen(member, sock, position, remains)
+
+    def watch(self, member: Member, pid: int, output: int) -> None:
+        """Watch the process of a worker: see :meth:`connect`."""
         member.process = WorkerProcess(
             self._reactor, pid, output, partial(self._line, member), partial(self._exited, member)
         )
-        self.listen(member, sock, position, remains)
 
     def listen(
         self, member: Member, sock: socket.socket, position: Position | None = None, remains: Remains | None = None

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
@@ -269,9 +270,12 @@ class Supervisor(Service):
 
     def goOn(self, state: SupervisorState) -> None:
         """Go on with the workers and connections of a state."""
+        for each in state.ending:
+            member = _memberOf(each)
+            self._launcher.watch(member, each.pid, each.output)
+            self.crew.adopt(member, Phase[each.phase], each.deadline)
         for each in state.workers:
-            member = Member(each.number, each.generation, each.since)
-            member.readySince, member.fingerprint = each.readySince, each.fingerprint
+            member = _memberOf(each)
             sock = socket.socket(fileno=each.channel)
             self._launcher.connect(member, each.pid, each.output, sock, each.position, each.remains)
             self._custodians[member.number] = self._custodian(member, each.asked)
@@ -313,23 +317,20 @@ class Supervisor(Service):
     def _state(self, remains: Mapping[int, Remains], arrivals: Sequence[ArrivalState]) -> SupervisorState:
         crew = self.crew
         workers = [
-            WorkerState(
-                each.number,
-                each.generation,
-                each.process.pid,
-                each.line.socket.fileno(),
-                each.process.output,
-                each.phase.name,
-                each.since,
-                each.readySince,
-                each.deadline,
-                each.fingerprint,
-                each.line.position,
-                remains.get(each.number, Remains()),
-                self._custodians[each.number].asked,
+            dataclasses.replace(
+                _stateOf(each, each.process),
+                channel=each.line.socket.fileno(),
+                position=each.line.position,
+                remains=remains.get(each.number, Remains()),
+                asked=self._custodians[each.number].asked,
             )
             for each in crew.members()
             if isinstance(each.line, WorkerLine) and isinstance(each.process, WorkerProcess)
+        ]
+        ending = [
+            _stateOf(each, each.process)
+            for each in crew.members()
+            if each.line is None and isinstance(each.process, WorkerProcess)
         ]
         ports = [PortState(sock.fileno(), tls) for sock, tls in self._ports]
         numbers: dict[Holder, int] = {custodian: number for number, custodian in self._custodians.items()}
@@ -349,6 +350,7 @@ class Supervisor(Service):
             self.history(),
             () if self._kept is None else self._kept.names,
             self.statusPort(),
+            ending,
         )
 
     def _makeCustody(self) -> tuple[LocalCustody, LocalRegistry, Places]:
@@ -472,6 +474,29 @@ class Supervisor(Service):
         for message, descriptor in homeless:
             self._passOn(message, descriptor)
         self.doorway.changed()
+
+
+def _stateOf(member: Member, process: WorkerProcess) -> WorkerState:
+    """A worker for the next process, without its channel."""
+    return WorkerState(
+        member.number,
+        member.generation,
+        process.pid,
+        -1,
+        process.output,
+        member.phase.name,
+        member.since,
+        member.readySince,
+        member.deadline,
+        member.fingerprint,
+    )
+
+
+def _memberOf(state: WorkerState) -> Member:
+    """A worker that the process before has started, without its process and channel."""
+    member = Member(state.number, state.generation, state.since)
+    member.readySince, member.fingerprint = state.readySince, state.fingerprint
+    return member
 
 
 def _connection(descriptor: int) -> socket.socket:

@@ -209,6 +209,26 @@ class DeathTests(CrewCase):
         self.clock.advance(END_TIMEOUT)
         self.assertTrue(self.process(2).killed)
 
+    def test_whatHappensMeanwhileDoesNotPutThatOff(self) -> None:
+        """Such as an upgrade, which gives a worker hours to end."""
+        self.up()
+        self.crew.cut(self.launched[1])
+        self.clock.advance(1)
+        self.crew.retire(self.launched[1], 3600)
+        self.crew.end(self.launched[1], 3600)
+        self.assertEqual(self.launched[1].deadline, END_TIMEOUT)
+        self.clock.advance(END_TIMEOUT - 1)
+        self.assertTrue(self.process(2).killed)
+
+    def test_oneWithoutAChannelThatIsTakenOverIsKilledInAnyCase(self) -> None:
+        self.up()
+        for number, deadline in ((8, None), (9, 2.0)):
+            member = Member(number, 1, 0.0)
+            self.launch(member)
+            member.line = None
+            self.crew.adopt(member, Phase.ENDING, deadline)
+            self.assertEqual(member.deadline, deadline or END_TIMEOUT)
+
     def test_oneThatDoesNotAnswerIsKilled(self) -> None:
         self.up()
         for _ in range(PATIENCE + 1):

@@ -45,6 +45,7 @@ STATE = SupervisorState(
     (13, 14),
     15,
     {"closed": 1},
+    ending=(WorkerState(6, 1, 4710, -1, 16, "ENDING", deadline=95.0),),
 )
 
 
@@ -58,7 +59,7 @@ class HandoverTests(SynchronousTestCase):
         self.assertEqual(decode(encode(STATE)), STATE)
 
     def test_allDescriptorsAreKnown(self) -> None:
-        self.assertEqual(sorted(descriptorsIn(STATE)), [5, 6, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23])
+        self.assertEqual(sorted(descriptorsIn(STATE)), [5, 6, 10, 11, 12, 13, 14, 15, 16, 20, 21, 22, 23])
 
     def test_whatTheNextVersionAddsIsIgnored(self) -> None:
         worker = json.loads(encode(STATE))["workers"][0]
@@ -68,11 +69,19 @@ class HandoverTests(SynchronousTestCase):
     def test_whatAnEarlierVersionDidNotHaveHasItsDefault(self) -> None:
         workers = [{"number": 7, "generation": 2, "pid": 4711, "channel": 10, "output": 11}]
         data = self.changed(
-            workers=workers, arrivals=None, counters=None, history=None, resting=None, custody=None, held=None
+            ending=None,
+            workers=workers,
+            arrivals=None,
+            counters=None,
+            history=None,
+            resting=None,
+            custody=None,
+            held=None,
         )
         found = decode(data)
         self.assertEqual(found.workers, (WorkerState(7, 2, 4711, 10, 11),))
         self.assertEqual((found.arrivals, found.counters, found.resting, found.held), ((), -1, (), ()))
+        self.assertEqual(found.ending, ())
         self.assertEqual((found.version, found.ports), (STATE.version, STATE.ports))
 
     def test_whatCannotBeUnderstoodIsAnError(self) -> None:

@@ -34,6 +34,10 @@ class FakeLauncher(Launcher):
         sock.close()
         self.launch(member)
 
+    def watch(self, member: Member, pid: int, output: int) -> None:
+        self.launch(member)
+        member.line = None
+
 
 class GoingOnTests(SynchronousTestCase):
     def setUp(self) -> None:
@@ -90,3 +94,13 @@ class GoingOnTests(SynchronousTestCase):
         self.assertEqual(self.sent(1), [])
         self.supervisor.crew.received(self.member(2), Ready("1", None))
         self.assertEqual((self.sent(1), self.sent(2)), ([Retire(DRAIN)], []))
+
+    def test_aProcessThatOutlivesItsChannelIsStillWaitedForAndKilled(self) -> None:
+        self.goOn(self.worker(2, 1), ending=[WorkerState(1, 1, 1001, -1, -1, "RETIRED", deadline=4.0)])
+        process = cast(FakeProcess, self.member(1).process)
+        self.supervisor.crew.received(self.member(3), Ready("1", None))
+        self.assertEqual(self.member(1).deadline, 4.0)
+        self.clock.advance(4.0)
+        self.assertTrue(process.killed)
+        self.supervisor.crew.exited(self.member(1), "killed by SIGKILL")
+        self.assertEqual(self.supervisor.crew.resting, ((1, 4.0),))

@@ -25,7 +25,7 @@ from bore.streams.reactor import IReactor
 from bore.wire import workermessages as wm
 from bore.workers import upgrade
 from bore.workers.crew import Member
-from bore.workers.handover import SupervisorState
+from bore.workers.handover import SupervisorState, descriptorsIn
 from bore.workers.inside import Surroundings
 from bore.workers.launcher import Launcher
 from bore.workers.settings import WorkerSettings
@@ -232,6 +232,21 @@ class InOneProcess(TunnelsCase):
         late.close()
         for each in visits:
             cast(ITCPTransport, each.transport).abortConnection()
+        await self.end(supervisor, launcher)
+
+    async def test_aProcessThatOutlivesItsChannelIsInTheState(self) -> None:
+        supervisor, launcher, _ = self.supervisor()
+        await supervisor.begin()
+        [member] = supervisor.crew.members()
+        assert member.line is not None
+        member.line.close()
+        supervisor.crew.cut(member)
+        state = await supervisor.quiesce()
+        self.assertEqual([each.number for each in state.workers], [])
+        [ending] = state.ending
+        self.assertEqual((ending.number, ending.pid, ending.channel), (1, launcher.process.pid, -1))
+        self.assertEqual((ending.phase, ending.deadline), ("READY", member.deadline))
+        self.assertIn(ending.output, list(descriptorsIn(state)))
         await self.end(supervisor, launcher)
 
     async def test_aWorkerThatStartsWhileFilesAreReadReadsThemAgain(self) -> None:
