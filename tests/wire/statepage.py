@@ -192,8 +192,7 @@ def _channelEnd(end: type[SupervisorEnd | WorkerEnd], questions: Mapping[type, t
         states.setdefault(found, []).append(state.name)
     lines = [["state", "message", "next state", "answer to"]]
     for each, names in states.items():
-        heads = [", ".join(names), *[""] * (len(each) - 1)]
-        lines += [[head or "\\", *line] for head, line in zip(heads, each, strict=True)]
+        lines += [[", ".join(names), *line] for line in each]
     sent = [["state", "message sent", "next state"]]
     sent += [[state.name, kind.__name__, then.name] for (state, kind), then in end.sent.items()]
     return "\n".join([tableOf(lines), _SENT, tableOf(sent)])
