@@ -14,7 +14,8 @@ Fields that several of them have:
 
 Each :class:`SessionOpened` is followed by exactly one of :class:`SessionClosed` and :class:`SessionLost`, each
 :class:`TunnelOpened` by exactly one :class:`TunnelClosed`, each :class:`VisitorCame` by exactly one
-:class:`VisitorLeft`.
+:class:`VisitorLeft`. A tunnel that goes to another process is closed in the one (``HANDED_OVER``), and in the other one
+:class:`TunnelBack` stands for :class:`TunnelOpened`.
 """
 # Longer than 300 lines: one list, and no behaviour.
 
@@ -477,7 +478,7 @@ class TunnelTaken(Event):
 
 @value
 class TunnelBack(Event):
-    """A tunnel has a session again, or a new one of the same client."""
+    """A tunnel has a session again, or a new one of the same client, here or in another process of the server."""
 
     address: PublicAddress
     peer: str

@@ -26,7 +26,7 @@ class Claim:
     :ivar token: the token of a tunnel that the client had; None: it asks for a new one.
     :ivar lasting: whether the client can come back for the tunnel.
     :ivar rules: the tunnel's own rules on the addresses of its visitors.
-    :ivar resumed: whether the token has brought back a tunnel that is open here.
+    :ivar resumed: whether the token has brought back a tunnel, of this process or another one.
     :ivar wish: what custody is asked for; None: nothing yet.
     :ivar abandoned: the session is over, and what becomes of the tunnel then; None: the session waits for it.
     """

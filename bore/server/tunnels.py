@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from twisted.internet.interfaces import IReactorTime
 
 from bore.events import Sink
-from bore.events.server import Loss, TunnelBack, TunnelClosed, TunnelEnd, TunnelLost, TunnelOpened, TunnelUsed
+from bore.events.server import Loss, TunnelBack, TunnelClosed, TunnelEnd, TunnelLost, TunnelUsed
 from bore.server.claim import Claim, Outcome
 from bore.server.custody import Abandoned, Custody, Opened, OpenPlace, Waiting, Wish
 from bore.server.entrances import Entrances
@@ -200,6 +200,7 @@ class Tunnels:
     def _given(self, opened: Opened, claim: Claim) -> Tunnel | None:
         """Make a tunnel of what was granted; None: the client cannot have that, and asks again."""
         grant, place = opened.grant, opened.place
+        claim.resumed = opened.resumed
         tunnel = self._byAddress.get(grant.address) if place is None else None
         allowed = self._objection(claim, grant.address) is None  # it may have been withdrawn meanwhile
         if tunnel is not None:
@@ -213,7 +214,7 @@ class Tunnels:
             self._giveBack(opened)
             raise Abandoned
         tunnel, owner = self._made(opened, place, claim), claim.owner
-        self._sink.emit(TunnelOpened(tunnel.address, owner.peer, owner.source, owner.user.name))
+        self._sink.emit(TunnelBack(tunnel.address, owner.peer, owner.source, owner.user.name))  # and lost at once
         tunnel.adopt()
         self.lost(tunnel, Loss.GONE, canResume=True)
         raise Abandoned
@@ -222,7 +223,6 @@ class Tunnels:
         """Give a tunnel to the session that has shown its token; None: its user may not have it any more."""
         former, tunnel.grant = tunnel.owner, opened.grant
         if allowed:
-            claim.resumed = True
             self._move(tunnel, claim.owner)
             tunnel.limits.setRules(claim.rules)
         else:

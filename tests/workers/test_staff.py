@@ -10,6 +10,7 @@ from twisted.internet.threads import deferToThread
 
 from bore.client.service import ClientService
 from bore.client.tunnelspec import TunnelSpec
+from bore.events.server import TunnelBack, TunnelLost, TunnelOpened
 from bore.server.visitorids import markIds
 from bore.tls.settings import ClientTls, ServerTls
 from bore.wire import workermessages as wm
@@ -95,6 +96,9 @@ class Moving(Case):
             cast(ITCPTransport, visit.transport).abortConnection()
             await self.eventually(lambda member=former: wm.Bye() in member.received)
             self.assertNotIn(former, staff.members)
+            kinds = TunnelOpened, TunnelLost, TunnelBack
+            told = [type(each) for each in self.events if isinstance(each, kinds) and each.address == port]
+            self.assertEqual(told, list(kinds))
             visit = await self.assertShows(port, b"a")
             cast(ITCPTransport, visit.transport).abortConnection()
             await client.stopService()
