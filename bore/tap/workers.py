@@ -26,8 +26,11 @@ def makeSupervisor(
     Return the supervisor of a server with workers. When no worker can start, the process ends with the exit code 1.
 
     :param program: the program and the command, as the user writes them.
+    :raises SystemExit: if that is not possible.
     """
     twistd: Mapping[str, object] = getattr(options, "parent", None) or {}
+    if twistd.get("chroot"):
+        sys.exit(f"{program}: --workers is not possible with twistd's --chroot: an upgrade would enter it once more")
     daemons: list[tap.Daemon] = []
 
     def gaveUp(code: int, lines: Sequence[str]) -> None:

@@ -58,6 +58,12 @@ class WorkersTests(TwistdCase):
         self.assertEqual(len(found), 1, server.transcript())
         self.assertIn("/nonexistent cannot be read", found[0])
 
+    def test_inAChrootItDoesNotStart(self) -> None:
+        server = self.start("-n", "--pidfile=", f"--chroot={self.folder}", *self.serverWords(), "--workers", "1")
+        self.assertEqual(server.wait(), 1)
+        text = "twistd bore-server: --workers is not possible with twistd's --chroot"
+        self.assertEqual([line for line in server.err if line.startswith(text)], server.err)
+
 
 def kill(pid: int) -> None:
     """End a daemon."""
