@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bore.wire.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LogSettings:
     """
     The settings of the log.

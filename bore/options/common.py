@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +15,7 @@ from bore.relay.interface import HALF_OPEN_TIMEOUT, MAX_VISITORS
 from bore.system.filestamps import stampOf
 from bore.wire.limits import CONTROL_PORT
 from bore.wire.secret import Secret
+from bore.wire.values import value
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -70,7 +70,7 @@ HALF_OPEN: Final = option(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileSettings:
     """
     What a command has of its settings file.

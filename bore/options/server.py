@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,13 +18,14 @@ from bore.status.settings import AdminSettings, StatusPortSettings
 from bore.system.descriptors import FOR_CLIENTS, descriptorsForVisitors
 from bore.system.statefolder import stateFolder
 from bore.tls.settings import ServerTls
+from bore.wire.values import value
 from bore.workers.settings import WorkerSettings
 
 if TYPE_CHECKING:
     from bore.config.tables import Vocabulary
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ServerCommand:
     """
     The result of parsing ``bore server``.

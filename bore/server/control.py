@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 from uuid import UUID
 
@@ -44,6 +43,7 @@ from bore.wire.sessionevents import (
     TunnelLeft,
     VisitorTaken,
 )
+from bore.wire.values import value
 from bore.wire.workernumbers import NO_WORKER
 
 #: A client that leaves this number of bytes unread is dropped. The announcements of all visitors of a tunnel that may
@@ -62,7 +62,7 @@ EMPTY_TIMEOUT: Final = 60.0
 HandOn: TypeAlias = Callable[[int, socket.socket, bytes, UUID | None], None]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ControlContext:
     """
     What all connections to a control port share.

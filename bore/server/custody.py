@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
@@ -20,6 +19,7 @@ from bore.server.registry import Grant
 from bore.server.users import User
 from bore.streams.addresses import SocketAddress
 from bore.wire.publicaddress import PublicAddress
+from bore.wire.values import value
 
 if TYPE_CHECKING:
     from bore.users.rights import Rights
@@ -32,7 +32,6 @@ class Abandoned(Exception):
     """The session does not wait for the tunnel any more."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Wish:
     """
     A tunnel that a session asks for. No wish equals another one.
@@ -46,16 +45,23 @@ class Wish:
     :ivar rights: the user's; None: all users may do the same.
     """
 
-    address: PublicAddress
-    token: str | None
-    user: User
-    source: str
-    lasting: bool
-    rights: Rights | None = None
+    __slots__ = ("address", "lasting", "rights", "source", "token", "user")
 
-    def withoutToken(self) -> Wish:
-        """The same wish for a new tunnel."""
-        return replace(self, token=None)
+    def __init__(
+        self,
+        address: PublicAddress,
+        token: str | None,
+        user: User,
+        source: str,
+        lasting: bool,
+        rights: Rights | None = None,
+    ) -> None:
+        self.address = address
+        self.token = token
+        self.user = user
+        self.source = source
+        self.lasting = lasting
+        self.rights = rights
 
 
 class OpenPlace:
@@ -110,7 +116,7 @@ class Waiting(NamedTuple):
     age: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Opened:
     """
     The answer to a wish.

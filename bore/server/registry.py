@@ -8,7 +8,6 @@ bound, and how many tunnels there may be, is up to the server that asks (:mod:`b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -19,9 +18,10 @@ from bore.timing.deadlines import Deadlines
 from bore.wire.errors import PortInUse
 from bore.wire.publicaddress import PublicAddress
 from bore.wire.token import digest, newToken
+from bore.wire.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Grant:
     """
     The right to use a public address.

@@ -10,7 +10,6 @@ its lease, and the visitors (:mod:`bore.server.tunnel`). A tunnel can outlive it
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
@@ -45,6 +44,7 @@ from bore.wire.addressrules import NO_RULES, AddressRules
 from bore.wire.errors import BindFailed, ClaimTimeout, NoAnswer, ProtocolViolation, Refusal, TooManyInSession
 from bore.wire.limits import MAX_TUNNELS
 from bore.wire.publicaddress import PublicAddress
+from bore.wire.values import value
 
 #: How long a client waits for its tunnel before it is refused, in seconds. Original clients wait for 3.
 CLAIM_TIMEOUT: Final = 2.5
@@ -121,7 +121,7 @@ class BaseSession(NamedTuple):
     token: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SessionContext:
     """What all sessions of a server share."""
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from bore.relay.interface import HALF_OPEN_TIMEOUT, MAX_VISITORS
 from bore.tls.settings import ServerTls
 from bore.wire.addressrules import NO_RULES, AddressRules
 from bore.wire.limits import CONTROL_PORT
 from bore.wire.secret import Secret
+from bore.wire.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Bounds:
     """
     The limits of a server. 0 is no limit, except for ``waiting``.
@@ -40,7 +39,7 @@ class Bounds:
     descriptors: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ServerSettings:
     """
     The settings of a server.
@@ -68,7 +67,7 @@ class ServerSettings:
     bindTunnels: str = bindAddr
     controlPort: int = CONTROL_PORT
     lease: int = 60
-    bounds: Bounds = field(default_factory=Bounds)
+    bounds: Bounds = Bounds()
     rules: AddressRules = NO_RULES
     halfOpenTimeout: float = HALF_OPEN_TIMEOUT
     tls: ServerTls | None = None

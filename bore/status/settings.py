@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from bore.wire.values import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class AdminSettings:
     """
     The settings of the admin socket.
@@ -21,7 +22,7 @@ class AdminSettings:
     group: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StatusPortSettings:
     """
     The settings of the status port.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from bore.wire.values import value
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from bore.tls.certificates import Credentials
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ClientTls:
     """
     How a client uses TLS.
@@ -35,7 +36,7 @@ class ClientTls:
     lasting: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ServerTls:
     """
     How a server uses TLS.

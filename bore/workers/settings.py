@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bore.wire.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WorkerSettings:
     """
     The settings of a server with worker processes.

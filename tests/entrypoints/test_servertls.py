@@ -7,6 +7,7 @@ import datetime
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.commandline import UsageError
+from bore.events import Event
 from bore.options.server import serverCommand
 from bore.tls.settings import ServerTls
 from tests.certificates import Authority, selfSigned
@@ -29,6 +30,13 @@ class ServerOptionsTests(SynchronousTestCase):
         error = str(self.assertRaises(UsageError, tls, *words))
         self.assertIn(text, error)
         self.assertNotIn("\n", error)
+
+    def test_settingsCostNoMemoryForMethodsOfTheirOwn(self) -> None:
+        command = serverCommand("bore server").parse(["--tls", "--workers", "1"], {})
+        settings = command.settings
+        assert settings.tls is not None and command.workers is not None
+        values = command, settings, settings.bounds, settings.tls, command.log, command.workers
+        self.assertEqual({vars(type(each))["__init__"] for each in values}, {vars(Event)["__init__"]})
 
     def test_withoutThemThereIsNone(self) -> None:
         self.assertIsNone(tls())
