@@ -203,16 +203,29 @@ class Channel:
         self._flushed.append(waiting)
         return waiting
 
-    def quiesce(self, seconds: float) -> Deferred[Remains]:
+    def quiesce(self, seconds: float) -> Deferred[None]:
         """
-        Take no more frames, and send what waits, for so many seconds at most. Then the channel has nothing to do with
-        its socket any more, which stays open. Nothing may be sent meanwhile.
+        Take no more frames, and send what waits. :meth:`leave` has to follow.
 
-        :returns: fires with what is left.
+        :returns: fires when that is done, or after so many seconds. More can be sent all the while.
         """
         self._inflow.stop()
         self.pauseProducing()
-        return self.flush(seconds).addCallback(lambda _: self._leave())
+        return self.flush(seconds)
+
+    def leave(self) -> Remains:
+        """
+        Have nothing to do with the socket any more, which stays open. What is sent from now on is not kept.
+
+        :returns: what is left.
+        """
+        if self._over:
+            return Remains()
+        received = self._decoder.takeRest()
+        batches = [(each.end - self._taken, each.descriptors, each.lost) for each in self._batches]
+        self._over = True
+        self._release()
+        return Remains(received, tuple(batches), tuple(self._descriptors), self._begun, tuple(self._queue))
 
     def close(self) -> None:
         """Close the channel, and all descriptors that were not sent or not taken. May be called twice."""
@@ -400,16 +413,6 @@ class Channel:
             self.send(frame, descriptors)
         self._inflow.received(self._frames(), 0)
         self._turns.wait(self._goOn)
-
-    def _leave(self) -> Remains:
-        """Have nothing to do with the socket any more."""
-        if self._over:
-            return Remains()
-        received = self._decoder.takeRest()
-        batches = [(each.end - self._taken, each.descriptors, each.lost) for each in self._batches]
-        self._over = True
-        self._release()
-        return Remains(received, tuple(batches), tuple(self._descriptors), self._begun, tuple(self._queue))
 
     def _startWriting(self) -> None:
         if not (self._writes or self._pause):

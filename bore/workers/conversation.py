@@ -83,9 +83,13 @@ class Conversation(Generic[_In, _Out]):
         """See :meth:`bore.streams.channel.Channel.flush`."""
         return self._channel.flush(seconds)
 
-    def quiesce(self, seconds: float) -> Deferred[Remains]:
+    def quiesce(self, seconds: float) -> Deferred[None]:
         """See :meth:`bore.streams.channel.Channel.quiesce`."""
         return self._channel.quiesce(seconds)
+
+    def leave(self) -> Remains:
+        """See :meth:`bore.streams.channel.Channel.leave`."""
+        return self._channel.leave()
 
     def close(self) -> None:
         """Close the channel. May be called twice."""

@@ -305,14 +305,18 @@ class Supervisor(Service):
     async def _quiesce(self) -> SupervisorState:
         self.doorway.pause()
         await self.custody.settled()
-        lines = {each.number: each.line for each in self.crew.members() if isinstance(each.line, WorkerLine)}
-        remains = await gatherResults([line.quiesce(_FLUSH_TIMEOUT) for line in lines.values()])
-        left, arrivals = dict(zip(lines, remains, strict=True)), self.doorway.release()
+        await gatherResults([line.quiesce(_FLUSH_TIMEOUT) for line in self._lines().values()])
+        # In one turn: what was sent meanwhile has gone, or is left.
+        left, arrivals = {number: line.leave() for number, line in self._lines().items()}, self.doorway.release()
         try:
             return self._state(left, arrivals)
         except Exception:
             self._resume(left, arrivals)
             raise
+
+    def _lines(self) -> Mapping[int, WorkerLine]:
+        """The channels to the workers, by their numbers."""
+        return {each.number: each.line for each in self.crew.members() if isinstance(each.line, WorkerLine)}
 
     def _state(self, remains: Mapping[int, Remains], arrivals: Sequence[ArrivalState]) -> SupervisorState:
         crew = self.crew

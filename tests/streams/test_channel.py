@@ -602,7 +602,8 @@ class Successors(Case):
         quiet = self.right.channel.quiesce(seconds)
         self.right.write()
         self.right.reactor.advance(seconds)
-        remains = self.successResultOf(quiet)
+        self.successResultOf(quiet)
+        remains = self.right.channel.leave()
         self.assertEqual(self.right.reactor.getReaders() + self.right.reactor.getWriters(), [])
         self.right.frames.clear()
         self.right.things.clear()
@@ -650,21 +651,34 @@ class Successors(Case):
 
         def stop(frame: bytes, descriptors: Sequence[int]) -> None:
             end._received(frame, descriptors)
-            quiet.append(end.channel.quiesce(1.0))
+            self.successResultOf(end.channel.quiesce(1.0))
+            left.append(end.channel.leave())
 
-        quiet: list[Deferred[Remains]] = []
+        left: list[Remains] = []
         end.channel._received = stop
         for number, each in enumerate(things):
             self.left.channel.send(b'{"a":%d}' % number, [each])
         self.left.write()
         end.channel.doRead()
         self.assertEqual(end.frames, [b'{"a":0}'], "it has stopped behind that frame")
-        self.right = End(self.pair[1], self.successResultOf(quiet[0]))
+        self.right = End(self.pair[1], left[0])
         self.right.reactor.advance(0)
         self.assertEqual((self.right.frames, self.right.things), ([b'{"a":1}', b'{"a":2}'], [which[1:2], which[2:]]))
         self.left.channel.send(b'{"a":3}')
         self.pump()
         self.assertEqual(self.right.frames[2:], [b'{"a":3}'])
+
+    def test_whatIsSentBehindItsRestIsSentOrLeft(self) -> None:
+        """Others may not be at rest yet."""
+        self.successResultOf(self.right.channel.quiesce(1.0))
+        self.right.channel.send(b'{"a":1}')
+        self.right.write()
+        self.right.channel.send(b'{"b":1}')
+        remains = self.right.channel.leave()
+        self.assertEqual(remains.unsent, ((b'{"b":1}', ()),))
+        self.right = End(self.pair[1], remains)
+        self.pump()
+        self.assertEqual(self.left.frames, [b'{"a":1}', b'{"b":1}'])
 
     def test_whatCouldNotBeSent(self) -> None:
         frames = [b'{"%s":%d}' % (b"x" * 60_000, number) for number in range(30)]
@@ -703,7 +717,8 @@ class Successors(Case):
         sender.write()
         for _ in range(data.draw(st.integers(0, 6))):
             receiver.readOnce()
-            remains = self.successResultOf(receiver.channel.quiesce(1.0))
+            self.successResultOf(receiver.channel.quiesce(1.0))
+            remains = receiver.channel.leave()
             found += receiver.frames
             things += receiver.things
             receiver = ends[1] = End(receiver.channel._socket, remains)
@@ -713,7 +728,8 @@ class Successors(Case):
 
     def test_ofAClosedChannelNothingIsLeft(self) -> None:
         self.right.channel.close()
-        self.assertEqual(self.successResultOf(self.right.channel.quiesce(1.0)), Remains())
+        self.successResultOf(self.right.channel.quiesce(1.0))
+        self.assertEqual(self.right.channel.leave(), Remains())
 
 
 class InTheReactor(TestCase):

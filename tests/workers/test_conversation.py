@@ -126,7 +126,8 @@ class Conversations(Case):
         self.begin()
         await until(lambda: bool(self.down))
         self.supervisor.send(wm.Ping())
-        remains = await self.supervisor.quiesce(PATIENCE)
+        await self.supervisor.quiesce(PATIENCE)
+        remains = self.supervisor.leave()
         position = self.supervisor.end.position
         self.worker.send(wm.Load(1, 1, 1.0))
         self.worker.send(wm.Ready("0.3.0", None))
