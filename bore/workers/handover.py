@@ -68,6 +68,18 @@ class ArrivalState:
 
 
 @dataclass(frozen=True)
+class HomelessState:
+    """
+    A session of the base protocol that waits for a worker.
+
+    :ivar frame: its :class:`bore.wire.workermessages.BaseSession`.
+    """
+
+    fd: int = _fd()
+    frame: bytes = b""
+
+
+@dataclass(frozen=True)
 class WorkerState:
     """
     A worker.
@@ -110,6 +122,7 @@ class SupervisorState:
     :ivar stored: the names of what the service manager keeps.
     :ivar statusPort: the listening socket of the status port.
     :ivar ending: the workers whose channel is over, and whose processes have to end.
+    :ivar homeless: the sessions of the base protocol that no worker could take.
     :ivar history: what was done, for the status: see :class:`bore.workers.status.SupervisorStatus`.
     """
 
@@ -128,6 +141,7 @@ class SupervisorState:
     stored: Sequence[str] = ()
     statusPort: int = _fd(default=-1)
     ending: Sequence[WorkerState] = ()
+    homeless: Sequence[HomelessState] = ()
 
 
 def encode(state: SupervisorState) -> bytes:
@@ -322,6 +336,8 @@ _READERS: Final[dict[tuple[type, str], Callable[[object], Any]]] = {
     (ArrivalState, "challenge"): _orNull(_TEXT),
     (ArrivalState, "hint"): _NUMBER,
     (ArrivalState, "decided"): _FLAG,
+    (HomelessState, "fd"): _NUMBER,
+    (HomelessState, "frame"): _readBytes,
     (WorkerState, "number"): _NUMBER,
     (WorkerState, "generation"): _NUMBER,
     (WorkerState, "pid"): _NUMBER,
@@ -349,5 +365,6 @@ _READERS: Final[dict[tuple[type, str], Callable[[object], Any]]] = {
     (SupervisorState, "stored"): _many(_TEXT),
     (SupervisorState, "statusPort"): _NUMBER,
     (SupervisorState, "ending"): _several(WorkerState),
+    (SupervisorState, "homeless"): _several(HomelessState),
     (SupervisorState, "history"): lambda content: content,
 }

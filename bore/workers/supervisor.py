@@ -28,6 +28,7 @@ from bore.streams.addresses import localAddress, socketAddress
 from bore.streams.channel import LOST, Remains
 from bore.streams.reactor import IReactor
 from bore.version import __version__
+from bore.wire.errors import ProtocolViolation
 from bore.wire.workermessages import (
     BaseSession,
     Bye,
@@ -39,12 +40,14 @@ from bore.wire.workermessages import (
     Ready,
     Reported,
     WorkerMessage,
+    decodeWorkerMessage,
+    encode,
 )
 from bore.workers.conversation import closeDescriptors
 from bore.workers.crew import START_TIMEOUT, Crew, Member, Phase
 from bore.workers.custodian import Custodian
 from bore.workers.doorway import Doorway
-from bore.workers.handover import ArrivalState, PortState, SupervisorState, WorkerState
+from bore.workers.handover import ArrivalState, HomelessState, PortState, SupervisorState, WorkerState
 from bore.workers.inside import CannotStart
 from bore.workers.launcher import Launcher
 from bore.workers.line import WorkerLine
@@ -287,6 +290,13 @@ class Supervisor(Service):
         for sock, tls in self._ports:
             self.doorway.listen(sock, tls)
         self.doorway.adopt(state.arrivals)
+        for homeless in state.homeless:
+            try:
+                self._homeless.append((_sessionOf(homeless.frame), homeless.fd))
+            except ProtocolViolation as e:
+                closeDescriptors([homeless.fd])
+                self._log.warn("a session that waited for a worker cannot be taken over: {reason}", reason=str(e))
+        self._changed()
 
     def resume(self, state: SupervisorState) -> None:
         """Go on after :meth:`quiesce`, in the same process."""
@@ -355,6 +365,7 @@ class Supervisor(Service):
             () if self._kept is None else self._kept.names,
             self.statusPort(),
             ending,
+            [HomelessState(fd, encode(message)) for message, fd in self._homeless],
         )
 
     def _makeCustody(self) -> tuple[LocalCustody, LocalRegistry, Places]:
@@ -501,6 +512,18 @@ def _memberOf(state: WorkerState) -> Member:
     member = Member(state.number, state.generation, state.since)
     member.readySince, member.fingerprint = state.readySince, state.fingerprint
     return member
+
+
+def _sessionOf(frame: bytes) -> BaseSession:
+    """
+    A session that waited for a worker in the process before.
+
+    :raises bore.wire.errors.ProtocolViolation: when it is none.
+    """
+    message = decodeWorkerMessage(frame)
+    if not isinstance(message, BaseSession):
+        raise ProtocolViolation(f"{type(message).__name__} is no session")
+    return message
 
 
 def _connection(descriptor: int) -> socket.socket:

@@ -16,6 +16,7 @@ from bore.streams.channel import LOST, Remains
 from bore.wire.workersession import Position
 from bore.workers.handover import (
     ArrivalState,
+    HomelessState,
     PortState,
     SupervisorState,
     WorkerState,
@@ -46,6 +47,7 @@ STATE = SupervisorState(
     15,
     {"closed": 1},
     ending=(WorkerState(6, 1, 4710, -1, 16, "ENDING", deadline=95.0),),
+    homeless=(HomelessState(17, b'{"BaseSession":{}}'),),
 )
 
 
@@ -59,7 +61,7 @@ class HandoverTests(SynchronousTestCase):
         self.assertEqual(decode(encode(STATE)), STATE)
 
     def test_allDescriptorsAreKnown(self) -> None:
-        self.assertEqual(sorted(descriptorsIn(STATE)), [5, 6, 10, 11, 12, 13, 14, 15, 16, 20, 21, 22, 23])
+        self.assertEqual(sorted(descriptorsIn(STATE)), [5, 6, 10, 11, 12, 13, 14, 15, 16, 17, 20, 21, 22, 23])
 
     def test_whatTheNextVersionAddsIsIgnored(self) -> None:
         worker = json.loads(encode(STATE))["workers"][0]
@@ -70,6 +72,7 @@ class HandoverTests(SynchronousTestCase):
         workers = [{"number": 7, "generation": 2, "pid": 4711, "channel": 10, "output": 11}]
         data = self.changed(
             ending=None,
+            homeless=None,
             workers=workers,
             arrivals=None,
             counters=None,
@@ -81,7 +84,7 @@ class HandoverTests(SynchronousTestCase):
         found = decode(data)
         self.assertEqual(found.workers, (WorkerState(7, 2, 4711, 10, 11),))
         self.assertEqual((found.arrivals, found.counters, found.resting, found.held), ((), -1, (), ()))
-        self.assertEqual(found.ending, ())
+        self.assertEqual((found.ending, found.homeless), ((), ()))
         self.assertEqual((found.version, found.ports), (STATE.version, STATE.ports))
 
     def test_whatCannotBeUnderstoodIsAnError(self) -> None:

@@ -13,15 +13,16 @@ from bore.events import Event, Sink
 from bore.events.server import Upgraded, UpgradeFailed
 from bore.server.settings import ServerSettings
 from bore.streams.reactor import IReactor
-from bore.wire.workermessages import Ready, Retire
+from bore.wire.workermessages import BaseSession, Load, Ready, Retire, encode
 from bore.workers.crew import Member
-from bore.workers.handover import SupervisorState, WorkerState
+from bore.workers.handover import HomelessState, SupervisorState, WorkerState
 from bore.workers.launcher import Launcher
 from bore.workers.settings import WorkerSettings
 from bore.workers.supervisor import Supervisor
 from tests.workers.test_crew import FakeProcess
 
 DRAIN = 60
+SESSION = BaseSession("127.0.0.1:40000", "127.0.0.1", "", None, 30000, "token")
 
 
 class FakeLauncher(Launcher):
@@ -104,3 +105,26 @@ class GoingOnTests(SynchronousTestCase):
         self.assertTrue(process.killed)
         self.supervisor.crew.exited(self.member(1), "killed by SIGKILL")
         self.assertEqual(self.supervisor.crew.resting, ((1, 4.0),))
+
+    def test_aSessionThatWaitedForAWorkerIsTakenByTheFirstOne(self) -> None:
+        """No worker could take it when the upgrade began, and none when the next one did."""
+        ours, its = socket.socketpair()
+        self.addCleanup(its.close)
+        homeless = HomelessState(ours.detach(), encode(SESSION))
+        self.goOn(self.worker(1, 1, phase="RETIRED"), homeless=[homeless])
+        self.assertEqual(self.supervisor.capture().homeless, [homeless])
+        self.launcher.received(self.member(2), Ready("1", None), [])
+        self.assertEqual(self.sent(2), [SESSION])
+        self.assertEqual(self.supervisor.capture().homeless, [])
+        os.close(homeless.fd)  # the fake does not
+
+    def test_aSessionThatIsNotUnderstoodIsClosed(self) -> None:
+        ends = [socket.socketpair() for _ in range(2)]
+        frames = b'{"BaseSession":{"planet":"Mars"}}', encode(Load(0, 0, 0.0))
+        found = [HomelessState(ours.detach(), frame) for (ours, _), frame in zip(ends, frames, strict=True)]
+        self.goOn(self.worker(1, 1, phase="RETIRED"), homeless=found)
+        for _, its in ends:
+            its.settimeout(30)
+            self.assertEqual(its.recv(1), b"")
+            its.close()
+        self.assertEqual(self.supervisor.capture().homeless, [])
