@@ -158,8 +158,7 @@ def _server(program: str, arguments: Sequence[str]) -> int:
 
         from bore.options.server import serverCommand
         from bore.server.service import CannotListen
-        from bore.serverprogram import serverProgram
-        from bore.system.activation import BadSocket, inheritedSockets
+        from bore.serverprogram import passedSockets, serverProgram
 
     line = serverCommand(program, forSupervisor=True)
     command = line.parse(arguments)
@@ -168,13 +167,13 @@ def _server(program: str, arguments: Sequence[str]) -> int:
     reactor = _begin(untyped, command.log)
     inheritance = _inheritance(command)
     try:
-        sockets = inheritedSockets()
+        sockets = passedSockets()
         service = serverProgram(reactor, command, lambda: line.parse(arguments), sockets, inheritance=inheritance)
         _followHangup(reactor, service)  # before the log says that the server listens
         service.startService()
         if inheritance is not None:
             inheritance.begin()
-    except (BadSocket, CannotListen) as e:
+    except CannotListen as e:
         if inheritance is not None:
             inheritance.decline(str(e))
         return _fail(program, str(e), exits.FAILURE)
@@ -203,7 +202,7 @@ def _supervisor(
 
     with withoutOpenSSL():
         from bore.server.controlsockets import CannotListen
-        from bore.system.activation import BadSocket, inheritedSockets
+        from bore.serverprogram import passedSockets
         from bore.workersprogram import supervisorProgram, wordsOf
 
     log = os.dup(sys.stderr.fileno())
@@ -219,10 +218,10 @@ def _supervisor(
     try:
         words = wordsOf(reactor, program, arguments)
         again = sys.orig_argv[1:]
-        service = supervisorProgram(reactor, command, load, words, gaveUp, inheritedSockets(), log, again=again)
+        service = supervisorProgram(reactor, command, load, words, gaveUp, passedSockets(), log, again=again)
         _followHangup(reactor, service)
         service.startService()
-    except (BadSocket, CannotListen) as e:
+    except CannotListen as e:
         return _fail(program, str(e), exits.FAILURE)
     _runUntilSignal(reactor, service)
     return code

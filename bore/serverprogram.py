@@ -13,7 +13,6 @@ from bore.server.log import logged
 from bore.server.service import ServerService
 from bore.serverparts import openVisitorLog, withFiles, withVisitorLog
 from bore.startup import IProgramReactor
-from bore.system.activation import storedDescriptors
 
 if TYPE_CHECKING:
     from bore.events import Sink
@@ -89,6 +88,22 @@ def _takingOver(
     return taking
 
 
+def passedSockets() -> list[socket.socket]:
+    """
+    Return the listening sockets that systemd has passed, to serve as control ports; none elsewhere.
+
+    :raises bore.commandline.NotPossible: if one of them is something else.
+    """
+    if "LISTEN_PID" not in os.environ:
+        return []
+    from bore.system.activation import BadSocket, inheritedSockets
+
+    try:
+        return inheritedSockets()
+    except BadSocket as e:
+        raise NotPossible(str(e)) from e
+
+
 def keptSockets(
     reactor: IProgramReactor, settings: ServerSettings, fresh: bool = False, names: Sequence[str] = ()
 ) -> KeptSockets | None:
@@ -98,8 +113,12 @@ def keptSockets(
     :param fresh: whether those that it has kept are not wanted.
     :param names: those that it keeps for this process, which has run other code.
     """
+    if "NOTIFY_SOCKET" not in os.environ:
+        return None
+    from bore.system.activation import storedDescriptors
+
     stored = storedDescriptors()
-    if "NOTIFY_SOCKET" not in os.environ or not ("FDSTORE" in os.environ or stored):
+    if "FDSTORE" not in os.environ and not stored:
         return None
     from bore.server.keptsockets import KeptSockets
     from bore.system.descriptorstore import DescriptorStore, storeSize

@@ -12,9 +12,8 @@ from bore import tap
 from bore.commandline import NotPossible, UsageError
 from bore.options.server import ServerCommand, serverCommand
 from bore.server.service import CannotListen
-from bore.serverprogram import serverProgram
+from bore.serverprogram import passedSockets, serverProgram
 from bore.startup import prepare
-from bore.system.activation import BadSocket, inheritedSockets
 
 _PROGRAM: Final = "twistd bore-server"
 
@@ -36,8 +35,8 @@ def makeService(options: Options) -> IService:
     if command.takeOver:
         sys.exit("twistd bore-server: --take-over is an option of 'bore server'")
     try:
-        sockets = inheritedSockets()
-    except BadSocket as e:
+        sockets = passedSockets()
+    except NotPossible as e:
         sys.exit(f"twistd bore-server: {e}")
     if command.workers is not None:
         from bore.tap.workers import makeSupervisor
