@@ -44,6 +44,9 @@ _TOLERATED: Final = 0.5
 #: The greatest difference that may stay hidden, in microseconds.
 _HIDDEN: Final = 3.0
 
+#: How many times it is measured until the result is precise enough.
+_TRIES: Final = 3
+
 PROOF: Final = b'{"BindingProof":{"user":"%s","nonce":"' + b"00" * 32 + b'","proof":"' + b"00" * 32 + b'"}}\0'
 
 
@@ -101,7 +104,11 @@ class TimingTests(SynchronousTestCase):
         return statistics.fmean(kept), statistics.stdev(winsorised) / (0.8 * len(winsorised) ** 0.5)
 
     def test_wrongNamesTakeAsLongAsWrongSecrets(self) -> None:
-        mean, error = self.difference(self.server(UserList(self.users)))
+        server = self.server(UserList(self.users))
+        for _ in range(_TRIES):  # on a machine that is too busy to tell, once more
+            mean, error = self.difference(server)
+            if _TOLERATED + _POWER * error < _HIDDEN:
+                break
         self.assertLess(_TOLERATED + _POWER * error, _HIDDEN, "the machine is too busy to tell")
         self.assertLess(abs(mean), _TOLERATED + _SIGNIFICANT * error)
 
