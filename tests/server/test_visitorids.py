@@ -14,6 +14,11 @@ from bore.wire.workernumbers import workerOfId
 class IdTests(SynchronousTestCase):
     """Random UUIDs of version 4."""
 
+    def setUp(self) -> None:
+        # Another test in this process may have marked them.
+        self.patch(visitorids, "_draw", visitorids._randomIds)
+        self.patch(visitorids, "_ids", visitorids._randomIds())
+
     def test_anIdIsARandomUuidInItsUsualForm(self) -> None:
         for _ in range(100):
             text = newId()
