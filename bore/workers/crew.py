@@ -358,6 +358,8 @@ class Crew:
         """Take a message that is about the life of a worker."""
         member.unanswered = 0
         match message:
+            case Ready() if member.timer is not None and not member.timer.active():
+                pass  # it is being killed, as that has come too late
             case Ready(_, fingerprint) if member.phase is Phase.STARTING:
                 member.fingerprint = fingerprint
                 self._isReady(member)

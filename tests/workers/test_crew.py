@@ -138,6 +138,14 @@ class StartTests(CrewCase):
         self.crew.exited(self.launched[0], KILLED)
         self.failureResultOf(started, CannotStart)
 
+    def test_oneThatIsReadyWhenItIsKilledIsNotTaken(self) -> None:
+        started = self.crew.start()
+        self.clock.advance(START_TIMEOUT)
+        self.crew.received(self.launched[0], Ready("1", None))
+        self.assertEqual(self.crew.ready, [])
+        self.crew.exited(self.launched[0], KILLED)
+        self.failureResultOf(started, CannotStart)
+
     def test_aNumberThatClientsMayStillShowIsSkipped(self) -> None:
         self.patch(crews, "MAX_WORKER", 4)
         self.up()
