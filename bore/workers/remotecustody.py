@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from bore.events.server import TunnelEnd
 from bore.server.custody import Abandoned, Holder, Opened, OpenPlace, Waiting, Wish
+from bore.server.held import closeAll
 from bore.server.registry import Grant
 from bore.server.users import User
 from bore.streams.channel import LOST
@@ -129,7 +130,7 @@ class RemoteCustody:
         self._closed = True
         claims, self._claims = self._claims, {}
         for claimed in claims.values():
-            _closeAll(claimed.waiting)
+            closeAll(claimed.waiting)
             claimed.answer.errback(ShuttingDown())
 
     # What the supervisor sends.
@@ -143,7 +144,7 @@ class RemoteCustody:
         elif descriptors[0] == LOST:
             self._send(Release(grant.address, grant.epoch), ())
             if claimed is not None:
-                _closeAll(claimed.waiting)
+                closeAll(claimed.waiting)
                 claimed.answer.errback(BindFailed(_NO_ROOM))
             return
         else:
@@ -164,7 +165,7 @@ class RemoteCustody:
         claimed = self._claims.pop(message.id, None)
         if claimed is None:
             return
-        _closeAll(claimed.waiting)
+        closeAll(claimed.waiting)
         if message.code == ABANDONED:
             claimed.answer.errback(Abandoned())
         else:
@@ -243,8 +244,3 @@ def _void(address: PublicAddress, epoch: int) -> Grant:
 
 def _rights(rights: Rights) -> ClaimRights:
     return ClaimRights(rights.ports.ranges, rights.exclusive.ranges, rights.maxTunnels)
-
-
-def _closeAll(visitors: Sequence[Waiting]) -> None:
-    for each in visitors:
-        each.socket.close()
