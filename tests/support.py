@@ -262,11 +262,12 @@ class Program:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        for reader in self._readers:
+        for reader, pipe in zip(self._readers, (self.process.stdout, self.process.stderr), strict=True):
             reader.join(2)
-        for pipe in (self.process.stdout, self.process.stderr):
             assert pipe is not None
-            pipe.close()
+            # A process that the program has started has the pipe, too: to close it would wait for the reader.
+            if not reader.is_alive():
+                pipe.close()
 
     def transcript(self) -> str:
         return "\n".join([" ".join(self.words), *("out: " + x for x in self.out), *("err: " + x for x in self.err)])

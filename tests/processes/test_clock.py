@@ -10,17 +10,18 @@ from typing import BinaryIO
 from tests.processes.case import ProcessCase, complaints, count
 from tests.support import CHECKOUT, PATIENCE, Program, connect, eventually, temporaryFolder
 
-#: Runs a program whose time of day goes back by a day on SIGUSR1, and forward by one on SIGUSR2.
+#: Runs a program whose time of day goes back by a day on SIGRTMIN, and forward by one on SIGRTMIN + 1: all
+#: signals with a name mean something to one of the programs.
 _CHANGED = """
 import signal, sys, time
 real, step = time.time, 0.0
 def change(number, frame):
     global step
-    step += 86400.0 if number == signal.SIGUSR2 else -86400.0
+    step += 86400.0 if number > signal.SIGRTMIN else -86400.0
     print("changed", file=sys.__stdout__, flush=True)  # twistd has its log in the place of the other one
 time.time = lambda: real() + step
-signal.signal(signal.SIGUSR1, change)
-signal.signal(signal.SIGUSR2, change)
+signal.signal(signal.SIGRTMIN, change)
+signal.signal(signal.SIGRTMIN + 1, change)
 if sys.argv[1] == "bore":
     from bore.cli import main
     sys.exit(main(sys.argv[2:]))
@@ -38,6 +39,9 @@ def readFrame(file: BinaryIO) -> bytes:
     return frame
 
 
+_BACK = signal.SIGRTMIN
+_FORWARD = signal.SIGRTMIN + 1
+
 _TWISTD = ("twistd", "twistd", "-n", "--pidfile=")
 
 
@@ -47,7 +51,7 @@ class ClockTests(ProcessCase):
     def changing(self, *words: str) -> Program:
         return self.start(Program([sys.executable, "-c", _CHANGED, *words], None, str(CHECKOUT)))
 
-    def change(self, program: Program, number: signal.Signals) -> None:
+    def change(self, program: Program, number: int) -> None:
         before = count(program, "changed")
         program.process.send_signal(number)
         program.waitFor("changed", after=before)
@@ -60,7 +64,7 @@ class ClockTests(ProcessCase):
         for words in (("bore", "local"), (*_TWISTD, "bore-client")):
             client = self.changing(*words, *self.clientWords(1))
             client.waitFor("next attempt")
-            self.change(client, signal.SIGUSR1)
+            self.change(client, _BACK)
             before = count(client, "next attempt")
             eventually(lambda c=client, b=before: count(c, "next attempt") > b + 1, "more attempts")  # type: ignore[misc]
 
@@ -74,7 +78,7 @@ class ClockTests(ProcessCase):
             client, port = self.client(control)
             client.kill()
             server.waitFor("kept for 1 s")
-            self.change(server, signal.SIGUSR1)
+            self.change(server, _BACK)
             self.assertFree(port)
 
     def test_aServerKeepsItsLeasesWhenItIsSetForward(self) -> None:
@@ -84,7 +88,7 @@ class ClockTests(ProcessCase):
             client, port = self.client(control, home=home)
             client.kill()
             server.waitFor("kept for 600 s")
-            self.change(server, signal.SIGUSR2)
+            self.change(server, _FORWARD)
             self.assertEqual(self.client(control, home=home)[1], port)
             server.waitFor("is back")
 
@@ -94,7 +98,7 @@ class ClockTests(ProcessCase):
             client.sendall(b'{"Hello":0}\0')
             frames = client.makefile("rb")
             self.assertIn(b"Hello", readFrame(frames))
-            for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGUSR2):
+            for number in (_BACK, _FORWARD, _FORWARD):
                 self.change(server, number)
                 for _ in range(4):
                     self.assertEqual(readFrame(frames), b'"Heartbeat"')
@@ -103,7 +107,7 @@ class ClockTests(ProcessCase):
         server, control = self.changingServer("bore", "server")
         client = self.changing("bore", "local", *self.clientWords(control))
         port = client.port("listening at ")
-        for number in (signal.SIGUSR2, signal.SIGUSR1):
+        for number in (_FORWARD, _BACK):
             for program in (client, server):
                 self.change(program, number)
                 self.assertServes(port)
@@ -113,7 +117,7 @@ class ClockTests(ProcessCase):
         demo = self.changing("bore", "demo")
         line = demo.waitFor("the page is at http://")
         demo.waitFor("press Ctrl-C to stop")
-        self.change(demo, signal.SIGUSR2)
+        self.change(demo, _FORWARD)
         url = line.rpartition(" ")[2]
         for _ in range(20):
             with urllib.request.urlopen(url, timeout=PATIENCE) as page:
