@@ -265,8 +265,7 @@ class Program:
         for reader, pipe in zip(self._readers, (self.process.stdout, self.process.stderr), strict=True):
             reader.join(2)
             assert pipe is not None
-            # A process that the program has started has the pipe, too: to close it would wait for the reader.
-            if not reader.is_alive():
+            if not reader.is_alive():  # else a process that the program has started has the pipe: closing would wait
                 pipe.close()
 
     def transcript(self) -> str:
