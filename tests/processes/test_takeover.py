@@ -57,7 +57,7 @@ class TakeOverTests(TakeOverCase):
             words = ("--take-over", "--drain", "60", "--status-port", f"{self.host}:{status}")
             servers.append(self.begin(*words))
             servers[-1].waitFor("took over from process")
-            servers[-1].waitFor(f"port {port}: opened")
+            servers[-1].waitFor("is back")
             held.append(self.visitor(port))
             for each in held:
                 self.assertEchoes(each)
