@@ -14,13 +14,15 @@ from bore.streams.addresses import asciiName, hostPort, isLiteral, parseHostPort
 from bore.tls import knownservers
 from bore.wire import binding, extension, messages, proxyprotocol
 from bore.wire.binding import BindingAnswer, BindingChallenge, BindingProof
-from bore.wire.clienthello import MAX_LOOKS, MAX_START, More, protocolsOffered
+from bore.wire.clienthello import MAX_LOOKS, MAX_START, protocolsOffered
 from bore.wire.errors import FrameTooLong, MalformedMessage
 from bore.wire.extension import Lane
 from bore.wire.framing import FrameDecoder
 from bore.wire.hints import hintOfPlain, hintOfTls
 from bore.wire.httprequest import MAX_HEAD, RequestReader
 from bore.wire.limits import MAX_EXTENDED_FRAME, MAX_FRAME
+from bore.wire.more import More
+from bore.wire.proxyheader import MAX_HEADER, Announcement, announcement
 from bore.wire.proxyprotocol import Version, header
 from bore.wire.workernumbers import MAX_WORKER
 from fuzz.inputs import Outcome, errorOf, portions
@@ -115,6 +117,21 @@ def proxyHeader(data: bytes) -> None:
         assert len(written) <= 107, "section 2.1 of the specification: the longest line of version 1"
         if version is Version.V1:
             assert written.endswith(b"\r\n") and written.count(b" ") == 5, written
+
+
+def proxyHeaderRead(data: bytes) -> None:
+    """What a proxy sends in front of a connection: as it comes, and all at once."""
+    at = 0
+    with suppress(ValueError):
+        while isinstance(found := announcement(data[:at]), More):
+            assert 1 <= found.count <= MAX_HEADER - at, found
+            if at + found.count > len(data):
+                return
+            at += found.count
+        assert at == found.length and announcement(data) == found, "further bytes change it"
+        if found.source is not None:
+            again = announcement(header(Version.V2, found.source, ("::", 0)))
+            assert isinstance(again, Announcement) and again.source == found.source, again
 
 
 def httpRequests(data: bytes) -> None:

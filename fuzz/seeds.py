@@ -31,6 +31,7 @@ from bore.wire.lane import DATA, END_FRAME, HEADER, RAW_FRAME, RESET_FRAME
 from bore.wire.laneopen import openFrame
 from bore.wire.messages import Accept, Authenticate, Challenge, Connection, Error, Heartbeat, Hello
 from bore.wire.proof import BoundClientProof, proveBase
+from bore.wire.proxyprotocol import Version, header
 from bore.wire.publicaddress import UnixPath
 from bore.wire.serverproof import BaseServerProof, BoundServerProof
 from bore.wire.workermessages import ClaimRights
@@ -174,6 +175,14 @@ def conversations() -> dict[str, list[bytes]]:
         "decoders": [frame for each in (*requests, *answers, *proofs) for frame in _cut(each)],
         "proofs": [each[:-1] for each in proofs],
         "proxyHeader": [b"203.0.113.9\n192.0.2.1", b"2001:db8::1\n192.0.2.1", b"::ffff:192.0.2.1%eth0\n::"],
+        "proxyHeaderRead": [
+            b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n",
+            b"PROXY TCP6 ::ffff:192.0.2.7 2001:db8::1 1 2\r\n",
+            b"PROXY UNKNOWN\r\n",
+            header(Version.V2, ("192.0.2.7", 4711), ("198.51.100.1", 443)),
+            header(Version.V2, ("2001:db8::7", 4711), ("2001:db8::1", 443)),
+            header(Version.V2, None, ("::", 1)),
+        ],
         "httpRequests": [
             bytes([7]) + each
             for each in (

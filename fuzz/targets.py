@@ -24,6 +24,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
         sessions.lane,
         sessions.proofs,
         parsers.proxyHeader,
+        parsers.proxyHeaderRead,
         parsers.httpRequests,
         parsers.clientHellos,
         parsers.plainHints,

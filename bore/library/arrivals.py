@@ -17,7 +17,8 @@ from zope.interface import implementer
 
 from bore.streams.addresses import isLiteral
 from bore.streams.reactor import IReactor
-from bore.wire import proxyprotocol
+from bore.wire import proxyheader
+from bore.wire.more import More
 
 #: The size of a visitor's address that is not known.
 _UNKNOWN: Final = IPv4Address("TCP", "0.0.0.0", 0)
@@ -102,7 +103,7 @@ class _Arriving:
         self._socket = sock
         self._arrived = arrived
         self._header = b""
-        self._length = proxyprotocol.FIXED
+        self._missing = proxyheader.FIXED
         reactor.addReader(self)
 
     def fileno(self) -> int:
@@ -116,23 +117,22 @@ class _Arriving:
     def doRead(self) -> None:
         """Read the address."""
         try:
-            data = self._socket.recv(self._length - len(self._header))
+            data = self._socket.recv(self._missing)
             if not data:  # the visitor has left
                 self._end()
                 return
             self._header += data
-            if len(self._header) == proxyprotocol.FIXED == self._length:
-                self._length += proxyprotocol.lengthBehind(self._header)
-            if len(self._header) < self._length:
-                return
-            found = proxyprotocol.source(self._header)
+            found = proxyheader.announcement(self._header)
         except BlockingIOError:
             return
         except (OSError, ValueError):
             self._end()
             return
+        if isinstance(found, More):
+            self._missing = found.count
+            return
         self._reactor.removeReader(self)
-        self._arrived(self._socket, _UNKNOWN if found is None else addressFor(*found))
+        self._arrived(self._socket, _UNKNOWN if found.source is None else addressFor(*found.source))
 
     def connectionLost(self, reason: Failure) -> None:
         """See IFileDescriptor."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
-from bore.wire.values import value
+from bore.wire.more import More
 
 #: The longest ClientHello that is read, in bytes. Those of browsers have 2000 at most.
 MAX_HELLO: Final = 1 << 14
@@ -39,17 +39,6 @@ _BEFORE_SESSION_ID: Final = 2 + 32
 
 #: The names of protocols, in the client's order; none: it offers none.
 Protocols: TypeAlias = tuple[bytes, ...]
-
-
-@value
-class More:
-    """
-    The first bytes of a connection do not decide yet.
-
-    :ivar count: how many more bytes are needed at least; 1 or more.
-    """
-
-    count: int
 
 
 class _Malformed(Exception):

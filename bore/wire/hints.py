@@ -7,11 +7,12 @@ gets it, as by a server without workers.
 
 from __future__ import annotations
 
-from bore.wire.clienthello import More, protocolsOffered
+from bore.wire.clienthello import protocolsOffered
 from bore.wire.errors import MalformedMessage
 from bore.wire.extension import Lane, decodeRequest
 from bore.wire.limits import MAX_FRAME
 from bore.wire.messages import Accept
+from bore.wire.more import More
 from bore.wire.workernumbers import NO_WORKER, workerOfHint, workerOfId, workerOfToken
 
 #: What may stand before a JSON text.

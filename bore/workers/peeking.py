@@ -17,11 +17,12 @@ from bore.events import Sink
 from bore.events.server import ConnectionRefused, FirstMessageTimedOut, HandshakeTimedOut
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
 from bore.streams.reactor import IReactor
-from bore.wire.clienthello import MAX_START, More
+from bore.wire.clienthello import MAX_START
 from bore.wire.errors import NeedsTls, Refusal, TooManyPending
 from bore.wire.hints import hintOfPlain, hintOfTls
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT, MAX_FRAME
 from bore.wire.messages import Error, encode
+from bore.wire.more import More
 from bore.wire.workernumbers import NO_WORKER
 
 #: How long a connection rests that is reported as readable although what it waits for has not come, in seconds: the

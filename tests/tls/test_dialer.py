@@ -16,7 +16,8 @@ from bore.tls.dialer import FurtherTlsDialer
 from bore.tls.settings import ClientTls
 from bore.tls.trust import Trust
 from bore.tls.verdict import Verdict
-from bore.wire.clienthello import More, protocolsOffered
+from bore.wire.clienthello import protocolsOffered
+from bore.wire.more import More
 from tests.fakes import FakeReactor
 from tests.support import PATIENCE, temporaryFolder
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from OpenSSL import SSL
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.wire.clienthello import MAX_HELLO, MAX_LOOKS, MAX_RECORDS, MAX_START, More, Protocols, protocolsOffered
+from bore.wire.clienthello import MAX_HELLO, MAX_LOOKS, MAX_RECORDS, MAX_START, Protocols, protocolsOffered
+from bore.wire.more import More
 from tests.wire.strategies import UNHURRIED
 
 NAMES: Final = st.lists(st.binary(min_size=1, max_size=20), max_size=5)

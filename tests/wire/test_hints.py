@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.wire.clienthello import More
 from bore.wire.extension import Lane, encode, isToken, markedHello
 from bore.wire.hints import hintOfPlain, hintOfTls
 from bore.wire.limits import MAX_FRAME
 from bore.wire.messages import Accept
 from bore.wire.messages import encode as encodeBase
+from bore.wire.more import More
 from bore.wire.token import newToken
 from bore.wire.workernumbers import MAX_WORKER, NO_WORKER, hintOf, workerOfHint, workerOfId, workerOfToken
 from tests.wire.strategies import CLIENT_MESSAGES, UNHURRIED, UUIDS, WORKERS
