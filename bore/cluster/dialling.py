@@ -1,0 +1,60 @@
+"""Connections to the servers of an engine, plain or inside TLS."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted.internet.interfaces import IStreamClientEndpoint
+
+from bore.cluster.url import EngineServer, EngineTls
+from bore.streams.dial import TcpDialer
+from bore.streams.endpoint import DialerEndpoint
+from bore.streams.errortexts import errorText
+from bore.streams.reactor import IReactor
+
+#: X509_STORE_CTX_get_error(3), as OpenSSL writes it into its errors.
+_UNTRUSTED: Final = "certificate verify failed"
+
+
+def engineEndpoint(reactor: IReactor, server: EngineServer, tls: EngineTls | None) -> IStreamClientEndpoint:
+    """
+    Make what connects to a server of the engine.
+
+    Inside TLS (1.2 or later) its certificate, and its name or address with it, are verified in the handshake, which
+    begins when the endpoint has connected: a wrong one is the reason of ``connectionLost``. Files with certificates are
+    read now: make a new endpoint for each connection, and it uses those that are there then.
+
+    :param tls: how TLS is used; None: not at all.
+    :raises bore.tls.certificates.BadCredentials: when a file with certificates cannot be used.
+    """
+    plain = DialerEndpoint(reactor, TcpDialer(reactor, *server))
+    return plain if tls is None else _encrypted(reactor, plain, server.host, tls)
+
+
+def _encrypted(reactor: IReactor, plain: IStreamClientEndpoint, host: str, tls: EngineTls) -> IStreamClientEndpoint:
+    from OpenSSL.crypto import X509, PKey
+    from twisted.internet.endpoints import wrapClientTLS
+    from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
+
+    from bore.tls.certificates import readAuthorities, readCredentials
+
+    trusted = None
+    if tls.authorities is not None:
+        found = readAuthorities(tls.authorities)
+        trusted = trustRootFromCertificates([Certificate(X509.from_cryptography(each)) for each in found])
+    own = {}
+    if tls.certificate is not None and tls.key is not None:
+        credentials = readCredentials(tls.certificate, tls.key)
+        first, *above = [X509.from_cryptography(each) for each in credentials.chain]
+        own = {"privateKey": PKey.from_cryptography_key(credentials.key), "certificate": first, "extraCertChain": above}
+    options = optionsForClientTLS(host, trusted, extraCertificateOptions=own)
+    return wrapClientTLS(options, plain, reactor)
+
+
+def engineErrorText(why: BaseException | None) -> str:
+    """The text of an error of such a connection, for people: see :func:`bore.streams.errortexts.errorText`."""
+    if type(why).__name__ == "VerificationError":  # of service_identity, which is loaded for TLS alone
+        return "its certificate is not for the name or address in the URL"
+    if type(why).__module__.startswith("OpenSSL") and _UNTRUSTED in str(why):
+        return "its certificate is not signed by an authority that is trusted, or has expired"
+    return errorText(why)
