@@ -50,6 +50,8 @@ class ServerCore(Service):
     :param unclassified: limits the connections that have not sent their first message; None: this server alone does.
     :param whole: the custody of this server, in the registry's place; None: it makes one.
     :ivar since: when it was made, by the clock.
+    :ivar nodes: serves a connection of another node of the cluster, behind its handshake; None: there is no cluster. It
+        is set before :meth:`begin`.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class ServerCore(Service):
         self._certificate: ServerCertificate | None = None
         self._drainsFor: float | None = None
         self._encrypted: Accepted | None = None
+        self.nodes: Accepted | None = None
 
     @property
     def server(self) -> Server:
@@ -253,7 +256,9 @@ class ServerCore(Service):
         from bore.tls.servercertificate import ServerCertificate
 
         try:
-            self._certificate = ServerCertificate(self._reactor, self._sink, *self._tlsFiles())
+            self._certificate = ServerCertificate(
+                self._reactor, self._sink, *self._tlsFiles(), nodes=self.nodes is not None
+            )
         except BadCredentials as e:
             raise CannotListen(str(e)) from e
         server = self._server
@@ -265,6 +270,7 @@ class ServerCore(Service):
             server.unclassified,
             server.control.accepted,
             server.sessions.endOn,
+            self.nodes,
         ).accepted
 
     @property

@@ -16,6 +16,9 @@ from bore.tls.clientcertificates import ANY_CLIENT, ClientCertificates, RevokedL
 #: Our protocol in ALPN (RFC 7301).
 PROTOCOL: Final = b"bore/1"
 
+#: The protocol of a connection between two nodes of a cluster, which prove the cluster's key inside TLS.
+NODE_PROTOCOL: Final = b"bore-node/1"
+
 #: The curves that have a signature scheme (RFC 8446, section 4.2.3).
 _CURVES: Final = ("secp256r1", "secp384r1", "secp521r1")
 
@@ -35,15 +38,18 @@ class WrongProtocol(Exception):
     """The client wants another protocol inside TLS."""
 
 
-def serverContext(credentials: Credentials, clients: ClientCertificates = ANY_CLIENT) -> SSL.Context:
+def serverContext(
+    credentials: Credentials, clients: ClientCertificates = ANY_CLIENT, nodes: bool = False
+) -> SSL.Context:
     """
     The context of a server: TLS 1.3, and only our protocol if the client offers any by ALPN.
 
     :param clients: which certificates of clients are accepted.
+    :param nodes: whether other nodes of a cluster come, too. They need no certificate.
     :raises BadCredentials: when OpenSSL rejects the credentials.
     """
     context = _newContext(credentials)
-    context.set_alpn_select_callback(_choose)
+    context.set_alpn_select_callback(_chooseOfNodes if nodes else _choose)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_options(SSL.OP_NO_TICKET)  # to resume a session costs as much as to begin one
     if clients.authorities:
@@ -65,6 +71,17 @@ def repeatedContext(credentials: Credentials | None = None) -> SSL.Context:
     """
     context = _newContext(credentials)
     context.set_alpn_protos([PROTOCOL])
+    context.set_verify(SSL.VERIFY_NONE)
+    return context
+
+
+def nodeContext() -> SSL.Context:
+    """
+    The context of a node for another node. The handshake accepts every certificate: both prove the cluster's key behind
+    it, bound to the connection.
+    """
+    context = _newContext(None)
+    context.set_alpn_protos([NODE_PROTOCOL])
     context.set_verify(SSL.VERIFY_NONE)
     return context
 
@@ -151,6 +168,14 @@ def isSigned(certificate: X509, others: Sequence[X509], authorities: Sequence[x5
     except X509StoreContextError:
         return False
     return True
+
+
+def _chooseOfNodes(connection: SSL.Connection, offered: list[bytes]) -> bytes:
+    """Choose the protocol of nodes, if the peer offers that alone, or ours."""
+    if offered == [NODE_PROTOCOL]:
+        connection.set_verify(SSL.VERIFY_NONE)  # before a certificate is requested
+        return NODE_PROTOCOL
+    return _choose(connection, offered)
 
 
 def _choose(_connection: SSL.Connection, offered: list[bytes]) -> bytes:

@@ -21,6 +21,7 @@ from bore.streams.errortexts import errorText
 from bore.streams.listener import Accepted
 from bore.streams.reactor import IReactor
 from bore.timing.turns import HANDSHAKE_COST, Turns
+from bore.tls.contexts import NODE_PROTOCOL
 from bore.tls.handshakes import Handshake
 from bore.tls.servercertificate import ServerCertificate
 from bore.tls.tlssocket import TlsSocket
@@ -65,6 +66,7 @@ class TlsPort:
     :param unclassified: limits the connections before and in the handshake.
     :param accepted: called with each connection after the handshake.
     :param endSessions: ends the sessions on some sockets, and returns the sockets that had one.
+    :param nodes: called with each connection of another node of the cluster; None: there is no cluster.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class TlsPort:
         unclassified: Unclassified,
         accepted: Accepted,
         endSessions: Callable[[set[socket.socket], Refusal], set[socket.socket]],
+        nodes: Accepted | None = None,
     ) -> None:
         self.reactor = reactor
         self.sink = sink
@@ -83,6 +86,7 @@ class TlsPort:
         self.turns = Turns(reactor)
         self._passOn = accepted
         self._endSessions = endSessions
+        self.nodes = nodes
         self._passedOn: WeakSet[TlsSocket] = WeakSet()
         certificate.acceptedChanged = self._acceptedChanged
 
@@ -221,6 +225,10 @@ class _NewConnection:
 
     def _handshakeDone(self, sock: TlsSocket) -> None:
         self._port.unclassified.take(self)
+        nodes = self._port.nodes
+        if nodes is not None and sock.protocol == NODE_PROTOCOL:
+            nodes(sock, self._address)
+            return
         certificate = self._port.certificate
         changed = certificate.context is not self._context
         if (changed or certificate.accepted.revoked) and not certificate.accepts(sock):

@@ -54,6 +54,7 @@ class ServerCertificate:
     :param clients: a PEM file with the authorities for the certificates that clients need; None: they need none.
     :param revoked: a PEM file with lists of certificates of clients that are revoked; None: there is none.
     :param nextKey: a PEM file with the next key and its certificate, which need not exist; None: there is none.
+    :param nodes: see :func:`bore.tls.contexts.serverContext`.
     :ivar accepted: the certificates of clients that are accepted.
     :ivar acceptedChanged: called when others are accepted than before.
     :ivar fingerprint: the fingerprint of the key.
@@ -69,8 +70,10 @@ class ServerCertificate:
         clients: Path | None = None,
         nextKey: Path | None = None,
         revoked: Path | None = None,
+        nodes: bool = False,
     ) -> None:
         self._clock = clock
+        self._nodes = nodes
         # The lists have times of day, which the clock of the reactor does not know.
         self._now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self._sink = sink
@@ -190,7 +193,7 @@ class ServerCertificate:
             self._sink.emit(RevocationsOld())
 
     def _use(self, credentials: Credentials, accepted: ClientCertificates) -> None:
-        self._context = serverContext(credentials, accepted)
+        self._context = serverContext(credentials, accepted, self._nodes)
         self.accepted = accepted
         self._isOld = False
         self._credentials = credentials

@@ -114,6 +114,11 @@ class TlsSocket(socket.socket):
         return self._tls.export_keying_material(_BINDING, _BINDING_SIZE)
 
     @property
+    def protocol(self) -> bytes:
+        """The protocol that was chosen of those that the client has offered (RFC 7301); empty: it has offered none."""
+        return self._tls.get_alpn_proto_negotiated()
+
+    @property
     def certificate(self) -> x509.Certificate | None:
         """The peer's certificate; None if it has sent none."""
         return self._tls.get_peer_certificate(as_cryptography=True)

@@ -17,6 +17,7 @@ from uuid import UUID
 
 from bore.wire import binding, messages, serde
 from bore.wire.binding import BindingChallenge
+from bore.wire.errors import MalformedMessage
 from bore.wire.framing import encodeFrame
 from bore.wire.limits import HEARTBEAT_INTERVAL, IDLE_HEARTBEAT_INTERVAL, LONGEST_MOVE, MAX_EXTENDED_FRAME
 from bore.wire.messages import Heartbeat, Hello
@@ -73,11 +74,13 @@ class Open:
 
     :ivar tunnel: the client's number for it, greater than those of all Opens before it in the session.
     :ivar resume: the token of an earlier tunnel, which is resumed if it still exists; None: there is none.
+    :ivar epoch: in the session of a node: the epoch of the address, of which the node is a member; None: it is none.
     """
 
     tunnel: int
     address: PublicAddress
     resume: str | None = None
+    epoch: int | None = None
 
 
 @value
@@ -100,6 +103,19 @@ class Lane:
     """Client, on a connection of its own: opens a lane of the session with this token."""
 
     token: str
+
+
+@value
+class HandedOn:
+    """
+    Node, on a connection of its own: the connection of a client that belongs to the other node. Its bytes follow.
+
+    :ivar challenge: the challenge that the client was sent; None: it was sent none.
+    :ivar source: the client's address.
+    """
+
+    challenge: UUID | None
+    source: Source
 
 
 @value
@@ -196,6 +212,7 @@ class Goodbye:
 
 ExtendedClientMessage: TypeAlias = Rules | Open | Close | Alive | Goodbye
 Request: TypeAlias = messages.ClientMessage | MarkedHello | Lane
+NodeRequest: TypeAlias = MarkedHello | Lane | HandedOn
 ExtendedServerMessage: TypeAlias = (
     Extended | Opened | Refused | Closed | Visitor | Heartbeat | Moved | NextKey | Goodbye
 )
@@ -206,7 +223,7 @@ def markedHello(port: int) -> bytes:
     return encode(MarkedHello(port))
 
 
-def encode(message: ExtendedClientMessage | ExtendedServerMessage | MarkedHello | Lane) -> bytes:
+def encode(message: ExtendedClientMessage | ExtendedServerMessage | NodeRequest) -> bytes:
     """
     Encode a message as a frame.
 
@@ -225,8 +242,9 @@ def encode(message: ExtendedClientMessage | ExtendedServerMessage | MarkedHello 
             text = f'{{"{name}":{{"version":{version},{about},"maxLanes":{most}{who}{where}}}}}'
         case Rules(rules):
             text = f'{{"{name}":{rulesText(rules)}}}'
-        case Open(tunnel, address, resume):
-            text = f'{{"{name}":{{"tunnel":{tunnel},{_addressText(address)},"resume":{_orNull(resume)}}}}}'
+        case Open(tunnel, address, resume, epoch):
+            about = f'{_addressText(address)},"resume":{_orNull(resume)}' + (f',"epoch":{epoch}' if epoch else "")
+            text = f'{{"{name}":{{"tunnel":{tunnel},{about}}}}}'
         case Opened(tunnel, address, resume, lease):
             about = f'{_addressText(address)},"resume":{_orNull(resume)},"lease":{lease}'
             text = f'{{"{name}":{{"tunnel":{tunnel},{about}}}}}'
@@ -241,6 +259,9 @@ def encode(message: ExtendedClientMessage | ExtendedServerMessage | MarkedHello 
             text = f'{{"{name}":{{"to":{_orNull(to)}{soon}}}}}'
         case Lane(text) | NextKey(text):
             text = f'{{"{name}":{serde.quote(text)}}}'
+        case HandedOn(challenge, (host, port)):
+            asked = "null" if challenge is None else f'"{challenge}"'
+            text = f'{{"{name}":{{"challenge":{asked},"from":["{host}",{port}]}}}}'
         case Refused(code, reason, retry, tunnel, ports):
             which = "" if tunnel is None else f'"tunnel":{tunnel},'
             allowed = "" if ports is None else f',"range":[{ports[0]},{ports[1]}]'
@@ -293,6 +314,20 @@ def decodeRequest(frame: bytes) -> Request:
     return request
 
 
+def decodeNodeRequest(frame: bytes) -> NodeRequest:
+    """
+    Decode a node's first message behind its proof.
+
+    :raises MalformedMessage: when a node has no such message.
+    """
+    request = serde.decode(_NODE_REQUESTS, frame)
+    if isinstance(request, Hello):
+        if not frame.endswith(_MARK.encode()):
+            raise MalformedMessage("a node's Hello without the mark")
+        return MarkedHello(request.port)
+    return request
+
+
 def decodeClientMessage(frame: bytes) -> ExtendedClientMessage:
     """
     Decode a client's message.
@@ -331,6 +366,9 @@ _TOKEN = re.compile(r"([1-9][0-9]{0,4}\.)?[0-9A-Za-z_-]{16,64}")
 
 #: Larger numbers of seconds or lanes are not valid.
 _MOST: Final = 1 << 31
+
+#: The highest epoch: an engine counts with integers of 63 bits.
+MAX_EPOCH: Final = (1 << 63) - 1
 
 
 def isToken(text: str) -> bool:
@@ -405,8 +443,20 @@ def _unixPath(path: str) -> UnixPath:
 
 
 def _open(content: object) -> Open:
-    tunnel, resume = serde.fields(content, "tunnel", "resume")
-    return Open(_number(tunnel), _address(content), _token(resume))
+    tunnel, resume, epoch = serde.fields(content, "tunnel", "resume", "epoch")
+    return Open(_number(tunnel), _address(content), _token(resume), None if epoch is None else _epoch(epoch))
+
+
+def _epoch(content: object) -> int:
+    epoch = serde.integer(content, MAX_EPOCH, "not an epoch")
+    if not epoch:
+        raise serde.BadContent("not an epoch")
+    return epoch
+
+
+def _handedOn(content: object) -> HandedOn:
+    challenge, source = serde.fields(content, "challenge", "from")
+    return HandedOn(None if challenge is None else serde.uuid(challenge), _source(source))
 
 
 def _opened(content: object) -> Opened:
@@ -488,6 +538,12 @@ _SERVER_MESSAGES: Final[dict[str, Callable[[object], ExtendedServerMessage]]] = 
 }
 
 _REQUESTS: Final[dict[str, Callable[[object], Request]]] = {**messages.CLIENT_MESSAGES, "Lane": _lane}
+
+_NODE_REQUESTS: Final[dict[str, Callable[[object], Hello | Lane | HandedOn]]] = {
+    "Hello": lambda content: Hello(serde.port(content)),
+    "Lane": _lane,
+    "HandedOn": _handedOn,
+}
 
 _ANSWERS: Final[dict[str, Callable[[object], messages.ServerMessage | Extended | BindingChallenge]]] = {
     **messages.SERVER_MESSAGES,

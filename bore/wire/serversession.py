@@ -114,6 +114,7 @@ class ServerSession:
         self._unanswered = 0
         self._rules = NO_RULES
         self._tunnels = TunnelStates(AT_SERVER)
+        self._table = TABLE
         self.extended = False
 
     def greeting(self) -> bytes:
@@ -148,7 +149,8 @@ class ServerSession:
         :raises Refusal: when the client has to be refused.
         :raises ProtocolViolation: when the connection has to be closed without an answer.
         """
-        if self._state not in TABLE:
+        table = self._table
+        if self._state not in table:
             return
         try:
             if self._start is not None:
@@ -157,7 +159,7 @@ class ServerSession:
                 if self._start is not None:
                     return
             self._decoder.feed(data)
-            while (row := TABLE.get(self._state)) is not None and (frame := self._nextFrame()) is not None:
+            while (row := table.get(self._state)) is not None and (frame := self._nextFrame()) is not None:
                 message = row.decode(self, frame)
                 cell = row.cell(message)
                 events = cell.act(self, message)
@@ -268,6 +270,10 @@ class ServerSession:
             return extension.encode(Refused(refusal.code, str(refusal), refusal.retry, None, refusal.range))
         return messages.encode(Error(refusal.text))  # the original's, whatever else there is to say about it
 
+    def takeRest(self) -> bytes:
+        """The bytes behind the last frame."""
+        return self._decoder.takeRest()
+
     @property
     def part(self) -> bytes:
         """What has come of a frame that is not complete."""
@@ -366,7 +372,7 @@ class ServerSession:
         rules, self._rules = self._rules, NO_RULES
         if self._tunnels.move(message.tunnel, "Open") is None:
             raise BrokenRule("tunnel-number", f"the number {message.tunnel} of a tunnel is not greater than all before")
-        return (TunnelAsked(message.tunnel, message.address, message.resume, rules),)
+        return (TunnelAsked(message.tunnel, message.address, message.resume, rules, message.epoch),)
 
     def _giveBack(self, message: Close) -> Sequence[ServerEvent]:
         match self._tunnels.move(message.tunnel, "Close"):

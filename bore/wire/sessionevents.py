@@ -47,12 +47,14 @@ class TunnelAsked:
     :ivar tunnel: the client's number for it; in the base protocol :data:`BASE_TUNNEL`.
     :ivar resume: the token of a tunnel that the client had before; None: it shows none.
     :ivar rules: the tunnel's own rules on the addresses of its visitors.
+    :ivar epoch: in the session of a node: the epoch of the address; None: none was sent.
     """
 
     tunnel: int
     address: PublicAddress
     resume: str | None = None
     rules: AddressRules = NO_RULES
+    epoch: int | None = None
 
 
 @value
@@ -83,6 +85,21 @@ class LaneOffered:
     """
 
     token: str
+    rest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionHandedOn:
+    """
+    Server, from a node: the connection is the one of a client that belongs to this node.
+
+    :ivar challenge: the challenge that the client was sent; None: it was sent none.
+    :ivar source: the client's address.
+    :ivar rest: the bytes that came behind the message.
+    """
+
+    challenge: UUID | None
+    source: Source
     rest: bytes
 
 
@@ -224,7 +241,15 @@ class Unexpected:
 
 
 ServerEvent: TypeAlias = (
-    SendData | SessionAsked | TunnelAsked | TunnelLeft | VisitorTaken | LaneOffered | ClientAlive | ClientLeft
+    SendData
+    | SessionAsked
+    | TunnelAsked
+    | TunnelLeft
+    | VisitorTaken
+    | LaneOffered
+    | ConnectionHandedOn
+    | ClientAlive
+    | ClientLeft
 )
 ClientEvent: TypeAlias = (
     SendData

@@ -17,7 +17,7 @@ from OpenSSL import SSL
 from bore.streams.encryption import TlsError
 from bore.tls.certificates import BadCredentials, Credentials, Key, makeSelfSigned
 from bore.tls.clientcertificates import ClientCertificates
-from bore.tls.contexts import clientContext, repeatedContext, serverContext
+from bore.tls.contexts import clientContext, nodeContext, repeatedContext, serverContext
 from bore.tls.tlssocket import TlsSocket
 from tests.certificates import Authority
 from tests.support import PATIENCE, temporaryFolder
@@ -82,6 +82,17 @@ class ProtocolTests(TlsCase):
             self.assertIn("bore/1", str(error))
             self.assertRaises(OSError, shake, client, server)
             self.pair()
+
+    def test_aServerWithoutAClusterServesNoNode(self) -> None:
+        client, server = self.ends(client=nodeContext())
+        self.assertFalse(client.handshake())
+        error = self.assertRaises(TlsError, server.handshake)
+        self.assertEqual(str(error), "the client offers 'bore-node/1', and this server needs bore/1")
+
+    def test_inAClusterClientsGetTheirProtocolAndNodesTheirs(self) -> None:
+        context = serverContext(ownCredentials(), nodes=True)
+        for client, expected in ((clientOffer(), b"bore/1"), (nodeContext(), b"bore-node/1"), (asking(), b"")):
+            self.assertEqual([end.protocol for end in self.pair(context, client)], [expected] * 2)
 
     def test_olderVersionsOfTlsAreRefusedByBothEnds(self) -> None:
         client, server = self.ends(client=asking(highest=SSL.TLS1_2_VERSION))
@@ -224,6 +235,15 @@ class ClientCertificateTests(TlsCase):
         ):
             self.assertRefused(clientContext((), credentialsOf(identity)))
         self.assertRefused(clientContext((), makeSelfSigned("client")[1]))
+
+    def test_anotherNodeOfAClusterNeedsNoCertificate(self) -> None:
+        context = serverContext(ownCredentials(), ClientCertificates((self.authority.identity.certificate,)), True)
+        node, server = self.pair(context, nodeContext())
+        self.assertEqual([node.protocol, server.protocol], [b"bore-node/1"] * 2)
+        node.send(b"hello")
+        self.assertEqual(receive(server, 5), b"hello")
+        for protocols in ((b"bore-node/1", b"bore/1"), (b"bore/1", b"bore-node/1"), ()):
+            self.assertRaises(TlsError, shake, *self.ends(context, asking(*protocols)))
 
     def test_aClientWithoutACertificateGetsAnError(self) -> None:
         client, server = self.ends(self.server)

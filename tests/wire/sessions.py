@@ -17,6 +17,7 @@ from bore.wire.extension import (
     Closed,
     Extended,
     Goodbye,
+    HandedOn,
     Lane,
     Moved,
     NextKey,
@@ -305,6 +306,7 @@ MESSAGES: Final[dict[str, bytes]] = {
             NextKey(KEY),
             Goodbye(),
             Lane(LANE),
+            HandedOn(ID, SOURCE),
         )
     },
     "marked Hello": markedHello(20001),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeVar
 
-from bore.wire import clientsession, datasession, lane, serversession
+from bore.wire import clientsession, datasession, lane, nodesession, serversession
 from bore.wire.statetable import Cell, State, Table
 from bore.wire.tunnelstates import AT_CLIENT, AT_SERVER, TunnelTable
 from bore.wire.workersession import CLAIMS, QUESTIONS, SupervisorEnd, WorkerEnd
@@ -46,6 +46,14 @@ _SERVER_TUNNELS: Final = """\
 In EXTENDED each tunnel has a state of its own (``bore/wire/tunnelstates.py``). Open and Close come from the client; a
 Close in another state is a refusal of the session (BrokenRule), and so is an Open whose number is not greater than all
 before. In GONE a Close is not answered: it has crossed Refused or Closed.
+"""
+
+_NODE: Final = """\
+The connection of another node, at the server
+=============================================
+
+``bore/wire/nodesession.py``. These states stand in the place of PROOF, REQUEST and OPENING. A frame that is not a
+message in REQUEST is a violation. In EXTENDED the session is as above.
 """
 
 _CLIENT_TUNNELS: Final = """\
@@ -211,6 +219,8 @@ def page() -> str:
             _answers(),
             _SERVER_TUNNELS,
             _tunnels(AT_SERVER),
+            _NODE,
+            drawn({state: nodesession.TABLE[state] for state in nodesession.State}),
             _CONTROL,
             drawn(clientsession.TABLE),
             _CLIENT_TUNNELS,

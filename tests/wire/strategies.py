@@ -22,6 +22,7 @@ from bore.wire.extension import (
     ExtendedClientMessage,
     ExtendedServerMessage,
     Goodbye,
+    HandedOn,
     Lane,
     MarkedHello,
     Moved,
@@ -52,7 +53,7 @@ from bore.wire.workernumbers import MAX_WORKER
 UNHURRIED: Final = settings(deadline=None)
 
 #: A message of any vocabulary.
-AnyMessage: TypeAlias = Message | ExtendedClientMessage | ExtendedServerMessage | MarkedHello | Lane
+AnyMessage: TypeAlias = Message | ExtendedClientMessage | ExtendedServerMessage | MarkedHello | Lane | HandedOn
 
 PORTS: Final = st.integers(0, 65535)
 PORT_RANGES: Final = st.tuples(PORTS, PORTS).map(sorted).map(lambda ports: (ports[0], ports[1]))
@@ -106,13 +107,14 @@ RULES: Final[SearchStrategy[AddressRules]] = st.builds(AddressRules, _NETWORK_LI
 
 #: Numbers of tunnels; most of them are small, so that some of a session's messages are about the same tunnel.
 NUMBERS: Final = st.integers(1, 4) | st.integers(1, 1 << 31)
+EPOCHS: Final = st.integers(1, extension.MAX_EPOCH)
 SECONDS: Final = st.sampled_from([0.25, 0.5, 1, 3, 60])
 
 FINGERPRINTS: Final = st.text("ABCabc019+/", min_size=43, max_size=43).map("SHA256:".__add__)
 
 EXTENDED_CLIENT_MESSAGES: Final[SearchStrategy[ExtendedClientMessage]] = st.one_of(
     st.builds(Rules, RULES.filter(bool)),
-    st.builds(Open, NUMBERS, PUBLIC_ADDRESSES, st.none() | TOKENS),
+    st.builds(Open, NUMBERS, PUBLIC_ADDRESSES, st.none() | TOKENS, st.none() | EPOCHS),
     st.builds(Close, NUMBERS),
     st.builds(Alive),
     st.builds(Goodbye),
@@ -133,16 +135,20 @@ EXTENDED_SERVER_MESSAGES: Final[SearchStrategy[ExtendedServerMessage]] = st.one_
 )
 
 ANY_MESSAGES: Final[SearchStrategy[AnyMessage]] = st.one_of(
-    MESSAGES, EXTENDED_CLIENT_MESSAGES, EXTENDED_SERVER_MESSAGES, st.builds(Lane, TOKENS)
+    MESSAGES,
+    EXTENDED_CLIENT_MESSAGES,
+    EXTENDED_SERVER_MESSAGES,
+    st.builds(Lane, TOKENS),
+    st.builds(HandedOn, st.none() | UUIDS, SOURCES),
 )
 
 _NAMES: Final = st.sampled_from(
     "Challenge Authenticate Hello Heartbeat Connection Accept Error Extended Rules Open Opened Refused Close Closed "
-    "Alive Visitor Moved NextKey Goodbye Lane".split()
+    "Alive Visitor Moved NextKey Goodbye Lane HandedOn".split()
 )
 
 #: The names before values that are UUIDs.
-_UUID_NAMES: Final = ("Challenge", "Connection", "Accept", "id")
+_UUID_NAMES: Final = ("Challenge", "Connection", "Accept", "id", "challenge")
 
 
 def decodeClientMessage(frame: bytes) -> ClientMessage:

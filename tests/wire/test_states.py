@@ -114,13 +114,15 @@ class Drive(Generic[_S, _E]):
         return kind if kind in row.cells else None, row.cell(message)
 
 
-def _frames() -> Iterator[bytes]:
+def allFrames() -> Iterator[bytes]:
+    """One of every message of all vocabularies, and what is no message."""
     yield from _SPECIAL
     for frames in COLUMNS.values():
         yield from frames
 
 
-def _itself(session: ServerSession) -> ServerSession:
+def itself(session: ServerSession) -> ServerSession:
+    """A session for :meth:`Drive.feed` that was made before."""
     return session
 
 
@@ -130,18 +132,18 @@ class TableTests(SynchronousTestCase):
     def test_theServersSessionDoesWhatItsTableSays(self) -> None:
         drive = Drive(self, serversession.TABLE, ServerSession.feed)
         for make in [*sessions.SERVER_STATES.values(), *bindings.SERVER_STATES.values()]:
-            for frame in _frames():
+            for frame in allFrames():
                 drive.feed(make, frame)
         for bound, make in ((False, sessions.SERVER_STATES["PROOF"]), (True, bindings.SERVER_STATES["PROOF"])):
             session = make()
             proof = boundProof(session) if bound else rightProof(session)
-            drive.feed(partial(_itself, session), proof)
+            drive.feed(partial(itself, session), proof)
         drive.assertAllReached()
 
     def test_theClientsSessionDoesWhatItsTableSays(self) -> None:
         drive = Drive(self, clientsession.TABLE, ControlSession.feed)
         for make in [*sessions.CLIENT_STATES.values(), *bindings.CLIENT_STATES.values()]:
-            for frame in _frames():
+            for frame in allFrames():
                 drive.feed(make, frame)
         session, data = proving()
         drive.feed(lambda: session, rightAnswer(data))
@@ -155,7 +157,7 @@ class TableTests(SynchronousTestCase):
             lambda: provingData(Accept(ID))[0],
         ]
         for make in makes:
-            for frame in _frames():
+            for frame in allFrames():
                 drive.feed(make, frame)
         session, data = provingData(Accept(ID))
         drive.feed(lambda: session, rightAnswer(data))
