@@ -156,7 +156,12 @@ class Holder(Protocol):
         """
 
     def close(self, grant: Grant, reason: TunnelEnd) -> None:
-        """Close a tunnel whose client has shown its token to another session."""
+        """
+        Close a tunnel.
+
+        :param reason: RIGHT_WITHDRAWN: the streams of its visitors are cut. Otherwise its client has shown its token to
+            another session, and they go on.
+        """
 
     def expired(self, grant: Grant) -> None:
         """The lease of a tunnel is over."""
@@ -202,6 +207,13 @@ class Custody(Protocol):
 
     def release(self, grant: Grant) -> None:
         """Give an address back. Does nothing if the grant is void."""
+
+    def limit(self, user: User, most: int) -> None:
+        """
+        Withdraw the newest tunnels of a user above a number, whichever holders have them.
+
+        :param most: at least 1.
+        """
 
     def forward(self, grant: Grant, visitor: Waiting) -> None:
         """

@@ -70,7 +70,7 @@ class Enforcement:
         self._users.apply(users, self._users.secrets if secrets is None else secrets)
         self._report(before, self._users.entries)
         self._lookLater()  # first: what ends while the others are reviewed is not over yet then
-        self._review()
+        self._review([User(name) for name, entry in self._users.entries.items() if before.get(name, entry) != entry])
 
     def applySecrets(self, secrets: Sequence[Secret]) -> None:
         """Apply other shared secrets."""
@@ -93,8 +93,12 @@ class Enforcement:
     def _isOver(self, entry: UserEntry) -> bool:
         return entry.rights.expires is not None and entry.rights.expires <= self._wallClock()
 
-    def _review(self) -> None:
-        """Take from all users what they may not have any more."""
+    def _review(self, changed: Sequence[User] = ()) -> None:
+        """
+        Take from all users what they may not have any more.
+
+        :param changed: further users, of whom other processes may have tunnels.
+        """
         for name, entry in self._users.entries.items():
             if not self._isOver(entry):
                 self._expired.discard(name)
@@ -104,7 +108,7 @@ class Enforcement:
         server = self._server
         assert server.users is not None
         server.endSessions(self._users.objection)
-        for user in server.users.users:
+        for user in dict.fromkeys((*server.users.users, *changed)):
             self._reviewTunnels(user)
 
     def _reviewTunnels(self, user: User) -> None:
@@ -114,7 +118,7 @@ class Enforcement:
         server.withdraw([each for each in mine if permits.objection(each.login) or permits.refuses(user, each.address)])
         limit = permits.rights(user).maxTunnels
         if limit:
-            server.withdraw(server.users.open(user)[limit:])
+            server.tunnels.custody.limit(user, limit)
         server.users.limitBandwidth(user)
 
     def _report(self, before: dict[str, UserEntry], after: dict[str, UserEntry]) -> None:

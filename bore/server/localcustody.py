@@ -239,6 +239,13 @@ class LocalCustody:
             self._drop(held)
         self._registry.release(grant).addErrback(self._registryFailed)
 
+    def limit(self, user: User, most: int) -> None:
+        """See :meth:`bore.server.custody.Custody.limit`."""
+        for held in self._held.ofUser(user)[most:]:
+            if held.share is not None:
+                held.share.holder.close(held.grant, TunnelEnd.RIGHT_WITHDRAWN)
+            self._end(held, TunnelEnd.RIGHT_WITHDRAWN)
+
     def forward(self, grant: Grant, visitor: Waiting) -> None:
         """See :meth:`bore.server.custody.Custody.forward`."""
         held = self._held.get(grant.address)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred, succeed
 
@@ -16,10 +16,15 @@ from bore.wire.publicaddress import PublicAddress
 
 
 class LocalHolder:
-    """See :class:`~bore.server.custody.Holder`. All answers are there at once."""
+    """
+    See :class:`~bore.server.custody.Holder`. All answers are there at once.
 
-    def __init__(self, tunnels: Tunnels) -> None:
+    :param withdraw: closes tunnels that a user may not have any more, and the streams of their visitors.
+    """
+
+    def __init__(self, tunnels: Tunnels, withdraw: Callable[[Sequence[Tunnel]], None]) -> None:
         self._tunnels = tunnels
+        self._withdraw = withdraw
 
     def doubtful(self, addresses: Sequence[PublicAddress]) -> Deferred[PublicAddress | None]:
         """See :meth:`~bore.server.custody.Holder.doubtful`."""
@@ -51,7 +56,10 @@ class LocalHolder:
         tunnel = self._tunnel(grant)
         if tunnel is not None:
             tunnel.grant = grant
-            self._tunnels.takeAway(tunnel, reason, TakenOver())
+            if reason is TunnelEnd.RIGHT_WITHDRAWN:
+                self._withdraw([tunnel])
+            else:
+                self._tunnels.takeAway(tunnel, reason, TakenOver())
 
     def expired(self, grant: Grant) -> None:
         """See :meth:`~bore.server.custody.Holder.expired`."""

@@ -104,7 +104,7 @@ class Server:
         entrances = Entrances(reactor, self.group, self.descriptors, self.giveWay)
         self.users = None if authenticator is None else _usersOf(authenticator)
         self.tunnels = Tunnels(reactor, sink, settings, custody, self.unaccepted, entrances, self.users)
-        custody.holder = LocalHolder(self.tunnels)
+        custody.holder = LocalHolder(self.tunnels, self.withdraw)
         self.sessions = Sessions(SessionContext(reactor, sink, settings, self.tunnels, self.pools, Rhythms(reactor)))
         if unclassified is None:
             unclassified = UnclassifiedConnections(reactor, sink, settings.bounds, self.tunnels.hasSome)
@@ -134,7 +134,7 @@ class Server:
 
     def useCustody(self, custody: Custody) -> None:
         """Have another custody, which has all addresses of the one before."""
-        custody.holder = LocalHolder(self.tunnels)
+        custody.holder = LocalHolder(self.tunnels, self.withdraw)
         self.tunnels.custody = custody
 
     def follow(self, handOn: HandOn | None) -> None:

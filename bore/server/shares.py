@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from bore.server.asks import Ask
 from bore.server.custody import Holder, Opened, Waiting, Wish
 from bore.server.registry import Grant
+from bore.server.users import User
 
 if TYPE_CHECKING:
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
         def renew(self, grant: Grant) -> None: ...
 
         def release(self, grant: Grant) -> None: ...
+
+        def limit(self, user: User, most: int) -> None: ...
 
         def forward(self, grant: Grant, visitor: Waiting) -> None: ...
 
@@ -64,6 +67,10 @@ class Share:
     def release(self, grant: Grant) -> None:
         """See :meth:`~bore.server.custody.Custody.release`."""
         self._custody.release(grant)
+
+    def limit(self, user: User, most: int) -> None:
+        """See :meth:`~bore.server.custody.Custody.limit`."""
+        self._custody.limit(user, most)
 
     def forward(self, grant: Grant, visitor: Waiting) -> None:
         """See :meth:`~bore.server.custody.Custody.forward`."""

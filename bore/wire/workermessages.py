@@ -169,6 +169,18 @@ class Release:
 
 
 @value
+class LimitTunnels:
+    """
+    Worker: the newest tunnels of a user above this number are withdrawn, whichever workers have them.
+
+    :ivar most: at least 1.
+    """
+
+    user: str
+    most: int
+
+
+@value
 class HandedOver:
     """Worker: the answer to HandOver, behind the Waiting of each visitor that waited."""
 
@@ -479,6 +491,7 @@ WorkerMessage: TypeAlias = (
     | Confirm
     | Renew
     | Release
+    | LimitTunnels
     | Waiting
     | HandedOver
     | Doubtful
@@ -689,6 +702,7 @@ _FIELDS: Final[dict[type, tuple[_Field, ...]]] = {
     Confirm: (_ADDRESS, _NUMBER),
     Renew: (_ADDRESS, _NUMBER),
     Release: (_ADDRESS, _NUMBER),
+    LimitTunnels: (_TEXT, _NUMBER),
     Waiting: (_NUMBER, _PEER, _BYTES, _AMOUNT),
     HandedOver: (_NUMBER,),
     Late: (_ADDRESS, _NUMBER, _PEER, _BYTES, _AMOUNT),

@@ -35,6 +35,7 @@ from bore.wire.workermessages import (
     HandedOver,
     HandOver,
     Late,
+    LimitTunnels,
     Refused,
     Release,
     Renew,
@@ -108,6 +109,8 @@ class Custodian:
                 self._about(address, epoch, self._whole.renew)
             case Release(address, epoch):
                 self._about(address, epoch, self._whole.release)
+            case LimitTunnels(user, most):
+                self._whole.limit(User(user), most)
             case Waiting():
                 self._visitorCame(message, descriptors[0])
             case Late(address, epoch, peer, early, age):

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 
 from bore.server.custody import Custody, Holder, Opened, Waiting, Wish
 from bore.server.registry import Grant
+from bore.server.users import User
 
 
 class HeldCustody:
@@ -52,6 +53,10 @@ class HeldCustody:
     def release(self, grant: Grant) -> None:
         """See :meth:`~bore.server.custody.Custody.release`."""
         self._ask(lambda custody: custody.release(grant))
+
+    def limit(self, user: User, most: int) -> None:
+        """See :meth:`~bore.server.custody.Custody.limit`."""
+        self._ask(lambda custody: custody.limit(user, most))
 
     def forward(self, grant: Grant, visitor: Waiting) -> None:
         """See :meth:`~bore.server.custody.Custody.forward`."""

@@ -34,6 +34,7 @@ from bore.wire.workermessages import (
     Granted,
     HandedOver,
     HandOver,
+    LimitTunnels,
     PeerAddress,
     Refused,
     Release,
@@ -116,6 +117,10 @@ class RemoteCustody:
         """See :meth:`bore.server.custody.Custody.release`."""
         self._sockets.pop(grant.address, None)
         self._send(Release(grant.address, grant.epoch), ())
+
+    def limit(self, user: User, most: int) -> None:
+        """See :meth:`bore.server.custody.Custody.limit`."""
+        self._send(LimitTunnels(user.name, most), ())
 
     def forward(self, grant: Grant, visitor: Waiting) -> None:
         """See :meth:`bore.server.custody.Custody.forward`."""

@@ -22,6 +22,7 @@ from bore.wire.workermessages import (
     HandedOver,
     HandOver,
     Late,
+    LimitTunnels,
     Ready,
     Refused,
     Release,
@@ -240,6 +241,32 @@ class MoveTests(CustodianCase):
         self.one.gone()
         self.assertEqual(self.successResultOf(self.one.handOver(self.registry._byAddress[self.port])), ())
         self.assertEqual(self.take(self.one), [])
+
+
+class LimitTests(CustodianCase):
+    """A user may have fewer tunnels from now on."""
+
+    def test_theNewestAreWithdrawnWhicheverWorkerHasThem(self) -> None:
+        ports = [freePort(self.host) for _ in range(4)]
+        users = ("alice", "alice", "alice", "bob")
+        for port, user, worker in zip(ports, users, (self.two, self.one, self.two, self.two), strict=True):
+            worker.received(Claim(1, port, None, user, "192.0.2.1", True, None))
+        granted = [each for worker in (self.one, self.two) for each in self.take(worker)]
+        epochs = {each.address: each.epoch for each in granted if isinstance(each, Granted)}
+        self.one.received(LimitTunnels("alice", 1))
+        for worker, port in ((self.one, ports[1]), (self.two, ports[2])):
+            self.assertEqual(self.take(worker), [CloseTunnel(port, epochs[port], "RIGHT_WITHDRAWN")])
+        self.assertEqual([isOpen(self.host, port) for port in ports], [True, False, False, True])
+        self.two.received(LimitTunnels("alice", 1))  # the other worker has read the same file
+        self.assertEqual(self.take(self.one) + self.take(self.two), [])
+
+    def test_alsoOneThatNoWorkerHas(self) -> None:
+        ports = [freePort(self.host) for _ in range(2)]
+        for port in ports:
+            self.one.received(Claim(1, port, None, "alice", "192.0.2.1", True, None))
+        self.one.gone()
+        self.two.received(LimitTunnels("alice", 1))
+        self.assertEqual([isOpen(self.host, port) for port in ports], [True, False])
 
 
 class NoDescriptorTests(CustodianCase):
