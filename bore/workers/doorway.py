@@ -13,7 +13,7 @@ from bore.server.settings import Bounds
 from bore.streams.addresses import SocketAddress
 from bore.streams.listener import Listener, ListenerGroup
 from bore.streams.reactor import IReactor
-from bore.wire.workermessages import Connection, DropOldest, HandOn, Load, Pending, SupervisorMessage
+from bore.wire.workermessages import BaseSession, Connection, DropOldest, HandOn, Load, Pending, SupervisorMessage
 from bore.wire.workernumbers import NO_WORKER
 from bore.workers.handover import ArrivalState
 from bore.workers.peeking import Arrival
@@ -88,9 +88,19 @@ class Doorway:
         if self._holdsBack:
             listener.pause()
 
-    def least(self) -> Addressee | None:
-        """The worker with the least to do, to which new sessions go; None: there is none."""
-        return self._placement.least()
+    def give(self, session: BaseSession, descriptor: int) -> bool:
+        """
+        Give a session of another worker to the one with the least to do.
+
+        :param descriptor: that of its connection, which belongs to the callee then.
+        :returns: whether there is one.
+        """
+        worker = self._placement.least()
+        if worker is None:
+            return False
+        worker.send(session, [descriptor])
+        self._placement.passed(worker.number)
+        return True
 
     def apply(self, bounds: Bounds, asks: bool) -> None:
         """Use other settings for the connections that come from now on."""

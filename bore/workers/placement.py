@@ -14,6 +14,10 @@ from bore.wire.workernumbers import NO_WORKER
 #: decide.
 _STEP: Final = 0.1
 
+#: The CPU time that a connection counts for until its worker reports again, in seconds: about what a session takes to
+#: begin, with TLS. Many clients come at once after an upgrade or a crash.
+_COST: Final = 0.002
+
 
 class Worker(Protocol):
     """
@@ -57,8 +61,9 @@ class Placement(Generic[W]):
     """
     Chooses the worker for each connection: that of the hint, or the one with the least to do.
 
-    That is the one that has used the least CPU time between its last two reports, in steps of ten percent of a core;
-    among several the one with the fewest sessions, visitors and new connections; among these the oldest one.
+    That is the one that has used the least CPU time between its last two reports, in steps of ten percent of a core,
+    with an estimate for what was passed to it since; among several the one with the fewest sessions, visitors and new
+    connections; among these the oldest one.
 
     :param members: returns the workers.
     """
@@ -98,7 +103,7 @@ class Placement(Generic[W]):
 
     def _key(self, worker: W) -> tuple[int, int, int]:
         one = self._of(worker.number)
-        return int(one.cpu / _STEP), one.load + one.passed, worker.number
+        return int((one.cpu + one.passed * _COST) / _STEP), one.load + one.passed, worker.number
 
     def _of(self, worker: int) -> _Business:
         return self._business.setdefault(worker, _Business())

@@ -475,10 +475,9 @@ class Supervisor(Service):
 
     def _passOn(self, message: BaseSession, descriptor: int) -> None:
         """Give a session of the base protocol to the worker with the least to do, or keep it until there is one."""
-        target = self.doorway.least()
-        if target is not None:
-            target.send(message, [descriptor])
-        elif len(self._homeless) < _HOMELESS:
+        if self.doorway.give(message, descriptor):
+            return
+        if len(self._homeless) < _HOMELESS:
             self._homeless.append((message, descriptor))
         else:
             closeDescriptors([descriptor])

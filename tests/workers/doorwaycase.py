@@ -15,7 +15,7 @@ from bore.streams.listener import bindSocket
 from bore.streams.reactor import IReactor
 from bore.wire.extension import Lane, encode, markedHello
 from bore.wire.token import newToken
-from bore.wire.workermessages import Connection, DropOldest, Pending, SupervisorMessage
+from bore.wire.workermessages import BaseSession, Connection, DropOldest, Pending, SupervisorMessage
 from bore.workers.doorway import Doorway
 from tests.fakes import FakeReactor
 from tests.ports import loopbackHost
@@ -35,6 +35,7 @@ class FakeWorker:
     Keeps the connections that it is sent.
 
     :ivar got: the messages, and the connections that came with them.
+    :ivar sessions: those of original clients.
     :ivar dropped: the sources of which it had to drop one.
     """
 
@@ -43,6 +44,7 @@ class FakeWorker:
         self.number = number
         self.takesSessions = self.serves = self.hasRoom = True
         self.got: list[tuple[Connection, socket.socket]] = []
+        self.sessions: list[BaseSession] = []
         self.dropped: list[str] = []
 
     def send(self, message: SupervisorMessage, descriptors: Sequence[int] = ()) -> None:
@@ -52,6 +54,8 @@ class FakeWorker:
                 sock = socket.socket(fileno=descriptor)
                 self._case.addCleanup(sock.close)
                 self.got.append((message, sock))
+            case BaseSession():
+                self.sessions.append(message)
             case DropOldest(source):
                 self.dropped.append(source)
             case _:

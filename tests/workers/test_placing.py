@@ -8,7 +8,8 @@ from uuid import UUID
 
 from bore.events.server import ConnectionRefused
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
-from bore.wire.workermessages import Connection, HandOn, Load
+from bore.wire.token import newToken
+from bore.wire.workermessages import BaseSession, Connection, HandOn, Load
 from bore.workers.peeking import PLACE_TIMEOUT
 from tests.support import connect
 from tests.workers.doorwaycase import HELLO, DoorwayCase, lane
@@ -36,6 +37,27 @@ class WorkersTests(DoorwayCase):
         for _ in range(5):
             self.connect(HELLO)
         self.assertEqual([len(each.got) for each in self.workers], [1, 4])
+
+    def test_manyThatComeBeforeTheNextReportDoNotAllGetToTheSameWorker(self) -> None:
+        for seconds, used in ((0, (5.0, 5.0)), (1, (5.31, 5.21))):
+            self.reactor.advance(seconds)
+            for worker, cpu in zip(self.workers, used, strict=True):
+                self.doorway.loaded(worker.number, Load(100, 0, cpu))
+        for _ in range(150):
+            self.connect(HELLO)
+        first, second = [len(each.got) for each in self.workers]
+        self.assertEqual(first + second, 150)
+        self.assertGreater(second, first)
+        self.assertGreater(first, 45)
+
+    def test_sessionsThatAreGivenAwayAreSpreadAndGetToANewWorkerFirst(self) -> None:
+        for worker, count in zip(self.workers, (3, 0), strict=True):
+            self.doorway.loaded(worker.number, Load(count, 0, 1.0))
+        session = BaseSession("192.0.2.1:4711", "192.0.2.1", "", None, 8000, newToken(1))
+        given = [self.doorway.give(session, -1) for _ in range(7)]
+        self.assertEqual((given, [len(each.sessions) for each in self.workers]), ([True] * 7, [2, 5]))
+        self.workers = []
+        self.assertFalse(self.doorway.give(session, -1))
 
     def test_aRetiredWorkerGetsOnlyWhatIsItsOwn(self) -> None:
         self.workers[0].takesSessions = False
