@@ -76,6 +76,29 @@ class LocalLines(LogCase):
         line = "info a: the local service localhost:8000 answers again, after 0 s; visitors turned away: 1"
         self.assertEqual(self.takeLines(), (line,))
 
+    def test_thoseThatProbesFindDownTogetherShareALine(self) -> None:
+        for port in range(8000, 8020):
+            self.log(LocalUnreachable(f"localhost:{port}", REFUSED, "start it", 0, tunnel=str(port)))
+        self.log(LocalUnreachable("localhost:8003", REFUSED, "start it", 1, tunnel="8003"))
+        self.log(LocalReached("localhost:8004", 0, 0.5, "8004"))
+        self.clock.advance(1)
+        self.assertEqual(
+            self.takeLines(),
+            (
+                "warn 8003: the local service localhost:8003 cannot be reached: connection refused; start it",
+                "warn 18 local services cannot be reached, such as localhost:8000: connection refused; start it",
+            ),
+        )
+        self.log(LocalReached("localhost:8000", 0, 1.0, "8000"))
+        line = "info 8000: the local service localhost:8000 answers again, after 1 s; visitors turned away: 0"
+        self.assertEqual(self.takeLines(), (line,))
+
+    def test_theOnlyOneThatAProbeFindsDownHasItsOwnLine(self) -> None:
+        self.log(LocalUnreachable(LOCAL, REFUSED, turnedAway=0, tunnel="app"))
+        self.log(Stopped())
+        line = "warn app: the local service localhost:8000 cannot be reached: connection refused"
+        self.assertEqual((self.takeLines(), self.clock.getDelayedCalls()), ((line,), []))
+
     def test_aFormerServiceOfATunnelTakesNoPlace(self) -> None:
         for port in range(100):
             self.turnAway(local=f"localhost:{port}")
