@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
 from bore.events import Event, SettingsMistake
-from bore.events.server import UpgradeFailed
+from bore.events.server import UpgradeRefused, WorkerRetired
 from bore.options.server import ServerCommand
 from bore.server.log import logged
 from bore.serverprogram import keptSockets
@@ -61,6 +61,7 @@ class SupervisorProgram(Service):
         self._reactor = reactor
         self._sink = logged(reactor)
         self._gaveUp = gaveUp
+        self._launcher = launcher
         self._sink.subscribe(self._happened)
         self._meanwhile: list[Event] | None = None
         self._goesOn = state is not None
@@ -150,7 +151,7 @@ class SupervisorProgram(Service):
         try:
             self.upgrade().addErrback(lambda _: None)  # the log has the reason
         except NoUpgrade as e:
-            self._sink.emit(UpgradeFailed(str(e)))
+            self._sink.emit(UpgradeRefused(str(e)))
 
     def _begin(self) -> None:
         pthread_sigmask(SIG_UNBLOCK, SIGNALS)  # an earlier process has blocked them: from now on they are handled
@@ -216,16 +217,20 @@ class SupervisorProgram(Service):
         from bore.workers.answers import Reloaded, reloaded
 
         own = Reloaded(*reloadLines(events))
-        found = reloaded(own, answers)
-        for line in found.mistakes:
-            if line not in own.mistakes:
+        logged = list(own.mistakes)
+        for number, answer in answers:
+            if answer is not None and answer.problem and self._launcher.table.isFirst(number):
+                logged += answer.problem.splitlines()  # by itself
+        for line in reloaded(own._replace(mistakes=logged), answers).mistakes:
+            if line not in logged:
                 self._sink.emit(SettingsMistake(line))
+        found = reloaded(own, answers)
         if self._notices is not None:
             self._notices.ready()
         return found
 
     def _happened(self, event: Event) -> None:
-        if self._meanwhile is not None:
+        if self._meanwhile is not None and not isinstance(event, WorkerRetired):  # it ends as the file says
             self._meanwhile.append(event)
 
 

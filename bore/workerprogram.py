@@ -10,11 +10,20 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bore import exits
-from bore.events import Event, ShortSecret, Sink, Subscriber
-from bore.events.server import UsersNeedTls
+from bore.events import (
+    Event,
+    NothingToReload,
+    SettingsKept,
+    SettingsMistake,
+    SettingsReloaded,
+    ShortSecret,
+    Sink,
+    Subscriber,
+    server,
+)
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -28,7 +37,7 @@ if TYPE_CHECKING:
     from bore.startup import IProgramReactor, Program
     from bore.workers.inside import Inside, Surroundings
     from bore.workers.reporter import Reporter
-    from bore.workers.visitortable import WorkersVisitors
+    from bore.workers.visitortable import VisitorTable, WorkersVisitors
 
 
 def work(words: Sequence[str]) -> int:
@@ -132,22 +141,55 @@ class _Made:
         globalLogBeginner.beginLoggingTo([labelled(inner, self._number, self._generation)], redirectStandardIO=False)
 
 
+#: Events of files that all workers read. One worker's are enough.
+_OF_FILES: Final = (
+    ShortSecret,
+    NothingToReload,
+    SettingsReloaded,
+    SettingsMistake,
+    SettingsKept,
+    server.CertificateRead,
+    server.CertificateUnchanged,
+    server.CertificateNotRead,
+    server.AuthoritiesRead,
+    server.RevocationsRead,
+    server.RevocationsNotRead,
+    server.RevocationsOld,
+    server.SecretsRead,
+    server.SecretsNotRead,
+    server.UsersNeedTls,
+    server.UserAdded,
+    server.UserChanged,
+    server.UserRemoved,
+    server.UserExpired,
+)
+
+
 class _SinkOfWorker(Sink):
     """
-    The sink of a worker. What is wrong with the settings of all workers is for the log of the first one.
+    The sink of a worker.
 
-    :param isFirst: whether it is that.
+    :param isFirst: returns whether the worker is the one whose events of files count.
+    :param unsaid: gets these events of the others.
     """
 
-    __slots__ = ("_isFirst",)
+    __slots__ = ("_isFirst", "_unsaid")
 
-    def __init__(self, failed: Callable[[Subscriber, Event], object], isFirst: bool) -> None:
+    def __init__(
+        self,
+        failed: Callable[[Subscriber, Event], object],
+        isFirst: Callable[[], bool],
+        unsaid: Callable[[Event], object],
+    ) -> None:
         Sink.__init__(self, failed)
         self._isFirst = isFirst
+        self._unsaid = unsaid
 
     def emit(self, event: Event) -> None:
         """See :meth:`bore.events.Sink.emit`."""
-        if self._isFirst or not isinstance(event, ShortSecret | UsersNeedTls):
+        if isinstance(event, _OF_FILES) and not self._isFirst():
+            self._unsaid(event)
+        else:
             Sink.emit(self, event)
 
 
@@ -165,12 +207,14 @@ class _Server:
         from bore.server.log import ServerLog
         from bore.serverparts import openVisitorLog, withFiles, withVisitorLog
         from bore.workers.pending import ReportedConnections
+        from bore.workers.visitortable import VisitorTable
 
-        log = ServerLog(reactor)
-        self._sink = _SinkOfWorker(log.failed, isFirst=around.welcome.worker == 1)
+        log, table = ServerLog(reactor), VisitorTable(around.counters)
+        os.close(around.counters)
+        self._meanwhile: list[Event] | None = None
+        self._sink = _SinkOfWorker(log.failed, partial(table.isFirst, around.welcome.worker), self._happened)
         self._sink.subscribe(log, command.log.visitors)
         self._settingsSink = Sink()  # the supervisor reports what is in the settings file
-        self._meanwhile: list[Event] | None = None
         for sink in (self._sink, self._settingsSink):
             sink.subscribe(self._happened)
         settings, number = command.settings, around.welcome.worker
@@ -185,22 +229,19 @@ class _Server:
         if self._log is not None:
             self._program = withVisitorLog(reactor, self.core, served, self._log, rotates=False)
         self.core.server.guesses.share(around.welcome.workers)
-        self._visitors = self._shareVisitors(reactor, around)
+        self._visitors = self._shareVisitors(reactor, table, around.welcome.worker)
         observed = command.admin is not None or command.statusPort is not None
         self.reporter = self._makeReporter(reactor, around) if observed else None
         self.core.begin()
 
-    def _shareVisitors(self, reactor: IProgramReactor, around: Surroundings) -> WorkersVisitors | None:
+    def _shareVisitors(self, reactor: IProgramReactor, table: VisitorTable, worker: int) -> WorkersVisitors | None:
         """Have the limits on the visitors of users hold for all workers."""
-        from bore.workers.visitortable import VisitorTable, WorkersVisitors
+        from bore.workers.visitortable import WorkersVisitors
 
         users = self.core.server.users
-        shared = None
-        if users is not None:
-            table = VisitorTable(around.counters)
-            shared = WorkersVisitors(reactor, table, around.welcome.worker, users.visitors)
-            users.shared = shared
-        os.close(around.counters)
+        if users is None:
+            return None
+        users.shared = shared = WorkersVisitors(reactor, table, worker, users.visitors)
         return shared
 
     def _makeReporter(self, reactor: IProgramReactor, around: Surroundings) -> Reporter:

@@ -838,6 +838,17 @@ class UpgradeFailed(Event):
 
 
 @value
+class UpgradeRefused(Event):
+    """
+    An upgrade was asked for by a signal, and is not possible now. One that is under way goes on.
+
+    :ivar error: why.
+    """
+
+    error: str
+
+
+@value
 class GenerationEnded(Event):
     """The last worker process of a generation has ended."""
 

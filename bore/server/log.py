@@ -42,7 +42,7 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     ),
     facts.ClientsKicked: (
         LogLevel.info,
-        "kicked {whom}: {sessions} sessions and {tunnels} tunnels ended, {visitors} visitors cut",
+        "kicked {whom}; ended: sessions {sessions}, tunnels {tunnels}, visitors {visitors}",
     ),
     events.StatusPortOpen: (LogLevel.info, "status at {url}"),
     events.StatusTokenWritten: (LogLevel.info, "a new token for the status port was written to {path}"),
@@ -108,6 +108,7 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
     facts.Upgrading: (LogLevel.info, "upgrade: the supervisor starts again, until now it was version {version}"),
     facts.Upgraded: (LogLevel.info, "upgraded to version {version}: generation {generation} serves from now on"),
     facts.UpgradeFailed: (LogLevel.error, "no upgrade, the server goes on as before: {error}"),
+    facts.UpgradeRefused: (LogLevel.warn, "no upgrade: {error}"),
     facts.GenerationEnded: (LogLevel.info, "the last worker of generation {generation} has ended"),
 }
 

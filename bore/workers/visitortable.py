@@ -72,6 +72,10 @@ class VisitorTable:
         used = self._numbers[_WORKERS : _WORKERS + COLUMNS].tolist()
         return used.index(worker) if worker in used else None
 
+    def isFirst(self, worker: int) -> bool:
+        """Whether a worker has the first column that is in use: one of all has to log what is the same for all."""
+        return next((each for each in self._numbers[_WORKERS : _WORKERS + COLUMNS] if each), 0) == worker
+
     def total(self, row: int) -> int:
         """The sum of the numbers of a row."""
         return sum(self._numbers[row : row + self._numbers[_COLUMN_COUNT]])

@@ -57,6 +57,15 @@ class TableTests(SynchronousTestCase):
         second.publish(ALICE, 2)
         self.assertEqual(first.elsewhere(ALICE), 2)
 
+    def test_oneWorkerIsTheFirst(self) -> None:
+        seen = self.open()
+        self.assertFalse(seen.isFirst(3))
+        for number in (3, 4):
+            self.worker(number)
+        self.assertEqual([seen.isFirst(number) for number in (3, 4)], [True, False])
+        self.supervisor.removeWorker(3)
+        self.assertEqual([seen.isFirst(number) for number in (3, 4)], [False, True])
+
     def test_aUserWithoutARowIsCountedNowhere(self) -> None:
         first, second = self.worker(1), self.worker(2)
         second.publish(ALICE, 2)
