@@ -95,6 +95,8 @@ class Record:
     :ivar user: the name of the user.
     :ivar members: the members that own it, each with the number of its claim (:attr:`Wanted.claim`). A member without
         an entry counts as none.
+    :ivar firm: whether it is beyond doubt. In doubt is what a member has restored that had ceased to act as owner
+        before: another one may have been granted the address since, in the last incarnation.
     """
 
     address: int
@@ -102,6 +104,7 @@ class Record:
     key: str
     user: str
     members: Mapping[str, int]
+    firm: bool = True
 
 
 @value
@@ -184,24 +187,26 @@ class Engine(Protocol):
     def grant(self, wanted: Wanted) -> Deferred[Record]:
         """
         Make a member an owner of an address: the first one, or one more if the record has the same key and the same
-        user. A record whose members all have no entry any more is replaced, with the next epoch. A later claim of the
-        same member replaces an earlier one; the call may be repeated.
+        user. A record whose members all have no entry any more is replaced, with the next epoch. The greatest claim of
+        a member stays, so the call may be repeated.
 
         :returns: the record afterwards; fails with :class:`Recovering`, :class:`Voided` (of the member that asks),
-            :class:`Taken` or :class:`UserLimit`, of which the first that applies, in this order.
+            :class:`Taken` or :class:`UserLimit`: with the first that applies, in this order.
         """
 
     def leave(self, member: str, address: int, claim: int) -> Deferred[None]:
         """
         Take a member from the record of an address, unless it has a greater claim there. The record ends with its last
-        member that has an entry.
+        member that has an entry. Without a record, nothing happens.
         """
 
     def restore(self, member: str, records: Sequence[Record]) -> Deferred[Sequence[int]]:
         """
-        Tell an engine that is recovering what a member owns. Where there is no record, or one of a lower epoch, it is
-        put in its place; where there is the same one, the member is added. The next epoch is greater than all of them.
-        When the recovery is over, nothing changes: then this only finds out what the member has.
+        Tell an engine that is recovering what a member owns. Where there is no record, it is put there; where there is
+        the same one, the member is added, and the record is firm if one of both is. Of two others, one that is firm
+        replaces one in doubt; if both are the same in that, a higher epoch replaces a lower one. The next epoch is
+        greater than all of them. When the recovery is over, nothing changes: then this only finds out what the member
+        has.
 
         :param records: at most MAX_RESTORED; of :attr:`Record.members` only the claim of the member matters.
         :returns: the addresses of which it is not a member with this key and epoch; fails with :class:`Voided`.
