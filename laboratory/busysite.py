@@ -27,8 +27,11 @@ TLS_PORT: Final = 7836
 #: Where the web server of the tunnels for wrk and ab is.
 _WEB_PORT: Final = 8900
 
-#: A connection to the web server ends after so many seconds, as the generation that serves it may.
-_WEB: Final = f"listen 127.0.0.1:{_WEB_PORT}; keepalive_time 4s; keepalive_requests 100000; return 200 hello;"
+#: A connection to the web server ends after so many seconds, as the generation that serves it may. Outside a location
+#: nginx has no such limit.
+_WEB: Final = (
+    f"listen 127.0.0.1:{_WEB_PORT}; location / {{ keepalive_time 4s; keepalive_requests 100000; return 200 hello; }}"
+)
 
 _SERVER_OPTIONS: Final = ("--tls-port", str(TLS_PORT), "--max-tunnels-per-source", "0")
 
