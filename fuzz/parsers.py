@@ -78,6 +78,7 @@ def _encoded(message: object) -> bytes:
             | extension.Alive()
             | extension.Moved()
             | extension.NextKey()
+            | extension.Nodes()
             | extension.Goodbye()
             | extension.Extended()
             | extension.Refused()

@@ -21,6 +21,7 @@ from bore.wire.extension import (
     Goodbye,
     Lane,
     Moved,
+    Nodes,
     Open,
     Opened,
     Refused,
@@ -60,7 +61,7 @@ def _requests() -> list[bytes]:
     asking = markedHello(8000) + extension.encode(Open(1, 8000, TOKEN))
     return [
         asking + extension.encode(Alive()) + extension.encode(Goodbye()),
-        asking + extension.encode(Open(2, 0)) + extension.encode(Close(1)) + extension.encode(Open(3, 0)),
+        asking + extension.encode(Open(2, 0, key=TOKEN)) + extension.encode(Close(1)) + extension.encode(Open(3, 0)),
         messages.encode(Hello(8000)),
         messages.encode(Accept(VISITOR)) + b"early",
         extension.encode(Lane(TOKEN)) + openFrame(1, VISITOR, _SOURCE),
@@ -74,6 +75,8 @@ def _answers() -> list[bytes]:
     return [
         messages.encode(Hello(8000)) + messages.encode(Heartbeat()) + messages.encode(Connection(VISITOR)),
         extended + extension.encode(Opened(1, 8000, TOKEN, 60)) + news + extension.encode(Closed(1)),
+        extension.encode(Extended(1, here="tls://a.example"))
+        + extension.encode(Nodes(("tls://b.example:7836", "tls://[::1]"))),
         extended + extension.encode(Moved("tls://example.com")) + news + extension.encode(Goodbye()),
         messages.encode(Error("port already in use")),
         extended + extension.encode(Refused("port-in-use", "port already in use", True)),

@@ -26,12 +26,13 @@ class Claim:
     :ivar token: the token of a tunnel that the client had; None: it asks for a new one.
     :ivar lasting: whether the client can come back for the tunnel.
     :ivar rules: the tunnel's own rules on the addresses of its visitors.
+    :ivar key: the lasting key of the tunnel, which all its sessions show; None: it has none.
     :ivar resumed: whether the token has brought back a tunnel, of this process or another one.
     :ivar wish: what custody is asked for; None: nothing yet.
     :ivar abandoned: the session is over, and what becomes of the tunnel then; None: the session waits for it.
     """
 
-    __slots__ = ("abandoned", "address", "lasting", "owner", "resumed", "rules", "token", "wish")
+    __slots__ = ("abandoned", "address", "key", "lasting", "owner", "resumed", "rules", "token", "wish")
 
     def __init__(
         self,
@@ -40,12 +41,14 @@ class Claim:
         token: str | None,
         rules: AddressRules = NO_RULES,
         lasting: bool = True,
+        key: str | None = None,
     ) -> None:
         self.owner = owner
         self.address = address
         self.token = token
         self.rules = rules
         self.lasting = lasting
+        self.key = key
         self.resumed = False
         self.wish: Wish | None = None
         self.abandoned: Outcome | None = None

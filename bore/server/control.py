@@ -216,6 +216,9 @@ class ControlProtocol(Protocol):
         if self.extended:
             self.transport.write(self._wire.nextKey(key))
 
+    def nameNodes(self, addresses: Sequence[str]) -> None:
+        self.transport.write(self._wire.nodes(addresses))
+
     def sendHeartbeat(self) -> None:
         self.transport.writeNow(self._wire.heartbeat())
 
@@ -370,19 +373,22 @@ class ControlProtocol(Protocol):
                     raise
                 permits, user = context.authenticator.permits, session.user
                 rights = "" if permits is None or not user.name else permits.summary(user)
-                lanes = context.settings.bounds.lanes
-                self.transport.write(self._wire.agreed(session.laneToken, lanes, user.name, rights, context.worker))
+                about = context.settings.bounds.lanes, user.name, rights, context.worker, context.sessions.here
+                self.transport.write(self._wire.agreed(session.laneToken, *about))
                 if context.sessions.givesAway:
                     session.move(within=SPACING)
                     return
                 if context.sessions.nextKey:
                     self.announceKey(context.sessions.nextKey)
                 context.unclassified.renew(self, self._source)
-            case TunnelAsked(number, address, token, rules):
+            case TunnelAsked(number, address, token, rules, _, key):
                 context.unclassified.take(self)
                 self._emptySince = None
                 session = self._begin() if self._session is None else self._session
-                session.open(number, address, token, rules)
+                if key is not None and context.sessions.here and not self._wire.namesNodes:
+                    self._wire.namesNodes = True
+                    self.nameNodes(context.sessions.nodes)
+                session.open(number, address, token, rules, key)
             case TunnelLeft(number):
                 assert self._session is not None
                 self._session.giveBack(number)

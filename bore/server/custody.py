@@ -43,9 +43,10 @@ class Wish:
     :ivar lasting: whether the client can come back for the tunnel with its token; if not, the tunnel ends when its
         holder is gone.
     :ivar rights: the user's; None: all users may do the same.
+    :ivar key: the lasting key of the tunnel, which all its sessions show; None: it has none.
     """
 
-    __slots__ = ("address", "lasting", "rights", "source", "token", "user")
+    __slots__ = ("address", "key", "lasting", "rights", "source", "token", "user")
 
     def __init__(
         self,
@@ -55,8 +56,10 @@ class Wish:
         source: str,
         lasting: bool,
         rights: Rights | None = None,
+        key: str | None = None,
     ) -> None:
         self.address = address
+        self.key = key
         self.token = token
         self.user = user
         self.source = source

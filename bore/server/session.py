@@ -10,6 +10,7 @@ its lease, and the visitors (:mod:`bore.server.tunnel`). A tunnel can outlive it
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
@@ -82,6 +83,9 @@ class ControlConnection(Protocol):
 
     def announceKey(self, key: str) -> None:
         """Send the fingerprint of the server's next key, to a client of the extension."""
+
+    def nameNodes(self, addresses: Sequence[str]) -> None:
+        """Send the addresses of the other nodes of the cluster, to a client that has sent the key of a tunnel."""
 
     def sendHeartbeat(self) -> None:
         """Send a heartbeat."""
@@ -201,7 +205,14 @@ class Session:
         """The socket of the control connection."""
         return self._connection.handle
 
-    def open(self, number: int, address: PublicAddress, token: str | None, rules: AddressRules = NO_RULES) -> None:
+    def open(
+        self,
+        number: int,
+        address: PublicAddress,
+        token: str | None,
+        rules: AddressRules = NO_RULES,
+        key: str | None = None,
+    ) -> None:
         """
         Open a tunnel, and answer the client.
 
@@ -209,12 +220,13 @@ class Session:
         :param address: the public address that it asks for; 0 for any port.
         :param token: the token of a tunnel that it had; None: it had none.
         :param rules: the tunnel's own rules on the addresses of its visitors.
+        :param key: the lasting key of the tunnel, which all its sessions show; None: it has none.
         """
         self._context.sink.emit(TunnelClaimed(self.peer, self.source, address, self.user.name))
         if len(self.tunnels) + len(self._claims) >= MAX_TUNNELS:
             self._refuse(number, address, TooManyInSession(_TOO_MANY))
             return
-        claim = self._claims[number] = Claim(self, address, token, rules, self._connection.extended)
+        claim = self._claims[number] = Claim(self, address, token, rules, self._connection.extended, key)
         done = Deferred.fromCoroutine(self._context.tunnels.open(claim))
         done.addCallbacks(self._opened, self._notOpened, callbackArgs=(number, claim), errbackArgs=(number, claim))
         done.addErrback(self.failed)
@@ -300,6 +312,11 @@ class Session:
         """Send the fingerprint of the server's next key."""
         if not self.over:
             self._connection.announceKey(key)
+
+    def nameNodes(self, addresses: Sequence[str]) -> None:
+        """Send the addresses of the other nodes of the cluster."""
+        if not self.over:
+            self._connection.nameNodes(addresses)
 
     def nextVisitor(self) -> Visitor | None:
         """Take the next visitor that waits for a lane; None if there is none. The tunnels take turns."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
@@ -25,6 +25,8 @@ class Sessions:
 
     :param context: what they share.
     :ivar nextKey: the fingerprint of the server's next key, which clients have to know; empty: there is none.
+    :ivar here: the address of this node of a cluster, such as ``tls://node1.example.com:7835``; empty: there is none.
+    :ivar nodes: the addresses of its other nodes, those to be used first first: see :meth:`nameNodes`.
     :ivar givesAway: whether sessions are given away as soon as they begin.
     """
 
@@ -33,6 +35,8 @@ class Sessions:
         self._sessions: set[Session] = set()
         self._allGone: Deferred[None] | None = None
         self.nextKey = ""
+        self.here = ""
+        self.nodes: Sequence[str] = ()
         self.givesAway = False
 
     def __len__(self) -> int:
@@ -71,6 +75,12 @@ class Sessions:
         self.nextKey = key
         for session in self._sessions if key else ():
             session.announceKey(key)
+
+    def nameNodes(self, addresses: Sequence[str]) -> None:
+        """Name the other nodes of the cluster to the clients that know what that means, and to later ones."""
+        self.nodes = addresses
+        for session in self._sessions:
+            session.nameNodes(addresses)
 
     def review(self, objection: Callable[[Login], Refusal | None]) -> set[socket.socket]:
         """

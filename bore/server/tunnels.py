@@ -113,7 +113,7 @@ class Tunnels:
                 raise refusal
             claim.checkAwaited()
             rights = None if self._users is None else self._users.permits.rights(owner.user)
-            claim.wish = Wish(claim.address, token, owner.user, owner.source, claim.lasting, rights)
+            claim.wish = Wish(claim.address, token, owner.user, owner.source, claim.lasting, rights, claim.key)
             opened = await self.custody.open(claim.wish)
             tunnel = self._given(opened, claim)
             if tunnel is not None:

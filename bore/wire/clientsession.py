@@ -28,7 +28,7 @@ from bore.wire.errors import (
     TooManyTunnelsFromSource,
     UnboundChallenge,
 )
-from bore.wire.extension import Close, Closed, Extended, Goodbye, Moved, NextKey, Open, Opened, Refused, Visitor
+from bore.wire.extension import Close, Closed, Extended, Goodbye, Moved, NextKey, Nodes, Open, Opened, Refused, Visitor
 from bore.wire.framing import FrameDecoder
 from bore.wire.limits import MAX_EXTENDED_FRAME
 from bore.wire.messages import Challenge, Connection, Error, Heartbeat, Hello
@@ -41,6 +41,7 @@ from bore.wire.sessionevents import (
     BASE_TUNNEL,
     ClientEvent,
     KeyAnnounced,
+    NodesNamed,
     SendData,
     ServerAlive,
     ServerProven,
@@ -133,7 +134,12 @@ class ControlSession:
         return extension.markedHello(UNUSED_PORT)
 
     def open(
-        self, tunnel: int, address: PublicAddress, resume: str | None = None, rules: AddressRules = NO_RULES
+        self,
+        tunnel: int,
+        address: PublicAddress,
+        resume: str | None = None,
+        rules: AddressRules = NO_RULES,
+        key: str | None = None,
     ) -> bytes:
         """
         The bytes that ask a server of the extension for one more tunnel.
@@ -144,11 +150,12 @@ class ControlSession:
         :param address: the public address to ask for, 0 for any port.
         :param resume: the token of an earlier tunnel; None: there is none.
         :param rules: the tunnel's own rules on the addresses of its visitors.
+        :param key: the lasting key of the tunnel; None: it has none.
         """
         assert self.extended, "a further tunnel at a server of the base protocol"
         before = self._tunnels.move(tunnel, "Open")
         assert before is not None, "the number of an earlier tunnel"
-        return rulesFrames(rules) + extension.encode(Open(tunnel, address, resume))
+        return rulesFrames(rules) + extension.encode(Open(tunnel, address, resume, key=key))
 
     def close(self, tunnel: int) -> bytes:
         """
@@ -254,7 +261,8 @@ class ControlSession:
     def _agree(self, extended: Extended) -> Sequence[ClientEvent]:
         self._decoder.maxLength = MAX_EXTENDED_FRAME
         lane, lanes, user, rights = extended.lane, extended.maxLanes, extended.user, extended.rights
-        return (SessionOpened(lane, lanes, extended.heartbeat, extended.idleHeartbeat, user, rights, extended.hint),)
+        beats = extended.heartbeat, extended.idleHeartbeat
+        return (SessionOpened(lane, lanes, *beats, user, rights, extended.hint, extended.here),)
 
     def _openExtended(self, opened: Opened) -> Sequence[ClientEvent]:
         address = _openAddress(opened.address)
@@ -306,6 +314,9 @@ class ControlSession:
 
     def _takeNextKey(self, message: NextKey) -> Sequence[ClientEvent]:
         return (KeyAnnounced(message.key),)
+
+    def _takeNodes(self, message: Nodes) -> Sequence[ClientEvent]:
+        return (NodesNamed(message.addresses),)
 
     def _takeMoved(self, moved: Moved) -> Sequence[ClientEvent]:
         return (SessionMoved(moved.to, moved.within),)
@@ -387,6 +398,7 @@ TABLE: Final[Table[_S, ClientEvent]] = {
         on(Visitor, _S._takeVisitor, None, [VisitorCame], [ProtocolViolation]),
         on(Moved, _S._takeMoved, State.MOVED, [SessionMoved]),
         on(NextKey, _S._takeNextKey, events=[KeyAnnounced]),
+        on(Nodes, _S._takeNodes, events=[NodesNamed]),
         on(Goodbye, _S._takeGoodbye, errors=[ServerLeft]),
     ),
     State.MOVED: row(_S._decodeNothing, None, on(bytes, _S._ignoreFrame)),

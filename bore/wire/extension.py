@@ -19,7 +19,14 @@ from bore.wire import binding, messages, serde
 from bore.wire.binding import BindingChallenge
 from bore.wire.errors import MalformedMessage
 from bore.wire.framing import encodeFrame
-from bore.wire.limits import HEARTBEAT_INTERVAL, IDLE_HEARTBEAT_INTERVAL, LONGEST_MOVE, MAX_EXTENDED_FRAME
+from bore.wire.limits import (
+    HEARTBEAT_INTERVAL,
+    IDLE_HEARTBEAT_INTERVAL,
+    LONGEST_MOVE,
+    MAX_EXTENDED_FRAME,
+    MAX_NODE_ADDRESS,
+    MAX_NODES,
+)
 from bore.wire.messages import Heartbeat, Hello
 from bore.wire.pins import isFingerprint
 from bore.wire.publicaddress import OtherKind, PublicAddress, UnixPath, parseUnixPath
@@ -55,6 +62,8 @@ class Extended:
     :ivar rights: what this user may do, for people.
     :ivar hint: the number of the worker that has the session, to which further connections inside TLS should lead;
         NO_WORKER: there is none.
+    :ivar here: the address of the node of a cluster that has the session, such as ``tls://node1.example.com:7835``, to
+        which further connections should go; empty: there is no cluster.
     """
 
     version: int
@@ -65,6 +74,7 @@ class Extended:
     user: str = ""
     rights: str = ""
     hint: int = NO_WORKER
+    here: str = ""
 
 
 @value
@@ -75,12 +85,15 @@ class Open:
     :ivar tunnel: the client's number for it, greater than those of all Opens before it in the session.
     :ivar resume: the token of an earlier tunnel, which is resumed if it still exists; None: there is none.
     :ivar epoch: in the session of a node: the epoch of the address, of which the node is a member; None: it is none.
+    :ivar key: to a node of a cluster: the lasting key of the tunnel, a token that the client has chosen. The sessions
+        that show the same one share the tunnel. None: there is none.
     """
 
     tunnel: int
     address: PublicAddress
     resume: str | None = None
     epoch: int | None = None
+    key: str | None = None
 
 
 @value
@@ -190,6 +203,17 @@ class NextKey:
 
 
 @value
+class Nodes:
+    """
+    Server, to a client that has sent the key of a tunnel: the other nodes of the cluster, those to be used first first.
+
+    :ivar addresses: such as ``tls://node2.example.com:7835``; at most MAX_NODES.
+    """
+
+    addresses: tuple[str, ...]
+
+
+@value
 class Moved:
     """
     Server: gives the session away. The client begins another one within some time, at random, and shows its tokens.
@@ -214,7 +238,7 @@ ExtendedClientMessage: TypeAlias = Rules | Open | Close | Alive | Goodbye
 Request: TypeAlias = messages.ClientMessage | MarkedHello | Lane
 NodeRequest: TypeAlias = MarkedHello | Lane | HandedOn
 ExtendedServerMessage: TypeAlias = (
-    Extended | Opened | Refused | Closed | Visitor | Heartbeat | Moved | NextKey | Goodbye
+    Extended | Opened | Refused | Closed | Visitor | Heartbeat | Moved | NextKey | Nodes | Goodbye
 )
 
 
@@ -235,16 +259,18 @@ def encode(message: ExtendedClientMessage | ExtendedServerMessage | NodeRequest)
             text = f'"{name}"'
         case Visitor(tunnel, id, source):
             text = f'{{"{name}":{visitorText(tunnel, id, source)}}}'
-        case Extended(version, lane, heartbeat, idle, most, user, rights, hint):
+        case Extended(version, lane, heartbeat, idle, most, user, rights, hint, here):
             about = f'"lane":{_orNull(lane)},"heartbeat":{_secondsText(heartbeat)},"idleHeartbeat":{_secondsText(idle)}'
             who = f',"user":{serde.quote(user)},"rights":{serde.quote(rights)}' if user else ""
             where = f',"hint":"{hintOf(hint)}"' if hint else ""
+            where += f',"here":{serde.quote(here)}' if here else ""
             text = f'{{"{name}":{{"version":{version},{about},"maxLanes":{most}{who}{where}}}}}'
         case Rules(rules):
             text = f'{{"{name}":{rulesText(rules)}}}'
-        case Open(tunnel, address, resume, epoch):
+        case Open(tunnel, address, resume, epoch, key):
             about = f'{_addressText(address)},"resume":{_orNull(resume)}' + (f',"epoch":{epoch}' if epoch else "")
-            text = f'{{"{name}":{{"tunnel":{tunnel},{about}}}}}'
+            shared = "" if key is None else f',"key":"{key}"'
+            text = f'{{"{name}":{{"tunnel":{tunnel},{about}{shared}}}}}'
         case Opened(tunnel, address, resume, lease):
             about = f'{_addressText(address)},"resume":{_orNull(resume)},"lease":{lease}'
             text = f'{{"{name}":{{"tunnel":{tunnel},{about}}}}}'
@@ -257,6 +283,8 @@ def encode(message: ExtendedClientMessage | ExtendedServerMessage | NodeRequest)
         case Moved(to, within):
             soon = "" if within is None else f',"within":{_secondsText(within)}'
             text = f'{{"{name}":{{"to":{_orNull(to)}{soon}}}}}'
+        case Nodes(addresses):
+            text = f'{{"{name}":[{",".join(map(serde.quote, addresses))}]}}'
         case Lane(text) | NextKey(text):
             text = f'{{"{name}":{serde.quote(text)}}}'
         case HandedOn(challenge, (host, port)):
@@ -402,8 +430,8 @@ def _seconds(content: object, missing: float) -> float:
 
 
 def _extended(content: object) -> Extended:
-    keys = "version", "lane", "heartbeat", "idleHeartbeat", "maxLanes", "user", "rights", "hint"
-    version, lane, heartbeat, idle, most, user, rights, hint = serde.fields(content, *keys)
+    keys = "version", "lane", "heartbeat", "idleHeartbeat", "maxLanes", "user", "rights", "hint", "here"
+    version, lane, heartbeat, idle, most, user, rights, hint, here = serde.fields(content, *keys)
     return Extended(
         serde.integer(version, 65535, "not a version"),
         _token(lane),
@@ -413,6 +441,7 @@ def _extended(content: object) -> Extended:
         "" if user is None else binding.userName(user),
         "" if user is None or rights is None else serde.text(rights),
         NO_WORKER if hint is None else _hint(hint),
+        "" if here is None else _node(here),
     )
 
 
@@ -443,8 +472,9 @@ def _unixPath(path: str) -> UnixPath:
 
 
 def _open(content: object) -> Open:
-    tunnel, resume, epoch = serde.fields(content, "tunnel", "resume", "epoch")
-    return Open(_number(tunnel), _address(content), _token(resume), None if epoch is None else _epoch(epoch))
+    tunnel, resume, epoch, key = serde.fields(content, "tunnel", "resume", "epoch", "key")
+    number = None if epoch is None else _epoch(epoch)
+    return Open(_number(tunnel), _address(content), _token(resume), number, _token(key))
 
 
 def _epoch(content: object) -> int:
@@ -499,6 +529,20 @@ def _nextKey(content: object) -> NextKey:
     raise serde.BadContent("not the fingerprint of a key")
 
 
+def _nodes(content: object) -> Nodes:
+    if isinstance(content, list) and not isinstance(content, serde.Object) and len(content) <= MAX_NODES:
+        return Nodes(tuple(map(_node, content)))
+    raise serde.BadContent(f"not a list of at most {MAX_NODES} nodes")
+
+
+def _node(content: object) -> str:
+    """The address of a node. Whether it can be used is up to the client, as with that in Moved."""
+    address = serde.text(content)
+    if 0 < len(address) <= MAX_NODE_ADDRESS:
+        return address
+    raise serde.BadContent(f"not the address of a node, with up to {MAX_NODE_ADDRESS} characters")
+
+
 def _moved(content: object) -> Moved:
     to, within = serde.fields(content, "to", "within")
     time = None if within is None else serde.seconds(within, LONGEST_MOVE)
@@ -534,6 +578,7 @@ _SERVER_MESSAGES: Final[dict[str, Callable[[object], ExtendedServerMessage]]] = 
     "Heartbeat": serde.valueless(Heartbeat()),
     "Moved": _moved,
     "NextKey": _nextKey,
+    "Nodes": _nodes,
     "Goodbye": serde.valueless(Goodbye()),
 }
 

@@ -22,6 +22,12 @@ HEARTBEAT_INTERVAL: Final = 0.5
 #: Their interval in a session of the extension that has no visitors, and has had none for some time.
 IDLE_HEARTBEAT_INTERVAL: Final = 3.0
 
+#: The nodes of a cluster that a server may name.
+MAX_NODES: Final = 64
+
+#: The longest address of a node: the longest name of a host, a port and the scheme, in characters.
+MAX_NODE_ADDRESS: Final = 265
+
 #: The tunnels that a session may have or ask for at the same time: what the server keeps for a session is bounded.
 MAX_TUNNELS: Final = 1024
 

@@ -8,7 +8,7 @@ from enum import auto
 from typing import Final
 from uuid import UUID
 
-from bore.wire import extension, messages, statetable
+from bore.wire import extension, messages, serde, statetable
 from bore.wire.addressrules import NO_RULES
 from bore.wire.errors import (
     BrokenRule,
@@ -37,6 +37,7 @@ from bore.wire.extension import (
     MarkedHello,
     Moved,
     NextKey,
+    Nodes,
     Open,
     Opened,
     Refused,
@@ -44,7 +45,7 @@ from bore.wire.extension import (
     Visitor,
 )
 from bore.wire.framing import FrameDecoder
-from bore.wire.limits import MAX_EXTENDED_FRAME
+from bore.wire.limits import MAX_EXTENDED_FRAME, MAX_FRAME, MAX_NODES
 from bore.wire.messages import Accept, Connection, Error, Heartbeat, Hello
 from bore.wire.otherprotocols import isUndecided
 from bore.wire.publicaddress import PublicAddress
@@ -103,6 +104,7 @@ class ServerSession:
     :param proof: how the client has to prove that it knows a secret; None: it does not have to.
     :param encrypted: whether the connection is a TLS connection.
     :ivar extended: whether client and server speak the extension with each other.
+    :ivar namesNodes: whether the client gets what :meth:`nodes` names: it has sent a key, and so knows of clusters.
     """
 
     def __init__(self, proof: ServerProof | None = None, encrypted: bool = False) -> None:
@@ -116,6 +118,7 @@ class ServerSession:
         self._tunnels = TunnelStates(AT_SERVER)
         self._table = TABLE
         self.extended = False
+        self.namesNodes = False
 
     def greeting(self) -> bytes:
         """The first bytes to send to the client: the challenge, or nothing."""
@@ -189,19 +192,32 @@ class ServerSession:
         return None if refusal is None else refusal()
 
     def agreed(
-        self, lane: str | None = None, maxLanes: int = 0, user: str = "", rights: str = "", hint: int = NO_WORKER
+        self,
+        lane: str | None = None,
+        maxLanes: int = 0,
+        user: str = "",
+        rights: str = "",
+        hint: int = NO_WORKER,
+        here: str = "",
     ) -> bytes:
         """
         The bytes that answer :class:`~bore.wire.sessionevents.SessionAsked`.
+
+        They have to fit a frame of the base protocol: the rights are left out where there is no room for them.
 
         :param lane: the token with which lanes are opened; None: there are none.
         :param maxLanes: the number of idle lanes that are kept; 0: any number.
         :param user: the user that the client is; empty: one without a name.
         :param rights: what this user may do, for people.
         :param hint: the worker to which further connections inside TLS should lead; NO_WORKER: to none.
+        :param here: the address of this node of a cluster, to which further connections should go; empty: there is
+            none.
         """
-        about = Extended(_VERSION, lane, maxLanes=maxLanes, user=user, rights=rights, hint=hint)
-        return extension.encode(about)
+        about = Extended(_VERSION, lane, maxLanes=maxLanes, user=user, rights=rights, hint=hint, here=here)
+        answer = extension.encode(about)
+        if rights and len(answer) > MAX_FRAME + 1:
+            return self.agreed(lane, maxLanes, user, "", hint, here)
+        return answer
 
     def opened(self, tunnel: int, address: PublicAddress, resume: str, lease: int) -> bytes:
         """
@@ -262,6 +278,19 @@ class ServerSession:
         :param key: its fingerprint.
         """
         return extension.encode(NextKey(key))
+
+    def nodes(self, addresses: Sequence[str]) -> bytes:
+        """
+        The bytes that name the other nodes of the cluster; nothing for a client that would not understand them.
+
+        :param addresses: theirs, those to be used first first. Those that do not fit are left out.
+        """
+        if not self.namesNodes:
+            return b""
+        named = tuple(addresses[:MAX_NODES])
+        while sum(len(serde.quote(each).encode()) + 1 for each in named) > MAX_EXTENDED_FRAME - len('{"Nodes":[]}'):
+            named = named[:-1]
+        return extension.encode(Nodes(named))
 
     def refusal(self, refusal: Refusal) -> bytes:
         """The bytes that refuse the whole session. Everything that arrives afterwards is thrown away."""
@@ -372,7 +401,7 @@ class ServerSession:
         rules, self._rules = self._rules, NO_RULES
         if self._tunnels.move(message.tunnel, "Open") is None:
             raise BrokenRule("tunnel-number", f"the number {message.tunnel} of a tunnel is not greater than all before")
-        return (TunnelAsked(message.tunnel, message.address, message.resume, rules, message.epoch),)
+        return (TunnelAsked(message.tunnel, message.address, message.resume, rules, message.epoch, message.key),)
 
     def _giveBack(self, message: Close) -> Sequence[ServerEvent]:
         match self._tunnels.move(message.tunnel, "Close"):

@@ -48,6 +48,7 @@ class TunnelAsked:
     :ivar resume: the token of a tunnel that the client had before; None: it shows none.
     :ivar rules: the tunnel's own rules on the addresses of its visitors.
     :ivar epoch: in the session of a node: the epoch of the address; None: none was sent.
+    :ivar key: the lasting key of the tunnel, which all its sessions show; None: it has none.
     """
 
     tunnel: int
@@ -55,6 +56,7 @@ class TunnelAsked:
     resume: str | None = None
     rules: AddressRules = NO_RULES
     epoch: int | None = None
+    key: str | None = None
 
 
 @value
@@ -125,6 +127,7 @@ class SessionOpened:
     :ivar user: the user that we are; empty: one without a name.
     :ivar rights: what this user may do, for people.
     :ivar hint: the worker of the server to which further connections inside TLS should lead; NO_WORKER: there is none.
+    :ivar here: the address of the node of a cluster to which further connections should go; empty: there is no cluster.
     """
 
     lane: str | None = None
@@ -134,6 +137,7 @@ class SessionOpened:
     user: str = ""
     rights: str = ""
     hint: int = NO_WORKER
+    here: str = ""
 
 
 @value
@@ -215,6 +219,17 @@ class KeyAnnounced:
 
 
 @value
+class NodesNamed:
+    """
+    Client: the server has named the other nodes of its cluster.
+
+    :ivar addresses: theirs, those to be used first first.
+    """
+
+    addresses: tuple[str, ...]
+
+
+@value
 class ServerAlive:
     """Client: the server has sent a heartbeat."""
 
@@ -260,6 +275,7 @@ ClientEvent: TypeAlias = (
     | TunnelClosed
     | SessionMoved
     | KeyAnnounced
+    | NodesNamed
     | ServerAlive
     | VisitorCame
     | Unexpected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from typing import cast
 
 from bore.events.server import Loss
@@ -30,6 +31,7 @@ class FakeConnection:
         self.taken: dict[int, Refusal] = {}
         self.announced: list[Visitor] = []
         self.keys: list[str] = []
+        self.nodes: list[Sequence[str]] = []
         self.heartbeats = 0
         self.unanswered = 0
         self.ended: Refusal | None = None
@@ -50,6 +52,9 @@ class FakeConnection:
 
     def announceKey(self, key: str) -> None:
         self.keys.append(key)
+
+    def nameNodes(self, addresses: Sequence[str]) -> None:
+        self.nodes.append(addresses)
 
     def sendHeartbeat(self) -> None:
         self.heartbeats += 1

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from bore.timing import turns
 from bore.timing.turns import MIN_COST
-from bore.wire.extension import Goodbye, NextKey, Open, Visitor, encode, markedHello
+from bore.wire.extension import Extended, Goodbye, NextKey, Nodes, Open, Opened, Visitor, encode, markedHello
 from bore.wire.messages import Accept
 from bore.wire.messages import encode as encodeBase
+from bore.wire.token import newToken
 from tests.ports import freePort
 from tests.server.case import ALIVE, SessionCase
 from tests.support import isOpen
-from tests.wire.sessions import KEY
+from tests.wire.sessions import KEY, NODE
 
 
 class OpeningTests(SessionCase):
@@ -68,6 +69,32 @@ class NextKeyTests(SessionCase):
             late, transport = self.connect()
             late.dataReceived(markedHello(0))
             self.assertEqual(self.said(transport)[1:], [NextKey(KEY)] if key else [])
+
+
+class NodesTests(SessionCase):
+    """The server is a node of a cluster."""
+
+    def test_theOthersAreNamedOnceAClientHasSentAKeyAndWhenTheyChange(self) -> None:
+        sessions = self.server.sessions
+        sessions.here = NODE
+        sessions.nameNodes(["tls://b"])
+        _, unaware, _ = self.session()
+        client, transport = self.connect()
+        client.dataReceived(markedHello(0))
+        [extended] = self.said(transport)
+        assert isinstance(extended, Extended)
+        self.assertEqual(extended.here, NODE)
+        client.dataReceived(encode(Open(1, 0, key=newToken())) + encode(Open(2, 0, key=newToken())))
+        self.assertEqual([type(each) for each in self.said(transport)], [Nodes, Opened, Opened])
+        sessions.nameNodes([])
+        self.assertEqual((self.said(transport), self.said(unaware)), ([Nodes(())], []))
+
+    def test_aServerWithoutAClusterNamesNone(self) -> None:
+        client, transport = self.connect()
+        client.dataReceived(markedHello(0))
+        self.assertNotIn(b"here", transport.takeWritten())
+        client.dataReceived(encode(Open(1, 0, key=newToken())))
+        self.assertEqual([type(each) for each in self.said(transport)], [Opened])
 
 
 class ProofOfLifeTests(SessionCase):

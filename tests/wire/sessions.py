@@ -21,6 +21,7 @@ from bore.wire.extension import (
     Lane,
     Moved,
     NextKey,
+    Nodes,
     Open,
     Opened,
     Refused,
@@ -63,6 +64,7 @@ ID: Final = UUID("00000000-0000-4000-8000-000000000001")
 OTHER: Final = UUID("00000000-0000-4000-8000-000000000002")
 TOKEN: Final = "0123456789abcdef0123456789abcdef"
 KEY: Final = "SHA256:" + "k" * 43
+NODE: Final = "tls://node2.example.com:7835"
 LANE: Final = "fedcba9876543210fedcba9876543210"
 SOURCE: Final[Source] = ("203.0.113.9", 50123)
 
@@ -304,6 +306,7 @@ MESSAGES: Final[dict[str, bytes]] = {
             Visitor(1, ID, SOURCE),
             Moved("tls://example.com"),
             NextKey(KEY),
+            Nodes((NODE,)),
             Goodbye(),
             Lane(LANE),
             HandedOn(ID, SOURCE),

@@ -27,6 +27,7 @@ from bore.wire.extension import (
     MarkedHello,
     Moved,
     NextKey,
+    Nodes,
     Open,
     Opened,
     Refused,
@@ -110,11 +111,14 @@ NUMBERS: Final = st.integers(1, 4) | st.integers(1, 1 << 31)
 EPOCHS: Final = st.integers(1, extension.MAX_EPOCH)
 SECONDS: Final = st.sampled_from([0.25, 0.5, 1, 3, 60])
 
+#: What a server calls a node of its cluster; whether it can be used is up to the client.
+NODES: Final = TEXTS.filter(bool) | st.builds("tls://{}:{}".format, st.ip_addresses(v=4), PORTS)
+
 FINGERPRINTS: Final = st.text("ABCabc019+/", min_size=43, max_size=43).map("SHA256:".__add__)
 
 EXTENDED_CLIENT_MESSAGES: Final[SearchStrategy[ExtendedClientMessage]] = st.one_of(
     st.builds(Rules, RULES.filter(bool)),
-    st.builds(Open, NUMBERS, PUBLIC_ADDRESSES, st.none() | TOKENS, st.none() | EPOCHS),
+    st.builds(Open, NUMBERS, PUBLIC_ADDRESSES, st.none() | TOKENS, st.none() | EPOCHS, st.none() | TOKENS),
     st.builds(Close, NUMBERS),
     st.builds(Alive),
     st.builds(Goodbye),
@@ -123,6 +127,7 @@ EXTENDED_SERVER_MESSAGES: Final[SearchStrategy[ExtendedServerMessage]] = st.one_
     st.builds(Extended, st.integers(0, 65535), st.none() | TOKENS, SECONDS, SECONDS, st.integers(0, 1 << 31)),
     st.builds(Extended, st.just(1), user=st.just("alice"), rights=TEXTS),
     st.builds(Extended, st.just(1), hint=WORKERS),
+    st.builds(Extended, st.just(1), here=NODES),
     st.builds(Opened, NUMBERS, PUBLIC_ADDRESSES, st.none() | TOKENS, st.integers(0, 1 << 31)),
     st.builds(Refused, TEXTS, TEXTS, st.booleans(), st.none() | NUMBERS, st.none() | PORT_RANGES),
     st.builds(Closed, NUMBERS),
@@ -131,6 +136,7 @@ EXTENDED_SERVER_MESSAGES: Final[SearchStrategy[ExtendedServerMessage]] = st.one_
     st.builds(Heartbeat),
     st.builds(Moved, st.none() | TEXTS),
     st.builds(NextKey, FINGERPRINTS),
+    st.builds(Nodes, st.lists(NODES, max_size=3).map(tuple)),
     st.builds(Goodbye),
 )
 
@@ -144,7 +150,7 @@ ANY_MESSAGES: Final[SearchStrategy[AnyMessage]] = st.one_of(
 
 _NAMES: Final = st.sampled_from(
     "Challenge Authenticate Hello Heartbeat Connection Accept Error Extended Rules Open Opened Refused Close Closed "
-    "Alive Visitor Moved NextKey Goodbye Lane HandedOn".split()
+    "Alive Visitor Moved NextKey Nodes Goodbye Lane HandedOn".split()
 )
 
 #: The names before values that are UUIDs.

@@ -29,6 +29,7 @@ from bore.wire.proof import proveBase
 from bore.wire.secret import Secret
 from bore.wire.sessionevents import (
     KeyAnnounced,
+    NodesNamed,
     SendData,
     ServerAlive,
     SessionAsked,
@@ -45,6 +46,7 @@ from tests.wire.sessions import (
     ID,
     KEY,
     LANE,
+    NODE,
     SECRET,
     SOURCE,
     TOKEN,
@@ -120,6 +122,7 @@ _EXTENDED_ROW: Final[ClientRow] = row(
         "Refused": [PortInUse],
         "Moved": [SessionMoved("tls://example.com")],
         "NextKey": [KeyAnnounced(KEY)],
+        "Nodes": [NodesNamed((NODE,))],
         "Goodbye": [ServerLeft],
         **_NO_EXTENDED_MESSAGE,
     },

@@ -24,6 +24,7 @@ from bore.wire.extension import (
     MarkedHello,
     Moved,
     NextKey,
+    Nodes,
     Open,
     Opened,
     Refused,
@@ -71,6 +72,17 @@ class EncodingTests(SynchronousTestCase):
             (
                 Rules(AddressRules((), (parseNetwork("192.0.2.7"),))),
                 b'{"Rules":{"allow":[],"deny":["192.0.2.7/32"]}}\0',
+            ),
+            (
+                Extended(1, here="tls://a.example"),
+                b'{"Extended":{"version":1,"lane":null,"heartbeat":0.5,"idleHeartbeat":3,"maxLanes":0,'
+                b'"here":"tls://a.example"}}\0',
+            ),
+            (Nodes(()), b'{"Nodes":[]}\0'),
+            (Nodes(("tls://b.example:7836", "tls://[::1]")), b'{"Nodes":["tls://b.example:7836","tls://[::1]"]}\0'),
+            (
+                Open(1, 8000, key="K" * 16),
+                b'{"Open":{"tunnel":1,"port":8000,"resume":null,"key":"KKKKKKKKKKKKKKKK"}}\0',
             ),
             (Open(1, 8000), b'{"Open":{"tunnel":1,"port":8000,"resume":null}}\0'),
             (Open(1, 0, "_-" * 8), b'{"Open":{"tunnel":1,"port":0,"resume":"_-_-_-_-_-_-_-_-"}}\0'),
@@ -195,6 +207,7 @@ class UnderstandingTests(SynchronousTestCase):
             (decodeClientMessage, b'{"Open":{"tunnel":1,"port":1,"resume":null,"resume":null}}'),
             (decodeClientMessage, b'{"Open":{"tunnel":1,"kind":"tcp","port":1,"kind":"udp"}}'),
             (decodeClientMessage, b'{"Open":{"tunnel":1,"kind":"unix","path":"/a","path":"/b"}}'),
+            (decodeClientMessage, b'{"Open":{"tunnel":1,"port":1,"key":null,"key":null}}'),
             (decodeServerMessage, b'{"Extended":{"version":1,"version":2}}'),
             (decodeAnswer, b'{"Extended":{"version":1,"version":2}}'),
             (decodeServerMessage, b'{"Opened":{"tunnel":1,"port":1,"lease":1,"resume":null,"lease":1}}'),

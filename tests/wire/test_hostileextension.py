@@ -15,6 +15,7 @@ from bore.wire.errors import MalformedMessage, UnknownMessage
 from bore.wire.extension import (
     Extended,
     Lane,
+    Nodes,
     decodeAnswer,
     decodeClientMessage,
     decodeRequest,
@@ -54,7 +55,8 @@ class RefusingTests(SynchronousTestCase):
         known = {
             decodeClientMessage: {"Rules", "Open", "Close", "Alive", "Goodbye"},
             decodeServerMessage: {
-                *("Extended", "Opened", "Refused", "Closed", "Visitor", "Heartbeat", "Moved", "NextKey", "Goodbye")
+                *("Extended", "Opened", "Refused", "Closed", "Visitor", "Heartbeat"),
+                *("Moved", "NextKey", "Nodes", "Goodbye"),
             },
             decodeAnswer: {
                 *("Challenge", "BindingChallenge", "Hello", "marked Hello"),
@@ -105,6 +107,15 @@ class RefusingTests(SynchronousTestCase):
         for value in ("null", "0", '""', '"authority"', f'"{KEY[7:]}"', f'"{KEY[:-1]}"', f'["{KEY}"]', f'"{KEY}="'):
             self.assertMalformed(decodeServerMessage, "NextKey", value)
 
+    def test_nodesAreAShortListOfAddresses(self) -> None:
+        most = ",".join(['"tls://a"'] * 64)
+        self.assertEqual(decodeServerMessage(f'{{"Nodes":[{most}]}}'.encode()), Nodes(("tls://a",) * 64))
+        for value in ("null", "{}", '{"a":"b"}', '"tls://a"', '[""]', "[1]", '[["tls://a"]]', f'["a",{most}]'):
+            self.assertMalformed(decodeServerMessage, "Nodes", value)
+        self.assertMalformed(decodeServerMessage, "Nodes", f'["{"a" * 266}"]', '["\\ud800"]')
+        for here in ('""', "1", "[]", f'"{"a" * 266}"'):
+            self.assertMalformed(decodeServerMessage, "Extended", f'{{"version":1,"here":{here}}}')
+
     def test_whatHasFieldsIsRefusedWithoutThem(self) -> None:
         for value in ("null", "0", '"8000"', "[]", "[8000,null]", '[["port",8000]]', "true"):
             self.assertMalformed(decodeClientMessage, "Open", value)
@@ -118,6 +129,7 @@ class RefusingTests(SynchronousTestCase):
         self.assertMalformed(decodeClientMessage, "Open", '{"tunnel":1,"resume":null}', '{"port":1}')
         for resume in ("1", '"short"'):
             self.assertMalformed(decodeClientMessage, "Open", f'{{"tunnel":1,"port":1,"resume":{resume}}}')
+            self.assertMalformed(decodeClientMessage, "Open", f'{{"tunnel":1,"port":1,"key":{resume}}}')
         for number in ("null", "0", "-1", "1.5", "true", '"1"', str((1 << 31) + 1)):
             self.assertMalformed(decodeClientMessage, "Open", f'{{"tunnel":{number},"port":1}}')
             self.assertMalformed(decodeClientMessage, "Close", f'{{"tunnel":{number}}}')

@@ -41,7 +41,17 @@ from bore.wire.sessionevents import (
     TunnelLeft,
     VisitorTaken,
 )
-from tests.wire.sessions import ID, LANE, SECRET, SERVER_STATES, SOURCE, TOKEN, outcomesOf, rightProof, serverSession
+from tests.wire.sessions import (
+    ID,
+    LANE,
+    SECRET,
+    SERVER_STATES,
+    SOURCE,
+    TOKEN,
+    outcomesOf,
+    rightProof,
+    serverSession,
+)
 from tests.wire.strategies import PORTS, SOURCES, STREAMS, TOKENS, UNHURRIED, UUIDS, frameOf, inPortions
 
 
