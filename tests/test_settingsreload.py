@@ -188,10 +188,10 @@ class SecretTests(SettingsCase):
 class SlowRegistry(LocalRegistry):
     """It takes longer than the time after which it is looked for the answer."""
 
-    def claim(self, address: PublicAddress, user: User) -> Deferred[Grant]:
+    def claim(self, address: PublicAddress, user: User, key: str | None = None, limit: int = 0) -> Deferred[Grant]:
         return deferLater(cast(IReactor, reactor), 0.3).addCallback(lambda _: LocalRegistry.claim(self, address, user))
 
-    def resume(self, token: str, user: User) -> Deferred[Grant | None]:
+    def resume(self, token: str | None, user: User, key: str | None = None) -> Deferred[Grant | None]:
         return deferLater(cast(IReactor, reactor), 0.1).addCallback(lambda _: LocalRegistry.resume(self, token, user))
 
 

@@ -260,8 +260,8 @@ class LocalCustody:
 
     async def _open(self, wish: Wish, share: Share) -> Opened:
         try:
-            if wish.token is not None:
-                grant = await self._registry.resume(wish.token, wish.user)
+            if wish.token is not None or wish.key is not None:
+                grant = await self._registry.resume(wish.token, wish.user, wish.key)
                 if grant is not None:
                     opened = await self._resumed(grant, wish, share)
                     if opened is not None:
@@ -350,10 +350,11 @@ class LocalCustody:
 
     async def _takeFree(self, wish: Wish) -> tuple[Grant, OpenPlace]:
         """Take a free address."""
+        limit = 0 if wish.rights is None else wish.rights.maxTunnels
         for address in self._places.candidates(wish.address, wish.rights):
             self._checkAwaited(wish)
             try:
-                grant = await self._registry.claim(address, wish.user)
+                grant = await self._registry.claim(address, wish.user, wish.key, limit)
                 return grant, self._enter(grant, wish)
             except BindFailed:
                 raise  # no descriptor, or no such address: the next one could not be bound either

@@ -51,19 +51,24 @@ class Registry(Protocol):
 
     expired: Callable[[Grant], None]
 
-    def claim(self, address: PublicAddress, user: User) -> Deferred[Grant]:
+    def claim(self, address: PublicAddress, user: User, key: str | None = None, limit: int = 0) -> Deferred[Grant]:
         """
         Grant an address that has no owner.
 
+        :param key: the lasting key of the tunnel; None: it has none. Nodes of a cluster own an address together if the
+            tunnel has the same key at each of them.
+        :param limit: how many tunnels the user may have at all nodes of a cluster; 0: any number.
         :returns: fails with :class:`~bore.wire.errors.PortInUse` when the address has an owner.
         """
 
-    def resume(self, token: str, user: User) -> Deferred[Grant | None]:
+    def resume(self, token: str | None, user: User, key: str | None = None) -> Deferred[Grant | None]:
         """
         Grant an address anew to the user that owns it, who shows its token. The former grant is void, and its lease
         ends. The token that was shown stays valid until the new one is shown, or :meth:`confirm` is called: the client
         may never get the new one.
 
+        :param token: the token; None: there is only the key.
+        :param key: the lasting key of the tunnel, which stands for a token in a cluster; None: it has none.
         :returns: fires with None if there is no such token, or if it belongs to another user.
         """
 
@@ -100,7 +105,7 @@ class LocalRegistry:
         """How many addresses have an owner."""
         return len(self._byAddress)
 
-    def claim(self, address: PublicAddress, user: User) -> Deferred[Grant]:
+    def claim(self, address: PublicAddress, user: User, key: str | None = None, limit: int = 0) -> Deferred[Grant]:
         """See :meth:`Registry.claim`."""
         if address in self._byAddress:
             return fail(PortInUse.on(address))
@@ -146,8 +151,10 @@ class LocalRegistry:
         """The digests of the tokens with which an address can be resumed."""
         return self._valid.get(address, ())
 
-    def resume(self, token: str, user: User) -> Deferred[Grant | None]:
-        """See :meth:`Registry.resume`."""
+    def resume(self, token: str | None, user: User, key: str | None = None) -> Deferred[Grant | None]:
+        """See :meth:`Registry.resume`. Keys are not known here."""
+        if token is None:
+            return succeed(None)
         shown = digest(token)
         address = self._byToken.get(shown)
         if address is None or self._byAddress[address].user != user:

@@ -55,10 +55,10 @@ class SlowRegistry:
     def expired(self, expired: Callable[[Grant], None]) -> None:
         self.registry.expired = expired
 
-    def claim(self, address: PublicAddress, user: User) -> Deferred[Grant]:
+    def claim(self, address: PublicAddress, user: User, key: str | None = None, limit: int = 0) -> Deferred[Grant]:
         return self._later(self.registry.claim(address, user))
 
-    def resume(self, token: str, user: User) -> Deferred[Grant | None]:
+    def resume(self, token: str | None, user: User, key: str | None = None) -> Deferred[Grant | None]:
         return self._later(self.registry.resume(token, user))
 
     def confirm(self, grant: Grant) -> Deferred[None]:

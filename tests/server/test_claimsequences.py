@@ -55,10 +55,10 @@ class UnreliableRegistry(SlowRegistry):
 
     failing = False
 
-    def claim(self, address: PublicAddress, user: User) -> Deferred[Grant]:
+    def claim(self, address: PublicAddress, user: User, key: str | None = None, limit: int = 0) -> Deferred[Grant]:
         return self._later(fail(ConnectionLost())) if self._fails() else super().claim(address, user)
 
-    def resume(self, token: str, user: User) -> Deferred[Grant | None]:
+    def resume(self, token: str | None, user: User, key: str | None = None) -> Deferred[Grant | None]:
         return self._later(fail(ConnectionLost())) if self._fails() else super().resume(token, user)
 
     def renew(self, grant: Grant) -> Deferred[None]:
