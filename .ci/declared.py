@@ -10,13 +10,17 @@ import re
 import sys
 from pathlib import Path
 
+#: The extras that users install.
+EXTRAS = ("redis",)
+
 SETUP = Path(__file__).parent.parent / "setup.cfg"
 
 
 def lowest(config: configparser.ConfigParser) -> list[str]:
-    """Constraints; for a requirement without a lowest version there is no test."""
+    """Constraints, for the extras that users install as well; without a lowest version there is no test."""
     found = []
-    for requirement in config["options"]["install_requires"].strip().splitlines():
+    needed = [config["options"]["install_requires"], *(config["options.extras_require"][each] for each in EXTRAS)]
+    for requirement in (line for each in needed for line in each.strip().splitlines()):
         parts = re.fullmatch(r"([\w.-]+) >= ([\w.]+)", requirement)
         if parts is None:
             raise SystemExit(f"{SETUP}: {requirement!r} is not of the form 'NAME >= VERSION'")

@@ -1,0 +1,147 @@
+"""One connection to a Redis server."""
+
+from __future__ import annotations
+
+from hashlib import sha1
+from typing import Final, TypeAlias
+from typing import Protocol as Interface
+
+from twisted.internet.defer import Deferred
+from txredisapi import RedisError, ResponseError
+
+from bore.cluster.engine import EngineAway
+from bore.cluster.url import EngineServer
+from bore.streams.transport import IStreamTransport
+
+#: What a server answers.
+Reply: TypeAlias = "str | int | list[Reply] | None"
+
+#: How long the replicas have to confirm a write, in milliseconds; so much less than ENGINE_TIMEOUT that the write can
+#: be undone then.
+_REPLICATION_TIMEOUT: Final = 1000
+
+#: The begins of errors: the server does not have a script yet; it was the master, and is not any more.
+_NO_SCRIPT: Final = "NOSCRIPT"
+_READ_ONLY: Final = "READONLY"
+
+_CUT: Final = "the connection was cut"
+
+
+def engineAway(server: EngineServer | None, why: str) -> EngineAway:
+    """The error that a server cannot be used."""
+    return EngineAway(f"the engine{f' at {server}' if server else ''} cannot be used: {why}")
+
+
+class Commands(Interface):
+    """What is used of txredisapi's protocol, which is not annotated."""
+
+    transport: IStreamTransport
+
+    def whenConnected(self) -> Deferred[Commands]:
+        """Fire when commands can be sent."""
+
+    def execute_command(self, *words: str | int) -> Deferred[Reply]:
+        """
+        Send a command. Fails with ResponseError when the answer is an error, and with another RedisError when the
+        connection is lost.
+        """
+
+
+class Script:
+    """
+    A script in Lua.
+
+    :ivar digest: what a server knows it by.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+class RedisLink:
+    """
+    A connection, from its begin to its end.
+
+    :ivar server: the server.
+    :ivar why: why it ends, if that is now.
+    """
+
+    def __init__(self, commands: Commands, server: EngineServer) -> None:
+        self._commands = commands
+        self.server = server
+        self._unconfirmed: list[tuple[int, Deferred[int]]] = []
+        self._waits = False
+        self.why = "it does not answer"
+
+    async def enter(self, user: str, password: str, database: int) -> None:
+        """
+        Say who we are, and see that commands are answered.
+
+        :raises RedisError: when the server refuses that, or the connection is lost.
+        """
+        if password:
+            await self._commands.execute_command("AUTH", *filter(None, (user, password)))
+        if database:
+            await self._commands.execute_command("SELECT", database)
+        await self._commands.execute_command("PING")
+        self.why = _CUT
+
+    def drop(self, why: str) -> None:
+        """End it at once, so that the server does not carry out later what it has not read yet."""
+        self.why = why
+        self._commands.transport.abortConnection()
+
+    async def execute(self, *words: str | int) -> Reply:
+        """
+        Send a command. It is for the caller to limit the time.
+
+        :raises EngineAway: when the connection is lost before the answer, or the answer is an error.
+        """
+        try:
+            return await self._commands.execute_command(*words)
+        except RedisError as e:
+            raise self._failed(e) from None
+
+    async def evaluate(self, script: Script, *arguments: str | int) -> Reply:
+        """Have the server run a script without keys: see :meth:`execute`."""
+        try:
+            return await self._commands.execute_command("EVALSHA", script.digest, 0, *arguments)
+        except RedisError as e:
+            if not str(e).startswith(_NO_SCRIPT):
+                raise self._failed(e) from None
+        return await self.execute("EVAL", script.text, 0, *arguments)
+
+    def confirmed(self, needed: int) -> Deferred[int]:
+        """
+        Wait until replicas have all that was written by this connection. While one WAIT is under way, all others are
+        collected for the next: the server does nothing else for the connection meanwhile.
+
+        :param needed: the number of replicas for which it is waited.
+        :returns: the number of replicas that have it, which may be lower, or 0 if the connection is lost.
+        """
+        confirming: Deferred[int] = Deferred()
+        self._unconfirmed.append((needed, confirming))
+        if not self._waits:
+            self._waits = True
+            Deferred.fromCoroutine(self._confirm())
+        return confirming
+
+    async def _confirm(self) -> None:
+        while self._unconfirmed:
+            asked, self._unconfirmed = self._unconfirmed, []
+            try:
+                count = await self.execute("WAIT", max(needed for needed, _ in asked), _REPLICATION_TIMEOUT)
+            except EngineAway:
+                count = 0
+            for _, confirming in asked:
+                if not confirming.called:  # cancelled
+                    confirming.callback(count if isinstance(count, int) else 0)
+        self._waits = False
+
+    def _failed(self, why: RedisError) -> EngineAway:
+        if not isinstance(why, ResponseError):
+            return engineAway(self.server, self.why)
+        if str(why).startswith(_READ_ONLY):
+            self.drop(str(why))
+        return engineAway(self.server, str(why))
