@@ -6,11 +6,9 @@ import datetime
 import json
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ReactorNotRunning
 from twisted.python.failure import Failure
 
 import bore
@@ -21,6 +19,7 @@ from bore.doctor.findings import Finding, codeOf, forPrograms, lines, summary
 from bore.doctor.serverchecks import Surroundings
 from bore.options.doctor import DoctorCommand
 from bore.startup import IProgramReactor
+from bore.system.signals import stop
 
 
 def examine(reactor: IProgramReactor, command: DoctorCommand) -> int:
@@ -39,8 +38,7 @@ def examine(reactor: IProgramReactor, command: DoctorCommand) -> int:
 
     def finish(result: Failure | None) -> None:
         ended.append(result)
-        with suppress(ReactorNotRunning):  # a signal stops it
-            reactor.stop()
+        stop(reactor)
 
     def begin() -> None:
         client = command.client

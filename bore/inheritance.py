@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import socket
-from array import array
-from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bore.commandline import NotPossible
-from bore.streams.addresses import localAddress
+from bore.streams.descriptorframes import LOST, DescriptorFrames, closeDescriptors, joined
 from bore.wire import takeovermessages
-from bore.wire.framing import FrameDecoder
 from bore.wire.takeovermessages import (
     MAX_TAKEOVER_FRAME,
     ControlPort,
@@ -33,12 +30,6 @@ if TYPE_CHECKING:
 
 #: How long the running server may take for each step, in seconds.
 STEP: Final = 5.0
-
-#: A frame as :mod:`bore.streams.channel` has it: the number of all descriptors that are sent with it, and of its own.
-_PREFIX: Final = re.compile(rb"(?:\d+:)?(\d*)(?=\{)")
-
-_AT_ONCE: Final = 1 << 16
-_DESCRIPTORS_AT_ONCE: Final = 253
 
 
 class Taking(Protocol):
@@ -90,14 +81,6 @@ class Inheritance:
 
         return bind
 
-    def takeStatus(self, host: str, port: int) -> socket.socket | None:
-        """Take the listening socket of the status port; None: the other process has none there."""
-        sock, self.status = self.status, None
-        if sock is None or localAddress(sock)[:2] == (host, port):
-            return sock
-        sock.close()
-        return None
-
     def begin(self) -> None:
         """
         Be the server: this process listens.
@@ -127,11 +110,11 @@ class Inheritance:
         self.sock.close()
 
     def _send(self, message: TakeOverMessage, *descriptors: int) -> None:
-        frame = takeovermessages.encode(message) + b"\0"
+        data, _ = joined([(takeovermessages.encode(message), descriptors)])
         if descriptors:
-            socket.send_fds(self.sock, [b"%d:%d%b" % (len(descriptors), len(descriptors), frame)], descriptors)
+            socket.send_fds(self.sock, [data], descriptors)
         else:
-            self.sock.sendall(frame)
+            self.sock.sendall(data)
 
 
 def receive(found: Inheritance) -> None:
@@ -141,32 +124,24 @@ def receive(found: Inheritance) -> None:
     :raises OSError: if the other process ends, or takes too long.
     :raises WireError: if it sends something else.
     """
-    frames, descriptors = FrameDecoder(MAX_TAKEOVER_FRAME), deque[int]()
-    room = socket.CMSG_SPACE(_DESCRIPTORS_AT_ONCE * array("i").itemsize)
+    arriving = DescriptorFrames(MAX_TAKEOVER_FRAME)
     found.sock.settimeout(STEP)
     while True:
-        while (frame := frames.nextFrame()) is not None:
-            prefix = _PREFIX.match(frame)
-            count = int(prefix[1] or 0) if prefix else 0
-            if count > len(descriptors):
-                raise OSError("it has sent no descriptors")
-            mine = [descriptors.popleft() for _ in range(count)]
-            message = takeovermessages.decode(frame[prefix.end() if prefix else 0 :])
+        for frame, descriptors in arriving.frames():
+            if LOST in descriptors:
+                closeDescriptors(descriptors)
+                raise OSError("this process may not have so many descriptors")
+            message = takeovermessages.decode(frame)
             if isinstance(message, Everything):
                 return
-            _add(found, message, mine)
-        data, ancillary, flags, _ = found.sock.recvmsg(_AT_ONCE, room, socket.MSG_CMSG_CLOEXEC)
-        if not data or flags & socket.MSG_CTRUNC:
-            raise OSError("it has ended" if not data else "this process may not have so many descriptors")
-        frames.feed(data)
-        for _, _, content in ancillary:
-            numbers = array("i")
-            numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
-            descriptors.extend(numbers)
+            _add(found, message, descriptors)
+        if not arriving.receiveFrom(found.sock):
+            raise OSError("it has ended")
 
 
-def _add(found: Inheritance, message: TakeOverMessage, descriptors: list[int]) -> None:
+def _add(found: Inheritance, message: TakeOverMessage, descriptors: Sequence[int]) -> None:
     if len(descriptors) != descriptorsOf(message):
+        closeDescriptors(descriptors)
         raise OSError(f"{type(message).__name__} with {len(descriptors)} descriptors")
     match message:
         case ControlPort(encrypted):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.error import ReactorNotRunning
 from twisted.internet.task import deferLater
 
 from bore.commandline import NotPossible
@@ -18,6 +16,7 @@ from bore.status.adminsocket import AdminSocket, AdminSocketError
 from bore.status.door import Host
 from bore.status.history import History
 from bore.status.settings import AdminSettings
+from bore.system.signals import stop
 
 if TYPE_CHECKING:
     from bore.status.questions import Route
@@ -115,8 +114,7 @@ class OperatedProgram(Service):
         self._admin.take()
 
     def _stop(self) -> None:
-        with suppress(ReactorNotRunning):  # it is stopping already
-            self._reactor.stop()
+        stop(self._reactor)
 
     def _stopped(self, result: object) -> object:
         """The last visitor has left. If a kick has ended it, that is not answered yet."""

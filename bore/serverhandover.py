@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
-from twisted.internet.error import ReactorNotRunning
 
 from bore.events import Sink
 from bore.events.server import ServerNotTakenOver, ServerTakenOver
@@ -23,6 +21,7 @@ from bore.server.registry import LocalRegistry
 from bore.server.service import ServerService
 from bore.startup import IProgramReactor
 from bore.status.questions import Answer, Question, Refused, jsonAnswer
+from bore.system.signals import stop
 from bore.workers.giving import CannotGive, Giving
 from bore.workers.predecessor import THE_WORKER, Predecessor
 
@@ -109,8 +108,7 @@ class HandOver:
 
     def end(self) -> None:
         """See :class:`bore.workers.giving.Giver`."""
-        with suppress(ReactorNotRunning):  # it is stopping already
-            self._reactor.stop()
+        stop(self._reactor)
 
 
 class TakingOver:
@@ -161,8 +159,7 @@ class TakingOver:
         for each in self._whole.held():
             each.place.goesOn = True
         self.inheritance.failed = True
-        with suppress(ReactorNotRunning):
-            self._reactor.stop()
+        stop(self._reactor)
 
     def _take(self) -> None:
         for each in self.belongings:

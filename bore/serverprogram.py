@@ -150,7 +150,7 @@ def _withStatusPort(
     """Give a server a status port."""
     from bore.status.server import ServerStatus
     from bore.status.traffic import Traffic
-    from bore.statusprogram import WithStatusPort
+    from bore.statusprogram import WithStatusPort, inherited
 
     status = ServerStatus(reactor, service, history)
     traffic = Traffic(reactor, status.take)
@@ -160,7 +160,7 @@ def _withStatusPort(
 
         return serverRoutes(reactor, status, traffic, service, settings)
 
-    sock = None if taking is None else taking.inheritance.takeStatus(settings.host, settings.port)
+    sock = None if taking is None else inherited(taking.inheritance.status, settings)
     made = WithStatusPort(reactor, sink, settings, program, makeRoutes, traffic, sock, waits=sock is not None)
     if sock is not None and taking is not None:
         taking.belongings.append(made)

@@ -16,7 +16,7 @@ from bore.options.statustokens import Tokens
 from bore.startup import Program
 from bore.status.settings import StatusPortSettings
 from bore.status.statusport import StatusPort
-from bore.streams.addresses import hostPort
+from bore.streams.addresses import hostPort, localAddress
 from bore.streams.listener import bindSocket
 from bore.streams.reactor import IReactor
 
@@ -28,6 +28,21 @@ if TYPE_CHECKING:
 def addressOf(settings: StatusPortSettings) -> str:
     """Return where a status port listens, as its user has written it."""
     return hostPort(settings.host, settings.port)
+
+
+def inherited(sock: socket.socket | None, settings: StatusPortSettings | None) -> socket.socket | None:
+    """
+    Return the listening socket of another process's status port, if this one's is there; close it otherwise.
+
+    :param settings: those of this process; None: it has no status port.
+    """
+    if sock is None:
+        return None
+    host, port = localAddress(sock)[:2]
+    if settings is not None and hostPort(settings.host, settings.port or port) == hostPort(host, port):
+        return sock
+    sock.close()
+    return None
 
 
 class WithStatusPort(Service):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import struct
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -20,15 +19,13 @@ from bore.commandline import NotPossible
 from bore.inheritance import STEP, Inheritance, receive
 from bore.options.server import ServerCommand
 from bore.streams.addresses import hostPort, localAddress, socketAddress
+from bore.streams.socketoptions import peerCredentials
 from bore.system.statefolder import runtimeFolder
 from bore.wire.errors import WireError
 
 #: How long a running server that was taken over a moment ago is asked again, and how often, in seconds.
 _PATIENCE: Final = 30.0
 _AGAIN: Final = 0.25
-
-#: The credentials of a peer (SO_PEERCRED in unix(7)): its process, user and group.
-_CREDENTIALS: Final = struct.Struct("3i")
 
 
 def takeOver(command: ServerCommand, environment: Mapping[str, str]) -> Inheritance:
@@ -47,7 +44,7 @@ def takeOver(command: ServerCommand, environment: Mapping[str, str]) -> Inherita
             sock, _ = listener.accept()
         except OSError as e:
             raise NotPossible(f"the server at {path} has agreed, and not connected: {e}") from e
-    pid, uid, _ = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    pid, uid = peerCredentials(sock)
     if uid != os.geteuid():
         raise NotPossible(f"process {pid}, of another user, has connected instead of the running server")
     inheritance = Inheritance(pid, sock)

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -67,6 +66,7 @@ def work(words: Sequence[str]) -> int:
         import bore.server.core
         import bore.serverparts  # noqa: F401
         from bore.startup import followRun, prepare
+        from bore.system.signals import stop
         from bore.workers.worker import Worker
 
     for each in (channel, log):
@@ -76,16 +76,9 @@ def work(words: Sequence[str]) -> int:
     running = Worker(reactor, socket.socket(fileno=channel), made.build)
     followRun(reactor)
     reactor.addSystemEventTrigger("before", "shutdown", running.stop)
-    running.ended.addCallback(lambda _: reactor.callWhenRunning(_stop, reactor))
+    running.ended.addCallback(lambda _: reactor.callWhenRunning(stop, reactor))
     reactor.run()
     return running.code
-
-
-def _stop(reactor: IProgramReactor) -> None:
-    from twisted.internet.error import ReactorNotRunning
-
-    with suppress(ReactorNotRunning):  # SIGTERM has stopped it
-        reactor.stop()
 
 
 class _Made:

@@ -16,7 +16,6 @@ from bore.events.server import VisitorRefused
 from bore.options.server import ServerCommand
 from bore.startup import IProgramReactor
 from bore.status.history import History
-from bore.streams.addresses import hostPort, localAddress
 from bore.supervisorprogram import SupervisorProgram
 from bore.workers.handover import VARIABLE, SupervisorState, takeState
 from bore.workers.inside import CannotStart
@@ -66,7 +65,7 @@ def supervisorProgram(
     made = SupervisorProgram(
         reactor, command, load, failed, sockets, launcher, state, lambda state: execute(state, again)
     )
-    statusSocket = None if state is None else _statusSocket(state, command.statusPort)
+    statusSocket = _statusSocket(state, command.statusPort)
     if command.admin is None and command.statusPort is None:
         return made
     return _observed(reactor, command, made, state, statusSocket)
@@ -173,16 +172,13 @@ def _withStatusPort(
     return program
 
 
-def _statusSocket(state: SupervisorState, settings: StatusPortSettings | None) -> socket.socket | None:
+def _statusSocket(state: SupervisorState | None, settings: StatusPortSettings | None) -> socket.socket | None:
     """The listening socket of the status port of an earlier process, if it is the one of the settings."""
-    if state.statusPort < 0:
+    if state is None or state.statusPort < 0:
         return None
-    sock = socket.socket(fileno=state.statusPort)
-    host, port = localAddress(sock)[:2]
-    if settings is not None and hostPort(settings.host, settings.port or port) == hostPort(host, port):
-        return sock
-    sock.close()
-    return None
+    from bore.statusprogram import inherited
+
+    return inherited(socket.socket(fileno=state.statusPort), settings)
 
 
 class _OperatedServer:

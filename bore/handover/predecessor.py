@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Final
-
-from twisted.internet.error import ReactorNotRunning
 
 from bore.client.bequest import estateOf, learn
 from bore.client.estate import Inherited
@@ -29,6 +26,7 @@ from bore.handover.place import Belonging, Listening
 from bore.handover.retirement import DRAIN, Retirement
 from bore.handover.start import ownCommand
 from bore.startup import IProgramReactor
+from bore.system.signals import stop
 
 #: What could not be given is tried again after this time, in seconds.
 _AGAIN: Final = 0.1
@@ -140,8 +138,7 @@ class Predecessor:
     def ended(self, heir: Heir) -> None:
         """See :class:`bore.handover.heir.Testator`: end, too."""
         if heir is self._heir and self._given:
-            with suppress(ReactorNotRunning):
-                self._reactor.stop()
+            stop(self._reactor)
 
     def _happened(self, event: Event) -> None:
         """A session that is lost meanwhile would be made again by both."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Final
-
-from twisted.internet.error import ReactorNotRunning
 
 from bore.client.service import ClientService
 from bore.startup import IProgramReactor
+from bore.system.signals import stop
 
 #: How long the visitors of a process may go on whose tunnels another one has, in seconds.
 DRAIN: Final = 3600.0
@@ -41,5 +39,4 @@ class Retirement:
 
     def end(self) -> None:
         """End the process in order."""
-        with suppress(ReactorNotRunning):  # it is ending
-            self._reactor.stop()
+        stop(self._reactor)

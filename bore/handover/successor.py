@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import MutableMapping, Sequence
-from contextlib import suppress
 from typing import Final
 
 from twisted.internet.defer import Deferred, TimeoutError
-from twisted.internet.error import ReactorNotRunning
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
@@ -38,6 +36,7 @@ from bore.handover.place import VARIABLE, Belonging
 from bore.handover.retirement import Retirement
 from bore.relay.interface import DRAIN_TIMEOUT
 from bore.startup import IProgramReactor
+from bore.system.signals import stop
 from bore.wire.errors import WireError
 from bore.wire.framing import FrameDecoder
 
@@ -154,8 +153,7 @@ class Successor:
             case Back():
                 self._leave()
             case End():
-                with suppress(ReactorNotRunning):  # it is ending
-                    self._reactor.stop()
+                stop(self._reactor)
             case _:
                 pass
 

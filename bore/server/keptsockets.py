@@ -22,6 +22,7 @@ from typing import Final
 from twisted.internet.interfaces import IReactorTime
 
 from bore.events import Sink
+from bore.events.server import AddressesKept
 from bore.server.custody import OpenPlace
 from bore.server.localcustody import LocalCustody
 from bore.server.places import Places
@@ -117,12 +118,18 @@ class KeptSockets:
         """Have the listening socket of a control port kept that another process has given."""
         self._store.keep(OURS + name, sock.fileno())
 
-    def begun(self) -> None:
-        """All control ports are bound: what was kept of others is closed."""
+    def begun(self, sink: Sink) -> None:
+        """
+        All control ports are bound: what was kept of others is closed.
+
+        :param sink: gets the event that public addresses were kept.
+        """
         for name, fd in self._control.items():
             if fd is not None:
                 self._close(OURS + name, fd)
         self._control.clear()
+        if self.count:
+            sink.emit(AddressesKept(self.count, self._settings.lease))
 
     def _bindPublic(self, host: str, port: int) -> socket.socket:
         """

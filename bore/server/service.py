@@ -10,7 +10,6 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
 from bore.events import Sink
-from bore.events.server import AddressesKept
 from bore.server.controlsockets import BindControl, CannotListen, bindControlPorts, bindNew, listening
 from bore.server.core import ServerCore
 from bore.server.log import logged
@@ -85,9 +84,7 @@ class ServerService(ServerCore):
         for sock, speaksTls in bindControlPorts(self._settings, sockets, self._bind or bindNew):
             self._listen(sock, speaksTls)
         if self._kept is not None:
-            self._kept.begun()
-            if self._kept.count:
-                self._sink.emit(AddressesKept(self._kept.count, self._settings.lease))
+            self._kept.begun(self._sink)
 
     @property
     def controlSockets(self) -> list[tuple[socket.socket, bool]]:

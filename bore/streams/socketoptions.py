@@ -17,6 +17,9 @@ BACKLOG: Final = 65535 if os.name == "posix" else socket.SOMAXCONN
 #: slow link with a long queue, acknowledgements take half a minute and more; an original client does not come back.
 BASE_TIMEOUT: Final = 120
 
+#: The credentials of a peer: its process, user and group.
+_CREDENTIALS: Final = struct.Struct("3i")
+
 #: The same between our own peers. Heartbeats and answers find a dead peer sooner; this is for a control connection that
 #: is dead while its streams go on.
 PEER_TIMEOUT: Final = 30
@@ -165,3 +168,13 @@ def _set(sock: socket.socket, options: tuple[tuple[int, int, int], ...]) -> None
     with contextlib.suppress(OSError):
         for level, option, value in options:
             sock.setsockopt(level, option, value)
+
+
+def peerCredentials(sock: socket.socket) -> tuple[int, int]:
+    """
+    The process and the user at the other end of a Unix socket (SO_PEERCRED in unix(7)), on Linux.
+
+    :raises OSError: when the system refuses.
+    """
+    pid, uid, _ = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return pid, uid

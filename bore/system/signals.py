@@ -48,8 +48,7 @@ def handleHangup(reactor: IReactorSignals, reload: Callable[[], object]) -> None
         gone = hadTerminal and not hasTerminal()
         if gone:
             _log.info("the terminal is gone: stopping")
-            with contextlib.suppress(ReactorNotRunning):  # it is stopping already
-                reactor.stop()
+            stop(reactor)
         return gone
 
     def hungUp() -> None:
@@ -87,6 +86,12 @@ def handleUpgrade(reactor: IReactorSignals, upgrade: Callable[[], object]) -> No
     """
     if hasattr(signal, "SIGUSR2"):
         signal.signal(signal.SIGUSR2, lambda *_: reactor.callFromThread(upgrade))
+
+
+def stop(reactor: IReactorCore) -> None:
+    """Stop the reactor, unless it is stopping already."""
+    with contextlib.suppress(ReactorNotRunning):
+        reactor.stop()
 
 
 def endOnNextSignal() -> None:

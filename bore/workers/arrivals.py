@@ -15,7 +15,7 @@ from bore.server import session
 from bore.server.core import ServerCore
 from bore.server.users import Login, User
 from bore.streams.addresses import socketAddress
-from bore.streams.channel import LOST
+from bore.streams.descriptorframes import LOST
 from bore.wire.errors import FrameTooLong
 from bore.wire.secret import Secret
 from bore.wire.workermessages import BaseSession, Connection, DropOldest, HandOn, PeerAddress, Pending, WorkerMessage

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Generic, TypeVar
 
 from twisted.internet.defer import Deferred
 
-from bore.streams.channel import LOST, Channel, Remains
+from bore.streams.channel import Channel, Remains
+from bore.streams.descriptorframes import closeDescriptors
 from bore.streams.reactor import IReactor
 from bore.timing.turns import Turns
 from bore.wire.errors import ProtocolViolation
@@ -110,11 +109,3 @@ class Conversation(Generic[_In, _Out]):
             closeDescriptors(descriptors)
         else:
             self._received(message, descriptors)
-
-
-def closeDescriptors(descriptors: Sequence[int]) -> None:
-    """Close what nobody takes."""
-    for each in descriptors:
-        if each != LOST:
-            with suppress(OSError):
-                os.close(each)

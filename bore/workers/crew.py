@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
 from typing import Final, Protocol
@@ -14,6 +13,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from bore.events import Sink
 from bore.events.server import GenerationEnded, WorkerEnded, WorkerHung, WorkerRetired, WorkerStarted
+from bore.streams.descriptorframes import closeDescriptors
 from bore.wire.workermessages import Bye, End, Failed, Load, Ping, Ready, Retire, SupervisorMessage, WorkerMessage
 from bore.wire.workernumbers import MAX_WORKER
 from bore.workers.inside import CannotStart
@@ -155,8 +155,7 @@ class Member:
         if self.line is not None:
             self.line.send(message, descriptors)
         else:
-            for each in descriptors:
-                os.close(each)
+            closeDescriptors(descriptors)
 
     def ping(self) -> None:
         """See :class:`bore.workers.liveness.Patient`."""
@@ -227,6 +226,11 @@ class Crew:
     def alive(self) -> bool:
         """Whether a worker has answered lately."""
         return any(each.load is not None and each.unanswered <= 2 for each in self.ready)
+
+    @property
+    def fingerprint(self) -> str | None:
+        """That of the key which the workers show in TLS; None: there is no TLS, or none is ready."""
+        return next((each.fingerprint for each in self.ready), None)
 
     @property
     def lastNumber(self) -> int:
@@ -340,8 +344,7 @@ class Crew:
     def killAll(self) -> None:
         """End all workers at once."""
         for each in self.members():
-            if each.process is not None:
-                each.process.kill()
+            self._kill(each)
 
     def abandonGeneration(self, generation: int) -> None:
         """End the workers of a generation that is not to be, and go on with the one before."""

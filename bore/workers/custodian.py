@@ -18,7 +18,7 @@ from bore.server.localcustody import LocalCustody
 from bore.server.registry import Grant
 from bore.server.shares import Share
 from bore.server.users import User
-from bore.streams.channel import LOST
+from bore.streams.descriptorframes import LOST
 from bore.wire.errors import BindFailed, FrameTooLong, Refusal
 from bore.wire.publicaddress import PublicAddress
 from bore.wire.workermessages import (

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import stat
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
@@ -18,8 +17,10 @@ from bore.events.server import ServerHandedOver, ServerNotHandedOver
 from bore.server.custodystate import export
 from bore.server.registry import LocalRegistry
 from bore.server.service import ServerService
-from bore.streams.channel import LOST, Channel
+from bore.streams.channel import Channel
+from bore.streams.descriptorframes import LOST, closeDescriptors
 from bore.streams.reactor import IReactor
+from bore.streams.socketoptions import peerCredentials
 from bore.wire import takeovermessages
 from bore.wire.errors import WireError
 from bore.wire.publicaddress import PublicAddress
@@ -36,7 +37,6 @@ from bore.wire.takeovermessages import (
     Taken,
     TakeOverMessage,
 )
-from bore.workers.conversation import closeDescriptors
 from bore.workers.heldcustody import HeldCustody
 from bore.workers.inside import Surroundings
 from bore.workers.predecessor import THE_WORKER
@@ -49,9 +49,6 @@ TIMEOUT: Final = 10.0
 
 #: How long connecting may take, in seconds: the other process listens already.
 _CONNECT: Final = 1.0
-
-#: The credentials of a peer (SO_PEERCRED in unix(7)): its process, user and group.
-_CREDENTIALS: Final = struct.Struct("3i")
 
 _Part = tuple[TakeOverMessage, Sequence[int]]
 
@@ -255,7 +252,7 @@ def _connected(path: str) -> tuple[socket.socket, int]:
             raise CannotGive(f"{folder} is not a directory that only the user of this server can use")
         sock.settimeout(_CONNECT)
         sock.connect(path)
-        pid, uid, _ = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        pid, uid = peerCredentials(sock)
         if uid != os.geteuid():
             raise CannotGive(f"another user's process listens at {path}")
     except OSError as e:

@@ -20,7 +20,8 @@ from typing import Any, Final, TypeVar, cast
 
 from bore.server import custodystate
 from bore.server.custodystate import BadState
-from bore.streams.channel import LOST, Remains
+from bore.streams.channel import Remains
+from bore.streams.descriptorframes import LOST
 from bore.wire.workersession import Position
 
 #: The variable with the number of the descriptor of the state.

@@ -9,11 +9,12 @@ from typing import Final
 from twisted.logger import Logger
 
 from bore.streams.channel import Remains
+from bore.streams.descriptorframes import closeDescriptors
 from bore.streams.reactor import IReactor
 from bore.timing.turns import Turns
 from bore.wire.workermessages import SupervisorMessage, WorkerMessage
 from bore.wire.workersession import Position, SupervisorEnd
-from bore.workers.conversation import Conversation, closeDescriptors
+from bore.workers.conversation import Conversation
 
 
 class WorkerLine(Conversation[WorkerMessage, SupervisorMessage]):

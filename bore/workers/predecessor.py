@@ -13,7 +13,7 @@ from bore.events import Sink
 from bore.events.server import PredecessorEnded
 from bore.server.core import ServerCore
 from bore.server.localcustody import LocalCustody
-from bore.streams.channel import LOST
+from bore.streams.descriptorframes import LOST, closeDescriptors
 from bore.streams.reactor import IReactor
 from bore.version import __version__
 from bore.wire.workermessages import (
@@ -28,7 +28,7 @@ from bore.wire.workermessages import (
 )
 from bore.wire.workersession import SupervisorEnd
 from bore.workers.arrivals import adoptBaseSession
-from bore.workers.conversation import Conversation, closeDescriptors
+from bore.workers.conversation import Conversation
 from bore.workers.custodian import Custodian
 
 #: The number of the other process: it is the only worker.

@@ -16,7 +16,7 @@ from bore.server.custody import Abandoned, Holder, Opened, OpenPlace, Waiting, W
 from bore.server.held import closeAll
 from bore.server.registry import Grant
 from bore.server.users import User
-from bore.streams.channel import LOST
+from bore.streams.descriptorframes import LOST
 from bore.wire import workermessages
 from bore.wire.errors import BindFailed, FrameTooLong, ShuttingDown
 from bore.wire.publicaddress import PublicAddress

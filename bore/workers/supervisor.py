@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bore.events import Draining, Sink, Stopped
-from bore.events.server import AddressesKept, Upgraded, UpgradeFailed
+from bore.events.server import Upgraded, UpgradeFailed
 from bore.relay.interface import DRAIN_TIMEOUT
 from bore.server import custodystate
 from bore.server.controlsockets import admissionOf, bindControlPorts, listening
@@ -25,7 +25,8 @@ from bore.server.places import Places
 from bore.server.registry import LocalRegistry
 from bore.server.settings import ServerSettings
 from bore.streams.addresses import localAddress, socketAddress
-from bore.streams.channel import LOST, Remains
+from bore.streams.channel import Remains
+from bore.streams.descriptorframes import LOST, closeDescriptors
 from bore.streams.reactor import IReactor
 from bore.version import __version__
 from bore.wire.errors import ProtocolViolation
@@ -43,7 +44,6 @@ from bore.wire.workermessages import (
     decodeWorkerMessage,
     encode,
 )
-from bore.workers.conversation import closeDescriptors
 from bore.workers.crew import START_TIMEOUT, Crew, Member, Phase
 from bore.workers.custodian import Custodian
 from bore.workers.doorway import Doorway
@@ -163,7 +163,9 @@ class Supervisor(Service):
     @property
     def controlPorts(self) -> list[tuple[str, str | None]]:
         """The control ports: each one's address, as ``HOST:PORT``, and the fingerprint of its key; None: no TLS."""
-        return [(socketAddress(localAddress(sock)), self._fingerprint(tls)) for sock, tls in self._ports]
+        return [
+            (socketAddress(localAddress(sock)), self.crew.fingerprint if tls else None) for sock, tls in self._ports
+        ]
 
     @property
     def controlPort(self) -> int:
@@ -187,9 +189,7 @@ class Supervisor(Service):
         kept = self._kept
         self._ports = bindControlPorts(self._settings, sockets, *([] if kept is None else [kept.bindControl]))
         if kept is not None:
-            kept.begun()
-            if kept.count:
-                self._sink.emit(AddressesKept(kept.count, self._settings.lease))
+            kept.begun(self._sink)
 
     def startService(self) -> None:
         """Bind the control ports, if that has not been done yet."""
@@ -389,7 +389,7 @@ class Supervisor(Service):
     def _listen(self, _: object) -> Deferred[None]:
         for sock, tls in self._ports:
             self.doorway.listen(sock, tls)
-            self._sink.emit(listening(sock, self._fingerprint(tls), self._settings, self.admission))
+            self._sink.emit(listening(sock, self.crew.fingerprint if tls else None, self._settings, self.admission))
         return self.crew.whenComplete()
 
     def _stopped(self, _: object) -> None:
@@ -422,10 +422,6 @@ class Supervisor(Service):
             self._sink.emit(UpgradeFailed(f"the new workers are not ready within {START_TIMEOUT:g} s"))
         # An earlier version may have begun this upgrade before the last one was complete.
         self.crew.whenComplete().addCallback(self._retireEarlier)
-
-    def _fingerprint(self, tls: bool) -> str | None:
-        found = next((each.fingerprint for each in self.crew.ready), None)
-        return found if tls else None
 
     def _launch(self, member: Member) -> None:
         self._launcher.count = self.workers.count

@@ -190,14 +190,13 @@ class Upgrader:
 
 def execute(state: SupervisorState, words: Sequence[str], environment: Mapping[str, str] = os.environ) -> NoReturn:
     """
-    Run other code in this process, with a state.
+    Run other code in this process, with a state. It inherits which signals are blocked.
 
     :param words: its command line, without the interpreter.
     :raises OSError: if it cannot be run.
     """
     fd = store(state)
     kept = [fd, *descriptorsIn(state)]
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     variables = {name: value for name, value in environment.items() if name not in _OF_SYSTEMD}
     try:
         for each in kept:
@@ -209,6 +208,5 @@ def execute(state: SupervisorState, words: Sequence[str], environment: Mapping[s
         for each in kept:
             os.set_inheritable(each, False)
         os.close(fd)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         raise
     raise AssertionError("execve has returned")

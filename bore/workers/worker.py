@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
 
 from bore import exits
-from bore.streams.channel import LOST
+from bore.streams.descriptorframes import LOST, closeDescriptors
 from bore.streams.reactor import IReactor
 from bore.timing.turns import Turns
 from bore.version import __version__
@@ -44,7 +44,7 @@ from bore.wire.workermessages import (
 )
 from bore.wire.workersession import State, WorkerEnd
 from bore.workers.arrivals import Arrivals
-from bore.workers.conversation import Conversation, closeDescriptors
+from bore.workers.conversation import Conversation
 from bore.workers.inside import CannotStart, Inside, Surroundings
 from bore.workers.obedience import carryOut
 from bore.workers.remotecustody import RemoteCustody

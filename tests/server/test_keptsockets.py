@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
+from bore.events import Sink
 from bore.server.keptsockets import KeptSockets
 from bore.streams.listener import bindSocket
 from tests.ports import freePort
@@ -29,7 +30,7 @@ class ControlPortTests(KeptSocketsCase):
             with socket.create_connection((HOST, port)) as client:
                 kept = self.begin()
                 again = self.bind(kept, wanted)
-                kept.begun()
+                kept.begun(Sink())
                 accepted, address = again.accept()
                 accepted.close()
                 self.assertEqual(address, client.getsockname())
@@ -71,7 +72,7 @@ class ControlPortTests(KeptSocketsCase):
         self.end(*ports)
         kept = self.begin()
         self.bind(kept)
-        kept.begun()
+        kept.begun(Sink())
         self.assertEqual(self.names(), ["txbore.control-port", "txbore.state"])
         self.assertFalse(isOpen(HOST, port))
 

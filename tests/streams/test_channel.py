@@ -19,7 +19,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from bore.streams import channel
-from bore.streams.channel import LOST, MAX_BYTES, MAX_DESCRIPTORS, Channel, Remains
+from bore.streams.channel import MAX_BYTES, MAX_DESCRIPTORS, Channel, Remains
+from bore.streams.descriptorframes import LOST
 from bore.streams.reactor import IReactor
 from bore.timing.turns import Turns
 from tests.fakes import FakeReactor
@@ -80,7 +81,9 @@ class End:
     def read(self) -> None:
         """Read all that has come."""
         before = None
-        while before != (before := (len(self.frames), self.channel._read, len(self.reactor.getDelayedCalls()))):
+        while before != (
+            before := (len(self.frames), self.channel._arriving.count, len(self.reactor.getDelayedCalls()))
+        ):
             self.reactor.advance(0)
             self.readOnce()
 
@@ -111,7 +114,12 @@ class Case(SynchronousTestCase):
     def pump(self) -> None:
         """Move everything that can move."""
         for _ in range(1000):
-            before = len(self.right.frames), len(self.left.frames), self.right.channel._read, self.left.channel._read
+            before = (
+                len(self.right.frames),
+                len(self.left.frames),
+                self.right.channel._arriving.count,
+                self.left.channel._arriving.count,
+            )
             for end in self.left, self.right:
                 end.write()
             for end in self.left, self.right:
@@ -119,8 +127,8 @@ class Case(SynchronousTestCase):
             if before == (
                 len(self.right.frames),
                 len(self.left.frames),
-                self.right.channel._read,
-                self.left.channel._read,
+                self.right.channel._arriving.count,
+                self.left.channel._arriving.count,
             ):
                 return
         self.fail("it does not end")

@@ -14,12 +14,12 @@ from bore.server.localcustody import LocalCustody
 from bore.server.places import Places
 from bore.server.registry import LocalRegistry
 from bore.server.settings import ServerSettings
-from bore.streams.channel import LOST
+from bore.streams.descriptorframes import LOST, closeDescriptors
 from bore.streams.listener import bindSocket
 from bore.wire import workermessages as wm
 from bore.wire.workermessages import SupervisorMessage, WorkerMessage
 from bore.wire.workersession import State, SupervisorEnd
-from bore.workers.conversation import Conversation, closeDescriptors
+from bore.workers.conversation import Conversation
 from bore.workers.custodian import Custodian
 from bore.workers.doorway import Doorway
 from bore.workers.inside import Surroundings

@@ -15,7 +15,7 @@ from bore.events import Sink
 from bore.server.core import ServerCore
 from bore.server.settings import ServerSettings
 from bore.streams.addresses import SocketAddress
-from bore.streams.channel import LOST
+from bore.streams.descriptorframes import LOST
 from bore.streams.listener import Listener, ListenerGroup, bindSocket
 from bore.streams.reactor import IReactor
 from bore.wire import workermessages as wm

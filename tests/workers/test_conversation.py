@@ -10,12 +10,13 @@ from typing import cast
 from twisted.internet import reactor, task
 from twisted.trial.unittest import TestCase
 
+from bore.streams.descriptorframes import closeDescriptors
 from bore.streams.reactor import IReactor
 from bore.wire import workermessages as wm
 from bore.wire.errors import FrameTooLong
 from bore.wire.workermessages import SupervisorMessage, WorkerMessage
 from bore.wire.workersession import Position, State, SupervisorEnd, WorkerEnd
-from bore.workers.conversation import Conversation, closeDescriptors
+from bore.workers.conversation import Conversation
 from tests.support import PATIENCE
 
 _REACTOR = cast(IReactor, reactor)

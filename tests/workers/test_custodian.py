@@ -6,7 +6,7 @@ import os
 import socket
 
 from bore.server.custody import HAND_OVER_TIMEOUT
-from bore.streams.channel import LOST
+from bore.streams.descriptorframes import LOST
 from bore.wire.publicaddress import PublicAddress, UnixPath
 from bore.wire.workermessages import (
     Abandon,

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.server.custodystate import BadState
-from bore.streams.channel import LOST, Remains
+from bore.streams.channel import Remains
+from bore.streams.descriptorframes import LOST
 from bore.wire.workersession import Position
 from bore.workers.handover import (
     ArrivalState,

@@ -13,7 +13,7 @@ from bore.events.server import TunnelEnd
 from bore.server.custody import Abandoned, Waiting, Wish
 from bore.server.registry import Grant
 from bore.server.users import User
-from bore.streams.channel import LOST
+from bore.streams.descriptorframes import LOST
 from bore.users.ports import Ports
 from bore.users.rights import Rights
 from bore.wire import workermessages as wm
