@@ -13,7 +13,7 @@ def inventoryOf(client: ClientService) -> list[Inherited]:
     """Return the tunnels that are up at a server, or were, as another process can have them."""
     up = {kept.tunnel: link.address for link in client.parts.links for kept in link.tunnels.up}
     return [
-        Inherited(tunnel.spec.name, server, port.had, port.resume, up.get(tunnel) == server)
+        Inherited(tunnel.spec.name, server, port.had, port.resume, up.get(tunnel) == server, tunnel.key)
         for tunnel in client.parts.tunnels
         for server, port in tunnel.ports.items()
         if port.had
@@ -58,6 +58,7 @@ def inherit(client: ClientService, estate: Estate) -> None:
     for each in estate.tunnels:
         if each.tunnel in tunnels and (each.server in settings.servers or each.server == at):
             tunnels[each.tunnel].publicPort(each.server).inherit(each.address, each.resume)
+            tunnels[each.tunnel].key = each.key
 
 
 def learn(client: ClientService, lent: Sequence[Inherited]) -> None:

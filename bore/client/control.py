@@ -1,8 +1,9 @@
 """The control connection, from its first byte to its loss."""
+# Longer than 300 lines: what each message means to the link and to the session is read together.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol as Interface
 
@@ -15,7 +16,7 @@ from bore.client.dataconnections import DataConnections
 from bore.client.kepttunnels import KeptTunnels
 from bore.client.reasons import CheckFailed, ExtensionNeeded, ServerNotReading, ServerSilent, describe
 from bore.client.session import Session
-from bore.client.settings import ClientSettings
+from bore.client.settings import ClientSettings, ServerAddress
 from bore.client.silence import Silence
 from bore.client.tunnel import Tunnel
 from bore.client.visitors import Visitors
@@ -38,6 +39,7 @@ from bore.wire.publicaddress import PublicAddress
 from bore.wire.sessionevents import (
     ClientEvent,
     KeyAnnounced,
+    NodesNamed,
     SendData,
     ServerAlive,
     ServerProven,
@@ -81,6 +83,12 @@ class Link(Interface):
 
     def announced(self, key: str) -> None:
         """The server will have another key, with this fingerprint."""
+
+    def nodeAt(self, address: str) -> ServerAddress | None:
+        """The node with an address that the server has named; None: it is not followed."""
+
+    def named(self, nodes: Sequence[str]) -> None:
+        """The server has named the other nodes of its cluster."""
 
     def foundBase(self) -> None:
         """The server does not know the extension, and has opened the first tunnel, as :data:`BASE_TUNNEL`."""
@@ -173,9 +181,16 @@ class ControlProtocol(Protocol):
         """Whether the server knows the extension, as far as it has answered."""
         return self._wire.extended
 
-    def open(self, number: int, address: PublicAddress, resume: str | None, rules: AddressRules) -> None:
+    @property
+    def inCluster(self) -> bool:
+        """Whether the server is a node of a cluster, as far as it has answered."""
+        return bool(self._agreed.here)
+
+    def open(
+        self, number: int, address: PublicAddress, resume: str | None, rules: AddressRules, key: str | None = None
+    ) -> None:
         """Ask for one more tunnel: see :meth:`bore.wire.clientsession.ControlSession.open`."""
-        request = self._wire.open(number, address, resume, rules)
+        request = self._wire.open(number, address, resume, rules, key)
         self._requests[number] = len(request)
         self.transport.bufferSize += len(request)  # it is not the server's doing
         self.transport.write(request)
@@ -227,8 +242,13 @@ class ControlProtocol(Protocol):
             case SessionOpened():
                 self._agreed = event
                 prepareControl(self.transport.getHandle(), PEER_TIMEOUT)
+                there = self._link.nodeAt(event.here) if event.here else None
+                if there is not None:
+                    session.connections.server = self._link.dialer(*there, self._strayed)
                 session.connections.leadTo(event.hint)
                 self._link.foundExtended()
+            case NodesNamed(addresses):
+                self._link.named(addresses)
             case TunnelOpened(number, address, resume):
                 self._opened(session, number, address, resume)
             case TunnelRefused(number) | TunnelClosed(number):

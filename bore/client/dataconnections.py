@@ -34,12 +34,13 @@ class DataConnections:
     :param server: dials the server.
     :param secret: the secret that is shared with the server, or None.
     :param user: the user whose secret it is; empty: it is a shared one.
+    :ivar server: dials the server.
     :ivar carriers: the sockets on which visitors of the session are served.
     """
 
     def __init__(self, reactor: IReactor, server: ServerDialer, secret: Secret | None, user: str = "") -> None:
         self._reactor = reactor
-        self._server = server
+        self.server = server
         self._secret = secret
         self._user = user
         self.carriers: set[socket.socket] = set()
@@ -47,11 +48,11 @@ class DataConnections:
     @property
     def patience(self) -> float:
         """Seconds for which it pays to wait for an idle lane before a new connection is opened."""
-        return self._server.patience
+        return self.server.patience
 
     def leadTo(self, worker: int) -> None:
         """The worker of the server that has the session: see :class:`bore.streams.dial.ServerDialer`."""
-        self._server.leadTo(worker)
+        self.server.leadTo(worker)
 
     def sinceReceived(self) -> float:
         """Seconds since bytes of the server were received for a visitor; infinity where that is not known."""
@@ -71,7 +72,7 @@ class DataConnections:
         :returns: the connection behind the messages, now or later, or a failure.
         """
         sendsFirst = self._secret is None  # else the server does, with its challenge
-        sock = self._server.dial(sendsFirst) if patience is None else patience.dial(self._server, sendsFirst)
+        sock = self.server.dial(sendsFirst) if patience is None else patience.dial(self.server, sendsFirst)
         if isinstance(sock, Deferred):
             return sock.addCallback(self._begin, request, reached)
         return self._begin(sock, request, reached)

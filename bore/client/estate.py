@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bore.client.settings import ServerAddress
+from bore.client.state import tokenFrom
 from bore.streams.addresses import parseHostPort
-from bore.wire.extension import isToken
 from bore.wire.publicaddress import PublicAddress, UnixPath, fieldOf
 
 
@@ -20,6 +20,7 @@ class Inherited:
     :ivar address: the public address that it had last.
     :ivar resume: its token; None: there is none.
     :ivar up: whether it is up there.
+    :ivar key: its lasting key in a cluster; None: it has none.
     """
 
     tunnel: str
@@ -27,6 +28,7 @@ class Inherited:
     address: PublicAddress
     resume: str | None
     up: bool
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ def fieldsOfTunnels(tunnels: Sequence[Inherited]) -> list[dict[str, object]]:
             **dict([fieldOf(each.address)]),
             "resume": each.resume,
             "up": each.up,
+            **({} if each.key is None else {"key": each.key}),
         }
         for each in tunnels
     ]
@@ -95,14 +98,13 @@ def readTunnels(tunnels: object) -> tuple[Inherited, ...]:
 
 def _tunnel(fields: object) -> Inherited:
     match fields:
-        case {"tunnel": str(name), "server": server, "resume": str() | None as resume, "up": bool(up)} if (
-            resume is None or isToken(resume)
-        ):
-            match fields:
+        case {"tunnel": str(name), "server": server, "resume": shown, "up": bool(up), **others}:
+            resume, key = tokenFrom(shown), tokenFrom(others.get("key"))
+            match others:
                 case {"port": int(port)} if type(port) is int and 0 < port <= 65535:
-                    return Inherited(name, _server(server), port, resume, up)
+                    return Inherited(name, _server(server), port, resume, up, key)
                 case {"path": str(path)} if path.startswith("/"):
-                    return Inherited(name, _server(server), UnixPath(path), resume, up)
+                    return Inherited(name, _server(server), UnixPath(path), resume, up, key)
     raise ValueError("not a tunnel")
 
 

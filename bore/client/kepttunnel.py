@@ -19,7 +19,13 @@ from bore.wire.publicaddress import PublicAddress
 class Control(Interface):
     """The control connection of a session."""
 
-    def open(self, number: int, address: PublicAddress, resume: str | None, rules: AddressRules) -> None:
+    @property
+    def inCluster(self) -> bool:
+        """Whether the server is a node of a cluster."""
+
+    def open(
+        self, number: int, address: PublicAddress, resume: str | None, rules: AddressRules, key: str | None = None
+    ) -> None:
         """Ask for one more tunnel."""
 
     def close(self, number: int) -> None:

@@ -301,7 +301,8 @@ class KeptTunnels:
         port = self.portOf(kept)
         port.recall()  # unless it was here when the attempt to connect began, nothing is known of it yet
         self._unanswered.add(kept.number, kept)
-        self._control.open(kept.number, port.wanted, port.token, kept.tunnel.spec.rules)
+        key = kept.tunnel.keyAt(port) if self._control.inCluster else None
+        self._control.open(kept.number, port.wanted, port.token, kept.tunnel.spec.rules, key)
 
     def _notAnswered(self, number: int, kept: KeptTunnel) -> None:
         """The server has not answered the request for a tunnel in time. A later answer crosses our Close."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol as Interface
 
 from twisted.internet.defer import Deferred, succeed
@@ -63,6 +63,7 @@ class ServerLink:
     :ivar tunnels: what is open in each session.
     :ivar stopped: whether it makes no further attempt.
     :ivar contact: how it stands with the server, for reports.
+    :ivar nodes: the other nodes of its cluster, as the server of the session has named them.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class ServerLink:
         self._within: float | None = None
         self._destination: ServerAddress | None = None  # where the session that was moved goes on; None: here
         self._ignored = ""
+        self.nodes: Sequence[str] = ()
 
     @property
     def server(self) -> str:
@@ -231,6 +233,14 @@ class ServerLink:
     def announced(self, key: str) -> None:
         """The server will have another key, with this fingerprint."""
         self._servers.current.announced(key)
+
+    def nodeAt(self, address: str) -> ServerAddress | None:
+        """The node with an address that the server has named; None: it is not followed."""
+        return self._servers.destination(address)
+
+    def named(self, nodes: Sequence[str]) -> None:
+        """The server has named the other nodes of its cluster."""
+        self.nodes = nodes
 
     def foundBase(self) -> None:
         """

@@ -40,6 +40,7 @@ class PublicPort:
     :ivar asked: the address that the user wants.
     :ivar had: the address that we had last; 0: none.
     :ivar resume: the token of the tunnel that we had, or None.
+    :ivar key: the lasting key of the tunnel, if the server is a node of a cluster; else None.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class PublicPort:
         self._loaded = False
         self._refusedSince: float | None = None
         self.resume: str | None = None
+        self.key: str | None = None
 
     @property
     def wanted(self) -> PublicAddress:
@@ -78,6 +80,7 @@ class PublicPort:
         if tunnel is not None:
             self._loaded = True
             self.had = tunnel.address
+            self.key = tunnel.key
             self.resume = tunnel.resume  # it frees the port that we had, even if another one is requested
 
     def succeed(self, former: PublicPort) -> None:
@@ -97,7 +100,7 @@ class PublicPort:
         self._memory.forget()
         self._memory = memory
         if self.had:
-            memory.save(Remembered(self.had, self.resume))
+            memory.save(Remembered(self.had, self.resume, self.key))
 
     def close(self) -> None:
         """Let another client use what remembers the address."""
@@ -109,7 +112,7 @@ class PublicPort:
         self.had = address
         self.resume = resume
         self._refusedSince = None
-        self._memory.save(Remembered(address, resume))
+        self._memory.save(Remembered(address, resume, self.key))
 
     def interrupted(self) -> None:
         """The server could not be asked, so the time for which it has refused the port is unknown again."""

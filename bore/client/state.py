@@ -37,10 +37,12 @@ class Remembered:
 
     :ivar address: its public address.
     :ivar resume: its token; None: the server gives none.
+    :ivar key: its lasting key in a cluster; None: it has none.
     """
 
     address: PublicAddress
     resume: str | None
+    key: str | None = None
 
 
 class Memory(Protocol):
@@ -129,7 +131,8 @@ class StateFile:
         self._wasRead = True
         name, value = fieldOf(tunnel.address)
         try:
-            self._write(json.dumps({**self._names, name: value, "resume": tunnel.resume}) + "\n", lasting)
+            key = {} if tunnel.key is None else {"key": tunnel.key}
+            self._write(json.dumps({**self._names, name: value, "resume": tunnel.resume, **key}) + "\n", lasting)
         except OSError as e:
             if self._writable:
                 self._failed(StateTrouble.UNWRITABLE, e)
@@ -216,19 +219,31 @@ class StateFile:
         except (ValueError, RecursionError):
             raise ValueError("it is damaged") from None
         match content:
-            case {"resume": str() | None as resume, **others} if resume is None or isToken(resume):
+            case {"resume": shown, **others}:
+                resume, key = tokenFrom(shown), tokenFrom(others.pop("key", None))
                 match others:
                     case {"port": int(port), **names} if (
                         names == self._names and type(port) is int and 0 < port <= 65535
                     ):
-                        return Remembered(port, resume)
+                        return Remembered(port, resume, key)
                     case {"path": str(path), **names} if names == self._names and path.startswith("/"):
-                        return Remembered(UnixPath(path), resume)
+                        return Remembered(UnixPath(path), resume, key)
         raise ValueError("it is damaged, or of another server or service")
 
     def _write(self, text: str, lasting: bool) -> None:
         with wholeFile(self._path.parent, text.encode(), lasting) as name:
             os.replace(name, self._path)
+
+
+def tokenFrom(content: object) -> str | None:
+    """
+    Return a token as JSON has it, or None.
+
+    :raises ValueError: if it is something else.
+    """
+    if content is None or (isinstance(content, str) and isToken(content)):
+        return content
+    raise ValueError("it is damaged")
 
 
 def _reason(error: OSError | ValueError | NotPrivate) -> str:

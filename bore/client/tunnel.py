@@ -22,6 +22,7 @@ from bore.events.client import LocalReached, LocalUnreachable, UploadsUnlimited
 from bore.streams.dial import Dialer
 from bore.streams.reactor import IReactor
 from bore.wire.publicaddress import ANY_PORT, PublicAddress
+from bore.wire.token import newToken
 
 
 class Tunnel:
@@ -41,6 +42,7 @@ class Tunnel:
     :ivar since: when it came up, or ceased to be, or was first wanted, by the clock.
     :ivar why: why the server has refused or closed it; empty: it is up, or was not refused.
     :ivar health: whether the local service answers.
+    :ivar key: its lasting key, which the nodes of a cluster know it by; None: it has none yet.
     :ivar ports: its public ports at the servers where it was requested.
     :ivar witness: called for each visitor that has come through to this client.
     """
@@ -57,6 +59,7 @@ class Tunnel:
         self._memory = memory
         self._sink = sink
         self._reserved = reserved
+        self.key: str | None = None
         self.ports: dict[ServerAddress, PublicPort] = {}
         self._opened: Outcome[PublicAddress] = Outcome()
         self._gaveUp: Outcome[None] = Outcome()
@@ -82,6 +85,11 @@ class Tunnel:
             memory = self._memory(self.spec, server)
             self.ports[server] = PublicPort(self._reactor, self.spec.public, memory, self._reserved)
         return self.ports[server]
+
+    def keyAt(self, port: PublicPort) -> str:
+        """The lasting key, which is drawn when a node of a cluster is asked for the tunnel, and remembered."""
+        key = port.key = self.key = self.key or port.key or newToken()
+        return key
 
     def change(self, spec: TunnelSpec) -> None:
         """
@@ -140,6 +148,7 @@ class Tunnel:
         for port in self.ports.values():
             port.close()
         self.ports.clear()
+        self.key = None
 
     def _checkLimit(self) -> None:
         if self.spec.bandwidth and isinstance(self.spec.target, UnixTarget):

@@ -373,7 +373,8 @@ class ControlProtocol(Protocol):
                     raise
                 permits, user = context.authenticator.permits, session.user
                 rights = "" if permits is None or not user.name else permits.summary(user)
-                about = context.settings.bounds.lanes, user.name, rights, context.worker, context.sessions.here
+                here = context.sessions.here if self._encrypted else ""
+                about = context.settings.bounds.lanes, user.name, rights, context.worker, here
                 self.transport.write(self._wire.agreed(session.laneToken, *about))
                 if context.sessions.givesAway:
                     session.move(within=SPACING)
@@ -385,7 +386,7 @@ class ControlProtocol(Protocol):
                 context.unclassified.take(self)
                 self._emptySince = None
                 session = self._begin() if self._session is None else self._session
-                if key is not None and context.sessions.here and not self._wire.namesNodes:
+                if key is not None and self._encrypted and context.sessions.here and not self._wire.namesNodes:
                     self._wire.namesNodes = True
                     self.nameNodes(context.sessions.nodes)
                 session.open(number, address, token, rules, key)

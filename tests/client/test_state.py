@@ -51,7 +51,12 @@ class StateFileTests(SynchronousTestCase):
         return self.path()
 
     def test_whatIsSavedIsThereAgain(self) -> None:
-        for tunnel in (Remembered(20001, TOKEN), Remembered(20002, None), Remembered(UnixPath("/run/a"), TOKEN)):
+        for tunnel in (
+            Remembered(20001, TOKEN),
+            Remembered(20002, None),
+            Remembered(UnixPath("/run/a"), TOKEN),
+            Remembered(20003, None, TOKEN),
+        ):
             file = self.file()
             file.load()
             file.save(tunnel)

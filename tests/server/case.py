@@ -101,8 +101,10 @@ class ControlCase(SynchronousTestCase):
     def warnings(self) -> list[str]:
         return [formatEvent(e) for e in self.logged if e["log_level"].name == "warn"]
 
-    def connect(self, source: str = "192.0.2.1") -> tuple[ControlProtocol, FakeTransport]:
-        protocol, transport = self.server.control.buildProtocol(None, f"{source}:4711", source), FakeTransport()
+    def connect(self, source: str = "192.0.2.1", binding: bytes = b"") -> tuple[ControlProtocol, FakeTransport]:
+        """A client connects; inside TLS if there is a binding."""
+        protocol = self.server.control.buildProtocol(None, f"{source}:4711", source, binding)
+        transport = FakeTransport()
         self.addCleanup(transport.socket.close)
         protocol.makeConnection(transport)
         return protocol, transport

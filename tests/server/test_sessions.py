@@ -11,6 +11,7 @@ from bore.wire.token import newToken
 from tests.ports import freePort
 from tests.server.case import ALIVE, SessionCase
 from tests.support import isOpen
+from tests.wire.bindings import BINDING
 from tests.wire.sessions import KEY, NODE
 
 
@@ -79,22 +80,26 @@ class NodesTests(SessionCase):
         sessions.here = NODE
         sessions.nameNodes(["tls://b"])
         _, unaware, _ = self.session()
-        client, transport = self.connect()
+        client, transport = self.connect(binding=BINDING)
         client.dataReceived(markedHello(0))
         [extended] = self.said(transport)
         assert isinstance(extended, Extended)
         self.assertEqual(extended.here, NODE)
-        client.dataReceived(encode(Open(1, 0, key=newToken())) + encode(Open(2, 0, key=newToken())))
-        self.assertEqual([type(each) for each in self.said(transport)], [Nodes, Opened, Opened])
+        client.dataReceived(
+            encode(Open(1, 0)) + encode(Open(2, 0, key=newToken())) + encode(Open(3, 0, key=newToken()))
+        )
+        self.assertEqual([type(each) for each in self.said(transport)], [Opened, Nodes, Opened, Opened])
         sessions.nameNodes([])
         self.assertEqual((self.said(transport), self.said(unaware)), ([Nodes(())], []))
 
-    def test_aServerWithoutAClusterNamesNone(self) -> None:
-        client, transport = self.connect()
-        client.dataReceived(markedHello(0))
-        self.assertNotIn(b"here", transport.takeWritten())
-        client.dataReceived(encode(Open(1, 0, key=newToken())))
-        self.assertEqual([type(each) for each in self.said(transport)], [Opened])
+    def test_aServerWithoutAClusterNamesNoneAndNobodyDoesWithoutTls(self) -> None:
+        for here, binding in (("", BINDING), (NODE, b"")):
+            self.server.sessions.here = here
+            client, transport = self.connect(binding=binding)
+            client.dataReceived(markedHello(0))
+            self.assertNotIn(b"here", transport.takeWritten())
+            client.dataReceived(encode(Open(1, 0, key=newToken())))
+            self.assertEqual([type(each) for each in self.said(transport)], [Opened])
 
 
 class ProofOfLifeTests(SessionCase):
