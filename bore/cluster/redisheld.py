@@ -54,7 +54,7 @@ class HeldRedis(ReconnectingClientFactory):
         self._login = login
         self._tls = tls
         self._database = database
-        self._connector = EndpointConnector(_Endpoint(self._connectOnce), self)
+        self.connector = self._connector = EndpointConnector(_Endpoint(self._connectOnce), self)
         self._made: RedisLink | None = None  # from the begin of the connection
         self._usable: RedisLink | None = None
         self._waiting: list[Deferred[RedisLink]] = []
@@ -74,15 +74,17 @@ class HeldRedis(ReconnectingClientFactory):
         ReconnectingClientFactory.stopTrying(self)
         if self._made is not None:
             self._made.drop(self._why)
-        elif self._connector.busy:
-            self._connector.disconnect()
-        else:
-            self._end()
+        elif not stopped.called:  # else an attempt was under way, and has ended
+            self._end(stopped)
         return stopped
 
     def link(self) -> Deferred[RedisLink]:
-        """Return the connection, when it can be used. It is for the caller to limit the time."""
-        if self._usable is not None:
+        """
+        Return the connection that can be used, or that is made next.
+
+        :returns: fails with EngineAway if that cannot be used. It is for the caller to limit the time.
+        """
+        if self._usable is not None and not self._usable.dropped:
             return succeed(self._usable)
         waiting: Deferred[RedisLink] = Deferred(self._waiting.remove)
         self._waiting.append(waiting)
@@ -105,13 +107,14 @@ class HeldRedis(ReconnectingClientFactory):
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
         self._why = engineErrorText(reason.value)
-        self._again(connector)
+        self._again(connector, failed=True)
 
     def clientConnectionLost(self, connector: IConnector, unused_reason: Failure) -> None:
         assert self._made is not None
         self._why = self._made.why if unused_reason.check(ConnectionAborted) else engineErrorText(unused_reason.value)
+        failed = self._usable is None
         self._made = self._usable = None
-        self._again(connector)
+        self._again(connector, failed)
 
     def _connectOnce(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
         def found(server: EngineServer) -> Deferred[IProtocol]:
@@ -138,19 +141,24 @@ class HeldRedis(ReconnectingClientFactory):
         if reason.check(ResponseError, DeferredTimeout):  # else it is lost
             link.drop(str(reason.value) if reason.check(ResponseError) else link.why)
 
-    def _again(self, connector: IConnector) -> None:
-        if self._stopped is None:
-            ReconnectingClientFactory.retry(self, connector)
-        else:
-            self._end()
+    def _again(self, connector: IConnector, failed: bool) -> None:
+        """Try again later. Calls that wait for the attempt that has failed do not wait for the next."""
+        if self._stopped is not None:
+            self._end(self._stopped)
+            return
+        ReconnectingClientFactory.retry(self, connector)
+        if failed:
+            self._fail()
 
-    def _end(self) -> None:
-        """There is no connection, and there will be none."""
-        assert self._stopped is not None
+    def _end(self, stopped: Deferred[None]) -> None:
+        """There is no connection any more, and no attempt."""
+        self._fail()
+        stopped.callback(None)
+
+    def _fail(self) -> None:
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             each.errback(self.away())
-        self._stopped.callback(None)
 
 
 @implementer(IStreamClientEndpoint)

@@ -65,6 +65,7 @@ class RedisLink:
 
     :ivar server: the server.
     :ivar why: why it ends, if that is now.
+    :ivar dropped: whether it is about to end.
     """
 
     def __init__(self, commands: Commands, server: EngineServer) -> None:
@@ -73,6 +74,7 @@ class RedisLink:
         self._unconfirmed: list[tuple[int, Deferred[int]]] = []
         self._waits = False
         self.why = "it does not answer"
+        self.dropped = False
 
     async def enter(self, user: str, password: str, database: int) -> None:
         """
@@ -88,8 +90,9 @@ class RedisLink:
         self.why = _CUT
 
     def drop(self, why: str) -> None:
-        """End it at once, so that the server does not carry out later what it has not read yet."""
+        """End it at once, for this reason. The server may still carry out what it has received."""
         self.why = why
+        self.dropped = True
         self._commands.transport.abortConnection()
 
     async def execute(self, *words: str | int) -> Reply:

@@ -54,7 +54,8 @@ class RedisServer:
     def replicate(self, master: RedisServer) -> None:
         """Be a replica of another one from now on."""
         self.command("REPLICAOF", "127.0.0.1", str(master.port))
-        eventually(lambda: "state=online" in master.command("INFO", "replication"), "a replica")
+        eventually(lambda: self.command("ROLE").splitlines()[3] == "connected", "a replica")
+        eventually(lambda: master.command("WAIT", "1", "1000") == "1", "its first answer")
 
     def restart(self) -> None:
         """Kill the server, and start it empty."""

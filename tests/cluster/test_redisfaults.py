@@ -1,0 +1,236 @@
+"""Redis servers that end, hang, lose what they know, or are somebody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+from typing import ClassVar, TypeVar, cast
+from unittest import skipUnless
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+
+from bore.cluster.engine import EngineAway, Recovering, Taken, Voided
+from bore.cluster.redis import RedisEngine
+from bore.cluster.url import parseEngineUrl
+from bore.streams.reactor import IReactor
+from tests.cluster.enginecontract import OTHER_KEY, node, wanted
+from tests.cluster.redisserver import REDIS, WHY_NOT, RedisServer
+from tests.support import PATIENCE
+
+_T = TypeVar("_T")
+
+_reactor = cast(IReactor, reactor)
+_prefixes = count()
+
+
+class RedisCase(TestCase):
+    """A test with engines of its own."""
+
+    def setUp(self) -> None:
+        self.prefix = f"test{next(_prefixes)}:"
+
+    def engine(self, server: RedisServer, query: str = "") -> RedisEngine:
+        """An engine that has begun."""
+        return self.begun(server.url(f"prefix={self.prefix}&{query}"))
+
+    def begun(self, url: str) -> RedisEngine:
+        engine = RedisEngine(_reactor, parseEngineUrl(url))
+        engine.start()
+        self.addCleanup(engine.stop)
+        return engine
+
+    async def ready(self, engine: RedisEngine, member: str = "one/1") -> None:
+        """Have a member enter, and end the recovery."""
+        await engine.enter(node(member))
+        await engine.recovered((await engine.beat(node(member, beat=2))).incarnation)
+
+    async def settled(self, call: Callable[[], Deferred[_T]]) -> _T:
+        """Make a call again until the engine is not away."""
+        for _ in range(int(PATIENCE / 0.1)):
+            try:
+                return await call()
+            except EngineAway:
+                await deferLater(_reactor, 0.1)
+        return await call()
+
+    async def voided(self, engine: RedisEngine) -> None:
+        """The engine knows nothing of the member any more."""
+        with self.assertRaises(Voided):
+            await self.settled(lambda: engine.beat(node("one/1", beat=3)))
+
+    async def away(self, call: Deferred[_T]) -> str:
+        """The text of the error that the engine is away."""
+        with self.assertRaises(EngineAway) as raised:
+            await call
+        return str(raised.exception)
+
+
+@skipUnless(REDIS, WHY_NOT)
+class RedisFaultsTests(RedisCase):
+    """One server, which is alone."""
+
+    server: ClassVar[RedisServer]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.server = RedisServer()
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        cls.server.kill()
+
+    async def test_aServerThatIsKilledAndComesBackEmptyBeginsAnIncarnation(self) -> None:
+        engine = self.engine(self.server)
+        await self.ready(engine)
+        before = await engine.grant(wanted("one/1"))
+        self.server.kill()
+        self.assertIn(f"127.0.0.1:{self.server.port} cannot be used: ", await self.away(engine.beat(node("one/1"))))
+        self.server.restart()
+        await self.voided(engine)
+        await engine.enter(node("one/2"))
+        await self.assertFailure(engine.grant(wanted("one/2", key=OTHER_KEY)), Recovering)
+        restored = replace(before, members={"one/2": 1})
+        self.assertEqual(await engine.restore("one/2", [restored]), [])
+        self.assertTrue((await engine.beat(node("one/2", beat=2))).recovering)
+
+    async def test_aServerThatHangsIsAwayAndIsUsedAgainAfterwards(self) -> None:
+        engine = self.engine(self.server)
+        await self.ready(engine)
+        with self.server.suspended():
+            self.assertIn("it does not answer", await self.away(engine.grant(wanted("one/1"))))
+            self.assertIn("it does not answer", await self.away(engine.beat(node("one/1", beat=3))))
+        await self.settled(lambda: engine.beat(node("one/1", beat=4)))
+        # It may have carried the grant out late, as an engine may.
+        await engine.leave("one/1", 2001, 1)
+        self.assertEqual(await engine.records(), [])
+
+    async def test_aNodeThatRequiresReplicasHasNothingWithoutThem(self) -> None:
+        await self.ready(self.engine(self.server))
+        engine = self.engine(self.server, "replicas=1")
+        self.assertIn("0 of 1 replicas have confirmed", await self.away(engine.grant(wanted("one/1"))))
+        self.assertIn("0 of 1 replicas have confirmed", await self.away(engine.beat(node("one/1", beat=3))))
+        self.assertEqual(await engine.records(), [])
+
+    async def test_whatIsNotOursIsLeftAlone(self) -> None:
+        self.server.command("SET", f"{self.prefix}store", "mine")
+        self.assertIn("WRONGTYPE", await self.away(self.engine(self.server).enter(node("one/1"))))
+        self.assertEqual(self.server.command("GET", f"{self.prefix}store"), "mine")
+
+    async def test_callsThatWaitEndWhenTheEngineDoes(self) -> None:
+        engine = self.begun("redis://127.0.0.1:1")
+        self.assertIn("connection refused", await self.away(engine.enter(node("one/1"))))
+        waiting = engine.enter(node("one/1"))
+        await engine.stop()
+        self.assertIn("it is not used any more", await self.away(waiting))
+
+
+@skipUnless(REDIS, WHY_NOT)
+class RedisAccessTests(RedisCase):
+    """Who may use a server, and what there is beside us."""
+
+    server: ClassVar[RedisServer]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.server = RedisServer("--requirepass", "geheim")
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        cls.server.kill()
+
+    def url(self, credentials: str, path: str = "") -> str:
+        return f"redis://{credentials}127.0.0.1:{self.server.port}{path}?prefix={self.prefix}"
+
+    async def test_aPasswordIsRequired(self) -> None:
+        self.assertIn("NOAUTH", await self.away(self.begun(self.url("")).enter(node("one/1"))))
+        self.assertIn("WRONGPASS", await self.away(self.begun(self.url(":wrong@")).enter(node("one/1"))))
+        self.assertIn("WRONGPASS", await self.away(self.begun(self.url("nobody:geheim@")).enter(node("one/1"))))
+        self.assertEqual(await self.begun(self.url(":geheim@")).enter(node("one/1")), 7)
+        self.assertEqual(await self.begun(self.url("default:geheim@")).enter(node("one/2")), 7)
+
+    async def test_databasesAndPrefixesAreApart(self) -> None:
+        for path in ("", "/3"):
+            engine = self.begun(self.url(":geheim@", path))
+            await self.ready(engine)
+            await engine.grant(wanted("one/1"))
+        self.prefix += "other:"
+        engine = self.begun(self.url(":geheim@", "/3"))
+        self.assertEqual(await engine.records(), [])
+        self.assertIn("out of range", await self.away(self.begun(self.url(":geheim@", "/99")).enter(node("one/1"))))
+
+
+@skipUnless(REDIS, WHY_NOT)
+class RedisReplicaTests(RedisCase):
+    """A master and its replica."""
+
+    async def test_aGrantThatTheReplicaDoesNotHaveIsUndone(self) -> None:
+        master, replica = self.pair()
+        engine = self.engine(master)
+        await self.ready(engine)
+        await engine.grant(wanted("one/1"))
+        with replica.suspended():
+            many = [self.away(engine.grant(wanted("one/1", 3000 + n))) for n in range(20)]
+            for each in many:
+                self.assertIn("0 of 1 replicas have confirmed", await each)
+            self.assertIn("0 of 1 replicas", await self.away(engine.beat(node("one/1", beat=3))))
+            self.assertIn("0 of 1 replicas", await self.away(engine.grant(wanted("one/1", claim=2))))
+        self.assertEqual([(each.address, each.members) for each in await engine.records()], [(2001, {"one/1": 2})])
+        await engine.grant(wanted("one/1", 3000))
+
+    async def test_aReplicaThatIsPromotedWithoutTheLastGrantsGivesNoAddressTwice(self) -> None:
+        master, replica = self.pair()
+        engine = self.engine(master)
+        await self.ready(engine)
+        kept = await engine.grant(wanted("one/1"))
+        replica.command("REPLICAOF", "127.0.0.1", "1")  # it is cut off, and nobody knows
+        master.command("CLIENT", "KILL", "TYPE", "replica")
+        lost = await engine.grant(wanted("one/1", 2002))
+        master.kill()
+        replica.command("REPLICAOF", "NO", "ONE")
+        replica.command("CONFIG", "SET", "port", str(master.port))
+        other = self.engine(master)
+        await other.enter(node("two/1"))
+        for address in (2001, 2002):
+            await self.assertFailure(other.grant(wanted("two/1", address, OTHER_KEY)), Recovering)
+        await self.voided(engine)
+        await engine.enter(node("one/2"))
+        own = [replace(each, members={"one/2": 1}) for each in (kept, lost)]
+        self.assertEqual(await engine.restore("one/2", own), [])
+        await other.recovered((await other.beat(node("two/1", beat=2))).incarnation)
+        for address in (2001, 2002):
+            await self.assertFailure(other.grant(wanted("two/1", address, OTHER_KEY)), Taken)
+        self.assertGreater((await other.grant(wanted("two/1", 2003))).epoch, lost.epoch)
+
+    async def test_aMasterThatBecomesAReplicaIsAway(self) -> None:
+        master, replica = self.pair()
+        engine = self.engine(master)
+        await self.ready(engine)
+        incarnation = (await engine.beat(node("one/1", beat=2))).incarnation
+        replica.command("REPLICAOF", "NO", "ONE")
+        master.replicate(replica)
+        self.assertIn("READONLY", await self.away(engine.beat(node("one/1", beat=3))))
+        master.command("REPLICAOF", "NO", "ONE")
+        await self.voided(engine)
+        await engine.enter(node("one/2"))
+        self.assertNotEqual((await engine.beat(node("one/2", beat=2))).incarnation, incarnation)
+
+    async def test_aReplicaThatComesOrGoesBeginsNoIncarnation(self) -> None:
+        master, replica = self.pair()
+        engine = self.engine(master)
+        await self.ready(engine)
+        replica.kill()
+        third = RedisServer()
+        self.addCleanup(third.kill)
+        third.replicate(master)
+        await engine.beat(node("one/1", beat=3))
+
+    def pair(self) -> tuple[RedisServer, RedisServer]:
+        master, replica = RedisServer(), RedisServer()
+        self.addCleanup(master.kill)
+        self.addCleanup(replica.kill)
+        replica.replicate(master)
+        return master, replica
