@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 #: The extras that users install.
-EXTRAS = ("redis",)
+EXTRAS = ("etcd", "redis")
 
 SETUP = Path(__file__).parent.parent / "setup.cfg"
 

@@ -97,6 +97,7 @@ class Authority:
         begins: datetime.timedelta = -_DAY,
         ends: datetime.timedelta = _DAY,
         forClients: bool = False,
+        forBoth: bool = False,
     ) -> Identity:
         """
         Make a key, and sign its certificate.
@@ -104,10 +105,14 @@ class Authority:
         :param names: names and IP addresses that it is for.
         :param begins: from when it is valid, counted from now.
         :param ends: how long.
+        :param forClients: whether it is for a client, and not for a server.
+        :param forBoth: whether it is for either.
         """
         key = ec.generate_private_key(ec.SECP256R1())
-        usage = ExtendedKeyUsageOID.CLIENT_AUTH if forClients else ExtendedKeyUsageOID.SERVER_AUTH
-        extensions: list[tuple[x509.ExtensionType, bool]] = [(x509.ExtendedKeyUsage([usage]), False)]
+        usages = [ExtendedKeyUsageOID.CLIENT_AUTH] if forClients else [ExtendedKeyUsageOID.SERVER_AUTH]
+        if forBoth:
+            usages.append(ExtendedKeyUsageOID.CLIENT_AUTH)
+        extensions: list[tuple[x509.ExtensionType, bool]] = [(x509.ExtendedKeyUsage(usages), False)]
         if names:
             extensions.append((x509.SubjectAlternativeName([_name(each) for each in names]), False))
         return Identity(key, self._issue(key, names[0] if names else "nobody", extensions, begins, ends))

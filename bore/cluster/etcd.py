@@ -1,0 +1,273 @@
+"""
+The engine in etcd.
+
+Each call reads, decides by :mod:`bore.cluster.rules`, and writes on the condition that nothing that counts has changed
+since; if it has, the call begins again. The transactions of etcd are linearizable, and survive the loss of any minority
+of its members. What the keys are is said in :mod:`bore.cluster.etcdstore`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from bore.cluster.engine import ENGINE_TIMEOUT, Beaten, EngineAway, Node, Record, Voided, Wanted
+from bore.cluster.etcdclient import EtcdClient
+from bore.cluster.etcdgateway import countAll, delete, get, getAll, getNames, isLess, put, unchanged, unchangedAll
+from bore.cluster.etcdstore import EtcdStore, beatText, entryIn, entryText, recordIn
+from bore.cluster.rules import granted, left, mayVoid, numberFor, restored, without
+from bore.cluster.url import EngineUrl
+from bore.streams.reactor import IReactor
+from bore.wire.errors import MalformedMessage
+
+#: How many records a transaction writes: etcd takes up to 128 operations in one, and a record needs two.
+_WRITTEN: Final = 60
+
+#: How many records a transaction reads.
+_PAGE: Final = 500
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class EtcdEngine:
+    """
+    See :class:`bore.cluster.engine.Engine`. There is nothing to wait for at its start: each call finds a member of etcd
+    that answers.
+    """
+
+    def __init__(self, reactor: IReactor, url: EngineUrl) -> None:
+        self._reactor = reactor
+        self._prefix = url.prefix
+        self._client = EtcdClient(reactor, url)
+        self._store = EtcdStore(self._client, url.prefix)
+        self._beaten = ("", 0)  # the member that has beaten last, and the beat that was acknowledged
+
+    def start(self) -> None:
+        """See :meth:`bore.cluster.engine.Engine.start`."""
+
+    def stop(self) -> Deferred[None]:
+        """See :meth:`bore.cluster.engine.Engine.stop`."""
+        return self._client.stop()
+
+    def enter(self, node: Node) -> Deferred[int]:
+        """See :meth:`bore.cluster.engine.Engine.enter`."""
+        return self._call(self._enter, node)
+
+    def beat(self, node: Node) -> Deferred[Beaten]:
+        """See :meth:`bore.cluster.engine.Engine.beat`."""
+        return self._call(self._beat, node)
+
+    def void(self, member: str, beat: int) -> Deferred[None]:
+        """See :meth:`bore.cluster.engine.Engine.void`."""
+        return self._call(self._remove, member, beat)
+
+    def grant(self, wanted: Wanted) -> Deferred[Record]:
+        """See :meth:`bore.cluster.engine.Engine.grant`."""
+        return self._call(self._grant, wanted)
+
+    def leave(self, member: str, address: int, claim: int) -> Deferred[None]:
+        """See :meth:`bore.cluster.engine.Engine.leave`."""
+        return self._call(self._leave, member, address, claim)
+
+    def restore(self, member: str, records: Sequence[Record]) -> Deferred[Sequence[int]]:
+        """See :meth:`bore.cluster.engine.Engine.restore`."""
+        return self._call(self._restore, member, records)
+
+    def recovered(self, incarnation: str) -> Deferred[None]:
+        """See :meth:`bore.cluster.engine.Engine.recovered`."""
+        return self._call(self._recovered, incarnation)
+
+    def depart(self, member: str) -> Deferred[None]:
+        """See :meth:`bore.cluster.engine.Engine.depart`."""
+        return self._call(self._remove, member, None)
+
+    def records(self) -> Deferred[Sequence[Record]]:
+        """See :meth:`bore.cluster.engine.Engine.records`."""
+        return self._call(self._records)
+
+    def _call(
+        self,
+        carryOut: Callable[Concatenate[float, _P], Coroutine[Deferred[object], object, _T]],
+        *arguments: _P.args,
+        **named: _P.kwargs,
+    ) -> Deferred[_T]:
+        until = self._reactor.seconds() + ENGINE_TIMEOUT
+        return Deferred.fromCoroutine(carryOut(until, *arguments, **named)).addErrback(self._failed)
+
+    def _failed(self, reason: Failure) -> Failure:
+        if isinstance(reason.value, MalformedMessage):
+            text = f"another program has written keys of etcd that begin with {self._prefix}: {reason.value}"
+            return Failure(EngineAway(text))
+        return reason
+
+    async def _enter(self, until: float, node: Node) -> int:
+        store = self._store
+        while True:
+            view = await store.read(until, getAll(store.nodes), get(store.entered))
+            nodes, last = view.found
+            entries = [entry for each in nodes.entries if (entry := entryIn(each))]
+            for entry in entries:
+                if entry.member == node.member:  # an earlier transaction of this call
+                    return entry.number
+            entry = replace(node, number=numberFor(node, entries))
+            written = [put(store.entered, node.member), put(store.nodeKey(node.member), entryText(entry))]
+            if await store.write(until, view, [unchanged(store.entered, last.only)], written):
+                self._beaten = (node.member, node.beat)
+                return entry.number
+
+    async def _beat(self, until: float, node: Node) -> Beaten:
+        store, key = self._store, self._store.nodeKey(node.member)
+        nodes = getAll(store.nodes)
+        later, write = isLess(key, beatText(node.beat)), put(key, entryText(node))
+        view = await store.transact(until, [later], [write, nodes], [get(key), nodes], urgent=True)
+        before = entryIn(view.found[0].only)
+        if before is None:
+            raise Voided
+        member, beat = self._beaten
+        if member == node.member and before.beat < beat:  # which was acknowledged: etcd is back in an earlier state
+            await store.lost(until, view)
+            raise Voided
+        self._beaten = (node.member, node.beat)
+        entries = [entry for each in view.found[1].entries if (entry := entryIn(each))]
+        return Beaten(entries, view.state.incarnation, view.state.recovering)
+
+    async def _remove(self, until: float, member: str, beat: int | None) -> None:
+        """
+        Remove a member.
+
+        :param beat: only if this is the beat of its entry; None: whatever it is.
+        """
+        key, removing = self._store.nodeKey(member), False
+        while True:
+            view = await self._store.read(until, get(key))
+            entry = view.found[0].only
+            if entry is None and removing:
+                break
+            if beat is not None and not mayVoid(entryIn(entry), beat):
+                return
+            removing = True
+            if await self._store.write(until, view, [unchanged(key, entry)], [delete(key)]):
+                break
+        with suppress(EngineAway):  # the rest is only tidying
+            await self._sweep(until, member)
+
+    async def _sweep(self, until: float, member: str) -> None:
+        """Take a member that has no entry from its records, and all others that have none."""
+        store, after = self._store, ""
+        while True:
+            view = await store.read(until, getNames(store.nodes), getAll(store.records, after, _WRITTEN))
+            names, page = view.found
+            alive = {each.key.removeprefix(store.nodes) for each in names.entries}
+            conditions, written = [], []
+            for each in page.entries:
+                before = recordIn(each)
+                if before is not None and (record := without(before, member, alive)) != before:
+                    conditions.append(unchanged(each.key, each))
+                    written += store.recordWritten(before.address, before, record)
+            if written and not await store.write(until, view, conditions, written):
+                continue
+            if not page.entries:
+                return
+            after = page.entries[-1].key
+
+    async def _grant(self, until: float, wanted: Wanted) -> Record:
+        store, member, address = self._store, wanted.member, wanted.address
+        nodeKey, recordKey, ofUser = store.nodeKey(member), store.recordKey(address), store.recordsOf(wanted.user)
+        while True:
+            view = await store.read(until, get(nodeKey), get(recordKey), countAll(ofUser))
+            own, stored, ofUserFound = view.found
+            before = recordIn(stored.only)
+            alive = await self._alive(until, () if before is None else before.members, member)
+            others = ofUserFound.count - (before is not None and before.user == wanted.user)
+            known = {member, *alive} if own.only else alive
+            record = granted(before, wanted, known, view.state.recovering, others, view.nextEpoch)
+            if record == before:
+                return record
+            # If this is carried out late, the member has beaten again, and it is refused.
+            conditions = [unchanged(nodeKey, own.only), unchanged(recordKey, stored.only)]
+            if wanted.limit is not None:
+                conditions.append(unchangedAll(ofUser, view.revision))
+            if await store.write(until, view, conditions, store.recordWritten(address, before, record)):
+                return record
+
+    async def _leave(self, until: float, member: str, address: int, claim: int) -> None:
+        store, key = self._store, self._store.recordKey(address)
+        while True:
+            view = await store.read(until, get(key))
+            stored = view.found[0].only
+            before = recordIn(stored)
+            if before is None:
+                return
+            alive = await self._alive(until, before.members, member)
+            record = left(before, member, claim, {member, *alive})
+            if record == before:
+                return
+            written = store.recordWritten(address, before, record)
+            if await store.write(until, view, [unchanged(key, stored)], written):
+                return
+
+    async def _alive(self, until: float, members: Iterable[str], but: str) -> set[str]:
+        """Those of these members that have an entry. One that has none gets none again."""
+        asked = [each for each in members if each != but]
+        if not asked:
+            return set()
+        view = await self._store.read(until, *(get(self._store.nodeKey(each)) for each in asked))
+        return {member for member, found in zip(asked, view.found, strict=True) if found.only}
+
+    async def _restore(self, until: float, member: str, records: Sequence[Record]) -> Sequence[int]:
+        lost: list[int] = []
+        for start in range(0, max(1, len(records)), _WRITTEN):
+            part = records[start : start + _WRITTEN]
+            while (found := await self._restorePart(until, member, part)) is None:
+                pass
+            lost += found
+        return lost
+
+    async def _restorePart(self, until: float, member: str, records: Sequence[Record]) -> list[int] | None:
+        """Restore some; None: what was read has changed meanwhile."""
+        store, key = self._store, self._store.nodeKey(member)
+        view = await store.read(until, get(key), *(get(store.recordKey(each.address)) for each in records))
+        entry, *stored = view.found
+        if entry.only is None:
+            raise Voided
+        lost, written = [], []
+        conditions = [unchanged(key, entry.only)]
+        state = view.state
+        for own, found in zip(records, stored, strict=True):
+            before = recordIn(found.only)
+            record = restored(before, own, member, state.recovering)
+            if record is None:
+                lost.append(own.address)
+            elif record != before:
+                state = replace(state, base=max(state.base, record.epoch - view.revision))
+                conditions.append(unchanged(store.recordKey(own.address), found.only))
+                written += store.recordWritten(own.address, before, record)
+        if state != view.state:
+            written.append(store.stateWritten(state))
+        return lost if not written or await store.write(until, view, conditions, written) else None
+
+    async def _recovered(self, until: float, incarnation: str) -> None:
+        while True:
+            view = await self._store.read(until)
+            if view.state.incarnation != incarnation or not view.state.recovering:
+                return
+            over = self._store.stateWritten(replace(view.state, recovering=False))
+            if await self._store.write(until, view, [], [over]):
+                return
+
+    async def _records(self, until: float) -> Sequence[Record]:
+        found: list[Record] = []
+        after = ""
+        while True:
+            view = await self._store.read(until, getAll(self._store.records, after, _PAGE))
+            page = view.found[0].entries
+            if not page:
+                return found
+            found += [record for each in page if (record := recordIn(each))]
+            after = page[-1].key
