@@ -25,6 +25,7 @@ MANUAL = ROOT / "docs" / "man"
 #: Where an option is described further: the title of a section.
 SEE = {
     "--unix-folder": "`Behind a reverse proxy`_",
+    "--trusted-proxies": "`Behind a balancer`_",
     "--max-lanes": "Lanes_",
     "--lanes": "Lanes_",
     "--tls": "Encrypted_",

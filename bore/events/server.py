@@ -301,6 +301,19 @@ class ConnectionRefused(Event):
 
 
 @value
+class ProxyHeaderMissing(Event):
+    """
+    A connection of a trusted proxy was closed, as it has no valid PROXY protocol header.
+
+    :ivar error: what is wrong with it.
+    """
+
+    peer: str
+    network: str
+    error: str
+
+
+@value
 class ConnectionClosed(Event):
     """A connection was closed without an answer, as its peer broke the protocol."""
 

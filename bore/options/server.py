@@ -13,7 +13,7 @@ from bore.commandline import Command, UsageError, Values
 from bore.logs.settings import LogSettings
 from bore.option import Option, option, repeated, switch
 from bore.options import admin, clientcertificates, common, rules, statusport, values
-from bore.server.settings import Bounds, ServerSettings
+from bore.server.settings import Bounds, ServerSettings, TrustedProxies
 from bore.status.settings import AdminSettings, StatusPortSettings
 from bore.system.descriptors import FOR_CLIENTS, descriptorsForVisitors
 from bore.system.statefolder import stateFolder
@@ -84,6 +84,14 @@ _UNIX_FOLDERS: Final = repeated(
     values.socketFolder,
     "DIRECTORY",
     environment="BORE_UNIX_FOLDER",
+)
+_TRUSTED_PROXIES: Final = repeated(
+    "--trusted-proxies",
+    "Read a PROXY protocol header, version 1 or 2, at the begin of each connection from these networks, such as "
+    "192.0.2.7,198.51.100.0/24, and of none from elsewhere; unix: on public addresses that are Unix sockets",
+    values.trustedProxies,
+    "NETWORK,...",
+    environment="BORE_TRUSTED_PROXIES",
 )
 _CONTROL_PORT: Final = common.controlPort(
     "Port for clients; 0: chosen by the system. Original clients only use the default", values.portOrAny
@@ -192,6 +200,7 @@ KEYS: Final[tuple[Option[object], ...]] = (
     _ADDRESS,
     _TUNNEL_ADDRESS,
     _UNIX_FOLDERS,
+    _TRUSTED_PROXIES,
     _CONTROL_PORT,
     _LEASE,
     _WAITING,
@@ -243,6 +252,7 @@ _GROUPS: Final[dict[str, tuple[Option[object], ...]]] = {
     "connection": (_ADDRESS, _CONTROL_PORT, _LANES),
     "public addresses": (_MIN_PORT, _MAX_PORT, _TUNNEL_ADDRESS, _UNIX_FOLDERS),
     "trust": (
+        _TRUSTED_PROXIES,
         common.SECRET,
         common.SECRET_FILE,
         _USERS,
@@ -378,7 +388,13 @@ def _settings(forSupervisor: bool, found: Values) -> ServerSettings:
         tls=_tls(found, readsFiles=not forSupervisor or found[_WORKERS] is None),
         portableRelay=common.isRelayPortable(found.environment),
         unixFolders=found[_UNIX_FOLDERS],
+        trustedProxies=_trustedProxies(found),
     )
+
+
+def _trustedProxies(found: Values) -> TrustedProxies:
+    given = [each for some in found[_TRUSTED_PROXIES] for each in some]
+    return TrustedProxies(tuple(each for each in given if each is not None), unix=None in given)
 
 
 def _bounds(found: Values) -> Bounds:

@@ -70,6 +70,18 @@ def network(text: str) -> Network:
     return parseNetwork(text)
 
 
+def trustedProxies(text: str) -> tuple[Network | None, ...]:
+    """Parse networks with commas between them; None: ``unix``, for all peers of Unix sockets."""
+    return tuple(None if each == "unix" else _proxyNetwork(each) for each in map(str.strip, text.split(",")))
+
+
+def _proxyNetwork(text: str) -> Network:
+    try:
+        return parseNetwork(text)
+    except ValueError as e:
+        raise ValueError(f"{text!r} {e}; or write unix, for Unix sockets") from None
+
+
 def seconds(text: str) -> float:
     """Parse a duration in seconds, which may be fractional but not zero."""
     try:

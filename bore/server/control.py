@@ -24,6 +24,7 @@ from bore.server.tunnel import Tunnel
 from bore.server.unclassified import UnclassifiedConnections
 from bore.server.users import Authenticator, Login, User
 from bore.server.visitor import Visitor
+from bore.streams.addresses import SocketAddress, peerAddress
 from bore.streams.reactor import IReactor
 from bore.streams.socketoptions import BASE_TIMEOUT, PEER_TIMEOUT, prepareControl
 from bore.streams.transport import IDetachable
@@ -57,9 +58,9 @@ _BUFFER_PER_TUNNEL: Final = 1 << 16
 EMPTY_TIMEOUT: Final = 60.0
 
 
-#: Hands a connection on to the worker with a number: with the bytes that were read from it, and with the challenge that
-#: it was sent; None: it was sent none.
-HandOn: TypeAlias = Callable[[int, socket.socket, bytes, UUID | None], None]
+#: Hands a connection on to the worker with a number: with the address of its client, with the bytes that were read from
+#: it, and with the challenge that it was sent; None: it was sent none.
+HandOn: TypeAlias = Callable[[int, socket.socket, SocketAddress, bytes, UUID | None], None]
 
 
 @value
@@ -323,7 +324,8 @@ class ControlProtocol(Protocol):
         if read is None:
             read = self._wire.readSoFar(misplaced.request, misplaced.rest)
         self._context.unclassified.take(self)
-        handOn(misplaced.worker, self._detach(), read, self._wire.challenge)
+        sock = self._detach()
+        handOn(misplaced.worker, sock, peerAddress(sock, self._peer), read, self._wire.challenge)
         return True
 
     def _readLater(self, data: bytes, user: str) -> None:

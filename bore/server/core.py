@@ -174,7 +174,7 @@ class ServerCore(Service):
     def apply(self, settings: ServerSettings) -> None:
         """
         Apply those settings that can change while the server runs: the range of ports, the folders of Unix sockets, the
-        limits, the rules on addresses, and the names of the files for TLS, which are read anew.
+        limits, the rules on addresses, the trusted proxies, and the names of the files for TLS, which are read anew.
         """
         if settings.secrets != self._settings.secrets:
             self.applySecrets(settings.secrets)
@@ -189,6 +189,7 @@ class ServerCore(Service):
             minPort=settings.minPort,
             maxPort=settings.maxPort,
             unixFolders=settings.unixFolders,
+            trustedProxies=settings.trustedProxies,
             bounds=settings.bounds,
             rules=settings.rules,
             secret=settings.secret,

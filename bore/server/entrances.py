@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from functools import partial
 
 from bore.server.custody import OpenPlace
 from bore.server.entrance import Entrance, EntranceUser
 from bore.server.socketentrance import SocketEntrance
-from bore.streams.addresses import NO_ADDRESS
+from bore.streams.addresses import NO_ADDRESS, SocketAddress
 from bore.streams.listener import Accepted, Listener, ListenerGroup
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Descriptors
+
+
+def _unixVisitorCame(tunnel: EntranceUser, sock: socket.socket, address: SocketAddress) -> None:
+    """A visitor of a Unix socket has an address if a trusted proxy has announced one."""
+    tunnel.visitorCame(sock, address if isinstance(address, tuple) else NO_ADDRESS)
 
 
 class Entrances:
@@ -40,7 +46,7 @@ class Entrances:
         return self._listener(sock, tunnel, tunnel.visitorCame)
 
     def _listenWithoutAddresses(self, sock: socket.socket, tunnel: EntranceUser) -> Listener:
-        return self._listener(sock, tunnel, lambda visitor, address: tunnel.visitorCame(visitor, NO_ADDRESS))
+        return self._listener(sock, tunnel, partial(_unixVisitorCame, tunnel))
 
     def _listener(self, sock: socket.socket, tunnel: EntranceUser, accepted: Accepted) -> Listener:
         return Listener(

@@ -250,6 +250,8 @@ class ServerLog:
                 self._refusals.closed(event, event.error)
             case facts.HandshakeFailed():
                 self._refusals.handshakeFailed(event)
+            case facts.ProxyHeaderMissing():
+                self._refusals.withoutHeader(event)
             case facts.LimitReached(what):
                 self._limit(what).happened(**entryOf(event))
             case facts.NoDescriptors():

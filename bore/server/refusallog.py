@@ -7,7 +7,14 @@ from typing import TypeAlias
 from twisted.internet.interfaces import IReactorTime
 
 from bore.events import entryOf
-from bore.events.server import ConnectionClosed, ConnectionRefused, HandshakeFailed, SessionClosed, TunnelRefused
+from bore.events.server import (
+    ConnectionClosed,
+    ConnectionRefused,
+    HandshakeFailed,
+    ProxyHeaderMissing,
+    SessionClosed,
+    TunnelRefused,
+)
 from bore.streams.addresses import hostOf
 from bore.timing.tally import Tally
 from bore.wire.errors import InvalidSecret, ProtocolViolation, ProxyHeader, Refusal
@@ -47,6 +54,11 @@ class RefusalLog:
         """A TLS handshake has failed."""
         text = "{peer}: TLS handshake failed: {error}"
         self._tally.happened((event.network, "tls"), text, False, **entryOf(event))
+
+    def withoutHeader(self, event: ProxyHeaderMissing) -> None:
+        """A trusted proxy was closed: it is not set up as the server is."""
+        text = "trusted proxy {peer} closed: {error}"
+        self._tally.happened((event.network, "proxy"), text, True, **entryOf(event))
 
     def stop(self) -> None:
         """Log the sums that were not logged yet."""

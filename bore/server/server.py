@@ -41,6 +41,7 @@ from bore.wire.secret import Secret
 from bore.wire.workernumbers import NO_WORKER
 
 if TYPE_CHECKING:
+    from bore.server.proxyheaders import ProxyHeaders
     from bore.server.usertunnels import UserTunnels
 
 
@@ -87,6 +88,7 @@ class Server:
         unclassified: UnclassifiedConnections | None = None,
         whole: LocalCustody | None = None,
     ) -> None:
+        self._reactor = reactor
         self._sink = sink
         self.relay = relay
         self.descriptors = Descriptors(reactor, settings.bounds.descriptors)
@@ -110,6 +112,8 @@ class Server:
             unclassified = UnclassifiedConnections(reactor, sink, settings.bounds, self.tunnels.hasSome)
         self.unclassified = unclassified
         self._shared = SharedSecret(settings.secrets) if authenticator is None else None
+        self._headers: ProxyHeaders | None = None
+        self._trust(settings)
         self._firstMessages = FirstMessages(self.unaccepted, relay, self.pools, worker)
         self.guesses = Guesses(reactor, settings.bounds.wrongSecrets)
         self.control = ControlFactory(
@@ -161,6 +165,7 @@ class Server:
         self.pools.apply(settings.bounds.lanes)
         self.guesses.apply(settings.bounds.wrongSecrets)
         self.control.apply(settings)
+        self._trust(settings)
 
     def applySecrets(self, secrets: Sequence[Secret]) -> None:
         """Use other shared secrets, where there are no users. Sessions that have proved one that is gone end."""
@@ -264,6 +269,15 @@ class Server:
         :returns: whether something was closed.
         """
         return self.pools.shrink() or self.relay.relieve()
+
+    def _trust(self, settings: ServerSettings) -> None:
+        """Read the headers of trusted proxies, of the connections that come from now on."""
+        if settings.trustedProxies and self._headers is None:
+            from bore.server.proxyheaders import ProxyHeaders
+
+            self._headers = ProxyHeaders(self._reactor, self._sink, self.group, self.unclassified)
+        if self._headers is not None:
+            self._headers.apply(settings.trustedProxies)
 
 
 def _usersOf(authenticator: Authenticator) -> UserTunnels | None:

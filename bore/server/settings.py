@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from bore.relay.interface import HALF_OPEN_TIMEOUT, MAX_VISITORS
 from bore.tls.settings import ServerTls
-from bore.wire.addressrules import NO_RULES, AddressRules
+from bore.wire.addressrules import NO_RULES, AddressRules, Network
 from bore.wire.limits import CONTROL_PORT
 from bore.wire.secret import Secret
 from bore.wire.values import value
@@ -40,6 +42,26 @@ class Bounds:
 
 
 @value
+class TrustedProxies:
+    """
+    From where connections begin with a PROXY protocol header.
+
+    :ivar networks: the networks of the proxies.
+    :ivar unix: whether the programs are proxies that connect to public addresses that are Unix sockets.
+    """
+
+    networks: tuple[Network, ...] = ()
+    unix: bool = False
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.networks) or self.unix
+
+
+NO_PROXIES: Final = TrustedProxies()
+
+
+@value
 class ServerSettings:
     """
     The settings of a server.
@@ -58,6 +80,7 @@ class ServerSettings:
     :ivar tls: the settings of TLS; None: no TLS.
     :ivar portableRelay: whether to relay without splice.
     :ivar unixFolders: absolute paths of the directories in which clients may open Unix sockets; none: nowhere.
+    :ivar trustedProxies: whose PROXY protocol headers are read.
     """
 
     minPort: int = 1024
@@ -80,3 +103,4 @@ class ServerSettings:
         return () if self.secret is None else (self.secret, *self.moreSecrets)
 
     unixFolders: tuple[str, ...] = ()
+    trustedProxies: TrustedProxies = NO_PROXIES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -13,6 +13,9 @@ from bore.server.settings import Bounds
 from bore.timing.deadlines import Deadlines
 from bore.wire.errors import Refusal, TooManyPending
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
+
+#: The source of the connections of trusted proxies that have not announced theirs: of these only the total counts.
+OF_PROXIES: Final = "trusted proxies"
 
 C = TypeVar("C")
 
@@ -156,12 +159,16 @@ class UnclassifiedConnections:
     def _makeRoom(self, source: str) -> None:
         """Refuse a connection, if there is no room for one more of this source."""
         bounds = self._bounds
-        if 0 < bounds.pendingPerSource <= self._bySource.count(source) and not self._known(source):
+        if 0 < bounds.pendingPerSource <= self._bySource.count(source) and self._isLimited(source):
             self._sink.emit(LimitReached(Limit.UNCLASSIFIED_PER_SOURCE, bounds.pendingPerSource, source))
             self._refuse(self._bySource.oldest(source))
         elif 0 < bounds.pending <= len(self._sources):
             self._sink.emit(LimitReached(Limit.UNCLASSIFIED, bounds.pending))
             self._refuse(self._bySource.oldest(self._bySource.most(source)))
+
+    def _isLimited(self, source: str) -> bool:
+        """Whether the number of connections of a source is limited."""
+        return source != OF_PROXIES and not self._known(source)
 
     def _refuse(self, connection: Connection) -> None:
         self.take(connection)

@@ -82,6 +82,27 @@ def hostOf(peer: str) -> str:
     return peer.rpartition(":")[0].strip("[]")
 
 
+def addressOn(sock: socket.socket, host: str, port: int) -> SocketAddress:
+    """
+    An address of a socket's peer that another program has announced, which may be of another family.
+
+    :returns: as many parts as addresses of the socket's own family have: these tell the family where only the
+        descriptor is known. A Unix socket has three then, and none otherwise.
+    """
+    match sock.family:
+        case socket.AF_INET:
+            return host, port
+        case socket.AF_INET6:
+            return host, port, 0, 0
+        case _:
+            return host, port, 0
+
+
+def peerAddress(sock: socket.socket, peer: str) -> SocketAddress:
+    """The address of a socket's peer, of which :func:`socketAddress` has made this."""
+    return NO_ADDRESS if peer == _UNIX else addressOn(sock, hostOf(peer), int(peer.rpartition(":")[2]))
+
+
 def localAddress(sock: socket.socket) -> SocketAddress:
     """Return the address of a listening socket."""
     address: SocketAddress | str = sock.getsockname()

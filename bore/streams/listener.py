@@ -8,6 +8,7 @@ import select
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Final, TypeAlias
 
 from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
@@ -23,6 +24,9 @@ from bore.streams.socketoptions import BACKLOG, prepareStream
 from bore.system.descriptors import Descriptors
 
 Accepted: TypeAlias = Callable[[socket.socket, SocketAddress], None]
+
+#: Passes accepted connections on, perhaps later, and perhaps with another address.
+Through: TypeAlias = Callable[[Accepted, socket.socket, SocketAddress], None]
 
 #: How many connections are accepted in one turn of the reactor, so that a flood cannot delay everything else: the
 #: number that the busy public ports share, and the least for each of them.
@@ -75,11 +79,13 @@ class ListenerGroup:
 
     :param sink: gets an event for each error of accept(2).
     :ivar busy: the listeners that have left connections waiting.
+    :ivar through: what all connections go through; None: they go where they are accepted.
     """
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self.busy: set[Listener] = set()
+        self.through: Through | None = None
 
     @property
     def batch(self) -> int:
@@ -196,8 +202,10 @@ class Listener:
         self.stop()
 
     def doRead(self) -> None:
-        mayAccept = self._mayAccept
-        busy = self._group.busy
+        mayAccept, accepted = self._mayAccept, self._accepted
+        busy, through = self._group.busy, self._group.through
+        if through is not None:
+            accepted = partial(through, accepted)
         for _ in range(_BATCH if mayAccept is None else self._group.batch):
             if mayAccept is not None and not mayAccept():
                 return
@@ -215,7 +223,7 @@ class Listener:
             if sys.platform != "linux":
                 prepareStream(sock)
             try:
-                self._accepted(sock, address)
+                accepted(sock, address)
             except Exception:
                 # An error of ours ends this connection, and not the listening socket.
                 self._log.failure("the connection from {peer} failed", peer=socketAddress(address))

@@ -193,7 +193,16 @@ class TooManyGuesses(Refusal):
 class ProxyHeader(Refusal):
     """A proxy in front of the control port sends a PROXY protocol header, which the server does not accept."""
 
-    text = "a PROXY protocol header at the control port: remove send-proxy for this port from the proxy in front of it"
+    text = (
+        "a PROXY protocol header at the control port: remove send-proxy for this port from the proxy in front of it, "
+        "or start the server with its address in --trusted-proxies"
+    )
+
+
+class ProxyHeaderExpected(Refusal):
+    """A client comes from the address of a trusted proxy, without the proxy."""
+
+    text = "the server expects a PROXY protocol header from your address, which is in its --trusted-proxies"
 
 
 class AccessWithdrawn(Refusal):

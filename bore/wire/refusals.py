@@ -24,6 +24,7 @@ from bore.wire.errors import (
     PresumedGone,
     ProofTimeout,
     ProxyHeader,
+    ProxyHeaderExpected,
     Refusal,
     RightsExpired,
     RightWithdrawn,
@@ -76,6 +77,7 @@ _BEFORE: Final = (
     ProofTimeout,
     TooManyGuesses,
     ProxyHeader,
+    ProxyHeaderExpected,
     PresumedGone,
 )
 

@@ -653,7 +653,7 @@ def _writeAddress(address: PublicAddress) -> object:
 
 
 def _readPeer(content: object) -> PeerAddress:
-    if type(content) is not list or len(content) not in (0, 2, 4):
+    if type(content) is not list or len(content) not in (0, 2, 3, 4):
         raise serde.BadContent("not the address of a socket")
     if not content:
         return ()

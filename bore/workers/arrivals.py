@@ -97,13 +97,9 @@ class Arrivals:
         for start in range(0, max(1, len(changes)), _AT_ONCE):
             self._send(Pending(self._seen, changes[start : start + _AT_ONCE]), ())
 
-    def _handOn(self, worker: int, sock: socket.socket, early: bytes, challenge: UUID | None) -> None:
-        try:
-            address = sock.getpeername()
-        except OSError:  # it is gone
-            sock.close()
-            return
-        peer: PeerAddress = address if isinstance(address, tuple) else ()
+    def _handOn(
+        self, worker: int, sock: socket.socket, peer: PeerAddress, early: bytes, challenge: UUID | None
+    ) -> None:
         try:
             self._send(HandOn(worker, peer, early, challenge), [os.dup(sock.fileno())])
         except (OSError, FrameTooLong):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 from bore.events import Sink
-from bore.server.settings import Bounds
+from bore.server.settings import NO_PROXIES, Bounds, TrustedProxies
 from bore.streams.addresses import SocketAddress
 from bore.streams.listener import Listener, ListenerGroup
 from bore.streams.reactor import IReactor
@@ -19,6 +19,9 @@ from bore.workers.handover import ArrivalState
 from bore.workers.peeking import Arrival
 from bore.workers.pending import PendingConnections
 from bore.workers.placement import Placement, Worker
+
+if TYPE_CHECKING:
+    from bore.server.proxyheaders import ProxyHeaders
 
 
 class Addressee(Worker, Protocol):
@@ -41,6 +44,7 @@ class Doorway:
 
     :param members: returns the workers.
     :param known: returns whether a source has a tunnel.
+    :param trusted: whose PROXY protocol headers are read.
     :param asks: whether clients have to prove something: then a client without TLS sends nothing before it is asked.
     """
 
@@ -52,6 +56,7 @@ class Doorway:
         members: Callable[[], Iterable[Addressee]],
         known: Callable[[str], bool],
         asks: bool,
+        trusted: TrustedProxies = NO_PROXIES,
     ) -> None:
         self._reactor = reactor
         self._sink = sink
@@ -64,6 +69,9 @@ class Doorway:
         self._here: dict[Arrival, None] = {}
         self._waiting: dict[Arrival, None] = {}  # those of them that are decided
         self._holdsBack = self._isPaused = False
+        self._accepts = {encrypted: partial(self._accepted, encrypted) for encrypted in (False, True)}
+        self._headers: ProxyHeaders | None = None
+        self._trust(trusted)
 
     @property
     def count(self) -> int:
@@ -82,8 +90,8 @@ class Doorway:
         :param sock: a listening socket; it belongs to the doorway from now on.
         :param encrypted: whether TLS is spoken there.
         """
-        accepted = partial(self._accepted, encrypted)
-        listener = Listener(self._reactor, sock, accepted, self._group, self._pending.dropOne, self._mayAccept)
+        rest = self._group, self._pending.dropOne, self._mayAccept
+        listener = Listener(self._reactor, sock, self._accepts[encrypted], *rest)
         self._listeners.append(listener)
         if self._holdsBack:
             listener.pause()
@@ -102,10 +110,11 @@ class Doorway:
         self._placement.passed(worker.number)
         return True
 
-    def apply(self, bounds: Bounds, asks: bool) -> None:
+    def apply(self, bounds: Bounds, asks: bool, trusted: TrustedProxies) -> None:
         """Use other settings for the connections that come from now on."""
         self._pending.apply(bounds)
         self._asks = asks
+        self._trust(trusted)
 
     # Upgrades.
 
@@ -124,7 +133,11 @@ class Doorway:
             each.stop()
             self._pending.take(each)
         self._waiting.clear()
+        unread = [] if self._headers is None else self._headers.release()
         return [
+            ArrivalState(each.socket.detach(), each.passOn is self._accepts[True], each.address, proxied=each.isDue)
+            for each in unread
+        ] + [
             ArrivalState(
                 each.socket.detach(),
                 each.encrypted,
@@ -145,6 +158,9 @@ class Doorway:
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)  # it may have waited for more
             address, challenge = tuple(each.peer), None if each.challenge is None else UUID(each.challenge)
+            if each.proxied and self._group.through is not None:
+                self._group.through(self._accepts[each.encrypted], sock, address)
+                continue
             arrival = Arrival(self._reactor, self._sink, self, sock, address, each.encrypted, each.early, challenge)
             self._add(arrival)
             if each.decided:
@@ -213,6 +229,15 @@ class Doorway:
         self._here.pop(arrival, None)
         self._waiting.pop(arrival, None)
         self._pending.take(arrival)
+
+    def _trust(self, trusted: TrustedProxies) -> None:
+        """Read the headers of these proxies from now on."""
+        if trusted and self._headers is None:
+            from bore.server.proxyheaders import ProxyHeaders
+
+            self._headers = ProxyHeaders(self._reactor, self._sink, self._group, self._pending)
+        if self._headers is not None:
+            self._headers.apply(trusted)
 
     def _add(self, arrival: Arrival) -> None:
         self._here[arrival] = None

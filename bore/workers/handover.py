@@ -57,6 +57,7 @@ class ArrivalState:
     A connection to a control port that was not passed on; see :class:`bore.workers.peeking.Arrival`.
 
     :ivar decided: whether it is clear where it belongs.
+    :ivar proxied: whether it begins with a header of a trusted proxy, or what has come of that.
     """
 
     fd: int = _fd()
@@ -66,6 +67,7 @@ class ArrivalState:
     challenge: str | None = None
     hint: int = 0
     decided: bool = False
+    proxied: bool = False
 
 
 @dataclass(frozen=True)
@@ -337,6 +339,7 @@ _READERS: Final[dict[tuple[type, str], Callable[[object], Any]]] = {
     (ArrivalState, "challenge"): _orNull(_TEXT),
     (ArrivalState, "hint"): _NUMBER,
     (ArrivalState, "decided"): _FLAG,
+    (ArrivalState, "proxied"): _FLAG,
     (HomelessState, "fd"): _NUMBER,
     (HomelessState, "frame"): _readBytes,
     (WorkerState, "number"): _NUMBER,

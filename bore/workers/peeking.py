@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
-from collections.abc import Callable
 from typing import Final, Protocol
 from uuid import UUID
 
-from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
-from twisted.python.failure import Failure
-from zope.interface import implementer
-
 from bore.events import Sink
 from bore.events.server import ConnectionRefused, FirstMessageTimedOut, HandshakeTimedOut
+from bore.server.firstbytes import FirstBytes
 from bore.streams.addresses import SocketAddress, socketAddress, sourceOf
 from bore.streams.reactor import IReactor
 from bore.wire.clienthello import MAX_START
@@ -22,12 +17,7 @@ from bore.wire.errors import NeedsTls, Refusal, TooManyPending
 from bore.wire.hints import hintOfPlain, hintOfTls
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT, MAX_FRAME
 from bore.wire.messages import Error, encode
-from bore.wire.more import More
 from bore.wire.workernumbers import NO_WORKER
-
-#: How long a connection rests that is reported as readable although what it waits for has not come, in seconds: the
-#: kernel does that when it is short of memory.
-_REST: Final = 0.1
 
 #: How long a connection waits for a worker that can take it, in seconds; then it is closed.
 PLACE_TIMEOUT: Final = 30.0
@@ -47,13 +37,11 @@ class Waiting(Protocol):
         """A connection is closed."""
 
 
-@implementer(IReadDescriptor)
 class Arrival:
     """
     A connection that was accepted, and has not been passed on.
 
-    Its first bytes are looked at, and stay in the socket. While more are needed, the kernel wakes us for that many only
-    (SO_RCVLOWAT): a poll would report the same half of a message again and again.
+    Its first bytes are looked at, and stay in the socket.
 
     It is one of the unclassified connections (:class:`bore.server.unclassified.Connection`).
 
@@ -88,12 +76,8 @@ class Arrival:
         self.hint = NO_WORKER
         self.early = early
         self.challenge = challenge
-        self._hintOf: Callable[[bytes], int | More] = hintOfTls if encrypted else hintOfPlain
-        self._most = MAX_START if encrypted else MAX_FRAME + 1
-        self._wanted = 0  # what the kernel wakes us for
-        self._seen = 0
-        self._reading = False
-        self._resting: IDelayedCall | None = None
+        most, hintOf = (MAX_START, hintOfTls) if encrypted else (MAX_FRAME + 1, hintOfPlain)
+        self._first: FirstBytes[int] = FirstBytes(reactor, sock, most, hintOf, self.decide, self._ended)
         self._decidedAt: float | None = None
 
     @property
@@ -108,43 +92,11 @@ class Arrival:
 
     def peek(self) -> None:
         """Look at its first bytes, now and when more have come, until it is decided."""
-        self.doRead()
+        self._first.look()
 
-    def fileno(self) -> int:
-        return self.socket.fileno()
-
-    def logPrefix(self) -> str:
-        return "Arrival"
-
-    def doRead(self) -> None:
-        try:
-            start = self.socket.recv(self._most, socket.MSG_PEEK)
-        except BlockingIOError:
-            self._read()
-            return
-        except OSError:
-            start = b""
-        self._seen = len(start)
-        if not start:
-            self.drop()
-            self._waiting.left(self)
-            return
-        found = self._hintOf(start)
-        if not isinstance(found, More):
-            self.decide(found)
-        elif self._seen >= self._wanted:
-            self._wanted = self._seen + found.count
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, self._wanted)
-            self._read()
-        elif self._hasEnded():
-            self.decide(NO_WORKER)
-        else:
-            self._rest()
-
-    def connectionLost(self, reason: Failure) -> None:
-        """The poll has reported an error of the socket, or the reactor stops."""
-        self.drop()
-        self._waiting.left(self)
+    def stop(self) -> None:
+        """Look at it no more."""
+        self._first.stop()
 
     def refuse(self, refusal: Refusal) -> None:
         """See :class:`bore.server.unclassified.Connection`. Inside TLS, no message can be sent."""
@@ -160,7 +112,7 @@ class Arrival:
             return True  # it is not the client's fault
         if self._decidedAt is not None:
             self._sink.emit(ConnectionRefused(self.peer, self.source, TooManyPending()))
-        elif self.encrypted and not self._seen:
+        elif self.encrypted and not self._first.seen:
             self._sink.emit(ConnectionRefused(self.peer, self.source, NeedsTls()))
             self._sendLast(str(NeedsTls()))
         elif self.encrypted:
@@ -176,41 +128,18 @@ class Arrival:
         self.stop()
         self.socket.close()
 
-    def stop(self) -> None:
-        """Look at it no more."""
-        if self._resting is not None:
-            self._resting.cancel()
-            self._resting = None
-        if self._reading:
-            self._reading = False
-            self._reactor.removeReader(self)
-
-    def _read(self) -> None:
-        if not self._reading:
-            self._reading = True
-            self._reactor.addReader(self)
-
-    def _rest(self) -> None:
-        """Look again in a moment."""
-        self.stop()
-        self._resting = self._reactor.callLater(_REST, self._rested)
-
-    def _rested(self) -> None:
-        self._resting = None
-        self._read()
-
-    def _hasEnded(self) -> bool:
-        """Whether no more bytes will come."""
-        poll = select.poll()
-        poll.register(self.socket, select.POLLRDHUP)
-        return bool(poll.poll(0))
+    def _ended(self, start: bytes) -> None:
+        """No more bytes come: what has come goes to a worker, which answers."""
+        if start:
+            self.decide(NO_WORKER)
+        else:
+            self.drop()
+            self._waiting.left(self)
 
     def decide(self, hint: int) -> None:
         """It is clear where it belongs: to the worker of a hint, or, with NO_WORKER, to any."""
         self.stop()
         self._decidedAt = self._reactor.seconds()
-        if self._wanted:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
         self.hint = hint
         self._waiting.decided(self)
 

@@ -156,7 +156,7 @@ class PendingConnections(UnclassifiedConnections):
 
     def _makeRoom(self, source: str) -> None:
         bounds, everywhere = self._bounds, self._everywhere
-        if 0 < bounds.pendingPerSource <= everywhere.count(source) and not self._known(source):
+        if 0 < bounds.pendingPerSource <= everywhere.count(source) and self._isLimited(source):
             self._sink.emit(LimitReached(Limit.UNCLASSIFIED_PER_SOURCE, bounds.pendingPerSource, source))
             self._dropOldest(source)
         elif 0 < bounds.pending <= len(self) + self._elsewhere:

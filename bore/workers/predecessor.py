@@ -20,6 +20,7 @@ from bore.wire.workermessages import (
     BaseSession,
     Bye,
     Connection,
+    PeerAddress,
     Ready,
     Retire,
     SupervisorMessage,
@@ -123,14 +124,10 @@ class Predecessor:
         else:
             self._refused()
 
-    def _handOn(self, worker: int, sock: socket.socket, early: bytes, challenge: UUID | None) -> None:
+    def _handOn(
+        self, worker: int, sock: socket.socket, peer: PeerAddress, early: bytes, challenge: UUID | None
+    ) -> None:
         """Hand on a connection for a visitor that is not here: an original client was told of it before."""
-        try:
-            address = sock.getpeername()
-        except OSError:  # it is gone
-            sock.close()
-            return
-        peer = address if isinstance(address, tuple) else ()
         connection = Connection(False, peer, early, challenge)
         if self._talk.end.maySend(Connection) and not self._talk.full:
             self._talk.send(connection, (sock.detach(),))

@@ -116,7 +116,8 @@ class Supervisor(Service):
         self._kept = kept
         self.custody, self._registry, self._places = self._makeCustody()
         self.crew = Crew(reactor, sink, self._launch, self._gone, workers.count)
-        self.doorway = Doorway(reactor, sink, settings.bounds, self.crew.members, self.custody.hasSome, self._asks)
+        members, known, trusted = self.crew.members, self.custody.hasSome, settings.trustedProxies
+        self.doorway = Doorway(reactor, sink, settings.bounds, members, known, self._asks, trusted)
         self.orders = Orders(reactor, self.crew)
         self._custodians: dict[int, Custodian] = {}
         self._homeless: list[tuple[BaseSession, int]] = []
@@ -248,7 +249,7 @@ class Supervisor(Service):
         """Apply those settings that can change while the server runs. Workers read theirs when they are ordered to."""
         self._settings = settings
         self.custody.apply(settings)
-        self.doorway.apply(settings.bounds, self._asks)
+        self.doorway.apply(settings.bounds, self._asks, settings.trustedProxies)
         if workers is not None:
             self.workers = workers
             self._launcher.count = workers.count

@@ -70,6 +70,7 @@ class LiveTests(FileCase):
         "bind-addr": "'::1'",
         "bind-tunnels": "'::1'",
         "unix-folder": "'/'",
+        "trusted-proxies": "'192.0.2.0/24'",
         "control-port": "7000",
         "lease": "7",
         "max-waiting": "7",

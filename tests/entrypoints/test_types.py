@@ -71,6 +71,7 @@ KEYS: Final[dict[str, tuple[set[int], str | None]]] = {
     "bind-addr": (set(), "::1"),
     "bind-tunnels": (set(), "127.0.0.1"),
     "unix-folder": ({SEVERAL}, "/"),
+    "trusted-proxies": ({SEVERAL}, "192.0.2.0/24"),
     "lease": COUNT,
     "max-waiting": COUNT,
     "max-lanes": COUNT,

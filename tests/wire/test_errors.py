@@ -37,6 +37,7 @@ from bore.wire.errors import (
     ProofTimeout,
     ProtocolViolation,
     ProxyHeader,
+    ProxyHeaderExpected,
     Refusal,
     RightsExpired,
     RightWithdrawn,
@@ -96,7 +97,10 @@ OURS: Final[dict[str, type[Refusal]]] = {
     "inside TLS the proof of the secret has to be bound to the connection": UnboundProof,
     "too many wrong secrets from your address": TooManyGuesses,
     "a PROXY protocol header at the control port: "
-    "remove send-proxy for this port from the proxy in front of it": ProxyHeader,
+    "remove send-proxy for this port from the proxy in front of it, "
+    "or start the server with its address in --trusted-proxies": ProxyHeader,
+    "the server expects a PROXY protocol header from your address, "
+    "which is in its --trusted-proxies": ProxyHeaderExpected,
     "no sign of life, and another client came": PresumedGone,
 }
 
@@ -151,6 +155,7 @@ WITHOUT_CODE: Final = (
     ProofTimeout,
     TooManyGuesses,
     ProxyHeader,
+    ProxyHeaderExpected,
     PresumedGone,
     *FOUND_OUT,
 )

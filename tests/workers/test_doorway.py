@@ -11,10 +11,11 @@ from bore.events.server import (
     FirstMessageTimedOut,
     HandshakeTimedOut,
 )
+from bore.server.firstbytes import FirstBytes
+from bore.server.settings import NO_PROXIES
 from bore.wire.clienthello import MAX_START
 from bore.wire.errors import NeedsTls
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
-from bore.workers.peeking import Arrival
 from tests.wire.test_clienthello import alpn, hello, opensslHello, records
 from tests.workers.doorwaycase import HELLO, DoorwayCase, lane
 
@@ -124,7 +125,7 @@ class EncryptedTests(DoorwayCase):
     def test_ifTheKernelWakesUsTooEarlyItRests(self) -> None:
         data = opensslHello(b"bore/1", b"bore-at/2")
         client = self.connect(data[:100], encrypted=True)
-        [arrival] = [each for each in self.reactor.getReaders() if isinstance(each, Arrival)]
+        [arrival] = [each for each in self.reactor.getReaders() if isinstance(each, FirstBytes)]
         for _ in range(5):  # as it does when it is short of memory
             arrival.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
             self.assertEqual(self.turn(most=10), 1)
@@ -186,7 +187,7 @@ class SecretTests(DoorwayCase):
         self.assertEqual([len(each.got) for each in self.workers], [2, 1])
 
     def test_aSettingThatChangesCountsForTheNext(self) -> None:
-        self.doorway.apply(self.bounds, False)
+        self.doorway.apply(self.bounds, False, NO_PROXIES)
         self.connect()
         self.assertEqual(self.doorway.count, 1)
         self.connect(lane(2))

@@ -42,7 +42,7 @@ STATE = SupervisorState(
     ((3, 100.5),),
     (PortState(5, False), PortState(6, True)),
     (WORKER,),
-    (ArrivalState(12, True, ("::1", 40000, 0, 0), b"\x16", None, 7, True),),
+    (ArrivalState(12, True, ("::1", 40000, 0, 0), b"\x16", None, 7, True, True),),
     {"version": 1, "epoch": 4, "addresses": []},
     (13, 14),
     15,
