@@ -12,8 +12,12 @@ from bore.streams.endpoint import DialerEndpoint
 from bore.streams.errortexts import errorText
 from bore.streams.reactor import IReactor
 
-#: X509_STORE_CTX_get_error(3), as OpenSSL writes it into its errors.
-_UNTRUSTED: Final = "certificate verify failed"
+#: Errors of OpenSSL, and our texts for them; :mod:`bore.tls.mistakes` has more.
+_MISTAKES: Final = (
+    ("certificate verify failed", "its certificate is not signed by an authority that is trusted, or has expired"),
+    ("alert certificate required", "it requires a certificate of ours: give cert= and key= in the URL"),
+    ("wrong version number", "it does not speak TLS, or not on this port"),
+)
 
 
 def engineEndpoint(reactor: IReactor, server: EngineServer, tls: EngineTls | None) -> IStreamClientEndpoint:
@@ -32,7 +36,7 @@ def engineEndpoint(reactor: IReactor, server: EngineServer, tls: EngineTls | Non
 
 
 def _encrypted(reactor: IReactor, plain: IStreamClientEndpoint, host: str, tls: EngineTls) -> IStreamClientEndpoint:
-    from OpenSSL.crypto import X509, PKey
+    from OpenSSL.crypto import X509
     from twisted.internet.endpoints import wrapClientTLS
     from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 
@@ -45,8 +49,8 @@ def _encrypted(reactor: IReactor, plain: IStreamClientEndpoint, host: str, tls: 
     own = {}
     if tls.certificate is not None and tls.key is not None:
         credentials = readCredentials(tls.certificate, tls.key)
-        first, *above = [X509.from_cryptography(each) for each in credentials.chain]
-        own = {"privateKey": PKey.from_cryptography_key(credentials.key), "certificate": first, "extraCertChain": above}
+        first, *above = credentials.chain
+        own = {"privateKey": credentials.key, "certificate": first, "extraCertChain": above}
     options = optionsForClientTLS(host, trusted, extraCertificateOptions=own)
     return wrapClientTLS(options, plain, reactor)
 
@@ -55,6 +59,8 @@ def engineErrorText(why: BaseException | None) -> str:
     """The text of an error of such a connection, for people: see :func:`bore.streams.errortexts.errorText`."""
     if type(why).__name__ == "VerificationError":  # of service_identity, which is loaded for TLS alone
         return "its certificate is not for the name or address in the URL"
-    if type(why).__module__.startswith("OpenSSL") and _UNTRUSTED in str(why):
-        return "its certificate is not signed by an authority that is trusted, or has expired"
+    if type(why).__module__.startswith("OpenSSL"):
+        for words, text in _MISTAKES:
+            if words in str(why):
+                return text
     return errorText(why)
