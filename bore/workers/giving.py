@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -14,6 +15,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from bore.events import Sink
 from bore.events.server import ServerHandedOver, ServerNotHandedOver
+from bore.server.custody import Custody
 from bore.server.custodystate import export
 from bore.server.registry import LocalRegistry
 from bore.server.service import ServerService
@@ -190,13 +192,15 @@ class Giving:
 
     def _build(self, around: Surroundings) -> RetiredServer:
         os.close(around.counters)
-        server, custody = self._service.server, around.custody
+        custody = around.custody
         if isinstance(custody, RemoteCustody):
             for address, sock in self._listening:
                 custody.adopt(address, sock)
-        server.useCustody(custody)
+        return RetiredServer(self._reactor, self._service, self._giver, partial(self._ask, custody))
+
+    def _ask(self, custody: Custody) -> None:
+        self._service.server.useCustody(custody)
         self._custody.goOn(custody)
-        return RetiredServer(self._service, self._giver)
 
     def _close(self) -> None:
         if self._timer is not None and self._timer.active():
@@ -212,16 +216,21 @@ class RetiredServer:
     A server that another process has taken over, as a worker of that.
 
     See :class:`bore.workers.inside.Inside`.
+
+    :param ask: has what tunnels ask, and have asked meanwhile, answered by the other process.
     """
 
     reporter: Reporter | None = None
 
-    def __init__(self, core: ServerService, giver: Giver) -> None:
+    def __init__(self, reactor: IReactor, core: ServerService, giver: Giver, ask: Callable[[], object]) -> None:
+        self._reactor = reactor
         self.core = core
         self._giver = giver
+        self._ask = ask
 
     def start(self) -> None:
-        """It has started long ago."""
+        """It has started long ago. A worker asks nothing before it has sent that it is ready."""
+        self._reactor.callLater(0, self._ask)
 
     def tick(self) -> None:
         """Nothing is to be done."""
