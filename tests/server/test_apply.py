@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from ipaddress import ip_network
 
-from bore.server.settings import Bounds
+from bore.server.settings import NO_PROXIES, Bounds, TrustedProxies
 from bore.wire.addressrules import AddressRules
-from bore.wire.extension import Extended, Open, encode
+from bore.wire.extension import Extended, Open, Visitor, encode
 from tests.ports import freePort
 from tests.server.case import SessionCase
 from tests.support import isClosed
@@ -72,6 +72,16 @@ class ApplyTests(SessionCase):
         self.apply(rules=AddressRules())
         self.visit(opened.port)
         self.assertEqual(len(self.server.unaccepted), 2)
+
+    def test_theTrustedProxiesChangeForTunnelsThatAreOpen(self) -> None:
+        _, transport, opened = self.session()
+        for trusted in (TrustedProxies((ip_network("127.0.0.0/8"),)), NO_PROXIES):
+            self.apply(trustedProxies=trusted)
+            visitor = self.visit(opened.port)
+            visitor.sendall(b"PROXY TCP4 203.0.113.9 192.0.2.1 50123 443\r\n")
+            self.turn()
+        announced = [each.source for each in self.said(transport) if isinstance(each, Visitor)]
+        self.assertEqual(announced, [("203.0.113.9", 50123), visitor.getsockname()])
 
     def test_theRulesOfTheTunnelItselfStay(self) -> None:
         _, _, opened = self.session()

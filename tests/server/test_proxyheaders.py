@@ -12,13 +12,14 @@ from bore.server.log import ServerLog
 from bore.server.proxyheaders import OWN_PATIENCE
 from bore.server.settings import NO_PROXIES, Bounds, TrustedProxies
 from bore.streams.addresses import SocketAddress
+from bore.streams.listener import bindSocket
 from bore.wire.addressrules import parseNetwork
 from bore.wire.limits import FIRST_MESSAGE_TIMEOUT
 from bore.wire.proxyheader import MAX_HEADER
 from bore.wire.proxyprotocol import SIGNATURES, Version, header
 from tests.fakes import captureLog
 from tests.server.proxycase import ANNOUNCED, HERE, OWN, RESET, V1, V2, ProxyCase
-from tests.support import temporaryFolder
+from tests.support import connect, temporaryFolder
 
 
 class TrustedTests(ProxyCase):
@@ -54,6 +55,14 @@ class TrustedTests(ProxyCase):
     def test_anAddressOfTheOtherFamilyIsAnnounced(self) -> None:
         self.connect(header(Version.V2, ("2001:db8::7", 4711), ("2001:db8::1", 443)))
         self.assertEqual(self.addresses(), [("2001:db8::7", 4711)])
+
+    def test_aSocketOfBothFamiliesKnowsTheProxyByItsIPv4Address(self) -> None:
+        both = self.listen(bindSocket("::", 0))
+        client = connect("127.0.0.1", both.port)
+        self.addCleanup(client.close)
+        client.sendall(V1)
+        self.turn()
+        self.assertEqual(self.addresses(), [(*ANNOUNCED, 0, 0)])
 
     def test_anotherHeaderBehindTheFirstIsOrdinaryBytes(self) -> None:
         self.connect(V2 + V1)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import socket
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.streams.addresses import (
+    addressOn,
     asciiName,
     hostPort,
     isLiteral,
     literalAddress,
     parseHostPort,
     parsePort,
+    peerAddress,
     socketAddress,
     sourceOf,
 )
@@ -108,6 +112,23 @@ class HostPortTests(SynchronousTestCase):
 
     def test_namesAreNeverLookedUpForALiteral(self) -> None:
         self.assertRaises(OSError, literalAddress, "localhost", 80)
+
+
+class AnnouncedTests(SynchronousTestCase):
+    """The address of a peer that another program tells."""
+
+    def test_itHasAsManyPartsAsThoseOfTheSocketsFamily(self) -> None:
+        lengths = {socket.AF_INET: 2, socket.AF_INET6: 4, socket.AF_UNIX: 3}
+        for family, length in lengths.items():
+            with socket.socket(family) as sock:
+                for host in ("192.0.2.7", "2001:db8::7", "fe80::7%eth0"):
+                    address = addressOn(sock, host, 80)
+                    self.assertEqual((len(address), *address[:2]), (length, host, 80))
+                    self.assertEqual(peerAddress(sock, socketAddress(address)), address)
+
+    def test_aPeerWithoutAnAddressHasNone(self) -> None:
+        with socket.socket(socket.AF_UNIX) as sock:
+            self.assertEqual(peerAddress(sock, socketAddress(())), ())
 
 
 class SourceTests(SynchronousTestCase):

@@ -74,6 +74,18 @@ class HandingOn(SupervisedCase):
         self.assertEqual((handedOn.worker, handedOn.challenge), (7, self.challenge))
         self.assertEqual(handedOn.early, self.proof + lane)
 
+    async def test_theAddressThatAProxyHasAnnouncedGoesWithIt(self) -> None:
+        supervised = self.supervised()
+        await self.until(supervised, wm.Ready)
+        with socket.create_server((self.host, 0)) as listener:
+            client = socket.create_connection(listener.getsockname())
+            sock, _ = listener.accept()
+        self.addCleanup(client.close)
+        client.sendall(self.accept())
+        supervised.talk.send(wm.Connection(False, ("203.0.113.9", 50123), b"", None), [sock.detach()])
+        handedOn = await self.until(supervised, wm.HandOn)
+        self.assertEqual((handedOn.peer, handedOn.early), (("203.0.113.9", 50123), self.accept()))
+
     async def test_whatWasHandedOnIsServedWhereItBelongs(self) -> None:
         for secret in None, SECRET:
             supervised = self.supervised(secret=secret)
