@@ -32,6 +32,7 @@ UNIT: Final = (
     "admin/test_units.py",
     "benchmarks",
     "client",
+    "cluster/test_sentinelpoll.py",
     "cluster/test_url.py",
     "config",
     "entrypoints",

@@ -51,7 +51,7 @@ class Sentinels:
 
         :returns: fails with :class:`NoMaster`.
         """
-        poll = _Poll(self._name, len(self._held))
+        poll = Poll(self._name, len(self._held))
         for each in self._held:
             asking = Deferred.fromCoroutine(self._ask(each)).addTimeout(_PATIENCE, self._reactor)
             asking.addErrback(self._noAnswer, each).addBoth(poll.answered)
@@ -68,7 +68,7 @@ class Sentinels:
         return Failure(held.timedOut())
 
 
-class _Poll:
+class Poll:
     """
     The answers of the Sentinels to one question.
 

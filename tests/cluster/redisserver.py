@@ -7,15 +7,25 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from tests.ports import freePort
-from tests.support import PATIENCE, Program, eventually
+from tests.support import PATIENCE, Program, eventually, isOpen
 
 #: The program; None: it is not installed.
 REDIS: Final = shutil.which("redis-server")
 
 WHY_NOT: Final = "redis-server is not installed (Debian's package redis-server)"
+
+#: What a Sentinel is told: the master called "main" is down after a second, if two of them say so.
+_SENTINEL: Final = """
+port {port}
+bind 127.0.0.1
+sentinel monitor main 127.0.0.1 {master} 2
+sentinel down-after-milliseconds main 1000
+sentinel failover-timeout main 10000
+"""
 
 
 class RedisServer:
@@ -74,3 +84,34 @@ class RedisServer:
             yield
         finally:
             self._program.process.send_signal(signal.SIGCONT)
+
+
+class SentinelServer(RedisServer):
+    """
+    A Sentinel.
+
+    :param file: its configuration, which it writes anew.
+    """
+
+    def __init__(self, file: Path, master: RedisServer) -> None:
+        self._file = file
+        self.port = freePort()
+        file.write_text(_SENTINEL.format(port=self.port, master=master.port))
+        super().__init__(port=self.port)
+
+    def _start(self) -> Program:
+        assert REDIS is not None
+        program = Program([REDIS, str(self._file), "--sentinel"], cwd="/")
+        eventually(lambda: isOpen("127.0.0.1", self.port), "a Sentinel")
+        return program
+
+    def knows(self, others: int, replicas: int) -> bool:
+        """Whether it knows this number of other Sentinels and of replicas."""
+        words = self.command("SENTINEL", "MASTER", "main").splitlines()
+        found = dict(zip(words[::2], words[1::2], strict=True))
+        return (found["num-other-sentinels"], found["num-slaves"]) == (str(others), str(replicas))
+
+    def monitor(self, master: RedisServer) -> None:
+        """Name another master from now on."""
+        self.command("SENTINEL", "REMOVE", "main")
+        self.command("SENTINEL", "MONITOR", "main", "127.0.0.1", str(master.port), "2")
