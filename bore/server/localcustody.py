@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, Protocol
 
@@ -69,6 +69,7 @@ class LocalCustody:
         self._wishes: dict[Wish, Share] = {}  # tunnels that are not open yet: they count as those that are
         self._shares: list[Share] = []
         self._closed = False
+        self._forward: Callable[[Grant, Waiting], object] | None = None  # when another process has the addresses
         self._notRenewed: Deadlines[PublicAddress, Grant] = Deadlines(clock, settings.lease, self._neverRenewed)
 
     def __len__(self) -> int:
@@ -167,11 +168,14 @@ class LocalCustody:
             held.share = None
             held.waiting.extend(waiting)
 
-    def handedOver(self) -> None:
+    def handedOver(self, forward: Callable[[Grant, Waiting], object]) -> None:
         """
         Another process has all addresses from now on, with copies of the listening sockets. What no holder has is
         closed here, and holders close their own.
+
+        :param forward: has that process serve a visitor that waits again; it belongs to the callee.
         """
+        self._forward = forward
         self._closed = True
         self._registry.close()
         self._notRenewed.takeAll()
@@ -249,7 +253,9 @@ class LocalCustody:
     def forward(self, grant: Grant, visitor: Waiting) -> None:
         """See :meth:`bore.server.custody.Custody.forward`."""
         held = self._held.get(grant.address)
-        if held is None or grant.epoch < held.since:
+        if self._forward is not None:
+            self._forward(grant, visitor)
+        elif held is None or grant.epoch < held.since:
             visitor.socket.close()
         elif held.share is None:
             held.waiting.append(visitor)

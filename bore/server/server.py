@@ -150,10 +150,15 @@ class Server:
         self._firstMessages.predecessor = handOn is not None
         self.control.setHandOn(handOn)
 
+    @property
+    def follows(self) -> bool:
+        """Whether there is such a process."""
+        return self._firstMessages.predecessor
+
     def handedOver(self) -> None:
         """Another process has the custody of all addresses."""
         if self._custody is not None:
-            self._custody.handedOver()
+            self._custody.handedOver(lambda grant, visitor: self.tunnels.custody.forward(grant, visitor))
             self._custody = None
 
     def apply(self, settings: ServerSettings) -> None:

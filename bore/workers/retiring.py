@@ -56,7 +56,8 @@ class Retiring:
     def _isEmpty(self) -> bool:
         server = self._core.server
         parts = server.sessions, server.tunnels, server.unaccepted, server.unclassified, server.relay
-        return not any(len(each) for each in parts)
+        # The process from which this one has taken over is reached through this one.
+        return not any(len(each) for each in parts) and not server.follows
 
     def _look(self) -> None:
         self._timer = None

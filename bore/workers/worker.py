@@ -132,7 +132,7 @@ class Worker:
         """The supervisor is gone."""
         if self._stopped is None:
             why = "" if reason is None else f" ({reason})"
-            self._log.error("the supervisor is gone{why}: this worker ends, and running streams have 5 s", why=why)
+            self._log.error("the supervisor is gone{why}: this process takes no more visitors, and ends", why=why)
         self._custody.close()
         self.stop()
 

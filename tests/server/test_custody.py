@@ -74,6 +74,13 @@ class HandOverTests(CustodyCase):
         _, late = self.late()
         self.assertEqual(self.open(self.c, self.wish(opened.grant.token)).waiting, [late])
 
+    def test_whenAnotherProcessHasTheAddressItGoesThere(self) -> None:
+        forwarded: list[Waiting] = []
+        self.custody.handedOver(lambda grant, visitor: forwarded.append(visitor))
+        visitor, late = self.late()
+        self.assertEqual((forwarded, self.isCut(visitor)), ([late], False))
+        self.registry.release(self.first.grant)
+
     def test_itDoesNotComeToAnotherClientThatHasTheAddressNow(self) -> None:
         self.successResultOf(self.back())
         self.b.giveBack(self.port)

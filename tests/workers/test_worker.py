@@ -153,7 +153,7 @@ class Ending(SupervisedCase):
         await supervised.worker.ended
         self.assertEqual(supervised.inside.calls, ["stop"])
         lines = [formatEvent(each) for each in logged if each["log_level"] is LogLevel.error]
-        self.assertEqual(lines, ["the supervisor is gone: this worker ends, and running streams have 5 s"])
+        self.assertEqual(lines, ["the supervisor is gone: this process takes no more visitors, and ends"])
 
     async def test_whatItHasReleasedIsSentBeforeItsLastWord(self) -> None:
         supervised = self.supervised()
