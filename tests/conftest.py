@@ -32,6 +32,8 @@ UNIT: Final = (
     "admin/test_units.py",
     "benchmarks",
     "client",
+    "cluster/test_membership.py",
+    "cluster/test_recovery.py",
     "cluster/test_sentinelpoll.py",
     "cluster/test_url.py",
     "config",

@@ -417,6 +417,7 @@ class TunnelEnd(Enum):
     RIGHT_WITHDRAWN = "its user may not have it any more"
     KICKED = "the operator has closed it"
     PRESUMED_GONE = "its client gave no sign of life, and another one needed its place"
+    CLUSTER_LOST = "this node was away from its cluster for too long"
     OTHER_PORT = "its client came back for another port"
     HANDED_OVER = "another process serves it from now on"
     STOPPED = "the server stops"

@@ -24,7 +24,7 @@ from bore.server.shares import Share
 from bore.server.tunnellimits import TunnelLimits
 from bore.server.users import User
 from bore.timing.deadlines import Deadlines
-from bore.wire.errors import BindFailed, NoFreePort, PortInUse, Refusal, TakenOver
+from bore.wire.errors import NoFreePort, PortForbidden, PortInUse, Refusal, TakenOver
 from bore.wire.publicaddress import PublicAddress, satisfies
 
 
@@ -262,6 +262,14 @@ class LocalCustody:
         else:
             held.share.holder.visitorCame(held.grant, visitor)
 
+    def lose(self, address: PublicAddress) -> None:
+        """The registry has lost an address to another server, or may have: its tunnel ends."""
+        held = self._held.get(address)
+        if held is not None:
+            if held.share is not None:
+                held.share.holder.close(held.grant, TunnelEnd.CLUSTER_LOST)
+            self._end(held, TunnelEnd.CLUSTER_LOST)
+
     # Opening.
 
     async def _open(self, wish: Wish, share: Share) -> Opened:
@@ -362,9 +370,7 @@ class LocalCustody:
             try:
                 grant = await self._registry.claim(address, wish.user, wish.key, limit)
                 return grant, self._enter(grant, wish)
-            except BindFailed:
-                raise  # no descriptor, or no such address: the next one could not be bound either
-            except Refusal:
+            except (PortInUse, PortForbidden):  # with another refusal, the next one could not be had either
                 if wish.address:
                     raise
                 self._places.avoid(address)

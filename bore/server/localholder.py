@@ -11,7 +11,7 @@ from bore.server.custody import Waiting
 from bore.server.registry import Grant
 from bore.server.tunnel import Tunnel
 from bore.server.tunnels import Tunnels
-from bore.wire.errors import PresumedGone, TakenOver
+from bore.wire.errors import ClusterLost, PresumedGone, TakenOver
 from bore.wire.publicaddress import PublicAddress
 
 
@@ -59,7 +59,8 @@ class LocalHolder:
             if reason is TunnelEnd.RIGHT_WITHDRAWN:
                 self._withdraw([tunnel])
             else:
-                self._tunnels.takeAway(tunnel, reason, TakenOver())
+                lost = reason is TunnelEnd.CLUSTER_LOST
+                self._tunnels.takeAway(tunnel, reason, ClusterLost() if lost else TakenOver())
 
     def expired(self, grant: Grant) -> None:
         """See :meth:`~bore.server.custody.Holder.expired`."""

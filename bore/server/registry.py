@@ -105,6 +105,10 @@ class LocalRegistry:
         """How many addresses have an owner."""
         return len(self._byAddress)
 
+    def __contains__(self, address: PublicAddress) -> bool:
+        """Whether an address has an owner."""
+        return address in self._byAddress
+
     def claim(self, address: PublicAddress, user: User, key: str | None = None, limit: int = 0) -> Deferred[Grant]:
         """See :meth:`Registry.claim`."""
         if address in self._byAddress:
@@ -162,6 +166,12 @@ class LocalRegistry:
         self._leases.take(address)
         self._forgetTokens(address, but=shown)
         return succeed(self._granted(address, user, (shown,)))
+
+    def grantAnew(self, address: PublicAddress) -> Grant:
+        """Grant an address anew to the user that owns it, who has proved that without a token. Its tokens are void."""
+        self._leases.take(address)
+        self._forgetTokens(address)
+        return self._granted(address, self._byAddress[address].user, ())
 
     def confirm(self, grant: Grant) -> Deferred[None]:
         """See :meth:`Registry.confirm`."""

@@ -158,7 +158,8 @@ class Tunnel:
             mayWait = waiting < self.limits.bounds.waiting or not self.limits.bounds.waiting
         else:
             mayWait = waiting < MEASURED or self._uptake.allows(waiting, self.taken)
-        if mayWait and self._unaccepted.hasRoom(waiting):
+        mayServe = self._unaccepted.mayServe
+        if mayWait and (mayServe is None or mayServe(self.address)) and self._unaccepted.hasRoom(waiting):
             return True
         self._holdBack(waiting)
         return False

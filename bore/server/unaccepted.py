@@ -14,6 +14,7 @@ from bore.server.visitor import Visitor, VisitorOwner
 from bore.system.descriptors import Descriptors
 from bore.timing.deadlines import Deadlines
 from bore.wire.limits import ACCEPT_TIMEOUT
+from bore.wire.publicaddress import PublicAddress
 
 #: How often descriptors are looked for while there are none for any visitor, in seconds.
 _INTERVAL: Final = 0.25
@@ -35,6 +36,7 @@ class UnacceptedVisitors:
     :param descriptors: the descriptors for visitors.
     :param idleLanes: returns how many descriptors idle lanes hold.
     :param giveWay: closes idle lanes for their descriptors, and returns whether it has closed one.
+    :ivar mayServe: whether this server may take new visitors of an address now; None: it always may.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class UnacceptedVisitors:
         self._descriptors = descriptors
         self._idleLanes = idleLanes
         self._giveWay = giveWay
+        self.mayServe: Callable[[PublicAddress], bool] | None = None
         self._visitors: Deadlines[str, Visitor] = Deadlines(clock, ACCEPT_TIMEOUT, self._expired)
         self._paused: dict[VisitorOwner, None] = {}
         self._resuming: IDelayedCall | None = None
@@ -67,7 +70,7 @@ class UnacceptedVisitors:
         return self._descriptors.has(wanted) or self._find(wanted)
 
     def resumeLater(self, tunnel: VisitorOwner) -> None:
-        """Have a tunnel without waiting visitors accept again when there are descriptors."""
+        """Have a tunnel without waiting visitors accept again when it may."""
         self._paused[tunnel] = None
         if self._resuming is None:
             self._resuming = self._clock.callLater(_INTERVAL, self._resume)
@@ -151,8 +154,10 @@ class UnacceptedVisitors:
         """Have the tunnels that are paused accept again, in their order, as long as there are descriptors."""
         self._resuming = None
         paused, self._paused = self._paused, {}
-        while paused and self.hasRoom(0):
-            tunnel = next(iter(paused))
+        ready = [tunnel for tunnel in paused if self.mayServe is None or self.mayServe(tunnel.address)]
+        for tunnel in ready:
+            if not self.hasRoom(0):
+                break
             del paused[tunnel]
             tunnel.acceptAgain()
         for tunnel in [*paused, *self._paused]:

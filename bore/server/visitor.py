@@ -14,6 +14,7 @@ from bore.server.users import User
 from bore.server.visitorids import newId
 from bore.streams.addresses import SocketAddress, plainHost
 from bore.wire.extension import Source
+from bore.wire.publicaddress import PublicAddress
 
 #: Why a visitor has left, by the reason for the end of its pair, in which it is the left stream.
 ENDS: Final = {
@@ -31,6 +32,7 @@ class VisitorOwner(Protocol):
     """
     The tunnel that visitors have come to.
 
+    :ivar address: its public address.
     :ivar number: the number of the tunnel in the session that serves it.
     :ivar user: whose tunnel it is.
     :ivar waiting: the visitors that no client has taken, by name; the oldest first.
@@ -38,6 +40,7 @@ class VisitorOwner(Protocol):
     :ivar closed: the tunnel is closed, and serves only the visitors that it serves already.
     """
 
+    address: PublicAddress
     number: int
     user: User
     waiting: OrderedDict[str, Visitor]

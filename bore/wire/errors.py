@@ -250,6 +250,27 @@ class TooManyTunnelsOfUser(Refusal):
     code = "too-many-tunnels-of-user"
 
 
+class ClusterAway(Refusal):
+    """The server is a node of a cluster that cannot reach what all nodes share, and grants no address meanwhile."""
+
+    text = "this cluster cannot grant new tunnels now"
+    code = "cluster-away"
+
+
+class ClusterRecovering(Refusal):
+    """The nodes of a cluster find out which addresses they have, and grant no new ones meanwhile."""
+
+    text = "this cluster is finding out which tunnels exist"
+    code = "cluster-recovering"
+
+
+class ClusterLost(Refusal):
+    """A node of a cluster was away from the others for so long that it has lost the address."""
+
+    text = "this node of the cluster has lost the tunnel"
+    code = "cluster-lost"
+
+
 class PresumedGone(Refusal):
     """An original client has shown no sign of life for a while, and another client needs its place."""
 

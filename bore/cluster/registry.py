@@ -1,0 +1,174 @@
+"""Who owns which public address in a cluster, as a node knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from twisted.internet.defer import Deferred
+
+from bore.cluster.engine import EngineAway, Record, Recovering, Taken, UserLimit, Voided
+from bore.cluster.estate import Claimed
+from bore.cluster.membership import Membership
+from bore.server.registry import Grant, LocalRegistry
+from bore.server.users import User
+from bore.wire.errors import ClusterAway, ClusterRecovering, PortInUse, TooManyTunnelsOfUser
+from bore.wire.publicaddress import PublicAddress
+from bore.wire.token import digest, newToken
+from bore.wire.values import value
+
+
+@value
+class Owned:
+    """
+    A public port that this node owns, alone or with others.
+
+    :ivar epoch: see :attr:`bore.cluster.engine.Record.epoch`.
+    :ivar key: see :attr:`bore.cluster.engine.Record.key`.
+    :ivar user: whose it is.
+    :ivar claim: see :attr:`bore.cluster.engine.Wanted.claim`.
+    """
+
+    epoch: int
+    key: str
+    user: User
+    claim: int
+
+
+class ClusterRegistry:
+    """
+    The registry of a node: see :class:`bore.server.registry.Registry`.
+
+    The membership asks the engine for public ports. All else is decided here: tokens, leases, and addresses that are no
+    public ports, which belong to this machine alone.
+
+    :param local: decides what this node decides alone.
+    :ivar ended: called with each address that another node was granted, or may have been: its tunnel has to be closed.
+    """
+
+    def __init__(self, local: LocalRegistry, membership: Membership) -> None:
+        self._local = local
+        self._membership = membership
+        membership.estate = self
+        self._owned: dict[int, Owned] = {}
+        self._byKey: dict[tuple[str, User], int] = {}
+        self._asking: set[int] = set()
+        self.expired: Callable[[Grant], None] = lambda grant: None
+        self.ended: Callable[[PublicAddress], None] = lambda address: None
+        local.expired = self._leaseOver
+
+    # The estate of the membership.
+
+    def __len__(self) -> int:
+        """See :class:`bore.cluster.estate.Estate`."""
+        return len(self._owned)
+
+    def addresses(self) -> list[int]:
+        """See :meth:`bore.cluster.estate.Estate.addresses`."""
+        return list(self._owned)
+
+    def record(self, address: int, member: str, firm: bool) -> Record | None:
+        """See :meth:`bore.cluster.estate.Estate.record`."""
+        owned = self._owned.get(address)
+        if owned is None:
+            return None
+        return Record(address, owned.epoch, owned.key, owned.user.name, {member: owned.claim}, firm)
+
+    def lost(self, addresses: Sequence[int]) -> None:
+        """See :meth:`bore.cluster.estate.Estate.lost`."""
+        for address in addresses:
+            if self._forget(address) is not None:
+                self.ended(address)
+
+    def owned(self, address: PublicAddress) -> Owned | None:
+        """What this node knows of a public port that it owns; None: it does not own it."""
+        return self._owned.get(address) if isinstance(address, int) else None
+
+    def mayServe(self, address: PublicAddress) -> bool:
+        """Whether new visitors of an address may be served here now: not if it may have another owner meanwhile."""
+        return address not in self._owned or self._membership.acting
+
+    # The registry of the server.
+
+    def claim(self, address: PublicAddress, user: User, key: str | None = None, limit: int = 0) -> Deferred[Grant]:
+        """
+        See :meth:`bore.server.registry.Registry.claim`.
+
+        :returns: fails with :class:`~bore.wire.errors.ClusterAway` or :class:`~bore.wire.errors.ClusterRecovering` if
+            the engine cannot grant it now.
+        """
+        if not isinstance(address, int):
+            return self._local.claim(address, user)
+        return Deferred.fromCoroutine(self._claim(address, user, digest(key or newToken()).hex(), limit or None))
+
+    def resume(self, token: str | None, user: User, key: str | None = None) -> Deferred[Grant | None]:
+        """See :meth:`bore.server.registry.Registry.resume`. The engine is not asked."""
+        address = None if key is None else self._byKey.get((digest(key).hex(), user))
+        resumed = self._local.resume(token, user)
+        return resumed if address is None else resumed.addCallback(self._orAnew, address)
+
+    def confirm(self, grant: Grant) -> Deferred[None]:
+        """See :meth:`bore.server.registry.Registry.confirm`."""
+        return self._local.confirm(grant)
+
+    def renew(self, grant: Grant) -> Deferred[None]:
+        """See :meth:`bore.server.registry.Registry.renew`."""
+        return self._local.renew(grant)
+
+    def release(self, grant: Grant) -> Deferred[None]:
+        """See :meth:`bore.server.registry.Registry.release`. It does not wait for the engine."""
+        released = self._local.release(grant)
+        if grant.address not in self._local:
+            self._leave(grant.address)
+        return released
+
+    def close(self) -> None:
+        """See :meth:`bore.server.registry.Registry.close`."""
+        self._local.close()
+
+    def _orAnew(self, grant: Grant | None, address: int) -> Grant | None:
+        """What a token has brought back, or otherwise the key."""
+        return self._local.grantAnew(address) if grant is None else grant
+
+    async def _claim(self, address: int, user: User, key: str, limit: int | None) -> Grant:
+        if address in self._asking or address in self._local:
+            raise PortInUse.on(address)
+        self._asking.add(address)
+        try:
+            claimed = await self._membership.grant(address, key, user.name, limit)
+        except Taken:
+            raise PortInUse.on(address) from None
+        except UserLimit:
+            raise TooManyTunnelsOfUser(f"{TooManyTunnelsOfUser.text}: it may have {limit}") from None
+        except Recovering:
+            raise ClusterRecovering from None
+        except (EngineAway, Voided):
+            raise ClusterAway from None
+        finally:
+            self._asking.discard(address)
+        return await self._granted(address, user, claimed)
+
+    async def _granted(self, address: int, user: User, claimed: Claimed) -> Grant:
+        record, claim = claimed
+        try:
+            grant = await self._local.claim(address, user)
+        except PortInUse:  # by another node's session meanwhile
+            self._membership.leave(address, claim)
+            raise
+        self._owned[address] = Owned(record.epoch, record.key, user, claim)
+        self._byKey[record.key, user] = address
+        return grant
+
+    def _leaseOver(self, grant: Grant) -> None:
+        self._leave(grant.address)
+        self.expired(grant)
+
+    def _leave(self, address: PublicAddress) -> None:
+        owned = self._forget(address)
+        if owned is not None and isinstance(address, int):
+            self._membership.leave(address, owned.claim)
+
+    def _forget(self, address: PublicAddress) -> Owned | None:
+        owned = self._owned.pop(address, None) if isinstance(address, int) else None
+        if owned is not None and self._byKey.get((owned.key, owned.user)) == address:
+            del self._byKey[owned.key, owned.user]
+        return owned
