@@ -98,6 +98,7 @@ class Authority:
         ends: datetime.timedelta = _DAY,
         forClients: bool = False,
         forBoth: bool = False,
+        named: bool = True,
     ) -> Identity:
         """
         Make a key, and sign its certificate.
@@ -107,6 +108,7 @@ class Authority:
         :param ends: how long.
         :param forClients: whether it is for a client, and not for a server.
         :param forBoth: whether it is for either.
+        :param named: whether its subject has a common name.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH] if forClients else [ExtendedKeyUsageOID.SERVER_AUTH]
@@ -115,7 +117,8 @@ class Authority:
         extensions: list[tuple[x509.ExtensionType, bool]] = [(x509.ExtendedKeyUsage(usages), False)]
         if names:
             extensions.append((x509.SubjectAlternativeName([_name(each) for each in names]), False))
-        return Identity(key, self._issue(key, names[0] if names else "nobody", extensions, begins, ends))
+        name = (names[0] if names else "nobody") if named else ""
+        return Identity(key, self._issue(key, name, extensions, begins, ends))
 
     def revoke(
         self,
@@ -183,9 +186,10 @@ def _sign(
     extensions: _Extensions = (),
 ) -> x509.Certificate:
     now = datetime.datetime.now(datetime.UTC)
+    name = [x509.NameAttribute(NameOID.COMMON_NAME, subject)] if subject else []
     builder = (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
+        .subject_name(x509.Name(name))
         .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())

@@ -32,6 +32,7 @@ UNIT: Final = (
     "admin/test_units.py",
     "benchmarks",
     "client",
+    "cluster/test_etcdgateway.py",
     "cluster/test_membership.py",
     "cluster/test_recovery.py",
     "cluster/test_sentinelpoll.py",

@@ -16,6 +16,7 @@ from bore.streams.reactor import IReactor
 _MISTAKES: Final = (
     ("certificate verify failed", "its certificate is not signed by an authority that is trusted, or has expired"),
     ("alert certificate required", "it requires a certificate of ours: give cert= and key= in the URL"),
+    ("alert bad certificate", "it rejects our certificate, or requires one: give cert= and key= in the URL"),
     ("wrong version number", "it does not speak TLS, or not on this port"),
 )
 

@@ -40,7 +40,8 @@ _MISTAKES: Final = (
     ("user name is empty", "it requires a user: give one in the URL, as in etcds://USER:PASSWORD@10.0.0.5"),
     ("authentication failed", "it rejects the user or the password in the URL"),
     ("authentication is not enabled", "it has no users: leave the user out of the URL, or enable authentication"),
-    ("permission denied", "the user in the URL may not use the keys: grant it readwrite on their prefix"),
+    ("permission denied", "it does not let us use its keys: give a user in the URL that has readwrite on them"),
+    ("CommonName of client", "it has users, and then takes no certificate of ours with a common name: use one without"),
     ("database space exceeded", "its database is full: compact it, defragment it and disarm its alarm"),
 )
 
@@ -174,10 +175,10 @@ def _accepted(server: EtcdServer, reply: Reply) -> bytes:
     if reply.status == OK:
         return reply.body
     code, text = readError(reply.body)
+    mistake = next((ours for words, ours in _MISTAKES if words in text), "")
+    refusal = mistake or f"it refuses: {ascii(text[:_SHOWN])[1:-1]}"
+    if mistake or code in _FINAL:
+        raise EngineAway(f"{server}: {refusal}")
     if not code:
-        raise Unreachable(_NO_GATEWAY if reply.status == NOT_FOUND else f"it answers with the status {reply.status}")
-    shown = ascii(text[:_SHOWN])[1:-1]
-    text = next((ours for words, ours in _MISTAKES if words in text), f"it refuses: {shown}")
-    if code in _FINAL:
-        raise EngineAway(f"{server}: {text}")
-    raise Unreachable(text)
+        refusal = _NO_GATEWAY if reply.status == NOT_FOUND else f"it answers with the status {reply.status}"
+    raise Unreachable(refusal)

@@ -175,14 +175,15 @@ def readToken(body: bytes) -> str:
 
 
 def readError(body: bytes) -> tuple[int, str]:
-    """The code of gRPC, and the text, of the answer to a request that has failed; 0 if it is no answer of etcd."""
+    """The code of gRPC, and the text, of the answer to a request that has failed; 0 if it is not in JSON."""
+    answer = body.decode("utf-8", "replace")
     try:
         # Some versions append a trailer of HTTP to the object.
-        content = _object(json.JSONDecoder().raw_decode(body.decode("utf-8", "replace"))[0])
+        content = _object(json.JSONDecoder().raw_decode(answer)[0])
     except (ValueError, RecursionError, BadAnswer):
-        return 0, ""
+        return 0, answer
     code, text = content.get("code"), content.get("message", content.get("error"))
-    return (code, text) if isinstance(code, int) and isinstance(text, str) else (0, "")
+    return (code, text) if isinstance(code, int) and isinstance(text, str) else (0, answer)
 
 
 def _readResult(result: Mapping[str, object]) -> Found:

@@ -6,7 +6,7 @@ from typing import Final, cast
 
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IConsumer, IStreamClientEndpoint
+from twisted.internet.interfaces import IConsumer, IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import URI, Agent, HTTPConnectionPool, ResponseDone
@@ -56,7 +56,7 @@ class EtcdServer:
         self._pool = HTTPConnectionPool(reactor)
         self._pool.retryAutomatically = False
         self._pool.maxPersistentPerHost = _KEPT
-        agent = Agent.usingEndpointFactory(reactor, _Endpoints(reactor, server, tls), self._pool)
+        agent = Agent.usingEndpointFactory(reactor, _Endpoint(reactor, server, tls), self._pool)
         self._http = HTTPClient(agent, data_to_body_producer=_Request)
         self._asking: set[Deferred[Reply]] = set()
 
@@ -92,15 +92,15 @@ class EtcdServer:
         headers: dict[str | bytes, str | bytes] = {"Host": str(self._server), "Content-Type": "application/json"}
         if token:
             headers["Authorization"] = token
-        # The name in the URL leads nowhere: see _Endpoints. Not all names of servers are valid in one.
+        # The name in the URL leads nowhere: see _Endpoint. Not all names of servers are valid in one.
         url = f"http://etcd/v3/{path}"
         response = await self._http.post(url, headers=headers, data=body, allow_redirects=False, unbuffered=True)
         return await _Answer(response).done
 
 
-@implementer(IAgentEndpointFactory)
-class _Endpoints:
-    """Leads all requests to one server."""
+@implementer(IAgentEndpointFactory, IStreamClientEndpoint)
+class _Endpoint:
+    """Leads all requests to one server. Files with certificates are read for each connection."""
 
     def __init__(self, reactor: IReactor, server: EngineServer, tls: EngineTls | None) -> None:
         self._reactor = reactor
@@ -108,7 +108,10 @@ class _Endpoints:
         self._tls = tls
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
-        return engineEndpoint(self._reactor, self._server, self._tls)
+        return self
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        return engineEndpoint(self._reactor, self._server, self._tls).connect(protocolFactory)
 
 
 @implementer(IBodyProducer)
@@ -181,5 +184,7 @@ def _failed(reason: Failure) -> Failure:
         reason = reasons[0]
     cause = reason.value
     if isinstance(cause, Unreachable):
-        return Failure(cause)
+        return reason
+    if type(cause).__module__.startswith("twisted.web"):
+        return Failure(Unreachable("it does not answer in HTTP"))
     return Failure(Unreachable(str(cause) if isinstance(cause, BadCredentials) else engineErrorText(cause)))

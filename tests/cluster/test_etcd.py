@@ -171,6 +171,11 @@ class EtcdLossTests(TestCase):
         error = await self.assertFailure(engineOf(self, f"etcd://127.0.0.1:{port}").records(), EngineAway)
         self.assertEqual(str(error), f"127.0.0.1:{port}: connection refused")
 
+    async def test_aUserWhereThereIsNoneIsRefused(self) -> None:
+        engine = engineOf(self, f"etcd://bore:secret@127.0.0.1:{self.member.port}")
+        error = await self.assertFailure(engine.records(), EngineAway)
+        self.assertIn("it has no users: leave the user out of the URL, or enable authentication", str(error))
+
     def makeEngine(self) -> EtcdEngine:
         return engineOf(self, f"{self.member.url}?prefix={self.id()[-40:]}/")
 

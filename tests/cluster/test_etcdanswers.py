@@ -1,0 +1,81 @@
+"""The engine in etcd, where something answers that is none."""
+
+from __future__ import annotations
+
+import socket
+from threading import Event
+
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+
+from bore.cluster.engine import EngineAway
+from bore.cluster.etcdserver import EtcdServer, Unreachable
+from bore.cluster.url import EngineServer
+from tests.cluster.etcdprogram import REACTOR, engineOf
+from tests.support import LocalService
+
+
+class EtcdAnswersTests(TestCase):
+    """Whatever answers, a call says what is wrong, in time."""
+
+    async def whyNot(self, answer: bytes) -> str:
+        """Why a call fails that gets this answer."""
+
+        def serve(sock: socket.socket) -> None:
+            sock.recv(1 << 16)
+            sock.sendall(answer)
+
+        service = LocalService(serve)
+        self.addCleanup(service.close)
+        with self.assertRaises(EngineAway) as raised:
+            await engineOf(self, f"etcd://127.0.0.1:{service.port}").records()
+        return str(raised.exception).removeprefix(f"127.0.0.1:{service.port}: ")
+
+    async def answered(self, body: bytes, status: str = "200 OK") -> str:
+        """The same, with this body."""
+        return await self.whyNot(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n" % (status.encode(), len(body)) + body)
+
+    async def test_whatIsNoGatewayIsNamed(self) -> None:
+        why = await self.answered(b"404 page not found", "404 Not Found")
+        self.assertEqual(why, "it has no JSON gateway under /v3: etcd 3.4 or later is needed")
+
+    async def test_whatIsNoJsonIsNamed(self) -> None:
+        self.assertEqual(await self.answered(b"<html>"), "it does not answer in JSON")
+
+    async def test_anAnswerToSomethingElseIsRefused(self) -> None:
+        self.assertEqual(await self.answered(b'{"header":{}}'), "etcd has answered another transaction")
+
+    async def test_aLongAnswerIsNotRead(self) -> None:
+        self.assertEqual(await self.answered(bytes(3 << 20)), "its answer has more than 1 MiB")
+
+    async def test_anErrorOfTheServerIsNamed(self) -> None:
+        self.assertEqual(await self.answered(b"", "500 Oops"), "it answers with the status 500")
+
+    async def test_anErrorOfEtcdIsShownInAscii(self) -> None:
+        body = '{"message":"etcdserver: too many ü","code":3}'.encode()
+        self.assertEqual(await self.answered(body, "400 Bad Request"), r"it refuses: etcdserver: too many \xfc")
+
+    async def test_anEndWithinTheAnswerIsNamed(self) -> None:
+        self.assertEqual(
+            await self.whyNot(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{"), "it closed the connection"
+        )
+
+    async def test_whatIsNoHttpIsNamed(self) -> None:
+        self.assertEqual(await self.whyNot(b"-ERR unknown command\r\n"), "it does not answer in HTTP")
+
+    async def test_anAnswerThatDoesNotEndIsCut(self) -> None:
+        ended = Event()
+
+        def serve(sock: socket.socket) -> None:
+            sock.recv(1 << 16)
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{")
+            sock.recv(1)
+            ended.set()
+
+        service = LocalService(serve)
+        self.addCleanup(service.close)
+        server = EtcdServer(REACTOR, EngineServer("127.0.0.1", service.port), None)
+        error = await self.assertFailure(server.ask("kv/txn", b"{}", "", 0.3), Unreachable)
+        self.assertEqual(str(error), "it does not answer")
+        while not ended.is_set():
+            await deferLater(REACTOR, 0.01)
