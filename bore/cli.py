@@ -157,13 +157,16 @@ def _server(program: str, arguments: Sequence[str]) -> int:
         untyped = _reactor()
 
         from bore.options.server import serverCommand
-        from bore.server.service import CannotListen
-        from bore.serverprogram import passedSockets, serverProgram
+        from bore.server.controlsockets import CannotListen
+        from bore.serversockets import passedSockets
 
     line = serverCommand(program, forSupervisor=True)
     command = line.parse(arguments)
     if command.workers is not None:
         return _supervisor(program, arguments, untyped, command, lambda: line.parse(arguments))
+    with withoutOpenSSL():
+        from bore.serverprogram import serverProgram
+
     reactor = _begin(untyped, command.log)
     inheritance = _inheritance(command)
     try:
@@ -202,7 +205,7 @@ def _supervisor(
 
     with withoutOpenSSL():
         from bore.server.controlsockets import CannotListen
-        from bore.serverprogram import passedSockets
+        from bore.serversockets import passedSockets
         from bore.workersprogram import supervisorProgram, wordsOf
 
     log = os.dup(sys.stderr.fileno())

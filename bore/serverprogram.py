@@ -12,6 +12,7 @@ from bore.options.server import ServerCommand
 from bore.server.log import logged
 from bore.server.service import ServerService
 from bore.serverparts import openVisitorLog, withFiles, withVisitorLog
+from bore.serversockets import keptSockets
 from bore.startup import IProgramReactor
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from bore.inheritance import Inheritance
     from bore.operated import OperatedProgram
     from bore.programservice import ProgramService
-    from bore.server.keptsockets import KeptSockets
-    from bore.server.settings import ServerSettings
     from bore.server.users import Authenticator
     from bore.serverhandover import HandOver, TakingOver
     from bore.serverparts import Served
@@ -86,49 +85,6 @@ def _takingOver(
     except BadState as e:
         raise NotPossible(str(e)) from e
     return taking
-
-
-def passedSockets() -> list[socket.socket]:
-    """
-    Return the listening sockets that systemd has passed, to serve as control ports; none elsewhere.
-
-    :raises bore.commandline.NotPossible: if one of them is something else.
-    """
-    if "LISTEN_PID" not in os.environ:
-        return []
-    from bore.system.activation import BadSocket, inheritedSockets
-
-    try:
-        return inheritedSockets()
-    except BadSocket as e:
-        raise NotPossible(str(e)) from e
-
-
-def keptSockets(
-    reactor: IProgramReactor, settings: ServerSettings, fresh: bool = False, names: Sequence[str] = ()
-) -> KeptSockets | None:
-    """
-    Return the listening sockets that the service manager keeps for this server; None: it keeps none.
-
-    :param fresh: whether those that it has kept are not wanted.
-    :param names: those that it keeps for this process, which has run other code.
-    """
-    if "NOTIFY_SOCKET" not in os.environ:
-        return None
-    from bore.system.activation import storedDescriptors
-
-    stored = storedDescriptors()
-    if "FDSTORE" not in os.environ and not stored:
-        return None
-    from bore.server.keptsockets import KeptSockets
-    from bore.system.descriptorstore import DescriptorStore, storeSize
-    from bore.system.notify import Notifier
-
-    store = DescriptorStore(reactor, Notifier(os.environ["NOTIFY_SOCKET"]), storeSize(os.environ), stored)
-    if fresh:
-        store.discard()
-    store.know(names)
-    return KeptSockets(reactor, store, settings)
 
 
 def _history(sink: Sink) -> History:

@@ -17,7 +17,7 @@ from bore.events import Event, SettingsMistake
 from bore.events.server import UpgradeRefused, WorkerRetired
 from bore.options.server import ServerCommand
 from bore.server.log import logged
-from bore.serverprogram import keptSockets
+from bore.serversockets import keptSockets
 from bore.startup import IProgramReactor
 from bore.system.signals import handleRotation, handleUpgrade
 from bore.wire.workermessages import Done

@@ -6,10 +6,12 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from importlib import import_module
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Final
 
 from bore import exits
+from bore.system.openssl import withoutOpenSSL
 
 #: What a supervisor and its workers import when they start.
 _MODULES: Final = (
@@ -45,8 +47,9 @@ def _mistakes(state: int, program: str, words: Sequence[str]) -> Iterator[str]:
     if broken:
         return
     try:
-        for name in _MODULES:
-            import_module(name)
+        with withoutOpenSSL():
+            for name in _MODULES:
+                import_module(name)
         yield from _wrongSettings(program, words)
         from bore.server.custodystate import BadState
         from bore.workers.handover import load
@@ -61,10 +64,13 @@ def _mistakes(state: int, program: str, words: Sequence[str]) -> Iterator[str]:
 
 
 def _broken() -> Iterator[str]:
-    """The modules of the package that do not compile: most are imported when they are needed."""
+    """
+    The modules of the package that do not compile: most are imported when they are needed. What is compiled is kept in
+    the usual place, if Python may write there, for the processes that follow.
+    """
     for file in sorted(Path(__file__).parent.rglob("*.py")):
         try:
-            compile(file.read_bytes(), str(file), "exec", dont_inherit=True)
+            SourceFileLoader(file.stem, str(file)).get_code(file.stem)
         except SyntaxError as e:
             yield f"{file}:{e.lineno}: {e.msg}"
         except (OSError, ValueError) as e:

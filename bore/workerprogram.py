@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bore.server.core import ServerCore
     from bore.server.users import Authenticator
     from bore.startup import IProgramReactor, Program
+    from bore.status.history import History
     from bore.workers.inside import Inside, Surroundings
     from bore.workers.reporter import Reporter
     from bore.workers.visitortable import VisitorTable, WorkersVisitors
@@ -223,8 +224,12 @@ class _Server:
             self._program = withVisitorLog(reactor, self.core, served, self._log, rotates=False)
         self.core.server.guesses.share(around.welcome.workers)
         self._visitors = self._shareVisitors(reactor, table, around.welcome.worker)
-        observed = command.admin is not None or command.statusPort is not None
-        self.reporter = self._makeReporter(reactor, around) if observed else None
+        self._reactor, self._around = reactor, around
+        self._history: History | None = None
+        if command.admin is not None or command.statusPort is not None:
+            from bore.status.history import History
+
+            self._history = History(self._sink, server.VisitorRefused)
         self.core.begin()
 
     def _shareVisitors(self, reactor: IProgramReactor, table: VisitorTable, worker: int) -> WorkersVisitors | None:
@@ -237,16 +242,17 @@ class _Server:
         users.shared = shared = WorkersVisitors(reactor, table, worker, users.visitors)
         return shared
 
-    def _makeReporter(self, reactor: IProgramReactor, around: Surroundings) -> Reporter:
-        """What answers the supervisor's questions for the status."""
-        from bore.events.server import VisitorRefused
-        from bore.status.history import History
+    def makeReporter(self) -> Reporter | None:
+        """See :class:`bore.workers.inside.Inside`."""
+        if self._history is None:
+            return None
         from bore.status.process import processReport
         from bore.status.server import ServerStatus
         from bore.status.serverroutes import serverTunnel
         from bore.workers.reporter import Reporter
 
-        status = ServerStatus(reactor, self.core, History(self._sink, VisitorRefused), process=processReport)
+        reactor, around = self._reactor, self._around
+        status = ServerStatus(reactor, self.core, self._history, process=processReport)
         return Reporter(reactor, status.take, partial(serverTunnel, status), around.send, around.isFull)
 
     def start(self) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple, TypeAlias
 
+from bore.streams.addresses import SocketAddress
 from bore.wire.errors import ProtocolViolation
 from bore.wire.framing import FrameDecoder
 
@@ -185,3 +186,11 @@ def closeDescriptors(descriptors: Iterable[int]) -> None:
         if each != LOST:
             with suppress(OSError):
                 os.close(each)
+
+
+def socketOf(descriptor: int, peer: SocketAddress) -> socket.socket:
+    """Make a socket of the descriptor of a connection, whose family the address of its peer tells."""
+    family = {2: socket.AF_INET, 4: socket.AF_INET6}.get(len(peer), socket.AF_UNIX)
+    sock = socket.socket(family, socket.SOCK_STREAM, 0, descriptor)
+    sock.setblocking(False)
+    return sock

@@ -11,8 +11,8 @@ from twisted.internet import reactor as untyped
 from bore import tap
 from bore.commandline import NotPossible, UsageError
 from bore.options.server import ServerCommand, serverCommand
-from bore.server.service import CannotListen
-from bore.serverprogram import passedSockets, serverProgram
+from bore.server.controlsockets import CannotListen
+from bore.serversockets import passedSockets
 from bore.startup import prepare
 
 _PROGRAM: Final = "twistd bore-server"
@@ -42,6 +42,8 @@ def makeService(options: Options) -> IService:
         from bore.tap.workers import makeSupervisor
 
         return makeSupervisor(reactor, _PROGRAM, options, sockets)
+    from bore.serverprogram import serverProgram
+
     try:
         service = serverProgram(reactor, command, options.parseAgain, sockets)
     except UsageError as e:

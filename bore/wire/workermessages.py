@@ -367,6 +367,10 @@ class Granted:
     resumed: bool
 
 
+#: The code of Refused when the session does not wait any more.
+ABANDONED: Final = "abandoned"
+
+
 @value
 class Refused:
     """

@@ -15,12 +15,11 @@ from bore.server import session
 from bore.server.core import ServerCore
 from bore.server.users import Login, User
 from bore.streams.addresses import socketAddress
-from bore.streams.descriptorframes import LOST
+from bore.streams.descriptorframes import LOST, socketOf
 from bore.wire.errors import FrameTooLong
 from bore.wire.secret import Secret
 from bore.wire.workermessages import BaseSession, Connection, DropOldest, HandOn, PeerAddress, Pending, WorkerMessage
 from bore.workers.pending import ReportedConnections
-from bore.workers.remotecustody import socketOf
 
 #: The sources in one message at most: that many fit.
 _AT_ONCE: Final = 1000

@@ -244,17 +244,20 @@ class Crew:
 
     # Starting.
 
-    def start(self) -> Deferred[None]:
+    def start(self, together: bool = False) -> Deferred[None]:
         """
-        Start one worker, and the others when it is ready.
+        Start one worker, and the others when it is ready: it makes the server's key, if there is none.
 
-        :returns: fires when the first one is ready; fails with :class:`CannotStart` if it cannot start.
+        :param together: whether to start the others at once.
+        :returns: fires when one is ready; fails with :class:`CannotStart` if one cannot start before.
         """
         if not self._liveness.running:
             self._liveness.start()
         trial: Deferred[None] = Deferred()
         self._trial = trial
-        self._begin()
+        for _ in range(self.count if together else 1):
+            if not self._begin():
+                break
         return trial
 
     def adopt(self, member: Member, phase: Phase, deadline: float | None) -> None:
@@ -293,11 +296,10 @@ class Crew:
         :param drain: how long the streams of the surplus may go on, in seconds.
         """
         self.count = count
-        if self._trial is None:
-            surplus = self._current(Phase.READY)[count:]
-            for each in surplus:
-                self.retire(each, drain)
-            self._fill()
+        for each in [*self._current(Phase.READY), *self._current(Phase.STARTING)][count:]:
+            self.retire(each, drain)
+        self._fill()
+        self._lookComplete()
 
     # Ending.
 
@@ -429,6 +431,10 @@ class Crew:
             trial, self._trial = self._trial, None
             trial.callback(None)
         self._fill()
+        self._lookComplete()
+
+    def _lookComplete(self) -> None:
+        """Look whether all workers that there should be are ready."""
         if self.complete:
             waiting, self._waiting = self._waiting, []
             for each in waiting:
@@ -508,7 +514,7 @@ class Crew:
         if member.failure is not None:
             return CannotStart(member.failure.code, member.failure.reason.splitlines())
         last = [] if member.process is None else list(member.process.last)
-        return CannotStart(1, [f"the first worker process could not start: {how}", *last])
+        return CannotStart(1, [f"a worker process could not start: {how}", *last])
 
     def _look(self) -> None:
         """Look whether all have ended."""

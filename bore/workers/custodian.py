@@ -18,10 +18,11 @@ from bore.server.localcustody import LocalCustody
 from bore.server.registry import Grant
 from bore.server.shares import Share
 from bore.server.users import User
-from bore.streams.descriptorframes import LOST
+from bore.streams.descriptorframes import LOST, socketOf
 from bore.wire.errors import BindFailed, FrameTooLong, Refusal
 from bore.wire.publicaddress import PublicAddress
 from bore.wire.workermessages import (
+    ABANDONED,
     Abandon,
     Claim,
     ClaimRights,
@@ -43,7 +44,6 @@ from bore.wire.workermessages import (
     Waiting,
     WorkerMessage,
 )
-from bore.workers.remotecustody import ABANDONED, socketOf
 
 if TYPE_CHECKING:
     from bore.users.rights import Rights

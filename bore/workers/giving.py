@@ -43,7 +43,6 @@ from bore.workers.heldcustody import HeldCustody
 from bore.workers.inside import Surroundings
 from bore.workers.predecessor import THE_WORKER
 from bore.workers.remotecustody import RemoteCustody
-from bore.workers.reporter import Reporter
 from bore.workers.worker import Worker
 
 #: How long the other process may take to take over, in seconds. Sessions wait for tunnels meanwhile.
@@ -220,13 +219,14 @@ class RetiredServer:
     :param ask: has what tunnels ask, and have asked meanwhile, answered by the other process.
     """
 
-    reporter: Reporter | None = None
-
     def __init__(self, reactor: IReactor, core: ServerService, giver: Giver, ask: Callable[[], object]) -> None:
         self._reactor = reactor
         self.core = core
         self._giver = giver
         self._ask = ask
+
+    def makeReporter(self) -> None:
+        """The other process has the admin socket and the status port."""
 
     def start(self) -> None:
         """It has started long ago. A worker asks nothing before it has sent that it is ready."""

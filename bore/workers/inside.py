@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import Deferred
 
-from bore.server.core import ServerCore
-from bore.server.custody import Custody
-from bore.wire.workermessages import Welcome, WorkerMessage
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the supervisor has no sessions
+    from bore.server.core import ServerCore
+    from bore.server.custody import Custody
+    from bore.wire.workermessages import Welcome, WorkerMessage
     from bore.workers.reporter import Reporter
 
 
@@ -58,9 +57,8 @@ class Inside(Protocol):
     def core(self) -> ServerCore:
         """What serves the connections."""
 
-    @property
-    def reporter(self) -> Reporter | None:
-        """Answers the supervisor's questions for the status; None: there is none."""
+    def makeReporter(self) -> Reporter | None:
+        """Make what answers the supervisor's questions for the status, when the first one comes; None: nothing does."""
 
     def start(self) -> None:
         """Start: connections come from now on."""

@@ -16,12 +16,13 @@ from bore.server.custody import Abandoned, Holder, Opened, OpenPlace, Waiting, W
 from bore.server.held import closeAll
 from bore.server.registry import Grant
 from bore.server.users import User
-from bore.streams.descriptorframes import LOST
+from bore.streams.descriptorframes import LOST, socketOf
 from bore.wire import workermessages
 from bore.wire.errors import BindFailed, FrameTooLong, ShuttingDown
 from bore.wire.publicaddress import PublicAddress
 from bore.wire.refusals import refusalForCode
 from bore.wire.workermessages import (
+    ABANDONED,
     Abandon,
     Claim,
     ClaimRights,
@@ -35,7 +36,6 @@ from bore.wire.workermessages import (
     HandedOver,
     HandOver,
     LimitTunnels,
-    PeerAddress,
     Refused,
     Release,
     Renew,
@@ -44,9 +44,6 @@ from bore.wire.workermessages import (
 
 if TYPE_CHECKING:
     from bore.users.rights import Rights
-
-#: The code of Refused when the session does not wait any more.
-ABANDONED: Final = "abandoned"
 
 _NO_ROOM: Final = "the server has no descriptor left for the port"
 _TOO_LONG: Final = "the user has rights to too many single ports"
@@ -232,14 +229,6 @@ class RemoteCustody:
 
     def _failed(self, reason: Failure) -> None:
         self._log.failure("the supervisor's question could not be answered", reason)
-
-
-def socketOf(descriptor: int, peer: PeerAddress) -> socket.socket:
-    """Make a socket of the descriptor of a connection, whose family the address of its peer tells."""
-    family = {2: socket.AF_INET, 4: socket.AF_INET6}.get(len(peer), socket.AF_UNIX)
-    sock = socket.socket(family, socket.SOCK_STREAM, 0, descriptor)
-    sock.setblocking(False)
-    return sock
 
 
 def _void(address: PublicAddress, epoch: int) -> Grant:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
@@ -50,6 +50,9 @@ from bore.workers.obedience import carryOut
 from bore.workers.remotecustody import RemoteCustody
 from bore.workers.retiring import Retiring
 
+if TYPE_CHECKING:
+    from bore.workers.reporter import Reporter
+
 #: How long the supervisor may take to read the last messages, in seconds.
 _FAREWELL: Final = 1.0
 
@@ -78,6 +81,7 @@ class Worker:
         self._custody = RemoteCustody(self._talk.send)
         self._inside: Inside | None = None
         self._arrivals: Arrivals | None = None
+        self._reporter: Reporter | None = None
         self._retiring: Retiring | None = None
         self._stopped: Deferred[None] | None = None
         self.code: int = exits.OK
@@ -107,8 +111,8 @@ class Worker:
         if inside is None:
             return self._sayBye(None)
         done = maybeDeferred(inside.stop)
-        if inside.reporter is not None and self._talk.end.maySend(Reported):
-            reporter = inside.reporter
+        reporter = self._reporterOf(inside) if self._talk.end.maySend(Reported) else None
+        if reporter is not None:
             done.addCallback(lambda _: reporter.sendFinal())
         return done.addCallback(self._sayBye)
 
@@ -120,8 +124,8 @@ class Worker:
     def _isOver(self) -> None:
         if self._arrivals is not None:
             self._arrivals.stop()
-        if self._inside is not None and self._inside.reporter is not None:
-            self._inside.reporter.close()
+        if self._reporter is not None:
+            self._reporter.close()
         self._custody.close()
         self._talk.close()
         assert self._stopped is not None
@@ -228,7 +232,13 @@ class Worker:
         self._talk.send(Load(sessions, visitors, times.user + times.system))
 
     def _report(self, message: Report, inside: Inside) -> None:
-        if inside.reporter is None:
+        reporter = self._reporterOf(inside)
+        if reporter is None:
             self._talk.send(Reported(message.id, b"", True))
         else:
-            inside.reporter.ask(message)
+            reporter.ask(message)
+
+    def _reporterOf(self, inside: Inside) -> Reporter | None:
+        if self._reporter is None:
+            self._reporter = inside.makeReporter()
+        return self._reporter

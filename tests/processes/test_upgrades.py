@@ -173,9 +173,7 @@ class UpgradeTests(WorkersCase):
         )
         module.write_text(text)
         os.kill(server.pid, signal.SIGUSR2)
-        server.waitFor(
-            "no upgrade, the server goes on as before: the first worker process could not start: exit code 3"
-        )
+        server.waitFor("no upgrade, the server goes on as before: a worker process could not start: exit code 3")
         self.assertEchoes(visitor)
         self.assertServes(port)
 

@@ -14,7 +14,7 @@ from bore.server.localcustody import LocalCustody
 from bore.server.places import Places
 from bore.server.registry import LocalRegistry
 from bore.server.settings import ServerSettings
-from bore.streams.descriptorframes import LOST, closeDescriptors
+from bore.streams.descriptorframes import LOST, closeDescriptors, socketOf
 from bore.streams.listener import bindSocket
 from bore.wire import workermessages as wm
 from bore.wire.workermessages import SupervisorMessage, WorkerMessage
@@ -23,7 +23,6 @@ from bore.workers.conversation import Conversation
 from bore.workers.custodian import Custodian
 from bore.workers.doorway import Doorway
 from bore.workers.inside import Surroundings
-from bore.workers.remotecustody import socketOf
 from bore.workers.worker import Worker
 from tests.tunnelscase import TunnelsCase
 from tests.workers.supervised import REACTOR, PlainInside

@@ -25,7 +25,6 @@ from bore.wire.workersession import SupervisorEnd
 from bore.workers.conversation import Conversation
 from bore.workers.inside import Surroundings
 from bore.workers.pending import ReportedConnections
-from bore.workers.reporter import Reporter
 from bore.workers.worker import Worker
 from tests.tunnelscase import TunnelsCase
 
@@ -49,7 +48,8 @@ class PlainInside:
         self.core.begin()
         self.calls: list[str] = []
 
-    reporter: Reporter | None = None
+    def makeReporter(self) -> None:
+        """There is none."""
 
     def start(self) -> None:
         self.core.startService()

@@ -122,7 +122,7 @@ class StartTests(CrewCase):
         started = self.crew.start()
         self.crew.exited(self.launched[0], "exit code 1")
         reason = self.failureResultOf(started, CannotStart).value
-        expected = "the first worker process could not start: exit code 1"
+        expected = "a worker process could not start: exit code 1"
         self.assertEqual((reason.code, reason.lines[0], reason.lines[-1]), (1, expected, "SyntaxError: invalid syntax"))
 
     def test_oneThatCannotBeStartedIsAnErrorAsWell(self) -> None:
@@ -285,12 +285,51 @@ class CountTests(CrewCase):
             self.clock.advance(1)
         self.assertTrue(self.process(2).killed)
 
+    def test_fewerAreWantedWhileTheyStart(self) -> None:
+        self.crew.start(together=True)
+        complete = self.crew.whenComplete()
+        self.ready(2)
+        self.crew.setCount(1, 60)
+        self.successResultOf(complete)
+        self.assertEqual([each.phase for each in self.launched], [Phase.ENDING, Phase.READY])
+        self.assertTrue(self.process(1).killed)
+        self.crew.exited(self.launched[0], KILLED)
+        self.clock.advance(START_TIMEOUT)
+        self.assertEqual(self.numbers(), [2])
+
 
 class GenerationTests(CrewCase):
-    def upgrade(self) -> None:
+    def upgrade(self, together: bool = False) -> None:
         self.up()
         self.crew.generation = 2
-        self.started = self.crew.start()
+        self.started = self.crew.start(together)
+
+    def test_theWorkersOfANewGenerationMayStartTogether(self) -> None:
+        self.upgrade(together=True)
+        self.assertEqual(self.numbers(), [1, 2, 3, 4])
+        self.ready(4)
+        self.successResultOf(self.started)
+        self.assertFalse(self.crew.complete)
+        self.ready(3)
+        self.assertTrue(self.crew.complete)
+        self.assertEqual(self.numbers(), [1, 2, 3, 4])
+
+    def test_ofThoseThatStartTogetherOneThatFailsIsEnough(self) -> None:
+        self.upgrade(together=True)
+        self.crew.exited(self.launched[3], "exit code 1")
+        self.failureResultOf(self.started, CannotStart)
+        self.crew.abandonGeneration(2)
+        self.assertTrue(self.process(3).killed)
+        self.crew.exited(self.launched[2], KILLED)
+        self.clock.advance(0)
+        self.assertEqual(self.numbers(), [1, 2])
+
+    def test_whatCannotBeStartedTogether(self) -> None:
+        self.up()
+        self.broken = True
+        self.crew.generation = 2
+        self.failureResultOf(self.crew.start(together=True), CannotStart)
+        self.assertEqual(self.numbers(), [1, 2])
 
     def test_aNewGenerationStartsBesideTheOld(self) -> None:
         self.upgrade()

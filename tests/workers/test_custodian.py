@@ -9,6 +9,7 @@ from bore.server.custody import HAND_OVER_TIMEOUT
 from bore.streams.descriptorframes import LOST
 from bore.wire.publicaddress import PublicAddress, UnixPath
 from bore.wire.workermessages import (
+    ABANDONED,
     Abandon,
     Claim,
     ClaimRights,
@@ -29,7 +30,6 @@ from bore.wire.workermessages import (
     Renew,
     Waiting,
 )
-from bore.workers.remotecustody import ABANDONED
 from tests.ports import freePort
 from tests.server.custodycase import LEASE
 from tests.support import isOpen
