@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from textwrap import dedent
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from bore.commands import allCommands
 from bore.options.client import upCommand
-from tests.support import CHECKOUT, temporaryFolder
+from tests.support import CHECKOUT, PATIENCE, temporaryFolder
 
 EXAMPLES = CHECKOUT / "examples"
 
@@ -70,3 +72,27 @@ class ExamplesTests(SynchronousTestCase):
         (folder / "bore.toml").chmod(0o600)
         found = upCommand("x").parse([str(folder / "bore.toml")], {})
         self.assertEqual([(each.name, each.public) for each in found.tunnels], [("web", 20080)])
+
+
+class KeepalivedTests(SynchronousTestCase):
+    """Two balancers with one address. The file of the balancer itself is run in tests/processes/test_balancer.py."""
+
+    def setUp(self) -> None:
+        path = shutil.which("keepalived") or shutil.which("keepalived", path="/usr/sbin:/usr/local/sbin")
+        if path is None:
+            raise SkipTest("KEEPALIVED IS NOT HERE: apt install keepalived")
+        self.keepalived = path
+        self.text = (EXAMPLES / "keepalived" / "keepalived.conf").read_text(encoding="utf-8")
+
+    def mistakes(self, text: str) -> str:
+        """What the program says of a file, on a machine that need not have the interface."""
+        file = temporaryFolder(self) / "keepalived.conf"
+        file.write_text(text.replace("global_defs {", "global_defs {\n    dynamic_interfaces"))
+        words = [self.keepalived, "--config-test", "-f", str(file)]
+        # With a script in the file, version 2.2 ends itself and its group by a signal, in a test as well.
+        done = subprocess.run(words, capture_output=True, timeout=PATIENCE, check=False, start_new_session=True)
+        return (done.stdout + done.stderr).decode()
+
+    def test_itsFileIsValid(self) -> None:
+        self.assertNotIn("Line ", self.mistakes(self.text))
+        self.assertIn("priorty", self.mistakes(self.text.replace("priority", "priorty")))

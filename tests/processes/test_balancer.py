@@ -13,7 +13,7 @@ from tests.original import CONTROL_PORT, original
 from tests.ports import freePort, loopbackHost
 from tests.processes.tlscase import SECRET, TlsCase
 from tests.processes.workerscase import WorkersCase
-from tests.support import Program, bore, connect, eventually, isOpen, receiveAll, temporaryFolder
+from tests.support import CHECKOUT, Program, bore, connect, receiveAll, temporaryFolder
 
 #: From where visitors come, whose address is not that of HAProxy (127.0.0.1), and from where they may not.
 _VISITOR: Final = "127.77.1.2"
@@ -21,22 +21,12 @@ _DENIED: Final = "127.66.1.2"
 
 _TRUST: Final = ("--trusted-proxies", "127.0.0.1", "--deny", "127.66.0.0/16", "--log-level", "debug")
 
-_HAPROXY: Final = """
-defaults
-    mode tcp
-    timeout connect 20s
-    timeout client 60s
-    timeout server 60s
-listen tunnels
-    bind {front}:{control}
-    bind {front}:{lowest}-{highest}
-    server a {host} {send} check {check} inter 100ms port {control}
-"""
+_EXAMPLE: Final = CHECKOUT / "examples" / "haproxy" / "haproxy.cfg"
 
 
 class BalancerCase(WorkersCase, TlsCase):
     """
-    HAProxy in front of a server, with one line for all ports.
+    HAProxy in front of a server.
 
     :ivar front: the address of HAProxy.
     """
@@ -51,13 +41,24 @@ class BalancerCase(WorkersCase, TlsCase):
         self.lowest = freePort(self.host)
         self.range = ("--min-port", str(self.lowest), "--max-port", str(self.lowest + 5))
 
-    def balance(self, control: int, send: str, check: str = "") -> Program:
-        """Start HAProxy."""
+    def balance(self, control: int, send: str) -> Program:
+        """Start HAProxy as in the example, with one node that is there, and two that are not."""
+        text = _EXAMPLE.read_text(encoding="utf-8").replace("send-proxy-v2", send)
+        for old, new in {
+            "bind :7835": f"bind {self.front}:{control}",
+            "bind :20000-20999": f"bind {self.front}:{self.lowest}-{self.lowest + 5}",
+            "port 7835": f"port {control}",
+            "198.51.100.1:7835": f"{self.host}:{control}",
+            "198.51.100.1\n": f"{self.host}\n",
+            "198.51.100.": "127.98.100.",
+        }.items():
+            self.assertIn(old, text)
+            text = text.replace(old, new)
         file = Path(temporaryFolder(self), "haproxy.cfg")
-        ports = {"control": control, "lowest": self.lowest, "highest": self.lowest + 5}
-        file.write_text(_HAPROXY.format(front=self.front, host=self.host, send=send, check=check, **ports))
+        file.write_text(text)
         program = self.start(Program([self.haproxy, "-db", "-f", str(file)]))
-        eventually(lambda: isOpen(self.front, control), "haproxy listens")
+        for each in ("control/node2", "control/node3", "visitors/node2", "visitors/node3"):
+            program.waitFor(f"{each} is DOWN")
         return program
 
     def tunnelFrom(self, control: int, *words: str, scheme: str = "") -> int:
@@ -81,7 +82,7 @@ class BalancerCase(WorkersCase, TlsCase):
 
     def assertChecksUnnoticed(self, program: Program, haproxy: Program) -> None:
         """HAProxy has found the server, and the log has nothing about that, not even at level debug."""
-        self.assertNotIn("is DOWN", haproxy.transcript())
+        self.assertNotIn("node1 is DOWN", haproxy.transcript())
         self.assertNotRegex(program.transcript(), "trusted proxy|handshake|no message|closed: |refused: ")
 
 
@@ -90,7 +91,7 @@ class VersionTwoTests(BalancerCase):
 
     def test_visitorsOfEveryTunnelHaveTheirOwnAddresses(self) -> None:
         server, control = self.server(*_TRUST, *self.range, port=CONTROL_PORT)
-        haproxy = self.balance(control, "send-proxy-v2", "check-send-proxy")
+        haproxy = self.balance(control, "send-proxy-v2")
         for words in ((), ("--lanes", "0")):
             port = self.tunnelFrom(control, *words)
             self.assertKnown(port)
@@ -139,7 +140,7 @@ class VersionOneTests(BalancerCase):
         control = server.port("listening on ")
         self.untilReady(server, 2)
         self.addCleanup(self.endAll, server)
-        haproxy = self.balance(control, "send-proxy", "check-send-proxy")
+        haproxy = self.balance(control, "send-proxy")
         for _ in range(2):
             self.assertKnown(self.tunnelFrom(control, *SECRET, scheme="tls://"))
         self.assertChecksUnnoticed(server, haproxy)
