@@ -38,6 +38,7 @@ from bore.cluster.sentinels import NoMaster, Sentinels
 from bore.cluster.stored import nodeFrom, recordFrom, textOf
 from bore.cluster.url import SENTINEL, EngineUrl
 from bore.streams.reactor import IReactor
+from bore.wire.errors import MalformedMessage
 
 _T = TypeVar("_T")
 
@@ -52,6 +53,8 @@ _FIRST: Final = "0"
 
 #: How many characters of an unexpected answer are shown.
 _SHOWN: Final = 200
+
+_EVICTS: Final = "it may evict keys when it is full: set its maxmemory-policy to noeviction"
 
 #: What an answer says against a call.
 _REFUSALS: Final = {"voided": Voided, "recovering": Recovering, "limit": UserLimit}
@@ -184,6 +187,8 @@ class RedisEngine:
         match answer:
             case {"no": "taken", "record": str(record)}:
                 raise Taken(recordFrom(record))
+            case {"no": "evicts"}:
+                raise engineAway(link.server, _EVICTS)
             case {"no": str(no)} if no in _REFUSALS:
                 raise _REFUSALS[no]
             case {"replicas": int(replicas), **others}:
@@ -219,7 +224,12 @@ class RedisEngine:
 
     def _call(self, steps: Coroutine[Deferred[object], object, _T]) -> Deferred[_T]:
         calling = Deferred.fromCoroutine(steps)
-        return calling.addTimeout(ENGINE_TIMEOUT, self._reactor, lambda *_: Failure(self._held.timedOut()))
+        calling.addTimeout(ENGINE_TIMEOUT, self._reactor, lambda *_: Failure(self._held.timedOut()))
+        return calling.addErrback(self._malformed)
+
+    def _malformed(self, reason: Failure) -> Failure:
+        """The database has something that we have not written."""
+        return Failure(self._strange(reason.value)) if reason.check(MalformedMessage) else reason
 
     def _strange(self, answer: object) -> EngineAway:
         return engineAway(self._held.server, f"it has answered {str(answer)[:_SHOWN]!r}")

@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from bore.cluster.dialling import engineEndpoint, engineErrorText
 from bore.cluster.engine import ENGINE_TIMEOUT, EngineAway
-from bore.cluster.redislink import Commands, RedisLink, engineAway
+from bore.cluster.redislink import Commands, RedisLink, engineAway, replyText
 from bore.cluster.url import EngineServer, EngineTls, Login
 from bore.streams.connector import EndpointConnector
 from bore.streams.reactor import IReactor
@@ -139,7 +139,7 @@ class HeldRedis(ReconnectingClientFactory):
 
     def _refused(self, reason: Failure, link: RedisLink) -> None:
         if reason.check(ResponseError, DeferredTimeout):  # else it is lost
-            link.drop(str(reason.value) if reason.check(ResponseError) else link.why)
+            link.drop(replyText(reason.value) if reason.check(ResponseError) else link.why)
 
     def _again(self, connector: IConnector, failed: bool) -> None:
         """Try again later. Calls that wait for the attempt that has failed do not wait for the next."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from hashlib import sha1
 from typing import Final, TypeAlias
 from typing import Protocol as Interface
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from txredisapi import RedisError, ResponseError
 
 from bore.cluster.engine import EngineAway
@@ -25,6 +27,11 @@ _NO_SCRIPT: Final = "NOSCRIPT"
 _READ_ONLY: Final = "READONLY"
 
 _CUT: Final = "the connection was cut"
+
+
+def replyText(error: BaseException | None) -> str:
+    """The text of an error that a server has answered, without the place in a script."""
+    return str(error).removeprefix("ERR ").partition(" script: ")[0]
 
 
 def engineAway(server: EngineServer | None, why: str) -> EngineAway:
@@ -67,6 +74,8 @@ class RedisLink:
     :ivar why: why it ends, if that is now.
     :ivar dropped: whether it is about to end.
     """
+
+    _log = Logger()
 
     def __init__(self, commands: Commands, server: EngineServer) -> None:
         self._commands = commands
@@ -127,7 +136,7 @@ class RedisLink:
         self._unconfirmed.append((needed, confirming))
         if not self._waits:
             self._waits = True
-            Deferred.fromCoroutine(self._confirm())
+            Deferred.fromCoroutine(self._confirm()).addErrback(partial(self._log.failure, "no write is confirmed"))
         return confirming
 
     async def _confirm(self) -> None:
@@ -145,6 +154,7 @@ class RedisLink:
     def _failed(self, why: RedisError) -> EngineAway:
         if not isinstance(why, ResponseError):
             return engineAway(self.server, self.why)
-        if str(why).startswith(_READ_ONLY):
-            self.drop(str(why))
-        return engineAway(self.server, str(why))
+        text = replyText(why)
+        if text.startswith(_READ_ONLY):
+            self.drop(text)
+        return engineAway(self.server, text)

@@ -94,9 +94,13 @@ redis.call('HSET', nodes, member, cjson.encode(entry))
 return answer({number = entry.number})
 """)
 
-#: MEMBER, ENTRY.
+#: MEMBER, ENTRY. A server that may evict records, as a cache does, could grant their addresses again.
 BEAT: Final = _script("""
 local member, entry = ARGV[3], ARGV[4]
+local memory = redis.call('INFO', 'memory')
+if string.match(memory, 'maxmemory:[1-9]') and string.match(memory, 'maxmemory_policy:allkeys') then
+    return answer({no = 'evicts'})
+end
 local before = redis.call('HGET', nodes, member)
 if not before then return answer({no = 'voided'}) end
 if cjson.decode(entry).beat <= cjson.decode(before).beat then entry = before end
@@ -119,9 +123,10 @@ return answer({gone = not entry})
 SWEEP: Final = _script("""
 local member = ARGV[3]
 if isIn(member) then return answer({cursor = '0'}) end
+local quoted = cjson.encode(member)
 local cursor, found = unpack(redis.call('HSCAN', records, ARGV[4], 'COUNT', ARGV[5]))
 for n = 1, #found, 2 do
-    if string.find(found[n + 1], cjson.encode(member), 1, true) then
+    if string.find(found[n + 1], quoted, 1, true) then
         take(found[n], read(found[n + 1]), member)
     end
 end
@@ -140,14 +145,14 @@ if record and (record.key ~= key or record.user ~= user) then
     return answer({no = 'taken', record = cjson.encode(record)})
 end
 if not record then
-    if limit then
-        local count = 1
-        local first, past = '[' .. user .. '/', '(' .. user .. '0'
+    local first, past = '[' .. user .. '/', '(' .. user .. '0'
+    if limit and redis.call('ZLEXCOUNT', users, first, past) >= limit then
+        local others = 0
         for _, each in ipairs(redis.call('ZRANGEBYLEX', users, first, past)) do
             local other = string.match(each, '[^/]*$')
-            if other ~= address and hasMembers(recordOf(other)) then count = count + 1 end
+            if other ~= address and hasMembers(recordOf(other)) then others = others + 1 end
         end
-        if count > limit then return answer({no = 'limit'}) end
+        if others >= limit then return answer({no = 'limit'}) end
     end
     if before then endRecord(address, before) end
     local epoch = redis.call('HINCRBY', store, 'epoch', 1)

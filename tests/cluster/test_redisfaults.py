@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
-from typing import ClassVar, TypeVar, cast
+from typing import ClassVar, Final, TypeVar, cast
 from unittest import skipUnless
 
 from twisted.internet import reactor
@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from bore.cluster.engine import EngineAway, Recovering, Taken, Voided
+from bore.cluster.engine import EngineAway, Recovering, Taken, UserLimit, Voided
 from bore.cluster.redis import RedisEngine
 from bore.cluster.url import parseEngineUrl
 from bore.streams.reactor import IReactor
@@ -22,6 +22,9 @@ from tests.cluster.redisserver import REDIS, WHY_NOT, RedisServer
 from tests.support import PATIENCE
 
 _T = TypeVar("_T")
+
+#: The rights of a user of Redis that the engine needs, as in docs/cluster.rst.
+_COMMANDS: Final = "+@hash +@sortedset +@scripting +unlink +info +wait +ping +select"
 
 _reactor = cast(IReactor, reactor)
 _prefixes = count()
@@ -120,6 +123,22 @@ class RedisFaultsTests(RedisCase):
         self.assertIn("WRONGTYPE", await self.away(self.engine(self.server).enter(node("one/1"))))
         self.assertEqual(self.server.command("GET", f"{self.prefix}store"), "mine")
 
+    async def test_recordsThatNobodyCanReadAreAnError(self) -> None:
+        engine = self.engine(self.server)
+        await self.ready(engine)
+        self.server.command("HSET", f"{self.prefix}records", "2001", '{"members":{}}')
+        self.assertIn("it has answered 'not a", await self.away(engine.records()))
+        self.server.command("HSET", f"{self.prefix}records", "2001", "?")
+        self.assertIn("script", await self.away(engine.grant(wanted("one/1"))))
+
+    async def test_aServerThatMayEvictKeysIsRefused(self) -> None:
+        engine = self.engine(self.server)
+        await self.ready(engine)
+        self.server.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru", "maxmemory", "100mb")
+        self.assertIn("it may evict keys", await self.away(engine.beat(node("one/1", beat=3))))
+        self.server.command("CONFIG", "SET", "maxmemory-policy", "volatile-lru")
+        await engine.beat(node("one/1", beat=3))
+
     async def test_callsThatWaitEndWhenTheEngineDoes(self) -> None:
         engine = self.begun("redis://127.0.0.1:1")
         self.assertIn("connection refused", await self.away(engine.enter(node("one/1"))))
@@ -151,6 +170,22 @@ class RedisAccessTests(RedisCase):
         self.assertIn("WRONGPASS", await self.away(self.begun(self.url("nobody:geheim@")).enter(node("one/1"))))
         self.assertEqual(await self.begun(self.url(":geheim@")).enter(node("one/1")), 7)
         self.assertEqual(await self.begun(self.url("default:geheim@")).enter(node("one/2")), 7)
+
+    async def test_aUserNeedsTheseRightsAndNoOthers(self) -> None:
+        password, commands = ">geheim", _COMMANDS.split()
+        server = ["--no-auth-warning", "-a", "geheim", "ACL", "SETUSER", "bore", "reset", "on", password]
+        self.server.command(*server, "~test*", *commands)
+        engine = self.begun(self.url("bore:geheim@"))
+        await self.ready(engine)
+        await engine.grant(wanted("one/1", user="bob", limit=1))
+        await self.assertFailure(engine.grant(wanted("one/1", 2002, user="bob", limit=1)), UserLimit)
+        await engine.restore("one/1", await engine.records())
+        await engine.leave("one/1", 2001, 1)
+        await engine.depart("one/1")
+        self.server.command(*server, "~other*", *commands)
+        error = await self.away(self.begun(self.url("bore:geheim@")).enter(node("one/1")))
+        self.assertIn("can't access at least one of the keys", error)
+        self.assertNotIn("user_script", error)
 
     async def test_databasesAndPrefixesAreApart(self) -> None:
         for path in ("", "/3"):
