@@ -27,7 +27,7 @@ class Sessions:
     :param make: makes one.
     :ivar nextKey: the fingerprint of the server's next key, which clients have to know; empty: there is none.
     :ivar here: the address of this node of a cluster, such as ``tls://node1.example.com:7835``; empty: there is none.
-    :ivar nodes: the addresses of its other nodes, those to be used first first: see :meth:`nameNodes`.
+    :ivar nodes: the addresses of its other nodes that take new sessions: see :meth:`nameNodes`.
     :ivar givesAway: whether sessions are given away as soon as they begin.
     """
 
