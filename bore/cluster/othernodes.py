@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Final
@@ -12,9 +12,12 @@ from uuid import UUID
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from bore.client.dataconnections import DataConnections
 from bore.client.servers import TLS_PREFIX
 from bore.client.visitors import Visitors
+from bore.cluster.engine import Node
 from bore.cluster.forwards import Forwards
+from bore.cluster.handingon import HandingOn
 from bore.cluster.nodelink import LinkContext, NodeLink, Place
 from bore.cluster.nodeport import NodeKey, NodePort, nodeSecret
 from bore.cluster.nodesession import NodeSession
@@ -98,7 +101,22 @@ class OtherNodes:
             Random() if random is None else random,
         )
         self.links: dict[str, NodeLink] = {}
+        self._names: dict[int, str] = {}
+        self._handingOn = HandingOn(reactor, server.relay, self._connectionsOf)
+        server.control.setHandOn(self._handingOn)
         memberships.changed = self._changed
+
+    def follow(self, nodes: Sequence[Node]) -> None:
+        """Have sessions with these other nodes, and no others; those whose address cannot be read are left out."""
+        places = {}
+        self._names = {node.number: node.name for node in nodes}
+        for node in nodes:
+            try:
+                host, port = parseHostPort(node.advertise.removeprefix(TLS_PREFIX))
+            except ValueError:
+                continue
+            places[node.name] = Place(host, CONTROL_PORT if port is None else port)
+        self.setNodes(places)
 
     def setNodes(self, nodes: Mapping[str, Place]) -> None:
         """Have sessions with these other nodes, and no others."""
@@ -124,6 +142,7 @@ class OtherNodes:
         :returns: fires when the other nodes have closed theirs, or CLOSE_TIMEOUT later.
         """
         self.setNodes({})
+        self._handingOn.stop()
         self._context.visitors.stop()
         self.forwards.offers.stop()
         left = self.sessions.shutDown()
@@ -132,6 +151,11 @@ class OtherNodes:
 
     def _epochOf(self, address: int) -> int:
         return self._memberships.epochOf(address) if self._acts else 0
+
+    def _connectionsOf(self, number: int) -> DataConnections | None:
+        """What makes connections to the node with a number; None: there is no such node, or no session with it."""
+        link = self.links.get(self._names.get(number, ""))
+        return link.connections if link is not None and link.up else None
 
     def _changed(self, address: int) -> None:
         epoch = self._memberships.epochOf(address)
@@ -180,20 +204,3 @@ def _forForwards(settings: ServerSettings) -> ServerSettings:
         bounds.pending, bounds.pendingPerSource, 0, 0, 0, bounds.waiting, bounds.lanes, 0, bounds.wrongSecrets
     )
     return replace(settings, bounds=replace(unbounded, descriptors=bounds.descriptors), rules=NO_RULES)
-
-
-def placesOf(nodes: Iterable[tuple[str, str]]) -> dict[str, Place]:
-    """
-    Where nodes are.
-
-    :param nodes: the name and the advertised address of each, such as ``tls://node1.example.com:7835``; those that
-        cannot be read are left out.
-    """
-    places = {}
-    for name, advertised in nodes:
-        try:
-            host, port = parseHostPort(advertised.removeprefix(TLS_PREFIX))
-        except ValueError:
-            continue
-        places[name] = Place(host, CONTROL_PORT if port is None else port)
-    return places

@@ -117,25 +117,22 @@ class HeldAddresses:
         """Add one; its address must not be held."""
         assert held.address not in self._byAddress
         self._byAddress[held.address] = held
-        self._enter(held)
+        self._bySource.setdefault(held.source, {})[held] = None
+        self._byUser.setdefault(held.user, {})[held] = None
 
     def move(self, held: Held, grant: Grant, source: str) -> None:
         """One is granted anew: its client may have another source, and in a cluster it may be of another user."""
-        self._leave(held)
-        held.grant = grant
+        _discard(self._bySource, held.source, held)
         held.source = source
-        self._enter(held)
+        self._bySource.setdefault(source, {})[held] = None
+        former, held.grant = held.user, grant
+        if held.user != former:  # else it keeps its place: the newest ones of a user have to go first
+            _discard(self._byUser, former, held)
+            self._byUser.setdefault(held.user, {})[held] = None
 
     def remove(self, held: Held) -> None:
         """Remove one."""
         del self._byAddress[held.address]
-        self._leave(held)
-
-    def _enter(self, held: Held) -> None:
-        self._bySource.setdefault(held.source, {})[held] = None
-        self._byUser.setdefault(held.user, {})[held] = None
-
-    def _leave(self, held: Held) -> None:
         _discard(self._bySource, held.source, held)
         _discard(self._byUser, held.user, held)
 

@@ -122,7 +122,7 @@ class Node:
     :ivar host: its address, of the control port and of the public ports.
     """
 
-    def __init__(self, case: NodesCase, records: Records, name: str, key: str) -> None:
+    def __init__(self, case: NodesCase, records: Records, name: str, key: str, plain: bool) -> None:
         folder = temporaryFolder(case)
         folder.chmod(0o700)
         self.name = name
@@ -133,7 +133,7 @@ class Node:
             bindTunnels=self.host,
             controlPort=0,
             lease=LEASE,
-            tls=ServerTls(folder=folder),
+            tls=ServerTls(port=freePort(self.host) if plain else None, folder=folder),
         )
         self.registry = JoinedRegistry(records, name, LEASE)
         self.service = ServerService(cast(IReactor, reactor), settings, sink=case.serverSink(), registry=self.registry)
@@ -144,7 +144,8 @@ class Node:
     @property
     def place(self) -> Place:
         """Where the other nodes reach it."""
-        return Place(self.host, self.service.controlPort)
+        address, _ = self.service.controlPorts[-1]
+        return Place(self.host, int(address.rpartition(":")[2]))
 
     async def stop(self) -> None:
         """Stop it in order. May be called twice."""
@@ -174,12 +175,13 @@ class NodesCase(TunnelsCase):
 
     count = 2
     keys: Sequence[str] = ("the key of the cluster",)
+    plain = False
 
     def setUp(self) -> None:
         super().setUp()
         self.records = Records()
         self.nodes = [
-            Node(self, self.records, name, key)
+            Node(self, self.records, name, key, self.plain)
             for name, key in zip("abc"[: self.count], cycle(self.keys), strict=False)
         ]
         for node in self.nodes:
@@ -221,11 +223,11 @@ class NodesCase(TunnelsCase):
         await client.whenOpened()
         return client
 
-    async def visitAt(self, node: Node) -> Visit:
-        """Visit the port of the test at a node."""
+    async def visitAt(self, node: Node, port: int = 0) -> Visit:
+        """Visit the port of the test at a node, or another one."""
         factory = Factory()
         factory.protocol = Visit
-        endpoint = HostnameEndpoint(cast(IReactor, reactor), node.host, self.port)
+        endpoint = HostnameEndpoint(cast(IReactor, reactor), node.host, port or self.port)
         visit = cast(Visit, await endpoint.connect(factory))
         self.addCleanup(cast(ITCPTransport, visit.transport).abortConnection)
         return visit
