@@ -9,6 +9,13 @@ from tests.support import Program
 _QUEUE = "20000"
 
 
+def sever(lab: Lab, one: str, other: str, yes: bool = True) -> None:
+    """Drop in silence what two hosts send to each other."""
+    for sender, receiver in ((one, other), (other, one)):
+        words = ("from", lab.address(sender), "to", lab.address(receiver), "blackhole")
+        lab.ip("router", "rule", "add" if yes else "delete", "pref", "40", *words)
+
+
 class Link:
     """
     The link of one host.

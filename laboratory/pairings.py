@@ -28,14 +28,18 @@ class Pairing(NamedTuple):
     Who is the server, and who the client: ``ours`` or ``original``.
 
     :ivar tls: whether they speak TLS.
+    :ivar engine: what keeps who owns which address, where the server is a cluster.
     """
 
     server: str
     client: str
     tls: bool = False
+    engine: str = ""
 
     @property
     def key(self) -> str:
+        if self.engine:
+            return f"cluster-{self.engine}"
         return f"{self.server}-{self.client}" + ("-tls" if self.tls else "")
 
     @property
@@ -46,6 +50,8 @@ class Pairing(NamedTuple):
             TO_ORIGINAL: "Server: original, client: txbore",
             FROM_ORIGINAL: "Server: txbore, client: original",
             ORIGINAL: "Original with original",
+            WITH_REDIS: "A cluster with Redis",
+            WITH_ETCD: "A cluster with etcd",
         }[self]
 
     @property
@@ -59,10 +65,13 @@ OURS_TLS: Final = Pairing("ours", "ours", tls=True)
 FROM_ORIGINAL: Final = Pairing("ours", "original")
 TO_ORIGINAL: Final = Pairing("original", "ours")
 ORIGINAL: Final = Pairing("original", "original")
+WITH_REDIS: Final = Pairing("ours", "ours", tls=True, engine="redis")
+WITH_ETCD: Final = Pairing("ours", "ours", tls=True, engine="etcd")
 
-#: All of them, and those without TLS.
-PAIRINGS: Final = (OURS, OURS_TLS, FROM_ORIGINAL, TO_ORIGINAL, ORIGINAL)
+#: All of them, and those without TLS; and those of a cluster, each with an engine.
+PAIRINGS: Final = (OURS, OURS_TLS, FROM_ORIGINAL, TO_ORIGINAL, ORIGINAL, WITH_REDIS, WITH_ETCD)
 PLAIN: Final = (OURS, FROM_ORIGINAL, TO_ORIGINAL, ORIGINAL)
+CLUSTERS: Final = (WITH_REDIS, WITH_ETCD)
 
 
 class Site:

@@ -1,0 +1,246 @@
+"""A cluster of three nodes, of which something fails while visitors come."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from laboratory import balancer, engines
+from laboratory.clusterfault import ClusterFault, Struck
+from laboratory.clustersite import MARGIN, NODES, ClusterSite
+from laboratory.fault import Outcome
+from laboratory.link import Link, sever
+from laboratory.pairings import SERVICE_PORT
+
+#: How long a node may take to end in order, in seconds.
+_END: Final = 60.0
+
+#: The node that things are done to.
+_STRUCK: Final = NODES[0]
+
+_PROMISE: Final = (
+    "0 visitors see a foreign page; all public ports stay; new visitors wait at most 3 s, and none is lost; "
+)
+
+
+def _now(after: float) -> tuple[float, float]:
+    """The visitors that are under way, and those of the next few seconds."""
+    return time.monotonic() - 0.5, time.monotonic() + after
+
+
+@dataclass(frozen=True)
+class KilledNode(ClusterFault):
+    """SIGKILL to a node."""
+
+    name = "cluster-killed-node"
+    fault = "one of three nodes is killed (SIGKILL), and started again {seconds} s later"
+    promise = f"{_PROMISE}streams that did not pass the node are untouched"
+    avoided = (_STRUCK,)
+
+    seconds: float = 25
+
+    def strike(self, cluster: ClusterSite, outcome: Outcome) -> Struck:
+        struck = Struck({_STRUCK}, [_now(0.2)])
+        cluster.nodes[_STRUCK].process.kill()
+        time.sleep(self.seconds)
+        cluster.startNode(_STRUCK)
+        return struck
+
+
+@dataclass(frozen=True)
+class Severed(ClusterFault):
+    """
+    The network between a node and others drops everything for a while.
+
+    :cvar others: the hosts that it is cut off from.
+    """
+
+    others: ClassVar[Sequence[str]]
+
+    seconds: float = 15
+
+    def strike(self, cluster: ClusterSite, outcome: Outcome) -> Struck:
+        struck = self.struck()
+        for other in self.others:
+            sever(cluster.lab, _STRUCK, other)
+        time.sleep(self.seconds)
+        for other in self.others:
+            sever(cluster.lab, _STRUCK, other, False)
+        return struck
+
+    def struck(self) -> Struck:
+        """What is not promised from now on."""
+        return Struck()
+
+
+@dataclass(frozen=True)
+class BrieflyWithoutEngine(Severed):
+    """For less than TTL - margin."""
+
+    name = "cluster-engine-briefly"
+    fault = "one of three nodes is cut off from the engine for {seconds} s, less than it may act as owner without"
+    promise = f"{_PROMISE}no stream is cut"
+    others = (engines.PLACE,)
+
+    seconds: float = 7
+
+
+@dataclass(frozen=True)
+class WithoutEngine(Severed):
+    """For more than TTL + margin."""
+
+    name = "cluster-engine-away"
+    fault = "one of three nodes is cut off from the engine for {seconds} s, until it is taken for dead"
+    promise = f"{_PROMISE}no stream is cut"
+    others = (engines.PLACE,)
+
+    seconds: float = 25
+
+
+@dataclass(frozen=True)
+class NodesApart(Severed):
+    """From the other nodes."""
+
+    name = "cluster-nodes-apart"
+    fault = "one of three nodes is cut off from the others for {seconds} s"
+    promise = f"{_PROMISE}streams that are not forwarded between nodes are untouched"
+    others = NODES[1:]
+
+    def struck(self) -> Struck:
+        return Struck({_STRUCK}, [_now(balancer.LEFT_OUT)])
+
+
+@dataclass(frozen=True)
+class ClientsApart(Severed):
+    """From its clients."""
+
+    name = "cluster-clients-apart"
+    fault = "one of three nodes is cut off from all clients, and from the balancer, for {seconds} s"
+    promise = f"{_PROMISE}streams that did not pass the node are untouched"
+    others = ("client", balancer.PLACE)
+
+    def struck(self) -> Struck:
+        return Struck({_STRUCK}, [_now(balancer.LEFT_OUT)])
+
+
+@dataclass(frozen=True)
+class EmptyEngine(ClusterFault):
+    """A new incarnation."""
+
+    name = "cluster-empty-engine"
+    fault = "all servers of the engine are killed, and started again {pause} s later without any data"
+    promise = f"{_PROMISE}no stream is cut"
+
+    pause: float = 3
+
+    def strike(self, cluster: ClusterSite, outcome: Outcome) -> Struck:
+        cluster.engine.kill()
+        time.sleep(self.pause)
+        cluster.engine.start()
+        begin = time.monotonic()
+        [service] = cluster.startServices("client", SERVICE_PORT + 1000, ["later/t0"])
+        later = cluster.startClient("client", "later", [service])
+        cluster.awaitTunnels([later])
+        outcome.seconds("a new tunnel granted", time.monotonic() - begin, self.ttl + 10)
+        return Struck()
+
+
+class FailedOver(ClusterFault):
+    """The engine's leader dies."""
+
+    name = "cluster-failover"
+    fault = "the leader of the engine is killed, and another one takes over"
+    promise = f"{_PROMISE}no stream is cut"
+
+    def strike(self, cluster: ClusterSite, outcome: Outcome) -> Struck:
+        begin = time.monotonic()
+        cluster.engine.killLeader()
+        outcome.seconds("another leader", time.monotonic() - begin)
+        time.sleep(self.ttl + MARGIN)
+        return Struck()
+
+
+class RestartedBalancer(ClusterFault):
+    """The balancer is gone for a moment."""
+
+    name = "cluster-balancer"
+    fault = "the balancer is killed, and started again 1 s later"
+    promise = f"{_PROMISE}streams that do not pass the balancer are untouched. Before it is back, it refuses visitors"
+
+    def strike(self, cluster: ClusterSite, outcome: Outcome) -> Struck:
+        begin = time.monotonic()
+        cluster.balancer.kill()
+        time.sleep(1)
+        cluster.balancer.start()
+        struck = Struck(set(), [(begin - 0.5, time.monotonic() + 0.1)])
+        time.sleep(10)
+        return struck
+
+
+class RollingUpgrade(ClusterFault):
+    """All nodes are restarted one by one."""
+
+    name = "cluster-upgrade"
+    fault = "all three nodes are restarted one by one (SIGTERM), each when the one before is back"
+    promise = f"{_PROMISE}streams have the time that they have at the end of a server"
+
+    def strike(self, cluster: ClusterSite, outcome: Outcome) -> Struck:
+        begin = time.monotonic()
+        for node in NODES:
+            cluster.nodes[node].process.send_signal(signal.SIGTERM)
+            cluster.nodes[node].wait(_END)
+            cluster.startNode(node)
+            time.sleep(3)
+        outcome.lasts("all of it took", time.monotonic() - begin)
+        return Struck(set(NODES))
+
+
+class MovedClient(ClusterFault):
+    """A client has another address."""
+
+    name = "cluster-moved-client"
+    fault = "a client moves to another network"
+    promise = f"{_PROMISE}the client's visitors are served again within 10 s; no stream of others is cut"
+
+    def prepare(self, cluster: ClusterSite) -> None:
+        [service] = cluster.startServices("mover", SERVICE_PORT, ["mover/t0"])
+        self._mover(cluster, service)
+
+    def _mover(self, cluster: ClusterSite, service: int) -> None:
+        cluster.awaitTunnels([cluster.startClient("mover", "mover", [service])])
+        # Its visitors are counted apart.
+        del cluster.owners[cluster.clients[-1].public[0]]
+
+    def strike(self, cluster: ClusterSite, outcome: Outcome) -> Struck:
+        [port] = cluster.clients[-1].public
+        visits = cluster.site.visits(port, 0.1)
+        time.sleep(1)
+        Link(cluster.lab, "mover").move(cluster.lab.address("mover").removesuffix(".2") + ".7")
+        begin = time.monotonic()
+        outcome.seconds("served again", visits.servedAfter(begin + 0.1, 20, begin), 10, 20)
+        visits.stop()
+        outcome.says(f"{len(visits.lost())} of {len(visits.all)} of its visitors lost")
+        return Struck()
+
+
+@dataclass(frozen=True)
+class StoppedNode(ClusterFault):
+    """SIGSTOP to a node, for longer than its membership lasts."""
+
+    name = "cluster-stopped-node"
+    fault = "one of three nodes is stopped for {seconds} s (SIGSTOP), until it is taken for dead"
+    promise = f"{_PROMISE}streams that did not pass the node are untouched"
+    avoided = (_STRUCK,)
+
+    seconds: float = 25
+
+    def strike(self, cluster: ClusterSite, outcome: Outcome) -> Struck:
+        struck = Struck({_STRUCK}, [_now(balancer.LEFT_OUT)])
+        os.kill(cluster.nodes[_STRUCK].pid, signal.SIGSTOP)
+        time.sleep(self.seconds)
+        os.kill(cluster.nodes[_STRUCK].pid, signal.SIGCONT)
+        return struck
