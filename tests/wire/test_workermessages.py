@@ -98,13 +98,24 @@ class Vocabulary(SynchronousTestCase):
             self.assertRaises(MalformedMessage, decodeWorkerMessage, frame.encode())
 
     def test_peersThatAreNoAddressesAreRefused(self) -> None:
-        for peer in '"192.0.2.1"', '["192.0.2.1"]', '["example.com",1]', '["192.0.2.1",70000]', '["::1",1,0]', "null":
+        for peer in (
+            '"192.0.2.1"',
+            '["192.0.2.1"]',
+            '["example.com",1]',
+            '["192.0.2.1",70000]',
+            '["::1",1,0,0,0]',
+            "null",
+        ):
             frame = f'{{"Connection":{{"encrypted":false,"peer":{peer},"early":""}}}}'
             self.assertRaises(MalformedMessage, decodeSupervisorMessage, frame.encode())
 
     def test_aPeerOfAUnixSocketHasNoAddress(self) -> None:
         frame = encode(Waiting(1, ("/run/visitor.sock",), b"", 0.0))
         self.assertEqual(decodeWorkerMessage(frame), Waiting(1, (), b"", 0.0))
+
+    def test_orTheOneThatAProxyHasAnnouncedWhichHasThreeParts(self) -> None:
+        message = Connection(False, ("192.0.2.1", 5, 0), b"", None)
+        self.assertEqual(decodeSupervisorMessage(encode(message)), message)
 
     def test_addressesOfOneInterfaceHaveTheirScope(self) -> None:
         message = Connection(False, ("fe80::1%eth0", 5, 0, 2), b"", None)

@@ -15,8 +15,13 @@ NUMBERS: Final = st.integers(0, 4) | st.integers(0, 1 << 53)
 AMOUNTS: Final = st.floats(0, 1 << 53)
 EARLY: Final = st.binary(max_size=80)
 
-#: The addresses of the peers of sockets: none, of IPv4, and of IPv6.
-PEERS: Final = st.one_of(st.just(()), st.tuples(ADDRESSES, PORTS), st.tuples(ADDRESSES, PORTS, NUMBERS, NUMBERS))
+#: The addresses of the peers of sockets: none, of IPv4, of a Unix socket behind a proxy, and of IPv6.
+PEERS: Final = st.one_of(
+    st.just(()),
+    st.tuples(ADDRESSES, PORTS),
+    st.tuples(ADDRESSES, PORTS, st.just(0)),
+    st.tuples(ADDRESSES, PORTS, NUMBERS, NUMBERS),
+)
 
 _RANGES: Final = st.lists(PORT_RANGES, max_size=3).map(tuple)
 _MANY_NUMBERS: Final = st.lists(NUMBERS, max_size=3).map(tuple)
