@@ -116,7 +116,10 @@ class UpgradeTests(WorkersCase):
     def test_boreUpgradeSaysWhatHasHappened(self) -> None:
         server, _ = self.crew()
         asked = self.start(bore("upgrade", "--socket", str(self.folder / "admin.sock")))
+        server.waitFor("upgrade: the supervisor starts again")
+        os.kill(server.pid, signal.SIGUSR2)  # it is refused, which is not the end of the other one
         self.assertEqual(asked.wait(60), 0)
+        server.waitFor("no upgrade: ")
         self.assertEqual(len(asked.out), 1, asked.transcript())
         self.assertIn("generation 2", asked.out[0])
         self.untilReady(server, 2, 2)

@@ -9,7 +9,7 @@ import socket
 
 from tests.processes.case import count
 from tests.processes.workerscase import WorkersCase
-from tests.support import PATIENCE, Program, eventually, receiveExactly
+from tests.support import PATIENCE, Program, eventually, isOpen, receiveExactly
 
 SECRET = "the own secret of alice"
 
@@ -19,11 +19,15 @@ class WholeServerTests(WorkersCase):
 
     def setUp(self) -> None:
         super().setUp()
-        users = self.folder / "users.toml"
-        users.touch(0o600)
+        self.users = self.folder / "users.toml"
+        self.users.touch(0o600)
+        self.write("max-visitors = 5\n")
+        self.program, self.control = self.crew("--users", str(self.users))
+
+    def write(self, rights: str) -> None:
+        """Write the users file."""
         key = hashlib.sha256(SECRET.encode()).hexdigest()
-        users.write_text(f'[alice]\nkey = "sha256:{key}"\noriginal = true\nmax-visitors = 5\n')
-        self.program, self.control = self.crew("--users", str(users))
+        self.users.write_text(f'[alice]\nkey = "sha256:{key}"\noriginal = true\n{rights}')
 
     def clientOf(self) -> tuple[Program, int]:
         return self.client(self.control, "--no-state", "--secret", SECRET)
@@ -37,7 +41,7 @@ class WholeServerTests(WorkersCase):
         except ConnectionError:
             return None
 
-    def test_theVisitorsOfAUserAlsoBehindAnUpgrade(self) -> None:
+    def test_theVisitorsAndTunnelsOfAUserAlsoBehindAnUpgrade(self) -> None:
         ports = [self.clientOf()[1] for _ in range(2)]
         workers = {self.workerOf(self.program, port) for port in ports}
         self.assertEqual(len(workers), 2, "each has one of the tunnels")
@@ -64,6 +68,11 @@ class WholeServerTests(WorkersCase):
         self.assertIsNone(self.visit(ports[0]))
         for each in [*served[1:], *again]:
             self.assertEchoes(each)
+        self.write("max-tunnels = 1\n")
+        eventually(lambda: not isOpen(self.host, ports[1]), "the newer tunnel is withdrawn, which another worker has")
+        self.assertTrue(isOpen(self.host, ports[0]))
+        eventually(lambda: count(self.program, "user alice:") > 0, "one of four workers logs what all read")
+        self.assertEqual(count(self.program, "user alice:"), 1, self.program.transcript())
 
     def test_theConnectionsOfAnAddressThatHaveSentNothing(self) -> None:
         clients = []
