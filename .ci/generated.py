@@ -28,6 +28,7 @@ SEE = {
     "--trusted-proxies": "`Behind a balancer`_",
     "--max-lanes": "Lanes_",
     "--lanes": "Lanes_",
+    "--nodes": "Clusters_",
     "--tls": "Encrypted_",
     "--tls-port": "Encrypted_",
     "--tls-crl": "`Revoked certificates`_",

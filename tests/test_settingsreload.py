@@ -103,9 +103,8 @@ class InPlaceTests(SettingsCase):
             ("stateFolder", None),
             ("stateFolder", self.folder / "other"),
             ("halfOpenTimeout", 5.0),
-            ("lanes", 7),
-            ("lanes", 0),
-            ("lanes", 2),
+            *(("lanes", number) for number in (7, 0, 2)),
+            *(("nodes", number) for number in (1, 2)),
             ("servers", (*client.settings.servers, ServerAddress("192.0.2.7"))),
             ("servers", client.settings.servers),
         ):

@@ -84,8 +84,8 @@ class Link(Interface):
     def announced(self, key: str) -> None:
         """The server will have another key, with this fingerprint."""
 
-    def nodeAt(self, address: str) -> ServerAddress | None:
-        """The node with an address that the server has named; None: it is not followed."""
+    def foundNode(self, here: str) -> ServerAddress | None:
+        """The server is the node of a cluster with this address. Returns where that is; None: it is not followed."""
 
     def named(self, nodes: Sequence[str]) -> None:
         """The server has named the other nodes of its cluster."""
@@ -242,7 +242,7 @@ class ControlProtocol(Protocol):
             case SessionOpened():
                 self._agreed = event
                 prepareControl(self.transport.getHandle(), PEER_TIMEOUT)
-                there = self._link.nodeAt(event.here) if event.here else None
+                there = self._link.foundNode(event.here) if event.here else None
                 if there is not None:
                     session.connections.server = self._link.dialer(*there, self._strayed)
                 session.connections.leadTo(event.hint)

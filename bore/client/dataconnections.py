@@ -20,7 +20,7 @@ from bore.streams.reactor import IReactor
 from bore.streams.tcpinfo import sinceReceived
 from bore.wire.datasession import DataSession
 from bore.wire.errors import WireError
-from bore.wire.extension import Lane
+from bore.wire.extension import HandedOn, Lane
 from bore.wire.limits import ACCEPT_TIMEOUT
 from bore.wire.messages import Accept
 from bore.wire.proof import clientProof
@@ -60,7 +60,7 @@ class DataConnections:
 
     def open(
         self,
-        request: Accept | Lane,
+        request: Accept | Lane | HandedOn,
         patience: Patience | None = None,
         reached: Callable[[], None] | None = None,
     ) -> Stream | Deferred[Stream]:
@@ -78,7 +78,7 @@ class DataConnections:
         return self._begin(sock, request, reached)
 
     def _begin(
-        self, sock: socket.socket, request: Accept | Lane, reached: Callable[[], None] | None
+        self, sock: socket.socket, request: Accept | Lane | HandedOn, reached: Callable[[], None] | None
     ) -> Stream | Deferred[Stream]:
         if reached is not None:
             reached()

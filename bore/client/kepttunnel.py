@@ -46,12 +46,12 @@ class KeptTunnel:
     :ivar retrying: asks for it again.
     """
 
-    def __init__(self, tunnel: Tunnel, policy: RetryPolicy) -> None:
+    def __init__(self, tunnel: Tunnel, policy: RetryPolicy, address: str = "") -> None:
         self.tunnel = tunnel
         self.policy = policy
         self.number = 0
         self.up = False
-        self.address = ""
+        self.address = address
         self.retrying: IDelayedCall | None = None
 
     def reset(self) -> None:

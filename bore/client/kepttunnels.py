@@ -145,10 +145,18 @@ class KeptTunnels:
         for kept in self._kept.values():
             self.portOf(kept).interrupted()
 
-    def add(self, tunnel: Tunnel) -> None:
-        """Keep one more tunnel open."""
+    def has(self, tunnel: Tunnel) -> bool:
+        """Whether a tunnel is kept open."""
+        return tunnel in self._kept
+
+    def add(self, tunnel: Tunnel, address: str = "") -> None:
+        """
+        Keep one more tunnel open.
+
+        :param address: the public address at which it is up elsewhere; empty: it is not.
+        """
         self._leftovers.discard(tunnel)
-        kept = self._kept[tunnel] = KeptTunnel(tunnel, self._policies())
+        kept = self._kept[tunnel] = KeptTunnel(tunnel, self._policies(), address)
         if self._control is not None:
             self._ask(kept)
 
@@ -253,7 +261,7 @@ class KeptTunnels:
         kept.policy.opened()
         self.portOf(kept).opened(address, resume)
         tunnel, had = kept.tunnel, kept.address
-        kept.address = tunnel.public = publicText(self._servers.current.address.host, address)
+        kept.address = tunnel.public = publicText(self._servers.host, address)
         if had not in ("", kept.address):
             self._sink.emit(AddressChanged(had, kept.address, tunnel.name, tunnel.label))
         new = kept.address != had

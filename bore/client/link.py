@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol as Interface
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import NotConnectingError
@@ -15,7 +14,7 @@ from bore.client.contact import Contact
 from bore.client.control import ControlProtocol
 from bore.client.kepttunnel import KeptTunnel, failedAt, lostEvent
 from bore.client.kepttunnels import KeptTunnels
-from bore.client.leftovers import Leftovers
+from bore.client.linkowner import LinkOwner
 from bore.client.reasons import describe
 from bore.client.reconnecting import ControlFactory
 from bore.client.retry import RETURN, RetryPolicy
@@ -25,6 +24,7 @@ from bore.client.tunnel import Tunnel
 from bore.client.tunnelspec import TunnelSpec
 from bore.client.verdicts import FINAL, concernsPort, verdictOn
 from bore.client.visitors import Visitors
+from bore.events import Sink
 from bore.events.client import Connected, PortGivenUp, ServerMoved, Stage, Verdict
 from bore.streams.connector import EndpointConnector
 from bore.streams.dial import ServerDialer
@@ -32,21 +32,6 @@ from bore.streams.reactor import IReactor
 from bore.timing.turns import Turns
 from bore.wire.errors import LateChallenge, Refusal, ServerLeft
 from bore.wire.publicaddress import ANY_PORT, PublicAddress
-
-
-class LinkOwner(Interface):
-    """What has links, as each of them sees it."""
-
-    leftovers: Leftovers
-
-    def foundBase(self, link: ServerLink, others: list[Tunnel]) -> None:
-        """The server of a link is of the base protocol: all its tunnels but one need links of their own."""
-
-    def foundExtended(self, link: ServerLink) -> None:
-        """The server of a link knows the extension: a session can have any number of tunnels."""
-
-    def gaveUp(self, tunnel: Tunnel, why: Exception) -> None:
-        """No further attempt is made to open a tunnel."""
 
 
 class ServerLink:
@@ -60,9 +45,12 @@ class ServerLink:
     :param visitors: serves the visitors.
     :param tunnels: what is open in each session.
     :param policies: makes what decides when there is a further attempt.
+    :param sink: gets the events; None: that of the visitors.
+    :ivar owner: what has the link.
     :ivar tunnels: what is open in each session.
     :ivar stopped: whether it makes no further attempt.
     :ivar contact: how it stands with the server, for reports.
+    :ivar here: the node of a cluster that has the session; None: it is none, or not followed.
     :ivar nodes: the other nodes of its cluster, as the server of the session has named them.
     """
 
@@ -74,18 +62,19 @@ class ServerLink:
         visitors: Visitors,
         tunnels: Iterable[Tunnel],
         policies: Callable[[], RetryPolicy],
-        owner: LinkOwner,
+        owner: LinkOwner[ServerLink],
+        sink: Sink | None = None,
     ) -> None:
         self.reactor = reactor
         self.settings = settings
         self.visitors = visitors
-        self.sink = visitors.sink
+        self.sink = sink or visitors.sink
         self.turns = Turns(reactor)
         self._servers = servers
         self._policy = policies()
-        self._owner = owner
+        self.owner: LinkOwner[ServerLink] = owner
         self.tunnels = KeptTunnels(
-            reactor, servers, visitors.sink, settings.reconnect, policies, self._endFor, owner.gaveUp, owner.leftovers
+            reactor, servers, self.sink, settings.reconnect, policies, self._endFor, self._gaveUp, owner.leftovers
         )
         for tunnel in tunnels:
             self.tunnels.add(tunnel)
@@ -104,6 +93,7 @@ class ServerLink:
         self._within: float | None = None
         self._destination: ServerAddress | None = None  # where the session that was moved goes on; None: here
         self._ignored = ""
+        self.here: ServerAddress | None = None
         self.nodes: Sequence[str] = ()
 
     @property
@@ -125,6 +115,11 @@ class ServerLink:
     def address(self) -> ServerAddress:
         """The server that is used, or tried next."""
         return self._servers.current.address
+
+    @property
+    def host(self) -> str:
+        """The host of its public addresses, for people."""
+        return self._servers.host
 
     @property
     def firstPort(self) -> int:
@@ -219,6 +214,7 @@ class ServerLink:
     def makeControl(self) -> ControlProtocol:
         """See :class:`bore.client.reconnecting.Attempts`."""
         self._control = ControlProtocol(self)
+        self.here, self.nodes = None, ()
         self.sink.emit(Connected(self.server))
         return self._control
 
@@ -238,9 +234,15 @@ class ServerLink:
         """The node with an address that the server has named; None: it is not followed."""
         return self._servers.destination(address)
 
+    def foundNode(self, here: str) -> ServerAddress | None:
+        """The server is the node of a cluster with this address. Returns where that is; None: it is not followed."""
+        self.here = self.nodeAt(here)
+        return self.here
+
     def named(self, nodes: Sequence[str]) -> None:
         """The server has named the other nodes of its cluster."""
         self.nodes = nodes
+        self.owner.named(self)
 
     def foundBase(self) -> None:
         """
@@ -251,7 +253,7 @@ class ServerLink:
         first = self.tunnels.first
         if first is None or first not in self.tunnels:
             raise ServerLeft("its only tunnel is not wanted any more")
-        self._owner.foundBase(self, self.tunnels.takeOthers(first))
+        self.owner.foundBase(self, self.tunnels.takeOthers(first))
         objection = first.tunnel.spec.objectionToBase()
         if objection is not None:
             raise objection
@@ -259,7 +261,7 @@ class ServerLink:
 
     def foundExtended(self) -> None:
         """The server knows the extension: ask for all tunnels."""
-        self._owner.foundExtended(self)
+        self.owner.foundExtended(self)
         assert self._control is not None
         self.tunnels.begin(self._control)
 
@@ -274,6 +276,7 @@ class ServerLink:
             self._factory.opened()
             self._policy.opened()
             self._stay()
+        self.owner.opening(self)
         return self.tunnels.opened(number, address, resume)
 
     def checked(self, number: int) -> None:
@@ -318,7 +321,7 @@ class ServerLink:
         if ofPort and first is not None and not isinstance(first.tunnel.spec.public, int):
             why = first.tunnel.spec.objectionToBase()  # it has refused a port that we do not want
         if ofPort and not self.stopped and first is not None and first in self.tunnels:  # it has refused the Hello's
-            self._owner.foundBase(self, self.tunnels.takeOthers(first))
+            self.owner.foundBase(self, self.tunnels.takeOthers(first))
         self._control = None
         self.tunnels.ended(lost=not self.stopped)
         if self._left is not None:
@@ -343,18 +346,21 @@ class ServerLink:
     def _mayRetry(self) -> bool:
         return self.settings.reconnect and not self.stopped
 
+    def _gaveUp(self, tunnel: Tunnel, why: Exception) -> None:
+        self.owner.gaveUp(tunnel, why)
+
     def _follow(self) -> None:
         """Begin another session, as the server has given the last one away."""
         self._moved = self._up = False
         self._stay()
-        if self.stopped:
+        if self.stopped or self.owner.lost(self, Stage.TUNNEL, None):
             return
         former, to = self._servers.current, self._destination
         delay = self._policy.moved(self._within)
         self.contact.lost("the server has given the session away", delay)
         self.sink.emit(ServerMoved(former.name, "" if to is None else str(to), self._ignored, delay))
         if to is not None:
-            self._servers.follow(to)
+            self._servers.follow(to, self._servers.host if self.here is not None else "")
             self.tunnels.carry(former.address, to)
         self._factory.retryIn(delay)
 
@@ -396,7 +402,7 @@ class ServerLink:
 
         :param concerned: the tunnel for whose sake we have ended the connection; None: it concerns all.
         """
-        if self.stopped:
+        if self.stopped or self.owner.lost(self, stage, why):
             return
         server = self._servers.current
         asked = concerned or self.tunnels.first
@@ -415,7 +421,7 @@ class ServerLink:
             self.stopped = True
             self._stay()
             for tunnel in self.tunnels.takeAll():
-                self._owner.gaveUp(tunnel, follows)
+                self.owner.gaveUp(tunnel, follows)
             return
         concerned = concerned or self.tunnels.only
         early = 0 if self._wasUp else self._policy.failures

@@ -54,6 +54,8 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
         "the new settings are tried at {servers}: the tunnels stay as they are until a server accepts them",
     ),
     facts.SettingsAccepted: (LogLevel.info, "{server} has accepted the new settings"),
+    facts.NodeOpened: (LogLevel.info, "the tunnels are at {server}, too"),
+    facts.NodeLost: (LogLevel.warn, "{what} {server}: {why}; the tunnels are up at another node"),
     facts.PortGivenUp: (LogLevel.warn, "{why}: the public port cannot be had back, any other will do"),
     facts.AddressChanged: (LogLevel.warn, "the public address changed from {had} to {public}"),
     facts.CheckFailed: (LogLevel.warn, "check {count} of {of}: {why}"),

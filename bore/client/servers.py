@@ -157,6 +157,7 @@ class Servers:
         self._dropped: dict[Server, bool] = {}
         self._current = 0
         self._elsewhere: Server | None = None  # where the last server has sent us
+        self._host = ""
 
     def __len__(self) -> int:
         """The number of servers that are tried."""
@@ -166,6 +167,11 @@ class Servers:
     def current(self) -> Server:
         """The server that is used, or tried next."""
         return self._elsewhere or self._all[self._current]
+
+    @property
+    def host(self) -> str:
+        """The host of public addresses, for people: the nodes of a cluster share that of the first one."""
+        return self._host or self.current.address.host
 
     def tried(self, public: PublicAddress) -> Tried:
         """Return what was tried at the current server, for a tunnel at this public address."""
@@ -199,8 +205,13 @@ class Servers:
             return None
         return ServerAddress(host, CONTROL_PORT if port is None else port)
 
-    def follow(self, address: ServerAddress) -> None:
-        """Make a server the current one that the user has not named, until the next :meth:`moveOn`."""
+    def follow(self, address: ServerAddress, host: str = "") -> None:
+        """
+        Make a server the current one that the user has not named, until the next :meth:`moveOn`.
+
+        :param host: the host of its public addresses; empty: its own.
+        """
+        self._host = host
         configured = [server for server in self._all if server.address == address and server not in self._dropped]
         self._elsewhere = None
         if configured:
@@ -215,6 +226,7 @@ class Servers:
 
         :returns: whether we were sent to the one before.
         """
+        self._host = ""
         if self._elsewhere is not None:
             self._elsewhere = None
             return True

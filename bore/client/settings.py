@@ -50,6 +50,7 @@ class ClientSettings:
     :ivar tls: how TLS is used with the servers; None: not at all.
     :ivar descriptors: visitors are not accepted beyond this number of open descriptors; 0: no limit.
     :ivar portableRelay: whether to do without splice.
+    :ivar nodes: with how many nodes of a cluster there are sessions.
     :ivar failFast: whether a failure before the first success that waiting cannot mend is final.
     """
 
@@ -67,3 +68,4 @@ class ClientSettings:
     portableRelay: bool = False
     user: str = ""
     failFast: bool = False
+    nodes: int = 2

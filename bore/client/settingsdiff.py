@@ -32,6 +32,7 @@ EFFECTS: Final = {
     "stateFolder": Effect.IN_PLACE,
     "halfOpenTimeout": Effect.IN_PLACE,
     "lanes": Effect.IN_PLACE,
+    "nodes": Effect.IN_PLACE,
     "tls": Effect.NEW_LINKS,
 }
 

@@ -13,7 +13,7 @@ from bore.client.outcome import Outcome
 from bore.client.publicport import PublicPort
 from bore.client.reasons import describe, localAdvice
 from bore.client.settings import ServerAddress
-from bore.client.state import Memory
+from bore.client.state import Memory, NoMemory
 from bore.client.target import UnixTarget
 from bore.client.tunnelspec import TunnelSpec
 from bore.client.usage import Usage
@@ -75,6 +75,7 @@ class Tunnel:
         self.why = ""
         self.health = LocalHealth(reactor, lambda: self.local.dial(), self._probedInVain, self.reached)
         self._wasUp = False
+        self._sessions = 0  # in which it is up
         self.witness: Callable[[], None] | None = None
         self._seen: Callable[[str, bytes], None] | None = None
         self._checkLimit()
@@ -85,6 +86,12 @@ class Tunnel:
             memory = self._memory(self.spec, server)
             self.ports[server] = PublicPort(self._reactor, self.spec.public, memory, self._reserved)
         return self.ports[server]
+
+    def join(self, server: ServerAddress, address: PublicAddress) -> None:
+        """Ask a server for the public address that the tunnel has at another node of its cluster."""
+        if server not in self.ports:
+            self.ports[server] = PublicPort(self._reactor, address, NoMemory(), self._reserved)
+        self.ports[server].asked = address
 
     def keyAt(self, port: PublicPort) -> str:
         """The lasting key, which is drawn when a node of a cluster is asked for the tunnel, and remembered."""
@@ -168,18 +175,22 @@ class Tunnel:
         return self._gaveUp.wait()
 
     def opened(self, address: PublicAddress) -> None:
-        """The tunnel is up. The first time, find out whether the local service answers."""
+        """The tunnel is up, in one session. The first time, find out whether the local service answers."""
         self.address = address
-        self.since = self._reactor.seconds()
         self.why = ""
+        self._sessions += 1
+        if self._sessions == 1:
+            self.since = self._reactor.seconds()
         if not self._wasUp:
             self._wasUp = True
             self.health.allow(self.spec.probe)
         self._opened.settle(address)
 
     def away(self) -> None:
-        """The tunnel is not up any more."""
-        self.since = self._reactor.seconds()
+        """The tunnel is not up any more, in one session."""
+        self._sessions -= 1
+        if not self._sessions:
+            self.since = self._reactor.seconds()
 
     def gaveUp(self, why: Exception) -> None:
         """No further attempt is made."""

@@ -179,12 +179,15 @@ class EtcdEngine:
     async def _grant(self, until: float, wanted: Wanted) -> Record:
         store, member, address = self._store, wanted.member, wanted.address
         nodeKey, recordKey, ofUser = store.nodeKey(member), store.recordKey(address), store.recordsOf(wanted.user)
+        asked = [get(nodeKey), get(recordKey)]
+        if wanted.limit is not None:
+            asked.append(countAll(ofUser))
         while True:
-            view = await store.read(until, get(nodeKey), get(recordKey), countAll(ofUser))
-            own, stored, ofUserFound = view.found
+            view = await store.read(until, *asked)
+            own, stored, *counted = view.found
             before = recordIn(stored.only)
             alive = await self._alive(until, () if before is None else before.members, member)
-            others = ofUserFound.count - (before is not None and before.user == wanted.user)
+            others = sum(each.count for each in counted) - (before is not None and before.user == wanted.user)
             known = {member, *alive} if own.only else alive
             record = granted(before, wanted, known, view.state.recovering, others, view.nextEpoch)
             if record == before:

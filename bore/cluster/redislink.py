@@ -18,9 +18,9 @@ from bore.streams.transport import IStreamTransport
 #: What a server answers.
 Reply: TypeAlias = "str | int | list[Reply] | None"
 
-#: How long the replicas have to confirm a write, in milliseconds; so much less than ENGINE_TIMEOUT that the write can
-#: be undone then.
-_REPLICATION_TIMEOUT: Final = 1000
+#: How long the replicas have to confirm a write, in milliseconds. A call may have to wait for two others before, and
+#: its write should be undone within ENGINE_TIMEOUT.
+_REPLICATION_TIMEOUT: Final = 750
 
 #: The begins of errors: the server does not have a script yet; it was the master, and is not any more.
 _NO_SCRIPT: Final = "NOSCRIPT"

@@ -43,6 +43,7 @@ class ClusterRegistry:
 
     :param local: decides what this node decides alone.
     :ivar ended: called with each address that another node was granted, or may have been: its tunnel has to be closed.
+    :ivar changed: called with each address that this node owns since then, or does not own any more.
     """
 
     def __init__(self, local: LocalRegistry, membership: Membership) -> None:
@@ -54,6 +55,7 @@ class ClusterRegistry:
         self._asking: set[int] = set()
         self.expired: Callable[[Grant], None] = lambda grant: None
         self.ended: Callable[[PublicAddress], None] = lambda address: None
+        self.changed: Callable[[int], None] = lambda address: None
         local.expired = self._leaseOver
 
     # The estate of the membership.
@@ -82,6 +84,22 @@ class ClusterRegistry:
     def owned(self, address: PublicAddress) -> Owned | None:
         """What this node knows of a public port that it owns; None: it does not own it."""
         return self._owned.get(address) if isinstance(address, int) else None
+
+    def epochOf(self, address: int) -> int:
+        """The epoch with which this node owns an address; 0: it does not own it."""
+        owned = self._owned.get(address)
+        return 0 if owned is None else owned.epoch
+
+    def lend(self, address: PublicAddress, user: User) -> Grant:
+        """See :meth:`bore.server.registry.LocalRegistry.lend`. This node does not own the address any more."""
+        self._leave(address)
+        return self._local.lend(address, user)
+
+    def supersede(self, address: int, epoch: int) -> None:
+        """Another node has an address with this later epoch."""
+        owned = self._owned.get(address)
+        if owned is not None and owned.epoch < epoch:
+            self.lost([address])
 
     def mayServe(self, address: PublicAddress) -> bool:
         """Whether new visitors of an address may be served here now: not if it may have another owner meanwhile."""
@@ -130,7 +148,7 @@ class ClusterRegistry:
         return self._local.grantAnew(address) if grant is None else grant
 
     async def _claim(self, address: int, user: User, key: str, limit: int | None) -> Grant:
-        if address in self._asking or address in self._local:
+        if address in self._asking or self._local.isTaken(address):
             raise PortInUse.on(address)
         self._asking.add(address)
         try:
@@ -156,6 +174,7 @@ class ClusterRegistry:
             raise
         self._owned[address] = Owned(record.epoch, record.key, user, claim)
         self._byKey[record.key, user] = address
+        self.changed(address)
         return grant
 
     def _leaseOver(self, grant: Grant) -> None:
@@ -171,4 +190,6 @@ class ClusterRegistry:
         owned = self._owned.pop(address, None) if isinstance(address, int) else None
         if owned is not None and self._byKey.get((owned.key, owned.user)) == address:
             del self._byKey[owned.key, owned.user]
+        if owned is not None and isinstance(address, int):
+            self.changed(address)
         return owned

@@ -155,6 +155,27 @@ class ServerMoved(Event):
 
 
 @value
+class NodeOpened(Event):
+    """The client has its tunnels at one more node of the cluster."""
+
+    server: str
+
+
+@value
+class NodeLost(Event):
+    """
+    A node of the cluster cannot be reached, gives no tunnel, or was lost, while other nodes have the tunnels.
+
+    :ivar heir: the node that takes its place, if it was the server that other events name; else empty.
+    """
+
+    server: str
+    what: Stage
+    why: str
+    heir: str = ""
+
+
+@value
 class PortGivenUp(Event):
     """The public port that the client had cannot be had back; the client asks for any other at once."""
 

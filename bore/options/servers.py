@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bore.client.settings import ServerAddress
+from bore.client.settings import ClientSettings, ServerAddress
 from bore.commandline import UsageError, Values
 from bore.option import INVITATION, Option, option, repeated, switch
 from bore.options import common, values
@@ -80,6 +80,14 @@ TO: Final = repeated(
     environment="BORE_SERVER",
     shown="the server that was joined last",
     keyed="server",
+)
+NODES: Final = option(
+    "--nodes",
+    "Have the tunnels at NUMBER nodes of the server's cluster at a time, 1 to 4, if it has one",
+    values.nodes,
+    "NUMBER",
+    ClientSettings(servers=()).nodes,
+    environment="BORE_NODES",
 )
 CONTROL_PORT: Final = common.controlPort("Control port of the server", values.port)
 _TLS: Final = switch("--tls", "Use TLS with every server, as if all had tls://")

@@ -18,6 +18,9 @@ from bore.wire.publicaddress import UNIX, PublicAddress, parseUnixPath
 
 _DAY: Final = 86400
 
+#: With how many nodes of a cluster a client can have sessions.
+MAX_NODES: Final = 4
+
 _MAX_COUNT: Final = 10_000_000
 
 
@@ -161,6 +164,11 @@ def workers(text: str) -> int:
         return _number(text, 1, _MAX_WORKERS, "number")
     except ValueError as e:
         raise ValueError(f"{e}, or auto") from None
+
+
+def nodes(text: str) -> int:
+    """Parse a number of nodes."""
+    return _number(text, 1, MAX_NODES, "number")
 
 
 def fingerprint(text: str) -> str:

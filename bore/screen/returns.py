@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bore.events import Event
-from bore.events.client import ServerLost, Stage, TunnelGivenUp, TunnelUp
+from bore.events.client import NodeLost, ServerLost, Stage, TunnelGivenUp, TunnelUp
 from bore.screen.lines import Line, Part, Style
 from bore.screen.words import duration
 
@@ -38,6 +38,8 @@ class Returns:
                 for name in gone:
                     del self._up[name]
                     self._away.setdefault(name, now)
+            case NodeLost(server=server, heir=heir) if heir:
+                self._up = {name: heir if at == server else at for name, at in self._up.items()}
             case TunnelGivenUp(tunnel=name):
                 self._up.pop(name, None)
                 self._away.pop(name, None)

@@ -94,6 +94,11 @@ class ServerCore(Service):
         return self._server
 
     @property
+    def sink(self) -> Sink:
+        """Gets the events."""
+        return self._sink
+
+    @property
     def state(self) -> str:
         """``running``, ``draining`` or ``stopping``."""
         if self._drainsFor is not None:

@@ -52,7 +52,7 @@ class FirstMessages:
 
     :param unaccepted: the visitors that wait for a connection.
     :param pools: the lane pools of all sessions.
-    :param worker: the number of this worker of the server; NO_WORKER: it has none.
+    :ivar worker: the number of this worker or node; NO_WORKER: it has none.
     :ivar predecessor: whether there is a process from which this one has taken over: it may have visitors that are not
         here.
     """
@@ -61,7 +61,7 @@ class FirstMessages:
         self._unaccepted = unaccepted
         self._relay = relay
         self._pools = pools
-        self._worker = worker
+        self.worker = worker
         self.predecessor = False
 
     def hand(self, message: Handed, detach: Callable[[], socket.socket], user: User) -> None:
@@ -147,9 +147,9 @@ class FirstMessages:
         worker = NO_WORKER
         if self.predecessor and isinstance(request, Accept):
             return Misplaced(text or "a connection of an earlier process", worker, request, rest)
-        if self._worker != NO_WORKER:
+        if self.worker != NO_WORKER:
             worker = workerOfId(request.id) if isinstance(request, Accept) else workerOfToken(request.token)
-        if worker in (NO_WORKER, self._worker):
+        if worker in (NO_WORKER, self.worker):
             return ProtocolViolation(text)
         return Misplaced(text or "a connection of another worker", worker, request, rest)
 

@@ -11,7 +11,7 @@ from bore.server.asks import Ask
 from bore.server.custody import OpenPlace, Waiting
 from bore.server.registry import Grant
 from bore.server.shares import Share
-from bore.server.users import User
+from bore.server.users import NODES, User
 from bore.wire.publicaddress import PublicAddress
 
 K = TypeVar("K")
@@ -29,9 +29,10 @@ class Held:
     :ivar lasting: see :attr:`bore.server.custody.Wish.lasting`.
     :ivar leaving: the question to the former holder, which has not answered yet.
     :ivar waiting: visitors that wait for the next holder, the oldest first.
+    :ivar vacant: whether the tunnel has no session, as far as that was reported.
     """
 
-    __slots__ = ("grant", "lasting", "leaving", "place", "share", "since", "source", "waiting")
+    __slots__ = ("grant", "lasting", "leaving", "place", "share", "since", "source", "vacant", "waiting")
 
     def __init__(self, grant: Grant, place: OpenPlace, share: Share | None, source: str, lasting: bool) -> None:
         self.grant = grant
@@ -42,6 +43,7 @@ class Held:
         self.lasting = lasting
         self.leaving: Ask[Sequence[Waiting]] | None = None
         self.waiting: list[Waiting] = []
+        self.vacant = False
 
     @property
     def address(self) -> PublicAddress:
@@ -86,6 +88,11 @@ class HeldAddresses:
     def __len__(self) -> int:
         return len(self._byAddress)
 
+    @property
+    def lent(self) -> int:
+        """How many of them are passed on to other nodes of a cluster."""
+        return len(self._byUser.get(NODES, ()))
+
     def __iter__(self) -> Iterator[Held]:
         return iter(self._byAddress.values())
 
@@ -113,11 +120,15 @@ class HeldAddresses:
         self._bySource.setdefault(held.source, {})[held] = None
         self._byUser.setdefault(held.user, {})[held] = None
 
-    def move(self, held: Held, source: str) -> None:
-        """One has a client with another source now."""
+    def move(self, held: Held, grant: Grant, source: str) -> None:
+        """One is granted anew: its client may have another source, and in a cluster it may be of another user."""
         _discard(self._bySource, held.source, held)
         held.source = source
         self._bySource.setdefault(source, {})[held] = None
+        former, held.grant = held.user, grant
+        if held.user != former:  # else it keeps its place: the newest ones of a user have to go first
+            _discard(self._byUser, former, held)
+            self._byUser.setdefault(held.user, {})[held] = None
 
     def remove(self, held: Held) -> None:
         """Remove one."""

@@ -213,7 +213,7 @@ class LanePools:
 
     :param bound: the number of idle lanes that each of them keeps; 0: any number.
     :param budget: limits the idle lanes of all of them together.
-    :param worker: the number of this worker of the server; NO_WORKER: it has none.
+    :ivar worker: the number of this worker or node; NO_WORKER: it has none.
     """
 
     def __init__(
@@ -230,7 +230,7 @@ class LanePools:
         self._relay = relay.lanes
         self._bound = bound
         self._budget = budget
-        self._worker = worker
+        self.worker = worker
         self._pools: dict[bytes, LanePool] = {}
 
     def apply(self, bound: int) -> None:
@@ -243,7 +243,7 @@ class LanePools:
         """Make the pool of one session; None if this system's relay has no lanes."""
         if self._relay is None:
             return None
-        bounds = self._bound, self._budget, self._worker
+        bounds = self._bound, self._budget, self.worker
         pool = LanePool(self._clock, self._sink, self._relay, user, peer, nextVisitor, owns, *bounds)
         self._pools[digest(pool.token)] = pool
         return pool

@@ -27,12 +27,32 @@ from bore.timing.deadlines import Deadlines
 from bore.wire.errors import NoFreePort, PortForbidden, PortInUse, Refusal, TakenOver
 from bore.wire.publicaddress import PublicAddress, satisfies
 
+#: Lent addresses have no source, as no limit counts them.
+_NO_SOURCE: Final = ""
+
 
 class Keeper(Protocol):
     """What has listening sockets kept, by another process, while the server is started again."""
 
     def keep(self, place: OpenPlace, user: User, source: str, lasting: bool) -> None:
         """An address is held, or there are other tokens with which it can be resumed."""
+
+
+class StandIn(Protocol):
+    """What may have the addresses that no client of this server is there for: the other nodes of a cluster."""
+
+    def takes(self, address: PublicAddress) -> bool:
+        """
+        An address has lost its session, or was given back. It is taken by :meth:`LocalCustody.lend`.
+
+        :returns: whether it is taken.
+        """
+
+    def fits(self, address: PublicAddress) -> bool:
+        """
+        Whether an address that is lent was granted here to the client that has it at the other nodes, and not to a new
+        one.
+        """
 
 
 class LocalCustody:
@@ -44,6 +64,7 @@ class LocalCustody:
 
     :param places: listens at addresses.
     :param keeper: has the listening sockets kept while the server is started again; None: nothing does.
+    :ivar standIn: what may have the addresses that no client is there for; None: nothing.
     """
 
     _log: Final = Logger()
@@ -64,6 +85,7 @@ class LocalCustody:
         registry.expired = self._expired
         self._places = places
         self._keeper = keeper
+        self.standIn: StandIn | None = None
         self._held = HeldAddresses()
         self._limits = TunnelLimits(clock, sink, settings.bounds, self._held)
         self._wishes: dict[Wish, Share] = {}  # tunnels that are not open yet: they count as those that are
@@ -234,6 +256,11 @@ class LocalCustody:
 
     def renew(self, grant: Grant) -> None:
         """See :meth:`bore.server.custody.Custody.renew`."""
+        held = self._held.valid(grant)
+        if held is not None:
+            held.vacant = True
+            if self.standIn is not None and self.standIn.takes(grant.address):
+                return
         self._registry.renew(grant).addErrback(self._renewFailed, grant)
 
     def release(self, grant: Grant) -> None:
@@ -242,6 +269,22 @@ class LocalCustody:
         if held is not None:
             self._drop(held)
         self._registry.release(grant).addErrback(self._registryFailed)
+        if held is not None and self.standIn is not None:
+            self.standIn.takes(grant.address)
+
+    def isVacant(self, address: PublicAddress) -> bool:
+        """Whether no client is there for an address, as far as that was reported; it need not be held."""
+        held = self._held.get(address)
+        return held is None or held.vacant
+
+    def lend(self, grant: Grant, share: Share) -> Deferred[Opened]:
+        """
+        Give an address to a holder that passes its visitors on to other nodes. No limit counts.
+
+        :param grant: made by :meth:`~bore.server.registry.LocalRegistry.lend`.
+        :returns: fails with :class:`~bore.wire.errors.Refusal` when the system does not let the server listen there.
+        """
+        return Deferred.fromCoroutine(self._lend(grant, share))
 
     def limit(self, user: User, most: int) -> None:
         """See :meth:`bore.server.custody.Custody.limit`."""
@@ -284,6 +327,23 @@ class LocalCustody:
         finally:
             self._wishes.pop(wish, None)
 
+    async def _lend(self, grant: Grant, share: Share) -> Opened:
+        held = self._held.get(grant.address)
+        if held is None:
+            try:
+                place = self._places.open(grant.address)
+            except Refusal:
+                self.release(grant)
+                raise
+            self._held.add(Held(grant, place, share, _NO_SOURCE, lasting=True))
+            return Opened(grant, place)
+        former = held.share
+        self._held.move(held, grant, _NO_SOURCE)
+        held.vacant = False
+        if former is share:
+            return Opened(grant, None, resumed=True)
+        return await self._handOver(held, grant, share)
+
     async def _resumed(self, grant: Grant, wish: Wish, share: Share) -> Opened | None:
         """Give a tunnel to the session that has shown its token; None: there is none that the session could have."""
         held = self._held.get(grant.address)
@@ -291,14 +351,15 @@ class LocalCustody:
             return await self._adopted(grant, wish, share)
         if grant.epoch < held.grant.epoch:
             raise TakenOver  # a later session has had its answer first
-        former, held.grant = held.share, grant
+        former = held.share
+        self._held.move(held, grant, wish.source)
         if not satisfies(grant.address, wish.address):
             if former is not None:
                 former.holder.close(grant, TunnelEnd.OTHER_PORT)
             self._end(held, TunnelEnd.OTHER_PORT)
             return None
         held.lasting = wish.lasting
-        self._held.move(held, wish.source)
+        held.vacant = False
         self._keep(held)
         if former is share:
             return Opened(grant, None, resumed=True)
@@ -317,13 +378,29 @@ class LocalCustody:
         except Refusal:
             self.release(grant)
             raise
-        return await self._made(wish, share, grant, self._enter(grant, wish), doubtful)
+        return await self._entered(wish, share, grant, self._enter(grant, wish), doubtful)
 
     async def _new(self, wish: Wish, share: Share) -> Opened:
         self._checkAwaited(wish)
         doubtful = await self._makeRoom(wish)
         grant, place = await self._take(wish)
-        return await self._made(wish, share, grant, place, doubtful)
+        return await self._entered(wish, share, grant, place, doubtful)
+
+    async def _entered(
+        self, wish: Wish, share: Share, grant: Grant, place: OpenPlace | None, doubtful: Grant | None
+    ) -> Opened:
+        """
+        Hold an address that was granted.
+
+        :param place: where the server listens; None: the address is lent, and its client is here now.
+        """
+        if place is not None:
+            return await self._made(wish, share, grant, place, doubtful)
+        if doubtful is not None:
+            self._giveUp(doubtful)
+        opened = await self._resumed(grant, wish, share)
+        assert opened is not None, "an address that was not asked for"
+        return opened
 
     async def _made(self, wish: Wish, share: Share, grant: Grant, place: OpenPlace, doubtful: Grant | None) -> Opened:
         """
@@ -345,7 +422,7 @@ class LocalCustody:
         self._keep(held)
         return self._given(held, Opened(grant, place))
 
-    async def _take(self, wish: Wish) -> tuple[Grant, OpenPlace]:
+    async def _take(self, wish: Wish) -> tuple[Grant, OpenPlace | None]:
         """Take a free address, or the address of a client in doubt."""
         try:
             return await self._takeFree(wish)
@@ -362,8 +439,8 @@ class LocalCustody:
         self._giveUp(doubtful)
         return await self._takeFree(wish)
 
-    async def _takeFree(self, wish: Wish) -> tuple[Grant, OpenPlace]:
-        """Take a free address."""
+    async def _takeFree(self, wish: Wish) -> tuple[Grant, OpenPlace | None]:
+        """Take a free address, or one that is lent."""
         limit = 0 if wish.rights is None else wish.rights.maxTunnels
         for address in self._places.candidates(wish.address, wish.rights):
             self._checkAwaited(wish)
@@ -377,10 +454,19 @@ class LocalCustody:
         lowest, highest = self._settings.minPort, self._settings.maxPort
         raise NoFreePort(f"no port is free of those from {lowest} to {highest} that this client may have")
 
-    def _enter(self, grant: Grant, wish: Wish) -> OpenPlace:
-        """Listen at an address that was granted; it is given back if that cannot be, or if it has come too late."""
+    def _enter(self, grant: Grant, wish: Wish) -> OpenPlace | None:
+        """
+        Listen at an address that was granted; it is given back if that cannot be, or if it has come too late.
+
+        :returns: None: the server listens there already, for the other nodes to which the client belongs as well.
+        """
         try:
             self._checkAwaited(wish)
+            lent = self._held.get(grant.address)
+            if lent is not None and self.standIn is not None and self.standIn.fits(grant.address):
+                return None
+            if lent is not None and lent.share is not None:
+                lent.share.holder.giveUp(lent.grant)
             return self._places.open(grant.address)
         except BaseException:
             self.release(grant)

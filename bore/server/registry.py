@@ -99,6 +99,7 @@ class LocalRegistry:
         #: The digests of the tokens that are valid: that of the grant, and behind it one that was shown.
         self._valid: dict[PublicAddress, tuple[bytes, ...]] = {}
         self._leases: Deadlines[PublicAddress, Grant] = Deadlines(clock, lease, self._leaseOver)
+        self._lent: set[PublicAddress] = set()
         self._lastEpoch = 0
 
     def __len__(self) -> int:
@@ -111,9 +112,13 @@ class LocalRegistry:
 
     def claim(self, address: PublicAddress, user: User, key: str | None = None, limit: int = 0) -> Deferred[Grant]:
         """See :meth:`Registry.claim`."""
-        if address in self._byAddress:
+        if self.isTaken(address):
             return fail(PortInUse.on(address))
         return succeed(self._granted(address, user, ()))
+
+    def isTaken(self, address: PublicAddress) -> bool:
+        """Whether an address has an owner. One that is only lent has none here."""
+        return address in self._byAddress and address not in self._lent
 
     def restore(self, address: PublicAddress, user: User, tokens: Sequence[bytes]) -> Grant:
         """
@@ -163,7 +168,6 @@ class LocalRegistry:
         address = self._byToken.get(shown)
         if address is None or self._byAddress[address].user != user:
             return succeed(None)
-        self._leases.take(address)
         self._forgetTokens(address, but=shown)
         return succeed(self._granted(address, user, (shown,)))
 
@@ -195,6 +199,19 @@ class LocalRegistry:
             self._forget(grant)
         return succeed(None)
 
+    def lend(self, address: PublicAddress, user: User) -> Grant:
+        """
+        Grant an address anew to what passes its visitors on to other nodes of a cluster, which own it. The former grant
+        and its tokens are void, and there is no token that is valid. The address can be claimed.
+        """
+        if address in self._byAddress:
+            self._forgetTokens(address)
+        grant = self._granted(address, user, ())
+        self._forgetTokens(address)
+        self._valid[address] = ()
+        self._lent.add(address)
+        return grant
+
     def close(self) -> None:
         """See :meth:`Registry.close`."""
         self._leases.takeAll()
@@ -209,6 +226,7 @@ class LocalRegistry:
 
     def _forget(self, grant: Grant) -> None:
         del self._byAddress[grant.address]
+        self._lent.discard(grant.address)
         self._forgetTokens(grant.address)
         del self._valid[grant.address]
 
@@ -218,6 +236,8 @@ class LocalRegistry:
 
         :param others: the digests of further tokens that are valid.
         """
+        self._leases.take(address)
+        self._lent.discard(address)
         grant = self._byAddress[address] = Grant(address, user, newToken(), self._nextEpoch())
         current = digest(grant.token)
         self._byToken[current] = address

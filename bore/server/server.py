@@ -1,4 +1,5 @@
 """The parts of a server, and how they are put together."""
+# Longer than 300 lines: the parts, and what is done with all of them, are read together.
 
 from __future__ import annotations
 
@@ -32,6 +33,7 @@ from bore.server.unaccepted import UnacceptedVisitors
 from bore.server.unclassified import UnclassifiedConnections
 from bore.server.users import Authenticator, Login, SharedSecret
 from bore.server.visitor import Visitor
+from bore.server.visitorids import markIds
 from bore.streams.listener import ListenerGroup
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Descriptors
@@ -69,6 +71,8 @@ class Server:
     :ivar users: the tunnels of each user; None: all may do the same.
     :ivar tunnels: their tunnels.
     :ivar pools: their lanes.
+    :ivar budget: limits the idle lanes of all sessions.
+    :ivar entrances: makes what visitors come in by.
     :ivar unaccepted: the visitors that wait for a client.
     :ivar group: all listeners.
     :ivar descriptors: how many descriptors there are for visitors.
@@ -92,7 +96,7 @@ class Server:
         self._sink = sink
         self.relay = relay
         self.descriptors = Descriptors(reactor, settings.bounds.descriptors)
-        budget = LaneBudget(self.descriptors)
+        budget = self.budget = LaneBudget(self.descriptors)
         self.pools = LanePools(reactor, sink, relay, settings.bounds.lanes, budget, worker)
         self.unaccepted = UnacceptedVisitors(reactor, sink, self.descriptors, lambda: budget.count, self.giveWay)
         self.group = ListenerGroup(sink)
@@ -103,9 +107,9 @@ class Server:
                 whole = LocalCustody(reactor, sink, settings, registry, Places(reactor, settings))
             self._custody = whole
             custody = whole.forHolder()
-        entrances = Entrances(reactor, self.group, self.descriptors, self.giveWay)
+        self.entrances = Entrances(reactor, self.group, self.descriptors, self.giveWay)
         self.users = None if authenticator is None else _usersOf(authenticator)
-        self.tunnels = Tunnels(reactor, sink, settings, custody, self.unaccepted, entrances, self.users)
+        self.tunnels = Tunnels(reactor, sink, settings, custody, self.unaccepted, self.entrances, self.users)
         custody.holder = LocalHolder(self.tunnels, self.withdraw)
         self.sessions = Sessions(SessionContext(reactor, sink, settings, self.tunnels, self.pools, Rhythms(reactor)))
         if unclassified is None:
@@ -140,6 +144,12 @@ class Server:
         """Have another custody, which has all addresses of the one before."""
         custody.holder = LocalHolder(self.tunnels, self.withdraw)
         self.tunnels.custody = custody
+
+    def setNumber(self, number: int) -> None:
+        """Take the number of a node, which the ids of visitors and the tokens of lanes have from now on."""
+        markIds(number)
+        self.pools.worker = number
+        self._firstMessages.worker = number
 
     def follow(self, handOn: HandOn | None) -> None:
         """

@@ -226,10 +226,7 @@ class Session:
         if len(self.tunnels) + len(self._claims) >= MAX_TUNNELS:
             self._refuse(number, address, TooManyInSession(_TOO_MANY))
             return
-        claim = self._claims[number] = Claim(self, address, token, rules, self._connection.extended, key)
-        done = Deferred.fromCoroutine(self._context.tunnels.open(claim))
-        done.addCallbacks(self._opened, self._notOpened, callbackArgs=(number, claim), errbackArgs=(number, claim))
-        done.addErrback(self.failed)
+        self._claim(number, Claim(self, address, token, rules, self._connection.extended, key))
         if number in self._claims:
             self._timers[number] = self._context.reactor.callLater(CLAIM_TIMEOUT, self._claimTimedOut, number)
 
@@ -372,6 +369,13 @@ class Session:
         """See :class:`~bore.server.heartbeats.Beating`."""
         self.lost(Loss.NO_ANSWER)
         self._connection.end(NoAnswer())
+
+    def _claim(self, number: int, claim: Claim) -> None:
+        """Ask for a tunnel."""
+        self._claims[number] = claim
+        done = Deferred.fromCoroutine(self._context.tunnels.open(claim))
+        done.addCallbacks(self._opened, self._notOpened, callbackArgs=(number, claim), errbackArgs=(number, claim))
+        done.addErrback(self.failed)
 
     def _opened(self, tunnel: Tunnel, number: int, claim: Claim) -> None:
         self._settle(number)

@@ -24,14 +24,16 @@ class Sessions:
     The sessions of all clients.
 
     :param context: what they share.
+    :param make: makes one.
     :ivar nextKey: the fingerprint of the server's next key, which clients have to know; empty: there is none.
     :ivar here: the address of this node of a cluster, such as ``tls://node1.example.com:7835``; empty: there is none.
-    :ivar nodes: the addresses of its other nodes, those to be used first first: see :meth:`nameNodes`.
+    :ivar nodes: the addresses of its other nodes that take new sessions: see :meth:`nameNodes`.
     :ivar givesAway: whether sessions are given away as soon as they begin.
     """
 
-    def __init__(self, context: SessionContext) -> None:
+    def __init__(self, context: SessionContext, make: type[Session] = Session) -> None:
         self._context = context
+        self._make = make
         self._sessions: set[Session] = set()
         self._allGone: Deferred[None] | None = None
         self.nextKey = ""
@@ -48,7 +50,7 @@ class Sessions:
 
     def begin(self, connection: ControlConnection, login: Login, source: str) -> Session:
         """Begin the session of a client."""
-        session = Session(self._context, connection, login, source)
+        session = self._make(self._context, connection, login, source)
         self._sessions.add(session)
         return session
 

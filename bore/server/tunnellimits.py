@@ -52,7 +52,7 @@ class TunnelLimits:
             doubtful = await self._makeRoomAt(wish.source, others)
         if doubtful is not None:
             return doubtful
-        if 0 < self.bounds.tunnels <= len(self._held) + len(others):
+        if 0 < self.bounds.tunnels <= len(self._held) - self._held.lent + len(others):
             doubtful = await self.anyInDoubt()
             if doubtful is None:
                 self._sink.emit(LimitReached(Limit.TUNNELS, self.bounds.tunnels))

@@ -1,4 +1,5 @@
 """All tunnels of this process: how they are opened, kept without a session, and closed."""
+# Longer than 300 lines: what becomes of a tunnel, from its opening to its end, is read together.
 
 from __future__ import annotations
 
@@ -106,14 +107,13 @@ class Tunnels:
         """
         if claim.rules and isinstance(claim.address, UnixPath):
             raise VisitorsWithoutAddress
-        owner, token = claim.owner, claim.token
+        token = claim.token
         while True:
             refusal = self._objection(claim, claim.address)
             if refusal is not None:
                 raise refusal
             claim.checkAwaited()
-            rights = None if self._users is None else self._users.permits.rights(owner.user)
-            claim.wish = Wish(claim.address, token, owner.user, owner.source, claim.lasting, rights, claim.key)
+            claim.wish = self._wishOf(claim, token)
             opened = await self.custody.open(claim.wish)
             tunnel = self._given(opened, claim)
             if tunnel is not None:
@@ -196,6 +196,12 @@ class Tunnels:
         self.custody.close()
         if self._departing is not None:
             self._departing.takeAll()
+
+    def _wishOf(self, claim: Claim, token: str | None) -> Wish:
+        """What custody is asked for."""
+        owner = claim.owner
+        rights = None if self._users is None else self._users.permits.rights(owner.user)
+        return Wish(claim.address, token, owner.user, owner.source, claim.lasting, rights, claim.key)
 
     def _given(self, opened: Opened, claim: Claim) -> Tunnel | None:
         """Make a tunnel of what was granted; None: the client cannot have that, and asks again."""

@@ -29,6 +29,9 @@ class User:
 #: Every client that knows the shared secret; without a secret, every client.
 NAMELESS: Final = User("")
 
+#: The other nodes of a cluster, to which visitors are passed on. No user can have this name.
+NODES: Final = User("@nodes")
+
 
 class Login(NamedTuple):
     """

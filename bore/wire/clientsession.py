@@ -140,6 +140,7 @@ class ControlSession:
         resume: str | None = None,
         rules: AddressRules = NO_RULES,
         key: str | None = None,
+        epoch: int | None = None,
     ) -> bytes:
         """
         The bytes that ask a server of the extension for one more tunnel.
@@ -151,11 +152,12 @@ class ControlSession:
         :param resume: the token of an earlier tunnel; None: there is none.
         :param rules: the tunnel's own rules on the addresses of its visitors.
         :param key: the lasting key of the tunnel; None: it has none.
+        :param epoch: to another node: the epoch of the address, which this node owns; None: we are no node.
         """
         assert self.extended, "a further tunnel at a server of the base protocol"
         before = self._tunnels.move(tunnel, "Open")
         assert before is not None, "the number of an earlier tunnel"
-        return rulesFrames(rules) + extension.encode(Open(tunnel, address, resume, key=key))
+        return rulesFrames(rules) + extension.encode(Open(tunnel, address, resume, epoch, key))
 
     def close(self, tunnel: int) -> bytes:
         """

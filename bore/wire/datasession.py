@@ -9,7 +9,7 @@ from typing import Final
 from bore.wire import extension, messages, statetable
 from bore.wire.binding import BindingAnswer, BindingChallenge
 from bore.wire.errors import ProtocolViolation, Refusal, ServerNotProven, UnboundChallenge
-from bore.wire.extension import Lane
+from bore.wire.extension import HandedOn, Lane
 from bore.wire.framing import FrameDecoder
 from bore.wire.messages import Accept, Challenge, Error
 from bore.wire.proof import ClientProof
@@ -31,12 +31,12 @@ class DataSession:
 
     :data:`TABLE` has the states and what happens in each of them, message by message; ``docs/states.rst`` shows it.
 
-    :param request: Accept, with the visitor to accept, or Lane.
+    :param request: Accept, with the visitor to accept, or Lane; of a node also HandedOn.
     :param proof: how we prove the secret that we share with the server; None: we share none.
     """
 
-    def __init__(self, request: Accept | Lane, proof: ClientProof | None = None) -> None:
-        self._request = extension.encode(request) if isinstance(request, Lane) else messages.encode(request)
+    def __init__(self, request: Accept | Lane | HandedOn, proof: ClientProof | None = None) -> None:
+        self._request = messages.encode(request) if isinstance(request, Accept) else extension.encode(request)
         self._proof = proof
         self._decoder = FrameDecoder()
         self._state: statetable.State = State.COMPLETE if proof is None else State.CHALLENGE

@@ -205,7 +205,7 @@ class NextKey:
 @value
 class Nodes:
     """
-    Server, to a client that has sent the key of a tunnel: the other nodes of the cluster, those to be used first first.
+    Server, to a client that has sent the key of a tunnel: the other nodes of the cluster that take new sessions.
 
     :ivar addresses: such as ``tls://node2.example.com:7835``; at most MAX_NODES.
     """

@@ -283,7 +283,7 @@ class ServerSession:
         """
         The bytes that name the other nodes of the cluster; nothing for a client that would not understand them.
 
-        :param addresses: theirs, those to be used first first. Those that do not fit are left out.
+        :param addresses: theirs. Those that do not fit are left out.
         """
         if not self.namesNodes:
             return b""

@@ -221,9 +221,9 @@ class KeyAnnounced:
 @value
 class NodesNamed:
     """
-    Client: the server has named the other nodes of its cluster.
+    Client: the server has named the other nodes of its cluster that take new sessions.
 
-    :ivar addresses: theirs, those to be used first first.
+    :ivar addresses: theirs.
     """
 
     addresses: tuple[str, ...]

@@ -30,6 +30,7 @@ from bore.client.tunnel import Tunnel
 from bore.client.tunnelspec import TunnelSpec
 from bore.client.visitors import Visitors
 from bore.events import Sink
+from bore.events.client import Stage
 from bore.relay.portable import PortableRelay
 from bore.streams.reactor import IReactor
 from bore.system.descriptors import Descriptors
@@ -164,6 +165,13 @@ class FakeOwner:
 
     def gaveUp(self, tunnel: Tunnel, why: Exception) -> None:
         tunnel.gaveUp(why)
+
+    def named(self, link: ServerLink) -> None: ...
+
+    def opening(self, link: ServerLink) -> None: ...
+
+    def lost(self, link: ServerLink, stage: Stage, why: BaseException | None) -> bool:
+        return False
 
 
 class ControlCase(SynchronousTestCase):

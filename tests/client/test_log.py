@@ -48,6 +48,8 @@ from bore.events.client import (
     LocalUnreachable,
     MessageIgnored,
     NextKeyLearned,
+    NodeLost,
+    NodeOpened,
     NoDescriptors,
     PortGivenUp,
     ServerLost,
@@ -147,6 +149,11 @@ LINES: Final[tuple[tuple[Event, tuple[str, ...]], ...]] = (
     (
         PortGivenUp(A, "in use", "db"),
         ("warn db: in use: the public port cannot be had back, any other will do",),
+    ),
+    (NodeOpened(A), ("info the tunnels are at a:7835, too",)),
+    (
+        NodeLost(A, Stage.UNREACHED, "it is away"),
+        ("warn cannot reach a:7835: it is away; the tunnels are up at another node",),
     ),
     (AddressChanged("a:1", "a:2", LOCAL, "db"), ("warn db: the public address changed from a:1 to a:2",)),
     (CheckFailed(LOCAL, 1, 3, "refused", "db"), ("warn db: check 1 of 3: refused",)),

@@ -55,17 +55,23 @@ class RedisServer:
         """The URL of the server."""
         return f"redis://127.0.0.1:{self.port}?{query}"
 
-    def command(self, *words: str) -> str:
-        """Send a command by redis-cli, and return what it prints."""
-        return subprocess.run(
-            ["redis-cli", "-p", str(self.port), *words], capture_output=True, text=True, timeout=PATIENCE, check=True
-        ).stdout.strip()
+    def command(self, *words: str, stdin: str = "") -> str:
+        """
+        Send a command by redis-cli, and return what it prints.
+
+        :param stdin: several commands instead, each on a line.
+        """
+        line = ["redis-cli", "-p", str(self.port), *words]
+        done = subprocess.run(line, input=stdin, capture_output=True, text=True, timeout=PATIENCE + 5, check=True)
+        return done.stdout.strip()
 
     def replicate(self, master: RedisServer) -> None:
         """Be a replica of another one from now on."""
         self.command("REPLICAOF", "127.0.0.1", str(master.port))
-        eventually(lambda: self.command("ROLE").splitlines()[3] == "connected", "a replica")
-        eventually(lambda: master.command("WAIT", "1", "1000") == "1", "its first answer")
+        eventually(lambda: "state=online" in master.command("INFO", "replication"), "a replica")
+        # Its first confirmation may take a second.
+        both = f"SET written 1\nWAIT 1 {int(PATIENCE * 1000)}\n"
+        assert master.command(stdin=both).endswith("1"), "it confirms no write"
 
     def restart(self) -> None:
         """Kill the server, and start it empty."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from random import Random
 
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from bore.cluster.engine import EngineAway, Recovering, Taken, UserLimit, Voided
+from bore.cluster.engine import Engine, EngineAway, Record, Recovering, Taken, UserLimit, Voided
 from bore.cluster.etcd import EtcdEngine
 from bore.cluster.etcdclient import EtcdClient
 from bore.cluster.etcdgateway import Part, deleteAll, put
@@ -69,6 +71,34 @@ class EtcdTests(EngineContract):
         (record,) = await self.engine.records()
         self.assertEqual(set(record.members), {f"{name}/1" for name in "abcd" if keys[name] == record.key})
         self.assertEqual(found.count(Taken), 2)
+
+    async def test_twoKeysNeverHaveAnAddressAtTheSameTime(self) -> None:
+        """From the answer to a grant until the member leaves, no other key is granted the address."""
+        random = Random(18)
+        holders: dict[int, set[tuple[str, str]]] = {2001: set(), 2002: set()}
+        epochs: dict[int, tuple[int, str]] = {2001: (0, ""), 2002: (0, "")}
+
+        async def claimAndLeave(engine: Engine, member: str, key: str) -> None:
+            await engine.enter(node(member))
+            for claim in range(40):
+                address = random.choice((2001, 2002))
+                record = await outcome(engine.grant(wanted(member, address, key, claim)))
+                if isinstance(record, Record):
+                    self.assertEqual({other for _, other in holders[address]} - {key}, set())
+                    epoch, last = epochs[address]
+                    self.assertGreaterEqual(record.epoch, epoch if key == last else epoch + 1)
+                    epochs[address] = record.epoch, key
+                    holders[address].add((member, key))
+                    await deferLater(REACTOR, random.random() * 0.004)
+                    holders[address].discard((member, key))
+                    await engine.leave(member, address, claim)
+
+        engines = itertools.cycle((self.engine, self.other))
+        people = [("a/1", KEY), ("b/1", KEY), ("c/1", OTHER_KEY), ("d/1", OTHER_KEY)]
+        await gatherResults(
+            [Deferred.fromCoroutine(claimAndLeave(next(engines), *each)) for each in people], consumeErrors=True
+        )
+        self.assertEqual(await self.engine.records(), [])
 
     async def test_ofManyRecordsThatAUserWantsAtOnceItGetsAsManyAsItMay(self) -> None:
         await self.entered("one/1")

@@ -48,8 +48,9 @@ class RedisCase(TestCase):
 
     async def ready(self, engine: RedisEngine, member: str = "one/1") -> None:
         """Have a member enter, and end the recovery."""
-        await engine.enter(node(member))
-        await engine.recovered((await engine.beat(node(member, beat=2))).incarnation)
+        await self.settled(lambda: engine.enter(node(member)))
+        beaten = await self.settled(lambda: engine.beat(node(member, beat=2)))
+        await self.settled(lambda: engine.recovered(beaten.incarnation))
 
     async def settled(self, call: Callable[[], Deferred[_T]]) -> _T:
         """Make a call again until the engine is not away."""
@@ -65,11 +66,9 @@ class RedisCase(TestCase):
         with self.assertRaises(Voided):
             await self.settled(lambda: engine.beat(node("one/1", beat=3)))
 
-    async def away(self, call: Deferred[_T]) -> str:
+    def away(self, call: Deferred[_T]) -> Deferred[str]:
         """The text of the error that the engine is away."""
-        with self.assertRaises(EngineAway) as raised:
-            await call
-        return str(raised.exception)
+        return self.assertFailure(call, EngineAway).addCallback(str)
 
 
 @skipUnless(REDIS, WHY_NOT)
@@ -104,8 +103,9 @@ class RedisFaultsTests(RedisCase):
         engine = self.engine(self.server)
         await self.ready(engine)
         with self.server.suspended():
-            self.assertIn("it does not answer", await self.away(engine.grant(wanted("one/1"))))
-            self.assertIn("it does not answer", await self.away(engine.beat(node("one/1", beat=3))))
+            calls = [self.away(engine.grant(wanted("one/1"))), self.away(engine.beat(node("one/1", beat=3)))]
+            for call in calls:
+                self.assertIn("it does not answer", await call)
         await self.settled(lambda: engine.beat(node("one/1", beat=4)))
         # It may have carried the grant out late, as an engine may.
         await engine.leave("one/1", 2001, 1)
@@ -114,8 +114,9 @@ class RedisFaultsTests(RedisCase):
     async def test_aNodeThatRequiresReplicasHasNothingWithoutThem(self) -> None:
         await self.ready(self.engine(self.server))
         engine = self.engine(self.server, "replicas=1")
-        self.assertIn("0 of 1 replicas have confirmed", await self.away(engine.grant(wanted("one/1"))))
-        self.assertIn("0 of 1 replicas have confirmed", await self.away(engine.beat(node("one/1", beat=3))))
+        calls = [self.away(engine.grant(wanted("one/1"))), self.away(engine.beat(node("one/1", beat=3)))]
+        for call in calls:
+            self.assertIn("0 of 1 replicas have confirmed", await call)
         self.assertEqual(await engine.records(), [])
 
     async def test_whatIsNotOursIsLeftAlone(self) -> None:
@@ -206,21 +207,20 @@ class RedisReplicaTests(RedisCase):
         master, replica = self.pair()
         engine = self.engine(master)
         await self.ready(engine)
-        await engine.grant(wanted("one/1"))
+        await self.settled(lambda: engine.grant(wanted("one/1")))
         with replica.suspended():
-            many = [self.away(engine.grant(wanted("one/1", 3000 + n))) for n in range(20)]
-            for each in many:
-                self.assertIn("0 of 1 replicas have confirmed", await each)
-            self.assertIn("0 of 1 replicas", await self.away(engine.beat(node("one/1", beat=3))))
-            self.assertIn("0 of 1 replicas", await self.away(engine.grant(wanted("one/1", claim=2))))
+            calls = [self.away(engine.grant(wanted("one/1", 3000 + n))) for n in range(20)]
+            calls += [self.away(engine.beat(node("one/1", beat=3))), self.away(engine.grant(wanted("one/1", claim=2)))]
+            for call in calls:
+                self.assertIn("0 of 1 replicas have confirmed", await call)
         self.assertEqual([(each.address, each.members) for each in await engine.records()], [(2001, {"one/1": 2})])
-        await engine.grant(wanted("one/1", 3000))
+        await self.settled(lambda: engine.grant(wanted("one/1", 3000)))
 
     async def test_aReplicaThatIsPromotedWithoutTheLastGrantsGivesNoAddressTwice(self) -> None:
         master, replica = self.pair()
         engine = self.engine(master)
         await self.ready(engine)
-        kept = await engine.grant(wanted("one/1"))
+        kept = await self.settled(lambda: engine.grant(wanted("one/1")))
         replica.command("REPLICAOF", "127.0.0.1", "1")  # it is cut off, and nobody knows
         master.command("CLIENT", "KILL", "TYPE", "replica")
         lost = await engine.grant(wanted("one/1", 2002))
@@ -244,14 +244,14 @@ class RedisReplicaTests(RedisCase):
         master, replica = self.pair()
         engine = self.engine(master)
         await self.ready(engine)
-        incarnation = (await engine.beat(node("one/1", beat=2))).incarnation
+        before = await self.settled(lambda: engine.beat(node("one/1", beat=2)))
         replica.command("REPLICAOF", "NO", "ONE")
         master.replicate(replica)
         self.assertIn("READONLY", await self.away(engine.beat(node("one/1", beat=3))))
         master.command("REPLICAOF", "NO", "ONE")
         await self.voided(engine)
         await engine.enter(node("one/2"))
-        self.assertNotEqual((await engine.beat(node("one/2", beat=2))).incarnation, incarnation)
+        self.assertNotEqual((await engine.beat(node("one/2", beat=2))).incarnation, before.incarnation)
 
     async def test_aReplicaThatComesOrGoesBeginsNoIncarnation(self) -> None:
         master, replica = self.pair()
@@ -261,7 +261,7 @@ class RedisReplicaTests(RedisCase):
         third = RedisServer()
         self.addCleanup(third.kill)
         third.replicate(master)
-        await engine.beat(node("one/1", beat=3))
+        await self.settled(lambda: engine.beat(node("one/1", beat=3)))
 
     def pair(self) -> tuple[RedisServer, RedisServer]:
         master, replica = RedisServer(), RedisServer()

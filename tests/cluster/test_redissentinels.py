@@ -30,15 +30,15 @@ class RedisSentinelTests(RedisCase):
         url = f"redis+sentinel://{servers}/main?prefix={self.prefix}"
         engine, cut = self.begun(url), self.begun(url)
         await self.ready(engine)
-        await cut.enter(node("two/1"))
-        kept = await engine.grant(wanted("one/1"))
+        await self.settled(lambda: cut.enter(node("two/1")))
+        kept = await self.settled(lambda: engine.grant(wanted("one/1")))
         unknown = self.begun(f"redis+sentinel://{servers}/other")
         self.assertIn("the Sentinels do not know a master 'other'", await self.away(unknown.enter(node("one/1"))))
 
         with master.suspended():  # for the others it is dead, and itself it knows nothing
             await self.voided(engine)
             self.assertIn("role:master", replica.command("INFO", "replication"))
-            await engine.enter(node("one/2"))
+            await self.settled(lambda: engine.enter(node("one/2")))
             self.assertEqual(await engine.restore("one/2", [replace(kept, members={"one/2": 1})]), [])
             await self.assertFailure(engine.grant(wanted("one/2", 2002)), Recovering)
         await self.away(cut.beat(node("two/1", beat=2)))  # it goes to the old master

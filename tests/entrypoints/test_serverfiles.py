@@ -138,6 +138,7 @@ class ClientLiveTests(FileCase):
         "exit-after-failures": "7",
         "fail-fast": "true",
         "lanes": "7",
+        "nodes": "3",
         "check-every": "7",
         "tls": "true",
         "secret-file": "'secret'",

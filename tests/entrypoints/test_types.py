@@ -40,6 +40,7 @@ KEYS: Final[dict[str, tuple[set[int], str | None]]] = {
     "exit-after-failures": COUNT,
     "fail-fast": ONLY_SWITCH,
     "lanes": COUNT,
+    "nodes": (set(), "3"),
     "check-every": SECONDS,
     "tls": ONLY_SWITCH,
     "tls-ca": FILE,

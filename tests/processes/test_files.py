@@ -94,6 +94,7 @@ class UpTests(FileCase):
             "import bore.clientprogram, bore.serverprogram, bore.cli\n"
             "clientCommand('x').parse(['80', '--to', 'x'])\nserverCommand('x').parse([])\n"
             "unused = ('tomllib', 'cattrs', 'bore.config', 'bore.reloading', 'bore.programservice',\n"
+            "'bore.client.companions', 'bore.cluster',\n"
             "'bore.system.activation',\n"
             "'bore.system.notify', 'bore.system.linefile', 'bore.status.notices', 'bore.status.visitorlog')\n"
             "print([name for name in unused if name in sys.modules])"

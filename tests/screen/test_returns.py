@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.events import Event
-from bore.events.client import ServerLost, Stage, TunnelGivenUp, TunnelUp, Verdict
+from bore.events.client import NodeLost, ServerLost, Stage, TunnelGivenUp, TunnelUp, Verdict
 from bore.screen.lines import Painter
 from bore.screen.returns import Returns
 
@@ -46,6 +46,13 @@ class ReturnsTests(SynchronousTestCase):
             (23, up()),
         ]
         self.assertEqual(self.lines(*steps), "back after 13 s")
+
+    def test_aNodeOfAClusterMayHaveTakenThePlaceOfTheServer(self) -> None:
+        succeeded = NodeLost(A, Stage.TUNNEL, "it is away", B)
+        self.assertEqual(
+            self.lines((0, up("a")), (5, succeeded), (10, lost(server=B)), (23, up("a"))), "back after 13 s: a"
+        )
+        self.assertEqual(self.lines((0, up("a")), (5, succeeded), (10, lost(server=A)), (23, up("a"))), "")
 
     def test_itMayBeBackAtAnotherServer(self) -> None:
         self.assertEqual(self.lines((0, up()), (10, lost()), (11, up(server=B))), "back after 1.0 s")

@@ -1,0 +1,255 @@
+"""Sessions with further nodes of a cluster, each of which has all tunnels, so that none is lost with its node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from random import Random
+from typing import Final, NamedTuple, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+
+from bore.client.leftovers import Leftovers
+from bore.client.link import ServerLink
+from bore.client.linkowner import LinkOwner
+from bore.client.reasons import describe
+from bore.client.settings import ClientSettings, ServerAddress
+from bore.client.tunnel import Tunnel
+from bore.events import Sink
+from bore.events.client import NodeLost, NodeOpened, Stage
+from bore.streams.reactor import IReactor
+
+#: A node that was lost is not tried again for this time, in seconds, and for twice as long each further time, up to a
+#: limit. Of that time, between half and all is waited, at random.
+_FIRST_REST: Final = 1.0
+_LONGEST_REST: Final = 60.0
+
+
+class Household(Protocol):
+    """
+    What has the home link: :class:`bore.client.links.Links`.
+
+    :ivar settings: the settings in effect.
+    :ivar sink: gets the events.
+    """
+
+    settings: ClientSettings
+    sink: Sink
+
+    @property
+    def home(self) -> ServerLink | None:
+        """The home link; None: there is none."""
+
+    def linkWith(self, node: ServerAddress, settings: ClientSettings, owner: LinkOwner[ServerLink]) -> ServerLink:
+        """Make a link with a node of the cluster, whose events are not emitted."""
+
+    def succeed(self, heir: ServerLink) -> None:
+        """Have a link that was made by :meth:`linkWith` in the place of the home link."""
+
+    def leave(self, closed: Deferred[None]) -> None:
+        """Wait until a server has read what a link has sent it last, or has had the time for it."""
+
+
+class _Rest(NamedTuple):
+    """The time during which a node is not tried: until when, by the clock, and how long it is, in seconds."""
+
+    until: float
+    length: float
+
+
+class _Companion:
+    """
+    A session with a further node.
+
+    :ivar tunnels: those that it was given, with their public ports.
+    :ivar up: whether one of them was open there.
+    """
+
+    __slots__ = ("node", "tunnels", "up")
+
+    def __init__(self, node: ServerAddress) -> None:
+        self.node = node
+        self.tunnels: dict[Tunnel, int] = {}
+        self.up = False
+
+
+class Companions:
+    """
+    Keeps sessions with further nodes beside the home link, which the user sees.
+
+    A companion is a link with a node that the server of the home link has named. It has all tunnels that are up at
+    home, at the same public ports and with the same keys. Its events are not emitted. When it is lost, it is replaced,
+    by one at another node if there is one. When the session of the home link is lost, the companion with the most open
+    tunnels becomes the home link. Only a tunnel without a session anywhere is lost to the user.
+
+    :param household: what has the home link.
+    :ivar resting: whether nothing changes, as another process, or other links, take the tunnels over.
+    """
+
+    def __init__(self, reactor: IReactor, household: Household, random: Random) -> None:
+        self._reactor = reactor
+        self._household = household
+        self._random = random
+        self._companions: dict[ServerLink, _Companion] = {}
+        self._rests: dict[ServerAddress, _Rest] = {}
+        self._next: IDelayedCall | None = None
+        self.leftovers = Leftovers()
+        self.resting = False
+
+    @property
+    def links(self) -> list[ServerLink]:
+        """The links with further nodes."""
+        return list(self._companions)
+
+    def soon(self, seconds: float = 0.0) -> None:
+        """See whether something has to be changed, when what happens now is over, or after this time."""
+        if self._next is not None and self._next.active():
+            if self._next.getTime() <= self._reactor.seconds() + seconds:
+                return
+            self._next.cancel()
+        self._next = self._reactor.callLater(seconds, self._look)
+
+    def apply(self, settings: ClientSettings) -> None:
+        """Use other settings."""
+        for link in self.links:
+            if settings.servers == link.settings.servers:
+                link.apply(_ofCompanion(settings), None)
+            else:
+                self._end(link)
+        self.soon()
+
+    def close(self, tunnel: Tunnel) -> None:
+        """Give a tunnel back."""
+        for link, companion in list(self._companions.items()):
+            if companion.tunnels.pop(tunnel, None) is not None:
+                if not companion.tunnels:
+                    del self._companions[link]
+                self._household.leave(link.remove(tunnel))
+
+    def rest(self, resting: bool) -> None:
+        """Change nothing from now on, or go on."""
+        self.resting = resting
+        if not resting:
+            self.soon()
+
+    def stop(self) -> None:
+        """Give all tunnels back."""
+        if self._next is not None and self._next.active():
+            self._next.cancel()
+        for link in self.links:
+            self._end(link)
+
+    def takeOver(self, stage: Stage, why: BaseException | None) -> bool:
+        """The session of the home link is lost. Returns whether a companion has taken its place."""
+        heir = max(self._companions, key=lambda link: len(link.tunnels.up), default=None)
+        if heir is None or self.resting or not heir.tunnels.up:
+            return False
+        home = self._household.home
+        assert home is not None
+        self._report(home.server, stage, why, heir.server)
+        self._promote(heir)
+        return True
+
+    def foundBase(self, link: ServerLink, others: list[Tunnel]) -> None:
+        """See :class:`bore.client.linkowner.LinkOwner`: it is not a node, whatever answers there."""
+        self._reactor.callLater(0, self.lost, link, Stage.NO_TUNNEL, None)
+
+    def foundExtended(self, link: ServerLink) -> None:
+        """See :class:`bore.client.linkowner.LinkOwner`."""
+
+    def named(self, link: ServerLink) -> None:
+        """See :class:`bore.client.linkowner.LinkOwner`: what the server of the home link names counts."""
+
+    def opening(self, link: ServerLink) -> None:
+        """See :class:`bore.client.linkowner.LinkOwner`: if no tunnel is up at home, the link becomes the home link."""
+        companion, home = self._companions.get(link), self._household.home
+        if companion is None:
+            return
+        if not companion.up:
+            companion.up = True
+            self._rests.pop(companion.node, None)
+            self._household.sink.emit(NodeOpened(link.server))
+        if not self.resting and (home is None or not home.tunnels.up):
+            self._promote(link)
+
+    def lost(self, link: ServerLink, stage: Stage, why: BaseException | None) -> bool:
+        """See :class:`bore.client.linkowner.LinkOwner`: the link is replaced."""
+        companion = self._companions.get(link)
+        if companion is not None:
+            node, now = companion.node, self._reactor.seconds()
+            length = _FIRST_REST
+            if node in self._rests:
+                length = min(2 * self._rests[node].length, _LONGEST_REST)
+            else:
+                self._report(link.server, stage, why)
+            self._rests[node] = _Rest(now + self._random.uniform(0.5, 1.0) * length, length)
+            self._end(link)
+            self.soon()
+        return True
+
+    def gaveUp(self, tunnel: Tunnel, why: Exception) -> None:
+        """See :class:`bore.client.linkowner.LinkOwner`: the node does not get the tunnel again in this session."""
+
+    def _look(self) -> None:
+        """Have as many companions as are wanted, with the tunnels that are up at home."""
+        home, wanted = self._household.home, self._household.settings.nodes - 1
+        if home is None or self.resting or not home.tunnels.up:
+            return  # what there is may be needed
+        ports = {kept.tunnel: home.tunnels.portOf(kept).had for kept in home.tunnels.up}
+        up = {tunnel: port for tunnel, port in ports.items() if isinstance(port, int)}
+        for link, companion in reversed(list(self._companions.items())):
+            moved = any(up.get(tunnel, port) != port for tunnel, port in companion.tunnels.items())
+            if moved or companion.node == home.here or len(self._companions) > wanted:
+                self._end(link)
+        for link, companion in self._companions.items():
+            self._share(link, companion, up)
+        while up and len(self._companions) < wanted and (node := self._choose(home)) is not None:
+            self._begin(node, up)
+
+    def _choose(self, home: ServerLink) -> ServerAddress | None:
+        """A node for one more companion; None: there is none now."""
+        used = {home.here, home.address, *(each.node for each in self._companions.values())}
+        named = {home.nodeAt(address) for address in home.nodes} - {None}
+        self._rests = {node: rest for node, rest in self._rests.items() if node in named}
+        free = sorted(node for node in named if node is not None and node not in used)
+        now = self._reactor.seconds()
+        ready = [node for node in free if node not in self._rests or self._rests[node].until <= now]
+        if ready:
+            return self._random.choice(ready)
+        if free:
+            self.soon(min(self._rests[node].until for node in free) - now)
+        return None
+
+    def _begin(self, node: ServerAddress, tunnels: Mapping[Tunnel, int]) -> None:
+        settings = _ofCompanion(self._household.settings)
+        link = self._household.linkWith(node, settings, self)
+        companion = self._companions[link] = _Companion(node)
+        self._share(link, companion, tunnels)
+        link.start()
+
+    def _share(self, link: ServerLink, companion: _Companion, tunnels: Mapping[Tunnel, int]) -> None:
+        """Have a companion open the tunnels that it was not given yet."""
+        for tunnel, port in tunnels.items():
+            if tunnel not in companion.tunnels:
+                companion.tunnels[tunnel] = port
+                tunnel.join(companion.node, port)
+                link.tunnels.add(tunnel, tunnel.public)
+
+    def _promote(self, heir: ServerLink) -> None:
+        del self._companions[heir]
+        self._household.succeed(heir)
+        self.soon()
+
+    def _end(self, link: ServerLink) -> None:
+        del self._companions[link]
+        self._household.leave(link.stop())
+
+    def _report(self, server: str, stage: Stage, why: BaseException | None, heir: str = "") -> None:
+        text = "the server has given the session away" if why is None else describe(why)
+        self._household.sink.emit(NodeLost(server, stage, text, heir))
+
+
+def _ofCompanion(settings: ClientSettings) -> ClientSettings:
+    """The settings of a companion: that visitors come through is checked at home."""
+    return replace(settings, checkEvery=0.0)

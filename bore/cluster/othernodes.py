@@ -1,0 +1,206 @@
+"""The other nodes of the cluster, as this node has to do with them."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from random import Random
+from typing import Final
+from uuid import UUID
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from bore.client.dataconnections import DataConnections
+from bore.client.servers import TLS_PREFIX
+from bore.client.visitors import Visitors
+from bore.cluster.engine import Node
+from bore.cluster.forwards import Forwards
+from bore.cluster.handingon import HandingOn
+from bore.cluster.nodelink import LinkContext, NodeLink, Place
+from bore.cluster.nodeport import NodeKey, NodePort, nodeSecret
+from bore.cluster.nodesession import NodeSession
+from bore.cluster.offers import Memberships
+from bore.events import Event, Sink, entryOf
+from bore.relay.interface import Stream
+from bore.server.control import ControlContext
+from bore.server.core import ServerCore
+from bore.server.firstmessage import FirstMessages
+from bore.server.heartbeats import Rhythms
+from bore.server.lanepool import LanePools
+from bore.server.session import SessionContext
+from bore.server.sessions import Sessions
+from bore.server.settings import Bounds, ServerSettings
+from bore.streams.addresses import NO_ADDRESS, parseHostPort
+from bore.streams.dial import ServerDialer
+from bore.streams.reactor import IReactor
+from bore.timing.turns import Turns
+from bore.wire.addressrules import NO_RULES
+from bore.wire.extension import Source
+from bore.wire.laneopen import LaneVisitor
+from bore.wire.limits import CONTROL_PORT
+from bore.wire.secret import Secret
+
+
+class OtherNodes:
+    """
+    Sessions with the other nodes: those that they have here, with which they offer what they own, and those that this
+    node has with them. Visitors pass from the node to which they come to one that has a session of the tunnel.
+
+    :param core: the server of this node, before it begins.
+    :param memberships: what this node owns.
+    :param key: the cluster's key.
+    :ivar forwards: the tunnels whose visitors this node passes on.
+    :ivar sessions: the sessions of other nodes.
+    :ivar links: the sessions with other nodes, by name.
+    """
+
+    _log: Final = Logger()
+
+    def __init__(
+        self, reactor: IReactor, core: ServerCore, memberships: Memberships, key: Secret, random: Random | None = None
+    ) -> None:
+        server, settings = core.server, _forForwards(core.settings)
+        assert server.whole is not None, "a node without the custody of its addresses"
+        self._reactor = reactor
+        self._server = server
+        self._memberships = memberships
+        self._acts = True
+        sink = Sink()
+        sink.subscribe(self._note)
+        self.forwards = Forwards(reactor, server, server.whole, memberships, sink, settings)
+        pools = LanePools(reactor, sink, server.relay, settings.bounds.lanes, server.budget)
+        self.sessions = Sessions(
+            SessionContext(reactor, sink, settings, self.forwards, pools, Rhythms(reactor)), NodeSession
+        )
+        core.nodes = NodePort(
+            ControlContext(
+                reactor,
+                core.sink,
+                settings,
+                NodeKey(key),
+                server.unclassified,
+                FirstMessages(server.unaccepted, server.relay, pools),
+                self.sessions,
+                server.guesses,
+                Turns(reactor),
+            ),
+            self._takeIn,
+        ).accepted
+        self._context = LinkContext(
+            reactor,
+            sink,
+            Turns(reactor),
+            nodeSecret(key),
+            Visitors(reactor, server.relay, settings.bounds.descriptors, sink),
+            memberships.addresses,
+            self._epochOf,
+            self._deliver,
+            self._dialler,
+            Random() if random is None else random,
+        )
+        self.links: dict[str, NodeLink] = {}
+        self._names: dict[int, str] = {}
+        self._handingOn = HandingOn(reactor, server.relay, self._connectionsOf)
+        server.control.setHandOn(self._handingOn)
+        memberships.changed = self._changed
+
+    def follow(self, nodes: Sequence[Node]) -> None:
+        """Have sessions with these other nodes, and no others; those whose address cannot be read are left out."""
+        places = {}
+        self._names = {node.number: node.name for node in nodes}
+        for node in nodes:
+            try:
+                host, port = parseHostPort(node.advertise.removeprefix(TLS_PREFIX))
+            except ValueError:
+                continue
+            places[node.name] = Place(host, CONTROL_PORT if port is None else port)
+        self.setNodes(places)
+
+    def setNodes(self, nodes: Mapping[str, Place]) -> None:
+        """Have sessions with these other nodes, and no others."""
+        for name, link in list(self.links.items()):
+            if nodes.get(name) != link.place:
+                del self.links[name]
+                link.stop()
+        for name, place in nodes.items():
+            if name not in self.links:
+                link = self.links[name] = NodeLink(self._context, name, place)
+                link.start()
+
+    def act(self, acts: bool) -> None:
+        """Whether this node acts as the owner of its addresses: if not, it offers none."""
+        self._acts = acts
+        for link in self.links.values():
+            link.updateAll()
+
+    def stop(self) -> Deferred[None]:
+        """
+        End all sessions with other nodes. Visitors that are served stay.
+
+        :returns: fires when the other nodes have closed theirs, or CLOSE_TIMEOUT later.
+        """
+        self.setNodes({})
+        self._handingOn.stop()
+        self._context.visitors.stop()
+        self.forwards.offers.stop()
+        left = self.sessions.shutDown()
+        self.forwards.closeAll()
+        return left
+
+    def _epochOf(self, address: int) -> int:
+        return self._memberships.epochOf(address) if self._acts else 0
+
+    def _connectionsOf(self, number: int) -> DataConnections | None:
+        """What makes connections to the node with a number; None: there is no such node, or no session with it."""
+        link = self.links.get(self._names.get(number, ""))
+        return link.connections if link is not None and link.up else None
+
+    def _changed(self, address: int) -> None:
+        epoch = self._memberships.epochOf(address)
+        if epoch:
+            self.forwards.offers.fence(address, epoch)
+        for link in self.links.values():
+            link.update(address)
+
+    def _deliver(self, address: int, visitor: LaneVisitor) -> Stream | None:
+        """
+        Bring a visitor to a tunnel of this node, whose rules and limits hold. If its client has just left for another
+        node, the visitor is passed on once more.
+        """
+        tunnel = self._server.tunnels.get(address) or self.forwards.get(address)
+        descriptors = self._server.descriptors
+        if tunnel is None or not descriptors.has(2):
+            return None
+        try:
+            near, far = socket.socketpair()
+        except OSError:
+            return None
+        descriptors.opened(2)
+        near.setblocking(False)
+        far.setblocking(False)
+        tunnel.visitorCame(far, NO_ADDRESS if visitor.source is None else visitor.source)
+        return Stream(near)
+
+    def _takeIn(self, sock: socket.socket, source: Source, early: bytes, challenge: UUID | None) -> None:
+        """Serve the connection of a client that has come to another node."""
+        self._server.control.goOn(sock, source, early, challenge)
+
+    def _dialler(self, place: Place) -> ServerDialer:
+        from bore.tls.nodedialer import NodeDialer
+
+        return NodeDialer(self._reactor, *place)
+
+    def _note(self, event: Event) -> None:
+        """Log what happens between nodes, which would be a line for each tunnel and node."""
+        self._log.debug("between nodes: {event}", **entryOf(event))
+
+
+def _forForwards(settings: ServerSettings) -> ServerSettings:
+    """The settings for tunnels whose visitors are passed on: the limits are those of the node that serves them."""
+    bounds = settings.bounds
+    unbounded = Bounds(
+        bounds.pending, bounds.pendingPerSource, 0, 0, 0, bounds.waiting, bounds.lanes, 0, bounds.wrongSecrets
+    )
+    return replace(settings, bounds=replace(unbounded, descriptors=bounds.descriptors), rules=NO_RULES)
