@@ -125,11 +125,11 @@ class EtcdEngine:
         store, key = self._store, self._store.nodeKey(node.member)
         nodes = getAll(store.nodes)
         later, write = isLess(key, beatText(node.beat)), put(key, entryText(node))
+        member, beat = self._beaten  # before it is sent: answers to several beats may come in another order
         view = await store.transact(until, [later], [write, nodes], [get(key), nodes], urgent=True)
         before = entryIn(view.found[0].only)
         if before is None:
             raise Voided
-        member, beat = self._beaten
         if member == node.member and before.beat < beat:  # which was acknowledged: etcd is back in an earlier state
             await store.lost(until, view)
             raise Voided

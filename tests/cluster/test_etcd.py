@@ -116,6 +116,13 @@ class EtcdTests(EngineContract):
         found = await gatherResults(calls)
         self.assertEqual(sorted(found), [7, 8, 9, 10])
 
+    async def test_severalBeatsMayBeUnderWayAtOnce(self) -> None:
+        entry = await self.entered("one/1")
+        for start in (2, 42):
+            await gatherResults([self.engine.beat(replace(entry, beat=beat)) for beat in range(start, start + 40)])
+        (found,) = (await self.other.beat(entry)).nodes
+        self.assertEqual(found.beat, 81)
+
     async def test_aGrantThatIsCarriedOutAfterALaterBeatIsRefused(self) -> None:
         """As one that was stuck in a member of etcd."""
         entry = await self.entered("one/1")
