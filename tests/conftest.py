@@ -34,6 +34,7 @@ UNIT: Final = (
     "client",
     "cluster/test_etcdgateway.py",
     "cluster/test_membership.py",
+    "cluster/test_model.py",
     "cluster/test_offers.py",
     "cluster/test_recovery.py",
     "cluster/test_sentinelpoll.py",

@@ -214,14 +214,13 @@ class Membership:
         self._leaving.clear()
 
     def _arrived(self, beaten: Beaten, now: float) -> None:
-        """The first answer to a new member: what becomes of what the former one owned."""
-        # If the right to act has not ended by now, nobody was granted any of it before the engine lost what it knew.
+        """The first answer to a new member, which has to find out what it has of that which the former one owned."""
         self._new = False
+        # If the right to act has not ended by now, nobody was granted any of it before the engine lost what it knew.
         self._firm = now < self._until
-        if beaten.incarnation == self._incarnation or not beaten.recovering:
-            self.estate.lost(self.estate.addresses())
-        self._incarnation = beaten.incarnation
-        self._since = now
+        if beaten.incarnation != self._incarnation:
+            self._incarnation = beaten.incarnation
+            self._since = now
         self._untold = self.estate.addresses()
         self._settled = not self._untold
 

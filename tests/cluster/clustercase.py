@@ -68,20 +68,33 @@ class FakeNode:
     """
     A node of a cluster, without sockets.
 
-    :ivar stopped: when the process was stopped; None: it runs.
+    :param offset: by how much its clock is ahead, in seconds.
+    :param rate: how fast its clock is.
+    :param ttl: the time to live of members.
+    :param makeEngine: makes its engine.
     :ivar has: its tunnels.
     :ivar acts: what the membership has reported.
     """
 
-    def __init__(self, clock: Clock, store: MemoryStore, name: str, offset: float = 0, lease: float = 60) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        store: MemoryStore,
+        name: str,
+        offset: float = 0,
+        rate: float = 1,
+        ttl: float = TTL,
+        makeEngine: Callable[[Clock, MemoryStore], FaultyEngine] = FaultyEngine,
+    ) -> None:
         self.clock = Clock()
         self._real = clock
-        self.offset = offset
-        self.engine = FaultyEngine(self.clock, store)
+        self._offset = offset
+        self.rate = rate
+        self.engine = makeEngine(self.clock, store)
         advertise = f"tls://{name}.example.com:7835"
         now = self.seconds
-        self.membership = Membership(self.clock, self.engine, name, advertise, "1.0", TTL, now)
-        self.registry = ClusterRegistry(LocalRegistry(self.clock, lease), self.membership)
+        self.membership = Membership(self.clock, self.engine, name, advertise, "1.0", ttl, now)
+        self.registry = ClusterRegistry(LocalRegistry(self.clock, 60), self.membership)
         self.registry.ended = self._ended
         self.registry.expired = lambda grant: self._forget(grant)
         self.has: dict[PublicAddress, Grant] = {}
@@ -91,7 +104,7 @@ class FakeNode:
 
     def seconds(self) -> float:
         """Its clock that goes on while the process is stopped."""
-        return self._real.seconds() + self.offset
+        return self._real.seconds() * self.rate + self._offset
 
     def claim(self, address: int, key: str, user: User = NAMELESS, limit: int = 0) -> Deferred[Grant]:
         return self.registry.claim(address, user, key, limit).addCallback(self._granted)
