@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import cast
 
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
+from bore.client.bequest import estateOf, inherit, isReady
+from bore.client.estate import fieldsOfEstate, readEstate
+from bore.client.service import ClientService
 from bore.client.settings import ServerAddress
 from bore.client.tunnelspec import TunnelSpec
-from bore.events.client import AddressChanged, NodeLost, NodeOpened, ServerLost, ServerMoved, TunnelUp
+from bore.events import Sink
+from bore.events.client import AddressChanged, NodeLost, NodeOpened, ServerLost, ServerMoved, SettingsAccepted, TunnelUp
 from bore.server.service import ServerService
 from bore.streams.reactor import IReactor
 from bore.tls.settings import ClientTls, ServerTls
@@ -87,6 +92,7 @@ class TunnelTests(CompanionsCase):
     async def test_eachTunnelIsAtTwoNodesUnderOneAddressThatIsShownOnce(self) -> None:
         ports = await self.begin(b"a", b"b")
         await self.untilCounts(2, 2, 0)
+        await self.eventually(lambda: self.seen(NodeOpened))
         for node, count in zip(self.nodes, self.counts(), strict=True):
             self.host = self.hostOf(node)
             for port, name in zip(ports, (b"a", b"b"), strict=True) if count else ():
@@ -125,7 +131,7 @@ class LossTests(CompanionsCase):
     async def settled(self) -> tuple[PublicAddress, ServerService]:
         """A tunnel at two nodes. Returns its port, and the one that is not the home."""
         [port] = await self.begin(b"a")
-        await self.untilCounts(1, 1, 0)
+        await self.eventually(lambda: self.seen(NodeOpened))
         return port, self.nodes[self.counts().index(1, 1)]
 
     async def test_aCompanionThatFailsIsReplacedAndTheUserNoticesNothing(self) -> None:
@@ -161,3 +167,46 @@ class LossTests(CompanionsCase):
         await self.eventually(lambda: self.seen(TunnelUp) == 2)
         self.assertEqual((self.seen(ServerLost), self.seen(AddressChanged)), (1, 0))
         await self.assertShows(port, b"a")
+
+
+class SuccessionTests(CompanionsCase):
+    """Other settings, and another process."""
+
+    async def assertIsUp(self, port: PublicAddress, client: ClientService) -> None:
+        """The tunnel is at two nodes under its address, and was never lost."""
+        await self.untilCounts(1, 1, 0)
+        self.assertEqual(client.publicAddresses, [f"{self.hostOf(self.nodes[0])}:{port}"])
+        self.assertEqual((self.seen(ServerLost), self.seen(AddressChanged)), (0, 0))
+        for node, count in zip(self.nodes, self.counts(), strict=True):
+            self.host = self.hostOf(node)
+            if count:
+                await self.assertShows(port, b"a")
+
+    async def test_settingsThatAServerHasToAcceptDoNotInterruptIt(self) -> None:
+        [port] = await self.begin(b"a")
+        await self.untilCounts(1, 1, 0)
+        tls = self.showing.settings.tls
+        assert tls is not None
+        self.showing.applySettings(replace(self.showing.settings, tls=replace(tls, lasting=not tls.lasting)))
+        await self.eventually(lambda: self.seen(SettingsAccepted) and not self.showing.isChanging)
+        await self.assertIsUp(port, self.showing)
+
+    async def test_anotherProcessHasItAtNodesWithItsAddress(self) -> None:
+        [port] = await self.begin(b"a")
+        await self.eventually(lambda: self.seen(NodeOpened))
+        await self.crash(self.nodes[0])
+        await self.eventually(lambda: self.seen(NodeOpened) == 2)
+        for node in self.nodes[1:]:
+            self.nameOthers(node, but=self.nodes[0])
+        estate = readEstate(json.loads(json.dumps(fieldsOfEstate(estateOf(self.showing)))))
+        heir = ClientService(cast(IReactor, reactor), self.showing.settings, self.showing.tunnels, Sink())
+        self.addCleanup(heir.stopService)
+        inherit(heir, estate)
+        self.showing.lend()
+        heir.startService()
+        await self.eventually(lambda: isReady(heir, estate))
+        self.showing.retire(giveBack=True)
+        heir.own()
+        await self.eventually(lambda: not self.showing.isChanging)
+        await self.assertIsUp(port, heir)
+        self.assertEqual([each.key for each in estate.tunnels], [each.key for each in estateOf(heir).tunnels])

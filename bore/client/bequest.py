@@ -37,8 +37,9 @@ def estateOf(client: ClientService) -> Estate:
                 )
             if link.tunnels.portOf(kept).resume is None:
                 raise NotMovable(f"{link.server} gives no tokens for its tunnels")
-    at = next((link.address for link in links if link.tunnels.up), None)
-    return Estate(client.settings.user, client.settings.servers, at, tuple(inventoryOf(client)))
+    at = next((link for link in links if link.tunnels.up), None)
+    address, host = (None, "") if at is None else (at.address, at.host)
+    return Estate(client.settings.user, client.settings.servers, address, tuple(inventoryOf(client)), host)
 
 
 def inherit(client: ClientService, estate: Estate) -> None:
@@ -53,7 +54,7 @@ def inherit(client: ClientService, estate: Estate) -> None:
         return
     isThere = estate.servers == settings.servers or estate.at in settings.servers
     at = estate.at if isThere else None  # which is another one than those of the settings if these have sent us there
-    client.holdFiles(at)
+    client.holdFiles(at, estate.host)
     tunnels = {tunnel.spec.name: tunnel for tunnel in client.parts.tunnels}
     for each in estate.tunnels:
         if each.tunnel in tunnels and (each.server in settings.servers or each.server == at):

@@ -39,12 +39,14 @@ class Estate:
     :ivar user: whose the tokens are.
     :ivar servers: the servers in the settings.
     :ivar at: the server that is used; None: there is no session.
+    :ivar host: the host of public addresses there, for people.
     """
 
     user: str
     servers: tuple[ServerAddress, ...]
     at: ServerAddress | None
     tunnels: tuple[Inherited, ...]
+    host: str = ""
 
 
 def fieldsOfEstate(estate: Estate) -> dict[str, object]:
@@ -54,6 +56,7 @@ def fieldsOfEstate(estate: Estate) -> dict[str, object]:
         "servers": [str(each) for each in estate.servers],
         "at": None if estate.at is None else str(estate.at),
         "tunnels": fieldsOfTunnels(estate.tunnels),
+        **({"host": estate.host} if estate.host else {}),
     }
 
 
@@ -79,9 +82,10 @@ def readEstate(fields: Mapping[str, object]) -> Estate:
     :raises ValueError: if it is none.
     """
     match fields:
-        case {"user": str(user), "servers": list(servers), "at": str() | None as at, "tunnels": tunnels}:
-            where = None if at is None else _server(at)
-            return Estate(user, tuple(map(_server, servers)), where, readTunnels(tunnels))
+        case {"user": str(user), "servers": list(servers), "at": str() | None as at, "tunnels": tunnels, **others}:
+            where, host = None if at is None else _server(at), others.get("host", "")
+            if isinstance(host, str):
+                return Estate(user, tuple(map(_server, servers)), where, readTunnels(tunnels), host)
     raise ValueError("not an estate")
 
 

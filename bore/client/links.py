@@ -41,7 +41,8 @@ class Links:
     :ivar sink: gets the events.
     :ivar leftovers: the tunnels that have to be given back in the next session.
     :ivar isBase: whether the server is known to be of the base protocol.
-    :ivar first: the server where the first session begins; None: it is the first one of the settings.
+    :ivar first: the server where the first session begins, and the host of its public addresses, for people; None: it
+        is the first one of the settings.
     :ivar accepted: called with a server, as events name it, in each session that has begun.
     """
 
@@ -69,7 +70,7 @@ class Links:
         self._companions: Companions | None = None
         self.isBase = False
         self.accepted: Callable[[str], None] = lambda server: None
-        self.first: ServerAddress | None = None
+        self.first: tuple[ServerAddress, str] | None = None
         self._waiting: dict[Tunnel, None] = {}
         self._closing: set[Deferred[None]] = set()
 
@@ -122,8 +123,10 @@ class Links:
 
     @property
     def servers(self) -> set[str]:
-        """The servers that are used, as events name them."""
-        return {link.server for link in self._links.values()}
+        """The servers that are used, and those that have sent us there, as events name them."""
+        used, user = {link.server for link in self._links.values()}, self.settings.user
+        sent = not self.addresses <= set(self.settings.servers)
+        return used | {each.nameFor(user) for each in self.settings.servers} if sent else used
 
     def apply(self, settings: ClientSettings) -> None:
         """Use other settings, in which the servers that are used, the secret and TLS are the same."""
@@ -296,7 +299,7 @@ class Links:
         settings = self.settings
         servers = Servers(self._reactor, settings.servers, self._trusts, settings.user)
         if self.first is not None:
-            servers.follow(self.first)
+            servers.follow(*self.first)
             self.first = None
         link = ServerLink(self._reactor, settings, servers, self._visitors, tunnels, self._makePolicy, self)
         self._links.update(dict.fromkeys(tunnels, link))

@@ -82,7 +82,7 @@ class ClientService(Service):
         self._hurriedAt = float("-inf")
         self._seen: Callable[[str, bytes], None] | None = None
         self._drainsFor: float | None = None
-        self._startsAt: ServerAddress | None = None
+        self._startsAt: tuple[ServerAddress, str] | None = None
         self.isOwner = True
         self._former = Usage()  # of the tunnels that are not wanted any more
         self.apply(tunnels)
@@ -212,7 +212,7 @@ class ClientService(Service):
             self._reactor, settings, self._visitors, lambda: self._tunnels.values(), self._givenUp, self._renewed
         )
         if self._startsAt is not None:
-            self._links.startAt(self._startsAt)
+            self._links.startAt(*self._startsAt)
         self._links.open(self._tunnels.values())
 
     def retryNow(self) -> bool:
@@ -269,15 +269,16 @@ class ClientService(Service):
         """Whether other settings are tried, or former ones are still in use."""
         return self._links is not None and self._links.isChanging
 
-    def holdFiles(self, startAt: ServerAddress | None) -> None:
+    def holdFiles(self, startAt: ServerAddress | None, host: str = "") -> None:
         """
         Read and write nothing that is remembered, as another process has it, before :meth:`own`.
 
         :param startAt: the server to begin with, too; None: the first one of the settings.
+        :param host: the host of its public addresses, for people; empty: its own.
         """
         self._saves.held = True
         self.isOwner = False
-        self._startsAt = startAt
+        self._startsAt = None if startAt is None else (startAt, host)
 
     def own(self) -> None:
         """The other process has let go of all files."""

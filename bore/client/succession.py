@@ -142,9 +142,9 @@ class Succession:
         """Whether other settings are tried, or former ones are still in use."""
         return self._wanted is not None or bool(self._retired)
 
-    def startAt(self, server: ServerAddress) -> None:
-        """Begin with this server. To be called before any tunnel is opened."""
-        self._links.first = server
+    def startAt(self, server: ServerAddress, host: str) -> None:
+        """Begin with this server, as in :meth:`bore.client.servers.Servers.follow`, when tunnels are opened."""
+        self._links.first = server, host
 
     def lend(self) -> None:
         """See :meth:`bore.client.kepttunnels.KeptTunnels.lend`."""

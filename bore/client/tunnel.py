@@ -91,7 +91,9 @@ class Tunnel:
         """Ask a server for the public address that the tunnel has at another node of its cluster."""
         if server not in self.ports:
             self.ports[server] = PublicPort(self._reactor, address, NoMemory(), self._reserved)
-        self.ports[server].asked = address
+        port = self.ports[server]
+        port.asked = address
+        port.inherit(address, port.resume)
 
     def keyAt(self, port: PublicPort) -> str:
         """The lasting key, which is drawn when a node of a cluster is asked for the tunnel, and remembered."""

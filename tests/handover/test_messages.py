@@ -33,7 +33,7 @@ TUNNELS = (
     Inherited("web", A, 8000, "0123456789abcdef" * 2, True),
     Inherited("", B, UnixPath("/run/a.sock"), None, False),
 )
-ESTATE = Estate("alice", (A, B), B, TUNNELS)
+ESTATE = Estate("alice", (A, B), B, TUNNELS, "a.example")
 
 ALL: tuple[Message, ...] = (
     Started(7),
