@@ -135,14 +135,18 @@ class OtherNodes:
         for link in self.links.values():
             link.updateAll()
 
+    def withdraw(self) -> None:
+        """Offer nothing any more, and have no sessions with other nodes but theirs. May be called twice."""
+        self.setNodes({})
+        self._handingOn.stop()
+
     def stop(self) -> Deferred[None]:
         """
         End all sessions with other nodes. Visitors that are served stay.
 
         :returns: fires when the other nodes have closed theirs, or CLOSE_TIMEOUT later.
         """
-        self.setNodes({})
-        self._handingOn.stop()
+        self.withdraw()
         self._context.visitors.stop()
         self.forwards.offers.stop()
         left = self.sessions.shutDown()
@@ -169,9 +173,9 @@ class OtherNodes:
         Bring a visitor to a tunnel of this node, whose rules and limits hold. If its client has just left for another
         node, the visitor is passed on once more.
         """
-        tunnel = self._server.tunnels.get(address) or self.forwards.get(address)
-        descriptors = self._server.descriptors
-        if tunnel is None or not descriptors.has(2):
+        own, descriptors = self._server.tunnels.get(address), self._server.descriptors
+        tunnel = own or self.forwards.get(address)
+        if tunnel is None or not descriptors.has(2) or (own and not self._memberships.mayServe(address)):
             return None
         try:
             near, far = socket.socketpair()

@@ -248,7 +248,7 @@ class Server:
             then.
         :returns: the number of sessions. Clients of the base protocol stay.
         """
-        return self.sessions.move(to)
+        return self.sessions.move() if to is None else self.sessions.move(to)
 
     def shutDown(self) -> Deferred[None]:
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
+from itertools import cycle
 from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
@@ -99,16 +100,18 @@ class Sessions:
                 session.refuse(refusal)
         return sockets
 
-    def move(self, to: str | None = None) -> int:
+    def move(self, *to: str) -> int:
         """
         Give all sessions away that can be: see :meth:`bore.server.session.Session.move`.
 
+        :param to: the servers to go to, in turn; none: this one.
         :returns: their number.
         """
         movable = [session for session in self._sessions if session.movable]
         within = min(_LONGEST_MOVE, round(len(movable) * SPACING, 3))
+        places = cycle(to or (None,))
         for session in movable:
-            session.move(to, within)
+            session.move(next(places), within)
         return len(movable)
 
     def giveAway(self) -> None:

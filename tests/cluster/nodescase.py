@@ -105,6 +105,9 @@ class JoinedRegistry(LocalRegistry):
         self._leave(address)
         return super().lend(address, user)
 
+    def mayServe(self, address: PublicAddress) -> bool:
+        return True
+
     def supersede(self, address: int, epoch: int) -> None:
         self.superseded.append((address, epoch))
         self._leave(address)

@@ -14,6 +14,7 @@ from bore.server.registry import LocalRegistry
 from bore.server.users import NAMELESS
 from bore.streams.reactor import IReactor
 from bore.wire.errors import PortInUse, TakenOver
+from bore.wire.publicaddress import PublicAddress
 from tests.server.custodycase import SOURCE, CustodyCase, FakeHolder
 
 
@@ -31,6 +32,9 @@ class Owned:
 
     def epochOf(self, address: int) -> int:
         return self.epochs.get(address, 0)
+
+    def mayServe(self, address: PublicAddress) -> bool:
+        return True
 
     def supersede(self, address: int, epoch: int) -> None:
         self.superseded.append((address, epoch))
