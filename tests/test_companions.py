@@ -184,11 +184,12 @@ class SuccessionTests(CompanionsCase):
 
     async def test_settingsThatAServerHasToAcceptDoNotInterruptIt(self) -> None:
         [port] = await self.begin(b"a")
-        await self.untilCounts(1, 1, 0)
+        await self.eventually(lambda: self.seen(NodeOpened))
         tls = self.showing.settings.tls
         assert tls is not None
         self.showing.applySettings(replace(self.showing.settings, tls=replace(tls, lasting=not tls.lasting)))
         await self.eventually(lambda: self.seen(SettingsAccepted) and not self.showing.isChanging)
+        await self.eventually(lambda: self.seen(NodeOpened) == 2)
         await self.assertIsUp(port, self.showing)
 
     async def test_anotherProcessHasItAtNodesWithItsAddress(self) -> None:
@@ -199,7 +200,8 @@ class SuccessionTests(CompanionsCase):
         for node in self.nodes[1:]:
             self.nameOthers(node, but=self.nodes[0])
         estate = readEstate(json.loads(json.dumps(fieldsOfEstate(estateOf(self.showing)))))
-        heir = ClientService(cast(IReactor, reactor), self.showing.settings, self.showing.tunnels, Sink())
+        heir = ClientService(cast(IReactor, reactor), self.showing.settings, self.showing.tunnels, sink := Sink())
+        sink.subscribe(self.events.append)
         self.addCleanup(heir.stopService)
         inherit(heir, estate)
         self.showing.lend()
@@ -207,6 +209,6 @@ class SuccessionTests(CompanionsCase):
         await self.eventually(lambda: isReady(heir, estate))
         self.showing.retire(giveBack=True)
         heir.own()
-        await self.eventually(lambda: not self.showing.isChanging)
+        await self.eventually(lambda: not self.showing.isChanging and self.seen(NodeOpened) == 3)
         await self.assertIsUp(port, heir)
         self.assertEqual([each.key for each in estate.tunnels], [each.key for each in estateOf(heir).tunnels])

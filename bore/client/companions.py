@@ -148,6 +148,8 @@ class Companions:
         home = self._household.home
         assert home is not None
         self._report(home.server, stage, why, heir.server)
+        if home.here is not None:
+            self._leave(home.here)
         self._promote(heir)
         return True
 
@@ -177,13 +179,9 @@ class Companions:
         """See :class:`bore.client.linkowner.LinkOwner`: the link is replaced."""
         companion = self._companions.get(link)
         if companion is not None:
-            node, now = companion.node, self._reactor.seconds()
-            length = _FIRST_REST
-            if node in self._rests:
-                length = min(2 * self._rests[node].length, _LONGEST_REST)
-            else:
+            if companion.node not in self._rests:
                 self._report(link.server, stage, why)
-            self._rests[node] = _Rest(now + self._random.uniform(0.5, 1.0) * length, length)
+            self._leave(companion.node)
             self._end(link)
             self.soon()
         return True
@@ -235,6 +233,11 @@ class Companions:
                 companion.tunnels[tunnel] = port
                 tunnel.join(companion.node, port)
                 link.tunnels.add(tunnel, tunnel.public)
+
+    def _leave(self, node: ServerAddress) -> None:
+        """A node was lost, or cannot be had: do not try it again for a time."""
+        length = min(2 * self._rests[node].length, _LONGEST_REST) if node in self._rests else _FIRST_REST
+        self._rests[node] = _Rest(self._reactor.seconds() + self._random.uniform(0.5, 1.0) * length, length)
 
     def _promote(self, heir: ServerLink) -> None:
         del self._companions[heir]

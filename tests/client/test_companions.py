@@ -124,6 +124,8 @@ class LossTests(CompanionsCase):
         heir = self.links[1]
         self.assertTrue(self.companions.takeOver(Stage.TUNNEL, ShuttingDown()))
         self.assertIs(self.household.present, heir)
+        self.name(NODES[0])
+        self.assertEqual(len(self.links), 1, "the node that was lost rests")
         self.assertEqual(self.events[-1], NodeLost(str(HOME), Stage.TUNNEL, WHY, heir.server))
         self.name(*NODES[:4])
         self.assertEqual(len(self.links), 2)
