@@ -112,5 +112,7 @@ class ClusterNode:
         """The number of this node, or the others, have changed."""
         server = self._core.server
         server.setNumber(self.membership.number)
+        self.others.number = self.membership.number
         server.sessions.nameNodes(self._places())
-        self.others.follow(self.membership.neighbours.all())
+        others = self.membership.neighbours
+        self.others.follow(others.all(), others.isAway)

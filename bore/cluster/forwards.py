@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from bore.cluster.nodesession import NodeSession
 from bore.cluster.offers import Memberships, Offer, OfferClaim, Offers
 from bore.events import Sink
 from bore.events.server import Loss, TunnelEnd
@@ -18,9 +19,6 @@ from bore.server.tunnels import Tunnels
 from bore.streams.reactor import IReactor
 from bore.timing.deadlines import Deadlines
 from bore.wire.errors import TakenOver
-
-if TYPE_CHECKING:
-    from bore.cluster.nodesession import NodeSession
 
 #: How long an address that the last node has withdrawn is kept for another one, in seconds: the offer of a node to
 #: which a client has moved may come behind the withdrawal of the node that it has left.
@@ -66,18 +64,29 @@ class Forwards(Tunnels):
         super().closeAll()
         self._withdrawn.takeAll()
 
+    def prefer(self, unfit: frozenset[int]) -> None:
+        """
+        Pass visitors on to other nodes than these, where others offer the same address. Those that are served stay.
+
+        :param unfit: the numbers of nodes that seem to be away, or are about to stop.
+        """
+        self.offers.unfit = unfit
+        for tunnel in self.all():
+            session = tunnel.owner
+            if isinstance(session, NodeSession) and session.node in unfit and self.offers.hasFit(tunnel.address):
+                session.takeAway(tunnel, TakenOver())
+                self.lost(tunnel, Loss.GONE, canResume=True)
+
     def _isOver(self, tunnel: Tunnel, _: None) -> None:
         if tunnel.owner is None and not tunnel.closed:
             super().close(tunnel, TunnelEnd.GIVEN_BACK)
 
     def _wishOf(self, claim: Claim, token: str | None) -> Wish:
         assert isinstance(claim, OfferClaim) and isinstance(claim.address, int)
-        return Offer(claim.address, claim.epoch)
+        return Offer(claim.address, claim.epoch, claim.node)
 
     def _sessionOf(self, address: int) -> tuple[Tunnel, NodeSession] | None:
         """The tunnel at an address, and the session that serves it; None: none does."""
-        from bore.cluster.nodesession import NodeSession
-
         tunnel = self.get(address)
         if tunnel is None or not isinstance(tunnel.owner, NodeSession):
             return None

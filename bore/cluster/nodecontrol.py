@@ -22,7 +22,7 @@ from bore.streams.reactor import IReactor
 from bore.streams.socketoptions import PEER_TIMEOUT, prepareControl
 from bore.streams.transport import IStreamTransport
 from bore.timing.turns import Inflow, Turns
-from bore.wire.clientsession import UNUSED_PORT, ControlSession
+from bore.wire.clientsession import ControlSession
 from bore.wire.errors import Refusal, WireError
 from bore.wire.laneopen import LaneVisitor
 from bore.wire.limits import SILENCE_TIMEOUT
@@ -54,6 +54,10 @@ class Link(Interface):
     secret: Secret
     visitors: Visitors
     connections: DataConnections
+
+    @property
+    def number(self) -> int:
+        """The number of this node; 0: it has none yet."""
 
     @property
     def name(self) -> str:
@@ -94,7 +98,7 @@ class NodeControl(Protocol):
     def connectionMade(self) -> None:
         link, sock = self._link, self.transport.getHandle()
         self._inflow = Inflow(link.turns, self.transport, self._read)
-        self._wire = ControlSession(UNUSED_PORT, clientProof(link.secret, channelBinding(sock)))
+        self._wire = ControlSession(link.number, clientProof(link.secret, channelBinding(sock)))
         prepareControl(sock, PEER_TIMEOUT)
         self._silence = Silence(link.reactor, link.connections.sinceReceived, self._silent)
 

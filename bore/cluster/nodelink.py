@@ -59,6 +59,7 @@ class LinkContext(NamedTuple):
 
     :ivar secret: what nodes prove to each other.
     :ivar addresses: returns the addresses to offer.
+    :ivar number: returns the number of this node; 0: it has none yet.
     :ivar epochOf: returns the epoch of one; 0: it is not to be offered.
     :ivar dialler: makes what dials a node.
     """
@@ -69,6 +70,7 @@ class LinkContext(NamedTuple):
     secret: Secret
     visitors: Visitors
     addresses: Callable[[], Sequence[int]]
+    number: Callable[[], int]
     epochOf: Callable[[int], int]
     deliver: Deliver
     dialler: Callable[[Place], ServerDialer]
@@ -108,6 +110,11 @@ class NodeLink:
         self._stopped = False
         self.up = False
         self.why: str | None = None
+
+    @property
+    def number(self) -> int:
+        """The number of this node; 0: it has none yet."""
+        return self._context.number()
 
     def start(self) -> None:
         """Connect."""

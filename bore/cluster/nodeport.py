@@ -19,7 +19,7 @@ from bore.wire.errors import Refusal
 from bore.wire.extension import Source
 from bore.wire.secret import Secret
 from bore.wire.serverproof import Identity
-from bore.wire.sessionevents import ConnectionHandedOn, ServerEvent, SessionAsked, TunnelAsked
+from bore.wire.sessionevents import ConnectionHandedOn, NodeSessionAsked, ServerEvent, TunnelAsked
 
 #: What the proofs of nodes are keyed with is made of the cluster's key with this, so that the same text as the secret
 #: of clients lets no client be a node, and no node be a client.
@@ -103,8 +103,9 @@ class NodeConnection(ControlProtocol):
 
     def _follow(self, event: ServerEvent) -> None:
         match event:
-            case SessionAsked():
+            case NodeSessionAsked(number):
                 token = self._begin().laneToken
+                self._nodeSession.node = number
                 self.transport.write(self._wire.agreed(token, self._context.settings.bounds.lanes))
                 self._context.unclassified.take(self)
                 self._produce()

@@ -16,11 +16,14 @@ class NodeSession(Session):
 
     A tunnel that it has lost to a client of this node, or to another node, is asked for again, and waits. The number of
     tunnels is limited by that of ports, since each is asked for once.
+
+    :ivar node: the number of the node; 0: it had none.
     """
 
     def __init__(self, context: SessionContext, connection: ControlConnection, login: Login, source: str) -> None:
         super().__init__(context, connection, login, source)
         self._epochs: dict[int, int] = {}
+        self.node = 0
 
     def start(self) -> None:
         """Send heartbeats from now on: a node that owns nothing has a session as well."""
@@ -37,7 +40,7 @@ class NodeSession(Session):
             self._refuse(number, address, PortNotAllowed("a node has offered what it cannot own"))
             return
         self._epochs[number] = epoch
-        self._claim(number, OfferClaim(self, address, epoch))
+        self._claim(number, OfferClaim(self, address, epoch, self.node))
 
     def epochOf(self, number: int) -> int:
         """The epoch of an offer."""

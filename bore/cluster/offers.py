@@ -57,13 +57,15 @@ class OfferClaim(Claim):
     The offer of a node, as its session has it.
 
     :ivar epoch: the epoch with which the node owns the address.
+    :ivar node: the number of the node; 0: it had none.
     """
 
-    __slots__ = ("epoch",)
+    __slots__ = ("epoch", "node")
 
-    def __init__(self, owner: Owner, address: int, epoch: int) -> None:
+    def __init__(self, owner: Owner, address: int, epoch: int, node: int) -> None:
         super().__init__(owner, address, None)
         self.epoch = epoch
+        self.node = node
 
 
 class Offer(Wish):
@@ -72,14 +74,16 @@ class Offer(Wish):
 
     :ivar port: the address.
     :ivar epoch: the epoch with which the node owns it.
+    :ivar node: the number of the node; 0: it had none.
     """
 
-    __slots__ = ("epoch", "port")
+    __slots__ = ("epoch", "node", "port")
 
-    def __init__(self, port: int, epoch: int) -> None:
+    def __init__(self, port: int, epoch: int, node: int = 0) -> None:
         super().__init__(port, None, NODES, "", lasting=True)
         self.port = port
         self.epoch = epoch
+        self.node = node
 
 
 class Offers:
@@ -92,6 +96,7 @@ class Offers:
     :param whole: the custody of this node.
     :param serving: returns the epoch of the offer that serves an address; 0: none does.
     :param drop: ends the offer that serves an address, whose epoch is over.
+    :ivar unfit: the numbers of the nodes whose offers are used only if there are no others.
     """
 
     def __init__(
@@ -108,10 +113,11 @@ class Offers:
         self._memberships = memberships
         self._serving = serving
         self._drop = drop
-        self._waiting: dict[int, dict[Offer, Deferred[Opened]]] = {}
+        self._waiting: dict[PublicAddress, dict[Offer, Deferred[Opened]]] = {}
         self._lent: dict[PublicAddress, int] = {}  # the epochs of the offers that were served last
         self._new: set[int] = set()  # addresses with offers that were not looked at
         self._looking: IDelayedCall | None = None
+        self.unfit: frozenset[int] = frozenset()
         whole.standIn = self
 
     @property
@@ -127,6 +133,10 @@ class Offers:
         """Whether there is an offer of an address that waits."""
         return address in self._waiting
 
+    def hasFit(self, address: PublicAddress) -> bool:
+        """Whether there is an offer of an address that waits, of a node that is fit."""
+        return any(each.node not in self.unfit for each in self._waiting.get(address, ()))
+
     def fence(self, address: int, epoch: int) -> None:
         """An address has this epoch, at least: refuse the offers of lower ones."""
         for offer, waiting in list(self._waiting.get(address, {}).items()):
@@ -140,7 +150,9 @@ class Offers:
         """See :class:`~bore.server.localcustody.StandIn`."""
         if not isinstance(address, int) or address not in self._waiting or not self._whole.isVacant(address):
             return False
-        offer, waiting = next(iter(self._waiting[address].items()))
+        offers = self._waiting[address]
+        offer = next((each for each in offers if each.node not in self.unfit), next(iter(offers)))
+        waiting = offers[offer]
         self._take(offer)
         self._lent[address] = offer.epoch
         grant = self._memberships.lend(address, NODES)

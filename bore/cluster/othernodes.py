@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from twisted.internet.defer import Deferred
@@ -32,15 +32,29 @@ from bore.server.lanepool import LanePools
 from bore.server.session import SessionContext
 from bore.server.sessions import Sessions
 from bore.server.settings import Bounds, ServerSettings
-from bore.streams.addresses import NO_ADDRESS, parseHostPort
+from bore.server.tunnel import Tunnel
+from bore.streams.addresses import NO_ADDRESS, SocketAddress, parseHostPort
 from bore.streams.dial import ServerDialer
 from bore.streams.reactor import IReactor
+from bore.timing.deadlines import Deadlines
 from bore.timing.turns import Turns
 from bore.wire.addressrules import NO_RULES
 from bore.wire.extension import Source
 from bore.wire.laneopen import LaneVisitor
-from bore.wire.limits import CONTROL_PORT
+from bore.wire.limits import ACCEPT_TIMEOUT, CONTROL_PORT
+from bore.wire.publicaddress import PublicAddress
 from bore.wire.secret import Secret
+
+#: Visitors of other nodes that wait while this node does not act as owner; further ones are refused.
+_MAX_HELD: Final = 256
+
+
+class _Held(NamedTuple):
+    """A visitor of another node that waits, and the address that it has come to."""
+
+    socket: socket.socket
+    address: int
+    source: SocketAddress
 
 
 class OtherNodes:
@@ -54,6 +68,7 @@ class OtherNodes:
     :ivar forwards: the tunnels whose visitors this node passes on.
     :ivar sessions: the sessions of other nodes.
     :ivar links: the sessions with other nodes, by name.
+    :ivar number: the number of this node; 0: it has none yet.
     """
 
     _log: Final = Logger()
@@ -95,6 +110,7 @@ class OtherNodes:
             nodeSecret(key),
             Visitors(reactor, server.relay, settings.bounds.descriptors, sink),
             memberships.addresses,
+            lambda: self.number,
             self._epochOf,
             self._deliver,
             self._dialler,
@@ -102,12 +118,19 @@ class OtherNodes:
         )
         self.links: dict[str, NodeLink] = {}
         self._names: dict[int, str] = {}
+        self.number = 0
+        self._held: Deadlines[socket.socket, _Held] = Deadlines(reactor, ACCEPT_TIMEOUT, lambda far, _: far.close())
         self._handingOn = HandingOn(reactor, server.relay, self._connectionsOf)
         server.control.setHandOn(self._handingOn)
         memberships.changed = self._changed
 
-    def follow(self, nodes: Sequence[Node]) -> None:
-        """Have sessions with these other nodes, and no others; those whose address cannot be read are left out."""
+    def follow(self, nodes: Sequence[Node], away: Callable[[str], bool] = lambda member: False) -> None:
+        """
+        Have sessions with these other nodes, and no others; those whose address cannot be read are left out.
+
+        :param away: returns whether a member is presumed away: then other nodes are preferred.
+        """
+        self.forwards.prefer(frozenset(node.number for node in nodes if node.state != "up" or away(node.member)))
         places = {}
         self._names = {node.number: node.name for node in nodes}
         for node in nodes:
@@ -134,6 +157,8 @@ class OtherNodes:
         self._acts = acts
         for link in self.links.values():
             link.updateAll()
+        for held in self._held.takeAll() if acts else ():
+            self._bring(held.address, held.socket, held.source)
 
     def withdraw(self) -> None:
         """Offer nothing any more, and have no sessions with other nodes but theirs. May be called twice."""
@@ -148,6 +173,8 @@ class OtherNodes:
         """
         self.withdraw()
         self._context.visitors.stop()
+        for held in self._held.takeAll():
+            held.socket.close()
         self.forwards.offers.stop()
         left = self.sessions.shutDown()
         self.forwards.closeAll()
@@ -173,9 +200,8 @@ class OtherNodes:
         Bring a visitor to a tunnel of this node, whose rules and limits hold. If its client has just left for another
         node, the visitor is passed on once more.
         """
-        own, descriptors = self._server.tunnels.get(address), self._server.descriptors
-        tunnel = own or self.forwards.get(address)
-        if tunnel is None or not descriptors.has(2) or (own and not self._memberships.mayServe(address)):
+        descriptors = self._server.descriptors
+        if self._tunnel(address) is None or not descriptors.has(2) or len(self._held) >= _MAX_HELD:
             return None
         try:
             near, far = socket.socketpair()
@@ -184,8 +210,22 @@ class OtherNodes:
         descriptors.opened(2)
         near.setblocking(False)
         far.setblocking(False)
-        tunnel.visitorCame(far, NO_ADDRESS if visitor.source is None else visitor.source)
+        source = NO_ADDRESS if visitor.source is None else visitor.source
+        if self._memberships.mayServe(address):
+            self._bring(address, far, source)
+        else:
+            self._held.add(far, _Held(far, address, source))
         return Stream(near)
+
+    def _tunnel(self, address: PublicAddress) -> Tunnel | None:
+        return self._server.tunnels.get(address) or self.forwards.get(address)
+
+    def _bring(self, address: int, far: socket.socket, source: SocketAddress) -> None:
+        tunnel = self._tunnel(address)
+        if tunnel is None:
+            far.close()
+        else:
+            tunnel.visitorCame(far, source)
 
     def _takeIn(self, sock: socket.socket, source: Source, early: bytes, challenge: UUID | None) -> None:
         """Serve the connection of a client that has come to another node."""

@@ -11,7 +11,7 @@ from bore.wire.errors import InvalidSecret, SecretMissing, UnboundProof, Unreada
 from bore.wire.extension import HandedOn, Lane, MarkedHello
 from bore.wire.serverproof import ServerProof
 from bore.wire.serversession import ServerSession
-from bore.wire.sessionevents import ConnectionHandedOn, LaneOffered, SendData, ServerEvent, SessionAsked
+from bore.wire.sessionevents import ConnectionHandedOn, LaneOffered, NodeSessionAsked, SendData, ServerEvent
 from bore.wire.statetable import Table, on, row
 
 _PROOF_ERRORS: Final = (InvalidSecret, SecretMissing, UnboundProof, UnreadableProof)
@@ -49,6 +49,11 @@ def _decodeRequest(session: ServerSession, frame: bytes) -> extension.NodeReques
     return extension.decodeNodeRequest(frame)
 
 
+def _agree(session: ServerSession, hello: MarkedHello) -> Sequence[ServerEvent]:
+    session.extend()
+    return (NodeSessionAsked(hello.port),)
+
+
 def _takeConnection(session: ServerSession, handedOn: HandedOn) -> Sequence[ServerEvent]:
     return (ConnectionHandedOn(handedOn.challenge, handedOn.source, session.takeRest()),)
 
@@ -61,7 +66,7 @@ TABLE: Final[Table[ServerSession, ServerEvent]] = {
     State.REQUEST: row(
         _decodeRequest,
         None,
-        on(MarkedHello, _S._agree, serversession.State.EXTENDED, [SessionAsked]),
+        on(MarkedHello, _agree, serversession.State.EXTENDED, [NodeSessionAsked]),
         on(Lane, _S._offerLane, serversession.State.SETTLED, [LaneOffered]),
         on(HandedOn, _takeConnection, serversession.State.SETTLED, [ConnectionHandedOn]),
     ),

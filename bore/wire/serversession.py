@@ -299,6 +299,11 @@ class ServerSession:
             return extension.encode(Refused(refusal.code, str(refusal), refusal.retry, None, refusal.range))
         return messages.encode(Error(refusal.text))  # the original's, whatever else there is to say about it
 
+    def extend(self) -> None:
+        """The client knows the extension, too."""
+        self.extended = True
+        self._decoder.maxLength = MAX_EXTENDED_FRAME
+
     def takeRest(self) -> bytes:
         """The bytes behind the last frame."""
         return self._decoder.takeRest()
@@ -363,8 +368,7 @@ class ServerSession:
 
     def _agree(self, hello: MarkedHello) -> Sequence[ServerEvent]:
         self._identify(hello)
-        self.extended = True
-        self._decoder.maxLength = MAX_EXTENDED_FRAME
+        self.extend()
         return (SessionAsked(),)
 
     def _askBase(self, hello: Hello) -> Sequence[ServerEvent]:

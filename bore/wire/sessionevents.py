@@ -90,6 +90,17 @@ class LaneOffered:
     rest: bytes
 
 
+@value
+class NodeSessionAsked:
+    """
+    Server, from a node: as :class:`SessionAsked`.
+
+    :ivar number: the number of the node; 0: it has none yet.
+    """
+
+    number: int
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionHandedOn:
     """
@@ -258,6 +269,7 @@ class Unexpected:
 ServerEvent: TypeAlias = (
     SendData
     | SessionAsked
+    | NodeSessionAsked
     | TunnelAsked
     | TunnelLeft
     | VisitorTaken

@@ -80,6 +80,7 @@ class JoinedRegistry(LocalRegistry):
         self.epochs: dict[int, int] = {}
         self.changed: Callable[[int], None] = lambda address: None
         self.superseded: list[tuple[int, int]] = []
+        self.acts = True
 
     def claim(self, address: PublicAddress, user: User, key: str | None = None, limit: int = 0) -> Deferred[Grant]:
         if self.isTaken(address):
@@ -106,7 +107,7 @@ class JoinedRegistry(LocalRegistry):
         return super().lend(address, user)
 
     def mayServe(self, address: PublicAddress) -> bool:
-        return True
+        return self.acts
 
     def supersede(self, address: int, epoch: int) -> None:
         self.superseded.append((address, epoch))
@@ -187,7 +188,8 @@ class NodesCase(TunnelsCase):
             Node(self, self.records, name, key, self.plain)
             for name, key in zip("abc"[: self.count], cycle(self.keys), strict=False)
         ]
-        for node in self.nodes:
+        for number, node in enumerate(self.nodes, start=1):
+            node.others.number = number
             self.addCleanup(lambda node: Deferred.fromCoroutine(node.stop()), node)
         self.port = freePort(self.nodes[0].host)
         self.meet()

@@ -119,6 +119,21 @@ class TwoNodesTests(NodesCase):
         here.others.act(True)
         self.assertEqual(await waiting.take(5), b"here\n")
 
+    async def test_aVisitorThatIsUnderWayToANodeThatDoesNotActWaitsThere(self) -> None:
+        here, there = self.nodes
+        await self.met()
+        await self.clientAt(here)
+        await self.eventually(lambda: self.forwards(there))
+        here.registry.acts = False  # it has not noticed yet
+        waiting = await self.visitAt(there)
+        await self.eventually(lambda: len(here.others._held) == 1)
+        here.others.act(False)
+        await self.eventually(lambda: not self.forwards(there))
+        self.assertEqual(waiting.received, b"")
+        here.registry.acts = True
+        here.others.act(True)
+        self.assertEqual(await waiting.take(5), b"here\n")
+
 
 class ThreeNodesTests(NodesCase):
     """Three nodes, and a client at two of them."""
@@ -142,6 +157,18 @@ class ThreeNodesTests(NodesCase):
         visits = [await self.assertShowsAt(three, b"two") for _ in range(3)]
         self.assertEqual(len(visits), 3)
         self.assertEqual(self.superseded(), [])
+
+    async def test_aNodeThatSeemsToBeAwayIsPassedOverAsLongAsThereIsAnother(self) -> None:
+        one, two, three = await self.begin()
+        for unfit, name in ((1, b"two"), (2, b"one"), (1, b"two")):
+            three.others.forwards.prefer(frozenset({unfit}))
+            await self.assertShowsAt(three, name)
+        three.others.forwards.prefer(frozenset({1, 2}))
+        await self.assertShowsAt(three, b"two")
+        two.cut()
+        await self.eventually(lambda: not three.others.forwards.offers.waits(self.port))
+        await self.assertShowsAt(three, b"one")
+        self.assertEqual(self.records.owners[self.port], (1, {"a", "b"}), one.name)
 
     async def test_aClientThatLeavesANodeIsFoundAtTheOther(self) -> None:
         one, two, three = await self.begin(reconnect=False)
