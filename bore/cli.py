@@ -14,6 +14,8 @@ from bore import exits
 
 # Nothing else is imported here: bore --version has to be quick, and does not load Twisted.
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bore.inheritance import Inheritance
     from bore.logs.settings import LogSettings
     from bore.options.client import ClientCommand
@@ -41,6 +43,8 @@ commands:
   check    Print all mistakes in a settings file
   doctor   Examine why a tunnel does not work, and say what to do
   secret   Print a new random secret, or write it to a file
+  cluster-key
+           Write a new key that the nodes of a cluster share to a file
   user     Add, change and revoke the users of a server
   server-key
            Show the key of a server, or replace it
@@ -281,21 +285,39 @@ def _doctor(program: str, arguments: Sequence[str]) -> int:
 
 
 def _secret(program: str, arguments: Sequence[str]) -> int:
-    from bore.options.secrets import secretCommand, writeSecret
+    from bore.options.secrets import secretCommand
     from bore.wire.secret import newSecret
 
     target = secretCommand(program).parse(arguments)
     if target is None:
         print(newSecret())  # noqa: T201
         return exits.OK
+    about = "a new secret, which only you can read; the other end needs a copy of the file"
+    return _writeSecret(program, target, about)
+
+
+def _writeSecret(program: str, target: Path, about: str) -> int:
+    from bore.options.secrets import writeSecret
+    from bore.wire.secret import newSecret
+
     try:
         writeSecret(target, newSecret())
     except FileExistsError:
         return _fail(program, f"{target} already exists and is not overwritten: name a new file", exits.FAILURE)
     except OSError as e:
         return _fail(program, f"cannot write {target}: {e.strerror}", exits.FAILURE)
-    print(f"{target}: a new secret, which only you can read; the other end needs a copy of the file")  # noqa: T201
+    print(f"{target}: {about}")  # noqa: T201
     return exits.OK
+
+
+def _clusterKey(program: str, arguments: Sequence[str]) -> int:
+    from bore.options.cluster import clusterKeyCommand
+
+    return _writeSecret(
+        program,
+        clusterKeyCommand(program).parse(arguments),
+        "a new key of a cluster, which only you can read; each node needs a copy of the file",
+    )
 
 
 def _completion(program: str, arguments: Sequence[str]) -> int:
@@ -440,6 +462,7 @@ _RUNNERS: Final[dict[str, Callable[[str, Sequence[str]], int]]] = {
     "doctor": _doctor,
     "secret": _secret,
     "user": _people,
+    "cluster-key": _clusterKey,
     "server-key": _people,
     "service": _service,
     "demo": _demo,

@@ -7,6 +7,7 @@ from bore.options import serverkey, servicecommands, usercommands
 from bore.options.admincommands import ACTIONS, adminCommand
 from bore.options.check import checkCommand
 from bore.options.client import clientCommand, upCommand
+from bore.options.cluster import clusterKeyCommand
 from bore.options.completion import completionCommand
 from bore.options.demo import demoCommand
 from bore.options.doctor import doctorCommand
@@ -33,6 +34,7 @@ def allCommands() -> tuple[Command[object], ...]:
         checkCommand("bore check"),
         doctorCommand("bore doctor"),
         secretCommand("bore secret"),
+        clusterKeyCommand("bore cluster-key"),
         *(each for each in actions if each is not None),
         demoCommand("bore demo"),
         completionCommand("bore completion"),

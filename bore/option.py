@@ -21,6 +21,9 @@ _IN_INVITATION: Final = re.compile(r"(bore:/{1,2}(?!/))(?:.*@|.+)", re.IGNORECAS
 #: A name and a secret without the beginning of the line, or as in URLs.
 _BEHIND_NAME: Final = re.compile(r":(?![/\s])[^@]*@")
 
+#: Passwords in the options of a URL.
+_IN_QUERY: Final = re.compile(r"(password=)[^&\s]*", re.IGNORECASE)
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -94,9 +97,9 @@ class InvalidValue(Exception):
 
 
 def withoutSecrets(text: str) -> str:
-    """Return a text as errors show it: without the secrets of the lines by which users are invited, or parts of it."""
+    """Return a text as errors show it: without the secrets of lines by which users are invited, and of other URLs."""
     hidden = _IN_INVITATION.sub(lambda found: f"{found[1]}..." + "@" * found[0].endswith("@"), text)
-    return _BEHIND_NAME.sub(":...@", hidden)
+    return _IN_QUERY.sub(r"\1...", _BEHIND_NAME.sub(":...@", hidden))
 
 
 def option(

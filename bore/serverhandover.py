@@ -75,6 +75,8 @@ class HandOver:
             raise Refused(400, 'the body must name the socket of the other process, as in {"socket": "/run/..."}')
         if not self._program.running or self._service.state != "running":
             raise Refused(409, "the program is stopping")
+        if self._service.ofCluster:
+            raise Refused(409, "it is a node of a cluster: stop it, and its clients go to other nodes")
         if self._giving is not None:
             return jsonAnswer({"busy": "another process is taking over"})
         if self._predecessor is not None and self._predecessor.hasTunnels:

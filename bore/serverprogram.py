@@ -55,10 +55,17 @@ def serverProgram(
     asked = embedded is None and (command.admin is not None or command.statusPort is not None)
     history = _history(sink) if asked else None
     log = None if command.visitorLog is None else openVisitorLog(reactor, sink, command.visitorLog)
-    kept = None if embedded is not None else keptSockets(reactor, command.settings, inheritance is not None)
+    kept = None
+    if embedded is None and command.cluster is None:
+        kept = keptSockets(reactor, command.settings, inheritance is not None)
     bind = None if inheritance is None else inheritance.binder(kept)
 
     def make(authenticator: Authenticator | None) -> ServerService:
+        if command.cluster is not None:
+            from bore.clusterprogram import NodeService, makeNode
+
+            node = makeNode(reactor, command.cluster, command.settings.lease)
+            return NodeService(reactor, command.settings, sockets, sink, authenticator, bind, node)
         return ServerService(reactor, command.settings, sockets, sink, authenticator, kept=kept, bind=bind)
 
     server, served = withFiles(reactor, sink, command, load, make)

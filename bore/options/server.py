@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from bore.commandline import Command, UsageError, Values
 from bore.logs.settings import LogSettings
 from bore.option import Option, option, repeated, switch
-from bore.options import admin, clientcertificates, common, rules, statusport, values
+from bore.options import admin, clientcertificates, cluster, common, rules, statusport, values
 from bore.server.settings import Bounds, ServerSettings, TrustedProxies
 from bore.status.settings import AdminSettings, StatusPortSettings
 from bore.system.descriptors import FOR_CLIENTS, descriptorsForVisitors
@@ -38,6 +38,7 @@ class ServerCommand:
     :ivar statusPort: where its status is served over HTTP; None: nowhere.
     :ivar drain: how long running streams may go on in a process that was replaced, in seconds.
     :ivar takeOver: whether it takes over from a running server.
+    :ivar cluster: what it is a node of; None: of nothing.
     :ivar workers: its worker processes; None: it is one process, without a supervisor.
     """
 
@@ -52,6 +53,7 @@ class ServerCommand:
     workers: WorkerSettings | None = None
     drain: int = WorkerSettings().drain
     takeOver: bool = False
+    cluster: cluster.ClusterSettings | None = None
 
 
 _DEFAULTS: Final = ServerSettings()
@@ -221,6 +223,7 @@ KEYS: Final[tuple[Option[object], ...]] = (
     _VISITOR_LOG,
     _WORKERS,
     _DRAIN,
+    *cluster.ALL,
     *admin.KEYS,
     *common.KEYS,
 )
@@ -229,7 +232,14 @@ KEYS: Final[tuple[Option[object], ...]] = (
 SERVER_KEYS: Final = tuple(each.key for each in KEYS)
 
 #: What the program has, and a server in another program has not.
-OF_PROGRAM: Final[tuple[Option[object], ...]] = (_WORKERS, _DRAIN, *admin.KEYS, *statusport.KEYS, *common.LOG.all)
+OF_PROGRAM: Final[tuple[Option[object], ...]] = (
+    _WORKERS,
+    _DRAIN,
+    *cluster.ALL,
+    *admin.KEYS,
+    *statusport.KEYS,
+    *common.LOG.all,
+)
 
 #: Those that cannot change while the server runs: see :meth:`bore.server.service.ServerService.apply`.
 FIXED: Final[tuple[Option[object], ...]] = (
@@ -241,6 +251,7 @@ FIXED: Final[tuple[Option[object], ...]] = (
     _TLS_PORT,
     _USERS,
     _VISITOR_LOG,
+    *cluster.ALL,
     *admin.KEYS,
     *statusport.KEYS,
     *common.LOG.all,
@@ -274,6 +285,7 @@ _GROUPS: Final[dict[str, tuple[Option[object], ...]]] = {
         _WRONG_SECRETS,
     ),
     "processes": (_WORKERS, _DRAIN, _TAKE_OVER),
+    "cluster": cluster.ALL,
     "admin socket": admin.KEYS,
     "status port": statusport.KEYS,
     "settings and logs": (common.CONFIG, common.WATCH, *common.LOG.all, _VISITOR_LOG),
@@ -302,16 +314,18 @@ def _build(forSupervisor: bool, found: Values) -> ServerCommand:
     path = found[common.CONFIG]
     if path is None:
         common.refuseWatch(found)
-        return _made(found, _settings(forSupervisor, found), statusport.statusPort(found), None)
+        settings = _settings(forSupervisor, found)
+        return _made(found, settings, statusport.statusPort(found), None, _cluster(found, settings))
     from bore.config.tables import readFile
 
     file = readFile(path, _vocabulary())
     found = found.withKeys(file.keys)
     settings = file.checked(partial(_settings, forSupervisor, found))
     status = file.checked(partial(statusport.statusPort, found))
+    node = file.checked(partial(_cluster, found, settings))
     # With a supervisor, the number of workers can change; whether there is one cannot.
     fixed = (*FIXED, _WORKERS) if found[_WORKERS] is None else FIXED
-    return _made(found, settings, status, common.fileSettings(found, path, KEYS, fixed))
+    return _made(found, settings, status, common.fileSettings(found, path, KEYS, fixed), node)
 
 
 def _made(
@@ -319,6 +333,7 @@ def _made(
     settings: ServerSettings,
     status: StatusPortSettings | None,
     file: common.FileSettings | None,
+    node: cluster.ClusterSettings | None,
 ) -> ServerCommand:
     log, inFile, count = common.LOG.settings(found), common.secretsInFile(found), found[_WORKERS]
     return ServerCommand(
@@ -333,7 +348,21 @@ def _made(
         None if count is None else WorkerSettings(count, found[_DRAIN]),
         found[_DRAIN],
         _takesOver(found, settings),
+        node,
     )
+
+
+def _cluster(found: Values, settings: ServerSettings) -> cluster.ClusterSettings | None:
+    """
+    Return the settings of a node of a cluster; None: the server is not one.
+
+    :raises UsageError: if it cannot be one.
+    """
+    node = cluster.clusterSettings(found, settings.tls, settings.controlPort)
+    for each in (_WORKERS, _TAKE_OVER):
+        if node is not None and found[each]:
+            raise UsageError(f"{found.name(cluster.CLUSTER)} and {found.name(each)} exclude each other")
+    return node
 
 
 def _takesOver(found: Values, settings: ServerSettings) -> bool:
@@ -365,7 +394,15 @@ _REFUSED: Final = {
 def _vocabulary() -> Vocabulary:
     from bore.config.tables import Vocabulary
 
-    private = (common.SECRET_FILE, _KEY, _USERS, *clientcertificates.ALL, statusport.TOKEN_FILE)
+    private = (
+        common.SECRET_FILE,
+        _KEY,
+        _USERS,
+        *clientcertificates.ALL,
+        statusport.TOKEN_FILE,
+        cluster.CLUSTER,
+        cluster.KEY,
+    )
     return Vocabulary(KEYS, private=private, refused=_REFUSED)
 
 

@@ -36,7 +36,10 @@ class ServerService(ServerCore):
     :param registry: grants public ports; None: this server alone does.
     :param bind: makes the listening sockets of the control ports; None: they are bound, or those that were kept.
     :param kept: the listening sockets that the service manager keeps, in the registry's place; None: it keeps none.
+    :cvar ofCluster: whether it is a node of a cluster, whose addresses no other process on this machine can take over.
     """
+
+    ofCluster = False
 
     def __init__(
         self,

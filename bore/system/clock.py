@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import Any, cast
+from typing import Any, Final, cast
+
+_BOOTTIME: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def sinceBoot() -> float:
+    """
+    Seconds on a clock that is never set, and goes on while the machine is suspended, where the system has one (Linux:
+    CLOCK_BOOTTIME). Elsewhere the monotonic clock, which stands still meanwhile on some systems.
+    """
+    return time.clock_gettime(_BOOTTIME) if _BOOTTIME is not None else time.monotonic()
 
 
 def useMonotonicClock(reactor: object) -> None:

@@ -103,6 +103,11 @@ class LiveTests(FileCase):
         "visitor-log",
         "workers",
         "drain",
+        "cluster",
+        "node",
+        "advertise",
+        "cluster-key",
+        "cluster-ttl",
         *STATUS,
     )
 

@@ -211,5 +211,6 @@ class RestTests(AdminCase):
         )
         modules = set(found.stdout.split())
         self.assertIn("bore.status.door", modules)
+        self.assertEqual([name for name in modules if name.startswith("bore.cluster")], [])
         for absent in ("twisted.web.http", "bore.status.site", "bore.status.server", "bore.status.report"):
             self.assertNotIn(absent, modules)

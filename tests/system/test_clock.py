@@ -7,7 +7,7 @@ import time
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from bore.system.clock import useMonotonicClock
+from bore.system.clock import sinceBoot, useMonotonicClock
 
 
 class WallClockReactor(MemoryReactorClock):
@@ -18,7 +18,12 @@ class WallClockReactor(MemoryReactorClock):
 
 
 class ClockTests(SynchronousTestCase):
-    """The clock of a reactor."""
+    """The clock of a reactor, and the one that goes on while the machine is suspended."""
+
+    def test_theClockSinceBootGoesOnAsTheMonotonicOneDoes(self) -> None:
+        before, since = time.monotonic(), sinceBoot()
+        self.assertGreaterEqual(sinceBoot() - since, 0)
+        self.assertGreaterEqual(since, before - 1)
 
     def test_pendingCallsKeepTheirDelays(self) -> None:
         reactor = WallClockReactor()
