@@ -15,8 +15,19 @@ from bore.client.service import ClientService
 from bore.client.settings import ServerAddress
 from bore.client.tunnelspec import TunnelSpec
 from bore.events import Sink
-from bore.events.client import AddressChanged, NodeLost, NodeOpened, ServerLost, ServerMoved, SettingsAccepted, TunnelUp
+from bore.events.client import (
+    AddressChanged,
+    NodeLost,
+    NodeOpened,
+    ServerLost,
+    ServerMoved,
+    SettingsAccepted,
+    TunnelUp,
+    VisitorRefused,
+)
 from bore.server.service import ServerService
+from bore.status.client import ClientStatus
+from bore.status.history import History
 from bore.streams.reactor import IReactor
 from bore.tls.settings import ClientTls, ServerTls
 from bore.wire.publicaddress import PublicAddress
@@ -141,6 +152,21 @@ class LossTests(CompanionsCase):
         self.sees(0, 0, 1)
         self.assertEqual(self.seen(NodeLost), 1)
         await self.assertShows(port, b"a")
+
+    async def test_aTunnelThatIsClosedAtHomeAloneIsNotLost(self) -> None:
+        ports = await self.begin(b"a", b"b")
+        await self.untilCounts(2, 2, 0)
+        await self.eventually(lambda: self.seen(NodeOpened))
+        home = self.nodes[0]._server
+        for tunnel in [each for each in home.tunnels.all() if each.address == ports[0]]:
+            home.tunnels.kick(tunnel)
+        await self.eventually(lambda: len(self.showing.parts.links[0].tunnels.up) == 1)
+        report = ClientStatus(cast(IReactor, reactor), self.showing, History(Sink(), VisitorRefused)).snapshot()
+        self.assertEqual([each.state for each in report.tunnels], ["up", "up"])
+        self.assertEqual([each.state for each in report.servers], ["up", "up"], "of both nodes")
+        self.assertEqual(len(self.showing.publicAddresses), 2)
+        await self.untilCounts(2, 2, 0)
+        self.assertEqual((self.seen(ServerLost), self.seen(AddressChanged)), (0, 0))
 
     async def test_aHomeThatFailsIsSucceededAndTheTunnelKeepsItsAddress(self) -> None:
         port, other = await self.settled()

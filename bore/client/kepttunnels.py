@@ -97,7 +97,7 @@ class KeptTunnels:
     @property
     def publicAddresses(self) -> list[str]:
         """Where the tunnels are that are up, as ``HOST:PORT``."""
-        return [kept.address for kept in self._kept.values() if kept.up]
+        return [kept.address for kept in self._kept.values() if kept.up or (kept.address and kept.tunnel.isUp)]
 
     @property
     def settled(self) -> bool:
@@ -363,5 +363,6 @@ class KeptTunnels:
             self._gaveUp(kept.tunnel, follows)
             return
         early = 0 if wasUp else kept.policy.failures
-        self._sink.emit(lostEvent(server.name, stage, failed, follows.delay, early, kept))
+        if not kept.tunnel.isUp:  # at another node of a cluster
+            self._sink.emit(lostEvent(server.name, stage, failed, follows.delay, early, kept))
         kept.retrying = self._reactor.callLater(follows.delay, self._ask, kept)

@@ -87,9 +87,13 @@ class Links:
         """The links that there are."""
         return list(dict.fromkeys(self._links.values()))
 
+    @property
+    def further(self) -> list[ServerLink]:
+        """The links with further nodes of a cluster."""
+        return [] if self._companions is None else self._companions.links
+
     def _every(self) -> list[ServerLink]:
-        """The links that there are, and those with further nodes of a cluster."""
-        return self.all() + ([] if self._companions is None else self._companions.links)
+        return self.all() + self.further
 
     @property
     def home(self) -> ServerLink | None:
@@ -105,11 +109,6 @@ class Links:
     def alive(self) -> bool:
         """Whether each link has a session, or makes another attempt."""
         return all(link.alive for link in dict.fromkeys(self._links.values()))
-
-    @property
-    def publicAddresses(self) -> list[str]:
-        """Where the tunnels are that are up, as ``HOST:PORT``."""
-        return [address for link in dict.fromkeys(self._links.values()) for address in link.tunnels.publicAddresses]
 
     @property
     def settled(self) -> bool:

@@ -44,6 +44,7 @@ class ClientParts(NamedTuple):
     :ivar visitors: the visitors of all tunnels; None: the client does not run.
     :ivar reasons: why no further attempt is made for a tunnel.
     :ivar former: what the tunnels were used for that are not wanted any more.
+    :ivar further: keep sessions with further nodes of a cluster.
     """
 
     links: Sequence[ServerLink]
@@ -51,6 +52,7 @@ class ClientParts(NamedTuple):
     visitors: Visitors | None
     reasons: Mapping[Tunnel, Exception]
     former: Usage
+    further: Sequence[ServerLink] = ()
 
 
 class ClientService(Service):
@@ -96,7 +98,8 @@ class ClientService(Service):
     def parts(self) -> ClientParts:
         """What the client consists of now."""
         links = [] if self._links is None else self._links.all()
-        return ClientParts(links, list(self._tunnels.values()), self._visitors, self._reasons, self._former)
+        further = [] if self._links is None else self._links.further
+        return ClientParts(links, list(self._tunnels.values()), self._visitors, self._reasons, self._former, further)
 
     @property
     def settings(self) -> ClientSettings:
@@ -111,7 +114,7 @@ class ClientService(Service):
     @property
     def publicAddresses(self) -> list[str]:
         """Where the tunnels are that are up, as ``HOST:PORT``."""
-        return [] if self._links is None else self._links.publicAddresses
+        return [address for link in self.parts.links for address in link.tunnels.publicAddresses]
 
     def applySettings(self, settings: ClientSettings) -> None:
         """

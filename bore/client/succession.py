@@ -80,14 +80,14 @@ class Succession:
         """See :attr:`bore.client.links.Links.alive`."""
         return self._links.alive and (self._heir is None or self._heir.alive)
 
-    @property
-    def publicAddresses(self) -> list[str]:
-        """See :attr:`bore.client.links.Links.publicAddresses`."""
-        return self._links.publicAddresses
-
     def all(self) -> list[ServerLink]:
         """The links with the settings in effect."""
         return self._links.all()
+
+    @property
+    def further(self) -> list[ServerLink]:
+        """See :attr:`bore.client.links.Links.further`."""
+        return self._links.further
 
     def open(self, tunnels: Iterable[Tunnel]) -> None:
         """Open tunnels."""

@@ -188,6 +188,11 @@ class Tunnel:
             self.health.allow(self.spec.probe)
         self._opened.settle(address)
 
+    @property
+    def isUp(self) -> bool:
+        """Whether it is up in a session."""
+        return self._sessions > 0
+
     def away(self) -> None:
         """The tunnel is not up any more, in one session."""
         self._sessions -= 1

@@ -48,6 +48,12 @@ def _keys(ended: object) -> tuple[Tunnel, DataConnections] | None:
     return (ended.at.tunnel, ended.at.connections) if isinstance(ended, ServedVisitor) else None
 
 
+def _up(parts: ClientParts) -> dict[Tunnel, tuple[str, str]]:
+    """The tunnels that are up, with their public addresses, and the server that the user sees."""
+    links = [*parts.further, *parts.links]
+    return {kept.tunnel: (kept.address, link.server) for link in links for kept in link.tunnels.up}
+
+
 class ClientStatus:
     """
     Reads what a client has.
@@ -105,7 +111,7 @@ class ClientStatus:
         parts, now, since = self._service.parts, self._times.now, self._service.since
         flows = yield from self._flows(parts)
         tunnels = yield from self._tunnels(parts, flows)
-        links = yield from mapped(lambda link: self._link(link, flows), parts.links)
+        links = yield from mapped(lambda link: self._link(link, flows), [*parts.links, *parts.further])
         recent = yield from eventReports(self._history)
         return ClientReport(
             "client",
@@ -152,7 +158,7 @@ class ClientStatus:
     def _state(self, parts: ClientParts) -> str:
         if not self._service.running:
             return "stopping"
-        tunnels = {kept.tunnel for link in parts.links for kept in link.tunnels.up} - parts.reasons.keys()
+        tunnels = _up(parts).keys() - parts.reasons.keys()
         up = sum(tunnel in tunnels for tunnel in parts.tunnels)
         if up:
             return "up" if up == len(parts.tunnels) else "partly"
@@ -181,7 +187,7 @@ class ClientStatus:
         )
 
     def _tunnels(self, parts: ClientParts, flows: _Flows) -> Work[list[tuple[Tunnel, ClientTunnelReport]]]:
-        up = {kept.tunnel: (kept.address, link.server) for link in parts.links for kept in link.tunnels.up}
+        up = _up(parts)
         return (
             yield from mapped(
                 lambda tunnel: (tunnel, self._tunnel(tunnel, parts, flows, up.get(tunnel))),

@@ -41,4 +41,4 @@ class AliveTests(ControlCase):
     def test_withoutTunnelsThereIsNothingToBeDone(self) -> None:
         links = Links(cast(IReactor, self.reactor), self.link.settings, self.link.visitors, lambda tunnel, why: None)
         self.assertTrue(links.alive)
-        self.assertEqual(links.publicAddresses, [])
+        self.assertEqual(links.all(), [])
