@@ -16,7 +16,7 @@ from functools import partial
 from secrets import token_hex
 from typing import Final, TypeAlias, TypeVar
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, fail, succeed
 from twisted.python.failure import Failure
 
 from bore.cluster import redisscripts as scripts
@@ -48,6 +48,10 @@ _Answer: TypeAlias = dict[object, object]
 #: How many records a step reads at most, or about so many: the server does nothing else meanwhile.
 _PAGE: Final = 500
 
+#: How many calls run at the same time, and how many more may wait: no more are carried out within ENGINE_TIMEOUT.
+_RUNNING: Final = 64
+_WAITING: Final = 8192
+
 #: The cursor of the first page, and behind the last one.
 _FIRST: Final = "0"
 
@@ -73,6 +77,7 @@ class RedisEngine:
         self._replicas = url.replicas
         self._sentinels = Sentinels(reactor, url) if url.kind == SENTINEL else None
         find = partial(succeed, url.servers[0]) if self._sentinels is None else self._sentinels.master
+        self._running = DeferredSemaphore(_RUNNING)
         self._held = HeldRedis(reactor, find, url.login, url.tls, url.database)
 
     def start(self) -> None:
@@ -83,21 +88,23 @@ class RedisEngine:
 
     def stop(self) -> Deferred[None]:
         """See :meth:`bore.cluster.engine.Engine.stop`."""
+        for waiting in list(self._running.waiting):
+            waiting.cancel()
         sentinels = self._sentinels
         stopping = self._held.stop()
         return stopping if sentinels is None else stopping.addCallback(lambda _: sentinels.stop())
 
     def enter(self, node: Node) -> Deferred[int]:
         """See :meth:`bore.cluster.engine.Engine.enter`."""
-        return self._call(self._enter(node))
+        return self._call(self._enter(node), urgent=True)
 
     def beat(self, node: Node) -> Deferred[Beaten]:
         """See :meth:`bore.cluster.engine.Engine.beat`."""
-        return self._call(self._beat(node))
+        return self._call(self._beat(node), urgent=True)
 
     def void(self, member: str, beat: int) -> Deferred[None]:
         """See :meth:`bore.cluster.engine.Engine.void`."""
-        return self._call(self._void(member, str(beat)))
+        return self._call(self._void(member, str(beat)), urgent=True)
 
     def grant(self, wanted: Wanted) -> Deferred[Record]:
         """See :meth:`bore.cluster.engine.Engine.grant`."""
@@ -222,10 +229,29 @@ class RedisEngine:
             link.drop(f"the Sentinels name another master, {master}")
             raise engineAway(link.server, link.why)
 
-    def _call(self, steps: Coroutine[Deferred[object], object, _T]) -> Deferred[_T]:
-        calling = Deferred.fromCoroutine(steps)
+    def _call(self, steps: Coroutine[Deferred[object], object, _T], urgent: bool = False) -> Deferred[_T]:
+        """
+        Begin a call.
+
+        :param urgent: whether it does not wait for others.
+        """
+        if not urgent and len(self._running.waiting) >= _WAITING:
+            steps.close()
+            return fail(engineAway(self._held.server, f"more than {_WAITING} calls wait for it"))
+        calling = Deferred.fromCoroutine(steps if urgent else self._inTurn(steps))
         calling.addTimeout(ENGINE_TIMEOUT, self._reactor, lambda *_: Failure(self._held.timedOut()))
         return calling.addErrback(self._malformed)
+
+    async def _inTurn(self, steps: Coroutine[Deferred[object], object, _T]) -> _T:
+        try:
+            await self._running.acquire()
+        except CancelledError:  # it was late, or we have stopped
+            steps.close()
+            raise self._held.away() from None
+        try:
+            return await steps
+        finally:
+            self._running.release()
 
     def _malformed(self, reason: Failure) -> Failure:
         """The database has something that we have not written."""

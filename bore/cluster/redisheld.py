@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Final, cast
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IAddress, IConnector, IProtocol, IProtocolFactory, IStreamClientEndpoint
@@ -20,6 +20,9 @@ from bore.cluster.redislink import Commands, RedisLink, engineAway, replyText
 from bore.cluster.url import EngineServer, EngineTls, Login
 from bore.streams.connector import EndpointConnector
 from bore.streams.reactor import IReactor
+
+#: A connection without an answer for this time, in seconds, is ended if an answer is late.
+_SILENCE: Final = 1.0
 
 
 class HeldRedis(ReconnectingClientFactory):
@@ -86,14 +89,19 @@ class HeldRedis(ReconnectingClientFactory):
         """
         if self._usable is not None and not self._usable.dropped:
             return succeed(self._usable)
+        if self._stopped is not None:
+            return fail(self.away())
         waiting: Deferred[RedisLink] = Deferred(self._waiting.remove)
         self._waiting.append(waiting)
         return waiting
 
     def timedOut(self) -> EngineAway:
-        """An answer is late: end the connection. Returns why there is none, or why it was ended."""
-        if self._usable is not None:
-            self._usable.drop("it does not answer")
+        """An answer is late: end the connection, if all are. Returns the error."""
+        link = self._usable
+        if link is not None and self._reactor.seconds() - link.answeredAt < _SILENCE:
+            return engineAway(self.server, "it answers too slowly")
+        if link is not None:
+            link.drop("it does not answer")
         return self.away()
 
     def away(self) -> EngineAway:
@@ -125,7 +133,7 @@ class HeldRedis(ReconnectingClientFactory):
 
     def _connected(self, commands: Commands) -> None:
         assert self.server is not None
-        self._made = link = RedisLink(commands, self.server)
+        self._made = link = RedisLink(self._reactor, commands, self.server)
         entering = Deferred.fromCoroutine(link.enter(*self._login, self._database))
         entering.addTimeout(ENGINE_TIMEOUT, self._reactor)
         entering.addCallbacks(lambda _: self._entered(link), self._refused, errbackArgs=(link,))

@@ -7,8 +7,10 @@ from hashlib import sha1
 from typing import Final, TypeAlias
 from typing import Protocol as Interface
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from txredisapi import RedisError, ResponseError
 
 from bore.cluster.engine import EngineAway
@@ -73,17 +75,20 @@ class RedisLink:
     :ivar server: the server.
     :ivar why: why it ends, if that is now.
     :ivar dropped: whether it is about to end.
+    :ivar answeredAt: when the last answer came, by the clock.
     """
 
     _log = Logger()
 
-    def __init__(self, commands: Commands, server: EngineServer) -> None:
+    def __init__(self, clock: IReactorTime, commands: Commands, server: EngineServer) -> None:
+        self._clock = clock
         self._commands = commands
         self.server = server
         self._unconfirmed: list[tuple[int, Deferred[int]]] = []
         self._waits = False
         self.why = "it does not answer"
         self.dropped = False
+        self.answeredAt = clock.seconds()
 
     async def enter(self, user: str, password: str, database: int) -> None:
         """
@@ -111,18 +116,28 @@ class RedisLink:
         :raises EngineAway: when the connection is lost before the answer, or the answer is an error.
         """
         try:
-            return await self._commands.execute_command(*words)
+            return await self._answer(*words)
         except RedisError as e:
             raise self._failed(e) from None
 
     async def evaluate(self, script: Script, *arguments: str | int) -> Reply:
         """Have the server run a script without keys: see :meth:`execute`."""
         try:
-            return await self._commands.execute_command("EVALSHA", script.digest, 0, *arguments)
+            return await self._answer("EVALSHA", script.digest, 0, *arguments)
         except RedisError as e:
             if not str(e).startswith(_NO_SCRIPT):
                 raise self._failed(e) from None
         return await self.execute("EVAL", script.text, 0, *arguments)
+
+    async def _answer(self, *words: str | int) -> Reply:
+        answering = self._commands.execute_command(*words)
+        answering.addBoth(self._answered)
+        return await answering
+
+    def _answered(self, result: Reply | Failure) -> Reply | Failure:
+        if not (isinstance(result, Failure) and result.check(CancelledError)):
+            self.answeredAt = self._clock.seconds()
+        return result
 
     def confirmed(self, needed: int) -> Deferred[int]:
         """

@@ -9,7 +9,7 @@ from typing import ClassVar, Final, TypeVar, cast
 from unittest import skipUnless
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
@@ -110,6 +110,20 @@ class RedisFaultsTests(RedisCase):
         # It may have carried the grant out late, as an engine may.
         await engine.leave("one/1", 2001, 1)
         self.assertEqual(await engine.records(), [])
+
+    async def test_aBeatDoesNotWaitForClaimsAndTheseAreNotWithoutNumber(self) -> None:
+        engine = self.engine(self.server)
+        await self.ready(engine)
+        ended: list[str] = []
+        calls = [engine.grant(wanted("one/1", 2000 + n)).addBoth(lambda _: ended.append("grant")) for n in range(1000)]
+        calls.append(engine.beat(node("one/1", beat=3)).addCallback(lambda _: ended.append("beat")))
+        await gatherResults(calls)
+        self.assertLess(ended.index("beat"), 500)
+        with self.server.suspended():
+            calls = [engine.grant(wanted("one/1")).addErrback(lambda _: None) for _ in range(64 + 8192)]
+            self.assertIn("more than 8192 calls wait", await self.away(engine.grant(wanted("one/1"))))
+            await engine.stop()
+            await gatherResults(calls)
 
     async def test_aNodeThatRequiresReplicasHasNothingWithoutThem(self) -> None:
         await self.ready(self.engine(self.server))
