@@ -25,6 +25,9 @@ from bore.streams.reactor import IReactor
 _FIRST_REST: Final = 1.0
 _LONGEST_REST: Final = 60.0
 
+#: A session that has lasted for this time, in seconds, is no reason to expect that the next one is lost soon.
+_SETTLED: Final = 60.0
+
 
 class Household(Protocol):
     """
@@ -63,15 +66,15 @@ class _Companion:
     A session with a further node.
 
     :ivar tunnels: those that it was given, with their public ports.
-    :ivar up: whether one of them was open there.
+    :ivar since: when one of them was open there first, by the clock; None: none was.
     """
 
-    __slots__ = ("node", "tunnels", "up")
+    __slots__ = ("node", "since", "tunnels")
 
     def __init__(self, node: ServerAddress) -> None:
         self.node = node
         self.tunnels: dict[Tunnel, int] = {}
-        self.up = False
+        self.since: float | None = None
 
 
 class Companions:
@@ -168,9 +171,8 @@ class Companions:
         companion, home = self._companions.get(link), self._household.home
         if companion is None:
             return
-        if not companion.up:
-            companion.up = True
-            self._rests.pop(companion.node, None)
+        if companion.since is None:
+            companion.since = self._reactor.seconds()
             self._household.sink.emit(NodeOpened(link.server))
         if not self.resting and (home is None or not home.tunnels.up):
             self._promote(link)
@@ -179,9 +181,12 @@ class Companions:
         """See :class:`bore.client.linkowner.LinkOwner`: the link is replaced."""
         companion = self._companions.get(link)
         if companion is not None:
-            if companion.node not in self._rests:
+            node, since = companion.node, companion.since
+            if since is not None or node not in self._rests:
                 self._report(link.server, stage, why)
-            self._leave(companion.node)
+            if since is not None and self._reactor.seconds() - since >= _SETTLED:
+                self._rests.pop(node, None)
+            self._leave(node)
             self._end(link)
             self.soon()
         return True

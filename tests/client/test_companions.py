@@ -110,6 +110,14 @@ class LossTests(CompanionsCase):
         self.open(self.links[0])
         self.lose(self.links[0])
         self.assertEqual(self.lostAt().count(str(node)), 2)
+        self.reactor.advance(20)
+        self.assertEqual(self.links, [], "a session that does not last is no success")
+        self.reactor.advance(40)
+        self.open(self.links[0])
+        self.reactor.advance(60)
+        self.lose(self.links[0])
+        self.reactor.advance(1.1)
+        self.assertEqual(len(self.links), 1)
 
     def test_whatIsNoNodeIsLost(self) -> None:
         [link] = self.links
