@@ -1,4 +1,4 @@
-"""Redis servers as programs of tests."""
+"""Servers of Redis, or of Valkey, as programs of tests."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Final
 from tests.ports import freePort
 from tests.support import PATIENCE, Program, eventually, isOpen
 
-#: The program; None: it is not installed.
-REDIS: Final = shutil.which("redis-server")
+#: The program: Redis, or else Valkey; None: neither is installed.
+REDIS: Final = shutil.which("redis-server") or shutil.which("valkey-server")
 
-WHY_NOT: Final = "redis-server is not installed (Debian's package redis-server)"
+WHY_NOT: Final = "neither redis-server nor valkey-server is installed (Debian's package redis-server)"
 
 #: What a Sentinel is told: the master called "main" is down after a second, if two of them say so.
 _SENTINEL: Final = """
@@ -61,7 +61,8 @@ class RedisServer:
 
         :param stdin: several commands instead, each on a line.
         """
-        line = ["redis-cli", "-p", str(self.port), *words]
+        assert REDIS is not None
+        line = [REDIS.replace("-server", "-cli"), "-p", str(self.port), *words]
         done = subprocess.run(line, input=stdin, capture_output=True, text=True, timeout=PATIENCE + 5, check=True)
         return done.stdout.strip()
 

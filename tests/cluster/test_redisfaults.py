@@ -154,6 +154,14 @@ class RedisFaultsTests(RedisCase):
         self.server.command("CONFIG", "SET", "maxmemory-policy", "volatile-lru")
         await engine.beat(node("one/1", beat=3))
 
+    async def test_aServerThatItselfRequiresReplicasIsAwayWithoutThem(self) -> None:
+        engine = self.engine(self.server)
+        await self.ready(engine)
+        self.server.command("CONFIG", "SET", "min-replicas-to-write", "1")
+        self.assertIn("NOREPLICAS", await self.away(engine.grant(wanted("one/1"))))
+        self.server.command("CONFIG", "SET", "min-replicas-to-write", "0")
+        await engine.grant(wanted("one/1"))
+
     async def test_callsThatWaitEndWhenTheEngineDoes(self) -> None:
         engine = self.begun("redis://127.0.0.1:1")
         self.assertIn("connection refused", await self.away(engine.enter(node("one/1"))))
