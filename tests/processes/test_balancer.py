@@ -93,7 +93,7 @@ class VersionTwoTests(BalancerCase):
         server, control = self.server(*_TRUST, *self.range, port=CONTROL_PORT)
         haproxy = self.balance(control, "send-proxy-v2")
         for words in ((), ("--lanes", "0")):
-            port = self.tunnelFrom(control, *words)
+            port = self.tunnelFrom(control, "-p", str(self.lowest + len(words)), *words)
             self.assertKnown(port)
             self.assertChecksUnnoticed(server, haproxy)
         self.assertControl(server, control)
