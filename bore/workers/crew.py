@@ -244,18 +244,17 @@ class Crew:
 
     # Starting.
 
-    def start(self, together: bool = False) -> Deferred[None]:
+    def start(self) -> Deferred[None]:
         """
-        Start one worker, and the others when it is ready: it makes the server's key, if there is none.
+        Start all workers.
 
-        :param together: whether to start the others at once.
-        :returns: fires when one is ready; fails with :class:`CannotStart` if one cannot start before.
+        :returns: fires when the first one is ready; fails with :class:`CannotStart` if one cannot start before.
         """
         if not self._liveness.running:
             self._liveness.start()
         trial: Deferred[None] = Deferred()
         self._trial = trial
-        for _ in range(self.count if together else 1):
+        for _ in range(self.count):
             if not self._begin():
                 break
         return trial
@@ -408,11 +407,14 @@ class Crew:
         isTrial = phase is Phase.STARTING and member.generation == self.generation
         if isTrial and self._trial is not None and not self._stopping:
             trial, self._trial = self._trial, None
+            for each in self._current(Phase.STARTING):
+                self.end(each, 0.0)
             trial.errback(self._reasonOf(member, how))
             return
-        self._sink.emit(WorkerEnded(member.number, member.generation, "in order" if inOrder else how, expected))
+        if not expected or member.readySince is not None:
+            self._sink.emit(WorkerEnded(member.number, member.generation, "in order" if inOrder else how, expected))
         others = any(each.generation == member.generation for each in self._members.values())
-        if expected and not others and member.generation != self.generation:
+        if expected and member.readySince is not None and not others and member.generation != self.generation:
             self._sink.emit(GenerationEnded(member.generation))
         if not expected:
             if member.readySince is not None and self._clock.seconds() - member.readySince >= SETTLED:

@@ -199,13 +199,12 @@ class Supervisor(Service):
 
     def begin(self) -> Deferred[None]:
         """
-        Start a worker, and then the others; accept connections when all are ready, or TOGETHER seconds after the first
-        one: clients that come at once, as after a restart, stay at the worker that they get. After :meth:`adopt`, they
-        are a new generation, and start together; the old one is retired when all are ready, and if one of them cannot
-        start, it goes on.
+        Start all workers; accept connections when they are ready, or TOGETHER seconds after the first one: clients that
+        come at once, as after a restart, stay at the worker that they get. After :meth:`adopt`, they are a new
+        generation, and the old one is retired when all are ready; if one of them cannot start, it goes on.
 
-        :returns: fires when all workers are ready; fails with :class:`bore.workers.inside.CannotStart` when the first
-            one cannot start, and there are no others.
+        :returns: fires when all workers are ready; fails with :class:`bore.workers.inside.CannotStart` when one cannot
+            start before another one has, and there are no others.
         """
         if self._adopted is None:
             return self.crew.start().addCallback(self._together).addCallback(self._listen)
@@ -213,7 +212,7 @@ class Supervisor(Service):
         self._upgrades = True
         self.goOn(state)
         self.crew.generation += 1
-        started = self.crew.start(together=True).addCallback(
+        started = self.crew.start().addCallback(
             lambda _: self.crew.whenComplete().addTimeout(START_TIMEOUT, self._reactor)
         )
         return started.addCallbacks(self._upgraded, self._notUpgraded)

@@ -146,10 +146,10 @@ class DeathTests(WorkersCase):
 
     def test_aWorkerIgnoresTheSignalsOfTheSupervisor(self) -> None:
         server, _ = self.crew()
-        workers = [pid for _, pid in workersOf(server).values()]
+        _, worker = workersOf(server)[1]
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-            os.kill(workers[0], number)
-        os.kill(workers[0], signal.SIGTERM)
+            os.kill(worker, number)
+        os.kill(worker, signal.SIGTERM)
         server.waitFor("worker 1 of generation 1 has ended: in order; another one is started")
         self.untilReady(server, 2)
 

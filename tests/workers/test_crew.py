@@ -96,26 +96,27 @@ class CrewCase(SynchronousTestCase):
 
 
 class StartTests(CrewCase):
-    def test_theOthersStartWhenTheFirstOneIsReady(self) -> None:
+    def test_allStartAtOnce(self) -> None:
         started = self.crew.start()
         self.assertNoResult(started)
-        self.assertEqual(self.numbers(), [1])
-        complete = self.crew.whenComplete()
-        self.ready(1)
-        self.successResultOf(started)
         self.assertEqual(self.numbers(), [1, 2])
-        self.assertEqual([each.number for each in self.crew.ready], [1])
-        self.assertNoResult(complete)
+        complete = self.crew.whenComplete()
         self.ready(2)
+        self.successResultOf(started)
+        self.assertEqual([each.number for each in self.crew.ready], [2])
+        self.assertNoResult(complete)
+        self.ready(1)
         self.successResultOf(complete)
-        self.assertEqual(self.events, [WorkerStarted(1, 1, 1001), WorkerStarted(2, 1, 1002)])
+        self.assertEqual(self.events, [WorkerStarted(2, 1, 1002), WorkerStarted(1, 1, 1001)])
 
-    def test_whyTheFirstOneCannotStartIsSaid(self) -> None:
+    def test_whyOneCannotStartIsSaidAndTheOthersAreEnded(self) -> None:
         started = self.crew.start()
         self.crew.received(self.launched[0], Failed(2, "a.toml:1: wrong\na.toml:2: as well"))
         self.crew.exited(self.launched[0], "exit code 2")
         reason = self.failureResultOf(started, CannotStart).value
         self.assertEqual((reason.code, reason.lines), (2, ("a.toml:1: wrong", "a.toml:2: as well")))
+        self.assertTrue(self.process(2).killed)
+        self.crew.exited(self.launched[1], KILLED)
         self.assertEqual((self.numbers(), self.events), ([], []))
 
     def test_theLastLinesOfOneThatDoesNotComeUpAreShown(self) -> None:
@@ -286,7 +287,7 @@ class CountTests(CrewCase):
         self.assertTrue(self.process(2).killed)
 
     def test_fewerAreWantedWhileTheyStart(self) -> None:
-        self.crew.start(together=True)
+        self.crew.start()
         complete = self.crew.whenComplete()
         self.ready(2)
         self.crew.setCount(1, 60)
@@ -299,44 +300,26 @@ class CountTests(CrewCase):
 
 
 class GenerationTests(CrewCase):
-    def upgrade(self, together: bool = False) -> None:
+    def upgrade(self) -> None:
         self.up()
         self.crew.generation = 2
-        self.started = self.crew.start(together)
+        self.started = self.crew.start()
 
-    def test_theWorkersOfANewGenerationMayStartTogether(self) -> None:
-        self.upgrade(together=True)
-        self.assertEqual(self.numbers(), [1, 2, 3, 4])
-        self.ready(4)
-        self.successResultOf(self.started)
-        self.assertFalse(self.crew.complete)
-        self.ready(3)
-        self.assertTrue(self.crew.complete)
-        self.assertEqual(self.numbers(), [1, 2, 3, 4])
-
-    def test_ofThoseThatStartTogetherOneThatFailsIsEnough(self) -> None:
-        self.upgrade(together=True)
-        self.crew.exited(self.launched[3], "exit code 1")
-        self.failureResultOf(self.started, CannotStart)
-        self.crew.abandonGeneration(2)
-        self.assertTrue(self.process(3).killed)
-        self.crew.exited(self.launched[2], KILLED)
-        self.clock.advance(0)
-        self.assertEqual(self.numbers(), [1, 2])
-
-    def test_whatCannotBeStartedTogether(self) -> None:
+    def test_aGenerationForWhichThereIsNoProcess(self) -> None:
         self.up()
         self.broken = True
         self.crew.generation = 2
-        self.failureResultOf(self.crew.start(together=True), CannotStart)
+        self.failureResultOf(self.crew.start(), CannotStart)
         self.assertEqual(self.numbers(), [1, 2])
 
     def test_aNewGenerationStartsBesideTheOld(self) -> None:
         self.upgrade()
-        self.assertEqual([(each.number, each.generation) for each in self.crew.members()], [(1, 1), (2, 1), (3, 2)])
-        self.ready(3)
+        generations = [(each.number, each.generation) for each in self.crew.members()]
+        self.assertEqual(generations, [(1, 1), (2, 1), (3, 2), (4, 2)])
         self.ready(4)
         self.successResultOf(self.started)
+        self.assertFalse(self.crew.complete)
+        self.ready(3)
         self.assertTrue(self.crew.complete)
 
     def test_theEndOfTheLastOneOfAnEarlierGenerationIsSaid(self) -> None:
@@ -356,6 +339,9 @@ class GenerationTests(CrewCase):
         self.failureResultOf(self.started, CannotStart)
         self.crew.abandonGeneration(2)
         self.assertTrue(self.crew.complete)
+        self.assertTrue(self.process(4).killed)
+        self.crew.exited(self.launched[3], KILLED)
+        self.assertEqual(self.events, [])
         self.crew.exited(self.launched[0], KILLED)
         self.clock.advance(0)
         self.assertEqual([each.generation for each in self.crew.members()], [1, 1])
@@ -367,7 +353,8 @@ class GenerationTests(CrewCase):
         self.crew.exited(self.launched[2], "exit code 1")
         self.failureResultOf(self.started, CannotStart)
         self.crew.abandonGeneration(2)
-        self.assertEqual([(each.number, each.generation) for each in self.crew.members()], [(2, 1), (4, 1)])
+        self.crew.exited(self.launched[3], KILLED)
+        self.assertEqual([(each.number, each.generation) for each in self.crew.members()], [(2, 1), (5, 1)])
 
     def test_oneOfTheOldThatStartedStillIsNotTheNewCode(self) -> None:
         """It had been started instead of one that has died."""
