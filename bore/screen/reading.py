@@ -20,7 +20,7 @@ def figuresOf(report: ClientReport, now: datetime) -> Figures:
     return Figures(
         now,
         max(up, default=None),
-        tuple(_server(each, now) for each in report.servers),
+        tuple(_server(each, now) for each in _shown(report)),
         tuple(map(_tunnel, report.tunnels)),
         sum(each.visitors.open for each in report.tunnels),
         totals.visitors,
@@ -28,6 +28,12 @@ def figuresOf(report: ClientReport, now: datetime) -> Figures:
         totals.toVisitors,
         min(trips, default=None),
     )
+
+
+def _shown(report: ClientReport) -> list[LinkReport]:
+    """The servers; of a cluster, the node that the user sees, without the others that have the tunnels, too."""
+    homes = {each.server for each in report.tunnels} - {None}
+    return [each for each in report.servers if each.state != "up" or each.server in homes or not homes]
 
 
 def _server(report: LinkReport, now: datetime) -> ServerFigures:

@@ -111,7 +111,9 @@ class ClientStatus:
         parts, now, since = self._service.parts, self._times.now, self._service.since
         flows = yield from self._flows(parts)
         tunnels = yield from self._tunnels(parts, flows)
-        links = yield from mapped(lambda link: self._link(link, flows), [*parts.links, *parts.further])
+        links = yield from mapped(
+            lambda link: self._link(link, flows), [*parts.links, *(each for each in parts.further if each.contact.up)]
+        )
         recent = yield from eventReports(self._history)
         return ClientReport(
             "client",

@@ -27,11 +27,11 @@ UP = LinkReport("a:7835", "up", SINCE, None, 0.02, "known", LANES, "", None, Non
 AWAY = LinkReport("b:7835", "away", LATER, LATER, None, None, LANES, "", None, "refused", 4.5)
 
 
-def tunnel(name: str, state: str, since: str = SINCE) -> ClientTunnelReport:
+def tunnel(name: str, state: str, since: str = SINCE, server: str | None = "a:7835") -> ClientTunnelReport:
     counts, size = ClientCounts(2, 7, 1), ClientBytes(10, 20)
     public, why = ("a:20001", None) if state == "up" else (None, "port already in use")
     local = "down" if name == "2" else "up"
-    return ClientTunnelReport(name, f"localhost:{name}", public, "a:7835", state, since, why, local, counts, size)
+    return ClientTunnelReport(name, f"localhost:{name}", public, server, state, since, why, local, counts, size)
 
 
 def report(servers: list[LinkReport], tunnels: list[ClientTunnelReport]) -> ClientReport:
@@ -55,6 +55,13 @@ class ReadingTests(SynchronousTestCase):
         self.assertEqual([each.isServiceDown for each in found.tunnels], [False, True, False])
         self.assertEqual((found.open, found.total, found.fromVisitors, found.toVisitors), (6, 14, 20, 40))
         self.assertEqual((found.roundTrip, found.up), (0.02, 2))
+
+    def test_ofAClusterOnlyTheNodeAtWhichTheTunnelsAreShownIsAServer(self) -> None:
+        further = LinkReport("node2:7835", "up", SINCE, None, 0.03, "known", LANES, "", None, None, None)
+        found = figuresOf(report([UP, further], [tunnel("1", "up")]), NOON)
+        self.assertEqual([each.name for each in found.servers], ["a:7835"])
+        refused = tunnel("1", "refused", server=None)
+        self.assertEqual(len(figuresOf(report([UP], [refused]), NOON).servers), 1, "there is no tunnel")
 
     def test_withoutATunnelThereIsNoTime(self) -> None:
         found = figuresOf(report([AWAY], [tunnel("1", "away")]), NOON)
