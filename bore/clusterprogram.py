@@ -41,6 +41,7 @@ class NodeService(ServerService):
     ) -> None:
         ServerService.__init__(self, reactor, settings, sockets, sink, authenticator, node.registry, bind=bind)
         self.node = node
+        node.membership.reports.emit = sink.emit
         node.attach(self)
 
     def startService(self) -> None:

@@ -37,6 +37,7 @@ UNIT: Final = (
     "cluster/test_model.py",
     "cluster/test_offers.py",
     "cluster/test_recovery.py",
+    "cluster/test_reports.py",
     "cluster/test_sentinelpoll.py",
     "cluster/test_url.py",
     "config",

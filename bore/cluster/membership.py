@@ -31,6 +31,7 @@ from bore.cluster.engine import (
 from bore.cluster.estate import Claimed, Estate
 from bore.cluster.leaving import Leaving
 from bore.cluster.neighbours import MARGIN, Neighbours
+from bore.cluster.reports import Reports
 
 #: The time between two beats, in seconds.
 BEAT: Final = 1.0
@@ -50,6 +51,7 @@ class Membership:
     :ivar state: ``up`` or ``draining``, for the other nodes.
     :ivar neighbours: the other members.
     :ivar recovering: whether the engine grants nothing, as it has lost what it knew.
+    :ivar reports: reports what happens.
     :ivar changed: called when the others, or the number, have changed.
     :ivar acts: called when it begins to act as owner, with True, and soon after it has ceased to, with False.
     """
@@ -79,6 +81,7 @@ class Membership:
         self.state = "up"
         self.neighbours = Neighbours(ttl)
         self.recovering = False
+        self.reports = Reports(name, now())
         self.changed: Callable[[], None] = lambda: None
         self.acts: Callable[[bool], None] = lambda acting: None
         self._acted = False
@@ -193,6 +196,7 @@ class Membership:
             self._ended()
             return False
         now = self._now()
+        self.reports.answered(now)
         if self._new:
             self._arrived(beaten, now)
         self._sent = sent
@@ -271,11 +275,14 @@ class Membership:
         acting = self.acting
         if acting != self._acted:
             self._acted = acting
+            self.reports.acts(acting, len(self.estate), len(self.neighbours.all()))
             self.acts(acting)
 
     def _failed(self, reason: Failure) -> None:
         if not reason.check(EngineAway):
             self._log.failure("a turn of the membership has failed", reason)
+        elif self._running:
+            self.reports.failed(str(reason.value), self._now(), self._until)
 
     async def _stop(self) -> None:
         try:

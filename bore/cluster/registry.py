@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from bore.cluster.engine import EngineAway, Record, Recovering, Taken, UserLimit, Voided
 from bore.cluster.estate import Claimed
 from bore.cluster.membership import Membership
+from bore.events.server import AddressesLost
 from bore.server.registry import Grant, LocalRegistry
 from bore.server.users import User
 from bore.wire.errors import ClusterAway, ClusterRecovering, PortInUse, TooManyTunnelsOfUser
@@ -77,9 +78,11 @@ class ClusterRegistry:
 
     def lost(self, addresses: Sequence[int]) -> None:
         """See :meth:`bore.cluster.estate.Estate.lost`."""
-        for address in addresses:
-            if self._forget(address) is not None:
-                self.ended(address)
+        mine = [address for address in addresses if self._forget(address) is not None]
+        if mine:
+            self._membership.reports.emit(AddressesLost(len(mine)))
+        for address in mine:
+            self.ended(address)
 
     def owned(self, address: PublicAddress) -> Owned | None:
         """What this node knows of a public port that it owns; None: it does not own it."""

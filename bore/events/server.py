@@ -134,6 +134,71 @@ class AddressesKept(Event):
 
 
 @value
+class ClusterJoined(Event):
+    """
+    The server is a node of its cluster from now on.
+
+    :ivar name: the name of the node.
+    :ivar others: how many other nodes there are.
+    """
+
+    name: str
+    others: int
+
+
+@value
+class EngineUnanswered(Event):
+    """
+    The engine of the cluster has not answered for a while. No new tunnel is opened.
+
+    :ivar error: what is wrong, as far as it is known.
+    :ivar seconds: for how long tunnels go on without it.
+    """
+
+    error: str
+    seconds: float
+
+
+@value
+class EngineAnswers(Event):
+    """
+    The engine of the cluster answers again.
+
+    :ivar seconds: for how long it has not.
+    """
+
+    seconds: float
+
+
+@value
+class OwnershipLapsed(Event):
+    """
+    The engine of the cluster has not answered for so long that other nodes may serve the addresses of this one: new
+    visitors of its tunnels wait.
+
+    :ivar count: how many tunnels it has.
+    """
+
+    count: int
+
+
+@value
+class OwnershipBack(Event):
+    """The addresses of this node of a cluster are its own again: visitors that have waited are served."""
+
+
+@value
+class AddressesLost(Event):
+    """
+    This node of a cluster was away for so long that it has lost addresses. Their tunnels end, and clients ask again.
+
+    :ivar count: how many.
+    """
+
+    count: int
+
+
+@value
 class FarewellUnread(Event):
     """Not every client has read in time that the server stops."""
 

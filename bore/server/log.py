@@ -62,6 +62,21 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
         LogLevel.info,
         "{count} public addresses were kept; their clients have {seconds} s to come back",
     ),
+    facts.ClusterJoined: (LogLevel.info, "node {name} of the cluster; other nodes: {others}"),
+    facts.EngineUnanswered: (
+        LogLevel.warn,
+        "{error}; tunnels go on for {seconds:.0f} s, new ones are refused",
+    ),
+    facts.EngineAnswers: (LogLevel.info, "the engine of the cluster answers again, after {seconds:.0f} s"),
+    facts.OwnershipLapsed: (
+        LogLevel.warn,
+        "the engine of the cluster is away for too long: new visitors of {count} tunnels wait until it is back",
+    ),
+    facts.OwnershipBack: (LogLevel.info, "new visitors are served again"),
+    facts.AddressesLost: (
+        LogLevel.warn,
+        "this node was away from its cluster for too long, and has lost {count} addresses; their clients ask again",
+    ),
     facts.FarewellUnread: (LogLevel.warn, "not every client has read that the server stops"),
     facts.NextKeyAnnounced: (LogLevel.info, "the next TLS key is {fingerprint}: clients learn it from now on"),
     facts.CertificateRead: (LogLevel.info, "new TLS certificate, key {fingerprint}"),

@@ -15,6 +15,7 @@ from bore.cluster.engine import ENGINE_TIMEOUT, EngineAway
 from bore.cluster.membership import Membership
 from bore.cluster.memory import MemoryEngine, MemoryStore
 from bore.cluster.registry import ClusterRegistry
+from bore.events import Event
 from bore.server.registry import Grant, LocalRegistry
 from bore.server.users import NAMELESS, User
 from bore.wire.publicaddress import PublicAddress
@@ -74,6 +75,7 @@ class FakeNode:
     :param makeEngine: makes its engine.
     :ivar has: its tunnels.
     :ivar acts: what the membership has reported.
+    :ivar events: the events of the node.
     """
 
     def __init__(
@@ -100,6 +102,8 @@ class FakeNode:
         self.has: dict[PublicAddress, Grant] = {}
         self.ended: list[PublicAddress] = []
         self.acts: list[bool] = []
+        self.events: list[Event] = []
+        self.membership.reports.emit = self.events.append
         self.membership.acts = self.acts.append
 
     def seconds(self) -> float:

@@ -1,0 +1,60 @@
+"""What a membership has happen, as events: each once, and not for an engine that is only slow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from bore.events import Event
+from bore.events.server import ClusterJoined, EngineAnswers, EngineUnanswered, OwnershipBack, OwnershipLapsed
+
+#: An engine that has not answered for this time is reported, in seconds: longer than one call that is lost.
+_REPORTED: Final = 5.0
+
+
+class Reports:
+    """
+    Reports whether the engine answers, and whether the node acts as owner.
+
+    :param name: the name of the node.
+    :param began: when it began, by the clock of the membership.
+    :ivar emit: gets the events.
+    """
+
+    def __init__(self, name: str, began: float) -> None:
+        self._name = name
+        self._answered = began
+        self._unanswered = False
+        self._joined = False
+        self.emit: Callable[[Event], None] = lambda event: None
+
+    def away(self, now: float) -> float | None:
+        """For how many seconds the engine has not answered; None: it answers."""
+        return now - self._answered if self._unanswered else None
+
+    def answered(self, now: float) -> None:
+        """The engine has answered."""
+        if self._unanswered:
+            self.emit(EngineAnswers(now - self._answered))
+            self._unanswered = False
+        self._answered = now
+
+    def failed(self, error: str, now: float, until: float) -> None:
+        """
+        The engine has not answered.
+
+        :param until: when the node ceases to act as owner.
+        """
+        if not self._unanswered and now - self._answered >= _REPORTED:
+            self._unanswered = True
+            self.emit(EngineUnanswered(error or "the engine of the cluster has not answered", max(0.0, until - now)))
+
+    def acts(self, acting: bool, tunnels: int, others: int) -> None:
+        """The node acts as owner from now on, or does not any more."""
+        if not acting:
+            self.emit(OwnershipLapsed(tunnels))
+        elif self._joined:
+            self.emit(OwnershipBack())
+        else:
+            self._joined = True
+            self.emit(ClusterJoined(self._name, others))

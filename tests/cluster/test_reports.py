@@ -1,0 +1,60 @@
+"""What the log of a node has."""
+
+from __future__ import annotations
+
+from bore.cluster.neighbours import MARGIN
+from bore.events.server import (
+    AddressesLost,
+    ClusterJoined,
+    EngineAnswers,
+    EngineUnanswered,
+    OwnershipBack,
+    OwnershipLapsed,
+)
+from tests.cluster.clustercase import TTL, ClusterCase
+
+KEY = "1" * 32
+
+
+class ReportTests(ClusterCase):
+    """Events of a node."""
+
+    def test_anEngineThatIsAwayIsReportedOnceAndWhatFollows(self) -> None:
+        self.node("two")
+        one = self.node("one")
+        self.successResultOf(one.claim(2001, KEY))
+        self.assertEqual(one.events, [ClusterJoined("one", 1)])
+        self.pass_(10)
+        one.engine.fault = "lost"
+        self.pass_(50)
+        [_, unanswered] = one.events
+        assert isinstance(unanswered, EngineUnanswered)
+        self.assertTrue(45 <= unanswered.seconds <= 55)
+        self.pass_(10)
+        self.assertEqual(one.events[2:], [OwnershipLapsed(1)])
+        one.engine.fault = ""
+        self.pass_(4)
+        [answers, back] = one.events[3:]
+        self.assertIsInstance(answers, EngineAnswers)
+        self.assertEqual(back, OwnershipBack())
+
+    def test_oneCallWithoutAnAnswerIsNot(self) -> None:
+        one = self.node("one")
+        self.pass_(10)
+        one.events.clear()
+        one.engine.fault = "lost"
+        self.pass_(1)
+        one.engine.fault = ""
+        self.pass_(10)
+        self.assertEqual(one.events, [])
+
+    def test_lostAddressesAreCounted(self) -> None:
+        one, _ = self.node("one"), self.node("two")
+        for port in (2001, 2002):
+            self.successResultOf(one.claim(port, f"{port:032x}"))
+        self.stopped.add(one)
+        self.pass_(TTL + MARGIN + 3)
+        self.stopped.clear()
+        self.pass_(2)
+        self.assertIn(AddressesLost(2), one.events)
+        self.assertEqual(one.ended, [2001, 2002])
