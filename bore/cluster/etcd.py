@@ -9,27 +9,25 @@ of its members. What the keys are is said in :mod:`bore.cluster.etcdstore`.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bore.cluster.engine import ENGINE_TIMEOUT, Beaten, EngineAway, Node, Record, Voided, Wanted
 from bore.cluster.etcdclient import EtcdClient
-from bore.cluster.etcdgateway import countAll, delete, get, getAll, getNames, isLess, put, unchanged, unchangedAll
-from bore.cluster.etcdstore import EtcdStore, beatText, entryIn, entryText, recordIn
-from bore.cluster.rules import granted, left, mayVoid, numberFor, restored, without
+from bore.cluster.etcdgateway import countAll, delete, get, getAll, isLess, put, unchanged, unchangedAll
+from bore.cluster.etcdstore import MAX_WRITTEN, EtcdStore, beatText, entryIn, entryText, recordIn
+from bore.cluster.etcdsweep import sweep
+from bore.cluster.rules import granted, left, mayVoid, numberFor, restored
 from bore.cluster.url import EngineUrl
 from bore.streams.reactor import IReactor
 from bore.wire.errors import MalformedMessage
 
-#: How many records a transaction writes: etcd takes up to 128 operations in one, and a record needs two.
-_WRITTEN: Final = 60
-
-#: How many records a transaction reads.
-_PAGE: Final = 500
+#: How long tidying up behind a member may take, in seconds: ten times what 60 000 records take.
+_SWEEP_TIMEOUT: Final = 60.0
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -40,6 +38,8 @@ class EtcdEngine:
     See :class:`bore.cluster.engine.Engine`. There is nothing to wait for at its start: each call finds a member of etcd
     that answers.
     """
+
+    _log: Final = Logger()
 
     def __init__(self, reactor: IReactor, url: EngineUrl) -> None:
         self._reactor = reactor
@@ -154,27 +154,21 @@ class EtcdEngine:
             removing = True
             if await self._store.write(until, view, [unchanged(key, entry)], [delete(key)]):
                 break
-        with suppress(EngineAway):  # the rest is only tidying
-            await self._sweep(until, member)
+        await self._tidied(until, member)
 
-    async def _sweep(self, until: float, member: str) -> None:
-        """Take a member that has no entry from its records, and all others that have none."""
-        store, after = self._store, ""
-        while True:
-            view = await store.read(until, getNames(store.nodes), getAll(store.records, after, _WRITTEN))
-            names, page = view.found
-            alive = {each.key.removeprefix(store.nodes) for each in names.entries}
-            conditions, written = [], []
-            for each in page.entries:
-                before = recordIn(each)
-                if before is not None and (record := without(before, member, alive)) != before:
-                    conditions.append(unchanged(each.key, each))
-                    written += store.recordWritten(before.address, before, record)
-            if written and not await store.write(until, view, conditions, written):
-                continue
-            if not page.entries:
-                return
-            after = page.entries[-1].key
+    def _tidied(self, until: float, member: str) -> Deferred[None]:
+        """Tidy up behind a member. That may take longer than the call."""
+        answered: Deferred[None] = Deferred()
+
+        def ended(result: Failure | None) -> None:
+            if isinstance(result, Failure) and not result.check(EngineAway, MalformedMessage):
+                self._log.failure("tidying up behind {member} has failed", result, member=member)
+            if not answered.called:
+                answered.callback(None)
+
+        now = self._reactor.seconds()
+        Deferred.fromCoroutine(sweep(self._store, now + _SWEEP_TIMEOUT, member)).addBoth(ended)
+        return answered.addTimeout(max(0.0, until - now), self._reactor, lambda *_: None)
 
     async def _grant(self, until: float, wanted: Wanted) -> Record:
         store, member, address = self._store, wanted.member, wanted.address
@@ -225,8 +219,8 @@ class EtcdEngine:
 
     async def _restore(self, until: float, member: str, records: Sequence[Record]) -> Sequence[int]:
         lost: list[int] = []
-        for start in range(0, max(1, len(records)), _WRITTEN):
-            part = records[start : start + _WRITTEN]
+        for start in range(0, max(1, len(records)), MAX_WRITTEN):
+            part = records[start : start + MAX_WRITTEN]
             while (found := await self._restorePart(until, member, part)) is None:
                 pass
             lost += found
@@ -266,11 +260,7 @@ class EtcdEngine:
 
     async def _records(self, until: float) -> Sequence[Record]:
         found: list[Record] = []
-        after = ""
-        while True:
-            view = await self._store.read(until, getAll(self._store.records, after, _PAGE))
-            page = view.found[0].entries
-            if not page:
-                return found
-            found += [record for each in page if (record := recordIn(each))]
-            after = page[-1].key
+        for page in await self._store.pages(until):
+            view = await self._store.read(until, page)
+            found += [record for each in view.found[0].entries if (record := recordIn(each))]
+        return found

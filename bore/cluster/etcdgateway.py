@@ -78,15 +78,9 @@ def get(key: str) -> Part:
     return {"request_range": {"key": _encoded(key)}}
 
 
-def getAll(prefix: str, after: str = "", most: int = 0) -> Part:
-    """
-    Read the keys whose names begin so, in their order.
-
-    :param after: only those behind this name; empty: from the first.
-    :param most: how many at most; 0: any number.
-    """
-    start = f"{after}\0" if after else prefix
-    return {"request_range": {"key": _encoded(start), "range_end": _end(prefix), "limit": most}}
+def getAll(prefix: str) -> Part:
+    """Read the keys whose names begin so, in their order."""
+    return {"request_range": {"key": _encoded(prefix), "range_end": _end(prefix)}}
 
 
 def getNames(prefix: str) -> Part:
@@ -97,6 +91,16 @@ def getNames(prefix: str) -> Part:
 def countAll(prefix: str) -> Part:
     """Count the keys whose names begin so."""
     return {"request_range": {"key": _encoded(prefix), "range_end": _end(prefix), "count_only": True}}
+
+
+def getBetween(first: str, end: str) -> Part:
+    """Read the keys from a name to another one, without that, in their order."""
+    return {"request_range": {"key": _encoded(first), "range_end": _encoded(end)}}
+
+
+def countBetween(first: str, end: str) -> Part:
+    """Count the keys from a name to another one, without that."""
+    return {"request_range": {"key": _encoded(first), "range_end": _encoded(end), "count_only": True}}
 
 
 def put(key: str, text: str) -> Part:

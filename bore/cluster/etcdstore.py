@@ -22,10 +22,31 @@ from urllib.parse import quote
 
 from bore.cluster.engine import Node, Record
 from bore.cluster.etcdclient import EtcdClient
-from bore.cluster.etcdgateway import Answer, Entry, Found, Part, delete, deleteAll, get, holds, put, unchanged
+from bore.cluster.etcdgateway import (
+    Answer,
+    Entry,
+    Found,
+    Part,
+    countBetween,
+    delete,
+    deleteAll,
+    get,
+    getBetween,
+    holds,
+    put,
+    unchanged,
+)
 from bore.cluster.stored import nodeFrom, recordFrom, textOf
 from bore.wire.serde import boolean, decodeValue, fields, integer, text
 from bore.wire.values import value
+
+#: How many records a transaction writes: etcd takes up to 128 operations in one, and a record needs two.
+MAX_WRITTEN: Final = 60
+
+#: How many records a transaction reads, and the first address of each part of that length: as many parts as a
+#: transaction counts.
+_PAGE: Final = 547
+_STARTS: Final = range(0, 65536, _PAGE)
 
 #: The digits of a beat in front of an entry, in which texts have the order of numbers.
 _DIGITS: Final = 16
@@ -114,6 +135,22 @@ class EtcdStore:
     def recordKey(self, address: int) -> str:
         """The name of the key of a record."""
         return f"{self.records}{address:05}"
+
+    async def pages(self, until: float) -> list[Part]:
+        """
+        The operations that read all records, each a part of them.
+
+        A limit would be no help: etcd 3.4 goes through the whole range for it.
+        """
+        keys = [self.recordKey(start) for start in (*_STARTS, _STARTS.stop)]
+        view = await self.read(until, *map(countBetween, keys, keys[1:]))
+        pages, begin, held = [], keys[0], 0
+        for key, found in zip(keys, view.found, strict=False):
+            if held and held + found.count > _PAGE:
+                pages.append(getBetween(begin, key))
+                begin, held = key, 0
+            held += found.count
+        return [*pages, getBetween(begin, keys[-1])]
 
     def recordsOf(self, user: str) -> str:
         """What the names of the keys begin with that say which records a user has."""

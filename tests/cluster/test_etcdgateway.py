@@ -46,10 +46,10 @@ class GatewayTests(SynchronousTestCase):
     """Transactions, and their answers."""
 
     def test_aTransactionIsAnObjectWithConditionsAndOperations(self) -> None:
-        sent = json.loads(transaction([unchanged("a", None)], [put("a", "1")], [getAll("a/", "a/1", 5)]))
+        sent = json.loads(transaction([unchanged("a", None)], [put("a", "1")], [getAll("a/")]))
         condition = {"key": "YQ==", "target": "MOD", "result": "EQUAL", "mod_revision": "0"}
         written = {"request_put": {"key": "YQ==", "value": "MQ==", "prev_kv": True}}
-        read = {"request_range": {"key": encoded("a/1\0"), "range_end": encoded("a0"), "limit": 5}}
+        read = {"request_range": {"key": encoded("a/"), "range_end": encoded("a0")}}
         self.assertEqual(sent, {"compare": [condition], "success": [written], "failure": [read]})
 
     def test_valuesThatAreZeroAreLeftOutOfAnAnswer(self) -> None:

@@ -151,9 +151,9 @@ class EtcdTlsTests(TestCase):
         why = await self.whyNot(engineOf(self, f"etcds://{LOGIN}127.0.0.1:{self.member.port}?{query}"))
         self.assertEqual(why, "it has users, and then takes no certificate of ours with a common name: use one without")
 
-    async def test_withoutTlsItClosesTheConnection(self) -> None:
+    async def test_withoutTlsItEndsTheConnection(self) -> None:
         why = await self.whyNot(engineOf(self, f"etcd://127.0.0.1:{self.member.port}"))
-        self.assertEqual(why, "it closed the connection")
+        self.assertIn(why, ("it closed the connection", "the connection was cut"))
 
     async def test_aFileThatIsNoCertificateIsNamed(self) -> None:
         why = await self.whyNot(engineOf(self, f"etcds://127.0.0.1:{self.member.port}?ca={self.own[1]}"))
