@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from hashlib import sha1
 from typing import Final, TypeAlias
@@ -28,12 +29,15 @@ _REPLICATION_TIMEOUT: Final = 750
 _NO_SCRIPT: Final = "NOSCRIPT"
 _READ_ONLY: Final = "READONLY"
 
+#: What a server adds to the error of a script.
+_PLACE: Final = re.compile(r" script: [0-9a-f]{40}\b.*")
+
 _CUT: Final = "the connection was cut"
 
 
 def replyText(error: BaseException | None) -> str:
     """The text of an error that a server has answered, without the place in a script."""
-    return str(error).removeprefix("ERR ").partition(" script: ")[0]
+    return _PLACE.sub("", str(error).removeprefix("ERR "))
 
 
 def engineAway(server: EngineServer | None, why: str) -> EngineAway:
