@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,7 @@ sentinel failover-timeout main 10000
 
 class RedisServer:
     """
-    A Redis server that writes nothing to the disk.
+    A Redis server, which is empty at its start.
 
     :param options: as on its command line.
     """
@@ -43,7 +44,8 @@ class RedisServer:
     def _start(self) -> Program:
         assert REDIS is not None
         own = ("--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--repl-diskless-sync-delay", "0")
-        program = Program([REDIS, *own, *self._options], cwd="/")
+        self._folder = tempfile.TemporaryDirectory(prefix="bore-")  # a replica writes what it gets from its master
+        program = Program([REDIS, *own, "--dir", self._folder.name, *self._options])
         try:
             program.waitFor("Ready to accept connections")
         except BaseException:
@@ -80,8 +82,9 @@ class RedisServer:
         self._program = self._start()
 
     def kill(self) -> None:
-        """Kill the server, if it runs."""
+        """Kill the server, if it runs; what it has written is lost."""
         self._program.kill()
+        self._folder.cleanup()
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
@@ -108,7 +111,8 @@ class SentinelServer(RedisServer):
 
     def _start(self) -> Program:
         assert REDIS is not None
-        program = Program([REDIS, str(self._file), "--sentinel"], cwd="/")
+        self._folder = tempfile.TemporaryDirectory(prefix="bore-")
+        program = Program([REDIS, str(self._file), "--sentinel"], cwd=self._folder.name)
         eventually(lambda: isOpen("127.0.0.1", self.port), "a Sentinel")
         return program
 
