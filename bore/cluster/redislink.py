@@ -25,8 +25,10 @@ Reply: TypeAlias = "str | int | list[Reply] | None"
 #: its write should be undone within ENGINE_TIMEOUT.
 _REPLICATION_TIMEOUT: Final = 750
 
-#: The begins of errors: the server does not have a script yet; it was the master, and is not any more.
+#: The begin of an error: the server does not have a script yet.
 _NO_SCRIPT: Final = "NOSCRIPT"
+
+#: A part of an error, behind others in Redis 6: the server was the master, and is not any more.
 _READ_ONLY: Final = "READONLY"
 
 #: What a server adds to the error of a script.
@@ -174,6 +176,6 @@ class RedisLink:
         if not isinstance(why, ResponseError):
             return engineAway(self.server, self.why)
         text = replyText(why)
-        if text.startswith(_READ_ONLY):
+        if _READ_ONLY in text:
             self.drop(text)
         return engineAway(self.server, text)

@@ -149,7 +149,8 @@ class RedisFaultsTests(RedisCase):
     async def test_aServerThatMayEvictKeysIsRefused(self) -> None:
         engine = self.engine(self.server)
         await self.ready(engine)
-        self.server.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru", "maxmemory", "100mb")
+        self.server.command("CONFIG", "SET", "maxmemory", "100mb")
+        self.server.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
         self.assertIn("it may evict keys", await self.away(engine.beat(node("one/1", beat=3))))
         self.server.command("CONFIG", "SET", "maxmemory-policy", "volatile-lru")
         await engine.beat(node("one/1", beat=3))
