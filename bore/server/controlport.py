@@ -67,6 +67,7 @@ class ControlFactory(Factory):
             first = self._readFirst(sock)
             if first and context.firstMessages.handAtOnce(sock, first):
                 return
+            binding = channelBinding(sock)
         protocol = self.buildProtocol(None, socketAddress(address), sourceOf(address), binding, names)
         SocketTransport(sock, protocol, context.reactor, control=True).start()
         if first:
