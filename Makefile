@@ -10,7 +10,7 @@
 # make release do all of a release but the upload (VERSION=0.2.0)
 # make stress  run the long form of the tests that move much data, and of reloads
 # make fuzz    fuzz all parsers, guided by coverage (SECONDS=60; ARGS="lane": one of them; ARGS=--keep: keep new inputs)
-# make faults  test the tunnel under faults, and write docs/reliability.rst (root, 30 minutes; ARGS="--list")
+# make faults  test the tunnel under faults, and write docs/reliability.rst (root, an hour; ARGS="--list")
 # make bench   compare the speed with other tunnels, 40 minutes (QUICK=1: 3 minutes; ARGS="--only bulk")
 # make profile draw flame graphs of both ends under load (CASE=bulk, visitors, requests, tls-visitors, handshakes ...)
 #

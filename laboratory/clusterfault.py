@@ -95,14 +95,13 @@ def judge(cluster: ClusterSite, outcome: Outcome, struck: Struck, passed: Mappin
     visits, streams = cluster.leave()
     foreign = sum(visit.owner not in ("-", cluster.owners[visit.place.port]) for visit in (*visits, *streams))
     outcome.holds(f"{foreign} of {len(visits) + len(streams)} visitors saw a foreign page", not foreign)
-    away = {client.public[0] for client in cluster.clients if len(lines(client.program, "listening at")) > 1}
-    originals = {port for client in cluster.clients if not client.isOurs for port in client.public}
-    judgeVisitors(outcome, struck, [visit for visit in visits if visit.place.port not in away & originals])
-    if away & originals:
-        _ofOriginals(outcome, [visit for visit in visits if visit.place.port in away & originals])
+    cut = {client.public[0] for client in cluster.clients if cluster.wasCut(client)}
+    judgeVisitors(outcome, struck, [visit for visit in visits if visit.place.port not in cut])
+    if cut:
+        _ofOriginals(outcome, len(cut), [visit for visit in visits if visit.place.port in cut])
     far = [stream for stream in streams if not struck.nodes & passed[stream.place]]
-    cut = sum(not stream.isWhole for stream in far)
-    outcome.holds(f"{cut} of {len(far)} streams that passed other nodes cut", not cut)
+    broken = sum(not stream.isWhole for stream in far)
+    outcome.holds(f"{broken} of {len(far)} streams that passed other nodes cut", not broken)
     near = [stream for stream in streams if struck.nodes & passed[stream.place]]
     if near:
         outcome.says(f"{sum(not stream.isWhole for stream in near)} of {len(near)} others")
@@ -129,10 +128,10 @@ def judgeVisitors(outcome: Outcome, struck: Struck, visits: Sequence[Visit]) -> 
         outcome.says(f"{text}, longest wait {max(visit.waited for visit in others):.1f} s")
 
 
-def _ofOriginals(outcome: Outcome, visits: Sequence[Visit]) -> None:
+def _ofOriginals(outcome: Outcome, clients: int, visits: Sequence[Visit]) -> None:
     """Visitors of original clients that were cut off."""
     lost = [visit for visit in visits if not visit.isWhole]
-    text = f"original clients that were cut: {len(lost)} of {len(visits)} visitors lost"
+    text = f"{clients} original clients were cut off: {len(lost)} of {len(visits)} of their visitors lost"
     outcome.says(text + (f", over {lost[-1].came - lost[0].came:.1f} s" if lost else ""))
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import itertools
 import re
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from laboratory import balancer, engines
 from laboratory.busysite import TLS_PORT, Client
-from laboratory.measure import secondsUntil
+from laboratory.measure import secondsUntil, sleepUntil
 from laboratory.pages import Place, Visit
-from laboratory.pairings import CONTROL_PORT, SERVICE_PORT, Site
+from laboratory.pairings import CONTROL_PORT, SERVICE_PORT, Site, lines
 from tests.certificates import Authority
 from tests.original import original
 from tests.support import Program
@@ -29,6 +30,9 @@ MARGIN: Final = 5.0
 
 #: The public ports of original clients, which each ask for one, as they do not keep any other one.
 _ORIGINALS: Final = balancer.PORTS[-50]
+
+#: The line that says that an original client has ended.
+_ENDED: Final = "^ended$"
 
 #: How long clients may take to have all their tunnels, in seconds.
 _START: Final = 60.0
@@ -79,7 +83,9 @@ class ClusterSite:
         self.nodes: dict[str, Program] = {}
         self.clients: list[Client] = []
         self.owners: dict[int, str] = {}
+        self._ended: dict[int, int] = {}
         self._services: dict[int, str] = {}
+        self._ttl = ttl
         self._options = ("--cluster-ttl", f"{ttl:g}", *options)
         self._visitors: list[Program] = []
         self._streams: list[Program] = []
@@ -96,9 +102,12 @@ class ClusterSite:
         self.engine.start()
         for node in NODES:
             self._run(node)
+        begin = time.monotonic()
         for node in NODES:
             self._awaitNode(node)
         self.balancer.start()
+        # Before that nothing is granted: the engine is new, and might have lost something.
+        sleepUntil(begin + self._ttl + 1)
         self.startClients()
 
     def startNode(self, node: str) -> None:
@@ -131,6 +140,9 @@ class ClusterSite:
         for n, service in enumerate(ports[size.clients * size.tunnels :]):
             self._startOriginal(service, _ORIGINALS + n)
         self.awaitTunnels(self.clients)
+        ours = [client for client in self.clients if client.isOurs]
+        if secondsUntil(lambda: all(len(own) == 2 for own in self.nodesOf(ours)), _START, 0.5) is None:
+            raise AssertionError(f"not all clients are at two nodes: {self.nodesOf(ours)}")
 
     def startServices(self, place: str, first: int, names: Sequence[str]) -> list[int]:
         """Start local services that answer with these names; return their ports."""
@@ -158,7 +170,7 @@ class ClusterSite:
     def _startOriginal(self, service: int, port: int) -> None:
         # It ends with its connection: what has started it starts it again, as a service manager does.
         words = f"'{original()}' local {service} --local-host 127.0.0.1 --to {self.site.host} --port {port}"
-        program = self.lab.start("client", "sh", "-c", f"while :; do {words}; sleep 0.5; done")
+        program = self.lab.start("client", "sh", "-c", f"while :; do {words}; echo ended; sleep 0.5; done")
         self.clients.append(Client(program, [service], False))
 
     def awaitTunnels(self, clients: Sequence[Client]) -> None:
@@ -167,9 +179,14 @@ class ClusterSite:
             if secondsUntil(lambda c=client: all(c.now()), _START, 0.05) is None:  # type: ignore[misc]
                 raise AssertionError(f"not all tunnels came up\n{client.program.transcript()}")
             client.public = client.now()
+            self._ended[client.pid] = len(lines(client.program, _ENDED))
             self.owners |= {
                 port: self._services[service] for port, service in zip(client.public, client.services, strict=True)
             }
+
+    def wasCut(self, client: Client) -> bool:
+        """Whether an original client has ended since its tunnel came up first."""
+        return len(lines(client.program, _ENDED)) > self._ended[client.pid]
 
     def nodesOf(self, clients: Sequence[Client], place: str = "client") -> list[set[str]]:
         """The nodes that each of the clients on a host is connected with directly: there it has its lanes."""

@@ -31,7 +31,7 @@ _MEASURED = (
     "txbore behaves with an original peer, and how the original does."
 )
 
-_MINUTES = "about half an hour"
+_MINUTES = "about an hour"
 
 
 def write(results: Results, matrix: Sequence[Fault]) -> str:

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from laboratory import report
 from laboratory.fault import Outcome
-from laboratory.link import Link
+from laboratory.link import Link, sever
 from laboratory.matrix import MATRIX
 from laboratory.network import Lab
 from laboratory.pairings import OURS, PAIRINGS
@@ -26,7 +26,7 @@ class LinkTests(SynchronousTestCase):
     """What gets through."""
 
     def setUp(self) -> None:
-        self.lab = Lab("link")
+        self.lab = Lab("link", ("server", "client", "third"))
         self.addCleanup(self.lab.close)
         self.link = Link(self.lab, "client")
 
@@ -96,6 +96,16 @@ class LinkTests(SynchronousTestCase):
         self.connect()
         self.link.impair(0, 1)
         self.assertPasses(False, False)
+
+    def test_whatTwoHostsSendToEachOtherIsLostAndNothingElse(self) -> None:
+        self.connect()
+        third = self.open("third", self.lab.address("third"))
+        sever(self.lab, "client", "server")
+        self.assertPasses(False, False)
+        self.assertTrue(self.passes(self.client, third))
+        self.assertTrue(self.passes(third, self.server))
+        sever(self.lab, "client", "server", False)
+        self.assertPasses(True, True)
 
     def test_nothingIsLeftBehind(self) -> None:
         program = self.lab.start("client", "sleep", "100")
