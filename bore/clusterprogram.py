@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 
@@ -18,6 +19,9 @@ from bore.server.settings import ServerSettings
 from bore.server.users import Authenticator
 from bore.startup import IProgramReactor
 from bore.system.clock import sinceBoot
+
+if TYPE_CHECKING:
+    from bore.status.report import ClusterReport
 
 
 class NodeService(ServerService):
@@ -43,6 +47,12 @@ class NodeService(ServerService):
         self.node = node
         node.membership.reports.emit = sink.emit
         node.attach(self)
+
+    def clusterReport(self) -> ClusterReport:
+        """What it has of its cluster, for those who ask for its status."""
+        from bore.cluster.report import clusterReport
+
+        return clusterReport(self.node.membership)
 
     def startService(self) -> None:
         """Listen on the control ports, and join the cluster."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bore.serverparts import Served
     from bore.status.history import History
     from bore.status.questions import Answer, Question, Route
+    from bore.status.report import ClusterReport
     from bore.status.routes import Operated
     from bore.status.settings import AdminSettings, StatusPortSettings
     from bore.statusprogram import WithStatusPort
@@ -60,12 +61,17 @@ def serverProgram(
         kept = keptSockets(reactor, command.settings, inheritance is not None)
     bind = None if inheritance is None else inheritance.binder(kept)
 
+    cluster: Callable[[], ClusterReport] | None = None
+
     def make(authenticator: Authenticator | None) -> ServerService:
+        nonlocal cluster
         if command.cluster is not None:
             from bore.clusterprogram import NodeService, makeNode
 
             node = makeNode(reactor, command.cluster, command.settings.lease)
-            return NodeService(reactor, command.settings, sockets, sink, authenticator, bind, node)
+            made = NodeService(reactor, command.settings, sockets, sink, authenticator, bind, node)
+            cluster = made.clusterReport
+            return made
         return ServerService(reactor, command.settings, sockets, sink, authenticator, kept=kept, bind=bind)
 
     server, served = withFiles(reactor, sink, command, load, make)
@@ -75,11 +81,13 @@ def serverProgram(
     taking = None if inheritance is None else _takingOver(reactor, sink, server, inheritance, command.drain)
     statusPort = None
     if command.statusPort is not None and history is not None:
-        statusPort = _withStatusPort(reactor, sink, command.statusPort, server, program, history, taking)
+        statusPort = _withStatusPort(reactor, sink, command.statusPort, server, program, history, taking, cluster)
         program = statusPort
     if command.admin is None or history is None:
         return program
-    return _administered(reactor, sink, command.admin, server, program, history, statusPort, taking, command.drain)
+    return _administered(
+        reactor, sink, command.admin, server, program, history, statusPort, taking, command.drain, cluster
+    )
 
 
 def _takingOver(
@@ -109,13 +117,14 @@ def _withStatusPort(
     program: Program,
     history: History,
     taking: TakingOver | None,
+    cluster: Callable[[], ClusterReport] | None,
 ) -> WithStatusPort:
     """Give a server a status port."""
     from bore.status.server import ServerStatus
     from bore.status.traffic import Traffic
     from bore.statusprogram import WithStatusPort, inherited
 
-    status = ServerStatus(reactor, service, history)
+    status = ServerStatus(reactor, service, history, cluster=cluster)
     traffic = Traffic(reactor, status.take)
 
     def makeRoutes() -> Mapping[str, Route]:
@@ -140,6 +149,7 @@ def _administered(
     statusPort: WithStatusPort | None,
     taking: TakingOver | None,
     drain: int,
+    cluster: Callable[[], ClusterReport] | None,
 ) -> OperatedProgram:
     """Give a server an admin socket."""
     from bore.operated import OperatedProgram
@@ -162,7 +172,8 @@ def _administered(
         from bore.status.server import ServerStatus
         from bore.status.serverroutes import serverRoutes
 
-        return serverRoutes(ServerStatus(reactor, service, history), service.server, program, takeOver)
+        status = ServerStatus(reactor, service, history, cluster=cluster)
+        return serverRoutes(status, service.server, program, takeOver)
 
     def name() -> str:
         return f"server-{service.controlPort}"

@@ -34,6 +34,7 @@ def serverPage(status: Part, view: View) -> list[Line]:
         sessions or ([] if tunnels else [Line("no sessions and no tunnels")]),
         _users(status, view),
         [] if view.user else _workers(status, view),
+        [] if view.user else _nodes(status, view),
     )
 
 
@@ -54,6 +55,7 @@ def _head(status: Part, view: View) -> list[Line]:
     facts = [
         *(("control port", _control(each)) for each in status.parts("control")),
         ("public ports", f"{ports.text('from')} to {ports.text('to')} on {status.text('publicHost')}"),
+        ("cluster", _cluster(status.part("cluster"))),
         ("admits", status.text("admission")),
         ("visitors", _visitors(status)),
         ("refused", ", ".join(f"{reason} ({count})" for reason, count in totals.part("refused").counts())),
@@ -146,6 +148,34 @@ def _workers(status: Part, view: View) -> list[Line]:
         )
         rows.append(Row(cells, "" if each.text("state") in _WELL and each.flag("answers") else WARNING))
     return view.table(_OF_WORKERS, rows)
+
+
+def _cluster(cluster: Part) -> str:
+    """Return how a node of a cluster is; empty: the server is not one."""
+    node, state, away = cluster.text("node"), cluster.text("state"), duration(cluster.number("engineAway"))
+    if not node:
+        return ""
+    words = {"joining": "has not joined yet", "holding": "new visitors wait"}.get(state, "")
+    engine = f"the engine has not answered for {away}" if away else ""
+    granting = "no new tunnels yet" if cluster.flag("recovering") else ""
+    return ", ".join(filter(None, (f"node {node}", words, engine, granting)))
+
+
+def _nodes(status: Part, view: View) -> list[Line]:
+    rows = [
+        Row(
+            (
+                each.text("name"),
+                each.text("state"),
+                str(each.count("tunnels")),
+                each.text("advertise"),
+                each.text("version"),
+            ),
+            "" if each.text("state") == "up" else WARNING,
+        )
+        for each in status.part("cluster").parts("nodes")
+    ]
+    return view.table(("OTHER NODE", "STATE", "TUNNELS", "ADDRESS", "VERSION"), rows)
 
 
 def _workerState(worker: Part) -> str:

@@ -45,6 +45,7 @@ class Membership:
     :param advertise: see :attr:`bore.cluster.engine.Node.advertise`.
     :param ttl: for how long it may act as owner without an answer, and MARGIN, in seconds.
     :param now: the clock that it judges by, in seconds; it goes on while the machine is suspended.
+    :ivar name: the name of the node.
     :ivar estate: what it owns; set before :meth:`start`.
     :ivar member: its name in the engine; empty: it has no entry, as far as it knows.
     :ivar number: the number of the node, which changes if another node has it already.
@@ -71,7 +72,7 @@ class Membership:
     ) -> None:
         self._clock = clock
         self._engine = engine
-        self._name = name
+        self.name = name
         self._advertise = advertise
         self._version = version
         self._ttl = ttl
@@ -81,7 +82,7 @@ class Membership:
         self.state = "up"
         self.neighbours = Neighbours(ttl)
         self.recovering = False
-        self.reports = Reports(name, now())
+        self.reports = Reports(name, now)
         self.changed: Callable[[], None] = lambda: None
         self.acts: Callable[[bool], None] = lambda acting: None
         self._acted = False
@@ -178,7 +179,7 @@ class Membership:
 
     async def _enter(self) -> None:
         """Become another member. One whose entering has an unknown outcome is given up."""
-        member = f"{self._name}/{token_hex(8)}"
+        member = f"{self.name}/{token_hex(8)}"
         self._beat = 1
         number = await self._engine.enter(self._entry(member))
         self.member, self._new = member, True
@@ -196,7 +197,7 @@ class Membership:
             self._ended()
             return False
         now = self._now()
-        self.reports.answered(now)
+        self.reports.answered()
         if self._new:
             self._arrived(beaten, now)
         self._sent = sent
@@ -282,7 +283,7 @@ class Membership:
         if not reason.check(EngineAway):
             self._log.failure("a turn of the membership has failed", reason)
         elif self._running:
-            self.reports.failed(str(reason.value), self._now(), self._until)
+            self.reports.failed(str(reason.value), self._until)
 
     async def _stop(self) -> None:
         try:

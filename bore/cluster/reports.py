@@ -17,34 +17,39 @@ class Reports:
     Reports whether the engine answers, and whether the node acts as owner.
 
     :param name: the name of the node.
-    :param began: when it began, by the clock of the membership.
+    :param now: the clock of the membership.
+    :ivar joined: whether it has ever acted as owner.
     :ivar emit: gets the events.
     """
 
-    def __init__(self, name: str, began: float) -> None:
+    def __init__(self, name: str, now: Callable[[], float]) -> None:
         self._name = name
-        self._answered = began
+        self._now = now
+        self._answered = now()
         self._unanswered = False
-        self._joined = False
+        self.joined = False
         self.emit: Callable[[Event], None] = lambda event: None
 
-    def away(self, now: float) -> float | None:
+    @property
+    def away(self) -> float | None:
         """For how many seconds the engine has not answered; None: it answers."""
-        return now - self._answered if self._unanswered else None
+        return self._now() - self._answered if self._unanswered else None
 
-    def answered(self, now: float) -> None:
+    def answered(self) -> None:
         """The engine has answered."""
+        now = self._now()
         if self._unanswered:
             self.emit(EngineAnswers(now - self._answered))
             self._unanswered = False
         self._answered = now
 
-    def failed(self, error: str, now: float, until: float) -> None:
+    def failed(self, error: str, until: float) -> None:
         """
         The engine has not answered.
 
         :param until: when the node ceases to act as owner.
         """
+        now = self._now()
         if not self._unanswered and now - self._answered >= _REPORTED:
             self._unanswered = True
             self.emit(EngineUnanswered(error or "the engine of the cluster has not answered", max(0.0, until - now)))
@@ -53,8 +58,8 @@ class Reports:
         """The node acts as owner from now on, or does not any more."""
         if not acting:
             self.emit(OwnershipLapsed(tunnels))
-        elif self._joined:
+        elif self.joined:
             self.emit(OwnershipBack())
         else:
-            self._joined = True
+            self.joined = True
             self.emit(ClusterJoined(self._name, others))

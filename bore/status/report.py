@@ -32,6 +32,9 @@ Visited: TypeAlias = tuple[T, list[V]] | None
 #: Keys that only the report of a server with workers has.
 OF_WORKERS: Final = frozenset(("worker", "generation", "workers", "supervisor", "deaths"))
 
+#: Keys that only the report of a node of a cluster has.
+OF_CLUSTER: Final = frozenset(("cluster",))
+
 #: From this part of a limit on it is nearly reached.
 NEARLY: Final = 0.8
 
@@ -288,6 +291,41 @@ class WorkerReport:
 
 
 @value
+class NodeReport:
+    """
+    Another node of a cluster.
+
+    :ivar state: ``up``, ``draining``, or ``away``.
+    :ivar tunnels: how many public addresses it owns, alone or with others.
+    """
+
+    name: str
+    state: str
+    advertise: str
+    tunnels: int
+    version: str
+
+
+@value
+class ClusterReport:
+    """
+    A cluster, as one of its nodes sees it.
+
+    :ivar node: the name of the node.
+    :ivar state: ``joining``, ``acting``, or ``holding``: it has acted, and new visitors of its tunnels wait.
+    :ivar engineAway: for how many seconds the engine has not answered; None: it answers.
+    :ivar recovering: whether the engine grants nothing, as it has lost what it knew.
+    :ivar nodes: the other nodes, as they were when the engine answered last.
+    """
+
+    node: str
+    state: str
+    engineAway: float | None
+    recovering: bool
+    nodes: Sequence[NodeReport]
+
+
+@value
 class ServerReport:
     """
     A server.
@@ -299,6 +337,7 @@ class ServerReport:
     :ivar supervisor: what the process that was asked uses, which in the report of a worker is the worker itself; None:
         the server is one process.
     :ivar deaths: how many workers have ended that should not; None: the server is one process.
+    :ivar cluster: None: the server is not a node of one.
     """
 
     program: str
@@ -320,6 +359,7 @@ class ServerReport:
     workers: Sequence[WorkerReport] | None = None
     supervisor: ProcessReport | None = None
     deaths: int | None = None
+    cluster: ClusterReport | None = None
 
 
 @value
@@ -531,7 +571,7 @@ def fieldsIn(report: object) -> Iterator[tuple[str, object]]:
     return (
         (name.rstrip("_"), each)
         for name in names
-        if (each := getattr(report, name)) is not None or name not in OF_WORKERS
+        if (each := getattr(report, name)) is not None or name not in OF_WORKERS | OF_CLUSTER
     )
 
 

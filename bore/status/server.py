@@ -29,6 +29,7 @@ from bore.status.report import (
     UNCLASSIFIED,
     VISITORS_OF_USER,
     BytesReport,
+    ClusterReport,
     ControlReport,
     CountsReport,
     LanesReport,
@@ -74,6 +75,7 @@ class ServerStatus:
     :param history: what has happened.
     :param wallClock: returns the seconds since the epoch.
     :param process: reads what this process uses; None: it is no worker.
+    :param cluster: reads what the server has of its cluster; None: it is not a node of one.
     :ivar take: reads all of it, over several turns.
     """
 
@@ -84,9 +86,11 @@ class ServerStatus:
         history: History,
         wallClock: Callable[[], float] = time.time,
         process: Callable[[], ProcessReport | None] | None = None,
+        cluster: Callable[[], ClusterReport] | None = None,
     ) -> None:
         self._service = service
         self._process = process
+        self._cluster = cluster
         self._server = service.server
         self._history = history
         self._clock = clock
@@ -147,6 +151,7 @@ class ServerStatus:
             recent,
             None,
             None if self._process is None else self._process(),
+            cluster=None if self._cluster is None else self._cluster(),
         )
 
     def _moved(self, flows: _Flows) -> list[Tunnel]:

@@ -51,6 +51,10 @@ class ServerMetrics:
             from bore.status.workermetrics import ofWorkers
 
             yield from ofWorkers(report.workers, report.deaths or 0)
+        if report.cluster is not None:
+            from bore.status.clustermetrics import ofCluster
+
+            yield from ofCluster(report.cluster)
         if self._perTunnel:
             yield from _ofTunnels(tunnels)
             yield from _ofUsers(users)

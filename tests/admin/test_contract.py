@@ -8,6 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from bore.status import report
+from tests.admin.clusternode import NODE
 from tests.admin.program import CLIENT, SERVER, VISITORS, WORKERS
 
 
@@ -50,8 +51,15 @@ class ContractTests(SynchronousTestCase):
         ]
         for answer, kind in cases:
             names: tuple[str, ...] = kind.__match_args__  # type: ignore[attr-defined]
-            known = [name.rstrip("_") for name in names if name not in report.OF_WORKERS]
+            known = [name.rstrip("_") for name in names if name not in report.OF_WORKERS | report.OF_CLUSTER]
             self.assertEqual(list(answer), known, kind.__name__)
+
+    def test_soHaveThoseOfANodeOfACluster(self) -> None:
+        cluster: Any = NODE["cluster"]
+        kinds: list[Any] = [report.ClusterReport, report.NodeReport]
+        for answer, kind in zip((cluster, cluster["nodes"][0]), kinds, strict=True):
+            self.assertEqual(list(answer), list(kind.__match_args__))
+        self.assertEqual(set(NODE), report.OF_CLUSTER)
 
     def test_soHaveThoseOfAServerWithWorkers(self) -> None:
         worker: Any = first(WORKERS, "workers")

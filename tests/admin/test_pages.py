@@ -16,6 +16,7 @@ from bore.admin.layout import WARNING, Line, shownWidth
 from bore.admin.page import View
 from bore.admin.serverpage import serverPage
 from bore.admin.tunnelpage import tunnelPage
+from tests.admin.clusternode import NODE
 from tests.admin.program import CLIENT, SERVER, VISITORS, WORKERS
 from tests.wire.strategies import UNHURRIED
 
@@ -56,6 +57,11 @@ WORKER  GENERATION  STATE       FOR        SESSIONS  VISITORS  CPU        MEMORY
                     does not
                     answer
      2           2  starting    2 s               0  0"""
+
+NODES_PAGE = """\
+OTHER NODE  STATE  TUNNELS  ADDRESS                       VERSION
+node2       up     12       tls://node2.example.com:7835  1.2.3
+node3       away   9        tls://node3.example.com:7835  1.2.3"""
 
 CLIENT_PAGE = """\
 client 1.2.3: partly up, started 59 s ago (pid 4712)
@@ -138,6 +144,24 @@ class PagesTests(SynchronousTestCase):
 
     def test_aServer(self) -> None:
         self.assertEqual(text(serverPage(Part(SERVER), View(80, NOW))), SERVER_PAGE)
+
+    def test_aNodeOfACluster(self) -> None:
+        lines = serverPage(Part({**SERVER, **NODE}), View(80, NOW))
+        page = text(lines)
+        self.assertIn("  cluster       node node1, new visitors wait, the engine has not answered for\n", page)
+        self.assertIn(NODES_PAGE, page)
+        marked = [line.text for line in lines if line.mark == WARNING]
+        self.assertTrue(any("node3" in line for line in marked))
+        self.assertNotIn("node2", text(serverPage(Part({**SERVER, **NODE}), View(80, NOW, "alice"))))
+        well: dict[str, object] = {
+            "node": "node1",
+            "state": "acting",
+            "engineAway": None,
+            "recovering": True,
+            "nodes": [],
+        }
+        page = text(serverPage(Part({**SERVER, "cluster": well}), View(80, NOW)))
+        self.assertIn("cluster       node node1, no new tunnels yet\n", page)
 
     def test_aServerWithWorkers(self) -> None:
         tunnel, *_ = tunnelsOf(SERVER)

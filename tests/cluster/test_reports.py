@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bore.cluster.neighbours import MARGIN
+from bore.cluster.report import clusterReport
 from bore.events.server import (
     AddressesLost,
     ClusterJoined,
@@ -11,6 +12,7 @@ from bore.events.server import (
     OwnershipBack,
     OwnershipLapsed,
 )
+from bore.status.report import ClusterReport, NodeReport
 from tests.cluster.clustercase import TTL, ClusterCase
 
 KEY = "1" * 32
@@ -58,3 +60,31 @@ class ReportTests(ClusterCase):
         self.pass_(2)
         self.assertIn(AddressesLost(2), one.events)
         self.assertEqual(one.ended, [2001, 2002])
+
+
+class StatusTests(ClusterCase):
+    """What a node shows those who ask for its status."""
+
+    recovers = True
+
+    def test_itHasItsStateAndTheOtherNodes(self) -> None:
+        one = self.node("one", fault="lost")
+        self.assertEqual(clusterReport(one.membership), ClusterReport("one", "joining", None, False, []))
+        self.pass_(10)
+        report = clusterReport(one.membership)
+        assert report.engineAway is not None
+        self.assertGreater(report.engineAway, 5)
+        one.engine.fault = ""
+        two = self.node("two")
+        two.membership.state = "draining"
+        self.pass_(4)
+        nodes = [NodeReport("two", "draining", "tls://two.example.com:7835", 0, "1.0")]
+        self.assertEqual(clusterReport(one.membership), ClusterReport("one", "acting", None, True, nodes))
+        two.engine.fault = "lost"
+        self.pass_(TTL)
+        [shown] = clusterReport(one.membership).nodes
+        self.assertEqual(shown.state, "away")
+        self.assertFalse(clusterReport(one.membership).recovering)
+        one.engine.fault = "lost"
+        self.pass_(TTL)
+        self.assertEqual(clusterReport(one.membership).state, "holding")
