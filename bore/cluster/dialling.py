@@ -6,6 +6,7 @@ from typing import Final
 
 from twisted.internet.interfaces import IStreamClientEndpoint
 
+from bore.cluster.engine import EngineAway
 from bore.cluster.url import EngineServer, EngineTls
 from bore.streams.dial import TcpDialer
 from bore.streams.endpoint import DialerEndpoint
@@ -65,3 +66,8 @@ def engineErrorText(why: BaseException | None) -> str:
             if words in str(why):
                 return text
     return errorText(why)
+
+
+def engineAway(server: EngineServer | None, why: str) -> EngineAway:
+    """The error that a server cannot be used; None: any."""
+    return EngineAway(f"the engine{f' at {server}' if server else ''} cannot be used: {why}")

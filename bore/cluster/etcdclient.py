@@ -9,7 +9,8 @@ from typing import Final
 from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore, TimeoutError, gatherResults
 from twisted.web.http import NOT_FOUND, OK
 
-from bore.cluster.engine import ENGINE_TIMEOUT, EngineAway
+from bore.cluster.dialling import engineAway
+from bore.cluster.engine import ENGINE_TIMEOUT
 from bore.cluster.etcdgateway import Answer, BadAnswer, Part, readAnswer, readError, readToken, transaction
 from bore.cluster.etcdserver import EtcdServer, Reply, Unreachable
 from bore.cluster.url import EngineUrl
@@ -93,25 +94,25 @@ class EtcdClient:
         """
         answer = await self._inTurn(until, transaction(conditions, success, failure), urgent)
         if len(answer.found) != len(success if answer.succeeded else failure):
-            raise EngineAway("etcd has answered another transaction")
+            raise engineAway(None, "it has answered another transaction")
         return answer
 
     async def _inTurn(self, until: float, body: bytes, urgent: bool) -> Answer:
         if urgent:
             return await self._transact(until, body)
         if len(self._running.waiting) >= _WAITING:
-            raise EngineAway(f"more than {_WAITING} calls wait for etcd")
+            raise engineAway(None, f"more than {_WAITING} calls wait for it")
         try:
             await self._running.acquire().addTimeout(self._left(until), self._reactor)
         except TimeoutError:
-            raise EngineAway("too many calls wait for etcd") from None
+            raise engineAway(None, "too many calls wait for it") from None
         try:
             return await self._transact(until, body)
         finally:
             self._running.release()
 
     async def _transact(self, until: float, body: bytes) -> Answer:
-        why = "there is no time left for it"
+        away = engineAway(None, "there is no time left for the call")
         for _ in range(_TRIES):
             if self._stopped or not self._left(until):
                 break
@@ -119,9 +120,9 @@ class EtcdClient:
             try:
                 return readAnswer(await self._ask(until, server, body))
             except (Unreachable, BadAnswer) as e:
-                why = f"{server}: {e}"
+                away = engineAway(server.place, str(e))
                 self._leave(server)
-        raise EngineAway(why)
+        raise away
 
     async def _ask(self, until: float, server: EtcdServer, body: bytes) -> bytes:
         """Send a transaction to a member; with a new token, if it does not take the one that we have."""
@@ -178,7 +179,7 @@ def _accepted(server: EtcdServer, reply: Reply) -> bytes:
     mistake = next((ours for words, ours in _MISTAKES if words in text), "")
     refusal = mistake or f"it refuses: {ascii(text[:_SHOWN])[1:-1]}"
     if mistake or code in _FINAL:
-        raise EngineAway(f"{server}: {refusal}")
+        raise engineAway(server.place, refusal)
     if not code:
         refusal = _NO_GATEWAY if reply.status == NOT_FOUND else f"it answers with the status {reply.status}"
     raise Unreachable(refusal)

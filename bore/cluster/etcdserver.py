@@ -48,20 +48,18 @@ class EtcdServer:
     One member of an etcd cluster.
 
     :param tls: how TLS is used; None: not at all.
+    :ivar place: where it is.
     """
 
     def __init__(self, reactor: IReactor, server: EngineServer, tls: EngineTls | None) -> None:
         self._reactor = reactor
-        self._server = server
+        self.place = server
         self._pool = HTTPConnectionPool(reactor)
         self._pool.retryAutomatically = False
         self._pool.maxPersistentPerHost = _KEPT
         agent = Agent.usingEndpointFactory(reactor, _Endpoint(reactor, server, tls), self._pool)
         self._http = HTTPClient(agent, data_to_body_producer=_Request)
         self._asking: set[Deferred[Reply]] = set()
-
-    def __str__(self) -> str:
-        return str(self._server)
 
     def ask(self, path: str, body: bytes, token: str, seconds: float) -> Deferred[Reply]:
         """
@@ -89,7 +87,7 @@ class EtcdServer:
         return closing.addTimeout(ENGINE_TIMEOUT, self._reactor).addBoth(lambda _: None)
 
     async def _ask(self, path: str, body: bytes, token: str) -> Reply:
-        headers: dict[str | bytes, str | bytes] = {"Host": str(self._server), "Content-Type": "application/json"}
+        headers: dict[str | bytes, str | bytes] = {"Host": str(self.place), "Content-Type": "application/json"}
         if token:
             headers["Authorization"] = token
         # The name in the URL leads nowhere: see _Endpoint. Not all names of servers are valid in one.

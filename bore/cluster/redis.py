@@ -20,6 +20,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, 
 from twisted.python.failure import Failure
 
 from bore.cluster import redisscripts as scripts
+from bore.cluster.dialling import engineAway
 from bore.cluster.engine import (
     ENGINE_TIMEOUT,
     Beaten,
@@ -33,7 +34,7 @@ from bore.cluster.engine import (
     Wanted,
 )
 from bore.cluster.redisheld import HeldRedis
-from bore.cluster.redislink import RedisLink, Script, engineAway
+from bore.cluster.redislink import RedisLink, Script
 from bore.cluster.sentinels import NoMaster, Sentinels
 from bore.cluster.stored import nodeFrom, recordFrom, textOf
 from bore.cluster.url import SENTINEL, EngineUrl

@@ -14,9 +14,9 @@ from twisted.python.failure import Failure
 from txredisapi import BaseRedisProtocol, ResponseError
 from zope.interface import implementer
 
-from bore.cluster.dialling import engineEndpoint, engineErrorText
+from bore.cluster.dialling import engineAway, engineEndpoint, engineErrorText
 from bore.cluster.engine import ENGINE_TIMEOUT, EngineAway
-from bore.cluster.redislink import Commands, RedisLink, engineAway, replyText
+from bore.cluster.redislink import Commands, RedisLink, replyText
 from bore.cluster.url import EngineServer, EngineTls, Login
 from bore.streams.connector import EndpointConnector
 from bore.streams.reactor import IReactor

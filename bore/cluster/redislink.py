@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from txredisapi import RedisError, ResponseError
 
+from bore.cluster.dialling import engineAway
 from bore.cluster.engine import EngineAway
 from bore.cluster.url import EngineServer
 from bore.streams.transport import IStreamTransport
@@ -40,11 +41,6 @@ _CUT: Final = "the connection was cut"
 def replyText(error: BaseException | None) -> str:
     """The text of an error that a server has answered, without the place in a script."""
     return _PLACE.sub("", str(error).removeprefix("ERR "))
-
-
-def engineAway(server: EngineServer | None, why: str) -> EngineAway:
-    """The error that a server cannot be used."""
-    return EngineAway(f"the engine{f' at {server}' if server else ''} cannot be used: {why}")
 
 
 class Commands(Interface):

@@ -167,7 +167,7 @@ class EtcdTests(EngineContract):
         await client.transact(REACTOR.seconds() + 3.0, [], [put(f"{self.prefix}record/02001", "[]")])
         await self.entered("one/1")
         error = await self.assertFailure(self.engine.grant(wanted("one/1")), EngineAway)
-        self.assertIn(f"another program has written keys of etcd that begin with {self.prefix}", str(error))
+        self.assertIn(f"another program has written keys that begin with {self.prefix}", str(error))
 
     async def test_whatComesAfterItsEndFails(self) -> None:
         await self.engine.stop()

@@ -29,7 +29,7 @@ class EtcdAnswersTests(TestCase):
         self.addCleanup(service.close)
         with self.assertRaises(EngineAway) as raised:
             await engineOf(self, f"etcd://127.0.0.1:{service.port}").records()
-        return str(raised.exception).removeprefix(f"127.0.0.1:{service.port}: ")
+        return str(raised.exception).partition(" cannot be used: ")[2]
 
     async def answered(self, body: bytes, status: str = "200 OK") -> str:
         """The same, with this body."""
@@ -43,7 +43,7 @@ class EtcdAnswersTests(TestCase):
         self.assertEqual(await self.answered(b"<html>"), "it does not answer in JSON")
 
     async def test_anAnswerToSomethingElseIsRefused(self) -> None:
-        self.assertEqual(await self.answered(b'{"header":{}}'), "etcd has answered another transaction")
+        self.assertEqual(await self.answered(b'{"header":{}}'), "it has answered another transaction")
 
     async def test_aLongAnswerIsNotRead(self) -> None:
         self.assertEqual(await self.answered(bytes(3 << 20)), "its answer has more than 1 MiB")

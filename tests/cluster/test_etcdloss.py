@@ -37,7 +37,7 @@ class EtcdLossTests(TestCase):
     async def test_whereNothingListensTheCallSaysSo(self) -> None:
         port = freePort()
         error = await self.assertFailure(engineOf(self, f"etcd://127.0.0.1:{port}").records(), EngineAway)
-        self.assertEqual(str(error), f"127.0.0.1:{port}: connection refused")
+        self.assertEqual(str(error), f"the engine at 127.0.0.1:{port} cannot be used: connection refused")
 
     async def test_aUserWhereThereIsNoneIsRefused(self) -> None:
         engine = engineOf(self, f"etcd://bore:secret@127.0.0.1:{self.member.port}")

@@ -103,7 +103,7 @@ class EtcdTlsTests(TestCase):
         """Why a call fails."""
         with self.assertRaises(EngineAway) as raised:
             await engine.records()
-        return str(raised.exception).partition(": ")[2]
+        return str(raised.exception).partition(" cannot be used: ")[2]
 
     async def test_withACertificateAndAsAUserItIsUsed(self) -> None:
         engine = self.engine()
