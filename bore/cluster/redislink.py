@@ -35,12 +35,15 @@ _READ_ONLY: Final = "READONLY"
 #: What a server adds to the error of a script.
 _PLACE: Final = re.compile(r" script: [0-9a-f]{40}\b.*")
 
+#: How many characters of an error are shown: some have instructions of several lines.
+_SHOWN: Final = 200
+
 _CUT: Final = "the connection was cut"
 
 
 def replyText(error: BaseException | None) -> str:
     """The text of an error that a server has answered, without the place in a script."""
-    return _PLACE.sub("", str(error).removeprefix("ERR "))
+    return _PLACE.sub("", str(error).removeprefix("ERR "))[:_SHOWN]
 
 
 class Commands(Interface):
