@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import cast
 
 from twisted.internet import reactor
@@ -31,7 +32,7 @@ class Member:
     """A node, at a host of its own."""
 
     def __init__(self, case: ClusterNodeCase, name: str) -> None:
-        folder = temporaryFolder(case)
+        folder = case.keyFolder or temporaryFolder(case)
         folder.chmod(0o700)
         clock = cast(IReactor, reactor)
         self.host, self.name = loopbackHost(), name
@@ -68,7 +69,10 @@ class ClusterNodeCase(TunnelsCase):
     Three nodes that have found each other.
 
     :ivar members: the nodes.
+    :cvar keyFolder: where all have their TLS key; None: each has one of its own.
     """
+
+    keyFolder: Path | None = None
 
     def setUp(self) -> None:
         super().setUp()
