@@ -206,6 +206,7 @@ class Membership:
             self._extend()
         if self.neighbours.take(beaten.nodes, self.member, now):
             self.changed()
+        self.reports.sees(self.neighbours.hasName(self.name))
         return True
 
     def _entry(self, member: str) -> Node:

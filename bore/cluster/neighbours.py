@@ -18,6 +18,7 @@ MARGIN: Final = 5.0
 class _Seen(NamedTuple):
     node: Node
     since: float
+    beats: bool  # whether it has beaten since it was seen first
 
 
 class Neighbours:
@@ -46,8 +47,12 @@ class Neighbours:
         for node in nodes:
             if node.member != own:
                 seen = before.get(node.member)
-                since = seen.since if seen is not None and seen.node.beat == node.beat else now
-                self._seen[node.member] = _Seen(node, since)
+                if seen is None:
+                    self._seen[node.member] = _Seen(node, now, False)
+                elif seen.node.beat == node.beat:
+                    self._seen[node.member] = _Seen(node, seen.since, seen.beats)
+                else:
+                    self._seen[node.member] = _Seen(node, now, True)
         shown = sorted(
             (node.member, node.advertise, node.number, self.isAway(node.member), node.state) for node in self.all()
         )
@@ -62,6 +67,10 @@ class Neighbours:
         """Whether a member is presumed away. It may still act as owner."""
         seen = self._seen.get(member)
         return seen is None or self._now - seen.since >= AWAY
+
+    def hasName(self, name: str) -> bool:
+        """Whether another node that runs has this name. The entry of an earlier run does not beat."""
+        return any(seen.beats and seen.node.name == name for seen in self._seen.values())
 
     def silent(self) -> list[Node]:
         """The members that have ceased to act as owners, whatever has become of them."""

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from typing import Final
 
 from bore.events import Event
-from bore.events.server import ClusterJoined, EngineAnswers, EngineUnanswered, OwnershipBack, OwnershipLapsed
+from bore.events.server import (
+    ClusterJoined,
+    EngineAnswers,
+    EngineUnanswered,
+    NodeNameTaken,
+    OwnershipBack,
+    OwnershipLapsed,
+)
 
 #: An engine that has not answered for this time is reported, in seconds: longer than one call that is lost.
 _REPORTED: Final = 5.0
@@ -27,6 +34,7 @@ class Reports:
         self._now = now
         self._answered = now()
         self._unanswered = False
+        self._another = False
         self.joined = False
         self.emit: Callable[[Event], None] = lambda event: None
 
@@ -53,6 +61,16 @@ class Reports:
         if not self._unanswered and now - self._answered >= _REPORTED:
             self._unanswered = True
             self.emit(EngineUnanswered(error or "the engine of the cluster has not answered", max(0.0, until - now)))
+
+    def sees(self, another: bool) -> None:
+        """
+        The engine has told of the other nodes.
+
+        :param another: whether one that runs has the same name.
+        """
+        if another and not self._another:
+            self.emit(NodeNameTaken(self._name))
+        self._another = another
 
     def acts(self, acting: bool, tunnels: int, others: int) -> None:
         """The node acts as owner from now on, or does not any more."""

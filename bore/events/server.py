@@ -147,6 +147,17 @@ class ClusterJoined(Event):
 
 
 @value
+class NodeNameTaken(Event):
+    """
+    Another node of the cluster, which runs, has the name of this one.
+
+    :ivar name: the name.
+    """
+
+    name: str
+
+
+@value
 class EngineUnanswered(Event):
     """
     The engine of the cluster has not answered for a while. No new tunnel is opened.

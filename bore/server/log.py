@@ -63,6 +63,10 @@ LINES: Final[dict[type[Event], tuple[LogLevel, str]]] = {
         "{count} public addresses were kept; their clients have {seconds} s to come back",
     ),
     facts.ClusterJoined: (LogLevel.info, "node {name} of the cluster; other nodes: {others}"),
+    facts.NodeNameTaken: (
+        LogLevel.error,
+        "another node of the cluster is called {name}, too: give each a --node",
+    ),
     facts.EngineUnanswered: (
         LogLevel.warn,
         "{error}; tunnels go on for {seconds:.0f} s, new ones are refused",

@@ -9,6 +9,7 @@ from bore.events.server import (
     ClusterJoined,
     EngineAnswers,
     EngineUnanswered,
+    NodeNameTaken,
     OwnershipBack,
     OwnershipLapsed,
 )
@@ -49,6 +50,18 @@ class ReportTests(ClusterCase):
         one.engine.fault = ""
         self.pass_(10)
         self.assertEqual(one.events, [])
+
+    def test_twoNodesWithOneNameAreReportedOnceAtEach(self) -> None:
+        first, second = self.node("one"), self.node("one")
+        self.pass_(10)
+        for node in (first, second):
+            self.assertEqual(node.events.count(NodeNameTaken("one")), 1)
+
+    def test_anEarlierRunOfANodeIsNotAnotherNode(self) -> None:
+        self.stopped.add(self.node("one"))
+        again = self.node("one")
+        self.pass_(TTL)
+        self.assertNotIn(NodeNameTaken("one"), again.events)
 
     def test_lostAddressesAreCounted(self) -> None:
         one, _ = self.node("one"), self.node("two")

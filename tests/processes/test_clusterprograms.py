@@ -1,0 +1,40 @@
+"""``bore server --cluster`` as a program."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from unittest import skipUnless
+
+from bore import exits
+from tests.cluster.redisserver import REDIS, WHY_NOT, RedisServer
+from tests.ports import freePort
+from tests.processes.case import ProcessCase
+from tests.support import bore, eventually, temporaryFolder
+
+
+class ClusterProgramTests(ProcessCase):
+    """A node from its start to its end."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder = temporaryFolder(self)
+        self.key = self.folder / "cluster.key"
+        subprocess.run([*bore("cluster-key", "--write", str(self.key)).words], check=True, capture_output=True)
+
+    @skipUnless(REDIS, WHY_NOT)
+    def test_aNodeStartsWithoutItsEngineJoinsWhenItIsThereAndLeaves(self) -> None:
+        port = freePort()
+        words = ["--tls", "--cluster", f"redis://127.0.0.1:{port}", "--cluster-key", str(self.key), "--node", "one"]
+        place = ["--advertise", f"tls://127.0.0.1:{freePort()}", "--status-port", "0", "--cluster-ttl", "15"]
+        server, _ = self.server(*words, *place)
+        server.waitFor("tunnels go on for 0 s, new ones are refused")
+        redis = RedisServer(port=port)
+        self.addCleanup(redis.kill)
+        server.waitFor("node one of the cluster; other nodes: 0")
+        [entry] = json.loads(redis.command("--json", "HVALS", "bore:nodes"))
+        self.assertEqual(json.loads(entry)["state"], "up")
+        server.process.send_signal(signal.SIGTERM)
+        self.assertEqual(server.wait(), exits.OK, server.transcript())
+        eventually(lambda: redis.command("HLEN", "bore:nodes") == "0", "it has left")
