@@ -8,7 +8,7 @@ of its members. What the keys are is said in :mod:`bore.cluster.etcdstore`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from bore.cluster.dialling import engineAway
 from bore.cluster.engine import ENGINE_TIMEOUT, Beaten, EngineAway, Node, Record, Voided, Wanted
 from bore.cluster.etcdclient import EtcdClient
-from bore.cluster.etcdgateway import countAll, delete, get, getAll, isLess, put, unchanged, unchangedAll
+from bore.cluster.etcdgateway import countAll, delete, get, getAll, getNames, isLess, put, unchanged, unchangedAll
 from bore.cluster.etcdstore import MAX_WRITTEN, EtcdStore, beatText, entryIn, entryText, recordIn
 from bore.cluster.etcdsweep import sweep
 from bore.cluster.rules import granted, left, mayVoid, numberFor, restored
@@ -174,21 +174,20 @@ class EtcdEngine:
     async def _grant(self, until: float, wanted: Wanted) -> Record:
         store, member, address = self._store, wanted.member, wanted.address
         nodeKey, recordKey, ofUser = store.nodeKey(member), store.recordKey(address), store.recordsOf(wanted.user)
-        asked = [get(nodeKey), get(recordKey)]
+        asked = [getNames(store.nodes), get(recordKey)]
         if wanted.limit is not None:
             asked.append(countAll(ofUser))
         while True:
             view = await store.read(until, *asked)
-            own, stored, *counted = view.found
+            nodes, stored, *counted = view.found
             before = recordIn(stored.only)
-            alive = await self._alive(until, () if before is None else before.members, member)
             others = sum(each.count for each in counted) - (before is not None and before.user == wanted.user)
-            known = {member, *alive} if own.only else alive
-            record = granted(before, wanted, known, view.state.recovering, others, view.nextEpoch)
+            alive = store.membersIn(nodes)
+            record = granted(before, wanted, alive, view.state.recovering, others, view.nextEpoch)
             if record == before:
                 return record
             # If this is carried out late, the member has beaten again, and it is refused.
-            conditions = [unchanged(nodeKey, own.only), unchanged(recordKey, stored.only)]
+            conditions = [unchanged(nodeKey, alive[member]), unchanged(recordKey, stored.only)]
             if wanted.limit is not None:
                 conditions.append(unchangedAll(ofUser, view.revision))
             if await store.write(until, view, conditions, store.recordWritten(address, before, record)):
@@ -197,26 +196,15 @@ class EtcdEngine:
     async def _leave(self, until: float, member: str, address: int, claim: int) -> None:
         store, key = self._store, self._store.recordKey(address)
         while True:
-            view = await store.read(until, get(key))
-            stored = view.found[0].only
-            before = recordIn(stored)
-            if before is None:
-                return
-            alive = await self._alive(until, before.members, member)
-            record = left(before, member, claim, {member, *alive})
+            view = await store.read(until, getNames(store.nodes), get(key))
+            nodes, stored = view.found
+            before = recordIn(stored.only)
+            record = None if before is None else left(before, member, claim, store.membersIn(nodes))
             if record == before:
                 return
             written = store.recordWritten(address, before, record)
-            if await store.write(until, view, [unchanged(key, stored)], written):
+            if await store.write(until, view, [unchanged(key, stored.only)], written):
                 return
-
-    async def _alive(self, until: float, members: Iterable[str], but: str) -> set[str]:
-        """Those of these members that have an entry. One that has none gets none again."""
-        asked = [each for each in members if each != but]
-        if not asked:
-            return set()
-        view = await self._store.read(until, *(get(self._store.nodeKey(each)) for each in asked))
-        return {member for member, found in zip(asked, view.found, strict=True) if found.only}
 
     async def _restore(self, until: float, member: str, records: Sequence[Record]) -> Sequence[int]:
         lost: list[int] = []

@@ -15,7 +15,7 @@ The counter of the epochs is etcd's revision, which each write increments.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from secrets import token_hex
 from typing import Final
 from urllib.parse import quote
@@ -131,6 +131,10 @@ class EtcdStore:
     def nodeKey(self, member: str) -> str:
         """The name of the key of an entry."""
         return self.nodes + member
+
+    def membersIn(self, nodes: Found) -> Mapping[str, Entry]:
+        """The members that have an entry. One that has none gets none again."""
+        return {each.key.removeprefix(self.nodes): each for each in nodes.entries}
 
     def recordKey(self, address: int) -> str:
         """The name of the key of a record."""

@@ -23,7 +23,7 @@ async def _sweepPage(store: EtcdStore, until: float, member: str, page: Part) ->
     """Sweep some records; return whether none of them has changed meanwhile."""
     view = await store.read(until, getNames(store.nodes), page)
     names, stored = view.found
-    alive = {each.key.removeprefix(store.nodes) for each in names.entries}
+    alive = store.membersIn(names)
     found = [(entry, record) for entry in stored.entries if (record := recordIn(entry))]
     changes = [(entry, record, left) for entry, record in found if (left := without(record, member, alive)) != record]
     for start in range(0, len(changes), MAX_WRITTEN):
